@@ -1,0 +1,1 @@
+"""From columns of readings to scores, decisions and the account of them."""

@@ -1,0 +1,93 @@
+"""One exception class per reaction, and the exit code each ends a command with.
+
+SensorwatchError                 code  reaction
+├── UsageError                    2    stop and tell a person what to change
+│   ├── SettingsError             2    a key or value of the configuration is wrong
+│   ├── SchemaError               2    the schema file is wrong
+│   └── DataError                 2    an input file or topic cannot be read as asked
+├── CheckFailed                   1    the command ran and its answer is "no" (gate, ledger, accounting)
+├── BrokerUnavailable             3    the broker or a topic cannot be reached; a supervisor may retry
+├── Fenced                        4    another process has our transactional id: exit now, never fight
+├── BreakerOpen                   5    too many rejections; a supervisor must not restart
+├── ModelRefused                  6    keep the last good model and alarm (exit only when there is none)
+├── OffsetsLost                   7    committed offsets are gone or out of range: a person decides
+├── MicroBatchAborted             -    abort, rewind to the committed offsets, go on
+├── OutcomeUnknown                -    build a new producer, rewind to the committed offsets, go on
+└── Unrecoverable                70    crash: exit non-zero and let the supervisor restart
+
+0 is success, 130 an interrupt. Bad rows are never exceptions: see common/rows/rejection.py.
+"""
+
+from typing import ClassVar
+
+
+class SensorwatchError(Exception):
+    """Any failure this project raises on purpose; its text says what was found, wanted, and next."""
+
+    exit_code: ClassVar[int] = 70
+
+
+class UsageError(SensorwatchError):
+    """What was asked cannot be done as asked; a person has to change something."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class SettingsError(UsageError):
+    """A key or value of the configuration is wrong."""
+
+
+class SchemaError(UsageError):
+    """A schema file is wrong."""
+
+
+class DataError(UsageError):
+    """An input file or topic cannot be read as asked."""
+
+
+class CheckFailed(SensorwatchError):
+    """A check was carried out and its answer is no."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class BrokerUnavailable(SensorwatchError):
+    """The broker or a topic cannot be reached."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class Fenced(SensorwatchError):
+    """Another process took over our transactional id."""
+
+    exit_code: ClassVar[int] = 4
+
+
+class BreakerOpen(SensorwatchError):
+    """Too large a share of the records was rejected, for longer than the grace time."""
+
+    exit_code: ClassVar[int] = 5
+
+
+class ModelRefused(SensorwatchError):
+    """A model version is corrupt, edited, of another schema or of a newer format."""
+
+    exit_code: ClassVar[int] = 6
+
+
+class OffsetsLost(SensorwatchError):
+    """A group that has run before has no usable committed offset."""
+
+    exit_code: ClassVar[int] = 7
+
+
+class MicroBatchAborted(SensorwatchError):
+    """The micro-batch was aborted; its records will be read again from the committed offsets."""
+
+
+class OutcomeUnknown(SensorwatchError):
+    """Nobody can say whether the transaction was committed; the committed offsets will tell."""
+
+
+class Unrecoverable(SensorwatchError):
+    """A state that only a fresh process can leave."""

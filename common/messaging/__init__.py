@@ -1,0 +1,1 @@
+"""What goes over Kafka: events, dead letters, settings of the client, transactions."""

@@ -1,0 +1,1 @@
+"""From bytes or cells to columns of readings, bad rows as values."""

@@ -1,0 +1,166 @@
+"""From one record's fields to one row, or to all the faults that keep it from being one."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from common.rows.instants import BadTime, time_reader, to_text
+from common.rows.readings import DEFAULT_SENSOR
+from common.rows.rejection import Fault, Reason, fault, found
+from common.rows.schema import Schema, Signal, UnknownFields
+
+MAX_SENSOR_ID_CHARACTERS = 200
+# Half a unit in the last place above the largest float32: from here on a value rounds to infinity.
+FLOAT32_OVERFLOW = float.fromhex("0x1.ffffffp+127")
+
+_ABSENT = object()
+
+Lookup = Callable[[Mapping[str, object]], object]
+
+
+class Row(NamedTuple):
+    """One valid reading."""
+
+    event_time: int
+    sensor_id: str
+    values: list[float]
+
+
+FieldReader = Callable[[Mapping[str, object], int | None], Row | tuple[Fault, ...]]
+"""From a record's fields and its time of receipt (microseconds UTC; None: unknown)."""
+
+
+def field_reader(schema: Schema) -> FieldReader:
+    """Compile the schema into the one function that decides whether fields are a row."""
+    read_time = _time(schema)
+    read_key = _key(schema)
+    signals = [(_lookup(signal.path), signal, *signal.bounds) for signal in schema.signals]
+    unknown = _unknown(schema)
+
+    def read(record: Mapping[str, object], received: int | None) -> Row | tuple[Fault, ...]:
+        faults: list[Fault] = []
+        event_time = read_time(record, received, faults)
+        sensor_id = read_key(record, faults)
+        values = []
+        for lookup, signal, low, high in signals:
+            value = lookup(record)
+            # The good path first: a finite number inside the bounds.
+            if type(value) is int:
+                value = _to_float(value)
+            if type(value) is float and low <= value <= high and abs(value) < FLOAT32_OVERFLOW:
+                values.append(value + 0.0)  # minus zero becomes zero
+            else:
+                faults.append(_signal_fault(value, signal))
+        unknown(record, faults)
+        return tuple(faults) if faults else Row(event_time, sensor_id, values)
+
+    return read
+
+
+def _lookup(path: str) -> Lookup:
+    first, *rest = path.split(".")
+
+    def plain(record: Mapping[str, object]) -> object:
+        return record.get(path, _ABSENT)
+
+    def nested(record: Mapping[str, object]) -> object:
+        value = record.get(first, _ABSENT)
+        for part in rest:
+            value = value.get(part, _ABSENT) if isinstance(value, Mapping) else _ABSENT
+        return value
+
+    return nested if rest else plain
+
+
+def _time(schema: Schema) -> Callable[[Mapping[str, object], int | None, list[Fault]], int]:
+    declared = schema.time
+    lookup, to_microseconds = _lookup(declared.field), time_reader(declared)
+    ahead = declared.max_future_seconds
+    allowed = None if ahead is None else int(ahead * 1_000_000)
+
+    def read(record: Mapping[str, object], received: int | None, faults: list[Fault]) -> int:
+        value = lookup(record)
+        if value is _ABSENT or value is None:
+            faults.append(_absent(value, declared.field))
+            return 0
+        try:
+            event_time = to_microseconds(value)
+        except BadTime as error:
+            faults.append(fault(Reason.BAD_TIMESTAMP, declared.field, str(error)))
+            return 0
+        if allowed is not None and received is not None and event_time > received + allowed:
+            detail = (
+                f"{to_text(event_time)} is more than {ahead:g} s after the record's own time "
+                f"{to_text(received)}"
+            )
+            faults.append(fault(Reason.FUTURE_TIMESTAMP, declared.field, detail))
+        return event_time
+
+    return read
+
+
+def _key(schema: Schema) -> Callable[[Mapping[str, object], list[Fault]], str]:
+    if schema.key is None:
+        return lambda _record, _faults: DEFAULT_SENSOR
+    lookup, optional, field = _lookup(schema.key.field), schema.key.optional, schema.key.field
+
+    def read(record: Mapping[str, object], faults: list[Fault]) -> str:
+        value = lookup(record)
+        if type(value) is str and 0 < len(value) <= MAX_SENSOR_ID_CHARACTERS and value.isprintable():
+            return value
+        if value is _ABSENT and optional:
+            return DEFAULT_SENSOR
+        if type(value) is int and abs(value) < 2**63:
+            return str(value)
+        if value is _ABSENT or value is None:
+            faults.append(_absent(value, field))
+        else:
+            wanted = f"wanted 1 to {MAX_SENSOR_ID_CHARACTERS} printable characters or an integer"
+            faults.append(fault(Reason.BAD_KEY, field, f"found {found(value)}, {wanted}"))
+        return ""
+
+    return read
+
+
+def _unknown(schema: Schema) -> Callable[[Mapping[str, object], list[Fault]], None]:
+    if schema.unknown_fields is UnknownFields.IGNORE:
+        return lambda _record, _faults: None
+    known = set(schema.paths)
+    inner = {".".join(path.split(".")[:end]) for path in known for end in range(1, path.count(".") + 1)}
+
+    def check(record: Mapping[str, object], faults: list[Fault], prefix: str = "") -> None:
+        for name, value in record.items():
+            path = prefix + name
+            if path in inner and isinstance(value, Mapping):
+                check(value, faults, path + ".")
+            elif path not in known:
+                faults.append(fault(Reason.UNKNOWN_FIELD, path, f"found {found(value)}"))
+
+    return check
+
+
+def _signal_fault(value: object, signal: Signal) -> Fault:
+    low, high = signal.bounds
+    match value:
+        case _ if value is _ABSENT or value is None:
+            return _absent(value, signal.path)
+        case float() if not abs(value) < FLOAT32_OVERFLOW:
+            detail = f"found {value!r}, wanted a number that is finite in float32"
+            return fault(Reason.NOT_FINITE, signal.path, detail)
+        case float():
+            detail = f"found {value!r}, wanted {low:g} to {high:g}"
+            return fault(Reason.OUT_OF_RANGE, signal.path, detail)
+        case _:
+            return fault(Reason.WRONG_TYPE, signal.path, f"found {found(value)}, wanted a number")
+
+
+def _absent(value: object, field: str) -> Fault:
+    if value is None:
+        return fault(Reason.NULL_VALUE, field, "found null")
+    return fault(Reason.MISSING_FIELD, field, "the field is not there")
+
+
+def _to_float(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")

@@ -1,0 +1,128 @@
+"""From payloads to columns of readings and rejections; never raises for any bytes."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
+
+import msgspec
+
+from common.rows.fields import FieldReader, Row, field_reader
+from common.rows.readings import Readings, readings_of
+from common.rows.rejection import Fault, Reason, Rejection, fault, found
+from common.rows.schema import Schema
+
+MAX_PAYLOAD_BYTES = 262_144
+MAX_NESTING = 64
+
+Fields = Mapping[str, object]
+
+
+def parse(
+    payloads: Sequence[bytes | None],
+    schema: Schema,
+    *,
+    received: Sequence[int | None] | None = None,
+) -> tuple[Readings, list[Rejection]]:
+    """Turn JSON payloads into readings and rejections, each payload into exactly one of them.
+
+    `received`: one time per payload, microseconds UTC, against which `max_future_seconds` is
+    checked; None (whole or one): not checked.
+    """
+    return collect((decode(payload) for payload in payloads), schema, received=received)
+
+
+def collect(
+    records: Iterable[Fields | Fault],
+    schema: Schema,
+    *,
+    received: Sequence[int | None] | None = None,
+) -> tuple[Readings, list[Rejection]]:
+    """Turn decoded records (fields, or the fault that kept them from being any) into columns."""
+    read = _reader(schema)
+    index: list[int] = []
+    rows: list[Row] = []
+    rejections: list[Rejection] = []
+    for position, record in enumerate(records):
+        if isinstance(record, Fault):
+            rejections.append(Rejection(position, (record,)))
+            continue
+        row = read(record, None if received is None else received[position])
+        if isinstance(row, Row):
+            index.append(position)
+            rows.append(row)
+        else:
+            rejections.append(Rejection(position, row))
+    readings = readings_of(
+        index=index,
+        event_time=[row.event_time for row in rows],
+        sensor_ids=[row.sensor_id for row in rows],
+        values=[row.values for row in rows],
+        signals=len(schema.signals),
+    )
+    return readings, rejections
+
+
+def decode(payload: bytes | None) -> Fields | Fault:
+    """Turn one payload into its JSON object's fields, or into the fault that it is none."""
+    if not payload:
+        return fault(Reason.EMPTY, "", "the record has no value")
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        return fault(Reason.TOO_LARGE, "", f"{len(payload)} bytes, at most {MAX_PAYLOAD_BYTES}")
+    if payload[0] == 0 and len(payload) >= 5:
+        schema_id = int.from_bytes(payload[1:5], "big")
+        detail = f"starts with Schema Registry's magic byte (schema id {schema_id}), wanted JSON"
+        return fault(Reason.FRAMED, "", detail)
+    if _nested_too_deep(payload):
+        return fault(Reason.NOT_JSON, "", f"nested deeper than {MAX_NESTING} levels")
+    try:
+        value = _loads(payload)
+    except ValueError as error:
+        return fault(Reason.NOT_JSON, "", f"{error}; found {found(payload)}")
+    if not isinstance(value, dict):
+        return fault(Reason.NOT_OBJECT, "", f"found {found(value)}, wanted an object")
+    return value
+
+
+def _loads(payload: bytes) -> object:
+    try:
+        return msgspec.json.decode(payload)
+    except msgspec.ValidationError:
+        # Well-formed, but with a number that no float64 holds: read it as an infinity, so that
+        # the field is named as not finite instead of the whole record as no JSON.
+        return json.loads(payload, parse_int=float, parse_constant=_no_constant)
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _nested_too_deep(payload: bytes) -> bool:
+    """Bound the depth ourselves: the decoder's own limit depends on the caller's stack."""
+    if payload.count(b"[") + payload.count(b"{") <= MAX_NESTING:
+        return False
+    depth = 0
+    in_text = escaped = False
+    for byte in payload:
+        if in_text:
+            if escaped:
+                escaped = False
+            elif byte == 0x5C:
+                escaped = True
+            elif byte == 0x22:
+                in_text = False
+        elif byte == 0x22:
+            in_text = True
+        elif byte in b"[{":
+            depth += 1
+            if depth > MAX_NESTING:
+                return True
+        elif byte in b"]}":
+            depth -= 1
+    return False
+
+
+@lru_cache(maxsize=64)
+def _reader(schema: Schema) -> FieldReader:
+    return field_reader(schema)
+
+

@@ -1,0 +1,58 @@
+"""Valid sensor rows in columns."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+DEFAULT_SENSOR = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """n readings, each a sensor's measurements at one instant, in the order they came in."""
+
+    index: NDArray[np.int64]
+    """(n,) position of each reading among the records it was parsed from, strictly rising."""
+    event_time: NDArray[np.int64]
+    """(n,) microseconds since 1970-01-01 UTC."""
+    sensor: NDArray[np.int32]
+    """(n,) position in `sensor_ids`."""
+    sensor_ids: tuple[str, ...]
+    """The distinct sensors, in order of first appearance."""
+    values: NDArray[np.float64]
+    """(n, signals) in the schema's order; finite in float32 too."""
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_] | slice) -> "Readings":
+        """Select rows by position, mask or slice; the sensors keep their numbers."""
+        return Readings(
+            self.index[rows],
+            self.event_time[rows],
+            self.sensor[rows],
+            self.sensor_ids,
+            self.values[rows],
+        )
+
+
+def readings_of(
+    *,
+    index: Sequence[int],
+    event_time: Sequence[int],
+    sensor_ids: Sequence[str],
+    values: Sequence[Sequence[float]],
+    signals: int,
+) -> Readings:
+    """Put rows into columns; `sensor_ids` holds one id per row, `values` one sequence per row."""
+    numbers: dict[str, int] = {}
+    sensor = [numbers.setdefault(name, len(numbers)) for name in sensor_ids]
+    return Readings(
+        np.asarray(index, dtype=np.int64),
+        np.asarray(event_time, dtype=np.int64),
+        np.asarray(sensor, dtype=np.int32),
+        tuple(numbers),
+        np.asarray(values, dtype=np.float64).reshape(len(sensor), signals),
+    )

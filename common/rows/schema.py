@@ -1,0 +1,217 @@
+"""What a valid row looks like: one declaration, read from TOML, used everywhere."""
+
+import hashlib
+import json
+import math
+import tomllib
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from common.errors import SchemaError
+from common.explain import explain
+
+MAX_SIGNALS = 1024
+
+
+class _Declared(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class UnknownFields(StrEnum):
+    """What happens to fields that the schema does not name."""
+
+    IGNORE = "ignore"
+    REJECT = "reject"
+
+
+class Missing(StrEnum):
+    """What happens to a reading without this signal."""
+
+    REJECT = "reject"
+
+
+class TimeField(_Declared):
+    """Where the event time stands and how it is written."""
+
+    field: Annotated[str, Field(min_length=1)] = "timestamp"
+    format: Annotated[str, Field(min_length=1)] = "rfc3339"
+    """`rfc3339`, `epoch_ms`, `epoch_s`, or a strptime pattern."""
+    naive_zone: str | None = None
+    """IANA zone of times without one; None rejects them."""
+    max_future_seconds: Annotated[float, Field(ge=0)] | None = None
+    """How far the event time may lie ahead of the record's time; None: any."""
+
+    @field_validator("naive_zone")
+    @classmethod
+    def _known_zone(cls, zone: str | None) -> str | None:
+        if zone is not None:
+            try:
+                ZoneInfo(zone)
+            except (OSError, ValueError) as error:
+                raise ValueError('not an IANA time zone such as "UTC" or "Europe/Oslo"') from error
+        return zone
+
+    @field_validator("format")
+    @classmethod
+    def _known_format(cls, pattern: str) -> str:
+        if pattern not in ("rfc3339", "epoch_ms", "epoch_s") and "%" not in pattern:
+            raise ValueError('not "rfc3339", "epoch_ms", "epoch_s" or a strptime pattern')
+        return pattern
+
+
+class KeyField(_Declared):
+    """Which field names the sensor."""
+
+    field: Annotated[str, Field(min_length=1)] = "sensor_id"
+    optional: bool = False
+    """True: a row without the field belongs to the sensor "default"."""
+
+
+class Signal(_Declared):
+    """A measured column."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    field: str = ""
+    """Where it stands in the record (a dotted path reaches into nested JSON); default: `name`."""
+    min: float | None = None
+    """Physically impossible below: the row is rejected."""
+    max: float | None = None
+    unit: str = ""
+    missing: Missing = Missing.REJECT
+
+    @field_validator("missing", mode="before")
+    @classmethod
+    def _missing(cls, value: object) -> object:
+        return Missing(value) if isinstance(value, str) and value in list(Missing) else value
+
+    @model_validator(mode="after")
+    def _range(self) -> Self:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min} is above max {self.max}")
+        return self
+
+    @property
+    def path(self) -> str:
+        """The field it is read from."""
+        return self.field or self.name
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The possible range, both ends included."""
+        low = -math.inf if self.min is None else self.min
+        return low, math.inf if self.max is None else self.max
+
+
+class CsvFormat(_Declared):
+    """How a CSV file of such rows is written; no part of the rows' meaning."""
+
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+
+
+class Schema(_Declared):
+    """A valid row: time, key, signals in order."""
+
+    name: Annotated[str, Field(min_length=1)] = "default"
+    unknown_fields: UnknownFields = UnknownFields.IGNORE
+    time: TimeField = TimeField()
+    key: KeyField | None = None
+    signals: Annotated[tuple[Signal, ...], Field(min_length=1, max_length=MAX_SIGNALS)]
+    csv: CsvFormat = CsvFormat()
+
+    @field_validator("unknown_fields", mode="before")
+    @classmethod
+    def _unknown_fields(cls, value: object) -> object:
+        return (
+            UnknownFields(value)
+            if isinstance(value, str) and value in list(UnknownFields)
+            else value
+        )
+
+    @field_validator("signals", mode="before")
+    @classmethod
+    def _signals(cls, value: object) -> object:
+        return tuple(value) if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        names = [signal.name for signal in self.signals]
+        if len(set(names)) < len(names):
+            repeated = sorted({name for name in names if names.count(name) > 1})
+            raise ValueError(f"signal names must be distinct, repeated: {', '.join(repeated)}")
+        paths = self.paths
+        if len(set(paths)) < len(paths):
+            repeated = sorted({path for path in paths if paths.count(path) > 1})
+            raise ValueError(f"a field can be read only once, repeated: {', '.join(repeated)}")
+        return self
+
+    @property
+    def signal_names(self) -> tuple[str, ...]:
+        """The signals' names in order."""
+        return tuple(signal.name for signal in self.signals)
+
+    @property
+    def paths(self) -> list[str]:
+        """Every field that a row is read from: time, key, signals."""
+        key = [self.key.field] if self.key else []
+        return [self.time.field, *key, *(signal.path for signal in self.signals)]
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits of what decides a row's meaning (not the name, units or CSV format)."""
+        meaning = self.to_plain()
+        del meaning["name"], meaning["csv"]
+        for signal in meaning["signals"]:
+            del signal["unit"]
+        text = json.dumps(meaning, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the schema as plain values, every default filled in (JSON for the manifest)."""
+        plain = self.model_dump(mode="json")
+        for signal, declared in zip(plain["signals"], self.signals, strict=True):
+            signal["field"] = declared.path
+        return plain
+
+
+def schema_of(plain: dict[str, Any]) -> Schema:
+    """Build a schema from plain values such as a TOML file's.
+
+    Raises SchemaError with every problem named.
+    """
+    try:
+        return Schema.model_validate(plain)
+    except ValidationError as error:
+        raise SchemaError(explain(error, known=_KNOWN)) from error
+
+
+def load_schema(path: Path) -> Schema:
+    """Read a schema file.
+
+    Raises SchemaError when it is missing, not TOML, or not a schema.
+    """
+    try:
+        plain = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SchemaError(
+            f"no schema file {path}: give one with [schema] path in sensorwatch.toml, or write one "
+            "with `sensorwatch schema infer FILE`"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise SchemaError(f"{path} cannot be read as a schema: {error}") from error
+    try:
+        return schema_of(plain)
+    except SchemaError as error:
+        raise SchemaError(f"{path}: {error}") from error
+
+
+_KNOWN = [
+    *Schema.model_fields,
+    *(f"time.{name}" for name in TimeField.model_fields),
+    *(f"key.{name}" for name in KeyField.model_fields),
+    *(f"signals.0.{name}" for name in Signal.model_fields),
+    *(f"csv.{name}" for name in CsvFormat.model_fields),
+]

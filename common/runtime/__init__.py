@@ -1,0 +1,1 @@
+"""What touches the process: settings, logs, metrics, health."""

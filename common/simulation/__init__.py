@@ -1,0 +1,1 @@
+"""Seeded sensors with labelled faults."""

@@ -1,0 +1,1 @@
+"""Scores a topic of sensor rows, exactly once."""

@@ -1,0 +1,1 @@
+"""Publishes sensor rows: simulated or replayed."""

@@ -1,0 +1,1 @@
+"""Builds, evaluates and registers model versions."""
