@@ -105,7 +105,11 @@ def _key(schema: Schema) -> Callable[[Mapping[str, object], list[Fault]], str]:
 
     def read(record: Mapping[str, object], faults: list[Fault]) -> str:
         value = lookup(record)
-        if type(value) is str and 0 < len(value) <= MAX_SENSOR_ID_CHARACTERS and value.isprintable():
+        if (
+            type(value) is str
+            and 0 < len(value) <= MAX_SENSOR_ID_CHARACTERS
+            and value.isprintable()
+        ):
             return value
         if value is _ABSENT and optional:
             return DEFAULT_SENSOR
@@ -125,7 +129,9 @@ def _unknown(schema: Schema) -> Callable[[Mapping[str, object], list[Fault]], No
     if schema.unknown_fields is UnknownFields.IGNORE:
         return lambda _record, _faults: None
     known = set(schema.paths)
-    inner = {".".join(path.split(".")[:end]) for path in known for end in range(1, path.count(".") + 1)}
+    inner = {
+        ".".join(path.split(".")[:end]) for path in known for end in range(1, path.count(".") + 1)
+    }
 
     def check(record: Mapping[str, object], faults: list[Fault], prefix: str = "") -> None:
         for name, value in record.items():

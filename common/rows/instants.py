@@ -59,7 +59,9 @@ def _rfc3339(value: object, zone: ZoneInfo | None) -> int:
     fraction_us = int(f"{fraction or '0':0<6.6}")
     if offset is None:
         return _in_zone(naive, zone, value) + fraction_us
-    return _bounded(_microseconds(naive.replace(tzinfo=_offset(offset, value))) + fraction_us, value)
+    return _bounded(
+        _microseconds(naive.replace(tzinfo=_offset(offset, value))) + fraction_us, value
+    )
 
 
 def _offset(text: str, value: object) -> timezone:

@@ -124,5 +124,3 @@ def _nested_too_deep(payload: bytes) -> bool:
 @lru_cache(maxsize=64)
 def _reader(schema: Schema) -> FieldReader:
     return field_reader(schema)
-
-

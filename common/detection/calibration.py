@@ -1,0 +1,131 @@
+"""From raw scores to decisions: threshold, anomaly score, p-value, severity."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.errors import ModelRefused
+
+MAX_CALIBRATION_SCORES = 100_000
+
+
+class Severity(StrEnum):
+    """How far above the threshold an anomalous row is; `none` for the others."""
+
+    NONE = "none"
+    WARNING = "warning"
+    MAJOR = "major"
+    CRITICAL = "critical"
+
+
+SEVERITIES = tuple(Severity)
+SEVERITY_BOUNDS = {Severity.MAJOR: 1.5, Severity.CRITICAL: 2.0}
+"""Anomaly score from which on a row is of this severity; below: warning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How a model's raw scores are read, learned from rows it was not fitted on."""
+
+    threshold: float
+    """The raw score whose anomaly score is 1.0."""
+    centre: float
+    """The raw score whose anomaly score is 0.0: the median of the calibration scores."""
+    scores: NDArray[np.float64]
+    """(m,) calibration scores, rising; at most MAX_CALIBRATION_SCORES, evenly thinned."""
+    target_alert_rate: float
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The arrays by name, as they are stored."""
+        numbers = [self.threshold, self.centre, self.target_alert_rate]
+        return {"calibration_scores": self.scores, "calibration": np.asarray(numbers)}
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """The scores and decisions of n readings, each an array (n,)."""
+
+    raw_score: NDArray[np.float64]
+    anomaly_score: NDArray[np.float64]
+    is_anomaly: NDArray[np.bool_]
+    p_value: NDArray[np.float64]
+    severity: NDArray[np.int8]
+    """Position in SEVERITIES."""
+
+    def __len__(self) -> int:
+        return len(self.raw_score)
+
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_] | slice) -> "Detections":
+        """Select rows by position, mask or slice."""
+        return Detections(
+            self.raw_score[rows],
+            self.anomaly_score[rows],
+            self.is_anomaly[rows],
+            self.p_value[rows],
+            self.severity[rows],
+        )
+
+
+def calibrate(raw_scores: NDArray[np.float64], target_alert_rate: float) -> Calibration:
+    """Set the threshold so that `target_alert_rate` of these out-of-sample scores lie above it.
+
+    `raw_scores` (m,) must not come from rows the model was fitted on.
+    """
+    if len(raw_scores) == 0:
+        raise ValueError("no calibration scores")
+    ordered = np.sort(np.asarray(raw_scores, dtype=np.float64))
+    threshold = float(np.quantile(ordered, 1.0 - target_alert_rate, method="higher"))
+    centre = float(np.median(ordered))
+    if not centre < threshold:
+        # All rows alike: any distance above them is as good as another; take a small one.
+        centre = threshold - max(abs(threshold) * 1e-3, 1e-9)
+    if len(ordered) > MAX_CALIBRATION_SCORES:
+        kept = np.linspace(0, len(ordered) - 1, MAX_CALIBRATION_SCORES).round().astype(np.int64)
+        ordered = ordered[kept]
+    return Calibration(threshold, centre, ordered, target_alert_rate)
+
+
+def calibration_of(arrays: dict[str, NDArray[Any]]) -> Calibration:
+    """Build a calibration from stored arrays; raises ModelRefused where they are damaged."""
+    try:
+        scores, numbers = arrays["calibration_scores"], arrays["calibration"]
+    except KeyError as error:
+        raise ModelRefused(f"the calibration has no array {error}") from error
+    sound = (
+        scores.dtype == numbers.dtype == np.float64
+        and scores.ndim == 1
+        and len(scores) > 0
+        and numbers.shape == (3,)
+        and bool(np.all(np.isfinite(numbers)))
+        and bool(np.all(np.isfinite(scores)))
+        and bool(np.all(np.diff(scores) >= 0))
+        and numbers[1] < numbers[0]
+        and 0 < numbers[2] < 1
+    )
+    if not sound:
+        raise ModelRefused("the calibration's arrays are damaged")
+    return Calibration(float(numbers[0]), float(numbers[1]), scores, float(numbers[2]))
+
+
+def decide(raw: NDArray[np.float64], calibration: Calibration) -> Detections:
+    """Read raw scores (n,): a row is anomalous strictly above the threshold.
+
+    `p_value` is the conformal one: (1 + calibration scores at least as high) / (1 + m).
+    """
+    span = calibration.threshold - calibration.centre
+    is_anomaly = raw > calibration.threshold
+    anomaly_score = np.maximum((raw - calibration.centre) / span, 0.0)
+    # So that nobody finds an anomalous row at 1.0, or a normal one above it, by rounding.
+    above = np.nextafter(1.0, 2.0)
+    anomaly_score = np.where(
+        is_anomaly, np.maximum(anomaly_score, above), np.minimum(anomaly_score, 1.0)
+    )
+    at_least = len(calibration.scores) - np.searchsorted(calibration.scores, raw, side="left")
+    p_value = (1.0 + at_least) / (1.0 + len(calibration.scores))
+    severity = is_anomaly.astype(np.int8)
+    for bound in SEVERITY_BOUNDS.values():
+        severity += (is_anomaly & (anomaly_score >= bound)).astype(np.int8)
+    return Detections(raw, anomaly_score, is_anomaly, p_value, severity)

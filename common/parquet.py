@@ -1,0 +1,126 @@
+"""Rows out of Parquet files, through pyarrow where it is installed."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from common.errors import DataError
+from common.rows.cells import check_columns, nest
+from common.rows.instants import EPOCH, to_text
+from common.rows.parsing import Fields
+from common.rows.schema import Schema, TimeField, UnknownFields
+
+BATCH_ROWS = 65_536
+
+
+def read_parquet(path: Path, schema: Schema) -> Iterator[Fields]:
+    """Yield every row in order; typed columns keep their types, as JSON values would.
+
+    A timestamp column is written in the schema's time format (naive stays naive); null keys count
+    as absent. Raises DataError, at the first row, where pyarrow is not installed, the file is
+    missing or no Parquet, or a column is not there.
+    """
+    arrow, parquet = _pyarrow(path)
+    try:
+        with parquet.ParquetFile(path) as file:
+            columns = _columns(path, list(file.schema_arrow.names), schema)
+            for batch in file.iter_batches(BATCH_ROWS, columns=columns):
+                yield from _rows(batch, schema, arrow)
+    except (OSError, arrow.ArrowException) as error:
+        raise DataError(f"{path} cannot be read as Parquet: {error}") from error
+
+
+def _pyarrow(path: Path) -> tuple[Any, Any]:
+    try:
+        import pyarrow  # noqa: PLC0415 - optional: only who reads Parquet needs it
+        from pyarrow import parquet  # noqa: PLC0415 - the same
+    except ImportError as error:
+        raise DataError(
+            f"{path}: reading Parquet needs pyarrow, which is not installed; "
+            'install it with `pip install "sensorwatch[parquet]"`'
+        ) from error
+    return pyarrow, parquet
+
+
+def _columns(path: Path, names: list[str], schema: Schema) -> list[str] | None:
+    try:
+        check_columns(schema, names)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    if schema.unknown_fields is UnknownFields.REJECT:
+        return None
+    wanted = {*schema.paths, *(field.split(".")[0] for field in schema.paths)}
+    return [name for name in names if name in wanted]
+
+
+def _rows(batch: Any, schema: Schema, arrow: Any) -> Iterator[Fields]:
+    names = batch.schema.names
+    columns = [
+        _instants(column, schema.time, arrow)
+        if name == schema.time.field
+        else _values(column, arrow)
+        for name, column in zip(names, batch.columns, strict=True)
+    ]
+    key = schema.key.field if schema.key else None
+    nested = [path for path in schema.paths if "." in path and path in names]
+    for values in zip(*columns, strict=True):
+        record: dict[str, object] = dict(zip(names, values, strict=True))
+        if key is not None and record.get(key, "") is None:
+            del record[key]
+        for path in nested:
+            if path in record:
+                nest(record, path, record.pop(path))
+        yield record
+
+
+def _values(column: Any, arrow: Any) -> list[object]:
+    if arrow.types.is_decimal(column.type):
+        column = column.cast(arrow.float64())
+    values: list[object] = column.to_pylist()
+    return values
+
+
+def _instants(column: Any, time: TimeField, arrow: Any) -> list[object]:
+    if not arrow.types.is_timestamp(column.type):
+        return _values(column, arrow)
+    zone = column.type.tz
+    exact = column.cast(arrow.timestamp("us", tz=zone), safe=False).cast(arrow.int64())
+    write = _writer(time, aware=zone is not None)
+    return [None if instant is None else write(instant) for instant in exact.to_pylist()]
+
+
+def _writer(time: TimeField, *, aware: bool) -> Callable[[int], object]:
+    """Return how an instant in microseconds is written in the declared format."""
+    zone = ZoneInfo(time.naive_zone) if aware and time.naive_zone else UTC
+
+    def rfc3339(instant: int) -> object:
+        text = to_text(instant)
+        return text if aware else text.removesuffix("Z")
+
+    def pattern(instant: int) -> object:
+        moment = EPOCH + timedelta(microseconds=instant)
+        return moment.astimezone(zone).strftime(time.format)
+
+    match time.format:
+        case "rfc3339":
+            write: Callable[[int], object] = rfc3339
+        case "epoch_s":
+            write = _epoch(1_000_000)
+        case "epoch_ms":
+            write = _epoch(1_000)
+        case _:
+            write = pattern
+    return lambda instant: _within_the_calendar(write, instant)
+
+
+def _epoch(scale: int) -> Callable[[int], object]:
+    return lambda instant: instant / scale if instant % scale else instant // scale
+
+
+def _within_the_calendar(write: Callable[[int], object], instant: int) -> object:
+    try:
+        return write(instant)
+    except OverflowError:
+        return str(instant)  # beyond year 9999: no time in any format, so the row is rejected

@@ -1,0 +1,127 @@
+"""From a table's text cells to the fields that the same row has as JSON."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from common.errors import DataError
+from common.rows.parsing import Fields
+from common.rows.rejection import Fault, Reason, fault, found
+from common.rows.schema import Schema
+
+CellReader = Callable[[Sequence[str]], Fields | Fault]
+"""From a line's cells, in the header's order, to its fields or to why it is no row."""
+
+# Longer whole numbers are no instants; bounding them also keeps int() from refusing its input.
+_MAX_EPOCH_CHARACTERS = 20
+
+
+def cell_reader(schema: Schema, header: Sequence[str]) -> CellReader:
+    """Compile schema and header into a function from one line's cells to its fields.
+
+    A signal's cell becomes a float (`nan` and `inf` too, so that validation names them), an empty
+    one None, any other text stays text; the time's cell becomes a number where the format is an
+    epoch; an empty key counts as absent, as does every cell that a short line lacks. A column named
+    like a dotted path is nested. Columns that the schema does not name are kept as text.
+
+    Raises DataError where a column is missing, stands there twice, or contradicts another.
+    """
+    names = [name.strip() for name in header]
+    check_columns(schema, names)
+    numbers = [signal.path for signal in schema.signals]
+    time = schema.time.field
+    read_time = _epoch if schema.time.format in ("epoch_ms", "epoch_s") else _text
+    key = schema.key.field if schema.key else None
+    nested = [path for path in schema.paths if "." in path and path in names]
+    width = len(names)
+
+    def read(cells: Sequence[str]) -> Fields | Fault:
+        if len(cells) > width and any(cells[width:]):
+            # The cells may be shifted (an unquoted decimal comma), so none of them can be trusted.
+            detail = f"the line has {len(cells)} cells, the header {width}; found {found(cells)}"
+            return fault(Reason.UNKNOWN_FIELD, "", detail)
+        record: dict[str, object] = dict(zip(names, cells, strict=False))
+        for name in numbers:
+            if name in record:
+                record[name] = number_of(record[name])
+        if time in record:
+            record[time] = read_time(record[time])
+        if key is not None and record.get(key) == "":
+            del record[key]
+        for name in nested:
+            if name in record:
+                nest(record, name, record.pop(name))
+        return record
+
+    return read
+
+
+def check_columns(schema: Schema, names: Sequence[str]) -> None:
+    """Check that a table's columns can be rows of the schema; nested fields may stand as a root.
+
+    Raises DataError which lists what is missing and what was found.
+    """
+    there = set(names)
+    optional = {schema.key.field} if schema.key and schema.key.optional else set()
+    missing = [
+        path
+        for path in schema.paths
+        if path not in there | optional and not any(root in there for root in _roots(path))
+    ]
+    if missing:
+        raise DataError(
+            f"no column {_listed(missing)} in the header; found {_listed(names)} "
+            f'(schema "{schema.name}", delimiter {schema.csv.delimiter!r}): '
+            "`sensorwatch schema infer FILE` writes a schema that fits a file"
+        )
+    doubled = [name for name, count in Counter(names).items() if count > 1 and name in schema.paths]
+    if doubled:
+        raise DataError(f"the column {_listed(doubled)} stands in the header more than once")
+    both = [path for path in schema.paths if path in there and there & set(_roots(path))]
+    if both:
+        raise DataError(
+            f"the column {_listed(both)} and one that it would stand inside of are both there; "
+            "remove one of them"
+        )
+
+
+def number_of(cell: object) -> object:
+    """Return the correctly rounded float of a number's text, None for blank, else the text."""
+    if not isinstance(cell, str):
+        return cell
+    try:
+        value = float(cell)
+    except ValueError:
+        return cell if cell.strip() else None
+    # float() also takes 1_000 and digits of other scripts, which no instrument writes.
+    return cell if "_" in cell or not cell.isascii() else value
+
+
+def _epoch(cell: object) -> object:
+    if isinstance(cell, str) and len(cell) <= _MAX_EPOCH_CHARACTERS:
+        digits = cell.removeprefix("-")
+        if digits.isascii() and digits.isdecimal():
+            return int(cell)
+    return number_of(cell)
+
+
+def _text(cell: object) -> object:
+    return cell or None
+
+
+def nest(record: dict[str, object], path: str, value: object) -> None:
+    """Set a dotted path's value inside of nested mappings, made where they are not there yet."""
+    *outer, last = path.split(".")
+    for part in outer:
+        inner = record.setdefault(part, {})
+        assert isinstance(inner, dict), "check_columns refuses a column beside its own parts"
+        record = inner
+    record[last] = value
+
+
+def _roots(path: str) -> list[str]:
+    parts = path.split(".")
+    return [".".join(parts[:end]) for end in range(1, len(parts))]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return found(", ".join(names))[1:-1] if names else "none"

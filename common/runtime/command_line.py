@@ -1,0 +1,106 @@
+"""Run a command so that every failure ends in one plain line and its own exit code."""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.main import get_command
+
+from common.errors import SensorwatchError
+
+INTERRUPTED = 130
+READER_LEFT = 141  # 128 + SIGPIPE, what a shell reports for any program in this place
+UNFORESEEN = 70
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        help="The configuration; without it sensorwatch.toml of the working folder, if any.",
+        show_default=False,
+    ),
+]
+
+
+def typer_app(**options: Any) -> typer.Typer:
+    """Return an empty typer app: no completion commands, no decorated tracebacks."""
+    return typer.Typer(add_completion=False, pretty_exceptions_enable=False, **options)
+
+
+def run(
+    command: typer.Typer | Callable[..., Any],
+    args: Sequence[str] | None = None,
+    *,
+    name: str | None = None,
+) -> int:
+    """Run an app, or a function with typer's annotations, and return its exit code.
+
+    `args`: without the program's name; None: those of the process. `name`: how the program is
+    called in messages; None: its file's name. The codes are those of common/errors.py.
+    """
+    try:
+        _invoke(command, sys.argv[1:] if args is None else args, name or Path(sys.argv[0]).name)
+        sys.stdout.flush()
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the outermost frame
+        return _answer(error)
+    return 0
+
+
+def _answer(error: BaseException) -> int:
+    """Say what has to be said about a failure and return its exit code."""
+    match error:
+        case typer.Exit():
+            return error.exit_code
+        case typer.TyperException():
+            return _usage(error)
+        case SensorwatchError():
+            _say(f"error: {error}")
+            return error.exit_code
+        case KeyboardInterrupt() | typer.Abort():
+            return INTERRUPTED
+        case BrokenPipeError():
+            return _reader_left()
+    _say("".join(traceback.format_exception(error)).rstrip())
+    _say("error: this should not happen; please report it with the lines above")
+    return UNFORESEEN
+
+
+def _invoke(command: typer.Typer | Callable[..., Any], args: Sequence[str], name: str) -> None:
+    if isinstance(command, typer.Typer):
+        app = command
+    else:
+        app = typer_app()
+        app.command()(command)
+    parsed = get_command(app)
+    # Not `parsed.main`: it answers a broken pipe, an interrupt and usage errors in its own way.
+    with parsed.make_context(name, list(args)) as context:
+        parsed.invoke(context)
+
+
+def _usage(error: typer.TyperException) -> int:
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        _say(error.format_message())
+        return error.exit_code
+    hint = f" (see `{context.command_path} --help`)" if context is not None else ""
+    _say(f"error: {error.format_message().rstrip('.')}{hint}")
+    return error.exit_code
+
+
+def _reader_left() -> int:
+    # Python flushes standard output once more at exit: give it somewhere to go.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return READER_LEFT
+
+
+def _say(text: str) -> None:
+    try:
+        print(text, file=sys.stderr, flush=True)  # noqa: T201 - the last word of a command
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())

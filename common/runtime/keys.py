@@ -1,0 +1,202 @@
+"""Every key of the configuration with its type, bounds and default."""
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
+
+KAFKA_DEFAULTS: Mapping[str, str] = {"bootstrap.servers": "localhost:9092"}
+
+
+class Delivery(StrEnum):
+    """How results and offsets are committed."""
+
+    EXACTLY_ONCE = "exactly_once"
+    AT_LEAST_ONCE = "at_least_once"
+
+
+class Start(StrEnum):
+    """Where a partition without a committed offset begins."""
+
+    EARLIEST = "earliest"
+    LATEST = "latest"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """Who reads the log."""
+
+    HUMAN = "human"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    """The least important line that is still written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+def _legal_topic(name: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9._-]{1,249}", name) is None or name in (".", ".."):
+        raise ValueError("not a topic name (1 to 249 of letters, digits, '.', '_' and '-')")
+    return name
+
+
+def _scalar(value: object) -> object:
+    # One message instead of pydantic's one for every type of the union.
+    if not isinstance(value, str | int | float | bool):
+        raise ValueError("not a text, a number, true or false")  # noqa: TRY004 - pydantic's way
+    return value
+
+
+def _topic_or_empty(name: str) -> str:
+    return _legal_topic(name) if name else name
+
+
+Scalar = str | int | float | bool
+Topic = Annotated[str, AfterValidator(_legal_topic)]
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Port = Annotated[int, Field(ge=0, le=65_535)]
+Ratio = Annotated[float, Field(gt=0, lt=1)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+# The files and the environment know no paths and enums, only texts.
+FilePath = Annotated[Path, Field(strict=False)]
+Text = Annotated[str, Field(min_length=1)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class TopicSettings(_Table):
+    """The names of the topics."""
+
+    readings: Topic = "sensors"
+    anomalies: Topic = "anomalies"
+    dead_letters: Topic = "sensors.dlq"
+    ledger: Annotated[str, AfterValidator(_topic_or_empty)] = ""
+    """Empty: `<group>.ledger`; read it as `Settings.ledger_topic`."""
+
+
+class SchemaSettings(_Table):
+    """Where the declaration of a row stands."""
+
+    path: FilePath = Path("schemas/default.toml")
+
+
+class RegistrySettings(_Table):
+    """Where the model versions are kept, and the name of ours."""
+
+    path: FilePath = Path("registry")
+    model: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] = "default"
+
+
+class BreakerSettings(_Table):
+    """When too many rejections stop the consumer."""
+
+    max_rejected_ratio: Annotated[float, Field(gt=0, le=1)] = 0.5
+    min_rows: Count = 1_000
+    window_rows: Count = 10_000
+    grace_seconds: Annotated[float, Field(ge=0, le=86_400)] = 60
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if self.min_rows > self.window_rows:
+            raise ValueError(
+                f"min_rows {self.min_rows} is above window_rows {self.window_rows}, "
+                "so the breaker could never open"
+            )
+        return self
+
+
+class ConsumerSettings(_Table):
+    """The consumer's loop."""
+
+    group: Text = "sensorwatch"
+    instance: Text = "0"
+    """Stable per host or pod; the transactional id is group.instance.worker."""
+    delivery: Annotated[Delivery, Field(strict=False)] = Delivery.EXACTLY_ONCE
+    start: Annotated[Start, Field(strict=False)] = Start.EARLIEST
+    max_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    max_wait_ms: Annotated[int, Field(ge=0, le=60_000)] = 50
+    workers: Annotated[int, Field(ge=1, le=256)] = 1
+    http_host: Text = "127.0.0.1"
+    http_port: Port = 9101
+    """Worker n adds n; 0: any free port."""
+    ledger_every_rows: Count = 100_000
+    commit_deadline_seconds: Seconds = 30
+    shutdown_seconds: Seconds = 5
+    breaker: BreakerSettings = BreakerSettings()
+
+    @model_validator(mode="after")
+    def _ports_exist(self) -> Self:
+        last = self.http_port + self.workers - 1
+        if self.http_port and last > 65_535:
+            raise ValueError(f"http_port {self.http_port} + {self.workers} workers end at {last}")
+        return self
+
+
+class TrainerSettings(_Table):
+    """How a model is fitted."""
+
+    target_alert_rate: Annotated[float, Field(gt=0, le=0.5)] = 0.005
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    trees: Annotated[int, Field(ge=1, le=10_000)] = 100
+    max_samples: Annotated[int, Field(ge=2, le=1_000_000)] = 256
+    calibration_share: Ratio = 0.3
+
+
+class ApiSettings(_Table):
+    """The HTTP service."""
+
+    host: Text = "127.0.0.1"
+    port: Port = 8000
+    api_key_file: str = ""
+    """A file that holds the key which requests must carry; empty: no key."""
+    max_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    max_bytes: Annotated[int, Field(ge=1_024, le=1_000_000_000)] = 5_000_000
+
+
+class LogSettings(_Table):
+    """How the log is written."""
+
+    format: Annotated[LogFormat, Field(strict=False)] = LogFormat.HUMAN
+    level: Annotated[LogLevel, Field(strict=False)] = LogLevel.INFO
+
+
+class Settings(_Table):
+    """The whole configuration."""
+
+    kafka: dict[str, Annotated[Scalar, BeforeValidator(_scalar)]] = dict(KAFKA_DEFAULTS)
+    """By librdkafka's own key, passed through as it is."""
+    topics: TopicSettings = TopicSettings()
+    schema_: SchemaSettings = Field(default=SchemaSettings(), alias="schema")
+    registry: RegistrySettings = RegistrySettings()
+    consumer: ConsumerSettings = ConsumerSettings()
+    trainer: TrainerSettings = TrainerSettings()
+    api: ApiSettings = ApiSettings()
+    log: LogSettings = LogSettings()
+
+    @field_validator("kafka")
+    @classmethod
+    def _with_defaults(cls, kafka: dict[str, Any]) -> dict[str, Any]:
+        return {**KAFKA_DEFAULTS, **kafka}
+
+    @property
+    def ledger_topic(self) -> str:
+        """The topic of the ledger's records."""
+        return self.topics.ledger or f"{self.consumer.group}.ledger"

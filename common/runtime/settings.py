@@ -1,0 +1,158 @@
+"""The configuration in force: defaults, file, environment and command line put together."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from common.errors import SettingsError
+from common.explain import explain
+from common.runtime.keys import Delivery, LogFormat, LogLevel, Settings, Start
+from common.runtime.sources import Entry, environment_entries, file_entries, override_entries
+
+__all__ = [
+    "Delivery",
+    "Loaded",
+    "LogFormat",
+    "LogLevel",
+    "Settings",
+    "Start",
+    "flat",
+    "known_keys",
+    "load_settings",
+    "redacted",
+]
+
+HIDDEN = "(hidden)"
+_SECRET_WORDS = ("password", "secret", "token", "api.key", "apikey", "credential", "jaas")
+# Keys of `[kafka]` that hold a secret without saying so, and those that only sound like one.
+_SECRET_KEYS = ("ssl.key.pem", "oauthbearer.assertion.private.key.pem", "oauthbearer.config")
+_HARMLESS_ENDS = (".url", ".file", ".location", "_file")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The configuration in force, with where each value came from."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+    """By dotted key, e.g. `consumer.max_rows`: "default", "file sensorwatch.toml", ..."""
+
+
+def load_settings(
+    config: Path | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    overrides: Mapping[str, object] | None = None,
+) -> Loaded:
+    """Put defaults, file, environment and command line together, the later above the earlier.
+
+    `config`: the file; None: `sensorwatch.toml` of the working folder, where there is one.
+    `overrides`: by dotted key; a value of None stands for "not given".
+    Raises SettingsError naming every unknown key and bad value with its source.
+    """
+    known = known_keys()
+    entries = {
+        **file_entries(config),
+        **environment_entries(os.environ if environ is None else environ, known),
+        **override_entries(overrides or {}),
+    }
+    try:
+        settings = Settings.model_validate(_nested(entries))
+    except ValidationError as error:
+        raise SettingsError(_explained(error, entries)) from error
+    _check_topics(settings)
+    origins = dict.fromkeys(flat(settings), "default")
+    return Loaded(settings, origins | {key: entry.origin for key, entry in entries.items()})
+
+
+def flat(settings: Settings) -> dict[str, Any]:
+    """Return the value of every dotted key as plain text, numbers and truth values."""
+    plain = settings.model_dump(mode="json", by_alias=True)
+    return {
+        f"{table}.{key}": value for table, keys in plain.items() for key, value in _leaves(keys)
+    }
+
+
+def known_keys() -> dict[str, type[Any]]:
+    """Return the type of every dotted key but those of `[kafka]`, which are librdkafka's."""
+    return dict(_known(Settings, ""))
+
+
+def redacted(loaded: Loaded) -> dict[str, Any]:
+    """Return the value of every dotted key as `flat` does, secrets hidden."""
+    return {key: HIDDEN if _secret(key) else value for key, value in flat(loaded.settings).items()}
+
+
+def _secret(key: str) -> bool:
+    name = key.lower()
+    if name.endswith(_HARMLESS_ENDS):
+        return False
+    return name.endswith(_SECRET_KEYS) or any(word in name for word in _SECRET_WORDS)
+
+
+def _check_topics(settings: Settings) -> None:
+    topics = settings.topics
+    names = {
+        "readings": topics.readings,
+        "anomalies": topics.anomalies,
+        "dead_letters": topics.dead_letters,
+        "ledger": settings.ledger_topic,
+    }
+    if len(set(names.values())) < len(names):
+        listed = ", ".join(f'{key} = "{name}"' for key, name in names.items())
+        raise SettingsError(f"[topics] must name four different topics, found {listed}")
+
+
+def _nested(entries: Mapping[str, Entry]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for key, entry in entries.items():
+        table, _, rest = key.partition(".")
+        parts = [rest] if table == "kafka" else rest.split(".")
+        inner: Any = tree
+        for part in [table, *parts[:-1]] if rest else []:
+            inner = inner.setdefault(part, {}) if isinstance(inner, dict) else inner
+        if isinstance(inner, dict):  # else a table was set to a plain value: the check names it
+            inner[parts[-1] if rest else table] = entry.value
+    return tree
+
+
+def _explained(error: ValidationError, entries: Mapping[str, Entry]) -> str:
+    known = known_keys()
+    tables = {".".join(key.split(".")[:-1]) for key in known} | {"kafka"}
+    text = explain(error, known=[*known, *tables])
+    origins = {origin for problem in error.errors() for origin in _origins(problem["loc"], entries)}
+    for key, entry in entries.items():
+        if _secret(key):
+            text = text.replace(repr(entry.value)[:80], HIDDEN)
+    return f"{text}; set by {', '.join(sorted(origins))}" if origins else text
+
+
+def _origins(loc: tuple[int | str, ...], entries: Mapping[str, Entry]) -> Iterator[str]:
+    path = ".".join(str(part) for part in loc)
+    for key, entry in entries.items():
+        # Of a union's problem the location goes on below the key, with the type that was tried.
+        if not path or key == path or key.startswith(path + ".") or path.startswith(key + "."):
+            yield entry.origin
+
+
+def _leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def _known(table: type[BaseModel], prefix: str) -> Iterator[tuple[str, type[Any]]]:
+    for name, field in table.model_fields.items():
+        key = prefix + (field.alias or name)
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _known(kind, key + ".")
+        elif key != "kafka":
+            assert isinstance(kind, type), key
+            yield key, kind
