@@ -50,8 +50,13 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
+def is_topic(name: str) -> bool:
+    """Say whether Kafka allows a topic of this name."""
+    return re.fullmatch(r"[A-Za-z0-9._-]{1,249}", name) is not None and name not in (".", "..")
+
+
 def _legal_topic(name: str) -> str:
-    if re.fullmatch(r"[A-Za-z0-9._-]{1,249}", name) is None or name in (".", ".."):
+    if not is_topic(name):
         raise ValueError("not a topic name (1 to 249 of letters, digits, '.', '_' and '-')")
     return name
 

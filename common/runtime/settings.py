@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from common.errors import SettingsError
 from common.explain import explain
-from common.runtime.keys import Delivery, LogFormat, LogLevel, Settings, Start
+from common.runtime.keys import Delivery, LogFormat, LogLevel, Settings, Start, is_topic
 from common.runtime.sources import Entry, environment_entries, file_entries, override_entries
 
 __all__ = [
@@ -105,6 +105,11 @@ def _check_topics(settings: Settings) -> None:
     if len(set(names.values())) < len(names):
         listed = ", ".join(f'{key} = "{name}"' for key, name in names.items())
         raise SettingsError(f"[topics] must name four different topics, found {listed}")
+    if not is_topic(settings.ledger_topic):
+        raise SettingsError(
+            f'the ledger\'s topic "{settings.ledger_topic}", made of [consumer] group, is not a topic '
+            "name: set [topics] ledger"
+        )
 
 
 def _nested(entries: Mapping[str, Entry]) -> dict[str, Any]:
