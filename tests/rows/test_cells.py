@@ -1,0 +1,208 @@
+"""A row means the same as text cells and as JSON."""
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.errors import DataError
+from common.rows.cells import cell_reader
+from common.rows.parsing import collect, parse
+from common.rows.readings import Readings
+from common.rows.rejection import Fault, Reason
+from common.rows.schema import Schema, schema_of
+
+HEADER = ["timestamp", "sensor_id", "x1", "x2"]
+GOOD = ["2025-01-01T00:00:00Z", "a", "1", "2"]
+
+instants = st.datetimes().map(lambda instant: instant.isoformat() + "Z")
+sensors = st.text(min_size=1, max_size=20) | st.integers(-(2**63) + 1, 2**63 - 1)
+numbers = (
+    st.floats(allow_nan=False, allow_infinity=False)
+    | st.integers(-(10**30), 10**30)
+    | st.sampled_from([0.1, -0.0, 5e-324, 1.7976931348623157e308, 3.4028235677973366e38])
+)
+rows = st.tuples(instants, sensors, numbers, numbers)
+
+
+def a_schema(**changes: object) -> Schema:
+    plain = {
+        "unknown_fields": "ignore",
+        "time": {"field": "timestamp", "naive_zone": "UTC"},
+        "key": {"field": "sensor_id", "optional": True},
+        "signals": [{"name": "x1"}, {"name": "x2"}],
+    }
+    return schema_of(plain | changes)
+
+
+def reasons(cells: list[str], schema: Schema | None = None) -> list[tuple[Reason, str]]:
+    schema = schema or a_schema()
+    _, rejections = collect([cell_reader(schema, HEADER)(cells)], schema)
+    return [(fault.reason, fault.field) for rejection in rejections for fault in rejection.faults]
+
+
+def bits(readings: Readings) -> tuple[object, ...]:
+    return (
+        readings.index.tobytes(),
+        readings.event_time.tobytes(),
+        readings.sensor.tobytes(),
+        readings.sensor_ids,
+        readings.values.tobytes(),
+    )
+
+
+@given(st.lists(rows, max_size=5))
+def test_the_same_row_gives_the_same_bits_and_reasons_as_cells_and_as_json(
+    table: list[tuple[str, str | int, float, float]],
+) -> None:
+    schema = a_schema()
+    read = cell_reader(schema, HEADER)
+
+    from_json, refused_json = parse(
+        [json.dumps(dict(zip(HEADER, row, strict=True))).encode() for row in table], schema
+    )
+    from_cells, refused_cells = collect(
+        [read([row[0], str(row[1]), repr(row[2]), repr(row[3])]) for row in table], schema
+    )
+
+    assert bits(from_cells) == bits(from_json)
+    assert [(bad.index, bad.reason, bad.field) for bad in refused_cells] == [
+        (bad.index, bad.reason, bad.field) for bad in refused_json
+    ]
+
+
+@pytest.mark.parametrize(
+    ("form", "instant"),
+    [("epoch_s", 1_700_000_000), ("epoch_s", 1_700_000_000.25), ("epoch_ms", 1_700_000_000_123)],
+)
+def test_an_epoch_cell_is_the_instant_that_the_json_number_is(form: str, instant: float) -> None:
+    schema = a_schema(time={"field": "timestamp", "format": form})
+
+    from_cells, _ = collect([cell_reader(schema, HEADER)([repr(instant), "a", "1", "2"])], schema)
+    from_json, _ = parse(
+        [json.dumps({"timestamp": instant, "sensor_id": "a", "x1": 1, "x2": 2}).encode()], schema
+    )
+
+    assert len(from_json) == 1
+    assert bits(from_cells) == bits(from_json)
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        ("", Reason.NULL_VALUE),
+        ("  ", Reason.NULL_VALUE),
+        ("nan", Reason.NOT_FINITE),
+        ("NaN", Reason.NOT_FINITE),
+        ("-inf", Reason.NOT_FINITE),
+        ("1e999", Reason.NOT_FINITE),
+        ("1e39", Reason.NOT_FINITE),
+        ("1_000", Reason.WRONG_TYPE),
+        ("\u0661", Reason.WRONG_TYPE),
+        ("1,5", Reason.WRONG_TYPE),
+        ("0x10", Reason.WRONG_TYPE),
+        ("true", Reason.WRONG_TYPE),
+        ("null", Reason.WRONG_TYPE),
+    ],
+)
+def test_a_cell_that_is_no_number_has_the_reason_that_json_would_have(
+    cell: str, reason: Reason
+) -> None:
+    assert reasons(["2025-01-01T00:00:00Z", "a", cell, "2"]) == [(reason, "x1")]
+
+
+def test_a_short_line_lacks_its_last_fields() -> None:
+    assert reasons(GOOD[:3]) == [(Reason.MISSING_FIELD, "x2")]
+
+
+def test_a_line_with_more_cells_than_the_header_is_refused_whole() -> None:
+    """An unquoted decimal comma shifts every later cell: 1,5,2 must not become x1=1, x2=5."""
+    fields = cell_reader(a_schema(), HEADER)([*GOOD[:2], "1", "5", "2"])
+
+    assert isinstance(fields, Fault)
+    assert fields.reason is Reason.UNKNOWN_FIELD
+
+
+def test_empty_cells_past_the_header_are_a_trailing_delimiter() -> None:
+    assert reasons([*GOOD, ""]) == []
+
+
+def test_an_empty_key_cell_is_an_absent_key() -> None:
+    cells = ["2025-01-01T00:00:00Z", "", "1", "2"]
+    required = a_schema(key={"field": "sensor_id", "optional": False})
+
+    assert reasons(cells) == []
+    assert reasons(cells, required) == [(Reason.MISSING_FIELD, "sensor_id")]
+
+
+@pytest.mark.parametrize("form", ["rfc3339", "epoch_s", "%Y"])
+def test_an_empty_time_cell_is_null(form: str) -> None:
+    schema = a_schema(time={"field": "timestamp", "format": form})
+
+    assert reasons(["", "a", "1", "2"], schema) == [(Reason.NULL_VALUE, "timestamp")]
+
+
+def test_a_strptime_time_of_digits_stays_text() -> None:
+    schema = a_schema(time={"field": "timestamp", "format": "%Y%m%d", "naive_zone": "UTC"})
+
+    assert reasons(["20250101", "a", "1", "2"], schema) == []
+
+
+def test_a_column_named_like_a_dotted_path_reaches_into_the_nested_field() -> None:
+    schema = a_schema(
+        signals=[
+            {"name": "x1", "field": "payload.temp"},
+            {"name": "x2", "field": "payload.deep.rate"},
+        ]
+    )
+    header = ["timestamp", "sensor_id", "payload.temp", "payload.deep.rate"]
+
+    fields = cell_reader(schema, header)(GOOD)
+
+    assert fields == {
+        "timestamp": GOOD[0],
+        "sensor_id": "a",
+        "payload": {"temp": 1.0, "deep": {"rate": 2.0}},
+    }
+    readings, _ = collect([fields], schema)
+    assert readings.values.tolist() == [[1.0, 2.0]]
+
+
+def test_columns_that_the_schema_does_not_name_are_kept() -> None:
+    strict = a_schema(unknown_fields="reject")
+
+    fields = cell_reader(strict, [*HEADER, "note"])([*GOOD, "7"])
+    _, rejections = collect([fields], strict)
+
+    assert isinstance(fields, dict)
+    assert fields["note"] == "7"
+    assert rejections[0].reason is Reason.UNKNOWN_FIELD
+
+
+def test_a_missing_column_is_named_beside_what_was_found() -> None:
+    with pytest.raises(DataError, match=r"no column x2 in the header; found timestamp, x1"):
+        cell_reader(a_schema(), ["timestamp", "x1"])
+
+
+def test_a_column_that_stands_there_twice_is_refused() -> None:
+    with pytest.raises(DataError, match="x1 stands in the header more than once"):
+        cell_reader(a_schema(), [*HEADER, "x1"])
+
+
+def test_a_column_beside_one_of_its_own_parts_is_refused() -> None:
+    schema = a_schema(signals=[{"name": "x1", "field": "payload.temp"}])
+
+    with pytest.raises(DataError, match=r"payload\.temp"):
+        cell_reader(schema, ["timestamp", "payload.temp", "payload"])
+
+
+@given(st.lists(st.text(max_size=30), max_size=6))
+def test_any_cells_whatever_are_fields_or_a_fault(cells: list[str]) -> None:
+    schema = a_schema()
+
+    readings, rejections = collect([cell_reader(schema, HEADER)(cells)], schema)
+
+    assert len(readings) + len(rejections) == 1
+    assert all(math.isfinite(value) for value in readings.values.ravel())
