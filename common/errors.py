@@ -5,11 +5,11 @@ SensorwatchError                 code  reaction
 │   ├── SettingsError             2    a key or value of the configuration is wrong
 │   ├── SchemaError               2    the schema file is wrong
 │   └── DataError                 2    an input file or topic cannot be read as asked
-├── CheckFailed                   1    the command ran and its answer is "no" (gate, ledger, accounting)
-├── BrokerUnavailable             3    the broker or a topic cannot be reached; a supervisor may retry
-├── Fenced                        4    another process has our transactional id: exit now, never fight
+├── CheckFailed                   1    it ran and its answer is no (gate, ledger, accounting)
+├── BrokerUnavailable             3    broker or topic cannot be reached; a supervisor may retry
+├── Fenced                        4    another process has our transactional id: exit, never fight
 ├── BreakerOpen                   5    too many rejections; a supervisor must not restart
-├── ModelRefused                  6    keep the last good model and alarm (exit only when there is none)
+├── ModelRefused                  6    keep the last good model and alarm; exit where none is
 ├── OffsetsLost                   7    committed offsets are gone or out of range: a person decides
 ├── MicroBatchAborted             -    abort, rewind to the committed offsets, go on
 ├── OutcomeUnknown                -    build a new producer, rewind to the committed offsets, go on
@@ -22,7 +22,7 @@ from typing import ClassVar
 
 
 class SensorwatchError(Exception):
-    """Any failure this project raises on purpose; its text says what was found, wanted, and next."""
+    """Any failure raised on purpose; its text says what was found, wanted, and next."""
 
     exit_code: ClassVar[int] = 70
 

@@ -124,7 +124,7 @@ def decide(raw: NDArray[np.float64], calibration: Calibration) -> Detections:
         is_anomaly, np.maximum(anomaly_score, above), np.minimum(anomaly_score, 1.0)
     )
     at_least = len(calibration.scores) - np.searchsorted(calibration.scores, raw, side="left")
-    p_value = (1.0 + at_least) / (1.0 + len(calibration.scores))
+    p_value = (1.0 + at_least.astype(np.float64)) / (1.0 + len(calibration.scores))
     severity = is_anomaly.astype(np.int8)
     for bound in SEVERITY_BOUNDS.values():
         severity += (is_anomaly & (anomaly_score >= bound)).astype(np.int8)

@@ -180,7 +180,7 @@ _TYPES = {
 
 # Compiled because numpy's own power uses other instructions for the last rows of an array than for
 # the first, so that a row's last bit would depend on how many rows came with it.
-@njit(cache=True, nogil=True, fastmath=False)  # type: ignore[untyped-decorator] # numba has no types
+@njit(cache=True, nogil=True, fastmath=False)
 def _score(
     rows: NDArray[np.float32],
     tree_start: NDArray[np.int32],
@@ -198,9 +198,7 @@ def _score(
             node = tree_start[tree]
             while feature[node] >= 0:
                 # The row's float32 is compared with the float64 threshold, as scikit-learn does.
-                if rows[row, feature[node]] <= threshold[node]:
-                    node = left[node]
-                else:
-                    node = right[node]
+                goes_left = rows[row, feature[node]] <= threshold[node]
+                node = left[node] if goes_left else right[node]
             total += path_length[node]
         raw[row] = 2.0 ** (-total / normaliser)

@@ -125,7 +125,7 @@ def _window(account: Account, rejected: NDArray[np.bool_]) -> tuple[int, ...]:
 # One record after the other, so that the digest can go on from its value alone: compiled, because
 # in Python it would cost more than the scoring. The mixing step is splitmix64's finaliser
 # (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator] # numba has no types
+@njit(cache=True, nogil=True)
 def _digest(
     digest: np.uint64,
     offsets: NDArray[np.int64],

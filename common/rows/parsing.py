@@ -1,7 +1,8 @@
 """From payloads to columns of readings and rejections; never raises for any bytes."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 import msgspec
@@ -15,6 +16,8 @@ MAX_PAYLOAD_BYTES = 262_144
 MAX_NESTING = 64
 
 Fields = Mapping[str, object]
+
+_TEXT_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 
 
 def parse(
@@ -101,23 +104,10 @@ def _nested_too_deep(payload: bytes) -> bool:
     if payload.count(b"[") + payload.count(b"{") <= MAX_NESTING:
         return False
     depth = 0
-    in_text = escaped = False
-    for byte in payload:
-        if in_text:
-            if escaped:
-                escaped = False
-            elif byte == 0x5C:
-                escaped = True
-            elif byte == 0x22:
-                in_text = False
-        elif byte == 0x22:
-            in_text = True
-        elif byte in b"[{":
-            depth += 1
-            if depth > MAX_NESTING:
-                return True
-        elif byte in b"]}":
-            depth -= 1
+    for bracket in _TEXT_OR_BRACKET.findall(payload):
+        depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(bracket, 0)
+        if depth > MAX_NESTING:
+            return True
     return False
 
 

@@ -40,7 +40,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why the record at `index` of its micro-batch is not a reading: all its faults, first first."""
+    """Why the record at `index` of its micro-batch is not a reading: all its faults in order."""
 
     index: int
     faults: tuple[Fault, ...]
