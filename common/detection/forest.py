@@ -192,13 +192,15 @@ def _score(
     normaliser: float,
     raw: NDArray[np.float64],
 ) -> None:
-    for row in range(rows.shape[0]):
-        total = 0.0
-        for tree in range(len(tree_start) - 1):
+    # Tree by tree, so that one tree's nodes stay in the cache; each row still sums in tree order.
+    raw[:] = 0.0
+    for tree in range(len(tree_start) - 1):
+        for row in range(rows.shape[0]):
             node = tree_start[tree]
             while feature[node] >= 0:
                 # The row's float32 is compared with the float64 threshold, as scikit-learn does.
                 goes_left = rows[row, feature[node]] <= threshold[node]
                 node = left[node] if goes_left else right[node]
-            total += path_length[node]
-        raw[row] = 2.0 ** (-total / normaliser)
+            raw[row] += path_length[node]
+    for row in range(rows.shape[0]):
+        raw[row] = 2.0 ** (-raw[row] / normaliser)
