@@ -1,0 +1,1 @@
+"""Real and imitated Kafka brokers, and the tools that break them on purpose."""

@@ -1,0 +1,103 @@
+"""A broker in a container, where a Docker engine answers."""
+
+import gc
+import os
+import warnings
+from functools import cache
+from typing import Any
+
+from tests.brokers.kafka import BrokerMissing
+from tests.brokers.ports import free_port
+
+_IMAGE = "confluentinc/cp-kafka:8.1.0"  # Apache Kafka 4.1; its start script is the one that fits
+_PORT = 9093
+_START_SECONDS = 120
+_ENVIRONMENT = {
+    # The image leaves the transaction log at three replicas: init_transactions would hang.
+    "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
+    "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
+    "KAFKA_TRANSACTION_STATE_LOG_NUM_PARTITIONS": "4",
+    "KAFKA_TRANSACTION_ABORT_TIMED_OUT_TRANSACTION_CLEANUP_INTERVAL_MS": "1000",
+    "KAFKA_OFFSETS_TOPIC_NUM_PARTITIONS": "4",
+    "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
+    "KAFKA_GROUP_MIN_SESSION_TIMEOUT_MS": "1000",
+    "KAFKA_GROUP_CONSUMER_MIN_SESSION_TIMEOUT_MS": "1000",
+    "KAFKA_GROUP_CONSUMER_SESSION_TIMEOUT_MS": "6000",
+    "KAFKA_GROUP_CONSUMER_MIN_HEARTBEAT_INTERVAL_MS": "500",
+}
+
+
+@cache
+def docker_missing() -> str | None:
+    """Say why no container can be started here, or None where a Docker engine answers."""
+    with warnings.catch_warnings():
+        # The docker package leaves its socket open when nobody answers.
+        warnings.simplefilter("ignore", ResourceWarning)
+        reason = _ask_docker()
+        gc.collect()
+    return reason
+
+
+def _ask_docker() -> str | None:
+    import docker  # type: ignore[import-untyped]  # no stubs here  # noqa: PLC0415 - only a machine that comes this far needs it
+
+    try:
+        client = docker.from_env(timeout=5)
+    except docker.errors.DockerException:
+        return "no Docker engine answers"
+    try:
+        client.ping()
+    except (docker.errors.DockerException, OSError):
+        return "no Docker engine answers"
+    finally:
+        client.close()
+    return None
+
+
+class ContainerServer:
+    """A single broker in KRaft mode in a container, on a host port that survives a restart."""
+
+    kind = "container"
+
+    def __init__(self) -> None:
+        """Prepare the container; raise BrokerMissing where no Docker engine answers."""
+        missing = docker_missing()
+        if missing is not None:
+            raise BrokerMissing(missing)
+        self._container: Any = None
+        # Bound, not exposed: an exposed port changes when the container starts again.
+        self._host_port = free_port()
+        self.address = f"localhost:{self._host_port}"
+
+    def start(self) -> None:
+        """Start the container, or the killed one again, which keeps its data."""
+        if self._container is not None:
+            self._container.get_wrapped_container().start()
+            return
+        from testcontainers.community.kafka import KafkaContainer  # noqa: PLC0415 - as above
+
+        image = os.environ.get("SENSORWATCH_TEST_KAFKA_IMAGE", _IMAGE)
+        container = KafkaContainer(image, port=_PORT).with_kraft()
+        for name, value in _ENVIRONMENT.items():
+            container.with_env(name, value)
+        container.with_bind_ports(_PORT, self._host_port)
+        self._container = container
+        container.start(timeout=_START_SECONDS)
+        self.address = container.get_bootstrap_server()
+
+    def kill(self) -> None:
+        """Kill the broker's process (SIGKILL); the container and its data stay."""
+        self._container.get_wrapped_container().kill()
+
+    def close(self) -> None:
+        """Remove the container."""
+        if self._container is not None:
+            self._container.stop()
+            self._container = None
+
+    def last_words(self) -> str:
+        """Return the end of the container's log."""
+        if self._container is None:
+            return "(the container never started)"
+        out, err = self._container.get_logs()
+        return "\n".join((out + err).decode(errors="replace").splitlines()[-40:])

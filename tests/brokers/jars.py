@@ -1,0 +1,84 @@
+"""The jars of Apache Kafka, fetched once by Maven into a cache folder."""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from filelock import FileLock
+
+KAFKA_VERSION = "4.1.0"
+_POM = Path(__file__).with_name("pom.xml")
+_FETCH_SECONDS = 600
+
+
+class NoJars(Exception):
+    """The machine cannot run a broker from jars; the text says what is missing."""
+
+
+def java_missing() -> str | None:
+    """Say why a broker cannot be run from jars here, or None where it can."""
+    java = shutil.which("java")
+    if java is None:
+        return "no `java` (17 or newer) on the PATH"
+    found = _java_version(java)
+    if found < 17:
+        return f"`java` is version {found}, wanted 17 or newer"
+    if not _cache().exists() and shutil.which("mvn") is None:
+        return f"no `mvn` on the PATH to fetch the jars with, and no {_cache()}"
+    return None
+
+
+def kafka_jars() -> Path:
+    """Return the folder of the jars, fetching them the first time (54 MB).
+
+    Raises NoJars where Maven fails, with the end of what it said.
+    """
+    cache = _cache()
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(cache.with_name(cache.name + ".lock"), timeout=_FETCH_SECONDS):
+        if not cache.exists():
+            _fetch(cache)
+    return cache
+
+
+def _cache() -> Path:
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "sensorwatch" / f"kafka-{KAFKA_VERSION}"
+
+
+def _java_version(java: str) -> int:
+    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
+    match = re.search(r'version "(?:1\.)?(\d+)', said.stderr + said.stdout)
+    return int(match[1]) if match else 0
+
+
+def _fetch(cache: Path) -> None:
+    # Renamed into place when complete: a folder that exists is a folder that can be used.
+    started = Path(tempfile.mkdtemp(dir=cache.parent, prefix="fetching-"))
+    try:
+        _run_maven(started)
+        started.chmod(0o755)
+        started.rename(cache)
+    finally:
+        with suppress(FileNotFoundError):
+            shutil.rmtree(started)
+
+
+def _run_maven(folder: Path) -> None:
+    command = ["mvn", "-q", "-B", "-f", str(_POM), "dependency:copy-dependencies"]
+    command.append(f"-DoutputDirectory={folder}")
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=_FETCH_SECONDS
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NoJars(f"Maven could not fetch Kafka {KAFKA_VERSION}: {error}") from error
+    if done.returncode != 0 or not list(folder.glob("kafka_*.jar")):
+        raise NoJars(
+            f"Maven could not fetch Kafka {KAFKA_VERSION} (exit {done.returncode}): "
+            + (done.stdout + done.stderr)[-2000:]
+        )

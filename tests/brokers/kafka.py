@@ -1,0 +1,133 @@
+"""What a test may ask of a Kafka broker, however it is run."""
+
+import uuid
+from functools import cached_property
+from typing import Any, Protocol
+
+from confluent_kafka import KafkaException, Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from tests.brokers.processes import wait_until
+
+READY_SECONDS = 90
+
+
+class BrokerMissing(Exception):
+    """No broker of this kind can be had on this machine; the text says why."""
+
+
+class Server(Protocol):
+    """One way to run a broker."""
+
+    @property
+    def kind(self) -> str:
+        """Which back end this is: `address`, `container` or `jars`."""
+
+    @property
+    def address(self) -> str:
+        """Where clients connect to: `host:port`."""
+
+    def start(self) -> None:
+        """Start the broker on the data it had, without waiting until it is ready."""
+
+    def kill(self) -> None:
+        """Kill the broker at once; its data stays."""
+
+    def close(self) -> None:
+        """End the broker for good."""
+
+    def last_words(self) -> str:
+        """Return the end of the broker's log, and whatever explains why it does not start."""
+
+
+class Kafka:
+    """A running broker with the few administrative calls that tests need."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self.kind = server.kind
+        self.address = server.address
+
+    def start(self) -> "Kafka":
+        """Start the broker and wait until transactions work."""
+        self._server.start()
+        try:
+            wait_ready(self._server.address)
+        except (KafkaException, AssertionError) as error:
+            words = self._server.last_words()
+            self._server.close()
+            raise RuntimeError(f"the broker is not ready: {error}\n{words}") from error
+        self.address = self._server.address
+        return self
+
+    def stop_hard(self) -> None:
+        """Kill the broker (SIGKILL); its data stays."""
+        self._server.kill()
+
+    def start_again(self) -> None:
+        """Start the killed broker at the same address, on the same data, and wait for it."""
+        self.start()
+
+    def close(self) -> None:
+        """End the broker."""
+        self._server.close()
+
+    def create_topic(self, name: str, partitions: int = 1, **config: str) -> str:
+        """Create a topic, wait until it can be written to, and return its name.
+
+        `config` holds topic settings with `_` for `.`, as in `retention_ms="1000"`.
+        """
+        settings = {key.replace("_", "."): value for key, value in config.items()}
+        topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=settings)
+        self._admin.create_topics([topic])[name].result(timeout=30)
+        wait_until(
+            lambda: self._leaders(name) == partitions, deadline=30, what=f"leaders of {name}"
+        )
+        return name
+
+    def unused_topic(self, stem: str, partitions: int = 1) -> str:
+        """Create a topic whose name no other test uses, and return the name."""
+        return self.create_topic(f"{stem}-{uuid.uuid4().hex[:8]}", partitions)
+
+    def delete_topic(self, name: str) -> None:
+        """Delete a topic with everything in it."""
+        self._admin.delete_topics([name])[name].result(timeout=30)
+
+    def delete_group(self, group: str) -> None:
+        """Delete a consumer group with its committed offsets; it must have no members."""
+        self._admin.delete_consumer_groups([group])[group].result(timeout=30)
+
+    @cached_property
+    def _admin(self) -> AdminClient:
+        # Kept: a client that is dropped destroys the calls still under way.
+        return AdminClient({"bootstrap.servers": self.address, "log_level": 0})
+
+    def _leaders(self, name: str) -> int:
+        topic = self._admin.list_topics(name, timeout=10).topics[name]
+        return sum(partition.leader >= 0 for partition in topic.partitions.values())
+
+
+def wait_ready(address: str, *, deadline: float = READY_SECONDS) -> None:
+    """Wait until metadata and transactions work: an open port is too early a sign."""
+    quiet: dict[str, Any] = {"bootstrap.servers": address, "log_level": 0}
+    wait_until(lambda: _answers(quiet), deadline=deadline, what=f"a broker at {address}", every=0.1)
+    producer = Producer({**quiet, "transactional.id": f"ready-{uuid.uuid4().hex}"})
+    wait_until(lambda: _transacts(producer), deadline=deadline, what="init_transactions")
+
+
+def _answers(config: dict[str, Any]) -> bool:
+    try:
+        return bool(AdminClient(config).list_topics(timeout=2).brokers)
+    except KafkaException:
+        return False
+
+
+def _transacts(producer: Producer) -> bool:
+    try:
+        producer.init_transactions(10)
+    except KafkaException as error:
+        if not error.args[0].retriable():
+            raise
+        return False
+    return True

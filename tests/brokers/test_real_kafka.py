@@ -1,0 +1,44 @@
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from tests.brokers.kafka import Kafka
+
+
+def _write(address: str, topic: str, value: bytes) -> None:
+    producer = Producer({"bootstrap.servers": address, "transactional.id": f"writer-{topic}"})
+    producer.init_transactions(20)
+    producer.begin_transaction()
+    producer.produce(topic, value)
+    producer.commit_transaction(20)
+
+
+def _read_one(address: str, topic: str) -> bytes | str | None:
+    config = {"bootstrap.servers": address, "group.id": "reader", "auto.offset.reset": "error"}
+    with Consumer(config) as consumer:
+        consumer.assign([TopicPartition(topic, 0, 0)])
+        message = consumer.poll(20)
+        assert message is not None
+        return message.value()
+
+
+@pytest.mark.broker
+def test_a_committed_record_can_be_read_back(kafka: Kafka) -> None:
+    topic = kafka.unused_topic("roundtrip")
+
+    _write(kafka.address, topic, b"hello")
+
+    assert _read_one(kafka.address, topic) == b"hello"
+
+
+@pytest.mark.broker
+@pytest.mark.slow
+def test_what_was_committed_outlives_a_hard_restart_of_the_broker(own_kafka: Kafka) -> None:
+    topic = own_kafka.unused_topic("restart")
+    address = own_kafka.address
+    _write(address, topic, b"before")
+
+    own_kafka.stop_hard()
+    own_kafka.start_again()
+
+    assert own_kafka.address == address
+    assert _read_one(address, topic) == b"before"

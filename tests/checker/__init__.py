@@ -1,0 +1,1 @@
+"""Judges, after a run, whether every input record had exactly one outcome."""

@@ -1,0 +1,54 @@
+"""The fixtures that any test may ask for: real brokers, shared or its own, and imitated ones."""
+
+from collections.abc import Iterator
+from functools import cache
+
+import pytest
+
+from tests.brokers.kafka import BrokerMissing, Kafka
+from tests.brokers.real_kafka import kafka_missing, kafka_required, own_server, shared_server
+
+_missing = cache(kafka_missing)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip, saying why, what needs a real broker where none can be had; fail where one must be."""
+    if item.get_closest_marker("broker") is None:
+        return
+    reason = _missing()
+    if reason is not None:
+        _without_broker(reason)
+
+
+def _without_broker(reason: str) -> None:
+    if kafka_required():
+        pytest.fail(f"{reason}, and SENSORWATCH_REQUIRE_KAFKA is set", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    """Give the real Kafka that the whole run shares; use topics of your own, never kill it."""
+    try:
+        broker = Kafka(shared_server(tmp_path_factory.mktemp("kafka")))
+    except BrokerMissing as error:
+        _without_broker(str(error))
+        raise
+    try:
+        yield broker.start()
+    finally:
+        broker.close()
+
+
+@pytest.fixture
+def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    """Give a real Kafka of this test's own, which it may kill and start again."""
+    try:
+        broker = Kafka(own_server(tmp_path_factory.mktemp("own-kafka")))
+    except BrokerMissing as error:
+        _without_broker(str(error))
+        raise
+    try:
+        yield broker.start()
+    finally:
+        broker.close()
