@@ -1,0 +1,44 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.rows.parsing import parse
+from common.rows.request import BadBody, TooManyRows, rows_of
+from common.rows.schema import Schema, Signal
+
+SCHEMA = Schema(signals=(Signal(name="x1"),))
+
+
+def test_each_row_keeps_its_own_bytes_whatever_it_is() -> None:
+    body = b'{"rows": [ {"x1" : 1e999} , 3, null,"a"], "more": 1}'
+
+    assert rows_of(body, max_rows=4) == [b'{"x1" : 1e999}', b"3", b"null", b'"a"']
+
+
+def test_more_rows_than_allowed_are_refused_with_both_numbers() -> None:
+    with pytest.raises(TooManyRows, match="3 rows in one request, at most 2"):
+        rows_of(b'{"rows": [{}, {}, {}]}', max_rows=2)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b'{"row": []}', b'{"rows": {}}', b'{"rows": [{]}', b"\xff", b'{"rows": [1]} x'],
+)
+def test_a_body_of_another_form_is_refused(body: bytes) -> None:
+    with pytest.raises(BadBody, match="wanted"):
+        rows_of(body, max_rows=10)
+
+
+def test_a_row_nested_without_end_is_refused_and_not_a_crash() -> None:
+    with pytest.raises(BadBody):
+        rows_of(b'{"rows": [' + b"[" * 200_000 + b"]" * 200_000 + b"]}", max_rows=10)
+
+
+@given(st.binary() | st.binary().map(lambda inside: b'{"rows": [' + inside + b"]}"))
+def test_any_bytes_give_rows_or_a_bad_body(body: bytes) -> None:
+    try:
+        rows = rows_of(body, max_rows=1_000)
+    except BadBody:
+        return
+    readings, rejections = parse(rows, SCHEMA)
+    assert len(readings) + len(rejections) == len(rows)
