@@ -1,0 +1,59 @@
+"""What training hands over: everything that makes up a model version before it has an id."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from common.detection.calibration import Calibration
+from common.detection.detector import Detector, SignalRanges
+from common.detection.forest import Forest
+from common.detection.plan import FeaturePlan
+from common.rows.readings import Readings
+from common.rows.schema import Schema
+
+MAX_GOLDEN_ROWS = 200
+
+
+class DataSource(BaseModel):
+    """Where the training rows came from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    uri: str
+    """A file, a glob or `kafka:TOPIC`, as it was asked for."""
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    """Digest of what was read."""
+    first_time: int
+    """Earliest event time, microseconds since 1970-01-01 UTC."""
+    last_time: int
+    """Latest event time, likewise."""
+    rows: Annotated[int, Field(ge=0)]
+    """Accepted rows."""
+    rejected: dict[str, int] = {}
+    """Rejected rows by reason code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A trained model that wants to become a version."""
+
+    schema: Schema
+    plan: FeaturePlan
+    forest: Forest
+    calibration: Calibration
+    ranges: SignalRanges
+    estimator: Any
+    """The fitted scikit-learn estimator; stored with joblib, for people only."""
+    parameters: dict[str, Any]
+    """What training was told (plain JSON values): trees, max_samples, target_alert_rate, ..."""
+    seed: int
+    data_source: DataSource
+    split: dict[str, Any]
+    """`fit_rows`, `calibration_rows`, and `boundary_time` in microseconds."""
+    golden: Readings
+    """1 to MAX_GOLDEN_ROWS readings, spread over the calibration part, scored from cold memory."""
+
+    def detector(self, version: str) -> Detector:
+        """The detector that this candidate would be under the id `version`."""
+        return Detector(version, self.schema, self.plan, self.forest, self.calibration, self.ranges)
