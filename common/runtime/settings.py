@@ -107,8 +107,8 @@ def _check_topics(settings: Settings) -> None:
         raise SettingsError(f"[topics] must name four different topics, found {listed}")
     if not is_topic(settings.ledger_topic):
         raise SettingsError(
-            f'the ledger\'s topic "{settings.ledger_topic}", made of [consumer] group, is not a topic '
-            "name: set [topics] ledger"
+            f'"{settings.ledger_topic}", made of [consumer] group, cannot be the ledger\'s topic: '
+            "set [topics] ledger"
         )
 
 

@@ -1,0 +1,131 @@
+"""Structured logs: one line per lifecycle event, for people or for machines."""
+
+import json
+import logging
+import math
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+ROOT = "sensorwatch"
+_RESERVED = ("ts", "level", "logger", "event", "traceback")
+_PLAIN = re.compile(r"[^\s\"'=\\\x00-\x1f\x7f]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """Writes events under one name; fields are keyword arguments."""
+
+    stdlib: logging.Logger
+
+    def debug(self, event: str, /, **fields: object) -> None:
+        """Write what only somebody who looks for a fault wants to read."""
+        self._write(logging.DEBUG, event, fields)
+
+    def info(self, event: str, /, **fields: object) -> None:
+        """Write a step of the life cycle."""
+        self._write(logging.INFO, event, fields)
+
+    def warning(self, event: str, /, **fields: object) -> None:
+        """Write what a person should know but need not act on at once."""
+        self._write(logging.WARNING, event, fields)
+
+    def error(
+        self, event: str, *, exception: BaseException | None = None, **fields: object
+    ) -> None:
+        """Write what a person has to act on, with the traceback of `exception`."""
+        self._write(logging.ERROR, event, fields, exception)
+
+    def _write(
+        self,
+        level: int,
+        event: str,
+        fields: Mapping[str, object],
+        exception: BaseException | None = None,
+    ) -> None:
+        if self.stdlib.isEnabledFor(level):
+            # The event is an argument: a % in it is no format.
+            self.stdlib.log(level, "%s", event, exc_info=exception, extra={"fields": fields})
+
+
+def logger(name: str) -> Log:
+    """Return the log of a part of the project, e.g. "consumer"."""
+    return Log(logging.getLogger(f"{ROOT}.{name}"))
+
+
+def kafka_logger() -> logging.Logger:
+    """Return what a Kafka client takes as `logger=`, so that librdkafka's lines join ours."""
+    return logging.getLogger(f"{ROOT}.kafka")
+
+
+def configure(format: str, level: str, stream: TextIO | None = None) -> None:  # noqa: A002 - the key
+    """Send every log line of the process to `stream` (None: standard error).
+
+    `format`: "human" or "json"; `level`: "debug", "info", "warning" or "error". Other libraries'
+    lines are written from "warning" on.
+    """
+    handler = logging.StreamHandler(sys.stderr if stream is None else stream)
+    handler.setFormatter(_JsonLines() if format == "json" else _HumanLines())
+    root = logging.getLogger()
+    for old in [old for old in root.handlers if isinstance(old.formatter, _Lines)]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    number = logging.getLevelNamesMapping()[level.upper()]
+    root.setLevel(max(number, logging.WARNING))
+    logging.getLogger(ROOT).setLevel(number)
+
+
+class _Lines(logging.Formatter):
+    def parts(self, record: logging.LogRecord) -> tuple[str, str, str, Mapping[str, Any]]:
+        fields = getattr(record, "fields", {})
+        name = record.name.removeprefix(f"{ROOT}.")
+        return record.levelname.lower(), name, record.getMessage(), fields
+
+
+class _HumanLines(_Lines):
+    def format(self, record: logging.LogRecord) -> str:
+        level, name, event, fields = self.parts(record)
+        instant = datetime.fromtimestamp(record.created).astimezone()
+        time = instant.strftime("%H:%M:%S.") + f"{instant.microsecond // 1000:03d}"
+        pairs = "".join(f"  {key}={_shown(value)}" for key, value in fields.items())
+        trace = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
+        return f"{time} {level:<7} {name}  {_one_line(event)}{pairs}{trace}"
+
+
+class _JsonLines(_Lines):
+    def format(self, record: logging.LogRecord) -> str:
+        level, name, event, fields = self.parts(record)
+        instant = datetime.fromtimestamp(record.created, tz=UTC).replace(tzinfo=None)
+        line: dict[str, object] = {
+            "ts": instant.isoformat(timespec="milliseconds") + "Z",
+            "level": level,
+            "logger": name,
+            "event": event,
+        }
+        line |= {f"{k}_" if k in _RESERVED else k: _finite(value) for k, value in fields.items()}
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+def _shown(value: object) -> str:
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+
+
+def _one_line(text: str) -> str:
+    return text if text.isprintable() else text.encode("unicode_escape").decode()
+
+
+def _finite(value: object) -> object:
+    # JSON has no nan and no infinities, and a line that no reader accepts is lost.
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return value

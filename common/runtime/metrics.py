@@ -1,0 +1,207 @@
+"""Every metric that sensorwatch offers to Prometheus, by the part that moves it."""
+
+import platform
+from collections.abc import Iterable
+from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+
+from common.detection.calibration import Severity
+from common.rows.rejection import Reason
+from common.runtime.histogram import RowHistogram
+from common.runtime.window import WindowedRatio
+
+PREFIX = "sensorwatch"
+# Prometheus drops sum and count of a histogram that has a bucket below zero.
+SCORE_BOUNDS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0)
+LATENCY_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+STAGE_BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0)
+ROWS_BOUNDS = (1, 10, 50, 100, 500, 1_000, 2_500, 5_000, 10_000, 50_000, 100_000, 1_000_000)
+ANOMALY_SEVERITIES = tuple(severity for severity in Severity if severity is not Severity.NONE)
+
+
+class Stage(StrEnum):
+    """A step of a micro-batch whose time is measured."""
+
+    CONSUME = "consume"
+    PROCESS = "process"
+    PRODUCE = "produce"
+    COMMIT = "commit"
+
+
+class Rebalance(StrEnum):
+    """What happened to partitions."""
+
+    ASSIGNED = "assigned"
+    REVOKED = "revoked"
+    LOST = "lost"
+
+
+class TransactionOutcome(StrEnum):
+    """How a transaction ended, as far as we know."""
+
+    COMMITTED = "committed"
+    ABORTED = "aborted"
+    UNKNOWN = "unknown"
+
+
+class ScoreMetrics:
+    """What the model said about the rows."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.rows_scored = _counter(registry, "rows_scored_total", "Rows that got a score.")
+        self.anomalies = _counter(registry, "anomalies_total", "Anomalous rows.", "severity")
+        _start(self.anomalies, ANOMALY_SEVERITIES)
+        self.anomaly_ratio = _gauge(
+            registry, "anomaly_ratio", "Share of anomalous rows among those of the last 5 minutes."
+        )
+        self.recent_anomalies = WindowedRatio(300)
+        """Feeds `anomaly_ratio`."""
+        self.anomaly_score = RowHistogram(
+            f"{PREFIX}_anomaly_score",
+            "Anomaly score of every row; 1 is the threshold.",
+            bounds=SCORE_BOUNDS,
+            registry=registry,
+        )
+
+
+class ModelMetrics:
+    """Which model is in force."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.info = _gauge(
+            registry, "model_info", "1 for the model in force.", "model", "version", "schema"
+        )
+        self.loaded_timestamp = _gauge(
+            registry, "model_loaded_timestamp_seconds", "When the model in force was loaded."
+        )
+        self.reload_last_success = _gauge(
+            registry, "model_reload_last_success", "1 if the last load succeeded, 0 if refused."
+        )
+
+    def loaded(self, *, model: str, version: str, schema: str, at: float) -> None:
+        """Note that a version is in force since `at` (seconds since 1970)."""
+        self.info.clear()
+        self.info.labels(model=model, version=version, schema=schema).set(1)
+        self.loaded_timestamp.set(at)
+        self.reload_last_success.set(1)
+
+
+class ConsumerMetrics:
+    """What the consumer did; counters move only after a commit."""
+
+    def __init__(self, registry: CollectorRegistry, *, topic: str) -> None:
+        _build_info(registry)
+        self.scores = ScoreMetrics(registry)
+        self.model = ModelMetrics(registry)
+        self.records_consumed = _counter(
+            registry, "records_consumed_total", "Records with a committed outcome.", "topic"
+        )
+        _start(self.records_consumed, [topic])
+        self.dead_letters = _counter(
+            registry, "dead_letters_total", "Records that were no reading.", "reason"
+        )
+        _start(self.dead_letters, Reason)
+        self.batch_rows = _histogram(
+            registry, "batch_rows", "Records in a micro-batch.", bounds=ROWS_BOUNDS
+        )
+        self.batch_duration = _histogram(
+            registry,
+            "batch_duration_seconds",
+            "Time a micro-batch took, by stage.",
+            "stage",
+            bounds=STAGE_BOUNDS,
+        )
+        _start(self.batch_duration, Stage)
+        self.end_to_end_latency = RowHistogram(
+            f"{PREFIX}_end_to_end_latency_seconds",
+            "From the record's timestamp to the commit of its outcome.",
+            bounds=LATENCY_BOUNDS,
+            registry=registry,
+        )
+        self._commits(registry)
+
+    def _commits(self, registry: CollectorRegistry) -> None:
+        self.consumer_lag = _gauge(
+            registry,
+            "consumer_lag_records",
+            "Last stable offset minus committed offset.",
+            "topic",
+            "partition",
+        )
+        self.last_commit = _gauge(
+            registry, "last_commit_timestamp_seconds", "When offsets were last committed."
+        )
+        self.rebalances = _counter(registry, "rebalances_total", "Rebalances.", "kind")
+        _start(self.rebalances, Rebalance)
+        self.transactions = _counter(registry, "transactions_total", "Transactions.", "outcome")
+        _start(self.transactions, TransactionOutcome)
+        self.breaker_open = _gauge(
+            registry, "breaker_open", "1 while too many rejections hold the consumer."
+        )
+
+
+class HttpMetrics:
+    """What the HTTP service did."""
+
+    def __init__(
+        self, registry: CollectorRegistry, *, handlers: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        """`handlers`: method and path template of every known route."""
+        _build_info(registry)
+        self.scores = ScoreMetrics(registry)
+        self.model = ModelMetrics(registry)
+        self.requests = _counter(
+            registry, "http_requests_total", "Requests.", "method", "handler", "status"
+        )
+        self.request_duration = _histogram(
+            registry,
+            "http_request_duration_seconds",
+            "Time a request took.",
+            "method",
+            "handler",
+            bounds=STAGE_BOUNDS,
+        )
+        self.rows_rejected = _counter(
+            registry, "rows_rejected_total", "Rows of requests that were no reading.", "reason"
+        )
+        _start(self.rows_rejected, Reason)
+        for method, handler in handlers:
+            self.requests.labels(method=method, handler=handler, status="200")
+            self.request_duration.labels(method=method, handler=handler)
+
+
+def _build_info(registry: CollectorRegistry) -> None:
+    # One more series for every label of every counter, which no dashboard of ours reads.
+    disable_created_metrics()
+    gauge = _gauge(registry, "build_info", "1 for the running build.", "version", "python")
+    gauge.labels(version=project_version(), python=platform.python_version()).set(1)
+
+
+def project_version() -> str:
+    """Return the installed version; "0+unknown" in a bare checkout."""
+    try:
+        return version("sensorwatch")
+    except PackageNotFoundError:
+        return "0+unknown"
+
+
+def _counter(registry: CollectorRegistry, name: str, text: str, *labels: str) -> Counter:
+    return Counter(f"{PREFIX}_{name}", text, labels, registry=registry)
+
+
+def _gauge(registry: CollectorRegistry, name: str, text: str, *labels: str) -> Gauge:
+    return Gauge(f"{PREFIX}_{name}", text, labels, registry=registry)
+
+
+def _histogram(
+    registry: CollectorRegistry, name: str, text: str, *labels: str, bounds: Iterable[float]
+) -> Histogram:
+    return Histogram(f"{PREFIX}_{name}", text, labels, registry=registry, buckets=tuple(bounds))
+
+
+def _start(metric: Counter | Histogram, values: Iterable[str]) -> None:
+    """Offer a label's known values from 0 on, so that a rate sees the first increase."""
+    for value in values:
+        metric.labels(value)

@@ -1,0 +1,37 @@
+"""A ratio over the last seconds."""
+
+from collections import deque
+
+
+class WindowedRatio:
+    """How large a share of the rows of the last `seconds` were hits.
+
+    Time is an argument (monotonic seconds). Rows are kept by whole second, so the memory is
+    bounded by the window and not by the rate.
+    """
+
+    def __init__(self, seconds: int = 300) -> None:
+        self._seconds = seconds
+        self._slots: deque[tuple[int, int, int]] = deque()  # second, hits, rows
+        self._hits = 0
+        self._rows = 0
+
+    def add(self, hits: int, rows: int, *, now: float) -> None:
+        """Count `rows` rows of which `hits` were hits."""
+        second = int(now)
+        if self._slots and self._slots[-1][0] >= second:
+            last, before_hits, before_rows = self._slots.pop()
+            self._slots.append((last, before_hits + hits, before_rows + rows))
+        else:
+            self._slots.append((second, hits, rows))
+        self._hits += hits
+        self._rows += rows
+
+    def ratio(self, *, now: float) -> float:
+        """Return the share from 0 to 1; 0 without rows in the window."""
+        oldest = int(now) - self._seconds
+        while self._slots and self._slots[0][0] <= oldest:
+            _, hits, rows = self._slots.popleft()
+            self._hits -= hits
+            self._rows -= rows
+        return self._hits / self._rows if self._rows else 0.0
