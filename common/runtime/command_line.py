@@ -46,6 +46,8 @@ def run(
         _invoke(command, sys.argv[1:] if args is None else args, name or Path(sys.argv[0]).name)
         sys.stdout.flush()
     except SystemExit as stop:
+        if isinstance(stop.__context__, BrokenPipeError):  # rich answers one with exit code 1
+            return READER_LEFT
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the outermost frame
         return _answer(error)

@@ -3,12 +3,12 @@
 import platform
 from collections.abc import Iterable
 from enum import StrEnum
-from importlib.metadata import PackageNotFoundError, version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 from common.detection.calibration import Severity
 from common.rows.rejection import Reason
+from common.runtime.build import project_version
 from common.runtime.histogram import RowHistogram
 from common.runtime.window import WindowedRatio
 
@@ -174,17 +174,9 @@ class HttpMetrics:
 
 def _build_info(registry: CollectorRegistry) -> None:
     # One more series for every label of every counter, which no dashboard of ours reads.
-    disable_created_metrics()
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no type here
     gauge = _gauge(registry, "build_info", "1 for the running build.", "version", "python")
     gauge.labels(version=project_version(), python=platform.python_version()).set(1)
-
-
-def project_version() -> str:
-    """Return the installed version; "0+unknown" in a bare checkout."""
-    try:
-        return version("sensorwatch")
-    except PackageNotFoundError:
-        return "0+unknown"
 
 
 def _counter(registry: CollectorRegistry, name: str, text: str, *labels: str) -> Counter:

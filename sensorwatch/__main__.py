@@ -1,0 +1,15 @@
+"""`sensorwatch` and `python -m sensorwatch`."""
+
+import sys
+
+from common.runtime.command_line import run
+from sensorwatch.app import build_app
+
+
+def main() -> int:
+    """Run the command line and return its exit code."""
+    return run(build_app(), name="sensorwatch")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
