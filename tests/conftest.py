@@ -5,7 +5,9 @@ from functools import cache
 
 import pytest
 
+from common.messaging.embedded import EmbeddedBroker
 from tests.brokers.kafka import BrokerMissing, Kafka
+from tests.brokers.mock_cluster import MockCluster
 from tests.brokers.real_kafka import kafka_missing, kafka_required, own_server, shared_server
 
 _missing = cache(kafka_missing)
@@ -52,3 +54,17 @@ def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
         yield broker.start()
     finally:
         broker.close()
+
+
+@pytest.fixture
+def mock_cluster() -> Iterator[MockCluster]:
+    """Give an imitated broker of this test's own, which fails as it is told."""
+    with MockCluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def embedded_broker() -> Iterator[EmbeddedBroker]:
+    """Give the embedded broker that `sensorwatch demo` runs on, fresh and empty."""
+    with EmbeddedBroker() as broker:
+        yield broker

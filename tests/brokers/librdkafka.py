@@ -1,0 +1,68 @@
+"""The C functions of the mock cluster, which the wheel's librdkafka exports and Python does not."""
+
+import ctypes
+from functools import cache
+from pathlib import Path
+
+import confluent_kafka
+
+PRODUCER_TYPE = 0  # rd_kafka_type_t
+_VOID = ctypes.c_void_p
+_TEXT = ctypes.c_char_p
+_INT = ctypes.c_int
+_INT16 = ctypes.c_int16
+_INT32 = ctypes.c_int32
+_SIZE = ctypes.c_size_t
+
+# Name: result type, then argument types (src/rdkafka_mock.h).
+_SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
+    "rd_kafka_conf_new": (_VOID, ()),
+    "rd_kafka_conf_set": (_INT, (_VOID, _TEXT, _TEXT, _TEXT, _SIZE)),
+    "rd_kafka_new": (_VOID, (_INT, _VOID, _TEXT, _SIZE)),
+    "rd_kafka_destroy": (None, (_VOID,)),
+    "rd_kafka_mock_cluster_new": (_VOID, (_VOID, _INT)),
+    "rd_kafka_mock_cluster_destroy": (None, (_VOID,)),
+    "rd_kafka_mock_cluster_bootstraps": (_TEXT, (_VOID,)),
+    "rd_kafka_mock_topic_create": (_INT, (_VOID, _TEXT, _INT, _INT)),
+    "rd_kafka_mock_topic_delete": (_INT, (_VOID, _TEXT)),
+    "rd_kafka_mock_topic_set_error": (None, (_VOID, _TEXT, _INT)),
+    "rd_kafka_mock_partition_set_leader": (_INT, (_VOID, _TEXT, _INT32, _INT32)),
+    "rd_kafka_mock_partition_delete_records": (_INT, (_VOID, _TEXT, _INT32, ctypes.c_int64)),
+    "rd_kafka_mock_broker_set_down": (_INT, (_VOID, _INT32)),
+    "rd_kafka_mock_broker_set_up": (_INT, (_VOID, _INT32)),
+    "rd_kafka_mock_broker_set_rtt": (_INT, (_VOID, _INT32, _INT)),
+    "rd_kafka_mock_coordinator_set": (_INT, (_VOID, _TEXT, _TEXT, _INT32)),
+    "rd_kafka_mock_group_initial_rebalance_delay_ms": (None, (_VOID, _INT32)),
+    "rd_kafka_mock_push_request_errors_array": (
+        None,
+        (_VOID, _INT16, _SIZE, ctypes.POINTER(_INT)),
+    ),
+    "rd_kafka_mock_clear_request_errors": (None, (_VOID, _INT16)),
+    # Variadic: pairs of error and milliseconds follow.
+    "rd_kafka_mock_broker_push_request_error_rtts": (_INT, (_VOID, _INT32, _INT16, _SIZE)),
+    "rd_kafka_mock_start_request_tracking": (None, (_VOID,)),
+    "rd_kafka_mock_clear_requests": (None, (_VOID,)),
+    "rd_kafka_mock_get_requests": (ctypes.POINTER(_VOID), (_VOID, ctypes.POINTER(_SIZE))),
+    "rd_kafka_mock_request_destroy_array": (None, (ctypes.POINTER(_VOID), _SIZE)),
+    "rd_kafka_mock_request_api_key": (_INT16, (_VOID,)),
+}
+
+
+@cache
+def librdkafka() -> ctypes.CDLL:
+    """Return the very library that confluent_kafka uses, with its functions' types declared."""
+    library = ctypes.CDLL(str(_path()))
+    for name, (result, arguments) in _SIGNATURES.items():
+        function = getattr(library, name)
+        function.restype = result
+        function.argtypes = arguments
+    return library
+
+
+def _path() -> Path:
+    package = Path(confluent_kafka.__file__).parent
+    folders = [package.with_name("confluent_kafka.libs"), package / ".dylibs"]
+    found = [path for folder in folders for path in sorted(folder.glob("librdkafka*"))]
+    if not found:
+        raise FileNotFoundError(f"no librdkafka in {folders}: is confluent-kafka from a wheel?")
+    return found[0]

@@ -1,0 +1,135 @@
+"""librdkafka's mock cluster with its levers: any broker error on any request, on demand."""
+
+import ctypes
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from tests.brokers.librdkafka import PRODUCER_TYPE, librdkafka
+from tests.brokers.protocol import Api
+
+_NO_ERROR = 0
+
+
+class MockCluster:
+    """Brokers 1 to n on loopback, in this process, that fail as they are told.
+
+    The limits are those of `common.messaging.embedded.EmbeddedBroker`: tests on it assert which
+    *action* follows an error; that no record is lost or doubled is asserted on the real broker.
+    """
+
+    def __init__(self, brokers: int = 1) -> None:
+        """Start the cluster; groups form at once, without the usual delay of 3 s."""
+        self._library = librdkafka()
+        self._client = self._new_client()
+        self._cluster = self._library.rd_kafka_mock_cluster_new(self._client, brokers)
+        if not self._cluster:
+            raise RuntimeError("librdkafka could not start a mock cluster")
+        self._library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, 0)
+        self.address: str = self._library.rd_kafka_mock_cluster_bootstraps(self._cluster).decode()
+
+    def topic_create(self, name: str, partitions: int = 1) -> str:
+        """Create a topic and return its name."""
+        call = self._library.rd_kafka_mock_topic_create
+        _check(call(self._cluster, name.encode(), partitions, 1), f"create topic {name}")
+        return name
+
+    def topic_delete(self, name: str) -> None:
+        """Delete a topic."""
+        call = self._library.rd_kafka_mock_topic_delete
+        _check(call(self._cluster, name.encode()), f"delete topic {name}")
+
+    def topic_set_error(self, name: str, error: int) -> None:
+        """Answer every metadata request about the topic with `error` (0: no longer)."""
+        self._library.rd_kafka_mock_topic_set_error(self._cluster, name.encode(), error)
+
+    def delete_records(self, topic: str, partition: int, before_offset: int) -> None:
+        """Delete the records below `before_offset`, as retention would."""
+        call = self._library.rd_kafka_mock_partition_delete_records
+        _check(call(self._cluster, topic.encode(), partition, before_offset), "delete records")
+
+    def set_partition_leader(self, topic: str, partition: int, broker: int) -> None:
+        """Make `broker` the leader of a partition; -1 leaves it without one."""
+        call = self._library.rd_kafka_mock_partition_set_leader
+        _check(call(self._cluster, topic.encode(), partition, broker), "set leader")
+
+    def broker_down(self, broker: int = 1) -> None:
+        """Cut the broker's connections and refuse new ones."""
+        _check(self._library.rd_kafka_mock_broker_set_down(self._cluster, broker), "broker down")
+
+    def broker_up(self, broker: int = 1) -> None:
+        """Accept connections again."""
+        _check(self._library.rd_kafka_mock_broker_set_up(self._cluster, broker), "broker up")
+
+    def set_delay(self, milliseconds: int, *, broker: int = 1) -> None:
+        """Let the broker answer every request only after so long."""
+        call = self._library.rd_kafka_mock_broker_set_rtt
+        _check(call(self._cluster, broker, milliseconds), "set round trip time")
+
+    def push_request_errors(self, api: Api, errors: Sequence[int]) -> None:
+        """Answer the next requests of this kind with these errors, one each; 0 means none.
+
+        `errors` are codes of `confluent_kafka.KafkaError`. `KafkaError._TRANSPORT` cuts the
+        connection instead of answering.
+        """
+        codes = (ctypes.c_int * len(errors))(*errors)
+        self._library.rd_kafka_mock_push_request_errors_array(
+            self._cluster, api, len(errors), codes
+        )
+
+    def push_request_errors_rtts(
+        self, api: Api, errors: Sequence[tuple[int, int]], *, broker: int = 1
+    ) -> None:
+        """As `push_request_errors`, each error after its delay: pairs (error, milliseconds)."""
+        flat = [ctypes.c_int(number) for pair in errors for number in pair]
+        call = self._library.rd_kafka_mock_broker_push_request_error_rtts
+        _check(call(self._cluster, broker, api, len(errors), *flat), "push errors")
+
+    def clear_request_errors(self, api: Api) -> None:
+        """Forget the errors of this kind of request that have not been used."""
+        self._library.rd_kafka_mock_clear_request_errors(self._cluster, api)
+
+    def track_requests(self) -> None:
+        """Begin to remember requests, forgetting earlier ones."""
+        self._library.rd_kafka_mock_start_request_tracking(self._cluster)
+        self._library.rd_kafka_mock_clear_requests(self._cluster)
+
+    def requests(self) -> list[int]:
+        """Return the kinds (API keys) of the requests since `track_requests`, in order."""
+        count = ctypes.c_size_t()
+        array = self._library.rd_kafka_mock_get_requests(self._cluster, ctypes.byref(count))
+        kinds = [self._library.rd_kafka_mock_request_api_key(array[i]) for i in range(count.value)]
+        self._library.rd_kafka_mock_request_destroy_array(array, count)
+        return kinds
+
+    def close(self) -> None:
+        """Stop the cluster; safe to call twice."""
+        if self._cluster:
+            self._library.rd_kafka_mock_cluster_destroy(self._cluster)
+            self._library.rd_kafka_destroy(self._client)
+            self._cluster = None
+
+    def _new_client(self) -> int:
+        said = ctypes.create_string_buffer(512)
+        config = self._library.rd_kafka_conf_new()
+        self._library.rd_kafka_conf_set(config, b"log_level", b"0", said, len(said))
+        client = self._library.rd_kafka_new(PRODUCER_TYPE, config, said, len(said))
+        if not client:
+            raise RuntimeError(f"librdkafka could not make a client: {said.value.decode()}")
+        return int(client)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _check(code: int, what: str) -> None:
+    if code != _NO_ERROR:
+        raise RuntimeError(f"the mock cluster could not {what}: error {code}")

@@ -1,0 +1,140 @@
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from tests.brokers.mock_cluster import MockCluster
+from tests.brokers.protocol import Api
+
+pytestmark = pytest.mark.embedded
+
+INPUT = "input"
+OUTPUT = "output"
+
+
+@pytest.fixture
+def cluster(mock_cluster: MockCluster) -> MockCluster:
+    mock_cluster.topic_create(INPUT)
+    mock_cluster.topic_create(OUTPUT)
+    return mock_cluster
+
+
+@pytest.fixture
+def consumer(cluster: MockCluster) -> Iterator[Consumer]:
+    config = {"bootstrap.servers": cluster.address, "group.id": "group", "log_level": 0}
+    with Consumer({**config, "auto.offset.reset": "earliest"}) as consumer:
+        yield consumer
+
+
+def a_producer(cluster: MockCluster, **settings: Any) -> Producer:
+    config = {"bootstrap.servers": cluster.address, "log_level": 0}
+    return Producer({**config, "transactional.id": "writer", **settings})
+
+
+def one_transaction(producer: Producer, consumer: Consumer) -> None:
+    """Do all that a micro-batch does, from its begin to its commit."""
+    producer.init_transactions(5)
+    producer.begin_transaction()
+    producer.produce(OUTPUT, b"event")
+    offsets = [TopicPartition(INPUT, 0, 1)]
+    producer.send_offsets_to_transaction(offsets, consumer.consumer_group_metadata(), 5)
+    producer.commit_transaction(5)
+
+
+def test_without_injected_errors_a_transaction_goes_through(
+    cluster: MockCluster, consumer: Consumer
+) -> None:
+    cluster.track_requests()
+
+    one_transaction(a_producer(cluster), consumer)
+
+    asked = cluster.requests()
+    assert [asked.count(api) for api in (Api.INIT_PRODUCER_ID, Api.END_TXN)] == [1, 1]
+    assert {Api.PRODUCE, Api.ADD_OFFSETS_TO_TXN, Api.TXN_OFFSET_COMMIT} <= set(asked)
+
+
+@pytest.mark.parametrize(
+    ("api", "injected", "seen"),
+    [
+        (
+            Api.INIT_PRODUCER_ID,
+            KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+            KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+        ),
+        (
+            Api.ADD_PARTITIONS_TO_TXN,
+            KafkaError.TOPIC_AUTHORIZATION_FAILED,
+            KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        ),
+        (Api.ADD_OFFSETS_TO_TXN, KafkaError.PRODUCER_FENCED, KafkaError._FENCED),
+        (
+            Api.TXN_OFFSET_COMMIT,
+            KafkaError.ILLEGAL_GENERATION,
+            KafkaError.ILLEGAL_GENERATION,
+        ),
+        (Api.PRODUCE, KafkaError.INVALID_REQUIRED_ACKS, KafkaError.INVALID_REQUIRED_ACKS),
+        (Api.END_TXN, KafkaError.PRODUCER_FENCED, KafkaError._FENCED),
+        (Api.END_TXN, KafkaError.INVALID_TXN_STATE, KafkaError.INVALID_TXN_STATE),
+    ],
+    ids=lambda value: value.name if isinstance(value, Api) else str(value),
+)
+def test_an_injected_error_reaches_the_client(
+    cluster: MockCluster, consumer: Consumer, api: Api, injected: int, seen: int
+) -> None:
+    cluster.push_request_errors(api, [injected] * 10)
+    errors: list[int] = []
+    producer = a_producer(
+        cluster, on_delivery=lambda error, _: errors.append(error.code()) if error else None
+    )
+
+    try:
+        one_transaction(producer, consumer)
+    except KafkaException as error:
+        errors.append(error.args[0].code())
+    with suppress(KafkaException):  # a fatal error is raised here once more
+        producer.flush(2)
+
+    assert seen in errors
+
+
+def test_a_delayed_answer_comes_late(cluster: MockCluster) -> None:
+    cluster.push_request_errors_rtts(Api.INIT_PRODUCER_ID, [(KafkaError.NO_ERROR, 300)])
+    producer = a_producer(cluster)
+
+    began = time.monotonic()
+    producer.init_transactions(5)
+
+    assert time.monotonic() - began >= 0.3
+
+
+def test_a_broker_that_is_down_answers_again_once_up(cluster: MockCluster) -> None:
+    delivered: list[KafkaError | None] = []
+
+    def note(error: KafkaError | None, _: Message) -> None:
+        delivered.append(error)
+
+    config = {"bootstrap.servers": cluster.address, "log_level": 0, "reconnect.backoff.max.ms": 200}
+    producer = Producer(config)
+    cluster.broker_down()
+    producer.produce(OUTPUT, b"x", on_delivery=note)
+    assert producer.flush(0.3) == 1
+    assert not delivered
+
+    cluster.broker_up()
+
+    assert producer.flush(5) == 0
+    assert delivered == [None]
+
+
+def test_a_partition_follows_the_leader_it_is_given() -> None:
+    with MockCluster(brokers=2) as two:
+        two.topic_create(OUTPUT)
+        two.set_partition_leader(OUTPUT, 0, 2)
+        producer = Producer({"bootstrap.servers": two.address, "log_level": 0})
+
+        metadata = producer.list_topics(OUTPUT, timeout=5).topics[OUTPUT]
+
+        assert metadata.partitions[0].leader == 2
