@@ -6,8 +6,11 @@ from functools import cache
 import pytest
 
 from common.messaging.embedded import EmbeddedBroker
+from tests.brokers.jar_server import JarServer
 from tests.brokers.kafka import BrokerMissing, Kafka
 from tests.brokers.mock_cluster import MockCluster
+from tests.brokers.ports import free_port
+from tests.brokers.proxy import KafkaProxy
 from tests.brokers.real_kafka import kafka_missing, kafka_required, own_server, shared_server
 
 _missing = cache(kafka_missing)
@@ -54,6 +57,23 @@ def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
         yield broker.start()
     finally:
         broker.close()
+
+
+@pytest.fixture(scope="session")
+def proxied_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Kafka, KafkaProxy]]:
+    """Give a real Kafka whose clients all pass a proxy, and the proxy; it runs from the jars."""
+    port = free_port()
+    try:
+        server = JarServer(tmp_path_factory.mktemp("proxied-kafka"), advertised_port=port)
+    except BrokerMissing as error:
+        _without_broker(str(error))
+        raise
+    broker = Kafka(server)
+    with KafkaProxy(port=port, upstream=server.port) as proxy:
+        try:
+            yield broker.start(), proxy
+        finally:
+            broker.close()
 
 
 @pytest.fixture

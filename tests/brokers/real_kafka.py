@@ -70,21 +70,11 @@ def own_server(home: Path) -> Server:
     return JarServer(home) if docker_missing() else ContainerServer()
 
 
-def proxied_kafka(home: Path, *, advertised_port: int) -> tuple[Kafka, int]:
-    """Return a broker, not started, that tells clients to come to `advertised_port`; and its port.
-
-    Only the jars can do that. Raises BrokerMissing where they cannot be run.
-    """
-    server = JarServer(home, advertised_port=advertised_port)
-    return Kafka(server), server.port
-
-
 __all__ = [
     "BrokerMissing",
     "Kafka",
     "kafka_missing",
     "kafka_required",
     "own_server",
-    "proxied_kafka",
     "shared_server",
 ]

@@ -1,0 +1,94 @@
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.brokers.processes import DeadlineMissed, Program, wait_until
+
+START = "print('up', flush=True);"
+SLEEP = START + "import time; time.sleep(600)"
+CHILD = (
+    "import subprocess,sys; subprocess.Popen([sys.executable,'-c','import time;time.sleep(600)']);"
+)
+STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + SLEEP
+
+Run = Callable[[str], Program]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    started: list[Program] = []
+
+    def start(code: str) -> Program:
+        log = tmp_path / f"{len(started)}.log"
+        started.append(Program([sys.executable, "-c", code], log=log))
+        wait_until(log.read_text, deadline=10, what="the program to be up")
+        return started[-1]
+
+    yield start
+    for program in started:
+        program.close()
+
+
+def test_a_killed_program_takes_its_children_with_it(run: Run) -> None:
+    program = run(CHILD + SLEEP)
+    (child,) = psutil.Process(program.pid).children()
+
+    program.kill9()
+
+    assert program.exit_code == -signal.SIGKILL
+    wait_until(lambda: not _alive(child), deadline=5, what="the end of the child")
+
+
+def test_children_that_outlive_their_parent_are_ended_at_close(run: Run) -> None:
+    program = run(CHILD + START + "import time; time.sleep(0.3)")
+    (child,) = psutil.Process(program.pid).children()
+    program.wait(deadline=5)
+    assert _alive(child)
+
+    program.close()
+
+    wait_until(lambda: not _alive(child), deadline=5, what="the end of the child")
+
+
+def test_a_frozen_program_is_still_there_and_can_be_thawed(run: Run) -> None:
+    program = run(SLEEP)
+    process = psutil.Process(program.pid)
+
+    program.stop()
+    wait_until(lambda: process.status() == psutil.STATUS_STOPPED, deadline=5, what="the freeze")
+    assert program.running
+    program.cont()
+
+    wait_until(lambda: process.status() != psutil.STATUS_STOPPED, deadline=5, what="the thaw")
+    assert program.terminate(deadline=5) == -signal.SIGTERM
+
+
+def test_a_program_that_does_not_end_in_time_is_reported_with_its_log(run: Run) -> None:
+    program = run(STUBBORN)
+
+    with pytest.raises(DeadlineMissed, match=r"still runs after 0\.2 s; its log ends:\nup"):
+        program.terminate(deadline=0.2)
+
+
+def test_the_environment_given_is_added_to_ours(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    code = "import os; print(os.environ['GIVEN'], os.environ['PATH'])"
+
+    with Program([sys.executable, "-c", code], log=log, environment={"GIVEN": "x"}) as program:
+        assert program.wait(deadline=10) == 0
+
+    assert log.read_text().strip() == f"x {os.environ['PATH']}"
+
+
+def test_a_wait_in_vain_says_what_it_waited_for() -> None:
+    with pytest.raises(DeadlineMissed, match="for: the moon"):
+        wait_until(lambda: False, deadline=0, what="the moon")
+
+
+def _alive(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
