@@ -15,7 +15,8 @@ SensorwatchError                 code  reaction
 ├── OutcomeUnknown                -    build a new producer, rewind to the committed offsets, go on
 └── Unrecoverable                70    crash: exit non-zero and let the supervisor restart
 
-0 is success, 130 an interrupt, 141 that the reader of our output left. Bad rows are never exceptions: see common/rows/rejection.py.
+0 is success, 130 an interrupt, 141 that the reader of our output left (`| head`).
+Bad rows are never exceptions: see common/rows/rejection.py.
 """
 
 from typing import ClassVar
