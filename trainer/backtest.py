@@ -1,0 +1,84 @@
+"""Score a table's rows causally, in their order, exactly as the consumer would have."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+
+from common.detection.detector import Detector
+from common.detection.memory import COLD, Memory
+from common.detection.processing import Outcome, score_readings
+from common.errors import DataError
+from common.registry.candidate import DataSource
+from common.rows.parsing import Fields, collect
+from common.rows.readings import Readings
+from common.rows.rejection import Fault, Rejection
+from common.rows.schema import Schema
+from common.runtime.keys import TrainerSettings
+from trainer.training import train
+
+VERSION = "backtest"
+"""The version of a detector that was fitted for a backtest and is in no registry."""
+
+
+def warm_up(
+    records: Iterator[Fields | Fault],
+    schema: Schema,
+    how: TrainerSettings,
+    *,
+    rows: int,
+    uri: str,
+) -> tuple[Detector, Memory, list[Rejection]]:
+    """Take the first `rows` records, valid or not: fit on them, and warm the memory with them.
+
+    Raises DataError where too few of them are valid.
+    """
+    readings, rejections = collect(islice(records, rows), schema)
+    if len(readings) == 0:
+        raise DataError(f"none of the first {rows} rows of {uri} is valid: nothing to train on")
+    # Nothing keeps this model, so nothing needs the digest of what it was made of.
+    source = DataSource(
+        uri=uri,
+        sha256="0" * 64,
+        first_time=int(readings.event_time.min()),
+        last_time=int(readings.event_time.max()),
+        rows=len(readings),
+    )
+    detector = train(readings, schema, source, how).detector(VERSION)
+    _, memory = detector.detect(readings, COLD)
+    return detector, memory, rejections
+
+
+def score_on(
+    records: Iterable[Fields | Fault],
+    detector: Detector,
+    memory: Memory,
+    *,
+    first_row: int,
+    max_rows: int,
+) -> Iterator[Outcome]:
+    """Score records in order, `max_rows` at a time, the memory going from one to the next.
+
+    The outcomes' rows are numbered from `first_row` on. The scores do not depend on `max_rows`.
+    """
+    rest = iter(records)
+    while batch := list(islice(rest, max_rows)):
+        readings, rejections = collect(batch, detector.schema)
+        outcome, memory = score_readings(readings, rejections, detector, memory)
+        yield _numbered(outcome, first_row)
+        first_row += len(batch)
+
+
+def _numbered(outcome: Outcome, first_row: int) -> Outcome:
+    rejections = [
+        replace(rejection, index=first_row + rejection.index) for rejection in outcome.rejections
+    ]
+    return Outcome(_shifted(outcome.readings, first_row), outcome.detections, rejections)
+
+
+def _shifted(readings: Readings, first_row: int) -> Readings:
+    index = readings.index + np.int64(first_row)
+    return Readings(
+        index, readings.event_time, readings.sensor, readings.sensor_ids, readings.values
+    )

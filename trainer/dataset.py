@@ -1,0 +1,149 @@
+"""Rows out of files or a topic, with what has to be known of where they came from."""
+
+import glob
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common.errors import DataError
+from common.registry.candidate import DataSource
+from common.rows.parsing import collect, parse
+from common.rows.readings import Readings
+from common.rows.rejection import Rejection
+from common.rows.schema import Schema
+from common.tables import read_rows
+from trainer.topic import TopicRecord, read_topic
+
+TOPIC_PREFIX = "kafka:"
+_BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """The rows of one source: each a reading or a rejection, numbered in the source's order."""
+
+    uri: str
+    """As it was asked for: a file, a glob, or `kafka:TOPIC`."""
+    sha256: str
+    """Over the files' bytes one after the other, or over the records' payloads."""
+    readings: Readings
+    rejections: list[Rejection]
+
+    @property
+    def rows(self) -> int:
+        """How many rows there were, rejected ones included."""
+        return len(self.readings) + len(self.rejections)
+
+    @property
+    def rejected(self) -> dict[str, int]:
+        """Rejected rows by reason code, the most frequent first."""
+        reasons = Counter(rejection.reason.value for rejection in self.rejections)
+        return dict(reasons.most_common())
+
+    @property
+    def source(self) -> DataSource:
+        """What a manifest says about these rows.
+
+        Raises DataError where no row was accepted.
+        """
+        if len(self.readings) == 0:
+            listed = ", ".join(f"{count} {reason}" for reason, count in self.rejected.items())
+            raise DataError(
+                f"{self.uri} has no valid row ({listed or 'it is empty'}): "
+                "`sensorwatch schema check SCHEMA --data FILE` shows what is wrong"
+            )
+        times = self.readings.event_time
+        return DataSource(
+            uri=self.uri,
+            sha256=self.sha256,
+            first_time=int(times.min()),
+            last_time=int(times.max()),
+            rows=len(self.readings),
+            rejected=self.rejected,
+        )
+
+
+def read_data(
+    data: str, schema: Schema, *, rows: int | None = None, kafka: Mapping[str, Any]
+) -> Dataset:
+    """Read a file, every file that a glob names (in the order of their paths) or a topic.
+
+    `rows`: the first so many rows of the files, or the oldest so many records of the topic; None:
+    all of them. `kafka`: librdkafka's settings.
+    Raises DataError where there is nothing to read, BrokerUnavailable for a topic out of reach.
+    """
+    if data.startswith(TOPIC_PREFIX):
+        records = read_topic(data.removeprefix(TOPIC_PREFIX), rows=rows, kafka=kafka)
+        return _topic_dataset(data, records, schema)
+    paths = files_of(data)
+    fields = chain.from_iterable(read_rows(path, schema) for path in paths)
+    readings, rejections = collect(islice(fields, rows), schema)
+    return Dataset(data, _digest_of_files(paths), readings, rejections)
+
+
+def files_of(data: str) -> list[Path]:
+    """Return the one file, or the files that a glob names, by path.
+
+    Raises DataError where there is none.
+    """
+    if Path(data).is_file():
+        return [Path(data)]
+    paths = sorted(Path(name) for name in glob.glob(data, recursive=True))  # noqa: PTH207 - absolute patterns too
+    files = [path for path in paths if path.is_file()]
+    if not files:
+        raise DataError(
+            f"no file {data}: wanted a CSV or Parquet file, a glob in quotes, or kafka:TOPIC"
+        )
+    return files
+
+
+def by_time(readings: Readings) -> Readings:
+    """Sort by event time, then sensor id, then the order they came in, and number them anew.
+
+    So the same rows give the same model, whether they came from a file or from a topic.
+    """
+    rank = np.empty(len(readings.sensor_ids), dtype=np.int64)
+    rank[np.argsort(np.asarray(readings.sensor_ids, dtype=object))] = np.arange(len(rank))
+    order = np.lexsort((readings.index, rank[readings.sensor], readings.event_time))
+    ordered = readings.take(order)
+    return Readings(
+        np.arange(len(ordered), dtype=np.int64),
+        ordered.event_time,
+        ordered.sensor,
+        ordered.sensor_ids,
+        ordered.values,
+    )
+
+
+def _topic_dataset(uri: str, records: Sequence[TopicRecord], schema: Schema) -> Dataset:
+    payloads = [record.payload for record in records]
+    received = [record.received for record in records]
+    readings, rejections = parse(payloads, schema, received=received)
+    return Dataset(uri, _digest_of_payloads(payloads), readings, rejections)
+
+
+def _digest_of_files(paths: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                while block := file.read(_BLOCK_BYTES):
+                    digest.update(block)
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+    return digest.hexdigest()
+
+
+def _digest_of_payloads(payloads: Iterable[bytes | None]) -> str:
+    digest = hashlib.sha256()
+    for payload in payloads:
+        # With the length in front, so that the same bytes cut into other records differ.
+        digest.update((-1 if payload is None else len(payload)).to_bytes(8, "big", signed=True))
+        digest.update(payload or b"")
+    return digest.hexdigest()

@@ -1,0 +1,85 @@
+"""The tables that a backtest writes: one of scores, one of rejected rows."""
+
+import csv
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from common.detection.processing import Outcome
+from common.errors import DataError
+from common.rows.instants import to_text
+from common.rows.rejection import Rejection
+
+SCORE_COLUMNS = ("row", "event_time", "sensor_id", "anomaly_score", "raw_score", "is_anomaly")
+"""`row` 0-based in the input, `event_time` RFC 3339, scores exact, `is_anomaly` 0 or 1."""
+REJECTED_COLUMNS = ("row", "reason", "field", "detail")
+
+
+class ScoreTable:
+    """Writes outcomes to `out` and rejections to a file beside it, and counts them."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.rejected_out = rejected_path(out)
+        self.scored = 0
+        self.anomalies = 0
+        self.rejected: Counter[str] = Counter()
+        self._files = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Open both files with their headers; raises DataError where that is not possible."""
+        try:
+            self._scores = self._opened(self.out, SCORE_COLUMNS)
+            self._rejected = self._opened(self.rejected_out, REJECTED_COLUMNS)
+        except OSError as error:
+            self._files.close()
+            raise DataError(f"{error.filename} cannot be written: {error.strerror}") from error
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self._files.close()
+
+    def write(self, outcome: Outcome) -> None:
+        """Write one line for every reading and every rejection."""
+        readings, detections = outcome.readings, outcome.detections
+        ids = readings.sensor_ids
+        columns = (
+            readings.index.tolist(),
+            map(to_text, readings.event_time.tolist()),
+            (ids[sensor] for sensor in readings.sensor.tolist()),
+            detections.anomaly_score.tolist(),
+            detections.raw_score.tolist(),
+            detections.is_anomaly.astype(int).tolist(),
+        )
+        self._scores.writerows(zip(*columns, strict=True))
+        self.scored += len(readings)
+        self.anomalies += int(detections.is_anomaly.sum())
+        self.write_rejected(outcome.rejections)
+
+    def write_rejected(self, rejections: Iterable[Rejection]) -> None:
+        """Write one line for every rejection."""
+        for rejection in rejections:
+            line = (rejection.index, rejection.reason.value, rejection.field, rejection.detail)
+            self._rejected.writerow(line)
+            self.rejected[rejection.reason.value] += 1
+
+    def _opened(self, path: Path, columns: tuple[str, ...]) -> Any:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # A detail may quote bytes that were no UTF-8; they are written as they were found.
+        file = path.open("w", encoding="utf-8", errors="backslashreplace", newline="")
+        writer = csv.writer(self._files.enter_context(file), lineterminator="\n")
+        writer.writerow(columns)
+        return writer
+
+
+def rejected_path(out: Path) -> Path:
+    """Where the rejected rows go: `scores.rejected.csv` beside `scores.csv`."""
+    return out.with_name(f"{out.stem}.rejected.csv")
