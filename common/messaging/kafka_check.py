@@ -1,6 +1,5 @@
 """Whether librdkafka would take our settings, and whether they fit the consumer's loop."""
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +7,7 @@ from confluent_kafka import Consumer, KafkaException, Producer
 
 from common.errors import SettingsError
 from common.messaging.kafka_config import consumer_config, producer_config
+from common.messaging.quiet import quiet_logger
 
 
 def check_kafka(kafka: Mapping[str, Any], *, group: str, longest_pause_seconds: float) -> None:
@@ -19,12 +19,9 @@ def check_kafka(kafka: Mapping[str, Any], *, group: str, longest_pause_seconds: 
     """
     consumer = consumer_config(kafka, group=group)
     producer = producer_config(kafka)
-    silent = logging.getLogger("sensorwatch.check")
-    silent.addHandler(logging.NullHandler())
-    silent.propagate = False
     try:
-        Consumer(consumer, logger=silent).close()
-        Producer(producer, logger=silent)
+        Consumer(consumer, logger=quiet_logger()).close()
+        Producer(producer, logger=quiet_logger())
     except (KafkaException, TypeError, ValueError) as error:
         text = error.args[0].str() if isinstance(error, KafkaException) else str(error)
         raise SettingsError(f"[kafka] is refused by librdkafka: {text}") from error

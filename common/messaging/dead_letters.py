@@ -1,0 +1,98 @@
+"""Dead letters: the original bytes, with headers that say where from and why."""
+
+from collections.abc import Iterator, Sequence
+
+from common.messaging.records import Headers, OutgoingMessage, Record, coordinates, newest
+from common.rows.rejection import Rejection
+
+PREFIX = "__dlq.errors."
+ORIGIN = ("topic", "partition", "offset", "timestamp", "first_failed_at")
+"""Headers of the first failure: a letter that is replayed and fails again keeps them."""
+ID = "__dlq.id"
+"""topic-partition-offset of the record that this letter stands for."""
+TRUNCATED = "__dlq.truncated"
+"""What was cut to fit the message limit, with its original size in bytes."""
+_OVERHEAD_BYTES = 4_096
+
+
+def dead_letters(
+    rejections: Sequence[Rejection],
+    records: Sequence[Record],
+    *,
+    topic: str,
+    group: str,
+    failed_at: str,
+    max_message_bytes: int,
+) -> Iterator[OutgoingMessage]:
+    """Make one dead letter for each rejection, in the records' order.
+
+    Key, value and headers are kept byte for byte, unless they would not fit into
+    `max_message_bytes`: then they are cut, and the header `__dlq.truncated` says so.
+    """
+    for rejection in rejections:
+        record = records[rejection.index]
+        original = [(name, value or b"") for name, value in record.headers() or []]
+        added = _added(rejection, record, original, group=group, failed_at=failed_at)
+        kept = [(name, value) for name, value in original if not _replaced(name)]
+        yield _fitted(record, kept, added, topic, max_message_bytes)
+
+
+def _added(
+    rejection: Rejection, record: Record, original: Headers, *, group: str, failed_at: str
+) -> Headers:
+    where = coordinates(record)
+    message = f"{rejection.field}: {rejection.detail}" if rejection.field else rejection.detail
+    now = {
+        "topic": where.topic,
+        "partition": str(where.partition),
+        "offset": str(where.offset),
+        "timestamp": str(record.timestamp()[1]),
+        "group": group,
+        "stage": "scoring" if rejection.reason == "scoring_failed" else "validation",
+        "code": rejection.reason.value,
+        "message": message,
+        "first_failed_at": failed_at,
+        "replay.count": str(_replays(original)),
+    }
+    headers = [(ID, str(where).encode())]
+    for name, text in now.items():
+        first = newest(original, PREFIX + name) if name in ORIGIN else None
+        headers.append((PREFIX + name, text.encode() if first is None else first))
+    return headers
+
+
+def _replays(original: Headers) -> int:
+    """Count how often this letter came back: 0 for a record that fails for the first time."""
+    count = newest(original, PREFIX + "replay.count")
+    if count is None:
+        return 0
+    return int(count) + 1 if count.isdigit() and len(count) < 10 else 1
+
+
+def _replaced(name: str) -> bool:
+    return name in (ID, TRUNCATED) or name.startswith(PREFIX)
+
+
+def _fitted(
+    record: Record, kept: Headers, added: Headers, topic: str, max_message_bytes: int
+) -> OutgoingMessage:
+    key, value = record.key(), record.value()
+    room = max_message_bytes - _OVERHEAD_BYTES - _size(added)
+    cut = []
+    if _size(kept) > room // 4:
+        cut.append(f"headers {_size(kept)}")
+        kept = []
+    room -= _size(kept)
+    if key is not None and len(key) > room // 2:
+        cut.append(f"key {len(key)}")
+        key = key[: room // 2]
+    room -= len(key or b"")
+    if value is not None and len(value) > room:
+        cut.append(f"value {len(value)}")
+        value = value[:room]
+    truncated = [(TRUNCATED, ", ".join(cut).encode())] if cut else []
+    return OutgoingMessage(topic, key, value, [*kept, *added, *truncated])
+
+
+def _size(headers: Headers) -> int:
+    return sum(len(name.encode()) + len(value) + 10 for name, value in headers)

@@ -1,0 +1,89 @@
+"""Accounts as text: in the metadata of committed offsets, and as records of the ledger topic."""
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from common.detection.ledger import Account
+from common.messaging.records import OutgoingMessage, Partition
+
+LEDGER_VERSION = 1
+MAX_METADATA_BYTES = 4_095
+
+
+class Cause(StrEnum):
+    """Why the ledger topic has a record of an account."""
+
+    OPENED = "opened"
+    """The group's first commit of this partition."""
+    MODEL = "model"
+    """From this offset on another version scores."""
+    SEGMENT = "segment"
+    """From this offset on the digest begins anew: other code, libraries or CPU kind."""
+    INTERVAL = "interval"
+    """So many rows since the last record."""
+
+
+class LedgerRecord(msgspec.Struct, frozen=True):
+    """An account as it stood when every record below its next offset was accounted for."""
+
+    ledger_version: int
+    group: str
+    topic: str
+    partition: int
+    cause: Cause
+    account: Account
+
+    @property
+    def source(self) -> Partition:
+        """The input partition it is of."""
+        return Partition(self.topic, self.partition)
+
+
+def to_metadata(account: Account) -> str:
+    """Write an account into a committed offset's metadata (about 400 bytes, ASCII)."""
+    text = msgspec.json.encode(_Metadata(LEDGER_VERSION, account)).decode()
+    if len(text) > MAX_METADATA_BYTES:
+        raise ValueError(f"the ledger's text has {len(text)} bytes, at most {MAX_METADATA_BYTES}")
+    return text
+
+
+def from_metadata(text: str | None, offset: int) -> Account | None:
+    """Read the account back, or None where the metadata is no account of this offset.
+
+    That is so where a person or another program moved the group's offsets.
+    """
+    try:
+        metadata = msgspec.json.decode(text or "", type=_Metadata)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    fits = metadata.ledger_version == LEDGER_VERSION and metadata.account.next_offset == offset
+    return metadata.account if fits else None
+
+
+def ledger_message(
+    topic: str, group: str, partition: Partition, account: Account, cause: Cause
+) -> OutgoingMessage:
+    """Make the ledger topic's record of an account; keyed by the input partition."""
+    record = LedgerRecord(LEDGER_VERSION, group, partition.topic, partition.number, cause, account)
+    return OutgoingMessage(topic, str(partition).encode(), msgspec.json.encode(record), [])
+
+
+def ledger_record(value: bytes | None) -> LedgerRecord:
+    """Read a record of the ledger topic; raises ValueError where it is none."""
+    record = msgspec.json.decode(value or b"", type=LedgerRecord)
+    if record.ledger_version > LEDGER_VERSION:
+        raise ValueError(f"ledger version {record.ledger_version} is newer than {LEDGER_VERSION}")
+    return record
+
+
+def account_text(account: Account) -> dict[str, Any]:
+    """Return an account as plain values, the digest as 16 hex digits, for people and `--json`."""
+    plain: dict[str, Any] = msgspec.to_builtins(account)
+    return plain | {"digest": f"{account.digest:016x}"}
+
+
+class _Metadata(msgspec.Struct, frozen=True):
+    ledger_version: int
+    account: Account

@@ -1,0 +1,94 @@
+"""Records as they come from Kafka and messages as they go to it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Headers = list[tuple[str, bytes]]
+
+
+class Record(Protocol):
+    """What is read of a consumed record: confluent_kafka's Message, or a test's own."""
+
+    def topic(self) -> str | None:
+        """Return the topic's name."""
+
+    def partition(self) -> int | None:
+        """Return the partition's number."""
+
+    def offset(self) -> int | None:
+        """Return the record's offset."""
+
+    def key(self) -> bytes | None:
+        """Return the key's bytes."""
+
+    def value(self) -> bytes | None:
+        """Return the value's bytes."""
+
+    def headers(self) -> Any:
+        """Return the headers in order, [(name, bytes or None), ...], or None."""
+
+    def timestamp(self) -> tuple[int, int]:
+        """Return (type, milliseconds since 1970 UTC); type 0: there is none."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Partition:
+    """One partition of a topic."""
+
+    topic: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}-{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Coordinates:
+    """Where a record stands: for ever the same, so events are named after it."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}-{self.partition}-{self.offset}"
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingMessage:
+    """A message to be produced."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+def coordinates(record: Record) -> Coordinates:
+    """Return where a consumed record stands."""
+    topic, partition, offset = record.topic(), record.partition(), record.offset()
+    assert topic is not None
+    assert partition is not None
+    assert offset is not None
+    return Coordinates(topic, partition, offset)
+
+
+def received_at(record: Record) -> int | None:
+    """Return the record's own timestamp in microseconds UTC, or None where it has none."""
+    kind, milliseconds = record.timestamp()
+    return None if kind == 0 else milliseconds * 1000
+
+
+def header(record: Record, name: str) -> bytes | None:
+    """Return the newest value of a header, or None."""
+    return newest(record.headers() or [], name)
+
+
+def newest(headers: Iterable[tuple[str, bytes | None]], name: str) -> bytes | None:
+    """Return the last value of the header `name`, or None."""
+    value = None
+    for found, content in headers:
+        if found == name:
+            value = content
+    return value

@@ -1,0 +1,152 @@
+"""The accounts of the partitions that are ours, as the committed offsets tell them."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from common.detection.ledger import Account, open_account
+from common.errors import BrokerUnavailable, OffsetsLost
+from common.messaging.ledger_text import from_metadata
+from common.messaging.records import Partition
+from common.runtime.keys import Start
+from common.runtime.logs import logger
+
+COMMITTED_SECONDS = 60.0
+"""Longer than a dead worker's transaction, whose offsets are not stable before it has ended."""
+CALL_SECONDS = 5.0
+
+_log = logger("consumer")
+
+Answer = TypeVar("Answer")
+
+
+class Accounts:
+    """Loaded on assignment, replaced after each commit, forgotten on revocation."""
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        *,
+        start: Start,
+        window_rows: int,
+        fingerprint: str,
+        has_run: Callable[[Partition], bool],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`has_run`: whether the ledger knows that the group has committed this partition."""
+        self._consumer = consumer
+        self._start = start
+        self._window_rows = window_rows
+        self._fingerprint = fingerprint
+        self._has_run = has_run
+        self._clock = clock
+        self._held: dict[Partition, Account] = {}
+        self._unopened: set[Partition] = set()
+
+    @property
+    def held(self) -> Mapping[Partition, Account]:
+        """The accounts as of the last commit."""
+        return self._held
+
+    @property
+    def unopened(self) -> frozenset[Partition]:
+        """Partitions whose account nobody has committed yet."""
+        return frozenset(self._unopened)
+
+    def assigned(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
+        """Load the accounts of these partitions; return each one's next offset.
+
+        Raises OffsetsLost where a person has to decide, BrokerUnavailable where the committed
+        offsets cannot be read.
+        """
+        for partition, where in self._committed(partitions).items():
+            if where.offset >= 0:
+                self._held[partition] = self._known(partition, where.offset, where.metadata)
+            else:
+                self._held[partition] = self._open(partition, self._first_offset(partition))
+        return {partition: self._held[partition].next_offset for partition in partitions}
+
+    def revoked(self, partitions: Sequence[Partition]) -> None:
+        """Forget partitions that are ours no more."""
+        for partition in partitions:
+            self._held.pop(partition, None)
+            self._unopened.discard(partition)
+
+    def reload(self) -> dict[Partition, int]:
+        """Read the accounts of all our partitions again; return each one's next offset."""
+        for partition, where in self._committed(list(self._held)).items():
+            if where.offset >= 0:
+                self._unopened.discard(partition)
+                self._held[partition] = self._known(partition, where.offset, where.metadata)
+            elif partition not in self._unopened:
+                raise OffsetsLost(_lost(partition))
+        return {partition: account.next_offset for partition, account in self._held.items()}
+
+    def committed(self, accounts: Mapping[Partition, Account]) -> None:
+        """Take over the accounts that were just committed."""
+        self._held.update(accounts)
+        self._unopened.difference_update(accounts)
+
+    def _committed(self, partitions: Sequence[Partition]) -> dict[Partition, TopicPartition]:
+        asked = [TopicPartition(partition.topic, partition.number) for partition in partitions]
+        found = _patiently(
+            lambda: self._consumer.committed(asked, CALL_SECONDS),
+            "the committed offsets cannot be read",
+            self._clock,
+        )
+        return {Partition(where.topic, where.partition): where for where in found}
+
+    def _known(self, partition: Partition, offset: int, metadata: str | None) -> Account:
+        account = from_metadata(metadata, offset)
+        if account is not None:
+            return account
+        _log.warning(
+            "offset was moved from outside: a new account begins",
+            partition=str(partition),
+            offset=offset,
+        )
+        return self._open(partition, offset)
+
+    def _open(self, partition: Partition, offset: int) -> Account:
+        self._unopened.add(partition)
+        return open_account(
+            offset, model_version="", fingerprint=self._fingerprint, window_rows=self._window_rows
+        )
+
+    def _first_offset(self, partition: Partition) -> int:
+        if self._has_run(partition):
+            raise OffsetsLost(_lost(partition))
+        if self._start is Start.ERROR:
+            raise OffsetsLost(
+                f'no committed offset for {partition}, and [consumer] start = "error": set the '
+                'offset with kafka-consumer-groups --reset-offsets, or start = "earliest" or '
+                '"latest"'
+            )
+        where = TopicPartition(partition.topic, partition.number)
+        low, high = _patiently(
+            lambda: self._consumer.get_watermark_offsets(where, CALL_SECONDS),
+            f"the offsets of {partition} cannot be read",
+            self._clock,
+        )
+        return low if self._start is Start.EARLIEST else high
+
+
+def _lost(partition: Partition) -> str:
+    return (
+        f"the group has scored {partition} before (its ledger says so) but has no committed offset "
+        "for it any more (expired, deleted?). Nothing was reprocessed. See where it stood with "
+        "`sensorwatch ledger show`, then either commit that offset with `sensorwatch ledger "
+        "restore` (records scored after it are scored again) or use a new [consumer] group"
+    )
+
+
+def _patiently(ask: Callable[[], Answer], failure: str, clock: Callable[[], float]) -> Answer:
+    deadline = clock() + COMMITTED_SECONDS
+    while True:
+        try:
+            return ask()
+        except KafkaException as error:
+            if clock() > deadline or not error.args[0].retriable():
+                raise BrokerUnavailable(f"{failure}: {error.args[0].str()}") from error

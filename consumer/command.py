@@ -1,0 +1,70 @@
+"""`sensorwatch consume`: score a topic until told to stop."""
+
+import re
+import sys
+from typing import Annotated
+
+import typer
+
+from common.errors import UsageError
+from common.runtime.command_line import ConfigOption
+from common.runtime.logs import configure
+from common.runtime.settings import load_settings
+
+_STRETCH = re.compile(r"(\d+):(\d+)", re.ASCII)
+
+
+def consume(
+    config: ConfigOption = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes, each with a part of the partitions.")
+    ] = None,
+    group: Annotated[str | None, typer.Option(help="The consumer group.")] = None,
+    topic: Annotated[str | None, typer.Option(help="The topic of the readings.")] = None,
+    http_port: Annotated[
+        int | None, typer.Option(help="Port of /metrics, /livez, /readyz; worker n adds n.")
+    ] = None,
+    accept_rejections_until: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PARTITION:OFFSET",
+            help="Let rejections below this offset pass the breaker; may be given several times.",
+        ),
+    ] = None,
+    worker: Annotated[int | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Score the topic of readings, exactly once, until SIGTERM or Ctrl-C."""
+    settings = load_settings(
+        config,
+        overrides={
+            "consumer.workers": workers,
+            "consumer.group": group,
+            "consumer.http_port": http_port,
+            "topics.readings": topic,
+        },
+    ).settings
+    configure(settings.log.format, settings.log.level)
+    stretches = dict(_stretch(text) for text in accept_rejections_until or [])
+    if settings.consumer.workers > 1 and worker is None:
+        from consumer.supervisor import supervise
+
+        raise typer.Exit(supervise(settings.consumer.workers, _arguments()))
+    # Only here: what it imports takes a second, and `--help` needs none of it.
+    from consumer.worker import work
+
+    work(settings, worker or 0, stretches)
+
+
+def _stretch(text: str) -> tuple[int, int]:
+    match = _STRETCH.fullmatch(text)
+    if match is None:
+        raise UsageError(
+            f"--accept-rejections-until {text!r}: wanted PARTITION:OFFSET, e.g. 2:1500"
+        )
+    return int(match[1]), int(match[2])
+
+
+def _arguments() -> list[str]:
+    """Return this process's own options, for its workers to be started with."""
+    arguments = sys.argv[1:]
+    return arguments[1:] if arguments[:1] == ["consume"] else arguments

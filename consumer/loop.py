@@ -1,0 +1,133 @@
+"""The way of a micro-batch: consume, decide everything, publish once."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import chain
+
+from common.detection.detector import Detector
+from common.detection.memory import COLD, Memory
+from common.detection.processing import process
+from common.errors import BreakerOpen, MicroBatchAborted, OutcomeUnknown
+from common.messaging.dead_letters import dead_letters
+from common.messaging.events import anomaly_events
+from common.messaging.membership import require_member
+from common.messaging.outbox import Outbox
+from common.messaging.records import received_at
+from common.registry.champion import Champion
+from common.rows.instants import to_text
+from common.runtime.keys import Settings
+from common.runtime.metrics import Stage, TransactionOutcome
+from consumer.accounts import Accounts
+from consumer.breaker import tripped
+from consumer.observation import Observation
+from consumer.settlement import LedgerTerms, settle
+from consumer.source import KafkaSource, MicroBatch
+
+HOLD_SECONDS = 0.2
+REFRESH_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the loop works with."""
+
+    source: KafkaSource
+    accounts: Accounts
+    champion: Champion
+    outbox: Outbox
+    observation: Observation
+    settings: Settings
+    terms: LedgerTerms
+    max_message_bytes: int
+    clock: Callable[[], float] = time.monotonic
+    wall_clock: Callable[[], float] = time.time
+
+
+def run(parts: Parts, stopping: Callable[[], bool]) -> None:
+    """Consume until told to stop; whatever it cannot handle aborts and leaves as an exception."""
+    memory = COLD
+    consumer = parts.settings.consumer
+    looked = parts.clock()
+    while not stopping():
+        parts.observation.beat()
+        if parts.clock() - looked >= REFRESH_SECONDS:
+            # Between micro-batches, so that none mixes versions.
+            parts.champion.refresh()
+            looked = parts.clock()
+        batch = parts.source.next_batch(consumer.max_rows, consumer.max_wait_ms / 1000)
+        if not batch.records and not parts.accounts.unopened:
+            continue
+        parts.observation.stage(Stage.CONSUME)
+        try:
+            memory = _commit(parts, batch, parts.champion.current(), memory)
+        except MicroBatchAborted as error:
+            parts.observation.rolled_back(error, TransactionOutcome.ABORTED)
+            parts.source.rewind()
+        except OutcomeUnknown as error:
+            parts.observation.rolled_back(error, TransactionOutcome.UNKNOWN)
+            parts.source.rewind()
+        except BreakerOpen as error:
+            _hold(parts, error, stopping)
+
+
+def _commit(parts: Parts, batch: MicroBatch, detector: Detector, memory: Memory) -> Memory:
+    """Give every record of the micro-batch its outcome, and commit all of it at once."""
+    require_member(batch.membership)
+    records, settings = batch.records, parts.settings
+
+    # 1. Decide everything; no I/O.
+    outcome, memory = process(
+        [record.value() for record in records],
+        detector,
+        memory,
+        received=[received_at(record) for record in records],
+    )
+    accounts = parts.accounts
+    settlement = settle(
+        accounts.held, accounts.unopened, records, outcome, detector.version, parts.terms
+    )
+    why_not = tripped(settlement.accounts, settings.consumer.breaker)
+    if why_not:
+        raise BreakerOpen(why_not)
+    now = to_text(int(parts.wall_clock() * 1_000_000))
+    events = anomaly_events(
+        outcome, detector, records, topic=settings.topics.anomalies, detected_at=now
+    )
+    letters = dead_letters(
+        outcome.rejections,
+        records,
+        topic=settings.topics.dead_letters,
+        group=settings.consumer.group,
+        failed_at=now,
+        max_message_bytes=parts.max_message_bytes,
+    )
+    parts.observation.stage(Stage.PROCESS)
+
+    # 2. Publish once: events, dead letters, ledger and next offsets, all or none.
+    parts.outbox.publish(
+        chain(events, letters, settlement.messages), settlement.commits, batch.membership
+    )
+    parts.observation.stage(Stage.COMMIT)
+
+    # 3. It is committed: only now does anything move.
+    accounts.committed(settlement.accounts)
+    parts.observation.committed(records, outcome)
+    return memory
+
+
+def _hold(parts: Parts, trip: BreakerOpen, stopping: Callable[[], bool]) -> None:
+    """Stay a member, commit nothing, and leave after the grace time unless a new champion comes."""
+    parts.observation.held(str(trip))
+    parts.source.pause()
+    deadline = parts.clock() + parts.settings.consumer.breaker.grace_seconds
+    while not stopping():
+        parts.observation.beat()
+        if parts.champion.refresh():
+            parts.source.rewind()
+            parts.source.resume()
+            parts.observation.held(None)
+            return
+        if parts.clock() >= deadline:
+            raise trip
+        parts.source.wait(HOLD_SECONDS)

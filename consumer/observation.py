@@ -1,0 +1,121 @@
+"""What a worker lets the world see: metrics, log lines, liveness and readiness."""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from common.detection.calibration import SEVERITIES
+from common.detection.ledger import Account
+from common.detection.processing import Outcome
+from common.messaging.records import Partition, Record
+from common.runtime.health import Heartbeat
+from common.runtime.logs import logger
+from common.runtime.metrics import ConsumerMetrics, Stage, TransactionOutcome
+
+_log = logger("consumer")
+
+
+class Observation:
+    """Told by the loop what happened; counters move only after a commit."""
+
+    def __init__(
+        self,
+        metrics: ConsumerMetrics,
+        *,
+        topic: str,
+        stuck_after_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._metrics = metrics
+        self._topic = topic
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._heartbeat = Heartbeat(clock, stuck_after_seconds)
+        self._joined = False
+        self._held_because: str | None = None
+        self._since = clock()
+
+    def live(self) -> str | None:
+        """Return why the process should be restarted, or None."""
+        return self._heartbeat.live()
+
+    def ready(self) -> str | None:
+        """Return why no records are scored now, or None."""
+        if not self._joined:
+            return "no assignment yet: waiting for the group"
+        return self._held_because
+
+    def beat(self) -> None:
+        """The loop came round."""
+        self._heartbeat.beat()
+        scores = self._metrics.scores
+        scores.anomaly_ratio.set(scores.recent_anomalies.ratio(now=self._clock()))
+        self._since = self._clock()
+
+    def stage(self, stage: Stage) -> None:
+        """A stage of the micro-batch ended now; it began where the one before it ended."""
+        now = self._clock()
+        self._metrics.batch_duration.labels(stage).observe(now - self._since)
+        self._since = now
+
+    def committed(self, records: Sequence[Record], outcome: Outcome) -> None:
+        """A micro-batch is committed."""
+        metrics, detections = self._metrics, outcome.detections
+        metrics.transactions.labels(TransactionOutcome.COMMITTED).inc()
+        now = self._wall_clock()
+        metrics.last_commit.set(now)
+        metrics.records_consumed.labels(self._topic).inc(len(records))
+        metrics.batch_rows.observe(len(records))
+        metrics.scores.rows_scored.inc(len(detections))
+        metrics.scores.anomaly_score.observe(detections.anomaly_score)
+        counts = np.bincount(detections.severity, minlength=len(SEVERITIES))
+        for severity, count in zip(SEVERITIES[1:], counts[1:], strict=True):
+            metrics.scores.anomalies.labels(severity).inc(int(count))
+        for rejection in outcome.rejections:
+            metrics.dead_letters.labels(rejection.reason).inc()
+        sent = np.asarray([record.timestamp()[1] for record in records]) / 1000
+        metrics.end_to_end_latency.observe(np.maximum(now - sent, 0.0))
+        metrics.scores.recent_anomalies.add(
+            int(counts[1:].sum()), len(detections), now=self._clock()
+        )
+
+    def rolled_back(self, error: Exception, outcome: TransactionOutcome) -> None:
+        """A micro-batch was not committed, or nobody knows; it will be read again."""
+        self._metrics.transactions.labels(outcome).inc()
+        _log.warning("micro-batch not committed, going back", outcome=outcome.value, why=str(error))
+
+    def rebalanced(self, kind: str, partitions: Sequence[Partition]) -> None:
+        """Partitions came or went."""
+        self._metrics.rebalances.labels(kind).inc()
+        self._joined = kind == "assigned"
+        for partition in partitions if kind != "assigned" else []:
+            self._forget_lag(partition)
+        _log.info(f"partitions {kind}", partitions=",".join(str(p.number) for p in partitions))
+
+    def held(self, why: str | None) -> None:
+        """The breaker opened (with the reason) or closed (None)."""
+        self._held_because = why
+        self._metrics.breaker_open.set(0 if why is None else 1)
+        if why is None:
+            _log.info("breaker closed")
+        else:
+            _log.error("breaker open", why=why)
+
+    def statistics(self, text: str, held: Mapping[Partition, Account]) -> None:
+        """Read the lag out of the client's statistics: last stable minus committed offset."""
+        topics = json.loads(text).get("topics", {})
+        for partition, account in held.items():
+            known = topics.get(partition.topic, {}).get("partitions", {})
+            stable = known.get(str(partition.number), {}).get("ls_offset", -1)
+            if stable >= 0:
+                lag = max(0, stable - account.next_offset)
+                self._metrics.consumer_lag.labels(partition.topic, partition.number).set(lag)
+
+    def _forget_lag(self, partition: Partition) -> None:
+        try:
+            self._metrics.consumer_lag.remove(partition.topic, partition.number)
+        except KeyError:
+            return  # no statistics came while it was ours

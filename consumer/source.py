@@ -1,0 +1,176 @@
+"""The input: micro-batches of records, and the accounts of the partitions that are ours."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from common.errors import BrokerUnavailable, OffsetsLost, Unrecoverable, UsageError
+from common.messaging.records import Partition, Record
+
+POLL_ROWS = 1_000
+"""Records a call: more is slower (the client hands them over in one go)."""
+SEEK_SECONDS = 10.0
+
+
+class Positions(Protocol):
+    """Knows where each partition goes on; declared here, because the source asks it."""
+
+    def assigned(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
+        """Load the accounts of newly assigned partitions; return each one's next offset."""
+
+    def revoked(self, partitions: Sequence[Partition]) -> None:
+        """Forget the accounts of partitions that are ours no more."""
+
+    def reload(self) -> dict[Partition, int]:
+        """Read all accounts again; return each partition's next offset."""
+
+
+@dataclass(frozen=True, slots=True)
+class MicroBatch:
+    """Records that are processed and committed together, with the membership to commit under."""
+
+    records: list[Record]
+    membership: bytes
+    """The client's group metadata of the time when the last record was taken."""
+
+
+class KafkaSource:
+    """Consumes one topic as a member of a group."""
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        topic: str,
+        positions: Positions,
+        *,
+        incremental: bool,
+        on_rebalance: Callable[[str, Sequence[Partition]], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._consumer = consumer
+        self._positions = positions
+        self._incremental = incremental
+        self._on_rebalance = on_rebalance
+        self._clock = clock
+        self._records: list[Record] = []
+        self._paused = False
+        consumer.subscribe(
+            [topic], on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lose
+        )
+
+    def next_batch(self, max_rows: int, max_wait_seconds: float) -> MicroBatch:
+        """Wait for the first record, then take what is there, up to `max_rows`.
+
+        Under load the batches grow by themselves: what arrives during a commit is there after it.
+        """
+        self._records = []
+        self._take(self._consumer.consume(1, max_wait_seconds))
+        while self._records and len(self._records) < max_rows:
+            messages = self._consumer.consume(min(POLL_ROWS, max_rows - len(self._records)), 0)
+            if not messages:
+                break
+            self._take(messages)
+        # Taken right after the last consume(): later it might be of another generation.
+        return MicroBatch(self._records, self._consumer.consumer_group_metadata())
+
+    def rewind(self) -> None:
+        """Go back to the committed offsets, after a micro-batch that was not committed."""
+        deadline = self._clock() + SEEK_SECONDS
+        while True:
+            self._records = []
+            try:
+                for partition, offset in self._positions.reload().items():
+                    self._consumer.seek(TopicPartition(partition.topic, partition.number, offset))
+            except KafkaException as error:
+                if self._clock() > deadline:
+                    raise Unrecoverable(
+                        f"cannot go back to the committed offsets: {error}"
+                    ) from error
+                # Let a rebalance happen. A record that comes meanwhile is dropped, and comes again:
+                # every partition is sought once more after it.
+                self._take(self._consumer.consume(1, 0.05))
+            else:
+                return
+
+    def pause(self) -> None:
+        """Fetch nothing more, but stay a member: keep calling `wait`."""
+        self._paused = True
+        self._consumer.pause(self._consumer.assignment())
+
+    def resume(self) -> None:
+        """Fetch again."""
+        self._paused = False
+        self._consumer.resume(self._consumer.assignment())
+
+    def wait(self, seconds: float) -> None:
+        """Stay a member of the group while paused; go on with `rewind`, then `resume`."""
+        self._records = []
+        self._take(self._consumer.consume(1, seconds))
+
+    def close(self) -> None:
+        """Leave the group."""
+        self._consumer.close()
+
+    def _take(self, messages: list[Message]) -> None:
+        for message in messages:
+            error = message.error()
+            if error is None:
+                self._records.append(message)
+            else:
+                _raise_if_serious(error)
+
+    def _assign(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        offsets = self._positions.assigned([_partition(where) for where in partitions])
+        starts = [TopicPartition(p.topic, p.number, offset) for p, offset in offsets.items()]
+        if self._incremental:
+            self._consumer.incremental_assign(starts)
+        else:
+            self._consumer.assign(starts)
+        if self._paused:
+            self._consumer.pause(starts)
+        self._on_rebalance("assigned", list(offsets))
+
+    def _revoke(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._drop([_partition(where) for where in partitions], "revoked")
+
+    def _lose(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._drop([_partition(where) for where in partitions], "lost")
+
+    def _drop(self, partitions: list[Partition], kind: str) -> None:
+        # Records of an earlier consume() of the same micro-batch must not be committed under the
+        # generation that comes after this rebalance: they are no longer ours.
+        gone = {(partition.topic, partition.number) for partition in partitions}
+        self._records[:] = [
+            record for record in self._records if (record.topic(), record.partition()) not in gone
+        ]
+        self._positions.revoked(partitions)
+        self._on_rebalance(kind, partitions)
+
+
+def _partition(where: TopicPartition) -> Partition:
+    return Partition(where.topic, where.partition)
+
+
+def _raise_if_serious(error: KafkaError) -> None:
+    match error.code():
+        case KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's name for it
+            return
+        case KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise BrokerUnavailable(
+                f"{error.str()}: create the topic with `sensorwatch topics create`, or name yours "
+                "in [topics] readings"
+            )
+        case KafkaError._AUTO_OFFSET_RESET | KafkaError.OFFSET_OUT_OF_RANGE:  # noqa: SLF001
+            raise OffsetsLost(
+                f"{error.str()}: the committed offset is outside what the topic still holds, so "
+                "records were deleted before they were scored (retention), or the topic was made "
+                "anew. Nothing was skipped. Decide, and set the offset with kafka-consumer-groups "
+                "--reset-offsets; from there a new account begins"
+            )
+        case KafkaError.TOPIC_AUTHORIZATION_FAILED | KafkaError.GROUP_AUTHORIZATION_FAILED:
+            raise UsageError(f"{error.str()}: the broker's ACLs do not let this client in")
+    if error.fatal():
+        raise Unrecoverable(f"consume: {error.name()}: {error.str()}")

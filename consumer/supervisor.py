@@ -1,0 +1,98 @@
+"""Several workers as processes: restarted when they crash, stopped together."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from types import FrameType
+
+from common.errors import BreakerOpen, Fenced, ModelRefused, OffsetsLost, UsageError
+from common.runtime.logs import logger
+
+FINAL_CODES = frozenset(
+    error.exit_code for error in (UsageError, Fenced, BreakerOpen, ModelRefused, OffsetsLost)
+)
+"""Exit codes that a restart would only repeat: a person has to act first."""
+POLL_SECONDS = 0.1
+BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
+SETTLED_SECONDS = 60.0
+"""A worker that ran this long starts with the shortest wait again."""
+
+_log = logger("supervisor")
+
+
+class _Worker:
+    """One process with its history."""
+
+    def __init__(self, number: int, command: Sequence[str]) -> None:
+        self.number = number
+        self._command = [*command, "--worker", str(number)]
+        self._crashes = 0
+        self._restart_at = 0.0
+        self._started_at = 0.0
+        self.final: int | None = None
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def tend(self, now: float, *, stopping: bool) -> None:
+        """Start it, notice its end, or wait until it may start again."""
+        if self.final is not None:
+            return
+        if self.process is None:
+            if stopping:
+                self.final = 0
+            elif now >= self._restart_at:
+                self.process = subprocess.Popen(self._command)  # noqa: S603 - our own command
+                self._started_at = now
+            return
+        code = self.process.poll()
+        if code is None:
+            return
+        self.process = None
+        if stopping or code == 0 or code in FINAL_CODES:
+            self.final = code
+            _log.info("worker ended", worker=self.number, code=code)
+            return
+        self._crashes = 0 if now - self._started_at > SETTLED_SECONDS else self._crashes + 1
+        wait = BACKOFF_SECONDS[min(self._crashes, len(BACKOFF_SECONDS)) - 1]
+        self._restart_at = now + wait
+        _log.warning("worker crashed", worker=self.number, code=code, restart_in_seconds=wait)
+
+
+def supervise(workers: int, arguments: Sequence[str]) -> int:
+    """Run `workers` processes of this command with `arguments`; return the exit code for all.
+
+    A worker that ends with one of FINAL_CODES ends all of them: the others would meet the same.
+    """
+    command = [sys.executable, "-m", "consumer", *arguments]
+    crew = [_Worker(number, command) for number in range(workers)]
+    signals = _Signals(lambda: [w.process.pid for w in crew if w.process is not None])
+    stopping = False
+    while any(worker.final is None for worker in crew):
+        for worker in crew:
+            worker.tend(time.monotonic(), stopping=stopping or signals.asked)
+        failed = [worker for worker in crew if worker.final]
+        if (failed or signals.asked) and not stopping:
+            stopping = True
+            signals.pass_on(signal.SIGTERM)
+        time.sleep(POLL_SECONDS)
+    return max((worker.final or 0 for worker in crew), key=abs)
+
+
+class _Signals:
+    """Notes that we were asked to stop, and asks the workers."""
+
+    def __init__(self, processes: Callable[[], list[int]]) -> None:
+        self.asked = False
+        self._processes = processes
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._note)
+
+    def pass_on(self, number: signal.Signals) -> None:
+        """Send a signal to every worker that runs."""
+        for process in self._processes():
+            os.kill(process, number)
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        self.asked = True

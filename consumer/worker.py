@@ -1,0 +1,229 @@
+"""One worker: everything connected, from settings to the running loop."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from functools import cache
+from types import FrameType
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from prometheus_client import CollectorRegistry
+
+from common.errors import ModelRefused
+from common.messaging.kafka_config import consumer_config, producer_config
+from common.messaging.ledger_topic import read_ledger
+from common.messaging.outbox import FlushingOutbox, Outbox, TransactionalOutbox
+from common.messaging.records import Partition
+from common.messaging.topics import require_topics
+from common.registry.champion import Champion
+from common.registry.manifest import ModelVersion
+from common.registry.store import Registry
+from common.runtime.build import project_version
+from common.runtime.fingerprint import fingerprint
+from common.runtime.health import serve_health
+from common.runtime.keys import Delivery, Settings
+from common.runtime.logs import kafka_logger, logger
+from common.runtime.metrics import ConsumerMetrics, ModelMetrics
+from consumer.accounts import Accounts
+from consumer.loop import Parts, run
+from consumer.observation import Observation
+from consumer.settlement import LedgerTerms
+from consumer.source import KafkaSource
+
+TOPIC_SECONDS = 15.0
+MESSAGE_BYTES = 1_000_000
+
+_log = logger("consumer")
+
+
+def work(settings: Settings, worker: int, accept_rejections_until: Mapping[int, int]) -> None:
+    """Run worker number `worker` until SIGTERM or SIGINT.
+
+    Raises what `common/errors.py` names, each with its exit code.
+    """
+    stopping = _on_signal(settings.consumer.shutdown_seconds)
+    consumer_settings, topic = settings.consumer, settings.topics.readings
+    registry = CollectorRegistry()
+    metrics = ConsumerMetrics(registry, topic=topic)
+    champion = follow_champion(settings, metrics.model)
+    observation = Observation(
+        metrics, topic=topic, stuck_after_seconds=3 * consumer_settings.commit_deadline_seconds + 30
+    )
+    port = consumer_settings.http_port and consumer_settings.http_port + worker
+    health = serve_health(
+        consumer_settings.http_host,
+        port,
+        registry=registry,
+        live=observation.live,
+        ready=observation.ready,
+    )
+    _log.info(
+        "worker starts",
+        worker=worker,
+        health=health.address,
+        sensorwatch=project_version(),
+        group=consumer_settings.group,
+        topic=topic,
+        delivery=consumer_settings.delivery.value,
+    )
+    try:
+        _connect_and_run(settings, worker, accept_rejections_until, champion, observation, stopping)
+    finally:
+        health.close()
+    _log.info("worker stopped", worker=worker)
+
+
+def follow_champion(settings: Settings, metrics: ModelMetrics) -> Champion:
+    """Load the champion and say on the metrics and in the log whenever it changes.
+
+    Raises ModelRefused where there is none that can be used.
+    """
+
+    def loaded(version: ModelVersion) -> None:
+        schema = version.detector.schema.fingerprint
+        metrics.loaded(
+            model=settings.registry.model,
+            version=version.detector.version,
+            schema=schema,
+            at=time.time(),
+        )
+        _log.info("model loaded", version=version.detector.version, schema=schema)
+
+    def refused(error: ModelRefused) -> None:
+        metrics.reload_last_success.set(0)
+        _log.error("model refused, the last good one goes on", why=str(error))
+
+    return Champion(
+        Registry(settings.registry.path),
+        settings.registry.model,
+        on_loaded=loaded,
+        on_refused=refused,
+    )
+
+
+def _connect_and_run(
+    settings: Settings,
+    worker: int,
+    accept_rejections_until: Mapping[int, int],
+    champion: Champion,
+    observation: Observation,
+    stopping: Callable[[], bool],
+) -> None:
+    topics, options = settings.topics, settings.consumer
+    names = [topics.readings, topics.anomalies, topics.dead_letters, settings.ledger_topic]
+    require_topics(settings.kafka, names, timeout=TOPIC_SECONDS)
+    held: dict[str, Accounts] = {}
+
+    def statistics(text: str) -> None:
+        if "accounts" in held:
+            observation.statistics(text, held["accounts"].held)
+
+    consumer = Consumer(
+        consumer_config(settings.kafka, group=options.group)
+        | {"stats_cb": statistics, "error_cb": _client_error},
+        logger=kafka_logger(),
+    )
+    accounts = held["accounts"] = Accounts(
+        consumer,
+        start=options.start,
+        window_rows=options.breaker.window_rows,
+        fingerprint=fingerprint(),
+        has_run=_partitions_in_ledger(settings),
+    )
+    outbox = _outbox(settings, worker, consumer)
+    source = KafkaSource(
+        consumer,
+        topics.readings,
+        accounts,
+        incremental=_incremental(settings.kafka),
+        on_rebalance=observation.rebalanced,
+    )
+    terms = LedgerTerms(
+        group=options.group,
+        topic=settings.ledger_topic,
+        every_rows=options.ledger_every_rows,
+        fingerprint=fingerprint(),
+        accept_rejections_until={
+            Partition(topics.readings, number): offset
+            for number, offset in accept_rejections_until.items()
+        },
+    )
+    limit = int(settings.kafka.get("message.max.bytes", MESSAGE_BYTES))
+    parts = Parts(source, accounts, champion, outbox, observation, settings, terms, limit)
+    try:
+        run(parts, stopping)
+    finally:
+        outbox.close()
+        source.close()
+
+
+def _outbox(settings: Settings, worker: int, consumer: Consumer) -> Outbox:
+    options = settings.consumer
+    if options.delivery is Delivery.EXACTLY_ONCE:
+        transactional_id = f"{options.group}.{options.instance}.{worker}"
+        config = producer_config(settings.kafka, transactional_id=transactional_id)
+        return TransactionalOutbox(
+            lambda: Producer(config | {"error_cb": _client_error}, logger=kafka_logger()),
+            transactional_id=transactional_id,
+            deadline_seconds=options.commit_deadline_seconds,
+        )
+
+    def commit(offsets: list[TopicPartition]) -> None:
+        consumer.commit(offsets=offsets, asynchronous=False)
+
+    config = producer_config(settings.kafka) | {"error_cb": _client_error}
+    return FlushingOutbox(
+        Producer(config, logger=kafka_logger()),
+        commit,
+        deadline_seconds=options.commit_deadline_seconds,
+    )
+
+
+def _partitions_in_ledger(settings: Settings) -> Callable[[Partition], bool]:
+    @cache
+    def known() -> frozenset[Partition]:
+        group = settings.consumer.group
+        records = read_ledger(settings.kafka, settings.ledger_topic, group=group)
+        return frozenset(record.source for record in records)
+
+    return lambda partition: partition in known()
+
+
+def _incremental(kafka: Mapping[str, Any]) -> bool:
+    """Whether assignments come as differences (KIP-848, or the cooperative strategy)."""
+    return (
+        str(kafka.get("group.protocol", "classic")).lower() == "consumer"
+        or "cooperative" in str(kafka.get("partition.assignment.strategy", "")).lower()
+    )
+
+
+def _client_error(error: KafkaError) -> None:
+    # What matters also comes back from the call that it concerns; this is for the person who looks.
+    _log.warning("kafka client", code=error.name(), why=error.str())
+
+
+def _on_signal(shutdown_seconds: float) -> Callable[[], bool]:
+    """Stop after the micro-batch on SIGTERM or SIGINT; give up the wait after the limit."""
+    asked = threading.Event()
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        _log.info("stopping", signal=signal.Signals(number).name)
+        asked.set()
+        watchdog = threading.Timer(shutdown_seconds, _give_up, [shutdown_seconds])
+        watchdog.daemon = True
+        watchdog.start()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    return asked.is_set
+
+
+def _give_up(seconds: float) -> None:
+    """Leave without the broker's help: a restart goes on from the committed offsets."""
+    _log.error("not stopped in time, leaving at once", seconds=seconds)
+    sys.stderr.flush()
+    os._exit(70)
