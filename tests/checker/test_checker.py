@@ -1,0 +1,328 @@
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.messaging.records import Coordinates, Partition
+from tests.checker.checker import check
+from tests.checker.history import (
+    Ending,
+    EndOffsets,
+    Expected,
+    FinalAccount,
+    History,
+    InputPartition,
+    Reading,
+    Written,
+)
+from tests.checker.violation import Kind, report
+
+INPUT = Partition("sensors", 0)
+EVENTS = Partition("anomalies", 0)
+LETTERS = Partition("sensors.dlq", 0)
+DIGEST = 77
+ENDINGS = {3: Ending.ANOMALY, 4: Ending.DEAD_LETTER, 5: Ending.ANOMALY, 8: Ending.ANOMALY}
+
+
+def expected(offset: int) -> Expected:
+    """Ten records: anomalies at 3, 5 and 8, a dead letter at 4, the others normal."""
+    ending = ENDINGS.get(offset, Ending.NORMAL)
+    if ending is Ending.NORMAL:
+        return Expected(offset, ending)
+    reason = "not_json" if ending is Ending.DEAD_LETTER else None
+    return Expected(offset, ending, b"sensor", b"outcome of %d" % offset, reason)
+
+
+def written(offset: int, at: int, **changes: object) -> Written:
+    """Write the outcome of the input record `offset` at the output offset `at`."""
+    wanted = expected(offset)
+    output = LETTERS if wanted.ending is Ending.DEAD_LETTER else EVENTS
+    right = Written(
+        Coordinates(output.topic, output.number, at),
+        Coordinates(INPUT.topic, INPUT.number, offset),
+        wanted.key,
+        wanted.value,
+        wanted.reason,
+    )
+    return replace(right, **changes)  # type: ignore[arg-type]  # what a test changes is its affair
+
+
+def events(*offsets: int) -> tuple[Written, ...]:
+    return tuple(written(offset, at) for at, offset in enumerate(offsets))
+
+
+FAULTLESS = Reading(events(3, 5, 8), (written(4, 0),))
+ACCOUNT = FinalAccount(10, consumed=10, normal=6, anomalies=3, dead_letters=1, digest=DIGEST)
+FAULTLESS_INPUT = InputPartition(
+    INPUT, tuple(expected(offset) for offset in range(10)), 10, ACCOUNT, DIGEST, until=10
+)
+
+
+def a_history(
+    *,
+    afterwards: Reading = FAULTLESS,
+    during: Reading = FAULTLESS,
+    inputs: Sequence[InputPartition] = (FAULTLESS_INPUT,),
+    ends: Sequence[EndOffsets] = (EndOffsets(EVENTS, 4, 4), EndOffsets(LETTERS, 2, 2)),
+) -> History:
+    return History(tuple(inputs), afterwards, during, tuple(ends))
+
+
+def afterwards(**changes: tuple[Written, ...]) -> History:
+    """Give a history whose output is as told; the reader during the run saw nothing."""
+    return a_history(afterwards=replace(FAULTLESS, **changes), during=Reading())
+
+
+def with_account(**changes: int) -> History:
+    account = replace(ACCOUNT, **changes)
+    return a_history(inputs=[replace(FAULTLESS_INPUT, account=account)])
+
+
+def with_commit(offset: int, **changes: int) -> History:
+    account = replace(ACCOUNT, next_offset=offset, **changes)
+    one = replace(FAULTLESS_INPUT, committed=offset, account=account, until=None)
+    return a_history(inputs=[one])
+
+
+def kinds(history: History) -> set[Kind]:
+    return {violation.kind for violation in check(history)}
+
+
+def test_a_faultless_history_has_no_violations() -> None:
+    assert check(a_history()) == []
+
+
+def test_a_run_that_was_stopped_midway_is_faultless_up_to_its_commit() -> None:
+    stopped = Reading(events(3, 5), (written(4, 0),))
+    account = FinalAccount(6, consumed=6, normal=3, anomalies=2, dead_letters=1, digest=DIGEST)
+    one = replace(FAULTLESS_INPUT, committed=6, account=account, until=None)
+
+    assert check(a_history(afterwards=stopped, during=stopped, inputs=[one])) == []
+
+
+def test_a_partition_that_nobody_consumed_is_faultless() -> None:
+    untouched = InputPartition(Partition("sensors", 1), (expected(3),), None, None, None)
+
+    assert check(a_history(inputs=[FAULTLESS_INPUT, untouched])) == []
+
+
+def test_gaps_between_input_offsets_are_no_loss() -> None:
+    records = tuple(one for one in FAULTLESS_INPUT.expected if one.offset not in (0, 6, 9))
+    account = replace(ACCOUNT, next_offset=9, consumed=7, normal=3)
+    one = replace(FAULTLESS_INPUT, expected=records, committed=9, account=account, until=9)
+
+    assert check(a_history(inputs=[one])) == []
+
+
+def test_outcomes_may_be_spread_over_output_partitions() -> None:
+    spread = (
+        written(3, 7),
+        written(8, 9),
+        replace(written(5, 0), at=Coordinates("anomalies", 1, 0)),
+    )
+    assert check(afterwards(events=spread)) == []
+
+
+@pytest.mark.parametrize("lost", [3, 5, 8])
+def test_a_lost_event_is_found(lost: int) -> None:
+    left = tuple(one for one in FAULTLESS.events if one.source.offset != lost)
+
+    (violation,) = check(afterwards(events=left))
+
+    assert violation.kind is Kind.LOST
+    assert f"sensors-0-{lost}" in violation.detail
+
+
+def test_a_lost_dead_letter_is_found() -> None:
+    assert kinds(afterwards(dead_letters=())) == {Kind.LOST}
+
+
+def test_a_doubled_event_is_found() -> None:
+    assert kinds(afterwards(events=events(3, 5, 5, 8))) == {Kind.DOUBLED}
+
+
+def test_a_doubled_event_in_another_partition_is_found() -> None:
+    again = replace(written(5, 0), at=Coordinates("anomalies", 1, 0))
+
+    assert kinds(afterwards(events=(*FAULTLESS.events, again))) == {Kind.DOUBLED}
+
+
+def test_a_doubled_dead_letter_is_found() -> None:
+    assert kinds(afterwards(dead_letters=(written(4, 0), written(4, 1)))) == {Kind.DOUBLED}
+
+
+def test_a_stretch_that_was_written_twice_is_doubled_and_reordered() -> None:
+    assert kinds(afterwards(events=events(3, 5, 3, 5, 8))) == {Kind.DOUBLED, Kind.REORDERED}
+
+
+def test_reordered_events_are_found() -> None:
+    assert kinds(afterwards(events=events(3, 8, 5))) == {Kind.REORDERED}
+
+
+def test_two_input_partitions_may_be_interleaved_in_any_order() -> None:
+    other = InputPartition(Partition("sensors", 1), (expected(3),), 4, None, None)
+    account = FinalAccount(4, consumed=1, normal=0, anomalies=1, dead_letters=0, digest=1)
+    theirs = replace(written(3, 2), source=Coordinates("sensors", 1, 3))
+    mixed = (written(3, 0), written(5, 1), theirs, written(8, 3))
+
+    history = a_history(
+        afterwards=replace(FAULTLESS, events=mixed),
+        during=Reading(),
+        inputs=[FAULTLESS_INPUT, replace(other, account=account, digest=1)],
+    )
+
+    assert check(history) == []
+
+
+@pytest.mark.parametrize("torn", [b"outcome o", b"", None, b"outcome of 55"])
+def test_a_torn_event_is_found(torn: bytes | None) -> None:
+    changed = (written(3, 0), written(5, 1, value=torn), written(8, 2))
+
+    assert kinds(afterwards(events=changed)) == {Kind.CHANGED}
+
+
+def test_an_event_under_another_key_is_found() -> None:
+    changed = (written(3, 0, key=b"another"), written(5, 1), written(8, 2))
+
+    assert kinds(afterwards(events=changed)) == {Kind.CHANGED}
+
+
+def test_a_dead_letter_for_another_reason_is_found() -> None:
+    assert kinds(afterwards(dead_letters=(written(4, 0, reason="empty"),))) == {Kind.CHANGED}
+
+
+def test_a_torn_dead_letter_is_found() -> None:
+    assert kinds(afterwards(dead_letters=(written(4, 0, value=b"out"),))) == {Kind.CHANGED}
+
+
+def test_a_dead_letter_that_says_it_was_cut_must_be_the_beginning() -> None:
+    cut = written(4, 0, value=b"out", truncated=True)
+    other = written(4, 0, value=b"in", truncated=True)
+
+    assert kinds(afterwards(dead_letters=(cut,))) == set()
+    assert kinds(afterwards(dead_letters=(other,))) == {Kind.CHANGED}
+
+
+def test_an_event_for_a_normal_record_is_found() -> None:
+    invented = written(6, 3, value=b"nothing happened")
+
+    assert kinds(afterwards(events=(written(3, 0), written(5, 1), invented, written(8, 4)))) == {
+        Kind.UNEXPECTED
+    }
+
+
+def test_an_event_for_a_record_that_does_not_exist_is_found() -> None:
+    assert kinds(afterwards(events=(*FAULTLESS.events, written(10, 3)))) == {Kind.UNEXPECTED}
+
+
+def test_a_record_with_both_an_event_and_a_dead_letter_is_found() -> None:
+    letter = replace(written(8, 1), at=Coordinates("sensors.dlq", 0, 1))
+
+    assert kinds(afterwards(dead_letters=(written(4, 0), letter))) == {
+        Kind.UNEXPECTED,
+        Kind.DOUBLED,
+    }
+
+
+def test_an_outcome_above_the_committed_offset_is_found() -> None:
+    history = with_commit(8, consumed=8, normal=5, anomalies=2)
+
+    assert kinds(history) == {Kind.UNCOMMITTED}
+
+
+@pytest.mark.parametrize("committed", [9, 11])
+def test_a_commit_off_by_one_is_found(committed: int) -> None:
+    one = replace(FAULTLESS_INPUT, committed=committed)
+
+    assert Kind.OFFSET in kinds(a_history(inputs=[one]))
+
+
+def test_a_commit_off_by_one_is_found_without_knowing_where_the_run_should_end() -> None:
+    assert kinds(with_commit(9)) == {Kind.ACCOUNT}  # counts one record too many
+    assert kinds(with_commit(11)) == {Kind.OFFSET}
+
+
+def test_a_run_that_did_not_reach_its_end_is_found() -> None:
+    assert Kind.OFFSET in kinds(a_history(inputs=[replace(FAULTLESS_INPUT, until=20)]))
+    nothing = replace(FAULTLESS_INPUT, committed=None, account=None)
+    empty = a_history(inputs=[nothing], afterwards=Reading(), during=Reading())
+    assert kinds(empty) == {Kind.OFFSET}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"normal": 5},
+        {"consumed": 11},
+        {"dead_letters": 2},
+        {"normal": 5, "anomalies": 4},
+        {"consumed": 9, "normal": 5},
+        {"next_offset": 9},
+    ],
+)
+def test_an_account_that_is_wrong_is_found(changes: dict[str, int]) -> None:
+    assert kinds(with_account(**changes)) == {Kind.ACCOUNT}
+
+
+def test_a_missing_account_is_found() -> None:
+    assert kinds(a_history(inputs=[replace(FAULTLESS_INPUT, account=None)])) == {Kind.ACCOUNT}
+
+
+def test_a_wrong_digest_is_found() -> None:
+    assert kinds(with_account(digest=DIGEST + 1)) == {Kind.DIGEST}
+
+
+def test_a_hanging_transaction_is_found() -> None:
+    assert kinds(a_history(ends=[EndOffsets(EVENTS, 3, 7)])) == {Kind.HANGING}
+
+
+def test_what_was_read_during_the_run_and_is_gone_is_found() -> None:
+    aborted = Reading((*events(3, 5), written(8, 2)))
+    stays = Reading((*events(3, 5), written(8, 3)), FAULTLESS.dead_letters)
+
+    assert kinds(a_history(during=aborted, afterwards=stays)) == {Kind.PHANTOM}
+
+
+def test_what_the_reader_passed_over_during_the_run_is_found() -> None:
+    passed_over = Reading((written(3, 0), written(8, 2)))
+
+    assert kinds(a_history(during=passed_over)) == {Kind.MISSED}
+
+
+def test_what_came_twice_during_the_run_is_found() -> None:
+    twice = Reading((written(3, 0), written(5, 1), written(5, 1), written(8, 2)))
+
+    assert kinds(a_history(during=twice)) == {Kind.DOUBLED}
+
+
+@given(st.data())
+def test_no_single_change_to_the_output_goes_unnoticed(data: st.DataObject) -> None:
+    right = list(FAULTLESS.events)
+    place = data.draw(st.integers(0, len(right) - 1))
+    match data.draw(st.sampled_from(["drop", "double", "swap", "value", "key", "source"])):
+        case "drop":
+            del right[place]
+        case "double":
+            right.append(replace(right[place], at=Coordinates("anomalies", 0, 9)))
+        case "swap":
+            right[place], right[place - 1] = right[place - 1], right[place]
+        case "value":
+            value = data.draw(st.none() | st.binary().filter(lambda v: v != right[place].value))
+            right[place] = replace(right[place], value=value)
+        case "key":
+            key = data.draw(st.none() | st.binary().filter(lambda k: k != b"sensor"))
+            right[place] = replace(right[place], key=key)
+        case "source":
+            other = data.draw(st.integers(-1, 11).filter(lambda o: o != right[place].source.offset))
+            right[place] = replace(right[place], source=Coordinates("sensors", 0, other))
+
+    assert check(afterwards(events=tuple(right)))
+
+
+def test_the_report_counts_each_kind_and_shows_the_first_few() -> None:
+    text = report(check(afterwards(events=(), dead_letters=())))
+
+    assert text.startswith("lost (4)\n  sensors-0-3 should be an anomaly")
+    assert report([]) == "no violations"
