@@ -1,0 +1,99 @@
+"""Arrays as the bytes of an .npz file: equal arrays give equal bytes, and reading runs nothing."""
+
+import hashlib
+import io
+import math
+import re
+import zipfile
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.errors import ModelRefused
+
+Arrays = dict[str, NDArray[Any]]
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can hold
+_UNIX = 3
+_MAGIC = b"\x93NUMPY\x01\x00"
+# Numbers, truth values and texts of a fixed size: never objects, which would have to be unpickled.
+_HEADER = re.compile(
+    rb"\{'descr': '([<|][fiubU]\d{1,5})', 'fortran_order': False, "
+    rb"'shape': \((\d{1,12}, ?|\d{1,12}(?:, \d{1,12})+)\), \} *\n"
+)
+
+
+def pack(arrays: Arrays) -> bytes:
+    """Write arrays as an uncompressed .npz that numpy.load reads with allow_pickle=False."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(arrays):
+            entry = zipfile.ZipInfo(f"{name}.npy", _EPOCH)
+            entry.create_system = _UNIX
+            archive.writestr(entry, _npy(arrays[name]))
+    return buffer.getvalue()
+
+
+def unpack(data: bytes, what: str) -> Arrays:
+    """Read what `pack` wrote; `what` names the file in messages.
+
+    Raises ModelRefused for anything else: other types, compressed or repeated entries, objects,
+    sizes that do not fit the bytes.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            entries = archive.infolist()
+            arrays = {_name(entry): _array(_body(archive, entry)) for entry in entries}
+    # RuntimeError: said to be encrypted; NotImplementedError: a method or version zipfile lacks.
+    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError, KeyError) as error:
+        raise ModelRefused(f"{what} is damaged: {error}") from error
+    if len(arrays) != len(entries):
+        raise ModelRefused(f"{what} is damaged: a name stands in it twice")
+    return arrays
+
+
+def array_digest(array: NDArray[Any]) -> str:
+    """SHA-256 over an array's type, shape and bytes."""
+    digest = hashlib.sha256(f"{array.dtype.str} {array.shape}\n".encode())
+    digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def joint_digest(digests: dict[str, str]) -> str:
+    """One SHA-256 over named digests, whatever their order."""
+    lines = "".join(f"{name} {digests[name]}\n" for name in sorted(digests))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _npy(array: NDArray[Any]) -> bytes:
+    body = io.BytesIO()
+    np.lib.format.write_array(body, np.asarray(array, order="C"), (1, 0), allow_pickle=False)
+    return body.getvalue()
+
+
+def _name(entry: zipfile.ZipInfo) -> str:
+    if not entry.filename.endswith(".npy"):
+        raise ValueError(f"{entry.filename!r} in it is not an array")
+    return entry.filename.removesuffix(".npy")
+
+
+def _body(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    # Uncompressed, so that nothing can grow beyond the size of the file.
+    if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
+        raise ValueError(f"{entry.filename!r} in it is compressed")
+    return archive.read(entry)
+
+
+def _array(body: bytes) -> NDArray[Any]:
+    start = len(_MAGIC) + 2
+    end = start + int.from_bytes(body[len(_MAGIC) : start], "little")
+    header = _HEADER.fullmatch(body[start:end])
+    if not body.startswith(_MAGIC) or header is None:
+        raise ValueError(f"an array of another kind: {body[start : min(end, start + 80)]!r}")
+    dtype = np.dtype(header[1].decode())
+    shape = tuple(int(size) for size in header[2].split(b",") if size.strip())
+    if math.prod(shape) * dtype.itemsize != len(body) - end:
+        raise ValueError(f"{len(body) - end} bytes where {shape} of {dtype} was promised")
+    # A copy, because an array over bytes is read-only, for which the kernel would be compiled anew.
+    return np.frombuffer(body, dtype=dtype, offset=end).reshape(shape).copy()

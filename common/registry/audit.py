@@ -1,0 +1,170 @@
+"""The audit log: who did what, when and why, each line bound to the one before by its digest.
+
+A line is whole only with its line break. What stands behind the last break was torn by a kill; the
+next change to the registry cuts it off and says so in a line of its own. The number and digest of
+the last line also stand in a file beside the log, so that lines cut off the end are missed.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from common.registry.durable import append, replace
+
+NOTHING_BEFORE = "0" * 64
+_SHOWN = 200
+
+
+class Action(StrEnum):
+    """What a line tells."""
+
+    REGISTER = "register"
+    EVALUATE = "evaluate"
+    PROMOTE = "promote"
+    ROLLBACK = "rollback"
+    DELETE = "delete"
+    REPAIR = "repair"
+    """A torn line was cut off."""
+    CORRECT = "correct"
+    """The registry was found otherwise than the lines before told."""
+
+
+class AuditEntry(BaseModel):
+    """One line of the log."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    number: Annotated[int, Field(ge=1)]
+    when: AwareDatetime
+    who: str
+    action: Annotated[Action, Field(strict=False)]
+    version: str | None
+    why: str
+    detail: dict[str, Any]
+    before: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    """SHA-256 of the line before with its line break; zeros in the first line."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    text: bytes
+    entry: AuditEntry | None
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.text).hexdigest()
+
+
+class AuditLog:
+    """The log of one model name. Writing is for the holder of the registry's lock."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._head_path = path.with_suffix(".head")
+
+    def entries(self) -> list[AuditEntry]:
+        """Return every line that can be read."""
+        return [line.entry for line in self._read()[0] if line.entry is not None]
+
+    def append(
+        self,
+        action: Action,
+        *,
+        when: datetime,
+        who: str,
+        why: str,
+        version: str | None = None,
+        detail: dict[str, Any] | None = None,
+    ) -> None:
+        """Add a line; a torn one must have been repaired."""
+        lines, _ = self._read()
+        entry = AuditEntry(
+            number=1
+            + max(self._head()[0], lines[-1].entry.number if lines and lines[-1].entry else 0),
+            when=when,
+            who=who,
+            action=action,
+            version=version,
+            why=why,
+            detail=detail or {},
+            before=lines[-1].digest if lines else NOTHING_BEFORE,
+        )
+        text = entry.model_dump_json().encode() + b"\n"
+        append(self._path, text)
+        head = {"number": entry.number, "sha256": hashlib.sha256(text).hexdigest()}
+        replace(self._head_path, json.dumps(head).encode() + b"\n")
+
+    def repair(self, *, when: datetime, who: str) -> None:
+        """Cut off a torn last line, if there is one, and say so."""
+        lines, torn = self._read()
+        if not torn:
+            return
+        replace(self._path, b"".join(line.text for line in lines))
+        shown = torn[:_SHOWN].decode(errors="backslashreplace")
+        self.append(
+            Action.REPAIR,
+            when=when,
+            who=who,
+            why=f"a torn line of {len(torn)} bytes was cut off",
+            detail={"torn": shown},
+        )
+
+    def problems(self) -> list[str]:
+        """Say where the chain of lines is broken; nothing where it is whole."""
+        lines, torn = self._read()
+        found = ["the last line is torn: the next change cuts it off"] if torn else []
+        before, number = NOTHING_BEFORE, 0
+        for position, line in enumerate(lines, start=1):
+            if line.entry is None:
+                found.append(f"line {position} cannot be read")
+                number += 1
+            else:
+                if line.entry.before != before:
+                    found.append(f"line {position} does not follow the line before it")
+                if line.entry.number != number + 1:
+                    found.append(f"line {position} has number {line.entry.number}: lines are gone")
+                number = line.entry.number
+            before = line.digest
+        return found + self._end_problems(lines, number)
+
+    def _end_problems(self, lines: list[_Line], number: int) -> list[str]:
+        recorded, digest = self._head()
+        if recorded > number:
+            return [f"line {recorded} was written, but the log ends at {number}: lines are gone"]
+        # A kill between line and head leaves the head one behind.
+        expected = {line.digest for line in lines[-2:]} | (
+            {NOTHING_BEFORE} if len(lines) < 2 else set()
+        )
+        if recorded < number - 1 or digest not in expected:
+            return [f"{self._head_path.name} does not fit the end of the log"]
+        return []
+
+    def _read(self) -> tuple[list[_Line], bytes]:
+        """Return the whole lines and what stands behind the last line break."""
+        try:
+            *texts, torn = self._path.read_bytes().split(b"\n")
+        except FileNotFoundError:
+            return [], b""
+        return [_Line(text + b"\n", _entry(text)) for text in texts], torn
+
+    def _head(self) -> tuple[int, str]:
+        try:
+            plain = json.loads(self._head_path.read_bytes())
+            return int(plain["number"]), str(plain["sha256"])
+        except FileNotFoundError:
+            return 0, NOTHING_BEFORE
+        except (OSError, ValueError, KeyError, TypeError):
+            return 0, "unreadable"
+
+
+def _entry(text: bytes) -> AuditEntry | None:
+    try:
+        return AuditEntry.model_validate_json(text)
+    except ValidationError:
+        return None

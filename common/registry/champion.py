@@ -1,0 +1,72 @@
+"""The detector now in force."""
+
+from collections.abc import Callable
+
+from common.detection.detector import Detector
+from common.errors import ModelRefused
+from common.registry.aliases import CHAMPION, Aliases
+from common.registry.manifest import ModelVersion
+from common.registry.store import Registry
+
+
+def _ignore(_: object) -> None:
+    pass
+
+
+class Champion:
+    """Follows a model's champion alias; a version that is refused never replaces a good one.
+
+    Raises ModelRefused at construction where there is no usable champion. `on_loaded` is called
+    with every version put in force, the first one too; `on_refused` once each time the aliases
+    are written and cannot be followed.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        name: str,
+        *,
+        on_loaded: Callable[[ModelVersion], None] = _ignore,
+        on_refused: Callable[[ModelRefused], None] = _ignore,
+    ) -> None:
+        self._registry = registry
+        self._name = name
+        self._on_loaded = on_loaded
+        self._on_refused = on_refused
+        self._seen: Aliases | str = registry.look(name)
+        """What the last look saw: the aliases, or why they could not be read."""
+        self._version = registry.load(name)
+        on_loaded(self._version)
+
+    def current(self) -> Detector:
+        """Return the detector in force."""
+        return self._version.detector
+
+    @property
+    def version(self) -> ModelVersion:
+        """The version in force."""
+        return self._version
+
+    def refresh(self) -> bool:
+        """Look at the aliases once, cheaply, and follow; True when another version is in force."""
+        try:
+            seen = self._registry.look(self._name)
+        except ModelRefused as refused:
+            if self._seen != str(refused):
+                self._seen = str(refused)
+                self._on_refused(refused)
+            return False
+        if seen == self._seen:
+            return False
+        self._seen = seen
+        return seen.champion != self._version.manifest.id and self._follow(seen)
+
+    def _follow(self, seen: Aliases) -> bool:
+        try:
+            version = self._registry.load(self._name, seen.champion or CHAMPION)
+        except ModelRefused as refused:
+            self._on_refused(refused)
+            return False
+        self._version = version
+        self._on_loaded(version)
+        return True

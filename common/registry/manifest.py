@@ -1,0 +1,129 @@
+"""The manifest: what a model version was made of and from."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Annotated, Any, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from common.detection.detector import Detector
+from common.errors import ModelRefused
+from common.explain import explain
+from common.registry.candidate import DataSource
+
+FORMAT = 1
+"""Of the manifest and of the files it names; a newer one is refused."""
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class _Recorded(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class StoredArray(_Recorded):
+    """An array in `arrays.npz`."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    sha256: Sha256
+    """Over type, shape and bytes."""
+
+
+class StoredFile(_Recorded):
+    """A file beside the manifest."""
+
+    bytes: Annotated[int, Field(ge=0)]
+    sha256: Sha256
+
+
+class CalibrationSummary(_Recorded):
+    """The calibration's numbers, for people; the arrays hold what counts."""
+
+    threshold: float
+    centre: float
+    target_alert_rate: float
+    scores: int
+
+
+class Manifest(_Recorded):
+    """What a version was made of and from; never changed after it is written."""
+
+    format: int = FORMAT
+    id: str
+    name: str
+    created: AwareDatetime
+    parent: str | None
+    """The champion at that time."""
+    row_schema: dict[str, Any] = Field(alias="schema")
+    schema_fingerprint: str
+    plan: dict[str, Any]
+    parameters: dict[str, Any]
+    seed: int
+    data_source: DataSource
+    split: dict[str, Any]
+    calibration: CalibrationSummary
+    libraries: dict[str, str]
+    arrays: dict[str, StoredArray]
+    arrays_digest: Sha256
+    """One digest over those of all arrays: equal for equal data and seed."""
+    files: dict[str, StoredFile]
+    digest: str = ""
+    """SHA-256 over all the rest."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not self.id.startswith(f"{self.name}-"):
+            raise ValueError(f'id "{self.id}" is not one of model "{self.name}"')
+        if not self.id.endswith(f"-{self.arrays_digest[:8]}"):
+            raise ValueError(f'id "{self.id}" does not end in the arrays\' digest')
+        return self
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the manifest as plain JSON values."""
+        return self.model_dump(mode="json", by_alias=True)
+
+    def to_bytes(self) -> bytes:
+        """Return the manifest as its file's content, the digest filled in."""
+        plain = self.to_plain()
+        plain["digest"] = _digest(plain)
+        return json.dumps(plain, indent=2, allow_nan=False).encode() + b"\n"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """A verified version: ready to score, with its papers."""
+
+    detector: Detector
+    manifest: Manifest
+
+
+def manifest_of(content: bytes) -> Manifest:
+    """Read a manifest's file.
+
+    Raises ModelRefused where it is damaged, edited, or of a newer format.
+    """
+    try:
+        plain = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ModelRefused(f"the manifest is not JSON: {error}") from error
+    if not isinstance(plain, dict):
+        raise ModelRefused("the manifest is not a JSON object")
+    found = plain.get("format")
+    if isinstance(found, int) and found > FORMAT:
+        raise ModelRefused(
+            f"the manifest's format {found} is newer than this code's {FORMAT}: upgrade sensorwatch"
+        )
+    if plain.get("digest") != _digest(plain):
+        raise ModelRefused("the manifest was edited or damaged: its digest does not fit it")
+    try:
+        return Manifest.model_validate_json(content)
+    except ValidationError as error:
+        raise ModelRefused(f"the manifest cannot be read: {explain(error)}") from error
+
+
+def _digest(plain: dict[str, Any]) -> str:
+    rest = {key: value for key, value in plain.items() if key != "digest"}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
