@@ -12,7 +12,7 @@ CellReader = Callable[[Sequence[str]], Fields | Fault]
 """From a line's cells, in the header's order, to its fields or to why it is no row."""
 
 # Longer whole numbers are no instants; bounding them also keeps int() from refusing its input.
-_MAX_EPOCH_CHARACTERS = 20
+_MAX_EPOCH_CHARACTERS = 18
 
 
 def cell_reader(schema: Schema, header: Sequence[str]) -> CellReader:

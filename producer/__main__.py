@@ -1,0 +1,9 @@
+"""`python -m producer`: the same as `sensorwatch produce`."""
+
+import sys
+
+from common.runtime.command_line import run
+from producer.command import produce
+
+if __name__ == "__main__":
+    sys.exit(run(produce, name="producer"))
