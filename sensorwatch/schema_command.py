@@ -1,0 +1,115 @@
+"""`sensorwatch schema`: write a schema from a file, and try a schema on a file."""
+
+import json
+import tomllib
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from common.errors import CheckFailed, DataError, UsageError
+from common.rows.inference import infer
+from common.rows.parsing import collect
+from common.rows.rejection import Reason, Rejection
+from common.rows.schema import Schema, load_schema, schema_of
+from common.rows.schema_text import schema_text
+from common.runtime.command_line import typer_app
+from common.tables import read_rows
+
+SAMPLE_LINES = 20_000
+CHUNK_ROWS = 50_000
+EXAMPLES = 3
+
+app = typer_app(no_args_is_help=True)
+
+
+@app.callback()
+def schema() -> None:
+    """Write a schema from a file, or try one on it."""
+
+
+@app.command("infer")
+def infer_command(
+    file: Annotated[Path, typer.Argument(help="A CSV file with a header.", show_default=False)],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Where to write it; without it: standard output.", show_default=False),
+    ] = None,
+) -> None:
+    """Guess a schema from a CSV file: delimiter, time format, sensor id, signals."""
+    try:
+        text = schema_text(infer(_first_lines(file)), name=file.stem)
+        schema_of(tomllib.loads(text))
+    except UsageError as error:
+        raise DataError(f"{file}: {error}") from error
+    if out is None:
+        print(text, end="")
+        return
+    try:
+        with out.open("x", encoding="utf-8") as target:
+            target.write(text)
+    except FileExistsError as error:
+        raise UsageError(f"{out} is there already: remove it, or give --out another") from error
+    except OSError as error:
+        raise UsageError(f"{out} cannot be written: {error.strerror}") from error
+    print(f"wrote {out}; try it: sensorwatch schema check {out} --data {file}")
+
+
+@app.command("check")
+def check_command(
+    path: Annotated[Path, typer.Argument(metavar="SCHEMA", show_default=False)],
+    data: Annotated[Path, typer.Option(help="A CSV or Parquet file.", show_default=False)],
+    strict: Annotated[bool, typer.Option("--strict", help="Fail on any rejected row.")] = False,
+) -> None:
+    """Say how many rows of a file would be rejected, and why, with the first examples.
+
+    Exits with 1 if every row would be (with --strict: if any would be).
+    """
+    declared = load_schema(path)
+    rows, reasons, examples = _try(declared, data)
+    rejected = sum(reasons.values())
+    print(f"{rows} rows: {rows - rejected} readings, {rejected} rejected")
+    for reason, count in reasons.most_common():
+        print(f"  {reason}: {count}")
+        for example in examples[reason]:
+            print(f"    {example}")
+    if rows == 0:
+        raise DataError(f"{data} holds no rows")
+    if rejected == rows or (strict and rejected):
+        raise CheckFailed(f"{rejected} of {rows} rows of {data} would be rejected by {path}")
+
+
+def _first_lines(file: Path) -> list[str]:
+    if file.suffix.lower() in (".parquet", ".pq"):
+        raise DataError("a Parquet file; wanted a CSV file")
+    try:
+        with file.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
+            return list(islice(lines, SAMPLE_LINES))
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}") from error
+
+
+def _try(declared: Schema, data: Path) -> tuple[int, Counter[Reason], dict[Reason, list[str]]]:
+    """Return the number of rows, of rejections by reason, and the first examples of each."""
+    rows = 0
+    reasons: Counter[Reason] = Counter()
+    examples: dict[Reason, list[str]] = {}
+    records = read_rows(data, declared)
+    while chunk := list(islice(records, CHUNK_ROWS)):
+        _, rejections = collect(chunk, declared)
+        for rejection in rejections:
+            reasons[rejection.reason] += 1
+            shown = examples.setdefault(rejection.reason, [])
+            if len(shown) < EXAMPLES:
+                shown.append(_example(rejection, rows))
+        rows += len(chunk)
+    return rows, reasons, examples
+
+
+def _example(rejection: Rejection, before: int) -> str:
+    where = f"{rejection.field}: " if rejection.field else ""
+    text = f"row {before + rejection.index}: {where}{rejection.detail}"
+    # A cell may hold anything, a terminal's control characters too.
+    return text if text.isprintable() else json.dumps(text)
