@@ -1,0 +1,45 @@
+"""The rows of answered requests counted for Prometheus."""
+
+import threading
+import time
+from collections import Counter
+
+import numpy as np
+
+from api.prediction import Prediction
+from common.detection.calibration import SEVERITIES
+from common.runtime.metrics import HttpMetrics
+
+
+class RowAccount:
+    """Moves the counters of rows; may be called from any thread."""
+
+    def __init__(self, metrics: HttpMetrics) -> None:
+        self._metrics = metrics
+        self._lock = threading.Lock()
+
+    def rejected(self, prediction: Prediction) -> None:
+        """Count a request's bad rows, each by its first reason."""
+        reasons = Counter(rejection.reason for rejection in prediction.rejections)
+        for reason, rows in reasons.items():
+            self._metrics.rows_rejected.labels(reason.value).inc(rows)
+
+    def scored(self, prediction: Prediction) -> None:
+        """Count the rows whose scores are sent."""
+        scores = self._metrics.scores
+        detections = [outcome.detections for outcome in prediction.outcomes]
+        scores.anomaly_score.observe(np.concatenate([part.anomaly_score for part in detections]))
+        severities = np.bincount(
+            np.concatenate([part.severity for part in detections]), minlength=len(SEVERITIES)
+        ).tolist()
+        for severity, rows in zip(SEVERITIES[1:], severities[1:], strict=True):
+            scores.anomalies.labels(severity.value).inc(rows)
+        scores.rows_scored.inc(sum(severities))
+        with self._lock:
+            scores.recent_anomalies.add(sum(severities[1:]), sum(severities), now=time.monotonic())
+
+    def update_ratio(self) -> None:
+        """Let `anomaly_ratio` tell the share of the last minutes: to be called at each scrape."""
+        scores = self._metrics.scores
+        with self._lock:
+            scores.anomaly_ratio.set(scores.recent_anomalies.ratio(now=time.monotonic()))

@@ -1,0 +1,60 @@
+"""The application put together."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry, ProcessCollector
+
+from api.counting import RequestCounter
+from api.documents import add_documents
+from api.problems import answer_problems
+from api.routes import add_routes
+from api.service import Service
+from common.runtime.build import project_version
+from common.runtime.keys import Settings
+from common.runtime.metrics import HttpMetrics
+from common.runtime.settings import load_settings
+
+
+def _settings() -> Settings:
+    return load_settings().settings
+
+
+def create_app(settings: Callable[[], Settings] = _settings) -> FastAPI:
+    """Build the application; `settings` are asked for when it starts, not before.
+
+    It fails to start with SettingsError where the settings cannot be used.
+    """
+    metrics_registry = CollectorRegistry()
+    ProcessCollector(registry=metrics_registry)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        service = Service(settings(), metrics)
+        async with service.running():
+            yield {"service": service}
+
+    app = FastAPI(
+        title="sensorwatch",
+        version=project_version(),
+        lifespan=lifespan,
+        openapi_url=None,  # our own, see api/documents.py
+    )
+    add_routes(app, metrics_registry)
+    add_documents(app)
+    metrics = HttpMetrics(metrics_registry, handlers=_handlers(app))
+    answer_problems(app)
+    app.add_middleware(RequestCounter, metrics=metrics)
+    return app
+
+
+def _handlers(app: FastAPI) -> list[tuple[str, str]]:
+    return [
+        (method, path)
+        for route in app.routes
+        for path in [getattr(route, "path", "")]
+        for method in getattr(route, "methods", None) or ()
+        if method != "HEAD"
+    ]

@@ -1,0 +1,81 @@
+"""`sensorwatch serve`: the HTTP service as a command."""
+
+import signal
+import socket
+from types import FrameType
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from api.app import create_app
+from api.keys import read_key
+from common.errors import SettingsError, Unrecoverable
+from common.runtime.command_line import ConfigOption
+from common.runtime.logs import configure, logger
+from common.runtime.settings import load_settings
+
+SHUTDOWN_SECONDS = 5
+"""How long requests that are under way may take after a SIGTERM."""
+BACKLOG = 2048
+
+_log = logger("api")
+
+
+def serve(
+    *,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port; 0 takes any free one.", show_default="8000")
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Serve /predict, /model, /health and /metrics over HTTP until told to stop."""
+    overrides = {"api.host": host, "api.port": port}
+    settings = load_settings(config, overrides=overrides).settings
+    configure(settings.log.format, settings.log.level)
+    read_key(settings.api.api_key_file)  # refused here in one line, not in the server's start
+    listener = listen(settings.api.host, settings.api.port)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(lambda: settings),
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        )
+    )
+    # uvicorn stops at the signal and then raises it again, for whoever listened before it.
+    signal.signal(signal.SIGTERM, _already_stopped)
+    _log.info("serving", address=address_of(listener), model=settings.registry.model)
+    try:
+        server.run(sockets=[listener])
+    except SystemExit as stop:
+        raise Unrecoverable("the service could not start; the lines above say why") from stop
+    _log.info("stopped")
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Take the address before anything else happens; port 0 takes any free one.
+
+    Raises SettingsError when it cannot be taken.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}; free the port, or set "
+            "another with --port or [api] port (0: any free one)"
+        ) from error
+
+
+def address_of(listener: socket.socket) -> str:
+    """Return the base URL of a listening socket."""
+    host, port, *_ = listener.getsockname()
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _already_stopped(_signal: int, _frame: FrameType | None) -> None:
+    pass

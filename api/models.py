@@ -1,0 +1,131 @@
+"""The answers' shapes, declared for the OpenAPI document; tests hold real answers against them."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.prediction import OnError, Signals
+from common.detection.calibration import Severity
+from common.detection.explanation import Direction
+from common.rows.rejection import Reason
+
+
+class _Declared(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class PredictQuery(_Declared):
+    """How a request wants to be answered; a parameter that is not there is refused."""
+
+    on_error: Annotated[
+        OnError, Field(description="`skip`: tell each bad row's errors and score the others.")
+    ] = OnError.REJECT
+    signals: Annotated[
+        Signals, Field(description="`all`: tell the signals of normal rows too.")
+    ] = Signals.ANOMALOUS
+
+
+class SignalModel(_Declared):
+    """One signal of a row, beside what it was in training."""
+
+    name: str
+    actual: float
+    expected: Annotated[float, Field(description="The median in training.")]
+    expected_low: Annotated[float, Field(description="99 % of the training rows lay from here")]
+    expected_high: Annotated[float, Field(description="to here.")]
+    direction: Direction
+
+
+class ScoredRow(_Declared):
+    """A row with its score."""
+
+    index: Annotated[int, Field(ge=0, description="Its place in the request, from 0.")]
+    sensor_id: str
+    event_time: datetime
+    anomaly_score: Annotated[float, Field(ge=0, description="1.0 is the threshold.")]
+    raw_score: Annotated[float, Field(description="Before calibration; its unit is the model's.")]
+    is_anomaly: bool
+    p_value: Annotated[
+        float, Field(gt=0, le=1, description="Share of calibration rows scored as high.")
+    ]
+    severity: Severity
+    signals: Annotated[
+        list[SignalModel] | None, Field(description="Of anomalous rows; `signals=all`: of each.")
+    ] = None
+
+
+class RowError(_Declared):
+    """One thing that is wrong with a row."""
+
+    pointer: Annotated[str, Field(description="JSON pointer to it in the request's body.")]
+    detail: str
+    reason: Reason
+
+
+class SkippedRow(_Declared):
+    """A bad row, in its place, where `on_error=skip` was asked for."""
+
+    index: Annotated[int, Field(ge=0)]
+    errors: list[RowError]
+
+
+class PredictAnswer(_Declared):
+    """A request's rows, in their order, all scored by one version."""
+
+    model_version: str
+    threshold: Annotated[float, Field(description="The raw score whose anomaly score is 1.0.")]
+    scored: int
+    anomalies: int
+    rejected: int
+    rows: list[ScoredRow | SkippedRow]
+
+
+class ProblemError(_Declared):
+    """One thing that is wrong with a request."""
+
+    pointer: str
+    detail: str
+    reason: Reason | None = None
+    index: Annotated[int | None, Field(description="The row's place, from 0.")] = None
+
+
+class ProblemModel(_Declared):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[ProblemError] = []
+
+
+class ServiceStatus(StrEnum):
+    """How the service is."""
+
+    OK = "ok"
+    DEGRADED = "degraded"
+    NO_MODEL = "no_model"
+
+
+class Health(_Declared):
+    """A summary for people."""
+
+    status: Annotated[
+        ServiceStatus,
+        Field(description="`degraded`: the champion was refused, the last good version serves."),
+    ]
+    model_name: str
+    model_version: str | None
+    model_loaded_at: datetime | None
+    version: Annotated[str, Field(description="Of sensorwatch.")]
+
+
+class Live(_Declared):
+    """The answer of a probe that is content."""
+
+    status: str = "ok"
+
+
+Manifest = dict[str, Any]

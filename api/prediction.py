@@ -1,0 +1,194 @@
+"""A request's body and a detector in; scores, or what is wrong with each row, out."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from api.pointers import pointer, row_pointer
+from api.problems import Problem
+from common.detection.calibration import SEVERITIES
+from common.detection.detector import Detector
+from common.detection.explanation import signals_of_rows
+from common.detection.memory import COLD
+from common.detection.processing import Outcome, process
+from common.rows.instants import to_text
+from common.rows.rejection import Rejection
+from common.rows.request import BadBody, TooManyRows, rows_of
+
+SLICE_ROWS = 500
+MAX_FAULTS = 50_000
+"""From here on a request's rows are not looked at any more, so that its answer stays bounded."""
+
+
+class OnError(StrEnum):
+    """What a bad row does to the request."""
+
+    REJECT = "reject"
+    SKIP = "skip"
+
+
+class Signals(StrEnum):
+    """Which rows tell their signals."""
+
+    ANOMALOUS = "anomalous"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What became of a request's rows."""
+
+    version: str
+    payloads: list[bytes]
+    outcomes: list[Outcome]
+    """Of consecutive slices of SLICE_ROWS rows; fewer than there are rows after too many faults."""
+
+    @property
+    def rejections(self) -> list[Rejection]:
+        """Every bad row, its index counted from the request's first."""
+        return [
+            Rejection(start * SLICE_ROWS + rejection.index, rejection.faults)
+            for start, outcome in enumerate(self.outcomes)
+            for rejection in outcome.rejections
+        ]
+
+
+def predict(body: bytes, detector: Detector, *, received: int, max_rows: int) -> Prediction:
+    """Score `{"rows": [...]}`, every row from the memory that the row before it left.
+
+    `received`: when the request came, microseconds UTC; readings may not lie far after it.
+    Raises Problem where the body is not `{"rows": [...]}` or has no rows (422), or too many (413).
+    """
+    payloads = _payloads(body, max_rows)
+    outcomes, memory, faults = [], COLD, 0
+    for start in range(0, len(payloads), SLICE_ROWS):
+        rows = payloads[start : start + SLICE_ROWS]
+        outcome, memory = process(rows, detector, memory, received=[received] * len(rows))
+        outcomes.append(outcome)
+        faults += sum(len(rejection.faults) for rejection in outcome.rejections)
+        if faults > MAX_FAULTS:
+            break
+    return Prediction(detector.version, payloads, outcomes)
+
+
+def answer(
+    prediction: Prediction, detector: Detector, *, on_error: OnError, signals: Signals
+) -> bytes:
+    """Return the JSON answer to a request.
+
+    Raises Problem (422) naming every fault of every row where one is bad and `on_error` is reject.
+    """
+    bad = prediction.rejections
+    unread = len(prediction.payloads) - sum(outcome.records for outcome in prediction.outcomes)
+    if unread or (bad and on_error is OnError.REJECT):
+        raise _bad_rows(prediction, unread)
+    rows = [
+        row
+        for number, outcome in enumerate(prediction.outcomes)
+        for row in _rows(outcome, number * SLICE_ROWS, detector, signals, prediction.payloads)
+    ]
+    scored = len(rows) - len(bad)
+    anomalies = sum(int(outcome.detections.is_anomaly.sum()) for outcome in prediction.outcomes)
+    return msgspec.json.encode(
+        {
+            "model_version": prediction.version,
+            "threshold": detector.calibration.threshold,
+            "scored": scored,
+            "anomalies": anomalies,
+            "rejected": len(bad),
+            "rows": rows,
+        }
+    )
+
+
+def _payloads(body: bytes, max_rows: int) -> list[bytes]:
+    try:
+        payloads = rows_of(body, max_rows=max_rows)
+    except TooManyRows as error:
+        raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error)) from error
+    except BadBody as error:
+        raise _bad_body(str(error), pointer()) from error
+    if not payloads:
+        raise _bad_body("there are no rows; wanted at least one", pointer("rows"))
+    return payloads
+
+
+def _bad_body(detail: str, where: str) -> Problem:
+    errors = [{"pointer": where, "detail": detail}]
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
+
+
+def _bad_rows(prediction: Prediction, unread: int) -> Problem:
+    bad = prediction.rejections
+    detail = f"{len(bad)} of {len(prediction.payloads)} rows cannot be scored, so none was: "
+    if unread:
+        detail += f"so many faults that the last {unread} rows were not looked at"
+    else:
+        detail += "correct them, or ask with ?on_error=skip for the scores of the others"
+    errors = [
+        {**error, "index": rejection.index}
+        for rejection in bad
+        for error in _errors(rejection, prediction.payloads[rejection.index])
+    ]
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
+
+
+def _errors(rejection: Rejection, payload: bytes) -> list[dict[str, object]]:
+    return [
+        {
+            "pointer": row_pointer(rejection.index, fault, payload),
+            "detail": fault.detail,
+            "reason": fault.reason,
+        }
+        for fault in rejection.faults
+    ]
+
+
+def _rows(
+    outcome: Outcome, start: int, detector: Detector, signals: Signals, payloads: list[bytes]
+) -> list[dict[str, Any]]:
+    """Describe each row of a slice that begins at `start`, in order."""
+    rows: list[dict[str, Any]] = [{}] * outcome.records
+    for rejection in outcome.rejections:
+        index = start + rejection.index
+        there = Rejection(index, rejection.faults)
+        rows[rejection.index] = {"index": index, "errors": _errors(there, payloads[index])}
+    readings, detections = outcome.readings, outcome.detections
+    scored = zip(
+        readings.index.tolist(),
+        readings.sensor.tolist(),
+        readings.event_time.tolist(),
+        detections.anomaly_score.tolist(),
+        detections.raw_score.tolist(),
+        detections.is_anomaly.tolist(),
+        detections.p_value.tolist(),
+        detections.severity.tolist(),
+        strict=True,
+    )
+    for index, sensor, time, anomaly_score, raw_score, is_anomaly, p_value, severity in scored:
+        rows[index] = {
+            "index": start + index,
+            "sensor_id": readings.sensor_ids[sensor],
+            "event_time": to_text(time),
+            "anomaly_score": anomaly_score,
+            "raw_score": raw_score,
+            "is_anomaly": is_anomaly,
+            "p_value": p_value,
+            "severity": SEVERITIES[severity],
+        }
+    _explain(rows, outcome, detector, signals)
+    return rows
+
+
+def _explain(
+    rows: list[dict[str, Any]], outcome: Outcome, detector: Detector, signals: Signals
+) -> None:
+    readings, is_anomaly = outcome.readings, outcome.detections.is_anomaly
+    told = np.ones_like(is_anomaly) if signals is Signals.ALL else is_anomaly
+    described = signals_of_rows(detector, readings.values[told])
+    for index, signal_readings in zip(readings.index[told].tolist(), described, strict=True):
+        rows[index]["signals"] = signal_readings

@@ -1,0 +1,124 @@
+"""The service's paths."""
+
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Query
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.keys import check_key
+from api.limits import read_body
+from api.models import (
+    Health,
+    Live,
+    Manifest,
+    PredictAnswer,
+    PredictQuery,
+    ProblemModel,
+    ServiceStatus,
+)
+from api.problems import MEDIA_TYPE, Problem
+from api.service import service_of
+from common.runtime.build import project_version
+
+
+def add_routes(app: FastAPI, registry: CollectorRegistry) -> None:
+    """Add every path to `app`; `registry`: what /metrics tells."""
+
+    async def metrics(request: Request) -> Response:
+        """Tell Prometheus what happened so far."""
+        service_of(request).account.update_ratio()
+        encode, content_type = choose_encoder(request.headers.get("accept") or "")
+        return Response(encode(registry), media_type=content_type)
+
+    app.add_api_route(
+        "/predict",
+        predict,
+        methods=["POST"],
+        dependencies=[Depends(with_key)],
+        response_model=PredictAnswer,
+        responses=_problems(401, 408, 413, 415, 422, 503),
+        summary="Score rows",
+    )
+    _get(app, "/model", model, "The manifest of the version in force", 401, 503, key=True)
+    _get(app, "/health", health, "A summary for people")
+    _get(app, "/livez", livez, "Restart the process where this is not 200", 503)
+    _get(app, "/readyz", readyz, "Send requests where this is 200", 503)
+    _get(app, "/metrics", metrics, "For Prometheus")
+
+
+async def with_key(request: Request) -> None:
+    """Let a request pass that carries the key, where one is asked for."""
+    check_key(request, service_of(request).key)
+
+
+async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
+    """Score rows with the champion, all of a request with one version.
+
+    The body is `{"rows": [...]}`, each row an object with the fields of the model's schema.
+    """
+    service = service_of(request)
+    service.check_load()
+    body = await read_body(request, max_bytes=service.settings.max_bytes)
+    return _json(await service.predict(body, on_error=query.on_error, signals=query.signals))
+
+
+async def model(request: Request) -> Manifest:
+    """Tell what the version in force was made of and from."""
+    return service_of(request).served().version.manifest.to_plain()
+
+
+async def health(request: Request) -> Health:
+    """Tell how the service is and which version answers; 200 also without a model."""
+    service = service_of(request)
+    served, refused = service.following.served, service.following.refused
+    if served is None:
+        status = ServiceStatus.NO_MODEL
+    else:
+        status = ServiceStatus.DEGRADED if refused else ServiceStatus.OK
+    return Health(
+        status=status,
+        model_name=service.model_name,
+        model_version=served.version.manifest.id if served else None,
+        model_loaded_at=served.loaded_at if served else None,
+        version=project_version(),
+    )
+
+
+async def livez(request: Request) -> Live:
+    """Answer from the event loop itself: where that is stuck, nobody answers."""
+    if service_of(request).stopped_following:
+        detail = "the champion is no longer followed, as the log says why: restart the process"
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail)
+    return Live()
+
+
+async def readyz(request: Request) -> Live:
+    """Answer 200 as soon as a model is loaded."""
+    service_of(request).served()
+    return Live()
+
+
+def _get(
+    app: FastAPI, path: str, endpoint: Any, summary: str, *problems: int, key: bool = False
+) -> None:
+    options: dict[str, Any] = {"dependencies": [Depends(with_key)] if key else []}
+    responses = _problems(*problems)
+    app.add_api_route(path, endpoint, summary=summary, responses=responses, **options)
+    # Probes and load balancers ask with HEAD.
+    app.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False, **options)
+
+
+def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    content = {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{ProblemModel.__name__}"}}}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": content}
+        for status in statuses
+    }
+
+
+def _json(content: bytes) -> Response:
+    return Response(content, media_type="application/json")

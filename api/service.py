@@ -1,0 +1,101 @@
+"""What every request shares: settings, key, the model in force, metrics, the scoring threads."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
+
+from anyio import CapacityLimiter, to_thread
+from starlette.requests import Request
+
+from api.accounting import RowAccount
+from api.following import Following, Served
+from api.keys import read_key
+from api.prediction import OnError, Signals, answer, predict
+from api.problems import Problem
+from common.registry.store import Registry
+from common.runtime.keys import ApiSettings, Settings
+from common.runtime.metrics import HttpMetrics
+
+MAX_WAITING = 64
+"""Requests that may wait for a scoring thread; the next ones are asked to come back."""
+
+
+class Service:
+    """Lives from the start of the application to its end."""
+
+    def __init__(self, settings: Settings, metrics: HttpMetrics) -> None:
+        """Raise SettingsError where the key's file cannot be used."""
+        self.settings: ApiSettings = settings.api
+        self.model_name = settings.registry.model
+        self.key = read_key(settings.api.api_key_file)
+        self.account = RowAccount(metrics)
+        self.following = Following(
+            Registry(settings.registry.path), settings.registry.model, metrics.model
+        )
+        # More threads than cores would only take the interpreter from the event loop more often.
+        self.threads = CapacityLimiter(os.cpu_count() or 1)
+        self.stopped_following = False
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Load the champion and follow it until the end."""
+        await to_thread.run_sync(self.following.look)
+        task = asyncio.create_task(self.following.run())
+        task.add_done_callback(self._stopped)
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    def served(self) -> Served:
+        """Return the version in force; raises Problem (503) where there is none."""
+        served = self.following.served
+        if served is None:
+            raise Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                f'no version of model "{self.model_name}" is loaded; the log says why: train and '
+                "promote one, it is picked up without a restart",
+                headers={"Retry-After": "5"},
+            )
+        return served
+
+    async def predict(self, body: bytes, *, on_error: OnError, signals: Signals) -> bytes:
+        """Score a request's rows with one version, beside the event loop.
+
+        Raises Problem: see api.prediction.
+        """
+        detector = self.served().version.detector
+        received = time.time_ns() // 1000
+
+        def work() -> bytes:
+            prediction = predict(body, detector, received=received, max_rows=self.settings.max_rows)
+            self.account.rejected(prediction)
+            content = answer(prediction, detector, on_error=on_error, signals=signals)
+            self.account.scored(prediction)
+            return content
+
+        return await to_thread.run_sync(work, limiter=self.threads)
+
+    def check_load(self) -> None:
+        """Raise Problem (503) where too many requests wait already."""
+        if self.threads.statistics().tasks_waiting >= MAX_WAITING:
+            raise Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                f"{MAX_WAITING} requests wait already: come back later",
+                headers={"Retry-After": "1"},
+            )
+
+    def _stopped(self, task: "asyncio.Task[None]") -> None:
+        self.stopped_following = not task.cancelled()
+
+
+def service_of(request: Request) -> Service:
+    """Return the running service."""
+    service = request.state.service
+    assert isinstance(service, Service)
+    return service
