@@ -1,0 +1,244 @@
+"""`sensorwatch ledger`: show the account of every record, verify it, restore lost offsets."""
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from confluent_kafka import Consumer, TopicPartition
+from rich.console import Console
+from rich.table import Table
+
+from common.detection.detector import Detector
+from common.detection.ledger import Account
+from common.errors import CheckFailed, UsageError
+from common.messaging.kafka_config import reader_config
+from common.messaging.ledger_text import LedgerRecord, account_text, to_metadata
+from common.messaging.ledger_topic import by_partition, read_ledger
+from common.messaging.reading import read_topic
+from common.messaging.records import Partition
+from common.registry.store import Registry
+from common.runtime.command_line import ConfigOption, typer_app
+from common.runtime.fingerprint import fingerprint
+from common.runtime.keys import Settings
+from common.runtime.settings import load_settings
+from sensorwatch.ledger_reading import Standing, commit_accounts, committed_accounts
+from sensorwatch.verification import COUNTS, Finding, Stretch, Verdict, stretches, verify
+
+app = typer_app(help="Show the account of every record, and verify it.", no_args_is_help=True)
+
+GroupOption = Annotated[str | None, typer.Option("--group", help="The consumer group.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
+CALL_SECONDS = 10.0
+
+
+@app.command()
+def show(
+    config: ConfigOption = None,
+    group: GroupOption = None,
+    as_json: JsonOption = False,
+    history: Annotated[
+        bool, typer.Option("--history", help="Every record of the ledger topic, too.")
+    ] = False,
+) -> None:
+    """Show each partition's account as committed, and check that it adds up (exit 1 if not)."""
+    settings = _settings(config, group)
+    standings = _standings(settings)
+    records = _records(settings) if history else {}
+    rows = [(partition, "committed", standing) for partition, standing in standings.items()]
+    for partition, found in records.items():
+        rows += [
+            (partition, record.cause.value, Standing(record.account.next_offset, record.account))
+            for record in found
+        ]
+    if as_json:
+        for partition, cause, standing in rows:
+            typer.echo(json.dumps(_plain(partition, cause, standing)))
+    else:
+        _print(rows, standings)
+    _require_sums(standings)
+
+
+@app.command(name="verify")
+def verify_command(
+    config: ConfigOption = None,
+    group: GroupOption = None,
+    as_json: JsonOption = False,
+    partition: Annotated[
+        int | None, typer.Option(help="Only this partition of the readings' topic.")
+    ] = None,
+) -> None:
+    """Score the input again and compare: exit 1 if anything was lost, doubled or scored otherwise.
+
+    Works while the input is retained and the registry has the versions that scored it.
+    """
+    settings = _settings(config, group)
+    standings = _standings(settings)
+    findings = [
+        _verified(settings, stretch)
+        for where, records in _records(settings).items()
+        if partition is None or where.number == partition
+        for stretch in stretches(records, _account_of(standings.get(where)))
+    ]
+    for finding in findings:
+        typer.echo(json.dumps(_finding(finding)) if as_json else _line(finding))
+    wrong = [finding for finding in findings if finding.verdict is Verdict.DIFFERENT]
+    proven = [finding for finding in findings if finding.verdict is Verdict.PROVEN]
+    if wrong:
+        raise CheckFailed(f"{len(wrong)} of {len(findings)} stretches differ from the ledger")
+    records_proven = sum(f.stretch.end.consumed - f.stretch.begin.consumed for f in proven)
+    typer.echo(
+        f"{records_proven} records proven in {len(proven)} of {len(findings)} stretches",
+        err=as_json,
+    )
+
+
+@app.command()
+def restore(
+    config: ConfigOption = None,
+    group: GroupOption = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without it only say what.")] = False,
+) -> None:
+    """Commit lost offsets again, from the newest ledger record of each partition without one.
+
+    Records that were scored after that ledger record are scored again: their events and dead
+    letters come a second time (with the same ids). Stop the consumers first.
+    """
+    settings = _settings(config, group)
+    standings = _standings(settings)
+    newest = {where: found[-1].account for where, found in _records(settings).items()}
+    lost = {where: account for where, account in newest.items() if where not in standings}
+    if not lost:
+        typer.echo("no partition has lost its offset; nothing to do")
+        return
+    for where, account in lost.items():
+        typer.echo(f"{where}: offset {account.next_offset} (after {account.consumed} records)")
+    if not yes:
+        raise UsageError("nothing was committed; say --yes to commit these offsets")
+    offsets = [
+        TopicPartition(where.topic, where.number, account.next_offset, to_metadata(account))
+        for where, account in lost.items()
+    ]
+    commit_accounts(settings.kafka, offsets, group=settings.consumer.group)
+    typer.echo(f"committed {len(offsets)} offsets for group {settings.consumer.group}")
+
+
+def _settings(config: Any, group: str | None) -> Settings:
+    return load_settings(config, overrides={"consumer.group": group}).settings
+
+
+def _standings(settings: Settings) -> dict[Partition, Standing]:
+    return committed_accounts(
+        settings.kafka, settings.topics.readings, group=settings.consumer.group
+    )
+
+
+def _records(settings: Settings) -> dict[Partition, list[LedgerRecord]]:
+    found = read_ledger(settings.kafka, settings.ledger_topic, group=settings.consumer.group)
+    return by_partition(found)
+
+
+def _account_of(standing: Standing | None) -> Account | None:
+    return None if standing is None else standing.account
+
+
+def _verified(settings: Settings, stretch: Stretch) -> Finding:
+    where = stretch.partition
+    return verify(
+        stretch,
+        fingerprint=fingerprint(),
+        first_retained=_first_retained(settings, where),
+        read=lambda stretch: read_topic(
+            settings.kafka,
+            where.topic,
+            begin={where.number: stretch.begin.next_offset},
+            end={where.number: stretch.end.next_offset},
+        ),
+        load=lambda version: _detector(settings, version),
+    )
+
+
+def _first_retained(settings: Settings, where: Partition) -> int:
+    consumer = Consumer(reader_config(settings.kafka, group="sensorwatch-ledger"))
+    try:
+        low, _ = consumer.get_watermark_offsets(
+            TopicPartition(where.topic, where.number), CALL_SECONDS
+        )
+        return int(low)
+    finally:
+        consumer.close()
+
+
+def _detector(settings: Settings, version: str) -> Detector:
+    return _load(str(settings.registry.path), settings.registry.model, version)
+
+
+@cache
+def _load(registry: str, model: str, version: str) -> Detector:
+    return Registry(Path(registry)).load(model, version).detector
+
+
+def _require_sums(standings: Mapping[Partition, Standing]) -> None:
+    wrong = [
+        str(where)
+        for where, standing in standings.items()
+        if standing.account is not None and not standing.account.adds_up
+    ]
+    if wrong:
+        raise CheckFailed(f"the ledger does not add up for {', '.join(wrong)}")
+
+
+def _plain(partition: Partition, cause: str, standing: Standing) -> dict[str, Any]:
+    account = {} if standing.account is None else account_text(standing.account)
+    where = {"topic": partition.topic, "partition": partition.number, "record": cause}
+    return where | {"committed": standing.offset} | account
+
+
+def _print(
+    rows: list[tuple[Partition, str, Standing]], standings: Mapping[Partition, Standing]
+) -> None:
+    names = ("partition", "record", "offset", "consumed", "normal", "anomalies", "dead letters")
+    table = Table(*names, "model", "digest", "segment")
+    for partition, cause, standing in rows:
+        account = standing.account
+        if account is None:
+            table.add_row(str(partition), cause, str(standing.offset), "no account", *[""] * 6)
+            continue
+        numbers = (account.consumed, account.normal, account.anomalies, account.dead_letters)
+        table.add_row(
+            str(partition),
+            cause,
+            str(standing.offset),
+            *map(str, numbers),
+            account.model_version,
+            f"{account.digest:016x}",
+            str(account.segment),
+        )
+    Console().print(table)
+    accounts = [s.account for s in standings.values() if s.account is not None]
+    total = [sum(getattr(a, name) for a in accounts) for name in COUNTS]
+    typer.echo("records in {} = normal {} + anomalies {} + dead letters {}".format(*total))
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    stretch = finding.stretch
+    return {
+        "partition": str(stretch.partition),
+        "from": stretch.begin.next_offset,
+        "to": stretch.end.next_offset,
+        "records": stretch.end.consumed - stretch.begin.consumed,
+        "model_version": stretch.version,
+        "verdict": finding.verdict.value,
+        "detail": finding.detail,
+    }
+
+
+def _line(finding: Finding) -> str:
+    plain = _finding(finding)
+    detail = f"  ({finding.detail})" if finding.detail else ""
+    return (
+        f"{plain['partition']}  {plain['from']}..{plain['to']}  {plain['records']} records  "
+        f"{plain['model_version']}  {plain['verdict']}{detail}"
+    )

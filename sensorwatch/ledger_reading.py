@@ -1,0 +1,70 @@
+"""Where a group stands: its committed accounts, and its records on the ledger topic."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from common.detection.ledger import Account
+from common.errors import BrokerUnavailable
+from common.messaging.kafka_config import consumer_config
+from common.messaging.ledger_text import from_metadata
+from common.messaging.reading import topic_partitions
+from common.messaging.records import Partition
+
+CALL_SECONDS = 30.0
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A partition's committed offset and the account that came with it, None where none did."""
+
+    offset: int
+    account: Account | None
+
+
+def committed_accounts(
+    kafka: Mapping[str, Any], topic: str, *, group: str
+) -> dict[Partition, Standing]:
+    """Return the standing of each partition that the group has committed, in order.
+
+    Asks without joining the group. Raises BrokerUnavailable where there is no such topic or no
+    answer.
+    """
+    consumer = Consumer(consumer_config(kafka, group=group))
+    try:
+        numbers = topic_partitions(consumer, topic)
+        if not numbers:
+            raise BrokerUnavailable(
+                f'there is no topic "{topic}" at {kafka.get("bootstrap.servers")}: name yours in '
+                "[topics] readings"
+            )
+        asked = [TopicPartition(topic, number) for number in numbers]
+        found = _answer(lambda: consumer.committed(asked, CALL_SECONDS))
+    finally:
+        consumer.close()
+    return {
+        Partition(where.topic, where.partition): Standing(
+            where.offset, from_metadata(where.metadata, where.offset)
+        )
+        for where in sorted(found, key=lambda where: where.partition)
+        if where.offset >= 0
+    }
+
+
+def commit_accounts(kafka: Mapping[str, Any], offsets: list[TopicPartition], *, group: str) -> None:
+    """Commit offsets for a group that has no members now; raises BrokerUnavailable."""
+    consumer = Consumer(consumer_config(kafka, group=group))
+    try:
+        _answer(lambda: consumer.commit(offsets=offsets, asynchronous=False))
+    finally:
+        consumer.close()
+
+
+def _answer(ask: Callable[[], Answer]) -> Answer:
+    try:
+        return ask()
+    except KafkaException as error:
+        raise BrokerUnavailable(f"no answer from the broker: {error.args[0].str()}") from error
