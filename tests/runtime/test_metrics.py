@@ -1,0 +1,127 @@
+"""Metrics: their names, where they start, and the two that are our own."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from common.rows.rejection import Reason
+from common.runtime.histogram import RowHistogram
+from common.runtime.metrics import ConsumerMetrics, HttpMetrics
+from common.runtime.window import WindowedRatio
+
+CONSUMER = {
+    "sensorwatch_records_consumed",
+    "sensorwatch_rows_scored",
+    "sensorwatch_anomalies",
+    "sensorwatch_anomaly_ratio",
+    "sensorwatch_dead_letters",
+    "sensorwatch_batch_rows",
+    "sensorwatch_batch_duration_seconds",
+    "sensorwatch_end_to_end_latency_seconds",
+    "sensorwatch_consumer_lag_records",
+    "sensorwatch_last_commit_timestamp_seconds",
+    "sensorwatch_rebalances",
+    "sensorwatch_transactions",
+    "sensorwatch_breaker_open",
+    "sensorwatch_model_info",
+    "sensorwatch_model_loaded_timestamp_seconds",
+    "sensorwatch_model_reload_last_success",
+    "sensorwatch_anomaly_score",
+    "sensorwatch_build_info",
+}
+
+
+def families(registry: CollectorRegistry) -> set[str]:
+    """Return the metric families as Prometheus' own parser reads them."""
+    text = generate_latest(registry).decode()
+    return {family.name for family in text_string_to_metric_families(text)}
+
+
+def test_the_consumer_offers_every_promised_metric() -> None:
+    registry = CollectorRegistry()
+    ConsumerMetrics(registry, topic="sensors")
+
+    assert families(registry) == CONSUMER
+
+
+def test_every_known_label_set_starts_at_zero() -> None:
+    registry = CollectorRegistry()
+    ConsumerMetrics(registry, topic="sensors")
+
+    def value(name: str, **labels: str) -> float | None:
+        return registry.get_sample_value(f"sensorwatch_{name}", labels)
+
+    assert value("records_consumed_total", topic="sensors") == 0
+    assert [value("dead_letters_total", reason=reason) for reason in Reason] == [0] * len(Reason)
+    assert [
+        value("anomalies_total", severity=name) for name in ("warning", "major", "critical")
+    ] == [0, 0, 0]
+    assert value("anomalies_total", severity="none") is None
+    assert value("transactions_total", outcome="unknown") == 0
+    assert value("rebalances_total", kind="lost") == 0
+    assert value("batch_duration_seconds_count", stage="commit") == 0
+    assert value("anomaly_score_count") == 0
+
+
+def test_the_http_service_offers_requests_by_handler_from_zero() -> None:
+    registry = CollectorRegistry()
+    HttpMetrics(registry, handlers=[("POST", "/predict")])
+
+    labels = {"method": "POST", "handler": "/predict", "status": "200"}
+    assert registry.get_sample_value("sensorwatch_http_requests_total", labels) == 0
+    assert "sensorwatch_http_request_duration_seconds" in families(registry)
+
+
+def test_only_the_model_in_force_has_an_info() -> None:
+    registry = CollectorRegistry()
+    model = ConsumerMetrics(registry, topic="sensors").model
+    model.loaded(model="default", version="v1", schema="f00", at=1.0)
+    model.loaded(model="default", version="v2", schema="f00", at=2.0)
+
+    def info(version: str) -> float | None:
+        labels = {"model": "default", "version": version, "schema": "f00"}
+        return registry.get_sample_value("sensorwatch_model_info", labels)
+
+    assert (info("v1"), info("v2")) == (None, 1)
+    assert registry.get_sample_value("sensorwatch_model_reload_last_success") == 1
+
+
+@given(st.lists(st.lists(st.floats(-2, 12, width=16), max_size=20), max_size=5))
+def test_the_row_histogram_counts_as_prometheus_own_does(arrays: list[list[float]]) -> None:
+    bounds = (0.0, 0.5, 1.0, 2.0, 10.0)
+    ours, theirs = CollectorRegistry(), CollectorRegistry()
+    rows = RowHistogram("score", "Score.", bounds=bounds, registry=ours)
+    one_by_one = Histogram("score", "Score.", buckets=bounds, registry=theirs)
+    for values in arrays:
+        rows.observe(np.asarray(values, dtype=np.float64))
+        for value in values:
+            one_by_one.observe(value)
+
+    def buckets(registry: CollectorRegistry) -> list[float | None]:
+        ends = [*map(str, bounds), "+Inf"]
+        return [registry.get_sample_value("score_bucket", {"le": end}) for end in ends]
+
+    assert buckets(ours) == buckets(theirs)
+    assert ours.get_sample_value("score_count") == sum(map(len, arrays))
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 30), st.integers(0, 30)), max_size=40),
+    st.integers(1, 20),
+)
+def test_the_windowed_ratio_is_that_of_the_last_seconds(
+    steps: list[tuple[int, int, int]], seconds: int
+) -> None:
+    ratio = WindowedRatio(seconds)
+    now, added = 0, []
+    for pause, hits, others in steps:
+        now += pause
+        ratio.add(hits, hits + others, now=now + 0.5)
+        added.append((now, hits, hits + others))
+
+    kept = [(hits, rows) for second, hits, rows in added if second > now - seconds]
+    hits, rows = (sum(column) for column in zip(*kept, strict=True)) if kept else (0, 0)
+    assert ratio.ratio(now=now + 0.7) == (hits / rows if rows else 0)
+    assert ratio.ratio(now=now + seconds + 1) == 0
