@@ -1,0 +1,18 @@
+"""`python -m trainer train | evaluate | backtest`."""
+
+import sys
+
+from common.runtime.command_line import run, typer_app
+from trainer.command import backtest, evaluate, train
+
+
+def main() -> int:
+    """Run the command line and return its exit code."""
+    app = typer_app(no_args_is_help=True)
+    for command in (train, evaluate, backtest):
+        app.command()(command)
+    return run(app, name="python -m trainer")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""`sensorwatch backtest`: score a file as the consumer would have."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from common.detection.detector import Detector
+from common.detection.memory import COLD, Memory
+from common.errors import UsageError
+from common.registry.store import Registry
+from common.rows.parsing import Fields
+from common.rows.rejection import Fault, Rejection
+from common.rows.schema import Schema, load_schema
+from common.runtime.command_line import ConfigOption
+from common.runtime.logs import configure, logger
+from common.runtime.settings import Settings, load_settings
+from common.tables import read_rows
+from trainer.backtest import score_on, warm_up
+from trainer.options import (
+    FileOption,
+    NameOption,
+    RateOption,
+    RegistryOption,
+    SchemaOption,
+    SeedOption,
+)
+from trainer.score_table import ScoreTable
+from trainer.training import rate_note
+
+log = logger("trainer")
+
+
+def backtest(
+    data: FileOption,
+    schema: SchemaOption = None,
+    train_rows: Annotated[
+        int | None,
+        typer.Option(
+            "--train-rows", min=1, help="Fit on the first so many rows.", show_default=False
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help="Or: a version, champion or previous.", show_default=False),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Where the scores go.")] = Path("scores.csv"),
+    seed: SeedOption = None,
+    target_alert_rate: RateOption = None,
+    name: NameOption = None,
+    registry: RegistryOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Score a file's rows in their order, each from what came before it, into a CSV file."""
+    overrides = {
+        "trainer.seed": seed,
+        "trainer.target_alert_rate": target_alert_rate,
+        "registry.model": name,
+        "registry.path": registry,
+        "schema.path": schema,
+    }
+    settings = load_settings(config, overrides=overrides).settings
+    configure(settings.log.format.value, settings.log.level.value)
+    if (train_rows is None) == (model is None):
+        raise UsageError("give either --train-rows N (fit on the first N rows) or --model VERSION")
+    if model is None:
+        declared = load_schema(settings.schema_.path)
+        records = iter(read_rows(data, declared))
+        detector, memory, rejections = _fitted(records, declared, settings, data, train_rows or 0)
+    else:
+        detector = Registry(settings.registry.path).load(settings.registry.model, model).detector
+        declared = detector.schema if schema is None else _same(load_schema(schema), detector)
+        records, memory, rejections = iter(read_rows(data, declared)), COLD, []
+    with ScoreTable(out) as table:
+        table.write_rejected(rejections)
+        for outcome in score_on(
+            records,
+            detector,
+            memory,
+            first_row=train_rows or 0,
+            max_rows=settings.consumer.max_rows,
+        ):
+            table.write(outcome)
+    _say(table)
+
+
+def _fitted(
+    records: Iterator[Fields | Fault], schema: Schema, settings: Settings, data: Path, rows: int
+) -> tuple[Detector, Memory, list[Rejection]]:
+    detector, memory, rejections = warm_up(
+        records, schema, settings.trainer, rows=rows, uri=str(data)
+    )
+    calibration = detector.calibration
+    note = rate_note(len(calibration.scores), calibration.target_alert_rate)
+    if note:
+        log.warning(note)
+    return detector, memory, rejections
+
+
+def _same(schema: Schema, detector: Detector) -> Schema:
+    """Return the schema to read the file with; only its name, units and CSV format may differ."""
+    if schema.fingerprint != detector.schema.fingerprint:
+        raise UsageError(
+            f"the schema's fingerprint {schema.fingerprint} is not {detector.schema.fingerprint}, "
+            f"that of {detector.version}: leave --schema out, or choose a version trained with it"
+        )
+    return schema
+
+
+def _say(table: ScoreTable) -> None:
+    rejected = ", ".join(f"{count} {reason}" for reason, count in table.rejected.most_common())
+    typer.echo(f"scored     {table.scored} rows, {table.anomalies} anomalous, to {table.out}")
+    typer.echo(
+        f"rejected   {table.rejected.total()} rows{f' ({rejected})' if rejected else ''}"
+        f", to {table.rejected_out}"
+    )

@@ -1,0 +1,62 @@
+"""`sensorwatch evaluate`: measure a model version, write the report, and gate on it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from common.registry.store import Registry
+from common.runtime.command_line import ConfigOption
+from common.runtime.logs import configure, logger
+from common.runtime.settings import load_settings
+from trainer.dataset import read_data
+from trainer.evaluation import Subject, evaluate_version
+from trainer.gate import failed_checks, require_passed
+from trainer.options import DataOption, NameOption, RegistryOption, RowsOption
+from trainer.report import print_report, write_report
+
+log = logger("trainer")
+
+
+def evaluate(
+    data: DataOption,
+    model: Annotated[
+        str, typer.Option("--model", help="A version, champion or previous.")
+    ] = "champion",
+    gate: Annotated[
+        bool, typer.Option("--gate", help="Exit with 1 where a check failed, naming it.")
+    ] = False,
+    out: Annotated[Path, typer.Option("--out", help="Where the report goes.")] = Path(
+        "report.json"
+    ),
+    rows: RowsOption = None,
+    name: NameOption = None,
+    registry: RegistryOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Measure a version's alert rates, its correctness, and which failures it finds."""
+    overrides = {"registry.model": name, "registry.path": registry}
+    settings = load_settings(config, overrides=overrides).settings
+    configure(settings.log.format.value, settings.log.level.value)
+    store, called = Registry(settings.registry.path), settings.registry.model
+    version = store.load(called, model)
+    dataset = read_data(data, version.detector.schema, rows=rows, kafka=settings.kafka)
+    log.info("evaluating", version=version.manifest.id, data=data, rows=dataset.rows)
+    subject = Subject(version, lambda: store.load(called, version.manifest.id))
+    report = evaluate_version(subject, dataset)
+    write_report(out, report)
+    store.attach_report(called, version.manifest.id, report)
+    print_report(report)
+    rejected = ", ".join(f"{count} {reason}" for reason, count in dataset.rejected.items())
+    typer.echo(
+        f"rows       {dataset.rows} read, {len(dataset.rejections)} rejected"
+        f"{f' ({rejected})' if rejected else ''}"
+    )
+    failed = failed_checks(report)
+    typer.echo(f"checks     {_verdict(len(report['checks']), failed)}; report in {out}")
+    if gate:
+        require_passed(report)
+
+
+def _verdict(checks: int, failed: list[str]) -> str:
+    return f"failed: {', '.join(failed)}" if failed else f"all {checks} passed"

@@ -1,0 +1,106 @@
+"""Every question that is put to a model version, answered in one report."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from common.registry.archive import array_digest, joint_digest
+from common.registry.manifest import Manifest, ModelVersion
+from common.registry.writing import library_versions
+from common.rows.readings import Readings
+from common.runtime.keys import TrainerSettings
+from trainer.checks import Check, Section
+from trainer.correctness import agreement, correctness
+from trainer.dataset import Dataset, by_time
+from trainer.failures import failures
+from trainer.stability import stability
+from trainer.training import fit, matrix_of, split_by_time, train
+
+REPORT_FORMAT = 1
+MAX_AGREEMENT_ROWS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The version that is evaluated, and how it is loaded once more."""
+
+    version: ModelVersion
+    reload: Callable[[], ModelVersion]
+
+
+def evaluate_version(subject: Subject, dataset: Dataset) -> dict[str, Any]:
+    """Ask every question and return the report as plain JSON values.
+
+    Where the rows are those that the version was trained on, faults are injected only into the
+    part that it was not fitted on, and training is repeated: it has to give the same arrays.
+    """
+    manifest, detector = subject.version.manifest, subject.version.detector
+    source = dataset.source  # refuses a source without a valid row
+    how = settings_of(manifest)
+    readings = by_time(dataset.readings)
+    same = trained_on(manifest, dataset)
+    held_out = split_by_time(readings, how.calibration_share).calibration if same else readings
+    sections = {
+        "stability": stability(readings, detector, how),
+        "correctness": correctness(readings, detector, lambda: subject.reload().detector),
+        "training": _training(subject.version, readings, dataset, how, same=same),
+        "failures": failures(held_out, detector, seed=manifest.seed),
+    }
+    checks = [check for section in sections.values() for check in section.checks]
+    return {
+        "format": REPORT_FORMAT,
+        "version": manifest.id,
+        "passed": all(check.passed for check in checks),
+        "failed": [check.name for check in checks if not check.passed],
+        "data": {**source.model_dump(mode="json"), "is_training_data": same},
+        "checks": [check.to_plain() for check in checks],
+        **{name: section.figures for name, section in sections.items()},
+    }
+
+
+def settings_of(manifest: Manifest) -> TrainerSettings:
+    """Return what a version was trained with; what its manifest does not say has its default."""
+    known = {
+        name: value
+        for name, value in manifest.parameters.items()
+        if name in TrainerSettings.model_fields
+    }
+    return TrainerSettings(**known, seed=manifest.seed)
+
+
+def trained_on(manifest: Manifest, dataset: Dataset) -> bool:
+    """Say whether these are the very rows that a version was trained on."""
+    told = manifest.data_source
+    return told.sha256 == dataset.sha256 and told.rows == len(dataset.readings)
+
+
+def _training(
+    version: ModelVersion, readings: Readings, dataset: Dataset, how: TrainerSettings, *, same: bool
+) -> Section:
+    """Train or fit again with scikit-learn: the compiled forest must agree with its estimator."""
+    detector, manifest = version.detector, version.manifest
+    repeated = same and manifest.libraries == library_versions()
+    checks: list[Check] = []
+    if repeated:
+        candidate = train(readings, detector.schema, dataset.source, how)
+        digests = {
+            name: array_digest(array)
+            for name, array in candidate.detector(manifest.id).arrays().items()
+        }
+        checks.append(_reproduced(joint_digest(digests), manifest.arrays_digest))
+        estimator, of_estimator = candidate.estimator, candidate.detector(manifest.id)
+    else:
+        estimator, forest = fit(readings, detector.plan, how)
+        of_estimator = replace(detector, forest=forest)
+    newest = readings.take(slice(max(len(readings) - MAX_AGREEMENT_ROWS, 0), None))
+    checks.append(agreement(of_estimator, estimator, matrix_of(newest, detector.plan)))
+    return Section(tuple(checks), {"repeated": repeated, "rows": len(newest)})
+
+
+def _reproduced(found: str, wanted: str) -> Check:
+    return Check(
+        "training.reproduced",
+        found == wanted,
+        f"same data and seed give arrays {found[:16]}",
+        f"those of the version, {wanted[:16]}",
+    )

@@ -1,0 +1,142 @@
+"""Which injected faults a model finds, how surely and how soon."""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from common.detection.calibration import Detections
+from common.detection.detector import Detector
+from common.detection.memory import COLD
+from common.rows.readings import Readings
+from common.simulation.faults import VALUE_KINDS, FaultKind
+from trainer.checks import Check, Section
+from trainer.dataset import by_time
+from trainer.injection import Case, Injected, inject_case, spread
+
+SIZES = (4.0, 8.0, 16.0)
+GATED = Case(FaultKind.SPIKE, 8.0, everywhere=True)
+"""What any isolation forest has to find. It cannot be held to spikes in one signal of several: it
+sums over signals, so that one signal far out weighs no more than several a little out."""
+MIN_RECALL = 0.8
+MIN_AUC = 0.95
+EPISODES = 60
+"""Wanted per case; where the rows hold fewer at a time, faults are injected several times."""
+MAX_ROUNDS = 20
+MAX_ROWS = 20_000
+"""The newest so many held-out rows are used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """How a case was found; None where it could not be measured."""
+
+    kind: str
+    size: float
+    """In spreads of the signal; 0: the kind has no size."""
+    episodes: int
+    rows: int
+    faulty_rows: int
+    recall_events: float | None
+    """Share of episodes with at least one anomalous row."""
+    recall_rows: float | None
+    precision: float | None
+    """Share of the anomalous rows that are faulty; it depends on how many rows were made so."""
+    delay_rows: float | None
+    """Median over the found episodes: rows of the sensor from the first one to the first found."""
+    roc_auc: float | None
+    average_precision: float | None
+
+
+def failures(held_out: Readings, detector: Detector, *, seed: int) -> Section:
+    """Inject every kind at every size into rows that the model was not fitted on, and look."""
+    rows = by_time(held_out)
+    rows = rows.take(slice(max(len(rows) - MAX_ROWS, 0), None))
+    found = [
+        measure(rows, case, detector, rng=np.random.default_rng([seed, number]))
+        for number, case in enumerate(cases(rows))
+    ]
+    gated = found[0]
+    checks = (
+        _at_least("failures.recall", gated, gated.recall_rows, MIN_RECALL),
+        _at_least("failures.roc_auc", gated, gated.roc_auc, MIN_AUC),
+    )
+    figures = {
+        "gated": {"kind": GATED.name, "size": GATED.size, "recall": MIN_RECALL, "auc": MIN_AUC},
+        "cases": [asdict(case) for case in found],
+    }
+    return Section(checks, figures)
+
+
+def cases(readings: Readings) -> list[Case]:
+    """Return what is injected, the gated case first; kinds that need two signals only with two."""
+    found = [GATED]
+    for kind in VALUE_KINDS:
+        if kind is FaultKind.BROKEN_CORRELATION and (spread(readings) > 0).sum() < 2:
+            continue
+        sizes = (0.0,) if kind is FaultKind.STUCK else SIZES
+        # At size 1 the signal keeps its own spread: only the relation to the others is gone.
+        sizes = (1.0,) if kind is FaultKind.BROKEN_CORRELATION else sizes
+        found += [Case(kind, size) for size in sizes]
+    return found
+
+
+def measure(
+    readings: Readings, case: Case, detector: Detector, *, rng: np.random.Generator
+) -> Found:
+    """Inject one case, as often as it takes to get EPISODES, and see what the detector finds."""
+    rounds: list[tuple[Injected, Detections]] = []
+    missing = EPISODES if (spread(readings) > 0).any() else 0
+    while missing > 0 and len(rounds) < MAX_ROUNDS:
+        # Few at a time, so that most rows stay healthy.
+        wanted = min(missing, max(1, len(readings) // 10))
+        injected = inject_case(readings, case, schema=detector.schema, rng=rng, episodes=wanted)
+        if not injected.episodes:
+            break
+        rounds.append((injected, detector.detect(injected.readings, COLD)[0]))
+        missing -= len(injected.episodes)
+    return _summary(case, rounds) if rounds else _unmeasured(case, len(readings))
+
+
+def _summary(case: Case, rounds: list[tuple[Injected, Detections]]) -> Found:
+    truth = np.concatenate([injected.faulty for injected, _ in rounds])
+    score = np.concatenate([found.raw_score for _, found in rounds])
+    decision = np.concatenate([found.is_anomaly for _, found in rounds])
+    hits = [hit for injected, found in rounds for hit in _hits(injected, found.is_anomaly)]
+    delays = [hit for hit in hits if hit is not None]
+    true = int((decision & truth).sum())
+    return Found(
+        kind=case.name,
+        size=case.size,
+        episodes=len(hits),
+        rows=len(truth),
+        faulty_rows=int(truth.sum()),
+        recall_events=len(delays) / len(hits),
+        recall_rows=true / int(truth.sum()),
+        precision=true / int(decision.sum()) if decision.any() else None,
+        delay_rows=float(np.median(delays)) if delays else None,
+        roc_auc=float(roc_auc_score(truth, score)),
+        average_precision=float(average_precision_score(truth, score)),
+    )
+
+
+def _hits(injected: Injected, is_anomaly: NDArray[np.bool_]) -> list[int | None]:
+    """Return for each episode after how many of its rows it was found, or None."""
+    return [
+        int(np.argmax(is_anomaly[rows])) if is_anomaly[rows].any() else None
+        for rows in injected.episodes
+    ]
+
+
+def _unmeasured(case: Case, rows: int) -> Found:
+    return Found(case.name, case.size, 0, rows, 0, None, None, None, None, None, None)
+
+
+def _at_least(name: str, found: Found, value: float | None, wanted: float) -> Check:
+    what = f"{found.kind}, {found.size:g} spreads"
+    if value is None:
+        observed = "nothing to inject: no signal varies, or a sensor has fewer than 4 rows"
+        return Check(name, passed=False, observed=observed, wanted=f"{wanted:g} or more ({what})")
+    observed = f"{value:.3f} over {found.episodes} episodes"
+    return Check(name, value >= wanted, observed, f"{wanted:g} or more ({what})")

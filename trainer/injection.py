@@ -1,0 +1,133 @@
+"""Faults put into held-out readings, with what was changed where."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.rows.readings import Readings
+from common.rows.schema import Schema
+from common.simulation.faults import LENGTHS, FaultKind, inject
+
+FREE_ROWS_PER_FAULTY = 3
+"""An episode takes a quarter of its slot at most, so that most rows stay as they were."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A kind of fault at a size."""
+
+    kind: FaultKind
+    size: float
+    """In spreads of the signal, see `spread`; a stuck sensor has none (0)."""
+    everywhere: bool = False
+    """Hit every signal at once instead of one of them."""
+
+    @property
+    def name(self) -> str:
+        """How the report calls it."""
+        return f"{self.kind.value}, all signals" if self.everywhere else self.kind.value
+
+
+@dataclass(frozen=True, slots=True)
+class Injected:
+    """Readings with faults in them."""
+
+    readings: Readings
+    faulty: NDArray[np.bool_]
+    """(n,) rows that belong to an episode."""
+    episodes: list[NDArray[np.int64]]
+    """The rows of each episode, in time order."""
+
+
+def spread(readings: Readings) -> NDArray[np.float64]:
+    """Spread (signals,) of each signal over all rows, which few outliers cannot move.
+
+    The interquartile range in standard deviations of a normal distribution; where half of the rows
+    are alike, the standard deviation; 0 for a signal that never changes.
+    """
+    low, high = np.quantile(readings.values, (0.25, 0.75), axis=0)
+    robust = (high - low) / 1.349
+    found: NDArray[np.float64] = np.where(robust > 0, robust, readings.values.std(axis=0))
+    return found
+
+
+def inject_case(
+    readings: Readings, case: Case, *, schema: Schema, rng: np.random.Generator, episodes: int
+) -> Injected:
+    """Put at most `episodes` faults of a case into readings in time order, never overlapping.
+
+    Signals that never change are left alone. Values stay within what the schema allows: beyond it
+    a row would be rejected, not scored.
+    """
+    scale = spread(readings)
+    varying = np.flatnonzero(scale > 0)
+    values = readings.values.copy()
+    faulty = np.zeros(len(readings), dtype=np.bool_)
+    chosen = []
+    for rows, at, length in _places(readings, case, rng, episodes):
+        stream = values[np.ix_(rows, varying)]
+        values[np.ix_(rows, varying)] = _failed(stream, case, at, length, scale[varying], rng)
+        hit = rows[at : at + length]
+        faulty[hit] = True
+        chosen.append(hit)
+    low, high = np.transpose([signal.bounds for signal in schema.signals])
+    values = np.clip(values, low, high)
+    return Injected(replace(readings, values=values), faulty, chosen)
+
+
+def _failed(
+    stream: NDArray[np.float64],
+    case: Case,
+    at: int,
+    length: int,
+    scale: NDArray[np.float64],
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
+    if not case.everywhere:
+        return inject(stream, case.kind, at=at, length=length, size=case.size, scale=scale, rng=rng)
+    columns = [
+        inject(
+            stream[:, [signal]],
+            case.kind,
+            at=at,
+            length=length,
+            size=case.size,
+            scale=scale[[signal]],
+            rng=rng,
+        )
+        for signal in range(stream.shape[1])
+    ]
+    return np.hstack(columns)
+
+
+def _places(
+    readings: Readings, case: Case, rng: np.random.Generator, episodes: int
+) -> list[tuple[NDArray[np.int64], int, int]]:
+    """Choose slots: (a sensor's rows, position of the episode among them, its length)."""
+    slots = []
+    for rows in _streams(readings):
+        length = min(sum(LENGTHS[case.kind]) // 2, len(rows) // (FREE_ROWS_PER_FAULTY + 1))
+        width = length * (FREE_ROWS_PER_FAULTY + 1)
+        if length > 0:
+            slots += [(rows, start, length, width) for start in _starts(len(rows), width)]
+    picked = rng.permutation(len(slots))[:episodes]
+    return [_within(*slots[slot], rng=rng) for slot in sorted(picked.tolist())]
+
+
+def _starts(rows: int, width: int) -> range:
+    return range(0, rows - width + 1, width)
+
+
+def _within(
+    rows: NDArray[np.int64], start: int, length: int, width: int, *, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], int, int]:
+    # From 1 on: what is stuck repeats the row before.
+    return rows, start + int(rng.integers(1, width - length + 1)), length
+
+
+def _streams(readings: Readings) -> list[NDArray[np.int64]]:
+    """Return each sensor's rows, in order."""
+    order = np.argsort(readings.sensor, kind="stable")
+    ends = np.flatnonzero(np.diff(readings.sensor[order])) + 1
+    return [rows for rows in np.split(order, ends) if len(rows)]

@@ -1,0 +1,139 @@
+"""Whether alerts come as often as they should, over time and whatever the seed."""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binom
+
+from common.detection.calibration import calibrate, decide
+from common.detection.detector import Detector
+from common.detection.forest import score
+from common.detection.memory import COLD
+from common.detection.plan import FeaturePlan
+from common.rows.instants import to_text
+from common.rows.readings import Readings
+from common.runtime.keys import TrainerSettings
+from trainer.checks import Check, Section
+from trainer.dataset import by_time
+from trainer.training import fit, matrix_of, rows_needed, split_by_time
+
+FOLDS = 5
+SEEDS = 5
+MIN_FOLD_ROWS = 20
+ABOVE, BELOW = 3.0, 5.0
+"""The rate may be so many times the target, or a part of it so small, ..."""
+CONFIDENCE = 0.999
+"""... and beyond that whatever chance does in so few rows with this probability."""
+MAX_ROWS = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How often rows were called anomalous, and how often they may be."""
+
+    what: str
+    rows: int
+    alerts: int
+    rate: float
+    highest: float
+    lowest: float
+
+    @property
+    def within(self) -> bool:
+        """Whether the rate is neither too high nor too low."""
+        return self.lowest <= self.rate <= self.highest
+
+
+def stability(readings: Readings, detector: Detector, how: TrainerSettings) -> Section:
+    """Judge the alert rate over the whole, over time folds, and over refits with other seeds.
+
+    A fold may fall quiet (only too high a rate is wrong there); the whole and a refit may not.
+    """
+    target = detector.calibration.target_alert_rate
+    ordered = by_time(readings)
+    alerts = detector.detect(ordered, COLD)[0].is_anomaly
+    whole = rate_of("all rows", alerts, target)
+    folds = [
+        rate_of(f"from {to_text(ordered.event_time[rows[0]])}", alerts[rows], target)
+        for rows in _folds(len(ordered))
+    ]
+    seeds = seed_rates(ordered, detector.plan, how, target)
+    checks = [_in_bounds("stability.whole", [whole]), _not_above("stability.folds", folds)]
+    if seeds:
+        checks.append(_in_bounds("stability.seeds", seeds))
+    figures = {
+        "target_alert_rate": target,
+        "tolerance": tolerance(),
+        "whole": asdict(whole),
+        "folds": [asdict(fold) for fold in folds],
+        "seeds": [asdict(seed) for seed in seeds],
+    }
+    return Section(tuple(checks), figures)
+
+
+def tolerance() -> str:
+    """Say in words what is tolerated."""
+    return (
+        f"a rate of at most {ABOVE:g} times and (the whole and each seed) at least 1/{BELOW:g} of "
+        f"the target, beyond that only what a binomial count of so few rows reaches in "
+        f"{CONFIDENCE:.1%} of cases"
+    )
+
+
+def rate_of(what: str, alerts: NDArray[np.bool_], target: float) -> Rate:
+    """Count alerts (n,) and say between which rates they may lie at this target."""
+    rows = len(alerts)
+    highest = binom.ppf(CONFIDENCE, rows, min(ABOVE * target, 1.0)) / rows
+    lowest = binom.ppf(1.0 - CONFIDENCE, rows, target / BELOW) / rows
+    count = int(alerts.sum())
+    return Rate(what, rows, count, count / rows, float(highest), float(lowest))
+
+
+def seed_rates(
+    ordered: Readings, plan: FeaturePlan, how: TrainerSettings, target: float
+) -> list[Rate]:
+    """Refit on the older rows with several seeds and count alerts on newer rows never seen.
+
+    The last `calibration_share` is held out; the rest is split as in training. Too few rows: [].
+    """
+    ordered = ordered.take(slice(max(len(ordered) - MAX_ROWS, 0), None))
+    cut = int(len(ordered) * (1.0 - how.calibration_share))
+    if cut < rows_needed(how.calibration_share):
+        return []
+    split = split_by_time(ordered.take(slice(None, cut)), how.calibration_share)
+    calibration = matrix_of(split.calibration, plan)
+    held_out = matrix_of(ordered.take(slice(cut, None)), plan)
+    rates = []
+    for seed in range(how.seed, how.seed + SEEDS):
+        _, forest = fit(split.fit, plan, how.model_copy(update={"seed": seed % 2**32}))
+        learned = calibrate(score(forest, calibration), target)
+        rates.append(
+            rate_of(f"seed {seed}", decide(score(forest, held_out), learned).is_anomaly, target)
+        )
+    return rates
+
+
+def _folds(rows: int) -> list[NDArray[np.intp]]:
+    count = max(1, min(FOLDS, rows // MIN_FOLD_ROWS))
+    return np.array_split(np.arange(rows), count)
+
+
+def _in_bounds(name: str, rates: list[Rate]) -> Check:
+    worst = max(rates, key=lambda rate: max(rate.rate - rate.highest, rate.lowest - rate.rate))
+    wanted = f"{worst.lowest:.5f} to {worst.highest:.5f}"
+    return Check(name, all(rate.within for rate in rates), _observed(rates, worst), wanted)
+
+
+def _not_above(name: str, rates: list[Rate]) -> Check:
+    worst = max(rates, key=lambda rate: rate.rate - rate.highest)
+    passed = all(rate.rate <= rate.highest for rate in rates)
+    return Check(name, passed, _observed(rates, worst), f"at most {worst.highest:.5f}")
+
+
+def _observed(rates: list[Rate], worst: Rate) -> str:
+    one = f"{worst.rate:.5f} ({worst.alerts} of {worst.rows})"
+    if len(rates) == 1:
+        return one
+    low, high = min(rate.rate for rate in rates), max(rate.rate for rate in rates)
+    return f"{low:.5f} to {high:.5f}, nearest to its bound {one} {worst.what}"

@@ -1,0 +1,108 @@
+"""`sensorwatch train`: fit a model on a file or a topic and register it as a version."""
+
+from typing import Annotated
+
+import typer
+
+from common.errors import CheckFailed
+from common.registry.names import operator
+from common.registry.store import Registry
+from common.rows.instants import to_text
+from common.rows.schema import load_schema
+from common.runtime.command_line import ConfigOption
+from common.runtime.logs import configure, logger
+from common.runtime.settings import Settings, load_settings
+from trainer import training
+from trainer.dataset import Dataset, read_data
+from trainer.evaluation import Subject, evaluate_version
+from trainer.gate import failed_checks
+from trainer.options import (
+    DataOption,
+    RateOption,
+    RegistryOption,
+    RowsOption,
+    SchemaOption,
+    SeedOption,
+)
+
+log = logger("trainer")
+
+
+def train(
+    data: DataOption,
+    rows: RowsOption = None,
+    promote: Annotated[
+        bool, typer.Option("--promote", help="Evaluate, and promote if every check passes.")
+    ] = False,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help="Its name; else [registry] model.", show_default=False),
+    ] = None,
+    seed: SeedOption = None,
+    target_alert_rate: RateOption = None,
+    schema: SchemaOption = None,
+    registry: RegistryOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Fit a model on the older rows, calibrate it on the newer ones, register it as a version."""
+    overrides = {
+        "trainer.seed": seed,
+        "trainer.target_alert_rate": target_alert_rate,
+        "registry.model": model,
+        "registry.path": registry,
+        "schema.path": schema,
+    }
+    settings = load_settings(config, overrides=overrides).settings
+    configure(settings.log.format.value, settings.log.level.value)
+    declared = load_schema(settings.schema_.path)
+    dataset = read_data(data, declared, rows=rows, kafka=settings.kafka)
+    candidate = training.train(dataset.readings, declared, dataset.source, settings.trainer)
+    note = training.rate_note(
+        candidate.split["calibration_rows"], settings.trainer.target_alert_rate
+    )
+    if note:
+        log.warning(note)
+    store, name = Registry(settings.registry.path), settings.registry.model
+    version = store.register(name, candidate, who=operator(), why=f"trained on {data}")
+    _say(dataset)
+    _say_split(candidate.split)
+    calibration = candidate.calibration
+    typer.echo(
+        f"threshold  raw score {calibration.threshold:.6f}"
+        f" at a target alert rate of {calibration.target_alert_rate:g}"
+    )
+    typer.echo(f"version    {version}")
+    if promote:
+        _promote(store, settings, dataset, version)
+    champion = store.look(name).champion
+    what = "this version" if champion == version else f"still {champion}"
+    typer.echo(f"champion   {what} (model {name}, registry {settings.registry.path})")
+
+
+def _promote(store: Registry, settings: Settings, dataset: Dataset, version: str) -> None:
+    name = settings.registry.model
+    subject = Subject(store.load(name, version), lambda: store.load(name, version))
+    report = evaluate_version(subject, dataset)
+    store.attach_report(name, version, report)
+    failed = failed_checks(report)
+    if failed:
+        raise CheckFailed(
+            f"{version} was registered but not promoted, failed checks: {', '.join(failed)}; "
+            f"`sensorwatch evaluate --data {dataset.uri} --model {version}` shows them"
+        )
+    if store.look(name).champion != version:
+        store.promote(name, version, who=operator(), why="trained, every check passed")
+    typer.echo(f"checks     all {len(report['checks'])} passed")
+
+
+def _say(dataset: Dataset) -> None:
+    rejected = ", ".join(f"{count} {reason}" for reason, count in dataset.rejected.items())
+    typer.echo(f"rows       {dataset.rows} read, {len(dataset.readings)} accepted")
+    typer.echo(f"rejected   {len(dataset.rejections)}{f' ({rejected})' if rejected else ''}")
+
+
+def _say_split(split: dict[str, int]) -> None:
+    typer.echo(
+        f"split      {split['fit_rows']} rows to fit, {split['calibration_rows']} to calibrate"
+        f" from {to_text(split['boundary_time'])} on"
+    )
