@@ -101,6 +101,14 @@ class Accounts:
     def _known(self, partition: Partition, offset: int, metadata: str | None) -> Account:
         account = from_metadata(metadata, offset)
         if account is not None:
+            if account.fingerprint != self._fingerprint:
+                _log.warning(
+                    "a new digest segment begins: other code, libraries or CPU kind",
+                    partition=str(partition),
+                    offset=offset,
+                    before=account.fingerprint,
+                    now=self._fingerprint,
+                )
             return account
         _log.warning(
             "offset was moved from outside: a new account begins",

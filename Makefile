@@ -1,0 +1,71 @@
+# One verb each; `make help` lists them. Only Python 3.11 or newer is needed.
+PYTHON ?= python3
+BIN := .venv/bin
+PACKAGES := api common consumer producer sensorwatch trainer
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-fast check lint types fix lock clean
+
+help:  ## list the verbs
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: .venv/.runtime  ## see the whole way of a row, live, in a minute (DEMO_SECONDS=60)
+	@$(BIN)/sensorwatch demo
+
+setup: .venv/.dev  ## create .venv with everything that development needs
+
+test: .venv/.dev  ## run every test; those on a real Kafka need Java or Docker, and say so if skipped
+	@$(BIN)/python -m pytest
+
+test-fast: .venv/.dev  ## run what needs no broker and no patience
+	@$(BIN)/python -m pytest -m "not broker and not chaos and not slow"
+
+check: lint types test  ## lint, types, tests: what CI runs
+
+lint: .venv/.dev  ## ruff, and the compose file against its schema
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --check .; exit 1; }
+	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+
+types: .venv/.dev  ## mypy, strict
+	@$(BIN)/mypy
+
+fix: .venv/.dev  ## what ruff can mend by itself
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format --quiet .
+
+lock: .venv/.lock-tool  ## make the lock files anew from pyproject.toml
+	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --upgrade \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--extra build --output-file requirements.lock pyproject.toml
+	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --upgrade \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--extra build --extra parquet --extra dev --constraint requirements.lock \
+		--output-file requirements-dev.lock pyproject.toml
+
+clean:  ## remove what the other verbs made
+	@rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find $(PACKAGES) tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "sensorwatch needs Python 3.11 or newer; this is $$($(PYTHON) --version)." \
+		"Name one with: make PYTHON=python3.12 ..."; exit 1; }
+	@echo "creating .venv ..."
+	@$(PYTHON) -m venv .venv
+
+.venv/.runtime: .venv/bin/python requirements.lock pyproject.toml
+	@echo "installing requirements.lock into .venv (a minute, the first time) ..."
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.dev: .venv/.runtime requirements-dev.lock
+	@echo "installing requirements-dev.lock into .venv ..."
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.venv/.lock-tool: .venv/bin/python
+	@$(PIP) install uv
+	@touch $@
