@@ -39,7 +39,7 @@ def docker_missing() -> str | None:
 
 
 def _ask_docker() -> str | None:
-    import docker  # type: ignore[import-untyped]  # no stubs here  # noqa: PLC0415 - only a machine that comes this far needs it
+    import docker  # type: ignore[import-untyped]  # no stubs here
 
     try:
         client = docker.from_env(timeout=5)
@@ -74,7 +74,7 @@ class ContainerServer:
         if self._container is not None:
             self._container.get_wrapped_container().start()
             return
-        from testcontainers.community.kafka import KafkaContainer  # noqa: PLC0415 - as above
+        from testcontainers.community.kafka import KafkaContainer
 
         image = os.environ.get("SENSORWATCH_TEST_KAFKA_IMAGE", _IMAGE)
         container = KafkaContainer(image, port=_PORT).with_kraft()

@@ -20,7 +20,9 @@ class DeadlineMissed(AssertionError):
     """What a test waited for did not happen in time."""
 
 
-def wait_until(condition: Callable[[], T], *, deadline: float, what: str, every: float = 0.02) -> T:
+def wait_until(
+    condition: Callable[[], T | None], *, deadline: float, what: str, every: float = 0.02
+) -> T:
     """Ask `condition` until its answer is true and return it.
 
     `deadline` and `every` are in seconds. Raises DeadlineMissed, naming `what`.

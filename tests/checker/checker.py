@@ -7,7 +7,7 @@ from itertools import pairwise
 from common.messaging.records import Coordinates, Partition
 from tests.checker.accounting import check_account, check_offset
 from tests.checker.history import Ending, EndOffsets, Expected, History, Reading, Written
-from tests.checker.violation import Kind, Violation
+from tests.checker.violation import Kind, Violation, report
 
 
 def check(history: History) -> list[Violation]:
@@ -23,6 +23,12 @@ def check(history: History) -> list[Violation]:
         *(found for one in history.inputs for found in check_account(one)),
         *_check_hanging(history.ends),
     ]
+
+
+def assert_faultless(history: History) -> None:
+    """Fail with a report of every broken promise, if there is one."""
+    violations = check(history)
+    assert not violations, report(violations)
 
 
 def _check_outcomes(

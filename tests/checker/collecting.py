@@ -1,0 +1,186 @@
+"""Collect the history of a run from a real broker."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
+
+from common.detection.detector import Detector
+from common.detection.ledger import Account
+from common.messaging.ledger_text import LedgerRecord, from_metadata, ledger_record
+from common.messaging.records import Partition, Record
+from tests.brokers.processes import DeadlineMissed, wait_until
+from tests.checker.history import EndOffsets, FinalAccount, History, InputPartition, Reading
+from tests.checker.reading import (
+    as_dead_letter,
+    as_event,
+    committed_ends,
+    end_offsets,
+    partitions_of,
+    read_committed,
+)
+from tests.checker.rescoring import of_partition, rescore
+
+_OFFSETS_TOPIC = "__consumer_offsets"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Where a run of the consumer took place."""
+
+    address: str
+    group: str
+    readings: str
+    anomalies: str
+    dead_letters: str
+    ledger: str
+    detectors: Mapping[str, Detector]
+    """Every version that was in force, by its id."""
+
+
+def collect(
+    run: Run,
+    during: Reading,
+    *,
+    until: Mapping[Partition, int] | None = None,
+    settle_seconds: float = 45,
+) -> History:
+    """Ask the broker for all that the checker wants to know, once no consumer runs any more.
+
+    `during`: what a ConcurrentReader got. `until`: offsets that the run had to reach, as
+    `input_ends` gives them. Transactions that a dead consumer left open have `settle_seconds` to
+    time out; the default is longer than the consumer's transaction timeout.
+    """
+    ends = _settled_ends(run, settle_seconds)
+    ledger = [ledger_record(message.value()) for message in read_committed(run.address, run.ledger)]
+    records = _by_partition(run)
+    committed = committed_accounts(run)
+    inputs = tuple(
+        _input(run, one, records[one], committed[one], ledger, (until or {}).get(one))
+        for one in sorted(records)
+    )
+    afterwards = Reading(
+        tuple(as_event(one) for one in read_committed(run.address, run.anomalies)),
+        tuple(as_dead_letter(one) for one in read_committed(run.address, run.dead_letters)),
+    )
+    return History(inputs, afterwards, during, ends)
+
+
+def input_ends(run: Run) -> dict[Partition, int]:
+    """Return the end of each input partition."""
+    return committed_ends(run.address, run.readings)
+
+
+def wait_drained(run: Run, *, deadline: float) -> None:
+    """Wait until the group has committed the present end of every input partition."""
+    ends = input_ends(run)
+    wait_until(
+        lambda: committed_offsets(run) == ends,
+        deadline=deadline,
+        what=f"{run.group} to commit {ends}",
+        every=0.1,
+    )
+
+
+def committed_offsets(run: Run) -> dict[Partition, int]:
+    """Return the committed offset of each input partition, 0 where there is none."""
+    return {one: offset or 0 for one, (offset, _) in committed_accounts(run).items()}
+
+
+def committed_accounts(run: Run) -> dict[Partition, tuple[int | None, Account | None]]:
+    """Return each input partition's committed offset, and the account in its metadata."""
+    found = wait_until(lambda: _committed(run), deadline=60, what="stable committed offsets")
+    return {
+        Partition(one.topic, one.partition): (
+            (one.offset, from_metadata(one.metadata, one.offset))
+            if one.offset >= 0
+            else (None, None)
+        )
+        for one in found
+    }
+
+
+def _committed(run: Run) -> list[TopicPartition] | None:
+    asked = [
+        TopicPartition(one.topic, one.number) for one in partitions_of(run.address, run.readings)
+    ]
+    config = {"bootstrap.servers": run.address, "group.id": run.group, "log_level": 0}
+    # read_committed, so that an open transaction's offsets are waited for and not overlooked.
+    with Consumer({**config, "isolation.level": "read_committed"}) as asking:
+        try:
+            return list(asking.committed(asked, timeout=10))
+        except KafkaException as error:
+            if error.args[0].retriable():
+                return None
+            raise
+
+
+def _by_partition(run: Run) -> dict[Partition, list[Record]]:
+    records: dict[Partition, list[Record]] = {
+        one: [] for one in partitions_of(run.address, run.readings)
+    }
+    for message in read_committed(run.address, run.readings):
+        records[Partition(run.readings, message.partition() or 0)].append(message)
+    return records
+
+
+def _input(
+    run: Run,
+    partition: Partition,
+    records: Sequence[Record],
+    committed: tuple[int | None, Account | None],
+    ledger: Sequence[LedgerRecord],
+    until: int | None,
+) -> InputPartition:
+    offset, account = committed
+    expectation = rescore(records, account, of_partition(ledger, partition), run.detectors)
+    return InputPartition(
+        partition,
+        expectation.expected,
+        offset,
+        None if account is None else _final(account),
+        expectation.digest,
+        until,
+    )
+
+
+def _final(account: Account) -> FinalAccount:
+    return FinalAccount(
+        account.next_offset,
+        account.consumed,
+        account.normal,
+        account.anomalies,
+        account.dead_letters,
+        account.digest,
+    )
+
+
+def _settled_ends(run: Run, seconds: float) -> tuple[EndOffsets, ...]:
+    """Wait for open transactions to end; where they do not, return the ends that show it."""
+    topics = (run.anomalies, run.dead_letters, run.ledger)
+    partitions = [one for topic in topics for one in partitions_of(run.address, topic)]
+    partitions.append(_partition_of_group(run))
+    with suppress(DeadlineMissed):  # the checker says so, with the offsets
+        wait_until(
+            lambda: all(one.committed == one.uncommitted for one in _ends(run, partitions)),
+            deadline=seconds,
+            what="open transactions to end",
+            every=0.2,
+        )
+    return _ends(run, partitions)
+
+
+def _ends(run: Run, partitions: Sequence[Partition]) -> tuple[EndOffsets, ...]:
+    committed = end_offsets(run.address, partitions, IsolationLevel.READ_COMMITTED)
+    every = end_offsets(run.address, partitions, IsolationLevel.READ_UNCOMMITTED)
+    return tuple(EndOffsets(one, committed[one], every[one]) for one in partitions)
+
+
+def _partition_of_group(run: Run) -> Partition:
+    """Return the partition that holds the group's committed offsets (Java's String.hashCode)."""
+    code = 0
+    for character in run.group:
+        code = (31 * code + ord(character)) & 0xFFFFFFFF
+    count = len(partitions_of(run.address, _OFFSETS_TOPIC))
+    return Partition(_OFFSETS_TOPIC, (code & 0x7FFFFFFF) % count)

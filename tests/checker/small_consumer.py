@@ -1,0 +1,96 @@
+"""The consumer in its smallest form, for tests of the checker: it takes orders."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, Message, Producer
+
+from common.detection.detector import Detector
+from common.detection.ledger import Account, open_account
+from common.detection.memory import COLD
+from common.detection.processing import process
+from common.messaging.dead_letters import dead_letters
+from common.messaging.events import anomaly_events
+from common.messaging.outbox import Commit
+from common.messaging.records import OutgoingMessage, Partition, received_at
+from consumer.settlement import LedgerTerms, settle
+from tests.checker.collecting import Run
+
+
+@dataclass(slots=True)
+class Batch:
+    """All that one transaction is to carry."""
+
+    messages: list[OutgoingMessage]
+    commits: list[Commit]
+    accounts: dict[Partition, Account]
+
+
+class SmallConsumer:
+    """Takes records by hand and commits them in transactions; it joins no group."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        config = {"bootstrap.servers": run.address, "log_level": 0}
+        self._group = Consumer({**config, "group.id": run.group})
+        self._producer = Producer(
+            {**config, "transactional.id": run.group, "transaction.timeout.ms": 4000}
+        )
+        self._producer.init_transactions(20)
+        self._held: dict[Partition, Account] = {}
+
+    def decide(self, records: Sequence[Message], detector: Detector) -> Batch:
+        """Score records and return all that must be written."""
+        where = Partition(self._run.readings, records[0].partition() or 0)
+        unopened = frozenset({where} - self._held.keys())
+        new = open_account(0, model_version=detector.version, fingerprint="f")
+        outcome, _ = process(
+            [one.value() for one in records],
+            detector,
+            COLD,
+            received=[received_at(one) for one in records],
+        )
+        terms = LedgerTerms(self._run.group, self._run.ledger, 1_000, "f", {})
+        settlement = settle(
+            {where: new, **self._held}, unopened, records, outcome, detector.version, terms
+        )
+        events = anomaly_events(
+            outcome, detector, records, topic=self._run.anomalies, detected_at="now"
+        )
+        letters = dead_letters(
+            outcome.rejections,
+            records,
+            topic=self._run.dead_letters,
+            group=self._run.group,
+            failed_at="now",
+            max_message_bytes=10_000,
+        )
+        messages = [*events, *letters, *settlement.messages]
+        return Batch(messages, settlement.commits, settlement.accounts)
+
+    def write(self, batch: Batch) -> None:
+        """Write a batch into a transaction, and leave that open."""
+        self._producer.begin_transaction()
+        for one in batch.messages:
+            self._producer.produce(one.topic, one.value, one.key, headers=list(one.headers))
+        self._producer.flush(10)
+        self._producer.send_offsets_to_transaction(
+            [commit.to_client() for commit in batch.commits],
+            self._group.consumer_group_metadata(),
+            10,
+        )
+
+    def commit(self, batch: Batch) -> None:
+        """Write a batch and commit it."""
+        self.write(batch)
+        self._producer.commit_transaction(10)
+        self._held.update(batch.accounts)
+
+    def abort(self, batch: Batch) -> None:
+        """Write a batch and abort it."""
+        self.write(batch)
+        self._producer.abort_transaction(10)
+
+    def close(self) -> None:
+        """Close both clients."""
+        self._group.close()
