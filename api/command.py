@@ -63,12 +63,18 @@ def listen(host: str, port: int) -> socket.socket:
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        # With the protocol named, unlike socket.create_server: only then does asyncio turn off
+        # Nagle's algorithm, which costs 40 ms an answer on a connection that is kept open.
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
     except OSError as error:
         raise SettingsError(
             f"cannot listen on {host}:{port}: {error.strerror or error}; free the port, or set "
             "another with --port or [api] port (0: any free one)"
         ) from error
+    return listener
 
 
 def address_of(listener: socket.socket) -> str:

@@ -47,14 +47,13 @@ class Prediction:
     outcomes: list[Outcome]
     """Of consecutive slices of SLICE_ROWS rows; fewer than there are rows after too many faults."""
 
+    rejections: list[Rejection]
+    """Every bad row, its index counted from the request's first."""
+
     @property
-    def rejections(self) -> list[Rejection]:
-        """Every bad row, its index counted from the request's first."""
-        return [
-            Rejection(start * SLICE_ROWS + rejection.index, rejection.faults)
-            for start, outcome in enumerate(self.outcomes)
-            for rejection in outcome.rejections
-        ]
+    def unread(self) -> int:
+        """How many rows were not looked at, after too many faults."""
+        return len(self.payloads) - sum(outcome.records for outcome in self.outcomes)
 
 
 def predict(body: bytes, detector: Detector, *, received: int, max_rows: int) -> Prediction:
@@ -64,15 +63,19 @@ def predict(body: bytes, detector: Detector, *, received: int, max_rows: int) ->
     Raises Problem where the body is not `{"rows": [...]}` or has no rows (422), or too many (413).
     """
     payloads = _payloads(body, max_rows)
-    outcomes, memory, faults = [], COLD, 0
+    outcomes: list[Outcome] = []
+    rejections: list[Rejection] = []
+    memory, faults = COLD, 0
     for start in range(0, len(payloads), SLICE_ROWS):
         rows = payloads[start : start + SLICE_ROWS]
         outcome, memory = process(rows, detector, memory, received=[received] * len(rows))
         outcomes.append(outcome)
-        faults += sum(len(rejection.faults) for rejection in outcome.rejections)
+        for rejection in outcome.rejections:
+            rejections.append(Rejection(start + rejection.index, rejection.faults))
+            faults += len(rejection.faults)
         if faults > MAX_FAULTS:
             break
-    return Prediction(detector.version, payloads, outcomes)
+    return Prediction(detector.version, payloads, outcomes, rejections)
 
 
 def answer(
@@ -83,26 +86,27 @@ def answer(
     Raises Problem (422) naming every fault of every row where one is bad and `on_error` is reject.
     """
     bad = prediction.rejections
-    unread = len(prediction.payloads) - sum(outcome.records for outcome in prediction.outcomes)
-    if unread or (bad and on_error is OnError.REJECT):
-        raise _bad_rows(prediction, unread)
-    rows = [
-        row
-        for number, outcome in enumerate(prediction.outcomes)
-        for row in _rows(outcome, number * SLICE_ROWS, detector, signals, prediction.payloads)
-    ]
-    scored = len(rows) - len(bad)
+    if prediction.unread or (bad and on_error is OnError.REJECT):
+        raise _bad_rows(prediction)
+    scored = sum(len(outcome.readings) for outcome in prediction.outcomes)
     anomalies = sum(int(outcome.detections.is_anomaly.sum()) for outcome in prediction.outcomes)
-    return msgspec.json.encode(
+    head = msgspec.json.encode(
         {
             "model_version": prediction.version,
             "threshold": detector.calibration.threshold,
             "scored": scored,
             "anomalies": anomalies,
             "rejected": len(bad),
-            "rows": rows,
         }
     )
+    # Slice by slice: while one is encoded, nobody else gets the interpreter.
+    rows = b",".join(
+        msgspec.json.encode(
+            _rows(outcome, number * SLICE_ROWS, detector, signals, prediction.payloads)
+        )[1:-1]
+        for number, outcome in enumerate(prediction.outcomes)
+    )
+    return head[:-1] + b',"rows":[' + rows + b"]}"
 
 
 def _payloads(body: bytes, max_rows: int) -> list[bytes]:
@@ -122,19 +126,26 @@ def _bad_body(detail: str, where: str) -> Problem:
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
 
 
-def _bad_rows(prediction: Prediction, unread: int) -> Problem:
-    bad = prediction.rejections
+def _bad_rows(prediction: Prediction) -> Problem:
+    bad, unread = prediction.rejections, prediction.unread
     detail = f"{len(bad)} of {len(prediction.payloads)} rows cannot be scored, so none was: "
     if unread:
         detail += f"so many faults that the last {unread} rows were not looked at"
     else:
         detail += "correct them, or ask with ?on_error=skip for the scores of the others"
-    errors = [
-        {**error, "index": rejection.index}
+    # Row by row: while one is encoded, nobody else gets the interpreter.
+    errors = b",".join(
+        msgspec.json.encode(
+            [
+                {**error, "index": rejection.index}
+                for error in _errors(rejection, prediction.payloads[rejection.index])
+            ]
+        )[1:-1]
         for rejection in bad
-        for error in _errors(rejection, prediction.payloads[rejection.index])
-    ]
-    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
+    )
+    return Problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=msgspec.Raw(b"[" + errors + b"]")
+    )
 
 
 def _errors(rejection: Rejection, payload: bytes) -> list[dict[str, object]]:

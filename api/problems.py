@@ -24,10 +24,10 @@ class Problem(Exception):
         status: HTTPStatus,
         detail: str,
         *,
-        errors: Sequence[Mapping[str, object]] = (),
+        errors: Sequence[Mapping[str, object]] | msgspec.Raw = (),
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """`errors`: one `{pointer, detail, ...}` per thing that is wrong with the request."""
+        """`errors`: one `{pointer, detail, ...}` per thing that is wrong, or their JSON array."""
         super().__init__(detail)
         self.status, self.detail, self.errors = status, detail, errors
         self.headers = headers or {}
