@@ -20,13 +20,13 @@ class Case:
     kind: FaultKind
     size: float
     """In spreads of the signal, see `spread`; a stuck sensor has none (0)."""
-    everywhere: bool = False
-    """Hit every signal at once instead of one of them."""
+    one_signal: bool = False
+    """Hit one signal of the sensor instead of all at once."""
 
     @property
     def name(self) -> str:
         """How the report calls it."""
-        return f"{self.kind.value}, all signals" if self.everywhere else self.kind.value
+        return f"{self.kind.value}, one signal" if self.one_signal else self.kind.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,21 +84,17 @@ def _failed(
     scale: NDArray[np.float64],
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
-    if not case.everywhere:
-        return inject(stream, case.kind, at=at, length=length, size=case.size, scale=scale, rng=rng)
-    columns = [
-        inject(
-            stream[:, [signal]],
-            case.kind,
-            at=at,
-            length=length,
-            size=case.size,
-            scale=scale[[signal]],
-            rng=rng,
-        )
-        for signal in range(stream.shape[1])
-    ]
-    return np.hstack(columns)
+    signals = [int(rng.integers(stream.shape[1]))] if case.one_signal else None
+    return inject(
+        stream,
+        case.kind,
+        at=at,
+        length=length,
+        size=case.size,
+        scale=scale,
+        rng=rng,
+        signals=signals,
+    )
 
 
 def _places(

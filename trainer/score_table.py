@@ -19,7 +19,10 @@ REJECTED_COLUMNS = ("row", "reason", "field", "detail")
 
 
 class ScoreTable:
-    """Writes outcomes to `out` and rejections to a file beside it, and counts them."""
+    """Writes outcomes to `out` and rejections to a file beside it, and counts them.
+
+    Both files appear when the block ends without an error, so that no half is taken for the whole.
+    """
 
     def __init__(self, out: Path) -> None:
         self.out = out
@@ -32,6 +35,7 @@ class ScoreTable:
     def __enter__(self) -> Self:
         """Open both files with their headers; raises DataError where that is not possible."""
         try:
+            self.out.parent.mkdir(parents=True, exist_ok=True)
             self._scores = self._opened(self.out, SCORE_COLUMNS)
             self._rejected = self._opened(self.rejected_out, REJECTED_COLUMNS)
         except OSError as error:
@@ -41,11 +45,16 @@ class ScoreTable:
 
     def __exit__(
         self,
-        _kind: type[BaseException] | None,
+        kind: type[BaseException] | None,
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
         self._files.close()
+        for path in (self.out, self.rejected_out):
+            if kind is None:
+                _unfinished(path).replace(path)
+            else:
+                _unfinished(path).unlink(missing_ok=True)
 
     def write(self, outcome: Outcome) -> None:
         """Write one line for every reading and every rejection."""
@@ -72,12 +81,15 @@ class ScoreTable:
             self.rejected[rejection.reason.value] += 1
 
     def _opened(self, path: Path, columns: tuple[str, ...]) -> Any:
-        path.parent.mkdir(parents=True, exist_ok=True)
         # A detail may quote bytes that were no UTF-8; they are written as they were found.
-        file = path.open("w", encoding="utf-8", errors="backslashreplace", newline="")
+        file = _unfinished(path).open("w", encoding="utf-8", errors="backslashreplace", newline="")
         writer = csv.writer(self._files.enter_context(file), lineterminator="\n")
         writer.writerow(columns)
         return writer
+
+
+def _unfinished(path: Path) -> Path:
+    return path.with_name(f"{path.name}.part")
 
 
 def rejected_path(out: Path) -> Path:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from common.errors import CheckFailed
-from common.registry.names import operator
+from common.registry.names import check_name, operator
 from common.registry.store import Registry
 from common.rows.instants import to_text
 from common.rows.schema import load_schema
@@ -54,6 +54,7 @@ def train(
     }
     settings = load_settings(config, overrides=overrides).settings
     configure(settings.log.format.value, settings.log.level.value)
+    store, name = Registry(settings.registry.path), check_name(settings.registry.model)
     declared = load_schema(settings.schema_.path)
     dataset = read_data(data, declared, rows=rows, kafka=settings.kafka)
     candidate = training.train(dataset.readings, declared, dataset.source, settings.trainer)
@@ -62,7 +63,6 @@ def train(
     )
     if note:
         log.warning(note)
-    store, name = Registry(settings.registry.path), settings.registry.model
     version = store.register(name, candidate, who=operator(), why=f"trained on {data}")
     _say(dataset)
     _say_split(candidate.split)
@@ -85,12 +85,14 @@ def _promote(store: Registry, settings: Settings, dataset: Dataset, version: str
     report = evaluate_version(subject, dataset)
     store.attach_report(name, version, report)
     failed = failed_checks(report)
+    first = store.look(name).champion == version
     if failed:
+        what = "serves as the first version, but did not pass" if first else "was not promoted"
         raise CheckFailed(
-            f"{version} was registered but not promoted, failed checks: {', '.join(failed)}; "
-            f"`sensorwatch evaluate --data {dataset.uri} --model {version}` shows them"
+            f"{version} was registered and {what}: failed {', '.join(failed)}; "
+            f"`sensorwatch evaluate --data {dataset.uri} --model {version}` shows the figures"
         )
-    if store.look(name).champion != version:
+    if not first:
         store.promote(name, version, who=operator(), why="trained, every check passed")
     typer.echo(f"checks     all {len(report['checks'])} passed")
 
