@@ -4,7 +4,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import DataError
@@ -53,6 +53,7 @@ def bits(readings: Readings) -> tuple[object, ...]:
     )
 
 
+@settings(deadline=None)
 @given(st.lists(rows, max_size=5))
 def test_the_same_row_gives_the_same_bits_and_reasons_as_cells_and_as_json(
     table: list[tuple[str, str | int, float, float]],
@@ -198,6 +199,7 @@ def test_a_column_beside_one_of_its_own_parts_is_refused() -> None:
         cell_reader(schema, ["timestamp", "payload.temp", "payload"])
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=30), max_size=6))
 def test_any_cells_whatever_are_fields_or_a_fault(cells: list[str]) -> None:
     schema = a_schema()

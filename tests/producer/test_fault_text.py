@@ -1,0 +1,41 @@
+"""`--faults` says what it means, or what is wrong with it."""
+
+import pytest
+
+from common.errors import UsageError
+from common.simulation.faults import FaultKind
+from common.simulation.plan import FaultPlan
+from producer.fault_text import fault_plan
+
+
+@pytest.mark.parametrize(
+    ("text", "plan"),
+    [
+        ("none", None),
+        ("", FaultPlan()),
+        ("rate=0.002", FaultPlan(rate=0.002)),
+        ("kinds=all , size=3", FaultPlan(size=3.0)),
+        (
+            "rate=0.5,kinds=spike+drift,size=6",
+            FaultPlan(0.5, (FaultKind.SPIKE, FaultKind.DRIFT), 6.0),
+        ),
+    ],
+)
+def test_what_is_left_out_keeps_its_default(text: str, plan: FaultPlan | None) -> None:
+    assert fault_plan(text) == plan
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("rate=2", 'rate: found "2", wanted a number from 0 to 1'),
+        ("rate=nan", "rate: found"),
+        ("size=big", 'size: found "big"'),
+        ("kinds=spikes", r'there is no "spikes" \(did you mean "spike"\?\)'),
+        ("kind=spike", r'no "kind" \(did you mean "kinds"\?\)'),
+        ("spike", "wanted none, or some of"),
+    ],
+)
+def test_what_is_wrong_is_named_with_what_may_stand_there(text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        fault_plan(text)

@@ -1,0 +1,201 @@
+"""Records arrive with key and label, and those that do not are counted."""
+
+import json
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from confluent_kafka import TIMESTAMP_CREATE_TIME, Consumer, KafkaError, Message, Producer
+
+from common.errors import BrokerUnavailable, SettingsError, UsageError
+from common.messaging.embedded import EmbeddedBroker
+from common.messaging.kafka_config import producer_config, reader_config
+from common.messaging.quiet import quiet_logger
+from common.simulation.plan import FaultPlan
+from common.simulation.stream import Simulation, simulate
+from producer.kafka_sink import LABEL_HEADER, KafkaSink, connect
+from producer.records import Record, simulated_records
+from producer.sink import Tally, deliver
+from tests.brokers.mock_cluster import MockCluster
+from tests.brokers.protocol import Api
+
+pytestmark = pytest.mark.embedded
+TOPIC = "sensors"
+
+
+def never() -> bool:
+    return False
+
+
+def some_records(rows: int, rate: float = 0.02) -> list[Record]:
+    (chunk,) = simulate(Simulation(rows=rows, faults=FaultPlan(rate=rate)))
+    return list(simulated_records(chunk))
+
+
+def read(address: str, rows: int) -> list[Message]:
+    consumer = Consumer(reader_config({"bootstrap.servers": address}, group="reader"))
+    consumer.subscribe([TOPIC])
+    messages: list[Message] = []
+    deadline = time.monotonic() + 30
+    while len(messages) < rows and time.monotonic() < deadline:
+        messages += [message for message in consumer.consume(1_000, 0.1) if not message.error()]
+    consumer.close()
+    return messages
+
+
+@pytest.fixture
+def cluster(mock_cluster: MockCluster) -> MockCluster:
+    mock_cluster.topic_create(TOPIC, partitions=4)
+    return mock_cluster
+
+
+def a_sink(address: str, *, flush_seconds: float = 20.0, **config: Any) -> KafkaSink:
+    settings = producer_config({"bootstrap.servers": address, **config})
+    return KafkaSink(Producer(settings), TOPIC, stopping=never, flush_seconds=flush_seconds)
+
+
+def test_every_record_arrives_with_key_value_label_and_the_time_of_sending(
+    cluster: MockCluster,
+) -> None:
+    sent, began = some_records(5_000), time.time()
+    sink = connect({"bootstrap.servers": cluster.address}, TOPIC, stopping=never)
+
+    tally = deliver([sent[:2_000], sent[2_000:]], sink, stopping=never, sent=lambda _rows: None)
+
+    assert tally == Tally(5_000, 0)
+    messages = read(cluster.address, 5_000)
+    assert sorted(map(as_record, messages)) == sorted(sent)
+    for message in messages:
+        kind, milliseconds = message.timestamp()
+        assert kind == TIMESTAMP_CREATE_TIME
+        assert began - 1 <= milliseconds / 1000 <= time.time() + 1
+        assert b"label" not in (message.value() or b"")
+
+
+def test_the_rows_of_a_sensor_stay_in_order_in_one_partition(cluster: MockCluster) -> None:
+    sent = some_records(3_000, rate=0)
+    sink = a_sink(cluster.address)
+
+    sink.send(sent)
+    sink.close()
+
+    partitions: dict[str, set[int]] = {}
+    times: dict[str, list[tuple[int, str]]] = {}
+    for message in read(cluster.address, 3_000):
+        key = (message.key() or b"").decode()
+        partitions.setdefault(key, set()).add(message.partition() or 0)
+        instant = json.loads(message.value() or b"")["timestamp"]
+        times.setdefault(key, []).append((message.offset() or 0, instant))
+    assert len(partitions) == 10
+    assert all(len(seen) == 1 for seen in partitions.values())
+    for rows in times.values():
+        assert [instant for _, instant in sorted(rows)] == sorted(instant for _, instant in rows)
+
+
+def test_a_full_queue_is_waited_for(cluster: MockCluster) -> None:
+    sink = a_sink(cluster.address, **{"queue.buffering.max.messages": 10})
+
+    sink.send(some_records(1_000))
+
+    assert sink.close() == Tally(1_000, 0)
+
+
+def test_a_full_queue_does_not_keep_anybody_from_stopping(cluster: MockCluster) -> None:
+    """Without an answer from the broker the queue never empties."""
+    config = producer_config(
+        {"bootstrap.servers": cluster.address, "queue.buffering.max.messages": 10}
+    )
+    cluster.broker_down()
+    stop = threading.Event()
+    producer = Producer(config, logger=quiet_logger())
+    sink = KafkaSink(producer, TOPIC, stopping=stop.is_set, flush_seconds=0.2)
+    threading.Timer(0.3, stop.set).start()
+
+    sink.send(some_records(1_000))
+    tally = sink.close()
+
+    assert tally.delivered == 0
+    assert tally.failed == 10
+
+
+def test_what_the_broker_refuses_is_counted_as_failed(cluster: MockCluster) -> None:
+    cluster.push_request_errors(Api.PRODUCE, [KafkaError.TOPIC_AUTHORIZATION_FAILED])
+    sink = a_sink(cluster.address)
+
+    sink.send(some_records(1))
+    tally = sink.close()
+
+    assert (tally.delivered, tally.failed) == (0, 1)
+    assert "uthoriz" in tally.failure
+
+
+def test_a_record_too_large_for_the_client_fails_alone(cluster: MockCluster) -> None:
+    sink = a_sink(cluster.address)
+
+    sink.send([Record("a", b"x" * 2_000_000, ""), Record("a", b"{}", "")])
+    tally = sink.close()
+
+    assert (tally.delivered, tally.failed) == (1, 1)
+    assert "too large" in tally.failure
+
+
+def test_what_is_unanswered_at_the_deadline_is_counted_as_failed(cluster: MockCluster) -> None:
+    config = producer_config({"bootstrap.servers": cluster.address})
+    sink = KafkaSink(
+        Producer(config, logger=quiet_logger()), TOPIC, stopping=never, flush_seconds=0.5
+    )
+    cluster.broker_down()
+    began = time.monotonic()
+
+    sink.send(some_records(100))
+    tally = sink.close()
+
+    assert (tally.delivered, tally.failed) == (0, 100)
+    assert "unanswered" in tally.failure
+    assert time.monotonic() - began < 10
+
+
+def test_a_missing_topic_is_named_before_anything_is_sent(embedded_broker: EmbeddedBroker) -> None:
+    with pytest.raises(BrokerUnavailable, match='no topic "nowhere"'):
+        connect({"bootstrap.servers": embedded_broker.address}, "nowhere", stopping=never)
+
+
+def test_idempotence_cannot_be_switched_off() -> None:
+    with pytest.raises(SettingsError, match=r"enable\.idempotence"):
+        connect({"enable.idempotence": False}, TOPIC, stopping=never)
+
+
+def test_an_unknown_client_setting_is_named(cluster: MockCluster) -> None:
+    with pytest.raises(UsageError, match=r"no\.such\.thing"):
+        connect({"bootstrap.servers": cluster.address, "no.such.thing": 1}, TOPIC, stopping=never)
+
+
+def test_delivery_stops_between_batches_when_asked() -> None:
+    class Counting:
+        def __init__(self) -> None:
+            self.rows = 0
+
+        def send(self, records: Sequence[Record]) -> None:
+            self.rows += len(records)
+
+        def close(self) -> Tally:
+            return Tally(self.rows, 0)
+
+    sink = Counting()
+    batch = [Record("a", b"", "")] * 3
+
+    tally = deliver(
+        iter([batch] * 5), sink, stopping=lambda: sink.rows >= 6, sent=lambda _rows: None
+    )
+
+    assert tally == Tally(6, 0)
+
+
+def as_record(message: Message) -> Record:
+    headers = dict(message.headers() or [])
+    label = headers.pop(LABEL_HEADER, b"")
+    assert not headers
+    assert isinstance(label, bytes)
+    return Record((message.key() or b"").decode(), message.value() or b"", label.decode())

@@ -1,0 +1,161 @@
+"""What is sent is the row, exactly, and nothing that gives the label away."""
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from common.rows.parsing import collect, parse
+from common.rows.rejection import Reason
+from common.rows.schema import Schema, load_schema
+from common.simulation.faults import Defect, FaultKind
+from common.simulation.plan import FaultPlan
+from common.simulation.stream import Chunk, Simulation, simulate
+from common.tables import read_rows
+from producer.csv_file import write_csv
+from producer.defects import broken_json
+from producer.records import Record, simulated_records
+
+SCHEMA_PATH = Path(__file__).parents[2] / "schemas" / "default.toml"
+FAULTY = Simulation(rows=20_000, faults=FaultPlan(rate=0.02))
+ROW = {
+    "timestamp": "2025-01-01T00:00:00Z",
+    "sensor_id": "sensor-000",
+    "x1": 1.5,
+    "x2": 2.5,
+    "x3": 3.5,
+}
+EXPECTED = {
+    Defect.TRUNCATED: (Reason.NOT_JSON, Reason.NULL_VALUE),
+    Defect.TEXT: (Reason.WRONG_TYPE, Reason.WRONG_TYPE),
+    Defect.MISSING_FIELD: (Reason.MISSING_FIELD, Reason.NULL_VALUE),
+    Defect.NULL: (Reason.NULL_VALUE, Reason.WRONG_TYPE),
+    Defect.NAN: (Reason.NOT_JSON, Reason.NOT_FINITE),
+    Defect.OVERFLOW: (Reason.NOT_FINITE, Reason.NOT_FINITE),
+    Defect.OUT_OF_RANGE: (Reason.OUT_OF_RANGE, Reason.OUT_OF_RANGE),
+    Defect.BAD_TIMESTAMP: (Reason.BAD_TIMESTAMP, Reason.BAD_TIMESTAMP),
+    Defect.BAD_KEY: (Reason.BAD_KEY, Reason.BAD_KEY),
+    Defect.NOT_OBJECT: (Reason.NOT_OBJECT, Reason.WRONG_TYPE),
+    Defect.FRAMED: (Reason.FRAMED, Reason.BAD_KEY),
+    Defect.EMPTY: (Reason.EMPTY, Reason.NULL_VALUE),
+}
+"""By defect: the reason as JSON, the reason as CSV cells."""
+
+
+@pytest.fixture(scope="module")
+def schema() -> Schema:
+    return load_schema(SCHEMA_PATH)
+
+
+def records(simulation: Simulation) -> Iterator[Record]:
+    for chunk in simulate(simulation):
+        yield from simulated_records(chunk)
+
+
+def test_the_value_is_the_row_bit_for_bit(schema: Schema) -> None:
+    simulation = Simulation(rows=10_000)
+
+    readings, rejections = parse([record.value for record in records(simulation)], schema)
+
+    (chunk,) = simulate(simulation)
+    assert rejections == []
+    assert (readings.values == chunk.values).all()
+    assert (readings.event_time == chunk.event_time).all()
+    names = [readings.sensor_ids[sensor] for sensor in readings.sensor]
+    assert names == chunk.sensor_id == [record.key for record in records(simulation)]
+
+
+def test_exactly_the_malformed_rows_are_rejected_and_for_many_reasons(schema: Schema) -> None:
+    plan = FaultPlan(rate=0.02, kinds=(FaultKind.MALFORMED, FaultKind.SPIKE))
+    sent = list(records(Simulation(rows=20_000, faults=plan)))
+
+    _, rejections = parse([record.value for record in sent], schema)
+
+    malformed = [place for place, record in enumerate(sent) if record.label == FaultKind.MALFORMED]
+    assert [rejection.index for rejection in rejections] == malformed
+    assert {rejection.reason for rejection in rejections} == {
+        as_json for as_json, _ in EXPECTED.values()
+    }
+
+
+def test_labels_are_beside_the_value_and_never_in_it() -> None:
+    sent = list(records(FAULTY))
+
+    labels = Counter(record.label for record in sent)
+    assert set(labels) == {"", *FaultKind} - {FaultKind.DROPOUT}
+    for record in sent:
+        assert b"label" not in record.value
+        assert not record.label or record.label.encode() not in record.value
+        if record.label != FaultKind.MALFORMED:
+            assert list(json.loads(record.value)) == list(ROW)
+
+
+@pytest.mark.parametrize("defect", Defect)
+def test_each_defect_has_its_reason_as_json(defect: Defect, schema: Schema) -> None:
+    _, rejections = parse([broken_json(ROW, defect)], schema)
+
+    assert [rejection.reason for rejection in rejections] == [EXPECTED[defect][0]]
+
+
+@pytest.mark.parametrize("defect", Defect)
+def test_each_defect_has_its_reason_in_a_csv(
+    defect: Defect, tmp_path: Path, schema: Schema
+) -> None:
+    chunk = Chunk(
+        np.array([0], dtype=np.int64),
+        np.array([0], dtype=np.int32),
+        np.array([[1.5, 2.5, 3.5]]),
+        np.array([1], dtype=np.int8),
+        np.array([1 + list(Defect).index(defect)], dtype=np.int8),
+        ("sensor-000",),
+    )
+    path = tmp_path / "rows.csv"
+
+    write_csv([chunk], path, labels=True, sent=lambda _rows: None)
+
+    _, rejections = collect(read_rows(path, schema), schema)
+    assert [rejection.reason for rejection in rejections] == [EXPECTED[defect][1]]
+
+
+@pytest.mark.parametrize("labels", [True, False])
+def test_a_csv_holds_the_same_rows_as_the_records(
+    labels: bool, tmp_path: Path, schema: Schema
+) -> None:
+    path = tmp_path / "new" / "rows.csv"
+    heard: list[int] = []
+
+    rows = write_csv(simulate(FAULTY), path, labels=labels, sent=heard.append)
+
+    sent = list(records(FAULTY))
+    from_csv, refused_csv = collect(read_rows(path, schema), schema)
+    from_json, refused_json = parse([record.value for record in sent], schema)
+    assert rows == sum(heard) == 20_000
+    assert from_csv.values.tobytes() == from_json.values.tobytes()
+    assert from_csv.event_time.tobytes() == from_json.event_time.tobytes()
+    assert from_csv.sensor_ids == from_json.sensor_ids
+    assert [bad.index for bad in refused_csv] == [bad.index for bad in refused_json]
+    with path.open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    if labels:
+        assert [line["label"] for line in lines] == [record.label for record in sent]
+    else:
+        assert list(lines[0]) == ["sensor_id", "timestamp", "x1", "x2", "x3"]
+
+
+def test_an_unfinished_csv_never_takes_the_place_of_a_finished_one(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("what was there")
+
+    def breaking() -> Iterator[Chunk]:
+        yield next(simulate(FAULTY))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_csv(breaking(), path, labels=False, sent=lambda _rows: None)
+
+    assert path.read_text() == "what was there"
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,169 @@
+"""A replayed file's records mean what the file's rows mean."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from common.errors import DataError
+from common.rows.parsing import Fields, collect, parse
+from common.rows.readings import Readings
+from common.rows.rejection import Fault, Reason, Rejection
+from common.rows.schema import Schema, schema_of
+from common.tables import read_rows
+from producer.replay import payload, replayed_records
+
+SKAB = Path(__file__).parents[3] / "shared" / "data" / "skab" / "valve1"
+SKAB_SCHEMA = schema_of(
+    {
+        "time": {"field": "datetime", "format": "%Y-%m-%d %H:%M:%S", "naive_zone": "UTC"},
+        "signals": [{"name": "Current"}, {"name": "Volume Flow RateRMS"}],
+        "csv": {"delimiter": ";"},
+    }
+)
+BAD_LINES = """timestamp,id,deep.x1,x2,note
+2025-01-01T00:00:00Z,a,1.5,2,kept
+2025-01-01T00:00:01Z,b,nan,2,
+2025-01-01T00:00:02Z,,-inf,1e999,
+2025-01-01T00:00:03Z,7,text,,
+2025-01-01T00:00:04Z,c,1,2,3,4
+soon,d,0.1
+2025-01-01T00:00:05Z,e,0.1,-0.0,x
+"""
+
+
+def a_schema(unknown: str = "ignore") -> Schema:
+    return schema_of(
+        {
+            "unknown_fields": unknown,
+            "time": {"field": "timestamp"},
+            "key": {"field": "id", "optional": True},
+            "signals": [{"name": "x1", "field": "deep.x1"}, {"name": "x2"}],
+        }
+    )
+
+
+def meaning(
+    parsed: tuple[Readings, list[Rejection]],
+) -> tuple[bytes, bytes, tuple[str, ...], list[int]]:
+    readings, rejections = parsed
+    return (
+        readings.values.tobytes(),
+        readings.event_time.tobytes(),
+        readings.sensor_ids,
+        [rejection.index for rejection in rejections],
+    )
+
+
+@pytest.mark.parametrize("unknown", ["ignore", "reject"])
+def test_the_records_of_a_csv_mean_the_same_as_its_lines(tmp_path: Path, unknown: str) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(BAD_LINES)
+    schema = a_schema(unknown)
+
+    sent = list(replayed_records(path, schema))
+
+    from_lines = collect(read_rows(path, schema), schema)
+    from_records = parse([record.value for record in sent], schema)
+    assert meaning(from_records) == meaning(from_lines)
+    assert len(sent) == 7
+    line_with_too_many_cells = 4
+    assert {bad.index: bad.reason for bad in from_records[1]} == {
+        bad.index: Reason.NOT_OBJECT if bad.index == line_with_too_many_cells else bad.reason
+        for bad in from_lines[1]
+    }
+
+
+def test_the_key_is_the_sensor(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(BAD_LINES)
+
+    keys = [record.key for record in replayed_records(path, a_schema())]
+
+    assert keys == ["a", "b", "default", "7", "default", "d", "e"]
+
+
+def test_only_fields_of_the_schema_are_sent_where_others_do_not_matter(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(BAD_LINES)
+
+    first = next(replayed_records(path, a_schema()))
+    with_the_rest = next(replayed_records(path, a_schema("reject")))
+
+    assert json.loads(first.value) == {
+        "timestamp": "2025-01-01T00:00:00Z",
+        "id": "a",
+        "deep": {"x1": 1.5},
+        "x2": 2.0,
+    }
+    assert b'"note":"kept"' in with_the_rest.value
+
+
+def test_a_parquet_file_gives_the_records_of_its_csv(tmp_path: Path) -> None:
+    frame = pandas.DataFrame(
+        {
+            "timestamp": ["2025-01-01T00:00:00Z", "2025-01-01T00:00:01Z"],
+            "id": ["a", "b"],
+            "deep.x1": [0.1, 1 / 3],
+            "x2": [1e-300, -5.0],
+        }
+    )
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    frame.to_parquet(tmp_path / "rows.parquet")
+
+    assert list(replayed_records(tmp_path / "rows.parquet", a_schema())) == list(
+        replayed_records(tmp_path / "rows.csv", a_schema())
+    )
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"nowhere\.csv"):
+        next(replayed_records(tmp_path / "nowhere.csv", a_schema()))
+
+
+@settings(deadline=None)
+@given(
+    st.fixed_dictionaries(
+        {
+            "timestamp": st.just("2025-01-01T00:00:00Z") | st.text(),
+            "id": st.text(max_size=5),
+            "deep": st.fixed_dictionaries({"x1": st.floats() | st.text() | st.none()}),
+            "x2": st.floats() | st.integers(-(2**63), 2**63 - 1),
+        }
+    )
+)
+def test_any_fields_mean_the_same_after_they_were_sent(fields: Fields) -> None:
+    schema = a_schema()
+
+    here, there = collect([fields], schema), parse([payload(fields)], schema)
+
+    assert meaning(there) == meaning(here)
+    assert [(bad.reason, bad.field) for bad in there[1]] == [
+        (bad.reason, bad.field) for bad in here[1]
+    ]
+
+
+def skab_lines() -> Iterator[Fields | Fault]:
+    for path in sorted(SKAB.glob("*.csv")):
+        yield from read_rows(path, SKAB_SCHEMA)
+
+
+@pytest.mark.skipif(not SKAB.is_dir(), reason="the SKAB files are not beside the project")
+def test_real_valve_runs_are_replayed_without_loss() -> None:
+    sent = [
+        record.value
+        for path in sorted(SKAB.glob("*.csv"))
+        for record in replayed_records(path, SKAB_SCHEMA)
+    ]
+
+    readings, rejections = parse(sent, SKAB_SCHEMA)
+
+    lines = sum(len(path.read_text().splitlines()) - 1 for path in SKAB.glob("*.csv"))
+    assert len(sent) == len(readings) == lines > 0
+    assert rejections == []
+    expected, _ = collect(skab_lines(), SKAB_SCHEMA)
+    assert readings.values.tobytes() == expected.values.tobytes()
