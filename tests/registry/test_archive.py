@@ -1,0 +1,146 @@
+import io
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+
+from common.errors import ModelRefused
+from common.registry.archive import Arrays, array_digest, pack, unpack
+from tests.registry.forging import BoobyTrap
+
+TYPES = ("<f8", "<i4", "<i8", "|b1", "<U7", "|i1")
+ARRAYS: Arrays = {"a": np.arange(5.0), "b": np.asarray([[1, 2], [3, 4]], dtype=np.int32)}
+
+any_array = st.sampled_from(TYPES).flatmap(
+    lambda name: hnp.arrays(np.dtype(name), hnp.array_shapes(min_dims=1, max_dims=3, min_side=0))
+)
+any_arrays = st.dictionaries(st.sampled_from(["a", "b", "forest"]), any_array)
+
+
+@given(any_arrays)
+def test_arrays_come_back_bit_for_bit_and_equal_arrays_give_equal_bytes(arrays: Arrays) -> None:
+    packed = pack(arrays)
+
+    found = unpack(packed, "it")
+
+    assert {name: (a.dtype, a.shape, a.tobytes()) for name, a in found.items()} == {
+        name: (a.dtype, a.shape, a.tobytes()) for name, a in arrays.items()
+    }
+    assert pack(dict(reversed(found.items()))) == packed
+
+
+def test_numpy_itself_reads_what_was_packed_without_pickle() -> None:
+    with np.load(io.BytesIO(pack(ARRAYS)), allow_pickle=False) as found:
+        assert {name: array_digest(found[name]) for name in found.files} == {
+            name: array_digest(array) for name, array in ARRAYS.items()
+        }
+
+
+def test_an_array_that_was_read_may_be_written_to() -> None:
+    """A read-only array has another type to numba, which would compile the kernel once more."""
+    assert all(array.flags.writeable for array in unpack(pack(ARRAYS), "it").values())
+
+
+@given(st.data())
+def test_damaged_bytes_are_refused_or_harmless_and_nothing_else(data: st.DataObject) -> None:
+    packed = bytearray(pack(ARRAYS))
+    for _ in range(data.draw(st.integers(1, 4))):
+        position = data.draw(st.integers(0, len(packed) - 1))
+        packed[position] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.one_of(st.none(), st.integers(0, len(packed))))
+
+    try:
+        found = unpack(bytes(packed[:cut]), "it")
+    except ModelRefused:
+        return
+
+    # zipfile's own check covers the numbers; names and headers are covered by our digests.
+    assert sum(array.nbytes for array in found.values()) <= len(packed)
+
+
+@given(st.binary(max_size=300))
+def test_bytes_that_are_no_archive_are_refused(content: bytes) -> None:
+    with pytest.raises(ModelRefused, match="it is damaged"):
+        unpack(content, "it")
+
+
+def test_pickled_objects_are_refused_without_being_touched(tmp_path: Path) -> None:
+    marker = tmp_path / "executed"
+    buffer = io.BytesIO()
+    np.savez(buffer, a=np.asarray([BoobyTrap(marker)], dtype=object))
+
+    with pytest.raises(ModelRefused, match="another kind"):
+        unpack(buffer.getvalue(), "arrays.npz")
+
+    assert not marker.exists()
+    with np.load(io.BytesIO(buffer.getvalue()), allow_pickle=True) as armed:
+        assert armed["a"].shape == (1,)
+    assert marker.exists()  # so the trap would have worked
+
+
+def test_a_bare_pickle_is_refused_without_being_touched(tmp_path: Path) -> None:
+    marker = tmp_path / "executed"
+
+    with pytest.raises(ModelRefused):
+        unpack(pickle.dumps(BoobyTrap(marker)), "arrays.npz")
+
+    assert not marker.exists()
+
+
+def test_a_promised_size_that_the_bytes_do_not_have_is_refused_before_memory_is_taken() -> None:
+    body = _npy(np.zeros(3)).replace(b"(3,), }" + b" " * 11, b"(300000000000,), }")
+
+    with pytest.raises(ModelRefused, match="promised"):
+        unpack(_zip({"a.npy": body}), "it")
+
+
+def test_compressed_entries_are_refused() -> None:
+    bomb = _zip({"a.npy": _npy(np.zeros(100_000))}, zipfile.ZIP_DEFLATED)
+
+    with pytest.raises(ModelRefused, match="compressed"):
+        unpack(bomb, "it")
+
+
+def test_entries_that_are_no_arrays_are_refused() -> None:
+    with pytest.raises(ModelRefused, match="not an array"):
+        unpack(_zip({"run.py": b"print()"}), "it")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")  # zipfile warns about what we do on purpose
+def test_a_name_that_stands_there_twice_is_refused() -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for value in (1.0, 2.0):
+            archive.writestr("a.npy", _npy(np.asarray([value])))
+
+    with pytest.raises(ModelRefused, match="twice"):
+        unpack(buffer.getvalue(), "it")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [np.asarray([1.0, 2.5]), np.asarray([1, 2]), np.asarray([[1.0, 2.0]]), np.asarray([1.0])],
+)
+def test_an_arrays_digest_covers_type_shape_and_values(other: NDArray[Any]) -> None:
+    assert array_digest(np.asarray([1.0, 2.0])) != array_digest(other)
+
+
+def _npy(array: NDArray[Any]) -> bytes:
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, array, (1, 0))
+    return buffer.getvalue()
+
+
+def _zip(entries: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()

@@ -1,0 +1,202 @@
+"""A version is stored whole and comes back the same."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from common.detection.memory import COLD
+from common.errors import ModelRefused, UsageError
+from common.registry.candidate import Candidate
+from common.registry.store import Registry
+from tests.builders import a_candidate, some_readings
+from tests.registry.forging import NAME, WHO, a_registry, folder_of
+
+ROOT = Path(__file__).parents[2]
+THEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def test_a_loaded_version_scores_bit_for_bit_as_the_candidate(tmp_path: Path) -> None:
+    candidate = a_candidate()
+    readings = some_readings(300, seed=99)
+
+    loaded = a_registry(tmp_path).load(NAME).detector
+
+    wanted, _ = candidate.detector("x").detect(readings, COLD)
+    found, _ = loaded.detect(readings, COLD)
+    assert found.raw_score.tobytes() == wanted.raw_score.tobytes()
+    assert found.anomaly_score.tobytes() == wanted.anomaly_score.tobytes()
+    assert found.p_value.tobytes() == wanted.p_value.tobytes()
+    assert np.array_equal(found.severity, wanted.severity)
+    assert loaded.schema.to_plain() == candidate.schema.to_plain()
+    assert loaded.plan == candidate.plan
+
+
+def test_the_first_version_is_the_champion_and_the_parent_of_the_next(tmp_path: Path) -> None:
+    registry = a_registry(tmp_path, versions=2)
+
+    first, second = registry.versions(NAME)
+
+    assert registry.aliases(NAME) == {"champion": first.id}
+    assert (first.parent, second.parent) == (None, first.id)
+    assert (first.id[:13], second.id[:13]) == ("default-0001-", "default-0002-")
+
+
+def test_the_manifest_says_what_the_version_was_made_of_and_from(tmp_path: Path) -> None:
+    registry = Registry(tmp_path, now=lambda: THEN)
+    candidate = a_candidate()
+
+    version = registry.register("pumps.north", candidate, who=WHO, why="test")
+
+    manifest = registry.manifest("pumps.north", version)
+    assert manifest.created == THEN
+    assert manifest.schema_fingerprint == candidate.schema.fingerprint
+    assert manifest.data_source == candidate.data_source
+    assert (manifest.seed, manifest.parameters) == (candidate.seed, candidate.parameters)
+    assert manifest.split == candidate.split
+    assert manifest.calibration.threshold == candidate.calibration.threshold
+    assert {"python", "numpy", "scikit-learn", "numba"} <= set(manifest.libraries)
+    assert set(manifest.files) == {"arrays.npz", "golden.npz", "estimator.joblib"}
+
+
+def test_people_get_the_estimator_back_with_joblib(tmp_path: Path) -> None:
+    registry = a_registry(tmp_path)
+    folder = folder_of(tmp_path, registry.resolve(NAME, "champion"))
+
+    estimator = joblib.load(folder / "estimator.joblib")
+
+    assert len(estimator.estimators_) == a_candidate().forest.trees
+
+
+def test_golden_rows_may_come_from_a_few_of_many_sensors(tmp_path: Path) -> None:
+    registry = Registry(tmp_path)
+    candidate = a_candidate()
+    many = tuple(f"sensor {number}" for number in range(10_000))
+    golden_rows = replace(candidate.golden, sensor_ids=many, sensor=candidate.golden.sensor + 5_000)
+
+    registry.register(NAME, replace(candidate, golden=golden_rows), who=WHO, why="test")
+
+    golden = registry.load(NAME).manifest.files["golden.npz"]
+    assert golden.bytes < 20_000
+
+
+@pytest.mark.slow
+def test_another_process_makes_the_same_arrays_digest_for_digest(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from tests.registry.forging import a_registry;"
+        "registry = a_registry(Path(sys.argv[1]));"
+        "print(registry.load('default').manifest.arrays_digest)"
+    )
+    found = [_output(program, tmp_path / str(n), hash_seed=n) for n in (1, 2)]
+
+    own = a_registry(tmp_path).load(NAME).manifest
+    assert found == [own.arrays_digest] * 2
+    files = [tmp_path / n / "registry/default/versions" / own.id / "arrays.npz" for n in "12"]
+    assert len({path.read_bytes() for path in files}) == 1
+
+
+def test_another_seed_makes_another_digest(tmp_path: Path) -> None:
+    registry = a_registry(tmp_path, versions=2)
+
+    first, second = registry.versions(NAME)
+
+    assert first.arrays_digest != second.arrays_digest
+
+
+def test_when_it_was_made_is_no_part_of_the_arrays_digest(tmp_path: Path) -> None:
+    early = Registry(tmp_path / "a", now=lambda: THEN)
+    late = Registry(tmp_path / "b", now=lambda: THEN.replace(year=2030))
+
+    ids = {r.register(NAME, a_candidate(), who=WHO, why="test") for r in (early, late)}
+
+    assert len(ids) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["", "Pumps", "../out", "a/b", ".hidden", "a" * 65, "a b", "ä", "-x"]
+)
+def test_a_model_name_that_could_leave_the_registry_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="not a model name"):
+        Registry(tmp_path).load(name)
+
+
+@pytest.mark.parametrize("ref", ["latest", "../default-0001-00000000", "default-0009-00000000", ""])
+def test_an_unknown_version_is_refused_with_what_there_is(tmp_path: Path, ref: str) -> None:
+    registry = a_registry(tmp_path)
+
+    with pytest.raises(ModelRefused, match=registry.resolve(NAME, "champion")):
+        registry.load(NAME, ref)
+
+
+def test_an_unknown_model_is_refused_with_the_models_there_are(tmp_path: Path) -> None:
+    with pytest.raises(ModelRefused, match=r"models there: default\).*sensorwatch train"):
+        a_registry(tmp_path).load("other")
+
+
+def test_an_empty_registry_has_nothing_and_says_so(tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "none")
+
+    assert (registry.names(), registry.versions(NAME), registry.aliases(NAME)) == ([], [], {})
+    assert (registry.audit(NAME), registry.verify_audit(NAME)) == ([], [])
+    with pytest.raises(ModelRefused, match="models there: none"):
+        registry.prune(NAME, keep=1, who=WHO, why="test")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_candidate_that_could_not_be_loaded_again_leaves_nothing_behind(tmp_path: Path) -> None:
+    registry = a_registry(tmp_path)
+    candidate = a_candidate(seed=8)
+    broken = candidate.forest.left.copy()
+    broken[0] = len(broken) - 1  # a leaf of the last tree
+    before = sorted((tmp_path / "registry").rglob("*"))
+    damaged = _with_left(candidate, broken)
+
+    with pytest.raises(ModelRefused, match="damaged"):
+        registry.register(NAME, damaged, who=WHO, why="test")
+
+    assert sorted((tmp_path / "registry").rglob("*")) == before
+    assert registry.verify_audit(NAME) == []
+
+
+def test_reports_stand_beside_a_version_and_change_nothing_in_it(tmp_path: Path) -> None:
+    registry = a_registry(tmp_path)
+    version = registry.resolve(NAME, "champion")
+    manifest = (folder_of(tmp_path, version) / "manifest.json").read_bytes()
+
+    first = registry.attach_report(NAME, "champion", {"passed": False, "recall": 0.5})
+    second = registry.attach_report(NAME, version, {"passed": True, "recall": 0.9})
+
+    assert (first.name, second.name) == ("0001.json", "0002.json")
+    assert json.loads(first.read_bytes())["recall"] == 0.5
+    assert registry.report(NAME, version) == {"passed": True, "recall": 0.9}
+    assert (folder_of(tmp_path, version) / "manifest.json").read_bytes() == manifest
+    assert registry.verify(NAME, version) == []
+
+
+@pytest.mark.parametrize("report", [{}, {"passed": "yes"}, {"passed": True, "x": float("nan")}])
+def test_a_report_that_says_nothing_clear_is_not_taken(
+    tmp_path: Path, report: dict[str, object]
+) -> None:
+    with pytest.raises(UsageError, match="a report must"):
+        a_registry(tmp_path).attach_report(NAME, "champion", report)
+
+
+def _with_left(candidate: Candidate, left: NDArray[np.int32]) -> Candidate:
+    return replace(candidate, forest=replace(candidate.forest, left=left))
+
+
+def _output(program: str, root: Path, *, hash_seed: int) -> str:
+    environment = os.environ | {"PYTHONHASHSEED": str(hash_seed)}
+    command = [sys.executable, "-c", program, str(root)]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
