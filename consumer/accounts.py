@@ -8,6 +8,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from common.detection.ledger import Account, open_account
 from common.errors import BrokerUnavailable, OffsetsLost
+from common.messaging.broker_errors import transient
 from common.messaging.ledger_text import from_metadata
 from common.messaging.records import Partition
 from common.runtime.keys import Start
@@ -156,5 +157,5 @@ def _patiently(ask: Callable[[], Answer], failure: str, clock: Callable[[], floa
         try:
             return ask()
         except KafkaException as error:
-            if clock() > deadline or not error.args[0].retriable():
+            if clock() > deadline or not transient(error.args[0]):
                 raise BrokerUnavailable(f"{failure}: {error.args[0].str()}") from error

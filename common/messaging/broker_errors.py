@@ -38,6 +38,18 @@ _LOST_MEMBERSHIP = {
     KafkaError.REBALANCE_IN_PROGRESS,
     113,  # STALE_MEMBER_EPOCH (KIP-848); the client has no name for it yet
 }
+_REPEATS_ITSELF = {
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.MSG_SIZE_TOO_LARGE,
+    KafkaError.RECORD_LIST_TOO_LARGE,
+    KafkaError.INVALID_RECORD,
+    KafkaError.INVALID_REQUIRED_ACKS,
+    KafkaError.OFFSET_METADATA_TOO_LARGE,
+}
+"""The same micro-batch would meet them again: going back to it would never end."""
 
 
 def reaction(error: KafkaError, stage: Stage) -> Reaction:
@@ -55,8 +67,34 @@ def reaction(error: KafkaError, stage: Stage) -> Reaction:
         return Reaction.ABORT_AND_REWIND
     if code == KafkaError.INVALID_TXN_STATE and stage in (Stage.COMMIT, Stage.ABORT):
         return Reaction.RENEW_PRODUCER
+    if code in _REPEATS_ITSELF:
+        return Reaction.CRASH
     if error.txn_requires_abort():
         return Reaction.ABORT_AND_REWIND
     if error.retriable():
         return Reaction.RETRY
     return Reaction.CRASH
+
+
+_TRANSIENT = {
+    KafkaError._TIMED_OUT,  # noqa: SLF001 - the client's names for its own errors
+    KafkaError._TRANSPORT,  # noqa: SLF001
+    KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
+    KafkaError._WAIT_COORD,  # noqa: SLF001
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NETWORK_EXCEPTION,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.REQUEST_TIMED_OUT,
+    KafkaError.UNSTABLE_OFFSET_COMMIT,
+}
+
+
+def transient(error: KafkaError) -> bool:
+    """Say whether asking again may help.
+
+    For questions outside a transaction, where the client leaves its own retriable flag unset.
+    """
+    return error.retriable() or error.code() in _TRANSIENT

@@ -8,6 +8,7 @@ from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicParti
 
 from common.detection.detector import Detector
 from common.detection.ledger import Account
+from common.messaging.broker_errors import transient
 from common.messaging.ledger_text import LedgerRecord, from_metadata, ledger_record
 from common.messaging.records import Partition, Record
 from tests.brokers.processes import DeadlineMissed, wait_until
@@ -111,7 +112,7 @@ def _committed(run: Run) -> list[TopicPartition] | None:
         try:
             return list(asking.committed(asked, timeout=10))
         except KafkaException as error:
-            if error.args[0].retriable():
+            if transient(error.args[0]):
                 return None
             raise
 
