@@ -29,6 +29,8 @@ PATTERNS = (
     "%Y-%m-%d %H:%M:%S%z",
     "%a %b %d %H:%M:%S %Y",
 )
+# strptime takes one digit for two: without this, any whole number of 8 to 14 digits were a time.
+_LENGTHS = {"%Y%m%d%H%M%S": 14, "%Y%m%dT%H%M%S": 15}
 _ENOUGH = 0.95
 # From 1973 to 2096: a smaller number is a counter, a larger one another unit.
 _EPOCHS = {"epoch_s": (1e8, 4e9), "epoch_ms": (1e11, 4e12)}
@@ -88,7 +90,10 @@ def _share(cells: Sequence[str], declared: TimeField) -> float:
 
 def _times(cells: Sequence[str], declared: TimeField) -> list[int]:
     read, times = time_reader(declared), []
+    length = _LENGTHS.get(declared.format)
     for cell in cells:
+        if length is not None and len(cell) != length:
+            continue
         try:
             times.append(read(cell))
         except BadTime:

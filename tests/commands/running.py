@@ -1,0 +1,38 @@
+"""Run `sensorwatch` the way a person does: as a process of its own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def sensorwatch(
+    *args: str | Path, folder: Path | None = None, environ: Mapping[str, str] | None = None
+) -> Ended:
+    """Run a command in a folder (None: the project's own), free of outer SENSORWATCH__ settings."""
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith("SENSORWATCH__")
+    }
+    ended = subprocess.run(
+        [sys.executable, "-m", "sensorwatch", *map(str, args)],
+        cwd=folder or ROOT,
+        env={**inherited, "PYTHONPATH": str(ROOT), **(environ or {})},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return Ended(ended.returncode, ended.stdout, ended.stderr)

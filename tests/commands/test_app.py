@@ -1,0 +1,60 @@
+"""The command as a whole: its help, its version, its table of commands."""
+
+import importlib.util
+import subprocess
+import sys
+
+import pytest
+
+from sensorwatch.app import COMMANDS, load
+from tests.commands.running import ROOT, sensorwatch
+
+
+def test_help_lists_every_command_without_importing_any() -> None:
+    code = (
+        "import sys\nfrom sensorwatch.__main__ import main\n"
+        "sys.argv = ['sensorwatch', '--help']\ncode = main()\n"
+        "heavy = {'sklearn', 'numba', 'numpy', 'pandas', 'confluent_kafka', 'pydantic'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\nsys.exit(code)"
+    )
+
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    for name, entry in COMMANDS.items():
+        assert name in ended.stdout
+        assert entry.help.split()[0] in ended.stdout
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_of_the_table_is_there_and_explains_itself(name: str) -> None:
+    module = COMMANDS[name].target.partition(":")[0]
+    assert importlib.util.find_spec(module) is not None, f"{module} is not there"
+
+    assert load(name).help
+
+
+def test_the_version_is_said() -> None:
+    ended = sensorwatch("--version")
+
+    assert ended.code == 0
+    assert ended.out.startswith("sensorwatch ")
+
+
+def test_without_a_command_the_help_is_shown() -> None:
+    ended = sensorwatch()
+
+    assert ended.code == 2
+    assert "Usage: sensorwatch" in ended.out + ended.err
+    assert "error" not in ended.err
+
+
+def test_a_mistyped_command_is_one_line_with_the_nearest() -> None:
+    ended = sensorwatch("trian")
+
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == (
+        "error: No such command 'trian'. Did you mean 'train'? (see `sensorwatch --help`)\n"
+    )

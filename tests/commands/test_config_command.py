@@ -1,0 +1,66 @@
+"""`sensorwatch config check`: sound or not, and who set what."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.commands.running import sensorwatch
+
+
+def test_a_sound_configuration_is_shown_with_its_sources_and_without_secrets(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "sensorwatch.toml").write_text("[consumer]\nmax_rows = 5\n", encoding="utf-8")
+    secret = tmp_path / "secret"
+    secret.write_text("geheim\n", encoding="utf-8")
+    environ = {
+        "SENSORWATCH__KAFKA__SASL_PASSWORD_FILE": str(secret),
+        "SENSORWATCH__API__PORT": "1234",
+    }
+
+    ended = sensorwatch("config", "check", folder=tmp_path, environ=environ)
+
+    assert ended.code == 0
+    lines = ended.out.splitlines()
+    assert "consumer.max_rows = 5  # file sensorwatch.toml" in lines
+    assert "api.port = 1234  # environment SENSORWATCH__API__PORT" in lines
+    assert 'consumer.group = "sensorwatch"  # default' in lines
+    assert any(line.startswith('kafka.sasl.password = "(hidden)"') for line in lines)
+    assert "geheim" not in ended.out + ended.err
+    assert ended.err.endswith("the configuration is sound\n")
+    assert "there is no schema file schemas/default.toml" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("toml", "said"),
+    [
+        ("[consumer]\nmax_row = 5", 'did you mean "consumer.max_rows"?'),
+        ('[kafka]\n"bootstrap.server" = "a:1"', 'No such configuration property: "boot'),
+        ('[kafka]\n"linger.ms" = "soon"', "Invalid value for configuration property"),
+        ('[kafka]\n"enable.idempotence" = false', "sensorwatch needs True"),
+        ('[kafka]\n"isolation.level" = "read_uncommitted"', "sensorwatch needs 'read_committed'"),
+        ("[consumer]\ncommit_deadline_seconds = 120", "the group expels it after 120 s"),
+        ('[api]\napi_key_file = "nowhere"', "api_key_file nowhere cannot be read"),
+        ('[api]\napi_key_file = "empty"', "api_key_file empty is empty"),
+        ('[schema]\npath = "empty"', "empty: "),
+    ],
+)  # fmt: skip
+def test_what_is_unsound_is_said_in_one_line_with_code_2(
+    toml: str, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").write_text("", encoding="utf-8")
+    (tmp_path / "sensorwatch.toml").write_text(toml, encoding="utf-8")
+
+    ended = sensorwatch("config", "check", folder=tmp_path)
+
+    assert ended.code == 2
+    assert ended.err.startswith("error: ")
+    assert said in ended.err
+    assert ended.err.count("\n") == 1
+
+
+def test_a_given_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
+    ended = sensorwatch("config", "check", "--config", "nope.toml", folder=tmp_path)
+
+    assert ended.code == 2
+    assert ended.err.startswith("error: no configuration file nope.toml")

@@ -1,0 +1,104 @@
+"""`sensorwatch topics`, and what anybody hears whose topic or broker is not there."""
+
+import uuid
+from pathlib import Path
+
+import pytest
+
+from common.errors import BrokerUnavailable, UsageError
+from common.messaging.embedded import EmbeddedBroker
+from common.messaging.topics import (
+    Made,
+    TopicPlan,
+    create_topics,
+    require_topics,
+    topic_partitions,
+    topic_plans,
+)
+from tests.brokers.kafka import Kafka
+from tests.brokers.ports import free_port
+from tests.commands.running import sensorwatch
+
+
+def test_the_ledger_is_kept_for_ever_in_one_partition() -> None:
+    plans = topic_plans(readings="r", anomalies="a", dead_letters="d", ledger="l", partitions=4)
+
+    assert [(plan.name, plan.partitions) for plan in plans] == [
+        ("r", 4), ("a", 4), ("d", 4), ("l", 1),
+    ]  # fmt: skip
+    assert plans[-1].config["retention.ms"] == "-1"
+
+
+@pytest.mark.embedded
+def test_the_embedded_broker_says_that_it_creates_no_topics(
+    embedded_broker: EmbeddedBroker,
+) -> None:
+    kafka = {"bootstrap.servers": embedded_broker.address}
+
+    with pytest.raises(UsageError, match=r"cannot create topics: it has no controller"):
+        create_topics(kafka, [TopicPlan("new", 1)])
+
+    embedded_broker.create_topic("new")
+    assert create_topics(kafka, [TopicPlan("new", 1)]) == {"new": Made.EXISTED}
+    assert topic_partitions(kafka) == {"new": 4}
+
+
+@pytest.mark.embedded
+def test_a_missing_topic_is_named_with_the_address_and_the_remedy(
+    embedded_broker: EmbeddedBroker,
+) -> None:
+    embedded_broker.create_topic("there")
+    kafka = {"bootstrap.servers": embedded_broker.address}
+
+    assert require_topics(kafka, ["there"]) == {"there": 4}
+    with pytest.raises(BrokerUnavailable) as caught:
+        require_topics(kafka, ["there", "not-there"])
+
+    said = str(caught.value)
+    assert f'the broker at {embedded_broker.address} has no topic "not-there"' in said
+    assert "`sensorwatch topics create`" in said
+
+
+def test_an_address_where_nobody_answers_is_named_with_the_cause() -> None:
+    address = f"127.0.0.1:{free_port()}"
+
+    with pytest.raises(BrokerUnavailable) as caught:
+        require_topics({"bootstrap.servers": address}, ["sensors"], timeout=0.5)
+
+    assert f"no broker answers at {address} within 0.5 s" in str(caught.value)
+    assert "Connection refused" in str(caught.value)
+
+
+@pytest.mark.broker
+def test_topics_are_created_once_and_then_reported(kafka: Kafka, tmp_path: Path) -> None:
+    stem = uuid.uuid4().hex[:8]
+    (tmp_path / "sensorwatch.toml").write_text(
+        f'[topics]\nreadings = "{stem}"\nanomalies = "{stem}.anomalies"\n'
+        f'dead_letters = "{stem}.dlq"\n[consumer]\ngroup = "{stem}"\n',
+        encoding="utf-8",
+    )
+    environ = {"SENSORWATCH__KAFKA__BOOTSTRAP_SERVERS": kafka.address}
+
+    def topics(*args: str) -> tuple[int, list[str]]:
+        ended = sensorwatch("topics", *args, folder=tmp_path, environ=environ)
+        return ended.code, (ended.out + ended.err).splitlines()
+
+    names = [stem, f"{stem}.anomalies", f"{stem}.dlq", f"{stem}.ledger"]
+    code, lines = topics("check")
+    assert code == 3
+    assert f'has no topic "{stem}"' in lines[0]
+
+    assert topics("create", "--partitions", "3") == (0, [f"{name}: created" for name in names])
+    assert topics("create") == (0, [f"{name}: was there already" for name in names])
+    assert topics("check") == (
+        0,
+        [*(f"{name}: 3 partitions" for name in names[:3]), f"{stem}.ledger: 1 partition"],
+    )
+
+
+@pytest.mark.broker
+def test_more_copies_than_brokers_is_an_error_that_names_the_topic(kafka: Kafka) -> None:
+    name = f"copies-{uuid.uuid4().hex[:8]}"
+
+    with pytest.raises(UsageError, match=f'did not create the topic "{name}": .*[Rr]eplication'):
+        create_topics({"bootstrap.servers": kafka.address}, [TopicPlan(name, 1)], replication=30)
