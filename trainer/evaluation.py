@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from common.errors import DataError
 from common.registry.archive import array_digest, joint_digest
 from common.registry.manifest import Manifest, ModelVersion
 from common.registry.writing import library_versions
@@ -14,7 +15,7 @@ from trainer.correctness import agreement, correctness
 from trainer.dataset import Dataset, by_time
 from trainer.failures import failures
 from trainer.stability import stability
-from trainer.training import fit, matrix_of, split_by_time, train
+from trainer.training import fit, matrix_of, rows_needed, split_by_time, train
 
 REPORT_FORMAT = 1
 MAX_AGREEMENT_ROWS = 20_000
@@ -33,11 +34,17 @@ def evaluate_version(subject: Subject, dataset: Dataset) -> dict[str, Any]:
 
     Where the rows are those that the version was trained on, faults are injected only into the
     part that it was not fitted on, and training is repeated: it has to give the same arrays.
+    Raises DataError for rows too few to judge by.
     """
     manifest, detector = subject.version.manifest, subject.version.detector
     source = dataset.source  # refuses a source without a valid row
     how = settings_of(manifest)
     readings = by_time(dataset.readings)
+    if len(readings) < rows_needed(how.calibration_share):
+        raise DataError(
+            f"{len(readings)} valid rows of {dataset.uri} are too few to evaluate on: at least "
+            f"{rows_needed(how.calibration_share)} are needed"
+        )
     same = trained_on(manifest, dataset)
     held_out = split_by_time(readings, how.calibration_share).calibration if same else readings
     sections = {

@@ -1,0 +1,140 @@
+import csv
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from common.detection.memory import COLD
+from common.detection.processing import process
+from common.rows.instants import to_text
+from common.rows.readings import Readings
+from common.tables import read_rows
+from tests.builders import a_detector, a_schema, some_readings
+from tests.trainer.builders import HOW, write_rows
+from trainer.backtest import score_on, warm_up
+from trainer.score_table import SCORE_COLUMNS, ScoreTable, rejected_path
+
+BAD = {3: "oops", 130: "", 131: "inf", 250: "5000"}
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    return write_rows(tmp_path / "rows.csv", some_readings(300), bad=BAD)
+
+
+def backtest(table: Path, out: Path, *, train_rows: int, max_rows: int = 64) -> None:
+    records = iter(read_rows(table, a_schema()))
+    detector, memory, rejections = warm_up(
+        records, a_schema(), HOW, rows=train_rows, uri=str(table)
+    )
+    with ScoreTable(out) as scores:
+        scores.write_rejected(rejections)
+        for outcome in score_on(records, detector, memory, first_row=train_rows, max_rows=max_rows):
+            scores.write(outcome)
+
+
+def lines(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_each_accepted_row_after_the_training_rows_has_one_line_in_order(
+    table: Path, tmp_path: Path
+) -> None:
+    backtest(table, tmp_path / "scores.csv", train_rows=100)
+
+    found = lines(tmp_path / "scores.csv")
+
+    assert tuple(found[0]) == SCORE_COLUMNS
+    assert [int(line["row"]) for line in found] == [r for r in range(100, 300) if r not in BAD]
+    readings = some_readings(300)
+    assert found[0]["event_time"] == to_text(int(readings.event_time[100]))
+    assert found[1]["sensor_id"] == "s1"
+    assert {line["is_anomaly"] for line in found} <= {"0", "1"}
+    assert all((float(li["anomaly_score"]) > 1) == (li["is_anomaly"] == "1") for li in found)
+
+
+def test_rejected_rows_stand_in_a_table_of_their_own(table: Path, tmp_path: Path) -> None:
+    backtest(table, tmp_path / "scores.csv", train_rows=100)
+
+    found = lines(rejected_path(tmp_path / "scores.csv"))
+
+    assert [(int(line["row"]), line["reason"], line["field"]) for line in found] == [
+        (3, "wrong_type", "x1"),
+        (130, "null_value", "x1"),
+        (131, "not_finite", "x1"),
+        (250, "out_of_range", "x1"),
+    ]
+
+
+def test_how_rows_are_cut_into_micro_batches_changes_nothing(table: Path, tmp_path: Path) -> None:
+    backtest(table, tmp_path / "one.csv", train_rows=100, max_rows=10_000)
+    backtest(table, tmp_path / "many.csv", train_rows=100, max_rows=7)
+
+    assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "many.csv").read_bytes()
+    assert rejected_path(tmp_path / "one.csv").read_bytes() == (
+        rejected_path(tmp_path / "many.csv").read_bytes()
+    )
+
+
+@settings(max_examples=20, deadline=None)
+@given(max_rows=st.integers(1, 400), seed=st.integers(0, 1_000))
+def test_a_backtest_gives_what_the_consumer_gives_bit_for_bit(max_rows: int, seed: int) -> None:
+    readings = some_readings(200, seed=seed)
+    payloads = [payload_of(readings, row) for row in range(len(readings))]
+    wanted, _ = process(payloads, a_detector(), COLD)
+
+    records = (msgspec.json.decode(payload) for payload in payloads)
+    outcomes = list(score_on(records, a_detector(), COLD, first_row=0, max_rows=max_rows))
+
+    raw = np.concatenate([outcome.detections.raw_score for outcome in outcomes])
+    anomaly = np.concatenate([outcome.detections.anomaly_score for outcome in outcomes])
+    assert raw.tobytes() == wanted.detections.raw_score.tobytes()
+    assert anomaly.tobytes() == wanted.detections.anomaly_score.tobytes()
+
+
+def payload_of(readings: Readings, row: int) -> bytes:
+    x1, x2, x3 = readings.values[row].tolist()
+    time = to_text(int(readings.event_time[row]))
+    sensor = readings.sensor_ids[readings.sensor[row]]
+    return msgspec.json.encode(
+        {"timestamp": time, "sensor_id": sensor, "x1": x1, "x2": x2, "x3": x3}
+    )
+
+
+def test_later_rows_cannot_change_earlier_scores(tmp_path: Path) -> None:
+    readings = some_readings(300)
+    write_rows(tmp_path / "whole.csv", readings)
+    write_rows(tmp_path / "half.csv", readings.take(slice(0, 200)))
+
+    backtest(tmp_path / "whole.csv", tmp_path / "a.csv", train_rows=100)
+    backtest(tmp_path / "half.csv", tmp_path / "b.csv", train_rows=100)
+
+    whole = (tmp_path / "a.csv").read_text(encoding="utf-8")
+    assert whole.startswith((tmp_path / "b.csv").read_text(encoding="utf-8"))
+
+
+def test_scores_keep_every_digit(tmp_path: Path) -> None:
+    readings = some_readings(50)
+    records = iter(read_rows(write_rows(tmp_path / "rows.csv", readings), a_schema()))
+    outcomes = list(score_on(records, a_detector(), COLD, first_row=0, max_rows=50))
+    with ScoreTable(tmp_path / "scores.csv") as scores:
+        scores.write(outcomes[0])
+
+    found = [float(line["raw_score"]) for line in lines(tmp_path / "scores.csv")]
+
+    assert found == outcomes[0].detections.raw_score.tolist()
+
+
+def test_a_backtest_that_fails_leaves_no_half_of_a_table(tmp_path: Path) -> None:
+    def interrupted() -> None:
+        with ScoreTable(tmp_path / "scores.csv"):
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        interrupted()
+
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,149 @@
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from common.detection.calibration import calibrate, decide
+from common.detection.forest import score
+from common.detection.memory import COLD
+from common.errors import DataError
+from common.registry.candidate import MAX_GOLDEN_ROWS
+from tests.builders import a_schema, some_readings
+from tests.trainer.builders import HOW, a_dataset, a_trained, simulated
+from trainer.dataset import by_time
+from trainer.training import matrix_of, rate_note, rows_needed, split_by_time, train
+
+DIGEST = """
+import hashlib
+from tests.trainer.builders import a_trained
+arrays = a_trained().detector("v").arrays()
+digest = hashlib.sha256()
+for name in sorted(arrays):
+    digest.update(name.encode() + arrays[name].tobytes())
+print(digest.hexdigest())
+"""
+
+
+def test_the_fit_part_lies_before_the_calibration_part_in_time() -> None:
+    shuffled = simulated().take(np.random.default_rng(0).permutation(4_000))
+
+    split = split_by_time(replace(shuffled, index=np.arange(4_000)), 0.3)
+
+    assert split.fit.event_time.max() < split.calibration.event_time.min()
+    assert len(split.fit) == 2_800
+
+
+def test_no_instant_is_on_both_sides_of_the_split() -> None:
+    readings = replace(some_readings(100), event_time=np.arange(100) // 7 * 1_000_000)
+
+    split = split_by_time(readings, 0.3)
+
+    assert split.fit.event_time.max() < split.calibration.event_time.min()
+    assert len(split.fit) + len(split.calibration) == 100
+
+
+def test_rows_of_a_single_instant_are_split_by_number() -> None:
+    split = split_by_time(replace(some_readings(100), event_time=np.zeros(100, np.int64)), 0.3)
+
+    assert (len(split.fit), len(split.calibration)) == (70, 30)
+
+
+def test_the_threshold_comes_from_rows_the_forest_was_not_fitted_on() -> None:
+    """Later rows spread wider: a threshold out of the fit part would call them all anomalous."""
+    readings = some_readings(2_000)
+    values = readings.values.copy()
+    values[1_400:] *= 3.0
+    later = replace(readings, values=values)
+    dataset = a_dataset(later)
+
+    candidate = train(later, a_schema(), dataset.source, HOW)
+
+    split = split_by_time(later, HOW.calibration_share)
+    out_of_sample = score(candidate.forest, matrix_of(split.calibration, candidate.plan))
+    in_sample = score(candidate.forest, matrix_of(split.fit, candidate.plan))
+    naive = calibrate(in_sample, HOW.target_alert_rate)
+    assert decide(out_of_sample, naive).is_anomaly.mean() > 10 * HOW.target_alert_rate
+    assert decide(out_of_sample, candidate.calibration).is_anomaly.mean() <= HOW.target_alert_rate
+    np.testing.assert_array_equal(candidate.calibration.scores, np.sort(out_of_sample))
+
+
+@pytest.mark.parametrize("target", [0.01, 0.05])
+def test_clean_rows_of_tomorrow_raise_alerts_at_about_the_target_rate(target: float) -> None:
+    """Within half and twice the target: the bound for 6,000 calibration and 10,000 new rows."""
+    readings = simulated(30_000, interval=1.0)
+    known = readings.take(slice(0, 20_000))
+    how = HOW.model_copy(update={"target_alert_rate": target})
+
+    candidate = train(known, a_schema(), a_dataset(known).source, how)
+
+    new, _ = candidate.detector("v").detect(readings.take(slice(20_000, None)), COLD)
+    assert target / 2 <= new.is_anomaly.mean() <= target * 2
+
+
+def test_the_same_data_and_seed_give_the_same_arrays_in_every_process() -> None:
+    command = [sys.executable, "-c", DIGEST]
+    runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+
+    digests = [run.communicate(timeout=120)[0].strip() for run in runs]
+
+    assert len(digests[0]) == 64
+    assert digests[0] == digests[1]
+
+
+def test_another_seed_gives_another_forest() -> None:
+    other = a_trained(HOW.model_copy(update={"seed": 1}))
+
+    assert not np.array_equal(other.forest.threshold, a_trained().forest.threshold)
+
+
+def test_the_order_of_the_rows_in_the_file_does_not_matter() -> None:
+    readings = simulated()
+    order = np.random.default_rng(3).permutation(len(readings))
+    names = tuple(reversed(readings.sensor_ids))
+    numbers = len(names) - 1 - readings.sensor
+    mixed = replace(
+        readings.take(order),
+        index=np.arange(len(readings)),
+        sensor=numbers[order],
+        sensor_ids=names,
+    )
+
+    candidate = train(mixed, a_schema(), a_dataset(mixed).source, HOW)
+
+    expected = a_trained().detector("v").arrays()
+    for name, array in candidate.detector("v").arrays().items():
+        np.testing.assert_array_equal(array, expected[name], err_msg=name)
+
+
+def test_too_few_rows_are_refused_with_the_number_that_is_needed() -> None:
+    readings = some_readings(12)
+
+    with pytest.raises(DataError, match=r"12 valid rows .* at least 34 are needed"):
+        train(readings, a_schema(), a_dataset(readings).source, HOW)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.5, 0.9])
+def test_as_many_rows_as_needed_are_enough(share: float) -> None:
+    how = HOW.model_copy(update={"calibration_share": share})
+    readings = some_readings(rows_needed(share))
+
+    candidate = train(readings, a_schema(), a_dataset(readings).source, how)
+
+    assert candidate.split["fit_rows"] >= 20
+    assert candidate.split["calibration_rows"] >= 10
+
+
+def test_golden_rows_are_spread_over_the_calibration_part() -> None:
+    split = split_by_time(by_time(simulated()), HOW.calibration_share)
+    golden = a_trained().golden
+
+    assert len(golden) == MAX_GOLDEN_ROWS
+    assert golden.event_time[0] == split.calibration.event_time[0]
+    assert golden.event_time[-1] == split.calibration.event_time[-1]
+
+
+def test_too_few_rows_for_the_target_rate_are_said_to_be_so() -> None:
+    assert rate_note(200, 0.005) is None
+    assert "wanted 200 rows" in (rate_note(199, 0.005) or "")
