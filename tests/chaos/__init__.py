@@ -1,0 +1,1 @@
+"""Faults on purpose, under load, on a real Kafka; the checker judges."""

@@ -1,0 +1,80 @@
+import random
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.brokers.kafka import Kafka
+from tests.brokers.processes import wait_until
+from tests.chaos.stage import Stage
+
+pytestmark = [pytest.mark.broker, pytest.mark.chaos, pytest.mark.timeout(600)]
+
+KILLS = 20
+
+
+def test_kill_9_at_random_points_loses_and_doubles_nothing(kafka: Kafka, tmp_path: Path) -> None:
+    """20 times, 2 workers, 4 partitions, under load."""
+    randomly = random.Random(3)
+    with Stage(kafka, tmp_path) as stage, stage.load():
+        workers = [stage.worker(number) for number in (0, 1)]
+        stage.expect_progress()
+        for kill in range(KILLS):
+            number = kill % 2
+            # From the very start of a worker's life to well into its work.
+            pause = randomly.uniform(0.3, 5.0)
+            wait_until_later(pause)
+            workers[number].kill9()
+            workers[number] = stage.worker(number)
+        stage.expect_progress()
+
+
+def test_a_frozen_worker_that_wakes_up_commits_nothing_of_what_it_held(
+    kafka: Kafka, tmp_path: Path
+) -> None:
+    """SIGSTOP past the session, another worker takes over, SIGCONT."""
+    with Stage(kafka, tmp_path) as stage, stage.load():
+        sleeper, heir = stage.worker(0), stage.worker(1)
+        stage.expect_progress(2_000)
+        for _ in range(3):
+            sleeper.stop()
+            # The heir has taken over when records of all partitions go on being committed.
+            stage.expect_progress(30_000)
+            sleeper.cont()
+            stage.expect_progress(2_000)
+        assert heir.running
+
+
+def test_sigterm_commits_the_micro_batch_and_leaves_at_once(kafka: Kafka, tmp_path: Path) -> None:
+    with Stage(kafka, tmp_path) as stage, stage.load():
+        worker = stage.worker(0)
+        stage.expect_progress(2_000)
+        for _ in range(3):
+            assert worker.terminate(deadline=5) == 0
+            worker = stage.worker(0)
+            # Left, not timed out: the next one gets the partitions before a session would end.
+            stage.expect_progress(1_000, deadline=30)
+
+
+def test_workers_that_come_and_go_hand_over_without_a_gap(kafka: Kafka, tmp_path: Path) -> None:
+    with Stage(kafka, tmp_path) as stage, stage.load():
+        first = stage.worker(0)
+        stage.expect_progress(2_000)
+        for _ in range(3):
+            second = stage.worker(1)
+            wait_until(
+                lambda: "partitions assigned" in (tmp_path / "worker-1.log").read_text(),
+                deadline=60,
+                what="the second worker to get partitions",
+            )
+            stage.expect_progress(4_000)
+            assert second.terminate(deadline=10) == 0
+            (tmp_path / "worker-1.log").unlink()
+            stage.expect_progress(2_000)
+        assert first.running
+
+
+def wait_until_later(seconds: float) -> None:
+    """Let the run go on for a while: here the passing of time itself is the experiment."""
+    until = time.monotonic() + seconds
+    wait_until(lambda: time.monotonic() >= until, deadline=seconds + 5, what="time to pass")
