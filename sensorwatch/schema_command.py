@@ -1,8 +1,7 @@
 """`sensorwatch schema`: write a schema from a file, and try a schema on a file."""
 
-import json
 import tomllib
-from collections import Counter
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -12,15 +11,14 @@ import typer
 from common.errors import CheckFailed, DataError, UsageError
 from common.rows.inference import infer
 from common.rows.parsing import collect
-from common.rows.rejection import Reason, Rejection
 from common.rows.schema import Schema, load_schema, schema_of
 from common.rows.schema_text import schema_text
 from common.runtime.command_line import typer_app
 from common.tables import read_rows
+from sensorwatch.rejection_report import RejectionReport
 
 SAMPLE_LINES = 20_000
 CHUNK_ROWS = 50_000
-EXAMPLES = 3
 
 app = typer_app(no_args_is_help=True)
 
@@ -68,17 +66,14 @@ def check_command(
     Exits with 1 if every row would be (with --strict: if any would be).
     """
     declared = load_schema(path)
-    rows, reasons, examples = _try(declared, data)
-    rejected = sum(reasons.values())
-    print(f"{rows} rows: {rows - rejected} readings, {rejected} rejected")
-    for reason, count in reasons.most_common():
-        print(f"  {reason}: {count}")
-        for example in examples[reason]:
-            print(f"    {example}")
-    if rows == 0:
+    report = _try(declared, data)
+    print("\n".join(report.lines()))
+    if report.rows == 0:
         raise DataError(f"{data} holds no rows")
-    if rejected == rows or (strict and rejected):
-        raise CheckFailed(f"{rejected} of {rows} rows of {data} would be rejected by {path}")
+    if report.rejected == report.rows or (strict and report.rejected):
+        raise CheckFailed(
+            f"{report.rejected} of {report.rows} rows of {data} would be rejected by {path}"
+        )
 
 
 def _first_lines(file: Path) -> list[str]:
@@ -91,25 +86,15 @@ def _first_lines(file: Path) -> list[str]:
         raise DataError(f"cannot be read: {error.strerror}") from error
 
 
-def _try(declared: Schema, data: Path) -> tuple[int, Counter[Reason], dict[Reason, list[str]]]:
-    """Return the number of rows, of rejections by reason, and the first examples of each."""
-    rows = 0
-    reasons: Counter[Reason] = Counter()
-    examples: dict[Reason, list[str]] = {}
+def _try(declared: Schema, data: Path) -> RejectionReport:
+    report = RejectionReport()
     records = read_rows(data, declared)
     while chunk := list(islice(records, CHUNK_ROWS)):
+        before = report.rows
         _, rejections = collect(chunk, declared)
-        for rejection in rejections:
-            reasons[rejection.reason] += 1
-            shown = examples.setdefault(rejection.reason, [])
-            if len(shown) < EXAMPLES:
-                shown.append(_example(rejection, rows))
-        rows += len(chunk)
-    return rows, reasons, examples
+        report.add(len(chunk), rejections, where=partial(_row, before))
+    return report
 
 
-def _example(rejection: Rejection, before: int) -> str:
-    where = f"{rejection.field}: " if rejection.field else ""
-    text = f"row {before + rejection.index}: {where}{rejection.detail}"
-    # A cell may hold anything, a terminal's control characters too.
-    return text if text.isprintable() else json.dumps(text)
+def _row(before: int, index: int) -> str:
+    return f"row {before + index}"

@@ -3,10 +3,17 @@
 from typing import Annotated
 
 import typer
+from confluent_kafka import Message
 
+from common.errors import CheckFailed
+from common.messaging.recent import recent_records
+from common.messaging.records import received_at
 from common.messaging.topics import create_topics, require_topics, topic_plans
+from common.rows.parsing import parse
+from common.rows.schema import load_schema
 from common.runtime.command_line import ConfigOption, typer_app
 from common.runtime.settings import Settings, load_settings
+from sensorwatch.rejection_report import RejectionReport
 
 app = typer_app(no_args_is_help=True)
 
@@ -34,11 +41,46 @@ def create(
 
 
 @app.command()
-def check(config: ConfigOption = None) -> None:
-    """Check that every topic is there and say how many partitions it has."""
+def check(
+    rows: Annotated[
+        int, typer.Option(min=0, max=100_000, help="How many of the latest readings to try.")
+    ] = 1_000,
+    config: ConfigOption = None,
+) -> None:
+    """Check that every topic is there, and try the schema on the latest readings.
+
+    Exits with 1 if the schema would reject every one of them.
+    """
     settings = load_settings(config).settings
-    for name, partitions in require_topics(settings.kafka, _names(settings)).items():
+    found = require_topics(settings.kafka, _names(settings))
+    for name, partitions in found.items():
         print(f"{name}: {partitions} partition{'s' if partitions > 1 else ''}")
+    if rows and settings.schema_.path.exists():
+        _try_schema(settings, partitions=found[settings.topics.readings], rows=rows)
+
+
+def _try_schema(settings: Settings, *, partitions: int, rows: int) -> None:
+    declared = load_schema(settings.schema_.path)
+    topic = settings.topics.readings
+    records = recent_records(settings.kafka, topic, partitions=partitions, rows=rows)
+    _, rejections = parse(
+        [record.value() for record in records],
+        declared,
+        received=[received_at(record) for record in records],
+    )
+    report = RejectionReport()
+    report.add(len(records), rejections, where=lambda index: _where(records[index]))
+    print(f"{topic}, the latest of it by {settings.schema_.path}:")
+    print("\n".join(report.lines()))
+    if report.rows and report.rejected == report.rows:
+        raise CheckFailed(
+            f"all of the latest {report.rows} records of {topic} would be rejected: see "
+            "`sensorwatch schema infer`, and [schema] path"
+        )
+
+
+def _where(record: Message) -> str:
+    return f"{record.partition()}:{record.offset()}"
 
 
 def _names(settings: Settings) -> list[str]:

@@ -1,12 +1,15 @@
 """`sensorwatch topics`, and what anybody hears whose topic or broker is not there."""
 
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 
 from common.errors import BrokerUnavailable, UsageError
 from common.messaging.embedded import EmbeddedBroker
+from common.messaging.recent import recent_records
 from common.messaging.topics import (
     Made,
     TopicPlan,
@@ -17,7 +20,7 @@ from common.messaging.topics import (
 )
 from tests.brokers.kafka import Kafka
 from tests.brokers.ports import free_port
-from tests.commands.running import sensorwatch
+from tests.commands.running import Ended, sensorwatch
 
 
 def test_the_ledger_is_kept_for_ever_in_one_partition() -> None:
@@ -102,3 +105,60 @@ def test_more_copies_than_brokers_is_an_error_that_names_the_topic(kafka: Kafka)
 
     with pytest.raises(UsageError, match=f'did not create the topic "{name}": .*[Rr]eplication'):
         create_topics({"bootstrap.servers": kafka.address}, [TopicPlan(name, 1)], replication=30)
+
+
+GOOD = b'{"timestamp":"2025-01-01T00:00:00Z","x1":1,"x2":2,"x3":3}'
+
+
+def send(address: str, topic: str, values: Sequence[bytes]) -> None:
+    """Produce values, in turn to the partitions 0 and 1."""
+    producer = Producer({"bootstrap.servers": address, "log_level": 0})
+    for number, value in enumerate(values):
+        producer.produce(topic, value=value, partition=number % 2)
+    assert producer.flush(20) == 0
+
+
+def check(address: str, *args: str) -> Ended:
+    """Run `topics check` on the default topics."""
+    return sensorwatch(
+        "topics", "check", *args, environ={"SENSORWATCH__KAFKA__BOOTSTRAP_SERVERS": address}
+    )
+
+
+@pytest.mark.embedded
+def test_the_schema_is_tried_on_the_latest_readings(embedded_broker: EmbeddedBroker) -> None:
+    address = embedded_broker.address
+    for name in ("sensors", "anomalies", "sensors.dlq", "sensorwatch.ledger"):
+        embedded_broker.create_topic(name)
+    assert "0 rows: 0 readings, 0 rejected" in check(address).out
+
+    send(address, "sensors", [b"{"] * 12)
+    nothing_fits = check(address)
+    send(address, "sensors", [GOOD, GOOD, GOOD, b"[]"])
+    mixed = check(address, "--rows", "8")
+
+    assert nothing_fits.code == 1
+    assert "12 rows: 0 readings, 12 rejected\n  not_json: 12\n    0:0: " in nothing_fits.out
+    assert nothing_fits.err.startswith("error: all of the latest 12 records of sensors would be")
+    assert mixed.code == 0
+    assert "4 rows: 3 readings, 1 rejected\n  not_object: 1\n    1:7: " in mixed.out
+
+
+@pytest.mark.broker
+def test_the_latest_records_end_where_the_partitions_end(kafka: Kafka) -> None:
+    """Markers of transactions, committed and aborted, take offsets without being records."""
+    topic = kafka.unused_topic("recent", partitions=2)
+    producer = Producer({"bootstrap.servers": kafka.address, "transactional.id": topic})
+    producer.init_transactions(20)
+    for value, end in ((b"kept", "commit"), (b"gone", "abort"), (b"last", "commit")):
+        producer.begin_transaction()
+        for partition in (0, 1):
+            producer.produce(topic, value=value, partition=partition)
+        producer.flush(20)
+        (producer.commit_transaction if end == "commit" else producer.abort_transaction)(20)
+
+    found = recent_records({"bootstrap.servers": kafka.address}, topic, partitions=2, rows=100)
+
+    assert [(record.partition(), record.value()) for record in found] == [
+        (0, b"kept"), (0, b"last"), (1, b"kept"), (1, b"last"),
+    ]  # fmt: skip
