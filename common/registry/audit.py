@@ -6,7 +6,6 @@ the last line also stand in a file beside the log, so that lines cut off the end
 """
 
 import hashlib
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -51,6 +50,15 @@ class AuditEntry(BaseModel):
     """SHA-256 of the line before with its line break; zeros in the first line."""
 
 
+class _Head(BaseModel):
+    """The line written last."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    number: Annotated[int, Field(ge=1)]
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
 @dataclass(frozen=True, slots=True)
 class _Line:
     text: bytes
@@ -83,22 +91,21 @@ class AuditLog:
         detail: dict[str, Any] | None = None,
     ) -> None:
         """Add a line; a torn one must have been repaired."""
-        lines, _ = self._read()
+        number, before = self._end()
         entry = AuditEntry(
-            number=1
-            + max(self._head()[0], lines[-1].entry.number if lines and lines[-1].entry else 0),
+            number=number + 1,
             when=when,
             who=who,
             action=action,
             version=version,
             why=why,
             detail=detail or {},
-            before=lines[-1].digest if lines else NOTHING_BEFORE,
+            before=before,
         )
         text = entry.model_dump_json().encode() + b"\n"
         append(self._path, text)
-        head = {"number": entry.number, "sha256": hashlib.sha256(text).hexdigest()}
-        replace(self._head_path, json.dumps(head).encode() + b"\n")
+        head = _Head(number=entry.number, sha256=hashlib.sha256(text).hexdigest())
+        replace(self._head_path, head.model_dump_json().encode() + b"\n")
 
     def repair(self, *, when: datetime, who: str) -> None:
         """Cut off a torn last line, if there is one, and say so."""
@@ -137,13 +144,23 @@ class AuditLog:
         recorded, digest = self._head()
         if recorded > number:
             return [f"line {recorded} was written, but the log ends at {number}: lines are gone"]
+        digests = [NOTHING_BEFORE, *(line.digest for line in lines)]
         # A kill between line and head leaves the head one behind.
-        expected = {line.digest for line in lines[-2:]} | (
-            {NOTHING_BEFORE} if len(lines) < 2 else set()
-        )
-        if recorded < number - 1 or digest not in expected:
+        ends = {number: digests[-1]} | ({number - 1: digests[-2]} if lines else {})
+        if ends.get(recorded) != digest:
             return [f"{self._head_path.name} does not fit the end of the log"]
         return []
+
+    def _end(self) -> tuple[int, str]:
+        """Return the number and digest of the line written last."""
+        number, digest = self._head()
+        lines, _ = self._read()
+        last = lines[-1].entry if lines else None
+        # A kill can leave the head behind the log. Otherwise the head counts: what was done to the
+        # end of the log since it was written must not become part of the chain.
+        if last is not None and last.number > number:
+            return last.number, lines[-1].digest
+        return number, digest
 
     def _read(self) -> tuple[list[_Line], bytes]:
         """Return the whole lines and what stands behind the last line break."""
@@ -155,12 +172,10 @@ class AuditLog:
 
     def _head(self) -> tuple[int, str]:
         try:
-            plain = json.loads(self._head_path.read_bytes())
-            return int(plain["number"]), str(plain["sha256"])
-        except FileNotFoundError:
-            return 0, NOTHING_BEFORE
-        except (OSError, ValueError, KeyError, TypeError):
-            return 0, "unreadable"
+            head = _Head.model_validate_json(self._head_path.read_bytes())
+        except (OSError, ValidationError):
+            return 0, NOTHING_BEFORE  # which fits no log of more than one line
+        return head.number, head.sha256
 
 
 def _entry(text: bytes) -> AuditEntry | None:

@@ -1,0 +1,276 @@
+"""Who becomes champion, who was it before, and who may be deleted."""
+
+import uuid
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from common.errors import CheckFailed, ModelRefused, UsageError
+from common.registry.audit import Action
+from common.registry.store import Registry
+from tests.builders import a_candidate
+from tests.registry.forging import NAME, WHO, a_registry, folder_of
+
+PASSED = {"passed": True}
+
+
+def test_a_version_with_a_passing_report_is_promoted(tmp_path: Path) -> None:
+    registry = a_registry(tmp_path, versions=2)
+    first, second = registry.version_ids(NAME)
+    registry.attach_report(NAME, second, PASSED)
+
+    registry.promote(NAME, second, who=WHO, why="better")
+
+    assert registry.aliases(NAME) == {"champion": second, "previous": first}
+
+
+def test_a_version_without_a_report_is_not_promoted(tmp_path: Path) -> None:
+    registry = a_registry(tmp_path, versions=2)
+    first, second = registry.version_ids(NAME)
+
+    with pytest.raises(CheckFailed, match=r"it has no report; evaluate it with .*--force"):
+        registry.promote(NAME, second, who=WHO, why="hope")
+
+    assert registry.aliases(NAME) == {"champion": first}
+
+
+def test_only_the_newest_report_counts(tmp_path: Path) -> None:
+    registry = a_registry(tmp_path, versions=2)
+    second = registry.version_ids(NAME)[1]
+    registry.attach_report(NAME, second, PASSED)
+    registry.attach_report(NAME, second, {"passed": False})
+
+    with pytest.raises(CheckFailed, match=r"0002\.json did not pass"):
+        registry.promote(NAME, second, who=WHO, why="hope")
+
+
+def test_a_report_of_another_version_does_not_count(tmp_path: Path) -> None:
+    registry = a_registry(tmp_path, versions=2)
+    first, second = registry.version_ids(NAME)
+    registry.attach_report(NAME, first, PASSED)
+
+    with pytest.raises(CheckFailed, match="it has no report"):
+        registry.promote(NAME, second, who=WHO, why="hope")
+
+
+def test_a_report_edited_afterwards_does_not_count(tmp_path: Path) -> None:
+    registry = a_registry(tmp_path, versions=2)
+    second = registry.version_ids(NAME)[1]
+    path = registry.attach_report(NAME, second, {"passed": False})
+    path.write_text('{"passed": true}')
+
+    with pytest.raises(CheckFailed, match="missing or was edited"):
+        registry.promote(NAME, second, who=WHO, why="hope")
+    assert registry.verify(NAME, second) == ["reports/0001.json is not what the audit log recorded"]
+
+
+def test_a_report_put_there_by_hand_does_not_count(tmp_path: Path) -> None:
+    registry = a_registry(tmp_path, versions=2)
+    second = registry.version_ids(NAME)[1]
+    (folder_of(tmp_path, second) / "reports" / "0001.json").write_text('{"passed": true}')
+
+    with pytest.raises(CheckFailed, match="it has no report"):
+        registry.promote(NAME, second, who=WHO, why="hope")
+
+
+def test_force_promotes_without_a_report_and_the_reason_is_kept(tmp_path: Path) -> None:
+    registry = a_registry(tmp_path, versions=2)
+    second = registry.version_ids(NAME)[1]
+
+    registry.promote(NAME, second, who=WHO, why="urgent", force="plant is down")
+
+    line = registry.audit(NAME)[-1]
+    assert (line.action, line.who, line.why) == (Action.PROMOTE, WHO, "urgent")
+    assert line.detail["force"] == "plant is down"
+    assert line.detail["without"] == "it has no report"
+
+
+def test_force_without_a_reason_is_no_reason(tmp_path: Path) -> None:
+    registry = a_registry(tmp_path, versions=2)
+
+    with pytest.raises(UsageError, match="needs a reason"):
+        registry.promote(NAME, registry.version_ids(NAME)[1], who=WHO, why="x", force=" ")
+
+
+def test_not_even_force_promotes_a_damaged_version(tmp_path: Path) -> None:
+    registry = a_registry(tmp_path, versions=2)
+    first, second = registry.version_ids(NAME)
+    (folder_of(tmp_path, second) / "arrays.npz").write_bytes(b"")
+
+    with pytest.raises(ModelRefused, match=f"{second} is refused"):
+        registry.promote(NAME, second, who=WHO, why="x", force="really")
+
+    assert registry.aliases(NAME) == {"champion": first}
+
+
+def test_promoting_the_champion_again_forgets_no_previous_version(tmp_path: Path) -> None:
+    registry = a_registry(tmp_path, versions=2)
+    first, second = registry.version_ids(NAME)
+    for _ in range(2):
+        registry.promote(NAME, second, who=WHO, why="x", force="test")
+
+    assert registry.aliases(NAME) == {"champion": second, "previous": first}
+
+
+def test_an_alias_can_be_promoted(tmp_path: Path) -> None:
+    registry = a_registry(tmp_path, versions=2)
+    first, second = registry.version_ids(NAME)
+    registry.promote(NAME, second, who=WHO, why="x", force="test")
+
+    registry.promote(NAME, "previous", who=WHO, why="x", force="test")
+
+    assert registry.aliases(NAME) == {"champion": first, "previous": second}
+
+
+def test_rolling_back_twice_is_where_it_began(tmp_path: Path) -> None:
+    registry = a_registry(tmp_path, versions=2)
+    first, second = registry.version_ids(NAME)
+    registry.promote(NAME, second, who=WHO, why="x", force="test")
+
+    assert registry.rollback(NAME, who=WHO, why="worse") == first
+    assert registry.rollback(NAME, who=WHO, why="better after all") == second
+    assert registry.aliases(NAME) == {"champion": second, "previous": first}
+
+
+def test_without_a_previous_version_there_is_nothing_to_roll_back_to(tmp_path: Path) -> None:
+    registry = a_registry(tmp_path)
+
+    with pytest.raises(ModelRefused, match="has no previous: promote one of default-0001"):
+        registry.rollback(NAME, who=WHO, why="x")
+
+
+def test_rolling_back_to_a_damaged_version_is_refused(tmp_path: Path) -> None:
+    registry = a_registry(tmp_path, versions=2)
+    first, second = registry.version_ids(NAME)
+    registry.promote(NAME, second, who=WHO, why="x", force="test")
+    (folder_of(tmp_path, first) / "golden.npz").unlink()
+
+    with pytest.raises(ModelRefused, match=f"{first} is refused"):
+        registry.rollback(NAME, who=WHO, why="x")
+
+    assert registry.aliases(NAME)["champion"] == second
+
+
+def test_pruning_spares_champion_previous_and_what_is_in_use(tmp_path: Path) -> None:
+    registry = a_registry(tmp_path, versions=5)
+    first, second, third, fourth, fifth = registry.version_ids(NAME)
+    registry.promote(NAME, third, who=WHO, why="x", force="test")
+
+    deleted = registry.prune(NAME, keep=1, who=WHO, why="space", in_use=frozenset({second}))
+
+    assert deleted == [fourth]
+    assert registry.version_ids(NAME) == [first, second, third, fifth]
+    assert registry.audit(NAME)[-1].action is Action.DELETE
+    assert registry.verify_audit(NAME) == []
+
+
+def test_the_number_of_a_deleted_version_is_never_given_again(tmp_path: Path) -> None:
+    registry = a_registry(tmp_path, versions=3)
+    registry.prune(NAME, keep=0, who=WHO, why="space")
+
+    again = registry.register(NAME, a_candidate(), who=WHO, why="test")
+
+    assert again.startswith("default-0004-")
+
+
+def test_one_model_knows_nothing_of_another(tmp_path: Path) -> None:
+    registry = a_registry(tmp_path)
+    other = registry.register("pumps", a_candidate(seed=8), who=WHO, why="test")
+
+    assert registry.names() == [NAME, "pumps"]
+    assert registry.aliases("pumps") == {"champion": other}
+    with pytest.raises(ModelRefused, match="has no version"):
+        registry.load(NAME, other)
+
+
+class AliasModel(RuleBasedStateMachine):
+    """Any sequence of changes ends where a few plain variables say it must."""
+
+    root: Path
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.registry = Registry(self.root / uuid.uuid4().hex)
+        self.ids: list[str] = []
+        self.passed: dict[str, bool] = {}
+        self.champion: str | None = None
+        self.previous: str | None = None
+        self.registered = 0
+
+    @rule()
+    def register(self) -> None:
+        version = self.registry.register(NAME, a_candidate(), who=WHO, why="x")
+        self.registered += 1
+        assert version.startswith(f"default-{self.registered:04d}-")
+        self.ids.append(version)
+        self.champion = self.champion or version
+
+    @precondition(lambda self: self.ids)
+    @rule(data=st.data(), passed=st.booleans())
+    def evaluate(self, data: st.DataObject, passed: bool) -> None:
+        version = data.draw(st.sampled_from(self.ids))
+        self.registry.attach_report(NAME, version, {"passed": passed})
+        self.passed[version] = passed
+
+    @precondition(lambda self: self.ids)
+    @rule(data=st.data(), force=st.sampled_from([None, "test"]))
+    def promote(self, data: st.DataObject, force: str | None) -> None:
+        version = data.draw(st.sampled_from(self.ids))
+        if force is None and not self.passed.get(version):
+            with pytest.raises(CheckFailed):
+                self.registry.promote(NAME, version, who=WHO, why="x")
+            return
+        self.registry.promote(NAME, version, who=WHO, why="x", force=force)
+        if version != self.champion:
+            self.champion, self.previous = version, self.champion
+
+    @precondition(lambda self: self.ids)
+    @rule()
+    def roll_back(self) -> None:
+        if self.previous is None:
+            with pytest.raises(ModelRefused):
+                self.registry.rollback(NAME, who=WHO, why="x")
+            return
+        assert self.registry.rollback(NAME, who=WHO, why="x") == self.previous
+        self.champion, self.previous = self.previous, self.champion
+
+    @precondition(lambda self: self.ids)
+    @rule(keep=st.integers(0, 4))
+    def prune(self, keep: int) -> None:
+        self.registry.prune(NAME, keep=keep, who=WHO, why="x")
+        newest = self.ids[len(self.ids) - min(keep, len(self.ids)) :]
+        spared = {*newest, self.champion, self.previous}
+        self.ids = [version for version in self.ids if version in spared]
+
+    @invariant()
+    def is_where_it_must_be(self) -> None:
+        assert self.registry.version_ids(NAME) == self.ids
+        wanted = {"champion": self.champion, "previous": self.previous}
+        assert self.registry.aliases(NAME) == {k: v for k, v in wanted.items() if v}
+        assert self.registry.verify_audit(NAME) == []
+        if self.champion:
+            assert self.registry.load(NAME).manifest.id == self.champion
+
+
+def test_any_sequence_of_changes_ends_where_the_model_says(tmp_path: Path) -> None:
+    class Rooted(AliasModel):
+        root = tmp_path
+
+    run_state_machine_as_test(
+        Rooted,
+        settings=settings(
+            max_examples=15,
+            stateful_step_count=15,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow],  # every step writes down to the disk
+        ),
+    )
