@@ -95,6 +95,13 @@ class ContainerServer:
             self._container.stop()
             self._container = None
 
+    @property
+    def running(self) -> bool:
+        """Ask Docker."""
+        wrapped = self._container.get_wrapped_container()
+        wrapped.reload()
+        return bool(wrapped.status == "running")
+
     def last_words(self) -> str:
         """Return the end of the container's log."""
         if self._container is None:

@@ -1,6 +1,7 @@
 """A broker run from the jars with Java, in a process group and a data folder of its own."""
 
 import base64
+import shutil
 import subprocess
 import uuid
 from pathlib import Path
@@ -68,11 +69,11 @@ class JarServer:
         self._format()
 
     def start(self) -> None:
-        """Start the broker's process."""
+        """Start the broker's process; call it from a thread that stays (Linux: see `_leash`)."""
         heap = ["-Xms256m", "-Xmx512m", "-XX:+UseSerialGC"]
         quiet = ["-Dorg.apache.logging.log4j.level=WARN"]
         command = self._java(*heap, *quiet, main="kafka.Kafka")
-        self._program = Program([*command, str(self._properties)], log=self._log)
+        self._program = Program([*_leash(), *command, str(self._properties)], log=self._log)
 
     def kill(self) -> None:
         """Kill the broker's process group."""
@@ -82,6 +83,11 @@ class JarServer:
     def close(self) -> None:
         """Kill the broker's process group; its data is in a folder that the test run removes."""
         self.kill()
+
+    @property
+    def running(self) -> bool:
+        """Whether the process runs."""
+        return self._program is not None and self._program.running
 
     def last_words(self) -> str:
         """Return the end of the broker's log."""
@@ -100,3 +106,9 @@ class JarServer:
             raise RuntimeError(
                 f"formatting the broker's storage failed: {done.stdout}{done.stderr}"
             )
+
+
+def _leash() -> list[str]:
+    """Let the kernel end the broker with the thread that started it, even by kill -9."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []

@@ -8,13 +8,17 @@ from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from tests.brokers.processes import wait_until
+from tests.brokers.processes import DeadlineMissed, wait_until
 
 READY_SECONDS = 90
 
 
 class BrokerMissing(Exception):
     """No broker of this kind can be had on this machine; the text says why."""
+
+
+class BrokerEnded(Exception):
+    """The broker's process ended before it was ready."""
 
 
 class Server(Protocol):
@@ -37,6 +41,10 @@ class Server(Protocol):
     def close(self) -> None:
         """End the broker for good."""
 
+    @property
+    def running(self) -> bool:
+        """Whether the broker's process has not ended."""
+
     def last_words(self) -> str:
         """Return the end of the broker's log, and whatever explains why it does not start."""
 
@@ -53,8 +61,8 @@ class Kafka:
         """Start the broker and wait until transactions work."""
         self._server.start()
         try:
-            wait_ready(self._server.address)
-        except (KafkaException, AssertionError) as error:
+            wait_ready(self._server)
+        except (KafkaException, DeadlineMissed, BrokerEnded) as error:
             words = self._server.last_words()
             self._server.close()
             raise RuntimeError(f"the broker is not ready: {error}\n{words}") from error
@@ -108,15 +116,19 @@ class Kafka:
         return sum(partition.leader >= 0 for partition in topic.partitions.values())
 
 
-def wait_ready(address: str, *, deadline: float = READY_SECONDS) -> None:
+def wait_ready(server: Server) -> None:
     """Wait until metadata and transactions work: an open port is too early a sign."""
-    quiet: dict[str, Any] = {"bootstrap.servers": address, "log_level": 0}
-    wait_until(lambda: _answers(quiet), deadline=deadline, what=f"a broker at {address}", every=0.1)
-    producer = Producer({**quiet, "transactional.id": f"ready-{uuid.uuid4().hex}"})
-    wait_until(lambda: _transacts(producer), deadline=deadline, what="init_transactions")
+    config: dict[str, Any] = {"bootstrap.servers": server.address, "log_level": 0}
+    wait_until(
+        lambda: _answers(server, config), deadline=READY_SECONDS, what="the broker", every=0.1
+    )
+    producer = Producer({**config, "transactional.id": f"ready-{uuid.uuid4().hex}"})
+    wait_until(lambda: _transacts(producer), deadline=READY_SECONDS, what="init_transactions")
 
 
-def _answers(config: dict[str, Any]) -> bool:
+def _answers(server: Server, config: dict[str, Any]) -> bool:
+    if not server.running:
+        raise BrokerEnded("its process ended")
     try:
         return bool(AdminClient(config).list_topics(timeout=2).brokers)
     except KafkaException:

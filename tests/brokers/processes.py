@@ -91,8 +91,7 @@ class Program:
 
     def kill9(self) -> None:
         """Kill the whole group at once, without a chance to say goodbye."""
-        self._signal(signal.SIGKILL)
-        self.wait(deadline=10)
+        self.close()
 
     def stop(self) -> None:
         """Freeze it (SIGSTOP): alive, but silent, as in a long pause of the machine."""

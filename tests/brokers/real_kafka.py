@@ -30,6 +30,11 @@ class AddressServer:
     def close(self) -> None:
         """Do nothing: it is not ours."""
 
+    @property
+    def running(self) -> bool:
+        """Assume so."""
+        return True
+
     def last_words(self) -> str:
         """Name the variable the address came from."""
         return f"the address came from {ADDRESS_VARIABLE}"

@@ -1,0 +1,83 @@
+from pathlib import Path
+
+import pytest
+
+from tests.brokers.jars import KAFKA_VERSION, NoJars, java_missing, kafka_jars
+
+JAVA = "echo 'openjdk version \"%s\"' >&2"
+CALLED = "echo called >> {log};"
+FETCHES = CALLED + 'for last; do :; done; touch "${{last#-DoutputDirectory=}}/kafka_2.13.jar"'
+FAILS = CALLED + "echo 'no such artifact'; exit 1"
+
+
+class Machine:
+    """A machine whose only programs are the ones a test installs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.bin = folder / "bin"
+        self.bin.mkdir()
+        self.cache = folder / "cache" / "sensorwatch" / f"kafka-{KAFKA_VERSION}"
+        self.log = folder / "calls"
+
+    def install(self, name: str, script: str) -> None:
+        program = self.bin / name
+        program.write_text(f"#!/bin/sh\nPATH=/usr/bin:/bin\n{script}\n")
+        program.chmod(0o755)
+
+    @property
+    def calls(self) -> int:
+        return len(self.log.read_text().splitlines()) if self.log.exists() else 0
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    machine = Machine(tmp_path)
+    monkeypatch.setenv("PATH", str(machine.bin))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return machine
+
+
+def test_a_machine_without_java_says_so(machine: Machine) -> None:
+    assert "no `java`" in (java_missing() or "")
+
+
+@pytest.mark.parametrize("version", ["11.0.2", "1.8.0_292"])
+def test_an_old_java_is_not_enough(machine: Machine, version: str) -> None:
+    machine.install("java", JAVA % version)
+
+    assert "wanted 17" in (java_missing() or "")
+
+
+def test_without_maven_the_jars_must_be_there_already(machine: Machine) -> None:
+    machine.install("java", JAVA % "17.0.1")
+    assert "no `mvn`" in (java_missing() or "")
+
+    machine.cache.mkdir(parents=True)
+
+    assert java_missing() is None
+
+
+def test_jars_are_fetched_once(machine: Machine) -> None:
+    machine.install("mvn", FETCHES.format(log=machine.log))
+
+    assert kafka_jars() == kafka_jars() == machine.cache
+
+    assert machine.calls == 1
+    assert [path.name for path in machine.cache.iterdir()] == ["kafka_2.13.jar"]
+
+
+def test_a_failed_fetch_says_why_and_leaves_nothing_behind(machine: Machine) -> None:
+    machine.install("mvn", FAILS.format(log=machine.log))
+
+    with pytest.raises(NoJars, match="no such artifact"):
+        kafka_jars()
+
+    assert not machine.cache.exists()
+    assert not list(machine.cache.parent.glob("fetching-*"))
+
+
+def test_a_fetch_that_brought_no_kafka_is_a_failed_one(machine: Machine) -> None:
+    machine.install("mvn", "exit 0")
+
+    with pytest.raises(NoJars):
+        kafka_jars()
