@@ -75,7 +75,7 @@ def load(name: str) -> Any:
 
 def _show_version(asked: bool) -> None:
     if asked:
-        from common.runtime.build import project_version  # noqa: PLC0415 - `--help` needs it not
+        from common.runtime.build import project_version
 
         print(f"sensorwatch {project_version()} (Python {platform.python_version()})")
         raise typer.Exit

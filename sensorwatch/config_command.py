@@ -44,9 +44,10 @@ def _show(loaded: Loaded) -> None:
         for key, value, origin in rows:
             print(f"{key} = {value}  # {origin}")
         return
-    from rich.console import Console  # noqa: PLC0415 - slow to import, and only a person needs it
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+    # Slow to import, and only a person at a terminal needs them.
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
     table = Table("key", "value", "from", box=None)
     for key, value, origin in rows:

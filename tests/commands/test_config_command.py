@@ -1,10 +1,24 @@
 """`sensorwatch config check`: sound or not, and who set what."""
 
+import os
+import pty
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.commands.running import sensorwatch
+from common.runtime.command_line import run
+from sensorwatch.app import build_app
+from tests.commands.running import ROOT, sensorwatch
+
+
+@pytest.fixture(autouse=True)
+def _free_of_outer_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("SENSORWATCH__")]:
+        monkeypatch.delenv(name)
 
 
 def test_a_sound_configuration_is_shown_with_its_sources_and_without_secrets(
@@ -46,17 +60,23 @@ def test_a_sound_configuration_is_shown_with_its_sources_and_without_secrets(
     ],
 )  # fmt: skip
 def test_what_is_unsound_is_said_in_one_line_with_code_2(
-    toml: str, said: str, tmp_path: Path
+    toml: str,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").write_text("", encoding="utf-8")
     (tmp_path / "sensorwatch.toml").write_text(toml, encoding="utf-8")
 
-    ended = sensorwatch("config", "check", folder=tmp_path)
+    code = run(build_app(), ["config", "check"])
 
-    assert ended.code == 2
-    assert ended.err.startswith("error: ")
-    assert said in ended.err
-    assert ended.err.count("\n") == 1
+    err = capsys.readouterr().err
+    assert code == 2
+    assert err.startswith("error: ")
+    assert said in err
+    assert err.count("\n") == 1
 
 
 def test_a_given_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
@@ -64,3 +84,35 @@ def test_a_given_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
 
     assert ended.code == 2
     assert ended.err.startswith("error: no configuration file nope.toml")
+
+
+def test_the_newer_group_protocol_is_sound_too(tmp_path: Path) -> None:
+    environ = {"SENSORWATCH__KAFKA__GROUP_PROTOCOL": "consumer"}
+
+    assert sensorwatch("config", "check", folder=tmp_path, environ=environ).code == 0
+
+
+def test_a_terminal_gets_a_table(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "sensorwatch", "config", "check"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120", "TERM": "dumb"},
+        stdout=theirs,
+        stderr=subprocess.DEVNULL,
+    ) as command:
+        os.close(theirs)
+        shown = "".join(_until_closed(ours))
+    os.close(ours)
+
+    assert command.returncode == 0
+    assert re.search(r"key +value +from", shown)
+    assert re.search(r"consumer\.max_rows +10000 +default", shown)
+
+
+def _until_closed(terminal: int) -> Iterator[str]:
+    try:
+        while chunk := os.read(terminal, 4096):
+            yield chunk.decode()
+    except OSError:
+        return  # Linux says so when the last writer has closed a terminal
