@@ -1,0 +1,162 @@
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from confluent_kafka import Producer
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.errors import BrokerUnavailable, DataError
+from common.messaging.kafka_config import producer_config
+from common.rows.readings import Readings, readings_of
+from tests.brokers.mock_cluster import MockCluster
+from tests.builders import a_schema, some_readings
+from tests.trainer.builders import write_rows
+from trainer.dataset import Dataset, by_time, read_data
+from trainer.documents import cells_of, payloads_of
+
+
+def read(data: Path | str, *, rows: int | None = None) -> Dataset:
+    return read_data(str(data), a_schema(), rows=rows, kafka={})
+
+
+def same(left: Readings, right: Readings) -> bool:
+    left, right = by_time(left), by_time(right)
+    names = [[r.sensor_ids[s] for s in r.sensor.tolist()] for r in (left, right)]
+    return (
+        names[0] == names[1]
+        and left.values.tobytes() == right.values.tobytes()
+        and left.event_time.tobytes() == right.event_time.tobytes()
+    )
+
+
+def test_rejected_rows_are_counted_by_reason(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "rows.csv", some_readings(20), bad={2: "x", 5: "", 7: "y"})
+
+    dataset = read(path)
+
+    assert dataset.rows == 20
+    assert len(dataset.readings) == 17
+    assert dataset.rejected == {"wrong_type": 2, "null_value": 1}
+    assert dataset.source.rejected == dataset.rejected
+
+
+def test_the_digest_of_a_file_is_that_of_its_bytes(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "rows.csv", some_readings(20))
+
+    assert read(path).sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_the_files_of_a_glob_are_read_in_the_order_of_their_paths(tmp_path: Path) -> None:
+    readings = some_readings(30)
+    write_rows(tmp_path / "b.csv", readings.take(slice(10, 20)))
+    write_rows(tmp_path / "a.csv", readings.take(slice(0, 10)))
+    (tmp_path / "d.csv").mkdir()
+    write_rows(tmp_path / "c.csv", readings.take(slice(20, 30)))
+
+    dataset = read(tmp_path / "*.csv")
+
+    assert dataset.readings.values.tobytes() == readings.values.tobytes()
+    assert len(read(tmp_path / "*.csv", rows=15).readings) == 15
+
+
+def test_a_file_whose_name_looks_like_a_glob_is_read(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "rows[1].csv", some_readings(20))
+
+    assert len(read(path).readings) == 20
+
+
+@pytest.mark.parametrize("name", ["nothing.csv", "*.csv"])
+def test_no_file_is_said_to_be_none(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match=r"no file .*csv: wanted a CSV or Parquet file, a glob"):
+        read(tmp_path / name)
+
+
+def test_a_source_without_a_valid_row_is_refused_with_the_reasons(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "rows.csv", some_readings(2), bad={0: "x", 1: "y"})
+
+    with pytest.raises(DataError, match=r"no valid row \(2 wrong_type\)"):
+        _ = read(path).source
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from("abc")), max_size=30))
+def test_sorting_by_time_keeps_a_sensors_own_order_and_depends_on_nothing_else(
+    rows: list[tuple[int, str]],
+) -> None:
+    readings = readings_of(
+        index=range(len(rows)),
+        event_time=[time for time, _ in rows],
+        sensor_ids=[sensor for _, sensor in rows],
+        values=[[float(position)] for position in range(len(rows))],
+        signals=1,
+    )
+
+    ordered = by_time(readings)
+
+    positions = ordered.values[:, 0].astype(int).tolist()
+    assert positions == sorted(range(len(rows)), key=lambda row: (*rows[row], row))
+    assert ordered.index.tolist() == list(range(len(rows)))
+
+
+def fill(cluster: MockCluster, payloads: list[bytes], *, partitions: int = 3) -> None:
+    cluster.topic_create("readings", partitions)
+    producer = Producer(producer_config({"bootstrap.servers": cluster.address}))
+    for number, payload in enumerate(payloads):
+        producer.produce(
+            "readings",
+            payload,
+            partition=number % partitions,
+            timestamp=1_735_700_000_000 + 60_000 * number,
+        )
+    assert producer.flush(30) == 0
+
+
+@pytest.mark.embedded
+def test_a_topic_gives_the_same_readings_as_a_file_of_the_same_rows(
+    mock_cluster: MockCluster, tmp_path: Path
+) -> None:
+    readings = some_readings(200)
+    fill(mock_cluster, payloads_of(cells_of(readings, a_schema()), a_schema()))
+    kafka = {"bootstrap.servers": mock_cluster.address}
+
+    found = read_data("kafka:readings", a_schema(), kafka=kafka)
+
+    assert len(found.readings) == 200
+    assert same(found.readings, read(write_rows(tmp_path / "rows.csv", readings)).readings)
+    assert found.sha256 == read_data("kafka:readings", a_schema(), kafka=kafka).sha256
+
+
+@pytest.mark.embedded
+def test_of_a_topic_the_oldest_rows_are_taken_over_all_partitions(
+    mock_cluster: MockCluster,
+) -> None:
+    readings = some_readings(200)
+    fill(mock_cluster, payloads_of(cells_of(readings, a_schema()), a_schema()))
+    kafka = {"bootstrap.servers": mock_cluster.address}
+
+    found = read_data("kafka:readings", a_schema(), rows=50, kafka=kafka)
+
+    assert same(found.readings, readings.take(np.arange(50)))
+
+
+@pytest.mark.embedded
+def test_times_ahead_of_the_records_own_are_rejected(mock_cluster: MockCluster) -> None:
+    ahead = b'{"timestamp": "2025-06-01T00:00:00Z", "x1": 0, "x2": 0, "x3": 0}'
+    fill(mock_cluster, [ahead, b"{"])
+
+    found = read_data(
+        "kafka:readings", a_schema(), kafka={"bootstrap.servers": mock_cluster.address}
+    )
+
+    assert found.rejected == {"future_timestamp": 1, "not_json": 1}
+
+
+@pytest.mark.embedded
+def test_a_topic_that_is_not_there_is_named(mock_cluster: MockCluster) -> None:
+    kafka = {"bootstrap.servers": mock_cluster.address}
+    mock_cluster.topic_create("other")
+    mock_cluster.topic_set_error("nowhere", 3)  # UNKNOWN_TOPIC_OR_PART
+
+    with pytest.raises(BrokerUnavailable, match="no topic nowhere"):
+        read_data("kafka:nowhere", a_schema(), kafka=kafka)

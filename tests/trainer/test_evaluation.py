@@ -1,0 +1,258 @@
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from common.detection.detector import Detector
+from common.detection.processing import Outcome
+from common.errors import CheckFailed, DataError
+from common.registry.manifest import ModelVersion
+from common.registry.store import Registry
+from common.rows.readings import Readings
+from common.rows.schema import Schema, Signal
+from tests.builders import a_schema, some_readings
+from tests.trainer.builders import HOW, a_dataset, a_trained, simulated
+from trainer.correctness import WAYS, Written, agreement, correctness, through_kafka
+from trainer.dataset import by_time
+from trainer.evaluation import Subject, evaluate_version, trained_on
+from trainer.gate import failed_checks, require_passed
+from trainer.report import case_frame, print_report, write_report
+from trainer.training import matrix_of, train
+
+Breaking = Callable[[Detector], Detector]
+
+
+@pytest.fixture(scope="module")
+def version(tmp_path_factory: pytest.TempPathFactory) -> ModelVersion:
+    registry = Registry(tmp_path_factory.mktemp("registry"))
+    registry.register("default", a_trained(), who="test", why="test")
+    return registry.load("default")
+
+
+def evaluated(version: ModelVersion, readings: Readings | None = None) -> dict[str, Any]:
+    return evaluate_version(Subject(version, lambda: version), a_dataset(readings))
+
+
+@pytest.fixture(scope="module")
+def report(version: ModelVersion) -> dict[str, Any]:
+    return evaluated(version)
+
+
+def test_a_sound_model_passes_every_check(report: dict[str, Any]) -> None:
+    assert failed_checks(report) == []
+    assert report["passed"] is True
+    assert report["data"]["is_training_data"] is True
+    assert {check["name"].split(".")[0] for check in report["checks"]} == {
+        "stability",
+        "correctness",
+        "training",
+        "failures",
+    }
+    require_passed(report)
+
+
+def test_the_report_states_the_rates_their_bounds_and_every_fault(report: dict[str, Any]) -> None:
+    assert report["stability"]["target_alert_rate"] == HOW.target_alert_rate
+    assert "at most 3 times" in report["stability"]["tolerance"]
+    assert len(report["stability"]["folds"]) == 5
+    assert len(report["stability"]["seeds"]) == 5
+    measured = {(case["kind"], case["size"]) for case in report["failures"]["cases"]}
+    assert {("spike", 8.0), ("drift", 4.0), ("stuck", 0.0), ("spike, one signal", 16.0)} <= measured
+
+
+def test_larger_faults_are_found_more_surely_than_smaller_ones(report: dict[str, Any]) -> None:
+    areas = {(case["kind"], case["size"]): case["roc_auc"] for case in report["failures"]["cases"]}
+
+    assert areas["drift", 16.0] > areas["drift", 4.0]
+    assert areas["noise_burst", 16.0] > areas["noise_burst", 4.0]
+
+
+def never_alarms(detector: Detector) -> Detector:
+    return replace(detector, calibration=replace(detector.calibration, threshold=1e9))
+
+
+def always_alarms(detector: Detector) -> Detector:
+    return replace(detector, calibration=replace(detector.calibration, threshold=0.0, centre=-1.0))
+
+
+def sees_noise(detector: Detector) -> Detector:
+    lengths = np.random.default_rng(0).permutation(detector.forest.path_length)
+    return replace(detector, forest=replace(detector.forest, path_length=lengths))
+
+
+@pytest.mark.parametrize(
+    ("broken", "failed"),
+    [
+        (never_alarms, {"stability.whole", "failures.recall"}),
+        (always_alarms, {"stability.whole", "stability.folds"}),
+        (sees_noise, {"failures.roc_auc"}),
+    ],
+)
+def test_a_broken_model_fails_the_gate_by_name(
+    version: ModelVersion, broken: Breaking, failed: set[str]
+) -> None:
+    subject = ModelVersion(broken(version.detector), version.manifest)
+
+    report = evaluated(subject)
+
+    assert failed <= set(failed_checks(report))
+    assert report["passed"] is False
+    with pytest.raises(CheckFailed, match=min(failed)):
+        require_passed(report)
+
+
+def test_a_model_that_training_does_not_give_again_fails(version: ModelVersion) -> None:
+    manifest = version.manifest.model_copy(update={"seed": version.manifest.seed + 1})
+
+    report = evaluated(ModelVersion(version.detector, manifest))
+
+    assert failed_checks(report) == ["training.reproduced"]
+
+
+def test_training_rows_are_known_by_their_digest(version: ModelVersion) -> None:
+    other = replace(a_dataset(simulated(seed=1)), sha256="cd" * 32)
+
+    assert trained_on(version.manifest, a_dataset())
+    assert not trained_on(version.manifest, other)
+
+
+def test_rows_that_came_to_lie_elsewhere_fail_the_alert_rate(version: ModelVersion) -> None:
+    readings = simulated()
+    moved = replace(readings, values=readings.values + 30.0)
+    dataset = replace(a_dataset(moved), sha256="cd" * 32)
+
+    report = evaluate_version(Subject(version, lambda: version), dataset)
+
+    assert {"stability.whole", "stability.folds"} <= set(failed_checks(report))
+    assert report["data"]["is_training_data"] is False
+
+
+def test_a_way_that_changes_one_bit_of_one_row_is_caught() -> None:
+    def through_a_lossy_file(written: Written, detector: Detector) -> list[Outcome]:
+        cells = [list(row) for row in written.cells]
+        value = cells[7][2]
+        assert isinstance(value, float)
+        cells[7][2] = float(np.nextafter(value, np.inf))
+        return WAYS["csv"](replace(written, cells=cells), detector)
+
+    detector = a_trained().detector("v")
+
+    section = correctness(
+        by_time(simulated()), detector, lambda: detector, ways={"csv": through_a_lossy_file}
+    )
+
+    (failed,) = [check for check in section.checks if not check.passed]
+    assert failed.name == "correctness.kafka_and_csv"
+    assert failed.observed == "1 of 4000 rows differ"
+
+
+def test_a_way_that_loses_a_row_is_caught() -> None:
+    def through_a_hole(written: Written, detector: Detector) -> list[Outcome]:
+        return through_kafka(replace(written, payloads=written.payloads[:-1]), detector)
+
+    detector = a_trained().detector("v")
+
+    section = correctness(
+        by_time(simulated()), detector, lambda: detector, ways={"rest": through_a_hole}
+    )
+
+    assert [c.name for c in section.checks if not c.passed] == ["correctness.kafka_and_rest"]
+
+
+def test_a_model_that_comes_back_different_from_the_disk_is_caught() -> None:
+    detector = a_trained().detector("v")
+    other = a_trained(HOW.model_copy(update={"seed": 1})).detector("v")
+
+    section = correctness(by_time(simulated()), detector, lambda: other)
+
+    assert [c.name for c in section.checks if not c.passed] == [
+        "correctness.reloaded",
+        "correctness.reloaded_again",
+    ]
+
+
+def test_a_forest_that_is_not_its_estimators_is_caught() -> None:
+    candidate, other = a_trained(), a_trained(HOW.model_copy(update={"seed": 1}))
+    matrix = matrix_of(simulated(), candidate.plan)
+
+    assert agreement(candidate.detector("v"), candidate.estimator, matrix).passed
+    assert not agreement(candidate.detector("v"), other.estimator, matrix).passed
+
+
+@pytest.mark.parametrize("time_format", ["epoch_ms", "epoch_s", "%d.%m.%Y %H:%M:%S.%f"])
+def test_every_time_format_nested_fields_and_odd_sensor_names_keep_their_bits(
+    time_format: str,
+) -> None:
+    plain = a_schema().to_plain()
+    plain["time"] |= {"format": time_format, "naive_zone": "Europe/Oslo"}
+    plain["key"]["field"] = "meta.id"
+    plain["signals"][1]["field"] = "payload.deep.x2"
+    plain["csv"]["delimiter"] = ";"
+    schema = Schema.model_validate_json(json.dumps(plain))
+    readings = replace(
+        some_readings(300),
+        sensor_ids=(' a"b;c', "d'e,f "),
+        event_time=some_readings(300).event_time + np.arange(300) * 137,
+    )
+    candidate = train(readings, schema, a_dataset(readings).source, HOW)
+    detector = candidate.detector("v")
+
+    section = correctness(by_time(readings), detector, lambda: detector)
+
+    assert [check.name for check in section.checks if not check.passed] == []
+
+
+@pytest.mark.parametrize("rows", [40, 120])
+def test_one_signal_and_few_rows_can_be_evaluated(rows: int, tmp_path: Path) -> None:
+    schema = Schema(signals=(Signal(name="x1"),))
+    readings = some_readings(rows, signals=1, sensors=1)
+    registry = Registry(tmp_path)
+    candidate = train(readings, schema, a_dataset(readings).source, HOW)
+    registry.register("one", candidate, who="test", why="test")
+
+    report = evaluated(registry.load("one"), readings)
+
+    correct = [check for check in report["checks"] if check["name"].startswith("correctness")]
+    assert all(check["passed"] for check in correct)
+    json.dumps(report, allow_nan=False)
+    print_report(report)
+
+
+def test_signals_that_never_change_are_said_to_leave_nothing_to_inject(tmp_path: Path) -> None:
+    flat = replace(some_readings(200), values=np.ones((200, 3)))
+    registry = Registry(tmp_path)
+    candidate = train(flat, a_schema(), a_dataset(flat).source, HOW)
+    registry.register("flat", candidate, who="test", why="test")
+
+    report = evaluated(registry.load("flat"), flat)
+
+    assert "failures.recall" in failed_checks(report)
+    (check,) = [check for check in report["checks"] if check["name"] == "failures.recall"]
+    assert "nothing to inject" in check["observed"]
+    print_report(report)
+
+
+def test_too_few_rows_to_evaluate_on_are_refused(version: ModelVersion) -> None:
+    with pytest.raises(DataError, match="5 valid rows of simulated are too few to evaluate on"):
+        evaluated(version, some_readings(5))
+
+
+def test_the_same_rows_give_the_same_report(version: ModelVersion, report: dict[str, Any]) -> None:
+    assert evaluated(version) == report
+
+
+def test_the_report_is_written_and_shown(
+    report: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_report(tmp_path / "reports" / "report.json", report)
+    print_report(report)
+
+    written = json.loads((tmp_path / "reports" / "report.json").read_text(encoding="utf-8"))
+    shown = capsys.readouterr().out
+    assert written == report
+    assert all(check["name"] in shown for check in report["checks"])
+    assert len(case_frame(report)) == len(report["failures"]["cases"])

@@ -1,0 +1,68 @@
+"""The whole way of the trainer on real readings: a water loop with 8 sensors (SKAB)."""
+
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from common.registry.store import Registry
+from common.runtime.command_line import run
+from trainer.command import backtest, evaluate, train
+
+DATA = Path(os.environ.get("SENSORWATCH_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
+SKAB = DATA / "skab"
+SIGNALS = [
+    "Accelerometer1RMS",
+    "Accelerometer2RMS",
+    "Current",
+    "Pressure",
+    "Temperature",
+    "Thermocouple",
+    "Voltage",
+    "Volume Flow RateRMS",
+]
+pytestmark = pytest.mark.skipif(
+    not SKAB.is_dir(), reason=f"no SKAB files in {SKAB}: set SENSORWATCH_TEST_DATA"
+)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with the schema of SKAB's files."""
+    monkeypatch.chdir(tmp_path)
+    lines = ['name = "skab"', "[time]", 'field = "datetime"', 'format = "%Y-%m-%d %H:%M:%S"']
+    lines += ['naive_zone = "UTC"', "[csv]", 'delimiter = ";"']
+    lines += [f'[[signals]]\nname = "{name}"' for name in SIGNALS]
+    (tmp_path / "skab.toml").write_text("\n".join(lines), encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_a_model_of_the_anomaly_free_run_is_correct_and_finds_what_is_injected(
+    folder: Path,
+) -> None:
+    data = str(SKAB / "anomaly-free" / "anomaly-free.csv")
+
+    assert run(train, ["--data", data, "--schema", "skab.toml", "--model", "skab"]) == 0
+    assert run(evaluate, ["--data", data, "--name", "skab"]) == 0
+
+    champion = Registry(folder / "registry").look("skab").champion
+    assert champion is not None
+    report = Registry(folder / "registry").report("skab", champion)
+    assert report is not None
+    assert report["data"]["rows"] == 9_405
+    # Its alert rate swings with the seed (0.7 % to 2.4 %), so that check may well fail.
+    assert set(report["failed"]) <= {"stability.seeds"}
+
+
+def test_a_backtest_scores_every_row_after_the_first_400(folder: Path) -> None:
+    files = sorted((SKAB / "valve1").glob("*.csv"))
+    args = ["--schema", "skab.toml", "--train-rows", "400", "--out", "scores.csv"]
+
+    assert run(backtest, ["--data", str(files[0]), *args]) == 0
+
+    rows = len(pd.read_csv(files[0], sep=";"))
+    scores = pd.read_csv(folder / "scores.csv")
+    assert scores["row"].tolist() == list(range(400, rows))
+    assert scores["anomaly_score"].between(0, 100).all()
