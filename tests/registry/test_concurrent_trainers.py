@@ -1,0 +1,71 @@
+"""Trainers in several processes never damage what they share."""
+
+import os
+from multiprocessing import get_context
+from multiprocessing.connection import wait
+from pathlib import Path
+
+import pytest
+
+from common.registry.champion import Champion
+from common.registry.store import Registry
+from tests.builders import a_candidate
+from tests.registry.forging import NAME, WHO, a_registry
+
+TRAINERS = 4
+ROUNDS = 4
+
+
+def _train(root: Path, trainer: int) -> None:
+    os.fsync = lambda fd: None  # as in conftest.py, which this process knows nothing of
+    registry = Registry(root / "registry")
+    for round_ in range(ROUNDS):
+        version = registry.register(NAME, a_candidate(), who=f"trainer {trainer}", why="race")
+        registry.attach_report(NAME, version, {"passed": round_ % 2 == 0})
+        if round_ % 2 == 0:
+            registry.promote(NAME, version, who=f"trainer {trainer}", why="race")
+        if round_ == 3:
+            registry.prune(NAME, keep=100, who=f"trainer {trainer}", why="race")
+
+
+@pytest.mark.slow
+def test_concurrent_trainers_lose_and_damage_nothing(tmp_path: Path) -> None:
+    registry = a_registry(tmp_path)
+    champion = Champion(registry, NAME, on_refused=_fail)
+    spawn = get_context("spawn")
+    trainers = [spawn.Process(target=_train, args=(tmp_path, n)) for n in range(TRAINERS)]
+
+    for trainer in trainers:
+        trainer.start()
+    swaps = 0
+    while running := [trainer.sentinel for trainer in trainers if trainer.is_alive()]:
+        swaps += champion.refresh()  # a service that looks all the time sees nothing unsound
+        wait(running, timeout=0.02)
+    champion.refresh()
+
+    assert [trainer.exitcode for trainer in trainers] == [0] * TRAINERS
+    ids = registry.version_ids(NAME)
+    assert [version[:13] for version in ids] == [
+        f"default-{number:04d}-" for number in range(1, TRAINERS * ROUNDS + 2)
+    ]
+    assert all(registry.verify(NAME, version) == [] for version in ids)
+    assert registry.verify_audit(NAME) == []
+    assert registry.load(NAME).manifest.id == champion.version.manifest.id
+    promoted = [line for line in registry.audit(NAME) if line.action == "promote"]
+    assert len(promoted) == 1 + TRAINERS * 2
+    assert swaps > 0
+
+
+def test_every_trainers_lines_stand_in_its_own_order(tmp_path: Path) -> None:
+    registry = a_registry(tmp_path)
+    _train(tmp_path, 0)
+
+    own = [line.action.value for line in registry.audit(NAME) if line.who == "trainer 0"]
+
+    assert own[:2] == ["register", "promote"]
+    assert own.count("register") == ROUNDS
+    assert WHO in {line.who for line in registry.audit(NAME)}
+
+
+def _fail(refused: Exception) -> None:
+    raise AssertionError(f"a reader saw an unsound registry: {refused}")
