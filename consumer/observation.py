@@ -9,7 +9,7 @@ import numpy as np
 from common.detection.calibration import SEVERITIES
 from common.detection.ledger import Account
 from common.detection.processing import Outcome
-from common.messaging.records import Partition, Record
+from common.messaging.records import Partition, Record, received_at
 from common.runtime.health import Heartbeat
 from common.runtime.logs import logger
 from common.runtime.metrics import ConsumerMetrics, Stage, TransactionOutcome
@@ -76,8 +76,9 @@ class Observation:
             metrics.scores.anomalies.labels(severity).inc(int(count))
         for rejection in outcome.rejections:
             metrics.dead_letters.labels(rejection.reason).inc()
-        sent = np.asarray([record.timestamp()[1] for record in records]) / 1000
-        metrics.end_to_end_latency.observe(np.maximum(now - sent, 0.0))
+        times = [received_at(record) for record in records]
+        sent = np.asarray([time for time in times if time is not None], dtype=np.float64)
+        metrics.end_to_end_latency.observe(np.maximum(now - sent / 1_000_000, 0.0))
         metrics.scores.recent_anomalies.add(
             int(counts[1:].sum()), len(detections), now=self._clock()
         )
