@@ -10,9 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from common.runtime.command_line import run
-from sensorwatch.app import build_app
-from tests.commands.running import ROOT, sensorwatch
+from tests.commands.running import ROOT, in_process, sensorwatch
 
 
 @pytest.fixture(autouse=True)
@@ -60,27 +58,21 @@ def test_a_sound_configuration_is_shown_with_its_sources_and_without_secrets(
     ],
 )  # fmt: skip
 def test_what_is_unsound_is_said_in_one_line_with_code_2(
-    toml: str,
-    said: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    toml: str, said: str, tmp_path: Path
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").write_text("", encoding="utf-8")
     (tmp_path / "sensorwatch.toml").write_text(toml, encoding="utf-8")
 
-    code = run(build_app(), ["config", "check"])
+    ended = in_process("config", "check", folder=tmp_path)
 
-    err = capsys.readouterr().err
-    assert code == 2
-    assert err.startswith("error: ")
-    assert said in err
-    assert err.count("\n") == 1
+    assert ended.code == 2
+    assert ended.err.startswith("error: ")
+    assert said in ended.err
+    assert ended.err.count("\n") == 1
 
 
 def test_a_given_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
-    ended = sensorwatch("config", "check", "--config", "nope.toml", folder=tmp_path)
+    ended = in_process("config", "check", "--config", "nope.toml", folder=tmp_path)
 
     assert ended.code == 2
     assert ended.err.startswith("error: no configuration file nope.toml")

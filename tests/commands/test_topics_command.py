@@ -20,7 +20,7 @@ from common.messaging.topics import (
 )
 from tests.brokers.kafka import Kafka
 from tests.brokers.ports import free_port
-from tests.commands.running import Ended, sensorwatch
+from tests.commands.running import in_process, sensorwatch
 
 
 def test_the_ledger_is_kept_for_ever_in_one_partition() -> None:
@@ -118,24 +118,21 @@ def send(address: str, topic: str, values: Sequence[bytes]) -> None:
     assert producer.flush(20) == 0
 
 
-def check(address: str, *args: str) -> Ended:
-    """Run `topics check` on the default topics."""
-    return sensorwatch(
-        "topics", "check", *args, environ={"SENSORWATCH__KAFKA__BOOTSTRAP_SERVERS": address}
-    )
-
-
 @pytest.mark.embedded
-def test_the_schema_is_tried_on_the_latest_readings(embedded_broker: EmbeddedBroker) -> None:
-    address = embedded_broker.address
+def test_the_schema_is_tried_on_the_latest_readings(
+    embedded_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    address, config = embedded_broker.address, tmp_path / "config.toml"
+    config.write_text(f'[kafka]\n"bootstrap.servers" = "{address}"', encoding="utf-8")
     for name in ("sensors", "anomalies", "sensors.dlq", "sensorwatch.ledger"):
         embedded_broker.create_topic(name)
-    assert "0 rows: 0 readings, 0 rejected" in check(address).out
+    empty = in_process("topics", "check", "--config", config)
+    assert "0 rows: 0 readings, 0 rejected" in empty.out
 
     send(address, "sensors", [b"{"] * 12)
-    nothing_fits = check(address)
+    nothing_fits = in_process("topics", "check", "--config", config)
     send(address, "sensors", [GOOD, GOOD, GOOD, b"[]"])
-    mixed = check(address, "--rows", "8")
+    mixed = in_process("topics", "check", "--rows", "8", "--config", config)
 
     assert nothing_fits.code == 1
     assert "12 rows: 0 readings, 12 rejected\n  not_json: 12\n    0:0: " in nothing_fits.out
