@@ -26,7 +26,6 @@ class Stage(StrEnum):
 
     CONSUME = "consume"
     PROCESS = "process"
-    PRODUCE = "produce"
     COMMIT = "commit"
 
 
