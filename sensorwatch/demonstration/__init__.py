@@ -1,0 +1,1 @@
+"""What `sensorwatch demo` sets up, shows and counts."""

@@ -1,0 +1,34 @@
+"""The demonstration's first champion, trained the way `sensorwatch train` does it."""
+
+from pathlib import Path
+
+from common.registry.store import Registry
+from common.rows.schema import load_schema
+from common.runtime.settings import Settings
+from producer.csv_file import write_csv
+from sensorwatch.demonstration.scenario import Scenario, healthy_rows
+from trainer.dataset import read_data
+from trainer.training import train
+
+_KERNELS = Path(__file__).parents[2] / "common" / "detection"
+
+
+def kernels_compiled() -> bool:
+    """Say whether numba's cache has the scoring kernels already."""
+    return any((_KERNELS / "__pycache__").glob("forest.*.nbi"))
+
+
+def write_training_data(scenario: Scenario, path: Path) -> int:
+    """Write the sensors' healthy past as a CSV file and return its rows."""
+    return write_csv(healthy_rows(scenario), path, labels=False, sent=lambda _rows: None)
+
+
+def train_champion(settings: Settings, data: Path) -> str:
+    """Train on the file, register the version and return its id: the first becomes champion."""
+    schema = load_schema(settings.schema_.path)
+    dataset = read_data(str(data), schema, kafka=settings.kafka)
+    candidate = train(dataset.readings, schema, dataset.source, settings.trainer)
+    registry = Registry(settings.registry.path)
+    return registry.register(
+        settings.registry.model, candidate, who="sensorwatch demo", why="first champion"
+    )
