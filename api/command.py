@@ -62,25 +62,33 @@ def listen(host: str, port: int) -> socket.socket:
     Raises SettingsError when it cannot be taken.
     """
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        # With the protocol named, unlike socket.create_server: only then does asyncio turn off
-        # Nagle's algorithm, which costs 40 ms an answer on a connection that is kept open.
-        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(BACKLOG)
+        return _listening(host, port)
     except OSError as error:
         raise SettingsError(
             f"cannot listen on {host}:{port}: {error.strerror or error}; free the port, or set "
             "another with --port or [api] port (0: any free one)"
         ) from error
-    return listener
 
 
 def address_of(listener: socket.socket) -> str:
     """Return the base URL of a listening socket."""
     host, port, *_ = listener.getsockname()
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    # With the protocol named, unlike socket.create_server: only then does asyncio turn off
+    # Nagle's algorithm, which costs 40 ms an answer on a connection that is kept open.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 def _already_stopped(_signal: int, _frame: FrameType | None) -> None:

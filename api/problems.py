@@ -95,4 +95,6 @@ async def _left(_request: Request, _error: Exception) -> Response:
 
 async def _unforeseen(_request: Request, _error: Exception) -> Response:
     detail = "this should not happen; the server's log says more"
-    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail).response()
+    # The server closes the connection after it; a client that knows does not ask on it again.
+    closing = {"Connection": "close"}
+    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail, headers=closing).response()

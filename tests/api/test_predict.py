@@ -1,0 +1,102 @@
+import json
+import math
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from api.prediction import OnError, Signals, answer, predict
+from common.detection.memory import COLD
+from common.detection.processing import process
+from tests.api import apps
+from tests.api.apps import ANOMALY, ROW, Client
+from tests.builders import a_detector
+
+ROWS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "timestamp": st.datetimes().map(lambda instant: instant.isoformat() + "Z"),
+            "sensor_id": st.text("ab", min_size=1, max_size=2),
+            **{name: st.floats(-1000, 1000) for name in ("x1", "x2", "x3")},
+        }
+    ),
+    min_size=1,
+    max_size=20,
+)
+
+
+def test_the_documented_request_works_as_it_stands(client: Client) -> None:
+    body = '{"rows":[{"timestamp":"2025-01-01T00:00:00","x1":0.1,"x2":0.2,"x3":0.3}]}'
+
+    response = client.post("/predict", content=body, headers=apps.JSON)
+
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
+    answered = response.json()
+    assert answered["model_version"].startswith("default-0001-")
+    assert (answered["scored"], answered["anomalies"], answered["rejected"]) == (1, 0, 0)
+    [row] = answered["rows"]
+    assert row["index"] == 0
+    assert row["sensor_id"] == "default"
+    assert row["event_time"] == "2025-01-01T00:00:00Z"
+    assert row["severity"] == "none"
+    assert row["is_anomaly"] is False
+    assert row["anomaly_score"] <= 1.0
+    assert "signals" not in row
+
+
+def test_an_anomalous_row_tells_its_signals_beside_their_range(client: Client) -> None:
+    response = apps.predict(client, ROW, ANOMALY)
+
+    normal, anomalous = response.json()["rows"]
+    assert response.json()["anomalies"] == 1
+    assert "signals" not in normal
+    assert anomalous["is_anomaly"] is True
+    assert anomalous["anomaly_score"] > 1.0
+    assert anomalous["severity"] in ("warning", "major", "critical")
+    assert [signal["name"] for signal in anomalous["signals"]] == ["x1", "x2", "x3"]
+    for signal in anomalous["signals"]:
+        assert signal["actual"] == 9.0
+        assert signal["direction"] == "high"
+        assert signal["expected_low"] < signal["expected"] < signal["expected_high"] < 9.0
+
+
+def test_every_row_tells_its_signals_when_asked(client: Client) -> None:
+    response = apps.predict(client, ROW, ANOMALY, query="?signals=all")
+
+    directions = [[s["direction"] for s in row["signals"]] for row in response.json()["rows"]]
+    assert directions == [["within"] * 3, ["high"] * 3]
+
+
+def test_rows_keep_their_order_over_many_slices(client: Client) -> None:
+    rows = [{**ROW, "sensor_id": str(number)} for number in range(1203)]
+    rows[1100] |= ANOMALY
+
+    answered = apps.predict(client, *rows).json()
+
+    assert answered["scored"] == 1203
+    assert [row["index"] for row in answered["rows"]] == list(range(1203))
+    assert [row["sensor_id"] for row in answered["rows"]] == [str(n) for n in range(1203)]
+    assert [row["index"] for row in answered["rows"] if row["is_anomaly"]] == [1100]
+
+
+@settings(max_examples=25, deadline=None)
+@given(ROWS)
+def test_scores_have_the_same_bits_as_on_the_topic(rows: list[dict[str, object]]) -> None:
+    detector = a_detector()
+    payloads = [json.dumps(row).encode() for row in rows]
+    outcome, _ = process(payloads, detector, COLD)
+
+    prediction = predict(
+        json.dumps({"rows": rows}).encode(), detector, received=2**60, max_rows=100
+    )
+    answered = json.loads(
+        answer(prediction, detector, on_error=OnError.REJECT, signals=Signals.ALL)
+    )
+
+    for name in ("raw_score", "anomaly_score", "p_value"):
+        over_http = np.asarray([row[name] for row in answered["rows"]])
+        expected = getattr(outcome.detections, name)
+        assert over_http.view(np.uint64).tolist() == expected.view(np.uint64).tolist()
+    assert [row["is_anomaly"] for row in answered["rows"]] == outcome.detections.is_anomaly.tolist()
+    assert all(math.isfinite(row["raw_score"]) for row in answered["rows"])
