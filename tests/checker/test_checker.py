@@ -261,3 +261,29 @@ def test_the_report_counts_each_kind_and_shows_the_first_few() -> None:
 
     assert text.startswith("lost (4)\n  sensors-0-3 should be an anomaly")
     assert report([]) == "no violations"
+
+
+def test_an_account_that_does_not_add_up_is_called_so() -> None:
+    details = [violation.detail for violation in check(with_account(normal=5))]
+
+    assert any("does not add up" in detail for detail in details)
+
+
+def test_the_record_at_the_committed_offset_is_not_due_yet() -> None:
+    due = Reading(events(3, 5), FAULTLESS.dead_letters)
+    account = replace(ACCOUNT, next_offset=8, consumed=8, normal=5, anomalies=2)
+    one = replace(FAULTLESS_INPUT, committed=8, account=account, until=None)
+
+    assert check(a_history(afterwards=due, during=due, inputs=[one])) == []
+
+
+def test_a_dead_letter_that_was_read_during_the_run_and_is_gone_is_found() -> None:
+    during = replace(FAULTLESS, dead_letters=(written(4, 3),))
+
+    assert kinds(a_history(during=during)) == {Kind.PHANTOM, Kind.MISSED}
+
+
+def test_events_that_were_read_in_another_order_during_the_run_are_found() -> None:
+    during = replace(FAULTLESS, events=(written(3, 0), written(8, 2), written(5, 1)))
+
+    assert kinds(a_history(during=during)) == {Kind.REORDERED}
