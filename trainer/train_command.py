@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from common.errors import CheckFailed
+from common.registry.candidate import Candidate
 from common.registry.names import check_name, operator
 from common.registry.store import Registry
 from common.rows.instants import to_text
@@ -57,21 +58,12 @@ def train(
     store, name = Registry(settings.registry.path), check_name(settings.registry.model)
     declared = load_schema(settings.schema_.path)
     dataset = read_data(data, declared, rows=rows, kafka=settings.kafka)
+    log.info("read", data=data, rows=dataset.rows, rejected=len(dataset.rejections))
     candidate = training.train(dataset.readings, declared, dataset.source, settings.trainer)
-    note = training.rate_note(
-        candidate.split["calibration_rows"], settings.trainer.target_alert_rate
-    )
-    if note:
-        log.warning(note)
+    _warn(candidate)
     version = store.register(name, candidate, who=operator(), why=f"trained on {data}")
-    _say(dataset)
-    _say_split(candidate.split)
-    calibration = candidate.calibration
-    typer.echo(
-        f"threshold  raw score {calibration.threshold:.6f}"
-        f" at a target alert rate of {calibration.target_alert_rate:g}"
-    )
-    typer.echo(f"version    {version}")
+    log.info("registered", version=version, registry=settings.registry.path)
+    _say(dataset, candidate, version)
     if promote:
         _promote(store, settings, dataset, version)
     champion = store.look(name).champion
@@ -81,6 +73,7 @@ def train(
 
 def _promote(store: Registry, settings: Settings, dataset: Dataset, version: str) -> None:
     name = settings.registry.model
+    log.info("evaluating", version=version)
     subject = Subject(store.load(name, version), lambda: store.load(name, version))
     report = evaluate_version(subject, dataset)
     store.attach_report(name, version, report)
@@ -97,14 +90,24 @@ def _promote(store: Registry, settings: Settings, dataset: Dataset, version: str
     typer.echo(f"checks     all {len(report['checks'])} passed")
 
 
-def _say(dataset: Dataset) -> None:
+def _warn(candidate: Candidate) -> None:
+    calibration = candidate.calibration
+    note = training.rate_note(candidate.split["calibration_rows"], calibration.target_alert_rate)
+    if note:
+        log.warning(note)
+
+
+def _say(dataset: Dataset, candidate: Candidate, version: str) -> None:
     rejected = ", ".join(f"{count} {reason}" for reason, count in dataset.rejected.items())
+    split, calibration = candidate.split, candidate.calibration
     typer.echo(f"rows       {dataset.rows} read, {len(dataset.readings)} accepted")
     typer.echo(f"rejected   {len(dataset.rejections)}{f' ({rejected})' if rejected else ''}")
-
-
-def _say_split(split: dict[str, int]) -> None:
     typer.echo(
         f"split      {split['fit_rows']} rows to fit, {split['calibration_rows']} to calibrate"
         f" from {to_text(split['boundary_time'])} on"
     )
+    typer.echo(
+        f"threshold  raw score {calibration.threshold:.6f}"
+        f" at a target alert rate of {calibration.target_alert_rate:g}"
+    )
+    typer.echo(f"version    {version}")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from common.errors import BrokerUnavailable, DataError
 from common.messaging.kafka_config import producer_config
 from common.rows.readings import Readings, readings_of
+from tests.brokers.kafka import Kafka
 from tests.brokers.mock_cluster import MockCluster
 from tests.builders import a_schema, some_readings
 from tests.trainer.builders import write_rows
@@ -160,3 +161,24 @@ def test_a_topic_that_is_not_there_is_named(mock_cluster: MockCluster) -> None:
 
     with pytest.raises(BrokerUnavailable, match="no topic nowhere"):
         read_data("kafka:nowhere", a_schema(), kafka=kafka)
+
+
+@pytest.mark.broker
+def test_only_committed_records_are_trained_on(kafka: Kafka) -> None:
+    readings = some_readings(60)
+    payloads = payloads_of(cells_of(readings, a_schema()), a_schema())
+    topic = kafka.unused_topic("training", partitions=2)
+    settings = {"bootstrap.servers": kafka.address}
+    producer = Producer(producer_config(settings, transactional_id=topic))
+    producer.init_transactions(30)
+    for first, commit in ((0, True), (20, False), (40, True)):
+        producer.begin_transaction()
+        for row in range(first, first + 20):
+            producer.produce(topic, payloads[row], partition=row % 2)
+        producer.flush(30)
+        end = producer.commit_transaction if commit else producer.abort_transaction
+        end(30)
+
+    found = read_data(f"kafka:{topic}", a_schema(), kafka=settings)
+
+    assert same(found.readings, readings.take(np.r_[0:20, 40:60]))
