@@ -12,9 +12,13 @@ from common.errors import BreakerOpen, Fenced, ModelRefused, OffsetsLost, UsageE
 from common.runtime.logs import logger
 
 FINAL_CODES = frozenset(
-    error.exit_code for error in (UsageError, Fenced, BreakerOpen, ModelRefused, OffsetsLost)
+    error.exit_code for error in (UsageError, BreakerOpen, ModelRefused, OffsetsLost)
 )
-"""Exit codes that a restart would only repeat: a person has to act first."""
+"""Exit codes that a restart would only repeat: a person has to act first.
+
+Being fenced becomes final only the second time: once, it may be our own transaction that outlived
+its timeout while the broker was away; twice, another process really has our id, and we yield.
+"""
 POLL_SECONDS = 0.1
 BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
 SETTLED_SECONDS = 60.0
@@ -30,6 +34,7 @@ class _Worker:
         self.number = number
         self._command = [*command, "--worker", str(number)]
         self._crashes = 0
+        self._fenced = False
         self._restart_at = 0.0
         self._started_at = 0.0
         self.final: int | None = None
@@ -50,11 +55,14 @@ class _Worker:
         if code is None:
             return
         self.process = None
-        if stopping or code == 0 or code in FINAL_CODES:
+        if now - self._started_at > SETTLED_SECONDS:
+            self._crashes, self._fenced = 0, False
+        fenced = code == Fenced.exit_code
+        if stopping or code == 0 or code in FINAL_CODES or (fenced and self._fenced):
             self.final = code
             _log.info("worker ended", worker=self.number, code=code)
             return
-        self._crashes = 0 if now - self._started_at > SETTLED_SECONDS else self._crashes + 1
+        self._crashes, self._fenced = self._crashes + 1, fenced
         wait = BACKOFF_SECONDS[min(self._crashes, len(BACKOFF_SECONDS)) - 1]
         self._restart_at = now + wait
         _log.warning("worker crashed", worker=self.number, code=code, restart_in_seconds=wait)

@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from prometheus_client import CollectorRegistry
 
 from common.errors import ModelRefused
+from common.messaging.broker_errors import transient
 from common.messaging.kafka_config import consumer_config, producer_config
 from common.messaging.ledger_topic import read_ledger
 from common.messaging.outbox import FlushingOutbox, Outbox, TransactionalOutbox
@@ -202,8 +203,10 @@ def _incremental(kafka: Mapping[str, Any]) -> bool:
 
 
 def _client_error(error: KafkaError) -> None:
-    # What matters also comes back from the call that it concerns; this is for the person who looks.
-    _log.warning("kafka client", code=error.name(), why=error.str())
+    # What matters also comes back from the call that it concerns, and librdkafka logs lost
+    # connections itself: this is for the rest.
+    if not transient(error):
+        _log.warning("kafka client", code=error.name(), why=error.str())
 
 
 def _on_signal(shutdown_seconds: float) -> Callable[[], bool]:

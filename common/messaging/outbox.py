@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
@@ -20,6 +21,8 @@ from common.messaging.records import OutgoingMessage, Partition
 CALL_SECONDS = 5.0
 """The longest that one call into the client waits before the deadline is looked at again."""
 CLOSING_SECONDS = 2.0
+_CLOSED = {KafkaError._STATE, KafkaError._FATAL}  # noqa: SLF001 - the client's names
+"""What produce() says in a transaction that has failed in the background."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +85,16 @@ class TransactionalOutbox:
             self._call(Stage.INIT, deadline, lambda _seconds: self._producer.begin_transaction())
             self._open = True
             # 2. Results.
-            for message in messages:
-                self._produce(message, deadline)
+            try:
+                for message in messages:
+                    self._produce(message, deadline)
+            except _ClientFailure as failure:
+                if failure.code in _CLOSED:
+                    # An earlier message failed meanwhile; only the next call says why.
+                    self._send_offsets(offsets, membership, deadline)
+                raise
             # 3. Next offsets, with the account as metadata, fenced by the group's generation.
-            self._call(
-                Stage.SEND_OFFSETS,
-                deadline,
-                lambda seconds: self._producer.send_offsets_to_transaction(
-                    offsets, membership, seconds
-                ),
-            )
+            self._send_offsets(offsets, membership, deadline)
             # 4. All of it becomes visible, or none.
             self._call(Stage.COMMIT, deadline, self._commit)
         except _ClientFailure as failure:
@@ -106,6 +109,14 @@ class TransactionalOutbox:
             except KafkaException:
                 return  # the next start with the same transactional id aborts it
             self._open = False
+
+    def _send_offsets(
+        self, offsets: list[TopicPartition], membership: object, deadline: float
+    ) -> None:
+        def send(seconds: float) -> None:
+            self._producer.send_offsets_to_transaction(offsets, membership, seconds)
+
+        self._call(Stage.SEND_OFFSETS, deadline, send)
 
     def _commit(self, seconds: float) -> None:
         self._producer.commit_transaction(seconds)
@@ -123,7 +134,7 @@ class TransactionalOutbox:
                 if self._clock() > deadline:
                     full = KafkaError(KafkaError._QUEUE_FULL)  # noqa: SLF001 - the client's name
                     raise _ClientFailure(Stage.PRODUCE, full, Reaction.RENEW_PRODUCER) from None
-                self._producer.poll(0.05)
+                _serve(self._producer)
 
     def _call(self, stage: Stage, deadline: float, action: Callable[[float], Any]) -> None:
         """Call the client until it succeeds, fails for good, or the deadline is past."""
@@ -136,7 +147,7 @@ class TransactionalOutbox:
                     raise _ClientFailure(stage, error.args[0], found) from error
                 if self._clock() > deadline:
                     raise _ClientFailure(stage, error.args[0], Reaction.RENEW_PRODUCER) from error
-                self._producer.poll(0.05)
+                _serve(self._producer)
             else:
                 return
 
@@ -151,9 +162,10 @@ class TransactionalOutbox:
             case Reaction.EXIT_FENCED:
                 self._open = False
                 raise Fenced(
-                    f"{failure}: another process has the transactional id "
-                    f'"{self._transactional_id}"; give each host or pod its own '
-                    "[consumer] instance, and never start two with the same"
+                    f'{failure}: the transactional id "{self._transactional_id}" was taken over. '
+                    "Either a transaction outlived its timeout while the broker was away: start "
+                    "again; or another process has the same id: give each host or pod its own "
+                    "[consumer] instance"
                 ) from failure
             case _:
                 raise Unrecoverable(str(failure)) from failure
@@ -223,10 +235,7 @@ class FlushingOutbox:
         self._failed = None
         for message in messages:
             self._produce(message, deadline)
-        left = self._producer.flush(self._deadline_seconds)
-        if left or self._failed:
-            why = self._failed or f"{left} messages still waiting"
-            raise Unrecoverable(f"not delivered within {self._deadline_seconds:g} s: {why}")
+        self._flush()
         try:
             self._commit([commit.to_client() for commit in commits])
         except KafkaException as error:
@@ -236,6 +245,15 @@ class FlushingOutbox:
 
     def close(self) -> None:
         """Nothing stays open between two publications."""
+
+    def _flush(self) -> None:
+        try:
+            left = self._producer.flush(self._deadline_seconds)
+        except KafkaException as error:  # a fatal one
+            raise Unrecoverable(f"not delivered: {error.args[0].str()}") from error
+        if left or self._failed:
+            why = self._failed or f"{left} messages still waiting"
+            raise Unrecoverable(f"not delivered within {self._deadline_seconds:g} s: {why}")
 
     def _produce(self, message: OutgoingMessage, deadline: float) -> None:
         while True:
@@ -250,11 +268,17 @@ class FlushingOutbox:
             except BufferError:
                 if self._clock() > deadline:
                     raise Unrecoverable("the producer's queue stays full") from None
-                self._producer.poll(0.05)
+                _serve(self._producer)
 
     def _delivered(self, error: KafkaError | None, _message: object) -> None:
         if error is not None and self._failed is None:
             self._failed = error
+
+
+def _serve(producer: Producer) -> None:
+    """Let the client call back. A fatal error is raised here; the next call names it again."""
+    with suppress(KafkaException):
+        producer.poll(0.05)
 
 
 class _ClientFailure(Exception):
@@ -262,4 +286,5 @@ class _ClientFailure(Exception):
 
     def __init__(self, stage: Stage, error: KafkaError, reaction: Reaction) -> None:
         super().__init__(f"{stage}: {error.name()}: {error.str()}")
+        self.code = error.code()
         self.reaction = reaction
