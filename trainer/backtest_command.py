@@ -74,13 +74,9 @@ def backtest(
         records, memory, rejections = iter(read_rows(data, declared)), COLD, []
     with ScoreTable(out) as table:
         table.write_rejected(rejections)
-        for outcome in score_on(
-            records,
-            detector,
-            memory,
-            first_row=train_rows or 0,
-            max_rows=settings.consumer.max_rows,
-        ):
+        rows = settings.consumer.max_rows
+        first = train_rows or 0
+        for outcome in score_on(records, detector, memory, first_row=first, max_rows=rows):
             table.write(outcome)
     _say(table)
 

@@ -29,27 +29,27 @@ NameOption = Annotated[
     str | None,
     typer.Option(
         "--name",
-        help="The model's name in the registry; else [registry] model.",
+        help="The model's name in the registry; else registry.model.",
         show_default=False,
     ),
 ]
 SchemaOption = Annotated[
     Path | None,
-    typer.Option("--schema", help="The rows' schema; else [schema] path.", show_default=False),
+    typer.Option("--schema", help="The rows' schema; else schema.path.", show_default=False),
 ]
 RegistryOption = Annotated[
     Path | None,
-    typer.Option("--registry", help="The registry; else [registry] path.", show_default=False),
+    typer.Option("--registry", help="The registry; else registry.path.", show_default=False),
 ]
 SeedOption = Annotated[
     int | None,
-    typer.Option("--seed", min=0, help="Else [trainer] seed.", show_default=False),
+    typer.Option("--seed", min=0, help="Else trainer.seed.", show_default=False),
 ]
 RateOption = Annotated[
     float | None,
     typer.Option(
         "--target-alert-rate",
-        help="Share of normal rows that may be called anomalous; else [trainer] target_alert_rate.",
+        help="Share of normal rows that may be called anomalous; else trainer.target_alert_rate.",
         show_default=False,
     ),
 ]

@@ -37,7 +37,7 @@ def train(
     ] = False,
     model: Annotated[
         str | None,
-        typer.Option("--model", help="Its name; else [registry] model.", show_default=False),
+        typer.Option("--model", help="Its name; else registry.model.", show_default=False),
     ] = None,
     seed: SeedOption = None,
     target_alert_rate: RateOption = None,
