@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from common.errors import UsageError
+from common.errors import ModelRefused, UsageError
 from common.registry.audit import AuditLog
 from common.registry.durable import sync_folder
 from common.registry.names import ordinal_of
@@ -51,11 +51,13 @@ class Shelf:
         return AuditLog(self.folder / "audit.jsonl")
 
     def ids(self) -> list[str]:
-        """Return the ids of the versions, oldest first."""
+        """Return the ids of the versions, oldest first; raises ModelRefused if unreadable."""
         try:
             found = [entry.name for entry in os.scandir(self.versions) if entry.is_dir()]
         except (FileNotFoundError, NotADirectoryError):
             return []
+        except OSError as error:
+            raise ModelRefused(f"{self.versions} cannot be read: {error.strerror}") from error
         numbered = [(ordinal_of(self.name, version), version) for version in found]
         return [version for ordinal, version in sorted(numbered) if ordinal is not None]
 
@@ -63,7 +65,7 @@ class Shelf:
     def locked(self, seconds: float = LOCK_SECONDS) -> Iterator[None]:
         """Hold the lock: one process changes this model name at a time; a kill lets go of it.
 
-        Raises UsageError where it cannot be had.
+        Raises UsageError where it cannot be had, or where the folder cannot be changed.
         """
         try:
             for folder in (self.versions, self.staging):
@@ -76,12 +78,11 @@ class Shelf:
                 "has finished, or stop it"
             ) from error
         except OSError as error:
-            raise UsageError(
-                f"the registry {self.folder} cannot be changed: {error.strerror or error}; correct "
-                "[registry] path, or the rights on that folder"
-            ) from error
+            raise self._unchangeable(error) from error
         try:
             yield
+        except OSError as error:
+            raise self._unchangeable(error) from error
         finally:
             lock.release()
 
@@ -119,3 +120,9 @@ class Shelf:
         folder = self.staging / f"{what}-{secrets.token_hex(4)}"
         folder.mkdir()
         return folder
+
+    def _unchangeable(self, error: OSError) -> UsageError:
+        return UsageError(
+            f"the registry {self.folder} cannot be changed: {error.strerror or error}; correct "
+            "[registry] path, the rights on that folder or the space on its disk"
+        )

@@ -144,3 +144,22 @@ def test_without_a_usable_champion_there_is_nothing_to_begin_with(tmp_path: Path
     _point_by_hand(tmp_path, None)
     with pytest.raises(ModelRefused, match="has no champion: promote one of default-0001"):
         Champion(registry, NAME)
+
+
+def test_a_registry_that_cannot_be_read_for_a_while_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = a_registry(tmp_path, versions=2)
+    second = registry.version_ids(NAME)[1]
+    watched = Watched(registry)
+    registry.promote(NAME, second, who=WHO, why="x", force="test")
+
+    def stale(_path: Path) -> None:
+        raise OSError(116, "Stale file handle")
+
+    monkeypatch.setattr("os.scandir", stale)
+    assert not watched.champion.refresh()
+    monkeypatch.undo()
+
+    assert watched.champion.current().version == watched.loaded[0]
+    assert "Stale file handle" in watched.refused[0]

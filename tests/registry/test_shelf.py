@@ -1,0 +1,54 @@
+"""One process at a time changes a model, and waiting for it ends."""
+
+from pathlib import Path
+
+import pytest
+
+from common.errors import UsageError
+from common.registry.names import ordinal_of
+from common.registry.shelf import Shelf
+
+
+def test_waiting_for_the_lock_ends_with_what_to_do(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, "default")
+
+    with (
+        shelf.locked(),
+        pytest.raises(UsageError, match=r"another process has been changing .* for 0\.1 s"),
+        shelf.locked(0.1),
+    ):
+        pass
+
+
+def test_the_lock_of_one_model_does_not_hold_up_another(tmp_path: Path) -> None:
+    with Shelf(tmp_path, "a").locked(), Shelf(tmp_path, "b").locked(0.1):
+        assert (tmp_path / "b" / "versions").is_dir()
+
+
+def test_a_registry_that_is_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "registry").write_text("")
+
+    with (
+        pytest.raises(UsageError, match="cannot be changed: Not a directory"),
+        Shelf(tmp_path / "registry", "default").locked(),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("version", "ordinal"),
+    [
+        ("a-0001-12345678", 1),
+        ("a-12345-abcdef01", 12345),
+        ("a-001-12345678", None),
+        ("a-0001-1234567", None),
+        ("a-0001-1234567g", None),
+        ("b-0001-12345678", None),
+        ("a-b-0001-12345678", None),
+        ("a-0001-12345678\n", None),
+        ("../a-0001-12345678", None),
+        ("", None),
+    ],
+)
+def test_only_an_id_of_this_model_has_an_ordinal(version: str, ordinal: int | None) -> None:
+    assert ordinal_of("a", version) == ordinal
