@@ -269,6 +269,8 @@ class FlushingOutbox:
                 if self._clock() > deadline:
                     raise Unrecoverable("the producer's queue stays full") from None
                 _serve(self._producer)
+            except KafkaException as error:
+                raise Unrecoverable(f"produce: {error.args[0].str()}") from error
 
     def _delivered(self, error: KafkaError | None, _message: object) -> None:
         if error is not None and self._failed is None:
