@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from urllib.parse import quote
 
 from common.rows.parsing import decode
-from common.rows.rejection import Fault, Reason
+from common.rows.rejection import Reason, Rejection
 
 # What may stand in a URI's fragment as it is (RFC 3986, section 3.5), "/" apart.
 _SAFE = "!$&'()*+,;=:@-._~?"
@@ -15,29 +15,32 @@ def pointer(*parts: object) -> str:
     return "#" + "".join(f"/{_escaped(str(part))}" for part in parts)
 
 
-def row_pointer(index: int, fault: Fault, payload: bytes) -> str:
-    """Return the pointer to the field that a fault of the row at `index` names."""
-    if not fault.field:
-        return pointer("rows", index)
-    if fault.reason is Reason.UNKNOWN_FIELD:
-        return pointer("rows", index, *_there(fault.field, payload))
-    return pointer("rows", index, *fault.field.split("."))
+def fault_pointers(rejection: Rejection, payload: bytes) -> list[str]:
+    """Return the pointer of each fault of a row, the row's own bytes being `payload`."""
+    record: object = None
+    pointers = []
+    for fault in rejection.faults:
+        parts = fault.field.split(".") if fault.field else []
+        if fault.reason is Reason.UNKNOWN_FIELD:
+            record = decode(payload) if record is None else record
+            parts = _there(parts, record)
+        pointers.append(pointer("rows", rejection.index, *parts))
+    return pointers
 
 
-def _there(path: str, payload: bytes) -> list[str]:
-    """Find an unknown field in the row itself: its name may have dots of its own."""
-    record: object = decode(payload)
+def _there(parts: list[str], record: object) -> list[str]:
+    """Find an unknown field in the row itself, since names may have dots of their own."""
     names: list[str] = []
-    while isinstance(record, Mapping):
-        if path in record:
-            return [*names, path]
-        outer = [name for name in record if path.startswith(f"{name}.")]
-        if not outer:
+    while parts and isinstance(record, Mapping):
+        for end in range(len(parts), 0, -1):
+            name = ".".join(parts[:end])
+            if name in record:
+                break
+        else:
             break
-        name = max(outer, key=len)
         names.append(name)
-        record, path = record[name], path.removeprefix(f"{name}.")
-    return names  # a name too long to be told whole: its parent
+        parts, record = parts[end:], record[name]
+    return names  # of a name too long to be told whole: its parent
 
 
 def _escaped(part: str) -> str:

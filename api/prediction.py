@@ -1,41 +1,19 @@
-"""A request's body and a detector in; scores, or what is wrong with each row, out."""
+"""A request's body and a detector in; one outcome per row out."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 from http import HTTPStatus
-from typing import Any
 
-import msgspec
-import numpy as np
-
-from api.pointers import pointer, row_pointer
+from api.pointers import pointer
 from api.problems import Problem
-from common.detection.calibration import SEVERITIES
 from common.detection.detector import Detector
-from common.detection.explanation import signals_of_rows
 from common.detection.memory import COLD
 from common.detection.processing import Outcome, process
-from common.rows.instants import to_text
 from common.rows.rejection import Rejection
 from common.rows.request import BadBody, TooManyRows, rows_of
 
 SLICE_ROWS = 500
 MAX_FAULTS = 50_000
 """From here on a request's rows are not looked at any more, so that its answer stays bounded."""
-
-
-class OnError(StrEnum):
-    """What a bad row does to the request."""
-
-    REJECT = "reject"
-    SKIP = "skip"
-
-
-class Signals(StrEnum):
-    """Which rows tell their signals."""
-
-    ANOMALOUS = "anomalous"
-    ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +28,8 @@ class Prediction:
     rejections: list[Rejection]
     """Every bad row, its index counted from the request's first."""
 
-    @property
-    def unread(self) -> int:
-        """How many rows were not looked at, after too many faults."""
-        return len(self.payloads) - sum(outcome.records for outcome in self.outcomes)
+    unread: int
+    """How many rows at the end were not looked at, after too many faults."""
 
 
 def predict(body: bytes, detector: Detector, *, received: int, max_rows: int) -> Prediction:
@@ -71,42 +47,13 @@ def predict(body: bytes, detector: Detector, *, received: int, max_rows: int) ->
         outcome, memory = process(rows, detector, memory, received=[received] * len(rows))
         outcomes.append(outcome)
         for rejection in outcome.rejections:
-            rejections.append(Rejection(start + rejection.index, rejection.faults))
+            index = start + rejection.index
+            rejections.append(Rejection(index, rejection.faults))
             faults += len(rejection.faults)
-        if faults > MAX_FAULTS:
-            break
-    return Prediction(detector.version, payloads, outcomes, rejections)
-
-
-def answer(
-    prediction: Prediction, detector: Detector, *, on_error: OnError, signals: Signals
-) -> bytes:
-    """Return the JSON answer to a request.
-
-    Raises Problem (422) naming every fault of every row where one is bad and `on_error` is reject.
-    """
-    bad = prediction.rejections
-    if prediction.unread or (bad and on_error is OnError.REJECT):
-        raise _bad_rows(prediction)
-    scored = sum(len(outcome.readings) for outcome in prediction.outcomes)
-    anomalies = sum(int(outcome.detections.is_anomaly.sum()) for outcome in prediction.outcomes)
-    head = msgspec.json.encode(
-        {
-            "model_version": prediction.version,
-            "threshold": detector.calibration.threshold,
-            "scored": scored,
-            "anomalies": anomalies,
-            "rejected": len(bad),
-        }
-    )
-    # Slice by slice: while one is encoded, nobody else gets the interpreter.
-    rows = b",".join(
-        msgspec.json.encode(
-            _rows(outcome, number * SLICE_ROWS, detector, signals, prediction.payloads)
-        )[1:-1]
-        for number, outcome in enumerate(prediction.outcomes)
-    )
-    return head[:-1] + b',"rows":[' + rows + b"]}"
+            if faults > MAX_FAULTS:
+                unread = len(payloads) - index - 1
+                return Prediction(detector.version, payloads, outcomes, rejections, unread)
+    return Prediction(detector.version, payloads, outcomes, rejections, 0)
 
 
 def _payloads(body: bytes, max_rows: int) -> list[bytes]:
@@ -124,82 +71,3 @@ def _payloads(body: bytes, max_rows: int) -> list[bytes]:
 def _bad_body(detail: str, where: str) -> Problem:
     errors = [{"pointer": where, "detail": detail}]
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
-
-
-def _bad_rows(prediction: Prediction) -> Problem:
-    bad, unread = prediction.rejections, prediction.unread
-    detail = f"{len(bad)} of {len(prediction.payloads)} rows cannot be scored, so none was: "
-    if unread:
-        detail += f"so many faults that the last {unread} rows were not looked at"
-    else:
-        detail += "correct them, or ask with ?on_error=skip for the scores of the others"
-    # Row by row: while one is encoded, nobody else gets the interpreter.
-    errors = b",".join(
-        msgspec.json.encode(
-            [
-                {**error, "index": rejection.index}
-                for error in _errors(rejection, prediction.payloads[rejection.index])
-            ]
-        )[1:-1]
-        for rejection in bad
-    )
-    return Problem(
-        HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=msgspec.Raw(b"[" + errors + b"]")
-    )
-
-
-def _errors(rejection: Rejection, payload: bytes) -> list[dict[str, object]]:
-    return [
-        {
-            "pointer": row_pointer(rejection.index, fault, payload),
-            "detail": fault.detail,
-            "reason": fault.reason,
-        }
-        for fault in rejection.faults
-    ]
-
-
-def _rows(
-    outcome: Outcome, start: int, detector: Detector, signals: Signals, payloads: list[bytes]
-) -> list[dict[str, Any]]:
-    """Describe each row of a slice that begins at `start`, in order."""
-    rows: list[dict[str, Any]] = [{}] * outcome.records
-    for rejection in outcome.rejections:
-        index = start + rejection.index
-        there = Rejection(index, rejection.faults)
-        rows[rejection.index] = {"index": index, "errors": _errors(there, payloads[index])}
-    readings, detections = outcome.readings, outcome.detections
-    scored = zip(
-        readings.index.tolist(),
-        readings.sensor.tolist(),
-        readings.event_time.tolist(),
-        detections.anomaly_score.tolist(),
-        detections.raw_score.tolist(),
-        detections.is_anomaly.tolist(),
-        detections.p_value.tolist(),
-        detections.severity.tolist(),
-        strict=True,
-    )
-    for index, sensor, time, anomaly_score, raw_score, is_anomaly, p_value, severity in scored:
-        rows[index] = {
-            "index": start + index,
-            "sensor_id": readings.sensor_ids[sensor],
-            "event_time": to_text(time),
-            "anomaly_score": anomaly_score,
-            "raw_score": raw_score,
-            "is_anomaly": is_anomaly,
-            "p_value": p_value,
-            "severity": SEVERITIES[severity],
-        }
-    _explain(rows, outcome, detector, signals)
-    return rows
-
-
-def _explain(
-    rows: list[dict[str, Any]], outcome: Outcome, detector: Detector, signals: Signals
-) -> None:
-    readings, is_anomaly = outcome.readings, outcome.detections.is_anomaly
-    told = np.ones_like(is_anomaly) if signals is Signals.ALL else is_anomaly
-    described = signals_of_rows(detector, readings.values[told])
-    for index, signal_readings in zip(readings.index[told].tolist(), described, strict=True):
-        rows[index]["signals"] = signal_readings

@@ -13,9 +13,10 @@ from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 
 from api.accounting import RowAccount
+from api.answer import OnError, Signals, answer
 from api.following import Following, Served
 from api.keys import read_key
-from api.prediction import OnError, Signals, answer, predict
+from api.prediction import predict
 from api.problems import Problem
 from common.registry.store import Registry
 from common.runtime.keys import ApiSettings, Settings

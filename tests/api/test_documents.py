@@ -3,6 +3,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from api.app import create_app
 from api.row_schema import example_row, row_schema
 from common.rows.parsing import parse
 from common.rows.schema import KeyField, Schema, Signal, TimeField, UnknownFields
@@ -83,6 +84,13 @@ def test_problems_are_as_documented(client: Client, document: dict[str, Any], qu
     assert response.status_code == 422
     against(document, "ProblemModel").validate(response.json())
     against(document, "ProblemModel").validate(client.get("/nothing").json())
+
+
+def test_the_document_can_be_had_without_starting_the_application() -> None:
+    document = create_app().openapi()
+
+    assert body_of(document)["example"] == {"rows": [ROW]}
+    assert "ProblemModel" in document["components"]["schemas"]
 
 
 def test_the_page_shows_the_document(client: Client) -> None:

@@ -5,7 +5,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.prediction import OnError, Signals, answer, predict
+from api.answer import OnError, Signals, answer
+from api.prediction import predict
 from common.detection.memory import COLD
 from common.detection.processing import process
 from tests.api import apps
