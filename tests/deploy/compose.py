@@ -1,0 +1,89 @@
+"""The services of docker-compose.yml, as Docker would run them."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[2]
+COMPOSE_FILE = ROOT / "docker-compose.yml"
+OUR_IMAGE = "sensorwatch:local"
+Rewrite = Callable[[str], str]
+"""A text as in the compose file -> the same outside of containers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One service: what it runs, with what, after whom."""
+
+    name: str
+    image: str
+    command: tuple[str, ...]
+    environment: dict[str, str]
+    healthcheck: tuple[str, ...]
+    """The command, without its leading "CMD"; empty where there is none."""
+    needs: dict[str, str]
+    """The services it waits for, each with the condition."""
+    container_ports: tuple[int, ...]
+    grace_seconds: float
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it runs our image."""
+        return self.image == OUR_IMAGE
+
+
+def read_compose() -> dict[str, Any]:
+    """Read the compose file with its merge keys resolved."""
+    document: dict[str, Any] = YAML(typ="safe").load(COMPOSE_FILE)
+    return document
+
+
+def services() -> dict[str, Service]:
+    """Return every service by name, each after those that it depends on."""
+    found = {name: _service(name, body) for name, body in read_compose()["services"].items()}
+    order = TopologicalSorter({name: service.needs for name, service in found.items()})
+    return {name: found[name] for name in order.static_order()}
+
+
+def ours() -> dict[str, Service]:
+    """Return the services that run our image, in the order of their dependencies."""
+    return {name: service for name, service in services().items() if service.is_ours}
+
+
+def runs_to_its_end(name: str) -> bool:
+    """Say whether somebody waits for this service's successful end."""
+    wanted = "service_completed_successfully"
+    return any(service.needs.get(name) == wanted for service in services().values())
+
+
+def _service(name: str, body: dict[str, Any]) -> Service:
+    check = body.get("healthcheck", {}).get("test", ["CMD"])
+    assert check[0] == "CMD", f"{name}: a health check in a shell hides which program it needs"
+    return Service(
+        name=name,
+        image=body["image"],
+        command=tuple(body.get("command", ())),
+        environment=dict(body.get("environment", {})),
+        healthcheck=tuple(check[1:]),
+        needs=_needs(body.get("depends_on", {})),
+        container_ports=tuple(_container_ports(body.get("ports", []))),
+        grace_seconds=float(str(body.get("stop_grace_period", "10s")).removesuffix("s")),
+    )
+
+
+def _needs(depends_on: list[str] | dict[str, dict[str, str]]) -> dict[str, str]:
+    if isinstance(depends_on, list):
+        return dict.fromkeys(depends_on, "service_started")
+    return {name: terms["condition"] for name, terms in depends_on.items()}
+
+
+def _container_ports(mappings: list[str]) -> Iterator[int]:
+    for mapping in mappings:
+        match = re.fullmatch(r"127\.0\.0\.1:\d+:(\d+)", mapping)
+        assert match is not None, f"{mapping}: only loopback may be published"
+        yield int(match[1])

@@ -1,0 +1,137 @@
+"""docker-compose.yml, its services run outside of containers against a real broker."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from common.registry.store import Registry
+from common.runtime.keys import Settings
+from tests.brokers.kafka import Kafka
+from tests.brokers.processes import wait_until
+from tests.deploy.compose import COMPOSE_FILE, services
+from tests.deploy.image import build
+from tests.deploy.stack import Stack
+
+DEFAULTS = Settings()
+REQUEST = {"rows": [{"timestamp": "2025-01-01T00:00:00", "x1": 0.1, "x2": 0.2, "x3": 0.3}]}
+
+
+def _schema_check(path: Path) -> int:
+    command = ["check-jsonschema", "--builtin-schema", "vendor.compose-spec", str(path)]
+    program = Path(sys.executable).with_name(command[0])
+    return subprocess.run([program, *command[1:]], capture_output=True, check=False).returncode
+
+
+def test_the_compose_file_keeps_to_the_compose_specification(tmp_path: Path) -> None:
+    assert _schema_check(COMPOSE_FILE) == 0
+    broken = tmp_path / "broken.yml"
+    broken.write_text(COMPOSE_FILE.read_text().replace("healthcheck:", "healthchek:"))
+    assert _schema_check(broken) == 1, "the check must notice a misspelt key"
+
+
+def test_every_dependency_is_a_service_that_can_fulfil_it() -> None:
+    known = services()
+    for service in known.values():
+        for name, condition in service.needs.items():
+            assert name in known
+            if condition == "service_healthy":
+                assert known[name].healthcheck
+
+
+def test_published_ports_are_those_that_the_services_listen_on_by_default() -> None:
+    known = services()
+    assert known["consumer"].container_ports == (DEFAULTS.consumer.http_port,)
+    assert known["api"].container_ports == (DEFAULTS.api.port,)
+
+
+def test_docker_waits_longer_for_a_stop_than_the_consumer_takes() -> None:
+    assert services()["consumer"].grace_seconds > DEFAULTS.consumer.shutdown_seconds
+
+
+def test_images_of_others_are_pinned() -> None:
+    others = [service.image for service in services().values() if not service.is_ours]
+    assert len(others) == 3
+    assert [image for image in others if ":" not in image or image.endswith(":latest")] == []
+
+
+@pytest.fixture(scope="module")
+def stack(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Everything of ours that `docker compose up` would start, started and healthy."""
+    running = Stack(kafka, build(tmp_path_factory.mktemp("image")))
+    try:
+        running.up()
+        for name in ("consumer", "api"):
+            wait_until(
+                lambda name=name: running.healthy(name),  # type: ignore[misc] # bound now
+                deadline=60,
+                what=f"{name} to be healthy\n{running.logs()}",
+                every=0.5,
+            )
+        yield running
+    finally:
+        running.close()
+
+
+@pytest.mark.broker
+@pytest.mark.slow
+class TestServices:
+    """The command lines of the compose file, as they are written there."""
+
+    def test_what_is_waited_for_ends_with_success(self, stack: Stack) -> None:
+        assert stack.codes == {"topics": 0, "sample": 0, "trainer": 0}
+
+    def test_the_trainer_leaves_a_champion_in_the_volume(self, stack: Stack) -> None:
+        registry = Registry(stack.image.data / "registry")
+        assert registry.load("default").detector.version.startswith("default-0001-")
+
+    def test_the_consumer_is_ready_and_scores_what_the_producer_sends(self, stack: Stack) -> None:
+        port = stack.consumer_port
+        assert stack.get(port, "/livez") == b"ok\n"
+        wait_until(
+            lambda: stack.value(port, "sensorwatch_rows_scored_total") > 1_000,
+            deadline=40,
+            what="a thousand rows to be scored",
+            every=0.2,
+        )
+        assert stack.get(port, "/readyz") == b"ok\n"
+        consumed = f'sensorwatch_records_consumed_total{{topic="{stack.topics}"}}'
+        assert stack.value(port, consumed) >= 1_000
+        assert stack.programs["producer"].running
+
+    def test_the_api_is_healthy_and_predicts_with_the_same_version(self, stack: Stack) -> None:
+        wait_until(
+            lambda: b"serving" in stack.programs["api"].log.read_bytes(),
+            deadline=30,
+            what="the API to serve",
+        )
+        champion = Registry(stack.image.data / "registry").load("default").detector.version
+        assert champion in stack.get(stack.api_port, "/health").decode()
+        answer = json.loads(stack.get(stack.api_port, "/predict", REQUEST))
+        assert answer["model_version"] == champion
+        assert len(answer["rows"]) == 1
+
+    def test_logs_are_json_lines(self, stack: Stack) -> None:
+        for name in ("consumer", "api", "trainer"):
+            first = stack.programs[name].log.read_text().splitlines()[0]
+            assert "event" in json.loads(first), name
+
+    def test_nothing_is_written_outside_of_the_volume(self, stack: Stack) -> None:
+        assert [path.name for path in stack.image.app.iterdir()] == ["schemas"]
+
+    def test_a_stop_ends_every_service_in_time_and_the_health_checks_notice(
+        self, stack: Stack
+    ) -> None:
+        """Last of all: nothing runs afterwards."""
+        running = {name: one for name, one in stack.programs.items() if one.running}
+        assert set(running) == {"producer", "consumer", "api"}
+        codes = {
+            name: program.terminate(deadline=stack.services[name].grace_seconds)
+            for name, program in running.items()
+        }
+        assert codes == {"producer": 0, "consumer": 0, "api": 0}, stack.logs()
+        assert not stack.healthy("consumer")
+        assert not stack.healthy("api")

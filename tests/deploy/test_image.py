@@ -1,0 +1,111 @@
+"""The Dockerfile and what it copies."""
+
+import subprocess
+import sys
+import tomllib
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.compose import ROOT
+from tests.deploy.image import build, copies, in_context, instructions, variables
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def packages() -> list[str]:
+    """The packages that the project's own rule finds."""
+    rules: list[str] = PROJECT["tool"]["setuptools"]["packages"]["find"]["include"]
+    folders = [
+        path.parent
+        for pattern in ("*/__init__.py", "*/*/__init__.py")
+        for path in ROOT.glob(pattern)
+    ]
+    names = [folder.relative_to(ROOT).as_posix().replace("/", ".") for folder in folders]
+    return [name for name in names if any(fnmatchcase(name, rule) for rule in rules)]
+
+
+def test_everything_copied_exists_and_is_let_into_the_build_context() -> None:
+    origins = [origin for copy in copies() for origin in copy.arguments[:-1]]
+    assert origins
+    for origin in origins:
+        assert (ROOT / origin).exists(), f"COPY {origin}: not there"
+        assert in_context(origin), f"COPY {origin}: .dockerignore keeps it out"
+
+
+@pytest.mark.parametrize(
+    "kept_out", [".git/config", "tests/conftest.py", "registry/default/x", "api/__pycache__/a.pyc"]
+)
+def test_what_the_image_does_not_need_stays_out_of_the_build_context(kept_out: str) -> None:
+    assert not in_context(kept_out)
+
+
+def test_every_top_level_package_is_copied() -> None:
+    copied = {origin for copy in copies() for origin in copy.arguments[:-1]}
+    top_level = {name for name in packages() if "." not in name}
+    assert top_level == {"api", "common", "consumer", "producer", "sensorwatch", "trainer"}
+    assert top_level <= copied
+
+
+def test_dependencies_come_from_the_lock_by_their_hashes_and_nothing_else_is_fetched() -> None:
+    runs = [one.arguments for one in instructions() if one.keyword == "RUN"]
+    installs = [arguments for arguments in runs if "install" in arguments and "-m" not in arguments]
+    installs = [arguments for arguments in installs if arguments[0].endswith("pip")]
+    assert len(installs) == 2
+    assert {"--require-hashes", "-r", "requirements.lock"} <= set(installs[0])
+    assert {"--no-deps", "--no-build-isolation"} <= set(installs[1])
+
+
+def test_every_pinned_package_of_the_lock_has_a_hash() -> None:
+    entries = (ROOT / "requirements.lock").read_text().replace("\\\n", " ").splitlines()
+    pinned = [entry for entry in entries if "==" in entry and not entry.startswith("#")]
+    assert len(pinned) > 20
+    assert [entry.split()[0] for entry in pinned if "--hash=sha256:" not in entry] == []
+
+
+def test_the_image_has_a_python_that_the_project_allows() -> None:
+    bases = {one.arguments[0] for one in instructions() if one.keyword == "FROM"}
+    assert len(bases) == 1, "packages built for one Python do not fit another"
+    version = bases.pop().removeprefix("python:").partition("-")[0].split(".")
+    assert PROJECT["project"]["requires-python"] == ">=3.11"
+    assert (int(version[0]), int(version[1])) >= (3, 11)
+
+
+def test_programs_run_as_an_unprivileged_user_that_owns_the_volume() -> None:
+    users = [one.arguments[0] for one in instructions() if one.keyword == "USER"]
+    assert users[-1:] not in ([], ["root"], ["0"])
+    runs = [" ".join(one.arguments) for one in instructions() if one.keyword == "RUN"]
+    assert any(f"--owner={users[-1]} /data" in run for run in runs)
+    assert variables()["NUMBA_CACHE_DIR"].startswith("/data/"), "the root file system is read-only"
+
+
+@pytest.mark.slow
+def test_the_installed_copy_has_every_module_and_the_command(tmp_path: Path) -> None:
+    image = build(tmp_path)
+    site = Path(image.environment["PYTHONPATH"])
+    here = {
+        path.relative_to(ROOT).as_posix()
+        for package in packages()
+        for path in (ROOT / package.replace(".", "/")).glob("*.py")
+    }
+    assert {name for name in here if not (site / name).is_file()} == set()
+    assert (site / "sensorwatch" / "py.typed").is_file()
+    answer = subprocess.run(
+        ["sensorwatch", "--version"],
+        env=image.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert answer.stdout.split()[1] == PROJECT["project"]["version"]
+    where = "import sensorwatch; print(sensorwatch.__file__)"
+    found = subprocess.run(
+        [sys.executable, "-c", where],
+        env=image.environment,
+        cwd=image.app,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert Path(found.stdout.strip()).is_relative_to(site), "the copy is what runs, not the clone"
