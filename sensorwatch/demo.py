@@ -92,10 +92,11 @@ def _finish(screen: Screen, running: Stage, feeding: Feeding, watching: Watching
     """Stop the sensors first, let the consumer come to the end, then count."""
     screen.step("the sensors stop, the consumer finishes")
     counts = reckon(running, feeding.stop(), watching)
-    screen.print("")
+    screen.print("", "")
     rate = running.settings.trainer.target_alert_rate
-    for line in summary(counts, score(watching.truth), watching.reasons, target_alert_rate=rate):
-        screen.print(line)
+    lines = summary(counts, score(watching.truth), watching.reasons, target_alert_rate=rate)
+    for text, style in lines:
+        screen.print(text, style)
     problems = discrepancies(counts)
     if problems:
         raise CheckFailed("; ".join(problems))

@@ -52,14 +52,19 @@ def line_of(event: Event) -> Parts:
     yield from unusual(event)
 
 
-def unusual(event: Event) -> Parts:
-    """Yield the signals outside of their training band, with what was expected of them."""
+def unusual(event: Event, *, most: int | None = None) -> Parts:
+    """Yield the signals outside of their training band, with what was expected of them.
+
+    `most`: of how many of them all is said; the others are only named. None: of all.
+    """
     outside = [signal for signal in event.signals if signal.direction != "within"]
-    for position, signal in enumerate(outside):
+    for position, signal in enumerate(outside[:most]):
         yield "; " if position else "", ""
         yield f"{printable(signal.name)} {signal.actual:.4g}", "bold"
         expected = f"{signal.expected_low:.4g} to {signal.expected_high:.4g}"
         yield f", expected {expected}, {printable(signal.direction)}", ""
+    if rest := [] if most is None else outside[most:]:
+        yield f"; {', '.join(printable(signal.name) for signal in rest)} too", "dim"
     if not outside:
         yield "every signal within its training band, their combination is unusual", "dim"
 

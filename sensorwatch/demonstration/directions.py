@@ -28,9 +28,9 @@ def addresses(stage: Stage) -> Iterator[tuple[str, list[str]]]:
         ],
     )
     scraped = (stage.consumer_address, api)
-    targets = json.dumps([address.removeprefix("http://") for address in scraped])
+    targets = "targets: " + json.dumps([where.removeprefix("http://") for where in scraped])
     yield (
-        f"Prometheus  scrape_configs: [{{job_name: demo, static_configs: [{{targets: {targets}}}]}}]",
+        f"Prometheus  scrape_configs: [{{job_name: demo, static_configs: [{{{targets}}}]}}]",
         [f"curl -s {stage.consumer_address}/metrics | grep ^sensorwatch_"],
     )
 

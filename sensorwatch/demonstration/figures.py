@@ -20,7 +20,7 @@ class Figures:
     dead_letters: int = 0
     anomaly_ratio: float = 0.0
     latency_seconds: float = 0.0
-    """Mean, from a record's timestamp to the commit of its outcome, since the last look."""
+    """Mean, from a record's timestamp to the commit of its outcome, of the newest records."""
     version: str = ""
     rows_per_second: float = 0.0
     """Over the last seconds."""
@@ -32,8 +32,9 @@ class Meter:
 
     address: str
     _seen: deque[tuple[float, int]] = field(default_factory=deque)
-    _latency: tuple[float, float] = (0.0, 0.0)
-    """Sum and count at the last look."""
+    _summed: tuple[float, float] = (0.0, 0.0)
+    """Sum and count of the latencies when they last moved."""
+    _latency: float = 0.0
 
     def read(self, now: float) -> Figures | None:
         """Return the figures at `now` (monotonic seconds), or None where there is no answer."""
@@ -63,10 +64,11 @@ class Meter:
     def _mean_latency(self, sums: dict[str, float]) -> float:
         name = "end_to_end_latency_seconds"
         total, count = sums.get(f"{name}_sum", 0.0), sums.get(f"{name}_count", 0.0)
-        before_total, before_count = self._latency
-        self._latency = (total, count)
-        new = count - before_count
-        return (total - before_total) / new if new else 0.0
+        before_total, before_count = self._summed
+        if count > before_count:
+            self._summed = (total, count)
+            self._latency = (total - before_total) / (count - before_count)
+        return self._latency
 
     def _rate(self, now: float, records: int) -> float:
         self._seen.append((now, records))

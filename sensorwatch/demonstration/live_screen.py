@@ -1,8 +1,10 @@
 """The demonstration on a terminal."""
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from itertools import islice
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -17,8 +19,9 @@ from sensorwatch.demonstration.stage import Stage
 from sensorwatch.event_line import SEVERITY_STYLES, Event, printable, unusual
 
 _REASONS = 4
-_FIXED_LINES = 14
-"""Of the live view and the line below it, without the events."""
+_MOST_SENSORS = 10
+_FIXED_LINES = 12
+"""Of the live view, without the sensors."""
 
 
 class LiveScreen:
@@ -36,9 +39,9 @@ class LiveScreen:
         elapsed = f"{time.monotonic() - self._began:5.1f} s "
         self._console.print(Text.assemble((elapsed, "dim"), (f" {text} ...", "")))
 
-    def print(self, text: str) -> None:
+    def print(self, text: str, style: str) -> None:
         """Print a line, uncut, so that it can be copied."""
-        self._console.print(Text(text), soft_wrap=True)
+        self._console.print(Text(text, style), soft_wrap=True)
 
     def show_addresses(self, stage: Stage) -> None:
         """Print each address with its commands, to be copied into another terminal."""
@@ -56,14 +59,14 @@ class LiveScreen:
 
     def update(self, state: State) -> None:
         """Draw the newest state."""
-        room = max(3, self._console.size.height - _FIXED_LINES)
+        room = max(1, min(_MOST_SENSORS, self._console.size.height - _FIXED_LINES))
         self._live.update(_view(state, room), refresh=True)
 
 
 def _view(state: State, room: int) -> RenderableType:
     return Group(
         _head(state),
-        Panel(_events(state.latest[-room:]), title="latest anomalies", border_style="dim"),
+        Panel(_events(state.latest, room), title="latest anomalies, by sensor", border_style="dim"),
         Text("Ctrl-C ends it with the account; more commands above", style="dim"),
     )
 
@@ -106,21 +109,28 @@ def _reasons(state: State) -> Text:
     return text
 
 
-def _events(latest: Sequence[Event]) -> RenderableType:
+def _events(latest: Sequence[Event], room: int) -> RenderableType:
     if not latest:
         return Text("none yet", style="dim")
     table = Table(box=None, expand=True, padding=(0, 1), header_style="dim")
     table.add_column("event time", style="dim", width=16)
     table.add_column("sensor", style="cyan", no_wrap=True)
+    table.add_column("rows", justify="right", no_wrap=True)
     table.add_column("severity", no_wrap=True)
     table.add_column("score", justify="right", no_wrap=True)
     table.add_column("what was unusual", no_wrap=True, overflow="ellipsis", ratio=1)
-    for event in reversed(latest):
+    rows = Counter(event.sensor_id for event in latest)
+    # The newest of each sensor: a fault that lasts would else fill the screen.
+    newest = {event.sensor_id: event for event in latest}
+    order = dict.fromkeys(event.sensor_id for event in reversed(latest))
+    for sensor in islice(order, room):
+        event = newest[sensor]
         table.add_row(
             printable(event.event_time)[:16].replace("T", " "),
-            printable(event.sensor_id),
+            printable(sensor),
+            str(rows[sensor]),
             Text(event.severity, SEVERITY_STYLES.get(event.severity, "")),
             f"{event.anomaly_score:.2f}",
-            Text.assemble(*unusual(event)),
+            Text.assemble(*unusual(event, most=1)),
         )
     return table

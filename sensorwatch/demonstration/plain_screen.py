@@ -22,7 +22,7 @@ class PlainScreen:
         """Print the step with the seconds since the start."""
         self.print(f"[{time.monotonic() - self._began:5.1f} s] {text} ...")
 
-    def print(self, text: str) -> None:
+    def print(self, text: str, style: str = "") -> None:  # noqa: ARG002 - there are no styles here
         """Print a line."""
         print(text, flush=True)
 

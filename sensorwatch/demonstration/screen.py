@@ -35,8 +35,8 @@ class Screen(Protocol):
     def step(self, text: str) -> None:
         """Say what is being started or ended."""
 
-    def print(self, text: str) -> None:
-        """Write a line that stays."""
+    def print(self, text: str, style: str) -> None:
+        """Write a line that stays; `style`: rich's, where there are styles."""
 
     def show_addresses(self, stage: Stage) -> None:
         """Say where to point one's own clients."""

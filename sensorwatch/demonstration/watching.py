@@ -16,7 +16,7 @@ from sensorwatch.demonstration.truth import Truth
 from sensorwatch.event_line import Event, read_event
 from sensorwatch.following import Begin, follow
 
-_SHOWN_EVENTS = 50
+_KEPT_EVENTS = 300
 
 
 class Watching:
@@ -29,7 +29,7 @@ class Watching:
         self._thread = Thread(target=self._run, name="watching", daemon=True)
         self.truth = Truth()
         """Complete once the thread has stopped."""
-        self.latest: deque[Event] = deque(maxlen=_SHOWN_EVENTS)
+        self.latest: deque[Event] = deque(maxlen=_KEPT_EVENTS)
         """The newest events, the newest last."""
         self.reasons: Counter[str] = Counter()
         """Dead letters by reason code."""
