@@ -206,6 +206,23 @@ def test_every_time_format_nested_fields_and_odd_sensor_names_keep_their_bits(
     assert [check.name for check in section.checks if not check.passed] == []
 
 
+def test_a_single_signal_is_held_to_less_and_the_report_says_so(
+    report: dict[str, Any], tmp_path: Path
+) -> None:
+    schema = Schema(signals=(Signal(name="x1"),))
+    readings = some_readings(2_000, signals=1, sensors=1)
+    registry = Registry(tmp_path)
+    candidate = train(readings, schema, a_dataset(readings).source, HOW)
+    registry.register("one", candidate, who="test", why="test")
+
+    few = evaluated(registry.load("one"), readings)["failures"]
+
+    assert few["varying_signals"] == 1
+    assert few["gated"] == {"kind": "spike", "size": 8.0, "recall": 0.1, "roc_auc": 0.85}
+    assert report["failures"]["gated"]["recall"] == 0.8
+    assert not {"broken_correlation", "spike, one signal"} & {c["kind"] for c in few["cases"]}
+
+
 @pytest.mark.parametrize("rows", [40, 120])
 def test_one_signal_and_few_rows_can_be_evaluated(rows: int, tmp_path: Path) -> None:
     schema = Schema(signals=(Signal(name="x1"),))
