@@ -13,6 +13,7 @@ ID = "__dlq.id"
 TRUNCATED = "__dlq.truncated"
 """What was cut to fit the message limit, with its original size in bytes."""
 _OVERHEAD_BYTES = 4_096
+_LONGEST_ORIGIN = 300
 
 
 def dead_letters(
@@ -56,9 +57,17 @@ def _added(
     }
     headers = [(ID, str(where).encode())]
     for name, text in now.items():
-        first = newest(original, PREFIX + name) if name in ORIGIN else None
-        headers.append((PREFIX + name, text.encode() if first is None else first))
+        first = _first(original, name)
+        # A field's name may hold half a surrogate pair, which is no UTF-8.
+        own = text.encode(errors="backslashreplace")
+        headers.append((PREFIX + name, own if first is None else first))
     return headers
+
+
+def _first(original: Headers, name: str) -> bytes | None:
+    """Return what the first failure said, unless it is longer than any of ours."""
+    first = newest(original, PREFIX + name) if name in ORIGIN else None
+    return first if first is not None and len(first) <= _LONGEST_ORIGIN else None
 
 
 def _replays(original: Headers) -> int:

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from common.detection.ledger import Account
+from common.detection.ledger import BUCKETS, Account
 from common.messaging.records import OutgoingMessage, Partition
 
 LEDGER_VERSION = 1
@@ -58,8 +58,9 @@ def from_metadata(text: str | None, offset: int) -> Account | None:
         metadata = msgspec.json.decode(text or "", type=_Metadata)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
-    fits = metadata.ledger_version == LEDGER_VERSION and metadata.account.next_offset == offset
-    return metadata.account if fits else None
+    account = metadata.account
+    fits = metadata.ledger_version == LEDGER_VERSION and account.next_offset == offset
+    return account if fits and _sound(account) else None
 
 
 def ledger_message(
@@ -82,6 +83,17 @@ def account_text(account: Account) -> dict[str, Any]:
     """Return an account as plain values, the digest as 16 hex digits, for people and `--json`."""
     plain: dict[str, Any] = msgspec.to_builtins(account)
     return plain | {"digest": f"{account.digest:016x}"}
+
+
+def _sound(account: Account) -> bool:
+    """Whether the account can be moved on: what we write always can."""
+    counts = (account.consumed, account.first_offset, account.segment, *account.window_rejected)
+    return (
+        min(counts) >= 0
+        and account.window_bucket_rows >= 1
+        and 1 <= len(account.window_rejected) <= BUCKETS
+        and 0 <= account.digest < 2**64
+    )
 
 
 class _Metadata(msgspec.Struct, frozen=True):

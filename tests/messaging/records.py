@@ -1,0 +1,54 @@
+"""Records as a test needs them, in the form in which the client gives them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tests.builders import NORMAL
+
+SENT_AT_MS = 1_735_689_600_000
+"""2025-01-01T00:00:00Z."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """A consumed record."""
+
+    stored_value: bytes | None
+    stored_offset: int = 0
+    stored_partition: int = 0
+    stored_topic: str = "sensors"
+    stored_key: bytes | None = b"pump-7"
+    stored_headers: Sequence[tuple[str, bytes | None]] | None = None
+    stored_timestamp: tuple[int, int] = (1, SENT_AT_MS)
+
+    def topic(self) -> str | None:
+        return self.stored_topic
+
+    def partition(self) -> int | None:
+        return self.stored_partition
+
+    def offset(self) -> int | None:
+        return self.stored_offset
+
+    def key(self) -> bytes | None:
+        return self.stored_key
+
+    def value(self) -> bytes | None:
+        return self.stored_value
+
+    def headers(self) -> Sequence[tuple[str, bytes | None]] | None:
+        return self.stored_headers
+
+    def timestamp(self) -> tuple[int, int]:
+        return self.stored_timestamp
+
+    def error(self) -> None:
+        return None
+
+
+def a_payload(values: Sequence[float] = NORMAL, **changes: object) -> bytes:
+    """A row of `a_schema` as JSON."""
+    row = {"timestamp": "2025-01-01T00:00:00Z", "sensor_id": "pump-7"}
+    signals = dict(zip(("x1", "x2", "x3"), values, strict=True))
+    return json.dumps({**row, **signals, **changes}).encode()
