@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 
 from api.counting import RequestCounter
 from api.documents import add_documents
+from api.inference_routes import add_inference_routes
 from api.problems import answer_problems
 from api.routes import add_routes
 from api.service import Service
@@ -43,6 +44,7 @@ def create_app(settings: Callable[[], Settings] = _settings) -> FastAPI:
         openapi_url=None,  # our own, see api/documents.py
     )
     add_routes(app, metrics_registry)
+    add_inference_routes(app)
     add_documents(app)
     metrics = HttpMetrics(metrics_registry, handlers=_handlers(app))
     answer_problems(app)

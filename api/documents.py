@@ -92,5 +92,7 @@ def _describe_key(document: dict[str, Any]) -> None:
         "bearer": {"type": "http", "scheme": "bearer"},
         "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     }
-    for path, method in (("/predict", "post"), ("/model", "get")):
-        document["paths"][path][method]["security"] = [{"bearer": []}, {"header": []}]
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            if "401" in operation["responses"]:
+                operation["security"] = [{"bearer": []}, {"header": []}]

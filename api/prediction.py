@@ -38,7 +38,11 @@ def predict(body: bytes, detector: Detector, *, received: int, max_rows: int) ->
     `received`: when the request came, microseconds UTC; readings may not lie far after it.
     Raises Problem where the body is not `{"rows": [...]}` or has no rows (422), or too many (413).
     """
-    payloads = _payloads(body, max_rows)
+    return predict_rows(_payloads(body, max_rows), detector, received=received)
+
+
+def predict_rows(payloads: list[bytes], detector: Detector, *, received: int) -> Prediction:
+    """Score rows that are cut already; see `predict`."""
     outcomes: list[Outcome] = []
     rejections: list[Rejection] = []
     memory, faults = COLD, 0

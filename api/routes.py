@@ -9,6 +9,7 @@ from prometheus_client.exposition import choose_encoder
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.exchange import RowsExchange
 from api.keys import check_key
 from api.limits import read_body
 from api.models import (
@@ -40,7 +41,7 @@ def add_routes(app: FastAPI, registry: CollectorRegistry) -> None:
         methods=["POST"],
         dependencies=[Depends(with_key)],
         response_model=PredictAnswer,
-        responses=_problems(401, 408, 413, 415, 422, 503),
+        responses=problems(401, 408, 413, 415, 422, 503),
         summary="Score rows",
     )
     _get(app, "/model", model, "The manifest of the version in force", 401, 503, key=True)
@@ -63,7 +64,8 @@ async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> 
     service = service_of(request)
     service.check_load()
     body = await read_body(request, max_bytes=service.settings.max_bytes)
-    return _json(await service.predict(body, on_error=query.on_error, signals=query.signals))
+    exchange = RowsExchange(body, service.settings.max_rows, query.on_error, query.signals)
+    return json_answer(await service.score(exchange))
 
 
 async def model(request: Request) -> Manifest:
@@ -103,16 +105,17 @@ async def readyz(request: Request) -> Live:
 
 
 def _get(
-    app: FastAPI, path: str, endpoint: Any, summary: str, *problems: int, key: bool = False
+    app: FastAPI, path: str, endpoint: Any, summary: str, *statuses: int, key: bool = False
 ) -> None:
     options: dict[str, Any] = {"dependencies": [Depends(with_key)] if key else []}
-    responses = _problems(*problems)
+    responses = problems(*statuses)
     app.add_api_route(path, endpoint, summary=summary, responses=responses, **options)
     # Probes and load balancers ask with HEAD.
     app.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False, **options)
 
 
-def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Document that a path may answer with these problems."""
     content = {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{ProblemModel.__name__}"}}}
     return {
         status: {"description": HTTPStatus(status).phrase, "content": content}
@@ -120,5 +123,6 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def _json(content: bytes) -> Response:
+def json_answer(content: bytes) -> Response:
+    """Wrap JSON that is encoded already."""
     return Response(content, media_type="application/json")

@@ -13,10 +13,9 @@ from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 
 from api.accounting import RowAccount
-from api.answer import OnError, Signals, answer
+from api.exchange import Exchange
 from api.following import Following, Served
 from api.keys import read_key
-from api.prediction import predict
 from api.problems import Problem
 from common.registry.store import Registry
 from common.runtime.keys import ApiSettings, Settings
@@ -68,18 +67,18 @@ class Service:
             )
         return served
 
-    async def predict(self, body: bytes, *, on_error: OnError, signals: Signals) -> bytes:
+    async def score(self, exchange: Exchange) -> bytes:
         """Score a request's rows with one version, beside the event loop.
 
-        Raises Problem: see api.prediction.
+        Raises Problem: see api.exchange.
         """
         detector = self.served().version.detector
         received = time.time_ns() // 1000
 
         def work() -> bytes:
-            prediction = predict(body, detector, received=received, max_rows=self.settings.max_rows)
+            prediction = exchange.predict(detector, received)
             self.account.rejected(prediction)
-            content = answer(prediction, detector, on_error=on_error, signals=signals)
+            content = exchange.answer(prediction, detector)
             self.account.scored(prediction)
             return content
 

@@ -48,9 +48,9 @@ class Client(httpx.Client):
 def a_client(registry: Path, **api: Any) -> Iterator[Client]:
     """Serve a new application and give a client for it; `api`: settings of the table [api]."""
     settings = Settings.model_validate({"registry": {"path": registry}, "api": api})
-    listener = listen("127.0.0.1", 0)
     config = uvicorn.Config(create_app(lambda: settings), log_config=None, access_log=False)
     server = uvicorn.Server(config)
+    listener = listen("127.0.0.1", 0)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

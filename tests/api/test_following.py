@@ -93,7 +93,7 @@ class Gate:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.reached, self.opened = threading.Event(), threading.Event()
-        monkeypatch.setattr("api.service.predict", self._predict)
+        monkeypatch.setattr("api.exchange.predict", self._predict)
 
     def _predict(self, *args: Any, **kwargs: Any) -> Prediction:
         self.reached.set()

@@ -54,13 +54,17 @@ def test_a_request_without_the_key_is_a_problem(locked: Client, headers: dict[st
     for response in (
         locked.post("/predict", json={"rows": [ROW]}, headers=encoded),
         locked.get("/model", headers=encoded),
+        locked.get("/v2/models/default", headers=encoded),
+        locked.post("/v2/models/default/infer", content=b"", headers=encoded),
     ):
         assert response.status_code == HTTPStatus.UNAUTHORIZED
         assert response.headers["www-authenticate"].startswith("Bearer")
         apps.problem(response)
 
 
-@pytest.mark.parametrize("path", ["/health", "/livez", "/readyz", "/metrics", "/docs"])
+@pytest.mark.parametrize(
+    "path", ["/health", "/livez", "/readyz", "/metrics", "/docs", "/v2/models/default/ready"]
+)
 def test_what_machines_probe_stays_open(locked: Client, path: str) -> None:
     assert locked.get(path).status_code == 200
 

@@ -110,7 +110,7 @@ def test_a_failure_of_ours_is_a_problem_without_its_cause(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("the secret cause")
 
-    monkeypatch.setattr("api.service.predict", fail)
+    monkeypatch.setattr("api.exchange.predict", fail)
 
     response = apps.predict(client, ROW)
 
