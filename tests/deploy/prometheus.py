@@ -1,0 +1,110 @@
+"""A real Prometheus with the project's configuration, and its tool promtool."""
+
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+from tests.brokers.ports import free_port
+from tests.brokers.processes import Program, tail, wait_until
+from tests.deploy.compose import ROOT
+
+FOLDER = ROOT / "deploy" / "prometheus"
+ALERTS = FOLDER / "alerts.yml"
+
+
+def prometheus_missing() -> str | None:
+    """Say which program is missing, or None where both are there."""
+    missing = [name for name in ("prometheus", "promtool") if shutil.which(name) is None]
+    if not missing:
+        return None
+    return f"no {' and no '.join(missing)} on the PATH (Debian's package `prometheus` has them)"
+
+
+def promtool(*arguments: str | Path, text: str = "") -> subprocess.CompletedProcess[str]:
+    """Run promtool with `text` as its input; what it says is in `stdout` and `stderr`."""
+    command = ["promtool", *map(str, arguments)]
+    return subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One series of an instant query's answer."""
+
+    labels: dict[str, str]
+    value: float
+
+
+class Prometheus:
+    """A server of its own with our configuration, asking `targets` every second."""
+
+    def __init__(self, folder: Path, targets: dict[str, str]) -> None:
+        """`targets`: host:port as in the configuration -> where it is here."""
+        text = (FOLDER / "prometheus.yml").read_text()
+        for written, here in {**targets, "interval: 5s": "interval: 1s"}.items():
+            assert written in text, f"{written} is not in prometheus.yml"
+            text = text.replace(written, here)
+        (folder / "prometheus.yml").write_text(text)
+        shutil.copy(ALERTS, folder)
+        port = free_port()
+        self.address = f"http://127.0.0.1:{port}"
+        options = [
+            f"--config.file={folder / 'prometheus.yml'}",
+            f"--storage.tsdb.path={folder / 'data'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+        ]
+        self._program = Program(["prometheus", *options], log=folder / "prometheus.log")
+
+    def query(self, expression: str) -> list[Sample]:
+        """Evaluate an expression now; raises HTTPError where it does not parse."""
+        found = self._ask("query", query=expression)["result"]
+        return [Sample(one["metric"], float(one["value"][1])) for one in found]
+
+    def number(self, expression: str) -> float | None:
+        """The value of the only series of an answer, or None where there is not exactly one."""
+        found = self.query(expression)
+        return found[0].value if len(found) == 1 else None
+
+    def wait_for(self, expression: str, value: float, *, deadline: float = 20) -> None:
+        """Wait until an expression has one series with this value."""
+        wait_until(
+            lambda: self.number(expression) == value,
+            deadline=deadline,
+            what=f"{expression} == {value:g}",
+            every=0.2,
+        )
+
+    def metric_names(self) -> set[str]:
+        """Every name that was scraped."""
+        names: list[str] = self._ask("label/__name__/values")
+        return set(names)
+
+    def rules(self) -> list[dict[str, Any]]:
+        """The alerting rules with their health and state."""
+        return [rule for group in self._ask("rules")["groups"] for rule in group["rules"]]
+
+    def wait_ready(self) -> Self:
+        """Wait until it answers."""
+        wait_until(self._answers, deadline=30, what="Prometheus to answer", every=0.1)
+        return self
+
+    def close(self) -> None:
+        """End the server."""
+        self._program.close()
+
+    def _answers(self) -> bool:
+        assert self._program.running, tail(self._program.log)
+        try:
+            self._ask("rules")
+        except OSError:
+            return False
+        return True
+
+    def _ask(self, path: str, **parameters: str) -> Any:
+        url = f"{self.address}/api/v1/{path}?{urlencode(parameters)}"
+        with urlopen(url, timeout=10) as answer:
+            return json.load(answer)["data"]

@@ -1,0 +1,46 @@
+"""Grafana's provisioning: the pieces name each other rightly."""
+
+import json
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from tests.deploy.compose import ROOT, read_compose, services
+
+GRAFANA = ROOT / "deploy" / "grafana"
+PROVISIONING = GRAFANA / "provisioning"
+
+
+def yaml(name: str) -> Any:
+    """Read a provisioning file."""
+    return YAML(typ="safe").load(PROVISIONING / name)
+
+
+def test_the_dashboard_asks_the_data_source_that_is_provisioned() -> None:
+    source = yaml("datasources/prometheus.yml")["datasources"][0]
+    dashboard = json.loads((GRAFANA / "dashboards" / "sensorwatch.json").read_text())
+    assert len(dashboard["panels"]) >= 10
+    assert {panel["datasource"]["uid"] for panel in dashboard["panels"]} == {source["uid"]}
+
+
+def test_the_data_source_is_the_prometheus_of_the_compose_file() -> None:
+    source = yaml("datasources/prometheus.yml")["datasources"][0]
+    assert source["url"] == "http://prometheus:9090"
+    assert services()["prometheus"].container_ports == (9090,)
+
+
+def test_the_dashboards_are_mounted_where_grafana_is_told_to_look() -> None:
+    folder = yaml("dashboards/sensorwatch.yml")["providers"][0]["options"]["path"]
+    mounts = read_compose()["services"]["grafana"]["volumes"]
+    assert f"./deploy/grafana/dashboards:{folder}:ro" in mounts
+
+
+def test_every_mounted_folder_of_the_repository_exists() -> None:
+    mounts = [
+        mount.partition(":")[0]
+        for service in read_compose()["services"].values()
+        for mount in service.get("volumes", [])
+        if mount.startswith("./")
+    ]
+    assert mounts
+    assert [mount for mount in mounts if not (ROOT / mount).is_dir()] == []

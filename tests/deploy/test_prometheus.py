@@ -1,0 +1,193 @@
+"""Prometheus' configuration, alerts and metrics, and Grafana's dashboard, by a real Prometheus."""
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from prometheus_client.openmetrics import parser
+
+from tests.brokers.kafka import Kafka
+from tests.brokers.processes import wait_until
+from tests.brokers.real_kafka import kafka_required
+from tests.deploy.compose import ROOT, services
+from tests.deploy.monitored import Monitored
+from tests.deploy.prometheus import ALERTS, FOLDER, Prometheus, prometheus_missing, promtool
+
+DASHBOARD = ROOT / "deploy" / "grafana" / "dashboards" / "sensorwatch.json"
+CONFIGURATION = FOLDER / "prometheus.yml"
+CONSUMER, API = '{job="sensorwatch-consumer"}', '{job="sensorwatch-api"}'
+PROMETHEUS_3 = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+    "application/openmetrics-text;version=0.0.1;q=0.5,"
+    "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+"""What Prometheus 3.7, the version of the compose file, asks for."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _needs_prometheus() -> None:
+    missing = prometheus_missing()
+    if missing is None:
+        return
+    if kafka_required():
+        pytest.fail(f"{missing}, and CI needs it", pytrace=False)
+    pytest.skip(missing)
+
+
+def dashboard_expressions() -> list[str]:
+    """Every PromQL expression of the dashboard."""
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    return [target["expr"] for panel in panels for target in panel.get("targets", [])]
+
+
+def test_promtool_accepts_the_configuration_and_the_alerts() -> None:
+    for what, path in (("config", CONFIGURATION), ("rules", ALERTS)):
+        checked = promtool("check", what, path)
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_alerts_fire_when_they_should_and_only_then() -> None:
+    tested = promtool("test", "rules", Path(__file__).with_name("alerts_test.yml"))
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
+def test_every_alert_has_a_case_in_which_it_fires() -> None:
+    names = set(re.findall(r"alert: (\w+)", ALERTS.read_text()))
+    cases = Path(__file__).with_name("alerts_test.yml").read_text()
+    fired = set(re.findall(r"alertname: (\w+)\n\s+exp_alerts:", cases))
+    assert fired == names
+
+
+def test_what_is_scraped_is_where_the_compose_file_has_it() -> None:
+    known = services()
+    targets = re.findall(r'"(\w+):(\d+)"', CONFIGURATION.read_text())
+    assert {name for name, _ in targets} == {"consumer", "api"}
+    for name, port in targets:
+        assert int(port) in known[name].container_ports
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Services with known traffic, and the Prometheus that watched it."""
+
+    services: Monitored
+    prometheus: Prometheus
+
+
+@pytest.fixture(scope="module")
+def scene(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """310 records: 290 normal, 10 anomalous, 10 broken; 8 rows over HTTP, 2 of them anomalous."""
+    folder = tmp_path_factory.mktemp("monitored")
+    monitored = Monitored(kafka, folder)
+    targets = {"consumer:9101": monitored.consumer, "api:8000": monitored.api}
+    prometheus = Prometheus(folder, targets)
+    try:
+        monitored.wait_ready()
+        prometheus.wait_ready()
+        # In two parts, the second after a scrape of the first: a rate needs to see an increase.
+        for part in (1, 2):
+            monitored.send(normal=145, anomalous=5, broken=5)
+            monitored.predict(normal=3, anomalous=1)
+            consumed = f"sum(sensorwatch_records_consumed_total{CONSUMER})"
+            prometheus.wait_for(consumed, 155 * part, deadline=40)
+            prometheus.wait_for(f"sum(sensorwatch_rows_scored_total{API})", 4 * part)
+        yield Scene(monitored, prometheus)
+    finally:
+        prometheus.close()
+        monitored.close()
+
+
+@pytest.mark.broker
+@pytest.mark.slow
+class TestScraping:
+    """What a real Prometheus makes of running services."""
+
+    def test_both_targets_are_up(self, scene: Scene) -> None:
+        up = {one.labels["job"]: one.value for one in scene.prometheus.query("up")}
+        assert up == {"sensorwatch-consumer": 1, "sensorwatch-api": 1}
+
+    @pytest.mark.parametrize(
+        ("expression", "expected"),
+        [
+            (f"sensorwatch_rows_scored_total{CONSUMER}", 300),
+            (f"sum(sensorwatch_anomalies_total{CONSUMER})", 10),
+            (f"sum(sensorwatch_dead_letters_total{CONSUMER})", 10),
+            ('sensorwatch_dead_letters_total{reason="not_json"}', 10),
+            (f"sensorwatch_anomaly_ratio{CONSUMER}", 10 / 300),
+            (f"sensorwatch_anomaly_score_count{CONSUMER}", 300),
+            ('sensorwatch_anomaly_score_bucket{job="sensorwatch-consumer",le="+Inf"}', 300),
+            (f"sensorwatch_batch_rows_sum{CONSUMER}", 310),
+            ("sensorwatch_end_to_end_latency_seconds_count", 310),
+            ("sensorwatch_breaker_open", 0),
+            (f"sensorwatch_rows_scored_total{API}", 8),
+            (f"sum(sensorwatch_anomalies_total{API})", 2),
+            (f"sensorwatch_anomaly_ratio{API}", 0.25),
+            ('sensorwatch_http_requests_total{handler="/predict",status="200"}', 2),
+            ('sensorwatch_http_request_duration_seconds_count{handler="/predict"}', 2),
+        ],
+    )
+    def test_the_numbers_are_those_of_what_was_sent(
+        self, scene: Scene, expression: str, expected: float
+    ) -> None:
+        scene.prometheus.wait_for(expression, expected)
+
+    def test_both_name_the_model_in_force(self, scene: Scene) -> None:
+        models = scene.prometheus.query("sensorwatch_model_info == 1")
+        assert [one.labels["version"] for one in models] == [scene.services.version] * 2
+
+    def test_the_lag_of_every_partition_ends_at_zero(self, scene: Scene) -> None:
+        lag = f'count(sensorwatch_consumer_lag_records{{topic="{scene.services.topic}"}} == 0)'
+        scene.prometheus.wait_for(lag, 2)
+
+    @pytest.mark.parametrize("expression", dashboard_expressions())
+    def test_every_panel_of_the_dashboard_shows_something(
+        self, scene: Scene, expression: str
+    ) -> None:
+        def numbers() -> list[float]:
+            found = [one.value for one in scene.prometheus.query(expression)]
+            return [number for number in found if not math.isnan(number)]
+
+        assert wait_until(numbers, deadline=20, what=f"{expression} to give a number", every=0.3)
+
+    def test_the_alerts_are_evaluated_and_silent(self, scene: Scene) -> None:
+        wait_until(
+            lambda: {rule["health"] for rule in scene.prometheus.rules()} == {"ok"},
+            deadline=20,
+            what="the rules to be evaluated",
+            every=0.3,
+        )
+        firing = [rule["name"] for rule in scene.prometheus.rules() if rule["state"] == "firing"]
+        assert firing == []
+
+    def test_alerts_and_dashboard_name_no_metric_that_is_not_there(self, scene: Scene) -> None:
+        text = ALERTS.read_text() + "\n".join(dashboard_expressions())
+        named = set(re.findall(r"\bsensorwatch_[a-z_]+\b", text))
+        assert len(named) > 10
+        wait_until(
+            lambda: named <= scene.prometheus.metric_names(),
+            deadline=20,
+            what=f"all of {sorted(named)}",
+            every=0.3,
+        )
+
+    def test_promtool_has_no_complaint_about_the_metrics(self, scene: Scene) -> None:
+        for address in (scene.services.consumer, scene.services.api):
+            _, text = scene.services.get(address, "/metrics")
+            checked = promtool("check", "metrics", text=text)
+            assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+        complained = promtool("check", "metrics", text="# TYPE a_total gauge\na_total 1\n")
+        assert complained.returncode != 0, "promtool must be able to complain"
+
+    def test_what_prometheus_3_asks_for_is_answered_in_a_format_that_it_reads(
+        self, scene: Scene
+    ) -> None:
+        for address in (scene.services.consumer, scene.services.api):
+            kind, text = scene.services.get(address, "/metrics", accept=PROMETHEUS_3)
+            assert kind.startswith("application/openmetrics-text; version=1.0.0")
+            read = parser.text_string_to_metric_families(text)  # type: ignore[no-untyped-call] # theirs
+            families = {family.name for family in read}
+            assert "sensorwatch_rows_scored" in families
