@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sensorwatch.demonstration.stage import Stage
 
-_ROW = '{"rows":[{"timestamp":"2024-02-01T12:00:00","x1":20.1,"x2":75,"x3":-10.2}]}'
+_ROW = '{"rows":[{"timestamp":"2024-02-01T12:00:00","x1":30,"x2":72,"x3":-5}]}'
 
 
 def addresses(stage: Stage) -> Iterator[tuple[str, list[str]]]:
@@ -23,7 +23,7 @@ def addresses(stage: Stage) -> Iterator[tuple[str, list[str]]]:
     yield (
         f"API         {api}, in a browser {api}/docs",
         [
-            f"curl -s {api}/predict -H 'content-type: application/json' -d '{_ROW}'",
+            f"curl -s {api}/predict -H content-type:application/json -d '{_ROW}'",
             f"curl -s {api}/health",
         ],
     )

@@ -64,7 +64,7 @@ def stage(
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sensorwatch-demo-")))
-        say("starting a broker in this process")
+        say("starting a broker in this process, and the API")
         broker = stack.enter_context(EmbeddedBroker())
         config = _write_config(folder, broker.address)
         settings = load_settings(config, environ={}).settings
@@ -76,14 +76,15 @@ def stage(
             settings.ledger_topic,
         ):
             broker.create_topic(topic)
-        version = _first_champion(scenario, settings, folder / "healthy.csv", say)
-        say("starting consumer and API")
         options = ["--config", str(config)]
-        consumer = stack.enter_context(
-            Child("consumer", ["consumer", *options], log=folder / "consumer.log")
-        )
+        # Already here: it loads while the model is trained, and waits for a champion.
         api = stack.enter_context(
             Child("API", ["sensorwatch", "serve", *options], log=folder / "api.log")
+        )
+        version = _first_champion(scenario, settings, folder / "healthy.csv", say)
+        say("starting the consumer")
+        consumer = stack.enter_context(
+            Child("consumer", ["consumer", *options], log=folder / "consumer.log")
         )
         yield Stage(
             settings=settings,

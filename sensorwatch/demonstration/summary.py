@@ -11,6 +11,12 @@ Lines = Iterator[tuple[str, str]]
 
 _PLAIN, _HEAD, _DIM, _GOOD, _BAD = "", "bold", "dim", "bold green", "bold red"
 
+_MEANING = """\
+The model is a plain isolation forest that has seen no label and judges each row by itself:
+a stuck sensor repeats a healthy value, a broken correlation moves one signal only, which it
+rates far lower than three at once, and a drift shows when it is far enough from home.
+A malformed row counts as found when it became a dead letter."""
+
 
 def summary(
     counts: Counts, found: Score, reasons: Mapping[str, int], *, target_alert_rate: float
@@ -73,16 +79,7 @@ def _totals(found: Score, target_alert_rate: float) -> Lines:
 
 
 def _meaning(counts: Counts) -> Lines:
-    yield (
-        "  The model judges each row by itself and has seen no label. A stuck sensor repeats a",
-        _DIM,
-    )
-    yield (
-        "  healthy value, and a broken correlation moves one signal alone: a single row hardly",
-        _DIM,
-    )
-    yield "  shows either. A drift is seen once it is far enough from home. A malformed row", _DIM
-    yield "  counts as found when it became a dead letter.", _DIM
+    yield from ((f"  {line}", _DIM) for line in _MEANING.splitlines())
     if counts.records_in < 20_000:
         yield "  A short run has few faults: these figures are rough.", _DIM
 

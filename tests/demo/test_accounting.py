@@ -5,7 +5,11 @@ from dataclasses import replace
 import pytest
 
 from common.detection.ledger import Account
+from common.runtime.command_line import run
 from sensorwatch.demonstration.accounting import Counts, discrepancies, equation
+from sensorwatch.demonstration.performance import conclude
+from sensorwatch.demonstration.plain_screen import PlainScreen
+from sensorwatch.demonstration.truth import Truth
 
 ACCOUNT = Account(0, 100, consumed=100, normal=90, anomalies=7, dead_letters=3)
 SOUND = Counts(
@@ -48,3 +52,17 @@ def test_records_of_somebody_else_are_in_the_account_without_breaking_it() -> No
 
     assert counts.foreign == 10
     assert discrepancies(counts) == []
+
+
+def test_a_missing_outcome_ends_the_demo_with_code_1_and_says_which(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def end(counts: Counts) -> None:
+        conclude(PlainScreen(), counts, Truth(), {}, target_alert_rate=0.005)
+
+    assert run(lambda: end(SOUND)) == 0
+    assert "It adds up" in capsys.readouterr().out
+    assert run(lambda: end(replace(SOUND, dead_letters=5))) == 1
+    printed = capsys.readouterr()
+    assert "It does NOT add up" in printed.out
+    assert "6 dead letters in the ledger, but 5 read back" in printed.err
