@@ -7,17 +7,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import TopicPartition
 from rich.console import Console
 from rich.table import Table
 
 from common.detection.detector import Detector
 from common.detection.ledger import Account
 from common.errors import CheckFailed, UsageError
-from common.messaging.kafka_config import reader_config
 from common.messaging.ledger_text import LedgerRecord, account_text, to_metadata
 from common.messaging.ledger_topic import by_partition, read_ledger
-from common.messaging.reading import read_topic
+from common.messaging.reading import read_topic, watermarks
 from common.messaging.records import Partition
 from common.registry.store import Registry
 from common.runtime.command_line import ConfigOption, typer_app
@@ -31,7 +30,6 @@ app = typer_app(help="Show the account of every record, and verify it.", no_args
 
 GroupOption = Annotated[str | None, typer.Option("--group", help="The consumer group.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
-CALL_SECONDS = 10.0
 
 
 @app.command()
@@ -149,7 +147,7 @@ def _verified(settings: Settings, stretch: Stretch) -> Finding:
     return verify(
         stretch,
         fingerprint=fingerprint(),
-        first_retained=_first_retained(settings, where),
+        first_retained=watermarks(settings.kafka, where.topic)[where.number][0],
         read=lambda stretch: read_topic(
             settings.kafka,
             where.topic,
@@ -158,17 +156,6 @@ def _verified(settings: Settings, stretch: Stretch) -> Finding:
         ),
         load=lambda version: _detector(settings, version),
     )
-
-
-def _first_retained(settings: Settings, where: Partition) -> int:
-    consumer = Consumer(reader_config(settings.kafka, group="sensorwatch-ledger"))
-    try:
-        low, _ = consumer.get_watermark_offsets(
-            TopicPartition(where.topic, where.number), CALL_SECONDS
-        )
-        return int(low)
-    finally:
-        consumer.close()
 
 
 def _detector(settings: Settings, version: str) -> Detector:

@@ -56,13 +56,13 @@ def check(
     for name, partitions in found.items():
         print(f"{name}: {partitions} partition{'s' if partitions > 1 else ''}")
     if rows and settings.schema_.path.exists():
-        _try_schema(settings, partitions=found[settings.topics.readings], rows=rows)
+        _try_schema(settings, rows=rows)
 
 
-def _try_schema(settings: Settings, *, partitions: int, rows: int) -> None:
+def _try_schema(settings: Settings, *, rows: int) -> None:
     declared = load_schema(settings.schema_.path)
     topic = settings.topics.readings
-    records = recent_records(settings.kafka, topic, partitions=partitions, rows=rows)
+    records = recent_records(settings.kafka, topic, rows=rows)
     _, rejections = parse(
         [record.value() for record in records],
         declared,

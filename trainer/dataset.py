@@ -18,7 +18,7 @@ from common.rows.readings import Readings
 from common.rows.rejection import Rejection
 from common.rows.schema import Schema
 from common.tables import read_rows
-from trainer.topic import TopicRecord, read_topic
+from trainer.topic import TopicRecord, oldest_records
 
 TOPIC_PREFIX = "kafka:"
 _BLOCK_BYTES = 1 << 20
@@ -79,7 +79,7 @@ def read_data(
     Raises DataError where there is nothing to read, BrokerUnavailable for a topic out of reach.
     """
     if data.startswith(TOPIC_PREFIX):
-        records = read_topic(data.removeprefix(TOPIC_PREFIX), rows=rows, kafka=kafka)
+        records = oldest_records(data.removeprefix(TOPIC_PREFIX), rows=rows, kafka=kafka)
         return _topic_dataset(data, records, schema)
     paths = files_of(data)
     fields = chain.from_iterable(read_rows(path, schema) for path in paths)

@@ -107,7 +107,7 @@ class RegistrySettings(_Table):
     """Where the model versions are kept, and the name of ours."""
 
     path: FilePath = Path("registry")
-    model: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] = "default"
+    model: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = "default"
 
 
 class BreakerSettings(_Table):
