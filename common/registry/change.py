@@ -57,7 +57,6 @@ def changing(shelf: Shelf, who: str, now: Callable[[], datetime]) -> Iterator[Ch
     with shelf.locked():
         change = Change(shelf, who, now)
         shelf.log.repair(when=now(), who=who)
-        _finish_deletion(shelf)
         found = mismatches(shelf)
         if found:
             state = state_found(shelf.ids(), aliases_or_none(shelf) or Aliases())
@@ -81,11 +80,3 @@ def aliases_or_none(shelf: Shelf) -> Aliases | None:
         return read_aliases(shelf.aliases)
     except ModelRefused:
         return None
-
-
-def _finish_deletion(shelf: Shelf) -> None:
-    entries = shelf.log.entries()
-    last = entries[-1] if entries else None
-    # Only the last line can stand there with its deed undone: a kill came between.
-    if last and last.action is Action.DELETE and last.version in shelf.ids():
-        shelf.remove(last.version)

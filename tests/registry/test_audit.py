@@ -1,6 +1,7 @@
 """The audit log tells everything, and tells when somebody has touched it."""
 
 import json
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -177,3 +178,20 @@ def test_a_file_beside_the_log_that_was_edited_is_found(
 
     assert registry.verify_audit(NAME) == ["audit.head does not fit the end of the log"]
     registry.register(NAME, a_candidate(), who=WHO, why="test")
+
+
+def test_a_deleted_version_restored_from_a_backup_is_told_of_and_stays(
+    registry: Registry, tmp_path: Path
+) -> None:
+    third = registry.version_ids(NAME)[2]
+    folder = folder_of(tmp_path, third)
+    shutil.copytree(folder, tmp_path / "backup")
+    registry.prune(NAME, keep=0, who=WHO, why="test")
+    shutil.copytree(tmp_path / "backup", folder)
+    assert registry.verify_audit(NAME) == [f"{third} has no line"]
+
+    registry.promote(NAME, third, who=WHO, why="needed after all", force="test")
+
+    assert registry.load(NAME).manifest.id == third
+    assert registry.verify_audit(NAME) == []
+    assert registry.verify(NAME, third) == []
