@@ -44,10 +44,14 @@ def some_records(seed: int = 0, count: int = 40) -> list[StoredRecord]:
 
 
 def plain(message: OutgoingMessage) -> dict[str, object]:
-    assert message.value is not None
-    value = json.loads(message.value)
-    assert isinstance(value, dict)
-    return value
+    return plain_value(message.value)
+
+
+def plain_value(value: bytes | None) -> dict[str, object]:
+    assert value is not None
+    event = json.loads(value)
+    assert isinstance(event, dict)
+    return event
 
 
 def test_the_schema_is_sound_and_its_examples_follow_it() -> None:
