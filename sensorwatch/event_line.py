@@ -52,23 +52,38 @@ def line_of(event: Event) -> Parts:
     yield from unusual(event)
 
 
-def unusual(event: Event, *, most: int | None = None) -> Parts:
-    """Yield the signals outside of their training band, with what was expected of them.
-
-    `most`: of how many of them all is said; the others are only named. None: of all.
-    """
-    outside = [signal for signal in event.signals if signal.direction != "within"]
-    for position, signal in enumerate(outside[:most]):
+def unusual(event: Event) -> Parts:
+    """Yield the signals outside of their training band, with what was expected of them."""
+    outside = _outside(event)
+    for position, signal in enumerate(outside):
         yield "; " if position else "", ""
         yield f"{printable(signal.name)} {signal.actual:.4g}", "bold"
-        expected = f"{signal.expected_low:.4g} to {signal.expected_high:.4g}"
-        yield f", expected {expected}, {printable(signal.direction)}", ""
-    if rest := [] if most is None else outside[most:]:
-        yield f"; {', '.join(printable(signal.name) for signal in rest)} too", "dim"
+        yield f", expected {_band(signal)}, {printable(signal.direction)}", ""
     if not outside:
         yield "every signal within its training band, their combination is unusual", "dim"
+
+
+def briefly(event: Event) -> Parts:
+    """Yield the first signal outside of its training band and the names of the others."""
+    outside = _outside(event)
+    if not outside:
+        yield "the signals' combination", "dim"
+        return
+    first, *others = outside
+    yield f"{printable(first.name)} {first.actual:.4g} {printable(first.direction)}", "bold"
+    yield f" ({_band(first)})", ""
+    if others:
+        yield f"; {', '.join(printable(signal.name) for signal in others)} too", "dim"
 
 
 def printable(text: str) -> str:
     """Escape what a terminal would obey: ids come from whoever writes to the topic."""
     return text if text.isprintable() else text.encode("unicode_escape").decode()
+
+
+def _outside(event: Event) -> list[Signal]:
+    return [signal for signal in event.signals if signal.direction != "within"]
+
+
+def _band(signal: Signal) -> str:
+    return f"{signal.expected_low:.4g} to {signal.expected_high:.4g}"

@@ -16,7 +16,7 @@ from rich.text import Text
 from sensorwatch.demonstration.directions import addresses
 from sensorwatch.demonstration.screen import State
 from sensorwatch.demonstration.stage import Stage
-from sensorwatch.event_line import SEVERITY_STYLES, Event, printable, unusual
+from sensorwatch.event_line import SEVERITY_STYLES, Event, briefly, printable
 
 _REASONS = 4
 _MOST_SENSORS = 10
@@ -82,7 +82,7 @@ def _head(state: State) -> Panel:
         _figure("latency", f"{figures.latency_seconds * 1000:.0f} ms"),
     )
     grid.add_row(
-        _figure("scored", f"{figures.records:,} of {state.sent:,} sent"),
+        _figure("scored", f"{figures.records:,} of {state.sent:,}"),
         _figure("anomalies", f"{figures.anomalies:,}"),
         _figure("dead letters", f"{figures.dead_letters:,}"),
     )
@@ -131,6 +131,6 @@ def _events(latest: Sequence[Event], room: int) -> RenderableType:
             str(rows[sensor]),
             Text(event.severity, SEVERITY_STYLES.get(event.severity, "")),
             f"{event.anomaly_score:.2f}",
-            Text.assemble(*unusual(event, most=1)),
+            Text.assemble(*briefly(event)),
         )
     return table

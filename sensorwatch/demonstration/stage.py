@@ -62,9 +62,15 @@ def stage(
 
     Raises KeyboardInterrupt where `stopping` before all is up, CheckFailed where a service ends.
     """
+
+    def step(text: str) -> None:
+        if stopping():
+            raise KeyboardInterrupt
+        say(text)
+
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sensorwatch-demo-")))
-        say("starting a broker in this process, and the API")
+        step("starting a broker in this process, and the API")
         broker = stack.enter_context(EmbeddedBroker())
         config = _write_config(folder, broker.address)
         settings = load_settings(config, environ={}).settings
@@ -81,8 +87,8 @@ def stage(
         api = stack.enter_context(
             Child("API", ["sensorwatch", "serve", *options], log=folder / "api.log")
         )
-        version = _first_champion(scenario, settings, folder / "healthy.csv", say)
-        say("starting the consumer")
+        version = _first_champion(scenario, settings, folder / "healthy.csv", step)
+        step("starting the consumer")
         consumer = stack.enter_context(
             Child("consumer", ["consumer", *options], log=folder / "consumer.log")
         )

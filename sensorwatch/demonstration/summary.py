@@ -12,10 +12,11 @@ Lines = Iterator[tuple[str, str]]
 _PLAIN, _HEAD, _DIM, _GOOD, _BAD = "", "bold", "dim", "bold green", "bold red"
 
 _MEANING = """\
-The model is a plain isolation forest that has seen no label and judges each row by itself:
-a stuck sensor repeats a healthy value, a broken correlation moves one signal only, which it
-rates far lower than three at once, and a drift shows when it is far enough from home.
-A malformed row counts as found when it became a dead letter."""
+The model is a plain isolation forest that has seen no label and judges each
+row by itself: a stuck sensor repeats a healthy value, a broken correlation
+moves one signal only, which it rates far lower than three at once, and a drift
+shows when it is far enough from home. A malformed row counts as found when it
+became a dead letter."""
 
 
 def summary(

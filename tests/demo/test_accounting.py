@@ -60,9 +60,9 @@ def test_a_missing_outcome_ends_the_demo_with_code_1_and_says_which(
     def end(counts: Counts) -> None:
         conclude(PlainScreen(), counts, Truth(), {}, target_alert_rate=0.005)
 
-    assert run(lambda: end(SOUND)) == 0
+    assert run(lambda: end(SOUND), []) == 0
     assert "It adds up" in capsys.readouterr().out
-    assert run(lambda: end(replace(SOUND, dead_letters=5))) == 1
+    assert run(lambda: end(replace(SOUND, dead_letters=5)), []) == 1
     printed = capsys.readouterr()
     assert "It does NOT add up" in printed.out
     assert "6 dead letters in the ledger, but 5 read back" in printed.err

@@ -103,6 +103,20 @@ def test_a_signal_midway_ends_it_with_the_account_and_no_process_left(
     assert list((folder / "temporary").iterdir()) == []
 
 
+def test_ctrl_c_while_it_starts_leaves_quietly_with_130_and_no_process_left(folder: Path) -> None:
+    with a_demo(folder, "600") as program:
+        wait_until(lambda: "training" in output(folder), deadline=READY_SECONDS, what="training")
+        children = psutil.Process(program.pid).children(recursive=True)
+
+        os.kill(program.pid, signal.SIGINT)
+
+        assert program.wait(deadline=END_SECONDS) == 130, output(folder)
+
+    assert "error" not in output(folder)
+    assert not any(child.is_running() for child in children)
+    assert list((folder / "temporary").iterdir()) == []
+
+
 def test_a_consumer_that_dies_ends_it_with_code_1_and_its_log_and_no_process_left(
     folder: Path, long_demo: Program
 ) -> None:
