@@ -9,6 +9,8 @@ from common.rows.rejection import Fault, Reason, fault, found
 from common.rows.schema import Schema, Signal, UnknownFields
 
 MAX_SENSOR_ID_CHARACTERS = 200
+MAX_FAULTS = 100
+"""Of one record; with unknown fields rejected, a hostile one could name tens of thousands."""
 # Half a unit in the last place above the largest float32: from here on a value rounds to infinity.
 FLOAT32_OVERFLOW = float.fromhex("0x1.ffffffp+127")
 
@@ -89,7 +91,7 @@ def _time(schema: Schema) -> Callable[[Mapping[str, object], int | None, list[Fa
             return 0
         if allowed is not None and received is not None and event_time > received + allowed:
             detail = (
-                f"{to_text(event_time)} is more than {ahead:g} s after the record's own time "
+                f"{to_text(event_time)} is more than {ahead:g} s after it was received, "
                 f"{to_text(received)}"
             )
             faults.append(fault(Reason.FUTURE_TIMESTAMP, declared.field, detail))
@@ -135,6 +137,8 @@ def _unknown(schema: Schema) -> Callable[[Mapping[str, object], list[Fault]], No
 
     def check(record: Mapping[str, object], faults: list[Fault], prefix: str = "") -> None:
         for name, value in record.items():
+            if len(faults) >= MAX_FAULTS:
+                return
             path = prefix + name
             if path in inner and isinstance(value, Mapping):
                 check(value, faults, path + ".")

@@ -51,7 +51,7 @@ class TimeField(_Declared):
         if zone is not None:
             try:
                 ZoneInfo(zone)
-            except (OSError, ValueError) as error:
+            except (KeyError, OSError, ValueError) as error:
                 raise ValueError('not an IANA time zone such as "UTC" or "Europe/Oslo"') from error
         return zone
 
@@ -81,12 +81,7 @@ class Signal(_Declared):
     """Physically impossible below: the row is rejected."""
     max: float | None = None
     unit: str = ""
-    missing: Missing = Missing.REJECT
-
-    @field_validator("missing", mode="before")
-    @classmethod
-    def _missing(cls, value: object) -> object:
-        return Missing(value) if isinstance(value, str) and value in list(Missing) else value
+    missing: Annotated[Missing, Field(strict=False)] = Missing.REJECT
 
     @model_validator(mode="after")
     def _range(self) -> Self:
@@ -116,20 +111,11 @@ class Schema(_Declared):
     """A valid row: time, key, signals in order."""
 
     name: Annotated[str, Field(min_length=1)] = "default"
-    unknown_fields: UnknownFields = UnknownFields.IGNORE
+    unknown_fields: Annotated[UnknownFields, Field(strict=False)] = UnknownFields.IGNORE
     time: TimeField = TimeField()
     key: KeyField | None = None
     signals: Annotated[tuple[Signal, ...], Field(min_length=1, max_length=MAX_SIGNALS)]
     csv: CsvFormat = CsvFormat()
-
-    @field_validator("unknown_fields", mode="before")
-    @classmethod
-    def _unknown_fields(cls, value: object) -> object:
-        return (
-            UnknownFields(value)
-            if isinstance(value, str) and value in list(UnknownFields)
-            else value
-        )
 
     @field_validator("signals", mode="before")
     @classmethod
@@ -146,6 +132,10 @@ class Schema(_Declared):
         if len(set(paths)) < len(paths):
             repeated = sorted({path for path in paths if paths.count(path) > 1})
             raise ValueError(f"a field can be read only once, repeated: {', '.join(repeated)}")
+        for path in paths:
+            inside = [other for other in paths if other.startswith(path + ".")]
+            if inside:
+                raise ValueError(f'field "{path}" cannot hold a value and "{inside[0]}" too')
         return self
 
     @property
