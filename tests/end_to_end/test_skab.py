@@ -1,0 +1,148 @@
+"""Real readings of a water loop (SKAB) from a file through a real broker to proven events."""
+
+import csv
+import json
+import os
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.brokers.kafka import Kafka
+from tests.commands.running import ROOT, Ended
+from tests.end_to_end.person import Person
+
+DATA_VARIABLE = "SENSORWATCH_TEST_DATA"
+DATA = Path(os.environ.get(DATA_VARIABLE) or ROOT.parent / "shared" / "data") / "skab"
+ANOMALY_FREE = DATA / "anomaly-free" / "anomaly-free.csv"
+VALVE = DATA / "valve1" / "0.csv"
+SIGNALS = [
+    "Accelerometer1RMS",
+    "Accelerometer2RMS",
+    "Current",
+    "Pressure",
+    "Temperature",
+    "Thermocouple",
+    "Voltage",
+    "Volume Flow RateRMS",
+]
+
+pytestmark = [
+    pytest.mark.broker,
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (ANOMALY_FREE.is_file() and VALVE.is_file()),
+        reason=f"no SKAB files in {DATA}; {DATA_VARIABLE} names the folder that has skab/",
+    ),
+]
+
+
+def rows_of(path: Path) -> int:
+    """Count the rows of a CSV file."""
+    return len(path.read_text().splitlines()) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """What came of streaming the valve file, and then the anomaly-free run."""
+
+    person: Person
+    schema: dict[str, Any]
+    produced: tuple[Ended, Ended]
+    exit_code: int
+    events: dict[int, dict[str, Any]]
+    """By the offset of the reading: one sensor, so one partition, in the order of the files."""
+
+
+@pytest.fixture(scope="module")
+def streamed(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Streamed]:
+    folder = tmp_path_factory.mktemp("skab")
+    person = Person(kafka, folder, schema=Path("skab.toml"))
+    try:
+        person.types(f"schema infer {ANOMALY_FREE} --out skab.toml")
+        person.types(f"train --data {ANOMALY_FREE}")
+        person.types("topics create")
+        produced = (
+            person.types(f"produce --csv {VALVE}"),
+            person.types(f"produce --csv {ANOMALY_FREE}"),
+        )
+        person.starts("consume")
+        person.waits_until_consumed(rows_of(VALVE) + rows_of(ANOMALY_FREE))
+        code = person.stops("consume")
+        events = {event["source"]["offset"]: event for event in person.events()}
+        schema = tomllib.loads((folder / "skab.toml").read_text())
+        yield Streamed(person, schema, produced, code, events)
+    finally:
+        person.close()
+
+
+def test_the_schema_of_the_file_is_guessed_right(streamed: Streamed) -> None:
+    schema = streamed.schema
+    assert [signal["name"] for signal in schema["signals"]] == SIGNALS
+    assert schema["csv"]["delimiter"] == ";"
+    assert schema["time"]["field"] == "datetime"
+    assert "key" not in schema, "one water loop is one sensor"
+
+
+def test_label_columns_are_neither_signals_nor_in_the_way(streamed: Streamed) -> None:
+    guessed = tomllib.loads(streamed.person.types(f"schema infer {VALVE}").out)
+    assert [signal["name"] for signal in guessed["signals"]] == SIGNALS
+    sent = [
+        json.loads(message.value() or b"")
+        for message in streamed.person.committed(streamed.person.readings)
+    ]
+    assert len(sent) == rows_of(VALVE) + rows_of(ANOMALY_FREE)
+    names = {frozenset(row) for row in sent}
+    assert all("anomaly" not in row and "changepoint" not in row for row in names), names
+
+
+def test_every_row_is_delivered_and_the_consumer_ends_well(streamed: Streamed) -> None:
+    for ended, path in zip(streamed.produced, (VALVE, ANOMALY_FREE), strict=True):
+        assert f"delivered {rows_of(path)}, failed 0" in ended.err
+    assert streamed.exit_code == 0
+
+
+def test_the_ledger_counts_every_row_and_proves_every_score(streamed: Streamed) -> None:
+    total = rows_of(VALVE) + rows_of(ANOMALY_FREE)
+    shown = streamed.person.types("ledger show").out
+    anomalies = len(streamed.events)
+    assert 0 < anomalies < total, "the files must have normal rows and anomalous ones"
+    sums = f"records in {total} = normal {total - anomalies} + anomalies {anomalies}"
+    assert f"{sums} + dead letters 0" in shown
+    stretches = streamed.person.reads_json("ledger verify --json")
+    assert {stretch["verdict"] for stretch in stretches} == {"proven"}
+    assert sum(stretch["records"] for stretch in stretches) == total
+    assert f"{total} records proven" in streamed.person.types("ledger verify").out
+
+
+@pytest.mark.parametrize("path", [VALVE, ANOMALY_FREE], ids=lambda path: path.stem)
+def test_a_backtest_gives_the_scores_of_the_events_bit_for_bit(
+    streamed: Streamed, path: Path
+) -> None:
+    begin = 0 if path == VALVE else rows_of(VALVE)
+    out = f"{path.stem}.scores.csv"
+    streamed.person.types(f"backtest --data {path} --schema skab.toml --model champion --out {out}")
+    with (streamed.person.folder / out).open() as file:
+        scored = list(csv.DictReader(file))
+    assert [int(row["row"]) for row in scored] == list(range(rows_of(path)))
+    expected = {
+        begin + int(row["row"]): (float(row["anomaly_score"]), float(row["raw_score"]))
+        for row in scored
+        if row["is_anomaly"] == "1"
+    }
+    found = {
+        offset: (event["anomaly_score"], event["raw_score"])
+        for offset, event in streamed.events.items()
+        if begin <= offset < begin + rows_of(path)
+    }
+    assert expected
+    assert found == expected
+
+
+def test_tail_shows_a_person_what_was_unusual(streamed: Streamed) -> None:
+    line = streamed.person.types("tail --from-beginning --max 1").out
+    assert "2020-03-09T10:14:33Z" in line
+    assert "Volume Flow RateRMS 32, expected" in line
