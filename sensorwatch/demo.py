@@ -1,6 +1,7 @@
 """`sensorwatch demo`: the whole way of a row, live, in a minute, with nothing else installed."""
 
 import os
+import signal
 import sys
 
 from common.runtime.logs import configure
@@ -16,6 +17,8 @@ def demo() -> None:
     scenario = scenario_of(os.environ)
     configure("human", "error")
     with stop_on_signals() as stop:
+        # A closed terminal must not leave our processes behind either.
+        signal.signal(signal.SIGHUP, lambda _number, _frame: stop.event.set())
         print("sensorwatch demo: loading ...", flush=True)
         # Only here: they take seconds, in which somebody wonders whether anything happens.
         from sensorwatch.demonstration.live_screen import LiveScreen

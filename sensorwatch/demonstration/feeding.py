@@ -3,9 +3,10 @@
 import time
 from collections.abc import Iterator, Mapping
 from threading import Event, Thread
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
-from common.runtime.logs import kafka_logger
+from common.messaging.quiet import quiet_logger
 from producer.kafka_sink import connect
 from producer.pacing import batch_rows, batched, paced
 from producer.records import Record, simulated_records
@@ -14,12 +15,12 @@ from sensorwatch.demonstration.scenario import Scenario, live_rows
 
 
 class Feeding:
-    """Sends at the scenario's rate from `start` to `stop`."""
+    """Sends at the scenario's rate for as long as it is open, or until `stop`."""
 
     def __init__(self, scenario: Scenario, kafka: Mapping[str, Any], topic: str) -> None:
         """Connect; raises BrokerUnavailable."""
         self._stop = Event()
-        self._sink = connect(kafka, topic, stopping=self._stop.is_set, logger=kafka_logger())
+        self._sink = connect(kafka, topic, stopping=self._stop.is_set, logger=quiet_logger())
         self._scenario = scenario
         self._tally: Tally | None = None
         self._failure: Exception | None = None
@@ -27,9 +28,19 @@ class Feeding:
         self.sent = 0
         """Rows handed to the client so far."""
 
-    def start(self) -> None:
+    def __enter__(self) -> Self:
         """Begin to send."""
         self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
 
     def check(self) -> None:
         """Raise what has ended the sending, if anything has."""

@@ -23,16 +23,14 @@ def perform(scenario: Scenario, screen: Screen, stop: Stop) -> None:
     Raises CheckFailed where the account does not add up or a service ends before its time.
     """
     with stage(scenario, say=screen.step, stopping=stop.asked) as running:
-        watching = Watching(running.settings)
         kafka, topic = running.settings.kafka, running.settings.topics.readings
-        feeding = Feeding(scenario, kafka, topic)
+        watching, feeding = Watching(running.settings), Feeding(scenario, kafka, topic)
         screen.step(f"{SENSORS} sensors send {RATE:g} rows/s for {scenario.seconds:g} s")
         screen.show_addresses(running)
-        watching.start()
-        feeding.start()
-        with screen.live():
-            _play(scenario, screen, stop, running, feeding, watching)
-        _finish(screen, running, feeding, watching)
+        with watching, feeding:
+            with screen.live():
+                _play(scenario, screen, stop, running, feeding, watching)
+            _finish(screen, running, feeding, watching)
 
 
 def _play(

@@ -4,12 +4,14 @@ from collections import Counter, deque
 from collections.abc import Callable
 from threading import Event as Flag
 from threading import Thread
+from types import TracebackType
+from typing import Self
 
 from confluent_kafka import Message
 
 from common.messaging.dead_letters import ID, PREFIX
+from common.messaging.quiet import quiet_logger
 from common.messaging.records import Coordinates, coordinates, header
-from common.runtime.logs import kafka_logger
 from common.runtime.settings import Settings
 from producer.kafka_sink import LABEL_HEADER
 from sensorwatch.demonstration.truth import Truth
@@ -36,9 +38,18 @@ class Watching:
         self.repeated = 0
         """Events and dead letters that came a second time."""
 
-    def start(self) -> None:
+    def __enter__(self) -> Self:
         """Begin to read, from each topic's beginning."""
         self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
 
     def check(self) -> None:
         """Raise what has ended the reading, if anything has."""
@@ -52,7 +63,7 @@ class Watching:
         return truth.rows >= rows and len(truth.events) >= events and len(truth.letters) >= letters
 
     def stop(self) -> None:
-        """Stop reading."""
+        """Stop reading; safe to call twice."""
         self._stop.set()
         self._thread.join()
 
@@ -70,7 +81,7 @@ class Watching:
                 names,
                 begin=Begin.BEGINNING,
                 stopping=self._stop.is_set,
-                logger=kafka_logger(),
+                logger=quiet_logger(),
             ):
                 for message in messages:
                     take[message.topic()](message)

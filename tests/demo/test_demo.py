@@ -88,7 +88,7 @@ def test_it_ends_by_itself_with_an_account_that_adds_up_and_leaves_nothing(folde
     assert list((folder / "temporary").iterdir()) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_a_signal_midway_ends_it_with_the_account_and_no_process_left(
     folder: Path, long_demo: Program, number: signal.Signals
 ) -> None:
