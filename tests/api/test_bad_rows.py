@@ -1,5 +1,4 @@
 import json
-import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -149,18 +148,15 @@ def test_an_unknown_field_with_an_endless_name_points_to_its_row() -> None:
     assert error["pointer"] == "#/rows/0"
 
 
-def test_a_row_of_thousands_of_unknown_fields_is_told_in_one_go() -> None:
-    """Looking each of them up anew in the whole row took minutes."""
+def test_of_thousands_of_unknown_fields_in_a_row_the_first_hundred_are_told() -> None:
     schema = Schema(unknown_fields=UnknownFields.REJECT, signals=(Signal(name="x1"), *MORE_SIGNALS))
     names = [f"y.{number}" for number in range(15_000)]
-    start = time.perf_counter()
 
     errors = errors_of(
         schema, {**ROW, "timestamp": "2025-01-01T00:00:00Z", **dict.fromkeys(names, 1)}
     )
 
-    assert [error["pointer"] for error in errors] == [f"#/rows/0/{name}" for name in names]
-    assert time.perf_counter() - start < 10
+    assert [error["pointer"] for error in errors] == [f"#/rows/0/{name}" for name in names[:100]]
 
 
 def test_a_row_that_the_model_cannot_score_is_a_bad_row() -> None:

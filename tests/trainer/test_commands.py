@@ -134,7 +134,7 @@ def test_a_backtest_with_a_version_scores_every_row_with_it(folder: Path) -> Non
         (["backtest", "--data", "rows.csv", "--train-rows", "15"], "at least 34 are needed"),
         (["train", "--data", "no.csv"], "no file no.csv"),
         (["train", "--data", "rows.csv", "--target-alert-rate", "2"], "target_alert_rate"),
-        (["train", "--data", "rows.csv", "--model", "Pump"], "is not a model name"),
+        (["train", "--data", "rows.csv", "--model", "Pump"], "registry.model"),
         (["train", "--data", "kafka:"], "names no topic"),
     ],
 )
