@@ -92,11 +92,15 @@ class Accounts:
 
     def _committed(self, partitions: Sequence[Partition]) -> dict[Partition, TopicPartition]:
         asked = [TopicPartition(partition.topic, partition.number) for partition in partitions]
-        found = _patiently(
-            lambda: self._consumer.committed(asked, CALL_SECONDS),
-            "the committed offsets cannot be read",
-            self._clock,
-        )
+
+        def ask() -> list[TopicPartition]:
+            found = self._consumer.committed(asked, CALL_SECONDS)
+            for where in found:
+                if where.error is not None:  # which must not be taken for "nothing committed"
+                    raise KafkaException(where.error)
+            return found
+
+        found = _patiently(ask, "the committed offsets cannot be read", self._clock)
         return {Partition(where.topic, where.partition): where for where in found}
 
     def _known(self, partition: Partition, offset: int, metadata: str | None) -> Account:

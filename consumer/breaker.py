@@ -7,12 +7,23 @@ from common.messaging.records import Partition
 from common.runtime.keys import BreakerSettings
 
 
-def tripped(accounts: Mapping[Partition, Account], settings: BreakerSettings) -> str | None:
-    """Say why these accounts must not be committed, or None.
+def tripped(
+    accounts: Mapping[Partition, Account],
+    held: Mapping[Partition, Account],
+    settings: BreakerSettings,
+    accepted_until: Mapping[Partition, int],
+) -> str | None:
+    """Say why these accounts must not be committed after those `held`, or None.
 
     Each partition is judged by its own window (in its account, so a restart does not forget it).
+    One that brings no rejections, or only accepted ones, passes: what it finds in the window was
+    committed before, and only the good records that it slides over are gone.
     """
     for partition, account in accounts.items():
+        if account.dead_letters == held[partition].dead_letters:
+            continue
+        if account.next_offset <= accepted_until.get(partition, 0):
+            continue
         rows, rejected = account.window
         if rows >= settings.min_rows and rejected > settings.max_rejected_ratio * rows:
             return (

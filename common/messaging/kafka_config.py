@@ -29,6 +29,7 @@ _CONSUMER_FIXED: dict[str, Any] = {
     "allow.auto.create.topics": False,
     "enable.partition.eof": False,
 }
+_JOINING = {"group.protocol", "group.remote.assignor"}
 _PRODUCER: dict[str, Any] = {
     "linger.ms": 5,
     "batch.size": 1_000_000,
@@ -64,7 +65,8 @@ def reader_config(kafka: Mapping[str, Any], *, group: str) -> dict[str, Any]:
         "auto.offset.reset": "earliest",
         "enable.partition.eof": True,
     }
-    return _merge(_COMMON | _CONSUMER, _without(kafka, set(fixed)), fixed)
+    # It joins no group, and the keys of one protocol are refused with the other.
+    return _merge(_COMMON | _CONSUMER, _without(kafka, set(fixed) | _JOINING), fixed)
 
 
 def producer_config(

@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 
 from common.detection.ledger import Account, advance, open_account
 from common.detection.memory import COLD
 from common.detection.processing import process
+from common.messaging.broker_errors import transient
 from common.messaging.ledger_text import LedgerRecord, from_metadata
 from common.messaging.ledger_topic import read_ledger
 from common.messaging.quiet import quiet_logger
 from common.messaging.reading import read_topic
-from common.messaging.records import received_at
+from common.messaging.records import header, received_at
 from common.registry.store import Registry
 from tests.brokers.processes import Program, tail, wait_until
 from tests.builders import a_candidate
@@ -101,7 +102,12 @@ class Plant:
         config = {**self.kafka, "group.id": self.group}
         with Consumer(config, logger=quiet_logger()) as consumer:
             asked = [TopicPartition(self.readings, number) for number in range(PARTITIONS)]
-            return {where.partition: where for where in consumer.committed(asked, 10)}
+            try:
+                return {where.partition: where for where in consumer.committed(asked, 10)}
+            except KafkaException as error:
+                if not transient(error.args[0]):
+                    raise
+                return {}
 
     def accounts(self) -> dict[int, Account]:
         """Return the accounts in the committed offsets' metadata, by partition."""
@@ -240,5 +246,5 @@ def _offset(message: Message) -> int:
     return offset
 
 
-def _ids(messages: Sequence[Message], header: str) -> list[str]:
-    return [dict(message.headers() or [])[header].decode() for message in messages]
+def _ids(messages: Sequence[Message], name: str) -> list[str]:
+    return [(header(message, name) or b"").decode() for message in messages]

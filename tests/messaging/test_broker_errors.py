@@ -3,7 +3,7 @@
 import pytest
 from confluent_kafka import KafkaError
 
-from common.messaging.broker_errors import Reaction, Stage, reaction
+from common.messaging.broker_errors import Reaction, Stage, reaction, transient
 
 
 def an_error(code: int, *, retriable: bool = False, requires_abort: bool = False) -> KafkaError:
@@ -61,3 +61,14 @@ def test_being_fenced_is_final_whatever_its_flags_say(stage: Stage, retriable: b
 def test_what_the_same_micro_batch_would_meet_again_is_not_gone_back_to(code: int) -> None:
     """Aborting and rewinding would go on for ever, without a line that names the trouble."""
     assert reaction(an_error(code, requires_abort=True), Stage.COMMIT) is Reaction.CRASH
+
+
+@pytest.mark.parametrize(
+    "code",
+    [KafkaError._TIMED_OUT, KafkaError.NOT_COORDINATOR, KafkaError.UNSTABLE_OFFSET_COMMIT],
+)
+def test_a_passing_error_is_known_by_its_code(code: int) -> None:
+    """Outside of the transactional calls the client sets no flag."""
+    assert not KafkaError(code).retriable()
+    assert transient(KafkaError(code))
+    assert not transient(KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED))

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from confluent_kafka import Consumer
 
 from common.errors import SettingsError
 from common.messaging.kafka_config import (
@@ -11,6 +12,7 @@ from common.messaging.kafka_config import (
     producer_config,
     reader_config,
 )
+from common.messaging.quiet import quiet_logger
 
 KAFKA = {"bootstrap.servers": "here:9092"}
 
@@ -89,3 +91,10 @@ def test_a_reader_starts_at_the_beginning_whatever_is_set_for_the_consumer() -> 
     config = reader_config(KAFKA | {"auto.offset.reset": "latest"}, group="r")
 
     assert (config["auto.offset.reset"], config["enable.partition.eof"]) == ("earliest", True)
+
+
+def test_a_reader_works_with_either_group_protocol() -> None:
+    """It joins no group, and the client refuses keys of the other protocol."""
+    Consumer(
+        reader_config(KAFKA | {"group.protocol": "consumer"}, group="r"), logger=quiet_logger()
+    ).close()
