@@ -65,7 +65,7 @@ SchemaOption = Annotated[
     Path | None,
     typer.Option(
         "--schema",
-        help="How the rows of --csv are written; else [schema] path.",
+        help="How the rows of --csv are written; else schema.path of the configuration.",
         show_default=False,
     ),
 ]

@@ -8,8 +8,6 @@ from typing import Annotated, Any
 
 import typer
 from confluent_kafka import TopicPartition
-from rich.console import Console
-from rich.table import Table
 
 from common.detection.detector import Detector
 from common.detection.ledger import Account
@@ -24,6 +22,7 @@ from common.runtime.fingerprint import fingerprint
 from common.runtime.keys import Settings
 from common.runtime.settings import load_settings
 from sensorwatch.ledger_reading import Standing, commit_accounts, committed_accounts
+from sensorwatch.table import print_table
 from sensorwatch.verification import COUNTS, Finding, Stretch, Verdict, stretches, verify
 
 app = typer_app(help="Show the account of every record, and verify it.", no_args_is_help=True)
@@ -186,27 +185,20 @@ def _plain(partition: Partition, cause: str, standing: Standing) -> dict[str, An
 def _print(
     rows: list[tuple[Partition, str, Standing]], standings: Mapping[Partition, Standing]
 ) -> None:
-    names = ("partition", "record", "offset", "consumed", "normal", "anomalies", "dead letters")
-    table = Table(*names, "model", "digest", "segment")
-    for partition, cause, standing in rows:
-        account = standing.account
-        if account is None:
-            table.add_row(str(partition), cause, str(standing.offset), "no account", *[""] * 6)
-            continue
-        numbers = (account.consumed, account.normal, account.anomalies, account.dead_letters)
-        table.add_row(
-            str(partition),
-            cause,
-            str(standing.offset),
-            *map(str, numbers),
-            account.model_version,
-            f"{account.digest:016x}",
-            str(account.segment),
-        )
-    Console().print(table)
+    columns = ("partition", "record", "offset", *(name.replace("_", " ") for name in COUNTS))
+    lines = [_cells(str(partition), cause, standing) for partition, cause, standing in rows]
+    # Without the digests, which are for programs: `--json` has them.
+    print_table((*columns, "model"), lines, whole="partition")
     accounts = [s.account for s in standings.values() if s.account is not None]
     total = [sum(getattr(a, name) for a in accounts) for name in COUNTS]
     typer.echo("records in {} = normal {} + anomalies {} + dead letters {}".format(*total))
+
+
+def _cells(partition: str, cause: str, standing: Standing) -> list[str]:
+    account = standing.account
+    counts = [str(getattr(account, name, "?")) for name in COUNTS]
+    model = "no account" if account is None else account.model_version
+    return [partition, cause, str(standing.offset), *counts, model]
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,13 +14,16 @@ from common.registry.names import operator
 from common.registry.store import Registry
 from common.runtime.command_line import ConfigOption, typer_app
 from common.runtime.settings import Settings, load_settings
+from sensorwatch.table import print_table
 
 app = typer_app(no_args_is_help=True)
 
 ModelOption = Annotated[
     str | None,
     typer.Option(
-        "--model", help="The model's name; default: [registry] model.", show_default=False
+        "--model",
+        help="The model's name; else registry.model of the configuration.",
+        show_default=False,
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -49,7 +52,7 @@ def list_versions(
     if as_json:
         _print_json(listed)
     elif listed:
-        _print_table(list(listed[0]), [list(row.values()) for row in listed])
+        print_table(list(listed[0]), [list(row.values()) for row in listed], whole="version")
     else:
         what = f"no version of {model}" if model else "no model"
         _note(f"there is {what} in {settings.registry.path} yet: `sensorwatch train` makes one")
@@ -129,7 +132,8 @@ def audit(
     if as_json:
         _print_json([entry.model_dump(mode="json") for entry in entries])
     else:
-        _print_table(["#", "when", "who", "action", "version", "why"], map(_audit_row, entries))
+        columns = ["#", "when", "who", "action", "version", "why"]
+        print_table(columns, map(_audit_row, entries), whole="version")
     problems = registry.verify_audit(name)
     if problems:
         raise CheckFailed(f"the audit log of {name}: {'; '.join(problems)}")
@@ -216,25 +220,6 @@ def _text(argument: str) -> str:
 
 def _print_json(plain: Any) -> None:
     print(json.dumps(plain, indent=2, ensure_ascii=False))
-
-
-def _print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table for a person, or lines with tabs for a pipe."""
-    if not sys.stdout.isatty():
-        for row in (columns, *rows):
-            print("\t".join(row))
-        return
-    # Slow to import, and only a person needs it.
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None)
-    for column in columns:  # an id cut short could not be copied
-        table.add_column(column, no_wrap=column == "version", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)
 
 
 def _note(text: str) -> None:

@@ -173,7 +173,8 @@ class Registry:
             if missing and force is None:
                 raise CheckFailed(
                     f"{folder.name} was not promoted: {missing}; evaluate it with `sensorwatch "
-                    f"evaluate --model {folder.name}`, or promote it with --force --reason TEXT"
+                    f"evaluate --data FILE --model {folder.name}`, or promote it with --force "
+                    "--reason TEXT"
                 )
             before = aliases_or_none(change.shelf) or Aliases()
             again = before.champion == folder.name

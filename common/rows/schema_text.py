@@ -53,9 +53,11 @@ def _signal(column: Column) -> Iterator[str]:
 
 
 def _end(found: Inference) -> Iterator[str]:
-    for column in found.columns:
-        if column.kind not in (Kind.TIME, Kind.KEY, Kind.SIGNAL):
-            yield f"# left out: {_quoted(column.name)}, {column.kind}"
+    unused = [one for one in found.columns if one.kind not in (Kind.TIME, Kind.KEY, Kind.SIGNAL)]
+    for column in unused:
+        yield f"# left out: {_quoted(column.name)}, {column.kind}"
+    if unused:
+        yield ""
     yield "[csv]"
     yield f"delimiter = {_quoted(found.delimiter)}"
 
