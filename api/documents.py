@@ -1,7 +1,9 @@
 """The OpenAPI document, in which a row looks as the served model wants it."""
 
+from pathlib import Path
 from typing import Any
 
+import fastapi_offline
 import numpy as np
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
@@ -9,6 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.staticfiles import StaticFiles
 
 from api.keys import carries
 from api.models import PredictAnswer, ProblemModel
@@ -17,6 +20,7 @@ from api.service import service_of
 from common.detection.detector import Detector
 
 OPENAPI = "/openapi.json"
+ASSETS = "/docs/assets"
 DESCRIPTION = """
 Scores sensor rows with the champion of a model registry.
 
@@ -41,10 +45,19 @@ def add_documents(app: FastAPI) -> None:
 
     async def page(request: Request) -> Response:
         root = request.scope.get("root_path", "").rstrip("/")
-        return get_swagger_ui_html(openapi_url=f"{root}{OPENAPI}", title=app.title)
+        return get_swagger_ui_html(
+            openapi_url=f"{root}{OPENAPI}",
+            title=app.title,
+            swagger_js_url=f"{root}{ASSETS}/swagger-ui-bundle.js",
+            swagger_css_url=f"{root}{ASSETS}/swagger-ui.css",
+            swagger_favicon_url=f"{root}{ASSETS}/favicon.png",
+        )
 
     app.add_api_route(OPENAPI, document, include_in_schema=False)
     app.add_api_route("/docs", page, include_in_schema=False)
+    # The page's scripts from our own server: a plant's network seldom reaches a public one.
+    folder = Path(fastapi_offline.__file__).parent / "static"
+    app.mount(ASSETS, StaticFiles(directory=folder))
     app.openapi = lambda: openapi_document(  # type: ignore[method-assign]  # FastAPI's own way
         app, None, with_key=False
     )
