@@ -1,0 +1,110 @@
+"""A group's consumer as a test tells it to be, behind the part of the client that is used."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from tests.messaging.records import StoredRecord
+
+TOPIC = "sensors"
+MEMBERSHIP = b"CGMDv2:\x01\x00\x00\x00group\0member\0\0"
+Step = Sequence[object] | Callable[["FakeConsumer"], Sequence[object]]
+
+
+class FailedFetch:
+    """What consume() gives in place of a record where something is wrong."""
+
+    def __init__(self, code: int, *, fatal: bool = False) -> None:
+        self._error = KafkaError(code, "told by a test", fatal)
+
+    def error(self) -> KafkaError:
+        return self._error
+
+
+class FakeConsumer:
+    """Gives what `steps` holds, one step a call; knows committed offsets and watermarks."""
+
+    def __init__(self, *steps: Step) -> None:
+        self.steps = list(steps)
+        self.offsets: dict[int, TopicPartition] = {}
+        self.watermarks = (3, 90)
+        self.failures: list[KafkaException] = []
+        self.seek_failures: list[KafkaException] = []
+        self.asked = 0
+        self.assigned: list[TopicPartition] = []
+        self.sought: list[tuple[int, int]] = []
+        self.paused: list[int] = []
+        self.callbacks: dict[str, Any] = {}
+        self.closed = False
+        self.incremental = False
+
+    def as_client(self) -> Consumer:
+        return cast("Consumer", self)
+
+    def commit_offset(self, partition: int, offset: int, metadata: str = "") -> None:
+        self.offsets[partition] = TopicPartition(TOPIC, partition, offset, metadata=metadata)
+
+    # What a test lets the group do.
+
+    def give(self, *partitions: int) -> None:
+        self.callbacks["on_assign"](self, [TopicPartition(TOPIC, p) for p in partitions])
+
+    def take(self, *partitions: int, kind: str = "on_revoke") -> None:
+        self.callbacks[kind](self, [TopicPartition(TOPIC, p) for p in partitions])
+
+    # The client's own calls.
+
+    def subscribe(self, _topics: list[str], **callbacks: Any) -> None:
+        self.callbacks = callbacks
+
+    def consume(self, count: int, _seconds: float) -> Sequence[object]:
+        step = self.steps.pop(0) if self.steps else []
+        given = step(self) if callable(step) else step
+        assert len(given) <= count
+        return given
+
+    def committed(self, partitions: list[TopicPartition], _seconds: float) -> list[TopicPartition]:
+        self.asked += 1
+        if self.failures:
+            raise self.failures.pop(0)
+        nothing = -1001
+        return [
+            self.offsets.get(p.partition, TopicPartition(p.topic, p.partition, nothing))
+            for p in partitions
+        ]
+
+    def get_watermark_offsets(self, _where: TopicPartition, _seconds: float) -> tuple[int, int]:
+        return self.watermarks
+
+    def consumer_group_metadata(self) -> bytes:
+        return MEMBERSHIP
+
+    def assign(self, partitions: list[TopicPartition]) -> None:
+        self.assigned = list(partitions)
+
+    def incremental_assign(self, partitions: list[TopicPartition]) -> None:
+        self.incremental = True
+        self.assigned += partitions
+
+    def assignment(self) -> list[TopicPartition]:
+        return self.assigned
+
+    def seek(self, where: TopicPartition) -> None:
+        if self.seek_failures:
+            raise self.seek_failures.pop(0)
+        self.sought.append((where.partition, where.offset))
+
+    def pause(self, partitions: list[TopicPartition]) -> None:
+        self.paused += [where.partition for where in partitions]
+
+    def resume(self, _partitions: list[TopicPartition]) -> None:
+        self.paused = []
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def records(partition: int, *offsets: int) -> list[StoredRecord]:
+    """Records of a partition, with nothing of interest in them."""
+    return [StoredRecord(b"{}", offset, partition) for offset in offsets]

@@ -1,0 +1,179 @@
+"""Accounts begin, go on or are refused as the committed offsets tell."""
+
+from collections.abc import Iterator
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+from common.detection.ledger import Account, open_account
+from common.errors import BrokerUnavailable, OffsetsLost
+from common.messaging.ledger_text import to_metadata
+from common.messaging.records import Partition
+from common.runtime.keys import Start
+from consumer.accounts import COMMITTED_SECONDS, Accounts
+from tests.consumer.fakes import TOPIC, FakeConsumer
+
+ZERO, ONE = Partition(TOPIC, 0), Partition(TOPIC, 1)
+
+
+def seconds() -> Iterator[float]:
+    now = 0.0
+    while True:
+        yield now
+        now += 5.0
+
+
+def accounts_of(
+    consumer: FakeConsumer, *, start: Start = Start.EARLIEST, has_run: bool = False
+) -> Accounts:
+    clock = seconds()
+    return Accounts(
+        consumer.as_client(),
+        start=start,
+        window_rows=100,
+        fingerprint="f",
+        has_run=lambda _partition: has_run,
+        clock=lambda: next(clock),
+    )
+
+
+def a_committed(consumer: FakeConsumer, partition: int = 0, offset: int = 40) -> Account:
+    account = open_account(offset, model_version="m", fingerprint="f", window_rows=100)
+    consumer.commit_offset(partition, offset, to_metadata(account))
+    return account
+
+
+@pytest.mark.parametrize("start", Start)
+def test_a_committed_account_goes_on_whatever_start_says(start: Start) -> None:
+    consumer = FakeConsumer()
+    account = a_committed(consumer)
+    accounts = accounts_of(consumer, start=start, has_run=True)
+
+    assert accounts.assigned([ZERO]) == {ZERO: 40}
+    assert accounts.held == {ZERO: account}
+    assert accounts.unopened == frozenset()
+
+
+@pytest.mark.parametrize(("start", "offset"), [(Start.EARLIEST, 3), (Start.LATEST, 90)])
+def test_a_partition_without_an_offset_starts_where_it_is_told(start: Start, offset: int) -> None:
+    accounts = accounts_of(FakeConsumer(), start=start)
+
+    assert accounts.assigned([ZERO]) == {ZERO: offset}
+    assert accounts.held[ZERO].first_offset == offset
+    assert accounts.unopened == {ZERO}
+
+
+def test_start_error_leaves_the_decision_to_a_person() -> None:
+    with pytest.raises(OffsetsLost, match="reset-offsets"):
+        accounts_of(FakeConsumer(), start=Start.ERROR).assigned([ZERO])
+
+
+@pytest.mark.parametrize("start", Start)
+def test_a_group_that_has_run_and_lost_its_offsets_is_refused(start: Start) -> None:
+    with pytest.raises(OffsetsLost, match="ledger restore"):
+        accounts_of(FakeConsumer(), start=start, has_run=True).assigned([ZERO])
+
+
+def test_an_offset_moved_from_outside_begins_a_new_account(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    consumer = FakeConsumer()
+    consumer.commit_offset(0, 12, to_metadata(a_committed(consumer, offset=40)))
+    accounts = accounts_of(consumer, has_run=True)
+
+    assert accounts.assigned([ZERO]) == {ZERO: 12}
+    assert (accounts.held[ZERO].first_offset, accounts.held[ZERO].consumed) == (12, 0)
+    assert accounts.unopened == {ZERO}
+    assert "moved from outside" in caplog.text
+
+
+def test_a_commit_opens_an_account_and_moves_it_on() -> None:
+    accounts = accounts_of(FakeConsumer())
+    accounts.assigned([ZERO, ONE])
+    moved = open_account(50, model_version="m", fingerprint="f")
+
+    accounts.committed({ZERO: moved})
+
+    assert accounts.held[ZERO] == moved
+    assert accounts.unopened == {ONE}
+
+
+def test_what_was_revoked_is_forgotten() -> None:
+    accounts = accounts_of(FakeConsumer())
+    accounts.assigned([ZERO, ONE])
+
+    accounts.revoked([ZERO, Partition(TOPIC, 9)])
+
+    assert set(accounts.held) == set(accounts.unopened) == {ONE}
+
+
+def test_reloading_takes_what_the_broker_has() -> None:
+    """After an unknown outcome only it can say whether the transaction was committed."""
+    consumer = FakeConsumer()
+    accounts = accounts_of(consumer)
+    accounts.assigned([ZERO, ONE])
+    account = a_committed(consumer, 0, 77)
+
+    assert accounts.reload() == {ZERO: 77, ONE: 3}
+    assert accounts.held[ZERO] == account
+    assert accounts.unopened == {ONE}
+
+
+def test_offsets_that_vanish_while_running_are_refused() -> None:
+    consumer = FakeConsumer()
+    a_committed(consumer)
+    accounts = accounts_of(consumer)
+    accounts.assigned([ZERO])
+    consumer.offsets.clear()
+
+    with pytest.raises(OffsetsLost):
+        accounts.reload()
+
+
+def test_a_coordinator_that_moves_is_asked_again() -> None:
+    """These errors carry no flag: the client sets it in transactional calls only."""
+    consumer = FakeConsumer()
+    account = a_committed(consumer)
+    codes = [KafkaError.NOT_COORDINATOR, KafkaError._TIMED_OUT, KafkaError.UNSTABLE_OFFSET_COMMIT]
+    consumer.failures = [KafkaException(KafkaError(code)) for code in codes]
+    accounts = accounts_of(consumer)
+
+    accounts.assigned([ZERO])
+
+    assert accounts.held == {ZERO: account}
+    assert consumer.asked == 4
+
+
+def test_asking_ends_at_its_deadline() -> None:
+    consumer = FakeConsumer()
+    consumer.failures = [KafkaException(KafkaError(KafkaError._TIMED_OUT))] * 100
+
+    with pytest.raises(BrokerUnavailable, match="committed offsets"):
+        accounts_of(consumer).assigned([ZERO])
+
+    assert consumer.asked <= COMMITTED_SECONDS / 5 + 2
+
+
+def test_a_refusal_is_not_asked_again() -> None:
+    consumer = FakeConsumer()
+    refused = KafkaException(KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED))
+    consumer.failures = [refused] * 2
+
+    with pytest.raises(BrokerUnavailable):
+        accounts_of(consumer).assigned([ZERO])
+
+    assert consumer.asked == 1
+
+
+class Unread(TopicPartition):
+    """A partition whose committed offset the broker would not tell."""
+
+    error = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+
+
+def test_an_error_for_one_partition_is_not_taken_for_no_offset() -> None:
+    consumer = FakeConsumer()
+    consumer.offsets[0] = Unread(TOPIC, 0, -1001)
+
+    with pytest.raises(BrokerUnavailable):
+        accounts_of(consumer).assigned([ZERO])

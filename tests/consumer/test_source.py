@@ -1,0 +1,186 @@
+"""Micro-batches hold only records that are ours, and errors become what is done about them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from common.errors import BrokerUnavailable, OffsetsLost, Unrecoverable, UsageError
+from common.messaging.records import Partition, coordinates
+from consumer.source import KafkaSource, MicroBatch
+from tests.consumer.fakes import MEMBERSHIP, TOPIC, FailedFetch, FakeConsumer, records
+
+
+@dataclass
+class FakePositions:
+    """Every partition goes on at 10 times its number."""
+
+    held: set[Partition] = field(default_factory=set)
+
+    def assigned(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
+        self.held |= set(partitions)
+        return {partition: 10 * partition.number for partition in partitions}
+
+    def revoked(self, partitions: Sequence[Partition]) -> None:
+        self.held -= set(partitions)
+
+    def reload(self) -> dict[Partition, int]:
+        return {partition: 10 * partition.number for partition in sorted(self.held)}
+
+
+class Rig:
+    def __init__(self, consumer: FakeConsumer, *, incremental: bool = False) -> None:
+        self.positions = FakePositions()
+        self.told: list[tuple[str, list[int]]] = []
+        ticks = iter(range(1_000))
+        self.source = KafkaSource(
+            consumer.as_client(),
+            TOPIC,
+            self.positions,
+            incremental=incremental,
+            on_rebalance=lambda kind, gone: self.told.append((kind, [p.number for p in gone])),
+            clock=lambda: float(next(ticks)),
+        )
+
+
+def where(batch: MicroBatch) -> list[tuple[int, int]]:
+    found = [coordinates(record) for record in batch.records]
+    return [(place.partition, place.offset) for place in found]
+
+
+def test_a_batch_is_what_is_there_and_carries_the_membership() -> None:
+    consumer = FakeConsumer(records(0, 5), records(0, 6, 7), [], records(0, 8))
+
+    batch = Rig(consumer).source.next_batch(100, 0.05)
+
+    assert where(batch) == [(0, 5), (0, 6), (0, 7)]
+    assert batch.membership == MEMBERSHIP
+
+
+def test_a_batch_is_never_larger_than_asked() -> None:
+    consumer = FakeConsumer(records(0, 5), records(0, 6), records(0, 7))
+    rig = Rig(consumer)
+
+    assert where(rig.source.next_batch(2, 0.05)) == [(0, 5), (0, 6)]
+    assert where(rig.source.next_batch(2, 0.05)) == [(0, 7)]
+
+
+def test_nothing_there_is_an_empty_batch() -> None:
+    assert where(Rig(FakeConsumer()).source.next_batch(10, 0.05)) == []
+
+
+@pytest.mark.parametrize(("kind", "told"), [("on_revoke", "revoked"), ("on_lost", "lost")])
+def test_records_of_a_partition_that_goes_are_dropped_from_the_unfinished_batch(
+    kind: str, told: str
+) -> None:
+    """Else they would be committed under the generation that comes after."""
+
+    def rebalance(consumer: FakeConsumer) -> list[object]:
+        consumer.take(0, kind=kind)
+        return [*records(1, 11)]
+
+    consumer = FakeConsumer(records(0, 5), [*records(1, 10), *records(0, 6)], rebalance)
+    rig = Rig(consumer)
+    consumer.give(0, 1)
+
+    assert where(rig.source.next_batch(100, 0.05)) == [(1, 10), (1, 11)]
+    assert rig.positions.held == {Partition(TOPIC, 1)}
+    assert rig.told == [("assigned", [0, 1]), (told, [0])]
+
+
+@pytest.mark.parametrize("incremental", [False, True])
+def test_partitions_begin_at_their_accounts(incremental: bool) -> None:
+    consumer = FakeConsumer()
+    Rig(consumer, incremental=incremental)
+
+    consumer.give(1, 2)
+
+    assert [(p.partition, p.offset) for p in consumer.assigned] == [(1, 10), (2, 20)]
+    assert consumer.incremental is incremental
+
+
+def test_rewinding_seeks_every_partition_that_is_ours() -> None:
+    consumer = FakeConsumer(records(0, 5))
+    rig = Rig(consumer)
+    consumer.give(0, 2)
+    rig.source.next_batch(10, 0.05)
+
+    rig.source.rewind()
+
+    assert consumer.sought == [(0, 0), (2, 20)]
+
+
+def test_rewinding_tries_again_and_drops_what_comes_meanwhile() -> None:
+    consumer = FakeConsumer(records(0, 5))
+    consumer.seek_failures = [KafkaException(KafkaError(KafkaError._STATE))]
+    rig = Rig(consumer)
+    consumer.give(0, 2)
+
+    rig.source.rewind()
+
+    assert consumer.sought == [(0, 0), (2, 20)]
+    assert where(rig.source.next_batch(10, 0.05)) == []
+
+
+def test_rewinding_in_vain_ends_the_process() -> None:
+    consumer = FakeConsumer()
+    consumer.seek_failures = [KafkaException(KafkaError(KafkaError._STATE))] * 1_000
+    rig = Rig(consumer)
+    consumer.give(0)
+
+    with pytest.raises(Unrecoverable, match="go back"):
+        rig.source.rewind()
+
+
+def test_paused_it_stays_a_member_and_new_partitions_are_paused_too() -> None:
+    def rebalance(consumer: FakeConsumer) -> list[object]:
+        consumer.give(0, 1)
+        return []
+
+    consumer = FakeConsumer(rebalance)
+    rig = Rig(consumer)
+    consumer.give(0)
+
+    rig.source.pause()
+    rig.source.wait(0.1)
+    assert set(consumer.paused) == {0, 1}
+    rig.source.resume()
+    assert consumer.paused == []
+
+
+ERRORS: list[tuple[FailedFetch, type[Exception] | None]] = [
+    (FailedFetch(KafkaError._PARTITION_EOF), None),
+    (FailedFetch(KafkaError._TRANSPORT), None),
+    (FailedFetch(KafkaError._ALL_BROKERS_DOWN), None),
+    (FailedFetch(KafkaError.UNKNOWN_TOPIC_OR_PART), BrokerUnavailable),
+    (FailedFetch(KafkaError._AUTO_OFFSET_RESET), OffsetsLost),
+    (FailedFetch(KafkaError.OFFSET_OUT_OF_RANGE), OffsetsLost),
+    (FailedFetch(KafkaError.TOPIC_AUTHORIZATION_FAILED), UsageError),
+    (FailedFetch(KafkaError.GROUP_AUTHORIZATION_FAILED), UsageError),
+    (FailedFetch(KafkaError.UNSUPPORTED_VERSION, fatal=True), Unrecoverable),
+]
+
+
+@pytest.mark.parametrize(
+    ("failed", "raised"), ERRORS, ids=lambda value: getattr(value, "__name__", "fetch")
+)
+def test_each_error_of_fetching_has_its_reaction(
+    failed: FailedFetch, raised: type[Exception] | None
+) -> None:
+    source = Rig(FakeConsumer([failed])).source
+
+    if raised is None:
+        assert where(source.next_batch(10, 0.05)) == []
+    else:
+        with pytest.raises(raised) as caught:
+            source.next_batch(10, 0.05)
+        assert type(caught.value) is raised
+
+
+def test_closing_leaves_the_group() -> None:
+    consumer = FakeConsumer()
+
+    Rig(consumer).source.close()
+
+    assert consumer.closed
