@@ -1,0 +1,316 @@
+"""The way of a micro-batch: decided, published once, and only then does anything move."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from common.detection.detector import Detector
+from common.errors import (
+    BreakerOpen,
+    Fenced,
+    MicroBatchAborted,
+    OutcomeUnknown,
+    SensorwatchError,
+    Unrecoverable,
+)
+from common.messaging.ledger_text import to_metadata
+from common.messaging.outbox import Commit
+from common.messaging.records import OutgoingMessage, Partition
+from common.registry.champion import Champion
+from common.runtime.keys import BreakerSettings, ConsumerSettings, Settings, Start
+from common.runtime.metrics import ConsumerMetrics
+from consumer.accounts import Accounts
+from consumer.loop import Parts, run
+from consumer.observation import Observation
+from consumer.settlement import LedgerTerms
+from consumer.source import KafkaSource
+from tests.builders import ANOMALOUS, a_detector
+from tests.consumer import fakes
+from tests.consumer.fakes import TOPIC, FakeConsumer, Step
+from tests.messaging.records import StoredRecord, a_payload
+
+ZERO = Partition(TOPIC, 0)
+NEWER = "default-0002-00000000"
+
+
+class FakeOutbox:
+    """Remembers what was published; fails first as `failures` says."""
+
+    def __init__(self, consumer: FakeConsumer, failures: Sequence[SensorwatchError]) -> None:
+        self._consumer = consumer
+        self._failures = list(failures)
+        self.published: list[tuple[list[OutgoingMessage], list[Commit]]] = []
+        self.tried: list[list[OutgoingMessage]] = []
+
+    def publish(
+        self, messages: Iterable[OutgoingMessage], commits: Sequence[Commit], membership: object
+    ) -> None:
+        assert membership == fakes.MEMBERSHIP
+        made = list(messages)
+        self.tried.append(made)
+        if self._failures:
+            raise self._failures.pop(0)
+        self.published.append((made, list(commits)))
+        for commit in commits:
+            self._consumer.commit_offset(
+                commit.partition.number, commit.next_offset, commit.metadata
+            )
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
+class FakeChampion:
+    """Another version comes into force at the refresh of that number."""
+
+    swap_at: int = 0
+    refreshed: int = 0
+    detector: Detector = field(default_factory=a_detector)
+
+    def current(self) -> Detector:
+        return self.detector
+
+    def refresh(self) -> bool:
+        self.refreshed += 1
+        if self.refreshed == self.swap_at:
+            self.detector = a_detector(NEWER)
+            return True
+        return False
+
+
+class Rig:
+    """A loop whose input are `steps`; it is told to stop when they are used up."""
+
+    def __init__(
+        self,
+        *steps: Step,
+        failures: Sequence[SensorwatchError] = (),
+        swap_at: int = 0,
+        seconds_a_look: float = 0.01,
+    ) -> None:
+        self.now = 0.0
+        self._seconds_a_look = seconds_a_look
+        self.consumer = FakeConsumer(*steps)
+        self.consumer.watermarks = (0, 90)
+        self.outbox = FakeOutbox(self.consumer, failures)
+        self.champion = FakeChampion(swap_at)
+        self.metrics = CollectorRegistry()
+        self.accounts = Accounts(
+            self.consumer.as_client(),
+            start=Start.EARLIEST,
+            window_rows=100,
+            fingerprint="f",
+            has_run=lambda _partition: False,
+        )
+        self.observation = Observation(
+            ConsumerMetrics(self.metrics, topic=TOPIC),
+            topic=TOPIC,
+            stuck_after_seconds=60,
+            clock=self._clock,
+        )
+        self.source = KafkaSource(
+            self.consumer.as_client(),
+            TOPIC,
+            self.accounts,
+            incremental=False,
+            on_rebalance=self.observation.rebalanced,
+        )
+        self.consumer.give(0)
+        # Opened before, so that only what a test is about is published.
+        opened = self.accounts.held[ZERO]
+        self.consumer.commit_offset(0, 0, to_metadata(opened))
+        self.accounts.reload()
+
+    def run(self, stopping: Callable[[], bool] | None = None) -> None:
+        breaker = BreakerSettings(min_rows=10, window_rows=100, grace_seconds=2)
+        parts = Parts(
+            self.source,
+            self.accounts,
+            cast("Champion", self.champion),
+            self.outbox,
+            self.observation,
+            Settings(consumer=ConsumerSettings(breaker=breaker)),
+            LedgerTerms("g", "g.ledger", 1_000_000, "f", {}),
+            1_000_000,
+            clock=self._clock,
+            wall_clock=lambda: 1_735_689_600.0,
+        )
+        run(parts, stopping or (lambda: not self.consumer.steps))
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        return self.metrics.get_sample_value(f"sensorwatch_{name}", labels)
+
+    def _clock(self) -> float:
+        self.now += self._seconds_a_look
+        return self.now
+
+
+def rows(*values: bytes, first: int = 0) -> list[StoredRecord]:
+    return [StoredRecord(value, first + number) for number, value in enumerate(values)]
+
+
+def batch(*values: bytes, first: int = 0) -> list[Step]:
+    """The steps of the client's calls that give one micro-batch."""
+    given = rows(*values, first=first)
+    return [given[:1], given[1:], *([[]] if len(given) > 1 else [])]
+
+
+THREE = (a_payload(), a_payload(ANOMALOUS), b"{")
+
+
+def test_a_micro_batch_is_published_once_with_all_it_led_to() -> None:
+    rig = Rig(*batch(*THREE))
+
+    rig.run()
+
+    ((messages, commits),) = rig.outbox.published
+    # The account was opened without a model, so the ledger says which one begins to score.
+    assert [message.topic for message in messages] == ["anomalies", "sensors.dlq", "g.ledger"]
+    assert [(commit.partition, commit.next_offset) for commit in commits] == [(ZERO, 3)]
+    account = rig.accounts.held[ZERO]
+    assert (account.consumed, account.normal, account.anomalies, account.dead_letters) == (
+        3,
+        1,
+        1,
+        1,
+    )
+    assert rig.metric("records_consumed_total", topic=TOPIC) == 3
+    assert rig.metric("transactions_total", outcome="committed") == 1
+
+
+@pytest.mark.parametrize(
+    ("failure", "outcome"),
+    [(MicroBatchAborted("told"), "aborted"), (OutcomeUnknown("told"), "unknown")],
+)
+def test_nothing_moves_before_the_commit_and_the_batch_is_read_again(
+    failure: SensorwatchError, outcome: str
+) -> None:
+    seen: list[tuple[int, float | None]] = []
+
+    def look(_consumer: FakeConsumer) -> list[StoredRecord]:
+        seen.append((rig.accounts.held[ZERO].consumed, rig.metric("rows_scored_total")))
+        return rows(*THREE)[:1]
+
+    rig = Rig(*batch(*THREE), look, rows(*THREE)[1:], [], failures=[failure])
+
+    rig.run()
+
+    assert seen == [(0, 0)]
+    assert rig.consumer.sought == [(0, 0)]
+    assert rig.metric("transactions_total", outcome=outcome) == 1
+    assert rig.metric("rows_scored_total") == 2
+    first, second = rig.outbox.tried
+    assert [(m.key, m.value) for m in first] == [(m.key, m.value) for m in second]
+    assert rig.accounts.held[ZERO].consumed == 3
+
+
+def test_an_unknown_outcome_that_was_a_commit_is_not_repeated() -> None:
+    """The committed offset, read again, says that it was one."""
+    rig = Rig(*batch(*THREE), failures=[OutcomeUnknown("told")])
+    done = Rig(*batch(*THREE))
+    done.run()
+    (commit,) = done.outbox.published[0][1]
+    rig.consumer.commit_offset(0, commit.next_offset, commit.metadata)
+
+    rig.run()
+
+    assert rig.consumer.sought == [(0, 3)]
+    assert rig.accounts.held[ZERO] == done.accounts.held[ZERO]
+
+
+@pytest.mark.parametrize("error", [Fenced("told"), Unrecoverable("told")], ids=str)
+def test_what_the_loop_cannot_handle_leaves(error: SensorwatchError) -> None:
+    rig = Rig(*batch(*THREE), failures=[error])
+
+    with pytest.raises(type(error)):
+        rig.run()
+
+    assert rig.accounts.held[ZERO].consumed == 0
+
+
+def test_without_records_nothing_is_published() -> None:
+    rig = Rig([], [], [])
+
+    rig.run()
+
+    assert rig.outbox.tried == []
+
+
+def test_an_idle_partition_that_is_new_is_committed_all_the_same() -> None:
+    def rebalance(consumer: FakeConsumer) -> list[StoredRecord]:
+        consumer.give(1)
+        return []
+
+    rig = Rig(rebalance, [])
+
+    rig.run()
+
+    ((messages, commits),) = rig.outbox.published
+    assert [message.topic for message in messages] == ["g.ledger"]
+    assert [commit.partition.number for commit in commits] == [1]
+
+
+def test_who_is_no_member_commits_nothing() -> None:
+    rig = Rig(*batch(*THREE))
+    lost = fakes.MEMBERSHIP.replace(b"\x01\x00\x00\x00", b"\xff\xff\xff\xff")
+    rig.consumer.consumer_group_metadata = lambda: lost  # type: ignore[method-assign]  # as lost
+
+    rig.run()
+
+    assert rig.outbox.tried == []
+    assert rig.consumer.sought == [(0, 0)]
+
+
+def test_a_new_champion_comes_in_between_two_micro_batches() -> None:
+    rig = Rig(*batch(*THREE), *batch(*THREE, first=3), swap_at=1, seconds_a_look=0.2)
+
+    rig.run()
+
+    versions = {
+        message.value.split(b'"model_version":"')[1].split(b'"')[0].decode()
+        for messages, _ in rig.outbox.published
+        for message in messages
+        if message.topic == "anomalies" and message.value
+    }
+    assert rig.champion.refreshed >= 1
+    assert versions <= {a_detector().version, NEWER}
+    assert rig.accounts.held[ZERO].model_version == NEWER
+
+
+POISON = (b"poison",) * 12
+
+
+def test_an_open_breaker_commits_nothing_stays_a_member_and_ends_after_the_grace_time() -> None:
+    rig = Rig(*batch(*POISON), seconds_a_look=0.05)
+
+    with pytest.raises(BreakerOpen, match="12 of the last 12"):
+        rig.run(lambda: False)
+
+    assert rig.outbox.tried == []
+    assert rig.consumer.paused == [0]
+    assert rig.metric("breaker_open") == 1
+    assert rig.observation.ready() is not None
+    assert rig.now >= 2
+
+
+def test_a_new_champion_closes_the_breaker_and_the_batch_is_read_again() -> None:
+    rig = Rig(*batch(*POISON), [], *batch(*THREE), swap_at=2)
+
+    rig.run()
+
+    assert rig.consumer.paused == []
+    assert rig.consumer.sought == [(0, 0)]
+    assert rig.metric("breaker_open") == 0
+    assert rig.accounts.held[ZERO].model_version == NEWER
+
+
+def test_while_the_breaker_is_open_one_can_still_be_stopped() -> None:
+    rig = Rig(*batch(*POISON), [], [])
+
+    rig.run()
+
+    assert rig.outbox.tried == []
