@@ -10,8 +10,9 @@ from common.detection.ledger import Account
 from common.errors import BrokerUnavailable
 from common.messaging.kafka_config import consumer_config
 from common.messaging.ledger_text import from_metadata
-from common.messaging.reading import topic_partitions
+from common.messaging.quiet import quiet_logger
 from common.messaging.records import Partition
+from common.messaging.topics import require_topics
 
 CALL_SECONDS = 30.0
 Answer = TypeVar("Answer")
@@ -33,14 +34,9 @@ def committed_accounts(
     Asks without joining the group. Raises BrokerUnavailable where there is no such topic or no
     answer.
     """
-    consumer = Consumer(consumer_config(kafka, group=group))
+    numbers = range(require_topics(kafka, [topic])[topic])
+    consumer = Consumer(consumer_config(kafka, group=group), logger=quiet_logger())
     try:
-        numbers = topic_partitions(consumer, topic)
-        if not numbers:
-            raise BrokerUnavailable(
-                f'there is no topic "{topic}" at {kafka.get("bootstrap.servers")}: name yours in '
-                "[topics] readings"
-            )
         asked = [TopicPartition(topic, number) for number in numbers]
         found = _answer(lambda: consumer.committed(asked, CALL_SECONDS))
     finally:
@@ -56,7 +52,7 @@ def committed_accounts(
 
 def commit_accounts(kafka: Mapping[str, Any], offsets: list[TopicPartition], *, group: str) -> None:
     """Commit offsets for a group that has no members now; raises BrokerUnavailable."""
-    consumer = Consumer(consumer_config(kafka, group=group))
+    consumer = Consumer(consumer_config(kafka, group=group), logger=quiet_logger())
     try:
         _answer(lambda: consumer.commit(offsets=offsets, asynchronous=False))
     finally:

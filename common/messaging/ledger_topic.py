@@ -7,6 +7,7 @@ from confluent_kafka import Consumer
 
 from common.messaging.kafka_config import reader_config
 from common.messaging.ledger_text import LedgerRecord, ledger_record
+from common.messaging.quiet import quiet_logger
 from common.messaging.reading import read_topic, topic_partitions
 from common.messaging.records import Partition
 
@@ -16,7 +17,7 @@ def read_ledger(kafka: Mapping[str, Any], topic: str, *, group: str) -> list[Led
 
     An absent topic is an empty ledger. Raises BrokerUnavailable.
     """
-    asking = Consumer(reader_config(kafka, group=f"{group}.reader"))
+    asking = Consumer(reader_config(kafka, group=f"{group}.reader"), logger=quiet_logger())
     try:
         if not topic_partitions(asking, topic):
             return []

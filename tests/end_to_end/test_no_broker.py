@@ -1,0 +1,27 @@
+"""What a person reads where no broker is: one line that names it, and no client's noise."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.brokers.ports import free_port
+from tests.commands.running import Ended, sensorwatch
+
+COMMANDS = ("topics create", "produce --rows 10", "tail --max 1", "ledger show", "ledger verify")
+
+
+@pytest.mark.slow
+def test_a_broker_that_is_not_there_is_one_plain_line_for_every_command(tmp_path: Path) -> None:
+    nowhere = f"127.0.0.1:{free_port()}"
+    environment = {"SENSORWATCH__KAFKA__BOOTSTRAP_SERVERS": nowhere}
+
+    def types(command: str) -> Ended:
+        return sensorwatch(*command.split(), folder=tmp_path, environ=environment)
+
+    with ThreadPoolExecutor(len(COMMANDS)) as pool:  # each waits for some seconds
+        answers = dict(zip(COMMANDS, pool.map(types, COMMANDS), strict=True))
+    for command, ended in answers.items():
+        assert (ended.code, ended.out) == (3, ""), command
+        assert ended.err.startswith(f"error: no broker answers at {nowhere} "), command
+        assert ended.err.count("\n") == 1, command
