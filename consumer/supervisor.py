@@ -59,7 +59,8 @@ class _Worker:
             self._crashes, self._fenced = 0, False
         fenced = code == Fenced.exit_code
         if stopping or code == 0 or code in FINAL_CODES or (fenced and self._fenced):
-            self.final = code
+            # Asked to stop before it could listen: that is no failure of its own.
+            self.final = 0 if stopping and code == -signal.SIGTERM else code
             _log.info("worker ended", worker=self.number, code=code)
             return
         self._crashes, self._fenced = self._crashes + 1, fenced

@@ -1,0 +1,134 @@
+"""Workers are restarted when they crash, and stopped together."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from common.errors import Fenced
+from consumer.supervisor import FINAL_CODES
+from tests.brokers.processes import Program, wait_until
+
+ROOT = Path(__file__).parents[2]
+# A stand-in for `python -m consumer`: what a worker does is told by the environment.
+WORKER = """
+import os, pathlib, signal, sys, time
+number = sys.argv[sys.argv.index("--worker") + 1]
+folder = pathlib.Path(os.environ["FOLDER"])
+runs = folder / f"runs-{number}"
+runs.write_text(runs.read_text() + "x" if runs.exists() else "x")
+(folder / f"arguments-{number}").write_text(" ".join(sys.argv[1:]))
+codes = os.environ.get(f"CODES_{number}", "").split(",")
+count = len(runs.read_text())
+if count <= len(codes) and codes[count - 1]:
+    sys.exit(int(codes[count - 1]))
+def stop(*_):
+    (folder / f"stopped-{number}").write_text("x")
+    sys.exit(0)
+signal.signal(signal.SIGTERM, stop)
+(folder / f"waiting-{number}").write_text(str(os.getpid()))
+while True:
+    time.sleep(0.05)
+"""
+DEAF = WORKER.replace("signal.signal(", "pass; (")
+SUPERVISOR = """
+import sys
+from common.runtime.keys import LogFormat, LogLevel
+from common.runtime.logs import configure
+from consumer import supervisor
+configure(LogFormat.JSON, LogLevel.INFO)
+supervisor.BACKOFF_SECONDS = (0.05, 0.1)
+sys.exit(supervisor.supervise(2, ["--group", "g"]))
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    package = tmp_path / "consumer"
+    package.mkdir()
+    (package / "__main__.py").write_text(WORKER)
+    real = ROOT / "consumer" / "supervisor.py"
+    (package / "supervisor.py").write_text(real.read_text())
+    (package / "__init__.py").write_text("")
+    return tmp_path
+
+
+def start(folder: Path, **codes: str) -> Program:
+    """Start two workers; `codes` are the exit codes of a worker's first runs."""
+    environment = {f"CODES_{name.removeprefix('worker')}": told for name, told in codes.items()}
+    return Program(
+        [sys.executable, "-c", SUPERVISOR],
+        log=folder / "log",
+        environment={
+            **environment,
+            "FOLDER": str(folder),
+            "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)]),
+        },
+        folder=folder,
+    )
+
+
+def runs(folder: Path, worker: int) -> int:
+    path = folder / f"runs-{worker}"
+    return len(path.read_text()) if path.exists() else 0
+
+
+def wait_for(folder: Path, *names: str) -> None:
+    wait_until(
+        lambda: all((folder / name).exists() for name in names), deadline=20, what=str(names)
+    )
+
+
+def test_each_worker_has_its_number_and_sigterm_stops_them_all(folder: Path) -> None:
+    with start(folder) as program:
+        wait_for(folder, "waiting-0", "waiting-1")
+        assert (folder / "arguments-1").read_text() == "--group g --worker 1"
+
+        assert program.terminate(deadline=10) == 0
+
+    wait_for(folder, "stopped-0", "stopped-1")
+
+
+def test_a_crashed_worker_is_started_again_and_its_neighbour_left_alone(folder: Path) -> None:
+    with start(folder, worker1="70,3,-9") as program:
+        wait_for(folder, "waiting-0", "waiting-1")
+
+        assert (runs(folder, 0), runs(folder, 1)) == (1, 4)
+        assert program.terminate(deadline=10) == 0
+
+
+def test_a_killed_worker_is_started_again(folder: Path) -> None:
+    with start(folder) as program:
+        wait_for(folder, "waiting-0", "waiting-1")
+        os.kill(int((folder / "waiting-0").read_text()), signal.SIGKILL)
+
+        wait_until(lambda: runs(folder, 0) == 2, deadline=20, what="a second run")
+        assert program.terminate(deadline=10) == 0
+
+
+@pytest.mark.parametrize("code", sorted(FINAL_CODES))
+def test_a_final_code_is_not_restarted_and_ends_them_all(folder: Path, code: int) -> None:
+    with start(folder, worker0=str(code)) as program:
+        assert program.wait(deadline=20) == code
+
+    assert runs(folder, 0) == 1
+
+
+def test_being_fenced_is_final_only_the_second_time_in_a_row(folder: Path) -> None:
+    """Once, it may be our own transaction that outlived its time while the broker was away."""
+    fenced = Fenced.exit_code
+    with start(folder, worker0=f"{fenced},{fenced}") as program:
+        assert program.wait(deadline=20) == fenced
+    assert runs(folder, 0) == 2
+
+    with start(folder, worker1=f"{fenced},70,{fenced}") as program:
+        wait_until(lambda: runs(folder, 1) >= 4, deadline=20, what="a fourth run")
+        assert program.terminate(deadline=10) == 0
+
+
+def test_a_worker_that_is_stopped_before_it_listens_hides_no_reason(folder: Path) -> None:
+    (folder / "consumer" / "__main__.py").write_text(DEAF)
+    with start(folder, worker0="5") as program:
+        assert program.wait(deadline=20) == 5
