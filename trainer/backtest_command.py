@@ -14,8 +14,8 @@ from common.rows.parsing import Fields
 from common.rows.rejection import Fault, Rejection
 from common.rows.schema import Schema, load_schema
 from common.runtime.command_line import ConfigOption
-from common.runtime.logs import configure, logger
-from common.runtime.settings import Settings, load_settings
+from common.runtime.keys import Settings
+from common.runtime.logs import logger
 from common.tables import read_rows
 from trainer.backtest import score_on, warm_up
 from trainer.options import (
@@ -25,6 +25,7 @@ from trainer.options import (
     RegistryOption,
     SchemaOption,
     SeedOption,
+    settings_for,
 )
 from trainer.score_table import ScoreTable
 from trainer.training import rate_note
@@ -53,15 +54,14 @@ def backtest(
     config: ConfigOption = None,
 ) -> None:
     """Score a file's rows in their order, each from what came before it, into a CSV file."""
-    overrides = {
-        "trainer.seed": seed,
-        "trainer.target_alert_rate": target_alert_rate,
-        "registry.model": name,
-        "registry.path": registry,
-        "schema.path": schema,
-    }
-    settings = load_settings(config, overrides=overrides).settings
-    configure(settings.log.format.value, settings.log.level.value)
+    settings = settings_for(
+        config,
+        seed=seed,
+        target_alert_rate=target_alert_rate,
+        model=name,
+        registry=registry,
+        schema=schema,
+    )
     if (train_rows is None) == (model is None):
         raise UsageError("give either --train-rows N (fit on the first N rows) or --model VERSION")
     if model is None:

@@ -7,12 +7,11 @@ import typer
 
 from common.registry.store import Registry
 from common.runtime.command_line import ConfigOption
-from common.runtime.logs import configure, logger
-from common.runtime.settings import load_settings
+from common.runtime.logs import logger
 from trainer.dataset import read_data
 from trainer.evaluation import Subject, evaluate_version
 from trainer.gate import failed_checks, require_passed
-from trainer.options import DataOption, NameOption, RegistryOption, RowsOption
+from trainer.options import DataOption, NameOption, RegistryOption, RowsOption, settings_for
 from trainer.report import print_report, write_report
 
 log = logger("trainer")
@@ -35,9 +34,7 @@ def evaluate(
     config: ConfigOption = None,
 ) -> None:
     """Measure a version's alert rates, its correctness, and which failures it finds."""
-    overrides = {"registry.model": name, "registry.path": registry}
-    settings = load_settings(config, overrides=overrides).settings
-    configure(settings.log.format.value, settings.log.level.value)
+    settings = settings_for(config, model=name, registry=registry)
     store, called = Registry(settings.registry.path), settings.registry.model
     version = store.load(called, model)
     dataset = read_data(data, version.detector.schema, rows=rows, kafka=settings.kafka)

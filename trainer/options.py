@@ -5,6 +5,10 @@ from typing import Annotated
 
 import typer
 
+from common.runtime.keys import Settings
+from common.runtime.logs import configure
+from common.runtime.settings import load_settings
+
 DataOption = Annotated[
     str,
     typer.Option(
@@ -53,3 +57,25 @@ RateOption = Annotated[
         show_default=False,
     ),
 ]
+
+
+def settings_for(
+    config: Path | None,
+    *,
+    model: str | None,
+    registry: Path | None,
+    schema: Path | None = None,
+    seed: int | None = None,
+    target_alert_rate: float | None = None,
+) -> Settings:
+    """Return the settings with these options over them, and configure the log by them."""
+    overrides = {
+        "trainer.seed": seed,
+        "trainer.target_alert_rate": target_alert_rate,
+        "registry.model": model,
+        "registry.path": registry,
+        "schema.path": schema,
+    }
+    settings = load_settings(config, overrides=overrides).settings
+    configure(settings.log.format.value, settings.log.level.value)
+    return settings

@@ -11,8 +11,8 @@ from common.registry.store import Registry
 from common.rows.instants import to_text
 from common.rows.schema import load_schema
 from common.runtime.command_line import ConfigOption
-from common.runtime.logs import configure, logger
-from common.runtime.settings import Settings, load_settings
+from common.runtime.keys import Settings
+from common.runtime.logs import logger
 from trainer import training
 from trainer.dataset import Dataset, read_data
 from trainer.evaluation import Subject, evaluate_version
@@ -24,6 +24,7 @@ from trainer.options import (
     RowsOption,
     SchemaOption,
     SeedOption,
+    settings_for,
 )
 
 log = logger("trainer")
@@ -46,15 +47,14 @@ def train(
     config: ConfigOption = None,
 ) -> None:
     """Fit a model on the older rows, calibrate it on the newer ones, register it as a version."""
-    overrides = {
-        "trainer.seed": seed,
-        "trainer.target_alert_rate": target_alert_rate,
-        "registry.model": model,
-        "registry.path": registry,
-        "schema.path": schema,
-    }
-    settings = load_settings(config, overrides=overrides).settings
-    configure(settings.log.format.value, settings.log.level.value)
+    settings = settings_for(
+        config,
+        seed=seed,
+        target_alert_rate=target_alert_rate,
+        model=model,
+        registry=registry,
+        schema=schema,
+    )
     store, name = Registry(settings.registry.path), check_name(settings.registry.model)
     declared = load_schema(settings.schema_.path)
     dataset = read_data(data, declared, rows=rows, kafka=settings.kafka)

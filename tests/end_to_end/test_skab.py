@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,31 +11,14 @@ from typing import Any
 import pytest
 
 from tests.brokers.kafka import Kafka
-from tests.commands.running import ROOT, Ended
+from tests.commands.running import Ended
 from tests.end_to_end.person import Person
-
-DATA_VARIABLE = "SENSORWATCH_TEST_DATA"
-DATA = Path(os.environ.get(DATA_VARIABLE) or ROOT.parent / "shared" / "data") / "skab"
-ANOMALY_FREE = DATA / "anomaly-free" / "anomaly-free.csv"
-VALVE = DATA / "valve1" / "0.csv"
-SIGNALS = [
-    "Accelerometer1RMS",
-    "Accelerometer2RMS",
-    "Current",
-    "Pressure",
-    "Temperature",
-    "Thermocouple",
-    "Voltage",
-    "Volume Flow RateRMS",
-]
+from tests.skab import ANOMALY_FREE, SIGNALS, VALVE, needs_skab
 
 pytestmark = [
     pytest.mark.broker,
     pytest.mark.slow,
-    pytest.mark.skipif(
-        not (ANOMALY_FREE.is_file() and VALVE.is_file()),
-        reason=f"no SKAB files in {DATA}; {DATA_VARIABLE} names the folder that has skab/",
-    ),
+    needs_skab,
 ]
 
 

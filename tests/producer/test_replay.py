@@ -16,8 +16,8 @@ from common.rows.rejection import Fault, Reason, Rejection
 from common.rows.schema import Schema, schema_of
 from common.tables import read_rows
 from producer.replay import payload, replayed_records
+from tests.skab import VALVE, needs_skab
 
-SKAB = Path(__file__).parents[3] / "shared" / "data" / "skab" / "valve1"
 SKAB_SCHEMA = schema_of(
     {
         "time": {"field": "datetime", "format": "%Y-%m-%d %H:%M:%S", "naive_zone": "UTC"},
@@ -148,21 +148,21 @@ def test_any_fields_mean_the_same_after_they_were_sent(fields: Fields) -> None:
 
 
 def skab_lines() -> Iterator[Fields | Fault]:
-    for path in sorted(SKAB.glob("*.csv")):
+    for path in sorted(VALVE.parent.glob("*.csv")):
         yield from read_rows(path, SKAB_SCHEMA)
 
 
-@pytest.mark.skipif(not SKAB.is_dir(), reason="the SKAB files are not beside the project")
+@needs_skab
 def test_real_valve_runs_are_replayed_without_loss() -> None:
     sent = [
         record.value
-        for path in sorted(SKAB.glob("*.csv"))
+        for path in sorted(VALVE.parent.glob("*.csv"))
         for record in replayed_records(path, SKAB_SCHEMA)
     ]
 
     readings, rejections = parse(sent, SKAB_SCHEMA)
 
-    lines = sum(len(path.read_text().splitlines()) - 1 for path in SKAB.glob("*.csv"))
+    lines = sum(len(path.read_text().splitlines()) - 1 for path in VALVE.parent.glob("*.csv"))
     assert len(sent) == len(readings) == lines > 0
     assert rejections == []
     expected, _ = collect(skab_lines(), SKAB_SCHEMA)

@@ -1,6 +1,5 @@
 """The whole way of the trainer on real readings: a water loop with 8 sensors (SKAB)."""
 
-import os
 from pathlib import Path
 
 import pandas as pd
@@ -8,23 +7,10 @@ import pytest
 
 from common.registry.store import Registry
 from common.runtime.command_line import run
+from tests.skab import ANOMALY_FREE, SIGNALS, VALVE, needs_skab
 from trainer.command import backtest, evaluate, train
 
-DATA = Path(os.environ.get("SENSORWATCH_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
-SKAB = DATA / "skab"
-SIGNALS = [
-    "Accelerometer1RMS",
-    "Accelerometer2RMS",
-    "Current",
-    "Pressure",
-    "Temperature",
-    "Thermocouple",
-    "Voltage",
-    "Volume Flow RateRMS",
-]
-pytestmark = pytest.mark.skipif(
-    not SKAB.is_dir(), reason=f"no SKAB files in {SKAB}: set SENSORWATCH_TEST_DATA"
-)
+pytestmark = needs_skab
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +28,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_model_of_the_anomaly_free_run_is_correct_and_finds_what_is_injected(
     folder: Path,
 ) -> None:
-    data = str(SKAB / "anomaly-free" / "anomaly-free.csv")
+    data = str(ANOMALY_FREE)
 
     assert run(train, ["--data", data, "--schema", "skab.toml", "--model", "skab"]) == 0
     assert run(evaluate, ["--data", data, "--name", "skab"]) == 0
@@ -57,7 +43,7 @@ def test_a_model_of_the_anomaly_free_run_is_correct_and_finds_what_is_injected(
 
 
 def test_a_backtest_scores_every_row_after_the_first_400(folder: Path) -> None:
-    files = sorted((SKAB / "valve1").glob("*.csv"))
+    files = sorted(VALVE.parent.glob("*.csv"))
     args = ["--schema", "skab.toml", "--train-rows", "400", "--out", "scores.csv"]
 
     assert run(backtest, ["--data", str(files[0]), *args]) == 0

@@ -1,0 +1,24 @@
+"""Where the SKAB files are, if they are: public data that the project does not ship."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+DATA_VARIABLE = "SENSORWATCH_TEST_DATA"
+DATA = Path(os.environ.get(DATA_VARIABLE) or Path(__file__).parents[2] / "shared" / "data") / "skab"
+ANOMALY_FREE = DATA / "anomaly-free" / "anomaly-free.csv"
+VALVE = DATA / "valve1" / "0.csv"
+SIGNALS = [
+    "Accelerometer1RMS",
+    "Accelerometer2RMS",
+    "Current",
+    "Pressure",
+    "Temperature",
+    "Thermocouple",
+    "Voltage",
+    "Volume Flow RateRMS",
+]
+needs_skab = pytest.mark.skipif(
+    not DATA.is_dir(), reason=f"no SKAB files in {DATA}: set {DATA_VARIABLE}"
+)
