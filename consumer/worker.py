@@ -15,11 +15,13 @@ from prometheus_client import CollectorRegistry
 
 from common.errors import ModelRefused
 from common.messaging.broker_errors import transient
+from common.messaging.flushing_outbox import FlushingOutbox
 from common.messaging.kafka_config import consumer_config, producer_config
 from common.messaging.ledger_topic import read_ledger
-from common.messaging.outbox import FlushingOutbox, Outbox, TransactionalOutbox
+from common.messaging.outbox import Outbox
 from common.messaging.records import Partition
 from common.messaging.topics import require_topics
+from common.messaging.transactional_outbox import TransactionalOutbox
 from common.registry.champion import Champion
 from common.registry.manifest import ModelVersion
 from common.registry.store import Registry

@@ -13,9 +13,10 @@ from common.errors import (
     SensorwatchError,
     Unrecoverable,
 )
-from common.messaging.outbox import Commit, TransactionalOutbox
+from common.messaging.outbox import Commit
 from common.messaging.quiet import quiet_logger
 from common.messaging.records import OutgoingMessage, Partition
+from common.messaging.transactional_outbox import TransactionalOutbox
 from tests.brokers.mock_cluster import MockCluster
 from tests.brokers.processes import wait_until
 from tests.brokers.protocol import Api

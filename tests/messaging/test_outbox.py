@@ -14,8 +14,10 @@ from common.errors import (
     OutcomeUnknown,
     Unrecoverable,
 )
-from common.messaging.outbox import Commit, FlushingOutbox, TransactionalOutbox
+from common.messaging.flushing_outbox import FlushingOutbox
+from common.messaging.outbox import Commit
 from common.messaging.records import OutgoingMessage, Partition
+from common.messaging.transactional_outbox import TransactionalOutbox
 
 MESSAGES = [OutgoingMessage("out", b"k", b"%d" % number, [("h", b"x")]) for number in range(3)]
 COMMITS = [Commit(Partition("in", 2), 7, "account")]

@@ -1,0 +1,82 @@
+"""At least once, for brokers without transactions: flush the results, then commit offsets."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+
+from common.errors import MicroBatchAborted, Unrecoverable
+from common.messaging.broker_errors import Reaction, Stage, reaction
+from common.messaging.outbox import Commit, serve
+from common.messaging.records import OutgoingMessage
+
+
+class FlushingOutbox:
+    """A plain idempotent producer beside a plain commit."""
+
+    def __init__(
+        self,
+        producer: Producer,
+        commit: Callable[[list[TopicPartition]], None],
+        *,
+        deadline_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._producer = producer
+        self._commit = commit
+        self._deadline_seconds = deadline_seconds
+        self._clock = clock
+        self._failed: KafkaError | None = None
+
+    def publish(
+        self, messages: Iterable[OutgoingMessage], commits: Sequence[Commit], membership: object
+    ) -> None:
+        """Flush, then commit; after a crash between the two, messages are published again.
+
+        Raises MicroBatchAborted where the group's membership was lost, else Unrecoverable.
+        """
+        del membership  # a plain commit is fenced by the consumer's own
+        deadline = self._clock() + self._deadline_seconds
+        self._failed = None
+        for message in messages:
+            self._produce(message, deadline)
+        self._flush()
+        try:
+            self._commit([commit.to_client() for commit in commits])
+        except KafkaException as error:
+            if reaction(error.args[0], Stage.SEND_OFFSETS) is Reaction.ABORT_AND_REWIND:
+                raise MicroBatchAborted(f"commit: {error.args[0].str()}") from error
+            raise Unrecoverable(f"commit: {error.args[0].str()}") from error
+
+    def close(self) -> None:
+        """Nothing stays open between two publications."""
+
+    def _flush(self) -> None:
+        try:
+            left = self._producer.flush(self._deadline_seconds)
+        except KafkaException as error:  # a fatal one
+            raise Unrecoverable(f"not delivered: {error.args[0].str()}") from error
+        if left or self._failed:
+            why = self._failed or f"{left} messages still waiting"
+            raise Unrecoverable(f"not delivered within {self._deadline_seconds:g} s: {why}")
+
+    def _produce(self, message: OutgoingMessage, deadline: float) -> None:
+        while True:
+            try:
+                return self._producer.produce(
+                    message.topic,
+                    message.value,
+                    message.key,
+                    headers=list(message.headers),
+                    on_delivery=self._delivered,
+                )
+            except BufferError:
+                if self._clock() > deadline:
+                    raise Unrecoverable("the producer's queue stays full") from None
+                serve(self._producer)
+            except KafkaException as error:
+                raise Unrecoverable(f"produce: {error.args[0].str()}") from error
+
+    def _delivered(self, error: KafkaError | None, _message: object) -> None:
+        if error is not None and self._failed is None:
+            self._failed = error

@@ -1,0 +1,188 @@
+"""Exactly once: results and next offsets in one transaction of a stable transactional id."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn
+
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+
+from common.errors import (
+    BrokerUnavailable,
+    Fenced,
+    MicroBatchAborted,
+    OutcomeUnknown,
+    Unrecoverable,
+)
+from common.messaging.broker_errors import Reaction, Stage, reaction
+from common.messaging.outbox import Commit, serve
+from common.messaging.records import OutgoingMessage
+
+CALL_SECONDS = 5.0
+"""The longest that one call into the client waits before the deadline is looked at again."""
+CLOSING_SECONDS = 2.0
+_CLOSED = {KafkaError._STATE, KafkaError._FATAL}  # noqa: SLF001 - the client's names
+"""What produce() says in a transaction that has failed in the background."""
+
+
+class TransactionalOutbox:
+    """One transaction per publication; what fails is told by the reaction it calls for."""
+
+    def __init__(
+        self,
+        new_producer: Callable[[], Producer],
+        *,
+        transactional_id: str,
+        deadline_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._new_producer = new_producer
+        self._transactional_id = transactional_id
+        self._deadline_seconds = deadline_seconds
+        self._clock = clock
+        self._renewed = False
+        self._open = False
+        self._producer = self._start()
+
+    def publish(
+        self, messages: Iterable[OutgoingMessage], commits: Sequence[Commit], membership: object
+    ) -> None:
+        """Run one transaction.
+
+        Raises MicroBatchAborted where it was aborted, OutcomeUnknown where nobody can say (in both
+        cases go on from the committed offsets), Fenced or Unrecoverable where the process must go.
+        """
+        deadline = self._clock() + self._deadline_seconds
+        offsets = [commit.to_client() for commit in commits]
+        try:
+            # 1. Begin only now, with everything decided: no transaction is open while consuming.
+            self._call(Stage.INIT, deadline, lambda _seconds: self._producer.begin_transaction())
+            self._open = True
+            # 2. Results.
+            try:
+                for message in messages:
+                    self._produce(message, deadline)
+            except _ClientFailure as failure:
+                if failure.code in _CLOSED:
+                    # An earlier message failed meanwhile; only the next call says why.
+                    self._send_offsets(offsets, membership, deadline)
+                raise
+            # 3. Next offsets, with the account as metadata, fenced by the group's generation.
+            self._send_offsets(offsets, membership, deadline)
+            # 4. All of it becomes visible, or none.
+            self._call(Stage.COMMIT, deadline, self._commit)
+        except _ClientFailure as failure:
+            self._react(failure)
+        self._open = self._renewed = False
+
+    def close(self) -> None:
+        """Abort what is open, so that no reader waits for it."""
+        if self._open:
+            try:
+                self._producer.abort_transaction(CLOSING_SECONDS)
+            except KafkaException:
+                return  # the next start with the same transactional id aborts it
+            self._open = False
+
+    def _send_offsets(
+        self, offsets: list[TopicPartition], membership: object, deadline: float
+    ) -> None:
+        def send(seconds: float) -> None:
+            self._producer.send_offsets_to_transaction(offsets, membership, seconds)
+
+        self._call(Stage.SEND_OFFSETS, deadline, send)
+
+    def _commit(self, seconds: float) -> None:
+        self._producer.commit_transaction(seconds)
+
+    def _produce(self, message: OutgoingMessage, deadline: float) -> None:
+        def produce(_seconds: float) -> None:
+            self._producer.produce(
+                message.topic, message.value, message.key, headers=list(message.headers)
+            )
+
+        while True:
+            try:
+                return self._call(Stage.PRODUCE, deadline, produce)
+            except BufferError:
+                if self._clock() > deadline:
+                    full = KafkaError(KafkaError._QUEUE_FULL)  # noqa: SLF001 - the client's name
+                    raise _ClientFailure(Stage.PRODUCE, full, Reaction.RENEW_PRODUCER) from None
+                serve(self._producer)
+
+    def _call(self, stage: Stage, deadline: float, action: Callable[[float], Any]) -> None:
+        """Call the client until it succeeds, fails for good, or the deadline is past."""
+        while True:
+            try:
+                action(max(0.1, min(CALL_SECONDS, deadline - self._clock())))
+            except KafkaException as error:
+                found = reaction(error.args[0], stage)
+                if found is not Reaction.RETRY:
+                    raise _ClientFailure(stage, error.args[0], found) from error
+                if self._clock() > deadline:
+                    raise _ClientFailure(stage, error.args[0], Reaction.RENEW_PRODUCER) from error
+                serve(self._producer)
+            else:
+                return
+
+    def _react(self, failure: "_ClientFailure") -> NoReturn:
+        match failure.reaction:
+            case Reaction.ABORT_AND_REWIND:
+                self._abort()
+                raise MicroBatchAborted(str(failure)) from failure
+            case Reaction.RENEW_PRODUCER:
+                self._renew(failure)
+                raise OutcomeUnknown(str(failure)) from failure
+            case Reaction.EXIT_FENCED:
+                self._open = False
+                raise Fenced(
+                    f'{failure}: the transactional id "{self._transactional_id}" was taken over. '
+                    "Either a transaction outlived its timeout while the broker was away: start "
+                    "again; or another process has the same id: give each host or pod its own "
+                    "[consumer] instance"
+                ) from failure
+            case _:
+                raise Unrecoverable(str(failure)) from failure
+
+    def _abort(self) -> None:
+        deadline = self._clock() + self._deadline_seconds
+        try:
+            self._call(Stage.ABORT, deadline, self._producer.abort_transaction)
+        except _ClientFailure as failure:
+            if failure.reaction in (Reaction.EXIT_FENCED, Reaction.CRASH):
+                self._react(failure)
+            self._renew(failure)
+        self._open = False
+
+    def _renew(self, failure: "_ClientFailure") -> None:
+        """Drop the producer: initialising a new one with the same id settles what is pending."""
+        self._open = False
+        if self._renewed:
+            raise Unrecoverable(f"{failure}: twice in a row, also with a new producer") from failure
+        self._renewed = True
+        self._producer.purge()
+        self._producer = self._start()
+
+    def _start(self) -> Producer:
+        producer = self._new_producer()
+        self._producer = producer
+        deadline = self._clock() + self._deadline_seconds
+        try:
+            self._call(Stage.INIT, deadline, producer.init_transactions)
+        except _ClientFailure as failure:
+            if failure.reaction is Reaction.EXIT_FENCED:
+                self._react(failure)
+            raise BrokerUnavailable(
+                f"{failure}: the broker did not begin transactions for "
+                f'"{self._transactional_id}" within {self._deadline_seconds:g} s; check that it is '
+                'up and supports transactions, or set [consumer] delivery = "at_least_once"'
+            ) from failure
+        return producer
+
+
+class _ClientFailure(Exception):
+    """An error of the client with the reaction that the table gives for it."""
+
+    def __init__(self, stage: Stage, error: KafkaError, reaction: Reaction) -> None:
+        super().__init__(f"{stage}: {error.name()}: {error.str()}")
+        self.code = error.code()
+        self.reaction = reaction
