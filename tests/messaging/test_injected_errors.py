@@ -240,3 +240,20 @@ def test_what_is_open_is_aborted_on_closing(rig: Rig) -> None:
     outbox.close()
 
     assert Api.END_TXN in rig.cluster.requests()
+
+
+def test_a_call_that_never_returns_is_given_up_with_its_producer(rig: Rig) -> None:
+    """After a cut connection the next transaction hangs in the client, whatever its timeout.
+
+    Should this fail with a newer client, it has been mended there: then `within` can go.
+    """
+    rig.deadline_seconds = 1.0
+    outbox = rig.outbox()
+    rig.cluster.push_request_errors(Api.PRODUCE, [KafkaError._TRANSPORT])
+    rig.publish(outbox, iter([MESSAGE]))
+
+    with pytest.raises(OutcomeUnknown, match="never returned"):
+        rig.publish(outbox, iter([MESSAGE]))
+
+    assert len(rig.producers) == 2
+    rig.publish(outbox, iter([MESSAGE]))
