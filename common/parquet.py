@@ -34,8 +34,8 @@ def read_parquet(path: Path, schema: Schema) -> Iterator[Fields]:
 
 def _pyarrow(path: Path) -> tuple[Any, Any]:
     try:
-        import pyarrow  # noqa: PLC0415 - optional: only who reads Parquet needs it
-        from pyarrow import parquet  # noqa: PLC0415 - the same
+        import pyarrow
+        from pyarrow import parquet
     except ImportError as error:
         raise DataError(
             f"{path}: reading Parquet needs pyarrow, which is not installed; "
