@@ -9,6 +9,10 @@ from common.errors import SettingsError
 _COMMON: dict[str, Any] = {
     "client.id": "sensorwatch",
     "reconnect.backoff.max.ms": 1000,
+    # With librdkafka's default, "rebootstrap" (measured, 2.16), a client whose brokers were all
+    # away hangs for good in the next transaction, past every timeout, and it tries to connect, and
+    # logs that, twenty times a second.
+    "metadata.recovery.strategy": "none",
     "socket.keepalive.enable": True,
 }
 _CONSUMER: dict[str, Any] = {
