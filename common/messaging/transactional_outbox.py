@@ -15,14 +15,11 @@ from common.errors import (
 )
 from common.messaging.broker_errors import Reaction, Stage, reaction
 from common.messaging.outbox import Commit, serve
-from common.messaging.patience import NeverReturned, within
 from common.messaging.records import OutgoingMessage
 
 CALL_SECONDS = 5.0
 """The longest that one call into the client waits before the deadline is looked at again."""
 CLOSING_SECONDS = 2.0
-HUNG_SECONDS = 1.0
-"""So long after its own timeout a call is taken for hung."""
 _CLOSED = {KafkaError._STATE, KafkaError._FATAL}  # noqa: SLF001 - the client's names
 """What produce() says in a transaction that has failed in the background."""
 
@@ -89,20 +86,8 @@ class TransactionalOutbox:
     def _send_offsets(
         self, offsets: list[TopicPartition], membership: object, deadline: float
     ) -> None:
-        producer = self._producer
-
         def send(seconds: float) -> None:
-            # After a cut connection this call of the next transaction waits for ever, whatever its
-            # timeout (librdkafka 2.15, on its mock cluster and on Kafka 4.1).
-            try:
-                within(
-                    seconds + HUNG_SECONDS,
-                    lambda: producer.send_offsets_to_transaction(offsets, membership, seconds),
-                )
-            except NeverReturned:
-                hung = KafkaError(KafkaError._TIMED_OUT, "the call never returned")  # noqa: SLF001
-                found = Reaction.RENEW_PRODUCER
-                raise _ClientFailure(Stage.SEND_OFFSETS, hung, found) from None
+            self._producer.send_offsets_to_transaction(offsets, membership, seconds)
 
         self._call(Stage.SEND_OFFSETS, deadline, send)
 
