@@ -23,7 +23,16 @@ from common.runtime.keys import Settings
 from common.runtime.settings import load_settings
 from sensorwatch.ledger_reading import Standing, commit_accounts, committed_accounts
 from sensorwatch.table import print_table
-from sensorwatch.verification import COUNTS, Finding, Stretch, Verdict, stretches, verify
+from sensorwatch.verification import (
+    COUNTS,
+    Finding,
+    Stretch,
+    Verdict,
+    begun_anew,
+    since_begun,
+    stretches,
+    verify,
+)
 
 app = typer_app(help="Show the account of every record, and verify it.", no_args_is_help=True)
 
@@ -66,6 +75,14 @@ def verify_command(
     partition: Annotated[
         int | None, typer.Option(help="Only this partition of the readings' topic.")
     ] = None,
+    since_begun_anew: Annotated[
+        bool,
+        typer.Option(
+            "--since-begun-anew",
+            help="Only from where an account was last begun: by a new group, "
+            "or after somebody moved its offset.",
+        ),
+    ] = False,
 ) -> None:
     """Score the input again and compare: exit 1 if anything was lost, doubled or scored otherwise.
 
@@ -73,23 +90,27 @@ def verify_command(
     """
     settings = _settings(config, group)
     standings = _standings(settings)
-    findings = [
-        _verified(settings, stretch)
-        for where, records in _records(settings).items()
-        if partition is None or where.number == partition
-        for stretch in stretches(records, _account_of(standings.get(where)))
-    ]
+    findings: list[Finding] = []
+    for where, found in _records(settings).items():
+        if partition is not None and where.number != partition:
+            continue
+        records = since_begun(found) if since_begun_anew else found
+        findings += begun_anew(records)
+        findings += [
+            _verified(settings, stretch)
+            for stretch in stretches(records, _account_of(standings.get(where)))
+        ]
     for finding in findings:
         typer.echo(json.dumps(_finding(finding)) if as_json else _line(finding))
-    wrong = [finding for finding in findings if finding.verdict is Verdict.DIFFERENT]
+    wrong = [f for f in findings if f.verdict in (Verdict.DIFFERENT, Verdict.BEGUN_ANEW)]
     proven = [finding for finding in findings if finding.verdict is Verdict.PROVEN]
-    if wrong:
-        raise CheckFailed(f"{len(wrong)} of {len(findings)} stretches differ from the ledger")
-    records_proven = sum(f.stretch.end.consumed - f.stretch.begin.consumed for f in proven)
+    records_proven = sum(finding.stretch.records for finding in proven)
     typer.echo(
         f"{records_proven} records proven in {len(proven)} of {len(findings)} stretches",
         err=as_json,
     )
+    if wrong:
+        raise CheckFailed(f"{len(wrong)} of {len(findings)} stretches are not as they should be")
 
 
 @app.command()
@@ -207,7 +228,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "partition": str(stretch.partition),
         "from": stretch.begin.next_offset,
         "to": stretch.end.next_offset,
-        "records": stretch.end.consumed - stretch.begin.consumed,
+        "records": stretch.records,
         "model_version": stretch.version,
         "verdict": finding.verdict.value,
         "detail": finding.detail,

@@ -30,6 +30,8 @@ class Verdict(StrEnum):
     """Counts or digest differ: something was lost, doubled or scored differently."""
     NOT_RETAINED = "input not retained"
     """The topic no longer holds all of the input."""
+    BEGUN_ANEW = "ACCOUNT BEGUN ANEW"
+    """Somebody moved the group's offset: what lies between the two accounts is not proven."""
     NO_MODEL = "model not there"
     """The registry no longer holds the version that scored it, or refuses it."""
 
@@ -46,6 +48,11 @@ class Stretch:
     def version(self) -> str:
         """The version that scored it."""
         return self.end.model_version
+
+    @property
+    def records(self) -> int:
+        """How many records its two accounts enclose; none where the second begins anew."""
+        return max(0, self.end.consumed - self.begin.consumed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +80,34 @@ def stretches(records: Sequence[LedgerRecord], committed: Account | None) -> lis
             begin = new_segment(begin, fingerprint=end.fingerprint)  # noqa: PLW2901 - same place, new digest
         found.append(Stretch(records[0].source, begin, end))
     return found
+
+
+def begun_anew(records: Sequence[LedgerRecord]) -> list[Finding]:
+    """Name each place where a partition's account was begun a second time, and what that means.
+
+    `records`: of one partition, in order.
+    """
+    found = []
+    for before, after in pairwise(records):
+        if after.cause is not Cause.OPENED:
+            continue
+        old, new = before.account.next_offset, after.account.next_offset
+        what = (
+            f"offsets {new} to {old - 1} were scored again"
+            if new < old
+            else f"whatever was committed from offset {old} to {new - 1} was skipped, or its "
+            "account is lost"
+        )
+        stretch = Stretch(before.source, before.account, after.account)
+        detail = f"the group's offset was moved to {new} from outside: {what}"
+        found.append(Finding(stretch, Verdict.BEGUN_ANEW, detail))
+    return found
+
+
+def since_begun(records: Sequence[LedgerRecord]) -> Sequence[LedgerRecord]:
+    """Return the records from the newest beginning of the account on."""
+    opened = [n for n, record in enumerate(records) if record.cause is Cause.OPENED]
+    return records[opened[-1] :] if opened else records
 
 
 def verify(

@@ -11,7 +11,15 @@ from common.detection.processing import process
 from common.errors import ModelRefused
 from common.messaging.ledger_text import LEDGER_VERSION, Cause, LedgerRecord
 from common.messaging.records import Partition, Record
-from sensorwatch.verification import Finding, Stretch, Verdict, stretches, verify
+from sensorwatch.verification import (
+    Finding,
+    Stretch,
+    Verdict,
+    begun_anew,
+    since_begun,
+    stretches,
+    verify,
+)
 from tests.builders import ANOMALOUS, NORMAL, a_detector
 
 HERE = "aaaaaaaaaaaa"
@@ -186,3 +194,23 @@ def test_an_account_opened_anew_is_not_joined_to_the_one_before() -> None:
     found = stretches(ledger, committed)
 
     assert [(s.begin.next_offset, s.end.next_offset) for s in found] == [(0, 10), (50, 60)]
+    assert stretches(since_begun(ledger), committed) == found[1:]
+
+
+@pytest.mark.parametrize(
+    ("moved_to", "said"), [(4, "offsets 4 to 9 were scored again"), (50, "10 to 49 was skipped")]
+)
+def test_an_offset_moved_by_somebody_is_a_finding_of_its_own(moved_to: int, said: str) -> None:
+    before = scored(opened(), some_records(10), FIRST)
+    ledger = [
+        noted(Cause.OPENED, opened()),
+        noted(Cause.INTERVAL, before),
+        noted(Cause.OPENED, opened(moved_to)),
+    ]
+
+    (finding,) = begun_anew(ledger)
+
+    assert finding.verdict is Verdict.BEGUN_ANEW
+    assert said in finding.detail
+    assert finding.stretch.records == 0
+    assert begun_anew(since_begun(ledger)) == []
