@@ -10,6 +10,7 @@ from common.detection.ledger import Account, open_account
 from common.errors import BrokerUnavailable, OffsetsLost
 from common.messaging.broker_errors import transient
 from common.messaging.ledger_text import from_metadata
+from common.messaging.ledger_topic import GroupHistory
 from common.messaging.records import Partition
 from common.runtime.keys import Start
 from common.runtime.logs import logger
@@ -33,15 +34,15 @@ class Accounts:
         start: Start,
         window_rows: int,
         fingerprint: str,
-        has_run: Callable[[Partition], bool],
+        history: Callable[[], GroupHistory],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`has_run`: whether the ledger knows that the group has committed this partition."""
+        """`history`: asks the ledger what the group has done before, where that matters."""
         self._consumer = consumer
         self._start = start
         self._window_rows = window_rows
         self._fingerprint = fingerprint
-        self._has_run = has_run
+        self._history = history
         self._clock = clock
         self._held: dict[Partition, Account] = {}
         self._unopened: set[Partition] = set()
@@ -62,11 +63,16 @@ class Accounts:
         Raises OffsetsLost where a person has to decide, BrokerUnavailable where the committed
         offsets cannot be read.
         """
+        new = []
         for partition, where in self._committed(partitions).items():
             if where.offset >= 0:
                 self._held[partition] = self._known(partition, where.offset, where.metadata)
             else:
-                self._held[partition] = self._open(partition, self._first_offset(partition))
+                new.append(partition)
+        history = self._history() if new else None
+        for partition in new:
+            assert history is not None
+            self._held[partition] = self._open(partition, self._first_offset(partition, history))
         return {partition: self._held[partition].next_offset for partition in partitions}
 
     def revoked(self, partitions: Sequence[Partition]) -> None:
@@ -128,8 +134,8 @@ class Accounts:
             offset, model_version="", fingerprint=self._fingerprint, window_rows=self._window_rows
         )
 
-    def _first_offset(self, partition: Partition) -> int:
-        if self._has_run(partition):
+    def _first_offset(self, partition: Partition, history: GroupHistory) -> int:
+        if partition in history.partitions:
             raise OffsetsLost(_lost(partition))
         if self._start is Start.ERROR:
             raise OffsetsLost(
@@ -137,13 +143,21 @@ class Accounts:
                 'offset with kafka-consumer-groups --reset-offsets, or start = "earliest" or '
                 '"latest"'
             )
+        failure = f"the offsets of {partition} cannot be read"
         where = TopicPartition(partition.topic, partition.number)
         low, high = _patiently(
-            lambda: self._consumer.get_watermark_offsets(where, CALL_SECONDS),
-            f"the offsets of {partition} cannot be read",
-            self._clock,
+            lambda: self._consumer.get_watermark_offsets(where, CALL_SECONDS), failure, self._clock
         )
-        return low if self._start is Start.EARLIEST else high
+        if self._start is Start.EARLIEST:
+            return low
+        if history.since is None:
+            return high
+        # Added since the group began: what came to it since then is not old, and is not skipped.
+        began = TopicPartition(partition.topic, partition.number, history.since)
+        (found,) = _patiently(
+            lambda: self._consumer.offsets_for_times([began], CALL_SECONDS), failure, self._clock
+        )
+        return found.offset if found.offset >= 0 else high
 
 
 def _lost(partition: Partition) -> str:

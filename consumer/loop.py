@@ -40,6 +40,8 @@ class Parts:
     settings: Settings
     terms: LedgerTerms
     max_message_bytes: int
+    check_input: Callable[[], None]
+    """Raises OffsetsLost where the input is no longer the topic it was."""
     clock: Callable[[], float] = time.monotonic
     wall_clock: Callable[[], float] = time.time
 
@@ -51,6 +53,7 @@ def run(parts: Parts, stopping: Callable[[], bool]) -> None:
     looked = parts.clock()
     while not stopping():
         parts.observation.beat()
+        parts.check_input()
         if parts.clock() - looked >= REFRESH_SECONDS:
             # Between micro-batches, so that none mixes versions.
             parts.champion.refresh()

@@ -8,8 +8,17 @@ from typing import Protocol
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from common.errors import BrokerUnavailable, OffsetsLost, Unrecoverable, UsageError
+from common.messaging.broker_errors import transient
 from common.messaging.records import Partition, Record
 
+_MENDED_BY_THE_CLIENT = {
+    KafkaError._MAX_POLL_EXCEEDED,  # noqa: SLF001 - the client's names for its own errors
+    KafkaError._RESOLVE,  # noqa: SLF001
+    KafkaError.ILLEGAL_GENERATION,
+    KafkaError.REBALANCE_IN_PROGRESS,
+    KafkaError.UNKNOWN_MEMBER_ID,
+}
+"""It joins the group again or asks again by itself; what must not be committed is fenced."""
 POLL_ROWS = 1_000
 """Records a call: more is slower (the client hands them over in one go)."""
 SEEK_SECONDS = 10.0
@@ -172,5 +181,6 @@ def _raise_if_serious(error: KafkaError) -> None:
             )
         case KafkaError.TOPIC_AUTHORIZATION_FAILED | KafkaError.GROUP_AUTHORIZATION_FAILED:
             raise UsageError(f"{error.str()}: the broker's ACLs do not let this client in")
-    if error.fatal():
+    if error.fatal() or not (transient(error) or error.code() in _MENDED_BY_THE_CLIENT):
+        # Also what has no flag: after a corrupt answer the client may go on at a made-up offset.
         raise Unrecoverable(f"consume: {error.name()}: {error.str()}")

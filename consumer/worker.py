@@ -6,19 +6,20 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from functools import cache
 from types import FrameType
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 from prometheus_client import CollectorRegistry
 
 from common.errors import ModelRefused
 from common.messaging.broker_errors import transient
 from common.messaging.flushing_outbox import FlushingOutbox
-from common.messaging.kafka_config import consumer_config, producer_config
-from common.messaging.ledger_topic import read_ledger
+from common.messaging.kafka_config import client_config, consumer_config, producer_config
+from common.messaging.ledger_topic import group_history
 from common.messaging.outbox import Outbox
+from common.messaging.quiet import quiet_logger
 from common.messaging.records import Partition
 from common.messaging.topics import require_topics
 from common.messaging.transactional_outbox import TransactionalOutbox
@@ -36,6 +37,7 @@ from consumer.loop import Parts, run
 from consumer.observation import Observation
 from consumer.settlement import LedgerTerms
 from consumer.source import KafkaSource
+from consumer.topic_identity import TopicIdentity
 
 TOPIC_SECONDS = 15.0
 MESSAGE_BYTES = 1_000_000
@@ -135,7 +137,7 @@ def _connect_and_run(
         start=options.start,
         window_rows=options.breaker.window_rows,
         fingerprint=fingerprint(),
-        has_run=_partitions_in_ledger(settings),
+        history=lambda: group_history(settings.kafka, settings.ledger_topic, group=options.group),
     )
     outbox = _outbox(settings, worker, consumer)
     source = KafkaSource(
@@ -156,7 +158,11 @@ def _connect_and_run(
         },
     )
     limit = int(settings.kafka.get("message.max.bytes", MESSAGE_BYTES))
-    parts = Parts(source, accounts, champion, outbox, observation, settings, terms, limit)
+    admin = AdminClient(client_config(settings.kafka), logger=quiet_logger())
+    identity = TopicIdentity(admin, topics.readings, clock=time.monotonic)
+    parts = Parts(
+        source, accounts, champion, outbox, observation, settings, terms, limit, identity.check
+    )
     try:
         run(parts, stopping)
     finally:
@@ -184,16 +190,6 @@ def _outbox(settings: Settings, worker: int, consumer: Consumer) -> Outbox:
         commit,
         deadline_seconds=options.commit_deadline_seconds,
     )
-
-
-def _partitions_in_ledger(settings: Settings) -> Callable[[Partition], bool]:
-    @cache
-    def known() -> frozenset[Partition]:
-        group = settings.consumer.group
-        records = read_ledger(settings.kafka, settings.ledger_topic, group=group)
-        return frozenset(record.source for record in records)
-
-    return lambda partition: partition in known()
 
 
 def _incremental(kafka: Mapping[str, Any]) -> bool:

@@ -1,6 +1,7 @@
 """The ledger topic, read back."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import Consumer
@@ -12,19 +13,44 @@ from common.messaging.reading import read_topic, topic_partitions
 from common.messaging.records import Partition
 
 
+@dataclass(frozen=True, slots=True)
+class GroupHistory:
+    """What the ledger knows of a group's past."""
+
+    partitions: frozenset[Partition]
+    """The input partitions that it has committed."""
+    since: int | None
+    """When it first did, milliseconds since 1970 UTC; None: never."""
+
+
 def read_ledger(kafka: Mapping[str, Any], topic: str, *, group: str) -> list[LedgerRecord]:
     """Return the committed records of a group, in the order they were committed per partition.
 
     An absent topic is an empty ledger. Raises BrokerUnavailable.
     """
+    return [record for record, _ in _dated(kafka, topic, group)]
+
+
+def group_history(kafka: Mapping[str, Any], topic: str, *, group: str) -> GroupHistory:
+    """Return what a group has done so far; raises BrokerUnavailable."""
+    dated = list(_dated(kafka, topic, group))
+    return GroupHistory(
+        frozenset(record.source for record, _ in dated), min((at for _, at in dated), default=None)
+    )
+
+
+def _dated(kafka: Mapping[str, Any], topic: str, group: str) -> Iterator[tuple[LedgerRecord, int]]:
+    """Yield the group's records, each with the time it was written."""
     asking = Consumer(reader_config(kafka, group=f"{group}.reader"), logger=quiet_logger())
     try:
         if not topic_partitions(asking, topic):
-            return []
+            return
     finally:
         asking.close()
-    records = [ledger_record(message.value()) for message in read_topic(kafka, topic)]
-    return [record for record in records if record.group == group]
+    for message in read_topic(kafka, topic):
+        record = ledger_record(message.value())
+        if record.group == group:
+            yield record, message.timestamp()[1]
 
 
 def by_partition(records: list[LedgerRecord]) -> dict[Partition, list[LedgerRecord]]:

@@ -29,6 +29,7 @@ class FakeConsumer:
         self.steps = list(steps)
         self.offsets: dict[int, TopicPartition] = {}
         self.watermarks = (3, 90)
+        self.first_since: dict[int, int] = {}
         self.failures: list[KafkaException] = []
         self.seek_failures: list[KafkaException] = []
         self.asked = 0
@@ -76,6 +77,13 @@ class FakeConsumer:
 
     def get_watermark_offsets(self, _where: TopicPartition, _seconds: float) -> tuple[int, int]:
         return self.watermarks
+
+    def offsets_for_times(
+        self, times: list[TopicPartition], _seconds: float
+    ) -> list[TopicPartition]:
+        return [
+            TopicPartition(t.topic, t.partition, self.first_since.get(t.offset, -1)) for t in times
+        ]
 
     def consumer_group_metadata(self) -> bytes:
         return MEMBERSHIP

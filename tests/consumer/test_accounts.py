@@ -1,6 +1,6 @@
 """Accounts begin, go on or are refused as the committed offsets tell."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
@@ -8,12 +8,14 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from common.detection.ledger import Account, open_account
 from common.errors import BrokerUnavailable, OffsetsLost
 from common.messaging.ledger_text import to_metadata
+from common.messaging.ledger_topic import GroupHistory
 from common.messaging.records import Partition
 from common.runtime.keys import Start
 from consumer.accounts import COMMITTED_SECONDS, Accounts
 from tests.consumer.fakes import TOPIC, FakeConsumer
 
 ZERO, ONE = Partition(TOPIC, 0), Partition(TOPIC, 1)
+SINCE = 1_735_689_600_000
 
 
 def seconds() -> Iterator[float]:
@@ -24,15 +26,19 @@ def seconds() -> Iterator[float]:
 
 
 def accounts_of(
-    consumer: FakeConsumer, *, start: Start = Start.EARLIEST, has_run: bool = False
+    consumer: FakeConsumer,
+    *,
+    start: Start = Start.EARLIEST,
+    has_run: Sequence[Partition] = (),
 ) -> Accounts:
     clock = seconds()
+    history = GroupHistory(frozenset(has_run), SINCE if has_run else None)
     return Accounts(
         consumer.as_client(),
         start=start,
         window_rows=100,
         fingerprint="f",
-        has_run=lambda _partition: has_run,
+        history=lambda: history,
         clock=lambda: next(clock),
     )
 
@@ -47,7 +53,7 @@ def a_committed(consumer: FakeConsumer, partition: int = 0, offset: int = 40) ->
 def test_a_committed_account_goes_on_whatever_start_says(start: Start) -> None:
     consumer = FakeConsumer()
     account = a_committed(consumer)
-    accounts = accounts_of(consumer, start=start, has_run=True)
+    accounts = accounts_of(consumer, start=start, has_run=[ZERO])
 
     assert accounts.assigned([ZERO]) == {ZERO: 40}
     assert accounts.held == {ZERO: account}
@@ -63,6 +69,20 @@ def test_a_partition_without_an_offset_starts_where_it_is_told(start: Start, off
     assert accounts.unopened == {ZERO}
 
 
+@pytest.mark.parametrize(
+    ("start", "offset"), [(Start.EARLIEST, 3), (Start.LATEST, 70)], ids=["earliest", "latest"]
+)
+def test_a_partition_added_to_a_group_that_has_begun_skips_nothing(
+    start: Start, offset: int
+) -> None:
+    """What came to it since the group began is not old, also for `latest`."""
+    consumer = FakeConsumer()
+    consumer.first_since = {SINCE: 70}
+    accounts = accounts_of(consumer, start=start, has_run=[ONE])
+
+    assert accounts.assigned([ZERO]) == {ZERO: offset}
+
+
 def test_start_error_leaves_the_decision_to_a_person() -> None:
     with pytest.raises(OffsetsLost, match="reset-offsets"):
         accounts_of(FakeConsumer(), start=Start.ERROR).assigned([ZERO])
@@ -71,7 +91,7 @@ def test_start_error_leaves_the_decision_to_a_person() -> None:
 @pytest.mark.parametrize("start", Start)
 def test_a_group_that_has_run_and_lost_its_offsets_is_refused(start: Start) -> None:
     with pytest.raises(OffsetsLost, match="ledger restore"):
-        accounts_of(FakeConsumer(), start=start, has_run=True).assigned([ZERO])
+        accounts_of(FakeConsumer(), start=start, has_run=[ZERO]).assigned([ZERO])
 
 
 def test_an_offset_moved_from_outside_begins_a_new_account(
@@ -79,7 +99,7 @@ def test_an_offset_moved_from_outside_begins_a_new_account(
 ) -> None:
     consumer = FakeConsumer()
     consumer.commit_offset(0, 12, to_metadata(a_committed(consumer, offset=40)))
-    accounts = accounts_of(consumer, has_run=True)
+    accounts = accounts_of(consumer, has_run=[ZERO])
 
     assert accounts.assigned([ZERO]) == {ZERO: 12}
     assert (accounts.held[ZERO].first_offset, accounts.held[ZERO].consumed) == (12, 0)

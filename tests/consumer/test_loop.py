@@ -17,6 +17,7 @@ from common.errors import (
     Unrecoverable,
 )
 from common.messaging.ledger_text import to_metadata
+from common.messaging.ledger_topic import GroupHistory
 from common.messaging.outbox import Commit
 from common.messaging.records import OutgoingMessage, Partition
 from common.registry.champion import Champion
@@ -104,7 +105,7 @@ class Rig:
             start=Start.EARLIEST,
             window_rows=100,
             fingerprint="f",
-            has_run=lambda _partition: False,
+            history=lambda: GroupHistory(frozenset(), None),
         )
         self.observation = Observation(
             ConsumerMetrics(self.metrics, topic=TOPIC),
@@ -136,6 +137,7 @@ class Rig:
             Settings(consumer=ConsumerSettings(breaker=breaker)),
             LedgerTerms("g", "g.ledger", 1_000_000, "f", {}),
             1_000_000,
+            lambda: None,
             clock=self._clock,
             wall_clock=lambda: 1_735_689_600.0,
         )

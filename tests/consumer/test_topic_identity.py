@@ -1,0 +1,90 @@
+import uuid
+from concurrent.futures import Future
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+
+from common.errors import OffsetsLost
+from consumer.topic_identity import CHECK_SECONDS, TopicIdentity
+from tests.brokers.kafka import Kafka
+from tests.brokers.processes import wait_until
+
+
+class FakeAdmin:
+    """Answers with one topic id after the other; an exception is an answer too."""
+
+    def __init__(self, *answers: str | Exception) -> None:
+        self.answers = list(answers)
+
+    def describe_topics(self, _topics: object) -> dict[str, Future[Any]]:
+        answer: Future[Any] = Future()
+        given = self.answers.pop(0)
+        if isinstance(given, Exception):
+            answer.set_exception(given)
+        else:
+            answer.set_result(SimpleNamespace(topic_id=given))
+        return {"sensors": answer}
+
+
+def checked(*answers: str | Exception) -> None:
+    """Check often enough to hear every answer."""
+    now = 0.0
+    admin = FakeAdmin(*answers)
+    identity = TopicIdentity(cast("AdminClient", admin), "sensors", clock=lambda: now)
+    for _ in answers:
+        identity.check()
+        now += CHECK_SECONDS
+    now = 0.0
+    identity.check()  # hears the last answer, asks no more
+
+
+def test_the_same_topic_is_no_finding() -> None:
+    checked("id-1", "id-1", "id-1")
+
+
+def test_a_topic_made_anew_is_refused() -> None:
+    with pytest.raises(OffsetsLost, match="deleted and made anew"):
+        checked("id-1", "id-2", "id-2")
+
+
+def test_a_broker_that_cannot_tell_is_no_reason_to_stop() -> None:
+    silent = KafkaException(KafkaError(KafkaError._TIMED_OUT))
+    no_id = "AAAAAAAAAAAAAAAAAAAAAA"
+
+    checked("id-1", silent, no_id, "id-1")
+
+
+@pytest.mark.broker
+def test_a_real_topic_made_anew_is_noticed(kafka: Kafka) -> None:
+    now = 0.0
+    topic = f"again-{uuid.uuid4().hex[:8]}"
+    kafka.create_topic(topic)
+    admin = AdminClient({"bootstrap.servers": kafka.address})
+    identity = TopicIdentity(admin, topic, clock=lambda: now)
+
+    def known() -> bool:
+        nonlocal now
+        now += CHECK_SECONDS
+        identity.check()
+        return identity._known is not None
+
+    wait_until(known, deadline=20, what="the topic's id")
+    kafka.delete_topic(topic)
+    wait_until(
+        lambda: topic not in admin.list_topics(timeout=10).topics, deadline=20, what="the deletion"
+    )
+    kafka.create_topic(topic)
+
+    def refused() -> bool:
+        nonlocal now
+        now += CHECK_SECONDS
+        try:
+            identity.check()
+        except OffsetsLost:
+            return True
+        return False
+
+    wait_until(refused, deadline=20, what="the refusal")
