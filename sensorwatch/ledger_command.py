@@ -53,6 +53,8 @@ def show(
     settings = _settings(config, group)
     standings = _standings(settings)
     records = _records(settings) if history else {}
+    if not standings:
+        raise UsageError(f"{_nothing(settings)}: correct --group or [topics] readings")
     rows = [(partition, "committed", standing) for partition, standing in standings.items()]
     for partition, found in records.items():
         rows += [
@@ -100,6 +102,9 @@ def verify_command(
             _verified(settings, stretch)
             for stretch in stretches(records, _account_of(standings.get(where)))
         ]
+    if not findings:
+        only = "" if partition is None else f" in partition {partition}"
+        raise UsageError(f"{_nothing(settings)}{only}: there is nothing to verify")
     for finding in findings:
         typer.echo(json.dumps(_finding(finding)) if as_json else _line(finding))
     wrong = [f for f in findings if f.verdict in (Verdict.DIFFERENT, Verdict.BEGUN_ANEW)]
@@ -156,6 +161,11 @@ def _standings(settings: Settings) -> dict[Partition, Standing]:
 def _records(settings: Settings) -> dict[Partition, list[LedgerRecord]]:
     found = read_ledger(settings.kafka, settings.ledger_topic, group=settings.consumer.group)
     return by_partition(found)
+
+
+def _nothing(settings: Settings) -> str:
+    group, topic = settings.consumer.group, settings.topics.readings
+    return f'the group "{group}" has no account of the topic "{topic}"'
 
 
 def _account_of(standing: Standing | None) -> Account | None:

@@ -22,7 +22,7 @@ class Severity(StrEnum):
 
 
 SEVERITIES = tuple(Severity)
-SEVERITY_BOUNDS = {Severity.MAJOR: 1.5, Severity.CRITICAL: 2.0}
+SEVERITY_BOUNDS = {Severity.MAJOR: 1.25, Severity.CRITICAL: 1.5}
 """Anomaly score from which on a row is of this severity; below: warning."""
 
 

@@ -120,7 +120,7 @@ def test_equal_scores_can_still_be_told_from_higher_ones(value: float) -> None:
 def test_severities_begin_at_their_bounds() -> None:
     calibration = Calibration(0.5, 0.25, np.asarray([0.2, 0.5]), 0.1)
     bounds = [*SEVERITY_BOUNDS.values()]
-    wanted = [1.25, *bounds, *(bound - 1e-9 for bound in bounds), 0.5]
+    wanted = [1.1, *bounds, *(bound - 1e-9 for bound in bounds), 0.5]
     raw = np.asarray([0.25 + 0.25 * score for score in wanted])
 
     found = [SEVERITIES[position] for position in decide(raw, calibration).severity]
