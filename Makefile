@@ -19,7 +19,7 @@ test: .venv/.dev  ## run every test; those on a real Kafka need Java or Docker, 
 	@$(BIN)/python -m pytest
 
 test-fast: .venv/.dev  ## run what needs no broker and no patience
-	@$(BIN)/python -m pytest -m "not broker and not chaos and not slow"
+	@$(BIN)/python -m pytest --numprocesses auto -m "not broker and not chaos and not slow"
 
 check: lint types test  ## lint, types, tests: what CI runs
 
