@@ -2,7 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 
-from common.messaging.records import Headers, OutgoingMessage, Record, coordinates, newest
+from common.messaging.records import (
+    Headers,
+    OutgoingMessage,
+    Record,
+    coordinates,
+    headers_of,
+    newest,
+)
 from common.rows.rejection import Rejection
 
 PREFIX = "__dlq.errors."
@@ -12,6 +19,9 @@ ID = "__dlq.id"
 """topic-partition-offset of the record that this letter stands for."""
 TRUNCATED = "__dlq.truncated"
 """What was cut to fit the message limit, with its original size in bytes."""
+HEADERS_LOST = "__dlq.headers.lost"
+"""There were headers that the client cannot read, so none is kept."""
+_UNREADABLE = b"a header's name is not UTF-8"
 _OVERHEAD_BYTES = 4_096
 _LONGEST_ORIGIN = 300
 
@@ -28,12 +38,16 @@ def dead_letters(
     """Make one dead letter for each rejection, in the records' order.
 
     Key, value and headers are kept byte for byte, unless they would not fit into
-    `max_message_bytes`: then they are cut, and the header `__dlq.truncated` says so.
+    `max_message_bytes`: then they are cut, and the header `__dlq.truncated` says so. Headers that
+    the client cannot read are lost, and the header `__dlq.headers.lost` says so.
     """
     for rejection in rejections:
         record = records[rejection.index]
-        original = [(name, value or b"") for name, value in record.headers() or []]
+        headers = headers_of(record)
+        original = headers or []
         added = _added(rejection, record, original, group=group, failed_at=failed_at)
+        if headers is None:
+            added.append((HEADERS_LOST, _UNREADABLE))
         kept = [(name, value) for name, value in original if not _replaced(name)]
         yield _fitted(record, kept, added, topic, max_message_bytes)
 
@@ -55,7 +69,7 @@ def _added(
         "first_failed_at": failed_at,
         "replay.count": str(_replays(original)),
     }
-    headers = [(ID, str(where).encode())]
+    headers: Headers = [(ID, str(where).encode())]
     for name, text in now.items():
         first = _first(original, name)
         # A field's name may hold half a surrogate pair, which is no UTF-8.
@@ -99,9 +113,9 @@ def _fitted(
     if value is not None and len(value) > room:
         cut.append(f"value {len(value)}")
         value = value[:room]
-    truncated = [(TRUNCATED, ", ".join(cut).encode())] if cut else []
+    truncated: Headers = [(TRUNCATED, ", ".join(cut).encode())] if cut else []
     return OutgoingMessage(topic, key, value, [*kept, *added, *truncated])
 
 
 def _size(headers: Headers) -> int:
-    return sum(len(name.encode()) + len(value) + 10 for name, value in headers)
+    return sum(len(name.encode()) + len(value or b"") + 10 for name, value in headers)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-Headers = list[tuple[str, bytes]]
+Headers = list[tuple[str, bytes | None]]
 
 
 class Record(Protocol):
@@ -80,9 +80,22 @@ def received_at(record: Record) -> int | None:
     return None if kind == 0 else milliseconds * 1000
 
 
+def headers_of(record: Record) -> Headers | None:
+    """Return the headers in order; None where there are some that the client cannot read.
+
+    Kafka lets a header's name be any bytes; the client wants UTF-8 and raises for anything else.
+    Ask once a record: after it has failed, it gives a tuple that holds no object where the name
+    belongs, and whoever looks at that crashes the process.
+    """
+    try:
+        return list(record.headers() or [])
+    except (SystemError, UnicodeDecodeError):
+        return None
+
+
 def header(record: Record, name: str) -> bytes | None:
     """Return the newest value of a header, or None."""
-    return newest(record.headers() or [], name)
+    return newest(headers_of(record) or [], name)
 
 
 def newest(headers: Iterable[tuple[str, bytes | None]], name: str) -> bytes | None:

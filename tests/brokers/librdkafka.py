@@ -20,6 +20,9 @@ _SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "rd_kafka_conf_set": (_INT, (_VOID, _TEXT, _TEXT, _TEXT, _SIZE)),
     "rd_kafka_new": (_VOID, (_INT, _VOID, _TEXT, _SIZE)),
     "rd_kafka_destroy": (None, (_VOID,)),
+    "rd_kafka_flush": (_INT, (_VOID, _INT)),
+    # Variadic: tags (rd_kafka_vtype_t) follow, each with what belongs to it.
+    "rd_kafka_producev": (_INT, (_VOID,)),
     "rd_kafka_mock_cluster_new": (_VOID, (_VOID, _INT)),
     "rd_kafka_mock_cluster_destroy": (None, (_VOID,)),
     "rd_kafka_mock_cluster_bootstraps": (_TEXT, (_VOID,)),

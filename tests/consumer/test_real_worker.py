@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 from common.errors import BreakerOpen, Fenced, OffsetsLost
+from common.messaging.dead_letters import HEADERS_LOST
 from common.messaging.ledger_text import Cause
+from common.messaging.records import header
 from tests.brokers.kafka import Kafka
 from tests.brokers.processes import wait_until
+from tests.brokers.raw_header import produce_with_header
 from tests.builders import ANOMALOUS
 from tests.consumer.plant import START_SECONDS, Plant, Worker
 from tests.messaging.records import a_payload
@@ -104,6 +107,23 @@ def test_the_breaker_commits_nothing_past_the_ratio_until_a_person_lets_it(plant
         assert worker.program.terminate(deadline=5) == 0
     assert plant.accounts()[2].dead_letters == 30
     plant.check_books()
+
+
+def test_a_header_that_the_client_cannot_read_stops_nothing(plant: Plant, kafka: Kafka) -> None:
+    """Its record becomes a dead letter or an event as without it, and the partition goes on."""
+    for value in (b"{", a_payload(ANOMALOUS)):
+        produce_with_header(
+            kafka.address, plant.readings, value, partition=1, name=b"\xff\xfe", content=b"v"
+        )
+    plant.send([a_payload()] * 3, partition=1)
+    with plant.start() as worker:
+        plant.wait_consumed(5, worker)
+        assert worker.program.terminate(deadline=5) == 0
+
+    plant.check_books()
+    (letter,) = plant.read(plant.dead_letters)
+    assert header(letter, HEADERS_LOST) is not None
+    assert len(plant.read(plant.anomalies)) == 1
 
 
 def test_latest_begins_behind_what_is_there(plant: Plant) -> None:

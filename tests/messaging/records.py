@@ -47,6 +47,17 @@ class StoredRecord:
         return None
 
 
+class UnreadableHeaders(StoredRecord):
+    """A record with a header whose name is not UTF-8, as confluent_kafka 2.x meets it."""
+
+    def headers(self) -> Sequence[tuple[str, bytes | None]] | None:
+        raise SystemError("returned a result with an exception set") from _not_utf8()
+
+
+def _not_utf8() -> UnicodeDecodeError:
+    return UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+
+
 def a_payload(values: Sequence[float] = NORMAL, **changes: object) -> bytes:
     """A row of `a_schema` as JSON."""
     row = {"timestamp": "2025-01-01T00:00:00Z", "sensor_id": "pump-7"}

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.messaging.dead_letters import ID, PREFIX, TRUNCATED, dead_letters
+from common.messaging.dead_letters import HEADERS_LOST, ID, PREFIX, TRUNCATED, dead_letters
 from common.messaging.records import Headers, OutgoingMessage
 from common.rows.parsing import parse
 from common.rows.rejection import Reason, Rejection, fault
 from common.rows.schema import UnknownFields
 from tests.builders import a_schema
-from tests.messaging.records import SENT_AT_MS, StoredRecord, a_payload
+from tests.messaging.records import SENT_AT_MS, StoredRecord, UnreadableHeaders, a_payload
 
 NOW = "2025-02-03T04:05:06Z"
 LIMIT = 1_000_000
@@ -46,27 +46,27 @@ def read_back(letter: OutgoingMessage, offset: int) -> StoredRecord:
 
 def size(letter: OutgoingMessage) -> int:
     """What librdkafka compares with message.max.bytes: key, value, headers, framing."""
-    headers = sum(len(name.encode()) + len(value) + 10 for name, value in letter.headers)
+    headers = sum(len(name.encode()) + len(value or b"") + 10 for name, value in letter.headers)
     return len(letter.key or b"") + len(letter.value or b"") + headers + 512
 
 
 def errors(headers: Headers) -> dict[str, str]:
     return {
-        name.removeprefix(PREFIX): value.decode()
+        name.removeprefix(PREFIX): (value or b"").decode()
         for name, value in headers
         if name.startswith(PREFIX)
     }
 
 
 def test_key_value_and_headers_are_kept_byte_for_byte() -> None:
-    headers = [("trace", b"\xff\x00"), ("trace", b"again"), ("empty", b"")]
+    headers = [("trace", b"\xff\x00"), ("trace", b"again"), ("empty", b""), ("no", None)]
     record = StoredRecord(b"\xff{", 42, 3, stored_key=b"\x00\xfe", stored_headers=headers)
 
     (letter,) = letters_of([record])
 
     assert (letter.topic, letter.key, letter.value) == ("sensors.dlq", b"\x00\xfe", b"\xff{")
-    assert letter.headers[:3] == headers
-    assert TRUNCATED not in dict(letter.headers)
+    assert letter.headers[:4] == headers
+    assert not {TRUNCATED, HEADERS_LOST} & set(dict(letter.headers))
 
 
 def test_absent_key_and_value_stay_absent() -> None:
@@ -74,6 +74,18 @@ def test_absent_key_and_value_stay_absent() -> None:
 
     assert (letter.key, letter.value) == (None, None)
     assert errors(letter.headers)["code"] == "empty"
+
+
+def test_a_letter_whose_headers_cannot_be_read_says_that_they_are_lost() -> None:
+    record = UnreadableHeaders(b"{", 42, 3)
+
+    (letter,) = letters_of([record])
+
+    assert (letter.key, letter.value) == (record.key(), b"{")
+    assert dict(letter.headers)[HEADERS_LOST] == b"a header's name is not UTF-8"
+    assert errors(letter.headers)["code"] == "not_json"
+    (replayed,) = letters_of([read_back(letter, 100)])
+    assert [name for name, _ in replayed.headers].count(HEADERS_LOST) == 1
 
 
 def test_headers_say_where_from_and_why() -> None:
@@ -198,7 +210,7 @@ def test_a_letter_always_fits_and_what_is_not_cut_is_whole(
     (letter,) = letters_of([record], limit=limit)
 
     assert size(letter) <= limit
-    cut = dict(letter.headers).get(TRUNCATED, b"").decode()
+    cut = (dict(letter.headers).get(TRUNCATED) or b"").decode()
     assert ("value" in cut) == (letter.value != record.value())
     assert ("key" in cut) == (letter.key != record.key())
     assert ("headers" in cut) == (letter.headers[: len(original)] != original)
