@@ -15,6 +15,8 @@ from common.rows.instants import to_text
 
 EVENT_TYPE = "io.sensorwatch.anomaly.detected.v1"
 EVENT_SCHEMA_VERSION = 1
+LONGEST_TRACE_BYTES = 256
+"""W3C's form of today has 55. What is longer is no trace, and could make an event too large."""
 
 
 def anomaly_events(
@@ -54,7 +56,7 @@ def anomaly_events(
 def _headers(
     record: Record, event_id: str, source: str, sensor_id: str, event_time: str, detected_at: str
 ) -> Headers:
-    headers = [
+    headers: Headers = [
         ("ce_specversion", b"1.0"),
         ("ce_id", event_id.encode()),
         ("ce_source", f"/kafka/{source}".encode()),
@@ -65,4 +67,6 @@ def _headers(
         ("detected_at", detected_at.encode()),
     ]
     trace = header(record, "traceparent")
-    return [*headers, ("traceparent", trace)] if trace is not None else headers
+    if trace is not None and len(trace) <= LONGEST_TRACE_BYTES:
+        headers.append(("traceparent", trace))
+    return headers

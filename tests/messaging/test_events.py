@@ -10,10 +10,10 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from common.detection.memory import COLD
 from common.detection.processing import process
-from common.messaging.events import EVENT_TYPE, anomaly_events
+from common.messaging.events import EVENT_TYPE, LONGEST_TRACE_BYTES, anomaly_events
 from common.messaging.records import OutgoingMessage, received_at
 from tests.builders import ANOMALOUS, NORMAL, a_detector
-from tests.messaging.records import StoredRecord, a_payload
+from tests.messaging.records import StoredRecord, UnreadableHeaders, a_payload
 
 SCHEMA = json.loads(
     (Path(__file__).parents[2] / "schemas" / "anomaly-event.v1.json").read_text(encoding="utf-8")
@@ -131,6 +131,23 @@ def test_a_trace_is_passed_on_and_the_newest_one_counts() -> None:
     (message,) = events_of([StoredRecord(a_payload(ANOMALOUS), stored_headers=headers)])
 
     assert [value for name, value in message.headers if name == "traceparent"] == [b"00-new"]
+
+
+def test_what_is_too_long_for_a_trace_is_not_passed_on() -> None:
+    """Else the event could be larger than the broker takes."""
+    for length, passed in ((LONGEST_TRACE_BYTES, True), (LONGEST_TRACE_BYTES + 1, False)):
+        headers = [("traceparent", b"0" * length)]
+
+        (message,) = events_of([StoredRecord(a_payload(ANOMALOUS), stored_headers=headers)])
+
+        assert ("traceparent" in dict(message.headers)) is passed
+
+
+def test_headers_that_cannot_be_read_do_not_hold_up_the_event() -> None:
+    (message,) = events_of([UnreadableHeaders(a_payload(ANOMALOUS), 41)])
+
+    assert dict(message.headers)["ce_id"] == b"sensors-0-41"
+    assert "traceparent" not in dict(message.headers)
 
 
 def test_a_row_without_a_sensor_is_keyed_by_the_default() -> None:
