@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from common.errors import ModelRefused
 
 MAX_CALIBRATION_SCORES = 100_000
+MIN_SPAN = 1e-9
+"""The least distance between centre and threshold, so that no anomaly score overflows."""
 
 
 class Severity(StrEnum):
@@ -79,9 +81,8 @@ def calibrate(raw_scores: NDArray[np.float64], target_alert_rate: float) -> Cali
     ordered = np.sort(np.asarray(raw_scores, dtype=np.float64))
     threshold = float(np.quantile(ordered, 1.0 - target_alert_rate, method="higher"))
     centre = float(np.median(ordered))
-    if not centre < threshold:
-        # All rows alike: any distance above them is as good as another; take a small one.
-        centre = threshold - max(abs(threshold) * 1e-3, 1e-9)
+    # Rows all (nearly) alike leave no distance to measure in: take a small one.
+    centre = min(centre, threshold - max(abs(threshold) * 1e-3, MIN_SPAN))
     if len(ordered) > MAX_CALIBRATION_SCORES:
         kept = np.linspace(0, len(ordered) - 1, MAX_CALIBRATION_SCORES).round().astype(np.int64)
         ordered = ordered[kept]
@@ -102,7 +103,7 @@ def calibration_of(arrays: dict[str, NDArray[Any]]) -> Calibration:
         and bool(np.all(np.isfinite(numbers)))
         and bool(np.all(np.isfinite(scores)))
         and bool(np.all(np.diff(scores) >= 0))
-        and numbers[1] < numbers[0]
+        and numbers[0] - numbers[1] >= MIN_SPAN / 2
         and 0 < numbers[2] < 1
     )
     if not sound:
