@@ -1,9 +1,11 @@
 """The fixtures that any test may ask for: real brokers, shared or its own, and imitated ones."""
 
+import os
 from collections.abc import Iterator
 from functools import cache
 
 import pytest
+from hypothesis import settings
 
 from common.messaging.embedded import EmbeddedBroker
 from tests.brokers.jar_server import JarServer
@@ -12,6 +14,11 @@ from tests.brokers.mock_cluster import MockCluster
 from tests.brokers.ports import free_port
 from tests.brokers.proxy import KafkaProxy
 from tests.brokers.real_kafka import kafka_missing, kafka_required, own_server, shared_server
+
+# In CI the same examples each time, so that a change is judged by itself; elsewhere new ones.
+settings.register_profile("ci", derandomize=True, deadline=None)
+settings.register_profile("here", deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 _missing = cache(kafka_missing)
 
