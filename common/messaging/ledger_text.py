@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from common.detection.ledger import BUCKETS, Account
+from common.errors import DataError
 from common.messaging.records import OutgoingMessage, Partition
 
 LEDGER_VERSION = 1
@@ -52,8 +53,10 @@ def to_metadata(account: Account) -> str:
 def from_metadata(text: str | None, offset: int) -> Account | None:
     """Read the account back, or None where the metadata is no account of this offset.
 
-    That is so where a person or another program moved the group's offsets.
+    That is so where a person or another program moved the group's offsets. Raises DataError where
+    a newer version of this program wrote it: beginning anew would throw a good account away.
     """
+    _refuse_newer(text)
     try:
         metadata = msgspec.json.decode(text or "", type=_Metadata)
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -61,6 +64,20 @@ def from_metadata(text: str | None, offset: int) -> Account | None:
     account = metadata.account
     fits = metadata.ledger_version == LEDGER_VERSION and account.next_offset == offset
     return account if fits and _sound(account) else None
+
+
+def _refuse_newer(text: str | None) -> None:
+    try:
+        # Read first and alone: what else a newer version writes, nobody here can know.
+        version = msgspec.json.decode(text or "", type=_Version).ledger_version
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return
+    if version > LEDGER_VERSION:
+        raise DataError(
+            f"the committed offsets carry an account of ledger version {version}, and this program "
+            f"reads up to {LEDGER_VERSION}: a newer sensorwatch ran in this group. Nothing was "
+            "changed. Run that version or a later one, or use another [consumer] group"
+        )
 
 
 def ledger_message(
@@ -99,3 +116,7 @@ def _sound(account: Account) -> bool:
 class _Metadata(msgspec.Struct, frozen=True):
     ledger_version: int
     account: Account
+
+
+class _Version(msgspec.Struct, frozen=True):
+    ledger_version: int

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.detection.ledger import BUCKETS, Account, open_account
+from common.errors import DataError
 from common.messaging.ledger_text import (
     MAX_METADATA_BYTES,
     Cause,
@@ -92,7 +93,7 @@ SOUND = to_metadata(open_account(5, model_version="m", fingerprint="f"))
         "[]",
         "null",
         '{"ledger_version":1}',
-        SOUND.replace('"ledger_version":1', '"ledger_version":2'),
+        SOUND.replace('"ledger_version":1', '"ledger_version":0'),
         SOUND.replace('"next_offset":5', '"next_offset":"5"'),
         SOUND.replace('"window_bucket_rows":1000', '"window_bucket_rows":0'),
         SOUND.replace('"window_rejected":[0]', '"window_rejected":[]'),
@@ -104,6 +105,18 @@ SOUND = to_metadata(open_account(5, model_version="m", fingerprint="f"))
 def test_foreign_or_damaged_metadata_is_no_account(text: str | None) -> None:
     assert text != SOUND
     assert from_metadata(text, 5) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SOUND.replace('"ledger_version":1', '"ledger_version":2'),
+        '{"ledger_version":7,"account":"of another shape"}',
+    ],
+)
+def test_the_account_of_a_newer_version_is_refused_and_not_begun_anew(text: str) -> None:
+    with pytest.raises(DataError, match="newer sensorwatch"):
+        from_metadata(text, 5)
 
 
 @settings(max_examples=100, deadline=None)
