@@ -181,8 +181,8 @@ def _outbox(settings: Settings, worker: int, consumer: Consumer) -> Outbox:
             deadline_seconds=options.commit_deadline_seconds,
         )
 
-    def commit(offsets: list[TopicPartition]) -> None:
-        consumer.commit(offsets=offsets, asynchronous=False)
+    def commit(offsets: list[TopicPartition]) -> list[TopicPartition] | None:
+        return consumer.commit(offsets=offsets, asynchronous=False)
 
     config = producer_config(settings.kafka) | {"error_cb": _client_error}
     return FlushingOutbox(

@@ -10,6 +10,9 @@ from common.messaging.broker_errors import Reaction, Stage, reaction
 from common.messaging.outbox import Commit, serve
 from common.messaging.records import OutgoingMessage
 
+CALL_SECONDS = 0.5
+"""The longest that one call into the client waits: signals are only handled between calls."""
+
 
 class FlushingOutbox:
     """A plain idempotent producer beside a plain commit."""
@@ -17,11 +20,12 @@ class FlushingOutbox:
     def __init__(
         self,
         producer: Producer,
-        commit: Callable[[list[TopicPartition]], None],
+        commit: Callable[[list[TopicPartition]], list[TopicPartition] | None],
         *,
         deadline_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`commit`: returns once it is answered, with the error of each partition."""
         self._producer = producer
         self._commit = commit
         self._deadline_seconds = deadline_seconds
@@ -42,7 +46,8 @@ class FlushingOutbox:
             self._produce(message, deadline)
         self._flush()
         try:
-            self._commit([commit.to_client() for commit in commits])
+            answer = self._commit([commit.to_client() for commit in commits])
+            _raise_first(answer or [])
         except KafkaException as error:
             if reaction(error.args[0], Stage.SEND_OFFSETS) is Reaction.ABORT_AND_REWIND:
                 raise MicroBatchAborted(f"commit: {error.args[0].str()}") from error
@@ -52,10 +57,13 @@ class FlushingOutbox:
         """Nothing stays open between two publications."""
 
     def _flush(self) -> None:
-        try:
-            left = self._producer.flush(self._deadline_seconds)
-        except KafkaException as error:  # a fatal one
-            raise Unrecoverable(f"not delivered: {error.args[0].str()}") from error
+        deadline = self._clock() + self._deadline_seconds
+        left = 1
+        while left and not self._failed and self._clock() < deadline:
+            try:
+                left = self._producer.flush(CALL_SECONDS)
+            except KafkaException as error:  # a fatal one
+                raise Unrecoverable(f"not delivered: {error.args[0].str()}") from error
         if left or self._failed:
             why = self._failed or f"{left} messages still waiting"
             raise Unrecoverable(f"not delivered within {self._deadline_seconds:g} s: {why}")
@@ -80,3 +88,10 @@ class FlushingOutbox:
     def _delivered(self, error: KafkaError | None, _message: object) -> None:
         if error is not None and self._failed is None:
             self._failed = error
+
+
+def _raise_first(answer: Sequence[TopicPartition]) -> None:
+    """Raise what one partition's commit failed with: the call itself succeeds all the same."""
+    for where in answer:
+        if where.error is not None:
+            raise KafkaException(where.error)

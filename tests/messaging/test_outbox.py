@@ -1,7 +1,8 @@
 """The outbox publishes all or none, and takes the table's action for each failure."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import pytest
@@ -37,6 +38,7 @@ class FakeProducer:
     def __init__(self, world: "World") -> None:
         self.world = world
         self.offsets: list[TopicPartition] = []
+        self.longest_flush = 0.0
         self.produced: list[tuple[Any, ...]] = []
         self.deliveries: list[Callable[[KafkaError | None, object], None]] = []
 
@@ -81,8 +83,9 @@ class FakeProducer:
     def abort_transaction(self, _seconds: float) -> None:
         self._call("abort_transaction")
 
-    def flush(self, _seconds: float) -> int:
+    def flush(self, seconds: float) -> int:
         self._call("flush")
+        self.longest_flush = max(self.longest_flush, seconds)
         for delivered in self.deliveries:
             delivered(self.world.delivery_error, None)
         return self.world.left
@@ -121,12 +124,17 @@ class World:
             clock=lambda: self.now,
         )
 
-    def flushing(self, commit_error: KafkaException | None = None) -> FlushingOutbox:
-        def commit(offsets: list[TopicPartition]) -> None:
+    def flushing(
+        self,
+        commit_error: KafkaException | None = None,
+        answer: Sequence[TopicPartition] | None = None,
+    ) -> FlushingOutbox:
+        def commit(offsets: list[TopicPartition]) -> list[TopicPartition] | None:
             self.calls.append("commit")
             if commit_error is not None:
                 raise commit_error
             self.commits.append(offsets)
+            return None if answer is None else list(answer)
 
         return FlushingOutbox(
             self.new_producer(), commit, deadline_seconds=10, clock=lambda: self.now
@@ -345,6 +353,40 @@ def test_a_fatal_error_of_the_client_is_one_of_ours() -> None:
 def test_a_plain_commit_that_is_refused_has_its_action(code: int, raised: type[Exception]) -> None:
     with pytest.raises(raised):
         publish(World().flushing(failure(code)))
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A partition of a commit's answer, as the client gives it."""
+
+    error: KafkaError | None
+
+
+@pytest.mark.parametrize(
+    ("code", "raised"),
+    [(KafkaError.ILLEGAL_GENERATION, MicroBatchAborted), (KafkaError._FAIL, Unrecoverable)],
+)
+def test_a_plain_commit_that_one_partition_refuses_is_none(
+    code: int, raised: type[Exception]
+) -> None:
+    """The client returns such an error beside the partition and raises nothing."""
+    answer = [Answered(None), Answered(KafkaError(code))]
+
+    with pytest.raises(raised):
+        publish(World().flushing(answer=cast("list[TopicPartition]", answer)))
+
+
+def test_waiting_for_deliveries_leaves_room_for_signals_up_to_the_deadline() -> None:
+    world = World()
+    world.left = 1
+    outbox = world.flushing()
+    began = world.now
+
+    with pytest.raises(Unrecoverable, match="not delivered"):
+        publish(outbox)
+
+    assert 10 <= world.now - began <= 13
+    assert world.producers[0].longest_flush <= 1
 
 
 def test_the_error_of_one_micro_batch_is_not_that_of_the_next() -> None:
