@@ -8,7 +8,7 @@ from itertools import chain
 from common.detection.detector import Detector
 from common.detection.memory import COLD, Memory
 from common.detection.processing import process
-from common.errors import BreakerOpen, MicroBatchAborted, OutcomeUnknown
+from common.errors import BreakerOpen, MicroBatchAborted, OutcomeUnknown, Unrecoverable
 from common.messaging.dead_letters import dead_letters
 from common.messaging.events import anomaly_events
 from common.messaging.membership import require_member
@@ -26,6 +26,8 @@ from consumer.source import KafkaSource, MicroBatch
 
 HOLD_SECONDS = 0.2
 REFRESH_SECONDS = 1.0
+FAILURES = 5
+"""So many micro-batches in a row that were not committed mean more than a passing trouble."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ def run(parts: Parts, stopping: Callable[[], bool]) -> None:
     memory = COLD
     consumer = parts.settings.consumer
     looked = parts.clock()
+    failures = 0
     while not stopping():
         parts.observation.beat()
         parts.check_input()
@@ -64,12 +67,10 @@ def run(parts: Parts, stopping: Callable[[], bool]) -> None:
         parts.observation.stage(Stage.CONSUME)
         try:
             memory = _commit(parts, batch, parts.champion.current(), memory)
-        except MicroBatchAborted as error:
-            parts.observation.rolled_back(error, TransactionOutcome.ABORTED)
-            parts.source.rewind()
-        except OutcomeUnknown as error:
-            parts.observation.rolled_back(error, TransactionOutcome.UNKNOWN)
-            parts.source.rewind()
+            failures = 0
+        except (MicroBatchAborted, OutcomeUnknown) as error:
+            failures += 1
+            _go_back(parts, error, failures)
         except BreakerOpen as error:
             _hold(parts, error, stopping)
 
@@ -122,6 +123,22 @@ def _commit(parts: Parts, batch: MicroBatch, detector: Detector, memory: Memory)
     accounts.committed(settlement.accounts)
     parts.observation.committed(records, outcome)
     return memory
+
+
+def _go_back(parts: Parts, error: MicroBatchAborted | OutcomeUnknown, failures: int) -> None:
+    """Read again from the committed offsets, unless it failed too often in a row."""
+    unknown = isinstance(error, OutcomeUnknown)
+    parts.observation.rolled_back(
+        error, TransactionOutcome.UNKNOWN if unknown else TransactionOutcome.ABORTED, failures
+    )
+    if failures >= FAILURES:
+        # A fresh start asks whether the topics are there, and says which one is not.
+        raise Unrecoverable(
+            f"{failures} micro-batches in a row were not committed, the last one because of: "
+            f"{error}. Nothing is lost: a restart goes on from the committed offsets, and checks "
+            "the topics first"
+        ) from error
+    parts.source.rewind()
 
 
 def _hold(parts: Parts, trip: BreakerOpen, stopping: Callable[[], bool]) -> None:

@@ -14,6 +14,8 @@ from common.runtime.health import Heartbeat
 from common.runtime.logs import logger
 from common.runtime.metrics import ConsumerMetrics, Stage, TransactionOutcome
 
+NOT_READY_FAILURES = 2
+
 _log = logger("consumer")
 
 
@@ -36,6 +38,7 @@ class Observation:
         self._heartbeat = Heartbeat(clock, stuck_after_seconds)
         self._joined = False
         self._held_because: str | None = None
+        self._failing_because: str | None = None
         self._since = clock()
 
     def live(self) -> str | None:
@@ -46,7 +49,7 @@ class Observation:
         """Return why no records are scored now, or None."""
         if not self._joined:
             return "no assignment yet: waiting for the group"
-        return self._held_because
+        return self._held_because or self._failing_because
 
     def beat(self) -> None:
         """The loop came round."""
@@ -63,6 +66,7 @@ class Observation:
 
     def committed(self, records: Sequence[Record], outcome: Outcome) -> None:
         """A micro-batch is committed."""
+        self._failing_because = None
         metrics, detections = self._metrics, outcome.detections
         metrics.transactions.labels(TransactionOutcome.COMMITTED).inc()
         now = self._wall_clock()
@@ -83,8 +87,13 @@ class Observation:
             int(counts[1:].sum()), len(detections), now=self._clock()
         )
 
-    def rolled_back(self, error: Exception, outcome: TransactionOutcome) -> None:
-        """A micro-batch was not committed, or nobody knows; it will be read again."""
+    def rolled_back(self, error: Exception, outcome: TransactionOutcome, in_a_row: int) -> None:
+        """A micro-batch was not committed, or nobody knows; it will be read again.
+
+        One is a rebalance or a broker's restart; from the second in a row on we are not ready.
+        """
+        if in_a_row >= NOT_READY_FAILURES:
+            self._failing_because = f"{in_a_row} micro-batches in a row not committed: {error}"
         self._metrics.transactions.labels(outcome).inc()
         _log.warning("micro-batch not committed, going back", outcome=outcome.value, why=str(error))
 

@@ -38,9 +38,9 @@ NEWER = "default-0002-00000000"
 
 
 class FakeOutbox:
-    """Remembers what was published; fails first as `failures` says."""
+    """Remembers what was published; fails first as `failures` says (None: that one works)."""
 
-    def __init__(self, consumer: FakeConsumer, failures: Sequence[SensorwatchError]) -> None:
+    def __init__(self, consumer: FakeConsumer, failures: Sequence[SensorwatchError | None]) -> None:
         self._consumer = consumer
         self._failures = list(failures)
         self.published: list[tuple[list[OutgoingMessage], list[Commit]]] = []
@@ -52,8 +52,9 @@ class FakeOutbox:
         assert membership == fakes.MEMBERSHIP
         made = list(messages)
         self.tried.append(made)
-        if self._failures:
-            raise self._failures.pop(0)
+        failure = self._failures.pop(0) if self._failures else None
+        if failure is not None:
+            raise failure
         self.published.append((made, list(commits)))
         for commit in commits:
             self._consumer.commit_offset(
@@ -89,7 +90,7 @@ class Rig:
     def __init__(
         self,
         *steps: Step,
-        failures: Sequence[SensorwatchError] = (),
+        failures: Sequence[SensorwatchError | None] = (),
         swap_at: int = 0,
         seconds_a_look: float = 0.01,
     ) -> None:
@@ -224,6 +225,49 @@ def test_an_unknown_outcome_that_was_a_commit_is_not_repeated() -> None:
     assert rig.accounts.held[ZERO] == done.accounts.held[ZERO]
 
 
+@pytest.mark.parametrize("kind", [MicroBatchAborted, OutcomeUnknown])
+def test_failures_in_a_row_without_a_commit_end_the_process(kind: type[SensorwatchError]) -> None:
+    """Such as an output topic that was deleted: a fresh start finds out and names it."""
+    rig = Rig(*batch(*THREE) * 9, failures=[kind("_TIMED_OUT, told")] * 9)
+
+    with pytest.raises(Unrecoverable, match=r"5 micro-batches in a row.*_TIMED_OUT, told"):
+        rig.run()
+
+    assert len(rig.outbox.tried) == 5
+
+
+def test_failures_with_commits_in_between_go_on_for_ever() -> None:
+    failures: list[SensorwatchError | None] = [*[MicroBatchAborted("told")] * 4, None]
+    steps = [step for first in (0, 3, 6) for step in batch(*THREE, first=first) * len(failures)]
+    rig = Rig(*steps, failures=failures * 3)
+
+    rig.run()
+
+    assert len(rig.outbox.tried) == 15
+    assert rig.metric("transactions_total", outcome="aborted") == 12
+
+
+def test_from_the_second_failure_in_a_row_to_the_next_commit_it_is_not_ready() -> None:
+    ready: list[str | None] = []
+
+    def look(_consumer: FakeConsumer) -> list[StoredRecord]:
+        ready.append(rig.observation.ready())
+        return rows(*THREE)[:1]
+
+    def nothing(_consumer: FakeConsumer) -> list[StoredRecord]:
+        ready.append(rig.observation.ready())
+        return []
+
+    again: list[Step] = [look, rows(*THREE)[1:], []]
+    rig = Rig(*again * 3, nothing, failures=[MicroBatchAborted("told")] * 2)
+
+    rig.run()
+
+    assert ready[:2] == [None, None]
+    assert ready[2] == "2 micro-batches in a row not committed: told"
+    assert ready[3] is None
+
+
 @pytest.mark.parametrize("error", [Fenced("told"), Unrecoverable("told")], ids=str)
 def test_what_the_loop_cannot_handle_leaves(error: SensorwatchError) -> None:
     rig = Rig(*batch(*THREE), failures=[error])
@@ -289,7 +333,7 @@ POISON = (b"poison",) * 12
 def test_an_open_breaker_commits_nothing_stays_a_member_and_ends_after_the_grace_time() -> None:
     rig = Rig(*batch(*POISON), seconds_a_look=0.05)
 
-    with pytest.raises(BreakerOpen, match="12 of the last 12"):
+    with pytest.raises(BreakerOpen, match="10 of the last 10"):
         rig.run(lambda: False)
 
     assert rig.outbox.tried == []
