@@ -89,9 +89,9 @@ def begun_anew(records: Sequence[LedgerRecord]) -> list[Finding]:
     """
     found = []
     for before, after in pairwise(records):
-        if after.cause is not Cause.OPENED:
-            continue
         old, new = before.account.next_offset, after.account.next_offset
+        if after.cause is not Cause.OPENED or old == new:
+            continue
         what = (
             f"offsets {new} to {old - 1} were scored again"
             if new < old

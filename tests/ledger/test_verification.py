@@ -214,3 +214,9 @@ def test_an_offset_moved_by_somebody_is_a_finding_of_its_own(moved_to: int, said
     assert said in finding.detail
     assert finding.stretch.records == 0
     assert begun_anew(since_begun(ledger)) == []
+
+
+def test_an_account_begun_anew_where_the_old_one_ended_leaves_nothing_unproven() -> None:
+    before = scored(opened(), some_records(10), FIRST)
+
+    assert begun_anew([noted(Cause.INTERVAL, before), noted(Cause.OPENED, opened(10))]) == []
