@@ -3,35 +3,37 @@
 from collections.abc import Mapping
 
 from common.detection.ledger import Account
+from common.detection.window import first_excess
 from common.messaging.records import Partition
 from common.runtime.keys import BreakerSettings
+from consumer.settlement import Settlement
 
 
 def tripped(
-    accounts: Mapping[Partition, Account],
-    held: Mapping[Partition, Account],
-    settings: BreakerSettings,
-    accepted_until: Mapping[Partition, int],
+    settlement: Settlement, held: Mapping[Partition, Account], settings: BreakerSettings
 ) -> str | None:
-    """Say why these accounts must not be committed after those `held`, or None.
+    """Say why a micro-batch must not be committed after the accounts `held`, or None.
 
-    Each partition is judged by its own window (in its account, so a restart does not forget it).
-    One that brings no rejections, or only accepted ones, passes: what it finds in the window was
-    committed before, and only the good records that it slides over are gone.
+    Each partition is judged by its own window (in its account, so a restart does not forget it),
+    record by record. One that brings no rejections, or only accepted ones, passes: what it finds in
+    the window was committed before, and only the good records that it slides over are gone.
     """
-    for partition, account in accounts.items():
-        if account.dead_letters == held[partition].dead_letters:
-            continue
-        if account.next_offset <= accepted_until.get(partition, 0):
-            continue
-        rows, rejected = account.window
-        if rows >= settings.min_rows and rejected > settings.max_rejected_ratio * rows:
+    for partition, rejected in settlement.rejected.items():
+        excess = first_excess(
+            held[partition],
+            rejected,
+            min_rows=settings.min_rows,
+            max_ratio=settings.max_rejected_ratio,
+        )
+        if excess is not None:
             return (
-                f"{rejected} of the last {rows} records of {partition} were rejected, more than "
-                f"[consumer.breaker] max_rejected_ratio = {settings.max_rejected_ratio:g}. Nothing "
-                "of this micro-batch was committed. Look at the records with `sensorwatch schema "
+                f"{excess.rejected} of the last {excess.rows} records of {partition} were rejected,"
+                f" more than [consumer.breaker] max_rejected_ratio = "
+                f"{settings.max_rejected_ratio:g}. Nothing of this micro-batch was committed, and "
+                "all partitions of this worker wait. Look at the records with `sensorwatch schema "
                 "check`, mend the producer or the schema; or let them pass deliberately with "
                 f"`sensorwatch consume --accept-rejections-until {partition.number}:"
-                f"{account.next_offset}`"
+                f"{settlement.accounts[partition].next_offset}` (the end of this micro-batch: more "
+                "of them may follow, so look how far they reach)"
             )
     return None

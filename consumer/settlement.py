@@ -1,12 +1,12 @@
 """What a micro-batch commits: accounts moved on, next offsets, ledger records; no I/O."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from common.detection.ledger import Account, advance, new_segment
+from common.detection.ledger import Account, advance, counted_rejections, new_segment
 from common.detection.processing import Outcome
 from common.messaging.ledger_text import Cause, ledger_message, to_metadata
 from common.messaging.outbox import Commit
@@ -31,6 +31,8 @@ class Settlement:
 
     accounts: dict[Partition, Account]
     messages: list[OutgoingMessage]
+    rejected: dict[Partition, NDArray[np.bool_]] = field(default_factory=dict)
+    """Of each partition's records in the micro-batch, which count for the breaker."""
 
     @property
     def commits(self) -> list[Commit]:
@@ -52,6 +54,7 @@ def settle(
     """Move the accounts on by one micro-batch; open those that nobody has committed yet."""
     accounts: dict[Partition, Account] = {}
     messages: list[OutgoingMessage] = []
+    rejected: dict[Partition, NDArray[np.bool_]] = {}
 
     def note(partition: Partition, account: Account, cause: Cause) -> None:
         messages.append(ledger_message(terms.topic, terms.group, partition, account, cause))
@@ -67,6 +70,8 @@ def settle(
         if account.fingerprint != terms.fingerprint:
             note(partition, account, Cause.SEGMENT)
             account = new_segment(account, fingerprint=terms.fingerprint)
+        accepted_until = terms.accept_rejections_until.get(partition, 0)
+        rejected[partition] = counted_rejections(offsets, kinds[rows], accepted_until)
         moved = advance(
             account,
             offsets=offsets,
@@ -74,12 +79,12 @@ def settle(
             reasons=reasons[rows],
             score_bits=score_bits[rows],
             model_version=model_version,
-            accept_rejections_until=terms.accept_rejections_until.get(partition, 0),
+            accept_rejections_until=accepted_until,
         )
         if moved.consumed // terms.every_rows > account.consumed // terms.every_rows:
             note(partition, moved, Cause.INTERVAL)
         accounts[partition] = moved
-    return Settlement(accounts, messages)
+    return Settlement(accounts, messages, rejected)
 
 
 def _by_partition(

@@ -97,7 +97,7 @@ def advance(
     if offsets[0] < account.next_offset or np.any(np.diff(offsets) <= 0):
         raise ValueError(f"offsets from {offsets[0]} do not follow {account.next_offset}")
     count = np.bincount(kinds, minlength=4)
-    rejected = (kinds == OutcomeKind.DEAD_LETTER) & (offsets >= accept_rejections_until)
+    rejected = counted_rejections(offsets, kinds, accept_rejections_until)
     return replace(
         account,
         next_offset=int(offsets[-1]) + 1,
@@ -109,6 +109,14 @@ def advance(
         model_version=model_version,
         digest=int(_digest(np.uint64(account.digest), offsets, kinds, reasons, score_bits)),
     )
+
+
+def counted_rejections(
+    offsets: NDArray[np.int64], kinds: NDArray[np.uint8], accept_rejections_until: int
+) -> NDArray[np.bool_]:
+    """Return which records (n,) the breaker's window counts as rejections."""
+    rejected: NDArray[np.bool_] = kinds == OutcomeKind.DEAD_LETTER
+    return rejected & (offsets >= accept_rejections_until)
 
 
 def _window(account: Account, rejected: NDArray[np.bool_]) -> tuple[int, ...]:

@@ -138,18 +138,21 @@ def test_the_accounts_do_not_depend_on_the_cut(cuts: list[int], every: int) -> N
     assert (told > 0) == (every <= 30)
 
 
-def trip(
-    account: Account, *, held: Account | None = None, accepted_until: int = 0, min_rows: int = 10
-) -> str | None:
+def trip(settlement: Settlement, *, held: Account | None = None, min_rows: int = 10) -> str | None:
     settings = BreakerSettings(min_rows=min_rows, max_rejected_ratio=0.5, window_rows=100)
+    return tripped(settlement, {ONE: an_account() if held is None else held}, settings)
+
+
+def with_rejections(
+    good: int, bad: int, terms: LedgerTerms = TERMS, *, held: Account | None = None
+) -> Settlement:
+    """First the good rows, then the bad ones."""
     before = an_account() if held is None else held
-    return tripped({ONE: account}, {ONE: before}, settings, {ONE: accepted_until})
-
-
-def with_rejections(good: int, bad: int, terms: LedgerTerms = TERMS) -> Account:
     values = [a_payload()] * good + [b"{"] * bad
-    records = [StoredRecord(value, offset) for offset, value in enumerate(values)]
-    return settled({ONE: an_account()}, records, terms=terms).accounts[ONE]
+    records = [
+        StoredRecord(value, offset) for offset, value in enumerate(values, before.next_offset)
+    ]
+    return settled({ONE: before}, records, terms=terms)
 
 
 def test_the_breaker_trips_above_the_ratio_and_not_at_it() -> None:
@@ -160,6 +163,7 @@ def test_the_breaker_trips_above_the_ratio_and_not_at_it() -> None:
     assert why is not None
     assert "11 of the last 21 records of sensors-0" in why
     assert "--accept-rejections-until 0:21" in why
+    assert "more of them may follow" in why
 
 
 def test_the_breaker_needs_its_minimum_of_rows() -> None:
@@ -167,22 +171,33 @@ def test_the_breaker_needs_its_minimum_of_rows() -> None:
     assert trip(with_rejections(0, 10)) is not None
 
 
-def test_the_breakers_window_survives_the_metadata() -> None:
-    account = with_rejections(5, 9)
+def test_good_records_at_the_end_of_a_micro_batch_hide_no_rejections() -> None:
+    """Cut into smaller micro-batches the rejections alone would have tripped the breaker."""
+    values = [b"{"] * 200 + [a_payload()] * 200
+    records = [StoredRecord(value, offset) for offset, value in enumerate(values)]
 
-    (commit,) = Settlement({ONE: account}, []).commits
+    settlement = settled({ONE: an_account()}, records)
+
+    assert settlement.accounts[ONE].window == (100, 0)
+    assert trip(settlement) is not None
+
+
+def test_the_breakers_window_survives_the_metadata() -> None:
+    settlement = with_rejections(5, 9)
+    (commit,) = settlement.commits
 
     again = from_metadata(commit.metadata, commit.next_offset)
+
     assert again is not None
-    assert again.window == account.window == (14, 9)
-    assert trip(again) == trip(account) is not None
+    assert again.window == settlement.accounts[ONE].window == (14, 9)
+    assert trip(with_rejections(0, 1, held=again), held=again) is not None
 
 
 def test_an_accepted_stretch_passes_and_what_follows_does_not() -> None:
     terms = replace(TERMS, accept_rejections_until={ONE: 40})
 
     assert trip(with_rejections(0, 40, terms)) is None
-    assert with_rejections(0, 40, terms).dead_letters == 40
+    assert with_rejections(0, 40, terms).accounts[ONE].dead_letters == 40
     assert trip(with_rejections(0, 90, terms)) is not None
 
 
@@ -190,19 +205,20 @@ def test_records_without_rejections_pass_whatever_the_window_holds() -> None:
     """Sliding over good records may raise the ratio; that is no reason to hold good ones back."""
     held = replace(an_account(), consumed=100, normal=50, dead_letters=50)
     held = replace(held, window_rejected=(0, 0, 0, 0, 0, 10, 10, 10, 10, 10))
-    after = settled({ONE: held}, [StoredRecord(a_payload())]).accounts[ONE]
-    assert after.window == (91, 50)
+    after = with_rejections(1, 0, held=held)
+    assert after.accounts[ONE].window == (91, 50)
 
     assert trip(after, held=held) is None
-    assert trip(after) is not None, "with rejections of its own it would trip"
+    assert trip(with_rejections(1, 1, held=held), held=held) is not None, "a rejection of its own"
 
 
 def test_only_accepted_records_pass_whatever_the_window_holds() -> None:
-    account = with_rejections(5, 35)
+    held = with_rejections(5, 35).accounts[ONE]
 
-    assert trip(account, accepted_until=40) is None
-    assert trip(account, accepted_until=39) is not None
+    for until, passes in ((50, True), (49, False)):
+        terms = replace(TERMS, accept_rejections_until={ONE: until})
+        assert (trip(with_rejections(0, 10, terms, held=held), held=held) is None) is passes
 
 
 def test_no_rows_do_not_trip() -> None:
-    assert trip(an_account()) is None
+    assert trip(with_rejections(0, 0)) is None
