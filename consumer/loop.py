@@ -91,12 +91,7 @@ def _commit(parts: Parts, batch: MicroBatch, detector: Detector, memory: Memory)
     settlement = settle(
         accounts.held, accounts.unopened, records, outcome, detector.version, parts.terms
     )
-    why_not = tripped(
-        settlement.accounts,
-        accounts.held,
-        settings.consumer.breaker,
-        parts.terms.accept_rejections_until,
-    )
+    why_not = tripped(settlement, accounts.held, settings.consumer.breaker)
     if why_not:
         raise BreakerOpen(why_not)
     now = to_text(int(parts.wall_clock() * 1_000_000))
