@@ -2,8 +2,17 @@
 
 import sys
 
-from common.runtime.command_line import run
-from consumer.command import consume
+from consumer.stopping import Stopping
+
+
+def main() -> int:
+    """Run the command and return its exit code."""
+    Stopping()  # first: the imports below take their time
+    from common.runtime.command_line import run
+    from consumer.command import consume
+
+    return run(consume, name="consumer")
+
 
 if __name__ == "__main__":
-    sys.exit(run(consume, name="consumer"))
+    sys.exit(main())

@@ -10,6 +10,7 @@ from common.errors import UsageError
 from common.runtime.command_line import ConfigOption
 from common.runtime.logs import configure
 from common.runtime.settings import load_settings
+from consumer.stopping import Stopping
 
 _STRETCH = re.compile(r"(\d+):(\d+)", re.ASCII)
 
@@ -34,6 +35,9 @@ def consume(
     worker: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Score the topic of readings, exactly once, until SIGTERM or Ctrl-C."""
+    stopping = Stopping()
+    if worker is not None:
+        stopping.with_supervisor()
     settings = load_settings(
         config,
         overrides={
@@ -52,7 +56,7 @@ def consume(
     # Only here: what it imports takes a second, and `--help` needs none of it.
     from consumer.worker import work
 
-    work(settings, worker or 0, stretches)
+    work(settings, worker, stretches, stopping)
 
 
 def _stretch(text: str) -> tuple[int, int]:

@@ -48,12 +48,17 @@ class _Worker:
             if stopping:
                 self.final = 0
             elif now >= self._restart_at:
-                self.process = subprocess.Popen(self._command)  # noqa: S603 - our own command
+                # Its stdin is a pipe that ends when we do, however we do: see stopping.py.
+                self.process = subprocess.Popen(  # noqa: S603 - our own command
+                    self._command, stdin=subprocess.PIPE
+                )
                 self._started_at = now
             return
         code = self.process.poll()
         if code is None:
             return
+        assert self.process.stdin is not None
+        self.process.stdin.close()
         self.process = None
         if now - self._started_at > SETTLED_SECONDS:
             self._crashes, self._fenced = 0, False

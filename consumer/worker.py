@@ -1,19 +1,14 @@
 """One worker: everything connected, from settings to the running loop."""
 
-import os
-import signal
-import sys
-import threading
 import time
 from collections.abc import Callable, Mapping
-from types import FrameType
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from prometheus_client import CollectorRegistry
 
-from common.errors import ModelRefused
+from common.errors import ModelRefused, SettingsError
 from common.messaging.broker_errors import transient
 from common.messaging.flushing_outbox import FlushingOutbox
 from common.messaging.kafka_config import client_config, consumer_config, producer_config
@@ -28,7 +23,7 @@ from common.registry.manifest import ModelVersion
 from common.registry.store import Registry
 from common.runtime.build import project_version
 from common.runtime.fingerprint import fingerprint
-from common.runtime.health import serve_health
+from common.runtime.health import HealthServer, serve_health
 from common.runtime.keys import Delivery, Settings
 from common.runtime.logs import kafka_logger, logger
 from common.runtime.metrics import ConsumerMetrics, ModelMetrics
@@ -37,20 +32,29 @@ from consumer.loop import Parts, run
 from consumer.observation import Observation
 from consumer.settlement import LedgerTerms
 from consumer.source import KafkaSource
+from consumer.stopping import Stopping
 from consumer.topic_identity import TopicIdentity
 
 TOPIC_SECONDS = 15.0
 MESSAGE_BYTES = 1_000_000
+PORT_SECONDS = 2.0
+"""Beyond shutdown_seconds: a worker whose supervisor was killed has then left its port."""
+PORT_POLL_SECONDS = 0.2
 
 _log = logger("consumer")
 
 
-def work(settings: Settings, worker: int, accept_rejections_until: Mapping[int, int]) -> None:
-    """Run worker number `worker` until SIGTERM or SIGINT.
+def work(
+    settings: Settings,
+    number: int | None,
+    accept_rejections_until: Mapping[int, int],
+    stopping: Stopping,
+) -> None:
+    """Run a worker until it is asked to stop; `number`: of those under a supervisor, if any.
 
     Raises what `common/errors.py` names, each with its exit code.
     """
-    stopping = _on_signal(settings.consumer.shutdown_seconds)
+    worker = number or 0
     consumer_settings, topic = settings.consumer, settings.topics.readings
     registry = CollectorRegistry()
     metrics = ConsumerMetrics(registry, topic=topic)
@@ -58,14 +62,8 @@ def work(settings: Settings, worker: int, accept_rejections_until: Mapping[int, 
     observation = Observation(
         metrics, topic=topic, stuck_after_seconds=3 * consumer_settings.commit_deadline_seconds + 30
     )
-    port = consumer_settings.http_port and consumer_settings.http_port + worker
-    health = serve_health(
-        consumer_settings.http_host,
-        port,
-        registry=registry,
-        live=observation.live,
-        ready=observation.ready,
-    )
+    patience = 0.0 if number is None else consumer_settings.shutdown_seconds + PORT_SECONDS
+    health = _serve(settings, worker, registry, observation, patience)
     _log.info(
         "worker starts",
         worker=worker,
@@ -75,11 +73,39 @@ def work(settings: Settings, worker: int, accept_rejections_until: Mapping[int, 
         topic=topic,
         delivery=consumer_settings.delivery.value,
     )
+    stopping.gently(consumer_settings.shutdown_seconds)
     try:
         _connect_and_run(settings, worker, accept_rejections_until, champion, observation, stopping)
     finally:
         health.close()
     _log.info("worker stopped", worker=worker)
+
+
+def _serve(
+    settings: Settings,
+    worker: int,
+    registry: CollectorRegistry,
+    observation: Observation,
+    patience: float,
+) -> HealthServer:
+    """Serve health and metrics; wait `patience` seconds for a port that is still taken."""
+    host, port = settings.consumer.http_host, settings.consumer.http_port
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return serve_health(
+                host,
+                port and port + worker,
+                registry=registry,
+                live=observation.live,
+                ready=observation.ready,
+            )
+        except SettingsError as error:
+            if time.monotonic() >= deadline:
+                raise SettingsError(
+                    f"{error}. Another worker may still be running there: look for it, and stop it"
+                ) from error
+        time.sleep(PORT_POLL_SECONDS)
 
 
 def follow_champion(settings: Settings, metrics: ModelMetrics) -> Champion:
@@ -205,26 +231,3 @@ def _client_error(error: KafkaError) -> None:
     # connections itself: this is for the rest.
     if not transient(error):
         _log.warning("kafka client", code=error.name(), why=error.str())
-
-
-def _on_signal(shutdown_seconds: float) -> Callable[[], bool]:
-    """Stop after the micro-batch on SIGTERM or SIGINT; give up the wait after the limit."""
-    asked = threading.Event()
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        _log.info("stopping", signal=signal.Signals(number).name)
-        asked.set()
-        watchdog = threading.Timer(shutdown_seconds, _give_up, [shutdown_seconds])
-        watchdog.daemon = True
-        watchdog.start()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    return asked.is_set
-
-
-def _give_up(seconds: float) -> None:
-    """Leave without the broker's help: a restart goes on from the committed offsets."""
-    _log.error("not stopped in time, leaving at once", seconds=seconds)
-    sys.stderr.flush()
-    os._exit(70)

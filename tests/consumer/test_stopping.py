@@ -1,0 +1,94 @@
+"""A worker ends when it is asked to, however early, and never outlives its supervisor."""
+
+import os
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from common.messaging.embedded import EmbeddedBroker
+from tests.brokers.processes import wait_until
+from tests.consumer.plant import START_SECONDS, Plant, Worker
+
+PLAIN = {"consumer__delivery": "at_least_once"}
+# Stands in for the client's library, whose import is the first thing that takes its time.
+SLOW_IMPORT = """
+import pathlib, time
+pathlib.Path("importing").touch()
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_asked_to_stop_while_it_still_imports_it_ends_with_0(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    (tmp_path / "confluent_kafka.py").write_text(SLOW_IMPORT)
+    with Plant("127.0.0.1:1", tmp_path).start() as worker:
+        importing = tmp_path / "importing"
+        wait_until(importing.exists, deadline=START_SECONDS, what="the import", every=0.01)
+
+        os.kill(worker.program.pid, number)
+
+        assert worker.program.wait(deadline=5) == 0
+        assert "Traceback" not in worker.log()
+
+
+def test_a_worker_whose_supervisor_is_gone_before_it_runs_ends_too(tmp_path: Path) -> None:
+    """Its stdin is at its end: nobody holds the other end of the pipe."""
+    (tmp_path / "confluent_kafka.py").write_text(SLOW_IMPORT)
+    with Plant("127.0.0.1:1", tmp_path).start("--worker", "0") as worker:
+        assert worker.program.wait(deadline=START_SECONDS) == 0
+        assert "the supervisor is gone" in worker.log()
+
+
+def test_a_port_that_is_taken_is_said_to_be_so_by_another_worker_perhaps(tmp_path: Path) -> None:
+    plant = Plant("127.0.0.1:1", tmp_path).with_model()
+    with (
+        socket.create_server(("127.0.0.1", 0)) as other,
+        plant.start(consumer__http_port=other.getsockname()[1]) as worker,
+    ):
+        assert worker.program.wait(deadline=START_SECONDS) == 2
+        assert "Another worker may still be running there" in worker.log()
+
+
+@pytest.mark.embedded
+@pytest.mark.slow
+def test_workers_end_with_a_killed_supervisor_and_leave_their_ports_to_the_next(
+    embedded_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    plant = Plant(embedded_broker.address, tmp_path).with_model()
+    for topic in plant.topics:
+        embedded_broker.create_topic(topic)
+    ports = {**PLAIN, "consumer__http_port": _two_free_ports()}
+
+    with plant.start("--workers", "2", **ports) as orphaned:
+        _wait_for(orphaned, '"partitions assigned"', 2)
+        os.kill(orphaned.program.pid, signal.SIGKILL)
+
+        with plant.start("--workers", "2", **ports) as following:
+            _wait_for(following, '"partitions assigned"', 2)
+            _wait_for(orphaned, '"worker stopped"', 2)
+            assert following.program.terminate(deadline=10) == 0
+
+
+def _wait_for(worker: Worker, event: str, times: int) -> None:
+    wait_until(
+        lambda: worker.log().count(event) >= times,
+        deadline=START_SECONDS,
+        what=f"{event} {times} times",
+        every=0.05,
+    )
+
+
+def _two_free_ports() -> int:
+    """Return the first of two ports next to each other."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as one:
+            port = int(one.getsockname()[1])
+            try:
+                with socket.create_server(("127.0.0.1", port + 1)):
+                    return port
+            except OSError:
+                continue
