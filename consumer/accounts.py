@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from common.detection.ledger import Account, open_account
+from common.detection.ledger import Account, open_account, with_window
 from common.errors import BrokerUnavailable, OffsetsLost
 from common.messaging.broker_errors import transient
 from common.messaging.ledger_text import from_metadata
@@ -120,7 +120,7 @@ class Accounts:
                     before=account.fingerprint,
                     now=self._fingerprint,
                 )
-            return account
+            return with_window(account, self._window_rows)
         _log.warning(
             "offset was moved from outside: a new account begins",
             partition=str(partition),

@@ -59,7 +59,7 @@ def open_account(
     return Account(
         first_offset=offset,
         next_offset=offset,
-        window_bucket_rows=max(1, window_rows // BUCKETS),
+        window_bucket_rows=_bucket_rows(window_rows),
         model_version=model_version,
         segment_offset=offset,
         fingerprint=fingerprint,
@@ -74,6 +74,28 @@ def new_segment(account: Account, *, fingerprint: str) -> Account:
         segment=account.segment + 1,
         segment_offset=account.next_offset,
         fingerprint=fingerprint,
+    )
+
+
+def with_window(account: Account, window_rows: int) -> Account:
+    """Count the breaker's window anew where the settings have changed its size.
+
+    Rejections are taken as evenly spread in their old bucket. The new window reaches back no
+    farther than the old one, but to the beginning of a bucket: what lies before the old one counts
+    as good there.
+    """
+    size = _bucket_rows(window_rows)
+    if size == account.window_bucket_rows:
+        return account
+    newest = max(account.consumed - 1, 0)
+    old_size, old_count = account.window_bucket_rows, len(account.window_rejected)
+    old_first = newest // old_size - old_count + 1
+    first = max(old_first * old_size // size, newest // size - BUCKETS + 1, 0)
+    total = np.concatenate(([0.0], np.cumsum(account.window_rejected)))
+    reached = np.interp(_edges(account, first, size), _edges(account, old_first, old_size), total)
+    counts = np.diff(np.rint(reached).astype(np.int64))
+    return replace(
+        account, window_bucket_rows=size, window_rejected=tuple(int(count) for count in counts)
     )
 
 
@@ -117,6 +139,20 @@ def counted_rejections(
     """Return which records (n,) the breaker's window counts as rejections."""
     rejected: NDArray[np.bool_] = kinds == OutcomeKind.DEAD_LETTER
     return rejected & (offsets >= accept_rejections_until)
+
+
+def _bucket_rows(window_rows: int) -> int:
+    return max(1, window_rows // BUCKETS)
+
+
+def _edges(account: Account, first: int, size: int) -> NDArray[np.float64]:
+    """Return where the buckets from `first` to the newest begin, and where the account ends.
+
+    Counted back from there, because small numbers are exact in float64.
+    """
+    newest = max(account.consumed - 1, 0) // size
+    begins = [bucket * size - account.consumed for bucket in range(first, newest + 1)]
+    return np.asarray([*begins, 0], dtype=np.float64)
 
 
 def _window(account: Account, rejected: NDArray[np.bool_]) -> tuple[int, ...]:

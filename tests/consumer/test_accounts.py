@@ -1,6 +1,7 @@
 """Accounts begin, go on or are refused as the committed offsets tell."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
@@ -58,6 +59,19 @@ def test_a_committed_account_goes_on_whatever_start_says(start: Start) -> None:
     assert accounts.assigned([ZERO]) == {ZERO: 40}
     assert accounts.held == {ZERO: account}
     assert accounts.unopened == frozenset()
+
+
+def test_an_account_with_another_window_than_the_settings_have_goes_on_with_theirs() -> None:
+    consumer = FakeConsumer()
+    account = open_account(40, model_version="m", fingerprint="f", window_rows=5_000)
+    consumer.commit_offset(0, 40, to_metadata(account))
+    accounts = accounts_of(consumer)
+
+    accounts.assigned([ZERO])
+
+    assert accounts.held == {ZERO: replace(account, window_bucket_rows=10)}
+    accounts.reload()
+    assert accounts.held == {ZERO: replace(account, window_bucket_rows=10)}
 
 
 @pytest.mark.parametrize(("start", "offset"), [(Start.EARLIEST, 3), (Start.LATEST, 90)])

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from common.detection.ledger import BUCKETS, Account, advance, open_account
+from common.detection.ledger import BUCKETS, Account, advance, open_account, with_window
 from common.detection.processing import OutcomeKind
 from common.detection.window import Excess, first_excess
 
@@ -98,3 +98,51 @@ def test_the_window_is_that_of_the_account(count: int) -> None:
     before = after(an_account(30), rejected[1:])
 
     assert first_excess(before, rejected[:1], min_rows=1, max_ratio=0.5) == Excess(rows, bad)
+
+
+def test_another_window_of_the_settings_is_counted_in_its_own_buckets() -> None:
+    """A small window of before would else never hold the minimum of now."""
+    poison = np.ones(250, dtype=np.bool_)
+    account = after(an_account(100), poison[:95])
+    assert first_excess(account, poison, min_rows=200, max_ratio=0.5) is None
+
+    changed = with_window(account, 1_000)
+
+    assert changed.window_bucket_rows == 100
+    assert changed.window == (95, 95)
+    assert first_excess(changed, poison, min_rows=200, max_ratio=0.5) == Excess(200, 200)
+
+
+def test_the_same_window_changes_nothing() -> None:
+    account = after(an_account(100), np.ones(57, dtype=np.bool_))
+
+    assert with_window(account, 109) is account
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    count=st.integers(0, 400),
+    share=st.sampled_from([0.0, 0.3, 1.0]),
+    rows=st.sampled_from([10, 30, 100, 250]),
+    changed_rows=st.sampled_from([10, 20, 70, 100, 1_000, 100_000]),
+)
+def test_a_window_counted_anew_invents_no_rejection_and_goes_on(
+    count: int, share: float, rows: int, changed_rows: int
+) -> None:
+    rejected = np.random.default_rng(1).random(count) < share
+    account = after(an_account(rows), rejected)
+
+    changed = with_window(account, changed_rows)
+
+    held, bad = changed.window
+    assert bad <= account.window[1]
+    assert bad <= held <= changed_rows
+    assert 1 <= len(changed.window_rejected) <= BUCKETS
+    if changed_rows >= 2 * rows:
+        assert bad == account.window[1], "a larger window holds all of the smaller one"
+    if share == 1.0 and changed_rows <= rows // 2:
+        assert bad == held, "all poison stays all poison"
+    more = np.ones(changed_rows, dtype=np.bool_)
+    full = after(changed, more).window
+    assert full[0] == full[1]
+    assert first_excess(changed, more, min_rows=1, max_ratio=0.9) is not None
