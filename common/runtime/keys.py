@@ -17,6 +17,8 @@ from pydantic import (
 )
 
 KAFKA_DEFAULTS: Mapping[str, str] = {"bootstrap.servers": "localhost:9092"}
+LONGEST_WAIT_MS = 200
+"""A signal's handler runs only when the client's consume() returns."""
 
 
 class Delivery(StrEnum):
@@ -66,6 +68,15 @@ def _scalar(value: object) -> object:
     if not isinstance(value, str | int | float | bool):
         raise ValueError("not a text, a number, true or false")  # noqa: TRY004 - pydantic's way
     return value
+
+
+def _short_wait(milliseconds: int) -> int:
+    if milliseconds > LONGEST_WAIT_MS:
+        raise ValueError(
+            f"at most {LONGEST_WAIT_MS}, found {milliseconds}: a SIGTERM is heard only when the "
+            "wait for records ends, and waiting longer makes no batch larger"
+        )
+    return milliseconds
 
 
 def _topic_or_empty(name: str) -> str:
@@ -120,10 +131,13 @@ class BreakerSettings(_Table):
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:
-        if self.min_rows > self.window_rows:
+        # The window is ten buckets (common/detection/ledger.py); the newest may just have begun.
+        always_held = 9 * (self.window_rows // 10)
+        if self.min_rows > always_held:
             raise ValueError(
-                f"min_rows {self.min_rows} is above window_rows {self.window_rows}, "
-                "so the breaker could never open"
+                f"min_rows {self.min_rows} is above {always_held}, which is all that a window of "
+                f"window_rows {self.window_rows} always holds (nine tenths), so the breaker could "
+                "stay shut: lower min_rows or raise window_rows"
             )
         return self
 
@@ -137,7 +151,7 @@ class ConsumerSettings(_Table):
     delivery: Annotated[Delivery, Field(strict=False)] = Delivery.EXACTLY_ONCE
     start: Annotated[Start, Field(strict=False)] = Start.EARLIEST
     max_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
-    max_wait_ms: Annotated[int, Field(ge=0, le=60_000)] = 50
+    max_wait_ms: Annotated[int, Field(ge=0), AfterValidator(_short_wait)] = 50
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     http_host: Text = "127.0.0.1"
     http_port: Port = 9101

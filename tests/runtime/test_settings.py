@@ -155,6 +155,14 @@ def test_a_key_that_itself_ends_in_file_takes_the_path(tmp_path: Path) -> None:
     assert settings.kafka["sasl.oauthbearer.assertion.file"] == "/run/assertion"
 
 
+def test_the_bounds_themselves_are_allowed(tmp_path: Path) -> None:
+    toml = "[consumer]\nmax_wait_ms = 200\n[consumer.breaker]\nmin_rows = 9000"
+
+    consumer = load(toml, folder=tmp_path).settings.consumer
+
+    assert (consumer.max_wait_ms, consumer.breaker.min_rows) == (200, 9_000)
+
+
 @pytest.mark.parametrize(
     ("toml", "environ", "said"),
     [
@@ -169,7 +177,9 @@ def test_a_key_that_itself_ends_in_file_takes_the_path(tmp_path: Path) -> None:
         ("[topics]\nreadings = 'a b'", {}, "topics.readings: not a topic name"),
         ("[topics]\nreadings = 'anomalies'", {}, "four different topics"),
         ("[consumer]\ngroup = 'a b'", {}, "set [topics] ledger"),
-        ("[consumer.breaker]\nmin_rows = 20000", {}, "the breaker could never open"),
+        ("[consumer.breaker]\nmin_rows = 9001", {}, "above 9000, which is all that a window of"),
+        ("[consumer.breaker]\nmin_rows = 1\nwindow_rows = 9", {}, "min_rows 1 is above 0"),
+        ("[consumer]\nmax_wait_ms = 201", {}, "consumer.max_wait_ms: at most 200, found 201"),
         ("[consumer]\nhttp_port = 65535\nworkers = 2", {}, "end at 65536"),
         ("[kafka]\na = [1]", {}, "kafka.a: not a text, a number, true or false, found [1]"),
         ("consumer = 3", {"SENSORWATCH__CONSUMER__MAX_ROWS": "5"}, "consumer: Input should be"),
