@@ -14,7 +14,7 @@ from common.rows.parsing import collect
 from common.rows.schema import Schema, load_schema, schema_of
 from common.rows.schema_text import schema_text
 from common.runtime.command_line import typer_app
-from common.tables import read_rows
+from common.tables import open_text, read_rows
 from sensorwatch.rejection_report import RejectionReport
 
 SAMPLE_LINES = 20_000
@@ -37,8 +37,9 @@ def infer_command(
     ] = None,
 ) -> None:
     """Guess a schema from a CSV file: delimiter, time format, sensor id, signals."""
+    lines = _first_lines(file)
     try:
-        text = schema_text(infer(_first_lines(file)), name=file.stem)
+        text = schema_text(infer(lines), name=file.stem.encode("utf-8", "replace").decode())
         schema_of(tomllib.loads(text))
     except UsageError as error:
         raise DataError(f"{file}: {error}") from error
@@ -46,10 +47,13 @@ def infer_command(
         print(text, end="")
         return
     try:
+        out.parent.mkdir(parents=True, exist_ok=True)
         with out.open("x", encoding="utf-8") as target:
             target.write(text)
     except FileExistsError as error:
-        raise UsageError(f"{out} is there already: remove it, or give --out another") from error
+        raise UsageError(
+            f"{error.filename} is there already: remove it, or give --out another"
+        ) from error
     except OSError as error:
         raise UsageError(f"{out} cannot be written: {error.strerror}") from error
     print(f"wrote {out}; try it: sensorwatch schema check {out} --data {file}")
@@ -78,12 +82,12 @@ def check_command(
 
 def _first_lines(file: Path) -> list[str]:
     if file.suffix.lower() in (".parquet", ".pq"):
-        raise DataError("a Parquet file; wanted a CSV file")
+        raise DataError(f"{file}: a Parquet file; wanted a CSV file")
     try:
-        with file.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
+        with open_text(file) as lines:
             return list(islice(lines, SAMPLE_LINES))
     except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}") from error
+        raise DataError(f"{file} cannot be read: {error.strerror}") from error
 
 
 def _try(declared: Schema, data: Path) -> RejectionReport:

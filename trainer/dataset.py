@@ -94,6 +94,10 @@ def files_of(data: str) -> list[Path]:
     """
     if Path(data).is_file():
         return [Path(data)]
+    if Path(data).is_dir():
+        raise DataError(
+            f"{data} is a directory: give its files as a glob in quotes, '{data}/*.csv'"
+        )
     paths = sorted(Path(name) for name in glob.glob(data, recursive=True))  # noqa: PTH207 - absolute patterns too
     files = [path for path in paths if path.is_file()]
     if not files:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from common.errors import DataError
 from common.rows.parsing import Fields
-from common.rows.rejection import Fault, Reason, fault, found
+from common.rows.rejection import Fault, Reason, cut, fault, found
 from common.rows.schema import Schema
 
 CellReader = Callable[[Sequence[str]], Fields | Fault]
@@ -124,4 +124,4 @@ def _roots(path: str) -> list[str]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return found(", ".join(names))[1:-1] if names else "none"
+    return cut(", ".join(names)) if names else "none"

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from common.errors import DataError
 from common.rows.cells import number_of
+from common.rows.rejection import cut, found
 from common.rows.time_guess import TimeGuess, guess_time
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -23,8 +24,10 @@ _KEYS = frozenset(
     | {"assetid", "asset", "stationid", "station", "tagname", "tag", "hostname", "host", "unitid"}
 )
 _MAYBE_KEYS = frozenset({"id", "key", "name", "source", "unit", "uid", "uuid"})
+_NO_VALUES = frozenset({"nan", "na", "n/a", "#n/a", "null", "none", "nil", "-", "--"})
 _ENOUGH = 0.9
 _TIME_CELLS = 500
+_SHOWN = 10
 
 
 class Kind(StrEnum):
@@ -38,6 +41,7 @@ class Kind(StrEnum):
     TEXT = "text"
     DECIMAL_COMMA = "numbers with a decimal comma, which cannot be read"
     EMPTY = "empty"
+    NO_VALUES = "no values, only cells such as NaN, n/a and empty ones"
     NAMELESS = "a column without a name"
     DOUBLED = "a name that stands in the header more than once"
 
@@ -87,11 +91,12 @@ def infer(lines: Sequence[str]) -> Inference:
             columns.append(Column(name, Kind.DOUBLED, len(rows)))
         else:
             columns.append(_column(name, cells[name]))
-    found = Inference(delimiter, time, _one_key(columns), len(rows))
-    if not found.named(Kind.SIGNAL):
-        kinds = ", ".join(f"{column.name!r} is {column.kind}" for column in found.columns)
-        raise DataError(f"no column of numbers to take as a signal: {kinds}")
-    return found
+    seen = Inference(delimiter, time, _one_key(columns), len(rows))
+    if not seen.named(Kind.SIGNAL):
+        shown = [f"{found(column.name)} is {column.kind}" for column in seen.columns[:_SHOWN]]
+        more = f", and {len(seen.columns) - _SHOWN} more" if len(seen.columns) > _SHOWN else ""
+        raise DataError(f"no column of numbers to take as a signal: {', '.join(shown)}{more}")
+    return seen
 
 
 def _table(lines: Sequence[str]) -> tuple[str, list[str], list[list[str]]]:
@@ -106,7 +111,7 @@ def _table(lines: Sequence[str]) -> tuple[str, list[str], list[list[str]]]:
         raise DataError(f"not a CSV file: {error}") from error
     header = [name.strip() for name in header]
     if all(isinstance(number_of(name), float) or not name for name in header):
-        raise DataError(f"the first line holds no names, wanted a header: found {kept[0][:100]!r}")
+        raise DataError(f"the first line holds no names, wanted a header: found {found(kept[0])}")
     rows = [row for row in rows if len(row) == len(header)]
     if not rows:
         raise DataError(f"no row has as many cells as the header ({len(header)})")
@@ -128,7 +133,13 @@ def _time(header: Sequence[str], cells: dict[str, list[str]]) -> tuple[str, Time
         guess = guess_time(texts, named_so=name in named_so)
         if name and guess is not None:
             return name, guess
-    shown = ", ".join(f"{name}={cells[name][0]}" for name in header)[:200]
+    shown = cut(", ".join(f"{name}={cells[name][0]}" for name in header))
+    if len(header) == 1:
+        tried = ", ".join(map(repr, DELIMITERS))
+        raise DataError(
+            f"one column only, and it holds no times; the delimiters {tried} were tried, and none "
+            f"splits the lines; the first row is {shown}"
+        )
     raise DataError(
         f"no column of times (RFC 3339, seconds or milliseconds since 1970, or a usual date "
         f"format); the first row is {shown}: write the schema by hand, with a strptime pattern as "
@@ -156,6 +167,7 @@ def _kind(word: str, name: str, texts: Sequence[str], numbers: int) -> Kind:
     kinds = (
         (Kind.NAMELESS, not name),
         (Kind.EMPTY, not texts),
+        (Kind.NO_VALUES, all(text.lower() in _NO_VALUES for text in texts)),
         (Kind.LABEL, word.removeprefix("sensorwatch") in _LABELS),
         (Kind.KEY, word in _KEYS or (word in _MAYBE_KEYS and repeats)),
         (Kind.ROW_NUMBER, word in _MAYBE_KEYS | {"row", "index", "rowid", "seq", "sequence"}),

@@ -63,7 +63,22 @@ class Rejection:
 
 def found(value: object) -> str:
     """Describe a value that was found, cut to a bound, so that it can stand in a message."""
-    text = repr(value)
+    return _bounded(repr(value))
+
+
+def cut(text: str) -> str:
+    """Return a text that can stand in a message: cut like `found`, nothing a terminal obeys."""
+    return _bounded(printable(text))
+
+
+def printable(text: str) -> str:
+    """Escape what a terminal would obey or could not show."""
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
+
+
+def _bounded(text: str) -> str:
     limit = MAX_DETAIL_CHARACTERS // 2
     return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
 

@@ -62,7 +62,7 @@ def _answer(error: BaseException) -> int:
         case typer.TyperException():
             return _usage(error)
         case SensorwatchError():
-            _say(f"error: {error}")
+            _say(f"error: {_harmless(str(error))}")
             return error.exit_code
         case KeyboardInterrupt() | typer.Abort():
             return INTERRUPTED
@@ -99,6 +99,11 @@ def _reader_left() -> int:
     # Python flushes standard output once more at exit: give it somewhere to go.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return READER_LEFT
+
+
+def _harmless(text: str) -> str:
+    """Escape what a terminal would obey: a message may quote what somebody's file holds."""
+    return "".join(s if s.isprintable() or s == "\n" else ascii(s)[1:-1] for s in text)
 
 
 def _say(text: str) -> None:

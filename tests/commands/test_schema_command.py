@@ -50,15 +50,55 @@ def test_a_schema_that_is_there_is_never_overwritten(good: Path, tmp_path: Path)
     assert out.read_text(encoding="utf-8") == "mine"
 
 
-@pytest.mark.parametrize("content", ["", "a\n", "\x00\xff\x00", "a,b\n1,2\n"])
-def test_a_file_that_is_no_table_is_one_line_that_names_it(content: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "found 0 lines"),
+        ("a\n", "found 1 lines"),
+        ("\x00\xff\x00", "is not UTF-8 (byte 0xff at 1 of its first line)"),
+        ("time,Temp\xe9rature\n", "is not UTF-8 (byte 0xe9 at 9"),
+        ("t\x00,\x00x\x00\n", "is not UTF-8 text"),
+        ("a,b\n1,2\n", "no column of times"),
+        ("a,b\n\x1b[31mred,\x07\xff\n", r"first row is a=\x1b[31mred, b=\x07\udcff"),
+        ("a:b\n1:2\n", r"the delimiters ',', ';', '\t', '|' were tried"),
+        (
+            "time,x,y\n2025-01-01,NaN,\n2025-01-02,n/a,\n",
+            "'x' is no values, only cells such as NaN",
+        ),
+    ],
+)
+def test_a_file_that_is_no_table_is_one_line_that_names_it(
+    content: str, said: str, tmp_path: Path
+) -> None:
     path = tmp_path / "odd.csv"
     path.write_bytes(content.encode("latin-1"))
 
     ended = in_process("schema", "infer", path)
 
     assert (ended.code, ended.out) == (2, "")
-    assert ended.err.startswith(f"error: {path}: ")
+    assert ended.err.startswith(f"error: {path}")
+    assert said in ended.err
+    assert ended.err.removesuffix("\n").isprintable()
+    assert len(ended.err) < len(str(path)) + 400
+
+
+def test_what_is_not_utf8_is_said_by_check_as_by_infer(tmp_path: Path) -> None:
+    path = tmp_path / "utf16.csv"
+    path.write_bytes(GOOD.encode("utf-16"))
+
+    tried = in_process("schema", "check", DEFAULT, "--data", path)
+    guessed = in_process("schema", "infer", path)
+
+    assert (tried.code, guessed.code) == (2, 2)
+    assert tried.err == guessed.err
+    assert f"{path} is not UTF-8 (byte 0xff at 0" in tried.err
+
+
+def test_the_folder_of_the_schema_is_made(good: Path, tmp_path: Path) -> None:
+    out = tmp_path / "schemas" / "of" / "mine.toml"
+
+    assert in_process("schema", "infer", good, "--out", out).code == 0
+    assert load_schema(out).signal_names == ("x1", "x2", "x3")
 
 
 def test_rejections_are_counted_by_reason_with_their_rows(tmp_path: Path) -> None:

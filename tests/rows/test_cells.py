@@ -208,3 +208,13 @@ def test_any_cells_whatever_are_fields_or_a_fault(cells: list[str]) -> None:
 
     assert len(readings) + len(rejections) == 1
     assert all(math.isfinite(value) for value in readings.values.ravel())
+
+
+def test_a_long_header_is_cut_and_its_brackets_are_balanced() -> None:
+    with pytest.raises(DataError) as caught:
+        cell_reader(a_schema(), [f"column{number}" for number in range(60)])
+
+    said = str(caught.value)
+    assert said.count("(") == said.count(")")
+    assert "found column0, column1" in said
+    assert len(said) < 500

@@ -14,7 +14,7 @@ from tests.brokers.kafka import Kafka
 from tests.brokers.mock_cluster import MockCluster
 from tests.builders import a_schema, some_readings
 from tests.trainer.builders import write_rows
-from trainer.dataset import Dataset, by_time, read_data
+from trainer.dataset import Dataset, by_time, files_of, read_data
 from trainer.documents import cells_of, payloads_of
 
 
@@ -182,3 +182,8 @@ def test_only_committed_records_are_trained_on(kafka: Kafka) -> None:
     found = read_data(f"kafka:{topic}", a_schema(), kafka=settings)
 
     assert same(found.readings, readings.take(np.r_[0:20, 40:60]))
+
+
+def test_a_directory_is_called_one(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is a directory: give its files as a glob"):
+        files_of(str(tmp_path))
