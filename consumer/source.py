@@ -21,6 +21,10 @@ _MENDED_BY_THE_CLIENT = {
 """It joins the group again or asks again by itself; what must not be committed is fenced."""
 POLL_ROWS = 1_000
 """Records a call: more is slower (the client hands them over in one go)."""
+BATCH_BYTES = 64 * 1024 * 1024
+"""Values at which a micro-batch is full: with `max_rows` records of a megabyte each it would fill
+the memory and, with their dead letters, the producer's queue (128 MiB).
+"""
 SEEK_SECONDS = 10.0
 
 
@@ -65,6 +69,7 @@ class KafkaSource:
         self._on_rebalance = on_rebalance
         self._clock = clock
         self._records: list[Record] = []
+        self._bytes = 0
         self._paused = False
         consumer.subscribe(
             [topic], on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lose
@@ -73,11 +78,13 @@ class KafkaSource:
     def next_batch(self, max_rows: int, max_wait_seconds: float) -> MicroBatch:
         """Wait for the first record, then take what is there, up to `max_rows`.
 
+        It takes no more once its values reach BATCH_BYTES; the last call may have given more.
         Under load the batches grow by themselves: what arrives during a commit is there after it.
         """
         self._records = []
+        self._bytes = 0
         self._take(self._consumer.consume(1, max_wait_seconds))
-        while self._records and len(self._records) < max_rows:
+        while self._records and len(self._records) < max_rows and self._bytes < BATCH_BYTES:
             messages = self._consumer.consume(min(POLL_ROWS, max_rows - len(self._records)), 0)
             if not messages:
                 break
@@ -128,6 +135,7 @@ class KafkaSource:
             error = message.error()
             if error is None:
                 self._records.append(message)
+                self._bytes += len(message.value() or b"")
             else:
                 _raise_if_serious(error)
 

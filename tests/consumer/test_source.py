@@ -8,8 +8,9 @@ from confluent_kafka import KafkaError, KafkaException
 
 from common.errors import BrokerUnavailable, OffsetsLost, Unrecoverable, UsageError
 from common.messaging.records import Partition, coordinates
-from consumer.source import KafkaSource, MicroBatch
+from consumer.source import BATCH_BYTES, KafkaSource, MicroBatch
 from tests.consumer.fakes import MEMBERSHIP, TOPIC, FailedFetch, FakeConsumer, records
+from tests.messaging.records import StoredRecord
 
 
 @dataclass
@@ -64,6 +65,17 @@ def test_a_batch_is_never_larger_than_asked() -> None:
 
     assert where(rig.source.next_batch(2, 0.05)) == [(0, 5), (0, 6)]
     assert where(rig.source.next_batch(2, 0.05)) == [(0, 7)]
+
+
+def test_a_batch_takes_no_more_once_its_values_are_large() -> None:
+    """So many rows of so many bytes are never in memory, nor in the producer's queue, at once."""
+    size = BATCH_BYTES // 4
+    large = [StoredRecord(bytes(size), offset) for offset in range(6)]
+    consumer = FakeConsumer(*[[record] for record in large], [StoredRecord(None, 6)])
+    rig = Rig(consumer)
+
+    assert where(rig.source.next_batch(100, 0.05)) == [(0, 0), (0, 1), (0, 2), (0, 3)]
+    assert where(rig.source.next_batch(100, 0.05)) == [(0, 4), (0, 5), (0, 6)]
 
 
 def test_nothing_there_is_an_empty_batch() -> None:
