@@ -1,5 +1,7 @@
 """`sensorwatch topics`: create the topics, and check that they are there."""
 
+import sys
+from collections.abc import Iterator, Mapping
 from typing import Annotated
 
 import typer
@@ -8,7 +10,7 @@ from confluent_kafka import Message
 from common.errors import CheckFailed
 from common.messaging.recent import recent_records
 from common.messaging.records import received_at
-from common.messaging.topics import create_topics, require_topics, topic_plans
+from common.messaging.topics import Made, create_topics, require_topics, topic_plans
 from common.rows.parsing import parse
 from common.rows.schema import load_schema
 from common.runtime.command_line import ConfigOption, typer_app
@@ -31,13 +33,27 @@ def create(
     replication: Annotated[int, typer.Option(min=1, max=32, help="Copies of each.")] = 1,
     config: ConfigOption = None,
 ) -> None:
-    """Create the topics of readings, anomalies, dead letters and the ledger."""
+    """Create what is missing of the topics of readings, anomalies, dead letters and the ledger."""
     settings = load_settings(config).settings
     named = {**settings.topics.model_dump(), "ledger": settings.ledger_topic}
     plans = topic_plans(**named, partitions=partitions)
     made = create_topics(settings.kafka, plans, replication=replication)
+    print("\n".join(created_lines(made, settings.topics.readings)))
+    path = settings.schema_.path
+    if not path.exists():
+        print(
+            f"warning: there is no schema {path}, which `train` and `topics check` will need: "
+            "write it with `sensorwatch schema infer FILE`, or correct [schema] path",
+            file=sys.stderr,
+        )
+
+
+def created_lines(made: Mapping[str, Made], readings: str) -> Iterator[str]:
+    """Yield what became of each topic; that of the readings should have been there before."""
     for name, outcome in made.items():
-        print(f"{name}: {outcome}")
+        new = name == readings and outcome is Made.CREATED
+        note = " (the readings' topic was not there: is [topics] readings right?)" if new else ""
+        yield f"{name}: {outcome}{note}"
 
 
 @app.command()

@@ -18,9 +18,15 @@ from common.messaging.topics import (
     topic_partitions,
     topic_plans,
 )
+from sensorwatch.topics_command import created_lines
 from tests.brokers.kafka import Kafka
 from tests.brokers.ports import free_port
 from tests.commands.running import in_process, sensorwatch
+
+WARNING = (
+    "warning: there is no schema schemas/default.toml, which `train` and `topics check` will need: "
+    "write it with `sensorwatch schema infer FILE`, or correct [schema] path"
+)
 
 
 def test_the_ledger_is_kept_for_ever_in_one_partition() -> None:
@@ -91,8 +97,18 @@ def test_topics_are_created_once_and_then_reported(kafka: Kafka, tmp_path: Path)
     assert code == 3
     assert f'has no topic "{stem}"' in lines[0]
 
-    assert topics("create", "--partitions", "3") == (0, [f"{name}: created" for name in names])
-    assert topics("create") == (0, [f"{name}: was there already" for name in names])
+    assert topics("create", "--partitions", "3") == (
+        0,
+        [
+            f"{stem}: created (the readings' topic was not there: is [topics] readings right?)",
+            *(f"{name}: created" for name in names[1:]),
+            WARNING,
+        ],
+    )
+    assert topics("create") == (
+        0,
+        [*(f"{name}: was there already" for name in names), WARNING],
+    )
     assert topics("check") == (
         0,
         [*(f"{name}: 3 partitions" for name in names[:3]), f"{stem}.ledger: 1 partition"],
@@ -105,6 +121,17 @@ def test_more_copies_than_brokers_is_an_error_that_names_the_topic(kafka: Kafka)
 
     with pytest.raises(UsageError, match=f'did not create the topic "{name}": .*[Rr]eplication'):
         create_topics({"bootstrap.servers": kafka.address}, [TopicPlan(name, 1)], replication=30)
+
+
+def test_only_a_new_topic_of_readings_stands_out() -> None:
+    made = {"rows": Made.CREATED, "anomalies": Made.CREATED, "l": Made.EXISTED}
+
+    assert list(created_lines(made, "rows")) == [
+        "rows: created (the readings' topic was not there: is [topics] readings right?)",
+        "anomalies: created",
+        "l: was there already",
+    ]
+    assert list(created_lines({"rows": Made.EXISTED}, "rows")) == ["rows: was there already"]
 
 
 GOOD = b'{"timestamp":"2025-01-01T00:00:00Z","x1":1,"x2":2,"x3":3}'
@@ -132,7 +159,7 @@ def test_the_schema_is_tried_on_the_latest_readings(
     send(address, "sensors", [b"{"] * 12)
     nothing_fits = in_process("topics", "check", "--config", config)
     send(address, "sensors", [GOOD, GOOD, GOOD, b"[]"])
-    mixed = in_process("topics", "check", "--rows", "8", "--config", config)
+    mixed = in_process("topics", "check", "--rows", "4", "--config", config)
 
     assert nothing_fits.code == 1
     assert "12 rows: 0 readings, 12 rejected\n  not_json: 12\n    0:0: " in nothing_fits.out
