@@ -57,8 +57,9 @@ def unusual(event: Event) -> Parts:
     outside = _outside(event)
     for position, signal in enumerate(outside):
         yield "; " if position else "", ""
-        yield f"{printable(signal.name)} {signal.actual:.4g}", "bold"
-        yield f", expected {_band(signal)}, {printable(signal.direction)}", ""
+        actual, low, high = _numbers(signal)
+        yield f"{printable(signal.name)} {actual}", "bold"
+        yield f", expected {low} to {high}, {printable(signal.direction)}", ""
     if not outside:
         yield "every signal within its training band, their combination is unusual", "dim"
 
@@ -70,8 +71,9 @@ def briefly(event: Event) -> Parts:
         yield "the signals' combination", "dim"
         return
     first, *others = outside
-    yield f"{printable(first.name)} {first.actual:.4g} {printable(first.direction)}", "bold"
-    yield f" ({_band(first)})", ""
+    actual, low, high = _numbers(first)
+    yield f"{printable(first.name)} {actual} {printable(first.direction)}", "bold"
+    yield f" ({low} to {high})", ""
     if others:
         yield f"; {', '.join(printable(signal.name) for signal in others)} too", "dim"
 
@@ -85,5 +87,13 @@ def _outside(event: Event) -> list[Signal]:
     return [signal for signal in event.signals if signal.direction != "within"]
 
 
-def _band(signal: Signal) -> str:
-    return f"{signal.expected_low:.4g} to {signal.expected_high:.4g}"
+def _numbers(signal: Signal) -> tuple[str, str, str]:
+    """Write actual and band with 4 digits, or as many more as tell the actual from the band."""
+    numbers = (signal.actual, signal.expected_low, signal.expected_high)
+    for digits in range(4, 18):
+        actual, low, high = (f"{number:.{digits}g}" for number in numbers)
+        if (actual == low) <= (numbers[0] == numbers[1]) and (actual == high) <= (
+            numbers[0] == numbers[2]
+        ):
+            break
+    return actual, low, high

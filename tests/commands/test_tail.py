@@ -134,3 +134,12 @@ def test_it_gives_only_new_events_at_once_and_ends_quietly_on_ctrl_c(
         assert program.wait(deadline=10) == 130
 
     assert set(log.read_bytes().splitlines()) == {an_event(2)}
+
+
+def test_actual_and_band_are_told_apart_however_near_they_are() -> None:
+    signals = [
+        {"name": "Thermocouple", "actual": 26.8768, "direction": "low"}
+        | {"expected_low": 26.8802, "expected_high": 29.0},
+    ]
+
+    assert "Thermocouple 26.877, expected 26.88 to 29, low" in text_of(an_event(signals=signals))
