@@ -21,8 +21,9 @@ app = typer_app(no_args_is_help=True)
 ModelOption = Annotated[
     str | None,
     typer.Option(
+        "--name",
         "--model",
-        help="The model's name; else registry.model of the configuration.",
+        help="The model's name in the registry; else registry.model of the configuration.",
         show_default=False,
     ),
 ]

@@ -44,7 +44,9 @@ def backtest(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option("--model", help="Or: a version, champion or previous.", show_default=False),
+        typer.Option(
+            "--model", help="Or: a version, by id, champion or previous.", show_default=False
+        ),
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="Where the scores go.")] = Path("scores.csv"),
     seed: SeedOption = None,

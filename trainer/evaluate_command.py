@@ -20,7 +20,7 @@ log = logger("trainer")
 def evaluate(
     data: DataOption,
     model: Annotated[
-        str, typer.Option("--model", help="A version, champion or previous.")
+        str, typer.Option("--model", help="Which version: an id, champion or previous.")
     ] = "champion",
     gate: Annotated[
         bool, typer.Option("--gate", help="Exit with 1 where a check failed, naming it.")

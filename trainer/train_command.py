@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from common.errors import CheckFailed
+from common.errors import CheckFailed, ModelRefused
 from common.registry.candidate import Candidate
 from common.registry.names import check_name, operator
 from common.registry.store import Registry
@@ -36,9 +36,14 @@ def train(
     promote: Annotated[
         bool, typer.Option("--promote", help="Evaluate, and promote if every check passes.")
     ] = False,
-    model: Annotated[
+    name: Annotated[
         str | None,
-        typer.Option("--model", help="Its name; else registry.model.", show_default=False),
+        typer.Option(
+            "--name",
+            "--model",
+            help="The model's name in the registry; else registry.model.",
+            show_default=False,
+        ),
     ] = None,
     seed: SeedOption = None,
     target_alert_rate: RateOption = None,
@@ -51,24 +56,43 @@ def train(
         config,
         seed=seed,
         target_alert_rate=target_alert_rate,
-        model=model,
+        model=name,
         registry=registry,
         schema=schema,
     )
-    store, name = Registry(settings.registry.path), check_name(settings.registry.model)
+    store, called = Registry(settings.registry.path), check_name(settings.registry.model)
     declared = load_schema(settings.schema_.path)
     dataset = read_data(data, declared, rows=rows, kafka=settings.kafka)
     log.info("read", data=data, rows=dataset.rows, rejected=len(dataset.rejections))
     candidate = training.train(dataset.readings, declared, dataset.source, settings.trainer)
     _warn(candidate)
-    version = store.register(name, candidate, who=operator(), why=f"trained on {data}")
+    version = store.register(called, candidate, who=operator(), why=f"trained on {data}")
     log.info("registered", version=version, registry=settings.registry.path)
     _say(dataset, candidate, version)
     if promote:
         _promote(store, settings, dataset, version)
-    champion = store.look(name).champion
+    champion = store.look(called).champion
     what = "this version" if champion == version else f"still {champion}"
-    typer.echo(f"champion   {what} (model {name}, registry {settings.registry.path})")
+    typer.echo(f"champion   {what} (model {called}, registry {settings.registry.path})")
+    _warn_of_another_schema(store, called, version)
+
+
+def _warn_of_another_schema(store: Registry, name: str, version: str) -> None:
+    """Say so where what serves takes other rows than those that this version was trained on."""
+    champion = store.look(name).champion
+    if champion is None or champion == version:
+        return
+    try:
+        serves = store.manifest(name, champion).schema_fingerprint
+    except ModelRefused:
+        return  # what serves is damaged, as `models verify` says
+    if serves != store.manifest(name, version).schema_fingerprint:
+        log.warning(
+            f"the champion {champion} has another schema, so it rejects or misreads such rows: "
+            f"`sensorwatch models promote {version} --name {name}` makes this version the champion "
+            "(evaluate it first, or give --force --reason), or train under a name of its own with "
+            "--name"
+        )
 
 
 def _promote(store: Registry, settings: Settings, dataset: Dataset, version: str) -> None:
