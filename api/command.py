@@ -25,10 +25,11 @@ _log = logger("api")
 def serve(
     *,
     host: Annotated[
-        str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")
+        str | None,
+        typer.Option(help="Where to listen; else api.host (127.0.0.1).", show_default=False),
     ] = None,
     port: Annotated[
-        int | None, typer.Option(help="Port; 0 takes any free one.", show_default="8000")
+        int | None, typer.Option(help="0: any free port; else api.port (8000).", show_default=False)
     ] = None,
     config: ConfigOption = None,
 ) -> None:

@@ -39,7 +39,7 @@ def _pyarrow(path: Path) -> tuple[Any, Any]:
     except ImportError as error:
         raise DataError(
             f"{path}: reading Parquet needs pyarrow, which is not installed; "
-            'install it with `pip install "sensorwatch[parquet]"`'
+            'install it with `pip install ".[parquet]"` in the folder of this project'
         ) from error
     return pyarrow, parquet
 

@@ -49,9 +49,9 @@ FaultsOption = Annotated[
     str | None,
     typer.Option(
         "--faults",
-        help="none, or such as rate=0.002,kinds=spike+drift,size=6: the share of rows at which a "
-        "fault begins, its kinds, its size in standard deviations. Default: none with --out, "
-        "else rate=0.001,kinds=all,size=10.",
+        help="none, or some of rate=R, kinds=A+B and size=S with commas between: R the share of "
+        "rows at which a fault begins, A+B its kinds (or all), S its size in standard deviations. "
+        "Default: none with --out, else R=0.001, all, S=10.",
         show_default=False,
     ),
 ]

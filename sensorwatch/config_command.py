@@ -37,7 +37,7 @@ def check(config: ConfigOption = None) -> None:
 
 def _show(loaded: Loaded) -> None:
     rows = [
-        (key, json.dumps(value, ensure_ascii=False), loaded.origins[key])
+        (key, json.dumps(value, ensure_ascii=False), loaded.origins[key] + _meaning(key, loaded))
         for key, value in redacted(loaded).items()
     ]
     if not sys.stdout.isatty():
@@ -54,6 +54,13 @@ def _show(loaded: Loaded) -> None:
         style = "dim" if origin == "default" else ""
         table.add_row(*(Text(cell) for cell in (key, value, origin)), style=style)
     Console().print(table)
+
+
+def _meaning(key: str, loaded: Loaded) -> str:
+    """Say what an empty value stands for, where it stands for another one."""
+    if key == "topics.ledger" and not loaded.settings.topics.ledger:
+        return f": {loaded.settings.ledger_topic}, made of consumer.group"
+    return ""
 
 
 def _check_key_file(name: str) -> None:
@@ -74,7 +81,10 @@ def _notes(settings: Settings) -> Iterator[str]:
             "(`sensorwatch schema infer FILE` writes it)"
         )
     if not settings.registry.path.is_dir():
-        yield f"there is no registry {settings.registry.path} yet: `sensorwatch train` makes it"
+        yield (
+            f'[registry] path = "{settings.registry.path}" is not there yet: `sensorwatch train` '
+            "makes it"
+        )
     if settings.consumer.delivery is Delivery.AT_LEAST_ONCE:
         yield (
             "consumer.delivery is at_least_once: after a crash an event can come twice, with the "

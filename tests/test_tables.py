@@ -101,7 +101,7 @@ def test_parquet_without_pyarrow_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
 
-    with pytest.raises(DataError, match=r"sensorwatch\[parquet\]"):
+    with pytest.raises(DataError, match=r"install \"\.\[parquet\]\""):
         next(read_rows(tmp_path / "rows.parquet", a_schema()))
 
 

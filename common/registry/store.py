@@ -249,5 +249,8 @@ class Registry:
             )
         known = ", ".join(ids[-10:])
         if ref in (CHAMPION, PREVIOUS):
-            return f"model {name} has no {ref}: promote one of {known} with `sensorwatch models`"
+            return (
+                f"model {name} has no {ref}: make one of {known} the champion with `sensorwatch "
+                "models promote VERSION`"
+            )
         return f"model {name} has no version {ref}; the newest are {known}"

@@ -144,7 +144,7 @@ def test_rolling_back_twice_is_where_it_began(tmp_path: Path) -> None:
 def test_without_a_previous_version_there_is_nothing_to_roll_back_to(tmp_path: Path) -> None:
     registry = a_registry(tmp_path)
 
-    with pytest.raises(ModelRefused, match="has no previous: promote one of default-0001"):
+    with pytest.raises(ModelRefused, match="has no previous: make one of default-0001"):
         registry.rollback(NAME, who=WHO, why="x")
 
 

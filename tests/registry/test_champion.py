@@ -142,7 +142,7 @@ def test_without_a_usable_champion_there_is_nothing_to_begin_with(tmp_path: Path
 
     registry = a_registry(tmp_path)
     _point_by_hand(tmp_path, None)
-    with pytest.raises(ModelRefused, match="has no champion: promote one of default-0001"):
+    with pytest.raises(ModelRefused, match="has no champion: make one of default-0001"):
         Champion(registry, NAME)
 
 
