@@ -40,12 +40,25 @@ def add_inference_routes(app: FastAPI) -> None:
     """Add /v2/models/{name}, .../ready and .../infer to `app`."""
     keyed: dict[str, Any] = {"dependencies": [Depends(with_key)], "tags": [TAG]}
     path = "/v2/models/{name}"
-    app.add_api_route(path, model_metadata, responses=problems(401, 404, 503), **keyed)
-    app.add_api_route(f"{path}/ready", model_ready, responses=problems(404, 503), tags=[TAG])
+    app.add_api_route(
+        path,
+        model_metadata,
+        summary="Inputs and outputs of the version in force",
+        responses=problems(401, 404, 503),
+        **keyed,
+    )
+    app.add_api_route(
+        f"{path}/ready",
+        model_ready,
+        summary="Send requests where this is 200",
+        responses=problems(404, 503),
+        tags=[TAG],
+    )
     app.add_api_route(
         f"{path}/infer",
         infer,
         methods=["POST"],
+        summary="Score rows that come as tensors",
         openapi_extra={
             "requestBody": {"required": True, "content": {"application/json": {"schema": _BODY}}}
         },

@@ -25,6 +25,8 @@ from api.problems import MEDIA_TYPE, Problem
 from api.service import service_of
 from common.runtime.build import project_version
 
+TAG = "sensorwatch"
+
 
 def add_routes(app: FastAPI, registry: CollectorRegistry) -> None:
     """Add every path to `app`; `registry`: what /metrics tells."""
@@ -38,6 +40,7 @@ def add_routes(app: FastAPI, registry: CollectorRegistry) -> None:
     app.add_api_route(
         "/predict",
         predict,
+        tags=[TAG],
         methods=["POST"],
         dependencies=[Depends(with_key)],
         response_model=PredictAnswer,
@@ -109,7 +112,7 @@ def _get(
 ) -> None:
     options: dict[str, Any] = {"dependencies": [Depends(with_key)] if key else []}
     responses = problems(*statuses)
-    app.add_api_route(path, endpoint, summary=summary, responses=responses, **options)
+    app.add_api_route(path, endpoint, summary=summary, responses=responses, tags=[TAG], **options)
     # Probes and load balancers ask with HEAD.
     app.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False, **options)
 
