@@ -30,7 +30,7 @@ def tripped(
                 f"{excess.rejected} of the last {excess.rows} records of {partition} were rejected,"
                 f" more than [consumer.breaker] max_rejected_ratio = "
                 f"{settings.max_rejected_ratio:g}. Nothing of this micro-batch was committed, and "
-                "all partitions of this worker wait. Look at the records with `sensorwatch schema "
+                "all partitions of this worker wait. Look at the records with `sensorwatch topics "
                 "check`, mend the producer or the schema; or let them pass deliberately with "
                 f"`sensorwatch consume --accept-rejections-until {partition.number}:"
                 f"{settlement.accounts[partition].next_offset}` (the end of this micro-batch: more "
