@@ -182,3 +182,20 @@ def test_too_few_calibration_rows_for_the_target_rate_are_a_warning(
     assert command("train", "--data", "few.csv") == 0
 
     assert "30 calibration rows cannot resolve" in capsys.readouterr().err
+
+
+def test_a_version_of_another_schema_than_the_champions_is_a_warning_with_the_remedy(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = DEFAULT_SCHEMA.read_text(encoding="utf-8").replace("-1000.0", "-999.0")
+    (folder / "other.toml").write_text(other, encoding="utf-8")
+    assert command("train", "--data", "rows.csv", "--name", "pump") == 0
+    assert command("train", "--data", "rows.csv", "--model", "pump", "--seed", "1") == 0
+    assert "another schema" not in capsys.readouterr().err
+
+    assert command("train", "--data", "rows.csv", "--name", "pump", "--schema", "other.toml") == 0
+
+    newest = Registry(folder / "registry").version_ids("pump")[-1]
+    said = capsys.readouterr().err
+    assert "has another schema" in said
+    assert f"sensorwatch models promote {newest} --name pump" in said
