@@ -39,6 +39,9 @@ class Observation:
         self._joined = False
         self._held_because: str | None = None
         self._failing_because: str | None = None
+        self._went_back = False
+        self._passed: dict[Partition, int] = {}
+        """The client's positions at the statistics before."""
         self._since = clock()
 
     def live(self) -> str | None:
@@ -66,7 +69,7 @@ class Observation:
 
     def committed(self, records: Sequence[Record], outcome: Outcome) -> None:
         """A micro-batch is committed."""
-        self._failing_because = None
+        self._failing_because, self._went_back = None, False
         metrics, detections = self._metrics, outcome.detections
         metrics.transactions.labels(TransactionOutcome.COMMITTED).inc()
         now = self._wall_clock()
@@ -92,6 +95,7 @@ class Observation:
 
         One is a rebalance or a broker's restart; from the second in a row on we are not ready.
         """
+        self._went_back = True
         if in_a_row >= NOT_READY_FAILURES:
             self._failing_because = f"{in_a_row} micro-batches in a row not committed: {error}"
         self._metrics.transactions.labels(outcome).inc()
@@ -115,16 +119,32 @@ class Observation:
             _log.error("breaker open", why=why)
 
     def statistics(self, text: str, held: Mapping[Partition, Account]) -> None:
-        """Read the lag out of the client's statistics: last stable minus committed offset."""
+        """Read the lag out of the client's statistics: last stable minus committed offset.
+
+        Where the input is written in transactions, their markers and what was aborted lie behind
+        the last record for ever, and are no lag once the client has passed them.
+        """
         topics = json.loads(text).get("topics", {})
         for partition, account in held.items():
             known = topics.get(partition.topic, {}).get("partitions", {})
-            stable = known.get(str(partition.number), {}).get("ls_offset", -1)
+            found = known.get(str(partition.number), {})
+            passed, stable = found.get("app_offset", -1), found.get("ls_offset", -1)
+            done = account.next_offset
+            if self._is_settled(partition, passed):
+                done = max(done, passed)
+            self._passed[partition] = passed
             if stable >= 0:
-                lag = max(0, stable - account.next_offset)
-                self._metrics.consumer_lag.labels(partition.topic, partition.number).set(lag)
+                self._metrics.consumer_lag.labels(partition.topic, partition.number).set(
+                    max(0, stable - done)
+                )
+
+    def _is_settled(self, partition: Partition, passed: int) -> bool:
+        """Whether all that the client gave us below `passed` is committed, as far as we know."""
+        waiting = self._went_back or self._held_because is not None
+        return not waiting and passed == self._passed.get(partition)
 
     def _forget_lag(self, partition: Partition) -> None:
+        self._passed.pop(partition, None)
         try:
             self._metrics.consumer_lag.remove(partition.topic, partition.number)
         except KeyError:

@@ -125,7 +125,7 @@ class ConsumerMetrics:
         self.consumer_lag = _gauge(
             registry,
             "consumer_lag_records",
-            "Last stable offset minus committed offset.",
+            "Last stable offset minus committed offset; markers of transactions do not count.",
             "topic",
             "partition",
         )
