@@ -25,6 +25,7 @@ def plant(embedded_broker: EmbeddedBroker, tmp_path: Path) -> Plant:
     return plant
 
 
+@pytest.mark.slow
 def test_a_worker_gives_every_record_its_outcome_shows_it_and_stops_in_time(plant: Plant) -> None:
     plant.with_model().send(PAYLOADS)
     with plant.start(**PLAIN) as worker:

@@ -126,6 +126,7 @@ def test_what_cannot_be_done_is_said_in_one_line_with_code_2(
     assert len(run.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.embedded
 def test_rows_reach_the_configured_topic_with_their_labels(
     tmp_path: Path, embedded_broker: EmbeddedBroker
@@ -156,6 +157,7 @@ def test_rows_reach_the_configured_topic_with_their_labels(
     assert {b"spike", b"malformed", b"drift", None} <= set(labels)
 
 
+@pytest.mark.slow
 @pytest.mark.embedded
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_an_endless_run_ends_when_told_to_and_reports(

@@ -261,6 +261,7 @@ class AliasModel(RuleBasedStateMachine):
             assert self.registry.load(NAME).manifest.id == self.champion
 
 
+@pytest.mark.slow
 def test_any_sequence_of_changes_ends_where_the_model_says(tmp_path: Path) -> None:
     class Rooted(AliasModel):
         root = tmp_path

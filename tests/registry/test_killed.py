@@ -39,6 +39,7 @@ def _prune(registry: Registry) -> None:
     registry.prune(NAME, keep=0, who=WHO, why="killed")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [_register, _promote, _attach_report, _prune])
 def test_a_change_killed_before_any_of_its_deeds_leaves_a_sound_registry(
     tmp_path: Path, change: Callable[[Registry], None]
@@ -58,6 +59,7 @@ def test_a_change_killed_before_any_of_its_deeds_leaves_a_sound_registry(
     assert deeds > 5
 
 
+@pytest.mark.slow
 def test_a_first_registration_killed_anywhere_leaves_room_for_the_next(tmp_path: Path) -> None:
     a_candidate(seed=9)
     for deeds in range(1, 200):

@@ -82,6 +82,7 @@ def test_clean_rows_of_tomorrow_raise_alerts_at_about_the_target_rate(target: fl
     assert target / 2 <= new.is_anomaly.mean() <= target * 2
 
 
+@pytest.mark.slow
 def test_the_same_data_and_seed_give_the_same_arrays_in_every_process() -> None:
     command = [sys.executable, "-c", DIGEST]
     runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
