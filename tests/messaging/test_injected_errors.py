@@ -22,7 +22,7 @@ from tests.brokers.mock_cluster import MockCluster
 from tests.brokers.processes import wait_until
 from tests.brokers.protocol import Api
 
-pytestmark = pytest.mark.embedded
+pytestmark = [pytest.mark.embedded, pytest.mark.slow]
 
 STALE_MEMBER_EPOCH = 113  # the client has no name for it yet
 MESSAGE = OutgoingMessage("output", None, b"event", [])
