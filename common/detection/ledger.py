@@ -45,11 +45,16 @@ class Account:
         return self.consumed == self.normal + self.anomalies + self.dead_letters
 
     @property
+    def oldest_bucket(self) -> int:
+        """Number of the window's first bucket: k holds records k * window_bucket_rows and on."""
+        newest = max(self.consumed - 1, 0) // self.window_bucket_rows
+        return newest - len(self.window_rejected) + 1
+
+    @property
     def window(self) -> tuple[int, int]:
         """The breaker's window: its records, and how many of them were rejected."""
-        newest = max(self.consumed - 1, 0) // self.window_bucket_rows
-        oldest = newest - len(self.window_rejected) + 1
-        return self.consumed - oldest * self.window_bucket_rows, sum(self.window_rejected)
+        before = self.oldest_bucket * self.window_bucket_rows
+        return self.consumed - before, sum(self.window_rejected)
 
 
 def open_account(
@@ -88,8 +93,7 @@ def with_window(account: Account, window_rows: int) -> Account:
     if size == account.window_bucket_rows:
         return account
     newest = max(account.consumed - 1, 0)
-    old_size, old_count = account.window_bucket_rows, len(account.window_rejected)
-    old_first = newest // old_size - old_count + 1
+    old_size, old_first = account.window_bucket_rows, account.oldest_bucket
     first = max(old_first * old_size // size, newest // size - BUCKETS + 1, 0)
     total = np.concatenate(([0.0], np.cumsum(account.window_rejected)))
     reached = np.interp(_edges(account, first, size), _edges(account, old_first, old_size), total)
@@ -157,10 +161,8 @@ def _edges(account: Account, first: int, size: int) -> NDArray[np.float64]:
 
 def _window(account: Account, rejected: NDArray[np.bool_]) -> tuple[int, ...]:
     """Count rejections into the buckets that the records' running numbers fall into."""
-    rows = account.window_bucket_rows
-    newest = max(account.consumed - 1, 0) // rows
-    oldest = newest - len(account.window_rejected) + 1
-    bucket = (account.consumed + np.arange(len(rejected))) // rows - oldest
+    number = account.consumed + np.arange(len(rejected))
+    bucket = number // account.window_bucket_rows - account.oldest_bucket
     counts = np.bincount(bucket[rejected], minlength=int(bucket[-1]) + 1)
     counts[: len(account.window_rejected)] += np.asarray(account.window_rejected)
     return tuple(int(count) for count in counts[-BUCKETS:])

@@ -28,8 +28,7 @@ def first_excess(
     if not rejected.any():
         return None
     size = account.window_bucket_rows
-    newest = max(account.consumed - 1, 0) // size
-    oldest = newest - len(account.window_rejected) + 1
+    oldest = account.oldest_bucket
     number = account.consumed + np.arange(len(rejected))
     bucket = number // size - oldest
     slid_out = np.maximum(bucket - BUCKETS + 1, 0)
