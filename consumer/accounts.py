@@ -69,10 +69,11 @@ class Accounts:
                 self._held[partition] = self._known(partition, where.offset, where.metadata)
             else:
                 new.append(partition)
-        history = self._history() if new else None
-        for partition in new:
-            assert history is not None
-            self._held[partition] = self._open(partition, self._first_offset(partition, history))
+        if new:
+            history = self._history()
+            for partition in new:
+                offset = self._first_offset(partition, history)
+                self._held[partition] = self._open(partition, offset)
         return {partition: self._held[partition].next_offset for partition in partitions}
 
     def revoked(self, partitions: Sequence[Partition]) -> None:

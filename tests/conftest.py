@@ -1,15 +1,17 @@
 """The fixtures that any test may ask for: real brokers, shared or its own, and imitated ones."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from common.messaging.embedded import EmbeddedBroker
 from tests.brokers.jar_server import JarServer
-from tests.brokers.kafka import BrokerMissing, Kafka
+from tests.brokers.kafka import BrokerMissing, Kafka, Server
 from tests.brokers.mock_cluster import MockCluster
 from tests.brokers.ports import free_port
 from tests.brokers.proxy import KafkaProxy
@@ -38,11 +40,11 @@ def _without_broker(reason: str) -> None:
     pytest.skip(reason)
 
 
-@pytest.fixture(scope="session")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
-    """Give the real Kafka that the whole run shares; use topics of your own, never kill it."""
+@contextmanager
+def _running(make: Callable[[Path], Server], home: Path) -> Iterator[Kafka]:
+    """Run the server that `make` gives for `home`; skip or fail where none can be had."""
     try:
-        broker = Kafka(shared_server(tmp_path_factory.mktemp("kafka")))
+        broker = Kafka(make(home))
     except BrokerMissing as error:
         _without_broker(str(error))
         raise
@@ -50,20 +52,20 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
         yield broker.start()
     finally:
         broker.close()
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    """Give the real Kafka that the whole run shares; use topics of your own, never kill it."""
+    with _running(shared_server, tmp_path_factory.mktemp("kafka")) as broker:
+        yield broker
 
 
 @pytest.fixture
 def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     """Give a real Kafka of this test's own, which it may kill and start again."""
-    try:
-        broker = Kafka(own_server(tmp_path_factory.mktemp("own-kafka")))
-    except BrokerMissing as error:
-        _without_broker(str(error))
-        raise
-    try:
-        yield broker.start()
-    finally:
-        broker.close()
+    with _running(own_server, tmp_path_factory.mktemp("own-kafka")) as broker:
+        yield broker
 
 
 @pytest.fixture(scope="session")

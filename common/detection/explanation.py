@@ -32,11 +32,6 @@ class SignalReading:
     direction: Direction
 
 
-def signals_of(detector: Detector, values: NDArray[np.float64]) -> list[SignalReading]:
-    """Describe one row's values (signals,), in the schema's order."""
-    return signals_of_rows(detector, values[np.newaxis])[0]
-
-
 def signals_of_rows(detector: Detector, values: NDArray[np.float64]) -> list[list[SignalReading]]:
     """Describe the values (n, signals) of n rows, each in the schema's order."""
     names, ranges = detector.schema.signal_names, detector.ranges

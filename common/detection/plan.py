@@ -36,11 +36,6 @@ class FeaturePlan:
     features: tuple[Feature, ...]
     version: int = PLAN_VERSION
 
-    @property
-    def feature_names(self) -> tuple[str, ...]:
-        """The columns' names in order."""
-        return tuple(feature.name for feature in self.features)
-
     def to_plain(self) -> dict[str, Any]:
         """Return the plan as plain values for the manifest."""
         columns = [

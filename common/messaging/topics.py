@@ -76,14 +76,6 @@ def create_topics(
     return made
 
 
-def topic_partitions(kafka: Mapping[str, Any], *, timeout: float = 10.0) -> dict[str, int]:
-    """Return the number of partitions of every topic there is.
-
-    Raises BrokerUnavailable naming the address when no broker answers in time.
-    """
-    return _Connection(kafka, timeout).partitions()
-
-
 def require_topics(
     kafka: Mapping[str, Any], names: Iterable[str], *, timeout: float = 10.0
 ) -> dict[str, int]:

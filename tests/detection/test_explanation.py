@@ -1,6 +1,6 @@
 import numpy as np
 
-from common.detection.explanation import Direction, SignalReading, signals_of, signals_of_rows
+from common.detection.explanation import Direction, SignalReading, signals_of_rows
 from tests.builders import a_detector
 
 
@@ -23,7 +23,7 @@ def test_each_signal_stands_with_its_own_range_in_the_schema_s_order() -> None:
     detector = a_detector()
     ranges = detector.ranges
 
-    described = signals_of(detector, np.asarray([1.0, 2.0, 3.0]))
+    (described,) = signals_of_rows(detector, np.asarray([[1.0, 2.0, 3.0]]))
 
     assert described[1] == SignalReading(
         "x2", 2.0, ranges.expected[1], ranges.low[1], ranges.high[1], Direction.WITHIN

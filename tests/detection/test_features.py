@@ -32,7 +32,13 @@ def test_the_plain_plan_is_the_signals_then_the_clock() -> None:
 
     matrix, memory = features(readings, plan, COLD)
 
-    assert plan.feature_names == ("x1", "x2", "x3", "hour", "dayofweek")
+    assert tuple(feature.name for feature in plan.features) == (
+        "x1",
+        "x2",
+        "x3",
+        "hour",
+        "dayofweek",
+    )
     assert np.array_equal(matrix[:, :3], readings.values)
     assert np.array_equal(matrix[:, 3], hour(readings.event_time))
     assert np.array_equal(matrix[:, 4], day_of_week(readings.event_time))
