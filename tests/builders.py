@@ -10,7 +10,7 @@ from common.detection.calibration import calibrate
 from common.detection.detector import Detector, ranges_from
 from common.detection.features import features
 from common.detection.forest import forest_from, score
-from common.detection.memory import COLD
+from common.detection.levels import no_levels
 from common.detection.plan import plain_plan
 from common.registry.candidate import Candidate, DataSource
 from common.rows.readings import Readings
@@ -43,6 +43,7 @@ def some_readings(
         (np.arange(rows) % sensors).astype(np.int32),
         tuple(f"s{number}" for number in range(sensors)),
         random.normal(size=(rows, signals)),
+        np.empty((rows, 0)),
     )
 
 
@@ -52,7 +53,7 @@ def a_candidate(*, seed: int = 7, rows: int = 400, trees: int = 20) -> Candidate
     schema = a_schema()
     readings = some_readings(rows, seed=seed, signals=len(schema.signals))
     plan = plain_plan(schema)
-    matrix, _ = features(readings, plan, COLD)
+    matrix = features(readings, plan)
     boundary = rows * 7 // 10
     estimator = IsolationForest(n_estimators=trees, max_samples=64, random_state=seed)
     estimator.fit(matrix[:boundary])
@@ -61,6 +62,7 @@ def a_candidate(*, seed: int = 7, rows: int = 400, trees: int = 20) -> Candidate
     return Candidate(
         schema=schema,
         plan=plan,
+        levels=no_levels(len(schema.signals)),
         forest=forest,
         calibration=calibrate(score(forest, matrix[boundary:]), 0.02),
         ranges=ranges_from(readings),

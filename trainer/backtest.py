@@ -7,7 +7,7 @@ from itertools import islice
 import numpy as np
 
 from common.detection.detector import Detector
-from common.detection.memory import COLD, Memory
+from common.detection.memory import Memory
 from common.detection.processing import Outcome, score_readings
 from common.errors import DataError
 from common.registry.candidate import DataSource
@@ -46,7 +46,8 @@ def warm_up(
         rows=len(readings),
     )
     detector = train(readings, schema, source, how).detector(VERSION)
-    _, memory = detector.detect(readings, COLD)
+    memory = detector.cold()
+    detector.detect(readings, memory)
     return detector, memory, rejections
 
 
@@ -65,7 +66,7 @@ def score_on(
     rest = iter(records)
     while batch := list(islice(rest, max_rows)):
         readings, rejections = collect(batch, detector.schema)
-        outcome, memory = score_readings(readings, rejections, detector, memory)
+        outcome = score_readings(readings, rejections, detector, memory)
         yield _numbered(outcome, first_row)
         first_row += len(batch)
 
@@ -74,11 +75,8 @@ def _numbered(outcome: Outcome, first_row: int) -> Outcome:
     rejections = [
         replace(rejection, index=first_row + rejection.index) for rejection in outcome.rejections
     ]
-    return Outcome(_shifted(outcome.readings, first_row), outcome.detections, rejections)
+    return replace(outcome, readings=_shifted(outcome.readings, first_row), rejections=rejections)
 
 
 def _shifted(readings: Readings, first_row: int) -> Readings:
-    index = readings.index + np.int64(first_row)
-    return Readings(
-        index, readings.event_time, readings.sensor, readings.sensor_ids, readings.values
-    )
+    return replace(readings, index=readings.index + np.int64(first_row))

@@ -4,7 +4,7 @@ import glob
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -115,14 +115,7 @@ def by_time(readings: Readings) -> Readings:
     rank = np.empty(len(readings.sensor_ids), dtype=np.int64)
     rank[np.argsort(np.asarray(readings.sensor_ids, dtype=object))] = np.arange(len(rank))
     order = np.lexsort((readings.index, rank[readings.sensor], readings.event_time))
-    ordered = readings.take(order)
-    return Readings(
-        np.arange(len(ordered), dtype=np.int64),
-        ordered.event_time,
-        ordered.sensor,
-        ordered.sensor_ids,
-        ordered.values,
-    )
+    return replace(readings.take(order), index=np.arange(len(order), dtype=np.int64))
 
 
 def _topic_dataset(uri: str, records: Sequence[TopicRecord], schema: Schema) -> Dataset:

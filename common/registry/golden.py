@@ -3,7 +3,6 @@
 import numpy as np
 
 from common.detection.detector import Detector
-from common.detection.memory import COLD
 from common.errors import ModelRefused
 from common.registry.archive import Arrays
 from common.registry.candidate import MAX_GOLDEN_ROWS
@@ -26,7 +25,7 @@ def golden_arrays(detector: Detector, readings: Readings) -> Arrays:
     if not 1 <= len(readings) <= MAX_GOLDEN_ROWS:
         raise ValueError(f"{len(readings)} golden rows, wanted 1 to {MAX_GOLDEN_ROWS}")
     used, sensor = np.unique(readings.sensor, return_inverse=True)
-    detections, _ = detector.detect(readings, COLD)
+    detections = detector.detect(readings, detector.cold()).detections
     return {
         "event_time": readings.event_time,
         "sensor": sensor.astype(np.int32),
@@ -45,7 +44,7 @@ def replay(detector: Detector, golden: Arrays) -> None:
     TOLERANCE.
     """
     readings = _readings(golden, len(detector.schema.signals))
-    found, _ = detector.detect(readings, COLD)
+    found = detector.detect(readings, detector.cold()).detections
     calibration = detector.calibration
     # In raw units, too: an anomaly score is a raw score divided by this span.
     scale = 1.0 / min(1.0, calibration.threshold - calibration.centre)
@@ -84,4 +83,5 @@ def _readings(golden: Arrays, signals: int) -> Readings:
         sensor,
         tuple(str(name) for name in ids),
         golden["values"],
+        np.empty((rows, 0)),
     )

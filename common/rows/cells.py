@@ -18,16 +18,17 @@ _MAX_EPOCH_CHARACTERS = 18
 def cell_reader(schema: Schema, header: Sequence[str]) -> CellReader:
     """Compile schema and header into a function from one line's cells to its fields.
 
-    A signal's cell becomes a float (`nan` and `inf` too, so that validation names them), an empty
-    one None, any other text stays text; the time's cell becomes a number where the format is an
-    epoch; an empty key counts as absent, as does every cell that a short line lacks. A column named
-    like a dotted path is nested. Columns that the schema does not name are kept as text.
+    A number's cell (a signal's, a context column's) becomes a float (`nan` and `inf` too, so that
+    validation names them), an empty one None, any other text stays text; the time's cell becomes a
+    number where the format is an epoch; an empty key counts as absent, as does every cell that a
+    short line lacks. A column named like a dotted path is nested. Columns that the schema does not
+    name are kept as text.
 
     Raises DataError where a column is missing, stands there twice, or contradicts another.
     """
     names = [name.strip() for name in header]
     check_columns(schema, names)
-    numbers = [signal.path for signal in schema.signals]
+    numbers = [column.path for column in schema.columns]
     time = schema.time.field
     read_time = _epoch if schema.time.format in ("epoch_ms", "epoch_s") else _text
     key = schema.key.field if schema.key else None

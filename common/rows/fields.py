@@ -1,12 +1,13 @@
 """From one record's fields to one row, or to all the faults that keep it from being one."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from common.rows.instants import BadTime, time_reader, to_text
 from common.rows.readings import DEFAULT_SENSOR
 from common.rows.rejection import Fault, Reason, fault, found
-from common.rows.schema import Schema, Signal, UnknownFields
+from common.rows.schema import Missing, Schema, Signal, UnknownFields
 
 MAX_SENSOR_ID_CHARACTERS = 200
 MAX_FAULTS = 100
@@ -25,6 +26,7 @@ class Row(NamedTuple):
     event_time: int
     sensor_id: str
     values: list[float]
+    """Of the schema's columns, signals before context; NaN: missing, to be held from the last."""
 
 
 FieldReader = Callable[[Mapping[str, object], int | None], Row | tuple[Fault, ...]]
@@ -35,7 +37,7 @@ def field_reader(schema: Schema) -> FieldReader:
     """Compile the schema into the one function that decides whether fields are a row."""
     read_time = _time(schema)
     read_key = _key(schema)
-    signals = [(_lookup(signal.path), signal, *signal.bounds) for signal in schema.signals]
+    columns = [(_lookup(column.path), column, *column.bounds) for column in schema.columns]
     unknown = _unknown(schema)
 
     def read(record: Mapping[str, object], received: int | None) -> Row | tuple[Fault, ...]:
@@ -43,15 +45,17 @@ def field_reader(schema: Schema) -> FieldReader:
         event_time = read_time(record, received, faults)
         sensor_id = read_key(record, faults)
         values = []
-        for lookup, signal, low, high in signals:
+        for lookup, column, low, high in columns:
             value = lookup(record)
             # The good path first: a finite number inside the bounds.
             if type(value) is int:
                 value = _to_float(value)
             if type(value) is float and low <= value <= high and abs(value) < FLOAT32_OVERFLOW:
                 values.append(value + 0.0)  # minus zero becomes zero
+            elif column.missing is Missing.HOLD_LAST and _is_missing(record, column.path):
+                values.append(math.nan)
             else:
-                faults.append(_signal_fault(value, signal))
+                faults.append(_column_fault(value, column))
         unknown(record, faults)
         return tuple(faults) if faults else Row(event_time, sensor_id, values)
 
@@ -148,19 +152,31 @@ def _unknown(schema: Schema) -> Callable[[Mapping[str, object], list[Fault]], No
     return check
 
 
-def _signal_fault(value: object, signal: Signal) -> Fault:
-    low, high = signal.bounds
+def _is_missing(record: Mapping[str, object], path: str) -> bool:
+    """Tell whether the field, or what it would stand inside of, is absent or null."""
+    value: object = record
+    for part in path.split("."):
+        if not isinstance(value, Mapping):
+            return False
+        value = value.get(part)
+        if value is None:
+            return True
+    return False
+
+
+def _column_fault(value: object, column: Signal) -> Fault:
+    low, high = column.bounds
     match value:
         case _ if value is _ABSENT or value is None:
-            return _absent(value, signal.path)
+            return _absent(value, column.path)
         case float() if not abs(value) < FLOAT32_OVERFLOW:
             detail = f"found {value!r}, wanted a number that is finite in float32"
-            return fault(Reason.NOT_FINITE, signal.path, detail)
+            return fault(Reason.NOT_FINITE, column.path, detail)
         case float():
             detail = f"found {value!r}, wanted {low:g} to {high:g}"
-            return fault(Reason.OUT_OF_RANGE, signal.path, detail)
+            return fault(Reason.OUT_OF_RANGE, column.path, detail)
         case _:
-            return fault(Reason.WRONG_TYPE, signal.path, f"found {found(value)}, wanted a number")
+            return fault(Reason.WRONG_TYPE, column.path, f"found {found(value)}, wanted a number")
 
 
 def _absent(value: object, field: str) -> Fault:

@@ -61,6 +61,7 @@ def collect(
         sensor_ids=[row.sensor_id for row in rows],
         values=[row.values for row in rows],
         signals=len(schema.signals),
+        contexts=len(schema.context),
     )
     return readings, rejections
 

@@ -22,7 +22,9 @@ class Readings:
     sensor_ids: tuple[str, ...]
     """The distinct sensors, in order of first appearance."""
     values: NDArray[np.float64]
-    """(n, signals) in the schema's order; finite in float32 too."""
+    """(n, signals) in the schema's order; finite in float32 too, or NaN where one was missing."""
+    context: NDArray[np.float64]
+    """(n, contexts) likewise, of the schema's context columns: 0 columns where it has none."""
 
     def __len__(self) -> int:
         return len(self.index)
@@ -35,6 +37,7 @@ class Readings:
             self.sensor[rows],
             self.sensor_ids,
             self.values[rows],
+            self.context[rows],
         )
 
 
@@ -45,14 +48,20 @@ def readings_of(
     sensor_ids: Sequence[str],
     values: Sequence[Sequence[float]],
     signals: int,
+    contexts: int = 0,
 ) -> Readings:
-    """Put rows into columns; `sensor_ids` holds one id per row, `values` one sequence per row."""
+    """Put rows into columns; `sensor_ids` holds one id per row.
+
+    `values` holds one sequence per row: its signals, then its context.
+    """
     numbers: dict[str, int] = {}
     sensor = [numbers.setdefault(name, len(numbers)) for name in sensor_ids]
+    table = np.asarray(values, dtype=np.float64).reshape(len(sensor), signals + contexts)
     return Readings(
         np.asarray(index, dtype=np.int64),
         np.asarray(event_time, dtype=np.int64),
         np.asarray(sensor, dtype=np.int32),
         tuple(numbers),
-        np.asarray(values, dtype=np.float64).reshape(len(sensor), signals),
+        np.ascontiguousarray(table[:, :signals]),
+        np.ascontiguousarray(table[:, signals:]),
     )

@@ -29,8 +29,18 @@ class UnknownFields(StrEnum):
 
 
 class Missing(StrEnum):
-    """What happens to a reading without this signal."""
+    """What happens to a reading without this column."""
 
+    REJECT = "reject"
+    HOLD_LAST = "hold_last"
+    """The sensor's last value stands in for it, marked as held."""
+
+
+class OutOfOrder(StrEnum):
+    """What happens to a reading that is not newer than the newest one of its sensor."""
+
+    SCORE = "score"
+    """Judged by what needs no memory, and not remembered."""
     REJECT = "reject"
 
 
@@ -72,7 +82,7 @@ class KeyField(_Declared):
 
 
 class Signal(_Declared):
-    """A measured column."""
+    """A column of numbers: a measured one, or one of the context."""
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
     field: str = ""
@@ -101,6 +111,17 @@ class Signal(_Declared):
         return low, math.inf if self.max is None else self.max
 
 
+class Order(_Declared):
+    """What the times of a sensor's rows mean for its memory."""
+
+    late: Annotated[OutOfOrder, Field(strict=False)] = OutOfOrder.SCORE
+    """A row older than the newest one of its sensor."""
+    duplicate: Annotated[OutOfOrder, Field(strict=False)] = OutOfOrder.SCORE
+    """A row as old as the newest one of its sensor."""
+    max_gap_seconds: Annotated[float, Field(gt=0)] | None = None
+    """A longer step makes the rows before it say nothing any more; None: learned in training."""
+
+
 class CsvFormat(_Declared):
     """How a CSV file of such rows is written; no part of the rows' meaning."""
 
@@ -108,26 +129,31 @@ class CsvFormat(_Declared):
 
 
 class Schema(_Declared):
-    """A valid row: time, key, signals in order."""
+    """A valid row: time, key, signals and context in order."""
 
     name: Annotated[str, Field(min_length=1)] = "default"
     unknown_fields: Annotated[UnknownFields, Field(strict=False)] = UnknownFields.IGNORE
     time: TimeField = TimeField()
     key: KeyField | None = None
     signals: Annotated[tuple[Signal, ...], Field(min_length=1, max_length=MAX_SIGNALS)]
+    context: Annotated[tuple[Signal, ...], Field(max_length=MAX_SIGNALS)] = ()
+    """Commands, set-points, loads: they explain the signals and are never accused."""
+    order: Order = Order()
     csv: CsvFormat = CsvFormat()
 
-    @field_validator("signals", mode="before")
+    @field_validator("signals", "context", mode="before")
     @classmethod
-    def _signals(cls, value: object) -> object:
+    def _columns(cls, value: object) -> object:
         return tuple(value) if isinstance(value, list) else value
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
-        names = [signal.name for signal in self.signals]
+        names = [column.name for column in self.columns]
         if len(set(names)) < len(names):
             repeated = sorted({name for name in names if names.count(name) > 1})
-            raise ValueError(f"signal names must be distinct, repeated: {', '.join(repeated)}")
+            raise ValueError(
+                "names of signals and context must be distinct, repeated: " + ", ".join(repeated)
+            )
         paths = self.paths
         if len(set(paths)) < len(paths):
             repeated = sorted({path for path in paths if paths.count(path) > 1})
@@ -144,26 +170,40 @@ class Schema(_Declared):
         return tuple(signal.name for signal in self.signals)
 
     @property
+    def columns(self) -> tuple[Signal, ...]:
+        """The columns of numbers in order: signals, then context."""
+        return self.signals + self.context
+
+    @property
     def paths(self) -> list[str]:
-        """Every field that a row is read from: time, key, signals."""
+        """Every field that a row is read from: time, key, signals, context."""
         key = [self.key.field] if self.key else []
-        return [self.time.field, *key, *(signal.path for signal in self.signals)]
+        return [self.time.field, *key, *(column.path for column in self.columns)]
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits of what decides a row's meaning (not the name, units or CSV format)."""
+        """16 hex digits of what decides a row's meaning (not the name, units or CSV format).
+
+        Context and order count only where they are declared, so that a schema without them keeps
+        the fingerprint that it had before there were any.
+        """
         meaning = self.to_plain()
         del meaning["name"], meaning["csv"]
-        for signal in meaning["signals"]:
-            del signal["unit"]
+        meaning |= {"order": self.order.model_dump(mode="json", exclude_defaults=True)}
+        for column in [*meaning["signals"], *meaning["context"]]:
+            del column["unit"]
+        for addition in ("context", "order"):
+            if not meaning[addition]:
+                del meaning[addition]
         text = json.dumps(meaning, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def to_plain(self) -> dict[str, Any]:
         """Return the schema as plain values, every default filled in (JSON for the manifest)."""
         plain = self.model_dump(mode="json")
-        for signal, declared in zip(plain["signals"], self.signals, strict=True):
-            signal["field"] = declared.path
+        columns = [*plain["signals"], *plain["context"]]
+        for column, declared in zip(columns, self.columns, strict=True):
+            column["field"] = declared.path
         return plain
 
 
@@ -203,5 +243,7 @@ _KNOWN = [
     *(f"time.{name}" for name in TimeField.model_fields),
     *(f"key.{name}" for name in KeyField.model_fields),
     *(f"signals.0.{name}" for name in Signal.model_fields),
+    *(f"context.0.{name}" for name in Signal.model_fields),
+    *(f"order.{name}" for name in Order.model_fields),
     *(f"csv.{name}" for name in CsvFormat.model_fields),
 ]

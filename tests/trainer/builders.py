@@ -32,6 +32,7 @@ def simulated(rows: int = 4_000, *, seed: int = 1, interval: float = 5.0) -> Rea
         chunk.sensor,
         chunk.sensor_ids,
         chunk.values,
+        np.empty((rows, 0)),
     )
 
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -67,9 +68,7 @@ def test_a_version_that_fails_its_checks_is_not_promoted(
     readings = simulated()
     values = readings.values.copy()
     values[::10] *= 10.0
-    wild = type(readings)(
-        readings.index, readings.event_time, readings.sensor, readings.sensor_ids, values
-    )
+    wild = replace(readings, values=values)
     write_rows(folder / "wild.csv", wild)
     assert command("train", "--data", "rows.csv") == 0
     first = Registry(folder / "registry").look("default").champion
@@ -87,13 +86,7 @@ def test_the_gate_exits_with_1_and_names_the_failed_checks(
 ) -> None:
     assert command("train", "--data", "rows.csv") == 0
     readings = simulated()
-    moved = type(readings)(
-        readings.index,
-        readings.event_time,
-        readings.sensor,
-        readings.sensor_ids,
-        readings.values + 30.0,
-    )
+    moved = replace(readings, values=readings.values + 30.0)
     write_rows(folder / "moved.csv", moved)
 
     assert command("evaluate", "--data", "moved.csv") == 0
