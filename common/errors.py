@@ -11,6 +11,7 @@ SensorwatchError                 code  reaction
 ├── BreakerOpen                   5    too many rejections; a supervisor must not restart
 ├── ModelRefused                  6    keep the last good model and alarm; exit where none is
 ├── OffsetsLost                   7    committed offsets are gone or out of range: a person decides
+├── StateRefused                  8    a snapshot is missing, damaged or another's: a person decides
 ├── MicroBatchAborted             -    abort, rewind to the committed offsets, go on
 ├── OutcomeUnknown                -    build a new producer, rewind to the committed offsets, go on
 └── Unrecoverable                70    crash: exit non-zero and let the supervisor restart
@@ -80,6 +81,16 @@ class OffsetsLost(SensorwatchError):
     """A group that has run before has no usable committed offset."""
 
     exit_code: ClassVar[int] = 7
+
+
+class StateRefused(SensorwatchError):
+    """The state that was to be gone on from cannot be: lost, damaged, newer or of another topic."""
+
+    exit_code: ClassVar[int] = 8
+
+
+class MemoryRefused(StateRefused):
+    """The bytes of a memory are damaged, of a newer format, or another model's."""
 
 
 class MicroBatchAborted(SensorwatchError):

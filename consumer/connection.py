@@ -14,6 +14,7 @@ from common.messaging.ledger_topic import group_history
 from common.messaging.outbox import Outbox
 from common.messaging.quiet import quiet_logger
 from common.messaging.records import Partition
+from common.messaging.snapshot_text import CHUNK_BYTES
 from common.messaging.topics import require_topics
 from common.messaging.transactional_outbox import TransactionalOutbox
 from common.registry.champion import Champion
@@ -66,11 +67,18 @@ def connect(
             for number, offset in accept_rejections_until.items()
         },
     )
-    limit = int(settings.kafka.get("message.max.bytes", MESSAGE_BYTES))
     admin = AdminClient(client_config(settings.kafka), logger=quiet_logger())
     identity = TopicIdentity(admin, topics.readings, clock=time.monotonic)
     return Parts(
-        source, accounts, champion, outbox, observation, settings, terms, limit, identity.check
+        source,
+        accounts,
+        champion,
+        outbox,
+        observation,
+        settings,
+        terms,
+        _message_bytes(settings),
+        identity.check,
     )
 
 
@@ -108,6 +116,8 @@ def _outbox(settings: Settings, worker: int, consumer: Consumer) -> Outbox:
             lambda: Producer(config | {"error_cb": _client_error}, logger=kafka_logger()),
             transactional_id=transactional_id,
             deadline_seconds=options.commit_deadline_seconds,
+            state_topic=settings.state_topic,
+            chunk_bytes=_chunk_bytes(settings),
         )
 
     def commit(offsets: list[TopicPartition]) -> list[TopicPartition] | None:
@@ -118,7 +128,18 @@ def _outbox(settings: Settings, worker: int, consumer: Consumer) -> Outbox:
         Producer(config, logger=kafka_logger()),
         commit,
         deadline_seconds=options.commit_deadline_seconds,
+        state_topic=settings.state_topic,
+        chunk_bytes=_chunk_bytes(settings),
     )
+
+
+def _chunk_bytes(settings: Settings) -> int:
+    """How large a chunk of a snapshot may be, with room for what the client adds to it."""
+    return min(CHUNK_BYTES, _message_bytes(settings) * 9 // 10)
+
+
+def _message_bytes(settings: Settings) -> int:
+    return int(settings.kafka.get("message.max.bytes", MESSAGE_BYTES))
 
 
 def _incremental(kafka: Mapping[str, Any]) -> bool:

@@ -12,7 +12,7 @@ from common.errors import BreakerOpen, MicroBatchAborted, OutcomeUnknown, Unreco
 from common.messaging.dead_letters import dead_letters
 from common.messaging.events import anomaly_events
 from common.messaging.membership import require_member
-from common.messaging.outbox import Outbox
+from common.messaging.outbox import Conclusion, Outbox
 from common.messaging.records import received_at
 from common.registry.champion import Champion
 from common.rows.instants import to_text
@@ -110,7 +110,9 @@ def _commit(parts: Parts, batch: MicroBatch, detector: Detector, memory: Memory)
 
     # 2. Publish once: events, dead letters, ledger and next offsets, all or none.
     parts.outbox.publish(
-        chain(events, letters, settlement.messages), settlement.commits, batch.membership
+        chain(events, letters),
+        lambda _: Conclusion(settlement.messages, settlement.commits),
+        batch.membership,
     )
     parts.observation.stage(Stage.COMMIT)
 

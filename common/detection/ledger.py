@@ -14,6 +14,16 @@ DIGEST_SEED = 0x9E3779B97F4A7C15
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotAt:
+    """Where the newest snapshot of a partition's memory stands."""
+
+    offset: int
+    """Of its manifest, in the state topic."""
+    next_offset: int
+    """Of the input: the first record that the memory knows nothing of."""
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """What became of the records of one partition from `first_offset` to before `next_offset`.
 
@@ -38,6 +48,8 @@ class Account:
     segment_offset: int = 0
     fingerprint: str = ""
     """Of what decides a score's last bit: code, libraries, CPU kind."""
+    snapshot: SnapshotAt | None = None
+    """None: the memory was cold at `first_offset`."""
 
     @property
     def adds_up(self) -> bool:

@@ -3,12 +3,14 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from common.errors import MicroBatchAborted, Unrecoverable
 from common.messaging.broker_errors import Reaction, Stage, reaction
-from common.messaging.outbox import Commit, serve
+from common.messaging.outbox import ANY_PARTITION, Conclude, serve
 from common.messaging.records import OutgoingMessage
+from common.messaging.snapshot_text import CHUNK_BYTES, Snapshot
+from common.messaging.snapshot_writing import Deliveries, write_snapshots
 
 CALL_SECONDS = 0.5
 """The longest that one call into the client waits: signals are only handled between calls."""
@@ -23,17 +25,26 @@ class FlushingOutbox:
         commit: Callable[[list[TopicPartition]], list[TopicPartition] | None],
         *,
         deadline_seconds: float,
+        state_topic: str,
+        chunk_bytes: int = CHUNK_BYTES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`commit`: returns once it is answered, with the error of each partition."""
         self._producer = producer
         self._commit = commit
         self._deadline_seconds = deadline_seconds
+        self._state_topic = state_topic
+        self._chunk_bytes = chunk_bytes
         self._clock = clock
         self._failed: KafkaError | None = None
 
     def publish(
-        self, messages: Iterable[OutgoingMessage], commits: Sequence[Commit], membership: object
+        self,
+        messages: Iterable[OutgoingMessage],
+        conclude: Conclude,
+        membership: object,
+        *,
+        snapshots: Sequence[Snapshot] = (),
     ) -> None:
         """Flush, then commit; after a crash between the two, messages are published again.
 
@@ -43,10 +54,20 @@ class FlushingOutbox:
         deadline = self._clock() + self._deadline_seconds
         self._failed = None
         for message in messages:
-            self._produce(message, deadline)
+            self._produce(message, deadline, self._delivered)
+        conclusion = conclude(
+            write_snapshots(
+                snapshots,
+                self._state_topic,
+                lambda parts: self._deliver(parts, deadline),
+                chunk_bytes=self._chunk_bytes,
+            )
+        )
+        for message in conclusion.messages:
+            self._produce(message, deadline, self._delivered)
         self._flush()
         try:
-            answer = self._commit([commit.to_client() for commit in commits])
+            answer = self._commit([commit.to_client() for commit in conclusion.commits])
             _raise_first(answer or [])
         except KafkaException as error:
             if reaction(error.args[0], Stage.SEND_OFFSETS) is Reaction.ABORT_AND_REWIND:
@@ -55,6 +76,18 @@ class FlushingOutbox:
 
     def close(self) -> None:
         """Nothing stays open between two publications."""
+
+    def _deliver(self, messages: Iterable[OutgoingMessage], deadline: float) -> list[int]:
+        """Produce messages and wait until their offsets are known."""
+        deliveries = Deliveries()
+        for message in messages:
+            self._produce(message, deadline, deliveries.expect())
+        self._flush()
+        if deliveries.failed is not None:
+            raise Unrecoverable(f"snapshot not delivered: {deliveries.failed}")
+        if deliveries.offsets is None:
+            raise MicroBatchAborted("the broker has a part of a snapshot, but did not say where")
+        return deliveries.offsets
 
     def _flush(self) -> None:
         deadline = self._clock() + self._deadline_seconds
@@ -68,15 +101,22 @@ class FlushingOutbox:
             why = self._failed or f"{left} messages still waiting"
             raise Unrecoverable(f"not delivered within {self._deadline_seconds:g} s: {why}")
 
-    def _produce(self, message: OutgoingMessage, deadline: float) -> None:
+    def _produce(
+        self,
+        message: OutgoingMessage,
+        deadline: float,
+        on_delivery: Callable[[KafkaError | None, Message], None],
+    ) -> None:
+        partition = ANY_PARTITION if message.partition is None else message.partition
         while True:
             try:
                 return self._producer.produce(
                     message.topic,
                     message.value,
                     message.key,
+                    partition,
+                    on_delivery=on_delivery,
                     headers=list(message.headers),
-                    on_delivery=self._delivered,
                 )
             except BufferError:
                 if self._clock() > deadline:

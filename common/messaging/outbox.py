@@ -1,6 +1,6 @@
 """Where results leave: messages and next offsets together, all of them or none."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,6 +8,10 @@ from typing import Protocol
 from confluent_kafka import KafkaException, Producer, TopicPartition
 
 from common.messaging.records import OutgoingMessage, Partition
+from common.messaging.snapshot_text import Snapshot
+
+ANY_PARTITION = -1
+"""To the client: choose by the key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +28,34 @@ class Commit:
         return TopicPartition(where.topic, where.number, self.next_offset, metadata=self.metadata)
 
 
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What ends a publication: said only once it is known where the snapshots stand."""
+
+    messages: list[OutgoingMessage]
+    commits: list[Commit]
+
+
+Conclude = Callable[[Mapping[Partition, int]], Conclusion]
+"""Takes, for the partition of each snapshot, the offset of its manifest; decides, without I/O."""
+
+
 class Outbox(Protocol):
     """Publishes a micro-batch's results."""
 
     def publish(
-        self, messages: Iterable[OutgoingMessage], commits: Sequence[Commit], membership: object
+        self,
+        messages: Iterable[OutgoingMessage],
+        conclude: Conclude,
+        membership: object,
+        *,
+        snapshots: Sequence[Snapshot] = (),
     ) -> None:
-        """Publish messages and commit next offsets, or raise one of the errors of errors.py."""
+        """Publish messages and snapshots, then what `conclude` makes of the snapshots' places.
+
+        `snapshots`: one per partition at the most. All or none of it is committed. Raises one of
+        the errors of errors.py.
+        """
 
     def close(self) -> None:
         """Leave nothing open."""

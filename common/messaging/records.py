@@ -63,6 +63,8 @@ class OutgoingMessage:
     key: bytes | None
     value: bytes | None
     headers: Headers
+    partition: int | None = None
+    """None: the one that the key gives."""
 
 
 def coordinates(record: Record) -> Coordinates:

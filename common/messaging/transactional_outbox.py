@@ -1,10 +1,10 @@
 """Exactly once: results and next offsets in one transaction of a stable transactional id."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from common.errors import (
     BrokerUnavailable,
@@ -14,8 +14,10 @@ from common.errors import (
     Unrecoverable,
 )
 from common.messaging.broker_errors import Reaction, Stage, reaction
-from common.messaging.outbox import Commit, serve
-from common.messaging.records import OutgoingMessage
+from common.messaging.outbox import ANY_PARTITION, Conclude, serve
+from common.messaging.records import OutgoingMessage, Partition
+from common.messaging.snapshot_text import CHUNK_BYTES, Snapshot
+from common.messaging.snapshot_writing import Deliveries, write_snapshots
 
 CALL_SECONDS = 5.0
 """The longest that one call into the client waits before the deadline is looked at again."""
@@ -33,18 +35,27 @@ class TransactionalOutbox:
         *,
         transactional_id: str,
         deadline_seconds: float,
+        state_topic: str,
+        chunk_bytes: int = CHUNK_BYTES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._new_producer = new_producer
         self._transactional_id = transactional_id
         self._deadline_seconds = deadline_seconds
+        self._state_topic = state_topic
+        self._chunk_bytes = chunk_bytes
         self._clock = clock
         self._renewed = False
         self._open = False
         self._producer = self._start()
 
     def publish(
-        self, messages: Iterable[OutgoingMessage], commits: Sequence[Commit], membership: object
+        self,
+        messages: Iterable[OutgoingMessage],
+        conclude: Conclude,
+        membership: object,
+        *,
+        snapshots: Sequence[Snapshot] = (),
     ) -> None:
         """Run one transaction.
 
@@ -52,23 +63,26 @@ class TransactionalOutbox:
         cases go on from the committed offsets), Fenced or Unrecoverable where the process must go.
         """
         deadline = self._clock() + self._deadline_seconds
-        offsets = [commit.to_client() for commit in commits]
         try:
             # 1. Begin only now, with everything decided: no transaction is open while consuming.
             self._call(Stage.INIT, deadline, lambda _seconds: self._producer.begin_transaction())
             self._open = True
-            # 2. Results.
             try:
+                # 2. Results.
                 for message in messages:
                     self._produce(message, deadline)
+                # 3. Snapshots, and what has to say where they stand.
+                conclusion = conclude(self._write(snapshots, deadline))
+                for message in conclusion.messages:
+                    self._produce(message, deadline)
             except _ClientFailure as failure:
-                if failure.code in _CLOSED:
-                    # An earlier message failed meanwhile; only the next call says why.
-                    self._send_offsets(offsets, membership, deadline)
+                if failure.unexplained:
+                    self._ask_why(membership, deadline)
                 raise
-            # 3. Next offsets, with the account as metadata, fenced by the group's generation.
+            # 4. Next offsets, with the account as metadata, fenced by the group's generation.
+            offsets = [commit.to_client() for commit in conclusion.commits]
             self._send_offsets(offsets, membership, deadline)
-            # 4. All of it becomes visible, or none.
+            # 5. All of it becomes visible, or none.
             self._call(Stage.COMMIT, deadline, self._commit)
         except _ClientFailure as failure:
             self._react(failure)
@@ -94,10 +108,62 @@ class TransactionalOutbox:
     def _commit(self, seconds: float) -> None:
         self._producer.commit_transaction(seconds)
 
-    def _produce(self, message: OutgoingMessage, deadline: float) -> None:
+    def _ask_why(self, membership: object, deadline: float) -> None:
+        """Raise why the transaction failed in the background: only the next call tells.
+
+        The client answers before it looks at what it is asked to send, and if it were sent after
+        all, it would never be committed.
+        """
+        self._send_offsets([TopicPartition(self._state_topic, 0, 0)], membership, deadline)
+
+    def _write(self, snapshots: Sequence[Snapshot], deadline: float) -> Mapping[Partition, int]:
+        return write_snapshots(
+            snapshots,
+            self._state_topic,
+            lambda messages: self._deliver(messages, deadline),
+            chunk_bytes=self._chunk_bytes,
+        )
+
+    def _deliver(self, messages: Iterable[OutgoingMessage], deadline: float) -> list[int]:
+        """Produce messages and wait until their offsets are known.
+
+        Only for the few of a snapshot: being told of each message halves the rate.
+        """
+        deliveries = Deliveries()
+        for message in messages:
+            self._produce(message, deadline, deliveries.expect())
+        while not deliveries.settled:
+            if self._clock() > deadline:
+                late = KafkaError(KafkaError._TIMED_OUT)  # noqa: SLF001 - the client's name
+                raise _ClientFailure(Stage.PRODUCE, late, Reaction.RENEW_PRODUCER)
+            try:
+                self._producer.flush(CALL_SECONDS)
+            except KafkaException as error:  # a fatal one
+                deliveries.failed = error.args[0]
+        if deliveries.failed is not None:
+            found = reaction(deliveries.failed, Stage.PRODUCE)
+            raise _ClientFailure(Stage.PRODUCE, deliveries.failed, found, unexplained=True)
+        if deliveries.offsets is None:
+            twice = KafkaError(KafkaError.DUPLICATE_SEQUENCE_NUMBER)
+            raise _ClientFailure(Stage.PRODUCE, twice, Reaction.ABORT_AND_REWIND)
+        return deliveries.offsets
+
+    def _produce(
+        self,
+        message: OutgoingMessage,
+        deadline: float,
+        on_delivery: Callable[[KafkaError | None, Message], None] | None = None,
+    ) -> None:
+        partition = ANY_PARTITION if message.partition is None else message.partition
+
         def produce(_seconds: float) -> None:
             self._producer.produce(
-                message.topic, message.value, message.key, headers=list(message.headers)
+                message.topic,
+                message.value,
+                message.key,
+                partition,
+                on_delivery=on_delivery,
+                headers=list(message.headers),
             )
 
         while True:
@@ -182,7 +248,10 @@ class TransactionalOutbox:
 class _ClientFailure(Exception):
     """An error of the client with the reaction that the table gives for it."""
 
-    def __init__(self, stage: Stage, error: KafkaError, reaction: Reaction) -> None:
+    def __init__(
+        self, stage: Stage, error: KafkaError, reaction: Reaction, *, unexplained: bool = False
+    ) -> None:
         super().__init__(f"{stage}: {error.name()}: {error.str()}")
-        self.code = error.code()
         self.reaction = reaction
+        self.unexplained = unexplained or error.code() in _CLOSED
+        """Whether it only follows from another that is still to be asked for."""

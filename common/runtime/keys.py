@@ -106,6 +106,8 @@ class TopicSettings(_Table):
     dead_letters: Topic = "sensors.dlq"
     ledger: Annotated[str, AfterValidator(_topic_or_empty)] = ""
     """Empty: `<group>.ledger`; read it as `Settings.ledger_topic`."""
+    state: Annotated[str, AfterValidator(_topic_or_empty)] = ""
+    """Empty: `<group>.state`; read it as `Settings.state_topic`."""
 
 
 class SchemaSettings(_Table):
@@ -219,3 +221,8 @@ class Settings(_Table):
     def ledger_topic(self) -> str:
         """The topic of the ledger's records."""
         return self.topics.ledger or f"{self.consumer.group}.ledger"
+
+    @property
+    def state_topic(self) -> str:
+        """The topic of the snapshots."""
+        return self.topics.state or f"{self.consumer.group}.state"

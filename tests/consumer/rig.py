@@ -12,8 +12,9 @@ from common.errors import (
 )
 from common.messaging.ledger_text import to_metadata
 from common.messaging.ledger_topic import GroupHistory
-from common.messaging.outbox import Commit
+from common.messaging.outbox import Commit, Conclude
 from common.messaging.records import OutgoingMessage, Partition
+from common.messaging.snapshot_text import Snapshot
 from common.registry.champion import Champion
 from common.runtime.keys import BreakerSettings, ConsumerSettings, Settings, Start
 from common.runtime.metrics import ConsumerMetrics
@@ -41,15 +42,21 @@ class FakeOutbox:
         self.tried: list[list[OutgoingMessage]] = []
 
     def publish(
-        self, messages: Iterable[OutgoingMessage], commits: Sequence[Commit], membership: object
+        self,
+        messages: Iterable[OutgoingMessage],
+        conclude: Conclude,
+        membership: object,
+        *,
+        snapshots: Sequence[Snapshot] = (),
     ) -> None:
         assert membership == fakes.MEMBERSHIP
-        made = list(messages)
+        conclusion = conclude({snapshot.source: 0 for snapshot in snapshots})
+        made, commits = [*messages, *conclusion.messages], conclusion.commits
         self.tried.append(made)
         failure = self._failures.pop(0) if self._failures else None
         if failure is not None:
             raise failure
-        self.published.append((made, list(commits)))
+        self.published.append((made, commits))
         for commit in commits:
             self._consumer.commit_offset(
                 commit.partition.number, commit.next_offset, commit.metadata

@@ -1,18 +1,20 @@
 """A scripted client with its clock, for the tests of the outboxes."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
-from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from common.messaging.flushing_outbox import FlushingOutbox
-from common.messaging.outbox import Commit
+from common.messaging.outbox import Commit, Conclusion
 from common.messaging.records import OutgoingMessage, Partition
 from common.messaging.transactional_outbox import TransactionalOutbox
+from tests.messaging.records import StoredRecord
 
 MESSAGES = [OutgoingMessage("out", b"k", b"%d" % number, [("h", b"x")]) for number in range(3)]
 COMMITS = [Commit(Partition("in", 2), 7, "account")]
+STATE = "g.state"
 ALL = ["begin_transaction", *["produce"] * 3, "send_offsets_to_transaction", "commit_transaction"]
 
 
@@ -31,7 +33,8 @@ class FakeProducer:
         self.offsets: list[TopicPartition] = []
         self.longest_flush = 0.0
         self.produced: list[tuple[Any, ...]] = []
-        self.deliveries: list[Callable[[KafkaError | None, object], None]] = []
+        self.partitions: list[int] = []
+        self.deliveries: list[tuple[int, Callable[[KafkaError | None, Message], None]]] = []
 
     def _call(self, name: str) -> None:
         self.world.calls.append(name)
@@ -53,13 +56,16 @@ class FakeProducer:
         topic: str,
         value: bytes,
         key: bytes,
+        partition: int,
+        *,
+        on_delivery: Callable[[KafkaError | None, Message], None] | None,
         headers: list[tuple[str, bytes]],
-        on_delivery: Callable[[KafkaError | None, object], None] | None = None,
     ) -> None:
         self._call("produce")
         self.produced.append((topic, key, value, headers))
+        self.partitions.append(partition)
         if on_delivery is not None:
-            self.deliveries.append(on_delivery)
+            self.deliveries.append((len(self.produced) - 1, on_delivery))
 
     def send_offsets_to_transaction(
         self, offsets: list[TopicPartition], membership: object, _seconds: float
@@ -77,8 +83,11 @@ class FakeProducer:
     def flush(self, seconds: float) -> int:
         self._call("flush")
         self.longest_flush = max(self.longest_flush, seconds)
-        for delivered in self.deliveries:
-            delivered(self.world.delivery_error, None)
+        if not self.world.left:
+            waiting, self.deliveries = self.deliveries, []
+            for number, delivered in waiting:
+                stored = StoredRecord(b"", self.world.offset_of(number))
+                delivered(self.world.delivery_error, cast("Message", stored))
         return self.world.left
 
     def poll(self, _seconds: float) -> int:
@@ -102,6 +111,8 @@ class World:
         self.left = 0
         self.delivery_error: KafkaError | None = None
         self.commits: list[list[TopicPartition]] = []
+        self.offset_of: Callable[[int], int] = lambda number: 100 + number
+        """The offset that the message of this number is given."""
 
     def new_producer(self) -> Producer:
         self.producers.append(FakeProducer(self))
@@ -112,6 +123,8 @@ class World:
             self.new_producer,
             transactional_id="writer",
             deadline_seconds=10,
+            state_topic=STATE,
+            chunk_bytes=4,
             clock=lambda: self.now,
         )
 
@@ -128,7 +141,12 @@ class World:
             return None if answer is None else list(answer)
 
         return FlushingOutbox(
-            self.new_producer(), commit, deadline_seconds=10, clock=lambda: self.now
+            self.new_producer(),
+            commit,
+            deadline_seconds=10,
+            state_topic=STATE,
+            chunk_bytes=4,
+            clock=lambda: self.now,
         )
 
 
@@ -137,5 +155,10 @@ def scripted(call: str, *errors: Exception | None) -> dict[str, Any]:
     return {call: list(errors)}
 
 
+def concluded(_at: Mapping[Partition, int]) -> Conclusion:
+    """Nothing follows from the snapshots."""
+    return Conclusion([], COMMITS)
+
+
 def publish(outbox: TransactionalOutbox | FlushingOutbox) -> None:
-    outbox.publish(iter(MESSAGES), COMMITS, b"membership")
+    outbox.publish(iter(MESSAGES), concluded, b"membership")

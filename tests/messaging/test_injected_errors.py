@@ -1,6 +1,6 @@
 """Every row of the table of broker errors, injected into the real client: the action taken."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
@@ -14,7 +14,7 @@ from common.errors import (
     Unrecoverable,
 )
 from common.messaging.kafka_config import producer_config
-from common.messaging.outbox import Commit
+from common.messaging.outbox import Commit, Conclusion
 from common.messaging.quiet import quiet_logger
 from common.messaging.records import OutgoingMessage, Partition
 from common.messaging.transactional_outbox import TransactionalOutbox
@@ -27,6 +27,7 @@ pytestmark = [pytest.mark.embedded, pytest.mark.slow]
 STALE_MEMBER_EPOCH = 113  # the client has no name for it yet
 MESSAGE = OutgoingMessage("output", None, b"event", [])
 COMMITS = [Commit(Partition("input", 0), 1, "account")]
+STATE = "state"
 
 ABORTED, UNKNOWN, FENCED, CRASH = MicroBatchAborted, OutcomeUnknown, Fenced, Unrecoverable
 TABLE = [
@@ -66,6 +67,10 @@ TABLE = [
 ]
 
 
+def concluded(_at: Mapping[Partition, int]) -> Conclusion:
+    return Conclusion([], COMMITS)
+
+
 def _name(value: object) -> str:
     if isinstance(value, Api):
         return value.name
@@ -87,11 +92,14 @@ class Rig:
 
     def outbox(self) -> TransactionalOutbox:
         return TransactionalOutbox(
-            self._new_producer, transactional_id="writer", deadline_seconds=self.deadline_seconds
+            self._new_producer,
+            transactional_id="writer",
+            deadline_seconds=self.deadline_seconds,
+            state_topic=STATE,
         )
 
     def publish(self, outbox: TransactionalOutbox, messages: Iterator[OutgoingMessage]) -> None:
-        outbox.publish(messages, COMMITS, self.consumer.consumer_group_metadata())
+        outbox.publish(messages, concluded, self.consumer.consumer_group_metadata())
 
     def _new_producer(self) -> Producer:
         quick = {"retry.backoff.ms": 20, "reconnect.backoff.ms": 20, "linger.ms": 0}

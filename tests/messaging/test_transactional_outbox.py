@@ -15,10 +15,10 @@ from common.errors import (
 from common.messaging.records import OutgoingMessage
 from tests.messaging.outboxes import (
     ALL,
-    COMMITS,
     MESSAGES,
     TIMED_OUT,
     World,
+    concluded,
     failure,
     publish,
     scripted,
@@ -175,7 +175,7 @@ def test_an_error_while_messages_are_made_leaves_the_transaction_to_be_aborted()
     outbox = world.transactional()
 
     with pytest.raises(ZeroDivisionError):
-        outbox.publish(failing(), COMMITS, b"membership")
+        outbox.publish(failing(), concluded, b"membership")
     outbox.close()
 
     assert world.calls[-1] == "abort_transaction"
