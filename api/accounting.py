@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 
 from api.prediction import Prediction
-from common.detection.calibration import SEVERITIES
+from common.detection.detections import SEVERITIES
 from common.runtime.metrics import HttpMetrics
 
 

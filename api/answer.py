@@ -10,7 +10,7 @@ import numpy as np
 from api.pointers import fault_pointers
 from api.prediction import SLICE_ROWS, Prediction
 from api.problems import Problem
-from common.detection.calibration import SEVERITIES
+from common.detection.detections import SEVERITIES
 from common.detection.detector import Detector
 from common.detection.explanation import signals_of_rows
 from common.detection.processing import Outcome

@@ -9,7 +9,7 @@ import numpy as np
 from api.pointers import pointer
 from api.prediction import Prediction
 from api.problems import Problem
-from common.detection.calibration import SEVERITIES
+from common.detection.detections import SEVERITIES
 from common.detection.detector import Detector
 from common.rows.cells import nest
 from common.rows.rejection import Fault

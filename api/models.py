@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.answer import OnError, Signals
-from common.detection.calibration import Severity
+from common.detection.detections import Severity
 from common.detection.explanation import Direction
 from common.rows.rejection import Reason
 

@@ -6,7 +6,6 @@ from http import HTTPStatus
 from api.pointers import pointer
 from api.problems import Problem
 from common.detection.detector import Detector
-from common.detection.memory import COLD
 from common.detection.processing import Outcome, process
 from common.rows.rejection import Rejection
 from common.rows.request import BadBody, TooManyRows, rows_of
@@ -45,10 +44,10 @@ def predict_rows(payloads: list[bytes], detector: Detector, *, received: int) ->
     """Score rows that are cut already; see `predict`."""
     outcomes: list[Outcome] = []
     rejections: list[Rejection] = []
-    memory, faults = COLD, 0
+    memory, faults = detector.cold(), 0
     for start in range(0, len(payloads), SLICE_ROWS):
         rows = payloads[start : start + SLICE_ROWS]
-        outcome, memory = process(rows, detector, memory, received=[received] * len(rows))
+        outcome = process(rows, detector, memory, received=[received] * len(rows))
         outcomes.append(outcome)
         for rejection in outcome.rejections:
             index = start + rejection.index

@@ -9,7 +9,6 @@ import numpy as np
 
 from common.detection.detector import Detector
 from common.detection.ledger import Account, advance, new_segment
-from common.detection.memory import COLD
 from common.detection.processing import process
 from common.errors import ModelRefused
 from common.messaging.ledger_text import Cause, LedgerRecord
@@ -143,9 +142,9 @@ def verify(
 
 
 def _account_again(account: Account, records: Iterable[Record], detector: Detector) -> Account:
-    memory, source = COLD, iter(records)
+    memory, source = detector.cold(), iter(records)
     while chunk := list(islice(source, ROWS)):
-        outcome, memory = process(
+        outcome = process(
             [record.value() for record in chunk],
             detector,
             memory,

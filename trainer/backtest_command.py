@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from common.detection.detector import Detector
-from common.detection.memory import COLD, Memory
+from common.detection.memory import Memory
 from common.errors import UsageError
 from common.registry.store import Registry
 from common.rows.parsing import Fields
@@ -73,7 +73,7 @@ def backtest(
     else:
         detector = Registry(settings.registry.path).load(settings.registry.model, model).detector
         declared = detector.schema if schema is None else _same(load_schema(schema), detector)
-        records, memory, rejections = iter(read_rows(data, declared)), COLD, []
+        records, memory, rejections = iter(read_rows(data, declared)), detector.cold(), []
     with ScoreTable(out) as table:
         table.write_rejected(rejections)
         rows = settings.consumer.max_rows

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from common.detection.detector import Detector
 from common.detection.forest import score
-from common.detection.memory import COLD
 from common.detection.processing import Outcome, process, score_readings
 from common.rows.parsing import collect
 from common.rows.readings import Readings
@@ -43,32 +42,32 @@ Way = Callable[[Written, Detector], list[Outcome]]
 
 def through_kafka(written: Written, detector: Detector) -> list[Outcome]:
     """Score rows as the consumer does: record values, a micro-batch at a time."""
-    outcomes, memory = [], COLD
+    outcomes, memory = [], detector.cold()
     for batch in _batches(written.payloads, _KAFKA_ROWS):
-        outcome, memory = process(batch, detector, memory)
+        outcome = process(batch, detector, memory)
         outcomes.append(outcome)
     return outcomes
 
 
 def through_rest(written: Written, detector: Detector) -> list[Outcome]:
     """Score rows as the API does: cut out of request bodies."""
-    outcomes, memory = [], COLD
+    outcomes, memory = [], detector.cold()
     for batch in _batches(written.payloads, _REST_ROWS):
         rows = rows_of(body_of(batch), max_rows=_REST_ROWS)
-        outcome, memory = process(rows, detector, memory)
+        outcome = process(rows, detector, memory)
         outcomes.append(outcome)
     return outcomes
 
 
 def through_csv(written: Written, detector: Detector) -> list[Outcome]:
     """Score rows as a backtest does: out of a CSV file."""
-    outcomes, memory = [], COLD
+    outcomes, memory = [], detector.cold()
     with tempfile.TemporaryDirectory(prefix="sensorwatch-") as folder:
         path = Path(folder) / "rows.csv"
         write_csv(path, written.cells, written.schema)
         records = iter(read_rows(path, written.schema))
         while batch := list(islice(records, _CSV_ROWS)):
-            outcome, memory = score_readings(*collect(batch, written.schema), detector, memory)
+            outcome = score_readings(*collect(batch, written.schema), detector, memory)
             outcomes.append(outcome)
     return outcomes
 
@@ -138,6 +137,7 @@ def _bits(outcomes: Sequence[Outcome]) -> _Bits:
         columns = (
             readings.event_time.view(np.uint64),
             *np.ascontiguousarray(readings.values.T).view(np.uint64),
+            *np.ascontiguousarray(readings.context.T).view(np.uint64),
             found.raw_score.view(np.uint64),
             found.anomaly_score.view(np.uint64),
             found.p_value.view(np.uint64),

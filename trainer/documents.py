@@ -1,6 +1,7 @@
 """Readings written as their schema declares rows: JSON payloads, a request's body, a CSV file."""
 
 import csv
+import math
 from collections.abc import Sequence
 from datetime import UTC, timedelta
 from pathlib import Path
@@ -8,19 +9,21 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
+import numpy as np
 
 from common.rows.instants import EPOCH, to_text
 from common.rows.readings import Readings
 from common.rows.schema import Schema
 
 
-def cells_of(readings: Readings, schema: Schema) -> list[list[str | int | float]]:
-    """Return each row's fields in the order of `schema.paths`."""
+def cells_of(readings: Readings, schema: Schema) -> list[list[str | int | float | None]]:
+    """Return each row's fields in the order of `schema.paths`; None: the value is missing."""
     ids = readings.sensor_ids
     times = [_time(time, schema) for time in readings.event_time.tolist()]
     keys = [[ids[sensor]] if schema.key else [] for sensor in readings.sensor.tolist()]
-    values = readings.values.tolist()
-    return [[time, *key, *row] for time, key, row in zip(times, keys, values, strict=True)]
+    table = np.concatenate([readings.values, readings.context], axis=1)
+    rows = [[None if math.isnan(value) else value for value in row] for row in table.tolist()]
+    return [[time, *key, *row] for time, key, row in zip(times, keys, rows, strict=True)]
 
 
 def payloads_of(cells: Sequence[Sequence[object]], schema: Schema) -> list[bytes]:

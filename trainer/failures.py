@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from common.detection.calibration import Detections
+from common.detection.detections import Detections
 from common.detection.detector import Detector
-from common.detection.memory import COLD
 from common.rows.readings import Readings
 from common.simulation.faults import VALUE_KINDS, FaultKind
 from trainer.checks import Check, Section
@@ -117,7 +116,7 @@ def measure(
         injected = inject_case(readings, case, schema=detector.schema, rng=rng, episodes=wanted)
         if not injected.episodes:
             break
-        rounds.append((injected, detector.detect(injected.readings, COLD)[0]))
+        rounds.append((injected, detector.detect(injected.readings, detector.cold()).detections))
         missing -= len(injected.episodes)
     return _summary(case, rounds) if rounds else _unmeasured(case, len(readings))
 

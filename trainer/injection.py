@@ -44,12 +44,17 @@ def spread(readings: Readings) -> NDArray[np.float64]:
     """Spread (signals,) of each signal over all rows, which few outliers cannot move.
 
     The interquartile range in standard deviations of a normal distribution; where half of the rows
-    are alike, the standard deviation; 0 for a signal that never changes.
+    are alike, the standard deviation; 0 for a signal that never changes. What is missing (NaN)
+    does not count.
     """
-    low, high = np.quantile(readings.values, (0.25, 0.75), axis=0)
-    robust = (high - low) / 1.349
-    found: NDArray[np.float64] = np.where(robust > 0, robust, readings.values.std(axis=0))
-    return found
+    return np.asarray([_spread(signal[~np.isnan(signal)]) for signal in readings.values.T])
+
+
+def _spread(values: NDArray[np.float64]) -> float:
+    if len(values) == 0:
+        return 0.0
+    low, high = np.quantile(values, (0.25, 0.75))
+    return float((high - low) / 1.349 if high > low else values.std())
 
 
 def inject_case(

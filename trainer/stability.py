@@ -6,10 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from common.detection.calibration import calibrate, decide
+from common.detection.calibration import calibrate, read
 from common.detection.detector import Detector
 from common.detection.forest import score
-from common.detection.memory import COLD
 from common.detection.plan import FeaturePlan
 from common.rows.instants import to_text
 from common.rows.readings import Readings
@@ -52,7 +51,7 @@ def stability(readings: Readings, detector: Detector, how: TrainerSettings) -> S
     """
     target = detector.calibration.target_alert_rate
     ordered = by_time(readings)
-    alerts = detector.detect(ordered, COLD)[0].is_anomaly
+    alerts = detector.detect(ordered, detector.cold()).detections.is_anomaly
     whole = rate_of("all rows", alerts, target)
     folds = [
         rate_of(f"from {to_text(ordered.event_time[rows[0]])}", alerts[rows], target)
@@ -108,9 +107,7 @@ def seed_rates(
     for seed in range(how.seed, how.seed + SEEDS):
         _, forest = fit(split.fit, plan, how.model_copy(update={"seed": seed % 2**32}))
         learned = calibrate(score(forest, calibration), target)
-        rates.append(
-            rate_of(f"seed {seed}", decide(score(forest, held_out), learned).is_anomaly, target)
-        )
+        rates.append(rate_of(f"seed {seed}", read(score(forest, held_out), learned).above, target))
     return rates
 
 

@@ -12,7 +12,7 @@ from common.detection.calibration import calibrate
 from common.detection.detector import ranges_from
 from common.detection.features import features
 from common.detection.forest import Forest, forest_from, score
-from common.detection.memory import COLD
+from common.detection.levels import no_levels
 from common.detection.plan import FeaturePlan, plain_plan
 from common.errors import DataError
 from common.registry.candidate import MAX_GOLDEN_ROWS, Candidate, DataSource
@@ -56,6 +56,7 @@ def train(
         schema=schema,
         plan=plan,
         forest=forest,
+        levels=no_levels(len(schema.signals) + len(schema.context)),
         calibration=calibrate(calibration_scores, how.target_alert_rate),
         ranges=ranges_from(split.fit),
         estimator=estimator,
@@ -110,8 +111,7 @@ def fit(readings: Readings, plan: FeaturePlan, how: TrainerSettings) -> tuple[An
 
 def matrix_of(readings: Readings, plan: FeaturePlan) -> NDArray[np.float64]:
     """Compute the plan's features (n, features) from cold memory."""
-    matrix, _ = features(readings, plan, COLD)
-    return matrix
+    return features(readings, plan)
 
 
 def golden_rows(calibration: Readings) -> Readings:

@@ -1,7 +1,6 @@
-"""From raw scores to decisions: threshold, anomaly score, p-value, severity."""
+"""How a model's raw scores are read: threshold, anomaly score, p-value."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -12,20 +11,6 @@ from common.errors import ModelRefused
 MAX_CALIBRATION_SCORES = 100_000
 MIN_SPAN = 1e-9
 """The least distance between centre and threshold, so that no anomaly score overflows."""
-
-
-class Severity(StrEnum):
-    """How far above the threshold an anomalous row is; `none` for the others."""
-
-    NONE = "none"
-    WARNING = "warning"
-    MAJOR = "major"
-    CRITICAL = "critical"
-
-
-SEVERITIES = tuple(Severity)
-SEVERITY_BOUNDS = {Severity.MAJOR: 1.25, Severity.CRITICAL: 1.5}
-"""Anomaly score from which on a row is of this severity; below: warning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,28 +32,14 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True)
-class Detections:
-    """The scores and decisions of n readings, each an array (n,)."""
+class Reading:
+    """Raw scores as they are to be read, each (n,)."""
 
-    raw_score: NDArray[np.float64]
     anomaly_score: NDArray[np.float64]
-    is_anomaly: NDArray[np.bool_]
+    above: NDArray[np.bool_]
+    """Whether the raw score lies strictly above the threshold."""
     p_value: NDArray[np.float64]
-    severity: NDArray[np.int8]
-    """Position in SEVERITIES."""
-
-    def __len__(self) -> int:
-        return len(self.raw_score)
-
-    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_] | slice) -> "Detections":
-        """Select rows by position, mask or slice."""
-        return Detections(
-            self.raw_score[rows],
-            self.anomaly_score[rows],
-            self.is_anomaly[rows],
-            self.p_value[rows],
-            self.severity[rows],
-        )
+    """The conformal one: (1 + calibration scores at least as high) / (1 + m)."""
 
 
 def calibrate(raw_scores: NDArray[np.float64], target_alert_rate: float) -> Calibration:
@@ -111,22 +82,16 @@ def calibration_of(arrays: dict[str, NDArray[Any]]) -> Calibration:
     return Calibration(float(numbers[0]), float(numbers[1]), scores, float(numbers[2]))
 
 
-def decide(raw: NDArray[np.float64], calibration: Calibration) -> Detections:
-    """Read raw scores (n,): a row is anomalous strictly above the threshold.
-
-    `p_value` is the conformal one: (1 + calibration scores at least as high) / (1 + m).
-    """
+def read(raw: NDArray[np.float64], calibration: Calibration) -> Reading:
+    """Read raw scores (n,): above the threshold an anomaly score is above 1.0, else not."""
     span = calibration.threshold - calibration.centre
-    is_anomaly = raw > calibration.threshold
+    above = raw > calibration.threshold
     anomaly_score = np.maximum((raw - calibration.centre) / span, 0.0)
-    # So that nobody finds an anomalous row at 1.0, or a normal one above it, by rounding.
-    above = np.nextafter(1.0, 2.0)
+    # So that nobody finds a row above the threshold at 1.0, or one below above it, by rounding.
+    least = np.nextafter(1.0, 2.0)
     anomaly_score = np.where(
-        is_anomaly, np.maximum(anomaly_score, above), np.minimum(anomaly_score, 1.0)
+        above, np.maximum(anomaly_score, least), np.minimum(anomaly_score, 1.0)
     )
     at_least = len(calibration.scores) - np.searchsorted(calibration.scores, raw, side="left")
     p_value = (1.0 + at_least.astype(np.float64)) / (1.0 + len(calibration.scores))
-    severity = is_anomaly.astype(np.int8)
-    for bound in SEVERITY_BOUNDS.values():
-        severity += (is_anomaly & (anomaly_score >= bound)).astype(np.int8)
-    return Detections(raw, anomaly_score, is_anomaly, p_value, severity)
+    return Reading(anomaly_score, above, p_value)

@@ -1,9 +1,8 @@
-"""From readings to the model's matrix: the one place where features are computed."""
+"""From readings to the plain plan's matrix: raw signals and the clock."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from common.detection.memory import Memory
 from common.detection.plan import Feature, FeatureKind, FeaturePlan
 from common.rows.readings import Readings
 
@@ -12,14 +11,12 @@ _DAY_US = 24 * _HOUR_US
 _THURSDAY = 3  # 1970-01-01, counted from Monday
 
 
-def features(
-    readings: Readings, plan: FeaturePlan, memory: Memory
-) -> tuple[NDArray[np.float64], Memory]:
-    """Compute the matrix (n, features) of the plan, and the memory after these readings."""
+def features(readings: Readings, plan: FeaturePlan) -> NDArray[np.float64]:
+    """Compute the matrix (n, features) of a plan without memory."""
     matrix = np.empty((len(readings), len(plan.features)), dtype=np.float64)
     for position, feature in enumerate(plan.features):
         matrix[:, position] = _column(readings, feature)
-    return matrix, memory
+    return matrix
 
 
 def hour(event_time: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -40,3 +37,5 @@ def _column(readings: Readings, feature: Feature) -> NDArray[np.float64] | NDArr
             return hour(readings.event_time)
         case FeatureKind.DAY_OF_WEEK:
             return day_of_week(readings.event_time)
+        case _:
+            raise ValueError(f"{feature.kind} needs the memory")

@@ -7,7 +7,8 @@ from typing import Any
 from common.errors import ModelRefused
 from common.rows.schema import Schema
 
-PLAN_VERSION = 1
+PLAN_VERSION = 2
+PLAIN, FORECAST = "plain", "forecast"
 
 
 class FeatureKind(StrEnum):
@@ -16,6 +17,10 @@ class FeatureKind(StrEnum):
     SIGNAL = "signal"
     HOUR = "hour"
     DAY_OF_WEEK = "dayofweek"
+    RESIDUAL = "residual"
+    """Whitened difference between a signal and its forecast."""
+    STANDARD = "standard"
+    """A signal in scales from its sensor's location."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,12 @@ class FeaturePlan:
 
     name: str
     features: tuple[Feature, ...]
-    version: int = PLAN_VERSION
+    version: int = 1
+
+    @property
+    def remembers(self) -> bool:
+        """Whether its features need the sensor's earlier rows."""
+        return any(feature.kind is FeatureKind.RESIDUAL for feature in self.features)
 
     def to_plain(self) -> dict[str, Any]:
         """Return the plan as plain values for the manifest."""
@@ -52,7 +62,17 @@ def plain_plan(schema: Schema) -> FeaturePlan:
         for position, name in enumerate(schema.signal_names)
     ]
     clock = [Feature(kind.value, kind) for kind in (FeatureKind.HOUR, FeatureKind.DAY_OF_WEEK)]
-    return FeaturePlan("plain", (*signals, *clock))
+    return FeaturePlan(PLAIN, (*signals, *clock))
+
+
+def forecast_plan(schema: Schema) -> FeaturePlan:
+    """Whitened one-step forecast residuals, then the signals against their sensor's level."""
+    columns = [
+        Feature(f"{name} {kind}", kind, position)
+        for kind in (FeatureKind.RESIDUAL, FeatureKind.STANDARD)
+        for position, name in enumerate(schema.signal_names)
+    ]
+    return FeaturePlan(FORECAST, tuple(columns), version=2)
 
 
 def plan_of(plain: dict[str, Any], schema: Schema) -> FeaturePlan:
@@ -75,6 +95,7 @@ def plan_of(plain: dict[str, Any], schema: Schema) -> FeaturePlan:
     except (KeyError, TypeError, ValueError) as error:
         raise ModelRefused(f"the feature plan cannot be read: {error!r}") from error
     for feature in plan.features:
-        if feature.kind is FeatureKind.SIGNAL and not 0 <= feature.signal < len(schema.signals):
+        clock = feature.kind in (FeatureKind.HOUR, FeatureKind.DAY_OF_WEEK)
+        if not clock and not 0 <= feature.signal < len(schema.signals):
             raise ModelRefused(f"feature {feature.name!r} names signal {feature.signal}: no such")
     return plan

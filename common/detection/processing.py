@@ -7,12 +7,14 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from common.detection.calibration import Detections
+from common.detection.detections import ClosedEpisode, Detections
 from common.detection.detector import Detector
 from common.detection.memory import Memory
+from common.detection.recall import STATUSES, Status
 from common.rows.parsing import parse
 from common.rows.readings import Readings
-from common.rows.rejection import Reason, Rejection, fault
+from common.rows.rejection import Fault, Reason, Rejection, fault
+from common.rows.schema import Order, OutOfOrder
 
 REASONS = tuple(Reason)
 
@@ -34,6 +36,10 @@ class Outcome:
     """One per reading, in the same order."""
     rejections: list[Rejection]
     """Rising by index."""
+    closed: list[ClosedEpisode]
+    """The episodes that ended with one of the records, rising by index."""
+    positions: NDArray[np.int64]
+    """(n,) strictly rising numbers of the records in their stream."""
 
     @property
     def records(self) -> int:
@@ -70,29 +76,63 @@ def process(
     detector: Detector,
     memory: Memory,
     *,
+    positions: NDArray[np.int64] | None = None,
     received: Sequence[int | None] | None = None,
-) -> tuple[Outcome, Memory]:
-    """Give each payload exactly one outcome: consumer, API and `ledger verify` all call this.
+) -> Outcome:
+    """Give each payload of one stream exactly one outcome, writing the rows into `memory`.
 
+    Consumer, API and `ledger verify` all call this. `positions` (records,): strictly rising numbers
+    of the records in their stream (Kafka's offsets); default: counted on from the memory's.
     `received`: see `common.rows.parsing.parse`.
     """
     readings, rejections = parse(payloads, detector.schema, received=received)
-    return score_readings(readings, rejections, detector, memory)
+    return score_readings(readings, rejections, detector, memory, positions=positions)
 
 
 def score_readings(
-    readings: Readings, rejections: list[Rejection], detector: Detector, memory: Memory
-) -> tuple[Outcome, Memory]:
+    readings: Readings,
+    rejections: list[Rejection],
+    detector: Detector,
+    memory: Memory,
+    *,
+    positions: NDArray[np.int64] | None = None,
+) -> Outcome:
     """Score rows that are already readings (a table's); see `process`."""
-    detections, memory = detector.detect(readings, memory)
-    finite = np.isfinite(detections.raw_score)
-    if not finite.all():
-        failed = [_failed(int(index)) for index in readings.index[~finite]]
-        rejections = sorted([*rejections, *failed], key=lambda rejection: rejection.index)
-        readings, detections = readings.take(finite), detections.take(finite)
-    return Outcome(readings, detections, rejections), memory
+    records = len(readings) + len(rejections)
+    if positions is None:
+        positions = memory.position + np.arange(records, dtype=np.int64)
+    found = detector.detect(readings, memory, positions=positions[readings.index])
+    if records:
+        memory.position = int(positions[-1]) + 1
+    readings, detections = found.readings, found.detections
+    wrong = _wrong(detections, detector.schema.order)
+    if wrong:
+        more = [Rejection(int(readings.index[row]), (why,)) for row, why in wrong.items()]
+        rejections = sorted([*rejections, *more], key=lambda rejection: rejection.index)
+        kept = np.ones(len(readings), dtype=np.bool_)
+        kept[list(wrong)] = False
+        readings, detections = readings.take(kept), detections.take(kept)
+    return Outcome(readings, detections, rejections, found.closed, positions)
 
 
-def _failed(index: int) -> Rejection:
-    detail = "the model gave no finite score for this row"
-    return Rejection(index, (fault(Reason.SCORING_FAILED, "", detail),))
+def _wrong(detections: Detections, order: Order) -> dict[int, Fault]:
+    """Return why readings are not to be scored after all, by row."""
+    found: dict[int, Fault] = {}
+    for status, rule in ((Status.LATE, order.late), (Status.DUPLICATE, order.duplicate)):
+        if rule is OutOfOrder.REJECT:
+            rows = np.flatnonzero(detections.status == STATUSES.index(status))
+            found.update(dict.fromkeys(rows.tolist(), _OUT_OF_ORDER[status]))
+    failed = np.flatnonzero(~np.isfinite(detections.raw_score))
+    found.update(dict.fromkeys(failed.tolist(), _FAILED))
+    return found
+
+
+_OUT_OF_ORDER = {
+    Status.LATE: fault(
+        Reason.LATE, "", "older than the newest row of its sensor, wanted a newer one"
+    ),
+    Status.DUPLICATE: fault(
+        Reason.DUPLICATE, "", "as old as the newest row of its sensor, wanted a newer one"
+    ),
+}
+_FAILED = fault(Reason.SCORING_FAILED, "", "the model gave no finite score for this row")

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import msgspec
 import numpy as np
 
-from common.detection.calibration import SEVERITIES
+from common.detection.detections import SEVERITIES
 from common.detection.detector import Detector
 from common.detection.explanation import signals_of_rows
 from common.detection.processing import Outcome

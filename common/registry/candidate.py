@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from common.detection.calibration import Calibration
 from common.detection.detector import Detector, SignalRanges
 from common.detection.forest import Forest
+from common.detection.levels import Levels
 from common.detection.plan import FeaturePlan
 from common.rows.readings import Readings
 from common.rows.schema import Schema
@@ -40,6 +41,7 @@ class Candidate:
 
     schema: Schema
     plan: FeaturePlan
+    levels: Levels
     forest: Forest
     calibration: Calibration
     ranges: SignalRanges
@@ -56,4 +58,6 @@ class Candidate:
 
     def detector(self, version: str) -> Detector:
         """The detector that this candidate would be under the id `version`."""
-        return Detector(version, self.schema, self.plan, self.forest, self.calibration, self.ranges)
+        return Detector(
+            version, self.schema, self.plan, self.levels, self.forest, self.calibration, self.ranges
+        )

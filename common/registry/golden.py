@@ -7,11 +7,13 @@ from common.errors import ModelRefused
 from common.registry.archive import Arrays
 from common.registry.candidate import MAX_GOLDEN_ROWS
 from common.rows.readings import Readings
+from common.rows.schema import Missing, Schema
 
 TOLERANCE = 1e-9
 """How far a raw score may lie from the recorded one."""
 
-_TYPES = {"event_time": "<i8", "sensor": "<i4", "values": "<f8", "raw_score": "<f8"} | {
+_TYPES = {"event_time": "<i8", "sensor": "<i4", "values": "<f8", "context": "<f8"} | {
+    "raw_score": "<f8",
     "anomaly_score": "<f8",
     "is_anomaly": "|b1",
 }
@@ -26,7 +28,8 @@ def golden_arrays(detector: Detector, readings: Readings) -> Arrays:
         raise ValueError(f"{len(readings)} golden rows, wanted 1 to {MAX_GOLDEN_ROWS}")
     used, sensor = np.unique(readings.sensor, return_inverse=True)
     detections = detector.detect(readings, detector.cold()).detections
-    return {
+    context = {"context": readings.context} if detector.schema.context else {}
+    return context | {
         "event_time": readings.event_time,
         "sensor": sensor.astype(np.int32),
         "sensor_ids": np.asarray([readings.sensor_ids[number] for number in used]),
@@ -43,7 +46,7 @@ def replay(detector: Detector, golden: Arrays) -> None:
     Raises ModelRefused unless every decision is the recorded one and every score lies within
     TOLERANCE.
     """
-    readings = _readings(golden, len(detector.schema.signals))
+    readings = _readings(golden, detector.schema)
     found = detector.detect(readings, detector.cold()).detections
     calibration = detector.calibration
     # In raw units, too: an anomaly score is a raw score divided by this span.
@@ -65,15 +68,19 @@ def replay(detector: Detector, golden: Arrays) -> None:
         )
 
 
-def _readings(golden: Arrays, signals: int) -> Readings:
+def _readings(golden: Arrays, schema: Schema) -> Readings:
     rows = len(golden["event_time"]) if "event_time" in golden else 0
     if not 1 <= rows <= MAX_GOLDEN_ROWS:
         raise ModelRefused(f"{rows} golden rows, wanted 1 to {MAX_GOLDEN_ROWS}")
+    none: Arrays = {"context": np.empty((rows, 0))}  # it is stored only where the schema has some
+    golden = none | golden
+    columns = {"values": schema.signals, "context": schema.context}
     for name, dtype in _TYPES.items():
-        shape = (rows, signals) if name == "values" else (rows,)
+        shape = (rows, len(columns[name])) if name in columns else (rows,)
         array = golden.get(name)
         if array is None or array.dtype.str != dtype or array.shape != shape:
             raise ModelRefused(f"the golden rows' {name} is not {dtype} of shape {shape}")
+    _check_finite(golden, schema)
     ids, sensor = golden.get("sensor_ids"), golden["sensor"]
     if ids is None or ids.ndim != 1 or np.any((sensor < 0) | (sensor >= len(ids))):
         raise ModelRefused("the golden rows name sensors that are not there")
@@ -83,5 +90,12 @@ def _readings(golden: Arrays, signals: int) -> Readings:
         sensor,
         tuple(str(name) for name in ids),
         golden["values"],
-        np.empty((rows, 0)),
+        golden["context"],
     )
+
+
+def _check_finite(golden: Arrays, schema: Schema) -> None:
+    table = np.concatenate([golden["values"], golden["context"]], axis=1)
+    may_miss = np.asarray([column.missing is Missing.HOLD_LAST for column in schema.columns])
+    if not np.all(np.isfinite(table) | (np.isnan(table) & may_miss)):
+        raise ModelRefused("the golden rows hold values that no reading can have")

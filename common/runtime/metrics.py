@@ -6,7 +6,8 @@ from enum import StrEnum
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
-from common.detection.calibration import Severity
+from common.detection.detections import Severity
+from common.detection.recall import Status
 from common.rows.rejection import Reason
 from common.runtime.build import project_version
 from common.runtime.histogram import RowHistogram
@@ -18,6 +19,7 @@ SCORE_BOUNDS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0)
 LATENCY_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 STAGE_BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0)
 ROWS_BOUNDS = (1, 10, 50, 100, 500, 1_000, 2_500, 5_000, 10_000, 50_000, 100_000, 1_000_000)
+BYTES_BOUNDS = (1e3, 1e4, 1e5, 1e6, 3e6, 1e7, 3e7, 1e8, 3e8, 1e9)
 ANOMALY_SEVERITIES = tuple(severity for severity in Severity if severity is not Severity.NONE)
 
 
@@ -65,6 +67,38 @@ class ScoreMetrics:
         )
 
 
+class MemoryMetrics:
+    """What is remembered of the sensors, how it is kept, and what it said about the rows."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.sensors = _gauge(
+            registry, "sensors", "Sensors in the memory of a partition.", "topic", "partition"
+        )
+        self.sensors_evicted = _counter(
+            registry, "sensors_evicted_total", "Sensors forgotten to make room for others."
+        )
+        self.rows_by_status = _counter(
+            registry,
+            "rows_by_status_total",
+            "Rows that got a score, by what stood behind it.",
+            "status",
+        )
+        _start(self.rows_by_status, Status)
+        self.episodes_closed = _counter(
+            registry, "episodes_closed_total", "Episodes of anomalous rows that ended."
+        )
+        self.restore = _histogram(
+            registry,
+            "restore_seconds",
+            "Time it took to restore the memory of a partition.",
+            bounds=STAGE_BOUNDS,
+        )
+        self.snapshots = _counter(registry, "snapshots_total", "Snapshots of memories committed.")
+        self.snapshot_bytes = _histogram(
+            registry, "snapshot_bytes", "Size of a snapshot's memory.", bounds=BYTES_BOUNDS
+        )
+
+
 class ModelMetrics:
     """Which model is in force."""
 
@@ -94,6 +128,7 @@ class ConsumerMetrics:
         _build_info(registry)
         self.scores = ScoreMetrics(registry)
         self.model = ModelMetrics(registry)
+        self.memory = MemoryMetrics(registry)
         self.records_consumed = _counter(
             registry, "records_consumed_total", "Records with a committed outcome.", "topic"
         )

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from api.answer import OnError, Signals, answer
 from api.prediction import predict
-from common.detection.memory import COLD
 from common.detection.processing import process
 from tests.api import apps
 from tests.api.apps import ANOMALY, ROW, Client
@@ -86,7 +85,7 @@ def test_rows_keep_their_order_over_many_slices(client: Client) -> None:
 def test_scores_have_the_same_bits_as_on_the_topic(rows: list[dict[str, object]]) -> None:
     detector = a_detector()
     payloads = [json.dumps(row).encode() for row in rows]
-    outcome, _ = process(payloads, detector, COLD)
+    outcome = process(payloads, detector, detector.cold())
 
     prediction = predict(
         json.dumps({"rows": rows}).encode(), detector, received=2**60, max_rows=100

@@ -8,7 +8,7 @@ import numpy as np
 
 from common.detection.detector import Detector
 from common.detection.ledger import Account, advance, open_account
-from common.detection.memory import COLD, Memory
+from common.detection.memory import Memory
 from common.detection.processing import Outcome, OutcomeKind, process
 from common.messaging.events import anomaly_events
 from common.messaging.ledger_text import Cause, LedgerRecord
@@ -46,10 +46,14 @@ def rescore(
     versions = _versions(account, ledger)
     again = _reopened(account)
     expected: list[Expected] = []
-    memory = COLD
+    memory: Memory | None = None
     for name, part in groupby(records, key=lambda one: _version_at(one, versions, newest)):
+        if memory is None:
+            memory = detectors[name].cold()
+        else:
+            memory.adopt(detectors[name])
         for chunk in _chunks(list(part)):
-            outcome, memory = _process(chunk, detectors[name], memory)
+            outcome = _process(chunk, detectors[name], memory)
             expected += _expected(outcome, detectors[name], chunk)
             again = _account_for(again, account, chunk, outcome)
     return Expectation(tuple(expected), None if again is None else again.digest)
@@ -72,9 +76,15 @@ def _chunks(records: list[Record]) -> list[list[Record]]:
     return [records[start : start + 997] for start in range(0, len(records), 997)]
 
 
-def _process(records: list[Record], detector: Detector, memory: Memory) -> tuple[Outcome, Memory]:
+def _process(records: list[Record], detector: Detector, memory: Memory) -> Outcome:
     received = [received_at(record) for record in records]
-    return process([record.value() for record in records], detector, memory, received=received)
+    return process(
+        [record.value() for record in records],
+        detector,
+        memory,
+        positions=np.asarray([coordinates(record).offset for record in records], dtype=np.int64),
+        received=received,
+    )
 
 
 def _expected(outcome: Outcome, detector: Detector, records: list[Record]) -> list[Expected]:

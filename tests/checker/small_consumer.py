@@ -7,7 +7,6 @@ from confluent_kafka import Consumer, Message, Producer
 
 from common.detection.detector import Detector
 from common.detection.ledger import Account, open_account
-from common.detection.memory import COLD
 from common.detection.processing import process
 from common.messaging.dead_letters import dead_letters
 from common.messaging.events import anomaly_events
@@ -44,10 +43,10 @@ class SmallConsumer:
         where = Partition(self._run.readings, records[0].partition() or 0)
         unopened = frozenset({where} - self._held.keys())
         new = open_account(0, model_version=detector.version, fingerprint="f")
-        outcome, _ = process(
+        outcome = process(
             [one.value() for one in records],
             detector,
-            COLD,
+            detector.cold(),
             received=[received_at(one) for one in records],
         )
         terms = LedgerTerms(self._run.group, self._run.ledger, 1_000, "f", {})

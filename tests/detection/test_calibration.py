@@ -1,6 +1,7 @@
 """Raw scores become decisions: 1.0 is the threshold, and the p-value is honest."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -10,15 +11,29 @@ from numpy.typing import NDArray
 
 from common.detection.calibration import (
     MAX_CALIBRATION_SCORES,
-    SEVERITIES,
-    SEVERITY_BOUNDS,
     Calibration,
-    Severity,
     calibrate,
     calibration_of,
-    decide,
+    read,
 )
+from common.detection.detections import SEVERITIES, SEVERITY_BOUNDS, Severity, severity_of
 from common.errors import ModelRefused
+
+
+@dataclass(frozen=True)
+class Decided:
+    anomaly_score: NDArray[np.float64]
+    is_anomaly: NDArray[np.bool_]
+    p_value: NDArray[np.float64]
+    severity: NDArray[np.int8]
+
+
+def decide(raw: NDArray[np.float64], calibration: Calibration) -> Decided:
+    """Decide as a detector without memory does."""
+    found = read(raw, calibration)
+    severity = np.where(found.above, severity_of(found.anomaly_score), np.int8(0))
+    return Decided(found.anomaly_score, found.above, found.p_value, severity)
+
 
 raw_scores = st.lists(st.floats(0, 1), min_size=1, max_size=60).map(np.asarray)
 rates = st.floats(0.001, 0.5)

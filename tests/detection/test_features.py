@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.detection.features import day_of_week, features, hour
-from common.detection.memory import COLD
 from common.detection.plan import PLAN_VERSION, plain_plan, plan_of
 from common.errors import ModelRefused
 from tests.builders import a_schema, some_readings
@@ -30,7 +29,7 @@ def test_the_plain_plan_is_the_signals_then_the_clock() -> None:
     readings = some_readings(200)
     plan = plain_plan(a_schema())
 
-    matrix, memory = features(readings, plan, COLD)
+    matrix = features(readings, plan)
 
     assert tuple(feature.name for feature in plan.features) == (
         "x1",
@@ -42,7 +41,6 @@ def test_the_plain_plan_is_the_signals_then_the_clock() -> None:
     assert np.array_equal(matrix[:, :3], readings.values)
     assert np.array_equal(matrix[:, 3], hour(readings.event_time))
     assert np.array_equal(matrix[:, 4], day_of_week(readings.event_time))
-    assert memory == COLD
 
 
 @settings(max_examples=30, deadline=None)
@@ -50,10 +48,10 @@ def test_the_plain_plan_is_the_signals_then_the_clock() -> None:
 def test_features_do_not_depend_on_the_cut(cut: int) -> None:
     readings = some_readings(200)
     plan = plain_plan(a_schema())
-    whole, _ = features(readings, plan, COLD)
+    whole = features(readings, plan)
 
-    first, memory = features(readings.take(slice(0, cut)), plan, COLD)
-    second, _ = features(readings.take(slice(cut, None)), plan, memory)
+    first = features(readings.take(slice(0, cut)), plan)
+    second = features(readings.take(slice(cut, None)), plan)
 
     assert np.concatenate([first, second]).tobytes() == whole.tobytes()
 

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.detection.detector import Detector, detector_of
-from common.detection.memory import COLD
 from common.detection.processing import REASONS, Outcome, OutcomeKind, process, score_readings
 from common.errors import ModelRefused
 from common.rows.rejection import Reason
@@ -52,7 +51,7 @@ def whole(outcome: Outcome) -> tuple[object, ...]:
 @settings(max_examples=150, deadline=None)
 @given(payloads)
 def test_every_record_has_exactly_one_outcome(payloads: list[bytes | None]) -> None:
-    outcome, _ = process(payloads, a_detector(), COLD)
+    outcome = process(payloads, a_detector(), a_detector().cold())
 
     scored = set(outcome.readings.index.tolist())
     rejected = [rejection.index for rejection in outcome.rejections]
@@ -68,17 +67,18 @@ def test_every_record_has_exactly_one_outcome(payloads: list[bytes | None]) -> N
 @settings(max_examples=50, deadline=None)
 @given(payloads=payloads, cut=st.integers(0, 30))
 def test_outcomes_do_not_depend_on_the_cut(payloads: list[bytes | None], cut: int) -> None:
-    complete, _ = process(payloads, a_detector(), COLD)
+    complete = process(payloads, a_detector(), a_detector().cold())
 
-    first, memory = process(payloads[:cut], a_detector(), COLD)
-    second, _ = process(payloads[cut:], a_detector(), memory)
+    memory = a_detector().cold()
+    first = process(payloads[:cut], a_detector(), memory)
+    second = process(payloads[cut:], a_detector(), memory)
 
     together = zip(whole(first), whole(second), strict=True)
     assert tuple(one + two for one, two in together) == whole(complete)  # type: ignore[operator]  # bytes and lists, pairwise alike
 
 
 def test_normal_anomalous_and_bad_rows_end_as_what_they_are() -> None:
-    outcome, _ = process([a_payload(), a_payload(ANOMALOUS), b"{"], a_detector(), COLD)
+    outcome = process([a_payload(), a_payload(ANOMALOUS), b"{"], a_detector(), a_detector().cold())
 
     kinds = [OutcomeKind.NORMAL, OutcomeKind.ANOMALY, OutcomeKind.DEAD_LETTER]
     assert outcome.kinds.tolist() == kinds
@@ -87,7 +87,7 @@ def test_normal_anomalous_and_bad_rows_end_as_what_they_are() -> None:
 
 
 def test_a_row_without_a_finite_score_is_rejected_and_not_lost() -> None:
-    outcome, _ = process([b"{", a_payload(), b"["], scoring_nothing(), COLD)
+    outcome = process([b"{", a_payload(), b"["], scoring_nothing(), scoring_nothing().cold())
 
     assert [rejection.reason for rejection in outcome.rejections] == [
         Reason.NOT_JSON,
@@ -103,7 +103,7 @@ def test_a_time_from_the_future_is_rejected_only_against_the_records_own_time() 
     late, early = received + 1_000_000, received - 3_600_000_000
     rows = [a_payload()] * 3
 
-    outcome, _ = process(rows, a_detector(), COLD, received=[late, early, None])
+    outcome = process(rows, a_detector(), a_detector().cold(), received=[late, early, None])
 
     assert [rejection.index for rejection in outcome.rejections] == [1]
     assert outcome.rejections[0].reason is Reason.FUTURE_TIMESTAMP
@@ -112,9 +112,9 @@ def test_a_time_from_the_future_is_rejected_only_against_the_records_own_time() 
 def test_a_table_is_scored_as_its_payloads_would_be() -> None:
     readings = some_readings(50)
 
-    outcome, _ = score_readings(readings, [], a_detector(), COLD)
+    outcome = score_readings(readings, [], a_detector(), a_detector().cold())
 
-    direct, _ = a_detector().detect(readings, COLD)
+    direct = a_detector().detect(readings, a_detector().cold()).detections
     assert outcome.score_bits.tolist() == direct.raw_score.view(np.uint64).tolist()
 
 
@@ -124,8 +124,8 @@ def test_a_stored_detector_scores_the_same_bits() -> None:
     again = detector_of("v", detector.schema, detector.plan, detector.arrays())
 
     readings = some_readings(100, seed=9)
-    one, _ = detector.detect(readings, COLD)
-    two, _ = again.detect(readings, COLD)
+    one = detector.detect(readings, detector.cold()).detections
+    two = again.detect(readings, again.cold()).detections
     assert one.anomaly_score.tobytes() == two.anomaly_score.tobytes()
 
 

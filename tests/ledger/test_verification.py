@@ -6,7 +6,6 @@ import pytest
 
 from common.detection.detector import Detector
 from common.detection.ledger import Account, advance, new_segment, open_account
-from common.detection.memory import COLD
 from common.detection.processing import process
 from common.errors import ModelRefused
 from common.messaging.ledger_text import LEDGER_VERSION, Cause, LedgerRecord
@@ -68,7 +67,7 @@ def some_records(count: int = 30, *, first: int = 0) -> list[Consumed]:
 
 
 def scored(account: Account, records: Sequence[Record], detector: Detector) -> Account:
-    outcome, _ = process([record.value() for record in records], detector, COLD)
+    outcome = process([record.value() for record in records], detector, detector.cold())
     return advance(
         account,
         offsets=np.asarray([record.offset() for record in records], dtype=np.int64),

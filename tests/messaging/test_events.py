@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, ValidationError
 
-from common.detection.memory import COLD
 from common.detection.processing import process
 from common.messaging.events import EVENT_TYPE, LONGEST_TRACE_BYTES, anomaly_events
 from common.messaging.records import OutgoingMessage, received_at
@@ -23,10 +22,10 @@ NOW = "2025-02-03T04:05:06Z"
 
 
 def events_of(records: list[StoredRecord], *, detected_at: str = NOW) -> list[OutgoingMessage]:
-    outcome, _ = process(
+    outcome = process(
         [record.value() for record in records],
         a_detector(),
-        COLD,
+        a_detector().cold(),
         received=[received_at(record) for record in records],
     )
     return list(

@@ -7,7 +7,6 @@ import pytest
 
 from common.detection.features import features
 from common.detection.forest import score
-from common.detection.memory import COLD
 from common.errors import ModelRefused
 from common.registry.archive import Arrays
 from common.registry.golden import golden_arrays, replay
@@ -42,7 +41,7 @@ def test_another_decision_is_refused() -> None:
 def test_a_row_exactly_on_the_threshold_may_be_decided_by_the_last_bit() -> None:
     """The threshold is a calibration score, and golden rows are calibration rows."""
     detector, readings = a_detector(), some_readings(400)
-    matrix, _ = features(readings, detector.plan, COLD)
+    matrix = features(readings, detector.plan)
     raw = score(detector.forest, matrix)
     (position,) = np.flatnonzero(raw == detector.calibration.threshold)
     golden = golden_arrays(detector, readings.take(slice(position, position + 1)))

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from common.detection.memory import COLD
 from common.errors import ModelRefused, UsageError
 from common.registry.candidate import Candidate
 from common.registry.store import Registry
@@ -30,8 +29,8 @@ def test_a_loaded_version_scores_bit_for_bit_as_the_candidate(tmp_path: Path) ->
 
     loaded = a_registry(tmp_path).load(NAME).detector
 
-    wanted, _ = candidate.detector("x").detect(readings, COLD)
-    found, _ = loaded.detect(readings, COLD)
+    wanted = candidate.detector("x").detect(readings, candidate.detector("x").cold()).detections
+    found = loaded.detect(readings, loaded.cold()).detections
     assert found.raw_score.tobytes() == wanted.raw_score.tobytes()
     assert found.anomaly_score.tobytes() == wanted.anomaly_score.tobytes()
     assert found.p_value.tobytes() == wanted.p_value.tobytes()

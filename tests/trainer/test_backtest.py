@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.detection.memory import COLD
 from common.detection.processing import process
 from common.rows.instants import to_text
 from common.rows.readings import Readings
@@ -85,10 +84,12 @@ def test_how_rows_are_cut_into_micro_batches_changes_nothing(table: Path, tmp_pa
 def test_a_backtest_gives_what_the_consumer_gives_bit_for_bit(max_rows: int, seed: int) -> None:
     readings = some_readings(200, seed=seed)
     payloads = [payload_of(readings, row) for row in range(len(readings))]
-    wanted, _ = process(payloads, a_detector(), COLD)
+    wanted = process(payloads, a_detector(), a_detector().cold())
 
     records = (msgspec.json.decode(payload) for payload in payloads)
-    outcomes = list(score_on(records, a_detector(), COLD, first_row=0, max_rows=max_rows))
+    outcomes = list(
+        score_on(records, a_detector(), a_detector().cold(), first_row=0, max_rows=max_rows)
+    )
 
     raw = np.concatenate([outcome.detections.raw_score for outcome in outcomes])
     anomaly = np.concatenate([outcome.detections.anomaly_score for outcome in outcomes])
@@ -120,7 +121,7 @@ def test_later_rows_cannot_change_earlier_scores(tmp_path: Path) -> None:
 def test_scores_keep_every_digit(tmp_path: Path) -> None:
     readings = some_readings(50)
     records = iter(read_rows(write_rows(tmp_path / "rows.csv", readings), a_schema()))
-    outcomes = list(score_on(records, a_detector(), COLD, first_row=0, max_rows=50))
+    outcomes = list(score_on(records, a_detector(), a_detector().cold(), first_row=0, max_rows=50))
     with ScoreTable(tmp_path / "scores.csv") as scores:
         scores.write(outcomes[0])
 

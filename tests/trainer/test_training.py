@@ -5,9 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from common.detection.calibration import calibrate, decide
+from common.detection.calibration import calibrate, read
 from common.detection.forest import score
-from common.detection.memory import COLD
 from common.errors import DataError
 from common.registry.candidate import MAX_GOLDEN_ROWS
 from tests.builders import a_schema, some_readings
@@ -64,8 +63,8 @@ def test_the_threshold_comes_from_rows_the_forest_was_not_fitted_on() -> None:
     out_of_sample = score(candidate.forest, matrix_of(split.calibration, candidate.plan))
     in_sample = score(candidate.forest, matrix_of(split.fit, candidate.plan))
     naive = calibrate(in_sample, HOW.target_alert_rate)
-    assert decide(out_of_sample, naive).is_anomaly.mean() > 10 * HOW.target_alert_rate
-    assert decide(out_of_sample, candidate.calibration).is_anomaly.mean() <= HOW.target_alert_rate
+    assert read(out_of_sample, naive).above.mean() > 10 * HOW.target_alert_rate
+    assert read(out_of_sample, candidate.calibration).above.mean() <= HOW.target_alert_rate
     np.testing.assert_array_equal(candidate.calibration.scores, np.sort(out_of_sample))
 
 
@@ -78,7 +77,8 @@ def test_clean_rows_of_tomorrow_raise_alerts_at_about_the_target_rate(target: fl
 
     candidate = train(known, a_schema(), a_dataset(known).source, how)
 
-    new, _ = candidate.detector("v").detect(readings.take(slice(20_000, None)), COLD)
+    detector = candidate.detector("v")
+    new = detector.detect(readings.take(slice(20_000, None)), detector.cold()).detections
     assert target / 2 <= new.is_anomaly.mean() <= target * 2
 
 

@@ -1,0 +1,54 @@
+"""What of a memory stays when another model takes over."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.detection.layout import Layout, Real, Whole
+from common.detection.levels import Levels
+
+_OF_THE_STREAM = [
+    Whole.TIME,
+    Whole.TOUCHED,
+    Whole.EPISODE,
+    Whole.EPISODE_TIME,
+    Whole.EPISODE_LAST,
+    Whole.EPISODE_ROWS,
+]
+"""Whole numbers that mean the same for every model."""
+
+Tables = tuple[NDArray[np.float64], NDArray[np.int64]]
+
+
+def adopted(
+    names: list[str], before: Layout, tables: Tables, layout: Layout, levels: Levels
+) -> Tables:
+    """Return the tables (reals, wholes) of these sensors as the new model goes on with them.
+
+    Newest times and open episodes carry over; lags and repeats do where the columns are the same,
+    and with them the learned level of a sensor that the new model does not know. Smoothed scores,
+    alarms and each sensor's own tail begin anew.
+    """
+    old_reals, old_wholes = tables
+    lines = max(len(old_reals), 1)
+    reals = np.zeros((lines, layout.reals))
+    wholes = np.zeros((lines, layout.wholes), dtype=np.int64)
+    wholes[:, _OF_THE_STREAM] = old_wholes[:, _OF_THE_STREAM]
+    reals[:, Real.PEAK] = old_reals[:, Real.PEAK]
+    same = (before.signals, before.contexts) == (layout.signals, layout.contexts)
+    if same:
+        reals[:, layout.lags : layout.blame] = old_reals[:, before.lags : before.blame]
+        wholes[:, Whole.HELD] = old_wholes[:, Whole.HELD]
+        wholes[:, Whole.RUNS :] = old_wholes[:, Whole.RUNS :]
+    if same and before.min_rows and layout.min_rows:
+        learned = old_wholes[:, Whole.SEEN] >= before.min_rows
+        levelled = slice(Real.LEVELS, layout.lags)
+        reals[learned, levelled] = old_reals[learned, levelled]
+        wholes[learned, Whole.SEEN] = layout.min_rows
+    known = levels.known
+    for line, name in enumerate(names):
+        level = known.get(name, 0)
+        if level or not layout.min_rows:
+            reals[line, Real.LEVELS : layout.scale] = levels.location[level]
+            reals[line, layout.scale : layout.lags] = levels.scale[level]
+            wholes[line, Whole.SEEN] = layout.min_rows
+    return reals, wholes

@@ -1,0 +1,109 @@
+"""What was found of each reading, and which episodes ended with it."""
+
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Severity(StrEnum):
+    """How far above the threshold an anomalous row is; `none` for the others."""
+
+    NONE = "none"
+    WARNING = "warning"
+    MAJOR = "major"
+    CRITICAL = "critical"
+
+
+SEVERITIES = tuple(Severity)
+SEVERITY_BOUNDS = {Severity.MAJOR: 1.25, Severity.CRITICAL: 1.5}
+"""Anomaly score from which on a row is of this severity; below: warning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the rows' scores came from, kept to explain them; each (n, ...)."""
+
+    measured: NDArray[np.float64]
+    """(n, columns) signals, then context; what was missing is held from the row before."""
+    held: NDArray[np.bool_]
+    """(n, columns) what was missing."""
+    location: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    """(n, columns) the sensor's level when the row came."""
+    standard: NDArray[np.float64]
+    """(n, columns) (measured - location) / scale, squashed."""
+    lagged: NDArray[np.float64]
+    """(n, lags * columns) the rows before, likewise."""
+    runs: NDArray[np.int64]
+    """(n, signals) how long each signal has repeated its value exactly."""
+    blame: NDArray[np.float64]
+    """(n, signals) each signal's smoothed share in the score, this row included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """The scores and decisions of n readings, each an array (n,)."""
+
+    raw_score: NDArray[np.float64]
+    anomaly_score: NDArray[np.float64]
+    is_anomaly: NDArray[np.bool_]
+    """The decision: it may hold on for a while below an anomaly score of 1.0."""
+    p_value: NDArray[np.float64]
+    severity: NDArray[np.int8]
+    """Position in SEVERITIES."""
+    status: NDArray[np.int8]
+    """Position in STATUSES: how the row could be judged."""
+    episode: NDArray[np.int64]
+    """Position of the first anomalous row of its episode; -1 of a normal row."""
+    episode_rows: NDArray[np.int64]
+    """Anomalous rows of the episode so far, this one included; 0 of a normal row."""
+    episode_time: NDArray[np.int64]
+    """Event time of the episode's first row, microseconds UTC; 0 of a normal row."""
+    evidence: Evidence
+
+    def __len__(self) -> int:
+        return len(self.raw_score)
+
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_] | slice) -> "Detections":
+        """Select rows by position, mask or slice."""
+        columns = {
+            field.name: getattr(self, field.name)[rows]
+            for field in fields(self)
+            if field.name != "evidence"
+        }
+        evidence = Evidence(
+            **{field.name: getattr(self.evidence, field.name)[rows] for field in fields(Evidence)}
+        )
+        return replace(self, **columns, evidence=evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedEpisode:
+    """A stretch of anomalous rows of one sensor that is over."""
+
+    index: int
+    """Of the record in its micro-batch with which it ended."""
+    position: int
+    """Of that record in its stream."""
+    sensor_id: str
+    start: int
+    """Position of its first anomalous row."""
+    start_time: int
+    last_time: int
+    """Event times of its first and last anomalous row, microseconds UTC."""
+    rows: int
+    """How many anomalous rows it had."""
+    peak: float
+    """Its highest anomaly score."""
+    severity: Severity
+    """That of the peak."""
+
+
+def severity_of(anomaly_score: NDArray[np.float64]) -> NDArray[np.int8]:
+    """Return the position in SEVERITIES of anomalous rows' scores (n,)."""
+    found = np.ones(len(anomaly_score), dtype=np.int8)
+    for bound in SEVERITY_BOUNDS.values():
+        found += (anomaly_score >= bound).astype(np.int8)
+    return found

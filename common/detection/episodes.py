@@ -1,0 +1,125 @@
+"""Anomalous rows of one sensor in a row are one episode: where it begins, and when it ends."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from common.detection.detections import SEVERITIES, ClosedEpisode, severity_of
+from common.detection.layout import Real, Whole
+from common.detection.memory import Memory
+from common.detection.recall import STATUSES, Recalled, Status
+from common.rows.readings import Readings
+
+_LATE = STATUSES.index(Status.LATE)
+
+
+@dataclass(frozen=True, slots=True)
+class Episodes:
+    """Each row's episode, and the episodes that ended."""
+
+    start: NDArray[np.int64]
+    """(n,) see `Detections.episode`."""
+    rows: NDArray[np.int64]
+    time: NDArray[np.int64]
+    closed: list[ClosedEpisode]
+    """Rising by index."""
+
+
+def episodes(
+    readings: Readings,
+    recalled: Recalled,
+    positions: NDArray[np.int64],
+    is_anomaly: NDArray[np.bool_],
+    anomaly_score: NDArray[np.float64],
+    memory: Memory,
+) -> Episodes:
+    """Open, extend and close episodes row after row, in the memory and in what is returned.
+
+    `positions` (n,): of the readings in their stream. An episode ends with the first normal row of
+    its sensor, with the first row after a gap, or when its sensor is evicted. A late or duplicate
+    row is an episode of its own, without an end.
+    """
+    n = len(readings)
+    start, time = np.full(n, -1, dtype=np.int64), np.zeros(n, dtype=np.int64)
+    rows = np.zeros(n, dtype=np.int64)
+    ended, peaks = np.zeros((n, 4), dtype=np.int64), np.zeros(n)
+    _walk(
+        memory.reals,
+        memory.wholes,
+        recalled.slots,
+        recalled.fresh,
+        recalled.status >= _LATE,
+        recalled.gap,
+        readings.event_time,
+        positions,
+        is_anomaly,
+        anomaly_score,
+        start,
+        rows,
+        time,
+        ended,
+        peaks,
+    )
+    closed = [
+        _closed(readings, recalled, positions, int(row), ended[row], float(peaks[row]))
+        for row in np.flatnonzero(ended[:, 0])
+    ]
+    return Episodes(start, rows, time, closed)
+
+
+def _closed(
+    readings: Readings,
+    recalled: Recalled,
+    positions: NDArray[np.int64],
+    row: int,
+    ended: NDArray[np.int64],
+    peak: float,
+) -> ClosedEpisode:
+    rows, start, start_time, last_time = ended.tolist()
+    sensor_id = recalled.evicted.get(row) or readings.sensor_ids[readings.sensor[row]]
+    severity = SEVERITIES[severity_of(np.asarray([peak]))[0]]
+    return ClosedEpisode(
+        index=int(readings.index[row]),
+        position=int(positions[row]),
+        sensor_id=sensor_id,
+        start=start,
+        start_time=start_time,
+        last_time=last_time,
+        rows=rows,
+        peak=peak,
+        severity=severity,
+    )
+
+
+@njit(cache=True, nogil=True)
+def _walk(  # type: ignore[no-untyped-def]
+    reals, wholes, slots, fresh, apart, gaps, event_time, positions, is_anomaly, anomaly_score,
+    start, rows, time, ended, peaks,
+):  # fmt: skip
+    for row in range(len(slots)):
+        real, whole = reals[slots[row]], wholes[slots[row]]
+        if apart[row] and is_anomaly[row]:
+            start[row], rows[row], time[row] = positions[row], 1, event_time[row]
+        if apart[row]:
+            continue
+        over = fresh[row] >= 0 or gaps[row] or not is_anomaly[row]
+        if over and whole[Whole.EPISODE_ROWS] > 0:
+            ended[row, 0] = whole[Whole.EPISODE_ROWS]
+            ended[row, 1] = whole[Whole.EPISODE]
+            ended[row, 2] = whole[Whole.EPISODE_TIME]
+            ended[row, 3] = whole[Whole.EPISODE_LAST]
+            peaks[row] = real[Real.PEAK]
+            whole[Whole.EPISODE_ROWS] = 0
+        if is_anomaly[row]:
+            if whole[Whole.EPISODE_ROWS] == 0:
+                whole[Whole.EPISODE] = positions[row]
+                whole[Whole.EPISODE_TIME] = event_time[row]
+                real[Real.PEAK] = 0.0
+            whole[Whole.EPISODE_ROWS] += 1
+            whole[Whole.EPISODE_LAST] = event_time[row]
+            real[Real.PEAK] = max(real[Real.PEAK], anomaly_score[row])
+            start[row] = whole[Whole.EPISODE]
+            rows[row] = whole[Whole.EPISODE_ROWS]
+            time[row] = whole[Whole.EPISODE_TIME]
