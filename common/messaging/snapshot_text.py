@@ -29,8 +29,8 @@ class Snapshot:
     model_version: str
     """The version that the memory belongs to."""
     account: Account
-    memory: bytes
-    """Opaque here."""
+    content: bytes
+    """The memory, opaque here."""
     memory_layout: str = ""
     """What the memory's columns are, for people; the memory's own bytes decide."""
 
@@ -62,14 +62,14 @@ def chunk_messages(
     normally distributed float64: 0.67 s for 4 %; of a table as the memory keeps it: 0.29 s for
     54 %), and the producer compresses what does shrink in a thread of its own.
     """
-    for start in range(0, len(snapshot.memory), chunk_bytes):
-        chunk = snapshot.memory[start : start + chunk_bytes]
+    for start in range(0, len(snapshot.content), chunk_bytes):
+        chunk = snapshot.content[start : start + chunk_bytes]
         yield OutgoingMessage(topic, None, chunk, [], snapshot.source.number)
 
 
 def chunk_count(snapshot: Snapshot, *, chunk_bytes: int = CHUNK_BYTES) -> int:
     """Return how many messages `chunk_messages` gives."""
-    return -(-len(snapshot.memory) // chunk_bytes)
+    return -(-len(snapshot.content) // chunk_bytes)
 
 
 def manifest_message(snapshot: Snapshot, topic: str, chunks: Sequence[int]) -> OutgoingMessage:
@@ -84,8 +84,8 @@ def manifest_message(snapshot: Snapshot, topic: str, chunks: Sequence[int]) -> O
         model_version=snapshot.model_version,
         memory_layout=snapshot.memory_layout,
         chunks=list(chunks),
-        bytes=len(snapshot.memory),
-        sha256=hashlib.sha256(snapshot.memory).hexdigest(),
+        bytes=len(snapshot.content),
+        sha256=hashlib.sha256(snapshot.content).hexdigest(),
         account=snapshot.account,
     )
     text = msgspec.json.encode(manifest)
@@ -159,7 +159,7 @@ def snapshot_of(manifest: Manifest, chunks: Sequence[bytes], where: object) -> S
         next_offset=manifest.next_offset,
         model_version=manifest.model_version,
         account=manifest.account,
-        memory=content,
+        content=content,
         memory_layout=manifest.memory_layout,
     )
 
