@@ -94,9 +94,10 @@ def _describe_body(operation: dict[str, Any], detector: Detector | None) -> None
 
 
 def _typical(detector: Detector) -> list[float]:
-    """The medians of training, short enough to read, inside of what is possible."""
-    bounds = np.asarray([signal.bounds for signal in detector.schema.signals])
+    """The medians of training (of context: 0), short enough to read, inside of what is possible."""
+    bounds = np.asarray([column.bounds for column in detector.schema.columns])
     short = [float(f"{value:.4g}") for value in detector.ranges.expected]
+    short += [0.0] * len(detector.schema.context)
     return [float(value) for value in np.clip(short, bounds[:, 0], bounds[:, 1])]
 
 

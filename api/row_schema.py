@@ -6,7 +6,7 @@ from typing import Any
 
 from common.rows.cells import nest
 from common.rows.fields import FLOAT32_OVERFLOW, MAX_SENSOR_ID_CHARACTERS
-from common.rows.schema import Schema, Signal, TimeField, UnknownFields
+from common.rows.schema import Missing, Schema, Signal, TimeField, UnknownFields
 
 EXAMPLE_TIME = datetime(2025, 1, 1, tzinfo=UTC)
 
@@ -19,9 +19,10 @@ def row_schema(schema: Schema) -> dict[str, Any]:
         fields[schema.key.field] = _key(optional=schema.key.optional)
         if not schema.key.optional:
             required.append(schema.key.field)
-    for signal in schema.signals:
-        fields[signal.path] = _number(signal)
-        required.append(signal.path)
+    for column in schema.columns:
+        fields[column.path] = _number(column, "context" if column in schema.context else "signal")
+        if column.missing is Missing.REJECT:
+            required.append(column.path)
     tree = _object()
     for path, field in fields.items():
         _place(tree, path.split("."), field, required=path in required)
@@ -31,13 +32,13 @@ def row_schema(schema: Schema) -> dict[str, Any]:
 
 
 def example_row(schema: Schema, values: Sequence[float]) -> dict[str, Any]:
-    """Return a row with these values (signals,), in the form that a client sends."""
+    """Return a row with these values (signals, then context), in the form that a client sends."""
     row: dict[str, Any] = {}
     nest(row, schema.time.field, _example_time(schema.time))
     if schema.key is not None and not schema.key.optional:
         nest(row, schema.key.field, "sensor-1")
-    for signal, value in zip(schema.signals, values, strict=True):
-        nest(row, signal.path, value)
+    for column, value in zip(schema.columns, values, strict=True):
+        nest(row, column.path, value)
     return row
 
 
@@ -76,14 +77,17 @@ def _key(*, optional: bool) -> dict[str, Any]:
     }
 
 
-def _number(signal: Signal) -> dict[str, Any]:
-    low, high = signal.bounds
-    unit = f", in {signal.unit}" if signal.unit else ""
+def _number(column: Signal, kind: str) -> dict[str, Any]:
+    low, high = column.bounds
+    unit = f", in {column.unit}" if column.unit else ""
+    held = column.missing is Missing.HOLD_LAST
+    without = "; where it is absent or null, the sensor's last value stands in" if held else ""
     return {
-        "type": "number",
+        "type": ["number", "null"] if held else "number",
         "minimum": max(low, -FLOAT32_OVERFLOW),
         "maximum": min(high, FLOAT32_OVERFLOW),
-        "description": f"signal {signal.name}{unit}; impossible outside of minimum and maximum",
+        "description": f"{kind} {column.name}{unit}; impossible outside of minimum and maximum"
+        + without,
     }
 
 

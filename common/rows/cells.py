@@ -59,6 +59,8 @@ def cell_reader(schema: Schema, header: Sequence[str]) -> CellReader:
 def check_columns(schema: Schema, names: Sequence[str]) -> None:
     """Check that a table's columns can be rows of the schema; nested fields may stand as a root.
 
+    What may be missing in a row is wanted in the header all the same: a name spelt wrong would
+    otherwise pass as a value that is always missing.
     Raises DataError which lists what is missing and what was found.
     """
     there = set(names)

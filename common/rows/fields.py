@@ -26,7 +26,7 @@ class Row(NamedTuple):
     event_time: int
     sensor_id: str
     values: list[float]
-    """Of the schema's columns, signals before context; NaN: missing, to be held from the last."""
+    """Of the schema's columns, signals before context; NaN: missing, the last one is to be held."""
 
 
 FieldReader = Callable[[Mapping[str, object], int | None], Row | tuple[Fault, ...]]

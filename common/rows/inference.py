@@ -56,6 +56,8 @@ class Column:
     """How many cells were looked at, the empty ones too."""
     bad: int = 0
     """Of a signal: how many of them are no finite number."""
+    empty: int = 0
+    """Of a signal: how many of those are empty."""
     low: float = math.nan
     high: float = math.nan
 
@@ -159,7 +161,8 @@ def _column(name: str, cells: Sequence[str]) -> Column:
     if kind is not Kind.SIGNAL:
         return Column(name, kind, len(cells))
     bad = len(cells) - len(numbers)
-    return Column(name, kind, len(cells), bad, min(numbers), max(numbers))
+    empty = len(cells) - len(texts)
+    return Column(name, kind, len(cells), bad, empty, min(numbers), max(numbers))
 
 
 def _kind(word: str, name: str, texts: Sequence[str], numbers: int) -> Kind:

@@ -38,8 +38,14 @@ def _key(found: Inference) -> Iterator[str]:
 
 
 def _signals(found: Inference) -> Iterator[Iterator[str]]:
+    yield _about_context()
     for column in found.named(Kind.SIGNAL):
         yield _signal(column)
+
+
+def _about_context() -> Iterator[str]:
+    yield "# Is one of these a command or a set-point? Write [[context]] for its [[signals]]:"
+    yield "# context explains the signals and is never accused."
 
 
 def _signal(column: Column) -> Iterator[str]:
@@ -50,6 +56,9 @@ def _signal(column: Column) -> Iterator[str]:
         yield "# it never changed in these rows: a model learns nothing from it"
     if column.bad:
         yield f"# {column.bad} of {column.cells} rows have no finite number here: they are rejected"
+    if column.empty:
+        yield f"# of these, {column.empty} are empty; with this the sensor's last value stands in:"
+        yield '# missing = "hold_last"'
 
 
 def _end(found: Inference) -> Iterator[str]:

@@ -1,14 +1,17 @@
+from dataclasses import replace
 from typing import Any
 
 import jsonschema
 import pytest
 
 from api.app import create_app
+from api.inference import metadata
 from api.row_schema import example_row, row_schema
 from common.rows.parsing import parse
-from common.rows.schema import KeyField, Schema, Signal, TimeField, UnknownFields
+from common.rows.schema import KeyField, Missing, Schema, Signal, TimeField, UnknownFields
 from tests.api import apps
 from tests.api.apps import ANOMALY, ROW, Client
+from tests.builders import a_detector
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +103,11 @@ def test_the_page_shows_the_document(client: Client) -> None:
     assert "/openapi.json" in page.text
 
 
-SIGNALS = (Signal(name="a", field="in.a", min=-1.0, max=1.0), Signal(name="b"))
+SIGNALS = (
+    Signal(name="a", field="in.a", min=-1.0, max=1.0),
+    Signal(name="b", missing=Missing.HOLD_LAST),
+)
+CONTEXT = (Signal(name="c", field="in.c", unit="bar", missing=Missing.HOLD_LAST), Signal(name="d"))
 
 
 @pytest.mark.parametrize("unknown", list(UnknownFields))
@@ -119,8 +126,8 @@ SIGNALS = (Signal(name="a", field="in.a", min=-1.0, max=1.0), Signal(name="b"))
 def test_every_schema_s_example_is_a_row_of_it(
     time: TimeField, key: KeyField | None, unknown: UnknownFields
 ) -> None:
-    schema = Schema(time=time, key=key, signals=SIGNALS, unknown_fields=unknown)
-    row = example_row(schema, [0.5, 2.0])
+    schema = Schema(time=time, key=key, signals=SIGNALS, context=CONTEXT, unknown_fields=unknown)
+    row = example_row(schema, [0.5, 2.0, 3.0, 4.0])
 
     declared = row_schema(schema)
     readings, rejections = parse([apps.text(row)], schema)
@@ -128,5 +135,43 @@ def test_every_schema_s_example_is_a_row_of_it(
     jsonschema.Draft202012Validator(declared).validate(row)
     assert rejections == []
     assert readings.values.tolist() == [[0.5, 2.0]]
+    assert readings.context.tolist() == [[3.0, 4.0]]
     more = jsonschema.Draft202012Validator(declared).is_valid({**row, "more": 1})
     assert more == (unknown is UnknownFields.IGNORE)
+
+
+@pytest.mark.parametrize(
+    ("change", "valid"),
+    [
+        ({"b": None}, True),
+        ({"b": ...}, True),
+        ({"in": {"a": 0.5, "c": None}}, True),
+        ({"in": {"a": 0.5}}, True),
+        ({"in": {"a": None, "c": 3.0}}, False),
+        ({"d": None}, False),
+        ({"d": ...}, False),
+        ({"b": "high"}, False),
+    ],
+)
+def test_what_may_be_missing_is_said_to_be(change: dict[str, Any], *, valid: bool) -> None:
+    schema = Schema(signals=SIGNALS, context=CONTEXT)
+    row = example_row(schema, [0.5, 2.0, 3.0, 4.0]) | change
+    row = {name: value for name, value in row.items() if value is not ...}
+
+    assert jsonschema.Draft202012Validator(row_schema(schema)).is_valid(row) is valid
+    assert len(parse([apps.text(row)], schema)[0]) == int(valid)
+
+
+def test_the_tensors_of_a_model_are_its_signals_and_context() -> None:
+    schema = Schema(key=KeyField(), signals=SIGNALS, context=CONTEXT)
+
+    found = metadata("pump", replace(a_detector(), schema=schema))["inputs"]
+
+    assert {column["name"]: column["datatype"] for column in found} == {
+        "timestamp": "BYTES",
+        "sensor_id": "BYTES",
+        "in.a": "FP64",
+        "b": "FP64",
+        "in.c": "FP64",
+        "d": "FP64",
+    }

@@ -109,7 +109,11 @@ def test_each_column_is_taken_for_what_it_is() -> None:
     text = schema_text(found, name="guessed")
     assert "# observed 0.5 to 29.5" in text
     assert "# 1 of 30 rows have no finite number here" in text
+    assert "# of these, 1 are empty;" in text
+    held = schema_of(tomllib.loads(text.replace("# missing = ", "missing = ")))
+    assert [signal.missing for signal in held.signals] == ["reject", "hold_last", "reject"]
     assert "# it never changed in these rows" in text
+    assert text.count("Write [[context]] for its [[signals]]") == 1
     assert '# left out: "anomaly", a label' in text
     schema = schema_of(tomllib.loads(text))
     assert schema.signal_names == ("temp", "flow", "const")

@@ -1,11 +1,13 @@
+import json
 from pathlib import Path
 
 import pytest
 
 from common.errors import SchemaError
-from common.rows.schema import Schema, load_schema, schema_of
+from common.rows.schema import Order, OutOfOrder, Schema, load_schema, schema_of
 from tests.builders import DEFAULT_SCHEMA
 
+PUMP_SCHEMA = DEFAULT_SCHEMA.with_name("pump.toml")
 MINIMAL = 'signals = [{name = "x1"}]'
 
 
@@ -42,6 +44,14 @@ def test_the_default_schema_has_the_signals_and_key_that_users_send() -> None:
         ('unknown_fields = "drop"\n' + MINIMAL, "'ignore' or 'reject'"),
         ('csv = {delimiter = ";;"}\n' + MINIMAL, "at most 1 character"),
         ("signals = []", "at least 1 item"),
+        (MINIMAL + '\ncontext = [{name = "x1"}]', "context must be distinct, repeated: x1"),
+        (MINIMAL + '\ncontext = [{name = "c", field = "x1"}]', "only once, repeated: x1"),
+        (MINIMAL + '\ncontext = [{nam = "c"}]', 'unknown key "context.0.nam"'),
+        ('signals = [{name = "x1", missing = "fill"}]', "'reject' or 'hold_last'"),
+        ('order = {late = "drop"}\n' + MINIMAL, "'score' or 'reject'"),
+        ('order = {duplicates = "score"}\n' + MINIMAL, 'did you mean "order.duplicate"?'),
+        ("order = {max_gap_seconds = 0}\n" + MINIMAL, "greater than 0"),
+        ("order = {max_gap_seconds = inf}\n" + MINIMAL, "finite"),
         ("name = ", "cannot be read as a schema"),
     ],
 )
@@ -67,6 +77,8 @@ def test_a_missing_file_is_refused_with_what_to_do(tmp_path: Path) -> None:
         'signals = [{name = "x1", unit = "bar"}]',
         'signals = [{name = "x1", field = "x1", missing = "reject"}]',
         'csv = {delimiter = ";"}\n' + MINIMAL,
+        "context = []\n" + MINIMAL,
+        'order = {late = "score", duplicate = "score"}\n' + MINIMAL,
     ],
 )
 def test_name_unit_and_csv_format_do_not_change_the_fingerprint(tmp_path: Path, same: str) -> None:
@@ -86,6 +98,11 @@ def test_name_unit_and_csv_format_do_not_change_the_fingerprint(tmp_path: Path, 
         "time = {max_future_seconds = 5.0}\n" + MINIMAL,
         'key = {field = "id"}\n' + MINIMAL,
         'key = {field = "id", optional = true}\n' + MINIMAL,
+        'signals = [{name = "x1", missing = "hold_last"}]',
+        'context = [{name = "c"}]\n' + MINIMAL,
+        'order = {late = "reject"}\n' + MINIMAL,
+        'order = {duplicate = "reject"}\n' + MINIMAL,
+        "order = {max_gap_seconds = 60}\n" + MINIMAL,
     ],
 )
 def test_whatever_changes_a_rows_meaning_changes_the_fingerprint(
@@ -94,10 +111,44 @@ def test_whatever_changes_a_rows_meaning_changes_the_fingerprint(
     assert loaded(tmp_path, other).fingerprint != loaded(tmp_path, MINIMAL).fingerprint
 
 
-def test_the_plain_form_gives_the_same_schema_back() -> None:
-    schema = load_schema(DEFAULT_SCHEMA)
+def test_context_is_part_of_the_meaning_and_its_units_are_not(tmp_path: Path) -> None:
+    def fingerprint(column: str) -> str:
+        return loaded(tmp_path, f'context = [{{name = "c"{column}}}]\n' + MINIMAL).fingerprint
 
-    again = schema_of(schema.to_plain())
+    assert fingerprint(', unit = "bar"') == fingerprint("")
+    assert fingerprint(", max = 1.0") != fingerprint("")
+
+
+def test_a_schema_without_additions_keeps_the_fingerprint_that_stored_models_name() -> None:
+    assert load_schema(DEFAULT_SCHEMA).fingerprint == "211882d3bce46cba"
+    assert schema_of({"signals": [{"name": "x1"}]}).fingerprint == "225e35dd89140174"
+
+
+def test_the_plain_form_of_a_stored_model_from_before_the_additions_is_read() -> None:
+    schema = load_schema(DEFAULT_SCHEMA)
+    plain = schema.to_plain()
+    del plain["context"], plain["order"]
+
+    assert schema_of(plain).to_plain() == schema.to_plain()
+
+
+@pytest.mark.parametrize("path", [DEFAULT_SCHEMA, PUMP_SCHEMA])
+def test_the_plain_form_gives_the_same_schema_back(path: Path) -> None:
+    schema = load_schema(path)
+
+    again = schema_of(json.loads(json.dumps(schema.to_plain())))
 
     assert again.fingerprint == schema.fingerprint
     assert again.to_plain() == schema.to_plain()
+
+
+def test_the_example_s_columns_are_read_after_time_and_key_signals_before_context() -> None:
+    schema = load_schema(PUMP_SCHEMA)
+
+    assert schema.signal_names == ("pressure", "flow", "oil_temperature")
+    assert [column.name for column in schema.context] == ["speed_set_point", "valve_command"]
+    assert schema.paths == [
+        *("at", "pump.id", "pump.pressure", "pump.flow", "pump.oil.temperature"),
+        *("control.speed", "control.valve"),
+    ]
+    assert schema.order == Order(duplicate=OutOfOrder.REJECT, max_gap_seconds=120.0)

@@ -88,3 +88,25 @@ def test_the_spread_is_not_moved_by_a_few_outliers(share: float) -> None:
     values[: int(share * len(values))] = 1e6
 
     np.testing.assert_allclose(spread(replace(readings, values=values)), 1.0, rtol=0.1)
+
+
+def test_missing_values_neither_count_in_the_spread_nor_keep_faults_away() -> None:
+    readings = some_readings(400)
+    values = readings.values.copy()
+    values[::5, 1] = np.nan
+    values[:, 2] = np.nan
+    gappy = replace(readings, values=values)
+
+    found = inject_case(
+        gappy,
+        Case(FaultKind.NOISE_BURST, 8.0),
+        schema=a_schema(),
+        rng=np.random.default_rng(0),
+        episodes=20,
+    )
+
+    assert spread(gappy)[:2] == pytest.approx(1.0, rel=0.2)
+    assert spread(gappy)[2] == 0.0
+    changed = found.readings.values != values
+    assert (changed[:, 1] & ~np.isnan(values[:, 1])).any()
+    np.testing.assert_array_equal(np.isnan(found.readings.values), np.isnan(values))

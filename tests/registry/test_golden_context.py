@@ -1,0 +1,68 @@
+"""Golden rows carry context and missing values, and nothing else that no reading could have."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from common.detection.detector import Detector
+from common.detection.levels import no_levels
+from common.errors import ModelRefused
+from common.registry.archive import Arrays, pack, unpack
+from common.registry.golden import golden_arrays, replay
+from common.rows.readings import Readings
+from common.rows.schema import Missing, Schema, Signal
+from tests.builders import a_candidate, a_detector
+
+SCHEMA = Schema(
+    signals=(Signal(name="x1"), Signal(name="x2"), Signal(name="x3", missing=Missing.HOLD_LAST)),
+    context=(Signal(name="load", missing=Missing.HOLD_LAST), Signal(name="speed")),
+)
+
+
+def with_context() -> tuple[Detector, Readings]:
+    detector = replace(a_detector(), schema=SCHEMA, levels=no_levels(len(SCHEMA.columns)))
+    readings = a_candidate().golden
+    values, context = readings.values.copy(), np.zeros((len(readings), 2))
+    values[4, 2] = context[7, 0] = np.nan
+    return detector, replace(readings, values=values, context=context)
+
+
+def stored() -> tuple[Detector, Arrays]:
+    detector, readings = with_context()
+    return detector, unpack(pack(golden_arrays(detector, readings)), "golden.npz")
+
+
+def test_context_and_missing_values_are_stored_and_replayed() -> None:
+    detector, golden = stored()
+
+    assert np.argwhere(np.isnan(golden["values"])).tolist() == [[4, 2]]
+    assert np.argwhere(np.isnan(golden["context"])).tolist() == [[7, 0]]
+    replay(detector, golden)
+
+
+def test_a_version_without_context_stores_none_and_is_read_as_before() -> None:
+    golden = golden_arrays(a_detector(), a_candidate().golden)
+
+    assert "context" not in golden
+    replay(a_detector(), golden)
+
+
+def test_golden_rows_without_the_schema_s_context_are_refused() -> None:
+    detector, golden = stored()
+    del golden["context"]
+
+    with pytest.raises(ModelRefused, match=r"context is not <f8 of shape \(50, 2\)"):
+        replay(detector, golden)
+
+
+@pytest.mark.parametrize(
+    ("array", "column", "value"),
+    [("values", 0, np.nan), ("values", 2, np.inf), ("context", 1, np.nan), ("context", 0, -np.inf)],
+)
+def test_values_that_no_reading_can_have_are_refused(array: str, column: int, value: float) -> None:
+    detector, golden = stored()
+    golden[array][0, column] = value
+
+    with pytest.raises(ModelRefused, match="hold values that no reading can have"):
+        replay(detector, golden)

@@ -1,0 +1,277 @@
+"""A value that is missing means the same in a file, a record, a request and a tensor."""
+
+import csv
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from api.inference import payloads_from, request_of
+from common.errors import DataError
+from common.rows.cells import cell_reader, nest
+from common.rows.parsing import collect, parse
+from common.rows.readings import Readings
+from common.rows.rejection import Reason, Rejection
+from common.rows.request import rows_of
+from common.rows.schema import Schema, schema_of
+from common.tables import read_rows
+from producer.replay import replayed_records
+from trainer.dataset import by_time
+from trainer.documents import cells_of, payloads_of, write_csv
+
+SCHEMA = schema_of(
+    {
+        "time": {"field": "t", "format": "epoch_s"},
+        "key": {"field": "id", "optional": True},
+        "signals": [
+            {"name": "a", "min": -1000.0, "max": 1000.0, "missing": "hold_last"},
+            {"name": "b"},
+        ],
+        "context": [
+            {"name": "c", "field": "command.c", "missing": "hold_last"},
+            {"name": "d", "field": "command.d", "max": 5.0},
+        ],
+    }
+)
+GOOD: dict[str, Any] = {"t": 0, "id": "s", "a": 1.0, "b": 2.0, "command.c": 3.0, "command.d": 4.0}
+NAN = np.float64("nan").tobytes()
+
+values = (
+    st.none()
+    | st.floats(allow_nan=False, allow_infinity=False, width=32)
+    | st.integers(-2000, 2000)
+    | st.sampled_from(["", "off", 1e39, -0.0, 0.1, 5.0])
+)
+tables = st.lists(
+    st.fixed_dictionaries(
+        {name: values if "." in name or name in "ab" else st.just(GOOD[name]) for name in GOOD}
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+def a_payload(**fields: Any) -> bytes:
+    row: dict[str, object] = {}
+    for path, value in (GOOD | fields).items():
+        if value is not ...:
+            nest(row, path, value)
+    return json.dumps(row).encode()
+
+
+def bits(found: tuple[Readings, list[Rejection]]) -> tuple[object, ...]:
+    readings, rejections = found
+    return (
+        readings.index.tobytes(),
+        readings.event_time.tobytes(),
+        readings.sensor.tobytes(),
+        readings.sensor_ids,
+        (readings.values.shape, readings.values.tobytes()),
+        (readings.context.shape, readings.context.tobytes()),
+        [(bad.index, fault.reason, fault.field) for bad in rejections for fault in bad.faults],
+    )
+
+
+def cell(value: object) -> str:
+    return "" if value is None else value if isinstance(value, str) else repr(value)
+
+
+@settings(deadline=None)
+@given(tables)
+def test_the_same_rows_give_the_same_bits_from_a_file_a_topic_a_request_and_tensors(
+    table: list[dict[str, Any]],
+) -> None:
+    # A cell cannot tell an empty text from a missing value; JSON can.
+    table = [{name: None if value == "" else value for name, value in row.items()} for row in table]
+    payloads = [a_payload(**row) for row in table]
+    tensors = [
+        {"name": name, "datatype": "FP64", "shape": [len(table)], "data": [r[name] for r in table]}
+        for name in GOOD
+    ]
+    body = json.dumps({"inputs": tensors}).encode()
+
+    from_topic = bits(parse(payloads, SCHEMA))
+
+    read = cell_reader(SCHEMA, list(GOOD))
+    lines = [read([cell(row[name]) for name in GOOD]) for row in table]
+    asked = b'{"rows": [' + b",".join(payloads) + b"]}"
+    columns = request_of(body, SCHEMA, max_rows=6)
+    assert bits(collect(lines, SCHEMA)) == from_topic
+    assert bits(parse(rows_of(asked, max_rows=6), SCHEMA)) == from_topic
+    assert bits(parse(payloads_from(columns), SCHEMA)) == from_topic
+
+
+@settings(deadline=None)
+@given(tables)
+def test_only_a_missing_value_of_a_held_column_is_nan_and_always_the_same_one(
+    table: list[dict[str, Any]],
+) -> None:
+    readings, _ = parse([a_payload(**row) for row in table], SCHEMA)
+
+    found = np.concatenate([readings.values, readings.context], axis=1)
+    for position, row in zip(readings.index.tolist(), found, strict=True):
+        given_row = [table[position][name] for name in ("a", "b", "command.c", "command.d")]
+        assert [math.isnan(value) for value in row] == [value is None for value in given_row]
+        assert all(value.tobytes() == NAN for value in row if math.isnan(value))
+
+
+@settings(deadline=None)
+@given(tables)
+def test_a_field_that_is_not_there_is_as_missing_as_null(table: list[dict[str, Any]]) -> None:
+    held = ("a", "command.c")
+    absent = [row | {name: ... for name in held if row[name] is None} for row in table]
+
+    assert bits(parse([a_payload(**row) for row in absent], SCHEMA)) == bits(
+        parse([a_payload(**row) for row in table], SCHEMA)
+    )
+
+
+def test_what_a_missing_field_would_stand_inside_of_may_be_missing_too() -> None:
+    column = {"name": "c", "field": "command.c"}
+    schema = schema_of(SCHEMA.to_plain() | {"context": [column]})
+    held = schema_of(SCHEMA.to_plain() | {"context": [column | {"missing": "hold_last"}]})
+
+    missing: list[dict[str, object]] = [
+        {},
+        {"command": None},
+        {"command": {}},
+        {"command": {"c": None}},
+    ]
+    for command in missing:
+        payload = json.dumps({"t": 0, "a": 1, "b": 2, **command}).encode()
+        readings, _ = parse([payload], held)
+        assert np.isnan(readings.context).tolist() == [[True]]
+        assert parse([payload], schema)[1]
+    for odd in (5, "on", [1], True):
+        payload = json.dumps({"t": 0, "a": 1, "b": 2, "command": odd}).encode()
+        (refused,) = parse([payload], held)[1]
+        assert (refused.reason, refused.field) == (Reason.MISSING_FIELD, "command.c")
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason", "field"),
+    [
+        (a_payload(a="off"), Reason.WRONG_TYPE, "a"),
+        (a_payload(a=""), Reason.WRONG_TYPE, "a"),
+        (a_payload(a=False), Reason.WRONG_TYPE, "a"),
+        (a_payload(a=[]), Reason.WRONG_TYPE, "a"),
+        (a_payload(a=1000.5), Reason.OUT_OF_RANGE, "a"),
+        (a_payload(a=0.5).replace(b"0.5", b"1e999"), Reason.NOT_FINITE, "a"),
+        (a_payload(a=math.nan), Reason.NOT_JSON, ""),
+        (a_payload(a=math.inf), Reason.NOT_JSON, ""),
+        (a_payload(b=None), Reason.NULL_VALUE, "b"),
+        (a_payload(b=...), Reason.MISSING_FIELD, "b"),
+        (a_payload(**{"command.c": {}}), Reason.WRONG_TYPE, "command.c"),
+        (a_payload(**{"command.d": None}), Reason.NULL_VALUE, "command.d"),
+        (a_payload(**{"command.d": 5.5}), Reason.OUT_OF_RANGE, "command.d"),
+    ],
+)
+def test_a_value_that_is_there_and_wrong_is_rejected_as_ever(
+    payload: bytes, reason: Reason, field: str
+) -> None:
+    readings, rejections = parse([payload], SCHEMA)
+
+    assert len(readings) == 0
+    assert [(refused.reason, refused.field) for refused in rejections] == [(reason, field)]
+
+
+def test_a_cell_of_nan_is_a_value_and_an_empty_or_lacking_one_is_missing() -> None:
+    read = cell_reader(SCHEMA, ["t", "b", "command.d", "command.c", "a"])
+
+    readings, rejections = collect(
+        [read(line) for line in (["0", "1", "1", "", " "], ["0", "1", "1"])], SCHEMA
+    )
+    _, refused = collect([read(["0", "1", "1", "nan", "inf"])], SCHEMA)
+
+    assert rejections == []
+    assert readings.values.tolist() == [[pytest.approx(math.nan, nan_ok=True), 1.0]] * 2
+    assert np.isnan(readings.context).tolist() == [[True, False]] * 2
+    assert [(f.reason, f.field) for f in refused[0].faults] == [
+        (Reason.NOT_FINITE, "a"),
+        (Reason.NOT_FINITE, "command.c"),
+    ]
+
+
+def test_a_column_that_is_in_no_row_is_taken_for_a_wrong_name() -> None:
+    with pytest.raises(DataError, match=r"no column command\.c in the header"):
+        cell_reader(SCHEMA, ["t", "a", "b", "command.d"])
+
+
+def some_rows() -> Readings:
+    table: list[dict[str, Any]] = [
+        {"t": 3},
+        {"t": 1, "a": None},
+        {"t": 2, "command.c": None, "id": "r"},
+        {"t": 0},
+    ]
+    rows = [{**row, "b": float(number)} for number, row in enumerate(table)]
+    readings, rejections = parse([a_payload(**row) for row in rows], SCHEMA)
+    assert rejections == []
+    return readings
+
+
+def test_readings_are_selected_and_sorted_with_their_context() -> None:
+    readings = some_rows()
+
+    assert np.isnan(readings.take(slice(1, 3)).context[:, 0]).tolist() == [False, True]
+    ordered = by_time(readings)
+    assert ordered.values[:, 1].tolist() == [3.0, 1.0, 2.0, 0.0]
+    assert np.isnan(ordered.context[:, 0]).tolist() == [False, False, True, False]
+    assert np.isnan(ordered.values[:, 0]).tolist() == [False, True, False, False]
+    assert ordered.context.flags.c_contiguous
+    assert ordered.values.flags.c_contiguous
+
+
+def test_a_schema_without_context_has_no_column_of_it() -> None:
+    plain: Schema = schema_of({"signals": [{"name": "x"}], "time": {"format": "epoch_s"}})
+
+    readings, _ = parse([b'{"timestamp": 0, "x": 1}', b"{}"], plain)
+    none, _ = parse([], plain)
+
+    assert readings.context.shape == (1, 0)
+    assert none.context.shape == (0, 0)
+    assert none.values.shape == (0, 1)
+
+
+def test_readings_are_written_as_they_were_read(tmp_path: Path) -> None:
+    """The trainer's checks and the producer's replay write rows that may lack values."""
+    readings = some_rows()
+    cells = cells_of(readings, SCHEMA)
+    path = tmp_path / "rows.csv"
+    write_csv(path, cells, SCHEMA)
+
+    wanted = bits((readings, []))
+    assert bits(parse(payloads_of(cells, SCHEMA), SCHEMA)) == wanted
+    assert bits(collect(read_rows(path, SCHEMA), SCHEMA)) == wanted
+    replayed = [record.value for record in replayed_records(path, SCHEMA)]
+    assert bits(parse(replayed, SCHEMA)) == wanted
+
+
+def test_a_null_of_a_parquet_file_is_missing_and_its_nan_is_a_value(tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = {name: [value] * 2 for name, value in GOOD.items()}
+    path = tmp_path / "rows.parquet"
+    parquet.write_table(arrow.table(table | {"a": [None, math.nan]}), path)
+
+    readings, rejections = collect(read_rows(path, SCHEMA), SCHEMA)
+
+    assert readings.index.tolist() == [0]
+    assert np.isnan(readings.values[0]).tolist() == [True, False]
+    assert [(refused.index, refused.reason) for refused in rejections] == [(1, Reason.NOT_FINITE)]
+
+
+def test_the_text_of_a_file_that_is_replayed_keeps_a_missing_last_cell(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([["t", "b", "command.d", "a", "command.c"], [0, 1, 2, "", ""]])
+
+    (record,) = replayed_records(path, SCHEMA)
+
+    assert json.loads(record.value)["a"] is None
+    assert bits(parse([record.value], SCHEMA)) == bits(collect(read_rows(path, SCHEMA), SCHEMA))
