@@ -1,11 +1,11 @@
 # One verb each; `make help` lists them. Only Python 3.11 or newer is needed.
 PYTHON ?= python3
 BIN := .venv/bin
-PACKAGES := api common consumer producer sensorwatch trainer
+PACKAGES := api benchmarks common consumer producer sensorwatch trainer
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast check lint types fix lock clean
+.PHONY: help setup demo test test-fast check lint types fix bench-quality lock clean
 
 help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,6 +34,9 @@ types: .venv/.dev  ## mypy, strict
 fix: .venv/.dev  ## what ruff can mend by itself
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format --quiet .
+
+bench-quality: .venv/.dev  ## how well faults are found (DATA=folder with skab/ and nab/)
+	@$(BIN)/python -m benchmarks.quality --data "$(DATA)" $(ARGS)
 
 lock: .venv/.lock-tool  ## make the lock files anew from pyproject.toml
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --upgrade \

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+TOPS = {"common", "sensorwatch", "benchmarks"}
 PARTS = {"producer", "consumer", "trainer", "api"}
 PLAIN = {"common.errors", "common.explain"}
 """What every room may use."""
@@ -26,6 +27,7 @@ MAY_IMPORT = {
     "trainer": {"common"},
     "api": {"common"},
     "sensorwatch": {"common", *PARTS},
+    "benchmarks": {"common", "trainer"},
 }
 PURE = ("common.rows", "common.detection", "common.simulation")
 WORLD = {
@@ -42,7 +44,7 @@ SERVES = (
 
 
 def sources() -> list[Path]:
-    return sorted(path for part in {"common", "sensorwatch", *PARTS} for path in _files(part))
+    return sorted(path for part in {*TOPS, *PARTS} for path in _files(part))
 
 
 def _files(part: str) -> Iterator[Path]:

@@ -1,0 +1,1 @@
+"""What measures the project from outside: run by hand, never shipped."""

@@ -1,0 +1,1 @@
+"""How well faults are found, on public data and simulated streams."""

@@ -1,0 +1,66 @@
+"""SKAB's figures: F1, false alarm rate and missed alarm rate, pooled over all judged rows."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Rows by what they were and what was said of them."""
+
+    true_alarms: int = 0
+    false_alarms: int = 0
+    missed: int = 0
+    quiet: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(
+            self.true_alarms + other.true_alarms,
+            self.false_alarms + other.false_alarms,
+            self.missed + other.missed,
+            self.quiet + other.quiet,
+        )
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of precision and recall."""
+        return _share(2 * self.true_alarms, self.false_alarms + self.missed)
+
+    @property
+    def far(self) -> float:
+        """Alarmed rows among the healthy ones, %."""
+        return 100 * _share(self.false_alarms, self.quiet)
+
+    @property
+    def mar(self) -> float:
+        """Rows without an alarm among the faulty ones, %."""
+        return 100 * _share(self.missed, self.true_alarms)
+
+
+def count(faulty: NDArray[np.bool_], alarmed: NDArray[np.bool_]) -> Counts:
+    """Compare what rows (n,) were with what was said of them."""
+    return Counts(
+        int((faulty & alarmed).sum()),
+        int((~faulty & alarmed).sum()),
+        int((faulty & ~alarmed).sum()),
+        int((~faulty & ~alarmed).sum()),
+    )
+
+
+def pooled(counts: Iterable[Counts]) -> Counts:
+    """Count several files' rows as if they were one's."""
+    return sum(counts, Counts())
+
+
+def delays(faulty: NDArray[np.bool_], alarmed: NDArray[np.bool_]) -> list[int | None]:
+    """Return of each run of faulty rows after how many the first alarm stands; None: not found."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], faulty, [False])).astype(np.int8)))
+    runs = [alarmed[first:end] for first, end in zip(edges[::2], edges[1::2], strict=True)]
+    return [int(np.argmax(run)) if run.any() else None for run in runs]
+
+
+def _share(part: int, rest: int) -> float:
+    return part / (part + rest) if part + rest else 0.0
