@@ -26,6 +26,8 @@ CALL_SECONDS = 10.0
 STALL_SECONDS = 30.0
 _FETCH_BYTES = 16_000_000
 """A snapshot comes in a few answers of the broker, not in one for each chunk."""
+_FETCH_WAIT_MS = 10
+"""A manifest is often the last record: its successor, which may never come, holds up the chunks."""
 _NO_GROUP = "sensorwatch-reader"
 """The client wants a group id even for a consumer that never joins one."""
 
@@ -56,6 +58,7 @@ def read_snapshot(
         "isolation.level": "read_uncommitted",
         "auto.offset.reset": "error",
         "fetch.message.max.bytes": _FETCH_BYTES,
+        "fetch.wait.max.ms": _FETCH_WAIT_MS,
     }
     consumer = Consumer(config, logger=quiet_logger())
     try:

@@ -71,7 +71,7 @@ def concluded(_at: Mapping[Partition, int]) -> Conclusion:
     return Conclusion([], COMMITS)
 
 
-def _name(value: object) -> str:
+def named(value: object) -> str:
     if isinstance(value, Api):
         return value.name
     if isinstance(value, int):
@@ -123,7 +123,7 @@ def rig(mock_cluster: MockCluster) -> Iterator[Rig]:
     rig.consumer.close()
 
 
-@pytest.mark.parametrize(("api", "code", "raised"), TABLE, ids=_name)
+@pytest.mark.parametrize(("api", "code", "raised"), TABLE, ids=named)
 def test_each_broker_error_has_its_action(
     rig: Rig, api: Api, code: int, raised: type[SensorwatchError] | None
 ) -> None:
@@ -154,7 +154,7 @@ def test_each_broker_error_has_its_action(
         (Api.ADD_PARTITIONS_TO_TXN, KafkaError.PRODUCER_FENCED, FENCED),
         (Api.ADD_PARTITIONS_TO_TXN, KafkaError.TOPIC_AUTHORIZATION_FAILED, CRASH),
     ],
-    ids=_name,
+    ids=named,
 )
 def test_an_error_that_comes_while_more_is_produced_has_the_same_action(
     rig: Rig, api: Api, code: int, raised: type[SensorwatchError]
@@ -213,7 +213,7 @@ def test_a_second_broken_producer_in_a_row_ends_the_process(rig: Rig) -> None:
         (KafkaError.PRODUCER_FENCED, Fenced),
         (KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, BrokerUnavailable),
     ],
-    ids=_name,
+    ids=named,
 )
 def test_a_start_that_the_broker_refuses_says_so(
     rig: Rig, code: int, raised: type[SensorwatchError]
