@@ -12,6 +12,7 @@ from common.messaging.broker_errors import transient
 from common.messaging.ledger_text import from_metadata
 from common.messaging.ledger_topic import GroupHistory
 from common.messaging.records import Partition
+from common.messaging.snapshot_text import refuse
 from common.runtime.keys import Start
 from common.runtime.logs import logger
 
@@ -60,8 +61,8 @@ class Accounts:
     def assigned(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
         """Load the accounts of these partitions; return each one's next offset.
 
-        Raises OffsetsLost where a person has to decide, BrokerUnavailable where the committed
-        offsets cannot be read.
+        Raises OffsetsLost or StateRefused where a person has to decide, BrokerUnavailable where the
+        committed offsets cannot be read.
         """
         new = []
         for partition, where in self._committed(partitions).items():
@@ -112,22 +113,20 @@ class Accounts:
 
     def _known(self, partition: Partition, offset: int, metadata: str | None) -> Account:
         account = from_metadata(metadata, offset)
-        if account is not None:
-            if account.fingerprint != self._fingerprint:
-                _log.warning(
-                    "a new digest segment begins: other code, libraries or CPU kind",
-                    partition=str(partition),
-                    offset=offset,
-                    before=account.fingerprint,
-                    now=self._fingerprint,
-                )
-            return with_window(account, self._window_rows)
-        _log.warning(
-            "offset was moved from outside: a new account begins",
-            partition=str(partition),
-            offset=offset,
-        )
-        return self._open(partition, offset)
+        if account is None:
+            refuse(
+                f"the committed offset {offset} of {partition} carries no account of its own: it "
+                "was moved from outside, and no memory stands there"
+            )
+        if account.fingerprint != self._fingerprint:
+            _log.warning(
+                "a new digest segment begins: other code, libraries or CPU kind",
+                partition=str(partition),
+                offset=offset,
+                before=account.fingerprint,
+                now=self._fingerprint,
+            )
+        return with_window(account, self._window_rows)
 
     def _open(self, partition: Partition, offset: int) -> Account:
         self._unopened.add(partition)
@@ -141,8 +140,8 @@ class Accounts:
         if self._start is Start.ERROR:
             raise OffsetsLost(
                 f'no committed offset for {partition}, and [consumer] start = "error": set the '
-                'offset with kafka-consumer-groups --reset-offsets, or start = "earliest" or '
-                '"latest"'
+                "offset with kafka-consumer-groups --reset-offsets and begin there with "
+                '`sensorwatch state reset`, or set start = "earliest" or "latest"'
             )
         failure = f"the offsets of {partition} cannot be read"
         where = TopicPartition(partition.topic, partition.number)

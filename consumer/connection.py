@@ -1,30 +1,40 @@
 """The loop's parts, connected to the broker."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from common.detection.detector import Detector
+from common.detection.ledger import SnapshotAt
 from common.messaging.broker_errors import transient
 from common.messaging.flushing_outbox import FlushingOutbox
 from common.messaging.kafka_config import client_config, consumer_config, producer_config
 from common.messaging.ledger_topic import group_history
 from common.messaging.outbox import Outbox
 from common.messaging.quiet import quiet_logger
-from common.messaging.records import Partition
-from common.messaging.snapshot_text import CHUNK_BYTES
+from common.messaging.reading import read_pieces
+from common.messaging.records import Partition, Record
+from common.messaging.snapshot_text import CHUNK_BYTES, Snapshot
+from common.messaging.state_topic import OldSnapshots, read_snapshot
 from common.messaging.topics import require_topics
 from common.messaging.transactional_outbox import TransactionalOutbox
 from common.registry.champion import Champion
+from common.registry.store import Registry
 from common.runtime.fingerprint import fingerprint
 from common.runtime.keys import Delivery, Settings
 from common.runtime.logs import kafka_logger, logger
 from consumer.accounts import Accounts
+from consumer.holdings import Holdings
 from consumer.loop import Parts
+from consumer.memories import Memories
 from consumer.observation import Observation
-from consumer.settlement import LedgerTerms
+from consumer.publication import LedgerTerms
+from consumer.restoration import Stores
+from consumer.restoring import Restoring
+from consumer.schedule import Schedule
 from consumer.source import KafkaSource
 from consumer.topic_identity import TopicIdentity
 
@@ -46,43 +56,70 @@ def connect(
     Raises BrokerUnavailable where a topic or the broker is not there.
     """
     topics, options = settings.topics, settings.consumer
-    names = [topics.readings, topics.anomalies, topics.dead_letters, settings.ledger_topic]
-    require_topics(settings.kafka, names, timeout=TOPIC_SECONDS)
-    consumer, accounts = _consumer(settings, observation)
-    outbox = _outbox(settings, worker, consumer)
-    source = KafkaSource(
-        consumer,
-        topics.readings,
-        accounts,
-        incremental=_incremental(settings.kafka),
-        on_rebalance=observation.rebalanced,
-    )
+    names = [topics.anomalies, topics.dead_letters, settings.ledger_topic, settings.state_topic]
+    counts = require_topics(settings.kafka, [topics.readings, *names], timeout=TOPIC_SECONDS)
     terms = LedgerTerms(
         group=options.group,
         topic=settings.ledger_topic,
-        every_rows=options.ledger_every_rows,
+        partitions=counts[topics.readings],
         fingerprint=fingerprint(),
         accept_rejections_until={
             Partition(topics.readings, number): offset
             for number, offset in accept_rejections_until.items()
         },
     )
+    consumer, holdings = _consumer(settings, observation)
+    outbox = _outbox(settings, worker, consumer)
+    source = KafkaSource(
+        consumer,
+        topics.readings,
+        holdings,
+        incremental=_incremental(settings.kafka),
+        on_rebalance=observation.rebalanced,
+    )
     admin = AdminClient(client_config(settings.kafka), logger=quiet_logger())
-    identity = TopicIdentity(admin, topics.readings, clock=time.monotonic)
     return Parts(
-        source,
-        accounts,
-        champion,
-        outbox,
-        observation,
-        settings,
-        terms,
-        _message_bytes(settings),
-        identity.check,
+        source=source,
+        holdings=holdings,
+        restoring=Restoring(
+            holdings, source, _stores(settings, terms), on_restored=observation.restored
+        ),
+        champion=champion,
+        outbox=outbox,
+        observation=observation,
+        settings=settings,
+        terms=terms,
+        max_message_bytes=_message_bytes(settings),
+        check_input=TopicIdentity(admin, topics.readings, clock=time.monotonic).check,
+        old_snapshots=OldSnapshots(admin, settings.state_topic, warn=_log.warning),
     )
 
 
-def _consumer(settings: Settings, observation: Observation) -> tuple[Consumer, Accounts]:
+def _stores(settings: Settings, terms: LedgerTerms) -> Stores:
+    """Where memories are restored from: the state topic, the input, and the registry."""
+    kafka, registry = settings.kafka, Registry(settings.registry.path)
+
+    def snapshot(partition: Partition, at: SnapshotAt) -> Snapshot:
+        return read_snapshot(
+            kafka,
+            settings.state_topic,
+            at,
+            group=terms.group,
+            source=partition,
+            partitions=terms.partitions,
+        )
+
+    def records(partition: Partition, begin: int, end: int) -> Iterator[Sequence[Record]]:
+        number = partition.number
+        return read_pieces(kafka, partition.topic, begin={number: begin}, end={number: end})
+
+    def detector(version: str) -> Detector:
+        return registry.load(settings.registry.model, version).detector
+
+    return Stores(snapshot, records, detector, terms.fingerprint)
+
+
+def _consumer(settings: Settings, observation: Observation) -> tuple[Consumer, Holdings]:
     """Make the client and the accounts that it loads, which its statistics are read with."""
     options = settings.consumer
     made: list[Accounts] = []
@@ -104,7 +141,10 @@ def _consumer(settings: Settings, observation: Observation) -> tuple[Consumer, A
         history=lambda: group_history(settings.kafka, settings.ledger_topic, group=options.group),
     )
     made.append(accounts)
-    return consumer, accounts
+    schedule = Schedule(
+        every_rows=options.snapshot_every_rows, every_seconds=options.snapshot_every_seconds
+    )
+    return consumer, Holdings(accounts, Memories(), schedule)
 
 
 def _outbox(settings: Settings, worker: int, consumer: Consumer) -> Outbox:

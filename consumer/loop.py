@@ -1,28 +1,30 @@
 """The way of a micro-batch: consume, decide everything, publish once."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain
 
 from common.detection.detector import Detector
-from common.detection.memory import COLD, Memory
-from common.detection.processing import process
+from common.detection.processing import Outcome, process
 from common.errors import BreakerOpen, MicroBatchAborted, OutcomeUnknown, Unrecoverable
 from common.messaging.dead_letters import dead_letters
 from common.messaging.events import anomaly_events
 from common.messaging.membership import require_member
 from common.messaging.outbox import Conclusion, Outbox
-from common.messaging.records import received_at
+from common.messaging.records import OutgoingMessage, Partition, received_at
+from common.messaging.state_topic import OldSnapshots
 from common.registry.champion import Champion
 from common.rows.instants import to_text
 from common.runtime.keys import Settings
 from common.runtime.metrics import Stage, TransactionOutcome
-from consumer.accounts import Accounts
 from consumer.breaker import tripped
+from consumer.holdings import Holdings
+from consumer.micro_batch import MicroBatch, Portion
 from consumer.observation import Observation
-from consumer.settlement import LedgerTerms, settle
-from consumer.source import KafkaSource, MicroBatch
+from consumer.publication import LedgerTerms, conclusion, snapshots_of, told
+from consumer.restoring import Restoring
+from consumer.settlement import Settlement, renewed, settle
+from consumer.source import KafkaSource
 
 HOLD_SECONDS = 0.2
 REFRESH_SECONDS = 1.0
@@ -35,7 +37,8 @@ class Parts:
     """What the loop works with."""
 
     source: KafkaSource
-    accounts: Accounts
+    holdings: Holdings
+    restoring: Restoring
     champion: Champion
     outbox: Outbox
     observation: Observation
@@ -44,13 +47,13 @@ class Parts:
     max_message_bytes: int
     check_input: Callable[[], None]
     """Raises OffsetsLost where the input is no longer the topic it was."""
+    old_snapshots: OldSnapshots
     clock: Callable[[], float] = time.monotonic
     wall_clock: Callable[[], float] = time.time
 
 
 def run(parts: Parts, stopping: Callable[[], bool]) -> None:
     """Consume until told to stop; whatever it cannot handle aborts and leaves as an exception."""
-    memory = COLD
     consumer = parts.settings.consumer
     looked = parts.clock()
     failures = 0
@@ -61,13 +64,17 @@ def run(parts: Parts, stopping: Callable[[], bool]) -> None:
             # Between micro-batches, so that none mixes versions.
             parts.champion.refresh()
             looked = parts.clock()
-        batch = parts.source.next_batch(consumer.max_rows, consumer.max_wait_ms / 1000)
-        if not batch.records and not parts.accounts.unopened:
-            continue
-        parts.observation.stage(Stage.CONSUME)
+        waiting = parts.restoring.step(parts.champion.current())
+        parts.observation.restoring(waiting)
+        wait = 0.0 if waiting else consumer.max_wait_ms / 1000
+        batch = parts.source.next_batch(consumer.max_rows, wait)
+        if batch.records:
+            parts.observation.stage(Stage.CONSUME)
         try:
-            memory = _commit(parts, batch, parts.champion.current(), memory)
-            failures = 0
+            if _renew(parts, batch):
+                failures = 0
+            if _commit(parts, batch):
+                failures = 0
         except (MicroBatchAborted, OutcomeUnknown) as error:
             failures += 1
             _go_back(parts, error, failures)
@@ -75,51 +82,110 @@ def run(parts: Parts, stopping: Callable[[], bool]) -> None:
             _hold(parts, error, stopping)
 
 
-def _commit(parts: Parts, batch: MicroBatch, detector: Detector, memory: Memory) -> Memory:
+def _renew(parts: Parts, batch: MicroBatch) -> bool:
+    """Open new accounts, and go over to another model or fingerprint, idle partitions too.
+
+    In a transaction of its own, with a snapshot of each: so between two records of the ledger, and
+    from a snapshot to the next, everything is scored by one version.
+    """
+    holdings, detector = parts.holdings, parts.champion.current()
+    settlement = renewed(
+        holdings.ready,
+        holdings.accounts.unopened,
+        parts.terms.fingerprint,
+        model_version=detector.version,
+    )
+    if not settlement.accounts:
+        return False
+    for partition in settlement.accounts:
+        account = holdings.accounts.held[partition]
+        memory = holdings.memories.begin(partition, account)
+        if account.model_version != detector.version:
+            memory.adopt(detector)
+    _publish(parts, [], settlement, batch.membership)
+    return True
+
+
+def _commit(parts: Parts, batch: MicroBatch) -> bool:
     """Give every record of the micro-batch its outcome, and commit all of it at once."""
-    require_member(batch.membership)
-    records, settings = batch.records, parts.settings
+    holdings, detector = parts.holdings, parts.champion.current()
 
     # 1. Decide everything; no I/O.
-    outcome, memory = process(
-        [record.value() for record in records],
-        detector,
-        memory,
-        received=[received_at(record) for record in records],
-    )
-    accounts = parts.accounts
+    decided = [(portion, _process(parts, portion, detector)) for portion in batch.portions]
     settlement = settle(
-        accounts.held, accounts.unopened, records, outcome, detector.version, parts.terms
+        holdings.ready,
+        decided,
+        model_version=detector.version,
+        accept_rejections_until=parts.terms.accept_rejections_until,
+        due=holdings.due,
     )
-    why_not = tripped(settlement, accounts.held, settings.consumer.breaker)
+    if not settlement.accounts:
+        return False
+    why_not = tripped(settlement, holdings.accounts.held, parts.settings.consumer.breaker)
     if why_not:
         raise BreakerOpen(why_not)
-    now = to_text(int(parts.wall_clock() * 1_000_000))
-    events = anomaly_events(
-        outcome, detector, records, topic=settings.topics.anomalies, detected_at=now
-    )
-    letters = dead_letters(
-        outcome.rejections,
-        records,
-        topic=settings.topics.dead_letters,
-        group=settings.consumer.group,
-        failed_at=now,
-        max_message_bytes=parts.max_message_bytes,
-    )
+    results = _results(parts, decided, detector)
     parts.observation.stage(Stage.PROCESS)
 
-    # 2. Publish once: events, dead letters, ledger and next offsets, all or none.
-    parts.outbox.publish(
-        chain(events, letters),
-        lambda _: Conclusion(settlement.messages, settlement.commits),
-        batch.membership,
-    )
+    # 2. Publish once: events, dead letters, ledger, snapshots and next offsets, all or none.
+    _publish(parts, results, settlement, batch.membership)
     parts.observation.stage(Stage.COMMIT)
 
-    # 3. It is committed: only now does anything move.
-    accounts.committed(settlement.accounts)
-    parts.observation.committed(records, outcome)
-    return memory
+    # 3. It is committed: only now do the counters move.
+    parts.observation.committed(batch.records, [outcome for _, outcome in decided])
+    return True
+
+
+def _process(parts: Parts, portion: Portion, detector: Detector) -> Outcome:
+    """Decide the outcome of one partition's records, writing them into its memory."""
+    account = parts.holdings.accounts.held[portion.partition]
+    return process(
+        [record.value() for record in portion.records],
+        detector,
+        parts.holdings.memories.begin(portion.partition, account),
+        positions=portion.offsets,
+        received=[received_at(record) for record in portion.records],
+    )
+
+
+def _results(
+    parts: Parts, decided: list[tuple[Portion, Outcome]], detector: Detector
+) -> Iterator[OutgoingMessage]:
+    """Make the events and dead letters of a micro-batch."""
+    settings = parts.settings
+    now = to_text(int(parts.wall_clock() * 1_000_000))
+    for portion, outcome in decided:
+        yield from anomaly_events(
+            outcome, detector, portion.records, topic=settings.topics.anomalies, detected_at=now
+        )
+        yield from dead_letters(
+            outcome.rejections,
+            portion.records,
+            topic=settings.topics.dead_letters,
+            group=settings.consumer.group,
+            failed_at=now,
+            max_message_bytes=parts.max_message_bytes,
+        )
+
+
+def _publish(
+    parts: Parts, results: Iterable[OutgoingMessage], settlement: Settlement, membership: bytes
+) -> None:
+    """Commit results, ledger, snapshots and next offsets; only once they are, anything moves."""
+    require_member(membership)
+    holdings, accounts = parts.holdings, settlement.accounts
+    snapshots = snapshots_of(settlement, holdings.memories, parts.terms)
+    holdings.memories.expect(accounts)
+    placed: dict[Partition, int] = {}
+
+    def conclude(manifests: Mapping[Partition, int]) -> Conclusion:
+        placed.update(manifests)
+        return conclusion(settlement, manifests, parts.terms)
+
+    parts.outbox.publish(results, conclude, membership, snapshots=snapshots)
+    parts.observation.published({p: holdings.memories[p] for p in accounts}, snapshots)
+    for partition, before in holdings.committed(told(accounts, placed)).items():
+        parts.old_snapshots.forget_before(partition.number, before)
 
 
 def _go_back(parts: Parts, error: MicroBatchAborted | OutcomeUnknown, failures: int) -> None:
@@ -140,6 +206,7 @@ def _go_back(parts: Parts, error: MicroBatchAborted | OutcomeUnknown, failures: 
 
 def _hold(parts: Parts, trip: BreakerOpen, stopping: Callable[[], bool]) -> None:
     """Stay a member, commit nothing, and leave after the grace time unless a new champion comes."""
+    parts.holdings.memories.undo()
     parts.observation.held(str(trip))
     parts.source.pause()
     deadline = parts.clock() + parts.settings.consumer.breaker.grace_seconds

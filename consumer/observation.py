@@ -3,13 +3,17 @@
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 import numpy as np
 
-from common.detection.calibration import SEVERITIES
+from common.detection.detections import SEVERITIES
 from common.detection.ledger import Account
+from common.detection.memory import Memory
 from common.detection.processing import Outcome
+from common.detection.recall import STATUSES
 from common.messaging.records import Partition, Record, received_at
+from common.messaging.snapshot_text import Snapshot
 from common.runtime.health import Heartbeat
 from common.runtime.logs import logger
 from common.runtime.metrics import ConsumerMetrics, Stage, TransactionOutcome
@@ -42,6 +46,9 @@ class Observation:
         self._went_back = False
         self._passed: dict[Partition, int] = {}
         """The client's positions at the statistics before."""
+        self._waiting = 0
+        self._evicted: dict[Partition, int] = {}
+        """How many sensors each memory had forgotten when last seen."""
         self._since = clock()
 
     def live(self) -> str | None:
@@ -52,6 +59,8 @@ class Observation:
         """Return why no records are scored now, or None."""
         if not self._joined:
             return "no assignment yet: waiting for the group"
+        if self._waiting:
+            return f"the memory of {self._waiting} partitions is being restored"
         return self._held_because or self._failing_because
 
     def beat(self) -> None:
@@ -67,28 +76,48 @@ class Observation:
         self._metrics.batch_duration.labels(stage).observe(now - self._since)
         self._since = now
 
-    def committed(self, records: Sequence[Record], outcome: Outcome) -> None:
-        """A micro-batch is committed."""
+    def published(
+        self, memories: Mapping[Partition, Memory], snapshots: Sequence[Snapshot]
+    ) -> None:
+        """A transaction is committed, which moved these memories on and wrote down those."""
         self._failing_because, self._went_back = None, False
-        metrics, detections = self._metrics, outcome.detections
-        metrics.transactions.labels(TransactionOutcome.COMMITTED).inc()
-        now = self._wall_clock()
-        metrics.last_commit.set(now)
+        self._metrics.transactions.labels(TransactionOutcome.COMMITTED).inc()
+        self._metrics.last_commit.set(self._wall_clock())
+        for partition, memory in memories.items():
+            self._remember(partition, memory)
+        for snapshot in snapshots:
+            self._metrics.memory.snapshots.inc()
+            self._metrics.memory.snapshot_bytes.observe(len(snapshot.content))
+
+    def committed(self, records: Sequence[Record], outcomes: Sequence[Outcome]) -> None:
+        """The records of a micro-batch have these outcomes, one per partition."""
+        if not records:
+            return
+        metrics = self._metrics
         metrics.records_consumed.labels(self._topic).inc(len(records))
         metrics.batch_rows.observe(len(records))
-        metrics.scores.rows_scored.inc(len(detections))
-        metrics.scores.anomaly_score.observe(detections.anomaly_score)
-        counts = np.bincount(detections.severity, minlength=len(SEVERITIES))
-        for severity, count in zip(SEVERITIES[1:], counts[1:], strict=True):
-            metrics.scores.anomalies.labels(severity).inc(int(count))
-        for rejection in outcome.rejections:
-            metrics.dead_letters.labels(rejection.reason).inc()
+        for outcome in outcomes:
+            self._scored(outcome)
         times = [received_at(record) for record in records]
         sent = np.asarray([time for time in times if time is not None], dtype=np.float64)
-        metrics.end_to_end_latency.observe(np.maximum(now - sent / 1_000_000, 0.0))
-        metrics.scores.recent_anomalies.add(
-            int(counts[1:].sum()), len(detections), now=self._clock()
+        latency = np.maximum(self._wall_clock() - sent / 1_000_000, 0.0)
+        metrics.end_to_end_latency.observe(latency)
+
+    def restored(self, partition: Partition, memory: Memory, seconds: float) -> None:
+        """The memory of a partition is there again, or a cold one."""
+        self._evicted[partition] = memory.evicted
+        self._remember(partition, memory)
+        self._metrics.memory.restore.observe(seconds)
+        _log.info(
+            "memory restored",
+            partition=partition.number,
+            sensors=memory.sensors,
+            seconds=round(seconds, 3),
         )
+
+    def restoring(self, waiting: int) -> None:
+        """So many partitions wait for their memory."""
+        self._waiting = waiting
 
     def rolled_back(self, error: Exception, outcome: TransactionOutcome, in_a_row: int) -> None:
         """A micro-batch was not committed, or nobody knows; it will be read again.
@@ -106,7 +135,7 @@ class Observation:
         self._metrics.rebalances.labels(kind).inc()
         self._joined = kind == "assigned"
         for partition in partitions if kind != "assigned" else []:
-            self._forget_lag(partition)
+            self._forget(partition)
         _log.info(f"partitions {kind}", partitions=",".join(str(p.number) for p in partitions))
 
     def held(self, why: str | None) -> None:
@@ -143,9 +172,32 @@ class Observation:
         waiting = self._went_back or self._held_because is not None
         return not waiting and passed == self._passed.get(partition)
 
-    def _forget_lag(self, partition: Partition) -> None:
+    def _scored(self, outcome: Outcome) -> None:
+        metrics, detections = self._metrics, outcome.detections
+        metrics.scores.rows_scored.inc(len(detections))
+        metrics.scores.anomaly_score.observe(detections.anomaly_score)
+        counts = np.bincount(detections.severity, minlength=len(SEVERITIES))
+        for severity, count in zip(SEVERITIES[1:], counts[1:], strict=True):
+            metrics.scores.anomalies.labels(severity).inc(int(count))
+        statuses = np.bincount(detections.status, minlength=len(STATUSES))
+        for status, count in zip(STATUSES, statuses, strict=True):
+            metrics.memory.rows_by_status.labels(status).inc(int(count))
+        metrics.memory.episodes_closed.inc(len(outcome.closed))
+        for rejection in outcome.rejections:
+            metrics.dead_letters.labels(rejection.reason).inc()
+        metrics.scores.recent_anomalies.add(
+            int(counts[1:].sum()), len(detections), now=self._clock()
+        )
+
+    def _remember(self, partition: Partition, memory: Memory) -> None:
+        metrics, before = self._metrics.memory, self._evicted.get(partition, 0)
+        metrics.sensors.labels(partition.topic, partition.number).set(memory.sensors)
+        metrics.sensors_evicted.inc(memory.evicted - before)
+        self._evicted[partition] = memory.evicted
+
+    def _forget(self, partition: Partition) -> None:
         self._passed.pop(partition, None)
-        try:
-            self._metrics.consumer_lag.remove(partition.topic, partition.number)
-        except KeyError:
-            return  # no statistics came while it was ours
+        self._evicted.pop(partition, None)
+        for gauge in (self._metrics.consumer_lag, self._metrics.memory.sensors):
+            with suppress(KeyError):  # nothing was shown of it while it was ours
+                gauge.remove(partition.topic, partition.number)

@@ -1,6 +1,6 @@
 """What a micro-batch commits: accounts moved on, next offsets, ledger records; no I/O."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -8,100 +8,90 @@ from numpy.typing import NDArray
 
 from common.detection.ledger import Account, advance, counted_rejections, new_segment
 from common.detection.processing import Outcome
-from common.messaging.ledger_text import Cause, ledger_message, to_metadata
-from common.messaging.outbox import Commit
-from common.messaging.records import OutgoingMessage, Partition, Record
+from common.messaging.ledger_text import Cause
+from common.messaging.records import Partition
+from consumer.micro_batch import Portion
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerTerms:
-    """How this worker keeps the ledger."""
+class Note:
+    """An account that becomes a record of the ledger topic."""
 
-    group: str
-    topic: str
-    every_rows: int
-    fingerprint: str
-    """Of this process: see common/runtime/fingerprint.py."""
-    accept_rejections_until: Mapping[Partition, int]
+    partition: Partition
+    cause: Cause
+    account: Account
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """The accounts after a micro-batch, and what of them is to be committed with it."""
+    """The accounts as they are to be committed together, and what the ledger tells of them."""
 
     accounts: dict[Partition, Account]
-    messages: list[OutgoingMessage]
+    notes: list[Note] = field(default_factory=list)
+    """Each with a snapshot of its partition, apart from those that are only opened."""
     rejected: dict[Partition, NDArray[np.bool_]] = field(default_factory=dict)
     """Of each partition's records in the micro-batch, which count for the breaker."""
-
-    @property
-    def commits(self) -> list[Commit]:
-        """The next offsets, each with its account as metadata."""
-        return [
-            Commit(partition, account.next_offset, to_metadata(account))
-            for partition, account in self.accounts.items()
-        ]
 
 
 def settle(
     held: Mapping[Partition, Account],
-    unopened: frozenset[Partition],
-    records: Sequence[Record],
-    outcome: Outcome,
+    decided: Sequence[tuple[Portion, Outcome]],
+    *,
     model_version: str,
-    terms: LedgerTerms,
+    accept_rejections_until: Mapping[Partition, int],
+    due: Callable[[Partition, Account], bool],
 ) -> Settlement:
-    """Move the accounts on by one micro-batch; open those that nobody has committed yet."""
+    """Move the accounts on by one micro-batch.
+
+    `due`: whether a partition's memory is to be written down at this account; those without a
+    record in the micro-batch are asked too.
+    """
     accounts: dict[Partition, Account] = {}
-    messages: list[OutgoingMessage] = []
     rejected: dict[Partition, NDArray[np.bool_]] = {}
-
-    def note(partition: Partition, account: Account, cause: Cause) -> None:
-        messages.append(ledger_message(terms.topic, terms.group, partition, account, cause))
-
-    for partition in sorted(unopened):
-        accounts[partition] = replace(held[partition], model_version=model_version)
-        note(partition, accounts[partition], Cause.OPENED)
-    kinds, reasons, score_bits = outcome.kinds, outcome.reasons, outcome.score_bits
-    for partition, rows, offsets in _by_partition(records):
-        account = accounts.get(partition, held[partition])
-        if account.model_version != model_version:
-            note(partition, account, Cause.MODEL)
-        if account.fingerprint != terms.fingerprint:
-            note(partition, account, Cause.SEGMENT)
-            account = new_segment(account, fingerprint=terms.fingerprint)
-        accepted_until = terms.accept_rejections_until.get(partition, 0)
-        rejected[partition] = counted_rejections(offsets, kinds[rows], accepted_until)
-        moved = advance(
-            account,
-            offsets=offsets,
-            kinds=kinds[rows],
-            reasons=reasons[rows],
-            score_bits=score_bits[rows],
+    for portion, outcome in decided:
+        partition, kinds = portion.partition, outcome.kinds
+        accepted_until = accept_rejections_until.get(partition, 0)
+        rejected[partition] = counted_rejections(portion.offsets, kinds, accepted_until)
+        accounts[partition] = advance(
+            held[partition],
+            offsets=portion.offsets,
+            kinds=kinds,
+            reasons=outcome.reasons,
+            score_bits=outcome.score_bits,
             model_version=model_version,
             accept_rejections_until=accepted_until,
         )
-        if moved.consumed // terms.every_rows > account.consumed // terms.every_rows:
-            note(partition, moved, Cause.INTERVAL)
-        accounts[partition] = moved
-    return Settlement(accounts, messages, rejected)
+    notes = []
+    for partition in sorted(held):
+        account = accounts.get(partition, held[partition])
+        if due(partition, account):
+            accounts[partition] = account
+            notes.append(Note(partition, Cause.INTERVAL, account))
+    return Settlement(accounts, notes, rejected)
 
 
-def _by_partition(
-    records: Sequence[Record],
-) -> list[tuple[Partition, NDArray[np.int64], NDArray[np.int64]]]:
-    """Group a micro-batch: per partition the positions of its records, and their offsets."""
-    rows: dict[tuple[str | None, int | None], list[int]] = {}
-    offsets: dict[tuple[str | None, int | None], list[int | None]] = {}
-    for position, record in enumerate(records):
-        where = (record.topic(), record.partition())
-        rows.setdefault(where, []).append(position)
-        offsets.setdefault(where, []).append(record.offset())
-    return [
-        (
-            Partition(str(topic), int(number or 0)),
-            np.asarray(positions, dtype=np.int64),
-            np.asarray(offsets[topic, number], dtype=np.int64),
-        )
-        for (topic, number), positions in rows.items()
-    ]
+def renewed(
+    held: Mapping[Partition, Account],
+    unopened: frozenset[Partition],
+    fingerprint: str,
+    *,
+    model_version: str,
+) -> Settlement:
+    """Move no account on, but say in each by what its next records will be scored.
+
+    Its ledger record tells the account as it was until here, by which the version before is proven.
+    """
+    accounts: dict[Partition, Account] = {}
+    notes = []
+    for partition, before in sorted(held.items()):
+        account = replace(before, model_version=model_version)
+        if partition in unopened:
+            notes.append(Note(partition, Cause.OPENED, account))
+        elif before.model_version != model_version:
+            notes.append(Note(partition, Cause.MODEL, before))
+        if before.fingerprint != fingerprint:
+            notes.append(Note(partition, Cause.SEGMENT, account))
+            account = new_segment(account, fingerprint=fingerprint)
+        if account != before or partition in unopened:
+            accounts[partition] = account
+    return Settlement(accounts, notes)

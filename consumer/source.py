@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -10,6 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from common.errors import BrokerUnavailable, OffsetsLost, Unrecoverable, UsageError
 from common.messaging.broker_errors import transient
 from common.messaging.records import Partition, Record
+from consumer.micro_batch import MicroBatch
 
 _MENDED_BY_THE_CLIENT = {
     KafkaError._MAX_POLL_EXCEEDED,  # noqa: SLF001 - the client's names for its own errors
@@ -40,14 +40,8 @@ class Positions(Protocol):
     def reload(self) -> dict[Partition, int]:
         """Read all accounts again; return each partition's next offset."""
 
-
-@dataclass(frozen=True, slots=True)
-class MicroBatch:
-    """Records that are processed and committed together, with the membership to commit under."""
-
-    records: list[Record]
-    membership: bytes
-    """The client's group metadata of the time when the last record was taken."""
+    def has(self, partition: Partition) -> bool:
+        """Say whether the partition's records can be scored; else it waits for `go_on`."""
 
 
 class KafkaSource:
@@ -71,6 +65,9 @@ class KafkaSource:
         self._records: list[Record] = []
         self._bytes = 0
         self._paused = False
+        self._waiting: set[Partition] = set()
+        self._passed_over: set[Partition] = set()
+        """Partitions of which the client gave a record while they waited."""
         consumer.subscribe(
             [topic], on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lose
         )
@@ -100,6 +97,8 @@ class KafkaSource:
             try:
                 for partition, offset in self._positions.reload().items():
                     self._consumer.seek(TopicPartition(partition.topic, partition.number, offset))
+                    if not self._positions.has(partition):
+                        self._wait([partition])
             except KafkaException as error:
                 if self._clock() > deadline:
                     raise Unrecoverable(
@@ -117,9 +116,19 @@ class KafkaSource:
         self._consumer.pause(self._consumer.assignment())
 
     def resume(self) -> None:
-        """Fetch again."""
+        """Fetch again, apart from partitions that still wait for their memory."""
         self._paused = False
-        self._consumer.resume(self._consumer.assignment())
+        ours = self._consumer.assignment()
+        self._consumer.resume([where for where in ours if _partition(where) not in self._waiting])
+
+    def go_on(self, partitions: Sequence[Partition]) -> None:
+        """Give the records of partitions that have waited for their memory."""
+        self._waiting.difference_update(partitions)
+        if self._passed_over.intersection(partitions):
+            self._passed_over.difference_update(partitions)
+            self.rewind()
+        if not self._paused:
+            self.resume()
 
     def wait(self, seconds: float) -> None:
         """Stay a member of the group while paused; go on with `rewind`, then `resume`."""
@@ -133,11 +142,22 @@ class KafkaSource:
     def _take(self, messages: list[Message]) -> None:
         for message in messages:
             error = message.error()
+            if error is None and self._is_early(message):
+                continue
             if error is None:
                 self._records.append(message)
                 self._bytes += len(message.value() or b"")
             else:
                 _raise_if_serious(error)
+
+    def _is_early(self, message: Message) -> bool:
+        """Say whether its partition waits, and note that it has to be read again."""
+        if not self._waiting:
+            return False
+        partition = Partition(str(message.topic()), int(message.partition() or 0))
+        if partition in self._waiting:
+            self._passed_over.add(partition)
+        return partition in self._waiting
 
     def _assign(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         offsets = self._positions.assigned([_partition(where) for where in partitions])
@@ -146,9 +166,13 @@ class KafkaSource:
             self._consumer.incremental_assign(starts)
         else:
             self._consumer.assign(starts)
-        if self._paused:
-            self._consumer.pause(starts)
+        self._wait(list(offsets))
         self._on_rebalance("assigned", list(offsets))
+
+    def _wait(self, partitions: Sequence[Partition]) -> None:
+        """Give no records of partitions that have no memory yet, until they may go on."""
+        self._waiting.update(partitions)
+        self._consumer.pause([TopicPartition(p.topic, p.number) for p in partitions])
 
     def _revoke(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._drop([_partition(where) for where in partitions], "revoked")
@@ -163,6 +187,8 @@ class KafkaSource:
         self._records[:] = [
             record for record in self._records if (record.topic(), record.partition()) not in gone
         ]
+        self._waiting.difference_update(partitions)
+        self._passed_over.difference_update(partitions)
         self._positions.revoked(partitions)
         self._on_rebalance(kind, partitions)
 
@@ -184,8 +210,9 @@ def _raise_if_serious(error: KafkaError) -> None:
             raise OffsetsLost(
                 f"{error.str()}: the committed offset is outside what the topic still holds, so "
                 "records were deleted before they were scored (retention), or the topic was made "
-                "anew. Nothing was skipped. Decide, and set the offset with kafka-consumer-groups "
-                "--reset-offsets; from there a new account begins"
+                "anew. Nothing was skipped. Decide where to go on, set the offset with "
+                "kafka-consumer-groups --reset-offsets, and let a new account begin there with "
+                "`sensorwatch state reset`"
             )
         case KafkaError.TOPIC_AUTHORIZATION_FAILED | KafkaError.GROUP_AUTHORIZATION_FAILED:
             raise UsageError(f"{error.str()}: the broker's ACLs do not let this client in")

@@ -49,7 +49,8 @@ class TopicIdentity:
                 f'the topic "{self._topic}" was deleted and made anew while it was read (its id '
                 f"was {self._known} and is {found}): offsets committed since then are of the old "
                 "one, and what the new one holds below them was not scored. Decide where to begin "
-                "in it, and set the offsets with kafka-consumer-groups --reset-offsets"
+                "in it, set the offsets with kafka-consumer-groups --reset-offsets, and let new "
+                "accounts begin there with `sensorwatch state reset`"
             )
         self._known = found
 

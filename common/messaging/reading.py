@@ -37,6 +37,23 @@ def read_topic(
     `most`: so many records of each partition at the most. A transaction that is still open below
     the end is waited for. Raises BrokerUnavailable where the topic is missing or nothing comes.
     """
+    for piece in read_pieces(kafka, topic, begin=begin, end=end, most=most, clock=clock):
+        yield from piece
+
+
+def read_pieces(
+    kafka: Mapping[str, Any],
+    topic: str,
+    *,
+    begin: Mapping[int, int] | None = None,
+    end: Mapping[int, int] | None = None,
+    most: int | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[list[Message]]:
+    """Yield what `read_topic` does as it comes; an empty piece says that we wait.
+
+    For a caller with something else to do meanwhile.
+    """
     bounds = _bounds(watermarks(kafka, topic), begin, end)
     waiting = {number: stop for number, (start, stop) in bounds.items() if start < stop}
     counts: Counter[int] = Counter()
@@ -45,13 +62,15 @@ def read_topic(
         consumer.assign([TopicPartition(topic, number, bounds[number][0]) for number in waiting])
         deadline = clock() + STALL_SECONDS
         while waiting:
+            piece = []
             for message in consumer.consume(FETCH, 0.2):
                 deadline = clock() + STALL_SECONDS
                 if _belongs(message, waiting):
-                    yield message
+                    piece.append(message)
                     counts[message.partition() or 0] += 1
                 if most is not None and counts[message.partition() or 0] >= most:
                     waiting.pop(message.partition() or 0, None)
+            yield piece
             if clock() > deadline:
                 raise BrokerUnavailable(
                     f'"{topic}": nothing came for {STALL_SECONDS:g} s, with offsets up to '

@@ -158,7 +158,10 @@ class ConsumerSettings(_Table):
     http_host: Text = "127.0.0.1"
     http_port: Port = 9101
     """Worker n adds n; 0: any free port."""
-    ledger_every_rows: Count = 100_000
+    snapshot_every_rows: Count = 100_000
+    """At least five times the sensors of a partition lie between two snapshots of its memory."""
+    snapshot_every_seconds: Seconds = 300
+    """Of a partition that had any record since. Keep it far below the input's retention."""
     commit_deadline_seconds: Seconds = 30
     shutdown_seconds: Seconds = 5
     breaker: BreakerSettings = BreakerSettings()

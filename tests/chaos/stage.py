@@ -101,6 +101,7 @@ class Stage:
             )
             for kind in ("in", "events", "dlq", "ledger")
         }
+        self.kafka.create_topic(f"group-{name}.state", self.partitions)
         self.registry = Registry(self.folder / "registry")
         self.detectors: dict[str, Detector] = {}
         self.add_model(seed=7)
@@ -197,7 +198,7 @@ class Stage:
             "SENSORWATCH__CONSUMER__INSTANCE": str(number),
             "SENSORWATCH__CONSUMER__HTTP_PORT": "0",
             "SENSORWATCH__CONSUMER__MAX_ROWS": "500",
-            "SENSORWATCH__CONSUMER__LEDGER_EVERY_ROWS": "2000",
+            "SENSORWATCH__CONSUMER__SNAPSHOT_EVERY_ROWS": "2000",
             **self.settings,
         }
 

@@ -106,8 +106,9 @@ class FakeConsumer:
     def pause(self, partitions: list[TopicPartition]) -> None:
         self.paused += [where.partition for where in partitions]
 
-    def resume(self, _partitions: list[TopicPartition]) -> None:
-        self.paused = []
+    def resume(self, partitions: list[TopicPartition]) -> None:
+        gone = {where.partition for where in partitions}
+        self.paused = [number for number in self.paused if number not in gone]
 
     def close(self) -> None:
         self.closed = True

@@ -14,7 +14,6 @@ import numpy as np
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 
 from common.detection.ledger import Account, advance, open_account
-from common.detection.memory import COLD
 from common.detection.processing import process
 from common.messaging.broker_errors import transient
 from common.messaging.ledger_text import LedgerRecord, from_metadata
@@ -43,6 +42,7 @@ class Plant:
         self.anomalies = f"{self.readings}.anomalies"
         self.dead_letters = f"{self.readings}.dlq"
         self.ledger = f"{self.group}.ledger"
+        self.state = f"{self.group}.state"
         self.registry = Registry(folder / "registry")
         self._started = 0
         self._producer = Producer({**self.kafka, "linger.ms": 1}, logger=quiet_logger())
@@ -51,7 +51,7 @@ class Plant:
     def topics(self) -> dict[str, int]:
         """The topics to make, with their partitions."""
         outputs = dict.fromkeys((self.anomalies, self.dead_letters, self.ledger), 1)
-        return {self.readings: PARTITIONS, **outputs}
+        return {self.readings: PARTITIONS, self.state: PARTITIONS, **outputs}
 
     def with_model(self) -> "Plant":
         """Register a small model as the champion."""
@@ -209,10 +209,10 @@ def _scored(
     messages: Sequence[Message], registry: Registry
 ) -> tuple[Account, list[int], list[int]]:
     detector = registry.load(MODEL).detector
-    outcome, _ = process(
+    outcome = process(
         [message.value() for message in messages],
         detector,
-        COLD,
+        detector.cold(),
         received=[received_at(message) for message in messages],
     )
     offsets = [_offset(message) for message in messages]

@@ -1,27 +1,32 @@
 """A loop on fakes: the client does as it is told, the outbox keeps what it is given."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
 from prometheus_client import CollectorRegistry
 
 from common.detection.detector import Detector
-from common.errors import (
-    SensorwatchError,
-)
+from common.detection.ledger import SnapshotAt, open_account
+from common.errors import ModelRefused, SensorwatchError
 from common.messaging.ledger_text import to_metadata
 from common.messaging.ledger_topic import GroupHistory
 from common.messaging.outbox import Commit, Conclude
 from common.messaging.records import OutgoingMessage, Partition
 from common.messaging.snapshot_text import Snapshot
+from common.messaging.state_topic import OldSnapshots
 from common.registry.champion import Champion
 from common.runtime.keys import BreakerSettings, ConsumerSettings, Settings, Start
 from common.runtime.metrics import ConsumerMetrics
 from consumer.accounts import Accounts
+from consumer.holdings import Holdings
 from consumer.loop import Parts, run
+from consumer.memories import Memories
 from consumer.observation import Observation
-from consumer.settlement import LedgerTerms
+from consumer.publication import LedgerTerms
+from consumer.restoration import Stores
+from consumer.restoring import Restoring
+from consumer.schedule import Schedule
 from consumer.source import KafkaSource
 from tests.builders import ANOMALOUS, a_detector
 from tests.consumer import fakes
@@ -30,14 +35,53 @@ from tests.messaging.records import StoredRecord, a_payload
 
 ZERO = Partition(TOPIC, 0)
 NEWER = "default-0002-00000000"
+VERSIONS = ("default-0001-00000000", NEWER)
+
+
+class FakeState:
+    """A state topic: snapshots by the offset of their manifest; what is not kept cannot be read."""
+
+    def __init__(self) -> None:
+        self.end = 0
+        self.snapshots: dict[SnapshotAt, Snapshot] = {}
+        self.forgotten: list[tuple[int, int]] = []
+
+    def offsets(self, snapshots: Sequence[Snapshot]) -> dict[Partition, int]:
+        """Give each one the next place, also where the transaction is aborted later."""
+        first, self.end = self.end, self.end + 2 * len(snapshots)
+        return {found.source: first + 2 * place + 1 for place, found in enumerate(snapshots)}
+
+    def write(self, snapshots: Sequence[Snapshot], offsets: Mapping[Partition, int]) -> None:
+        for found in snapshots:
+            self.snapshots[SnapshotAt(offsets[found.source], found.next_offset)] = found
+
+    def read(self, partition: Partition, at: SnapshotAt) -> Snapshot:
+        found = self.snapshots[at]
+        assert found.source == partition
+        return found
+
+    def forget_before(self, partition: int, offset: int) -> None:
+        self.forgotten.append((partition, offset))
 
 
 class FakeOutbox:
-    """Remembers what was published; fails first as `failures` says (None: that one works)."""
+    """Remembers what was published; fails first as `failures` says (None: that one works).
 
-    def __init__(self, consumer: FakeConsumer, failures: Sequence[SensorwatchError | None]) -> None:
+    `after`: those failures come when all was committed.
+    """
+
+    def __init__(
+        self,
+        consumer: FakeConsumer,
+        failures: Sequence[SensorwatchError | None] = (),
+        *,
+        after: bool = False,
+        state: "FakeState | None" = None,
+    ) -> None:
         self._consumer = consumer
         self._failures = list(failures)
+        self._after = after
+        self.state = state or FakeState()
         self.published: list[tuple[list[OutgoingMessage], list[Commit]]] = []
         self.tried: list[list[OutgoingMessage]] = []
 
@@ -50,17 +94,22 @@ class FakeOutbox:
         snapshots: Sequence[Snapshot] = (),
     ) -> None:
         assert membership == fakes.MEMBERSHIP
-        conclusion = conclude({snapshot.source: 0 for snapshot in snapshots})
-        made, commits = [*messages, *conclusion.messages], conclusion.commits
+        made = list(messages)
+        offsets = self.state.offsets(snapshots)
+        conclusion = conclude(offsets)
+        made += conclusion.messages
         self.tried.append(made)
         failure = self._failures.pop(0) if self._failures else None
-        if failure is not None:
+        if failure is not None and not self._after:
             raise failure
-        self.published.append((made, commits))
-        for commit in commits:
+        self.published.append((made, conclusion.commits))
+        self.state.write(snapshots, offsets)
+        for commit in conclusion.commits:
             self._consumer.commit_offset(
                 commit.partition.number, commit.next_offset, commit.metadata
             )
+        if failure is not None:
+            raise failure
 
     def close(self) -> None:
         pass
@@ -92,58 +141,106 @@ class Rig:
         self,
         *steps: Step,
         failures: Sequence[SensorwatchError | None] = (),
+        after: bool = False,
         swap_at: int = 0,
         seconds_a_look: float = 0.01,
+        consumer: FakeConsumer | None = None,
+        state: FakeState | None = None,
+        fingerprint: str = "f",
+        snapshot_every_rows: int = 1_000_000,
+        snapshot_every_seconds: float = 1_000_000.0,
     ) -> None:
         self.now = 0.0
         self._seconds_a_look = seconds_a_look
-        self.consumer = FakeConsumer(*steps)
+        self.consumer = consumer or FakeConsumer(*steps)
         self.consumer.watermarks = (0, 90)
-        self.outbox = FakeOutbox(self.consumer, failures)
+        self.state = state or FakeState()
+        self.outbox = FakeOutbox(self.consumer, failures, after=after, state=self.state)
         self.champion = FakeChampion(swap_at)
         self.metrics = CollectorRegistry()
-        self.accounts = Accounts(
-            self.consumer.as_client(),
-            start=Start.EARLIEST,
-            window_rows=100,
-            fingerprint="f",
-            history=lambda: GroupHistory(frozenset(), None),
-        )
         self.observation = Observation(
             ConsumerMetrics(self.metrics, topic=TOPIC),
             topic=TOPIC,
             stuck_after_seconds=60,
             clock=self._clock,
         )
+        self.accounts = Accounts(
+            self.consumer.as_client(),
+            start=Start.EARLIEST,
+            window_rows=100,
+            fingerprint=fingerprint,
+            history=lambda: GroupHistory(frozenset(), None),
+        )
+        schedule = Schedule(
+            every_rows=snapshot_every_rows,
+            every_seconds=snapshot_every_seconds,
+            clock=self._clock,
+        )
+        self.memories = Memories()
+        self.holdings = Holdings(self.accounts, self.memories, schedule)
         self.source = KafkaSource(
             self.consumer.as_client(),
             TOPIC,
-            self.accounts,
+            self.holdings,
             incremental=False,
             on_rebalance=self.observation.rebalanced,
         )
+        self.replayed: list[tuple[Partition, int, int]] = []
+        self.input: list[StoredRecord] = []
+        """What can be read of the input again."""
+        self.detectors = {a_detector(version).version: a_detector(version) for version in VERSIONS}
+        self.terms = LedgerTerms("g", "g.ledger", 4, fingerprint, {})
+
+    def opened(self) -> "Rig":
+        """Give it partition 0, opened before, so that only what a test is about is published."""
+        account = open_account(
+            0, model_version=a_detector().version, fingerprint="f", window_rows=100
+        )
+        self.consumer.commit_offset(0, 0, to_metadata(account))
         self.consumer.give(0)
-        # Opened before, so that only what a test is about is published.
-        opened = self.accounts.held[ZERO]
-        self.consumer.commit_offset(0, 0, to_metadata(opened))
-        self.accounts.reload()
+        return self
 
     def run(self, stopping: Callable[[], bool] | None = None) -> None:
         breaker = BreakerSettings(min_rows=10, window_rows=100, grace_seconds=2)
+        stores = Stores(self.state.read, self._read, self._load, self.terms.fingerprint)
         parts = Parts(
-            self.source,
-            self.accounts,
-            cast("Champion", self.champion),
-            self.outbox,
-            self.observation,
-            Settings(consumer=ConsumerSettings(breaker=breaker)),
-            LedgerTerms("g", "g.ledger", 1_000_000, "f", {}),
-            1_000_000,
-            lambda: None,
+            source=self.source,
+            holdings=self.holdings,
+            restoring=Restoring(
+                self.holdings,
+                self.source,
+                stores,
+                on_restored=self.observation.restored,
+                clock=self._clock,
+            ),
+            champion=cast("Champion", self.champion),
+            outbox=self.outbox,
+            observation=self.observation,
+            settings=Settings(consumer=ConsumerSettings(breaker=breaker)),
+            terms=self.terms,
+            max_message_bytes=1_000_000,
+            check_input=lambda: None,
+            old_snapshots=cast("OldSnapshots", self.state),
             clock=self._clock,
             wall_clock=lambda: 1_735_689_600.0,
         )
         run(parts, stopping or (lambda: not self.consumer.steps))
+
+    def _read(self, partition: Partition, begin: int, end: int) -> Iterator[list[StoredRecord]]:
+        self.replayed.append((partition, begin, end))
+        found = [
+            record
+            for record in self.input
+            if record.partition() == partition.number and begin <= record.stored_offset < end
+        ]
+        for start in range(0, len(found), 3):
+            yield []
+            yield found[start : start + 3]
+
+    def _load(self, version: str) -> Detector:
+        if version not in self.detectors:
+            raise ModelRefused(f"no version {version}")
+        return self.detectors[version]
 
     def metric(self, name: str, **labels: str) -> float | None:
         return self.metrics.get_sample_value(f"sensorwatch_{name}", labels)

@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from common.detection.ledger import Account, open_account
-from common.errors import BrokerUnavailable, OffsetsLost
+from common.errors import BrokerUnavailable, OffsetsLost, StateRefused
 from common.messaging.ledger_text import to_metadata
 from common.messaging.ledger_topic import GroupHistory
 from common.messaging.records import Partition
@@ -108,17 +108,30 @@ def test_a_group_that_has_run_and_lost_its_offsets_is_refused(start: Start) -> N
         accounts_of(FakeConsumer(), start=start, has_run=[ZERO]).assigned([ZERO])
 
 
-def test_an_offset_moved_from_outside_begins_a_new_account(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+@pytest.mark.parametrize("offset", [12, 41])
+@pytest.mark.parametrize("metadata", ["", "of somebody else's", None])
+def test_an_offset_moved_from_outside_is_refused(offset: int, metadata: str | None) -> None:
+    """No memory stands there: going on would score rows with another past than theirs."""
     consumer = FakeConsumer()
-    consumer.commit_offset(0, 12, to_metadata(a_committed(consumer, offset=40)))
+    own = to_metadata(a_committed(consumer, offset=40))
+    consumer.commit_offset(0, offset, own if metadata is None else metadata)
     accounts = accounts_of(consumer, has_run=[ZERO])
 
-    assert accounts.assigned([ZERO]) == {ZERO: 12}
-    assert (accounts.held[ZERO].first_offset, accounts.held[ZERO].consumed) == (12, 0)
-    assert accounts.unopened == {ZERO}
-    assert "moved from outside" in caplog.text
+    with pytest.raises(StateRefused, match=f"offset {offset} of sensors-0.*state reset"):
+        accounts.assigned([ZERO])
+
+    assert accounts.held == {}
+
+
+def test_an_offset_that_is_moved_while_running_is_refused() -> None:
+    consumer = FakeConsumer()
+    account = a_committed(consumer)
+    accounts = accounts_of(consumer)
+    accounts.assigned([ZERO])
+    consumer.commit_offset(0, 12, to_metadata(account))
+
+    with pytest.raises(StateRefused, match="state reset"):
+        accounts.reload()
 
 
 def test_a_commit_opens_an_account_and_moves_it_on() -> None:

@@ -1,26 +1,24 @@
 """What a micro-batch commits: accounts moved on, and ledger records where something begins."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.detection.ledger import DIGEST_SEED, Account, open_account
-from common.detection.memory import COLD
 from common.detection.processing import process
-from common.messaging.ledger_text import Cause, from_metadata, ledger_record
+from common.messaging.ledger_text import Cause, from_metadata, to_metadata
 from common.messaging.records import Partition
 from common.runtime.keys import BreakerSettings
 from consumer.breaker import tripped
-from consumer.settlement import LedgerTerms, Settlement, settle
+from consumer.micro_batch import MicroBatch
+from consumer.settlement import Settlement, renewed, settle
 from tests.builders import ANOMALOUS, a_detector
 from tests.messaging.records import StoredRecord, a_payload
 
 ONE, TWO = Partition("sensors", 0), Partition("sensors", 1)
 MODEL = a_detector().version
-TERMS = LedgerTerms(
-    group="g", topic="g.ledger", every_rows=1_000, fingerprint="f", accept_rejections_until={}
-)
 
 
 def an_account(offset: int = 0, *, model: str = MODEL, fingerprint: str = "f") -> Account:
@@ -37,16 +35,27 @@ def settled(
     held: dict[Partition, Account],
     records: list[StoredRecord],
     *,
-    unopened: frozenset[Partition] = frozenset(),
-    terms: LedgerTerms = TERMS,
+    accept: dict[Partition, int] | None = None,
+    due: Callable[[Partition, Account], bool] = lambda *_: False,
 ) -> Settlement:
-    outcome, _ = process([record.value() for record in records], a_detector(), COLD)
-    return settle(held, unopened, records, outcome, MODEL, terms)
+    detector = a_detector()
+    decided = [
+        (
+            portion,
+            process(
+                [record.value() for record in portion.records],
+                detector,
+                detector.cold(),
+                positions=portion.offsets,
+            ),
+        )
+        for portion in MicroBatch(list(records), b"").portions
+    ]
+    return settle(held, decided, model_version=MODEL, accept_rejections_until=accept or {}, due=due)
 
 
-def causes(settlement: Settlement) -> list[tuple[Partition, Cause, int]]:
-    records = [ledger_record(message.value) for message in settlement.messages]
-    return [(record.source, record.cause, record.account.next_offset) for record in records]
+def noted(settlement: Settlement) -> list[tuple[Partition, Cause, int]]:
+    return [(note.partition, note.cause, note.account.next_offset) for note in settlement.notes]
 
 
 def test_each_partition_is_accounted_for_by_its_own_records() -> None:
@@ -57,34 +66,7 @@ def test_each_partition_is_accounted_for_by_its_own_records() -> None:
         TWO: 10,
     }
     assert all(account.adds_up for account in settlement.accounts.values())
-    assert causes(settlement) == []
-
-
-def test_each_commit_carries_its_account() -> None:
-    settlement = settled({ONE: an_account(), TWO: an_account()}, some_records())
-
-    for commit in settlement.commits:
-        assert commit.next_offset == 10
-        account = from_metadata(commit.metadata, commit.next_offset)
-        assert account == settlement.accounts[commit.partition]
-
-
-def test_a_partition_that_is_opened_says_so_before_its_first_record() -> None:
-    held = {ONE: an_account(0, model=""), TWO: an_account()}
-
-    settlement = settled(held, some_records(), unopened=frozenset({ONE}))
-
-    assert causes(settlement) == [(ONE, Cause.OPENED, 0)]
-    record = ledger_record(settlement.messages[0].value)
-    assert record.account.model_version == MODEL
-
-
-def test_an_idle_partition_is_opened_without_a_record() -> None:
-    """Else a start at the latest offset would skip what comes before its first record."""
-    settlement = settled({ONE: an_account(7, model="")}, [], unopened=frozenset({ONE}))
-
-    assert causes(settlement) == [(ONE, Cause.OPENED, 7)]
-    assert [commit.next_offset for commit in settlement.commits] == [7]
+    assert noted(settlement) == []
 
 
 def test_partitions_without_records_are_not_committed_again() -> None:
@@ -93,49 +75,83 @@ def test_partitions_without_records_are_not_committed_again() -> None:
     assert list(settled({ONE: an_account(), TWO: an_account()}, records).accounts) == [ONE]
 
 
+def test_a_snapshot_that_is_due_is_noted_at_the_account_it_stands_at() -> None:
+    records = [record for record in some_records() if record.partition() == 0]
+    asked: list[tuple[Partition, int]] = []
+
+    def due(partition: Partition, account: Account) -> bool:
+        asked.append((partition, account.next_offset))
+        return True
+
+    settlement = settled({ONE: an_account(), TWO: an_account(4)}, records, due=due)
+
+    assert asked == [(ONE, 10), (TWO, 4)], "an idle partition too"
+    assert noted(settlement) == [(ONE, Cause.INTERVAL, 10), (TWO, Cause.INTERVAL, 4)]
+    assert settlement.accounts[TWO] == an_account(4)
+
+
+@settings(max_examples=40, deadline=None)
+@given(cuts=st.lists(st.integers(0, 60), max_size=6).map(sorted))
+def test_the_accounts_do_not_depend_on_the_cut(cuts: list[int]) -> None:
+    records = some_records(60)
+    whole = settled({ONE: an_account(), TWO: an_account()}, records)
+    held = {ONE: an_account(), TWO: an_account()}
+
+    for start, end in zip([0, *cuts], [*cuts, 60], strict=True):
+        held |= settled(held, records[start:end]).accounts
+
+    assert held == whole.accounts
+
+
+def renewal(held: dict[Partition, Account], *unopened: Partition) -> Settlement:
+    return renewed(held, frozenset(unopened), "f", model_version=MODEL)
+
+
+def test_a_partition_that_is_opened_says_so_before_its_first_record() -> None:
+    """An idle one too: else a start at the latest offset would skip what comes before."""
+    settlement = renewal({ONE: an_account(7, model=""), TWO: an_account()}, ONE)
+
+    assert noted(settlement) == [(ONE, Cause.OPENED, 7)]
+    assert settlement.accounts == {ONE: an_account(7)}
+    assert settlement.notes[0].account == an_account(7)
+
+
+def test_nothing_is_renewed_where_nothing_changes() -> None:
+    settlement = renewal({ONE: an_account(), TWO: an_account()})
+
+    assert settlement == Settlement({})
+
+
 def test_another_model_is_told_at_the_offset_from_which_it_scores() -> None:
-    held = {ONE: an_account(model="default-0000-00000000"), TWO: an_account()}
+    old = an_account(5, model="default-0000-00000000")
 
-    settlement = settled(held, some_records())
+    settlement = renewal({ONE: old, TWO: an_account()})
 
-    assert causes(settlement) == [(ONE, Cause.MODEL, 0)]
-    told = ledger_record(settlement.messages[0].value).account
-    assert told.model_version == "default-0000-00000000"
-    assert settlement.accounts[ONE].model_version == MODEL
-    assert settlement.accounts[ONE].segment == 0
+    assert noted(settlement) == [(ONE, Cause.MODEL, 5)]
+    assert settlement.notes[0].account == old, "what the version before is proven by"
+    assert settlement.accounts == {ONE: an_account(5)}
 
 
 def test_another_fingerprint_begins_a_segment_and_keeps_the_counts() -> None:
     before = replace(an_account(fingerprint="old"), consumed=9, normal=9, digest=17)
 
-    settlement = settled({ONE: before, TWO: an_account()}, some_records())
+    settlement = renewal({ONE: before, TWO: an_account()})
 
-    assert causes(settlement) == [(ONE, Cause.SEGMENT, 0)]
-    assert ledger_record(settlement.messages[0].value).account.digest == 17
+    assert noted(settlement) == [(ONE, Cause.SEGMENT, 0)]
+    assert settlement.notes[0].account.digest == 17
     after = settlement.accounts[ONE]
-    fresh = settled({ONE: an_account(), TWO: an_account()}, some_records()).accounts[ONE]
-    assert (after.segment, after.segment_offset, after.consumed) == (1, 0, 19)
-    assert after.digest == fresh.digest != DIGEST_SEED
+    assert (after.segment, after.segment_offset, after.consumed) == (1, 0, 9)
+    assert (after.digest, after.fingerprint) == (DIGEST_SEED, "f")
 
 
-@settings(max_examples=40, deadline=None)
-@given(cuts=st.lists(st.integers(0, 60), max_size=6).map(sorted), every=st.integers(1, 40))
-def test_the_accounts_do_not_depend_on_the_cut(cuts: list[int], every: int) -> None:
-    """Nor how often at least a record is written: once for each stretch of `every` rows passed."""
-    records = some_records(60)
-    terms = replace(TERMS, every_rows=every)
-    whole = settled({ONE: an_account(), TWO: an_account()}, records, terms=terms)
-    held = {ONE: an_account(), TWO: an_account()}
-    told = 0
+def test_another_model_and_another_fingerprint_are_both_told() -> None:
+    before = an_account(model="default-0000-00000000", fingerprint="old")
 
-    for start, end in zip([0, *cuts], [*cuts, 60], strict=True):
-        settlement = settled(held, records[start:end], terms=terms)
-        held |= settlement.accounts
-        told += len(settlement.messages)
+    settlement = renewal({ONE: before})
 
-    assert held == whole.accounts
-    assert told >= len(whole.messages)
-    assert (told > 0) == (every <= 30)
+    assert noted(settlement) == [(ONE, Cause.MODEL, 0), (ONE, Cause.SEGMENT, 0)]
+    assert settlement.accounts[ONE].model_version == MODEL
+    assert settlement.accounts[ONE].segment == 1
 
 
 def trip(settlement: Settlement, *, held: Account | None = None, min_rows: int = 10) -> str | None:
@@ -144,7 +160,7 @@ def trip(settlement: Settlement, *, held: Account | None = None, min_rows: int =
 
 
 def with_rejections(
-    good: int, bad: int, terms: LedgerTerms = TERMS, *, held: Account | None = None
+    good: int, bad: int, *, accept_until: int = 0, held: Account | None = None
 ) -> Settlement:
     """First the good rows, then the bad ones."""
     before = an_account() if held is None else held
@@ -152,7 +168,7 @@ def with_rejections(
     records = [
         StoredRecord(value, offset) for offset, value in enumerate(values, before.next_offset)
     ]
-    return settled({ONE: before}, records, terms=terms)
+    return settled({ONE: before}, records, accept={ONE: accept_until})
 
 
 def test_the_breaker_trips_above_the_ratio_and_not_at_it() -> None:
@@ -184,9 +200,8 @@ def test_good_records_at_the_end_of_a_micro_batch_hide_no_rejections() -> None:
 
 def test_the_breakers_window_survives_the_metadata() -> None:
     settlement = with_rejections(5, 9)
-    (commit,) = settlement.commits
 
-    again = from_metadata(commit.metadata, commit.next_offset)
+    again = from_metadata(to_metadata(settlement.accounts[ONE]), 14)
 
     assert again is not None
     assert again.window == settlement.accounts[ONE].window == (14, 9)
@@ -194,11 +209,9 @@ def test_the_breakers_window_survives_the_metadata() -> None:
 
 
 def test_an_accepted_stretch_passes_and_what_follows_does_not() -> None:
-    terms = replace(TERMS, accept_rejections_until={ONE: 40})
-
-    assert trip(with_rejections(0, 40, terms)) is None
-    assert with_rejections(0, 40, terms).accounts[ONE].dead_letters == 40
-    assert trip(with_rejections(0, 90, terms)) is not None
+    assert trip(with_rejections(0, 40, accept_until=40)) is None
+    assert with_rejections(0, 40, accept_until=40).accounts[ONE].dead_letters == 40
+    assert trip(with_rejections(0, 90, accept_until=40)) is not None
 
 
 def test_records_without_rejections_pass_whatever_the_window_holds() -> None:
@@ -216,8 +229,8 @@ def test_only_accepted_records_pass_whatever_the_window_holds() -> None:
     held = with_rejections(5, 35).accounts[ONE]
 
     for until, passes in ((50, True), (49, False)):
-        terms = replace(TERMS, accept_rejections_until={ONE: until})
-        assert (trip(with_rejections(0, 10, terms, held=held), held=held) is None) is passes
+        settlement = with_rejections(0, 10, accept_until=until, held=held)
+        assert (trip(settlement, held=held) is None) is passes
 
 
 def test_no_rows_do_not_trip() -> None:

@@ -8,7 +8,8 @@ from confluent_kafka import KafkaError, KafkaException
 
 from common.errors import BrokerUnavailable, OffsetsLost, Unrecoverable, UsageError
 from common.messaging.records import Partition, coordinates
-from consumer.source import BATCH_BYTES, KafkaSource, MicroBatch
+from consumer.micro_batch import MicroBatch
+from consumer.source import BATCH_BYTES, KafkaSource
 from tests.consumer.fakes import MEMBERSHIP, TOPIC, FailedFetch, FakeConsumer, records
 from tests.messaging.records import StoredRecord
 
@@ -18,6 +19,8 @@ class FakePositions:
     """Every partition goes on at 10 times its number."""
 
     held: set[Partition] = field(default_factory=set)
+    forgotten: set[Partition] = field(default_factory=set)
+    """Partitions whose memory is not there."""
 
     def assigned(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
         self.held |= set(partitions)
@@ -28,6 +31,9 @@ class FakePositions:
 
     def reload(self) -> dict[Partition, int]:
         return {partition: 10 * partition.number for partition in sorted(self.held)}
+
+    def has(self, partition: Partition) -> bool:
+        return partition not in self.forgotten
 
 
 class Rig:
@@ -95,6 +101,7 @@ def test_records_of_a_partition_that_goes_are_dropped_from_the_unfinished_batch(
     consumer = FakeConsumer(records(0, 5), [*records(1, 10), *records(0, 6)], rebalance)
     rig = Rig(consumer)
     consumer.give(0, 1)
+    rig.source.go_on([Partition(TOPIC, 0), Partition(TOPIC, 1)])
 
     assert where(rig.source.next_batch(100, 0.05)) == [(1, 10), (1, 11)]
     assert rig.positions.held == {Partition(TOPIC, 1)}
@@ -153,12 +160,58 @@ def test_paused_it_stays_a_member_and_new_partitions_are_paused_too() -> None:
     consumer = FakeConsumer(rebalance)
     rig = Rig(consumer)
     consumer.give(0)
+    rig.source.go_on([Partition(TOPIC, 0)])
 
     rig.source.pause()
     rig.source.wait(0.1)
     assert set(consumer.paused) == {0, 1}
+    rig.source.go_on([Partition(TOPIC, 0), Partition(TOPIC, 1)])
+    assert set(consumer.paused) == {0, 1}, "while all of them are paused"
     rig.source.resume()
-    assert consumer.paused == []
+    assert set(consumer.paused) == set()
+
+
+def test_new_partitions_wait_until_they_may_go_on() -> None:
+    consumer = FakeConsumer()
+    rig = Rig(consumer)
+    zero, one = Partition(TOPIC, 0), Partition(TOPIC, 1)
+
+    consumer.give(0, 1)
+    assert set(consumer.paused) == {0, 1}
+    rig.source.go_on([one])
+    assert set(consumer.paused) == {0}
+    rig.source.pause()
+    rig.source.resume()
+    assert set(consumer.paused) == {0}, "the breaker lets nothing go on that has no memory"
+    rig.source.go_on([zero])
+    assert set(consumer.paused) == set()
+
+
+def test_a_record_that_comes_before_its_partition_may_go_on_is_read_again() -> None:
+    """The client promises that none comes; but one that got lost here would never be scored."""
+    consumer = FakeConsumer(records(1, 10), records(0, 5), records(1, 11), [])
+    rig = Rig(consumer)
+    consumer.give(0, 1)
+    rig.source.go_on([Partition(TOPIC, 0)])
+    assert consumer.sought == []
+
+    assert where(rig.source.next_batch(100, 0.05)) == []
+    assert where(rig.source.next_batch(100, 0.05)) == [(0, 5)]
+    rig.source.go_on([Partition(TOPIC, 1)])
+
+    assert consumer.sought == [(0, 0), (1, 10)]
+
+
+def test_a_partition_whose_memory_is_lost_waits_again_after_going_back() -> None:
+    consumer = FakeConsumer()
+    rig = Rig(consumer)
+    consumer.give(0, 1)
+    rig.source.go_on([Partition(TOPIC, 0), Partition(TOPIC, 1)])
+    rig.positions.forgotten = {Partition(TOPIC, 1)}
+
+    rig.source.rewind()
+
+    assert set(consumer.paused) == {1}
 
 
 ERRORS: list[tuple[FailedFetch, type[Exception] | None]] = [

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from common.detection.recall import Status
 from common.rows.rejection import Reason
 from common.runtime.histogram import RowHistogram
 from common.runtime.metrics import ConsumerMetrics, HttpMetrics
@@ -29,6 +30,13 @@ CONSUMER = {
     "sensorwatch_model_loaded_timestamp_seconds",
     "sensorwatch_model_reload_last_success",
     "sensorwatch_anomaly_score",
+    "sensorwatch_sensors",
+    "sensorwatch_sensors_evicted",
+    "sensorwatch_rows_by_status",
+    "sensorwatch_episodes_closed",
+    "sensorwatch_restore_seconds",
+    "sensorwatch_snapshots",
+    "sensorwatch_snapshot_bytes",
     "sensorwatch_build_info",
 }
 
@@ -63,6 +71,10 @@ def test_every_known_label_set_starts_at_zero() -> None:
     assert value("rebalances_total", kind="lost") == 0
     assert value("batch_duration_seconds_count", stage="commit") == 0
     assert value("anomaly_score_count") == 0
+    assert [value("rows_by_status_total", status=status) for status in Status] == [0] * len(Status)
+    for name in ("sensors_evicted_total", "episodes_closed_total", "snapshots_total"):
+        assert value(name) == 0
+    assert value("restore_seconds_count") == value("snapshot_bytes_count") == 0
 
 
 def test_the_http_service_offers_requests_by_handler_from_zero() -> None:

@@ -1,0 +1,112 @@
+"""The memories of the partitions that are ours, each beside the account that it stands at."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from common.detection.ledger import Account
+from common.detection.memory import Memory
+from common.errors import Unrecoverable
+from common.messaging.records import Partition
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Tells one state of a partition's memory from any other of it."""
+
+    next_offset: int
+    digest: int
+    model_version: str
+
+
+@dataclass(slots=True)
+class _Held:
+    memory: Memory
+    at: Place
+    """Where it stands, or stood when it was last begun."""
+    then: Place | None = None
+    """Where it stands once what was begun is committed."""
+
+
+class Memories:
+    """Written in place by a micro-batch, put back where that was not committed.
+
+    `begin`, then either `committed`, or `undo`, or `reconcile` where only the committed offsets can
+    say which of the two it was.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[Partition, _Held] = {}
+
+    def __contains__(self, partition: Partition) -> bool:
+        return partition in self._held
+
+    def __getitem__(self, partition: Partition) -> Memory:
+        return self._held[partition].memory
+
+    def put(self, partition: Partition, memory: Memory, account: Account) -> None:
+        """Take a memory that stands where the account does."""
+        self._held[partition] = _Held(memory, place_of(account))
+
+    def begin(self, partition: Partition, account: Account) -> Memory:
+        """Return the memory to be written in, which is to stand at this account.
+
+        Raises Unrecoverable where it does not: scoring on would give other bits.
+        """
+        held = self._held[partition]
+        if held.then is not None or held.at != place_of(account):
+            raise Unrecoverable(
+                f"the memory of {partition} stands at {held.at} (then {held.then}), its account at "
+                f"{place_of(account)}: a restart restores it"
+            )
+        held.memory.begin()
+        held.then = held.at
+        return held.memory
+
+    def expect(self, accounts: Mapping[Partition, Account]) -> None:
+        """Note where the memories that were begun will stand once these are committed."""
+        for partition, account in accounts.items():
+            held = self._held.get(partition)
+            if held is not None:
+                held.then = place_of(account)
+
+    def committed(self) -> None:
+        """What was begun is committed."""
+        for held in self._held.values():
+            if held.then is not None:
+                held.at, held.then = held.then, None
+
+    def undo(self) -> None:
+        """Put back what was begun: nothing of it was committed."""
+        for held in self._held.values():
+            _put_back(held)
+
+    def reconcile(self, accounts: Mapping[Partition, Account]) -> None:
+        """Keep or put back what was begun, as the committed accounts tell.
+
+        A memory that stands at neither end is forgotten, so that it is restored.
+        """
+        for partition, held in list(self._held.items()):
+            account = accounts.get(partition)
+            found = None if account is None else place_of(account)
+            if found == held.at:
+                _put_back(held)
+            elif found is not None and found == held.then:
+                held.at, held.then = found, None
+            else:
+                del self._held[partition]
+
+    def forget(self, partitions: Iterable[Partition]) -> None:
+        """Forget partitions that are ours no more."""
+        for partition in partitions:
+            self._held.pop(partition, None)
+
+
+def place_of(account: Account) -> Place:
+    """Return where a memory that has seen what the account counts stands."""
+    return Place(account.next_offset, account.digest, account.model_version)
+
+
+def _put_back(held: _Held) -> None:
+    if held.then is not None:
+        held.memory.undo()
+        held.then = None

@@ -1,0 +1,60 @@
+"""When a partition's memory is written down again, and which of its snapshots are kept."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from common.detection.ledger import Account
+from common.messaging.records import Partition
+
+KEPT = 10
+"""Newest snapshots of a partition that stay, so that `ledger verify` can start at any of them."""
+ROWS_PER_SENSOR = 5
+"""Writing a sensor costs about as much as scoring a few rows, so at least so many lie between."""
+
+
+class Schedule:
+    """Says when a snapshot is due: after so many rows, or so many seconds with any row in them."""
+
+    def __init__(
+        self, *, every_rows: int, every_seconds: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._every_rows = every_rows
+        self._every_seconds = every_seconds
+        self._clock = clock
+        self._since: dict[Partition, float] = {}
+        self._taken: dict[Partition, deque[int]] = {}
+
+    def begin(self, partition: Partition, account: Account) -> None:
+        """Count a partition's seconds from now on: its memory was restored to this account."""
+        self._since[partition] = self._clock()
+        self._taken[partition] = deque(maxlen=KEPT + 1)
+        if account.snapshot is not None:
+            self._taken[partition].append(account.snapshot.offset)
+
+    def due(self, partition: Partition, account: Account, sensors: int) -> bool:
+        """Say whether the account is to be committed with a snapshot of these sensors."""
+        snapshot = account.snapshot
+        if snapshot is None:  # nothing but a cold memory can be restored without one
+            return account.consumed > 0
+        rows = account.next_offset - snapshot.next_offset
+        if rows >= max(self._every_rows, ROWS_PER_SENSOR * sensors):
+            return True
+        return rows > 0 and self._clock() - self._since[partition] >= self._every_seconds
+
+    def taken(self, partition: Partition, manifest: int) -> int | None:
+        """Note a committed snapshot by the offset of its manifest, the last record of it.
+
+        Return before which offset of the partition's state none of the kept ones begins, if that is
+        known yet: of those taken before we came, only the newest is.
+        """
+        self._since[partition] = self._clock()
+        manifests = self._taken[partition]
+        manifests.append(manifest)
+        return manifests[0] + 1 if len(manifests) > KEPT else None
+
+    def forget(self, partitions: Iterable[Partition]) -> None:
+        """Forget partitions that are ours no more."""
+        for partition in partitions:
+            self._since.pop(partition, None)
+            self._taken.pop(partition, None)
