@@ -87,7 +87,10 @@ class ClosedEpisode:
     """Of the record in its micro-batch with which it ended."""
     position: int
     """Of that record in its stream."""
+    closed_time: int
+    """Event time of that record's row, microseconds UTC."""
     sensor_id: str
+    """Whose episode it was: with an eviction not the sensor of that row."""
     start: int
     """Position of its first anomalous row."""
     start_time: int

@@ -83,6 +83,7 @@ def _closed(
     return ClosedEpisode(
         index=int(readings.index[row]),
         position=int(positions[row]),
+        closed_time=int(readings.event_time[row]),
         sensor_id=sensor_id,
         start=start,
         start_time=start_time,

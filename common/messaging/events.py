@@ -1,71 +1,172 @@
-"""Anomaly events: JSON values with CloudEvents headers, named after the record they came from."""
+"""Events of anomalous rows and of episodes that ended: JSON values with CloudEvents headers."""
 
+import heapq
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import Any
 
 import msgspec
 import numpy as np
 
-from common.detection.detections import SEVERITIES
+from common.detection.detections import SEVERITIES, ClosedEpisode, Detections
 from common.detection.detector import Detector
+from common.detection.emit import Emit
 from common.detection.explanation import signals_of_rows
 from common.detection.processing import Outcome
-from common.messaging.records import Headers, OutgoingMessage, Record, coordinates, header
+from common.detection.recall import STATUSES
+from common.messaging.records import (
+    Coordinates,
+    Headers,
+    OutgoingMessage,
+    Record,
+    coordinates,
+    header,
+)
 from common.rows.instants import to_text
 
-EVENT_TYPE = "io.sensorwatch.anomaly.detected.v1"
 EVENT_SCHEMA_VERSION = 1
 LONGEST_TRACE_BYTES = 256
 """W3C's form of today has 55. What is longer is no trace, and could make an event too large."""
 
 
-def anomaly_events(
-    outcome: Outcome, detector: Detector, records: Sequence[Record], *, topic: str, detected_at: str
-) -> Iterator[OutgoingMessage]:
-    """Make one event for each anomalous reading of the micro-batch, in the records' order.
+class EventType(StrEnum):
+    """What the header `ce_type` says an event is about."""
 
-    `records`: the micro-batch that `outcome` is of. `detected_at` (RFC 3339) goes into a header
-    only: key and value do not depend on the clock or on how rows were batched.
+    DETECTED = "io.sensorwatch.anomaly.detected.v1"
+    """An anomalous row."""
+    CLOSED = "io.sensorwatch.episode.closed.v1"
+    """The end of an episode of anomalous rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """What a record of the micro-batch caused."""
+
+    index: int
+    """Of the record."""
+    type: EventType
+    id: str
+    sensor_id: str
+    time: str
+    """Event time of the record's row."""
+    more: dict[str, Any]
+    """The value, apart from what all have in common."""
+
+
+def anomaly_events(
+    outcome: Outcome,
+    detector: Detector,
+    records: Sequence[Record],
+    *,
+    topic: str,
+    detected_at: str,
+    emit: Emit = Emit.ROWS,
+) -> Iterator[OutgoingMessage]:
+    """Make the events of a micro-batch in the order of the records that caused them.
+
+    One for each anomalous row (`emit`: or only for the first of an episode) and one for each
+    episode that ended; where one record causes both, the end comes first. `records`: the
+    micro-batch that `outcome` is of. `detected_at` (RFC 3339) goes into a header only: key and
+    value do not depend on the clock or on how rows were batched.
     """
-    rows = np.flatnonzero(outcome.detections.is_anomaly)
-    readings = outcome.readings
-    all_signals = signals_of_rows(detector, readings.values[rows])
-    for row, signals in zip(rows, all_signals, strict=True):
-        record = records[int(readings.index[row])]
+    events = heapq.merge(
+        _closed(outcome, records),
+        _detected(outcome, detector, records, emit),
+        key=lambda event: event.index,
+    )
+    for event in events:
+        record = records[event.index]
         where = coordinates(record)
-        sensor_id = readings.sensor_ids[readings.sensor[row]]
-        event_time = to_text(readings.event_time[row])
         value = {
-            "event_id": str(where),
+            "event_id": event.id,
             "schema_version": EVENT_SCHEMA_VERSION,
-            "sensor_id": sensor_id,
-            "event_time": event_time,
+            "sensor_id": event.sensor_id,
+            "event_time": event.time,
             "source": asdict(where),
             "model_version": detector.version,
-            "anomaly_score": float(outcome.detections.anomaly_score[row]),
-            "raw_score": float(outcome.detections.raw_score[row]),
+            **event.more,
+        }
+        headers = _headers(event, record, where.topic, detected_at)
+        yield OutgoingMessage(topic, event.sensor_id.encode(), msgspec.json.encode(value), headers)
+
+
+def _detected(
+    outcome: Outcome, detector: Detector, records: Sequence[Record], emit: Emit
+) -> Iterator[_Event]:
+    readings, found = outcome.readings, outcome.detections
+    told = found.is_anomaly if emit is Emit.ROWS else found.episode_rows == 1
+    rows = np.flatnonzero(told)
+    all_signals = signals_of_rows(detector, readings.values[rows])
+    for row, signals in zip(rows.tolist(), all_signals, strict=True):
+        index = int(readings.index[row])
+        where = coordinates(records[index])
+        more = {
+            "status": STATUSES[found.status[row]],
+            "anomaly_score": float(found.anomaly_score[row]),
+            "raw_score": float(found.raw_score[row]),
             "threshold": detector.calibration.threshold,
-            "p_value": float(outcome.detections.p_value[row]),
-            "severity": SEVERITIES[outcome.detections.severity[row]],
+            "p_value": float(found.p_value[row]),
+            "severity": SEVERITIES[found.severity[row]],
+            "episode": _episode(found, row, where),
             "signals": signals,
         }
-        headers = _headers(record, str(where), where.topic, sensor_id, event_time, detected_at)
-        yield OutgoingMessage(topic, sensor_id.encode(), msgspec.json.encode(value), headers)
+        sensor_id = readings.sensor_ids[readings.sensor[row]]
+        time = to_text(readings.event_time[row])
+        yield _Event(index, EventType.DETECTED, str(where), sensor_id, time, more)
 
 
-def _headers(
-    record: Record, event_id: str, source: str, sensor_id: str, event_time: str, detected_at: str
-) -> Headers:
+def _episode(found: Detections, row: int, where: Coordinates) -> dict[str, Any]:
+    return {
+        "id": _episode_id(where, int(found.episode[row])),
+        "start": to_text(found.episode_time[row]),
+        "rows": int(found.episode_rows[row]),
+    }
+
+
+def _closed(outcome: Outcome, records: Sequence[Record]) -> Iterator[_Event]:
+    for episode in outcome.closed:
+        episode_id = _episode_id(coordinates(records[episode.index]), episode.start)
+        yield _Event(
+            episode.index,
+            EventType.CLOSED,
+            f"{episode_id}-closed",
+            episode.sensor_id,
+            to_text(episode.closed_time),
+            {"episode_id": episode_id, **_course(episode)},
+        )
+
+
+def _course(episode: ClosedEpisode) -> dict[str, Any]:
+    return {
+        "start": to_text(episode.start_time),
+        "last": to_text(episode.last_time),
+        "duration_seconds": (episode.last_time - episode.start_time) / 1_000_000,
+        "rows": episode.rows,
+        "peak": episode.peak,
+        "severity": episode.severity,
+    }
+
+
+def _episode_id(where: Coordinates, start: int) -> str:
+    """Name an episode after its first anomalous row, which has the id of that row's event."""
+    return str(replace(where, offset=start))
+
+
+def _headers(event: _Event, record: Record, source: str, detected_at: str) -> Headers:
     headers: Headers = [
         ("ce_specversion", b"1.0"),
-        ("ce_id", event_id.encode()),
+        ("ce_id", event.id.encode()),
         ("ce_source", f"/kafka/{source}".encode()),
-        ("ce_type", EVENT_TYPE.encode()),
-        ("ce_time", event_time.encode()),
-        ("ce_subject", sensor_id.encode()),
+        ("ce_type", event.type.encode()),
+        ("ce_time", event.time.encode()),
+        ("ce_subject", event.sensor_id.encode()),
         ("content-type", b"application/json"),
         ("detected_at", detected_at.encode()),
     ]
+    if event.type is EventType.CLOSED:
+        # The trace is its row's; and of a record headers may be asked for only once.
+        return headers
     trace = header(record, "traceparent")
     if trace is not None and len(trace) <= LONGEST_TRACE_BYTES:
         headers.append(("traceparent", trace))

@@ -1,15 +1,14 @@
-"""Anomaly events follow their JSON Schema, and nothing in them depends on clock or cut."""
+"""Events of anomalous rows follow their JSON Schema and say where they came from."""
 
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, ValidationError
 
 from common.detection.processing import process
-from common.messaging.events import EVENT_TYPE, LONGEST_TRACE_BYTES, anomaly_events
+from common.messaging.events import LONGEST_TRACE_BYTES, EventType, anomaly_events
 from common.messaging.records import OutgoingMessage, received_at
 from tests.builders import ANOMALOUS, NORMAL, a_detector
 from tests.messaging.records import StoredRecord, UnreadableHeaders, a_payload
@@ -26,6 +25,7 @@ def events_of(records: list[StoredRecord], *, detected_at: str = NOW) -> list[Ou
         [record.value() for record in records],
         a_detector(),
         a_detector().cold(),
+        positions=np.asarray([record.stored_offset for record in records], dtype=np.int64),
         received=[received_at(record) for record in records],
     )
     return list(
@@ -63,8 +63,9 @@ def test_the_schema_is_sound_and_its_examples_follow_it() -> None:
 
 def test_the_schema_describes_every_property() -> None:
     signals = SCHEMA["properties"]["signals"]["items"]["properties"]
+    episode = SCHEMA["properties"]["episode"]["properties"]
 
-    for name, declared in {**SCHEMA["properties"], **signals}.items():
+    for name, declared in {**SCHEMA["properties"], **signals, **episode}.items():
         assert declared.get("description"), name
 
 
@@ -103,6 +104,12 @@ def test_an_event_says_where_it_came_from_and_why() -> None:
     assert event["model_version"] == a_detector().version
     assert event["threshold"] == a_detector().calibration.threshold
     assert event["event_time"] == "2025-01-01T00:00:00Z"
+    assert event["status"] == "scored"
+    assert event["episode"] == {
+        "id": "sensors-3-41",
+        "start": "2025-01-01T00:00:00Z",
+        "rows": 1,
+    }
     assert [signal["direction"] for signal in event["signals"]] == ["high"] * 3  # type: ignore[attr-defined]  # a list
     assert (message.topic, message.key) == ("anomalies", b"pump-7")
 
@@ -116,7 +123,7 @@ def test_headers_are_those_of_cloudevents_in_binary_mode() -> None:
         "ce_specversion": b"1.0",
         "ce_id": b"sensors-3-41",
         "ce_source": b"/kafka/sensors",
-        "ce_type": EVENT_TYPE.encode(),
+        "ce_type": EventType.DETECTED.encode(),
         "ce_time": b"2025-01-01T00:00:00Z",
         "ce_subject": b"pump-7",
         "content-type": b"application/json",
@@ -162,20 +169,3 @@ def test_a_row_without_a_sensor_is_keyed_by_the_default() -> None:
 
 def test_normal_rows_make_no_event() -> None:
     assert events_of([StoredRecord(a_payload(NORMAL), offset) for offset in range(5)]) == []
-
-
-@settings(max_examples=40, deadline=None)
-@given(cuts=st.lists(st.integers(0, 40), max_size=8).map(sorted), seed=st.integers(0, 3))
-def test_key_and_value_depend_neither_on_the_clock_nor_on_the_cut(
-    cuts: list[int], seed: int
-) -> None:
-    records = some_records(seed)
-    whole = [(event.key, event.value) for event in events_of(records)]
-
-    parts = [
-        (event.key, event.value)
-        for number, (start, end) in enumerate(zip([0, *cuts], [*cuts, 40], strict=True))
-        for event in events_of(records[start:end], detected_at=f"2030-01-01T00:00:{number:02}Z")
-    ]
-
-    assert parts == whole
