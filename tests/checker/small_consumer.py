@@ -7,12 +7,15 @@ from confluent_kafka import Consumer, Message, Producer
 
 from common.detection.detector import Detector
 from common.detection.ledger import Account, open_account
+from common.detection.memory import Memory
 from common.detection.processing import process
 from common.messaging.dead_letters import dead_letters
 from common.messaging.events import anomaly_events
 from common.messaging.outbox import Commit
 from common.messaging.records import OutgoingMessage, Partition, received_at
-from consumer.settlement import LedgerTerms, settle
+from consumer.micro_batch import MicroBatch
+from consumer.publication import LedgerTerms, conclusion
+from consumer.settlement import Settlement, renewed, settle
 from tests.checker.collecting import Run
 
 
@@ -37,22 +40,37 @@ class SmallConsumer:
         )
         self._producer.init_transactions(20)
         self._held: dict[Partition, Account] = {}
+        self._memories: dict[Partition, Memory] = {}
 
     def decide(self, records: Sequence[Message], detector: Detector) -> Batch:
         """Score records and return all that must be written."""
-        where = Partition(self._run.readings, records[0].partition() or 0)
-        unopened = frozenset({where} - self._held.keys())
+        run = self._run
+        where = Partition(run.readings, records[0].partition() or 0)
         new = open_account(0, model_version=detector.version, fingerprint="f")
+        held = {where: self._held.get(where, new)}
+        memory = self._memories.setdefault(where, detector.cold())
+        memory.begin()
+        if held[where].model_version != detector.version:
+            memory.adopt(detector)
+        (portion,) = MicroBatch(list(records), b"").portions
         outcome = process(
             [one.value() for one in records],
             detector,
-            detector.cold(),
+            memory,
+            positions=portion.offsets,
             received=[received_at(one) for one in records],
         )
-        terms = LedgerTerms(self._run.group, self._run.ledger, 1_000, "f", {})
+        unopened = frozenset(held.keys() - self._held.keys())
+        renewal = renewed(held, unopened, "f", model_version=detector.version)
         settlement = settle(
-            {where: new, **self._held}, unopened, records, outcome, detector.version, terms
+            held | renewal.accounts,
+            [(portion, outcome)],
+            model_version=detector.version,
+            accept_rejections_until={},
+            due=lambda *_: False,
         )
+        terms = LedgerTerms(run.group, run.ledger, 4, "f", {})
+        ending = conclusion(Settlement(settlement.accounts, renewal.notes), {}, terms)
         events = anomaly_events(
             outcome, detector, records, topic=self._run.anomalies, detected_at="now"
         )
@@ -64,8 +82,8 @@ class SmallConsumer:
             failed_at="now",
             max_message_bytes=10_000,
         )
-        messages = [*events, *letters, *settlement.messages]
-        return Batch(messages, settlement.commits, settlement.accounts)
+        messages = [*events, *letters, *ending.messages]
+        return Batch(messages, ending.commits, settlement.accounts)
 
     def write(self, batch: Batch) -> None:
         """Write a batch into a transaction, and leave that open."""
@@ -89,6 +107,8 @@ class SmallConsumer:
         """Write a batch and abort it."""
         self.write(batch)
         self._producer.abort_transaction(10)
+        for partition in batch.accounts:
+            self._memories[partition].undo()
 
     def close(self) -> None:
         """Close both clients."""
