@@ -16,6 +16,8 @@ from pydantic import (
     model_validator,
 )
 
+from common.detection.emit import Emit
+
 KAFKA_DEFAULTS: Mapping[str, str] = {"bootstrap.servers": "localhost:9092"}
 LONGEST_WAIT_MS = 200
 """A signal's handler runs only when the client's consume() returns."""
@@ -152,6 +154,7 @@ class ConsumerSettings(_Table):
     """Stable per host or pod; the transactional id is group.instance.worker."""
     delivery: Annotated[Delivery, Field(strict=False)] = Delivery.EXACTLY_ONCE
     start: Annotated[Start, Field(strict=False)] = Start.EARLIEST
+    emit: Annotated[Emit, Field(strict=False)] = Emit.ROWS
     max_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     max_wait_ms: Annotated[int, Field(ge=0), AfterValidator(_short_wait)] = 50
     workers: Annotated[int, Field(ge=1, le=256)] = 1

@@ -257,6 +257,7 @@ def test_the_ledgers_topic_follows_the_group_unless_it_is_named(tmp_path: Path) 
 VALUES: dict[str, st.SearchStrategy[object]] = {
     "consumer.max_rows": st.integers(1, 1_000_000),
     "consumer.delivery": st.sampled_from([str(delivery) for delivery in Delivery]),
+    "consumer.emit": st.sampled_from(["rows", "episodes"]),
     "consumer.commit_deadline_seconds": st.floats(0.001, 86_400),
     "consumer.breaker.max_rejected_ratio": st.floats(0.001, 1),
     "trainer.seed": st.integers(0, 2**32 - 1),
