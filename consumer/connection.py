@@ -18,6 +18,7 @@ from common.messaging.quiet import quiet_logger
 from common.messaging.reading import read_pieces
 from common.messaging.records import Partition, Record
 from common.messaging.snapshot_text import CHUNK_BYTES, Snapshot
+from common.messaging.state_check import check_state_topics
 from common.messaging.state_topic import OldSnapshots, read_snapshot
 from common.messaging.topics import require_topics
 from common.messaging.transactional_outbox import TransactionalOutbox
@@ -53,11 +54,20 @@ def connect(
 ) -> Parts:
     """Connect what worker number `worker` works with; it joins the group with its first poll.
 
-    Raises BrokerUnavailable where a topic or the broker is not there.
+    Raises BrokerUnavailable where a topic or the broker is not there, and what `check_state_topics`
+    does where no memory could be restored from the topics.
     """
     topics, options = settings.topics, settings.consumer
     names = [topics.anomalies, topics.dead_letters, settings.ledger_topic, settings.state_topic]
     counts = require_topics(settings.kafka, [topics.readings, *names], timeout=TOPIC_SECONDS)
+    check_state_topics(
+        settings.kafka,
+        readings=topics.readings,
+        state=settings.state_topic,
+        snapshot_every_seconds=options.snapshot_every_seconds,
+        warn=_log.warning,
+        timeout=TOPIC_SECONDS,
+    )
     terms = LedgerTerms(
         group=options.group,
         topic=settings.ledger_topic,

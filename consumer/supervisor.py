@@ -8,11 +8,18 @@ import time
 from collections.abc import Callable, Sequence
 from types import FrameType
 
-from common.errors import BreakerOpen, Fenced, ModelRefused, OffsetsLost, UsageError
+from common.errors import (
+    BreakerOpen,
+    Fenced,
+    ModelRefused,
+    OffsetsLost,
+    StateRefused,
+    UsageError,
+)
 from common.runtime.logs import logger
 
 FINAL_CODES = frozenset(
-    error.exit_code for error in (UsageError, BreakerOpen, ModelRefused, OffsetsLost)
+    error.exit_code for error in (UsageError, BreakerOpen, ModelRefused, OffsetsLost, StateRefused)
 )
 """Exit codes that a restart would only repeat: a person has to act first.
 

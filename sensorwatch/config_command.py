@@ -58,8 +58,11 @@ def _show(loaded: Loaded) -> None:
 
 def _meaning(key: str, loaded: Loaded) -> str:
     """Say what an empty value stands for, where it stands for another one."""
-    if key == "topics.ledger" and not loaded.settings.topics.ledger:
-        return f": {loaded.settings.ledger_topic}, made of consumer.group"
+    settings = loaded.settings
+    if key == "topics.ledger" and not settings.topics.ledger:
+        return f": {settings.ledger_topic}, made of consumer.group"
+    if key == "topics.state" and not settings.topics.state:
+        return f": {settings.state_topic}, made of consumer.group"
     return ""
 
 

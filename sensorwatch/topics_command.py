@@ -10,6 +10,7 @@ from confluent_kafka import Message
 from common.errors import CheckFailed
 from common.messaging.recent import recent_records
 from common.messaging.records import received_at
+from common.messaging.state_check import check_state_topics
 from common.messaging.topics import Made, create_topics, require_topics, topic_plans
 from common.rows.parsing import parse
 from common.rows.schema import load_schema
@@ -28,14 +29,22 @@ def topics() -> None:
 @app.command()
 def create(
     partitions: Annotated[
-        int, typer.Option(min=1, max=10_000, help="Of readings, anomalies and dead letters.")
+        int,
+        typer.Option(min=1, max=10_000, help="Of readings, anomalies, dead letters and state."),
     ] = 4,
     replication: Annotated[int, typer.Option(min=1, max=32, help="Copies of each.")] = 1,
     config: ConfigOption = None,
 ) -> None:
-    """Create what is missing of the topics of readings, anomalies, dead letters and the ledger."""
+    """Create what is missing of the topics of readings, anomalies, dead letters, ledger and state.
+
+    The state has as many partitions as the readings, also where those were there before.
+    """
     settings = load_settings(config).settings
-    named = {**settings.topics.model_dump(), "ledger": settings.ledger_topic}
+    named = {
+        **settings.topics.model_dump(),
+        "ledger": settings.ledger_topic,
+        "state": settings.state_topic,
+    }
     plans = topic_plans(**named, partitions=partitions)
     made = create_topics(settings.kafka, plans, replication=replication)
     print("\n".join(created_lines(made, settings.topics.readings)))
@@ -71,6 +80,13 @@ def check(
     found = require_topics(settings.kafka, _names(settings))
     for name, partitions in found.items():
         print(f"{name}: {partitions} partition{'s' if partitions > 1 else ''}")
+    check_state_topics(
+        settings.kafka,
+        readings=settings.topics.readings,
+        state=settings.state_topic,
+        snapshot_every_seconds=settings.consumer.snapshot_every_seconds,
+        warn=lambda said: print(f"warning: {said}", file=sys.stderr),
+    )
     if rows and settings.schema_.path.exists():
         _try_schema(settings, rows=rows)
 
@@ -101,4 +117,5 @@ def _where(record: Message) -> str:
 
 def _names(settings: Settings) -> list[str]:
     topics = settings.topics
-    return [topics.readings, topics.anomalies, topics.dead_letters, settings.ledger_topic]
+    made_of_group = [settings.ledger_topic, settings.state_topic]
+    return [topics.readings, topics.anomalies, topics.dead_letters, *made_of_group]

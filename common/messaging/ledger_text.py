@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from common.detection.ledger import BUCKETS, Account
+from common.detection.ledger import BUCKETS, Account, SnapshotAt
 from common.errors import DataError
 from common.messaging.records import OutgoingMessage, Partition
 
@@ -43,7 +43,7 @@ class LedgerRecord(msgspec.Struct, frozen=True):
 
 
 def to_metadata(account: Account) -> str:
-    """Write an account into a committed offset's metadata (about 400 bytes, ASCII)."""
+    """Write an account into a committed offset's metadata (about 450 bytes, ASCII)."""
     text = msgspec.json.encode(_Metadata(LEDGER_VERSION, account)).decode()
     if len(text) > MAX_METADATA_BYTES:
         raise ValueError(f"the ledger's text has {len(text)} bytes, at most {MAX_METADATA_BYTES}")
@@ -104,9 +104,10 @@ def account_text(account: Account) -> dict[str, Any]:
 
 def _sound(account: Account) -> bool:
     """Whether the account can be moved on: what we write always can."""
+    at = account.snapshot or SnapshotAt(0, 0)
     counts = (account.consumed, account.first_offset, account.segment, *account.window_rejected)
     return (
-        min(counts) >= 0
+        min(*counts, at.offset, at.next_offset) >= 0
         and account.window_bucket_rows >= 1
         and 1 <= len(account.window_rejected) <= BUCKETS
         and 0 <= account.digest < 2**64

@@ -1,7 +1,7 @@
 """The topics of the row's path: whether they are there, and how they are made."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -14,6 +14,8 @@ from common.messaging.kafka_config import client_config
 from common.messaging.quiet import quiet_logger
 
 _DAY_MS = 86_400_000
+_MESSAGE_BYTES = "1048588"
+"""Kafka's own default, whatever the cluster's: above the largest chunk of a snapshot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,8 @@ class TopicPlan:
     name: str
     partitions: int
     config: Mapping[str, str] = field(default_factory=dict)
+    like: str = ""
+    """A topic that it has as many partitions as, where that one is there before."""
 
 
 class Made(StrEnum):
@@ -33,19 +37,22 @@ class Made(StrEnum):
 
 
 def topic_plans(
-    *, readings: str, anomalies: str, dead_letters: str, ledger: str, partitions: int
+    *, readings: str, anomalies: str, dead_letters: str, ledger: str, state: str, partitions: int
 ) -> tuple[TopicPlan, ...]:
-    """Plan the four topics of the row's path.
+    """Plan the five topics of the row's path.
 
     Readings are kept for a week, what was found out of them for a month, the ledger for ever: it
-    is the proof, and small.
+    is the proof, and small. The state is kept until the worker deletes it: a sensor may be silent
+    for longer than any time.
     """
+    for_ever = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
     return (
         TopicPlan(readings, partitions, {"retention.ms": str(7 * _DAY_MS)}),
         TopicPlan(anomalies, partitions, {"retention.ms": str(30 * _DAY_MS)}),
         TopicPlan(dead_letters, partitions, {"retention.ms": str(30 * _DAY_MS)}),
         # One partition: the account is read from its beginning, in order.
-        TopicPlan(ledger, 1, {"retention.ms": "-1", "retention.bytes": "-1"}),
+        TopicPlan(ledger, 1, for_ever),
+        TopicPlan(state, partitions, for_ever | {"max.message.bytes": _MESSAGE_BYTES}, readings),
     )
 
 
@@ -71,7 +78,8 @@ def create_topics(
             "topic when a producer first writes to it)"
         )
     made = dict.fromkeys((plan.name for plan in plans), Made.EXISTED)
-    for name in connection.create(missing, replication):
+    sized = [replace(plan, partitions=there.get(plan.like, plan.partitions)) for plan in missing]
+    for name in connection.create(sized, replication):
         made[name] = Made.CREATED
     return made
 

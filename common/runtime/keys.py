@@ -163,7 +163,7 @@ class ConsumerSettings(_Table):
     """Worker n adds n; 0: any free port."""
     snapshot_every_rows: Count = 100_000
     """At least five times the sensors of a partition lie between two snapshots of its memory."""
-    snapshot_every_seconds: Seconds = 300
+    snapshot_every_seconds: Seconds = 3_600
     """Of a partition that had any record since. Keep it far below the input's retention."""
     commit_deadline_seconds: Seconds = 30
     shutdown_seconds: Seconds = 5

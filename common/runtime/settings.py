@@ -101,15 +101,17 @@ def _check_topics(settings: Settings) -> None:
         "anomalies": topics.anomalies,
         "dead_letters": topics.dead_letters,
         "ledger": settings.ledger_topic,
+        "state": settings.state_topic,
     }
     if len(set(names.values())) < len(names):
         listed = ", ".join(f'{key} = "{name}"' for key, name in names.items())
-        raise SettingsError(f"[topics] must name four different topics, found {listed}")
-    if not is_topic(settings.ledger_topic):
-        raise SettingsError(
-            f'"{settings.ledger_topic}", made of [consumer] group, cannot be the ledger\'s topic: '
-            "set [topics] ledger"
-        )
+        raise SettingsError(f"[topics] must name five different topics, found {listed}")
+    for key, name in (("ledger", settings.ledger_topic), ("state", settings.state_topic)):
+        if not is_topic(name):
+            raise SettingsError(
+                f'"{name}", made of [consumer] group, cannot be the name of a topic: '
+                f"set [topics] {key}"
+            )
 
 
 def _nested(entries: Mapping[str, Entry]) -> dict[str, Any]:

@@ -15,7 +15,8 @@ def addresses(stage: Stage) -> Iterator[tuple[str, list[str]]]:
     """Yield what each address is for, with complete commands."""
     topics, api = stage.settings.topics, stage.api_address
     command = f"{program()} tail --config {shlex.quote(str(stage.config))}"
-    names = [*topics.model_dump(exclude={"ledger"}).values(), stage.settings.ledger_topic]
+    named = topics.model_dump(exclude={"ledger", "state"}).values()
+    names = [*named, stage.settings.ledger_topic, stage.settings.state_topic]
     yield (
         f"Kafka       {stage.broker}, topics {', '.join(names)} (for clients built on librdkafka)",
         [command, f"kcat -b {stage.broker} -t {topics.anomalies} -C -o end"],

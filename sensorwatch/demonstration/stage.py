@@ -80,6 +80,7 @@ def stage(
             topics.anomalies,
             topics.dead_letters,
             settings.ledger_topic,
+            settings.state_topic,
         ):
             broker.create_topic(topic)
         options = ["--config", str(config)]

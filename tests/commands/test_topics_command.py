@@ -11,6 +11,7 @@ from confluent_kafka.admin import AdminClient
 from common.errors import BrokerUnavailable, UsageError
 from common.messaging.embedded import EmbeddedBroker
 from common.messaging.recent import recent_records
+from common.messaging.snapshot_text import CHUNK_BYTES
 from common.messaging.topics import (
     Made,
     TopicPlan,
@@ -30,12 +31,27 @@ WARNING = (
 
 
 def test_the_ledger_is_kept_for_ever_in_one_partition() -> None:
-    plans = topic_plans(readings="r", anomalies="a", dead_letters="d", ledger="l", partitions=4)
+    plans = a_plan(partitions=4)
 
     assert [(plan.name, plan.partitions) for plan in plans] == [
-        ("r", 4), ("a", 4), ("d", 4), ("l", 1),
+        ("r", 4), ("a", 4), ("d", 4), ("l", 1), ("s", 4),
     ]  # fmt: skip
-    assert plans[-1].config["retention.ms"] == "-1"
+    assert plans[-2].config["retention.ms"] == "-1"
+
+
+def test_the_state_never_expires_and_takes_its_largest_chunk() -> None:
+    config = a_plan(partitions=4)[-1].config
+
+    assert (config["cleanup.policy"], config["retention.ms"], config["retention.bytes"]) == (
+        "delete", "-1", "-1",
+    )  # fmt: skip
+    assert int(config["max.message.bytes"]) > CHUNK_BYTES * 1.1
+
+
+def a_plan(*, partitions: int) -> tuple[TopicPlan, ...]:
+    return topic_plans(
+        readings="r", anomalies="a", dead_letters="d", ledger="l", state="s", partitions=partitions
+    )
 
 
 @pytest.mark.embedded
@@ -93,7 +109,8 @@ def test_topics_are_created_once_and_then_reported(kafka: Kafka, tmp_path: Path)
         ended = sensorwatch("topics", *args, folder=tmp_path, environ=environ)
         return ended.code, (ended.out + ended.err).splitlines()
 
-    names = [stem, f"{stem}.anomalies", f"{stem}.dlq", f"{stem}.ledger"]
+    kinds = ("anomalies", "dlq", "ledger", "state")
+    names = [stem, *(f"{stem}.{kind}" for kind in kinds)]
     code, lines = topics("check")
     assert code == 3
     assert f'has no topic "{stem}"' in lines[0]
@@ -112,8 +129,23 @@ def test_topics_are_created_once_and_then_reported(kafka: Kafka, tmp_path: Path)
     )
     assert topics("check") == (
         0,
-        [*(f"{name}: 3 partitions" for name in names[:3]), f"{stem}.ledger: 1 partition"],
+        [
+            *(f"{name}: 3 partitions" for name in names[:3]),
+            f"{stem}.ledger: 1 partition",
+            f"{stem}.state: 3 partitions",
+        ],
     )
+
+
+@pytest.mark.broker
+def test_the_state_has_the_partitions_that_the_readings_have(kafka: Kafka) -> None:
+    readings, new = kafka.unused_topic("readings", partitions=3), f"new-{uuid.uuid4().hex[:8]}"
+    kafka_settings = {"bootstrap.servers": kafka.address}
+    plan = TopicPlan(new, 7, {}, like=readings)
+
+    create_topics(kafka_settings, [TopicPlan(readings, 7), plan])
+
+    assert require_topics(kafka_settings, [new]) == {new: 3}
 
 
 @pytest.mark.broker
@@ -152,7 +184,7 @@ def test_the_schema_is_tried_on_the_latest_readings(
 ) -> None:
     address, config = embedded_broker.address, tmp_path / "config.toml"
     config.write_text(f'[kafka]\n"bootstrap.servers" = "{address}"', encoding="utf-8")
-    for name in ("sensors", "anomalies", "sensors.dlq", "sensorwatch.ledger"):
+    for name in ("sensors", "anomalies", "sensors.dlq", "sensorwatch.ledger", "sensorwatch.state"):
         embedded_broker.create_topic(name)
     empty = in_process("topics", "check", "--config", config)
     assert "0 rows: 0 readings, 0 rejected" in empty.out

@@ -35,6 +35,7 @@ class Monitored:
         self.topic = kafka.create_topic(f"monitored-{uuid.uuid4().hex[:8]}", 2)
         for kind in ("anomalies", "dlq", "ledger"):
             kafka.create_topic(f"{self.topic}.{kind}")
+        kafka.create_topic(f"{self.topic}.state", 2)
         registry = Registry(folder / "registry")
         self.version = registry.register("default", a_candidate(), who="test", why="prometheus")
         consumer_port, api_port = free_ports(2)

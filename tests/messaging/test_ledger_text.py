@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.detection.ledger import BUCKETS, Account, open_account
+from common.detection.ledger import BUCKETS, Account, SnapshotAt, open_account
 from common.errors import DataError
 from common.messaging.ledger_text import (
     MAX_METADATA_BYTES,
@@ -34,6 +34,7 @@ EXTREME = Account(
     segment=HIGHEST,
     segment_offset=HIGHEST,
     fingerprint="f" * 12,
+    snapshot=SnapshotAt(HIGHEST, HIGHEST),
 )
 counts = st.integers(0, HIGHEST)
 accounts = st.builds(
@@ -51,6 +52,7 @@ accounts = st.builds(
     segment=counts,
     segment_offset=counts,
     fingerprint=st.text("0123456789abcdef", max_size=12),
+    snapshot=st.none() | st.builds(SnapshotAt, counts, counts),
 )
 
 
@@ -65,6 +67,14 @@ def test_the_largest_account_fits_into_the_metadata() -> None:
 
     assert len(text.encode()) < MAX_METADATA_BYTES / 2
     assert from_metadata(text, HIGHEST) == EXTREME
+
+
+def test_an_account_from_before_there_were_snapshots_is_read() -> None:
+    account = open_account(5, model_version="m", fingerprint="f")
+    old = to_metadata(account).replace(',"snapshot":null', "")
+
+    assert "snapshot" not in old
+    assert from_metadata(old, 5) == account
 
 
 def test_an_account_that_does_not_fit_is_never_cut() -> None:
@@ -99,6 +109,8 @@ SOUND = to_metadata(open_account(5, model_version="m", fingerprint="f"))
         SOUND.replace('"window_rejected":[0]', '"window_rejected":[]'),
         SOUND.replace('"digest":', '"digest":9'),
         SOUND.replace('"consumed":0', '"consumed":-1'),
+        SOUND.replace('"snapshot":null', '"snapshot":{"offset":1}'),
+        SOUND.replace('"snapshot":null', '"snapshot":{"offset":-1,"next_offset":5}'),
         SOUND[:-1],
     ],
 )

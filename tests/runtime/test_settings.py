@@ -175,7 +175,8 @@ def test_the_bounds_themselves_are_allowed(tmp_path: Path) -> None:
         ("[consumer]\ndelivery = 'twice'", {}, "'exactly_once' or 'at_least_once', found 'twice'"),
         ("[consumer]\ncommit_deadline_seconds = nan", {}, "consumer.commit_deadline_seconds"),
         ("[topics]\nreadings = 'a b'", {}, "topics.readings: not a topic name"),
-        ("[topics]\nreadings = 'anomalies'", {}, "four different topics"),
+        ("[topics]\nreadings = 'anomalies'", {}, "five different topics"),
+        ("[topics]\nstate = 'sensors'", {}, "five different topics"),
         ("[consumer]\ngroup = 'a b'", {}, "set [topics] ledger"),
         ("[consumer.breaker]\nmin_rows = 9001", {}, "above 9000, which is all that a window of"),
         ("[consumer.breaker]\nmin_rows = 1\nwindow_rows = 9", {}, "min_rows 1 is above 0"),
@@ -252,6 +253,8 @@ def test_no_message_shows_a_secret(tmp_path: Path) -> None:
 def test_the_ledgers_topic_follows_the_group_unless_it_is_named(tmp_path: Path) -> None:
     assert load("[consumer]\ngroup = 'g'", folder=tmp_path).settings.ledger_topic == "g.ledger"
     assert load("[topics]\nledger = 'l'", folder=tmp_path).settings.ledger_topic == "l"
+    assert load("[consumer]\ngroup = 'g'", folder=tmp_path).settings.state_topic == "g.state"
+    assert load("[topics]\nstate = 's'", folder=tmp_path).settings.state_topic == "s"
 
 
 VALUES: dict[str, st.SearchStrategy[object]] = {
