@@ -1,10 +1,14 @@
-"""An anomaly event as one line for people."""
+"""An event of the anomaly topic as one line for people."""
 
 from collections.abc import Iterator
 
 import msgspec
 
+from common.messaging.event_type import EventType
+from common.messaging.records import Record, header
+
 SEVERITY_STYLES = {"warning": "yellow", "major": "bold bright_red", "critical": "bold white on red"}
+OVER_STYLE = "green"
 
 Parts = Iterator[tuple[str, str]]
 """Text and rich's style of it."""
@@ -18,10 +22,18 @@ class Signal(msgspec.Struct, frozen=True):
     expected_low: float
     expected_high: float
     direction: str
+    attribution: float | None = None
+    held: bool = False
+
+
+class Episode(msgspec.Struct, frozen=True):
+    """What an event says of the row's episode."""
+
+    rows: int
 
 
 class Event(msgspec.Struct, frozen=True):
-    """What a line needs of an event; the rest is skipped."""
+    """What a line needs of an anomalous row's event; the rest is skipped."""
 
     event_id: str
     sensor_id: str
@@ -30,47 +42,87 @@ class Event(msgspec.Struct, frozen=True):
     anomaly_score: float
     severity: str
     signals: list[Signal]
+    status: str = "scored"
+    episode: Episode = Episode(rows=1)
 
 
-_decoder = msgspec.json.Decoder(Event)
+class Closing(msgspec.Struct, frozen=True):
+    """What a line needs of the event of an episode's end."""
+
+    event_id: str
+    sensor_id: str
+    event_time: str
+    duration_seconds: float
+    rows: int
+    peak: float
+    severity: str
 
 
-def read_event(value: bytes | None) -> Event | None:
-    """Read a record of the anomaly topic, or None where it is no event."""
+_DECODERS: dict[bytes | None, msgspec.json.Decoder[Event] | msgspec.json.Decoder[Closing]] = {
+    EventType.DETECTED.encode(): msgspec.json.Decoder(Event),
+    EventType.CLOSED.encode(): msgspec.json.Decoder(Closing),
+}
+
+
+def read_event(record: Record) -> Event | Closing | None:
+    """Read a record of the anomaly topic by its header `ce_type`, or None where it is no event."""
+    decoder = _DECODERS.get(header(record, "ce_type"))
     try:
-        return _decoder.decode(value or b"")
+        return None if decoder is None else decoder.decode(record.value() or b"")
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
 
 
-def line_of(event: Event) -> Parts:
+def line_of(event: Event | Closing) -> Parts:
     """Yield time, sensor, severity, score and what was unusual, each with its style."""
     yield f"{printable(event.event_time)}  ", "dim"
     yield f"{printable(event.sensor_id):<12}", "bold cyan"
+    if isinstance(event, Closing):
+        yield f"  {'over':<8} ", OVER_STYLE
+        yield f" {event.peak:5.2f}  ", "bold"
+        yield from course(event)
+        return
     yield f"  {event.severity:<8} ", SEVERITY_STYLES.get(event.severity, "")
     yield f" {event.anomaly_score:5.2f}  ", "bold"
     yield from unusual(event)
+    notes = [] if event.status == "scored" else [printable(event.status).replace("_", " ")]
+    if event.episode.rows > 1:
+        notes.append(f"row {event.episode.rows} of its episode")
+    if notes:
+        yield f"  ({', '.join(notes)})", "dim"
+
+
+def course(closing: Closing) -> Parts:
+    """Yield how long the episode was, and how bad at its worst."""
+    rows = "1 row" if closing.rows == 1 else f"{closing.rows} rows"
+    yield f"the episode of {rows} has ended", ""
+    if closing.rows > 1:
+        yield f", it went on for {_duration(closing.duration_seconds)}", ""
+    yield f", at worst {printable(closing.severity)}", ""
 
 
 def unusual(event: Event) -> Parts:
-    """Yield the signals outside of their training band, with what was expected of them."""
-    outside = _outside(event)
-    for position, signal in enumerate(outside):
+    """Yield the signals to blame, with what was expected of them."""
+    reasons = _reasons(event)
+    for position, signal in enumerate(reasons):
         yield "; " if position else "", ""
         actual, low, high = _numbers(signal)
-        yield f"{printable(signal.name)} {actual}", "bold"
+        held = " (held)" if signal.held else ""
+        yield f"{printable(signal.name)} {actual}{held}", "bold"
         yield f", expected {low} to {high}, {printable(signal.direction)}", ""
-    if not outside:
+        if signal.attribution is not None:
+            yield f", {100 * signal.attribution:.0f} %", ""
+    if not reasons:
         yield "every signal within its training band, their combination is unusual", "dim"
 
 
 def briefly(event: Event) -> Parts:
-    """Yield the first signal outside of its training band and the names of the others."""
-    outside = _outside(event)
-    if not outside:
+    """Yield the first signal to blame and the names of the others."""
+    reasons = _reasons(event)
+    if not reasons:
         yield "the signals' combination", "dim"
         return
-    first, *others = outside
+    first, *others = reasons
     actual, low, high = _numbers(first)
     yield f"{printable(first.name)} {actual} {printable(first.direction)}", "bold"
     yield f" ({low} to {high})", ""
@@ -83,7 +135,11 @@ def printable(text: str) -> str:
     return text if text.isprintable() else text.encode("unicode_escape").decode()
 
 
-def _outside(event: Event) -> list[Signal]:
+def _reasons(event: Event) -> list[Signal]:
+    """Return the signal that most is attributed to; without attributions all outside the band."""
+    attributed = [signal for signal in event.signals if signal.attribution is not None]
+    if attributed:
+        return [max(attributed, key=lambda signal: signal.attribution or 0.0)]
     return [signal for signal in event.signals if signal.direction != "within"]
 
 
@@ -91,9 +147,25 @@ def _numbers(signal: Signal) -> tuple[str, str, str]:
     """Write actual and band with 4 digits, or as many more as tell the actual from the band."""
     numbers = (signal.actual, signal.expected_low, signal.expected_high)
     for digits in range(4, 18):
-        actual, low, high = (f"{number:.{digits}g}" for number in numbers)
+        texts = [f"{number:.{digits}g}" for number in numbers]
+        actual, low, high = texts
         if (actual == low) <= (numbers[0] == numbers[1]) and (actual == high) <= (
             numbers[0] == numbers[2]
         ):
             break
+    if not any("e" in text for text in texts):
+        decimals = max(len(text.partition(".")[2]) for text in texts)
+        actual, low, high = (f"{number:.{decimals}f}" for number in numbers)
     return actual, low, high
+
+
+def _duration(seconds: float) -> str:
+    """Write a duration in the largest unit of which it is at least two."""
+    for unit, size in (("days", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{_short(seconds / size)} {unit}"
+    return f"{_short(seconds)} s"
+
+
+def _short(number: float) -> str:
+    return f"{number:.1f}".removesuffix(".0")

@@ -1,4 +1,4 @@
-"""`sensorwatch tail`: follow the anomaly events, for people or for pipes."""
+"""`sensorwatch tail`: follow the anomaly topic, for people or for pipes."""
 
 import sys
 from collections.abc import Callable
@@ -35,7 +35,11 @@ def tail(
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Follow the anomaly events until Ctrl-C: when, which sensor, how bad, and what was unusual."""
+    """Follow the anomaly events until Ctrl-C: when, which sensor, how bad, what was unusual.
+
+    The end of an episode is an event too. `--json` gives the values; which of the two one is says
+    the field `episode_id`, which only an episode's end has.
+    """
     settings = load_settings(config, overrides={"topics.anomalies": topic}).settings
     configure(settings.log.format, settings.log.level)
     batches = follow(
@@ -60,7 +64,7 @@ def _human_lines() -> Callable[[Message], None]:
     console = Console(highlight=False, soft_wrap=True)
 
     def show(message: Message) -> None:
-        event = read_event(message.value())
+        event = read_event(message)
         if event is None:
             console.print(Text(f"{coordinates(message)} is no anomaly event", style="dim"))
         else:

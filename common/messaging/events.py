@@ -3,7 +3,6 @@
 import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -15,6 +14,7 @@ from common.detection.emit import Emit
 from common.detection.explanation import signals_of_rows
 from common.detection.processing import Outcome
 from common.detection.recall import STATUSES
+from common.messaging.event_type import EventType
 from common.messaging.records import (
     Coordinates,
     Headers,
@@ -28,15 +28,6 @@ from common.rows.instants import to_text
 EVENT_SCHEMA_VERSION = 1
 LONGEST_TRACE_BYTES = 256
 """W3C's form of today has 55. What is longer is no trace, and could make an event too large."""
-
-
-class EventType(StrEnum):
-    """What the header `ce_type` says an event is about."""
-
-    DETECTED = "io.sensorwatch.anomaly.detected.v1"
-    """An anomalous row."""
-    CLOSED = "io.sensorwatch.episode.closed.v1"
-    """The end of an episode of anomalous rows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,11 @@ class Counts:
     accounts: Sequence[Account]
     """The ledger of each partition, out of the committed offsets."""
     events: int
-    """Anomaly events read back, each id once."""
+    """Events of anomalous rows read back, each id once; episodes' ends are no rows."""
     dead_letters: int
     """Dead letters read back, each id once."""
     repeated: int = 0
-    """Events and dead letters read back a second time."""
+    """Events, episodes' ends and dead letters read back a second time."""
 
     @property
     def normal(self) -> int:

@@ -1,8 +1,7 @@
 """The demonstration on a terminal."""
 
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice
 
@@ -16,7 +15,15 @@ from rich.text import Text
 from sensorwatch.demonstration.directions import addresses
 from sensorwatch.demonstration.screen import State
 from sensorwatch.demonstration.stage import Stage
-from sensorwatch.event_line import SEVERITY_STYLES, Event, briefly, printable
+from sensorwatch.event_line import (
+    OVER_STYLE,
+    SEVERITY_STYLES,
+    Closing,
+    Event,
+    briefly,
+    course,
+    printable,
+)
 
 _REASONS = 4
 _MOST_SENSORS = 10
@@ -109,7 +116,7 @@ def _reasons(state: State) -> Text:
     return text
 
 
-def _events(latest: Sequence[Event], room: int) -> RenderableType:
+def _events(latest: Sequence[Event | Closing], room: int) -> RenderableType:
     if not latest:
         return Text("none yet", style="dim")
     table = Table(box=None, expand=True, padding=(0, 1), header_style="dim")
@@ -119,7 +126,6 @@ def _events(latest: Sequence[Event], room: int) -> RenderableType:
     table.add_column("severity", no_wrap=True)
     table.add_column("score", justify="right", no_wrap=True)
     table.add_column("what was unusual", no_wrap=True, overflow="ellipsis", ratio=1)
-    rows = Counter(event.sensor_id for event in latest)
     # The newest of each sensor: a fault that lasts would else fill the screen.
     newest = {event.sensor_id: event for event in latest}
     order = dict.fromkeys(event.sensor_id for event in reversed(latest))
@@ -128,9 +134,20 @@ def _events(latest: Sequence[Event], room: int) -> RenderableType:
         table.add_row(
             printable(event.event_time)[:16].replace("T", " "),
             printable(sensor),
-            str(rows[sensor]),
-            Text(event.severity, SEVERITY_STYLES.get(event.severity, "")),
-            f"{event.anomaly_score:.2f}",
-            Text.assemble(*briefly(event)),
+            *_state(event),
         )
     return table
+
+
+def _state(event: Event | Closing) -> Iterator[RenderableType]:
+    """Yield the cells for rows of the episode, severity, score and what is to say of it."""
+    if isinstance(event, Closing):
+        yield str(event.rows)
+        yield Text("over", OVER_STYLE)
+        yield f"{event.peak:.2f}"
+        yield Text.assemble(*course(event), style="dim")
+        return
+    yield str(event.episode.rows)
+    yield Text(event.severity, SEVERITY_STYLES.get(event.severity, ""))
+    yield f"{event.anomaly_score:.2f}"
+    yield Text.assemble(*briefly(event))

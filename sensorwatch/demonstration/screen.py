@@ -7,7 +7,7 @@ from typing import Protocol
 
 from sensorwatch.demonstration.figures import Figures
 from sensorwatch.demonstration.stage import Stage
-from sensorwatch.event_line import Event
+from sensorwatch.event_line import Closing, Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class State:
     figures: Figures
     reasons: Mapping[str, int]
     """Dead letters by reason code."""
-    latest: Sequence[Event]
+    latest: Sequence[Event | Closing]
     """The newest events, the newest last."""
 
 

@@ -15,7 +15,7 @@ from common.messaging.records import Coordinates, coordinates, header
 from common.runtime.settings import Settings
 from producer.kafka_sink import LABEL_HEADER
 from sensorwatch.demonstration.truth import Truth
-from sensorwatch.event_line import Event, read_event
+from sensorwatch.event_line import Closing, Event, read_event
 from sensorwatch.following import Begin, follow
 
 _KEPT_EVENTS = 300
@@ -31,8 +31,10 @@ class Watching:
         self._thread = Thread(target=self._run, name="watching", daemon=True)
         self.truth = Truth()
         """Complete once the thread has stopped."""
-        self.latest: deque[Event] = deque(maxlen=_KEPT_EVENTS)
+        self.latest: deque[Event | Closing] = deque(maxlen=_KEPT_EVENTS)
         """The newest events, the newest last."""
+        self.ended: set[str] = set()
+        """Ids of the episodes' ends."""
         self.reasons: Counter[str] = Counter()
         """Dead letters by reason code."""
         self.repeated = 0
@@ -93,10 +95,16 @@ class Watching:
         self.truth.record(coordinates(message), message.key(), label)
 
     def _event(self, message: Message) -> None:
-        event = read_event(message.value())
-        if event is not None:
+        event = read_event(message)
+        if event is None:
+            return
+        self.latest.append(event)
+        if isinstance(event, Event):
             self._outcome(self.truth.events, event.event_id)
-            self.latest.append(event)
+            return
+        # No row's outcome: it counts for nothing but repetition.
+        self.repeated += event.event_id in self.ended
+        self.ended.add(event.event_id)
 
     def _letter(self, message: Message) -> None:
         self._outcome(self.truth.letters, (header(message, ID) or b"").decode())

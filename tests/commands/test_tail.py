@@ -12,10 +12,12 @@ import pytest
 from confluent_kafka import Producer
 
 from common.messaging.embedded import EmbeddedBroker
+from common.messaging.event_type import EventType
 from common.runtime.command_line import run
 from sensorwatch.event_line import line_of, read_event
 from sensorwatch.tail_command import tail
 from tests.brokers.processes import Program, wait_until
+from tests.messaging.records import StoredRecord
 
 
 def an_event(number: int = 0, **changes: Any) -> bytes:
@@ -39,10 +41,34 @@ def an_event(number: int = 0, **changes: Any) -> bytes:
     return json.dumps(value | changes).encode()
 
 
-def text_of(value: bytes) -> str:
-    event = read_event(value)
+def an_end(**changes: Any) -> bytes:
+    """The value of the event of an episode's end."""
+    value = {
+        "event_id": "sensors-0-1-closed",
+        "episode_id": "sensors-0-1",
+        "sensor_id": "sensor-1",
+        "event_time": "2025-01-01T00:12:00Z",
+        "duration_seconds": 660.0,
+        "rows": 12,
+        "peak": 2.345,
+        "severity": "critical",
+    }
+    return json.dumps(value | changes).encode()
+
+
+def as_record(value: bytes | None, kind: str = EventType.DETECTED) -> StoredRecord:
+    return StoredRecord(value, stored_headers=[("ce_type", kind.encode())])
+
+
+def text_of(value: bytes, kind: EventType = EventType.DETECTED) -> str:
+    event = read_event(as_record(value, kind))
     assert event is not None
     return "".join(text for text, _ in line_of(event))
+
+
+def a_signal(name: str, actual: float, direction: str, **more: object) -> dict[str, object]:
+    band = {"expected_low": 12.1, "expected_high": 14.0}
+    return {"name": name, "actual": actual, **band, "direction": direction, **more}
 
 
 @pytest.fixture
@@ -54,18 +80,65 @@ def broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedBroker]:
         yield embedded
 
 
-def produce(broker: EmbeddedBroker, *values: bytes) -> None:
+def produce(broker: EmbeddedBroker, *values: bytes, kind: EventType = EventType.DETECTED) -> None:
     producer = Producer({"bootstrap.servers": broker.address})
     for value in values:
-        producer.produce("anomalies", value, partition=0)
+        headers: list[tuple[str, str | bytes | None]] = [("ce_type", kind.encode())]
+        producer.produce("anomalies", value, partition=0, headers=headers)
     assert producer.flush(10) == 0
     producer.close()
 
 
 def test_a_line_says_when_who_how_bad_and_which_signal_is_where() -> None:
     assert text_of(an_event(3)) == (
-        "2025-01-01T00:00:00Z  sensor-3      critical   2.35  x2 41.3, expected 12.1 to 14, high"
+        "2025-01-01T00:00:00Z  sensor-3      critical   2.35  x2 41.3, expected 12.1 to 14.0, high"
     )
+
+
+def test_a_line_says_how_the_row_was_judged_and_which_of_its_episode_it_is() -> None:
+    assert text_of(an_event(status="warming_up")).endswith("high  (warming up)")
+    assert text_of(an_event(status="scored", episode={"rows": 1})).endswith("high")
+    assert text_of(an_event(status="gap", episode={"rows": 3})).endswith(
+        "high  (gap, row 3 of its episode)"
+    )
+
+
+def test_the_signal_that_most_is_attributed_to_is_the_reason() -> None:
+    signals = [
+        a_signal("x1", 20.0, "high", attribution=0.13),
+        a_signal("x2", 41.3, "high", attribution=0.87, held=True),
+    ]
+
+    text = text_of(an_event(signals=signals))
+
+    assert text.endswith("x2 41.3 (held), expected 12.1 to 14.0, high, 87 %")
+    assert "x1" not in text
+
+
+def test_the_reason_may_lie_within_its_band() -> None:
+    """A sensor that is stuck repeats what is usual."""
+    signals = [a_signal("x1", 13.0, "within", attribution=1.0)]
+
+    assert text_of(an_event(signals=signals)).endswith(
+        "x1 13.0, expected 12.1 to 14.0, within, 100 %"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "the episode of 12 rows has ended, it went on for 11 min, at worst critical"),
+        ({"rows": 1}, "the episode of 1 row has ended, at worst critical"),
+        ({"duration_seconds": 119.94}, "it went on for 119.9 s, at worst"),
+        ({"duration_seconds": 7200.0}, "it went on for 2 h, at worst"),
+        ({"duration_seconds": 180_000.0}, "it went on for 2.1 days, at worst"),
+    ],
+)
+def test_the_end_of_an_episode_is_told_in_words(changes: dict[str, Any], said: str) -> None:
+    text = text_of(an_end(**changes), EventType.CLOSED)
+
+    assert text.startswith("2025-01-01T00:12:00Z  sensor-1      over       2.35  ")
+    assert said in text
 
 
 def test_a_line_says_so_where_no_signal_alone_is_unusual() -> None:
@@ -80,7 +153,14 @@ def test_a_line_obeys_no_terminal_codes_of_a_sensors_name() -> None:
 
 @pytest.mark.parametrize("value", [None, b"", b"\xff", b"{", b'{"sensor_id": 1}'])
 def test_what_is_no_event_is_none(value: bytes | None) -> None:
-    assert read_event(value) is None
+    assert read_event(as_record(value)) is None
+    assert read_event(as_record(value, EventType.CLOSED)) is None
+
+
+def test_another_type_of_event_is_none() -> None:
+    assert read_event(as_record(an_event(), "io.sensorwatch.something.else.v1")) is None
+    assert read_event(StoredRecord(an_event())) is None
+    assert read_event(as_record(an_event(), EventType.CLOSED)) is None
 
 
 @pytest.mark.embedded
@@ -99,12 +179,14 @@ def test_without_a_terminal_lines_are_plain_uncut_and_no_event_stops_them(
     broker: EmbeddedBroker, capfd: pytest.CaptureFixture[str]
 ) -> None:
     produce(broker, b"{", an_event(1, sensor_id="s" * 200))
+    produce(broker, an_end(), kind=EventType.CLOSED)
 
-    assert run(tail, ["--from-beginning", "--max", "2"]) == 0
+    assert run(tail, ["--from-beginning", "--max", "3"]) == 0
 
     assert capfd.readouterr().out.splitlines() == [
         "anomalies-0-0 is no anomaly event",
         text_of(an_event(1, sensor_id="s" * 200)),
+        text_of(an_end(), EventType.CLOSED),
     ]
 
 
@@ -142,4 +224,6 @@ def test_actual_and_band_are_told_apart_however_near_they_are() -> None:
         | {"expected_low": 26.8802, "expected_high": 29.0},
     ]
 
-    assert "Thermocouple 26.877, expected 26.88 to 29, low" in text_of(an_event(signals=signals))
+    assert "Thermocouple 26.877, expected 26.880 to 29.000, low" in text_of(
+        an_event(signals=signals)
+    )

@@ -11,6 +11,7 @@ from urllib.request import Request, urlopen
 
 from confluent_kafka import Message
 
+from common.messaging.event_type import EventType
 from tests.brokers.kafka import Kafka
 from tests.brokers.processes import Program, tail, wait_until
 from tests.checker.reading import read_committed
@@ -110,8 +111,19 @@ format = "json"
         return read_committed(self.kafka.address, topic)
 
     def events(self) -> list[dict[str, Any]]:
-        """Read all committed anomaly events."""
-        return [json.loads(message.value() or b"") for message in self.committed(self.anomalies)]
+        """Read all committed events of anomalous rows."""
+        return self._events(EventType.DETECTED)
+
+    def ends(self) -> list[dict[str, Any]]:
+        """Read all committed events of episodes' ends."""
+        return self._events(EventType.CLOSED)
+
+    def _events(self, kind: EventType) -> list[dict[str, Any]]:
+        return [
+            json.loads(message.value() or b"")
+            for message in self.committed(self.anomalies)
+            if dict(message.headers() or [])["ce_type"] == kind.encode()
+        ]
 
     def close(self) -> None:
         """End what still runs."""

@@ -33,6 +33,7 @@ class Day:
     versions: tuple[str, str, str]
     """The versions that were in force while the parts were scored."""
     events: list[dict[str, Any]]
+    ends: list[dict[str, Any]]
     exit_code: int
 
 
@@ -55,7 +56,8 @@ def day(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]
             person.types(f"produce {STREAM} --seed {part}")
             person.waits_until_consumed(part * PART)
         code = person.stops("consume")
-        yield Day(person, first, second, (first, second, first), person.events(), code)
+        events, ends = person.events(), person.ends()
+        yield Day(person, first, second, (first, second, first), events, ends, code)
     finally:
         person.close()
 
@@ -121,14 +123,21 @@ def test_events_come_from_every_model_in_the_order_they_were_in_force(day: Day) 
 
 
 def test_no_event_comes_twice(day: Day) -> None:
-    ids = [event["event_id"] for event in day.events]
+    ids = [event["event_id"] for event in (*day.events, *day.ends)]
     assert len(set(ids)) == len(ids)
 
 
+def test_an_episodes_end_tells_of_as_many_rows_as_have_events(day: Day) -> None:
+    rows = Counter(event["episode"]["id"] for event in day.events)
+    assert day.ends
+    assert {end["episode_id"]: end["rows"] for end in day.ends}.items() <= rows.items()
+
+
 def test_tail_gives_pipes_every_event_as_it_is_in_the_topic(day: Day) -> None:
-    command = f"tail --json --from-beginning --max {len(day.events)}"
+    events = [*day.events, *day.ends]
+    command = f"tail --json --from-beginning --max {len(events)}"
     shown = {event["event_id"]: event for event in day.person.reads_json(command)}
-    assert shown == {event["event_id"]: event for event in day.events}
+    assert shown == {event["event_id"]: event for event in events}
 
 
 def test_faults_that_were_sent_are_found(day: Day) -> None:

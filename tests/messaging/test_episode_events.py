@@ -17,7 +17,8 @@ from jsonschema import Draft202012Validator
 from common.detection.detector import Detector
 from common.detection.emit import Emit
 from common.detection.processing import process
-from common.messaging.events import EventType, anomaly_events
+from common.messaging.event_type import EventType
+from common.messaging.events import anomaly_events
 from common.messaging.records import OutgoingMessage, received_at
 from tests.builders import ANOMALOUS, NORMAL, START, a_detector
 from tests.messaging.records import StoredRecord, a_payload

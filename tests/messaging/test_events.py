@@ -8,7 +8,8 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
 from common.detection.processing import process
-from common.messaging.events import LONGEST_TRACE_BYTES, EventType, anomaly_events
+from common.messaging.event_type import EventType
+from common.messaging.events import LONGEST_TRACE_BYTES, anomaly_events
 from common.messaging.records import OutgoingMessage, received_at
 from tests.builders import ANOMALOUS, NORMAL, a_detector
 from tests.messaging.records import StoredRecord, UnreadableHeaders, a_payload
