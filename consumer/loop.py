@@ -156,7 +156,12 @@ def _results(
     now = to_text(int(parts.wall_clock() * 1_000_000))
     for portion, outcome in decided:
         yield from anomaly_events(
-            outcome, detector, portion.records, topic=settings.topics.anomalies, detected_at=now
+            outcome,
+            detector,
+            portion.records,
+            topic=settings.topics.anomalies,
+            detected_at=now,
+            emit=settings.consumer.emit,
         )
         yield from dead_letters(
             outcome.rejections,

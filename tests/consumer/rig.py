@@ -13,7 +13,7 @@ from common.messaging.ledger_text import to_metadata
 from common.messaging.ledger_topic import GroupHistory
 from common.messaging.outbox import Commit, Conclude
 from common.messaging.records import OutgoingMessage, Partition
-from common.messaging.snapshot_text import Snapshot
+from common.messaging.snapshot_text import Snapshot, refuse
 from common.messaging.state_topic import OldSnapshots
 from common.registry.champion import Champion
 from common.runtime.keys import BreakerSettings, ConsumerSettings, Settings, Start
@@ -34,8 +34,7 @@ from tests.consumer.fakes import TOPIC, FakeConsumer, Step
 from tests.messaging.records import StoredRecord, a_payload
 
 ZERO = Partition(TOPIC, 0)
-NEWER = "default-0002-00000000"
-VERSIONS = ("default-0001-00000000", NEWER)
+OLDER, NEWER = "default-0001-00000000", "default-0002-00000000"
 
 
 class FakeState:
@@ -56,6 +55,8 @@ class FakeState:
             self.snapshots[SnapshotAt(offsets[found.source], found.next_offset)] = found
 
     def read(self, partition: Partition, at: SnapshotAt) -> Snapshot:
+        if at not in self.snapshots:
+            refuse(f"there is no snapshot at {at}")
         found = self.snapshots[at]
         assert found.source == partition
         return found
@@ -147,6 +148,8 @@ class Rig:
         consumer: FakeConsumer | None = None,
         state: FakeState | None = None,
         fingerprint: str = "f",
+        champion: str = OLDER,
+        versions: Sequence[str] = (OLDER, NEWER),
         snapshot_every_rows: int = 1_000_000,
         snapshot_every_seconds: float = 1_000_000.0,
     ) -> None:
@@ -156,7 +159,7 @@ class Rig:
         self.consumer.watermarks = (0, 90)
         self.state = state or FakeState()
         self.outbox = FakeOutbox(self.consumer, failures, after=after, state=self.state)
-        self.champion = FakeChampion(swap_at)
+        self.champion = FakeChampion(swap_at, detector=a_detector(champion))
         self.metrics = CollectorRegistry()
         self.observation = Observation(
             ConsumerMetrics(self.metrics, topic=TOPIC),
@@ -188,7 +191,7 @@ class Rig:
         self.replayed: list[tuple[Partition, int, int]] = []
         self.input: list[StoredRecord] = []
         """What can be read of the input again."""
-        self.detectors = {a_detector(version).version: a_detector(version) for version in VERSIONS}
+        self.detectors = {version: a_detector(version) for version in versions}
         self.terms = LedgerTerms("g", "g.ledger", 4, fingerprint, {})
 
     def opened(self) -> "Rig":

@@ -1,0 +1,126 @@
+"""Memories stand where their accounts do, whatever became of a micro-batch."""
+
+from dataclasses import replace
+
+import pytest
+
+from common.detection.ledger import Account, open_account
+from common.detection.memory_bytes import memory_bytes
+from common.errors import Unrecoverable
+from common.messaging.records import Partition
+from consumer.memories import Memories
+from tests.builders import a_detector, some_readings
+
+ZERO, ONE = Partition("sensors", 0), Partition("sensors", 1)
+BEFORE = open_account(0, model_version="m", fingerprint="f")
+AFTER = replace(BEFORE, next_offset=40, consumed=40, digest=7)
+OTHER = replace(AFTER, digest=8)
+
+
+class Rig:
+    """Two partitions, a micro-batch of the first of them in flight."""
+
+    def __init__(self) -> None:
+        self.memories = Memories()
+        for partition in (ZERO, ONE):
+            self.memories.put(partition, a_detector().cold(), BEFORE)
+        self.cold = self.bytes()
+        memory = self.memories.begin(ZERO, BEFORE)
+        a_detector().detect(some_readings(40), memory)
+        self.written = self.bytes()
+        assert self.written != self.cold
+        self.memories.expect({ZERO: AFTER})
+
+    def bytes(self) -> bytes:
+        return memory_bytes(self.memories[ZERO])
+
+    def stands_at(self, account: Account) -> bool:
+        try:
+            self.memories.begin(ZERO, account)
+        except Unrecoverable:
+            return False
+        return True
+
+
+def test_a_commit_moves_a_memory_on() -> None:
+    rig = Rig()
+
+    rig.memories.committed()
+
+    assert rig.bytes() == rig.written
+    assert not rig.stands_at(BEFORE)
+    assert rig.stands_at(AFTER)
+
+
+def test_what_was_not_committed_is_put_back() -> None:
+    rig = Rig()
+
+    rig.memories.undo()
+
+    assert rig.bytes() == rig.cold
+    assert not rig.stands_at(AFTER)
+    assert rig.stands_at(BEFORE)
+
+
+@pytest.mark.parametrize("committed", [False, True])
+def test_the_committed_account_tells_what_became_of_a_memory(committed: bool) -> None:
+    rig = Rig()
+    found = AFTER if committed else BEFORE
+
+    rig.memories.reconcile({ZERO: found, ONE: BEFORE})
+
+    assert rig.bytes() == (rig.written if committed else rig.cold)
+    assert rig.stands_at(found)
+    assert ONE in rig.memories
+
+
+@pytest.mark.parametrize(
+    "found",
+    [OTHER, replace(AFTER, next_offset=41), replace(AFTER, model_version="n"), None],
+    ids=["another digest", "another offset", "another model", "not ours"],
+)
+def test_a_memory_that_stands_nowhere_is_forgotten(found: Account | None) -> None:
+    rig = Rig()
+
+    rig.memories.reconcile({ONE: BEFORE} if found is None else {ZERO: found, ONE: BEFORE})
+
+    assert ZERO not in rig.memories
+    assert ONE in rig.memories
+
+
+def test_also_an_idle_memory_has_to_stand_at_its_account() -> None:
+    rig = Rig()
+
+    rig.memories.reconcile({ZERO: AFTER, ONE: OTHER})
+
+    assert ZERO in rig.memories
+    assert ONE not in rig.memories
+
+
+def test_two_micro_batches_are_never_written_into_one_memory() -> None:
+    """Else putting back the second would leave the first in it."""
+    rig = Rig()
+
+    assert not rig.stands_at(BEFORE)
+    assert not rig.stands_at(AFTER)
+
+
+def test_a_swap_that_was_not_committed_leaves_the_old_memory() -> None:
+    rig = Rig()
+    rig.memories.committed()
+    memory = rig.memories.begin(ZERO, AFTER)
+    memory.adopt(a_detector("default-0002-00000000", seed=8))
+    rig.memories.expect({ZERO: replace(AFTER, model_version="n")})
+
+    rig.memories.reconcile({ZERO: AFTER, ONE: BEFORE})
+
+    assert rig.bytes() == rig.written
+    assert rig.stands_at(AFTER)
+
+
+def test_what_is_forgotten_is_gone() -> None:
+    rig = Rig()
+
+    rig.memories.forget([ZERO, Partition("sensors", 9)])
+
+    assert ZERO not in rig.memories
