@@ -16,9 +16,10 @@ from confluent_kafka import Producer
 
 from common.detection.detector import Detector
 from common.registry.store import Registry
+from common.rows.instants import to_text
 from tests.brokers.kafka import Kafka
 from tests.brokers.processes import Program, wait_until
-from tests.builders import ANOMALOUS, DEFAULT_SCHEMA, a_candidate
+from tests.builders import ANOMALOUS, DEFAULT_SCHEMA, START, a_candidate
 from tests.checker.checker import assert_faultless
 from tests.checker.collecting import Run, collect, committed_offsets, input_ends, wait_drained
 from tests.checker.history import Reading
@@ -69,7 +70,8 @@ class Load(threading.Thread):
         self.sent += 1
         sensor = f"sensor-{self.sent % SENSORS:02d}"
         values = ANOMALOUS if self._random.random() < 0.02 else self._random.normal(size=3)
-        row = {"timestamp": "2025-01-01T00:00:00Z", "sensor_id": sensor, "n": self.sent}
+        time = to_text(START + 1_000_000 * self.sent)
+        row = {"timestamp": time, "sensor_id": sensor, "n": self.sent}
         row |= {name: float(value) for name, value in zip(("x1", "x2", "x3"), values, strict=True)}
         text = json.dumps(row).encode()
         if self._random.random() < self._poison:

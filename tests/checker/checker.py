@@ -2,18 +2,28 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from common.messaging.records import Coordinates, Partition
 from tests.checker.accounting import check_account, check_offset
-from tests.checker.history import Ending, EndOffsets, Expected, History, Reading, Written
+from tests.checker.history import (
+    Closing,
+    Ending,
+    EndOffsets,
+    Expected,
+    History,
+    Reading,
+    Written,
+)
 from tests.checker.violation import Kind, Violation, report
 
 
 def check(history: History) -> list[Violation]:
     """Return every broken promise, none for a faultless history."""
     return [
-        *_check_outcomes(history, Ending.ANOMALY, history.afterwards.events),
+        *_check_outcomes(history, Ending.ANOMALY, history.afterwards.detections),
+        *_check_closings(history),
         *_check_outcomes(history, Ending.DEAD_LETTER, history.afterwards.dead_letters),
         *_check_reading(history.during, "during"),
         *_check_reading(history.afterwards, "afterwards"),
@@ -52,22 +62,46 @@ def _check_outcomes(
         yield from _check_bytes(one, must_be)
 
 
+def _check_closings(history: History) -> Iterator[Violation]:
+    """Compare the ends of episodes that were told with those that there must be."""
+    wanted = {
+        Coordinates(one.partition.topic, one.partition.number, closing.offset): closing
+        for one in history.inputs
+        for closing in one.closings
+    }
+    below = {one.partition: one.committed or 0 for one in history.inputs}
+    written = history.afterwards.closings
+    seen = {one.source for one in written}
+    for source, closing in wanted.items():
+        committed = closing.offset < below[Partition(source.topic, source.partition)]
+        if committed and source not in seen:
+            yield Violation(Kind.LOST, f"{source} should end an episode; no event says so")
+    for one in written:
+        what = f"{one.at}: an end of {one.episode} at {one.source}"
+        must_be = wanted.get(one.source)
+        if must_be is None or replace(one.source, offset=must_be.episode) != one.episode:
+            yield Violation(Kind.UNEXPECTED, what)
+            continue
+        if one.source.offset >= below[Partition(one.source.topic, one.source.partition)]:
+            yield Violation(Kind.UNCOMMITTED, what)
+        yield from _check_bytes(one, must_be)
+
+
 def _wanted(history: History, ending: Ending) -> dict[Coordinates, Expected]:
     return {
         Coordinates(one.partition.topic, one.partition.number, expected.offset): expected
         for one in history.inputs
         for expected in one.expected
-        if expected.ending is ending
+        if expected.ending is ending and expected.told
     }
 
 
-def _check_bytes(found: Written, wanted: Expected) -> Iterator[Violation]:
+def _check_bytes(found: Written, wanted: Expected | Closing) -> Iterator[Violation]:
     if found.key != wanted.key:
         yield Violation(Kind.CHANGED, f"{found.at}: key {found.key!r}, wanted {wanted.key!r}")
-    if found.reason != wanted.reason:
-        yield Violation(
-            Kind.CHANGED, f"{found.at}: reason {found.reason!r}, wanted {wanted.reason!r}"
-        )
+    reason = wanted.reason if isinstance(wanted, Expected) else None
+    if found.reason != reason:
+        yield Violation(Kind.CHANGED, f"{found.at}: reason {found.reason!r}, wanted {reason!r}")
     value = wanted.value
     if found.truncated and value is not None and found.value is not None:
         value = value[: len(found.value)]
@@ -76,18 +110,28 @@ def _check_bytes(found: Written, wanted: Expected) -> Iterator[Violation]:
 
 
 def _check_reading(reading: Reading, when: str) -> Iterator[Violation]:
-    """No input record comes up twice, and none before an earlier one of its partition."""
-    counts = Counter(one.source for one in (*reading.events, *reading.dead_letters))
+    """No input record comes up twice, and none before an earlier one of its partition.
+
+    Where a record ends an episode and is an anomaly, the episode's end comes first.
+    """
+    counts = Counter(one.source for one in (*reading.detections, *reading.dead_letters))
     for source, count in counts.items():
         if count > 1:
             yield Violation(Kind.DOUBLED, f"{source} has {count} outcomes, read {when}")
+    for episode, count in Counter(one.episode for one in reading.closings).items():
+        if count > 1:
+            yield Violation(Kind.DOUBLED, f"the episode of {episode} ends {count} times, {when}")
     for written in (reading.events, reading.dead_letters):
         for lane in _lanes(written).values():
             for before, after in pairwise(lane):
-                if after.source.offset < before.source.offset:
+                if _place(after) < _place(before):
                     yield Violation(
                         Kind.REORDERED, f"{after.source} after {before.source}, read {when}"
                     )
+
+
+def _place(written: Written) -> tuple[int, bool]:
+    return written.source.offset, written.episode is None
 
 
 def _lanes(written: Sequence[Written]) -> dict[tuple[Partition, Partition], list[Written]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
 
 from common.detection.detector import Detector
+from common.detection.emit import Emit
 from common.detection.ledger import Account
 from common.messaging.broker_errors import transient
 from common.messaging.ledger_text import LedgerRecord, from_metadata, ledger_record
@@ -38,6 +39,7 @@ class Run:
     ledger: str
     detectors: Mapping[str, Detector]
     """Every version that was in force, by its id."""
+    emit: Emit = Emit.ROWS
 
 
 def collect(
@@ -135,7 +137,9 @@ def _input(
     until: int | None,
 ) -> InputPartition:
     offset, account = committed
-    expectation = rescore(records, account, of_partition(ledger, partition), run.detectors)
+    expectation = rescore(
+        records, account, of_partition(ledger, partition), run.detectors, run.emit
+    )
     return InputPartition(
         partition,
         expectation.expected,
@@ -143,6 +147,7 @@ def _input(
         None if account is None else _final(account),
         expectation.digest,
         until,
+        expectation.closings,
     )
 
 

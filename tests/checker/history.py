@@ -25,20 +25,36 @@ class Expected:
     value: bytes | None = None
     reason: str | None = None
     """Of a dead letter: its reason code."""
+    told: bool = True
+    """False: an anomaly without an event of its own, since not every row of an episode is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """The end of an episode, which an event has to tell, found by scoring again."""
+
+    episode: int
+    """Offset of its first anomalous record."""
+    offset: int
+    """Offset of the record with which it ended."""
+    key: bytes | None
+    value: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A record that came out: an event or a dead letter."""
+    """A record that came out: an event, of a record or of an episode's end, or a dead letter."""
 
     at: Coordinates
     source: Coordinates
-    """The input record it says it is the outcome of."""
+    """The input record it says it is the outcome of, or with which it says the episode ended."""
     key: bytes | None = None
     value: bytes | None = None
     reason: str | None = None
     truncated: bool = False
     """A dead letter that says its value was cut to fit."""
+    episode: Coordinates | None = None
+    """Of an episode's end: the input record with which it says the episode began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +62,18 @@ class Reading:
     """What a read_committed reader got, in the order in which it got it."""
 
     events: tuple[Written, ...] = ()
+    """Of records and of episodes' ends."""
     dead_letters: tuple[Written, ...] = ()
+
+    @property
+    def detections(self) -> tuple[Written, ...]:
+        """The events of records."""
+        return tuple(one for one in self.events if one.episode is None)
+
+    @property
+    def closings(self) -> tuple[Written, ...]:
+        """The events of episodes' ends."""
+        return tuple(one for one in self.events if one.episode is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +102,8 @@ class InputPartition:
     """The digest over the records below `committed`, computed anew."""
     until: int | None = None
     """The offset that the run had to reach, where it had to reach one."""
+    closings: tuple[Closing, ...] = ()
+    """The ends of episodes, rising by offset."""
 
 
 @dataclass(frozen=True, slots=True)

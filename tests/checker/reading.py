@@ -1,5 +1,6 @@
 """Read what came out of a run: once when all is quiet, or all the while faults happen."""
 
+import json
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
@@ -66,9 +67,26 @@ def read_committed(address: str, topic: str) -> list[Message]:
 
 
 def as_event(message: Message) -> Written:
-    """Understand a record of the anomaly topic by its header `ce_id`."""
+    """Understand a record of the anomaly topic by its headers `ce_type` and `ce_id`."""
     headers = _headers(message)
-    return Written(_at(message), _parsed(headers.get("ce_id")), message.key(), message.value())
+    at, key, value = _at(message), message.key(), message.value()
+    event_id = headers.get("ce_id", "")
+    match headers.get("ce_type"):
+        case "io.sensorwatch.anomaly.detected.v1":
+            return Written(at, _parsed(event_id), key, value)
+        case "io.sensorwatch.episode.closed.v1" if event_id.endswith("-closed"):
+            episode = _parsed(event_id.removesuffix("-closed"))
+            return Written(at, _source(value), key, value, episode=episode)
+    return Written(at, _NOWHERE, key, value)
+
+
+def _source(value: bytes | None) -> Coordinates:
+    """Read out of an event which record it comes from."""
+    try:
+        source = json.loads(value or b"")["source"]
+        return Coordinates(source["topic"], source["partition"], source["offset"])
+    except (ValueError, LookupError, TypeError):
+        return _NOWHERE
 
 
 def as_dead_letter(message: Message) -> Written:

@@ -1,19 +1,27 @@
 """Score an input partition again, with the versions the ledger names, to know what must be."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 
 from common.detection.detector import Detector
+from common.detection.emit import Emit
 from common.detection.ledger import Account, advance, open_account
 from common.detection.memory import Memory
 from common.detection.processing import Outcome, OutcomeKind, process
 from common.messaging.events import anomaly_events
 from common.messaging.ledger_text import Cause, LedgerRecord
-from common.messaging.records import Partition, Record, coordinates, received_at
-from tests.checker.history import Ending, Expected
+from common.messaging.records import (
+    OutgoingMessage,
+    Partition,
+    Record,
+    coordinates,
+    received_at,
+)
+from tests.checker.history import Closing, Ending, Expected
 
 _ENDINGS = {
     OutcomeKind.NORMAL: Ending.NORMAL,
@@ -27,6 +35,7 @@ class Expectation:
     """How the records of a partition must have ended, and the digest of those committed."""
 
     expected: tuple[Expected, ...]
+    closings: tuple[Closing, ...]
     digest: int | None
 
 
@@ -35,6 +44,7 @@ def rescore(
     account: Account | None,
     ledger: Sequence[LedgerRecord],
     detectors: Mapping[str, Detector],
+    emit: Emit = Emit.ROWS,
 ) -> Expectation:
     """Score the records of one partition, in order and from the group's first one.
 
@@ -43,20 +53,25 @@ def rescore(
     scored with the newest version.
     """
     newest = account.model_version if account is not None else next(iter(detectors))
-    versions = _versions(account, ledger)
     again = _reopened(account)
     expected: list[Expected] = []
+    closings: list[Closing] = []
     memory: Memory | None = None
-    for name, part in groupby(records, key=lambda one: _version_at(one, versions, newest)):
+    for name, part in _by_version(records, [*_versions(account, ledger), (None, newest)]):
+        detector = detectors[name]
         if memory is None:
-            memory = detectors[name].cold()
+            memory = detector.cold()
         else:
-            memory.adopt(detectors[name])
-        for chunk in _chunks(list(part)):
-            outcome = _process(chunk, detectors[name], memory)
-            expected += _expected(outcome, detectors[name], chunk)
+            memory.adopt(detector)
+        for chunk in _chunks(part):
+            outcome = _process(chunk, detector, memory)
+            events = anomaly_events(outcome, detector, chunk, topic="", detected_at="", emit=emit)
+            by_id = {dict(event.headers)["ce_id"]: event for event in events}
+            expected += _expected(outcome, chunk, by_id)
+            closings += _closings(outcome, chunk, by_id)
             again = _account_for(again, account, chunk, outcome)
-    return Expectation(tuple(expected), None if again is None else again.digest)
+    digest = None if again is None else again.digest
+    return Expectation(tuple(expected), tuple(closings), digest)
 
 
 def _versions(account: Account | None, ledger: Sequence[LedgerRecord]) -> list[tuple[int, str]]:
@@ -66,9 +81,19 @@ def _versions(account: Account | None, ledger: Sequence[LedgerRecord]) -> list[t
     return [(one.next_offset, one.model_version) for one in swaps]
 
 
-def _version_at(record: Record, versions: Sequence[tuple[int, str]], newest: str) -> str:
-    offset = coordinates(record).offset
-    return next((name for before, name in versions if offset < before), newest)
+def _by_version(
+    records: Sequence[Record], versions: Sequence[tuple[int | None, str]]
+) -> Iterator[tuple[str, list[Record]]]:
+    """Give each version its records, also one that scored none: the memory changed hands for it.
+
+    A version that follows itself is the same model going on.
+    """
+    rest = list(records)
+    for name, turns in groupby(versions, key=itemgetter(1)):
+        *_, (before, _) = turns
+        part = [one for one in rest if before is None or coordinates(one).offset < before]
+        rest = rest[len(part) :]
+        yield name, part
 
 
 def _chunks(records: list[Record]) -> list[list[Record]]:
@@ -87,8 +112,9 @@ def _process(records: list[Record], detector: Detector, memory: Memory) -> Outco
     )
 
 
-def _expected(outcome: Outcome, detector: Detector, records: list[Record]) -> list[Expected]:
-    events = anomaly_events(outcome, detector, records, topic="", detected_at="")
+def _expected(
+    outcome: Outcome, records: list[Record], events: Mapping[bytes | None, OutgoingMessage]
+) -> list[Expected]:
     rejections = iter(outcome.rejections)
     found = []
     for record, number in zip(records, outcome.kinds, strict=True):
@@ -98,12 +124,26 @@ def _expected(outcome: Outcome, detector: Detector, records: list[Record]) -> li
             case Ending.NORMAL:
                 found.append(Expected(offset, ending))
             case Ending.ANOMALY:
-                event = next(events)
-                found.append(Expected(offset, ending, event.key, event.value))
+                event = events.get(str(coordinates(record)).encode())
+                if event is None:
+                    found.append(Expected(offset, ending, told=False))
+                else:
+                    found.append(Expected(offset, ending, event.key, event.value))
             case Ending.DEAD_LETTER:
                 # The record's own bytes: what a dead letter must keep needs no code of ours.
                 reason = next(rejections).reason.value
                 found.append(Expected(offset, ending, record.key(), record.value(), reason))
+    return found
+
+
+def _closings(
+    outcome: Outcome, records: list[Record], events: Mapping[bytes | None, OutgoingMessage]
+) -> list[Closing]:
+    found = []
+    for closed in outcome.closed:
+        where = coordinates(records[closed.index])
+        event = events[f"{replace(where, offset=closed.start)}-closed".encode()]
+        found.append(Closing(closed.start, where.offset, event.key, event.value))
     return found
 
 

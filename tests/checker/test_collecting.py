@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from confluent_kafka import Message, Producer
 
-from common.messaging.records import Partition
+from common.messaging.records import Partition, newest
 from tests.brokers.kafka import Kafka
 from tests.builders import ANOMALOUS, NORMAL, a_detector
 from tests.checker.checker import assert_faultless, check
@@ -23,12 +23,13 @@ RECORDS = 40
 
 
 def payload(number: int) -> bytes:
-    """Of every ten, one is no JSON and two are anomalies."""
+    """Of every ten, a minute apart, one is no JSON and two are anomalies, each an episode."""
     if number % 10 == 3:
         return b"{ %d" % number
     row = ANOMALOUS if number % 5 == 1 else NORMAL
     signals = dict(zip(("x1", "x2", "x3"), row, strict=True))
-    return json.dumps({"timestamp": "2025-01-01T00:00:00Z", "sensor_id": "s", **signals}).encode()
+    time = f"2025-01-01T00:{number:02}:00Z"
+    return json.dumps({"timestamp": time, "sensor_id": "s", **signals}).encode()
 
 
 @pytest.fixture
@@ -90,7 +91,8 @@ def test_an_honest_run_with_an_abort_and_a_new_model_is_faultless(
     assert len(history.afterwards.dead_letters) == RECORDS // 10
     (partition,) = history.inputs
     anomalies = sum(one.ending is Ending.ANOMALY for one in partition.expected)
-    assert len(history.afterwards.events) == anomalies >= RECORDS // 5
+    assert len(history.afterwards.detections) == anomalies >= RECORDS // 5
+    assert len(history.afterwards.closings) == len(partition.closings) >= RECORDS // 10
 
 
 def test_an_event_that_was_never_sent_is_lost(
@@ -98,6 +100,18 @@ def test_an_event_that_was_never_sent_is_lost(
 ) -> None:
     batch = consumer.decide(records, FIRST)
     del batch.messages[0]
+
+    consumer.commit(batch)
+
+    assert kinds(run) == {Kind.LOST}
+
+
+def test_the_end_of_an_episode_that_was_never_sent_is_lost(
+    run: Run, records: list[Message], consumer: SmallConsumer
+) -> None:
+    batch = consumer.decide(records, FIRST)
+    ends = [one for one in batch.messages if b"-closed" in (newest(one.headers, "ce_id") or b"")]
+    batch.messages.remove(ends[0])
 
     consumer.commit(batch)
 

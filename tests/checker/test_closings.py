@@ -1,0 +1,112 @@
+"""The checker's judgement of the events that tell an episode's end."""
+
+from dataclasses import replace
+
+import pytest
+
+from common.messaging.records import Coordinates
+from tests.checker.builders import (
+    ACCOUNT,
+    FAULTLESS,
+    FAULTLESS_INPUT,
+    a_history,
+    written,
+)
+from tests.checker.checker import check
+from tests.checker.history import Closing, History, Reading, Written
+from tests.checker.violation import Kind
+
+CLOSINGS = (Closing(3, 6, b"sensor", b"end of 3"), Closing(8, 9, b"sensor", b"end of 8"))
+INPUT = replace(FAULTLESS_INPUT, closings=CLOSINGS)
+
+
+def an_end(closing: Closing, at: int) -> Written:
+    return Written(
+        Coordinates("anomalies", 0, at),
+        Coordinates("sensors", 0, closing.offset),
+        closing.key,
+        closing.value,
+        episode=Coordinates("sensors", 0, closing.episode),
+    )
+
+
+FIRST, SECOND = an_end(CLOSINGS[0], 2), an_end(CLOSINGS[1], 4)
+EVENTS = (written(3, 0), written(5, 1), FIRST, written(8, 3), SECOND)
+
+
+def a_run(*events: Written) -> History:
+    reading = replace(FAULTLESS, events=events)
+    return a_history(inputs=[INPUT], afterwards=reading, during=Reading())
+
+
+def kinds(history: History) -> set[Kind]:
+    return {violation.kind for violation in check(history)}
+
+
+def test_events_of_rows_and_of_ends_in_the_order_of_their_records_are_faultless() -> None:
+    assert check(a_run(*EVENTS)) == []
+
+
+@pytest.mark.parametrize("lost", [FIRST, SECOND])
+def test_a_lost_end_is_found(lost: Written) -> None:
+    assert kinds(a_run(*(one for one in EVENTS if one != lost))) == {Kind.LOST}
+
+
+def test_an_end_that_is_told_twice_is_found() -> None:
+    assert kinds(a_run(*EVENTS, an_end(CLOSINGS[1], 5))) == {Kind.DOUBLED}
+
+
+def test_an_end_before_its_last_row_is_found() -> None:
+    early = (written(3, 0), an_end(CLOSINGS[0], 1), written(5, 2), written(8, 3), SECOND)
+
+    assert kinds(a_run(*early)) == {Kind.REORDERED}
+
+
+def test_the_end_stands_before_the_event_of_the_same_record() -> None:
+    closing = replace(CLOSINGS[0], offset=8)
+    one = replace(INPUT, closings=(closing,))
+    rows = (written(3, 0), written(5, 1))
+    right = (*rows, an_end(closing, 2), written(8, 3))
+    wrong = (*rows, written(8, 2), an_end(closing, 3))
+
+    for events, found in ((right, set()), (wrong, {Kind.REORDERED})):
+        reading = replace(FAULTLESS, events=events)
+        history = a_history(inputs=[one], afterwards=reading, during=Reading())
+        assert kinds(history) == found
+
+
+@pytest.mark.parametrize("change", [{"key": b"other"}, {"value": b"end of 4"}, {"value": None}])
+def test_a_changed_end_is_found(change: dict[str, bytes | None]) -> None:
+    changed = replace(FIRST, **change)  # type: ignore[arg-type]  # a field and its value
+
+    assert kinds(a_run(*(changed if one is FIRST else one for one in EVENTS))) == {Kind.CHANGED}
+
+
+@pytest.mark.parametrize("field", ["source", "episode"])
+def test_an_end_of_nothing_is_found(field: str) -> None:
+    elsewhere = replace(FIRST, **{field: Coordinates("sensors", 0, 7)})  # type: ignore[arg-type]  # one of two
+
+    found = kinds(a_run(*(elsewhere if one is FIRST else one for one in EVENTS)))
+
+    assert Kind.UNEXPECTED in found
+
+
+def test_an_end_above_the_committed_offset_is_found() -> None:
+    account = replace(ACCOUNT, next_offset=9, consumed=9, normal=5)
+    one = replace(INPUT, committed=9, account=account, until=None)
+    reading = replace(FAULTLESS, events=EVENTS)
+
+    assert kinds(a_history(inputs=[one], afterwards=reading, during=Reading())) == {
+        Kind.UNCOMMITTED
+    }
+
+
+def test_a_row_that_is_not_to_be_told_must_not_be() -> None:
+    """As with `emit = "episodes"`: the second row of an episode."""
+    silent = tuple(replace(one, told=False) if one.offset == 5 else one for one in INPUT.expected)
+    told = tuple(one for one in EVENTS if one != written(5, 1))
+
+    for events, found in ((told, set()), (EVENTS, {Kind.UNEXPECTED})):
+        reading = replace(FAULTLESS, events=events)
+        inputs = [replace(INPUT, expected=silent)]
+        assert kinds(a_history(inputs=inputs, afterwards=reading, during=Reading())) == found
