@@ -56,7 +56,7 @@ def run(parts: Parts, stopping: Callable[[], bool]) -> None:
     """Consume until told to stop; whatever it cannot handle aborts and leaves as an exception."""
     consumer = parts.settings.consumer
     looked = parts.clock()
-    failures = 0
+    failures = restoring = 0
     while not stopping():
         parts.observation.beat()
         parts.check_input()
@@ -64,12 +64,13 @@ def run(parts: Parts, stopping: Callable[[], bool]) -> None:
             # Between micro-batches, so that none mixes versions.
             parts.champion.refresh()
             looked = parts.clock()
-        waiting = parts.restoring.step(parts.champion.current())
-        parts.observation.restoring(waiting)
-        wait = 0.0 if waiting else consumer.max_wait_ms / 1000
+        wait = 0.0 if restoring else consumer.max_wait_ms / 1000
         batch = parts.source.next_batch(consumer.max_rows, wait)
         if batch.records:
             parts.observation.stage(Stage.CONSUME)
+        # Right after partitions came: a new one is opened before the group changes once more.
+        restoring = parts.restoring.step(parts.champion.current())
+        parts.observation.restoring(restoring)
         try:
             if _renew(parts, batch):
                 failures = 0

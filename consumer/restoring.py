@@ -13,8 +13,8 @@ from consumer.holdings import Holdings
 from consumer.memories import place_of
 from consumer.restoration import Stores, restored
 
-STEP_SECONDS = 0.2
-"""So long at the most, and a piece of input, we do not ask the group what is new."""
+STEP_SECONDS = 0.1
+"""So long at the most, and a piece of input, the group and other partitions' records wait."""
 
 
 class Waiting(Protocol):

@@ -68,6 +68,7 @@ class KafkaSource:
         self._waiting: set[Partition] = set()
         self._passed_over: set[Partition] = set()
         """Partitions of which the client gave a record while they waited."""
+        self._go_back = False
         consumer.subscribe(
             [topic], on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lose
         )
@@ -78,6 +79,8 @@ class KafkaSource:
         It takes no more once its values reach BATCH_BYTES; the last call may have given more.
         Under load the batches grow by themselves: what arrives during a commit is there after it.
         """
+        if self._go_back:  # not earlier: the micro-batch before is committed only now
+            self.rewind()
         self._records = []
         self._bytes = 0
         self._take(self._consumer.consume(1, max_wait_seconds))
@@ -91,6 +94,7 @@ class KafkaSource:
 
     def rewind(self) -> None:
         """Go back to the committed offsets, after a micro-batch that was not committed."""
+        self._go_back = False
         deadline = self._clock() + SEEK_SECONDS
         while True:
             self._records = []
@@ -126,7 +130,7 @@ class KafkaSource:
         self._waiting.difference_update(partitions)
         if self._passed_over.intersection(partitions):
             self._passed_over.difference_update(partitions)
-            self.rewind()
+            self._go_back = True
         if not self._paused:
             self.resume()
 

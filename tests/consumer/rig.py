@@ -193,6 +193,13 @@ class Rig:
         """What can be read of the input again."""
         self.detectors = {version: a_detector(version) for version in versions}
         self.terms = LedgerTerms("g", "g.ledger", 4, fingerprint, {})
+        self.restoring = Restoring(
+            self.holdings,
+            self.source,
+            Stores(self.state.read, self._read, self._load, fingerprint),
+            on_restored=self.observation.restored,
+            clock=self._clock,
+        )
 
     def opened(self) -> "Rig":
         """Give it partition 0, opened before, so that only what a test is about is published."""
@@ -201,21 +208,15 @@ class Rig:
         )
         self.consumer.commit_offset(0, 0, to_metadata(account))
         self.consumer.give(0)
+        self.restoring.step(self.champion.current())
         return self
 
     def run(self, stopping: Callable[[], bool] | None = None) -> None:
         breaker = BreakerSettings(min_rows=10, window_rows=100, grace_seconds=2)
-        stores = Stores(self.state.read, self._read, self._load, self.terms.fingerprint)
         parts = Parts(
             source=self.source,
             holdings=self.holdings,
-            restoring=Restoring(
-                self.holdings,
-                self.source,
-                stores,
-                on_restored=self.observation.restored,
-                clock=self._clock,
-            ),
+            restoring=self.restoring,
             champion=cast("Champion", self.champion),
             outbox=self.outbox,
             observation=self.observation,

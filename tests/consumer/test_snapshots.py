@@ -1,0 +1,179 @@
+"""Memories are written down by the interval and at each swap, with the ledger's record of it."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from common.detection.memory_bytes import memory_bytes
+from common.errors import MicroBatchAborted, OutcomeUnknown, SensorwatchError
+from common.messaging.ledger_text import Cause, LedgerRecord, ledger_record
+from common.messaging.records import OutgoingMessage, Partition
+from consumer.schedule import KEPT
+from tests.consumer.fakes import TOPIC, FakeConsumer
+from tests.consumer.rig import NEWER, OLDER, THREE, ZERO, Rig, batch
+from tests.messaging.records import StoredRecord
+
+ONE = Partition(TOPIC, 1)
+
+
+def told(messages: Sequence[OutgoingMessage]) -> list[LedgerRecord]:
+    return [ledger_record(m.value) for m in messages if m.topic == "g.ledger"]
+
+
+def history(rig: Rig) -> list[tuple[int, Cause, int, str]]:
+    """Partition, cause, offset and model of every ledger record."""
+    return [
+        (record.partition, record.cause, record.account.next_offset, record.account.model_version)
+        for messages, _ in rig.outbox.published
+        for record in told(messages)
+    ]
+
+
+def require_snapshots(rig: Rig) -> None:
+    """Every ledger record but those of an opening names a snapshot at its own offset."""
+    for messages, _ in rig.outbox.published:
+        for record in told(messages):
+            at = record.account.snapshot
+            if record.cause is Cause.OPENED:
+                assert at is None
+                continue
+            assert at is not None
+            assert at.next_offset == record.account.next_offset
+            assert at in rig.state.snapshots
+
+
+def test_the_first_commit_of_records_has_a_snapshot_and_then_one_comes_every_so_many_rows() -> None:
+    steps = [step for first in range(0, 18, 3) for step in batch(*THREE, first=first)]
+    rig = Rig(*steps, snapshot_every_rows=6).opened()
+
+    rig.run()
+
+    assert [(cause, offset) for _, cause, offset, _ in history(rig)] == [
+        (Cause.INTERVAL, offset) for offset in (3, 9, 15)
+    ]
+    require_snapshots(rig)
+    assert rig.metric("snapshots_total") == 3
+    assert rig.accounts.held[ZERO].snapshot == max(rig.state.snapshots, key=lambda at: at.offset)
+
+
+def test_an_idle_partition_is_written_down_after_so_many_seconds() -> None:
+    """Else its input since the last snapshot could go by retention, and with it the memory."""
+    steps = [*batch(*THREE), *batch(*THREE, first=3), *[[]] * 60]
+    rig = Rig(*steps, snapshot_every_seconds=3, seconds_a_look=0.05).opened()
+
+    rig.run()
+
+    assert [(cause, offset) for _, cause, offset, _ in history(rig)] == [
+        (Cause.INTERVAL, 3),
+        (Cause.INTERVAL, 6),
+    ]
+    require_snapshots(rig)
+
+
+def test_old_snapshots_are_forgotten_only_once_newer_ones_are_committed() -> None:
+    firsts = range(0, 6 * (KEPT + 4), 6)
+    steps = [step for first in firsts for step in batch(*THREE, *THREE, first=first)]
+    failures: list[SensorwatchError | None] = [*[None] * (KEPT + 2), MicroBatchAborted("told")]
+    rig = Rig(*steps, snapshot_every_rows=1, failures=failures).opened()
+
+    rig.run()
+
+    assert len(rig.outbox.published) == KEPT + 3
+    kept = sorted(rig.state.snapshots, key=lambda at: at.offset)
+    assert rig.state.forgotten == [(0, at.offset + 1) for at in kept[:3]]
+
+
+def idle(consumer: FakeConsumer) -> list[StoredRecord]:
+    consumer.give(1)
+    return []
+
+
+SWAP = [*batch(*THREE), idle, *[[]] * 8]
+"""Records for partition 0, then partition 1 comes and is idle."""
+
+
+def test_a_swap_writes_every_memory_down_in_a_transaction_of_its_own() -> None:
+    rig = Rig(*SWAP, *batch(*THREE, first=3), swap_at=2, seconds_a_look=0.15).opened()
+
+    rig.run()
+
+    (at,) = [n for n, (made, _) in enumerate(rig.outbox.published) if is_swap(made)]
+    messages, commits = rig.outbox.published[at]
+    assert [message.topic for message in messages] == ["g.ledger"] * 2
+    assert [(commit.partition, commit.next_offset) for commit in commits] == [(ZERO, 3), (ONE, 0)]
+    assert {record.account.model_version for record in told(messages)} == {OLDER}
+    require_snapshots(rig)
+    taken = [rig.state.snapshots[r.account.snapshot] for r in told(messages) if r.account.snapshot]
+    assert {snapshot.model_version for snapshot in taken} == {NEWER}
+    assert {account.model_version for account in rig.accounts.held.values()} == {NEWER}
+    assert all(account.model_version == NEWER for account in rig.accounts.held.values())
+
+
+def is_swap(messages: Sequence[OutgoingMessage]) -> bool:
+    return Cause.MODEL in {record.cause for record in told(messages)}
+
+
+@pytest.mark.parametrize(
+    ("failure", "after"),
+    [
+        (MicroBatchAborted("told"), False),
+        (OutcomeUnknown("told"), False),
+        (OutcomeUnknown("told, but it was committed"), True),
+    ],
+    ids=str,
+)
+def test_a_swap_that_fails_leaves_the_old_memory_and_is_tried_again(
+    failure: SensorwatchError, *, after: bool
+) -> None:
+    """After an unknown outcome that was a commit there is nothing to try again."""
+    seen: list[tuple[bytes, str]] = []
+
+    def look(_consumer: FakeConsumer) -> list[StoredRecord]:
+        model = rig.accounts.held[ZERO].model_version
+        seen.append((memory_bytes(rig.memories[ZERO]), model))
+        return []
+
+    steps = [*batch(*THREE), look, *[look] * 12, *batch(*THREE, first=3)]
+    failing = [None, failure]
+    rig = Rig(*steps, failures=failing, after=after, swap_at=2, seconds_a_look=0.15).opened()
+
+    rig.run()
+
+    assert sum(is_swap(made) for made in rig.outbox.tried) == (1 if after else 2)
+    assert sum(is_swap(made) for made, _ in rig.outbox.published) == 1
+    assert {model for _, model in seen} == {OLDER, NEWER}
+    assert rig.accounts.held[ZERO].consumed == 6
+    undisturbed = Rig(*steps, swap_at=2, seconds_a_look=0.15).opened()
+    wanted = memory_bytes(rig.memories[ZERO])
+    rig = undisturbed  # which `look` looks at
+    rig.run()
+    assert memory_bytes(rig.memories[ZERO]) == wanted
+
+
+def test_the_memory_metrics_move_with_commits_only() -> None:
+    rig = Rig(*batch(*THREE), [], failures=[MicroBatchAborted("told")]).opened()
+    rig.run()
+    assert rig.metric("rows_by_status_total", status="scored") == 0
+    assert rig.metric("sensors", topic=TOPIC, partition="0") == 0
+    assert rig.metric("restore_seconds_count") == 1
+
+    rig.consumer.steps = [*batch(*THREE)]
+    rig.run()
+
+    rows = [rig.metric("rows_by_status_total", status=s) or 0 for s in ("scored", "duplicate")]
+    assert sum(rows) == 2
+    assert rig.metric("sensors", topic=TOPIC, partition="0") == 1
+    assert rig.metric("snapshot_bytes_count") == 1
+    assert rig.metric("sensors_evicted_total") == 0
+    rig.consumer.take(0)
+    assert rig.metric("sensors", topic=TOPIC, partition="0") is None
+
+
+def test_while_a_memory_is_restored_the_worker_is_not_ready() -> None:
+    rig = Rig().opened()
+
+    rig.observation.restoring(2)
+
+    assert rig.observation.ready() == "the memory of 2 partitions is being restored"
+    rig.observation.restoring(0)
+    assert rig.observation.ready() is None
