@@ -8,12 +8,13 @@ import msgspec
 import numpy as np
 
 from api.pointers import fault_pointers
-from api.prediction import SLICE_ROWS, Prediction
+from api.prediction import Prediction
 from api.problems import Problem
 from common.detection.detections import SEVERITIES
 from common.detection.detector import Detector
 from common.detection.explanation import signals_of_rows
 from common.detection.processing import Outcome
+from common.detection.recall import STATUSES
 from common.rows.instants import to_text
 from common.rows.rejection import Rejection
 
@@ -40,7 +41,7 @@ def answer(
     Raises Problem (422) naming every fault of every row where one is bad and `on_error` is reject.
     """
     bad = prediction.rejections
-    if prediction.unread or (bad and on_error is OnError.REJECT):
+    if prediction.unread or prediction.bad_history or (bad and on_error is OnError.REJECT):
         raise _bad_rows(prediction)
     scored = sum(len(outcome.readings) for outcome in prediction.outcomes)
     anomalies = sum(int(outcome.detections.is_anomaly.sum()) for outcome in prediction.outcomes)
@@ -55,10 +56,8 @@ def answer(
     )
     # Slice by slice: while one is encoded, nobody else gets the interpreter.
     rows = b",".join(
-        msgspec.json.encode(
-            _rows(outcome, number * SLICE_ROWS, detector, signals, prediction.payloads)
-        )[1:-1]
-        for number, outcome in enumerate(prediction.outcomes)
+        msgspec.json.encode(_rows(outcome, detector, signals, prediction))[1:-1]
+        for outcome in prediction.outcomes
     )
     return head[:-1] + b',"rows":[' + rows + b"]}"
 
@@ -68,14 +67,16 @@ def _bad_rows(prediction: Prediction) -> Problem:
     detail = f"{len(bad)} of {len(prediction.payloads)} rows cannot be scored, so none was: "
     if unread:
         detail += f"so many faults that the last {unread} rows were not looked at"
+    elif prediction.bad_history:
+        detail += "correct them; a row of the history is never skipped"
     else:
         detail += "correct them, or ask with ?on_error=skip for the scores of the others"
     # Row by row: while one is encoded, nobody else gets the interpreter.
     errors = b",".join(
         msgspec.json.encode(
             [
-                {**error, "index": rejection.index}
-                for error in _errors(rejection, prediction.payloads[rejection.index])
+                {**error, "index": _place(rejection, prediction)[1]}
+                for error in _errors(rejection, prediction)
             ]
         )[1:-1]
         for rejection in bad
@@ -85,8 +86,15 @@ def _bad_rows(prediction: Prediction) -> Problem:
     )
 
 
-def _errors(rejection: Rejection, payload: bytes) -> list[dict[str, object]]:
-    pointers = fault_pointers(rejection, payload)
+def _place(rejection: Rejection, prediction: Prediction) -> tuple[str, int]:
+    """Return the list in which a bad row stands, and where."""
+    index = rejection.index - prediction.history
+    return ("rows", index) if index >= 0 else ("history", rejection.index)
+
+
+def _errors(rejection: Rejection, prediction: Prediction) -> list[dict[str, object]]:
+    payload = prediction.payloads[rejection.index]
+    pointers = fault_pointers(rejection, payload, *_place(rejection, prediction))
     return [
         {"pointer": where, "detail": fault.detail, "reason": fault.reason}
         for where, fault in zip(pointers, rejection.faults, strict=True)
@@ -94,14 +102,17 @@ def _errors(rejection: Rejection, payload: bytes) -> list[dict[str, object]]:
 
 
 def _rows(
-    outcome: Outcome, start: int, detector: Detector, signals: Signals, payloads: list[bytes]
+    outcome: Outcome, detector: Detector, signals: Signals, prediction: Prediction
 ) -> list[dict[str, Any]]:
-    """Describe each row of a slice that begins at `start`, in order."""
+    """Describe each row of a slice, in order."""
     rows: list[dict[str, Any]] = [{}] * outcome.records
+    history, positions = prediction.history, outcome.positions.tolist()
     for rejection in outcome.rejections:
-        index = start + rejection.index
-        there = Rejection(index, rejection.faults)
-        rows[rejection.index] = {"index": index, "errors": _errors(there, payloads[index])}
+        there = Rejection(positions[rejection.index], rejection.faults)
+        rows[rejection.index] = {
+            "index": there.index - history,
+            "errors": _errors(there, prediction),
+        }
     readings, detections = outcome.readings, outcome.detections
     scored = zip(
         readings.index.tolist(),
@@ -112,18 +123,22 @@ def _rows(
         detections.is_anomaly.tolist(),
         detections.p_value.tolist(),
         detections.severity.tolist(),
+        detections.status.tolist(),
+        detections.episode.tolist(),
         strict=True,
     )
-    for index, sensor, time, anomaly_score, raw_score, is_anomaly, p_value, severity in scored:
+    for index, sensor, time, score, raw, is_anomaly, p_value, severity, status, episode in scored:
         rows[index] = {
-            "index": start + index,
+            "index": positions[index] - history,
             "sensor_id": readings.sensor_ids[sensor],
             "event_time": to_text(time),
-            "anomaly_score": anomaly_score,
-            "raw_score": raw_score,
+            "status": STATUSES[status],
+            "anomaly_score": score,
+            "raw_score": raw,
             "is_anomaly": is_anomaly,
             "p_value": p_value,
             "severity": SEVERITIES[severity],
+            "episode_start": episode - history if is_anomaly else None,
         }
     _explain(rows, outcome, detector, signals)
     return rows

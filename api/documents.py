@@ -86,7 +86,14 @@ def _describe_body(operation: dict[str, Any], detector: Detector | None) -> None
         row = row_schema(detector.schema)
         example = example_row(detector.schema, _typical(detector))
     rows = {"type": "array", "minItems": 1, "items": row}
-    body = {"type": "object", "properties": {"rows": rows}, "required": ["rows"]}
+    history = {
+        "type": "array",
+        "items": row,
+        "description": "Rows before the first of `rows`: they are scored, but not answered. Both "
+        "together may be as many as one request may hold.",
+    }
+    properties = {"rows": rows, "history": history}
+    body = {"type": "object", "properties": properties, "required": ["rows"]}
     operation["requestBody"] = {
         "required": True,
         "content": {"application/json": {"schema": body, "example": {"rows": [example]}}},

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.answer import OnError, Signals
 from common.detection.detections import Severity
 from common.detection.explanation import Direction
+from common.detection.recall import Status
 from common.rows.rejection import Reason
 
 
@@ -20,7 +21,11 @@ class PredictQuery(_Declared):
     """How a request wants to be answered; a parameter that is not there is refused."""
 
     on_error: Annotated[
-        OnError, Field(description="`skip`: tell each bad row's errors and score the others.")
+        OnError,
+        Field(
+            description="`skip`: tell each bad row's errors and score the others. "
+            "A bad row of the history is always a problem."
+        ),
     ] = OnError.REJECT
     signals: Annotated[
         Signals, Field(description="`all`: tell the signals of normal rows too.")
@@ -41,9 +46,12 @@ class SignalModel(_Declared):
 class ScoredRow(_Declared):
     """A row with its score."""
 
-    index: Annotated[int, Field(ge=0, description="Its place in the request, from 0.")]
+    index: Annotated[int, Field(ge=0, description="Its place in `rows`, from 0.")]
     sensor_id: str
     event_time: datetime
+    status: Annotated[
+        Status, Field(description="All but `scored`: judged by what needs no memory.")
+    ]
     anomaly_score: Annotated[float, Field(ge=0, description="1.0 is the threshold.")]
     raw_score: Annotated[float, Field(description="Before calibration; its unit is the model's.")]
     is_anomaly: bool
@@ -51,6 +59,13 @@ class ScoredRow(_Declared):
         float, Field(gt=0, le=1, description="Share of calibration rows scored as high.")
     ]
     severity: Severity
+    episode_start: Annotated[
+        int | None,
+        Field(
+            description="The `index` of the first row of the episode of anomalous rows that it "
+            "belongs to; below 0 where that is a row of the history: -1 is its last."
+        ),
+    ]
     signals: Annotated[
         list[SignalModel] | None, Field(description="Of anomalous rows; `signals=all`: of each.")
     ] = None
@@ -88,7 +103,7 @@ class ProblemError(_Declared):
     pointer: str
     detail: str
     reason: Reason | None = None
-    index: Annotated[int | None, Field(description="The row's place, from 0.")] = None
+    index: Annotated[int | None, Field(description="The row's place in its list, from 0.")] = None
 
 
 class ProblemModel(_Declared):

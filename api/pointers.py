@@ -15,8 +15,11 @@ def pointer(*parts: object) -> str:
     return "#" + "".join(f"/{_escaped(str(part))}" for part in parts)
 
 
-def fault_pointers(rejection: Rejection, payload: bytes) -> list[str]:
-    """Return the pointer of each fault of a row, the row's own bytes being `payload`."""
+def fault_pointers(rejection: Rejection, payload: bytes, *place: object) -> list[str]:
+    """Return the pointer of each fault of a row that stands at `place`, its bytes being `payload`.
+
+    `place`: names and positions, as `pointer` takes them.
+    """
     record: object = None
     pointers = []
     for fault in rejection.faults:
@@ -24,7 +27,7 @@ def fault_pointers(rejection: Rejection, payload: bytes) -> list[str]:
         if fault.reason is Reason.UNKNOWN_FIELD:
             record = decode(payload) if record is None else record
             parts = _there(parts, record)
-        pointers.append(pointer("rows", rejection.index, *parts))
+        pointers.append(pointer(*place, *parts))
     return pointers
 
 

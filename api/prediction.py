@@ -1,6 +1,7 @@
 """A request's body and a detector in; one outcome per row out."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from api.pointers import pointer
@@ -8,7 +9,7 @@ from api.problems import Problem
 from common.detection.detector import Detector
 from common.detection.processing import Outcome, process
 from common.rows.rejection import Rejection
-from common.rows.request import BadBody, TooManyRows, rows_of
+from common.rows.request import BadBody, RequestRows, TooManyRows, rows_of
 
 SLICE_ROWS = 500
 MAX_FAULTS = 50_000
@@ -20,55 +21,73 @@ class Prediction:
     """What became of a request's rows."""
 
     version: str
+    history: int
+    """How many of the rows come first and are not answered."""
     payloads: list[bytes]
+    """Of the history's rows, then of the others."""
     outcomes: list[Outcome]
-    """Of consecutive slices of SLICE_ROWS rows; fewer than there are rows after too many faults."""
-
+    """Of consecutive slices of SLICE_ROWS rows after the history; fewer after too many faults."""
     rejections: list[Rejection]
-    """Every bad row, its index counted from the request's first."""
-
+    """Every bad row, its index counted from the first of the history."""
     unread: int
     """How many rows at the end were not looked at, after too many faults."""
+
+    @property
+    def bad_history(self) -> bool:
+        """Whether a row of the history cannot be scored."""
+        return bool(self.rejections) and self.rejections[0].index < self.history
 
 
 def predict(body: bytes, detector: Detector, *, received: int, max_rows: int) -> Prediction:
     """Score `{"rows": [...]}`, every row from the memory that the row before it left.
 
-    `received`: when the request came, microseconds UTC; readings may not lie far after it.
+    The memory is cold before the first row of the request's `history`, or of `rows`, if it has
+    none. `received`: when the request came, microseconds UTC; readings may not lie far after it.
     Raises Problem where the body is not `{"rows": [...]}` or has no rows (422), or too many (413).
     """
-    return predict_rows(_payloads(body, max_rows), detector, received=received)
+    found = _rows(body, max_rows)
+    return predict_rows(found.rows, detector, received=received, history=found.history)
 
 
-def predict_rows(payloads: list[bytes], detector: Detector, *, received: int) -> Prediction:
+def predict_rows(
+    rows: list[bytes], detector: Detector, *, received: int, history: Sequence[bytes] = ()
+) -> Prediction:
     """Score rows that are cut already; see `predict`."""
-    outcomes: list[Outcome] = []
-    rejections: list[Rejection] = []
+    payloads = [*history, *rows]
+    found = Prediction(detector.version, len(history), payloads, [], [], 0)
     memory, faults = detector.cold(), 0
-    for start in range(0, len(payloads), SLICE_ROWS):
-        rows = payloads[start : start + SLICE_ROWS]
-        outcome = process(rows, detector, memory, received=[received] * len(rows))
-        outcomes.append(outcome)
+    for start, end in _slices(len(history), len(payloads)):
+        outcome = process(
+            payloads[start:end], detector, memory, received=[received] * (end - start)
+        )
+        if start >= len(history):
+            found.outcomes.append(outcome)
         for rejection in outcome.rejections:
             index = start + rejection.index
-            rejections.append(Rejection(index, rejection.faults))
+            found.rejections.append(Rejection(index, rejection.faults))
             faults += len(rejection.faults)
             if faults > MAX_FAULTS:
-                unread = len(payloads) - index - 1
-                return Prediction(detector.version, payloads, outcomes, rejections, unread)
-    return Prediction(detector.version, payloads, outcomes, rejections, 0)
+                return replace(found, unread=len(payloads) - index - 1)
+    return found
 
 
-def _payloads(body: bytes, max_rows: int) -> list[bytes]:
+def _slices(history: int, rows: int) -> Iterator[tuple[int, int]]:
+    """Cut the history and the rest into slices of SLICE_ROWS, so that none holds both."""
+    for first, last in ((0, history), (history, rows)):
+        for start in range(first, last, SLICE_ROWS):
+            yield start, min(start + SLICE_ROWS, last)
+
+
+def _rows(body: bytes, max_rows: int) -> RequestRows:
     try:
-        payloads = rows_of(body, max_rows=max_rows)
+        found = rows_of(body, max_rows=max_rows)
     except TooManyRows as error:
         raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error)) from error
     except BadBody as error:
         raise _bad_body(str(error), pointer()) from error
-    if not payloads:
+    if not found.rows:
         raise _bad_body("there are no rows; wanted at least one", pointer("rows"))
-    return payloads
+    return found
 
 
 def _bad_body(detail: str, where: str) -> Problem:

@@ -62,7 +62,9 @@ async def with_key(request: Request) -> None:
 async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
     """Score rows with the champion, all of a request with one version.
 
-    The body is `{"rows": [...]}`, each row an object with the fields of the model's schema.
+    The body is `{"rows": [...]}`, each row an object with the fields of the model's schema. They
+    are a stream of their own: each row is judged by what the rows before it tell of its sensor.
+    `{"history": [...], "rows": [...]}` lets rows come first that are not answered.
     """
     service = service_of(request)
     service.check_load()

@@ -53,7 +53,7 @@ def through_rest(written: Written, detector: Detector) -> list[Outcome]:
     """Score rows as the API does: cut out of request bodies."""
     outcomes, memory = [], detector.cold()
     for batch in _batches(written.payloads, _REST_ROWS):
-        rows = rows_of(body_of(batch), max_rows=_REST_ROWS)
+        rows = rows_of(body_of(batch), max_rows=_REST_ROWS).rows
         outcome = process(rows, detector, memory)
         outcomes.append(outcome)
     return outcomes

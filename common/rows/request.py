@@ -1,5 +1,7 @@
 """The body of a request, `{"rows": [...]}`, cut into one payload per row."""
 
+from dataclasses import dataclass
+
 import msgspec
 
 
@@ -11,23 +13,36 @@ class TooManyRows(BadBody):
     """A request holds more rows than it may."""
 
 
+@dataclass(frozen=True, slots=True)
+class RequestRows:
+    """Each row's own bytes, in order."""
+
+    history: list[bytes]
+    """The rows before `rows`; none where the body has no `history`."""
+    rows: list[bytes]
+
+
 class _Body(msgspec.Struct):
     rows: list[msgspec.Raw]
+    history: list[msgspec.Raw] = []
 
 
 _DECODER = msgspec.json.Decoder(_Body)
 
 
-def rows_of(body: bytes, *, max_rows: int) -> list[bytes]:
+def rows_of(body: bytes, *, max_rows: int) -> RequestRows:
     """Cut a body into its rows' own bytes, in order, for `common.rows.parsing.parse`.
 
     What stands inside a row is not looked at here, so that a row means the same as on the topic.
-    Raises TooManyRows above `max_rows`, BadBody where the body is not `{"rows": [...]}`.
+    Raises TooManyRows above `max_rows`, history included, BadBody where the body is not
+    `{"rows": [...]}`, or `{"history": [...], "rows": [...]}`.
     """
     try:
-        rows = _DECODER.decode(body).rows
+        found = _DECODER.decode(body)
     except (ValueError, RecursionError) as error:
         raise BadBody(f'{error}; wanted {{"rows": [{{...}}, ...]}}') from error
-    if len(rows) > max_rows:
-        raise TooManyRows(f"{len(rows)} rows in one request, at most {max_rows}: send several")
-    return [bytes(row) for row in rows]
+    number, history = len(found.history) + len(found.rows), len(found.history)
+    if number > max_rows:
+        which = f", {history} of them history" if history else ""
+        raise TooManyRows(f"{number} rows in one request{which}, at most {max_rows}: send several")
+    return RequestRows([bytes(row) for row in found.history], [bytes(row) for row in found.rows])

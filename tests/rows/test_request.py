@@ -12,7 +12,20 @@ SCHEMA = Schema(signals=(Signal(name="x1"),))
 def test_each_row_keeps_its_own_bytes_whatever_it_is() -> None:
     body = b'{"rows": [ {"x1" : 1e999} , 3, null,"a"], "more": 1}'
 
-    assert rows_of(body, max_rows=4) == [b'{"x1" : 1e999}', b"3", b"null", b'"a"']
+    found = rows_of(body, max_rows=4)
+
+    assert found.rows == [b'{"x1" : 1e999}', b"3", b"null", b'"a"']
+    assert found.history == []
+
+
+def test_history_is_cut_like_the_rows_and_counted_with_them() -> None:
+    body = b'{"history": [ {"x1" : 1} ,null], "rows": [{}]}'
+
+    found = rows_of(body, max_rows=3)
+
+    assert (found.history, found.rows) == ([b'{"x1" : 1}', b"null"], [b"{}"])
+    with pytest.raises(TooManyRows, match="3 rows in one request, 2 of them history, at most 2"):
+        rows_of(body, max_rows=2)
 
 
 def test_more_rows_than_allowed_are_refused_with_both_numbers() -> None:
@@ -22,7 +35,18 @@ def test_more_rows_than_allowed_are_refused_with_both_numbers() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"[]", b'{"row": []}', b'{"rows": {}}', b'{"rows": [{]}', b"\xff", b'{"rows": [1]} x'],
+    [
+        *(
+            b"",
+            b"[]",
+            b'{"row": []}',
+            b'{"rows": {}}',
+            b'{"rows": [{]}',
+            b"\xff",
+            b'{"rows": [1]} x',
+        ),
+        *(b'{"history": []}', b'{"history": null, "rows": []}', b'{"history": {}, "rows": []}'),
+    ],
 )
 def test_a_body_of_another_form_is_refused(body: bytes) -> None:
     with pytest.raises(BadBody, match="wanted"):
@@ -37,7 +61,7 @@ def test_a_row_nested_without_end_is_refused_and_not_a_crash() -> None:
 @given(st.binary() | st.binary().map(lambda inside: b'{"rows": [' + inside + b"]}"))
 def test_any_bytes_give_rows_or_a_bad_body(body: bytes) -> None:
     try:
-        rows = rows_of(body, max_rows=1_000)
+        rows = rows_of(body, max_rows=1_000).rows
     except BadBody:
         return
     readings, rejections = parse(rows, SCHEMA)
