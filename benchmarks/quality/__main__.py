@@ -1,86 +1,63 @@
 """`python -m benchmarks.quality --data FOLDER`: measure, print, write the document."""
 
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
+from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated
 
 import typer
 
-from benchmarks.quality import nab, skab
-from benchmarks.quality.contestants import Contestant, contestants
+from benchmarks.quality import skab
+from benchmarks.quality.ablation import TRANSFORMS
 from benchmarks.quality.files import Choice
-from benchmarks.quality.table import Table, show
+from benchmarks.quality.parts import Asked, Part, section
+from benchmarks.quality.report import write
+from benchmarks.quality.table import show
 from common.runtime.command_line import run
 
-
-class Part(StrEnum):
-    """What can be measured by itself."""
-
-    SKAB = "skab"
-    NAB = "nab"
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What the command was asked for."""
-
-    choice: Choice
-    compared: list[Contestant]
-    seeds: int
-    processes: int
+COMMAND = "make bench-quality DATA=<folder with skab/ and nab/>"
 
 
 def main(
     data: Annotated[Path, typer.Option("--data", help="Folder with skab/ and nab/.")],
-    only: Annotated[list[Part] | None, typer.Option("--only", help="Part to measure.")] = None,
+    only: Annotated[
+        list[Part] | None, typer.Option("--only", help="Part to measure; writes no document.")
+    ] = None,
     files: Annotated[
-        list[str] | None, typer.Option("--files", help="Files by pattern, such as 'valve1/*'.")
+        list[str] | None,
+        typer.Option("--files", help="Files by pattern ('valve1/*'); writes no document."),
     ] = None,
     alone: Annotated[
-        bool, typer.Option("--alone", help="The default detector only, nobody beside it.")
+        bool, typer.Option("--alone", help="Nobody beside the default; writes no document.")
     ] = False,
     seeds: Annotated[
         int, typer.Option("--seeds", min=0, help="How often SKAB's files are cut.")
     ] = skab.SEEDS,
     refit_every: Annotated[
-        int | None, typer.Option("--refit-every", min=1, help="Rows between refits, beside.")
+        int | None, typer.Option("--refit-every", min=1, help="Beside: fit anew every N rows.")
     ] = None,
     processes: Annotated[int, typer.Option("--processes", min=1)] = 1,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder of the document; docs after a whole run.")
+    ] = None,
 ) -> None:
     """Measure how well faults are found."""
-    compared = contestants(refit_every=refit_every)
-    choice = Choice(data, tuple(files or ()))
-    asked = Asked(choice, compared[:1] if alone else compared, seeds, processes)
-    for part in only or list(Part):
+    asked = Asked(Choice(data, tuple(files or ())), alone, seeds, refit_every, processes)
+    every = [part for part in Part if part is not Part.ABLATION or TRANSFORMS]
+    sections = []
+    for part in only or every:
         begun = perf_counter()
-        for table in _MEASURES[part](asked):
+        sections.append(section(part, asked))
+        for table in sections[-1].tables:
             show(table)
-        print(f"\n{part.value}: {perf_counter() - begun:.1f} s")
+        print(f"\n{part.value}: {perf_counter() - begun:.1f} s", flush=True)
+    whole = not (only or files or alone) and seeds == skab.SEEDS
+    folder = out or (Path("docs") if whole else None)
+    if folder is not None:
+        date = datetime.now(UTC).date().isoformat()
+        print(f"\nwritten: {write(folder, sections, date=date, command=COMMAND)}")
 
-
-def _skab(asked: Asked) -> list[Table]:
-    files = skab.load(asked.choice)
-    return skab.tables(
-        [
-            skab.measure(files, contestant, seeds=asked.seeds, processes=asked.processes)
-            for contestant in [*asked.compared, skab.the_clock()]
-        ]
-    )
-
-
-def _nab(asked: Asked) -> list[Table]:
-    files = nab.load(asked.choice)
-    found = [
-        nab.measure(files, contestant, processes=asked.processes) for contestant in asked.compared
-    ]
-    return [nab.table(found)]
-
-
-_MEASURES: dict[Part, Callable[[Asked], list[Table]]] = {Part.SKAB: _skab, Part.NAB: _nab}
 
 if __name__ == "__main__":
     sys.exit(run(main, name="python -m benchmarks.quality"))

@@ -12,6 +12,8 @@ from common.runtime.keys import TrainerSettings
 
 OURS = "default"
 PLAIN = "plain recipe"
+IN_SAMPLE = f"{PLAIN}, in sample"
+"""Its threshold is from the rows that it was fitted on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,11 @@ class Contestant:
             return list(pool.map(self.judge, streams))
 
 
-def contestants(*, refit_every: int | None = None, rate: float | None = None) -> list[Contestant]:
-    """List whom every table compares; `rate`: the target alert rate, None: each one's default."""
+def ours(*, rate: float | None = None, refit_every: int | None = None) -> list[Contestant]:
+    """List the default detector first, then the plain recipe on the same path.
+
+    `rate`: the target alert rate; None: the default one.
+    """
     asked = {} if rate is None else {"target_alert_rate": rate}
     how = TrainerSettings.model_validate(asked)
     found = [variant(OURS, how)]
@@ -38,12 +43,25 @@ def contestants(*, refit_every: int | None = None, rate: float | None = None) ->
         name = f"{OURS}, refitted every {refit_every} rows"
         found.append(Contestant(name, partial(backtest, how=how, refit_every=refit_every)))
     if "features" in TrainerSettings.model_fields:
-        found.append(variant(PLAIN, TrainerSettings.model_validate({**asked, "features": "plain"})))
-    else:
-        found = [Contestant(one.name.replace(OURS, PLAIN), one.judge) for one in found]
-    ewma = Contestant("EWMA of abs z", partial(ewma_of_z, rate=how.target_alert_rate))
-    in_sample = Contestant("plain recipe, threshold in sample", forest_in_sample)
-    return [*found, in_sample, ewma, Contestant("flag everything", flag_everything)]
+        return [
+            *found,
+            variant(PLAIN, TrainerSettings.model_validate({**asked, "features": "plain"})),
+        ]
+    return [Contestant(one.name.replace(OURS, PLAIN), one.judge) for one in found]
+
+
+def trivial() -> list[Contestant]:
+    """List the rules that any detector has to beat."""
+    return [
+        Contestant(IN_SAMPLE, forest_in_sample),
+        ewma(TrainerSettings().target_alert_rate),
+        Contestant("flag everything", flag_everything),
+    ]
+
+
+def ewma(rate: float) -> Contestant:
+    """Return the smoothed abs z at a target alert rate."""
+    return Contestant("EWMA of abs z", partial(ewma_of_z, rate=rate))
 
 
 def variant(name: str, how: TrainerSettings, transform: Transform | None = None) -> Contestant:

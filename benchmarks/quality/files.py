@@ -26,7 +26,7 @@ class Choice:
         return not self.patterns or any(fnmatchcase(name, pattern) for pattern in self.patterns)
 
 
-def wanted(folder: Path, names: Sequence[str], choice: Choice) -> list[tuple[str, Path]]:
+def chosen(folder: Path, names: Sequence[str], choice: Choice) -> list[tuple[str, Path]]:
     """Return the chosen files with their paths, in order of name.
 
     Raises DataError where none is left.

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.quality import published
+from benchmarks.quality import goals, published
 from benchmarks.quality.contestants import Contestant
-from benchmarks.quality.files import Choice, a_schema, records_of, wanted
+from benchmarks.quality.files import Choice, a_schema, chosen, records_of
 from benchmarks.quality.nab_scoring import Labels, Result, best, of_alarms, probation
 from benchmarks.quality.streams import Judged, Record, Stream
 from benchmarks.quality.table import Table
@@ -53,7 +53,7 @@ def load(choice: Choice) -> list[NabFile]:
     except OSError as error:
         raise DataError(f"{folder / LABELS} cannot be read: {error.strerror}") from error
     there = [name for name in windows if (folder / name).is_file()]
-    return [_read(name, path, windows[name]) for name, path in wanted(folder, there, choice)]
+    return [_read(name, path, windows[name]) for name, path in chosen(folder, there, choice)]
 
 
 def measure(files: Sequence[NabFile], contestant: Contestant, *, processes: int = 1) -> Run:
@@ -93,6 +93,8 @@ def table(found: Sequence[Run]) -> Table:
         )
         for run in found
     ]
+    wanted = f"{goals.NAB_PUBLISHED:.0f}", "", f"{goals.NAB_OWN:.0f}", "", ""
+    rows += [("wanted", *wanted)]
     rows += [
         (f"published: {name}", f"{score:.1f}", *("" for _ in range(4)))
         for name, score in published.NAB.items()

@@ -20,18 +20,23 @@ def rows(text: str) -> NDArray[np.bool_]:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Two files of 1,000 rows, faulty in rows 600 to 899; one of them with a bad cell."""
+    """A folder with the files of `write_files`."""
+    return write_files(tmp_path)
+
+
+def write_files(folder: Path) -> Path:
+    """Write two files of 1,000 rows, faulty in rows 600 to 899; one of them with a bad cell."""
     for name in ("valve1/0", "other/3"):
         lines = [HEADER]
         for row in range(1_000):
             label = float(600 <= row < 900)
-            value = "x" if (name, row) == ("other/3", 500) else str(row)
+            value = "x" if (name, row) == ("other/3", 500) else str(row * row % 97)
             time = f"2020-03-09 10:{row // 60:02d}:{row % 60:02d}"
             lines.append(f"{time};{value};{row % 7};{label};0.0")
-        path = tmp_path / "skab" / f"{name}.csv"
+        path = folder / "skab" / f"{name}.csv"
         path.parent.mkdir(parents=True)
         path.write_text("\n".join(lines), encoding="utf-8")
-    return tmp_path
+    return folder
 
 
 def test_counts_and_rates_of_a_stretch() -> None:

@@ -1,0 +1,65 @@
+"""A drawing as SVG text, from a few marks."""
+
+from dataclasses import dataclass, field
+from html import escape
+
+INK, SOFT, GRID, FIELD, PAPER = "#1f2933", "#7b8794", "#e4e7eb", "#f4f6f8", "#ffffff"
+OURS, PLAIN, PUBLISHED, TRIVIAL = "#0b7285", "#4c6ef5", "#9775fa", "#adb5bd"
+FAULT, GOOD = "#ffd8a8", "#d3f9d8"
+FONT = "font-family='system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif'"
+
+
+@dataclass(slots=True)
+class Drawing:
+    """Marks on white paper; lengths in pixels from the upper left corner."""
+
+    width: float
+    height: float
+    title: str
+    marks: list[str] = field(default_factory=list)
+
+    def rect(
+        self, x: float, y: float, width: float, height: float, fill: str, *, radius: float = 0
+    ) -> None:
+        """Fill a rectangle."""
+        place = f"x='{x:.1f}' y='{y:.1f}' width='{max(width, 0):.1f}' height='{height:.1f}'"
+        self.marks.append(f"<rect {place} rx='{radius:g}' fill='{fill}'/>")
+
+    def line(
+        self, x1: float, y1: float, x2: float, y2: float, stroke: str = GRID, *, dashes: str = ""
+    ) -> None:
+        """Draw a thin line."""
+        ends = f"x1='{x1:.1f}' y1='{y1:.1f}' x2='{x2:.1f}' y2='{y2:.1f}'"
+        style = f" stroke-dasharray='{dashes}'" if dashes else ""
+        self.marks.append(f"<line {ends} stroke='{stroke}'{style}/>")
+
+    def dot(self, x: float, y: float, colour: str, *, hollow: bool = False) -> None:
+        """Draw a round point."""
+        fill = PAPER if hollow else colour
+        place = f"cx='{x:.1f}' cy='{y:.1f}' r='5'"
+        self.marks.append(f"<circle {place} fill='{fill}' stroke='{colour}' stroke-width='2'/>")
+
+    def text(
+        self,
+        x: float,
+        y: float,
+        text: str,
+        *,
+        size: float = 12,
+        colour: str = INK,
+        anchor: str = "start",
+        bold: bool = False,
+    ) -> None:
+        """Write a line of text whose baseline is at y."""
+        weight = " font-weight='600'" if bold else ""
+        style = f"font-size='{size:g}' fill='{colour}' text-anchor='{anchor}'{weight}"
+        self.marks.append(f"<text x='{x:.1f}' y='{y:.1f}' {style}>{escape(text)}</text>")
+
+    def to_text(self) -> str:
+        """Return the whole file."""
+        box = f"viewBox='0 0 {self.width:g} {self.height:g}'"
+        size = f"{box} width='{self.width:g}' height='{self.height:g}'"
+        head = f"<svg xmlns='http://www.w3.org/2000/svg' {size} role='img' {FONT}>"
+        paper = f"<rect width='100%' height='100%' fill='{PAPER}'/>"
+        title = f"<title>{escape(self.title)}</title>"
+        return "\n".join([head, title, paper, *self.marks, "</svg>"]) + "\n"

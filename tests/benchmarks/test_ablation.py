@@ -1,0 +1,34 @@
+"""Each variant is measured on everything, one line each."""
+
+from pathlib import Path
+
+from benchmarks.quality import nab, skab
+from benchmarks.quality.ablation import Bench, ablation, transformed
+from benchmarks.quality.contestants import trivial
+from benchmarks.quality.files import Choice
+from benchmarks.quality.simulated import load
+from common.runtime.keys import TrainerSettings
+from tests.benchmarks import test_nab, test_skab
+from tests.benchmarks.test_streams import flagging_nothing
+
+
+def test_a_line_for_each_variant_with_a_figure_in_each_column(tmp_path: Path) -> None:
+    choice = Choice(test_nab.write_files(test_skab.write_files(tmp_path)))
+    bench = Bench(skab.load(choice), nab.load(choice), load(sensors=2, slots=3), seeds=1)
+
+    table = ablation([flagging_nothing(), trivial()[-1]], bench)
+
+    assert [row[0] for row in table.rows] == ["quiet", "flag everything"]
+    quiet, every = (dict(zip(table.columns, row, strict=True)) for row in table.rows)
+    assert quiet["SKAB F1 / FAR / MAR"] == "0.000 / 0.0 / 100.0"
+    assert every["with starts cut"].endswith("100.0 / 0.0")
+    assert (quiet["NAB own"], quiet["simulator events"]) == ("0.0", "0.0 %")
+    assert (every["simulator events"], every["delay"], every["alert rate"]) == (
+        *("100.0 %", "0", "1.0000"),
+    )
+
+
+def test_every_change_is_compared_with_the_whole() -> None:
+    variants = transformed({"no forest": lambda detector: detector}, TrainerSettings())
+
+    assert [one.name for one in variants] == ["whole", "no forest"]

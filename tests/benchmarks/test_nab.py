@@ -1,0 +1,49 @@
+"""NAB's files and windows are read, and episodes counted by the window they begin in."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.quality import nab
+from benchmarks.quality.files import Choice
+from common.errors import DataError
+from tests.benchmarks.test_streams import flagging_every, flagging_nothing
+
+
+def write_files(folder: Path, *, window: tuple[str, str] = ("00:40", "00:49")) -> Path:
+    """Write one file of 100 rows, one a minute, with a window; and one without."""
+    ends = [f"2014-04-10 {end}:00.000000" for end in window]
+    (folder / "nab" / "real").mkdir(parents=True)
+    labels = {"real/a.csv": [ends], "real/b.csv": [], "real/not_there.csv": []}
+    (folder / "nab" / nab.LABELS).write_text(json.dumps(labels), encoding="utf-8")
+    for name in ("a", "b"):
+        lines = ["timestamp,value"]
+        lines += [f"2014-04-10 {row // 60:02d}:{row % 60:02d}:00,{row % 7}" for row in range(100)]
+        (folder / "nab" / "real" / f"{name}.csv").write_text("\n".join(lines), encoding="utf-8")
+    return folder
+
+
+def test_windows_become_rows(tmp_path: Path) -> None:
+    a, b = nab.load(Choice(write_files(tmp_path)))
+
+    assert (a.name, a.labels.rows, a.labels.windows) == ("real/a.csv", 100, ((40, 49),))
+    assert (b.labels.windows, b.stream.train_rows, b.stream.judged_rows) == ((), 15, 85)
+
+
+def test_a_window_that_ends_at_no_row_is_named(tmp_path: Path) -> None:
+    write_files(tmp_path, window=("00:40", "03:00"))
+
+    with pytest.raises(DataError, match="no row at '2014-04-10 03:00:00'"):
+        nab.load(Choice(tmp_path))
+
+
+def test_episodes_are_counted_by_the_windows_they_begin_in(tmp_path: Path) -> None:
+    files = nab.load(Choice(write_files(tmp_path)))
+
+    # From row 15 on every 5th: rows 40 and 45 lie in the window, 15 others do not, nor 17 of b.
+    run = nab.measure(files, flagging_every(5))
+
+    assert (run.windows_found, run.windows, run.alarms, run.false_alarms) == (1, 1, 34, 32)
+    assert run.own < 0
+    assert nab.measure(files, flagging_nothing()).own == 0.0

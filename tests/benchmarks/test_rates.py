@@ -1,0 +1,79 @@
+"""Clean streams are what they say, and rates are counted against what was configured."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from benchmarks.quality import rates
+from benchmarks.quality.clean_streams import DRIFT_PER_ROW, TRAIN_STEPS, Kind, clean
+from benchmarks.quality.grid import MINUTES_PER_DAY
+from tests.benchmarks.test_streams import flagging_every
+
+SCALE = np.array([1.0, 5.0, 0.2, 30.0])
+
+
+def values(kind: Kind, *, seed: int = 0) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = clean(kind, seed=seed, judged_steps=7_000).values / SCALE
+    return found
+
+
+def test_a_stream_follows_from_its_kind_and_seed() -> None:
+    for kind in Kind:
+        assert values(kind).tobytes() == values(kind).tobytes()
+        assert (values(kind) != values(kind, seed=1)).any()
+
+
+def test_noise_has_a_deviation_of_one_and_a_memory() -> None:
+    noise = values(Kind.PLAIN) - values(Kind.PLAIN).mean(axis=0)
+
+    assert noise.std() == pytest.approx(1.0, abs=0.05)
+    assert (noise[1:] * noise[:-1]).mean() == pytest.approx(0.8, abs=0.05)
+    assert (noise[..., 0] * noise[..., 1]).mean() == pytest.approx(0.49, abs=0.05)
+
+
+def test_sensors_have_levels_of_their_own() -> None:
+    assert values(Kind.PLAIN).mean(axis=0).std(axis=0).min() > 1.0
+
+
+def test_all_sensors_share_one_day() -> None:
+    days = TRAIN_STEPS // MINUTES_PER_DAY
+    course = values(Kind.DAILY)[:TRAIN_STEPS].reshape(days, MINUTES_PER_DAY, -1).mean(axis=(0, 2))
+
+    assert np.ptp(course) > 2.0
+    flat = values(Kind.PLAIN)[:TRAIN_STEPS].reshape(days, MINUTES_PER_DAY, -1).mean(axis=(0, 2))
+    assert np.ptp(flat) < 1.5
+
+
+def test_drift_is_as_slow_as_its_bound() -> None:
+    stream = values(Kind.DRIFT)
+    moved = stream[-MINUTES_PER_DAY:].mean(axis=0) - stream[:MINUTES_PER_DAY].mean(axis=0)
+
+    wanted = DRIFT_PER_ROW * (len(stream) - MINUTES_PER_DAY)
+    assert np.abs(moved) == pytest.approx(wanted, rel=0.2)
+    assert set(np.sign(moved).ravel()) == {-1.0, 1.0}
+
+
+def test_heavy_tails_are_heavy() -> None:
+    def largest(kind: Kind) -> float:
+        steps = np.diff(values(kind), axis=0)
+        return float(np.abs(steps).max() / steps.std())
+
+    assert largest(Kind.HEAVY) > 15
+    assert largest(Kind.DAILY) < 8
+
+
+def test_a_rate_is_the_alarmed_share_of_the_judged_rows() -> None:
+    stream = clean(Kind.PLAIN, judged_steps=10).stream()
+
+    (one,) = rates.measure([stream], flagging_every(50), 0.01)
+
+    assert (one.rows, one.rate, one.ratio) == (100, 0.02, 2.0)
+
+
+def test_what_is_off_by_more_than_the_factor_is_marked() -> None:
+    def one(rate: float) -> rates.Realised:
+        return rates.Realised("ours", "plain", 0.01, rate, 1, 100)
+
+    (row,) = rates.table([one(0.0033), one(0.0034), one(0.03), one(0.0301)]).rows
+
+    assert [cell.endswith("!") for cell in row[2:]] == [True, False, False, True]

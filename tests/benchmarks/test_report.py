@@ -1,0 +1,74 @@
+"""The document says when and with what it was made; its plots are drawings."""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from benchmarks.quality.plots import Bar, Point, Strip, bars, ratios, scatter, strips
+from benchmarks.quality.report import Section, write
+from benchmarks.quality.table import Table, markdown, show
+
+TABLE = Table("Found", ("", "F1"), [("ours", "0.81"), ("a|b", "0.1")], "Pooled.")
+ROWS = np.arange(40) % 10 < 3
+DRAWINGS = {
+    "bars": bars("Bars", [Bar("<ours>", 50.0), Bar("theirs", -3.0)], top=100.0),
+    "scatter": scatter("Dots", [Point("a", 1, 2)], axes=("x", "y"), good=(16.0, 27.0)),
+    "strips": strips("Rows", [Strip("one.csv", ROWS, ~ROWS)], key="alarm"),
+    "ratios": ratios("Rates", [("plain", [Bar("ours", 0.0), Bar("b", 99.0)])], factor=3.0),
+}
+
+
+@pytest.mark.parametrize("name", list(DRAWINGS))
+def test_a_plot_is_an_svg_whose_marks_lie_on_the_paper(name: str) -> None:
+    root = ElementTree.fromstring(DRAWINGS[name])
+
+    width, height = float(root.attrib["width"]), float(root.attrib["height"])
+    marks = [mark for mark in root if mark.tag.endswith(("circle", "text"))]
+    assert marks
+    for mark in marks:
+        assert 0 <= float(mark.get("x", mark.get("cx", ""))) <= width
+        assert 0 <= float(mark.get("y", mark.get("cy", ""))) <= height
+
+
+def test_a_bar_is_as_long_as_its_figure() -> None:
+    root = ElementTree.fromstring(bars("Bars", [Bar("a", 50.0), Bar("b", 25.0)], top=100.0))
+
+    widths = [float(mark.attrib["width"]) for mark in root if mark.get("rx") == "3"]
+    assert widths[1] == pytest.approx(widths[0] / 2, abs=0.1)
+    assert widths[3] == pytest.approx(widths[0] / 4, abs=0.1)
+
+
+def test_a_table_is_markdown() -> None:
+    assert markdown(TABLE).splitlines() == [
+        "### Found",
+        "",
+        "|  | F1 |",
+        "| --- | ---: |",
+        "| ours | 0.81 |",
+        "| a/b | 0.1 |",
+        "",
+        "Pooled.",
+    ]
+
+
+def test_a_table_is_printed_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    show(TABLE)
+
+    printed = capsys.readouterr().out
+    assert all(word in printed for word in ("Found", "F1", "ours", "0.81", "Pooled."))
+
+
+def test_the_document_stands_beside_its_plots(tmp_path: Path) -> None:
+    section = Section("SKAB", [TABLE], {"dots": DRAWINGS["scatter"]})
+
+    path = write(tmp_path / "docs", [section], date="2026-11-30", command="make it")
+
+    text = path.read_text(encoding="utf-8")
+    assert "2026-11-30" in text
+    assert "`make it`" in text
+    assert "numpy" in text
+    assert markdown(TABLE) in text
+    assert "![dots](plots/dots.svg)" in text
+    assert (path.parent / "plots" / "dots.svg").read_text(encoding="utf-8").startswith("<svg")
