@@ -10,16 +10,12 @@ from common.detection.detector import Detector
 from common.detection.memory import Memory
 from common.detection.processing import Outcome, score_readings
 from common.errors import DataError
-from common.registry.candidate import DataSource
 from common.rows.parsing import Fields, collect
 from common.rows.readings import Readings
 from common.rows.rejection import Fault, Rejection
 from common.rows.schema import Schema
 from common.runtime.keys import TrainerSettings
-from trainer.training import train
-
-VERSION = "backtest"
-"""The version of a detector that was fitted for a backtest and is in no registry."""
+from trainer.training import refitted
 
 
 def warm_up(
@@ -37,15 +33,7 @@ def warm_up(
     readings, rejections = collect(islice(records, rows), schema)
     if len(readings) == 0:
         raise DataError(f"none of the first {rows} rows of {uri} is valid: nothing to train on")
-    # Nothing keeps this model, so nothing needs the digest of what it was made of.
-    source = DataSource(
-        uri=uri,
-        sha256="0" * 64,
-        first_time=int(readings.event_time.min()),
-        last_time=int(readings.event_time.max()),
-        rows=len(readings),
-    )
-    detector = train(readings, schema, source, how).detector(VERSION)
+    detector = refitted(readings, schema, how)
     memory = detector.cold()
     detector.detect(readings, memory)
     return detector, memory, rejections

@@ -99,14 +99,20 @@ def correctness(
     return Section(tuple(checks), {"rows": rows})
 
 
-def agreement(detector: Detector, estimator: Any, matrix: NDArray[np.float64]) -> Check:
+def agreement(detector: Detector, estimator: Any, readings: Readings) -> Check:
     """Compare the compiled forest with the scikit-learn estimator that it was taken from.
 
-    `matrix`: (n, features). A decision counts where the score is not on the threshold itself.
+    A decision counts where the score is not on the threshold itself: with memory, on the score that
+    only one clean row in a thousand exceeds here.
     """
+    matrix = detector.matrix(readings)
     theirs = -estimator.score_samples(matrix.astype(np.float32))
     ours = score(detector.forest, matrix)
-    threshold = detector.calibration.threshold
+    threshold = (
+        detector.calibration.threshold
+        if detector.forecast is None
+        else float(np.quantile(theirs, 0.999))
+    )
     apart = float(np.abs(ours - theirs).max())
     decided = np.abs(theirs - threshold) > SKLEARN_TOLERANCE
     differing = int((decided & ((ours > threshold) != (theirs > threshold))).sum())

@@ -1,9 +1,10 @@
 """Every question that is put to a model version, answered in one report."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
+from common.detection.detector import Detector
 from common.errors import DataError
 from common.registry.archive import array_digest, joint_digest
 from common.registry.manifest import Manifest, ModelVersion
@@ -15,7 +16,7 @@ from trainer.correctness import agreement, correctness
 from trainer.dataset import Dataset, by_time
 from trainer.failures import failures
 from trainer.stability import stability
-from trainer.training import fit, matrix_of, rows_needed, split_by_time, train
+from trainer.training import refitted, rows_needed, split_by_time, train
 
 REPORT_FORMAT = 1
 MAX_AGREEMENT_ROWS = 20_000
@@ -46,12 +47,12 @@ def evaluate_version(subject: Subject, dataset: Dataset) -> dict[str, Any]:
             f"{rows_needed(how.calibration_share)} are needed"
         )
     same = trained_on(manifest, dataset)
-    held_out = split_by_time(readings, how.calibration_share).calibration if same else readings
+    injected = _injected(readings, detector, how, same=same)
     sections = {
         "stability": stability(readings, detector, how),
         "correctness": correctness(readings, detector, lambda: subject.reload().detector),
         "training": _training(subject.version, readings, dataset, how, same=same),
-        "failures": failures(held_out, detector, seed=manifest.seed),
+        "failures": failures(*injected, seed=manifest.seed),
     }
     checks = [check for section in sections.values() for check in section.checks]
     return {
@@ -81,26 +82,33 @@ def trained_on(manifest: Manifest, dataset: Dataset) -> bool:
     return told.sha256 == dataset.sha256 and told.rows == len(dataset.readings)
 
 
+def _injected(
+    readings: Readings, detector: Detector, how: TrainerSettings, *, same: bool
+) -> tuple[Readings, Detector]:
+    """Return rows to inject faults into, and a detector that was not fitted on them."""
+    if not same:
+        return readings, detector
+    split = split_by_time(readings, how.calibration_share)
+    if detector.forecast is None:
+        return split.calibration, detector
+    # It was fitted on all of them: one of the same making looks instead.
+    return split.calibration, refitted(split.fit, detector.schema, how)
+
+
 def _training(
     version: ModelVersion, readings: Readings, dataset: Dataset, how: TrainerSettings, *, same: bool
 ) -> Section:
-    """Train or fit again with scikit-learn: the compiled forest must agree with its estimator."""
+    """Train again: the compiled forest must agree with its estimator, the arrays with ours."""
     detector, manifest = version.detector, version.manifest
     repeated = same and manifest.libraries == library_versions()
     checks: list[Check] = []
+    candidate = train(readings, detector.schema, dataset.source, how)
+    again = candidate.detector(manifest.id)
     if repeated:
-        candidate = train(readings, detector.schema, dataset.source, how)
-        digests = {
-            name: array_digest(array)
-            for name, array in candidate.detector(manifest.id).arrays().items()
-        }
+        digests = {name: array_digest(array) for name, array in again.arrays().items()}
         checks.append(_reproduced(joint_digest(digests), manifest.arrays_digest))
-        estimator, of_estimator = candidate.estimator, candidate.detector(manifest.id)
-    else:
-        estimator, forest = fit(readings, detector.plan, how)
-        of_estimator = replace(detector, forest=forest)
     newest = readings.take(slice(max(len(readings) - MAX_AGREEMENT_ROWS, 0), None))
-    checks.append(agreement(of_estimator, estimator, matrix_of(newest, detector.plan)))
+    checks.append(agreement(again, candidate.estimator, newest))
     return Section(tuple(checks), {"repeated": repeated, "rows": len(newest)})
 
 

@@ -6,19 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from common.detection.calibration import calibrate, read
 from common.detection.detector import Detector
-from common.detection.forest import score
-from common.detection.plan import FeaturePlan
 from common.rows.instants import to_text
 from common.rows.readings import Readings
+from common.rows.schema import Schema
 from common.runtime.keys import TrainerSettings
 from trainer.checks import Check, Section
 from trainer.dataset import by_time
-from trainer.training import fit, matrix_of, rows_needed, split_by_time
+from trainer.training import refitted, rows_needed
 
 FOLDS = 5
-SEEDS = 5
+SEEDS = 3
 MIN_FOLD_ROWS = 20
 ABOVE, BELOW = 3.0, 5.0
 """The rate may be so many times the target, or a part of it so small, ..."""
@@ -57,7 +55,7 @@ def stability(readings: Readings, detector: Detector, how: TrainerSettings) -> S
         rate_of(f"from {to_text(ordered.event_time[rows[0]])}", alerts[rows], target)
         for rows in _folds(len(ordered))
     ]
-    seeds = seed_rates(ordered, detector.plan, how, target)
+    seeds = seed_rates(ordered, detector.schema, how, target)
     checks = [_in_bounds("stability.whole", [whole]), _not_above("stability.folds", folds)]
     if seeds:
         checks.append(_in_bounds("stability.seeds", seeds))
@@ -90,7 +88,7 @@ def rate_of(what: str, alerts: NDArray[np.bool_], target: float) -> Rate:
 
 
 def seed_rates(
-    ordered: Readings, plan: FeaturePlan, how: TrainerSettings, target: float
+    ordered: Readings, schema: Schema, how: TrainerSettings, target: float
 ) -> list[Rate]:
     """Refit on the older rows with several seeds and count alerts on newer rows never seen.
 
@@ -100,14 +98,14 @@ def seed_rates(
     cut = int(len(ordered) * (1.0 - how.calibration_share))
     if cut < rows_needed(how.calibration_share):
         return []
-    split = split_by_time(ordered.take(slice(None, cut)), how.calibration_share)
-    calibration = matrix_of(split.calibration, plan)
-    held_out = matrix_of(ordered.take(slice(cut, None)), plan)
+    older, newer = ordered.take(slice(None, cut)), ordered.take(slice(cut, None))
     rates = []
     for seed in range(how.seed, how.seed + SEEDS):
-        _, forest = fit(split.fit, plan, how.model_copy(update={"seed": seed % 2**32}))
-        learned = calibrate(score(forest, calibration), target)
-        rates.append(rate_of(f"seed {seed}", read(score(forest, held_out), learned).above, target))
+        detector = refitted(older, schema, how.model_copy(update={"seed": seed % 2**32}))
+        memory = detector.cold()
+        detector.detect(older, memory)
+        alerts = detector.detect(newer, memory).detections.is_anomaly
+        rates.append(rate_of(f"seed {seed}", alerts, target))
     return rates
 
 

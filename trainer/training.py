@@ -5,22 +5,27 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import sklearn.ensemble
-from numpy.typing import NDArray
 
 from common.detection.calibration import calibrate
-from common.detection.detector import ranges_from
+from common.detection.detector import Detector, ranges_from
 from common.detection.features import features
-from common.detection.forest import Forest, forest_from, score
+from common.detection.forest import score
 from common.detection.levels import no_levels
-from common.detection.plan import FeaturePlan, plain_plan
+from common.detection.plan import forecast_plan, plain_plan
 from common.errors import DataError
 from common.registry.candidate import MAX_GOLDEN_ROWS, Candidate, DataSource
 from common.rows.readings import Readings
 from common.rows.schema import Schema
-from common.runtime.keys import TrainerSettings
+from common.runtime.keys import Features, TrainerSettings
+from trainer.calibrating import calibrate_on, looks_out_of_fold
 from trainer.dataset import by_time
+from trainer.filling import filled
+from trainer.fitting import fit_on
+from trainer.forest import fit_forest
+from trainer.levels import max_gap
 
+UNKEPT = "unkept"
+"""The version of a detector that is in no registry."""
 MIN_FIT_ROWS = 20
 MIN_CALIBRATION_ROWS = 10
 
@@ -29,8 +34,20 @@ MIN_CALIBRATION_ROWS = 10
 class Split:
     """Readings by time: what the forest is fitted on, and the later ones it is calibrated on."""
 
-    fit: Readings
-    calibration: Readings
+    whole: Readings
+    """Both parts, in time order."""
+    cut: int
+    """How many rows the first part has."""
+
+    @property
+    def fit(self) -> Readings:
+        """The older rows."""
+        return self.whole.take(slice(None, self.cut))
+
+    @property
+    def calibration(self) -> Readings:
+        """The newer rows."""
+        return self.whole.take(slice(self.cut, None))
 
     def to_plain(self) -> dict[str, Any]:
         """What a manifest says about the split."""
@@ -49,21 +66,64 @@ def train(
     Raises DataError where there are too few.
     """
     split = split_by_time(readings, how.calibration_share)
+    make = _plain if how.features is Features.PLAIN else _forecast
+    return make(split, schema, source, how)
+
+
+def refitted(readings: Readings, schema: Schema, how: TrainerSettings) -> Detector:
+    """Train a detector that nobody keeps; see `train`."""
+    # Nothing keeps this model, so nothing needs the digest of what it was made of.
+    source = DataSource(
+        uri="",
+        sha256="0" * 64,
+        first_time=int(readings.event_time.min()),
+        last_time=int(readings.event_time.max()),
+        rows=len(readings),
+    )
+    return train(readings, schema, source, how).detector(UNKEPT)
+
+
+def _plain(split: Split, schema: Schema, source: DataSource, how: TrainerSettings) -> Candidate:
+    """Fit on the older rows, calibrate on the newer ones."""
     plan = plain_plan(schema)
-    estimator, forest = fit(split.fit, plan, how)
-    calibration_scores = score(forest, matrix_of(split.calibration, plan))
+    fitting, calibrating = filled(split.fit), filled(split.calibration)
+    estimator, forest = fit_forest(features(fitting, plan), how)
+    scores = score(forest, features(calibrating, plan))
     return Candidate(
         schema=schema,
         plan=plan,
+        levels=no_levels(len(schema.columns), max_gap=max_gap(fitting, schema)),
         forest=forest,
-        levels=no_levels(len(schema.signals) + len(schema.context)),
-        calibration=calibrate(calibration_scores, how.target_alert_rate),
-        ranges=ranges_from(split.fit),
+        calibration=calibrate(scores, how.target_alert_rate),
+        ranges=ranges_from(fitting),
         estimator=estimator,
         parameters=parameters_of(how),
         seed=how.seed,
         data_source=source,
         split=split.to_plain(),
+        golden=golden_rows(split.calibration),
+    )
+
+
+def _forecast(split: Split, schema: Schema, source: DataSource, how: TrainerSettings) -> Candidate:
+    """Fit on all rows, calibrate on all of them out of fold."""
+    readings = filled(split.whole)
+    fitted = fit_on(readings, np.ones(len(readings), dtype=np.bool_), schema, how)
+    calibrated = calibrate_on(looks_out_of_fold(readings, schema, how), how)
+    return Candidate(
+        schema=schema,
+        plan=forecast_plan(schema),
+        levels=fitted.levels,
+        forest=fitted.forest,
+        calibration=calibrated.calibration,
+        ranges=ranges_from(readings),
+        forecast=fitted.forecast,
+        decision=calibrated.decision,
+        estimator=fitted.estimator,
+        parameters=parameters_of(how),
+        seed=how.seed,
+        data_source=source,
+        split=split.to_plain() | {"fit_rows": len(readings), "calibration_rows": len(readings)},
         golden=golden_rows(split.calibration),
     )
 
@@ -87,7 +147,7 @@ def split_by_time(readings: Readings, calibration_share: float) -> Split:
     instant = int(np.searchsorted(ordered.event_time, ordered.event_time[cut], side="left"))
     if instant >= max(cut / 2, MIN_FIT_ROWS):
         cut = instant
-    return Split(ordered.take(slice(None, cut)), ordered.take(slice(cut, None)))
+    return Split(ordered, cut)
 
 
 def rows_needed(calibration_share: float) -> int:
@@ -96,28 +156,9 @@ def rows_needed(calibration_share: float) -> int:
     return max(fit_part, math.ceil(MIN_CALIBRATION_ROWS / calibration_share))
 
 
-def fit(readings: Readings, plan: FeaturePlan, how: TrainerSettings) -> tuple[Any, Forest]:
-    """Fit scikit-learn's forest on readings, and take it apart into arrays."""
-    matrix = matrix_of(readings, plan).astype(np.float32)
-    estimator = sklearn.ensemble.IsolationForest(
-        n_estimators=how.trees,
-        max_samples=min(how.max_samples, len(matrix)),
-        random_state=how.seed,
-        n_jobs=1,
-    )
-    estimator.fit(matrix)
-    return estimator, forest_from(estimator)
-
-
-def matrix_of(readings: Readings, plan: FeaturePlan) -> NDArray[np.float64]:
-    """Compute the plan's features (n, features) from cold memory."""
-    return features(readings, plan)
-
-
 def golden_rows(calibration: Readings) -> Readings:
-    """Choose rows spread evenly over the calibration part; their scores are replayed at load."""
-    count = min(MAX_GOLDEN_ROWS, len(calibration))
-    return calibration.take(np.linspace(0, len(calibration) - 1, count).round().astype(np.int64))
+    """Choose the newest rows, one after the other; their scores are replayed at load."""
+    return calibration.take(slice(max(len(calibration) - MAX_GOLDEN_ROWS, 0), None))
 
 
 def parameters_of(how: TrainerSettings) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from common.detection.layout import Layout, Real, Whole
+from common.detection.layout import OWN_START, USUAL, Layout, Real, Whole
 from common.detection.levels import Levels
 
 _OF_THE_STREAM = [
@@ -34,9 +34,10 @@ def adopted(
     wholes = np.zeros((lines, layout.wholes), dtype=np.int64)
     wholes[:, _OF_THE_STREAM] = old_wholes[:, _OF_THE_STREAM]
     reals[:, Real.PEAK] = old_reals[:, Real.PEAK]
+    reals[:, [Real.SMOOTHED, Real.TAIL_START, Real.TAIL_SCALE]] = (USUAL, OWN_START, 1.0)
     same = (before.signals, before.contexts) == (layout.signals, layout.contexts)
     if same:
-        reals[:, layout.lags : layout.blame] = old_reals[:, before.lags : before.blame]
+        reals[:, layout.lags : layout.drift] = old_reals[:, before.lags : before.drift]
         wholes[:, Whole.HELD] = old_wholes[:, Whole.HELD]
         wholes[:, Whole.RUNS :] = old_wholes[:, Whole.RUNS :]
     if same and before.min_rows and layout.min_rows:

@@ -38,19 +38,21 @@ class Reading:
     anomaly_score: NDArray[np.float64]
     above: NDArray[np.bool_]
     """Whether the raw score lies strictly above the threshold."""
-    p_value: NDArray[np.float64]
-    """The conformal one: (1 + calibration scores at least as high) / (1 + m)."""
 
 
-def calibrate(raw_scores: NDArray[np.float64], target_alert_rate: float) -> Calibration:
+def calibrate(
+    raw_scores: NDArray[np.float64], target_alert_rate: float, *, threshold: float | None = None
+) -> Calibration:
     """Set the threshold so that `target_alert_rate` of these out-of-sample scores lie above it.
 
-    `raw_scores` (m,) must not come from rows the model was fitted on.
+    `raw_scores` (m,) must not come from rows the model was fitted on. `threshold`: where the scores
+    themselves say how rare they are.
     """
     if len(raw_scores) == 0:
         raise ValueError("no calibration scores")
     ordered = np.sort(np.asarray(raw_scores, dtype=np.float64))
-    threshold = float(np.quantile(ordered, 1.0 - target_alert_rate, method="higher"))
+    if threshold is None:
+        threshold = float(np.quantile(ordered, 1.0 - target_alert_rate, method="higher"))
     centre = float(np.median(ordered))
     # Rows all (nearly) alike leave no distance to measure in: take a small one.
     centre = min(centre, threshold - max(abs(threshold) * 1e-3, MIN_SPAN))
@@ -92,6 +94,10 @@ def read(raw: NDArray[np.float64], calibration: Calibration) -> Reading:
     anomaly_score = np.where(
         above, np.maximum(anomaly_score, least), np.minimum(anomaly_score, 1.0)
     )
+    return Reading(anomaly_score, above)
+
+
+def p_values(raw: NDArray[np.float64], calibration: Calibration) -> NDArray[np.float64]:
+    """Return conformal p-values (n,): (1 + calibration scores at least as high) / (1 + m)."""
     at_least = len(calibration.scores) - np.searchsorted(calibration.scores, raw, side="left")
-    p_value = (1.0 + at_least.astype(np.float64)) / (1.0 + len(calibration.scores))
-    return Reading(anomaly_score, above, p_value)
+    return (1.0 + at_least.astype(np.float64)) / (1.0 + len(calibration.scores))

@@ -38,8 +38,8 @@ class Evidence:
     """(n, lags * columns) the rows before, likewise."""
     runs: NDArray[np.int64]
     """(n, signals) how long each signal has repeated its value exactly."""
-    blame: NDArray[np.float64]
-    """(n, signals) each signal's smoothed share in the score, this row included."""
+    drift: NDArray[np.float64]
+    """(n, signals) smoothed whitened residuals, this row included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +48,12 @@ class Detections:
 
     raw_score: NDArray[np.float64]
     anomaly_score: NDArray[np.float64]
+    """1.0 at the threshold; inside an episode, with memory, only what exceeds its worst so far."""
     is_anomaly: NDArray[np.bool_]
     """The decision: it may hold on for a while below an anomaly score of 1.0."""
     p_value: NDArray[np.float64]
     severity: NDArray[np.int8]
-    """Position in SEVERITIES."""
+    """Position in SEVERITIES: that of the episode's highest anomaly score so far."""
     status: NDArray[np.int8]
     """Position in STATUSES: how the row could be judged."""
     episode: NDArray[np.int64]

@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from common.detection.calibration import Calibration, calibration_of, read
+from common.detection.calibration import Calibration, calibration_of, p_values, read
+from common.detection.decision import Decision, Judged, decide, decision_of
 from common.detection.detections import ClosedEpisode, Detections, Evidence, severity_of
 from common.detection.episodes import episodes
 from common.detection.features import features
+from common.detection.forecast import Forecast, Residuals, forecast_of, residuals
 from common.detection.forest import Forest, forest_of, score
 from common.detection.layout import Layout
 from common.detection.levels import Levels, levels_of
@@ -58,12 +60,14 @@ class Detector:
     forest: Forest
     calibration: Calibration
     ranges: SignalRanges
+    forecast: Forecast | None = None
+    """None of the plain plan, which looks at rows one by one."""
+    decision: Decision | None = None
 
     @property
     def layout(self) -> Layout:
         """What a memory for this detector holds of each sensor."""
-        contexts = tuple(column.name for column in self.schema.context)
-        return Layout(self.schema.signal_names, contexts, self.levels.min_rows)
+        return Layout(self.schema.signal_names, self.schema.context_names, self.levels.min_rows)
 
     def cold(self, *, max_sensors: int = MAX_SENSORS) -> Memory:
         """The memory before the first row of a stream."""
@@ -81,25 +85,43 @@ class Detector:
             positions = memory.position + np.arange(len(readings), dtype=np.int64)
         recalled = recall(readings, self.levels, self.levels.known, memory)
         readings = _filled(readings, recalled)
-        raw = score(self.forest, features(readings, self.plan))
-        meaning = read(raw, self.calibration)
-        is_anomaly = meaning.above
-        found = episodes(readings, recalled, positions, is_anomaly, meaning.anomaly_score, memory)
+        scored = self._scored(readings, recalled, memory)
+        anomaly_score = read(scored.novelty, self.calibration).anomaly_score
+        is_anomaly = scored.is_anomaly
+        found = episodes(readings, recalled, positions, is_anomaly, anomaly_score, memory)
         if len(positions):
             memory.position = int(positions[-1]) + 1
         detections = Detections(
-            raw_score=raw,
-            anomaly_score=meaning.anomaly_score,
+            raw_score=scored.raw_score,
+            anomaly_score=anomaly_score,
             is_anomaly=is_anomaly,
-            p_value=meaning.p_value,
-            severity=np.where(is_anomaly, severity_of(meaning.anomaly_score), np.int8(0)),
+            p_value=p_values(scored.raw_score, self.calibration),
+            severity=np.where(is_anomaly, severity_of(found.peak), np.int8(0)),
             status=recalled.status,
             episode=found.start,
             episode_rows=found.rows,
             episode_time=found.time,
-            evidence=_evidence(recalled),
+            evidence=_evidence(recalled, scored),
         )
         return Found(readings, detections, found.closed)
+
+    def matrix(self, readings: Readings) -> NDArray[np.float64]:
+        """Compute what the forest sees of readings in order, (n, features), from cold memory."""
+        recalled = recall(readings, self.levels, self.levels.known, self.cold())
+        if self.forecast is None:
+            return features(_filled(readings, recalled), self.plan)
+        return forecast_features(recalled, residuals(self.forecast, recalled))
+
+    def _scored(self, readings: Readings, recalled: Recalled, memory: Memory) -> Judged:
+        threshold = self.calibration.threshold
+        if self.forecast is None or self.decision is None:
+            raw = score(self.forest, features(readings, self.plan))
+            return Judged(
+                raw, raw > threshold, raw, np.zeros((len(raw), 0)), np.zeros((len(raw), 0))
+            )
+        left = residuals(self.forecast, recalled)
+        forest_score = score(self.forest, forecast_features(recalled, left))
+        return decide(self.decision, recalled, forest_score, left, memory, threshold=threshold)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Every array that decides a score, by name, as they are stored."""
@@ -108,6 +130,8 @@ class Detector:
             | self.calibration.arrays()
             | self.ranges.arrays()
             | self.levels.arrays()
+            | (self.forecast.arrays() if self.forecast else {})
+            | (self.decision.arrays() if self.decision else {})
         )
 
 
@@ -128,9 +152,12 @@ def detector_of(
     if ranges is None or ranges.shape != (3, signals) or not np.all(np.isfinite(ranges)):
         raise ModelRefused(f"the signals' ranges are not three rows of {signals} finite numbers")
     levels = levels_of(arrays, signals + len(schema.context))
-    return Detector(
+    plain = Detector(
         version, schema, plan, levels, forest, calibration_of(arrays), SignalRanges(*ranges)
     )
+    if not plan.remembers:
+        return plain
+    return replace(plain, forecast=forecast_of(arrays, plain.layout), decision=decision_of(arrays))
 
 
 def ranges_from(readings: Readings) -> SignalRanges:
@@ -147,7 +174,13 @@ def _filled(readings: Readings, recalled: Recalled) -> Readings:
     return replace(readings, values=measured[:, :signals], context=measured[:, signals:])
 
 
-def _evidence(recalled: Recalled) -> Evidence:
+def forecast_features(recalled: Recalled, left: Residuals) -> NDArray[np.float64]:
+    """Return the forecast plan's matrix (n, 2 * signals): whitened residuals, standard signals."""
+    signals = left.white.shape[1]
+    return np.concatenate([left.white, recalled.standard[:, :signals]], axis=1)
+
+
+def _evidence(recalled: Recalled, judged: Judged) -> Evidence:
     return Evidence(
         recalled.measured,
         recalled.held,
@@ -156,5 +189,5 @@ def _evidence(recalled: Recalled) -> Evidence:
         recalled.standard,
         recalled.lagged,
         recalled.runs,
-        np.zeros_like(recalled.runs, dtype=np.float64),
+        judged.drift,
     )

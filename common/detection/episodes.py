@@ -23,6 +23,8 @@ class Episodes:
     """(n,) see `Detections.episode`."""
     rows: NDArray[np.int64]
     time: NDArray[np.int64]
+    peak: NDArray[np.float64]
+    """(n,) highest anomaly score of the episode so far, this row's included; 0 of a normal row."""
     closed: list[ClosedEpisode]
     """Rising by index."""
 
@@ -44,6 +46,7 @@ def episodes(
     n = len(readings)
     start, time = np.full(n, -1, dtype=np.int64), np.zeros(n, dtype=np.int64)
     rows = np.zeros(n, dtype=np.int64)
+    peak = np.zeros(n)
     ended, peaks = np.zeros((n, 4), dtype=np.int64), np.zeros(n)
     _walk(
         memory.reals,
@@ -59,6 +62,7 @@ def episodes(
         start,
         rows,
         time,
+        peak,
         ended,
         peaks,
     )
@@ -66,7 +70,7 @@ def episodes(
         _closed(readings, recalled, positions, int(row), ended[row], float(peaks[row]))
         for row in np.flatnonzero(ended[:, 0])
     ]
-    return Episodes(start, rows, time, closed)
+    return Episodes(start, rows, time, peak, closed)
 
 
 def _closed(
@@ -97,12 +101,13 @@ def _closed(
 @njit(cache=True, nogil=True)
 def _walk(  # type: ignore[no-untyped-def]
     reals, wholes, slots, fresh, apart, gaps, event_time, positions, is_anomaly, anomaly_score,
-    start, rows, time, ended, peaks,
+    start, rows, time, peak, ended, peaks,
 ):  # fmt: skip
     for row in range(len(slots)):
         real, whole = reals[slots[row]], wholes[slots[row]]
         if apart[row] and is_anomaly[row]:
             start[row], rows[row], time[row] = positions[row], 1, event_time[row]
+            peak[row] = anomaly_score[row]
         if apart[row]:
             continue
         over = fresh[row] >= 0 or gaps[row] or not is_anomaly[row]
@@ -121,6 +126,7 @@ def _walk(  # type: ignore[no-untyped-def]
             whole[Whole.EPISODE_ROWS] += 1
             whole[Whole.EPISODE_LAST] = event_time[row]
             real[Real.PEAK] = max(real[Real.PEAK], anomaly_score[row])
+            peak[row] = real[Real.PEAK]
             start[row] = whole[Whole.EPISODE]
             rows[row] = whole[Whole.EPISODE_ROWS]
             time[row] = whole[Whole.EPISODE_TIME]

@@ -2,7 +2,14 @@
 
 from dataclasses import dataclass
 from enum import IntEnum
+from math import log
 
+OWN_SHARE = 0.05
+"""The highest so many of a sensor's own scores are its tail."""
+OWN_START = -log(OWN_SHARE)
+"""Nats at which the tail of a clean sensor begins."""
+USUAL = 1.0
+"""The smoothed score before the first row: the mean of a rarity."""
 LAGS = 2
 """So many rows of a sensor are remembered as they were measured."""
 
@@ -33,15 +40,15 @@ class Whole(IntEnum):
 
 
 class Real(IntEnum):
-    """The first columns of a sensor's floats; location, scale, lags and blame follow."""
+    """The first columns of a sensor's floats; location, scale, lags and drift follow."""
 
     SMOOTHED = 0
     """The EWMA of its combined score."""
     TAIL_START = 1
     TAIL_SCALE = 2
-    """Its own tail: where it begins and how fast it falls."""
+    """Its own tail: where it begins and how fast it falls, in nats."""
     HABIT = 3
-    """The level that its alarms have made usual."""
+    """The highest raw score of its alarm so far: what it has got used to."""
     PEAK = 4
     """Highest anomaly score of the open episode."""
     LEVELS = 5
@@ -75,14 +82,14 @@ class Layout:
         return self.scale + self.columns
 
     @property
-    def blame(self) -> int:
-        """Where the signals' smoothed share in the score begins."""
+    def drift(self) -> int:
+        """Where the smoothed whitened residuals begin, one per signal."""
         return self.lags + LAGS * self.columns
 
     @property
     def reals(self) -> int:
         """How many floats a sensor has."""
-        return self.blame + len(self.signals)
+        return self.drift + len(self.signals)
 
     @property
     def wholes(self) -> int:

@@ -6,7 +6,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from common.detection.calibration import Calibration
+from common.detection.decision import Decision
 from common.detection.detector import Detector, SignalRanges
+from common.detection.forecast import Forecast
 from common.detection.forest import Forest
 from common.detection.levels import Levels
 from common.detection.plan import FeaturePlan
@@ -55,9 +57,20 @@ class Candidate:
     """`fit_rows`, `calibration_rows`, and `boundary_time` in microseconds."""
     golden: Readings
     """1 to MAX_GOLDEN_ROWS readings, spread over the calibration part, scored from cold memory."""
+    forecast: Forecast | None = None
+    decision: Decision | None = None
+    """Both None of the plain plan."""
 
     def detector(self, version: str) -> Detector:
         """The detector that this candidate would be under the id `version`."""
         return Detector(
-            version, self.schema, self.plan, self.levels, self.forest, self.calibration, self.ranges
+            version,
+            self.schema,
+            self.plan,
+            self.levels,
+            self.forest,
+            self.calibration,
+            self.ranges,
+            self.forecast,
+            self.decision,
         )

@@ -175,6 +175,11 @@ class Schema(_Declared):
         return self.signals + self.context
 
     @property
+    def context_names(self) -> tuple[str, ...]:
+        """The context columns' names in order."""
+        return tuple(column.name for column in self.context)
+
+    @property
     def paths(self) -> list[str]:
         """Every field that a row is read from: time, key, signals, context."""
         key = [self.key.field] if self.key else []

@@ -38,6 +38,15 @@ class Start(StrEnum):
     ERROR = "error"
 
 
+class Features(StrEnum):
+    """What a model looks at."""
+
+    FORECAST = "forecast"
+    """Each row against what the rows before it let expect."""
+    PLAIN = "plain"
+    """The raw signals, hour and day of week; no memory."""
+
+
 class LogFormat(StrEnum):
     """Who reads the log."""
 
@@ -185,6 +194,9 @@ class TrainerSettings(_Table):
     trees: Annotated[int, Field(ge=1, le=10_000)] = 100
     max_samples: Annotated[int, Field(ge=2, le=1_000_000)] = 256
     calibration_share: Ratio = 0.3
+    features: Annotated[Features, Field(strict=False)] = Features.FORECAST
+    min_rows: Annotated[int, Field(ge=3, le=1_000_000)] = 100
+    """Rows that a sensor unknown to training learns its own level from."""
 
 
 class ApiSettings(_Table):

@@ -14,6 +14,7 @@ from common.detection.calibration import (
     Calibration,
     calibrate,
     calibration_of,
+    p_values,
     read,
 )
 from common.detection.detections import SEVERITIES, SEVERITY_BOUNDS, Severity, severity_of
@@ -32,7 +33,7 @@ def decide(raw: NDArray[np.float64], calibration: Calibration) -> Decided:
     """Decide as a detector without memory does."""
     found = read(raw, calibration)
     severity = np.where(found.above, severity_of(found.anomaly_score), np.int8(0))
-    return Decided(found.anomaly_score, found.above, found.p_value, severity)
+    return Decided(found.anomaly_score, found.above, p_values(raw, calibration), severity)
 
 
 raw_scores = st.lists(st.floats(0, 1), min_size=1, max_size=60).map(np.asarray)

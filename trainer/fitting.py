@@ -1,0 +1,110 @@
+"""What looks at a row with memory: levels, forecast and forest, fitted on the same rows."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.detection.decision import COMPONENTS, Decision, decide
+from common.detection.detector import forecast_features
+from common.detection.forecast import Forecast, Residuals, residuals
+from common.detection.forest import Forest, score
+from common.detection.layout import Layout
+from common.detection.levels import Levels
+from common.detection.memory import Memory
+from common.detection.recall import STATUSES, Recalled, Status, recall
+from common.detection.tails import identity
+from common.rows.readings import Readings
+from common.rows.schema import Schema
+from common.runtime.keys import TrainerSettings
+from trainer.forecasting import fit_forecast
+from trainer.forest import fit_forest
+from trainer.levels import fit_levels
+
+_SCORED = STATUSES.index(Status.SCORED)
+_LATE = STATUSES.index(Status.LATE)
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What looks at a row; nothing of it is calibrated."""
+
+    layout: Layout
+    levels: Levels
+    forecast: Forecast
+    forest: Forest
+    estimator: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """What was found of n rows, before anything is calibrated."""
+
+    components: NDArray[np.float64]
+    """(n, len(COMPONENTS)) raw."""
+    plain: NDArray[np.float64]
+    """(n, 2) forest and distance, as of rows without memory."""
+    scored: NDArray[np.bool_]
+    """(n,) whether the row had a memory, so that the components mean something."""
+    slots: NDArray[np.int64]
+    """(n,) number of its sensor."""
+    restarts: NDArray[np.bool_]
+    """(n,) whether its sensor begins anew with it."""
+    block: NDArray[np.int64]
+    """(n,) which stretch of time it belongs to."""
+
+    def take(self, rows: slice) -> "Looks":
+        """Select rows."""
+        return Looks(
+            self.components[rows],
+            self.plain[rows],
+            self.scored[rows],
+            self.slots[rows],
+            self.restarts[rows],
+            self.block[rows],
+        )
+
+
+def fit_on(
+    readings: Readings, fitting: NDArray[np.bool_], schema: Schema, how: TrainerSettings
+) -> Fitted:
+    """Fit on the rows of `fitting` (n,); `readings` in time order, without holes."""
+    levels = fit_levels(readings.take(fitting), schema, min_rows=how.min_rows)
+    layout = Layout(schema.signal_names, schema.context_names, how.min_rows)
+    recalled = recall(readings, levels, levels.known, Memory(layout))
+    used = fitting & (recalled.status == _SCORED)
+    if used.sum() < 2:
+        # Too few rows of any sensor for its lags: everything rests on what needs no memory.
+        used = fitting & (recalled.status < _LATE)
+    forecast = fit_forecast(recalled, used)
+    matrix = forecast_features(recalled, residuals(forecast, recalled))
+    estimator, forest = fit_forest(matrix[used], how)
+    return Fitted(layout, levels, forecast, forest, estimator)
+
+
+def look(fitted: Fitted, readings: Readings, block: int) -> Looks:
+    """Look at rows in order from cold memory."""
+    memory = Memory(fitted.layout)
+    recalled = recall(readings, fitted.levels, fitted.levels.known, memory)
+    left = residuals(fitted.forecast, recalled)
+    seen = score(fitted.forest, forecast_features(recalled, left))
+    judged = decide(_UNCALIBRATED, recalled, seen, left, memory, threshold=np.inf)
+    return Looks(
+        components=judged.components,
+        plain=_as_without_memory(fitted, recalled),
+        scored=recalled.status == _SCORED,
+        slots=recalled.slots,
+        restarts=(recalled.fresh >= 0) | recalled.gap,
+        block=np.full(len(readings), block),
+    )
+
+
+def _as_without_memory(fitted: Fitted, recalled: Recalled) -> NDArray[np.float64]:
+    forgetful = recalled.without_memory()
+    left: Residuals = residuals(fitted.forecast, forgetful)
+    seen = score(fitted.forest, forecast_features(forgetful, left))
+    return np.stack([seen, left.distance], axis=1)
+
+
+_UNCALIBRATED = Decision(identity(10), np.ones(len(COMPONENTS)))

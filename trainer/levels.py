@@ -1,0 +1,93 @@
+"""Where each sensor's columns lie and how far they spread, learned from training rows."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.detection.levels import LEAST_SHARE, Levels
+from common.rows.readings import Readings
+from common.rows.schema import Schema
+
+CLIP = (0.05, 0.95)
+CLIPPED_SPREAD = 0.8903
+"""Standard deviation of a standard normal variable that is clipped at its quantiles CLIP."""
+LEAST_OF_SPREAD = 0.2
+"""A scale is at least this share of the whole standard deviation: a signal that rests most of the
+time and moves now and then must not be measured by its rest alone."""
+GAP_STEPS = 10.0
+"""A gap is longer than so many usual steps ..."""
+USUAL_STEPS = 0.999
+GAP_OF_LONG_STEPS = 3.0
+"""... and than so many of the longest steps that training shows every thousand rows."""
+CONSTANT = 1e-9
+"""A column that varies by less than this share of its size is constant."""
+
+
+def fit_levels(readings: Readings, schema: Schema, *, min_rows: int) -> Levels:
+    """Learn the levels of all sensors together, and of each one that has `min_rows` rows.
+
+    `readings`: in time order, without gaps in their values (what was missing is filled).
+    """
+    columns = np.concatenate([readings.values, readings.context], axis=1)
+    location, scale = [], []
+    names = []
+    for number, rows in _by_sensor(readings):
+        if len(rows) >= min_rows:
+            found = _level(columns[rows])
+            names.append(readings.sensor_ids[number])
+            location.append(found[0])
+            scale.append(found[1])
+    together = _level(columns)
+    least = _least(together[1], scale)
+    return Levels(
+        tuple(names),
+        np.stack([together[0], *location]),
+        np.maximum(np.stack([together[1], *scale]), least),
+        min_rows,
+        max_gap(readings, schema),
+    )
+
+
+def max_gap(readings: Readings, schema: Schema) -> int:
+    """Microseconds between two rows of a sensor beyond which the older one says nothing.
+
+    The schema's, or learned: longer than anything usual in training; 0 where there are no steps.
+    """
+    declared = schema.order.max_gap_seconds
+    if declared is not None:
+        return round(declared * 1_000_000)
+    steps = np.concatenate(
+        [np.diff(readings.event_time[rows]) for _, rows in _by_sensor(readings)] or [np.empty(0)]
+    )
+    steps = steps[steps > 0]
+    if len(steps) == 0:
+        return 0
+    usual, longest = np.quantile(steps, (0.5, USUAL_STEPS))
+    return int(max(GAP_STEPS * usual, GAP_OF_LONG_STEPS * longest))
+
+
+def _by_sensor(readings: Readings) -> list[tuple[int, NDArray[np.int64]]]:
+    order = np.argsort(readings.sensor, kind="stable")
+    sensors, starts = np.unique(readings.sensor[order], return_index=True)
+    return list(zip(sensors.tolist(), np.split(order, starts[1:]), strict=True))
+
+
+def _level(columns: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Median, and a spread that one row in ten cannot move; 0 for a constant column."""
+    location = np.median(columns, axis=0)
+    low, high = np.quantile(columns, CLIP, axis=0)
+    clipped = np.clip(columns, low, high).std(axis=0) / CLIPPED_SPREAD
+    scale = np.maximum(clipped, LEAST_OF_SPREAD * columns.std(axis=0))
+    return location, np.where(scale > CONSTANT * (1.0 + np.abs(location)), scale, 0.0)
+
+
+def _least(together: NDArray[np.float64], scales: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """(columns,) the least scale: what stands still at one sensor is measured as at the others.
+
+    A column that never changed anywhere has no unit to measure a change in: one of its own is.
+    """
+    each = np.stack(scales or [together])
+    moving = np.sort(np.where(each > 0, each, np.inf), axis=0)
+    count = (each > 0).sum(axis=0)
+    usual = np.take_along_axis(moving, np.maximum(count - 1, 0)[None] // 2, axis=0)[0]
+    least: NDArray[np.float64] = np.where(count > 0, LEAST_SHARE * usual, 1.0)
+    return least
