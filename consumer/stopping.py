@@ -57,7 +57,9 @@ class Stopping:
     def _note(self, number: int, _frame: FrameType | None) -> None:
         self._asked.set()
         if self._limit is None:
-            raise SystemExit(0)
+            # Not SystemExit: it may come in the middle of an extension, which makes it its own.
+            sys.stderr.flush()
+            os._exit(0)
         _log.info("stopping", signal=signal.Signals(number).name)
         watchdog = threading.Timer(self._limit, _give_up, [self._limit])
         watchdog.daemon = True
