@@ -36,6 +36,9 @@ def warm_up(
     detector = refitted(readings, schema, how)
     memory = detector.cold()
     detector.detect(readings, memory)
+    # As in service, where a new champion takes over: lags stay, what scores have taught begins anew
+    # (those of rows that were fitted on teach the wrong thing).
+    memory.adopt(detector)
     return detector, memory, rejections
 
 

@@ -32,6 +32,9 @@ LEAST_SCALES: Mapping[Table, float] = {
     Table.PLAIN_SUM: 0.5,
 }
 """Scores in nats: their tails may not fall as if nothing beyond the sample ever came."""
+MOST_SCALES: Mapping[Table, float] = {Table.PLAIN_DISTANCE: 0.5, Table.PLAIN_SUM: 1.5}
+"""Squashed, a power law with exponent 2, which has no variance, falls with a scale of 0.5: so a
+gross outlier is one however few rows there were to learn from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ def calibrate_on(looks: Looks, how: TrainerSettings) -> Calibrated:
     tables.learned(Table.PLAIN_SUM, plain)
     threshold = -float(np.log(how.target_alert_rate))
     return Calibrated(
-        Decision(tables.stacked(), np.ones(len(COMPONENTS))),
+        Decision(tables.stacked(), np.ones(len(COMPONENTS)), how.refractory_rows),
         calibrate(raw[kept], how.target_alert_rate, threshold=threshold),
     )
 
@@ -115,7 +118,11 @@ class _Tables:
 
     def learned(self, table: Table, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Learn a table from the kept scores and read all of them with it."""
-        tail = tail_from(scores[self.kept], least_scale=LEAST_SCALES.get(table, 0.0))
+        tail = tail_from(
+            scores[self.kept],
+            least_scale=LEAST_SCALES.get(table, 0.0),
+            most_scale=MOST_SCALES.get(table, np.inf),
+        )
         self._tails[table] = tail
         return rarity(tail, scores)
 

@@ -1,6 +1,6 @@
 """What looks at a row with memory: levels, forecast and forest, fitted on the same rows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from common.detection.decision import COMPONENTS, Decision, decide
 from common.detection.detector import forecast_features
 from common.detection.forecast import Forecast, Residuals, residuals
 from common.detection.forest import Forest, score
-from common.detection.layout import Layout
+from common.detection.layout import Layout, Real
 from common.detection.levels import Levels
 from common.detection.memory import Memory
 from common.detection.recall import STATUSES, Recalled, Status, recall
@@ -32,6 +32,8 @@ class Fitted:
 
     layout: Layout
     levels: Levels
+    settled: Levels
+    """Where the sensors lay after the last row: where a model that goes on from there begins."""
     forecast: Forecast
     forest: Forest
     estimator: Any
@@ -72,7 +74,8 @@ def fit_on(
     """Fit on the rows of `fitting` (n,); `readings` in time order, without holes."""
     levels = fit_levels(readings.take(fitting), schema, min_rows=how.min_rows)
     layout = Layout(schema.signal_names, schema.context_names, how.min_rows)
-    recalled = recall(readings, levels, levels.known, Memory(layout))
+    memory = Memory(layout)
+    recalled = recall(readings, levels, levels.known, memory)
     used = fitting & (recalled.status == _SCORED)
     if used.sum() < 2:
         # Too few rows of any sensor for its lags: everything rests on what needs no memory.
@@ -80,7 +83,18 @@ def fit_on(
     forecast = fit_forecast(recalled, used)
     matrix = forecast_features(recalled, residuals(forecast, recalled))
     estimator, forest = fit_forest(matrix[used], how)
-    return Fitted(layout, levels, forecast, forest, estimator)
+    return Fitted(layout, levels, settled(levels, memory), forecast, forest, estimator)
+
+
+def settled(levels: Levels, memory: Memory) -> Levels:
+    """Return the levels with each known sensor's location as the memory has followed it."""
+    location = levels.location.copy()
+    columns = slice(Real.LEVELS, memory.layout.scale)
+    for name, level in levels.known.items():
+        line = memory.numbers.get(name)
+        if line is not None:
+            location[level] = memory.reals[line, columns]
+    return replace(levels, location=location)
 
 
 def look(fitted: Fitted, readings: Readings, block: int) -> Looks:

@@ -18,6 +18,7 @@ GAP_STEPS = 10.0
 USUAL_STEPS = 0.999
 GAP_OF_LONG_STEPS = 3.0
 """... and than so many of the longest steps that training shows every thousand rows."""
+CONSTANT_UNIT = 0.01
 CONSTANT = 1e-9
 """A column that varies by less than this share of its size is constant."""
 
@@ -37,7 +38,7 @@ def fit_levels(readings: Readings, schema: Schema, *, min_rows: int) -> Levels:
             location.append(found[0])
             scale.append(found[1])
     together = _level(columns)
-    least = _least(together[1], scale)
+    least = _least(*together, scale)
     return Levels(
         tuple(names),
         np.stack([together[0], *location]),
@@ -80,14 +81,20 @@ def _level(columns: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[n
     return location, np.where(scale > CONSTANT * (1.0 + np.abs(location)), scale, 0.0)
 
 
-def _least(together: NDArray[np.float64], scales: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+def _least(
+    location: NDArray[np.float64],
+    together: NDArray[np.float64],
+    scales: list[NDArray[np.float64]],
+) -> NDArray[np.float64]:
     """(columns,) the least scale: what stands still at one sensor is measured as at the others.
 
-    A column that never changed anywhere has no unit to measure a change in: one of its own is.
+    A column that never changed anywhere has no spread to measure a change in: a share of its size
+    stands in.
     """
     each = np.stack(scales or [together])
     moving = np.sort(np.where(each > 0, each, np.inf), axis=0)
     count = (each > 0).sum(axis=0)
     usual = np.take_along_axis(moving, np.maximum(count - 1, 0)[None] // 2, axis=0)[0]
-    least: NDArray[np.float64] = np.where(count > 0, LEAST_SHARE * usual, 1.0)
+    unit = CONSTANT_UNIT * np.maximum(np.abs(location), 1.0)
+    least: NDArray[np.float64] = np.where(count > 0, LEAST_SHARE * usual, unit)
     return least

@@ -113,7 +113,7 @@ def _forecast(split: Split, schema: Schema, source: DataSource, how: TrainerSett
     return Candidate(
         schema=schema,
         plan=forecast_plan(schema),
-        levels=fitted.levels,
+        levels=fitted.settled,
         forest=fitted.forest,
         calibration=calibrated.calibration,
         ranges=ranges_from(readings),

@@ -45,6 +45,7 @@ def adopted(
         levelled = slice(Real.LEVELS, layout.lags)
         reals[learned, levelled] = old_reals[learned, levelled]
         wholes[learned, Whole.SEEN] = layout.min_rows
+    wholes[:, Whole.QUIET] = old_wholes[:, Whole.QUIET]
     known = levels.known
     for line, name in enumerate(names):
         level = known.get(name, 0)

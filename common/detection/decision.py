@@ -9,7 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from common.detection.forecast import Residuals
-from common.detection.layout import OWN_SHARE, OWN_START, USUAL, Real, Whole
+from common.detection.layout import LONG_QUIET, OWN_SHARE, OWN_START, USUAL, Real, Whole
 from common.detection.memory import Memory
 from common.detection.recall import STATUSES, Recalled, Status
 from common.detection.tails import KNOTS, look_up
@@ -63,10 +63,17 @@ class Decision:
     """(len(Table), KNOTS + 2) see `Tail`."""
     weights: NDArray[np.float64]
     """(len(COMPONENTS),) 1 where a component counts, else 0 (for an ablation)."""
+    refractory_rows: int = 0
+    """So many rows of a sensor after an alarm raise none."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The arrays by name, as they are stored."""
-        return {"decision_tables": self.tables, "decision_weights": self.weights}
+        refractory = np.asarray([self.refractory_rows], dtype=np.int64)
+        return {
+            "decision_tables": self.tables,
+            "decision_weights": self.weights,
+            "decision_refractory": refractory,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +94,14 @@ class Judged:
 def decision_of(arrays: dict[str, NDArray[Any]]) -> Decision:
     """Build a decision from stored arrays; raises ModelRefused where they are damaged."""
     tables, weights = arrays.get("decision_tables"), arrays.get("decision_weights")
+    refractory = arrays.get("decision_refractory")
     sound = (
         tables is not None
         and weights is not None
+        and refractory is not None
+        and refractory.dtype == np.int64
+        and refractory.shape == (1,)
+        and refractory[0] >= 0
         and tables.dtype == weights.dtype == np.float64
         and tables.shape == (len(Table), KNOTS + 2)
         and weights.shape == (len(COMPONENTS),)
@@ -98,9 +110,9 @@ def decision_of(arrays: dict[str, NDArray[Any]]) -> Decision:
         and bool(np.all(tables[:, KNOTS:] > 0))
         and bool(np.all((weights == 0) | (weights == 1)))
     )
-    if not sound or tables is None or weights is None:
+    if not sound or tables is None or weights is None or refractory is None:
         raise ModelRefused("the decision's arrays are damaged")
-    return Decision(tables, weights)
+    return Decision(tables, weights, int(refractory[0]))
 
 
 def decide(
@@ -131,6 +143,7 @@ def decide(
         decision.tables,
         decision.weights,
         threshold,
+        decision.refractory_rows,
         recalled.slots,
         recalled.fresh,
         recalled.gap,
@@ -154,7 +167,7 @@ _SCORED, _LATE = STATUSES.index(Status.SCORED), STATUSES.index(Status.LATE)
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _decide(  # type: ignore[no-untyped-def]
-    reals, wholes, at_drift, tables, weights, threshold, slots, fresh, gaps, statuses,
+    reals, wholes, at_drift, tables, weights, threshold, refractory, slots, fresh, gaps, statuses,
     forest_score, distance, stuck, white, raw_score, is_anomaly, novelty, components, drift,
 ):  # fmt: skip
     for row in range(len(slots)):
@@ -166,6 +179,7 @@ def _decide(  # type: ignore[no-untyped-def]
         if fresh[row] >= 0:
             real[Real.TAIL_START] = OWN_START
             real[Real.TAIL_SCALE] = 1.0
+            whole[Whole.QUIET] = LONG_QUIET
         if statuses[row] == _SCORED:
             score = _remembering(
                 real, at_drift, tables, weights, forest_score[row], distance[row], stuck[row],
@@ -176,12 +190,14 @@ def _decide(  # type: ignore[no-untyped-def]
         own = _of_its_own(real, score) if statuses[row] == _SCORED else score
         apart = statuses[row] >= _LATE
         before = whole[Whole.ALARMED] == 1 and not apart
-        alarm = own > threshold or (before and own >= HOLD * threshold)
+        opens = own > threshold and (apart or whole[Whole.QUIET] >= refractory)
+        alarm = (before and own >= HOLD * threshold) or opens
         raw_score[row], is_anomaly[row] = own, alarm
         novelty[row] = max(own - real[Real.HABIT], 0.0) if before and alarm else own
         if not apart:
             real[Real.HABIT] = max(own, real[Real.HABIT] if before else 0.0)
             whole[Whole.ALARMED] = 1 if alarm else 0
+            whole[Whole.QUIET] = 0 if alarm else min(whole[Whole.QUIET] + 1, LONG_QUIET)
         if statuses[row] == _SCORED:
             _adapt(real, score, OWN_IN_ALARM if alarm and before else 1.0)
 

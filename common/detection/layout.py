@@ -10,6 +10,7 @@ OWN_START = -log(OWN_SHARE)
 """Nats at which the tail of a clean sensor begins."""
 USUAL = 1.0
 """The smoothed score before the first row: the mean of a rarity."""
+LONG_QUIET = 1_000_000
 LAGS = 2
 """So many rows of a sensor are remembered as they were measured."""
 
@@ -28,7 +29,7 @@ class Whole(IntEnum):
     ALARMED = 4
     """1 while its decision is anomalous."""
     QUIET = 5
-    """Rows since its last anomalous one, at most the model's refractory time."""
+    """Rows since its last anomalous one, at most LONG_QUIET."""
     EPISODE = 6
     """Position of the first anomalous row of the open episode."""
     EPISODE_TIME = 7

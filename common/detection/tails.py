@@ -21,11 +21,13 @@ class Tail:
     """(KNOTS + 2,) the score at each knot, rising; the last knot's rarity; the tail's scale."""
 
 
-def tail_from(scores: NDArray[np.float64], *, least_scale: float = 0.0) -> Tail:
+def tail_from(
+    scores: NDArray[np.float64], *, least_scale: float = 0.0, most_scale: float = np.inf
+) -> Tail:
     """Learn the distribution of scores (n,) of rows that the model was not fitted on, n > 0.
 
     The mean excess over the last knot is the tail's scale: maximum likelihood for an exponential.
-    `least_scale`: where the scores are in nats already, no honest tail falls much faster than they.
+    `least_scale`, `most_scale`: what is known of the tail's scale without looking at the scores.
     """
     ordered = np.sort(scores)
     share = min(max(LEAST_EXCESSES / len(ordered), LEAST_SHARE), MOST_SHARE)
@@ -35,7 +37,7 @@ def tail_from(scores: NDArray[np.float64], *, least_scale: float = 0.0) -> Tail:
     excess = ordered[ordered > knots[-1]] - knots[-1]
     # Scores (nearly) all alike leave no distance to measure in: take a small one.
     least = max(least_scale, 1e-3 * (knots[-1] - knots[0]), 1e-9)
-    scale = max(float(excess.mean()) if len(excess) else 0.0, least)
+    scale = min(max(float(excess.mean()) if len(excess) else 0.0, least), most_scale)
     return Tail(np.concatenate([knots, [last, scale]]))
 
 

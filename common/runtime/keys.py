@@ -171,7 +171,7 @@ class ConsumerSettings(_Table):
     http_port: Port = 9101
     """Worker n adds n; 0: any free port."""
     snapshot_every_rows: Count = 100_000
-    """At least five times the sensors of a partition lie between two snapshots of its memory."""
+    """At least twice the sensors of a partition lie between two snapshots of its memory."""
     snapshot_every_seconds: Seconds = 3_600
     """Of a partition that had any record since. Keep it far below the input's retention."""
     commit_deadline_seconds: Seconds = 30
@@ -197,6 +197,8 @@ class TrainerSettings(_Table):
     features: Annotated[Features, Field(strict=False)] = Features.FORECAST
     min_rows: Annotated[int, Field(ge=3, le=1_000_000)] = 100
     """Rows that a sensor unknown to training learns its own level from."""
+    refractory_rows: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    """So many rows of a sensor after an alarm raise none."""
 
 
 class ApiSettings(_Table):
