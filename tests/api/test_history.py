@@ -23,6 +23,7 @@ from common.tables import read_rows
 from tests.api import apps
 from tests.api.apps import ANOMALY, ROW, Client
 from tests.builders import ANOMALOUS, NORMAL, a_detector, a_schema
+from tests.detection.detectors import DETECTORS
 from trainer.backtest import score_on
 
 NAMES = ("x1", "x2", "x3")
@@ -156,7 +157,7 @@ ROWS = st.lists(
     st.fixed_dictionaries(
         {
             "timestamp": st.integers(0, 59).map(lambda minute: at(minute)["timestamp"] + "Z"),
-            "sensor_id": st.text("ab", min_size=1, max_size=1),
+            "sensor_id": st.sampled_from(["s0", "s1", "new"]),
             **dict.fromkeys(NAMES, VALUES),
             "x2": st.none() | VALUES,
         }
@@ -191,12 +192,16 @@ def told(outcomes: list[Outcome], history: int) -> list[tuple[object, ...]]:
     return found[history:]
 
 
+@pytest.mark.parametrize("kind", DETECTORS)
 @settings(max_examples=40, deadline=None)
 @given(rows=ROWS, data=st.data())
 def test_backtest_topic_and_request_give_the_same_bits_from_the_same_memory(
-    rows: list[dict[str, Any]], data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+    kind: str,
+    rows: list[dict[str, Any]],
+    data: st.DataObject,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    detector = holding()
+    detector = holding() if kind == "plain" else DETECTORS[kind]()
     history = data.draw(st.integers(0, len(rows) - 1))
     body = json.dumps({"history": rows[:history], "rows": rows[history:]}).encode()
     outcome = process([json.dumps(row).encode() for row in rows], detector, detector.cold())

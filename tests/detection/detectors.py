@@ -1,5 +1,6 @@
 """A detector of each kind."""
 
+from collections.abc import Callable
 from functools import cache
 
 from common.detection.detector import Detector
@@ -19,4 +20,4 @@ def a_forecast_detector() -> Detector:
     return refitted(some_readings(600), schema, how)
 
 
-DETECTORS = {"plain": a_detector, "forecast": a_forecast_detector}
+DETECTORS: dict[str, Callable[[], Detector]] = {"plain": a_detector, "forecast": a_forecast_detector}
