@@ -126,7 +126,7 @@ def _stores(settings: Settings, terms: LedgerTerms) -> Stores:
     def detector(version: str) -> Detector:
         return registry.load(settings.registry.model, version).detector
 
-    return Stores(snapshot, records, detector, terms.fingerprint)
+    return Stores(snapshot, records, detector, terms.fingerprint, terms.partitions)
 
 
 def _consumer(settings: Settings, observation: Observation) -> tuple[Consumer, Holdings]:

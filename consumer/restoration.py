@@ -14,6 +14,8 @@ from common.errors import MemoryRefused, ModelRefused
 from common.messaging.records import Partition, Record, coordinates, received_at
 from common.messaging.snapshot_text import Snapshot, refuse
 
+PIECE_ROWS = 5_000
+"""Scored in about a tenth of a second."""
 COUNTS = ("next_offset", "consumed", "normal", "anomalies", "dead_letters")
 
 
@@ -29,6 +31,8 @@ class Stores:
     """A model version; raises ModelRefused."""
     fingerprint: str
     """Of this process."""
+    partitions: int
+    """How many the input had when this process began."""
 
 
 def restored(
@@ -46,6 +50,11 @@ def restored(
                 f"the account of {partition} at offset {account.next_offset} names no snapshot of "
                 "its memory (was it committed by an older sensorwatch?)"
             )
+        if partition.number >= stores.partitions:
+            refuse(
+                f"{partition} is new: the input had {stores.partitions} partitions when this "
+                "worker began, and with another number its sensors may have moved"
+            )
         return champion.cold()
     snapshot = stores.snapshot(partition, account.snapshot)
     yield
@@ -56,12 +65,24 @@ def restored(
         refuse(f"the snapshot of {partition} at offset {snapshot.next_offset}: {error}")
     yield
     again = snapshot.account
-    for piece in stores.records(partition, again.next_offset, account.next_offset):
-        if piece:
-            again = _scored(again, piece, detector, memory)
+    pieces = stores.records(partition, again.next_offset, account.next_offset)
+    for records in _gathered(pieces):
+        if records:
+            again = _scored(again, records, detector, memory)
         yield
     _compare(partition, again, account, stores.fingerprint)
     return memory
+
+
+def _gathered(pieces: Iterator[Sequence[Record]]) -> Iterator[list[Record]]:
+    """Put pieces together for as long as they follow each other: many rows at once cost less."""
+    records: list[Record] = []
+    for piece in pieces:
+        records += piece
+        if not piece or len(records) >= PIECE_ROWS:
+            yield records
+            records = []
+    yield records
 
 
 def _detector(

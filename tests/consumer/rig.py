@@ -196,7 +196,7 @@ class Rig:
         self.restoring = Restoring(
             self.holdings,
             self.source,
-            Stores(self.state.read, self._read, self._load, fingerprint),
+            Stores(self.state.read, self._read, self._load, fingerprint, 4),
             on_restored=self.observation.restored,
             clock=self._clock,
         )

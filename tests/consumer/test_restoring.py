@@ -130,6 +130,15 @@ def test_a_version_that_the_registry_lost_is_named_with_the_remedy() -> None:
         world.live(champion=NEWER, versions=(NEWER,))
 
 
+def test_a_partition_that_was_added_is_refused() -> None:
+    """With another number of partitions a key, and its sensor's past, is in another one."""
+    rig = Rig()
+    rig.consumer.give(4)
+
+    with pytest.raises(StateRefused, match=r"sensors-4 is new.*had 4 partitions.*state reset"):
+        rig.restoring.step(a_detector())
+
+
 def test_a_champion_that_came_meanwhile_takes_over_after_the_restore() -> None:
     """The replay is by the version that scored; the ledger tells where the other one begins."""
     world, before = a_world()
@@ -168,7 +177,7 @@ def test_other_code_is_held_to_the_counts_and_begins_a_segment_at_once() -> None
 
 
 class Slow:
-    """Two partitions of which each piece of input takes its time."""
+    """Two partitions whose input comes piece by piece, with waiting in between."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -182,7 +191,7 @@ class Slow:
         self.held |= {ZERO: committed[0], ONE: committed[1]}
         self.world = world
         self.holdings = Holdings(self.accounts, Memories(), Schedule(every_rows=1, every_seconds=1))
-        stores = Stores(world.state.read, self._read, lambda _: a_detector(), "f")
+        stores = Stores(world.state.read, self._read, lambda _: a_detector(), "f", 2)
         self.restoring = Restoring(
             self.holdings, self, stores, on_restored=lambda *_: None, clock=self._clock
         )
@@ -198,6 +207,7 @@ class Slow:
             for record in self.world.part(partition.number):
                 if begin <= record.stored_offset < end:
                     yield [record]
+                    yield []
         finally:
             self.closed.append(partition.number)
 
