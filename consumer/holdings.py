@@ -60,12 +60,18 @@ class Holdings:
 
     def assigned(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
         """Load the accounts of newly assigned partitions; return each one's next offset."""
-        return self.accounts.assigned(partitions)
+        offsets = self.accounts.assigned(partitions)
+        held = self.accounts.held
+        for partition in self.memories.take_back(
+            {partition: held[partition] for partition in offsets}
+        ):
+            self.schedule.begin(partition, held[partition])
+        return offsets
 
     def revoked(self, partitions: Sequence[Partition]) -> None:
         """Forget partitions that are ours no more."""
         self.accounts.revoked(partitions)
-        self.memories.forget(partitions)
+        self.memories.set_aside(partitions)
         self.schedule.forget(partitions)
 
     def reload(self) -> dict[Partition, int]:

@@ -36,6 +36,7 @@ class Memories:
 
     def __init__(self) -> None:
         self._held: dict[Partition, _Held] = {}
+        self._aside: dict[Partition, _Held] = {}
 
     def __contains__(self, partition: Partition) -> bool:
         return partition in self._held
@@ -85,20 +86,42 @@ class Memories:
 
         A memory that stands at neither end is forgotten, so that it is restored.
         """
-        for partition, held in list(self._held.items()):
-            account = accounts.get(partition)
-            found = None if account is None else place_of(account)
-            if found == held.at:
-                _put_back(held)
-            elif found is not None and found == held.then:
-                held.at, held.then = found, None
-            else:
+        for partition in list(self._held):
+            if not _settled(self._held[partition], accounts.get(partition)):
                 del self._held[partition]
 
-    def forget(self, partitions: Iterable[Partition]) -> None:
-        """Forget partitions that are ours no more."""
+    def set_aside(self, partitions: Iterable[Partition]) -> None:
+        """Use no longer what is of partitions that are ours no more."""
         for partition in partitions:
-            self._held.pop(partition, None)
+            held = self._held.pop(partition, None)
+            if held is not None:
+                self._aside[partition] = held
+
+    def take_back(self, accounts: Mapping[Partition, Account]) -> list[Partition]:
+        """Use again what stands where these accounts do, and forget the rest of what was set aside.
+
+        An eager rebalance takes all partitions away and gives most of them back untouched. Return
+        the partitions that have their memory again.
+        """
+        back = []
+        for partition, held in self._aside.items():
+            if _settled(held, accounts.get(partition)):
+                self._held[partition] = held
+                back.append(partition)
+        self._aside.clear()
+        return back
+
+
+def _settled(held: _Held, account: Account | None) -> bool:
+    """Bring a memory to where the committed account stands; False where it cannot be."""
+    found = None if account is None else place_of(account)
+    if found is not None and found == held.at:
+        _put_back(held)
+    elif found is not None and found == held.then:
+        held.at, held.then = found, None
+    else:
+        return False
+    return True
 
 
 def place_of(account: Account) -> Place:

@@ -190,7 +190,7 @@ class Observation:
         )
 
     def _remember(self, partition: Partition, memory: Memory) -> None:
-        metrics, before = self._metrics.memory, self._evicted.get(partition, 0)
+        metrics, before = self._metrics.memory, self._evicted.get(partition, memory.evicted)
         metrics.sensors.labels(partition.topic, partition.number).set(memory.sensors)
         metrics.sensors_evicted.inc(memory.evicted - before)
         self._evicted[partition] = memory.evicted

@@ -170,7 +170,9 @@ class KafkaSource:
             self._consumer.incremental_assign(starts)
         else:
             self._consumer.assign(starts)
-        self._wait(list(offsets))
+        if self._paused:
+            self._consumer.pause(starts)
+        self._wait([partition for partition in offsets if not self._positions.has(partition)])
         self._on_rebalance("assigned", list(offsets))
 
     def _wait(self, partitions: Sequence[Partition]) -> None:

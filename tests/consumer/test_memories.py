@@ -118,9 +118,34 @@ def test_a_swap_that_was_not_committed_leaves_the_old_memory() -> None:
     assert rig.stands_at(AFTER)
 
 
-def test_what_is_forgotten_is_gone() -> None:
+def test_what_was_set_aside_comes_back_where_it_stands_and_is_forgotten_otherwise() -> None:
+    rig = Rig()
+    rig.memories.committed()
+    rig.memories.set_aside([ZERO, ONE, Partition("sensors", 9)])
+    assert ZERO not in rig.memories
+
+    assert rig.memories.take_back({ZERO: AFTER, ONE: OTHER}) == [ZERO]
+
+    assert rig.bytes() == rig.written
+    assert rig.stands_at(AFTER)
+    assert ONE not in rig.memories
+    assert rig.memories.take_back({ONE: BEFORE}) == [], "it is not kept for longer"
+
+
+@pytest.mark.parametrize("committed", [False, True])
+def test_also_what_was_set_aside_in_flight_goes_by_the_committed_account(committed: bool) -> None:
+    rig = Rig()
+    rig.memories.set_aside([ZERO])
+
+    rig.memories.take_back({ZERO: AFTER if committed else BEFORE})
+
+    assert rig.bytes() == (rig.written if committed else rig.cold)
+
+
+def test_what_is_given_to_others_is_not_used_meanwhile() -> None:
     rig = Rig()
 
-    rig.memories.forget([ZERO, Partition("sensors", 9)])
+    rig.memories.set_aside([ZERO])
 
+    assert rig.memories.take_back({ONE: BEFORE}) == []
     assert ZERO not in rig.memories

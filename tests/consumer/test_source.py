@@ -175,6 +175,7 @@ def test_new_partitions_wait_until_they_may_go_on() -> None:
     consumer = FakeConsumer()
     rig = Rig(consumer)
     zero, one = Partition(TOPIC, 0), Partition(TOPIC, 1)
+    rig.positions.forgotten = {zero, one}
 
     consumer.give(0, 1)
     assert set(consumer.paused) == {0, 1}
@@ -187,16 +188,26 @@ def test_new_partitions_wait_until_they_may_go_on() -> None:
     assert set(consumer.paused) == set()
 
 
+def test_a_partition_that_has_its_memory_does_not_wait() -> None:
+    consumer = FakeConsumer()
+    rig = Rig(consumer)
+    rig.positions.forgotten = {Partition(TOPIC, 1)}
+
+    consumer.give(0, 1)
+
+    assert set(consumer.paused) == {1}
+
+
 def test_a_record_that_comes_before_its_partition_may_go_on_is_read_again() -> None:
     """The client promises that none comes; but one that got lost here would never be scored."""
     consumer = FakeConsumer(records(1, 10), records(0, 5), records(1, 11), [])
     rig = Rig(consumer)
+    rig.positions.forgotten = {Partition(TOPIC, 1)}
     consumer.give(0, 1)
-    rig.source.go_on([Partition(TOPIC, 0)])
-    assert consumer.sought == []
 
     assert where(rig.source.next_batch(100, 0.05)) == []
     assert where(rig.source.next_batch(100, 0.05)) == [(0, 5)]
+    rig.positions.forgotten = set()
     rig.source.go_on([Partition(TOPIC, 1)])
     assert consumer.sought == [], "a micro-batch may still wait for its commit"
 
