@@ -20,4 +20,7 @@ def a_forecast_detector() -> Detector:
     return refitted(some_readings(600), schema, how)
 
 
-DETECTORS: dict[str, Callable[[], Detector]] = {"plain": a_detector, "forecast": a_forecast_detector}
+DETECTORS: dict[str, Callable[[], Detector]] = {
+    "plain": a_detector,
+    "forecast": a_forecast_detector,
+}
