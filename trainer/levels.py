@@ -1,5 +1,7 @@
 """Where each sensor's columns lie and how far they spread, learned from training rows."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,6 +9,9 @@ from common.detection.levels import LEAST_SHARE, Levels
 from common.rows.readings import Readings
 from common.rows.schema import Schema
 
+KNOWN_ROWS = 50
+"""Training looks back on all of a sensor's rows at once, so it knows it from fewer than a memory
+that learns as it goes."""
 CLIP = (0.05, 0.95)
 CLIPPED_SPREAD = 0.8903
 """Standard deviation of a standard normal variable that is clipped at its quantiles CLIP."""
@@ -24,20 +29,20 @@ CONSTANT = 1e-9
 
 
 def fit_levels(readings: Readings, schema: Schema, *, min_rows: int) -> Levels:
-    """Learn the levels of all sensors together, and of each one that has `min_rows` rows.
+    """Learn the levels of all sensors together, and of each one.
+
+    One with fewer than KNOWN_ROWS rows has that of all; `well_known` leaves it out.
 
     `readings`: in time order, without gaps in their values (what was missing is filled).
     """
     columns = np.concatenate([readings.values, readings.context], axis=1)
-    location, scale = [], []
-    names = []
-    for number, rows in _by_sensor(readings):
-        if len(rows) >= min_rows:
-            found = _level(columns[rows])
-            names.append(readings.sensor_ids[number])
-            location.append(found[0])
-            scale.append(found[1])
     together = _level(columns)
+    names, location, scale = [], [], []
+    for number, rows in _by_sensor(readings):
+        found = _level(columns[rows]) if len(rows) >= KNOWN_ROWS else together
+        names.append(readings.sensor_ids[number])
+        location.append(found[0])
+        scale.append(found[1])
     least = _least(*together, scale)
     return Levels(
         tuple(names),
@@ -45,6 +50,17 @@ def fit_levels(readings: Readings, schema: Schema, *, min_rows: int) -> Levels:
         np.maximum(np.stack([together[1], *scale]), least),
         min_rows,
         max_gap(readings, schema),
+    )
+
+
+def well_known(levels: Levels, readings: Readings) -> Levels:
+    """Leave out the sensors with too few rows: in service they learn a level of their own."""
+    rows = {readings.sensor_ids[number]: len(rows) for number, rows in _by_sensor(readings)}
+    kept = [line for name, line in levels.known.items() if rows.get(name, 0) >= KNOWN_ROWS]
+    names = tuple(levels.sensor_ids[line - 1] for line in kept)
+    lines = [0, *kept]
+    return replace(
+        levels, sensor_ids=names, location=levels.location[lines], scale=levels.scale[lines]
     )
 
 

@@ -22,7 +22,7 @@ from trainer.dataset import by_time
 from trainer.filling import filled
 from trainer.fitting import fit_on
 from trainer.forest import fit_forest
-from trainer.levels import max_gap
+from trainer.levels import max_gap, well_known
 
 UNKEPT = "unkept"
 """The version of a detector that is in no registry."""
@@ -113,7 +113,7 @@ def _forecast(split: Split, schema: Schema, source: DataSource, how: TrainerSett
     return Candidate(
         schema=schema,
         plan=forecast_plan(schema),
-        levels=fitted.settled,
+        levels=well_known(fitted.settled, readings),
         forest=fitted.forest,
         calibration=calibrated.calibration,
         ranges=ranges_from(readings),

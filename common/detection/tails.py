@@ -35,8 +35,8 @@ def tail_from(
     rarity = np.linspace(0.0, last, KNOTS)
     knots = np.quantile(ordered, 1.0 - np.exp(-rarity))
     excess = ordered[ordered > knots[-1]] - knots[-1]
-    # Scores (nearly) all alike leave no distance to measure in: take a small one.
-    least = max(least_scale, 1e-3 * (knots[-1] - knots[0]), 1e-9)
+    # Scores all alike leave no distance to measure in: take one.
+    least = max(least_scale, 1e-3 * float(knots[-1] - knots[0])) or 1.0
     scale = min(max(float(excess.mean()) if len(excess) else 0.0, least), most_scale)
     return Tail(np.concatenate([knots, [last, scale]]))
 
