@@ -62,7 +62,7 @@ def a_candidate(*, seed: int = 7, rows: int = 400, trees: int = 20) -> Candidate
     return Candidate(
         schema=schema,
         plan=plan,
-        levels=no_levels(len(schema.signals)),
+        levels=no_levels(np.zeros(len(schema.signals))),
         forest=forest,
         calibration=calibrate(score(forest, matrix[boundary:]), 0.02),
         ranges=ranges_from(readings),

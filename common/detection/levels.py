@@ -74,6 +74,9 @@ def levels_of(arrays: dict[str, NDArray[Any]], columns: int) -> Levels:
     return Levels(tuple(str(name) for name in names), location, scale, *limits.tolist())
 
 
-def no_levels(columns: int, *, max_gap: int = 0) -> Levels:
-    """Levels that leave every value as it is: those of a plan that needs none."""
-    return Levels((), np.zeros((1, columns)), np.ones((1, columns)), 0, max_gap)
+def no_levels(location: NDArray[np.float64], *, max_gap: int = 0) -> Levels:
+    """Levels of a plan that needs none.
+
+    `location` (columns,): stands in for what is missing before a sensor's first value.
+    """
+    return Levels((), location[None].copy(), np.ones((1, len(location))), 0, max_gap)

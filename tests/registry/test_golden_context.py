@@ -21,7 +21,7 @@ SCHEMA = Schema(
 
 
 def with_context() -> tuple[Detector, Readings]:
-    detector = replace(a_detector(), schema=SCHEMA, levels=no_levels(len(SCHEMA.columns)))
+    detector = replace(a_detector(), schema=SCHEMA, levels=no_levels(np.zeros(len(SCHEMA.columns))))
     readings = a_candidate().golden
     values, context = readings.values.copy(), np.zeros((len(readings), 2))
     values[4, 2] = context[7, 0] = np.nan
