@@ -15,7 +15,7 @@ from common.rows.readings import Readings
 from common.rows.rejection import Fault, Rejection
 from common.rows.schema import Schema
 from common.runtime.keys import TrainerSettings
-from trainer.training import refitted
+from trainer.warming import warmed
 
 
 def warm_up(
@@ -33,13 +33,7 @@ def warm_up(
     readings, rejections = collect(islice(records, rows), schema)
     if len(readings) == 0:
         raise DataError(f"none of the first {rows} rows of {uri} is valid: nothing to train on")
-    detector = refitted(readings, schema, how)
-    memory = detector.cold()
-    detector.detect(readings, memory)
-    # As in service, where a new champion takes over: lags stay, what scores have taught begins anew
-    # (those of rows that were fitted on teach the wrong thing).
-    memory.adopt(detector)
-    return detector, memory, rejections
+    return *warmed(readings, schema, how), rejections
 
 
 def score_on(
@@ -57,7 +51,8 @@ def score_on(
     rest = iter(records)
     while batch := list(islice(rest, max_rows)):
         readings, rejections = collect(batch, detector.schema)
-        outcome = score_readings(readings, rejections, detector, memory)
+        positions = np.arange(first_row, first_row + len(batch), dtype=np.int64)
+        outcome = score_readings(readings, rejections, detector, memory, positions=positions)
         yield _numbered(outcome, first_row)
         first_row += len(batch)
 

@@ -19,6 +19,7 @@ from common.runtime.logs import logger
 from common.tables import read_rows
 from trainer.backtest import score_on, warm_up
 from trainer.options import (
+    FeaturesOption,
     FileOption,
     NameOption,
     RateOption,
@@ -51,6 +52,7 @@ def backtest(
     out: Annotated[Path, typer.Option("--out", help="Where the scores go.")] = Path("scores.csv"),
     seed: SeedOption = None,
     target_alert_rate: RateOption = None,
+    features: FeaturesOption = None,
     name: NameOption = None,
     registry: RegistryOption = None,
     config: ConfigOption = None,
@@ -60,6 +62,7 @@ def backtest(
         config,
         seed=seed,
         target_alert_rate=target_alert_rate,
+        features=features,
         model=name,
         registry=registry,
         schema=schema,
@@ -90,7 +93,11 @@ def _fitted(
         records, schema, settings.trainer, rows=rows, uri=str(data)
     )
     calibration = detector.calibration
-    note = rate_note(len(calibration.scores), calibration.target_alert_rate)
+    note = rate_note(
+        len(calibration.scores),
+        calibration.target_alert_rate,
+        extrapolates=detector.decision is not None,
+    )
     if note:
         log.warning(note)
     return detector, memory, rejections

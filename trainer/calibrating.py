@@ -52,7 +52,7 @@ def looks_out_of_fold(readings: Readings, schema: Schema, how: TrainerSettings) 
     that its memory is warm, and only what it found in the block is kept.
     """
     rows = len(readings)
-    edges = np.linspace(0, rows, min(FOLDS, rows // 2) + 1).astype(np.int64).tolist()
+    edges = np.linspace(0, rows, block_count(rows) + 1).astype(np.int64).tolist()
     gap = FOLD_GAP * len(np.unique(readings.sensor))
     found = []
     for block, (start, stop) in enumerate(pairwise(edges)):
@@ -64,6 +64,11 @@ def looks_out_of_fold(readings: Readings, schema: Schema, how: TrainerSettings) 
         looks = look(fitted, readings.take(slice(None, stop)), block)
         found.append(looks.take(slice(start, stop)))
     return _joined(found)
+
+
+def block_count(rows: int) -> int:
+    """How many blocks of time so many rows are cut into."""
+    return min(FOLDS, rows // 2)
 
 
 def calibrate_on(looks: Looks, how: TrainerSettings) -> Calibrated:

@@ -1,7 +1,7 @@
 """Every question that is put to a model version, answered in one report."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from common.detection.detector import Detector
@@ -15,6 +15,8 @@ from trainer.checks import Check, Section
 from trainer.correctness import agreement, correctness
 from trainer.dataset import Dataset, by_time
 from trainer.failures import failures
+from trainer.filling import filled
+from trainer.levels import fit_levels, well_known
 from trainer.stability import stability
 from trainer.training import refitted, rows_needed, split_by_time, train
 
@@ -48,8 +50,9 @@ def evaluate_version(subject: Subject, dataset: Dataset) -> dict[str, Any]:
         )
     same = trained_on(manifest, dataset)
     injected = _injected(readings, detector, how, same=same)
+    judged = _from_the_beginning(readings, detector) if same else detector
     sections = {
-        "stability": stability(readings, detector, how),
+        "stability": stability(readings, judged, how),
         "correctness": correctness(readings, detector, lambda: subject.reload().detector),
         "training": _training(subject.version, readings, dataset, how, same=same),
         "failures": failures(*injected, seed=manifest.seed),
@@ -82,6 +85,18 @@ def trained_on(manifest: Manifest, dataset: Dataset) -> bool:
     return told.sha256 == dataset.sha256 and told.rows == len(dataset.readings)
 
 
+def _from_the_beginning(readings: Readings, detector: Detector) -> Detector:
+    """Return the detector as if its sensors had not moved yet.
+
+    It is made to go on after its training rows, from where they ended, not to begin with them.
+    """
+    if detector.forecast is None:
+        return detector
+    held = filled(readings)
+    levels = fit_levels(held, detector.schema, min_rows=detector.levels.min_rows)
+    return replace(detector, levels=well_known(levels, held))
+
+
 def _injected(
     readings: Readings, detector: Detector, how: TrainerSettings, *, same: bool
 ) -> tuple[Readings, Detector]:
@@ -91,7 +106,9 @@ def _injected(
     split = split_by_time(readings, how.calibration_share)
     if detector.forecast is None:
         return split.calibration, detector
-    # It was fitted on all of them: one of the same making looks instead.
+    # It was fitted on all of them: one of the same making looks instead, if the rows suffice.
+    if len(split.fit) < rows_needed(how.calibration_share):
+        return readings, detector
     return split.calibration, refitted(split.fit, detector.schema, how)
 
 

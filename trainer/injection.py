@@ -9,8 +9,10 @@ from common.rows.readings import Readings
 from common.rows.schema import Schema
 from common.simulation.faults import LENGTHS, FaultKind, inject
 
-FREE_ROWS_PER_FAULTY = 3
-"""An episode takes a quarter of its slot at most, so that most rows stay as they were."""
+FREE_ROWS_PER_FAULTY = 9
+"""An episode takes a tenth of its slot, so that most rows stay as they were; ..."""
+LEAST_FREE_ROWS_PER_FAULTY = 3
+"""... of a short stream a quarter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +60,27 @@ def _spread(values: NDArray[np.float64]) -> float:
 
 
 def inject_case(
-    readings: Readings, case: Case, *, schema: Schema, rng: np.random.Generator, episodes: int
+    readings: Readings,
+    case: Case,
+    *,
+    schema: Schema,
+    rng: np.random.Generator,
+    episodes: int,
+    warm: NDArray[np.bool_] | None = None,
 ) -> Injected:
     """Put at most `episodes` faults of a case into readings in time order, never overlapping.
 
     Signals that never change are left alone. Values stay within what the schema allows: beyond it
-    a row would be rejected, not scored.
+    a row would be rejected, not scored. `warm` (n,): no fault comes before a sensor's first such
+    row; a sensor that has none gets no fault.
     """
     scale = spread(readings)
     varying = np.flatnonzero(scale > 0)
     values = readings.values.copy()
     faulty = np.zeros(len(readings), dtype=np.bool_)
     chosen = []
-    for rows, at, length in _places(readings, case, rng, episodes):
+    streams = _streams(readings, np.ones_like(faulty) if warm is None else warm)
+    for rows, at, length in _places(streams, case, rng, episodes):
         stream = values[np.ix_(rows, varying)]
         values[np.ix_(rows, varying)] = _failed(stream, case, at, length, scale[varying], rng)
         hit = rows[at : at + length]
@@ -103,13 +113,13 @@ def _failed(
 
 
 def _places(
-    readings: Readings, case: Case, rng: np.random.Generator, episodes: int
+    streams: list[NDArray[np.int64]], case: Case, rng: np.random.Generator, episodes: int
 ) -> list[tuple[NDArray[np.int64], int, int]]:
     """Choose slots: (a sensor's rows, position of the episode among them, its length)."""
     slots = []
-    for rows in _streams(readings):
-        length = min(sum(LENGTHS[case.kind]) // 2, len(rows) // (FREE_ROWS_PER_FAULTY + 1))
-        width = length * (FREE_ROWS_PER_FAULTY + 1)
+    for rows in streams:
+        length = min(sum(LENGTHS[case.kind]) // 2, len(rows) // (LEAST_FREE_ROWS_PER_FAULTY + 1))
+        width = min(length * (FREE_ROWS_PER_FAULTY + 1), len(rows))
         if length > 0:
             slots += [(rows, start, length, width) for start in _starts(len(rows), width)]
     picked = rng.permutation(len(slots))[:episodes]
@@ -127,8 +137,9 @@ def _within(
     return rows, start + int(rng.integers(1, width - length + 1)), length
 
 
-def _streams(readings: Readings) -> list[NDArray[np.int64]]:
-    """Return each sensor's rows, in order."""
+def _streams(readings: Readings, warm: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
+    """Return each sensor's rows, in order, from the first warm one on."""
     order = np.argsort(readings.sensor, kind="stable")
     ends = np.flatnonzero(np.diff(readings.sensor[order])) + 1
-    return [rows for rows in np.split(order, ends) if len(rows)]
+    streams = [rows for rows in np.split(order, ends) if warm[rows].any()]
+    return [rows[int(np.argmax(warm[rows])) :] for rows in streams]

@@ -85,7 +85,9 @@ def max_gap(readings: Readings, schema: Schema) -> int:
 def _by_sensor(readings: Readings) -> list[tuple[int, NDArray[np.int64]]]:
     order = np.argsort(readings.sensor, kind="stable")
     sensors, starts = np.unique(readings.sensor[order], return_index=True)
-    return list(zip(sensors.tolist(), np.split(order, starts[1:]), strict=True))
+    streams = zip(sensors.tolist(), np.split(order, starts[1:]), strict=True)
+    # By name: their numbers come from the order in which a file happened to name them.
+    return sorted(streams, key=lambda stream: readings.sensor_ids[stream[0]])
 
 
 def _level(columns: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from common.runtime.keys import Settings
+from common.runtime.keys import Features, Settings
 from common.runtime.logs import configure
 from common.runtime.settings import load_settings
 
@@ -57,6 +57,15 @@ RateOption = Annotated[
         show_default=False,
     ),
 ]
+FeaturesOption = Annotated[
+    Features | None,
+    typer.Option(
+        "--features",
+        help="What a model looks at: forecast (each row against its sensor's past) or plain (the "
+        "raw signals, hour and day of week); else trainer.features.",
+        show_default=False,
+    ),
+]
 
 
 def settings_for(
@@ -67,11 +76,13 @@ def settings_for(
     schema: Path | None = None,
     seed: int | None = None,
     target_alert_rate: float | None = None,
+    features: Features | None = None,
 ) -> Settings:
     """Return the settings with these options over them, and configure the log by them."""
     overrides = {
         "trainer.seed": seed,
         "trainer.target_alert_rate": target_alert_rate,
+        "trainer.features": features,
         "registry.model": model,
         "registry.path": registry,
         "schema.path": schema,

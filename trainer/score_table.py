@@ -8,13 +8,26 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from common.detection.detections import SEVERITIES
 from common.detection.processing import Outcome
+from common.detection.recall import STATUSES
 from common.errors import DataError
 from common.rows.instants import to_text
 from common.rows.rejection import Rejection
 
-SCORE_COLUMNS = ("row", "event_time", "sensor_id", "anomaly_score", "raw_score", "is_anomaly")
-"""`row` 0-based in the input, `event_time` RFC 3339, scores exact, `is_anomaly` 0 or 1."""
+SCORE_COLUMNS = (
+    "row",
+    "event_time",
+    "sensor_id",
+    "anomaly_score",
+    "raw_score",
+    "is_anomaly",
+    "status",
+    "episode",
+    "severity",
+)
+"""`row` 0-based in the input, `event_time` RFC 3339, scores exact, `is_anomaly` 0 or 1, `episode`
+the row that the episode of an anomalous row began with (empty where normal)."""
 REJECTED_COLUMNS = ("row", "reason", "field", "detail")
 
 
@@ -67,6 +80,9 @@ class ScoreTable:
             detections.anomaly_score.tolist(),
             detections.raw_score.tolist(),
             detections.is_anomaly.astype(int).tolist(),
+            (STATUSES[status].value for status in detections.status.tolist()),
+            ("" if row < 0 else row for row in detections.episode.tolist()),
+            (SEVERITIES[severity].value for severity in detections.severity.tolist()),
         )
         self._scores.writerows(zip(*columns, strict=True))
         self.scored += len(readings)

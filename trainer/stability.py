@@ -13,7 +13,8 @@ from common.rows.schema import Schema
 from common.runtime.keys import TrainerSettings
 from trainer.checks import Check, Section
 from trainer.dataset import by_time
-from trainer.training import refitted, rows_needed
+from trainer.training import rows_needed
+from trainer.warming import warmed
 
 FOLDS = 5
 SEEDS = 3
@@ -22,7 +23,8 @@ ABOVE, BELOW = 3.0, 5.0
 """The rate may be so many times the target, or a part of it so small, ..."""
 CONFIDENCE = 0.999
 """... and beyond that whatever chance does in so few rows with this probability."""
-MAX_ROWS = 200_000
+MAX_ROWS = 50_000
+"""The newest so many rows are used for refits: a fit is the dear part of an evaluation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +103,7 @@ def seed_rates(
     older, newer = ordered.take(slice(None, cut)), ordered.take(slice(cut, None))
     rates = []
     for seed in range(how.seed, how.seed + SEEDS):
-        detector = refitted(older, schema, how.model_copy(update={"seed": seed % 2**32}))
-        memory = detector.cold()
-        detector.detect(older, memory)
+        detector, memory = warmed(older, schema, how.model_copy(update={"seed": seed % 2**32}))
         alerts = detector.detect(newer, memory).detections.is_anomaly
         rates.append(rate_of(f"seed {seed}", alerts, target))
     return rates

@@ -19,6 +19,7 @@ from trainer.evaluation import Subject, evaluate_version
 from trainer.gate import failed_checks
 from trainer.options import (
     DataOption,
+    FeaturesOption,
     RateOption,
     RegistryOption,
     RowsOption,
@@ -47,15 +48,17 @@ def train(
     ] = None,
     seed: SeedOption = None,
     target_alert_rate: RateOption = None,
+    features: FeaturesOption = None,
     schema: SchemaOption = None,
     registry: RegistryOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Fit a model on the older rows, calibrate it on the newer ones, register it as a version."""
+    """Fit a model, calibrate it on rows it was not fitted on, register it as a version."""
     settings = settings_for(
         config,
         seed=seed,
         target_alert_rate=target_alert_rate,
+        features=features,
         model=name,
         registry=registry,
         schema=schema,
@@ -116,7 +119,11 @@ def _promote(store: Registry, settings: Settings, dataset: Dataset, version: str
 
 def _warn(candidate: Candidate) -> None:
     calibration = candidate.calibration
-    note = training.rate_note(candidate.split["calibration_rows"], calibration.target_alert_rate)
+    note = training.rate_note(
+        candidate.split["calibration_rows"],
+        calibration.target_alert_rate,
+        extrapolates=candidate.decision is not None,
+    )
     if note:
         log.warning(note)
 
@@ -126,12 +133,16 @@ def _say(dataset: Dataset, candidate: Candidate, version: str) -> None:
     split, calibration = candidate.split, candidate.calibration
     typer.echo(f"rows       {dataset.rows} read, {len(dataset.readings)} accepted")
     typer.echo(f"rejected   {len(dataset.rejections)}{f' ({rejected})' if rejected else ''}")
-    typer.echo(
-        f"split      {split['fit_rows']} rows to fit, {split['calibration_rows']} to calibrate"
-        f" from {to_text(split['boundary_time'])} on"
-    )
+    typer.echo(f"split      {split['fit_rows']} rows to fit, {_calibrated(candidate)}")
     typer.echo(
         f"threshold  raw score {calibration.threshold:.6f}"
         f" at a target alert rate of {calibration.target_alert_rate:g}"
     )
     typer.echo(f"version    {version}")
+
+
+def _calibrated(candidate: Candidate) -> str:
+    split = candidate.split
+    if candidate.decision is None:
+        return f"{split['calibration_rows']} to calibrate from {to_text(split['boundary_time'])} on"
+    return f"calibrated out of fold in {split['blocks']} blocks"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from common.detection.calibration import calibrate
 from common.detection.detector import Detector, ranges_from
@@ -12,12 +13,13 @@ from common.detection.features import features
 from common.detection.forest import score
 from common.detection.levels import no_levels
 from common.detection.plan import forecast_plan, plain_plan
+from common.detection.tails import LEAST_EXCESSES, MOST_SHARE
 from common.errors import DataError
 from common.registry.candidate import MAX_GOLDEN_ROWS, Candidate, DataSource
 from common.rows.readings import Readings
 from common.rows.schema import Schema
 from common.runtime.keys import Features, TrainerSettings
-from trainer.calibrating import calibrate_on, looks_out_of_fold
+from trainer.calibrating import block_count, calibrate_on, looks_out_of_fold
 from trainer.dataset import by_time
 from trainer.filling import filled
 from trainer.fitting import fit_on
@@ -92,7 +94,7 @@ def _plain(split: Split, schema: Schema, source: DataSource, how: TrainerSetting
     return Candidate(
         schema=schema,
         plan=plan,
-        levels=no_levels(len(schema.columns), max_gap=max_gap(fitting, schema)),
+        levels=no_levels(_medians(fitting), max_gap=max_gap(fitting, schema)),
         forest=forest,
         calibration=calibrate(scores, how.target_alert_rate),
         ranges=ranges_from(fitting),
@@ -103,6 +105,10 @@ def _plain(split: Split, schema: Schema, source: DataSource, how: TrainerSetting
         split=split.to_plain(),
         golden=golden_rows(split.calibration),
     )
+
+
+def _medians(readings: Readings) -> NDArray[np.float64]:
+    return np.median(np.concatenate([readings.values, readings.context], axis=1), axis=0)
 
 
 def _forecast(split: Split, schema: Schema, source: DataSource, how: TrainerSettings) -> Candidate:
@@ -123,7 +129,12 @@ def _forecast(split: Split, schema: Schema, source: DataSource, how: TrainerSett
         parameters=parameters_of(how),
         seed=how.seed,
         data_source=source,
-        split=split.to_plain() | {"fit_rows": len(readings), "calibration_rows": len(readings)},
+        split=split.to_plain()
+        | {
+            "fit_rows": len(readings),
+            "calibration_rows": len(readings),
+            "blocks": block_count(len(readings)),
+        },
         golden=golden_rows(split.calibration),
     )
 
@@ -166,11 +177,22 @@ def parameters_of(how: TrainerSettings) -> dict[str, Any]:
     return how.model_dump(mode="json", exclude={"seed"})
 
 
-def rate_note(calibration_rows: int, target_alert_rate: float) -> str | None:
-    """Say when there are too few calibration rows to set a threshold at this rate; None: enough."""
-    needed = math.ceil(1.0 / target_alert_rate)
+def rate_note(calibration_rows: int, target_alert_rate: float, *, extrapolates: bool) -> str | None:
+    """Say when there are too few calibration rows to set a threshold at this rate; None: enough.
+
+    `extrapolates`: a tail model stands in for the rows that are not there.
+    """
+    needed = math.ceil((LEAST_EXCESSES if extrapolates else 1.0) / target_alert_rate)
     if calibration_rows >= needed:
         return None
+    if extrapolates:
+        share = max(min(LEAST_EXCESSES / calibration_rows, MOST_SHARE), target_alert_rate)
+        return (
+            f"{calibration_rows} rows were there to calibrate on: what is rarer than {share:.1%} "
+            f"of rows is extrapolated by an exponential tail, and the target alert rate of "
+            f"{target_alert_rate:g} lies there, so expect it to be met roughly only "
+            f"(wanted {needed} rows)"
+        )
     return (
         f"{calibration_rows} calibration rows cannot resolve a target alert rate of "
         f"{target_alert_rate:g}: the threshold is their highest score (wanted {needed} rows)"
