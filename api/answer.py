@@ -148,7 +148,7 @@ def _explain(
     rows: list[dict[str, Any]], outcome: Outcome, detector: Detector, signals: Signals
 ) -> None:
     readings, is_anomaly = outcome.readings, outcome.detections.is_anomaly
-    told = np.ones_like(is_anomaly) if signals is Signals.ALL else is_anomaly
-    described = signals_of_rows(detector, readings.values[told])
+    told = np.flatnonzero(np.ones_like(is_anomaly) if signals is Signals.ALL else is_anomaly)
+    described = signals_of_rows(detector, outcome, told)
     for index, signal_readings in zip(readings.index[told].tolist(), described, strict=True):
         rows[index]["signals"] = signal_readings

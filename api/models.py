@@ -33,14 +33,31 @@ class PredictQuery(_Declared):
 
 
 class SignalModel(_Declared):
-    """One signal of a row, beside what it was in training."""
+    """One signal of a row, beside what was expected of it."""
 
     name: str
     actual: float
-    expected: Annotated[float, Field(description="The median in training.")]
-    expected_low: Annotated[float, Field(description="99 % of the training rows lay from here")]
+    expected: Annotated[
+        float,
+        Field(
+            description="The forecast from the rows before; without memory the sensor's level, of "
+            "a plain model the median in training."
+        ),
+    ]
+    expected_low: Annotated[float, Field(description="About 99 % of clean rows lie from here")]
     expected_high: Annotated[float, Field(description="to here.")]
     direction: Direction
+    attribution: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="Its share of what is strange about the row: by how much the score drops "
+            "if the signal is as the rows before and the other signals let expect. A row's signals "
+            "stand from the highest to the lowest, their sum is 1.",
+        ),
+    ]
+    held: Annotated[bool, Field(description="The value was missing: the last one is held.")]
 
 
 class ScoredRow(_Declared):

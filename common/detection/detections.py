@@ -34,8 +34,8 @@ class Evidence:
     """(n, columns) the sensor's level when the row came."""
     standard: NDArray[np.float64]
     """(n, columns) (measured - location) / scale, squashed."""
-    lagged: NDArray[np.float64]
-    """(n, lags * columns) the rows before, likewise."""
+    expected: NDArray[np.float64]
+    """(n, signals) forecast of `standard`, 0 without memory; (n, 0) of the plain plan."""
     runs: NDArray[np.int64]
     """(n, signals) how long each signal has repeated its value exactly."""
     drift: NDArray[np.float64]

@@ -14,7 +14,7 @@ from common.detection.features import features
 from common.detection.forecast import Forecast, Residuals, forecast_of, residuals
 from common.detection.forest import Forest, forest_of, score
 from common.detection.layout import Layout
-from common.detection.levels import Levels, levels_of
+from common.detection.levels import Levels, levels_of, no_levels
 from common.detection.memory import MAX_SENSORS, Memory
 from common.detection.plan import FeaturePlan
 from common.detection.recall import Recalled, recall
@@ -85,7 +85,7 @@ class Detector:
             positions = memory.position + np.arange(len(readings), dtype=np.int64)
         recalled = recall(readings, self.levels, self.levels.known, memory)
         readings = _filled(readings, recalled)
-        scored = self._scored(readings, recalled, memory)
+        scored, expected = self._scored(readings, recalled, memory)
         anomaly_score = read(scored.novelty, self.calibration).anomaly_score
         is_anomaly = scored.is_anomaly
         found = episodes(readings, recalled, positions, is_anomaly, anomaly_score, memory)
@@ -101,7 +101,7 @@ class Detector:
             episode=found.start,
             episode_rows=found.rows,
             episode_time=found.time,
-            evidence=_evidence(recalled, scored),
+            evidence=_evidence(recalled, scored, expected),
         )
         return Found(readings, detections, found.closed)
 
@@ -112,16 +112,19 @@ class Detector:
             return features(_filled(readings, recalled), self.plan)
         return forecast_features(recalled, residuals(self.forecast, recalled))
 
-    def _scored(self, readings: Readings, recalled: Recalled, memory: Memory) -> Judged:
+    def _scored(
+        self, readings: Readings, recalled: Recalled, memory: Memory
+    ) -> tuple[Judged, NDArray[np.float64]]:
+        """Return what was decided, and the forecast (n, signals) that it comes from."""
         threshold = self.calibration.threshold
         if self.forecast is None or self.decision is None:
             raw = score(self.forest, features(readings, self.plan))
-            return Judged(
-                raw, raw > threshold, raw, np.zeros((len(raw), 0)), np.zeros((len(raw), 0))
-            )
+            nothing = np.zeros((len(raw), 0))
+            return Judged(raw, raw > threshold, raw, nothing, nothing), nothing
         left = residuals(self.forecast, recalled)
         forest_score = score(self.forest, forecast_features(recalled, left))
-        return decide(self.decision, recalled, forest_score, left, memory, threshold=threshold)
+        judged = decide(self.decision, recalled, forest_score, left, memory, threshold=threshold)
+        return judged, left.expected
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Every array that decides a score, by name, as they are stored."""
@@ -151,7 +154,10 @@ def detector_of(
     signals = len(schema.signals)
     if ranges is None or ranges.shape != (3, signals) or not np.all(np.isfinite(ranges)):
         raise ModelRefused(f"the signals' ranges are not three rows of {signals} finite numbers")
-    levels = levels_of(arrays, signals + len(schema.context))
+    columns = len(schema.columns)
+    # Versions from before there were levels have none, and need none.
+    bare = "level_sensors" not in arrays and not plan.remembers
+    levels = no_levels(np.zeros(columns)) if bare else levels_of(arrays, columns)
     plain = Detector(
         version, schema, plan, levels, forest, calibration_of(arrays), SignalRanges(*ranges)
     )
@@ -180,14 +186,14 @@ def forecast_features(recalled: Recalled, left: Residuals) -> NDArray[np.float64
     return np.concatenate([left.white, recalled.standard[:, :signals]], axis=1)
 
 
-def _evidence(recalled: Recalled, judged: Judged) -> Evidence:
+def _evidence(recalled: Recalled, judged: Judged, expected: NDArray[np.float64]) -> Evidence:
     return Evidence(
         recalled.measured,
         recalled.held,
         recalled.location,
         recalled.scale,
         recalled.standard,
-        recalled.lagged,
+        expected,
         recalled.runs,
         judged.drift,
     )

@@ -1,16 +1,29 @@
-"""What each signal of a row was, beside what it was in training: one list for events and REST."""
+"""What each signal of a row was, beside what it should have been: one list for events and REST."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
+from common.detection.attribution import attributions
 from common.detection.detector import Detector
+from common.detection.forecast import Forecast
+from common.detection.processing import Outcome
+from common.detection.recall import LINEAR, STATUSES, Status
+
+BAND = 2.58
+"""Spreads from the forecast, or scales from the location, to either end of the band: 99 % of
+normally distributed residuals."""
+FARTHEST = 500.0
+"""A squashed value beyond would be no finite number any more."""
+
+_SCORED = STATUSES.index(Status.SCORED)
 
 
 class Direction(StrEnum):
-    """Where a signal lies against the band it kept to in training (both ends included)."""
+    """Where a signal lies against its band (both ends included)."""
 
     LOW = "low"
     WITHIN = "within"
@@ -24,25 +37,85 @@ class SignalReading:
     name: str
     actual: float
     expected: float
-    """The median in training."""
+    """The forecast; without memory the sensor's location, of a plain model the training median."""
     expected_low: float
-    """99 % of the training rows lay from here ..."""
+    """About 99 % of clean rows lie from here ..."""
     expected_high: float
     """... to here."""
     direction: Direction
+    attribution: float
+    """The signal's share of what is strange about the row, 0 to 1."""
+    held: bool
+    """Whether the value was missing, so that the last one was held."""
 
 
-def signals_of_rows(detector: Detector, values: NDArray[np.float64]) -> list[list[SignalReading]]:
-    """Describe the values (n, signals) of n rows, each in the schema's order."""
-    names, ranges = detector.schema.signal_names, detector.ranges
-    bands = [ranges.expected.tolist(), ranges.low.tolist(), ranges.high.tolist()]
+def signals_of_rows(
+    detector: Detector, outcome: Outcome, rows: NDArray[np.int64]
+) -> list[list[SignalReading]]:
+    """Describe rows, each with its signals from the highest attribution to the lowest.
+
+    `rows`: positions among the outcome's readings.
+    """
+    names, signals = detector.schema.signal_names, len(detector.schema.signals)
+    shares = attributions(detector, outcome, rows)
+    orders = np.argsort(-shares, axis=1, kind="stable")
+    columns = [
+        outcome.readings.values[rows],
+        *_expected(detector, outcome, rows),
+        shares,
+        outcome.detections.evidence.held[rows, :signals],
+    ]
+    ordered = [np.take_along_axis(column, orders, axis=1).tolist() for column in columns]
     return [
         [
-            SignalReading(name, actual, expected, low, high, _direction(actual, low, high))
-            for name, actual, expected, low, high in zip(names, row, *bands, strict=True)
+            SignalReading(
+                names[signal], actual, at, low, high, _direction(actual, low, high), *rest
+            )
+            for signal, actual, at, low, high, *rest in zip(order, *row, strict=True)
         ]
-        for row in values.tolist()
+        for order, *row in zip(orders.tolist(), *ordered, strict=True)
     ]
+
+
+def _expected(
+    detector: Detector, outcome: Outcome, rows: NDArray[np.int64]
+) -> list[NDArray[np.float64]]:
+    """Return what was expected, then the band's lower and upper end, each (len(rows), signals)."""
+    if detector.forecast is None:
+        ranges, shape = detector.ranges, (len(rows), len(detector.schema.signals))
+        ends = (ranges.expected, ranges.low, ranges.high)
+        return [np.broadcast_to(end, shape) for end in ends]
+    return _forecast(detector, detector.forecast, outcome, rows)
+
+
+def _forecast(
+    detector: Detector, forecast: Forecast, outcome: Outcome, rows: NDArray[np.int64]
+) -> list[NDArray[np.float64]]:
+    """Turn the forecast back into the signals' units, never beyond what the schema allows."""
+    evidence, signals = outcome.detections.evidence, len(forecast.spread)
+    location, scale = evidence.location[rows, :signals], evidence.scale[rows, :signals]
+    scored = outcome.detections.status[rows, np.newaxis] == _SCORED
+    reach = BAND * np.where(scored, forecast.spread, 1.0)
+    expected = evidence.expected[rows]
+    least, most = np.transpose([signal.bounds for signal in detector.schema.signals])
+    return [
+        np.clip(location + scale * _unsquash(end), least, most)
+        for end in (expected, expected - reach, expected + reach)
+    ]
+
+
+# Compiled, because a vectorised exponential may round the last rows otherwise than the first.
+@njit(cache=True, nogil=True, error_model="numpy")
+def _unsquash(squashed):  # type: ignore[no-untyped-def]
+    """Undo `squash`, value by value."""
+    found = squashed.copy()
+    for row in range(found.shape[0]):
+        for signal in range(found.shape[1]):
+            size = min(abs(squashed[row, signal]), FARTHEST)
+            if size > LINEAR:
+                far = np.exp(size - LINEAR) + (LINEAR - 1.0)
+                found[row, signal] = far if squashed[row, signal] > 0 else -far
+    return found
 
 
 def _direction(actual: float, low: float, high: float) -> Direction:

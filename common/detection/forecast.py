@@ -105,8 +105,7 @@ def _residuals(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     signals, contexts = residual.shape[1], standard.shape[1] - residual.shape[1]
     past = lagged.shape[1]
-    # Of more signals, one repeats by chance more often.
-    allowance = np.log(max(np.sum(surprise > 0), 1))
+    allowed = allowance(surprise)
     for row in range(len(scored)):
         if scored[row]:
             for signal in range(signals):
@@ -117,7 +116,7 @@ def _residuals(  # type: ignore[no-untyped-def]
                     known = standard[row, signals + place]
                     total += coefficients[signal, 1 + past + place] * known
                 expected[row, signal] = total
-                stuck[row] = max(stuck[row], runs[row, signal] * surprise[signal] - allowance)
+                stuck[row] = max(stuck[row], runs[row, signal] * surprise[signal] - allowed)
         for signal in range(signals):
             residual[row, signal] = standard[row, signal] - expected[row, signal]
         squares = 0.0
@@ -130,3 +129,9 @@ def _residuals(  # type: ignore[no-untyped-def]
             if scored[row]:
                 white[row, one] = total
         distance[row] = np.sqrt(squares)
+
+
+@njit(cache=True, nogil=True)
+def allowance(surprise):  # type: ignore[no-untyped-def]
+    """Nats that a repeat does not count: of more signals, one repeats by chance more often."""
+    return np.log(max(np.sum(surprise > 0), 1))

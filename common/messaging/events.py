@@ -88,7 +88,7 @@ def _detected(
     readings, found = outcome.readings, outcome.detections
     told = found.is_anomaly if emit is Emit.ROWS else found.episode_rows == 1
     rows = np.flatnonzero(told)
-    all_signals = signals_of_rows(detector, readings.values[rows])
+    all_signals = signals_of_rows(detector, outcome, rows)
     for row, signals in zip(rows.tolist(), all_signals, strict=True):
         index = int(readings.index[row])
         where = coordinates(records[index])

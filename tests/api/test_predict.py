@@ -54,10 +54,14 @@ def test_an_anomalous_row_tells_its_signals_beside_their_range(client: Client) -
     assert anomalous["is_anomaly"] is True
     assert anomalous["anomaly_score"] > 1.0
     assert anomalous["severity"] in ("warning", "major", "critical")
-    assert [signal["name"] for signal in anomalous["signals"]] == ["x1", "x2", "x3"]
+    assert sorted(signal["name"] for signal in anomalous["signals"]) == ["x1", "x2", "x3"]
+    shares = [signal["attribution"] for signal in anomalous["signals"]]
+    assert shares == sorted(shares, reverse=True)
+    assert abs(sum(shares) - 1.0) <= 1e-9
     for signal in anomalous["signals"]:
         assert signal["actual"] == 9.0
         assert signal["direction"] == "high"
+        assert signal["held"] is False
         assert signal["expected_low"] < signal["expected"] < signal["expected_high"] < 9.0
 
 
