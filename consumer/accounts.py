@@ -7,6 +7,7 @@ from typing import TypeVar
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from common.detection.ledger import Account, open_account, with_window
+from common.detection.memory import MAX_SENSORS
 from common.errors import BrokerUnavailable, OffsetsLost
 from common.messaging.broker_errors import transient
 from common.messaging.ledger_text import from_metadata
@@ -36,6 +37,7 @@ class Accounts:
         window_rows: int,
         fingerprint: str,
         history: Callable[[], GroupHistory],
+        max_sensors: int = MAX_SENSORS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`history`: asks the ledger what the group has done before, where that matters."""
@@ -44,6 +46,7 @@ class Accounts:
         self._window_rows = window_rows
         self._fingerprint = fingerprint
         self._history = history
+        self._max_sensors = max_sensors
         self._clock = clock
         self._held: dict[Partition, Account] = {}
         self._unopened: set[Partition] = set()
@@ -131,7 +134,11 @@ class Accounts:
     def _open(self, partition: Partition, offset: int) -> Account:
         self._unopened.add(partition)
         return open_account(
-            offset, model_version="", fingerprint=self._fingerprint, window_rows=self._window_rows
+            offset,
+            model_version="",
+            fingerprint=self._fingerprint,
+            window_rows=self._window_rows,
+            max_sensors=self._max_sensors,
         )
 
     def _first_offset(self, partition: Partition, history: GroupHistory) -> int:

@@ -77,9 +77,10 @@ def connect(
             Partition(topics.readings, number): offset
             for number, offset in accept_rejections_until.items()
         },
+        max_sensors=options.max_sensors,
     )
     consumer, holdings = _consumer(settings, observation)
-    outbox = _outbox(settings, worker, consumer)
+    outbox = outbox_of(settings, worker, consumer)
     source = KafkaSource(
         consumer,
         topics.readings,
@@ -149,6 +150,7 @@ def _consumer(settings: Settings, observation: Observation) -> tuple[Consumer, H
         window_rows=options.breaker.window_rows,
         fingerprint=fingerprint(),
         history=lambda: group_history(settings.kafka, settings.ledger_topic, group=options.group),
+        max_sensors=options.max_sensors,
     )
     made.append(accounts)
     schedule = Schedule(
@@ -157,7 +159,8 @@ def _consumer(settings: Settings, observation: Observation) -> tuple[Consumer, H
     return consumer, Holdings(accounts, Memories(), schedule)
 
 
-def _outbox(settings: Settings, worker: int, consumer: Consumer) -> Outbox:
+def outbox_of(settings: Settings, worker: int, consumer: Consumer) -> Outbox:
+    """Make the outbox of worker number `worker`, which fences whoever had its transactional id."""
     options = settings.consumer
     if options.delivery is Delivery.EXACTLY_ONCE:
         transactional_id = f"{options.group}.{options.instance}.{worker}"

@@ -84,7 +84,7 @@ def run(parts: Parts, stopping: Callable[[], bool]) -> None:
 
 
 def _renew(parts: Parts, batch: MicroBatch) -> bool:
-    """Open new accounts, and go over to another model or fingerprint, idle partitions too.
+    """Open new accounts, and go over to another model, bound or fingerprint, idle partitions too.
 
     In a transaction of its own, with a snapshot of each: so between two records of the ledger, and
     from a snapshot to the next, everything is scored by one version.
@@ -95,6 +95,7 @@ def _renew(parts: Parts, batch: MicroBatch) -> bool:
         holdings.accounts.unopened,
         parts.terms.fingerprint,
         model_version=detector.version,
+        max_sensors=parts.terms.max_sensors,
     )
     if not settlement.accounts:
         return False
@@ -103,6 +104,7 @@ def _renew(parts: Parts, batch: MicroBatch) -> bool:
         memory = holdings.memories.begin(partition, account)
         if account.model_version != detector.version:
             memory.adopt(detector)
+        memory.max_sensors = parts.terms.max_sensors
     _publish(parts, [], settlement, batch.membership)
     return True
 

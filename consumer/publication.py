@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from common.detection.ledger import Account, SnapshotAt
+from common.detection.memory import MAX_SENSORS
 from common.detection.memory_bytes import memory_bytes
 from common.messaging.ledger_text import Cause, ledger_message, to_metadata
 from common.messaging.outbox import Commit, Conclusion
@@ -24,6 +25,8 @@ class LedgerTerms:
     fingerprint: str
     """Of this process: see common/runtime/fingerprint.py."""
     accept_rejections_until: Mapping[Partition, int]
+    max_sensors: int = MAX_SENSORS
+    """The bound that this worker's memories keep."""
 
 
 def snapshots_of(settlement: Settlement, memories: Memories, terms: LedgerTerms) -> list[Snapshot]:

@@ -55,12 +55,12 @@ def restored(
                 f"{partition} is new: the input had {stores.partitions} partitions when this "
                 "worker began, and with another number its sensors may have moved"
             )
-        return champion.cold()
+        return champion.cold(max_sensors=account.max_sensors)
     snapshot = stores.snapshot(partition, account.snapshot)
     yield
     detector = _detector(partition, account, champion, snapshot, stores)
     try:
-        memory = memory_of(snapshot.content, detector)
+        memory = memory_of(snapshot.content, detector, max_sensors=account.max_sensors)
     except MemoryRefused as error:
         refuse(f"the snapshot of {partition} at offset {snapshot.next_offset}: {error}")
     yield

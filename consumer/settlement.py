@@ -76,19 +76,22 @@ def renewed(
     fingerprint: str,
     *,
     model_version: str,
+    max_sensors: int,
 ) -> Settlement:
     """Move no account on, but say in each by what its next records will be scored.
 
-    Its ledger record tells the account as it was until here, by which the version before is proven.
+    Its ledger record tells the account as it was until here, by which what went before is proven.
     """
     accounts: dict[Partition, Account] = {}
     notes = []
     for partition, before in sorted(held.items()):
-        account = replace(before, model_version=model_version)
+        account = replace(before, model_version=model_version, max_sensors=max_sensors)
         if partition in unopened:
             notes.append(Note(partition, Cause.OPENED, account))
         elif before.model_version != model_version:
             notes.append(Note(partition, Cause.MODEL, before))
+        elif before.max_sensors != max_sensors:
+            notes.append(Note(partition, Cause.INTERVAL, before))
         if before.fingerprint != fingerprint:
             notes.append(Note(partition, Cause.SEGMENT, account))
             account = new_segment(account, fingerprint=fingerprint)

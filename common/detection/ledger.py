@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from common.detection.memory import MAX_SENSORS
 from common.detection.processing import OutcomeKind
 
 BUCKETS = 10
@@ -50,6 +51,8 @@ class Account:
     """Of what decides a score's last bit: code, libraries, CPU kind."""
     snapshot: SnapshotAt | None = None
     """None: the memory was cold at `first_offset`."""
+    max_sensors: int = MAX_SENSORS
+    """The bound that the memory kept while the newest records were scored."""
 
     @property
     def adds_up(self) -> bool:
@@ -70,7 +73,12 @@ class Account:
 
 
 def open_account(
-    offset: int, *, model_version: str, fingerprint: str, window_rows: int = 10_000
+    offset: int,
+    *,
+    model_version: str,
+    fingerprint: str,
+    window_rows: int = 10_000,
+    max_sensors: int = MAX_SENSORS,
 ) -> Account:
     """Open the account of a partition whose first record will be at `offset` or later."""
     return Account(
@@ -80,6 +88,7 @@ def open_account(
         model_version=model_version,
         segment_offset=offset,
         fingerprint=fingerprint,
+        max_sensors=max_sensors,
     )
 
 

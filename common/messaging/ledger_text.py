@@ -107,7 +107,8 @@ def _sound(account: Account) -> bool:
     at = account.snapshot or SnapshotAt(0, 0)
     counts = (account.consumed, account.first_offset, account.segment, *account.window_rejected)
     return (
-        min(*counts, at.offset, at.next_offset) >= 0
+        account.max_sensors >= 1
+        and min(*counts, at.offset, at.next_offset) >= 0
         and account.window_bucket_rows >= 1
         and 1 <= len(account.window_rejected) <= BUCKETS
         and 0 <= account.digest < 2**64

@@ -174,6 +174,8 @@ class ConsumerSettings(_Table):
     """At least twice the sensors of a partition lie between two snapshots of its memory."""
     snapshot_every_seconds: Seconds = 3_600
     """Of a partition that had any record since. Keep it far below the input's retention."""
+    max_sensors: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
+    """Of a partition; for one more the sensor that was silent for longest is forgotten."""
     commit_deadline_seconds: Seconds = 30
     shutdown_seconds: Seconds = 5
     breaker: BreakerSettings = BreakerSettings()

@@ -7,7 +7,7 @@ from confluent_kafka import Consumer, Message, Producer
 
 from common.detection.detector import Detector
 from common.detection.ledger import Account, open_account
-from common.detection.memory import Memory
+from common.detection.memory import MAX_SENSORS, Memory
 from common.detection.processing import process
 from common.messaging.dead_letters import dead_letters
 from common.messaging.events import anomaly_events
@@ -61,7 +61,9 @@ class SmallConsumer:
             received=[received_at(one) for one in records],
         )
         unopened = frozenset(held.keys() - self._held.keys())
-        renewal = renewed(held, unopened, "f", model_version=detector.version)
+        renewal = renewed(
+            held, unopened, "f", model_version=detector.version, max_sensors=MAX_SENSORS
+        )
         settlement = settle(
             held | renewal.accounts,
             [(portion, outcome)],

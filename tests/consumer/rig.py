@@ -152,6 +152,7 @@ class Rig:
         versions: Sequence[str] = (OLDER, NEWER),
         snapshot_every_rows: int = 1_000_000,
         snapshot_every_seconds: float = 1_000_000.0,
+        max_sensors: int = 1_000,
     ) -> None:
         self.now = 0.0
         self._seconds_a_look = seconds_a_look
@@ -173,6 +174,7 @@ class Rig:
             window_rows=100,
             fingerprint=fingerprint,
             history=lambda: GroupHistory(frozenset(), None),
+            max_sensors=max_sensors,
         )
         schedule = Schedule(
             every_rows=snapshot_every_rows,
@@ -192,7 +194,7 @@ class Rig:
         self.input: list[StoredRecord] = []
         """What can be read of the input again."""
         self.detectors = {version: a_detector(version) for version in versions}
-        self.terms = LedgerTerms("g", "g.ledger", 4, fingerprint, {})
+        self.terms = LedgerTerms("g", "g.ledger", 4, fingerprint, {}, max_sensors)
         self.restoring = Restoring(
             self.holdings,
             self.source,
@@ -204,7 +206,11 @@ class Rig:
     def opened(self) -> "Rig":
         """Give it partition 0, opened before, so that only what a test is about is published."""
         account = open_account(
-            0, model_version=a_detector().version, fingerprint="f", window_rows=100
+            0,
+            model_version=a_detector().version,
+            fingerprint="f",
+            window_rows=100,
+            max_sensors=self.terms.max_sensors,
         )
         self.consumer.commit_offset(0, 0, to_metadata(account))
         self.consumer.give(0)

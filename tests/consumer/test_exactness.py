@@ -36,19 +36,19 @@ def an_input(rows: int = ROWS) -> list[StoredRecord]:
     return found
 
 
-def undisturbed() -> World:
+def undisturbed(max_sensors: int = 1_000) -> World:
     world = World(an_input())
-    world.live()
+    world.live(max_sensors=max_sensors)
     return world
 
 
-def lived(seed: int) -> World:
+def lived(seed: int, max_sensors: int = 1_000) -> World:
     """Let workers live and die until all is consumed; everything follows from the seed."""
     chance, world = Random(seed), World(an_input())
     while not world.done():
         assert world.lives < 200, "it never comes to an end"
         try:
-            world.live(chance, snapshot_every_rows=chance.randint(1, 60))
+            world.live(chance, snapshot_every_rows=chance.randint(1, 60), max_sensors=max_sensors)
         except (KilledError, Unrecoverable):
             continue
     return world
@@ -58,9 +58,10 @@ WANTED = cache(undisturbed)
 
 
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1))
-def test_cuts_aborts_rebalances_and_deaths_change_no_bit(seed: int) -> None:
-    wanted, world = WANTED(), lived(seed)
+@given(seed=st.integers(0, 2**32 - 1), max_sensors=st.sampled_from([1_000, 2]))
+def test_cuts_aborts_rebalances_and_deaths_change_no_bit(seed: int, max_sensors: int) -> None:
+    """With two sensors at the most, of three, some are forgotten with nearly every row."""
+    wanted, world = WANTED(max_sensors), lived(seed, max_sensors)
 
     for number in range(PARTITIONS):
         assert world.results(number) == wanted.results(number)
@@ -70,8 +71,24 @@ def test_cuts_aborts_rebalances_and_deaths_change_no_bit(seed: int) -> None:
 
 
 def test_the_input_of_these_tests_has_what_a_memory_can_get_wrong() -> None:
-    world = WANTED()
+    world = WANTED(1_000)
 
     values = b"".join(value or b"" for n in range(PARTITIONS) for _, _, value in world.results(n))
     for part in (b'"status":"late"', b'"status":"duplicate"', b'"rows":2', b'"rows":3'):
         assert part in values
+
+
+def test_another_bound_gives_other_episodes_and_is_no_damage() -> None:
+    def told(world: World) -> list[tuple[bytes | None, bytes | None]]:
+        return [(key, value) for n in range(PARTITIONS) for _, key, value in world.results(n)]
+
+    few, many, changed = WANTED(2), WANTED(1_000), World([])
+    for there, bound in ((50, 2), (80, 1_000), (ROWS, 2)):
+        changed.input = an_input()[:there]
+        changed.live(max_sensors=bound)
+
+    assert told(few) != told(many)
+    assert changed.done()
+    assert [account.max_sensors for account in changed.accounts().values()] == [2, 2]
+    swaps = [record.account for record in changed.ledger() if record.account.max_sensors == 1_000]
+    assert {account.next_offset for account in swaps if account.snapshot}

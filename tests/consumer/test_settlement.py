@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.detection.ledger import DIGEST_SEED, Account, open_account
+from common.detection.memory import MAX_SENSORS
 from common.detection.processing import process
 from common.messaging.ledger_text import Cause, from_metadata, to_metadata
 from common.messaging.records import Partition
@@ -104,7 +105,7 @@ def test_the_accounts_do_not_depend_on_the_cut(cuts: list[int]) -> None:
 
 
 def renewal(held: dict[Partition, Account], *unopened: Partition) -> Settlement:
-    return renewed(held, frozenset(unopened), "f", model_version=MODEL)
+    return renewed(held, frozenset(unopened), "f", model_version=MODEL, max_sensors=MAX_SENSORS)
 
 
 def test_a_partition_that_is_opened_says_so_before_its_first_record() -> None:
@@ -129,6 +130,16 @@ def test_another_model_is_told_at_the_offset_from_which_it_scores() -> None:
 
     assert noted(settlement) == [(ONE, Cause.MODEL, 5)]
     assert settlement.notes[0].account == old, "what the version before is proven by"
+    assert settlement.accounts == {ONE: an_account(5)}
+
+
+def test_another_bound_is_told_at_the_offset_from_which_it_is_kept() -> None:
+    old = replace(an_account(5), max_sensors=2)
+
+    settlement = renewal({ONE: old, TWO: an_account()})
+
+    assert noted(settlement) == [(ONE, Cause.INTERVAL, 5)]
+    assert settlement.notes[0].account == old, "what went before is proven by"
     assert settlement.accounts == {ONE: an_account(5)}
 
 
