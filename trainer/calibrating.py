@@ -71,17 +71,20 @@ def block_count(rows: int) -> int:
     return min(FOLDS, rows // 2)
 
 
-def calibrate_on(looks: Looks, how: TrainerSettings) -> Calibrated:
+def calibrate_on(
+    looks: Looks, how: TrainerSettings, *, weights: tuple[float, ...] = (1.0,) * len(COMPONENTS)
+) -> Calibrated:
     """Learn every table of the decision, stage after stage, and the threshold.
 
-    Blocks of time that stand out are left out: a fault that nobody has labelled.
+    Blocks of time that stand out are left out: a fault that nobody has labelled. `weights`: 1 for
+    each component that counts, else 0.
     """
     used = np.flatnonzero(looks.scored if looks.scored.any() else np.ones_like(looks.scored))
     tables = _Tables(np.ones(len(used), dtype=np.bool_))
-    total = _total(tables, looks.components[used])
+    total = _total(tables, looks.components[used], weights)
     tables.kept = usual_blocks(total, looks.block[used])
     if not tables.kept.all():
-        total = _total(tables, looks.components[used])
+        total = _total(tables, looks.components[used], weights)
     now = tables.learned(Table.SUM, total)
     lately = _smoothed(now, looks.slots[used], looks.restarts[used])
     raw = np.maximum(now, tables.learned(Table.SMOOTHED, lately))
@@ -93,7 +96,7 @@ def calibrate_on(looks: Looks, how: TrainerSettings) -> Calibrated:
     tables.learned(Table.PLAIN_SUM, plain)
     threshold = -float(np.log(how.target_alert_rate))
     return Calibrated(
-        Decision(tables.stacked(), np.ones(len(COMPONENTS)), how.refractory_rows),
+        Decision(tables.stacked(), np.asarray(weights), how.refractory_rows),
         calibrate(raw[kept], how.target_alert_rate, threshold=threshold),
     )
 
@@ -136,10 +139,12 @@ class _Tables:
         return np.stack([self._tails[table].table for table in Table])
 
 
-def _total(tables: _Tables, components: NDArray[np.float64]) -> NDArray[np.float64]:
+def _total(
+    tables: _Tables, components: NDArray[np.float64], weights: tuple[float, ...]
+) -> NDArray[np.float64]:
     total = np.zeros(len(components))
-    for position, table in enumerate(COMPONENTS):
-        total += tables.learned(table, components[:, position])
+    for position, (table, weight) in enumerate(zip(COMPONENTS, weights, strict=True)):
+        total += weight * tables.learned(table, components[:, position])
     return total
 
 

@@ -9,13 +9,14 @@ import numpy as np
 from common.registry.candidate import Candidate
 from common.rows.instants import to_text
 from common.rows.readings import Readings
-from common.runtime.keys import TrainerSettings
+from common.runtime.keys import Features, TrainerSettings
 from common.simulation.stream import Simulation, simulate
 from tests.builders import a_schema
 from trainer.dataset import Dataset
 from trainer.training import train
 
-HOW = TrainerSettings(trees=30, target_alert_rate=0.01)
+HOW = TrainerSettings(trees=20, target_alert_rate=0.01)
+PLAIN = HOW.model_copy(update={"features": Features.PLAIN})
 HOUR = 3_600.0
 
 

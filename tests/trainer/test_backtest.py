@@ -1,4 +1,5 @@
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -53,7 +54,31 @@ def test_each_accepted_row_after_the_training_rows_has_one_line_in_order(
     assert found[0]["event_time"] == to_text(int(readings.event_time[100]))
     assert found[1]["sensor_id"] == "s1"
     assert {line["is_anomaly"] for line in found} <= {"0", "1"}
-    assert all((float(li["anomaly_score"]) > 1) == (li["is_anomaly"] == "1") for li in found)
+    for line in found:
+        anomalous = line["is_anomaly"] == "1"
+        assert anomalous or float(line["anomaly_score"]) <= 1.0
+        assert (line["severity"] != "none") == anomalous
+        assert (line["episode"] != "") == anomalous
+    for sensor in ("s0", "s1"):
+        statuses = [line["status"] for line in found if line["sensor_id"] == sensor]
+        assert statuses == sorted(statuses, reverse=True), "warming_up, then scored"
+    assert {"scored"} <= {line["status"] for line in found} <= {"warming_up", "scored"}
+
+
+def test_the_table_names_each_rows_episode_by_the_row_it_began_with(tmp_path: Path) -> None:
+    """A level shift of one sensor, in rows of two that take turns, with rejected rows between."""
+    readings = some_readings(300)
+    values = readings.values.copy()
+    values[200:220:2, 0] += 12.0
+    shifted = write_rows(tmp_path / "rows.csv", replace(readings, values=values), bad=BAD)
+
+    backtest(shifted, tmp_path / "scores.csv", train_rows=100)
+
+    found = {int(line["row"]): line for line in lines(tmp_path / "scores.csv")}
+    assert found[198]["episode"] == ""
+    assert [found[row]["episode"] for row in (200, 202, 204)] == ["200"] * 3
+    assert found[200]["severity"] in {"major", "critical"}
+    assert found[201]["episode"] == ""
 
 
 def test_rejected_rows_stand_in_a_table_of_their_own(table: Path, tmp_path: Path) -> None:

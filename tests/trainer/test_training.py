@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 
 from common.detection.calibration import calibrate, read
+from common.detection.features import features
 from common.detection.forest import score
 from common.errors import DataError
 from common.registry.candidate import MAX_GOLDEN_ROWS
+from common.runtime.keys import TrainerSettings
 from tests.builders import a_schema, some_readings
-from tests.trainer.builders import HOW, a_dataset, a_trained, simulated
+from tests.trainer.builders import HOW, PLAIN, a_dataset, a_trained, simulated
 from trainer.dataset import by_time
-from trainer.training import matrix_of, rate_note, rows_needed, split_by_time, train
+from trainer.training import rate_note, rows_needed, split_by_time, train
+from trainer.warming import warmed
 
 DIGEST = """
 import hashlib
@@ -57,28 +60,30 @@ def test_the_threshold_comes_from_rows_the_forest_was_not_fitted_on() -> None:
     later = replace(readings, values=values)
     dataset = a_dataset(later)
 
-    candidate = train(later, a_schema(), dataset.source, HOW)
+    candidate = train(later, a_schema(), dataset.source, PLAIN)
 
     split = split_by_time(later, HOW.calibration_share)
-    out_of_sample = score(candidate.forest, matrix_of(split.calibration, candidate.plan))
-    in_sample = score(candidate.forest, matrix_of(split.fit, candidate.plan))
+    out_of_sample = score(candidate.forest, features(split.calibration, candidate.plan))
+    in_sample = score(candidate.forest, features(split.fit, candidate.plan))
     naive = calibrate(in_sample, HOW.target_alert_rate)
     assert read(out_of_sample, naive).above.mean() > 10 * HOW.target_alert_rate
     assert read(out_of_sample, candidate.calibration).above.mean() <= HOW.target_alert_rate
     np.testing.assert_array_equal(candidate.calibration.scores, np.sort(out_of_sample))
 
 
+@pytest.mark.parametrize("how", [HOW, PLAIN], ids=["forecast", "plain"])
 @pytest.mark.parametrize("target", [0.01, 0.05])
-def test_clean_rows_of_tomorrow_raise_alerts_at_about_the_target_rate(target: float) -> None:
-    """Within half and twice the target: the bound for 6,000 calibration and 10,000 new rows."""
+def test_clean_rows_of_tomorrow_raise_alerts_at_about_the_target_rate(
+    target: float, how: TrainerSettings
+) -> None:
+    """Within half and twice the target: the bound for 20,000 rows to learn from, 10,000 new."""
     readings = simulated(30_000, interval=1.0)
     known = readings.take(slice(0, 20_000))
-    how = HOW.model_copy(update={"target_alert_rate": target})
+    how = how.model_copy(update={"target_alert_rate": target})
 
-    candidate = train(known, a_schema(), a_dataset(known).source, how)
+    detector, memory = warmed(known, a_schema(), how)
 
-    detector = candidate.detector("v")
-    new = detector.detect(readings.take(slice(20_000, None)), detector.cold()).detections
+    new = detector.detect(readings.take(slice(20_000, None)), memory).detections
     assert target / 2 <= new.is_anomaly.mean() <= target * 2
 
 
@@ -136,15 +141,42 @@ def test_as_many_rows_as_needed_are_enough(share: float) -> None:
     assert candidate.split["calibration_rows"] >= 10
 
 
-def test_golden_rows_are_spread_over_the_calibration_part() -> None:
-    split = split_by_time(by_time(simulated()), HOW.calibration_share)
-    golden = a_trained().golden
+@pytest.mark.parametrize("how", [HOW, PLAIN], ids=["forecast", "plain"])
+def test_golden_rows_are_the_newest_one_after_the_other(how: TrainerSettings) -> None:
+    newest = by_time(simulated()).take(slice(-MAX_GOLDEN_ROWS, None))
+    golden = a_trained(how).golden
 
-    assert len(golden) == MAX_GOLDEN_ROWS
-    assert golden.event_time[0] == split.calibration.event_time[0]
-    assert golden.event_time[-1] == split.calibration.event_time[-1]
+    np.testing.assert_array_equal(golden.event_time, newest.event_time)
+    np.testing.assert_array_equal(golden.values, newest.values)
 
 
 def test_too_few_rows_for_the_target_rate_are_said_to_be_so() -> None:
-    assert rate_note(200, 0.005) is None
-    assert "wanted 200 rows" in (rate_note(199, 0.005) or "")
+    assert rate_note(200, 0.005, extrapolates=False) is None
+    assert "wanted 200 rows" in (rate_note(199, 0.005, extrapolates=False) or "")
+
+
+def test_from_where_on_a_tail_is_extrapolated_is_said() -> None:
+    """40 scores make the tail: of 400 rows these are a tenth, and a target of 0.5 % lies beyond."""
+    said = rate_note(400, 0.005, extrapolates=True) or ""
+
+    assert "400 rows were there to calibrate on" in said
+    assert "rarer than 10.0% of rows is extrapolated" in said
+    assert "wanted 8000 rows" in said
+    assert rate_note(8_000, 0.005, extrapolates=True) is None
+
+
+def test_rows_beyond_the_calibration_part_are_fitted_on_and_calibrated_on_out_of_fold() -> None:
+    assert a_trained().split["fit_rows"] == a_trained().split["calibration_rows"] == 4_000
+    assert a_trained().split["blocks"] == 10
+    assert a_trained(PLAIN).split["fit_rows"] < 2_801
+    assert a_trained(PLAIN).decision is None
+
+
+def test_the_same_rows_and_seed_give_the_same_arrays_again() -> None:
+    readings = some_readings(600)
+
+    first, again = (train(readings, a_schema(), a_dataset(readings).source, HOW) for _ in range(2))
+
+    wanted = first.detector("v").arrays()
+    for name, array in again.detector("v").arrays().items():
+        assert array.tobytes() == wanted[name].tobytes(), name

@@ -1,0 +1,162 @@
+"""Training on whatever people have: few rows, many signals, constant columns, holes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from common.rows.readings import Readings
+from common.rows.schema import Missing, Schema, Signal
+from common.runtime.keys import TrainerSettings
+from tests.builders import MINUTE, START
+from trainer.warming import warmed
+
+RATE = 0.02
+HOW = TrainerSettings(trees=20, target_alert_rate=RATE)
+FRESH = 2_000
+WITHIN = 5.0
+"""Of rows of the same kind, the share alarmed is at most so many times the target or a part of it
+so small, where there were at least 400 rows to learn from."""
+MOST_OF_FEW = 0.2
+"""Share alarmed with fewer rows to learn from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the rows of a test look like."""
+
+    rows: int
+    sensors: int = 1
+    signals: int = 3
+    contexts: int = 0
+    change: Callable[[NDArray[np.float64], NDArray[np.int32]], None] = lambda *_: None
+    """Changes all values (n, signals + contexts) in place, given the sensors (n,)."""
+
+    @property
+    def schema(self) -> Schema:
+        signals = tuple(
+            Signal(name=f"x{k}", missing=Missing.HOLD_LAST) for k in range(self.signals)
+        )
+        contexts = tuple(Signal(name=f"c{k}") for k in range(self.contexts))
+        return Schema(signals=signals, context=contexts)
+
+    def readings(self, seed: int) -> Readings:
+        """Make the rows to learn from, and FRESH more after them: autocorrelated signals."""
+        n = self.rows + FRESH
+        random = np.random.default_rng(seed)
+        sensor = (np.arange(n) % self.sensors).astype(np.int32)
+        columns = random.normal(size=(n, self.signals + self.contexts))
+        for row in range(self.sensors, n):
+            columns[row] += 0.6 * columns[row - self.sensors]
+        self.change(columns, sensor)
+        return Readings(
+            np.arange(n, dtype=np.int64),
+            START + MINUTE * np.arange(n, dtype=np.int64),
+            sensor,
+            tuple(f"s{number}" for number in range(self.sensors)),
+            np.ascontiguousarray(columns[:, : self.signals]),
+            np.ascontiguousarray(columns[:, self.signals :]),
+        )
+
+
+def constant(columns: NDArray[np.float64], _: NDArray[np.int32]) -> None:
+    columns[:, 1] = 7.0
+
+
+def all_constant(columns: NDArray[np.float64], _: NDArray[np.int32]) -> None:
+    columns[:] = 7.0
+
+
+def copies(columns: NDArray[np.float64], _: NDArray[np.int32]) -> None:
+    columns[:, 2] = 3.0 * columns[:, 0] - 1.0
+
+
+def far_apart(columns: NDArray[np.float64], sensor: NDArray[np.int32]) -> None:
+    columns[sensor == 1] = 1e6 + 50.0 * columns[sensor == 1]
+
+
+def steered(columns: NDArray[np.float64], _: NDArray[np.int32]) -> None:
+    columns[:, -1] = np.sign(columns[:, -1])
+    columns[:, 0] += 5.0 * columns[:, -1]
+
+
+def with_holes(columns: NDArray[np.float64], _: NDArray[np.int32]) -> None:
+    columns[::7, 0] = np.nan
+    columns[:40, 1] = np.nan
+    columns[100:160, 2] = np.nan
+
+
+def never_there(columns: NDArray[np.float64], _: NDArray[np.int32]) -> None:
+    columns[:, 1] = np.nan
+
+
+def rounded(columns: NDArray[np.float64], _: NDArray[np.int32]) -> None:
+    columns[:] = columns.round()
+
+
+def heavy(columns: NDArray[np.float64], _: NDArray[np.int32]) -> None:
+    columns[:] = columns**3
+
+
+SHAPES = {
+    "one signal": Shape(400, signals=1),
+    "one signal, 60 rows": Shape(60, signals=1),
+    "60 rows": Shape(60),
+    "60 signals, 400 rows": Shape(400, signals=60),
+    "60 signals, 60 rows": Shape(60, signals=60),
+    "a constant column": Shape(400, change=constant),
+    "every column constant": Shape(400, change=all_constant),
+    "two columns that are one": Shape(400, change=copies),
+    "two sensors a million apart": Shape(800, sensors=2, change=far_apart),
+    "context that steers": Shape(800, contexts=1, change=steered),
+    "holes that are held": Shape(800, change=with_holes),
+    "a column without any value": Shape(400, change=never_there),
+    "rounded to a few values": Shape(400, change=rounded),
+    "heavy tails": Shape(1_000, change=heavy),
+    "200 sensors with 30 rows each": Shape(6_000, sensors=200),
+    "more sensors than rows": Shape(60, sensors=100),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_any_shape_of_rows_trains_without_a_warning_and_alarms_about_as_often_as_told(
+    shape: Shape,
+) -> None:
+    """Warnings are errors here. A rate counts as met where chance in FRESH rows allows it."""
+    readings = shape.readings(seed=3)
+
+    detector, memory = warmed(readings.take(slice(0, shape.rows)), shape.schema, HOW)
+    fresh = detector.detect(readings.take(slice(shape.rows, None)), memory).detections
+
+    assert all(np.isfinite(array).all() for array in detector.arrays().values() if is_float(array))
+    assert np.isfinite(fresh.raw_score).all()
+    assert np.isfinite(fresh.anomaly_score).all()
+    rate = fresh.is_anomaly.mean()
+    if shape.rows < 400:
+        assert rate <= MOST_OF_FEW
+    elif shape.change is all_constant:
+        assert rate == 0.0
+    else:
+        assert RATE / WITHIN <= rate <= RATE * WITHIN
+
+
+@pytest.mark.parametrize("name", ["60 rows", "a constant column", "two sensors a million apart"])
+def test_a_gross_outlier_is_found_in_any_shape(name: str) -> None:
+    shape = SHAPES[name]
+    readings = shape.readings(seed=4)
+    values = readings.values.copy()
+    row = shape.rows + 500
+    values[row] += 1_000.0 * (1.0 + 50.0 * float(name.startswith("two sensors")))
+    outlying = replace(readings, values=values)
+
+    detector, memory = warmed(outlying.take(slice(0, shape.rows)), shape.schema, HOW)
+    fresh = detector.detect(outlying.take(slice(shape.rows, None)), memory).detections
+
+    assert fresh.is_anomaly[500]
+    assert fresh.raw_score[500] == fresh.raw_score.max()
+
+
+def is_float(array: NDArray[np.generic]) -> bool:
+    return array.dtype.kind == "f"
