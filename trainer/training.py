@@ -108,7 +108,8 @@ def _plain(split: Split, schema: Schema, source: DataSource, how: TrainerSetting
 
 
 def _medians(readings: Readings) -> NDArray[np.float64]:
-    return np.median(np.concatenate([readings.values, readings.context], axis=1), axis=0)
+    columns = np.concatenate([readings.values, readings.context], axis=1)
+    return np.asarray(np.median(columns, axis=0))
 
 
 def _forecast(split: Split, schema: Schema, source: DataSource, how: TrainerSettings) -> Candidate:
