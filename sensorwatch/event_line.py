@@ -30,6 +30,7 @@ class Episode(msgspec.Struct, frozen=True):
     """What an event says of the row's episode."""
 
     rows: int
+    peak: float | None = None
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -83,7 +84,9 @@ def line_of(event: Event | Closing) -> Parts:
         yield from course(event)
         return
     yield f"  {event.severity:<8} ", SEVERITY_STYLES.get(event.severity, "")
-    yield f" {event.anomaly_score:5.2f}  ", "bold"
+    # Of an episode that goes on, its worst: a score of what is new says little to people.
+    worst = event.anomaly_score if event.episode.peak is None else event.episode.peak
+    yield f" {worst:5.2f}  ", "bold"
     yield from unusual(event)
     notes = [] if event.status == "scored" else [printable(event.status).replace("_", " ")]
     if event.episode.rows > 1:

@@ -62,6 +62,8 @@ class Detections:
     """Anomalous rows of the episode so far, this one included; 0 of a normal row."""
     episode_time: NDArray[np.int64]
     """Event time of the episode's first row, microseconds UTC; 0 of a normal row."""
+    episode_peak: NDArray[np.float64]
+    """Highest anomaly score of the episode so far, this row's included; 0 of a normal row."""
     evidence: Evidence
 
     def __len__(self) -> int:

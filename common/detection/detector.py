@@ -101,6 +101,7 @@ class Detector:
             episode=found.start,
             episode_rows=found.rows,
             episode_time=found.time,
+            episode_peak=found.peak,
             evidence=_evidence(recalled, scored, expected),
         )
         return Found(readings, detections, found.closed)

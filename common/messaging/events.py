@@ -112,6 +112,7 @@ def _episode(found: Detections, row: int, where: Coordinates) -> dict[str, Any]:
         "id": _episode_id(where, int(found.episode[row])),
         "start": to_text(found.episode_time[row]),
         "rows": int(found.episode_rows[row]),
+        "peak": float(found.episode_peak[row]),
     }
 
 

@@ -12,11 +12,11 @@ Lines = Iterator[tuple[str, str]]
 _PLAIN, _HEAD, _DIM, _GOOD, _BAD = "", "bold", "dim", "bold green", "bold red"
 
 _MEANING = """\
-The model is a plain isolation forest that has seen no label and judges each
-row by itself: a stuck sensor repeats a healthy value, a broken correlation
-moves one signal only, which it rates far lower than three at once, and a drift
-shows when it is far enough from home. A malformed row counts as found when it
-became a dead letter: in recall, but not in precision, which is about events."""
+The model has seen no label: it expects each row from the rows before it, and
+alarms at what it did not expect. A drift shows only once it is far enough from
+home. Most false alarms are single rows: that is what the target alert rate
+allows. A malformed row counts as found when it became a dead letter: in recall,
+but not in precision, which is about events."""
 
 
 def summary(

@@ -68,6 +68,7 @@ def bits(outcomes: Sequence[Outcome]) -> tuple[bytes, ...]:
         "episode",
         "episode_rows",
         "episode_time",
+        "episode_peak",
     )
     return tuple(_joined([getattr(one.detections, name) for one in outcomes]) for name in columns)
 

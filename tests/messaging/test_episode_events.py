@@ -130,11 +130,17 @@ def test_an_episode_is_told_row_by_row_and_then_its_end() -> None:
         "sensors-0-41-closed",
         "sensors-0-45",
     ]
+    peaks = [event["anomaly_score"] for event in events[:2]]
     assert [event.get("episode") for event in events] == [
-        {"id": "sensors-0-41", "start": start, "rows": 1},
-        {"id": "sensors-0-41", "start": start, "rows": 2},
+        {"id": "sensors-0-41", "start": start, "rows": 1, "peak": peaks[0]},
+        {"id": "sensors-0-41", "start": start, "rows": 2, "peak": max(peaks)},
         None,
-        {"id": "sensors-0-45", "start": "2025-01-01T00:04:00Z", "rows": 1},
+        {
+            "id": "sensors-0-45",
+            "start": "2025-01-01T00:04:00Z",
+            "rows": 1,
+            "peak": events[3]["anomaly_score"],
+        },
     ]
     assert events[2] == {
         "event_id": "sensors-0-41-closed",
@@ -213,7 +219,12 @@ def test_a_row_out_of_order_is_told_by_itself_and_leaves_the_episode_as_it_is(
 
     assert first["episode"]["rows"] == closed["rows"] == 1
     assert apart["status"] == status
-    assert apart["episode"] == {"id": "sensors-0-1", "start": apart["event_time"], "rows": 1}
+    assert apart["episode"] == {
+        "id": "sensors-0-1",
+        "start": apart["event_time"],
+        "rows": 1,
+        "peak": apart["anomaly_score"],
+    }
 
 
 def test_with_episodes_only_the_first_row_and_the_end_are_told() -> None:

@@ -110,6 +110,7 @@ def test_an_event_says_where_it_came_from_and_why() -> None:
         "id": "sensors-3-41",
         "start": "2025-01-01T00:00:00Z",
         "rows": 1,
+        "peak": event["anomaly_score"],
     }
     assert [signal["direction"] for signal in event["signals"]] == ["high"] * 3  # type: ignore[attr-defined]  # a list
     assert (message.topic, message.key) == ("anomalies", b"pump-7")
