@@ -56,6 +56,8 @@ def signals_of_rows(
 
     `rows`: positions among the outcome's readings.
     """
+    if len(rows) == 0:
+        return []
     names, signals = detector.schema.signal_names, len(detector.schema.signals)
     shares = attributions(detector, outcome, rows)
     orders = np.argsort(-shares, axis=1, kind="stable")
