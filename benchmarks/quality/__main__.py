@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from benchmarks.quality import skab
-from benchmarks.quality.ablation import TRANSFORMS
 from benchmarks.quality.files import Choice
 from benchmarks.quality.parts import Asked, Part, section
 from benchmarks.quality.report import write
@@ -44,9 +43,8 @@ def main(
 ) -> None:
     """Measure how well faults are found."""
     asked = Asked(Choice(data, tuple(files or ())), alone, seeds, refit_every, processes)
-    every = [part for part in Part if part is not Part.ABLATION or TRANSFORMS]
     sections = []
-    for part in only or every:
+    for part in only or Part:
         begun = perf_counter()
         sections.append(section(part, asked))
         for table in sections[-1].tables:

@@ -7,7 +7,7 @@ from functools import partial
 from multiprocessing import get_context
 
 from benchmarks.quality.baselines import ewma_of_z, flag_everything, forest_in_sample
-from benchmarks.quality.streams import Judged, Stream, Transform, backtest
+from benchmarks.quality.streams import Judged, Stream, backtest
 from common.runtime.keys import TrainerSettings
 
 OURS = "default"
@@ -64,6 +64,6 @@ def ewma(rate: float) -> Contestant:
     return Contestant("EWMA of abs z", partial(ewma_of_z, rate=rate))
 
 
-def variant(name: str, how: TrainerSettings, transform: Transform | None = None) -> Contestant:
-    """Return the detector with other settings, or with a part changed after fitting."""
-    return Contestant(name, partial(backtest, how=how, transform=transform))
+def variant(name: str, how: TrainerSettings) -> Contestant:
+    """Return the detector with other settings."""
+    return Contestant(name, partial(backtest, how=how))

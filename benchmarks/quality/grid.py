@@ -52,7 +52,7 @@ class Grid:
             {"timestamp": time, "sensor_id": sensor_id, **dict(zip(names, row, strict=True))}
             for time, sensor_id, row in zip(times.tolist(), sensor_ids, rows.tolist(), strict=True)
         ]
-        return Stream(self.name, schema, records, self.train_steps * sensors)
+        return Stream(self.name, schema, records, self.train_steps * sensors, sensors)
 
     def by_step(self, rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Bring what was said of the judged rows into the shape (steps, sensors)."""

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from benchmarks.quality import nab, rates, simulated, skab
-from benchmarks.quality.ablation import TRANSFORMS, Bench, ablation, transformed
+from benchmarks.quality.ablation import Bench, ablation, contestants
 from benchmarks.quality.contestants import OURS, Contestant, ours, trivial
 from benchmarks.quality.files import Choice
 from benchmarks.quality.pictures import nab_plots, rate_plots, simulated_plots, skab_plots
 from benchmarks.quality.report import Section
+from benchmarks.quality.variants import VARIANTS
 from common.runtime.keys import TrainerSettings
 
 
@@ -81,8 +82,8 @@ def _rates(asked: Asked) -> Section:
 def _ablation(asked: Asked) -> Section:
     files = skab.load(asked.choice), nab.load(asked.choice)
     bench = Bench(*files, simulated.load(), seeds=asked.seeds, processes=asked.processes)
-    variants = transformed(TRANSFORMS, TrainerSettings())
-    return Section(f"What each part of the {OURS} detector is worth", [ablation(variants, bench)])
+    found = contestants(VARIANTS, bench, TrainerSettings())
+    return Section(f"What each part of the {OURS} detector is worth", [ablation(found, bench)])
 
 
 _MEASURES: dict[Part, Callable[[Asked], Section]] = {

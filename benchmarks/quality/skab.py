@@ -70,12 +70,17 @@ def cut_of(name: str, seed: int) -> int:
     return int(np.random.default_rng([seed, crc32(name.encode())]).integers(0, MOST_CUT + 1))
 
 
+def cuts_of(files: Sequence[SkabFile], seeds: int) -> list[tuple[SkabFile, int]]:
+    """List the files as they are, then cut, seed after seed."""
+    whole = [(file, 0) for file in files]
+    return whole + [(file, cut_of(file.name, seed)) for seed in range(seeds) for file in files]
+
+
 def measure(
     files: Sequence[SkabFile], contestant: Contestant, *, seeds: int = SEEDS, processes: int = 1
 ) -> Run:
     """Run a contestant over the files, uncut and cut."""
-    cuts = [(file, 0) for file in files]
-    cuts += [(file, cut_of(file.name, seed)) for seed in range(seeds) for file in files]
+    cuts = cuts_of(files, seeds)
     streams = [file.stream(cut) for file, cut in cuts]
     judged = contestant.over(streams, processes=processes)
     truths = [file.truth(cut) for file, cut in cuts]

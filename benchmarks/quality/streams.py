@@ -1,7 +1,6 @@
 """Streams scored through the public backtest path: the only file that knows how it is called."""
 
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from time import perf_counter
@@ -9,7 +8,6 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from common.detection.detector import Detector
 from common.detection.processing import Outcome
 from common.rows.parsing import Fields
 from common.rows.rejection import Fault
@@ -21,8 +19,6 @@ MAX_ROWS = 10_000
 """How many rows are scored at once; the scores do not depend on it."""
 
 Record = Fields | Fault
-Transform = Callable[[Detector], Detector]
-"""Takes a part out of a fitted detector, or puts another in its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +29,8 @@ class Stream:
     schema: Schema
     records: Sequence[Record]
     train_rows: int
+    sensors: int = 1
+    """How many take turns, always in the same order."""
 
     @property
     def judged_rows(self) -> int:
@@ -53,20 +51,14 @@ class Judged:
     score_seconds: float = 0.0
 
 
-def backtest(
-    stream: Stream,
-    how: TrainerSettings,
-    *,
-    transform: Transform | None = None,
-    refit_every: int | None = None,
-) -> Judged:
+def backtest(stream: Stream, how: TrainerSettings, *, refit_every: int | None = None) -> Judged:
     """Fit on a stream's first rows and score the others causally, in order.
 
     `refit_every`: fit anew on all rows so far after every so many, as a scheduled trainer would.
     """
     first, end = stream.train_rows, len(stream.records)
     cuts = [first, *range(first + refit_every, end, refit_every)] if refit_every else [first]
-    parts = [_stretch(stream, how, transform, *rows) for rows in pairwise([*cuts, end])]
+    parts = [_stretch(stream, how, *rows) for rows in pairwise([*cuts, end])]
     return Judged(
         np.concatenate([part.anomaly_score for part in parts]),
         np.concatenate([part.is_anomaly for part in parts]),
@@ -76,28 +68,23 @@ def backtest(
     )
 
 
-def _stretch(
-    stream: Stream, how: TrainerSettings, transform: Transform | None, first: int, end: int
-) -> Judged:
+def _stretch(stream: Stream, how: TrainerSettings, first: int, end: int) -> Judged:
     """Fit on all rows before `first`, score those from there to `end`."""
     begun = perf_counter()
     records = stream.records
     detector, memory, _ = warm_up(iter(records), stream.schema, how, rows=first, uri=stream.name)
-    if transform is not None:
-        detector = transform(detector)
-        memory = detector.cold()
-        deque(score_on(records[:first], detector, memory, first_row=0, max_rows=MAX_ROWS), 0)
     fitted = perf_counter()
     outcomes = list(
         score_on(records[first:end], detector, memory, first_row=first, max_rows=MAX_ROWS)
     )
     scored = perf_counter()
-    return _judged(outcomes, first, end - first, (fitted - begun, scored - fitted))
+    return judged_of(outcomes, first, end - first, (fitted - begun, scored - fitted))
 
 
-def _judged(
-    outcomes: Sequence[Outcome], first: int, rows: int, seconds: tuple[float, float]
+def judged_of(
+    outcomes: Iterable[Outcome], first: int, rows: int, seconds: tuple[float, float] = (0.0, 0.0)
 ) -> Judged:
+    """Bring the outcomes of so many rows from `first` on into one place."""
     score = np.zeros(rows)
     is_anomaly = np.zeros(rows, dtype=np.bool_)
     starts = np.zeros(rows, dtype=np.bool_)

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from benchmarks.quality import nab, skab
-from benchmarks.quality.ablation import Bench, ablation, transformed
+from benchmarks.quality.ablation import Bench, ablation, contestants
 from benchmarks.quality.contestants import trivial
 from benchmarks.quality.files import Choice
 from benchmarks.quality.simulated import load
+from benchmarks.quality.variants import WHOLE, Variant
 from common.runtime.keys import TrainerSettings
 from tests.benchmarks import test_nab, test_skab
 from tests.benchmarks.test_streams import flagging_nothing
@@ -28,7 +29,16 @@ def test_a_line_for_each_variant_with_a_figure_in_each_column(tmp_path: Path) ->
     )
 
 
-def test_every_change_is_compared_with_the_whole() -> None:
-    variants = transformed({"no forest": lambda detector: detector}, TrainerSettings())
+def test_every_stream_is_judged_by_every_variant(tmp_path: Path) -> None:
+    choice = Choice(test_nab.write_files(test_skab.write_files(tmp_path)))
+    bench = Bench(skab.load(choice), nab.load(choice), load(sensors=2, slots=1), seeds=1)
+    how = TrainerSettings.model_validate({"trees": 5})
+    variants = [WHOLE, Variant("forest alone", weights=(1.0, 0.0, 0.0, 0.0))]
 
-    assert [one.name for one in variants] == ["whole", "no forest"]
+    whole, forest = contestants(variants, bench, how)
+
+    assert [whole.name, forest.name] == ["whole", "forest alone"]
+    for stream in bench.streams():
+        assert [len(one.anomaly_score) for one in whole.over([stream])] == [stream.judged_rows]
+    (one,), (other,) = whole.over([bench.plant.stream]), forest.over([bench.plant.stream])
+    assert one.anomaly_score.tobytes() != other.anomaly_score.tobytes()

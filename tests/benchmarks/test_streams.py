@@ -6,7 +6,6 @@ from benchmarks.quality.contestants import Contestant
 from benchmarks.quality.streams import Judged, Stream, backtest
 from common.runtime.keys import TrainerSettings
 from tests.benchmarks.test_baselines import a_stream
-from tests.builders import a_detector
 
 HOW = TrainerSettings.model_validate({"trees": 20, "features": "plain"})
 
@@ -58,13 +57,3 @@ def test_refitting_changes_only_what_comes_after_the_first_refit() -> None:
     assert len(often.anomaly_score) == 100
     assert often.anomaly_score[:40].tobytes() == once.anomaly_score[:40].tobytes()
     assert (often.anomaly_score[40:] != once.anomaly_score[40:]).any()
-
-
-def test_what_a_transform_returns_is_what_judges() -> None:
-    stream = a_stream()
-    other = a_detector()  # which never saw a sensor at the level of the second one
-
-    found = backtest(stream, HOW, transform=lambda _: other)
-
-    assert found.is_anomaly[1::2].all()
-    assert not backtest(stream, HOW).is_anomaly[:-20].all()
