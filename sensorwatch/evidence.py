@@ -1,0 +1,52 @@
+"""What a proof needs, out of the broker and the registry."""
+
+from functools import cache
+
+from common.detection.detector import Detector
+from common.detection.ledger import SnapshotAt
+from common.messaging.reading import read_topic, watermarks
+from common.messaging.records import Partition
+from common.messaging.snapshot_text import Snapshot
+from common.messaging.state_topic import read_snapshot
+from common.registry.store import Registry
+from common.runtime.fingerprint import fingerprint
+from common.runtime.keys import Settings
+from sensorwatch.proof import Evidence
+
+
+def evidence_of(settings: Settings, *, partitions: int | None = None) -> Evidence:
+    """Connect a proof with its sources; raises BrokerUnavailable.
+
+    `partitions`: how many the input had when the snapshots were made, where that is not how many it
+    has.
+    """
+    kafka, topic = settings.kafka, settings.topics.readings
+    registry = Registry(settings.registry.path)
+    retained = watermarks(kafka, topic)
+
+    @cache
+    def detector(version: str) -> Detector:
+        return registry.load(settings.registry.model, version).detector
+
+    def snapshot(partition: Partition, at: SnapshotAt) -> Snapshot:
+        return read_snapshot(
+            kafka,
+            settings.state_topic,
+            at,
+            group=settings.consumer.group,
+            source=partition,
+            partitions=partitions or len(retained),
+        )
+
+    return Evidence(
+        fingerprint=fingerprint(),
+        first_retained=lambda partition: retained[partition.number][0],
+        records=lambda stretch: read_topic(
+            kafka,
+            topic,
+            begin={stretch.partition.number: stretch.begin.next_offset},
+            end={stretch.partition.number: stretch.end.next_offset},
+        ),
+        detector=detector,
+        snapshot=snapshot,
+    )

@@ -1,0 +1,41 @@
+"""A small model with memory, as the default recipe trains it, ready for any test."""
+
+from functools import cache
+
+import numpy as np
+
+from common.registry.candidate import Candidate, DataSource
+from common.rows.readings import Readings
+from common.runtime.keys import TrainerSettings
+from tests.builders import START, a_schema
+from trainer.training import train
+
+KNOWN = 8
+"""Of the sensors sensor-00, sensor-01 and so on, so many were in training."""
+STEP = 10_000_000
+"""Microseconds between two rows of a sensor."""
+MIN_ROWS = 20
+
+
+@cache
+def a_forecast_candidate(*, seed: int = 7, rows: int = 1_600, trees: int = 10) -> Candidate:
+    """A small model of the default plan, trained on steady noise around 0 of spread 1."""
+    random = np.random.default_rng(seed)
+    number = np.arange(rows, dtype=np.int64)
+    readings = Readings(
+        number,
+        START - STEP * (rows // KNOWN) + STEP * (number // KNOWN),
+        (number % KNOWN).astype(np.int32),
+        tuple(f"sensor-{sensor:02d}" for sensor in range(KNOWN)),
+        random.normal(size=(rows, 3)),
+        np.empty((rows, 0)),
+    )
+    source = DataSource(
+        uri="a_forecast_candidate",
+        sha256="0" * 64,
+        first_time=int(readings.event_time[0]),
+        last_time=int(readings.event_time[-1]),
+        rows=rows,
+    )
+    how = TrainerSettings(trees=trees, max_samples=64, min_rows=MIN_ROWS, seed=seed)
+    return train(readings, a_schema(), source, how)
