@@ -41,7 +41,9 @@ def check_account(found: InputPartition) -> Iterator[Violation]:
 def _check_counts(
     found: InputPartition, account: FinalAccount, committed: int
 ) -> Iterator[Violation]:
-    endings = Counter(one.ending for one in found.expected if one.offset < committed)
+    endings = Counter(
+        one.ending for one in found.expected if account.first_offset <= one.offset < committed
+    )
     for what, says, wanted in (
         ("consumed", account.consumed, endings.total()),
         ("normal", account.normal, endings[Ending.NORMAL]),

@@ -159,6 +159,7 @@ def _final(account: Account) -> FinalAccount:
         account.anomalies,
         account.dead_letters,
         account.digest,
+        account.first_offset,
     )
 
 

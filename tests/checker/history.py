@@ -86,6 +86,8 @@ class FinalAccount:
     anomalies: int
     dead_letters: int
     digest: int
+    first_offset: int = 0
+    """What lies before counts in an account that was given up."""
 
 
 @dataclass(frozen=True, slots=True)

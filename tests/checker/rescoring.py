@@ -10,7 +10,7 @@ import numpy as np
 from common.detection.detector import Detector
 from common.detection.emit import Emit
 from common.detection.ledger import Account, advance, open_account
-from common.detection.memory import Memory
+from common.detection.memory import MAX_SENSORS, Memory
 from common.detection.processing import Outcome, OutcomeKind, process
 from common.messaging.events import anomaly_events
 from common.messaging.ledger_text import Cause, LedgerRecord
@@ -52,17 +52,10 @@ def rescore(
     `detectors`: every version that was ever in force. What lies above the account's offset is
     scored with the newest version.
     """
-    newest = account.model_version if account is not None else next(iter(detectors))
     again = _reopened(account)
     expected: list[Expected] = []
     closings: list[Closing] = []
-    memory: Memory | None = None
-    for name, part in _by_version(records, [*_versions(account, ledger), (None, newest)]):
-        detector = detectors[name]
-        if memory is None:
-            memory = detector.cold()
-        else:
-            memory.adopt(detector)
+    for part, detector, memory in _turns(records, account, ledger, detectors):
         for chunk in _chunks(part):
             outcome = _process(chunk, detector, memory)
             events = anomaly_events(outcome, detector, chunk, topic="", detected_at="", emit=emit)
@@ -72,6 +65,46 @@ def rescore(
             again = _account_for(again, account, chunk, outcome)
     digest = None if again is None else again.digest
     return Expectation(tuple(expected), tuple(closings), digest)
+
+
+def _turns(
+    records: Sequence[Record],
+    account: Account | None,
+    ledger: Sequence[LedgerRecord],
+    detectors: Mapping[str, Detector],
+) -> Iterator[tuple[list[Record], Detector, Memory]]:
+    """Give each version its records, with the memory that it goes on with.
+
+    There is one memory for each time that the account was opened, bounded as the account says.
+    """
+    bound = MAX_SENSORS if account is None else account.max_sensors
+    rest = list(records)
+    lives = _lives(ledger)
+    for life, following in zip(lives, [*lives[1:], None], strict=True):
+        end = None if following is None else following[0].account.next_offset
+        part = [one for one in rest if end is None or coordinates(one).offset < end]
+        rest = rest[len(part) :]
+        newest = account if following is None else life[-1].account
+        version = next(iter(detectors)) if newest is None else newest.model_version
+        memory: Memory | None = None
+        versions = _versions(newest, life)
+        for name, its in _by_version(part, [*versions, (None, version)]):
+            detector = detectors[name]
+            if memory is None:
+                memory = detector.cold(max_sensors=bound)
+            else:
+                memory.adopt(detector)
+            yield its, detector, memory
+
+
+def _lives(ledger: Sequence[LedgerRecord]) -> list[list[LedgerRecord]]:
+    """Cut a partition's ledger where its account was opened anew."""
+    lives: list[list[LedgerRecord]] = [[]]
+    for one in ledger:
+        if one.cause is Cause.OPENED and lives[-1]:
+            lives.append([])
+        lives[-1].append(one)
+    return lives
 
 
 def _versions(account: Account | None, ledger: Sequence[LedgerRecord]) -> list[tuple[int, str]]:
