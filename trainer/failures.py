@@ -44,8 +44,8 @@ REMEMBERED: Mapping[str, tuple[Case, float]] = {
 EPISODES = 60
 """Wanted per case; where the rows hold fewer at a time, faults are injected several times."""
 MAX_ROUNDS = 20
-MAX_SHARE_HIT = 50
-"""At most one row in so many begins a fault at a time."""
+ROWS_PER_EPISODE = 50
+"""At most one fault is put into so many rows at a time."""
 MAX_ROWS = 20_000
 """The newest so many held-out rows are used."""
 
@@ -146,7 +146,7 @@ def measure(
     missing = EPISODES if (spread(readings) > 0).any() else 0
     while missing > 0 and len(rounds) < MAX_ROUNDS:
         # Few at a time, so that most rows stay healthy.
-        wanted = min(missing, max(1, len(readings) // MAX_SHARE_HIT))
+        wanted = min(missing, max(1, len(readings) // ROWS_PER_EPISODE))
         injected = inject_case(
             readings, case, schema=detector.schema, rng=rng, episodes=wanted, warm=warm
         )

@@ -312,6 +312,25 @@ def test_signals_that_never_change_are_said_to_leave_nothing_to_inject(tmp_path:
     print_report(report)
 
 
+@pytest.mark.slow
+def test_rows_trained_on_are_judged_from_where_their_sensor_began_not_from_where_it_ended(
+    tmp_path: Path,
+) -> None:
+    """A benign drift of 6 spreads: seen from its end, the beginning would be one long alarm."""
+    steady = some_readings(3_000, sensors=1)
+    moved = replace(steady, values=steady.values + np.linspace(0.0, 6.0, 3_000)[:, None])
+    registry = Registry(tmp_path)
+    candidate = train(moved, a_schema(), a_dataset(moved).source, HOW)
+    registry.register("drift", candidate, who="test", why="test")
+    version = registry.load("drift")
+
+    first, *_ = evaluated(version, moved)["stability"]["folds"]
+
+    from_the_end = version.detector.detect(moved.take(slice(0, 600)), version.detector.cold())
+    assert from_the_end.detections.is_anomaly.mean() > 0.1
+    assert first["rate"] < first["highest"]
+
+
 def test_too_few_rows_to_evaluate_on_are_refused(version: ModelVersion) -> None:
     with pytest.raises(DataError, match="5 valid rows of simulated are too few to evaluate on"):
         evaluated(version, some_readings(5))

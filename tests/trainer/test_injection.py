@@ -110,3 +110,22 @@ def test_missing_values_neither_count_in_the_spread_nor_keep_faults_away() -> No
     changed = found.readings.values != values
     assert (changed[:, 1] & ~np.isnan(values[:, 1])).any()
     np.testing.assert_array_equal(np.isnan(found.readings.values), np.isnan(values))
+
+
+@settings(deadline=None)
+@given(KINDS, st.integers(1, 300), st.integers(0, 1_000))
+def test_no_fault_comes_before_a_sensor_is_warm(kind: FaultKind, cold: int, seed: int) -> None:
+    readings = some_readings(400)
+    warm = (readings.index >= cold) & (readings.sensor == 1)
+
+    found = inject_case(
+        readings,
+        Case(kind, 8.0),
+        schema=a_schema(),
+        rng=np.random.default_rng(seed),
+        episodes=20,
+        warm=warm,
+    )
+
+    assert found.episodes
+    assert not (found.faulty & ~warm).any()
