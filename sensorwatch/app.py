@@ -36,6 +36,9 @@ COMMANDS: dict[str, Entry] = {
     "ledger": Entry(
         "sensorwatch.ledger_command:app", "Show the account of every record, and verify it.", ROW
     ),
+    "state": Entry(
+        "sensorwatch.state_command:app", "Show the sensors' memory, or let it begin anew.", ROW
+    ),
     "train": Entry("trainer.command:train", "Fit a model and register it as a version.", MODEL),
     "evaluate": Entry("trainer.command:evaluate", "Measure a version, or gate on it.", MODEL),
     "backtest": Entry("trainer.command:backtest", "Score a file as the consumer would.", MODEL),

@@ -7,7 +7,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
+from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from common.errors import BrokerUnavailable, UsageError
 from common.messaging.kafka_config import client_config
@@ -103,6 +103,20 @@ def require_topics(
             "`sensorwatch topics create`, or correct [topics]"
         )
     return {name: there[name] for name in wanted}
+
+
+def extend_topic(
+    kafka: Mapping[str, Any], name: str, partitions: int, *, timeout: float = 15.0
+) -> None:
+    """Give a topic more partitions, so many in all; raises UsageError where that is refused."""
+    admin = AdminClient(client_config(kafka), logger=quiet_logger())
+    asked = [NewPartitions(name, partitions)]
+    try:
+        admin.create_partitions(asked, request_timeout=timeout)[name].result()
+    except KafkaException as error:
+        raise UsageError(
+            f'the broker did not give the topic "{name}" {partitions} partitions: {_text(error)}'
+        ) from error
 
 
 class _Connection:
