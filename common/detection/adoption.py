@@ -25,8 +25,8 @@ def adopted(
     """Return the tables (reals, wholes) of these sensors as the new model goes on with them.
 
     Newest times and open episodes carry over; lags and repeats do where the columns are the same,
-    and with them the learned level of a sensor that the new model does not know. Smoothed scores,
-    alarms and each sensor's own tail begin anew.
+    and with them the level, learned or half learned, of a sensor that the new model does not know.
+    Smoothed scores, alarms and each sensor's own tail begin anew.
     """
     old_reals, old_wholes = tables
     lines = max(len(old_reals), 1)
@@ -41,10 +41,13 @@ def adopted(
         wholes[:, Whole.HELD] = old_wholes[:, Whole.HELD]
         wholes[:, Whole.RUNS :] = old_wholes[:, Whole.RUNS :]
     if same and before.min_rows and layout.min_rows:
-        learned = old_wholes[:, Whole.SEEN] >= before.min_rows
+        seen = old_wholes[:, Whole.SEEN]
+        # What is half learned for another number of rows is no use: it is learned anew.
+        kept = (seen >= before.min_rows) | (before.min_rows == layout.min_rows)
         levelled = slice(Real.LEVELS, layout.lags)
-        reals[learned, levelled] = old_reals[learned, levelled]
-        wholes[learned, Whole.SEEN] = layout.min_rows
+        reals[kept, levelled] = old_reals[kept, levelled]
+        learned = seen[kept] >= before.min_rows
+        wholes[kept, Whole.SEEN] = np.where(learned, layout.min_rows, seen[kept])
     wholes[:, Whole.QUIET] = old_wholes[:, Whole.QUIET]
     known = levels.known
     for line, name in enumerate(names):

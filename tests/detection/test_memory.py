@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.detection.layout import Whole
+from common.detection.layout import Real, Whole
 from common.detection.memory import Memory
 from common.detection.memory_bytes import memory_bytes, memory_of
 from common.errors import MemoryRefused
@@ -157,3 +157,19 @@ def test_lags_episodes_and_newest_times_outlive_the_model() -> None:
     assert np.array_equal(memory.reals[:, layout.lags : layout.drift], lags)
     assert np.array_equal(memory.wholes[:, Whole.TIME], wholes[:, Whole.TIME])
     assert np.array_equal(memory.wholes[:, Whole.HELD], wholes[:, Whole.HELD])
+
+
+def test_a_swap_does_not_make_a_new_sensor_warm_up_again() -> None:
+    detector = DETECTORS["forecast"]()
+    rows = replace(some_readings(60, sensors=1), sensor_ids=("new",))
+    swapped, steady = detector.cold(), detector.cold()
+
+    scored(rows.take(slice(0, 20)), detector, swapped)
+    swapped.adopt(detector)
+    (outcome,) = scored(rows.take(slice(20, None)), detector, swapped)
+    scored(rows, detector, steady)
+
+    assert (outcome.detections.status == 0).sum() == 60 - 30
+    layout = detector.layout
+    levels = slice(Real.LEVELS, layout.lags)
+    assert np.array_equal(swapped.reals[0, levels], steady.reals[0, levels])
