@@ -64,10 +64,15 @@ class Memories:
         return held.memory
 
     def expect(self, accounts: Mapping[Partition, Account]) -> None:
-        """Note where the memories that were begun will stand once these are committed."""
+        """Note where the memories will stand once these are committed.
+
+        One that was not begun is only written down: what was begun before is committed.
+        """
         for partition, account in accounts.items():
             held = self._held.get(partition)
             if held is not None:
+                if held.then is None:
+                    held.memory.begin()
                 held.then = place_of(account)
 
     def committed(self) -> None:

@@ -118,6 +118,17 @@ def test_a_swap_that_was_not_committed_leaves_the_old_memory() -> None:
     assert rig.stands_at(AFTER)
 
 
+def test_an_idle_memory_that_is_only_written_down_stays_as_it_is() -> None:
+    rig = Rig()
+    rig.memories.committed()
+
+    rig.memories.expect({ZERO: AFTER})
+    rig.memories.reconcile({ZERO: AFTER, ONE: BEFORE})
+
+    assert rig.bytes() == rig.written
+    assert rig.stands_at(AFTER)
+
+
 def test_what_was_set_aside_comes_back_where_it_stands_and_is_forgotten_otherwise() -> None:
     rig = Rig()
     rig.memories.committed()

@@ -70,6 +70,24 @@ def test_an_idle_partition_is_written_down_after_so_many_seconds() -> None:
     require_snapshots(rig)
 
 
+@pytest.mark.parametrize("kind", [MicroBatchAborted, OutcomeUnknown])
+def test_an_idle_memory_is_as_it_was_after_its_snapshot_failed(
+    kind: type[SensorwatchError],
+) -> None:
+    """What was written into it before is committed, and must not be put back."""
+    steps = [*batch(*THREE), *batch(*THREE, first=3), *[[]] * 60]
+    failures = [None, None, kind("told")]
+    rig = Rig(*steps, failures=failures, snapshot_every_seconds=3, seconds_a_look=0.05).opened()
+    undisturbed = Rig(*steps, snapshot_every_seconds=3, seconds_a_look=0.05).opened()
+
+    rig.run()
+    undisturbed.run()
+
+    assert len(rig.outbox.tried) == len(undisturbed.outbox.tried) + 1
+    assert rig.accounts.held[ZERO].digest == undisturbed.accounts.held[ZERO].digest
+    assert memory_bytes(rig.memories[ZERO]) == memory_bytes(undisturbed.memories[ZERO])
+
+
 def test_old_snapshots_are_forgotten_only_once_newer_ones_are_committed() -> None:
     firsts = range(0, 6 * (KEPT + 4), 6)
     steps = [step for first in firsts for step in batch(*THREE, *THREE, first=first)]
