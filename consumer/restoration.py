@@ -68,7 +68,7 @@ def restored(
     pieces = stores.records(partition, again.next_offset, account.next_offset)
     for records in _gathered(pieces):
         if records:
-            again = _scored(again, records, detector, memory)
+            again = scored_on(again, records, detector, memory)
         yield
     _compare(partition, again, account, stores.fingerprint)
     return memory
@@ -105,7 +105,7 @@ def _detector(
         )
 
 
-def _scored(
+def scored_on(
     account: Account, records: Sequence[Record], detector: Detector, memory: Memory
 ) -> Account:
     """Move the memory on over records that were scored before, and the account with it."""

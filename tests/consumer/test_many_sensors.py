@@ -1,0 +1,73 @@
+"""A memory of very many sensors comes back whole."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import pytest
+
+from common.detection.ledger import Account, SnapshotAt, open_account
+from common.detection.memory import Memory
+from common.detection.memory_bytes import memory_bytes
+from common.messaging.records import Partition, Record
+from common.messaging.snapshot_text import Snapshot
+from common.rows.instants import to_text
+from consumer.restoration import PIECE_ROWS, Stores, restored, scored_on
+from tests.builders import START
+from tests.consumer.fakes import TOPIC
+from tests.forecasts import STEP, a_forecast_candidate
+from tests.messaging.records import SENT_AT_MS, StoredRecord, a_payload
+
+WHERE = Partition(TOPIC, 0)
+SENSORS = 100_000
+DETECTOR = a_forecast_candidate().detector("default-0001-00000000")
+
+
+def records(begin: int, end: int) -> Iterator[list[Record]]:
+    """Rows of the sensors in turns, in pieces as the client gives them."""
+    for start in range(begin, end, 1_000):
+        yield [a_record(number) for number in range(start, min(start + 1_000, end))]
+
+
+def a_record(number: int) -> StoredRecord:
+    values = [number * step % 101 / 50 - 1 + 12 * (number % 97 == 0) for step in (7, 37, 83)]
+    time = START + STEP * (number // SENSORS)
+    payload = a_payload(values, timestamp=to_text(time), sensor_id=f"pump-{number % SENSORS}")
+    return StoredRecord(payload, number, 0, TOPIC, stored_timestamp=(1, SENT_AT_MS + 10_000_000))
+
+
+def lived(account: Account, memory: Memory, begin: int, end: int) -> Account:
+    for piece in records(begin, end):
+        account = scored_on(account, piece, DETECTOR, memory)
+    return account
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_sensors_are_restored_to_the_bit() -> None:
+    since = 2 * PIECE_ROWS + 7
+    memory = DETECTOR.cold(max_sensors=SENSORS)
+    begun = open_account(0, model_version=DETECTOR.version, fingerprint="f", max_sensors=SENSORS)
+    account = lived(begun, memory, 0, SENSORS)
+    at = SnapshotAt(1, SENSORS)
+    snapshot = Snapshot("g", WHERE, 1, SENSORS, DETECTOR.version, account, memory_bytes(memory))
+    committed = replace(lived(account, memory, SENSORS, SENSORS + since), snapshot=at)
+    read: list[tuple[int, int]] = []
+
+    def replayed(_where: Partition, begin: int, end: int) -> Iterator[Sequence[Record]]:
+        read.append((begin, end))
+        return records(begin, end)
+
+    stores = Stores(lambda *_: snapshot, replayed, lambda _: DETECTOR, "f", 1)
+    steps = restored(WHERE, committed, DETECTOR, stores)
+    pauses = 0
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            found: Memory = end.value
+            break
+        pauses += 1
+
+    assert memory_bytes(found) == memory_bytes(memory)
+    assert found.sensors == SENSORS
+    assert read == [(SENSORS, SENSORS + since)], "no more than came since the snapshot"
+    assert pauses >= 2 + since // PIECE_ROWS, "so that the worker stays a member meanwhile"
