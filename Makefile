@@ -5,7 +5,7 @@ PACKAGES := api benchmarks common consumer producer sensorwatch trainer
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast check lint types fix bench-quality lock clean
+.PHONY: help setup demo test test-fast check lint types fix bench-quality docs-plots lock clean
 
 help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,6 +37,9 @@ fix: .venv/.dev  ## what ruff can mend by itself
 
 bench-quality: .venv/.dev  ## how well faults are found (DATA=folder with skab/ and nab/)
 	@$(BIN)/python -m benchmarks.quality --data "$(DATA)" $(ARGS)
+
+docs-plots: .venv/.dev  ## draw the plots of the user documents anew
+	@$(BIN)/python -m benchmarks.documents
 
 lock: .venv/.lock-tool  ## make the lock files anew from pyproject.toml
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --upgrade \

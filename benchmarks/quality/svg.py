@@ -1,5 +1,6 @@
 """A drawing as SVG text, from a few marks."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from html import escape
 
@@ -33,10 +34,21 @@ class Drawing:
         style = f" stroke-dasharray='{dashes}'" if dashes else ""
         self.marks.append(f"<line {ends} stroke='{stroke}'{style}/>")
 
-    def dot(self, x: float, y: float, colour: str, *, hollow: bool = False) -> None:
+    def path(self, points: Iterable[tuple[float, float]], stroke: str, *, width: float = 1) -> None:
+        """Draw a line through points."""
+        style = f"fill='none' stroke='{stroke}' stroke-width='{width:g}' stroke-linejoin='round'"
+        self.marks.append(f"<polyline points='{_places(points)}' {style}/>")
+
+    def area(self, points: Iterable[tuple[float, float]], fill: str) -> None:
+        """Fill what a line through points encloses."""
+        self.marks.append(f"<polygon points='{_places(points)}' fill='{fill}'/>")
+
+    def dot(
+        self, x: float, y: float, colour: str, *, hollow: bool = False, radius: float = 5
+    ) -> None:
         """Draw a round point."""
         fill = PAPER if hollow else colour
-        place = f"cx='{x:.1f}' cy='{y:.1f}' r='5'"
+        place = f"cx='{x:.1f}' cy='{y:.1f}' r='{radius:g}'"
         self.marks.append(f"<circle {place} fill='{fill}' stroke='{colour}' stroke-width='2'/>")
 
     def text(
@@ -63,3 +75,7 @@ class Drawing:
         paper = f"<rect width='100%' height='100%' fill='{PAPER}'/>"
         title = f"<title>{escape(self.title)}</title>"
         return "\n".join([head, title, paper, *self.marks, "</svg>"]) + "\n"
+
+
+def _places(points: Iterable[tuple[float, float]]) -> str:
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)

@@ -1,0 +1,34 @@
+"""`python -m benchmarks.documents`: draw the plots of the user documents."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks.documents import episode, forecast, order, reasons, warm_up
+from common.runtime.command_line import run
+
+DRAWINGS = {
+    "forecast": forecast.draw,
+    "order": order.draw,
+    "warm-up": warm_up.draw,
+    "episode": episode.draw,
+    "reasons": reasons.draw,
+}
+
+
+def main(
+    out: Annotated[Path, typer.Option("--out", help="Folder that they are written into.")] = Path(
+        "docs/plots"
+    ),
+) -> None:
+    """Draw the plots; the same on every run of one machine."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name, draw in DRAWINGS.items():
+        (out / f"{name}.svg").write_text(draw(), encoding="utf-8")
+        print(out / f"{name}.svg")
+
+
+if __name__ == "__main__":
+    sys.exit(run(main, name="python -m benchmarks.documents"))
