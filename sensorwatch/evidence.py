@@ -15,14 +15,16 @@ from sensorwatch.proof import Evidence
 
 
 def evidence_of(settings: Settings, *, partitions: int | None = None) -> Evidence:
-    """Connect a proof with its sources; raises BrokerUnavailable.
+    """Connect a proof with its sources, which raise BrokerUnavailable.
 
     `partitions`: how many the input had when the snapshots were made, where that is not how many it
     has.
     """
-    kafka, topic = settings.kafka, settings.topics.readings
-    registry = Registry(settings.registry.path)
-    retained = watermarks(kafka, topic)
+    kafka, registry = settings.kafka, Registry(settings.registry.path)
+
+    @cache
+    def retained(topic: str) -> dict[int, tuple[int, int]]:
+        return watermarks(kafka, topic)
 
     @cache
     def detector(version: str) -> Detector:
@@ -35,15 +37,15 @@ def evidence_of(settings: Settings, *, partitions: int | None = None) -> Evidenc
             at,
             group=settings.consumer.group,
             source=partition,
-            partitions=partitions or len(retained),
+            partitions=partitions or len(retained(partition.topic)),
         )
 
     return Evidence(
         fingerprint=fingerprint(),
-        first_retained=lambda partition: retained[partition.number][0],
+        first_retained=lambda partition: retained(partition.topic)[partition.number][0],
         records=lambda stretch: read_topic(
             kafka,
-            topic,
+            stretch.partition.topic,
             begin={stretch.partition.number: stretch.begin.next_offset},
             end={stretch.partition.number: stretch.end.next_offset},
         ),

@@ -34,8 +34,7 @@ def recommit(
     transactional = settings.consumer.delivery is Delivery.EXACTLY_ONCE
 
     def conclude(_manifests: Mapping[Partition, int]) -> Conclusion:
-        if transactional:  # the broker itself refuses a plain commit while there are members
-            require_no_members(settings)
+        require_no_members(settings)
         return Conclusion(
             [
                 ledger_message(ledger, group, where, account, cause)
@@ -50,8 +49,7 @@ def recommit(
     consumer = Consumer(consumer_config(settings.kafka, group=group), logger=quiet_logger())
     outboxes: list[Outbox] = []
     try:
-        if transactional:
-            require_no_members(settings)
+        require_no_members(settings)
         workers = range(settings.consumer.workers if transactional else 1)
         outboxes.extend(outbox_of(settings, worker, consumer) for worker in workers)
         outboxes[0].publish([], conclude, consumer.consumer_group_metadata())
@@ -69,8 +67,11 @@ def recommit(
 def require_no_members(settings: Settings) -> None:
     """Raise UsageError where somebody consumes in the group, BrokerUnavailable without an answer.
 
-    Asked of the list of groups, which tells of both group protocols alike.
+    Asked of the list of groups, which tells of both group protocols alike. Without transactions
+    nobody is asked: a plain commit is refused by the broker itself while there are members.
     """
+    if settings.consumer.delivery is not Delivery.EXACTLY_ONCE:
+        return
     admin = AdminClient(client_config(settings.kafka), logger=quiet_logger())
     try:
         listed = admin.list_consumer_groups(request_timeout=CALL_SECONDS).result()
