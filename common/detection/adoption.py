@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from common.detection.layout import OWN_START, USUAL, Layout, Real, Whole
+from common.detection.layout import LONG_QUIET, OWN_START, USUAL, Layout, Real, Whole
 from common.detection.levels import Levels
 
 _OF_THE_STREAM = [
@@ -26,7 +26,9 @@ def adopted(
 
     Newest times and open episodes carry over; lags and repeats do where the columns are the same,
     and with them the level, learned or half learned, of a sensor that the new model does not know.
-    Smoothed scores, alarms and each sensor's own tail begin anew.
+    Smoothed scores, alarms and each sensor's own tail begin anew; a refractory time goes on, but
+    does not end an open episode. Where the columns are others, the new model's locations stand in
+    for what is missing.
     """
     old_reals, old_wholes = tables
     lines = max(len(old_reals), 1)
@@ -48,7 +50,9 @@ def adopted(
         reals[kept, levelled] = old_reals[kept, levelled]
         learned = seen[kept] >= before.min_rows
         wholes[kept, Whole.SEEN] = np.where(learned, layout.min_rows, seen[kept])
-    wholes[:, Whole.QUIET] = old_wholes[:, Whole.QUIET]
+    # The plain plan has no refractory time, and counts no quiet rows.
+    heard = (old_wholes[:, Whole.EPISODE_ROWS] > 0) | (before.min_rows == 0)
+    wholes[:, Whole.QUIET] = np.where(heard, LONG_QUIET, old_wholes[:, Whole.QUIET])
     known = levels.known
     for line, name in enumerate(names):
         level = known.get(name, 0)
@@ -56,4 +60,6 @@ def adopted(
             reals[line, Real.LEVELS : layout.scale] = levels.location[level]
             reals[line, layout.scale : layout.lags] = levels.scale[level]
             wholes[line, Whole.SEEN] = layout.min_rows
+        if not same:
+            reals[line, layout.lags : layout.lags + layout.columns] = levels.location[level]
     return reals, wholes

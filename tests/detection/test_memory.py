@@ -173,3 +173,40 @@ def test_a_swap_does_not_make_a_new_sensor_warm_up_again() -> None:
     layout = detector.layout
     levels = slice(Real.LEVELS, layout.lags)
     assert np.array_equal(swapped.reals[0, levels], steady.reals[0, levels])
+
+
+def test_after_other_columns_the_new_location_stands_in_for_what_is_missing() -> None:
+    detector = DETECTORS["forecast"]()
+    other = detector.schema.signals[0].model_copy(update={"name": "other"})
+    signals = (other, *detector.schema.signals[1:])
+    schema = detector.schema.model_copy(update={"signals": signals})
+    levels = replace(detector.levels, location=detector.levels.location + 1_000.0)
+    successor = replace(detector, version="next", schema=schema, levels=levels)
+    memory, rows = some_memory(), some_readings(60)
+    later = rows.take(slice(50, None))
+    later.values[:, 1] = np.nan
+
+    memory.adopt(successor)
+    (outcome,) = scored(later, successor, memory)
+
+    assert np.allclose(outcome.readings.values[:, 1], levels.location[1:, 1].mean(), atol=5.0)
+
+
+@pytest.mark.parametrize("of", DETECTORS)
+def test_a_refractory_time_does_not_cut_the_episode_that_is_open_at_a_swap(of: str) -> None:
+    rows = some_readings(60, sensors=1)
+    values = rows.values.copy()
+    values[40:] = 9.0 + 30.0 * np.abs(values[40:])
+    rows = replace(rows, values=values)
+    to = DETECTORS["forecast"]()
+    assert to.decision is not None
+    to = replace(to, decision=replace(to.decision, refractory_rows=100))
+    memory = DETECTORS[of]().cold()
+    (before,) = scored(rows.take(slice(0, 45)), DETECTORS[of](), memory)
+    assert before.detections.is_anomaly[-1]
+
+    memory.adopt(to)
+    (after,) = scored(rows.take(slice(45, None)), to, memory)
+
+    assert after.detections.is_anomaly[0]
+    assert after.detections.episode_rows[0] == before.detections.episode_rows[-1] + 1
