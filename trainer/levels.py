@@ -71,7 +71,7 @@ def max_gap(readings: Readings, schema: Schema) -> int:
     """
     declared = schema.order.max_gap_seconds
     if declared is not None:
-        return round(declared * 1_000_000)
+        return max(round(declared * 1_000_000), 1)  # 0 would mean that no gap is too long
     steps = np.concatenate(
         [np.diff(readings.event_time[rows]) for _, rows in _by_sensor(readings)] or [np.empty(0)]
     )

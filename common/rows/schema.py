@@ -118,7 +118,7 @@ class Order(_Declared):
     """A row older than the newest one of its sensor."""
     duplicate: Annotated[OutOfOrder, Field(strict=False)] = OutOfOrder.SCORE
     """A row as old as the newest one of its sensor."""
-    max_gap_seconds: Annotated[float, Field(gt=0)] | None = None
+    max_gap_seconds: Annotated[float, Field(gt=0, le=1e12)] | None = None
     """A longer step makes the rows before it say nothing any more; None: learned in training."""
 
 

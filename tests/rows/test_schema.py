@@ -52,6 +52,7 @@ def test_the_default_schema_has_the_signals_and_key_that_users_send() -> None:
         ('order = {duplicates = "score"}\n' + MINIMAL, 'did you mean "order.duplicate"?'),
         ("order = {max_gap_seconds = 0}\n" + MINIMAL, "greater than 0"),
         ("order = {max_gap_seconds = inf}\n" + MINIMAL, "finite"),
+        ("order = {max_gap_seconds = 1e13}\n" + MINIMAL, "less than or equal to"),
         ("name = ", "cannot be read as a schema"),
     ],
 )

@@ -10,10 +10,12 @@ from common.detection.features import features
 from common.detection.forest import score
 from common.errors import DataError
 from common.registry.candidate import MAX_GOLDEN_ROWS
+from common.rows.schema import Order
 from common.runtime.keys import TrainerSettings
 from tests.builders import a_schema, some_readings
 from tests.trainer.builders import HOW, PLAIN, a_dataset, a_trained, simulated
 from trainer.dataset import by_time
+from trainer.levels import max_gap
 from trainer.training import rate_note, rows_needed, split_by_time, train
 from trainer.warming import warmed
 
@@ -50,6 +52,14 @@ def test_rows_of_a_single_instant_are_split_by_number() -> None:
     split = split_by_time(replace(some_readings(100), event_time=np.zeros(100, np.int64)), 0.3)
 
     assert (len(split.fit), len(split.calibration)) == (70, 30)
+
+
+@pytest.mark.parametrize(("seconds", "microseconds"), [(1e-9, 1), (0.5, 500_000), (1e12, 10**18)])
+def test_a_gap_is_bounded_as_the_schema_says(seconds: float, microseconds: int) -> None:
+    """Never by 0, which would mean that no gap is too long, nor by more than 64 bits hold."""
+    schema = a_schema().model_copy(update={"order": Order(max_gap_seconds=seconds)})
+
+    assert max_gap(some_readings(10), schema) == microseconds
 
 
 def test_the_threshold_comes_from_rows_the_forest_was_not_fitted_on() -> None:
