@@ -183,11 +183,11 @@ def _publish(
     require_member(membership)
     holdings, accounts = parts.holdings, settlement.accounts
     snapshots = snapshots_of(settlement, holdings.memories, parts.terms)
-    holdings.memories.expect(accounts)
     placed: dict[Partition, int] = {}
 
     def conclude(manifests: Mapping[Partition, int]) -> Conclusion:
         placed.update(manifests)
+        holdings.memories.expect(told(accounts, placed))
         return conclusion(settlement, manifests, parts.terms)
 
     parts.outbox.publish(results, conclude, membership, snapshots=snapshots)

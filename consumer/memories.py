@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from common.detection.ledger import Account
+from common.detection.ledger import Account, SnapshotAt
 from common.detection.memory import Memory
 from common.errors import Unrecoverable
 from common.messaging.records import Partition
@@ -16,6 +16,8 @@ class Place:
     next_offset: int
     digest: int
     model_version: str
+    snapshot: SnapshotAt | None
+    """A swap to and fro leaves the rest as it was, but takes something of the memory away."""
 
 
 @dataclass(slots=True)
@@ -131,7 +133,7 @@ def _settled(held: _Held, account: Account | None) -> bool:
 
 def place_of(account: Account) -> Place:
     """Return where a memory that has seen what the account counts stands."""
-    return Place(account.next_offset, account.digest, account.model_version)
+    return Place(account.next_offset, account.digest, account.model_version, account.snapshot)
 
 
 def _put_back(held: _Held) -> None:

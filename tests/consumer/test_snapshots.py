@@ -1,14 +1,17 @@
 """Memories are written down by the interval and at each swap, with the ledger's record of it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
-from common.detection.memory_bytes import memory_bytes
+from common.detection.ledger import SnapshotAt
+from common.detection.memory_bytes import memory_bytes, memory_of
 from common.errors import MicroBatchAborted, OutcomeUnknown, SensorwatchError
-from common.messaging.ledger_text import Cause, LedgerRecord, ledger_record
+from common.messaging.ledger_text import Cause, LedgerRecord, ledger_record, to_metadata
 from common.messaging.records import OutgoingMessage, Partition
 from consumer.schedule import KEPT
+from tests.builders import a_detector
 from tests.consumer.fakes import TOPIC, FakeConsumer
 from tests.consumer.rig import NEWER, OLDER, THREE, ZERO, Rig, batch
 from tests.messaging.records import StoredRecord
@@ -125,6 +128,32 @@ def test_a_swap_writes_every_memory_down_in_a_transaction_of_its_own() -> None:
     assert {snapshot.model_version for snapshot in taken} == {NEWER}
     assert {account.model_version for account in rig.accounts.held.values()} == {NEWER}
     assert all(account.model_version == NEWER for account in rig.accounts.held.values())
+
+
+def test_a_memory_that_others_swapped_and_swapped_back_is_restored() -> None:
+    """A swap takes something of it away, also where no record came to it meanwhile."""
+    others: list[bytes] = []
+
+    def swap_elsewhere(consumer: FakeConsumer) -> list[StoredRecord]:
+        account, memory = rig.accounts.held[ZERO], rig.memories[ZERO]
+        consumer.take(0)
+        memory = memory_of(memory_bytes(memory), a_detector(), max_sensors=memory.max_sensors)
+        memory.adopt(a_detector(NEWER))
+        memory.adopt(a_detector(OLDER))
+        others.append(memory_bytes(memory))
+        at = SnapshotAt(99, account.next_offset)
+        account = replace(account, snapshot=at)
+        (before,) = rig.state.snapshots.values()
+        rig.state.snapshots[at] = replace(before, account=account, content=others[0])
+        consumer.commit_offset(0, account.next_offset, to_metadata(account))
+        consumer.give(0)
+        return []
+
+    rig = Rig(*batch(*THREE), swap_elsewhere, *[[]] * 3).opened()
+
+    rig.run()
+
+    assert memory_bytes(rig.memories[ZERO]) == others[0]
 
 
 def is_swap(messages: Sequence[OutgoingMessage]) -> bool:
