@@ -26,15 +26,21 @@ class Schedule:
         self._every_rows = every_rows
         self._every_seconds = every_seconds
         self._clock = clock
-        self._since: dict[Partition, float] = {}
+        self._since: dict[Partition, tuple[int | None, float]] = {}
+        """The newest snapshot's manifest, and since when we know of it."""
         self._taken: dict[Partition, deque[int]] = {}
 
     def begin(self, partition: Partition, account: Account) -> None:
-        """Count a partition's seconds from now on: its memory was restored to this account."""
-        self._since[partition] = self._clock()
+        """Count a partition's seconds, from now on or from when we first knew of its snapshot.
+
+        Else rebalances that come often would put the next one off for ever.
+        """
+        manifest = None if account.snapshot is None else account.snapshot.offset
+        if partition not in self._since or self._since[partition][0] != manifest:
+            self._since[partition] = manifest, self._clock()
         self._taken[partition] = deque(maxlen=KEPT + 1)
-        if account.snapshot is not None:
-            self._taken[partition].append(account.snapshot.offset)
+        if manifest is not None:
+            self._taken[partition].append(manifest)
 
     def due(self, partition: Partition, account: Account, sensors: int) -> bool:
         """Say whether the account is to be committed with a snapshot of these sensors."""
@@ -44,7 +50,7 @@ class Schedule:
         rows = account.next_offset - snapshot.next_offset
         if rows >= max(self._every_rows, ROWS_PER_SENSOR * sensors):
             return True
-        return rows > 0 and self._clock() - self._since[partition] >= self._every_seconds
+        return rows > 0 and self._clock() - self._since[partition][1] >= self._every_seconds
 
     def taken(self, partition: Partition, manifest: int) -> int | None:
         """Note a committed snapshot by the offset of its manifest, the last record of it.
@@ -52,13 +58,12 @@ class Schedule:
         Return before which offset of the partition's state none of the kept ones begins, if that is
         known yet: of those taken before we came, only the newest is.
         """
-        self._since[partition] = self._clock()
+        self._since[partition] = manifest, self._clock()
         manifests = self._taken[partition]
         manifests.append(manifest)
         return manifests[0] + 1 if len(manifests) > KEPT else None
 
     def forget(self, partitions: Iterable[Partition]) -> None:
-        """Forget partitions that are ours no more."""
+        """Forget what is kept of partitions that are ours no more."""
         for partition in partitions:
-            self._since.pop(partition, None)
             self._taken.pop(partition, None)

@@ -50,6 +50,17 @@ def test_a_snapshot_is_due_after_so_many_seconds_if_there_was_a_row() -> None:
     assert not rig.due(1)
 
 
+def test_rebalances_do_not_put_a_snapshot_off() -> None:
+    rig = Rig()
+    for rig.now in (20.0, 40.0, 60.0):
+        rig.schedule.forget([ZERO])
+        rig.schedule.begin(ZERO, TAKEN)
+    assert rig.due(1)
+
+    rig.schedule.begin(ZERO, replace(TAKEN, snapshot=SnapshotAt(9, 100)))
+    assert not rig.due(1), "others took another one"
+
+
 @pytest.mark.parametrize(("consumed", "due"), [(0, False), (1, True)])
 def test_only_an_account_of_nothing_needs_no_snapshot(consumed: int, due: bool) -> None:
     """Without one only a cold memory can be restored."""
