@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from common.detection.decision import COMPONENTS, Decision, decide
 from common.detection.detector import forecast_features
-from common.detection.forecast import Forecast, Residuals, residuals
+from common.detection.forecast import Forecast, residuals
 from common.detection.forest import Forest, score
 from common.detection.layout import Layout, Real
 from common.detection.levels import Levels
 from common.detection.memory import Memory
-from common.detection.recall import STATUSES, Recalled, Status, recall
+from common.detection.recall import STATUSES, Status, recall
 from common.detection.tails import identity
 from common.rows.readings import Readings
 from common.rows.schema import Schema
@@ -22,6 +22,7 @@ from trainer.forecasting import fit_forecast
 from trainer.forest import fit_forest
 from trainer.levels import fit_levels
 
+LONG_WARM_UP = 2**40
 _SCORED = STATUSES.index(Status.SCORED)
 _LATE = STATUSES.index(Status.LATE)
 
@@ -106,7 +107,7 @@ def look(fitted: Fitted, readings: Readings, block: int) -> Looks:
     judged = decide(_UNCALIBRATED, recalled, seen, left, memory, threshold=np.inf)
     return Looks(
         components=judged.components,
-        plain=_as_without_memory(fitted, recalled),
+        plain=_as_strangers(fitted, readings),
         scored=recalled.status == _SCORED,
         slots=recalled.slots,
         restarts=(recalled.fresh >= 0) | recalled.gap,
@@ -114,10 +115,12 @@ def look(fitted: Fitted, readings: Readings, block: int) -> Looks:
     )
 
 
-def _as_without_memory(fitted: Fitted, recalled: Recalled) -> NDArray[np.float64]:
-    forgetful = recalled.without_memory()
-    left: Residuals = residuals(fitted.forecast, forgetful)
-    seen = score(fitted.forest, forecast_features(forgetful, left))
+def _as_strangers(fitted: Fitted, readings: Readings) -> NDArray[np.float64]:
+    """Look at rows as if nothing were known of their sensors: against the level of all of them."""
+    forgetful = Memory(replace(fitted.layout, min_rows=LONG_WARM_UP))
+    recalled = recall(readings, fitted.levels, {}, forgetful)
+    left = residuals(fitted.forecast, recalled)
+    seen = score(fitted.forest, forecast_features(recalled, left))
     return np.stack([seen, left.distance], axis=1)
 
 

@@ -5,10 +5,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from common.detection.levels import LEAST_SHARE, Levels
+from common.detection.levels import Levels
 from common.rows.readings import Readings
 from common.rows.schema import Schema
 
+LEAST_SHARE = 0.05
+"""A scale is at least this share of the sensors' usual one."""
 KNOWN_ROWS = 50
 """Training looks back on all of a sensor's rows at once, so it knows it from fewer than a memory
 that learns as it goes."""

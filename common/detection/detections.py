@@ -53,7 +53,7 @@ class Detections:
     """The decision: it may hold on for a while below an anomaly score of 1.0."""
     p_value: NDArray[np.float64]
     severity: NDArray[np.int8]
-    """Position in SEVERITIES: that of the episode's highest anomaly score so far."""
+    """Position in SEVERITIES: that of `episode_peak`."""
     status: NDArray[np.int8]
     """Position in STATUSES: how the row could be judged."""
     episode: NDArray[np.int64]
@@ -63,7 +63,10 @@ class Detections:
     episode_time: NDArray[np.int64]
     """Event time of the episode's first row, microseconds UTC; 0 of a normal row."""
     episode_peak: NDArray[np.float64]
-    """Highest anomaly score of the episode so far, this row's included; 0 of a normal row."""
+    """Highest score of the episode so far, this row's included; 0 of a normal row.
+
+    Each row counts with the anomaly score that it would have as its episode's first.
+    """
     evidence: Evidence
 
     def __len__(self) -> int:
@@ -102,7 +105,7 @@ class ClosedEpisode:
     rows: int
     """How many anomalous rows it had."""
     peak: float
-    """Its highest anomaly score."""
+    """Its highest score: of each row, the anomaly score that it would have as the first one."""
     severity: Severity
     """That of the peak."""
 

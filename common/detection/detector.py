@@ -88,7 +88,8 @@ class Detector:
         scored, expected = self._scored(readings, recalled, memory)
         anomaly_score = read(scored.novelty, self.calibration).anomaly_score
         is_anomaly = scored.is_anomaly
-        found = episodes(readings, recalled, positions, is_anomaly, anomaly_score, memory)
+        full_score = read(scored.raw_score, self.calibration).anomaly_score
+        found = episodes(readings, recalled, positions, is_anomaly, full_score, memory)
         if len(positions):
             memory.position = int(positions[-1]) + 1
         detections = Detections(

@@ -24,7 +24,7 @@ class Episodes:
     rows: NDArray[np.int64]
     time: NDArray[np.int64]
     peak: NDArray[np.float64]
-    """(n,) highest anomaly score of the episode so far, this row's included; 0 of a normal row."""
+    """(n,) highest full score of the episode so far, this row's included; 0 of a normal row."""
     closed: list[ClosedEpisode]
     """Rising by index."""
 
@@ -34,12 +34,13 @@ def episodes(
     recalled: Recalled,
     positions: NDArray[np.int64],
     is_anomaly: NDArray[np.bool_],
-    anomaly_score: NDArray[np.float64],
+    full_score: NDArray[np.float64],
     memory: Memory,
 ) -> Episodes:
     """Open, extend and close episodes row after row, in the memory and in what is returned.
 
-    `positions` (n,): of the readings in their stream. An episode ends with the first normal row of
+    `positions` (n,): of the readings in their stream. `full_score` (n,): each row's anomaly score
+    as if it were its episode's first. An episode ends with the first normal row of
     its sensor, with the first row after a gap, or when its sensor is evicted. A late or duplicate
     row is an episode of its own, without an end.
     """
@@ -58,7 +59,7 @@ def episodes(
         readings.event_time,
         positions,
         is_anomaly,
-        anomaly_score,
+        full_score,
         start,
         rows,
         time,
@@ -100,14 +101,14 @@ def _closed(
 
 @njit(cache=True, nogil=True)
 def _walk(  # type: ignore[no-untyped-def]
-    reals, wholes, slots, fresh, apart, gaps, event_time, positions, is_anomaly, anomaly_score,
+    reals, wholes, slots, fresh, apart, gaps, event_time, positions, is_anomaly, full_score,
     start, rows, time, peak, ended, peaks,
 ):  # fmt: skip
     for row in range(len(slots)):
         real, whole = reals[slots[row]], wholes[slots[row]]
         if apart[row] and is_anomaly[row]:
             start[row], rows[row], time[row] = positions[row], 1, event_time[row]
-            peak[row] = anomaly_score[row]
+            peak[row] = full_score[row]
         if apart[row]:
             continue
         over = fresh[row] >= 0 or gaps[row] or not is_anomaly[row]
@@ -125,7 +126,7 @@ def _walk(  # type: ignore[no-untyped-def]
                 real[Real.PEAK] = 0.0
             whole[Whole.EPISODE_ROWS] += 1
             whole[Whole.EPISODE_LAST] = event_time[row]
-            real[Real.PEAK] = max(real[Real.PEAK], anomaly_score[row])
+            real[Real.PEAK] = max(real[Real.PEAK], full_score[row])
             peak[row] = real[Real.PEAK]
             start[row] = whole[Whole.EPISODE]
             rows[row] = whole[Whole.EPISODE_ROWS]

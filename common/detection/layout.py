@@ -51,7 +51,7 @@ class Real(IntEnum):
     HABIT = 3
     """The highest raw score of its alarm so far: what it has got used to."""
     PEAK = 4
-    """Highest anomaly score of the open episode."""
+    """Highest full score of the open episode."""
     LEVELS = 5
 
 

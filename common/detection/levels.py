@@ -9,9 +9,6 @@ from numpy.typing import NDArray
 
 from common.errors import ModelRefused
 
-LEAST_SHARE = 0.05
-"""Of the known sensors' usual scale."""
-
 
 @dataclass(frozen=True)
 class Levels:
@@ -35,9 +32,12 @@ class Levels:
 
     @cached_property
     def least_scale(self) -> NDArray[np.float64]:
-        """(columns,) the least scale that a new sensor may learn: it may have stood still."""
+        """(columns,) the least scale that a new sensor may learn: the known ones' usual one.
+
+        The few rows it learns from show little of what it does in a day.
+        """
         scales = self.scale[1:] if len(self.sensor_ids) else self.scale
-        least: NDArray[np.float64] = LEAST_SHARE * np.median(scales, axis=0)
+        least: NDArray[np.float64] = np.median(scales, axis=0)
         return least
 
     def arrays(self) -> dict[str, NDArray[Any]]:

@@ -1,6 +1,6 @@
 """What the memory knows when a row comes: its sensor's level, lags and repeats, row after row."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
@@ -71,11 +71,6 @@ class Recalled:
     """(n, LAGS * columns) the rows before, likewise, the newest first; 0 where there is none."""
     runs: NDArray[np.int64]
     """(n, signals) how many rows in a row each signal has had its value, this one not counted."""
-
-    def without_memory(self) -> "Recalled":
-        """The same rows, as if nothing were remembered of what came before them."""
-        status = np.full_like(self.status, _WARMING_UP)
-        return replace(self, status=status)
 
 
 def recall(readings: Readings, levels: Levels, known: dict[str, int], memory: Memory) -> Recalled:
