@@ -18,11 +18,14 @@ _LIBRARIES = ("llvmlite", "msgspec", "numba", "numpy")
 def fingerprint() -> str:
     """12 hex digits of the code that parses and scores, its libraries, and the CPU kind.
 
+    The C library is one of them: compiled code calls its logarithm.
+
     Two processes with the same fingerprint give every row the same bits; with different ones a new
     segment of the ledger's digest begins.
     """
     parts = [f"{name} {version(name)}" for name in _LIBRARIES]
     parts += [platform.python_version(), platform.machine(), llvm.get_host_cpu_name()]
+    parts += platform.libc_ver()
     digest = hashlib.sha256("\n".join(parts).encode())
     for room in (common.rows, common.detection):
         for source in sorted(Path(room.__path__[0]).glob("*.py")):
