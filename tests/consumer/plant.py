@@ -58,8 +58,8 @@ class Plant:
         self.registry.register(MODEL, a_candidate(), who="test", why="test")
         return self
 
-    def start(self, *options: str, **settings: object) -> "Worker":
-        """Start `python -m consumer`; settings as `consumer__max_rows=100`."""
+    def environment(self, **settings: object) -> dict[str, str]:
+        """Return what a command needs to know of it; settings as `consumer__max_rows=100`."""
         told: dict[str, object] = {
             "topics__readings": self.readings,
             "topics__anomalies": self.anomalies,
@@ -72,12 +72,15 @@ class Plant:
             **{f"kafka__{name.replace('.', '_')}": value for name, value in self.kafka.items()},
             **settings,
         }
-        environment = {f"SENSORWATCH__{name.upper()}": str(told[name]) for name in told}
+        return {f"SENSORWATCH__{name.upper()}": str(told[name]) for name in told}
+
+    def start(self, *options: str, **settings: object) -> "Worker":
+        """Start `python -m consumer`; settings as for `environment`."""
         self._started += 1
         program = Program(
             [sys.executable, "-m", "consumer", *options],
             log=self.folder / f"worker-{self._started}.log",
-            environment={**environment, "PYTHONPATH": str(ROOT)},
+            environment={**self.environment(**settings), "PYTHONPATH": str(ROOT)},
             folder=self.folder,
         )
         return Worker(program)

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import BreakerOpen, Fenced, OffsetsLost
+from common.errors import BreakerOpen, Fenced, OffsetsLost, UsageError
 from common.messaging.dead_letters import HEADERS_LOST
 from common.messaging.ledger_text import Cause
 from common.messaging.records import header
+from common.runtime.command_line import run
+from sensorwatch.ledger_command import app as ledger
 from tests.brokers.kafka import Kafka
 from tests.brokers.processes import wait_until
 from tests.brokers.raw_header import produce_with_header
@@ -75,6 +77,30 @@ def test_lost_offsets_are_refused_and_nothing_is_scored_again(plant: Plant, kafk
 
     assert len(plant.read(plant.anomalies)) == events
     assert plant.accounts() == {}
+
+
+def test_lost_offsets_come_back_out_of_the_ledger_with_the_memory_that_stood_there(
+    plant: Plant, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant.send(PAYLOADS)
+    with plant.start() as worker:
+        plant.wait_consumed(40, worker)
+        assert worker.program.terminate(deadline=5) == 0
+    kafka.delete_group(plant.group)
+    for name, value in plant.environment().items():
+        monkeypatch.setenv(name, value)
+
+    assert run(ledger, ["restore"]) == UsageError.exit_code
+    assert plant.accounts() == {}
+    assert run(ledger, ["restore", "--yes"]) == 0
+
+    newest = {record.partition: record.account for record in plant.ledger_records()}
+    assert plant.accounts() == newest
+    assert all(account.snapshot is not None for account in newest.values())
+    with plant.start() as worker:
+        plant.send(PAYLOADS)
+        plant.wait_consumed(80, worker)
+        assert worker.program.terminate(deadline=5) == 0
 
 
 def test_the_breaker_commits_nothing_past_the_ratio_until_a_person_lets_it(plant: Plant) -> None:
