@@ -46,6 +46,11 @@ class Event(msgspec.Struct, frozen=True):
     status: str = "scored"
     episode: Episode = Episode(rows=1)
 
+    @property
+    def worst(self) -> float:
+        """The episode's worst score so far: a score of what is new says little to people."""
+        return self.anomaly_score if self.episode.peak is None else self.episode.peak
+
 
 class Closing(msgspec.Struct, frozen=True):
     """What a line needs of the event of an episode's end."""
@@ -84,9 +89,7 @@ def line_of(event: Event | Closing) -> Parts:
         yield from course(event)
         return
     yield f"  {event.severity:<8} ", SEVERITY_STYLES.get(event.severity, "")
-    # Of an episode that goes on, its worst: a score of what is new says little to people.
-    worst = event.anomaly_score if event.episode.peak is None else event.episode.peak
-    yield f" {worst:5.2f}  ", "bold"
+    yield f" {event.worst:5.2f}  ", "bold"
     yield from unusual(event)
     notes = [] if event.status == "scored" else [printable(event.status).replace("_", " ")]
     if event.episode.rows > 1:
@@ -127,8 +130,10 @@ def briefly(event: Event) -> Parts:
         return
     first, *others = reasons
     actual, low, high = _numbers(first)
-    yield f"{printable(first.name)} {actual} {printable(first.direction)}", "bold"
-    yield f" ({low} to {high})", ""
+    where = "" if first.direction == "within" else f" {printable(first.direction)}"
+    share = "" if first.attribution is None else f", {100 * first.attribution:.0f} %"
+    yield f"{printable(first.name)} {actual}{where}", "bold"
+    yield f" ({low} to {high}){share}", ""
     if others:
         yield f"; {', '.join(printable(signal.name) for signal in others)} too", "dim"
 

@@ -129,25 +129,30 @@ def _events(latest: Sequence[Event | Closing], room: int) -> RenderableType:
     # The newest of each sensor: a fault that lasts would else fill the screen.
     newest = {event.sensor_id: event for event in latest}
     order = dict.fromkeys(event.sensor_id for event in reversed(latest))
+    reasons = {event.sensor_id: event for event in latest if isinstance(event, Event)}
     for sensor in islice(order, room):
         event = newest[sensor]
         table.add_row(
             printable(event.event_time)[:16].replace("T", " "),
             printable(sensor),
-            *_state(event),
+            *_state(event, reasons.get(sensor)),
         )
     return table
 
 
-def _state(event: Event | Closing) -> Iterator[RenderableType]:
-    """Yield the cells for rows of the episode, severity, score and what is to say of it."""
+def _state(event: Event | Closing, reason: Event | None) -> Iterator[RenderableType]:
+    """Yield the cells for rows of the episode, severity, worst score and what is to say of it.
+
+    `reason`: the newest anomalous row of the sensor that is still remembered.
+    """
     if isinstance(event, Closing):
         yield str(event.rows)
         yield Text("over", OVER_STYLE)
         yield f"{event.peak:.2f}"
-        yield Text.assemble(*course(event), style="dim")
+        told = course(event) if reason is None else briefly(reason)
+        yield Text.assemble(*told, style="dim")
         return
     yield str(event.episode.rows)
     yield Text(event.severity, SEVERITY_STYLES.get(event.severity, ""))
-    yield f"{event.anomaly_score:.2f}"
+    yield f"{event.worst:.2f}"
     yield Text.assemble(*briefly(event))
