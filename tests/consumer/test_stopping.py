@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from common.messaging.embedded import EmbeddedBroker
-from tests.brokers.processes import wait_until
+from tests.brokers.kafka import Kafka
+from tests.brokers.processes import DeadlineMissed, tail, wait_until
 from tests.consumer.plant import START_SECONDS, Plant, Worker
 
-PLAIN = {"consumer__delivery": "at_least_once"}
 # Stands in for the client's library, whose import is the first thing that takes its time.
 SLOW_IMPORT = """
 import pathlib, time
@@ -53,33 +52,37 @@ def test_a_port_that_is_taken_is_said_to_be_so_by_another_worker_perhaps(tmp_pat
         assert "Another worker may still be running there" in worker.log()
 
 
-@pytest.mark.embedded
+@pytest.mark.broker
 @pytest.mark.slow
 def test_workers_end_with_a_killed_supervisor_and_leave_their_ports_to_the_next(
-    embedded_broker: EmbeddedBroker, tmp_path: Path
+    kafka: Kafka, tmp_path: Path
 ) -> None:
-    plant = Plant(embedded_broker.address, tmp_path).with_model()
-    for topic in plant.topics:
-        embedded_broker.create_topic(topic)
-    ports = {**PLAIN, "consumer__http_port": _two_free_ports()}
+    """On a real broker: the imitated one leaves members that come and go together without any."""
+    plant = Plant(kafka.address, tmp_path).with_model()
+    for topic, partitions in plant.topics.items():
+        kafka.create_topic(topic, partitions)
+    port = _two_free_ports()
 
-    with plant.start("--workers", "2", **ports) as orphaned:
+    with plant.start("--workers", "2", consumer__http_port=port) as orphaned:
         _wait_for(orphaned, '"partitions assigned"', 2)
         os.kill(orphaned.program.pid, signal.SIGKILL)
 
-        with plant.start("--workers", "2", **ports) as following:
+        with plant.start("--workers", "2", consumer__http_port=port) as following:
             _wait_for(following, '"partitions assigned"', 2)
             _wait_for(orphaned, '"worker stopped"', 2)
-            assert following.program.terminate(deadline=10) == 0
+            assert following.program.terminate(deadline=10) == 0, tail(following.program.log)
 
 
 def _wait_for(worker: Worker, event: str, times: int) -> None:
-    wait_until(
-        lambda: worker.log().count(event) >= times,
-        deadline=START_SECONDS,
-        what=f"{event} {times} times",
-        every=0.05,
-    )
+    try:
+        wait_until(
+            lambda: worker.log().count(event) >= times,
+            deadline=START_SECONDS,
+            what=f"{event} {times} times",
+            every=0.05,
+        )
+    except DeadlineMissed as missed:
+        raise DeadlineMissed(f"{missed}; its log ends:\n{tail(worker.program.log)}") from None
 
 
 def _two_free_ports() -> int:
