@@ -5,19 +5,21 @@ Raw score after Liu, Ting, Zhou, "Isolation Forest" (ICDM 2008), eq. 2: 2 ** (-E
 
 import math
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from common.detection.heap import Heap, add_path_lengths, heap_of
 from common.errors import ModelRefused
 
 LEAF = -1
 EULER_GAMMA = float(np.euler_gamma)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Forest:
     """Nodes of all trees, one after the other; children are absolute positions."""
 
@@ -40,6 +42,11 @@ class Forest:
     def trees(self) -> int:
         """How many trees there are."""
         return len(self.tree_start) - 1
+
+    @cached_property
+    def heap(self) -> Heap | None:
+        """The same trees laid out for speed; None where they are too deep for that."""
+        return heap_of(self)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The arrays by name, as they are stored."""
@@ -90,17 +97,20 @@ def score(forest: Forest, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     if rows.ndim != 2 or rows.shape[1] != forest.columns[0]:
         raise ValueError(f"matrix of shape {rows.shape}, wanted (n, {forest.columns[0]})")
     raw = np.empty(len(rows), dtype=np.float64)
-    _score(
-        rows,
-        forest.tree_start,
-        forest.feature,
-        forest.threshold,
-        forest.left,
-        forest.right,
-        forest.path_length,
-        forest.normaliser[0],
-        raw,
-    )
+    if forest.heap is not None:
+        add_path_lengths(forest.heap, rows, raw)
+    else:
+        _add_path_lengths(
+            rows,
+            forest.tree_start,
+            forest.feature,
+            forest.threshold,
+            forest.left,
+            forest.right,
+            forest.path_length,
+            raw,
+        )
+    _read(raw, forest.normaliser[0])
     return raw
 
 
@@ -178,10 +188,8 @@ _TYPES = {
 }
 
 
-# Compiled because numpy's own power uses other instructions for the last rows of an array than for
-# the first, so that a row's last bit would depend on how many rows came with it.
 @njit(cache=True, nogil=True, fastmath=False)
-def _score(
+def _add_path_lengths(
     rows: NDArray[np.float32],
     tree_start: NDArray[np.int32],
     feature: NDArray[np.int32],
@@ -189,11 +197,10 @@ def _score(
     left: NDArray[np.int32],
     right: NDArray[np.int32],
     path_length: NDArray[np.float64],
-    normaliser: float,
-    raw: NDArray[np.float64],
+    total: NDArray[np.float64],
 ) -> None:
     # Tree by tree, so that one tree's nodes stay in the cache; each row still sums in tree order.
-    raw[:] = 0.0
+    total[:] = 0.0
     for tree in range(len(tree_start) - 1):
         for row in range(rows.shape[0]):
             node = tree_start[tree]
@@ -201,6 +208,13 @@ def _score(
                 # The row's float32 is compared with the float64 threshold, as scikit-learn does.
                 goes_left = rows[row, feature[node]] <= threshold[node]
                 node = left[node] if goes_left else right[node]
-            raw[row] += path_length[node]
-    for row in range(rows.shape[0]):
+            total[row] += path_length[node]
+
+
+# Compiled because numpy's own power uses other instructions for the last rows of an array than for
+# the first, so that a row's last bit would depend on how many rows came with it.
+@njit(cache=True, nogil=True, fastmath=False)
+def _read(raw: NDArray[np.float64], normaliser: float) -> None:
+    """Turn summed path lengths into raw scores, in place."""
+    for row in range(len(raw)):
         raw[row] = 2.0 ** (-raw[row] / normaliser)
