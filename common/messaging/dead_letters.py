@@ -71,7 +71,7 @@ def _added(
     }
     headers: Headers = [(ID, str(where).encode())]
     for name, text in now.items():
-        first = _first(original, name)
+        first = _first(original, name) if original else None
         # A field's name may hold half a surrogate pair, which is no UTF-8.
         own = text.encode(errors="backslashreplace")
         headers.append((PREFIX + name, own if first is None else first))
@@ -102,10 +102,12 @@ def _fitted(
     key, value = record.key(), record.value()
     room = max_message_bytes - _OVERHEAD_BYTES - _size(added)
     cut = []
-    if _size(kept) > room // 4:
-        cut.append(f"headers {_size(kept)}")
-        kept = []
-    room -= _size(kept)
+    if kept:
+        size = _size(kept)
+        if size > room // 4:
+            cut.append(f"headers {size}")
+            kept, size = [], 0
+        room -= size
     if key is not None and len(key) > room // 2:
         cut.append(f"key {len(key)}")
         key = key[: room // 2]
@@ -118,4 +120,8 @@ def _fitted(
 
 
 def _size(headers: Headers) -> int:
-    return sum(len(name.encode()) + len(value or b"") + 10 for name, value in headers)
+    size = 10 * len(headers)
+    for name, value in headers:
+        size += len(name) if name.isascii() else len(name.encode())
+        size += len(value) if value else 0
+    return size

@@ -2,7 +2,7 @@
 
 import heapq
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -36,6 +36,8 @@ class _Event:
 
     index: int
     """Of the record."""
+    where: Coordinates
+    """Where it stands."""
     type: EventType
     id: str
     sensor_id: str
@@ -67,18 +69,21 @@ def anomaly_events(
         key=lambda event: event.index,
     )
     for event in events:
-        record = records[event.index]
-        where = coordinates(record)
+        where = event.where
         value = {
             "event_id": event.id,
             "schema_version": EVENT_SCHEMA_VERSION,
             "sensor_id": event.sensor_id,
             "event_time": event.time,
-            "source": asdict(where),
+            "source": {
+                "topic": where.topic,
+                "partition": where.partition,
+                "offset": where.offset,
+            },
             "model_version": detector.version,
             **event.more,
         }
-        headers = _headers(event, record, where.topic, detected_at)
+        headers = _headers(event, records[event.index], where.topic, detected_at)
         yield OutgoingMessage(topic, event.sensor_id.encode(), msgspec.json.encode(value), headers)
 
 
@@ -104,7 +109,7 @@ def _detected(
         }
         sensor_id = readings.sensor_ids[readings.sensor[row]]
         time = to_text(readings.event_time[row])
-        yield _Event(index, EventType.DETECTED, str(where), sensor_id, time, more)
+        yield _Event(index, where, EventType.DETECTED, str(where), sensor_id, time, more)
 
 
 def _episode(found: Detections, row: int, where: Coordinates) -> dict[str, Any]:
@@ -118,9 +123,11 @@ def _episode(found: Detections, row: int, where: Coordinates) -> dict[str, Any]:
 
 def _closed(outcome: Outcome, records: Sequence[Record]) -> Iterator[_Event]:
     for episode in outcome.closed:
-        episode_id = _episode_id(coordinates(records[episode.index]), episode.start)
+        where = coordinates(records[episode.index])
+        episode_id = _episode_id(where, episode.start)
         yield _Event(
             episode.index,
+            where,
             EventType.CLOSED,
             f"{episode_id}-closed",
             episode.sensor_id,
@@ -142,7 +149,7 @@ def _course(episode: ClosedEpisode) -> dict[str, Any]:
 
 def _episode_id(where: Coordinates, start: int) -> str:
     """Name an episode after its first anomalous row, which has the id of that row's event."""
-    return str(replace(where, offset=start))
+    return f"{where.topic}-{where.partition}-{start}"
 
 
 def _headers(event: _Event, record: Record, source: str, detected_at: str) -> Headers:
