@@ -11,7 +11,7 @@ from common.messaging.dead_letters import dead_letters
 from common.messaging.events import anomaly_events
 from common.messaging.membership import require_member
 from common.messaging.outbox import Conclusion, Outbox
-from common.messaging.records import OutgoingMessage, Partition, received_at
+from common.messaging.records import OutgoingMessage, Partition
 from common.messaging.state_topic import OldSnapshots
 from common.registry.champion import Champion
 from common.rows.instants import to_text
@@ -66,7 +66,7 @@ def run(parts: Parts, stopping: Callable[[], bool]) -> None:
             looked = parts.clock()
         wait = 0.0 if restoring else consumer.max_wait_ms / 1000
         batch = parts.source.next_batch(consumer.max_rows, wait)
-        if batch.records:
+        if batch.size:
             parts.observation.stage(Stage.CONSUME)
         # Right after partitions came: a new one is opened before the group changes once more.
         restoring = parts.restoring.step(parts.champion.current())
@@ -135,7 +135,7 @@ def _commit(parts: Parts, batch: MicroBatch) -> bool:
     parts.observation.stage(Stage.COMMIT)
 
     # 3. It is committed: only now do the counters move.
-    parts.observation.committed(batch.records, [outcome for _, outcome in decided])
+    parts.observation.committed(decided)
     return True
 
 
@@ -143,11 +143,11 @@ def _process(parts: Parts, portion: Portion, detector: Detector) -> Outcome:
     """Decide the outcome of one partition's records, writing them into its memory."""
     account = parts.holdings.accounts.held[portion.partition]
     return process(
-        [record.value() for record in portion.records],
+        portion.payloads,
         detector,
         parts.holdings.memories.begin(portion.partition, account),
         positions=portion.offsets,
-        received=[received_at(record) for record in portion.records],
+        received=portion.received,
     )
 
 

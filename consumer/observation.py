@@ -12,11 +12,13 @@ from common.detection.ledger import Account
 from common.detection.memory import Memory
 from common.detection.processing import Outcome
 from common.detection.recall import STATUSES
-from common.messaging.records import Partition, Record, received_at
+from common.messaging.records import Partition
 from common.messaging.snapshot_text import Snapshot
+from common.rows.parsing import NO_TIME
 from common.runtime.health import Heartbeat
 from common.runtime.logs import logger
 from common.runtime.metrics import ConsumerMetrics, Stage, TransactionOutcome
+from consumer.micro_batch import Portion
 
 NOT_READY_FAILURES = 2
 
@@ -89,19 +91,18 @@ class Observation:
             self._metrics.memory.snapshots.inc()
             self._metrics.memory.snapshot_bytes.observe(len(snapshot.content))
 
-    def committed(self, records: Sequence[Record], outcomes: Sequence[Outcome]) -> None:
+    def committed(self, decided: Sequence[tuple[Portion, Outcome]]) -> None:
         """The records of a micro-batch have these outcomes, one per partition."""
-        if not records:
+        if not decided:
             return
-        metrics = self._metrics
-        metrics.records_consumed.labels(self._topic).inc(len(records))
-        metrics.batch_rows.observe(len(records))
-        for outcome in outcomes:
+        metrics, now = self._metrics, self._wall_clock()
+        rows = sum(outcome.records for _, outcome in decided)
+        metrics.records_consumed.labels(self._topic).inc(rows)
+        metrics.batch_rows.observe(rows)
+        for portion, outcome in decided:
             self._scored(outcome)
-        times = [received_at(record) for record in records]
-        sent = np.asarray([time for time in times if time is not None], dtype=np.float64)
-        latency = np.maximum(self._wall_clock() - sent / 1_000_000, 0.0)
-        metrics.end_to_end_latency.observe(latency)
+            sent = portion.received[portion.received != NO_TIME]
+            metrics.end_to_end_latency.observe(np.maximum(now - sent / 1_000_000, 0.0))
 
     def restored(self, partition: Partition, memory: Memory, seconds: float) -> None:
         """The memory of a partition is there again, or a cold one."""

@@ -8,8 +8,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from common.errors import BrokerUnavailable, OffsetsLost, Unrecoverable, UsageError
 from common.messaging.broker_errors import transient
-from common.messaging.records import Partition, Record
-from consumer.micro_batch import MicroBatch
+from common.messaging.records import Partition
+from consumer.micro_batch import Columns, MicroBatch, Stamp
 
 _MENDED_BY_THE_CLIENT = {
     KafkaError._MAX_POLL_EXCEEDED,  # noqa: SLF001 - the client's names for its own errors
@@ -25,6 +25,7 @@ BATCH_BYTES = 64 * 1024 * 1024
 """Values at which a micro-batch is full: with `max_rows` records of a megabyte each it would fill
 the memory and, with their dead letters, the producer's queue (128 MiB).
 """
+BACKLOG_WAIT_SECONDS = 0.01
 SEEK_SECONDS = 10.0
 
 
@@ -58,11 +59,12 @@ class KafkaSource:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._consumer = consumer
+        self._topic = topic
         self._positions = positions
         self._incremental = incremental
         self._on_rebalance = on_rebalance
         self._clock = clock
-        self._records: list[Record] = []
+        self._columns = Columns()
         self._bytes = 0
         self._paused = False
         self._waiting: set[Partition] = set()
@@ -81,23 +83,38 @@ class KafkaSource:
         """
         if self._go_back:  # not earlier: the micro-batch before is committed only now
             self.rewind()
-        self._records = []
-        self._bytes = 0
+        columns = self._begin()
         self._take(self._consumer.consume(1, max_wait_seconds))
-        while self._records and len(self._records) < max_rows and self._bytes < BATCH_BYTES:
-            messages = self._consumer.consume(min(POLL_ROWS, max_rows - len(self._records)), 0)
+        while 0 < len(columns) < max_rows and self._bytes < BATCH_BYTES:
+            messages = self._consumer.consume(
+                min(POLL_ROWS, max_rows - len(columns)), self._patience()
+            )
             if not messages:
                 break
             self._take(messages)
         # Taken right after the last consume(): later it might be of another generation.
-        return MicroBatch(self._records, self._consumer.consumer_group_metadata())
+        membership = self._consumer.consumer_group_metadata()
+        return MicroBatch(columns.portions(self._topic), membership)
+
+    def _begin(self) -> Columns:
+        self._columns = Columns()
+        self._bytes = 0
+        return self._columns
+
+    def _patience(self) -> float:
+        """Say how long the next call may wait for more, in seconds.
+
+        Who is behind has thousands of rows to come and waits for the client to fetch them: a
+        transaction costs as much for few as for many. Who is not does not wait at all.
+        """
+        return BACKLOG_WAIT_SECONDS if len(self._columns) >= POLL_ROWS else 0.0
 
     def rewind(self) -> None:
         """Go back to the committed offsets, after a micro-batch that was not committed."""
         self._go_back = False
         deadline = self._clock() + SEEK_SECONDS
         while True:
-            self._records = []
+            self._begin()
             try:
                 for partition, offset in self._positions.reload().items():
                     self._consumer.seek(TopicPartition(partition.topic, partition.number, offset))
@@ -136,32 +153,31 @@ class KafkaSource:
 
     def wait(self, seconds: float) -> None:
         """Stay a member of the group while paused; go on with `rewind`, then `resume`."""
-        self._records = []
+        self._begin()
         self._take(self._consumer.consume(1, seconds))
 
     def close(self) -> None:
         """Leave the group."""
         self._consumer.close()
 
-    def _take(self, messages: list[Message]) -> None:
-        for message in messages:
-            error = message.error()
-            if error is None and self._is_early(message):
-                continue
-            if error is None:
-                self._records.append(message)
-                self._bytes += len(message.value() or b"")
-            else:
-                _raise_if_serious(error)
+    def _take(self, messages: Sequence[Message]) -> None:
+        stamps = [message.timestamp() for message in messages]
+        if 0 in [kind for kind, _ in stamps]:
+            messages, stamps = _without_errors(messages, stamps)
+        if self._waiting:
+            messages, stamps = self._without_early(messages, stamps)
+        self._bytes += self._columns.extend(messages, stamps)
 
-    def _is_early(self, message: Message) -> bool:
-        """Say whether its partition waits, and note that it has to be read again."""
-        if not self._waiting:
-            return False
-        partition = Partition(str(message.topic()), int(message.partition() or 0))
-        if partition in self._waiting:
-            self._passed_over.add(partition)
-        return partition in self._waiting
+    def _without_early(
+        self, messages: Sequence[Message], stamps: Sequence[Stamp]
+    ) -> tuple[list[Message], list[Stamp]]:
+        """Leave out what is of partitions that wait, and note that it has to be read again."""
+        numbers = [message.partition() or 0 for message in messages]
+        early = {Partition(self._topic, number) for number in numbers} & self._waiting
+        self._passed_over |= early
+        waiting = {partition.number for partition in early}
+        kept = [row for row, number in enumerate(numbers) if number not in waiting]
+        return [messages[row] for row in kept], [stamps[row] for row in kept]
 
     def _assign(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         offsets = self._positions.assigned([_partition(where) for where in partitions])
@@ -189,10 +205,7 @@ class KafkaSource:
     def _drop(self, partitions: list[Partition], kind: str) -> None:
         # Records of an earlier consume() of the same micro-batch must not be committed under the
         # generation that comes after this rebalance: they are no longer ours.
-        gone = {(partition.topic, partition.number) for partition in partitions}
-        self._records[:] = [
-            record for record in self._records if (record.topic(), record.partition()) not in gone
-        ]
+        self._columns.drop({partition.number for partition in partitions})
         self._waiting.difference_update(partitions)
         self._passed_over.difference_update(partitions)
         self._positions.revoked(partitions)
@@ -201,6 +214,23 @@ class KafkaSource:
 
 def _partition(where: TopicPartition) -> Partition:
     return Partition(where.topic, where.partition)
+
+
+def _without_errors(
+    messages: Sequence[Message], stamps: Sequence[Stamp]
+) -> tuple[list[Message], list[Stamp]]:
+    """Leave out what is no record; an error has no timestamp, so only what has none is asked.
+
+    Raises what is done about an error that the client does not mend by itself.
+    """
+    good = []
+    for row, (kind, _) in enumerate(stamps):
+        error = messages[row].error() if kind == 0 else None
+        if error is None:
+            good.append(row)
+        else:
+            _raise_if_serious(error)
+    return [messages[row] for row in good], [stamps[row] for row in good]
 
 
 def _raise_if_serious(error: KafkaError) -> None:

@@ -11,7 +11,7 @@ from common.detection.detections import ClosedEpisode, Detections
 from common.detection.detector import Detector
 from common.detection.memory import Memory
 from common.detection.recall import STATUSES, Status
-from common.rows.parsing import parse
+from common.rows.parsing import Times, parse
 from common.rows.readings import Readings
 from common.rows.rejection import Fault, Reason, Rejection, fault
 from common.rows.schema import Order, OutOfOrder
@@ -77,7 +77,7 @@ def process(
     memory: Memory,
     *,
     positions: NDArray[np.int64] | None = None,
-    received: Sequence[int | None] | None = None,
+    received: Times | None = None,
 ) -> Outcome:
     """Give each payload of one stream exactly one outcome, writing the rows into `memory`.
 

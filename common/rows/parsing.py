@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from common.rows.fields import FieldReader, Row, field_reader
 from common.rows.readings import Readings, readings_of
@@ -15,7 +17,12 @@ from common.rows.schema import Schema
 MAX_PAYLOAD_BYTES = 262_144
 MAX_NESTING = 64
 
+NO_TIME = -(2**63)
+"""In an array of times: there is none."""
+
 Fields = Mapping[str, object]
+Times = Sequence[int | None] | NDArray[np.int64]
+"""Microseconds UTC; None, or NO_TIME in an array, where there is none."""
 
 _TEXT_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 
@@ -24,12 +31,12 @@ def parse(
     payloads: Sequence[bytes | None],
     schema: Schema,
     *,
-    received: Sequence[int | None] | None = None,
+    received: Times | None = None,
 ) -> tuple[Readings, list[Rejection]]:
     """Turn JSON payloads into readings and rejections, each payload into exactly one of them.
 
-    `received`: one time per payload, microseconds UTC, against which `max_future_seconds` is
-    checked; None (whole or one): not checked.
+    `received`: one time per payload, against which `max_future_seconds` is checked; None (whole or
+    one): not checked.
     """
     return collect((decode(payload) for payload in payloads), schema, received=received)
 
@@ -38,10 +45,10 @@ def collect(
     records: Iterable[Fields | Fault],
     schema: Schema,
     *,
-    received: Sequence[int | None] | None = None,
+    received: Times | None = None,
 ) -> tuple[Readings, list[Rejection]]:
     """Turn decoded records (fields, or the fault that kept them from being any) into columns."""
-    read = _reader(schema)
+    read, times = _reader(schema), _times(received)
     index: list[int] = []
     rows: list[Row] = []
     rejections: list[Rejection] = []
@@ -49,7 +56,7 @@ def collect(
         if isinstance(record, Fault):
             rejections.append(Rejection(position, (record,)))
             continue
-        row = read(record, None if received is None else received[position])
+        row = read(record, None if times is None else times[position])
         if isinstance(row, Row):
             index.append(position)
             rows.append(row)
@@ -110,6 +117,12 @@ def _nested_too_deep(payload: bytes) -> bool:
         if depth > MAX_NESTING:
             return True
     return False
+
+
+def _times(received: Times | None) -> Sequence[int | None] | None:
+    if not isinstance(received, np.ndarray):
+        return received
+    return [None if time == NO_TIME else time for time in received.tolist()]
 
 
 @lru_cache(maxsize=64)

@@ -12,8 +12,8 @@ from common.detection.processing import process
 from common.messaging.dead_letters import dead_letters
 from common.messaging.events import anomaly_events
 from common.messaging.outbox import Commit
-from common.messaging.records import OutgoingMessage, Partition, received_at
-from consumer.micro_batch import MicroBatch
+from common.messaging.records import OutgoingMessage, Partition
+from consumer.micro_batch import micro_batch_of
 from consumer.publication import LedgerTerms, conclusion
 from consumer.settlement import Settlement, renewed, settle
 from tests.checker.collecting import Run
@@ -52,13 +52,13 @@ class SmallConsumer:
         memory.begin()
         if held[where].model_version != detector.version:
             memory.adopt(detector)
-        (portion,) = MicroBatch(list(records), b"").portions
+        (portion,) = micro_batch_of(records, run.readings).portions
         outcome = process(
-            [one.value() for one in records],
+            portion.payloads,
             detector,
             memory,
             positions=portion.offsets,
-            received=[received_at(one) for one in records],
+            received=portion.received,
         )
         unopened = frozenset(held.keys() - self._held.keys())
         renewal = renewed(

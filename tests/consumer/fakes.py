@@ -21,6 +21,9 @@ class FailedFetch:
     def error(self) -> KafkaError:
         return self._error
 
+    def timestamp(self) -> tuple[int, int]:
+        return 0, -1
+
 
 class FakeConsumer:
     """Gives what `steps` holds, one step a call; knows committed offsets and watermarks."""

@@ -13,7 +13,7 @@ from common.messaging.ledger_text import Cause, from_metadata, to_metadata
 from common.messaging.records import Partition
 from common.runtime.keys import BreakerSettings
 from consumer.breaker import tripped
-from consumer.micro_batch import MicroBatch
+from consumer.micro_batch import micro_batch_of
 from consumer.settlement import Settlement, renewed, settle
 from tests.builders import ANOMALOUS, a_detector
 from tests.messaging.records import StoredRecord, a_payload
@@ -44,13 +44,13 @@ def settled(
         (
             portion,
             process(
-                [record.value() for record in portion.records],
+                portion.payloads,
                 detector,
                 detector.cold(),
                 positions=portion.offsets,
             ),
         )
-        for portion in MicroBatch(list(records), b"").portions
+        for portion in micro_batch_of(records, "sensors").portions
     ]
     return settle(held, decided, model_version=MODEL, accept_rejections_until=accept or {}, due=due)
 

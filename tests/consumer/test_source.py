@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from common.errors import BrokerUnavailable, OffsetsLost, Unrecoverable, UsageError
-from common.messaging.records import Partition, coordinates
+from common.messaging.records import Partition
 from consumer.micro_batch import MicroBatch
 from consumer.source import BATCH_BYTES, KafkaSource
 from tests.consumer.fakes import MEMBERSHIP, TOPIC, FailedFetch, FakeConsumer, records
@@ -52,8 +52,11 @@ class Rig:
 
 
 def where(batch: MicroBatch) -> list[tuple[int, int]]:
-    found = [coordinates(record) for record in batch.records]
-    return [(place.partition, place.offset) for place in found]
+    return [
+        (portion.partition.number, int(offset))
+        for portion in batch.portions
+        for offset in portion.offsets
+    ]
 
 
 def test_a_batch_is_what_is_there_and_carries_the_membership() -> None:
