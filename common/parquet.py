@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 from common.errors import DataError
 from common.rows.cells import check_columns, nest
 from common.rows.instants import EPOCH, to_text
-from common.rows.parsing import Fields
 from common.rows.schema import Schema, TimeField, UnknownFields
+from common.rows.strict_parsing import Fields
 
 BATCH_ROWS = 65_536
 

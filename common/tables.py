@@ -8,9 +8,9 @@ from typing import TextIO
 from common.errors import DataError
 from common.parquet import read_parquet
 from common.rows.cells import CellReader, cell_reader
-from common.rows.parsing import Fields
 from common.rows.rejection import Fault, Reason, fault
 from common.rows.schema import Schema
+from common.rows.strict_parsing import Fields
 
 
 def read_rows(path: Path, schema: Schema) -> Iterator[Fields | Fault]:

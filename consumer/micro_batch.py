@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from common.messaging.records import Partition, Record
-from common.rows.parsing import NO_TIME
+from common.messaging.records import FARTHEST_MS, Partition, Record
+from common.rows.json_rows import NO_TIME
 
 Stamp = tuple[int, int]
 """What the client says of a record's time: (type, milliseconds); type 0: there is none."""
@@ -83,7 +83,7 @@ class Columns:
             records,
             payloads,
             np.asarray(offsets, dtype=np.int64),
-            np.where(kind == 0, NO_TIME, milliseconds * 1000),
+            np.where(kind == 0, NO_TIME, milliseconds.clip(-FARTHEST_MS, FARTHEST_MS) * 1000),
         )
 
     def _columns(self) -> list[list[Any]]:

@@ -14,7 +14,7 @@ from common.detection.processing import Outcome
 from common.detection.recall import STATUSES
 from common.messaging.records import Partition
 from common.messaging.snapshot_text import Snapshot
-from common.rows.parsing import NO_TIME
+from common.rows.json_rows import NO_TIME
 from common.runtime.health import Heartbeat
 from common.runtime.logs import logger
 from common.runtime.metrics import ConsumerMetrics, Stage, TransactionOutcome

@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from common.rows.parsing import Fields
 from common.rows.readings import DEFAULT_SENSOR
 from common.rows.rejection import Fault
 from common.rows.schema import Schema, UnknownFields
+from common.rows.strict_parsing import Fields
 from common.tables import read_rows
 from producer.records import Record
 

@@ -10,9 +10,9 @@ import typer
 
 from common.errors import CheckFailed, DataError, UsageError
 from common.rows.inference import infer
-from common.rows.parsing import collect
 from common.rows.schema import Schema, load_schema, schema_of
 from common.rows.schema_text import schema_text
+from common.rows.strict_parsing import collect
 from common.runtime.command_line import typer_app
 from common.tables import open_text, read_rows
 from sensorwatch.rejection_report import RejectionReport

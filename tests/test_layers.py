@@ -9,11 +9,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 TOPS = {"common", "sensorwatch", "benchmarks"}
 PARTS = {"producer", "consumer", "trainer", "api"}
-PLAIN = {"common.errors", "common.explain"}
+PLAIN = {"common.errors", "common.explain", "common.kernels"}
 """What every room may use."""
 MAY_IMPORT = {
     "common.errors": set[str](),
     "common.explain": set[str](),
+    "common.kernels": set[str](),
     "common.rows": PLAIN,
     "common.tables": PLAIN | {"common.rows", "common.parquet"},
     "common.parquet": PLAIN | {"common.rows"},

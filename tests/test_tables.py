@@ -7,9 +7,9 @@ import pandas
 import pytest
 
 from common.errors import DataError
-from common.rows.parsing import collect
 from common.rows.rejection import Reason, Rejection
 from common.rows.schema import Schema, schema_of
+from common.rows.strict_parsing import collect
 from common.tables import read_rows
 
 INSTANT = datetime(2025, 1, 1, 0, 0, 0, 250_000, tzinfo=UTC)

@@ -10,10 +10,10 @@ from common.detection.detector import Detector
 from common.detection.memory import Memory
 from common.detection.processing import Outcome, score_readings
 from common.errors import DataError
-from common.rows.parsing import Fields, collect
 from common.rows.readings import Readings
 from common.rows.rejection import Fault, Rejection
 from common.rows.schema import Schema
+from common.rows.strict_parsing import Fields, collect
 from common.runtime.keys import TrainerSettings
 from trainer.warming import warmed
 

@@ -10,9 +10,9 @@ from common.detection.detector import Detector
 from common.detection.memory import Memory
 from common.errors import UsageError
 from common.registry.store import Registry
-from common.rows.parsing import Fields
 from common.rows.rejection import Fault, Rejection
 from common.rows.schema import Schema, load_schema
+from common.rows.strict_parsing import Fields
 from common.runtime.command_line import ConfigOption
 from common.runtime.keys import Settings
 from common.runtime.logs import logger

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from common.detection.calibration import Calibration, calibrate
 from common.detection.decision import COMPONENTS, Decision, Table, smooth
 from common.detection.layout import USUAL
 from common.detection.tails import Tail, rarity, tail_from
+from common.kernels import kernel
 from common.rows.readings import Readings
 from common.rows.schema import Schema
 from common.runtime.keys import TrainerSettings
@@ -159,7 +159,7 @@ def _joined(parts: list[Looks]) -> Looks:
     )
 
 
-@njit(cache=True)
+@kernel
 def _smoothed(  # type: ignore[no-untyped-def]
     now, slots, restarts
 ):  # fmt: skip

@@ -14,10 +14,10 @@ from common.detection.detections import ClosedEpisode
 from common.detection.detector import Detector
 from common.detection.forest import score
 from common.detection.processing import Outcome, process, score_readings
-from common.rows.parsing import collect
 from common.rows.readings import Readings
 from common.rows.request import rows_of
 from common.rows.schema import Schema
+from common.rows.strict_parsing import collect
 from common.tables import read_rows
 from trainer.checks import Check, Section
 from trainer.documents import body_of, cells_of, payloads_of, write_csv

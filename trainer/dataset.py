@@ -13,10 +13,11 @@ import numpy as np
 
 from common.errors import DataError
 from common.registry.candidate import DataSource
-from common.rows.parsing import collect, parse
+from common.rows.parsing import parse
 from common.rows.readings import Readings
 from common.rows.rejection import Rejection
 from common.rows.schema import Schema
+from common.rows.strict_parsing import collect
 from common.tables import read_rows
 from trainer.topic import TopicRecord, oldest_records
 

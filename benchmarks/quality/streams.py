@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.detection.processing import Outcome
-from common.rows.parsing import Fields
 from common.rows.rejection import Fault
 from common.rows.schema import Schema
+from common.rows.strict_parsing import Fields
 from common.runtime.keys import TrainerSettings
 from trainer.backtest import score_on, warm_up
 

@@ -13,8 +13,8 @@ from common.detection.memory import Memory
 from common.detection.plan import forecast_plan
 from common.detection.processing import Outcome
 from common.detection.tails import KNOTS, identity
-from common.rows.parsing import collect
 from common.rows.readings import Readings
+from common.rows.strict_parsing import collect
 from common.runtime.keys import TrainerSettings
 from trainer.backtest import score_on
 from trainer.calibrating import calibrate_on, looks_out_of_fold

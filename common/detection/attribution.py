@@ -1,7 +1,6 @@
 """How much of what is strange about a row each signal brings in."""
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from common.detection.decision import COMPONENTS, DRIFT_SCALE, Decision, Table
@@ -13,6 +12,7 @@ from common.detection.forest import score
 from common.detection.processing import Outcome
 from common.detection.recall import STATUSES, Status
 from common.detection.tails import look_up
+from common.kernels import kernel, part
 
 LEAST_DROP = 1e-9
 """What all signals' drops together must exceed to tell them apart."""
@@ -96,7 +96,7 @@ def _with_forecast(
 
 
 # Each row by itself in one fixed order, so that its bits do not depend on the rows beside it.
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _replace(  # type: ignore[no-untyped-def]
     standard, expected, drift, runs, scored, whitening, ground, surprise, matrix, looks, outlying,
 ):  # fmt: skip
@@ -135,7 +135,7 @@ def _replace(  # type: ignore[no-untyped-def]
             looks[row, place, 3] = longest
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _excess(weights, white, signal):  # type: ignore[no-untyped-def]
     """Return by how much a residual exceeds what the others let expect (normally distributed).
 
@@ -148,7 +148,7 @@ def _excess(weights, white, signal):  # type: ignore[no-untyped-def]
     return along / length if length > 0 else 0.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _add_up(tables, weights, scored, looks, total):  # type: ignore[no-untyped-def]
     for row in range(len(scored)):
         for place in range(looks.shape[1]):
@@ -164,7 +164,7 @@ def _add_up(tables, weights, scored, looks, total):  # type: ignore[no-untyped-d
             total[row, place] = found
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _shares(total, outlying, found):  # type: ignore[no-untyped-def]
     """Write shares of the drops from the last place, or of `outlying`, or all alike."""
     signals = found.shape[1]

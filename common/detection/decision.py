@@ -5,7 +5,6 @@ from enum import IntEnum
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from common.detection.forecast import Residuals
@@ -14,6 +13,7 @@ from common.detection.memory import Memory
 from common.detection.recall import STATUSES, Recalled, Status
 from common.detection.tails import KNOTS, look_up
 from common.errors import ModelRefused
+from common.kernels import kernel, part
 
 SMOOTHING = 0.2
 """Weight of the newest row in smoothed residuals and scores: a span of nine rows."""
@@ -165,7 +165,7 @@ _CLIPPED_MEAN = 1.0 - float(np.exp(-OWN_CLIP))
 _SCORED, _LATE = STATUSES.index(Status.SCORED), STATUSES.index(Status.LATE)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _decide(  # type: ignore[no-untyped-def]
     reals, wholes, at_drift, tables, weights, threshold, refractory, slots, fresh, gaps, statuses,
     forest_score, distance, stuck, white, raw_score, is_anomaly, novelty, components, drift,
@@ -202,7 +202,7 @@ def _decide(  # type: ignore[no-untyped-def]
             _adapt(real, score, OWN_IN_ALARM if alarm and before else 1.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _of_its_own(real, score):  # type: ignore[no-untyped-def]
     """Read a score against the sensor's own tail: some are always more restless than others."""
     start = real[Real.TAIL_START]
@@ -211,7 +211,7 @@ def _of_its_own(real, score):  # type: ignore[no-untyped-def]
     return score * OWN_START / start
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _adapt(real, score, weight):  # type: ignore[no-untyped-def]
     """Let the sensor's own tail follow: its start a quantile, its scale the mean excess."""
     start, scale = real[Real.TAIL_START], real[Real.TAIL_SCALE]
@@ -228,14 +228,14 @@ def _adapt(real, score, weight):  # type: ignore[no-untyped-def]
     real[Real.TAIL_SCALE] = scale
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _plainly(tables, forest_score, distance):  # type: ignore[no-untyped-def]
     total = look_up(tables[Table.PLAIN_FOREST], forest_score)
     total += look_up(tables[Table.PLAIN_DISTANCE], distance)
     return look_up(tables[Table.PLAIN_SUM], total)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _remembering(  # type: ignore[no-untyped-def]
     real, at_drift, tables, weights, forest_score, distance, stuck, white, components, drift,
 ):  # fmt: skip
@@ -252,13 +252,13 @@ def _remembering(  # type: ignore[no-untyped-def]
     return look_up(tables[Table.LARGER], max(now, lately))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@part
 def smooth(before, now):  # type: ignore[no-untyped-def]
     """Move a smoothed score on by one row."""
     return before + SMOOTHING * (min(now, SMOOTHED_MOST) - before)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@part
 def follow(real, at_drift, white, drift):  # type: ignore[no-untyped-def]
     """Move the smoothed residuals on by one row; return the largest, in spreads."""
     largest = 0.0

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from common.detection.detections import SEVERITIES, ClosedEpisode, severity_of
 from common.detection.layout import Real, Whole
 from common.detection.memory import Memory
 from common.detection.recall import STATUSES, Recalled, Status
+from common.kernels import kernel
 from common.rows.readings import Readings
 
 _LATE = STATUSES.index(Status.LATE)
@@ -99,7 +99,7 @@ def _closed(
     )
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _walk(  # type: ignore[no-untyped-def]
     reals, wholes, slots, fresh, apart, gaps, event_time, positions, is_anomaly, full_score,
     start, rows, time, peak, ended, peaks,

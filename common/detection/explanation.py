@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from common.detection.attribution import attributions
@@ -12,6 +11,7 @@ from common.detection.detector import Detector
 from common.detection.forecast import Forecast
 from common.detection.processing import Outcome
 from common.detection.recall import LINEAR, STATUSES, Status
+from common.kernels import kernel
 
 BAND = 2.58
 """Spreads from the forecast, or scales from the location, to either end of the band: 99 % of
@@ -107,7 +107,7 @@ def _forecast(
 
 
 # Compiled, because a vectorised exponential may round the last rows otherwise than the first.
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _unsquash(squashed):  # type: ignore[no-untyped-def]
     """Undo `squash`, value by value."""
     found = squashed.copy()

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from common.detection.layout import LAGS, Layout
 from common.detection.recall import STATUSES, Recalled, Status
 from common.errors import ModelRefused
+from common.kernels import kernel, part
 
 _SCORED = STATUSES.index(Status.SCORED)
 
@@ -98,7 +98,7 @@ def residuals(forecast: Forecast, recalled: Recalled) -> Residuals:
 
 
 # No BLAS: its last bit depends on how many rows a call has. Each sum runs in one fixed order.
-@njit(cache=True, nogil=True)
+@kernel
 def _residuals(  # type: ignore[no-untyped-def]
     standard, lagged, runs, scored, coefficients, whitening, ground, surprise,
     expected, residual, white, distance, stuck,
@@ -131,7 +131,10 @@ def _residuals(  # type: ignore[no-untyped-def]
         distance[row] = np.sqrt(squares)
 
 
-@njit(cache=True, nogil=True)
+@part
 def allowance(surprise):  # type: ignore[no-untyped-def]
     """Nats that a repeat does not count: of more signals, one repeats by chance more often."""
-    return np.log(max(np.sum(surprise > 0), 1))
+    telling = 0
+    for signal in range(len(surprise)):
+        telling += surprise[signal] > 0
+    return np.log(max(telling, 1))

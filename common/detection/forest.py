@@ -9,11 +9,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from common.detection.heap import Heap, add_path_lengths, heap_of
 from common.errors import ModelRefused
+from common.kernels import kernel
 
 LEAF = -1
 EULER_GAMMA = float(np.euler_gamma)
@@ -188,7 +188,7 @@ _TYPES = {
 }
 
 
-@njit(cache=True, nogil=True, fastmath=False)
+@kernel
 def _add_path_lengths(
     rows: NDArray[np.float32],
     tree_start: NDArray[np.int32],
@@ -213,7 +213,7 @@ def _add_path_lengths(
 
 # Compiled because numpy's own power uses other instructions for the last rows of an array than for
 # the first, so that a row's last bit would depend on how many rows came with it.
-@njit(cache=True, nogil=True, fastmath=False)
+@kernel
 def _read(raw: NDArray[np.float64], normaliser: float) -> None:
     """Turn summed path lengths into raw scores, in place."""
     for row in range(len(raw)):

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from common.kernels import kernel, part
 
 DEPTH = 8
 """What scikit-learn gives trees of at most 256 rows: ceil(log2(max_samples))."""
@@ -94,7 +95,7 @@ def _rounded_down(threshold: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 # Unsigned, because a signed index may be negative, and numba would ask each time.
-@njit(cache=True, nogil=True, fastmath=False)
+@kernel
 def _walk(rows, threshold, feature, path_length, total):  # type: ignore[no-untyped-def]
     n, columns = rows.shape
     block = np.empty(columns * ROWS, dtype=np.float32)
@@ -110,7 +111,7 @@ def _walk(rows, threshold, feature, path_length, total):  # type: ignore[no-unty
         total[row] = _alone(rows[row], threshold, feature, path_length, at)
 
 
-@njit(cache=True, nogil=True, fastmath=False)
+@part
 def _together(block, threshold, feature, path_length, at, total):  # type: ignore[no-untyped-def]
     """Walk ROWS rows down one tree after the other; `block` holds them column by column."""
     for tree in range(0, len(threshold), SIDE):
@@ -127,7 +128,7 @@ def _together(block, threshold, feature, path_length, at, total):  # type: ignor
             total[row] += lengths[at[row] - _SIDE]
 
 
-@njit(cache=True, nogil=True, fastmath=False)
+@part
 def _alone(row, threshold, feature, path_length, at):  # type: ignore[no-untyped-def]
     """Walk one row down ROWS trees at a time, and add up in the trees' order all the same."""
     total = 0.0

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from common.detection.memory import MAX_SENSORS
 from common.detection.processing import OutcomeKind
+from common.kernels import kernel
 
 BUCKETS = 10
 """The breaker's window is counted in so many buckets of consecutive records."""
@@ -192,7 +192,7 @@ def _window(account: Account, rejected: NDArray[np.bool_]) -> tuple[int, ...]:
 # One record after the other, so that the digest can go on from its value alone: compiled, because
 # in Python it would cost more than the scoring. The mixing step is splitmix64's finaliser
 # (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).
-@njit(cache=True, nogil=True)
+@kernel
 def _digest(
     digest: np.uint64,
     offsets: NDArray[np.int64],

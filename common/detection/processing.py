@@ -11,10 +11,11 @@ from common.detection.detections import ClosedEpisode, Detections
 from common.detection.detector import Detector
 from common.detection.memory import Memory
 from common.detection.recall import STATUSES, Status
-from common.rows.parsing import Times, parse
+from common.rows.parsing import parse
 from common.rows.readings import Readings
 from common.rows.rejection import Fault, Reason, Rejection, fault
 from common.rows.schema import Order, OutOfOrder
+from common.rows.strict_parsing import Times
 
 REASONS = tuple(Reason)
 

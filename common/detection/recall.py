@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from common.detection.layout import LAGS, NEVER, Layout, Real, Whole
 from common.detection.levels import Levels
 from common.detection.memory import Memory
+from common.kernels import kernel, part
 from common.rows.readings import Readings
 
 LINEAR = 4.0
@@ -140,7 +140,7 @@ def _columns(layout: Layout) -> tuple[int, int, int]:
     return layout.scale, layout.lags, len(layout.signals)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+@part
 def squash(standard: float) -> float:
     """Leave what is near as it is and bring what is far near: one wild value must not count all."""
     size = abs(standard)
@@ -151,7 +151,7 @@ def squash(standard: float) -> float:
 
 
 # Row after row in one fixed order, so that the bits do not depend on how rows were cut.
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _walk(  # type: ignore[no-untyped-def]
     reals, wholes, columns, clock, level_location, level_scale, least_scale, min_rows, max_gap,
     needed, slots, fresh, event_time, held, statuses, gaps, measured, location, scale, standard,
@@ -181,7 +181,7 @@ def _walk(  # type: ignore[no-untyped-def]
     return clock
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _begin(real, whole, columns, level, level_location, level_scale, min_rows):  # type: ignore[no-untyped-def]
     """Let a new sensor begin with its level, or with nothing where it has none of its own."""
     at_scale, at_lags, signals = columns
@@ -198,7 +198,7 @@ def _begin(real, whole, columns, level, level_location, level_scale, min_rows): 
             real[at_lags + lag * width + column] = 0.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _order(whole, event_time, min_rows, max_gap, needed):  # type: ignore[no-untyped-def]
     newest = whole[Whole.TIME]
     if newest != NEVER:
@@ -213,7 +213,7 @@ def _order(whole, event_time, min_rows, max_gap, needed):  # type: ignore[no-unt
     return _SCORED
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _level(  # type: ignore[no-untyped-def]
     real, whole, columns, level_location, level_scale, min_rows, location, scale
 ):  # fmt: skip
@@ -224,7 +224,7 @@ def _level(  # type: ignore[no-untyped-def]
         scale[column] = real[at_scale + column] if own else level_scale[0, column]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _fill(real, whole, columns, held, location, measured):  # type: ignore[no-untyped-def]
     at_lags = columns[1]
     for column in range(len(measured)):
@@ -233,7 +233,7 @@ def _fill(real, whole, columns, held, location, measured):  # type: ignore[no-un
             measured[column] = real[at_lags + column] if before else location[column]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _standardise(  # type: ignore[no-untyped-def]
     real, whole, columns, measured, location, scale, standard, lagged
 ):  # fmt: skip
@@ -246,7 +246,7 @@ def _standardise(  # type: ignore[no-untyped-def]
             lagged[place] = squash((before - location[column]) / scale[column])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _repeats(real, whole, columns, held, measured, runs):  # type: ignore[no-untyped-def]
     at_lags = columns[1]
     for signal in range(columns[2]):
@@ -258,7 +258,7 @@ def _repeats(real, whole, columns, held, measured, runs):  # type: ignore[no-unt
         runs[signal] = run
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _learn(real, whole, columns, measured, least_scale, min_rows):  # type: ignore[no-untyped-def]
     at_scale, at_lags, _ = columns
     width, seen = len(measured), whole[Whole.SEEN]
@@ -278,7 +278,7 @@ def _learn(real, whole, columns, measured, least_scale, min_rows):  # type: igno
     whole[Whole.HELD] = min(whole[Whole.HELD] + 1, LAGS)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _average(real, at_scale, column, value, seen, least_scale, min_rows):  # type: ignore[no-untyped-def]
     """Move the mean and the sum of squares (Welford) that a new sensor's level comes from."""
     mean, squares = real[Real.LEVELS + column], real[at_scale + column]

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from common.kernels import kernel, part
 
 KNOTS = 25
 LEAST_EXCESSES = 40
@@ -53,14 +54,14 @@ def rarity(tail: Tail, scores: NDArray[np.float64]) -> NDArray[np.float64]:
     return found
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def for_each(table, scores, found):  # type: ignore[no-untyped-def]
     """Write each score's rarity into `found`."""
     for row in range(len(scores)):
         found[row] = look_up(table, scores[row])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@part
 def look_up(table, score):  # type: ignore[no-untyped-def]
     """Return the rarity of one score: of equal ones, the least, since all of them are as high."""
     last, end = KNOTS - 1, table[KNOTS]

@@ -4,6 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+FARTHEST_MS = 2**53
+"""Milliseconds from 1970 that are no time any more, and fit into 64 bits as microseconds."""
+
 Headers = list[tuple[str, bytes | None]]
 
 
@@ -77,9 +80,12 @@ def coordinates(record: Record) -> Coordinates:
 
 
 def received_at(record: Record) -> int | None:
-    """Return the record's own timestamp in microseconds UTC, or None where it has none."""
+    """Return the record's own timestamp in microseconds UTC, or None where it has none.
+
+    A client may send any 64 bits as one: what lies beyond FARTHEST_MS counts as there.
+    """
     kind, milliseconds = record.timestamp()
-    return None if kind == 0 else milliseconds * 1000
+    return None if kind == 0 else min(max(milliseconds, -FARTHEST_MS), FARTHEST_MS) * 1000
 
 
 def headers_of(record: Record) -> Headers | None:

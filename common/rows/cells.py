@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from common.errors import DataError
-from common.rows.parsing import Fields
 from common.rows.rejection import Fault, Reason, cut, fault, found
 from common.rows.schema import Schema
+from common.rows.strict_parsing import Fields
 
 CellReader = Callable[[Sequence[str]], Fields | Fault]
 """From a line's cells, in the header's order, to its fields or to why it is no row."""

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from common.rows.instants import BadTime, time_reader, to_text
+from common.rows.instants import EARLIEST, LATEST, BadTime, time_reader, to_text
 from common.rows.readings import DEFAULT_SENSOR
 from common.rows.rejection import Fault, Reason, fault, found
 from common.rows.schema import Missing, Schema, Signal, UnknownFields
@@ -96,7 +96,7 @@ def _time(schema: Schema) -> Callable[[Mapping[str, object], int | None, list[Fa
         if allowed is not None and received is not None and event_time > received + allowed:
             detail = (
                 f"{to_text(event_time)} is more than {ahead:g} s after it was received, "
-                f"{to_text(received)}"
+                f"{to_text(min(max(received, EARLIEST), LATEST))}"
             )
             faults.append(fault(Reason.FUTURE_TIMESTAMP, declared.field, detail))
         return event_time

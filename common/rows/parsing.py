@@ -1,130 +1,175 @@
-"""From payloads to columns of readings and rejections; never raises for any bytes."""
+"""From payloads to readings and rejections: what is usual in one go, the rest strictly."""
 
-import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from common.rows.fields import FieldReader, Row, field_reader
-from common.rows.readings import Readings, readings_of
-from common.rows.rejection import Fault, Reason, Rejection, fault, found
-from common.rows.schema import Schema
+from common.rows.json_rows import (
+    EPOCH,
+    KEY,
+    NO_KEY,
+    NO_TIME,
+    OPTIONAL_KEY,
+    RFC3339,
+    read_rows,
+)
+from common.rows.readings import DEFAULT_SENSOR, Readings
+from common.rows.rejection import Rejection
+from common.rows.schema import Missing, Schema, UnknownFields
+from common.rows.sensor_numbers import number_sensors
+from common.rows.strict_parsing import Times, parse_strictly
 
-MAX_PAYLOAD_BYTES = 262_144
-MAX_NESTING = 64
+FEWEST = 4
+"""With fewer payloads the strict parser is there sooner."""
+_SCALES = {"epoch_s": 1_000_000, "epoch_ms": 1_000}
+_LONGEST_AHEAD = 2**61
 
-NO_TIME = -(2**63)
-"""In an array of times: there is none."""
 
-Fields = Mapping[str, object]
-Times = Sequence[int | None] | NDArray[np.int64]
-"""Microseconds UTC; None, or NO_TIME in an array, where there is none."""
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A schema as the kernel reads it: fields are the time, the key if there is one, columns."""
 
-_TEXT_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+    names: NDArray[np.uint8]
+    name_ends: NDArray[np.int64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    held: NDArray[np.bool_]
+    rules: tuple[int, int, bool, int, int, bool]
+    """Form and scale of times, whether naive ones are UTC, microseconds that they may lie ahead
+    (-1: any), whether there is a key, whether unknown fields are ignored.
+    """
 
 
 def parse(
-    payloads: Sequence[bytes | None],
-    schema: Schema,
-    *,
-    received: Times | None = None,
+    payloads: Sequence[bytes | None], schema: Schema, *, received: Times | None = None
 ) -> tuple[Readings, list[Rejection]]:
     """Turn JSON payloads into readings and rejections, each payload into exactly one of them.
 
-    `received`: one time per payload, against which `max_future_seconds` is checked; None (whole or
-    one): not checked.
+    The same as `parse_strictly`, to the bit. `received`: one time per payload, against which
+    `max_future_seconds` is checked; None (whole or one): not checked.
     """
-    return collect((decode(payload) for payload in payloads), schema, received=received)
-
-
-def collect(
-    records: Iterable[Fields | Fault],
-    schema: Schema,
-    *,
-    received: Times | None = None,
-) -> tuple[Readings, list[Rejection]]:
-    """Turn decoded records (fields, or the fault that kept them from being any) into columns."""
-    read, times = _reader(schema), _times(received)
-    index: list[int] = []
-    rows: list[Row] = []
-    rejections: list[Rejection] = []
-    for position, record in enumerate(records):
-        if isinstance(record, Fault):
-            rejections.append(Rejection(position, (record,)))
-            continue
-        row = read(record, None if times is None else times[position])
-        if isinstance(row, Row):
-            index.append(position)
-            rows.append(row)
-        else:
-            rejections.append(Rejection(position, row))
-    readings = readings_of(
-        index=index,
-        event_time=[row.event_time for row in rows],
-        sensor_ids=[row.sensor_id for row in rows],
-        values=[row.values for row in rows],
-        signals=len(schema.signals),
-        contexts=len(schema.context),
+    plan = _plan(schema) if len(payloads) >= FEWEST else None
+    if plan is None:
+        return parse_strictly(payloads, schema, received=received)
+    times = _times(received, len(payloads))
+    usual, readings = _usual(payloads, plan, schema, times)
+    rest = np.flatnonzero(~usual)
+    if len(rest) == 0:
+        return readings, []
+    others, rejections = parse_strictly(
+        [payloads[row] for row in rest.tolist()], schema, received=times[rest]
     )
+    rejections = [replace(one, index=int(rest[one.index])) for one in rejections]
+    if len(others):
+        readings = _merged(readings, replace(others, index=rest[others.index]))
     return readings, rejections
 
 
-def decode(payload: bytes | None) -> Fields | Fault:
-    """Turn one payload into its JSON object's fields, or into the fault that it is none."""
-    if not payload:
-        return fault(Reason.EMPTY, "", "the record has no value")
-    if len(payload) > MAX_PAYLOAD_BYTES:
-        return fault(Reason.TOO_LARGE, "", f"{len(payload)} bytes, at most {MAX_PAYLOAD_BYTES}")
-    if payload[0] == 0 and len(payload) >= 5:
-        schema_id = int.from_bytes(payload[1:5], "big")
-        detail = f"starts with Schema Registry's magic byte (schema id {schema_id}), wanted JSON"
-        return fault(Reason.FRAMED, "", detail)
-    if _nested_too_deep(payload):
-        return fault(Reason.NOT_JSON, "", f"nested deeper than {MAX_NESTING} levels")
-    try:
-        value = _loads(payload)
-    except ValueError as error:
-        return fault(Reason.NOT_JSON, "", f"{error}; found {found(payload)}")
-    if not isinstance(value, dict):
-        return fault(Reason.NOT_OBJECT, "", f"found {found(value)}, wanted an object")
-    return value
+def _usual(
+    payloads: Sequence[bytes | None], plan: _Plan, schema: Schema, received: NDArray[np.int64]
+) -> tuple[NDArray[np.bool_], Readings]:
+    """Read what the kernel reads; say of each payload whether it is among the readings."""
+    n, columns, signals = len(payloads), len(schema.columns), len(schema.signals)
+    texts = [payload or b"" for payload in payloads]
+    text = b"".join(texts)
+    data = np.frombuffer(text, dtype=np.uint8)
+    ends = np.cumsum(np.fromiter(map(len, texts), dtype=np.int64, count=n))
+    usual = np.empty(n, dtype=np.bool_)
+    event_time, id_at, id_length = np.empty((3, n), dtype=np.int64)
+    values = np.empty((n, columns))
+    read_rows(
+        data,
+        ends,
+        plan.names,
+        plan.name_ends,
+        plan.low,
+        plan.high,
+        plan.held,
+        plan.rules,
+        received,
+        usual,
+        event_time,
+        values,
+        id_at,
+        id_length,
+    )
+    index = np.flatnonzero(usual)
+    if len(index) < n:
+        event_time, id_at, id_length = event_time[index], id_at[index], id_length[index]
+        values = values[index]
+    sensor, first = number_sensors(data, id_at, id_length)
+    return usual, Readings(
+        index,
+        event_time,
+        sensor,
+        _ids(text, id_at[first], id_length[first]),
+        np.ascontiguousarray(values[:, :signals]),
+        np.ascontiguousarray(values[:, signals:]),
+    )
 
 
-def _loads(payload: bytes) -> object:
-    try:
-        return msgspec.json.decode(payload)
-    except msgspec.ValidationError:
-        # Well-formed, but with a number that no float64 holds: read it as an infinity, so that
-        # the field is named as not finite instead of the whole record as no JSON.
-        return json.loads(payload, parse_int=float, parse_constant=_no_constant)
+def _ids(text: bytes, at: NDArray[np.int64], length: NDArray[np.int64]) -> tuple[str, ...]:
+    return tuple(
+        text[begin : begin + size].decode("ascii") if size >= 0 else DEFAULT_SENSOR
+        for begin, size in zip(at.tolist(), length.tolist(), strict=True)
+    )
 
 
-def _no_constant(name: str) -> object:
-    raise ValueError(f"{name} is not JSON")
+def _merged(one: Readings, other: Readings) -> Readings:
+    """Put readings of the same payloads together, in the payloads' order."""
+    index = np.concatenate([one.index, other.index])
+    order = np.argsort(index)
+    names = [*one.sensor_ids, *other.sensor_ids]
+    sensor = np.concatenate([one.sensor, other.sensor + len(one.sensor_ids)])[order]
+    numbers: dict[str, int] = {}
+    renumbered = [numbers.setdefault(names[number], len(numbers)) for number in sensor.tolist()]
+    return Readings(
+        index[order],
+        np.concatenate([one.event_time, other.event_time])[order],
+        np.asarray(renumbered, dtype=np.int32),
+        tuple(numbers),
+        np.concatenate([one.values, other.values])[order],
+        np.concatenate([one.context, other.context])[order],
+    )
 
 
-def _nested_too_deep(payload: bytes) -> bool:
-    """Bound the depth ourselves: the decoder's own limit depends on the caller's stack."""
-    if payload.count(b"[") + payload.count(b"{") <= MAX_NESTING:
-        return False
-    depth = 0
-    for bracket in _TEXT_OR_BRACKET.findall(payload):
-        depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(bracket, 0)
-        if depth > MAX_NESTING:
-            return True
-    return False
-
-
-def _times(received: Times | None) -> Sequence[int | None] | None:
-    if not isinstance(received, np.ndarray):
+def _times(received: Times | None, n: int) -> NDArray[np.int64]:
+    if received is None:
+        return np.full(n, NO_TIME, dtype=np.int64)
+    if isinstance(received, np.ndarray):
         return received
-    return [None if time == NO_TIME else time for time in received.tolist()]
+    known = [NO_TIME if time is None else time for time in received]
+    return np.asarray(known, dtype=np.int64)
 
 
 @lru_cache(maxsize=64)
-def _reader(schema: Schema) -> FieldReader:
-    return field_reader(schema)
+def _plan(schema: Schema) -> _Plan | None:
+    """Return None where the kernel cannot read rows of this schema."""
+    declared, paths = schema.time, schema.paths
+    scale = 0 if declared.format == "rfc3339" else _SCALES.get(declared.format)
+    plain = all(path.isascii() and path.isprintable() for path in paths)
+    nested = any("." in path or '"' in path or "\\" in path for path in paths)
+    if scale is None or nested or not plain:
+        return None
+    ahead = declared.max_future_seconds
+    key = NO_KEY if schema.key is None else OPTIONAL_KEY if schema.key.optional else KEY
+    names = [path.encode() for path in paths]
+    low, high = np.transpose([column.bounds for column in schema.columns])
+    return _Plan(
+        np.frombuffer(b"".join(names), dtype=np.uint8),
+        np.cumsum([len(name) for name in names]),
+        np.ascontiguousarray(low, dtype=np.float64),
+        np.ascontiguousarray(high, dtype=np.float64),
+        np.asarray([column.missing is Missing.HOLD_LAST for column in schema.columns]),
+        (
+            EPOCH if scale else RFC3339,
+            scale,
+            declared.naive_zone == "UTC",
+            -1 if ahead is None else int(min(ahead * 1_000_000, _LONGEST_AHEAD)),
+            key,
+            schema.unknown_fields is UnknownFields.IGNORE,
+        ),
+    )

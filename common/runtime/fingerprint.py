@@ -9,6 +9,7 @@ from pathlib import Path
 import llvmlite.binding as llvm
 
 import common.detection
+import common.kernels
 import common.rows
 
 _LIBRARIES = ("llvmlite", "msgspec", "numba", "numpy")
@@ -27,7 +28,9 @@ def fingerprint() -> str:
     parts += [platform.python_version(), platform.machine(), llvm.get_host_cpu_name()]
     parts += platform.libc_ver()
     digest = hashlib.sha256("\n".join(parts).encode())
+    sources = [Path(common.kernels.__file__)]
     for room in (common.rows, common.detection):
-        for source in sorted(Path(room.__path__[0]).glob("*.py")):
-            digest.update(source.read_bytes())
+        sources += sorted(Path(room.__path__[0]).glob("*.py"))
+    for source in sources:
+        digest.update(source.read_bytes())
     return digest.hexdigest()[:12]

@@ -13,8 +13,8 @@ from confluent_kafka import Consumer, TopicPartition
 
 from common.messaging.embedded import EmbeddedBroker
 from common.messaging.kafka_config import reader_config
-from common.rows.parsing import collect
 from common.rows.schema import load_schema
+from common.rows.strict_parsing import collect
 from common.tables import read_rows
 from tests.brokers.kafka import Kafka
 

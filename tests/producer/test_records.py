@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.rows.parsing import collect, parse
+from common.rows.parsing import parse
 from common.rows.rejection import Reason
 from common.rows.schema import Schema, load_schema
+from common.rows.strict_parsing import collect
 from common.simulation.faults import Defect, FaultKind
 from common.simulation.plan import FaultPlan
 from common.simulation.stream import Chunk, Simulation, simulate

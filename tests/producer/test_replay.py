@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import DataError
-from common.rows.parsing import Fields, collect, parse
+from common.rows.parsing import parse
 from common.rows.readings import Readings
 from common.rows.rejection import Fault, Reason, Rejection
 from common.rows.schema import Schema, schema_of
+from common.rows.strict_parsing import Fields, collect
 from common.tables import read_rows
 from producer.replay import payload, replayed_records
 from tests.skab import VALVE, needs_skab

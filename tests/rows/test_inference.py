@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from common.errors import DataError
 from common.rows.inference import DELIMITERS, Kind, infer
-from common.rows.parsing import collect
 from common.rows.schema import KeyField, Schema, schema_of
 from common.rows.schema_text import schema_text
+from common.rows.strict_parsing import collect
 from common.rows.time_guess import PATTERNS
 from common.tables import read_rows
 

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from api.inference import payloads_from, request_of
 from common.errors import DataError
 from common.rows.cells import cell_reader, nest
-from common.rows.parsing import collect, parse
+from common.rows.parsing import parse
 from common.rows.readings import Readings
 from common.rows.rejection import Reason, Rejection
 from common.rows.request import rows_of
 from common.rows.schema import Schema, schema_of
+from common.rows.strict_parsing import collect
 from common.tables import read_rows
 from producer.replay import replayed_records
 from trainer.dataset import by_time

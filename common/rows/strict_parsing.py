@@ -1,0 +1,128 @@
+"""From payloads to columns of readings and rejections, one by one; never raises for any bytes."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from common.rows.fields import FieldReader, Row, field_reader
+from common.rows.json_rows import MAX_PAYLOAD_BYTES, NO_TIME
+from common.rows.readings import Readings, readings_of
+from common.rows.rejection import Fault, Reason, Rejection, fault, found
+from common.rows.schema import Schema
+
+MAX_NESTING = 64
+
+Fields = Mapping[str, object]
+Times = Sequence[int | None] | NDArray[np.int64]
+"""Microseconds UTC; None, or NO_TIME in an array, where there is none."""
+
+_TEXT_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+
+
+def parse_strictly(
+    payloads: Sequence[bytes | None],
+    schema: Schema,
+    *,
+    received: Times | None = None,
+) -> tuple[Readings, list[Rejection]]:
+    """Turn JSON payloads into readings and rejections, each payload into exactly one of them.
+
+    What this says is what a row is: `common.rows.parsing.parse` says the same, sooner.
+    `received`: one time per payload, against which `max_future_seconds` is checked; None (whole or
+    one): not checked.
+    """
+    return collect((decode(payload) for payload in payloads), schema, received=received)
+
+
+def collect(
+    records: Iterable[Fields | Fault],
+    schema: Schema,
+    *,
+    received: Times | None = None,
+) -> tuple[Readings, list[Rejection]]:
+    """Turn decoded records (fields, or the fault that kept them from being any) into columns."""
+    read, times = _reader(schema), _times(received)
+    index: list[int] = []
+    rows: list[Row] = []
+    rejections: list[Rejection] = []
+    for position, record in enumerate(records):
+        if isinstance(record, Fault):
+            rejections.append(Rejection(position, (record,)))
+            continue
+        row = read(record, None if times is None else times[position])
+        if isinstance(row, Row):
+            index.append(position)
+            rows.append(row)
+        else:
+            rejections.append(Rejection(position, row))
+    readings = readings_of(
+        index=index,
+        event_time=[row.event_time for row in rows],
+        sensor_ids=[row.sensor_id for row in rows],
+        values=[row.values for row in rows],
+        signals=len(schema.signals),
+        contexts=len(schema.context),
+    )
+    return readings, rejections
+
+
+def decode(payload: bytes | None) -> Fields | Fault:
+    """Turn one payload into its JSON object's fields, or into the fault that it is none."""
+    if not payload:
+        return fault(Reason.EMPTY, "", "the record has no value")
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        return fault(Reason.TOO_LARGE, "", f"{len(payload)} bytes, at most {MAX_PAYLOAD_BYTES}")
+    if payload[0] == 0 and len(payload) >= 5:
+        schema_id = int.from_bytes(payload[1:5], "big")
+        detail = f"starts with Schema Registry's magic byte (schema id {schema_id}), wanted JSON"
+        return fault(Reason.FRAMED, "", detail)
+    if _nested_too_deep(payload):
+        return fault(Reason.NOT_JSON, "", f"nested deeper than {MAX_NESTING} levels")
+    try:
+        value = _loads(payload)
+    except ValueError as error:
+        return fault(Reason.NOT_JSON, "", f"{error}; found {found(payload)}")
+    if not isinstance(value, dict):
+        return fault(Reason.NOT_OBJECT, "", f"found {found(value)}, wanted an object")
+    return value
+
+
+def _loads(payload: bytes) -> object:
+    try:
+        return msgspec.json.decode(payload)
+    except msgspec.ValidationError:
+        # Well-formed, but with a number that no float64 holds: read it as an infinity, so that
+        # the field is named as not finite instead of the whole record as no JSON.
+        return json.loads(payload, parse_int=float, parse_constant=_no_constant)
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _nested_too_deep(payload: bytes) -> bool:
+    """Bound the depth ourselves: the decoder's own limit depends on the caller's stack."""
+    if payload.count(b"[") + payload.count(b"{") <= MAX_NESTING:
+        return False
+    depth = 0
+    for bracket in _TEXT_OR_BRACKET.findall(payload):
+        depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(bracket, 0)
+        if depth > MAX_NESTING:
+            return True
+    return False
+
+
+def _times(received: Times | None) -> Sequence[int | None] | None:
+    if not isinstance(received, np.ndarray):
+        return received
+    return [None if time == NO_TIME else time for time in received.tolist()]
+
+
+@lru_cache(maxsize=64)
+def _reader(schema: Schema) -> FieldReader:
+    return field_reader(schema)

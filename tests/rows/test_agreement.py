@@ -1,0 +1,284 @@
+"""The parser for what is usual says what the strict one says, of any bytes, to the bit."""
+
+import json
+import math
+import random
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.rows.json_rows import MAX_PAYLOAD_BYTES
+from common.rows.parsing import FEWEST, parse
+from common.rows.schema import Schema, schema_of
+from common.rows.strict_parsing import parse_strictly
+from tests.builders import a_schema
+
+X1, X2 = {"name": "x1", "min": -50.0, "max": 50.0}, {"name": "x2"}
+BASE: dict[str, Any] = {"signals": [X1, X2], "key": {"field": "id"}}
+HELD = {"name": "x1", "missing": "hold_last", "min": -50.0}
+SCHEMAS: dict[str, dict[str, Any]] = {
+    "plain": BASE,
+    "naive": BASE | {"time": {"naive_zone": "UTC", "max_future_seconds": 60}},
+    "zoned": BASE | {"time": {"naive_zone": "Europe/Berlin"}},
+    "optional key": BASE | {"key": {"field": "id", "optional": True}},
+    "no key": {"signals": [X1, X2]},
+    "strict": BASE | {"unknown_fields": "reject"},
+    "held": BASE | {"signals": [HELD, X2], "context": [{"name": "load", "missing": "hold_last"}]},
+    "epoch_s": BASE | {"time": {"format": "epoch_s", "max_future_seconds": 60}},
+    "epoch_ms": BASE | {"time": {"format": "epoch_ms"}},
+    "pattern": BASE | {"time": {"format": "%d.%m.%Y %H:%M", "naive_zone": "UTC"}},
+    "nested": BASE | {"signals": [{"name": "x1", "field": "values.x1"}, X2]},
+    "odd name": BASE | {"signals": [{"name": "temp °C"}, {"name": 'x"2'}]},
+}
+READ_BY_THE_KERNEL = set(SCHEMAS) - {"pattern", "nested", "odd name"}
+ROWS = [
+    b'{"timestamp":"2025-01-01T00:00:00Z","id":"pump-7","x1":1.5,"x2":-0.25}',
+    b'{"timestamp": "2024-02-29 23:59:59.123456789+01:30", "id": "a b~", "x2": 3, "x1": -0.0}',
+    b' {\t"x1":2e-3 ,\r\n"x2" : 9007199254740993 , "id":"\xc3\xa4","timestamp":"2025-01-01"} ',
+    b'{"timestamp":1735689600,"id":"pump-7","x1":0.9417154046806644,"x2":1E+2}',
+    b'{"timestamp":1735689600000,"id":"pump-8","x1":null,"x2":1.7976931348623157e308,"load":null}',
+    b'{"timestamp":1735689600.125,"id":7,"x1":1,"x2":2,"note":"more","flag":true,"none":null}',
+    b'{"timestamp":"01.02.2025 10:30","id":"p","x1":1,"x2":2,"load":0.1,"more":[1,{"a":2}]}',
+    b'{"timestamp":"2025-01-01T00:00:00Z","id":"p","values":{"x1":3},"x2":2,"x2":2}',
+    b'{"timestamp":"2025-01-01T00:00:00Z","id":"p\\u0041","x1":3,"x2":2, "temp \xc2\xb0C":1}',
+    b'{"timestamp":"2025-01-01T00:00:00Z","x1":3.4028235677973366e+38,"x2":2,"x":-1.5e+3}',
+]
+NUMBERS = [
+    *("0", "-0", "-0.0", "00", "01", "-", "+1", "1.", ".5", "1e", "1e+", "1e5", "1E-05", "0e400"),
+    *("1e400", "-1e400", "1e-400", "5e-324", "2.2250738585072011e-308", "NaN", "Infinity", "0x10"),
+    *(
+        "18446744073709551616",
+        "9999999999999999999",
+        "12345678901234567890123",
+        "9223372036854775808",
+    ),
+    *("9007199254740993", "9007199254740992.5", "0.1e1", "50", "50.0", "50.00000000000001", "-50"),
+    *("0.000000000000000000000000000001234", "1e22", "1e23", "8.5e-27", "123456789012345678e-30"),
+    *("3.4028235677973366e38", "3.4028235677973362e38", "1_0", "1,5", '"1"', "true", "[1]", "{}"),
+]
+TIMES = [
+    *(
+        "2025-01-01T00:00:00Z",
+        "2025-01-01t00:00:00z",
+        "2025-01-01 00:00:00+00:00",
+        "2025-1-1T0:0:0Z",
+    ),
+    *("0001-01-01T00:00:00Z", "0001-01-01T00:00:00+00:01", "9999-12-31T23:59:59.999999Z"),
+    *("9999-12-31T23:59:59-00:01", "0000-01-01T00:00:00Z", "2023-02-29T00:00:00Z"),
+    *(
+        "2000-02-29T00:00:00Z",
+        "1900-02-29T00:00:00Z",
+        "2025-04-31T00:00:00Z",
+        "2025-13-01T00:00:00Z",
+    ),
+    *(
+        "2025-01-01T24:00:00Z",
+        "2025-01-01T00:00:60Z",
+        "2025-01-01T00:00:00.Z",
+        "2025-01-01T00:00:00",
+    ),
+    *(
+        "2025-01-01T00:00:00.1",
+        "2025-01-01T00:00:00.12345678901234567890Z",
+        "2025-01-01T00:00:00,5Z",
+    ),
+    *("2025-01-01T00:00:00.123456789012345678901Z", "2025-01-01T00:00:00+24:00", "", "2025-01-01"),
+    *("2025-01-01T00:00:00+23:59", "2025-01-01T00:00:00-23:60", "2025-01-01T00:00:00+0100"),
+    *(
+        "-025-01-01T00:00:00Z",
+        "20 5-01-01T00:00:00Z",
+        "2025-01-01T00:00:00ZZ",
+        "2025-01-01X00:00:00Z",
+    ),
+    *("1969-12-31T23:59:59.999999Z", "1600-02-29T12:00:00Z", "2025-01-01T00:01:00Z"),
+]
+RECEIVED = 1_735_689_600_000_000
+
+
+@cache
+def declared(name: str) -> Schema:
+    return schema_of(SCHEMAS[name])
+
+
+def check(payloads: Sequence[bytes | None], schema: Schema, received: Any = None) -> int:
+    """Compare the two parsers; return how many readings there were."""
+    padding: list[bytes | None] = [b"{"] * FEWEST
+    payloads = [*payloads, *padding]
+    if received is not None:
+        received = [*received, *[None] * FEWEST]
+    ours, our_rejections = parse(payloads, schema, received=received)
+    theirs, their_rejections = parse_strictly(payloads, schema, received=received)
+    assert our_rejections == their_rejections
+    assert ours.sensor_ids == theirs.sensor_ids
+    for name in ("index", "event_time", "sensor"):
+        assert np.array_equal(getattr(ours, name), getattr(theirs, name)), name
+    for name in ("values", "context"):
+        one, other = getattr(ours, name), getattr(theirs, name)
+        assert np.array_equal(one.view(np.uint64), other.view(np.uint64)), (name, one, other)
+    for one, other in zip(vars_of(ours), vars_of(theirs), strict=True):
+        assert one.dtype == other.dtype
+        assert one.flags.c_contiguous
+    return len(ours)
+
+
+def vars_of(readings: Any) -> list[Any]:
+    names = ("index", "event_time", "sensor", "values", "context")
+    return [getattr(readings, name) for name in names]
+
+
+def a_row(**changes: str) -> bytes:
+    fields = {"timestamp": '"2025-01-01T00:00:00Z"', "id": '"p"', "x1": "1", "x2": "2"} | changes
+    return ("{" + ",".join(f'"{name}":{text}' for name, text in fields.items()) + "}").encode()
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_every_kind_of_row_is_read_alike(name: str) -> None:
+    read = check([*ROWS, None, b""], declared(name))
+
+    assert read > 0 or name not in READ_BY_THE_KERNEL
+
+
+@pytest.mark.parametrize("name", ["plain", "held", "strict"])
+@pytest.mark.parametrize("number", NUMBERS)
+def test_every_form_of_a_number_is_read_alike(name: str, number: str) -> None:
+    rows = [a_row(x1=number), a_row(x2=number), a_row(more=number), a_row(x2=number + " ")]
+    check([*rows, a_row(x1="-" + number)], declared(name))
+
+
+@pytest.mark.parametrize("name", ["plain", "naive", "zoned"])
+@pytest.mark.parametrize("time", TIMES)
+def test_every_form_of_a_time_is_read_alike(name: str, time: str) -> None:
+    rows = [a_row(timestamp=json.dumps(time))] * 3
+    check(rows, declared(name), [RECEIVED, None, RECEIVED + 10**9])
+
+
+@pytest.mark.parametrize("name", ["epoch_s", "epoch_ms"])
+@pytest.mark.parametrize("time", [*NUMBERS, "1735689600", "-5", "253402300799", "253402300800"])
+def test_every_form_of_an_epoch_is_read_alike(name: str, time: str) -> None:
+    check([a_row(timestamp=time)] * 2, declared(name), [RECEIVED, None])
+
+
+@pytest.mark.parametrize("count", [0, 1, FEWEST - 1, FEWEST, 50])
+def test_any_number_of_payloads_is_read(count: int) -> None:
+    rows = [a_row(id=f'"s{number % 3}"', x1=str(number)) for number in range(count)]
+
+    ours, _ = parse(rows, declared("plain"))
+
+    assert ours.values[:, 0].tolist() == [float(number) for number in range(count)]
+    assert ours.sensor_ids == tuple(f"s{number}" for number in range(min(count, 3)))
+
+
+def test_sensors_are_numbered_as_they_appear_in_either_parser() -> None:
+    """A row with an escape is for the strict one; its sensor comes first all the same."""
+    escaped = b'"p\\u0041"'.decode()
+    rows = [a_row(id=escaped), a_row(id='"b"'), a_row(id='"pA"'), a_row(id='"c"'), a_row(id="7")]
+
+    ours, _ = parse(rows, declared("plain"))
+
+    assert ours.sensor_ids == ("pA", "b", "c", "7")
+    assert ours.sensor.tolist() == [0, 1, 0, 2, 3]
+    check(rows, declared("plain"))
+
+
+def test_many_sensors_are_told_apart() -> None:
+    names = [f"sensor-{number:06d}" for number in range(5_000)]
+    rows = [a_row(id=f'"{name}"') for name in [*names, *reversed(names)]]
+
+    ours, _ = parse(rows, declared("plain"))
+
+    assert ours.sensor_ids == tuple(names)
+    assert ours.sensor.tolist() == [*range(5_000), *reversed(range(5_000))]
+
+
+def test_long_payloads_are_for_the_strict_parser() -> None:
+    for size in (MAX_PAYLOAD_BYTES - 100, MAX_PAYLOAD_BYTES + 1):
+        check([a_row(more=json.dumps("x" * size))], declared("plain"))
+
+
+def test_a_time_of_receipt_near_the_ends_of_its_type_is_no_trouble() -> None:
+    received = [-(2**63) + 1, 2**63 - 1, 2**61, -(2**61), None]
+    check([a_row()] * 5, declared("naive"), received)
+
+
+@given(
+    values=st.lists(
+        st.one_of(
+            st.floats(allow_nan=False, allow_infinity=False),
+            st.floats(-1e6, 1e6),
+            st.integers(-(10**19), 10**19),
+            st.decimals(-1000, 1000, places=6).map(float),
+        ),
+        min_size=1,
+        max_size=30,
+    )
+)
+def test_numbers_as_python_writes_them_are_read_alike(values: list[float]) -> None:
+    read = check([a_row(x2=json.dumps(value)) for value in values], declared("plain"))
+
+    assert read >= sum(abs(value) < 1e38 for value in values)
+
+
+@given(st.data())
+def test_mutated_rows_are_read_alike(data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(sorted(SCHEMAS)))
+    rows = data.draw(st.lists(st.sampled_from(ROWS), min_size=1, max_size=5))
+    mutated = [_mutated(row, data.draw(st.randoms(use_true_random=False))) for row in rows]
+
+    check(mutated, declared(name), [RECEIVED] * len(mutated))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_tens_of_thousands_of_mutations_are_read_alike(seed: int) -> None:
+    chance = random.Random(seed)
+    for name in sorted(READ_BY_THE_KERNEL):
+        rows = [_mutated(chance.choice(ROWS), chance) for _ in range(1_500)]
+        check(rows, declared(name), [RECEIVED] * len(rows))
+
+
+def test_the_kernel_reads_what_is_usual() -> None:
+    """Else all of the above would compare the strict parser with itself."""
+    time = "2025-01-01T00:00:00Z"
+    values = np.random.default_rng(0).normal(size=(1_000, 3))
+    rows = [
+        json.dumps({"timestamp": time, "sensor_id": "pump-7", "x1": a, "x2": b, "x3": c}).encode()
+        for a, b, c in values.tolist()
+    ]
+    schema = a_schema()
+
+    found = parse(rows, schema)[0].values
+
+    assert np.array_equal(found, values)
+    assert math.isclose(_by_the_kernel(rows, schema), 1.0)
+
+
+def _by_the_kernel(rows: Sequence[bytes], schema: Schema) -> float:
+    from common.rows import parsing
+
+    plan = parsing._plan(schema)
+    assert plan is not None
+    usual, _ = parsing._usual(rows, plan, schema, parsing._times(None, len(rows)))
+    return float(usual.mean())
+
+
+def _mutated(row: bytes, chance: random.Random) -> bytes:
+    """Change, drop, double or swap some bytes, with a liking for those that mean something."""
+    text = bytearray(row)
+    for _ in range(chance.choice([0, 1, 1, 1, 2, 3])):
+        at = chance.randrange(len(text)) if text else 0
+        match chance.randrange(5):
+            case 0:
+                text[at : at + 1] = bytes([chance.randrange(256)])
+            case 1:
+                del text[at : at + chance.randint(1, 3)]
+            case 2:
+                text.insert(at, chance.choice(b'"\\{}[]:,. -+eE0123456789TZtnf\t\n\x00\x7f\xff'))
+            case 3:
+                text[at:at] = text[at : at + chance.randint(1, 12)]
+            case _:
+                text[at:] = text[at:][: chance.randint(0, 40)]
+    return bytes(text)
