@@ -1,0 +1,26 @@
+"""The parts of the measuring by name; another part is another line."""
+
+from collections.abc import Callable
+from enum import StrEnum
+
+from benchmarks.speed import contest
+from benchmarks.speed.found import Found
+from benchmarks.speed.ground import Bench
+
+
+class Part(StrEnum):
+    """What can be measured by itself."""
+
+    DRAIN = "drain"
+    MANY = "many"
+
+
+def measure(part: Part, bench: Bench) -> Found:
+    """Measure one part."""
+    return _MEASURES[part](bench)
+
+
+_MEASURES: dict[Part, Callable[[Bench], Found]] = {
+    Part.DRAIN: contest.drain,
+    Part.MANY: contest.many,
+}
