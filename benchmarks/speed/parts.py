@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from enum import StrEnum
 
-from benchmarks.speed import contest
+from benchmarks.speed import contest, kernels, latency, starting, two_workers
 from benchmarks.speed.found import Found
 from benchmarks.speed.ground import Bench
 
@@ -13,6 +13,10 @@ class Part(StrEnum):
 
     DRAIN = "drain"
     MANY = "many"
+    TWO_WORKERS = "two-workers"
+    LATENCY = "latency"
+    STARTING = "starting"
+    KERNELS = "kernels"
 
 
 def measure(part: Part, bench: Bench) -> Found:
@@ -23,4 +27,8 @@ def measure(part: Part, bench: Bench) -> Found:
 _MEASURES: dict[Part, Callable[[Bench], Found]] = {
     Part.DRAIN: contest.drain,
     Part.MANY: contest.many,
+    Part.TWO_WORKERS: two_workers.two_workers,
+    Part.LATENCY: latency.latency,
+    Part.STARTING: starting.starting,
+    Part.KERNELS: kernels.kernels,
 }

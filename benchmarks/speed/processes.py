@@ -11,6 +11,13 @@ def cpu_seconds(pid: int) -> float:
     return float(times.user + times.system)
 
 
+def tree_cpu_seconds(pid: int) -> float:
+    """Return user and system time of a process and all that descend from it now."""
+    process = psutil.Process(pid)
+    found = (one.cpu_times() for one in [process, *process.children(recursive=True)])
+    return float(sum(times.user + times.system for times in found))
+
+
 def memory_mb(pid: int) -> tuple[float, float]:
     """Return resident memory now and at most so far, in MB (10**6 bytes)."""
     told = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from benchmarks.speed.processes import cpu_seconds, memory_mb
 from benchmarks.speed.runs import Run
@@ -110,6 +111,26 @@ class Worker:
             every=POLL_SECONDS,
         )
 
+    def wait_opened(self) -> None:
+        """Wait until it has opened an account for every partition: it is ready for rows."""
+        wait_until(
+            lambda: self.consumed() >= 0 and len(self.accounts()) == self.job.partitions,
+            deadline=LONGEST_SECONDS,
+            what="accounts opened",
+            every=POLL_SECONDS,
+        )
+
+    def wait_assigned(self, workers: int) -> None:
+        """Wait until so many workers have their share of the partitions."""
+        self.wait_opened()
+        admin = AdminClient(self.job.kafka, logger=quiet_logger())
+        wait_until(
+            lambda: _members_with_partitions(admin, self.job.group) == workers,
+            deadline=LONGEST_SECONDS,
+            what=f"{workers} workers with partitions",
+            every=0.2,
+        )
+
     def metrics(self) -> str:
         """Return the page of its metrics."""
         for line in self.program.log.read_text(errors="replace").splitlines():
@@ -118,6 +139,11 @@ class Worker:
                 with urllib.request.urlopen(f"{address}/metrics", timeout=5) as answer:
                     return str(answer.read().decode())
         raise RuntimeError("the worker serves no metrics")
+
+
+def _members_with_partitions(admin: AdminClient, group: str) -> int:
+    described = admin.describe_consumer_groups([group])[group].result(timeout=10)
+    return sum(bool(member.assignment.topic_partitions) for member in described.members)
 
 
 @contextmanager
