@@ -18,7 +18,7 @@ from benchmarks.speed.report import document
 from common.runtime.command_line import run
 
 QUICK = Asked()
-FULL = Asked(rows=5_000_000, many=100_000, seconds=20, memory_rows=50_000_000)
+FULL = Asked(rows=5_000_000, many=100_000, seconds=20, memory_rows=50_000_000, peer_share=1)
 
 
 def main(
@@ -36,12 +36,21 @@ def main(
     rate: Annotated[
         int | None, typer.Option("--rate", min=1, help="Rows/s while latency is measured.")
     ] = None,
+    peer_share: Annotated[
+        float | None, typer.Option("--peer-share", min=0.05, help="Of the peers' rows.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder of the document; docs after a full run.")
     ] = None,
 ) -> None:
     """Measure how fast rows are scored, against an empty loop and against others."""
-    told = {"rows": rows, "rounds": rounds, "many": many, "rate": rate}
+    told = {
+        "rows": rows,
+        "rounds": rounds,
+        "many": many,
+        "rate": rate,
+        "peer_share": peer_share,
+    }
     given: dict[str, Any] = {name: value for name, value in told.items() if value is not None}
     asked = replace(FULL if full else QUICK, **given)
     sections: list[Section] = []

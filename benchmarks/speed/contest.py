@@ -1,6 +1,7 @@
 """The contest: contestants drain one topic in turn, round after round."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from benchmarks.report.document import Section
 from benchmarks.report.plots import Bar, bars
@@ -12,6 +13,7 @@ from benchmarks.speed.contestants import Contestant
 from benchmarks.speed.found import Found
 from benchmarks.speed.goals import Verdict
 from benchmarks.speed.ground import Bench, Ground
+from benchmarks.speed.peering import PEERS, SPARK, NoPeer
 from benchmarks.speed.runs import Round, Run, cpu_ratios, rate_ratios, runs_of, spread
 
 
@@ -56,6 +58,45 @@ def many(bench: Bench) -> Found:
         _memory(goals.MEMORY_MANY, rounds, asked.many),
     ]
     return Found(Section(title, [table(title, found, rounds, ground)]), verdicts)
+
+
+def peers(bench: Bench) -> Found:
+    """Measure frameworks beside ours; one that cannot be had here is said to be missing."""
+    asked = bench.asked
+    ground = bench.ground(sensors=asked.few, rows=asked.rows)
+    found, missing = [who.hand_written()[0], who.ours(who.PLAIN, "plain")], []
+    for peer in PEERS:
+        try:
+            found.append(peer.contestant(bench))
+        except NoPeer as reason:
+            missing.append(f"{peer.name}: {reason}")
+    rounds = turns(found, ground, asked.rounds)
+    title = "The same job by stream frameworks"
+    made = table(title, found, rounds, ground)
+    notes = [made.note, _PEERS_NOTE, *(f"Not measured: {text}." for text in missing)]
+    verdicts = _against_peers(rounds)
+    plots = {"peers": plot(title, found, rounds)}
+    return Found(Section(title, [replace(made, note=" ".join(notes))], plots), verdicts)
+
+
+def _against_peers(rounds: Sequence[Round]) -> list[Verdict]:
+    """Compare with Spark, and with whichever of the others is the fastest."""
+    ratios = {name: rate_ratios(rounds, who.PLAIN, name) for name in rounds[0]}
+    others = {peer.name: ratios[peer.name] for peer in PEERS if peer.name in ratios}
+    spark = others.pop(SPARK, None)
+    verdicts = [Verdict(goals.SPARK, spread(spark))] if spark else []
+    if others:
+        name = min(others, key=lambda one: spread(others[one]).median)
+        verdicts.append(Verdict(goals.FRAMEWORK, spread(others[name]), name))
+    return verdicts
+
+
+_PEERS_NOTE = (
+    "Each in an environment of its own (`benchmarks/speed/peers/`), decoding with msgspec and "
+    "scoring with scikit-learn; fewer rows than ours where it is slow. Spark and Flink: what the "
+    "rows between a short and a long topic took, so that their start is left out, with the CPU of "
+    "all their processes."
+)
 
 
 def table(

@@ -35,8 +35,8 @@ class Asked:
     seconds: float = 10.0
     memory_rows: int = 0
     """How many rows memory must not grow over; 0: not measured."""
-    peers: tuple[str, ...] = ()
-    peer_share: float = 1.0
+    peer_share: float = 0.5
+    """Of the rows that each peer is given in a full run."""
     environments: Path = field(default_factory=lambda: Path(".cache/peers").absolute())
 
 

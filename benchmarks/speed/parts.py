@@ -17,6 +17,7 @@ class Part(StrEnum):
     LATENCY = "latency"
     STARTING = "starting"
     KERNELS = "kernels"
+    PEERS = "peers"
 
 
 def measure(part: Part, bench: Bench) -> Found:
@@ -31,4 +32,5 @@ _MEASURES: dict[Part, Callable[[Bench], Found]] = {
     Part.LATENCY: latency.latency,
     Part.STARTING: starting.starting,
     Part.KERNELS: kernels.kernels,
+    Part.PEERS: contest.peers,
 }

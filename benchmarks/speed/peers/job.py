@@ -6,6 +6,7 @@ trees, an event for each anomalous row, a dead letter for each that cannot be re
 
 import os
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -45,6 +46,12 @@ class Forest:
         """Score rows at once; higher is more anomalous."""
         scores: list[float] = (-self.model.score_samples(np.asarray(features))).tolist()
         return scores
+
+
+@cache
+def the_forest() -> Forest:
+    """Fit it once in this process, for frameworks that start processes of their own."""
+    return Forest(told("TRAINING"))
 
 
 def features(row: Any) -> list[float]:
