@@ -33,6 +33,9 @@ def main(
     many: Annotated[
         int | None, typer.Option("--many", min=1, help="Sensors where there are many.")
     ] = None,
+    memory_rows: Annotated[
+        int | None, typer.Option("--memory-rows", min=100_000, help="Where memory is watched.")
+    ] = None,
     rate: Annotated[
         int | None, typer.Option("--rate", min=1, help="Rows/s while latency is measured.")
     ] = None,
@@ -48,6 +51,7 @@ def main(
         "rows": rows,
         "rounds": rounds,
         "many": many,
+        "memory_rows": memory_rows,
         "rate": rate,
         "peer_share": peer_share,
     }
@@ -65,7 +69,8 @@ def main(
                 show(table)
             print(f"\n{part.value}: {perf_counter() - begun:.1f} s", flush=True)
     met = goals.table(verdicts)
-    show(met)
+    if verdicts:
+        show(met)
     folder = out or (Path("docs") if full and not only and not given else None)
     if folder is not None:
         command = "make bench-full" if full else "make bench"

@@ -83,7 +83,10 @@ class Script:
         )
         if done.returncode:
             raise RuntimeError(f"{self.path} failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
-        run = Run(**json.loads(done.stdout.strip().splitlines()[-1]))
+        lines = [line for line in done.stdout.splitlines() if line.startswith('{"rows"')]
+        if not lines:
+            raise RuntimeError(f"{self.path} printed no figures:\n{done.stdout}{done.stderr}")
+        run = Run(**json.loads(lines[-1]))
         if run.events or run.dead_letters or not self.counted:
             return run
         events, letters = (_count(ground, f"{group}.{name}") for name in ("events", "letters"))

@@ -33,8 +33,8 @@ class Asked:
     rate: int = 50_000
     """Rows a second, for the latency."""
     seconds: float = 10.0
-    memory_rows: int = 0
-    """How many rows memory must not grow over; 0: not measured."""
+    memory_rows: int = 2_000_000
+    """How many rows memory must not grow over."""
     peer_share: float = 0.5
     """Of the rows that each peer is given in a full run."""
     environments: Path = field(default_factory=lambda: Path(".cache/peers").absolute())

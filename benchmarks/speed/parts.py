@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from enum import StrEnum
 
-from benchmarks.speed import contest, kernels, latency, starting, two_workers
+from benchmarks.speed import contest, growth, kernels, latency, memory, starting, two_workers
 from benchmarks.speed.found import Found
 from benchmarks.speed.ground import Bench
 
@@ -14,9 +14,11 @@ class Part(StrEnum):
     DRAIN = "drain"
     MANY = "many"
     TWO_WORKERS = "two-workers"
+    MEMORY = "memory"
     LATENCY = "latency"
     STARTING = "starting"
     KERNELS = "kernels"
+    GROWTH = "growth"
     PEERS = "peers"
 
 
@@ -29,8 +31,10 @@ _MEASURES: dict[Part, Callable[[Bench], Found]] = {
     Part.DRAIN: contest.drain,
     Part.MANY: contest.many,
     Part.TWO_WORKERS: two_workers.two_workers,
+    Part.MEMORY: memory.memory,
     Part.LATENCY: latency.latency,
     Part.STARTING: starting.starting,
     Part.KERNELS: kernels.kernels,
+    Part.GROWTH: growth.growth,
     Part.PEERS: contest.peers,
 }

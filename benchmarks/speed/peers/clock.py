@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -36,7 +37,7 @@ class Clock:
             "events": self.events,
             "dead_letters": self.dead_letters,
         }
-        print(json.dumps(found), flush=True)
+        _print(found)
 
 
 def print_whole(rows: int, seconds: float) -> None:
@@ -46,7 +47,12 @@ def print_whole(rows: int, seconds: float) -> None:
     tell what a row costs.
     """
     found = {"rows": rows, "seconds": seconds, "cpu_seconds": _tree_cpu_seconds()}
-    print(json.dumps(found), flush=True)
+    _print(found)
+
+
+def _print(found: dict[str, float]) -> None:
+    # Faust makes lines of its log out of what is printed in the usual way.
+    print(json.dumps(found), file=sys.__stdout__, flush=True)
 
 
 def _tree_cpu_seconds() -> float:

@@ -15,7 +15,6 @@ app = faust.App(
     broker=f"kafka://{told('ADDRESS')}",
     datadir=tempfile.mkdtemp(prefix="faust-"),
     web_enabled=False,
-    worker_redirect_stdouts=False,
     topic_disable_leader=True,
     producer_linger=0.005,
     producer_compression_type="lz4",
