@@ -5,7 +5,7 @@ PACKAGES := api benchmarks common consumer producer sensorwatch trainer
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast check lint types fix bench-quality docs-plots lock clean
+.PHONY: help setup demo test test-fast check lint types fix bench bench-full bench-quality docs-plots lock clean
 
 help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,6 +34,12 @@ types: .venv/.dev  ## mypy, strict
 fix: .venv/.dev  ## what ruff can mend by itself
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format --quiet .
+
+bench: .venv/.dev  ## how fast, in minutes: ratios to an empty loop; needs Java (ARGS="--only drain")
+	@$(BIN)/python -m benchmarks.speed $(ARGS)
+
+bench-full: .venv/.dev  ## the same at full size, with every peer; writes docs/performance-measured.md
+	@$(BIN)/python -m benchmarks.speed --full $(ARGS)
 
 bench-quality: .venv/.dev  ## how well faults are found (DATA=folder with skab/ and nab/)
 	@$(BIN)/python -m benchmarks.quality --data "$(DATA)" $(ARGS)

@@ -93,6 +93,17 @@ def breaches(module: str, text: str) -> set[str]:
     }
 
 
+def test_only_the_benchmark_of_speed_takes_anything_from_the_tests() -> None:
+    """It needs the real Kafka that they start; nothing that is installed may lean on them."""
+    found = {
+        module
+        for path in sources()
+        if "tests" in libraries(module := module_of(path), path.read_text(encoding="utf-8"))
+    }
+
+    assert {module.rpartition(".")[0] for module in found} <= {"benchmarks.speed"}
+
+
 def libraries(module: str, text: str) -> set[str]:
     return {name.split(".")[0] for name in imported(module, text)}
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.quality.svg import FIELD, SOFT, Drawing
+from benchmarks.report.svg import FIELD, SOFT, Drawing
 
 WIDTH = 800.0
 LEFT, RIGHT = 64.0, 20.0

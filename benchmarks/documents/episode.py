@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from benchmarks.documents.chart import ALARM, SEEN, Panel, legend, paper, runs
 from benchmarks.documents.watched import BY_MINUTE, watch
-from benchmarks.quality.svg import FAULT, OURS, SOFT
+from benchmarks.report.svg import FAULT, OURS, SOFT
 from common.detection.decision import HOLD
 from common.simulation.sensors import noise_scale
 

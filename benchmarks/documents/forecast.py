@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from benchmarks.documents.chart import ALARM, BAND, SEEN, Panel, legend, paper
 from benchmarks.documents.watched import BY_MINUTE, Watched, watch
-from benchmarks.quality.svg import FAULT, OURS
+from benchmarks.report.svg import FAULT, OURS
 from common.simulation.faults import FaultKind, inject
 from common.simulation.sensors import noise_scale
 

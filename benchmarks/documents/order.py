@@ -4,7 +4,7 @@ import numpy as np
 
 from benchmarks.documents.chart import Panel, legend, paper
 from benchmarks.documents.watched import BY_MINUTE, watch
-from benchmarks.quality.svg import INK, OURS, PUBLISHED, TRIVIAL
+from benchmarks.report.svg import INK, OURS, PUBLISHED, TRIVIAL
 from common.detection.recall import Status
 
 MINUTES = (*range(11), *(4, 5, 6), 11, 12, 12, *range(13, 18), *range(45, 54))

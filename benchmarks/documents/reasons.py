@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from benchmarks.documents.chart import ALARM, BAND, SEEN, legend, paper
 from benchmarks.documents.watched import BY_MINUTE, watch
-from benchmarks.quality.svg import FIELD, INK, OURS, SOFT, Drawing
+from benchmarks.report.svg import FIELD, INK, OURS, SOFT, Drawing
 from common.detection.explanation import Direction, SignalReading
 from common.simulation.sensors import noise_scale
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from benchmarks.documents.chart import ALARM, BAND, SEEN, Panel, legend, paper
 from benchmarks.documents.order import COLOURS
 from benchmarks.documents.watched import BY_SECOND, watch
-from benchmarks.quality.svg import OURS, SOFT
+from benchmarks.report.svg import OURS, SOFT
 from common.simulation.sensors import noise_scale
 
 ROWS, SIGNAL = 170, 0

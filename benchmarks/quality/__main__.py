@@ -11,11 +11,9 @@ import typer
 from benchmarks.quality import skab
 from benchmarks.quality.files import Choice
 from benchmarks.quality.parts import Asked, Part, section
-from benchmarks.quality.report import write
-from benchmarks.quality.table import show
+from benchmarks.quality.report import DOCUMENT
+from benchmarks.report.table import show
 from common.runtime.command_line import run
-
-COMMAND = "make bench-quality DATA=<folder with skab/ and nab/>"
 
 
 def main(
@@ -54,7 +52,7 @@ def main(
     folder = out or (Path("docs") if whole else None)
     if folder is not None:
         date = datetime.now(UTC).date().isoformat()
-        print(f"\nwritten: {write(folder, sections, date=date, command=COMMAND)}")
+        print(f"\nwritten: {DOCUMENT.write(folder, sections, date=date)}")
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ from benchmarks.quality.simulated import ALL, Plant
 from benchmarks.quality.simulated import measure as measure_plant
 from benchmarks.quality.skab_scoring import Counts, pooled
 from benchmarks.quality.streams import Judged, Stream
-from benchmarks.quality.table import Table
 from benchmarks.quality.variants import Variant, judge
+from benchmarks.report.table import Table
 from common.runtime.keys import TrainerSettings
 
 

@@ -12,7 +12,7 @@ from benchmarks.quality.contestants import Contestant
 from benchmarks.quality.files import Choice, a_schema, chosen, records_of
 from benchmarks.quality.nab_scoring import Labels, Result, best, of_alarms, probation
 from benchmarks.quality.streams import Judged, Record, Stream
-from benchmarks.quality.table import Table
+from benchmarks.report.table import Table
 from common.errors import DataError
 
 LABELS = "combined_windows.json"

@@ -9,8 +9,8 @@ from benchmarks.quality.ablation import Bench, ablation, contestants
 from benchmarks.quality.contestants import OURS, Contestant, ours, trivial
 from benchmarks.quality.files import Choice
 from benchmarks.quality.pictures import nab_plots, rate_plots, simulated_plots, skab_plots
-from benchmarks.quality.report import Section
 from benchmarks.quality.variants import VARIANTS
+from benchmarks.report.document import Section
 from common.runtime.keys import TrainerSettings
 
 

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from benchmarks.quality import goals, nab, published, rates, simulated, skab
 from benchmarks.quality.contestants import OURS
 from benchmarks.quality.nab_scoring import probation
-from benchmarks.quality.plots import Bar, Point, Strip, bars, colour_of, ratios, scatter, strips
 from benchmarks.quality.skab_scoring import pooled
-from benchmarks.quality.svg import PUBLISHED
+from benchmarks.report.plots import Bar, Point, Strip, bars, colour_of, ratios, scatter, strips
+from benchmarks.report.svg import PUBLISHED
 
 
 def skab_plots(files: Sequence[skab.SkabFile], runs: Sequence[skab.Run]) -> Mapping[str, str]:

@@ -7,7 +7,7 @@ from benchmarks.quality.clean_streams import Kind, clean
 from benchmarks.quality.contestants import Contestant, ewma, ours
 from benchmarks.quality.goals import RATE_FACTOR
 from benchmarks.quality.streams import Stream
-from benchmarks.quality.table import Table
+from benchmarks.report.table import Table
 
 RATES = (0.001, 0.005, 0.02)
 

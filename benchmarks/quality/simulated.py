@@ -13,7 +13,7 @@ from benchmarks.quality.faults import SIZES, SLOT_STEPS, Placed, healthy, place,
 from benchmarks.quality.goals import SIMULATED_DELAY, SIMULATED_RECALL
 from benchmarks.quality.grid import MINUTES_PER_DAY, Grid
 from benchmarks.quality.streams import Stream
-from benchmarks.quality.table import Table
+from benchmarks.report.table import Table
 from common.rows.strict_parsing import collect
 from common.simulation.faults import FaultKind
 from common.simulation.sensors import noise_scale

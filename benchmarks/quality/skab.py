@@ -15,7 +15,7 @@ from benchmarks.quality.contestants import Contestant
 from benchmarks.quality.files import Choice, a_schema, chosen, records_of
 from benchmarks.quality.skab_scoring import Counts, count, delays, pooled
 from benchmarks.quality.streams import Judged, Record, Stream
-from benchmarks.quality.table import Table
+from benchmarks.report.table import Table
 from common.errors import DataError
 from common.rows.schema import Schema
 

@@ -6,9 +6,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from benchmarks.quality.plots import Bar, Point, Strip, bars, ratios, scatter, strips
-from benchmarks.quality.report import Section, write
-from benchmarks.quality.table import Table, markdown, show
+from benchmarks.report.document import Document, Section
+from benchmarks.report.plots import Bar, Point, Strip, bars, ratios, scatter, strips
+from benchmarks.report.table import Table, markdown, show
 
 TABLE = Table("Found", ("", "F1"), [("ours", "0.81"), ("a|b", "0.1")], "Pooled.")
 ROWS = np.arange(40) % 10 < 3
@@ -63,12 +63,15 @@ def test_a_table_is_printed_whole(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_document_stands_beside_its_plots(tmp_path: Path) -> None:
     section = Section("SKAB", [TABLE], {"dots": DRAWINGS["scatter"]})
 
-    path = write(tmp_path / "docs", [section], date="2026-11-30", command="make it")
+    document = Document("found.md", "Found", "How.", "make it", more=["2 cores"])
+
+    path = document.write(tmp_path / "docs", [section], date="2026-11-30")
 
     text = path.read_text(encoding="utf-8")
     assert "2026-11-30" in text
     assert "`make it`" in text
     assert "numpy" in text
+    assert "2 cores" in text
     assert markdown(TABLE) in text
     assert "![dots](plots/dots.svg)" in text
     assert (path.parent / "plots" / "dots.svg").read_text(encoding="utf-8").startswith("<svg")

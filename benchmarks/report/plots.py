@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.quality.svg import (
+from benchmarks.report.svg import (
     FAULT,
     FIELD,
     GOOD,

@@ -1,0 +1,62 @@
+"""A generated document: when, with what, how, and what came out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from platform import machine, python_version
+
+from benchmarks.report.table import Table, markdown
+from common.runtime.build import project_version
+
+PLOTS = "plots"
+_LIBRARIES = ("numpy", "scikit-learn", "numba")
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """What one part of the measuring has to show."""
+
+    title: str
+    tables: Sequence[Table]
+    plots: Mapping[str, str] = field(default_factory=dict)
+    """By name, as SVG."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What stands around the sections."""
+
+    name: str
+    """Of the file."""
+    title: str
+    introduction: str
+    command: str
+    more: Sequence[str] = ()
+    """What else it was measured with, beside sensorwatch, Python and the libraries."""
+
+    def text(self, sections: Sequence[Section], *, date: str) -> str:
+        """Write it as Markdown; the plots stand in a folder beside it."""
+        libraries = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
+        made = (
+            f"Measured {date} by `{self.command}`: sensorwatch {project_version()}, Python "
+            f"{python_version()}, {libraries}, {', '.join([*self.more, machine()])}. "
+            "Written by that command: do not edit.\n"
+        )
+        parts = [f"# {self.title}\n", made, self.introduction]
+        for section in sections:
+            parts.append(f"## {section.title}\n")
+            parts += [f"![{name}]({PLOTS}/{name}.svg)\n" for name in section.plots]
+            parts += [markdown(table) for table in section.tables]
+        return "\n".join(parts)
+
+    def write(self, folder: Path, sections: Sequence[Section], *, date: str) -> Path:
+        """Write document and plots into a folder, and return the document's path."""
+        plots = folder / PLOTS
+        plots.mkdir(parents=True, exist_ok=True)
+        for section in sections:
+            for name, drawing in section.plots.items():
+                (plots / f"{name}.svg").write_text(drawing, encoding="utf-8")
+        path = folder / self.name
+        path.write_text(self.text(sections, date=date), encoding="utf-8")
+        return path

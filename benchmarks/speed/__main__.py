@@ -1,0 +1,83 @@
+"""`python -m benchmarks.speed`: measure, print, write the document."""
+
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+from typing import Annotated, Any
+
+import typer
+
+from benchmarks.report.document import Section
+from benchmarks.report.table import show
+from benchmarks.speed import goals
+from benchmarks.speed.ground import Asked, Bench
+from benchmarks.speed.parts import Part, measure
+from benchmarks.speed.report import document
+from common.runtime.command_line import run
+
+QUICK = Asked()
+FULL = Asked(rows=5_000_000, many=100_000, seconds=20, memory_rows=50_000_000, peer_share=1)
+
+
+def main(
+    only: Annotated[
+        list[Part] | None, typer.Option("--only", help="Part to measure; writes no document.")
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="At full size: hours, and the document is written.")
+    ] = False,
+    rows: Annotated[int | None, typer.Option("--rows", min=20_000)] = None,
+    rounds: Annotated[int | None, typer.Option("--rounds", min=1)] = None,
+    many: Annotated[
+        int | None, typer.Option("--many", min=1, help="Sensors where there are many.")
+    ] = None,
+    memory_rows: Annotated[
+        int | None, typer.Option("--memory-rows", min=100_000, help="Where memory is watched.")
+    ] = None,
+    rate: Annotated[
+        int | None, typer.Option("--rate", min=1, help="Rows/s while latency is measured.")
+    ] = None,
+    peer_share: Annotated[
+        float | None, typer.Option("--peer-share", min=0.05, help="Of the peers' rows.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder of the document; docs after a full run.")
+    ] = None,
+) -> None:
+    """Measure how fast rows are scored, against an empty loop and against others."""
+    told = {
+        "rows": rows,
+        "rounds": rounds,
+        "many": many,
+        "memory_rows": memory_rows,
+        "rate": rate,
+        "peer_share": peer_share,
+    }
+    given: dict[str, Any] = {name: value for name, value in told.items() if value is not None}
+    asked = replace(FULL if full else QUICK, **given)
+    sections: list[Section] = []
+    verdicts: list[goals.Verdict] = []
+    with Bench(asked) as bench:
+        for part in only or Part:
+            begun = perf_counter()
+            found = measure(part, bench)
+            sections.append(found.section)
+            verdicts += found.verdicts
+            for table in found.section.tables:
+                show(table)
+            print(f"\n{part.value}: {perf_counter() - begun:.1f} s", flush=True)
+    met = goals.table(verdicts)
+    if verdicts:
+        show(met)
+    folder = out or (Path("docs") if full and not only and not given else None)
+    if folder is not None:
+        command = "make bench-full" if full else "make bench"
+        whole = [Section("Against the goals", [met]), *sections]
+        date = datetime.now(UTC).date().isoformat()
+        print(f"\nwritten: {document(command).write(folder, whole, date=date)}")
+
+
+if __name__ == "__main__":
+    sys.exit(run(main, name="python -m benchmarks.speed"))

@@ -1,0 +1,43 @@
+"""Whether a worker's resident memory grows with the rows it has seen."""
+
+import uuid
+
+from benchmarks.report.document import Section
+from benchmarks.report.table import Table
+from benchmarks.speed import goals
+from benchmarks.speed.found import Found
+from benchmarks.speed.goals import Verdict
+from benchmarks.speed.ground import Bench
+from benchmarks.speed.processes import memory_mb
+from benchmarks.speed.runs import spread
+from benchmarks.speed.worker import Job, a_worker
+
+TENTHS = 10
+WARM_TENTHS = 2
+"""What it takes until then is buffers that fill up once."""
+
+
+def memory(bench: Bench) -> Found:
+    """Watch the default detector drain one long topic."""
+    asked = bench.asked
+    ground = bench.ground(sensors=asked.few, rows=asked.memory_rows)
+    group = f"memory-{uuid.uuid4().hex[:8]}"
+    job = Job(ground.config, ground.filled.topic, 1, group, ground.trained.registry, "forecast", {})
+    job.make_topics()
+    found = []
+    with a_worker(job) as worker:
+        for tenth in range(1, TENTHS + 1):
+            worker.wait_consumed(asked.memory_rows * tenth // TENTHS)
+            found.append(memory_mb(worker.pid))
+        worker.program.terminate()
+    rows = [
+        (f"{asked.memory_rows * tenth // TENTHS:,}", f"{now:.0f}", f"{most:.0f}")
+        for tenth, (now, most) in enumerate(found, start=1)
+    ]
+    title = (
+        f"Resident memory along {asked.memory_rows:,} rows, default detector, {asked.few:,} sensors"
+    )
+    table = Table(title, ("rows so far", "MB", "most so far"), rows)
+    grown = found[-1][0] - found[WARM_TENTHS - 1][0]
+    note = f"from {asked.memory_rows * WARM_TENTHS // TENTHS:,} to {asked.memory_rows:,} rows"
+    return Found(Section(title, [table]), [Verdict(goals.MEMORY_GROWTH, spread([grown]), note)])

@@ -1,0 +1,40 @@
+"""The parts of the measuring by name; another part is another line."""
+
+from collections.abc import Callable
+from enum import StrEnum
+
+from benchmarks.speed import contest, growth, kernels, latency, memory, starting, two_workers
+from benchmarks.speed.found import Found
+from benchmarks.speed.ground import Bench
+
+
+class Part(StrEnum):
+    """What can be measured by itself."""
+
+    DRAIN = "drain"
+    MANY = "many"
+    TWO_WORKERS = "two-workers"
+    MEMORY = "memory"
+    LATENCY = "latency"
+    STARTING = "starting"
+    KERNELS = "kernels"
+    GROWTH = "growth"
+    PEERS = "peers"
+
+
+def measure(part: Part, bench: Bench) -> Found:
+    """Measure one part."""
+    return _MEASURES[part](bench)
+
+
+_MEASURES: dict[Part, Callable[[Bench], Found]] = {
+    Part.DRAIN: contest.drain,
+    Part.MANY: contest.many,
+    Part.TWO_WORKERS: two_workers.two_workers,
+    Part.MEMORY: memory.memory,
+    Part.LATENCY: latency.latency,
+    Part.STARTING: starting.starting,
+    Part.KERNELS: kernels.kernels,
+    Part.GROWTH: growth.growth,
+    Part.PEERS: contest.peers,
+}

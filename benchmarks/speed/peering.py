@@ -1,0 +1,91 @@
+"""The peers' environments: one virtual environment each, made when first asked for."""
+
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.speed.contestants import PEERS as FOLDER
+from benchmarks.speed.contestants import Contestant, Script
+from benchmarks.speed.ground import Bench
+from benchmarks.speed.runs import Run, slope
+
+INSTALL_SECONDS = 1_800
+
+
+class NoPeer(Exception):
+    """The peer cannot be had on this machine; the text says what was tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A framework, and how much of the job it is given."""
+
+    name: str
+    folder: str
+    guarantee: str
+    rows: int
+    """So many that it runs for ten seconds or more."""
+    short_rows: int = 0
+    """Also a run of so many, to leave start-up out; 0: its own clock begins with its first row."""
+
+    def contestant(self, bench: Bench) -> Contestant:
+        """Return it ready to run; raises NoPeer."""
+        python = environment(self.folder, bench.asked.environments)
+        told = {"JARS": str(jars_of(bench.asked.environments / self.folder))}
+        script = Script(f"{self.folder}/drain.py", python, told)
+
+        def run(_: object) -> Run:
+            few, scale = bench.asked.few, bench.asked.peer_share
+            long = script.run(bench.ground(sensors=few, rows=int(self.rows * scale)))
+            if not self.short_rows:
+                return long
+            short = script.run(bench.ground(sensors=few, rows=int(self.short_rows * scale)))
+            return slope(short, long)
+
+        return Contestant(self.name, self.guarantee, run)
+
+
+def environment(folder: str, where: Path) -> Path:
+    """Return the Python of a peer's environment in `where`, installing it the first time."""
+    home, wanted = where / folder, FOLDER / folder / "requirements.txt"
+    python, done = home / "bin" / "python", home / "installed.txt"
+    if done.exists() and done.read_bytes() == wanted.read_bytes():
+        return python
+    print(f"installing {folder} into {home} ...", flush=True)
+    _run([sys.executable, "-m", "venv", str(home)])
+    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
+    _run([*pip, "-r", str(wanted)])
+    pom = FOLDER / folder / "pom.xml"
+    if pom.exists():
+        maven = ["mvn", "-q", "-B", "-f", str(pom), "dependency:copy-dependencies"]
+        _run([*maven, f"-DoutputDirectory={jars_of(home)}", "-DincludeScope=runtime"])
+    shutil.copy(wanted, done)
+    return python
+
+
+def jars_of(home: Path) -> Path:
+    """Return the folder of the Java libraries that an environment has beside its packages."""
+    return home / "jars"
+
+
+def _run(command: list[str]) -> None:
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=INSTALL_SECONDS
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NoPeer(f"`{' '.join(command)}`: {error}") from error
+    if done.returncode:
+        raise NoPeer(f"`{' '.join(command)}` failed: {(done.stdout + done.stderr)[-500:]}")
+
+
+SPARK = "Spark Structured Streaming"
+PEERS = (
+    Peer(SPARK, "spark", "at least once", 1_000_000, 100_000),
+    Peer("Bytewax", "bytewax", "at least once", 300_000),
+    Peer("Quix Streams", "quix", "at least once", 300_000),
+    Peer("Flink, Table API", "flink", "exactly once", 200_000, 40_000),
+    Peer("Faust", "faust", "at least once", 100_000),
+)

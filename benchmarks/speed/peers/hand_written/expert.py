@@ -1,0 +1,8 @@
+"""By hand, by an expert: msgspec, scikit-learn per batch, transactions of 10,000 rows."""
+
+from functools import partial
+
+from job import Forest, decide, told
+from transactions import drain
+
+drain(partial(decide, Forest(told("TRAINING"))))

@@ -1,0 +1,28 @@
+"""What the system tells about a running process: CPU and memory."""
+
+from pathlib import Path
+
+import psutil
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return user and system time of a process with all its threads, not its children."""
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
+
+
+def tree_cpu_seconds(pid: int) -> float:
+    """Return user and system time of a process and all that descend from it now."""
+    process = psutil.Process(pid)
+    found = (one.cpu_times() for one in [process, *process.children(recursive=True)])
+    return float(sum(times.user + times.system for times in found))
+
+
+def memory_mb(pid: int) -> tuple[float, float]:
+    """Return resident memory now and at most so far, in MB (10**6 bytes)."""
+    told = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return _mb(told["VmRSS"]), _mb(told["VmHWM"])
+
+
+def _mb(text: str) -> float:
+    return int(text.split(maxsplit=1)[0]) * 1024 / 1e6

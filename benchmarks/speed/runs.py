@@ -1,0 +1,81 @@
+"""What contestants' runs gave, and what is said of several: medians, spreads, ratios."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One contestant drained a topic once."""
+
+    rows: int
+    seconds: float
+    cpu_seconds: float
+    events: int = 0
+    dead_letters: int = 0
+    memory_mb: float = 0.0
+    """Resident at the end; 0: not looked at."""
+    peak_mb: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """Rows a second."""
+        return self.rows / self.seconds
+
+    @property
+    def cpu_per_million(self) -> float:
+        """Seconds of CPU for a million rows."""
+        return 1_000_000 * self.cpu_seconds / self.rows
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The middle of several figures, and how far they lie apart."""
+
+    median: float
+    low: float
+    high: float
+
+    def text(self, digits: int = 2) -> str:
+        """Write it as `0.41 (0.38..0.43)`."""
+        return f"{self.median:,.{digits}f} ({self.low:,.{digits}f}..{self.high:,.{digits}f})"
+
+
+def spread(figures: Sequence[float]) -> Spread:
+    """Return median, lowest and highest."""
+    return Spread(median(figures), min(figures), max(figures))
+
+
+Round = Mapping[str, Run]
+"""Each contestant's run of one round, by name; contestants may sit a round out."""
+
+
+def runs_of(rounds: Sequence[Round], name: str) -> list[Run]:
+    """Return a contestant's runs."""
+    return [one[name] for one in rounds if name in one]
+
+
+def rate_ratios(rounds: Sequence[Round], name: str, against: str) -> list[float]:
+    """Return a contestant's rate over another's, round by round: the machine is shared evenly."""
+    return [one[name].rate / one[against].rate for one in rounds if name in one and against in one]
+
+
+def cpu_ratios(rounds: Sequence[Round], name: str, against: str) -> list[float]:
+    """Return a contestant's CPU per row over another's, round by round."""
+    return [
+        one[name].cpu_per_million / one[against].cpu_per_million
+        for one in rounds
+        if name in one and against in one
+    ]
+
+
+def slope(short: Run, long: Run) -> Run:
+    """Return what the rows between a short and a long run took: start-up falls out."""
+    return Run(
+        long.rows - short.rows,
+        long.seconds - short.seconds,
+        long.cpu_seconds - short.cpu_seconds,
+        long.events,
+        long.dead_letters,
+    )

@@ -1,0 +1,69 @@
+"""Two workers on four partitions against one: frozen while the topic is filled, then let loose."""
+
+import time
+import uuid
+
+from benchmarks.report.document import Section
+from benchmarks.report.table import Table
+from benchmarks.speed import goals
+from benchmarks.speed.filling import fill
+from benchmarks.speed.found import Found
+from benchmarks.speed.goals import Verdict
+from benchmarks.speed.ground import Bench, config_of
+from benchmarks.speed.processes import tree_cpu_seconds
+from benchmarks.speed.runs import Run, spread
+from benchmarks.speed.worker import Job, a_worker
+
+PARTITIONS = 4
+_PATIENT = {"kafka__session_timeout_ms": 120_000}
+"""Longer than the filling: a frozen worker stays in its group."""
+
+
+def two_workers(bench: Bench) -> Found:
+    """Measure one and two workers in turn."""
+    rounds = [
+        {workers: _drained(bench, workers) for workers in (1, 2)} for _ in range(bench.asked.rounds)
+    ]
+    rows = []
+    for workers in (1, 2):
+        runs = [one[workers] for one in rounds]
+        rates, cpu = [run.rate for run in runs], [run.cpu_per_million for run in runs]
+        rows.append((f"{workers} of ours", spread(rates).text(0), spread(cpu).text(2)))
+    ratio = spread([one[2].rate / one[1].rate for one in rounds])
+    rows.append(("two against one", ratio.text(2), ""))
+    title = f"Two workers on {PARTITIONS} partitions, plain features"
+    table = Table(
+        title,
+        ("", "rows/s", "CPU s per million rows"),
+        rows,
+        "Workers under their supervisor (`--workers`), assigned and idle before the rows came; "
+        "from then to the last commit. The broker and the other worker share the same cores.",
+    )
+    return Found(Section(title, [table]), [Verdict(goals.TWO_WORKERS, ratio)])
+
+
+def _drained(bench: Bench, workers: int) -> Run:
+    trained, rows = bench.trained(bench.asked.few), bench.asked.rows
+    topic = bench.kafka.create_topic(f"shared-{uuid.uuid4().hex[:8]}", PARTITIONS)
+    job = Job(
+        config_of(bench.kafka),
+        topic,
+        PARTITIONS,
+        f"of-{topic}",
+        trained.registry,
+        "plain",
+        {**_PATIENT, "consumer__workers": workers},
+    )
+    job.make_topics()
+    with a_worker(job) as group:
+        group.wait_assigned(workers)
+        group.program.stop()
+        fill(job.kafka, topic, PARTITIONS, trained.stream(rows))
+        used = tree_cpu_seconds(group.pid)
+        group.program.cont()
+        began = time.perf_counter()
+        group.wait_consumed(rows)
+        seconds = time.perf_counter() - began
+        cpu = tree_cpu_seconds(group.pid) - used
+        group.program.terminate()
+    return Run(rows, seconds, cpu)
