@@ -17,8 +17,10 @@ from api.exchange import Exchange
 from api.following import Following, Served
 from api.keys import read_key
 from api.problems import Problem
+from common.detection.warming import COMPILING, is_compiled
 from common.registry.store import Registry
 from common.runtime.keys import ApiSettings, Settings
+from common.runtime.logs import logger
 from common.runtime.metrics import HttpMetrics
 
 FEW_BYTES, FEW_COMMAS = 16_384, 1_000
@@ -26,6 +28,8 @@ FEW_BYTES, FEW_COMMAS = 16_384, 1_000
 do, and the event loop is free again after a millisecond or two."""
 MAX_WAITING = 64
 """Requests that may wait for a scoring thread; the next ones are asked to come back."""
+
+_log = logger("api")
 
 
 class Service:
@@ -47,6 +51,8 @@ class Service:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Load the champion and follow it until the end."""
+        if not is_compiled():
+            _log.info(COMPILING)
         await to_thread.run_sync(self.following.look)
         _favour_event_loop()
         task = asyncio.create_task(self.following.run())

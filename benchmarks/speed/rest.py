@@ -56,9 +56,9 @@ def main(
     """Print requests a second and latencies at 1, 100 and 1,000 rows, and the ratios."""
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        readings, schema = _simulated(), load_schema(SCHEMA)
-        _write_models(work, readings.take(slice(TRAIN_ROWS)), schema)
-        rows = _rows(readings.take(slice(TRAIN_ROWS, None)))
+        readings, schema = simulated(), load_schema(SCHEMA)
+        write_models(work, readings.take(slice(TRAIN_ROWS)), schema)
+        rows = rows_of(readings.take(slice(TRAIN_ROWS, None)))
         for size in SIZES:
             (work / f"{size}.json").write_text(json.dumps(_bodies(rows, size)), encoding="utf-8")
         with _servers(work) as ports:
@@ -146,7 +146,8 @@ def _wait_for(port: int) -> None:
             return
 
 
-def _simulated() -> Readings:
+def simulated() -> Readings:
+    """Simulate the rows to train on, then those to send."""
     rows = TRAIN_ROWS + CONNECTIONS * SIZES[-1]
     simulation = Simulation(sensors=SENSORS, rows=rows, chunk_rows=rows)
     (chunk,) = simulate(simulation)
@@ -160,7 +161,7 @@ def _simulated() -> Readings:
     )
 
 
-def _write_models(work: Path, readings: Readings, schema: Schema) -> None:
+def write_models(work: Path, readings: Readings, schema: Schema) -> None:
     """Train one model per plan into a registry, and scikit-learn's forest beside them."""
     times = readings.event_time
     source = DataSource(
@@ -179,7 +180,7 @@ def _write_models(work: Path, readings: Readings, schema: Schema) -> None:
     joblib.dump(forest.fit(features(readings, plain_plan(schema))), work / "forest.joblib")
 
 
-def _rows(readings: Readings) -> list[dict[str, object]]:
+def rows_of(readings: Readings) -> list[dict[str, object]]:
     """Write readings as rows, every hundredth far from normal."""
     values = readings.values.copy()
     values[::ANOMALOUS_EVERY] += 30.0
