@@ -9,6 +9,7 @@ from common.detection.explanation import signals_of_rows
 from common.detection.ledger import advance, open_account
 from common.detection.memory_bytes import memory_bytes, memory_of
 from common.detection.processing import process
+from common.rows.csv_chunk import ChunkReader
 from common.rows.parsing import parse
 from common.rows.schema import schema_of
 from common.runtime.fingerprint import fingerprint
@@ -44,6 +45,8 @@ def warmup() -> None:
 def compile_kernels() -> None:
     """Send a small stream the whole way, by each plan, so that nothing is left to compile."""
     payloads = _payloads()
+    line = b"2025-01-01T00:00:00Z,sensor-1" + b",0.5" * len(SIGNALS) + b"\n"
+    ChunkReader(_SCHEMA, _SCHEMA.paths).read(line)
     readings, _ = parse(payloads[:TRAIN_ROWS], _SCHEMA)
     for features in Features:
         detector = refitted(readings, _SCHEMA, TrainerSettings(features=features, trees=10))
