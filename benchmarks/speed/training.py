@@ -70,8 +70,8 @@ def _backtest(work: Path, readings: Readings, turns: int) -> None:
     registry = Registry(work / "registry")
     print("backtest   rows/s   scoring alone, rows/s   share")
     for name in Features:
-        registry_options = ["--model", "champion", "--name", name, "--out", str(work / "scores.csv")]
-        command = _ours(work, "backtest", *registry_options)
+        options = ["--model", "champion", "--name", name, "--out", str(work / "scores.csv")]
+        command = _ours(work, "backtest", *options)
         detector = registry.load(name, "champion").detector
         rates, alone = [], []
         for _ in range(turns):
