@@ -17,7 +17,7 @@ from common.detection.detector import Detector
 from common.detection.explanation import SignalReading, signals_of_rows
 from common.detection.processing import Outcome
 from common.detection.recall import STATUSES
-from common.rows.instants import to_texts
+from common.rows.instant_texts import to_texts
 from common.rows.rejection import Rejection
 
 

@@ -17,7 +17,7 @@ from common.detection.detections import SEVERITIES
 from common.detection.processing import Outcome
 from common.detection.recall import STATUSES
 from common.errors import DataError
-from common.rows.instants import to_texts
+from common.rows.instant_texts import to_texts
 from common.rows.rejection import Rejection
 
 SCORE_COLUMNS = (

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from common.detection.processing import score_readings
 from common.registry.store import Registry
-from common.rows.instants import to_texts
+from common.rows.instant_texts import to_texts
 from common.rows.readings import Readings
 from common.runtime.command_line import run
 from common.runtime.keys import Features

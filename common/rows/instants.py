@@ -3,11 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Literal
 from zoneinfo import ZoneInfo
-
-import numpy as np
-from numpy.typing import NDArray
 
 from common.rows.rejection import found
 from common.rows.schema import TimeField
@@ -46,22 +42,6 @@ def to_text(microseconds: int) -> str:
     """Write an instant as RFC 3339 in UTC, with a fraction only where there is one."""
     instant = EPOCH + timedelta(microseconds=int(microseconds))
     return instant.replace(tzinfo=None).isoformat() + "Z"
-
-
-def to_texts(microseconds: NDArray[np.int64]) -> list[str]:
-    """Write instants (n,) as `to_text` writes each."""
-    instants, whole = microseconds.view("datetime64[us]"), microseconds % 1_000_000 == 0
-    if whole.all():
-        return _texts(instants, "s")
-    texts = np.asarray(_texts(instants, "us"), dtype=object)
-    texts[whole] = _texts(instants[whole], "s")
-    found: list[str] = texts.tolist()
-    return found
-
-
-def _texts(instants: NDArray[np.datetime64], unit: Literal["s", "us"]) -> list[str]:
-    found: list[str] = np.datetime_as_string(instants, unit=unit, timezone="UTC").tolist()
-    return found
 
 
 def _rfc3339(value: object, zone: ZoneInfo | None) -> int:
