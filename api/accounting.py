@@ -27,16 +27,19 @@ class RowAccount:
     def scored(self, prediction: Prediction) -> None:
         """Count the rows whose scores are sent."""
         scores = self._metrics.scores
-        detections = [outcome.detections for outcome in prediction.outcomes]
-        scores.anomaly_score.observe(np.concatenate([part.anomaly_score for part in detections]))
-        severities = np.bincount(
-            np.concatenate([part.severity for part in detections]), minlength=len(SEVERITIES)
-        ).tolist()
-        for severity, rows in zip(SEVERITIES[1:], severities[1:], strict=True):
-            scores.anomalies.labels(severity.value).inc(rows)
-        scores.rows_scored.inc(sum(severities))
+        rows = anomalies = 0
+        for outcome in prediction.outcomes:
+            detections = outcome.detections
+            rows += len(detections)
+            scores.anomaly_score.observe(detections.anomaly_score)
+            severities = detections.severity[detections.is_anomaly]
+            anomalies += len(severities)
+            for number, found in enumerate(np.bincount(severities).tolist()):
+                if found:
+                    scores.anomalies.labels(SEVERITIES[number].value).inc(found)
+        scores.rows_scored.inc(rows)
         with self._lock:
-            scores.recent_anomalies.add(sum(severities[1:]), sum(severities), now=time.monotonic())
+            scores.recent_anomalies.add(anomalies, rows, now=time.monotonic())
 
     def update_ratio(self) -> None:
         """Let `anomaly_ratio` tell the share of the last minutes: to be called at each scrape."""

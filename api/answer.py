@@ -1,21 +1,23 @@
 """The answer to a request: each row's score, or what is wrong with it."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Any
 
 import msgspec
 import numpy as np
+from msgspec import UNSET, UnsetType
+from numpy.typing import NDArray
 
 from api.pointers import fault_pointers
 from api.prediction import Prediction
 from api.problems import Problem
 from common.detection.detections import SEVERITIES
 from common.detection.detector import Detector
-from common.detection.explanation import signals_of_rows
+from common.detection.explanation import SignalReading, signals_of_rows
 from common.detection.processing import Outcome
 from common.detection.recall import STATUSES
-from common.rows.instants import to_text
+from common.rows.instant_texts import to_texts
 from common.rows.rejection import Rejection
 
 
@@ -31,6 +33,34 @@ class Signals(StrEnum):
 
     ANOMALOUS = "anomalous"
     ALL = "all"
+
+
+class _Scored(msgspec.Struct, frozen=True, gc=False):
+    """A row with its score, as `api.models.ScoredRow` declares it."""
+
+    index: int
+    sensor_id: str
+    event_time: str
+    status: str
+    anomaly_score: float
+    raw_score: float
+    is_anomaly: bool
+    p_value: float
+    severity: str
+    episode_start: int | None
+    signals: list[SignalReading] | UnsetType
+
+
+class _Skipped(msgspec.Struct, frozen=True):
+    """A bad row, as `api.models.SkippedRow` declares it."""
+
+    index: int
+    errors: list[dict[str, object]]
+
+
+# As plain texts: of an enum's member the encoder has to ask for its value each time.
+_STATUSES = np.asarray([status.value for status in STATUSES], dtype=object)
+_SEVERITIES = np.asarray([severity.value for severity in SEVERITIES], dtype=object)
 
 
 def answer(
@@ -103,52 +133,53 @@ def _errors(rejection: Rejection, prediction: Prediction) -> list[dict[str, obje
 
 def _rows(
     outcome: Outcome, detector: Detector, signals: Signals, prediction: Prediction
-) -> list[dict[str, Any]]:
+) -> list[_Scored | _Skipped]:
     """Describe each row of a slice, in order."""
-    rows: list[dict[str, Any]] = [{}] * outcome.records
-    history, positions = prediction.history, outcome.positions.tolist()
+    scored = _scored(outcome, detector, signals, prediction.history)
+    if not outcome.rejections:
+        return scored
+    rows: list[_Scored | _Skipped | None] = [None] * outcome.records
+    for place, row in zip(outcome.readings.index.tolist(), scored, strict=True):
+        rows[place] = row
     for rejection in outcome.rejections:
-        there = Rejection(positions[rejection.index], rejection.faults)
-        rows[rejection.index] = {
-            "index": there.index - history,
-            "errors": _errors(there, prediction),
-        }
+        there = Rejection(int(outcome.positions[rejection.index]), rejection.faults)
+        errors = _errors(there, prediction)
+        rows[rejection.index] = _Skipped(there.index - prediction.history, errors)
+    return [row for row in rows if row is not None]
+
+
+def _scored(
+    outcome: Outcome, detector: Detector, signals: Signals, history: int
+) -> list[_Scored | _Skipped]:
+    """Describe the rows that have a score: column by column, because there may be many."""
     readings, detections = outcome.readings, outcome.detections
-    scored = zip(
-        readings.index.tolist(),
-        readings.sensor.tolist(),
-        readings.event_time.tolist(),
-        detections.anomaly_score.tolist(),
-        detections.raw_score.tolist(),
-        detections.is_anomaly.tolist(),
-        detections.p_value.tolist(),
-        detections.severity.tolist(),
-        detections.status.tolist(),
-        detections.episode.tolist(),
-        strict=True,
+    anomalous = np.flatnonzero(detections.is_anomaly)
+    told = np.arange(len(readings)) if signals is Signals.ALL else anomalous
+    return list(
+        map(
+            _Scored,
+            (outcome.positions[readings.index] - history).tolist(),
+            np.asarray(readings.sensor_ids, dtype=object)[readings.sensor].tolist(),
+            to_texts(readings.event_time),
+            _STATUSES[detections.status].tolist(),
+            detections.anomaly_score.tolist(),
+            detections.raw_score.tolist(),
+            detections.is_anomaly.tolist(),
+            detections.p_value.tolist(),
+            _SEVERITIES[detections.severity].tolist(),
+            _sparse(
+                len(readings), None, anomalous, (detections.episode[anomalous] - history).tolist()
+            ),
+            _sparse(len(readings), UNSET, told, signals_of_rows(detector, outcome, told)),
+        )
     )
-    for index, sensor, time, score, raw, is_anomaly, p_value, severity, status, episode in scored:
-        rows[index] = {
-            "index": positions[index] - history,
-            "sensor_id": readings.sensor_ids[sensor],
-            "event_time": to_text(time),
-            "status": STATUSES[status],
-            "anomaly_score": score,
-            "raw_score": raw,
-            "is_anomaly": is_anomaly,
-            "p_value": p_value,
-            "severity": SEVERITIES[severity],
-            "episode_start": episode - history if is_anomaly else None,
-        }
-    _explain(rows, outcome, detector, signals)
-    return rows
 
 
-def _explain(
-    rows: list[dict[str, Any]], outcome: Outcome, detector: Detector, signals: Signals
-) -> None:
-    readings, is_anomaly = outcome.readings, outcome.detections.is_anomaly
-    told = np.flatnonzero(np.ones_like(is_anomaly) if signals is Signals.ALL else is_anomaly)
-    described = signals_of_rows(detector, outcome, told)
-    for index, signal_readings in zip(readings.index[told].tolist(), described, strict=True):
-        rows[index]["signals"] = signal_readings
+def _sparse(
+    rows: int, usual: object, places: NDArray[np.int64], others: Sequence[object]
+) -> list[object]:
+    """Return a column of `usual`, with `others` at their places."""
+    column = [usual] * rows
+    for place, other in zip(places.tolist(), others, strict=True):
+        column[place] = other
+    return column

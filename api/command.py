@@ -9,6 +9,7 @@ import typer
 import uvicorn
 
 from api.app import create_app
+from api.joined_writes import JoiningProtocol
 from api.keys import read_key
 from common.errors import SettingsError, Unrecoverable
 from common.runtime.command_line import ConfigOption
@@ -44,6 +45,7 @@ def serve(
             create_app(lambda: settings),
             log_config=None,
             access_log=False,
+            http=JoiningProtocol,
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
     )

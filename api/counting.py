@@ -3,6 +3,7 @@
 import time
 from http import HTTPStatus
 
+from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common.runtime.metrics import HttpMetrics
@@ -17,6 +18,8 @@ class RequestCounter:
 
     def __init__(self, app: ASGIApp, *, metrics: HttpMetrics) -> None:
         self._app, self._metrics = app, metrics
+        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        """By method, handler and status: to look for labels takes longer than to count."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on and count its answer."""
@@ -40,5 +43,13 @@ class RequestCounter:
     def _count(self, scope: Scope, status: int, seconds: float) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "other"
         handler = getattr(scope.get("route"), "path", UNMATCHED)
-        self._metrics.requests.labels(method, handler, str(status)).inc()
-        self._metrics.request_duration.labels(method, handler).observe(seconds)
+        children = self._children.get((method, handler, status))
+        if children is None:
+            children = (
+                self._metrics.requests.labels(method, handler, str(status)),
+                self._metrics.request_duration.labels(method, handler),
+            )
+            self._children[method, handler, status] = children
+        requests, duration = children
+        requests.inc()
+        duration.observe(seconds)

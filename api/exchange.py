@@ -10,7 +10,11 @@ from common.detection.detector import Detector
 
 
 class Exchange(Protocol):
-    """One request, from its body to its answer; its methods run beside the event loop."""
+    """One request, from its body to its answer; of many rows, its methods run in a thread."""
+
+    @property
+    def body(self) -> bytes:
+        """What was sent."""
 
     def predict(self, detector: Detector, received: int) -> Prediction:
         """Score the body's rows; `received`: microseconds UTC. Raises Problem."""
@@ -41,11 +45,11 @@ class TensorsExchange:
     """Columns on /v2/models/{name}/infer."""
 
     def __init__(self, body: bytes, max_rows: int) -> None:
-        self._body, self._max_rows = body, max_rows
+        self.body, self._max_rows = body, max_rows
 
     def predict(self, detector: Detector, received: int) -> Prediction:
         """See Exchange."""
-        self._request = request_of(self._body, detector.schema, max_rows=self._max_rows)
+        self._request = request_of(self.body, detector.schema, max_rows=self._max_rows)
         return predict_rows(payloads_from(self._request), detector, received=received)
 
     def answer(

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from anyio import to_thread
 
+from common.detection.warming import warm
 from common.errors import ModelRefused
 from common.registry.champion import Champion
 from common.registry.manifest import ModelVersion
@@ -69,6 +70,7 @@ class Following:
             await to_thread.run_sync(self.look)
 
     def _loaded(self, version: ModelVersion) -> None:
+        warm(version.detector)
         at = self._now()
         self.served, self.refused = Served(version, at), None
         manifest = version.manifest

@@ -17,12 +17,19 @@ from api.exchange import Exchange
 from api.following import Following, Served
 from api.keys import read_key
 from api.problems import Problem
+from common.detection.warming import COMPILING, is_compiled
 from common.registry.store import Registry
 from common.runtime.keys import ApiSettings, Settings
+from common.runtime.logs import logger
 from common.runtime.metrics import HttpMetrics
 
+FEW_BYTES, FEW_COMMAS = 16_384, 1_000
+"""A body without more of either holds so few rows, good or bad, that a thread costs more than they
+do, and the event loop is free again after a millisecond or two."""
 MAX_WAITING = 64
 """Requests that may wait for a scoring thread; the next ones are asked to come back."""
+
+_log = logger("api")
 
 
 class Service:
@@ -44,6 +51,8 @@ class Service:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Load the champion and follow it until the end."""
+        if not is_compiled():
+            _log.info(COMPILING)
         await to_thread.run_sync(self.following.look)
         _favour_event_loop()
         task = asyncio.create_task(self.following.run())
@@ -68,7 +77,7 @@ class Service:
         return served
 
     async def score(self, exchange: Exchange) -> bytes:
-        """Score a request's rows with one version, beside the event loop.
+        """Score a request's rows with one version, many of them beside the event loop.
 
         Raises Problem: see api.exchange.
         """
@@ -82,6 +91,8 @@ class Service:
             self.account.scored(prediction)
             return content
 
+        if _few(exchange.body):
+            return work()
         return await to_thread.run_sync(work, limiter=self.threads)
 
     def check_load(self) -> None:
@@ -95,6 +106,11 @@ class Service:
 
     def _stopped(self, task: "asyncio.Task[None]") -> None:
         self.stopped_following = not task.cancelled()
+
+
+def _few(body: bytes) -> bool:
+    """Tell whether a body's rows are so few that they need no thread of their own."""
+    return len(body) <= FEW_BYTES and body.count(b",") <= FEW_COMMAS
 
 
 def _favour_event_loop() -> None:

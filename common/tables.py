@@ -1,16 +1,23 @@
-"""Rows out of CSV and Parquet files, one at a time, as fields or as the fault of their line."""
+"""Rows out of CSV and Parquet files: one at a time as fields, or in batches as readings."""
 
 import csv
+import io
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
 from common.errors import DataError
 from common.parquet import read_parquet
-from common.rows.cells import CellReader, cell_reader
-from common.rows.rejection import Fault, Reason, fault
+from common.rows.batches import Batch, collected
+from common.rows.cells import CellReader, cell_reader, csv_reader, records_of
+from common.rows.csv_chunk import ChunkReader, plain_reader
+from common.rows.csv_kernel import MOST_LINE_BYTES
+from common.rows.rejection import Fault
 from common.rows.schema import Schema
 from common.rows.strict_parsing import Fields
+
+_CHUNK_BYTES = 1 << 22
 
 
 def read_rows(path: Path, schema: Schema) -> Iterator[Fields | Fault]:
@@ -22,8 +29,19 @@ def read_rows(path: Path, schema: Schema) -> Iterator[Fields | Fault]:
     Raises DataError, at the first row, where the file is missing, unreadable, empty, no UTF-8, or
     lacks a column, and where Parquet is asked for without pyarrow.
     """
-    parquet = path.suffix.lower() in (".parquet", ".pq")
-    return read_parquet(path, schema) if parquet else _read_csv(path, schema)
+    return read_parquet(path, schema) if _is_parquet(path) else _read_csv(path, schema)
+
+
+def read_batches(path: Path, schema: Schema) -> Iterator[Batch]:
+    """Yield every row of a file as a reading or a rejection, in order, many at a time.
+
+    They are those of `collect(read_rows(path, schema))`, from plain CSV ten times as fast. Raises
+    what `read_rows` does.
+    """
+    start = None if _is_parquet(path) else _after_header(path, schema)
+    if start is None:
+        return collected(read_rows(path, schema), schema)
+    return _read_chunks(path, schema, start)
 
 
 def open_text(path: Path) -> TextIO:
@@ -47,20 +65,10 @@ def open_text(path: Path) -> TextIO:
 
 
 def _read_csv(path: Path, schema: Schema) -> Iterator[Fields | Fault]:
-    delimiter = schema.csv.delimiter
     try:
         with open_text(path) as file:
-            lines = csv.reader(file, delimiter=delimiter, skipinitialspace=delimiter != " ")
-            read = _header(path, lines, schema)
-            while True:
-                try:
-                    for cells in lines:
-                        if cells:
-                            yield read(cells)
-                except csv.Error as error:
-                    yield fault(Reason.TOO_LARGE, "", f"line {lines.line_num}: {error}")
-                else:
-                    return
+            lines = csv_reader(file, schema)
+            yield from records_of(lines, _header(path, lines, schema))
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
 
@@ -76,3 +84,69 @@ def _header(path: Path, lines: Iterator[list[str]], schema: Schema) -> CellReade
         return cell_reader(schema, header)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
+
+
+def _is_parquet(path: Path) -> bool:
+    return path.suffix.lower() in (".parquet", ".pq")
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """Where a CSV file's rows begin."""
+
+    reader: ChunkReader
+    offset: int
+    """In bytes."""
+    lines: int
+    """Lines before."""
+
+
+def _after_header(path: Path, schema: Schema) -> _Start | None:
+    """Find where the rows begin; None where anything about the header is not plain."""
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(iter(file.readline, b""), start=1):
+                text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+                text = text.removesuffix(b"\n").removesuffix(b"\r")
+                if not text:
+                    continue
+                if len(text) > MOST_LINE_BYTES or any(byte in text for byte in b'"\r\0'):
+                    return None
+                names = next(csv_reader([text.decode()], schema))
+                reader = plain_reader(schema, [name.strip() for name in names])
+                return _Start(reader, file.tell(), number) if reader else None
+    except (OSError, ValueError, DataError):
+        return None  # the strict reader says so in its own words
+    return None
+
+
+def _read_chunks(path: Path, schema: Schema, start: _Start) -> Iterator[Batch]:
+    offset, lines, rest = start.offset, start.lines, b""
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            while True:
+                block = file.read(_CHUNK_BYTES)
+                chunk = rest + block if block or not rest else rest + b"\n"
+                end = chunk.rfind(b"\n") + 1
+                batch, taken = start.reader.read(chunk[:end])
+                rest = chunk[end:]
+                yield batch
+                offset, lines = offset + taken, lines + chunk.count(b"\n", 0, taken)
+                if taken < end or len(rest) > MOST_LINE_BYTES:
+                    break
+                if not block:
+                    return
+        yield from collected(_from(path, schema, start.reader.strict, offset, lines), schema)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _from(
+    path: Path, schema: Schema, read: CellReader, offset: int, lines: int
+) -> Iterator[Fields | Fault]:
+    """Yield the rows from the middle of a file on."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")
+        yield from records_of(csv_reader(text, schema), read, lines_before=lines)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry
 
+from common.detection.warming import COMPILING, is_compiled, warm
 from common.errors import ModelRefused, SettingsError
 from common.registry.champion import Champion
 from common.registry.manifest import ModelVersion
@@ -100,8 +101,11 @@ def follow_champion(settings: Settings, metrics: ModelMetrics) -> Champion:
 
     Raises ModelRefused where there is none that can be used.
     """
+    if not is_compiled():
+        _log.info(COMPILING)
 
     def loaded(version: ModelVersion) -> None:
+        warm(version.detector)
         schema = version.detector.schema.fingerprint
         metrics.loaded(
             model=settings.registry.model,

@@ -49,6 +49,11 @@ COMMANDS: dict[str, Entry] = {
     "schema": Entry(
         "sensorwatch.schema_command:app", "Write a schema from a file, or try one on it.", SETUP
     ),
+    "warmup": Entry(
+        "sensorwatch.warmup_command:warmup",
+        "Compile ahead, so that the first start is quick.",
+        SETUP,
+    ),
     "config": Entry(
         "sensorwatch.config_command:app", "Check the configuration and show its sources.", SETUP
     ),

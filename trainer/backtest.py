@@ -1,6 +1,6 @@
 """Score a table's rows causally, in their order, exactly as the consumer would have."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -10,6 +10,7 @@ from common.detection.detector import Detector
 from common.detection.memory import Memory
 from common.detection.processing import Outcome, score_readings
 from common.errors import DataError
+from common.rows.batches import Batch, collected, joined
 from common.rows.readings import Readings
 from common.rows.rejection import Fault, Rejection
 from common.rows.schema import Schema
@@ -30,8 +31,16 @@ def warm_up(
 
     Raises DataError where too few of them are valid.
     """
-    readings, rejections = collect(islice(records, rows), schema)
+    return warm_up_on([collect(islice(records, rows), schema)], schema, how, uri=uri)
+
+
+def warm_up_on(
+    batches: Sequence[Batch], schema: Schema, how: TrainerSettings, *, uri: str
+) -> tuple[Detector, Memory, list[Rejection]]:
+    """Fit on the first batches of a source; see `warm_up`."""
+    readings, rejections = joined(batches, schema)
     if len(readings) == 0:
+        rows = len(rejections)
         raise DataError(f"none of the first {rows} rows of {uri} is valid: nothing to train on")
     return *warmed(readings, schema, how), rejections
 
@@ -44,17 +53,25 @@ def score_on(
     first_row: int,
     max_rows: int,
 ) -> Iterator[Outcome]:
-    """Score records in order, `max_rows` at a time, the memory going from one to the next.
+    """Score records in order, `max_rows` at a time; see `score_batches`."""
+    batches = collected(records, detector.schema, at_once=max_rows)
+    return score_batches(batches, detector, memory, first_row=first_row)
 
-    The outcomes' rows are numbered from `first_row` on. The scores do not depend on `max_rows`.
+
+def score_batches(
+    batches: Iterable[Batch], detector: Detector, memory: Memory, *, first_row: int
+) -> Iterator[Outcome]:
+    """Score batches in order, the memory going from one to the next.
+
+    The outcomes' rows are numbered from `first_row` on. The scores do not depend on how the rows
+    were cut into batches.
     """
-    rest = iter(records)
-    while batch := list(islice(rest, max_rows)):
-        readings, rejections = collect(batch, detector.schema)
-        positions = np.arange(first_row, first_row + len(batch), dtype=np.int64)
+    for batch in batches:
+        readings, rejections = batch
+        positions = np.arange(first_row, first_row + len(readings) + len(rejections))
         outcome = score_readings(readings, rejections, detector, memory, positions=positions)
         yield _numbered(outcome, first_row)
-        first_row += len(batch)
+        first_row += len(positions)
 
 
 def _numbered(outcome: Outcome, first_row: int) -> Outcome:

@@ -1,6 +1,6 @@
 """`sensorwatch backtest`: score a file as the consumer would have."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,14 +10,14 @@ from common.detection.detector import Detector
 from common.detection.memory import Memory
 from common.errors import UsageError
 from common.registry.store import Registry
-from common.rows.rejection import Fault, Rejection
+from common.rows.batches import Batch, split
+from common.rows.rejection import Rejection
 from common.rows.schema import Schema, load_schema
-from common.rows.strict_parsing import Fields
 from common.runtime.command_line import ConfigOption
 from common.runtime.keys import Settings
 from common.runtime.logs import logger
-from common.tables import read_rows
-from trainer.backtest import score_on, warm_up
+from common.tables import read_batches
+from trainer.backtest import score_batches, warm_up_on
 from trainer.options import (
     FeaturesOption,
     FileOption,
@@ -71,27 +71,23 @@ def backtest(
         raise UsageError("give either --train-rows N (fit on the first N rows) or --model VERSION")
     if model is None:
         declared = load_schema(settings.schema_.path)
-        records = iter(read_rows(data, declared))
-        detector, memory, rejections = _fitted(records, declared, settings, data, train_rows or 0)
+        first, batches = split(read_batches(data, declared), train_rows or 0)
+        detector, memory, rejections = _fitted(first, declared, settings, data)
     else:
         detector = Registry(settings.registry.path).load(settings.registry.model, model).detector
         declared = detector.schema if schema is None else _same(load_schema(schema), detector)
-        records, memory, rejections = iter(read_rows(data, declared)), detector.cold(), []
+        batches, memory, rejections = read_batches(data, declared), detector.cold(), []
     with ScoreTable(out) as table:
         table.write_rejected(rejections)
-        rows = settings.consumer.max_rows
-        first = train_rows or 0
-        for outcome in score_on(records, detector, memory, first_row=first, max_rows=rows):
+        for outcome in score_batches(batches, detector, memory, first_row=train_rows or 0):
             table.write(outcome)
     _say(table)
 
 
 def _fitted(
-    records: Iterator[Fields | Fault], schema: Schema, settings: Settings, data: Path, rows: int
+    first: Sequence[Batch], schema: Schema, settings: Settings, data: Path
 ) -> tuple[Detector, Memory, list[Rejection]]:
-    detector, memory, rejections = warm_up(
-        records, schema, settings.trainer, rows=rows, uri=str(data)
-    )
+    detector, memory, rejections = warm_up_on(first, schema, settings.trainer, uri=str(data))
     calibration = detector.calibration
     note = rate_note(
         len(calibration.scores),

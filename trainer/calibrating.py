@@ -61,8 +61,7 @@ def looks_out_of_fold(readings: Readings, schema: Schema, how: TrainerSettings) 
         beside = min(gap, stop - start)
         fitting[max(start - beside, 0) : stop + beside] = False
         fitted = fit_on(readings, fitting, schema, how)
-        looks = look(fitted, readings.take(slice(None, stop)), block)
-        found.append(looks.take(slice(start, stop)))
+        found.append(look(fitted, readings.take(slice(None, stop)), start, block))
     return _joined(found)
 
 

@@ -3,7 +3,6 @@
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,11 @@ from common.detection.detections import ClosedEpisode
 from common.detection.detector import Detector
 from common.detection.forest import score
 from common.detection.processing import Outcome, process, score_readings
+from common.rows.batches import cut
 from common.rows.readings import Readings
 from common.rows.request import rows_of
 from common.rows.schema import Schema
-from common.rows.strict_parsing import collect
-from common.tables import read_rows
+from common.tables import read_batches
 from trainer.checks import Check, Section
 from trainer.documents import body_of, cells_of, payloads_of, write_csv
 
@@ -63,9 +62,8 @@ def through_csv(written: Written, detector: Detector) -> list[Outcome]:
     with tempfile.TemporaryDirectory(prefix="sensorwatch-") as folder:
         path = Path(folder) / "rows.csv"
         write_csv(path, written.cells, written.schema)
-        records = iter(read_rows(path, written.schema))
-        while batch := list(islice(records, _CSV_ROWS)):
-            outcomes.append(score_readings(*collect(batch, written.schema), detector, memory))
+        for readings, rejections in cut(read_batches(path, written.schema), _CSV_ROWS):
+            outcomes.append(score_readings(readings, rejections, detector, memory))
     return outcomes
 
 

@@ -5,7 +5,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,12 @@ import numpy as np
 
 from common.errors import DataError
 from common.registry.candidate import DataSource
+from common.rows.batches import Batch, joined, split
 from common.rows.parsing import parse
 from common.rows.readings import Readings
 from common.rows.rejection import Rejection
 from common.rows.schema import Schema
-from common.rows.strict_parsing import collect
-from common.tables import read_rows
+from common.tables import read_batches
 from trainer.topic import TopicRecord, oldest_records
 
 TOPIC_PREFIX = "kafka:"
@@ -83,8 +83,10 @@ def read_data(
         records = oldest_records(data.removeprefix(TOPIC_PREFIX), rows=rows, kafka=kafka)
         return _topic_dataset(data, records, schema)
     paths = files_of(data)
-    fields = chain.from_iterable(read_rows(path, schema) for path in paths)
-    readings, rejections = collect(islice(fields, rows), schema)
+    batches: Iterable[Batch] = chain.from_iterable(read_batches(path, schema) for path in paths)
+    if rows is not None:
+        batches, _ = split(batches, rows)
+    readings, rejections = joined(batches, schema)
     return Dataset(data, _digest_of_files(paths), readings, rejections)
 
 

@@ -57,17 +57,6 @@ class Looks:
     block: NDArray[np.int64]
     """(n,) which stretch of time it belongs to."""
 
-    def take(self, rows: slice) -> "Looks":
-        """Select rows."""
-        return Looks(
-            self.components[rows],
-            self.plain[rows],
-            self.scored[rows],
-            self.slots[rows],
-            self.restarts[rows],
-            self.block[rows],
-        )
-
 
 def fit_on(
     readings: Readings, fitting: NDArray[np.bool_], schema: Schema, how: TrainerSettings
@@ -98,20 +87,25 @@ def settled(levels: Levels, memory: Memory) -> Levels:
     return replace(levels, location=location)
 
 
-def look(fitted: Fitted, readings: Readings, block: int) -> Looks:
-    """Look at rows in order from cold memory."""
+def look(fitted: Fitted, readings: Readings, start: int, block: int) -> Looks:
+    """Look at rows from `start` on; the ones before warm the memory, in order, from cold."""
     memory = Memory(fitted.layout)
     recalled = recall(readings, fitted.levels, fitted.levels.known, memory)
     left = residuals(fitted.forecast, recalled)
-    seen = score(fitted.forest, forecast_features(recalled, left))
+    kept = slice(start, None)
+    # No component follows from what the forest said of rows before, so it is not asked.
+    seen = np.zeros(len(readings))
+    wanted = replace(recalled, standard=recalled.standard[kept])
+    matrix = forecast_features(wanted, replace(left, white=left.white[kept]))
+    seen[kept] = score(fitted.forest, matrix)
     judged = decide(_UNCALIBRATED, recalled, seen, left, memory, threshold=np.inf)
     return Looks(
-        components=judged.components,
-        plain=_as_strangers(fitted, readings),
-        scored=recalled.status == _SCORED,
-        slots=recalled.slots,
-        restarts=(recalled.fresh >= 0) | recalled.gap,
-        block=np.full(len(readings), block),
+        components=judged.components[kept],
+        plain=_as_strangers(fitted, readings.take(kept)),
+        scored=recalled.status[kept] == _SCORED,
+        slots=recalled.slots[kept],
+        restarts=((recalled.fresh >= 0) | recalled.gap)[kept],
+        block=np.full(len(readings) - start, block),
     )
 
 

@@ -15,8 +15,8 @@ from benchmarks.speed.ground import Bench
 from benchmarks.speed.runs import spread
 from common.detection.detector import Detector
 from common.detection.processing import process
-from common.rows.parsing import decode
 from common.rows.schema import Schema, schema_of
+from common.rows.strict_parsing import decode
 from common.runtime.keys import TrainerSettings
 from trainer.backtest import warm_up
 

@@ -67,9 +67,16 @@ def episodes(
         ended,
         peaks,
     )
+    over = np.flatnonzero(ended[:, 0])
     closed = [
-        _closed(readings, recalled, positions, int(row), ended[row], float(peaks[row]))
-        for row in np.flatnonzero(ended[:, 0])
+        _closed(readings, recalled, positions, *found)
+        for found in zip(
+            over.tolist(),
+            ended[over].tolist(),
+            peaks[over].tolist(),
+            severity_of(peaks[over]).tolist(),
+            strict=True,
+        )
     ]
     return Episodes(start, rows, time, peak, closed)
 
@@ -79,12 +86,12 @@ def _closed(
     recalled: Recalled,
     positions: NDArray[np.int64],
     row: int,
-    ended: NDArray[np.int64],
+    ended: list[int],
     peak: float,
+    severity: int,
 ) -> ClosedEpisode:
-    rows, start, start_time, last_time = ended.tolist()
+    rows, start, start_time, last_time = ended
     sensor_id = recalled.evicted.get(row) or readings.sensor_ids[readings.sensor[row]]
-    severity = SEVERITIES[severity_of(np.asarray([peak]))[0]]
     return ClosedEpisode(
         index=int(readings.index[row]),
         position=int(positions[row]),
@@ -95,7 +102,7 @@ def _closed(
         last_time=last_time,
         rows=rows,
         peak=peak,
-        severity=severity,
+        severity=SEVERITIES[severity],
     )
 
 

@@ -1,12 +1,17 @@
 """From a table's text cells to the fields that the same row has as JSON."""
 
+import csv
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from common.errors import DataError
 from common.rows.rejection import Fault, Reason, cut, fault, found
 from common.rows.schema import Schema
 from common.rows.strict_parsing import Fields
+
+if TYPE_CHECKING:
+    from _csv import Reader as CsvReader
 
 CellReader = Callable[[Sequence[str]], Fields | Fault]
 """From a line's cells, in the header's order, to its fields or to why it is no row."""
@@ -54,6 +59,31 @@ def cell_reader(schema: Schema, header: Sequence[str]) -> CellReader:
         return record
 
     return read
+
+
+def csv_reader(lines: Iterable[str], schema: Schema) -> "CsvReader":
+    """Return the reader of a file's lines, in the schema's dialect."""
+    delimiter = schema.csv.delimiter
+    return csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter != " ")
+
+
+def records_of(
+    lines: "CsvReader", read: CellReader, *, lines_before: int = 0
+) -> Iterator[Fields | Fault]:
+    """Yield what each record of a file says; a blank line is none.
+
+    `lines_before`: how many lines of the file come before the reader's first.
+    """
+    while True:
+        try:
+            for cells in lines:
+                if cells:
+                    yield read(cells)
+        except csv.Error as error:
+            line = lines_before + lines.line_num
+            yield fault(Reason.TOO_LARGE, "", f"line {line}: {error}")
+        else:
+            return
 
 
 def check_columns(schema: Schema, names: Sequence[str]) -> None:

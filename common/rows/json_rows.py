@@ -7,10 +7,9 @@ escape, a nested value, a value that may be refused) is unusual and is for the s
 import numpy as np
 
 from common.kernels import kernel, part
-from common.rows.civil_time import instant
 from common.rows.json_number import UNUSUAL, number
+from common.rows.plain_instants import TimeKind, instant
 
-RFC3339, EPOCH = 0, 1
 NO_KEY, KEY, OPTIONAL_KEY = 0, 1, 2
 DEFAULT = -1
 """As the length of a sensor id: there is none."""
@@ -51,7 +50,7 @@ def _read_row(  # type: ignore[no-untyped-def]
     data, at, end, names, name_ends, low, high, held, rules, received,
     row, seen, event_time, values, id_at, id_length,
 ):  # fmt: skip
-    ahead, key, ignore_unknown = rules[3:]
+    ahead, key, ignore_unknown = rules[2:]
     id_length[row] = DEFAULT
     at = _past_space(data, at, end)
     if at >= end or data[at] != _OPEN:
@@ -85,10 +84,10 @@ def _read_field(  # type: ignore[no-untyped-def]
     data, at, end, field, low, high, held, rules, row, event_time, values, id_at, id_length,
 ):  # fmt: skip
     """Read the value of a field; return the position after it."""
-    form, scale, naive_is_utc, _, key, _ = rules
+    kind, naive_is_utc, _, key, _ = rules
     column = field - (1 if key == NO_KEY else 2)
     if field == 0:
-        at, event_time[row] = _time(data, at, end, form, scale, naive_is_utc)
+        at, event_time[row] = _time(data, at, end, kind, naive_is_utc)
         return at
     if column >= 0:
         at, values[column] = _value(data, at, end, low[column], high[column], held[column])
@@ -208,21 +207,24 @@ def _value(data, at, end, low, high, held):  # type: ignore[no-untyped-def]
     """Read a column's value; return the position after it, and the value."""
     if data[at] == _NULL[0]:
         return (_word(data, at, end, _NULL) if held else UNUSUAL), np.nan
-    at, value, _ = number(data, at, end)
+    at, value = number(data, at, end)
     if at < 0 or not (low <= value <= high and abs(value) < FLOAT32_OVERFLOW):
         return UNUSUAL, 0.0
     return at, value + 0.0  # minus zero becomes zero
 
 
 @part
-def _time(data, at, end, form, scale, naive_is_utc):  # type: ignore[no-untyped-def]
-    if form == RFC3339:
-        if data[at] != _QUOTE:
+def _time(data, at, end, kind, naive_is_utc):  # type: ignore[no-untyped-def]
+    """Read the time; return the position after it, and the time."""
+    if kind == TimeKind.RFC3339:
+        close = _text(data, at, end)
+        if close < 0:
             return UNUSUAL, 0
-        at, time = instant(data, at + 1, end, naive_is_utc)
-        return at + 1 if at >= 0 else UNUSUAL, time
-    at, value, whole = number(data, at, end)
-    # Whole numbers so small are exact in float64 also times the scale.
-    if at < 0 or not whole or abs(value) * scale > 2.0**53:
-        return UNUSUAL, 0
-    return at, np.int64(value) * scale
+        time, plain = instant(data, at + 1, close, kind, naive_is_utc)
+        return close + 1 if plain else UNUSUAL, time
+    first = at
+    while at < end and (_ZERO <= data[at] <= _NINE or data[at] == _MINUS):
+        at += 1
+    time, plain = instant(data, first, at, kind, naive_is_utc)
+    digit = first + (data[first] == _MINUS)
+    return at if plain and (data[digit] != _ZERO or at == digit + 1) else UNUSUAL, time

@@ -7,15 +7,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from common.rows.json_rows import (
-    EPOCH,
-    KEY,
-    NO_KEY,
-    NO_TIME,
-    OPTIONAL_KEY,
-    RFC3339,
-    read_rows,
-)
+from common.rows.json_rows import KEY, NO_KEY, NO_TIME, OPTIONAL_KEY, read_rows
+from common.rows.plain_instants import TIME_KINDS
 from common.rows.readings import DEFAULT_SENSOR, Readings
 from common.rows.rejection import Rejection
 from common.rows.schema import Missing, Schema, UnknownFields
@@ -24,7 +17,6 @@ from common.rows.strict_parsing import Times, parse_strictly
 
 FEWEST = 4
 """With fewer payloads the strict parser is there sooner."""
-_SCALES = {"epoch_s": 1_000_000, "epoch_ms": 1_000}
 _LONGEST_AHEAD = 2**61
 
 
@@ -37,8 +29,8 @@ class _Plan:
     low: NDArray[np.float64]
     high: NDArray[np.float64]
     held: NDArray[np.bool_]
-    rules: tuple[int, int, bool, int, int, bool]
-    """Form and scale of times, whether naive ones are UTC, microseconds that they may lie ahead
+    rules: tuple[int, bool, int, int, bool]
+    """Kind of times, whether naive ones are UTC, microseconds that they may lie ahead
     (-1: any), whether there is a key, whether unknown fields are ignored.
     """
 
@@ -149,10 +141,10 @@ def _times(received: Times | None, n: int) -> NDArray[np.int64]:
 def _plan(schema: Schema) -> _Plan | None:
     """Return None where the kernel cannot read rows of this schema."""
     declared, paths = schema.time, schema.paths
-    scale = 0 if declared.format == "rfc3339" else _SCALES.get(declared.format)
+    kind = TIME_KINDS.get(declared.format)
     plain = all(path.isascii() and path.isprintable() for path in paths)
     nested = any("." in path or '"' in path or "\\" in path for path in paths)
-    if scale is None or nested or not plain:
+    if kind is None or nested or not plain:
         return None
     ahead = declared.max_future_seconds
     key = NO_KEY if schema.key is None else OPTIONAL_KEY if schema.key.optional else KEY
@@ -165,8 +157,7 @@ def _plan(schema: Schema) -> _Plan | None:
         np.ascontiguousarray(high, dtype=np.float64),
         np.asarray([column.missing is Missing.HOLD_LAST for column in schema.columns]),
         (
-            EPOCH if scale else RFC3339,
-            scale,
+            int(kind),
             declared.naive_zone == "UTC",
             -1 if ahead is None else int(min(ahead * 1_000_000, _LONGEST_AHEAD)),
             key,

@@ -10,13 +10,6 @@ from sensorwatch.demonstration.scenario import Scenario, healthy_rows
 from trainer.dataset import read_data
 from trainer.training import train
 
-_KERNELS = Path(__file__).parents[2] / "common" / "detection"
-
-
-def kernels_compiled() -> bool:
-    """Say whether numba's cache has the scoring kernels already."""
-    return any((_KERNELS / "__pycache__").glob("forest.*.nbi"))
-
 
 def write_training_data(scenario: Scenario, path: Path) -> int:
     """Write the sensors' healthy past as a CSV file and return its rows."""

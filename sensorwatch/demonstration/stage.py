@@ -7,17 +7,18 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.detection.warming import is_compiled
 from common.errors import UsageError
 from common.messaging.embedded import EmbeddedBroker
 from common.runtime.settings import Settings, load_settings
 from sensorwatch.demonstration.asking import get
 from sensorwatch.demonstration.child import Child
 from sensorwatch.demonstration.first_model import (
-    kernels_compiled,
     train_champion,
     write_training_data,
 )
 from sensorwatch.demonstration.scenario import TRAINING_DAYS, Scenario
+from sensorwatch.warmup_command import compile_kernels
 
 START_SECONDS = 60.0
 _SCHEMA = Path(__file__).parents[2] / "schemas" / "default.toml"
@@ -115,10 +116,12 @@ def _ready(child: Child, field: str, stopping: Callable[[], bool]) -> str:
 def _first_champion(
     scenario: Scenario, settings: Settings, data: Path, say: Callable[[str], object]
 ) -> str:
+    if not is_compiled():
+        say("compiling the detector for this machine: some seconds, this once")
+        compile_kernels()
     say(f"simulating {TRAINING_DAYS} healthy days to learn from")
     rows = write_training_data(scenario, data)
-    compiling = "" if kernels_compiled() else " (the first time numba compiles, some seconds more)"
-    say(f"training a first model on {rows:,} rows{compiling}")
+    say(f"training a first model on {rows:,} rows")
     return train_champion(settings, data)
 
 

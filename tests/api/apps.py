@@ -13,6 +13,7 @@ import uvicorn
 
 from api.app import create_app
 from api.command import address_of, listen
+from api.joined_writes import JoiningProtocol
 from api.service import Service
 from common.registry.store import Registry
 from common.runtime.keys import Settings
@@ -48,7 +49,8 @@ class Client(httpx.Client):
 def a_client(registry: Path, **api: Any) -> Iterator[Client]:
     """Serve a new application and give a client for it; `api`: settings of the table [api]."""
     settings = Settings.model_validate({"registry": {"path": registry}, "api": api})
-    config = uvicorn.Config(create_app(lambda: settings), log_config=None, access_log=False)
+    app = create_app(lambda: settings)
+    config = uvicorn.Config(app, log_config=None, access_log=False, http=JoiningProtocol)
     server = uvicorn.Server(config)
     listener = listen("127.0.0.1", 0)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

@@ -145,7 +145,7 @@ def test_other_requests_are_answered_while_one_is_scored(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = Gate(monkeypatch)
-    asking = Asking(client, ROW)
+    asking = Asking(client, *[ROW] * 1_000)
     gate.reached.wait(30)
 
     statuses = [client.get(path).status_code for path in ("/livez", "/readyz", "/health")]

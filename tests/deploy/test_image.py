@@ -80,6 +80,12 @@ def test_programs_run_as_an_unprivileged_user_that_owns_the_volume() -> None:
     assert variables()["NUMBA_CACHE_DIR"].startswith("/data/"), "the root file system is read-only"
 
 
+def test_the_kernels_are_compiled_by_the_user_and_into_what_a_new_volume_begins_with() -> None:
+    lines = [(one.keyword, *one.arguments) for one in instructions()]
+    warmup = lines.index(("RUN", "sensorwatch", "warmup"))
+    assert lines.index(("USER", "sensorwatch")) < warmup < lines.index(("VOLUME", "/data"))
+
+
 @pytest.mark.slow
 def test_the_installed_copy_has_every_module_and_the_command(tmp_path: Path) -> None:
     image = build(tmp_path)

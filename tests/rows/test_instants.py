@@ -1,9 +1,11 @@
 from datetime import UTC, datetime, timedelta, timezone
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.rows.instant_texts import to_texts
 from common.rows.instants import EARLIEST, EPOCH, LATEST, BadTime, time_reader, to_text
 from common.rows.schema import TimeField
 
@@ -98,6 +100,11 @@ moments = st.datetimes(
 )
 
 
+seconds = st.integers(EARLIEST // 1_000_000, LATEST // 1_000_000).map(
+    lambda whole: whole * 1_000_000
+)
+
+
 @given(moments, st.integers(-23 * 60 - 59, 23 * 60 + 59))
 def test_any_instant_is_read_back_from_any_offset(moment: datetime, minutes: int) -> None:
     exact = (moment - EPOCH) // timedelta(microseconds=1)
@@ -105,6 +112,13 @@ def test_any_instant_is_read_back_from_any_offset(moment: datetime, minutes: int
 
     assert read(there.isoformat()) == exact
     assert read(to_text(exact)) == exact
+
+
+@given(st.lists(st.integers(EARLIEST, LATEST) | seconds, max_size=20))
+def test_instants_in_a_column_are_written_as_each_of_them(instants: list[int]) -> None:
+    column = np.asarray(instants, dtype=np.int64)
+
+    assert to_texts(column) == [to_text(instant) for instant in instants]
 
 
 @given(st.text(max_size=40) | st.floats() | st.integers() | st.none())

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.detection.processing import process
+from common.detection.processing import process, score_readings
 from common.rows.instants import to_text
 from common.rows.readings import Readings
 from common.tables import read_rows
@@ -153,6 +153,20 @@ def test_scores_keep_every_digit(tmp_path: Path) -> None:
     found = [float(line["raw_score"]) for line in lines(tmp_path / "scores.csv")]
 
     assert found == outcomes[0].detections.raw_score.tolist()
+
+
+def test_any_sensors_name_is_read_back(tmp_path: Path) -> None:
+    names = ("a,b", 'say "x"', " blank ", "ä", "plain")
+    readings = replace(some_readings(50, sensors=5), sensor_ids=names)
+    outcome = score_readings(readings, [], a_detector(), a_detector().cold())
+    nothing = score_readings(readings.take(slice(0)), [], a_detector(), a_detector().cold())
+
+    with ScoreTable(tmp_path / "scores.csv") as scores:
+        scores.write(nothing)
+        scores.write(outcome)
+
+    found = [line["sensor_id"] for line in lines(tmp_path / "scores.csv")]
+    assert found == [names[number] for number in readings.sensor]
 
 
 def test_a_backtest_that_fails_leaves_no_half_of_a_table(tmp_path: Path) -> None:

@@ -1,0 +1,40 @@
+"""What scoring needs, compiled or loaded from numba's cache before a row waits for it."""
+
+from pathlib import Path
+
+import numpy as np
+
+from common.detection.detector import Detector
+from common.detection.explanation import signals_of_rows
+from common.detection.processing import score_readings
+from common.detection.tails import for_each
+from common.rows.readings import DEFAULT_SENSOR, readings_of
+
+COMPILING = (
+    "compiling the detector for this machine, this once: some seconds; "
+    "`sensorwatch warmup` does it ahead"
+)
+
+
+def warm(detector: Detector) -> None:
+    """Score and explain one row that nobody sent."""
+    signals, contexts = len(detector.schema.signals), len(detector.schema.context)
+    readings = readings_of(
+        index=[0],
+        event_time=[0],
+        sensor_ids=[DEFAULT_SENSOR],
+        values=[[*detector.ranges.expected.tolist(), *[0.0] * contexts]],
+        signals=signals,
+        contexts=contexts,
+    )
+    outcome = score_readings(readings, [], detector, detector.cold())
+    signals_of_rows(detector, outcome, np.arange(len(outcome.readings)))
+
+
+def is_compiled() -> bool:
+    """Say whether numba's cache has the kernels of this code: else compiling takes some seconds."""
+    cache = for_each.stats.cache_path  # of every kernel of this room
+    if cache is None:
+        return False
+    changed = Path(__file__).with_name("forest.py").stat().st_mtime
+    return any(index.stat().st_mtime >= changed for index in Path(cache).glob("forest.*.nbi"))

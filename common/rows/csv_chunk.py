@@ -1,0 +1,149 @@
+"""Consecutive lines of a CSV file to readings and rejections, the plain ones compiled."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.rows.batches import Batch
+from common.rows.cells import CellReader, cell_reader, csv_reader, records_of
+from common.rows.csv_kernel import Line, Role, read_lines
+from common.rows.plain_instants import TIME_KINDS
+from common.rows.readings import DEFAULT_SENSOR, Readings
+from common.rows.rejection import Fault, Rejection
+from common.rows.schema import Missing, Schema, UnknownFields
+from common.rows.strict_parsing import Fields, collect
+
+
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """What the kernel found of n lines."""
+
+    begins: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    lines: NDArray[np.int8]
+    event_time: NDArray[np.int64]
+    keys: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+
+class ChunkReader:
+    """Reads lines under one header; see `plain_reader`."""
+
+    def __init__(self, schema: Schema, names: Sequence[str]) -> None:
+        self._schema = schema
+        self.strict: CellReader = cell_reader(schema, names)
+        """Reads the cells of any line."""
+        self._roles = np.asarray([_role(schema, name) for name in names], dtype=np.int64)
+        low, high = zip(*(column.bounds for column in schema.columns), strict=True)
+        self._low, self._high = np.asarray(low), np.asarray(high)
+        may_miss = [column.missing is Missing.HOLD_LAST for column in schema.columns]
+        self._may_miss = np.asarray(may_miss)
+        self._keyed = schema.key is not None and schema.key.field in names
+
+    def read(self, chunk: bytes) -> tuple[Batch, int]:
+        """Read whole lines; return their rows and how many bytes were taken.
+
+        Not all of them are where a line comes that may go on in the next (see `read_lines`).
+        """
+        found, taken = self._lines(chunk)
+        unusual = np.flatnonzero(found.lines == Line.UNUSUAL)
+        plain = np.flatnonzero(found.lines == Line.READ)
+        others, rejections = collect(self._unusual(chunk, found, unusual), self._schema)
+        moved = [Rejection(int(unusual[one.index]), one.faults) for one in rejections]
+        index = np.concatenate([plain, unusual[others.index]])
+        order = np.argsort(index, kind="stable")
+        names = self._names(chunk, found, plain)
+        names += [others.sensor_ids[number] for number in others.sensor.tolist()]
+        numbers: dict[str, int] = {}
+        sensor = [numbers.setdefault(names[row], len(numbers)) for row in order.tolist()]
+        signals = len(self._schema.signals)
+        table = np.concatenate(
+            [found.values[plain], np.concatenate([others.values, others.context], axis=1)]
+        )[order]
+        readings = Readings(
+            index[order],
+            np.concatenate([found.event_time[plain], others.event_time])[order],
+            np.asarray(sensor, dtype=np.int32),
+            tuple(numbers),
+            np.ascontiguousarray(table[:, :signals]),
+            np.ascontiguousarray(table[:, signals:]),
+        )
+        return (readings, moved), taken
+
+    def _unusual(
+        self, chunk: bytes, found: _Lines, unusual: NDArray[np.int64]
+    ) -> Iterator[Fields | Fault]:
+        """Read lines one by one, as `cells.py` does."""
+        places = zip(found.begins[unusual].tolist(), found.ends[unusual].tolist(), strict=True)
+        texts = (chunk[at:end].decode(errors="surrogateescape") for at, end in places)
+        return records_of(csv_reader(texts, self._schema), self.strict)
+
+    def _names(self, chunk: bytes, found: _Lines, plain: NDArray[np.int64]) -> list[str]:
+        """Return the sensor of each plain line."""
+        if not self._keyed:
+            return [DEFAULT_SENSOR] * len(plain)
+        begins, ends = found.keys[plain].T.tolist()
+        text = chunk.decode("latin-1")  # a character per byte; a plain line's key is ASCII
+        return [text[at:end] for at, end in zip(begins, ends, strict=True)]
+
+    def _lines(self, chunk: bytes) -> tuple[_Lines, int]:
+        most = chunk.count(b"\n")
+        found = _Lines(
+            begins=np.empty(most, dtype=np.int64),
+            ends=np.empty(most, dtype=np.int64),
+            lines=np.empty(most, dtype=np.int8),
+            event_time=np.empty(most, dtype=np.int64),
+            keys=np.empty((most, 2), dtype=np.int64),
+            values=np.empty((most, len(self._low))),
+        )
+        time = self._schema.time
+        rows, taken = read_lines(
+            np.frombuffer(chunk, dtype=np.uint8),
+            ord(self._schema.csv.delimiter),
+            self._roles,
+            self._low,
+            self._high,
+            self._may_miss,
+            int(TIME_KINDS[time.format]),
+            time.naive_zone == "UTC",
+            found.begins,
+            found.ends,
+            found.lines,
+            found.event_time,
+            found.keys,
+            found.values,
+        )
+        return _Lines(*(getattr(found, name)[:rows] for name in _Lines.__slots__)), taken
+
+
+def plain_reader(schema: Schema, names: Sequence[str]) -> ChunkReader | None:
+    """Return the reader of lines under a header; None where no line can be plain.
+
+    Raises DataError as `cell_reader` does.
+    """
+    cell_reader(schema, names)
+    unknown = set(names) - set(schema.paths)
+    possible = (
+        schema.time.format in TIME_KINDS
+        and schema.time.naive_zone in (None, "UTC")
+        and schema.csv.delimiter.isascii()
+        and schema.csv.delimiter not in '"\r\n\0'
+        and all(path in names for path in _wanted(schema))
+        and not (unknown and schema.unknown_fields is UnknownFields.REJECT)
+    )
+    return ChunkReader(schema, names) if possible else None
+
+
+def _wanted(schema: Schema) -> list[str]:
+    return [schema.time.field, *(column.path for column in schema.columns)]
+
+
+def _role(schema: Schema, name: str) -> int:
+    if name == schema.time.field:
+        return Role.TIME
+    if schema.key is not None and name == schema.key.field:
+        return Role.KEY
+    paths = [column.path for column in schema.columns]
+    return paths.index(name) if name in paths else Role.IGNORED

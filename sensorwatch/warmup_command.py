@@ -1,0 +1,83 @@
+"""`sensorwatch warmup`: compile every kernel ahead, so that no first row waits for it."""
+
+import time
+
+import numpy as np
+
+from common.detection.detector import Detector
+from common.detection.explanation import signals_of_rows
+from common.detection.ledger import advance, open_account
+from common.detection.memory_bytes import memory_bytes, memory_of
+from common.detection.processing import process
+from common.rows.csv_chunk import ChunkReader
+from common.rows.parsing import parse
+from common.rows.schema import schema_of
+from common.runtime.fingerprint import fingerprint
+from common.runtime.keys import Features, TrainerSettings
+from common.simulation.plan import FaultPlan
+from common.simulation.sensors import SIGNALS
+from common.simulation.stream import Simulation, simulate
+from producer.records import simulated_records
+from trainer.training import refitted
+
+TRAIN_ROWS, ROWS = 1_000, 1_000
+_SCHEMA = schema_of(
+    {
+        "time": {"field": "timestamp", "format": "rfc3339"},
+        "key": {"field": "sensor_id"},
+        "signals": [{"name": name} for name in SIGNALS],
+    }
+)
+
+
+def warmup() -> None:
+    """Compile what scoring, explaining and training need, and keep it in numba's cache.
+
+    The cache holds for this version on this kind of CPU (NUMBA_CACHE_DIR says where it is). Without
+    it the first start compiles, and its first rows wait.
+    """
+    began = time.perf_counter()
+    compile_kernels()
+    took = time.perf_counter() - began
+    print(f"every kernel is compiled, in {took:.1f} s; the next start finds them")
+
+
+def compile_kernels() -> None:
+    """Send a small stream the whole way, by each plan, so that nothing is left to compile."""
+    payloads = _payloads()
+    line = b"2025-01-01T00:00:00Z,sensor-1" + b",0.5" * len(SIGNALS) + b"\n"
+    ChunkReader(_SCHEMA, _SCHEMA.paths).read(line)
+    readings, _ = parse(payloads[:TRAIN_ROWS], _SCHEMA)
+    for features in Features:
+        detector = refitted(readings, _SCHEMA, TrainerSettings(features=features, trees=10))
+        _consume(payloads[TRAIN_ROWS:], detector)
+
+
+def _consume(payloads: list[bytes], detector: Detector) -> None:
+    """Do with the rows what a consumer does, from the payload to snapshot and account."""
+    memory = detector.cold()
+    memory.begin()
+    outcome = process(payloads, detector, memory)
+    rows = np.arange(len(outcome.readings))
+    signals_of_rows(detector, outcome, rows)
+    memory_of(memory_bytes(memory), detector)
+    advance(
+        open_account(0, model_version=detector.version, fingerprint=fingerprint()),
+        offsets=outcome.positions,
+        kinds=outcome.kinds,
+        reasons=outcome.reasons,
+        score_bits=outcome.score_bits,
+        model_version=detector.version,
+    )
+
+
+def _payloads() -> list[bytes]:
+    """Simulate healthy rows, then as many with faults of every kind, broken records too."""
+    healthy = Simulation(sensors=5, rows=TRAIN_ROWS)
+    faulty = Simulation(sensors=5, rows=ROWS, faults=FaultPlan(rate=0.02))
+    return [
+        record.value
+        for simulation in (healthy, faulty)
+        for chunk in simulate(simulation)
+        for record in simulated_records(chunk)
+    ]

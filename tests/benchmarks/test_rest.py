@@ -1,0 +1,59 @@
+"""The load that measures /predict, and the server that it is compared with."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import joblib
+import pytest
+import uvicorn
+from sklearn.ensemble import IsolationForest
+
+from api.command import listen
+from benchmarks.speed.http_load import load
+from benchmarks.speed.plain_server import create_app
+from common.detection.features import features
+from common.detection.plan import plain_plan
+from tests.builders import a_schema, some_readings
+
+ROW = {"timestamp": "2025-01-01T00:00:00Z", "x1": 0.1, "x2": 0.2, "x3": 0.3}
+
+
+@contextmanager
+def plain_server(folder: Path) -> Iterator[int]:
+    """Serve scikit-learn's forest in a thread; the port."""
+    matrix = features(some_readings(), plain_plan(a_schema()))
+    joblib.dump(IsolationForest(n_estimators=5, random_state=0).fit(matrix), folder / "forest")
+    app = create_app(str(folder / "forest"))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+    listener = listen("127.0.0.1", 0)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.005)
+        yield int(listener.getsockname()[1])
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+
+
+def test_load_measures_rows_and_probe(tmp_path: Path) -> None:
+    body = json.dumps({"rows": [ROW] * 3}).encode()
+
+    with plain_server(tmp_path) as port:
+        measured = load(port, [body, body], 0.2)
+
+    assert measured["rows"]
+    assert measured["probe"]
+    assert all(taken > 0 for taken in measured["rows"])
+
+
+def test_an_answer_that_is_no_success_is_not_measured(tmp_path: Path) -> None:
+    with plain_server(tmp_path) as port, pytest.raises(ConnectionError, match="422"):
+        load(port, [b'{"rows": [{}]}'], 0.2)

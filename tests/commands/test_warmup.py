@@ -1,0 +1,62 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from common.detection.warming import is_compiled, warm
+from tests.builders import a_detector
+from tests.commands.running import ROOT
+
+# In a process of its own, which finds in numba's cache what another one left there.
+COMPILED_NOW = """
+import sys
+
+import numpy as np
+from numba.core.dispatcher import Dispatcher
+
+from common.detection.explanation import signals_of_rows
+from common.detection.processing import score_readings
+from tests.builders import a_detector, some_readings
+from tests.forecasts import a_forecast_candidate
+
+for detector in (a_detector(), a_forecast_candidate().detector("v")):
+    readings = some_readings(50, signals=len(detector.schema.signals))
+    outcome = score_readings(readings, [], detector, detector.cold())
+    signals_of_rows(detector, outcome, np.arange(50))
+for module in [module for name, module in sys.modules.items() if name.startswith("common.")]:
+    for name, kernel in vars(module).items():
+        if isinstance(kernel, Dispatcher) and kernel.stats.cache_misses:
+            print(module.__name__, name)
+"""
+
+
+def run(cache: Path, *arguments: str) -> str:
+    """What a process says that keeps compiled kernels in `cache`."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env={**os.environ, "NUMBA_CACHE_DIR": str(cache)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+def test_kernels_that_were_used_are_found_in_the_cache() -> None:
+    warm(a_detector())
+
+    assert is_compiled()
+
+
+@pytest.mark.slow
+def test_after_the_warmup_nothing_is_left_to_compile(tmp_path: Path) -> None:
+    ask = "from common.detection.warming import is_compiled; print(is_compiled())"
+    assert run(tmp_path, "-c", ask) == "False\n"
+
+    said = run(tmp_path, "-m", "sensorwatch", "warmup")
+
+    assert "every kernel is compiled" in said
+    assert run(tmp_path, "-c", ask) == "True\n"
+    assert run(tmp_path, "-c", COMPILED_NOW) == ""
