@@ -1,5 +1,6 @@
 """The peers' environments: one virtual environment each, made when first asked for."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -84,7 +85,8 @@ def _run(command: list[str]) -> None:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NoPeer(f"`{' '.join(command)}`: {error}") from error
     if done.returncode:
-        raise NoPeer(f"`{' '.join(command)}` failed: {(done.stdout + done.stderr)[-500:]}")
+        said = re.sub(r"\S+://\S+", "(address)", done.stdout + done.stderr)  # ends in a document
+        raise NoPeer(f"`{Path(command[0]).name} {' '.join(command[1:])}` failed: {said[-500:]}")
 
 
 SPARK = "Spark Structured Streaming"
