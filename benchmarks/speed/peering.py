@@ -49,7 +49,10 @@ class Peer:
         def run(_: object) -> Run:
             if not self.short_rows:
                 return drained(self.rows)
-            return slope(drained(self.short_rows), drained(self.rows))
+            try:
+                return slope(drained(self.short_rows), drained(self.rows))
+            except ValueError as error:
+                raise NoPeer(str(error)) from error
 
         return Contestant(self.name, self.guarantee, run)
 
@@ -96,6 +99,6 @@ PEERS = (
     Peer("Bytewax", "bytewax", "at least once", 300_000),
     Peer("Quix Streams, pydantic", "quix", "at least once", 300_000, PYDANTIC),
     Peer("Quix Streams", "quix", "at least once", 300_000),
-    Peer("Flink, Table API", "flink", "exactly once", 300_000, short_rows=100_000),
+    Peer("Flink, Table API", "flink", "exactly once", 500_000, short_rows=100_000),
     Peer("Faust", "faust", "at least once", 100_000),
 )

@@ -85,6 +85,11 @@ def test_a_slope_leaves_the_start_out() -> None:
     assert slope(short, long).cpu_per_million == pytest.approx(2_000)
 
 
+def test_a_start_that_shook_by_more_than_the_rows_took_gives_no_slope() -> None:
+    with pytest.raises(ValueError, match="take more"):
+        slope(Run(100, 11.0, 22.0), Run(200, 10.0, 23.0))
+
+
 @pytest.mark.parametrize(
     ("goal", "figure", "word"),
     [
