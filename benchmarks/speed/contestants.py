@@ -2,10 +2,12 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -70,17 +72,11 @@ class Script:
             "EVENTS": f"{group}.events",
             "LETTERS": f"{group}.letters",
             "TRAINING": str(ground.trained.training),
+            "VALIDATION": MSGSPEC,
             **self.told,
         }
         environment = {f"BENCH_{name}": value for name, value in told.items()}
-        done = subprocess.run(
-            [str(self.python), str(PEERS / self.path)],
-            env={**os.environ, **environment, "PYTHONPATH": str(PEERS)},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=LONGEST_SECONDS,
-        )
+        done = _ended([str(self.python), str(PEERS / self.path)], environment)
         if done.returncode:
             raise RuntimeError(f"{self.path} failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
         lines = [line for line in done.stdout.splitlines() if line.startswith('{"rows"')]
@@ -93,12 +89,33 @@ class Script:
         return replace(run, events=events, dead_letters=letters)
 
 
+def _ended(
+    command: Sequence[str], environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process group of its own, of which nothing is left afterwards."""
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, **environment, "PYTHONPATH": str(PEERS)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        said, complained = process.communicate(timeout=LONGEST_SECONDS)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    return subprocess.CompletedProcess(command, process.returncode, said, complained)
+
+
 def _count(ground: Ground, topic: str) -> int:
     return sum(1 for _ in read_topic(ground.config, topic))
 
 
 EMPTY, EXPERT, PLAIN = "empty loop", "by hand, expert", "ours, plain features"
 DEFAULT = "ours, default detector"
+MSGSPEC, PYDANTIC = "msgspec", "pydantic"
 
 
 def hand_written() -> list[Contestant]:
@@ -108,9 +125,10 @@ def hand_written() -> list[Contestant]:
         Script(f"{folder}/empty.py", told={"BACKOFF": backoff}, counted=False)
         for backoff in ("10", "")
     )
+    usual = Script(f"{folder}/batches.py", told={"VALIDATION": PYDANTIC})
     return [
         Contestant(EMPTY, "none", tuned.run),
         Contestant("empty loop, client's default", "none", untuned.run),
-        Contestant(EXPERT, "exactly once", Script(f"{folder}/expert.py").run),
-        Contestant("by hand, pydantic", "exactly once", Script(f"{folder}/usual.py").run),
+        Contestant(EXPERT, "exactly once", Script(f"{folder}/batches.py").run),
+        Contestant("by hand, pydantic", "exactly once", usual.run),
     ]

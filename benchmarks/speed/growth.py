@@ -1,8 +1,7 @@
 """How cost grows: one thing at a time, through the pure core alone, in one process."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import replace
 from time import perf_counter
 
 import numpy as np
@@ -10,37 +9,17 @@ import numpy as np
 from benchmarks.report.curves import Curve, curves
 from benchmarks.report.document import Section
 from benchmarks.report.table import Table
+from benchmarks.speed.cases import USUAL, Case, payloads, warmed
 from benchmarks.speed.found import Found
 from benchmarks.speed.ground import Bench
 from benchmarks.speed.runs import spread
-from common.detection.detector import Detector
+from common.detection.memory_bytes import memory_bytes, memory_of
 from common.detection.processing import process
-from common.rows.schema import Schema, schema_of
-from common.rows.strict_parsing import decode
-from common.runtime.keys import TrainerSettings
-from trainer.backtest import warm_up
 
-TRAINING_ROWS = 4_000
 ROWS = 20_000
-WARM_ROWS = 8
-"""Of each sensor, before anything is measured."""
 BYTES_OF_A_ROW = 90
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """What is scored: everything that cost may grow with."""
-
-    rows: int = 10_000
-    """At once."""
-    sensors: int = 1_000
-    signals: int = 3
-    trees: int = 100
-    padding: int = 0
-    """Bytes of each message that no field of the schema takes."""
-
-
-USUAL = Case()
+REMEMBERED = (1_000, 10_000, 100_000)
+"""Sensors of a memory that is written down."""
 AXES: dict[str, Sequence[Case]] = {
     "rows at once": [replace(USUAL, rows=n) for n in (10, 100, 1_000, 10_000, 100_000)],
     "sensors": [replace(USUAL, sensors=n) for n in (1, 10, 100, 1_000, 10_000, 100_000)],
@@ -77,20 +56,17 @@ def growth(bench: Bench) -> Found:
     )
     table = Table(title, ("", "value", "median (lowest..highest)"), rows, note)
     plot = curves(title, drawn, axes=("each axis's own value", "us a row"))
-    return Found(Section("How cost grows", [table], {"growth": plot}))
+    return Found(
+        Section("How cost grows", [table, _snapshots(bench.asked.rounds)], {"growth": plot})
+    )
 
 
 def _microseconds(case: Case, times: int) -> list[float]:
     """Return a row's cost, several times, the memory warm: the sensors were all seen before."""
-    detector = _detector(case.signals, case.trees)
-    memory = detector.cold()
-    warm = max(WARM_ROWS * case.sensors, case.rows)
-    for first in range(0, warm, USUAL.rows):
-        size = min(USUAL.rows, warm - first)
-        process(_payloads(replace(case, padding=0), size, first), detector, memory)
+    detector, memory, warm = warmed(case)
     found, rows = [], max(ROWS, case.rows)
     for time in range(times):
-        measured = _payloads(case, rows, warm + time * rows)
+        measured = payloads(case, rows, warm + time * rows)
         began = perf_counter()
         for first in range(0, rows, case.rows):
             process(measured[first : first + case.rows], detector, memory)
@@ -98,40 +74,28 @@ def _microseconds(case: Case, times: int) -> list[float]:
     return found
 
 
-def _payloads(case: Case, rows: int, first: int) -> list[bytes]:
-    rng = np.random.default_rng([case.signals, first])
-    values = rng.standard_normal((rows, case.signals)).round(4).tolist()
-    names = [f'"x{number + 1}":' for number in range(case.signals)]
-    more = f',"more":"{"x" * case.padding}"' if case.padding else ""
-    found = []
-    for number, row in enumerate(values, start=first):
-        cells = ",".join(f"{name}{value}" for name, value in zip(names, row, strict=True))
-        sensor, second = number % case.sensors, number // case.sensors
-        found.append(
-            f'{{"timestamp":{second},"sensor_id":"sensor-{sensor:06d}",{cells}{more}}}'.encode()
-        )
-    return found
-
-
-@cache
-def _schema(signals: int) -> Schema:
-    return schema_of(
-        {
-            "name": "growth",
-            "time": {"field": "timestamp", "format": "epoch_s"},
-            "key": {"field": "sensor_id", "optional": True},
-            "signals": [{"name": f"x{number + 1}"} for number in range(signals)],
-        }
+def _snapshots(times: int) -> Table:
+    """Measure how large a memory is when it is written down, and how long both ways take."""
+    rows = []
+    for sensors in REMEMBERED:
+        detector, memory, _ = warmed(replace(USUAL, sensors=sensors))
+        content = memory_bytes(memory)
+        written, read = [], []
+        for _ in range(times):
+            began = perf_counter()
+            memory_bytes(memory)
+            between = perf_counter()
+            memory_of(content, detector)
+            written.append(1e3 * (between - began))
+            read.append(1e3 * (perf_counter() - between))
+        each = f"{len(content) / sensors:.0f}"
+        rows.append((f"{sensors:,}", each, spread(written).text(1), spread(read).text(1)))
+    return Table(
+        f"A memory written down and read back, {USUAL.signals} signals",
+        ("sensors", "bytes a sensor", "written, ms", "read, ms"),
+        rows,
+        "Before compression, and without the broker.",
     )
-
-
-@cache
-def _detector(signals: int, trees: int) -> Detector:
-    schema = _schema(signals)
-    training = _payloads(Case(sensors=10, signals=signals), TRAINING_ROWS, 0)
-    how = TrainerSettings(trees=trees, min_rows=3)
-    detector, _, _ = warm_up(map(decode, training), schema, how, rows=TRAINING_ROWS, uri="growth")
-    return detector
 
 
 def _slope(points: Sequence[tuple[float, float]]) -> float:

@@ -5,7 +5,8 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -83,9 +84,9 @@ def _paced(bench: Bench, trained: Trained, model: str) -> Latencies:
     job.make_topics()
     with a_worker(job) as worker, _reader(job) as reader:
         worker.wait_opened()
-        pacer = _pacer(kafka.address, topic, asked.rate, trained.stream(rows))
-        seen = _seen(reader, lambda: pacer.poll() is not None and worker.consumed() >= rows)
-        told = json.loads(pacer.communicate()[0])
+        with _pacer(kafka.address, topic, asked.rate, trained.stream(rows)) as pacer:
+            seen = _seen(reader, lambda: pacer.poll() is not None and worker.consumed() >= rows)
+            told = json.loads(pacer.communicate()[0])
         worker.program.terminate()
     sent = np.asarray(
         [message.timestamp()[1] for message in read_topic(job.kafka, topic)], dtype=np.float64
@@ -122,7 +123,9 @@ def _reader(job: Job) -> Consumer:
     return reader
 
 
-def _pacer(address: str, topic: str, rate: int, stream: Stream) -> subprocess.Popen[str]:
+@contextmanager
+def _pacer(address: str, topic: str, rate: int, stream: Stream) -> Iterator[subprocess.Popen[str]]:
+    """Start the process that brings the load; it ends with the block whatever happens."""
     told = {
         "address": address,
         "topic": topic,
@@ -131,4 +134,8 @@ def _pacer(address: str, topic: str, rate: int, stream: Stream) -> subprocess.Po
         "stream": asdict(stream),
     }
     command = [sys.executable, "-m", "benchmarks.speed.pacing", json.dumps(told)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as pacer:
+        try:
+            yield pacer
+        finally:
+            pacer.kill()

@@ -1,13 +1,14 @@
 """The peers' environments: one virtual environment each, made when first asked for."""
 
+import re
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.speed.contestants import MSGSPEC, PYDANTIC, Contestant, Script
 from benchmarks.speed.contestants import PEERS as FOLDER
-from benchmarks.speed.contestants import Contestant, Script
 from benchmarks.speed.ground import Bench
 from benchmarks.speed.runs import Run, slope
 
@@ -27,22 +28,31 @@ class Peer:
     guarantee: str
     rows: int
     """So many that it runs for ten seconds or more."""
+    validation: str = MSGSPEC
     short_rows: int = 0
     """Also a run of so many, to leave start-up out; 0: its own clock begins with its first row."""
 
     def contestant(self, bench: Bench) -> Contestant:
         """Return it ready to run; raises NoPeer."""
         python = environment(self.folder, bench.asked.environments)
-        told = {"JARS": str(jars_of(bench.asked.environments / self.folder))}
+        jars = jars_of(bench.asked.environments / self.folder)
+        told = {"JARS": str(jars), "VALIDATION": self.validation}
         script = Script(f"{self.folder}/drain.py", python, told)
 
+        def drained(rows: int) -> Run:
+            size = int(rows * bench.asked.peer_share)
+            try:
+                return script.run(bench.ground(sensors=bench.asked.few, rows=size))
+            except (RuntimeError, subprocess.TimeoutExpired) as error:
+                raise NoPeer(str(error)) from error
+
         def run(_: object) -> Run:
-            few, scale = bench.asked.few, bench.asked.peer_share
-            long = script.run(bench.ground(sensors=few, rows=int(self.rows * scale)))
             if not self.short_rows:
-                return long
-            short = script.run(bench.ground(sensors=few, rows=int(self.short_rows * scale)))
-            return slope(short, long)
+                return drained(self.rows)
+            try:
+                return slope(drained(self.short_rows), drained(self.rows))
+            except ValueError as error:
+                raise NoPeer(str(error)) from error
 
         return Contestant(self.name, self.guarantee, run)
 
@@ -78,14 +88,17 @@ def _run(command: list[str]) -> None:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NoPeer(f"`{' '.join(command)}`: {error}") from error
     if done.returncode:
-        raise NoPeer(f"`{' '.join(command)}` failed: {(done.stdout + done.stderr)[-500:]}")
+        said = re.sub(r"\S+://\S+", "(address)", done.stdout + done.stderr)  # ends in a document
+        raise NoPeer(f"`{Path(command[0]).name} {' '.join(command[1:])}` failed: {said[-500:]}")
 
 
 SPARK = "Spark Structured Streaming"
 PEERS = (
-    Peer(SPARK, "spark", "at least once", 1_000_000, 100_000),
+    Peer(SPARK, "spark", "at least once", 1_000_000, short_rows=100_000),
+    Peer("Bytewax, pydantic", "bytewax", "at least once", 300_000, PYDANTIC),
     Peer("Bytewax", "bytewax", "at least once", 300_000),
+    Peer("Quix Streams, pydantic", "quix", "at least once", 300_000, PYDANTIC),
     Peer("Quix Streams", "quix", "at least once", 300_000),
-    Peer("Flink, Table API", "flink", "exactly once", 200_000, 40_000),
+    Peer("Flink, Table API", "flink", "exactly once", 500_000, short_rows=100_000),
     Peer("Faust", "faust", "at least once", 100_000),
 )

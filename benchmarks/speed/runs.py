@@ -71,7 +71,12 @@ def cpu_ratios(rounds: Sequence[Round], name: str, against: str) -> list[float]:
 
 
 def slope(short: Run, long: Run) -> Run:
-    """Return what the rows between a short and a long run took: start-up falls out."""
+    """Return what the rows between a short and a long run took: start-up falls out.
+
+    Raises ValueError where the start shook by more than the rows took.
+    """
+    if long.seconds <= short.seconds or long.cpu_seconds <= short.cpu_seconds:
+        raise ValueError(f"{long.rows:,} rows took no longer than {short.rows:,}: take more")
     return Run(
         long.rows - short.rows,
         long.seconds - short.seconds,

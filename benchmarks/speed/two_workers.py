@@ -66,4 +66,5 @@ def _drained(bench: Bench, workers: int) -> Run:
         seconds = time.perf_counter() - began
         cpu = tree_cpu_seconds(group.pid) - used
         group.program.terminate()
+    bench.kafka.delete_topic(topic)
     return Run(rows, seconds, cpu)

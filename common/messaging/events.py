@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from common.detection.detections import SEVERITIES, ClosedEpisode, Detections
 from common.detection.detector import Detector
@@ -23,6 +24,7 @@ from common.messaging.records import (
     coordinates,
     header,
 )
+from common.rows.instant_texts import to_texts
 from common.rows.instants import to_text
 
 EVENT_SCHEMA_VERSION = 1
@@ -93,32 +95,42 @@ def _detected(
     readings, found = outcome.readings, outcome.detections
     told = found.is_anomaly if emit is Emit.ROWS else found.episode_rows == 1
     rows = np.flatnonzero(told)
-    all_signals = signals_of_rows(detector, outcome, rows)
-    for row, signals in zip(rows.tolist(), all_signals, strict=True):
-        index = int(readings.index[row])
-        where = coordinates(records[index])
+    index, sensor = readings.index[rows].tolist(), readings.sensor[rows].tolist()
+    numbers = zip(
+        found.status[rows].tolist(),
+        found.anomaly_score[rows].tolist(),
+        found.raw_score[rows].tolist(),
+        found.p_value[rows].tolist(),
+        found.severity[rows].tolist(),
+        _episodes(found, rows),
+        signals_of_rows(detector, outcome, rows),
+        strict=True,
+    )
+    times = to_texts(readings.event_time[rows])
+    for at, number, time, of_row in zip(index, sensor, times, numbers, strict=True):
+        status, anomaly_score, raw_score, p_value, severity, (start, episode), signals = of_row
+        where = coordinates(records[at])
         more = {
-            "status": STATUSES[found.status[row]],
-            "anomaly_score": float(found.anomaly_score[row]),
-            "raw_score": float(found.raw_score[row]),
+            "status": STATUSES[status],
+            "anomaly_score": anomaly_score,
+            "raw_score": raw_score,
             "threshold": detector.calibration.threshold,
-            "p_value": float(found.p_value[row]),
-            "severity": SEVERITIES[found.severity[row]],
-            "episode": _episode(found, row, where),
+            "p_value": p_value,
+            "severity": SEVERITIES[severity],
+            "episode": {"id": _episode_id(where, start), **episode},
             "signals": signals,
         }
-        sensor_id = readings.sensor_ids[readings.sensor[row]]
-        time = to_text(readings.event_time[row])
-        yield _Event(index, where, EventType.DETECTED, str(where), sensor_id, time, more)
+        sensor_id = readings.sensor_ids[number]
+        yield _Event(at, where, EventType.DETECTED, str(where), sensor_id, time, more)
 
 
-def _episode(found: Detections, row: int, where: Coordinates) -> dict[str, Any]:
-    return {
-        "id": _episode_id(where, int(found.episode[row])),
-        "start": to_text(found.episode_time[row]),
-        "rows": int(found.episode_rows[row]),
-        "peak": float(found.episode_peak[row]),
-    }
+def _episodes(found: Detections, rows: NDArray[np.int64]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Give for each row its episode's first position, and what else is told of the episode."""
+    columns = (found.episode_rows, found.episode_peak)
+    counts, peaks = (column[rows].tolist() for column in columns)
+    starts, times = found.episode[rows].tolist(), to_texts(found.episode_time[rows])
+    for start, time, count, peak in zip(starts, times, counts, peaks, strict=True):
+        yield start, {"start": time, "rows": count, "peak": peak}
 
 
 def _closed(outcome: Outcome, records: Sequence[Record]) -> Iterator[_Event]:

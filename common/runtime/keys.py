@@ -164,7 +164,7 @@ class ConsumerSettings(_Table):
     delivery: Annotated[Delivery, Field(strict=False)] = Delivery.EXACTLY_ONCE
     start: Annotated[Start, Field(strict=False)] = Start.EARLIEST
     emit: Annotated[Emit, Field(strict=False)] = Emit.ROWS
-    max_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    max_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 40_000
     max_wait_ms: Annotated[int, Field(ge=0), AfterValidator(_short_wait)] = 50
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     http_host: Text = "127.0.0.1"

@@ -5,30 +5,18 @@ trees, an event for each anomalous row, a dead letter for each that cannot be re
 """
 
 import os
-from datetime import UTC, datetime
+from datetime import UTC
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 import numpy as np
 from sklearn.ensemble import IsolationForest
+from validation import validation
 
 ALERT_RATE = 0.005
-Signal = Annotated[float, msgspec.Meta(ge=-1000.0, le=1000.0)]
-
-
-class Row(msgspec.Struct):
-    """The default schema's row."""
-
-    timestamp: datetime
-    x1: Signal
-    x2: Signal
-    x3: Signal
-    sensor_id: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] = "default"
-
-
-decode = msgspec.json.Decoder(Row).decode
+decode = validation()
 encode = msgspec.json.Encoder().encode
 
 
@@ -93,7 +81,7 @@ def decide(
     for payload, source in zip(payloads, sources, strict=True):
         try:
             rows.append(decode(payload))
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, ValueError) as error:
             letters.append(letter(payload, str(error), source))
         else:
             named.append(source)

@@ -1,4 +1,4 @@
-"""By hand, by an expert: msgspec, scikit-learn per batch, transactions of 10,000 rows."""
+"""By hand: scikit-learn per batch, transactions of 10,000 rows; validation as told."""
 
 from functools import partial
 

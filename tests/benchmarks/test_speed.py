@@ -1,0 +1,130 @@
+"""The parts of the speed benchmark that need no broker: rows, statistics, goals."""
+
+import json
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from benchmarks.report.curves import Curve, curves
+from benchmarks.speed import goals
+from benchmarks.speed.goals import Goal, Verdict
+from benchmarks.speed.models import HOUR, Trained
+from benchmarks.speed.rows import START, Stream, chunks, payloads
+from benchmarks.speed.runs import Run, cpu_ratios, rate_ratios, runs_of, slope, spread
+from benchmarks.speed.worker import ROOT
+from common.rows.parsing import parse
+from common.rows.schema import load_schema
+
+STREAM = Stream(sensors=50, rows=20_000)
+
+
+def test_a_stream_is_the_same_every_time_and_goes_on_where_another_ended() -> None:
+    first = [payload for chunk in chunks(STREAM) for payload in payloads(chunk)]
+    again = [payload for chunk in chunks(STREAM) for payload in payloads(chunk)]
+
+    assert first == again
+    assert len(first) == 20_000
+    assert 95 < np.mean([len(payload) for payload in first]) < 110
+
+
+def test_as_many_rows_are_rejected_as_are_bad_and_a_sensors_times_rise() -> None:
+    schema = load_schema(ROOT / "schemas" / "default.toml")
+    whole = list(chunks(STREAM))
+
+    readings, rejections = parse([p for chunk in whole for p in payloads(chunk)], schema)
+
+    bad = np.concatenate([chunk.bad for chunk in whole])
+    assert [rejection.index for rejection in rejections] == np.flatnonzero(bad).tolist()
+    assert 0.005 < bad.mean() < 0.015
+    assert len(set(readings.sensor_ids)) == 50
+    for sensor in range(3):
+        assert (np.diff(readings.event_time[readings.sensor == sensor]) > 0).all()
+
+
+def test_few_rows_are_far_from_usual_and_those_for_training_are_all_usual() -> None:
+    rows = list(chunks(STREAM))
+    clean = list(chunks(Stream(50, 20_000, clean=True)))
+
+    far = np.concatenate([chunk.far for chunk in rows])
+    values = np.concatenate([chunk.values for chunk in rows])
+    assert 0.003 < far.mean() < 0.03
+    assert values[far, 0].mean() > values[~far, 0].mean() + 5
+    assert not any(chunk.bad.any() or chunk.far.any() for chunk in clean)
+
+
+def test_a_drained_stream_comes_after_its_training() -> None:
+    trained = Trained(ROOT, ROOT, sensors=100, steps=2_000)
+
+    stream = trained.stream(1_000)
+
+    first = next(iter(chunks(stream)))
+    week = 7 * 24 * HOUR
+    # Streams are cut by spans: it begins with the span in which the training ended.
+    assert abs(int(first.event_time[0]) - (START + week)) <= 24 * 7 * HOUR
+    assert stream.step_seconds == pytest.approx(302.4)
+
+
+def test_ratios_are_taken_within_a_round() -> None:
+    fast, slow = Run(100, 1.0, 1.0), Run(100, 4.0, 2.0)
+    rounds = [{"a": fast, "b": slow}, {"a": slow, "b": slow}, {"b": fast}]
+
+    assert rate_ratios(rounds, "a", "b") == [4.0, 1.0]
+    assert cpu_ratios(rounds, "a", "b") == [0.5, 1.0]
+    assert runs_of(rounds, "a") == [fast, slow]
+
+
+def test_a_spread_is_written_with_its_ends() -> None:
+    assert spread([3.0, 1.0, 2.0]).text(1) == "2.0 (1.0..3.0)"
+
+
+def test_a_slope_leaves_the_start_out() -> None:
+    short, long = Run(100, 11.0, 22.0), Run(1_100, 12.0, 24.0)
+
+    assert slope(short, long).rate == pytest.approx(1_000)
+    assert slope(short, long).cpu_per_million == pytest.approx(2_000)
+
+
+def test_a_start_that_shook_by_more_than_the_rows_took_gives_no_slope() -> None:
+    with pytest.raises(ValueError, match="take more"):
+        slope(Run(100, 11.0, 22.0), Run(200, 10.0, 23.0))
+
+
+@pytest.mark.parametrize(
+    ("goal", "figure", "word"),
+    [
+        (Goal("speed", 0.4, 0.55), 0.6, "aim"),
+        (Goal("speed", 0.4, 0.55), 0.4, "must"),
+        (Goal("speed", 0.4, 0.55), 0.39, "no"),
+        (Goal("time", 40, 15, "ms", at_most=True), 15, "aim"),
+        (Goal("time", 40, 15, "ms", at_most=True), 41, "no"),
+    ],
+)
+def test_a_figure_meets_its_goal_from_the_right_side(goal: Goal, figure: float, word: str) -> None:
+    assert goal.met(figure) == word
+
+
+def test_goals_are_written_with_what_was_measured() -> None:
+    table = goals.table([Verdict(goals.LATENCY_P50, spread([30.0, 50.0, 35.0]), "quiet")])
+
+    assert table.rows == [
+        ("event latency, p50", "35 (30..50) ms", "at most 40 ms", "at most 15 ms", "must", "quiet")
+    ]
+
+
+def test_curves_lie_on_the_paper() -> None:
+    drawn = curves("Cost", [Curve("rows", [(1, 0.5), (100_000, 20)])], axes=("n", "us"))
+
+    root = ElementTree.fromstring(drawn)
+    width, height = float(root.attrib["width"]), float(root.attrib["height"])
+    dots = [mark for mark in root if mark.tag.endswith("circle")]
+    assert len(dots) == 3
+    for dot in dots:
+        assert 0 < float(dot.attrib["cx"]) < width
+        assert 0 < float(dot.attrib["cy"]) < height
+
+
+def test_a_row_has_the_schemas_fields() -> None:
+    row = payloads(next(iter(chunks(Stream(1, 100, clean=True)))))[0]
+
+    assert list(json.loads(row)) == ["timestamp", "sensor_id", "x1", "x2", "x3"]
