@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from common.detection.decision import COMPONENTS, Decision, decide
 from common.detection.detector import forecast_features
-from common.detection.forecast import Forecast, residuals
+from common.detection.forecast import Forecast, Residuals, residuals
 from common.detection.forest import Forest, score
 from common.detection.layout import Layout, Real
 from common.detection.levels import Levels
 from common.detection.memory import Memory
-from common.detection.recall import STATUSES, Status, recall
+from common.detection.recall import STATUSES, Recalled, Status, recall
 from common.detection.tails import identity
 from common.rows.readings import Readings
 from common.rows.schema import Schema
@@ -71,8 +71,8 @@ def fit_on(
         # Too few rows of any sensor for its lags: everything rests on what needs no memory.
         used = fitting & (recalled.status < _LATE)
     forecast = fit_forecast(recalled, used)
-    matrix = forecast_features(recalled, residuals(forecast, recalled))
-    estimator, forest = fit_forest(matrix[used], how)
+    left = residuals(forecast, recalled)
+    estimator, forest = fit_forest(_matrix(recalled, left, used), how)
     return Fitted(layout, levels, settled(levels, memory), forecast, forest, estimator)
 
 
@@ -95,9 +95,7 @@ def look(fitted: Fitted, readings: Readings, start: int, block: int) -> Looks:
     kept = slice(start, None)
     # No component follows from what the forest said of rows before, so it is not asked.
     seen = np.zeros(len(readings))
-    wanted = replace(recalled, standard=recalled.standard[kept])
-    matrix = forecast_features(wanted, replace(left, white=left.white[kept]))
-    seen[kept] = score(fitted.forest, matrix)
+    seen[kept] = score(fitted.forest, _matrix(recalled, left, kept))
     judged = decide(_UNCALIBRATED, recalled, seen, left, memory, threshold=np.inf)
     return Looks(
         components=judged.components[kept],
@@ -116,6 +114,15 @@ def _as_strangers(fitted: Fitted, readings: Readings) -> NDArray[np.float64]:
     left = residuals(fitted.forecast, recalled)
     seen = score(fitted.forest, forecast_features(recalled, left))
     return np.stack([seen, left.distance], axis=1)
+
+
+def _matrix(
+    recalled: Recalled, left: Residuals, rows: NDArray[np.bool_] | slice
+) -> NDArray[np.float64]:
+    """Return what the forest sees of some rows."""
+    return forecast_features(
+        replace(recalled, standard=recalled.standard[rows]), replace(left, white=left.white[rows])
+    )
 
 
 _UNCALIBRATED = Decision(identity(10), np.ones(len(COMPONENTS)))

@@ -94,8 +94,10 @@ def _by_sensor(readings: Readings) -> list[tuple[int, NDArray[np.int64]]]:
 
 def _level(columns: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Median, and a spread that one row in ten cannot move; 0 for a constant column."""
-    location = np.median(columns, axis=0)
-    low, high = np.quantile(columns, CLIP, axis=0)
+    # Sorted once: both look for ranks, and find them at once in what is in order.
+    ordered = np.sort(np.ascontiguousarray(columns.T), axis=1)
+    location = np.median(ordered, axis=1)
+    low, high = np.quantile(ordered, CLIP, axis=1)
     clipped = np.clip(columns, low, high).std(axis=0) / CLIPPED_SPREAD
     scale = np.maximum(clipped, LEAST_OF_SPREAD * columns.std(axis=0))
     return location, np.where(scale > CONSTANT * (1.0 + np.abs(location)), scale, 0.0)

@@ -67,7 +67,8 @@ def signals_of_rows(
         shares,
         outcome.detections.evidence.held[rows, :signals],
     ]
-    ordered = [np.take_along_axis(column, orders, axis=1).tolist() for column in columns]
+    lines = np.arange(len(rows))[:, np.newaxis]
+    ordered = [column[lines, orders].tolist() for column in columns]
     return [
         [
             SignalReading(
