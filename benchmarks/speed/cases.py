@@ -8,8 +8,8 @@ import numpy as np
 from common.detection.detector import Detector
 from common.detection.memory import Memory
 from common.detection.processing import process
-from common.rows.parsing import decode
 from common.rows.schema import Schema, schema_of
+from common.rows.strict_parsing import decode
 from common.runtime.keys import TrainerSettings
 from trainer.backtest import warm_up
 
