@@ -1,5 +1,6 @@
 """`python -m benchmarks.speed`: measure, print, write the document."""
 
+import signal
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -80,4 +81,6 @@ def main(
 
 
 if __name__ == "__main__":
+    # As Ctrl-C: broker, workers and peers are ended on the way out.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(run(main, name="python -m benchmarks.speed"))
