@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -79,6 +80,7 @@ def _backtest(work: Path, readings: Readings, turns: int) -> None:
             memory, began = detector.cold(), time.perf_counter()
             for start in range(0, len(readings), _SCORED_AT_ONCE):
                 part = readings.take(slice(start, start + _SCORED_AT_ONCE))
+                part = replace(part, index=part.index - start)
                 score_readings(part, [], detector, memory)
             alone.append(len(readings) / (time.perf_counter() - began))
         rate, most = np.median(rates), np.median(alone)
