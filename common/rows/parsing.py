@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +66,10 @@ def _usual(
 ) -> tuple[NDArray[np.bool_], Readings]:
     """Read what the kernel reads; say of each payload whether it is among the readings."""
     n, columns, signals = len(payloads), len(schema.columns), len(schema.signals)
-    texts = [payload or b"" for payload in payloads]
+    # Nearly always nothing is missing; asking each would be felt.
+    texts = cast("Sequence[bytes]", payloads)
+    if None in payloads:
+        texts = [payload or b"" for payload in payloads]
     text = b"".join(texts)
     data = np.frombuffer(text, dtype=np.uint8)
     ends = np.cumsum(np.fromiter(map(len, texts), dtype=np.int64, count=n))
