@@ -25,6 +25,11 @@ def part(function: Function) -> Any:
     return _compiled(function, _nrt=False)
 
 
+def is_cached(compiled: Any) -> bool:
+    """Say whether numba's cache has this kernel as the code is now; else a call compiles it."""
+    return bool(compiled._cache._cache_file._load_index())  # noqa: SLF001 - numba does not tell
+
+
 def _compiled(function: Function, **options: Any) -> Any:
     compiled: Any = njit(cache=True, nogil=True, error_model="numpy", **options)(function)
     # numba looks only at the file that a function stands in, and would go on with what it compiled

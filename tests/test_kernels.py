@@ -1,9 +1,16 @@
 """What was compiled before any file with kernels changed is not used again."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from common import kernels
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_a_change_in_any_file_of_kernels_makes_all_of_them_new(
@@ -30,6 +37,29 @@ def test_a_kernel_may_call_parts_of_which_none_counts_references() -> None:
         return found
 
     assert total(np.arange(6.0).reshape(3, 2)) == 0.0 + 2.0 + 4.0
+
+
+def test_it_is_known_whether_a_kernel_is_in_the_cache(tmp_path: Path) -> None:
+    ask = "from common.kernels import is_cached; from common.detection.tails import for_each; "
+    told = [_told(ask + "print(is_cached(for_each))", tmp_path)]
+    _told(
+        "from common.detection.tails import *; rarity(tail_from(np.ones(9)), np.ones(2))", tmp_path
+    )
+    told.append(_told(ask + "print(is_cached(for_each))", tmp_path))
+
+    assert told == ["False", "True"]
+
+
+def _told(code: str, cache: Path) -> str:
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache), "PYTHONPATH": str(ROOT)}
+    found = subprocess.run(
+        [sys.executable, "-c", "import numpy as np; " + code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return found.stdout.strip()
 
 
 def _stamp_of_a_kernel() -> object:

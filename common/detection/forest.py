@@ -110,7 +110,7 @@ def score(forest: Forest, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
             forest.path_length,
             raw,
         )
-    _read(raw, forest.normaliser[0])
+    to_scores(raw, forest.normaliser[0])
     return raw
 
 
@@ -214,7 +214,7 @@ def _add_path_lengths(
 # Compiled because numpy's own power uses other instructions for the last rows of an array than for
 # the first, so that a row's last bit would depend on how many rows came with it.
 @kernel
-def _read(raw: NDArray[np.float64], normaliser: float) -> None:
+def to_scores(raw: NDArray[np.float64], normaliser: float) -> None:
     """Turn summed path lengths into raw scores, in place."""
     for row in range(len(raw)):
         raw[row] = 2.0 ** (-raw[row] / normaliser)

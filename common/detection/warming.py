@@ -1,13 +1,12 @@
 """What scoring needs, compiled or loaded from numba's cache before a row waits for it."""
 
-from pathlib import Path
-
 import numpy as np
 
 from common.detection.detector import Detector
 from common.detection.explanation import signals_of_rows
+from common.detection.forest import to_scores
 from common.detection.processing import score_readings
-from common.detection.tails import for_each
+from common.kernels import is_cached
 from common.rows.readings import DEFAULT_SENSOR, readings_of
 
 COMPILING = (
@@ -33,8 +32,4 @@ def warm(detector: Detector) -> None:
 
 def is_compiled() -> bool:
     """Say whether numba's cache has the kernels of this code: else compiling takes some seconds."""
-    cache = for_each.stats.cache_path  # of every kernel of this room
-    if cache is None:
-        return False
-    changed = Path(__file__).with_name("forest.py").stat().st_mtime
-    return any(index.stat().st_mtime >= changed for index in Path(cache).glob("forest.*.nbi"))
+    return is_cached(to_scores)
