@@ -6,6 +6,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from common.detection.calibration import Calibration, p_values
+
 
 class Severity(StrEnum):
     """How far above the threshold an anomalous row is; `none` for the others."""
@@ -51,7 +53,6 @@ class Detections:
     """1.0 at the threshold; inside an episode, with memory, only what exceeds its worst so far."""
     is_anomaly: NDArray[np.bool_]
     """The decision: it may hold on for a while below an anomaly score of 1.0."""
-    p_value: NDArray[np.float64]
     severity: NDArray[np.int8]
     """Position in SEVERITIES: that of `episode_peak`."""
     status: NDArray[np.int8]
@@ -67,17 +68,24 @@ class Detections:
 
     Each row counts with the anomaly score that it would have as its episode's first.
     """
+    calibration: Calibration
+    """What p-values are read by."""
     evidence: Evidence
 
     def __len__(self) -> int:
         return len(self.raw_score)
+
+    @property
+    def p_value(self) -> NDArray[np.float64]:
+        """The conformal p-value of each raw score, looked up when it is asked for."""
+        return p_values(self.raw_score, self.calibration)
 
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_] | slice) -> "Detections":
         """Select rows by position, mask or slice."""
         columns = {
             field.name: getattr(self, field.name)[rows]
             for field in fields(self)
-            if field.name != "evidence"
+            if field.name not in {"calibration", "evidence"}
         }
         evidence = Evidence(
             **{field.name: getattr(self.evidence, field.name)[rows] for field in fields(Evidence)}

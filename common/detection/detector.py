@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from common.detection.calibration import Calibration, calibration_of, p_values, read
+from common.detection.calibration import Calibration, calibration_of, read
 from common.detection.decision import Decision, Judged, decide, decision_of
 from common.detection.detections import ClosedEpisode, Detections, Evidence, severity_of
 from common.detection.episodes import episodes
@@ -96,7 +96,7 @@ class Detector:
             raw_score=scored.raw_score,
             anomaly_score=anomaly_score,
             is_anomaly=is_anomaly,
-            p_value=p_values(scored.raw_score, self.calibration),
+            calibration=self.calibration,
             severity=np.where(is_anomaly, severity_of(found.peak), np.int8(0)),
             status=recalled.status,
             episode=found.start,

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from common.detection.calibration import p_values
 from common.detection.detections import SEVERITIES, ClosedEpisode, Detections
 from common.detection.detector import Detector
 from common.detection.emit import Emit
@@ -100,7 +101,7 @@ def _detected(
         found.status[rows].tolist(),
         found.anomaly_score[rows].tolist(),
         found.raw_score[rows].tolist(),
-        found.p_value[rows].tolist(),
+        p_values(found.raw_score[rows], found.calibration).tolist(),
         found.severity[rows].tolist(),
         _episodes(found, rows),
         signals_of_rows(detector, outcome, rows),
