@@ -164,13 +164,13 @@ class ConsumerSettings(_Table):
     delivery: Annotated[Delivery, Field(strict=False)] = Delivery.EXACTLY_ONCE
     start: Annotated[Start, Field(strict=False)] = Start.EARLIEST
     emit: Annotated[Emit, Field(strict=False)] = Emit.ROWS
-    max_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 40_000
+    max_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 50_000
     max_wait_ms: Annotated[int, Field(ge=0), AfterValidator(_short_wait)] = 50
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     http_host: Text = "127.0.0.1"
     http_port: Port = 9101
     """Worker n adds n; 0: any free port."""
-    snapshot_every_rows: Count = 100_000
+    snapshot_every_rows: Count = 250_000
     """At least twice the sensors of a partition lie between two snapshots of its memory."""
     snapshot_every_seconds: Seconds = 3_600
     """Of a partition that had any record since. Keep it far below the input's retention."""

@@ -99,7 +99,7 @@ def test_a_terminal_gets_a_table(tmp_path: Path) -> None:
 
     assert command.returncode == 0
     assert re.search(r"key +value +from", shown)
-    assert re.search(r"consumer\.max_rows +40000 +default", shown)
+    assert re.search(r"consumer\.max_rows +50000 +default", shown)
 
 
 def _until_closed(terminal: int) -> Iterator[str]:
