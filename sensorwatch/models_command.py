@@ -14,6 +14,7 @@ from common.registry.names import operator
 from common.registry.store import Registry
 from common.runtime.command_line import ConfigOption, typer_app
 from common.runtime.settings import Settings, load_settings
+from sensorwatch.named_versions import named_versions
 from sensorwatch.table import print_table
 
 app = typer_app(no_args_is_help=True)
@@ -149,11 +150,16 @@ def prune(
     in_use: Annotated[
         list[str] | None, typer.Option("--in-use", help="Keep this version, too (repeatable).")
     ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Without asking the broker what the ledger names.")
+    ] = False,
     reason: ReasonOption = "",
 ) -> None:
-    """Delete old versions; never champion or previous."""
+    """Delete old versions; never champion, previous, or what the group's ledger names."""
     registry, name = _open(config, model)
     kept = frozenset(registry.resolve(name, version) for version in in_use or ())
+    if registry.version_ids(name) and not offline:
+        kept |= named_versions(load_settings(config).settings)
     why = _text(reason) or "by command"
     deleted = registry.prune(name, keep=keep, who=operator(), why=why, in_use=kept)
     for version in deleted:

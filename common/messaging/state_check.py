@@ -15,6 +15,9 @@ from common.messaging.quiet import quiet_logger
 from common.messaging.topics import require_topics
 
 CALL_SECONDS = 10.0
+POLICY, MS, BYTES, NO_END = "cleanup.policy", "retention.ms", "retention.bytes", "-1"
+Ask = Callable[[Mapping[str, Any], str, float], Mapping[str, str]]
+"""Gives the settings of a topic, as `settings_of` does."""
 
 
 def settings_of(kafka: Mapping[str, Any], topic: str, timeout: float) -> dict[str, str]:
@@ -39,13 +42,14 @@ def check_state_topics(
     snapshot_every_seconds: float,
     warn: Callable[[str], None],
     timeout: float = CALL_SECONDS,
-    ask: Callable[[Mapping[str, Any], str, float], Mapping[str, str]] = settings_of,
+    ask: Ask = settings_of,
 ) -> None:
     """Refuse what would make a restore impossible some day.
 
-    `warn`: is told what the broker does not let us see. Raises StateRefused where the topics differ
-    in partitions, DataError where the input is compacted, SettingsError where it is not kept for
-    two intervals of snapshots, BrokerUnavailable where a topic or the broker is not there.
+    `warn`: is told what the broker does not let us see, and what only may be too little. Raises
+    StateRefused where the topics differ in partitions, DataError where the input is compacted,
+    SettingsError where the state is, or where one of them is not kept for two intervals of
+    snapshots, BrokerUnavailable where a topic or the broker is not there.
     """
     partitions = require_topics(kafka, [readings, state], timeout=timeout)
     if partitions[readings] != partitions[state]:
@@ -56,34 +60,89 @@ def check_state_topics(
             "`sensorwatch state reset` would lose, and run it to start cold. Where the state's "
             "topic was made by hand, give it as many partitions as the input"
         )
+    least = 2 * snapshot_every_seconds
+    seen = _seen(ask, kafka, readings, timeout, warn, f"its retention.ms more than {_text(least)}")
+    _check_readings(readings, seen, snapshot_every_seconds, warn)
+    seen = _seen(ask, kafka, state, timeout, warn, "its retention.ms and retention.bytes -1")
+    _check_state(state, seen, least, warn)
+
+
+def _seen(
+    ask: Ask,
+    kafka: Mapping[str, Any],
+    topic: str,
+    timeout: float,
+    warn: Callable[[str], None],
+    wanted: str,
+) -> Mapping[str, str]:
+    """Return the settings of a topic; where they cannot be seen none, and a person is told."""
     try:
-        config = ask(kafka, readings, timeout)
+        return ask(kafka, topic, timeout)
     except KafkaException as error:
         warn(
-            f'the settings of "{readings}" cannot be seen ({error.args[0].str()}): make sure '
-            'yourself that its cleanup.policy is "delete", and that its retention.ms is more than '
-            f"two snapshot intervals, {_text(2 * snapshot_every_seconds)}"
+            f'the settings of "{topic}" cannot be seen ({error.args[0].str()}): make sure yourself '
+            f'that its cleanup.policy is "delete", and {wanted}'
         )
-        return
-    _check_kept(readings, config, snapshot_every_seconds)
+        return {}
 
 
-def _check_kept(readings: str, config: Mapping[str, str], snapshot_every_seconds: float) -> None:
-    if "compact" in config.get("cleanup.policy", ""):
+def _check_readings(
+    topic: str,
+    config: Mapping[str, str],
+    every_seconds: float,
+    warn: Callable[[str], None],
+) -> None:
+    if "compact" in config.get(POLICY, ""):
         raise DataError(
-            f'the input "{readings}" is compacted (cleanup.policy = {config["cleanup.policy"]}): '
-            "records vanish from its middle, so that neither a memory can be restored from them "
-            "nor the ledger be verified. Set cleanup.policy to delete, or read another topic"
+            f'the input "{topic}" is compacted ({POLICY} = {config[POLICY]}): records vanish from '
+            "its middle, so that neither a memory can be restored from them nor the ledger be "
+            "verified. Set cleanup.policy to delete, or read another topic"
         )
-    kept = int(config.get("retention.ms", "-1")) / 1000
-    if 0 <= kept < 2 * snapshot_every_seconds:
+    kept = int(config.get(MS, NO_END)) / 1000
+    if 0 <= kept < 2 * every_seconds:
         raise SettingsError(
-            f'the input "{readings}" keeps its records for {_text(kept)} (retention.ms), and the '
-            f"memory is written down every {_text(snapshot_every_seconds)} ([consumer] "
+            f'the input "{topic}" keeps its records for {_text(kept)} (retention.ms), and the '
+            f"memory is written down every {_text(every_seconds)} ([consumer] "
             "snapshot_every_seconds): what lies between must still be there after a crash. Keep "
             "the records for at least two intervals, or lower snapshot_every_seconds"
         )
+    room = int(config.get(BYTES, NO_END))
+    if room >= 0:
+        warn(
+            f'the input "{topic}" keeps {_number(room)} bytes of each partition (retention.bytes): '
+            "make sure yourself that no more comes in two snapshot intervals, "
+            f"{_text(2 * every_seconds)}"
+        )
+
+
+def _check_state(
+    topic: str, config: Mapping[str, str], least: float, warn: Callable[[str], None]
+) -> None:
+    if "compact" in config.get(POLICY, ""):
+        raise SettingsError(
+            f'the state\'s topic "{topic}" is compacted ({POLICY} = {config[POLICY]}): parts of '
+            "snapshots vanish, and with them the memory. Set cleanup.policy to delete; the worker "
+            "deletes old snapshots itself"
+        )
+    kept = int(config.get(MS, NO_END)) / 1000
+    if 0 <= kept < least:
+        raise SettingsError(
+            f'the state\'s topic "{topic}" keeps its records for {_text(kept)} (retention.ms), '
+            f"which is less than two snapshot intervals, {_text(least)}: the memory would be gone. "
+            "Set retention.ms to -1; the worker deletes old snapshots itself"
+        )
+    for name in (MS, BYTES):
+        if int(config.get(name, NO_END)) >= 0:
+            warn(
+                f'the state\'s topic "{topic}" has {name} = {config[name]}: the memory of a '
+                f"partition that is silent for long will be gone. Set {name} to -1; the worker "
+                "deletes old snapshots itself"
+            )
+
+
+def _number(count: float) -> str:
+    return f"{count:,.15g}".replace(",", " ")
 
 
 def _text(seconds: float) -> str:
-    return f"{seconds:,.15g} s".replace(",", " ")
+    return f"{_number(seconds)} s"

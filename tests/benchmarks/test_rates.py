@@ -6,7 +6,10 @@ from numpy.typing import NDArray
 
 from benchmarks.quality import rates
 from benchmarks.quality.clean_streams import DRIFT_PER_ROW, TRAIN_STEPS, Kind, clean
+from benchmarks.quality.contestants import variant
+from benchmarks.quality.goals import RATE_FACTOR
 from benchmarks.quality.grid import MINUTES_PER_DAY
+from common.runtime.keys import TrainerSettings
 from tests.benchmarks.test_streams import flagging_every
 
 SCALE = np.array([1.0, 5.0, 0.2, 30.0])
@@ -68,6 +71,18 @@ def test_a_rate_is_the_alarmed_share_of_the_judged_rows() -> None:
     (one,) = rates.measure([stream], flagging_every(50), 0.01)
 
     assert (one.rows, one.rate, one.ratio) == (100, 0.02, 2.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [Kind.DAILY, Kind.DRIFT, Kind.HEAVY])
+def test_clean_rows_alarm_about_as_often_as_configured(kind: Kind) -> None:
+    """Within the factor that the benchmark is held to; at the lowest rate 30 alarms are due."""
+    stream = clean(kind, judged_steps=3_000).stream()
+
+    for rate in rates.RATES:
+        how = TrainerSettings(trees=50, target_alert_rate=rate)
+        (found,) = rates.measure([stream], variant("default", how), rate)
+        assert 1 / RATE_FACTOR <= found.ratio <= RATE_FACTOR, found
 
 
 def test_what_is_off_by_more_than_the_factor_is_marked() -> None:

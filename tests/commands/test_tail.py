@@ -14,7 +14,7 @@ from confluent_kafka import Producer
 from common.messaging.embedded import EmbeddedBroker
 from common.messaging.event_type import EventType
 from common.runtime.command_line import run
-from sensorwatch.event_line import line_of, read_event
+from sensorwatch.event_line import Event, briefly, line_of, read_event
 from sensorwatch.tail_command import tail
 from tests.brokers.processes import Program, wait_until
 from tests.messaging.records import StoredRecord
@@ -145,6 +145,34 @@ def test_a_line_says_so_where_no_signal_alone_is_unusual() -> None:
     assert text_of(an_event(signals=[])).endswith(
         "every signal within its training band, their combination is unusual"
     )
+
+
+@pytest.mark.parametrize(
+    ("signals", "said"),
+    [
+        (
+            [("x1", 13.0, "within", 0.13), ("x2", 41.3, "high", 0.87)],
+            "x2 41.3 high (12.1 to 14.0), 87 %",
+        ),
+        ([("x1", 13.0, "within", 1.0)], "x1 13.0 (12.1 to 14.0), 100 %"),
+        (
+            [("x1", 2.5, "low", None), ("x2", 13.0, "within", None), ("x3", 41.3, "high", None)],
+            "x1 2.5 low (12.1 to 14.0); x3 too",
+        ),
+        ([], "the signals' combination"),
+    ],
+)
+def test_the_demo_says_the_reason_in_few_words(
+    signals: list[tuple[str, float, str, float | None]], said: str
+) -> None:
+    told = [
+        a_signal(name, actual, where, attribution=share) for name, actual, where, share in signals
+    ]
+
+    event = read_event(as_record(an_event(signals=told)))
+
+    assert isinstance(event, Event)
+    assert "".join(text for text, _ in briefly(event)) == said
 
 
 def test_a_line_obeys_no_terminal_codes_of_a_sensors_name() -> None:

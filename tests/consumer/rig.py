@@ -7,6 +7,7 @@ from typing import cast
 from prometheus_client import CollectorRegistry
 
 from common.detection.detector import Detector
+from common.detection.emit import Emit
 from common.detection.ledger import SnapshotAt, open_account
 from common.errors import ModelRefused, SensorwatchError
 from common.messaging.ledger_text import to_metadata
@@ -153,6 +154,8 @@ class Rig:
         snapshot_every_rows: int = 1_000_000,
         snapshot_every_seconds: float = 1_000_000.0,
         max_sensors: int = 1_000,
+        emit: Emit = Emit.ROWS,
+        detector: Callable[[str], Detector] = a_detector,
     ) -> None:
         self.now = 0.0
         self._seconds_a_look = seconds_a_look
@@ -160,7 +163,8 @@ class Rig:
         self.consumer.watermarks = (0, 90)
         self.state = state or FakeState()
         self.outbox = FakeOutbox(self.consumer, failures, after=after, state=self.state)
-        self.champion = FakeChampion(swap_at, detector=a_detector(champion))
+        self.emit = emit
+        self.champion = FakeChampion(swap_at, detector=detector(champion))
         self.metrics = CollectorRegistry()
         self.observation = Observation(
             ConsumerMetrics(self.metrics, topic=TOPIC),
@@ -193,7 +197,7 @@ class Rig:
         self.replayed: list[tuple[Partition, int, int]] = []
         self.input: list[StoredRecord] = []
         """What can be read of the input again."""
-        self.detectors = {version: a_detector(version) for version in versions}
+        self.detectors = {version: detector(version) for version in versions}
         self.terms = LedgerTerms("g", "g.ledger", 4, fingerprint, {}, max_sensors)
         self.restoring = Restoring(
             self.holdings,
@@ -226,7 +230,7 @@ class Rig:
             champion=cast("Champion", self.champion),
             outbox=self.outbox,
             observation=self.observation,
-            settings=Settings(consumer=ConsumerSettings(breaker=breaker)),
+            settings=Settings(consumer=ConsumerSettings(breaker=breaker, emit=self.emit)),
             terms=self.terms,
             max_message_bytes=1_000_000,
             check_input=lambda: None,

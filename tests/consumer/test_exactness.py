@@ -1,5 +1,6 @@
 """Whatever happens to the workers, the results are those of one that nothing happened to."""
 
+import json
 from functools import cache
 from random import Random
 
@@ -7,6 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from common.detection.emit import Emit
 from common.errors import Unrecoverable
 from tests.builders import ANOMALOUS
 from tests.consumer.world import PARTITIONS, KilledError, World
@@ -36,9 +38,9 @@ def an_input(rows: int = ROWS) -> list[StoredRecord]:
     return found
 
 
-def undisturbed(max_sensors: int = 1_000) -> World:
+def undisturbed(max_sensors: int = 1_000, emit: Emit = Emit.ROWS) -> World:
     world = World(an_input())
-    world.live(max_sensors=max_sensors)
+    world.live(max_sensors=max_sensors, emit=emit)
     return world
 
 
@@ -92,3 +94,21 @@ def test_another_bound_gives_other_episodes_and_is_no_damage() -> None:
     assert [account.max_sensors for account in changed.accounts().values()] == [2, 2]
     swaps = [record.account for record in changed.ledger() if record.account.max_sensors == 1_000]
     assert {account.next_offset for account in swaps if account.snapshot}
+
+
+def test_what_is_told_of_an_episode_changes_no_account() -> None:
+    """With `emit = "episodes"` its later rows are not told, and all else is as with "rows"."""
+    every, few = WANTED(1_000), undisturbed(emit=Emit.EPISODES)
+
+    assert few.accounts() == every.accounts()
+    assert few.ledger() == every.ledger()
+    for number in range(PARTITIONS):
+        told = [one for one in every.results(number) if not is_later_row(*one)]
+        assert few.results(number) == told
+        assert len(told) < len(every.results(number))
+
+
+def is_later_row(topic: str, _key: bytes | None, value: bytes | None) -> bool:
+    """Whether it is the event of an anomalous row that is not its episode's first."""
+    event = json.loads(value or b"") if topic == "anomalies" else {}
+    return "signals" in event and event["episode"]["rows"] > 1

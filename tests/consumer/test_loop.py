@@ -1,7 +1,11 @@
 """The way of a micro-batch: decided, published once, and only then does anything move."""
 
+from dataclasses import replace
+
 import pytest
 
+from common.detection.detector import Detector
+from common.detection.recall import Status
 from common.errors import (
     BreakerOpen,
     Fenced,
@@ -14,8 +18,9 @@ from common.messaging.records import OutgoingMessage
 from tests.builders import a_detector
 from tests.consumer import fakes
 from tests.consumer.fakes import TOPIC, FakeConsumer, Step
-from tests.consumer.rig import NEWER, THREE, ZERO, Rig, batch, rows
-from tests.messaging.records import StoredRecord
+from tests.consumer.rig import NEWER, OLDER, THREE, ZERO, Rig, batch, rows
+from tests.detection.detectors import a_forecast_detector
+from tests.messaging.records import StoredRecord, a_payload
 
 
 def test_a_micro_batch_is_published_once_with_all_it_led_to() -> None:
@@ -183,6 +188,35 @@ def test_a_new_champion_comes_in_between_two_micro_batches() -> None:
     assert rig.champion.refreshed >= 1
     assert versions <= {a_detector().version, NEWER}
     assert rig.accounts.held[ZERO].model_version == NEWER
+
+
+def a_row(minute: int, x1: float = 0.1) -> bytes:
+    hour = f"{minute // 60:02}:{minute % 60:02}"
+    return a_payload((x1, 0.0, -0.2), sensor_id="s0", timestamp=f"2024-12-31T{hour}:00Z")
+
+
+def test_rows_are_counted_by_what_stood_behind_them_and_closed_episodes_once() -> None:
+    """All in one: the gap ends the episode that the fault began."""
+    minutes = [0, 2, 4, 6, 8, 8, 8, 8, 7, 5, 3, 1]
+    after_a_gap = 20 * 60
+    values = [*map(a_row, minutes), a_row(10, x1=30.0), a_row(after_a_gap)]
+
+    def version(name: str = OLDER) -> Detector:
+        return replace(a_forecast_detector(), version=name)
+
+    rig = Rig(*batch(*values), detector=version).opened()
+
+    rig.run()
+
+    counted = {status: rig.metric("rows_by_status_total", status=status) for status in Status}
+    assert counted == {
+        Status.WARMING_UP: 2,
+        Status.SCORED: 4,
+        Status.DUPLICATE: 3,
+        Status.LATE: 4,
+        Status.GAP: 1,
+    }
+    assert rig.metric("episodes_closed_total") == 1
 
 
 POISON = (b"poison",) * 12

@@ -12,12 +12,14 @@ from common.detection.calibration import p_values
 from common.detection.decision import HOLD, Decision, Table, decision_of
 from common.detection.detector import Detector, detector_of
 from common.detection.forecast import forecast_of
+from common.detection.layout import USUAL, Real, Whole
 from common.detection.levels import levels_of
 from common.detection.processing import Outcome
+from common.detection.recall import STATUSES, Status
 from common.detection.tails import KNOTS, identity, rarity, tail_from
 from common.errors import ModelRefused
 from common.rows.readings import Readings
-from tests.builders import some_readings
+from tests.builders import MINUTE, some_readings
 from tests.detection.detectors import a_forecast_detector
 from tests.detection.streams import scored
 
@@ -116,6 +118,27 @@ def test_a_refractory_time_silences_what_follows_an_alarm() -> None:
     starts = [np.flatnonzero(found.episode_rows == 1).tolist() for found in (often, seldom)]
     assert starts[0] == [100, 140, 180]
     assert starts[1] == [100, 180]
+
+
+def test_a_gap_ends_the_alarm_and_lets_smoothed_residuals_and_score_begin_anew() -> None:
+    """The row after it is one that the alarm before would have held on to."""
+    detector = a_forecast_detector()
+    readings = faulty(200, start=150, stop=199, size=5.0)
+    values, time = readings.values.copy(), readings.event_time.copy()
+    values[199] = [0.0, 4.5, 0.0]
+    time[199] += 100_000 * MINUTE
+    memory, at_drift = detector.cold(), detector.layout.drift
+
+    fault, gap = scored(replace(readings, values=values, event_time=time), detector, memory, [199])
+
+    threshold = detector.calibration.threshold
+    assert fault.detections.is_anomaly[-1]
+    assert STATUSES[gap.detections.status[0]] is Status.GAP
+    assert HOLD * threshold < gap.detections.raw_score[0] < threshold
+    assert not gap.detections.is_anomaly[0]
+    assert memory.reals[0, Real.SMOOTHED] == USUAL
+    assert not memory.reals[0, at_drift : at_drift + 3].any()
+    assert memory.wholes[0, Whole.ALARMED] == 0
 
 
 def test_the_p_value_of_clean_rows_is_uniform() -> None:

@@ -4,14 +4,26 @@ import contextlib
 import io
 import json
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
 
+from common.detection.ledger import Account, open_account
+from common.errors import BrokerUnavailable
+from common.messaging.embedded import EmbeddedBroker
+from common.messaging.ledger_text import Cause, ledger_message, to_metadata
+from common.messaging.records import Partition
 from common.registry.store import Registry
 from common.runtime.command_line import run
+from sensorwatch import named_versions
 from sensorwatch.app import build_app
+from tests.builders import a_candidate
 from tests.commands.running import Ended, in_process
-from tests.registry.forging import NAME, a_registry, folder_of
+from tests.registry.forging import NAME, WHO, a_registry, folder_of
+
+ZERO = Partition("sensors", 0)
+LEDGER = "sensorwatch.ledger"
 
 
 @pytest.fixture
@@ -161,10 +173,64 @@ def test_audit_ends_with_1_when_the_log_was_tampered_with(
 def test_prune_deletes_the_old_but_not_what_is_used(registry: Registry, tmp_path: Path) -> None:
     first, second, third = registry.version_ids(NAME)
 
-    ended = _models(tmp_path, "prune", "--keep", "0", "--in-use", third)
+    ended = _models(tmp_path, "prune", "--keep", "0", "--in-use", third, "--offline")
 
     assert (ended.code, ended.out) == (0, f"deleted {second}\n")
     assert registry.version_ids(NAME) == [first, third]
+
+
+@pytest.mark.embedded
+def test_prune_keeps_what_the_ledger_or_a_committed_account_names(
+    registry: Registry,
+    tmp_path: Path,
+    embedded_broker: EmbeddedBroker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for number in (3, 4):
+        registry.register(NAME, a_candidate(seed=7 + number), who=WHO, why="test")
+    first, recorded, unnamed, of_another_group, committed = registry.version_ids(NAME)
+    _tell(embedded_broker, [("sensorwatch", recorded), ("other", of_another_group)], committed)
+    monkeypatch.setenv("SENSORWATCH__KAFKA__BOOTSTRAP_SERVERS", embedded_broker.address)
+
+    ended = _models(tmp_path, "prune", "--keep", "0")
+
+    assert ended.code == 0, ended.err
+    assert ended.out.split() == ["deleted", unnamed, "deleted", of_another_group]
+    assert registry.version_ids(NAME) == [first, recorded, committed]
+
+
+def _tell(broker: EmbeddedBroker, recorded: list[tuple[str, str]], committed: str) -> None:
+    """Write ledger records, each of a group and a version, and commit an account of another."""
+    broker.create_topic("sensors")
+    producer = Producer({"bootstrap.servers": broker.address})
+    for group, version in recorded:
+        told = ledger_message(LEDGER, group, ZERO, _account(version), Cause.MODEL)
+        producer.produce(told.topic, told.value, told.key)
+    producer.flush()
+    at = TopicPartition("sensors", 0, 0, metadata=to_metadata(_account(committed)))
+    consumer = Consumer({"bootstrap.servers": broker.address, "group.id": "sensorwatch"})
+    consumer.commit(offsets=[at], asynchronous=False)
+    consumer.close()
+
+
+def _account(version: str) -> Account:
+    return open_account(0, model_version=version, fingerprint="f")
+
+
+def test_prune_deletes_nothing_while_the_ledger_cannot_be_read(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_answer(*_args: object, **_options: object) -> NoReturn:
+        raise BrokerUnavailable("no answer from the broker")
+
+    monkeypatch.setattr(named_versions, "committed_accounts", no_answer)
+
+    ended = _models(tmp_path, "prune", "--keep", "0")
+
+    assert ended.code == 3
+    assert 'the group "sensorwatch" needs is not known: no answer from the broker' in ended.err
+    assert "--offline" in ended.err
+    assert len(registry.version_ids(NAME)) == 3
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,14 @@ def test_the_same_data_and_seed_give_the_same_arrays_in_every_process() -> None:
     assert digests[0] == digests[1]
 
 
+def test_the_refractory_time_of_the_settings_is_the_detector_s() -> None:
+    trained = a_trained(HOW.model_copy(update={"refractory_rows": 60}))
+
+    decision = trained.detector("v").decision
+    assert decision is not None
+    assert decision.refractory_rows == 60
+
+
 def test_another_seed_gives_another_forest() -> None:
     other = a_trained(HOW.model_copy(update={"seed": 1}))
 
