@@ -28,6 +28,8 @@ class Goal:
 
 FOREST_BULK = Goal("forest kernel against scikit-learn, bulk", 5.5, 8)
 FOREST_ONE = Goal("forest kernel against scikit-learn, one row", 500, 500, digits=0)
+PARSE_PYDANTIC = Goal("parse, validate, columns against a pydantic model per row", 20, 40, digits=1)
+PARSE_MSGSPEC = Goal("parse, validate, columns against msgspec and numpy", 1.5, 3, digits=1)
 PLAIN_RATE = Goal("drain, plain features: rows/s of the empty loop's", 0.4, 0.55)
 PLAIN_CPU = Goal("drain, plain features: CPU per row of the empty loop's", 2.5, 2, at_most=True)
 DEFAULT_RATE = Goal("drain, default detector, few sensors", 0.28, 0.4)

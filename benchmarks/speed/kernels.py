@@ -1,8 +1,6 @@
 """The forest kernel beside scikit-learn, in one process on one core."""
 
-from collections.abc import Callable
 from functools import partial
-from time import perf_counter
 
 import numpy as np
 from sklearn.ensemble import IsolationForest
@@ -13,12 +11,11 @@ from benchmarks.speed import goals
 from benchmarks.speed.found import Found
 from benchmarks.speed.goals import Verdict
 from benchmarks.speed.ground import Bench
-from benchmarks.speed.runs import spread
+from benchmarks.speed.runs import mean_seconds, spread
 from common.detection.forest import forest_from, score
 
 TREES, SAMPLES, COLUMNS = 100, 256, 5
 SIZES = (1, 100, 1_000, 10_000, 100_000)
-LEAST_SECONDS = 0.3
 
 
 def kernels(bench: Bench) -> Found:
@@ -33,8 +30,8 @@ def kernels(bench: Bench) -> Found:
         apart = float(np.max(np.abs(score(forest, matrix) + estimator.score_samples(matrix))))
         pairs = [
             (
-                _seconds(partial(score, forest, matrix)),
-                _seconds(partial(estimator.score_samples, matrix)),
+                mean_seconds(partial(score, forest, matrix)),
+                mean_seconds(partial(estimator.score_samples, matrix)),
             )
             for _ in range(bench.asked.rounds)
         ]
@@ -54,12 +51,3 @@ def kernels(bench: Bench) -> Found:
         Verdict(goals.FOREST_ONE, ratios[1]),
     ]
     return Found(Section(title, [table]), verdicts)
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    """Return the mean time of a call, over at least LEAST_SECONDS."""
-    calls, began = 0, perf_counter()
-    while (spent := perf_counter() - began) < LEAST_SECONDS:
-        call()
-        calls += 1
-    return spent / calls

@@ -3,7 +3,16 @@
 from collections.abc import Callable
 from enum import StrEnum
 
-from benchmarks.speed import contest, growth, kernels, latency, memory, starting, two_workers
+from benchmarks.speed import (
+    contest,
+    growth,
+    kernels,
+    latency,
+    memory,
+    parsing,
+    starting,
+    two_workers,
+)
 from benchmarks.speed.found import Found
 from benchmarks.speed.ground import Bench
 
@@ -18,6 +27,7 @@ class Part(StrEnum):
     LATENCY = "latency"
     STARTING = "starting"
     KERNELS = "kernels"
+    PARSING = "parsing"
     GROWTH = "growth"
     PEERS = "peers"
 
@@ -35,6 +45,7 @@ _MEASURES: dict[Part, Callable[[Bench], Found]] = {
     Part.LATENCY: latency.latency,
     Part.STARTING: starting.starting,
     Part.KERNELS: kernels.kernels,
+    Part.PARSING: parsing.parsing,
     Part.GROWTH: growth.growth,
     Part.PEERS: contest.peers,
 }

@@ -1,8 +1,11 @@
 """What contestants' runs gave, and what is said of several: medians, spreads, ratios."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
+from time import perf_counter
+
+LEAST_SECONDS = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +87,12 @@ def slope(short: Run, long: Run) -> Run:
         long.events,
         long.dead_letters,
     )
+
+
+def mean_seconds(call: Callable[[], object]) -> float:
+    """Return the mean time of a call, over at least LEAST_SECONDS."""
+    calls, began = 0, perf_counter()
+    while (spent := perf_counter() - began) < LEAST_SECONDS:
+        call()
+        calls += 1
+    return spent / calls
