@@ -25,7 +25,7 @@ BATCH_BYTES = 64 * 1024 * 1024
 """Values at which a micro-batch is full: with `max_rows` records of a megabyte each it would fill
 the memory and, with their dead letters, the producer's queue (128 MiB).
 """
-BACKLOG_WAIT_SECONDS = 0.01
+BACKLOG_WAIT_SECONDS = 0.005
 SEEK_SECONDS = 10.0
 
 
@@ -86,12 +86,12 @@ class KafkaSource:
         columns = self._begin()
         self._take(self._consumer.consume(1, max_wait_seconds))
         while 0 < len(columns) < max_rows and self._bytes < BATCH_BYTES:
-            messages = self._consumer.consume(
-                min(POLL_ROWS, max_rows - len(columns)), self._patience()
-            )
-            if not messages:
-                break
+            most = min(POLL_ROWS, max_rows - len(columns))
+            patience = self._patience()
+            messages = self._consumer.consume(most, patience)
             self._take(messages)
+            if not messages or (patience and len(messages) < most):
+                break
         # Taken right after the last consume(): later it might be of another generation.
         membership = self._consumer.consumer_group_metadata()
         return MicroBatch(columns.portions(self._topic), membership)
@@ -104,8 +104,8 @@ class KafkaSource:
     def _patience(self) -> float:
         """Say how long the next call may wait for more, in seconds.
 
-        Who is behind has thousands of rows to come and waits for the client to fetch them: a
-        transaction costs as much for few as for many. Who is not does not wait at all.
+        Who is behind waits for the client to fetch: a transaction costs as much for few as for
+        many. It ends where less comes than could: who has caught up does not wait for more.
         """
         return BACKLOG_WAIT_SECONDS if len(self._columns) >= POLL_ROWS else 0.0
 

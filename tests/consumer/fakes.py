@@ -36,6 +36,8 @@ class FakeConsumer:
         self.failures: list[KafkaException] = []
         self.seek_failures: list[KafkaException] = []
         self.asked = 0
+        self.waited: list[float] = []
+        """How long each consume() was allowed to wait."""
         self.assigned: list[TopicPartition] = []
         self.sought: list[tuple[int, int]] = []
         self.paused: list[int] = []
@@ -62,7 +64,8 @@ class FakeConsumer:
     def subscribe(self, _topics: list[str], **callbacks: Any) -> None:
         self.callbacks = callbacks
 
-    def consume(self, count: int, _seconds: float) -> Sequence[object]:
+    def consume(self, count: int, seconds: float) -> Sequence[object]:
+        self.waited.append(seconds)
         step = self.steps.pop(0) if self.steps else []
         given = step(self) if callable(step) else step
         assert len(given) <= count
