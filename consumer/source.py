@@ -25,6 +25,8 @@ BATCH_BYTES = 64 * 1024 * 1024
 """Values at which a micro-batch is full: with `max_rows` records of a megabyte each it would fill
 the memory and, with their dead letters, the producer's queue (128 MiB).
 """
+BACKLOG_ROWS = 5_000
+"""Who finds so many at once is behind."""
 BACKLOG_WAIT_SECONDS = 0.005
 SEEK_SECONDS = 10.0
 
@@ -107,7 +109,7 @@ class KafkaSource:
         Who is behind waits for the client to fetch: a transaction costs as much for few as for
         many. It ends where less comes than could: who has caught up does not wait for more.
         """
-        return BACKLOG_WAIT_SECONDS if len(self._columns) >= POLL_ROWS else 0.0
+        return BACKLOG_WAIT_SECONDS if len(self._columns) >= BACKLOG_ROWS else 0.0
 
     def rewind(self) -> None:
         """Go back to the committed offsets, after a micro-batch that was not committed."""

@@ -9,7 +9,13 @@ from confluent_kafka import KafkaError, KafkaException
 from common.errors import BrokerUnavailable, OffsetsLost, Unrecoverable, UsageError
 from common.messaging.records import Partition
 from consumer.micro_batch import MicroBatch
-from consumer.source import BACKLOG_WAIT_SECONDS, BATCH_BYTES, POLL_ROWS, KafkaSource
+from consumer.source import (
+    BACKLOG_ROWS,
+    BACKLOG_WAIT_SECONDS,
+    BATCH_BYTES,
+    POLL_ROWS,
+    KafkaSource,
+)
 from tests.consumer.fakes import MEMBERSHIP, TOPIC, FailedFetch, FakeConsumer, records
 from tests.messaging.records import StoredRecord
 
@@ -70,14 +76,15 @@ def test_a_batch_is_what_is_there_and_carries_the_membership() -> None:
 
 def test_a_worker_that_is_behind_fills_its_batch_and_one_that_caught_up_does_not_wait() -> None:
     """Else at a rate that it could easily bear it would wait for a full batch, for a second."""
-    full = [records(0, *range(start, start + POLL_ROWS)) for start in (1, 1 + POLL_ROWS)]
-    consumer = FakeConsumer(records(0, 0), *full, records(0, 5_000), records(0, 5_001))
+    calls = BACKLOG_ROWS // POLL_ROWS
+    full = [records(0, *range(1 + n * POLL_ROWS, 1 + (n + 1) * POLL_ROWS)) for n in range(calls)]
+    consumer = FakeConsumer(records(0, 0), *full, records(0, 9_000), records(0, 9_001))
     rig = Rig(consumer)
 
     (portion,) = rig.source.next_batch(50_000, 0.05).portions
 
-    assert portion.offsets.tolist() == [*range(2 * POLL_ROWS + 1), 5_000]
-    assert consumer.waited == [0.05, 0.0, BACKLOG_WAIT_SECONDS, BACKLOG_WAIT_SECONDS]
+    assert portion.offsets.tolist() == [*range(BACKLOG_ROWS + 1), 9_000]
+    assert consumer.waited == [0.05, *[0.0] * calls, BACKLOG_WAIT_SECONDS]
 
 
 def test_a_batch_is_never_larger_than_asked() -> None:
