@@ -20,7 +20,7 @@ def test_each_partition_gets_its_records_in_order_with_their_offsets(
 ) -> None:
     """Offsets may be missing in between: of markers, and of what was aborted."""
     newest = dict.fromkeys(range(3), 0)
-    records = []
+    records: list[StoredRecord] = []
     for number, step in steps:
         newest[number] += step
         records.append(StoredRecord(b"%d" % len(records), newest[number], number))
