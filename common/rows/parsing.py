@@ -66,11 +66,12 @@ def _usual(
 ) -> tuple[NDArray[np.bool_], Readings]:
     """Read what the kernel reads; say of each payload whether it is among the readings."""
     n, columns, signals = len(payloads), len(schema.columns), len(schema.signals)
-    # Nearly always nothing is missing; asking each would be felt.
     texts = cast("Sequence[bytes]", payloads)
-    if None in payloads:
+    try:
+        text = b"".join(texts)
+    except TypeError:  # some have no value: asking each beforehand would be felt
         texts = [payload or b"" for payload in payloads]
-    text = b"".join(texts)
+        text = b"".join(texts)
     data = np.frombuffer(text, dtype=np.uint8)
     ends = np.cumsum(np.fromiter(map(len, texts), dtype=np.int64, count=n))
     usual = np.empty(n, dtype=np.bool_)
