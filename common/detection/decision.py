@@ -21,7 +21,7 @@ DRIFT_CLIP = 4.0
 """One row moves a smoothed residual as if it were at most so far out."""
 SMOOTHED_MOST = 12.0
 """Nats that one row puts into the smoothed score at the most: a single spike must not hold on."""
-HOLD = 0.75
+HOLD = 0.8
 """An alarm holds on while the score stays above this share of the threshold."""
 OWN_ROWS = 1000.0
 """Rows in which a sensor's own tail adapts; as many as its location takes."""
