@@ -4,16 +4,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-import numpy as np
-
 from common.detection.detector import Detector
-from common.detection.ledger import Account, SnapshotAt, advance
+from common.detection.ledger import Account, SnapshotAt
 from common.detection.memory import Memory
 from common.detection.memory_bytes import memory_bytes, memory_of
-from common.detection.processing import process
 from common.errors import ModelRefused, StateRefused
-from common.messaging.records import Partition, Record, coordinates, received_at
+from common.messaging.records import Partition, Record
 from common.messaging.snapshot_text import Snapshot
+from consumer.restoration import scored_on
 from sensorwatch.verification import COUNTS, Finding, Stretch, Verdict
 
 ROWS = 10_000
@@ -170,22 +168,7 @@ def _account_again(
 ) -> Account:
     account = stretch.begin
     while chunk := list(islice(records, ROWS)):
-        offsets = np.asarray([coordinates(record).offset for record in chunk], dtype=np.int64)
-        outcome = process(
-            [record.value() for record in chunk],
-            detector,
-            memory,
-            positions=offsets,
-            received=[received_at(record) for record in chunk],
-        )
-        account = advance(
-            account,
-            offsets=offsets,
-            kinds=outcome.kinds,
-            reasons=outcome.reasons,
-            score_bits=outcome.score_bits,
-            model_version=detector.version,
-        )
+        account = scored_on(account, chunk, detector, memory)
     return account
 
 

@@ -46,7 +46,14 @@ class Forest:
     @cached_property
     def heap(self) -> Heap | None:
         """The same trees laid out for speed; None where they are too deep for that."""
-        return heap_of(self)
+        return heap_of(
+            tree_start=self.tree_start,
+            feature=self.feature,
+            threshold=self.threshold,
+            left=self.left,
+            right=self.right,
+            path_length=self.path_length,
+        )
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The arrays by name, as they are stored."""

@@ -1,7 +1,6 @@
 """A forest of shallow trees laid out for speed: every tree padded to a full heap of depth 8."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,34 +18,6 @@ ROWS = 32
 _SIDE, _ROWS, _ONE, _TWO = np.uint32(SIDE), np.uint32(ROWS), np.uint32(1), np.uint32(2)
 
 
-class Trees(Protocol):
-    """Trees as nodes one after the other; a node without children has feature -1."""
-
-    @property
-    def tree_start(self) -> NDArray[np.int32]:
-        """(trees + 1,) where each begins, and where the last ends."""
-
-    @property
-    def feature(self) -> NDArray[np.int32]:
-        """(nodes,) as in `Forest`."""
-
-    @property
-    def threshold(self) -> NDArray[np.float64]:
-        """(nodes,) as in `Forest`."""
-
-    @property
-    def left(self) -> NDArray[np.int32]:
-        """(nodes,) as in `Forest`."""
-
-    @property
-    def right(self) -> NDArray[np.int32]:
-        """(nodes,) as in `Forest`."""
-
-    @property
-    def path_length(self) -> NDArray[np.float64]:
-        """(nodes,) as in `Forest`."""
-
-
 @dataclass(frozen=True, slots=True)
 class Heap:
     """The trees padded: below a leaf that comes early, every path leads to its value."""
@@ -59,24 +30,35 @@ class Heap:
     """(trees * SIDE,) of each leaf, from the left."""
 
 
-def heap_of(trees: Trees) -> Heap | None:
-    """Lay trees out as heaps; None where one is deeper than DEPTH or names a feature too high."""
-    if trees.feature.max(initial=0) >= MAX_COLUMNS:
+def heap_of(
+    *,
+    tree_start: NDArray[np.int32],
+    feature: NDArray[np.int32],
+    threshold: NDArray[np.float64],
+    left: NDArray[np.int32],
+    right: NDArray[np.int32],
+    path_length: NDArray[np.float64],
+) -> Heap | None:
+    """Lay trees out as heaps; None where one is deeper than DEPTH or names a feature too high.
+
+    The arrays are those of `common.detection.forest.Forest`.
+    """
+    if feature.max(initial=0) >= MAX_COLUMNS:
         return None
-    nodes = trees.tree_start[:-1, None]
+    nodes = tree_start[:-1, None]
     count = len(nodes)
-    threshold = np.full((count, SIDE), np.inf, dtype=np.float32)
-    feature = np.zeros((count, SIDE), dtype=np.uint16)
+    thresholds = np.full((count, SIDE), np.inf, dtype=np.float32)
+    features = np.zeros((count, SIDE), dtype=np.uint16)
     for level in range(DEPTH):
         at = slice(1 << level, 2 << level)
-        leaf = trees.feature[nodes] < 0
-        threshold[:, at] = np.where(leaf, np.inf, _rounded_down(trees.threshold[nodes]))
-        feature[:, at] = np.where(leaf, 0, trees.feature[nodes] * ROWS)
-        children = [np.where(leaf, nodes, side[nodes]) for side in (trees.left, trees.right)]
+        leaf = feature[nodes] < 0
+        thresholds[:, at] = np.where(leaf, np.inf, _rounded_down(threshold[nodes]))
+        features[:, at] = np.where(leaf, 0, feature[nodes] * ROWS)
+        children = [np.where(leaf, nodes, side[nodes]) for side in (left, right)]
         nodes = np.stack(children, axis=-1).reshape(count, -1)
-    if np.any(trees.feature[nodes] >= 0):
+    if np.any(feature[nodes] >= 0):
         return None
-    return Heap(threshold.ravel(), feature.ravel(), trees.path_length[nodes].ravel())
+    return Heap(thresholds.ravel(), features.ravel(), path_length[nodes].ravel())
 
 
 def add_path_lengths(heap: Heap, rows: NDArray[np.float32], total: NDArray[np.float64]) -> None:

@@ -102,11 +102,11 @@ def _fitted(
     key, value = record.key(), record.value()
     room = max_message_bytes - _OVERHEAD_BYTES - _size(added)
     cut = []
-    if kept:
-        size = _size(kept)
-        if size > room // 4:
-            cut.append(f"headers {size}")
-            kept, size = [], 0
+    size = _size(kept)
+    if size > room // 4:
+        cut.append(f"headers {size}")
+        kept = []
+    else:
         room -= size
     if key is not None and len(key) > room // 2:
         cut.append(f"key {len(key)}")

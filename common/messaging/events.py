@@ -78,11 +78,7 @@ def anomaly_events(
             "schema_version": EVENT_SCHEMA_VERSION,
             "sensor_id": event.sensor_id,
             "event_time": event.time,
-            "source": {
-                "topic": where.topic,
-                "partition": where.partition,
-                "offset": where.offset,
-            },
+            "source": where,
             "model_version": detector.version,
             **event.more,
         }
@@ -162,7 +158,7 @@ def _course(episode: ClosedEpisode) -> dict[str, Any]:
 
 def _episode_id(where: Coordinates, start: int) -> str:
     """Name an episode after its first anomalous row, which has the id of that row's event."""
-    return f"{where.topic}-{where.partition}-{start}"
+    return str(Coordinates(where.topic, where.partition, start))
 
 
 def _headers(event: _Event, record: Record, source: str, detected_at: str) -> Headers:

@@ -6,7 +6,7 @@ from itertools import chain, islice
 
 import numpy as np
 
-from common.rows.readings import Readings
+from common.rows.readings import Readings, merged
 from common.rows.rejection import Fault, Rejection
 from common.rows.schema import Schema
 from common.rows.strict_parsing import Fields, collect
@@ -48,27 +48,13 @@ def cut(batches: Iterable[Batch], rows: int) -> Iterator[Batch]:
 
 def joined(batches: Iterable[Batch], schema: Schema) -> Batch:
     """Put batches one after the other, their records numbered through."""
-    numbers: dict[str, int] = {}
     parts, rejections, before = [_none(schema)], list[Rejection](), 0
     for batch in batches:
         readings, rejected = batch
-        there, first = np.unique(readings.sensor, return_index=True)
-        line = np.zeros(len(readings.sensor_ids), dtype=np.int32)
-        for number in there[np.argsort(first)].tolist():
-            line[number] = numbers.setdefault(readings.sensor_ids[number], len(numbers))
-        moved = replace(readings, index=readings.index + before, sensor=line[readings.sensor])
-        parts.append(moved)
+        parts.append(replace(readings, index=readings.index + before))
         rejections += [Rejection(before + one.index, one.faults) for one in rejected]
         before += _records(batch)
-    whole = Readings(
-        np.concatenate([part.index for part in parts]),
-        np.concatenate([part.event_time for part in parts]),
-        np.concatenate([part.sensor for part in parts]),
-        tuple(numbers),
-        np.concatenate([part.values for part in parts]),
-        np.concatenate([part.context for part in parts]),
-    )
-    return whole, rejections
+    return merged(parts), rejections
 
 
 def _records(batch: Batch) -> int:

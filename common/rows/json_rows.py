@@ -7,19 +7,18 @@ escape, a nested value, a value that may be refused) is unusual and is for the s
 import numpy as np
 
 from common.kernels import kernel, part
+from common.rows.fields import FLOAT32_OVERFLOW, MAX_SENSOR_ID_CHARACTERS
 from common.rows.json_number import UNUSUAL, number
 from common.rows.plain_instants import TimeKind, instant
 
 NO_KEY, KEY, OPTIONAL_KEY = 0, 1, 2
 DEFAULT = -1
 """As the length of a sensor id: there is none."""
-LONGEST_ID = 200
 MAX_PAYLOAD_BYTES = 262_144
 FAR_APART = 2**61
 """Microseconds beyond which a difference of times might not fit."""
 NO_TIME = -(2**63)
 """In an array of times: there is none."""
-FLOAT32_OVERFLOW = float.fromhex("0x1.ffffffp+127")
 
 _QUOTE, _BACKSLASH, _COLON, _COMMA = ord('"'), ord("\\"), ord(":"), ord(",")
 _OPEN, _CLOSE, _MINUS, _ZERO, _NINE = ord("{"), ord("}"), ord("-"), ord("0"), ord("9")
@@ -94,7 +93,7 @@ def _read_field(  # type: ignore[no-untyped-def]
         return at
     close = _text(data, at, end)
     id_at[row], id_length[row] = at + 1, close - at - 1
-    return close + 1 if close >= 0 and 1 <= id_length[row] <= LONGEST_ID else UNUSUAL
+    return close + 1 if close >= 0 and 1 <= id_length[row] <= MAX_SENSOR_ID_CHARACTERS else UNUSUAL
 
 
 @part

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from common.rows.json_rows import KEY, NO_KEY, NO_TIME, OPTIONAL_KEY, read_rows
 from common.rows.plain_instants import TIME_KINDS
-from common.rows.readings import DEFAULT_SENSOR, Readings
+from common.rows.readings import DEFAULT_SENSOR, Readings, merged
 from common.rows.rejection import Rejection
 from common.rows.schema import Missing, Schema, UnknownFields
 from common.rows.sensor_numbers import number_sensors
@@ -57,7 +57,7 @@ def parse(
     )
     rejections = [replace(one, index=int(rest[one.index])) for one in rejections]
     if len(others):
-        readings = _merged(readings, replace(others, index=rest[others.index]))
+        readings = merged([readings, replace(others, index=rest[others.index])])
     return readings, rejections
 
 
@@ -112,24 +112,6 @@ def _ids(text: bytes, at: NDArray[np.int64], length: NDArray[np.int64]) -> tuple
     return tuple(
         text[begin : begin + size].decode("ascii") if size >= 0 else DEFAULT_SENSOR
         for begin, size in zip(at.tolist(), length.tolist(), strict=True)
-    )
-
-
-def _merged(one: Readings, other: Readings) -> Readings:
-    """Put readings of the same payloads together, in the payloads' order."""
-    index = np.concatenate([one.index, other.index])
-    order = np.argsort(index)
-    names = [*one.sensor_ids, *other.sensor_ids]
-    sensor = np.concatenate([one.sensor, other.sensor + len(one.sensor_ids)])[order]
-    numbers: dict[str, int] = {}
-    renumbered = [numbers.setdefault(names[number], len(numbers)) for number in sensor.tolist()]
-    return Readings(
-        index[order],
-        np.concatenate([one.event_time, other.event_time])[order],
-        np.asarray(renumbered, dtype=np.int32),
-        tuple(numbers),
-        np.concatenate([one.values, other.values])[order],
-        np.concatenate([one.context, other.context])[order],
     )
 
 

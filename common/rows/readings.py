@@ -65,3 +65,29 @@ def readings_of(
         np.ascontiguousarray(table[:, :signals]),
         np.ascontiguousarray(table[:, signals:]),
     )
+
+
+def merged(parts: Sequence[Readings]) -> Readings:
+    """Put readings of one source together, in the order of their index; `parts` holds at least one.
+
+    A sensor that is in several of them becomes one.
+    """
+    index = np.concatenate([part.index for part in parts])
+    order = slice(None) if np.all(np.diff(index) > 0) else np.argsort(index)
+    names = [name for part in parts for name in part.sensor_ids]
+    begins = np.cumsum([0, *(len(part.sensor_ids) for part in parts)])
+    own = [part.sensor + begin for part, begin in zip(parts, begins, strict=False)]
+    sensor = np.concatenate(own)[order]
+    numbers: dict[str, int] = {}
+    line = np.zeros(len(names), dtype=np.int32)
+    there, first = np.unique(sensor, return_index=True)
+    for number in there[np.argsort(first)].tolist():
+        line[number] = numbers.setdefault(names[number], len(numbers))
+    return Readings(
+        index[order],
+        np.concatenate([part.event_time for part in parts])[order],
+        line[sensor],
+        tuple(numbers),
+        np.concatenate([part.values for part in parts])[order],
+        np.concatenate([part.context for part in parts])[order],
+    )
