@@ -1,4 +1,4 @@
-"""The ridge VAR that forecasts each row, and the whitening of what it does not foresee."""
+"""The ridge VAR and season that forecast a row, and the whitening of what they do not foresee."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,6 +6,8 @@ from sklearn.covariance import ledoit_wolf
 
 from common.detection.forecast import Forecast
 from common.detection.recall import Recalled
+from common.detection.season import Season
+from trainer.season import fit_season, within
 
 PENALTIES = tuple(10.0**power for power in range(-4, 3))
 """Tried per input; generalised cross-validation chooses (Golub, Heath, Wahba 1979)."""
@@ -21,15 +23,56 @@ def fit_forecast(recalled: Recalled, scored: NDArray[np.bool_]) -> Forecast:
     standard = recalled.standard[scored]
     wanted = standard[:, :signals]
     inputs = np.concatenate([recalled.lagged[scored], standard[:, signals:]], axis=1)
-    coefficients = _ridge(inputs, wanted)
-    left = wanted - coefficients[:, 0] - inputs @ coefficients[:, 1:].T
+    coefficients, season, left = _fit_means(
+        inputs, wanted, recalled.event_time[scored], recalled.slots[scored]
+    )
     return Forecast(
         coefficients=np.ascontiguousarray(coefficients),
         whitening=_whitening(left),
         spread=np.sqrt(np.maximum(left.var(axis=0), LEAST_VARIANCE)),
         ground=_whitening(wanted - wanted.mean(axis=0)),
         surprise=_surprise(recalled, scored),
+        season=season,
     )
+
+
+def _fit_means(
+    inputs: NDArray[np.float64],
+    wanted: NDArray[np.float64],
+    event_time: NDArray[np.int64],
+    slots: NDArray[np.int64],
+) -> tuple[NDArray[np.float64], Season, NDArray[np.float64]]:
+    """Fit lags and season; return the coefficients, the season, and what both leave.
+
+    Where there is a season, the lags are fitted to how rows differ from others of their time of
+    the cycle (Frisch and Waugh 1933): a sharp hour would tell them that nothing lasts.
+    """
+    step = _usual_step(event_time, slots)
+    plain = _ridge(inputs, wanted)
+    left = _left(inputs, wanted, plain)
+    rough = fit_season(left, event_time, step)
+    if not rough.shown:
+        return plain, rough, left
+    coefficients = _ridge(within(inputs, event_time, rough), within(wanted, event_time, rough))
+    coefficients[:, 0] = 0.0
+    coefficients[:, 0] = np.median(_left(inputs, wanted, coefficients), axis=0)
+    left = _left(inputs, wanted, coefficients)
+    season = fit_season(left, event_time, step)
+    return coefficients, season, left - season.at(event_time)
+
+
+def _left(
+    inputs: NDArray[np.float64], wanted: NDArray[np.float64], coefficients: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = wanted - coefficients[:, 0] - inputs @ coefficients[:, 1:].T
+    return found
+
+
+def _usual_step(event_time: NDArray[np.int64], slots: NDArray[np.int64]) -> float:
+    """Return the median time between two rows of a sensor, microseconds; 0 if nobody has two."""
+    order = np.argsort(slots, kind="stable")
+    steps = np.diff(event_time[order])[np.diff(slots[order]) == 0]
+    return float(np.median(steps)) if len(steps) else 0.0
 
 
 def _ridge(inputs: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:

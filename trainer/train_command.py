@@ -4,12 +4,13 @@ from typing import Annotated
 
 import typer
 
+from common.detection.season import Season
 from common.errors import CheckFailed, ModelRefused
 from common.registry.candidate import Candidate
 from common.registry.names import check_name, operator
 from common.registry.store import Registry
 from common.rows.instants import to_text
-from common.rows.schema import load_schema
+from common.rows.schema import Schema, load_schema
 from common.runtime.command_line import ConfigOption
 from common.runtime.keys import Settings
 from common.runtime.logs import logger
@@ -138,7 +139,17 @@ def _say(dataset: Dataset, candidate: Candidate, version: str) -> None:
         f"threshold  raw score {calibration.threshold:.6f}"
         f" at a target alert rate of {calibration.target_alert_rate:g}"
     )
+    if candidate.forecast is not None:
+        typer.echo(f"season     {_season(candidate.forecast.season, candidate.schema)}")
     typer.echo(f"version    {version}")
+
+
+def _season(season: Season, schema: Schema) -> str:
+    if not season.shown:
+        return "none that at least three whole days or weeks of rows show"
+    profiles = zip(schema.signal_names, season.profile, strict=True)
+    names = [name for name, profile in profiles if profile.any()]
+    return f"of a {season.to_plain()}, in UTC: {', '.join(names)}"
 
 
 def _calibrated(candidate: Candidate) -> str:

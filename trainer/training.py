@@ -135,6 +135,7 @@ def _forecast(split: Split, schema: Schema, source: DataSource, how: TrainerSett
             "fit_rows": len(readings),
             "calibration_rows": len(readings),
             "blocks": block_count(len(readings)),
+            "season": fitted.forecast.season.to_plain(),
         },
         golden=golden_rows(split.calibration),
     )

@@ -16,12 +16,13 @@ MINUTES_PER_DAY = 1_440
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """At each step every sensor sends one row, a minute after the step before."""
+    """At each step every sensor sends one row."""
 
     name: str
     values: NDArray[np.float64]
     """(steps, sensors, signals)"""
     train_steps: int
+    step_minutes: int = 1
 
     @property
     def sensors(self) -> int:
@@ -45,7 +46,7 @@ class Grid:
                 "signals": [{"name": name} for name in names],
             }
         )
-        times = (START + MINUTE * np.repeat(np.arange(steps), sensors)) // 1_000
+        times = (START + self.step_minutes * MINUTE * np.repeat(np.arange(steps), sensors)) // 1_000
         rows = np.round(self.values, DECIMALS).reshape(-1, signals)
         sensor_ids = sensor_names(sensors) * steps
         records = [

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from benchmarks.quality import nab, rates, simulated, skab
+from benchmarks.quality import nab, rates, seasonal, simulated, skab
 from benchmarks.quality.ablation import Bench, ablation, contestants
 from benchmarks.quality.contestants import OURS, Contestant, ours, trivial
 from benchmarks.quality.files import Choice
@@ -21,6 +21,7 @@ class Part(StrEnum):
     NAB = "nab"
     SIMULATED = "simulated"
     RATES = "rates"
+    SEASON = "season"
     ABLATION = "ablation"
 
 
@@ -79,6 +80,11 @@ def _rates(asked: Asked) -> Section:
     return Section("Alert rate", [rates.table(found)], rate_plots(found))
 
 
+def _season(asked: Asked) -> Section:
+    compared = [*asked.compared[:1], seasonal.without_season(), *asked.compared[1:]]
+    return Section("A season", [seasonal.table(seasonal.load(), compared, asked.processes)])
+
+
 def _ablation(asked: Asked) -> Section:
     files = skab.load(asked.choice), nab.load(asked.choice)
     bench = Bench(*files, simulated.load(), seeds=asked.seeds, processes=asked.processes)
@@ -91,5 +97,6 @@ _MEASURES: dict[Part, Callable[[Asked], Section]] = {
     Part.NAB: _nab,
     Part.SIMULATED: _simulated,
     Part.RATES: _rates,
+    Part.SEASON: _season,
     Part.ABLATION: _ablation,
 }

@@ -1,4 +1,4 @@
-"""What each signal should have been, from the rows before it: a frozen ridge VAR."""
+"""What each signal should have been, from the rows before it: a frozen ridge VAR and a season."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from common.detection.layout import LAGS, Layout
 from common.detection.recall import STATUSES, Recalled, Status
+from common.detection.season import Season, bin_at, season_of
 from common.errors import ModelRefused
 from common.kernels import kernel, part
 
@@ -28,10 +29,13 @@ class Forecast:
     """(signals, signals) whitens the standard signals themselves: for rows without memory."""
     surprise: NDArray[np.float64]
     """(signals,) what one exact repeat says, in nats: -ln of how often one happens."""
+    season: Season
+    """What the rows before do not tell, but the time does."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The arrays by name, as they are stored."""
-        return {f"forecast_{name}": getattr(self, name) for name in _SHAPES}
+        own = {f"forecast_{name}": getattr(self, name) for name in _SHAPES}
+        return own | self.season.arrays()
 
 
 _SHAPES = ("coefficients", "whitening", "spread", "ground", "surprise")
@@ -66,7 +70,7 @@ def forecast_of(arrays: dict[str, NDArray[Any]], layout: Layout) -> Forecast:
         if not np.all(np.isfinite(array)):
             raise ModelRefused(f"the forecast's {name} are not finite")
         found[name] = array
-    return Forecast(**found)
+    return Forecast(**found, season=season_of(arrays, signals))
 
 
 def residuals(forecast: Forecast, recalled: Recalled) -> Residuals:
@@ -84,6 +88,9 @@ def residuals(forecast: Forecast, recalled: Recalled) -> Residuals:
         recalled.lagged,
         recalled.runs,
         recalled.status == _SCORED,
+        recalled.event_time,
+        forecast.season.profile,
+        forecast.season.period,
         forecast.coefficients,
         forecast.whitening,
         forecast.ground,
@@ -100,16 +107,17 @@ def residuals(forecast: Forecast, recalled: Recalled) -> Residuals:
 # No BLAS: its last bit depends on how many rows a call has. Each sum runs in one fixed order.
 @kernel
 def _residuals(  # type: ignore[no-untyped-def]
-    standard, lagged, runs, scored, coefficients, whitening, ground, surprise,
-    expected, residual, white, distance, stuck,
+    standard, lagged, runs, scored, event_time, profile, period, coefficients, whitening, ground,
+    surprise, expected, residual, white, distance, stuck,
 ):  # fmt: skip
     signals, contexts = residual.shape[1], standard.shape[1] - residual.shape[1]
     past = lagged.shape[1]
     allowed = allowance(surprise)
     for row in range(len(scored)):
         if scored[row]:
+            phase = bin_at(event_time[row], period, profile.shape[1])
             for signal in range(signals):
-                total = coefficients[signal, 0]
+                total = coefficients[signal, 0] + profile[signal, phase]
                 for place in range(past):
                     total += coefficients[signal, 1 + place] * lagged[row, place]
                 for place in range(contexts):

@@ -49,6 +49,8 @@ class Recalled:
 
     slots: NDArray[np.int64]
     """(n,) line of each row's sensor in the memory."""
+    event_time: NDArray[np.int64]
+    """(n,) microseconds UTC."""
     fresh: NDArray[np.int32]
     """(n,) at least 0 where the sensor was new."""
     evicted: dict[int, str]
@@ -81,6 +83,7 @@ def recall(readings: Readings, levels: Levels, known: dict[str, int], memory: Me
     wide = (n, layout.columns)
     found = Recalled(
         slots=np.empty(n, dtype=np.int64),
+        event_time=readings.event_time,
         fresh=np.empty(n, dtype=np.int32),
         evicted={},
         status=np.empty(n, dtype=np.int8),
@@ -96,7 +99,7 @@ def recall(readings: Readings, levels: Levels, known: dict[str, int], memory: Me
     for span in memory.spans(readings, known):
         found.slots[span.rows], found.fresh[span.rows] = span.slots, span.fresh
         found.evicted.update(span.evicted)
-        _recall(found, span.rows, readings.event_time, levels, memory)
+        _recall(found, span.rows, levels, memory)
     return found
 
 
@@ -106,9 +109,7 @@ def _measured(readings: Readings) -> NDArray[np.float64]:
     return np.concatenate([readings.values, readings.context], axis=1)
 
 
-def _recall(
-    found: Recalled, rows: slice, event_time: NDArray[np.int64], levels: Levels, memory: Memory
-) -> None:
+def _recall(found: Recalled, rows: slice, levels: Levels, memory: Memory) -> None:
     layout = memory.layout
     memory.clock = _walk(
         memory.reals,
@@ -123,7 +124,7 @@ def _recall(
         LAGS if layout.min_rows else 0,
         found.slots[rows],
         found.fresh[rows],
-        event_time[rows],
+        found.event_time[rows],
         found.held[rows],
         found.status[rows],
         found.gap[rows],
