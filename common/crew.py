@@ -1,4 +1,4 @@
-"""Rows that need no order: worked on in one go, or cut into parts that are worked on side by side."""
+"""Rows that need no order: done in one go, or cut into parts that are done side by side."""
 
 from collections.abc import Callable
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from common.crew import Crew, alone
+from common.crew import Crew
 from common.detection.detector import Detector
 from common.detection.processing import Outcome, process
 from common.errors import BreakerOpen, MicroBatchAborted, OutcomeUnknown, Unrecoverable
@@ -49,7 +49,8 @@ class Parts:
     check_input: Callable[[], None]
     """Raises OffsetsLost where the input is no longer the topic it was."""
     old_snapshots: OldSnapshots
-    crew: Crew = alone
+    crew: Crew
+    """Who scores what needs no order."""
     clock: Callable[[], float] = time.monotonic
     wall_clock: Callable[[], float] = time.time
 

@@ -1,6 +1,7 @@
-"""A crew of threads: kernels hold no lock of Python's, so parts of a micro-batch run side by side."""
+"""A crew of threads: kernels hold no lock of Python's, so parts are done side by side."""
 
 from concurrent.futures import ThreadPoolExecutor, wait
+from itertools import pairwise
 from types import TracebackType
 from typing import Self
 
@@ -20,13 +21,11 @@ class Threads:
     def __call__(self, work: Work, rows: int) -> None:
         """Do all rows, the caller a part as well; see `common.crew.Crew`."""
         parts = max(min(self._count, rows // FEWEST_ROWS), 1)
-        edges = [rows * part // parts for part in range(parts + 1)]
-        others = [
-            self._others.submit(work, begin, end)
-            for begin, end in zip(edges[1:-1], edges[2:], strict=True)
-        ]
+        edges = pairwise(rows * part // parts for part in range(parts + 1))
+        begin, end = next(edges)
+        others = [self._others.submit(work, *part) for part in edges]
         try:
-            work(0, edges[1])
+            work(begin, end)
         finally:
             # Nobody writes into the results any more when they are looked at, or given up.
             wait(others)

@@ -19,6 +19,7 @@ from common.rows.schema import Order, OutOfOrder
 from common.rows.strict_parsing import Times
 
 REASONS = tuple(Reason)
+_NUMBERS = {reason: number for number, reason in enumerate(REASONS, start=1)}
 
 
 class OutcomeKind(IntEnum):
@@ -62,7 +63,7 @@ class Outcome:
         """(n,) position in REASONS plus one for a rejected record, 0 for a scored one."""
         reasons = np.zeros(self.records, dtype=np.uint8)
         for rejection in self.rejections:
-            reasons[rejection.index] = REASONS.index(rejection.reason) + 1
+            reasons[rejection.index] = _NUMBERS[rejection.reason]
         return reasons
 
     @property

@@ -151,9 +151,7 @@ def _detected(
         )
 
 
-def _episodes(
-    found: Detections, rows: NDArray[np.int64]
-) -> Iterator[tuple[int, str, int, float]]:
+def _episodes(found: Detections, rows: NDArray[np.int64]) -> Iterator[tuple[int, str, int, float]]:
     """Give for each row its episode's first position, and its start, rows and peak so far."""
     columns = (found.episode_rows, found.episode_peak)
     return zip(

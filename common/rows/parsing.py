@@ -57,10 +57,11 @@ def parse(
     rest = np.flatnonzero(~usual)
     if len(rest) == 0:
         return readings, []
+    where = rest.tolist()
     others, rejections = parse_strictly(
-        [payloads[row] for row in rest.tolist()], schema, received=times[rest]
+        [payloads[row] for row in where], schema, received=times[rest]
     )
-    rejections = [replace(one, index=int(rest[one.index])) for one in rejections]
+    rejections = [Rejection(where[one.index], one.faults) for one in rejections]
     if len(others):
         readings = merged([readings, replace(others, index=rest[others.index])])
     return readings, rejections
