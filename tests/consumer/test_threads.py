@@ -24,7 +24,7 @@ from tests.messaging.records import a_payload
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let few rows be enough for several parts."""
-    monkeypatch.setattr(threads, "FEWEST_ROWS", 1)
+    monkeypatch.setattr(threads, "PART_ROWS", 1)
 
 
 def some_payloads(seed: int, count: int) -> list[bytes | None]:
@@ -81,7 +81,10 @@ def test_no_bit_depends_on_the_parts_or_their_order(
 
 @pytest.mark.parametrize("kind", DETECTORS)
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_threads_give_what_one_gives(kind: str, count: int) -> None:
+def test_threads_give_what_one_gives(
+    kind: str, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads, "PART_ROWS", 70)
     payloads, detector = some_payloads(count, 6_000), DETECTORS[kind]()
 
     with Threads(count) as crew:
@@ -126,18 +129,19 @@ def test_parts_run_at_the_same_time() -> None:
 
 
 def test_few_rows_are_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "FEWEST_ROWS", 100)
+    monkeypatch.setattr(threads, "PART_ROWS", 100)
     parts: list[tuple[int, int]] = []
 
     with Threads(2) as crew:
-        for rows in (0, 199, 200):
+        for rows in (0, 100, 101):
             crew(lambda begin, end: parts.append((begin, end)), rows)
 
-    assert sorted(parts) == [(0, 0), (0, 100), (0, 199), (100, 200)]
+    assert sorted(parts) == [(0, 0), (0, 100), (0, 100), (100, 101)]
 
 
 @pytest.mark.parametrize("failing", [0, 1, 2])
 def test_what_a_part_raises_comes_out_once_all_have_ended(failing: int) -> None:
+    begun: list[int] = []
     ended: list[int] = []
     others = threading.Event()
 
@@ -145,16 +149,30 @@ def test_what_a_part_raises_comes_out_once_all_have_ended(failing: int) -> None:
         if begin == failing:
             others.set()
             raise ValueError(f"part {begin}")
+        begun.append(begin)
         assert others.wait(20)
         ended.append(begin)
 
     with Threads(3) as crew:
         with pytest.raises(ValueError, match=f"part {failing}"):
             crew(work, 3)
-        assert sorted(ended) == sorted({0, 1, 2} - {failing})
-        crew(lambda begin, _end: ended.append(begin), 3)  # and it goes on working
+        assert sorted(ended) == sorted(begun)
 
-    assert len(ended) == 5
+        again: list[int] = []
+        crew(lambda begin, _end: again.append(begin), 3)
+    assert sorted(again) == [0, 1, 2]
+
+
+def test_who_has_not_begun_is_not_waited_for() -> None:
+    """Where the other cores are busy, the caller does it all."""
+    free = threading.Event()
+
+    with Threads(2) as crew:
+        crew._others.submit(free.wait, 20)
+        done: list[int] = []
+        crew(lambda begin, _end: done.append(begin), 5)
+        assert done == [0, 1, 2, 3, 4]
+        free.set()
 
 
 def test_the_threads_end_with_the_crew() -> None:
