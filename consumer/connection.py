@@ -7,6 +7,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from common.crew import Crew
 from common.detection.detector import Detector
 from common.detection.ledger import SnapshotAt
 from common.messaging.broker_errors import transient
@@ -51,6 +52,7 @@ def connect(
     accept_rejections_until: Mapping[int, int],
     champion: Champion,
     observation: Observation,
+    crew: Crew,
 ) -> Parts:
     """Connect what worker number `worker` works with; it joins the group with its first poll.
 
@@ -103,6 +105,7 @@ def connect(
         max_message_bytes=_message_bytes(settings),
         check_input=TopicIdentity(admin, topics.readings, clock=time.monotonic).check,
         old_snapshots=OldSnapshots(admin, settings.state_topic, warn=_log.warning),
+        crew=crew,
     )
 
 

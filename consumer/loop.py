@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from common.crew import Crew
 from common.detection.detector import Detector
 from common.detection.processing import Outcome, process
 from common.errors import BreakerOpen, MicroBatchAborted, OutcomeUnknown, Unrecoverable
@@ -48,6 +49,8 @@ class Parts:
     check_input: Callable[[], None]
     """Raises OffsetsLost where the input is no longer the topic it was."""
     old_snapshots: OldSnapshots
+    crew: Crew
+    """Who scores what needs no order."""
     clock: Callable[[], float] = time.monotonic
     wall_clock: Callable[[], float] = time.time
 
@@ -148,6 +151,7 @@ def _process(parts: Parts, portion: Portion, detector: Detector) -> Outcome:
         parts.holdings.memories.begin(portion.partition, account),
         positions=portion.offsets,
         received=portion.received,
+        crew=parts.crew,
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
@@ -184,8 +185,9 @@ class Observation:
         for status, count in zip(STATUSES, statuses, strict=True):
             metrics.memory.rows_by_status.labels(status).inc(int(count))
         metrics.memory.episodes_closed.inc(len(outcome.closed))
-        for rejection in outcome.rejections:
-            metrics.dead_letters.labels(rejection.reason).inc()
+        reasons = Counter(rejection.reason for rejection in outcome.rejections)
+        for reason, count in reasons.items():
+            metrics.dead_letters.labels(reason).inc(count)
         metrics.scores.recent_anomalies.add(
             int(counts[1:].sum()), len(detections), now=self._clock()
         )

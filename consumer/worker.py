@@ -20,6 +20,7 @@ from consumer.connection import connect
 from consumer.loop import run
 from consumer.observation import Observation
 from consumer.stopping import Stopping
+from consumer.threads import Threads
 
 PORT_SECONDS = 2.0
 """Beyond shutdown_seconds: a worker whose supervisor was killed has then left its port."""
@@ -61,13 +62,14 @@ def work(
     )
     stopping.gently(consumer_settings.shutdown_seconds)
     try:
-        parts = connect(settings, worker, accept_rejections_until, champion, observation)
-        _collect_seldom()
-        try:
-            run(parts, stopping)
-        finally:
-            parts.outbox.close()
-            parts.source.close()
+        with Threads(consumer_settings.threads) as crew:
+            parts = connect(settings, worker, accept_rejections_until, champion, observation, crew)
+            _collect_seldom()
+            try:
+                run(parts, stopping)
+            finally:
+                parts.outbox.close()
+                parts.source.close()
     finally:
         health.close()
     _log.info("worker stopped", worker=worker)

@@ -9,9 +9,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 TOPS = {"common", "sensorwatch", "benchmarks"}
 PARTS = {"producer", "consumer", "trainer", "api"}
-PLAIN = {"common.errors", "common.explain", "common.kernels"}
+PLAIN = {"common.crew", "common.errors", "common.explain", "common.kernels"}
 """What every room may use."""
 MAY_IMPORT = {
+    "common.crew": set[str](),
     "common.errors": set[str](),
     "common.explain": set[str](),
     "common.kernels": set[str](),

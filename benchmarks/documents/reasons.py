@@ -37,7 +37,7 @@ def _lane(drawing: Drawing, y: float, signal: SignalReading) -> None:
     low, high = at(signal.expected_low), at(signal.expected_high)
     drawing.rect(low, y, high - low, REACH, BAND)
     drawing.line(at(signal.expected), y, at(signal.expected), y + REACH, OURS)
-    outside = signal.direction is not Direction.WITHIN
+    outside = signal.direction != Direction.WITHIN
     drawing.dot(at(signal.actual), y + REACH / 2, ALARM if outside else SEEN)
     for value, where in ((signal.expected_low, low), (signal.expected_high, high)):
         text = f"{value:.1f}"

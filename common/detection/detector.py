@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from common.crew import Crew, alone
 from common.detection.calibration import Calibration, calibration_of, read
 from common.detection.decision import Decision, Judged, decide, decision_of
 from common.detection.detections import ClosedEpisode, Detections, Evidence, severity_of
@@ -74,7 +75,12 @@ class Detector:
         return Memory(self.layout, max_sensors=max_sensors)
 
     def detect(
-        self, readings: Readings, memory: Memory, *, positions: NDArray[np.int64] | None = None
+        self,
+        readings: Readings,
+        memory: Memory,
+        *,
+        positions: NDArray[np.int64] | None = None,
+        crew: Crew = alone,
     ) -> Found:
         """Score readings in order, writing each into `memory` as it comes.
 
@@ -85,7 +91,7 @@ class Detector:
             positions = memory.position + np.arange(len(readings), dtype=np.int64)
         recalled = recall(readings, self.levels, self.levels.known, memory)
         readings = _filled(readings, recalled)
-        scored, expected = self._scored(readings, recalled, memory)
+        scored, expected = self._scored(readings, recalled, memory, crew)
         anomaly_score = read(scored.novelty, self.calibration).anomaly_score
         is_anomaly = scored.is_anomaly
         full_score = read(scored.raw_score, self.calibration).anomaly_score
@@ -115,16 +121,16 @@ class Detector:
         return forecast_features(recalled, residuals(self.forecast, recalled))
 
     def _scored(
-        self, readings: Readings, recalled: Recalled, memory: Memory
+        self, readings: Readings, recalled: Recalled, memory: Memory, crew: Crew
     ) -> tuple[Judged, NDArray[np.float64]]:
         """Return what was decided, and the forecast (n, signals) that it comes from."""
         threshold = self.calibration.threshold
         if self.forecast is None or self.decision is None:
-            raw = score(self.forest, features(readings, self.plan))
+            raw = score(self.forest, features(readings, self.plan), crew=crew)
             nothing = np.zeros((len(raw), 0))
             return Judged(raw, raw > threshold, raw, nothing, nothing), nothing
         left = residuals(self.forecast, recalled)
-        forest_score = score(self.forest, forecast_features(recalled, left))
+        forest_score = score(self.forest, forecast_features(recalled, left), crew=crew)
         judged = decide(self.decision, recalled, forest_score, left, memory, threshold=threshold)
         return judged, left.expected
 

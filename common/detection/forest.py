@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from common.crew import Crew, alone
 from common.detection.heap import Heap, add_path_lengths, heap_of
 from common.errors import ModelRefused
 from common.kernels import kernel
@@ -94,7 +95,9 @@ def forest_of(arrays: dict[str, NDArray[Any]]) -> Forest:
     return forest
 
 
-def score(forest: Forest, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+def score(
+    forest: Forest, matrix: NDArray[np.float64], *, crew: Crew = alone
+) -> NDArray[np.float64]:
     """Raw score (n,) of each row of `matrix` (n, features): higher is more anomalous, 0 to 1.
 
     Equal to scikit-learn's `-score_samples` within 1e-12. A row's bits do not depend on the rows
@@ -104,6 +107,23 @@ def score(forest: Forest, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     if rows.ndim != 2 or rows.shape[1] != forest.columns[0]:
         raise ValueError(f"matrix of shape {rows.shape}, wanted (n, {forest.columns[0]})")
     raw = np.empty(len(rows), dtype=np.float64)
+    crew(lambda begin, end: _score(forest, rows[begin:end], raw[begin:end]), len(rows))
+    return raw
+
+
+def average_path_length(rows: float) -> float:
+    """c(n): the average depth of an unsuccessful search in a tree of n rows (the paper's eq. 1)."""
+    if rows <= 1:
+        return 0.0
+    if rows <= 2:
+        return 1.0
+    return 2.0 * (math.log(rows - 1.0) + EULER_GAMMA) - 2.0 * (rows - 1.0) / rows
+
+
+_NODE_ARRAYS = ("feature", "threshold", "left", "right", "path_length")
+
+
+def _score(forest: Forest, rows: NDArray[np.float32], raw: NDArray[np.float64]) -> None:
     if forest.heap is not None:
         add_path_lengths(forest.heap, rows, raw)
     else:
@@ -118,19 +138,6 @@ def score(forest: Forest, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
             raw,
         )
     to_scores(raw, forest.normaliser[0])
-    return raw
-
-
-def average_path_length(rows: float) -> float:
-    """c(n): the average depth of an unsuccessful search in a tree of n rows (the paper's eq. 1)."""
-    if rows <= 1:
-        return 0.0
-    if rows <= 2:
-        return 1.0
-    return 2.0 * (math.log(rows - 1.0) + EULER_GAMMA) - 2.0 * (rows - 1.0) / rows
-
-
-_NODE_ARRAYS = ("feature", "threshold", "left", "right", "path_length")
 
 
 def _tree(tree: Any, chosen: NDArray[Any], start: int) -> dict[str, NDArray[Any]]:

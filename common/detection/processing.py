@@ -7,6 +7,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from common.crew import Crew, alone
 from common.detection.detections import ClosedEpisode, Detections
 from common.detection.detector import Detector
 from common.detection.memory import Memory
@@ -18,6 +19,7 @@ from common.rows.schema import Order, OutOfOrder
 from common.rows.strict_parsing import Times
 
 REASONS = tuple(Reason)
+_NUMBERS = {reason: number for number, reason in enumerate(REASONS, start=1)}
 
 
 class OutcomeKind(IntEnum):
@@ -61,7 +63,7 @@ class Outcome:
         """(n,) position in REASONS plus one for a rejected record, 0 for a scored one."""
         reasons = np.zeros(self.records, dtype=np.uint8)
         for rejection in self.rejections:
-            reasons[rejection.index] = REASONS.index(rejection.reason) + 1
+            reasons[rejection.index] = _NUMBERS[rejection.reason]
         return reasons
 
     @property
@@ -79,15 +81,16 @@ def process(
     *,
     positions: NDArray[np.int64] | None = None,
     received: Times | None = None,
+    crew: Crew = alone,
 ) -> Outcome:
     """Give each payload of one stream exactly one outcome, writing the rows into `memory`.
 
     Consumer, API and `ledger verify` all call this. `positions` (records,): strictly rising numbers
     of the records in their stream (Kafka's offsets); default: counted on from the memory's.
-    `received`: see `common.rows.parsing.parse`.
+    `received`: see `common.rows.parsing.parse`. `crew`: who does what needs no order.
     """
-    readings, rejections = parse(payloads, detector.schema, received=received)
-    return score_readings(readings, rejections, detector, memory, positions=positions)
+    readings, rejections = parse(payloads, detector.schema, received=received, crew=crew)
+    return score_readings(readings, rejections, detector, memory, positions=positions, crew=crew)
 
 
 def score_readings(
@@ -97,12 +100,13 @@ def score_readings(
     memory: Memory,
     *,
     positions: NDArray[np.int64] | None = None,
+    crew: Crew = alone,
 ) -> Outcome:
     """Score rows that are already readings (a table's); see `process`."""
     records = len(readings) + len(rejections)
     if positions is None:
         positions = memory.position + np.arange(records, dtype=np.int64)
-    found = detector.detect(readings, memory, positions=positions[readings.index])
+    found = detector.detect(readings, memory, positions=positions[readings.index], crew=crew)
     if records:
         memory.position = int(positions[-1]) + 1
     readings, detections = found.readings, found.detections

@@ -1,6 +1,7 @@
 """Dead letters: the original bytes, with headers that say where from and why."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from common.messaging.records import (
     Headers,
@@ -10,10 +11,14 @@ from common.messaging.records import (
     headers_of,
     newest,
 )
-from common.rows.rejection import Rejection
+from common.rows.rejection import Reason, Rejection
 
 PREFIX = "__dlq.errors."
-ORIGIN = ("topic", "partition", "offset", "timestamp", "first_failed_at")
+_TOPIC, _PARTITION, _OFFSET = (PREFIX + name for name in ("topic", "partition", "offset"))
+_TIMESTAMP, _GROUP, _STAGE = (PREFIX + name for name in ("timestamp", "group", "stage"))
+_CODE, _MESSAGE = (PREFIX + name for name in ("code", "message"))
+_FIRST_FAILED_AT, _REPLAYS = (PREFIX + name for name in ("first_failed_at", "replay.count"))
+ORIGIN = (_TOPIC, _PARTITION, _OFFSET, _TIMESTAMP, _FIRST_FAILED_AT)
 """Headers of the first failure: a letter that is replayed and fails again keeps them."""
 ID = "__dlq.id"
 """topic-partition-offset of the record that this letter stands for."""
@@ -41,52 +46,59 @@ def dead_letters(
     `max_message_bytes`: then they are cut, and the header `__dlq.truncated` says so. Headers that
     the client cannot read are lost, and the header `__dlq.headers.lost` says so.
     """
+    added = _Added(group.encode(), failed_at.encode())
     for rejection in rejections:
         record = records[rejection.index]
         headers = headers_of(record)
         original = headers or []
-        added = _added(rejection, record, original, group=group, failed_at=failed_at)
+        ours = added.headers(rejection, record, original)
         if headers is None:
-            added.append((HEADERS_LOST, _UNREADABLE))
+            ours.append((HEADERS_LOST, _UNREADABLE))
         kept = [(name, value) for name, value in original if not _replaced(name)]
-        yield _fitted(record, kept, added, topic, max_message_bytes)
+        yield _fitted(record, kept, ours, topic, max_message_bytes)
 
 
-def _added(
-    rejection: Rejection, record: Record, original: Headers, *, group: str, failed_at: str
-) -> Headers:
-    where = coordinates(record)
-    message = f"{rejection.field}: {rejection.detail}" if rejection.field else rejection.detail
-    now = {
-        "topic": where.topic,
-        "partition": str(where.partition),
-        "offset": str(where.offset),
-        "timestamp": str(record.timestamp()[1]),
-        "group": group,
-        "stage": "scoring" if rejection.reason == "scoring_failed" else "validation",
-        "code": rejection.reason.value,
-        "message": message,
-        "first_failed_at": failed_at,
-        "replay.count": str(_replays(original)),
-    }
-    headers: Headers = [(ID, str(where).encode())]
-    for name, text in now.items():
-        first = _first(original, name) if original else None
-        # A field's name may hold half a surrogate pair, which is no UTF-8.
-        own = text.encode(errors="backslashreplace")
-        headers.append((PREFIX + name, own if first is None else first))
-    return headers
+@dataclass(frozen=True, slots=True)
+class _Added:
+    """What is added to all letters of a micro-batch alike."""
+
+    group: bytes
+    failed_at: bytes
+
+    def headers(self, rejection: Rejection, record: Record, original: Headers) -> Headers:
+        """Say where a record stands and why it was rejected."""
+        where = coordinates(record)
+        field, reason = rejection.field, rejection.reason
+        message = f"{field}: {rejection.detail}" if field else rejection.detail
+        now: Headers = [
+            (ID, str(where).encode()),
+            (_TOPIC, where.topic.encode()),
+            (_PARTITION, b"%d" % where.partition),
+            (_OFFSET, b"%d" % where.offset),
+            (_TIMESTAMP, b"%d" % record.timestamp()[1]),
+            (_GROUP, self.group),
+            (_STAGE, b"scoring" if reason is Reason.SCORING_FAILED else b"validation"),
+            (_CODE, reason.encode()),
+            # A field's name may hold half a surrogate pair, which is no UTF-8.
+            (_MESSAGE, message.encode(errors="backslashreplace")),
+            (_FIRST_FAILED_AT, self.failed_at),
+            (_REPLAYS, b"%d" % _replays(original)),
+        ]
+        if not original:
+            return now
+        firsts = ((name, own, _first(original, name)) for name, own in now)
+        return [(name, own if first is None else first) for name, own, first in firsts]
 
 
 def _first(original: Headers, name: str) -> bytes | None:
     """Return what the first failure said, unless it is longer than any of ours."""
-    first = newest(original, PREFIX + name) if name in ORIGIN else None
+    first = newest(original, name) if name in ORIGIN else None
     return first if first is not None and len(first) <= _LONGEST_ORIGIN else None
 
 
 def _replays(original: Headers) -> int:
     """Count how often this letter came back: 0 for a record that fails for the first time."""
-    count = newest(original, PREFIX + "replay.count")
+    count = newest(original, _REPLAYS)
     if count is None:
         return 0
     return int(count) + 1 if count.isdigit() and len(count) < 10 else 1
@@ -120,8 +132,6 @@ def _fitted(
 
 
 def _size(headers: Headers) -> int:
-    size = 10 * len(headers)
-    for name, value in headers:
-        size += len(name) if name.isascii() else len(name.encode())
-        size += len(value) if value else 0
-    return size
+    names = "".join([name for name, _ in headers])
+    size = len(names) if names.isascii() else len(names.encode())
+    return 10 * len(headers) + size + sum([len(value) for _, value in headers if value])

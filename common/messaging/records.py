@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
+
 FARTHEST_MS = 2**53
 """Milliseconds from 1970 that are no time any more, and fit into 64 bits as microseconds."""
 
@@ -46,8 +48,7 @@ class Partition:
         return f"{self.topic}-{self.number}"
 
 
-@dataclass(frozen=True, slots=True)
-class Coordinates:
+class Coordinates(msgspec.Struct, frozen=True):
     """Where a record stands: for ever the same, so events are named after it."""
 
     topic: str
@@ -58,8 +59,7 @@ class Coordinates:
         return f"{self.topic}-{self.partition}-{self.offset}"
 
 
-@dataclass(frozen=True, slots=True)
-class OutgoingMessage:
+class OutgoingMessage(msgspec.Struct, frozen=True):
     """A message to be produced."""
 
     topic: str

@@ -155,20 +155,18 @@ class TransactionalOutbox:
         on_delivery: Callable[[KafkaError | None, Message], None] | None = None,
     ) -> None:
         partition = ANY_PARTITION if message.partition is None else message.partition
-
-        def produce(_seconds: float) -> None:
-            self._producer.produce(
-                message.topic,
-                message.value,
-                message.key,
-                partition,
-                on_delivery=on_delivery,
-                headers=list(message.headers),
-            )
-
         while True:
             try:
-                return self._call(Stage.PRODUCE, deadline, produce)
+                return self._producer.produce(
+                    message.topic,
+                    message.value,
+                    message.key,
+                    partition,
+                    on_delivery=on_delivery,
+                    headers=list(message.headers),
+                )
+            except KafkaException as error:
+                self._wait_or_fail(Stage.PRODUCE, deadline, error)
             except BufferError:
                 if self._clock() > deadline:
                     full = KafkaError(KafkaError._QUEUE_FULL)  # noqa: SLF001 - the client's name
@@ -181,14 +179,18 @@ class TransactionalOutbox:
             try:
                 action(max(0.1, min(CALL_SECONDS, deadline - self._clock())))
             except KafkaException as error:
-                found = reaction(error.args[0], stage)
-                if found is not Reaction.RETRY:
-                    raise _ClientFailure(stage, error.args[0], found) from error
-                if self._clock() > deadline:
-                    raise _ClientFailure(stage, error.args[0], Reaction.RENEW_PRODUCER) from error
-                serve(self._producer)
+                self._wait_or_fail(stage, deadline, error)
             else:
                 return
+
+    def _wait_or_fail(self, stage: Stage, deadline: float, error: KafkaException) -> None:
+        """Let the client work before the same call is tried again, if that may help."""
+        found = reaction(error.args[0], stage)
+        if found is not Reaction.RETRY:
+            raise _ClientFailure(stage, error.args[0], found) from error
+        if self._clock() > deadline:
+            raise _ClientFailure(stage, error.args[0], Reaction.RENEW_PRODUCER) from error
+        serve(self._producer)
 
     def _react(self, failure: "_ClientFailure") -> NoReturn:
         match failure.reaction:

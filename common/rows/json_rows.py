@@ -30,13 +30,16 @@ _TRUE, _FALSE, _NULL = (
 
 @kernel
 def read_rows(  # type: ignore[no-untyped-def]
-    data, ends, names, name_ends, low, high, held, rules, received,
+    first, last, data, ends, names, name_ends, low, high, held, rules, received,
     usual, event_time, values, id_at, id_length,
 ):  # fmt: skip
-    """Read the texts that end at `ends` in `data`; `usual` says which of them are rows now."""
+    """Read the texts `first` to before `last` of those that end at `ends` in `data`.
+
+    `usual` says which of them are rows now.
+    """
     seen = np.zeros(len(name_ends), dtype=np.int64)
-    begin = 0
-    for row in range(len(ends)):
+    begin = ends[first - 1] if first else 0
+    for row in range(first, last):
         usual[row] = ends[row] - begin <= MAX_PAYLOAD_BYTES and _read_row(
             data, begin, ends[row], names, name_ends, low, high, held, rules, received[row],
             row, seen, event_time, values[row], id_at, id_length,

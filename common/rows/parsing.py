@@ -8,6 +8,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from common.crew import Crew, alone
 from common.rows.json_rows import KEY, NO_KEY, NO_TIME, OPTIONAL_KEY, read_rows
 from common.rows.plain_instants import TIME_KINDS
 from common.rows.readings import DEFAULT_SENSOR, Readings, merged
@@ -37,7 +38,11 @@ class _Plan:
 
 
 def parse(
-    payloads: Sequence[bytes | None], schema: Schema, *, received: Times | None = None
+    payloads: Sequence[bytes | None],
+    schema: Schema,
+    *,
+    received: Times | None = None,
+    crew: Crew = alone,
 ) -> tuple[Readings, list[Rejection]]:
     """Turn JSON payloads into readings and rejections, each payload into exactly one of them.
 
@@ -48,21 +53,26 @@ def parse(
     if plan is None:
         return parse_strictly(payloads, schema, received=received)
     times = _times(received, len(payloads))
-    usual, readings = _usual(payloads, plan, schema, times)
+    usual, readings = _usual(payloads, plan, schema, times, crew)
     rest = np.flatnonzero(~usual)
     if len(rest) == 0:
         return readings, []
+    where = rest.tolist()
     others, rejections = parse_strictly(
-        [payloads[row] for row in rest.tolist()], schema, received=times[rest]
+        [payloads[row] for row in where], schema, received=times[rest]
     )
-    rejections = [replace(one, index=int(rest[one.index])) for one in rejections]
+    rejections = [Rejection(where[one.index], one.faults) for one in rejections]
     if len(others):
         readings = merged([readings, replace(others, index=rest[others.index])])
     return readings, rejections
 
 
 def _usual(
-    payloads: Sequence[bytes | None], plan: _Plan, schema: Schema, received: NDArray[np.int64]
+    payloads: Sequence[bytes | None],
+    plan: _Plan,
+    schema: Schema,
+    received: NDArray[np.int64],
+    crew: Crew,
 ) -> tuple[NDArray[np.bool_], Readings]:
     """Read what the kernel reads; say of each payload whether it is among the readings."""
     n, columns, signals = len(payloads), len(schema.columns), len(schema.signals)
@@ -77,22 +87,9 @@ def _usual(
     usual = np.empty(n, dtype=np.bool_)
     event_time, id_at, id_length = np.empty((3, n), dtype=np.int64)
     values = np.empty((n, columns))
-    read_rows(
-        data,
-        ends,
-        plan.names,
-        plan.name_ends,
-        plan.low,
-        plan.high,
-        plan.held,
-        plan.rules,
-        received,
-        usual,
-        event_time,
-        values,
-        id_at,
-        id_length,
-    )
+    fields = (plan.names, plan.name_ends, plan.low, plan.high, plan.held, plan.rules)
+    found = (usual, event_time, values, id_at, id_length)
+    crew(lambda begin, end: read_rows(begin, end, data, ends, *fields, received, *found), n)
     index = np.flatnonzero(usual)
     if len(index) < n:
         event_time, id_at, id_length = event_time[index], id_at[index], id_length[index]

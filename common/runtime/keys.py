@@ -167,6 +167,8 @@ class ConsumerSettings(_Table):
     max_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 50_000
     max_wait_ms: Annotated[int, Field(ge=0), AfterValidator(_short_wait)] = 50
     workers: Annotated[int, Field(ge=1, le=256)] = 1
+    threads: Annotated[int, Field(ge=1, le=64)] = 2
+    """Of a worker, for what needs no order among the rows of a large micro-batch."""
     http_host: Text = "127.0.0.1"
     http_port: Port = 9101
     """Worker n adds n; 0: any free port."""

@@ -6,6 +6,7 @@ from typing import cast
 
 from prometheus_client import CollectorRegistry
 
+from common.crew import Crew, alone
 from common.detection.detector import Detector
 from common.detection.emit import Emit
 from common.detection.ledger import SnapshotAt, open_account
@@ -164,6 +165,7 @@ class Rig:
         self.state = state or FakeState()
         self.outbox = FakeOutbox(self.consumer, failures, after=after, state=self.state)
         self.emit = emit
+        self.crew: Crew = alone
         self.champion = FakeChampion(swap_at, detector=detector(champion))
         self.metrics = CollectorRegistry()
         self.observation = Observation(
@@ -235,6 +237,7 @@ class Rig:
             max_message_bytes=1_000_000,
             check_input=lambda: None,
             old_snapshots=cast("OldSnapshots", self.state),
+            crew=self.crew,
             clock=self._clock,
             wall_clock=lambda: 1_735_689_600.0,
         )

@@ -90,7 +90,7 @@ def test_with_memory_about_99_percent_of_clean_rows_lie_within_their_band() -> N
     rows = described(outcome, detector)
 
     assert (outcome.detections.status == STATUSES.index(Status.SCORED)).mean() > 0.99
-    within = [signal.direction is Direction.WITHIN for row in rows for signal in row]
+    within = [signal.direction == Direction.WITHIN for row in rows for signal in row]
     assert 0.98 < np.mean(within) < 0.996
 
 
@@ -118,7 +118,7 @@ def test_what_the_schema_forbids_is_never_expected() -> None:
     for row in rows:
         x1 = by_name(row)["x1"]
         assert (x1.expected_low, x1.expected_high) == (-0.5, 0.5)
-        assert x1.direction is Direction.WITHIN
+        assert x1.direction == Direction.WITHIN
 
 
 def test_a_held_value_is_marked() -> None:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.crew import alone
 from common.rows.json_rows import MAX_PAYLOAD_BYTES
 from common.rows.parsing import FEWEST, parse
 from common.rows.schema import Schema, schema_of
@@ -261,7 +262,7 @@ def _by_the_kernel(rows: Sequence[bytes], schema: Schema) -> float:
 
     plan = parsing._plan(schema)
     assert plan is not None
-    usual, _ = parsing._usual(rows, plan, schema, parsing._times(None, len(rows)))
+    usual, _ = parsing._usual(rows, plan, schema, parsing._times(None, len(rows)), alone)
     return float(usual.mean())
 
 

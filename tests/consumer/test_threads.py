@@ -1,0 +1,201 @@
+"""Threads side by side give what one gives, to the bit; they fail together and end together."""
+
+import threading
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from common.crew import Crew, Work, alone
+from common.detection.detector import Detector
+from common.detection.forest import forest_from, score
+from common.detection.processing import process
+from consumer import threads
+from consumer.threads import Threads
+from tests.builders import ANOMALOUS
+from tests.consumer.rig import THREE, Rig, batch
+from tests.detection.detectors import DETECTORS
+from tests.messaging.records import a_payload
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let few rows be enough for several parts."""
+    monkeypatch.setattr(threads, "PART_ROWS", 1)
+
+
+def some_payloads(seed: int, count: int) -> list[bytes | None]:
+    """Good rows of some sensors, and every third time something else."""
+    random = np.random.default_rng(seed)
+    others = [None, b"", b"{", b'{"a": 1}', a_payload(ANOMALOUS), a_payload(x1=None), b"[]"]
+    return [
+        others[random.integers(len(others))]
+        if random.random() < 0.3
+        else a_payload(
+            random.normal(size=3).round(random.integers(17)).tolist(),
+            sensor_id=f"s{random.integers(4)}",
+            timestamp=f"2025-01-01T00:{number // 60 % 60:02d}:{number % 60:02d}Z",
+        )
+        for number in range(count)
+    ]
+
+
+def result(payloads: Sequence[bytes | None], detector: Detector, crew: Crew) -> tuple[object, ...]:
+    """All that is decided of payloads, and the memory afterwards."""
+    memory = detector.cold()
+    outcome = process(payloads, detector, memory, crew=crew)
+    readings = outcome.readings
+    return (
+        outcome.kinds.tobytes(),
+        outcome.score_bits.tobytes(),
+        [(one.index, one.faults) for one in outcome.rejections],
+        readings.index.tobytes(),
+        readings.event_time.tobytes(),
+        readings.sensor.tobytes(),
+        readings.sensor_ids,
+        readings.values.tobytes(),
+        memory.reals.tobytes(),
+        memory.wholes.tobytes(),
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32), count=st.integers(0, 120), cuts=st.lists(st.integers(0, 120)))
+@pytest.mark.parametrize("kind", DETECTORS)
+def test_no_bit_depends_on_the_parts_or_their_order(
+    kind: str, seed: int, count: int, cuts: list[int]
+) -> None:
+    def in_parts(work: Work, rows: int) -> None:
+        edges = sorted({0, rows, *(cut for cut in cuts if cut < rows)})
+        parts = list(pairwise(edges))
+        for begin, end in reversed(parts):
+            work(begin, end)
+
+    payloads, detector = some_payloads(seed, count), DETECTORS[kind]()
+
+    assert result(payloads, detector, in_parts) == result(payloads, detector, alone)
+
+
+@pytest.mark.parametrize("kind", DETECTORS)
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_threads_give_what_one_gives(
+    kind: str, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads, "PART_ROWS", 70)
+    payloads, detector = some_payloads(count, 6_000), DETECTORS[kind]()
+
+    with Threads(count) as crew:
+        assert result(payloads, detector, crew) == result(payloads, detector, alone)
+
+
+def test_a_forest_too_deep_for_the_fast_layout_is_cut_too() -> None:
+    from sklearn.ensemble import IsolationForest
+
+    rows = np.random.default_rng(1).normal(size=(1_000, 3))
+    deep = IsolationForest(n_estimators=7, max_samples=1_000, random_state=0).fit(rows)
+    forest = forest_from(deep)
+    assert forest.heap is None
+
+    with Threads(3) as crew:
+        assert score(forest, rows, crew=crew).tobytes() == score(forest, rows).tobytes()
+
+
+@given(rows=st.integers(0, 500), count=st.integers(1, 5))
+@settings(max_examples=50, deadline=None)
+def test_each_row_is_done_once(rows: int, count: int) -> None:
+    done = np.zeros(rows, dtype=np.int64)
+
+    def work(begin: int, end: int) -> None:
+        done[begin:end] += 1
+
+    with Threads(count) as crew:
+        crew(work, rows)
+
+    assert done.tolist() == [1] * rows
+
+
+def test_parts_run_at_the_same_time() -> None:
+    """Each waits for the other: one after the other, neither would come on."""
+    both = threading.Barrier(2, timeout=20)
+
+    def work(_begin: int, _end: int) -> None:
+        both.wait()
+
+    with Threads(2) as crew:
+        crew(work, 2)
+
+
+def test_few_rows_are_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "PART_ROWS", 100)
+    parts: list[tuple[int, int]] = []
+
+    with Threads(2) as crew:
+        for rows in (0, 100, 101):
+            crew(lambda begin, end: parts.append((begin, end)), rows)
+
+    assert sorted(parts) == [(0, 0), (0, 100), (0, 100), (100, 101)]
+
+
+@pytest.mark.parametrize("failing", [0, 1, 2])
+def test_what_a_part_raises_comes_out_once_all_have_ended(failing: int) -> None:
+    begun: list[int] = []
+    ended: list[int] = []
+    others = threading.Event()
+
+    def work(begin: int, _end: int) -> None:
+        if begin == failing:
+            others.set()
+            raise ValueError(f"part {begin}")
+        begun.append(begin)
+        assert others.wait(20)
+        ended.append(begin)
+
+    with Threads(3) as crew:
+        with pytest.raises(ValueError, match=f"part {failing}"):
+            crew(work, 3)
+        assert sorted(ended) == sorted(begun)
+
+        again: list[int] = []
+        crew(lambda begin, _end: again.append(begin), 3)
+    assert sorted(again) == [0, 1, 2]
+
+
+def test_who_has_not_begun_is_not_waited_for() -> None:
+    """Where the other cores are busy, the caller does it all."""
+    free = threading.Event()
+
+    with Threads(2) as crew:
+        crew._others.submit(free.wait, 20)
+        done: list[int] = []
+        crew(lambda begin, _end: done.append(begin), 5)
+        assert done == [0, 1, 2, 3, 4]
+        free.set()
+
+
+def test_the_threads_end_with_the_crew() -> None:
+    with Threads(3) as crew:
+        crew(lambda _begin, _end: None, 3)
+        assert _threads()
+    assert not _threads()
+
+
+def _threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("rows")]
+
+
+def test_the_loop_lets_its_crew_score() -> None:
+    asked: list[int] = []
+
+    def crew(work: Work, rows: int) -> None:
+        asked.append(rows)
+        alone(work, rows)
+
+    rig = Rig(*batch(*THREE, *THREE)).opened()
+    rig.crew = crew
+
+    rig.run()
+
+    assert asked == [6, 4]  # texts that are read, rows that are scored
