@@ -19,10 +19,11 @@ from common.registry.candidate import MAX_GOLDEN_ROWS, Candidate, DataSource
 from common.rows.readings import Readings
 from common.rows.schema import Schema
 from common.runtime.keys import Features, TrainerSettings
-from trainer.calibrating import block_count, calibrate_on, looks_out_of_fold
+from trainer.calibrating import calibrate_on
 from trainer.dataset import by_time
 from trainer.filling import filled
 from trainer.fitting import fit_on
+from trainer.folds import block_count, looks_out_of_fold
 from trainer.forest import fit_forest
 from trainer.levels import max_gap, well_known
 
@@ -116,7 +117,8 @@ def _forecast(split: Split, schema: Schema, source: DataSource, how: TrainerSett
     """Fit on all rows, calibrate on all of them out of fold."""
     readings = filled(split.whole)
     fitted = fit_on(readings, np.ones(len(readings), dtype=np.bool_), schema, how)
-    calibrated = calibrate_on(looks_out_of_fold(readings, schema, how), how)
+    looks = looks_out_of_fold(readings, schema, how)
+    calibrated = calibrate_on(looks, how)
     return Candidate(
         schema=schema,
         plan=forecast_plan(schema),
@@ -133,7 +135,7 @@ def _forecast(split: Split, schema: Schema, source: DataSource, how: TrainerSett
         split=split.to_plain()
         | {
             "fit_rows": len(readings),
-            "calibration_rows": len(readings),
+            "calibration_rows": int((~looks.warming).sum()),
             "blocks": block_count(len(readings)),
         },
         golden=golden_rows(split.calibration),
