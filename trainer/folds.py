@@ -10,7 +10,7 @@ from common.rows.readings import Readings
 from common.rows.schema import Schema
 from common.runtime.keys import TrainerSettings
 from trainer.fitting import Looks, fit_on, fit_recalling, joined, look, looks_at
-from trainer.stretches import Streams, spread, streams_of
+from trainer.stretches import spread, streams_of
 
 BLOCKS = 10
 FOLD_GAP = 10
@@ -30,7 +30,9 @@ def looks_out_of_fold(readings: Readings, schema: Schema, how: TrainerSettings) 
     rows, streams = len(readings), streams_of(readings)
     counted = spread(streams, seed=how.seed)
     if not counted.all():
-        return joined(_looks_at_some(readings, streams, counted, schema, how))
+        # What is never looked at of a sensor says nothing of the others.
+        there = np.isin(readings.sensor, readings.sensor[counted])
+        return joined(_looks_at_some(readings.take(there), counted[there], schema, how))
     gap = FOLD_GAP * streams.count
     found = []
     for block, (start, stop) in enumerate(pairwise(_edges(rows))):
@@ -49,17 +51,12 @@ def block_count(rows: int) -> int:
 
 
 def _looks_at_some(
-    readings: Readings,
-    streams: Streams,
-    counted: NDArray[np.bool_],
-    schema: Schema,
-    how: TrainerSettings,
+    readings: Readings, counted: NDArray[np.bool_], schema: Schema, how: TrainerSettings
 ) -> Iterator[Looks]:
     """Let memory and levels have all rows, and look at those that are `counted` (n,) only."""
-    rows = len(readings)
-    edges = _edges(rows)
+    rows, streams = len(readings), streams_of(readings)
+    edges, sensors = _edges(rows), streams.count
     block = np.repeat(np.arange(len(edges) - 1), np.diff(edges))
-    sensors = streams.count
     folds = FEW_FOLDS if rows >= MANY_OF_A_SENSOR * sensors else len(edges) - 1
     for fold in range(folds):
         held = block % folds == fold

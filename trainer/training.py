@@ -114,7 +114,7 @@ def _medians(readings: Readings) -> NDArray[np.float64]:
 
 
 def _forecast(split: Split, schema: Schema, source: DataSource, how: TrainerSettings) -> Candidate:
-    """Fit on all rows, calibrate on all of them out of fold."""
+    """Fit on all rows, calibrate out of fold: on all of them, or of very many on a spread."""
     readings = filled(split.whole)
     fitted = fit_on(readings, np.ones(len(readings), dtype=np.bool_), schema, how)
     looks = looks_out_of_fold(readings, schema, how)
