@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +11,9 @@ from common.detection.decision import COMPONENTS, Decision, Table, smooth
 from common.detection.layout import USUAL
 from common.detection.tails import Tail, rarity, tail_from
 from common.kernels import kernel
-from common.rows.readings import Readings
-from common.rows.schema import Schema
 from common.runtime.keys import TrainerSettings
-from trainer.fitting import Looks, fit_on, look
+from trainer.fitting import Looks
 
-FOLDS = 10
-FOLD_GAP = 10
-"""Rows of each sensor left out on either side of a fold, as far as a memory reaches."""
 OUTLYING = 3.5
 """Robust z-score from which on a block's median stands out (Iglewicz and Hoaglin 1993)."""
 MOST_OF_BLOCKS = 5
@@ -45,31 +39,6 @@ class Calibrated:
     calibration: Calibration
 
 
-def looks_out_of_fold(readings: Readings, schema: Schema, how: TrainerSettings) -> Looks:
-    """Look at every row with a model that was fitted on the others.
-
-    FOLDS contiguous blocks in time; each one's model runs over the rows up to the block's end, so
-    that its memory is warm, and only what it found in the block is kept.
-    """
-    rows = len(readings)
-    edges = np.linspace(0, rows, block_count(rows) + 1).astype(np.int64).tolist()
-    gap = FOLD_GAP * len(np.unique(readings.sensor))
-    found = []
-    for block, (start, stop) in enumerate(pairwise(edges)):
-        fitting = np.ones(rows, dtype=np.bool_)
-        # Of very few rows (or very many sensors) no more than a fold's width is left out.
-        beside = min(gap, stop - start)
-        fitting[max(start - beside, 0) : stop + beside] = False
-        fitted = fit_on(readings, fitting, schema, how)
-        found.append(look(fitted, readings.take(slice(None, stop)), start, block))
-    return _joined(found)
-
-
-def block_count(rows: int) -> int:
-    """How many blocks of time so many rows are cut into."""
-    return min(FOLDS, rows // 2)
-
-
 def calibrate_on(
     looks: Looks, how: TrainerSettings, *, weights: tuple[float, ...] = (1.0,) * len(COMPONENTS)
 ) -> Calibrated:
@@ -79,10 +48,12 @@ def calibrate_on(
     each component that counts, else 0.
     """
     used = np.flatnonzero(looks.scored if looks.scored.any() else np.ones_like(looks.scored))
-    tables = _Tables(np.ones(len(used), dtype=np.bool_))
+    counted = ~looks.warming[used]
+    tables = _Tables(counted)
     total = _total(tables, looks.components[used], weights)
-    tables.kept = usual_blocks(total, looks.block[used])
-    if not tables.kept.all():
+    usual = usual_blocks(total, looks.block[used])
+    tables.kept = counted & usual
+    if not usual.all():
         total = _total(tables, looks.components[used], weights)
     now = tables.learned(Table.SUM, total)
     lately = _smoothed(now, looks.slots[used], looks.restarts[used])
@@ -145,17 +116,6 @@ def _total(
     for position, (table, weight) in enumerate(zip(COMPONENTS, weights, strict=True)):
         total += weight * tables.learned(table, components[:, position])
     return total
-
-
-def _joined(parts: list[Looks]) -> Looks:
-    return Looks(
-        np.concatenate([part.components for part in parts]),
-        np.concatenate([part.plain for part in parts]),
-        np.concatenate([part.scored for part in parts]),
-        np.concatenate([part.slots for part in parts]),
-        np.concatenate([part.restarts for part in parts]),
-        np.concatenate([part.block for part in parts]),
-    )
 
 
 @kernel

@@ -1,6 +1,7 @@
 """What looks at a row with memory: levels, forecast and forest, fitted on the same rows."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from common.runtime.keys import TrainerSettings
 from trainer.forecasting import fit_forecast
 from trainer.forest import fit_forest
 from trainer.levels import fit_levels
+from trainer.recalling import recall_some
+from trainer.stretches import spread, streams_of
 
 LONG_WARM_UP = 2**40
 _SCORED = STATUSES.index(Status.SCORED)
@@ -56,16 +59,47 @@ class Looks:
     """(n,) whether its sensor begins anew with it."""
     block: NDArray[np.int64]
     """(n,) which stretch of time it belongs to."""
+    warming: NDArray[np.bool_]
+    """(n,) whether it is there only to warm what is smoothed, and is not learned from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What was fitted, and what it found of the rows that were kept on the way."""
+
+    fitted: Fitted
+    recalled: Recalled
+    left: Residuals
+    memory: Memory
 
 
 def fit_on(
     readings: Readings, fitting: NDArray[np.bool_], schema: Schema, how: TrainerSettings
 ) -> Fitted:
-    """Fit on the rows of `fitting` (n,); `readings` in time order, without holes."""
+    """Fit on the rows of `fitting` (n,); `readings` in time order, without holes.
+
+    Of very many the levels are learned from all, forecast and forest from a spread of them.
+    """
+    kept = spread(streams_of(readings), seed=how.seed)
+    return fit_recalling(readings, fitting, kept, schema, how).fitted
+
+
+def fit_recalling(
+    readings: Readings,
+    fitting: NDArray[np.bool_],
+    kept: NDArray[np.bool_],
+    schema: Schema,
+    how: TrainerSettings,
+) -> Fit:
+    """Fit levels on the rows of `fitting` (n,), all else on those that are `kept` (n,) too.
+
+    The memory takes in every row.
+    """
     levels = fit_levels(readings.take(fitting), schema, min_rows=how.min_rows)
     layout = Layout(schema.signal_names, schema.context_names, how.min_rows)
     memory = Memory(layout)
-    recalled = recall(readings, levels, levels.known, memory)
+    recalled = recall_some(readings, kept, levels, memory)
+    fitting = fitting[kept]
     used = fitting & (recalled.status == _SCORED)
     if used.sum() < 2:
         # Too few rows of any sensor for its lags: everything rests on what needs no memory.
@@ -73,7 +107,9 @@ def fit_on(
     forecast = fit_forecast(recalled, used)
     left = residuals(forecast, recalled)
     estimator, forest = fit_forest(_matrix(recalled, left, used), how)
-    return Fitted(layout, levels, settled(levels, memory), forecast, forest, estimator)
+    after = settled(levels, memory)
+    fitted = Fitted(layout, levels, after, forecast, forest, estimator)
+    return Fit(fitted, recalled, left, memory)
 
 
 def settled(levels: Levels, memory: Memory) -> Levels:
@@ -91,19 +127,48 @@ def look(fitted: Fitted, readings: Readings, start: int, block: int) -> Looks:
     """Look at rows from `start` on; the ones before warm the memory, in order, from cold."""
     memory = Memory(fitted.layout)
     recalled = recall(readings, fitted.levels, fitted.levels.known, memory)
-    left = residuals(fitted.forecast, recalled)
-    kept = slice(start, None)
-    # No component follows from what the forest said of rows before, so it is not asked.
+    fit = Fit(fitted, recalled, residuals(fitted.forecast, recalled), memory)
+    blocks = np.full(len(readings), block)
+    return looks_at(fit, readings, slice(start, None), blocks)
+
+
+def looks_at(
+    fit: Fit,
+    readings: Readings,
+    looked: NDArray[np.bool_] | slice,
+    block: NDArray[np.int64],
+    *,
+    counted: NDArray[np.bool_] | None = None,
+) -> Looks:
+    """Look at some of the n `readings` that were kept, each of a `block` (n,).
+
+    `counted` (n,): those that do not only warm what is smoothed; default: all.
+    """
+    fitted, recalled, left = fit.fitted, fit.recalled, fit.left
+    # No component follows from what the forest said of other rows, so it is not asked.
     seen = np.zeros(len(readings))
-    seen[kept] = score(fitted.forest, _matrix(recalled, left, kept))
-    judged = decide(_UNCALIBRATED, recalled, seen, left, memory, threshold=np.inf)
+    seen[looked] = score(fitted.forest, _matrix(recalled, left, looked))
+    judged = decide(_UNCALIBRATED, recalled, seen, left, fit.memory, threshold=np.inf)
+    warming = np.zeros(len(readings), dtype=np.bool_) if counted is None else ~counted
     return Looks(
-        components=judged.components[kept],
-        plain=_as_strangers(fitted, readings.take(kept)),
-        scored=recalled.status[kept] == _SCORED,
-        slots=recalled.slots[kept],
-        restarts=((recalled.fresh >= 0) | recalled.gap)[kept],
-        block=np.full(len(readings) - start, block),
+        components=judged.components[looked],
+        plain=_as_strangers(fitted, readings.take(looked)),
+        scored=recalled.status[looked] == _SCORED,
+        slots=recalled.slots[looked],
+        restarts=((recalled.fresh >= 0) | recalled.gap)[looked],
+        block=block[looked],
+        warming=warming[looked],
+    )
+
+
+def joined(parts: Iterable[Looks]) -> Looks:
+    """Put looks one after the other."""
+    several = list(parts)
+    return Looks(
+        **{
+            field.name: np.concatenate([getattr(part, field.name) for part in several])
+            for field in fields(Looks)
+        }
     )
 
 

@@ -8,7 +8,11 @@ from numpy.typing import NDArray
 from common.detection.levels import Levels
 from common.rows.readings import Readings
 from common.rows.schema import Schema
+from trainer.stretches import MOST_ROWS
 
+ENOUGH_ROWS = 2_000
+"""Spread over the whole time, so many rows of a sensor tell its location to 0.03 scales, and its
+scale to some percent."""
 LEAST_SHARE = 0.05
 """A scale is at least this share of the sensors' usual one."""
 KNOWN_ROWS = 50
@@ -33,14 +37,20 @@ CONSTANT = 1e-9
 def fit_levels(readings: Readings, schema: Schema, *, min_rows: int) -> Levels:
     """Learn the levels of all sensors together, and of each one.
 
-    One with fewer than KNOWN_ROWS rows has that of all; `well_known` leaves it out.
+    One with fewer than KNOWN_ROWS rows has that of all; `well_known` leaves it out. Of more than
+    MOST_ROWS rows, those of a sensor that has very many are thinned.
 
     `readings`: in time order, without gaps in their values (what was missing is filled).
     """
     columns = np.concatenate([readings.values, readings.context], axis=1)
-    together = _level(columns)
+    streams = _by_sensor(readings)
+    if len(readings) <= MOST_ROWS:
+        together = _level(columns)
+    else:
+        streams = [(number, _thinned(rows, len(streams))) for number, rows in streams]
+        together = _level(columns[np.concatenate([rows for _, rows in streams])])
     names, location, scale = [], [], []
-    for number, rows in _by_sensor(readings):
+    for number, rows in streams:
         found = _level(columns[rows]) if len(rows) >= KNOWN_ROWS else together
         names.append(readings.sensor_ids[number])
         location.append(found[0])
@@ -90,6 +100,18 @@ def _by_sensor(readings: Readings) -> list[tuple[int, NDArray[np.int64]]]:
     streams = zip(sensors.tolist(), np.split(order, starts[1:]), strict=True)
     # By name: their numbers come from the order in which a file happened to name them.
     return sorted(streams, key=lambda stream: readings.sensor_ids[stream[0]])
+
+
+def _thinned(rows: NDArray[np.int64], sensors: int) -> NDArray[np.int64]:
+    """Draw one row out of each of equal parts of a sensor's rows, if there are more than enough.
+
+    Drawn, because a fixed step could always meet the same hour of a day.
+    """
+    most = max(MOST_ROWS // sensors, ENOUGH_ROWS)
+    if len(rows) <= most:
+        return rows
+    drawn = np.arange(most) + np.random.default_rng(0).random(most)
+    return rows[(drawn * (len(rows) / most)).astype(np.int64)]
 
 
 def _level(columns: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

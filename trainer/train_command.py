@@ -156,4 +156,6 @@ def _calibrated(candidate: Candidate) -> str:
     split = candidate.split
     if candidate.decision is None:
         return f"{split['calibration_rows']} to calibrate from {to_text(split['boundary_time'])} on"
-    return f"calibrated out of fold in {split['blocks']} blocks"
+    of_them = split["calibration_rows"]
+    some = f" on {of_them} of them" if of_them < split["fit_rows"] else ""
+    return f"calibrated out of fold{some} in {split['blocks']} blocks"

@@ -19,10 +19,11 @@ from common.registry.candidate import MAX_GOLDEN_ROWS, Candidate, DataSource
 from common.rows.readings import Readings
 from common.rows.schema import Schema
 from common.runtime.keys import Features, TrainerSettings
-from trainer.calibrating import block_count, calibrate_on, looks_out_of_fold
+from trainer.calibrating import calibrate_on
 from trainer.dataset import by_time
 from trainer.filling import filled
 from trainer.fitting import fit_on
+from trainer.folds import block_count, looks_out_of_fold
 from trainer.forest import fit_forest
 from trainer.levels import max_gap, well_known
 
@@ -113,10 +114,11 @@ def _medians(readings: Readings) -> NDArray[np.float64]:
 
 
 def _forecast(split: Split, schema: Schema, source: DataSource, how: TrainerSettings) -> Candidate:
-    """Fit on all rows, calibrate on all of them out of fold."""
+    """Fit on all rows, calibrate out of fold: on all of them, or of very many on a spread."""
     readings = filled(split.whole)
     fitted = fit_on(readings, np.ones(len(readings), dtype=np.bool_), schema, how)
-    calibrated = calibrate_on(looks_out_of_fold(readings, schema, how), how)
+    looks = looks_out_of_fold(readings, schema, how)
+    calibrated = calibrate_on(looks, how)
     return Candidate(
         schema=schema,
         plan=forecast_plan(schema),
@@ -133,7 +135,7 @@ def _forecast(split: Split, schema: Schema, source: DataSource, how: TrainerSett
         split=split.to_plain()
         | {
             "fit_rows": len(readings),
-            "calibration_rows": len(readings),
+            "calibration_rows": int((~looks.warming).sum()),
             "blocks": block_count(len(readings)),
             "season": fitted.forecast.season.to_plain(),
         },

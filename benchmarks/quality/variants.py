@@ -17,10 +17,11 @@ from common.rows.readings import Readings
 from common.rows.strict_parsing import collect
 from common.runtime.keys import TrainerSettings
 from trainer.backtest import score_on
-from trainer.calibrating import calibrate_on, looks_out_of_fold
+from trainer.calibrating import calibrate_on
 from trainer.dataset import by_time
 from trainer.filling import filled
 from trainer.fitting import Fitted, Looks, fit_on
+from trainer.folds import looks_out_of_fold
 from trainer.levels import well_known
 from trainer.training import UNKEPT
 

@@ -1,0 +1,250 @@
+"""Training on more rows than a fit or a threshold needs: the bound is patched, so that few do."""
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from common.detection.layout import Layout
+from common.detection.memory import Memory
+from common.detection.recall import Recalled, recall
+from common.rows.readings import Readings
+from common.rows.schema import Schema
+from common.runtime.keys import TrainerSettings
+from tests.builders import a_schema
+from tests.trainer.builders import HOW, a_dataset, simulated
+from trainer import folds
+from trainer.fitting import Fit, fit_recalling
+from trainer.folds import looks_out_of_fold
+from trainer.levels import fit_levels, max_gap
+from trainer.recalling import recall_some
+from trainer.stretches import STRETCH_ROWS, WARM_ROWS, Streams, spread, streams_of
+from trainer.training import train
+from trainer.warming import warmed
+
+MOST = 5_000
+
+
+@pytest.fixture(autouse=True)
+def low_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainer.stretches.MOST_ROWS", MOST)
+    monkeypatch.setattr("trainer.levels.MOST_ROWS", MOST)
+
+
+def in_turns(rows: int, sensors: int) -> Streams:
+    return Streams((np.arange(rows) % sensors).astype(np.int32))
+
+
+def many(sensors: int, rows: int = 30_000, *, seed: int = 0) -> Readings:
+    """Sensors in turns, each at a level of its own: noise that remembers the row before."""
+    random = np.random.default_rng(seed)
+    steps = -(-rows // sensors)
+    values = random.normal(size=(steps, sensors, 3))
+    for step in range(1, steps):
+        values[step] = 0.6 * values[step - 1] + 0.8 * values[step]
+    values += 10.0 * random.normal(size=(1, sensors, 3))
+    number = np.arange(rows, dtype=np.int64)
+    return Readings(
+        number,
+        1_735_689_600_000_000 + 1_000_000 * (number // sensors),
+        (number % sensors).astype(np.int32),
+        tuple(f"s{sensor:05d}" for sensor in range(sensors)),
+        values.reshape(-1, 3)[:rows],
+        np.empty((rows, 0)),
+    )
+
+
+@pytest.mark.parametrize("sensors", [1, 7, 100, 5_000])
+def test_as_many_rows_as_wanted_are_chosen_from_every_part_of_the_time(sensors: int) -> None:
+    chosen = spread(in_turns(100_000, sensors), seed=0)
+
+    parts = chosen.reshape(5, -1).sum(axis=1)
+    assert 0.9 * MOST <= chosen.sum() <= 1.1 * MOST
+    assert parts.min() >= 0.7 * MOST / 5
+
+
+def test_no_sensor_is_preferred() -> None:
+    streams = in_turns(100_000, 5)
+
+    counts = np.bincount(streams.sensor[spread(streams, seed=0)])
+
+    assert counts.min() >= 0.5 * MOST / 5
+
+
+def test_what_is_chosen_are_whole_stretches_of_a_sensor_s_rows() -> None:
+    streams = in_turns(100_000, 5)
+    chosen = spread(streams, seed=0)
+
+    for sensor in range(5):
+        own = chosen[streams.sensor == sensor].reshape(-1, STRETCH_ROWS)
+        assert (own.all(axis=1) == own.any(axis=1)).all()
+
+
+def test_up_to_the_bound_every_row_is_chosen() -> None:
+    assert spread(in_turns(MOST, 5), seed=0).all()
+    assert not spread(in_turns(MOST + 1_000, 5), seed=0).all()
+
+
+def test_another_seed_chooses_others_and_another_numbering_of_sensors_does_not() -> None:
+    streams = in_turns(50_000, 5)
+    chosen = spread(streams, seed=0)
+
+    np.testing.assert_array_equal(spread(Streams(4 - streams.sensor), seed=0), chosen)
+    assert not np.array_equal(spread(streams, seed=1), chosen)
+
+
+def test_what_warms_a_stretch_are_the_sensor_s_own_rows_before_it() -> None:
+    streams = in_turns(600, 3)
+    rows = np.zeros(600, dtype=np.bool_)
+    rows[300:330:3] = True
+
+    before = np.flatnonzero(streams.before(rows))
+
+    np.testing.assert_array_equal(before, 300 - 3 * np.arange(WARM_ROWS, 0, -1))
+
+
+def test_a_row_is_recalled_with_the_rows_that_were_really_before_it() -> None:
+    """Lags never join two stretches: what is known of a row is what it is if all are kept."""
+    readings = many(7, 45_000)
+    kept = spread(streams_of(readings), seed=0)
+    levels = fit_levels(readings, a_schema(), min_rows=100)
+    whole = recall(readings, levels, levels.known, a_memory())
+
+    some = recall_some(readings, kept, levels, a_memory())
+
+    for name in {field.name for field in fields(Recalled)} - {"evicted", "fresh"}:
+        np.testing.assert_array_equal(getattr(some, name), getattr(whole, name)[kept], err_msg=name)
+
+
+def test_whatever_is_smoothed_begins_with_the_first_kept_row_of_each_sensor() -> None:
+    readings = many(7)
+    kept = np.ones(len(readings), dtype=np.bool_)
+    kept[:700] = False
+    levels = fit_levels(readings, a_schema(), min_rows=100)
+
+    fresh = recall_some(readings, kept, levels, a_memory()).fresh
+
+    np.testing.assert_array_equal(np.flatnonzero(fresh >= 0), np.arange(7))
+
+
+def a_memory() -> Memory:
+    return Memory(Layout(("x1", "x2", "x3"), (), 100))
+
+
+@pytest.mark.parametrize("sensors", [10, 1_000])
+def test_no_row_is_looked_at_by_a_model_that_was_fitted_on_it_or_next_to_it(
+    sensors: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[NDArray[np.bool_], Fit]] = []
+
+    def spied(
+        readings: Readings,
+        fitting: NDArray[np.bool_],
+        kept: NDArray[np.bool_],
+        schema: Schema,
+        how: TrainerSettings,
+    ) -> Fit:
+        seen.append((fitting, fit_recalling(readings, fitting, kept, schema, how)))
+        return seen[-1][1]
+
+    monkeypatch.setattr(folds, "fit_recalling", spied)
+    looks = looks_out_of_fold(many(sensors), a_schema(), HOW)
+
+    rows = len(seen[0][0])
+    block = np.arange(rows) * 10 // rows
+    for fold, (fitting, _) in enumerate(seen):
+        held = block % len(seen) == fold
+        assert not (fitting & held).any()
+        assert not (fitting[1:] & held[:-1]).any()
+        assert fitting.sum() >= 0.25 * rows
+    assert len(seen) == (2 if sensors == 10 else 10)
+    assert set(looks.block.tolist()) == set(range(10))
+    assert looks.warming.any()
+    assert 0.9 * MOST <= (~looks.warming).sum() <= 1.1 * MOST
+
+
+@pytest.mark.parametrize(
+    ("readings", "target"),
+    [
+        (simulated(60_000, interval=1.0), 0.005),
+        (many(1, 60_000), 0.01),
+        (many(300, 60_000), 0.01),
+    ],
+    ids=["simulated", "one sensor", "many sensors"],
+)
+def test_clean_rows_of_tomorrow_still_alarm_at_about_the_target_rate(
+    readings: Readings, target: float
+) -> None:
+    """Within a third of the target and three times it, learned from one row in eight."""
+    known, new = readings.take(slice(0, 40_000)), readings.take(slice(40_000, None))
+
+    detector, memory = warmed(known, a_schema(), how_at(target))
+
+    found = detector.detect(new, memory).detections
+    assert target / 3 <= found.is_anomaly.mean() <= target * 3
+
+
+def how_at(target: float) -> TrainerSettings:
+    return HOW.model_copy(update={"target_alert_rate": target})
+
+
+def test_the_order_of_the_rows_in_the_file_does_not_matter() -> None:
+    readings = many(10, 12_000)
+    order = np.random.default_rng(3).permutation(len(readings))
+    mixed = replace(
+        readings.take(order),
+        index=np.arange(len(readings)),
+        sensor=9 - readings.sensor[order],
+        sensor_ids=tuple(reversed(readings.sensor_ids)),
+    )
+
+    first, again = (
+        train(rows, a_schema(), a_dataset(rows).source, HOW) for rows in (readings, mixed)
+    )
+
+    wanted = first.detector("v").arrays()
+    for name, array in again.detector("v").arrays().items():
+        assert array.tobytes() == wanted[name].tobytes(), name
+
+
+def test_a_manifest_tells_on_how_many_rows_it_was_calibrated() -> None:
+    readings = many(10, 12_000)
+
+    candidate = train(readings, a_schema(), a_dataset(readings).source, HOW)
+
+    split, scores = candidate.split, candidate.calibration.scores
+    assert split["fit_rows"] == 12_000
+    assert 0.9 * MOST <= split["calibration_rows"] <= 1.1 * MOST
+    # The others only have no memory yet; rows that warm are not among them.
+    assert 0.9 * split["calibration_rows"] <= len(scores) <= split["calibration_rows"]
+
+
+@pytest.mark.parametrize("sensors", [12_000, 3_000])
+def test_sensors_with_a_row_or_a_few_can_be_trained_on(sensors: int) -> None:
+    readings = many(sensors, 12_000)
+
+    candidate = train(readings, a_schema(), a_dataset(readings).source, HOW)
+
+    assert np.isfinite(candidate.calibration.scores).all()
+
+
+def test_levels_hardly_move_where_a_sensor_s_rows_are_thinned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    readings = many(2, 40_000)
+    thinned = fit_levels(readings, a_schema(), min_rows=100)
+    monkeypatch.setattr("trainer.levels.MOST_ROWS", len(readings))
+    whole = fit_levels(readings, a_schema(), min_rows=100)
+
+    assert not np.array_equal(thinned.location, whole.location)
+    assert np.abs((thinned.location - whole.location) / whole.scale)[1:].max() < 0.15
+    assert np.abs(thinned.scale / whole.scale - 1.0)[1:].max() < 0.1
+
+
+def test_a_gap_is_measured_between_rows_that_follow_one_another() -> None:
+    """Among thinned rows the steps would be longer, and no gap would ever be found."""
+    readings = many(2, 40_000)
+
+    assert fit_levels(readings, a_schema(), min_rows=100).max_gap == 10_000_000
+    assert max_gap(readings, a_schema()) == 10_000_000
