@@ -50,6 +50,7 @@ MEMORY_GROWTH = Goal(
 """None is wanted: 20 MB is what the allocator's own ups and downs come to."""
 START_WARM = Goal("start to first scored row, warm cache", 4, 2, "s", at_most=True, digits=1)
 START_COLD = Goal("start to first scored row, first ever", 25, 15, "s", at_most=True, digits=1)
+RESTORE = Goal("memory of many sensors restored after a kill", 5, 3, "s", at_most=True, digits=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from benchmarks.speed import (
     latency,
     memory,
     parsing,
+    restoring,
     starting,
     two_workers,
 )
@@ -26,6 +27,7 @@ class Part(StrEnum):
     MEMORY = "memory"
     LATENCY = "latency"
     STARTING = "starting"
+    RESTORING = "restoring"
     KERNELS = "kernels"
     PARSING = "parsing"
     GROWTH = "growth"
@@ -44,6 +46,7 @@ _MEASURES: dict[Part, Callable[[Bench], Found]] = {
     Part.MEMORY: memory.memory,
     Part.LATENCY: latency.latency,
     Part.STARTING: starting.starting,
+    Part.RESTORING: restoring.restoring,
     Part.KERNELS: kernels.kernels,
     Part.PARSING: parsing.parsing,
     Part.GROWTH: growth.growth,
