@@ -1,6 +1,8 @@
-"""What a good row costs in Python: counted in calls, which do not shake with the machine."""
+"""What a good row costs in Python: calls and objects, which do not shake with the machine."""
 
+import gc
 import sys
+import tracemalloc
 from collections import Counter
 from types import FrameType
 
@@ -57,6 +59,36 @@ def test_a_good_row_costs_a_few_calls_into_the_client_and_nothing_else() -> None
 
     assert sum(grown.get(name, 0) for name in asked) <= ACCESSORS
     assert sum(share for name, share in grown.items() if name not in asked) < 1.1, grown
+
+
+def test_a_good_row_leaves_next_to_nothing_on_the_heap() -> None:
+    """Columns, not objects: what a row leaves behind while its micro-batch is worked on."""
+    more, fewer = (memory_of(count) for count in (2 * ROWS, ROWS))
+    blocks, size = (large - small for large, small in zip(more, fewer, strict=True))
+
+    assert blocks / ROWS < 0.5  # objects of Python's
+    assert size / ROWS < 600  # bytes: texts joined, readings, scores and lists, in arrays
+
+
+def memory_of(count: int) -> tuple[int, int]:
+    """Return the Python objects that are there after so many rows, and the most bytes till then."""
+    records = [StoredRecord(a_payload(), number) for number in range(count)]
+    stamps = [record.timestamp() for record in records]
+    detector, memory = a_detector(), a_detector().cold()
+    process([a_payload()] * 9, detector, detector.cold())  # whatever is made but once
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before = sys.getallocatedblocks()
+        columns = Columns()
+        columns.extend(records, stamps)
+        (portion,) = columns.portions("sensors")
+        outcome = process(portion.payloads, detector, memory, positions=portion.offsets)
+        blocks = sys.getallocatedblocks() - before
+        assert len(outcome.readings) == count
+        return blocks, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def test_another_sensor_in_a_micro_batch_costs_little() -> None:

@@ -1,0 +1,32 @@
+"""That a worker has not become many times slower: as a share of an empty loop's, widely bounded."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.speed import contestants as who
+from benchmarks.speed.contest import turns
+from benchmarks.speed.filling import fill
+from benchmarks.speed.ground import Ground, config_of
+from benchmarks.speed.models import train
+from benchmarks.speed.runs import rate_ratios
+from tests.brokers.kafka import Kafka
+
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
+
+ROWS, SENSORS = 300_000, 200
+LEAST = 0.04
+"""About a third of the empty loop's rate was measured on a quiet machine; a worker that reads a row
+at a time in Python has 0.03."""
+
+
+def test_a_worker_keeps_up_with_a_share_of_an_empty_loop(kafka: Kafka, tmp_path: Path) -> None:
+    trained = train(tmp_path, sensors=SENSORS, features=("plain",))
+    topic = kafka.create_topic("throughput", 1)
+    ground = Ground(kafka, fill(config_of(kafka), topic, 1, trained.stream(ROWS)), trained)
+    empty, ours = who.hand_written()[0], who.ours(who.PLAIN, "plain")
+
+    rounds = turns([empty, ours], ground, 1)
+
+    (ratio,) = rate_ratios(rounds, who.PLAIN, empty.name)
+    assert ratio > LEAST
