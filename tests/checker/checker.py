@@ -2,8 +2,9 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import pairwise
+
+from msgspec import structs
 
 from common.messaging.records import Coordinates, Partition
 from tests.checker.accounting import check_account, check_offset
@@ -79,7 +80,7 @@ def _check_closings(history: History) -> Iterator[Violation]:
     for one in written:
         what = f"{one.at}: an end of {one.episode} at {one.source}"
         must_be = wanted.get(one.source)
-        if must_be is None or replace(one.source, offset=must_be.episode) != one.episode:
+        if must_be is None or structs.replace(one.source, offset=must_be.episode) != one.episode:
             yield Violation(Kind.UNEXPECTED, what)
             continue
         if one.source.offset >= below[Partition(one.source.topic, one.source.partition)]:

@@ -1,11 +1,12 @@
 """Score an input partition again, with the versions the ledger names, to know what must be."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 
 import numpy as np
+from msgspec import structs
 
 from common.detection.detector import Detector
 from common.detection.emit import Emit
@@ -175,7 +176,7 @@ def _closings(
     found = []
     for closed in outcome.closed:
         where = coordinates(records[closed.index])
-        event = events[f"{replace(where, offset=closed.start)}-closed".encode()]
+        event = events[f"{structs.replace(where, offset=closed.start)}-closed".encode()]
         found.append(Closing(closed.start, where.offset, event.key, event.value))
     return found
 
