@@ -136,14 +136,15 @@ class Memory:
         sensors = readings.sensor[start:stop]
         there, first, inverse = np.unique(sensors, return_index=True, return_inverse=True)
         fresh = np.full(stop - start, OLD, dtype=np.int32)
-        slots = np.empty(len(there), dtype=np.int64)
-        for order in np.argsort(first).tolist():
-            name = readings.sensor_ids[there[order]]
-            slot = self.numbers.get(name)
-            if slot is None:
-                slot = self._added(name)
-                fresh[first[order]] = known.get(name, 0)
-            slots[order] = slot
+        names = [readings.sensor_ids[number] for number in there.tolist()]
+        slots = np.asarray([self.numbers.get(name, -1) for name in names], dtype=np.int64)
+        new = np.flatnonzero(slots < 0)
+        for place in new[np.argsort(first[new])].tolist():
+            name = names[place]
+            if name not in self.numbers:
+                self._added(name)
+                fresh[first[place]] = known.get(name, 0)
+            slots[place] = self.numbers[name]
         self._keep(slots)
         return Span(slice(start, stop), slots[inverse], fresh, {})
 
@@ -158,7 +159,7 @@ class Memory:
         fresh = np.asarray([known.get(name, 0)], dtype=np.int32)
         return Span(slice(row, row + 1), slots, fresh, {row: gone})
 
-    def _added(self, name: str) -> int:
+    def _added(self, name: str) -> None:
         slot = self.sensors
         if slot == len(self.reals):
             self.reals = np.concatenate([self.reals, np.zeros_like(self.reals)])
@@ -168,7 +169,6 @@ class Memory:
         self.reals[slot] = 0.0
         self.wholes[slot] = 0
         self.wholes[slot, Whole.TIME] = NEVER
-        return slot
 
     def _rename(self, slot: int, name: str) -> None:
         del self.numbers[self.names[slot]]
