@@ -15,7 +15,7 @@ from benchmarks.speed.runs import spread
 from benchmarks.speed.worker import LONGEST_SECONDS, Job, a_worker
 from tests.brokers.processes import wait_until
 
-SHARES = (0.5, 0.65, 0.8)
+SHARES = (0.51, 0.67, 0.79)
 """Of the rows: killed after so many, so at different distances from the last snapshot."""
 
 

@@ -35,7 +35,7 @@ def test_a_snapshot_is_due_after_so_many_rows() -> None:
 
 
 def test_many_sensors_are_written_down_less_often() -> None:
-    assert [Rig().due(rows, sensors=50) for rows in (99, 100)] == [False, True]
+    assert [Rig().due(rows, sensors=50) for rows in (249, 250)] == [False, True]
 
 
 def test_a_snapshot_is_due_after_so_many_seconds_if_there_was_a_row() -> None:
