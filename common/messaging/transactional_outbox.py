@@ -140,6 +140,10 @@ class TransactionalOutbox:
                 self._producer.flush(CALL_SECONDS)
             except KafkaException as error:  # a fatal one
                 deliveries.failed = error.args[0]
+            except SystemError:
+                # Seen with a fatal error and lines of the client's log in one call: it says that
+                # there is an exception, and has lost it. The deliveries or the next call tell it.
+                continue
         if deliveries.failed is not None:
             found = reaction(deliveries.failed, Stage.PRODUCE)
             raise _ClientFailure(Stage.PRODUCE, deliveries.failed, found, unexplained=True)

@@ -1,9 +1,10 @@
 """The broker errors that a snapshot may meet, injected into the real client: the action taken."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 import pytest
-from confluent_kafka import KafkaError, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from common.errors import Fenced, MicroBatchAborted, OutcomeUnknown, SensorwatchError, Unrecoverable
 from common.messaging.flushing_outbox import FlushingOutbox
@@ -44,6 +45,42 @@ def publish(rig: Rig, outbox: TransactionalOutbox | FlushingOutbox) -> int:
     outbox.publish([], conclude, membership, snapshots=[SNAPSHOT])
     (manifest,) = told
     return manifest
+
+
+class LosingProducer(Producer):
+    """A client that says after its first flush that there is an exception, and has lost it."""
+
+    lost = False
+
+    def flush(self, *seconds: float) -> int:
+        if self.lost:
+            return int(super().flush(*seconds))
+        self.lost = True
+        with suppress(KafkaException):
+            super().flush(*seconds)
+        raise SystemError("flush returned NULL without setting an exception")
+
+
+@pytest.mark.parametrize(
+    ("code", "raised"), [(None, None), (KafkaError.INVALID_PRODUCER_EPOCH, FENCED)]
+)
+def test_an_exception_that_the_client_lost_is_asked_for_again(
+    rig: Rig,
+    monkeypatch: pytest.MonkeyPatch,
+    code: int | None,
+    raised: type[SensorwatchError] | None,
+) -> None:
+    monkeypatch.setattr("tests.messaging.test_injected_errors.Producer", LosingProducer)
+    outbox = rig.outbox()
+    if code is None or raised is None:
+        assert publish(rig, outbox) > 0
+    else:
+        rig.cluster.push_request_errors(Api.PRODUCE, [code])
+        with pytest.raises(raised):
+            publish(rig, outbox)
+    (producer,) = rig.producers
+    assert isinstance(producer, LosingProducer)
+    assert producer.lost
 
 
 @pytest.mark.parametrize(
