@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from common.detection.season import WEEK
 from common.rows.readings import Readings
 from common.rows.schema import Schema
 from common.runtime.keys import TrainerSettings
@@ -21,8 +22,12 @@ FEW_FOLDS = 2
 """... so every other block is left out at once."""
 
 
-def looks_out_of_fold(readings: Readings, schema: Schema, how: TrainerSettings) -> Looks:
+def looks_out_of_fold(
+    readings: Readings, schema: Schema, how: TrainerSettings, *, period: int = WEEK
+) -> Looks:
     """Look at rows with a model that was fitted on others: every row, or a spread of very many.
+
+    `period`: microseconds of what comes back in them, 0 if nothing does.
 
     Blocks are contiguous in time; each one's model runs over the rows up to the block's end, so
     that its memory is warm, and only what it found in the block is kept.
@@ -32,7 +37,7 @@ def looks_out_of_fold(readings: Readings, schema: Schema, how: TrainerSettings) 
     if not counted.all():
         # What is never looked at of a sensor says nothing of the others.
         there = np.isin(readings.sensor, readings.sensor[counted])
-        return joined(_looks_at_some(readings.take(there), counted[there], schema, how))
+        return joined(_looks_at_some(readings.take(there), counted[there], schema, how, period))
     gap = FOLD_GAP * streams.count
     found = []
     for block, (start, stop) in enumerate(pairwise(_edges(rows))):
@@ -51,13 +56,20 @@ def block_count(rows: int) -> int:
 
 
 def _looks_at_some(
-    readings: Readings, counted: NDArray[np.bool_], schema: Schema, how: TrainerSettings
+    readings: Readings,
+    counted: NDArray[np.bool_],
+    schema: Schema,
+    how: TrainerSettings,
+    period: int,
 ) -> Iterator[Looks]:
     """Let memory and levels have all rows, and look at those that are `counted` (n,) only."""
     rows, streams = len(readings), streams_of(readings)
     edges, sensors = _edges(rows), streams.count
     block = np.repeat(np.arange(len(edges) - 1), np.diff(edges))
-    folds = FEW_FOLDS if rows >= MANY_OF_A_SENSOR * sensors else len(edges) - 1
+    span = int(readings.event_time[-1] - readings.event_time[0])
+    # Blocks that fall in with the season would each time leave out the same half of it.
+    few = rows >= MANY_OF_A_SENSOR * sensors and span >= 2 * BLOCKS * period
+    folds = FEW_FOLDS if few else len(edges) - 1
     for fold in range(folds):
         held = block % folds == fold
         wanted = counted & held

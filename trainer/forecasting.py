@@ -58,6 +58,8 @@ def _fit_means(
     coefficients[:, 0] = np.median(_left(inputs, wanted, coefficients), axis=0)
     left = _left(inputs, wanted, coefficients)
     season = fit_season(left, event_time, step)
+    if not season.shown:
+        return plain, season, _left(inputs, wanted, plain)
     return coefficients, season, left - season.at(event_time)
 
 

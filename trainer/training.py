@@ -117,7 +117,8 @@ def _forecast(split: Split, schema: Schema, source: DataSource, how: TrainerSett
     """Fit on all rows, calibrate out of fold: on all of them, or of very many on a spread."""
     readings = filled(split.whole)
     fitted = fit_on(readings, np.ones(len(readings), dtype=np.bool_), schema, how)
-    looks = looks_out_of_fold(readings, schema, how)
+    season = fitted.forecast.season
+    looks = looks_out_of_fold(readings, schema, how, period=season.period if season.shown else 0)
     calibrated = calibrate_on(looks, how)
     return Candidate(
         schema=schema,

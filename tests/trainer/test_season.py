@@ -73,7 +73,7 @@ def test_what_comes_on_working_days_only_is_a_week() -> None:
 
 
 def test_less_than_three_cycles_show_nothing() -> None:
-    times = hours(3)[:-2]
+    times = hours(3)[:-3]
     assert not fit_season(noise(len(times), 1) + at_eight(times), times, HOUR).shown
     times = hours(3)
     assert fit_season(noise(len(times), 1) + at_eight(times), times, HOUR).shown
