@@ -1,5 +1,6 @@
 """That a worker has not become many times slower: as a share of an empty loop's, widely bounded."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,11 @@ def test_a_worker_keeps_up_with_a_share_of_an_empty_loop(kafka: Kafka, tmp_path:
     empty, ours = who.hand_written()[0], who.ours(who.PLAIN, "plain")
 
     # What happens to the machine may spoil one or two rounds; a slow worker is slow in each.
-    found = (rate_ratios(turns([empty, ours], ground, 1), who.PLAIN, empty.name) for _ in range(3))
-
-    assert any(ratio > LEAST for ratios in found for ratio in ratios)
+    found: list[float] = []
+    for _ in range(3):
+        # Where the first commit that is seen is the last one, nothing was measured.
+        with suppress(ZeroDivisionError):
+            found += rate_ratios(turns([empty, ours], ground, 1), who.PLAIN, empty.name)
+        if found and found[-1] > LEAST:
+            return
+    pytest.fail(f"shares of the empty loop's rate: {found}, wanted one above {LEAST}")
