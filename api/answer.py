@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from api.pointers import fault_pointers
 from api.prediction import Prediction
 from api.problems import Problem
-from common.detection.detections import SEVERITIES
+from common.detection.detections import SEVERITY_TEXTS
 from common.detection.detector import Detector
 from common.detection.explanation import SignalReading, signals_of_rows
 from common.detection.processing import Outcome
-from common.detection.recall import STATUSES
+from common.detection.recall import STATUS_TEXTS
 from common.rows.instant_texts import to_texts
 from common.rows.rejection import Rejection
 
@@ -56,11 +56,6 @@ class _Skipped(msgspec.Struct, frozen=True):
 
     index: int
     errors: list[dict[str, object]]
-
-
-# As plain texts: of an enum's member the encoder has to ask for its value each time.
-_STATUSES = np.asarray([status.value for status in STATUSES], dtype=object)
-_SEVERITIES = np.asarray([severity.value for severity in SEVERITIES], dtype=object)
 
 
 def answer(
@@ -161,12 +156,12 @@ def _scored(
             (outcome.positions[readings.index] - history).tolist(),
             np.asarray(readings.sensor_ids, dtype=object)[readings.sensor].tolist(),
             to_texts(readings.event_time),
-            _STATUSES[detections.status].tolist(),
+            STATUS_TEXTS[detections.status].tolist(),
             detections.anomaly_score.tolist(),
             detections.raw_score.tolist(),
             detections.is_anomaly.tolist(),
             detections.p_value.tolist(),
-            _SEVERITIES[detections.severity].tolist(),
+            SEVERITY_TEXTS[detections.severity].tolist(),
             _sparse(
                 len(readings), None, anomalous, (detections.episode[anomalous] - history).tolist()
             ),

@@ -9,7 +9,7 @@ import numpy as np
 from api.pointers import pointer
 from api.prediction import Prediction
 from api.problems import Problem
-from common.detection.detections import SEVERITIES
+from common.detection.detections import SEVERITY_TEXTS
 from common.detection.detector import Detector
 from common.rows.cells import nest
 from common.rows.rejection import Fault
@@ -91,8 +91,8 @@ def answer_tensors(prediction: Prediction, request: InferRequest) -> bytes:
         raise _bad_rows(prediction, request)
     parts = [outcome.detections for outcome in prediction.outcomes]
     columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in OUTPUTS}
+    columns["severity"] = SEVERITY_TEXTS[columns["severity"]]
     data = {name: column.tolist() for name, column in columns.items()}
-    data["severity"] = [SEVERITIES[severity] for severity in data["severity"]]
     outputs = [
         {"name": name, "datatype": datatype, "shape": [len(data[name])], "data": data[name]}
         for name, datatype in OUTPUTS.items()

@@ -13,9 +13,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from common.detection.detections import SEVERITIES
+from common.detection.detections import SEVERITY_TEXTS
 from common.detection.processing import Outcome
-from common.detection.recall import STATUSES
+from common.detection.recall import STATUS_TEXTS
 from common.errors import DataError
 from common.rows.instant_texts import to_texts
 from common.rows.rejection import Rejection
@@ -85,9 +85,9 @@ class ScoreTable:
             _floats(detections.anomaly_score),
             _floats(detections.raw_score),
             _FLAGS[detections.is_anomaly.astype(np.int8)].tolist(),
-            _STATUSES[detections.status].tolist(),
+            STATUS_TEXTS[detections.status].tolist(),
             ("" if row < 0 else str(row) for row in detections.episode.tolist()),
-            _SEVERITIES[detections.severity].tolist(),
+            SEVERITY_TEXTS[detections.severity].tolist(),
         )
         # Joined here: csv's writer takes longer to write a row than the detector to score it.
         self._scores.writelines(f"{line}\n" for line in map(",".join, zip(*columns, strict=True)))
@@ -124,8 +124,6 @@ def _floats(column: NDArray[np.float64]) -> list[str]:
 
 
 _FLAGS = np.asarray(["0", "1"], dtype=object)
-_STATUSES = np.asarray([status.value for status in STATUSES], dtype=object)
-_SEVERITIES = np.asarray([severity.value for severity in SEVERITIES], dtype=object)
 
 
 def _unfinished(path: Path) -> Path:

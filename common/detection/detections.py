@@ -19,6 +19,8 @@ class Severity(StrEnum):
 
 
 SEVERITIES = tuple(Severity)
+SEVERITY_TEXTS = np.asarray([severity.value for severity in SEVERITIES], dtype=object)
+"""See `common.detection.recall.STATUS_TEXTS`."""
 SEVERITY_BOUNDS = {Severity.MAJOR: 1.25, Severity.CRITICAL: 1.5}
 """Anomaly score from which on a row is of this severity; below: warning."""
 

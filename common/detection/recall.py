@@ -40,6 +40,8 @@ class Status(StrEnum):
 
 
 STATUSES = tuple(Status)
+STATUS_TEXTS = np.asarray([status.value for status in STATUSES], dtype=object)
+"""As plain texts: of an enum's member an encoder has to ask for its value each time."""
 _SCORED, _WARMING_UP, _GAP, _LATE, _DUPLICATE = range(len(STATUSES))
 
 

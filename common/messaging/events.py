@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.detection.calibration import p_values
-from common.detection.detections import SEVERITIES, Detections
+from common.detection.detections import SEVERITY_TEXTS, Detections
 from common.detection.detector import Detector
 from common.detection.emit import Emit
 from common.detection.explanation import SignalReading, signals_of_rows
 from common.detection.processing import Outcome
-from common.detection.recall import STATUSES
+from common.detection.recall import STATUS_TEXTS
 from common.messaging.event_type import EventType
 from common.messaging.records import (
     Coordinates,
@@ -28,10 +28,6 @@ from common.rows.instant_texts import to_texts
 EVENT_SCHEMA_VERSION = 1
 LONGEST_TRACE_BYTES = 256
 """W3C's form of today has 55. What is longer is no trace, and could make an event too large."""
-
-# As plain texts: of an enum's member the encoder has to ask for its value each time.
-_STATUSES = [status.value for status in STATUSES]
-_SEVERITIES = [severity.value for severity in SEVERITIES]
 
 
 class _Value(msgspec.Struct, frozen=True):
@@ -117,11 +113,11 @@ def _detected(
         readings.index[rows].tolist(),
         readings.sensor[rows].tolist(),
         to_texts(readings.event_time[rows]),
-        found.status[rows].tolist(),
+        STATUS_TEXTS[found.status[rows]].tolist(),
         found.anomaly_score[rows].tolist(),
         found.raw_score[rows].tolist(),
         p_values(found.raw_score[rows], found.calibration).tolist(),
-        found.severity[rows].tolist(),
+        SEVERITY_TEXTS[found.severity[rows]].tolist(),
         _episodes(found, rows),
         signals_of_rows(detector, outcome, rows),
         strict=True,
@@ -139,12 +135,12 @@ def _detected(
                 time,
                 where,
                 version,
-                _STATUSES[status],
+                status,
                 score,
                 raw,
                 threshold,
                 p_value,
-                _SEVERITIES[severity],
+                severity,
                 _Episode(_episode_id(where, start), *course),
                 signals,
             ),

@@ -3,11 +3,11 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from common.errors import MicroBatchAborted, Unrecoverable
 from common.messaging.broker_errors import Reaction, Stage, reaction
-from common.messaging.outbox import ANY_PARTITION, Conclude, serve
+from common.messaging.outbox import Conclude, OnDelivery, flush, produce, serve
 from common.messaging.records import OutgoingMessage
 from common.messaging.snapshot_text import CHUNK_BYTES, Snapshot
 from common.messaging.snapshot_writing import Deliveries, write_snapshots
@@ -94,30 +94,17 @@ class FlushingOutbox:
         left = 1
         while left and not self._failed and self._clock() < deadline:
             try:
-                left = self._producer.flush(CALL_SECONDS)
+                left = flush(self._producer, CALL_SECONDS)
             except KafkaException as error:  # a fatal one
                 raise Unrecoverable(f"not delivered: {error.args[0].str()}") from error
         if left or self._failed:
             why = self._failed or f"{left} messages still waiting"
             raise Unrecoverable(f"not delivered within {self._deadline_seconds:g} s: {why}")
 
-    def _produce(
-        self,
-        message: OutgoingMessage,
-        deadline: float,
-        on_delivery: Callable[[KafkaError | None, Message], None],
-    ) -> None:
-        partition = ANY_PARTITION if message.partition is None else message.partition
+    def _produce(self, message: OutgoingMessage, deadline: float, on_delivery: OnDelivery) -> None:
         while True:
             try:
-                return self._producer.produce(
-                    message.topic,
-                    message.value,
-                    message.key,
-                    partition,
-                    on_delivery=on_delivery,
-                    headers=list(message.headers),
-                )
+                return produce(self._producer, message, on_delivery)
             except BufferError:
                 if self._clock() > deadline:
                     raise Unrecoverable("the producer's queue stays full") from None

@@ -5,12 +5,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from confluent_kafka import KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from common.messaging.records import OutgoingMessage, Partition
 from common.messaging.snapshot_text import Snapshot
 
-ANY_PARTITION = -1
+OnDelivery = Callable[[KafkaError | None, Message], None]
+"""What the client calls once a message is delivered or given up."""
+_ANY_PARTITION = -1
 """To the client: choose by the key."""
 
 
@@ -59,6 +61,30 @@ class Outbox(Protocol):
 
     def close(self) -> None:
         """Leave nothing open."""
+
+
+def produce(
+    producer: Producer, message: OutgoingMessage, on_delivery: OnDelivery | None = None
+) -> None:
+    """Hand a message to the client; raises what the client raises, BufferError where it is full."""
+    producer.produce(
+        message.topic,
+        message.value,
+        message.key,
+        _ANY_PARTITION if message.partition is None else message.partition,
+        on_delivery=on_delivery,
+        headers=list(message.headers),
+    )
+
+
+def flush(producer: Producer, seconds: float) -> int:
+    """Wait for deliveries; return how many are still open. Raises KafkaException, a fatal one."""
+    try:
+        return producer.flush(seconds)
+    except SystemError:
+        # Seen with a fatal error and lines of the client's log in one call: it says that there is
+        # an exception, and has lost it. The deliveries or the next call tell it.
+        return len(producer)
 
 
 def serve(producer: Producer) -> None:

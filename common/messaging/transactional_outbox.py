@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from common.errors import (
     BrokerUnavailable,
@@ -14,7 +14,7 @@ from common.errors import (
     Unrecoverable,
 )
 from common.messaging.broker_errors import Reaction, Stage, reaction
-from common.messaging.outbox import ANY_PARTITION, Conclude, serve
+from common.messaging.outbox import Conclude, OnDelivery, flush, produce, serve
 from common.messaging.records import OutgoingMessage, Partition
 from common.messaging.snapshot_text import CHUNK_BYTES, Snapshot
 from common.messaging.snapshot_writing import Deliveries, write_snapshots
@@ -137,13 +137,9 @@ class TransactionalOutbox:
                 late = KafkaError(KafkaError._TIMED_OUT)  # noqa: SLF001 - the client's name
                 raise _ClientFailure(Stage.PRODUCE, late, Reaction.RENEW_PRODUCER)
             try:
-                self._producer.flush(CALL_SECONDS)
+                flush(self._producer, CALL_SECONDS)
             except KafkaException as error:  # a fatal one
                 deliveries.failed = error.args[0]
-            except SystemError:
-                # Seen with a fatal error and lines of the client's log in one call: it says that
-                # there is an exception, and has lost it. The deliveries or the next call tell it.
-                continue
         if deliveries.failed is not None:
             found = reaction(deliveries.failed, Stage.PRODUCE)
             raise _ClientFailure(Stage.PRODUCE, deliveries.failed, found, unexplained=True)
@@ -153,22 +149,11 @@ class TransactionalOutbox:
         return deliveries.offsets
 
     def _produce(
-        self,
-        message: OutgoingMessage,
-        deadline: float,
-        on_delivery: Callable[[KafkaError | None, Message], None] | None = None,
+        self, message: OutgoingMessage, deadline: float, on_delivery: OnDelivery | None = None
     ) -> None:
-        partition = ANY_PARTITION if message.partition is None else message.partition
         while True:
             try:
-                return self._producer.produce(
-                    message.topic,
-                    message.value,
-                    message.key,
-                    partition,
-                    on_delivery=on_delivery,
-                    headers=list(message.headers),
-                )
+                return produce(self._producer, message, on_delivery)
             except KafkaException as error:
                 self._wait_or_fail(Stage.PRODUCE, deadline, error)
             except BufferError:
