@@ -22,8 +22,8 @@ from common.runtime.keys import TrainerSettings
 from trainer.forecasting import fit_forecast
 from trainer.forest import fit_forest
 from trainer.levels import fit_levels
-from trainer.recalling import recall_some
-from trainer.stretches import spread, streams_of
+from trainer.recalling import recall_some, stacked
+from trainer.stretches import Streams, spread
 
 LONG_WARM_UP = 2**40
 _SCORED = STATUSES.index(Status.SCORED)
@@ -80,7 +80,7 @@ def fit_on(
 
     Of very many the levels are learned from all, forecast and forest from a spread of them.
     """
-    kept = spread(streams_of(readings), seed=how.seed)
+    kept = spread(Streams(readings.sensor), seed=how.seed)
     return fit_recalling(readings, fitting, kept, schema, how).fitted
 
 
@@ -163,13 +163,7 @@ def looks_at(
 
 def joined(parts: Iterable[Looks]) -> Looks:
     """Put looks one after the other."""
-    several = list(parts)
-    return Looks(
-        **{
-            field.name: np.concatenate([getattr(part, field.name) for part in several])
-            for field in fields(Looks)
-        }
-    )
+    return Looks(**stacked(list(parts), [field.name for field in fields(Looks)]))
 
 
 def _as_strangers(fitted: Fitted, readings: Readings) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from common.rows.readings import Readings
 from common.rows.schema import Schema
 from common.runtime.keys import TrainerSettings
 from trainer.fitting import Looks, fit_on, fit_recalling, joined, look, looks_at
-from trainer.stretches import spread, streams_of
+from trainer.stretches import Streams, spread
 
 BLOCKS = 10
 FOLD_GAP = 10
@@ -32,7 +32,7 @@ def looks_out_of_fold(
     Blocks are contiguous in time; each one's model runs over the rows up to the block's end, so
     that its memory is warm, and only what it found in the block is kept.
     """
-    rows, streams = len(readings), streams_of(readings)
+    rows, streams = len(readings), Streams(readings.sensor)
     counted = spread(streams, seed=how.seed)
     if not counted.all():
         # What is never looked at of a sensor says nothing of the others.
@@ -63,7 +63,7 @@ def _looks_at_some(
     period: int,
 ) -> Iterator[Looks]:
     """Let memory and levels have all rows, and look at those that are `counted` (n,) only."""
-    rows, streams = len(readings), streams_of(readings)
+    rows, streams = len(readings), Streams(readings.sensor)
     edges, sensors = _edges(rows), streams.count
     block = np.repeat(np.arange(len(edges) - 1), np.diff(edges))
     span = int(readings.event_time[-1] - readings.event_time[0])

@@ -49,17 +49,17 @@ def _fit_means(
     """
     step = _usual_step(event_time, slots)
     plain = _ridge(inputs, wanted)
-    left = _left(inputs, wanted, plain)
-    rough = fit_season(left, event_time, step)
+    plainly = _left(inputs, wanted, plain)
+    rough = fit_season(plainly, event_time, step)
     if not rough.shown:
-        return plain, rough, left
+        return plain, rough, plainly
     coefficients = _ridge(within(inputs, event_time, rough), within(wanted, event_time, rough))
     coefficients[:, 0] = 0.0
     coefficients[:, 0] = np.median(_left(inputs, wanted, coefficients), axis=0)
     left = _left(inputs, wanted, coefficients)
     season = fit_season(left, event_time, step)
     if not season.shown:
-        return plain, season, _left(inputs, wanted, plain)
+        return plain, season, plainly
     return coefficients, season, left - season.at(event_time)
 
 

@@ -1,6 +1,8 @@
 """What a memory knew of some rows, after it has taken in all of them."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,8 +42,12 @@ def _taken(recalled: Recalled, kept: NDArray[np.bool_]) -> Recalled:
 
 
 def _joined(parts: list[Recalled]) -> Recalled:
-    arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _ARRAYS}
-    return Recalled(evicted={}, **arrays)
+    return Recalled(evicted={}, **stacked(parts, _ARRAYS))
+
+
+def stacked(parts: Sequence[object], names: Iterable[str]) -> dict[str, NDArray[Any]]:
+    """Put columns of these names one after the other, part by part."""
+    return {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
 
 
 _ARRAYS = tuple(field.name for field in fields(Recalled) if field.name != "evicted")

@@ -49,14 +49,14 @@ def fit_season(left: NDArray[np.float64], event_time: NDArray[np.int64], step: f
     signals = left.shape[1]
     best, least = no_season(signals), np.inf
     for cut in _cuts(event_time, step):
-        before, after = _errors(left, cut)
+        means = _means(left, cut)
+        before, after = _errors(left, means, cut)
         gains = before - after
         mean = gains.mean(axis=0)
         sure = mean > CERTAINTY * gains.std(axis=0, ddof=1) / np.sqrt(len(gains))
         taken = sure & (mean > LEAST_GAIN * before.mean(axis=0))
         error = float(np.where(taken, after, before).mean(axis=0).sum())
         if taken.any() and error < least:
-            means = _means(left, cut)
             profile = np.where(taken[:, np.newaxis], _profile(means), 0.0)
             best, least = Season(np.ascontiguousarray(profile), cut.period), error
     return best
@@ -123,13 +123,12 @@ def _median(means: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _errors(
-    left: NDArray[np.float64], cut: _Cut
+    left: NDArray[np.float64], means: NDArray[np.float64], cut: _Cut
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the mean squared error of each group of cycles (groups, signals), clipped.
 
     Without a season, and with the profile of the other groups.
     """
-    means = _means(left, cut)
     most = CLIP * _spreads(left)
     groups = min(cut.cycles, MOST_GROUPS)
     group = np.arange(cut.cycles) % groups

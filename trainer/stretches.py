@@ -6,8 +6,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from common.rows.readings import Readings
-
 MOST_ROWS = 100_000
 """At a target alert rate of 0.001 about 100 of so many clean rows alarm, in some 25 bursts: the
 rate is then known to a fifth. A calibration keeps no more scores either, a forest samples 25,600
@@ -56,11 +54,6 @@ class Streams:
         found = np.empty(len(wanted), dtype=np.bool_)
         found[self.order] = near & ~wanted
         return found
-
-
-def streams_of(readings: Readings) -> Streams:
-    """Return the streams of readings in time order."""
-    return Streams(readings.sensor)
 
 
 def spread(streams: Streams, *, seed: int) -> NDArray[np.bool_]:

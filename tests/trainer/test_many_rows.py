@@ -19,7 +19,7 @@ from trainer.fitting import Fit, fit_recalling
 from trainer.folds import looks_out_of_fold
 from trainer.levels import fit_levels, max_gap
 from trainer.recalling import recall_some
-from trainer.stretches import STRETCH_ROWS, WARM_ROWS, Streams, spread, streams_of
+from trainer.stretches import STRETCH_ROWS, WARM_ROWS, Streams, spread
 from trainer.training import train
 from trainer.warming import warmed
 
@@ -108,7 +108,7 @@ def test_what_warms_a_stretch_are_the_sensor_s_own_rows_before_it() -> None:
 def test_a_row_is_recalled_with_the_rows_that_were_really_before_it() -> None:
     """Lags never join two stretches: what is known of a row is what it is if all are kept."""
     readings = many(7, 45_000)
-    kept = spread(streams_of(readings), seed=0)
+    kept = spread(Streams(readings.sensor), seed=0)
     levels = fit_levels(readings, a_schema(), min_rows=100)
     whole = recall(readings, levels, levels.known, a_memory())
 
