@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.speed.ground import Ground
 from benchmarks.speed.runs import Run
-from benchmarks.speed.worker import Job, drained
+from benchmarks.speed.worker import drained
 from common.messaging.reading import read_topic
 
 PEERS = Path(__file__).with_name("peers")
@@ -33,16 +33,7 @@ def ours(name: str, model: str, settings: Mapping[str, object] | None = None) ->
     """Return our worker with one of the trained models, all settings at their defaults."""
 
     def run(ground: Ground) -> Run:
-        job = Job(
-            ground.config,
-            ground.filled.topic,
-            ground.filled.partitions,
-            f"ours-{uuid.uuid4().hex[:8]}",
-            ground.trained.registry,
-            model,
-            settings or {},
-        )
-        return drained(job, ground.filled.rows)
+        return drained(ground.job("ours", model, settings), ground.filled.rows)
 
     return Contestant(name, "exactly once", run)
 

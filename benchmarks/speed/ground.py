@@ -3,6 +3,7 @@
 import os
 import tempfile
 import uuid
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +14,7 @@ from typing import Any, Self
 from benchmarks.speed.broker import a_broker
 from benchmarks.speed.filling import Filled, fill
 from benchmarks.speed.models import Trained, train
+from benchmarks.speed.worker import Job
 from tests.brokers.kafka import Kafka
 
 KINDS = ("plain", "forecast")
@@ -52,6 +54,18 @@ class Ground:
     def config(self) -> dict[str, Any]:
         """How clients connect."""
         return config_of(self.kafka)
+
+    def job(self, what: str, model: str, settings: Mapping[str, object] | None = None) -> Job:
+        """Return the draining of the topic with a model, by a group of its own named after it."""
+        return Job(
+            self.config,
+            self.filled.topic,
+            self.filled.partitions,
+            f"{what}-{uuid.uuid4().hex[:8]}",
+            self.trained.registry,
+            model,
+            settings or {},
+        )
 
 
 def config_of(kafka: Kafka) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """Whether a worker's resident memory grows with the rows it has seen."""
 
-import uuid
-
 from benchmarks.report.document import Section
 from benchmarks.report.table import Table
 from benchmarks.speed import goals
@@ -10,7 +8,7 @@ from benchmarks.speed.goals import Verdict
 from benchmarks.speed.ground import Bench
 from benchmarks.speed.processes import memory_mb
 from benchmarks.speed.runs import spread
-from benchmarks.speed.worker import Job, a_worker
+from benchmarks.speed.worker import a_worker
 
 TENTHS = 10
 WARM_TENTHS = 2
@@ -21,8 +19,7 @@ def memory(bench: Bench) -> Found:
     """Watch the default detector drain one long topic."""
     asked = bench.asked
     ground = bench.ground(sensors=asked.few, rows=asked.memory_rows)
-    group = f"memory-{uuid.uuid4().hex[:8]}"
-    job = Job(ground.config, ground.filled.topic, 1, group, ground.trained.registry, "forecast", {})
+    job = ground.job("memory", "forecast")
     job.make_topics()
     found = []
     with a_worker(job) as worker:

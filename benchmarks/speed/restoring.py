@@ -1,7 +1,6 @@
 """How long the memory of many sensors takes to be back after a kill -9."""
 
 import json
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from benchmarks.speed.found import Found
 from benchmarks.speed.goals import Verdict
 from benchmarks.speed.ground import Bench, Ground
 from benchmarks.speed.runs import spread
-from benchmarks.speed.worker import LONGEST_SECONDS, Job, a_worker
+from benchmarks.speed.worker import LONGEST_SECONDS, a_worker
 from tests.brokers.processes import wait_until
 
 SHARES = (0.51, 0.67, 0.79)
@@ -38,19 +37,10 @@ def restoring(bench: Bench) -> Found:
 
 
 def _restored(ground: Ground, share: float) -> dict[str, Any]:
-    filled, group = ground.filled, f"restore-{uuid.uuid4().hex[:8]}"
-    job = Job(
-        ground.config,
-        filled.topic,
-        filled.partitions,
-        group,
-        ground.trained.registry,
-        "forecast",
-        {},
-    )
+    job = ground.job("restore", "forecast")
     job.make_topics()
     with a_worker(job) as worker:
-        worker.wait_consumed(round(share * filled.rows))
+        worker.wait_consumed(round(share * ground.filled.rows))
         worker.program.kill9()
     with a_worker(job) as worker:
         log = worker.program.log

@@ -2,7 +2,6 @@
 
 import tempfile
 import time
-import uuid
 
 from benchmarks.report.document import Section
 from benchmarks.report.table import Table
@@ -11,7 +10,7 @@ from benchmarks.speed.found import Found
 from benchmarks.speed.goals import Verdict
 from benchmarks.speed.ground import Bench, Ground
 from benchmarks.speed.runs import Spread, spread
-from benchmarks.speed.worker import Job, a_worker
+from benchmarks.speed.worker import a_worker
 
 ROWS = 20_000
 MODELS = {"plain features": "plain", "default detector": "forecast"}
@@ -49,11 +48,7 @@ def _first_ever(ground: Ground, model: str) -> float:
 
 
 def _started(ground: Ground, model: str, cache: str | None) -> float:
-    filled = ground.filled
-    group = f"start-{uuid.uuid4().hex[:8]}"
-    job = Job(
-        ground.config, filled.topic, filled.partitions, group, ground.trained.registry, model, {}
-    )
+    job = ground.job("start", model)
     job.make_topics()
     began = time.perf_counter()
     with a_worker(job, {"NUMBA_CACHE_DIR": cache} if cache else None) as worker:

@@ -163,12 +163,21 @@ def a_worker(job: Job, environment: Mapping[str, str] | None = None) -> Iterator
         yield Worker(job, program, watcher)
 
 
+class NothingMeasured(RuntimeError):
+    """All rows were committed before anybody looked."""
+
+
 def drained(job: Job, rows: int) -> Run:
-    """Let a worker drain a topic of so many rows: measured from its first commit to its last."""
+    """Let a worker drain a topic of so many rows: measured from its first commit to its last.
+
+    Raises NothingMeasured where the first commit that is seen is the last one.
+    """
     job.make_topics()
     with a_worker(job) as worker:
         worker.wait_consumed(1)
         first, began, used = worker.consumed(), time.perf_counter(), cpu_seconds(worker.pid)
+        if first >= rows:
+            raise NothingMeasured(f"all {rows} rows were committed when the first were looked for")
         worker.wait_consumed(rows)
         seconds = time.perf_counter() - began
         cpu = cpu_seconds(worker.pid) - used

@@ -11,6 +11,7 @@ from benchmarks.speed.filling import fill
 from benchmarks.speed.ground import Ground, config_of
 from benchmarks.speed.models import train
 from benchmarks.speed.runs import rate_ratios
+from benchmarks.speed.worker import NothingMeasured
 from tests.brokers.kafka import Kafka
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
@@ -30,8 +31,7 @@ def test_a_worker_keeps_up_with_a_share_of_an_empty_loop(kafka: Kafka, tmp_path:
     # What happens to the machine may spoil one or two rounds; a slow worker is slow in each.
     found: list[float] = []
     for _ in range(3):
-        # Where the first commit that is seen is the last one, nothing was measured.
-        with suppress(ZeroDivisionError):
+        with suppress(NothingMeasured):
             found += rate_ratios(turns([empty, ours], ground, 1), who.PLAIN, empty.name)
         if found and found[-1] > LEAST:
             return
