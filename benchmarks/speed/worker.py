@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from benchmarks.speed.processes import cpu_seconds, memory_mb
 from benchmarks.speed.runs import Run
 from common.detection.ledger import Account
+from common.messaging.broker_errors import transient
 from common.messaging.ledger_text import from_metadata
 from common.messaging.quiet import quiet_logger
 from common.messaging.topics import create_topics, topic_plans
@@ -91,10 +92,19 @@ class Worker:
 
     def accounts(self) -> list[Account]:
         """Return what is committed, with its accounts."""
-        asked = [TopicPartition(self.job.topic, number) for number in range(self.job.partitions)]
-        found = self._watcher.committed(asked, 10)
+        found = wait_until(self._committed, deadline=10, what="committed offsets")
         accounts = [from_metadata(where.metadata, where.offset) for where in found]
         return [account for account in accounts if account is not None]
+
+    def _committed(self) -> list[TopicPartition]:
+        """Return what is committed, or nothing while the group's coordinator is on the move."""
+        asked = [TopicPartition(self.job.topic, number) for number in range(self.job.partitions)]
+        try:
+            return self._watcher.committed(asked, 10)
+        except KafkaException as error:
+            if transient(error.args[0]):
+                return []
+            raise
 
     def consumed(self) -> int:
         """Return how many rows are committed; raises where the worker has ended."""

@@ -64,6 +64,13 @@ def test_the_users_value_wins_over_our_default() -> None:
     assert client_config(asked)["sasl.username"] == "me"
 
 
+def test_a_transaction_that_begins_too_early_is_not_held_up_for_long() -> None:
+    assert producer_config(KAFKA, transactional_id="g.0.0")["retry.backoff.ms"] == 20
+    asked = producer_config(KAFKA | {"retry.backoff.ms": 500}, transactional_id="g.0.0")
+    assert asked["retry.backoff.ms"] == 500
+    assert "retry.backoff.ms" not in producer_config(KAFKA)
+
+
 def test_a_consumer_reads_only_what_is_committed() -> None:
     config = consumer_config(KAFKA, group="g")
 
