@@ -39,9 +39,15 @@ COMMANDS: dict[str, Entry] = {
     "state": Entry(
         "sensorwatch.state_command:app", "Show the sensors' memory, or let it begin anew.", ROW
     ),
-    "train": Entry("trainer.command:train", "Fit a model and register it as a version.", MODEL),
-    "evaluate": Entry("trainer.command:evaluate", "Measure a version, or gate on it.", MODEL),
-    "backtest": Entry("trainer.command:backtest", "Score a file as the consumer would.", MODEL),
+    "train": Entry(
+        "trainer.train_command:train", "Fit a model and register it as a version.", MODEL
+    ),
+    "evaluate": Entry(
+        "trainer.evaluate_command:evaluate", "Measure a version, or gate on it.", MODEL
+    ),
+    "backtest": Entry(
+        "trainer.backtest_command:backtest", "Score a file as the consumer would.", MODEL
+    ),
     "models": Entry(
         "sensorwatch.models_command:app", "List, show, promote, roll back, verify, audit.", MODEL
     ),

@@ -3,7 +3,9 @@
 import sys
 
 from common.runtime.command_line import run, typer_app
-from trainer.command import backtest, evaluate, train
+from trainer.backtest_command import backtest
+from trainer.evaluate_command import evaluate
+from trainer.train_command import train
 
 
 def main() -> int:

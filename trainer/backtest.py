@@ -1,48 +1,17 @@
 """Score a table's rows causally, in their order, exactly as the consumer would have."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import islice
 
 import numpy as np
 
 from common.detection.detector import Detector
 from common.detection.memory import Memory
 from common.detection.processing import Outcome, score_readings
-from common.errors import DataError
-from common.rows.batches import Batch, collected, joined
+from common.rows.batches import Batch, collected
 from common.rows.readings import Readings
-from common.rows.rejection import Fault, Rejection
-from common.rows.schema import Schema
-from common.rows.strict_parsing import Fields, collect
-from common.runtime.keys import TrainerSettings
-from trainer.warming import warmed
-
-
-def warm_up(
-    records: Iterator[Fields | Fault],
-    schema: Schema,
-    how: TrainerSettings,
-    *,
-    rows: int,
-    uri: str,
-) -> tuple[Detector, Memory, list[Rejection]]:
-    """Take the first `rows` records, valid or not: fit on them, and warm the memory with them.
-
-    Raises DataError where too few of them are valid.
-    """
-    return warm_up_on([collect(islice(records, rows), schema)], schema, how, uri=uri)
-
-
-def warm_up_on(
-    batches: Sequence[Batch], schema: Schema, how: TrainerSettings, *, uri: str
-) -> tuple[Detector, Memory, list[Rejection]]:
-    """Fit on the first batches of a source; see `warm_up`."""
-    readings, rejections = joined(batches, schema)
-    if len(readings) == 0:
-        rows = len(rejections)
-        raise DataError(f"none of the first {rows} rows of {uri} is valid: nothing to train on")
-    return *warmed(readings, schema, how), rejections
+from common.rows.rejection import Fault
+from common.rows.strict_parsing import Fields
 
 
 def score_on(

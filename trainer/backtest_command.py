@@ -17,7 +17,7 @@ from common.runtime.command_line import ConfigOption
 from common.runtime.keys import Settings
 from common.runtime.logs import logger
 from common.tables import read_batches
-from trainer.backtest import score_batches, warm_up_on
+from trainer.backtest import score_batches
 from trainer.options import (
     FeaturesOption,
     FileOption,
@@ -29,7 +29,6 @@ from trainer.options import (
     settings_for,
 )
 from trainer.score_table import ScoreTable
-from trainer.training import rate_note
 
 log = logger("trainer")
 
@@ -87,6 +86,10 @@ def backtest(
 def _fitted(
     first: Sequence[Batch], schema: Schema, settings: Settings, data: Path
 ) -> tuple[Detector, Memory, list[Rejection]]:
+    # Here, because scikit-learn takes a second to import, and a version needs none of it.
+    from trainer.training import rate_note
+    from trainer.warming import warm_up_on
+
     detector, memory, rejections = warm_up_on(first, schema, settings.trainer, uri=str(data))
     calibration = detector.calibration
     note = rate_note(

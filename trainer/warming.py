@@ -1,11 +1,44 @@
 """A model that nobody keeps, with the memory of the rows that it was fitted on."""
 
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
 from common.detection.detector import Detector
 from common.detection.memory import Memory
+from common.errors import DataError
+from common.rows.batches import Batch, joined
 from common.rows.readings import Readings
+from common.rows.rejection import Fault, Rejection
 from common.rows.schema import Schema
+from common.rows.strict_parsing import Fields, collect
 from common.runtime.keys import TrainerSettings
 from trainer.training import refitted
+
+
+def warm_up(
+    records: Iterator[Fields | Fault],
+    schema: Schema,
+    how: TrainerSettings,
+    *,
+    rows: int,
+    uri: str,
+) -> tuple[Detector, Memory, list[Rejection]]:
+    """Take the first `rows` records, valid or not: fit on them, and warm the memory with them.
+
+    Raises DataError where too few of them are valid.
+    """
+    return warm_up_on([collect(islice(records, rows), schema)], schema, how, uri=uri)
+
+
+def warm_up_on(
+    batches: Sequence[Batch], schema: Schema, how: TrainerSettings, *, uri: str
+) -> tuple[Detector, Memory, list[Rejection]]:
+    """Fit on the first batches of a source; see `warm_up`."""
+    readings, rejections = joined(batches, schema)
+    if len(readings) == 0:
+        rows = len(rejections)
+        raise DataError(f"none of the first {rows} rows of {uri} is valid: nothing to train on")
+    return *warmed(readings, schema, how), rejections
 
 
 def warmed(readings: Readings, schema: Schema, how: TrainerSettings) -> tuple[Detector, Memory]:

@@ -13,7 +13,8 @@ from common.rows.rejection import Fault
 from common.rows.schema import Schema
 from common.rows.strict_parsing import Fields
 from common.runtime.keys import TrainerSettings
-from trainer.backtest import score_on, warm_up
+from trainer.backtest import score_on
+from trainer.warming import warm_up
 
 MAX_ROWS = 10_000
 """How many rows are scored at once; the scores do not depend on it."""

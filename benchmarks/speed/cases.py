@@ -11,7 +11,7 @@ from common.detection.processing import process
 from common.rows.schema import Schema, schema_of
 from common.rows.strict_parsing import decode
 from common.runtime.keys import TrainerSettings
-from trainer.backtest import warm_up
+from trainer.warming import warm_up
 
 TRAINING_ROWS = 4_000
 WARM_ROWS = 16

@@ -8,8 +8,6 @@ from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 
-import joblib
-
 from common.registry.archive import Arrays, array_digest, joint_digest, pack
 from common.registry.candidate import Candidate
 from common.registry.durable import sync_folder, write_new
@@ -40,6 +38,8 @@ class Contents:
 
 def contents_of(candidate: Candidate) -> Contents:
     """Put a candidate into bytes, its golden rows scored."""
+    import joblib
+
     detector = candidate.detector("candidate")
     arrays = detector.arrays()
     estimator = io.BytesIO()

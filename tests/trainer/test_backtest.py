@@ -14,8 +14,9 @@ from common.rows.readings import Readings
 from common.tables import read_rows
 from tests.builders import a_detector, a_schema, some_readings
 from tests.trainer.builders import HOW, write_rows
-from trainer.backtest import score_on, warm_up
+from trainer.backtest import score_on
 from trainer.score_table import SCORE_COLUMNS, ScoreTable, rejected_path
+from trainer.warming import warm_up
 
 BAD = {3: "oops", 130: "", 131: "inf", 250: "5000"}
 

@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,8 +11,11 @@ import pytest
 from common.registry.store import Registry
 from common.runtime.command_line import run, typer_app
 from tests.builders import DEFAULT_SCHEMA, some_readings
+from tests.commands.running import ROOT
 from tests.trainer.builders import simulated, write_rows
-from trainer.command import backtest, evaluate, train
+from trainer.backtest_command import backtest
+from trainer.evaluate_command import evaluate
+from trainer.train_command import train
 
 
 def command(*args: str) -> int:
@@ -108,6 +114,28 @@ def test_a_backtest_writes_scores_and_rejections(folder: Path) -> None:
     assert code == 0
     assert scores["row"].tolist() == list(range(400, 4_000))
     assert rejected["row"].tolist() == [10, 11]
+
+
+def test_a_backtest_with_a_version_imports_nothing_that_only_training_needs(folder: Path) -> None:
+    """scikit-learn alone takes as long as scoring a million rows."""
+    assert command("train", "--data", "rows.csv") == 0
+    code = (
+        "import sys\nfrom sensorwatch.__main__ import main\ncode = main()\n"
+        "heavy = {'sklearn', 'pandas', 'joblib', 'pyarrow', 'confluent_kafka'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\nsys.exit(code)"
+    )
+    options = ["backtest", "--data", "rows.csv", "--model", "champion"]
+
+    ended = subprocess.run(
+        [sys.executable, "-c", code, *options],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_a_backtest_with_a_version_scores_every_row_with_it(folder: Path) -> None:

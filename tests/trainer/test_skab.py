@@ -8,7 +8,9 @@ import pytest
 from common.registry.store import Registry
 from common.runtime.command_line import run
 from tests.skab import ANOMALY_FREE, SIGNALS, VALVE, needs_skab
-from trainer.command import backtest, evaluate, train
+from trainer.backtest_command import backtest
+from trainer.evaluate_command import evaluate
+from trainer.train_command import train
 
 pytestmark = needs_skab
 
