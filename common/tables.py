@@ -17,7 +17,7 @@ from common.rows.rejection import Fault
 from common.rows.schema import Schema
 from common.rows.strict_parsing import Fields
 
-_CHUNK_BYTES = 1 << 22
+_CHUNK_BYTES = 1 << 20
 
 
 def read_rows(path: Path, schema: Schema) -> Iterator[Fields | Fault]:

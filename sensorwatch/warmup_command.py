@@ -18,6 +18,7 @@ from common.simulation.plan import FaultPlan
 from common.simulation.sensors import SIGNALS
 from common.simulation.stream import Simulation, simulate
 from producer.records import simulated_records
+from trainer.table_lines import instants, lines
 from trainer.training import refitted
 
 TRAIN_ROWS, ROWS = 1_000, 1_000
@@ -48,6 +49,7 @@ def compile_kernels() -> None:
     line = b"2025-01-01T00:00:00Z,sensor-1" + b",0.5" * len(SIGNALS) + b"\n"
     ChunkReader(_SCHEMA, _SCHEMA.paths).read(line)
     readings, _ = parse(payloads[:TRAIN_ROWS], _SCHEMA)
+    lines([instants(readings.event_time)])
     for features in Features:
         detector = refitted(readings, _SCHEMA, TrainerSettings(features=features, trees=10))
         _consume(payloads[TRAIN_ROWS:], detector)

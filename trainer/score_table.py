@@ -7,18 +7,16 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Self
 
-import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from common.detection.detections import SEVERITY_TEXTS
 from common.detection.processing import Outcome
 from common.detection.recall import STATUS_TEXTS
 from common.errors import DataError
-from common.rows.instant_texts import to_texts
 from common.rows.rejection import Rejection
+from trainer.table_lines import coded, instants, lines, numbers
 
 SCORE_COLUMNS = (
     "row",
@@ -54,8 +52,13 @@ class ScoreTable:
         """Open both files with their headers; raises DataError where that is not possible."""
         try:
             self.out.parent.mkdir(parents=True, exist_ok=True)
-            self._scores = self._opened(self.out, SCORE_COLUMNS)
-            rejected = self._opened(self.rejected_out, REJECTED_COLUMNS)
+            self._scores = self._files.enter_context(_unfinished(self.out).open("wb"))
+            self._scores.write(_header(SCORE_COLUMNS).encode())
+            # A detail may quote bytes that were no UTF-8; they are written as they were found.
+            path, how = _unfinished(self.rejected_out), "backslashreplace"
+            file = path.open("w", encoding="utf-8", errors=how, newline="")
+            rejected = self._files.enter_context(file)
+            rejected.write(_header(REJECTED_COLUMNS))
             self._reasons = csv.writer(rejected, lineterminator="\n")
         except OSError as error:
             self._files.close()
@@ -78,19 +81,21 @@ class ScoreTable:
     def write(self, outcome: Outcome) -> None:
         """Write one line for every reading and every rejection."""
         readings, detections = outcome.readings, outcome.detections
-        columns = (
-            map(str, readings.index.tolist()),
-            to_texts(readings.event_time),
-            _cells(readings.sensor_ids)[readings.sensor].tolist(),
-            _floats(detections.anomaly_score),
-            _floats(detections.raw_score),
-            _FLAGS[detections.is_anomaly.astype(np.int8)].tolist(),
-            STATUS_TEXTS[detections.status].tolist(),
-            ("" if row < 0 else str(row) for row in detections.episode.tolist()),
-            SEVERITY_TEXTS[detections.severity].tolist(),
+        # By a kernel: csv's writer takes longer to write a row than the detector to score it.
+        written = lines(
+            [
+                numbers(readings.index),
+                instants(readings.event_time),
+                coded(_quoted(readings.sensor_ids), readings.sensor),
+                numbers(detections.anomaly_score),
+                numbers(detections.raw_score),
+                coded(_FLAGS, detections.is_anomaly.astype(np.int8)),
+                coded(STATUS_TEXTS.tolist(), detections.status),
+                numbers(detections.episode).only(detections.episode >= 0),
+                coded(SEVERITY_TEXTS.tolist(), detections.severity),
+            ]
         )
-        # Joined here: csv's writer takes longer to write a row than the detector to score it.
-        self._scores.writelines(f"{line}\n" for line in map(",".join, zip(*columns, strict=True)))
+        self._scores.write(written.data)
         self.scored += len(readings)
         self.anomalies += int(detections.is_anomaly.sum())
         self.write_rejected(outcome.rejections)
@@ -102,28 +107,20 @@ class ScoreTable:
             self._reasons.writerow(line)
             self.rejected[rejection.reason.value] += 1
 
-    def _opened(self, path: Path, columns: tuple[str, ...]) -> TextIO:
-        # A detail may quote bytes that were no UTF-8; they are written as they were found.
-        file = _unfinished(path).open("w", encoding="utf-8", errors="backslashreplace", newline="")
-        file.write(",".join(columns) + "\n")
-        return self._files.enter_context(file)
+
+def _header(columns: tuple[str, ...]) -> str:
+    return ",".join(columns) + "\n"
 
 
-def _cells(texts: Sequence[str]) -> NDArray[np.object_]:
+def _quoted(texts: Sequence[str]) -> list[str]:
     """Return texts as cells, quoted where they need it."""
-    lines = io.StringIO()
-    csv.writer(lines, lineterminator="\0").writerows([text] for text in texts)
+    found = io.StringIO()
+    csv.writer(found, lineterminator="\0").writerows([text] for text in texts)
     # No id holds a zero byte: it would not be printable.
-    return np.asarray(lines.getvalue().split("\0")[:-1], dtype=object)
+    return found.getvalue().split("\0")[:-1]
 
 
-def _floats(column: NDArray[np.float64]) -> list[str]:
-    """Return finite numbers as texts that read back to the same bits."""
-    texts = msgspec.json.encode(column.tolist())[1:-1].decode()
-    return texts.split(",") if texts else []
-
-
-_FLAGS = np.asarray(["0", "1"], dtype=object)
+_FLAGS = ("0", "1")
 
 
 def _unfinished(path: Path) -> Path:

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from common.kernels import kernel, part
 
 _CHARACTERS = 27  # 2025-01-01T00:00:00.123456Z
+_WHOLE_SECONDS = 20  # 2025-01-01T00:00:00Z
 _DAY = 86_400_000_000
 
 
@@ -15,6 +16,16 @@ def to_texts(microseconds: NDArray[np.int64]) -> list[str]:
     _write(microseconds, letters)
     found: list[str] = letters.view(f"<U{_CHARACTERS}").ravel().tolist()
     return found
+
+
+def to_letters(microseconds: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Write instants (n,) as `to_texts` does, each as a line of ASCII (n, 27).
+
+    Returns the lines, and how many characters of each are its text (n,).
+    """
+    letters = np.zeros((len(microseconds), _CHARACTERS), dtype=np.uint8)
+    _write(microseconds, letters)
+    return letters, np.where(microseconds % 1_000_000 == 0, _WHOLE_SECONDS, _CHARACTERS)
 
 
 @kernel

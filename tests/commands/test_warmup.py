@@ -20,12 +20,15 @@ from common.detection.explanation import signals_of_rows
 from common.detection.processing import score_readings
 from tests.builders import a_detector, some_readings
 from tests.forecasts import a_forecast_candidate
+from trainer.table_lines import instants, lines
 
 for detector in (a_detector(), a_forecast_candidate().detector("v")):
     readings = some_readings(50, signals=len(detector.schema.signals))
     outcome = score_readings(readings, [], detector, detector.cold())
     signals_of_rows(detector, outcome, np.arange(50))
-for module in [module for name, module in sys.modules.items() if name.startswith("common.")]:
+    lines([instants(readings.event_time)])
+ours = ("common.", "trainer.")
+for module in [module for name, module in sys.modules.items() if name.startswith(ours)]:
     for name, kernel in vars(module).items():
         if isinstance(kernel, Dispatcher) and kernel.stats.cache_misses:
             print(module.__name__, name)
