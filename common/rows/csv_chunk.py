@@ -13,6 +13,7 @@ from common.rows.plain_instants import TIME_KINDS
 from common.rows.readings import DEFAULT_SENSOR, Readings
 from common.rows.rejection import Fault, Rejection
 from common.rows.schema import Missing, Schema, UnknownFields
+from common.rows.sensor_numbers import number_sensors
 from common.rows.strict_parsing import Fields, collect
 
 
@@ -49,26 +50,23 @@ class ChunkReader:
         """
         found, taken = self._lines(chunk)
         unusual = np.flatnonzero(found.lines == Line.UNUSUAL)
-        plain = np.flatnonzero(found.lines == Line.READ)
         others, rejections = collect(self._unusual(chunk, found, unusual), self._schema)
         moved = [Rejection(int(unusual[one.index]), one.faults) for one in rejections]
-        index = np.concatenate([plain, unusual[others.index]])
-        order = np.argsort(index, kind="stable")
-        names = self._names(chunk, found, plain)
-        names += [others.sensor_ids[number] for number in others.sensor.tolist()]
-        numbers: dict[str, int] = {}
-        sensor = [numbers.setdefault(names[row], len(numbers)) for row in order.tolist()]
+        accepted = unusual[others.index]
+        found.lines[accepted] = Line.READ
+        found.event_time[accepted] = others.event_time
+        found.values[accepted] = np.concatenate([others.values, others.context], axis=1)
+        names = self._place_names(chunk, found, accepted, others)
+        index = np.flatnonzero(found.lines == Line.READ)
+        sensor, sensor_ids = _numbered(names, found.keys[index])
         signals = len(self._schema.signals)
-        table = np.concatenate(
-            [found.values[plain], np.concatenate([others.values, others.context], axis=1)]
-        )[order]
         readings = Readings(
-            index[order],
-            np.concatenate([found.event_time[plain], others.event_time])[order],
-            np.asarray(sensor, dtype=np.int32),
-            tuple(numbers),
-            np.ascontiguousarray(table[:, :signals]),
-            np.ascontiguousarray(table[:, signals:]),
+            index,
+            found.event_time[index],
+            sensor,
+            sensor_ids,
+            found.values[index, :signals],
+            found.values[index, signals:],
         )
         return (readings, moved), taken
 
@@ -80,13 +78,20 @@ class ChunkReader:
         texts = (chunk[at:end].decode(errors="surrogateescape") for at, end in places)
         return records_of(csv_reader(texts, self._schema), self.strict)
 
-    def _names(self, chunk: bytes, found: _Lines, plain: NDArray[np.int64]) -> list[str]:
-        """Return the sensor of each plain line."""
+    def _place_names(
+        self, chunk: bytes, found: _Lines, accepted: NDArray[np.int64], others: Readings
+    ) -> bytes:
+        """Set the keys of all lines that have none in the chunk as it is; return where they are.
+
+        `accepted`: the unusual lines that are readings after all, `others`.
+        """
+        texts = [DEFAULT_SENSOR.encode(), *(name.encode() for name in others.sensor_ids)]
+        ends = len(chunk) + np.cumsum([0, *map(len, texts)])
         if not self._keyed:
-            return [DEFAULT_SENSOR] * len(plain)
-        begins, ends = found.keys[plain].T.tolist()
-        text = chunk.decode("latin-1")  # a character per byte; a plain line's key is ASCII
-        return [text[at:end] for at, end in zip(begins, ends, strict=True)]
+            found.keys[:] = ends[:2]
+        found.keys[accepted, 0] = ends[1:][others.sensor]
+        found.keys[accepted, 1] = ends[2:][others.sensor]
+        return b"".join([chunk, *texts])
 
     def _lines(self, chunk: bytes) -> tuple[_Lines, int]:
         most = chunk.count(b"\n")
@@ -116,6 +121,14 @@ class ChunkReader:
             found.values,
         )
         return _Lines(*(getattr(found, name)[:rows] for name in _Lines.__slots__)), taken
+
+
+def _numbered(names: bytes, places: NDArray[np.int64]) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+    """Number the ids at the places (n, 2) of `names`; return them too, in order of appearance."""
+    begins, ends = np.ascontiguousarray(places.T)
+    sensor, first = number_sensors(np.frombuffer(names, dtype=np.uint8), begins, ends - begins)
+    stretches = zip(begins[first].tolist(), ends[first].tolist(), strict=True)
+    return sensor, tuple(names[begin:end].decode() for begin, end in stretches)
 
 
 def plain_reader(schema: Schema, names: Sequence[str]) -> ChunkReader | None:
