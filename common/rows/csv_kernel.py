@@ -49,8 +49,12 @@ def read_lines(  # type: ignore[no-untyped-def]
     at, row = 0, 0
     while at < len(data):
         end = at
-        while data[end] != _NEWLINE:
+        while True:
+            while data[end] > _QUOTE:  # nearly every byte: one question instead of four
+                end += 1
             byte = data[end]
+            if byte == _NEWLINE:
+                break
             if byte in (_QUOTE, 0) or (byte == _RETURN and data[end + 1] != _NEWLINE):
                 return row, at
             end += 1
