@@ -11,6 +11,7 @@ from common.errors import ModelRefused, SettingsError
 from common.registry.champion import Champion
 from common.registry.manifest import ModelVersion
 from common.registry.store import Registry
+from common.runtime.allocator import keep_freed_memory
 from common.runtime.build import project_version
 from common.runtime.health import HealthServer, serve_health
 from common.runtime.keys import Settings
@@ -61,6 +62,7 @@ def work(
         delivery=consumer_settings.delivery.value,
     )
     stopping.gently(consumer_settings.shutdown_seconds)
+    keep_freed_memory()
     try:
         with Threads(consumer_settings.threads) as crew:
             parts = connect(settings, worker, accept_rejections_until, champion, observation, crew)

@@ -13,6 +13,7 @@ from common.registry.store import Registry
 from common.rows.batches import Batch, split
 from common.rows.rejection import Rejection
 from common.rows.schema import Schema, load_schema
+from common.runtime.allocator import keep_freed_memory
 from common.runtime.command_line import ConfigOption
 from common.runtime.keys import Settings
 from common.runtime.logs import logger
@@ -76,6 +77,7 @@ def backtest(
         detector = Registry(settings.registry.path).load(settings.registry.model, model).detector
         declared = detector.schema if schema is None else _same(load_schema(schema), detector)
         batches, memory, rejections = read_batches(data, declared), detector.cold(), []
+    keep_freed_memory()
     with ScoreTable(out) as table:
         table.write_rejected(rejections)
         for outcome in score_batches(batches, detector, memory, first_row=train_rows or 0):

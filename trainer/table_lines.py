@@ -56,8 +56,8 @@ def lines(columns: Sequence[Cells]) -> NDArray[np.uint8]:
     """Join the columns' cells row by row: with commas, and a newline after each row."""
     before = np.cumsum([0, *(len(column.data) for column in columns)])
     starts = list(zip(columns, before.tolist(), strict=False))
-    begins = np.stack([column.begins + start for column, start in starts], axis=1)
-    ends = np.stack([column.ends + start for column, start in starts], axis=1)
+    begins = np.stack([column.begins + start for column, start in starts])
+    ends = np.stack([column.ends + start for column, start in starts])
     out = np.empty(int((ends - begins).sum()) + begins.size, dtype=np.uint8)
     _join(np.concatenate([column.data for column in columns]), begins, ends, out)
     return out
@@ -66,9 +66,9 @@ def lines(columns: Sequence[Cells]) -> NDArray[np.uint8]:
 @kernel
 def _join(data, begins, ends, out):  # type: ignore[no-untyped-def]
     at = 0
-    for row in range(len(begins)):
-        for column in range(begins.shape[1]):
-            for place in range(begins[row, column], ends[row, column]):
+    for row in range(begins.shape[1]):
+        for column in range(len(begins)):
+            for place in range(begins[column, row], ends[column, row]):
                 out[at] = data[place]
                 at += 1
             out[at] = _COMMA

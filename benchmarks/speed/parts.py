@@ -10,6 +10,7 @@ from benchmarks.speed import (
     latency,
     memory,
     parsing,
+    peer_latency,
     restoring,
     starting,
     two_workers,
@@ -32,6 +33,7 @@ class Part(StrEnum):
     PARSING = "parsing"
     GROWTH = "growth"
     PEERS = "peers"
+    PEER_LATENCY = "peer-latency"
 
 
 def measure(part: Part, bench: Bench) -> Found:
@@ -51,4 +53,5 @@ _MEASURES: dict[Part, Callable[[Bench], Found]] = {
     Part.PARSING: parsing.parsing,
     Part.GROWTH: growth.growth,
     Part.PEERS: contest.peers,
+    Part.PEER_LATENCY: peer_latency.peer_latency,
 }

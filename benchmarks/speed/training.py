@@ -4,6 +4,7 @@ Whole commands as processes of their own, in turn: `sensorwatch train` against p
 scikit-learn in one script; `sensorwatch backtest` against the rate of the scoring alone.
 """
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from common.detection.processing import score_readings
 from common.registry.store import Registry
 from common.rows.instant_texts import to_texts
 from common.rows.readings import Readings
+from common.runtime.allocator import keep_freed_memory
 from common.runtime.command_line import run
 from common.runtime.keys import Features
 
@@ -68,6 +70,13 @@ def _training(work: Path, turns: int) -> None:
 
 
 def _backtest(work: Path, readings: Readings, turns: int) -> None:
+    """Compare the whole command with scoring alone, both on one core.
+
+    Scoring alone: `score_readings` on columns that are there already, in a process that is warm,
+    so many rows at once as it is fastest with.
+    """
+    keep_freed_memory()
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # and of the commands started here
     registry = Registry(work / "registry")
     print("backtest   rows/s   scoring alone, rows/s   share")
     for name in Features:

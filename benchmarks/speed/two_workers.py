@@ -15,22 +15,26 @@ from benchmarks.speed.runs import Run, spread
 from benchmarks.speed.worker import Job, a_worker
 
 PARTITIONS = 4
+THREADS = (2, 1)
+"""Of each worker: the default, and what leaves the second core to the second worker."""
 _PATIENT = {"kafka__session_timeout_ms": 120_000}
 """Longer than the filling: a frozen worker stays in its group."""
 
 
 def two_workers(bench: Bench) -> Found:
     """Measure one and two workers in turn."""
-    rounds = [
-        {workers: _drained(bench, workers) for workers in (1, 2)} for _ in range(bench.asked.rounds)
-    ]
-    rows = []
-    for workers in (1, 2):
-        runs = [one[workers] for one in rounds]
-        rates, cpu = [run.rate for run in runs], [run.cpu_per_million for run in runs]
-        rows.append((f"{workers} of ours", spread(rates).text(0), spread(cpu).text(2)))
-    ratio = spread([one[2].rate / one[1].rate for one in rounds])
-    rows.append(("two against one", ratio.text(2), ""))
+    ways = [(threads, workers) for threads in THREADS for workers in (1, 2)]
+    rounds = [{way: _drained(bench, *way) for way in ways} for _ in range(bench.asked.rounds)]
+    rows, ratios = [], []
+    for threads in THREADS:
+        note = f"{threads} thread{'s' * (threads > 1)} each"
+        for workers in (1, 2):
+            runs = [one[threads, workers] for one in rounds]
+            rates, cpu = [run.rate for run in runs], [run.cpu_per_million for run in runs]
+            rows.append((f"{workers} of ours, {note}", spread(rates).text(0), spread(cpu).text(2)))
+        ratio = spread([one[threads, 2].rate / one[threads, 1].rate for one in rounds])
+        rows.append((f"two against one, {note}", ratio.text(2), ""))
+        ratios.append(Verdict(goals.TWO_WORKERS, ratio, note))
     title = f"Two workers on {PARTITIONS} partitions, plain features"
     table = Table(
         title,
@@ -39,10 +43,10 @@ def two_workers(bench: Bench) -> Found:
         "Workers under their supervisor (`--workers`), assigned and idle before the rows came; "
         "from then to the last commit. The broker and the other worker share the same cores.",
     )
-    return Found(Section(title, [table]), [Verdict(goals.TWO_WORKERS, ratio)])
+    return Found(Section(title, [table]), ratios)
 
 
-def _drained(bench: Bench, workers: int) -> Run:
+def _drained(bench: Bench, threads: int, workers: int) -> Run:
     trained, rows = bench.trained(bench.asked.few), bench.asked.rows
     topic = bench.kafka.create_topic(f"shared-{uuid.uuid4().hex[:8]}", PARTITIONS)
     job = Job(
@@ -52,7 +56,7 @@ def _drained(bench: Bench, workers: int) -> Run:
         f"of-{topic}",
         trained.registry,
         "plain",
-        {**_PATIENT, "consumer__workers": workers},
+        {**_PATIENT, "consumer__workers": workers, "consumer__threads": threads},
     )
     job.make_topics()
     with a_worker(job) as group:

@@ -10,6 +10,7 @@ from benchmarks.report.curves import Curve, curves
 from benchmarks.speed import goals
 from benchmarks.speed.goals import Goal, Verdict
 from benchmarks.speed.models import HOUR, Trained
+from benchmarks.speed.paced import WARM_SECONDS, waited
 from benchmarks.speed.rows import START, Stream, chunks, payloads
 from benchmarks.speed.runs import Run, cpu_ratios, rate_ratios, runs_of, slope, spread
 from benchmarks.speed.worker import ROOT
@@ -72,6 +73,15 @@ def test_ratios_are_taken_within_a_round() -> None:
     assert rate_ratios(rounds, "a", "b") == [4.0, 1.0]
     assert cpu_ratios(rounds, "a", "b") == [0.5, 1.0]
     assert runs_of(rounds, "a") == [fast, slow]
+
+
+def test_an_events_wait_begins_with_its_own_record_and_a_cold_start_does_not_count() -> None:
+    warm = 1_000 * WARM_SECONDS
+    sent = np.asarray([0.0, 90_000.0, 90_000.0 + warm - 1, 90_000.0 + warm, 90_000.0 + warm + 5])
+    seen = [(4, 90_000.0 + warm + 12), (2, 95_000.0), (3, 90_000.0 + warm + 40)]
+
+    # The first record is none of the load's four.
+    assert waited(sent, seen, rows=4).tolist() == [7.0, 40.0]
 
 
 def test_a_spread_is_written_with_its_ends() -> None:

@@ -99,3 +99,8 @@ def decide(
 def told(name: str) -> str:
     """Return what the contest told this process in its environment: BENCH_<NAME>."""
     return os.environ[f"BENCH_{name}"]
+
+
+def asked(name: str, default: str) -> str:
+    """Return what the contest may have told: BENCH_<NAME>."""
+    return os.environ.get(f"BENCH_{name}", default)

@@ -2,7 +2,7 @@
 
 from clock import Clock
 from confluent_kafka import Producer
-from job import Forest, decide, told
+from job import Forest, asked, decide, told
 from quixstreams import Application
 from quixstreams.sinks import BatchingSink
 
@@ -48,7 +48,7 @@ def main() -> None:
         consumer_group=told("GROUP"),
         auto_offset_reset="earliest",
         commit_every=BATCH_ROWS,
-        commit_interval=1.0,
+        commit_interval=float(asked("COMMIT_SECONDS", "1.0")),
         consumer_extra_config=FETCH,
         loglevel="WARNING",
     )

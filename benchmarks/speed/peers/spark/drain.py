@@ -7,10 +7,12 @@ import time
 from pathlib import Path
 
 from clock import print_whole
-from job import decide, the_forest, told
+from job import asked, decide, the_forest, told
 from pyspark.sql import SparkSession
 
 TRIGGER_ROWS = 100_000
+# Without an end, each micro-batch begins when the one before it is done.
+TRIGGER = {"processingTime": "0 seconds"} if asked("ENDLESS", "") else {"availableNow": True}
 RESULT = "topic string, key binary, value binary, headers array<struct<key:string,value:binary>>"
 JARS = ",".join(map(str, Path(told("JARS")).glob("*.jar")))
 # Python workers are started by the JVM: they need the same interpreter.
@@ -58,7 +60,7 @@ def main() -> None:
         .writeStream.format("kafka")
         .options(**kafka, includeHeaders="true")
         .option("checkpointLocation", tempfile.mkdtemp(prefix="spark-"))
-        .trigger(availableNow=True)
+        .trigger(**TRIGGER)
         .start()
     )
     query.awaitTermination()
