@@ -7,6 +7,7 @@ from common.detection.explanation import signals_of_rows
 from common.detection.forest import to_scores
 from common.detection.processing import score_readings
 from common.kernels import is_cached
+from common.rows.parsing import FEWEST, parse
 from common.rows.readings import DEFAULT_SENSOR, readings_of
 
 COMPILING = (
@@ -16,7 +17,8 @@ COMPILING = (
 
 
 def warm(detector: Detector) -> None:
-    """Score and explain one row that nobody sent."""
+    """Read rows that nobody sent, by the kernel that reads many; score and explain one more."""
+    parse([b"{}"] * FEWEST, detector.schema)
     signals, contexts = len(detector.schema.signals), len(detector.schema.context)
     readings = readings_of(
         index=[0],

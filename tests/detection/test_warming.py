@@ -1,0 +1,25 @@
+"""What is compiled or loaded before the first row waits for it."""
+
+from typing import Any
+
+import pytest
+
+from common.detection.warming import warm
+from common.rows import parsing
+from tests.builders import a_detector
+
+
+def test_the_kernel_that_reads_many_rows_has_been_called_before_the_first_of_them_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real, calls = parsing.read_rows, []
+
+    def counted(*arguments: Any) -> Any:
+        calls.append(len(arguments))
+        return real(*arguments)
+
+    monkeypatch.setattr(parsing, "read_rows", counted)
+
+    warm(a_detector())
+
+    assert calls
