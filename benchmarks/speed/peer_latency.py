@@ -62,15 +62,34 @@ class Endless:
         command = [str(python), str(who.PEERS / self.folder / "drain.py")]
         stream = trained.stream(int(RATE * bench.asked.seconds))
         load = Load(config_of(kafka), topic, events, stream, RATE)
-        with _running(command, {f"BENCH_{name}": text for name, text in told.items()}):
+        with _running(command, {f"BENCH_{name}": text for name, text in told.items()}) as process:
+
+            def over() -> bool:
+                if process.poll() is not None:
+                    raise NoPeer("it ended under its load")
+                return time.monotonic() > end
+
             _wait_for_letter(load, letters, self.name)
-            over = time.monotonic() + bench.asked.seconds + QUIET_SECONDS
-            return paced(load, lambda: time.monotonic() > over)
+            end = time.monotonic() + bench.asked.seconds + QUIET_SECONDS
+            found = paced(load, over)
+        if not len(found.milliseconds):
+            raise NoPeer("no event of its load was seen")
+        return found
 
 
 SOONEST = (
-    Endless(SPARK, "spark", {"ENDLESS": "yes"}, "a micro-batch begins when the one before is done"),
-    Endless("Quix Streams", "quix", {"COMMIT_SECONDS": "0.1"}, "a checkpoint every 0.1 s"),
+    Endless(
+        SPARK,
+        "spark",
+        {"ENDLESS": "yes", "ASYNC": "true"},
+        "a micro-batch begins when the one before is done, progress is tracked asynchronously",
+    ),
+    Endless(
+        "Quix Streams",
+        "quix",
+        {"COMMIT_SECONDS": "0.1", "POLL_SECONDS": "0.05"},
+        "a checkpoint every 0.1 s, polls of 0.05 s",
+    ),
 )
 
 
@@ -129,7 +148,9 @@ def _wait_for_letter(load: Load, letters: str, name: str) -> None:
 
 
 @contextmanager
-def _running(command: list[str], environment: Mapping[str, str]) -> Iterator[None]:
+def _running(
+    command: list[str], environment: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command in a process group of its own, of which nothing is left afterwards."""
     process = subprocess.Popen(
         command,
@@ -139,7 +160,7 @@ def _running(command: list[str], environment: Mapping[str, str]) -> Iterator[Non
         start_new_session=True,
     )
     try:
-        yield
+        yield process
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

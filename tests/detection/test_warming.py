@@ -5,20 +5,20 @@ from typing import Any
 import pytest
 
 from common.detection.warming import warm
-from common.rows import parsing
+from common.rows.json_rows import read_rows
 from tests.builders import a_detector
 
 
 def test_the_kernel_that_reads_many_rows_has_been_called_before_the_first_of_them_comes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    real, calls = parsing.read_rows, []
+    calls = []
 
     def counted(*arguments: Any) -> Any:
         calls.append(len(arguments))
-        return real(*arguments)
+        return read_rows(*arguments)
 
-    monkeypatch.setattr(parsing, "read_rows", counted)
+    monkeypatch.setattr("common.rows.parsing.read_rows", counted)
 
     warm(a_detector())
 

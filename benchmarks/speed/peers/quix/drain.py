@@ -49,6 +49,7 @@ def main() -> None:
         auto_offset_reset="earliest",
         commit_every=BATCH_ROWS,
         commit_interval=float(asked("COMMIT_SECONDS", "1.0")),
+        consumer_poll_timeout=float(asked("POLL_SECONDS", "1.0")),
         consumer_extra_config=FETCH,
         loglevel="WARNING",
     )

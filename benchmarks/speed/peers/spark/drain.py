@@ -59,6 +59,7 @@ def main() -> None:
         rows.mapInPandas(score, RESULT)
         .writeStream.format("kafka")
         .options(**kafka, includeHeaders="true")
+        .option("asyncProgressTrackingEnabled", asked("ASYNC", "false"))
         .option("checkpointLocation", tempfile.mkdtemp(prefix="spark-"))
         .trigger(**TRIGGER)
         .start()
