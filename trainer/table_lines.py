@@ -30,9 +30,9 @@ class Cells:
 
 def numbers(column: NDArray[np.float64] | NDArray[np.int64]) -> Cells:
     """Write finite numbers (n,) so that they read back to the same bits."""
-    data = np.frombuffer(msgspec.json.encode(column.tolist()), dtype=np.uint8)
     if len(column) == 0:
         return coded([], np.empty(0, dtype=np.int64))
+    data = np.frombuffer(msgspec.json.encode(column.tolist()), dtype=np.uint8)
     commas = np.flatnonzero(data == _COMMA)
     return Cells(data, np.concatenate([[0], commas]) + 1, np.append(commas, len(data) - 1))
 

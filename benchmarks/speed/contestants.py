@@ -6,8 +6,8 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -52,6 +52,20 @@ class Script:
     def run(self, ground: Ground) -> Run:
         """Run it to its end, and read the figures in its last line."""
         group = f"{Path(self.path).stem}-{uuid.uuid4().hex[:8]}"
+        done = self._ended(self.environment(ground, group))
+        if done.returncode:
+            raise RuntimeError(f"{self.path} failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
+        lines = [line for line in done.stdout.splitlines() if line.startswith('{"rows"')]
+        if not lines:
+            raise RuntimeError(f"{self.path} printed no figures:\n{done.stdout}{done.stderr}")
+        run = Run(**json.loads(lines[-1]))
+        if run.events or run.dead_letters or not self.counted:
+            return run
+        events, letters = (_count(ground, f"{group}.{name}") for name in ("events", "letters"))
+        return replace(run, events=events, dead_letters=letters)
+
+    def environment(self, ground: Ground, group: str) -> dict[str, str]:
+        """Make the topics for its results, named after its group; return what it is told."""
         for name in ("events", "letters"):
             ground.kafka.create_topic(f"{group}.{name}")
         told = {
@@ -66,38 +80,32 @@ class Script:
             "VALIDATION": MSGSPEC,
             **self.told,
         }
-        environment = {f"BENCH_{name}": value for name, value in told.items()}
-        done = _ended([str(self.python), str(PEERS / self.path)], environment)
-        if done.returncode:
-            raise RuntimeError(f"{self.path} failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
-        lines = [line for line in done.stdout.splitlines() if line.startswith('{"rows"')]
-        if not lines:
-            raise RuntimeError(f"{self.path} printed no figures:\n{done.stdout}{done.stderr}")
-        run = Run(**json.loads(lines[-1]))
-        if run.events or run.dead_letters or not self.counted:
-            return run
-        events, letters = (_count(ground, f"{group}.{name}") for name in ("events", "letters"))
-        return replace(run, events=events, dead_letters=letters)
+        return {f"BENCH_{name}": value for name, value in told.items()}
 
+    @contextmanager
+    def running(
+        self, environment: Mapping[str, str], output: int = subprocess.DEVNULL
+    ) -> Iterator[subprocess.Popen[str]]:
+        """Start it in a process group of its own, of which nothing is left afterwards."""
+        process = subprocess.Popen(
+            [str(self.python), str(PEERS / self.path)],
+            env={**os.environ, **environment, "PYTHONPATH": str(PEERS)},
+            stdout=output,
+            stderr=output,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
-def _ended(
-    command: Sequence[str], environment: Mapping[str, str]
-) -> subprocess.CompletedProcess[str]:
-    """Run a command in a process group of its own, of which nothing is left afterwards."""
-    process = subprocess.Popen(
-        command,
-        env={**os.environ, **environment, "PYTHONPATH": str(PEERS)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        said, complained = process.communicate(timeout=LONGEST_SECONDS)
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    return subprocess.CompletedProcess(command, process.returncode, said, complained)
+    def _ended(self, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+        with self.running(environment, subprocess.PIPE) as process:
+            said, complained = process.communicate(timeout=LONGEST_SECONDS)
+        return subprocess.CompletedProcess(self.path, process.returncode, said, complained)
 
 
 def _count(ground: Ground, topic: str) -> int:

@@ -1,12 +1,8 @@
 """The latency of frameworks beside ours, at a load that they bear."""
 
-import os
-import signal
-import subprocess
 import time
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from confluent_kafka import Producer
@@ -15,17 +11,20 @@ from benchmarks.report.curves import Curve, curves
 from benchmarks.report.document import Section
 from benchmarks.report.table import Table
 from benchmarks.speed import contestants as who
+from benchmarks.speed.filling import Filled
 from benchmarks.speed.found import Found
-from benchmarks.speed.ground import Bench, config_of
+from benchmarks.speed.ground import Bench, Ground
 from benchmarks.speed.latency import ours_paced
 from benchmarks.speed.paced import Latencies, Load, paced
-from benchmarks.speed.peering import SPARK, NoPeer, environment, jars_of
+from benchmarks.speed.peering import SPARK, NoPeer, script_of
 from benchmarks.speed.runs import spread
 from common.messaging.reading import read_topic
 from tests.brokers.processes import DeadlineMissed, wait_until
 
 RATE = 10_000
 """Rows a second: a fifth of what is asked of ours, and half or less of what they drain."""
+NO_END = 2**40
+"""Rows after which a script would end by itself."""
 START_SECONDS = 120.0
 QUIET_SECONDS = 5.0
 """So long after the last row nothing of it is on its way any more."""
@@ -45,31 +44,19 @@ class Endless:
         """Wait until it deals with rows, then bring the load; raises NoPeer."""
         kafka, trained = bench.kafka, bench.trained(bench.asked.few)
         topic = kafka.create_topic(f"paced-{uuid.uuid4().hex[:8]}")
-        events, letters = (kafka.create_topic(f"{topic}.{name}") for name in ("events", "letters"))
-        told = {
-            "ADDRESS": kafka.address,
-            "TOPIC": topic,
-            "ROWS": str(2**40),
-            "GROUP": f"of-{topic}",
-            "EVENTS": events,
-            "LETTERS": letters,
-            "TRAINING": str(trained.training),
-            "VALIDATION": who.MSGSPEC,
-            "JARS": str(jars_of(bench.asked.environments / self.folder)),
-            **self.told,
-        }
-        python = environment(self.folder, bench.asked.environments)
-        command = [str(python), str(who.PEERS / self.folder / "drain.py")]
+        group, endless = f"of-{topic}", Filled(topic, 1, NO_END, bad=0, bytes=0)
+        ground = Ground(kafka, endless, trained)
+        script = script_of(self.folder, bench, self.told)
         stream = trained.stream(int(RATE * bench.asked.seconds))
-        load = Load(config_of(kafka), topic, events, stream, RATE)
-        with _running(command, {f"BENCH_{name}": text for name, text in told.items()}) as process:
+        load = Load(ground.config, topic, f"{group}.events", stream, RATE)
+        with script.running(script.environment(ground, group)) as process:
 
             def over() -> bool:
                 if process.poll() is not None:
                     raise NoPeer("it ended under its load")
                 return time.monotonic() > end
 
-            _wait_for_letter(load, letters, self.name)
+            _wait_for_letter(load, f"{group}.letters", self.name)
             end = time.monotonic() + bench.asked.seconds + QUIET_SECONDS
             found = paced(load, over)
         if not len(found.milliseconds):
@@ -113,7 +100,8 @@ def peer_latency(bench: Bench) -> Found:
         at = {q: spread([run.at(q) for run in found]) for q in PERCENTILES}
         count = sum(len(run.milliseconds) for run in found)
         figures = [at[q].text(0) for q in (50, 90, 99, 100)]
-        rows.append((name, *figures, f"{count:,}", _GUARANTEES.get(name, "at least once")))
+        guarantee = "exactly once" if name == who.PLAIN else "at least once"
+        rows.append((name, *figures, f"{count:,}", guarantee))
         drawn.append(Curve(name, [(float(q), max(at[q].median, 1.0)) for q in PERCENTILES]))
     title = f"Event latency beside frameworks, at {RATE:,} rows/s"
     how = "; ".join(f"{peer.name}: {peer.how}" for peer in SOONEST)
@@ -126,9 +114,6 @@ def peer_latency(bench: Bench) -> Found:
     )
     plot = curves(title, drawn, axes=("per cent of the events", "ms at the most"))
     return Found(Section(title, [table], {"peer-latency": plot}), [])
-
-
-_GUARANTEES = {who.PLAIN: "exactly once"}
 
 
 def _wait_for_letter(load: Load, letters: str, name: str) -> None:
@@ -145,23 +130,3 @@ def _wait_for_letter(load: Load, letters: str, name: str) -> None:
         )
     except DeadlineMissed as error:
         raise NoPeer(str(error)) from error
-
-
-@contextmanager
-def _running(
-    command: list[str], environment: Mapping[str, str]
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command in a process group of its own, of which nothing is left afterwards."""
-    process = subprocess.Popen(
-        command,
-        env={**os.environ, **environment, "PYTHONPATH": str(who.PEERS)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,10 +35,7 @@ class Peer:
 
     def contestant(self, bench: Bench) -> Contestant:
         """Return it ready to run; raises NoPeer."""
-        python = environment(self.folder, bench.asked.environments)
-        jars = jars_of(bench.asked.environments / self.folder)
-        told = {"JARS": str(jars), "VALIDATION": self.validation}
-        script = Script(f"{self.folder}/drain.py", python, told)
+        script = script_of(self.folder, bench, {"VALIDATION": self.validation})
 
         def drained(rows: int) -> Run:
             size = int(rows * bench.asked.peer_share)
@@ -57,7 +55,14 @@ class Peer:
         return Contestant(self.name, self.guarantee, run)
 
 
-def environment(folder: str, where: Path) -> Path:
+def script_of(folder: str, bench: Bench, told: Mapping[str, str]) -> Script:
+    """Return a peer's script with its environment and what it is told; raises NoPeer."""
+    where = bench.asked.environments
+    told = {"JARS": str(_jars_of(where / folder)), **told}
+    return Script(f"{folder}/drain.py", _environment(folder, where), told)
+
+
+def _environment(folder: str, where: Path) -> Path:
     """Return the Python of a peer's environment in `where`, installing it the first time."""
     home, wanted = where / folder, FOLDER / folder / "requirements.txt"
     python, done = home / "bin" / "python", home / "installed.txt"
@@ -70,12 +75,12 @@ def environment(folder: str, where: Path) -> Path:
     pom = FOLDER / folder / "pom.xml"
     if pom.exists():
         maven = ["mvn", "-q", "-B", "-f", str(pom), "dependency:copy-dependencies"]
-        _run([*maven, f"-DoutputDirectory={jars_of(home)}", "-DincludeScope=runtime"])
+        _run([*maven, f"-DoutputDirectory={_jars_of(home)}", "-DincludeScope=runtime"])
     shutil.copy(wanted, done)
     return python
 
 
-def jars_of(home: Path) -> Path:
+def _jars_of(home: Path) -> Path:
     """Return the folder of the Java libraries that an environment has beside its packages."""
     return home / "jars"
 

@@ -38,7 +38,7 @@ class Contents:
 
 def contents_of(candidate: Candidate) -> Contents:
     """Put a candidate into bytes, its golden rows scored."""
-    import joblib
+    import joblib  # here, because whoever only reads versions needs none of it
 
     detector = candidate.detector("candidate")
     arrays = detector.arrays()

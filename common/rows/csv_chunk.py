@@ -10,7 +10,7 @@ from common.rows.batches import Batch
 from common.rows.cells import CellReader, cell_reader, csv_reader, records_of
 from common.rows.csv_kernel import Line, Role, read_lines
 from common.rows.plain_instants import TIME_KINDS
-from common.rows.readings import DEFAULT_SENSOR, Readings
+from common.rows.readings import Readings
 from common.rows.rejection import Fault, Rejection
 from common.rows.schema import Missing, Schema, UnknownFields
 from common.rows.sensor_numbers import number_sensors
@@ -58,7 +58,8 @@ class ChunkReader:
         found.values[accepted] = np.concatenate([others.values, others.context], axis=1)
         names = self._place_names(chunk, found, accepted, others)
         index = np.flatnonzero(found.lines == Line.READ)
-        sensor, sensor_ids = _numbered(names, found.keys[index])
+        begins, ends = np.ascontiguousarray(found.keys[index].T)
+        sensor, sensor_ids = number_sensors(names, begins, ends - begins)
         signals = len(self._schema.signals)
         readings = Readings(
             index,
@@ -85,12 +86,13 @@ class ChunkReader:
 
         `accepted`: the unusual lines that are readings after all, `others`.
         """
-        texts = [DEFAULT_SENSOR.encode(), *(name.encode() for name in others.sensor_ids)]
-        ends = len(chunk) + np.cumsum([0, *map(len, texts)])
         if not self._keyed:
-            found.keys[:] = ends[:2]
-        found.keys[accepted, 0] = ends[1:][others.sensor]
-        found.keys[accepted, 1] = ends[2:][others.sensor]
+            found.keys[:] = 0, -1  # of no length: the default sensor
+            return chunk
+        texts = [name.encode() for name in others.sensor_ids]
+        ends = len(chunk) + np.cumsum([0, *map(len, texts)])
+        found.keys[accepted, 0] = ends[others.sensor]
+        found.keys[accepted, 1] = ends[1:][others.sensor]
         return b"".join([chunk, *texts])
 
     def _lines(self, chunk: bytes) -> tuple[_Lines, int]:
@@ -121,14 +123,6 @@ class ChunkReader:
             found.values,
         )
         return _Lines(*(getattr(found, name)[:rows] for name in _Lines.__slots__)), taken
-
-
-def _numbered(names: bytes, places: NDArray[np.int64]) -> tuple[NDArray[np.int32], tuple[str, ...]]:
-    """Number the ids at the places (n, 2) of `names`; return them too, in order of appearance."""
-    begins, ends = np.ascontiguousarray(places.T)
-    sensor, first = number_sensors(np.frombuffer(names, dtype=np.uint8), begins, ends - begins)
-    stretches = zip(begins[first].tolist(), ends[first].tolist(), strict=True)
-    return sensor, tuple(names[begin:end].decode() for begin, end in stretches)
 
 
 def plain_reader(schema: Schema, names: Sequence[str]) -> ChunkReader | None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from common.crew import Crew, alone
 from common.rows.json_rows import KEY, NO_KEY, NO_TIME, OPTIONAL_KEY, read_rows
 from common.rows.plain_instants import TIME_KINDS
-from common.rows.readings import DEFAULT_SENSOR, Readings, merged
+from common.rows.readings import Readings, merged
 from common.rows.rejection import Rejection
 from common.rows.schema import Missing, Schema, UnknownFields
 from common.rows.sensor_numbers import number_sensors
@@ -94,21 +94,14 @@ def _usual(
     if len(index) < n:
         event_time, id_at, id_length = event_time[index], id_at[index], id_length[index]
         values = values[index]
-    sensor, first = number_sensors(data, id_at, id_length)
+    sensor, sensor_ids = number_sensors(text, id_at, id_length)
     return usual, Readings(
         index,
         event_time,
         sensor,
-        _ids(text, id_at[first], id_length[first]),
+        sensor_ids,
         np.ascontiguousarray(values[:, :signals]),
         np.ascontiguousarray(values[:, signals:]),
-    )
-
-
-def _ids(text: bytes, at: NDArray[np.int64], length: NDArray[np.int64]) -> tuple[str, ...]:
-    return tuple(
-        text[begin : begin + size].decode("ascii") if size >= 0 else DEFAULT_SENSOR
-        for begin, size in zip(at.tolist(), length.tolist(), strict=True)
     )
 
 

@@ -1,26 +1,32 @@
-"""Which rows are of one sensor, by the bytes of its id, as a kernel."""
+"""Which rows are of one sensor, by the bytes of its id, and its name, as a kernel."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from common.kernels import kernel, part
+from common.rows.readings import DEFAULT_SENSOR
 
 _OFFSET, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)  # FNV-1a, 64 bits
 _FOLD = np.uint64(32)
 
 
 def number_sensors(
-    data: NDArray[np.uint8], at: NDArray[np.int64], length: NDArray[np.int64]
-) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Number the ids (n,) that begin at `at` in `data` in order of first appearance.
+    text: bytes, at: NDArray[np.int64], length: NDArray[np.int64]
+) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+    """Number the ids (n,) that begin at `at` in `text` in order of first appearance.
 
-    `length` below 0 is an id of its own. Returns each row's number, and the first row of each.
+    `length` below 0 is the default sensor. Returns each row's number, and the ids by their numbers.
     """
+    data = np.frombuffer(text, dtype=np.uint8)
     number = np.empty(len(at), dtype=np.int32)
     first = np.empty(len(at), dtype=np.int64)
     places = np.full(1 << (2 * len(at)).bit_length(), -1, dtype=np.int32)
     count = _number(data, at, length, places, number, first)
-    return number, first[:count]
+    first = first[:count]
+    return number, tuple(
+        text[begin : begin + size].decode() if size >= 0 else DEFAULT_SENSOR
+        for begin, size in zip(at[first].tolist(), length[first].tolist(), strict=True)
+    )
 
 
 @kernel
