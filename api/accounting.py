@@ -6,9 +6,9 @@ from collections import Counter
 
 import numpy as np
 
-from api.prediction import Prediction
-from common.detection.detections import SEVERITIES
-from common.runtime.metrics import HttpMetrics
+from sensorwatch.api.prediction import Prediction
+from sensorwatch.common.detection.detections import SEVERITIES
+from sensorwatch.common.runtime.metrics import HttpMetrics
 
 
 class RowAccount:

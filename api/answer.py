@@ -9,16 +9,16 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
-from api.pointers import fault_pointers
-from api.prediction import Prediction
-from api.problems import Problem
-from common.detection.detections import SEVERITY_TEXTS
-from common.detection.detector import Detector
-from common.detection.explanation import SignalReading, signals_of_rows
-from common.detection.processing import Outcome
-from common.detection.recall import STATUS_TEXTS
-from common.rows.instant_texts import to_texts
-from common.rows.rejection import Rejection
+from sensorwatch.api.pointers import fault_pointers
+from sensorwatch.api.prediction import Prediction
+from sensorwatch.api.problems import Problem
+from sensorwatch.common.detection.detections import SEVERITY_TEXTS
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.detection.explanation import SignalReading, signals_of_rows
+from sensorwatch.common.detection.processing import Outcome
+from sensorwatch.common.detection.recall import STATUS_TEXTS
+from sensorwatch.common.rows.instant_texts import to_texts
+from sensorwatch.common.rows.rejection import Rejection
 
 
 class OnError(StrEnum):

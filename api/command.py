@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 import uvicorn
 
-from api.app import create_app
-from api.joined_writes import JoiningProtocol
-from api.keys import read_key
-from common.errors import SettingsError, Unrecoverable
-from common.runtime.command_line import ConfigOption
-from common.runtime.logs import configure, logger
-from common.runtime.settings import load_settings
+from sensorwatch.api.app import create_app
+from sensorwatch.api.joined_writes import JoiningProtocol
+from sensorwatch.api.keys import read_key
+from sensorwatch.common.errors import SettingsError, Unrecoverable
+from sensorwatch.common.runtime.command_line import ConfigOption
+from sensorwatch.common.runtime.logs import configure, logger
+from sensorwatch.common.runtime.settings import load_settings
 
 SHUTDOWN_SECONDS = 5
 """How long requests that are under way may take after a SIGTERM."""

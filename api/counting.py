@@ -6,7 +6,7 @@ from http import HTTPStatus
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from common.runtime.metrics import HttpMetrics
+from sensorwatch.common.runtime.metrics import HttpMetrics
 
 UNMATCHED = "unmatched"
 """The handler of requests for paths that are not there: a label must not hold what clients send."""

@@ -13,11 +13,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from api.keys import carries
-from api.models import PredictAnswer, ProblemModel
-from api.row_schema import example_row, row_schema
-from api.service import service_of
-from common.detection.detector import Detector
+from sensorwatch.api.keys import carries
+from sensorwatch.api.models import PredictAnswer, ProblemModel
+from sensorwatch.api.row_schema import example_row, row_schema
+from sensorwatch.api.service import service_of
+from sensorwatch.common.detection.detector import Detector
 
 OPENAPI = "/openapi.json"
 ASSETS = "/docs/assets"

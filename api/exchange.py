@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from api.answer import OnError, Signals, answer
-from api.inference import answer_tensors, payloads_from, request_of
-from api.prediction import Prediction, predict, predict_rows
-from common.detection.detector import Detector
+from sensorwatch.api.answer import OnError, Signals, answer
+from sensorwatch.api.inference import answer_tensors, payloads_from, request_of
+from sensorwatch.api.prediction import Prediction, predict, predict_rows
+from sensorwatch.common.detection.detector import Detector
 
 
 class Exchange(Protocol):

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 
 from anyio import to_thread
 
-from common.detection.warming import warm
-from common.errors import ModelRefused
-from common.registry.champion import Champion
-from common.registry.manifest import ModelVersion
-from common.registry.store import Registry
-from common.runtime.logs import logger
-from common.runtime.metrics import ModelMetrics
+from sensorwatch.common.detection.warming import warm
+from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.registry.champion import Champion
+from sensorwatch.common.registry.manifest import ModelVersion
+from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.runtime.logs import logger
+from sensorwatch.common.runtime.metrics import ModelMetrics
 
 LOOK_SECONDS = 1.0
 

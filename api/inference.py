@@ -6,14 +6,14 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from api.pointers import pointer
-from api.prediction import Prediction
-from api.problems import Problem
-from common.detection.detections import SEVERITY_TEXTS
-from common.detection.detector import Detector
-from common.rows.cells import nest
-from common.rows.rejection import Fault
-from common.rows.schema import Schema
+from sensorwatch.api.pointers import pointer
+from sensorwatch.api.prediction import Prediction
+from sensorwatch.api.problems import Problem
+from sensorwatch.common.detection.detections import SEVERITY_TEXTS
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.rows.cells import nest
+from sensorwatch.common.rows.rejection import Fault
+from sensorwatch.common.rows.schema import Schema
 
 OUTPUTS = {
     "anomaly_score": "FP64",

@@ -7,13 +7,13 @@ from fastapi import Depends, FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.exchange import TensorsExchange
-from api.inference import metadata
-from api.limits import read_body
-from api.models import Live
-from api.problems import Problem
-from api.routes import json_answer, problems, with_key
-from api.service import Service, service_of
+from sensorwatch.api.exchange import TensorsExchange
+from sensorwatch.api.inference import metadata
+from sensorwatch.api.limits import read_body
+from sensorwatch.api.models import Live
+from sensorwatch.api.problems import Problem
+from sensorwatch.api.routes import json_answer, problems, with_key
+from sensorwatch.api.service import Service, service_of
 
 TAG = "Open Inference Protocol"
 _TENSOR = {

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from starlette.requests import Request
 
-from api.problems import Problem
-from common.errors import SettingsError
+from sensorwatch.api.problems import Problem
+from sensorwatch.common.errors import SettingsError
 
 
 def read_key(path: str) -> bytes | None:

@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 from starlette.requests import Request
 
-from api.problems import Problem
+from sensorwatch.api.problems import Problem
 
 BODY_SECONDS = 30.0
 """How long a client may take to send its body."""

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.answer import OnError, Signals
-from common.detection.detections import Severity
-from common.detection.explanation import Direction
-from common.detection.recall import Status
-from common.rows.rejection import Reason
+from sensorwatch.api.answer import OnError, Signals
+from sensorwatch.common.detection.detections import Severity
+from sensorwatch.common.detection.explanation import Direction
+from sensorwatch.common.detection.recall import Status
+from sensorwatch.common.rows.rejection import Reason
 
 
 class _Declared(BaseModel):

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from common.rows.rejection import Reason, Rejection
-from common.rows.strict_parsing import decode
+from sensorwatch.common.rows.rejection import Reason, Rejection
+from sensorwatch.common.rows.strict_parsing import decode
 
 # What may stand in a URI's fragment as it is (RFC 3986, section 3.5), "/" apart.
 _SAFE = "!$&'()*+,;=:@-._~?"

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from api.pointers import pointer
+from sensorwatch.api.pointers import pointer
 
 MEDIA_TYPE = "application/problem+json"
 

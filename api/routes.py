@@ -11,10 +11,10 @@ from prometheus_client.exposition import choose_encoder
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.exchange import RowsExchange
-from api.keys import check_key
-from api.limits import read_body
-from api.models import (
+from sensorwatch.api.exchange import RowsExchange
+from sensorwatch.api.keys import check_key
+from sensorwatch.api.limits import read_body
+from sensorwatch.api.models import (
     Health,
     Live,
     Manifest,
@@ -23,9 +23,9 @@ from api.models import (
     ProblemModel,
     ServiceStatus,
 )
-from api.problems import MEDIA_TYPE, Problem
-from api.service import service_of
-from common.runtime.build import project_version
+from sensorwatch.api.problems import MEDIA_TYPE, Problem
+from sensorwatch.api.service import service_of
+from sensorwatch.common.runtime.build import project_version
 
 TAG = "sensorwatch"
 _NO_QUERY = PredictQuery()

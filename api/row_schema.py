@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from common.rows.cells import nest
-from common.rows.fields import FLOAT32_OVERFLOW, MAX_SENSOR_ID_CHARACTERS
-from common.rows.schema import Missing, Schema, Signal, TimeField, UnknownFields
+from sensorwatch.common.rows.cells import nest
+from sensorwatch.common.rows.fields import FLOAT32_OVERFLOW, MAX_SENSOR_ID_CHARACTERS
+from sensorwatch.common.rows.schema import Missing, Schema, Signal, TimeField, UnknownFields
 
 EXAMPLE_TIME = datetime(2025, 1, 1, tzinfo=UTC)
 

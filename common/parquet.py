@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from common.errors import DataError
-from common.rows.cells import check_columns, nest
-from common.rows.instants import EPOCH, to_text
-from common.rows.schema import Schema, TimeField, UnknownFields
-from common.rows.strict_parsing import Fields
+from sensorwatch.common.errors import DataError
+from sensorwatch.common.rows.cells import check_columns, nest
+from sensorwatch.common.rows.instants import EPOCH, to_text
+from sensorwatch.common.rows.schema import Schema, TimeField, UnknownFields
+from sensorwatch.common.rows.strict_parsing import Fields
 
 BATCH_ROWS = 65_536
 

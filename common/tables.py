@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from common.errors import DataError
-from common.parquet import read_parquet
-from common.rows.batches import Batch, collected
-from common.rows.cells import CellReader, cell_reader, csv_reader, records_of
-from common.rows.csv_chunk import ChunkReader, plain_reader
-from common.rows.csv_kernel import MOST_LINE_BYTES
-from common.rows.rejection import Fault
-from common.rows.schema import Schema
-from common.rows.strict_parsing import Fields
+from sensorwatch.common.errors import DataError
+from sensorwatch.common.parquet import read_parquet
+from sensorwatch.common.rows.batches import Batch, collected
+from sensorwatch.common.rows.cells import CellReader, cell_reader, csv_reader, records_of
+from sensorwatch.common.rows.csv_chunk import ChunkReader, plain_reader
+from sensorwatch.common.rows.csv_kernel import MOST_LINE_BYTES
+from sensorwatch.common.rows.rejection import Fault
+from sensorwatch.common.rows.schema import Schema
+from sensorwatch.common.rows.strict_parsing import Fields
 
 _CHUNK_BYTES = 1 << 20
 
 
 def read_rows(path: Path, schema: Schema) -> Iterator[Fields | Fault]:
-    """Yield every row of a file, in order, the way `common.rows.parsing.collect` takes them.
+    """Yield every row of a file, in order, the way `sensorwatch.common.rows.parsing.collect` takes them.
 
     `.parquet` and `.pq` are read as Parquet, everything else as CSV in UTF-8 with a header and the
     schema's delimiter. Blank lines are no rows. A line that cannot be read is a Fault.

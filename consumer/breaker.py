@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from common.detection.ledger import Account
-from common.detection.window import first_excess
-from common.messaging.records import Partition
-from common.runtime.keys import BreakerSettings
-from consumer.settlement import Settlement
+from sensorwatch.common.detection.ledger import Account
+from sensorwatch.common.detection.window import first_excess
+from sensorwatch.common.messaging.records import Partition
+from sensorwatch.common.runtime.keys import BreakerSettings
+from sensorwatch.consumer.settlement import Settlement
 
 
 def tripped(

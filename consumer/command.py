@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from common.errors import UsageError
-from common.runtime.command_line import ConfigOption
-from common.runtime.logs import configure
-from common.runtime.settings import load_settings
-from consumer.stopping import Stopping
+from sensorwatch.common.errors import UsageError
+from sensorwatch.common.runtime.command_line import ConfigOption
+from sensorwatch.common.runtime.logs import configure
+from sensorwatch.common.runtime.settings import load_settings
+from sensorwatch.consumer.stopping import Stopping
 
 _STRETCH = re.compile(r"(\d+):(\d+)", re.ASCII)
 
@@ -50,11 +50,11 @@ def consume(
     configure(settings.log.format, settings.log.level)
     stretches = dict(_stretch(text) for text in accept_rejections_until or [])
     if settings.consumer.workers > 1 and worker is None:
-        from consumer.supervisor import supervise
+        from sensorwatch.consumer.supervisor import supervise
 
         raise typer.Exit(supervise(settings.consumer.workers, _arguments()))
     # Only here: what it imports takes a second, and `--help` needs none of it.
-    from consumer.worker import work
+    from sensorwatch.consumer.worker import work
 
     work(settings, worker, stretches, stopping)
 

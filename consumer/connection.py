@@ -7,38 +7,42 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from common.crew import Crew
-from common.detection.detector import Detector
-from common.detection.ledger import SnapshotAt
-from common.messaging.broker_errors import transient
-from common.messaging.flushing_outbox import FlushingOutbox
-from common.messaging.kafka_config import client_config, consumer_config, producer_config
-from common.messaging.ledger_topic import group_history
-from common.messaging.outbox import Outbox
-from common.messaging.quiet import quiet_logger
-from common.messaging.reading import read_pieces
-from common.messaging.records import Partition, Record
-from common.messaging.snapshot_text import CHUNK_BYTES, Snapshot
-from common.messaging.state_check import check_state_topics
-from common.messaging.state_topic import OldSnapshots, read_snapshot
-from common.messaging.topics import require_topics
-from common.messaging.transactional_outbox import TransactionalOutbox
-from common.registry.champion import Champion
-from common.registry.store import Registry
-from common.runtime.fingerprint import fingerprint
-from common.runtime.keys import Delivery, Settings
-from common.runtime.logs import kafka_logger, logger
-from consumer.accounts import Accounts
-from consumer.holdings import Holdings
-from consumer.loop import Parts
-from consumer.memories import Memories
-from consumer.observation import Observation
-from consumer.publication import LedgerTerms
-from consumer.restoration import Stores
-from consumer.restoring import Restoring
-from consumer.schedule import Schedule
-from consumer.source import KafkaSource
-from consumer.topic_identity import TopicIdentity
+from sensorwatch.common.crew import Crew
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.detection.ledger import SnapshotAt
+from sensorwatch.common.messaging.broker_errors import transient
+from sensorwatch.common.messaging.flushing_outbox import FlushingOutbox
+from sensorwatch.common.messaging.kafka_config import (
+    client_config,
+    consumer_config,
+    producer_config,
+)
+from sensorwatch.common.messaging.ledger_topic import group_history
+from sensorwatch.common.messaging.outbox import Outbox
+from sensorwatch.common.messaging.quiet import quiet_logger
+from sensorwatch.common.messaging.reading import read_pieces
+from sensorwatch.common.messaging.records import Partition, Record
+from sensorwatch.common.messaging.snapshot_text import CHUNK_BYTES, Snapshot
+from sensorwatch.common.messaging.state_check import check_state_topics
+from sensorwatch.common.messaging.state_topic import OldSnapshots, read_snapshot
+from sensorwatch.common.messaging.topics import require_topics
+from sensorwatch.common.messaging.transactional_outbox import TransactionalOutbox
+from sensorwatch.common.registry.champion import Champion
+from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.runtime.fingerprint import fingerprint
+from sensorwatch.common.runtime.keys import Delivery, Settings
+from sensorwatch.common.runtime.logs import kafka_logger, logger
+from sensorwatch.consumer.accounts import Accounts
+from sensorwatch.consumer.holdings import Holdings
+from sensorwatch.consumer.loop import Parts
+from sensorwatch.consumer.memories import Memories
+from sensorwatch.consumer.observation import Observation
+from sensorwatch.consumer.publication import LedgerTerms
+from sensorwatch.consumer.restoration import Stores
+from sensorwatch.consumer.restoring import Restoring
+from sensorwatch.consumer.schedule import Schedule
+from sensorwatch.consumer.source import KafkaSource
+from sensorwatch.consumer.topic_identity import TopicIdentity
 
 TOPIC_SECONDS = 15.0
 MESSAGE_BYTES = 1_000_000

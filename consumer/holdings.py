@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from common.detection.ledger import Account
-from common.detection.memory import Memory
-from common.messaging.records import Partition
-from consumer.accounts import Accounts
-from consumer.memories import Memories
-from consumer.schedule import Schedule
+from sensorwatch.common.detection.ledger import Account
+from sensorwatch.common.detection.memory import Memory
+from sensorwatch.common.messaging.records import Partition
+from sensorwatch.consumer.accounts import Accounts
+from sensorwatch.consumer.memories import Memories
+from sensorwatch.consumer.schedule import Schedule
 
 
 class Holdings:

@@ -4,28 +4,28 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from common.crew import Crew
-from common.detection.detector import Detector
-from common.detection.processing import Outcome, process
-from common.errors import BreakerOpen, MicroBatchAborted, OutcomeUnknown, Unrecoverable
-from common.messaging.dead_letters import dead_letters
-from common.messaging.events import anomaly_events
-from common.messaging.membership import require_member
-from common.messaging.outbox import Conclusion, Outbox
-from common.messaging.records import OutgoingMessage, Partition
-from common.messaging.state_topic import OldSnapshots
-from common.registry.champion import Champion
-from common.rows.instants import to_text
-from common.runtime.keys import Settings
-from common.runtime.metrics import Stage, TransactionOutcome
-from consumer.breaker import tripped
-from consumer.holdings import Holdings
-from consumer.micro_batch import MicroBatch, Portion
-from consumer.observation import Observation
-from consumer.publication import LedgerTerms, conclusion, snapshots_of, told
-from consumer.restoring import Restoring
-from consumer.settlement import Settlement, renewed, settle
-from consumer.source import KafkaSource
+from sensorwatch.common.crew import Crew
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.detection.processing import Outcome, process
+from sensorwatch.common.errors import BreakerOpen, MicroBatchAborted, OutcomeUnknown, Unrecoverable
+from sensorwatch.common.messaging.dead_letters import dead_letters
+from sensorwatch.common.messaging.events import anomaly_events
+from sensorwatch.common.messaging.membership import require_member
+from sensorwatch.common.messaging.outbox import Conclusion, Outbox
+from sensorwatch.common.messaging.records import OutgoingMessage, Partition
+from sensorwatch.common.messaging.state_topic import OldSnapshots
+from sensorwatch.common.registry.champion import Champion
+from sensorwatch.common.rows.instants import to_text
+from sensorwatch.common.runtime.keys import Settings
+from sensorwatch.common.runtime.metrics import Stage, TransactionOutcome
+from sensorwatch.consumer.breaker import tripped
+from sensorwatch.consumer.holdings import Holdings
+from sensorwatch.consumer.micro_batch import MicroBatch, Portion
+from sensorwatch.consumer.observation import Observation
+from sensorwatch.consumer.publication import LedgerTerms, conclusion, snapshots_of, told
+from sensorwatch.consumer.restoring import Restoring
+from sensorwatch.consumer.settlement import Settlement, renewed, settle
+from sensorwatch.consumer.source import KafkaSource
 
 HOLD_SECONDS = 0.2
 REFRESH_SECONDS = 1.0

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from common.detection.ledger import Account, SnapshotAt
-from common.detection.memory import Memory
-from common.errors import Unrecoverable
-from common.messaging.records import Partition
+from sensorwatch.common.detection.ledger import Account, SnapshotAt
+from sensorwatch.common.detection.memory import Memory
+from sensorwatch.common.errors import Unrecoverable
+from sensorwatch.common.messaging.records import Partition
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,18 +8,18 @@ from contextlib import suppress
 
 import numpy as np
 
-from common.detection.detections import SEVERITIES
-from common.detection.ledger import Account
-from common.detection.memory import Memory
-from common.detection.processing import Outcome
-from common.detection.recall import STATUSES
-from common.messaging.records import Partition
-from common.messaging.snapshot_text import Snapshot
-from common.rows.json_rows import NO_TIME
-from common.runtime.health import Heartbeat
-from common.runtime.logs import logger
-from common.runtime.metrics import ConsumerMetrics, Stage, TransactionOutcome
-from consumer.micro_batch import Portion
+from sensorwatch.common.detection.detections import SEVERITIES
+from sensorwatch.common.detection.ledger import Account
+from sensorwatch.common.detection.memory import Memory
+from sensorwatch.common.detection.processing import Outcome
+from sensorwatch.common.detection.recall import STATUSES
+from sensorwatch.common.messaging.records import Partition
+from sensorwatch.common.messaging.snapshot_text import Snapshot
+from sensorwatch.common.rows.json_rows import NO_TIME
+from sensorwatch.common.runtime.health import Heartbeat
+from sensorwatch.common.runtime.logs import logger
+from sensorwatch.common.runtime.metrics import ConsumerMetrics, Stage, TransactionOutcome
+from sensorwatch.consumer.micro_batch import Portion
 
 NOT_READY_FAILURES = 2
 

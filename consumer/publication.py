@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from common.detection.ledger import Account, SnapshotAt
-from common.detection.memory import MAX_SENSORS
-from common.detection.memory_bytes import memory_bytes
-from common.messaging.ledger_text import Cause, ledger_message, to_metadata
-from common.messaging.outbox import Commit, Conclusion
-from common.messaging.records import Partition
-from common.messaging.snapshot_text import Snapshot
-from consumer.memories import Memories
-from consumer.settlement import Settlement
+from sensorwatch.common.detection.ledger import Account, SnapshotAt
+from sensorwatch.common.detection.memory import MAX_SENSORS
+from sensorwatch.common.detection.memory_bytes import memory_bytes
+from sensorwatch.common.messaging.ledger_text import Cause, ledger_message, to_metadata
+from sensorwatch.common.messaging.outbox import Commit, Conclusion
+from sensorwatch.common.messaging.records import Partition
+from sensorwatch.common.messaging.snapshot_text import Snapshot
+from sensorwatch.consumer.memories import Memories
+from sensorwatch.consumer.settlement import Settlement
 
 
 @dataclass(frozen=True, slots=True)

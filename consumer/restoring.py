@@ -5,13 +5,13 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from common.detection.detector import Detector
-from common.detection.ledger import Account
-from common.detection.memory import Memory
-from common.messaging.records import Partition
-from consumer.holdings import Holdings
-from consumer.memories import place_of
-from consumer.restoration import Stores, restored
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.detection.ledger import Account
+from sensorwatch.common.detection.memory import Memory
+from sensorwatch.common.messaging.records import Partition
+from sensorwatch.consumer.holdings import Holdings
+from sensorwatch.consumer.memories import place_of
+from sensorwatch.consumer.restoration import Stores, restored
 
 STEP_SECONDS = 0.1
 """So long at the most, and a piece of input, the group and other partitions' records wait."""

@@ -4,8 +4,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from common.detection.ledger import Account
-from common.messaging.records import Partition
+from sensorwatch.common.detection.ledger import Account
+from sensorwatch.common.messaging.records import Partition
 
 KEPT = 10
 """Newest snapshots of a partition that stay, so that `ledger verify` can start at any of them."""

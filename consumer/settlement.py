@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from common.detection.ledger import Account, advance, counted_rejections, new_segment
-from common.detection.processing import Outcome
-from common.messaging.ledger_text import Cause
-from common.messaging.records import Partition
-from consumer.micro_batch import Portion
+from sensorwatch.common.detection.ledger import Account, advance, counted_rejections, new_segment
+from sensorwatch.common.detection.processing import Outcome
+from sensorwatch.common.messaging.ledger_text import Cause
+from sensorwatch.common.messaging.records import Partition
+from sensorwatch.consumer.micro_batch import Portion
 
 
 @dataclass(frozen=True, slots=True)

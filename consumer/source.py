@@ -6,10 +6,10 @@ from typing import Protocol
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from common.errors import BrokerUnavailable, OffsetsLost, Unrecoverable, UsageError
-from common.messaging.broker_errors import transient
-from common.messaging.records import Partition
-from consumer.micro_batch import Columns, MicroBatch, Stamp
+from sensorwatch.common.errors import BrokerUnavailable, OffsetsLost, Unrecoverable, UsageError
+from sensorwatch.common.messaging.broker_errors import transient
+from sensorwatch.common.messaging.records import Partition
+from sensorwatch.consumer.micro_batch import Columns, MicroBatch, Stamp
 
 _MENDED_BY_THE_CLIENT = {
     KafkaError._MAX_POLL_EXCEEDED,  # noqa: SLF001 - the client's names for its own errors

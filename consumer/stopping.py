@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from types import FrameType
 
-from common.runtime.logs import logger
+from sensorwatch.common.runtime.logs import logger
 
 ORPHAN_SECONDS = 15.0
 """Beyond shutdown_seconds: what a worker without a supervisor may take, even if it is stuck."""

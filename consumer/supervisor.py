@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from types import FrameType
 
-from common.errors import (
+from sensorwatch.common.errors import (
     BreakerOpen,
     Fenced,
     ModelRefused,
@@ -16,7 +16,7 @@ from common.errors import (
     StateRefused,
     UsageError,
 )
-from common.runtime.logs import logger
+from sensorwatch.common.runtime.logs import logger
 
 FINAL_CODES = frozenset(
     error.exit_code for error in (UsageError, BreakerOpen, ModelRefused, OffsetsLost, StateRefused)
@@ -86,7 +86,7 @@ def supervise(workers: int, arguments: Sequence[str]) -> int:
 
     A worker that ends with one of FINAL_CODES ends all of them: the others would meet the same.
     """
-    command = [sys.executable, "-m", "consumer", *arguments]
+    command = [sys.executable, "-m", "sensorwatch.consumer", *arguments]
     crew = [_Worker(number, command) for number in range(workers)]
     signals = _Signals(lambda: [w.process.pid for w in crew if w.process is not None])
     stopping = False

@@ -7,7 +7,7 @@ from typing import Any
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
-from common.errors import OffsetsLost
+from sensorwatch.common.errors import OffsetsLost
 
 CHECK_SECONDS = 5.0
 

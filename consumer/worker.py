@@ -6,22 +6,22 @@ from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry
 
-from common.detection.warming import COMPILING, is_compiled, warm
-from common.errors import ModelRefused, SettingsError
-from common.registry.champion import Champion
-from common.registry.manifest import ModelVersion
-from common.registry.store import Registry
-from common.runtime.allocator import keep_freed_memory
-from common.runtime.build import project_version
-from common.runtime.health import HealthServer, serve_health
-from common.runtime.keys import Settings
-from common.runtime.logs import logger
-from common.runtime.metrics import ConsumerMetrics, ModelMetrics
-from consumer.connection import connect
-from consumer.loop import run
-from consumer.observation import Observation
-from consumer.stopping import Stopping
-from consumer.threads import Threads
+from sensorwatch.common.detection.warming import COMPILING, is_compiled, warm
+from sensorwatch.common.errors import ModelRefused, SettingsError
+from sensorwatch.common.registry.champion import Champion
+from sensorwatch.common.registry.manifest import ModelVersion
+from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.runtime.allocator import keep_freed_memory
+from sensorwatch.common.runtime.build import project_version
+from sensorwatch.common.runtime.health import HealthServer, serve_health
+from sensorwatch.common.runtime.keys import Settings
+from sensorwatch.common.runtime.logs import logger
+from sensorwatch.common.runtime.metrics import ConsumerMetrics, ModelMetrics
+from sensorwatch.consumer.connection import connect
+from sensorwatch.consumer.loop import run
+from sensorwatch.consumer.observation import Observation
+from sensorwatch.consumer.stopping import Stopping
+from sensorwatch.consumer.threads import Threads
 
 PORT_SECONDS = 2.0
 """Beyond shutdown_seconds: a worker whose supervisor was killed has then left its port."""

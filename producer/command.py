@@ -8,22 +8,22 @@ from pathlib import Path
 
 import typer
 
-from common.errors import CheckFailed
-from common.rows.schema import load_schema
-from common.runtime import logs
-from common.runtime.command_line import ConfigOption
-from common.runtime.settings import Settings, load_settings
-from common.simulation.stream import Simulation, simulate
-from producer import options, request
-from producer.csv_file import write_csv
-from producer.kafka_sink import connect
-from producer.lines import LinesSink
-from producer.pacing import batch_rows, batched, paced
-from producer.progress import progress
-from producer.records import Record, simulated_records
-from producer.replay import replayed_records
-from producer.sink import Sink, Tally, deliver
-from producer.stopping import Stop, stop_on_signals
+from sensorwatch.common.errors import CheckFailed
+from sensorwatch.common.rows.schema import load_schema
+from sensorwatch.common.runtime import logs
+from sensorwatch.common.runtime.command_line import ConfigOption
+from sensorwatch.common.runtime.settings import Settings, load_settings
+from sensorwatch.common.simulation.stream import Simulation, simulate
+from sensorwatch.producer import options, request
+from sensorwatch.producer.csv_file import write_csv
+from sensorwatch.producer.kafka_sink import connect
+from sensorwatch.producer.lines import LinesSink
+from sensorwatch.producer.pacing import batch_rows, batched, paced
+from sensorwatch.producer.progress import progress
+from sensorwatch.producer.records import Record, simulated_records
+from sensorwatch.producer.replay import replayed_records
+from sensorwatch.producer.sink import Sink, Tally, deliver
+from sensorwatch.producer.stopping import Stop, stop_on_signals
 
 
 def produce(

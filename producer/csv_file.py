@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from common.errors import DataError
-from common.rows.instants import to_text
-from common.simulation.sensors import SIGNALS
-from common.simulation.stream import Chunk
-from producer.defects import broken_cells
+from sensorwatch.common.errors import DataError
+from sensorwatch.common.rows.instants import to_text
+from sensorwatch.common.simulation.sensors import SIGNALS
+from sensorwatch.common.simulation.stream import Chunk
+from sensorwatch.producer.defects import broken_cells
 
 
 def write_csv(

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from common.simulation.faults import Defect
+from sensorwatch.common.simulation.faults import Defect
 
 # What Schema Registry's clients put before a value: a zero byte and a schema's id.
 _FRAME = b"\x00\x00\x00\x00\x07"

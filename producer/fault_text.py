@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from common.errors import UsageError
-from common.explain import nearest
-from common.simulation.faults import FaultKind
-from common.simulation.plan import FaultPlan
+from sensorwatch.common.errors import UsageError
+from sensorwatch.common.explain import nearest
+from sensorwatch.common.simulation.faults import FaultKind
+from sensorwatch.common.simulation.plan import FaultPlan
 
 KEYS = ("rate", "kinds", "size")
 NONE = "none"

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import IO
 
-from producer.records import Record
-from producer.sink import Tally
+from sensorwatch.producer.records import Record
+from sensorwatch.producer.sink import Tally
 
 
 class LinesSink:

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from common.rows.instants import to_text
-from common.simulation.sensors import SIGNALS
-from common.simulation.stream import Chunk
-from producer.defects import broken_json
+from sensorwatch.common.rows.instants import to_text
+from sensorwatch.common.simulation.sensors import SIGNALS
+from sensorwatch.common.simulation.stream import Chunk
+from sensorwatch.producer.defects import broken_json
 
 
 class Record(NamedTuple):

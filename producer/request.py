@@ -3,11 +3,11 @@
 import time
 from pathlib import Path
 
-from common.errors import UsageError
-from common.rows.instants import BadTime, time_reader
-from common.rows.schema import TimeField
-from common.simulation.stream import Simulation
-from producer.fault_text import fault_plan
+from sensorwatch.common.errors import UsageError
+from sensorwatch.common.rows.instants import BadTime, time_reader
+from sensorwatch.common.rows.schema import TimeField
+from sensorwatch.common.simulation.stream import Simulation
+from sensorwatch.producer.fault_text import fault_plan
 
 # Two weeks of ten sensors every five minutes: every hour and day of the week is there to learn.
 FILE_ROWS = 40_320

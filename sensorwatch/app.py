@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
-from common.runtime.command_line import typer_app
+from sensorwatch.common.runtime.command_line import typer_app
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +26,16 @@ ROW, MODEL, SETUP = "The way of a row", "Models", "Set up and look"
 COMMANDS: dict[str, Entry] = {
     "demo": Entry("sensorwatch.demo:demo", "See the whole way of a row, live, in a minute.", ROW),
     "produce": Entry(
-        "producer.command:produce", "Simulate sensors with faults, or replay a file.", ROW
+        "sensorwatch.producer.command:produce",
+        "Simulate sensors with faults, or replay a file.",
+        ROW,
     ),
     "consume": Entry(
-        "consumer.command:consume", "Score the readings' topic, exactly once, into events.", ROW
+        "sensorwatch.consumer.command:consume",
+        "Score the readings' topic, exactly once, into events.",
+        ROW,
     ),
-    "serve": Entry("api.command:serve", "Score rows over HTTP.", ROW),
+    "serve": Entry("sensorwatch.api.command:serve", "Score rows over HTTP.", ROW),
     "tail": Entry("sensorwatch.tail_command:tail", "Follow the anomaly events.", ROW),
     "ledger": Entry(
         "sensorwatch.ledger_command:app", "Show the account of every record, and verify it.", ROW
@@ -40,13 +44,17 @@ COMMANDS: dict[str, Entry] = {
         "sensorwatch.state_command:app", "Show the sensors' memory, or let it begin anew.", ROW
     ),
     "train": Entry(
-        "trainer.train_command:train", "Fit a model and register it as a version.", MODEL
+        "sensorwatch.trainer.train_command:train",
+        "Fit a model and register it as a version.",
+        MODEL,
     ),
     "evaluate": Entry(
-        "trainer.evaluate_command:evaluate", "Measure a version, or gate on it.", MODEL
+        "sensorwatch.trainer.evaluate_command:evaluate", "Measure a version, or gate on it.", MODEL
     ),
     "backtest": Entry(
-        "trainer.backtest_command:backtest", "Score a file as the consumer would.", MODEL
+        "sensorwatch.trainer.backtest_command:backtest",
+        "Score a file as the consumer would.",
+        MODEL,
     ),
     "models": Entry(
         "sensorwatch.models_command:app", "List, show, promote, roll back, verify, audit.", MODEL
@@ -89,7 +97,7 @@ def load(name: str) -> Any:
 
 def _show_version(asked: bool) -> None:
     if asked:
-        from common.runtime.build import project_version
+        from sensorwatch.common.runtime.build import project_version
 
         print(f"sensorwatch {project_version()} (Python {platform.python_version()})")
         raise typer.Exit

@@ -5,11 +5,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from common.errors import SettingsError
-from common.messaging.kafka_check import check_kafka
-from common.rows.schema import load_schema
-from common.runtime.command_line import ConfigOption, typer_app
-from common.runtime.settings import Delivery, Loaded, Settings, load_settings, redacted
+from sensorwatch.common.errors import SettingsError
+from sensorwatch.common.messaging.kafka_check import check_kafka
+from sensorwatch.common.rows.schema import load_schema
+from sensorwatch.common.runtime.command_line import ConfigOption, typer_app
+from sensorwatch.common.runtime.settings import Delivery, Loaded, Settings, load_settings, redacted
 
 app = typer_app(no_args_is_help=True)
 

@@ -2,15 +2,15 @@
 
 from functools import cache
 
-from common.detection.detector import Detector
-from common.detection.ledger import SnapshotAt
-from common.messaging.reading import read_topic, watermarks
-from common.messaging.records import Partition
-from common.messaging.snapshot_text import Snapshot
-from common.messaging.state_topic import read_snapshot
-from common.registry.store import Registry
-from common.runtime.fingerprint import fingerprint
-from common.runtime.keys import Settings
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.detection.ledger import SnapshotAt
+from sensorwatch.common.messaging.reading import read_topic, watermarks
+from sensorwatch.common.messaging.records import Partition
+from sensorwatch.common.messaging.snapshot_text import Snapshot
+from sensorwatch.common.messaging.state_topic import read_snapshot
+from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.runtime.fingerprint import fingerprint
+from sensorwatch.common.runtime.keys import Settings
 from sensorwatch.proof import Evidence
 
 

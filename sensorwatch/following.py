@@ -6,9 +6,9 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from common.errors import BrokerUnavailable
-from common.messaging.kafka_config import reader_config
-from common.messaging.topics import require_topics
+from sensorwatch.common.errors import BrokerUnavailable
+from sensorwatch.common.messaging.kafka_config import reader_config
+from sensorwatch.common.messaging.topics import require_topics
 
 CALL_SECONDS = 10.0
 WAIT_SECONDS = 0.1

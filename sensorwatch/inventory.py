@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.detection.layout import Whole
-from common.detection.ledger import Account
-from common.detection.memory_bytes import memory_of
-from common.messaging.records import Partition
+from sensorwatch.common.detection.layout import Whole
+from sensorwatch.common.detection.ledger import Account
+from sensorwatch.common.detection.memory_bytes import memory_of
+from sensorwatch.common.messaging.records import Partition
 from sensorwatch.proof import Evidence
 
 

@@ -6,14 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
-from common.detection.ledger import Account
-from common.errors import CheckFailed, UsageError
-from common.messaging.ledger_text import LedgerRecord
-from common.messaging.ledger_topic import by_partition, read_ledger
-from common.messaging.records import Partition
-from common.runtime.command_line import ConfigOption, typer_app
-from common.runtime.keys import Settings
-from common.runtime.settings import load_settings
+from sensorwatch.common.detection.ledger import Account
+from sensorwatch.common.errors import CheckFailed, UsageError
+from sensorwatch.common.messaging.ledger_text import LedgerRecord
+from sensorwatch.common.messaging.ledger_topic import by_partition, read_ledger
+from sensorwatch.common.messaging.records import Partition
+from sensorwatch.common.runtime.command_line import ConfigOption, typer_app
+from sensorwatch.common.runtime.keys import Settings
+from sensorwatch.common.runtime.settings import load_settings
 from sensorwatch.evidence import evidence_of
 from sensorwatch.ledger_lines import line, plain, plain_finding, print_accounts
 from sensorwatch.ledger_reading import Standing, committed_accounts

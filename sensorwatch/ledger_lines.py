@@ -5,8 +5,8 @@ from typing import Any
 
 import typer
 
-from common.messaging.ledger_text import account_text
-from common.messaging.records import Partition
+from sensorwatch.common.messaging.ledger_text import account_text
+from sensorwatch.common.messaging.records import Partition
 from sensorwatch.ledger_reading import Standing
 from sensorwatch.table import print_table
 from sensorwatch.verification import COUNTS, Finding

@@ -6,13 +6,13 @@ from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from common.detection.ledger import Account
-from common.errors import BrokerUnavailable
-from common.messaging.kafka_config import consumer_config
-from common.messaging.ledger_text import from_metadata
-from common.messaging.quiet import quiet_logger
-from common.messaging.records import Partition
-from common.messaging.topics import require_topics
+from sensorwatch.common.detection.ledger import Account
+from sensorwatch.common.errors import BrokerUnavailable
+from sensorwatch.common.messaging.kafka_config import consumer_config
+from sensorwatch.common.messaging.ledger_text import from_metadata
+from sensorwatch.common.messaging.quiet import quiet_logger
+from sensorwatch.common.messaging.records import Partition
+from sensorwatch.common.messaging.topics import require_topics
 
 CALL_SECONDS = 30.0
 Answer = TypeVar("Answer")

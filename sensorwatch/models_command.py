@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from common.errors import CheckFailed, ModelRefused, UsageError
-from common.registry.audit import AuditEntry
-from common.registry.names import operator
-from common.registry.store import Registry
-from common.runtime.command_line import ConfigOption, typer_app
-from common.runtime.settings import Settings, load_settings
+from sensorwatch.common.errors import CheckFailed, ModelRefused, UsageError
+from sensorwatch.common.registry.audit import AuditEntry
+from sensorwatch.common.registry.names import operator
+from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.runtime.command_line import ConfigOption, typer_app
+from sensorwatch.common.runtime.settings import Settings, load_settings
 from sensorwatch.named_versions import named_versions
 from sensorwatch.table import print_table
 

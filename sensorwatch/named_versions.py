@@ -1,8 +1,8 @@
 """The model versions that a group cannot do without: its accounts and its ledger name them."""
 
-from common.errors import BrokerUnavailable
-from common.messaging.ledger_topic import read_ledger
-from common.runtime.keys import Settings
+from sensorwatch.common.errors import BrokerUnavailable
+from sensorwatch.common.messaging.ledger_topic import read_ledger
+from sensorwatch.common.runtime.keys import Settings
 from sensorwatch.ledger_reading import committed_accounts
 
 

@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from common.detection.detector import Detector
-from common.detection.ledger import Account, SnapshotAt
-from common.detection.memory import Memory
-from common.detection.memory_bytes import memory_bytes, memory_of
-from common.errors import ModelRefused, StateRefused
-from common.messaging.records import Partition, Record
-from common.messaging.snapshot_text import Snapshot
-from consumer.restoration import scored_on
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.detection.ledger import Account, SnapshotAt
+from sensorwatch.common.detection.memory import Memory
+from sensorwatch.common.detection.memory_bytes import memory_bytes, memory_of
+from sensorwatch.common.errors import ModelRefused, StateRefused
+from sensorwatch.common.messaging.records import Partition, Record
+from sensorwatch.common.messaging.snapshot_text import Snapshot
+from sensorwatch.consumer.restoration import scored_on
 from sensorwatch.verification import COUNTS, Finding, Stretch, Verdict
 
 ROWS = 10_000

@@ -5,15 +5,20 @@ from collections.abc import Mapping, Sequence
 from confluent_kafka import Consumer, ConsumerGroupState, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from common.detection.ledger import Account
-from common.errors import BrokerUnavailable, MicroBatchAborted, OutcomeUnknown, UsageError
-from common.messaging.kafka_config import client_config, consumer_config
-from common.messaging.ledger_text import Cause, ledger_message, to_metadata
-from common.messaging.outbox import Commit, Conclusion, Outbox
-from common.messaging.quiet import quiet_logger
-from common.messaging.records import Partition
-from common.runtime.keys import Delivery, Settings
-from consumer.connection import outbox_of
+from sensorwatch.common.detection.ledger import Account
+from sensorwatch.common.errors import (
+    BrokerUnavailable,
+    MicroBatchAborted,
+    OutcomeUnknown,
+    UsageError,
+)
+from sensorwatch.common.messaging.kafka_config import client_config, consumer_config
+from sensorwatch.common.messaging.ledger_text import Cause, ledger_message, to_metadata
+from sensorwatch.common.messaging.outbox import Commit, Conclusion, Outbox
+from sensorwatch.common.messaging.quiet import quiet_logger
+from sensorwatch.common.messaging.records import Partition
+from sensorwatch.common.runtime.keys import Delivery, Settings
+from sensorwatch.consumer.connection import outbox_of
 
 CALL_SECONDS = 30.0
 _ASLEEP = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)

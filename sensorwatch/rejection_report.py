@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
-from common.rows.rejection import Reason, Rejection
+from sensorwatch.common.rows.rejection import Reason, Rejection
 
 EXAMPLES = 3
 

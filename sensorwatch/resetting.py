@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from common.detection.ledger import Account, open_account
-from common.errors import UsageError
-from common.messaging.ledger_text import Cause
-from common.messaging.records import Partition
+from sensorwatch.common.detection.ledger import Account, open_account
+from sensorwatch.common.errors import UsageError
+from sensorwatch.common.messaging.ledger_text import Cause
+from sensorwatch.common.messaging.records import Partition
 from sensorwatch.inventory import Inventory
 from sensorwatch.ledger_reading import Standing
 

@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from common.errors import CheckFailed, DataError, UsageError
-from common.rows.inference import infer
-from common.rows.schema import Schema, load_schema, schema_of
-from common.rows.schema_text import schema_text
-from common.rows.strict_parsing import collect
-from common.runtime.command_line import typer_app
-from common.tables import open_text, read_rows
+from sensorwatch.common.errors import CheckFailed, DataError, UsageError
+from sensorwatch.common.rows.inference import infer
+from sensorwatch.common.rows.schema import Schema, load_schema, schema_of
+from sensorwatch.common.rows.schema_text import schema_text
+from sensorwatch.common.rows.strict_parsing import collect
+from sensorwatch.common.runtime.command_line import typer_app
+from sensorwatch.common.tables import open_text, read_rows
 from sensorwatch.rejection_report import RejectionReport
 
 SAMPLE_LINES = 20_000

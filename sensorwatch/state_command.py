@@ -7,17 +7,17 @@ from typing import Annotated, Any
 
 import typer
 
-from common.detection.ledger import Account
-from common.errors import ModelRefused, StateRefused, UsageError
-from common.messaging.ledger_topic import by_partition, read_ledger
-from common.messaging.reading import watermarks
-from common.messaging.records import Partition
-from common.messaging.topics import extend_topic, require_topics
-from common.registry.store import Registry
-from common.runtime.command_line import ConfigOption, typer_app
-from common.runtime.fingerprint import fingerprint
-from common.runtime.keys import Settings
-from common.runtime.settings import load_settings
+from sensorwatch.common.detection.ledger import Account
+from sensorwatch.common.errors import ModelRefused, StateRefused, UsageError
+from sensorwatch.common.messaging.ledger_topic import by_partition, read_ledger
+from sensorwatch.common.messaging.reading import watermarks
+from sensorwatch.common.messaging.records import Partition
+from sensorwatch.common.messaging.topics import extend_topic, require_topics
+from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.runtime.command_line import ConfigOption, typer_app
+from sensorwatch.common.runtime.fingerprint import fingerprint
+from sensorwatch.common.runtime.keys import Settings
+from sensorwatch.common.runtime.settings import load_settings
 from sensorwatch.evidence import evidence_of
 from sensorwatch.inventory import Inventory, inventory
 from sensorwatch.ledger_command import GroupOption, JsonOption

@@ -10,10 +10,10 @@ from confluent_kafka import Message
 from rich.console import Console
 from rich.text import Text
 
-from common.messaging.records import coordinates
-from common.runtime.command_line import ConfigOption
-from common.runtime.logs import configure, kafka_logger
-from common.runtime.settings import load_settings
+from sensorwatch.common.messaging.records import coordinates
+from sensorwatch.common.runtime.command_line import ConfigOption
+from sensorwatch.common.runtime.logs import configure, kafka_logger
+from sensorwatch.common.runtime.settings import load_settings
 from sensorwatch.event_line import line_of, read_event
 from sensorwatch.following import Begin, follow
 

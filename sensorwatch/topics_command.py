@@ -7,15 +7,15 @@ from typing import Annotated
 import typer
 from confluent_kafka import Message
 
-from common.errors import CheckFailed
-from common.messaging.recent import recent_records
-from common.messaging.records import received_at
-from common.messaging.state_check import check_state_topics
-from common.messaging.topics import Made, create_topics, require_topics, topic_plans
-from common.rows.parsing import parse
-from common.rows.schema import load_schema
-from common.runtime.command_line import ConfigOption, typer_app
-from common.runtime.settings import Settings, load_settings
+from sensorwatch.common.errors import CheckFailed
+from sensorwatch.common.messaging.recent import recent_records
+from sensorwatch.common.messaging.records import received_at
+from sensorwatch.common.messaging.state_check import check_state_topics
+from sensorwatch.common.messaging.topics import Made, create_topics, require_topics, topic_plans
+from sensorwatch.common.rows.parsing import parse
+from sensorwatch.common.rows.schema import load_schema
+from sensorwatch.common.runtime.command_line import ConfigOption, typer_app
+from sensorwatch.common.runtime.settings import Settings, load_settings
 from sensorwatch.rejection_report import RejectionReport
 
 app = typer_app(no_args_is_help=True)

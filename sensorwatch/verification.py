@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 
-from common.detection.ledger import Account, new_segment
-from common.messaging.ledger_text import Cause, LedgerRecord
-from common.messaging.records import Partition
+from sensorwatch.common.detection.ledger import Account, new_segment
+from sensorwatch.common.messaging.ledger_text import Cause, LedgerRecord
+from sensorwatch.common.messaging.records import Partition
 
 COUNTS = ("consumed", "normal", "anomalies", "dead_letters")
 

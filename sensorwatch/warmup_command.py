@@ -4,22 +4,22 @@ import time
 
 import numpy as np
 
-from common.detection.detector import Detector
-from common.detection.explanation import signals_of_rows
-from common.detection.ledger import advance, open_account
-from common.detection.memory_bytes import memory_bytes, memory_of
-from common.detection.processing import process
-from common.rows.csv_chunk import ChunkReader
-from common.rows.parsing import parse
-from common.rows.schema import schema_of
-from common.runtime.fingerprint import fingerprint
-from common.runtime.keys import Features, TrainerSettings
-from common.simulation.plan import FaultPlan
-from common.simulation.sensors import SIGNALS
-from common.simulation.stream import Simulation, simulate
-from producer.records import simulated_records
-from trainer.table_lines import instants, lines
-from trainer.training import refitted
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.detection.explanation import signals_of_rows
+from sensorwatch.common.detection.ledger import advance, open_account
+from sensorwatch.common.detection.memory_bytes import memory_bytes, memory_of
+from sensorwatch.common.detection.processing import process
+from sensorwatch.common.rows.csv_chunk import ChunkReader
+from sensorwatch.common.rows.parsing import parse
+from sensorwatch.common.rows.schema import schema_of
+from sensorwatch.common.runtime.fingerprint import fingerprint
+from sensorwatch.common.runtime.keys import Features, TrainerSettings
+from sensorwatch.common.simulation.plan import FaultPlan
+from sensorwatch.common.simulation.sensors import SIGNALS
+from sensorwatch.common.simulation.stream import Simulation, simulate
+from sensorwatch.producer.records import simulated_records
+from sensorwatch.trainer.table_lines import instants, lines
+from sensorwatch.trainer.training import refitted
 
 TRAIN_ROWS, ROWS = 1_000, 1_000
 _SCHEMA = schema_of(

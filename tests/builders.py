@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 from sklearn.ensemble import IsolationForest
 
-from common.detection.calibration import calibrate
-from common.detection.detector import Detector, ranges_from
-from common.detection.features import features
-from common.detection.forest import forest_from, score
-from common.detection.levels import no_levels
-from common.detection.plan import plain_plan
-from common.registry.candidate import Candidate, DataSource
-from common.rows.readings import Readings
-from common.rows.schema import Schema, load_schema
+from sensorwatch.common.detection.calibration import calibrate
+from sensorwatch.common.detection.detector import Detector, ranges_from
+from sensorwatch.common.detection.features import features
+from sensorwatch.common.detection.forest import forest_from, score
+from sensorwatch.common.detection.levels import no_levels
+from sensorwatch.common.detection.plan import plain_plan
+from sensorwatch.common.registry.candidate import Candidate, DataSource
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.schema import Schema, load_schema
 
 DEFAULT_SCHEMA = Path(__file__).parents[1] / "schemas" / "default.toml"
 START = 1_735_689_600_000_000

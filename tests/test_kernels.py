@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common import kernels
+from sensorwatch.common import kernels
 
 ROOT = Path(__file__).parents[1]
 
@@ -40,10 +40,11 @@ def test_a_kernel_may_call_parts_of_which_none_counts_references() -> None:
 
 
 def test_it_is_known_whether_a_kernel_is_in_the_cache(tmp_path: Path) -> None:
-    ask = "from common.kernels import is_cached; from common.detection.tails import for_each; "
+    ask = "from sensorwatch.common.kernels import is_cached; from sensorwatch.common.detection.tails import for_each; "
     told = [_told(ask + "print(is_cached(for_each))", tmp_path)]
     _told(
-        "from common.detection.tails import *; rarity(tail_from(np.ones(9)), np.ones(2))", tmp_path
+        "from sensorwatch.common.detection.tails import *; rarity(tail_from(np.ones(9)), np.ones(2))",
+        tmp_path,
     )
     told.append(_told(ask + "print(is_cached(for_each))", tmp_path))
 

@@ -155,7 +155,7 @@ def test_nothing_that_serves_imports_what_executes_on_load(room: str) -> None:
         ("common.messaging.events", "from common.registry.store import x", {"common.registry"}),
         ("common.registry.store", "import common.messaging.events", {"common.messaging"}),
         ("common.detection.plan", "def f():\n    import common.runtime", {"common.runtime"}),
-        ("consumer.loop", "from producer.sink import Sink", {"producer"}),
+        ("consumer.loop", "from sensorwatch.producer.sink import Sink", {"producer"}),
         ("api.app", "import sensorwatch", {"sensorwatch"}),
         ("common.errors", "import consumer.loop", {"consumer"}),
         ("common.messaging.events", "from common.rows.readings import Readings", set()),

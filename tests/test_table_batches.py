@@ -10,12 +10,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from common import tables
-from common.errors import DataError
-from common.rows.batches import Batch, cut, joined, split
-from common.rows.schema import Schema, schema_of
-from common.rows.strict_parsing import collect
-from common.tables import read_batches, read_rows
+from sensorwatch.common import tables
+from sensorwatch.common.errors import DataError
+from sensorwatch.common.rows.batches import Batch, cut, joined, split
+from sensorwatch.common.rows.schema import Schema, schema_of
+from sensorwatch.common.rows.strict_parsing import collect
+from sensorwatch.common.tables import read_batches, read_rows
 from tests.builders import a_schema as shipped_schema
 from tests.builders import some_readings
 from tests.trainer.builders import write_rows
@@ -136,8 +136,10 @@ def test_usual_lines_need_no_strict_reader(tmp_path: Path, monkeypatch: pytest.M
     def fail(*_: object, **__: object) -> Any:
         raise AssertionError("a usual line was read strictly")
 
-    monkeypatch.setattr("common.rows.csv_chunk.ChunkReader._unusual", lambda *_: iter(()))
-    monkeypatch.setattr("common.tables.records_of", fail)
+    monkeypatch.setattr(
+        "sensorwatch.common.rows.csv_chunk.ChunkReader._unusual", lambda *_: iter(())
+    )
+    monkeypatch.setattr("sensorwatch.common.tables.records_of", fail)
     found, rejections = joined(read_batches(path, shipped_schema()), shipped_schema())
 
     assert (len(found), rejections) == (200, [])

@@ -6,11 +6,11 @@ from pathlib import Path
 import pandas
 import pytest
 
-from common.errors import DataError
-from common.rows.rejection import Reason, Rejection
-from common.rows.schema import Schema, schema_of
-from common.rows.strict_parsing import collect
-from common.tables import read_rows
+from sensorwatch.common.errors import DataError
+from sensorwatch.common.rows.rejection import Reason, Rejection
+from sensorwatch.common.rows.schema import Schema, schema_of
+from sensorwatch.common.rows.strict_parsing import collect
+from sensorwatch.common.tables import read_rows
 
 INSTANT = datetime(2025, 1, 1, 0, 0, 0, 250_000, tzinfo=UTC)
 MICROSECONDS = 1_735_689_600_250_000

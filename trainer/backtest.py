@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from common.detection.detector import Detector
-from common.detection.memory import Memory
-from common.detection.processing import Outcome, score_readings
-from common.rows.batches import Batch, collected
-from common.rows.readings import Readings
-from common.rows.rejection import Fault
-from common.rows.strict_parsing import Fields
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.detection.memory import Memory
+from sensorwatch.common.detection.processing import Outcome, score_readings
+from sensorwatch.common.rows.batches import Batch, collected
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.rejection import Fault
+from sensorwatch.common.rows.strict_parsing import Fields
 
 
 def score_on(

@@ -6,20 +6,20 @@ from typing import Annotated
 
 import typer
 
-from common.detection.detector import Detector
-from common.detection.memory import Memory
-from common.errors import UsageError
-from common.registry.store import Registry
-from common.rows.batches import Batch, split
-from common.rows.rejection import Rejection
-from common.rows.schema import Schema, load_schema
-from common.runtime.allocator import keep_freed_memory
-from common.runtime.command_line import ConfigOption
-from common.runtime.keys import Settings
-from common.runtime.logs import logger
-from common.tables import read_batches
-from trainer.backtest import score_batches
-from trainer.options import (
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.detection.memory import Memory
+from sensorwatch.common.errors import UsageError
+from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.rows.batches import Batch, split
+from sensorwatch.common.rows.rejection import Rejection
+from sensorwatch.common.rows.schema import Schema, load_schema
+from sensorwatch.common.runtime.allocator import keep_freed_memory
+from sensorwatch.common.runtime.command_line import ConfigOption
+from sensorwatch.common.runtime.keys import Settings
+from sensorwatch.common.runtime.logs import logger
+from sensorwatch.common.tables import read_batches
+from sensorwatch.trainer.backtest import score_batches
+from sensorwatch.trainer.options import (
     FeaturesOption,
     FileOption,
     NameOption,
@@ -29,7 +29,7 @@ from trainer.options import (
     SeedOption,
     settings_for,
 )
-from trainer.score_table import ScoreTable
+from sensorwatch.trainer.score_table import ScoreTable
 
 log = logger("trainer")
 
@@ -89,8 +89,8 @@ def _fitted(
     first: Sequence[Batch], schema: Schema, settings: Settings, data: Path
 ) -> tuple[Detector, Memory, list[Rejection]]:
     # Here, because scikit-learn takes a second to import, and a version needs none of it.
-    from trainer.training import rate_note
-    from trainer.warming import warm_up_on
+    from sensorwatch.trainer.training import rate_note
+    from sensorwatch.trainer.warming import warm_up_on
 
     detector, memory, rejections = warm_up_on(first, schema, settings.trainer, uri=str(data))
     calibration = detector.calibration

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from common.detection.calibration import Calibration, calibrate
-from common.detection.decision import COMPONENTS, Decision, Table, smooth
-from common.detection.layout import USUAL
-from common.detection.tails import Tail, rarity, tail_from
-from common.kernels import kernel
-from common.runtime.keys import TrainerSettings
-from trainer.fitting import Looks
+from sensorwatch.common.detection.calibration import Calibration, calibrate
+from sensorwatch.common.detection.decision import COMPONENTS, Decision, Table, smooth
+from sensorwatch.common.detection.layout import USUAL
+from sensorwatch.common.detection.tails import Tail, rarity, tail_from
+from sensorwatch.common.kernels import kernel
+from sensorwatch.common.runtime.keys import TrainerSettings
+from sensorwatch.trainer.fitting import Looks
 
 OUTLYING = 3.5
 """Robust z-score from which on a block's median stands out (Iglewicz and Hoaglin 1993)."""

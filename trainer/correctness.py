@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from common.detection.detections import ClosedEpisode
-from common.detection.detector import Detector
-from common.detection.forest import score
-from common.detection.processing import Outcome, process, score_readings
-from common.rows.batches import cut
-from common.rows.readings import Readings
-from common.rows.request import rows_of
-from common.rows.schema import Schema
-from common.tables import read_batches
-from trainer.checks import Check, Section
-from trainer.documents import body_of, cells_of, payloads_of, write_csv
+from sensorwatch.common.detection.detections import ClosedEpisode
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.detection.forest import score
+from sensorwatch.common.detection.processing import Outcome, process, score_readings
+from sensorwatch.common.rows.batches import cut
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.request import rows_of
+from sensorwatch.common.rows.schema import Schema
+from sensorwatch.common.tables import read_batches
+from sensorwatch.trainer.checks import Check, Section
+from sensorwatch.trainer.documents import body_of, cells_of, payloads_of, write_csv
 
 MAX_ROWS = 5_000
 SKLEARN_TOLERANCE = 1e-12

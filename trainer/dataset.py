@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from common.errors import DataError
-from common.registry.candidate import DataSource
-from common.rows.batches import Batch, joined, split
-from common.rows.parsing import parse
-from common.rows.readings import Readings
-from common.rows.rejection import Rejection
-from common.rows.schema import Schema
-from common.tables import read_batches
-from trainer.topic import TopicRecord, oldest_records
+from sensorwatch.common.errors import DataError
+from sensorwatch.common.registry.candidate import DataSource
+from sensorwatch.common.rows.batches import Batch, joined, split
+from sensorwatch.common.rows.parsing import parse
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.rejection import Rejection
+from sensorwatch.common.rows.schema import Schema
+from sensorwatch.common.tables import read_batches
+from sensorwatch.trainer.topic import TopicRecord, oldest_records
 
 TOPIC_PREFIX = "kafka:"
 _BLOCK_BYTES = 1 << 20

@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 import numpy as np
 
-from common.rows.instants import EPOCH, to_text
-from common.rows.readings import Readings
-from common.rows.schema import Schema
+from sensorwatch.common.rows.instants import EPOCH, to_text
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.schema import Schema
 
 
 def cells_of(readings: Readings, schema: Schema) -> list[list[str | int | float | None]]:

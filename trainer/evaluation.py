@@ -4,21 +4,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from common.detection.detector import Detector
-from common.errors import DataError
-from common.registry.archive import array_digest, joint_digest
-from common.registry.manifest import Manifest, ModelVersion
-from common.registry.writing import library_versions
-from common.rows.readings import Readings
-from common.runtime.keys import TrainerSettings
-from trainer.checks import Check, Section
-from trainer.correctness import agreement, correctness
-from trainer.dataset import Dataset, by_time
-from trainer.failures import failures
-from trainer.filling import filled
-from trainer.levels import fit_levels, well_known
-from trainer.stability import stability
-from trainer.training import refitted, rows_needed, split_by_time, train
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.errors import DataError
+from sensorwatch.common.registry.archive import array_digest, joint_digest
+from sensorwatch.common.registry.manifest import Manifest, ModelVersion
+from sensorwatch.common.registry.writing import library_versions
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.runtime.keys import TrainerSettings
+from sensorwatch.trainer.checks import Check, Section
+from sensorwatch.trainer.correctness import agreement, correctness
+from sensorwatch.trainer.dataset import Dataset, by_time
+from sensorwatch.trainer.failures import failures
+from sensorwatch.trainer.filling import filled
+from sensorwatch.trainer.levels import fit_levels, well_known
+from sensorwatch.trainer.stability import stability
+from sensorwatch.trainer.training import refitted, rows_needed, split_by_time, train
 
 REPORT_FORMAT = 1
 MAX_AGREEMENT_ROWS = 20_000

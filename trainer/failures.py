@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from common.detection.detections import Detections
-from common.detection.detector import Detector
-from common.detection.recall import STATUSES, Status
-from common.rows.readings import Readings
-from common.simulation.faults import VALUE_KINDS, FaultKind
-from trainer.checks import Check, Section
-from trainer.dataset import by_time
-from trainer.injection import Case, Injected, inject_case, spread
+from sensorwatch.common.detection.detections import Detections
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.detection.recall import STATUSES, Status
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.simulation.faults import VALUE_KINDS, FaultKind
+from sensorwatch.trainer.checks import Check, Section
+from sensorwatch.trainer.dataset import by_time
+from sensorwatch.trainer.injection import Case, Injected, inject_case, spread
 
 SIZES = (4.0, 8.0, 16.0)
 GATED = Case(FaultKind.SPIKE, 8.0)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from common.rows.readings import Readings
+from sensorwatch.common.rows.readings import Readings
 
 
 def filled(readings: Readings) -> Readings:

@@ -7,23 +7,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from common.detection.decision import COMPONENTS, Decision, decide
-from common.detection.detector import forecast_features
-from common.detection.forecast import Forecast, Residuals, residuals
-from common.detection.forest import Forest, score
-from common.detection.layout import Layout, Real
-from common.detection.levels import Levels
-from common.detection.memory import Memory
-from common.detection.recall import STATUSES, Recalled, Status, recall
-from common.detection.tails import identity
-from common.rows.readings import Readings
-from common.rows.schema import Schema
-from common.runtime.keys import TrainerSettings
-from trainer.forecasting import fit_forecast
-from trainer.forest import fit_forest
-from trainer.levels import fit_levels
-from trainer.recalling import recall_some, stacked
-from trainer.stretches import Streams, spread
+from sensorwatch.common.detection.decision import COMPONENTS, Decision, decide
+from sensorwatch.common.detection.detector import forecast_features
+from sensorwatch.common.detection.forecast import Forecast, Residuals, residuals
+from sensorwatch.common.detection.forest import Forest, score
+from sensorwatch.common.detection.layout import Layout, Real
+from sensorwatch.common.detection.levels import Levels
+from sensorwatch.common.detection.memory import Memory
+from sensorwatch.common.detection.recall import STATUSES, Recalled, Status, recall
+from sensorwatch.common.detection.tails import identity
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.schema import Schema
+from sensorwatch.common.runtime.keys import TrainerSettings
+from sensorwatch.trainer.forecasting import fit_forecast
+from sensorwatch.trainer.forest import fit_forest
+from sensorwatch.trainer.levels import fit_levels
+from sensorwatch.trainer.recalling import recall_some, stacked
+from sensorwatch.trainer.stretches import Streams, spread
 
 LONG_WARM_UP = 2**40
 _SCORED = STATUSES.index(Status.SCORED)

@@ -6,12 +6,12 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from common.detection.season import WEEK
-from common.rows.readings import Readings
-from common.rows.schema import Schema
-from common.runtime.keys import TrainerSettings
-from trainer.fitting import Looks, fit_on, fit_recalling, joined, look, looks_at
-from trainer.stretches import Streams, spread
+from sensorwatch.common.detection.season import WEEK
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.schema import Schema
+from sensorwatch.common.runtime.keys import TrainerSettings
+from sensorwatch.trainer.fitting import Looks, fit_on, fit_recalling, joined, look, looks_at
+from sensorwatch.trainer.stretches import Streams, spread
 
 BLOCKS = 10
 FOLD_GAP = 10

@@ -4,10 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.covariance import ledoit_wolf
 
-from common.detection.forecast import Forecast
-from common.detection.recall import Recalled
-from common.detection.season import Season
-from trainer.season import fit_season, within
+from sensorwatch.common.detection.forecast import Forecast
+from sensorwatch.common.detection.recall import Recalled
+from sensorwatch.common.detection.season import Season
+from sensorwatch.trainer.season import fit_season, within
 
 PENALTIES = tuple(10.0**power for power in range(-4, 3))
 """Tried per input; generalised cross-validation chooses (Golub, Heath, Wahba 1979)."""

@@ -6,8 +6,8 @@ import numpy as np
 import sklearn.ensemble
 from numpy.typing import NDArray
 
-from common.detection.forest import Forest, forest_from
-from common.runtime.keys import TrainerSettings
+from sensorwatch.common.detection.forest import Forest, forest_from
+from sensorwatch.common.runtime.keys import TrainerSettings
 
 
 def fit_forest(matrix: NDArray[np.float64], how: TrainerSettings) -> tuple[Any, Forest]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from common.errors import CheckFailed
+from sensorwatch.common.errors import CheckFailed
 
 
 def failed_checks(report: Mapping[str, Any]) -> list[str]:

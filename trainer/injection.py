@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from common.rows.readings import Readings
-from common.rows.schema import Schema
-from common.simulation.faults import LENGTHS, FaultKind, inject
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.schema import Schema
+from sensorwatch.common.simulation.faults import LENGTHS, FaultKind, inject
 
 FREE_ROWS_PER_FAULTY = 9
 """An episode takes a tenth of its slot, so that most rows stay as they were; ..."""

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from common.detection.levels import Levels
-from common.rows.readings import Readings
-from common.rows.schema import Schema
-from trainer.stretches import MOST_ROWS
+from sensorwatch.common.detection.levels import Levels
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.schema import Schema
+from sensorwatch.trainer.stretches import MOST_ROWS
 
 ENOUGH_ROWS = 2_000
 """Spread over the whole time, so many rows of a sensor tell its location to 0.03 scales, and its

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from common.runtime.keys import Features, Settings
-from common.runtime.logs import configure
-from common.runtime.settings import load_settings
+from sensorwatch.common.runtime.keys import Features, Settings
+from sensorwatch.common.runtime.logs import configure
+from sensorwatch.common.runtime.settings import load_settings
 
 DataOption = Annotated[
     str,

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from common.detection.levels import Levels
-from common.detection.memory import OLD, Memory
-from common.detection.recall import Recalled, recall
-from common.rows.readings import Readings
+from sensorwatch.common.detection.levels import Levels
+from sensorwatch.common.detection.memory import OLD, Memory
+from sensorwatch.common.detection.recall import Recalled, recall
+from sensorwatch.common.rows.readings import Readings
 
 AT_ONCE = 20_000
 """So many rows are recalled together: their tables stay in the processor's cache."""

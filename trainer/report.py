@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from common.errors import DataError
+from sensorwatch.common.errors import DataError
 
 _WIDTH_WITHOUT_TERMINAL = 160
 _CASE_COLUMNS = {

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from common.detection.layout import LAGS
-from common.detection.season import DAY, WEEK, Season, bins_at, no_season
+from sensorwatch.common.detection.layout import LAGS
+from sensorwatch.common.detection.season import DAY, WEEK, Season, bins_at, no_season
 
 LEAST_CYCLES = 3
 """Whole ones: from fewer nobody can tell a season from chance."""

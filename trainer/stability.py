@@ -6,15 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from common.detection.detector import Detector
-from common.rows.instants import to_text
-from common.rows.readings import Readings
-from common.rows.schema import Schema
-from common.runtime.keys import TrainerSettings
-from trainer.checks import Check, Section
-from trainer.dataset import by_time
-from trainer.training import rows_needed
-from trainer.warming import warmed
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.rows.instants import to_text
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.schema import Schema
+from sensorwatch.common.runtime.keys import TrainerSettings
+from sensorwatch.trainer.checks import Check, Section
+from sensorwatch.trainer.dataset import by_time
+from sensorwatch.trainer.training import rows_needed
+from sensorwatch.trainer.warming import warmed
 
 FOLDS = 5
 SEEDS = 3

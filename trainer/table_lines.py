@@ -7,8 +7,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from common.kernels import kernel
-from common.rows.instant_texts import to_letters
+from sensorwatch.common.kernels import kernel
+from sensorwatch.common.rows.instant_texts import to_letters
 
 _COMMA, _NEWLINE = ord(","), ord("\n")
 

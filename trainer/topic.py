@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from common.errors import DataError
-from common.messaging.reading import read_topic
-from common.messaging.records import coordinates, received_at
+from sensorwatch.common.errors import DataError
+from sensorwatch.common.messaging.reading import read_topic
+from sensorwatch.common.messaging.records import coordinates, received_at
 
 
 @dataclass(frozen=True, slots=True)

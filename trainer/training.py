@@ -7,25 +7,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from common.detection.calibration import calibrate
-from common.detection.detector import Detector, ranges_from
-from common.detection.features import features
-from common.detection.forest import score
-from common.detection.levels import no_levels
-from common.detection.plan import forecast_plan, plain_plan
-from common.detection.tails import LEAST_EXCESSES, MOST_SHARE
-from common.errors import DataError
-from common.registry.candidate import MAX_GOLDEN_ROWS, Candidate, DataSource
-from common.rows.readings import Readings
-from common.rows.schema import Schema
-from common.runtime.keys import Features, TrainerSettings
-from trainer.calibrating import calibrate_on
-from trainer.dataset import by_time
-from trainer.filling import filled
-from trainer.fitting import fit_on
-from trainer.folds import block_count, looks_out_of_fold
-from trainer.forest import fit_forest
-from trainer.levels import max_gap, well_known
+from sensorwatch.common.detection.calibration import calibrate
+from sensorwatch.common.detection.detector import Detector, ranges_from
+from sensorwatch.common.detection.features import features
+from sensorwatch.common.detection.forest import score
+from sensorwatch.common.detection.levels import no_levels
+from sensorwatch.common.detection.plan import forecast_plan, plain_plan
+from sensorwatch.common.detection.tails import LEAST_EXCESSES, MOST_SHARE
+from sensorwatch.common.errors import DataError
+from sensorwatch.common.registry.candidate import MAX_GOLDEN_ROWS, Candidate, DataSource
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.schema import Schema
+from sensorwatch.common.runtime.keys import Features, TrainerSettings
+from sensorwatch.trainer.calibrating import calibrate_on
+from sensorwatch.trainer.dataset import by_time
+from sensorwatch.trainer.filling import filled
+from sensorwatch.trainer.fitting import fit_on
+from sensorwatch.trainer.folds import block_count, looks_out_of_fold
+from sensorwatch.trainer.forest import fit_forest
+from sensorwatch.trainer.levels import max_gap, well_known
 
 UNKEPT = "unkept"
 """The version of a detector that is in no registry."""

@@ -3,16 +3,16 @@
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from common.detection.detector import Detector
-from common.detection.memory import Memory
-from common.errors import DataError
-from common.rows.batches import Batch, joined
-from common.rows.readings import Readings
-from common.rows.rejection import Fault, Rejection
-from common.rows.schema import Schema
-from common.rows.strict_parsing import Fields, collect
-from common.runtime.keys import TrainerSettings
-from trainer.training import refitted
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.detection.memory import Memory
+from sensorwatch.common.errors import DataError
+from sensorwatch.common.rows.batches import Batch, joined
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.rejection import Fault, Rejection
+from sensorwatch.common.rows.schema import Schema
+from sensorwatch.common.rows.strict_parsing import Fields, collect
+from sensorwatch.common.runtime.keys import TrainerSettings
+from sensorwatch.trainer.training import refitted
 
 
 def warm_up(

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.documents import episode, forecast, order, reasons, warm_up
-from common.runtime.command_line import run
+from sensorwatch.common.runtime.command_line import run
 
 DRAWINGS = {
     "forecast": forecast.draw,

@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from benchmarks.documents.chart import ALARM, SEEN, Panel, legend, paper, runs
 from benchmarks.documents.watched import BY_MINUTE, watch
 from benchmarks.report.svg import FAULT, OURS, SOFT
-from common.detection.decision import HOLD
-from common.simulation.sensors import noise_scale
+from sensorwatch.common.detection.decision import HOLD
+from sensorwatch.common.simulation.sensors import noise_scale
 
 ROWS, AT, LENGTH = 90, 30, 26
 SENSOR, SIGNAL = 1, 0

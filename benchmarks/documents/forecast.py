@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from benchmarks.documents.chart import ALARM, BAND, SEEN, Panel, legend, paper
 from benchmarks.documents.watched import BY_MINUTE, Watched, watch
 from benchmarks.report.svg import FAULT, OURS
-from common.simulation.faults import FaultKind, inject
-from common.simulation.sensors import noise_scale
+from sensorwatch.common.simulation.faults import FaultKind, inject
+from sensorwatch.common.simulation.sensors import noise_scale
 
 FIRST, ROWS, AT, LENGTH = 560, 720, 540, 40
 SENSOR, SIGNAL = 3, 1

@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from benchmarks.documents.chart import ALARM, BAND, SEEN, legend, paper
 from benchmarks.documents.watched import BY_MINUTE, watch
 from benchmarks.report.svg import FIELD, INK, OURS, SOFT, Drawing
-from common.detection.explanation import Direction, SignalReading
-from common.simulation.sensors import noise_scale
+from sensorwatch.common.detection.explanation import Direction, SignalReading
+from sensorwatch.common.simulation.sensors import noise_scale
 
 SENSOR, ROW, SIGNAL, SIZE = 1, 300, 1, 6.0
 LANE, MIDDLE, REACH = 74.0, 250.0, 22.0

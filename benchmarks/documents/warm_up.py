@@ -9,7 +9,7 @@ from benchmarks.documents.chart import ALARM, BAND, SEEN, Panel, legend, paper
 from benchmarks.documents.order import COLOURS
 from benchmarks.documents.watched import BY_SECOND, watch
 from benchmarks.report.svg import OURS, SOFT
-from common.simulation.sensors import noise_scale
+from sensorwatch.common.simulation.sensors import noise_scale
 
 ROWS, SIGNAL = 170, 0
 OUTLIERS = {45: 25.0, 75: 6.0, 140: 6.0}

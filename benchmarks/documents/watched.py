@@ -7,17 +7,17 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from common.detection.detections import ClosedEpisode, Detections
-from common.detection.detector import Detector
-from common.detection.explanation import SignalReading, signals_of_rows
-from common.detection.processing import score_readings
-from common.detection.recall import STATUSES, Status
-from common.rows.readings import Readings, readings_of
-from common.rows.schema import Schema, schema_of
-from common.runtime.keys import TrainerSettings
-from common.simulation.sensors import SIGNALS, sensor_names
-from common.simulation.stream import START, Simulation, simulate
-from trainer.warming import warmed
+from sensorwatch.common.detection.detections import ClosedEpisode, Detections
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.detection.explanation import SignalReading, signals_of_rows
+from sensorwatch.common.detection.processing import score_readings
+from sensorwatch.common.detection.recall import STATUSES, Status
+from sensorwatch.common.rows.readings import Readings, readings_of
+from sensorwatch.common.rows.schema import Schema, schema_of
+from sensorwatch.common.runtime.keys import TrainerSettings
+from sensorwatch.common.simulation.sensors import SIGNALS, sensor_names
+from sensorwatch.common.simulation.stream import START, Simulation, simulate
+from sensorwatch.trainer.warming import warmed
 
 TRAIN_STEPS, STEPS = 2_000, 1_440
 SECOND = 1_000_000

@@ -13,7 +13,7 @@ from benchmarks.quality.files import Choice
 from benchmarks.quality.parts import Asked, Part, section
 from benchmarks.quality.report import DOCUMENT
 from benchmarks.report.table import show
-from common.runtime.command_line import run
+from sensorwatch.common.runtime.command_line import run
 
 
 def main(

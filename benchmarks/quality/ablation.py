@@ -14,7 +14,7 @@ from benchmarks.quality.skab_scoring import Counts, pooled
 from benchmarks.quality.streams import Judged, Stream
 from benchmarks.quality.variants import Variant, judge
 from benchmarks.report.table import Table
-from common.runtime.keys import TrainerSettings
+from sensorwatch.common.runtime.keys import TrainerSettings
 
 
 @dataclass(frozen=True, slots=True)

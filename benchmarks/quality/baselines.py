@@ -5,9 +5,9 @@ from numpy.typing import NDArray
 from sklearn.ensemble import IsolationForest
 
 from benchmarks.quality.streams import Judged, Stream
-from common.detection.features import day_of_week, hour
-from common.rows.readings import Readings
-from common.rows.strict_parsing import collect
+from sensorwatch.common.detection.features import day_of_week, hour
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.strict_parsing import collect
 
 CLOCK = (570, 975)
 """Rows of a SKAB file between which its faults lie, found by reading the labels."""

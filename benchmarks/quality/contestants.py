@@ -8,7 +8,7 @@ from multiprocessing import get_context
 
 from benchmarks.quality.baselines import ewma_of_z, flag_everything, forest_in_sample
 from benchmarks.quality.streams import Judged, Stream, backtest
-from common.runtime.keys import TrainerSettings
+from sensorwatch.common.runtime.keys import TrainerSettings
 
 OURS = "default"
 PLAIN = "plain recipe"

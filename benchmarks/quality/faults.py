@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from common.simulation.faults import LENGTHS, FaultKind, inject
+from sensorwatch.common.simulation.faults import LENGTHS, FaultKind, inject
 
 SLOT_STEPS = 400
 QUIET_STEPS = 100

@@ -6,9 +6,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from benchmarks.quality.streams import Record
-from common.errors import DataError
-from common.rows.schema import Schema, schema_of
-from common.tables import read_rows
+from sensorwatch.common.errors import DataError
+from sensorwatch.common.rows.schema import Schema, schema_of
+from sensorwatch.common.tables import read_rows
 
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.quality.streams import Stream
-from common.rows.schema import schema_of
-from common.simulation.sensors import sensor_names
-from common.simulation.stream import DECIMALS, START
+from sensorwatch.common.rows.schema import schema_of
+from sensorwatch.common.simulation.sensors import sensor_names
+from sensorwatch.common.simulation.stream import DECIMALS, START
 
 MINUTE = 60_000_000
 MINUTES_PER_DAY = 1_440

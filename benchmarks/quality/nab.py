@@ -13,7 +13,7 @@ from benchmarks.quality.files import Choice, a_schema, chosen, records_of
 from benchmarks.quality.nab_scoring import Labels, Result, best, of_alarms, probation
 from benchmarks.quality.streams import Judged, Record, Stream
 from benchmarks.report.table import Table
-from common.errors import DataError
+from sensorwatch.common.errors import DataError
 
 LABELS = "combined_windows.json"
 SCHEMA = a_schema("nab", time="timestamp", signals=["value"], delimiter=",")

@@ -11,7 +11,7 @@ from benchmarks.quality.files import Choice
 from benchmarks.quality.pictures import nab_plots, rate_plots, simulated_plots, skab_plots
 from benchmarks.quality.variants import VARIANTS
 from benchmarks.report.document import Section
-from common.runtime.keys import TrainerSettings
+from sensorwatch.common.runtime.keys import TrainerSettings
 
 
 class Part(StrEnum):

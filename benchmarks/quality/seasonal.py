@@ -11,8 +11,8 @@ from benchmarks.quality.contestants import OURS, Contestant
 from benchmarks.quality.grid import Grid
 from benchmarks.quality.streams import Judged, Stream, backtest
 from benchmarks.report.table import Table
-from common.runtime.keys import TrainerSettings
-from trainer import season
+from sensorwatch.common.runtime.keys import TrainerSettings
+from sensorwatch.trainer import season
 
 PER_DAY = (24, 48, 288)
 SEEDS = 6

@@ -14,10 +14,10 @@ from benchmarks.quality.goals import SIMULATED_DELAY, SIMULATED_RECALL
 from benchmarks.quality.grid import MINUTES_PER_DAY, Grid
 from benchmarks.quality.streams import Stream
 from benchmarks.report.table import Table
-from common.rows.strict_parsing import collect
-from common.simulation.faults import FaultKind
-from common.simulation.sensors import noise_scale
-from common.simulation.stream import Simulation, simulate
+from sensorwatch.common.rows.strict_parsing import collect
+from sensorwatch.common.simulation.faults import FaultKind
+from sensorwatch.common.simulation.sensors import noise_scale
+from sensorwatch.common.simulation.stream import Simulation, simulate
 
 SENSORS = 50
 SLOTS = 8

@@ -16,8 +16,8 @@ from benchmarks.quality.files import Choice, a_schema, chosen, records_of
 from benchmarks.quality.skab_scoring import Counts, count, delays, pooled
 from benchmarks.quality.streams import Judged, Record, Stream
 from benchmarks.report.table import Table
-from common.errors import DataError
-from common.rows.schema import Schema
+from sensorwatch.common.errors import DataError
+from sensorwatch.common.rows.schema import Schema
 
 TRAIN_ROWS = 400
 MOST_CUT = 160

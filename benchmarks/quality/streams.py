@@ -8,13 +8,13 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from common.detection.processing import Outcome
-from common.rows.rejection import Fault
-from common.rows.schema import Schema
-from common.rows.strict_parsing import Fields
-from common.runtime.keys import TrainerSettings
-from trainer.backtest import score_on
-from trainer.warming import warm_up
+from sensorwatch.common.detection.processing import Outcome
+from sensorwatch.common.rows.rejection import Fault
+from sensorwatch.common.rows.schema import Schema
+from sensorwatch.common.rows.strict_parsing import Fields
+from sensorwatch.common.runtime.keys import TrainerSettings
+from sensorwatch.trainer.backtest import score_on
+from sensorwatch.trainer.warming import warm_up
 
 MAX_ROWS = 10_000
 """How many rows are scored at once; the scores do not depend on it."""

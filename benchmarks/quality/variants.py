@@ -6,24 +6,24 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchmarks.quality.streams import MAX_ROWS, Judged, Stream, judged_of
-from common.detection.decision import Decision, Table
-from common.detection.detector import Detector, ranges_from
-from common.detection.layout import OWN_START, Real, Whole
-from common.detection.memory import Memory
-from common.detection.plan import forecast_plan
-from common.detection.processing import Outcome
-from common.detection.tails import KNOTS, identity
-from common.rows.readings import Readings
-from common.rows.strict_parsing import collect
-from common.runtime.keys import TrainerSettings
-from trainer.backtest import score_on
-from trainer.calibrating import calibrate_on
-from trainer.dataset import by_time
-from trainer.filling import filled
-from trainer.fitting import Fitted, Looks, fit_on
-from trainer.folds import looks_out_of_fold
-from trainer.levels import well_known
-from trainer.training import UNKEPT
+from sensorwatch.common.detection.decision import Decision, Table
+from sensorwatch.common.detection.detector import Detector, ranges_from
+from sensorwatch.common.detection.layout import OWN_START, Real, Whole
+from sensorwatch.common.detection.memory import Memory
+from sensorwatch.common.detection.plan import forecast_plan
+from sensorwatch.common.detection.processing import Outcome
+from sensorwatch.common.detection.tails import KNOTS, identity
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.strict_parsing import collect
+from sensorwatch.common.runtime.keys import TrainerSettings
+from sensorwatch.trainer.backtest import score_on
+from sensorwatch.trainer.calibrating import calibrate_on
+from sensorwatch.trainer.dataset import by_time
+from sensorwatch.trainer.filling import filled
+from sensorwatch.trainer.fitting import Fitted, Looks, fit_on
+from sensorwatch.trainer.folds import looks_out_of_fold
+from sensorwatch.trainer.levels import well_known
+from sensorwatch.trainer.training import UNKEPT
 
 NEVER_REACHED = 1e9
 

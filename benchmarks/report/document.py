@@ -7,7 +7,7 @@ from pathlib import Path
 from platform import machine, python_version
 
 from benchmarks.report.table import Table, markdown
-from common.runtime.build import project_version
+from sensorwatch.common.runtime.build import project_version
 
 PLOTS = "plots"
 _LIBRARIES = ("numpy", "scikit-learn", "numba")

@@ -16,7 +16,7 @@ from benchmarks.speed import goals
 from benchmarks.speed.ground import Asked, Bench
 from benchmarks.speed.parts import Part, measure
 from benchmarks.speed.report import document
-from common.runtime.command_line import run
+from sensorwatch.common.runtime.command_line import run
 
 QUICK = Asked()
 FULL = Asked(rows=5_000_000, many=100_000, seconds=20, memory_rows=50_000_000, peer_share=1)

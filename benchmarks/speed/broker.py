@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from common.errors import UsageError
+from sensorwatch.common.errors import UsageError
 from tests.brokers.jar_server import JarServer
 from tests.brokers.jars import KAFKA_VERSION
 from tests.brokers.kafka import BrokerMissing, Kafka

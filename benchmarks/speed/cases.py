@@ -5,13 +5,13 @@ from functools import cache
 
 import numpy as np
 
-from common.detection.detector import Detector
-from common.detection.memory import Memory
-from common.detection.processing import process
-from common.rows.schema import Schema, schema_of
-from common.rows.strict_parsing import decode
-from common.runtime.keys import TrainerSettings
-from trainer.warming import warm_up
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.detection.memory import Memory
+from sensorwatch.common.detection.processing import process
+from sensorwatch.common.rows.schema import Schema, schema_of
+from sensorwatch.common.rows.strict_parsing import decode
+from sensorwatch.common.runtime.keys import TrainerSettings
+from sensorwatch.trainer.warming import warm_up
 
 TRAINING_ROWS = 4_000
 WARM_ROWS = 16

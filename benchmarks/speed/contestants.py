@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.speed.ground import Ground
 from benchmarks.speed.runs import Run
 from benchmarks.speed.worker import drained
-from common.messaging.reading import read_topic
+from sensorwatch.common.messaging.reading import read_topic
 
 PEERS = Path(__file__).with_name("peers")
 LONGEST_SECONDS = 1_200

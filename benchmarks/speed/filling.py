@@ -6,8 +6,8 @@ from typing import Any
 from confluent_kafka import Producer
 
 from benchmarks.speed.rows import Stream, chunks, payloads
-from common.messaging.kafka_config import producer_config
-from common.messaging.quiet import quiet_logger
+from sensorwatch.common.messaging.kafka_config import producer_config
+from sensorwatch.common.messaging.quiet import quiet_logger
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from benchmarks.speed.cases import USUAL, Case, payloads, warmed
 from benchmarks.speed.found import Found
 from benchmarks.speed.ground import Bench
 from benchmarks.speed.runs import spread
-from common.detection.memory_bytes import memory_bytes, memory_of
-from common.detection.processing import process
+from sensorwatch.common.detection.memory_bytes import memory_bytes, memory_of
+from sensorwatch.common.detection.processing import process
 
 ROWS = 20_000
 BYTES_OF_A_ROW = 90

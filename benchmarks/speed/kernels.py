@@ -12,7 +12,7 @@ from benchmarks.speed.found import Found
 from benchmarks.speed.goals import Verdict
 from benchmarks.speed.ground import Bench
 from benchmarks.speed.runs import mean_seconds, spread
-from common.detection.forest import forest_from, score
+from sensorwatch.common.detection.forest import forest_from, score
 
 TREES, SAMPLES, COLUMNS = 100, 256, 5
 SIZES = (1, 100, 1_000, 10_000, 100_000)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.speed.rows import Chunk, Stream, chunks
-from common.rows.instants import to_text
+from sensorwatch.common.rows.instants import to_text
 
 ROOT = Path(__file__).parents[2]
 TRAINING_ROWS = 200_000
@@ -60,7 +60,7 @@ def train(folder: Path, *, sensors: int, features: tuple[str, ...] = ("plain",))
 
 
 def _train(data: Path, registry: Path, kind: str) -> None:
-    command = [sys.executable, "-m", "trainer", "train", "--data", str(data)]
+    command = [sys.executable, "-m", "sensorwatch.trainer", "train", "--data", str(data)]
     options = ["--features", kind, "--name", kind, "--registry", str(registry)]
     done = subprocess.run(
         [*command, *options],

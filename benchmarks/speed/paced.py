@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from benchmarks.speed.rows import Stream
 from benchmarks.speed.worker import ROOT
-from common.messaging.kafka_config import reader_config
-from common.messaging.quiet import quiet_logger
-from common.messaging.reading import read_topic
+from sensorwatch.common.messaging.kafka_config import reader_config
+from sensorwatch.common.messaging.quiet import quiet_logger
+from sensorwatch.common.messaging.reading import read_topic
 
 WARM_SECONDS = 2.0
 """The first rows find a worker that has never met load."""

@@ -11,7 +11,7 @@ import time
 from confluent_kafka import Producer
 
 from benchmarks.speed.rows import Stream, chunks, payloads
-from common.messaging.kafka_config import producer_config
+from sensorwatch.common.messaging.kafka_config import producer_config
 
 SLICE_SECONDS = 0.002
 

@@ -18,9 +18,9 @@ from benchmarks.speed.found import Found
 from benchmarks.speed.goals import Verdict
 from benchmarks.speed.ground import Bench
 from benchmarks.speed.runs import mean_seconds, spread
-from common.rows.parsing import parse
-from common.rows.schema import load_schema
-from common.rows.strict_parsing import parse_strictly
+from sensorwatch.common.rows.parsing import parse
+from sensorwatch.common.rows.schema import load_schema
+from sensorwatch.common.rows.strict_parsing import parse_strictly
 
 SCHEMA = Path("schemas/default.toml")
 ROWS, SENSORS = 10_000, 1_000

@@ -18,7 +18,7 @@ from benchmarks.speed.latency import ours_paced
 from benchmarks.speed.paced import Latencies, Load, paced
 from benchmarks.speed.peering import SPARK, NoPeer, script_of
 from benchmarks.speed.runs import spread
-from common.messaging.reading import read_topic
+from sensorwatch.common.messaging.reading import read_topic
 from tests.brokers.processes import DeadlineMissed, wait_until
 
 RATE = 10_000

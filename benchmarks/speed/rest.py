@@ -20,17 +20,17 @@ import numpy as np
 import typer
 from sklearn.ensemble import IsolationForest
 
-from common.detection.features import features
-from common.detection.plan import plain_plan
-from common.registry.candidate import DataSource
-from common.registry.store import Registry
-from common.rows.instants import to_text
-from common.rows.readings import Readings
-from common.rows.schema import Schema, load_schema
-from common.runtime.command_line import run
-from common.runtime.keys import Features, TrainerSettings
-from common.simulation.stream import Simulation, simulate
-from trainer.training import train
+from sensorwatch.common.detection.features import features
+from sensorwatch.common.detection.plan import plain_plan
+from sensorwatch.common.registry.candidate import DataSource
+from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.rows.instants import to_text
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.schema import Schema, load_schema
+from sensorwatch.common.runtime.command_line import run
+from sensorwatch.common.runtime.keys import Features, TrainerSettings
+from sensorwatch.common.simulation.stream import Simulation, simulate
+from sensorwatch.trainer.training import train
 
 CONNECTIONS = 8
 SIZES = (1, 100, 1_000)

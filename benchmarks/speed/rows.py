@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from common.rows.instants import to_text
-from common.simulation.sensors import Fleet, fleet, noise_scale
+from sensorwatch.common.rows.instants import to_text
+from sensorwatch.common.simulation.sensors import Fleet, fleet, noise_scale
 
 START = 1_577_836_800_000_000  # 2020-01-01T00:00:00Z, so long ago that 50 M rows end before now
 BAD_SHARE, FAR_SHARE = 0.01, 0.01

@@ -17,13 +17,13 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from common.detection.processing import score_readings
-from common.registry.store import Registry
-from common.rows.instant_texts import to_texts
-from common.rows.readings import Readings
-from common.runtime.allocator import keep_freed_memory
-from common.runtime.command_line import run
-from common.runtime.keys import Features
+from sensorwatch.common.detection.processing import score_readings
+from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.rows.instant_texts import to_texts
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.runtime.allocator import keep_freed_memory
+from sensorwatch.common.runtime.command_line import run
+from sensorwatch.common.runtime.keys import Features
 
 SIGNALS, SENSORS = 8, 100
 START = 1_735_689_600_000_000  # 2025-01-01T00:00:00Z

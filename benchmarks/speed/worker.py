@@ -16,11 +16,11 @@ from confluent_kafka.admin import AdminClient
 
 from benchmarks.speed.processes import cpu_seconds, memory_mb
 from benchmarks.speed.runs import Run
-from common.detection.ledger import Account
-from common.messaging.broker_errors import transient
-from common.messaging.ledger_text import from_metadata
-from common.messaging.quiet import quiet_logger
-from common.messaging.topics import create_topics, topic_plans
+from sensorwatch.common.detection.ledger import Account
+from sensorwatch.common.messaging.broker_errors import transient
+from sensorwatch.common.messaging.ledger_text import from_metadata
+from sensorwatch.common.messaging.quiet import quiet_logger
+from sensorwatch.common.messaging.topics import create_topics, topic_plans
 from tests.brokers.processes import Program, tail, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -164,7 +164,7 @@ def a_worker(job: Job, environment: Mapping[str, str] | None = None) -> Iterator
         tempfile.TemporaryDirectory(prefix="sensorwatch-worker-") as folder,
         Consumer(config, logger=quiet_logger()) as watcher,
         Program(
-            [sys.executable, "-m", "consumer"],
+            [sys.executable, "-m", "sensorwatch.consumer"],
             log=Path(folder) / "log",
             environment={**job.environment(), **(environment or {}), "PYTHONPATH": str(ROOT)},
             folder=ROOT,

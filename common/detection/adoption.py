@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from common.detection.layout import LONG_QUIET, OWN_START, USUAL, Layout, Real, Whole
-from common.detection.levels import Levels
+from sensorwatch.common.detection.layout import LONG_QUIET, OWN_START, USUAL, Layout, Real, Whole
+from sensorwatch.common.detection.levels import Levels
 
 _OF_THE_STREAM = [
     Whole.TIME,

@@ -3,16 +3,16 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from common.detection.decision import COMPONENTS, DRIFT_SCALE, Decision, Table
-from common.detection.detections import Evidence
-from common.detection.detector import Detector
-from common.detection.features import features
-from common.detection.forecast import Forecast, allowance
-from common.detection.forest import score
-from common.detection.processing import Outcome
-from common.detection.recall import STATUSES, Status
-from common.detection.tails import look_up
-from common.kernels import kernel, part
+from sensorwatch.common.detection.decision import COMPONENTS, DRIFT_SCALE, Decision, Table
+from sensorwatch.common.detection.detections import Evidence
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.detection.features import features
+from sensorwatch.common.detection.forecast import Forecast, allowance
+from sensorwatch.common.detection.forest import score
+from sensorwatch.common.detection.processing import Outcome
+from sensorwatch.common.detection.recall import STATUSES, Status
+from sensorwatch.common.detection.tails import look_up
+from sensorwatch.common.kernels import kernel, part
 
 LEAST_DROP = 1e-9
 """What all signals' drops together must exceed to tell them apart."""

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from common.errors import ModelRefused
+from sensorwatch.common.errors import ModelRefused
 
 MAX_CALIBRATION_SCORES = 100_000
 _WORTH_SORTING = 300

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from common.detection.forecast import Residuals
-from common.detection.layout import LONG_QUIET, OWN_SHARE, OWN_START, USUAL, Real, Whole
-from common.detection.memory import Memory
-from common.detection.recall import STATUSES, Recalled, Status
-from common.detection.tails import KNOTS, look_up
-from common.errors import ModelRefused
-from common.kernels import kernel, part
+from sensorwatch.common.detection.forecast import Residuals
+from sensorwatch.common.detection.layout import LONG_QUIET, OWN_SHARE, OWN_START, USUAL, Real, Whole
+from sensorwatch.common.detection.memory import Memory
+from sensorwatch.common.detection.recall import STATUSES, Recalled, Status
+from sensorwatch.common.detection.tails import KNOTS, look_up
+from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.kernels import kernel, part
 
 SMOOTHING = 0.2
 """Weight of the newest row in smoothed residuals and scores: a span of nine rows."""

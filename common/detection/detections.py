@@ -6,7 +6,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from common.detection.calibration import Calibration, p_values
+from sensorwatch.common.detection.calibration import Calibration, p_values
 
 
 class Severity(StrEnum):
@@ -20,7 +20,7 @@ class Severity(StrEnum):
 
 SEVERITIES = tuple(Severity)
 SEVERITY_TEXTS = np.asarray([severity.value for severity in SEVERITIES], dtype=object)
-"""See `common.detection.recall.STATUS_TEXTS`."""
+"""See `sensorwatch.common.detection.recall.STATUS_TEXTS`."""
 SEVERITY_BOUNDS = {Severity.MAJOR: 1.25, Severity.CRITICAL: 1.5}
 """Anomaly score from which on a row is of this severity; below: warning."""
 

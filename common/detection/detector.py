@@ -6,22 +6,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from common.crew import Crew, alone
-from common.detection.calibration import Calibration, calibration_of, read
-from common.detection.decision import Decision, Judged, decide, decision_of
-from common.detection.detections import ClosedEpisode, Detections, Evidence, severity_of
-from common.detection.episodes import episodes
-from common.detection.features import features
-from common.detection.forecast import Forecast, Residuals, forecast_of, residuals
-from common.detection.forest import Forest, forest_of, score
-from common.detection.layout import Layout
-from common.detection.levels import Levels, levels_of, no_levels
-from common.detection.memory import MAX_SENSORS, Memory
-from common.detection.plan import FeaturePlan
-from common.detection.recall import Recalled, recall
-from common.errors import ModelRefused
-from common.rows.readings import Readings
-from common.rows.schema import Schema
+from sensorwatch.common.crew import Crew, alone
+from sensorwatch.common.detection.calibration import Calibration, calibration_of, read
+from sensorwatch.common.detection.decision import Decision, Judged, decide, decision_of
+from sensorwatch.common.detection.detections import ClosedEpisode, Detections, Evidence, severity_of
+from sensorwatch.common.detection.episodes import episodes
+from sensorwatch.common.detection.features import features
+from sensorwatch.common.detection.forecast import Forecast, Residuals, forecast_of, residuals
+from sensorwatch.common.detection.forest import Forest, forest_of, score
+from sensorwatch.common.detection.layout import Layout
+from sensorwatch.common.detection.levels import Levels, levels_of, no_levels
+from sensorwatch.common.detection.memory import MAX_SENSORS, Memory
+from sensorwatch.common.detection.plan import FeaturePlan
+from sensorwatch.common.detection.recall import Recalled, recall
+from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.schema import Schema
 
 RANGE_QUANTILES = (0.005, 0.5, 0.995)
 

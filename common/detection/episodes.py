@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from common.detection.detections import SEVERITIES, ClosedEpisode, severity_of
-from common.detection.layout import Real, Whole
-from common.detection.memory import Memory
-from common.detection.recall import STATUSES, Recalled, Status
-from common.kernels import kernel
-from common.rows.readings import Readings
+from sensorwatch.common.detection.detections import SEVERITIES, ClosedEpisode, severity_of
+from sensorwatch.common.detection.layout import Real, Whole
+from sensorwatch.common.detection.memory import Memory
+from sensorwatch.common.detection.recall import STATUSES, Recalled, Status
+from sensorwatch.common.kernels import kernel
+from sensorwatch.common.rows.readings import Readings
 
 _LATE = STATUSES.index(Status.LATE)
 

@@ -6,12 +6,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from common.detection.attribution import attributions
-from common.detection.detector import Detector
-from common.detection.forecast import Forecast
-from common.detection.processing import Outcome
-from common.detection.recall import LINEAR, STATUSES, Status
-from common.kernels import kernel
+from sensorwatch.common.detection.attribution import attributions
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.detection.forecast import Forecast
+from sensorwatch.common.detection.processing import Outcome
+from sensorwatch.common.detection.recall import LINEAR, STATUSES, Status
+from sensorwatch.common.kernels import kernel
 
 BAND = 2.58
 """Spreads from the forecast, or scales from the location, to either end of the band: 99 % of

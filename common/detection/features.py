@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from common.detection.plan import Feature, FeatureKind, FeaturePlan
-from common.rows.readings import Readings
+from sensorwatch.common.detection.plan import Feature, FeatureKind, FeaturePlan
+from sensorwatch.common.rows.readings import Readings
 
 _HOUR_US = 3_600_000_000
 _DAY_US = 24 * _HOUR_US

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from common.detection.layout import LAGS, Layout
-from common.detection.recall import STATUSES, Recalled, Status
-from common.detection.season import Season, bin_at, season_of
-from common.errors import ModelRefused
-from common.kernels import kernel, part
+from sensorwatch.common.detection.layout import LAGS, Layout
+from sensorwatch.common.detection.recall import STATUSES, Recalled, Status
+from sensorwatch.common.detection.season import Season, bin_at, season_of
+from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.kernels import kernel, part
 
 _SCORED = STATUSES.index(Status.SCORED)
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from common.crew import Crew, alone
-from common.detection.heap import Heap, add_path_lengths, heap_of
-from common.errors import ModelRefused
-from common.kernels import kernel
+from sensorwatch.common.crew import Crew, alone
+from sensorwatch.common.detection.heap import Heap, add_path_lengths, heap_of
+from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.kernels import kernel
 
 LEAF = -1
 EULER_GAMMA = float(np.euler_gamma)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from common.kernels import kernel, part
+from sensorwatch.common.kernels import kernel, part
 
 DEPTH = 8
 """What scikit-learn gives trees of at most 256 rows: ceil(log2(max_samples))."""
@@ -41,7 +41,7 @@ def heap_of(
 ) -> Heap | None:
     """Lay trees out as heaps; None where one is deeper than DEPTH or names a feature too high.
 
-    The arrays are those of `common.detection.forest.Forest`.
+    The arrays are those of `sensorwatch.common.detection.forest.Forest`.
     """
     if feature.max(initial=0) >= MAX_COLUMNS:
         return None

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from common.detection.memory import MAX_SENSORS
-from common.detection.processing import OutcomeKind
-from common.kernels import kernel
+from sensorwatch.common.detection.memory import MAX_SENSORS
+from sensorwatch.common.detection.processing import OutcomeKind
+from sensorwatch.common.kernels import kernel
 
 BUCKETS = 10
 """The breaker's window is counted in so many buckets of consecutive records."""

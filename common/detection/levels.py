@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from common.errors import ModelRefused
+from sensorwatch.common.errors import ModelRefused
 
 
 @dataclass(frozen=True)

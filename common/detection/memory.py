@@ -7,10 +7,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from common.detection.adoption import adopted
-from common.detection.layout import NEVER, Layout, Whole
-from common.detection.levels import Levels
-from common.rows.readings import Readings
+from sensorwatch.common.detection.adoption import adopted
+from sensorwatch.common.detection.layout import NEVER, Layout, Whole
+from sensorwatch.common.detection.levels import Levels
+from sensorwatch.common.rows.readings import Readings
 
 MAX_SENSORS = 100_000
 OLD = -1

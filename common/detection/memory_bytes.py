@@ -6,9 +6,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from common.detection.layout import Layout
-from common.detection.memory import MAX_SENSORS, Memory, Remembered
-from common.errors import MemoryRefused
+from sensorwatch.common.detection.layout import Layout
+from sensorwatch.common.detection.memory import MAX_SENSORS, Memory, Remembered
+from sensorwatch.common.errors import MemoryRefused
 
 FORMAT = 1
 """Of the bytes; a newer one is refused."""

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from common.errors import ModelRefused
-from common.rows.schema import Schema
+from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.rows.schema import Schema
 
 PLAN_VERSION = 2
 PLAIN, FORECAST = "plain", "forecast"

@@ -7,16 +7,16 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from common.crew import Crew, alone
-from common.detection.detections import ClosedEpisode, Detections
-from common.detection.detector import Detector
-from common.detection.memory import Memory
-from common.detection.recall import STATUSES, Status
-from common.rows.parsing import parse
-from common.rows.readings import Readings
-from common.rows.rejection import Fault, Reason, Rejection, fault
-from common.rows.schema import Order, OutOfOrder
-from common.rows.strict_parsing import Times
+from sensorwatch.common.crew import Crew, alone
+from sensorwatch.common.detection.detections import ClosedEpisode, Detections
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.detection.memory import Memory
+from sensorwatch.common.detection.recall import STATUSES, Status
+from sensorwatch.common.rows.parsing import parse
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.rejection import Fault, Reason, Rejection, fault
+from sensorwatch.common.rows.schema import Order, OutOfOrder
+from sensorwatch.common.rows.strict_parsing import Times
 
 REASONS = tuple(Reason)
 _NUMBERS = {reason: number for number, reason in enumerate(REASONS, start=1)}
@@ -87,7 +87,7 @@ def process(
 
     Consumer, API and `ledger verify` all call this. `positions` (records,): strictly rising numbers
     of the records in their stream (Kafka's offsets); default: counted on from the memory's.
-    `received`: see `common.rows.parsing.parse`. `crew`: who does what needs no order.
+    `received`: see `sensorwatch.common.rows.parsing.parse`. `crew`: who does what needs no order.
     """
     readings, rejections = parse(payloads, detector.schema, received=received, crew=crew)
     return score_readings(readings, rejections, detector, memory, positions=positions, crew=crew)

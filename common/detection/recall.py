@@ -6,11 +6,11 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from common.detection.layout import LAGS, NEVER, Layout, Real, Whole
-from common.detection.levels import Levels
-from common.detection.memory import Memory
-from common.kernels import kernel, part
-from common.rows.readings import Readings
+from sensorwatch.common.detection.layout import LAGS, NEVER, Layout, Real, Whole
+from sensorwatch.common.detection.levels import Levels
+from sensorwatch.common.detection.memory import Memory
+from sensorwatch.common.kernels import kernel, part
+from sensorwatch.common.rows.readings import Readings
 
 LINEAR = 4.0
 """Up to so many scales from its location a value counts in full; beyond, its logarithm does."""

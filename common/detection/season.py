@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from common.errors import ModelRefused
-from common.kernels import part
+from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.kernels import part
 
 DAY = 86_400_000_000
 """Microseconds."""

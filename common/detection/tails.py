@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from common.kernels import kernel, part
+from sensorwatch.common.kernels import kernel, part
 
 KNOTS = 25
 LEAST_EXCESSES = 40

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from common.detection.detector import Detector
-from common.detection.explanation import signals_of_rows
-from common.detection.forest import to_scores
-from common.detection.processing import score_readings
-from common.kernels import is_cached
-from common.rows.parsing import FEWEST, parse
-from common.rows.readings import DEFAULT_SENSOR, readings_of
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.detection.explanation import signals_of_rows
+from sensorwatch.common.detection.forest import to_scores
+from sensorwatch.common.detection.processing import score_readings
+from sensorwatch.common.kernels import is_cached
+from sensorwatch.common.rows.parsing import FEWEST, parse
+from sensorwatch.common.rows.readings import DEFAULT_SENSOR, readings_of
 
 COMPILING = (
     "compiling the detector for this machine, this once: some seconds; "

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from common.detection.ledger import BUCKETS, Account
+from sensorwatch.common.detection.ledger import BUCKETS, Account
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from common.messaging.records import (
+from sensorwatch.common.messaging.records import (
     Headers,
     OutgoingMessage,
     Record,
@@ -11,7 +11,7 @@ from common.messaging.records import (
     headers_of,
     newest,
 )
-from common.rows.rejection import Reason, Rejection
+from sensorwatch.common.rows.rejection import Reason, Rejection
 
 PREFIX = "__dlq.errors."
 _TOPIC, _PARTITION, _OFFSET = (PREFIX + name for name in ("topic", "partition", "offset"))

@@ -5,7 +5,7 @@ from typing import Final, Self
 
 from confluent_kafka import KafkaException, Producer
 
-from common.errors import BrokerUnavailable
+from sensorwatch.common.errors import BrokerUnavailable
 
 PARTITIONS: Final = 4  # the mock cluster gives every topic as many; it cannot be asked for others
 _TIMEOUT_SECONDS: Final = 10.0

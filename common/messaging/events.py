@@ -7,15 +7,15 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from common.detection.calibration import p_values
-from common.detection.detections import SEVERITY_TEXTS, Detections
-from common.detection.detector import Detector
-from common.detection.emit import Emit
-from common.detection.explanation import SignalReading, signals_of_rows
-from common.detection.processing import Outcome
-from common.detection.recall import STATUS_TEXTS
-from common.messaging.event_type import EventType
-from common.messaging.records import (
+from sensorwatch.common.detection.calibration import p_values
+from sensorwatch.common.detection.detections import SEVERITY_TEXTS, Detections
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.detection.emit import Emit
+from sensorwatch.common.detection.explanation import SignalReading, signals_of_rows
+from sensorwatch.common.detection.processing import Outcome
+from sensorwatch.common.detection.recall import STATUS_TEXTS
+from sensorwatch.common.messaging.event_type import EventType
+from sensorwatch.common.messaging.records import (
     Coordinates,
     Headers,
     OutgoingMessage,
@@ -23,7 +23,7 @@ from common.messaging.records import (
     coordinates,
     header,
 )
-from common.rows.instant_texts import to_texts
+from sensorwatch.common.rows.instant_texts import to_texts
 
 EVENT_SCHEMA_VERSION = 1
 LONGEST_TRACE_BYTES = 256

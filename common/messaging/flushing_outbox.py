@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable, Sequence
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
-from common.errors import MicroBatchAborted, Unrecoverable
-from common.messaging.broker_errors import Reaction, Stage, reaction
-from common.messaging.outbox import Conclude, OnDelivery, flush, produce, serve
-from common.messaging.records import OutgoingMessage
-from common.messaging.snapshot_text import CHUNK_BYTES, Snapshot
-from common.messaging.snapshot_writing import Deliveries, write_snapshots
+from sensorwatch.common.errors import MicroBatchAborted, Unrecoverable
+from sensorwatch.common.messaging.broker_errors import Reaction, Stage, reaction
+from sensorwatch.common.messaging.outbox import Conclude, OnDelivery, flush, produce, serve
+from sensorwatch.common.messaging.records import OutgoingMessage
+from sensorwatch.common.messaging.snapshot_text import CHUNK_BYTES, Snapshot
+from sensorwatch.common.messaging.snapshot_writing import Deliveries, write_snapshots
 
 CALL_SECONDS = 0.5
 """The longest that one call into the client waits: signals are only handled between calls."""

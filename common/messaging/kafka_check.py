@@ -5,9 +5,9 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Producer
 
-from common.errors import SettingsError
-from common.messaging.kafka_config import consumer_config, producer_config
-from common.messaging.quiet import quiet_logger
+from sensorwatch.common.errors import SettingsError
+from sensorwatch.common.messaging.kafka_config import consumer_config, producer_config
+from sensorwatch.common.messaging.quiet import quiet_logger
 
 
 def check_kafka(kafka: Mapping[str, Any], *, group: str, longest_pause_seconds: float) -> None:

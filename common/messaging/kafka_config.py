@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from common.errors import SettingsError
+from sensorwatch.common.errors import SettingsError
 
 # Sources for each value: librdkafka's CONFIGURATION.md and docs/decisions.
 _COMMON: dict[str, Any] = {

@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 
-from common.detection.ledger import BUCKETS, Account, SnapshotAt
-from common.errors import DataError
-from common.messaging.records import OutgoingMessage, Partition
+from sensorwatch.common.detection.ledger import BUCKETS, Account, SnapshotAt
+from sensorwatch.common.errors import DataError
+from sensorwatch.common.messaging.records import OutgoingMessage, Partition
 
 LEDGER_VERSION = 1
 MAX_METADATA_BYTES = 4_095

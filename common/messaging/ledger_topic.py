@@ -6,11 +6,11 @@ from typing import Any
 
 from confluent_kafka import Consumer
 
-from common.messaging.kafka_config import reader_config
-from common.messaging.ledger_text import LedgerRecord, ledger_record
-from common.messaging.quiet import quiet_logger
-from common.messaging.reading import read_topic, topic_partitions
-from common.messaging.records import Partition
+from sensorwatch.common.messaging.kafka_config import reader_config
+from sensorwatch.common.messaging.ledger_text import LedgerRecord, ledger_record
+from sensorwatch.common.messaging.quiet import quiet_logger
+from sensorwatch.common.messaging.reading import read_topic, topic_partitions
+from sensorwatch.common.messaging.records import Partition
 
 
 @dataclass(frozen=True, slots=True)

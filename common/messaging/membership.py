@@ -2,7 +2,7 @@
 
 import struct
 
-from common.errors import MicroBatchAborted, Unrecoverable
+from sensorwatch.common.errors import MicroBatchAborted, Unrecoverable
 
 _MAGIC = b"CGMDv2:"
 

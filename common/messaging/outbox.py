@@ -7,8 +7,8 @@ from typing import Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from common.messaging.records import OutgoingMessage, Partition
-from common.messaging.snapshot_text import Snapshot
+from sensorwatch.common.messaging.records import OutgoingMessage, Partition
+from sensorwatch.common.messaging.snapshot_text import Snapshot
 
 OnDelivery = Callable[[KafkaError | None, Message], None]
 """What the client calls once a message is delivered or given up."""

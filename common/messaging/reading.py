@@ -7,10 +7,10 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from common.errors import BrokerUnavailable
-from common.messaging.broker_errors import transient
-from common.messaging.kafka_config import reader_config
-from common.messaging.quiet import quiet_logger
+from sensorwatch.common.errors import BrokerUnavailable
+from sensorwatch.common.messaging.broker_errors import transient
+from sensorwatch.common.messaging.kafka_config import reader_config
+from sensorwatch.common.messaging.quiet import quiet_logger
 
 CALL_SECONDS = 10.0
 STALL_SECONDS = 60.0

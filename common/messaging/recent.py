@@ -6,7 +6,7 @@ from typing import Any
 
 from confluent_kafka import Message
 
-from common.messaging.reading import read_topic, watermarks
+from sensorwatch.common.messaging.reading import read_topic, watermarks
 
 
 def recent_records(kafka: Mapping[str, Any], topic: str, *, rows: int) -> list[Message]:

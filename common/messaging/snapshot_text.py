@@ -7,9 +7,9 @@ from typing import NoReturn
 
 import msgspec
 
-from common.detection.ledger import Account, SnapshotAt
-from common.errors import StateRefused
-from common.messaging.records import OutgoingMessage, Partition
+from sensorwatch.common.detection.ledger import Account, SnapshotAt
+from sensorwatch.common.errors import StateRefused
+from sensorwatch.common.messaging.records import OutgoingMessage, Partition
 
 SNAPSHOT_VERSION = 1
 CHUNK_BYTES = 900_000

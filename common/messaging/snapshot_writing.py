@@ -5,8 +5,8 @@ from itertools import chain, islice
 
 from confluent_kafka import KafkaError, Message
 
-from common.messaging.records import OutgoingMessage, Partition
-from common.messaging.snapshot_text import (
+from sensorwatch.common.messaging.records import OutgoingMessage, Partition
+from sensorwatch.common.messaging.snapshot_text import (
     CHUNK_BYTES,
     Snapshot,
     chunk_count,

@@ -9,10 +9,10 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its stubs f
     ConfigResource,
 )
 
-from common.errors import DataError, SettingsError, StateRefused
-from common.messaging.kafka_config import client_config
-from common.messaging.quiet import quiet_logger
-from common.messaging.topics import require_topics
+from sensorwatch.common.errors import DataError, SettingsError, StateRefused
+from sensorwatch.common.messaging.kafka_config import client_config
+from sensorwatch.common.messaging.quiet import quiet_logger
+from sensorwatch.common.messaging.topics import require_topics
 
 CALL_SECONDS = 10.0
 POLICY, MS, BYTES, NO_END = "cleanup.policy", "retention.ms", "retention.bytes", "-1"

@@ -8,13 +8,13 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from common.detection.ledger import SnapshotAt
-from common.errors import BrokerUnavailable
-from common.messaging.broker_errors import transient
-from common.messaging.kafka_config import reader_config
-from common.messaging.quiet import quiet_logger
-from common.messaging.records import Coordinates, Partition
-from common.messaging.snapshot_text import (
+from sensorwatch.common.detection.ledger import SnapshotAt
+from sensorwatch.common.errors import BrokerUnavailable
+from sensorwatch.common.messaging.broker_errors import transient
+from sensorwatch.common.messaging.kafka_config import reader_config
+from sensorwatch.common.messaging.quiet import quiet_logger
+from sensorwatch.common.messaging.records import Coordinates, Partition
+from sensorwatch.common.messaging.snapshot_text import (
     Snapshot,
     manifest_of,
     refuse,

@@ -9,9 +9,9 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
-from common.errors import BrokerUnavailable, UsageError
-from common.messaging.kafka_config import client_config
-from common.messaging.quiet import quiet_logger
+from sensorwatch.common.errors import BrokerUnavailable, UsageError
+from sensorwatch.common.messaging.kafka_config import client_config
+from sensorwatch.common.messaging.quiet import quiet_logger
 
 _DAY_MS = 86_400_000
 _MESSAGE_BYTES = "1048588"

@@ -6,18 +6,18 @@ from typing import Any, NoReturn
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
-from common.errors import (
+from sensorwatch.common.errors import (
     BrokerUnavailable,
     Fenced,
     MicroBatchAborted,
     OutcomeUnknown,
     Unrecoverable,
 )
-from common.messaging.broker_errors import Reaction, Stage, reaction
-from common.messaging.outbox import Conclude, OnDelivery, flush, produce, serve
-from common.messaging.records import OutgoingMessage, Partition
-from common.messaging.snapshot_text import CHUNK_BYTES, Snapshot
-from common.messaging.snapshot_writing import Deliveries, write_snapshots
+from sensorwatch.common.messaging.broker_errors import Reaction, Stage, reaction
+from sensorwatch.common.messaging.outbox import Conclude, OnDelivery, flush, produce, serve
+from sensorwatch.common.messaging.records import OutgoingMessage, Partition
+from sensorwatch.common.messaging.snapshot_text import CHUNK_BYTES, Snapshot
+from sensorwatch.common.messaging.snapshot_writing import Deliveries, write_snapshots
 
 CALL_SECONDS = 5.0
 """The longest that one call into the client waits before the deadline is looked at again."""

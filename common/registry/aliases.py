@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from common.errors import ModelRefused
-from common.registry.durable import replace
+from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.registry.durable import replace
 
 CHAMPION = "champion"
 PREVIOUS = "previous"

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from common.registry.durable import append, replace
+from sensorwatch.common.registry.durable import append, replace
 
 NOTHING_BEFORE = "0" * 64
 _SHOWN = 200

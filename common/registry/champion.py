@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from common.detection.detector import Detector
-from common.errors import ModelRefused
-from common.registry.aliases import CHAMPION, Aliases
-from common.registry.manifest import ModelVersion
-from common.registry.store import Registry
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.registry.aliases import CHAMPION, Aliases
+from sensorwatch.common.registry.manifest import ModelVersion
+from sensorwatch.common.registry.store import Registry
 
 
 def _ignore(_: object) -> None:

@@ -6,12 +6,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from common.errors import ModelRefused
-from common.registry.aliases import CHAMPION, PREVIOUS, Aliases, read_aliases, write_aliases
-from common.registry.audit import Action
-from common.registry.history import differences, state_found, state_told
-from common.registry.names import ordinal_of
-from common.registry.shelf import Shelf
+from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.registry.aliases import (
+    CHAMPION,
+    PREVIOUS,
+    Aliases,
+    read_aliases,
+    write_aliases,
+)
+from sensorwatch.common.registry.audit import Action
+from sensorwatch.common.registry.history import differences, state_found, state_told
+from sensorwatch.common.registry.names import ordinal_of
+from sensorwatch.common.registry.shelf import Shelf
 
 
 @dataclass(frozen=True, slots=True)

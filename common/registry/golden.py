@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from common.detection.detector import Detector
-from common.errors import ModelRefused
-from common.registry.archive import Arrays
-from common.registry.candidate import MAX_GOLDEN_ROWS
-from common.rows.readings import Readings
-from common.rows.schema import Missing, Schema
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.registry.archive import Arrays
+from sensorwatch.common.registry.candidate import MAX_GOLDEN_ROWS
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.schema import Missing, Schema
 
 TOLERANCE = 1e-9
 """How far a raw score may lie from the recorded one."""

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from common.registry.aliases import CHAMPION, PREVIOUS, Aliases
-from common.registry.audit import Action, AuditEntry
+from sensorwatch.common.registry.aliases import CHAMPION, PREVIOUS, Aliases
+from sensorwatch.common.registry.audit import Action, AuditEntry
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,14 @@ import hashlib
 import stat
 from pathlib import Path
 
-from common.detection.detector import Detector, detector_of
-from common.detection.plan import plan_of
-from common.errors import ModelRefused, SchemaError
-from common.registry.archive import Arrays, array_digest, joint_digest, unpack
-from common.registry.golden import replay
-from common.registry.manifest import Manifest, ModelVersion, StoredFile, manifest_of
-from common.registry.writing import ARRAYS, ESTIMATOR, GOLDEN, MANIFEST
-from common.rows.schema import Schema, schema_of
+from sensorwatch.common.detection.detector import Detector, detector_of
+from sensorwatch.common.detection.plan import plan_of
+from sensorwatch.common.errors import ModelRefused, SchemaError
+from sensorwatch.common.registry.archive import Arrays, array_digest, joint_digest, unpack
+from sensorwatch.common.registry.golden import replay
+from sensorwatch.common.registry.manifest import Manifest, ModelVersion, StoredFile, manifest_of
+from sensorwatch.common.registry.writing import ARRAYS, ESTIMATOR, GOLDEN, MANIFEST
+from sensorwatch.common.rows.schema import Schema, schema_of
 
 MAX_MANIFEST_BYTES = 16 * 2**20
 MAX_FILE_BYTES = 2**30

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from common.detection.detector import Detector
-from common.errors import ModelRefused
-from common.explain import explain
-from common.registry.candidate import DataSource
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.explain import explain
+from sensorwatch.common.registry.candidate import DataSource
 
 FORMAT = 1
 """Of the manifest and of the files it names; a newer one is refused."""

@@ -5,7 +5,7 @@ import os
 import re
 import socket
 
-from common.errors import UsageError
+from sensorwatch.common.errors import UsageError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _TAIL = re.compile(r"-(\d{4,9})-[0-9a-f]{8}")

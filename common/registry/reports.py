@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from common.errors import ModelRefused, UsageError
-from common.registry.audit import Action, AuditEntry
-from common.registry.writing import REPORTS
+from sensorwatch.common.errors import ModelRefused, UsageError
+from sensorwatch.common.registry.audit import Action, AuditEntry
+from sensorwatch.common.registry.writing import REPORTS
 
 
 def report_bytes(report: dict[str, Any]) -> bytes:

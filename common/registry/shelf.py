@@ -10,10 +10,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from common.errors import ModelRefused, UsageError
-from common.registry.audit import AuditLog
-from common.registry.durable import sync_folder
-from common.registry.names import ordinal_of
+from sensorwatch.common.errors import ModelRefused, UsageError
+from sensorwatch.common.registry.audit import AuditLog
+from sensorwatch.common.registry.durable import sync_folder
+from sensorwatch.common.registry.names import ordinal_of
 
 LOCK_SECONDS = 60.0
 

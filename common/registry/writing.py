@@ -8,11 +8,16 @@ from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 
-from common.registry.archive import Arrays, array_digest, joint_digest, pack
-from common.registry.candidate import Candidate
-from common.registry.durable import sync_folder, write_new
-from common.registry.golden import golden_arrays
-from common.registry.manifest import CalibrationSummary, Manifest, StoredArray, StoredFile
+from sensorwatch.common.registry.archive import Arrays, array_digest, joint_digest, pack
+from sensorwatch.common.registry.candidate import Candidate
+from sensorwatch.common.registry.durable import sync_folder, write_new
+from sensorwatch.common.registry.golden import golden_arrays
+from sensorwatch.common.registry.manifest import (
+    CalibrationSummary,
+    Manifest,
+    StoredArray,
+    StoredFile,
+)
 
 MANIFEST = "manifest.json"
 ARRAYS = "arrays.npz"

@@ -6,10 +6,10 @@ from itertools import chain, islice
 
 import numpy as np
 
-from common.rows.readings import Readings, merged
-from common.rows.rejection import Fault, Rejection
-from common.rows.schema import Schema
-from common.rows.strict_parsing import Fields, collect
+from sensorwatch.common.rows.readings import Readings, merged
+from sensorwatch.common.rows.rejection import Fault, Rejection
+from sensorwatch.common.rows.schema import Schema
+from sensorwatch.common.rows.strict_parsing import Fields, collect
 
 Batch = tuple[Readings, list[Rejection]]
 """The rows of consecutive records, each a reading or a rejection, numbered from 0 on."""

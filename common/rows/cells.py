@@ -5,10 +5,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from common.errors import DataError
-from common.rows.rejection import Fault, Reason, cut, fault, found
-from common.rows.schema import Schema
-from common.rows.strict_parsing import Fields
+from sensorwatch.common.errors import DataError
+from sensorwatch.common.rows.rejection import Fault, Reason, cut, fault, found
+from sensorwatch.common.rows.schema import Schema
+from sensorwatch.common.rows.strict_parsing import Fields
 
 if TYPE_CHECKING:
     from _csv import Reader as CsvReader

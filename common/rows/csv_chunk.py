@@ -6,15 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from common.rows.batches import Batch
-from common.rows.cells import CellReader, cell_reader, csv_reader, records_of
-from common.rows.csv_kernel import Line, Role, read_lines
-from common.rows.plain_instants import TIME_KINDS
-from common.rows.readings import Readings
-from common.rows.rejection import Fault, Rejection
-from common.rows.schema import Missing, Schema, UnknownFields
-from common.rows.sensor_numbers import number_sensors
-from common.rows.strict_parsing import Fields, collect
+from sensorwatch.common.rows.batches import Batch
+from sensorwatch.common.rows.cells import CellReader, cell_reader, csv_reader, records_of
+from sensorwatch.common.rows.csv_kernel import Line, Role, read_lines
+from sensorwatch.common.rows.plain_instants import TIME_KINDS
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.rejection import Fault, Rejection
+from sensorwatch.common.rows.schema import Missing, Schema, UnknownFields
+from sensorwatch.common.rows.sensor_numbers import number_sensors
+from sensorwatch.common.rows.strict_parsing import Fields, collect
 
 
 @dataclass(frozen=True, slots=True)

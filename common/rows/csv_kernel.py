@@ -8,10 +8,10 @@ from enum import IntEnum
 
 import numpy as np
 
-from common.kernels import kernel, part
-from common.rows.fields import FLOAT32_OVERFLOW, MAX_SENSOR_ID_CHARACTERS
-from common.rows.plain_instants import instant
-from common.rows.plain_numbers import number
+from sensorwatch.common.kernels import kernel, part
+from sensorwatch.common.rows.fields import FLOAT32_OVERFLOW, MAX_SENSOR_ID_CHARACTERS
+from sensorwatch.common.rows.plain_instants import instant
+from sensorwatch.common.rows.plain_numbers import number
 
 
 class Role(IntEnum):

@@ -6,7 +6,7 @@ there is; else Lemire, "Number parsing at a gigabyte per second" (SPE 2021), alg
 
 import numpy as np
 
-from common.kernels import part
+from sensorwatch.common.kernels import part
 
 LEAST_EXPONENT, MOST_EXPONENT = -27, 55
 """Powers of five in here are so exact in 128 bits that the product always tells the rounding."""

@@ -4,10 +4,10 @@ import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from common.rows.instants import EARLIEST, LATEST, BadTime, time_reader, to_text
-from common.rows.readings import DEFAULT_SENSOR
-from common.rows.rejection import Fault, Reason, fault, found
-from common.rows.schema import Missing, Schema, Signal, UnknownFields
+from sensorwatch.common.rows.instants import EARLIEST, LATEST, BadTime, time_reader, to_text
+from sensorwatch.common.rows.readings import DEFAULT_SENSOR
+from sensorwatch.common.rows.rejection import Fault, Reason, fault, found
+from sensorwatch.common.rows.schema import Missing, Schema, Signal, UnknownFields
 
 MAX_SENSOR_ID_CHARACTERS = 200
 MAX_FAULTS = 100

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from common.errors import DataError
-from common.rows.cells import number_of
-from common.rows.rejection import cut, found
-from common.rows.time_guess import TimeGuess, guess_time
+from sensorwatch.common.errors import DataError
+from sensorwatch.common.rows.cells import number_of
+from sensorwatch.common.rows.rejection import cut, found
+from sensorwatch.common.rows.time_guess import TimeGuess, guess_time
 
 DELIMITERS = (",", ";", "\t", "|")
 _TIME_NAMES = re.compile(r"time|date|\bts\b|epoch", re.IGNORECASE)

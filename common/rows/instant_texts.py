@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from common.kernels import kernel, part
+from sensorwatch.common.kernels import kernel, part
 
 _CHARACTERS = 27  # 2025-01-01T00:00:00.123456Z
 _WHOLE_SECONDS = 20  # 2025-01-01T00:00:00Z
@@ -11,7 +11,7 @@ _DAY = 86_400_000_000
 
 
 def to_texts(microseconds: NDArray[np.int64]) -> list[str]:
-    """Write instants (n,) as `common.rows.instants.to_text` writes each."""
+    """Write instants (n,) as `sensorwatch.common.rows.instants.to_text` writes each."""
     letters = np.zeros((len(microseconds), _CHARACTERS), dtype=np.uint32)
     _write(microseconds, letters)
     found: list[str] = letters.view(f"<U{_CHARACTERS}").ravel().tolist()

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
-from common.rows.rejection import found
-from common.rows.schema import TimeField
+from sensorwatch.common.rows.rejection import found
+from sensorwatch.common.rows.schema import TimeField
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EARLIEST = -62_135_596_800_000_000  # 0001-01-01T00:00:00Z

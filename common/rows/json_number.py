@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from common.kernels import part
-from common.rows.decimals import MOST_DIGITS, nearest
-from common.rows.plain_numbers import read_power
+from sensorwatch.common.kernels import part
+from sensorwatch.common.rows.decimals import MOST_DIGITS, nearest
+from sensorwatch.common.rows.plain_numbers import read_power
 
 UNUSUAL = -1
 _ZERO, _NINE, _MINUS, _DOT = ord("0"), ord("9"), ord("-"), ord(".")

@@ -1,15 +1,15 @@
 """Rows out of JSON texts by a schema: a kernel that reads what is usual and leaves the rest.
 
-What it takes, it takes as `common.rows.fields` would, to the bit; whatever it is not certain of (an
+What it takes, it takes as `sensorwatch.common.rows.fields` would, to the bit; whatever it is not certain of (an
 escape, a nested value, a value that may be refused) is unusual and is for the strict parser to say.
 """
 
 import numpy as np
 
-from common.kernels import kernel, part
-from common.rows.fields import FLOAT32_OVERFLOW, MAX_SENSOR_ID_CHARACTERS
-from common.rows.json_number import UNUSUAL, number
-from common.rows.plain_instants import TimeKind, instant
+from sensorwatch.common.kernels import kernel, part
+from sensorwatch.common.rows.fields import FLOAT32_OVERFLOW, MAX_SENSOR_ID_CHARACTERS
+from sensorwatch.common.rows.json_number import UNUSUAL, number
+from sensorwatch.common.rows.plain_instants import TimeKind, instant
 
 NO_KEY, KEY, OPTIONAL_KEY = 0, 1, 2
 DEFAULT = -1

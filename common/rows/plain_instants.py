@@ -2,8 +2,8 @@
 
 from enum import IntEnum
 
-from common.kernels import part
-from common.rows.instants import EARLIEST, LATEST
+from sensorwatch.common.kernels import part
+from sensorwatch.common.rows.instants import EARLIEST, LATEST
 
 
 class TimeKind(IntEnum):

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from common.kernels import part
-from common.rows.decimals import nearest
+from sensorwatch.common.kernels import part
+from sensorwatch.common.rows.decimals import nearest
 
 MOST_DIGITS = 18
 

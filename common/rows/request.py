@@ -31,7 +31,7 @@ _DECODER = msgspec.json.Decoder(_Body)
 
 
 def rows_of(body: bytes, *, max_rows: int) -> RequestRows:
-    """Cut a body into its rows' own bytes, in order, for `common.rows.parsing.parse`.
+    """Cut a body into its rows' own bytes, in order, for `sensorwatch.common.rows.parsing.parse`.
 
     What stands inside a row is not looked at here, so that a row means the same as on the topic.
     Raises TooManyRows above `max_rows`, history included, BadBody where the body is not

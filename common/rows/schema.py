@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from common.errors import SchemaError
-from common.explain import explain
+from sensorwatch.common.errors import SchemaError
+from sensorwatch.common.explain import explain
 
 MAX_SIGNALS = 1024
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 
-from common.rows.inference import Column, Inference, Kind
+from sensorwatch.common.rows.inference import Column, Inference, Kind
 
 
 def schema_text(found: Inference, *, name: str) -> str:

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from common.kernels import kernel, part
-from common.rows.readings import DEFAULT_SENSOR
+from sensorwatch.common.kernels import kernel, part
+from sensorwatch.common.rows.readings import DEFAULT_SENSOR
 
 _OFFSET, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)  # FNV-1a, 64 bits
 _FOLD = np.uint64(32)

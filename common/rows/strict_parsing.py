@@ -9,11 +9,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from common.rows.fields import FieldReader, Row, field_reader
-from common.rows.json_rows import MAX_PAYLOAD_BYTES, NO_TIME
-from common.rows.readings import Readings, readings_of
-from common.rows.rejection import Fault, Reason, Rejection, fault, found
-from common.rows.schema import Schema
+from sensorwatch.common.rows.fields import FieldReader, Row, field_reader
+from sensorwatch.common.rows.json_rows import MAX_PAYLOAD_BYTES, NO_TIME
+from sensorwatch.common.rows.readings import Readings, readings_of
+from sensorwatch.common.rows.rejection import Fault, Reason, Rejection, fault, found
+from sensorwatch.common.rows.schema import Schema
 
 MAX_NESTING = 64
 
@@ -32,7 +32,7 @@ def parse_strictly(
 ) -> tuple[Readings, list[Rejection]]:
     """Turn JSON payloads into readings and rejections, each payload into exactly one of them.
 
-    What this says is what a row is: `common.rows.parsing.parse` says the same, sooner.
+    What this says is what a row is: `sensorwatch.common.rows.parsing.parse` says the same, sooner.
     `received`: one time per payload, against which `max_future_seconds` is checked; None (whole or
     one): not checked.
     """

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from common.rows.cells import number_of
-from common.rows.instants import BadTime, time_reader
-from common.rows.schema import TimeField
+from sensorwatch.common.rows.cells import number_of
+from sensorwatch.common.rows.instants import BadTime, time_reader
+from sensorwatch.common.rows.schema import TimeField
 
 # In order of preference where several read a column equally well and in rising order.
 PATTERNS = (

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.main import get_command
 
-from common.errors import SensorwatchError
+from sensorwatch.common.errors import SensorwatchError
 
 INTERRUPTED = 130
 READER_LEFT = 141  # 128 + SIGPIPE, what a shell reports for any program in this place

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import llvmlite.binding as llvm
 
-import common.detection
-import common.kernels
-import common.rows
+import sensorwatch.common.detection
+import sensorwatch.common.kernels
+import sensorwatch.common.rows
 
 _LIBRARIES = ("llvmlite", "msgspec", "numba", "numpy")
 
@@ -28,8 +28,8 @@ def fingerprint() -> str:
     parts += [platform.python_version(), platform.machine(), llvm.get_host_cpu_name()]
     parts += platform.libc_ver()
     digest = hashlib.sha256("\n".join(parts).encode())
-    sources = [Path(common.kernels.__file__)]
-    for room in (common.rows, common.detection):
+    sources = [Path(sensorwatch.common.kernels.__file__)]
+    for room in (sensorwatch.common.rows, sensorwatch.common.detection):
         sources += sorted(Path(room.__path__[0]).glob("*.py"))
     for source in sources:
         digest.update(source.read_bytes())

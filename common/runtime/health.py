@@ -10,8 +10,8 @@ from socketserver import TCPServer, ThreadingMixIn
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from common.errors import SettingsError
-from common.runtime.logs import logger
+from sensorwatch.common.errors import SettingsError
+from sensorwatch.common.runtime.logs import logger
 
 Check = Callable[[], str | None]
 """None: fine; a text: why not."""

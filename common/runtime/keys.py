@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from common.detection.emit import Emit
+from sensorwatch.common.detection.emit import Emit
 
 KAFKA_DEFAULTS: Mapping[str, str] = {"bootstrap.servers": "localhost:9092"}
 LONGEST_WAIT_MS = 200

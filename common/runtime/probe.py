@@ -1,4 +1,4 @@
-"""`python -m common.runtime.probe URL`: exit 0 if it answers 200 (a container's health check)."""
+"""`python -m sensorwatch.common.runtime.probe URL`: exit 0 if it answers 200 (a container's health check)."""
 
 import sys
 from urllib.error import URLError

@@ -8,10 +8,15 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from common.errors import SettingsError
-from common.explain import explain
-from common.runtime.keys import Delivery, LogFormat, LogLevel, Settings, Start, is_topic
-from common.runtime.sources import Entry, environment_entries, file_entries, override_entries
+from sensorwatch.common.errors import SettingsError
+from sensorwatch.common.explain import explain
+from sensorwatch.common.runtime.keys import Delivery, LogFormat, LogLevel, Settings, Start, is_topic
+from sensorwatch.common.runtime.sources import (
+    Entry,
+    environment_entries,
+    file_entries,
+    override_entries,
+)
 
 __all__ = [
     "Delivery",

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from common.errors import SettingsError
-from common.explain import nearest
+from sensorwatch.common.errors import SettingsError
+from sensorwatch.common.explain import nearest
 
 DEFAULT_FILE = Path("sensorwatch.toml")
 PREFIX = "SENSORWATCH__"

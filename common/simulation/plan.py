@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.simulation.faults import LENGTHS, Defect, FaultKind
+from sensorwatch.common.simulation.faults import LENGTHS, Defect, FaultKind
 
 DEFECTS = tuple(Defect)
 

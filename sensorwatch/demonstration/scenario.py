@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from common.errors import UsageError
-from common.simulation.faults import FaultKind
-from common.simulation.plan import FaultPlan
-from common.simulation.stream import Chunk, Simulation, simulate
+from sensorwatch.common.errors import UsageError
+from sensorwatch.common.simulation.faults import FaultKind
+from sensorwatch.common.simulation.plan import FaultPlan
+from sensorwatch.common.simulation.stream import Chunk, Simulation, simulate
 
 SECONDS_VARIABLE = "DEMO_SECONDS"
 DEFAULT_SECONDS = 60.0

@@ -7,10 +7,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.detection.warming import is_compiled
-from common.errors import UsageError
-from common.messaging.embedded import EmbeddedBroker
-from common.runtime.settings import Settings, load_settings
+from sensorwatch.common.detection.warming import is_compiled
+from sensorwatch.common.errors import UsageError
+from sensorwatch.common.messaging.embedded import EmbeddedBroker
+from sensorwatch.common.runtime.settings import Settings, load_settings
 from sensorwatch.demonstration.asking import get
 from sensorwatch.demonstration.child import Child
 from sensorwatch.demonstration.first_model import (
@@ -92,7 +92,7 @@ def stage(
         version = _first_champion(scenario, settings, folder / "healthy.csv", step)
         step("starting the consumer")
         consumer = stack.enter_context(
-            Child("consumer", ["consumer", *options], log=folder / "consumer.log")
+            Child("consumer", ["sensorwatch.consumer", *options], log=folder / "consumer.log")
         )
         yield Stage(
             settings=settings,

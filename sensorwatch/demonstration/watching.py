@@ -9,14 +9,14 @@ from typing import Self
 
 from confluent_kafka import Message
 
-from common.messaging.dead_letters import ID, PREFIX
-from common.messaging.quiet import quiet_logger
-from common.messaging.records import Coordinates, coordinates, header
-from common.runtime.settings import Settings
-from producer.kafka_sink import LABEL_HEADER
+from sensorwatch.common.messaging.dead_letters import ID, PREFIX
+from sensorwatch.common.messaging.quiet import quiet_logger
+from sensorwatch.common.messaging.records import Coordinates, coordinates, header
+from sensorwatch.common.runtime.settings import Settings
 from sensorwatch.demonstration.truth import Truth
 from sensorwatch.event_line import Closing, Event, read_event
 from sensorwatch.following import Begin, follow
+from sensorwatch.producer.kafka_sink import LABEL_HEADER
 
 _KEPT_EVENTS = 300
 

@@ -11,12 +11,12 @@ from typing import Any
 import httpx
 import uvicorn
 
-from api.app import create_app
-from api.command import address_of, listen
-from api.joined_writes import JoiningProtocol
-from api.service import Service
-from common.registry.store import Registry
-from common.runtime.keys import Settings
+from sensorwatch.api.app import create_app
+from sensorwatch.api.command import address_of, listen
+from sensorwatch.api.joined_writes import JoiningProtocol
+from sensorwatch.api.service import Service
+from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.runtime.keys import Settings
 from tests.builders import a_candidate
 
 ROW = {"timestamp": "2025-01-01T00:00:00", "x1": 0.1, "x2": 0.2, "x3": 0.3}

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from api.answer import OnError, Signals, answer
-from api.prediction import predict
-from api.problems import Problem
-from common.detection.detector import Detector
-from common.rows.schema import KeyField, Schema, Signal, TimeField, UnknownFields
+from sensorwatch.api.answer import OnError, Signals, answer
+from sensorwatch.api.prediction import predict
+from sensorwatch.api.problems import Problem
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.rows.schema import KeyField, Schema, Signal, TimeField, UnknownFields
 from tests.api import apps
 from tests.api.apps import ROW, Client
 from tests.builders import a_detector
@@ -99,7 +99,7 @@ def test_skipping_answers_also_where_every_row_is_bad(client: Client) -> None:
 def test_a_request_with_very_many_faults_gets_a_bounded_answer(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.prediction.MAX_FAULTS", 2_000)
+    monkeypatch.setattr("sensorwatch.api.prediction.MAX_FAULTS", 2_000)
 
     exactly = apps.predict(client, *[{}] * 500, query="?on_error=skip")
     more = apps.predict(client, *[{}] * 1_600, query="?on_error=skip")

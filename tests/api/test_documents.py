@@ -4,11 +4,18 @@ from typing import Any
 import jsonschema
 import pytest
 
-from api.app import create_app
-from api.inference import metadata
-from api.row_schema import example_row, row_schema
-from common.rows.parsing import parse
-from common.rows.schema import KeyField, Missing, Schema, Signal, TimeField, UnknownFields
+from sensorwatch.api.app import create_app
+from sensorwatch.api.inference import metadata
+from sensorwatch.api.row_schema import example_row, row_schema
+from sensorwatch.common.rows.parsing import parse
+from sensorwatch.common.rows.schema import (
+    KeyField,
+    Missing,
+    Schema,
+    Signal,
+    TimeField,
+    UnknownFields,
+)
 from tests.api import apps
 from tests.api.apps import ANOMALY, ROW, Client
 from tests.builders import a_detector

@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from api.prediction import Prediction
-from api.prediction import predict as real_predict
+from sensorwatch.api.prediction import Prediction
+from sensorwatch.api.prediction import predict as real_predict
 from tests.api import apps
 from tests.api.apps import ANOMALY, ROW, Client
 
@@ -15,12 +15,12 @@ from tests.api.apps import ANOMALY, ROW, Client
 @pytest.fixture
 def by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """The champion is looked for only where a test says so."""
-    monkeypatch.setattr("api.following.LOOK_SECONDS", 3600)
+    monkeypatch.setattr("sensorwatch.api.following.LOOK_SECONDS", 3600)
 
 
 @pytest.fixture
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.following.LOOK_SECONDS", 0.02)
+    monkeypatch.setattr("sensorwatch.api.following.LOOK_SECONDS", 0.02)
 
 
 def version(client: Client) -> str:
@@ -93,7 +93,7 @@ class Gate:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.reached, self.opened = threading.Event(), threading.Event()
-        monkeypatch.setattr("api.exchange.predict", self._predict)
+        monkeypatch.setattr("sensorwatch.api.exchange.predict", self._predict)
 
     def _predict(self, *args: Any, **kwargs: Any) -> Prediction:
         self.reached.set()

@@ -1,6 +1,6 @@
 import asyncio
 
-from api.joined_writes import JoinedWrites
+from sensorwatch.api.joined_writes import JoinedWrites
 
 
 class Wire(asyncio.Transport):

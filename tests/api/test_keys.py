@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from api.keys import read_key
-from common.errors import SettingsError
+from sensorwatch.api.keys import read_key
+from sensorwatch.common.errors import SettingsError
 from tests.api import apps
 from tests.api.apps import ROW, Client
 

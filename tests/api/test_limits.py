@@ -107,7 +107,7 @@ def test_an_encoded_body_is_refused(client: Client) -> None:
 def test_a_body_that_does_not_come_is_not_waited_for_forever(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.limits.BODY_SECONDS", 0.05)
+    monkeypatch.setattr("sensorwatch.api.limits.BODY_SECONDS", 0.05)
     head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{"
 
     with socket.create_connection((client.base_url.host, client.base_url.port or 0)) as connection:
@@ -131,7 +131,7 @@ def test_a_client_that_leaves_in_the_middle_does_no_harm(client: Client) -> None
 def test_too_many_waiting_requests_are_sent_away(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.service.MAX_WAITING", 0)
+    monkeypatch.setattr("sensorwatch.api.service.MAX_WAITING", 0)
 
     response = apps.predict(client, ROW)
 

@@ -67,7 +67,7 @@ def test_a_failure_of_ours_is_counted_as_one(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("unforeseen")
 
-    monkeypatch.setattr("api.exchange.predict", fail)
+    monkeypatch.setattr("sensorwatch.api.exchange.predict", fail)
 
     apps.predict(fresh, ROW)
 

@@ -5,9 +5,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.answer import OnError, Signals, answer
-from api.prediction import predict
-from common.detection.processing import process
+from sensorwatch.api.answer import OnError, Signals, answer
+from sensorwatch.api.prediction import predict
+from sensorwatch.common.detection.processing import process
 from tests.api import apps
 from tests.api.apps import ANOMALY, ROW, Client
 from tests.builders import a_detector

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.pointers import pointer
+from sensorwatch.api.pointers import pointer
 from tests.api import apps
 from tests.api.apps import ROW, Client
 
@@ -110,7 +110,7 @@ def test_a_failure_of_ours_is_a_problem_without_its_cause(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("the secret cause")
 
-    monkeypatch.setattr("api.exchange.predict", fail)
+    monkeypatch.setattr("sensorwatch.api.exchange.predict", fail)
 
     response = apps.predict(client, ROW)
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api.command import address_of, listen
-from common.errors import SettingsError
+from sensorwatch.api.command import address_of, listen
+from sensorwatch.common.errors import SettingsError
 from tests.api.apps import ROW
 from tests.brokers.processes import Program, wait_until
 

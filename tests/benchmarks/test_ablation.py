@@ -8,7 +8,7 @@ from benchmarks.quality.contestants import trivial
 from benchmarks.quality.files import Choice
 from benchmarks.quality.simulated import load
 from benchmarks.quality.variants import WHOLE, Variant
-from common.runtime.keys import TrainerSettings
+from sensorwatch.common.runtime.keys import TrainerSettings
 from tests.benchmarks import test_nab, test_skab
 from tests.benchmarks.test_streams import flagging_nothing
 

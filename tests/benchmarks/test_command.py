@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.quality.__main__ import main
-from common.runtime.command_line import run
+from sensorwatch.common.runtime.command_line import run
 from tests.benchmarks.test_skab import write_files
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.quality import nab
 from benchmarks.quality.files import Choice
-from common.errors import DataError
+from sensorwatch.common.errors import DataError
 from tests.benchmarks.test_streams import flagging_every, flagging_nothing
 
 

@@ -9,7 +9,7 @@ from benchmarks.quality.clean_streams import DRIFT_PER_ROW, TRAIN_STEPS, Kind, c
 from benchmarks.quality.contestants import variant
 from benchmarks.quality.goals import RATE_FACTOR
 from benchmarks.quality.grid import MINUTES_PER_DAY
-from common.runtime.keys import TrainerSettings
+from sensorwatch.common.runtime.keys import TrainerSettings
 from tests.benchmarks.test_streams import flagging_every
 
 SCALE = np.array([1.0, 5.0, 0.2, 30.0])

@@ -7,8 +7,8 @@ import pytest
 
 from benchmarks.quality.faults import QUIET_STEPS, SIZES, SLOT_STEPS, Placed, healthy, place
 from benchmarks.quality.simulated import found, load, measure
-from common.simulation.faults import FaultKind
-from common.simulation.sensors import noise_scale
+from sensorwatch.common.simulation.faults import FaultKind
+from sensorwatch.common.simulation.sensors import noise_scale
 from tests.benchmarks.test_streams import flagging_nothing
 
 

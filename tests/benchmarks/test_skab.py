@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from benchmarks.quality.files import Choice
 from benchmarks.quality.skab import MOST_CUT, TRAIN_ROWS, cut_of, load, measure, the_clock
 from benchmarks.quality.skab_scoring import Counts, count, delays, pooled
-from common.errors import DataError
+from sensorwatch.common.errors import DataError
 
 HEADER = "datetime;Pressure;Volume Flow RateRMS;anomaly;changepoint"
 

@@ -14,8 +14,8 @@ from benchmarks.speed.paced import WARM_SECONDS, waited
 from benchmarks.speed.rows import START, Stream, chunks, payloads
 from benchmarks.speed.runs import Run, cpu_ratios, rate_ratios, runs_of, slope, spread
 from benchmarks.speed.worker import ROOT
-from common.rows.parsing import parse
-from common.rows.schema import load_schema
+from sensorwatch.common.rows.parsing import parse
+from sensorwatch.common.rows.schema import load_schema
 
 STREAM = Stream(sensors=50, rows=20_000)
 

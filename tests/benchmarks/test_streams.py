@@ -4,7 +4,7 @@ import numpy as np
 
 from benchmarks.quality.contestants import Contestant
 from benchmarks.quality.streams import Judged, Stream, backtest
-from common.runtime.keys import TrainerSettings
+from sensorwatch.common.runtime.keys import TrainerSettings
 from tests.benchmarks.test_baselines import a_stream
 
 HOW = TrainerSettings.model_validate({"trees": 20, "features": "plain"})

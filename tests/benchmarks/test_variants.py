@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.quality.streams import Stream, backtest
 from benchmarks.quality.variants import VARIANTS, WHOLE, Variant, judge
-from common.runtime.keys import TrainerSettings
+from sensorwatch.common.runtime.keys import TrainerSettings
 from tests.benchmarks.test_baselines import a_stream
 
 HOW = TrainerSettings.model_validate({"trees": 20})

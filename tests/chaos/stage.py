@@ -14,9 +14,9 @@ from typing import Self
 import numpy as np
 from confluent_kafka import Producer
 
-from common.detection.detector import Detector
-from common.registry.store import Registry
-from common.rows.instants import to_text
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.rows.instants import to_text
 from tests.brokers.kafka import Kafka
 from tests.brokers.processes import Program, wait_until
 from tests.builders import DEFAULT_SCHEMA, START
@@ -155,7 +155,14 @@ class Stage:
     def worker(self, number: int, *options: str) -> Program:
         """Start worker `number`; its transactional id is always the same."""
         program = Program(
-            [sys.executable, "-m", "consumer", *options, "--config", str(self._config(number))],
+            [
+                sys.executable,
+                "-m",
+                "sensorwatch.consumer",
+                *options,
+                "--config",
+                str(self._config(number)),
+            ],
             log=self.folder / f"worker-{number}.log",
             environment=self._environment(number),
             folder=self.folder,

@@ -6,8 +6,8 @@ import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from common.errors import Fenced, StateRefused, UsageError
-from common.messaging.topics import extend_topic
+from sensorwatch.common.errors import Fenced, StateRefused, UsageError
+from sensorwatch.common.messaging.topics import extend_topic
 from tests.brokers.kafka import Kafka
 from tests.brokers.processes import wait_until
 from tests.chaos.stage import START_SECONDS, Stage

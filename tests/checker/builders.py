@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from common.messaging.records import Coordinates, Partition
+from sensorwatch.common.messaging.records import Coordinates, Partition
 from tests.checker.checker import check
 from tests.checker.history import (
     Ending,

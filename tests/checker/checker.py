@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from msgspec import structs
 
-from common.messaging.records import Coordinates, Partition
+from sensorwatch.common.messaging.records import Coordinates, Partition
 from tests.checker.accounting import check_account, check_offset
 from tests.checker.history import (
     Closing,

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
 
-from common.detection.detector import Detector
-from common.detection.emit import Emit
-from common.detection.ledger import Account
-from common.messaging.broker_errors import transient
-from common.messaging.ledger_text import LedgerRecord, from_metadata, ledger_record
-from common.messaging.records import Partition, Record
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.detection.emit import Emit
+from sensorwatch.common.detection.ledger import Account
+from sensorwatch.common.messaging.broker_errors import transient
+from sensorwatch.common.messaging.ledger_text import LedgerRecord, from_metadata, ledger_record
+from sensorwatch.common.messaging.records import Partition, Record
 from tests.brokers.processes import DeadlineMissed, wait_until
 from tests.checker.history import EndOffsets, FinalAccount, History, InputPartition, Reading
 from tests.checker.reading import (

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from common.messaging.records import Coordinates, Partition
+from sensorwatch.common.messaging.records import Coordinates, Partition
 
 
 class Ending(StrEnum):

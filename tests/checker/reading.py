@@ -17,7 +17,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
-from common.messaging.records import Coordinates, Partition
+from sensorwatch.common.messaging.records import Coordinates, Partition
 from tests.brokers.processes import wait_until
 from tests.checker.history import Reading, Written
 

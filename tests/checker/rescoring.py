@@ -8,14 +8,14 @@ from operator import itemgetter
 import numpy as np
 from msgspec import structs
 
-from common.detection.detector import Detector
-from common.detection.emit import Emit
-from common.detection.ledger import Account, advance, open_account
-from common.detection.memory import MAX_SENSORS, Memory
-from common.detection.processing import Outcome, OutcomeKind, process
-from common.messaging.events import anomaly_events
-from common.messaging.ledger_text import Cause, LedgerRecord
-from common.messaging.records import (
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.detection.emit import Emit
+from sensorwatch.common.detection.ledger import Account, advance, open_account
+from sensorwatch.common.detection.memory import MAX_SENSORS, Memory
+from sensorwatch.common.detection.processing import Outcome, OutcomeKind, process
+from sensorwatch.common.messaging.events import anomaly_events
+from sensorwatch.common.messaging.ledger_text import Cause, LedgerRecord
+from sensorwatch.common.messaging.records import (
     OutgoingMessage,
     Partition,
     Record,

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 
 from confluent_kafka import Consumer, Message, Producer
 
-from common.detection.detector import Detector
-from common.detection.ledger import Account, open_account
-from common.detection.memory import MAX_SENSORS, Memory
-from common.detection.processing import process
-from common.messaging.dead_letters import dead_letters
-from common.messaging.events import anomaly_events
-from common.messaging.outbox import Commit
-from common.messaging.records import OutgoingMessage, Partition
-from consumer.micro_batch import micro_batch_of
-from consumer.publication import LedgerTerms, conclusion
-from consumer.settlement import Settlement, renewed, settle
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.detection.ledger import Account, open_account
+from sensorwatch.common.detection.memory import MAX_SENSORS, Memory
+from sensorwatch.common.detection.processing import process
+from sensorwatch.common.messaging.dead_letters import dead_letters
+from sensorwatch.common.messaging.events import anomaly_events
+from sensorwatch.common.messaging.outbox import Commit
+from sensorwatch.common.messaging.records import OutgoingMessage, Partition
+from sensorwatch.consumer.micro_batch import micro_batch_of
+from sensorwatch.consumer.publication import LedgerTerms, conclusion
+from sensorwatch.consumer.settlement import Settlement, renewed, settle
 from tests.checker.collecting import Run
 
 

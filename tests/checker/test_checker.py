@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.messaging.records import Coordinates, Partition
+from sensorwatch.common.messaging.records import Coordinates, Partition
 from tests.checker.builders import (
     ACCOUNT,
     DIGEST,

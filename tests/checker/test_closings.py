@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from common.messaging.records import Coordinates
+from sensorwatch.common.messaging.records import Coordinates
 from tests.checker.builders import (
     ACCOUNT,
     FAULTLESS,

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from confluent_kafka import Message, Producer
 
-from common.messaging.records import Partition, newest
+from sensorwatch.common.messaging.records import Partition, newest
 from tests.brokers.kafka import Kafka
 from tests.builders import ANOMALOUS, NORMAL, a_detector
 from tests.checker.checker import assert_faultless, check

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from common.detection.emit import Emit
-from common.detection.ledger import open_account
-from common.messaging.ledger_text import Cause, LedgerRecord
+from sensorwatch.common.detection.emit import Emit
+from sensorwatch.common.detection.ledger import open_account
+from sensorwatch.common.messaging.ledger_text import Cause, LedgerRecord
 from tests.builders import ANOMALOUS, NORMAL, a_detector
 from tests.checker.history import Ending
 from tests.checker.rescoring import rescore

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.runtime.command_line import run
 from sensorwatch.app import build_app
+from sensorwatch.common.runtime.command_line import run
 
 ROOT = Path(__file__).parents[2]
 

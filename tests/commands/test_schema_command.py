@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from common.rows.schema import load_schema
+from sensorwatch.common.rows.schema import load_schema
 from tests.commands.running import ROOT, in_process, sensorwatch
 
 GOOD = (

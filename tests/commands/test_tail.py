@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
-from common.messaging.embedded import EmbeddedBroker
-from common.messaging.event_type import EventType
-from common.runtime.command_line import run
+from sensorwatch.common.messaging.embedded import EmbeddedBroker
+from sensorwatch.common.messaging.event_type import EventType
+from sensorwatch.common.runtime.command_line import run
 from sensorwatch.event_line import Event, briefly, line_of, read_event
 from sensorwatch.tail_command import tail
 from tests.brokers.processes import Program, wait_until

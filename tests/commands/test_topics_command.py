@@ -8,11 +8,11 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
-from common.errors import BrokerUnavailable, UsageError
-from common.messaging.embedded import EmbeddedBroker
-from common.messaging.recent import recent_records
-from common.messaging.snapshot_text import CHUNK_BYTES
-from common.messaging.topics import (
+from sensorwatch.common.errors import BrokerUnavailable, UsageError
+from sensorwatch.common.messaging.embedded import EmbeddedBroker
+from sensorwatch.common.messaging.recent import recent_records
+from sensorwatch.common.messaging.snapshot_text import CHUNK_BYTES
+from sensorwatch.common.messaging.topics import (
     Made,
     TopicPlan,
     create_topics,

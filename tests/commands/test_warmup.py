@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from common.detection.warming import is_compiled, warm
+from sensorwatch.common.detection.warming import is_compiled, warm
 from tests.builders import a_detector
 from tests.commands.running import ROOT
 
@@ -16,18 +16,18 @@ import sys
 import numpy as np
 from numba.core.dispatcher import Dispatcher
 
-from common.detection.explanation import signals_of_rows
-from common.detection.processing import score_readings
+from sensorwatch.common.detection.explanation import signals_of_rows
+from sensorwatch.common.detection.processing import score_readings
 from tests.builders import a_detector, some_readings
 from tests.forecasts import a_forecast_candidate
-from trainer.table_lines import instants, lines
+from sensorwatch.trainer.table_lines import instants, lines
 
 for detector in (a_detector(), a_forecast_candidate().detector("v")):
     readings = some_readings(50, signals=len(detector.schema.signals))
     outcome = score_readings(readings, [], detector, detector.cold())
     signals_of_rows(detector, outcome, np.arange(50))
     lines([instants(readings.event_time)])
-ours = ("common.", "trainer.")
+ours = ("sensorwatch.common.", "sensorwatch.trainer.")
 for module in [module for name, module in sys.modules.items() if name.startswith(ours)]:
     for name, kernel in vars(module).items():
         if isinstance(kernel, Dispatcher) and kernel.stats.cache_misses:
@@ -55,7 +55,7 @@ def test_kernels_that_were_used_are_found_in_the_cache() -> None:
 
 @pytest.mark.slow
 def test_after_the_warmup_nothing_is_left_to_compile(tmp_path: Path) -> None:
-    ask = "from common.detection.warming import is_compiled; print(is_compiled())"
+    ask = "from sensorwatch.common.detection.warming import is_compiled; print(is_compiled())"
     assert run(tmp_path, "-c", ask) == "False\n"
 
     said = run(tmp_path, "-m", "sensorwatch", "warmup")

@@ -13,15 +13,15 @@ from typing import Any, Self
 import numpy as np
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 
-from common.detection.ledger import Account, advance, open_account
-from common.detection.processing import process
-from common.messaging.broker_errors import transient
-from common.messaging.ledger_text import LedgerRecord, from_metadata
-from common.messaging.ledger_topic import read_ledger
-from common.messaging.quiet import quiet_logger
-from common.messaging.reading import read_topic
-from common.messaging.records import header, received_at
-from common.registry.store import Registry
+from sensorwatch.common.detection.ledger import Account, advance, open_account
+from sensorwatch.common.detection.processing import process
+from sensorwatch.common.messaging.broker_errors import transient
+from sensorwatch.common.messaging.ledger_text import LedgerRecord, from_metadata
+from sensorwatch.common.messaging.ledger_topic import read_ledger
+from sensorwatch.common.messaging.quiet import quiet_logger
+from sensorwatch.common.messaging.reading import read_topic
+from sensorwatch.common.messaging.records import header, received_at
+from sensorwatch.common.registry.store import Registry
 from tests.brokers.processes import Program, tail, wait_until
 from tests.builders import a_candidate
 
@@ -78,7 +78,7 @@ class Plant:
         """Start `python -m consumer`; settings as for `environment`."""
         self._started += 1
         program = Program(
-            [sys.executable, "-m", "consumer", *options],
+            [sys.executable, "-m", "sensorwatch.consumer", *options],
             log=self.folder / f"worker-{self._started}.log",
             environment={**self.environment(**settings), "PYTHONPATH": str(ROOT)},
             folder=self.folder,

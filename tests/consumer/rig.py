@@ -6,30 +6,30 @@ from typing import cast
 
 from prometheus_client import CollectorRegistry
 
-from common.crew import Crew, alone
-from common.detection.detector import Detector
-from common.detection.emit import Emit
-from common.detection.ledger import SnapshotAt, open_account
-from common.errors import ModelRefused, SensorwatchError
-from common.messaging.ledger_text import to_metadata
-from common.messaging.ledger_topic import GroupHistory
-from common.messaging.outbox import Commit, Conclude
-from common.messaging.records import OutgoingMessage, Partition
-from common.messaging.snapshot_text import Snapshot, refuse
-from common.messaging.state_topic import OldSnapshots
-from common.registry.champion import Champion
-from common.runtime.keys import BreakerSettings, ConsumerSettings, Settings, Start
-from common.runtime.metrics import ConsumerMetrics
-from consumer.accounts import Accounts
-from consumer.holdings import Holdings
-from consumer.loop import Parts, run
-from consumer.memories import Memories
-from consumer.observation import Observation
-from consumer.publication import LedgerTerms
-from consumer.restoration import Stores
-from consumer.restoring import Restoring
-from consumer.schedule import Schedule
-from consumer.source import KafkaSource
+from sensorwatch.common.crew import Crew, alone
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.detection.emit import Emit
+from sensorwatch.common.detection.ledger import SnapshotAt, open_account
+from sensorwatch.common.errors import ModelRefused, SensorwatchError
+from sensorwatch.common.messaging.ledger_text import to_metadata
+from sensorwatch.common.messaging.ledger_topic import GroupHistory
+from sensorwatch.common.messaging.outbox import Commit, Conclude
+from sensorwatch.common.messaging.records import OutgoingMessage, Partition
+from sensorwatch.common.messaging.snapshot_text import Snapshot, refuse
+from sensorwatch.common.messaging.state_topic import OldSnapshots
+from sensorwatch.common.registry.champion import Champion
+from sensorwatch.common.runtime.keys import BreakerSettings, ConsumerSettings, Settings, Start
+from sensorwatch.common.runtime.metrics import ConsumerMetrics
+from sensorwatch.consumer.accounts import Accounts
+from sensorwatch.consumer.holdings import Holdings
+from sensorwatch.consumer.loop import Parts, run
+from sensorwatch.consumer.memories import Memories
+from sensorwatch.consumer.observation import Observation
+from sensorwatch.consumer.publication import LedgerTerms
+from sensorwatch.consumer.restoration import Stores
+from sensorwatch.consumer.restoring import Restoring
+from sensorwatch.consumer.schedule import Schedule
+from sensorwatch.consumer.source import KafkaSource
 from tests.builders import ANOMALOUS, a_detector
 from tests.consumer import fakes
 from tests.consumer.fakes import TOPIC, FakeConsumer, Step

@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from common.detection.ledger import Account, open_account
-from common.errors import BrokerUnavailable, OffsetsLost, StateRefused
-from common.messaging.ledger_text import to_metadata
-from common.messaging.ledger_topic import GroupHistory
-from common.messaging.records import Partition
-from common.runtime.keys import Start
-from consumer.accounts import COMMITTED_SECONDS, Accounts
+from sensorwatch.common.detection.ledger import Account, open_account
+from sensorwatch.common.errors import BrokerUnavailable, OffsetsLost, StateRefused
+from sensorwatch.common.messaging.ledger_text import to_metadata
+from sensorwatch.common.messaging.ledger_topic import GroupHistory
+from sensorwatch.common.messaging.records import Partition
+from sensorwatch.common.runtime.keys import Start
+from sensorwatch.consumer.accounts import COMMITTED_SECONDS, Accounts
 from tests.consumer.fakes import TOPIC, FakeConsumer
 
 ZERO, ONE = Partition(TOPIC, 0), Partition(TOPIC, 1)

@@ -6,8 +6,8 @@ import tracemalloc
 from collections import Counter
 from types import FrameType
 
-from common.detection.processing import process
-from consumer.micro_batch import Columns
+from sensorwatch.common.detection.processing import process
+from sensorwatch.consumer.micro_batch import Columns
 from tests.builders import a_detector
 from tests.messaging.records import StoredRecord, a_payload
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from common.messaging.embedded import EmbeddedBroker
-from common.messaging.ledger_text import Cause
+from sensorwatch.common.messaging.embedded import EmbeddedBroker
+from sensorwatch.common.messaging.ledger_text import Cause
 from tests.builders import ANOMALOUS
 from tests.consumer.plant import MODEL, Plant
 from tests.messaging.records import a_payload

@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.detection.emit import Emit
-from common.errors import Unrecoverable
+from sensorwatch.common.detection.emit import Emit
+from sensorwatch.common.errors import Unrecoverable
 from tests.builders import ANOMALOUS
 from tests.consumer.world import PARTITIONS, KilledError, World
 from tests.messaging.records import StoredRecord, a_payload

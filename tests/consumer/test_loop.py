@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from common.detection.detector import Detector
-from common.detection.recall import Status
-from common.errors import (
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.detection.recall import Status
+from sensorwatch.common.errors import (
     BreakerOpen,
     Fenced,
     MicroBatchAborted,
@@ -14,7 +14,7 @@ from common.errors import (
     SensorwatchError,
     Unrecoverable,
 )
-from common.messaging.records import OutgoingMessage
+from sensorwatch.common.messaging.records import OutgoingMessage
 from tests.builders import a_detector
 from tests.consumer import fakes
 from tests.consumer.fakes import TOPIC, FakeConsumer, Step

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from common.detection.ledger import Account, SnapshotAt, open_account
-from common.detection.memory import Memory
-from common.detection.memory_bytes import memory_bytes
-from common.messaging.records import Partition, Record
-from common.messaging.snapshot_text import Snapshot
-from common.rows.instants import to_text
-from consumer.restoration import PIECE_ROWS, Stores, restored, scored_on
+from sensorwatch.common.detection.ledger import Account, SnapshotAt, open_account
+from sensorwatch.common.detection.memory import Memory
+from sensorwatch.common.detection.memory_bytes import memory_bytes
+from sensorwatch.common.messaging.records import Partition, Record
+from sensorwatch.common.messaging.snapshot_text import Snapshot
+from sensorwatch.common.rows.instants import to_text
+from sensorwatch.consumer.restoration import PIECE_ROWS, Stores, restored, scored_on
 from tests.builders import START
 from tests.consumer.fakes import TOPIC
 from tests.forecasts import STEP, a_forecast_candidate

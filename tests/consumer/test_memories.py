@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from common.detection.ledger import Account, open_account
-from common.detection.memory_bytes import memory_bytes
-from common.errors import Unrecoverable
-from common.messaging.records import Partition
-from consumer.memories import Memories
+from sensorwatch.common.detection.ledger import Account, open_account
+from sensorwatch.common.detection.memory_bytes import memory_bytes
+from sensorwatch.common.errors import Unrecoverable
+from sensorwatch.common.messaging.records import Partition
+from sensorwatch.consumer.memories import Memories
 from tests.builders import a_detector, some_readings
 
 ZERO, ONE = Partition("sensors", 0), Partition("sensors", 1)

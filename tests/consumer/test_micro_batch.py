@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.messaging.records import FARTHEST_MS, Partition
-from common.rows.json_rows import NO_TIME
-from consumer.micro_batch import Columns, micro_batch_of
+from sensorwatch.common.messaging.records import FARTHEST_MS, Partition
+from sensorwatch.common.rows.json_rows import NO_TIME
+from sensorwatch.consumer.micro_batch import Columns, micro_batch_of
 from tests.messaging.records import StoredRecord
 
 TOPIC = "sensors"

@@ -5,11 +5,11 @@ import json
 import pytest
 from prometheus_client import CollectorRegistry
 
-from common.detection.ledger import open_account
-from common.errors import MicroBatchAborted
-from common.messaging.records import Partition
-from common.runtime.metrics import ConsumerMetrics, TransactionOutcome
-from consumer.observation import Observation
+from sensorwatch.common.detection.ledger import open_account
+from sensorwatch.common.errors import MicroBatchAborted
+from sensorwatch.common.messaging.records import Partition
+from sensorwatch.common.runtime.metrics import ConsumerMetrics, TransactionOutcome
+from sensorwatch.consumer.observation import Observation
 
 TOPIC = "sensors"
 ZERO = Partition(TOPIC, 0)

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import BreakerOpen, Fenced, OffsetsLost, UsageError
-from common.messaging.dead_letters import HEADERS_LOST
-from common.messaging.ledger_text import Cause
-from common.messaging.records import header
-from common.runtime.command_line import run
+from sensorwatch.common.errors import BreakerOpen, Fenced, OffsetsLost, UsageError
+from sensorwatch.common.messaging.dead_letters import HEADERS_LOST
+from sensorwatch.common.messaging.ledger_text import Cause
+from sensorwatch.common.messaging.records import header
+from sensorwatch.common.runtime.command_line import run
 from sensorwatch.ledger_command import app as ledger
 from tests.brokers.kafka import Kafka
 from tests.brokers.processes import wait_until

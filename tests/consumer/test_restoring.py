@@ -6,17 +6,17 @@ from dataclasses import replace
 import pytest
 from confluent_kafka import TopicPartition
 
-from common.detection.ledger import Account, open_account
-from common.detection.memory_bytes import memory_bytes
-from common.errors import StateRefused
-from common.messaging.ledger_text import Cause, to_metadata
-from common.messaging.records import Partition
-from consumer.accounts import Accounts
-from consumer.holdings import Holdings
-from consumer.memories import Memories
-from consumer.restoration import Stores
-from consumer.restoring import Restoring
-from consumer.schedule import Schedule
+from sensorwatch.common.detection.ledger import Account, open_account
+from sensorwatch.common.detection.memory_bytes import memory_bytes
+from sensorwatch.common.errors import StateRefused
+from sensorwatch.common.messaging.ledger_text import Cause, to_metadata
+from sensorwatch.common.messaging.records import Partition
+from sensorwatch.consumer.accounts import Accounts
+from sensorwatch.consumer.holdings import Holdings
+from sensorwatch.consumer.memories import Memories
+from sensorwatch.consumer.restoration import Stores
+from sensorwatch.consumer.restoring import Restoring
+from sensorwatch.consumer.schedule import Schedule
 from tests.builders import a_detector
 from tests.consumer.fakes import TOPIC
 from tests.consumer.rig import NEWER, Rig

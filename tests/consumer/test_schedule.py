@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from common.detection.ledger import SnapshotAt, open_account
-from common.messaging.records import Partition
-from consumer.schedule import KEPT, Schedule
+from sensorwatch.common.detection.ledger import SnapshotAt, open_account
+from sensorwatch.common.messaging.records import Partition
+from sensorwatch.consumer.schedule import KEPT, Schedule
 
 ZERO = Partition("sensors", 0)
 TAKEN = replace(

@@ -6,15 +6,15 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.detection.ledger import DIGEST_SEED, Account, open_account
-from common.detection.memory import MAX_SENSORS
-from common.detection.processing import process
-from common.messaging.ledger_text import Cause, from_metadata, to_metadata
-from common.messaging.records import Partition
-from common.runtime.keys import BreakerSettings
-from consumer.breaker import tripped
-from consumer.micro_batch import micro_batch_of
-from consumer.settlement import Settlement, renewed, settle
+from sensorwatch.common.detection.ledger import DIGEST_SEED, Account, open_account
+from sensorwatch.common.detection.memory import MAX_SENSORS
+from sensorwatch.common.detection.processing import process
+from sensorwatch.common.messaging.ledger_text import Cause, from_metadata, to_metadata
+from sensorwatch.common.messaging.records import Partition
+from sensorwatch.common.runtime.keys import BreakerSettings
+from sensorwatch.consumer.breaker import tripped
+from sensorwatch.consumer.micro_batch import micro_batch_of
+from sensorwatch.consumer.settlement import Settlement, renewed, settle
 from tests.builders import ANOMALOUS, a_detector
 from tests.messaging.records import StoredRecord, a_payload
 

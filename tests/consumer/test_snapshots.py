@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from common.detection.ledger import SnapshotAt
-from common.detection.memory_bytes import memory_bytes, memory_of
-from common.errors import MicroBatchAborted, OutcomeUnknown, SensorwatchError
-from common.messaging.ledger_text import Cause, LedgerRecord, ledger_record, to_metadata
-from common.messaging.records import OutgoingMessage, Partition
-from consumer.schedule import KEPT
+from sensorwatch.common.detection.ledger import SnapshotAt
+from sensorwatch.common.detection.memory_bytes import memory_bytes, memory_of
+from sensorwatch.common.errors import MicroBatchAborted, OutcomeUnknown, SensorwatchError
+from sensorwatch.common.messaging.ledger_text import Cause, LedgerRecord, ledger_record, to_metadata
+from sensorwatch.common.messaging.records import OutgoingMessage, Partition
+from sensorwatch.consumer.schedule import KEPT
 from tests.builders import a_detector
 from tests.consumer.fakes import TOPIC, FakeConsumer
 from tests.consumer.rig import NEWER, OLDER, THREE, ZERO, Rig, batch

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from common.errors import BrokerUnavailable, OffsetsLost, Unrecoverable, UsageError
-from common.messaging.records import Partition
-from consumer.micro_batch import MicroBatch
-from consumer.source import (
+from sensorwatch.common.errors import BrokerUnavailable, OffsetsLost, Unrecoverable, UsageError
+from sensorwatch.common.messaging.records import Partition
+from sensorwatch.consumer.micro_batch import MicroBatch
+from sensorwatch.consumer.source import (
     BACKLOG_ROWS,
     BACKLOG_WAIT_SECONDS,
     BATCH_BYTES,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import Fenced
-from consumer.supervisor import FINAL_CODES
+from sensorwatch.common.errors import Fenced
+from sensorwatch.consumer.supervisor import FINAL_CODES
 from tests.brokers.processes import Program, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -35,9 +35,9 @@ while True:
 DEAF = WORKER.replace("signal.signal(", "pass; (")
 SUPERVISOR = """
 import sys
-from common.runtime.keys import LogFormat, LogLevel
-from common.runtime.logs import configure
-from consumer import supervisor
+from sensorwatch.common.runtime.keys import LogFormat, LogLevel
+from sensorwatch.common.runtime.logs import configure
+from sensorwatch.consumer import supervisor
 configure(LogFormat.JSON, LogLevel.INFO)
 supervisor.BACKOFF_SECONDS = (0.05, 0.1)
 sys.exit(supervisor.supervise(2, ["--group", "g"]))

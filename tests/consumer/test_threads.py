@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.crew import Crew, Work, alone
-from common.detection.detector import Detector
-from common.detection.forest import forest_from, score
-from common.detection.processing import process
-from consumer import threads
-from consumer.threads import Threads
+from sensorwatch.common.crew import Crew, Work, alone
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.detection.forest import forest_from, score
+from sensorwatch.common.detection.processing import process
+from sensorwatch.consumer import threads
+from sensorwatch.consumer.threads import Threads
 from tests.builders import ANOMALOUS
 from tests.consumer.rig import THREE, Rig, batch
 from tests.detection.detectors import DETECTORS

@@ -7,8 +7,8 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from common.errors import OffsetsLost
-from consumer.topic_identity import CHECK_SECONDS, TopicIdentity
+from sensorwatch.common.errors import OffsetsLost
+from sensorwatch.consumer.topic_identity import CHECK_SECONDS, TopicIdentity
 from tests.brokers.kafka import Kafka
 from tests.brokers.processes import wait_until
 

@@ -7,12 +7,12 @@ from random import Random
 
 from confluent_kafka import TopicPartition
 
-from common.detection.ledger import Account
-from common.errors import MicroBatchAborted, OutcomeUnknown, SensorwatchError
-from common.messaging.ledger_text import LedgerRecord, from_metadata, ledger_record
-from common.messaging.outbox import Conclude
-from common.messaging.records import OutgoingMessage
-from common.messaging.snapshot_text import Snapshot
+from sensorwatch.common.detection.ledger import Account
+from sensorwatch.common.errors import MicroBatchAborted, OutcomeUnknown, SensorwatchError
+from sensorwatch.common.messaging.ledger_text import LedgerRecord, from_metadata, ledger_record
+from sensorwatch.common.messaging.outbox import Conclude
+from sensorwatch.common.messaging.records import OutgoingMessage
+from sensorwatch.common.messaging.snapshot_text import Snapshot
 from tests.consumer.fakes import FakeConsumer
 from tests.consumer.rig import FakeOutbox, FakeState, Rig
 from tests.messaging.records import StoredRecord

@@ -3,10 +3,10 @@
 import pytest
 from confluent_kafka import Producer
 
-from common.messaging.embedded import EmbeddedBroker
-from common.messaging.event_type import EventType
-from common.messaging.records import Coordinates
-from common.runtime.settings import load_settings
+from sensorwatch.common.messaging.embedded import EmbeddedBroker
+from sensorwatch.common.messaging.event_type import EventType
+from sensorwatch.common.messaging.records import Coordinates
+from sensorwatch.common.runtime.settings import load_settings
 from sensorwatch.demonstration.watching import Watching
 from sensorwatch.event_line import Closing, Event
 from tests.brokers.processes import wait_until

@@ -9,7 +9,7 @@ from urllib.request import Request, urlopen
 
 from confluent_kafka import Producer
 
-from common.registry.store import Registry
+from sensorwatch.common.registry.store import Registry
 from tests.brokers.kafka import Kafka
 from tests.brokers.ports import free_ports
 from tests.brokers.processes import Program, tail, wait_until

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from common.registry.store import Registry
-from common.runtime.keys import Settings
+from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.runtime.keys import Settings
 from tests.brokers.kafka import Kafka
 from tests.brokers.processes import wait_until
 from tests.deploy.compose import COMPOSE_FILE, services

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from functools import cache
 
-from common.detection.detector import Detector
-from common.rows.schema import Missing
-from common.runtime.keys import TrainerSettings
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.rows.schema import Missing
+from sensorwatch.common.runtime.keys import TrainerSettings
+from sensorwatch.trainer.training import refitted
 from tests.builders import a_detector, a_schema, some_readings
-from trainer.training import refitted
 
 
 @cache

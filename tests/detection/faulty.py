@@ -7,17 +7,17 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from common.detection.attribution import attributions
-from common.detection.detector import Detector
-from common.detection.processing import Outcome, score_readings
-from common.rows.readings import Readings
-from common.rows.schema import Schema, schema_of
-from common.runtime.keys import TrainerSettings
-from common.simulation.faults import FaultKind, inject
-from common.simulation.sensors import noise_scale, sensor_names
-from common.simulation.stream import DECIMALS, Simulation, simulate
+from sensorwatch.common.detection.attribution import attributions
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.detection.processing import Outcome, score_readings
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.schema import Schema, schema_of
+from sensorwatch.common.runtime.keys import TrainerSettings
+from sensorwatch.common.simulation.faults import FaultKind, inject
+from sensorwatch.common.simulation.sensors import noise_scale, sensor_names
+from sensorwatch.common.simulation.stream import DECIMALS, Simulation, simulate
+from sensorwatch.trainer.training import refitted
 from tests.builders import MINUTE, START
-from trainer.training import refitted
 
 SENSORS, TRAIN_STEPS, SLOT_STEPS = 8, 1_000, 200
 SIZES = {

@@ -8,11 +8,11 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from common.detection.detections import ClosedEpisode
-from common.detection.detector import Detector
-from common.detection.memory import Memory
-from common.detection.processing import Outcome, score_readings
-from common.rows.readings import Readings, readings_of
+from sensorwatch.common.detection.detections import ClosedEpisode
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.detection.memory import Memory
+from sensorwatch.common.detection.processing import Outcome, score_readings
+from sensorwatch.common.rows.readings import Readings, readings_of
 from tests.builders import START
 
 SECOND = 1_000_000

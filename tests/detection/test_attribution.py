@@ -5,15 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from common.detection.attribution import CALL_VALUES, attributions
-from common.detection.processing import score_readings
-from common.rows.schema import Signal
-from common.runtime.keys import TrainerSettings
-from common.simulation.faults import FaultKind
+from sensorwatch.common.detection.attribution import CALL_VALUES, attributions
+from sensorwatch.common.detection.processing import score_readings
+from sensorwatch.common.rows.schema import Signal
+from sensorwatch.common.runtime.keys import TrainerSettings
+from sensorwatch.common.simulation.faults import FaultKind
+from sensorwatch.trainer.training import refitted
 from tests.builders import a_detector, a_schema, some_readings
 from tests.detection.detectors import a_forecast_detector
 from tests.detection.faulty import FLEETS, SIZES, seen
-from trainer.training import refitted
 
 RIGHT = 0.9
 """The share of the faults of which the right signal is to be named."""

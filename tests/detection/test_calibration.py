@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from common.detection.calibration import (
+from sensorwatch.common.detection.calibration import (
     MAX_CALIBRATION_SCORES,
     Calibration,
     calibrate,
@@ -17,8 +17,13 @@ from common.detection.calibration import (
     p_values,
     read,
 )
-from common.detection.detections import SEVERITIES, SEVERITY_BOUNDS, Severity, severity_of
-from common.errors import ModelRefused
+from sensorwatch.common.detection.detections import (
+    SEVERITIES,
+    SEVERITY_BOUNDS,
+    Severity,
+    severity_of,
+)
+from sensorwatch.common.errors import ModelRefused
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from common.detection.calibration import p_values
-from common.detection.decision import HOLD, Decision, Table, decision_of
-from common.detection.detector import Detector, detector_of
-from common.detection.forecast import forecast_of
-from common.detection.layout import USUAL, Real, Whole
-from common.detection.levels import levels_of
-from common.detection.processing import Outcome
-from common.detection.recall import STATUSES, Status
-from common.detection.tails import KNOTS, identity, rarity, tail_from
-from common.errors import ModelRefused
-from common.rows.readings import Readings
+from sensorwatch.common.detection.calibration import p_values
+from sensorwatch.common.detection.decision import HOLD, Decision, Table, decision_of
+from sensorwatch.common.detection.detector import Detector, detector_of
+from sensorwatch.common.detection.forecast import forecast_of
+from sensorwatch.common.detection.layout import USUAL, Real, Whole
+from sensorwatch.common.detection.levels import levels_of
+from sensorwatch.common.detection.processing import Outcome
+from sensorwatch.common.detection.recall import STATUSES, Status
+from sensorwatch.common.detection.tails import KNOTS, identity, rarity, tail_from
+from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.rows.readings import Readings
 from tests.builders import MINUTE, some_readings
 from tests.detection.detectors import a_forecast_detector
 from tests.detection.streams import scored

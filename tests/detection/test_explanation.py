@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.detection.detector import Detector
-from common.detection.explanation import BAND, Direction, SignalReading, signals_of_rows
-from common.detection.processing import Outcome, score_readings
-from common.detection.recall import STATUSES, Status, squash
-from common.rows.readings import Readings
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.detection.explanation import BAND, Direction, SignalReading, signals_of_rows
+from sensorwatch.common.detection.processing import Outcome, score_readings
+from sensorwatch.common.detection.recall import STATUSES, Status, squash
+from sensorwatch.common.rows.readings import Readings
 from tests.builders import a_detector, some_readings
 from tests.detection.detectors import DETECTORS, a_forecast_detector
 from tests.detection.streams import scored, untidy_streams

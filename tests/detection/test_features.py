@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.detection.features import day_of_week, features, hour
-from common.detection.plan import PLAN_VERSION, plain_plan, plan_of
-from common.errors import ModelRefused
+from sensorwatch.common.detection.features import day_of_week, features, hour
+from sensorwatch.common.detection.plan import PLAN_VERSION, plain_plan, plan_of
+from sensorwatch.common.errors import ModelRefused
 from tests.builders import a_schema, some_readings
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -12,8 +12,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.ensemble import IsolationForest
 
-from common.detection.forest import LEAF, Forest, average_path_length, forest_from, forest_of, score
-from common.errors import ModelRefused
+from sensorwatch.common.detection.forest import (
+    LEAF,
+    Forest,
+    average_path_length,
+    forest_from,
+    forest_of,
+    score,
+)
+from sensorwatch.common.errors import ModelRefused
 
 COLUMNS = 4
 

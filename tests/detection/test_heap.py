@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.ensemble import IsolationForest
 
-from common.detection.forest import Forest, forest_from, score
-from common.detection.heap import MAX_COLUMNS, ROWS
+from sensorwatch.common.detection.forest import Forest, forest_from, score
+from sensorwatch.common.detection.heap import MAX_COLUMNS, ROWS
 
 COLUMNS = 5
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from common.detection.ledger import (
+from sensorwatch.common.detection.ledger import (
     BUCKETS,
     DIGEST_SEED,
     Account,
@@ -16,7 +16,7 @@ from common.detection.ledger import (
     new_segment,
     open_account,
 )
-from common.detection.processing import REASONS, OutcomeKind
+from sensorwatch.common.detection.processing import REASONS, OutcomeKind
 
 MASK = 2**64 - 1
 

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.detection.layout import Real, Whole
-from common.detection.memory import Memory
-from common.detection.memory_bytes import memory_bytes, memory_of
-from common.errors import MemoryRefused
-from common.rows.readings import Readings
+from sensorwatch.common.detection.layout import Real, Whole
+from sensorwatch.common.detection.memory import Memory
+from sensorwatch.common.detection.memory_bytes import memory_bytes, memory_of
+from sensorwatch.common.errors import MemoryRefused
+from sensorwatch.common.rows.readings import Readings
 from tests.builders import some_readings
 from tests.detection.detectors import DETECTORS
 from tests.detection.streams import bits, ended, scored, untidy_streams

@@ -8,10 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.detection.detector import Detector, detector_of
-from common.detection.processing import REASONS, Outcome, OutcomeKind, process, score_readings
-from common.errors import ModelRefused
-from common.rows.rejection import Reason
+from sensorwatch.common.detection.detector import Detector, detector_of
+from sensorwatch.common.detection.processing import (
+    REASONS,
+    Outcome,
+    OutcomeKind,
+    process,
+    score_readings,
+)
+from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.rows.rejection import Reason
 from tests.builders import ANOMALOUS, NORMAL, a_detector, some_readings
 
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from common.detection.memory_bytes import memory_bytes
-from common.detection.processing import Outcome
-from common.detection.recall import LINEAR, STATUSES, Status, squash
-from common.rows.readings import Readings, readings_of
-from common.rows.rejection import Reason
-from common.rows.schema import Order, OutOfOrder
+from sensorwatch.common.detection.memory_bytes import memory_bytes
+from sensorwatch.common.detection.processing import Outcome
+from sensorwatch.common.detection.recall import LINEAR, STATUSES, Status, squash
+from sensorwatch.common.rows.readings import Readings, readings_of
+from sensorwatch.common.rows.rejection import Reason
+from sensorwatch.common.rows.schema import Order, OutOfOrder
 from tests.builders import MINUTE, START, some_readings
 from tests.detection.detectors import DETECTORS, a_forecast_detector
 from tests.detection.streams import scored

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from common.detection.detector import detector_of
-from common.detection.forecast import residuals
-from common.detection.recall import STATUSES, Status, recall
-from common.detection.season import DAY, WEEK, Season, bins_at, no_season, season_of
-from common.errors import ModelRefused
+from sensorwatch.common.detection.detector import detector_of
+from sensorwatch.common.detection.forecast import residuals
+from sensorwatch.common.detection.recall import STATUSES, Status, recall
+from sensorwatch.common.detection.season import DAY, WEEK, Season, bins_at, no_season, season_of
+from sensorwatch.common.errors import ModelRefused
 from tests.builders import some_readings
 from tests.detection.detectors import a_forecast_detector
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from common.detection.warming import warm
-from common.rows.json_rows import read_rows
+from sensorwatch.common.detection.warming import warm
+from sensorwatch.common.rows.json_rows import read_rows
 from tests.builders import a_detector
 
 
@@ -18,7 +18,7 @@ def test_the_kernel_that_reads_many_rows_has_been_called_before_the_first_of_the
         calls.append(len(arguments))
         return read_rows(*arguments)
 
-    monkeypatch.setattr("common.rows.parsing.read_rows", counted)
+    monkeypatch.setattr("sensorwatch.common.rows.parsing.read_rows", counted)
 
     warm(a_detector())
 

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from common.detection.ledger import BUCKETS, Account, advance, open_account, with_window
-from common.detection.processing import OutcomeKind
-from common.detection.window import Excess, first_excess
+from sensorwatch.common.detection.ledger import BUCKETS, Account, advance, open_account, with_window
+from sensorwatch.common.detection.processing import OutcomeKind
+from sensorwatch.common.detection.window import Excess, first_excess
 
 
 def an_account(window_rows: int) -> Account:

@@ -11,7 +11,7 @@ from urllib.request import Request, urlopen
 
 from confluent_kafka import Message
 
-from common.messaging.event_type import EventType
+from sensorwatch.common.messaging.event_type import EventType
 from tests.brokers.kafka import Kafka
 from tests.brokers.processes import Program, tail, wait_until
 from tests.checker.reading import read_committed

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from common.messaging.records import header
+from sensorwatch.common.messaging.records import header
 from tests.brokers.kafka import Kafka
 from tests.brokers.processes import wait_until
 from tests.builders import DEFAULT_SCHEMA

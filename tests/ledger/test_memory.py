@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from msgspec import structs
 
-from common.detection.detector import Detector
-from common.detection.ledger import SnapshotAt
-from common.rows.instants import to_text
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.detection.ledger import SnapshotAt
+from sensorwatch.common.rows.instants import to_text
 from sensorwatch.verification import Verdict
 from tests.builders import START
 from tests.forecasts import MIN_ROWS, STEP, a_forecast_candidate

@@ -4,13 +4,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from common.detection.detector import Detector
-from common.detection.ledger import Account, SnapshotAt, advance, new_segment, open_account
-from common.detection.processing import process
-from common.errors import ModelRefused, StateRefused
-from common.messaging.ledger_text import LEDGER_VERSION, Cause, LedgerRecord
-from common.messaging.records import Partition, Record
-from common.messaging.snapshot_text import Snapshot
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.detection.ledger import (
+    Account,
+    SnapshotAt,
+    advance,
+    new_segment,
+    open_account,
+)
+from sensorwatch.common.detection.processing import process
+from sensorwatch.common.errors import ModelRefused, StateRefused
+from sensorwatch.common.messaging.ledger_text import LEDGER_VERSION, Cause, LedgerRecord
+from sensorwatch.common.messaging.records import Partition, Record
+from sensorwatch.common.messaging.snapshot_text import Snapshot
 from sensorwatch.proof import Evidence, Proof
 from sensorwatch.verification import (
     Finding,

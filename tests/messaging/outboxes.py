@@ -6,10 +6,10 @@ from typing import Any, cast
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from common.messaging.flushing_outbox import FlushingOutbox
-from common.messaging.outbox import Commit, Conclusion
-from common.messaging.records import OutgoingMessage, Partition
-from common.messaging.transactional_outbox import TransactionalOutbox
+from sensorwatch.common.messaging.flushing_outbox import FlushingOutbox
+from sensorwatch.common.messaging.outbox import Commit, Conclusion
+from sensorwatch.common.messaging.records import OutgoingMessage, Partition
+from sensorwatch.common.messaging.transactional_outbox import TransactionalOutbox
 from tests.messaging.records import StoredRecord
 
 MESSAGES = [OutgoingMessage("out", b"k", b"%d" % number, [("h", b"x")]) for number in range(3)]

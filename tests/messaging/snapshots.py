@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from common.detection.ledger import SnapshotAt, open_account
-from common.messaging.records import OutgoingMessage, Partition
-from common.messaging.snapshot_text import (
+from sensorwatch.common.detection.ledger import SnapshotAt, open_account
+from sensorwatch.common.messaging.records import OutgoingMessage, Partition
+from sensorwatch.common.messaging.snapshot_text import (
     Manifest,
     Snapshot,
     chunk_messages,

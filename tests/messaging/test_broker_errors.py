@@ -3,7 +3,7 @@
 import pytest
 from confluent_kafka import KafkaError
 
-from common.messaging.broker_errors import Reaction, Stage, reaction, transient
+from sensorwatch.common.messaging.broker_errors import Reaction, Stage, reaction, transient
 
 
 def an_error(code: int, *, retriable: bool = False, requires_abort: bool = False) -> KafkaError:

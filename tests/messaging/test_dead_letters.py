@@ -5,11 +5,17 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.messaging.dead_letters import HEADERS_LOST, ID, PREFIX, TRUNCATED, dead_letters
-from common.messaging.records import Headers, OutgoingMessage
-from common.rows.parsing import parse
-from common.rows.rejection import Reason, Rejection, fault
-from common.rows.schema import UnknownFields
+from sensorwatch.common.messaging.dead_letters import (
+    HEADERS_LOST,
+    ID,
+    PREFIX,
+    TRUNCATED,
+    dead_letters,
+)
+from sensorwatch.common.messaging.records import Headers, OutgoingMessage
+from sensorwatch.common.rows.parsing import parse
+from sensorwatch.common.rows.rejection import Reason, Rejection, fault
+from sensorwatch.common.rows.schema import UnknownFields
 from tests.builders import a_schema
 from tests.messaging.records import SENT_AT_MS, StoredRecord, UnreadableHeaders, a_payload
 

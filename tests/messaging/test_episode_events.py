@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from common.detection.detector import Detector
-from common.detection.emit import Emit
-from common.detection.processing import process
-from common.messaging.event_type import EventType
-from common.messaging.events import anomaly_events
-from common.messaging.records import OutgoingMessage, received_at
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.detection.emit import Emit
+from sensorwatch.common.detection.processing import process
+from sensorwatch.common.messaging.event_type import EventType
+from sensorwatch.common.messaging.events import anomaly_events
+from sensorwatch.common.messaging.records import OutgoingMessage, received_at
 from tests.builders import ANOMALOUS, NORMAL, START, a_detector
 from tests.detection.detectors import DETECTORS
 from tests.messaging.records import StoredRecord, a_payload

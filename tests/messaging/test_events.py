@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
-from common.detection.processing import process
-from common.messaging.event_type import EventType
-from common.messaging.events import LONGEST_TRACE_BYTES, anomaly_events
-from common.messaging.records import OutgoingMessage, received_at
+from sensorwatch.common.detection.processing import process
+from sensorwatch.common.messaging.event_type import EventType
+from sensorwatch.common.messaging.events import LONGEST_TRACE_BYTES, anomaly_events
+from sensorwatch.common.messaging.records import OutgoingMessage, received_at
 from tests.builders import ANOMALOUS, NORMAL, a_detector
 from tests.messaging.records import StoredRecord, UnreadableHeaders, a_payload
 

@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from common.errors import (
+from sensorwatch.common.errors import (
     MicroBatchAborted,
     Unrecoverable,
 )

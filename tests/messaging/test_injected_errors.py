@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
-from common.errors import (
+from sensorwatch.common.errors import (
     BrokerUnavailable,
     Fenced,
     MicroBatchAborted,
@@ -13,11 +13,11 @@ from common.errors import (
     SensorwatchError,
     Unrecoverable,
 )
-from common.messaging.kafka_config import producer_config
-from common.messaging.outbox import Commit, Conclusion
-from common.messaging.quiet import quiet_logger
-from common.messaging.records import OutgoingMessage, Partition
-from common.messaging.transactional_outbox import TransactionalOutbox
+from sensorwatch.common.messaging.kafka_config import producer_config
+from sensorwatch.common.messaging.outbox import Commit, Conclusion
+from sensorwatch.common.messaging.quiet import quiet_logger
+from sensorwatch.common.messaging.records import OutgoingMessage, Partition
+from sensorwatch.common.messaging.transactional_outbox import TransactionalOutbox
 from tests.brokers.mock_cluster import MockCluster
 from tests.brokers.processes import wait_until
 from tests.brokers.protocol import Api

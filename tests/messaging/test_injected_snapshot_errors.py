@@ -6,13 +6,19 @@ from contextlib import suppress
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from common.errors import Fenced, MicroBatchAborted, OutcomeUnknown, SensorwatchError, Unrecoverable
-from common.messaging.flushing_outbox import FlushingOutbox
-from common.messaging.kafka_config import producer_config
-from common.messaging.outbox import Conclusion
-from common.messaging.quiet import quiet_logger
-from common.messaging.records import Partition
-from common.messaging.transactional_outbox import TransactionalOutbox
+from sensorwatch.common.errors import (
+    Fenced,
+    MicroBatchAborted,
+    OutcomeUnknown,
+    SensorwatchError,
+    Unrecoverable,
+)
+from sensorwatch.common.messaging.flushing_outbox import FlushingOutbox
+from sensorwatch.common.messaging.kafka_config import producer_config
+from sensorwatch.common.messaging.outbox import Conclusion
+from sensorwatch.common.messaging.quiet import quiet_logger
+from sensorwatch.common.messaging.records import Partition
+from sensorwatch.common.messaging.transactional_outbox import TransactionalOutbox
 from tests.brokers.mock_cluster import MockCluster
 from tests.brokers.protocol import Api
 from tests.messaging.snapshots import a_snapshot

@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer
 
-from common.errors import SettingsError
-from common.messaging.kafka_config import (
+from sensorwatch.common.errors import SettingsError
+from sensorwatch.common.messaging.kafka_config import (
     client_config,
     consumer_config,
     producer_config,
     reader_config,
 )
-from common.messaging.quiet import quiet_logger
+from sensorwatch.common.messaging.quiet import quiet_logger
 
 KAFKA = {"bootstrap.servers": "here:9092"}
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.detection.ledger import BUCKETS, Account, SnapshotAt, open_account
-from common.errors import DataError
-from common.messaging.ledger_text import (
+from sensorwatch.common.detection.ledger import BUCKETS, Account, SnapshotAt, open_account
+from sensorwatch.common.errors import DataError
+from sensorwatch.common.messaging.ledger_text import (
     MAX_METADATA_BYTES,
     Cause,
     account_text,
@@ -17,7 +17,7 @@ from common.messaging.ledger_text import (
     ledger_record,
     to_metadata,
 )
-from common.messaging.records import Partition
+from sensorwatch.common.messaging.records import Partition
 
 HIGHEST = 2**63 - 1
 EXTREME = Account(

@@ -5,9 +5,9 @@ import struct
 import pytest
 from confluent_kafka import Consumer
 
-from common.errors import MicroBatchAborted, Unrecoverable
-from common.messaging.membership import member_of, require_member
-from common.messaging.quiet import quiet_logger
+from sensorwatch.common.errors import MicroBatchAborted, Unrecoverable
+from sensorwatch.common.messaging.membership import member_of, require_member
+from sensorwatch.common.messaging.quiet import quiet_logger
 
 
 def a_membership(generation: int, member: str = "member-1") -> bytes:

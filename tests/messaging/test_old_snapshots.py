@@ -6,7 +6,7 @@ from typing import cast
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from common.messaging.state_topic import OldSnapshots
+from sensorwatch.common.messaging.state_topic import OldSnapshots
 
 
 class FakeAdmin:

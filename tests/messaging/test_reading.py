@@ -3,10 +3,10 @@
 import pytest
 from confluent_kafka import Producer
 
-from common.errors import BrokerUnavailable
-from common.messaging.embedded import EmbeddedBroker
-from common.messaging.quiet import quiet_logger
-from common.messaging.reading import read_topic
+from sensorwatch.common.errors import BrokerUnavailable
+from sensorwatch.common.messaging.embedded import EmbeddedBroker
+from sensorwatch.common.messaging.quiet import quiet_logger
+from sensorwatch.common.messaging.reading import read_topic
 
 pytestmark = pytest.mark.embedded
 

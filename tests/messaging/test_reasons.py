@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from jsonschema import Draft202012Validator
 
-from common.detection.processing import process
-from common.messaging.events import anomaly_events
-from common.messaging.records import OutgoingMessage
+from sensorwatch.common.detection.processing import process
+from sensorwatch.common.messaging.events import anomaly_events
+from sensorwatch.common.messaging.records import OutgoingMessage
 from sensorwatch.event_line import line_of, read_event
 from tests.detection.detectors import a_forecast_detector
 from tests.messaging.records import StoredRecord

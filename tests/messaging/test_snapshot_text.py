@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.detection.ledger import SnapshotAt
-from common.errors import StateRefused
-from common.messaging.records import Partition
-from common.messaging.snapshot_text import (
+from sensorwatch.common.detection.ledger import SnapshotAt
+from sensorwatch.common.errors import StateRefused
+from sensorwatch.common.messaging.records import Partition
+from sensorwatch.common.messaging.snapshot_text import (
     CHUNK_BYTES,
     Snapshot,
     chunk_count,

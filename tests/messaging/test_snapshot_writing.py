@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from common.errors import Fenced, MicroBatchAborted, OutcomeUnknown, Unrecoverable
-from common.messaging.flushing_outbox import FlushingOutbox
-from common.messaging.outbox import Conclusion
-from common.messaging.records import OutgoingMessage, Partition
-from common.messaging.snapshot_text import Snapshot, manifest_of
-from common.messaging.snapshot_writing import Deliveries
-from common.messaging.transactional_outbox import TransactionalOutbox
+from sensorwatch.common.errors import Fenced, MicroBatchAborted, OutcomeUnknown, Unrecoverable
+from sensorwatch.common.messaging.flushing_outbox import FlushingOutbox
+from sensorwatch.common.messaging.outbox import Conclusion
+from sensorwatch.common.messaging.records import OutgoingMessage, Partition
+from sensorwatch.common.messaging.snapshot_text import Snapshot, manifest_of
+from sensorwatch.common.messaging.snapshot_writing import Deliveries
+from sensorwatch.common.messaging.transactional_outbox import TransactionalOutbox
 from tests.messaging.outboxes import (
     ALL,
     COMMITS,

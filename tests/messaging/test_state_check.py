@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from common.errors import BrokerUnavailable, DataError, SettingsError, StateRefused
-from common.messaging.embedded import EmbeddedBroker
-from common.messaging.state_check import Ask, check_state_topics, settings_of
+from sensorwatch.common.errors import BrokerUnavailable, DataError, SettingsError, StateRefused
+from sensorwatch.common.messaging.embedded import EmbeddedBroker
+from sensorwatch.common.messaging.state_check import Ask, check_state_topics, settings_of
 from tests.brokers.kafka import Kafka
 from tests.brokers.mock_cluster import MockCluster
 

@@ -7,16 +7,16 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from common.detection.ledger import SnapshotAt
-from common.errors import StateRefused
-from common.messaging.kafka_config import producer_config
-from common.messaging.outbox import Commit, Conclusion
-from common.messaging.quiet import quiet_logger
-from common.messaging.reading import watermarks
-from common.messaging.records import OutgoingMessage, Partition
-from common.messaging.snapshot_text import Snapshot
-from common.messaging.state_topic import OldSnapshots, read_snapshot
-from common.messaging.transactional_outbox import TransactionalOutbox
+from sensorwatch.common.detection.ledger import SnapshotAt
+from sensorwatch.common.errors import StateRefused
+from sensorwatch.common.messaging.kafka_config import producer_config
+from sensorwatch.common.messaging.outbox import Commit, Conclusion
+from sensorwatch.common.messaging.quiet import quiet_logger
+from sensorwatch.common.messaging.reading import watermarks
+from sensorwatch.common.messaging.records import OutgoingMessage, Partition
+from sensorwatch.common.messaging.snapshot_text import Snapshot
+from sensorwatch.common.messaging.state_topic import OldSnapshots, read_snapshot
+from sensorwatch.common.messaging.transactional_outbox import TransactionalOutbox
 from tests.brokers.kafka import Kafka
 from tests.brokers.processes import wait_until
 from tests.messaging.snapshots import a_snapshot

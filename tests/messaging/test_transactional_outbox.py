@@ -5,14 +5,14 @@ from collections.abc import Iterator
 import pytest
 from confluent_kafka import KafkaError
 
-from common.errors import (
+from sensorwatch.common.errors import (
     BrokerUnavailable,
     Fenced,
     MicroBatchAborted,
     OutcomeUnknown,
     Unrecoverable,
 )
-from common.messaging.records import OutgoingMessage
+from sensorwatch.common.messaging.records import OutgoingMessage
 from tests.messaging.outboxes import (
     ALL,
     MESSAGES,

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from common.messaging.embedded import EmbeddedBroker
-from common.messaging.kafka_config import reader_config
-from common.rows.schema import load_schema
-from common.rows.strict_parsing import collect
-from common.tables import read_rows
+from sensorwatch.common.messaging.embedded import EmbeddedBroker
+from sensorwatch.common.messaging.kafka_config import reader_config
+from sensorwatch.common.rows.schema import load_schema
+from sensorwatch.common.rows.strict_parsing import collect
+from sensorwatch.common.tables import read_rows
 from tests.brokers.kafka import Kafka
 
 PROJECT = Path(__file__).parents[2]

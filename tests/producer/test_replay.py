@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.errors import DataError
-from common.rows.parsing import parse
-from common.rows.readings import Readings
-from common.rows.rejection import Fault, Reason, Rejection
-from common.rows.schema import Schema, schema_of
-from common.rows.strict_parsing import Fields, collect
-from common.tables import read_rows
-from producer.replay import payload, replayed_records
+from sensorwatch.common.errors import DataError
+from sensorwatch.common.rows.parsing import parse
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.rejection import Fault, Reason, Rejection
+from sensorwatch.common.rows.schema import Schema, schema_of
+from sensorwatch.common.rows.strict_parsing import Fields, collect
+from sensorwatch.common.tables import read_rows
+from sensorwatch.producer.replay import payload, replayed_records
 from tests.skab import VALVE, needs_skab
 
 SKAB_SCHEMA = schema_of(

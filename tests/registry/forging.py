@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from common.registry.archive import Arrays, array_digest, joint_digest, pack, unpack
-from common.registry.store import Registry
+from sensorwatch.common.registry.archive import Arrays, array_digest, joint_digest, pack, unpack
+from sensorwatch.common.registry.store import Registry
 from tests.builders import a_candidate
 
 NAME = "default"

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import ModelRefused
-from common.registry.champion import Champion
-from common.registry.manifest import ModelVersion
-from common.registry.store import Registry
+from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.registry.champion import Champion
+from sensorwatch.common.registry.manifest import ModelVersion
+from sensorwatch.common.registry.store import Registry
 from tests.registry.forging import NAME, WHO, a_registry, folder_of
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import UsageError
-from common.registry.store import Registry
+from sensorwatch.common.errors import UsageError
+from sensorwatch.common.registry.store import Registry
 from tests.builders import a_candidate
 from tests.registry.forging import NAME, WHO
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from common.detection.features import features
-from common.detection.forest import score
-from common.errors import ModelRefused
-from common.registry.archive import Arrays
-from common.registry.golden import golden_arrays, replay
+from sensorwatch.common.detection.features import features
+from sensorwatch.common.detection.forest import score
+from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.registry.archive import Arrays
+from sensorwatch.common.registry.golden import golden_arrays, replay
 from tests.builders import a_candidate, a_detector, some_readings
 
 

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from common.detection.detector import Detector
-from common.detection.levels import no_levels
-from common.errors import ModelRefused
-from common.registry.archive import Arrays, pack, unpack
-from common.registry.golden import golden_arrays, replay
-from common.rows.readings import Readings
-from common.rows.schema import Missing, Schema, Signal
+from sensorwatch.common.detection.detector import Detector
+from sensorwatch.common.detection.levels import no_levels
+from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.registry.archive import Arrays, pack, unpack
+from sensorwatch.common.registry.golden import golden_arrays, replay
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.schema import Missing, Schema, Signal
 from tests.builders import a_candidate, a_detector
 
 SCHEMA = Schema(

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from common.registry.audit import Action
-from common.registry.store import Registry
+from sensorwatch.common.registry.audit import Action
+from sensorwatch.common.registry.store import Registry
 from tests.builders import a_candidate
 from tests.registry.forging import NAME, WHO, a_registry
 

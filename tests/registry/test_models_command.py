@@ -9,15 +9,15 @@ from typing import NoReturn
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from common.detection.ledger import Account, open_account
-from common.errors import BrokerUnavailable
-from common.messaging.embedded import EmbeddedBroker
-from common.messaging.ledger_text import Cause, ledger_message, to_metadata
-from common.messaging.records import Partition
-from common.registry.store import Registry
-from common.runtime.command_line import run
 from sensorwatch import named_versions
 from sensorwatch.app import build_app
+from sensorwatch.common.detection.ledger import Account, open_account
+from sensorwatch.common.errors import BrokerUnavailable
+from sensorwatch.common.messaging.embedded import EmbeddedBroker
+from sensorwatch.common.messaging.ledger_text import Cause, ledger_message, to_metadata
+from sensorwatch.common.messaging.records import Partition
+from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.runtime.command_line import run
 from tests.builders import a_candidate
 from tests.commands.running import Ended, in_process
 from tests.registry.forging import NAME, WHO, a_registry, folder_of

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import UsageError
-from common.registry.names import ordinal_of
-from common.registry.shelf import Shelf
+from sensorwatch.common.errors import UsageError
+from sensorwatch.common.registry.names import ordinal_of
+from sensorwatch.common.registry.shelf import Shelf
 
 
 def test_waiting_for_the_lock_ends_with_what_to_do(tmp_path: Path) -> None:

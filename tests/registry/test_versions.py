@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from common.errors import ModelRefused, UsageError
-from common.registry.candidate import Candidate
-from common.registry.store import Registry
+from sensorwatch.common.errors import ModelRefused, UsageError
+from sensorwatch.common.registry.candidate import Candidate
+from sensorwatch.common.registry.store import Registry
 from tests.builders import a_candidate, some_readings
 from tests.registry.forging import NAME, WHO, a_registry, folder_of
 

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.crew import alone
-from common.rows.json_rows import MAX_PAYLOAD_BYTES
-from common.rows.parsing import FEWEST, parse
-from common.rows.schema import Schema, schema_of
-from common.rows.strict_parsing import parse_strictly
+from sensorwatch.common.crew import alone
+from sensorwatch.common.rows.json_rows import MAX_PAYLOAD_BYTES
+from sensorwatch.common.rows.parsing import FEWEST, parse
+from sensorwatch.common.rows.schema import Schema, schema_of
+from sensorwatch.common.rows.strict_parsing import parse_strictly
 from tests.builders import a_schema
 
 X1, X2 = {"name": "x1", "min": -50.0, "max": 50.0}, {"name": "x2"}
@@ -258,7 +258,7 @@ def test_the_kernel_reads_what_is_usual() -> None:
 
 
 def _by_the_kernel(rows: Sequence[bytes], schema: Schema) -> float:
-    from common.rows import parsing
+    from sensorwatch.common.rows import parsing
 
     plan = parsing._plan(schema)
     assert plan is not None

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.errors import DataError
-from common.rows.cells import cell_reader
-from common.rows.parsing import parse
-from common.rows.readings import Readings
-from common.rows.rejection import Fault, Reason
-from common.rows.schema import Schema, schema_of
-from common.rows.strict_parsing import collect
+from sensorwatch.common.errors import DataError
+from sensorwatch.common.rows.cells import cell_reader
+from sensorwatch.common.rows.parsing import parse
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.rejection import Fault, Reason
+from sensorwatch.common.rows.schema import Schema, schema_of
+from sensorwatch.common.rows.strict_parsing import collect
 
 HEADER = ["timestamp", "sensor_id", "x1", "x2"]
 GOOD = ["2025-01-01T00:00:00Z", "a", "1", "2"]

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.errors import DataError
-from common.rows.inference import DELIMITERS, Kind, infer
-from common.rows.schema import KeyField, Schema, schema_of
-from common.rows.schema_text import schema_text
-from common.rows.strict_parsing import collect
-from common.rows.time_guess import PATTERNS
-from common.tables import read_rows
+from sensorwatch.common.errors import DataError
+from sensorwatch.common.rows.inference import DELIMITERS, Kind, infer
+from sensorwatch.common.rows.schema import KeyField, Schema, schema_of
+from sensorwatch.common.rows.schema_text import schema_text
+from sensorwatch.common.rows.strict_parsing import collect
+from sensorwatch.common.rows.time_guess import PATTERNS
+from sensorwatch.common.tables import read_rows
 
 START = datetime(2025, 3, 14, 9, 26, 53, tzinfo=UTC)
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.rows.instant_texts import to_texts
-from common.rows.instants import EARLIEST, EPOCH, LATEST, BadTime, time_reader, to_text
-from common.rows.schema import TimeField
+from sensorwatch.common.rows.instant_texts import to_texts
+from sensorwatch.common.rows.instants import EARLIEST, EPOCH, LATEST, BadTime, time_reader, to_text
+from sensorwatch.common.rows.schema import TimeField
 
 MIDNIGHT = 1_735_689_600_000_000
 

@@ -11,19 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.inference import payloads_from, request_of
-from common.errors import DataError
-from common.rows.cells import cell_reader, nest
-from common.rows.parsing import parse
-from common.rows.readings import Readings
-from common.rows.rejection import Reason, Rejection
-from common.rows.request import rows_of
-from common.rows.schema import Schema, schema_of
-from common.rows.strict_parsing import collect
-from common.tables import read_rows
-from producer.replay import replayed_records
-from trainer.dataset import by_time
-from trainer.documents import cells_of, payloads_of, write_csv
+from sensorwatch.api.inference import payloads_from, request_of
+from sensorwatch.common.errors import DataError
+from sensorwatch.common.rows.cells import cell_reader, nest
+from sensorwatch.common.rows.parsing import parse
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.rejection import Reason, Rejection
+from sensorwatch.common.rows.request import rows_of
+from sensorwatch.common.rows.schema import Schema, schema_of
+from sensorwatch.common.rows.strict_parsing import collect
+from sensorwatch.common.tables import read_rows
+from sensorwatch.producer.replay import replayed_records
+from sensorwatch.trainer.dataset import by_time
+from sensorwatch.trainer.documents import cells_of, payloads_of, write_csv
 
 SCHEMA = schema_of(
     {

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from common.rows.instants import BadTime, time_reader
-from common.rows.plain_instants import TimeKind, instant
-from common.rows.plain_numbers import number
-from common.rows.schema import TimeField
+from sensorwatch.common.rows.instants import BadTime, time_reader
+from sensorwatch.common.rows.plain_instants import TimeKind, instant
+from sensorwatch.common.rows.plain_numbers import number
+from sensorwatch.common.rows.schema import TimeField
 
 floats = st.floats(allow_nan=False, allow_infinity=False)
 decimals = st.tuples(st.integers(-(10**18), 10**18), st.integers(0, 22)).map(

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.rows.parsing import parse
-from common.rows.request import BadBody, TooManyRows, rows_of
-from common.rows.schema import Schema, Signal
+from sensorwatch.common.rows.parsing import parse
+from sensorwatch.common.rows.request import BadBody, TooManyRows, rows_of
+from sensorwatch.common.rows.schema import Schema, Signal
 
 SCHEMA = Schema(signals=(Signal(name="x1"),))
 

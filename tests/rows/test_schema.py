@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import SchemaError
-from common.rows.schema import Order, OutOfOrder, Schema, load_schema, schema_of
+from sensorwatch.common.errors import SchemaError
+from sensorwatch.common.rows.schema import Order, OutOfOrder, Schema, load_schema, schema_of
 from tests.builders import DEFAULT_SCHEMA
 
 PUMP_SCHEMA = DEFAULT_SCHEMA.with_name("pump.toml")

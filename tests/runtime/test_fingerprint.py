@@ -4,7 +4,7 @@ import platform
 
 import pytest
 
-from common.runtime.fingerprint import fingerprint
+from sensorwatch.common.runtime.fingerprint import fingerprint
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from common.errors import SettingsError
-from common.runtime.health import HealthServer, Heartbeat, serve_health
+from sensorwatch.common.errors import SettingsError
+from sensorwatch.common.runtime.health import HealthServer, Heartbeat, serve_health
 
 
 class States:

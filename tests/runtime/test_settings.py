@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.errors import SettingsError
-from common.runtime.settings import (
+from sensorwatch.common.errors import SettingsError
+from sensorwatch.common.runtime.settings import (
     HIDDEN,
     Delivery,
     Loaded,

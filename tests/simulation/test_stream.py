@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.simulation.faults import FaultKind
-from common.simulation.plan import FaultPlan
-from common.simulation.sensors import noise_scale
-from common.simulation.stream import KINDS, START, Chunk, Simulation, simulate
+from sensorwatch.common.simulation.faults import FaultKind
+from sensorwatch.common.simulation.plan import FaultPlan
+from sensorwatch.common.simulation.sensors import noise_scale
+from sensorwatch.common.simulation.stream import KINDS, START, Chunk, Simulation, simulate
 
 VALUE_FAULTS = tuple(
     kind for kind in FaultKind if kind not in (FaultKind.DROPOUT, FaultKind.MALFORMED)

@@ -1,7 +1,7 @@
 import pytest
 
-from common.messaging.embedded import EmbeddedBroker
-from common.runtime.command_line import run
+from sensorwatch.common.messaging.embedded import EmbeddedBroker
+from sensorwatch.common.runtime.command_line import run
 from sensorwatch.state_command import app
 
 

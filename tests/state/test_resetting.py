@@ -2,10 +2,10 @@ from dataclasses import replace
 
 import pytest
 
-from common.detection.ledger import Account, open_account
-from common.errors import UsageError
-from common.messaging.ledger_text import Cause
-from common.messaging.records import Partition
+from sensorwatch.common.detection.ledger import Account, open_account
+from sensorwatch.common.errors import UsageError
+from sensorwatch.common.messaging.ledger_text import Cause
+from sensorwatch.common.messaging.records import Partition
 from sensorwatch.inventory import Inventory
 from sensorwatch.ledger_reading import Standing
 from sensorwatch.resetting import Reset, Terms, lost, reset_of

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from common.registry.candidate import Candidate
-from common.rows.instants import to_text
-from common.rows.readings import Readings
-from common.runtime.keys import Features, TrainerSettings
-from common.simulation.stream import Simulation, simulate
+from sensorwatch.common.registry.candidate import Candidate
+from sensorwatch.common.rows.instants import to_text
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.runtime.keys import Features, TrainerSettings
+from sensorwatch.common.simulation.stream import Simulation, simulate
+from sensorwatch.trainer.dataset import Dataset
+from sensorwatch.trainer.training import train
 from tests.builders import a_schema
-from trainer.dataset import Dataset
-from trainer.training import train
 
 HOW = TrainerSettings(trees=20, target_alert_rate=0.01)
 PLAIN = HOW.model_copy(update={"features": Features.PLAIN})

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.detection.processing import process, score_readings
-from common.rows.instants import to_text
-from common.rows.readings import Readings
-from common.tables import read_rows
+from sensorwatch.common.detection.processing import process, score_readings
+from sensorwatch.common.rows.instants import to_text
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.tables import read_rows
+from sensorwatch.trainer.backtest import score_on
+from sensorwatch.trainer.score_table import SCORE_COLUMNS, ScoreTable, rejected_path
+from sensorwatch.trainer.warming import warm_up
 from tests.builders import a_detector, a_schema, some_readings
 from tests.trainer.builders import HOW, write_rows
-from trainer.backtest import score_on
-from trainer.score_table import SCORE_COLUMNS, ScoreTable, rejected_path
-from trainer.warming import warm_up
 
 BAD = {3: "oops", 130: "", 131: "inf", 250: "5000"}
 

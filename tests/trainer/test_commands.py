@@ -8,14 +8,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from common.registry.store import Registry
-from common.runtime.command_line import run, typer_app
+from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.runtime.command_line import run, typer_app
+from sensorwatch.trainer.backtest_command import backtest
+from sensorwatch.trainer.evaluate_command import evaluate
+from sensorwatch.trainer.train_command import train
 from tests.builders import DEFAULT_SCHEMA, some_readings
 from tests.commands.running import ROOT
 from tests.trainer.builders import simulated, write_rows
-from trainer.backtest_command import backtest
-from trainer.evaluate_command import evaluate
-from trainer.train_command import train
 
 
 def command(*args: str) -> int:

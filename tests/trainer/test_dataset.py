@@ -7,15 +7,15 @@ from confluent_kafka import Producer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.errors import BrokerUnavailable, DataError
-from common.messaging.kafka_config import producer_config
-from common.rows.readings import Readings, readings_of
+from sensorwatch.common.errors import BrokerUnavailable, DataError
+from sensorwatch.common.messaging.kafka_config import producer_config
+from sensorwatch.common.rows.readings import Readings, readings_of
+from sensorwatch.trainer.dataset import Dataset, by_time, files_of, read_data
+from sensorwatch.trainer.documents import cells_of, payloads_of
 from tests.brokers.kafka import Kafka
 from tests.brokers.mock_cluster import MockCluster
 from tests.builders import a_schema, some_readings
 from tests.trainer.builders import write_rows
-from trainer.dataset import Dataset, by_time, files_of, read_data
-from trainer.documents import cells_of, payloads_of
 
 
 def read(data: Path | str, *, rows: int | None = None) -> Dataset:

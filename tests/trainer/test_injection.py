@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.simulation.faults import VALUE_KINDS, FaultKind
+from sensorwatch.common.simulation.faults import VALUE_KINDS, FaultKind
+from sensorwatch.trainer.injection import Case, Injected, inject_case, spread
 from tests.builders import a_schema, some_readings
-from trainer.injection import Case, Injected, inject_case, spread
 
 KINDS = st.sampled_from(VALUE_KINDS)
 

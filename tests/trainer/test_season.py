@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from common.detection.season import DAY, WEEK
-from common.rows.readings import Readings
-from common.rows.schema import Schema, Signal
-from common.runtime.keys import TrainerSettings
+from sensorwatch.common.detection.season import DAY, WEEK
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.schema import Schema, Signal
+from sensorwatch.common.runtime.keys import TrainerSettings
+from sensorwatch.trainer.season import fit_season
+from sensorwatch.trainer.training import refitted
 from tests.builders import START
-from trainer.season import fit_season
-from trainer.training import refitted
 
 HOUR = DAY // 24
 MIDNIGHT = START - START % DAY

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from common.rows.readings import Readings
-from common.rows.schema import Missing, Schema, Signal
-from common.runtime.keys import TrainerSettings
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.schema import Missing, Schema, Signal
+from sensorwatch.common.runtime.keys import TrainerSettings
+from sensorwatch.trainer.warming import warmed
 from tests.builders import MINUTE, START
-from trainer.warming import warmed
 
 RATE = 0.02
 HOW = TrainerSettings(trees=20, target_alert_rate=RATE)

@@ -5,12 +5,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from common.registry.store import Registry
-from common.runtime.command_line import run
+from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.runtime.command_line import run
+from sensorwatch.trainer.backtest_command import backtest
+from sensorwatch.trainer.evaluate_command import evaluate
+from sensorwatch.trainer.train_command import train
 from tests.skab import ANOMALY_FREE, SIGNALS, VALVE, needs_skab
-from trainer.backtest_command import backtest
-from trainer.evaluate_command import evaluate
-from trainer.train_command import train
 
 pytestmark = needs_skab
 

@@ -5,19 +5,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from common.detection.calibration import calibrate, read
-from common.detection.features import features
-from common.detection.forest import score
-from common.errors import DataError
-from common.registry.candidate import MAX_GOLDEN_ROWS
-from common.rows.schema import Order
-from common.runtime.keys import TrainerSettings
+from sensorwatch.common.detection.calibration import calibrate, read
+from sensorwatch.common.detection.features import features
+from sensorwatch.common.detection.forest import score
+from sensorwatch.common.errors import DataError
+from sensorwatch.common.registry.candidate import MAX_GOLDEN_ROWS
+from sensorwatch.common.rows.schema import Order
+from sensorwatch.common.runtime.keys import TrainerSettings
+from sensorwatch.trainer.dataset import by_time
+from sensorwatch.trainer.levels import max_gap
+from sensorwatch.trainer.training import rate_note, rows_needed, split_by_time, train
+from sensorwatch.trainer.warming import warmed
 from tests.builders import a_schema, some_readings
 from tests.trainer.builders import HOW, PLAIN, a_dataset, a_trained, simulated
-from trainer.dataset import by_time
-from trainer.levels import max_gap
-from trainer.training import rate_note, rows_needed, split_by_time, train
-from trainer.warming import warmed
 
 DIGEST = """
 import hashlib
