@@ -7,15 +7,15 @@ from typing import Any
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, ProcessCollector
 
-from sensorwatch.api.counting import RequestCounter
-from sensorwatch.api.documents import add_documents
-from sensorwatch.api.inference_routes import add_inference_routes
-from sensorwatch.api.problems import answer_problems
+from sensorwatch.api.inference_protocol_routes import add_inference_routes
+from sensorwatch.api.openapi_document import add_documents
+from sensorwatch.api.problem_details import answer_problems
+from sensorwatch.api.request_metrics import RequestCounter
 from sensorwatch.api.routes import add_routes
 from sensorwatch.api.service import Service
 from sensorwatch.common.runtime.build import project_version
-from sensorwatch.common.runtime.keys import Settings
 from sensorwatch.common.runtime.metrics import HttpMetrics
+from sensorwatch.common.runtime.setting_keys import Settings
 from sensorwatch.common.runtime.settings import load_settings
 
 

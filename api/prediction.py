@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
-from sensorwatch.api.pointers import pointer
-from sensorwatch.api.problems import Problem
-from sensorwatch.common.detection.detector import Detector
-from sensorwatch.common.detection.processing import Outcome, process
+from sensorwatch.api.json_pointers import pointer
+from sensorwatch.api.problem_details import Problem
 from sensorwatch.common.rows.rejection import Rejection
 from sensorwatch.common.rows.request import BadBody, RequestRows, TooManyRows, rows_of
+from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.common.scoring.processing import Outcome, process
 
 SLICE_ROWS = 2_000
 """Rows that are scored, and encoded, at a time: while they are, nobody else gets the interpreter

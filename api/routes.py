@@ -11,10 +11,11 @@ from prometheus_client.exposition import choose_encoder
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sensorwatch.api.exchange import RowsExchange
-from sensorwatch.api.keys import check_key
-from sensorwatch.api.limits import read_body
-from sensorwatch.api.models import (
+from sensorwatch.api.api_key import check_key
+from sensorwatch.api.problem_details import MEDIA_TYPE, Problem
+from sensorwatch.api.request_body import read_body
+from sensorwatch.api.request_formats import RowsExchange
+from sensorwatch.api.response_models import (
     Health,
     Live,
     Manifest,
@@ -23,7 +24,6 @@ from sensorwatch.api.models import (
     ProblemModel,
     ServiceStatus,
 )
-from sensorwatch.api.problems import MEDIA_TYPE, Problem
 from sensorwatch.api.service import service_of
 from sensorwatch.common.runtime.build import project_version
 

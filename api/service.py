@@ -12,16 +12,16 @@ from http import HTTPStatus
 from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 
-from sensorwatch.api.accounting import RowAccount
-from sensorwatch.api.exchange import Exchange
-from sensorwatch.api.following import Following, Served
-from sensorwatch.api.keys import read_key
-from sensorwatch.api.problems import Problem
-from sensorwatch.common.detection.warming import COMPILING, is_compiled
+from sensorwatch.api.api_key import read_key
+from sensorwatch.api.champion_follower import Following, Served
+from sensorwatch.api.problem_details import Problem
+from sensorwatch.api.request_formats import Exchange
+from sensorwatch.api.row_metrics import RowAccount
 from sensorwatch.common.registry.store import Registry
-from sensorwatch.common.runtime.keys import ApiSettings, Settings
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.metrics import HttpMetrics
+from sensorwatch.common.runtime.setting_keys import ApiSettings, Settings
+from sensorwatch.common.scoring.warmup import COMPILING, is_compiled
 
 FEW_BYTES, FEW_COMMAS = 16_384, 1_000
 """A body without more of either holds so few rows, good or bad, that a thread costs more than they

@@ -12,7 +12,7 @@ from sensorwatch.common.parquet import read_parquet
 from sensorwatch.common.rows.batches import Batch, collected
 from sensorwatch.common.rows.cells import CellReader, cell_reader, csv_reader, records_of
 from sensorwatch.common.rows.csv_chunk import ChunkReader, plain_reader
-from sensorwatch.common.rows.csv_kernel import MOST_LINE_BYTES
+from sensorwatch.common.rows.fast.csv_rows import MOST_LINE_BYTES
 from sensorwatch.common.rows.rejection import Fault
 from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.rows.strict_parsing import Fields

@@ -6,16 +6,16 @@ from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from sensorwatch.common.detection.ledger import Account, open_account, with_window
-from sensorwatch.common.detection.memory import MAX_SENSORS
 from sensorwatch.common.errors import BrokerUnavailable, OffsetsLost
-from sensorwatch.common.messaging.broker_errors import transient
-from sensorwatch.common.messaging.ledger_text import from_metadata
-from sensorwatch.common.messaging.ledger_topic import GroupHistory
-from sensorwatch.common.messaging.records import Partition
-from sensorwatch.common.messaging.snapshot_text import refuse
-from sensorwatch.common.runtime.keys import Start
+from sensorwatch.common.kafka.broker_errors import transient
+from sensorwatch.common.kafka.ledger_text import from_metadata
+from sensorwatch.common.kafka.ledger_topic import GroupHistory
+from sensorwatch.common.kafka.records import Partition
+from sensorwatch.common.kafka.snapshot_text import refuse
+from sensorwatch.common.ledger.account import Account, open_account, with_window
 from sensorwatch.common.runtime.logs import logger
+from sensorwatch.common.runtime.setting_keys import Start
+from sensorwatch.common.scoring.memory import MAX_SENSORS
 
 COMMITTED_SECONDS = 60.0
 """Longer than a dead worker's transaction, whose offsets are not stable before it has ended."""

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from sensorwatch.common.detection.ledger import Account
-from sensorwatch.common.detection.window import first_excess
-from sensorwatch.common.messaging.records import Partition
-from sensorwatch.common.runtime.keys import BreakerSettings
+from sensorwatch.common.kafka.records import Partition
+from sensorwatch.common.ledger.account import Account
+from sensorwatch.common.ledger.rejection_window import first_excess
+from sensorwatch.common.runtime.setting_keys import BreakerSettings
 from sensorwatch.consumer.settlement import Settlement
 
 

@@ -7,40 +7,40 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from sensorwatch.common.crew import Crew
-from sensorwatch.common.detection.detector import Detector
-from sensorwatch.common.detection.ledger import SnapshotAt
-from sensorwatch.common.messaging.broker_errors import transient
-from sensorwatch.common.messaging.flushing_outbox import FlushingOutbox
-from sensorwatch.common.messaging.kafka_config import (
+from sensorwatch.common.kafka.broker_errors import transient
+from sensorwatch.common.kafka.client_config import (
     client_config,
     consumer_config,
     producer_config,
 )
-from sensorwatch.common.messaging.ledger_topic import group_history
-from sensorwatch.common.messaging.outbox import Outbox
-from sensorwatch.common.messaging.quiet import quiet_logger
-from sensorwatch.common.messaging.reading import read_pieces
-from sensorwatch.common.messaging.records import Partition, Record
-from sensorwatch.common.messaging.snapshot_text import CHUNK_BYTES, Snapshot
-from sensorwatch.common.messaging.state_check import check_state_topics
-from sensorwatch.common.messaging.state_topic import OldSnapshots, read_snapshot
-from sensorwatch.common.messaging.topics import require_topics
-from sensorwatch.common.messaging.transactional_outbox import TransactionalOutbox
+from sensorwatch.common.kafka.ledger_topic import group_history
+from sensorwatch.common.kafka.records import Partition, Record
+from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.common.kafka.snapshot_text import CHUNK_BYTES, Snapshot
+from sensorwatch.common.kafka.state_check import check_state_topics
+from sensorwatch.common.kafka.state_topic import OldSnapshots, read_snapshot
+from sensorwatch.common.kafka.topic_reader import read_pieces
+from sensorwatch.common.kafka.topics import require_topics
+from sensorwatch.common.ledger.account import SnapshotAt
 from sensorwatch.common.registry.champion import Champion
 from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.row_executor import Crew
 from sensorwatch.common.runtime.fingerprint import fingerprint
-from sensorwatch.common.runtime.keys import Delivery, Settings
 from sensorwatch.common.runtime.logs import kafka_logger, logger
+from sensorwatch.common.runtime.setting_keys import Delivery, Settings
+from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.consumer.accounts import Accounts
-from sensorwatch.consumer.holdings import Holdings
 from sensorwatch.consumer.loop import Parts
 from sensorwatch.consumer.memories import Memories
 from sensorwatch.consumer.observation import Observation
+from sensorwatch.consumer.ownership import Holdings
 from sensorwatch.consumer.publication import LedgerTerms
+from sensorwatch.consumer.publishing.flushing_outbox import FlushingOutbox
+from sensorwatch.consumer.publishing.outbox import Outbox
+from sensorwatch.consumer.publishing.transactional_outbox import TransactionalOutbox
 from sensorwatch.consumer.restoration import Stores
 from sensorwatch.consumer.restoring import Restoring
-from sensorwatch.consumer.schedule import Schedule
+from sensorwatch.consumer.snapshot_schedule import Schedule
 from sensorwatch.consumer.source import KafkaSource
 from sensorwatch.consumer.topic_identity import TopicIdentity
 

@@ -4,25 +4,25 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from sensorwatch.common.crew import Crew
-from sensorwatch.common.detection.detector import Detector
-from sensorwatch.common.detection.processing import Outcome, process
 from sensorwatch.common.errors import BreakerOpen, MicroBatchAborted, OutcomeUnknown, Unrecoverable
-from sensorwatch.common.messaging.dead_letters import dead_letters
-from sensorwatch.common.messaging.events import anomaly_events
-from sensorwatch.common.messaging.membership import require_member
-from sensorwatch.common.messaging.outbox import Conclusion, Outbox
-from sensorwatch.common.messaging.records import OutgoingMessage, Partition
-from sensorwatch.common.messaging.state_topic import OldSnapshots
+from sensorwatch.common.kafka.dead_letters import dead_letters
+from sensorwatch.common.kafka.records import OutgoingMessage, Partition
+from sensorwatch.common.kafka.state_topic import OldSnapshots
 from sensorwatch.common.registry.champion import Champion
+from sensorwatch.common.row_executor import Crew
 from sensorwatch.common.rows.instants import to_text
-from sensorwatch.common.runtime.keys import Settings
 from sensorwatch.common.runtime.metrics import Stage, TransactionOutcome
+from sensorwatch.common.runtime.setting_keys import Settings
+from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.common.scoring.processing import Outcome, process
 from sensorwatch.consumer.breaker import tripped
-from sensorwatch.consumer.holdings import Holdings
 from sensorwatch.consumer.micro_batch import MicroBatch, Portion
 from sensorwatch.consumer.observation import Observation
+from sensorwatch.consumer.ownership import Holdings
 from sensorwatch.consumer.publication import LedgerTerms, conclusion, snapshots_of, told
+from sensorwatch.consumer.publishing.events import anomaly_events
+from sensorwatch.consumer.publishing.membership import require_member
+from sensorwatch.consumer.publishing.outbox import Conclusion, Outbox
 from sensorwatch.consumer.restoring import Restoring
 from sensorwatch.consumer.settlement import Settlement, renewed, settle
 from sensorwatch.consumer.source import KafkaSource

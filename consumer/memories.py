@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sensorwatch.common.detection.ledger import Account, SnapshotAt
-from sensorwatch.common.detection.memory import Memory
 from sensorwatch.common.errors import Unrecoverable
-from sensorwatch.common.messaging.records import Partition
+from sensorwatch.common.kafka.records import Partition
+from sensorwatch.common.ledger.account import Account, SnapshotAt
+from sensorwatch.common.scoring.memory import Memory
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,17 +8,17 @@ from contextlib import suppress
 
 import numpy as np
 
-from sensorwatch.common.detection.detections import SEVERITIES
-from sensorwatch.common.detection.ledger import Account
-from sensorwatch.common.detection.memory import Memory
-from sensorwatch.common.detection.processing import Outcome
-from sensorwatch.common.detection.recall import STATUSES
-from sensorwatch.common.messaging.records import Partition
-from sensorwatch.common.messaging.snapshot_text import Snapshot
-from sensorwatch.common.rows.json_rows import NO_TIME
-from sensorwatch.common.runtime.health import Heartbeat
+from sensorwatch.common.kafka.records import Partition
+from sensorwatch.common.kafka.snapshot_text import Snapshot
+from sensorwatch.common.ledger.account import Account
+from sensorwatch.common.rows.fast.json_rows import NO_TIME
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.metrics import ConsumerMetrics, Stage, TransactionOutcome
+from sensorwatch.common.scoring.detections import SEVERITIES
+from sensorwatch.common.scoring.memory import Memory
+from sensorwatch.common.scoring.processing import Outcome
+from sensorwatch.common.scoring.recall import STATUSES
+from sensorwatch.consumer.health import Heartbeat
 from sensorwatch.consumer.micro_batch import Portion
 
 NOT_READY_FAILURES = 2

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from sensorwatch.common.detection.ledger import Account, SnapshotAt
-from sensorwatch.common.detection.memory import MAX_SENSORS
-from sensorwatch.common.detection.memory_bytes import memory_bytes
-from sensorwatch.common.messaging.ledger_text import Cause, ledger_message, to_metadata
-from sensorwatch.common.messaging.outbox import Commit, Conclusion
-from sensorwatch.common.messaging.records import Partition
-from sensorwatch.common.messaging.snapshot_text import Snapshot
+from sensorwatch.common.kafka.ledger_text import Cause, ledger_message, to_metadata
+from sensorwatch.common.kafka.records import Partition
+from sensorwatch.common.kafka.snapshot_text import Snapshot
+from sensorwatch.common.ledger.account import Account, SnapshotAt
+from sensorwatch.common.scoring.memory import MAX_SENSORS
+from sensorwatch.common.scoring.memory_bytes import memory_bytes
 from sensorwatch.consumer.memories import Memories
+from sensorwatch.consumer.publishing.outbox import Commit, Conclusion
 from sensorwatch.consumer.settlement import Settlement
 
 

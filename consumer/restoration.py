@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sensorwatch.common.detection.detector import Detector
-from sensorwatch.common.detection.ledger import Account, SnapshotAt, advance
-from sensorwatch.common.detection.memory import Memory
-from sensorwatch.common.detection.memory_bytes import memory_of
-from sensorwatch.common.detection.processing import process
 from sensorwatch.common.errors import MemoryRefused, ModelRefused
-from sensorwatch.common.messaging.records import Partition, Record, coordinates, received_at
-from sensorwatch.common.messaging.snapshot_text import Snapshot, refuse
+from sensorwatch.common.kafka.records import Partition, Record, coordinates, received_at
+from sensorwatch.common.kafka.snapshot_text import Snapshot, refuse
+from sensorwatch.common.ledger.account import Account, SnapshotAt, advance
+from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.common.scoring.memory import Memory
+from sensorwatch.common.scoring.memory_bytes import memory_of
+from sensorwatch.common.scoring.processing import process
 
 PIECE_ROWS = 5_000
 """Scored in about a tenth of a second."""

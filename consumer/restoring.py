@@ -5,12 +5,12 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from sensorwatch.common.detection.detector import Detector
-from sensorwatch.common.detection.ledger import Account
-from sensorwatch.common.detection.memory import Memory
-from sensorwatch.common.messaging.records import Partition
-from sensorwatch.consumer.holdings import Holdings
+from sensorwatch.common.kafka.records import Partition
+from sensorwatch.common.ledger.account import Account
+from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.consumer.memories import place_of
+from sensorwatch.consumer.ownership import Holdings
 from sensorwatch.consumer.restoration import Stores, restored
 
 STEP_SECONDS = 0.1

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.detection.ledger import Account, advance, counted_rejections, new_segment
-from sensorwatch.common.detection.processing import Outcome
-from sensorwatch.common.messaging.ledger_text import Cause
-from sensorwatch.common.messaging.records import Partition
+from sensorwatch.common.kafka.ledger_text import Cause
+from sensorwatch.common.kafka.records import Partition
+from sensorwatch.common.ledger.account import Account, advance, counted_rejections, new_segment
+from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.consumer.micro_batch import Portion
 
 

@@ -7,8 +7,8 @@ from typing import Protocol
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from sensorwatch.common.errors import BrokerUnavailable, OffsetsLost, Unrecoverable, UsageError
-from sensorwatch.common.messaging.broker_errors import transient
-from sensorwatch.common.messaging.records import Partition
+from sensorwatch.common.kafka.broker_errors import transient
+from sensorwatch.common.kafka.records import Partition
 from sensorwatch.consumer.micro_batch import Columns, MicroBatch, Stamp
 
 _MENDED_BY_THE_CLIENT = {

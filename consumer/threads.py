@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import Self
 
-from sensorwatch.common.crew import Work
+from sensorwatch.common.row_executor import Work
 
 PART_ROWS = 2_560
 """A millisecond's work, against a hundredth for taking a part; a multiple of the forest's ROWS."""
@@ -19,7 +19,7 @@ class Threads:
         self._others = ThreadPoolExecutor(max(count - 1, 1), thread_name_prefix="rows")
 
     def __call__(self, work: Work, rows: int) -> None:
-        """Do all rows, the caller parts as well; see `sensorwatch.common.crew.Crew`."""
+        """Do all rows, the caller parts as well; see `sensorwatch.common.row_executor.Crew`."""
         left = deque((begin, min(begin + PART_ROWS, rows)) for begin in range(0, rows, PART_ROWS))
         others = min(self._count, len(left)) - 1
         if others < 1:

@@ -6,18 +6,18 @@ from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry
 
-from sensorwatch.common.detection.warming import COMPILING, is_compiled, warm
 from sensorwatch.common.errors import ModelRefused, SettingsError
 from sensorwatch.common.registry.champion import Champion
 from sensorwatch.common.registry.manifest import ModelVersion
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.runtime.allocator import keep_freed_memory
 from sensorwatch.common.runtime.build import project_version
-from sensorwatch.common.runtime.health import HealthServer, serve_health
-from sensorwatch.common.runtime.keys import Settings
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.metrics import ConsumerMetrics, ModelMetrics
+from sensorwatch.common.runtime.setting_keys import Settings
+from sensorwatch.common.scoring.warmup import COMPILING, is_compiled, warm
 from sensorwatch.consumer.connection import connect
+from sensorwatch.consumer.health import HealthServer, serve_health
 from sensorwatch.consumer.loop import run
 from sensorwatch.consumer.observation import Observation
 from sensorwatch.consumer.stopping import Stopping

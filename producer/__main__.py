@@ -3,7 +3,7 @@
 import sys
 
 from sensorwatch.common.runtime.command_line import run
-from sensorwatch.producer.command import produce
+from sensorwatch.producer.produce_command import produce
 
 if __name__ == "__main__":
     sys.exit(run(produce, name="producer"))

@@ -7,9 +7,9 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from sensorwatch.common.errors import BrokerUnavailable, SettingsError
-from sensorwatch.common.messaging.kafka_config import producer_config
-from sensorwatch.common.messaging.topics import require_topics
-from sensorwatch.producer.records import Record
+from sensorwatch.common.kafka.client_config import producer_config
+from sensorwatch.common.kafka.topics import require_topics
+from sensorwatch.producer.simulated_records import Record
 from sensorwatch.producer.sink import Tally
 
 LABEL_HEADER = "sensorwatch-label"

@@ -13,7 +13,7 @@ from sensorwatch.common.rows.rejection import Fault
 from sensorwatch.common.rows.schema import Schema, UnknownFields
 from sensorwatch.common.rows.strict_parsing import Fields
 from sensorwatch.common.tables import read_rows
-from sensorwatch.producer.records import Record
+from sensorwatch.producer.simulated_records import Record
 
 # JSON has neither nan nor infinities: a number too large for any float is refused for the same
 # reason, "not_finite", where null or a text would be refused for another.

@@ -2,7 +2,7 @@
 
 import sys
 
-from sensorwatch.app import build_app
+from sensorwatch.cli import build_app
 from sensorwatch.common.runtime.command_line import run
 
 

@@ -6,7 +6,7 @@ import sys
 
 from sensorwatch.common.runtime.logs import configure
 from sensorwatch.demonstration.scenario import scenario_of
-from sensorwatch.producer.stopping import stop_on_signals
+from sensorwatch.producer.stop_signals import stop_on_signals
 
 
 def demo() -> None:

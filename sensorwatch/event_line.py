@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from sensorwatch.common.messaging.event_type import EventType
-from sensorwatch.common.messaging.records import Record, header
+from sensorwatch.common.kafka.records import Record, header
+from sensorwatch.consumer.publishing.event_type import EventType
 
 SEVERITY_STYLES = {"warning": "yellow", "major": "bold bright_red", "critical": "bold white on red"}
 OVER_STYLE = "green"

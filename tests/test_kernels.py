@@ -40,10 +40,10 @@ def test_a_kernel_may_call_parts_of_which_none_counts_references() -> None:
 
 
 def test_it_is_known_whether_a_kernel_is_in_the_cache(tmp_path: Path) -> None:
-    ask = "from sensorwatch.common.kernels import is_cached; from sensorwatch.common.detection.tails import for_each; "
+    ask = "from sensorwatch.common.kernels import is_cached; from sensorwatch.common.model.tails import for_each; "
     told = [_told(ask + "print(is_cached(for_each))", tmp_path)]
     _told(
-        "from sensorwatch.common.detection.tails import *; rarity(tail_from(np.ones(9)), np.ones(2))",
+        "from sensorwatch.common.model.tails import *; rarity(tail_from(np.ones(9)), np.ones(2))",
         tmp_path,
     )
     told.append(_told(ask + "print(is_cached(for_each))", tmp_path))

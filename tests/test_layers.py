@@ -159,7 +159,7 @@ def test_nothing_that_serves_imports_what_executes_on_load(room: str) -> None:
         ("api.app", "import sensorwatch", {"sensorwatch"}),
         ("common.errors", "import consumer.loop", {"consumer"}),
         ("common.messaging.events", "from common.rows.readings import Readings", set()),
-        ("sensorwatch.app", "import consumer.command, trainer.training", set()),
+        ("sensorwatch.cli", "import consumer.command, trainer.training", set()),
         ("consumer.loop", "from common.registry.champion import Champion", set()),
     ],
 )

@@ -16,9 +16,9 @@ from sensorwatch.common.rows.batches import Batch, cut, joined, split
 from sensorwatch.common.rows.schema import Schema, schema_of
 from sensorwatch.common.rows.strict_parsing import collect
 from sensorwatch.common.tables import read_batches, read_rows
-from tests.builders import a_schema as shipped_schema
-from tests.builders import some_readings
-from tests.trainer.builders import write_rows
+from tests.reading_builders import a_schema as shipped_schema
+from tests.reading_builders import some_readings
+from tests.trainer.training_builders import write_rows
 
 NAMES = ("timestamp", "sensor_id", "x1", "x2", "note")
 

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from sensorwatch.common.detection.detector import Detector
-from sensorwatch.common.detection.memory import Memory
-from sensorwatch.common.detection.processing import Outcome, score_readings
 from sensorwatch.common.rows.batches import Batch, collected
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.rejection import Fault
 from sensorwatch.common.rows.strict_parsing import Fields
+from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.common.scoring.memory import Memory
+from sensorwatch.common.scoring.processing import Outcome, score_readings
 
 
 def score_on(

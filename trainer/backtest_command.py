@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-from sensorwatch.common.detection.detector import Detector
-from sensorwatch.common.detection.memory import Memory
 from sensorwatch.common.errors import UsageError
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.rows.batches import Batch, split
@@ -15,11 +13,14 @@ from sensorwatch.common.rows.rejection import Rejection
 from sensorwatch.common.rows.schema import Schema, load_schema
 from sensorwatch.common.runtime.allocator import keep_freed_memory
 from sensorwatch.common.runtime.command_line import ConfigOption
-from sensorwatch.common.runtime.keys import Settings
 from sensorwatch.common.runtime.logs import logger
+from sensorwatch.common.runtime.setting_keys import Settings
+from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.tables import read_batches
 from sensorwatch.trainer.backtest import score_batches
-from sensorwatch.trainer.options import (
+from sensorwatch.trainer.score_table import ScoreTable
+from sensorwatch.trainer.trainer_options import (
     FeaturesOption,
     FileOption,
     NameOption,
@@ -29,7 +30,6 @@ from sensorwatch.trainer.options import (
     SeedOption,
     settings_for,
 )
-from sensorwatch.trainer.score_table import ScoreTable
 
 log = logger("trainer")
 
@@ -90,7 +90,7 @@ def _fitted(
 ) -> tuple[Detector, Memory, list[Rejection]]:
     # Here, because scikit-learn takes a second to import, and a version needs none of it.
     from sensorwatch.trainer.training import rate_note
-    from sensorwatch.trainer.warming import warm_up_on
+    from sensorwatch.trainer.unregistered_model import warm_up_on
 
     detector, memory, rejections = warm_up_on(first, schema, settings.trainer, uri=str(data))
     calibration = detector.calibration

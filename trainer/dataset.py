@@ -19,7 +19,7 @@ from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.rejection import Rejection
 from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.tables import read_batches
-from sensorwatch.trainer.topic import TopicRecord, oldest_records
+from sensorwatch.trainer.topic_rows import TopicRecord, oldest_records
 
 TOPIC_PREFIX = "kafka:"
 _BLOCK_BYTES = 1 << 20

@@ -10,15 +10,15 @@ from sensorwatch.common.runtime.command_line import ConfigOption
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.trainer.dataset import read_data
 from sensorwatch.trainer.evaluation import Subject, evaluate_version
-from sensorwatch.trainer.gate import failed_checks, require_passed
-from sensorwatch.trainer.options import (
+from sensorwatch.trainer.promotion_gate import failed_checks, require_passed
+from sensorwatch.trainer.report_output import print_report, write_report
+from sensorwatch.trainer.trainer_options import (
     DataOption,
     NameOption,
     RegistryOption,
     RowsOption,
     settings_for,
 )
-from sensorwatch.trainer.report import print_report, write_report
 
 log = logger("trainer")
 

@@ -4,19 +4,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sensorwatch.common.detection.detector import Detector
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.registry.archive import array_digest, joint_digest
 from sensorwatch.common.registry.manifest import Manifest, ModelVersion
-from sensorwatch.common.registry.writing import library_versions
+from sensorwatch.common.registry.version_files import library_versions
 from sensorwatch.common.rows.readings import Readings
-from sensorwatch.common.runtime.keys import TrainerSettings
-from sensorwatch.trainer.checks import Check, Section
-from sensorwatch.trainer.correctness import agreement, correctness
+from sensorwatch.common.runtime.setting_keys import TrainerSettings
+from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.trainer.dataset import Dataset, by_time
-from sensorwatch.trainer.failures import failures
-from sensorwatch.trainer.filling import filled
-from sensorwatch.trainer.levels import fit_levels, well_known
+from sensorwatch.trainer.evaluation_check import Check, Section
+from sensorwatch.trainer.fault_detection import failures
+from sensorwatch.trainer.imputation import filled
+from sensorwatch.trainer.level_fitting import fit_levels, well_known
+from sensorwatch.trainer.path_consistency import agreement, correctness
 from sensorwatch.trainer.stability import stability
 from sensorwatch.trainer.training import refitted, rows_needed, split_by_time, train
 

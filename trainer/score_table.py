@@ -11,12 +11,12 @@ from typing import Self
 
 import numpy as np
 
-from sensorwatch.common.detection.detections import SEVERITY_TEXTS
-from sensorwatch.common.detection.processing import Outcome
-from sensorwatch.common.detection.recall import STATUS_TEXTS
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.rows.rejection import Rejection
-from sensorwatch.trainer.table_lines import coded, instants, lines, numbers
+from sensorwatch.common.scoring.detections import SEVERITY_TEXTS
+from sensorwatch.common.scoring.processing import Outcome
+from sensorwatch.common.scoring.recall import STATUS_TEXTS
+from sensorwatch.trainer.csv_lines import coded, instants, lines, numbers
 
 SCORE_COLUMNS = (
     "row",

@@ -6,15 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from sensorwatch.common.detection.detector import Detector
 from sensorwatch.common.rows.instants import to_text
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
-from sensorwatch.common.runtime.keys import TrainerSettings
-from sensorwatch.trainer.checks import Check, Section
+from sensorwatch.common.runtime.setting_keys import TrainerSettings
+from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.trainer.dataset import by_time
+from sensorwatch.trainer.evaluation_check import Check, Section
 from sensorwatch.trainer.training import rows_needed
-from sensorwatch.trainer.warming import warmed
+from sensorwatch.trainer.unregistered_model import warmed
 
 FOLDS = 5
 SEEDS = 3

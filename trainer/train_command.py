@@ -4,21 +4,21 @@ from typing import Annotated
 
 import typer
 
-from sensorwatch.common.detection.season import Season
 from sensorwatch.common.errors import CheckFailed, ModelRefused
+from sensorwatch.common.model.season import Season
 from sensorwatch.common.registry.candidate import Candidate
-from sensorwatch.common.registry.names import check_name, operator
+from sensorwatch.common.registry.model_names import check_name, operator
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.rows.instants import to_text
 from sensorwatch.common.rows.schema import Schema, load_schema
 from sensorwatch.common.runtime.command_line import ConfigOption
-from sensorwatch.common.runtime.keys import Settings
 from sensorwatch.common.runtime.logs import logger
+from sensorwatch.common.runtime.setting_keys import Settings
 from sensorwatch.trainer import training
 from sensorwatch.trainer.dataset import Dataset, read_data
 from sensorwatch.trainer.evaluation import Subject, evaluate_version
-from sensorwatch.trainer.gate import failed_checks
-from sensorwatch.trainer.options import (
+from sensorwatch.trainer.promotion_gate import failed_checks
+from sensorwatch.trainer.trainer_options import (
     DataOption,
     FeaturesOption,
     RateOption,

@@ -7,25 +7,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.detection.calibration import calibrate
-from sensorwatch.common.detection.detector import Detector, ranges_from
-from sensorwatch.common.detection.features import features
-from sensorwatch.common.detection.forest import score
-from sensorwatch.common.detection.levels import no_levels
-from sensorwatch.common.detection.plan import forecast_plan, plain_plan
-from sensorwatch.common.detection.tails import LEAST_EXCESSES, MOST_SHARE
 from sensorwatch.common.errors import DataError
+from sensorwatch.common.model.calibration import calibrate
+from sensorwatch.common.model.forest import score
+from sensorwatch.common.model.levels import no_levels
+from sensorwatch.common.model.plan import forecast_plan, plain_plan
+from sensorwatch.common.model.tails import LEAST_EXCESSES, MOST_SHARE
 from sensorwatch.common.registry.candidate import MAX_GOLDEN_ROWS, Candidate, DataSource
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
-from sensorwatch.common.runtime.keys import Features, TrainerSettings
-from sensorwatch.trainer.calibrating import calibrate_on
+from sensorwatch.common.runtime.setting_keys import Features, TrainerSettings
+from sensorwatch.common.scoring.detector import Detector, ranges_from
+from sensorwatch.common.scoring.features import features
+from sensorwatch.trainer.cross_validation import block_count, looks_out_of_fold
 from sensorwatch.trainer.dataset import by_time
-from sensorwatch.trainer.filling import filled
-from sensorwatch.trainer.fitting import fit_on
-from sensorwatch.trainer.folds import block_count, looks_out_of_fold
-from sensorwatch.trainer.forest import fit_forest
-from sensorwatch.trainer.levels import max_gap, well_known
+from sensorwatch.trainer.forest_fitting import fit_forest
+from sensorwatch.trainer.imputation import filled
+from sensorwatch.trainer.level_fitting import max_gap, well_known
+from sensorwatch.trainer.scorer_fitting import fit_on
+from sensorwatch.trainer.tail_fitting import calibrate_on
 
 UNKEPT = "unkept"
 """The version of a detector that is in no registry."""

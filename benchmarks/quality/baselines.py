@@ -4,10 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import IsolationForest
 
-from benchmarks.quality.streams import Judged, Stream
-from sensorwatch.common.detection.features import day_of_week, hour
+from benchmarks.quality.backtest_runs import Judged, Stream
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.strict_parsing import collect
+from sensorwatch.common.scoring.features import day_of_week, hour
 
 CLOCK = (570, 975)
 """Rows of a SKAB file between which its faults lie, found by reading the labels."""

@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from platform import machine, python_version
 
-from benchmarks.report.table import Table, markdown
+from benchmarks.report.figures_table import Table, markdown
 from sensorwatch.common.runtime.build import project_version
 
 PLOTS = "plots"

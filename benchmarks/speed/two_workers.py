@@ -4,15 +4,15 @@ import time
 import uuid
 
 from benchmarks.report.document import Section
-from benchmarks.report.table import Table
-from benchmarks.speed import goals
-from benchmarks.speed.filling import fill
-from benchmarks.speed.found import Found
-from benchmarks.speed.goals import Verdict
-from benchmarks.speed.ground import Bench, config_of
-from benchmarks.speed.processes import tree_cpu_seconds
-from benchmarks.speed.runs import Run, spread
-from benchmarks.speed.worker import Job, a_worker
+from benchmarks.report.figures_table import Table
+from benchmarks.speed import speed_targets as goals
+from benchmarks.speed.observed_worker import Job, a_worker
+from benchmarks.speed.process_usage import tree_cpu_seconds
+from benchmarks.speed.run_statistics import Run, spread
+from benchmarks.speed.section_result import Found
+from benchmarks.speed.speed_targets import Verdict
+from benchmarks.speed.testbed import Bench, config_of
+from benchmarks.speed.topic_loading import fill
 
 PARTITIONS = 4
 THREADS = (2, 1)

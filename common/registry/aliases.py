@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from sensorwatch.common.errors import ModelRefused
-from sensorwatch.common.registry.durable import replace
+from sensorwatch.common.registry.durable_files import replace
 
 CHAMPION = "champion"
 PREVIOUS = "previous"

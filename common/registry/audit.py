@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from sensorwatch.common.registry.durable import append, replace
+from sensorwatch.common.registry.durable_files import append, replace
 
 NOTHING_BEFORE = "0" * 64
 _SHOWN = 200

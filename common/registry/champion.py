@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from sensorwatch.common.detection.detector import Detector
 from sensorwatch.common.errors import ModelRefused
 from sensorwatch.common.registry.aliases import CHAMPION, Aliases
 from sensorwatch.common.registry.manifest import ModelVersion
 from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.scoring.detector import Detector
 
 
 def _ignore(_: object) -> None:

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from sensorwatch.common.detection.detector import Detector
 from sensorwatch.common.errors import ModelRefused
-from sensorwatch.common.explain import explain
+from sensorwatch.common.pydantic_errors import explain
 from sensorwatch.common.registry.candidate import DataSource
+from sensorwatch.common.scoring.detector import Detector
 
 FORMAT = 1
 """Of the manifest and of the files it names; a newer one is refused."""

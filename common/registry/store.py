@@ -10,12 +10,8 @@ from sensorwatch.common.errors import CheckFailed, ModelRefused, UsageError
 from sensorwatch.common.registry.aliases import CHAMPION, PREVIOUS, Aliases, read_aliases
 from sensorwatch.common.registry.audit import Action, AuditEntry
 from sensorwatch.common.registry.candidate import Candidate
-from sensorwatch.common.registry.change import aliases_or_none, changing, mismatches
-from sensorwatch.common.registry.durable import sync_folder, write_new
-from sensorwatch.common.registry.loading import load_manifest, load_version
-from sensorwatch.common.registry.manifest import Manifest, ModelVersion
-from sensorwatch.common.registry.names import check_name, is_name, operator, ordinal_of
-from sensorwatch.common.registry.reports import (
+from sensorwatch.common.registry.durable_files import sync_folder, write_new
+from sensorwatch.common.registry.evaluation_reports import (
     newest_report,
     next_report,
     report_bytes,
@@ -23,8 +19,12 @@ from sensorwatch.common.registry.reports import (
     report_problems,
     why_not_passed,
 )
-from sensorwatch.common.registry.shelf import Shelf
-from sensorwatch.common.registry.writing import contents_of, manifest_for, write_version
+from sensorwatch.common.registry.locked_change import aliases_or_none, changing, mismatches
+from sensorwatch.common.registry.manifest import Manifest, ModelVersion
+from sensorwatch.common.registry.model_folder import Shelf
+from sensorwatch.common.registry.model_names import check_name, is_name, operator, ordinal_of
+from sensorwatch.common.registry.version_files import contents_of, manifest_for, write_version
+from sensorwatch.common.registry.version_loading import load_manifest, load_version
 
 
 def _utc_now() -> datetime:

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from sensorwatch.common.rows.batches import Batch
 from sensorwatch.common.rows.cells import CellReader, cell_reader, csv_reader, records_of
-from sensorwatch.common.rows.csv_kernel import Line, Role, read_lines
-from sensorwatch.common.rows.plain_instants import TIME_KINDS
+from sensorwatch.common.rows.fast.csv_rows import Line, Role, read_lines
+from sensorwatch.common.rows.fast.sensor_ids import number_sensors
+from sensorwatch.common.rows.fast.timestamps import TIME_KINDS
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.rejection import Fault, Rejection
 from sensorwatch.common.rows.schema import Missing, Schema, UnknownFields
-from sensorwatch.common.rows.sensor_numbers import number_sensors
 from sensorwatch.common.rows.strict_parsing import Fields, collect
 
 

@@ -8,13 +8,13 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.crew import Crew, alone
-from sensorwatch.common.rows.json_rows import KEY, NO_KEY, NO_TIME, OPTIONAL_KEY, read_rows
-from sensorwatch.common.rows.plain_instants import TIME_KINDS
+from sensorwatch.common.row_executor import Crew, alone
+from sensorwatch.common.rows.fast.json_rows import KEY, NO_KEY, NO_TIME, OPTIONAL_KEY, read_rows
+from sensorwatch.common.rows.fast.sensor_ids import number_sensors
+from sensorwatch.common.rows.fast.timestamps import TIME_KINDS
 from sensorwatch.common.rows.readings import Readings, merged
 from sensorwatch.common.rows.rejection import Rejection
 from sensorwatch.common.rows.schema import Missing, Schema, UnknownFields
-from sensorwatch.common.rows.sensor_numbers import number_sensors
 from sensorwatch.common.rows.strict_parsing import Times, parse_strictly
 
 FEWEST = 4

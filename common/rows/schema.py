@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from sensorwatch.common.errors import SchemaError
-from sensorwatch.common.explain import explain
+from sensorwatch.common.pydantic_errors import explain
 
 MAX_SIGNALS = 1024
 

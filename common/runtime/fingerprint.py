@@ -8,9 +8,9 @@ from pathlib import Path
 
 import llvmlite.binding as llvm
 
-import sensorwatch.common.detection
 import sensorwatch.common.kernels
 import sensorwatch.common.rows
+import sensorwatch.common.scoring
 
 _LIBRARIES = ("llvmlite", "msgspec", "numba", "numpy")
 

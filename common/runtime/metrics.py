@@ -6,12 +6,12 @@ from enum import StrEnum
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
-from sensorwatch.common.detection.detections import Severity
-from sensorwatch.common.detection.recall import Status
 from sensorwatch.common.rows.rejection import Reason
 from sensorwatch.common.runtime.build import project_version
 from sensorwatch.common.runtime.histogram import RowHistogram
-from sensorwatch.common.runtime.window import WindowedRatio
+from sensorwatch.common.runtime.ratio_window import WindowedRatio
+from sensorwatch.common.scoring.detections import Severity
+from sensorwatch.common.scoring.recall import Status
 
 PREFIX = "sensorwatch"
 # Prometheus drops sum and count of a histogram that has a bucket below zero.

@@ -9,9 +9,16 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from sensorwatch.common.errors import SettingsError
-from sensorwatch.common.explain import explain
-from sensorwatch.common.runtime.keys import Delivery, LogFormat, LogLevel, Settings, Start, is_topic
-from sensorwatch.common.runtime.sources import (
+from sensorwatch.common.pydantic_errors import explain
+from sensorwatch.common.runtime.setting_keys import (
+    Delivery,
+    LogFormat,
+    LogLevel,
+    Settings,
+    Start,
+    is_topic,
+)
+from sensorwatch.common.runtime.setting_sources import (
     Entry,
     environment_entries,
     file_entries,

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorwatch.common.simulation.fault_plan import DEFECTS, FaultPlan, schedule
 from sensorwatch.common.simulation.faults import Defect, FaultKind, inject
-from sensorwatch.common.simulation.plan import DEFECTS, FaultPlan, schedule
 from sensorwatch.common.simulation.sensors import SIGNALS, Fleet, fleet, noise_scale, sensor_names
 
 START = 1_735_689_600_000_000  # 2025-01-01T00:00:00Z

@@ -6,11 +6,11 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import Any, Self
 
-from sensorwatch.common.messaging.quiet import quiet_logger
+from sensorwatch.common.kafka.silent_logger import quiet_logger
 from sensorwatch.demonstration.scenario import Scenario, live_rows
 from sensorwatch.producer.kafka_sink import connect
-from sensorwatch.producer.pacing import batch_rows, batched, paced
-from sensorwatch.producer.records import Record, simulated_records
+from sensorwatch.producer.rate_limiting import batch_rows, batched, paced
+from sensorwatch.producer.simulated_records import Record, simulated_records
 from sensorwatch.producer.sink import Tally, deliver
 
 

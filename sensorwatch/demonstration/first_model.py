@@ -6,7 +6,7 @@ from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.rows.schema import load_schema
 from sensorwatch.common.runtime.settings import Settings
 from sensorwatch.demonstration.scenario import Scenario, healthy_rows
-from sensorwatch.producer.csv_file import write_csv
+from sensorwatch.producer.csv_sink import write_csv
 from sensorwatch.trainer.dataset import read_data
 from sensorwatch.trainer.training import train
 

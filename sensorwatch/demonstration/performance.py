@@ -14,7 +14,7 @@ from sensorwatch.demonstration.stage import Stage, stage
 from sensorwatch.demonstration.summary import summary
 from sensorwatch.demonstration.truth import Truth, score
 from sensorwatch.demonstration.watching import Watching
-from sensorwatch.producer.stopping import Stop
+from sensorwatch.producer.stop_signals import Stop
 
 
 def perform(scenario: Scenario, screen: Screen, stop: Stop) -> None:

@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from sensorwatch.common.detection.ledger import Account
 from sensorwatch.common.errors import BrokerUnavailable
-from sensorwatch.common.messaging.embedded import PARTITIONS
-from sensorwatch.common.messaging.kafka_config import reader_config
-from sensorwatch.common.messaging.ledger_text import from_metadata
-from sensorwatch.common.messaging.quiet import quiet_logger
+from sensorwatch.common.kafka.client_config import reader_config
+from sensorwatch.common.kafka.embedded import PARTITIONS
+from sensorwatch.common.kafka.ledger_text import from_metadata
+from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.common.ledger.account import Account
 from sensorwatch.demonstration.accounting import Counts
 from sensorwatch.demonstration.stage import Stage
 from sensorwatch.demonstration.watching import Watching

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 from sensorwatch.common.errors import UsageError
+from sensorwatch.common.simulation.fault_plan import FaultPlan
 from sensorwatch.common.simulation.faults import FaultKind
-from sensorwatch.common.simulation.plan import FaultPlan
 from sensorwatch.common.simulation.stream import Chunk, Simulation, simulate
 
 SECONDS_VARIABLE = "DEMO_SECONDS"

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from sensorwatch.common.messaging.records import Coordinates
+from sensorwatch.common.kafka.records import Coordinates
 from sensorwatch.common.simulation.faults import FaultKind
 
 _MALFORMED = FaultKind.MALFORMED.value

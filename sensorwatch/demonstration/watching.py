@@ -9,13 +9,13 @@ from typing import Self
 
 from confluent_kafka import Message
 
-from sensorwatch.common.messaging.dead_letters import ID, PREFIX
-from sensorwatch.common.messaging.quiet import quiet_logger
-from sensorwatch.common.messaging.records import Coordinates, coordinates, header
+from sensorwatch.commands.topic_follower import Begin, follow
+from sensorwatch.common.kafka.dead_letters import ID, PREFIX
+from sensorwatch.common.kafka.records import Coordinates, coordinates, header
+from sensorwatch.common.kafka.silent_logger import quiet_logger
 from sensorwatch.common.runtime.settings import Settings
 from sensorwatch.demonstration.truth import Truth
 from sensorwatch.event_line import Closing, Event, read_event
-from sensorwatch.following import Begin, follow
 from sensorwatch.producer.kafka_sink import LABEL_HEADER
 
 _KEPT_EVENTS = 300

@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sensorwatch.api.answer import OnError, Signals, answer
+from sensorwatch.api.predict_response import OnError, Signals, answer
 from sensorwatch.api.prediction import predict
-from sensorwatch.api.problems import Problem
-from sensorwatch.common.detection.detector import Detector
+from sensorwatch.api.problem_details import Problem
 from sensorwatch.common.rows.schema import KeyField, Schema, Signal, TimeField, UnknownFields
-from tests.api import apps
-from tests.api.apps import ROW, Client
-from tests.builders import a_detector
+from sensorwatch.common.scoring.detector import Detector
+from tests.api import app_builders as apps
+from tests.api.app_builders import ROW, Client
+from tests.reading_builders import a_detector
 
 FUTURE = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
 DEEP = json.loads("[" * 70 + "]" * 70)

@@ -13,18 +13,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensorwatch.api.answer import OnError, Signals, answer
+from sensorwatch.api.predict_response import OnError, Signals, answer
 from sensorwatch.api.prediction import predict
-from sensorwatch.common.detection.detector import Detector
-from sensorwatch.common.detection.processing import Outcome, process
-from sensorwatch.common.detection.recall import STATUSES
 from sensorwatch.common.rows.schema import Missing, Signal
+from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.common.scoring.processing import Outcome, process
+from sensorwatch.common.scoring.recall import STATUSES
 from sensorwatch.common.tables import read_rows
 from sensorwatch.trainer.backtest import score_on
-from tests.api import apps
-from tests.api.apps import ANOMALY, ROW, Client
-from tests.builders import ANOMALOUS, NORMAL, a_detector, a_schema
-from tests.detection.detectors import DETECTORS
+from tests.api import app_builders as apps
+from tests.api.app_builders import ANOMALY, ROW, Client
+from tests.reading_builders import ANOMALOUS, NORMAL, a_detector, a_schema
+from tests.scoring.detectors import DETECTORS
 
 NAMES = ("x1", "x2", "x3")
 

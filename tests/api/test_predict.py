@@ -5,12 +5,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensorwatch.api.answer import OnError, Signals, answer
+from sensorwatch.api.predict_response import OnError, Signals, answer
 from sensorwatch.api.prediction import predict
-from sensorwatch.common.detection.processing import process
-from tests.api import apps
-from tests.api.apps import ANOMALY, ROW, Client
-from tests.builders import a_detector
+from sensorwatch.common.scoring.processing import process
+from tests.api import app_builders as apps
+from tests.api.app_builders import ANOMALY, ROW, Client
+from tests.reading_builders import a_detector
 
 ROWS = st.lists(
     st.fixed_dictionaries(

@@ -5,10 +5,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from sensorwatch.api.command import address_of, listen
+from sensorwatch.api.serve_command import address_of, listen
 from sensorwatch.common.errors import SettingsError
-from tests.api.apps import ROW
-from tests.brokers.processes import Program, wait_until
+from tests.api.app_builders import ROW
+from tests.brokers.child_processes import Program, wait_until
 
 ROOT = Path(__file__).parents[2]
 SERVE = ("sensorwatch", "serve")

@@ -6,10 +6,10 @@ import subprocess
 import uuid
 from pathlib import Path
 
+from tests.brokers.child_processes import Program, tail
 from tests.brokers.jars import NoJars, java_missing, kafka_jars
 from tests.brokers.kafka import BrokerMissing
 from tests.brokers.ports import free_ports
-from tests.brokers.processes import Program, tail
 
 _PROPERTIES = """\
 process.roles=broker,controller

@@ -8,7 +8,7 @@ from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from tests.brokers.processes import DeadlineMissed, wait_until
+from tests.brokers.child_processes import DeadlineMissed, wait_until
 
 READY_SECONDS = 90
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.brokers.processes import DeadlineMissed, Program, wait_until
+from tests.brokers.child_processes import DeadlineMissed, Program, wait_until
 
 START = "print('up', flush=True);"
 SLEEP = START + "import time; time.sleep(600)"

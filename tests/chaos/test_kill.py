@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.brokers.child_processes import wait_until
 from tests.brokers.kafka import Kafka
-from tests.brokers.processes import wait_until
-from tests.chaos.stage import Stage
+from tests.chaos.chaos_cluster import Stage
 
 pytestmark = [pytest.mark.broker, pytest.mark.chaos, pytest.mark.timeout(600)]
 

@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.brokers.child_processes import wait_until
 from tests.brokers.kafka import Kafka
-from tests.brokers.processes import wait_until
-from tests.chaos.stage import MODEL, Stage
-from tests.checker.reading import read_committed
+from tests.chaos.chaos_cluster import MODEL, Stage
+from tests.checker.topic_reader import read_committed
 
 pytestmark = [pytest.mark.broker, pytest.mark.chaos, pytest.mark.timeout(300)]
 

@@ -7,12 +7,12 @@ from confluent_kafka import Consumer, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from sensorwatch.common.errors import Fenced, StateRefused, UsageError
-from sensorwatch.common.messaging.topics import extend_topic
+from sensorwatch.common.kafka.topics import extend_topic
+from tests.brokers.child_processes import wait_until
 from tests.brokers.kafka import Kafka
-from tests.brokers.processes import wait_until
-from tests.chaos.stage import START_SECONDS, Stage
+from tests.chaos.chaos_cluster import START_SECONDS, Stage
 from tests.checker.collecting import committed_offsets
-from tests.checker.reading import read_committed
+from tests.checker.topic_reader import read_committed
 
 pytestmark = [pytest.mark.broker, pytest.mark.chaos, pytest.mark.timeout(300)]
 

@@ -6,9 +6,9 @@ from itertools import pairwise
 
 from msgspec import structs
 
-from sensorwatch.common.messaging.records import Coordinates, Partition
-from tests.checker.accounting import check_account, check_offset
-from tests.checker.history import (
+from sensorwatch.common.kafka.records import Coordinates, Partition
+from tests.checker.outcome_counts import check_account, check_offset
+from tests.checker.run_history import (
     Closing,
     Ending,
     EndOffsets,

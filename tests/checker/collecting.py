@@ -6,15 +6,16 @@ from dataclasses import dataclass
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
 
-from sensorwatch.common.detection.detector import Detector
-from sensorwatch.common.detection.emit import Emit
-from sensorwatch.common.detection.ledger import Account
-from sensorwatch.common.messaging.broker_errors import transient
-from sensorwatch.common.messaging.ledger_text import LedgerRecord, from_metadata, ledger_record
-from sensorwatch.common.messaging.records import Partition, Record
-from tests.brokers.processes import DeadlineMissed, wait_until
-from tests.checker.history import EndOffsets, FinalAccount, History, InputPartition, Reading
-from tests.checker.reading import (
+from sensorwatch.common.kafka.broker_errors import transient
+from sensorwatch.common.kafka.ledger_text import LedgerRecord, from_metadata, ledger_record
+from sensorwatch.common.kafka.records import Partition, Record
+from sensorwatch.common.ledger.account import Account
+from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.common.scoring.emit import Emit
+from tests.brokers.child_processes import DeadlineMissed, wait_until
+from tests.checker.rescoring import of_partition, rescore
+from tests.checker.run_history import EndOffsets, FinalAccount, History, InputPartition, Reading
+from tests.checker.topic_reader import (
     as_dead_letter,
     as_event,
     committed_ends,
@@ -22,7 +23,6 @@ from tests.checker.reading import (
     partitions_of,
     read_committed,
 )
-from tests.checker.rescoring import of_partition, rescore
 
 _OFFSETS_TOPIC = "__consumer_offsets"
 

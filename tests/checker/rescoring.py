@@ -8,21 +8,21 @@ from operator import itemgetter
 import numpy as np
 from msgspec import structs
 
-from sensorwatch.common.detection.detector import Detector
-from sensorwatch.common.detection.emit import Emit
-from sensorwatch.common.detection.ledger import Account, advance, open_account
-from sensorwatch.common.detection.memory import MAX_SENSORS, Memory
-from sensorwatch.common.detection.processing import Outcome, OutcomeKind, process
-from sensorwatch.common.messaging.events import anomaly_events
-from sensorwatch.common.messaging.ledger_text import Cause, LedgerRecord
-from sensorwatch.common.messaging.records import (
+from sensorwatch.common.kafka.ledger_text import Cause, LedgerRecord
+from sensorwatch.common.kafka.records import (
     OutgoingMessage,
     Partition,
     Record,
     coordinates,
     received_at,
 )
-from tests.checker.history import Closing, Ending, Expected
+from sensorwatch.common.ledger.account import Account, advance, open_account
+from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.common.scoring.emit import Emit
+from sensorwatch.common.scoring.memory import MAX_SENSORS, Memory
+from sensorwatch.common.scoring.processing import Outcome, OutcomeKind, process
+from sensorwatch.consumer.publishing.events import anomaly_events
+from tests.checker.run_history import Closing, Ending, Expected
 
 _ENDINGS = {
     OutcomeKind.NORMAL: Ending.NORMAL,

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 
 from confluent_kafka import Consumer, Message, Producer
 
-from sensorwatch.common.detection.detector import Detector
-from sensorwatch.common.detection.ledger import Account, open_account
-from sensorwatch.common.detection.memory import MAX_SENSORS, Memory
-from sensorwatch.common.detection.processing import process
-from sensorwatch.common.messaging.dead_letters import dead_letters
-from sensorwatch.common.messaging.events import anomaly_events
-from sensorwatch.common.messaging.outbox import Commit
-from sensorwatch.common.messaging.records import OutgoingMessage, Partition
+from sensorwatch.common.kafka.dead_letters import dead_letters
+from sensorwatch.common.kafka.records import OutgoingMessage, Partition
+from sensorwatch.common.ledger.account import Account, open_account
+from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.common.scoring.memory import MAX_SENSORS, Memory
+from sensorwatch.common.scoring.processing import process
 from sensorwatch.consumer.micro_batch import micro_batch_of
 from sensorwatch.consumer.publication import LedgerTerms, conclusion
+from sensorwatch.consumer.publishing.events import anomaly_events
+from sensorwatch.consumer.publishing.outbox import Commit
 from sensorwatch.consumer.settlement import Settlement, renewed, settle
 from tests.checker.collecting import Run
 

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensorwatch.common.messaging.records import Coordinates, Partition
-from tests.checker.builders import (
+from sensorwatch.common.kafka.records import Coordinates, Partition
+from tests.checker.checker import check
+from tests.checker.history_builders import (
     ACCOUNT,
     DIGEST,
     EVENTS,
@@ -20,8 +21,7 @@ from tests.checker.builders import (
     with_commit,
     written,
 )
-from tests.checker.checker import check
-from tests.checker.history import EndOffsets, FinalAccount, InputPartition, Reading
+from tests.checker.run_history import EndOffsets, FinalAccount, InputPartition, Reading
 from tests.checker.violation import Kind, report
 
 

@@ -4,16 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from sensorwatch.common.messaging.records import Coordinates
-from tests.checker.builders import (
+from sensorwatch.common.kafka.records import Coordinates
+from tests.checker.checker import check
+from tests.checker.history_builders import (
     ACCOUNT,
     FAULTLESS,
     FAULTLESS_INPUT,
     a_history,
     written,
 )
-from tests.checker.checker import check
-from tests.checker.history import Closing, History, Reading, Written
+from tests.checker.run_history import Closing, History, Reading, Written
 from tests.checker.violation import Kind
 
 CLOSINGS = (Closing(3, 6, b"sensor", b"end of 3"), Closing(8, 9, b"sensor", b"end of 8"))

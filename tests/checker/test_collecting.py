@@ -6,15 +6,15 @@ from dataclasses import replace
 import pytest
 from confluent_kafka import Message, Producer
 
-from sensorwatch.common.messaging.records import Partition, newest
+from sensorwatch.common.kafka.records import Partition, newest
 from tests.brokers.kafka import Kafka
-from tests.builders import ANOMALOUS, NORMAL, a_detector
 from tests.checker.checker import assert_faultless, check
 from tests.checker.collecting import Run, collect, input_ends, wait_drained
-from tests.checker.history import Ending, Reading
-from tests.checker.reading import ConcurrentReader, read_committed
+from tests.checker.run_history import Ending, Reading
 from tests.checker.small_consumer import SmallConsumer
+from tests.checker.topic_reader import ConcurrentReader, read_committed
 from tests.checker.violation import Kind
+from tests.reading_builders import ANOMALOUS, NORMAL, a_detector
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 

@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
-from sensorwatch.common.detection.emit import Emit
-from sensorwatch.common.detection.ledger import open_account
-from sensorwatch.common.messaging.ledger_text import Cause, LedgerRecord
-from tests.builders import ANOMALOUS, NORMAL, a_detector
-from tests.checker.history import Ending
+from sensorwatch.common.kafka.ledger_text import Cause, LedgerRecord
+from sensorwatch.common.ledger.account import open_account
+from sensorwatch.common.scoring.emit import Emit
 from tests.checker.rescoring import rescore
-from tests.messaging.records import StoredRecord, a_payload
+from tests.checker.run_history import Ending
+from tests.kafka.record_builders import StoredRecord, a_payload
+from tests.reading_builders import ANOMALOUS, NORMAL, a_detector
 
 ROWS = (NORMAL, ANOMALOUS, ANOMALOUS, NORMAL)
 RECORDS = [

@@ -8,21 +8,21 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
+from sensorwatch.commands.recent_records import recent_records
+from sensorwatch.commands.topics_command import created_lines
 from sensorwatch.common.errors import BrokerUnavailable, UsageError
-from sensorwatch.common.messaging.embedded import EmbeddedBroker
-from sensorwatch.common.messaging.recent import recent_records
-from sensorwatch.common.messaging.snapshot_text import CHUNK_BYTES
-from sensorwatch.common.messaging.topics import (
+from sensorwatch.common.kafka.embedded import EmbeddedBroker
+from sensorwatch.common.kafka.snapshot_text import CHUNK_BYTES
+from sensorwatch.common.kafka.topics import (
     Made,
     TopicPlan,
     create_topics,
     require_topics,
     topic_plans,
 )
-from sensorwatch.topics_command import created_lines
 from tests.brokers.kafka import Kafka
 from tests.brokers.ports import free_port
-from tests.commands.running import in_process, sensorwatch
+from tests.commands.command_runner import in_process, sensorwatch
 
 WARNING = (
     "warning: there is no schema schemas/default.toml, which `train` and `topics check` will need: "

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from sensorwatch.common.detection.warming import is_compiled, warm
-from tests.builders import a_detector
-from tests.commands.running import ROOT
+from sensorwatch.common.scoring.warmup import is_compiled, warm
+from tests.commands.command_runner import ROOT
+from tests.reading_builders import a_detector
 
 # In a process of its own, which finds in numba's cache what another one left there.
 COMPILED_NOW = """
@@ -16,11 +16,11 @@ import sys
 import numpy as np
 from numba.core.dispatcher import Dispatcher
 
-from sensorwatch.common.detection.explanation import signals_of_rows
-from sensorwatch.common.detection.processing import score_readings
-from tests.builders import a_detector, some_readings
+from sensorwatch.common.scoring.explanation import signals_of_rows
+from sensorwatch.common.scoring.processing import score_readings
+from tests.reading_builders import a_detector, some_readings
 from tests.forecasts import a_forecast_candidate
-from sensorwatch.trainer.table_lines import instants, lines
+from sensorwatch.trainer.csv_lines import instants, lines
 
 for detector in (a_detector(), a_forecast_candidate().detector("v")):
     readings = some_readings(50, signals=len(detector.schema.signals))
@@ -55,7 +55,7 @@ def test_kernels_that_were_used_are_found_in_the_cache() -> None:
 
 @pytest.mark.slow
 def test_after_the_warmup_nothing_is_left_to_compile(tmp_path: Path) -> None:
-    ask = "from sensorwatch.common.detection.warming import is_compiled; print(is_compiled())"
+    ask = "from sensorwatch.common.scoring.warmup import is_compiled; print(is_compiled())"
     assert run(tmp_path, "-c", ask) == "False\n"
 
     said = run(tmp_path, "-m", "sensorwatch", "warmup")

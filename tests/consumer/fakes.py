@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from tests.messaging.records import StoredRecord
+from tests.kafka.record_builders import StoredRecord
 
 TOPIC = "sensors"
 MEMBERSHIP = b"CGMDv2:\x01\x00\x00\x00group\0member\0\0"

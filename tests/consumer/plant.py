@@ -13,17 +13,17 @@ from typing import Any, Self
 import numpy as np
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 
-from sensorwatch.common.detection.ledger import Account, advance, open_account
-from sensorwatch.common.detection.processing import process
-from sensorwatch.common.messaging.broker_errors import transient
-from sensorwatch.common.messaging.ledger_text import LedgerRecord, from_metadata
-from sensorwatch.common.messaging.ledger_topic import read_ledger
-from sensorwatch.common.messaging.quiet import quiet_logger
-from sensorwatch.common.messaging.reading import read_topic
-from sensorwatch.common.messaging.records import header, received_at
+from sensorwatch.common.kafka.broker_errors import transient
+from sensorwatch.common.kafka.ledger_text import LedgerRecord, from_metadata
+from sensorwatch.common.kafka.ledger_topic import read_ledger
+from sensorwatch.common.kafka.records import header, received_at
+from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.common.kafka.topic_reader import read_topic
+from sensorwatch.common.ledger.account import Account, advance, open_account
 from sensorwatch.common.registry.store import Registry
-from tests.brokers.processes import Program, tail, wait_until
-from tests.builders import a_candidate
+from sensorwatch.common.scoring.processing import process
+from tests.brokers.child_processes import Program, tail, wait_until
+from tests.reading_builders import a_candidate
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 40.0

@@ -6,34 +6,39 @@ from typing import cast
 
 from prometheus_client import CollectorRegistry
 
-from sensorwatch.common.crew import Crew, alone
-from sensorwatch.common.detection.detector import Detector
-from sensorwatch.common.detection.emit import Emit
-from sensorwatch.common.detection.ledger import SnapshotAt, open_account
 from sensorwatch.common.errors import ModelRefused, SensorwatchError
-from sensorwatch.common.messaging.ledger_text import to_metadata
-from sensorwatch.common.messaging.ledger_topic import GroupHistory
-from sensorwatch.common.messaging.outbox import Commit, Conclude
-from sensorwatch.common.messaging.records import OutgoingMessage, Partition
-from sensorwatch.common.messaging.snapshot_text import Snapshot, refuse
-from sensorwatch.common.messaging.state_topic import OldSnapshots
+from sensorwatch.common.kafka.ledger_text import to_metadata
+from sensorwatch.common.kafka.ledger_topic import GroupHistory
+from sensorwatch.common.kafka.records import OutgoingMessage, Partition
+from sensorwatch.common.kafka.snapshot_text import Snapshot, refuse
+from sensorwatch.common.kafka.state_topic import OldSnapshots
+from sensorwatch.common.ledger.account import SnapshotAt, open_account
 from sensorwatch.common.registry.champion import Champion
-from sensorwatch.common.runtime.keys import BreakerSettings, ConsumerSettings, Settings, Start
+from sensorwatch.common.row_executor import Crew, alone
 from sensorwatch.common.runtime.metrics import ConsumerMetrics
+from sensorwatch.common.runtime.setting_keys import (
+    BreakerSettings,
+    ConsumerSettings,
+    Settings,
+    Start,
+)
+from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.common.scoring.emit import Emit
 from sensorwatch.consumer.accounts import Accounts
-from sensorwatch.consumer.holdings import Holdings
 from sensorwatch.consumer.loop import Parts, run
 from sensorwatch.consumer.memories import Memories
 from sensorwatch.consumer.observation import Observation
+from sensorwatch.consumer.ownership import Holdings
 from sensorwatch.consumer.publication import LedgerTerms
+from sensorwatch.consumer.publishing.outbox import Commit, Conclude
 from sensorwatch.consumer.restoration import Stores
 from sensorwatch.consumer.restoring import Restoring
-from sensorwatch.consumer.schedule import Schedule
+from sensorwatch.consumer.snapshot_schedule import Schedule
 from sensorwatch.consumer.source import KafkaSource
-from tests.builders import ANOMALOUS, a_detector
 from tests.consumer import fakes
 from tests.consumer.fakes import TOPIC, FakeConsumer, Step
-from tests.messaging.records import StoredRecord, a_payload
+from tests.kafka.record_builders import StoredRecord, a_payload
+from tests.reading_builders import ANOMALOUS, a_detector
 
 ZERO = Partition(TOPIC, 0)
 OLDER, NEWER = "default-0001-00000000", "default-0002-00000000"

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from sensorwatch.common.detection.ledger import Account, open_account
 from sensorwatch.common.errors import BrokerUnavailable, OffsetsLost, StateRefused
-from sensorwatch.common.messaging.ledger_text import to_metadata
-from sensorwatch.common.messaging.ledger_topic import GroupHistory
-from sensorwatch.common.messaging.records import Partition
-from sensorwatch.common.runtime.keys import Start
+from sensorwatch.common.kafka.ledger_text import to_metadata
+from sensorwatch.common.kafka.ledger_topic import GroupHistory
+from sensorwatch.common.kafka.records import Partition
+from sensorwatch.common.ledger.account import Account, open_account
+from sensorwatch.common.runtime.setting_keys import Start
 from sensorwatch.consumer.accounts import COMMITTED_SECONDS, Accounts
 from tests.consumer.fakes import TOPIC, FakeConsumer
 

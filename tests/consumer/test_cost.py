@@ -6,10 +6,10 @@ import tracemalloc
 from collections import Counter
 from types import FrameType
 
-from sensorwatch.common.detection.processing import process
+from sensorwatch.common.scoring.processing import process
 from sensorwatch.consumer.micro_batch import Columns
-from tests.builders import a_detector
-from tests.messaging.records import StoredRecord, a_payload
+from tests.kafka.record_builders import StoredRecord, a_payload
+from tests.reading_builders import a_detector
 
 ROWS = 2_000
 ACCESSORS = 4

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from sensorwatch.common.messaging.embedded import EmbeddedBroker
-from sensorwatch.common.messaging.ledger_text import Cause
-from tests.builders import ANOMALOUS
+from sensorwatch.common.kafka.embedded import EmbeddedBroker
+from sensorwatch.common.kafka.ledger_text import Cause
 from tests.consumer.plant import MODEL, Plant
-from tests.messaging.records import a_payload
-from tests.messaging.test_events import VALIDATOR, plain_value
+from tests.kafka.record_builders import a_payload
+from tests.publishing.test_events import VALIDATOR, plain_value
+from tests.reading_builders import ANOMALOUS
 
 pytestmark = pytest.mark.embedded
 

@@ -8,11 +8,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensorwatch.common.detection.emit import Emit
 from sensorwatch.common.errors import Unrecoverable
-from tests.builders import ANOMALOUS
+from sensorwatch.common.scoring.emit import Emit
 from tests.consumer.world import PARTITIONS, KilledError, World
-from tests.messaging.records import StoredRecord, a_payload
+from tests.kafka.record_builders import StoredRecord, a_payload
+from tests.reading_builders import ANOMALOUS
 
 ROWS = 120
 

@@ -4,8 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from sensorwatch.common.detection.detector import Detector
-from sensorwatch.common.detection.recall import Status
 from sensorwatch.common.errors import (
     BreakerOpen,
     Fenced,
@@ -14,13 +12,15 @@ from sensorwatch.common.errors import (
     SensorwatchError,
     Unrecoverable,
 )
-from sensorwatch.common.messaging.records import OutgoingMessage
-from tests.builders import a_detector
+from sensorwatch.common.kafka.records import OutgoingMessage
+from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.common.scoring.recall import Status
 from tests.consumer import fakes
 from tests.consumer.fakes import TOPIC, FakeConsumer, Step
 from tests.consumer.rig import NEWER, OLDER, THREE, ZERO, Rig, batch, rows
-from tests.detection.detectors import a_forecast_detector
-from tests.messaging.records import StoredRecord, a_payload
+from tests.kafka.record_builders import StoredRecord, a_payload
+from tests.reading_builders import a_detector
+from tests.scoring.detectors import a_forecast_detector
 
 
 def test_a_micro_batch_is_published_once_with_all_it_led_to() -> None:

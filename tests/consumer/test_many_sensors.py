@@ -5,17 +5,17 @@ from dataclasses import replace
 
 import pytest
 
-from sensorwatch.common.detection.ledger import Account, SnapshotAt, open_account
-from sensorwatch.common.detection.memory import Memory
-from sensorwatch.common.detection.memory_bytes import memory_bytes
-from sensorwatch.common.messaging.records import Partition, Record
-from sensorwatch.common.messaging.snapshot_text import Snapshot
+from sensorwatch.common.kafka.records import Partition, Record
+from sensorwatch.common.kafka.snapshot_text import Snapshot
+from sensorwatch.common.ledger.account import Account, SnapshotAt, open_account
 from sensorwatch.common.rows.instants import to_text
+from sensorwatch.common.scoring.memory import Memory
+from sensorwatch.common.scoring.memory_bytes import memory_bytes
 from sensorwatch.consumer.restoration import PIECE_ROWS, Stores, restored, scored_on
-from tests.builders import START
 from tests.consumer.fakes import TOPIC
 from tests.forecasts import STEP, a_forecast_candidate
-from tests.messaging.records import SENT_AT_MS, StoredRecord, a_payload
+from tests.kafka.record_builders import SENT_AT_MS, StoredRecord, a_payload
+from tests.reading_builders import START
 
 WHERE = Partition(TOPIC, 0)
 SENSORS = 100_000

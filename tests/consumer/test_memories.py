@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from sensorwatch.common.detection.ledger import Account, open_account
-from sensorwatch.common.detection.memory_bytes import memory_bytes
 from sensorwatch.common.errors import Unrecoverable
-from sensorwatch.common.messaging.records import Partition
+from sensorwatch.common.kafka.records import Partition
+from sensorwatch.common.ledger.account import Account, open_account
+from sensorwatch.common.scoring.memory_bytes import memory_bytes
 from sensorwatch.consumer.memories import Memories
-from tests.builders import a_detector, some_readings
+from tests.reading_builders import a_detector, some_readings
 
 ZERO, ONE = Partition("sensors", 0), Partition("sensors", 1)
 BEFORE = open_account(0, model_version="m", fingerprint="f")

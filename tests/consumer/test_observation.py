@@ -5,9 +5,9 @@ import json
 import pytest
 from prometheus_client import CollectorRegistry
 
-from sensorwatch.common.detection.ledger import open_account
 from sensorwatch.common.errors import MicroBatchAborted
-from sensorwatch.common.messaging.records import Partition
+from sensorwatch.common.kafka.records import Partition
+from sensorwatch.common.ledger.account import open_account
 from sensorwatch.common.runtime.metrics import ConsumerMetrics, TransactionOutcome
 from sensorwatch.consumer.observation import Observation
 

@@ -5,19 +5,19 @@ from pathlib import Path
 
 import pytest
 
+from sensorwatch.commands.ledger_command import app as ledger
 from sensorwatch.common.errors import BreakerOpen, Fenced, OffsetsLost, UsageError
-from sensorwatch.common.messaging.dead_letters import HEADERS_LOST
-from sensorwatch.common.messaging.ledger_text import Cause
-from sensorwatch.common.messaging.records import header
+from sensorwatch.common.kafka.dead_letters import HEADERS_LOST
+from sensorwatch.common.kafka.ledger_text import Cause
+from sensorwatch.common.kafka.records import header
 from sensorwatch.common.runtime.command_line import run
-from sensorwatch.ledger_command import app as ledger
+from tests.brokers.child_processes import wait_until
 from tests.brokers.kafka import Kafka
-from tests.brokers.processes import wait_until
 from tests.brokers.raw_header import produce_with_header
-from tests.builders import ANOMALOUS
 from tests.consumer.plant import START_SECONDS, Plant, Worker
-from tests.messaging.records import a_payload
-from tests.messaging.test_events import VALIDATOR, plain_value
+from tests.kafka.record_builders import a_payload
+from tests.publishing.test_events import VALIDATOR, plain_value
+from tests.reading_builders import ANOMALOUS
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 

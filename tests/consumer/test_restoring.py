@@ -6,23 +6,23 @@ from dataclasses import replace
 import pytest
 from confluent_kafka import TopicPartition
 
-from sensorwatch.common.detection.ledger import Account, open_account
-from sensorwatch.common.detection.memory_bytes import memory_bytes
 from sensorwatch.common.errors import StateRefused
-from sensorwatch.common.messaging.ledger_text import Cause, to_metadata
-from sensorwatch.common.messaging.records import Partition
+from sensorwatch.common.kafka.ledger_text import Cause, to_metadata
+from sensorwatch.common.kafka.records import Partition
+from sensorwatch.common.ledger.account import Account, open_account
+from sensorwatch.common.scoring.memory_bytes import memory_bytes
 from sensorwatch.consumer.accounts import Accounts
-from sensorwatch.consumer.holdings import Holdings
 from sensorwatch.consumer.memories import Memories
+from sensorwatch.consumer.ownership import Holdings
 from sensorwatch.consumer.restoration import Stores
 from sensorwatch.consumer.restoring import Restoring
-from sensorwatch.consumer.schedule import Schedule
-from tests.builders import a_detector
+from sensorwatch.consumer.snapshot_schedule import Schedule
 from tests.consumer.fakes import TOPIC
 from tests.consumer.rig import NEWER, Rig
 from tests.consumer.test_exactness import an_input
 from tests.consumer.world import World
-from tests.messaging.records import StoredRecord
+from tests.kafka.record_builders import StoredRecord
+from tests.reading_builders import a_detector
 
 ZERO, ONE = Partition(TOPIC, 0), Partition(TOPIC, 1)
 

@@ -6,17 +6,17 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensorwatch.common.detection.ledger import DIGEST_SEED, Account, open_account
-from sensorwatch.common.detection.memory import MAX_SENSORS
-from sensorwatch.common.detection.processing import process
-from sensorwatch.common.messaging.ledger_text import Cause, from_metadata, to_metadata
-from sensorwatch.common.messaging.records import Partition
-from sensorwatch.common.runtime.keys import BreakerSettings
+from sensorwatch.common.kafka.ledger_text import Cause, from_metadata, to_metadata
+from sensorwatch.common.kafka.records import Partition
+from sensorwatch.common.ledger.account import DIGEST_SEED, Account, open_account
+from sensorwatch.common.runtime.setting_keys import BreakerSettings
+from sensorwatch.common.scoring.memory import MAX_SENSORS
+from sensorwatch.common.scoring.processing import process
 from sensorwatch.consumer.breaker import tripped
 from sensorwatch.consumer.micro_batch import micro_batch_of
 from sensorwatch.consumer.settlement import Settlement, renewed, settle
-from tests.builders import ANOMALOUS, a_detector
-from tests.messaging.records import StoredRecord, a_payload
+from tests.kafka.record_builders import StoredRecord, a_payload
+from tests.reading_builders import ANOMALOUS, a_detector
 
 ONE, TWO = Partition("sensors", 0), Partition("sensors", 1)
 MODEL = a_detector().version

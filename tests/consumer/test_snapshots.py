@@ -5,16 +5,16 @@ from dataclasses import replace
 
 import pytest
 
-from sensorwatch.common.detection.ledger import SnapshotAt
-from sensorwatch.common.detection.memory_bytes import memory_bytes, memory_of
 from sensorwatch.common.errors import MicroBatchAborted, OutcomeUnknown, SensorwatchError
-from sensorwatch.common.messaging.ledger_text import Cause, LedgerRecord, ledger_record, to_metadata
-from sensorwatch.common.messaging.records import OutgoingMessage, Partition
-from sensorwatch.consumer.schedule import KEPT
-from tests.builders import a_detector
+from sensorwatch.common.kafka.ledger_text import Cause, LedgerRecord, ledger_record, to_metadata
+from sensorwatch.common.kafka.records import OutgoingMessage, Partition
+from sensorwatch.common.ledger.account import SnapshotAt
+from sensorwatch.common.scoring.memory_bytes import memory_bytes, memory_of
+from sensorwatch.consumer.snapshot_schedule import KEPT
 from tests.consumer.fakes import TOPIC, FakeConsumer
 from tests.consumer.rig import NEWER, OLDER, THREE, ZERO, Rig, batch
-from tests.messaging.records import StoredRecord
+from tests.kafka.record_builders import StoredRecord
+from tests.reading_builders import a_detector
 
 ONE = Partition(TOPIC, 1)
 

@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from sensorwatch.common.errors import BrokerUnavailable, OffsetsLost, Unrecoverable, UsageError
-from sensorwatch.common.messaging.records import Partition
+from sensorwatch.common.kafka.records import Partition
 from sensorwatch.consumer.micro_batch import MicroBatch
 from sensorwatch.consumer.source import (
     BACKLOG_ROWS,
@@ -17,7 +17,7 @@ from sensorwatch.consumer.source import (
     KafkaSource,
 )
 from tests.consumer.fakes import MEMBERSHIP, TOPIC, FailedFetch, FakeConsumer, records
-from tests.messaging.records import StoredRecord
+from tests.kafka.record_builders import StoredRecord
 
 
 @dataclass

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.brokers.child_processes import DeadlineMissed, tail, wait_until
 from tests.brokers.kafka import Kafka
-from tests.brokers.processes import DeadlineMissed, tail, wait_until
 from tests.consumer.plant import START_SECONDS, Plant, Worker
 
 # Stands in for the client's library, whose import is the first thing that takes its time.

@@ -9,7 +9,7 @@ import pytest
 
 from sensorwatch.common.errors import Fenced
 from sensorwatch.consumer.supervisor import FINAL_CODES
-from tests.brokers.processes import Program, wait_until
+from tests.brokers.child_processes import Program, wait_until
 
 ROOT = Path(__file__).parents[2]
 # A stand-in for `python -m consumer`: what a worker does is told by the environment.
@@ -35,7 +35,7 @@ while True:
 DEAF = WORKER.replace("signal.signal(", "pass; (")
 SUPERVISOR = """
 import sys
-from sensorwatch.common.runtime.keys import LogFormat, LogLevel
+from sensorwatch.common.runtime.setting_keys import LogFormat, LogLevel
 from sensorwatch.common.runtime.logs import configure
 from sensorwatch.consumer import supervisor
 configure(LogFormat.JSON, LogLevel.INFO)

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensorwatch.common.crew import Crew, Work, alone
-from sensorwatch.common.detection.detector import Detector
-from sensorwatch.common.detection.forest import forest_from, score
-from sensorwatch.common.detection.processing import process
+from sensorwatch.common.model.forest import forest_from, score
+from sensorwatch.common.row_executor import Crew, Work, alone
+from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.common.scoring.processing import process
 from sensorwatch.consumer import threads
 from sensorwatch.consumer.threads import Threads
-from tests.builders import ANOMALOUS
 from tests.consumer.rig import THREE, Rig, batch
-from tests.detection.detectors import DETECTORS
-from tests.messaging.records import a_payload
+from tests.kafka.record_builders import a_payload
+from tests.reading_builders import ANOMALOUS
+from tests.scoring.detectors import DETECTORS
 
 
 @pytest.fixture(autouse=True)

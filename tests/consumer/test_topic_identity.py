@@ -9,8 +9,8 @@ from confluent_kafka.admin import AdminClient
 
 from sensorwatch.common.errors import OffsetsLost
 from sensorwatch.consumer.topic_identity import CHECK_SECONDS, TopicIdentity
+from tests.brokers.child_processes import wait_until
 from tests.brokers.kafka import Kafka
-from tests.brokers.processes import wait_until
 
 
 class FakeAdmin:

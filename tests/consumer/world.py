@@ -7,15 +7,15 @@ from random import Random
 
 from confluent_kafka import TopicPartition
 
-from sensorwatch.common.detection.ledger import Account
 from sensorwatch.common.errors import MicroBatchAborted, OutcomeUnknown, SensorwatchError
-from sensorwatch.common.messaging.ledger_text import LedgerRecord, from_metadata, ledger_record
-from sensorwatch.common.messaging.outbox import Conclude
-from sensorwatch.common.messaging.records import OutgoingMessage
-from sensorwatch.common.messaging.snapshot_text import Snapshot
+from sensorwatch.common.kafka.ledger_text import LedgerRecord, from_metadata, ledger_record
+from sensorwatch.common.kafka.records import OutgoingMessage
+from sensorwatch.common.kafka.snapshot_text import Snapshot
+from sensorwatch.common.ledger.account import Account
+from sensorwatch.consumer.publishing.outbox import Conclude
 from tests.consumer.fakes import FakeConsumer
 from tests.consumer.rig import FakeOutbox, FakeState, Rig
-from tests.messaging.records import StoredRecord
+from tests.kafka.record_builders import StoredRecord
 
 PARTITIONS = 2
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from sensorwatch.common.detection.ledger import Account
+from sensorwatch.common.ledger.account import Account
 from sensorwatch.common.runtime.command_line import run
 from sensorwatch.demonstration.accounting import Counts, discrepancies, equation
 from sensorwatch.demonstration.performance import conclude

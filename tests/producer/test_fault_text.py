@@ -3,9 +3,9 @@
 import pytest
 
 from sensorwatch.common.errors import UsageError
+from sensorwatch.common.simulation.fault_plan import FaultPlan
 from sensorwatch.common.simulation.faults import FaultKind
-from sensorwatch.common.simulation.plan import FaultPlan
-from sensorwatch.producer.fault_text import fault_plan
+from sensorwatch.producer.fault_plan_text import fault_plan
 
 
 @pytest.mark.parametrize(

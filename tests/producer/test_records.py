@@ -13,13 +13,13 @@ from sensorwatch.common.rows.parsing import parse
 from sensorwatch.common.rows.rejection import Reason
 from sensorwatch.common.rows.schema import Schema, load_schema
 from sensorwatch.common.rows.strict_parsing import collect
+from sensorwatch.common.simulation.fault_plan import FaultPlan
 from sensorwatch.common.simulation.faults import Defect, FaultKind
-from sensorwatch.common.simulation.plan import FaultPlan
 from sensorwatch.common.simulation.stream import Chunk, Simulation, simulate
 from sensorwatch.common.tables import read_rows
-from sensorwatch.producer.csv_file import write_csv
-from sensorwatch.producer.defects import broken_json
-from sensorwatch.producer.records import Record, simulated_records
+from sensorwatch.producer.csv_sink import write_csv
+from sensorwatch.producer.malformed_rows import broken_json
+from sensorwatch.producer.simulated_records import Record, simulated_records
 
 SCHEMA_PATH = Path(__file__).parents[2] / "schemas" / "default.toml"
 FAULTY = Simulation(rows=20_000, faults=FaultPlan(rate=0.02))

@@ -17,7 +17,7 @@ from sensorwatch.common.rows.schema import Schema, schema_of
 from sensorwatch.common.rows.strict_parsing import Fields, collect
 from sensorwatch.common.tables import read_rows
 from sensorwatch.producer.replay import payload, replayed_records
-from tests.skab import VALVE, needs_skab
+from tests.skab_files import VALVE, needs_skab
 
 SKAB_SCHEMA = schema_of(
     {

@@ -8,7 +8,7 @@ from typing import Any
 
 from sensorwatch.common.registry.archive import Arrays, array_digest, joint_digest, pack, unpack
 from sensorwatch.common.registry.store import Registry
-from tests.builders import a_candidate
+from tests.reading_builders import a_candidate
 
 NAME = "default"
 WHO = "tester@here"

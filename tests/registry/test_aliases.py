@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 from sensorwatch.common.errors import CheckFailed, ModelRefused, UsageError
 from sensorwatch.common.registry.audit import Action
 from sensorwatch.common.registry.store import Registry
-from tests.builders import a_candidate
+from tests.reading_builders import a_candidate
 from tests.registry.forging import NAME, WHO, a_registry, folder_of
 
 PASSED = {"passed": True}

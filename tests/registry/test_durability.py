@@ -7,7 +7,7 @@ import pytest
 
 from sensorwatch.common.errors import UsageError
 from sensorwatch.common.registry.store import Registry
-from tests.builders import a_candidate
+from tests.reading_builders import a_candidate
 from tests.registry.forging import NAME, WHO
 
 

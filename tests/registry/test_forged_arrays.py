@@ -9,8 +9,8 @@ import pytest
 
 from sensorwatch.common.errors import ModelRefused
 from sensorwatch.common.registry.archive import Arrays, pack, unpack
-from sensorwatch.common.registry.loading import load_version
 from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.registry.version_loading import load_version
 from tests.registry.forging import NAME, edit_arrays, replace_file
 
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sensorwatch.common.detection.features import features
-from sensorwatch.common.detection.forest import score
 from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.model.forest import score
 from sensorwatch.common.registry.archive import Arrays
-from sensorwatch.common.registry.golden import golden_arrays, replay
-from tests.builders import a_candidate, a_detector, some_readings
+from sensorwatch.common.registry.golden_rows import golden_arrays, replay
+from sensorwatch.common.scoring.features import features
+from tests.reading_builders import a_candidate, a_detector, some_readings
 
 
 def _golden() -> Arrays:

@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sensorwatch.common.detection.detector import Detector
-from sensorwatch.common.detection.levels import no_levels
 from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.model.levels import no_levels
 from sensorwatch.common.registry.archive import Arrays, pack, unpack
-from sensorwatch.common.registry.golden import golden_arrays, replay
+from sensorwatch.common.registry.golden_rows import golden_arrays, replay
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Missing, Schema, Signal
-from tests.builders import a_candidate, a_detector
+from sensorwatch.common.scoring.detector import Detector
+from tests.reading_builders import a_candidate, a_detector
 
 SCHEMA = Schema(
     signals=(Signal(name="x1"), Signal(name="x2"), Signal(name="x3", missing=Missing.HOLD_LAST)),

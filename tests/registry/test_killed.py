@@ -11,7 +11,7 @@ import pytest
 
 from sensorwatch.common.registry.audit import Action
 from sensorwatch.common.registry.store import Registry
-from tests.builders import a_candidate
+from tests.reading_builders import a_candidate
 from tests.registry.forging import NAME, WHO, a_registry
 
 # Everything that changes a folder, as Python announces it before it is done.

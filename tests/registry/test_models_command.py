@@ -9,17 +9,17 @@ from typing import NoReturn
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from sensorwatch import named_versions
-from sensorwatch.app import build_app
-from sensorwatch.common.detection.ledger import Account, open_account
+from sensorwatch.cli import build_app
+from sensorwatch.commands import versions_in_use as named_versions
 from sensorwatch.common.errors import BrokerUnavailable
-from sensorwatch.common.messaging.embedded import EmbeddedBroker
-from sensorwatch.common.messaging.ledger_text import Cause, ledger_message, to_metadata
-from sensorwatch.common.messaging.records import Partition
+from sensorwatch.common.kafka.embedded import EmbeddedBroker
+from sensorwatch.common.kafka.ledger_text import Cause, ledger_message, to_metadata
+from sensorwatch.common.kafka.records import Partition
+from sensorwatch.common.ledger.account import Account, open_account
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.runtime.command_line import run
-from tests.builders import a_candidate
-from tests.commands.running import Ended, in_process
+from tests.commands.command_runner import Ended, in_process
+from tests.reading_builders import a_candidate
 from tests.registry.forging import NAME, WHO, a_registry, folder_of
 
 ZERO = Partition("sensors", 0)

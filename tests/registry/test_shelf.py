@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from sensorwatch.common.errors import UsageError
-from sensorwatch.common.registry.names import ordinal_of
-from sensorwatch.common.registry.shelf import Shelf
+from sensorwatch.common.registry.model_folder import Shelf
+from sensorwatch.common.registry.model_names import ordinal_of
 
 
 def test_waiting_for_the_lock_ends_with_what_to_do(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sensorwatch.common.errors import ModelRefused, UsageError
 from sensorwatch.common.registry.candidate import Candidate
 from sensorwatch.common.registry.store import Registry
-from tests.builders import a_candidate, some_readings
+from tests.reading_builders import a_candidate, some_readings
 from tests.registry.forging import NAME, WHO, a_registry, folder_of
 
 ROOT = Path(__file__).parents[2]

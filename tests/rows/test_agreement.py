@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensorwatch.common.crew import alone
-from sensorwatch.common.rows.json_rows import MAX_PAYLOAD_BYTES
+from sensorwatch.common.row_executor import alone
+from sensorwatch.common.rows.fast.json_rows import MAX_PAYLOAD_BYTES
 from sensorwatch.common.rows.parsing import FEWEST, parse
 from sensorwatch.common.rows.schema import Schema, schema_of
 from sensorwatch.common.rows.strict_parsing import parse_strictly
-from tests.builders import a_schema
+from tests.reading_builders import a_schema
 
 X1, X2 = {"name": "x1", "min": -50.0, "max": 50.0}, {"name": "x2"}
 BASE: dict[str, Any] = {"signals": [X1, X2], "key": {"field": "id"}}

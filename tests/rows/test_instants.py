@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensorwatch.common.rows.instant_texts import to_texts
+from sensorwatch.common.rows.fast.timestamp_texts import to_texts
 from sensorwatch.common.rows.instants import EARLIEST, EPOCH, LATEST, BadTime, time_reader, to_text
 from sensorwatch.common.rows.schema import TimeField
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensorwatch.api.inference import payloads_from, request_of
+from sensorwatch.api.inference_protocol import payloads_from, request_of
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.rows.cells import cell_reader, nest
 from sensorwatch.common.rows.parsing import parse
@@ -23,7 +23,7 @@ from sensorwatch.common.rows.strict_parsing import collect
 from sensorwatch.common.tables import read_rows
 from sensorwatch.producer.replay import replayed_records
 from sensorwatch.trainer.dataset import by_time
-from sensorwatch.trainer.documents import cells_of, payloads_of, write_csv
+from sensorwatch.trainer.row_serialization import cells_of, payloads_of, write_csv
 
 SCHEMA = schema_of(
     {

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensorwatch.common.rows.json_rows import MAX_PAYLOAD_BYTES
+from sensorwatch.common.rows.fast.json_rows import MAX_PAYLOAD_BYTES
 from sensorwatch.common.rows.parsing import parse
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.rejection import MAX_DETAIL_CHARACTERS, Reason, Rejection
 from sensorwatch.common.rows.schema import Schema, schema_of
 from sensorwatch.common.rows.strict_parsing import MAX_NESTING
-from tests.builders import a_schema
+from tests.reading_builders import a_schema
 
 GOOD = {"timestamp": "2025-01-01T00:00:00Z", "sensor_id": "a", "x1": 1, "x2": 2.5, "x3": -3}
 MIDNIGHT = 1_735_689_600_000_000

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from sensorwatch.common.rows.fast.plain_numbers import number
+from sensorwatch.common.rows.fast.timestamps import TimeKind, instant
 from sensorwatch.common.rows.instants import BadTime, time_reader
-from sensorwatch.common.rows.plain_instants import TimeKind, instant
-from sensorwatch.common.rows.plain_numbers import number
 from sensorwatch.common.rows.schema import TimeField
 
 floats = st.floats(allow_nan=False, allow_infinity=False)

@@ -5,7 +5,7 @@ import pytest
 
 from sensorwatch.common.errors import SchemaError
 from sensorwatch.common.rows.schema import Order, OutOfOrder, Schema, load_schema, schema_of
-from tests.builders import DEFAULT_SCHEMA
+from tests.reading_builders import DEFAULT_SCHEMA
 
 PUMP_SCHEMA = DEFAULT_SCHEMA.with_name("pump.toml")
 MINIMAL = 'signals = [{name = "x1"}]'

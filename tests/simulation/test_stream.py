@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sensorwatch.common.simulation.fault_plan import FaultPlan
 from sensorwatch.common.simulation.faults import FaultKind
-from sensorwatch.common.simulation.plan import FaultPlan
 from sensorwatch.common.simulation.sensors import noise_scale
 from sensorwatch.common.simulation.stream import KINDS, START, Chunk, Simulation, simulate
 

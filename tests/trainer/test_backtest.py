@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensorwatch.common.detection.processing import process, score_readings
 from sensorwatch.common.rows.instants import to_text
 from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.scoring.processing import process, score_readings
 from sensorwatch.common.tables import read_rows
 from sensorwatch.trainer.backtest import score_on
 from sensorwatch.trainer.score_table import SCORE_COLUMNS, ScoreTable, rejected_path
-from sensorwatch.trainer.warming import warm_up
-from tests.builders import a_detector, a_schema, some_readings
-from tests.trainer.builders import HOW, write_rows
+from sensorwatch.trainer.unregistered_model import warm_up
+from tests.reading_builders import a_detector, a_schema, some_readings
+from tests.trainer.training_builders import HOW, write_rows
 
 BAD = {3: "oops", 130: "", 131: "inf", 250: "5000"}
 

@@ -13,9 +13,9 @@ from sensorwatch.common.runtime.command_line import run, typer_app
 from sensorwatch.trainer.backtest_command import backtest
 from sensorwatch.trainer.evaluate_command import evaluate
 from sensorwatch.trainer.train_command import train
-from tests.builders import DEFAULT_SCHEMA, some_readings
-from tests.commands.running import ROOT
-from tests.trainer.builders import simulated, write_rows
+from tests.commands.command_runner import ROOT
+from tests.reading_builders import DEFAULT_SCHEMA, some_readings
+from tests.trainer.training_builders import simulated, write_rows
 
 
 def command(*args: str) -> int:

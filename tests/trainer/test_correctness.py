@@ -4,10 +4,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sensorwatch.common.detection.detector import Detector
-from sensorwatch.common.detection.processing import Outcome
 from sensorwatch.common.rows.schema import Schema
-from sensorwatch.trainer.correctness import (
+from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.common.scoring.processing import Outcome
+from sensorwatch.trainer.dataset import by_time
+from sensorwatch.trainer.path_consistency import (
     WAYS,
     Way,
     Written,
@@ -15,10 +16,9 @@ from sensorwatch.trainer.correctness import (
     correctness,
     through_kafka,
 )
-from sensorwatch.trainer.dataset import by_time
 from sensorwatch.trainer.training import train
-from tests.builders import a_schema, some_readings
-from tests.trainer.builders import HOW, PLAIN, a_dataset, a_trained, simulated
+from tests.reading_builders import a_schema, some_readings
+from tests.trainer.training_builders import HOW, PLAIN, a_dataset, a_trained, simulated
 
 
 def test_a_way_that_changes_one_bit_of_one_row_is_caught() -> None:

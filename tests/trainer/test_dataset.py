@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensorwatch.common.errors import BrokerUnavailable, DataError
-from sensorwatch.common.messaging.kafka_config import producer_config
+from sensorwatch.common.kafka.client_config import producer_config
 from sensorwatch.common.rows.readings import Readings, readings_of
 from sensorwatch.trainer.dataset import Dataset, by_time, files_of, read_data
-from sensorwatch.trainer.documents import cells_of, payloads_of
+from sensorwatch.trainer.row_serialization import cells_of, payloads_of
 from tests.brokers.kafka import Kafka
 from tests.brokers.mock_cluster import MockCluster
-from tests.builders import a_schema, some_readings
-from tests.trainer.builders import write_rows
+from tests.reading_builders import a_schema, some_readings
+from tests.trainer.training_builders import write_rows
 
 
 def read(data: Path | str, *, rows: int | None = None) -> Dataset:

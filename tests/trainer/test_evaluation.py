@@ -7,20 +7,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sensorwatch.common.detection.decision import COMPONENTS, Table
-from sensorwatch.common.detection.detector import Detector
 from sensorwatch.common.errors import CheckFailed, DataError
+from sensorwatch.common.model.decision import COMPONENTS, Table
 from sensorwatch.common.registry.manifest import ModelVersion
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema, Signal
-from sensorwatch.common.runtime.keys import TrainerSettings
+from sensorwatch.common.runtime.setting_keys import TrainerSettings
+from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.trainer.evaluation import Subject, evaluate_version, trained_on
-from sensorwatch.trainer.gate import failed_checks, require_passed
-from sensorwatch.trainer.report import case_frame, print_report, write_report
+from sensorwatch.trainer.promotion_gate import failed_checks, require_passed
+from sensorwatch.trainer.report_output import case_frame, print_report, write_report
 from sensorwatch.trainer.training import train
-from tests.builders import a_schema, some_readings
-from tests.trainer.builders import HOW, PLAIN, a_dataset, a_trained, simulated
+from tests.reading_builders import a_schema, some_readings
+from tests.trainer.training_builders import HOW, PLAIN, a_dataset, a_trained, simulated
 
 Breaking = Callable[[Detector], Detector]
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sensorwatch.common.simulation.faults import VALUE_KINDS, FaultKind
-from sensorwatch.trainer.injection import Case, Injected, inject_case, spread
-from tests.builders import a_schema, some_readings
+from sensorwatch.trainer.fault_injection import Case, Injected, inject_case, spread
+from tests.reading_builders import a_schema, some_readings
 
 KINDS = st.sampled_from(VALUE_KINDS)
 

@@ -6,22 +6,22 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sensorwatch.common.detection.layout import Layout
-from sensorwatch.common.detection.memory import Memory
-from sensorwatch.common.detection.recall import Recalled, recall
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
-from sensorwatch.common.runtime.keys import TrainerSettings
-from sensorwatch.trainer import folds
-from sensorwatch.trainer.fitting import Fit, fit_recalling
-from sensorwatch.trainer.folds import looks_out_of_fold
-from sensorwatch.trainer.levels import fit_levels, max_gap
-from sensorwatch.trainer.recalling import recall_some
-from sensorwatch.trainer.stretches import STRETCH_ROWS, WARM_ROWS, Streams, spread
+from sensorwatch.common.runtime.setting_keys import TrainerSettings
+from sensorwatch.common.scoring.memory import Memory
+from sensorwatch.common.scoring.memory_layout import Layout
+from sensorwatch.common.scoring.recall import Recalled, recall
+from sensorwatch.trainer import cross_validation as folds
+from sensorwatch.trainer.cross_validation import looks_out_of_fold
+from sensorwatch.trainer.level_fitting import fit_levels, max_gap
+from sensorwatch.trainer.recall_rows import recall_some
+from sensorwatch.trainer.row_subsampling import STRETCH_ROWS, WARM_ROWS, Streams, spread
+from sensorwatch.trainer.scorer_fitting import Fit, fit_recalling
 from sensorwatch.trainer.training import train
-from sensorwatch.trainer.warming import warmed
-from tests.builders import a_schema
-from tests.trainer.builders import HOW, a_dataset, simulated
+from sensorwatch.trainer.unregistered_model import warmed
+from tests.reading_builders import a_schema
+from tests.trainer.training_builders import HOW, a_dataset, simulated
 
 MOST = 5_000
 HOUR = 3_600_000_000
@@ -29,8 +29,8 @@ HOUR = 3_600_000_000
 
 @pytest.fixture(autouse=True)
 def low_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sensorwatch.trainer.stretches.MOST_ROWS", MOST)
-    monkeypatch.setattr("sensorwatch.trainer.levels.MOST_ROWS", MOST)
+    monkeypatch.setattr("sensorwatch.trainer.row_subsampling.MOST_ROWS", MOST)
+    monkeypatch.setattr("sensorwatch.trainer.level_fitting.MOST_ROWS", MOST)
 
 
 def in_turns(rows: int, sensors: int) -> Streams:
@@ -236,7 +236,7 @@ def test_levels_hardly_move_where_a_sensor_s_rows_are_thinned(
 ) -> None:
     readings = many(2, 40_000)
     thinned = fit_levels(readings, a_schema(), min_rows=100)
-    monkeypatch.setattr("sensorwatch.trainer.levels.MOST_ROWS", len(readings))
+    monkeypatch.setattr("sensorwatch.trainer.level_fitting.MOST_ROWS", len(readings))
     whole = fit_levels(readings, a_schema(), min_rows=100)
 
     assert not np.array_equal(thinned.location, whole.location)

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Missing, Schema, Signal
-from sensorwatch.common.runtime.keys import TrainerSettings
-from sensorwatch.trainer.warming import warmed
-from tests.builders import MINUTE, START
+from sensorwatch.common.runtime.setting_keys import TrainerSettings
+from sensorwatch.trainer.unregistered_model import warmed
+from tests.reading_builders import MINUTE, START
 
 RATE = 0.02
 HOW = TrainerSettings(trees=20, target_alert_rate=RATE)

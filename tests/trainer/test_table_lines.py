@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensorwatch.common.rows.instants import EARLIEST, LATEST, to_text
-from sensorwatch.trainer.table_lines import coded, instants, lines, numbers
+from sensorwatch.trainer.csv_lines import coded, instants, lines, numbers
 
 wholes = st.integers(-(2**63), 2**63 - 1)
 finite = st.floats(allow_nan=False, allow_infinity=False)

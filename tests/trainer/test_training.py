@@ -5,23 +5,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sensorwatch.common.detection.calibration import calibrate, read
-from sensorwatch.common.detection.features import features
-from sensorwatch.common.detection.forest import score
 from sensorwatch.common.errors import DataError
+from sensorwatch.common.model.calibration import calibrate, read
+from sensorwatch.common.model.forest import score
 from sensorwatch.common.registry.candidate import MAX_GOLDEN_ROWS
 from sensorwatch.common.rows.schema import Order
-from sensorwatch.common.runtime.keys import TrainerSettings
+from sensorwatch.common.runtime.setting_keys import TrainerSettings
+from sensorwatch.common.scoring.features import features
 from sensorwatch.trainer.dataset import by_time
-from sensorwatch.trainer.levels import max_gap
+from sensorwatch.trainer.level_fitting import max_gap
 from sensorwatch.trainer.training import rate_note, rows_needed, split_by_time, train
-from sensorwatch.trainer.warming import warmed
-from tests.builders import a_schema, some_readings
-from tests.trainer.builders import HOW, PLAIN, a_dataset, a_trained, simulated
+from sensorwatch.trainer.unregistered_model import warmed
+from tests.reading_builders import a_schema, some_readings
+from tests.trainer.training_builders import HOW, PLAIN, a_dataset, a_trained, simulated
 
 DIGEST = """
 import hashlib
-from tests.trainer.builders import a_trained
+from tests.trainer.training_builders import a_trained
 arrays = a_trained().detector("v").arrays()
 digest = hashlib.sha256()
 for name in sorted(arrays):
