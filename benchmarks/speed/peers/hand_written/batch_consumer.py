@@ -3,6 +3,6 @@
 from functools import partial
 
 from drain_job import Forest, decide, told
-from transactions import drain
+from transactional_loop import drain
 
 drain(partial(decide, Forest(told("TRAINING"))))
