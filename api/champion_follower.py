@@ -99,7 +99,7 @@ class Following:
         """Notice that a refused champion was taken back in favour of the version in force."""
         if self.refused is None or self.served is None:
             return
-        if self._registry.look(self._name).champion == self.served.version.manifest.id:
+        if self._registry.current_aliases(self._name).champion == self.served.version.manifest.id:
             self.refused = None
             self._metrics.reload_last_success.set(1)
             _log.info("the champion is the version in force again")

@@ -1,7 +1,6 @@
 """The direction of imports is the design's: never sideways, never upward, no circles."""
 
 import ast
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest

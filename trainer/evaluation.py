@@ -6,7 +6,7 @@ from typing import Any
 
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.registry.archive import array_digest, joint_digest
-from sensorwatch.common.registry.manifest import Manifest, ModelVersion
+from sensorwatch.common.registry.manifest import ModelManifest, ModelVersion
 from sensorwatch.common.registry.version_files import library_versions
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
@@ -69,7 +69,7 @@ def evaluate_version(subject: Subject, dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def settings_of(manifest: Manifest) -> TrainerSettings:
+def settings_of(manifest: ModelManifest) -> TrainerSettings:
     """Return what a version was trained with; what its manifest does not say has its default."""
     known = {
         name: value
@@ -79,7 +79,7 @@ def settings_of(manifest: Manifest) -> TrainerSettings:
     return TrainerSettings(**known, seed=manifest.seed)
 
 
-def trained_on(manifest: Manifest, dataset: Dataset) -> bool:
+def trained_on(manifest: ModelManifest, dataset: Dataset) -> bool:
     """Say whether these are the very rows that a version was trained on."""
     told = manifest.data_source
     return told.sha256 == dataset.sha256 and told.rows == len(dataset.readings)

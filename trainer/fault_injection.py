@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
-from sensorwatch.common.simulation.faults import LENGTHS, FaultKind, inject
+from sensorwatch.common.simulation.faults import EPISODE_LENGTHS, FaultKind, inject
 
 FREE_ROWS_PER_FAULTY = 9
 """An episode takes a tenth of its slot, so that most rows stay as they were; ..."""
@@ -118,7 +118,9 @@ def _places(
     """Choose slots: (a sensor's rows, position of the episode among them, its length)."""
     slots = []
     for rows in streams:
-        length = min(sum(LENGTHS[case.kind]) // 2, len(rows) // (LEAST_FREE_ROWS_PER_FAULTY + 1))
+        length = min(
+            sum(EPISODE_LENGTHS[case.kind]) // 2, len(rows) // (LEAST_FREE_ROWS_PER_FAULTY + 1)
+        )
         width = min(length * (FREE_ROWS_PER_FAULTY + 1), len(rows))
         if length > 0:
             slots += [(rows, start, length, width) for start in _starts(len(rows), width)]

@@ -16,7 +16,7 @@ from sensorwatch.common.model.tails import LEAST_EXCESSES, MOST_SHARE
 from sensorwatch.common.registry.candidate import MAX_GOLDEN_ROWS, Candidate, DataSource
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
-from sensorwatch.common.runtime.setting_keys import Features, TrainerSettings
+from sensorwatch.common.runtime.setting_keys import FeatureKind, TrainerSettings
 from sensorwatch.common.scoring.detector import Detector, ranges_from
 from sensorwatch.common.scoring.features import features
 from sensorwatch.trainer.cross_validation import block_count, looks_out_of_fold
@@ -69,7 +69,7 @@ def train(
     Raises DataError where there are too few.
     """
     split = split_by_time(readings, how.calibration_share)
-    make = _plain if how.features is Features.PLAIN else _forecast
+    make = _plain if how.features is FeatureKind.PLAIN else _forecast
     return make(split, schema, source, how)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.simulation.faults import LENGTHS, FaultKind, inject
+from sensorwatch.common.simulation.faults import EPISODE_LENGTHS, FaultKind, inject
 
 SLOT_STEPS = 400
 QUIET_STEPS = 100
@@ -20,7 +20,7 @@ SIZES = {
 }
 """In standard deviations of the sensor's own noise; of a noise burst: those of what is added. At
 size 1 the signal whose correlation is broken keeps its spread."""
-_LENGTHS = {**LENGTHS, FaultKind.STUCK: (30, 30), FaultKind.DRIFT: (200, 200)}
+_LENGTHS = {**EPISODE_LENGTHS, FaultKind.STUCK: (30, 30), FaultKind.DRIFT: (200, 200)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ def chunks(stream: Stream) -> Iterator[Chunk]:
     """Yield the stream's rows in order."""
     plant = fleet(stream.seed, stream.sensors)
     plant = replace(plant, amplitude=np.zeros_like(plant.amplitude))
-    left, span = stream.rows, stream.first_step // plant.span_steps
+    left, span = stream.rows, stream.first_step // plant.block_steps
     while left > 0:
         chunk = _span(stream, plant, span)
         yield _cut(chunk, left)

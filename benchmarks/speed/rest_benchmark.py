@@ -27,7 +27,7 @@ from sensorwatch.common.rows.instants import to_text
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema, load_schema
 from sensorwatch.common.runtime.command_line import run
-from sensorwatch.common.runtime.setting_keys import Features, TrainerSettings
+from sensorwatch.common.runtime.setting_keys import FeatureKind, TrainerSettings
 from sensorwatch.common.scoring.features import features
 from sensorwatch.common.simulation.stream import Simulation, simulate
 from sensorwatch.trainer.training import train
@@ -107,14 +107,14 @@ def _median(several: list[Figures]) -> Figures:
 @contextmanager
 def _servers(work: Path) -> Iterator[dict[str, int]]:
     """Start a server per contestant; the name of each with its port."""
-    ports = {name: _free_port() for name in ("baseline", *Features)}
+    ports = {name: _free_port() for name in ("baseline", *FeatureKind)}
     plain = [
         "benchmarks.speed.tutorial_server",
         str(work / "forest.joblib"),
         str(ports["baseline"]),
     ]
     running = [subprocess.Popen([sys.executable, "-m", *plain])]
-    for name in Features:
+    for name in FeatureKind:
         config = work / f"{name}.toml"
         registry = f'[registry]\npath = "{work / "registry"}"\nmodel = "{name}"\n'
         config.write_text(registry + '[log]\nlevel = "warning"\n', encoding="utf-8")
@@ -176,7 +176,7 @@ def write_models(work: Path, readings: Readings, schema: Schema) -> None:
         rows=len(times),
     )
     registry = Registry(work / "registry")
-    for name in Features:
+    for name in FeatureKind:
         candidate = train(readings, schema, source, TrainerSettings(features=name))
         version = registry.register(name, candidate, who="benchmark", why="speed")
         registry.promote(name, version, who="benchmark", why="speed", force="benchmark")

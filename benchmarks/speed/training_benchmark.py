@@ -22,7 +22,7 @@ from sensorwatch.common.rows.fast.timestamp_texts import to_texts
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.runtime.allocator import keep_freed_memory
 from sensorwatch.common.runtime.command_line import run
-from sensorwatch.common.runtime.setting_keys import Features
+from sensorwatch.common.runtime.setting_keys import FeatureKind
 from sensorwatch.common.scoring.processing import score_readings
 
 SIGNALS, SENSORS = 8, 100
@@ -56,7 +56,7 @@ def _training(work: Path, turns: int) -> None:
     data = str(work / "rows.csv")
     plain = ["benchmarks.speed.tutorial_training", data, str(work / "plain.joblib")]
     commands = {"baseline": plain}
-    for plan in Features:
+    for plan in FeatureKind:
         commands[plan.value] = _ours(work, "train", "--features", plan, "--name", plan)
     taken: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(turns):
@@ -79,7 +79,7 @@ def _backtest(work: Path, readings: Readings, turns: int) -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # and of the commands started here
     registry = Registry(work / "registry")
     print("backtest   rows/s   scoring alone, rows/s   share")
-    for name in Features:
+    for name in FeatureKind:
         options = ["--model", "champion", "--name", name, "--out", str(work / "scores.csv")]
         command = _ours(work, "backtest", *options)
         detector = registry.load(name, "champion").detector

@@ -61,10 +61,10 @@ def _drained(bench: Bench, threads: int, workers: int) -> Run:
     job.make_topics()
     with a_worker(job) as group:
         group.wait_assigned(workers)
-        group.program.stop()
+        group.program.freeze()
         fill(job.kafka, topic, PARTITIONS, trained.stream(rows))
         used = tree_cpu_seconds(group.pid)
-        group.program.cont()
+        group.program.thaw()
         began = time.perf_counter()
         group.wait_consumed(rows)
         seconds = time.perf_counter() - began

@@ -5,7 +5,7 @@ from enum import StrEnum
 from confluent_kafka import KafkaError
 
 
-class Stage(StrEnum):
+class ClientOperation(StrEnum):
     """What was being done when the error came."""
 
     INIT = "init transactions"
@@ -38,7 +38,7 @@ _LOST_MEMBERSHIP = {
     KafkaError.REBALANCE_IN_PROGRESS,
     113,  # STALE_MEMBER_EPOCH (KIP-848); the client has no name for it yet
 }
-_REPEATS_ITSELF = {
+_PERMANENT_ERRORS = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
@@ -52,7 +52,7 @@ _REPEATS_ITSELF = {
 """The same micro-batch would meet them again: going back to it would never end."""
 
 
-def reaction(error: KafkaError, stage: Stage) -> Reaction:
+def reaction(error: KafkaError, operation: ClientOperation) -> Reaction:
     """Look the reaction up; an error without a flag is fatal.
 
     RETRY past the deadline is the caller's to turn into RENEW_PRODUCER: while a commit is
@@ -65,9 +65,12 @@ def reaction(error: KafkaError, stage: Stage) -> Reaction:
         return Reaction.RENEW_PRODUCER
     if code in _LOST_MEMBERSHIP or code == KafkaError.UNKNOWN_PRODUCER_ID:
         return Reaction.ABORT_AND_REWIND
-    if code == KafkaError.INVALID_TXN_STATE and stage in (Stage.COMMIT, Stage.ABORT):
+    if code == KafkaError.INVALID_TXN_STATE and operation in (
+        ClientOperation.COMMIT,
+        ClientOperation.ABORT,
+    ):
         return Reaction.RENEW_PRODUCER
-    if code in _REPEATS_ITSELF:
+    if code in _PERMANENT_ERRORS:
         return Reaction.CRASH
     if error.txn_requires_abort():
         return Reaction.ABORT_AND_REWIND

@@ -19,7 +19,7 @@ class GroupHistory:
 
     partitions: frozenset[Partition]
     """The input partitions that it has committed."""
-    since: int | None
+    first_commit_ms: int | None
     """When it first did, milliseconds since 1970 UTC; None: never."""
 
 
@@ -28,25 +28,28 @@ def read_ledger(kafka: Mapping[str, Any], topic: str, *, group: str) -> list[Led
 
     An absent topic is an empty ledger. Raises BrokerUnavailable.
     """
-    return [record for record, _ in _dated(kafka, topic, group)]
+    return [record for record, _ in _records_with_times(kafka, topic, group)]
 
 
 def group_history(kafka: Mapping[str, Any], topic: str, *, group: str) -> GroupHistory:
     """Return what a group has done so far; raises BrokerUnavailable."""
-    dated = list(_dated(kafka, topic, group))
+    records_with_times = list(_records_with_times(kafka, topic, group))
     return GroupHistory(
-        frozenset(record.source for record, _ in dated), min((at for _, at in dated), default=None)
+        frozenset(record.source for record, _ in records_with_times),
+        min((at for _, at in records_with_times), default=None),
     )
 
 
-def _dated(kafka: Mapping[str, Any], topic: str, group: str) -> Iterator[tuple[LedgerRecord, int]]:
+def _records_with_times(
+    kafka: Mapping[str, Any], topic: str, group: str
+) -> Iterator[tuple[LedgerRecord, int]]:
     """Yield the group's records, each with the time it was written."""
-    asking = Consumer(reader_config(kafka, group=f"{group}.reader"), logger=quiet_logger())
+    metadata_client = Consumer(reader_config(kafka, group=f"{group}.reader"), logger=quiet_logger())
     try:
-        if not topic_partitions(asking, topic):
+        if not topic_partitions(metadata_client, topic):
             return
     finally:
-        asking.close()
+        metadata_client.close()
     for message in read_topic(kafka, topic):
         record = ledger_record(message.value())
         if record.group == group:

@@ -13,7 +13,7 @@ from sensorwatch.common.registry.audit import Action, AuditEntry
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class RegistryState:
     """Which versions there are and where the aliases point."""
 
     versions: frozenset[str] = frozenset()
@@ -26,41 +26,41 @@ class State:
         return {"versions": sorted(self.versions), **aliases}
 
 
-def state_found(versions: Iterable[str], aliases: Aliases) -> State:
+def folder_state(versions: Iterable[str], aliases: Aliases) -> RegistryState:
     """The state of a folder."""
-    return State(frozenset(versions), aliases.champion, aliases.previous)
+    return RegistryState(frozenset(versions), aliases.champion, aliases.previous)
 
 
-def state_told(entries: Iterable[AuditEntry]) -> State:
+def logged_state(entries: Iterable[AuditEntry]) -> RegistryState:
     """The state after everything that the lines tell was done."""
-    state = State()
+    state = RegistryState()
     for entry in entries:
-        state = _after(state, entry)
+        state = _apply(state, entry)
     return state
 
 
-def differences(told: State, found: State) -> list[str]:
+def differences(logged: RegistryState, actual: RegistryState) -> list[str]:
     """Say in words how a folder differs from what the log tells."""
-    words = [f"{version} is not there" for version in sorted(told.versions - found.versions)]
-    words += [f"{version} has no line" for version in sorted(found.versions - told.versions)]
+    texts = [f"{version} is not there" for version in sorted(logged.versions - actual.versions)]
+    texts += [f"{version} has no line" for version in sorted(actual.versions - logged.versions)]
     for alias in (CHAMPION, PREVIOUS):
-        wanted, got = getattr(told, alias), getattr(found, alias)
+        wanted, got = getattr(logged, alias), getattr(actual, alias)
         if wanted != got:
-            words.append(f"{alias} is {got or 'nothing'}, told was {wanted or 'nothing'}")
-    return words
+            texts.append(f"{alias} is {got or 'nothing'}, told was {wanted or 'nothing'}")
+    return texts
 
 
-def _after(state: State, entry: AuditEntry) -> State:
+def _apply(state: RegistryState, entry: AuditEntry) -> RegistryState:
     detail = entry.detail
     match entry.action:
         case Action.REGISTER if entry.version:
-            return State(state.versions | {entry.version}, state.champion, state.previous)
+            return RegistryState(state.versions | {entry.version}, state.champion, state.previous)
         case Action.DELETE if entry.version:
-            return State(state.versions - {entry.version}, state.champion, state.previous)
+            return RegistryState(state.versions - {entry.version}, state.champion, state.previous)
         case Action.PROMOTE | Action.ROLLBACK:
-            return State(state.versions, detail.get(CHAMPION), detail.get(PREVIOUS))
+            return RegistryState(state.versions, detail.get(CHAMPION), detail.get(PREVIOUS))
         case Action.CORRECT:
             versions = detail.get("versions")
             listed = map(str, versions) if isinstance(versions, list) else ()
-            return State(frozenset(listed), detail.get(CHAMPION), detail.get(PREVIOUS))
+            return RegistryState(frozenset(listed), detail.get(CHAMPION), detail.get(PREVIOUS))
     return state

@@ -60,7 +60,7 @@ def report_problems(folder: Path, entries: list[AuditEntry]) -> list[str]:
     return problems
 
 
-def why_not_passed(folder: Path, entries: list[AuditEntry]) -> str | None:
+def promotion_obstacle(folder: Path, entries: list[AuditEntry]) -> str | None:
     """Say why a version may not be promoted; None where its newest report is sound and passed."""
     evaluations = _evaluations(folder.name, entries)
     if not evaluations:

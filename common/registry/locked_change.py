@@ -15,8 +15,8 @@ from sensorwatch.common.registry.aliases import (
     write_aliases,
 )
 from sensorwatch.common.registry.audit import Action
-from sensorwatch.common.registry.audit_history import differences, state_found, state_told
-from sensorwatch.common.registry.model_folder import Shelf
+from sensorwatch.common.registry.audit_history import differences, folder_state, logged_state
+from sensorwatch.common.registry.model_folder import ModelFolder
 from sensorwatch.common.registry.model_names import ordinal_of
 
 
@@ -24,11 +24,11 @@ from sensorwatch.common.registry.model_names import ordinal_of
 class Change:
     """What somebody is doing to a shelf while holding its lock."""
 
-    shelf: Shelf
+    shelf: ModelFolder
     who: str
     now: Callable[[], datetime]
 
-    def tell(
+    def log_action(
         self, action: Action, version: str | None, why: str, detail: dict[str, Any] | None = None
     ) -> None:
         """Write down what is done next."""
@@ -38,49 +38,49 @@ class Change:
         )
 
     def move(
-        self, action: Action, to: Aliases, why: str, detail: dict[str, Any] | None = None
+        self, action: Action, target: Aliases, why: str, detail: dict[str, Any] | None = None
     ) -> None:
         """Write down where the aliases go, and move them."""
-        aliases = {CHAMPION: to.champion, PREVIOUS: to.previous}
-        self.tell(action, to.champion, why, {**aliases, **(detail or {})})
-        write_aliases(self.shelf.aliases, replace(to, changed=self.now()))
+        aliases = {CHAMPION: target.champion, PREVIOUS: target.previous}
+        self.log_action(action, target.champion, why, {**aliases, **(detail or {})})
+        write_aliases(self.shelf.aliases, replace(target, changed=self.now()))
 
     def delete(self, version: str, why: str) -> None:
         """Write down that a version goes, and remove it."""
-        self.tell(Action.DELETE, version, why)
+        self.log_action(Action.DELETE, version, why)
         self.shelf.remove(version)
 
     def next_ordinal(self) -> int:
         """Return a number that no version has or had."""
-        told = [entry.version for entry in self.shelf.log.entries() if entry.version]
-        numbers = (ordinal_of(self.shelf.name, id_) for id_ in [*told, *self.shelf.ids()])
+        logged = [entry.version for entry in self.shelf.log.entries() if entry.version]
+        numbers = (ordinal_of(self.shelf.name, id_) for id_ in [*logged, *self.shelf.version_ids()])
         return 1 + max((number for number in numbers if number is not None), default=0)
 
 
 @contextmanager
-def changing(shelf: Shelf, who: str, now: Callable[[], datetime]) -> Iterator[Change]:
+def locked_change(shelf: ModelFolder, who: str, now: Callable[[], datetime]) -> Iterator[Change]:
     """Hold a shelf's lock, with log and folder brought in line before anything else is done."""
     with shelf.locked():
         change = Change(shelf, who, now)
         shelf.log.repair(when=now(), who=who)
-        found = mismatches(shelf)
+        found = log_mismatches(shelf)
         if found:
-            state = state_found(shelf.ids(), aliases_or_none(shelf) or Aliases())
+            state = folder_state(shelf.version_ids(), aliases_or_none(shelf) or Aliases())
             why = f"found otherwise than told: {'; '.join(found)}"
-            change.tell(Action.CORRECT, None, why, state.to_plain())
+            change.log_action(Action.CORRECT, None, why, state.to_plain())
         yield change
 
 
-def mismatches(shelf: Shelf) -> list[str]:
+def log_mismatches(shelf: ModelFolder) -> list[str]:
     """Say how a shelf differs from what its log tells."""
     aliases = aliases_or_none(shelf)
     unreadable = ["the aliases cannot be read"] if aliases is None else []
-    told = state_told(shelf.log.entries())
-    found = state_found(shelf.ids(), aliases or Aliases(told.champion, told.previous))
-    return unreadable + differences(told, found)
+    logged = logged_state(shelf.log.entries())
+    found = folder_state(shelf.version_ids(), aliases or Aliases(logged.champion, logged.previous))
+    return unreadable + differences(logged, found)
 
 
-def aliases_or_none(shelf: Shelf) -> Aliases | None:
+def aliases_or_none(shelf: ModelFolder) -> Aliases | None:
     """Read the aliases; None where their file is damaged, which promoting repairs."""
     try:
         return read_aliases(shelf.aliases)

@@ -19,7 +19,7 @@ LOCK_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class ModelFolder:
     """`versions/ID/`, `staging/` for unfinished work, `aliases.json`, `audit.jsonl`, `lock`."""
 
     root: Path
@@ -50,7 +50,7 @@ class Shelf:
         """The audit log."""
         return AuditLog(self.folder / "audit.jsonl")
 
-    def ids(self) -> list[str]:
+    def version_ids(self) -> list[str]:
         """Return the ids of the versions, oldest first; raises ModelRefused if unreadable."""
         try:
             found = [entry.name for entry in os.scandir(self.versions) if entry.is_dir()]
@@ -78,50 +78,50 @@ class Shelf:
                 "has finished, or stop it"
             ) from error
         except OSError as error:
-            raise self._unchangeable(error) from error
+            raise self._write_error(error) from error
         try:
             yield
         except OSError as error:
-            raise self._unchangeable(error) from error
+            raise self._write_error(error) from error
         finally:
             lock.release()
 
     @contextmanager
-    def staged(self, version: str) -> Iterator[Path]:
+    def staging_folder(self, version: str) -> Iterator[Path]:
         """Give an empty folder to build a version in; only for the holder of the lock."""
-        around = self._aside("building")
-        folder = around / version
+        parent = self._new_staging_folder("building")
+        folder = parent / version
         folder.mkdir()
         try:
             yield folder
         finally:
-            shutil.rmtree(around)
+            shutil.rmtree(parent)
 
-    def put(self, staged: Path, version: str) -> None:
+    def add_version(self, staging_folder: Path, version: str) -> None:
         """Make a built folder a version, in one step."""
-        staged.rename(self.versions / version)
+        staging_folder.rename(self.versions / version)
         sync_folder(self.versions)
 
     def remove(self, version: str) -> None:
         """Take a version away, in one step for its readers."""
-        gone = self._aside("deleting")
-        (self.versions / version).rename(gone / version)
+        deleted = self._new_staging_folder("deleting")
+        (self.versions / version).rename(deleted / version)
         sync_folder(self.versions)
-        shutil.rmtree(gone)
+        shutil.rmtree(deleted)
 
-    def sweep(self) -> None:
+    def remove_leftovers(self) -> None:
         """Remove what interrupted work has left; only for the holder of the lock."""
         for entry in self.staging.iterdir():
             shutil.rmtree(entry)
         for entry in self.folder.glob(".*-*"):  # of files that were being replaced
             entry.unlink(missing_ok=True)
 
-    def _aside(self, what: str) -> Path:
+    def _new_staging_folder(self, what: str) -> Path:
         folder = self.staging / f"{what}-{secrets.token_hex(4)}"
         folder.mkdir()
         return folder
 
-    def _unchangeable(self, error: OSError) -> UsageError:
+    def _write_error(self, error: OSError) -> UsageError:
         return UsageError(
             f"the registry {self.folder} cannot be changed: {error.strerror or error}; correct "
             "[registry] path, the rights on that folder or the space on its disk"

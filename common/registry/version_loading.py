@@ -7,8 +7,13 @@ from pathlib import Path
 from sensorwatch.common.errors import ModelRefused, SchemaError
 from sensorwatch.common.model.plan import plan_of
 from sensorwatch.common.registry.archive import Arrays, array_digest, joint_digest, unpack
-from sensorwatch.common.registry.golden_rows import replay
-from sensorwatch.common.registry.manifest import Manifest, ModelVersion, StoredFile, manifest_of
+from sensorwatch.common.registry.golden_rows import check_golden_rows
+from sensorwatch.common.registry.manifest import (
+    ModelManifest,
+    ModelVersion,
+    StoredFile,
+    parse_manifest,
+)
 from sensorwatch.common.registry.version_files import ARRAYS, ESTIMATOR, GOLDEN, MANIFEST
 from sensorwatch.common.rows.schema import Schema, schema_of
 from sensorwatch.common.scoring.detector import Detector, detector_of
@@ -25,11 +30,11 @@ def load_version(folder: Path) -> ModelVersion:
     try:
         manifest = load_manifest(folder)
         _check_estimator(folder, manifest)
-        arrays = unpack(_content(folder, ARRAYS, manifest), ARRAYS)
-        golden = unpack(_content(folder, GOLDEN, manifest), GOLDEN)
+        arrays = unpack(_verified_content(folder, ARRAYS, manifest), ARRAYS)
+        golden = unpack(_verified_content(folder, GOLDEN, manifest), GOLDEN)
         _check_arrays(arrays, manifest)
         detector = _detector(arrays, manifest)
-        replay(detector, golden)
+        check_golden_rows(detector, golden)
     except ModelRefused as error:
         raise ModelRefused(
             f"model version {folder.name} is refused: {error}; restore its folder {folder} from a "
@@ -38,13 +43,13 @@ def load_version(folder: Path) -> ModelVersion:
     return ModelVersion(detector, manifest)
 
 
-def load_manifest(folder: Path) -> Manifest:
+def load_manifest(folder: Path) -> ModelManifest:
     """Read a version's manifest; raises ModelRefused where it is not that of this folder."""
     path = folder / MANIFEST
     size = _size(path)
     if size > MAX_MANIFEST_BYTES:
         raise ModelRefused(f"{MANIFEST} has {size} bytes, more than {MAX_MANIFEST_BYTES}")
-    manifest = manifest_of(_read(path))
+    manifest = parse_manifest(_read(path))
     if manifest.id != folder.name:
         raise ModelRefused(f"the manifest is that of {manifest.id}")
     if set(manifest.files) != {ARRAYS, GOLDEN, ESTIMATOR}:
@@ -52,7 +57,7 @@ def load_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-def _content(folder: Path, file: str, manifest: Manifest) -> bytes:
+def _verified_content(folder: Path, file: str, manifest: ModelManifest) -> bytes:
     """Read a file of which the very bytes returned have the recorded digest."""
     recorded = manifest.files[file]
     _check_size(folder / file, recorded)
@@ -61,7 +66,7 @@ def _content(folder: Path, file: str, manifest: Manifest) -> bytes:
     return content
 
 
-def _check_estimator(folder: Path, manifest: Manifest) -> None:
+def _check_estimator(folder: Path, manifest: ModelManifest) -> None:
     """Hash the estimator's file and leave it closed: it is a pickle, for people only."""
     recorded = manifest.files[ESTIMATOR]
     _check_size(folder / ESTIMATOR, recorded)
@@ -90,7 +95,7 @@ def _check_digest(file: str, found: str, recorded: StoredFile) -> None:
         )
 
 
-def _check_arrays(arrays: Arrays, manifest: Manifest) -> None:
+def _check_arrays(arrays: Arrays, manifest: ModelManifest) -> None:
     digests = {name: array_digest(array) for name, array in arrays.items()}
     if digests != {name: array.sha256 for name, array in manifest.arrays.items()}:
         raise ModelRefused("the arrays are not those that the manifest records")
@@ -98,11 +103,11 @@ def _check_arrays(arrays: Arrays, manifest: Manifest) -> None:
         raise ModelRefused("the digest over all arrays is not the one that the manifest records")
 
 
-def _detector(arrays: Arrays, manifest: Manifest) -> Detector:
+def _detector(arrays: Arrays, manifest: ModelManifest) -> Detector:
     schema = _schema(manifest)
     detector = detector_of(manifest.id, schema, plan_of(manifest.plan, schema), arrays)
-    told, found = manifest.calibration, detector.calibration
-    if (told.threshold, told.centre, told.target_alert_rate, told.scores) != (
+    summary, found = manifest.calibration, detector.calibration
+    if (summary.threshold, summary.centre, summary.target_alert_rate, summary.scores) != (
         found.threshold,
         found.centre,
         found.target_alert_rate,
@@ -112,7 +117,7 @@ def _detector(arrays: Arrays, manifest: Manifest) -> Detector:
     return detector
 
 
-def _schema(manifest: Manifest) -> Schema:
+def _schema(manifest: ModelManifest) -> Schema:
     try:
         schema = schema_of(manifest.row_schema)
     except SchemaError as error:

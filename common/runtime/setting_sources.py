@@ -61,7 +61,7 @@ def environment_entries(
     """
     entries: dict[str, Entry] = {}
     for variable in sorted(name for name in environ if name.startswith(PREFIX)):
-        key, from_file = _key(variable, known)
+        key, from_file = _parse_variable(variable, known)
         if key in entries:
             raise SettingsError(
                 f"{key} is set twice, by {variable} and by {entries[key].origin}: remove one"
@@ -86,7 +86,7 @@ def _flat(plain: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield prefix + key, value
 
 
-def _key(variable: str, known: Mapping[str, type[Any]]) -> tuple[str, bool]:
+def _parse_variable(variable: str, known: Mapping[str, type[Any]]) -> tuple[str, bool]:
     """Return the dotted key that a variable names, and whether its value is a file's content."""
     key = variable.removeprefix(PREFIX).lower().replace("__", ".")
     table, _, name = key.partition(".")

@@ -5,11 +5,17 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from sensorwatch.commands.kafka_settings_check import check_kafka
+from sensorwatch.commands.kafka_settings_check import check_client_settings
 from sensorwatch.common.errors import SettingsError
 from sensorwatch.common.rows.schema import load_schema
 from sensorwatch.common.runtime.command_line import ConfigOption, typer_app
-from sensorwatch.common.runtime.settings import Delivery, Loaded, Settings, load_settings, redacted
+from sensorwatch.common.runtime.settings import (
+    Delivery,
+    LoadedSettings,
+    Settings,
+    load_settings,
+    redacted,
+)
 
 app = typer_app(no_args_is_help=True)
 
@@ -26,7 +32,7 @@ def check(config: ConfigOption = None) -> None:
     settings = loaded.settings
     _show(loaded)
     busy = settings.consumer.commit_deadline_seconds + settings.consumer.max_wait_ms / 1000
-    check_kafka(settings.kafka, group=settings.consumer.group, longest_pause_seconds=busy)
+    check_client_settings(settings.kafka, group=settings.consumer.group, max_pause_seconds=busy)
     _check_key_file(settings.api.api_key_file)
     if settings.schema_.path.exists():
         load_schema(settings.schema_.path)
@@ -35,7 +41,7 @@ def check(config: ConfigOption = None) -> None:
     print("the configuration is sound", file=sys.stderr)
 
 
-def _show(loaded: Loaded) -> None:
+def _show(loaded: LoadedSettings) -> None:
     rows = [
         (key, json.dumps(value, ensure_ascii=False), loaded.origins[key] + _meaning(key, loaded))
         for key, value in redacted(loaded).items()
@@ -56,7 +62,7 @@ def _show(loaded: Loaded) -> None:
     Console().print(table)
 
 
-def _meaning(key: str, loaded: Loaded) -> str:
+def _meaning(key: str, loaded: LoadedSettings) -> str:
     """Say what an empty value stands for, where it stands for another one."""
     settings = loaded.settings
     if key == "topics.ledger" and not settings.topics.ledger:

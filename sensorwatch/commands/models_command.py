@@ -12,7 +12,7 @@ from sensorwatch.commands.console_table import print_table
 from sensorwatch.commands.versions_in_use import named_versions
 from sensorwatch.common.errors import CheckFailed, ModelRefused, UsageError
 from sensorwatch.common.registry.audit import AuditEntry
-from sensorwatch.common.registry.model_names import operator
+from sensorwatch.common.registry.model_names import current_user
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.runtime.command_line import ConfigOption, typer_app
 from sensorwatch.common.runtime.settings import Settings, load_settings
@@ -88,7 +88,7 @@ def promote(
     found = registry.resolve(name, version)
     reason = _text(reason)
     why = reason or "by command"
-    registry.promote(name, found, who=operator(), why=why, force=reason if force else None)
+    registry.promote(name, found, who=current_user(), why=why, force=reason if force else None)
     print(f"{found} is the champion of {name}")
 
 
@@ -98,7 +98,7 @@ def rollback(
 ) -> None:
     """Make the previous version the champion again."""
     registry, name = _open(config, model)
-    version = registry.rollback(name, who=operator(), why=_text(reason) or "by command")
+    version = registry.rollback(name, who=current_user(), why=_text(reason) or "by command")
     print(f"{version} is the champion of {name} again")
 
 
@@ -161,7 +161,7 @@ def prune(
     if registry.version_ids(name) and not offline:
         kept |= named_versions(load_settings(config).settings)
     why = _text(reason) or "by command"
-    deleted = registry.prune(name, keep=keep, who=operator(), why=why, in_use=kept)
+    deleted = registry.prune(name, keep=keep, who=current_user(), why=why, in_use=kept)
     for version in deleted:
         print(f"deleted {version}")
     _note(f"{len(deleted)} versions deleted, {len(registry.version_ids(name))} kept")

@@ -115,7 +115,7 @@ def reset(
 
 def _commit(settings: Settings, resets: list[Reset]) -> None:
     accounts = {one.partition: one.account for one in resets}
-    recommit(settings, accounts, [note for one in resets for note in one.notes])
+    recommit(settings, accounts, [note for one in resets for note in one.ledger_entries])
     typer.echo(f"{len(accounts)} partitions of {settings.consumer.group} begin anew")
 
 

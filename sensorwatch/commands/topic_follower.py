@@ -10,7 +10,7 @@ from sensorwatch.common.errors import BrokerUnavailable
 from sensorwatch.common.kafka.client_config import reader_config
 from sensorwatch.common.kafka.topics import require_topics
 
-CALL_SECONDS = 10.0
+CALL_TIMEOUT_SECONDS = 10.0
 WAIT_SECONDS = 0.1
 """How long one call waits: a signal's handler runs only when it returns."""
 _MOST = 1_000
@@ -56,7 +56,7 @@ def _places(
         for number in range(count):
             where = TopicPartition(topic, number)
             try:
-                low, high = consumer.get_watermark_offsets(where, CALL_SECONDS)
+                low, high = consumer.get_watermark_offsets(where, CALL_TIMEOUT_SECONDS)
             except KafkaException as error:
                 raise BrokerUnavailable(
                     f'the offsets of "{topic}" cannot be read: {error.args[0].str()}; is the '

@@ -12,7 +12,7 @@ from sensorwatch.commands.rejection_report import RejectionReport
 from sensorwatch.common.errors import CheckFailed
 from sensorwatch.common.kafka.records import received_at
 from sensorwatch.common.kafka.state_check import check_state_topics
-from sensorwatch.common.kafka.topics import Made, create_topics, require_topics, topic_plans
+from sensorwatch.common.kafka.topics import TopicStatus, create_topics, require_topics, topic_plans
 from sensorwatch.common.rows.parsing import parse
 from sensorwatch.common.rows.schema import load_schema
 from sensorwatch.common.runtime.command_line import ConfigOption, typer_app
@@ -46,8 +46,8 @@ def create(
         "state": settings.state_topic,
     }
     plans = topic_plans(**named, partitions=partitions)
-    made = create_topics(settings.kafka, plans, replication=replication)
-    print("\n".join(created_lines(made, settings.topics.readings)))
+    statuses = create_topics(settings.kafka, plans, replication=replication)
+    print("\n".join(created_lines(statuses, settings.topics.readings)))
     path = settings.schema_.path
     if not path.exists():
         print(
@@ -57,10 +57,10 @@ def create(
         )
 
 
-def created_lines(made: Mapping[str, Made], readings: str) -> Iterator[str]:
+def created_lines(statuses: Mapping[str, TopicStatus], readings: str) -> Iterator[str]:
     """Yield what became of each topic; that of the readings should have been there before."""
-    for name, outcome in made.items():
-        new = name == readings and outcome is Made.CREATED
+    for name, outcome in statuses.items():
+        new = name == readings and outcome is TopicStatus.CREATED
         note = " (the readings' topic was not there: is [topics] readings right?)" if new else ""
         yield f"{name}: {outcome}{note}"
 

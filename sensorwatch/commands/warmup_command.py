@@ -9,7 +9,7 @@ from sensorwatch.common.rows.csv_chunk import ChunkReader
 from sensorwatch.common.rows.parsing import parse
 from sensorwatch.common.rows.schema import schema_of
 from sensorwatch.common.runtime.fingerprint import fingerprint
-from sensorwatch.common.runtime.setting_keys import Features, TrainerSettings
+from sensorwatch.common.runtime.setting_keys import FeatureKind, TrainerSettings
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.explanation import signals_of_rows
 from sensorwatch.common.scoring.memory_bytes import memory_bytes, memory_of
@@ -50,7 +50,7 @@ def compile_kernels() -> None:
     ChunkReader(_SCHEMA, _SCHEMA.paths).read(line)
     readings, _ = parse(payloads[:TRAIN_ROWS], _SCHEMA)
     lines([instants(readings.event_time)])
-    for features in Features:
+    for features in FeatureKind:
         detector = refitted(readings, _SCHEMA, TrainerSettings(features=features, trees=10))
         _consume(payloads[TRAIN_ROWS:], detector)
 

@@ -23,9 +23,9 @@ TRAINING_ROWS = SENSORS * TRAINING_DAYS * 144
 START = 1_704_067_200_000_000
 """2024-01-01T00:00:00Z. A second of the demonstration is 200 simulated minutes, so that days pass
 by; the longest one ends in May 2025, and no row is from the future."""
-KINDS = tuple(kind for kind in FaultKind if kind is not FaultKind.DROPOUT)
+FAULT_KINDS = tuple(kind for kind in FaultKind if kind is not FaultKind.DROPOUT)
 """Not dropout: silence leaves no row that a label could stand on."""
-FAULTS = FaultPlan(rate=0.001, kinds=KINDS, size=10.0)
+FAULTS = FaultPlan(rate=0.001, kinds=FAULT_KINDS, size=10.0)
 SEED = 1
 
 _CHUNK_ROWS = 1_000  # a divisor of TRAINING_ROWS: training and stream are cut at a chunk's end

@@ -6,7 +6,7 @@ from typing import Any
 import typer
 
 from sensorwatch.commands.console_table import print_table
-from sensorwatch.common.kafka.ledger_text import account_text
+from sensorwatch.common.kafka.ledger_text import account_to_plain
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.proof.ledger_intervals import COUNTS, Finding
 from sensorwatch.state.committed_accounts import Standing
@@ -14,7 +14,7 @@ from sensorwatch.state.committed_accounts import Standing
 
 def plain(partition: Partition, cause: str, standing: Standing) -> dict[str, Any]:
     """Return an account with where it was found, as plain values."""
-    account = {} if standing.account is None else account_text(standing.account)
+    account = {} if standing.account is None else account_to_plain(standing.account)
     where = {"topic": partition.topic, "partition": partition.number, "record": cause}
     return where | {"committed": standing.offset} | account
 

@@ -11,7 +11,7 @@ from sensorwatch.common.ledger.account import Account, SnapshotAt
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_bytes import memory_bytes, memory_of
-from sensorwatch.consumer.restoration import scored_on
+from sensorwatch.consumer.restoration import replay_records
 from sensorwatch.proof.ledger_intervals import COUNTS, Finding, Stretch, Verdict
 
 ROWS = 10_000
@@ -168,7 +168,7 @@ def _account_again(
 ) -> Account:
     account = stretch.begin
     while chunk := list(islice(records, ROWS)):
-        account = scored_on(account, chunk, detector, memory)
+        account = replay_records(account, chunk, detector, memory)
     return account
 
 

@@ -34,7 +34,7 @@ class Reset:
     """The new one."""
 
     @property
-    def notes(self) -> list[tuple[Partition, Cause, Account]]:
+    def ledger_entries(self) -> list[tuple[Partition, Cause, Account]]:
         """What the ledger tells: how the old account ended, if it is known, and the new one."""
         old = None if self.standing is None else self.standing.account
         opened = [(self.partition, Cause.OPENED, self.account)]

@@ -14,7 +14,7 @@ from sensorwatch.common.kafka.silent_logger import quiet_logger
 from sensorwatch.common.kafka.topics import require_topics
 from sensorwatch.common.ledger.account import Account
 
-CALL_SECONDS = 30.0
+CALL_TIMEOUT_SECONDS = 30.0
 Answer = TypeVar("Answer")
 
 
@@ -38,7 +38,7 @@ def committed_accounts(
     consumer = Consumer(consumer_config(kafka, group=group), logger=quiet_logger())
     try:
         asked = [TopicPartition(topic, number) for number in numbers]
-        found = _answer(lambda: consumer.committed(asked, CALL_SECONDS))
+        found = _answer(lambda: consumer.committed(asked, CALL_TIMEOUT_SECONDS))
     finally:
         consumer.close()
     return {

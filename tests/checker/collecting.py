@@ -14,7 +14,13 @@ from sensorwatch.common.runtime.setting_keys import Emit
 from sensorwatch.common.scoring.detector import Detector
 from tests.brokers.child_processes import DeadlineMissed, wait_until
 from tests.checker.rescoring import of_partition, rescore
-from tests.checker.run_history import EndOffsets, FinalAccount, History, InputPartition, Reading
+from tests.checker.run_history import (
+    EndOffsets,
+    FinalAccount,
+    History,
+    InputPartition,
+    ReaderOutput,
+)
 from tests.checker.topic_reader import (
     as_dead_letter,
     as_event,
@@ -44,7 +50,7 @@ class Run:
 
 def collect(
     run: Run,
-    during: Reading,
+    during: ReaderOutput,
     *,
     until: Mapping[Partition, int] | None = None,
     settle_seconds: float = 45,
@@ -63,7 +69,7 @@ def collect(
         _input(run, one, records[one], committed[one], ledger, (until or {}).get(one))
         for one in sorted(records)
     )
-    afterwards = Reading(
+    afterwards = ReaderOutput(
         tuple(as_event(one) for one in read_committed(run.address, run.anomalies)),
         tuple(as_dead_letter(one) for one in read_committed(run.address, run.dead_letters)),
     )
@@ -147,7 +153,7 @@ def _input(
         None if account is None else _final(account),
         expectation.digest,
         until,
-        expectation.closings,
+        expectation.episode_ends,
     )
 
 

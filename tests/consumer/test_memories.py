@@ -29,7 +29,7 @@ class Rig:
         a_detector().detect(some_readings(40), memory)
         self.written = self.bytes()
         assert self.written != self.cold
-        self.memories.expect({ZERO: AFTER})
+        self.memories.expect_commit({ZERO: AFTER})
 
     def bytes(self) -> bytes:
         return memory_bytes(self.memories[ZERO])
@@ -110,7 +110,7 @@ def test_a_swap_that_was_not_committed_leaves_the_old_memory() -> None:
     rig.memories.committed()
     memory = rig.memories.begin(ZERO, AFTER)
     memory.adopt(a_detector("default-0002-00000000", seed=8))
-    rig.memories.expect({ZERO: replace(AFTER, model_version="n")})
+    rig.memories.expect_commit({ZERO: replace(AFTER, model_version="n")})
 
     rig.memories.reconcile({ZERO: AFTER, ONE: BEFORE})
 
@@ -122,7 +122,7 @@ def test_an_idle_memory_that_is_only_written_down_stays_as_it_is() -> None:
     rig = Rig()
     rig.memories.committed()
 
-    rig.memories.expect({ZERO: AFTER})
+    rig.memories.expect_commit({ZERO: AFTER})
     rig.memories.reconcile({ZERO: AFTER, ONE: BEFORE})
 
     assert rig.bytes() == rig.written

@@ -14,8 +14,8 @@ from sensorwatch.common.row_executor import Crew, Work, alone
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import process
 from sensorwatch.consumer import threads
-from sensorwatch.consumer.threads import Threads
-from tests.consumer.rig import THREE, Rig, batch
+from sensorwatch.consumer.threads import ThreadedRowExecutor
+from tests.consumer.rig import THREE_RECORDS, Rig, batch
 from tests.kafka.record_builders import a_payload
 from tests.reading_builders import ANOMALOUS
 from tests.scoring.detectors import DETECTORS
@@ -24,7 +24,7 @@ from tests.scoring.detectors import DETECTORS
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let few rows be enough for several parts."""
-    monkeypatch.setattr(threads, "PART_ROWS", 1)
+    monkeypatch.setattr(threads, "TASK_ROWS", 1)
 
 
 def some_payloads(seed: int, count: int) -> list[bytes | None]:
@@ -84,10 +84,10 @@ def test_no_bit_depends_on_the_parts_or_their_order(
 def test_threads_give_what_one_gives(
     kind: str, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(threads, "PART_ROWS", 70)
+    monkeypatch.setattr(threads, "TASK_ROWS", 70)
     payloads, detector = some_payloads(count, 6_000), DETECTORS[kind]()
 
-    with Threads(count) as crew:
+    with ThreadedRowExecutor(count) as crew:
         assert result(payloads, detector, crew) == result(payloads, detector, alone)
 
 
@@ -99,7 +99,7 @@ def test_a_forest_too_deep_for_the_fast_layout_is_cut_too() -> None:
     forest = forest_from(deep)
     assert forest.heap is None
 
-    with Threads(3) as crew:
+    with ThreadedRowExecutor(3) as crew:
         assert score(forest, rows, crew=crew).tobytes() == score(forest, rows).tobytes()
 
 
@@ -111,7 +111,7 @@ def test_each_row_is_done_once(rows: int, count: int) -> None:
     def work(begin: int, end: int) -> None:
         done[begin:end] += 1
 
-    with Threads(count) as crew:
+    with ThreadedRowExecutor(count) as crew:
         crew(work, rows)
 
     assert done.tolist() == [1] * rows
@@ -124,15 +124,15 @@ def test_parts_run_at_the_same_time() -> None:
     def work(_begin: int, _end: int) -> None:
         both.wait()
 
-    with Threads(2) as crew:
+    with ThreadedRowExecutor(2) as crew:
         crew(work, 2)
 
 
 def test_few_rows_are_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "PART_ROWS", 100)
+    monkeypatch.setattr(threads, "TASK_ROWS", 100)
     parts: list[tuple[int, int]] = []
 
-    with Threads(2) as crew:
+    with ThreadedRowExecutor(2) as crew:
         for rows in (0, 100, 101):
             crew(lambda begin, end: parts.append((begin, end)), rows)
 
@@ -153,7 +153,7 @@ def test_what_a_part_raises_comes_out_once_all_have_ended(failing: int) -> None:
         assert others.wait(20)
         ended.append(begin)
 
-    with Threads(3) as crew:
+    with ThreadedRowExecutor(3) as crew:
         with pytest.raises(ValueError, match=f"part {failing}"):
             crew(work, 3)
         assert sorted(ended) == sorted(begun)
@@ -167,8 +167,8 @@ def test_who_has_not_begun_is_not_waited_for() -> None:
     """Where the other cores are busy, the caller does it all."""
     free = threading.Event()
 
-    with Threads(2) as crew:
-        crew._others.submit(free.wait, 20)
+    with ThreadedRowExecutor(2) as crew:
+        crew._pool.submit(free.wait, 20)
         done: list[int] = []
         crew(lambda begin, _end: done.append(begin), 5)
         assert done == [0, 1, 2, 3, 4]
@@ -176,7 +176,7 @@ def test_who_has_not_begun_is_not_waited_for() -> None:
 
 
 def test_the_threads_end_with_the_crew() -> None:
-    with Threads(3) as crew:
+    with ThreadedRowExecutor(3) as crew:
         crew(lambda _begin, _end: None, 3)
         assert _threads()
     assert not _threads()
@@ -193,7 +193,7 @@ def test_the_loop_lets_its_crew_score() -> None:
         asked.append(rows)
         alone(work, rows)
 
-    rig = Rig(*batch(*THREE, *THREE)).opened()
+    rig = Rig(*batch(*THREE_RECORDS, *THREE_RECORDS)).with_opened_account()
     rig.crew = crew
 
     rig.run()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sensorwatch.common.kafka.records import header
+from sensorwatch.common.kafka.records import header_value
 from tests.brokers.child_processes import wait_until
 from tests.brokers.kafka import Kafka
 from tests.end_to_end.command_session import Person
@@ -159,7 +159,7 @@ def test_the_api_gives_a_row_the_score_that_its_event_has(day: Day) -> None:
     event = next(event for event in of_first if event["source"]["offset"] > PART // 8)
     source = event["source"]
     rejected = {
-        (header(message, "__dlq.id") or b"").decode()
+        (header_value(message, "__dlq.id") or b"").decode()
         for message in day.person.committed(day.person.dead_letters)
     }
     rows = [

@@ -16,7 +16,7 @@ from sensorwatch.common.errors import (
 from sensorwatch.common.kafka.client_config import producer_config
 from sensorwatch.common.kafka.records import OutgoingMessage, Partition
 from sensorwatch.common.kafka.silent_logger import quiet_logger
-from sensorwatch.consumer.publishing.outbox import Commit, Conclusion
+from sensorwatch.consumer.publishing.outbox import Commit, CommitPlan
 from sensorwatch.consumer.publishing.transactional_outbox import TransactionalOutbox
 from tests.brokers.child_processes import wait_until
 from tests.brokers.mock_cluster import MockCluster
@@ -67,8 +67,8 @@ TABLE = [
 ]
 
 
-def concluded(_at: Mapping[Partition, int]) -> Conclusion:
-    return Conclusion([], COMMITS)
+def fixed_commit_plan(_at: Mapping[Partition, int]) -> CommitPlan:
+    return CommitPlan([], COMMITS)
 
 
 def named(value: object) -> str:
@@ -99,7 +99,7 @@ class Rig:
         )
 
     def publish(self, outbox: TransactionalOutbox, messages: Iterator[OutgoingMessage]) -> None:
-        outbox.publish(messages, concluded, self.consumer.consumer_group_metadata())
+        outbox.publish(messages, fixed_commit_plan, self.consumer.consumer_group_metadata())
 
     def _new_producer(self) -> Producer:
         quick = {"retry.backoff.ms": 20, "reconnect.backoff.ms": 20, "linger.ms": 0}

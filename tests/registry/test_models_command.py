@@ -189,7 +189,9 @@ def test_prune_keeps_what_the_ledger_or_a_committed_account_names(
     for number in (3, 4):
         registry.register(NAME, a_candidate(seed=7 + number), who=WHO, why="test")
     first, recorded, unnamed, of_another_group, committed = registry.version_ids(NAME)
-    _tell(embedded_broker, [("sensorwatch", recorded), ("other", of_another_group)], committed)
+    _publish_group_state(
+        embedded_broker, [("sensorwatch", recorded), ("other", of_another_group)], committed
+    )
     monkeypatch.setenv("SENSORWATCH__KAFKA__BOOTSTRAP_SERVERS", embedded_broker.address)
 
     ended = _models(tmp_path, "prune", "--keep", "0")
@@ -199,7 +201,9 @@ def test_prune_keeps_what_the_ledger_or_a_committed_account_names(
     assert registry.version_ids(NAME) == [first, recorded, committed]
 
 
-def _tell(broker: EmbeddedBroker, recorded: list[tuple[str, str]], committed: str) -> None:
+def _publish_group_state(
+    broker: EmbeddedBroker, recorded: list[tuple[str, str]], committed: str
+) -> None:
     """Write ledger records, each of a group and a version, and commit an account of another."""
     broker.create_topic("sensors")
     producer = Producer({"bootstrap.servers": broker.address})

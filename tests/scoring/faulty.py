@@ -28,7 +28,7 @@ SIZES = {
     FaultKind.BROKEN_CORRELATION: 1.0,
 }
 """In standard deviations of the signal's noise."""
-LENGTHS = dict.fromkeys(SIZES, 30) | {FaultKind.SPIKE: 1, FaultKind.BROKEN_CORRELATION: 60}
+EPISODE_LENGTHS = dict.fromkeys(SIZES, 30) | {FaultKind.SPIKE: 1, FaultKind.BROKEN_CORRELATION: 60}
 _QUIET = 60
 
 
@@ -108,7 +108,7 @@ def seen(fleet: str, kind: FaultKind, *, size: float, slots: int) -> Seen:
     for slot in range(slots):
         for sensor in range(SENSORS):
             begin = TRAIN_STEPS + slot * SLOT_STEPS
-            latest = SLOT_STEPS - _QUIET - LENGTHS[kind]
+            latest = SLOT_STEPS - _QUIET - EPISODE_LENGTHS[kind]
             at = begin + int(rng.integers(_QUIET, latest + 1))
             healthy = values[:, sensor].copy()
             # A broken correlation chooses its signal by itself.
@@ -117,14 +117,14 @@ def seen(fleet: str, kind: FaultKind, *, size: float, slots: int) -> Seen:
                 healthy,
                 kind,
                 at=at,
-                length=LENGTHS[kind],
+                length=EPISODE_LENGTHS[kind],
                 size=size,
                 scale=scale,
                 rng=rng,
                 signals=None if broken else [int(rng.integers(len(scale)))],
             )
             (signal,) = np.flatnonzero((values[:, sensor] != healthy).any(axis=0)).tolist()
-            faults.append(Fault(sensor, at, LENGTHS[kind], signal))
+            faults.append(Fault(sensor, at, EPISODE_LENGTHS[kind], signal))
     detector = trained(fleet)
     outcome = score_readings(readings_from(values), [], detector, detector.cold())
     return Seen(detector, outcome, faults)

@@ -12,7 +12,7 @@ from sensorwatch.state.snapshot_summary import Inventory
 
 WHERE = Partition("sensors", 2)
 TERMS = Terms("default-0001-00000000", "f", window_rows=200, max_sensors=9)
-KEPT = (100, 900)
+KEPT_SNAPSHOTS = (100, 900)
 HELD = Inventory(480, "default-0001-00000000", 40, open_episodes=3, warming_up=5, bytes=9_000)
 
 
@@ -22,7 +22,7 @@ def an_account(offset: int = 500) -> Account:
 
 
 def a_reset(to: str | None = None, standing: Standing | None = None) -> Reset:
-    return reset_of(WHERE, standing or Standing(500, an_account()), KEPT, to, TERMS)
+    return reset_of(WHERE, standing or Standing(500, an_account()), KEPT_SNAPSHOTS, to, TERMS)
 
 
 def said(reset: Reset, held: Inventory | str | None = HELD) -> str:
@@ -50,12 +50,12 @@ def test_a_new_account_begins_where_the_group_stands_or_where_it_is_told(
 def test_the_ledger_tells_how_the_old_account_ended_and_that_a_new_one_begins() -> None:
     reset = a_reset()
 
-    assert reset.notes == [
+    assert reset.ledger_entries == [
         (WHERE, Cause.CLOSED, an_account()),
         (WHERE, Cause.OPENED, reset.account),
     ]
     moved = a_reset(standing=Standing(500, None))
-    assert moved.notes == [(WHERE, Cause.OPENED, moved.account)]
+    assert moved.ledger_entries == [(WHERE, Cause.OPENED, moved.account)]
 
 
 @pytest.mark.parametrize("to", ["99", "901", "-1", "soon", "1e2", ""])
@@ -71,9 +71,9 @@ def test_a_standing_that_the_input_does_not_hold_any_more_is_refused() -> None:
 
 def test_a_lost_offset_has_to_be_told() -> None:
     with pytest.raises(UsageError, match="ledger restore"):
-        reset_of(WHERE, None, KEPT, None, TERMS)
+        reset_of(WHERE, None, KEPT_SNAPSHOTS, None, TERMS)
 
-    assert reset_of(WHERE, None, KEPT, "700", TERMS).account.next_offset == 700
+    assert reset_of(WHERE, None, KEPT_SNAPSHOTS, "700", TERMS).account.next_offset == 700
 
 
 def test_what_is_lost_is_counted_and_from_where_on() -> None:

@@ -9,14 +9,14 @@ import numpy as np
 from sensorwatch.common.registry.candidate import Candidate
 from sensorwatch.common.rows.instants import to_text
 from sensorwatch.common.rows.readings import Readings
-from sensorwatch.common.runtime.setting_keys import Features, TrainerSettings
+from sensorwatch.common.runtime.setting_keys import FeatureKind, TrainerSettings
 from sensorwatch.common.simulation.stream import Simulation, simulate
 from sensorwatch.trainer.dataset import Dataset
 from sensorwatch.trainer.training import train
 from tests.reading_builders import a_schema
 
 HOW = TrainerSettings(trees=20, target_alert_rate=0.01)
-PLAIN = HOW.model_copy(update={"features": Features.PLAIN})
+PLAIN = HOW.model_copy(update={"features": FeatureKind.PLAIN})
 HOUR = 3_600.0
 
 

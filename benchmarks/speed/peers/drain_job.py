@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from sklearn.ensemble import IsolationForest
 from row_validation import validation
+from sklearn.ensemble import IsolationForest
 
 ALERT_RATE = 0.005
 decode = validation()

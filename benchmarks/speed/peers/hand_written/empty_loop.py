@@ -1,7 +1,7 @@
 """The empty loop: fetch, look at every value, do nothing; `fetch.queue.backoff.ms` as told."""
 
-from drain_clock import Clock
 from confluent_kafka import Consumer
+from drain_clock import Clock
 from drain_job import told
 
 

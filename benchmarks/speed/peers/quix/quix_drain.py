@@ -1,7 +1,7 @@
 """Quix Streams with a batching sink, its fastest way: at least once."""
 
-from drain_clock import Clock
 from confluent_kafka import Producer
+from drain_clock import Clock
 from drain_job import Forest, asked, decide, told
 from quixstreams import Application
 from quixstreams.sinks import BatchingSink
