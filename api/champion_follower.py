@@ -13,7 +13,7 @@ from sensorwatch.common.registry.manifest import ModelVersion
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.metrics import ModelMetrics
-from sensorwatch.common.scoring.warmup import warm
+from sensorwatch.common.scoring.warmup import compile_kernels
 
 LOOK_SECONDS = 1.0
 
@@ -70,7 +70,7 @@ class Following:
             await to_thread.run_sync(self.look)
 
     def _loaded(self, version: ModelVersion) -> None:
-        warm(version.detector)
+        compile_kernels(version.detector)
         at = self._now()
         self.served, self.refused = Served(version, at), None
         manifest = version.manifest

@@ -9,7 +9,7 @@ import numpy as np
 from sensorwatch.api.json_pointers import pointer
 from sensorwatch.api.prediction import Prediction
 from sensorwatch.api.problem_details import Problem
-from sensorwatch.common.rows.cells import nest
+from sensorwatch.common.rows.cells import set_nested
 from sensorwatch.common.rows.rejection import Fault
 from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.scoring.detections import SEVERITY_TEXTS
@@ -80,7 +80,7 @@ def payloads_from(request: InferRequest) -> list[bytes]:
     for values in zip(*(tensor.data for tensor in request.inputs), strict=True):
         row: dict[str, object] = {}
         for tensor, value in zip(request.inputs, values, strict=True):
-            nest(row, tensor.name, value)
+            set_nested(row, tensor.name, value)
         payloads.append(msgspec.json.encode(row))
     return payloads
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from sensorwatch.api.json_pointers import fault_pointers
 from sensorwatch.api.prediction import Prediction
 from sensorwatch.api.problem_details import Problem
-from sensorwatch.common.rows.fast.timestamp_texts import to_texts
+from sensorwatch.common.rows.fast.timestamp_texts import format_instants
 from sensorwatch.common.rows.rejection import Rejection
 from sensorwatch.common.scoring.detections import SEVERITY_TEXTS
 from sensorwatch.common.scoring.detector import Detector
-from sensorwatch.common.scoring.explanation import SignalReading, signals_of_rows
+from sensorwatch.common.scoring.explanation import SignalReading, explain_rows
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.status import STATUS_TEXTS
 
@@ -155,7 +155,7 @@ def _scored(
             _Scored,
             (outcome.positions[readings.index] - history).tolist(),
             np.asarray(readings.sensor_ids, dtype=object)[readings.sensor].tolist(),
-            to_texts(readings.event_time),
+            format_instants(readings.event_time),
             STATUS_TEXTS[detections.status].tolist(),
             detections.anomaly_score.tolist(),
             detections.raw_score.tolist(),
@@ -165,7 +165,7 @@ def _scored(
             _sparse(
                 len(readings), None, anomalous, (detections.episode[anomalous] - history).tolist()
             ),
-            _sparse(len(readings), UNSET, told, signals_of_rows(detector, outcome, told)),
+            _sparse(len(readings), UNSET, told, explain_rows(detector, outcome, told)),
         )
     )
 

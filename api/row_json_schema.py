@@ -4,9 +4,15 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sensorwatch.common.rows.cells import nest
+from sensorwatch.common.rows.cells import set_nested
 from sensorwatch.common.rows.limits import FLOAT32_OVERFLOW, MAX_SENSOR_ID_CHARACTERS
-from sensorwatch.common.rows.schema import Missing, Schema, Signal, TimeField, UnknownFields
+from sensorwatch.common.rows.schema import (
+    MissingPolicy,
+    NumericColumn,
+    Schema,
+    TimeField,
+    UnknownFields,
+)
 
 EXAMPLE_TIME = datetime(2025, 1, 1, tzinfo=UTC)
 
@@ -21,7 +27,7 @@ def row_schema(schema: Schema) -> dict[str, Any]:
             required.append(schema.key.field)
     for column in schema.columns:
         fields[column.path] = _number(column, "context" if column in schema.context else "signal")
-        if column.missing is Missing.REJECT:
+        if column.missing is MissingPolicy.REJECT:
             required.append(column.path)
     tree = _object()
     for path, field in fields.items():
@@ -34,11 +40,11 @@ def row_schema(schema: Schema) -> dict[str, Any]:
 def example_row(schema: Schema, values: Sequence[float]) -> dict[str, Any]:
     """Return a row with these values (signals, then context), in the form that a client sends."""
     row: dict[str, Any] = {}
-    nest(row, schema.time.field, _example_time(schema.time))
+    set_nested(row, schema.time.field, _example_time(schema.time))
     if schema.key is not None and not schema.key.optional:
-        nest(row, schema.key.field, "sensor-1")
+        set_nested(row, schema.key.field, "sensor-1")
     for column, value in zip(schema.columns, values, strict=True):
-        nest(row, column.path, value)
+        set_nested(row, column.path, value)
     return row
 
 
@@ -77,10 +83,10 @@ def _key(*, optional: bool) -> dict[str, Any]:
     }
 
 
-def _number(column: Signal, kind: str) -> dict[str, Any]:
+def _number(column: NumericColumn, kind: str) -> dict[str, Any]:
     low, high = column.bounds
     unit = f", in {column.unit}" if column.unit else ""
-    held = column.missing is Missing.HOLD_LAST
+    held = column.missing is MissingPolicy.HOLD_LAST
     without = "; where it is absent or null, the sensor's last value stands in" if held else ""
     return {
         "type": ["number", "null"] if held else "number",

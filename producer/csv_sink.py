@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from sensorwatch.common.errors import DataError
-from sensorwatch.common.rows.instants import to_text
+from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.simulation.sensors import SIGNALS
 from sensorwatch.common.simulation.stream import Chunk
 from sensorwatch.producer.malformed_rows import broken_cells
@@ -51,7 +51,7 @@ def _write(chunks: Iterable[Chunk], path: Path, labels: bool, sent: Callable[[in
 
 
 def _lines(chunk: Chunk) -> Iterator[list[object]]:
-    time = lru_cache(maxsize=16)(to_text)
+    time = lru_cache(maxsize=16)(format_instant)
     columns = (chunk.event_time.tolist(), chunk.sensor_id, chunk.values.tolist(), chunk.defects)
     for event_time, sensor, values, defect in zip(*columns, strict=True):
         cells = [sensor, time(event_time), *values]

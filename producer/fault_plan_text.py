@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from sensorwatch.common.errors import UsageError
-from sensorwatch.common.pydantic_errors import nearest
+from sensorwatch.common.pydantic_errors import suggestion
 from sensorwatch.common.simulation.fault_plan import FaultPlan
 from sensorwatch.common.simulation.faults import FaultKind
 
@@ -30,7 +30,7 @@ def fault_plan(text: str) -> FaultPlan | None:
                 plan = replace(plan, kinds=_kinds(value))
             case _:
                 raise UsageError(
-                    f'--faults has no "{key}"{nearest(key, KEYS)}: wanted {NONE}, or some of '
+                    f'--faults has no "{key}"{suggestion(key, KEYS)}: wanted {NONE}, or some of '
                     "rate=SHARE,kinds=KIND+KIND,size=DEVIATIONS"
                 )
     return plan
@@ -54,7 +54,7 @@ def _kinds(value: str) -> tuple[FaultKind, ...]:
     for name in names:
         if name not in known:
             raise UsageError(
-                f'--faults kinds: there is no "{name}"{nearest(name, known)}; wanted all, or some '
+                f'--faults kinds: there is no "{name}"{suggestion(name, known)}; wanted all, or some '
                 f"of {', '.join(known)} with + between them"
             )
     return tuple(FaultKind(name) for name in names)

@@ -8,7 +8,7 @@ import typer
 
 from sensorwatch.common.errors import UsageError
 from sensorwatch.common.registry.store import Registry
-from sensorwatch.common.rows.batches import Batch, split
+from sensorwatch.common.rows.batches import Batch, split_batches
 from sensorwatch.common.rows.rejection import Rejection
 from sensorwatch.common.rows.schema import Schema, load_schema
 from sensorwatch.common.runtime.allocator import keep_freed_memory
@@ -71,12 +71,12 @@ def backtest(
         raise UsageError("give either --train-rows N (fit on the first N rows) or --model VERSION")
     if model is None:
         declared = load_schema(settings.schema_.path)
-        first, batches = split(read_batches(data, declared), train_rows or 0)
+        first, batches = split_batches(read_batches(data, declared), train_rows or 0)
         detector, memory, rejections = _fitted(first, declared, settings, data)
     else:
         detector = Registry(settings.registry.path).load(settings.registry.model, model).detector
         declared = detector.schema if schema is None else _same(load_schema(schema), detector)
-        batches, memory, rejections = read_batches(data, declared), detector.cold(), []
+        batches, memory, rejections = read_batches(data, declared), detector.empty_memory(), []
     keep_freed_memory()
     with ScoreTable(out) as table:
         table.write_rejected(rejections)

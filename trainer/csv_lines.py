@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.kernels import kernel
-from sensorwatch.common.rows.fast.timestamp_texts import to_letters
+from sensorwatch.common.rows.fast.timestamp_texts import format_instants_ascii
 
 _COMMA, _NEWLINE = ord(","), ord("\n")
 
@@ -39,7 +39,7 @@ def numbers(column: NDArray[np.float64] | NDArray[np.int64]) -> Cells:
 
 def instants(microseconds: NDArray[np.int64]) -> Cells:
     """Write instants (n,) as RFC 3339."""
-    letters, lengths = to_letters(microseconds)
+    letters, lengths = format_instants_ascii(microseconds)
     begins = np.arange(len(letters), dtype=np.int64) * letters.shape[1]
     return Cells(letters.ravel(), begins, begins + lengths)
 

@@ -105,7 +105,7 @@ def failures(held_out: Readings, detector: Detector, *, seed: int) -> Section:
 
 def _warm(rows: Readings, detector: Detector) -> NDArray[np.bool_]:
     """Return from where on (n,) faults may come: a sensor is judged in full once it has a past."""
-    status = detector.detect(rows, detector.cold()).detections.status
+    status = detector.detect(rows, detector.empty_memory()).detections.status
     scored: NDArray[np.bool_] = status == STATUSES.index(Status.SCORED)
     return scored if scored.any() else np.ones_like(scored)
 
@@ -152,7 +152,9 @@ def measure(
         )
         if not injected.episodes:
             break
-        rounds.append((injected, detector.detect(injected.readings, detector.cold()).detections))
+        rounds.append(
+            (injected, detector.detect(injected.readings, detector.empty_memory()).detections)
+        )
         missing -= len(injected.episodes)
     return _summary(case, rounds) if rounds else _unmeasured(case, len(readings))
 

@@ -19,10 +19,10 @@ MOST_SURPRISE = 3.0
 
 def fit_forecast(recalled: Recalled, scored: NDArray[np.bool_]) -> Forecast:
     """Fit the forecast on the rows with memory (`scored` (n,), at least 2 of them)."""
-    signals = recalled.runs.shape[1]
-    standard = recalled.standard[scored]
-    wanted = standard[:, :signals]
-    inputs = np.concatenate([recalled.lagged[scored], standard[:, signals:]], axis=1)
+    signals = recalled.repeats.shape[1]
+    standardised = recalled.standardised[scored]
+    wanted = standardised[:, :signals]
+    inputs = np.concatenate([recalled.lagged[scored], standardised[:, signals:]], axis=1)
     coefficients, season, left = _fit_means(
         inputs, wanted, recalled.event_time[scored], recalled.slots[scored]
     )
@@ -51,14 +51,14 @@ def _fit_means(
     plain = _ridge(inputs, wanted)
     plainly = _left(inputs, wanted, plain)
     rough = fit_season(plainly, event_time, step)
-    if not rough.shown:
+    if not rough.is_present:
         return plain, rough, plainly
     coefficients = _ridge(within(inputs, event_time, rough), within(wanted, event_time, rough))
     coefficients[:, 0] = 0.0
     coefficients[:, 0] = np.median(_left(inputs, wanted, coefficients), axis=0)
     left = _left(inputs, wanted, coefficients)
     season = fit_season(left, event_time, step)
-    if not season.shown:
+    if not season.is_present:
         return plain, season, plainly
     return coefficients, season, left - season.at(event_time)
 
@@ -111,9 +111,9 @@ def _surprise(recalled: Recalled, scored: NDArray[np.bool_]) -> NDArray[np.float
 
     A signal that never changed says nothing by not changing.
     """
-    repeats = (recalled.runs[scored] > 0).sum(axis=0)
+    repeats = (recalled.repeats[scored] > 0).sum(axis=0)
     rows = int(scored.sum())
-    signals = recalled.runs.shape[1]
+    signals = recalled.repeats.shape[1]
     constant = np.ptp(recalled.measured[scored][:, :signals], axis=0) == 0
     surprise = np.minimum(-np.log((repeats + 1.0) / (rows + 2.0)), MOST_SURPRISE)
     found: NDArray[np.float64] = np.where(constant, 0.0, surprise)

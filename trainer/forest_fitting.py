@@ -6,7 +6,7 @@ import numpy as np
 import sklearn.ensemble
 from numpy.typing import NDArray
 
-from sensorwatch.common.model.forest import Forest, forest_from
+from sensorwatch.common.model.forest import Forest, forest_from_sklearn
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 
 
@@ -19,4 +19,4 @@ def fit_forest(matrix: NDArray[np.float64], how: TrainerSettings) -> tuple[Any, 
         n_jobs=1,
     )
     estimator.fit(matrix.astype(np.float32))
-    return estimator, forest_from(estimator)
+    return estimator, forest_from_sklearn(estimator)

@@ -13,7 +13,7 @@ from sensorwatch.trainer.row_subsampling import MOST_ROWS
 ENOUGH_ROWS = 2_000
 """Spread over the whole time, so many rows of a sensor tell its location to 0.03 scales, and its
 scale to some percent."""
-LEAST_SHARE = 0.05
+MIN_TAIL_SHARE = 0.05
 """A scale is at least this share of the sensors' usual one."""
 KNOWN_ROWS = 50
 """Training looks back on all of a sensor's rows at once, so it knows it from fewer than a memory
@@ -68,7 +68,9 @@ def fit_levels(readings: Readings, schema: Schema, *, min_rows: int) -> Levels:
 def well_known(levels: Levels, readings: Readings) -> Levels:
     """Leave out the sensors with too few rows: in service they learn a level of their own."""
     rows = {readings.sensor_ids[number]: len(rows) for number, rows in _by_sensor(readings)}
-    kept = [line for name, line in levels.known.items() if rows.get(name, 0) >= KNOWN_ROWS]
+    kept = [
+        line for name, line in levels.level_by_sensor.items() if rows.get(name, 0) >= KNOWN_ROWS
+    ]
     names = tuple(levels.sensor_ids[line - 1] for line in kept)
     lines = [0, *kept]
     return replace(
@@ -140,5 +142,5 @@ def _least(
     count = (each > 0).sum(axis=0)
     usual = np.take_along_axis(moving, np.maximum(count - 1, 0)[None] // 2, axis=0)[0]
     unit = CONSTANT_UNIT * np.maximum(np.abs(location), 1.0)
-    least: NDArray[np.float64] = np.where(count > 0, LEAST_SHARE * usual, unit)
+    least: NDArray[np.float64] = np.where(count > 0, MIN_TAIL_SHARE * usual, unit)
     return least

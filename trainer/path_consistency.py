@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.model.forest import score
-from sensorwatch.common.rows.batches import cut
+from sensorwatch.common.rows.batches import cut_batches
 from sensorwatch.common.rows.readings import Readings
-from sensorwatch.common.rows.request import rows_of
+from sensorwatch.common.rows.request import split_request
 from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.scoring.detections import ClosedEpisode
 from sensorwatch.common.scoring.detector import Detector
@@ -42,27 +42,27 @@ Way = Callable[[Written, Detector], list[Outcome]]
 
 def through_kafka(written: Written, detector: Detector) -> list[Outcome]:
     """Score rows as the consumer does: record values, a micro-batch at a time."""
-    memory = detector.cold()
+    memory = detector.empty_memory()
     batches = _batches(written.payloads, _KAFKA_ROWS)
     return [process(batch, detector, memory) for batch in batches]
 
 
 def through_rest(written: Written, detector: Detector) -> list[Outcome]:
     """Score rows as the API does: cut out of request bodies."""
-    outcomes, memory = [], detector.cold()
+    outcomes, memory = [], detector.empty_memory()
     for batch in _batches(written.payloads, _REST_ROWS):
-        rows = rows_of(body_of(batch), max_rows=_REST_ROWS).rows
+        rows = split_request(body_of(batch), max_rows=_REST_ROWS).rows
         outcomes.append(process(rows, detector, memory))
     return outcomes
 
 
 def through_csv(written: Written, detector: Detector) -> list[Outcome]:
     """Score rows as a backtest does: out of a CSV file."""
-    outcomes, memory = [], detector.cold()
+    outcomes, memory = [], detector.empty_memory()
     with tempfile.TemporaryDirectory(prefix="sensorwatch-") as folder:
         path = Path(folder) / "rows.csv"
         write_csv(path, written.cells, written.schema)
-        for readings, rejections in cut(read_batches(path, written.schema), _CSV_ROWS):
+        for readings, rejections in cut_batches(read_batches(path, written.schema), _CSV_ROWS):
             outcomes.append(score_readings(readings, rejections, detector, memory))
     return outcomes
 

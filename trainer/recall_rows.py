@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sensorwatch.common.model.levels import Levels
 from sensorwatch.common.rows.readings import Readings
-from sensorwatch.common.scoring.memory import OLD, Memory
+from sensorwatch.common.scoring.memory import KNOWN_SENSOR, Memory
 from sensorwatch.common.scoring.recall import Recalled, recall
 
 AT_ONCE = 20_000
@@ -24,16 +24,16 @@ def recall_some(
     The first one of each sensor that is kept counts as fresh: whatever is smoothed begins there.
     """
     if kept.all():
-        return recall(readings, levels, levels.known, memory)
+        return recall(readings, levels, levels.level_by_sensor, memory)
     parts = []
     for start in range(0, len(readings), AT_ONCE):
         rows = slice(start, start + AT_ONCE)
-        recalled = recall(readings.take(rows), levels, levels.known, memory)
+        recalled = recall(readings.take(rows), levels, levels.level_by_sensor, memory)
         parts.append(_taken(recalled, kept[rows]))
     found = _joined(parts)
-    fresh = np.full(len(found.fresh), OLD, dtype=np.int32)
-    fresh[np.unique(found.slots, return_index=True)[1]] = 0
-    return replace(found, fresh=np.maximum(found.fresh, fresh))
+    new_sensor_level = np.full(len(found.new_sensor_level), KNOWN_SENSOR, dtype=np.int32)
+    new_sensor_level[np.unique(found.slots, return_index=True)[1]] = 0
+    return replace(found, new_sensor_level=np.maximum(found.new_sensor_level, new_sensor_level))
 
 
 def _taken(recalled: Recalled, kept: NDArray[np.bool_]) -> Recalled:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import numpy as np
 
-from sensorwatch.common.rows.instants import EPOCH, to_text
+from sensorwatch.common.rows.instants import EPOCH, format_instant
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
 
@@ -48,7 +48,7 @@ def write_csv(path: Path, cells: Sequence[Sequence[object]], schema: Schema) -> 
 def _time(microseconds: int, schema: Schema) -> str | int | float:
     match schema.time.format:
         case "rfc3339":
-            return to_text(microseconds)
+            return format_instant(microseconds)
         case "epoch_ms":
             return _scaled(microseconds, 1_000)
         case "epoch_s":

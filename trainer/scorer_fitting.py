@@ -11,14 +11,14 @@ from sensorwatch.common.model.decision import COMPONENTS, Decision
 from sensorwatch.common.model.forecast import Forecast
 from sensorwatch.common.model.forest import Forest, score
 from sensorwatch.common.model.levels import Levels
-from sensorwatch.common.model.tails import identity
+from sensorwatch.common.model.tails import identity_tables
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.scoring.decide import decide
 from sensorwatch.common.scoring.detector import forecast_features
 from sensorwatch.common.scoring.memory import Memory
-from sensorwatch.common.scoring.memory_layout import Layout, Real
+from sensorwatch.common.scoring.memory_layout import FloatColumn, Layout
 from sensorwatch.common.scoring.recall import Recalled, recall
 from sensorwatch.common.scoring.residuals import Residuals, residuals
 from sensorwatch.common.scoring.status import STATUSES, Status
@@ -118,18 +118,18 @@ def fit_recalling(
 def settled(levels: Levels, memory: Memory) -> Levels:
     """Return the levels with each known sensor's location as the memory has followed it."""
     location = levels.location.copy()
-    columns = slice(Real.LEVELS, memory.layout.scale)
-    for name, level in levels.known.items():
-        line = memory.numbers.get(name)
+    columns = slice(FloatColumn.LOCATIONS, memory.layout.scale)
+    for name, level in levels.level_by_sensor.items():
+        line = memory.slot_by_sensor.get(name)
         if line is not None:
-            location[level] = memory.reals[line, columns]
+            location[level] = memory.floats[line, columns]
     return replace(levels, location=location)
 
 
 def look(fitted: Fitted, readings: Readings, start: int, block: int) -> Looks:
     """Look at rows from `start` on; the ones before warm the memory, in order, from cold."""
     memory = Memory(fitted.layout)
-    recalled = recall(readings, fitted.levels, fitted.levels.known, memory)
+    recalled = recall(readings, fitted.levels, fitted.levels.level_by_sensor, memory)
     fit = Fit(fitted, recalled, residuals(fitted.forecast, recalled), memory)
     blocks = np.full(len(readings), block)
     return looks_at(fit, readings, slice(start, None), blocks)
@@ -158,7 +158,7 @@ def looks_at(
         plain=_as_strangers(fitted, readings.take(looked)),
         scored=recalled.status[looked] == _SCORED,
         slots=recalled.slots[looked],
-        restarts=((recalled.fresh >= 0) | recalled.gap)[looked],
+        restarts=((recalled.new_sensor_level >= 0) | recalled.gap)[looked],
         block=block[looked],
         warming=warming[looked],
     )
@@ -183,8 +183,9 @@ def _matrix(
 ) -> NDArray[np.float64]:
     """Return what the forest sees of some rows."""
     return forecast_features(
-        replace(recalled, standard=recalled.standard[rows]), replace(left, white=left.white[rows])
+        replace(recalled, standardised=recalled.standardised[rows]),
+        replace(left, whitened=left.whitened[rows]),
     )
 
 
-_UNCALIBRATED = Decision(identity(10), np.ones(len(COMPONENTS)))
+_UNCALIBRATED = Decision(identity_tables(10), np.ones(len(COMPONENTS)))

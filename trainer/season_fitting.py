@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.model.forecast import LAGS
+from sensorwatch.common.model.forecast import N_LAGS
 from sensorwatch.common.model.season import DAY, WEEK, Season, bins_at, no_season
 
 LEAST_CYCLES = 3
@@ -77,7 +77,7 @@ def within(
 def _cuts(event_time: NDArray[np.int64], step: float) -> Iterator[_Cut]:
     """Yield the ways to cut the times that leave enough whole cycles."""
     # The first rows of a sensor are not among them: they only warm its memory.
-    span = int(event_time.max()) - int(event_time.min()) + (1 + LAGS) * step
+    span = int(event_time.max()) - int(event_time.min()) + (1 + N_LAGS) * step
     for period, bins in [(DAY, n) for n in DAILY_BINS] + [(WEEK, 7 * DAILY_BINS[0])]:
         if step <= 0 or span < LEAST_CYCLES * period or period / bins < step:
             continue

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from sensorwatch.common.kernels import kernel
 from sensorwatch.common.model.calibration import Calibration, calibrate
-from sensorwatch.common.model.decision import COMPONENTS, Decision, Table
-from sensorwatch.common.model.tails import Tail, rarity, tail_from
+from sensorwatch.common.model.decision import COMPONENTS, Decision, RarityTable
+from sensorwatch.common.model.tails import Tail, fit_tail, rarity
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
-from sensorwatch.common.scoring.decide import smooth
-from sensorwatch.common.scoring.memory_layout import USUAL
+from sensorwatch.common.scoring.decide import smooth_score
+from sensorwatch.common.scoring.memory_layout import INITIAL_SMOOTHED_SCORE
 from sensorwatch.trainer.scorer_fitting import Looks
 
 OUTLYING = 3.5
@@ -20,14 +20,17 @@ OUTLYING = 3.5
 MOST_OF_BLOCKS = 5
 """One block in five is left out at the most."""
 LEAST_BLOCKS, LEAST_BLOCK_ROWS, LEAST_BLOCK_SPREAD = 5, 20, 0.1
-LEAST_SCALES: Mapping[Table, float] = {
-    Table.STUCK: 1.0,
-    Table.SUM: 0.5,
-    Table.LARGER: 0.5,
-    Table.PLAIN_SUM: 0.5,
+LEAST_SCALES: Mapping[RarityTable, float] = {
+    RarityTable.STUCK: 1.0,
+    RarityTable.RARITY_SUM: 0.5,
+    RarityTable.MAX_OF_SUM_AND_SMOOTHED: 0.5,
+    RarityTable.NO_MEMORY_SUM: 0.5,
 }
 """Scores in nats: their tails may not fall as if nothing beyond the sample ever came."""
-MOST_SCALES: Mapping[Table, float] = {Table.PLAIN_DISTANCE: 0.5, Table.PLAIN_SUM: 1.5}
+MOST_SCALES: Mapping[RarityTable, float] = {
+    RarityTable.NO_MEMORY_DISTANCE: 0.5,
+    RarityTable.NO_MEMORY_SUM: 1.5,
+}
 """Squashed, a power law with exponent 2, which has no variance, falls with a scale of 0.5: so a
 gross outlier is one however few rows there were to learn from."""
 
@@ -56,15 +59,15 @@ def calibrate_on(
     tables.kept = counted & usual
     if not usual.all():
         total = _total(tables, looks.components[used], weights)
-    now = tables.learned(Table.SUM, total)
+    now = tables.learned(RarityTable.RARITY_SUM, total)
     lately = _smoothed(now, looks.slots[used], looks.restarts[used])
-    raw = np.maximum(now, tables.learned(Table.SMOOTHED, lately))
-    raw = tables.learned(Table.LARGER, raw)
+    raw = np.maximum(now, tables.learned(RarityTable.SMOOTHED_SCORE, lately))
+    raw = tables.learned(RarityTable.MAX_OF_SUM_AND_SMOOTHED, raw)
     kept = tables.kept
     tables.kept = np.ones(len(looks.plain), dtype=np.bool_)
-    plain = tables.learned(Table.PLAIN_FOREST, looks.plain[:, 0])
-    plain += tables.learned(Table.PLAIN_DISTANCE, looks.plain[:, 1])
-    tables.learned(Table.PLAIN_SUM, plain)
+    plain = tables.learned(RarityTable.NO_MEMORY_FOREST, looks.plain[:, 0])
+    plain += tables.learned(RarityTable.NO_MEMORY_DISTANCE, looks.plain[:, 1])
+    tables.learned(RarityTable.NO_MEMORY_SUM, plain)
     threshold = -float(np.log(how.target_alert_rate))
     return Calibrated(
         Decision(tables.stacked(), np.asarray(weights), how.refractory_rows),
@@ -93,21 +96,21 @@ class _Tables:
 
     def __init__(self, kept: NDArray[np.bool_]) -> None:
         self.kept = kept
-        self._tails: dict[Table, Tail] = {}
+        self._tails: dict[RarityTable, Tail] = {}
 
-    def learned(self, table: Table, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    def learned(self, table: RarityTable, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Learn a table from the kept scores and read all of them with it."""
-        tail = tail_from(
+        tail = fit_tail(
             scores[self.kept],
-            least_scale=LEAST_SCALES.get(table, 0.0),
-            most_scale=MOST_SCALES.get(table, np.inf),
+            min_scale=LEAST_SCALES.get(table, 0.0),
+            max_scale=MOST_SCALES.get(table, np.inf),
         )
         self._tails[table] = tail
         return rarity(tail, scores)
 
     def stacked(self) -> NDArray[np.float64]:
         """Return all tables in their order."""
-        return np.stack([self._tails[table].table for table in Table])
+        return np.stack([self._tails[table].table for table in RarityTable])
 
 
 def _total(
@@ -123,11 +126,11 @@ def _total(
 def _smoothed(  # type: ignore[no-untyped-def]
     now, slots, restarts
 ):  # fmt: skip
-    state = np.full(slots.max() + 1, USUAL)
+    state = np.full(slots.max() + 1, INITIAL_SMOOTHED_SCORE)
     found = np.empty(len(now))
     for row in range(len(now)):
         if restarts[row]:
-            state[slots[row]] = USUAL
-        state[slots[row]] = smooth(state[slots[row]], now[row])
+            state[slots[row]] = INITIAL_SMOOTHED_SCORE
+        state[slots[row]] = smooth_score(state[slots[row]], now[row])
         found[row] = state[slots[row]]
     return found

@@ -9,7 +9,7 @@ from sensorwatch.common.model.season import Season
 from sensorwatch.common.registry.candidate import Candidate
 from sensorwatch.common.registry.model_names import current_user, require_model_name
 from sensorwatch.common.registry.store import Registry
-from sensorwatch.common.rows.instants import to_text
+from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.rows.schema import Schema, load_schema
 from sensorwatch.common.runtime.command_line import ConfigOption
 from sensorwatch.common.runtime.logs import logger
@@ -145,7 +145,7 @@ def _say(dataset: Dataset, candidate: Candidate, version: str) -> None:
 
 
 def _season(season: Season, schema: Schema) -> str:
-    if not season.shown:
+    if not season.is_present:
         return "none that at least three whole days or weeks of rows show"
     profiles = zip(schema.signal_names, season.profile, strict=True)
     names = [name for name, profile in profiles if profile.any()]
@@ -155,7 +155,7 @@ def _season(season: Season, schema: Schema) -> str:
 def _calibrated(candidate: Candidate) -> str:
     split = candidate.split
     if candidate.decision is None:
-        return f"{split['calibration_rows']} to calibrate from {to_text(split['boundary_time'])} on"
+        return f"{split['calibration_rows']} to calibrate from {format_instant(split['boundary_time'])} on"
     of_them = split["calibration_rows"]
     some = f" on {of_them} of them" if of_them < split["fit_rows"] else ""
     return f"calibrated out of fold{some} in {split['blocks']} blocks"

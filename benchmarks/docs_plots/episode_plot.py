@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from benchmarks.docs_plots.panel import ALARM, SEEN, Panel, legend, paper, runs
 from benchmarks.docs_plots.scored_sensor import BY_MINUTE, watch
 from benchmarks.report.svg import FAULT, OURS, SOFT
-from sensorwatch.common.scoring.decide import HOLD
+from sensorwatch.common.scoring.decide import ALARM_HOLD_SHARE
 from sensorwatch.common.simulation.sensors import noise_scale
 
 ROWS, AT, LENGTH = 90, 30, 26
@@ -32,9 +32,9 @@ def draw() -> str:
         x=range(0, ROWS, 10), y=(0, 1, 2), names=("row", "anomaly score, as it is published")
     )
     upper.level(threshold, ALARM)
-    upper.level(HOLD * threshold, SOFT)
+    upper.level(ALARM_HOLD_SHARE * threshold, SOFT)
     lower.level(1.0, ALARM)
-    rule = ("opens above the threshold,", f"stays open above {100 * HOLD:.0f} % of it")
+    rule = ("opens above the threshold,", f"stays open above {100 * ALARM_HOLD_SHARE:.0f} % of it")
     for line, words in enumerate(rule):
         x, y = upper.at(1, threshold)
         drawing.text(x, y - 22 + 15 * line, words, size=11.5, colour=(ALARM, SOFT)[line])

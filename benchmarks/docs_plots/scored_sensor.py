@@ -7,12 +7,12 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.rows.readings import Readings, readings_of
-from sensorwatch.common.rows.schema import Schema, schema_of
+from sensorwatch.common.rows.readings import Readings, build_readings
+from sensorwatch.common.rows.schema import Schema, schema_from_plain
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.scoring.detections import ClosedEpisode, Detections
 from sensorwatch.common.scoring.detector import Detector
-from sensorwatch.common.scoring.explanation import SignalReading, signals_of_rows
+from sensorwatch.common.scoring.explanation import SignalReading, explain_rows
 from sensorwatch.common.scoring.processing import score_readings
 from sensorwatch.common.scoring.status import STATUSES, Status
 from sensorwatch.common.simulation.sensors import SIGNALS, sensor_names
@@ -76,7 +76,7 @@ def watch(
     `seconds` (rows,): when each was measured, after the first one; default: at the usual interval.
     """
     detector = _trained(fleet)
-    memory = detector.cold()
+    memory = detector.empty_memory()
     detector.detect(_training(fleet), memory)
     memory.adopt(detector)
     values = change(_steps(fleet)[TRAIN_STEPS:, sensor][steps].copy())
@@ -92,7 +92,7 @@ def watch(
         int(outcome.positions[0]),
         [
             sorted(row, key=lambda signal: SIGNALS.index(signal.name))
-            for row in signals_of_rows(detector, outcome, np.arange(len(readings)))
+            for row in explain_rows(detector, outcome, np.arange(len(readings)))
         ],
     )
 
@@ -124,7 +124,7 @@ def _trained(fleet: Fleet) -> Detector:
 
 
 def _schema() -> Schema:
-    return schema_of(
+    return schema_from_plain(
         {
             "name": "simulated",
             "time": {"field": "timestamp", "format": "epoch_ms"},
@@ -137,7 +137,7 @@ def _schema() -> Schema:
 def _readings(
     values: NDArray[np.float64], seconds: NDArray[np.int64], sensor_ids: Sequence[str]
 ) -> Readings:
-    return readings_of(
+    return build_readings(
         index=range(len(values)),
         event_time=(START + SECOND * seconds).tolist(),
         sensor_ids=sensor_ids,

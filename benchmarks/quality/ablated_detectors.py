@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchmarks.quality.backtest_runs import MAX_ROWS, Judged, Stream, judged_of
-from sensorwatch.common.model.decision import Decision, Table
+from sensorwatch.common.model.decision import Decision, RarityTable
 from sensorwatch.common.model.plan import forecast_plan
-from sensorwatch.common.model.tails import KNOTS, identity
+from sensorwatch.common.model.tails import KNOTS, identity_tables
 from sensorwatch.common.rows.readings import Readings
-from sensorwatch.common.rows.strict_parsing import collect
+from sensorwatch.common.rows.strict_parsing import collect_rows
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
-from sensorwatch.common.scoring.detector import Detector, ranges_from
+from sensorwatch.common.scoring.detector import Detector, learn_signal_ranges
 from sensorwatch.common.scoring.memory import Memory
-from sensorwatch.common.scoring.memory_layout import OWN_START, Real, Whole
+from sensorwatch.common.scoring.memory_layout import CLEAN_TAIL_START, FloatColumn, IntColumn
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.trainer.backtest import score_on
 from sensorwatch.trainer.cross_validation import looks_out_of_fold
@@ -59,7 +59,7 @@ class _Fit:
 
 def judge(stream: Stream, variants: Sequence[Variant], how: TrainerSettings) -> list[Judged]:
     """Fit once on a stream's first rows; judge the others by each variant, causally."""
-    readings, _ = collect(stream.records[: stream.train_rows], stream.schema)
+    readings, _ = collect_rows(stream.records[: stream.train_rows], stream.schema)
     ordered = filled(by_time(readings))
     fitted = fit_on(ordered, np.ones(len(ordered), dtype=np.bool_), stream.schema, how)
     looks = looks_out_of_fold(ordered, stream.schema, how)
@@ -69,7 +69,7 @@ def judge(stream: Stream, variants: Sequence[Variant], how: TrainerSettings) -> 
 
 def _judged(stream: Stream, fit: _Fit, variant: Variant, how: TrainerSettings) -> Judged:
     detector = _detector(stream, fit, variant, how)
-    memory = detector.cold()
+    memory = detector.empty_memory()
     detector.detect(fit.readings, memory, positions=fit.readings.index)
     memory.adopt(detector)
     found = _outcomes(stream, detector, memory, variant.forget)
@@ -88,7 +88,7 @@ def _detector(stream: Stream, fit: _Fit, variant: Variant, how: TrainerSettings)
         levels=well_known(fit.fitted.settled, fit.ordered),
         forest=fit.fitted.forest,
         calibration=calibrated.calibration,
-        ranges=ranges_from(fit.ordered),
+        ranges=learn_signal_ranges(fit.ordered),
         forecast=fit.fitted.forecast,
         decision=variant.change(calibrated.decision),
     )
@@ -110,19 +110,19 @@ def _outcomes(
 
 
 def _no_own_tail(memory: Memory) -> None:
-    memory.reals[:, [Real.TAIL_START, Real.TAIL_SCALE]] = OWN_START, 1.0
+    memory.floats[:, [FloatColumn.TAIL_START, FloatColumn.TAIL_SCALE]] = CLEAN_TAIL_START, 1.0
 
 
 def _no_lags(memory: Memory) -> None:
     """Let every row be judged by what needs no memory but the sensor's level."""
-    memory.wholes[:, Whole.HELD] = 0
+    memory.ints[:, IntColumn.LAG_COUNT] = 0
 
 
 def _at_once(decision: Decision) -> Decision:
     tables = decision.tables.copy()
-    tables[Table.SMOOTHED, :KNOTS] = NEVER_REACHED
+    tables[RarityTable.SMOOTHED_SCORE, :KNOTS] = NEVER_REACHED
     # Without the smoothed score there is no larger one: the sum's rarity is the score.
-    tables[Table.LARGER] = identity(1)[0]
+    tables[RarityTable.MAX_OF_SUM_AND_SMOOTHED] = identity_tables(1)[0]
     return replace(decision, tables=tables)
 
 

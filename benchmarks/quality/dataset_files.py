@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.quality.backtest_runs import Record
 from sensorwatch.common.errors import DataError
-from sensorwatch.common.rows.schema import Schema, schema_of
+from sensorwatch.common.rows.schema import Schema, schema_from_plain
 from sensorwatch.common.tables import read_rows
 
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
@@ -40,7 +40,7 @@ def chosen(folder: Path, names: Sequence[str], choice: Choice) -> list[tuple[str
 
 def a_schema(name: str, *, time: str, signals: Sequence[str], delimiter: str) -> Schema:
     """Declare rows of a file without zones and sensor ids."""
-    return schema_of(
+    return schema_from_plain(
         {
             "name": name,
             "time": {"field": time, "format": TIME_FORMAT, "naive_zone": "UTC"},

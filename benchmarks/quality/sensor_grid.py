@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.quality.backtest_runs import Stream
-from sensorwatch.common.rows.schema import schema_of
+from sensorwatch.common.rows.schema import schema_from_plain
 from sensorwatch.common.simulation.sensors import sensor_names
 from sensorwatch.common.simulation.stream import DECIMALS, START
 
@@ -38,7 +38,7 @@ class Grid:
         """Return the rows by time, then sensor."""
         steps, sensors, signals = self.values.shape
         names = [f"x{number + 1}" for number in range(signals)]
-        schema = schema_of(
+        schema = schema_from_plain(
             {
                 "name": self.name,
                 "time": {"field": "timestamp", "format": "epoch_ms"},

@@ -14,7 +14,7 @@ from benchmarks.quality.fault_slots import SIZES, SLOT_STEPS, Placed, healthy, p
 from benchmarks.quality.quality_targets import SIMULATED_DELAY, SIMULATED_RECALL
 from benchmarks.quality.sensor_grid import MINUTES_PER_DAY, Grid
 from benchmarks.report.figures_table import Table
-from sensorwatch.common.rows.strict_parsing import collect
+from sensorwatch.common.rows.strict_parsing import collect_rows
 from sensorwatch.common.simulation.faults import FaultKind
 from sensorwatch.common.simulation.sensors import noise_scale
 from sensorwatch.common.simulation.stream import Simulation, simulate
@@ -75,7 +75,7 @@ def load(*, seed: int = 0, sensors: int = SENSORS, slots: int = SLOTS) -> Plant:
     grid = Grid("simulated", values, train)
     stream = grid.stream()
     begun = perf_counter()
-    collect(stream.records[stream.train_rows :], stream.schema)
+    collect_rows(stream.records[stream.train_rows :], stream.schema)
     return Plant(grid, stream, faults, perf_counter() - begun)
 
 

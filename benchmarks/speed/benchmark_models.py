@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.speed.json_payloads import Chunk, Stream, chunks
-from sensorwatch.common.rows.instants import to_text
+from sensorwatch.common.rows.instants import format_instant
 
 ROOT = Path(__file__).parents[2]
 TRAINING_ROWS = 200_000
@@ -75,7 +75,7 @@ def _train(data: Path, registry: Path, kind: str) -> None:
 
 
 def _lines(part: Chunk) -> list[str]:
-    times = {time: to_text(time) for time in np.unique(part.event_time).tolist()}
+    times = {time: format_instant(time) for time in np.unique(part.event_time).tolist()}
     columns = zip(
         part.event_time.tolist(), part.sensor.tolist(), *part.values.T.tolist(), strict=True
     )

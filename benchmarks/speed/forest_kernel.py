@@ -12,7 +12,7 @@ from benchmarks.speed.run_statistics import mean_seconds, spread
 from benchmarks.speed.section_result import Found
 from benchmarks.speed.speed_targets import Verdict
 from benchmarks.speed.testbed import Bench
-from sensorwatch.common.model.forest import forest_from, score
+from sensorwatch.common.model.forest import forest_from_sklearn, score
 
 TREES, SAMPLES, COLUMNS = 100, 256, 5
 SIZES = (1, 100, 1_000, 10_000, 100_000)
@@ -23,7 +23,7 @@ def kernels(bench: Bench) -> Found:
     rng = np.random.default_rng(5)
     estimator = IsolationForest(n_estimators=TREES, max_samples=SAMPLES, random_state=0, n_jobs=1)
     estimator.fit(rng.standard_normal((20_000, COLUMNS)))
-    forest = forest_from(estimator)
+    forest = forest_from_sklearn(estimator)
     rows, ratios = [], {}
     for size in SIZES:
         matrix = rng.standard_normal((size, COLUMNS))

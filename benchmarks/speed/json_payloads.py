@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.rows.instants import to_text
+from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.simulation.sensors import Fleet, fleet, noise_scale
 
 START = 1_577_836_800_000_000  # 2020-01-01T00:00:00Z, so long ago that 50 M rows end before now
@@ -68,7 +68,7 @@ def chunks(stream: Stream) -> Iterator[Chunk]:
 
 def payloads(chunk: Chunk, padding: int = 0) -> list[bytes]:
     """Write each row as JSON."""
-    times = {time: to_text(time).encode() for time in np.unique(chunk.event_time).tolist()}
+    times = {time: format_instant(time).encode() for time in np.unique(chunk.event_time).tolist()}
     columns = zip(
         chunk.event_time.tolist(),
         chunk.sensor.tolist(),

@@ -23,7 +23,7 @@ from sklearn.ensemble import IsolationForest
 from sensorwatch.common.model.plan import plain_plan
 from sensorwatch.common.registry.candidate import DataSource
 from sensorwatch.common.registry.store import Registry
-from sensorwatch.common.rows.instants import to_text
+from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema, load_schema
 from sensorwatch.common.runtime.command_line import run
@@ -190,7 +190,7 @@ def rows_of(readings: Readings) -> list[dict[str, object]]:
     values[::ANOMALOUS_EVERY] += 30.0
     names = ("x1", "x2", "x3")
     return [
-        {"timestamp": to_text(time), "sensor_id": readings.sensor_ids[sensor]}
+        {"timestamp": format_instant(time), "sensor_id": readings.sensor_ids[sensor]}
         | dict(zip(names, row, strict=True))
         for time, sensor, row in zip(
             readings.event_time.tolist(), readings.sensor.tolist(), values.tolist(), strict=True

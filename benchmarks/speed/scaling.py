@@ -13,7 +13,7 @@ from benchmarks.speed.run_statistics import spread
 from benchmarks.speed.section_result import Found
 from benchmarks.speed.synthetic_cases import USUAL, Case, payloads, warmed
 from benchmarks.speed.testbed import Bench
-from sensorwatch.common.scoring.memory_bytes import memory_bytes, memory_of
+from sensorwatch.common.scoring.memory_bytes import memory_bytes, memory_from_bytes
 from sensorwatch.common.scoring.processing import process
 
 ROWS = 20_000
@@ -85,7 +85,7 @@ def _snapshots(times: int) -> Table:
             began = perf_counter()
             memory_bytes(memory)
             between = perf_counter()
-            memory_of(content, detector)
+            memory_from_bytes(content, detector)
             written.append(1e3 * (between - began))
             read.append(1e3 * (perf_counter() - between))
         each = f"{len(content) / sensors:.0f}"

@@ -5,7 +5,7 @@ from functools import cache
 
 import numpy as np
 
-from sensorwatch.common.rows.schema import Schema, schema_of
+from sensorwatch.common.rows.schema import Schema, schema_from_plain
 from sensorwatch.common.rows.strict_parsing import decode
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.scoring.detector import Detector
@@ -37,7 +37,7 @@ USUAL = Case()
 def warmed(case: Case) -> tuple[Detector, Memory, int]:
     """Return a detector, a memory that has met every sensor, and how many rows that took."""
     detector = detector_of(case.signals, case.trees)
-    memory = detector.cold()
+    memory = detector.empty_memory()
     warm = max(WARM_ROWS * case.sensors, case.rows)
     for first in range(0, warm, USUAL.rows):
         size = min(USUAL.rows, warm - first)
@@ -63,7 +63,7 @@ def payloads(case: Case, rows: int, first: int) -> list[bytes]:
 
 @cache
 def _schema(signals: int) -> Schema:
-    return schema_of(
+    return schema_from_plain(
         {
             "name": "growth",
             "time": {"field": "timestamp", "format": "epoch_s"},

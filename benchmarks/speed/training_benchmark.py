@@ -18,7 +18,7 @@ import typer
 from numpy.typing import NDArray
 
 from sensorwatch.common.registry.store import Registry
-from sensorwatch.common.rows.fast.timestamp_texts import to_texts
+from sensorwatch.common.rows.fast.timestamp_texts import format_instants
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.runtime.allocator import keep_freed_memory
 from sensorwatch.common.runtime.command_line import run
@@ -86,7 +86,7 @@ def _backtest(work: Path, readings: Readings, turns: int) -> None:
         rates, alone = [], []
         for _ in range(turns):
             rates.append(len(readings) / _seconds(command))
-            memory, began = detector.cold(), time.perf_counter()
+            memory, began = detector.empty_memory(), time.perf_counter()
             for start in range(0, len(readings), _SCORED_AT_ONCE):
                 part = readings.take(slice(start, start + _SCORED_AT_ONCE))
                 part = replace(part, index=part.index - start)
@@ -131,7 +131,7 @@ def write_csv(readings: Readings, path: Path) -> None:
     with path.open("w", encoding="utf-8") as file:
         print(header, file=file)
         for time_text, sensor, values in zip(
-            to_texts(readings.event_time),
+            format_instants(readings.event_time),
             readings.sensor.tolist(),
             readings.values.tolist(),
             strict=True,

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from sensorwatch.common.errors import SettingsError
-from sensorwatch.common.pydantic_errors import nearest
+from sensorwatch.common.pydantic_errors import suggestion
 
 DEFAULT_FILE = Path("sensorwatch.toml")
 PREFIX = "SENSORWATCH__"
@@ -99,7 +99,7 @@ def _parse_variable(variable: str, known: Mapping[str, type[Any]]) -> tuple[str,
     if key.removesuffix("_file") in known:
         return key.removesuffix("_file"), True
     raise SettingsError(
-        f'unknown key "{key}" in the environment variable {variable}{nearest(key, known)}'
+        f'unknown key "{key}" in the environment variable {variable}{suggestion(key, known)}'
     )
 
 

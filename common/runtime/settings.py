@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from sensorwatch.common.errors import SettingsError
-from sensorwatch.common.pydantic_errors import explain
+from sensorwatch.common.pydantic_errors import describe_validation_error
 from sensorwatch.common.runtime.setting_keys import (
     Delivery,
     LogFormat,
@@ -145,7 +145,7 @@ def _nested(entries: Mapping[str, Entry]) -> dict[str, Any]:
 def _error_text(error: ValidationError, entries: Mapping[str, Entry]) -> str:
     known = known_keys()
     tables = {".".join(key.split(".")[:-1]) for key in known} | {"kafka"}
-    text = explain(error, known=[*known, *tables])
+    text = describe_validation_error(error, known=[*known, *tables])
     origins = {origin for problem in error.errors() for origin in _origins(problem["loc"], entries)}
     for key, entry in entries.items():
         if _is_secret(key):

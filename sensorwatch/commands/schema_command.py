@@ -10,11 +10,11 @@ import typer
 
 from sensorwatch.commands.rejection_report import RejectionReport
 from sensorwatch.common.errors import CheckFailed, DataError, UsageError
-from sensorwatch.common.rows.schema import Schema, load_schema, schema_of
-from sensorwatch.common.rows.strict_parsing import collect
+from sensorwatch.common.rows.schema import Schema, load_schema, schema_from_plain
+from sensorwatch.common.rows.strict_parsing import collect_rows
 from sensorwatch.common.runtime.command_line import typer_app
 from sensorwatch.common.tables import open_text, read_rows
-from sensorwatch.schema_inference.inference import infer
+from sensorwatch.schema_inference.inference import infer_schema
 from sensorwatch.schema_inference.schema_text import schema_text
 
 SAMPLE_LINES = 20_000
@@ -39,8 +39,8 @@ def infer_command(
     """Guess a schema from a CSV file: delimiter, time format, sensor id, signals."""
     lines = _first_lines(file)
     try:
-        text = schema_text(infer(lines), name=file.stem.encode("utf-8", "replace").decode())
-        schema_of(tomllib.loads(text))
+        text = schema_text(infer_schema(lines), name=file.stem.encode("utf-8", "replace").decode())
+        schema_from_plain(tomllib.loads(text))
     except UsageError as error:
         raise DataError(f"{file}: {error}") from error
     if out is None:
@@ -95,7 +95,7 @@ def _try(declared: Schema, data: Path) -> RejectionReport:
     records = read_rows(data, declared)
     while chunk := list(islice(records, CHUNK_ROWS)):
         before = report.rows
-        _, rejections = collect(chunk, declared)
+        _, rejections = collect_rows(chunk, declared)
         report.add(len(chunk), rejections, where=partial(_row, before))
     return report
 

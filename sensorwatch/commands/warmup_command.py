@@ -4,15 +4,15 @@ import time
 
 import numpy as np
 
-from sensorwatch.common.ledger.account import advance, open_account
+from sensorwatch.common.ledger.account import advance_account, open_account
 from sensorwatch.common.rows.csv_chunk import ChunkReader
 from sensorwatch.common.rows.parsing import parse
-from sensorwatch.common.rows.schema import schema_of
+from sensorwatch.common.rows.schema import schema_from_plain
 from sensorwatch.common.runtime.fingerprint import fingerprint
 from sensorwatch.common.runtime.setting_keys import FeatureKind, TrainerSettings
 from sensorwatch.common.scoring.detector import Detector
-from sensorwatch.common.scoring.explanation import signals_of_rows
-from sensorwatch.common.scoring.memory_bytes import memory_bytes, memory_of
+from sensorwatch.common.scoring.explanation import explain_rows
+from sensorwatch.common.scoring.memory_bytes import memory_bytes, memory_from_bytes
 from sensorwatch.common.scoring.processing import process
 from sensorwatch.common.simulation.fault_plan import FaultPlan
 from sensorwatch.common.simulation.sensors import SIGNALS
@@ -22,7 +22,7 @@ from sensorwatch.trainer.csv_lines import instants, lines
 from sensorwatch.trainer.training import refitted
 
 TRAIN_ROWS, ROWS = 1_000, 1_000
-_SCHEMA = schema_of(
+_SCHEMA = schema_from_plain(
     {
         "time": {"field": "timestamp", "format": "rfc3339"},
         "key": {"field": "sensor_id"},
@@ -57,13 +57,13 @@ def compile_kernels() -> None:
 
 def _consume(payloads: list[bytes], detector: Detector) -> None:
     """Do with the rows what a consumer does, from the payload to snapshot and account."""
-    memory = detector.cold()
+    memory = detector.empty_memory()
     memory.begin()
     outcome = process(payloads, detector, memory)
     rows = np.arange(len(outcome.readings))
-    signals_of_rows(detector, outcome, rows)
-    memory_of(memory_bytes(memory), detector)
-    advance(
+    explain_rows(detector, outcome, rows)
+    memory_from_bytes(memory_bytes(memory), detector)
+    advance_account(
         open_account(0, model_version=detector.version, fingerprint=fingerprint()),
         offsets=outcome.positions,
         kinds=outcome.kinds,

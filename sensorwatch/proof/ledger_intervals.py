@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from sensorwatch.common.kafka.ledger_text import Cause, LedgerRecord
 from sensorwatch.common.kafka.records import Partition
-from sensorwatch.common.ledger.account import Account, new_segment
+from sensorwatch.common.ledger.account import Account, start_segment
 
 COUNTS = ("consumed", "normal", "anomalies", "dead_letters")
 
@@ -74,7 +74,7 @@ def stretches(records: Sequence[LedgerRecord], committed: Account | None) -> lis
             between = [] if cause is Cause.OPENED else [*between, end.model_version]
             continue
         if end.segment != begin.segment:
-            begin = new_segment(begin, fingerprint=end.fingerprint)  # noqa: PLW2901 - same place, new digest
+            begin = start_segment(begin, fingerprint=end.fingerprint)  # noqa: PLW2901 - same place, new digest
         found.append(Stretch(records[0].source, begin, end, tuple(between)))
         between = []
     return found

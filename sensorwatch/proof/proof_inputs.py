@@ -6,7 +6,7 @@ from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.kafka.snapshot_text import Snapshot
 from sensorwatch.common.kafka.state_topic import read_snapshot
 from sensorwatch.common.kafka.topic_reader import read_topic, watermarks
-from sensorwatch.common.ledger.account import SnapshotAt
+from sensorwatch.common.ledger.account import SnapshotRef
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.runtime.fingerprint import fingerprint
 from sensorwatch.common.runtime.setting_keys import Settings
@@ -30,7 +30,7 @@ def evidence_of(settings: Settings, *, partitions: int | None = None) -> Evidenc
     def detector(version: str) -> Detector:
         return registry.load(settings.registry.model, version).detector
 
-    def snapshot(partition: Partition, at: SnapshotAt) -> Snapshot:
+    def snapshot(partition: Partition, at: SnapshotRef) -> Snapshot:
         return read_snapshot(
             kafka,
             settings.state_topic,

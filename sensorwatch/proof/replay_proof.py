@@ -7,10 +7,10 @@ from itertools import islice
 from sensorwatch.common.errors import ModelRefused, StateRefused
 from sensorwatch.common.kafka.records import Partition, Record
 from sensorwatch.common.kafka.snapshot_text import Snapshot
-from sensorwatch.common.ledger.account import Account, SnapshotAt
+from sensorwatch.common.ledger.account import Account, SnapshotRef
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import Memory
-from sensorwatch.common.scoring.memory_bytes import memory_bytes, memory_of
+from sensorwatch.common.scoring.memory_bytes import memory_bytes, memory_from_bytes
 from sensorwatch.consumer.restoration import replay_records
 from sensorwatch.proof.ledger_intervals import COUNTS, Finding, Stretch, Verdict
 
@@ -28,7 +28,7 @@ class Evidence:
     """The input of a stretch."""
     detector: Callable[[str], Detector]
     """A model version; raises ModelRefused."""
-    snapshot: Callable[[Partition, SnapshotAt], Snapshot]
+    snapshot: Callable[[Partition, SnapshotRef], Snapshot]
     """Raises StateRefused where it is there no more."""
 
 
@@ -86,7 +86,7 @@ class Proof:
         """Give the memory that the stretch begins with; raises StateRefused."""
         begin = stretch.begin
         if begin.consumed == 0:
-            return detector.cold()
+            return detector.empty_memory()
         carried = None if before is None else self._handed_on(stretch, before)
         if before is not None and before.proven and carried is not None:
             return carried
@@ -117,7 +117,7 @@ class Proof:
         found = self._snapshot(partition, at)
         if found.model_version != detector.version:
             raise StateRefused(f"the snapshot at offset {at.next_offset} is another version's")
-        return memory_of(found.content, detector)
+        return memory_from_bytes(found.content, detector)
 
     def _snapshot(self, partition: Partition, at: Account) -> Snapshot:
         """Read the memory that was written down at this account; raises StateRefused."""
@@ -153,7 +153,7 @@ class Proof:
             if written.account.segment != stretch.end.segment:
                 return []  # restored by other code, and so of other bits
             if written.model_version != detector.version:  # when the next one had taken over
-                taken_over = memory_of(content, detector)
+                taken_over = memory_from_bytes(content, detector)
                 taken_over.adopt(self._evidence.detector(written.model_version))
                 content = memory_bytes(taken_over)
         except (StateRefused, ModelRefused):

@@ -6,8 +6,8 @@ import numpy as np
 
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.ledger.account import Account
-from sensorwatch.common.scoring.memory_bytes import memory_of
-from sensorwatch.common.scoring.memory_layout import Whole
+from sensorwatch.common.scoring.memory_bytes import memory_from_bytes
+from sensorwatch.common.scoring.memory_layout import IntColumn
 from sensorwatch.proof.replay_proof import Evidence
 
 
@@ -36,13 +36,13 @@ def inventory(
         return None
     found = evidence.snapshot(partition, account.snapshot)
     detector = evidence.detector(found.model_version)
-    memory = memory_of(found.content, detector)
-    wholes = memory.wholes[: memory.sensors]
+    memory = memory_from_bytes(found.content, detector)
+    ints = memory.ints[: memory.sensors]
     return Inventory(
         next_offset=found.next_offset,
         model_version=found.model_version,
         sensors=memory.sensors,
-        open_episodes=int(np.count_nonzero(wholes[:, Whole.EPISODE_ROWS])),
-        warming_up=int(np.count_nonzero(wholes[:, Whole.SEEN] < memory.layout.min_rows)),
+        open_episodes=int(np.count_nonzero(ints[:, IntColumn.EPISODE_ROWS])),
+        warming_up=int(np.count_nonzero(ints[:, IntColumn.LEVEL_ROWS] < memory.layout.min_rows)),
         bytes=len(found.content),
     )

@@ -10,9 +10,9 @@ from sensorwatch.api.row_json_schema import example_row, row_schema
 from sensorwatch.common.rows.parsing import parse
 from sensorwatch.common.rows.schema import (
     KeyField,
-    Missing,
+    MissingPolicy,
+    NumericColumn,
     Schema,
-    Signal,
     TimeField,
     UnknownFields,
 )
@@ -111,10 +111,13 @@ def test_the_page_shows_the_document(client: Client) -> None:
 
 
 SIGNALS = (
-    Signal(name="a", field="in.a", min=-1.0, max=1.0),
-    Signal(name="b", missing=Missing.HOLD_LAST),
+    NumericColumn(name="a", field="in.a", min=-1.0, max=1.0),
+    NumericColumn(name="b", missing=MissingPolicy.HOLD_LAST),
 )
-CONTEXT = (Signal(name="c", field="in.c", unit="bar", missing=Missing.HOLD_LAST), Signal(name="d"))
+CONTEXT = (
+    NumericColumn(name="c", field="in.c", unit="bar", missing=MissingPolicy.HOLD_LAST),
+    NumericColumn(name="d"),
+)
 
 
 @pytest.mark.parametrize("unknown", list(UnknownFields))

@@ -89,7 +89,7 @@ def test_rows_keep_their_order_over_many_slices(client: Client) -> None:
 def test_scores_have_the_same_bits_as_on_the_topic(rows: list[dict[str, object]]) -> None:
     detector = a_detector()
     payloads = [json.dumps(row).encode() for row in rows]
-    outcome = process(payloads, detector, detector.cold())
+    outcome = process(payloads, detector, detector.empty_memory())
 
     prediction = predict(
         json.dumps({"rows": rows}).encode(), detector, received=2**60, max_rows=100

@@ -12,7 +12,7 @@ import pytest
 from sensorwatch.common.rows.parsing import parse
 from sensorwatch.common.rows.rejection import Reason
 from sensorwatch.common.rows.schema import Schema, load_schema
-from sensorwatch.common.rows.strict_parsing import collect
+from sensorwatch.common.rows.strict_parsing import collect_rows
 from sensorwatch.common.simulation.fault_plan import FaultPlan
 from sensorwatch.common.simulation.faults import Defect, FaultKind
 from sensorwatch.common.simulation.stream import Chunk, Simulation, simulate
@@ -118,7 +118,7 @@ def test_each_defect_has_its_reason_in_a_csv(
 
     write_csv([chunk], path, labels=True, sent=lambda _rows: None)
 
-    _, rejections = collect(read_rows(path, schema), schema)
+    _, rejections = collect_rows(read_rows(path, schema), schema)
     assert [rejection.reason for rejection in rejections] == [EXPECTED[defect][1]]
 
 
@@ -132,7 +132,7 @@ def test_a_csv_holds_the_same_rows_as_the_records(
     rows = write_csv(simulate(FAULTY), path, labels=labels, sent=heard.append)
 
     sent = list(records(FAULTY))
-    from_csv, refused_csv = collect(read_rows(path, schema), schema)
+    from_csv, refused_csv = collect_rows(read_rows(path, schema), schema)
     from_json, refused_json = parse([record.value for record in sent], schema)
     assert rows == sum(heard) == 20_000
     assert from_csv.values.tobytes() == from_json.values.tobytes()

@@ -11,10 +11,10 @@ from sensorwatch.common.kafka.records import Partition, Record, coordinates, rec
 from sensorwatch.common.kafka.snapshot_text import Snapshot
 from sensorwatch.common.ledger.account import (
     Account,
-    SnapshotAt,
-    advance,
-    new_segment,
+    SnapshotRef,
+    advance_account,
     open_account,
+    start_segment,
 )
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import MAX_SENSORS, Memory
@@ -44,11 +44,11 @@ class Group:
         self.account = open_account(
             0, model_version=self.version, fingerprint=fingerprint, max_sensors=max_sensors
         )
-        self.memory: Memory = self.detectors[self.version].cold(max_sensors=max_sensors)
+        self.memory: Memory = self.detectors[self.version].empty_memory(max_sensors=max_sensors)
         self.input: list[StoredRecord] = []
         self.ledger: list[LedgerRecord] = []
-        self.snapshots: dict[SnapshotAt, Snapshot] = {}
-        self.read: list[SnapshotAt] = []
+        self.snapshots: dict[SnapshotRef, Snapshot] = {}
+        self.read: list[SnapshotRef] = []
         self._record(Cause.OPENED, self.account)
 
     def consume(self, records: Sequence[StoredRecord]) -> None:
@@ -63,7 +63,7 @@ class Group:
             received=[received_at(record) for record in records],
         )
         self.input += records
-        self.account = advance(
+        self.account = advance_account(
             self.account,
             offsets=offsets,
             kinds=outcome.kinds,
@@ -92,7 +92,7 @@ class Group:
     def segment(self, fingerprint: str) -> None:
         """Go on with other code."""
         before = self.account
-        self.account = new_segment(before, fingerprint=fingerprint)
+        self.account = start_segment(before, fingerprint=fingerprint)
         self._write(Cause.SEGMENT, before, self.account)
 
     def verify(self, *, first_retained: int = 0) -> list[Finding]:
@@ -107,7 +107,7 @@ class Group:
                 raise ModelRefused(f"no version {version}")
             return self.detectors[version]
 
-        def snapshot(_partition: Partition, at: SnapshotAt) -> Snapshot:
+        def snapshot(_partition: Partition, at: SnapshotRef) -> Snapshot:
             self.read.append(at)
             if at not in self.snapshots:
                 raise StateRefused(f"nothing at {at}")
@@ -117,7 +117,7 @@ class Group:
         return [proof.verify(stretch) for stretch in stretches(self.ledger, self.account)]
 
     def _write(self, cause: Cause, told: Account, committed: Account) -> None:
-        at = SnapshotAt(len(self.snapshots), committed.next_offset)
+        at = SnapshotRef(len(self.snapshots), committed.next_offset)
         self.snapshots[at] = Snapshot(
             group="g",
             source=SOURCE,

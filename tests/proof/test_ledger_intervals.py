@@ -10,10 +10,10 @@ from sensorwatch.common.kafka.records import Partition, Record
 from sensorwatch.common.kafka.snapshot_text import Snapshot
 from sensorwatch.common.ledger.account import (
     Account,
-    SnapshotAt,
-    advance,
-    new_segment,
+    SnapshotRef,
+    advance_account,
     open_account,
+    start_segment,
 )
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import process
@@ -74,8 +74,8 @@ def some_records(count: int = 30, *, first: int = 0) -> list[Consumed]:
 
 
 def scored(account: Account, records: Sequence[Record], detector: Detector) -> Account:
-    outcome = process([record.value() for record in records], detector, detector.cold())
-    return advance(
+    outcome = process([record.value() for record in records], detector, detector.empty_memory())
+    return advance_account(
         account,
         offsets=np.asarray([record.offset() for record in records], dtype=np.int64),
         kinds=outcome.kinds,
@@ -106,7 +106,7 @@ def verified(
             raise ModelRefused(f"no version {version}")
         return known[version]
 
-    def snapshot(partition: Partition, at: SnapshotAt) -> Snapshot:
+    def snapshot(partition: Partition, at: SnapshotRef) -> Snapshot:
         raise StateRefused(f"no snapshot of {partition} at {at}")
 
     evidence = Evidence(here, lambda _partition: first_retained, read, load, snapshot)
@@ -177,7 +177,7 @@ def test_a_ledger_with_a_swap_and_a_new_segment_is_cut_into_stretches() -> None:
     start = opened(fingerprint="bbbbbbbbbbbb")
     swap = scored(start, records[:10], FIRST)
     other = scored(swap, records[10:20], SECOND)
-    renewed = new_segment(other, fingerprint=HERE)
+    renewed = start_segment(other, fingerprint=HERE)
     committed = scored(renewed, records[20:], SECOND)
     ledger = [noted(Cause.OPENED, start), noted(Cause.MODEL, swap), noted(Cause.SEGMENT, other)]
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from msgspec import structs
 
-from sensorwatch.common.ledger.account import SnapshotAt
-from sensorwatch.common.rows.instants import to_text
+from sensorwatch.common.ledger.account import SnapshotRef
+from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.proof.ledger_intervals import Verdict
 from tests.forecasts import MIN_ROWS, STEP, a_forecast_candidate
@@ -40,7 +40,7 @@ def an_input() -> list[StoredRecord]:
     for number in range(ROWS):
         sensor, turn = number % SENSORS, number // SENSORS
         values = random.normal(size=3) + 12.0 * (turn % 17 in (11, 12, 13) and sensor % 2)
-        time = to_text(START - STEP * (ROWS // SENSORS - turn))
+        time = format_instant(START - STEP * (ROWS // SENSORS - turn))
         payload = a_payload(values.tolist(), timestamp=time, sensor_id=f"sensor-{6 + sensor:02d}")
         found.append(StoredRecord(payload, 2 * number))
     return found
@@ -178,7 +178,7 @@ def test_a_new_segment_begins_with_the_memory_that_was_written_down_there() -> N
     """Other code restored it: its last bits may be others than scoring again here gives."""
     group = a_group(ELSEWHERE)
     group.consume(an_input()[: ROWS // 2])
-    group.memory.reals[0, 0] += 1e-9
+    group.memory.floats[0, 0] += 1e-9
     group.segment(HERE)
     group.consume(an_input()[ROWS // 2 :])
     group.note()
@@ -207,6 +207,6 @@ def test_a_snapshot_that_stands_elsewhere_is_none_of_this_record() -> None:
     group.consume(an_input()[: ROWS // 2])
     group.note()
     group.consume(an_input()[ROWS // 2 :])
-    group.account = replace(group.account, snapshot=SnapshotAt(0, ROWS))
+    group.account = replace(group.account, snapshot=SnapshotRef(0, ROWS))
 
     assert verdicts(group) == [PROVEN, PROVEN]

@@ -110,11 +110,11 @@ def test_a_row_is_recalled_with_the_rows_that_were_really_before_it() -> None:
     readings = many(7, 45_000)
     kept = spread(Streams(readings.sensor), seed=0)
     levels = fit_levels(readings, a_schema(), min_rows=100)
-    whole = recall(readings, levels, levels.known, a_memory())
+    whole = recall(readings, levels, levels.level_by_sensor, a_memory())
 
     some = recall_some(readings, kept, levels, a_memory())
 
-    for name in {field.name for field in fields(Recalled)} - {"evicted", "fresh"}:
+    for name in {field.name for field in fields(Recalled)} - {"evicted", "new_sensor_level"}:
         np.testing.assert_array_equal(getattr(some, name), getattr(whole, name)[kept], err_msg=name)
 
 
@@ -124,9 +124,9 @@ def test_whatever_is_smoothed_begins_with_the_first_kept_row_of_each_sensor() ->
     kept[:700] = False
     levels = fit_levels(readings, a_schema(), min_rows=100)
 
-    fresh = recall_some(readings, kept, levels, a_memory()).fresh
+    new_sensor_level = recall_some(readings, kept, levels, a_memory()).new_sensor_level
 
-    np.testing.assert_array_equal(np.flatnonzero(fresh >= 0), np.arange(7))
+    np.testing.assert_array_equal(np.flatnonzero(new_sensor_level >= 0), np.arange(7))
 
 
 def a_memory() -> Memory:
@@ -269,5 +269,5 @@ def test_a_day_that_comes_back_does_not_hide_faults_from_few_days() -> None:
     found = detector.detect(new, memory).detections
 
     assert detector.forecast is not None
-    assert detector.forecast.season.shown
+    assert detector.forecast.season.is_present
     assert found.is_anomaly[spiked - learned].mean() > 0.9

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sensorwatch.common.model.season import DAY, WEEK
 from sensorwatch.common.rows.readings import Readings
-from sensorwatch.common.rows.schema import Schema, Signal
+from sensorwatch.common.rows.schema import NumericColumn, Schema
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.trainer.season_fitting import fit_season
 from sensorwatch.trainer.training import refitted
@@ -33,7 +33,7 @@ def at_eight(times: Times) -> Left:
 
 
 @pytest.mark.parametrize(("days", "per_day"), [(3, 288), (20, 24), (100, 24), (30, 4)])
-@pytest.mark.parametrize("kind", ["white", "walking", "heavy"])
+@pytest.mark.parametrize("kind", ["whitened", "walking", "heavy"])
 def test_chance_is_no_season(days: int, per_day: int, kind: str) -> None:
     times = hours(days, per_day)
     taken = 0
@@ -44,7 +44,7 @@ def test_chance_is_no_season(days: int, per_day: int, kind: str) -> None:
                 left[row] += 0.9 * left[row - 1]
         if kind == "heavy":
             left = np.random.default_rng(seed).standard_t(3, size=left.shape)
-        taken += fit_season(left, times, DAY / per_day).shown
+        taken += fit_season(left, times, DAY / per_day).is_present
     assert taken <= 1
 
 
@@ -74,9 +74,9 @@ def test_what_comes_on_working_days_only_is_a_week() -> None:
 
 def test_less_than_three_cycles_show_nothing() -> None:
     times = hours(3)[:-3]
-    assert not fit_season(noise(len(times), 1) + at_eight(times), times, HOUR).shown
+    assert not fit_season(noise(len(times), 1) + at_eight(times), times, HOUR).is_present
     times = hours(3)
-    assert fit_season(noise(len(times), 1) + at_eight(times), times, HOUR).shown
+    assert fit_season(noise(len(times), 1) + at_eight(times), times, HOUR).is_present
 
 
 def test_one_bad_day_is_no_season_and_moves_none() -> None:
@@ -90,7 +90,7 @@ def test_one_bad_day_is_no_season_and_moves_none() -> None:
     np.testing.assert_allclose(found, fit_season(clean, times, HOUR).profile, atol=0.7)
     only_bad = noise(len(times), 1)
     only_bad[5 * 24 : 6 * 24] += 50.0
-    assert not fit_season(only_bad, times, HOUR).shown
+    assert not fit_season(only_bad, times, HOUR).is_present
 
 
 def test_bins_are_no_shorter_than_a_step_and_rows_may_be_missing() -> None:
@@ -99,12 +99,12 @@ def test_bins_are_no_shorter_than_a_step_and_rows_may_be_missing() -> None:
     left = (noise(len(times), 1) + at_eight(times))[there]
 
     assert fit_season(left, times[there], HOUR).profile.shape == (1, 24)
-    assert not fit_season(left, times[there], 2 * HOUR).shown
+    assert not fit_season(left, times[there], 2 * HOUR).is_present
 
 
 @pytest.mark.parametrize("step", [0.0, float(HOUR)])
 def test_two_rows_show_nothing(step: float) -> None:
-    assert not fit_season(np.zeros((2, 1)), hours(1)[:2], step).shown
+    assert not fit_season(np.zeros((2, 1)), hours(1)[:2], step).is_present
 
 
 def stream(days: int, seed: int, height: float = 25.0) -> tuple[Times, Left]:
@@ -137,15 +137,15 @@ def missing(values: Left, days: NDArray[np.int64]) -> None:
 def test_what_comes_at_the_wrong_hour_or_not_at_all_is_found(change: Change) -> None:
     """One signal, a row an hour: what the last two rows cannot tell."""
     times, values = stream(220, seed=2)
-    fit, schema = 20 * 24, Schema(signals=(Signal(name="x1"),))
+    fit, schema = 20 * 24, Schema(signals=(NumericColumn(name="x1"),))
     detector = refitted(readings(times[:fit], values[:fit]), schema, TrainerSettings(trees=30))
     days = np.arange(30, 200, 7)
     clean = detector.detect(
-        readings(times, values), detector.cold(), positions=np.arange(len(times))
+        readings(times, values), detector.empty_memory(), positions=np.arange(len(times))
     )
     change(values, days)
     faulty = detector.detect(
-        readings(times, values), detector.cold(), positions=np.arange(len(times))
+        readings(times, values), detector.empty_memory(), positions=np.arange(len(times))
     )
 
     hit = faulty.detections.is_anomaly.reshape(-1, 24)[days].any(axis=1)

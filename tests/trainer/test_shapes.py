@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sensorwatch.common.rows.readings import Readings
-from sensorwatch.common.rows.schema import Missing, Schema, Signal
+from sensorwatch.common.rows.schema import MissingPolicy, NumericColumn, Schema
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.trainer.unregistered_model import warmed
 from tests.reading_builders import MINUTE, START
@@ -37,9 +37,10 @@ class Shape:
     @property
     def schema(self) -> Schema:
         signals = tuple(
-            Signal(name=f"x{k}", missing=Missing.HOLD_LAST) for k in range(self.signals)
+            NumericColumn(name=f"x{k}", missing=MissingPolicy.HOLD_LAST)
+            for k in range(self.signals)
         )
-        contexts = tuple(Signal(name=f"c{k}") for k in range(self.contexts))
+        contexts = tuple(NumericColumn(name=f"c{k}") for k in range(self.contexts))
         return Schema(signals=signals, context=contexts)
 
     def readings(self, seed: int) -> Readings:

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensorwatch.common.rows.instants import to_text
+from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.rows.limits import EARLIEST, LATEST
 from sensorwatch.trainer.csv_lines import coded, instants, lines, numbers
 
@@ -37,4 +37,4 @@ def test_lines_are_the_texts_of_their_cells(table: list[tuple[int, float, int, i
         escaped = TEXTS[place].encode(errors="backslashreplace").decode()
         assert cells[:2] == [str(one), str(one) if one >= 0 else ""]
         assert np.float64(cells[2]).tobytes() == np.float64(other).tobytes()
-        assert cells[3:] == [to_text(instant), f"{escaped}\n"]
+        assert cells[3:] == [format_instant(instant), f"{escaped}\n"]

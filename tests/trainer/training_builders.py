@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from sensorwatch.common.registry.candidate import Candidate
-from sensorwatch.common.rows.instants import to_text
+from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.runtime.setting_keys import FeatureKind, TrainerSettings
 from sensorwatch.common.simulation.stream import Simulation, simulate
@@ -56,7 +56,7 @@ def write_rows(path: Path, readings: Readings, *, bad: dict[int, str] | None = N
     for row in range(len(readings)):
         x1, x2, x3 = readings.values[row].tolist()
         sensor = readings.sensor_ids[readings.sensor[row]]
-        time = to_text(int(readings.event_time[row]))
+        time = format_instant(int(readings.event_time[row]))
         lines.append([time, sensor, (bad or {}).get(row, x1), x2, x3])
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
