@@ -14,7 +14,7 @@ from sensorwatch.common.registry.candidate import Candidate, DataSource
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema, load_schema
 from sensorwatch.common.scoring.detector import Detector, learn_signal_ranges
-from sensorwatch.common.scoring.features import features
+from sensorwatch.common.scoring.features import compute_features
 
 DEFAULT_SCHEMA = Path(__file__).parents[1] / "schemas" / "default.toml"
 START = 1_735_689_600_000_000
@@ -53,7 +53,7 @@ def a_candidate(*, seed: int = 7, rows: int = 400, trees: int = 20) -> Candidate
     schema = a_schema()
     readings = some_readings(rows, seed=seed, signals=len(schema.signals))
     plan = plain_plan(schema)
-    matrix = features(readings, plan)
+    matrix = compute_features(readings, plan)
     boundary = rows * 7 // 10
     estimator = IsolationForest(n_estimators=trees, max_samples=64, random_state=seed)
     estimator.fit(matrix[:boundary])

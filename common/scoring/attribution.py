@@ -11,7 +11,7 @@ from sensorwatch.common.model.tails import look_up_rarity
 from sensorwatch.common.scoring.decide import DRIFT_SCALE
 from sensorwatch.common.scoring.detections import ScoreEvidence
 from sensorwatch.common.scoring.detector import Detector
-from sensorwatch.common.scoring.features import features
+from sensorwatch.common.scoring.features import compute_features
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.residuals import repeat_allowance
 from sensorwatch.common.scoring.status import STATUSES, Status
@@ -51,7 +51,7 @@ def _without_forecast(
     detector: Detector, outcome: Outcome, rows: NDArray[np.int64], shares: NDArray[np.float64]
 ) -> None:
     """Replace each signal by its median in training; the raw score drops."""
-    matrix = features(outcome.readings.take(rows), detector.plan)
+    matrix = compute_features(outcome.readings.take(rows), detector.plan)
     signals, ranges = shares.shape[1], detector.ranges
     replaced = np.repeat(matrix[:, np.newaxis], signals + 1, axis=1)
     for column, feature in enumerate(detector.plan.features):

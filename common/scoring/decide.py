@@ -81,7 +81,7 @@ def decide(
     _decide_rows(
         memory.floats,
         memory.ints,
-        memory.layout.drift,
+        memory.layout.drift_start,
         decision.tables,
         decision.weights,
         threshold,

@@ -27,12 +27,12 @@ from sensorwatch.common.scoring.detections import (
     ScoreEvidence,
     severity_numbers,
 )
-from sensorwatch.common.scoring.episodes import episodes
-from sensorwatch.common.scoring.features import features
+from sensorwatch.common.scoring.episodes import track_episodes
+from sensorwatch.common.scoring.features import compute_features
 from sensorwatch.common.scoring.memory import MAX_SENSORS, Memory
 from sensorwatch.common.scoring.memory_layout import Layout
 from sensorwatch.common.scoring.recall import Recalled, recall
-from sensorwatch.common.scoring.residuals import Residuals, residuals
+from sensorwatch.common.scoring.residuals import Residuals, compute_residuals
 
 RANGE_QUANTILES = (0.005, 0.5, 0.995)
 
@@ -106,7 +106,7 @@ class Detector:
         anomaly_score = to_anomaly_scores(decisions.novelty, self.calibration).anomaly_score
         is_anomaly = decisions.is_anomaly
         full_score = to_anomaly_scores(decisions.raw_score, self.calibration).anomaly_score
-        row_episodes = episodes(readings, recalled, positions, is_anomaly, full_score, memory)
+        row_episodes = track_episodes(readings, recalled, positions, is_anomaly, full_score, memory)
         if len(positions):
             memory.position = int(positions[-1]) + 1
         detections = Detections(
@@ -128,8 +128,8 @@ class Detector:
         """Compute what the forest sees of readings in order, (n, features), from cold memory."""
         recalled = recall(readings, self.levels, self.levels.level_by_sensor, self.empty_memory())
         if self.forecast is None:
-            return features(_with_imputed_values(readings, recalled), self.plan)
-        return forecast_features(recalled, residuals(self.forecast, recalled))
+            return compute_features(_with_imputed_values(readings, recalled), self.plan)
+        return forecast_features(recalled, compute_residuals(self.forecast, recalled))
 
     def _score_and_decide(
         self, readings: Readings, recalled: Recalled, memory: Memory, row_executor: RowExecutor
@@ -137,10 +137,12 @@ class Detector:
         """Return what was decided, and the forecast (n, signals) that it comes from."""
         threshold = self.calibration.threshold
         if self.forecast is None or self.decision is None:
-            raw = score(self.forest, features(readings, self.plan), row_executor=row_executor)
+            raw = score(
+                self.forest, compute_features(readings, self.plan), row_executor=row_executor
+            )
             no_columns = np.zeros((len(raw), 0))
             return RowDecisions(raw, raw > threshold, raw, no_columns, no_columns), no_columns
-        row_residuals = residuals(self.forecast, recalled)
+        row_residuals = compute_residuals(self.forecast, recalled)
         forest_score = score(
             self.forest, forecast_features(recalled, row_residuals), row_executor=row_executor
         )

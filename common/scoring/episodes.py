@@ -30,7 +30,7 @@ class Episodes:
     """Rising by index."""
 
 
-def episodes(
+def track_episodes(
     readings: Readings,
     recalled: Recalled,
     positions: NDArray[np.int64],
@@ -50,7 +50,7 @@ def episodes(
     rows = np.zeros(n, dtype=np.int64)
     peak = np.zeros(n)
     ended, ended_peaks = np.zeros((n, 4), dtype=np.int64), np.zeros(n)
-    _track_episodes(
+    _track_rows(
         memory.floats,
         memory.ints,
         recalled.slots,
@@ -108,7 +108,7 @@ def _closed_episode(
 
 
 @kernel
-def _track_episodes(  # type: ignore[no-untyped-def]
+def _track_rows(  # type: ignore[no-untyped-def]
     floats, ints, slots, new_sensor_level, out_of_order, gaps, event_time, positions, is_anomaly, full_score,
     start, rows, time, peak, ended, ended_peaks,
 ):  # fmt: skip

@@ -11,7 +11,7 @@ _DAY_US = 24 * _HOUR_US
 _THURSDAY = 3  # 1970-01-01, counted from Monday
 
 
-def features(readings: Readings, plan: FeaturePlan) -> NDArray[np.float64]:
+def compute_features(readings: Readings, plan: FeaturePlan) -> NDArray[np.float64]:
     """Compute the matrix (n, features) of a plan without memory."""
     matrix = np.empty((len(readings), len(plan.features)), dtype=np.float64)
     for position, feature in enumerate(plan.features):

@@ -55,8 +55,8 @@ class Memory:
         """Line of each sensor."""
         self.names: list[str] = []
         """Sensor of each line."""
-        self.floats = np.zeros((_FIRST_CAPACITY, layout.floats))
-        self.ints = np.zeros((_FIRST_CAPACITY, layout.ints), dtype=np.int64)
+        self.floats = np.zeros((_FIRST_CAPACITY, layout.float_columns))
+        self.ints = np.zeros((_FIRST_CAPACITY, layout.int_columns), dtype=np.int64)
         self.clock = 0
         """Readings that have touched it so far."""
         self.position = 0

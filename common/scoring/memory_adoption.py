@@ -39,8 +39,8 @@ def adopt_tables(
     """
     old_floats, old_ints = tables
     slot_count = max(len(old_floats), 1)
-    floats = np.zeros((slot_count, layout.floats))
-    ints = np.zeros((slot_count, layout.ints), dtype=np.int64)
+    floats = np.zeros((slot_count, layout.float_columns))
+    ints = np.zeros((slot_count, layout.int_columns), dtype=np.int64)
     ints[:, _MODEL_INDEPENDENT_COLUMNS] = old_ints[:, _MODEL_INDEPENDENT_COLUMNS]
     floats[:, FloatColumn.EPISODE_PEAK_SCORE] = old_floats[:, FloatColumn.EPISODE_PEAK_SCORE]
     floats[:, [FloatColumn.SMOOTHED_SCORE, FloatColumn.TAIL_START, FloatColumn.TAIL_SCALE]] = (
@@ -50,8 +50,8 @@ def adopt_tables(
     )
     same_columns = (old_layout.signals, old_layout.contexts) == (layout.signals, layout.contexts)
     if same_columns:
-        floats[:, layout.lags_start : layout.drift] = old_floats[
-            :, old_layout.lags_start : old_layout.drift
+        floats[:, layout.lags_start : layout.drift_start] = old_floats[
+            :, old_layout.lags_start : old_layout.drift_start
         ]
         ints[:, IntColumn.LAG_COUNT] = old_ints[:, IntColumn.LAG_COUNT]
         ints[:, IntColumn.REPEATS :] = old_ints[:, IntColumn.REPEATS :]
@@ -74,8 +74,8 @@ def adopt_tables(
     for slot, name in enumerate(names):
         level = level_by_sensor.get(name, 0)
         if level or not layout.min_rows:
-            floats[slot, FloatColumn.LOCATIONS : layout.scale] = levels.location[level]
-            floats[slot, layout.scale : layout.lags_start] = levels.scale[level]
+            floats[slot, FloatColumn.LOCATIONS : layout.scales_start] = levels.location[level]
+            floats[slot, layout.scales_start : layout.lags_start] = levels.scale[level]
             ints[slot, IntColumn.LEVEL_ROWS] = layout.min_rows
         if not same_columns:
             floats[slot, layout.lags_start : layout.lags_start + layout.columns] = levels.location[

@@ -27,7 +27,7 @@ class _FormatOnly(msgspec.Struct, frozen=True):
     format: int
 
 
-def memory_bytes(memory: Memory) -> bytes:
+def memory_to_bytes(memory: Memory) -> bytes:
     """Write a memory down: equal memories give equal bytes.
 
     One line of JSON (format, layout, counters, sensors in the order of their lines), then the
@@ -54,8 +54,11 @@ def memory_from_bytes(
     if header.layout != layout:
         raise MemoryRefused(f"it is one of {header.layout}, the model wants {layout}")
     count = len(header.names)
-    floats_size = 8 * count * layout.floats
-    if len(tables) != floats_size + 8 * count * layout.ints or len(set(header.names)) != count:
+    floats_size = 8 * count * layout.float_columns
+    if (
+        len(tables) != floats_size + 8 * count * layout.int_columns
+        or len(set(header.names)) != count
+    ):
         raise MemoryRefused(f"{len(tables)} bytes do not hold {count} different sensors")
     memory = Memory(layout, max_sensors=max_sensors)
     memory.names = header.names

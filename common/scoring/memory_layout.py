@@ -73,26 +73,26 @@ class Layout:
         return len(self.signals) + len(self.contexts)
 
     @property
-    def scale(self) -> int:
+    def scales_start(self) -> int:
         """Where the scales begin, one per column; before them the locations."""
         return FloatColumn.LOCATIONS + self.columns
 
     @property
     def lags_start(self) -> int:
         """Where the newest lag begins; the older ones follow."""
-        return self.scale + self.columns
+        return self.scales_start + self.columns
 
     @property
-    def drift(self) -> int:
+    def drift_start(self) -> int:
         """Where the smoothed whitened residuals begin, one per signal."""
         return self.lags_start + N_LAGS * self.columns
 
     @property
-    def floats(self) -> int:
+    def float_columns(self) -> int:
         """How many floats a sensor has."""
-        return self.drift + len(self.signals)
+        return self.drift_start + len(self.signals)
 
     @property
-    def ints(self) -> int:
+    def int_columns(self) -> int:
         """How many whole numbers a sensor has."""
         return IntColumn.REPEATS + len(self.signals)

@@ -129,7 +129,7 @@ def _recall(recalled: Recalled, rows: slice, levels: Levels, memory: Memory) -> 
 
 
 def _column_starts(layout: Layout) -> tuple[int, int, int]:
-    return layout.scale, layout.lags_start, len(layout.signals)
+    return layout.scales_start, layout.lags_start, len(layout.signals)
 
 
 @inlined_kernel

@@ -30,7 +30,7 @@ class Residuals:
     """(n,) nats that the longest exact repeat of a signal says."""
 
 
-def residuals(forecast: Forecast, recalled: Recalled) -> Residuals:
+def compute_residuals(forecast: Forecast, recalled: Recalled) -> Residuals:
     """Compare rows with their forecast; a row without memory is compared with its level."""
     n, signals = len(recalled.slots), len(forecast.spread)
     result = Residuals(

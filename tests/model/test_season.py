@@ -18,7 +18,7 @@ from sensorwatch.common.model.season import (
 )
 from sensorwatch.common.scoring.detector import detector_from_arrays
 from sensorwatch.common.scoring.recall import recall
-from sensorwatch.common.scoring.residuals import residuals
+from sensorwatch.common.scoring.residuals import compute_residuals
 from sensorwatch.common.scoring.status import STATUSES, Status
 from tests.reading_builders import some_readings
 from tests.scoring.detectors import a_forecast_detector
@@ -88,10 +88,10 @@ def test_the_forecast_adds_the_season_at_the_rows_time() -> None:
         detector.levels.level_by_sensor,
         detector.empty_memory(),
     )
-    plain = residuals(detector.forecast, recalled)
+    plain = compute_residuals(detector.forecast, recalled)
 
     season = a_season(bins=96)
-    result = residuals(replace(detector.forecast, season=season), recalled)
+    result = compute_residuals(replace(detector.forecast, season=season), recalled)
 
     scored = recalled.status == SCORED
     assert scored.sum() > 100

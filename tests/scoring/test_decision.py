@@ -138,7 +138,7 @@ def test_a_gap_ends_the_alarm_and_resets_smoothed_residuals_and_score() -> None:
     values, time = readings.values.copy(), readings.event_time.copy()
     values[199] = [0.0, 4.5, 0.0]
     time[199] += 100_000 * MINUTE
-    memory, drift_start = detector.empty_memory(), detector.layout.drift
+    memory, drift_start = detector.empty_memory(), detector.layout.drift_start
 
     fault, gap = score_in_batches(
         replace(readings, values=values, event_time=time), detector, memory, [199]

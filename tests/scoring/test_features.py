@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sensorwatch.common.errors import ModelRefused
 from sensorwatch.common.model.plan import PLAN_VERSION, plain_plan, plan_from_plain
-from sensorwatch.common.scoring.features import day_of_week, features, hour
+from sensorwatch.common.scoring.features import compute_features, day_of_week, hour
 from tests.reading_builders import a_schema, some_readings
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -29,7 +29,7 @@ def test_the_plain_plan_is_the_signals_then_the_clock() -> None:
     readings = some_readings(200)
     plan = plain_plan(a_schema())
 
-    matrix = features(readings, plan)
+    matrix = compute_features(readings, plan)
 
     assert tuple(feature.name for feature in plan.features) == (
         "x1",
@@ -48,10 +48,10 @@ def test_the_plain_plan_is_the_signals_then_the_clock() -> None:
 def test_features_do_not_depend_on_the_cut(cut: int) -> None:
     readings = some_readings(200)
     plan = plain_plan(a_schema())
-    whole = features(readings, plan)
+    whole = compute_features(readings, plan)
 
-    first = features(readings.take(slice(0, cut)), plan)
-    second = features(readings.take(slice(cut, None)), plan)
+    first = compute_features(readings.take(slice(0, cut)), plan)
+    second = compute_features(readings.take(slice(cut, None)), plan)
 
     assert np.concatenate([first, second]).tobytes() == whole.tobytes()
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sensorwatch.common.errors import MemoryRefused
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.scoring.memory import Memory
-from sensorwatch.common.scoring.memory_bytes import memory_bytes, memory_from_bytes
+from sensorwatch.common.scoring.memory_bytes import memory_from_bytes, memory_to_bytes
 from sensorwatch.common.scoring.memory_layout import FloatColumn, IntColumn
 from tests.detection.detection_streams import (
     detection_bytes,
@@ -43,7 +43,7 @@ def test_nothing_depends_on_the_cut(
 
     assert detection_bytes(parts) == detection_bytes(whole)
     assert ended_episodes(parts) == ended_episodes(whole)
-    assert memory_bytes(other) == memory_bytes(one)
+    assert memory_to_bytes(other) == memory_to_bytes(one)
 
 
 @pytest.mark.parametrize("kind", DETECTORS)
@@ -55,14 +55,14 @@ def test_an_aborted_micro_batch_leaves_no_trace(
     detector = DETECTORS[kind]()
     memory = detector.empty_memory(max_sensors=bound)
     score_in_batches(readings.take(slice(0, cut)), detector, memory)
-    before = memory_bytes(memory)
+    before = memory_to_bytes(memory)
 
     memory.begin()
     score_in_batches(readings, detector, memory)
     score_in_batches(readings, detector, memory)
     memory.undo()
 
-    assert memory_bytes(memory) == before
+    assert memory_to_bytes(memory) == before
 
 
 @pytest.mark.parametrize("kind", DETECTORS)
@@ -75,12 +75,12 @@ def test_a_memory_restored_from_bytes_scores_the_same(
     memory = detector.empty_memory()
     score_in_batches(readings.take(slice(0, cut)), detector, memory)
 
-    again = memory_from_bytes(memory_bytes(memory), detector)
+    again = memory_from_bytes(memory_to_bytes(memory), detector)
 
     assert detection_bytes(score_in_batches(readings, detector, again)) == detection_bytes(
         score_in_batches(readings, detector, memory)
     )
-    assert memory_bytes(again) == memory_bytes(memory)
+    assert memory_to_bytes(again) == memory_to_bytes(memory)
 
 
 @pytest.mark.parametrize(("of", "to"), [("plain", "forecast"), ("forecast", "plain")])
@@ -89,14 +89,14 @@ def test_a_memory_restored_from_bytes_scores_the_same(
 def test_a_swap_of_the_model_can_be_undone(of: str, to: str, readings: Readings, cut: int) -> None:
     memory = DETECTORS[of]().empty_memory()
     score_in_batches(readings.take(slice(0, cut)), DETECTORS[of](), memory)
-    before = memory_bytes(memory)
+    before = memory_to_bytes(memory)
 
     memory.begin()
     memory.adopt(DETECTORS[to]())
     score_in_batches(readings, DETECTORS[to](), memory)
     memory.undo()
 
-    assert memory_bytes(memory) == before
+    assert memory_to_bytes(memory) == before
 
 
 def test_the_least_recently_seen_sensor_is_evicted() -> None:
@@ -142,9 +142,9 @@ def some_memory() -> Memory:
         (b"", "first line"),
         (b"{}\n", "first line"),
         (b'{"format": 2, "shape": "new"}\n', "newer"),
-        (memory_bytes(some_memory())[:-1], "do not hold"),
-        (memory_bytes(some_memory()) + b"x", "do not hold"),
-        (memory_bytes(DETECTORS["plain"]().empty_memory()), "wants"),
+        (memory_to_bytes(some_memory())[:-1], "do not hold"),
+        (memory_to_bytes(some_memory()) + b"x", "do not hold"),
+        (memory_to_bytes(DETECTORS["plain"]().empty_memory()), "wants"),
     ],
     ids=["empty", "other", "newer", "short", "long", "plain"],
 )
@@ -156,12 +156,12 @@ def test_bytes_that_are_no_memory_of_the_model_are_refused(content: bytes, why: 
 def test_lags_episodes_and_newest_times_outlive_the_model() -> None:
     memory, plain = some_memory(), DETECTORS["plain"]()
     before, ints = memory.layout, memory.ints.copy()
-    lags_start = memory.floats[:, before.lags_start : before.drift].copy()
+    lags_start = memory.floats[:, before.lags_start : before.drift_start].copy()
 
     memory.adopt(plain)
 
     layout = memory.layout
-    assert np.array_equal(memory.floats[:, layout.lags_start : layout.drift], lags_start)
+    assert np.array_equal(memory.floats[:, layout.lags_start : layout.drift_start], lags_start)
     assert np.array_equal(memory.ints[:, IntColumn.NEWEST_TIME], ints[:, IntColumn.NEWEST_TIME])
     assert np.array_equal(memory.ints[:, IntColumn.LAG_COUNT], ints[:, IntColumn.LAG_COUNT])
 

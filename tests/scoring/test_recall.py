@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sensorwatch.common.rows.readings import Readings, build_readings
 from sensorwatch.common.rows.rejection import Reason
 from sensorwatch.common.rows.schema import OutOfOrderPolicy, RowOrder
-from sensorwatch.common.scoring.memory_bytes import memory_bytes
+from sensorwatch.common.scoring.memory_bytes import memory_to_bytes
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.recall import LINEAR_SCALES, squash
 from sensorwatch.common.scoring.status import STATUSES, Status
@@ -95,7 +95,7 @@ def test_a_late_row_is_scored_without_changing_the_memory(minute: int, status: S
     assert (outcome.detections.episode[0], outcome.detections.episode_rows[0]) == (0, 1)
     assert outcome.closed == []
     memory.position = other.position
-    assert memory_bytes(memory) == memory_bytes(other)
+    assert memory_to_bytes(memory) == memory_to_bytes(other)
 
 
 def test_rows_out_of_order_are_dead_letters_where_the_schema_says_so() -> None:
