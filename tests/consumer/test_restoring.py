@@ -114,7 +114,7 @@ def with_the_snapshot_of_another_model(group_state: GroupState) -> None:
         (without_a_record, "consumed"),
         (with_another_record, "digest"),
         (without_the_snapshot, "no snapshot"),
-        (with_a_damaged_snapshot, "bytes do not hold"),
+        (with_a_damaged_snapshot, "tables have"),
         (with_the_snapshot_of_another_model, "is of model version"),
     ],
 )
