@@ -74,7 +74,7 @@ def without_season() -> ComparedDetector:
 
 def _without_season(stream: RecordStream) -> JudgedRows:
     # No setting: who would want to switch it off has no reason to, but for measuring.
-    with patch.object(season, "LEAST_CYCLES", 10**9):
+    with patch.object(season, "MIN_CYCLES", 10**9):
         return backtest(stream, TrainerSettings())
 
 

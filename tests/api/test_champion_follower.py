@@ -15,12 +15,12 @@ from tests.api.app_builders import ANOMALY, ROW, Client
 @pytest.fixture
 def manual_polling(monkeypatch: pytest.MonkeyPatch) -> None:
     """The champion is looked for only where a test says so."""
-    monkeypatch.setattr("sensorwatch.api.champion_follower.LOOK_SECONDS", 3600)
+    monkeypatch.setattr("sensorwatch.api.champion_follower.POLL_INTERVAL_SECONDS", 3600)
 
 
 @pytest.fixture
 def fast_polling(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sensorwatch.api.champion_follower.LOOK_SECONDS", 0.02)
+    monkeypatch.setattr("sensorwatch.api.champion_follower.POLL_INTERVAL_SECONDS", 0.02)
 
 
 def served_version_id(client: Client) -> str:

@@ -137,7 +137,7 @@ def test_a_client_that_leaves_in_the_middle_does_no_harm(client: Client) -> None
 def test_too_many_waiting_requests_are_sent_away(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sensorwatch.api.service.MAX_WAITING", 0)
+    monkeypatch.setattr("sensorwatch.api.service.MAX_QUEUED_REQUESTS", 0)
 
     response = apps.predict(client, ROW)
 

@@ -149,7 +149,7 @@ def test_rows_that_came_to_lie_elsewhere_fail_the_alert_rate(version: ModelVersi
 
 
 @pytest.mark.parametrize(
-    ("how", "bounds"),
+    ("trainer_settings", "bounds"),
     [
         (PLAIN_SETTINGS, {"recall": 0.1, "roc_auc": 0.85}),
         (TRAINER_SETTINGS, {"recall": 0.8, "roc_auc": 0.95}),

@@ -29,8 +29,8 @@ HOUR = 3_600_000_000
 
 @pytest.fixture(autouse=True)
 def patched_max_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sensorwatch.trainer.row_subsampling.MOST_ROWS", PATCHED_MAX_ROWS)
-    monkeypatch.setattr("sensorwatch.trainer.level_fitting.MOST_ROWS", PATCHED_MAX_ROWS)
+    monkeypatch.setattr("sensorwatch.trainer.row_subsampling.MAX_FIT_ROWS", PATCHED_MAX_ROWS)
+    monkeypatch.setattr("sensorwatch.trainer.level_fitting.MAX_FIT_ROWS", PATCHED_MAX_ROWS)
 
 
 def interleaved_rows(rows: int, sensors: int) -> SensorRows:
@@ -239,7 +239,7 @@ def test_levels_hardly_move_where_a_sensor_s_rows_are_thinned(
 ) -> None:
     readings = readings_of_many_sensors(2, 40_000)
     thinned = fit_levels(readings, a_schema(), min_rows=100)
-    monkeypatch.setattr("sensorwatch.trainer.level_fitting.MOST_ROWS", len(readings))
+    monkeypatch.setattr("sensorwatch.trainer.level_fitting.MAX_FIT_ROWS", len(readings))
     whole = fit_levels(readings, a_schema(), min_rows=100)
 
     assert not np.array_equal(thinned.location, whole.location)
