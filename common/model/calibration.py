@@ -73,20 +73,20 @@ def calibration_from_arrays(arrays: dict[str, NDArray[Any]]) -> Calibration:
     """Build a calibration from stored arrays; raises ModelRefused if one of them is wrong."""
     scores = stored_array(arrays, "calibration_scores", np.float64, (None,))
     numbers = stored_array(arrays, "calibration", np.float64, (3,))
-    require(len(scores), "calibration_scores", found="no scores", wanted="at least one")
+    require(len(scores), "calibration_scores", actual="no scores", wanted="at least one")
     is_sorted = bool(np.all(np.diff(scores) >= 0))
-    require(is_sorted, "calibration_scores", found="falling scores", wanted="rising ones")
+    require(is_sorted, "calibration_scores", actual="falling scores", wanted="rising ones")
     threshold, centre, target_alert_rate = numbers.tolist()
     require(
         threshold - centre >= MIN_CENTRE_DISTANCE / 2,
         "calibration",
-        found=f"threshold {threshold} and centre {centre}",
+        actual=f"threshold {threshold} and centre {centre}",
         wanted="a threshold above the centre",
     )
     require(
         0 < target_alert_rate < 1,
         "calibration",
-        found=f"target alert rate {target_alert_rate}",
+        actual=f"target alert rate {target_alert_rate}",
         wanted="one between 0 and 1",
     )
     return Calibration(threshold, centre, scores, target_alert_rate)

@@ -61,19 +61,19 @@ def decision_from_arrays(arrays: dict[str, NDArray[Any]]) -> Decision:
     refractory = stored_array(arrays, "decision_refractory", np.int64, (1,))
     knots, scales = tables[:, :KNOTS], tables[:, KNOTS:]
     is_rising = bool(np.all(np.diff(knots) >= 0))
-    require(is_rising, "decision_tables", found="falling knots", wanted="rising ones")
+    require(is_rising, "decision_tables", actual="falling knots", wanted="rising ones")
     require(
         np.all(scales > 0),
         "decision_tables",
-        found=f"a tail rarity or scale of {scales.min()}",
+        actual=f"a tail rarity or scale of {scales.min()}",
         wanted="positive ones",
     )
     require(
         np.all((weights == 0) | (weights == 1)),
         "decision_weights",
-        found=f"the weights {weights.tolist()}",
+        actual=f"the weights {weights.tolist()}",
         wanted="0 or 1",
     )
     rows = int(refractory[0])
-    require(rows >= 0, "decision_refractory", found=f"{rows} rows", wanted="0 or more")
+    require(rows >= 0, "decision_refractory", actual=f"{rows} rows", wanted="0 or more")
     return Decision(tables, weights, rows)

@@ -183,10 +183,10 @@ def _check_trees(forest: Forest) -> None:
     require(
         divides_nodes,
         "tree_start",
-        found="positions that do not divide the nodes into trees",
+        actual="positions that do not divide the nodes into trees",
         wanted=f"rising positions from 0 to {nodes}",
     )
-    require(normaliser > 0, "normaliser", found=str(normaliser), wanted="a positive number")
+    require(normaliser > 0, "normaliser", actual=str(normaliser), wanted="a positive number")
 
 
 def _check_nodes(forest: Forest) -> None:
@@ -195,7 +195,7 @@ def _check_nodes(forest: Forest) -> None:
     require(
         len(wrong_feature) == 0,
         "feature",
-        found=f"{len(wrong_feature)} nodes with a feature that does not exist",
+        actual=f"{len(wrong_feature)} nodes with a feature that does not exist",
         wanted=f"{LEAF} to {columns - 1}",
     )
     inner = np.flatnonzero(feature != LEAF)
@@ -205,7 +205,7 @@ def _check_nodes(forest: Forest) -> None:
         require(
             len(wrong_child) == 0,
             name,
-            found=f"{len(wrong_child)} children before their parent or in another tree",
+            actual=f"{len(wrong_child)} children before their parent or in another tree",
             wanted="children after their parent in the same tree",
         )
 

@@ -61,13 +61,13 @@ def levels_from_arrays(arrays: dict[str, NDArray[Any]], columns: int) -> Levels:
     scale = stored_array(arrays, "level_scale", np.float64, shape)
     limits = stored_array(arrays, "level_limits", np.int64, (2,))
     repeated = len(names) - len(set(names))
-    require(repeated == 0, "level_sensors", found=f"{repeated} repeated ids", wanted="none")
+    require(repeated == 0, "level_sensors", actual=f"{repeated} repeated ids", wanted="none")
     smallest = scale.min(initial=np.inf)
-    require(smallest > 0, "level_scale", found=f"a scale of {smallest}", wanted="positive ones")
+    require(smallest > 0, "level_scale", actual=f"a scale of {smallest}", wanted="positive ones")
     require(
         np.all(limits >= 0),
         "level_limits",
-        found=f"the limits {limits.tolist()}",
+        actual=f"the limits {limits.tolist()}",
         wanted="0 or more",
     )
     return Levels(tuple(names), location, scale, *limits.tolist())

@@ -62,11 +62,13 @@ def season_from_arrays(arrays: dict[str, NDArray[Any]], signals: int) -> Season:
     profile = stored_array(arrays, "season_profile", np.float64, (signals, None))
     (period,) = stored_array(arrays, "season_period", np.int64, (1,)).tolist()
     bins = profile.shape[1]
-    require(1 < bins <= MAX_BINS, "season_profile", found=f"{bins} bins", wanted=f"2 to {MAX_BINS}")
+    require(
+        1 < bins <= MAX_BINS, "season_profile", actual=f"{bins} bins", wanted=f"2 to {MAX_BINS}"
+    )
     require(
         period in (DAY, WEEK),
         "season_period",
-        found=f"a period of {period} us",
+        actual=f"a period of {period} us",
         wanted=f"a day ({DAY}) or a week ({WEEK})",
     )
     return Season(profile, period)

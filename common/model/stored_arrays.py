@@ -31,14 +31,14 @@ def stored_array(
     if dtype is not np.str_:
         is_finite = np.isfinite(array)
         count = array.size - np.count_nonzero(is_finite)
-        require(count == 0, name, found=f"{count} values that are not finite", wanted="none")
+        require(count == 0, name, actual=f"{count} values that are not finite", wanted="none")
     return array
 
 
-def require(condition: object, name: str, *, found: str, wanted: str) -> None:
+def require(condition: object, name: str, *, actual: str, wanted: str) -> None:
     """Raise ModelRefused, which names the array `name`, unless `condition` is true."""
     if not condition:
-        raise ModelRefused(f'the array "{name}" has {found}, wanted {wanted}')
+        raise ModelRefused(f'the array "{name}" has {actual}, wanted {wanted}')
 
 
 def _has_dtype(array: NDArray[Any], dtype: type[np.generic]) -> bool:

@@ -51,7 +51,7 @@ def test_another_array_is_refused(array: NDArray[Any] | None, message: str) -> N
 
 
 def test_a_condition_that_fails_is_refused() -> None:
-    require(True, "a", found="1 row", wanted="1 row")
+    require(True, "a", actual="1 row", wanted="1 row")
 
     with pytest.raises(ModelRefused, match='the array "a" has 2 rows, wanted 1 row'):
-        require(False, "a", found="2 rows", wanted="1 row")
+        require(False, "a", actual="2 rows", wanted="1 row")
