@@ -30,8 +30,8 @@ def fit_forecast(recalled: Recalled, scored: NDArray[np.bool_]) -> Forecast:
         coefficients=np.ascontiguousarray(coefficients),
         whitening=_whitening(residuals),
         spread=np.sqrt(np.maximum(residuals.var(axis=0), MIN_VARIANCE)),
-        ground=_whitening(targets - targets.mean(axis=0)),
-        surprise=_surprise(recalled, scored),
+        signal_whitening=_whitening(targets - targets.mean(axis=0)),
+        repeat_nats=_surprise(recalled, scored),
         season=season,
     )
 

@@ -20,7 +20,7 @@ from sensorwatch.common.scoring.detector import forecast_features
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_layout import FloatColumn, Layout
 from sensorwatch.common.scoring.recall import Recalled, recall
-from sensorwatch.common.scoring.residuals import Residuals, residuals
+from sensorwatch.common.scoring.residuals import Residuals, compute_residuals
 from sensorwatch.common.scoring.status import STATUSES, Status
 from sensorwatch.trainer.forecast_fitting import fit_forecast
 from sensorwatch.trainer.forest_fitting import fit_forest
@@ -111,7 +111,7 @@ def fit_and_recall(
         # Too few rows of any sensor for its lags: everything rests on what needs no memory.
         used = fitting & (recalled.status < _LATE)
     forecast = fit_forecast(recalled, used)
-    forecast_residuals = residuals(forecast, recalled)
+    forecast_residuals = compute_residuals(forecast, recalled)
     estimator, forest = fit_forest(
         _forest_inputs(recalled, forecast_residuals, used), trainer_settings
     )
@@ -123,7 +123,7 @@ def fit_and_recall(
 def final_levels(levels: Levels, memory: Memory) -> Levels:
     """Return the levels with each known sensor's location as the memory has followed it."""
     location = levels.location.copy()
-    columns = slice(FloatColumn.LOCATIONS, memory.layout.scale)
+    columns = slice(FloatColumn.LOCATIONS, memory.layout.scales_start)
     for name, level in levels.level_by_sensor.items():
         memory_row = memory.slot_by_sensor.get(name)
         if memory_row is not None:
@@ -137,7 +137,7 @@ def score_after_warm_up(
     """Look at rows from `start` on; the ones before warm the memory, in order, from cold."""
     memory = Memory(fitted.layout)
     recalled = recall(readings, fitted.levels, fitted.levels.level_by_sensor, memory)
-    fit = FitResult(fitted, recalled, residuals(fitted.forecast, recalled), memory)
+    fit = FitResult(fitted, recalled, compute_residuals(fitted.forecast, recalled), memory)
     blocks = np.full(len(readings), block)
     return score_selected(fit, readings, slice(start, None), blocks)
 
@@ -188,7 +188,7 @@ def _score_without_history(fitted: FittedScorer, readings: Readings) -> NDArray[
     """Look at rows as if nothing were known of their sensors: against the level of all of them."""
     empty_memory = Memory(replace(fitted.layout, min_rows=UNREACHABLE_MIN_ROWS))
     recalled = recall(readings, fitted.levels, {}, empty_memory)
-    forecast_residuals = residuals(fitted.forecast, recalled)
+    forecast_residuals = compute_residuals(fitted.forecast, recalled)
     forest_scores = score(fitted.forest, forecast_features(recalled, forecast_residuals))
     return np.stack([forest_scores, forecast_residuals.distance], axis=1)
 

@@ -18,7 +18,7 @@ from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.runtime.setting_keys import FeatureKind, TrainerSettings
 from sensorwatch.common.scoring.detector import Detector, learn_signal_ranges
-from sensorwatch.common.scoring.features import features
+from sensorwatch.common.scoring.features import compute_features
 from sensorwatch.trainer.cross_validation import block_count, out_of_fold_scores
 from sensorwatch.trainer.dataset import by_time
 from sensorwatch.trainer.forest_fitting import fit_forest
@@ -94,8 +94,8 @@ def _train_plain(
     """Fit on the older rows, calibrate on the newer ones."""
     plan = plain_plan(schema)
     fitting, calibrating = fill_missing(split.fit), fill_missing(split.calibration)
-    estimator, forest = fit_forest(features(fitting, plan), trainer_settings)
-    scores = score(forest, features(calibrating, plan))
+    estimator, forest = fit_forest(compute_features(fitting, plan), trainer_settings)
+    scores = score(forest, compute_features(calibrating, plan))
     return Candidate(
         schema=schema,
         plan=plan,

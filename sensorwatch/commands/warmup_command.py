@@ -12,7 +12,7 @@ from sensorwatch.common.runtime.fingerprint import fingerprint
 from sensorwatch.common.runtime.setting_keys import FeatureKind, TrainerSettings
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.explanation import explain_rows
-from sensorwatch.common.scoring.memory_bytes import memory_bytes, memory_from_bytes
+from sensorwatch.common.scoring.memory_bytes import memory_from_bytes, memory_to_bytes
 from sensorwatch.common.scoring.processing import process
 from sensorwatch.common.simulation.fault_plan import FaultPlan
 from sensorwatch.common.simulation.sensors import SIGNALS
@@ -62,7 +62,7 @@ def _score_like_consumer(payloads: list[bytes], detector: Detector) -> None:
     outcome = process(payloads, detector, memory)
     rows = np.arange(len(outcome.readings))
     explain_rows(detector, outcome, rows)
-    memory_from_bytes(memory_bytes(memory), detector)
+    memory_from_bytes(memory_to_bytes(memory), detector)
     advance_account(
         open_account(0, model_version=detector.version, fingerprint=fingerprint()),
         offsets=outcome.positions,

@@ -11,7 +11,7 @@ from sensorwatch.common.model.forest import score
 from sensorwatch.common.registry.candidate import MAX_GOLDEN_ROWS
 from sensorwatch.common.rows.schema import RowOrder
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
-from sensorwatch.common.scoring.features import features
+from sensorwatch.common.scoring.features import compute_features
 from sensorwatch.trainer.dataset import by_time
 from sensorwatch.trainer.level_fitting import max_gap
 from sensorwatch.trainer.training import rate_note, rows_needed, split_by_time, train
@@ -79,8 +79,8 @@ def test_the_threshold_comes_from_rows_the_forest_was_not_fitted_on() -> None:
     candidate = train(later, a_schema(), dataset.source, PLAIN_SETTINGS)
 
     split = split_by_time(later, TRAINER_SETTINGS.calibration_share)
-    out_of_sample = score(candidate.forest, features(split.calibration, candidate.plan))
-    in_sample = score(candidate.forest, features(split.fit, candidate.plan))
+    out_of_sample = score(candidate.forest, compute_features(split.calibration, candidate.plan))
+    in_sample = score(candidate.forest, compute_features(split.fit, candidate.plan))
     naive = calibrate(in_sample, TRAINER_SETTINGS.target_alert_rate)
     assert (
         to_anomaly_scores(out_of_sample, naive).above.mean()
