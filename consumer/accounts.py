@@ -12,7 +12,7 @@ from sensorwatch.common.kafka.ledger_text import from_metadata
 from sensorwatch.common.kafka.ledger_topic import GroupHistory
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.kafka.snapshot_text import raise_state_refused
-from sensorwatch.common.ledger.account import Account, open_account, with_window
+from sensorwatch.common.ledger.account import Account, open_account, resize_window
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.setting_keys import StartPosition
 from sensorwatch.common.scoring.memory import MAX_SENSORS
@@ -138,7 +138,7 @@ class Accounts:
                 before=account.fingerprint,
                 now=self._fingerprint,
             )
-        return with_window(account, self._window_rows)
+        return resize_window(account, self._window_rows)
 
     def _open_account(self, partition: Partition, offset: int) -> Account:
         self._unopened.add(partition)

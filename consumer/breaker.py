@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.ledger.account import Account
-from sensorwatch.common.ledger.rejection_window import first_excess
+from sensorwatch.common.ledger.rejection_window import find_first_excess
 from sensorwatch.common.runtime.setting_keys import BreakerSettings
 from sensorwatch.consumer.settlement import Settlement
 
@@ -19,7 +19,7 @@ def breaker_reason(
     the window was committed before, and only the good records that it slides over are gone.
     """
     for partition, rejected in settlement.rejected.items():
-        excess = first_excess(
+        excess = find_first_excess(
             current_accounts[partition],
             rejected,
             min_rows=settings.min_rows,

@@ -21,10 +21,10 @@ from sensorwatch.common.kafka.state_check import check_state_topics
 from sensorwatch.common.kafka.state_topic import OldSnapshotDeleter, read_snapshot
 from sensorwatch.common.kafka.topic_reader import read_topic_batches
 from sensorwatch.common.kafka.topics import require_topics
-from sensorwatch.common.ledger.account import SnapshotAt
+from sensorwatch.common.ledger.account import SnapshotRef
 from sensorwatch.common.registry.champion import Champion
 from sensorwatch.common.registry.store import Registry
-from sensorwatch.common.row_executor import Crew
+from sensorwatch.common.row_executor import RowExecutor
 from sensorwatch.common.runtime.fingerprint import fingerprint
 from sensorwatch.common.runtime.logs import kafka_logger, logger
 from sensorwatch.common.runtime.setting_keys import Delivery, Settings
@@ -56,7 +56,7 @@ def connect(
     accept_rejections_until: Mapping[int, int],
     champion: Champion,
     observation: Observation,
-    crew: Crew,
+    row_executor: RowExecutor,
 ) -> WorkerParts:
     """Connect what worker number `worker` works with; it joins the group with its first poll.
 
@@ -114,7 +114,7 @@ def connect(
         max_message_bytes=_max_message_bytes(settings),
         check_input=TopicIdentity(admin, topics.readings, clock=time.monotonic).check,
         snapshot_deleter=OldSnapshotDeleter(admin, settings.state_topic, warn=_log.warning),
-        crew=crew,
+        row_executor=row_executor,
     )
 
 
@@ -122,7 +122,7 @@ def _restore_sources(settings: Settings, ledger_context: LedgerContext) -> Resto
     """Where memories are restored from: the state topic, the input, and the registry."""
     kafka, registry = settings.kafka, Registry(settings.registry.path)
 
-    def snapshot(partition: Partition, at: SnapshotAt) -> Snapshot:
+    def snapshot(partition: Partition, at: SnapshotRef) -> Snapshot:
         return read_snapshot(
             kafka,
             settings.state_topic,

@@ -9,8 +9,8 @@ from sensorwatch.common.kafka.dead_letters import dead_letters
 from sensorwatch.common.kafka.records import OutgoingMessage, Partition
 from sensorwatch.common.kafka.state_topic import OldSnapshotDeleter
 from sensorwatch.common.registry.champion import Champion
-from sensorwatch.common.row_executor import Crew
-from sensorwatch.common.rows.instants import to_text
+from sensorwatch.common.row_executor import RowExecutor
+from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.runtime.metrics import BatchStage, TransactionOutcome
 from sensorwatch.common.runtime.setting_keys import Settings
 from sensorwatch.common.scoring.detector import Detector
@@ -54,7 +54,7 @@ class WorkerParts:
     check_input: Callable[[], None]
     """Raises OffsetsLost where the input is no longer the topic it was."""
     snapshot_deleter: OldSnapshotDeleter
-    crew: Crew
+    row_executor: RowExecutor
     """Who scores what needs no order."""
     clock: Callable[[], float] = time.monotonic
     wall_clock: Callable[[], float] = time.time
@@ -161,7 +161,7 @@ def _process(parts: WorkerParts, partition_batch: PartitionBatch, detector: Dete
         parts.ownership.memories.begin(partition_batch.partition, account),
         positions=partition_batch.offsets,
         received=partition_batch.received,
-        crew=parts.crew,
+        row_executor=parts.row_executor,
     )
 
 
@@ -170,7 +170,7 @@ def _results(
 ) -> Iterator[OutgoingMessage]:
     """Make the events and dead letters of a micro-batch."""
     settings = parts.settings
-    now = to_text(int(parts.wall_clock() * 1_000_000))
+    now = format_instant(int(parts.wall_clock() * 1_000_000))
     for partition_batch, outcome in outcomes:
         yield from anomaly_events(
             outcome,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sensorwatch.common.errors import Unrecoverable
 from sensorwatch.common.kafka.records import Partition
-from sensorwatch.common.ledger.account import Account, SnapshotAt
+from sensorwatch.common.ledger.account import Account, SnapshotRef
 from sensorwatch.common.scoring.memory import Memory
 
 
@@ -16,7 +16,7 @@ class MemoryVersion:
     next_offset: int
     digest: int
     model_version: str
-    snapshot: SnapshotAt | None
+    snapshot: SnapshotRef | None
     """A swap to and fro leaves the rest as it was, but takes something of the memory away."""
 
 

@@ -60,7 +60,7 @@ class BatchBuilder:
         self._by_partition: dict[int, _PartitionRecords] = {}
 
     def __len__(self) -> int:
-        return sum(len(collected.records) for collected in self._by_partition.values())
+        return sum(len(collect_batches.records) for collect_batches in self._by_partition.values())
 
     def extend(self, records: Sequence[Record], timestamps: Sequence[Timestamp]) -> int:
         """Take records with their stamps in; return how many bytes their values have."""
@@ -85,17 +85,20 @@ class BatchBuilder:
     def partition_batches(self, topic: str) -> list[PartitionBatch]:
         """Cut the records of this topic by partition, in the partitions' order."""
         found = sorted(self._by_partition.items())
-        return [collected.partition_batch(Partition(topic, number)) for number, collected in found]
+        return [
+            collect_batches.partition_batch(Partition(topic, number))
+            for number, collect_batches in found
+        ]
 
     def _extend(
         self, number: int, records: Sequence[Record], timestamps: Sequence[Timestamp]
     ) -> int:
-        collected = self._by_partition.setdefault(number, _PartitionRecords())
+        collect_batches = self._by_partition.setdefault(number, _PartitionRecords())
         payloads = [record.value() for record in records]
-        collected.records.extend(records)
-        collected.payloads.extend(payloads)
-        collected.offsets.append(_offsets(records))
-        collected.received.extend([time if kind else NO_TIME for kind, time in timestamps])
+        collect_batches.records.extend(records)
+        collect_batches.payloads.extend(payloads)
+        collect_batches.offsets.append(_offsets(records))
+        collect_batches.received.extend([time if kind else NO_TIME for kind, time in timestamps])
         return sum([len(payload) for payload in payloads if payload])
 
 

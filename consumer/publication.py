@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from sensorwatch.common.kafka.ledger_text import Cause, ledger_message, to_metadata
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.kafka.snapshot_text import Snapshot
-from sensorwatch.common.ledger.account import Account, SnapshotAt
+from sensorwatch.common.ledger.account import Account, SnapshotRef
 from sensorwatch.common.scoring.memory import MAX_SENSORS
 from sensorwatch.common.scoring.memory_bytes import memory_bytes
 from sensorwatch.consumer.memories import Memories
@@ -88,4 +88,4 @@ def commit_plan(
 def _with_snapshot_offset(account: Account, manifest: int | None) -> Account:
     if manifest is None:
         return account
-    return replace(account, snapshot=SnapshotAt(manifest, account.next_offset))
+    return replace(account, snapshot=SnapshotRef(manifest, account.next_offset))

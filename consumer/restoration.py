@@ -8,10 +8,10 @@ import numpy as np
 from sensorwatch.common.errors import MemoryRefused, ModelRefused
 from sensorwatch.common.kafka.records import Partition, Record, coordinates, received_at
 from sensorwatch.common.kafka.snapshot_text import Snapshot, raise_state_refused
-from sensorwatch.common.ledger.account import Account, SnapshotAt, advance
+from sensorwatch.common.ledger.account import Account, SnapshotRef, advance_account
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import Memory
-from sensorwatch.common.scoring.memory_bytes import memory_of
+from sensorwatch.common.scoring.memory_bytes import memory_from_bytes
 from sensorwatch.common.scoring.processing import process
 
 REPLAY_BATCH_ROWS = 5_000
@@ -23,7 +23,7 @@ COMPARED_FIELDS = ("next_offset", "consumed", "normal", "anomalies", "dead_lette
 class RestoreSources:
     """Where a memory is restored from."""
 
-    snapshot: Callable[[Partition, SnapshotAt], Snapshot]
+    snapshot: Callable[[Partition, SnapshotRef], Snapshot]
     """The snapshot of a partition that a committed account names; raises StateRefused."""
     records: Callable[[Partition, int, int], Iterator[Sequence[Record]]]
     """The input from one offset to before another, piece by piece; empty while waiting."""
@@ -55,12 +55,12 @@ def restore_memory(
                 f"{partition} is new: the input had {sources.partitions} partitions when this "
                 "worker began, and with another number its sensors may have moved"
             )
-        return champion.cold(max_sensors=account.max_sensors)
+        return champion.empty_memory(max_sensors=account.max_sensors)
     snapshot = sources.snapshot(partition, account.snapshot)
     yield
     detector = _detector(partition, account, champion, snapshot, sources)
     try:
-        memory = memory_of(snapshot.content, detector, max_sensors=account.max_sensors)
+        memory = memory_from_bytes(snapshot.content, detector, max_sensors=account.max_sensors)
     except MemoryRefused as error:
         raise_state_refused(
             f"the snapshot of {partition} at offset {snapshot.next_offset}: {error}"
@@ -123,7 +123,7 @@ def replay_records(
         positions=offsets,
         received=[received_at(record) for record in records],
     )
-    return advance(
+    return advance_account(
         account,
         offsets=offsets,
         kinds=outcome.kinds,

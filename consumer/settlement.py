@@ -8,7 +8,12 @@ from numpy.typing import NDArray
 
 from sensorwatch.common.kafka.ledger_text import Cause
 from sensorwatch.common.kafka.records import Partition
-from sensorwatch.common.ledger.account import Account, advance, counted_rejections, new_segment
+from sensorwatch.common.ledger.account import (
+    Account,
+    advance_account,
+    counted_rejections,
+    start_segment,
+)
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.consumer.micro_batch import PartitionBatch
 
@@ -52,7 +57,7 @@ def settle_batch(
         partition, kinds = partition_batch.partition, outcome.kinds
         accepted_until = accept_rejections_until.get(partition, 0)
         rejected[partition] = counted_rejections(partition_batch.offsets, kinds, accepted_until)
-        accounts[partition] = advance(
+        accounts[partition] = advance_account(
             current_accounts[partition],
             offsets=partition_batch.offsets,
             kinds=kinds,
@@ -94,7 +99,7 @@ def settle_account_changes(
             ledger_entries.append(LedgerEntry(partition, Cause.INTERVAL, before))
         if before.fingerprint != fingerprint:
             ledger_entries.append(LedgerEntry(partition, Cause.SEGMENT, account))
-            account = new_segment(account, fingerprint=fingerprint)
+            account = start_segment(account, fingerprint=fingerprint)
         if account != before or partition in unopened:
             accounts[partition] = account
     return Settlement(accounts, ledger_entries)

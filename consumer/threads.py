@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import Self
 
-from sensorwatch.common.row_executor import Work
+from sensorwatch.common.row_executor import RowRangeWork
 
 TASK_ROWS = 2_560
 """A millisecond's work, against a hundredth for taking a part; a multiple of the forest's ROWS."""
@@ -18,7 +18,7 @@ class ThreadedRowExecutor:
         self._thread_count = count
         self._pool = ThreadPoolExecutor(max(count - 1, 1), thread_name_prefix="rows")
 
-    def __call__(self, work: Work, rows: int) -> None:
+    def __call__(self, work: RowRangeWork, rows: int) -> None:
         """Do all rows, the caller parts as well; see `sensorwatch.common.row_executor.Crew`."""
         tasks = deque((begin, min(begin + TASK_ROWS, rows)) for begin in range(0, rows, TASK_ROWS))
         helper_count = min(self._thread_count, len(tasks)) - 1
@@ -49,7 +49,7 @@ class ThreadedRowExecutor:
         self._pool.shutdown()
 
 
-def _run_tasks(tasks: deque[tuple[int, int]], work: Work) -> None:
+def _run_tasks(tasks: deque[tuple[int, int]], work: RowRangeWork) -> None:
     """Do parts until none is left."""
     while True:
         try:

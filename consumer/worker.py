@@ -15,7 +15,7 @@ from sensorwatch.common.runtime.build import project_version
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.metrics import ConsumerMetrics, ModelMetrics
 from sensorwatch.common.runtime.setting_keys import Settings
-from sensorwatch.common.scoring.warmup import COMPILING, is_compiled, warm
+from sensorwatch.common.scoring.warmup import COMPILING_MESSAGE, compile_kernels, is_compiled
 from sensorwatch.consumer.connection import connect
 from sensorwatch.consumer.health import HealthServer, serve_health
 from sensorwatch.consumer.loop import run
@@ -66,8 +66,10 @@ def run_worker(
     stopping.finish_batch_first(consumer_settings.shutdown_seconds)
     keep_freed_memory()
     try:
-        with ThreadedRowExecutor(consumer_settings.threads) as crew:
-            parts = connect(settings, worker, accept_rejections_until, champion, observation, crew)
+        with ThreadedRowExecutor(consumer_settings.threads) as row_executor:
+            parts = connect(
+                settings, worker, accept_rejections_until, champion, observation, row_executor
+            )
             _collect_garbage_rarely()
             try:
                 run(parts, stopping)
@@ -122,10 +124,10 @@ def follow_champion(settings: Settings, metrics: ModelMetrics) -> Champion:
     Raises ModelRefused where there is none that can be used.
     """
     if not is_compiled():
-        _log.info(COMPILING)
+        _log.info(COMPILING_MESSAGE)
 
     def loaded(version: ModelVersion) -> None:
-        warm(version.detector)
+        compile_kernels(version.detector)
         schema = version.detector.schema.fingerprint
         metrics.loaded(
             model=settings.registry.model,

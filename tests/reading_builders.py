@@ -7,13 +7,13 @@ import numpy as np
 from sklearn.ensemble import IsolationForest
 
 from sensorwatch.common.model.calibration import calibrate
-from sensorwatch.common.model.forest import forest_from, score
+from sensorwatch.common.model.forest import forest_from_sklearn, score
 from sensorwatch.common.model.levels import no_levels
 from sensorwatch.common.model.plan import plain_plan
 from sensorwatch.common.registry.candidate import Candidate, DataSource
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema, load_schema
-from sensorwatch.common.scoring.detector import Detector, ranges_from
+from sensorwatch.common.scoring.detector import Detector, learn_signal_ranges
 from sensorwatch.common.scoring.features import features
 
 DEFAULT_SCHEMA = Path(__file__).parents[1] / "schemas" / "default.toml"
@@ -57,7 +57,7 @@ def a_candidate(*, seed: int = 7, rows: int = 400, trees: int = 20) -> Candidate
     boundary = rows * 7 // 10
     estimator = IsolationForest(n_estimators=trees, max_samples=64, random_state=seed)
     estimator.fit(matrix[:boundary])
-    forest = forest_from(estimator)
+    forest = forest_from_sklearn(estimator)
     calibration_part = np.linspace(boundary, rows - 1, min(50, rows - boundary)).astype(np.int64)
     return Candidate(
         schema=schema,
@@ -65,7 +65,7 @@ def a_candidate(*, seed: int = 7, rows: int = 400, trees: int = 20) -> Candidate
         levels=no_levels(np.zeros(len(schema.signals))),
         forest=forest,
         calibration=calibrate(score(forest, matrix[boundary:]), 0.02),
-        ranges=ranges_from(readings),
+        ranges=learn_signal_ranges(readings),
         estimator=estimator,
         parameters={"trees": trees, "max_samples": 64, "target_alert_rate": 0.02},
         seed=seed,

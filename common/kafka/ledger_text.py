@@ -7,7 +7,7 @@ import msgspec
 
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.kafka.records import OutgoingMessage, Partition
-from sensorwatch.common.ledger.account import BUCKETS, Account, SnapshotAt
+from sensorwatch.common.ledger.account import WINDOW_BUCKETS, Account, SnapshotRef
 
 LEDGER_VERSION = 1
 MAX_METADATA_BYTES = 4_095
@@ -106,13 +106,13 @@ def account_to_plain(account: Account) -> dict[str, Any]:
 
 def _is_valid(account: Account) -> bool:
     """Whether the account can be moved on: what we write always can."""
-    at = account.snapshot or SnapshotAt(0, 0)
+    at = account.snapshot or SnapshotRef(0, 0)
     counts = (account.consumed, account.first_offset, account.segment, *account.window_rejected)
     return (
         account.max_sensors >= 1
         and min(*counts, at.offset, at.next_offset) >= 0
         and account.window_bucket_rows >= 1
-        and 1 <= len(account.window_rejected) <= BUCKETS
+        and 1 <= len(account.window_rejected) <= WINDOW_BUCKETS
         and 0 <= account.digest < 2**64
     )
 

@@ -9,7 +9,7 @@ import msgspec
 
 from sensorwatch.common.errors import StateRefused
 from sensorwatch.common.kafka.records import OutgoingMessage, Partition
-from sensorwatch.common.ledger.account import Account, SnapshotAt
+from sensorwatch.common.ledger.account import Account, SnapshotRef
 
 SNAPSHOT_VERSION = 1
 CHUNK_BYTES = 900_000
@@ -121,7 +121,7 @@ def require_matching_manifest(
     group: str,
     source: Partition,
     partitions: int,
-    at: SnapshotAt,
+    at: SnapshotRef,
 ) -> None:
     """Raise StateRefused where a manifest is not the one that the ledger means by `at`."""
     found = (manifest.group, f"{manifest.topic}-{manifest.partition}", manifest.next_offset)

@@ -20,7 +20,7 @@ from sensorwatch.common.kafka.snapshot_text import (
     require_matching_manifest,
     snapshot_of,
 )
-from sensorwatch.common.ledger.account import SnapshotAt
+from sensorwatch.common.ledger.account import SnapshotRef
 
 CALL_TIMEOUT_SECONDS = 10.0
 STALL_TIMEOUT_SECONDS = 30.0
@@ -35,7 +35,7 @@ _NO_GROUP = "sensorwatch-reader"
 def read_snapshot(
     kafka: Mapping[str, Any],
     topic: str,
-    at: SnapshotAt,
+    at: SnapshotRef,
     *,
     group: str,
     source: Partition,

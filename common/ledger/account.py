@@ -9,13 +9,13 @@ from sensorwatch.common.kernels import kernel
 from sensorwatch.common.scoring.memory import MAX_SENSORS
 from sensorwatch.common.scoring.processing import OutcomeKind
 
-BUCKETS = 10
+WINDOW_BUCKETS = 10
 """The breaker's window is counted in so many buckets of consecutive records."""
 DIGEST_SEED = 0x9E3779B97F4A7C15
 
 
 @dataclass(frozen=True, slots=True)
-class SnapshotAt:
+class SnapshotRef:
     """Where the newest snapshot of a partition's memory stands."""
 
     offset: int
@@ -49,7 +49,7 @@ class Account:
     segment_offset: int = 0
     fingerprint: str = ""
     """Of what decides a score's last bit: code, libraries, CPU kind."""
-    snapshot: SnapshotAt | None = None
+    snapshot: SnapshotRef | None = None
     """None: the memory was cold at `first_offset`."""
     max_sensors: int = MAX_SENSORS
     """The bound that the memory kept while the newest records were scored."""
@@ -92,7 +92,7 @@ def open_account(
     )
 
 
-def new_segment(account: Account, *, fingerprint: str) -> Account:
+def start_segment(account: Account, *, fingerprint: str) -> Account:
     """Begin the digest anew, because from here on scores may differ in the last bit."""
     return replace(
         account,
@@ -103,7 +103,7 @@ def new_segment(account: Account, *, fingerprint: str) -> Account:
     )
 
 
-def with_window(account: Account, window_rows: int) -> Account:
+def resize_window(account: Account, window_rows: int) -> Account:
     """Count the breaker's window anew where the settings have changed its size.
 
     Rejections are taken as evenly spread in their old bucket. The new window reaches back no
@@ -115,16 +115,18 @@ def with_window(account: Account, window_rows: int) -> Account:
         return account
     newest = max(account.consumed - 1, 0)
     old_size, old_first = account.window_bucket_rows, account.oldest_bucket
-    first = max(old_first * old_size // size, newest // size - BUCKETS + 1, 0)
+    first = max(old_first * old_size // size, newest // size - WINDOW_BUCKETS + 1, 0)
     total = np.concatenate(([0.0], np.cumsum(account.window_rejected)))
-    reached = np.interp(_edges(account, first, size), _edges(account, old_first, old_size), total)
-    counts = np.diff(np.rint(reached).astype(np.int64))
+    cumulative = np.interp(
+        _bucket_edges(account, first, size), _bucket_edges(account, old_first, old_size), total
+    )
+    counts = np.diff(np.rint(cumulative).astype(np.int64))
     return replace(
         account, window_bucket_rows=size, window_rejected=tuple(int(count) for count in counts)
     )
 
 
-def advance(
+def advance_account(
     account: Account,
     *,
     offsets: NDArray[np.int64],
@@ -152,7 +154,7 @@ def advance(
         normal=account.normal + int(count[OutcomeKind.NORMAL]),
         anomalies=account.anomalies + int(count[OutcomeKind.ANOMALY]),
         dead_letters=account.dead_letters + int(count[OutcomeKind.DEAD_LETTER]),
-        window_rejected=_window(account, rejected),
+        window_rejected=_window_counts(account, rejected),
         model_version=model_version,
         digest=int(_digest(np.uint64(account.digest), offsets, kinds, reasons, score_bits)),
     )
@@ -167,10 +169,10 @@ def counted_rejections(
 
 
 def _bucket_rows(window_rows: int) -> int:
-    return max(1, window_rows // BUCKETS)
+    return max(1, window_rows // WINDOW_BUCKETS)
 
 
-def _edges(account: Account, first: int, size: int) -> NDArray[np.float64]:
+def _bucket_edges(account: Account, first: int, size: int) -> NDArray[np.float64]:
     """Return where the buckets from `first` to the newest begin, and where the account ends.
 
     Counted back from there, because small numbers are exact in float64.
@@ -180,13 +182,13 @@ def _edges(account: Account, first: int, size: int) -> NDArray[np.float64]:
     return np.asarray([*begins, 0], dtype=np.float64)
 
 
-def _window(account: Account, rejected: NDArray[np.bool_]) -> tuple[int, ...]:
+def _window_counts(account: Account, rejected: NDArray[np.bool_]) -> tuple[int, ...]:
     """Count rejections into the buckets that the records' running numbers fall into."""
     number = account.consumed + np.arange(len(rejected))
     bucket = number // account.window_bucket_rows - account.oldest_bucket
     counts = np.bincount(bucket[rejected], minlength=int(bucket[-1]) + 1)
     counts[: len(account.window_rejected)] += np.asarray(account.window_rejected)
-    return tuple(int(count) for count in counts[-BUCKETS:])
+    return tuple(int(count) for count in counts[-WINDOW_BUCKETS:])
 
 
 # One record after the other, so that the digest can go on from its value alone: compiled, because

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from sensorwatch.common.errors import ModelRefused
 
 MAX_CALIBRATION_SCORES = 100_000
-_WORTH_SORTING = 300
-MIN_SPAN = 1e-9
+_MIN_VALUES_TO_SORT = 300
+MIN_CENTRE_DISTANCE = 1e-9
 """The least distance between centre and threshold, so that no anomaly score overflows."""
 
 
@@ -33,7 +33,7 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class AnomalyScores:
     """Raw scores as they are to be read, each (n,)."""
 
     anomaly_score: NDArray[np.float64]
@@ -56,20 +56,22 @@ def calibrate(
         threshold = float(np.quantile(ordered, 1.0 - target_alert_rate, method="higher"))
     centre = float(np.median(ordered))
     # Rows all (nearly) alike leave no distance to measure in: take a small one.
-    centre = min(centre, threshold - max(abs(threshold) * 1e-3, MIN_SPAN))
+    centre = min(centre, threshold - max(abs(threshold) * 1e-3, MIN_CENTRE_DISTANCE))
     if len(ordered) > MAX_CALIBRATION_SCORES:
-        kept = np.linspace(0, len(ordered) - 1, MAX_CALIBRATION_SCORES).round().astype(np.int64)
-        ordered = ordered[kept]
+        kept_indices = (
+            np.linspace(0, len(ordered) - 1, MAX_CALIBRATION_SCORES).round().astype(np.int64)
+        )
+        ordered = ordered[kept_indices]
     return Calibration(threshold, centre, ordered, target_alert_rate)
 
 
-def calibration_of(arrays: dict[str, NDArray[Any]]) -> Calibration:
+def calibration_from_arrays(arrays: dict[str, NDArray[Any]]) -> Calibration:
     """Build a calibration from stored arrays; raises ModelRefused where they are damaged."""
     try:
         scores, numbers = arrays["calibration_scores"], arrays["calibration"]
     except KeyError as error:
         raise ModelRefused(f"the calibration has no array {error}") from error
-    sound = (
+    valid = (
         scores.dtype == numbers.dtype == np.float64
         and scores.ndim == 1
         and len(scores) > 0
@@ -77,41 +79,41 @@ def calibration_of(arrays: dict[str, NDArray[Any]]) -> Calibration:
         and bool(np.all(np.isfinite(numbers)))
         and bool(np.all(np.isfinite(scores)))
         and bool(np.all(np.diff(scores) >= 0))
-        and numbers[0] - numbers[1] >= MIN_SPAN / 2
+        and numbers[0] - numbers[1] >= MIN_CENTRE_DISTANCE / 2
         and 0 < numbers[2] < 1
     )
-    if not sound:
+    if not valid:
         raise ModelRefused("the calibration's arrays are damaged")
     return Calibration(float(numbers[0]), float(numbers[1]), scores, float(numbers[2]))
 
 
-def read(raw: NDArray[np.float64], calibration: Calibration) -> Reading:
+def to_anomaly_scores(raw: NDArray[np.float64], calibration: Calibration) -> AnomalyScores:
     """Read raw scores (n,): above the threshold an anomaly score is above 1.0, else not."""
-    span = calibration.threshold - calibration.centre
+    centre_distance = calibration.threshold - calibration.centre
     above = raw > calibration.threshold
-    anomaly_score = np.maximum((raw - calibration.centre) / span, 0.0)
+    anomaly_score = np.maximum((raw - calibration.centre) / centre_distance, 0.0)
     # So that nobody finds a row above the threshold at 1.0, or one below above it, by rounding.
-    least = np.nextafter(1.0, 2.0)
+    just_above_one = np.nextafter(1.0, 2.0)
     anomaly_score = np.where(
-        above, np.maximum(anomaly_score, least), np.minimum(anomaly_score, 1.0)
+        above, np.maximum(anomaly_score, just_above_one), np.minimum(anomaly_score, 1.0)
     )
-    return Reading(anomaly_score, above)
+    return AnomalyScores(anomaly_score, above)
 
 
 def p_values(raw: NDArray[np.float64], calibration: Calibration) -> NDArray[np.float64]:
     """Return conformal p-values (n,): (1 + calibration scores at least as high) / (1 + m)."""
-    at_least = len(calibration.scores) - _below(calibration.scores, raw)
-    return (1.0 + at_least.astype(np.float64)) / (1.0 + len(calibration.scores))
+    count_at_least = len(calibration.scores) - _count_below(calibration.scores, raw)
+    return (1.0 + count_at_least.astype(np.float64)) / (1.0 + len(calibration.scores))
 
 
-def _below(ordered: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.int64]:
+def _count_below(ordered: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return how many of `ordered` (rising) lie below each wanted value (n,).
 
     Of many in their order the search stays where the last one ended, in memory that is near.
     """
-    if len(wanted) < _WORTH_SORTING:
-        return np.searchsorted(ordered, wanted, side="left")
-    order = np.argsort(wanted)
-    found = np.empty(len(wanted), dtype=np.int64)
-    found[order] = np.searchsorted(ordered, wanted[order], side="left")
-    return found
+    if len(values) < _MIN_VALUES_TO_SORT:
+        return np.searchsorted(ordered, values, side="left")
+    order = np.argsort(values)
+    counts = np.empty(len(values), dtype=np.int64)
+    counts[order] = np.searchsorted(ordered, values[order], side="left")
+    return counts

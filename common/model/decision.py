@@ -11,23 +11,23 @@ from sensorwatch.common.errors import ModelRefused
 from sensorwatch.common.model.tails import KNOTS
 
 
-class Table(IntEnum):
+class RarityTable(IntEnum):
     """The tables of a decision, in the order they are stored."""
 
     FOREST = 0
     DISTANCE = 1
     DRIFT = 2
     STUCK = 3
-    SUM = 4
-    SMOOTHED = 5
-    LARGER = 6
-    PLAIN_FOREST = 7
-    PLAIN_DISTANCE = 8
-    PLAIN_SUM = 9
+    RARITY_SUM = 4
+    SMOOTHED_SCORE = 5
+    MAX_OF_SUM_AND_SMOOTHED = 6
+    NO_MEMORY_FOREST = 7
+    NO_MEMORY_DISTANCE = 8
+    NO_MEMORY_SUM = 9
     """The last three are for rows without memory."""
 
 
-COMPONENTS = (Table.FOREST, Table.DISTANCE, Table.DRIFT, Table.STUCK)
+COMPONENTS = (RarityTable.FOREST, RarityTable.DISTANCE, RarityTable.DRIFT, RarityTable.STUCK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +51,11 @@ class Decision:
         }
 
 
-def decision_of(arrays: dict[str, NDArray[Any]]) -> Decision:
+def decision_from_arrays(arrays: dict[str, NDArray[Any]]) -> Decision:
     """Build a decision from stored arrays; raises ModelRefused where they are damaged."""
     tables, weights = arrays.get("decision_tables"), arrays.get("decision_weights")
     refractory = arrays.get("decision_refractory")
-    sound = (
+    valid = (
         tables is not None
         and weights is not None
         and refractory is not None
@@ -63,13 +63,13 @@ def decision_of(arrays: dict[str, NDArray[Any]]) -> Decision:
         and refractory.shape == (1,)
         and refractory[0] >= 0
         and tables.dtype == weights.dtype == np.float64
-        and tables.shape == (len(Table), KNOTS + 2)
+        and tables.shape == (len(RarityTable), KNOTS + 2)
         and weights.shape == (len(COMPONENTS),)
         and bool(np.all(np.isfinite(tables)))
         and bool(np.all(np.diff(tables[:, :KNOTS]) >= 0))
         and bool(np.all(tables[:, KNOTS:] > 0))
         and bool(np.all((weights == 0) | (weights == 1)))
     )
-    if not sound or tables is None or weights is None or refractory is None:
+    if not valid or tables is None or weights is None or refractory is None:
         raise ModelRefused("the decision's arrays are damaged")
     return Decision(tables, weights, int(refractory[0]))

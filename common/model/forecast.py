@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.errors import ModelRefused
-from sensorwatch.common.model.season import Season, season_of
+from sensorwatch.common.model.season import Season, season_from_arrays
 
-LAGS = 2
+N_LAGS = 2
 """Number of previous rows of a sensor that the forecast uses."""
 
 
@@ -32,23 +32,25 @@ class Forecast:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The arrays by name, as they are stored."""
-        own = {f"forecast_{name}": getattr(self, name) for name in _SHAPES}
-        return own | self.season.arrays()
+        stored = {f"forecast_{name}": getattr(self, name) for name in _STORED_NAMES}
+        return stored | self.season.arrays()
 
 
-_SHAPES = ("coefficients", "whitening", "spread", "ground", "surprise")
+_STORED_NAMES = ("coefficients", "whitening", "spread", "ground", "surprise")
 
 
-def forecast_of(arrays: dict[str, NDArray[Any]], *, signals: int, contexts: int) -> Forecast:
+def forecast_from_arrays(
+    arrays: dict[str, NDArray[Any]], *, signals: int, contexts: int
+) -> Forecast:
     """Build a forecast from stored arrays; raises ModelRefused where they are damaged."""
-    inputs = 1 + LAGS * (signals + contexts) + contexts
+    inputs = 1 + N_LAGS * (signals + contexts) + contexts
     shapes = [(signals, inputs), (signals, signals), (signals,), (signals, signals), (signals,)]
-    found = {}
-    for name, shape in zip(_SHAPES, shapes, strict=True):
+    result = {}
+    for name, shape in zip(_STORED_NAMES, shapes, strict=True):
         array = arrays.get(f"forecast_{name}")
         if array is None or array.dtype != np.float64 or array.shape != shape:
             raise ModelRefused(f"the forecast's {name} is not float64 of shape {shape}")
         if not np.all(np.isfinite(array)):
             raise ModelRefused(f"the forecast's {name} are not finite")
-        found[name] = array
-    return Forecast(**found, season=season_of(arrays, signals))
+        result[name] = array
+    return Forecast(**result, season=season_from_arrays(arrays, signals))

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from sensorwatch.common.errors import ModelRefused
 from sensorwatch.common.kernels import kernel
-from sensorwatch.common.model.forest_heap import Heap, add_path_lengths, heap_of
-from sensorwatch.common.row_executor import Crew, alone
+from sensorwatch.common.model.forest_heap import ForestHeap, add_path_lengths, build_heap
+from sensorwatch.common.row_executor import RowExecutor, serial
 
 LEAF = -1
 EULER_GAMMA = float(np.euler_gamma)
@@ -45,9 +45,9 @@ class Forest:
         return len(self.tree_start) - 1
 
     @cached_property
-    def heap(self) -> Heap | None:
+    def heap(self) -> ForestHeap | None:
         """The same trees laid out for speed; None where they are too deep for that."""
-        return heap_of(
+        return build_heap(
             tree_start=self.tree_start,
             feature=self.feature,
             threshold=self.threshold,
@@ -61,25 +61,27 @@ class Forest:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-def forest_from(estimator: Any) -> Forest:
+def forest_from_sklearn(estimator: Any) -> Forest:
     """Take the arrays out of a fitted scikit-learn IsolationForest."""
-    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in _NODE_ARRAYS}
+    arrays_by_name: dict[str, list[NDArray[Any]]] = {name: [] for name in _NODE_ARRAYS}
     start = [0]
     trees = zip(estimator.estimators_, estimator.estimators_features_, strict=True)
-    for fitted, chosen in trees:
-        for name, array in _tree(fitted.tree_, np.asarray(chosen), start[-1]).items():
-            parts[name].append(array)
+    for fitted, feature_subset in trees:
+        for name, array in _tree_arrays(
+            fitted.tree_, np.asarray(feature_subset), start[-1]
+        ).items():
+            arrays_by_name[name].append(array)
         start.append(start[-1] + fitted.tree_.node_count)
     normaliser = len(estimator.estimators_) * average_path_length(estimator.max_samples_)
     return Forest(
         tree_start=np.asarray(start, dtype=np.int32),
         normaliser=np.asarray([normaliser], dtype=np.float64),
         columns=np.asarray([estimator.n_features_in_], dtype=np.int32),
-        **{name: np.concatenate(arrays) for name, arrays in parts.items()},
+        **{name: np.concatenate(arrays) for name, arrays in arrays_by_name.items()},
     )
 
 
-def forest_of(arrays: dict[str, NDArray[Any]]) -> Forest:
+def forest_from_arrays(arrays: dict[str, NDArray[Any]]) -> Forest:
     """Build a forest from stored arrays after checking everything the kernel relies on.
 
     Raises ModelRefused where an array is missing, of another type, or would send a walk out of
@@ -89,14 +91,14 @@ def forest_of(arrays: dict[str, NDArray[Any]]) -> Forest:
         forest = Forest(**{field.name: arrays[field.name] for field in fields(Forest)})
     except KeyError as error:
         raise ModelRefused(f"the forest has no array {error}") from error
-    problem = _problem(forest)
+    problem = _find_problem(forest)
     if problem:
         raise ModelRefused(f"the forest's arrays are damaged: {problem}")
     return forest
 
 
 def score(
-    forest: Forest, matrix: NDArray[np.float64], *, crew: Crew = alone
+    forest: Forest, matrix: NDArray[np.float64], *, row_executor: RowExecutor = serial
 ) -> NDArray[np.float64]:
     """Raw score (n,) of each row of `matrix` (n, features): higher is more anomalous, 0 to 1.
 
@@ -107,7 +109,7 @@ def score(
     if rows.ndim != 2 or rows.shape[1] != forest.columns[0]:
         raise ValueError(f"matrix of shape {rows.shape}, wanted (n, {forest.columns[0]})")
     raw = np.empty(len(rows), dtype=np.float64)
-    crew(lambda begin, end: _score(forest, rows[begin:end], raw[begin:end]), len(rows))
+    row_executor(lambda begin, end: _score(forest, rows[begin:end], raw[begin:end]), len(rows))
     return raw
 
 
@@ -137,23 +139,25 @@ def _score(forest: Forest, rows: NDArray[np.float32], raw: NDArray[np.float64]) 
             forest.path_length,
             raw,
         )
-    to_scores(raw, forest.normaliser[0])
+    path_lengths_to_scores(raw, forest.normaliser[0])
 
 
-def _tree(tree: Any, chosen: NDArray[Any], start: int) -> dict[str, NDArray[Any]]:
+def _tree_arrays(tree: Any, feature_subset: NDArray[Any], start: int) -> dict[str, NDArray[Any]]:
     leaf = tree.children_left == -1
-    depth = _depths(tree.children_left, tree.children_right)
-    extra = np.asarray([average_path_length(rows) for rows in tree.n_node_samples])
+    depth = _node_depths(tree.children_left, tree.children_right)
+    leaf_extra = np.asarray([average_path_length(rows) for rows in tree.n_node_samples])
     return {
-        "feature": np.where(leaf, LEAF, chosen[np.where(leaf, 0, tree.feature)]).astype(np.int32),
+        "feature": np.where(leaf, LEAF, feature_subset[np.where(leaf, 0, tree.feature)]).astype(
+            np.int32
+        ),
         "threshold": np.where(leaf, 0.0, tree.threshold).astype(np.float64),
         "left": np.where(leaf, LEAF, tree.children_left + start).astype(np.int32),
         "right": np.where(leaf, LEAF, tree.children_right + start).astype(np.int32),
-        "path_length": np.where(leaf, depth + extra, 0.0),
+        "path_length": np.where(leaf, depth + leaf_extra, 0.0),
     }
 
 
-def _depths(left: NDArray[Any], right: NDArray[Any]) -> NDArray[np.float64]:
+def _node_depths(left: NDArray[Any], right: NDArray[Any]) -> NDArray[np.float64]:
     depth = np.zeros(len(left), dtype=np.float64)
     for node in range(len(left)):  # a parent stands before its children
         if left[node] != -1:
@@ -161,11 +165,13 @@ def _depths(left: NDArray[Any], right: NDArray[Any]) -> NDArray[np.float64]:
     return depth
 
 
-def _problem(forest: Forest) -> str | None:
-    for name, wanted in _TYPES.items():
+def _find_problem(forest: Forest) -> str | None:
+    for name, expected_dtype in _ARRAY_DTYPES.items():
         array = getattr(forest, name)
-        if array.dtype != wanted or array.ndim != 1:
-            return f"{name} is {array.dtype} with {array.ndim} dimensions, wanted {wanted}, 1"
+        if array.dtype != expected_dtype or array.ndim != 1:
+            return (
+                f"{name} is {array.dtype} with {array.ndim} dimensions, wanted {expected_dtype}, 1"
+            )
     nodes = len(forest.feature)
     if any(len(getattr(forest, name)) != nodes for name in _NODE_ARRAYS):
         return "arrays of different lengths"
@@ -174,10 +180,10 @@ def _problem(forest: Forest) -> str | None:
         return "tree_start does not divide the nodes into trees"
     if len(forest.columns) != 1 or len(forest.normaliser) != 1 or not forest.normaliser[0] > 0:
         return "columns or normaliser is not one positive number"
-    return _node_problem(forest)
+    return _find_node_problem(forest)
 
 
-def _node_problem(forest: Forest) -> str | None:
+def _find_node_problem(forest: Forest) -> str | None:
     inner = np.flatnonzero(forest.feature != LEAF)
     end = np.repeat(forest.tree_start[1:], np.diff(forest.tree_start))
     if np.any((forest.feature < LEAF) | (forest.feature >= forest.columns[0])):
@@ -190,7 +196,7 @@ def _node_problem(forest: Forest) -> str | None:
     return None
 
 
-_TYPES = {
+_ARRAY_DTYPES = {
     "tree_start": np.int32,
     "feature": np.int32,
     "threshold": np.float64,
@@ -228,7 +234,7 @@ def _add_path_lengths(
 # Compiled because numpy's own power uses other instructions for the last rows of an array than for
 # the first, so that a row's last bit would depend on how many rows came with it.
 @kernel
-def to_scores(raw: NDArray[np.float64], normaliser: float) -> None:
+def path_lengths_to_scores(raw: NDArray[np.float64], normaliser: float) -> None:
     """Turn summed path lengths into raw scores, in place."""
     for row in range(len(raw)):
         raw[row] = 2.0 ** (-raw[row] / normaliser)

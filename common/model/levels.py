@@ -26,19 +26,19 @@ class Levels:
     """Microseconds between two rows of a sensor beyond which the older ones say nothing; 0: any."""
 
     @cached_property
-    def known(self) -> dict[str, int]:
+    def level_by_sensor(self) -> dict[str, int]:
         """The line of each sensor that training knew."""
         return {name: line for line, name in enumerate(self.sensor_ids, start=1)}
 
     @cached_property
-    def least_scale(self) -> NDArray[np.float64]:
+    def min_scale(self) -> NDArray[np.float64]:
         """(columns,) the least scale that a new sensor may learn: the known ones' usual one.
 
         The few rows it learns from show little of what it does in a day.
         """
         scales = self.scale[1:] if len(self.sensor_ids) else self.scale
-        least: NDArray[np.float64] = np.median(scales, axis=0)
-        return least
+        median_scale: NDArray[np.float64] = np.median(scales, axis=0)
+        return median_scale
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The arrays by name, as they are stored."""
@@ -50,18 +50,18 @@ class Levels:
         }
 
 
-def levels_of(arrays: dict[str, NDArray[Any]], columns: int) -> Levels:
+def levels_from_arrays(arrays: dict[str, NDArray[Any]], columns: int) -> Levels:
     """Build levels from stored arrays; raises ModelRefused where they are damaged."""
     try:
         names, limits = arrays["level_sensors"], arrays["level_limits"]
         location, scale = arrays["level_location"], arrays["level_scale"]
     except KeyError as error:
         raise ModelRefused(f"the levels have no array {error}") from error
-    wanted = (1 + len(names), columns) if names.ndim == 1 else None
-    sound = (
+    expected_shape = (1 + len(names), columns) if names.ndim == 1 else None
+    valid = (
         names.dtype.kind == "U"
         and location.dtype == scale.dtype == np.float64
-        and location.shape == scale.shape == wanted
+        and location.shape == scale.shape == expected_shape
         and bool(np.all(np.isfinite(location)))
         and bool(np.all(np.isfinite(scale) & (scale > 0)))
         and limits.dtype == np.int64
@@ -69,7 +69,7 @@ def levels_of(arrays: dict[str, NDArray[Any]], columns: int) -> Levels:
         and bool(np.all(limits >= 0))
         and len(set(names.tolist())) == len(names)
     )
-    if not sound:
+    if not valid:
         raise ModelRefused("the levels' arrays are damaged")
     return Levels(tuple(str(name) for name in names), location, scale, *limits.tolist())
 

@@ -42,7 +42,7 @@ class FeaturePlan:
     version: int = 1
 
     @property
-    def remembers(self) -> bool:
+    def needs_memory(self) -> bool:
         """Whether its features need the sensor's earlier rows."""
         return any(feature.kind is FeatureKind.RESIDUAL for feature in self.features)
 
@@ -61,8 +61,8 @@ def plain_plan(schema: Schema) -> FeaturePlan:
         Feature(name, FeatureKind.SIGNAL, position)
         for position, name in enumerate(schema.signal_names)
     ]
-    clock = [Feature(kind.value, kind) for kind in (FeatureKind.HOUR, FeatureKind.DAY_OF_WEEK)]
-    return FeaturePlan(PLAIN, (*signals, *clock))
+    calendar = [Feature(kind.value, kind) for kind in (FeatureKind.HOUR, FeatureKind.DAY_OF_WEEK)]
+    return FeaturePlan(PLAIN, (*signals, *calendar))
 
 
 def forecast_plan(schema: Schema) -> FeaturePlan:
@@ -75,7 +75,7 @@ def forecast_plan(schema: Schema) -> FeaturePlan:
     return FeaturePlan(FORECAST, tuple(columns), version=2)
 
 
-def plan_of(plain: dict[str, Any], schema: Schema) -> FeaturePlan:
+def plan_from_plain(plain: dict[str, Any], schema: Schema) -> FeaturePlan:
     """Read a plan back from a manifest.
 
     Raises ModelRefused for a newer version or one that does not fit the schema.
@@ -95,7 +95,7 @@ def plan_of(plain: dict[str, Any], schema: Schema) -> FeaturePlan:
     except (KeyError, TypeError, ValueError) as error:
         raise ModelRefused(f"the feature plan cannot be read: {error!r}") from error
     for feature in plan.features:
-        clock = feature.kind in (FeatureKind.HOUR, FeatureKind.DAY_OF_WEEK)
-        if not clock and not 0 <= feature.signal < len(schema.signals):
+        calendar = feature.kind in (FeatureKind.HOUR, FeatureKind.DAY_OF_WEEK)
+        if not calendar and not 0 <= feature.signal < len(schema.signals):
             raise ModelRefused(f"feature {feature.name!r} names signal {feature.signal}: no such")
     return plan

@@ -6,7 +6,7 @@ from sensorwatch.common.errors import ModelRefused
 from sensorwatch.common.registry.archive import Arrays
 from sensorwatch.common.registry.candidate import MAX_GOLDEN_ROWS
 from sensorwatch.common.rows.readings import Readings
-from sensorwatch.common.rows.schema import Missing, Schema
+from sensorwatch.common.rows.schema import MissingPolicy, Schema
 from sensorwatch.common.scoring.detector import Detector
 
 TOLERANCE = 1e-9
@@ -27,7 +27,7 @@ def golden_arrays(detector: Detector, readings: Readings) -> Arrays:
     if not 1 <= len(readings) <= MAX_GOLDEN_ROWS:
         raise ValueError(f"{len(readings)} golden rows, wanted 1 to {MAX_GOLDEN_ROWS}")
     used_sensors, sensor = np.unique(readings.sensor, return_inverse=True)
-    detections = detector.detect(readings, detector.cold()).detections
+    detections = detector.detect(readings, detector.empty_memory()).detections
     context = {"context": readings.context} if detector.schema.context else {}
     return context | {
         "event_time": readings.event_time,
@@ -47,7 +47,7 @@ def check_golden_rows(detector: Detector, golden: Arrays) -> None:
     TOLERANCE.
     """
     readings = _readings(golden, detector.schema)
-    rescored = detector.detect(readings, detector.cold()).detections
+    rescored = detector.detect(readings, detector.empty_memory()).detections
     calibration = detector.calibration
     # In raw units, too: an anomaly score is a raw score divided by this span.
     scale = 1.0 / min(1.0, calibration.threshold - calibration.centre)
@@ -100,6 +100,8 @@ def _readings(golden: Arrays, schema: Schema) -> Readings:
 
 def _check_finite(golden: Arrays, schema: Schema) -> None:
     table = np.concatenate([golden["values"], golden["context"]], axis=1)
-    may_be_missing = np.asarray([column.missing is Missing.HOLD_LAST for column in schema.columns])
+    may_be_missing = np.asarray(
+        [column.missing is MissingPolicy.HOLD_LAST for column in schema.columns]
+    )
     if not np.all(np.isfinite(table) | (np.isnan(table) & may_be_missing)):
         raise ModelRefused("the golden rows hold values that no reading can have")

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sensorwatch.common.errors import ModelRefused
-from sensorwatch.common.pydantic_errors import explain
+from sensorwatch.common.pydantic_errors import describe_validation_error
 from sensorwatch.common.registry.candidate import DataSource
 from sensorwatch.common.scoring.detector import Detector
 
@@ -120,7 +120,9 @@ def parse_manifest(content: bytes) -> ModelManifest:
     try:
         return ModelManifest.model_validate_json(content)
     except ValidationError as error:
-        raise ModelRefused(f"the manifest cannot be read: {explain(error)}") from error
+        raise ModelRefused(
+            f"the manifest cannot be read: {describe_validation_error(error)}"
+        ) from error
 
 
 def _digest(plain: dict[str, Any]) -> str:

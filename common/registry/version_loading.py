@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 
 from sensorwatch.common.errors import ModelRefused, SchemaError
-from sensorwatch.common.model.plan import plan_of
+from sensorwatch.common.model.plan import plan_from_plain
 from sensorwatch.common.registry.archive import Arrays, array_digest, joint_digest, unpack
 from sensorwatch.common.registry.golden_rows import check_golden_rows
 from sensorwatch.common.registry.manifest import (
@@ -15,8 +15,8 @@ from sensorwatch.common.registry.manifest import (
     parse_manifest,
 )
 from sensorwatch.common.registry.version_files import ARRAYS, ESTIMATOR, GOLDEN, MANIFEST
-from sensorwatch.common.rows.schema import Schema, schema_of
-from sensorwatch.common.scoring.detector import Detector, detector_of
+from sensorwatch.common.rows.schema import Schema, schema_from_plain
+from sensorwatch.common.scoring.detector import Detector, detector_from_arrays
 
 MAX_MANIFEST_BYTES = 16 * 2**20
 MAX_FILE_BYTES = 2**30
@@ -105,7 +105,9 @@ def _check_arrays(arrays: Arrays, manifest: ModelManifest) -> None:
 
 def _detector(arrays: Arrays, manifest: ModelManifest) -> Detector:
     schema = _schema(manifest)
-    detector = detector_of(manifest.id, schema, plan_of(manifest.plan, schema), arrays)
+    detector = detector_from_arrays(
+        manifest.id, schema, plan_from_plain(manifest.plan, schema), arrays
+    )
     summary, found = manifest.calibration, detector.calibration
     if (summary.threshold, summary.centre, summary.target_alert_rate, summary.scores) != (
         found.threshold,
@@ -119,7 +121,7 @@ def _detector(arrays: Arrays, manifest: ModelManifest) -> Detector:
 
 def _schema(manifest: ModelManifest) -> Schema:
     try:
-        schema = schema_of(manifest.row_schema)
+        schema = schema_from_plain(manifest.row_schema)
     except SchemaError as error:
         raise ModelRefused(f"its schema cannot be read: {error}") from error
     if schema.fingerprint != manifest.schema_fingerprint:

@@ -26,21 +26,21 @@ SEVERITY_BOUNDS = {Severity.MAJOR: 1.25, Severity.CRITICAL: 1.5}
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class ScoreEvidence:
     """What the rows' scores came from, kept to explain them; each (n, ...)."""
 
     measured: NDArray[np.float64]
     """(n, columns) signals, then context; what was missing is held from the row before."""
-    held: NDArray[np.bool_]
+    imputed: NDArray[np.bool_]
     """(n, columns) what was missing."""
     location: NDArray[np.float64]
     scale: NDArray[np.float64]
     """(n, columns) the sensor's level when the row came."""
-    standard: NDArray[np.float64]
+    standardised: NDArray[np.float64]
     """(n, columns) (measured - location) / scale, squashed."""
     expected: NDArray[np.float64]
-    """(n, signals) forecast of `standard`, 0 without memory; (n, 0) of the plain plan."""
-    runs: NDArray[np.int64]
+    """(n, signals) forecast of `standardised`, 0 without memory; (n, 0) of the plain plan."""
+    repeats: NDArray[np.int64]
     """(n, signals) how long each signal has repeated its value exactly."""
     drift: NDArray[np.float64]
     """(n, signals) smoothed whitened residuals, this row included."""
@@ -72,7 +72,7 @@ class Detections:
     """
     calibration: Calibration
     """What p-values are read by."""
-    evidence: Evidence
+    evidence: ScoreEvidence
 
     def __len__(self) -> int:
         return len(self.raw_score)
@@ -89,8 +89,11 @@ class Detections:
             for field in fields(self)
             if field.name not in {"calibration", "evidence"}
         }
-        evidence = Evidence(
-            **{field.name: getattr(self.evidence, field.name)[rows] for field in fields(Evidence)}
+        evidence = ScoreEvidence(
+            **{
+                field.name: getattr(self.evidence, field.name)[rows]
+                for field in fields(ScoreEvidence)
+            }
         )
         return replace(self, **columns, evidence=evidence)
 
@@ -120,9 +123,9 @@ class ClosedEpisode:
     """That of the peak."""
 
 
-def severity_of(anomaly_score: NDArray[np.float64]) -> NDArray[np.int8]:
+def severity_numbers(anomaly_score: NDArray[np.float64]) -> NDArray[np.int8]:
     """Return the position in SEVERITIES of anomalous rows' scores (n,)."""
-    found = np.ones(len(anomaly_score), dtype=np.int8)
+    severities = np.ones(len(anomaly_score), dtype=np.int8)
     for bound in SEVERITY_BOUNDS.values():
-        found += (anomaly_score >= bound).astype(np.int8)
-    return found
+        severities += (anomaly_score >= bound).astype(np.int8)
+    return severities

@@ -7,17 +7,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.errors import ModelRefused
-from sensorwatch.common.model.calibration import Calibration, calibration_of, read
-from sensorwatch.common.model.decision import Decision, decision_of
-from sensorwatch.common.model.forecast import Forecast, forecast_of
-from sensorwatch.common.model.forest import Forest, forest_of, score
-from sensorwatch.common.model.levels import Levels, levels_of, no_levels
+from sensorwatch.common.model.calibration import (
+    Calibration,
+    calibration_from_arrays,
+    to_anomaly_scores,
+)
+from sensorwatch.common.model.decision import Decision, decision_from_arrays
+from sensorwatch.common.model.forecast import Forecast, forecast_from_arrays
+from sensorwatch.common.model.forest import Forest, forest_from_arrays, score
+from sensorwatch.common.model.levels import Levels, levels_from_arrays, no_levels
 from sensorwatch.common.model.plan import FeaturePlan
-from sensorwatch.common.row_executor import Crew, alone
+from sensorwatch.common.row_executor import RowExecutor, serial
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
-from sensorwatch.common.scoring.decide import Judged, decide
-from sensorwatch.common.scoring.detections import ClosedEpisode, Detections, Evidence, severity_of
+from sensorwatch.common.scoring.decide import RowDecisions, decide
+from sensorwatch.common.scoring.detections import (
+    ClosedEpisode,
+    Detections,
+    ScoreEvidence,
+    severity_numbers,
+)
 from sensorwatch.common.scoring.episodes import episodes
 from sensorwatch.common.scoring.features import features
 from sensorwatch.common.scoring.memory import MAX_SENSORS, Memory
@@ -42,7 +51,7 @@ class SignalRanges:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DetectionResult:
     """What was found of a micro-batch's readings."""
 
     readings: Readings
@@ -72,7 +81,7 @@ class Detector:
         """What a memory for this detector holds of each sensor."""
         return Layout(self.schema.signal_names, self.schema.context_names, self.levels.min_rows)
 
-    def cold(self, *, max_sensors: int = MAX_SENSORS) -> Memory:
+    def empty_memory(self, *, max_sensors: int = MAX_SENSORS) -> Memory:
         """The memory before the first row of a stream."""
         return Memory(self.layout, max_sensors=max_sensors)
 
@@ -82,8 +91,8 @@ class Detector:
         memory: Memory,
         *,
         positions: NDArray[np.int64] | None = None,
-        crew: Crew = alone,
-    ) -> Found:
+        row_executor: RowExecutor = serial,
+    ) -> DetectionResult:
         """Score readings in order, writing each into `memory` as it comes.
 
         `positions` (n,): strictly rising numbers of the readings in their stream (Kafka's offsets);
@@ -91,50 +100,54 @@ class Detector:
         """
         if positions is None:
             positions = memory.position + np.arange(len(readings), dtype=np.int64)
-        recalled = recall(readings, self.levels, self.levels.known, memory)
-        readings = _filled(readings, recalled)
-        scored, expected = self._scored(readings, recalled, memory, crew)
-        anomaly_score = read(scored.novelty, self.calibration).anomaly_score
-        is_anomaly = scored.is_anomaly
-        full_score = read(scored.raw_score, self.calibration).anomaly_score
-        found = episodes(readings, recalled, positions, is_anomaly, full_score, memory)
+        recalled = recall(readings, self.levels, self.levels.level_by_sensor, memory)
+        readings = _with_imputed_values(readings, recalled)
+        decisions, expected = self._score_and_decide(readings, recalled, memory, row_executor)
+        anomaly_score = to_anomaly_scores(decisions.novelty, self.calibration).anomaly_score
+        is_anomaly = decisions.is_anomaly
+        full_score = to_anomaly_scores(decisions.raw_score, self.calibration).anomaly_score
+        row_episodes = episodes(readings, recalled, positions, is_anomaly, full_score, memory)
         if len(positions):
             memory.position = int(positions[-1]) + 1
         detections = Detections(
-            raw_score=scored.raw_score,
+            raw_score=decisions.raw_score,
             anomaly_score=anomaly_score,
             is_anomaly=is_anomaly,
             calibration=self.calibration,
-            severity=np.where(is_anomaly, severity_of(found.peak), np.int8(0)),
+            severity=np.where(is_anomaly, severity_numbers(row_episodes.peak), np.int8(0)),
             status=recalled.status,
-            episode=found.start,
-            episode_rows=found.rows,
-            episode_time=found.time,
-            episode_peak=found.peak,
-            evidence=_evidence(recalled, scored, expected),
+            episode=row_episodes.start,
+            episode_rows=row_episodes.rows,
+            episode_time=row_episodes.time,
+            episode_peak=row_episodes.peak,
+            evidence=_evidence(recalled, decisions, expected),
         )
-        return Found(readings, detections, found.closed)
+        return DetectionResult(readings, detections, row_episodes.closed)
 
     def matrix(self, readings: Readings) -> NDArray[np.float64]:
         """Compute what the forest sees of readings in order, (n, features), from cold memory."""
-        recalled = recall(readings, self.levels, self.levels.known, self.cold())
+        recalled = recall(readings, self.levels, self.levels.level_by_sensor, self.empty_memory())
         if self.forecast is None:
-            return features(_filled(readings, recalled), self.plan)
+            return features(_with_imputed_values(readings, recalled), self.plan)
         return forecast_features(recalled, residuals(self.forecast, recalled))
 
-    def _scored(
-        self, readings: Readings, recalled: Recalled, memory: Memory, crew: Crew
-    ) -> tuple[Judged, NDArray[np.float64]]:
+    def _score_and_decide(
+        self, readings: Readings, recalled: Recalled, memory: Memory, row_executor: RowExecutor
+    ) -> tuple[RowDecisions, NDArray[np.float64]]:
         """Return what was decided, and the forecast (n, signals) that it comes from."""
         threshold = self.calibration.threshold
         if self.forecast is None or self.decision is None:
-            raw = score(self.forest, features(readings, self.plan), crew=crew)
-            nothing = np.zeros((len(raw), 0))
-            return Judged(raw, raw > threshold, raw, nothing, nothing), nothing
-        left = residuals(self.forecast, recalled)
-        forest_score = score(self.forest, forecast_features(recalled, left), crew=crew)
-        judged = decide(self.decision, recalled, forest_score, left, memory, threshold=threshold)
-        return judged, left.expected
+            raw = score(self.forest, features(readings, self.plan), row_executor=row_executor)
+            no_columns = np.zeros((len(raw), 0))
+            return RowDecisions(raw, raw > threshold, raw, no_columns, no_columns), no_columns
+        row_residuals = residuals(self.forecast, recalled)
+        forest_score = score(
+            self.forest, forecast_features(recalled, row_residuals), row_executor=row_executor
+        )
+        decisions = decide(
+            self.decision, recalled, forest_score, row_residuals, memory, threshold=threshold
+        )
+        return decisions, row_residuals.expected
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Every array that decides a score, by name, as they are stored."""
@@ -148,14 +161,14 @@ class Detector:
         )
 
 
-def detector_of(
+def detector_from_arrays(
     version: str, schema: Schema, plan: FeaturePlan, arrays: dict[str, NDArray[Any]]
 ) -> Detector:
     """Build a detector from stored arrays.
 
     Raises ModelRefused where they are damaged or do not fit the schema and plan.
     """
-    forest = forest_of(arrays)
+    forest = forest_from_arrays(arrays)
     if forest.columns[0] != len(plan.features):
         raise ModelRefused(
             f"the forest takes {forest.columns[0]} features, the plan has {len(plan.features)}"
@@ -166,48 +179,56 @@ def detector_of(
         raise ModelRefused(f"the signals' ranges are not three rows of {signals} finite numbers")
     columns = len(schema.columns)
     # Versions from before there were levels have none, and need none.
-    bare = "level_sensors" not in arrays and not plan.remembers
-    levels = no_levels(np.zeros(columns)) if bare else levels_of(arrays, columns)
+    has_no_levels = "level_sensors" not in arrays and not plan.needs_memory
+    levels = no_levels(np.zeros(columns)) if has_no_levels else levels_from_arrays(arrays, columns)
     plain = Detector(
-        version, schema, plan, levels, forest, calibration_of(arrays), SignalRanges(*ranges)
+        version,
+        schema,
+        plan,
+        levels,
+        forest,
+        calibration_from_arrays(arrays),
+        SignalRanges(*ranges),
     )
-    if not plan.remembers:
+    if not plan.needs_memory:
         return plain
     return replace(
         plain,
-        forecast=forecast_of(arrays, signals=signals, contexts=columns - signals),
-        decision=decision_of(arrays),
+        forecast=forecast_from_arrays(arrays, signals=signals, contexts=columns - signals),
+        decision=decision_from_arrays(arrays),
     )
 
 
-def ranges_from(readings: Readings) -> SignalRanges:
+def learn_signal_ranges(readings: Readings) -> SignalRanges:
     """Learn each signal's band (0.5 % to 99.5 %) and median from training readings."""
     low, expected, high = np.nanquantile(readings.values, RANGE_QUANTILES, axis=0)
     return SignalRanges(low, expected, high)
 
 
-def _filled(readings: Readings, recalled: Recalled) -> Readings:
-    if not recalled.held.any():
+def _with_imputed_values(readings: Readings, recalled: Recalled) -> Readings:
+    if not recalled.imputed.any():
         return readings
     signals = readings.values.shape[1]
     measured = recalled.measured
     return replace(readings, values=measured[:, :signals], context=measured[:, signals:])
 
 
-def forecast_features(recalled: Recalled, left: Residuals) -> NDArray[np.float64]:
+def forecast_features(recalled: Recalled, row_residuals: Residuals) -> NDArray[np.float64]:
     """Return the forecast plan's matrix (n, 2 * signals): whitened residuals, standard signals."""
-    signals = left.white.shape[1]
-    return np.concatenate([left.white, recalled.standard[:, :signals]], axis=1)
+    signals = row_residuals.whitened.shape[1]
+    return np.concatenate([row_residuals.whitened, recalled.standardised[:, :signals]], axis=1)
 
 
-def _evidence(recalled: Recalled, judged: Judged, expected: NDArray[np.float64]) -> Evidence:
-    return Evidence(
+def _evidence(
+    recalled: Recalled, decisions: RowDecisions, expected: NDArray[np.float64]
+) -> ScoreEvidence:
+    return ScoreEvidence(
         recalled.measured,
-        recalled.held,
+        recalled.imputed,
         recalled.location,
         recalled.scale,
-        recalled.standard,
+        recalled.standardised,
         expected,
-        recalled.runs,
-        judged.drift,
+        recalled.repeats,
+        decisions.drift,
     )

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from sensorwatch.common.kernels import kernel
 from sensorwatch.common.rows.readings import Readings
-from sensorwatch.common.scoring.detections import SEVERITIES, ClosedEpisode, severity_of
+from sensorwatch.common.scoring.detections import SEVERITIES, ClosedEpisode, severity_numbers
 from sensorwatch.common.scoring.memory import Memory
-from sensorwatch.common.scoring.memory_layout import Real, Whole
+from sensorwatch.common.scoring.memory_layout import FloatColumn, IntColumn
 from sensorwatch.common.scoring.recall import Recalled
 from sensorwatch.common.scoring.status import STATUSES, Status
 
@@ -49,12 +49,12 @@ def episodes(
     start, time = np.full(n, -1, dtype=np.int64), np.zeros(n, dtype=np.int64)
     rows = np.zeros(n, dtype=np.int64)
     peak = np.zeros(n)
-    ended, peaks = np.zeros((n, 4), dtype=np.int64), np.zeros(n)
-    _walk(
-        memory.reals,
-        memory.wholes,
+    ended, ended_peaks = np.zeros((n, 4), dtype=np.int64), np.zeros(n)
+    _track_episodes(
+        memory.floats,
+        memory.ints,
         recalled.slots,
-        recalled.fresh,
+        recalled.new_sensor_level,
         recalled.status >= _LATE,
         recalled.gap,
         readings.event_time,
@@ -66,23 +66,23 @@ def episodes(
         time,
         peak,
         ended,
-        peaks,
+        ended_peaks,
     )
-    over = np.flatnonzero(ended[:, 0])
+    episode_ends = np.flatnonzero(ended[:, 0])
     closed = [
-        _closed(readings, recalled, positions, *found)
-        for found in zip(
-            over.tolist(),
-            ended[over].tolist(),
-            peaks[over].tolist(),
-            severity_of(peaks[over]).tolist(),
+        _closed_episode(readings, recalled, positions, *ended_episode)
+        for ended_episode in zip(
+            episode_ends.tolist(),
+            ended[episode_ends].tolist(),
+            ended_peaks[episode_ends].tolist(),
+            severity_numbers(ended_peaks[episode_ends]).tolist(),
             strict=True,
         )
     ]
     return Episodes(start, rows, time, peak, closed)
 
 
-def _closed(
+def _closed_episode(
     readings: Readings,
     recalled: Recalled,
     positions: NDArray[np.int64],
@@ -108,34 +108,36 @@ def _closed(
 
 
 @kernel
-def _walk(  # type: ignore[no-untyped-def]
-    reals, wholes, slots, fresh, apart, gaps, event_time, positions, is_anomaly, full_score,
-    start, rows, time, peak, ended, peaks,
+def _track_episodes(  # type: ignore[no-untyped-def]
+    floats, ints, slots, new_sensor_level, out_of_order, gaps, event_time, positions, is_anomaly, full_score,
+    start, rows, time, peak, ended, ended_peaks,
 ):  # fmt: skip
     for row in range(len(slots)):
-        real, whole = reals[slots[row]], wholes[slots[row]]
-        if apart[row] and is_anomaly[row]:
+        float_row, int_row = floats[slots[row]], ints[slots[row]]
+        if out_of_order[row] and is_anomaly[row]:
             start[row], rows[row], time[row] = positions[row], 1, event_time[row]
             peak[row] = full_score[row]
-        if apart[row]:
+        if out_of_order[row]:
             continue
-        over = fresh[row] >= 0 or gaps[row] or not is_anomaly[row]
-        if over and whole[Whole.EPISODE_ROWS] > 0:
-            ended[row, 0] = whole[Whole.EPISODE_ROWS]
-            ended[row, 1] = whole[Whole.EPISODE]
-            ended[row, 2] = whole[Whole.EPISODE_TIME]
-            ended[row, 3] = whole[Whole.EPISODE_LAST]
-            peaks[row] = real[Real.PEAK]
-            whole[Whole.EPISODE_ROWS] = 0
+        episode_ends = new_sensor_level[row] >= 0 or gaps[row] or not is_anomaly[row]
+        if episode_ends and int_row[IntColumn.EPISODE_ROWS] > 0:
+            ended[row, 0] = int_row[IntColumn.EPISODE_ROWS]
+            ended[row, 1] = int_row[IntColumn.EPISODE_START]
+            ended[row, 2] = int_row[IntColumn.EPISODE_START_TIME]
+            ended[row, 3] = int_row[IntColumn.EPISODE_LAST_TIME]
+            ended_peaks[row] = float_row[FloatColumn.EPISODE_PEAK_SCORE]
+            int_row[IntColumn.EPISODE_ROWS] = 0
         if is_anomaly[row]:
-            if whole[Whole.EPISODE_ROWS] == 0:
-                whole[Whole.EPISODE] = positions[row]
-                whole[Whole.EPISODE_TIME] = event_time[row]
-                real[Real.PEAK] = 0.0
-            whole[Whole.EPISODE_ROWS] += 1
-            whole[Whole.EPISODE_LAST] = event_time[row]
-            real[Real.PEAK] = max(real[Real.PEAK], full_score[row])
-            peak[row] = real[Real.PEAK]
-            start[row] = whole[Whole.EPISODE]
-            rows[row] = whole[Whole.EPISODE_ROWS]
-            time[row] = whole[Whole.EPISODE_TIME]
+            if int_row[IntColumn.EPISODE_ROWS] == 0:
+                int_row[IntColumn.EPISODE_START] = positions[row]
+                int_row[IntColumn.EPISODE_START_TIME] = event_time[row]
+                float_row[FloatColumn.EPISODE_PEAK_SCORE] = 0.0
+            int_row[IntColumn.EPISODE_ROWS] += 1
+            int_row[IntColumn.EPISODE_LAST_TIME] = event_time[row]
+            float_row[FloatColumn.EPISODE_PEAK_SCORE] = max(
+                float_row[FloatColumn.EPISODE_PEAK_SCORE], full_score[row]
+            )
+            peak[row] = float_row[FloatColumn.EPISODE_PEAK_SCORE]
+            start[row] = int_row[IntColumn.EPISODE_START]
+            rows[row] = int_row[IntColumn.EPISODE_ROWS]
+            time[row] = int_row[IntColumn.EPISODE_START_TIME]

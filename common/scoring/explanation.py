@@ -8,16 +8,16 @@ from numpy.typing import NDArray
 
 from sensorwatch.common.kernels import kernel
 from sensorwatch.common.model.forecast import Forecast
-from sensorwatch.common.scoring.attribution import attributions
+from sensorwatch.common.scoring.attribution import attribute_rows
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import Outcome
-from sensorwatch.common.scoring.recall import LINEAR
+from sensorwatch.common.scoring.recall import LINEAR_SCALES
 from sensorwatch.common.scoring.status import STATUSES, Status
 
-BAND = 2.58
+BAND_SPREADS = 2.58
 """Spreads from the forecast, or scales from the location, to either end of the band: 99 % of
 normally distributed residuals."""
-FARTHEST = 500.0
+MAX_SQUASHED = 500.0
 """A squashed value beyond would be no finite number any more."""
 
 _SCORED = STATUSES.index(Status.SCORED)
@@ -54,7 +54,7 @@ class SignalReading(msgspec.Struct, frozen=True):
     """Whether the value was missing, so that the last one was held."""
 
 
-def signals_of_rows(
+def explain_rows(
     detector: Detector, outcome: Outcome, rows: NDArray[np.int64]
 ) -> list[list[SignalReading]]:
     """Describe rows, each with its signals from the highest attribution to the lowest.
@@ -65,10 +65,10 @@ def signals_of_rows(
         return []
     names = np.asarray(detector.schema.signal_names, dtype=object)
     signals = len(names)
-    shares = attributions(detector, outcome, rows)
+    shares = attribute_rows(detector, outcome, rows)
     orders = np.argsort(-shares, axis=1, kind="stable")
     actual = outcome.readings.values[rows]
-    expected, low, high = _expected(detector, outcome, rows)
+    expected, low, high = _expected_and_band(detector, outcome, rows)
     columns = [
         actual,
         expected,
@@ -76,39 +76,42 @@ def signals_of_rows(
         high,
         _DIRECTIONS[1 - (actual < low) + (actual > high)],
         shares,
-        outcome.detections.evidence.held[rows, :signals],
+        outcome.detections.evidence.imputed[rows, :signals],
     ]
-    lines = np.arange(len(rows))[:, np.newaxis]
-    ordered = [names[orders], *(column[lines, orders] for column in columns)]
+    row_index = np.arange(len(rows))[:, np.newaxis]
+    ordered = [names[orders], *(column[row_index, orders] for column in columns)]
     # One list a column, not a row: cutting rows apart took longer than all that is computed here.
-    made = list(map(SignalReading, *(column.ravel().tolist() for column in ordered)))
-    return [made[first : first + signals] for first in range(0, len(made), signals)]
+    signal_readings = list(map(SignalReading, *(column.ravel().tolist() for column in ordered)))
+    return [
+        signal_readings[first : first + signals]
+        for first in range(0, len(signal_readings), signals)
+    ]
 
 
-def _expected(
+def _expected_and_band(
     detector: Detector, outcome: Outcome, rows: NDArray[np.int64]
 ) -> list[NDArray[np.float64]]:
     """Return what was expected, then the band's lower and upper end, each (len(rows), signals)."""
     if detector.forecast is None:
         ranges, shape = detector.ranges, (len(rows), len(detector.schema.signals))
-        ends = (ranges.expected, ranges.low, ranges.high)
-        return [np.broadcast_to(end, shape) for end in ends]
-    return _forecast(detector, detector.forecast, outcome, rows)
+        band_columns = (ranges.expected, ranges.low, ranges.high)
+        return [np.broadcast_to(end, shape) for end in band_columns]
+    return _forecast_and_band(detector, detector.forecast, outcome, rows)
 
 
-def _forecast(
+def _forecast_and_band(
     detector: Detector, forecast: Forecast, outcome: Outcome, rows: NDArray[np.int64]
 ) -> list[NDArray[np.float64]]:
     """Turn the forecast back into the signals' units, never beyond what the schema allows."""
     evidence, signals = outcome.detections.evidence, len(forecast.spread)
     location, scale = evidence.location[rows, :signals], evidence.scale[rows, :signals]
     scored = outcome.detections.status[rows, np.newaxis] == _SCORED
-    reach = BAND * np.where(scored, forecast.spread, 1.0)
+    half_band = BAND_SPREADS * np.where(scored, forecast.spread, 1.0)
     expected = evidence.expected[rows]
-    least, most = np.transpose([signal.bounds for signal in detector.schema.signals])
+    lower_bounds, upper_bounds = np.transpose([signal.bounds for signal in detector.schema.signals])
     return [
-        np.clip(location + scale * _unsquash(end), least, most)
-        for end in (expected, expected - reach, expected + reach)
+        np.clip(location + scale * _unsquash(end), lower_bounds, upper_bounds)
+        for end in (expected, expected - half_band, expected + half_band)
     ]
 
 
@@ -116,11 +119,11 @@ def _forecast(
 @kernel
 def _unsquash(squashed):  # type: ignore[no-untyped-def]
     """Undo `squash`, value by value."""
-    found = squashed.copy()
-    for row in range(found.shape[0]):
-        for signal in range(found.shape[1]):
-            size = min(abs(squashed[row, signal]), FARTHEST)
-            if size > LINEAR:
-                far = np.exp(size - LINEAR) + (LINEAR - 1.0)
-                found[row, signal] = far if squashed[row, signal] > 0 else -far
-    return found
+    unsquashed = squashed.copy()
+    for row in range(unsquashed.shape[0]):
+        for signal in range(unsquashed.shape[1]):
+            magnitude = min(abs(squashed[row, signal]), MAX_SQUASHED)
+            if magnitude > LINEAR_SCALES:
+                expanded = np.exp(magnitude - LINEAR_SCALES) + (LINEAR_SCALES - 1.0)
+                unsquashed[row, signal] = expanded if squashed[row, signal] > 0 else -expanded
+    return unsquashed

@@ -4,58 +4,58 @@ from dataclasses import dataclass
 from enum import IntEnum
 from math import log
 
-from sensorwatch.common.model.forecast import LAGS
+from sensorwatch.common.model.forecast import N_LAGS
 
-OWN_SHARE = 0.05
+SENSOR_TAIL_SHARE = 0.05
 """The highest so many of a sensor's own scores are its tail."""
-OWN_START = -log(OWN_SHARE)
+CLEAN_TAIL_START = -log(SENSOR_TAIL_SHARE)
 """Nats at which the tail of a clean sensor begins."""
-USUAL = 1.0
+INITIAL_SMOOTHED_SCORE = 1.0
 """The smoothed score before the first row: the mean of a rarity."""
-LONG_QUIET = 1_000_000
+MAX_ROWS_SINCE_ALARM = 1_000_000
 
 
-class Whole(IntEnum):
+class IntColumn(IntEnum):
     """The first columns of a sensor's whole numbers; its runs of exact repeats follow."""
 
-    TIME = 0
+    NEWEST_TIME = 0
     """Event time of its newest row, microseconds UTC; NEVER before the first."""
-    SEEN = 1
+    LEVEL_ROWS = 1
     """Rows that its level was learned from, at most the model's `min_rows`."""
-    HELD = 2
+    LAG_COUNT = 2
     """How many lags there are."""
-    TOUCHED = 3
+    LAST_USED = 3
     """Number of its newest row among those of the stream: who is evicted first."""
-    ALARMED = 4
+    IN_ALARM = 4
     """1 while its decision is anomalous."""
-    QUIET = 5
+    ROWS_SINCE_ALARM = 5
     """Rows since its last anomalous one, at most LONG_QUIET."""
-    EPISODE = 6
+    EPISODE_START = 6
     """Position of the first anomalous row of the open episode."""
-    EPISODE_TIME = 7
-    EPISODE_LAST = 8
+    EPISODE_START_TIME = 7
+    EPISODE_LAST_TIME = 8
     """Event times of its first and of its newest anomalous row."""
     EPISODE_ROWS = 9
     """Anomalous rows of the open episode; 0: none is open."""
-    RUNS = 10
+    REPEATS = 10
 
 
-class Real(IntEnum):
+class FloatColumn(IntEnum):
     """The first columns of a sensor's floats; location, scale, lags and drift follow."""
 
-    SMOOTHED = 0
+    SMOOTHED_SCORE = 0
     """The EWMA of its combined score."""
     TAIL_START = 1
     TAIL_SCALE = 2
     """Its own tail: where it begins and how fast it falls, in nats."""
-    HABIT = 3
+    ALARM_PEAK_SCORE = 3
     """The highest raw score of its alarm so far: what it has got used to."""
-    PEAK = 4
+    EPISODE_PEAK_SCORE = 4
     """Highest full score of the open episode."""
-    LEVELS = 5
+    LOCATIONS = 5
 
 
-NEVER = -(2**63)
+NO_ROW_YET = -(2**63)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,24 +75,24 @@ class Layout:
     @property
     def scale(self) -> int:
         """Where the scales begin, one per column; before them the locations."""
-        return Real.LEVELS + self.columns
+        return FloatColumn.LOCATIONS + self.columns
 
     @property
-    def lags(self) -> int:
+    def lags_start(self) -> int:
         """Where the newest lag begins; the older ones follow."""
         return self.scale + self.columns
 
     @property
     def drift(self) -> int:
         """Where the smoothed whitened residuals begin, one per signal."""
-        return self.lags + LAGS * self.columns
+        return self.lags_start + N_LAGS * self.columns
 
     @property
-    def reals(self) -> int:
+    def floats(self) -> int:
         """How many floats a sensor has."""
         return self.drift + len(self.signals)
 
     @property
-    def wholes(self) -> int:
+    def ints(self) -> int:
         """How many whole numbers a sensor has."""
-        return Whole.RUNS + len(self.signals)
+        return IntColumn.REPEATS + len(self.signals)

@@ -7,11 +7,11 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.row_executor import Crew, alone
+from sensorwatch.common.row_executor import RowExecutor, serial
 from sensorwatch.common.rows.parsing import parse
 from sensorwatch.common.rows.readings import Readings
-from sensorwatch.common.rows.rejection import Fault, Reason, Rejection, fault
-from sensorwatch.common.rows.schema import Order, OutOfOrder
+from sensorwatch.common.rows.rejection import Fault, Reason, Rejection, make_fault
+from sensorwatch.common.rows.schema import OutOfOrderPolicy, RowOrder
 from sensorwatch.common.rows.strict_parsing import Times
 from sensorwatch.common.scoring.detections import ClosedEpisode, Detections
 from sensorwatch.common.scoring.detector import Detector
@@ -19,7 +19,7 @@ from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.status import STATUSES, Status
 
 REASONS = tuple(Reason)
-_NUMBERS = {reason: number for number, reason in enumerate(REASONS, start=1)}
+_REASON_NUMBERS = {reason: number for number, reason in enumerate(REASONS, start=1)}
 
 
 class OutcomeKind(IntEnum):
@@ -63,7 +63,7 @@ class Outcome:
         """(n,) position in REASONS plus one for a rejected record, 0 for a scored one."""
         reasons = np.zeros(self.records, dtype=np.uint8)
         for rejection in self.rejections:
-            reasons[rejection.index] = _NUMBERS[rejection.reason]
+            reasons[rejection.index] = _REASON_NUMBERS[rejection.reason]
         return reasons
 
     @property
@@ -81,16 +81,20 @@ def process(
     *,
     positions: NDArray[np.int64] | None = None,
     received: Times | None = None,
-    crew: Crew = alone,
+    row_executor: RowExecutor = serial,
 ) -> Outcome:
     """Give each payload of one stream exactly one outcome, writing the rows into `memory`.
 
     Consumer, API and `ledger verify` all call this. `positions` (records,): strictly rising numbers
     of the records in their stream (Kafka's offsets); default: counted on from the memory's.
-    `received`: see `sensorwatch.common.rows.parsing.parse`. `crew`: who does what needs no order.
+    `received`: see `sensorwatch.common.rows.parsing.parse`. `row_executor`: who does what needs no order.
     """
-    readings, rejections = parse(payloads, detector.schema, received=received, crew=crew)
-    return score_readings(readings, rejections, detector, memory, positions=positions, crew=crew)
+    readings, rejections = parse(
+        payloads, detector.schema, received=received, row_executor=row_executor
+    )
+    return score_readings(
+        readings, rejections, detector, memory, positions=positions, row_executor=row_executor
+    )
 
 
 def score_readings(
@@ -100,44 +104,50 @@ def score_readings(
     memory: Memory,
     *,
     positions: NDArray[np.int64] | None = None,
-    crew: Crew = alone,
+    row_executor: RowExecutor = serial,
 ) -> Outcome:
     """Score rows that are already readings (a table's); see `process`."""
     records = len(readings) + len(rejections)
     if positions is None:
         positions = memory.position + np.arange(records, dtype=np.int64)
-    found = detector.detect(readings, memory, positions=positions[readings.index], crew=crew)
+    result = detector.detect(
+        readings, memory, positions=positions[readings.index], row_executor=row_executor
+    )
     if records:
         memory.position = int(positions[-1]) + 1
-    readings, detections = found.readings, found.detections
-    wrong = _wrong(detections, detector.schema.order)
-    if wrong:
-        more = [Rejection(int(readings.index[row]), (why,)) for row, why in wrong.items()]
-        rejections = sorted([*rejections, *more], key=lambda rejection: rejection.index)
-        kept = np.ones(len(readings), dtype=np.bool_)
-        kept[list(wrong)] = False
-        readings, detections = readings.take(kept), detections.take(kept)
-    return Outcome(readings, detections, rejections, found.closed, positions)
+    readings, detections = result.readings, result.detections
+    unscored = _find_unscored(detections, detector.schema.order)
+    if unscored:
+        unscored_rejections = [
+            Rejection(int(readings.index[row]), (row_fault,)) for row, row_fault in unscored.items()
+        ]
+        rejections = sorted(
+            [*rejections, *unscored_rejections], key=lambda rejection: rejection.index
+        )
+        is_kept = np.ones(len(readings), dtype=np.bool_)
+        is_kept[list(unscored)] = False
+        readings, detections = readings.take(is_kept), detections.take(is_kept)
+    return Outcome(readings, detections, rejections, result.closed, positions)
 
 
-def _wrong(detections: Detections, order: Order) -> dict[int, Fault]:
+def _find_unscored(detections: Detections, order: RowOrder) -> dict[int, Fault]:
     """Return why readings are not to be scored after all, by row."""
-    found: dict[int, Fault] = {}
+    result: dict[int, Fault] = {}
     for status, rule in ((Status.LATE, order.late), (Status.DUPLICATE, order.duplicate)):
-        if rule is OutOfOrder.REJECT:
+        if rule is OutOfOrderPolicy.REJECT:
             rows = np.flatnonzero(detections.status == STATUSES.index(status))
-            found.update(dict.fromkeys(rows.tolist(), _OUT_OF_ORDER[status]))
+            result.update(dict.fromkeys(rows.tolist(), _OUT_OF_ORDER[status]))
     failed = np.flatnonzero(~np.isfinite(detections.raw_score))
-    found.update(dict.fromkeys(failed.tolist(), _FAILED))
-    return found
+    result.update(dict.fromkeys(failed.tolist(), _FAILED))
+    return result
 
 
 _OUT_OF_ORDER = {
-    Status.LATE: fault(
+    Status.LATE: make_fault(
         Reason.LATE, "", "older than the newest row of its sensor, wanted a newer one"
     ),
-    Status.DUPLICATE: fault(
+    Status.DUPLICATE: make_fault(
         Reason.DUPLICATE, "", "as old as the newest row of its sensor, wanted a newer one"
     ),
 }
-_FAILED = fault(Reason.SCORING_FAILED, "", "the model gave no finite score for this row")
+_FAILED = make_fault(Reason.SCORING_FAILED, "", "the model gave no finite score for this row")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.kernels import kernel, part
+from sensorwatch.common.kernels import inlined_kernel, kernel
 from sensorwatch.common.model.forecast import Forecast
 from sensorwatch.common.model.season import bin_at
 from sensorwatch.common.scoring.recall import Recalled
@@ -22,7 +22,7 @@ class Residuals:
     """(n, signals) forecast in scales; 0 (the location) of a row without memory."""
     residual: NDArray[np.float64]
     """(n, signals) standard - expected."""
-    white: NDArray[np.float64]
+    whitened: NDArray[np.float64]
     """(n, signals) whitened; 0 of a row without memory."""
     distance: NDArray[np.float64]
     """(n,) Mahalanobis: the length of what is whitened."""
@@ -33,17 +33,17 @@ class Residuals:
 def residuals(forecast: Forecast, recalled: Recalled) -> Residuals:
     """Compare rows with their forecast; a row without memory is compared with its level."""
     n, signals = len(recalled.slots), len(forecast.spread)
-    found = Residuals(
+    result = Residuals(
         expected=np.zeros((n, signals)),
         residual=np.empty((n, signals)),
-        white=np.zeros((n, signals)),
+        whitened=np.zeros((n, signals)),
         distance=np.empty(n),
         stuck=np.zeros(n),
     )
     _residuals(
-        recalled.standard,
+        recalled.standardised,
         recalled.lagged,
-        recalled.runs,
+        recalled.repeats,
         recalled.status == _SCORED,
         recalled.event_time,
         forecast.season.profile,
@@ -52,54 +52,56 @@ def residuals(forecast: Forecast, recalled: Recalled) -> Residuals:
         forecast.whitening,
         forecast.ground,
         forecast.surprise,
-        found.expected,
-        found.residual,
-        found.white,
-        found.distance,
-        found.stuck,
+        result.expected,
+        result.residual,
+        result.whitened,
+        result.distance,
+        result.stuck,
     )
-    return found
+    return result
 
 
 # No BLAS: its last bit depends on how many rows a call has. Each sum runs in one fixed order.
 @kernel
 def _residuals(  # type: ignore[no-untyped-def]
-    standard, lagged, runs, scored, event_time, profile, period, coefficients, whitening, ground,
-    surprise, expected, residual, white, distance, stuck,
+    standardised, lagged, repeats, scored, event_time, profile, period, coefficients, whitening, ground,
+    surprise, expected, residual, whitened, distance, stuck,
 ):  # fmt: skip
-    signals, contexts = residual.shape[1], standard.shape[1] - residual.shape[1]
-    past = lagged.shape[1]
-    allowed = allowance(surprise)
+    signals, contexts = residual.shape[1], standardised.shape[1] - residual.shape[1]
+    n_lagged = lagged.shape[1]
+    repeat_nats_allowed = repeat_allowance(surprise)
     for row in range(len(scored)):
         if scored[row]:
             phase = bin_at(event_time[row], period, profile.shape[1])
             for signal in range(signals):
                 total = coefficients[signal, 0] + profile[signal, phase]
-                for place in range(past):
-                    total += coefficients[signal, 1 + place] * lagged[row, place]
-                for place in range(contexts):
-                    known = standard[row, signals + place]
-                    total += coefficients[signal, 1 + past + place] * known
+                for column in range(n_lagged):
+                    total += coefficients[signal, 1 + column] * lagged[row, column]
+                for column in range(contexts):
+                    context_value = standardised[row, signals + column]
+                    total += coefficients[signal, 1 + n_lagged + column] * context_value
                 expected[row, signal] = total
-                stuck[row] = max(stuck[row], runs[row, signal] * surprise[signal] - allowed)
+                stuck[row] = max(
+                    stuck[row], repeats[row, signal] * surprise[signal] - repeat_nats_allowed
+                )
         for signal in range(signals):
-            residual[row, signal] = standard[row, signal] - expected[row, signal]
+            residual[row, signal] = standardised[row, signal] - expected[row, signal]
         squares = 0.0
-        for one in range(signals):
+        for i in range(signals):
             total = 0.0
-            for other in range(signals):
-                weight = whitening[one, other] if scored[row] else ground[one, other]
-                total += weight * residual[row, other]
+            for j in range(signals):
+                weight = whitening[i, j] if scored[row] else ground[i, j]
+                total += weight * residual[row, j]
             squares += total * total
             if scored[row]:
-                white[row, one] = total
+                whitened[row, i] = total
         distance[row] = np.sqrt(squares)
 
 
-@part
-def allowance(surprise):  # type: ignore[no-untyped-def]
+@inlined_kernel
+def repeat_allowance(surprise):  # type: ignore[no-untyped-def]
     """Nats that a repeat does not count: of more signals, one repeats by chance more often."""
-    telling = 0
+    informative = 0
     for signal in range(len(surprise)):
-        telling += surprise[signal] > 0
-    return np.log(max(telling, 1))
+        informative += surprise[signal] > 0
+    return np.log(max(informative, 1))

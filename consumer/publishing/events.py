@@ -16,11 +16,11 @@ from sensorwatch.common.kafka.records import (
     header_value,
 )
 from sensorwatch.common.model.calibration import p_values
-from sensorwatch.common.rows.fast.timestamp_texts import to_texts
+from sensorwatch.common.rows.fast.timestamp_texts import format_instants
 from sensorwatch.common.runtime.setting_keys import Emit
 from sensorwatch.common.scoring.detections import SEVERITY_TEXTS, Detections
 from sensorwatch.common.scoring.detector import Detector
-from sensorwatch.common.scoring.explanation import SignalReading, signals_of_rows
+from sensorwatch.common.scoring.explanation import SignalReading, explain_rows
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.status import STATUS_TEXTS
 from sensorwatch.consumer.publishing.event_type import EventType
@@ -115,14 +115,14 @@ def _detected_events(
     columns = zip(
         readings.index[rows].tolist(),
         readings.sensor[rows].tolist(),
-        to_texts(readings.event_time[rows]),
+        format_instants(readings.event_time[rows]),
         STATUS_TEXTS[detections.status[rows]].tolist(),
         detections.anomaly_score[rows].tolist(),
         detections.raw_score[rows].tolist(),
         p_values(detections.raw_score[rows], detections.calibration).tolist(),
         SEVERITY_TEXTS[detections.severity[rows]].tolist(),
         _episodes(detections, rows),
-        signals_of_rows(detector, outcome, rows),
+        explain_rows(detector, outcome, rows),
         strict=True,
     )
     sensor_ids, version = readings.sensor_ids, detector.version
@@ -157,7 +157,7 @@ def _episodes(
     columns = (detections.episode_rows, detections.episode_peak)
     return zip(
         detections.episode[rows].tolist(),
-        to_texts(detections.episode_time[rows]),
+        format_instants(detections.episode_time[rows]),
         *(column[rows].tolist() for column in columns),
         strict=True,
     )
@@ -168,7 +168,7 @@ def _closed_events(
 ) -> Iterator[tuple[int, _EventValue]]:
     """Give the ends' values, each with the index of its record."""
     times_us = [(one.closed_time, one.start_time, one.last_time) for one in outcome.closed]
-    texts = to_texts(np.asarray(times_us, dtype=np.int64).ravel())
+    texts = format_instants(np.asarray(times_us, dtype=np.int64).ravel())
     times = zip(texts[::3], texts[1::3], texts[2::3], strict=True)
     for episode, (time, start, last) in zip(outcome.closed, times, strict=True):
         origin = coordinates(records[episode.index])

@@ -15,7 +15,7 @@ import numpy as np
 from confluent_kafka import Producer
 
 from sensorwatch.common.registry.store import Registry
-from sensorwatch.common.rows.instants import to_text
+from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.scoring.detector import Detector
 from tests.brokers.child_processes import Program, wait_until
 from tests.brokers.kafka import Kafka
@@ -91,7 +91,11 @@ class LoadProducer(threading.Thread):
             self._faulty[sensor] -= 1
             values[sensor % 3] += 12.0
         key = f"sensor-{sensor:02d}"
-        row: dict[str, object] = {"timestamp": to_text(time), "sensor_id": key, "n": self.sent}
+        row: dict[str, object] = {
+            "timestamp": format_instant(time),
+            "sensor_id": key,
+            "n": self.sent,
+        }
         row |= {name: float(value) for name, value in zip(("x1", "x2", "x3"), values, strict=True)}
         text = json.dumps(row).encode()
         if self._random.random() < self._poison:

@@ -16,7 +16,7 @@ from sensorwatch.common.kafka.records import (
     coordinates,
     received_at,
 )
-from sensorwatch.common.ledger.account import Account, advance, open_account
+from sensorwatch.common.ledger.account import Account, advance_account, open_account
 from sensorwatch.common.runtime.setting_keys import Emit
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import MAX_SENSORS, Memory
@@ -92,7 +92,7 @@ def _version_runs(
         for name, version_records in _by_version(part, [*versions, (None, version)]):
             detector = detectors[name]
             if memory is None:
-                memory = detector.cold(max_sensors=bound)
+                memory = detector.empty_memory(max_sensors=bound)
             else:
                 memory.adopt(detector)
             yield version_records, detector, memory
@@ -195,7 +195,7 @@ def _account_for(
         return None
     offsets = np.array([coordinates(record).offset for record in records], dtype=np.int64)
     in_segment = (offsets >= account.segment_offset) & (offsets < account.next_offset)
-    return advance(
+    return advance_account(
         rescored,
         offsets=offsets[in_segment],
         kinds=outcome.kinds[in_segment],

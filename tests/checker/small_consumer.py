@@ -48,7 +48,7 @@ class SmallConsumer:
         where = Partition(run.readings, records[0].partition() or 0)
         new = open_account(0, model_version=detector.version, fingerprint="f")
         accounts = {where: self._accounts.get(where, new)}
-        memory = self._memories.setdefault(where, detector.cold())
+        memory = self._memories.setdefault(where, detector.empty_memory())
         memory.begin()
         if accounts[where].model_version != detector.version:
             memory.adopt(detector)

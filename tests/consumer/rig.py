@@ -12,9 +12,9 @@ from sensorwatch.common.kafka.ledger_topic import GroupHistory
 from sensorwatch.common.kafka.records import OutgoingMessage, Partition
 from sensorwatch.common.kafka.snapshot_text import Snapshot, raise_state_refused
 from sensorwatch.common.kafka.state_topic import OldSnapshotDeleter
-from sensorwatch.common.ledger.account import SnapshotAt, open_account
+from sensorwatch.common.ledger.account import SnapshotRef, open_account
 from sensorwatch.common.registry.champion import Champion
-from sensorwatch.common.row_executor import Crew, alone
+from sensorwatch.common.row_executor import RowExecutor, serial
 from sensorwatch.common.runtime.metrics import ConsumerMetrics
 from sensorwatch.common.runtime.setting_keys import (
     BreakerSettings,
@@ -49,7 +49,7 @@ class FakeState:
 
     def __init__(self) -> None:
         self.end = 0
-        self.snapshots: dict[SnapshotAt, Snapshot] = {}
+        self.snapshots: dict[SnapshotRef, Snapshot] = {}
         self.forgotten: list[tuple[int, int]] = []
 
     def offsets(self, snapshots: Sequence[Snapshot]) -> dict[Partition, int]:
@@ -59,9 +59,9 @@ class FakeState:
 
     def write(self, snapshots: Sequence[Snapshot], offsets: Mapping[Partition, int]) -> None:
         for found in snapshots:
-            self.snapshots[SnapshotAt(offsets[found.source], found.next_offset)] = found
+            self.snapshots[SnapshotRef(offsets[found.source], found.next_offset)] = found
 
-    def read(self, partition: Partition, at: SnapshotAt) -> Snapshot:
+    def read(self, partition: Partition, at: SnapshotRef) -> Snapshot:
         if at not in self.snapshots:
             raise_state_refused(f"there is no snapshot at {at}")
         found = self.snapshots[at]
@@ -172,7 +172,7 @@ class Rig:
             self.consumer, failures, fail_after_commit=fail_after_commit, state=self.state
         )
         self.emit = emit
-        self.crew: Crew = alone
+        self.row_executor: RowExecutor = serial
         self.champion = FakeChampion(swap_at, detector=detector(champion))
         self.metrics = CollectorRegistry()
         self.observation = Observation(
@@ -244,7 +244,7 @@ class Rig:
             max_message_bytes=1_000_000,
             check_input=lambda: None,
             snapshot_deleter=cast("OldSnapshotDeleter", self.state),
-            crew=self.crew,
+            row_executor=self.row_executor,
             clock=self._clock,
             wall_clock=lambda: 1_735_689_600.0,
         )

@@ -19,7 +19,7 @@ from sensorwatch.common.kafka.ledger_topic import read_ledger
 from sensorwatch.common.kafka.records import header_value, received_at
 from sensorwatch.common.kafka.silent_logger import quiet_logger
 from sensorwatch.common.kafka.topic_reader import read_topic
-from sensorwatch.common.ledger.account import Account, advance, open_account
+from sensorwatch.common.ledger.account import Account, advance_account, open_account
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.scoring.processing import process
 from tests.brokers.child_processes import Program, tail, wait_until
@@ -215,11 +215,11 @@ def _scored(
     outcome = process(
         [message.value() for message in messages],
         detector,
-        detector.cold(),
+        detector.empty_memory(),
         received=[received_at(message) for message in messages],
     )
     offsets = [_offset(message) for message in messages]
-    account = advance(
+    account = advance_account(
         open_account(0, model_version=detector.version, fingerprint=""),
         offsets=np.asarray(offsets, dtype=np.int64),
         kinds=outcome.kinds,

@@ -23,7 +23,7 @@ def calls_of(count: int, *, sensors: int = 5) -> Counter[str]:
         for number in range(count)
     ]
     detector = a_detector()
-    process([a_payload()] * 9, detector, detector.cold())  # whatever is made but once
+    process([a_payload()] * 9, detector, detector.empty_memory())  # whatever is made but once
     found: Counter[str] = Counter()
 
     def note(frame: FrameType, event: str, argument: object) -> None:
@@ -42,7 +42,7 @@ def calls_of(count: int, *, sensors: int = 5) -> Counter[str]:
         process(
             partition_batch.payloads,
             detector,
-            detector.cold(),
+            detector.empty_memory(),
             positions=partition_batch.offsets,
             received=partition_batch.received,
         )
@@ -74,8 +74,8 @@ def memory_of(count: int) -> tuple[int, int]:
     """Return the Python objects that are there after so many rows, and the most bytes till then."""
     records = [StoredRecord(a_payload(), number) for number in range(count)]
     timestamps = [record.timestamp() for record in records]
-    detector, memory = a_detector(), a_detector().cold()
-    process([a_payload()] * 9, detector, detector.cold())  # whatever is made but once
+    detector, memory = a_detector(), a_detector().empty_memory()
+    process([a_payload()] * 9, detector, detector.empty_memory())  # whatever is made but once
     gc.collect()
     tracemalloc.start()
     try:

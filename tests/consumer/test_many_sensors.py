@@ -7,8 +7,8 @@ import pytest
 
 from sensorwatch.common.kafka.records import Partition, Record
 from sensorwatch.common.kafka.snapshot_text import Snapshot
-from sensorwatch.common.ledger.account import Account, SnapshotAt, open_account
-from sensorwatch.common.rows.instants import to_text
+from sensorwatch.common.ledger.account import Account, SnapshotRef, open_account
+from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_bytes import memory_bytes
 from sensorwatch.consumer.restoration import (
@@ -36,7 +36,9 @@ def records(begin: int, end: int) -> Iterator[list[Record]]:
 def a_record(number: int) -> StoredRecord:
     values = [number * step % 101 / 50 - 1 + 12 * (number % 97 == 0) for step in (7, 37, 83)]
     time = START + STEP * (number // SENSORS)
-    payload = a_payload(values, timestamp=to_text(time), sensor_id=f"pump-{number % SENSORS}")
+    payload = a_payload(
+        values, timestamp=format_instant(time), sensor_id=f"pump-{number % SENSORS}"
+    )
     return StoredRecord(payload, number, 0, TOPIC, stored_timestamp=(1, SENT_AT_MS + 10_000_000))
 
 
@@ -49,10 +51,10 @@ def replay(account: Account, memory: Memory, begin: int, end: int) -> Account:
 @pytest.mark.slow
 def test_a_hundred_thousand_sensors_are_restored_to_the_bit() -> None:
     since = 2 * REPLAY_BATCH_ROWS + 7
-    memory = DETECTOR.cold(max_sensors=SENSORS)
+    memory = DETECTOR.empty_memory(max_sensors=SENSORS)
     begun = open_account(0, model_version=DETECTOR.version, fingerprint="f", max_sensors=SENSORS)
     account = replay(begun, memory, 0, SENSORS)
-    at = SnapshotAt(1, SENSORS)
+    at = SnapshotRef(1, SENSORS)
     snapshot = Snapshot("g", WHERE, 1, SENSORS, DETECTOR.version, account, memory_bytes(memory))
     committed = replace(replay(account, memory, SENSORS, SENSORS + since), snapshot=at)
     read: list[tuple[int, int]] = []

@@ -23,12 +23,12 @@ class Rig:
     def __init__(self) -> None:
         self.memories = Memories()
         for partition in (ZERO, ONE):
-            self.memories.put(partition, a_detector().cold(), BEFORE)
-        self.cold = self.bytes()
+            self.memories.put(partition, a_detector().empty_memory(), BEFORE)
+        self.empty_memory = self.bytes()
         memory = self.memories.begin(ZERO, BEFORE)
         a_detector().detect(some_readings(40), memory)
         self.written = self.bytes()
-        assert self.written != self.cold
+        assert self.written != self.empty_memory
         self.memories.expect_commit({ZERO: AFTER})
 
     def bytes(self) -> bytes:
@@ -57,7 +57,7 @@ def test_what_was_not_committed_is_put_back() -> None:
 
     rig.memories.undo()
 
-    assert rig.bytes() == rig.cold
+    assert rig.bytes() == rig.empty_memory
     assert not rig.stands_at(AFTER)
     assert rig.stands_at(BEFORE)
 
@@ -69,7 +69,7 @@ def test_the_committed_account_tells_what_became_of_a_memory(committed: bool) ->
 
     rig.memories.reconcile({ZERO: found, ONE: BEFORE})
 
-    assert rig.bytes() == (rig.written if committed else rig.cold)
+    assert rig.bytes() == (rig.written if committed else rig.empty_memory)
     assert rig.stands_at(found)
     assert ONE in rig.memories
 
@@ -150,7 +150,7 @@ def test_also_what_was_set_aside_in_flight_goes_by_the_committed_account(committ
 
     rig.memories.take_back({ZERO: AFTER if committed else BEFORE})
 
-    assert rig.bytes() == (rig.written if committed else rig.cold)
+    assert rig.bytes() == (rig.written if committed else rig.empty_memory)
 
 
 def test_what_is_given_to_others_is_not_used_meanwhile() -> None:

@@ -46,7 +46,7 @@ def settled(
             process(
                 partition_batch.payloads,
                 detector,
-                detector.cold(),
+                detector.empty_memory(),
                 positions=partition_batch.offsets,
             ),
         )

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from sensorwatch.common.kafka.records import Partition
-from sensorwatch.common.ledger.account import SnapshotAt, open_account
+from sensorwatch.common.ledger.account import SnapshotRef, open_account
 from sensorwatch.consumer.snapshot_schedule import KEPT_SNAPSHOTS, SnapshotSchedule
 
 ZERO = Partition("sensors", 0)
@@ -13,7 +13,7 @@ TAKEN = replace(
     open_account(0, model_version="m", fingerprint="f"),
     next_offset=100,
     consumed=90,
-    snapshot=SnapshotAt(7, 100),
+    snapshot=SnapshotRef(7, 100),
 )
 
 
@@ -57,7 +57,7 @@ def test_rebalances_do_not_put_a_snapshot_off() -> None:
         rig.snapshot_schedule.begin(ZERO, TAKEN)
     assert rig.snapshot_due(1)
 
-    rig.snapshot_schedule.begin(ZERO, replace(TAKEN, snapshot=SnapshotAt(9, 100)))
+    rig.snapshot_schedule.begin(ZERO, replace(TAKEN, snapshot=SnapshotRef(9, 100)))
     assert not rig.snapshot_due(1), "others took another one"
 
 

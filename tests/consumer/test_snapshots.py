@@ -8,8 +8,8 @@ import pytest
 from sensorwatch.common.errors import MicroBatchAborted, OutcomeUnknown, SensorwatchError
 from sensorwatch.common.kafka.ledger_text import Cause, LedgerRecord, ledger_record, to_metadata
 from sensorwatch.common.kafka.records import OutgoingMessage, Partition
-from sensorwatch.common.ledger.account import SnapshotAt
-from sensorwatch.common.scoring.memory_bytes import memory_bytes, memory_of
+from sensorwatch.common.ledger.account import SnapshotRef
+from sensorwatch.common.scoring.memory_bytes import memory_bytes, memory_from_bytes
 from sensorwatch.consumer.snapshot_schedule import KEPT_SNAPSHOTS
 from tests.consumer.fakes import TOPIC, FakeConsumer
 from tests.consumer.rig import NEWER, OLDER, THREE_RECORDS, ZERO, Rig, batch
@@ -154,11 +154,13 @@ def test_a_memory_that_others_swapped_and_swapped_back_is_restored() -> None:
     def swap_elsewhere(consumer: FakeConsumer) -> list[StoredRecord]:
         account, memory = rig.accounts.by_partition[ZERO], rig.memories[ZERO]
         consumer.revoke_partitions(0)
-        memory = memory_of(memory_bytes(memory), a_detector(), max_sensors=memory.max_sensors)
+        memory = memory_from_bytes(
+            memory_bytes(memory), a_detector(), max_sensors=memory.max_sensors
+        )
         memory.adopt(a_detector(NEWER))
         memory.adopt(a_detector(OLDER))
         others.append(memory_bytes(memory))
-        at = SnapshotAt(99, account.next_offset)
+        at = SnapshotRef(99, account.next_offset)
         account = replace(account, snapshot=at)
         (before,) = rig.state.snapshots.values()
         rig.state.snapshots[at] = replace(before, account=account, content=others[0])

@@ -11,7 +11,7 @@ from sensorwatch.common.kafka.snapshot_text import (
     parse_snapshot_manifest,
     snapshot_of,
 )
-from sensorwatch.common.ledger.account import SnapshotAt, open_account
+from sensorwatch.common.ledger.account import SnapshotRef, open_account
 
 SOURCE = Partition("in", 2)
 
@@ -29,7 +29,7 @@ def a_snapshot(
         account=replace(
             open_account(0, model_version="default-0001-00000000", fingerprint="f"),
             next_offset=next_offset,
-            snapshot=SnapshotAt(offset=1, next_offset=3),
+            snapshot=SnapshotRef(offset=1, next_offset=3),
         ),
         content=content,
         memory_layout="3 signals",

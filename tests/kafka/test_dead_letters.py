@@ -14,7 +14,7 @@ from sensorwatch.common.kafka.dead_letters import (
 )
 from sensorwatch.common.kafka.records import Headers, OutgoingMessage
 from sensorwatch.common.rows.parsing import parse
-from sensorwatch.common.rows.rejection import Reason, Rejection, fault
+from sensorwatch.common.rows.rejection import Reason, Rejection, make_fault
 from sensorwatch.common.rows.schema import UnknownFields
 from tests.kafka.record_builders import SENT_AT_MS, StoredRecord, UnreadableHeaders, a_payload
 from tests.reading_builders import a_schema
@@ -113,7 +113,7 @@ def test_headers_say_where_from_and_why() -> None:
 
 
 def test_a_row_that_could_not_be_scored_names_that_stage() -> None:
-    rejection = Rejection(0, (fault(Reason.SCORING_FAILED, "", "no finite score"),))
+    rejection = Rejection(0, (make_fault(Reason.SCORING_FAILED, "", "no finite score"),))
 
     (letter,) = dead_letters(
         [rejection],
@@ -172,7 +172,9 @@ def test_a_field_with_half_a_surrogate_pair_can_be_named() -> None:
     strict = a_schema().model_copy(update={"unknown_fields": UnknownFields.REJECT})
     record = StoredRecord(b'{"x1": 1e999, "\\ud800": 1}')
     _, rejections = parse([record.value()], strict)
-    unknown = [fault for fault in rejections[0].faults if fault.reason is Reason.UNKNOWN_FIELD]
+    unknown = [
+        one_fault for one_fault in rejections[0].faults if one_fault.reason is Reason.UNKNOWN_FIELD
+    ]
 
     (letter,) = dead_letters(
         [Rejection(0, tuple(unknown))],

@@ -17,7 +17,7 @@ from sensorwatch.common.kafka.ledger_text import (
     to_metadata,
 )
 from sensorwatch.common.kafka.records import Partition
-from sensorwatch.common.ledger.account import BUCKETS, Account, SnapshotAt, open_account
+from sensorwatch.common.ledger.account import WINDOW_BUCKETS, Account, SnapshotRef, open_account
 
 HIGHEST = 2**63 - 1
 EXTREME = Account(
@@ -28,13 +28,13 @@ EXTREME = Account(
     anomalies=HIGHEST,
     dead_letters=HIGHEST,
     window_bucket_rows=10**9,
-    window_rejected=(10**9,) * BUCKETS,
+    window_rejected=(10**9,) * WINDOW_BUCKETS,
     model_version=f"{'m' * 100}-{10**9}-00000000",
     digest=2**64 - 1,
     segment=HIGHEST,
     segment_offset=HIGHEST,
     fingerprint="f" * 12,
-    snapshot=SnapshotAt(HIGHEST, HIGHEST),
+    snapshot=SnapshotRef(HIGHEST, HIGHEST),
 )
 counts = st.integers(0, HIGHEST)
 accounts = st.builds(
@@ -52,7 +52,7 @@ accounts = st.builds(
     segment=counts,
     segment_offset=counts,
     fingerprint=st.text("0123456789abcdef", max_size=12),
-    snapshot=st.none() | st.builds(SnapshotAt, counts, counts),
+    snapshot=st.none() | st.builds(SnapshotRef, counts, counts),
 )
 
 

@@ -21,7 +21,7 @@ from sensorwatch.common.kafka.snapshot_text import (
     require_matching_manifest,
     snapshot_of,
 )
-from sensorwatch.common.ledger.account import SnapshotAt
+from sensorwatch.common.ledger.account import SnapshotRef
 from tests.kafka.snapshot_builders import SOURCE, a_snapshot, read, value_of, written
 
 contents = st.binary(max_size=60)
@@ -138,7 +138,7 @@ def test_a_manifest_whose_numbers_make_no_sense_is_refused(value: bytes) -> None
         parse_snapshot_manifest(value, "here")
 
 
-AT = SnapshotAt(offset=9, next_offset=7)
+AT = SnapshotRef(offset=9, next_offset=7)
 
 
 def check_manifest(

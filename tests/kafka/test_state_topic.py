@@ -14,7 +14,7 @@ from sensorwatch.common.kafka.silent_logger import quiet_logger
 from sensorwatch.common.kafka.snapshot_text import Snapshot
 from sensorwatch.common.kafka.state_topic import OldSnapshotDeleter, read_snapshot
 from sensorwatch.common.kafka.topic_reader import watermarks
-from sensorwatch.common.ledger.account import SnapshotAt
+from sensorwatch.common.ledger.account import SnapshotRef
 from sensorwatch.consumer.publishing.outbox import Commit, CommitPlan
 from sensorwatch.consumer.publishing.transactional_outbox import TransactionalOutbox
 from tests.brokers.child_processes import wait_until
@@ -36,7 +36,7 @@ class Rig:
         self.outbox = self.new_outbox()
         # A group of one, that assigns itself, is one without generations.
         self.consumer = Consumer({**self.kafka, "group.id": self.state}, logger=quiet_logger())
-        self.committed: dict[int, SnapshotAt] = {}
+        self.committed: dict[int, SnapshotRef] = {}
 
     def new_outbox(self) -> TransactionalOutbox:
         return TransactionalOutbox(
@@ -78,10 +78,10 @@ class Rig:
         membership = self.consumer.consumer_group_metadata()
         self.outbox.publish([message], plan_commit, membership, snapshots=snapshots)
         for snapshot in snapshots:
-            at = SnapshotAt(told[snapshot.source], snapshot.next_offset)
+            at = SnapshotRef(told[snapshot.source], snapshot.next_offset)
             self.committed[snapshot.source.number] = at
 
-    def read(self, number: int = 0, *, at: SnapshotAt | None = None) -> Snapshot:
+    def read(self, number: int = 0, *, at: SnapshotRef | None = None) -> Snapshot:
         return read_snapshot(
             self.kafka,
             self.state,
@@ -187,7 +187,7 @@ def test_what_is_not_there_is_refused_with_the_remedy(rig: Rig) -> None:
         (manifest - 1, "is no snapshot's manifest"),
     ):
         with pytest.raises(StateRefused, match=said) as caught:
-            rig.read(at=SnapshotAt(offset, 7))
+            rig.read(at=SnapshotRef(offset, 7))
         assert "`sensorwatch state reset`" in str(caught.value)
     with pytest.raises(StateRefused, match=rf'no partition 5 in "{rig.state}"'):
-        rig.read(5, at=SnapshotAt(0, 7))
+        rig.read(5, at=SnapshotRef(0, 7))

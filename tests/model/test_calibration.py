@@ -14,31 +14,31 @@ from sensorwatch.common.model.calibration import (
     MAX_CALIBRATION_SCORES,
     Calibration,
     calibrate,
-    calibration_of,
+    calibration_from_arrays,
     p_values,
-    read,
+    to_anomaly_scores,
 )
 from sensorwatch.common.scoring.detections import (
     SEVERITIES,
     SEVERITY_BOUNDS,
     Severity,
-    severity_of,
+    severity_numbers,
 )
 
 
 @dataclass(frozen=True)
-class Decided:
+class ScoredRows:
     anomaly_score: NDArray[np.float64]
     is_anomaly: NDArray[np.bool_]
     p_value: NDArray[np.float64]
     severity: NDArray[np.int8]
 
 
-def decide(raw: NDArray[np.float64], calibration: Calibration) -> Decided:
+def decide(raw: NDArray[np.float64], calibration: Calibration) -> ScoredRows:
     """Decide as a detector without memory does."""
-    found = read(raw, calibration)
-    severity = np.where(found.above, severity_of(found.anomaly_score), np.int8(0))
-    return Decided(found.anomaly_score, found.above, p_values(raw, calibration), severity)
+    result = to_anomaly_scores(raw, calibration)
+    severity = np.where(result.above, severity_numbers(result.anomaly_score), np.int8(0))
+    return ScoredRows(result.anomaly_score, result.above, p_values(raw, calibration), severity)
 
 
 raw_scores = st.lists(st.floats(0, 1), min_size=1, max_size=60).map(np.asarray)
@@ -50,7 +50,7 @@ def some_scores(count: int = 5_000, seed: int = 1) -> NDArray[np.float64]:
 
 
 @pytest.mark.parametrize("rate", [0.001, 0.005, 0.02, 0.5])
-def test_the_threshold_leaves_the_target_share_above_it(rate: float) -> None:
+def test_the_target_share_of_scores_is_above_the_threshold(rate: float) -> None:
     scores = some_scores(10_000)
 
     calibration = calibrate(scores, rate)
@@ -128,7 +128,7 @@ def test_the_p_value_counts_calibration_scores_at_least_as_high() -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, 0.4, 1.0])
-def test_equal_scores_can_still_be_told_from_higher_ones(value: float) -> None:
+def test_equal_calibration_scores_still_separate_higher_scores(value: float) -> None:
     calibration = calibrate(np.full(50, value), 0.01)
 
     detections = decide(np.asarray([value, value + 0.1]), calibration)
@@ -144,9 +144,9 @@ def test_severities_begin_at_their_bounds() -> None:
     wanted = [1.1, *bounds, *(bound - 1e-9 for bound in bounds), 0.5]
     raw = np.asarray([0.25 + 0.25 * score for score in wanted])
 
-    found = [SEVERITIES[position] for position in decide(raw, calibration).severity]
+    result = [SEVERITIES[position] for position in decide(raw, calibration).severity]
 
-    assert found == [
+    assert result == [
         Severity.WARNING,
         Severity.MAJOR,
         Severity.CRITICAL,
@@ -174,7 +174,7 @@ def test_no_scores_cannot_be_calibrated_on() -> None:
 def test_arrays_survive_being_stored() -> None:
     calibration = calibrate(some_scores(), 0.01)
 
-    again = calibration_of(calibration.arrays())
+    again = calibration_from_arrays(calibration.arrays())
 
     raw = some_scores(100, seed=3)
     assert decide(raw, again).anomaly_score.tobytes() == (
@@ -204,7 +204,7 @@ def test_damaged_arrays_are_refused(name: str, array: NDArray[np.float64]) -> No
     arrays = calibrate(some_scores(), 0.01).arrays()
 
     with pytest.raises(ModelRefused, match="calibration"):
-        calibration_of({**arrays, name: array})
+        calibration_from_arrays({**arrays, name: array})
 
 
 @pytest.mark.parametrize("name", ["calibration", "calibration_scores"])
@@ -213,4 +213,4 @@ def test_a_missing_array_is_refused(name: str) -> None:
     del arrays[name]
 
     with pytest.raises(ModelRefused, match=name):
-        calibration_of(arrays)
+        calibration_from_arrays(arrays)

@@ -17,8 +17,8 @@ from sensorwatch.common.model.forest import (
     LEAF,
     Forest,
     average_path_length,
-    forest_from,
-    forest_of,
+    forest_from_arrays,
+    forest_from_sklearn,
     score,
 )
 
@@ -36,7 +36,7 @@ def fitted(**parameters: Any) -> IsolationForest:
 
 @cache
 def forest() -> Forest:
-    return forest_from(fitted())
+    return forest_from_sklearn(fitted())
 
 
 def rows_on_thresholds() -> NDArray[np.float64]:
@@ -54,7 +54,7 @@ def rows_on_thresholds() -> NDArray[np.float64]:
     return np.asarray(rows)
 
 
-def read_plainly(forest: Forest, row: NDArray[np.float64]) -> float:
+def reference_score(forest: Forest, row: NDArray[np.float64]) -> float:
     """Score one row as the paper tells it, to be read beside the kernel."""
     total = 0.0
     for root in forest.tree_start[:-1]:
@@ -79,7 +79,7 @@ def test_scores_are_those_of_scikit_learn(parameters: dict[str, Any]) -> None:
     estimator = fitted(**parameters)
     rows = some_rows()
 
-    ours = score(forest_from(estimator), rows)
+    ours = score(forest_from_sklearn(estimator), rows)
 
     assert np.max(np.abs(ours + estimator.score_samples(rows))) < 1e-12
 
@@ -106,7 +106,7 @@ def test_the_decision_is_scikit_learns_for_every_row(contamination: float) -> No
     """Theirs: below `offset_` is abnormal. Ours: above its negative is."""
     estimator = fitted(contamination=contamination)
     rows = np.concatenate([some_rows(), rows_on_thresholds()])
-    raw = score(forest_from(estimator), rows)
+    raw = score(forest_from_sklearn(estimator), rows)
     clear = np.abs(raw + estimator.offset_) > 1e-12  # nearer ones are one score, computed twice
 
     ours = raw > -estimator.offset_
@@ -115,12 +115,12 @@ def test_the_decision_is_scikit_learns_for_every_row(contamination: float) -> No
     assert clear.mean() > 0.9
 
 
-def test_the_kernel_walks_as_the_plain_reading_does() -> None:
+def test_the_kernel_equals_the_reference_score() -> None:
     rows = np.concatenate([some_rows(60), rows_on_thresholds()[::20]])
 
     ours = score(forest(), rows)
 
-    assert np.allclose(ours, [read_plainly(forest(), row) for row in rows], rtol=0, atol=1e-15)
+    assert np.allclose(ours, [reference_score(forest(), row) for row in rows], rtol=0, atol=1e-15)
 
 
 @settings(max_examples=40, deadline=None)
@@ -160,7 +160,7 @@ def test_the_average_path_length_is_the_papers() -> None:
 
 
 def test_arrays_survive_being_stored() -> None:
-    again = forest_of(forest().arrays())
+    again = forest_from_arrays(forest().arrays())
 
     assert np.array_equal(score(again, some_rows()), score(forest(), some_rows()))
     assert again.trees == 30
@@ -207,7 +207,7 @@ def damaged() -> dict[str, Forest]:
 @pytest.mark.parametrize("damage", damaged(), ids=str)
 def test_every_damage_to_the_arrays_is_refused(damage: str) -> None:
     with pytest.raises(ModelRefused, match="forest"):
-        forest_of(damaged()[damage].arrays())
+        forest_from_arrays(damaged()[damage].arrays())
 
 
 @pytest.mark.parametrize("name", forest().arrays())
@@ -216,7 +216,7 @@ def test_a_missing_array_is_refused(name: str) -> None:
     del arrays[name]
 
     with pytest.raises(ModelRefused, match=name):
-        forest_of(arrays)
+        forest_from_arrays(arrays)
 
 
 @settings(max_examples=150, deadline=None)
@@ -230,8 +230,8 @@ def test_whatever_is_accepted_can_be_walked(name: str, position: int, value: int
     array = getattr(forest(), name)
     spoilt = changed(name, position % len(array), value)
     try:
-        accepted = forest_of(spoilt.arrays())
+        accepted = forest_from_arrays(spoilt.arrays())
     except ModelRefused:
         return
     rows = some_rows(5)
-    assert np.allclose(score(accepted, rows), [read_plainly(accepted, row) for row in rows])
+    assert np.allclose(score(accepted, rows), [reference_score(accepted, row) for row in rows])

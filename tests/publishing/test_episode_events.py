@@ -66,7 +66,7 @@ def events_of(
 ) -> list[OutgoingMessage]:
     """Process a stream, cut before these records; `anomalies` gets how many each part had."""
     detector = with_gaps(kind)
-    memory = detector.cold(max_sensors=max_sensors)
+    memory = detector.empty_memory(max_sensors=max_sensors)
     found: list[OutgoingMessage] = []
     for number, (start, end) in enumerate(zip([0, *cuts], [*cuts, len(records)], strict=True)):
         part = records[start:end]

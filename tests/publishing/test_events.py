@@ -25,7 +25,7 @@ def events_of(records: list[StoredRecord], *, detected_at: str = NOW) -> list[Ou
     outcome = process(
         [record.value() for record in records],
         a_detector(),
-        a_detector().cold(),
+        a_detector().empty_memory(),
         positions=np.asarray([record.stored_offset for record in records], dtype=np.int64),
         received=[received_at(record) for record in records],
     )

@@ -10,13 +10,20 @@ from sensorwatch.common.model.levels import no_levels
 from sensorwatch.common.registry.archive import Arrays, pack, unpack
 from sensorwatch.common.registry.golden_rows import check_golden_rows, golden_arrays
 from sensorwatch.common.rows.readings import Readings
-from sensorwatch.common.rows.schema import Missing, Schema, Signal
+from sensorwatch.common.rows.schema import MissingPolicy, NumericColumn, Schema
 from sensorwatch.common.scoring.detector import Detector
 from tests.reading_builders import a_candidate, a_detector
 
 SCHEMA = Schema(
-    signals=(Signal(name="x1"), Signal(name="x2"), Signal(name="x3", missing=Missing.HOLD_LAST)),
-    context=(Signal(name="load", missing=Missing.HOLD_LAST), Signal(name="speed")),
+    signals=(
+        NumericColumn(name="x1"),
+        NumericColumn(name="x2"),
+        NumericColumn(name="x3", missing=MissingPolicy.HOLD_LAST),
+    ),
+    context=(
+        NumericColumn(name="load", missing=MissingPolicy.HOLD_LAST),
+        NumericColumn(name="speed"),
+    ),
 )
 
 

@@ -29,8 +29,10 @@ def test_a_loaded_version_scores_bit_for_bit_as_the_candidate(tmp_path: Path) ->
 
     loaded = a_registry(tmp_path).load(NAME).detector
 
-    wanted = candidate.detector("x").detect(readings, candidate.detector("x").cold()).detections
-    found = loaded.detect(readings, loaded.cold()).detections
+    wanted = (
+        candidate.detector("x").detect(readings, candidate.detector("x").empty_memory()).detections
+    )
+    found = loaded.detect(readings, loaded.empty_memory()).detections
     assert found.raw_score.tobytes() == wanted.raw_score.tobytes()
     assert found.anomaly_score.tobytes() == wanted.anomaly_score.tobytes()
     assert found.p_value.tobytes() == wanted.p_value.tobytes()

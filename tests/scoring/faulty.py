@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.rows.readings import Readings
-from sensorwatch.common.rows.schema import Schema, schema_of
+from sensorwatch.common.rows.schema import Schema, schema_from_plain
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
-from sensorwatch.common.scoring.attribution import attributions
+from sensorwatch.common.scoring.attribution import attribute_rows
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import Outcome, score_readings
 from sensorwatch.common.simulation.faults import FaultKind, inject
 from sensorwatch.common.simulation.sensors import noise_scale, sensor_names
 from sensorwatch.common.simulation.stream import DECIMALS, Simulation, simulate
-from sensorwatch.trainer.training import refitted
+from sensorwatch.trainer.training import fit_unregistered
 from tests.reading_builders import MINUTE, START
 
 SENSORS, TRAIN_STEPS, SLOT_STEPS = 8, 1_000, 200
@@ -29,7 +29,7 @@ SIZES = {
 }
 """In standard deviations of the signal's noise."""
 EPISODE_LENGTHS = dict.fromkeys(SIZES, 30) | {FaultKind.SPIKE: 1, FaultKind.BROKEN_CORRELATION: 60}
-_QUIET = 60
+_FAULT_FREE_STEPS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class DetectedFaults:
     """What a detector found of faults in a stream, one a minute of each sensor."""
 
     detector: Detector
@@ -54,13 +54,15 @@ class Seen:
         """Return the fault's anomalous rows, unless an alarm was on already."""
         first = fault.at * SENSORS + fault.sensor
         rows = np.arange(first, first + fault.length * SENSORS, SENSORS, dtype=np.int64)
-        found = self.outcome.detections
-        told: NDArray[np.int64] = rows[found.is_anomaly[rows] & (found.episode[rows] >= first)]
-        return told
+        detections = self.outcome.detections
+        detected_rows: NDArray[np.int64] = rows[
+            detections.is_anomaly[rows] & (detections.episode[rows] >= first)
+        ]
+        return detected_rows
 
-    def right(self, rows: list[int], signals: list[int]) -> float:
+    def share_blamed_right(self, rows: list[int], signals: list[int]) -> float:
         """Return in how many of the rows the highest attribution is that of these signals."""
-        shares = attributions(self.detector, self.outcome, np.asarray(rows, dtype=np.int64))
+        shares = attribute_rows(self.detector, self.outcome, np.asarray(rows, dtype=np.int64))
         return float(np.mean(shares.argmax(axis=1) == np.asarray(signals)))
 
 
@@ -76,13 +78,13 @@ def eight_signals(steps: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]
 
     A longer stream begins with a shorter one's rows.
     """
-    fixed, moving, still = (np.random.default_rng([8, part]) for part in range(3))
+    mix_rng, cause_rng, noise_rng = (np.random.default_rng([8, part]) for part in range(3))
     unit = np.asarray([1.0, 10.0, 0.1, 5.0, 2.0, 100.0, 1.0, 0.01])
-    mix, level = fixed.normal(size=(2, 8)), fixed.normal(size=(SENSORS, 8))
-    causes = moving.standard_normal((steps, SENSORS, 2))
+    mix, level = mix_rng.normal(size=(2, 8)), mix_rng.normal(size=(SENSORS, 8))
+    causes = cause_rng.standard_normal((steps, SENSORS, 2))
     for step in range(1, steps):
         causes[step] = 0.8 * causes[step - 1] + 0.6 * causes[step]
-    noise = causes @ mix + 0.5 * still.standard_normal((steps, SENSORS, 8))
+    noise = causes @ mix + 0.5 * noise_rng.standard_normal((steps, SENSORS, 8))
     day = np.sin(2 * np.pi * np.arange(steps) / 1_440)[:, np.newaxis, np.newaxis]
     return np.round((level + day + noise) * unit, DECIMALS), noise.std(axis=(0, 1)) * unit
 
@@ -97,10 +99,10 @@ FLEETS: dict[str, Callable[[int], tuple[NDArray[np.float64], NDArray[np.float64]
 def trained(fleet: str) -> Detector:
     """A detector of the default settings, trained on a fleet's clean rows."""
     values, _ = FLEETS[fleet](TRAIN_STEPS)
-    return refitted(readings_from(values), schema_for(values), TrainerSettings())
+    return fit_unregistered(readings_from(values), schema_for(values), TrainerSettings())
 
 
-def seen(fleet: str, kind: FaultKind, *, size: float, slots: int) -> Seen:
+def detect_faults(fleet: str, kind: FaultKind, *, size: float, slots: int) -> DetectedFaults:
     """Go on where training ended, with a fault in each slot of each sensor."""
     values, scale = FLEETS[fleet](TRAIN_STEPS + slots * SLOT_STEPS)
     rng = np.random.default_rng([len(scale), list(FaultKind).index(kind)])
@@ -108,8 +110,8 @@ def seen(fleet: str, kind: FaultKind, *, size: float, slots: int) -> Seen:
     for slot in range(slots):
         for sensor in range(SENSORS):
             begin = TRAIN_STEPS + slot * SLOT_STEPS
-            latest = SLOT_STEPS - _QUIET - EPISODE_LENGTHS[kind]
-            at = begin + int(rng.integers(_QUIET, latest + 1))
+            latest = SLOT_STEPS - _FAULT_FREE_STEPS - EPISODE_LENGTHS[kind]
+            at = begin + int(rng.integers(_FAULT_FREE_STEPS, latest + 1))
             healthy = values[:, sensor].copy()
             # A broken correlation chooses its signal by itself.
             broken = kind is FaultKind.BROKEN_CORRELATION
@@ -126,8 +128,8 @@ def seen(fleet: str, kind: FaultKind, *, size: float, slots: int) -> Seen:
             (signal,) = np.flatnonzero((values[:, sensor] != healthy).any(axis=0)).tolist()
             faults.append(Fault(sensor, at, EPISODE_LENGTHS[kind], signal))
     detector = trained(fleet)
-    outcome = score_readings(readings_from(values), [], detector, detector.cold())
-    return Seen(detector, outcome, faults)
+    outcome = score_readings(readings_from(values), [], detector, detector.empty_memory())
+    return DetectedFaults(detector, outcome, faults)
 
 
 def readings_from(values: NDArray[np.float64]) -> Readings:
@@ -147,7 +149,7 @@ def readings_from(values: NDArray[np.float64]) -> Readings:
 def schema_for(values: NDArray[np.float64]) -> Schema:
     """A schema of as many signals as there are."""
     names = [f"x{number + 1}" for number in range(values.shape[2])]
-    return schema_of(
+    return schema_from_plain(
         {
             "name": "faulty",
             "time": {"field": "timestamp"},

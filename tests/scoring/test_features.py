@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sensorwatch.common.errors import ModelRefused
-from sensorwatch.common.model.plan import PLAN_VERSION, plain_plan, plan_of
+from sensorwatch.common.model.plan import PLAN_VERSION, plain_plan, plan_from_plain
 from sensorwatch.common.scoring.features import day_of_week, features, hour
 from tests.reading_builders import a_schema, some_readings
 
@@ -59,7 +59,7 @@ def test_features_do_not_depend_on_the_cut(cut: int) -> None:
 def test_a_plan_survives_the_manifest() -> None:
     plan = plain_plan(a_schema())
 
-    assert plan_of(plan.to_plain(), a_schema()) == plan
+    assert plan_from_plain(plan.to_plain(), a_schema()) == plan
 
 
 @pytest.mark.parametrize(
@@ -77,4 +77,4 @@ def test_a_plan_survives_the_manifest() -> None:
 )
 def test_a_plan_that_does_not_fit_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(ModelRefused):
-        plan_of(plain_plan(a_schema()).to_plain() | change, a_schema())
+        plan_from_plain(plain_plan(a_schema()).to_plain() | change, a_schema())

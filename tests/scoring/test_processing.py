@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sensorwatch.common.errors import ModelRefused
 from sensorwatch.common.rows.rejection import Reason
-from sensorwatch.common.scoring.detector import Detector, detector_of
+from sensorwatch.common.scoring.detector import Detector, detector_from_arrays
 from sensorwatch.common.scoring.processing import (
     REASONS,
     Outcome,
@@ -38,14 +38,14 @@ payloads = st.lists(
 )
 
 
-def scoring_nothing() -> Detector:
+def detector_with_nan_scores() -> Detector:
     """A detector whose forest has a damage that no check finds: scores that are not finite."""
     detector = a_detector()
     lengths = np.where(detector.forest.path_length > 0, np.nan, 0.0)
     return replace(detector, forest=replace(detector.forest, path_length=lengths))
 
 
-def whole(outcome: Outcome) -> tuple[object, ...]:
+def outcome_bytes(outcome: Outcome) -> tuple[object, ...]:
     return (
         outcome.kinds.tobytes(),
         outcome.reasons.tobytes(),
@@ -57,7 +57,7 @@ def whole(outcome: Outcome) -> tuple[object, ...]:
 @settings(max_examples=150, deadline=None)
 @given(payloads)
 def test_every_record_has_exactly_one_outcome(payloads: list[bytes | None]) -> None:
-    outcome = process(payloads, a_detector(), a_detector().cold())
+    outcome = process(payloads, a_detector(), a_detector().empty_memory())
 
     scored = set(outcome.readings.index.tolist())
     rejected = [rejection.index for rejection in outcome.rejections]
@@ -73,18 +73,20 @@ def test_every_record_has_exactly_one_outcome(payloads: list[bytes | None]) -> N
 @settings(max_examples=50, deadline=None)
 @given(payloads=payloads, cut=st.integers(0, 30))
 def test_outcomes_do_not_depend_on_the_cut(payloads: list[bytes | None], cut: int) -> None:
-    complete = process(payloads, a_detector(), a_detector().cold())
+    complete = process(payloads, a_detector(), a_detector().empty_memory())
 
-    memory = a_detector().cold()
+    memory = a_detector().empty_memory()
     first = process(payloads[:cut], a_detector(), memory)
     second = process(payloads[cut:], a_detector(), memory)
 
-    together = zip(whole(first), whole(second), strict=True)
-    assert tuple(one + two for one, two in together) == whole(complete)  # type: ignore[operator]  # bytes and lists, pairwise alike
+    together = zip(outcome_bytes(first), outcome_bytes(second), strict=True)
+    assert tuple(one + two for one, two in together) == outcome_bytes(complete)  # type: ignore[operator]  # bytes and lists, pairwise alike
 
 
 def test_normal_anomalous_and_bad_rows_end_as_what_they_are() -> None:
-    outcome = process([a_payload(), a_payload(ANOMALOUS), b"{"], a_detector(), a_detector().cold())
+    outcome = process(
+        [a_payload(), a_payload(ANOMALOUS), b"{"], a_detector(), a_detector().empty_memory()
+    )
 
     kinds = [OutcomeKind.NORMAL, OutcomeKind.ANOMALY, OutcomeKind.DEAD_LETTER]
     assert outcome.kinds.tolist() == kinds
@@ -93,7 +95,11 @@ def test_normal_anomalous_and_bad_rows_end_as_what_they_are() -> None:
 
 
 def test_a_row_without_a_finite_score_is_rejected_and_not_lost() -> None:
-    outcome = process([b"{", a_payload(), b"["], scoring_nothing(), scoring_nothing().cold())
+    outcome = process(
+        [b"{", a_payload(), b"["],
+        detector_with_nan_scores(),
+        detector_with_nan_scores().empty_memory(),
+    )
 
     assert [rejection.reason for rejection in outcome.rejections] == [
         Reason.NOT_JSON,
@@ -109,7 +115,7 @@ def test_a_time_from_the_future_is_rejected_only_against_the_records_own_time() 
     late, early = received + 1_000_000, received - 3_600_000_000
     rows = [a_payload()] * 3
 
-    outcome = process(rows, a_detector(), a_detector().cold(), received=[late, early, None])
+    outcome = process(rows, a_detector(), a_detector().empty_memory(), received=[late, early, None])
 
     assert [rejection.index for rejection in outcome.rejections] == [1]
     assert outcome.rejections[0].reason is Reason.FUTURE_TIMESTAMP
@@ -118,20 +124,20 @@ def test_a_time_from_the_future_is_rejected_only_against_the_records_own_time() 
 def test_a_table_is_scored_as_its_payloads_would_be() -> None:
     readings = some_readings(50)
 
-    outcome = score_readings(readings, [], a_detector(), a_detector().cold())
+    outcome = score_readings(readings, [], a_detector(), a_detector().empty_memory())
 
-    direct = a_detector().detect(readings, a_detector().cold()).detections
+    direct = a_detector().detect(readings, a_detector().empty_memory()).detections
     assert outcome.score_bits.tolist() == direct.raw_score.view(np.uint64).tolist()
 
 
 def test_a_stored_detector_scores_the_same_bits() -> None:
     detector = a_detector()
 
-    again = detector_of("v", detector.schema, detector.plan, detector.arrays())
+    again = detector_from_arrays("v", detector.schema, detector.plan, detector.arrays())
 
     readings = some_readings(100, seed=9)
-    one = detector.detect(readings, detector.cold()).detections
-    two = again.detect(readings, again.cold()).detections
+    one = detector.detect(readings, detector.empty_memory()).detections
+    two = again.detect(readings, again.empty_memory()).detections
     assert one.anomaly_score.tobytes() == two.anomaly_score.tobytes()
 
 
@@ -145,7 +151,7 @@ def test_ranges_that_do_not_fit_the_schema_are_refused(ranges: object) -> None:
     arrays = detector.arrays() | {"signal_ranges": ranges}
 
     with pytest.raises(ModelRefused, match="ranges"):
-        detector_of("v", detector.schema, detector.plan, arrays)  # type: ignore[arg-type]  # wrong on purpose
+        detector_from_arrays("v", detector.schema, detector.plan, arrays)  # type: ignore[arg-type]  # wrong on purpose
 
 
 def test_a_forest_of_another_width_than_the_plan_is_refused() -> None:
@@ -153,4 +159,4 @@ def test_a_forest_of_another_width_than_the_plan_is_refused() -> None:
     plan = replace(detector.plan, features=detector.plan.features[:-1])
 
     with pytest.raises(ModelRefused, match="5 features, the plan has 4"):
-        detector_of("v", detector.schema, plan, detector.arrays())
+        detector_from_arrays("v", detector.schema, plan, detector.arrays())

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from sensorwatch.common.rows.fast.json_rows import read_rows
-from sensorwatch.common.scoring.warmup import warm
+from sensorwatch.common.rows.fast.json_rows import read_json_rows
+from sensorwatch.common.scoring.warmup import compile_kernels
 from tests.reading_builders import a_detector
 
 
@@ -16,10 +16,10 @@ def test_the_kernel_that_reads_many_rows_has_been_called_before_the_first_of_the
 
     def counted(*arguments: Any) -> Any:
         calls.append(len(arguments))
-        return read_rows(*arguments)
+        return read_json_rows(*arguments)
 
-    monkeypatch.setattr("sensorwatch.common.rows.parsing.read_rows", counted)
+    monkeypatch.setattr("sensorwatch.common.rows.parsing.read_json_rows", counted)
 
-    warm(a_detector())
+    compile_kernels(a_detector())
 
     assert calls
