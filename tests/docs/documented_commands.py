@@ -12,7 +12,7 @@ _HEREDOC = re.compile(r"<<(\w+)$")
 
 
 def commands_of(script: str) -> Iterator[str]:
-    """Yield the commands of a script, one a line: continuations joined, here-documents left out."""
+    """Yield the commands of a script, one a line: continuations joined, without here-documents."""
     end: str | None = None
     for line in script.replace("\\\n", " ").splitlines():
         if end is not None:

@@ -31,6 +31,7 @@ NOT_RUN = {
     (README, "sensorwatch schema infer history.csv --out schemas/mine.toml"): BROKER,
     ("docs/events.md", "sensorwatch ledger show"): BROKER,
     ("docs/state.md", "sensorwatch state reset"): BROKER,
+    ("docs/models.md", "sensorwatch evaluate --data history.csv"): "the README's commands evaluate",
     ("docs/models.md", "sensorwatch models list"): "needs versions with reports, and a broker",
     ("docs/deployment.md", "sensorwatch config check"): BROKER,
     ("docs/deployment.md", "sensorwatch consume --workers 2"): BROKER,
@@ -40,7 +41,7 @@ NOT_RUN = {
 SERVICE_BLOCK = "python -m producer --out data/raw/sample.csv"
 SMALL_DATA = {"python -m producer": "--rows 4000"}
 """Options that are added to a command, so that it takes seconds."""
-SERVICE_SECONDS = 120
+SERVICE_SECONDS, COMMAND_SECONDS = 120, 600
 MINIMAL_SCHEMA = '[[signals]]\nname = "x1"\n'
 
 
@@ -129,7 +130,7 @@ class WorkingFolder:
             env=shell_environment(),
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=COMMAND_SECONDS,
             check=False,
         )
         assert ended.returncode == 0, f"{script}\n{ended.stdout}{ended.stderr}"
@@ -177,7 +178,7 @@ def with_small_data(command: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @named([block for block in all_blocks("sh") if runs(block)])
 def test_a_shell_block_runs(block: Block, folder: WorkingFolder) -> None:
     output = folder.run(block.text)
@@ -185,6 +186,10 @@ def test_a_shell_block_runs(block: Block, folder: WorkingFolder) -> None:
         assert json.loads(output)["scored"] == 1
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 @named(all_blocks("python"))
-def test_a_python_block_runs(block: Block) -> None:
-    exec(compile(block.text, block.name, "exec"), {})
+def test_a_python_block_runs(block: Block, folder: WorkingFolder) -> None:
+    script = folder.path / "block.py"
+    script.write_text(block.text)
+    folder.run(f"python {script.name}")
