@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 import msgspec
@@ -45,7 +44,7 @@ SERVICE_SECONDS, COMMAND_SECONDS = 120, 600
 MINIMAL_SCHEMA = '[[signals]]\nname = "x1"\n'
 
 
-def named(blocks: list[Block]) -> Any:
+def named(blocks: list[Block]) -> pytest.MarkDecorator:
     """Parametrize a test with blocks, named by page and line."""
     return pytest.mark.parametrize("block", blocks, ids=[block.name for block in blocks])
 
