@@ -12,6 +12,7 @@ from common.detection.ledger import Account
 from common.messaging.broker_errors import transient
 from common.messaging.ledger_text import LedgerRecord, from_metadata, ledger_record
 from common.messaging.records import Partition, Record
+from tests.brokers.cluster import OFFSETS_TOPIC, partition_of_name
 from tests.brokers.processes import DeadlineMissed, wait_until
 from tests.checker.history import EndOffsets, FinalAccount, History, InputPartition, Reading
 from tests.checker.reading import (
@@ -23,8 +24,6 @@ from tests.checker.reading import (
     read_committed,
 )
 from tests.checker.rescoring import of_partition, rescore
-
-_OFFSETS_TOPIC = "__consumer_offsets"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +184,6 @@ def _ends(run: Run, partitions: Sequence[Partition]) -> tuple[EndOffsets, ...]:
 
 
 def _partition_of_group(run: Run) -> Partition:
-    """Return the partition that holds the group's committed offsets (Java's String.hashCode)."""
-    code = 0
-    for character in run.group:
-        code = (31 * code + ord(character)) & 0xFFFFFFFF
-    count = len(partitions_of(run.address, _OFFSETS_TOPIC))
-    return Partition(_OFFSETS_TOPIC, (code & 0x7FFFFFFF) % count)
+    """Return the partition that holds the group's committed offsets."""
+    count = len(partitions_of(run.address, OFFSETS_TOPIC))
+    return partition_of_name(OFFSETS_TOPIC, run.group, count)
