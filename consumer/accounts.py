@@ -1,6 +1,5 @@
 """The accounts of the partitions that are ours, as the committed offsets tell them."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
@@ -9,17 +8,16 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from common.detection.ledger import Account, open_account, with_window
 from common.detection.memory import MAX_SENSORS
 from common.errors import BrokerUnavailable, OffsetsLost
-from common.messaging.broker_errors import transient
 from common.messaging.ledger_text import from_metadata
 from common.messaging.ledger_topic import GroupHistory
 from common.messaging.records import Partition
+from common.messaging.retrying import RetryPolicy
 from common.messaging.snapshot_text import refuse
 from common.runtime.keys import Start
 from common.runtime.logs import logger
 
-COMMITTED_SECONDS = 60.0
-"""Longer than a dead worker's transaction, whose offsets are not stable before it has ended."""
 CALL_SECONDS = 5.0
+"""The longest that one question to the broker waits for its answer."""
 
 _log = logger("consumer")
 
@@ -37,17 +35,21 @@ class Accounts:
         window_rows: int,
         fingerprint: str,
         history: Callable[[], GroupHistory],
+        retry: RetryPolicy,
         max_sensors: int = MAX_SENSORS,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`history`: asks the ledger what the group has done before, where that matters."""
+        """`history`: asks the ledger what the group has done before, where that matters.
+
+        `retry`: for each question to the broker. It has to last longer than the transaction of a
+        dead worker, whose offsets are not stable before that has ended.
+        """
         self._consumer = consumer
         self._start = start
         self._window_rows = window_rows
         self._fingerprint = fingerprint
         self._history = history
+        self._retry = retry
         self._max_sensors = max_sensors
-        self._clock = clock
         self._held: dict[Partition, Account] = {}
         self._unopened: set[Partition] = set()
 
@@ -104,14 +106,10 @@ class Accounts:
     def _committed(self, partitions: Sequence[Partition]) -> dict[Partition, TopicPartition]:
         asked = [TopicPartition(partition.topic, partition.number) for partition in partitions]
 
-        def ask() -> list[TopicPartition]:
-            found = self._consumer.committed(asked, CALL_SECONDS)
-            for where in found:
-                if where.error is not None:  # which must not be taken for "nothing committed"
-                    raise KafkaException(where.error)
-            return found
+        def ask() -> Sequence[TopicPartition]:
+            return _without_errors(self._consumer.committed(asked, CALL_SECONDS))
 
-        found = _patiently(ask, "the committed offsets cannot be read", self._clock)
+        found = self._ask(ask, "the committed offsets cannot be read")
         return {Partition(where.topic, where.partition): where for where in found}
 
     def _known(self, partition: Partition, offset: int, metadata: str | None) -> Account:
@@ -152,8 +150,8 @@ class Accounts:
             )
         failure = f"the offsets of {partition} cannot be read"
         where = TopicPartition(partition.topic, partition.number)
-        low, high = _patiently(
-            lambda: self._consumer.get_watermark_offsets(where, CALL_SECONDS), failure, self._clock
+        low, high = self._ask(
+            lambda: self._consumer.get_watermark_offsets(where, CALL_SECONDS), failure
         )
         if self._start is Start.EARLIEST:
             return low
@@ -161,10 +159,17 @@ class Accounts:
             return high
         # Added since the group began: what came to it since then is not old, and is not skipped.
         began = TopicPartition(partition.topic, partition.number, history.since)
-        (found,) = _patiently(
-            lambda: self._consumer.offsets_for_times([began], CALL_SECONDS), failure, self._clock
+        (found,) = self._ask(
+            lambda: _without_errors(self._consumer.offsets_for_times([began], CALL_SECONDS)),
+            failure,
         )
         return found.offset if found.offset >= 0 else high
+
+    def _ask(self, question: Callable[[], Answer], failure: str) -> Answer:
+        try:
+            return self._retry.ask(question)
+        except KafkaException as error:
+            raise BrokerUnavailable(f"{failure}: {error.args[0].str()}") from error
 
 
 def _lost(partition: Partition) -> str:
@@ -176,11 +181,9 @@ def _lost(partition: Partition) -> str:
     )
 
 
-def _patiently(ask: Callable[[], Answer], failure: str, clock: Callable[[], float]) -> Answer:
-    deadline = clock() + COMMITTED_SECONDS
-    while True:
-        try:
-            return ask()
-        except KafkaException as error:
-            if clock() > deadline or not transient(error.args[0]):
-                raise BrokerUnavailable(f"{failure}: {error.args[0].str()}") from error
+def _without_errors(answer: Sequence[TopicPartition]) -> Sequence[TopicPartition]:
+    """Raise the error of one partition, which must not be taken for "there is no offset"."""
+    for where in answer:
+        if where.error is not None:
+            raise KafkaException(where.error)
+    return answer

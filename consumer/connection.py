@@ -12,12 +12,18 @@ from common.detection.detector import Detector
 from common.detection.ledger import SnapshotAt
 from common.messaging.broker_errors import transient
 from common.messaging.flushing_outbox import FlushingOutbox
-from common.messaging.kafka_config import client_config, consumer_config, producer_config
+from common.messaging.kafka_config import (
+    client_config,
+    consumer_config,
+    producer_config,
+    transaction_seconds,
+)
 from common.messaging.ledger_topic import group_history
 from common.messaging.outbox import Outbox
 from common.messaging.quiet import quiet_logger
 from common.messaging.reading import read_pieces
 from common.messaging.records import Partition, Record
+from common.messaging.retrying import RetryPolicy
 from common.messaging.snapshot_text import CHUNK_BYTES, Snapshot
 from common.messaging.state_check import check_state_topics
 from common.messaging.state_topic import OldSnapshots, read_snapshot
@@ -41,6 +47,8 @@ from consumer.source import KafkaSource
 from consumer.topic_identity import TopicIdentity
 
 TOPIC_SECONDS = 15.0
+STABLE_OFFSETS_SECONDS = 60.0
+"""Longer than a dead worker's transaction, whose offsets are not stable before it has ended."""
 MESSAGE_BYTES = 1_000_000
 
 _log = logger("consumer")
@@ -112,6 +120,7 @@ def connect(
 def _stores(settings: Settings, terms: LedgerTerms) -> Stores:
     """Where memories are restored from: the state topic, the input, and the registry."""
     kafka, registry = settings.kafka, Registry(settings.registry.path)
+    retry = RetryPolicy(settings.consumer.commit_deadline_seconds)
 
     def snapshot(partition: Partition, at: SnapshotAt) -> Snapshot:
         return read_snapshot(
@@ -121,11 +130,14 @@ def _stores(settings: Settings, terms: LedgerTerms) -> Stores:
             group=terms.group,
             source=partition,
             partitions=terms.partitions,
+            retry=retry,
         )
 
     def records(partition: Partition, begin: int, end: int) -> Iterator[Sequence[Record]]:
         number = partition.number
-        return read_pieces(kafka, partition.topic, begin={number: begin}, end={number: end})
+        return read_pieces(
+            kafka, partition.topic, begin={number: begin}, end={number: end}, retry=retry
+        )
 
     def detector(version: str) -> Detector:
         return registry.load(settings.registry.model, version).detector
@@ -152,7 +164,13 @@ def _consumer(settings: Settings, observation: Observation) -> tuple[Consumer, H
         start=options.start,
         window_rows=options.breaker.window_rows,
         fingerprint=fingerprint(),
-        history=lambda: group_history(settings.kafka, settings.ledger_topic, group=options.group),
+        history=lambda: group_history(
+            settings.kafka,
+            settings.ledger_topic,
+            group=options.group,
+            retry=RetryPolicy(options.commit_deadline_seconds),
+        ),
+        retry=RetryPolicy(max(options.commit_deadline_seconds, STABLE_OFFSETS_SECONDS)),
         max_sensors=options.max_sensors,
     )
     made.append(accounts)
@@ -172,6 +190,9 @@ def outbox_of(settings: Settings, worker: int, consumer: Consumer) -> Outbox:
             lambda: Producer(config | {"error_cb": _client_error}, logger=kafka_logger()),
             transactional_id=transactional_id,
             deadline_seconds=options.commit_deadline_seconds,
+            transaction_seconds=transaction_seconds(
+                config, at_most=options.commit_deadline_seconds
+            ),
             state_topic=settings.state_topic,
             chunk_bytes=_chunk_bytes(settings),
         )

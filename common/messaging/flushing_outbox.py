@@ -9,6 +9,7 @@ from common.errors import MicroBatchAborted, Unrecoverable
 from common.messaging.broker_errors import Reaction, Stage, reaction
 from common.messaging.outbox import Conclude, OnDelivery, flush, produce, serve
 from common.messaging.records import OutgoingMessage
+from common.messaging.retrying import RetryPolicy
 from common.messaging.snapshot_text import CHUNK_BYTES, Snapshot
 from common.messaging.snapshot_writing import Deliveries, write_snapshots
 
@@ -28,6 +29,7 @@ class FlushingOutbox:
         state_topic: str,
         chunk_bytes: int = CHUNK_BYTES,
         clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """`commit`: returns once it is answered, with the error of each partition."""
         self._producer = producer
@@ -36,6 +38,7 @@ class FlushingOutbox:
         self._state_topic = state_topic
         self._chunk_bytes = chunk_bytes
         self._clock = clock
+        self._retry = RetryPolicy(deadline_seconds, clock, sleep)
         self._failed: KafkaError | None = None
 
     def publish(
@@ -66,9 +69,9 @@ class FlushingOutbox:
         for message in conclusion.messages:
             self._produce(message, deadline, self._delivered)
         self._flush()
+        offsets = [commit.to_client() for commit in conclusion.commits]
         try:
-            answer = self._commit([commit.to_client() for commit in conclusion.commits])
-            _raise_first(answer or [])
+            self._retry.ask(lambda: _raise_first(self._commit(offsets) or []))
         except KafkaException as error:
             if reaction(error.args[0], Stage.SEND_OFFSETS) is Reaction.ABORT_AND_REWIND:
                 raise MicroBatchAborted(f"commit: {error.args[0].str()}") from error

@@ -9,8 +9,9 @@ from confluent_kafka import Consumer
 from common.messaging.kafka_config import reader_config
 from common.messaging.ledger_text import LedgerRecord, ledger_record
 from common.messaging.quiet import quiet_logger
-from common.messaging.reading import read_topic, topic_partitions
+from common.messaging.reading import PATIENT, read_topic, topic_partitions
 from common.messaging.records import Partition
+from common.messaging.retrying import RetryPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,26 +29,33 @@ def read_ledger(kafka: Mapping[str, Any], topic: str, *, group: str) -> list[Led
 
     An absent topic is an empty ledger. Raises BrokerUnavailable.
     """
-    return [record for record, _ in _dated(kafka, topic, group)]
+    return [record for record, _ in _dated(kafka, topic, group, PATIENT)]
 
 
-def group_history(kafka: Mapping[str, Any], topic: str, *, group: str) -> GroupHistory:
-    """Return what a group has done so far; raises BrokerUnavailable."""
-    dated = list(_dated(kafka, topic, group))
+def group_history(
+    kafka: Mapping[str, Any], topic: str, *, group: str, retry: RetryPolicy = PATIENT
+) -> GroupHistory:
+    """Return what a group has done so far.
+
+    Raises BrokerUnavailable if the broker still does not answer after `retry`.
+    """
+    dated = list(_dated(kafka, topic, group, retry))
     return GroupHistory(
         frozenset(record.source for record, _ in dated), min((at for _, at in dated), default=None)
     )
 
 
-def _dated(kafka: Mapping[str, Any], topic: str, group: str) -> Iterator[tuple[LedgerRecord, int]]:
+def _dated(
+    kafka: Mapping[str, Any], topic: str, group: str, retry: RetryPolicy
+) -> Iterator[tuple[LedgerRecord, int]]:
     """Yield the group's records, each with the time it was written."""
     asking = Consumer(reader_config(kafka, group=f"{group}.reader"), logger=quiet_logger())
     try:
-        if not topic_partitions(asking, topic):
+        if not topic_partitions(asking, topic, retry=retry):
             return
     finally:
         asking.close()
-    for message in read_topic(kafka, topic):
+    for message in read_topic(kafka, topic, retry=retry):
         record = ledger_record(message.value())
         if record.group == group:
             yield record, message.timestamp()[1]

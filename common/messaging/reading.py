@@ -11,10 +11,14 @@ from common.errors import BrokerUnavailable
 from common.messaging.broker_errors import transient
 from common.messaging.kafka_config import reader_config
 from common.messaging.quiet import quiet_logger
+from common.messaging.retrying import RetryPolicy
 
 CALL_SECONDS = 10.0
+"""The longest that one question to the broker waits for its answer."""
 STALL_SECONDS = 60.0
 """Longer than a dead writer's transaction holds back what others committed after it."""
+PATIENT = RetryPolicy(10.0)
+"""For a person who waits for the answer."""
 FETCH = 1_000
 
 _NO_GROUP = "sensorwatch-reader"
@@ -28,6 +32,8 @@ def read_topic(
     begin: Mapping[int, int] | None = None,
     end: Mapping[int, int] | None = None,
     most: int | None = None,
+    stall_seconds: float = STALL_SECONDS,
+    retry: RetryPolicy = PATIENT,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Message]:
     """Yield the committed records of a topic, in order within each partition.
@@ -35,9 +41,20 @@ def read_topic(
     `begin`, `end`: offsets by partition (end exclusive); without them from the first record to the
     last one there is at the call. Where `begin` is given, partitions not in it are left out.
     `most`: so many records of each partition at the most. A transaction that is still open below
-    the end is waited for. Raises BrokerUnavailable where the topic is missing or nothing comes.
+    the end is waited for. Raises BrokerUnavailable if the topic is missing, if the broker still
+    does not answer after `retry`, or if no record comes for `stall_seconds`.
     """
-    for piece in read_pieces(kafka, topic, begin=begin, end=end, most=most, clock=clock):
+    pieces = read_pieces(
+        kafka,
+        topic,
+        begin=begin,
+        end=end,
+        most=most,
+        stall_seconds=stall_seconds,
+        retry=retry,
+        clock=clock,
+    )
+    for piece in pieces:
         yield from piece
 
 
@@ -48,23 +65,25 @@ def read_pieces(
     begin: Mapping[int, int] | None = None,
     end: Mapping[int, int] | None = None,
     most: int | None = None,
+    stall_seconds: float = STALL_SECONDS,
+    retry: RetryPolicy = PATIENT,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[list[Message]]:
     """Yield what `read_topic` does as it comes; an empty piece says that we wait.
 
     For a caller with something else to do meanwhile.
     """
-    bounds = _bounds(watermarks(kafka, topic), begin, end)
+    bounds = _bounds(watermarks(kafka, topic, retry=retry), begin, end)
     waiting = {number: stop for number, (start, stop) in bounds.items() if start < stop}
     counts: Counter[int] = Counter()
     consumer = Consumer(reader_config(kafka, group=_NO_GROUP), logger=quiet_logger())
     try:
         consumer.assign([TopicPartition(topic, number, bounds[number][0]) for number in waiting])
-        deadline = clock() + STALL_SECONDS
+        deadline = clock() + stall_seconds
         while waiting:
             piece = []
             for message in consumer.consume(FETCH, 0.2):
-                deadline = clock() + STALL_SECONDS
+                deadline = clock() + stall_seconds
                 if _belongs(message, waiting):
                     piece.append(message)
                     counts[message.partition() or 0] += 1
@@ -73,7 +92,7 @@ def read_pieces(
             yield piece
             if clock() > deadline:
                 raise BrokerUnavailable(
-                    f'"{topic}": nothing came for {STALL_SECONDS:g} s, with offsets up to '
+                    f'"{topic}": nothing came for {stall_seconds:g} s, with offsets up to '
                     f"{waiting} (by partition) still to be read: is the broker up, or a "
                     "transaction left open?"
                 )
@@ -81,24 +100,26 @@ def read_pieces(
         consumer.close()
 
 
-def watermarks(kafka: Mapping[str, Any], topic: str) -> dict[int, tuple[int, int]]:
+def watermarks(
+    kafka: Mapping[str, Any], topic: str, *, retry: RetryPolicy = PATIENT
+) -> dict[int, tuple[int, int]]:
     """Return each partition's first retained offset and its end, open transactions included.
 
-    Raises BrokerUnavailable where there is no such topic or no answer.
+    Raises BrokerUnavailable if there is no such topic, or still no answer after `retry`.
     """
     # With read_committed the broker answers with the last stable offset, which an open transaction
     # holds below what is committed after it.
     config = reader_config(kafka, group=_NO_GROUP) | {"isolation.level": "read_uncommitted"}
     asking = Consumer(config, logger=quiet_logger())
     try:
-        numbers = topic_partitions(asking, topic)
+        numbers = topic_partitions(asking, topic, retry=retry)
         if not numbers:
             raise BrokerUnavailable(
                 f'there is no topic "{topic}" at {kafka.get("bootstrap.servers")}: correct its '
                 "name, or make it with `sensorwatch topics create`"
             )
         return {
-            number: asking.get_watermark_offsets(TopicPartition(topic, number), CALL_SECONDS)
+            number: ends_of(asking, TopicPartition(topic, number), retry=retry)
             for number in numbers
         }
     except KafkaException as error:
@@ -107,21 +128,40 @@ def watermarks(kafka: Mapping[str, Any], topic: str) -> dict[int, tuple[int, int
         asking.close()
 
 
-def topic_partitions(consumer: Consumer, topic: str) -> list[int]:
-    """Return the numbers of a topic's partitions, none where there is no such topic.
+def ends_of(consumer: Consumer, where: TopicPartition, *, retry: RetryPolicy) -> tuple[int, int]:
+    """Return a partition's first retained offset and its end; raises KafkaException."""
+    return retry.ask(lambda: consumer.get_watermark_offsets(where, CALL_SECONDS))
 
-    Raises BrokerUnavailable.
+
+def topic_partitions(consumer: Consumer, topic: str, *, retry: RetryPolicy = PATIENT) -> list[int]:
+    """Return the numbers of a topic's partitions, none if there is no such topic.
+
+    Raises BrokerUnavailable if the broker still does not answer after `retry`.
     """
-    try:
+
+    def ask() -> list[int]:
         found = consumer.list_topics(topic, timeout=CALL_SECONDS).topics[topic]
+        if found.error is not None:
+            if found.error.code() in _NO_SUCH_TOPIC:
+                return []
+            if found.error.code() != KafkaError.LEADER_NOT_AVAILABLE:
+                raise KafkaException(found.error)
+        return sorted(found.partitions)
+
+    try:
+        return retry.ask(ask)
     except KafkaException as error:
         raise BrokerUnavailable(
             f"no answer from the broker: {error.args[0].str()}; is the one of [kafka] "
             '"bootstrap.servers" up?'
         ) from error
-    if found.error is not None and found.error.code() != KafkaError.LEADER_NOT_AVAILABLE:
-        return []
-    return sorted(found.partitions)
+
+
+_NO_SUCH_TOPIC = {
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 - the client's name for it
+    KafkaError.TOPIC_EXCEPTION,
+}
 
 
 def _bounds(
@@ -140,7 +180,7 @@ def _belongs(message: Message, waiting: dict[int, int]) -> bool:
     """Say whether the message is asked for, and note partitions that have come to their end."""
     error = message.error()
     if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - its name
-        if transient(error) and not error.fatal():
+        if transient(error):
             return False
         raise BrokerUnavailable(f'"{message.topic()}" cannot be read: {error.str()}')
     number, offset = message.partition(), message.offset()

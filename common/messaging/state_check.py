@@ -12,6 +12,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its stubs f
 from common.errors import DataError, SettingsError, StateRefused
 from common.messaging.kafka_config import client_config
 from common.messaging.quiet import quiet_logger
+from common.messaging.retrying import RetryPolicy
 from common.messaging.topics import require_topics
 
 CALL_SECONDS = 10.0
@@ -77,7 +78,7 @@ def _seen(
 ) -> Mapping[str, str]:
     """Return the settings of a topic; where they cannot be seen none, and a person is told."""
     try:
-        return ask(kafka, topic, timeout)
+        return RetryPolicy(timeout).ask(lambda: ask(kafka, topic, timeout))
     except KafkaException as error:
         warn(
             f'the settings of "{topic}" cannot be seen ({error.args[0].str()}): make sure yourself '

@@ -13,7 +13,9 @@ from common.errors import BrokerUnavailable
 from common.messaging.broker_errors import transient
 from common.messaging.kafka_config import reader_config
 from common.messaging.quiet import quiet_logger
+from common.messaging.reading import PATIENT, ends_of, topic_partitions
 from common.messaging.records import Coordinates, Partition
+from common.messaging.retrying import RetryPolicy
 from common.messaging.snapshot_text import (
     Snapshot,
     manifest_of,
@@ -22,7 +24,6 @@ from common.messaging.snapshot_text import (
     snapshot_of,
 )
 
-CALL_SECONDS = 10.0
 STALL_SECONDS = 30.0
 _FETCH_BYTES = 16_000_000
 """A snapshot comes in a few answers of the broker, not in one for each chunk."""
@@ -40,6 +41,8 @@ def read_snapshot(
     group: str,
     source: Partition,
     partitions: int,
+    stall_seconds: float = STALL_SECONDS,
+    retry: RetryPolicy = PATIENT,
     clock: Callable[[], float] = time.monotonic,
 ) -> Snapshot:
     """Read the snapshot of a partition of the input that a *committed* account names.
@@ -51,7 +54,7 @@ def read_snapshot(
     in the manifest has the last word.
 
     Raises StateRefused where a record is gone, or is not what the account means; BrokerUnavailable
-    where the broker does not answer.
+    if the broker still does not answer after `retry`, or if no record comes for `stall_seconds`.
     """
     where = Coordinates(topic, source.number, at.offset)
     config = reader_config(kafka, group=_NO_GROUP) | {
@@ -62,7 +65,8 @@ def read_snapshot(
     }
     consumer = Consumer(config, logger=quiet_logger())
     try:
-        reading = _Reading(consumer, topic, source.number, clock)
+        reading = _Reading(consumer, topic, source.number, stall_seconds, retry, clock)
+        reading.require_partition()
         (value,) = reading.values([at.offset])
         manifest = manifest_of(value, where)
         require_fit(manifest, where, group=group, source=source, partitions=partitions, at=at)
@@ -78,12 +82,28 @@ class _Reading:
     """Records of one partition by their exact offsets."""
 
     def __init__(
-        self, consumer: Consumer, topic: str, number: int, clock: Callable[[], float]
+        self,
+        consumer: Consumer,
+        topic: str,
+        number: int,
+        stall_seconds: float,
+        retry: RetryPolicy,
+        clock: Callable[[], float],
     ) -> None:
         self._consumer = consumer
         self._topic = topic
         self._number = number
+        self._stall_seconds = stall_seconds
+        self._retry = retry
         self._clock = clock
+
+    def require_partition(self) -> None:
+        """Raise StateRefused if the metadata has no such partition.
+
+        The error of reading one does not say it: if its leader is away, it is the same.
+        """
+        if self._number not in topic_partitions(self._consumer, self._topic, retry=self._retry):
+            refuse(f'there is no partition {self._number} in "{self._topic}"')
 
     def values(self, offsets: Sequence[int]) -> list[bytes | None]:
         """Return the values of the records at these rising offsets.
@@ -112,7 +132,8 @@ class _Reading:
 
     def _require_kept(self, offsets: Sequence[int]) -> None:
         # Asked of the broker with read_uncommitted: up to the end, open transactions included.
-        low, high = self._kept()
+        where = TopicPartition(self._topic, self._number)
+        low, high = ends_of(self._consumer, where, retry=self._retry)
         if not (low <= offsets[0] and offsets[-1] < high):
             refuse(
                 f"the records of a snapshot, at {self._where(offsets[0])} to {offsets[-1]}, are "
@@ -120,50 +141,31 @@ class _Reading:
                 "expired, or the topic was made anew"
             )
 
-    def _kept(self) -> tuple[int, int]:
-        where = TopicPartition(self._topic, self._number)
-        deadline = self._clock() + STALL_SECONDS
-        while True:
-            try:
-                return self._consumer.get_watermark_offsets(where, CALL_SECONDS)
-            except KafkaException as error:
-                code = error.args[0]
-                if code.code() in _NOT_THERE:
-                    refuse(f'there is no partition {self._number} in "{self._topic}"')
-                if not transient(code) or self._clock() > deadline:
-                    raise
-
     def _messages(self) -> Iterator[Message]:
         """Yield what comes, the news that the partition's end is reached included."""
-        deadline = self._clock() + STALL_SECONDS
+        deadline = self._clock() + self._stall_seconds
         while self._clock() < deadline:
             for message in self._consumer.consume(1_000, 0.05):
                 error = message.error()
                 if error is None or error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its name
                     # A new leader may say too early where the end is; then more follows.
                     yield message
-                    deadline = self._clock() + STALL_SECONDS
+                    deadline = self._clock() + self._stall_seconds
                 elif error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
                     refuse(f'a snapshot in "{self._topic}" was deleted while it was read')
-                elif error.fatal() or not transient(error):
+                elif not transient(error):
                     raise KafkaException(error)
         raise BrokerUnavailable(
-            f'"{self._topic}": nothing came for {STALL_SECONDS:g} s of a snapshot in partition '
-            f"{self._number}: is the broker up?"
+            f'"{self._topic}": no record came for {self._stall_seconds:g} s of a snapshot in '
+            f"partition {self._number}: is the broker up?"
         )
 
     def _where(self, offset: int) -> Coordinates:
         return Coordinates(self._topic, self._number, offset)
 
 
-_NOT_THERE = {
-    KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 - the client's names for its own errors
-    KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001
-    KafkaError.UNKNOWN_TOPIC_OR_PART,
-}
-
 _UNABLE = {
-    KafkaError._UNSUPPORTED_FEATURE,  # noqa: SLF001
+    KafkaError._UNSUPPORTED_FEATURE,  # noqa: SLF001 - the client's name for it
     KafkaError.UNSUPPORTED_VERSION,
 }
 

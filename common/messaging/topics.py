@@ -12,6 +12,7 @@ from confluent_kafka.cimpl import NewPartitions, NewTopic
 from common.errors import BrokerUnavailable, UsageError
 from common.messaging.kafka_config import client_config
 from common.messaging.quiet import quiet_logger
+from common.messaging.retrying import RetryPolicy
 
 _DAY_MS = 86_400_000
 _MESSAGE_BYTES = "1048588"
@@ -165,8 +166,9 @@ class _Connection:
         return dict(self._admin.create_topics(asked, **limits)) if asked else {}
 
     def _ask(self) -> Any:
+        retry = RetryPolicy(self._timeout)
         try:
-            return self._admin.list_topics(timeout=self._timeout)
+            return retry.ask(lambda: self._admin.list_topics(timeout=self._timeout))
         except KafkaException as error:
             self._admin.poll(0)  # lets the client say what it met
             raise BrokerUnavailable(

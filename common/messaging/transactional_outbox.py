@@ -13,6 +13,7 @@ from common.errors import (
     OutcomeUnknown,
     Unrecoverable,
 )
+from common.messaging.bounded_call import CallOverdue, call_within
 from common.messaging.broker_errors import Reaction, Stage, reaction
 from common.messaging.outbox import Conclude, OnDelivery, flush, produce, serve
 from common.messaging.records import OutgoingMessage, Partition
@@ -21,6 +22,8 @@ from common.messaging.snapshot_writing import Deliveries, write_snapshots
 
 CALL_SECONDS = 5.0
 """The longest that one call into the client waits before the deadline is looked at again."""
+GRACE_SECONDS = 1.0
+"""How long after its timeout a call that ignores it is given up."""
 CLOSING_SECONDS = 2.0
 _CLOSED = {KafkaError._STATE, KafkaError._FATAL}  # noqa: SLF001 - the client's names
 """What produce() says in a transaction that has failed in the background."""
@@ -35,13 +38,23 @@ class TransactionalOutbox:
         *,
         transactional_id: str,
         deadline_seconds: float,
+        transaction_seconds: float,
         state_topic: str,
         chunk_bytes: int = CHUNK_BYTES,
+        grace_seconds: float = GRACE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Start a producer, which ends what its predecessor with the same id left open.
+
+        `transaction_seconds`: how long one transaction may take; less than the timeout after which
+        the broker aborts it and fences the producer. `deadline_seconds`: the same for starting a
+        producer and for aborting.
+        """
         self._new_producer = new_producer
         self._transactional_id = transactional_id
         self._deadline_seconds = deadline_seconds
+        self._transaction_seconds = transaction_seconds
+        self._grace_seconds = grace_seconds
         self._state_topic = state_topic
         self._chunk_bytes = chunk_bytes
         self._clock = clock
@@ -62,7 +75,7 @@ class TransactionalOutbox:
         Raises MicroBatchAborted where it was aborted, OutcomeUnknown where nobody can say (in both
         cases go on from the committed offsets), Fenced or Unrecoverable where the process must go.
         """
-        deadline = self._clock() + self._deadline_seconds
+        deadline = self._clock() + self._transaction_seconds
         try:
             # 1. Begin only now, with everything decided: no transaction is open while consuming.
             self._call(Stage.INIT, deadline, lambda _seconds: self._producer.begin_transaction())
@@ -100,10 +113,18 @@ class TransactionalOutbox:
     def _send_offsets(
         self, offsets: list[TopicPartition], membership: object, deadline: float
     ) -> None:
-        def send(seconds: float) -> None:
-            self._producer.send_offsets_to_transaction(offsets, membership, seconds)
+        producer = self._producer
 
-        self._call(Stage.SEND_OFFSETS, deadline, send)
+        def send(seconds: float) -> None:
+            # If the group's coordinator was killed, the client (2.16) may wait for it for ever,
+            # past this timeout: librdkafka's issues 5456 and 5511, docs/decisions/0013.
+            call_within(
+                seconds + self._grace_seconds,
+                lambda: producer.send_offsets_to_transaction(offsets, membership, seconds),
+            )
+
+        # In one call: unlike the others it cannot be repeated after its timeout, only aborted.
+        self._call(Stage.SEND_OFFSETS, deadline, send, longest=self._transaction_seconds)
 
     def _commit(self, seconds: float) -> None:
         self._producer.commit_transaction(seconds)
@@ -162,13 +183,26 @@ class TransactionalOutbox:
                     raise _ClientFailure(Stage.PRODUCE, full, Reaction.RENEW_PRODUCER) from None
                 serve(self._producer)
 
-    def _call(self, stage: Stage, deadline: float, action: Callable[[float], Any]) -> None:
-        """Call the client until it succeeds, fails for good, or the deadline is past."""
+    def _call(
+        self,
+        stage: Stage,
+        deadline: float,
+        action: Callable[[float], Any],
+        *,
+        longest: float = CALL_SECONDS,
+    ) -> None:
+        """Call the client until it succeeds, fails for good, or the deadline is past.
+
+        `longest`: seconds that one call may take.
+        """
         while True:
             try:
-                action(max(0.1, min(CALL_SECONDS, deadline - self._clock())))
+                action(max(0.1, min(longest, deadline - self._clock())))
             except KafkaException as error:
                 self._wait_or_fail(stage, deadline, error)
+            except CallOverdue as error:
+                late = KafkaError(KafkaError._TIMED_OUT, str(error))  # noqa: SLF001 - its name
+                raise _ClientFailure(stage, late, Reaction.RENEW_PRODUCER) from error
             else:
                 return
 
@@ -186,7 +220,7 @@ class TransactionalOutbox:
             case Reaction.ABORT_AND_REWIND:
                 self._abort()
                 raise MicroBatchAborted(str(failure)) from failure
-            case Reaction.RENEW_PRODUCER:
+            case Reaction.RENEW_PRODUCER | Reaction.RENEW_BROKEN_PRODUCER:
                 self._renew(failure)
                 raise OutcomeUnknown(str(failure)) from failure
             case Reaction.EXIT_FENCED:
@@ -213,9 +247,10 @@ class TransactionalOutbox:
     def _renew(self, failure: "_ClientFailure") -> None:
         """Drop the producer: initialising a new one with the same id settles what is pending."""
         self._open = False
-        if self._renewed:
+        broken = failure.reaction is Reaction.RENEW_BROKEN_PRODUCER
+        if broken and self._renewed:
             raise Unrecoverable(f"{failure}: twice in a row, also with a new producer") from failure
-        self._renewed = True
+        self._renewed = broken
         self._producer.purge()
         self._producer = self._start()
 

@@ -15,6 +15,7 @@ from common.messaging.ledger_text import to_metadata
 from common.messaging.ledger_topic import GroupHistory
 from common.messaging.outbox import Commit, Conclude
 from common.messaging.records import OutgoingMessage, Partition
+from common.messaging.retrying import RetryPolicy
 from common.messaging.snapshot_text import Snapshot, refuse
 from common.messaging.state_topic import OldSnapshots
 from common.registry.champion import Champion
@@ -180,6 +181,7 @@ class Rig:
             window_rows=100,
             fingerprint=fingerprint,
             history=lambda: GroupHistory(frozenset(), None),
+            retry=RetryPolicy(60.0, clock=self._clock, sleep=lambda _seconds: None),
             max_sensors=max_sensors,
         )
         schedule = Schedule(

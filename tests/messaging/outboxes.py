@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from time import sleep
 from typing import Any, cast
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -32,12 +33,15 @@ class FakeProducer:
         self.world = world
         self.offsets: list[TopicPartition] = []
         self.longest_flush = 0.0
+        self.longest_send_offsets = 0.0
         self.produced: list[tuple[Any, ...]] = []
         self.partitions: list[int] = []
         self.deliveries: list[tuple[int, Callable[[KafkaError | None, Message], None]]] = []
 
     def _call(self, name: str) -> None:
         self.world.calls.append(name)
+        while name in self.world.hanging:
+            sleep(0.01)
         self.world.now += 0.5
         script = self.world.failing.get(name)
         if script:
@@ -68,8 +72,9 @@ class FakeProducer:
             self.deliveries.append((len(self.produced) - 1, on_delivery))
 
     def send_offsets_to_transaction(
-        self, offsets: list[TopicPartition], membership: object, _seconds: float
+        self, offsets: list[TopicPartition], membership: object, seconds: float
     ) -> None:
+        self.longest_send_offsets = max(self.longest_send_offsets, seconds)
         self._call("send_offsets_to_transaction")
         assert membership == b"membership"
         self.offsets = offsets
@@ -101,13 +106,22 @@ class FakeProducer:
 class World:
     """Clock, script and record of a test; each call into the client takes half a second."""
 
-    def __init__(self, *, for_ever: bool = False, **failing: list[Exception | None]) -> None:
+    def __init__(
+        self,
+        *,
+        for_ever: bool = False,
+        hanging: set[str] | None = None,
+        **failing: list[Exception | None],
+    ) -> None:
         self.now = 0.0
         self.calls: list[str] = []
         self.producers: list[FakeProducer] = []
         self.failing = {name: deque(errors) for name, errors in failing.items()}
         self.for_ever = for_ever
         """The last failure of each script repeats itself."""
+        self.hanging = hanging or set()
+        """Calls that do not return as long as they are in here."""
+        self.transaction_seconds = 10.0
         self.left = 0
         self.delivery_error: KafkaError | None = None
         self.commits: list[list[TopicPartition]] = []
@@ -118,13 +132,15 @@ class World:
         self.producers.append(FakeProducer(self))
         return cast("Producer", self.producers[-1])
 
-    def transactional(self) -> TransactionalOutbox:
+    def transactional(self, *, grace_seconds: float = 60.0) -> TransactionalOutbox:
         return TransactionalOutbox(
             self.new_producer,
             transactional_id="writer",
             deadline_seconds=10,
+            transaction_seconds=self.transaction_seconds,
             state_topic=STATE,
             chunk_bytes=4,
+            grace_seconds=grace_seconds,
             clock=lambda: self.now,
         )
 
@@ -147,7 +163,11 @@ class World:
             state_topic=STATE,
             chunk_bytes=4,
             clock=lambda: self.now,
+            sleep=self.sleep,
         )
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
 
 
 def scripted(call: str, *errors: Exception | None) -> dict[str, Any]:
