@@ -19,6 +19,7 @@ from common.rows.instants import to_text
 from common.runtime.keys import Settings
 from common.runtime.metrics import Stage, TransactionOutcome
 from consumer.breaker import tripped
+from consumer.failure_streak import FailureStreak
 from consumer.holdings import Holdings
 from consumer.micro_batch import MicroBatch, Portion
 from consumer.observation import Observation
@@ -29,8 +30,6 @@ from consumer.source import KafkaSource
 
 HOLD_SECONDS = 0.2
 REFRESH_SECONDS = 1.0
-FAILURES = 5
-"""So many micro-batches in a row that were not committed mean more than a passing trouble."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,8 @@ def run(parts: Parts, stopping: Callable[[], bool]) -> None:
     """Consume until told to stop; whatever it cannot handle aborts and leaves as an exception."""
     consumer = parts.settings.consumer
     looked = parts.clock()
-    failures = restoring = 0
+    failures = FailureStreak(seconds=consumer.commit_deadline_seconds, clock=parts.clock)
+    restoring = 0
     while not stopping():
         parts.observation.beat()
         parts.check_input()
@@ -76,12 +76,12 @@ def run(parts: Parts, stopping: Callable[[], bool]) -> None:
         parts.observation.restoring(restoring)
         try:
             if _renew(parts, batch):
-                failures = 0
+                failures.end()
             if _commit(parts, batch):
-                failures = 0
+                failures.end()
         except (MicroBatchAborted, OutcomeUnknown) as error:
-            failures += 1
-            _go_back(parts, error, failures)
+            failures.add()
+            _go_back(parts, error, failures, stopping)
         except BreakerOpen as error:
             _hold(parts, error, stopping)
 
@@ -200,20 +200,38 @@ def _publish(
         parts.old_snapshots.forget_before(partition.number, before)
 
 
-def _go_back(parts: Parts, error: MicroBatchAborted | OutcomeUnknown, failures: int) -> None:
-    """Read again from the committed offsets, unless it failed too often in a row."""
+def _go_back(
+    parts: Parts,
+    error: MicroBatchAborted | OutcomeUnknown,
+    failures: FailureStreak,
+    stopping: Callable[[], bool],
+) -> None:
+    """Read again from the committed offsets, unless failures go on for too long."""
     unknown = isinstance(error, OutcomeUnknown)
-    parts.observation.rolled_back(
-        error, TransactionOutcome.UNKNOWN if unknown else TransactionOutcome.ABORTED, failures
-    )
-    if failures >= FAILURES:
+    outcome = TransactionOutcome.UNKNOWN if unknown else TransactionOutcome.ABORTED
+    parts.observation.rolled_back(error, outcome, failures.count)
+    if failures.lasting:
         # A fresh start asks whether the topics are there, and says which one is not.
         raise Unrecoverable(
-            f"{failures} micro-batches in a row were not committed, the last one because of: "
+            f"{failures.count} micro-batches in a row were not committed, the last one because of: "
             f"{error}. Nothing is lost: a restart goes on from the committed offsets, and checks "
             "the topics first"
         ) from error
-    parts.source.rewind()
+    if failures.pause_seconds:
+        parts.source.pause()
+        _wait(parts, failures.pause_seconds, stopping)
+        parts.source.rewind()
+        parts.source.resume()
+    else:
+        parts.source.rewind()
+
+
+def _wait(parts: Parts, seconds: float, stopping: Callable[[], bool]) -> None:
+    """Stay a member of the group for a while without taking records."""
+    end = parts.clock() + seconds
+    while parts.clock() < end and not stopping():
+        parts.observation.beat()
+        parts.source.wait(min(HOLD_SECONDS, seconds))
 
 
 def _hold(parts: Parts, trip: BreakerOpen, stopping: Callable[[], bool]) -> None:
