@@ -7,11 +7,11 @@ from typing import Any
 
 from confluent_kafka import KafkaException
 
-from common.messaging.records import Partition
+from sensorwatch.common.kafka.records import Partition
+from tests.brokers.child_processes import wait_until
 from tests.brokers.cluster_plan import cluster_plan
 from tests.brokers.jar_server import JarServer
 from tests.brokers.kafka import Kafka
-from tests.brokers.processes import wait_until
 
 BROKERS = 3
 JAVA_OPTIONS = ("-Xms128m", "-Xmx256m", "-XX:TieredStopAtLevel=1")
@@ -60,9 +60,9 @@ class ClusterServer:
         """Whether every broker's process runs."""
         return all(broker.running for broker in self.brokers.values())
 
-    def last_words(self) -> str:
+    def log_tail(self) -> str:
         """Return the ends of all brokers' logs."""
-        return "\n".join(broker.last_words() for broker in self.brokers.values())
+        return "\n".join(broker.log_tail() for broker in self.brokers.values())
 
 
 class KafkaCluster(Kafka):

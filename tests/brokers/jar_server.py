@@ -5,10 +5,10 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.brokers.child_processes import Program, tail
 from tests.brokers.cluster_plan import ClusterPlan, cluster_plan
-from tests.brokers.jars import NoJars, java_missing, kafka_jars
+from tests.brokers.jars import JarsMissing, java_missing, kafka_jars
 from tests.brokers.kafka import BrokerMissing
-from tests.brokers.processes import Program, tail
 
 
 class JarServer:
@@ -34,7 +34,7 @@ class JarServer:
             raise BrokerMissing(missing)
         try:
             self._jars = kafka_jars()
-        except NoJars as error:
+        except JarsMissing as error:
             raise BrokerMissing(str(error)) from error
         plan = plan or cluster_plan()
         node = plan.nodes[number - 1]
@@ -50,10 +50,12 @@ class JarServer:
         self._format(plan.cluster_id)
 
     def start(self) -> None:
-        """Start the broker's process; call it from a thread that stays (Linux: see `_leash`)."""
+        """Start the broker; call it from a thread that stays (see `_kill_with_parent`)."""
         options = [*self._java_options, "-XX:+UseSerialGC", "-Dorg.apache.logging.log4j.level=WARN"]
         command = self._java(*options, main="kafka.Kafka")
-        self._program = Program([*_leash(), *command, str(self._properties)], log=self._log)
+        self._program = Program(
+            [*_kill_with_parent(), *command, str(self._properties)], log=self._log
+        )
 
     def kill(self) -> None:
         """Kill the broker's process group."""
@@ -69,7 +71,7 @@ class JarServer:
         """Whether the process runs."""
         return self._program is not None and self._program.running
 
-    def last_words(self) -> str:
+    def log_tail(self) -> str:
         """Return the end of the broker's log."""
         return f"{self._log} ends:\n{tail(self._log)}"
 
@@ -87,7 +89,7 @@ class JarServer:
             )
 
 
-def _leash() -> list[str]:
+def _kill_with_parent() -> list[str]:
     """Let the kernel end the broker with the thread that started it, even by kill -9."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []

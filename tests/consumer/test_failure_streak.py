@@ -1,6 +1,6 @@
 """Failures in a row are lasting only if they are many and go on for long."""
 
-from consumer.failure_streak import LONGEST_PAUSE_SECONDS, MIN_FAILURES, FailureStreak
+from sensorwatch.consumer.failure_streak import LONGEST_PAUSE_SECONDS, MIN_FAILURES, FailureStreak
 
 
 class Streak:
