@@ -7,16 +7,16 @@ from typing import Any
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, ProcessCollector
 
-from api.counting import RequestCounter
-from api.documents import add_documents
-from api.inference_routes import add_inference_routes
-from api.problems import answer_problems
-from api.routes import add_routes
-from api.service import Service
-from common.runtime.build import project_version
-from common.runtime.keys import Settings
-from common.runtime.metrics import HttpMetrics
-from common.runtime.settings import load_settings
+from sensorwatch.api.inference_protocol_routes import add_inference_routes
+from sensorwatch.api.openapi_document import add_documents
+from sensorwatch.api.problem_details import answer_problems
+from sensorwatch.api.request_metrics import RequestCounter
+from sensorwatch.api.routes import add_routes
+from sensorwatch.api.service import Service
+from sensorwatch.common.runtime.build import project_version
+from sensorwatch.common.runtime.metrics import HttpMetrics
+from sensorwatch.common.runtime.setting_keys import Settings
+from sensorwatch.common.runtime.settings import load_settings
 
 
 def _settings() -> Settings:

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
-from api.pointers import pointer
-from api.problems import Problem
-from common.detection.detector import Detector
-from common.detection.processing import Outcome, process
-from common.rows.rejection import Rejection
-from common.rows.request import BadBody, RequestRows, TooManyRows, rows_of
+from sensorwatch.api.json_pointers import pointer
+from sensorwatch.api.problem_details import Problem
+from sensorwatch.common.rows.rejection import Rejection
+from sensorwatch.common.rows.request import BadBody, RequestRows, TooManyRows, split_request
+from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.common.scoring.processing import Outcome, process
 
 SLICE_ROWS = 2_000
 """Rows that are scored, and encoded, at a time: while they are, nobody else gets the interpreter
@@ -57,7 +57,7 @@ def predict_rows(
     """Score rows that are cut already; see `predict`."""
     payloads = [*history, *rows]
     found = Prediction(detector.version, len(history), payloads, [], [], 0)
-    memory, faults = detector.cold(), 0
+    memory, faults = detector.empty_memory(), 0
     for start, end in _slices(len(history), len(payloads)):
         outcome = process(
             payloads[start:end], detector, memory, received=[received] * (end - start)
@@ -82,7 +82,7 @@ def _slices(history: int, rows: int) -> Iterator[tuple[int, int]]:
 
 def _rows(body: bytes, max_rows: int) -> RequestRows:
     try:
-        found = rows_of(body, max_rows=max_rows)
+        found = split_request(body, max_rows=max_rows)
     except TooManyRows as error:
         raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error)) from error
     except BadBody as error:

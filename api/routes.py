@@ -11,10 +11,11 @@ from prometheus_client.exposition import choose_encoder
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.exchange import RowsExchange
-from api.keys import check_key
-from api.limits import read_body
-from api.models import (
+from sensorwatch.api.api_key import check_key
+from sensorwatch.api.problem_details import MEDIA_TYPE, Problem
+from sensorwatch.api.request_body import read_body
+from sensorwatch.api.request_formats import RowsExchange
+from sensorwatch.api.response_models import (
     Health,
     Live,
     Manifest,
@@ -23,9 +24,8 @@ from api.models import (
     ProblemModel,
     ServiceStatus,
 )
-from api.problems import MEDIA_TYPE, Problem
-from api.service import service_of
-from common.runtime.build import project_version
+from sensorwatch.api.service import service_of
+from sensorwatch.common.runtime.build import project_version
 
 TAG = "sensorwatch"
 _NO_QUERY = PredictQuery()

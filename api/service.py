@@ -12,16 +12,16 @@ from http import HTTPStatus
 from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 
-from api.accounting import RowAccount
-from api.exchange import Exchange
-from api.following import Following, Served
-from api.keys import read_key
-from api.problems import Problem
-from common.detection.warming import COMPILING, is_compiled
-from common.registry.store import Registry
-from common.runtime.keys import ApiSettings, Settings
-from common.runtime.logs import logger
-from common.runtime.metrics import HttpMetrics
+from sensorwatch.api.api_key import read_key
+from sensorwatch.api.champion_follower import Following, Served
+from sensorwatch.api.problem_details import Problem
+from sensorwatch.api.request_formats import Exchange
+from sensorwatch.api.row_metrics import RowAccount
+from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.runtime.logs import logger
+from sensorwatch.common.runtime.metrics import HttpMetrics
+from sensorwatch.common.runtime.setting_keys import ApiSettings, Settings
+from sensorwatch.common.scoring.warmup import COMPILING_MESSAGE, is_compiled
 
 FEW_BYTES, FEW_COMMAS = 16_384, 1_000
 """A body without more of either holds so few rows, good or bad, that a thread costs more than they
@@ -52,7 +52,7 @@ class Service:
     async def running(self) -> AsyncIterator[None]:
         """Load the champion and follow it until the end."""
         if not is_compiled():
-            _log.info(COMPILING)
+            _log.info(COMPILING_MESSAGE)
         await to_thread.run_sync(self.following.look)
         _favour_event_loop()
         task = asyncio.create_task(self.following.run())

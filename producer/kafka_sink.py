@@ -6,11 +6,11 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from common.errors import BrokerUnavailable, SettingsError
-from common.messaging.kafka_config import producer_config
-from common.messaging.topics import require_topics
-from producer.records import Record
-from producer.sink import Tally
+from sensorwatch.common.errors import BrokerUnavailable, SettingsError
+from sensorwatch.common.kafka.client_config import producer_config
+from sensorwatch.common.kafka.topics import require_topics
+from sensorwatch.producer.simulated_records import Record
+from sensorwatch.producer.sink import Tally
 
 LABEL_HEADER = "sensorwatch-label"
 FLUSH_SECONDS = 30.0

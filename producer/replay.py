@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 
-from common.rows.readings import DEFAULT_SENSOR
-from common.rows.rejection import Fault
-from common.rows.schema import Schema, UnknownFields
-from common.rows.strict_parsing import Fields
-from common.tables import read_rows
-from producer.records import Record
+from sensorwatch.common.rows.readings import DEFAULT_SENSOR
+from sensorwatch.common.rows.rejection import Fault
+from sensorwatch.common.rows.schema import Schema, UnknownFields
+from sensorwatch.common.rows.strict_parsing import Fields
+from sensorwatch.common.tables import read_rows
+from sensorwatch.producer.simulated_records import Record
 
 # JSON has neither nan nor infinities: a number too large for any float is refused for the same
 # reason, "not_finite", where null or a text would be refused for another.
@@ -26,7 +26,7 @@ def replayed_records(path: Path, schema: Schema) -> Iterator[Record]:
 
     Columns that the schema does not name are sent only where it rejects them. A line that is no row
     is sent as the JSON text that says why, so that it is refused at the other end and not lost.
-    Raises DataError as `common.tables.read_rows` does.
+    Raises DataError as `sensorwatch.common.tables.read_rows` does.
     """
     everything = schema.unknown_fields is UnknownFields.REJECT
     roots = tuple(dict.fromkeys(field.split(".")[0] for field in schema.paths))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from producer.records import Record
+from sensorwatch.producer.simulated_records import Record
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,20 +6,21 @@ from typing import Annotated
 
 import typer
 
-from common.detection.detector import Detector
-from common.detection.memory import Memory
-from common.errors import UsageError
-from common.registry.store import Registry
-from common.rows.batches import Batch, split
-from common.rows.rejection import Rejection
-from common.rows.schema import Schema, load_schema
-from common.runtime.allocator import keep_freed_memory
-from common.runtime.command_line import ConfigOption
-from common.runtime.keys import Settings
-from common.runtime.logs import logger
-from common.tables import read_batches
-from trainer.backtest import score_batches
-from trainer.options import (
+from sensorwatch.common.errors import UsageError
+from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.rows.batches import Batch, split_batches
+from sensorwatch.common.rows.rejection import Rejection
+from sensorwatch.common.rows.schema import Schema, load_schema
+from sensorwatch.common.runtime.allocator import keep_freed_memory
+from sensorwatch.common.runtime.command_line import ConfigOption
+from sensorwatch.common.runtime.logs import logger
+from sensorwatch.common.runtime.setting_keys import Settings
+from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.common.scoring.memory import Memory
+from sensorwatch.common.tables import read_batches
+from sensorwatch.trainer.backtest import score_batches
+from sensorwatch.trainer.score_table import ScoreTable
+from sensorwatch.trainer.trainer_options import (
     FeaturesOption,
     FileOption,
     NameOption,
@@ -29,7 +30,6 @@ from trainer.options import (
     SeedOption,
     settings_for,
 )
-from trainer.score_table import ScoreTable
 
 log = logger("trainer")
 
@@ -71,12 +71,12 @@ def backtest(
         raise UsageError("give either --train-rows N (fit on the first N rows) or --model VERSION")
     if model is None:
         declared = load_schema(settings.schema_.path)
-        first, batches = split(read_batches(data, declared), train_rows or 0)
+        first, batches = split_batches(read_batches(data, declared), train_rows or 0)
         detector, memory, rejections = _fitted(first, declared, settings, data)
     else:
         detector = Registry(settings.registry.path).load(settings.registry.model, model).detector
         declared = detector.schema if schema is None else _same(load_schema(schema), detector)
-        batches, memory, rejections = read_batches(data, declared), detector.cold(), []
+        batches, memory, rejections = read_batches(data, declared), detector.empty_memory(), []
     keep_freed_memory()
     with ScoreTable(out) as table:
         table.write_rejected(rejections)
@@ -89,8 +89,8 @@ def _fitted(
     first: Sequence[Batch], schema: Schema, settings: Settings, data: Path
 ) -> tuple[Detector, Memory, list[Rejection]]:
     # Here, because scikit-learn takes a second to import, and a version needs none of it.
-    from trainer.training import rate_note
-    from trainer.warming import warm_up_on
+    from sensorwatch.trainer.training import rate_note
+    from sensorwatch.trainer.unregistered_model import warm_up_on
 
     detector, memory, rejections = warm_up_on(first, schema, settings.trainer, uri=str(data))
     calibration = detector.calibration

@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from common.errors import DataError
-from common.registry.candidate import DataSource
-from common.rows.batches import Batch, joined, split
-from common.rows.parsing import parse
-from common.rows.readings import Readings
-from common.rows.rejection import Rejection
-from common.rows.schema import Schema
-from common.tables import read_batches
-from trainer.topic import TopicRecord, oldest_records
+from sensorwatch.common.errors import DataError
+from sensorwatch.common.registry.candidate import DataSource
+from sensorwatch.common.rows.batches import Batch, join_batches, split_batches
+from sensorwatch.common.rows.parsing import parse
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.rejection import Rejection
+from sensorwatch.common.rows.schema import Schema
+from sensorwatch.common.tables import read_batches
+from sensorwatch.trainer.topic_rows import TopicRecord, oldest_records
 
 TOPIC_PREFIX = "kafka:"
 _BLOCK_BYTES = 1 << 20
@@ -85,8 +85,8 @@ def read_data(
     paths = files_of(data)
     batches: Iterable[Batch] = chain.from_iterable(read_batches(path, schema) for path in paths)
     if rows is not None:
-        batches, _ = split(batches, rows)
-    readings, rejections = joined(batches, schema)
+        batches, _ = split_batches(batches, rows)
+    readings, rejections = join_batches(batches, schema)
     return Dataset(data, _digest_of_files(paths), readings, rejections)
 
 

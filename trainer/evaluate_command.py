@@ -5,14 +5,20 @@ from typing import Annotated
 
 import typer
 
-from common.registry.store import Registry
-from common.runtime.command_line import ConfigOption
-from common.runtime.logs import logger
-from trainer.dataset import read_data
-from trainer.evaluation import Subject, evaluate_version
-from trainer.gate import failed_checks, require_passed
-from trainer.options import DataOption, NameOption, RegistryOption, RowsOption, settings_for
-from trainer.report import print_report, write_report
+from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.runtime.command_line import ConfigOption
+from sensorwatch.common.runtime.logs import logger
+from sensorwatch.trainer.dataset import read_data
+from sensorwatch.trainer.evaluation import Subject, evaluate_version
+from sensorwatch.trainer.promotion_gate import failed_checks, require_passed
+from sensorwatch.trainer.report_output import print_report, write_report
+from sensorwatch.trainer.trainer_options import (
+    DataOption,
+    NameOption,
+    RegistryOption,
+    RowsOption,
+    settings_for,
+)
 
 log = logger("trainer")
 

@@ -4,21 +4,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from common.detection.detector import Detector
-from common.errors import DataError
-from common.registry.archive import array_digest, joint_digest
-from common.registry.manifest import Manifest, ModelVersion
-from common.registry.writing import library_versions
-from common.rows.readings import Readings
-from common.runtime.keys import TrainerSettings
-from trainer.checks import Check, Section
-from trainer.correctness import agreement, correctness
-from trainer.dataset import Dataset, by_time
-from trainer.failures import failures
-from trainer.filling import filled
-from trainer.levels import fit_levels, well_known
-from trainer.stability import stability
-from trainer.training import refitted, rows_needed, split_by_time, train
+from sensorwatch.common.errors import DataError
+from sensorwatch.common.registry.archive import array_digest, joint_digest
+from sensorwatch.common.registry.manifest import ModelManifest, ModelVersion
+from sensorwatch.common.registry.version_files import library_versions
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.runtime.setting_keys import TrainerSettings
+from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.trainer.dataset import Dataset, by_time
+from sensorwatch.trainer.evaluation_check import Check, Section
+from sensorwatch.trainer.fault_detection import failures
+from sensorwatch.trainer.imputation import filled
+from sensorwatch.trainer.level_fitting import fit_levels, well_known
+from sensorwatch.trainer.path_consistency import agreement, correctness
+from sensorwatch.trainer.stability import stability
+from sensorwatch.trainer.training import refitted, rows_needed, split_by_time, train
 
 REPORT_FORMAT = 1
 MAX_AGREEMENT_ROWS = 20_000
@@ -69,7 +69,7 @@ def evaluate_version(subject: Subject, dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def settings_of(manifest: Manifest) -> TrainerSettings:
+def settings_of(manifest: ModelManifest) -> TrainerSettings:
     """Return what a version was trained with; what its manifest does not say has its default."""
     known = {
         name: value
@@ -79,7 +79,7 @@ def settings_of(manifest: Manifest) -> TrainerSettings:
     return TrainerSettings(**known, seed=manifest.seed)
 
 
-def trained_on(manifest: Manifest, dataset: Dataset) -> bool:
+def trained_on(manifest: ModelManifest, dataset: Dataset) -> bool:
     """Say whether these are the very rows that a version was trained on."""
     told = manifest.data_source
     return told.sha256 == dataset.sha256 and told.rows == len(dataset.readings)

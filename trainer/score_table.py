@@ -11,12 +11,12 @@ from typing import Self
 
 import numpy as np
 
-from common.detection.detections import SEVERITY_TEXTS
-from common.detection.processing import Outcome
-from common.detection.recall import STATUS_TEXTS
-from common.errors import DataError
-from common.rows.rejection import Rejection
-from trainer.table_lines import coded, instants, lines, numbers
+from sensorwatch.common.errors import DataError
+from sensorwatch.common.rows.rejection import Rejection
+from sensorwatch.common.scoring.detections import SEVERITY_TEXTS
+from sensorwatch.common.scoring.processing import Outcome
+from sensorwatch.common.scoring.status import STATUS_TEXTS
+from sensorwatch.trainer.csv_lines import coded, instants, lines, numbers
 
 SCORE_COLUMNS = (
     "row",

@@ -6,15 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from common.detection.detector import Detector
-from common.rows.instants import to_text
-from common.rows.readings import Readings
-from common.rows.schema import Schema
-from common.runtime.keys import TrainerSettings
-from trainer.checks import Check, Section
-from trainer.dataset import by_time
-from trainer.training import rows_needed
-from trainer.warming import warmed
+from sensorwatch.common.rows.instants import format_instant
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.schema import Schema
+from sensorwatch.common.runtime.setting_keys import TrainerSettings
+from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.trainer.dataset import by_time
+from sensorwatch.trainer.evaluation_check import Check, Section
+from sensorwatch.trainer.training import rows_needed
+from sensorwatch.trainer.unregistered_model import warmed
 
 FOLDS = 5
 SEEDS = 3
@@ -51,10 +51,10 @@ def stability(readings: Readings, detector: Detector, how: TrainerSettings) -> S
     """
     target = detector.calibration.target_alert_rate
     ordered = by_time(readings)
-    alerts = detector.detect(ordered, detector.cold()).detections.is_anomaly
+    alerts = detector.detect(ordered, detector.empty_memory()).detections.is_anomaly
     whole = rate_of("all rows", alerts, target)
     folds = [
-        rate_of(f"from {to_text(ordered.event_time[rows[0]])}", alerts[rows], target)
+        rate_of(f"from {format_instant(ordered.event_time[rows[0]])}", alerts[rows], target)
         for rows in _folds(len(ordered))
     ]
     seeds = seed_rates(ordered, detector.schema, how, target)

@@ -4,21 +4,21 @@ from typing import Annotated
 
 import typer
 
-from common.detection.season import Season
-from common.errors import CheckFailed, ModelRefused
-from common.registry.candidate import Candidate
-from common.registry.names import check_name, operator
-from common.registry.store import Registry
-from common.rows.instants import to_text
-from common.rows.schema import Schema, load_schema
-from common.runtime.command_line import ConfigOption
-from common.runtime.keys import Settings
-from common.runtime.logs import logger
-from trainer import training
-from trainer.dataset import Dataset, read_data
-from trainer.evaluation import Subject, evaluate_version
-from trainer.gate import failed_checks
-from trainer.options import (
+from sensorwatch.common.errors import CheckFailed, ModelRefused
+from sensorwatch.common.model.season import Season
+from sensorwatch.common.registry.candidate import Candidate
+from sensorwatch.common.registry.model_names import current_user, require_model_name
+from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.rows.instants import format_instant
+from sensorwatch.common.rows.schema import Schema, load_schema
+from sensorwatch.common.runtime.command_line import ConfigOption
+from sensorwatch.common.runtime.logs import logger
+from sensorwatch.common.runtime.setting_keys import Settings
+from sensorwatch.trainer import training
+from sensorwatch.trainer.dataset import Dataset, read_data
+from sensorwatch.trainer.evaluation import Subject, evaluate_version
+from sensorwatch.trainer.promotion_gate import failed_checks
+from sensorwatch.trainer.trainer_options import (
     DataOption,
     FeaturesOption,
     RateOption,
@@ -64,18 +64,18 @@ def train(
         registry=registry,
         schema=schema,
     )
-    store, called = Registry(settings.registry.path), check_name(settings.registry.model)
+    store, called = Registry(settings.registry.path), require_model_name(settings.registry.model)
     declared = load_schema(settings.schema_.path)
     dataset = read_data(data, declared, rows=rows, kafka=settings.kafka)
     log.info("read", data=data, rows=dataset.rows, rejected=len(dataset.rejections))
     candidate = training.train(dataset.readings, declared, dataset.source, settings.trainer)
     _warn(candidate)
-    version = store.register(called, candidate, who=operator(), why=f"trained on {data}")
+    version = store.register(called, candidate, who=current_user(), why=f"trained on {data}")
     log.info("registered", version=version, registry=settings.registry.path)
     _say(dataset, candidate, version)
     if promote:
         _promote(store, settings, dataset, version)
-    champion = store.look(called).champion
+    champion = store.current_aliases(called).champion
     what = "this version" if champion == version else f"still {champion}"
     typer.echo(f"champion   {what} (model {called}, registry {settings.registry.path})")
     _warn_of_another_schema(store, called, version)
@@ -83,7 +83,7 @@ def train(
 
 def _warn_of_another_schema(store: Registry, name: str, version: str) -> None:
     """Say so where what serves takes other rows than those that this version was trained on."""
-    champion = store.look(name).champion
+    champion = store.current_aliases(name).champion
     if champion is None or champion == version:
         return
     try:
@@ -106,7 +106,7 @@ def _promote(store: Registry, settings: Settings, dataset: Dataset, version: str
     report = evaluate_version(subject, dataset)
     store.attach_report(name, version, report)
     failed = failed_checks(report)
-    first = store.look(name).champion == version
+    first = store.current_aliases(name).champion == version
     if failed:
         what = "serves as the first version, but did not pass" if first else "was not promoted"
         raise CheckFailed(
@@ -114,7 +114,7 @@ def _promote(store: Registry, settings: Settings, dataset: Dataset, version: str
             f"`sensorwatch evaluate --data {dataset.uri} --model {version}` shows the figures"
         )
     if not first:
-        store.promote(name, version, who=operator(), why="trained, every check passed")
+        store.promote(name, version, who=current_user(), why="trained, every check passed")
     typer.echo(f"checks     all {len(report['checks'])} passed")
 
 
@@ -145,7 +145,7 @@ def _say(dataset: Dataset, candidate: Candidate, version: str) -> None:
 
 
 def _season(season: Season, schema: Schema) -> str:
-    if not season.shown:
+    if not season.is_present:
         return "none that at least three whole days or weeks of rows show"
     profiles = zip(schema.signal_names, season.profile, strict=True)
     names = [name for name, profile in profiles if profile.any()]
@@ -155,7 +155,7 @@ def _season(season: Season, schema: Schema) -> str:
 def _calibrated(candidate: Candidate) -> str:
     split = candidate.split
     if candidate.decision is None:
-        return f"{split['calibration_rows']} to calibrate from {to_text(split['boundary_time'])} on"
+        return f"{split['calibration_rows']} to calibrate from {format_instant(split['boundary_time'])} on"
     of_them = split["calibration_rows"]
     some = f" on {of_them} of them" if of_them < split["fit_rows"] else ""
     return f"calibrated out of fold{some} in {split['blocks']} blocks"

@@ -7,25 +7,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from common.detection.calibration import calibrate
-from common.detection.detector import Detector, ranges_from
-from common.detection.features import features
-from common.detection.forest import score
-from common.detection.levels import no_levels
-from common.detection.plan import forecast_plan, plain_plan
-from common.detection.tails import LEAST_EXCESSES, MOST_SHARE
-from common.errors import DataError
-from common.registry.candidate import MAX_GOLDEN_ROWS, Candidate, DataSource
-from common.rows.readings import Readings
-from common.rows.schema import Schema
-from common.runtime.keys import Features, TrainerSettings
-from trainer.calibrating import calibrate_on
-from trainer.dataset import by_time
-from trainer.filling import filled
-from trainer.fitting import fit_on
-from trainer.folds import block_count, looks_out_of_fold
-from trainer.forest import fit_forest
-from trainer.levels import max_gap, well_known
+from sensorwatch.common.errors import DataError
+from sensorwatch.common.model.calibration import calibrate
+from sensorwatch.common.model.forest import score
+from sensorwatch.common.model.levels import no_levels
+from sensorwatch.common.model.plan import forecast_plan, plain_plan
+from sensorwatch.common.model.tails import MAX_TAIL_SHARE, MIN_EXCESSES
+from sensorwatch.common.registry.candidate import MAX_GOLDEN_ROWS, Candidate, DataSource
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.schema import Schema
+from sensorwatch.common.runtime.setting_keys import FeatureKind, TrainerSettings
+from sensorwatch.common.scoring.detector import Detector, learn_signal_ranges
+from sensorwatch.common.scoring.features import features
+from sensorwatch.trainer.cross_validation import block_count, looks_out_of_fold
+from sensorwatch.trainer.dataset import by_time
+from sensorwatch.trainer.forest_fitting import fit_forest
+from sensorwatch.trainer.imputation import filled
+from sensorwatch.trainer.level_fitting import max_gap, well_known
+from sensorwatch.trainer.scorer_fitting import fit_on
+from sensorwatch.trainer.tail_fitting import calibrate_on
 
 UNKEPT = "unkept"
 """The version of a detector that is in no registry."""
@@ -69,7 +69,7 @@ def train(
     Raises DataError where there are too few.
     """
     split = split_by_time(readings, how.calibration_share)
-    make = _plain if how.features is Features.PLAIN else _forecast
+    make = _plain if how.features is FeatureKind.PLAIN else _forecast
     return make(split, schema, source, how)
 
 
@@ -98,7 +98,7 @@ def _plain(split: Split, schema: Schema, source: DataSource, how: TrainerSetting
         levels=no_levels(_medians(fitting), max_gap=max_gap(fitting, schema)),
         forest=forest,
         calibration=calibrate(scores, how.target_alert_rate),
-        ranges=ranges_from(fitting),
+        ranges=learn_signal_ranges(fitting),
         estimator=estimator,
         parameters=parameters_of(how),
         seed=how.seed,
@@ -118,7 +118,9 @@ def _forecast(split: Split, schema: Schema, source: DataSource, how: TrainerSett
     readings = filled(split.whole)
     fitted = fit_on(readings, np.ones(len(readings), dtype=np.bool_), schema, how)
     season = fitted.forecast.season
-    looks = looks_out_of_fold(readings, schema, how, period=season.period if season.shown else 0)
+    looks = looks_out_of_fold(
+        readings, schema, how, period=season.period if season.is_present else 0
+    )
     calibrated = calibrate_on(looks, how)
     return Candidate(
         schema=schema,
@@ -126,7 +128,7 @@ def _forecast(split: Split, schema: Schema, source: DataSource, how: TrainerSett
         levels=well_known(fitted.settled, readings),
         forest=fitted.forest,
         calibration=calibrated.calibration,
-        ranges=ranges_from(readings),
+        ranges=learn_signal_ranges(readings),
         forecast=fitted.forecast,
         decision=calibrated.decision,
         estimator=fitted.estimator,
@@ -187,11 +189,11 @@ def rate_note(calibration_rows: int, target_alert_rate: float, *, extrapolates: 
 
     `extrapolates`: a tail model stands in for the rows that are not there.
     """
-    needed = math.ceil((LEAST_EXCESSES if extrapolates else 1.0) / target_alert_rate)
+    needed = math.ceil((MIN_EXCESSES if extrapolates else 1.0) / target_alert_rate)
     if calibration_rows >= needed:
         return None
     if extrapolates:
-        share = max(min(LEAST_EXCESSES / calibration_rows, MOST_SHARE), target_alert_rate)
+        share = max(min(MIN_EXCESSES / calibration_rows, MAX_TAIL_SHARE), target_alert_rate)
         return (
             f"{calibration_rows} rows were there to calibrate on: what is rarer than {share:.1%} "
             f"of rows is extrapolated by an exponential tail, and the target alert rate of "

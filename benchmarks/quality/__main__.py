@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.quality import skab
-from benchmarks.quality.files import Choice
-from benchmarks.quality.parts import Asked, Part, section
-from benchmarks.quality.report import DOCUMENT
-from benchmarks.report.table import show
-from common.runtime.command_line import run
+from benchmarks.quality import skab_benchmark as skab
+from benchmarks.quality.dataset_files import Choice
+from benchmarks.quality.quality_document import DOCUMENT
+from benchmarks.quality.quality_sections import Asked, Part, section
+from benchmarks.report.figures_table import show
+from sensorwatch.common.runtime.command_line import run
 
 
 def main(

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 
-from benchmarks.quality import nab, skab
-from benchmarks.quality.contestants import Contestant
-from benchmarks.quality.simulated import ALL, Plant
-from benchmarks.quality.simulated import measure as measure_plant
+from benchmarks.quality import nab_benchmark as nab
+from benchmarks.quality import skab_benchmark as skab
+from benchmarks.quality.ablated_detectors import Variant, judge
+from benchmarks.quality.backtest_runs import Judged, Stream
+from benchmarks.quality.compared_detectors import Contestant
+from benchmarks.quality.simulated_fleet import ALL, Plant
+from benchmarks.quality.simulated_fleet import measure as measure_plant
 from benchmarks.quality.skab_scoring import Counts, pooled
-from benchmarks.quality.streams import Judged, Stream
-from benchmarks.quality.variants import Variant, judge
-from benchmarks.report.table import Table
-from common.runtime.keys import TrainerSettings
+from benchmarks.report.figures_table import Table
+from sensorwatch.common.runtime.setting_keys import TrainerSettings
 
 
 @dataclass(frozen=True, slots=True)

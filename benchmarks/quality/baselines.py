@@ -4,10 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import IsolationForest
 
-from benchmarks.quality.streams import Judged, Stream
-from common.detection.features import day_of_week, hour
-from common.rows.readings import Readings
-from common.rows.strict_parsing import collect
+from benchmarks.quality.backtest_runs import Judged, Stream
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.strict_parsing import collect_rows
+from sensorwatch.common.scoring.features import day_of_week, hour
 
 CLOCK = (570, 975)
 """Rows of a SKAB file between which its faults lie, found by reading the labels."""
@@ -38,7 +38,7 @@ def forest_in_sample(
 
     scikit-learn's forest on raw signals, hour and day of week, `contamination` = `rate`.
     """
-    readings, _ = collect(stream.records, stream.schema)
+    readings, _ = collect_rows(stream.records, stream.schema)
     clock = (hour(readings.event_time), day_of_week(readings.event_time))
     matrix = np.column_stack([readings.values, *clock])
     trained = readings.index < stream.train_rows
@@ -55,7 +55,7 @@ def ewma_of_z(stream: Stream, *, rate: float, span: int = SPAN) -> Judged:
     z: of each signal, by the sensor's mean and deviation in the training rows. The quantile, at
     1 - `rate`, is over the training rows of all sensors.
     """
-    readings, _ = collect(stream.records, stream.schema)
+    readings, _ = collect_rows(stream.records, stream.schema)
     trained = readings.index < stream.train_rows
     smooth = np.zeros(len(readings))
     for number in range(len(readings.sensor_ids)):

@@ -5,7 +5,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.quality.grid import MINUTES_PER_DAY, Grid
+from benchmarks.quality.sensor_grid import MINUTES_PER_DAY, Grid
 
 TRAIN_STEPS = 2 * MINUTES_PER_DAY
 JUDGED_STEPS = 10_000

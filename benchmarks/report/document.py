@@ -6,8 +6,8 @@ from importlib.metadata import version
 from pathlib import Path
 from platform import machine, python_version
 
-from benchmarks.report.table import Table, markdown
-from common.runtime.build import project_version
+from benchmarks.report.figures_table import Table, markdown
+from sensorwatch.common.runtime.build import project_version
 
 PLOTS = "plots"
 _LIBRARIES = ("numpy", "scikit-learn", "numba")

@@ -11,12 +11,12 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks.report.document import Section
-from benchmarks.report.table import show
-from benchmarks.speed import goals
-from benchmarks.speed.ground import Asked, Bench
-from benchmarks.speed.parts import Part, measure
-from benchmarks.speed.report import document
-from common.runtime.command_line import run
+from benchmarks.report.figures_table import show
+from benchmarks.speed import speed_targets as goals
+from benchmarks.speed.speed_document import document
+from benchmarks.speed.speed_sections import Part, measure
+from benchmarks.speed.testbed import Asked, Bench
+from sensorwatch.common.runtime.command_line import run
 
 QUICK = Asked()
 FULL = Asked(rows=5_000_000, many=100_000, seconds=20, memory_rows=50_000_000, peer_share=1)

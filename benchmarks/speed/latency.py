@@ -3,15 +3,15 @@
 import uuid
 
 from benchmarks.report.document import Section
-from benchmarks.report.table import Table
-from benchmarks.speed import goals
-from benchmarks.speed.found import Found
-from benchmarks.speed.goals import Verdict
-from benchmarks.speed.ground import Bench, config_of
-from benchmarks.speed.models import Trained
-from benchmarks.speed.paced import WARM_SECONDS, Latencies, Load, paced
-from benchmarks.speed.runs import spread
-from benchmarks.speed.worker import Job, a_worker
+from benchmarks.report.figures_table import Table
+from benchmarks.speed import speed_targets as goals
+from benchmarks.speed.benchmark_models import Trained
+from benchmarks.speed.observed_worker import Job, a_worker
+from benchmarks.speed.paced_load import WARM_SECONDS, Latencies, Load, paced
+from benchmarks.speed.run_statistics import spread
+from benchmarks.speed.section_result import Found
+from benchmarks.speed.speed_targets import Verdict
+from benchmarks.speed.testbed import Bench, config_of
 
 MODELS = {"plain features": "plain", "default detector": "forecast"}
 

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 
 from confluent_kafka import Producer
 
-from benchmarks.report.curves import Curve, curves
 from benchmarks.report.document import Section
-from benchmarks.report.table import Table
-from benchmarks.speed import contestants as who
-from benchmarks.speed.filling import Filled
-from benchmarks.speed.found import Found
-from benchmarks.speed.ground import Bench, Ground
+from benchmarks.report.figures_table import Table
+from benchmarks.report.log_plots import Curve, curves
+from benchmarks.speed import compared_systems as who
 from benchmarks.speed.latency import ours_paced
-from benchmarks.speed.paced import Latencies, Load, paced
-from benchmarks.speed.peering import SPARK, NoPeer, script_of
-from benchmarks.speed.runs import spread
-from common.messaging.reading import read_topic
-from tests.brokers.processes import DeadlineMissed, wait_until
+from benchmarks.speed.paced_load import Latencies, Load, paced
+from benchmarks.speed.peer_environments import SPARK, NoPeer, script_of
+from benchmarks.speed.run_statistics import spread
+from benchmarks.speed.section_result import Found
+from benchmarks.speed.testbed import Bench, Ground
+from benchmarks.speed.topic_loading import Filled
+from sensorwatch.common.kafka.topic_reader import read_topic
+from tests.brokers.child_processes import DeadlineMissed, wait_until
 
 RATE = 10_000
 """Rows a second: a fifth of what is asked of ours, and half or less of what they drain."""

@@ -4,15 +4,15 @@ import time
 import uuid
 
 from benchmarks.report.document import Section
-from benchmarks.report.table import Table
-from benchmarks.speed import goals
-from benchmarks.speed.filling import fill
-from benchmarks.speed.found import Found
-from benchmarks.speed.goals import Verdict
-from benchmarks.speed.ground import Bench, config_of
-from benchmarks.speed.processes import tree_cpu_seconds
-from benchmarks.speed.runs import Run, spread
-from benchmarks.speed.worker import Job, a_worker
+from benchmarks.report.figures_table import Table
+from benchmarks.speed import speed_targets as goals
+from benchmarks.speed.observed_worker import Job, a_worker
+from benchmarks.speed.process_usage import tree_cpu_seconds
+from benchmarks.speed.run_statistics import Run, spread
+from benchmarks.speed.section_result import Found
+from benchmarks.speed.speed_targets import Verdict
+from benchmarks.speed.testbed import Bench, config_of
+from benchmarks.speed.topic_loading import fill
 
 PARTITIONS = 4
 THREADS = (2, 1)
@@ -61,10 +61,10 @@ def _drained(bench: Bench, threads: int, workers: int) -> Run:
     job.make_topics()
     with a_worker(job) as group:
         group.wait_assigned(workers)
-        group.program.stop()
+        group.program.freeze()
         fill(job.kafka, topic, PARTITIONS, trained.stream(rows))
         used = tree_cpu_seconds(group.pid)
-        group.program.cont()
+        group.program.thaw()
         began = time.perf_counter()
         group.wait_consumed(rows)
         seconds = time.perf_counter() - began

@@ -6,12 +6,12 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import Any, Self
 
-from common.messaging.quiet import quiet_logger
-from producer.kafka_sink import connect
-from producer.pacing import batch_rows, batched, paced
-from producer.records import Record, simulated_records
-from producer.sink import Tally, deliver
+from sensorwatch.common.kafka.silent_logger import quiet_logger
 from sensorwatch.demonstration.scenario import Scenario, live_rows
+from sensorwatch.producer.kafka_sink import connect
+from sensorwatch.producer.rate_limiting import batch_rows, batched, paced
+from sensorwatch.producer.simulated_records import Record, simulated_records
+from sensorwatch.producer.sink import Tally, deliver
 
 
 class Feeding:

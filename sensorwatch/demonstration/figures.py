@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from common.runtime.metrics import PREFIX
+from sensorwatch.common.runtime.metrics import PREFIX
 from sensorwatch.demonstration.asking import get
 
 _RATE_SECONDS = 5.0

@@ -3,8 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 
-from common.errors import CheckFailed
-from producer.stopping import Stop
+from sensorwatch.common.errors import CheckFailed
 from sensorwatch.demonstration.accounting import Counts, discrepancies
 from sensorwatch.demonstration.feeding import Feeding
 from sensorwatch.demonstration.figures import Figures, Meter
@@ -15,6 +14,7 @@ from sensorwatch.demonstration.stage import Stage, stage
 from sensorwatch.demonstration.summary import summary
 from sensorwatch.demonstration.truth import Truth, score
 from sensorwatch.demonstration.watching import Watching
+from sensorwatch.producer.stop_signals import Stop
 
 
 def perform(scenario: Scenario, screen: Screen, stop: Stop) -> None:

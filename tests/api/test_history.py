@@ -13,18 +13,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.answer import OnError, Signals, answer
-from api.prediction import predict
-from common.detection.detector import Detector
-from common.detection.processing import Outcome, process
-from common.detection.recall import STATUSES
-from common.rows.schema import Missing, Signal
-from common.tables import read_rows
-from tests.api import apps
-from tests.api.apps import ANOMALY, ROW, Client
-from tests.builders import ANOMALOUS, NORMAL, a_detector, a_schema
-from tests.detection.detectors import DETECTORS
-from trainer.backtest import score_on
+from sensorwatch.api.predict_response import OnError, Signals, answer
+from sensorwatch.api.prediction import predict
+from sensorwatch.common.rows.schema import MissingPolicy, NumericColumn
+from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.common.scoring.processing import Outcome, process
+from sensorwatch.common.scoring.status import STATUSES
+from sensorwatch.common.tables import read_rows
+from sensorwatch.trainer.backtest import score_on
+from tests.api import app_builders as apps
+from tests.api.app_builders import ANOMALY, ROW, Client
+from tests.reading_builders import ANOMALOUS, NORMAL, a_detector, a_schema
+from tests.scoring.detectors import DETECTORS
 
 NAMES = ("x1", "x2", "x3")
 
@@ -147,7 +147,11 @@ def test_the_counters_know_only_rows_that_are_answered(registry_path: Path) -> N
 
 def holding() -> Detector:
     """A detector whose scores need its memory: a missing x2 is the sensor's last one."""
-    signals = (Signal(name="x1"), Signal(name="x2", missing=Missing.HOLD_LAST), Signal(name="x3"))
+    signals = (
+        NumericColumn(name="x1"),
+        NumericColumn(name="x2", missing=MissingPolicy.HOLD_LAST),
+        NumericColumn(name="x3"),
+    )
     schema = a_schema().model_copy(update={"signals": signals})
     return replace(a_detector(), schema=schema)
 
@@ -173,7 +177,7 @@ def by_backtest(rows: list[dict[str, Any]], detector: Detector, path: Path) -> l
         writer.writeheader()
         writer.writerows(rows)
     records = read_rows(path, detector.schema)
-    return list(score_on(records, detector, detector.cold(), first_row=0, max_rows=4))
+    return list(score_on(records, detector, detector.empty_memory(), first_row=0, max_rows=4))
 
 
 def told(outcomes: list[Outcome], history: int) -> list[tuple[object, ...]]:
@@ -204,7 +208,7 @@ def test_backtest_topic_and_request_give_the_same_bits_from_the_same_memory(
     detector = holding() if kind == "plain" else DETECTORS[kind]()
     history = data.draw(st.integers(0, len(rows) - 1))
     body = json.dumps({"history": rows[:history], "rows": rows[history:]}).encode()
-    outcome = process([json.dumps(row).encode() for row in rows], detector, detector.cold())
+    outcome = process([json.dumps(row).encode() for row in rows], detector, detector.empty_memory())
 
     prediction = predict(body, detector, received=2**60, max_rows=25)
     content = answer(prediction, detector, on_error=OnError.REJECT, signals=Signals.ALL)

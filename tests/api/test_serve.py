@@ -5,10 +5,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api.command import address_of, listen
-from common.errors import SettingsError
-from tests.api.apps import ROW
-from tests.brokers.processes import Program, wait_until
+from sensorwatch.api.serve_command import address_of, listen
+from sensorwatch.common.errors import SettingsError
+from tests.api.app_builders import ROW
+from tests.brokers.child_processes import Program, wait_until
 
 ROOT = Path(__file__).parents[2]
 SERVE = ("sensorwatch", "serve")

@@ -2,14 +2,16 @@
 
 from pathlib import Path
 
-from benchmarks.quality import nab, skab
+from benchmarks.quality import nab_benchmark as nab
+from benchmarks.quality import skab_benchmark as skab
+from benchmarks.quality.ablated_detectors import WHOLE, Variant
 from benchmarks.quality.ablation import Bench, ablation, contestants
-from benchmarks.quality.contestants import trivial
-from benchmarks.quality.files import Choice
-from benchmarks.quality.simulated import load
-from benchmarks.quality.variants import WHOLE, Variant
-from common.runtime.keys import TrainerSettings
-from tests.benchmarks import test_nab, test_skab
+from benchmarks.quality.compared_detectors import trivial
+from benchmarks.quality.dataset_files import Choice
+from benchmarks.quality.simulated_fleet import load
+from sensorwatch.common.runtime.setting_keys import TrainerSettings
+from tests.benchmarks import test_nab
+from tests.benchmarks import test_skab_benchmark as test_skab
 from tests.benchmarks.test_streams import flagging_nothing
 
 

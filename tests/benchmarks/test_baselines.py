@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from benchmarks.quality.backtest_runs import Record, Stream
 from benchmarks.quality.baselines import ewma_of_z, flag_everything, forest_in_sample, rising
-from benchmarks.quality.streams import Record, Stream
-from tests.builders import a_schema
+from tests.reading_builders import a_schema
 
 
 def a_stream(rows: int = 300, *, train_rows: int = 200, bad: int | None = None) -> Stream:

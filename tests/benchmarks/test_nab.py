@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.quality import nab
-from benchmarks.quality.files import Choice
-from common.errors import DataError
+from benchmarks.quality import nab_benchmark as nab
+from benchmarks.quality.dataset_files import Choice
+from sensorwatch.common.errors import DataError
 from tests.benchmarks.test_streams import flagging_every, flagging_nothing
 
 

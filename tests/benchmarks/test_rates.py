@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks.quality import rates
+from benchmarks.quality import alert_rates as rates
 from benchmarks.quality.clean_streams import DRIFT_PER_ROW, TRAIN_STEPS, Kind, clean
-from benchmarks.quality.contestants import variant
-from benchmarks.quality.goals import RATE_FACTOR
-from benchmarks.quality.grid import MINUTES_PER_DAY
-from common.runtime.keys import TrainerSettings
+from benchmarks.quality.compared_detectors import variant
+from benchmarks.quality.quality_targets import RATE_FACTOR
+from benchmarks.quality.sensor_grid import MINUTES_PER_DAY
+from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from tests.benchmarks.test_streams import flagging_every
 
 SCALE = np.array([1.0, 5.0, 0.2, 30.0])

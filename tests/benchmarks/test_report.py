@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from benchmarks.report.document import Document, Section
+from benchmarks.report.figures_table import Table, markdown, show
 from benchmarks.report.plots import Bar, Point, Strip, bars, ratios, scatter, strips
-from benchmarks.report.table import Table, markdown, show
 
 TABLE = Table("Found", ("", "F1"), [("ours", "0.81"), ("a|b", "0.1")], "Pooled.")
 ROWS = np.arange(40) % 10 < 3

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from benchmarks.quality.contestants import Contestant
-from benchmarks.quality.seasonal import PER_DAY, SHARP_HOUR, TRAIN_DAYS, draw, table
-from benchmarks.quality.streams import Judged, Stream
+from benchmarks.quality.backtest_runs import Judged, Stream
+from benchmarks.quality.compared_detectors import Contestant
+from benchmarks.quality.seasonal_stream import PER_DAY, SHARP_HOUR, TRAIN_DAYS, draw, table
 
 HIGH = 12.0
 

@@ -5,10 +5,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from benchmarks.quality.faults import QUIET_STEPS, SIZES, SLOT_STEPS, Placed, healthy, place
-from benchmarks.quality.simulated import found, load, measure
-from common.simulation.faults import FaultKind
-from common.simulation.sensors import noise_scale
+from benchmarks.quality.fault_slots import QUIET_STEPS, SIZES, SLOT_STEPS, Placed, healthy, place
+from benchmarks.quality.simulated_fleet import found, load, measure
+from sensorwatch.common.simulation.faults import FaultKind
+from sensorwatch.common.simulation.sensors import noise_scale
 from tests.benchmarks.test_streams import flagging_nothing
 
 

@@ -6,16 +6,16 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from benchmarks.report.curves import Curve, curves
-from benchmarks.speed import goals
-from benchmarks.speed.goals import Goal, Verdict
-from benchmarks.speed.models import HOUR, Trained
-from benchmarks.speed.paced import WARM_SECONDS, waited
-from benchmarks.speed.rows import START, Stream, chunks, payloads
-from benchmarks.speed.runs import Run, cpu_ratios, rate_ratios, runs_of, slope, spread
-from benchmarks.speed.worker import ROOT
-from common.rows.parsing import parse
-from common.rows.schema import load_schema
+from benchmarks.report.log_plots import Curve, curves
+from benchmarks.speed import speed_targets as goals
+from benchmarks.speed.benchmark_models import HOUR, Trained
+from benchmarks.speed.json_payloads import START, Stream, chunks, payloads
+from benchmarks.speed.observed_worker import ROOT
+from benchmarks.speed.paced_load import WARM_SECONDS, waited
+from benchmarks.speed.run_statistics import Run, cpu_ratios, rate_ratios, runs_of, slope, spread
+from benchmarks.speed.speed_targets import Goal, Verdict
+from sensorwatch.common.rows.parsing import parse
+from sensorwatch.common.rows.schema import load_schema
 
 STREAM = Stream(sensors=50, rows=20_000)
 

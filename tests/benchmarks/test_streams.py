@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from benchmarks.quality.contestants import Contestant
-from benchmarks.quality.streams import Judged, Stream, backtest
-from common.runtime.keys import TrainerSettings
+from benchmarks.quality.backtest_runs import Judged, Stream, backtest
+from benchmarks.quality.compared_detectors import Contestant
+from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from tests.benchmarks.test_baselines import a_stream
 
 HOW = TrainerSettings.model_validate({"trees": 20, "features": "plain"})

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.speed import contestants as who
-from benchmarks.speed.contest import turns
-from benchmarks.speed.filling import fill
-from benchmarks.speed.ground import Ground, config_of
-from benchmarks.speed.models import train
-from benchmarks.speed.runs import rate_ratios
-from benchmarks.speed.worker import NothingMeasured
+from benchmarks.speed import compared_systems as who
+from benchmarks.speed.benchmark_models import train
+from benchmarks.speed.drain_benchmark import turns
+from benchmarks.speed.observed_worker import NothingMeasured
+from benchmarks.speed.run_statistics import rate_ratios
+from benchmarks.speed.testbed import Ground, config_of
+from benchmarks.speed.topic_loading import fill
 from tests.brokers.kafka import Kafka
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from benchmarks.quality.streams import Stream, backtest
-from benchmarks.quality.variants import VARIANTS, WHOLE, Variant, judge
-from common.runtime.keys import TrainerSettings
+from benchmarks.quality.ablated_detectors import VARIANTS, WHOLE, Variant, judge
+from benchmarks.quality.backtest_runs import Stream, backtest
+from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from tests.benchmarks.test_baselines import a_stream
 
 HOW = TrainerSettings.model_validate({"trees": 20})

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from sensorwatch.app import COMMANDS, load
-from tests.commands.running import ROOT, sensorwatch
+from sensorwatch.cli import COMMANDS, load
+from tests.commands.command_runner import ROOT, sensorwatch
 
 
 def test_help_lists_every_command_without_importing_any() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.running import ROOT, in_process, sensorwatch
+from tests.commands.command_runner import ROOT, in_process, sensorwatch
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from common.rows.schema import load_schema
-from tests.commands.running import ROOT, in_process, sensorwatch
+from sensorwatch.common.rows.schema import load_schema
+from tests.commands.command_runner import ROOT, in_process, sensorwatch
 
 GOOD = (
     "timestamp,sensor_id,x1,x2,x3\n2025-01-01T00:00:00Z,s1,1,2,3\n2025-01-01T00:01:00Z,s1,1,2,3\n"

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
-from common.messaging.embedded import EmbeddedBroker
-from common.messaging.event_type import EventType
-from common.runtime.command_line import run
+from sensorwatch.commands.tail_command import tail
+from sensorwatch.common.kafka.embedded import EmbeddedBroker
+from sensorwatch.common.runtime.command_line import run
+from sensorwatch.consumer.publishing.event_type import EventType
 from sensorwatch.event_line import Event, briefly, line_of, read_event
-from sensorwatch.tail_command import tail
-from tests.brokers.processes import Program, wait_until
-from tests.messaging.records import StoredRecord
+from tests.brokers.child_processes import Program, wait_until
+from tests.kafka.record_builders import StoredRecord
 
 
 def an_event(number: int = 0, **changes: Any) -> bytes:

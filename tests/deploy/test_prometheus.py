@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from prometheus_client.openmetrics import parser
 
+from tests.brokers.child_processes import wait_until
 from tests.brokers.kafka import Kafka
-from tests.brokers.processes import wait_until
 from tests.brokers.real_kafka import kafka_required
 from tests.deploy.compose import ROOT, services
-from tests.deploy.monitored import Monitored
+from tests.deploy.monitored_worker import Monitored
 from tests.deploy.prometheus import ALERTS, FOLDER, Prometheus, prometheus_missing, promtool
 
 DASHBOARD = ROOT / "deploy" / "grafana" / "dashboards" / "sensorwatch.json"

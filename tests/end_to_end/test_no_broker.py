@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.brokers.ports import free_port
-from tests.commands.running import Ended, sensorwatch
+from tests.commands.command_runner import Ended, sensorwatch
 
 COMMANDS = ("topics create", "produce --rows 10", "tail --max 1", "ledger show", "ledger verify")
 

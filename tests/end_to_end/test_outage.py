@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.brokers.child_processes import wait_until
 from tests.brokers.kafka import Kafka
-from tests.brokers.processes import wait_until
-from tests.deploy.monitored import Monitored
+from tests.deploy.monitored_worker import Monitored
 
 
 @pytest.mark.broker

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from confluent_kafka import TIMESTAMP_CREATE_TIME, Consumer, KafkaError, Message, Producer
 
-from common.errors import BrokerUnavailable, SettingsError, UsageError
-from common.messaging.embedded import EmbeddedBroker
-from common.messaging.kafka_config import producer_config, reader_config
-from common.messaging.quiet import quiet_logger
-from common.simulation.plan import FaultPlan
-from common.simulation.stream import Simulation, simulate
-from producer.kafka_sink import LABEL_HEADER, KafkaSink, connect
-from producer.records import Record, simulated_records
-from producer.sink import Tally, deliver
+from sensorwatch.common.errors import BrokerUnavailable, SettingsError, UsageError
+from sensorwatch.common.kafka.client_config import producer_config, reader_config
+from sensorwatch.common.kafka.embedded import EmbeddedBroker
+from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.common.simulation.fault_plan import FaultPlan
+from sensorwatch.common.simulation.stream import Simulation, simulate
+from sensorwatch.producer.kafka_sink import LABEL_HEADER, KafkaSink, connect
+from sensorwatch.producer.simulated_records import Record, simulated_records
+from sensorwatch.producer.sink import Tally, deliver
 from tests.brokers.mock_cluster import MockCluster
 from tests.brokers.protocol import Api
 

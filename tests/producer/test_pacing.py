@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from producer.pacing import batch_rows, batched, paced
+from sensorwatch.producer.rate_limiting import batch_rows, batched, paced
 
 
 @dataclass

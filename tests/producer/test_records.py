@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.rows.parsing import parse
-from common.rows.rejection import Reason
-from common.rows.schema import Schema, load_schema
-from common.rows.strict_parsing import collect
-from common.simulation.faults import Defect, FaultKind
-from common.simulation.plan import FaultPlan
-from common.simulation.stream import Chunk, Simulation, simulate
-from common.tables import read_rows
-from producer.csv_file import write_csv
-from producer.defects import broken_json
-from producer.records import Record, simulated_records
+from sensorwatch.common.rows.parsing import parse
+from sensorwatch.common.rows.rejection import Reason
+from sensorwatch.common.rows.schema import Schema, load_schema
+from sensorwatch.common.rows.strict_parsing import collect_rows
+from sensorwatch.common.simulation.fault_plan import FaultPlan
+from sensorwatch.common.simulation.faults import Defect, FaultKind
+from sensorwatch.common.simulation.stream import Chunk, Simulation, simulate
+from sensorwatch.common.tables import read_rows
+from sensorwatch.producer.csv_sink import write_csv
+from sensorwatch.producer.malformed_rows import broken_json
+from sensorwatch.producer.simulated_records import Record, simulated_records
 
 SCHEMA_PATH = Path(__file__).parents[2] / "schemas" / "default.toml"
 FAULTY = Simulation(rows=20_000, faults=FaultPlan(rate=0.02))
@@ -118,7 +118,7 @@ def test_each_defect_has_its_reason_in_a_csv(
 
     write_csv([chunk], path, labels=True, sent=lambda _rows: None)
 
-    _, rejections = collect(read_rows(path, schema), schema)
+    _, rejections = collect_rows(read_rows(path, schema), schema)
     assert [rejection.reason for rejection in rejections] == [EXPECTED[defect][1]]
 
 
@@ -132,7 +132,7 @@ def test_a_csv_holds_the_same_rows_as_the_records(
     rows = write_csv(simulate(FAULTY), path, labels=labels, sent=heard.append)
 
     sent = list(records(FAULTY))
-    from_csv, refused_csv = collect(read_rows(path, schema), schema)
+    from_csv, refused_csv = collect_rows(read_rows(path, schema), schema)
     from_json, refused_json = parse([record.value for record in sent], schema)
     assert rows == sum(heard) == 20_000
     assert from_csv.values.tobytes() == from_json.values.tobytes()

@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.errors import DataError
-from common.rows.parsing import parse
-from common.rows.readings import Readings
-from common.rows.rejection import Fault, Reason, Rejection
-from common.rows.schema import Schema, schema_of
-from common.rows.strict_parsing import Fields, collect
-from common.tables import read_rows
-from producer.replay import payload, replayed_records
-from tests.skab import VALVE, needs_skab
+from sensorwatch.common.errors import DataError
+from sensorwatch.common.rows.parsing import parse
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.rejection import Fault, Reason, Rejection
+from sensorwatch.common.rows.schema import Schema, schema_from_plain
+from sensorwatch.common.rows.strict_parsing import Fields, collect_rows
+from sensorwatch.common.tables import read_rows
+from sensorwatch.producer.replay import payload, replayed_records
+from tests.skab_files import VALVE, needs_skab
 
-SKAB_SCHEMA = schema_of(
+SKAB_SCHEMA = schema_from_plain(
     {
         "time": {"field": "datetime", "format": "%Y-%m-%d %H:%M:%S", "naive_zone": "UTC"},
         "signals": [{"name": "Current"}, {"name": "Volume Flow RateRMS"}],
@@ -38,7 +38,7 @@ soon,d,0.1
 
 
 def a_schema(unknown: str = "ignore") -> Schema:
-    return schema_of(
+    return schema_from_plain(
         {
             "unknown_fields": unknown,
             "time": {"field": "timestamp"},
@@ -68,7 +68,7 @@ def test_the_records_of_a_csv_mean_the_same_as_its_lines(tmp_path: Path, unknown
 
     sent = list(replayed_records(path, schema))
 
-    from_lines = collect(read_rows(path, schema), schema)
+    from_lines = collect_rows(read_rows(path, schema), schema)
     from_records = parse([record.value for record in sent], schema)
     assert meaning(from_records) == meaning(from_lines)
     assert len(sent) == 7
@@ -140,7 +140,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_any_fields_mean_the_same_after_they_were_sent(fields: Fields) -> None:
     schema = a_schema()
 
-    here, there = collect([fields], schema), parse([payload(fields)], schema)
+    here, there = collect_rows([fields], schema), parse([payload(fields)], schema)
 
     assert meaning(there) == meaning(here)
     assert [(bad.reason, bad.field) for bad in there[1]] == [
@@ -166,5 +166,5 @@ def test_real_valve_runs_are_replayed_without_loss() -> None:
     lines = sum(len(path.read_text().splitlines()) - 1 for path in VALVE.parent.glob("*.csv"))
     assert len(sent) == len(readings) == lines > 0
     assert rejections == []
-    expected, _ = collect(skab_lines(), SKAB_SCHEMA)
+    expected, _ = collect_rows(skab_lines(), SKAB_SCHEMA)
     assert readings.values.tobytes() == expected.values.tobytes()

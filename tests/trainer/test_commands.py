@@ -8,14 +8,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from common.registry.store import Registry
-from common.runtime.command_line import run, typer_app
-from tests.builders import DEFAULT_SCHEMA, some_readings
-from tests.commands.running import ROOT
-from tests.trainer.builders import simulated, write_rows
-from trainer.backtest_command import backtest
-from trainer.evaluate_command import evaluate
-from trainer.train_command import train
+from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.runtime.command_line import run, typer_app
+from sensorwatch.trainer.backtest_command import backtest
+from sensorwatch.trainer.evaluate_command import evaluate
+from sensorwatch.trainer.train_command import train
+from tests.commands.command_runner import ROOT
+from tests.reading_builders import DEFAULT_SCHEMA, some_readings
+from tests.trainer.training_builders import simulated, write_rows
 
 
 def command(*args: str) -> int:
@@ -44,7 +44,7 @@ def test_training_registers_the_champion_and_evaluating_it_passes_the_gate(
     assert command("evaluate", "--data", "rows.csv", "--gate") == 0
     shown = capsys.readouterr().out
 
-    champion = Registry(folder / "registry").look("default").champion
+    champion = Registry(folder / "registry").current_aliases("default").champion
     assert champion is not None
     assert f"version    {champion}" in trained
     assert "champion   this version" in trained
@@ -58,13 +58,13 @@ def test_training_registers_the_champion_and_evaluating_it_passes_the_gate(
 def test_a_second_version_is_promoted_only_if_it_is_asked_for_and_passes(folder: Path) -> None:
     registry = Registry(folder / "registry")
     assert command("train", "--data", "rows.csv") == 0
-    first = registry.look("default").champion
+    first = registry.current_aliases("default").champion
 
     assert command("train", "--data", "rows.csv", "--seed", "1") == 0
-    assert registry.look("default").champion == first
+    assert registry.current_aliases("default").champion == first
 
     assert command("train", "--data", "rows.csv", "--seed", "2", "--promote") == 0
-    assert registry.look("default").champion == registry.version_ids("default")[-1]
+    assert registry.current_aliases("default").champion == registry.version_ids("default")[-1]
 
 
 def test_a_version_that_fails_its_checks_is_not_promoted(
@@ -77,7 +77,7 @@ def test_a_version_that_fails_its_checks_is_not_promoted(
     wild = replace(readings, values=values)
     write_rows(folder / "wild.csv", wild)
     assert command("train", "--data", "rows.csv") == 0
-    first = Registry(folder / "registry").look("default").champion
+    first = Registry(folder / "registry").current_aliases("default").champion
 
     code = command("train", "--data", "wild.csv", "--promote")
 
@@ -85,7 +85,7 @@ def test_a_version_that_fails_its_checks_is_not_promoted(
     assert code == 1
     assert "was not promoted: failed " in said
     assert "failures.spike_of_one_signal" in said
-    assert Registry(folder / "registry").look("default").champion == first
+    assert Registry(folder / "registry").current_aliases("default").champion == first
 
 
 def test_the_gate_exits_with_1_and_names_the_failed_checks(

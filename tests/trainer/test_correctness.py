@@ -4,14 +4,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from common.detection.detector import Detector
-from common.detection.processing import Outcome
-from common.rows.schema import Schema
-from tests.builders import a_schema, some_readings
-from tests.trainer.builders import HOW, PLAIN, a_dataset, a_trained, simulated
-from trainer.correctness import WAYS, Way, Written, agreement, correctness, through_kafka
-from trainer.dataset import by_time
-from trainer.training import train
+from sensorwatch.common.rows.schema import Schema
+from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.common.scoring.processing import Outcome
+from sensorwatch.trainer.dataset import by_time
+from sensorwatch.trainer.path_consistency import (
+    WAYS,
+    Way,
+    Written,
+    agreement,
+    correctness,
+    through_kafka,
+)
+from sensorwatch.trainer.training import train
+from tests.reading_builders import a_schema, some_readings
+from tests.trainer.training_builders import HOW, PLAIN, a_dataset, a_trained, simulated
 
 
 def test_a_way_that_changes_one_bit_of_one_row_is_caught() -> None:

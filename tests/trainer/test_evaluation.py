@@ -7,20 +7,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from common.detection.decision import COMPONENTS, Table
-from common.detection.detector import Detector
-from common.errors import CheckFailed, DataError
-from common.registry.manifest import ModelVersion
-from common.registry.store import Registry
-from common.rows.readings import Readings
-from common.rows.schema import Schema, Signal
-from common.runtime.keys import TrainerSettings
-from tests.builders import a_schema, some_readings
-from tests.trainer.builders import HOW, PLAIN, a_dataset, a_trained, simulated
-from trainer.evaluation import Subject, evaluate_version, trained_on
-from trainer.gate import failed_checks, require_passed
-from trainer.report import case_frame, print_report, write_report
-from trainer.training import train
+from sensorwatch.common.errors import CheckFailed, DataError
+from sensorwatch.common.model.decision import COMPONENTS, RarityTable
+from sensorwatch.common.registry.manifest import ModelVersion
+from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.schema import NumericColumn, Schema
+from sensorwatch.common.runtime.setting_keys import TrainerSettings
+from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.trainer.evaluation import Subject, evaluate_version, trained_on
+from sensorwatch.trainer.promotion_gate import failed_checks, require_passed
+from sensorwatch.trainer.report_output import case_frame, print_report, write_report
+from sensorwatch.trainer.training import train
+from tests.reading_builders import a_schema, some_readings
+from tests.trainer.training_builders import HOW, PLAIN, a_dataset, a_trained, simulated
 
 Breaking = Callable[[Detector], Detector]
 
@@ -86,7 +86,7 @@ def sees_noise(detector: Detector) -> Detector:
 
 def looks_at_the_forest_alone(detector: Detector) -> Detector:
     assert detector.decision is not None
-    weights = np.asarray([float(table is Table.FOREST) for table in COMPONENTS])
+    weights = np.asarray([float(table is RarityTable.FOREST) for table in COMPONENTS])
     return replace(detector, decision=replace(detector.decision, weights=weights))
 
 
@@ -151,7 +151,7 @@ def test_rows_that_came_to_lie_elsewhere_fail_the_alert_rate(version: ModelVersi
 def test_a_plain_model_of_a_single_signal_is_held_to_less_and_the_report_says_so(
     report: dict[str, Any], tmp_path: Path, how: TrainerSettings, bounds: dict[str, float]
 ) -> None:
-    schema = Schema(signals=(Signal(name="x1"),))
+    schema = Schema(signals=(NumericColumn(name="x1"),))
     readings = some_readings(2_000, signals=1, sensors=1)
     registry = Registry(tmp_path)
     candidate = train(readings, schema, a_dataset(readings).source, how)
@@ -171,7 +171,7 @@ def test_a_plain_model_of_a_single_signal_is_held_to_less_and_the_report_says_so
 
 @pytest.mark.parametrize("rows", [40, 120])
 def test_one_signal_and_few_rows_can_be_evaluated(rows: int, tmp_path: Path) -> None:
-    schema = Schema(signals=(Signal(name="x1"),))
+    schema = Schema(signals=(NumericColumn(name="x1"),))
     readings = some_readings(rows, signals=1, sensors=1)
     registry = Registry(tmp_path)
     candidate = train(readings, schema, a_dataset(readings).source, HOW)
@@ -213,7 +213,9 @@ def test_rows_trained_on_are_judged_from_where_their_sensor_began_not_from_where
 
     first, *_ = evaluated(version, moved)["stability"]["folds"]
 
-    from_the_end = version.detector.detect(moved.take(slice(0, 600)), version.detector.cold())
+    from_the_end = version.detector.detect(
+        moved.take(slice(0, 600)), version.detector.empty_memory()
+    )
     assert from_the_end.detections.is_anomaly.mean() > 0.1
     assert first["rate"] < first["highest"]
 

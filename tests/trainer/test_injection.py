@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.simulation.faults import VALUE_KINDS, FaultKind
-from tests.builders import a_schema, some_readings
-from trainer.injection import Case, Injected, inject_case, spread
+from sensorwatch.common.simulation.faults import VALUE_KINDS, FaultKind
+from sensorwatch.trainer.fault_injection import Case, Injected, inject_case, spread
+from tests.reading_builders import a_schema, some_readings
 
-KINDS = st.sampled_from(VALUE_KINDS)
+FAULT_KINDS = st.sampled_from(VALUE_KINDS)
 
 
 def injected(
@@ -25,7 +25,7 @@ def injected(
 
 
 @settings(deadline=None)
-@given(KINDS, st.integers(1, 300), st.integers(1, 8), st.integers(0, 1_000))
+@given(FAULT_KINDS, st.integers(1, 300), st.integers(1, 8), st.integers(0, 1_000))
 def test_only_rows_called_faulty_are_changed_and_most_rows_are_not(
     kind: FaultKind, rows: int, sensors: int, seed: int
 ) -> None:
@@ -40,7 +40,7 @@ def test_only_rows_called_faulty_are_changed_and_most_rows_are_not(
 
 
 @settings(deadline=None)
-@given(KINDS)
+@given(FAULT_KINDS)
 def test_an_episode_is_of_one_sensor_and_in_time_order(kind: FaultKind) -> None:
     found = injected(kind, sensors=5)
 
@@ -113,7 +113,7 @@ def test_missing_values_neither_count_in_the_spread_nor_keep_faults_away() -> No
 
 
 @settings(deadline=None)
-@given(KINDS, st.integers(1, 300), st.integers(0, 1_000))
+@given(FAULT_KINDS, st.integers(1, 300), st.integers(0, 1_000))
 def test_no_fault_comes_before_a_sensor_is_warm(kind: FaultKind, cold: int, seed: int) -> None:
     readings = some_readings(400)
     warm = (readings.index >= cold) & (readings.sensor == 1)

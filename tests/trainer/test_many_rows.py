@@ -6,22 +6,22 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from common.detection.layout import Layout
-from common.detection.memory import Memory
-from common.detection.recall import Recalled, recall
-from common.rows.readings import Readings
-from common.rows.schema import Schema
-from common.runtime.keys import TrainerSettings
-from tests.builders import a_schema
-from tests.trainer.builders import HOW, a_dataset, simulated
-from trainer import folds
-from trainer.fitting import Fit, fit_recalling
-from trainer.folds import looks_out_of_fold
-from trainer.levels import fit_levels, max_gap
-from trainer.recalling import recall_some
-from trainer.stretches import STRETCH_ROWS, WARM_ROWS, Streams, spread
-from trainer.training import train
-from trainer.warming import warmed
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.schema import Schema
+from sensorwatch.common.runtime.setting_keys import TrainerSettings
+from sensorwatch.common.scoring.memory import Memory
+from sensorwatch.common.scoring.memory_layout import Layout
+from sensorwatch.common.scoring.recall import Recalled, recall
+from sensorwatch.trainer import cross_validation as folds
+from sensorwatch.trainer.cross_validation import looks_out_of_fold
+from sensorwatch.trainer.level_fitting import fit_levels, max_gap
+from sensorwatch.trainer.recall_rows import recall_some
+from sensorwatch.trainer.row_subsampling import STRETCH_ROWS, WARM_ROWS, Streams, spread
+from sensorwatch.trainer.scorer_fitting import Fit, fit_recalling
+from sensorwatch.trainer.training import train
+from sensorwatch.trainer.unregistered_model import warmed
+from tests.reading_builders import a_schema
+from tests.trainer.training_builders import HOW, a_dataset, simulated
 
 MOST = 5_000
 HOUR = 3_600_000_000
@@ -29,8 +29,8 @@ HOUR = 3_600_000_000
 
 @pytest.fixture(autouse=True)
 def low_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainer.stretches.MOST_ROWS", MOST)
-    monkeypatch.setattr("trainer.levels.MOST_ROWS", MOST)
+    monkeypatch.setattr("sensorwatch.trainer.row_subsampling.MOST_ROWS", MOST)
+    monkeypatch.setattr("sensorwatch.trainer.level_fitting.MOST_ROWS", MOST)
 
 
 def in_turns(rows: int, sensors: int) -> Streams:
@@ -110,11 +110,11 @@ def test_a_row_is_recalled_with_the_rows_that_were_really_before_it() -> None:
     readings = many(7, 45_000)
     kept = spread(Streams(readings.sensor), seed=0)
     levels = fit_levels(readings, a_schema(), min_rows=100)
-    whole = recall(readings, levels, levels.known, a_memory())
+    whole = recall(readings, levels, levels.level_by_sensor, a_memory())
 
     some = recall_some(readings, kept, levels, a_memory())
 
-    for name in {field.name for field in fields(Recalled)} - {"evicted", "fresh"}:
+    for name in {field.name for field in fields(Recalled)} - {"evicted", "new_sensor_level"}:
         np.testing.assert_array_equal(getattr(some, name), getattr(whole, name)[kept], err_msg=name)
 
 
@@ -124,9 +124,9 @@ def test_whatever_is_smoothed_begins_with_the_first_kept_row_of_each_sensor() ->
     kept[:700] = False
     levels = fit_levels(readings, a_schema(), min_rows=100)
 
-    fresh = recall_some(readings, kept, levels, a_memory()).fresh
+    new_sensor_level = recall_some(readings, kept, levels, a_memory()).new_sensor_level
 
-    np.testing.assert_array_equal(np.flatnonzero(fresh >= 0), np.arange(7))
+    np.testing.assert_array_equal(np.flatnonzero(new_sensor_level >= 0), np.arange(7))
 
 
 def a_memory() -> Memory:
@@ -236,7 +236,7 @@ def test_levels_hardly_move_where_a_sensor_s_rows_are_thinned(
 ) -> None:
     readings = many(2, 40_000)
     thinned = fit_levels(readings, a_schema(), min_rows=100)
-    monkeypatch.setattr("trainer.levels.MOST_ROWS", len(readings))
+    monkeypatch.setattr("sensorwatch.trainer.level_fitting.MOST_ROWS", len(readings))
     whole = fit_levels(readings, a_schema(), min_rows=100)
 
     assert not np.array_equal(thinned.location, whole.location)
@@ -269,5 +269,5 @@ def test_a_day_that_comes_back_does_not_hide_faults_from_few_days() -> None:
     found = detector.detect(new, memory).detections
 
     assert detector.forecast is not None
-    assert detector.forecast.season.shown
+    assert detector.forecast.season.is_present
     assert found.is_anomaly[spiked - learned].mean() > 0.9

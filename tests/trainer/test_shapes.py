@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from common.rows.readings import Readings
-from common.rows.schema import Missing, Schema, Signal
-from common.runtime.keys import TrainerSettings
-from tests.builders import MINUTE, START
-from trainer.warming import warmed
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.schema import MissingPolicy, NumericColumn, Schema
+from sensorwatch.common.runtime.setting_keys import TrainerSettings
+from sensorwatch.trainer.unregistered_model import warmed
+from tests.reading_builders import MINUTE, START
 
 RATE = 0.02
 HOW = TrainerSettings(trees=20, target_alert_rate=RATE)
@@ -37,9 +37,10 @@ class Shape:
     @property
     def schema(self) -> Schema:
         signals = tuple(
-            Signal(name=f"x{k}", missing=Missing.HOLD_LAST) for k in range(self.signals)
+            NumericColumn(name=f"x{k}", missing=MissingPolicy.HOLD_LAST)
+            for k in range(self.signals)
         )
-        contexts = tuple(Signal(name=f"c{k}") for k in range(self.contexts))
+        contexts = tuple(NumericColumn(name=f"c{k}") for k in range(self.contexts))
         return Schema(signals=signals, context=contexts)
 
     def readings(self, seed: int) -> Readings:

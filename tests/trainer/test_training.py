@@ -5,23 +5,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from common.detection.calibration import calibrate, read
-from common.detection.features import features
-from common.detection.forest import score
-from common.errors import DataError
-from common.registry.candidate import MAX_GOLDEN_ROWS
-from common.rows.schema import Order
-from common.runtime.keys import TrainerSettings
-from tests.builders import a_schema, some_readings
-from tests.trainer.builders import HOW, PLAIN, a_dataset, a_trained, simulated
-from trainer.dataset import by_time
-from trainer.levels import max_gap
-from trainer.training import rate_note, rows_needed, split_by_time, train
-from trainer.warming import warmed
+from sensorwatch.common.errors import DataError
+from sensorwatch.common.model.calibration import calibrate, to_anomaly_scores
+from sensorwatch.common.model.forest import score
+from sensorwatch.common.registry.candidate import MAX_GOLDEN_ROWS
+from sensorwatch.common.rows.schema import RowOrder
+from sensorwatch.common.runtime.setting_keys import TrainerSettings
+from sensorwatch.common.scoring.features import features
+from sensorwatch.trainer.dataset import by_time
+from sensorwatch.trainer.level_fitting import max_gap
+from sensorwatch.trainer.training import rate_note, rows_needed, split_by_time, train
+from sensorwatch.trainer.unregistered_model import warmed
+from tests.reading_builders import a_schema, some_readings
+from tests.trainer.training_builders import HOW, PLAIN, a_dataset, a_trained, simulated
 
 DIGEST = """
 import hashlib
-from tests.trainer.builders import a_trained
+from tests.trainer.training_builders import a_trained
 arrays = a_trained().detector("v").arrays()
 digest = hashlib.sha256()
 for name in sorted(arrays):
@@ -57,7 +57,7 @@ def test_rows_of_a_single_instant_are_split_by_number() -> None:
 @pytest.mark.parametrize(("seconds", "microseconds"), [(1e-9, 1), (0.5, 500_000), (1e12, 10**18)])
 def test_a_gap_is_bounded_as_the_schema_says(seconds: float, microseconds: int) -> None:
     """Never by 0, which would mean that no gap is too long, nor by more than 64 bits hold."""
-    schema = a_schema().model_copy(update={"order": Order(max_gap_seconds=seconds)})
+    schema = a_schema().model_copy(update={"order": RowOrder(max_gap_seconds=seconds)})
 
     assert max_gap(some_readings(10), schema) == microseconds
 
@@ -76,8 +76,11 @@ def test_the_threshold_comes_from_rows_the_forest_was_not_fitted_on() -> None:
     out_of_sample = score(candidate.forest, features(split.calibration, candidate.plan))
     in_sample = score(candidate.forest, features(split.fit, candidate.plan))
     naive = calibrate(in_sample, HOW.target_alert_rate)
-    assert read(out_of_sample, naive).above.mean() > 10 * HOW.target_alert_rate
-    assert read(out_of_sample, candidate.calibration).above.mean() <= HOW.target_alert_rate
+    assert to_anomaly_scores(out_of_sample, naive).above.mean() > 10 * HOW.target_alert_rate
+    assert (
+        to_anomaly_scores(out_of_sample, candidate.calibration).above.mean()
+        <= HOW.target_alert_rate
+    )
     np.testing.assert_array_equal(candidate.calibration.scores, np.sort(out_of_sample))
 
 

@@ -1,0 +1,119 @@
+"""A paced stream, and how long its rows take until a reader can see their events."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from confluent_kafka import Consumer
+from numpy.typing import NDArray
+
+from benchmarks.speed.json_payloads import Stream
+from benchmarks.speed.observed_worker import ROOT
+from sensorwatch.common.kafka.client_config import reader_config
+from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.common.kafka.topic_reader import read_topic
+
+WARM_SECONDS = 2.0
+"""The first rows find a worker that has never met load."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Rows at an even pace into one partition, and where their events come out."""
+
+    kafka: dict[str, Any]
+    topic: str
+    events: str
+    stream: Stream
+    rate: int
+    """Rows a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Latencies:
+    """What one paced run gave."""
+
+    milliseconds: NDArray[np.float64]
+    """(events,) from the record's timestamp to when the reader had its event."""
+    late_seconds: float
+    """How far the pacer itself fell behind."""
+
+    def at(self, percent: float) -> float:
+        """Return a percentile in milliseconds."""
+        return float(np.percentile(self.milliseconds, percent))
+
+
+def paced(load: Load, over: Callable[[], bool]) -> Latencies:
+    """Bring the load, reading its events as they become visible, until it is brought and over."""
+    with _reader(load) as reader, _pacer(load) as pacer:
+        seen = _seen(reader, lambda: pacer.poll() is not None and over())
+        told = json.loads(pacer.communicate()[0])
+    sent = np.asarray(
+        [message.timestamp()[1] for message in read_topic(load.kafka, load.topic)],
+        dtype=np.float64,
+    )
+    return Latencies(waited(sent, seen, rows=load.stream.rows), told["late_seconds"])
+
+
+def waited(
+    sent: NDArray[np.float64], seen: list[tuple[int, float]], *, rows: int
+) -> NDArray[np.float64]:
+    """Return how long each event's row took, in milliseconds, without the first WARM_SECONDS.
+
+    `sent` (records,): the time of each record of the topic, whose last `rows` are the load; `seen`:
+    each event's offset there, and when it was there, in milliseconds since 1970.
+    """
+    offsets = np.asarray([offset for offset, _ in seen], dtype=np.int64)
+    visible = np.asarray([when for _, when in seen], dtype=np.float64)
+    warm = sent[offsets] >= sent[len(sent) - rows] + 1000 * WARM_SECONDS
+    return np.asarray((visible - sent[offsets])[warm])
+
+
+def _seen(reader: Consumer, over: Callable[[], bool]) -> list[tuple[int, float]]:
+    """Return the input offset of each event, and when it was there, in ms since 1970."""
+    found: list[tuple[int, float]] = []
+    asked = time.monotonic()
+    while True:
+        messages = reader.consume(1, 0.05)
+        if messages:
+            messages += reader.consume(500, 0)
+        now = 1000 * time.time()
+        for message in messages:
+            value = json.loads(message.value() or b"{}") if message.error() is None else {}
+            if "signals" in value:  # an episode's end tells of no row
+                found.append((int(value["event_id"].rpartition("-")[2]), now))
+        if not messages and time.monotonic() - asked > 0.5:
+            asked = time.monotonic()
+            if over():
+                return found
+
+
+def _reader(load: Load) -> Consumer:
+    config = reader_config(load.kafka, group=f"{load.events}.reader") | {"fetch.wait.max.ms": 10}
+    reader = Consumer(config, logger=quiet_logger())
+    reader.subscribe([load.events])
+    return reader
+
+
+@contextmanager
+def _pacer(load: Load) -> Iterator[subprocess.Popen[str]]:
+    """Start the process that brings the load; it ends with the block whatever happens."""
+    told = {
+        "address": load.kafka["bootstrap.servers"],
+        "topic": load.topic,
+        "partitions": 1,
+        "rate": load.rate,
+        "stream": asdict(load.stream),
+    }
+    command = [sys.executable, "-m", "benchmarks.speed.load_generator", json.dumps(told)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as pacer:
+        try:
+            yield pacer
+        finally:
+            pacer.kill()

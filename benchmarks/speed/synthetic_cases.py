@@ -1,0 +1,83 @@
+"""Rows and detectors of any shape, for what is measured without a broker."""
+
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+
+from sensorwatch.common.rows.schema import Schema, schema_from_plain
+from sensorwatch.common.rows.strict_parsing import decode
+from sensorwatch.common.runtime.setting_keys import TrainerSettings
+from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.common.scoring.memory import Memory
+from sensorwatch.common.scoring.processing import process
+from sensorwatch.trainer.unregistered_model import warm_up
+
+TRAINING_ROWS = 4_000
+WARM_ROWS = 16
+"""Of each sensor, before anything is measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is scored: everything that cost may grow with."""
+
+    rows: int = 10_000
+    """At once."""
+    sensors: int = 1_000
+    signals: int = 3
+    trees: int = 100
+    padding: int = 0
+    """Bytes of each message that no field of the schema takes."""
+
+
+USUAL = Case()
+
+
+def warmed(case: Case) -> tuple[Detector, Memory, int]:
+    """Return a detector, a memory that has met every sensor, and how many rows that took."""
+    detector = detector_of(case.signals, case.trees)
+    memory = detector.empty_memory()
+    warm = max(WARM_ROWS * case.sensors, case.rows)
+    for first in range(0, warm, USUAL.rows):
+        size = min(USUAL.rows, warm - first)
+        process(payloads(replace(case, padding=0), size, first), detector, memory)
+    return detector, memory, warm
+
+
+def payloads(case: Case, rows: int, first: int) -> list[bytes]:
+    """Return so many rows from number `first` on, the sensors in turn, a second a turn."""
+    rng = np.random.default_rng([case.signals, first])
+    values = rng.standard_normal((rows, case.signals)).round(4).tolist()
+    names = [f'"x{number + 1}":' for number in range(case.signals)]
+    more = f',"more":"{"x" * case.padding}"' if case.padding else ""
+    found = []
+    for number, row in enumerate(values, start=first):
+        cells = ",".join(f"{name}{value}" for name, value in zip(names, row, strict=True))
+        sensor, second = number % case.sensors, number // case.sensors
+        found.append(
+            f'{{"timestamp":{second},"sensor_id":"sensor-{sensor:06d}",{cells}{more}}}'.encode()
+        )
+    return found
+
+
+@cache
+def _schema(signals: int) -> Schema:
+    return schema_from_plain(
+        {
+            "name": "growth",
+            "time": {"field": "timestamp", "format": "epoch_s"},
+            "key": {"field": "sensor_id", "optional": True},
+            "signals": [{"name": f"x{number + 1}"} for number in range(signals)],
+        }
+    )
+
+
+@cache
+def detector_of(signals: int, trees: int) -> Detector:
+    """Return the default detector for so many signals; sensors that it does not know are usual."""
+    schema = _schema(signals)
+    training = payloads(Case(sensors=10, signals=signals), TRAINING_ROWS, 0)
+    how = TrainerSettings(trees=trees, min_rows=10)
+    detector, _, _ = warm_up(map(decode, training), schema, how, rows=TRAINING_ROWS, uri="growth")
+    return detector

@@ -1,0 +1,135 @@
+"""The command `produce`: simulated or replayed rows to Kafka, a file or standard output."""
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import typer
+
+from sensorwatch.common.errors import CheckFailed
+from sensorwatch.common.rows.schema import load_schema
+from sensorwatch.common.runtime import logs
+from sensorwatch.common.runtime.command_line import ConfigOption
+from sensorwatch.common.runtime.settings import Settings, load_settings
+from sensorwatch.common.simulation.stream import Simulation, simulate
+from sensorwatch.producer import produce_options as options
+from sensorwatch.producer import run_plan as request
+from sensorwatch.producer.csv_sink import write_csv
+from sensorwatch.producer.json_lines_sink import LinesSink
+from sensorwatch.producer.kafka_sink import connect
+from sensorwatch.producer.progress_line import progress
+from sensorwatch.producer.rate_limiting import batch_rows, batched, paced
+from sensorwatch.producer.replay import replayed_records
+from sensorwatch.producer.simulated_records import Record, simulated_records
+from sensorwatch.producer.sink import Sink, Tally, deliver
+from sensorwatch.producer.stop_signals import Stop, stop_on_signals
+
+
+def produce(
+    *,
+    sensors: options.SensorsOption = 10,
+    rows: options.RowsOption = None,
+    seconds: options.SecondsOption = None,
+    rate: options.RateOption = None,
+    seed: options.SeedOption = 0,
+    start: options.StartOption = "2025-01-01T00:00:00Z",
+    interval: options.IntervalOption = None,
+    faults: options.FaultsOption = None,
+    csv: options.CsvOption = None,
+    schema: options.SchemaOption = None,
+    out: options.OutOption = None,
+    labels: options.LabelsOption = False,
+    stdout: options.StdoutOption = False,
+    topic: options.TopicOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Send simulated sensor rows with labelled faults, or a file's rows, to a Kafka topic."""
+    request.check_combination(
+        out=out, csv=csv, to_stdout=stdout, rate=rate, seconds=seconds, labels=labels
+    )
+    simulation = request.simulation(
+        to_file=out is not None,
+        sensors=sensors,
+        rows=rows,
+        seed=seed,
+        start=start,
+        interval=interval,
+        faults=faults,
+    )
+    if out is not None:
+        _write_file(simulation, out, labels=labels)
+        return
+    speed = request.rows_per_second(rate, bounded=csv is not None or rows is not None)
+    overrides = {"schema.path": schema, "topics.readings": topic}
+    settings = load_settings(config, overrides=overrides).settings
+    records = _simulated(simulation) if csv is None else _replayed(csv, settings)
+    _send(islice(records, rows), settings, rows=rows, rate=speed, seconds=seconds, stdout=stdout)
+
+
+def _simulated(simulation: Simulation) -> Iterator[Record]:
+    for chunk in simulate(simulation):
+        yield from simulated_records(chunk)
+
+
+def _replayed(path: Path, settings: Settings) -> Iterator[Record]:
+    return replayed_records(path, load_schema(settings.schema_.path))
+
+
+def _write_file(simulation: Simulation, path: Path, *, labels: bool) -> None:
+    with progress(simulation.rows) as sent:
+        rows = write_csv(simulate(simulation), path, labels=labels, sent=sent)
+    typer.echo(f"wrote {rows} rows of {simulation.sensors} sensors to {path}")
+
+
+def _send(
+    records: Iterable[Record],
+    settings: Settings,
+    *,
+    rows: int | None,
+    rate: float | None,
+    seconds: float | None,
+    stdout: bool,
+) -> None:
+    with stop_on_signals() as stop, progress(rows) as sent:
+        began = time.monotonic()
+        sink = _sink(settings, stop, stdout=stdout)
+        batches = paced(
+            batched(records, batch_rows(rate)), rate, clock=time.monotonic, sleep=stop.sleep
+        )
+        tally = deliver(batches, sink, stopping=_until(stop, seconds), sent=sent)
+        took = time.monotonic() - began
+    _report(tally, took, "standard output" if stdout else f'topic "{settings.topics.readings}"')
+    if stop.interrupted:
+        raise KeyboardInterrupt
+
+
+def _sink(settings: Settings, stop: Stop, *, stdout: bool) -> Sink:
+    if stdout:
+        return LinesSink(sys.stdout.buffer)
+    logs.configure(settings.log.format, settings.log.level)
+    return connect(
+        settings.kafka, settings.topics.readings, stopping=stop.asked, logger=logs.kafka_logger()
+    )
+
+
+def _until(stop: Stop, seconds: float | None) -> Callable[[], bool]:
+    if seconds is None:
+        return stop.asked
+    end = time.monotonic() + seconds
+    return lambda: stop.asked() or time.monotonic() >= end
+
+
+def _report(tally: Tally, took: float, where: str) -> None:
+    speed = tally.delivered / took if took > 0 else 0.0
+    # On standard error: standard output may be the rows' own.
+    typer.echo(
+        f"delivered {tally.delivered}, failed {tally.failed}, to {where} in {took:.1f} s "
+        f"({speed:.0f} rows/s)",
+        err=True,
+    )
+    if tally.failed:
+        raise CheckFailed(
+            f"{tally.failed} records were not delivered to {where}; the first: {tally.failure}"
+        )
