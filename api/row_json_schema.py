@@ -19,21 +19,23 @@ EXAMPLE_TIME = datetime(2025, 1, 1, tzinfo=UTC)
 
 def row_schema(schema: Schema) -> dict[str, Any]:
     """Return the JSON Schema of a row; nested where a field's path is dotted."""
-    fields = {schema.time.field: _time(schema.time)}
+    fields = {schema.time.field: _time_schema(schema.time)}
     required = [schema.time.field]
     if schema.key is not None:
-        fields[schema.key.field] = _key(optional=schema.key.optional)
+        fields[schema.key.field] = _key_schema(optional=schema.key.optional)
         if not schema.key.optional:
             required.append(schema.key.field)
     for column in schema.columns:
-        fields[column.path] = _number(column, "context" if column in schema.context else "signal")
+        fields[column.path] = _number_schema(
+            column, "context" if column in schema.context else "signal"
+        )
         if column.missing is MissingPolicy.REJECT:
             required.append(column.path)
-    tree = _object()
+    tree = _object_schema()
     for path, field in fields.items():
-        _place(tree, path.split("."), field, required=path in required)
+        _insert_field(tree, path.split("."), field, required=path in required)
     if schema.unknown_fields is UnknownFields.REJECT:
-        _close(tree)
+        _forbid_unknown_fields(tree)
     return tree
 
 
@@ -48,12 +50,12 @@ def example_row(schema: Schema, values: Sequence[float]) -> dict[str, Any]:
     return row
 
 
-def _time(time: TimeField) -> dict[str, Any]:
+def _time_schema(time: TimeField) -> dict[str, Any]:
     match time.format:
         case "rfc3339":
             zone = time.naive_zone
-            without = f"without an offset: {zone}" if zone else "the offset is needed"
-            return {"type": "string", "description": f"RFC 3339; {without}"}
+            naive_note = f"without an offset: {zone}" if zone else "the offset is needed"
+            return {"type": "string", "description": f"RFC 3339; {naive_note}"}
         case "epoch_s" | "epoch_ms":
             unit = "seconds" if time.format == "epoch_s" else "milliseconds"
             return {"type": "number", "description": f"{unit} since 1970-01-01 UTC"}
@@ -73,48 +75,52 @@ def _example_time(time: TimeField) -> str | int:
             return EXAMPLE_TIME.strftime(pattern)
 
 
-def _key(*, optional: bool) -> dict[str, Any]:
-    without = '; without it the row belongs to the sensor "default"' if optional else ""
+def _key_schema(*, optional: bool) -> dict[str, Any]:
+    naive_note = '; without it the row belongs to the sensor "default"' if optional else ""
     return {
         "type": ["string", "integer"],
         "minLength": 1,
         "maxLength": MAX_SENSOR_ID_CHARACTERS,
-        "description": f"the sensor{without}",
+        "description": f"the sensor{naive_note}",
     }
 
 
-def _number(column: NumericColumn, kind: str) -> dict[str, Any]:
+def _number_schema(column: NumericColumn, kind: str) -> dict[str, Any]:
     low, high = column.bounds
     unit = f", in {column.unit}" if column.unit else ""
-    held = column.missing is MissingPolicy.HOLD_LAST
-    without = "; where it is absent or null, the sensor's last value stands in" if held else ""
+    carried_forward = column.missing is MissingPolicy.HOLD_LAST
+    naive_note = (
+        "; where it is absent or null, the sensor's last value stands in" if carried_forward else ""
+    )
     return {
-        "type": ["number", "null"] if held else "number",
+        "type": ["number", "null"] if carried_forward else "number",
         "minimum": max(low, -FLOAT32_OVERFLOW),
         "maximum": min(high, FLOAT32_OVERFLOW),
         "description": f"{kind} {column.name}{unit}; impossible outside of minimum and maximum"
-        + without,
+        + naive_note,
     }
 
 
-def _object() -> dict[str, Any]:
+def _object_schema() -> dict[str, Any]:
     return {"type": "object", "properties": {}, "required": []}
 
 
-def _place(
+def _insert_field(
     tree: dict[str, Any], parts: list[str], field: Mapping[str, Any], *, required: bool
 ) -> None:
     first, *rest = parts
     if required and first not in tree["required"]:
         tree["required"].append(first)
     if rest:
-        _place(tree["properties"].setdefault(first, _object()), rest, field, required=required)
+        _insert_field(
+            tree["properties"].setdefault(first, _object_schema()), rest, field, required=required
+        )
     else:
         tree["properties"][first] = dict(field)
 
 
-def _close(tree: dict[str, Any]) -> None:
+def _forbid_unknown_fields(tree: dict[str, Any]) -> None:
     tree["additionalProperties"] = False
     for inner in tree["properties"].values():
         if inner["type"] == "object":
-            _close(inner)
+            _forbid_unknown_fields(inner)

@@ -19,8 +19,8 @@ def fault_plan(text: str) -> FaultPlan | None:
     plan = FaultPlan()
     if text.strip() == NONE:
         return None
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        key, _, value = (piece.strip() for piece in part.partition("="))
+    for item in filter(None, (item.strip() for item in text.split(","))):
+        key, _, value = (text_part.strip() for text_part in item.partition("="))
         match key:
             case "rate":
                 plan = replace(plan, rate=_number(key, value, 1.0))
@@ -36,13 +36,13 @@ def fault_plan(text: str) -> FaultPlan | None:
     return plan
 
 
-def _number(key: str, value: str, most: float) -> float:
+def _number(key: str, value: str, maximum: float) -> float:
     try:
         number = float(value)
     except ValueError:
         number = -1.0
-    if not 0 <= number <= most:
-        raise UsageError(f'--faults {key}: found "{value}", wanted a number from 0 to {most:g}')
+    if not 0 <= number <= maximum:
+        raise UsageError(f'--faults {key}: found "{value}", wanted a number from 0 to {maximum:g}')
     return number
 
 

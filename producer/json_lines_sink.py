@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import IO
 
 from sensorwatch.producer.simulated_records import Record
-from sensorwatch.producer.sink import Tally
+from sensorwatch.producer.sink import DeliveryCounts
 
 
-class LinesSink:
+class JsonLinesSink:
     """Writes each record's value as one line; keys and labels are not written."""
 
     def __init__(self, stream: IO[bytes]) -> None:
@@ -19,7 +19,7 @@ class LinesSink:
         self._stream.write(b"".join([record.value + b"\n" for record in records]))
         self._written += len(records)
 
-    def close(self) -> Tally:
+    def close(self) -> DeliveryCounts:
         """Flush and return the account."""
         self._stream.flush()
-        return Tally(self._written, 0)
+        return DeliveryCounts(self._written, 0)

@@ -41,17 +41,17 @@ def test_inlined_kernels_count_no_references() -> None:
 
 def test_is_cached_says_whether_a_kernel_is_in_the_cache(tmp_path: Path) -> None:
     ask = "from sensorwatch.common.kernels import is_cached; from sensorwatch.common.model.tails import for_each; "
-    told = [_told(ask + "print(is_cached(for_each))", tmp_path)]
-    _told(
+    told = [_output_of(ask + "print(is_cached(for_each))", tmp_path)]
+    _output_of(
         "from sensorwatch.common.model.tails import *; rarity(tail_from(np.ones(9)), np.ones(2))",
         tmp_path,
     )
-    told.append(_told(ask + "print(is_cached(for_each))", tmp_path))
+    told.append(_output_of(ask + "print(is_cached(for_each))", tmp_path))
 
     assert told == ["False", "True"]
 
 
-def _told(code: str, cache: Path) -> str:
+def _output_of(code: str, cache: Path) -> str:
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache), "PYTHONPATH": str(ROOT)}
     result = subprocess.run(
         [sys.executable, "-c", "import numpy as np; " + code],

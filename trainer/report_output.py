@@ -48,9 +48,13 @@ def _checks(report: Mapping[str, Any]) -> Table:
     for heading in ("check", "passed", "observed", "wanted"):
         table.add_column(heading, overflow="fold")
     for check in report["checks"]:
-        answer = Text("yes", style="green") if check["passed"] else Text("NO", style="bold red")
+        passed_text = (
+            Text("yes", style="green") if check["passed"] else Text("NO", style="bold red")
+        )
         # As texts: what was found must not be read as markup.
-        table.add_row(Text(check["name"]), answer, Text(check["observed"]), Text(check["wanted"]))
+        table.add_row(
+            Text(check["name"]), passed_text, Text(check["observed"]), Text(check["wanted"])
+        )
     return table
 
 
@@ -60,7 +64,7 @@ def _cases(report: Mapping[str, Any]) -> Table:
     for heading in frame.columns:
         table.add_column(str(heading), justify="left" if heading == "fault" else "right")
     for row in frame.itertuples(index=False):
-        table.add_row(*_shown(row))
+        table.add_row(*_cell_texts(row))
     return table
 
 
@@ -70,11 +74,11 @@ def case_frame(report: Mapping[str, Any]) -> pd.DataFrame:
     return frame.rename(columns=_CASE_COLUMNS).round(3)
 
 
-def _shown(row: Iterable[object]) -> list[str]:
-    return ["-" if pd.isna(cell) else _text(cell) for cell in row]  # type: ignore[call-overload] # pandas-stubs knows no object
+def _cell_texts(row: Iterable[object]) -> list[str]:
+    return ["-" if pd.isna(cell) else _cell_text(cell) for cell in row]  # type: ignore[call-overload] # pandas-stubs knows no object
 
 
-def _text(cell: object) -> str:
+def _cell_text(cell: object) -> str:
     return f"{cell:g}" if isinstance(cell, float) else str(cell)
 
 

@@ -25,14 +25,14 @@ _KAFKA_FILE_KEYS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CommandEntry:
     """A value and who set it."""
 
     value: Any
     origin: str
 
 
-def file_entries(config: Path | None) -> dict[str, Entry]:
+def file_entries(config: Path | None) -> dict[str, CommandEntry]:
     """Read a TOML file; None: `sensorwatch.toml` of the working folder, nothing without one.
 
     Raises SettingsError when the file is missing or not TOML.
@@ -49,17 +49,17 @@ def file_entries(config: Path | None) -> dict[str, Entry]:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise SettingsError(f"{path} cannot be read as a configuration: {error}") from error
-    return {key: Entry(value, f"file {path}") for key, value in _flat(plain)}
+    return {key: CommandEntry(value, f"file {path}") for key, value in _flat(plain)}
 
 
 def environment_entries(
     environ: Mapping[str, str], known: Mapping[str, type[Any]]
-) -> dict[str, Entry]:
+) -> dict[str, CommandEntry]:
     """Read `SENSORWATCH__TABLE__KEY` and `..._FILE` (its content); `known`: the keys' types.
 
     Raises SettingsError for an unknown key, a file that cannot be read, or a key set twice.
     """
-    entries: dict[str, Entry] = {}
+    entries: dict[str, CommandEntry] = {}
     for variable in sorted(name for name in environ if name.startswith(PREFIX)):
         key, from_file = _parse_variable(variable, known)
         if key in entries:
@@ -67,14 +67,18 @@ def environment_entries(
                 f"{key} is set twice, by {variable} and by {entries[key].origin}: remove one"
             )
         text = _content(Path(environ[variable]), variable) if from_file else environ[variable]
-        entries[key] = Entry(_converted(text, known.get(key, str)), f"environment {variable}")
+        entries[key] = CommandEntry(
+            _converted(text, known.get(key, str)), f"environment {variable}"
+        )
     return entries
 
 
-def override_entries(overrides: Mapping[str, object]) -> dict[str, Entry]:
+def override_entries(overrides: Mapping[str, object]) -> dict[str, CommandEntry]:
     """Take the command line's values by dotted key; None stands for "not given"."""
     return {
-        key: Entry(value, "command line") for key, value in overrides.items() if value is not None
+        key: CommandEntry(value, "command line")
+        for key, value in overrides.items()
+        if value is not None
     }
 
 

@@ -19,7 +19,7 @@ from sensorwatch.common.runtime.setting_keys import (
     is_topic,
 )
 from sensorwatch.common.runtime.setting_sources import (
-    Entry,
+    CommandEntry,
     environment_entries,
     file_entries,
     override_entries,
@@ -129,7 +129,7 @@ def _check_topics(settings: Settings) -> None:
             )
 
 
-def _nested(entries: Mapping[str, Entry]) -> dict[str, Any]:
+def _nested(entries: Mapping[str, CommandEntry]) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for key, entry in entries.items():
         table, _, rest = key.partition(".")
@@ -142,7 +142,7 @@ def _nested(entries: Mapping[str, Entry]) -> dict[str, Any]:
     return tree
 
 
-def _error_text(error: ValidationError, entries: Mapping[str, Entry]) -> str:
+def _error_text(error: ValidationError, entries: Mapping[str, CommandEntry]) -> str:
     known = known_keys()
     tables = {".".join(key.split(".")[:-1]) for key in known} | {"kafka"}
     text = describe_validation_error(error, known=[*known, *tables])
@@ -153,7 +153,7 @@ def _error_text(error: ValidationError, entries: Mapping[str, Entry]) -> str:
     return f"{text}; set by {', '.join(sorted(origins))}" if origins else text
 
 
-def _origins(loc: tuple[int | str, ...], entries: Mapping[str, Entry]) -> Iterator[str]:
+def _origins(loc: tuple[int | str, ...], entries: Mapping[str, CommandEntry]) -> Iterator[str]:
     path = ".".join(str(part) for part in loc)
     for key, entry in entries.items():
         # Of a union's problem the location goes on below the key, with the type that was tried.

@@ -30,9 +30,11 @@ def check(config: ConfigOption = None) -> None:
     """Validate the whole configuration; show every value (secrets hidden) and who set it."""
     loaded = load_settings(config)
     settings = loaded.settings
-    _show(loaded)
-    busy = settings.consumer.commit_deadline_seconds + settings.consumer.max_wait_ms / 1000
-    check_client_settings(settings.kafka, group=settings.consumer.group, max_pause_seconds=busy)
+    _print_values(loaded)
+    longest_pause = settings.consumer.commit_deadline_seconds + settings.consumer.max_wait_ms / 1000
+    check_client_settings(
+        settings.kafka, group=settings.consumer.group, max_pause_seconds=longest_pause
+    )
     _check_key_file(settings.api.api_key_file)
     if settings.schema_.path.exists():
         load_schema(settings.schema_.path)
@@ -41,9 +43,13 @@ def check(config: ConfigOption = None) -> None:
     print("the configuration is sound", file=sys.stderr)
 
 
-def _show(loaded: LoadedSettings) -> None:
+def _print_values(loaded: LoadedSettings) -> None:
     rows = [
-        (key, json.dumps(value, ensure_ascii=False), loaded.origins[key] + _meaning(key, loaded))
+        (
+            key,
+            json.dumps(value, ensure_ascii=False),
+            loaded.origins[key] + _effective_value_note(key, loaded),
+        )
         for key, value in redacted(loaded).items()
     ]
     if not sys.stdout.isatty():
@@ -62,7 +68,7 @@ def _show(loaded: LoadedSettings) -> None:
     Console().print(table)
 
 
-def _meaning(key: str, loaded: LoadedSettings) -> str:
+def _effective_value_note(key: str, loaded: LoadedSettings) -> str:
     """Say what an empty value stands for, where it stands for another one."""
     settings = loaded.settings
     if key == "topics.ledger" and not settings.topics.ledger:

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 
 
 def print_table(
-    columns: Sequence[str], rows: Iterable[Sequence[str]], *, whole: str | None = None
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, unbroken_column: str | None = None
 ) -> None:
-    """Print rows under their columns' names; the column `whole` is never broken into lines."""
+    """Print rows under their columns' names; the column `unbroken_column` is never broken into lines."""
     if not sys.stdout.isatty():
         for row in (columns, *rows):
             print("\t".join(row))
@@ -19,7 +19,7 @@ def print_table(
 
     table = Table(box=None)
     for column in columns:
-        table.add_column(column, no_wrap=column == whole, overflow="fold")
+        table.add_column(column, no_wrap=column == unbroken_column, overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     Console().print(table)

@@ -50,14 +50,20 @@ def list_versions(
     settings = load_settings(config).settings
     registry = Registry(settings.registry.path)
     names = registry.names() if model is None else [model]
-    listed = [row for name in names for row in _versions(registry, name)]
+    version_rows = [row for name in names for row in _versions(registry, name)]
     if as_json:
-        _print_json(listed)
-    elif listed:
-        print_table(list(listed[0]), [list(row.values()) for row in listed], whole="version")
+        _print_json(version_rows)
+    elif version_rows:
+        print_table(
+            list(version_rows[0]),
+            [list(row.values()) for row in version_rows],
+            unbroken_column="version",
+        )
     else:
-        what = f"no version of {model}" if model else "no model"
-        _note(f"there is {what} in {settings.registry.path} yet: `sensorwatch train` makes one")
+        missing_text = f"no version of {model}" if model else "no model"
+        _print_note(
+            f"there is {missing_text} in {settings.registry.path} yet: `sensorwatch train` makes one"
+        )
 
 
 @app.command()
@@ -66,10 +72,10 @@ def show(
 ) -> None:
     """Show a version's manifest and its newest report as JSON."""
     registry, name = _open(config, model)
-    found = registry.resolve(name, version)
-    aliases = [alias for alias, id_ in registry.aliases(name).items() if id_ == found]
-    manifest = registry.manifest(name, found).to_plain()
-    report = registry.report(name, found)
+    version_id = registry.resolve(name, version)
+    aliases = [alias for alias, id_ in registry.aliases(name).items() if id_ == version_id]
+    manifest = registry.manifest(name, version_id).to_plain()
+    report = registry.report(name, version_id)
     _print_json({"manifest": manifest, "aliases": aliases, "report": report})
 
 
@@ -85,11 +91,11 @@ def promote(
 ) -> None:
     """Make a version the champion; running services follow by themselves."""
     registry, name = _open(config, model)
-    found = registry.resolve(name, version)
-    reason = _text(reason)
+    version_id = registry.resolve(name, version)
+    reason = _as_utf8(reason)
     why = reason or "by command"
-    registry.promote(name, found, who=current_user(), why=why, force=reason if force else None)
-    print(f"{found} is the champion of {name}")
+    registry.promote(name, version_id, who=current_user(), why=why, force=reason if force else None)
+    print(f"{version_id} is the champion of {name}")
 
 
 @app.command()
@@ -98,7 +104,7 @@ def rollback(
 ) -> None:
     """Make the previous version the champion again."""
     registry, name = _open(config, model)
-    version = registry.rollback(name, who=current_user(), why=_text(reason) or "by command")
+    version = registry.rollback(name, who=current_user(), why=_as_utf8(reason) or "by command")
     print(f"{version} is the champion of {name} again")
 
 
@@ -113,15 +119,19 @@ def verify(
 ) -> None:
     """Check digests, bounds, golden rows and reports; exit 1 where something is wrong."""
     registry, name = _open(config, model)
-    wanted = [registry.resolve(name, v) for v in versions] if versions else _all(registry, name)
+    versions_to_verify = (
+        [registry.resolve(name, v) for v in versions] if versions else _all_versions(registry, name)
+    )
     damaged = []
-    for version in wanted:
+    for version in versions_to_verify:
         problems = registry.verify(name, version)
         print(f"{version}: {'; '.join(problems) or 'sound'}")
         if problems:
             damaged.append(version)
     if damaged:
-        raise CheckFailed(f"{len(damaged)} of {len(wanted)} versions: {', '.join(damaged)}")
+        raise CheckFailed(
+            f"{len(damaged)} of {len(versions_to_verify)} versions: {', '.join(damaged)}"
+        )
 
 
 @app.command()
@@ -135,11 +145,11 @@ def audit(
         _print_json([entry.model_dump(mode="json") for entry in entries])
     else:
         columns = ["#", "when", "who", "action", "version", "why"]
-        print_table(columns, map(_audit_row, entries), whole="version")
+        print_table(columns, map(_audit_row, entries), unbroken_column="version")
     problems = registry.verify_audit(name)
     if problems:
         raise CheckFailed(f"the audit log of {name}: {'; '.join(problems)}")
-    _note(f"{len(entries)} lines, the chain is whole")
+    _print_note(f"{len(entries)} lines, the chain is whole")
 
 
 @app.command()
@@ -157,14 +167,14 @@ def prune(
 ) -> None:
     """Delete old versions; never champion, previous, or what the group's ledger names."""
     registry, name = _open(config, model)
-    kept = frozenset(registry.resolve(name, version) for version in in_use or ())
+    protected = frozenset(registry.resolve(name, version) for version in in_use or ())
     if registry.version_ids(name) and not offline:
-        kept |= named_versions(load_settings(config).settings)
-    why = _text(reason) or "by command"
-    deleted = registry.prune(name, keep=keep, who=current_user(), why=why, in_use=kept)
+        protected |= named_versions(load_settings(config).settings)
+    why = _as_utf8(reason) or "by command"
+    deleted = registry.prune(name, keep=keep, who=current_user(), why=why, in_use=protected)
     for version in deleted:
         print(f"deleted {version}")
-    _note(f"{len(deleted)} versions deleted, {len(registry.version_ids(name))} kept")
+    _print_note(f"{len(deleted)} versions deleted, {len(registry.version_ids(name))} kept")
 
 
 def _open(config: Path | None, model: str | None) -> tuple[Registry, str]:
@@ -172,7 +182,7 @@ def _open(config: Path | None, model: str | None) -> tuple[Registry, str]:
     return Registry(settings.registry.path), model or settings.registry.model
 
 
-def _all(registry: Registry, name: str) -> list[str]:
+def _all_versions(registry: Registry, name: str) -> list[str]:
     ids = registry.version_ids(name)
     if not ids:
         raise UsageError(f"model {name} has no version; there are models: {registry.names()}")
@@ -182,16 +192,20 @@ def _all(registry: Registry, name: str) -> list[str]:
 def _versions(registry: Registry, name: str) -> Iterator[dict[str, str]]:
     """Yield a row of the table for each version, the damaged ones too."""
     try:
-        pointing = registry.aliases(name)
+        aliases_by_name = registry.aliases(name)
     except ModelRefused as error:
-        _note(f"warning: {error}")
-        pointing = {}
+        _print_note(f"warning: {error}")
+        aliases_by_name = {}
     for version in registry.version_ids(name):
-        aliases = [alias for alias, id_ in pointing.items() if id_ == version]
-        yield {"version": version, "alias": ", ".join(aliases), **_papers(registry, name, version)}
+        aliases = [alias for alias, id_ in aliases_by_name.items() if id_ == version]
+        yield {
+            "version": version,
+            "alias": ", ".join(aliases),
+            **_version_details(registry, name, version),
+        }
 
 
-def _papers(registry: Registry, name: str, version: str) -> dict[str, str]:
+def _version_details(registry: Registry, name: str, version: str) -> dict[str, str]:
     try:
         manifest = registry.manifest(name, version)
         report = registry.report(name, version)
@@ -216,11 +230,18 @@ def _audit_row(entry: AuditEntry) -> list[str]:
     when = f"{entry.when:%Y-%m-%d %H:%M:%SZ}"
     forced = entry.detail.get("force")
     why = f"{entry.why} (forced: {entry.detail.get('without')})" if forced else entry.why
-    line = " ".join(why.split())
-    return [str(entry.number), when, entry.who, entry.action.value, entry.version or "", line]
+    single_line_reason = " ".join(why.split())
+    return [
+        str(entry.number),
+        when,
+        entry.who,
+        entry.action.value,
+        entry.version or "",
+        single_line_reason,
+    ]
 
 
-def _text(argument: str) -> str:
+def _as_utf8(argument: str) -> str:
     """Take bytes that are no UTF-8 out of an argument: they could not be written down."""
     return argument.encode("utf-8", "replace").decode().strip()
 
@@ -229,5 +250,5 @@ def _print_json(plain: Any) -> None:
     print(json.dumps(plain, indent=2, ensure_ascii=False))
 
 
-def _note(text: str) -> None:
+def _print_note(text: str) -> None:
     print(text, file=sys.stderr)

@@ -69,8 +69,8 @@ def check_command(
 
     Exits with 1 if every row would be (with --strict: if any would be).
     """
-    declared = load_schema(path)
-    report = _try(declared, data)
+    row_schema = load_schema(path)
+    report = _check_rows(row_schema, data)
     print("\n".join(report.lines()))
     if report.rows == 0:
         raise DataError(f"{data} holds no rows")
@@ -90,15 +90,15 @@ def _first_lines(file: Path) -> list[str]:
         raise DataError(f"{file} cannot be read: {error.strerror}") from error
 
 
-def _try(declared: Schema, data: Path) -> RejectionReport:
+def _check_rows(row_schema: Schema, data: Path) -> RejectionReport:
     report = RejectionReport()
-    records = read_rows(data, declared)
+    records = read_rows(data, row_schema)
     while chunk := list(islice(records, CHUNK_ROWS)):
-        before = report.rows
-        _, rejections = collect_rows(chunk, declared)
-        report.add(len(chunk), rejections, where=partial(_row, before))
+        first_row_number = report.rows
+        _, rejections = collect_rows(chunk, row_schema)
+        report.add(len(chunk), rejections, location=partial(_row_label, first_row_number))
     return report
 
 
-def _row(before: int, index: int) -> str:
-    return f"row {before + index}"
+def _row_label(first_row_number: int, index: int) -> str:
+    return f"row {first_row_number + index}"

@@ -10,7 +10,7 @@ from confluent_kafka import Message
 from rich.console import Console
 from rich.text import Text
 
-from sensorwatch.commands.topic_follower import Begin, follow
+from sensorwatch.commands.topic_follower import StartAt, follow_topics
 from sensorwatch.common.kafka.records import coordinates
 from sensorwatch.common.runtime.command_line import ConfigOption
 from sensorwatch.common.runtime.logs import configure, kafka_logger
@@ -42,13 +42,13 @@ def tail(
     """
     settings = load_settings(config, overrides={"topics.anomalies": topic}).settings
     configure(settings.log.format, settings.log.level)
-    batches = follow(
+    batches = follow_topics(
         settings.kafka,
         [settings.topics.anomalies],
-        begin=Begin.BEGINNING if from_beginning else Begin.NOW,
+        begin=StartAt.BEGINNING if from_beginning else StartAt.NOW,
         logger=kafka_logger(),
     )
-    show = _show_json if as_json else _human_lines()
+    show = _show_json if as_json else _text_printer()
     for message in islice(chain.from_iterable(batches), maximum):
         show(message)
 
@@ -60,7 +60,7 @@ def _show_json(message: Message) -> None:
     sys.stdout.buffer.flush()
 
 
-def _human_lines() -> Callable[[Message], None]:
+def _text_printer() -> Callable[[Message], None]:
     console = Console(highlight=False, soft_wrap=True)
 
     def show(message: Message) -> None:

@@ -40,12 +40,12 @@ def create(
     The state has as many partitions as the readings, also where those were there before.
     """
     settings = load_settings(config).settings
-    named = {
+    topic_names = {
         **settings.topics.model_dump(),
         "ledger": settings.ledger_topic,
         "state": settings.state_topic,
     }
-    plans = topic_plans(**named, partitions=partitions)
+    plans = topic_plans(**topic_names, partitions=partitions)
     statuses = create_topics(settings.kafka, plans, replication=replication)
     print("\n".join(created_lines(statuses, settings.topics.readings)))
     path = settings.schema_.path
@@ -77,8 +77,8 @@ def check(
     Exits with 1 if the schema would reject every one of them.
     """
     settings = load_settings(config).settings
-    found = require_topics(settings.kafka, _names(settings))
-    for name, partitions in found.items():
+    partition_counts = require_topics(settings.kafka, _all_topic_names(settings))
+    for name, partitions in partition_counts.items():
         print(f"{name}: {partitions} partition{'s' if partitions > 1 else ''}")
     check_state_topics(
         settings.kafka,
@@ -92,16 +92,16 @@ def check(
 
 
 def _try_schema(settings: Settings, *, rows: int) -> None:
-    declared = load_schema(settings.schema_.path)
+    row_schema = load_schema(settings.schema_.path)
     topic = settings.topics.readings
     records = recent_records(settings.kafka, topic, rows=rows)
     _, rejections = parse(
         [record.value() for record in records],
-        declared,
+        row_schema,
         received=[received_at(record) for record in records],
     )
     report = RejectionReport()
-    report.add(len(records), rejections, where=lambda index: _where(records[index]))
+    report.add(len(records), rejections, location=lambda index: _record_position(records[index]))
     print(f"{topic}, the latest of it by {settings.schema_.path}:")
     print("\n".join(report.lines()))
     if report.rows and report.rejected == report.rows:
@@ -111,11 +111,11 @@ def _try_schema(settings: Settings, *, rows: int) -> None:
         )
 
 
-def _where(record: Message) -> str:
+def _record_position(record: Message) -> str:
     return f"{record.partition()}:{record.offset()}"
 
 
-def _names(settings: Settings) -> list[str]:
+def _all_topic_names(settings: Settings) -> list[str]:
     topics = settings.topics
     made_of_group = [settings.ledger_topic, settings.state_topic]
     return [topics.readings, topics.anomalies, topics.dead_letters, *made_of_group]

@@ -18,8 +18,8 @@ from sensorwatch.common.simulation.fault_plan import FaultPlan
 from sensorwatch.common.simulation.sensors import SIGNALS
 from sensorwatch.common.simulation.stream import Simulation, simulate
 from sensorwatch.producer.simulated_records import simulated_records
-from sensorwatch.trainer.csv_lines import instants, lines
-from sensorwatch.trainer.training import refitted
+from sensorwatch.trainer.csv_lines import instants, join_lines
+from sensorwatch.trainer.training import fit_unregistered
 
 TRAIN_ROWS, ROWS = 1_000, 1_000
 _SCHEMA = schema_from_plain(
@@ -39,23 +39,23 @@ def warmup() -> None:
     """
     began = time.perf_counter()
     compile_kernels()
-    took = time.perf_counter() - began
-    print(f"every kernel is compiled, in {took:.1f} s; the next start finds them")
+    elapsed_seconds = time.perf_counter() - began
+    print(f"every kernel is compiled, in {elapsed_seconds:.1f} s; the next start finds them")
 
 
 def compile_kernels() -> None:
     """Send a small stream the whole way, by each plan, so that nothing is left to compile."""
     payloads = _payloads()
-    line = b"2025-01-01T00:00:00Z,sensor-1" + b",0.5" * len(SIGNALS) + b"\n"
-    ChunkReader(_SCHEMA, _SCHEMA.paths).read(line)
+    csv_row = b"2025-01-01T00:00:00Z,sensor-1" + b",0.5" * len(SIGNALS) + b"\n"
+    ChunkReader(_SCHEMA, _SCHEMA.paths).read(csv_row)
     readings, _ = parse(payloads[:TRAIN_ROWS], _SCHEMA)
-    lines([instants(readings.event_time)])
+    join_lines([instants(readings.event_time)])
     for features in FeatureKind:
-        detector = refitted(readings, _SCHEMA, TrainerSettings(features=features, trees=10))
-        _consume(payloads[TRAIN_ROWS:], detector)
+        detector = fit_unregistered(readings, _SCHEMA, TrainerSettings(features=features, trees=10))
+        _score_like_consumer(payloads[TRAIN_ROWS:], detector)
 
 
-def _consume(payloads: list[bytes], detector: Detector) -> None:
+def _score_like_consumer(payloads: list[bytes], detector: Detector) -> None:
     """Do with the rows what a consumer does, from the payload to snapshot and account."""
     memory = detector.empty_memory()
     memory.begin()

@@ -13,7 +13,7 @@ from sensorwatch.trainer.training import train
 
 def write_training_data(scenario: Scenario, path: Path) -> int:
     """Write the sensors' healthy past as a CSV file and return its rows."""
-    return write_csv(healthy_rows(scenario), path, labels=False, sent=lambda _rows: None)
+    return write_csv(healthy_rows(scenario), path, labels=False, on_sent=lambda _rows: None)
 
 
 def train_champion(settings: Settings, data: Path) -> str:

@@ -14,14 +14,14 @@ from sensorwatch.common.ledger.account import Account
 from sensorwatch.demonstration.accounting import Counts
 from sensorwatch.demonstration.stage import Stage
 from sensorwatch.demonstration.watching import Watching
-from sensorwatch.producer.sink import Tally
+from sensorwatch.producer.sink import DeliveryCounts
 
 DRAIN_SECONDS = 30.0
 READ_SECONDS = 10.0
 _CALL_SECONDS = 10.0
 
 
-def reckon(stage: Stage, tally: Tally, watching: Watching) -> Counts:
+def reckon(stage: Stage, tally: DeliveryCounts, watching: Watching) -> Counts:
     """Wait for the consumer to come to the end, stop it, and count; call once the feeding stopped.
 
     Whoever does not come to the end in time is counted as it stands: the accounts will differ.

@@ -9,7 +9,7 @@ from typing import Self
 
 from confluent_kafka import Message
 
-from sensorwatch.commands.topic_follower import Begin, follow
+from sensorwatch.commands.topic_follower import StartAt, follow_topics
 from sensorwatch.common.kafka.dead_letters import HEADER_PREFIX, ID_HEADER
 from sensorwatch.common.kafka.records import Coordinates, coordinates, header_value
 from sensorwatch.common.kafka.silent_logger import quiet_logger
@@ -78,10 +78,10 @@ class Watching:
         }
         names = [topics.readings, topics.anomalies, topics.dead_letters]
         try:
-            for messages in follow(
+            for messages in follow_topics(
                 self._settings.kafka,
                 names,
-                begin=Begin.BEGINNING,
+                begin=StartAt.BEGINNING,
                 stopping=self._stop.is_set,
                 logger=quiet_logger(),
             ):

@@ -21,10 +21,10 @@ from sensorwatch.consumer.connection import create_outbox
 from sensorwatch.consumer.publishing.outbox import Commit, CommitPlan, Outbox
 
 CALL_TIMEOUT_SECONDS = 30.0
-_ASLEEP = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
+_STATES_WITHOUT_MEMBERS = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
 
 
-def recommit(
+def commit_accounts(
     settings: Settings,
     accounts: Mapping[Partition, Account],
     ledger_entries: Sequence[tuple[Partition, Cause, Account]] = (),
@@ -42,12 +42,12 @@ def recommit(
         require_no_members(settings)
         return CommitPlan(
             [
-                ledger_message(ledger, group, where, account, cause)
-                for where, cause, account in ledger_entries
+                ledger_message(ledger, group, partition, account, cause)
+                for partition, cause, account in ledger_entries
             ],
             [
-                Commit(where, account.next_offset, to_metadata(account))
-                for where, account in accounts.items()
+                Commit(partition, account.next_offset, to_metadata(account))
+                for partition, account in accounts.items()
             ],
         )
 
@@ -83,10 +83,10 @@ def require_no_members(settings: Settings) -> None:
     except KafkaException as error:
         raise BrokerUnavailable(f"no answer from the broker: {error.args[0].str()}") from error
     group = settings.consumer.group
-    for found in listed.valid:
-        if found.group_id == group and found.state not in _ASLEEP:
+    for listed_group in listed.valid:
+        if listed_group.group_id == group and listed_group.state not in _STATES_WITHOUT_MEMBERS:
             raise UsageError(
-                f'the group "{group}" has members ({found.state.name.lower()}): stop its consumers '
+                f'the group "{group}" has members ({listed_group.state.name.lower()}): stop its consumers '
                 "first (one that was killed counts until its session times out). Nothing was "
                 "committed"
             )

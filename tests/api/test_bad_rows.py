@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sensorwatch.api.predict_response import OnError, Signals, answer
+from sensorwatch.api.predict_response import OnError, Signals, encode_response
 from sensorwatch.api.prediction import predict
 from sensorwatch.api.problem_details import Problem
 from sensorwatch.common.rows.schema import KeyField, NumericColumn, Schema, TimeField, UnknownFields
@@ -114,7 +114,7 @@ def errors_of(schema: Schema, row: object) -> list[dict[str, Any]]:
     detector = replace(a_detector(), schema=schema)
     body = json.dumps({"rows": [row]}).encode()
     prediction = predict(body, detector, received=0, max_rows=1)
-    content = answer(prediction, detector, on_error=OnError.SKIP, signals=Signals.ALL)
+    content = encode_response(prediction, detector, on_error=OnError.SKIP, signals=Signals.ALL)
     errors: list[dict[str, Any]] = json.loads(content)["rows"][0]["errors"]
     return errors
 
@@ -170,7 +170,7 @@ def test_a_row_that_the_model_cannot_score_is_a_bad_row() -> None:
     prediction = predict(body, detector, received=2**60, max_rows=1)
 
     with pytest.raises(Problem) as caught:
-        answer(prediction, detector, on_error=OnError.REJECT, signals=Signals.ALL)
+        encode_response(prediction, detector, on_error=OnError.REJECT, signals=Signals.ALL)
     [error] = json.loads(bytes(caught.value.response().body))["errors"]
     assert (error["pointer"], error["reason"]) == ("#/rows/0", "scoring_failed")
 

@@ -22,7 +22,7 @@ from sensorwatch.common.kafka.topics import (
 )
 from tests.brokers.kafka import Kafka
 from tests.brokers.ports import free_port
-from tests.commands.command_runner import in_process, sensorwatch
+from tests.commands.command_runner import run_in_process, sensorwatch
 
 WARNING = (
     "warning: there is no schema schemas/default.toml, which `train` and `topics check` will need: "
@@ -190,13 +190,13 @@ def test_the_schema_is_tried_on_the_latest_readings(
     config.write_text(f'[kafka]\n"bootstrap.servers" = "{address}"', encoding="utf-8")
     for name in ("sensors", "anomalies", "sensors.dlq", "sensorwatch.ledger", "sensorwatch.state"):
         embedded_broker.create_topic(name)
-    empty = in_process("topics", "check", "--config", config)
+    empty = run_in_process("topics", "check", "--config", config)
     assert "0 rows: 0 readings, 0 rejected" in empty.out
 
     send(address, "sensors", [b"{"] * 12)
-    nothing_fits = in_process("topics", "check", "--config", config)
+    nothing_fits = run_in_process("topics", "check", "--config", config)
     send(address, "sensors", [GOOD, GOOD, GOOD, b"[]"])
-    mixed = in_process("topics", "check", "--rows", "4", "--config", config)
+    mixed = run_in_process("topics", "check", "--rows", "4", "--config", config)
 
     assert nothing_fits.code == 1
     assert "12 rows: 0 readings, 12 rejected\n  not_json: 12\n    0:0: " in nothing_fits.out

@@ -205,11 +205,11 @@ def test_a_real_broker_takes_every_row_and_names_a_missing_topic(
     topic = kafka.unused_topic("produced", partitions=3)
     address = {"SENSORWATCH__KAFKA__BOOTSTRAP_SERVERS": kafka.address}
 
-    sent = producer(tmp_path, "--rows", "20000", "--topic", topic, **address)
+    on_sent = producer(tmp_path, "--rows", "20000", "--topic", topic, **address)
     missing = producer(tmp_path, "--rows", "1", "--topic", "nowhere", **address)
 
-    assert (sent.returncode, missing.returncode) == (0, 3), sent.stderr
-    assert "delivered 20000, failed 0" in sent.stderr
+    assert (on_sent.returncode, missing.returncode) == (0, 3), on_sent.stderr
+    assert "delivered 20000, failed 0" in on_sent.stderr
     assert 'no topic "nowhere"' in missing.stderr
     assert stored(kafka.address, topic, partitions=3) == 20_000
 

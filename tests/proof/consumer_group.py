@@ -20,23 +20,23 @@ from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import MAX_SENSORS, Memory
 from sensorwatch.common.scoring.memory_bytes import memory_bytes
 from sensorwatch.common.scoring.processing import process
-from sensorwatch.proof.ledger_intervals import Finding, Stretch, stretches
-from sensorwatch.proof.replay_proof import Evidence, Proof
+from sensorwatch.proof.ledger_intervals import Finding, LedgerInterval, split_ledger
+from sensorwatch.proof.replay_proof import ProofInputs, ReplayProof
 from tests.kafka.record_builders import StoredRecord
 
-HERE = "aaaaaaaaaaaa"
-ELSEWHERE = "bbbbbbbbbbbb"
+OWN_FINGERPRINT = "aaaaaaaaaaaa"
+OTHER_FINGERPRINT = "bbbbbbbbbbbb"
 SOURCE = Partition("sensors", 0)
 
 
-class Group:
+class LedgerGroup:
     """Scores as the consumer does, and writes down what the consumer does."""
 
     def __init__(
         self,
         detectors: Mapping[str, Detector],
         *,
-        fingerprint: str = HERE,
+        fingerprint: str = OWN_FINGERPRINT,
         max_sensors: int = MAX_SENSORS,
     ) -> None:
         self.detectors = dict(detectors)
@@ -72,7 +72,7 @@ class Group:
             model_version=self.version,
         )
 
-    def note(self) -> None:
+    def write_snapshot(self) -> None:
         """Write the memory down."""
         self._write(Cause.INTERVAL, self.account, self.account)
 
@@ -83,7 +83,7 @@ class Group:
         self.account = replace(before, model_version=version)
         self._write(Cause.MODEL, before, self.account)
 
-    def bound(self, max_sensors: int) -> None:
+    def set_max_sensors(self, max_sensors: int) -> None:
         """Go on with another bound of the memory."""
         before, self.memory.max_sensors = self.account, max_sensors
         self.account = replace(before, max_sensors=max_sensors)
@@ -98,8 +98,8 @@ class Group:
     def verify(self, *, first_retained: int = 0) -> list[Finding]:
         """Prove the whole ledger, in order."""
 
-        def records(stretch: Stretch) -> Iterator[Record]:
-            begin, end = stretch.begin.next_offset, stretch.end.next_offset
+        def records(interval: LedgerInterval) -> Iterator[Record]:
+            begin, end = interval.begin.next_offset, interval.end.next_offset
             return (one for one in self.input if begin <= coordinates(one).offset < end)
 
         def detector(version: str) -> Detector:
@@ -113,10 +113,12 @@ class Group:
                 raise StateRefused(f"nothing at {at}")
             return self.snapshots[at]
 
-        proof = Proof(Evidence(HERE, lambda _: first_retained, records, detector, snapshot))
-        return [proof.verify(stretch) for stretch in stretches(self.ledger, self.account)]
+        proof = ReplayProof(
+            ProofInputs(OWN_FINGERPRINT, lambda _: first_retained, records, detector, snapshot)
+        )
+        return [proof.verify(interval) for interval in split_ledger(self.ledger, self.account)]
 
-    def _write(self, cause: Cause, told: Account, committed: Account) -> None:
+    def _write(self, cause: Cause, recorded_account: Account, committed: Account) -> None:
         at = SnapshotRef(len(self.snapshots), committed.next_offset)
         self.snapshots[at] = Snapshot(
             group="g",
@@ -128,7 +130,7 @@ class Group:
             content=memory_bytes(self.memory),
         )
         self.account = replace(committed, snapshot=at)
-        self._record(cause, replace(told, snapshot=at))
+        self._record(cause, replace(recorded_account, snapshot=at))
 
     def _record(self, cause: Cause, account: Account) -> None:
         source = SOURCE.topic, SOURCE.number

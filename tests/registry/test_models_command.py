@@ -18,7 +18,7 @@ from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.ledger.account import Account, open_account
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.runtime.command_line import run
-from tests.commands.command_runner import Ended, in_process
+from tests.commands.command_runner import CommandResult, run_in_process
 from tests.reading_builders import a_candidate
 from tests.registry.forging import NAME, WHO, a_registry, folder_of
 
@@ -31,8 +31,8 @@ def registry(tmp_path: Path) -> Registry:
     return a_registry(tmp_path, versions=3)
 
 
-def _models(folder: Path, *args: str) -> Ended:
-    return in_process("models", *args, folder=folder)
+def _models(folder: Path, *args: str) -> CommandResult:
+    return run_in_process("models", *args, folder=folder)
 
 
 def _version(registry: Registry, position: int) -> str:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensorwatch.api.inference_protocol import payloads_from, request_of
+from sensorwatch.api.inference_protocol import decode_infer_request, rows_as_payloads
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.rows.cells import cell_reader, set_nested
 from sensorwatch.common.rows.parsing import parse
@@ -101,10 +101,10 @@ def test_the_same_rows_give_the_same_bits_from_a_file_a_topic_a_request_and_tens
     read = cell_reader(SCHEMA, list(GOOD))
     lines = [read([cell(row[name]) for name in GOOD]) for row in table]
     request_body = b'{"rows": [' + b",".join(payloads) + b"]}"
-    columns = request_of(body, SCHEMA, max_rows=6)
+    columns = decode_infer_request(body, SCHEMA, max_rows=6)
     assert bits(collect_rows(lines, SCHEMA)) == from_topic
     assert bits(parse(split_request(request_body, max_rows=6).rows, SCHEMA)) == from_topic
-    assert bits(parse(payloads_from(columns), SCHEMA)) == from_topic
+    assert bits(parse(rows_as_payloads(columns), SCHEMA)) == from_topic
 
 
 @settings(deadline=None)

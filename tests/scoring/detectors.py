@@ -6,7 +6,7 @@ from functools import cache
 from sensorwatch.common.rows.schema import MissingPolicy
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.scoring.detector import Detector
-from sensorwatch.trainer.training import refitted
+from sensorwatch.trainer.training import fit_unregistered
 from tests.reading_builders import a_detector, a_schema, some_readings
 
 
@@ -19,7 +19,7 @@ def a_forecast_detector() -> Detector:
         signal.model_copy(update={"missing": MissingPolicy.HOLD_LAST}) for signal in schema.signals
     ]
     schema = schema.model_copy(update={"signals": tuple(hold_last_signals)})
-    return refitted(some_readings(600), schema, how)
+    return fit_unregistered(some_readings(600), schema, how)
 
 
 DETECTORS: dict[str, Callable[[], Detector]] = {

@@ -16,7 +16,7 @@ from sensorwatch.common.scoring.processing import Outcome, score_readings
 from sensorwatch.common.simulation.faults import FaultKind, inject
 from sensorwatch.common.simulation.sensors import noise_scale, sensor_names
 from sensorwatch.common.simulation.stream import DECIMALS, Simulation, simulate
-from sensorwatch.trainer.training import refitted
+from sensorwatch.trainer.training import fit_unregistered
 from tests.reading_builders import MINUTE, START
 
 SENSORS, TRAIN_STEPS, SLOT_STEPS = 8, 1_000, 200
@@ -99,7 +99,7 @@ FLEETS: dict[str, Callable[[int], tuple[NDArray[np.float64], NDArray[np.float64]
 def trained(fleet: str) -> Detector:
     """A detector of the default settings, trained on a fleet's clean rows."""
     values, _ = FLEETS[fleet](TRAIN_STEPS)
-    return refitted(readings_from(values), schema_for(values), TrainerSettings())
+    return fit_unregistered(readings_from(values), schema_for(values), TrainerSettings())
 
 
 def detect_faults(fleet: str, kind: FaultKind, *, size: float, slots: int) -> DetectedFaults:

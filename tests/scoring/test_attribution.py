@@ -10,7 +10,7 @@ from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.scoring.attribution import VALUES_PER_FOREST_CALL, attribute_rows
 from sensorwatch.common.scoring.processing import score_readings
 from sensorwatch.common.simulation.faults import FaultKind
-from sensorwatch.trainer.training import refitted
+from sensorwatch.trainer.training import fit_unregistered
 from tests.reading_builders import a_detector, a_schema, some_readings
 from tests.scoring.detectors import a_forecast_detector
 from tests.scoring.faulty import FLEETS, SIZES, detect_faults
@@ -74,7 +74,9 @@ def test_context_gets_no_attribution() -> None:
     readings = some_readings(600)
     command = np.random.default_rng(1).normal(size=(600, 1))
     readings = replace(readings, values=readings.values + command, context=command)
-    detector = refitted(readings, schema, TrainerSettings(trees=10, max_samples=64, min_rows=30))
+    detector = fit_unregistered(
+        readings, schema, TrainerSettings(trees=10, max_samples=64, min_rows=30)
+    )
     extreme_context = command.copy()
     extreme_context[-1] = 1_000.0
 

@@ -14,9 +14,9 @@ from sensorwatch.common.scoring.processing import process, score_readings
 from sensorwatch.common.tables import read_rows
 from sensorwatch.trainer.backtest import score_on
 from sensorwatch.trainer.score_table import SCORE_COLUMNS, ScoreTable, rejected_path
-from sensorwatch.trainer.unregistered_model import warm_up
+from sensorwatch.trainer.unregistered_model import fit_on_first_records
 from tests.reading_builders import a_detector, a_schema, some_readings
-from tests.trainer.training_builders import HOW, write_rows
+from tests.trainer.training_builders import TRAINER_SETTINGS, write_rows
 
 BAD = {3: "oops", 130: "", 131: "inf", 250: "5000"}
 
@@ -28,8 +28,8 @@ def table(tmp_path: Path) -> Path:
 
 def backtest(table: Path, out: Path, *, train_rows: int, max_rows: int = 64) -> None:
     records = iter(read_rows(table, a_schema()))
-    detector, memory, rejections = warm_up(
-        records, a_schema(), HOW, rows=train_rows, uri=str(table)
+    detector, memory, rejections = fit_on_first_records(
+        records, a_schema(), TRAINER_SETTINGS, rows=train_rows, uri=str(table)
     )
     with ScoreTable(out) as scores:
         scores.write_rejected(rejections)

@@ -15,7 +15,7 @@ from sensorwatch.trainer.evaluate_command import evaluate
 from sensorwatch.trainer.train_command import train
 from tests.commands.command_runner import ROOT
 from tests.reading_builders import DEFAULT_SCHEMA, some_readings
-from tests.trainer.training_builders import simulated, write_rows
+from tests.trainer.training_builders import simulated_readings, write_rows
 
 
 def command(*args: str) -> int:
@@ -32,7 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SENSORWATCH__TRAINER__TREES", "20")  # as sure here, and quicker
     (tmp_path / "schemas").mkdir()
     (tmp_path / "schemas" / "default.toml").write_bytes(DEFAULT_SCHEMA.read_bytes())
-    write_rows(tmp_path / "rows.csv", simulated(), bad={10: "x", 11: ""})
+    write_rows(tmp_path / "rows.csv", simulated_readings(), bad={10: "x", 11: ""})
     return tmp_path
 
 
@@ -71,7 +71,7 @@ def test_a_version_that_fails_its_checks_is_not_promoted(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A tenth of the rows jumps about, so a fault of that size is nothing strange."""
-    readings = simulated()
+    readings = simulated_readings()
     values = readings.values.copy()
     values[::10] *= 10.0
     wild = replace(readings, values=values)
@@ -92,7 +92,7 @@ def test_the_gate_exits_with_1_and_names_the_failed_checks(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command("train", "--data", "rows.csv") == 0
-    readings = simulated()
+    readings = simulated_readings()
     moved = replace(readings, values=readings.values + 30.0)
     write_rows(folder / "moved.csv", moved)
 
