@@ -13,7 +13,7 @@ from sensorwatch.common.simulation.stream import Chunk
 from sensorwatch.producer.malformed_rows import broken_cells
 
 
-def write_csv(
+def write_simulated_csv(
     chunks: Iterable[Chunk], path: Path, *, labels: bool, on_sent: Callable[[int], object]
 ) -> int:
     """Write rows, folder included, and return how many; the file appears once it is complete.

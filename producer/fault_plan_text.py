@@ -11,7 +11,7 @@ KEYS = ("rate", "kinds", "size")
 NONE = "none"
 
 
-def fault_plan(text: str) -> FaultPlan | None:
+def parse_fault_plan(text: str) -> FaultPlan | None:
     """Read a plan; `none` is None, and what is left out keeps its default.
 
     Raises UsageError naming what is wrong and what may stand there.

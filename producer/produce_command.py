@@ -16,7 +16,7 @@ from sensorwatch.common.runtime.settings import Settings, load_settings
 from sensorwatch.common.simulation.stream import Simulation, simulate
 from sensorwatch.producer import produce_options as options
 from sensorwatch.producer import run_plan as request
-from sensorwatch.producer.csv_sink import write_csv
+from sensorwatch.producer.csv_sink import write_simulated_csv
 from sensorwatch.producer.json_lines_sink import JsonLinesSink
 from sensorwatch.producer.kafka_sink import connect_sink
 from sensorwatch.producer.progress_line import progress
@@ -88,7 +88,7 @@ def _replayed(path: Path, settings: Settings) -> Iterator[Record]:
 
 def _write_file(simulation: Simulation, path: Path, *, labels: bool) -> None:
     with progress(simulation.rows) as on_sent:
-        rows = write_csv(simulate(simulation), path, labels=labels, on_sent=on_sent)
+        rows = write_simulated_csv(simulate(simulation), path, labels=labels, on_sent=on_sent)
     typer.echo(f"wrote {rows} rows of {simulation.sensors} sensors to {path}")
 
 

@@ -7,7 +7,7 @@ from sensorwatch.common.errors import UsageError
 from sensorwatch.common.rows.instants import BadTime, time_reader
 from sensorwatch.common.rows.schema import TimeField
 from sensorwatch.common.simulation.stream import Simulation
-from sensorwatch.producer.fault_plan_text import fault_plan
+from sensorwatch.producer.fault_plan_text import parse_fault_plan
 
 # Two weeks of ten sensors every five minutes: every hour and day of the week is there to learn.
 FILE_ROWS = 40_320
@@ -66,7 +66,9 @@ def simulation(
         seed=seed,
         start=parse_start_time(start),
         interval_seconds=default_interval if interval is None else interval,
-        faults=fault_plan(("none" if to_file else STREAM_FAULTS) if faults is None else faults),
+        faults=parse_fault_plan(
+            ("none" if to_file else STREAM_FAULTS) if faults is None else faults
+        ),
     )
 
 

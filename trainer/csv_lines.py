@@ -14,7 +14,7 @@ _COMMA, _NEWLINE = ord(","), ord("\n")
 
 
 @dataclass(frozen=True, slots=True)
-class Cells:
+class CellColumn:
     """A column of n cells, each a stretch of the same bytes; they are written as they stand."""
 
     data: NDArray[np.uint8]
@@ -23,36 +23,36 @@ class Cells:
     ends: NDArray[np.int64]
     """(n,) where each cell ends in `data`."""
 
-    def keep_where(self, mask: NDArray[np.bool_]) -> "Cells":
+    def keep_where(self, mask: NDArray[np.bool_]) -> "CellColumn":
         """Leave the cells empty that are not kept (n,)."""
         return replace(self, ends=np.where(mask, self.ends, self.begins))
 
 
-def number_cells(column: NDArray[np.float64] | NDArray[np.int64]) -> Cells:
+def number_cells(column: NDArray[np.float64] | NDArray[np.int64]) -> CellColumn:
     """Write finite numbers (n,) so that they read back to the same bits."""
     if len(column) == 0:
         return text_cells([], np.empty(0, dtype=np.int64))
     data = np.frombuffer(msgspec.json.encode(column.tolist()), dtype=np.uint8)
     commas = np.flatnonzero(data == _COMMA)
-    return Cells(data, np.concatenate([[0], commas]) + 1, np.append(commas, len(data) - 1))
+    return CellColumn(data, np.concatenate([[0], commas]) + 1, np.append(commas, len(data) - 1))
 
 
-def instants(microseconds: NDArray[np.int64]) -> Cells:
+def time_cells(microseconds: NDArray[np.int64]) -> CellColumn:
     """Write instants (n,) as RFC 3339."""
     characters, lengths = format_instants_ascii(microseconds)
     begins = np.arange(len(characters), dtype=np.int64) * characters.shape[1]
-    return Cells(characters.ravel(), begins, begins + lengths)
+    return CellColumn(characters.ravel(), begins, begins + lengths)
 
 
-def text_cells(texts: Sequence[str], codes: NDArray[np.integer]) -> Cells:
+def text_cells(texts: Sequence[str], codes: NDArray[np.integer]) -> CellColumn:
     """Write of each row the text at its position (n,) in `texts`; a lone surrogate as an escape."""
     written = [text.encode(errors="backslashreplace") for text in texts]
     ends = np.cumsum([0, *map(len, written)])
     data = np.frombuffer(b"".join(written), dtype=np.uint8)
-    return Cells(data, ends[codes], ends[1:][codes])
+    return CellColumn(data, ends[codes], ends[1:][codes])
 
 
-def join_lines(columns: Sequence[Cells]) -> NDArray[np.uint8]:
+def join_lines(columns: Sequence[CellColumn]) -> NDArray[np.uint8]:
     """Join the columns' cells row by row: with commas, and a newline after each row."""
     data_offsets = np.cumsum([0, *(len(column.data) for column in columns)])
     starts = list(zip(columns, data_offsets.tolist(), strict=False))

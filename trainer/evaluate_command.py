@@ -10,7 +10,7 @@ from sensorwatch.common.runtime.command_line import ConfigOption
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.trainer.dataset import read_data
 from sensorwatch.trainer.evaluation import EvaluatedVersion, evaluate_version
-from sensorwatch.trainer.promotion_gate import failed_checks, require_passed
+from sensorwatch.trainer.evaluation_check import failed_checks, require_passed
 from sensorwatch.trainer.report_output import print_report, write_report
 from sensorwatch.trainer.trainer_options import (
     DataOption,

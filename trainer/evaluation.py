@@ -13,11 +13,11 @@ from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.trainer.dataset import Dataset, by_time
 from sensorwatch.trainer.evaluation_check import Check, Section
-from sensorwatch.trainer.fault_detection import failures
+from sensorwatch.trainer.fault_detection import fault_detection_section
 from sensorwatch.trainer.imputation import fill_missing
 from sensorwatch.trainer.level_fitting import fit_levels, with_enough_rows
-from sensorwatch.trainer.path_consistency import correctness, sklearn_agreement
-from sensorwatch.trainer.stability import stability
+from sensorwatch.trainer.path_consistency import path_consistency_section, sklearn_agreement
+from sensorwatch.trainer.stability import alert_rate_section
 from sensorwatch.trainer.training import fit_unregistered, rows_needed, split_by_time, train
 
 REPORT_FORMAT = 1
@@ -54,8 +54,10 @@ def evaluate_version(evaluated_version: EvaluatedVersion, dataset: Dataset) -> d
     )
     evaluated = _with_levels_of_training_start(readings, detector) if is_training_data else detector
     sections = {
-        "stability": stability(readings, evaluated, trainer_settings),
-        "correctness": correctness(readings, detector, lambda: evaluated_version.reload().detector),
+        "stability": alert_rate_section(readings, evaluated, trainer_settings),
+        "correctness": path_consistency_section(
+            readings, detector, lambda: evaluated_version.reload().detector
+        ),
         "training": _training_section(
             evaluated_version.version,
             readings,
@@ -63,7 +65,7 @@ def evaluate_version(evaluated_version: EvaluatedVersion, dataset: Dataset) -> d
             trainer_settings,
             is_training_data=is_training_data,
         ),
-        "failures": failures(*injection_input, seed=manifest.seed),
+        "failures": fault_detection_section(*injection_input, seed=manifest.seed),
     }
     checks = [check for section in sections.values() for check in section.checks]
     return {

@@ -71,7 +71,7 @@ class CaseResult:
     average_precision: float | None
 
 
-def failures(held_out: Readings, detector: Detector, *, seed: int) -> Section:
+def fault_detection_section(held_out: Readings, detector: Detector, *, seed: int) -> Section:
     """Inject every kind at every size into rows that the model was not fitted on, and look."""
     rows = by_time(held_out)
     rows = rows.take(slice(max(len(rows) - MAX_ROWS, 0), None))

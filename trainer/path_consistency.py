@@ -19,7 +19,12 @@ from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import Outcome, process, score_readings
 from sensorwatch.common.tables import read_batches
 from sensorwatch.trainer.evaluation_check import Check, Section
-from sensorwatch.trainer.row_serialization import cells_of, payloads_of, request_body_of, write_csv
+from sensorwatch.trainer.row_serialization import (
+    cells_of,
+    payloads_of,
+    request_body_of,
+    write_readings_csv,
+)
 
 MAX_ROWS = 5_000
 SKLEARN_TOLERANCE = 1e-12
@@ -61,7 +66,7 @@ def through_csv(serialized: SerializedRows, detector: Detector) -> list[Outcome]
     outcomes, memory = [], detector.empty_memory()
     with tempfile.TemporaryDirectory(prefix="sensorwatch-") as folder:
         path = Path(folder) / "rows.csv"
-        write_csv(path, serialized.cells, serialized.schema)
+        write_readings_csv(path, serialized.cells, serialized.schema)
         for readings, rejections in cut_batches(read_batches(path, serialized.schema), _CSV_ROWS):
             outcomes.append(score_readings(readings, rejections, detector, memory))
     return outcomes
@@ -71,7 +76,7 @@ SCORING_PATHS: Mapping[str, ScoringPath] = {"csv": through_csv, "rest": through_
 """Each is compared with Kafka's."""
 
 
-def correctness(
+def path_consistency_section(
     readings: Readings,
     detector: Detector,
     reload: Callable[[], Detector],

@@ -36,7 +36,7 @@ def request_body_of(payloads: Sequence[bytes]) -> bytes:
     return b'{"rows": [' + b", ".join(payloads) + b"]}"
 
 
-def write_csv(path: Path, cells: Sequence[Sequence[object]], schema: Schema) -> None:
+def write_readings_csv(path: Path, cells: Sequence[Sequence[object]], schema: Schema) -> None:
     """Write rows as a CSV file of the schema; every float with the digits that it needs."""
     with path.open("w", encoding="utf-8", newline="") as file:
         # Texts are quoted, so that none loses a leading space.

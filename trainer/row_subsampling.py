@@ -10,7 +10,7 @@ MAX_FIT_ROWS = 100_000
 """At a target alert rate of 0.001 about 100 of so many clean rows alarm, in some 25 bursts: the
 rate is then known to a fifth. A calibration keeps no more scores either, a forest samples 25,600
 rows, and a forecast of 8 signals has 136 coefficients."""
-RUN_ROWS = 100
+ROW_RANGE_ROWS = 100
 """Rows of one sensor, one after the other."""
 WARM_UP_ROWS = 10
 """Rows before a stretch that only warm what is smoothed: a tenth of what was before is left."""
@@ -33,12 +33,12 @@ class SensorRows:
         """How many sensors have a row."""
         return len(np.unique(self.sensor))
 
-    def run_numbers(self) -> NDArray[np.int64]:
+    def row_range_numbers(self) -> NDArray[np.int64]:
         """Return the number of each row's stretch (n,); they are numbered as they begin in time."""
         sensor = self.sensor[self.order]
         first = np.flatnonzero(np.diff(sensor, prepend=sensor[0] - 1))
         rank = np.arange(len(sensor)) - np.repeat(first, np.diff(first, append=len(sensor)))
-        run_starts = rank % RUN_ROWS == 0
+        run_starts = rank % ROW_RANGE_ROWS == 0
         run_number = np.empty(int(run_starts.sum()), dtype=np.int64)
         run_number[np.argsort(self.order[run_starts])] = np.arange(len(run_number))
         result = np.empty(len(sensor), dtype=np.int64)
@@ -66,7 +66,7 @@ def sample_rows(streams: SensorRows, *, seed: int) -> NDArray[np.bool_]:
     rows = len(streams.sensor)
     if rows <= MAX_FIT_ROWS:
         return np.ones(rows, dtype=np.bool_)
-    run_number = streams.run_numbers()
+    run_number = streams.row_range_numbers()
     count = int(run_number.max()) + 1
     run_count = -(-count * MAX_FIT_ROWS // rows)
     drawn = np.random.default_rng(seed).random(run_count)

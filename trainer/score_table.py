@@ -16,7 +16,7 @@ from sensorwatch.common.rows.rejection import Rejection
 from sensorwatch.common.scoring.detections import SEVERITY_TEXTS
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.status import STATUS_TEXTS
-from sensorwatch.trainer.csv_lines import instants, join_lines, number_cells, text_cells
+from sensorwatch.trainer.csv_lines import join_lines, number_cells, text_cells, time_cells
 
 SCORE_COLUMNS = (
     "row",
@@ -85,7 +85,7 @@ class ScoreTable:
         written = join_lines(
             [
                 number_cells(readings.index),
-                instants(readings.event_time),
+                time_cells(readings.event_time),
                 text_cells(_quoted(readings.sensor_ids), readings.sensor),
                 number_cells(detections.anomaly_score),
                 number_cells(detections.raw_score),

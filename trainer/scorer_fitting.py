@@ -62,7 +62,7 @@ class RawScores:
     """(n,) whether its sensor begins anew with it."""
     block: NDArray[np.int64]
     """(n,) which stretch of time it belongs to."""
-    warming: NDArray[np.bool_]
+    warm_up_only: NDArray[np.bool_]
     """(n,) whether it is there only to warm what is smoothed, and is not learned from."""
 
 
@@ -163,7 +163,7 @@ def score_selected(
     decided_rows = decide(
         _UNCALIBRATED, recalled, forest_scores, forecast_residuals, fit.memory, threshold=np.inf
     )
-    warming = (
+    warm_up_only = (
         np.zeros(len(readings), dtype=np.bool_) if calibration_mask is None else ~calibration_mask
     )
     return RawScores(
@@ -173,7 +173,7 @@ def score_selected(
         slots=recalled.slots[scored_mask],
         restarts=((recalled.new_sensor_level >= 0) | recalled.gap)[scored_mask],
         block=block[scored_mask],
-        warming=warming[scored_mask],
+        warm_up_only=warm_up_only[scored_mask],
     )
 
 

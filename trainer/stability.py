@@ -44,7 +44,9 @@ class Rate:
         return self.lowest <= self.rate <= self.highest
 
 
-def stability(readings: Readings, detector: Detector, trainer_settings: TrainerSettings) -> Section:
+def alert_rate_section(
+    readings: Readings, detector: Detector, trainer_settings: TrainerSettings
+) -> Section:
     """Judge the alert rate over the whole, over time folds, and over refits with other seeds.
 
     A fold may fall quiet (only too high a rate is wrong there); the whole and a refit may not.

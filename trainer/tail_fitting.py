@@ -57,7 +57,7 @@ def calibrate_decision(
     used = np.flatnonzero(
         raw_scores.scored if raw_scores.scored.any() else np.ones_like(raw_scores.scored)
     )
-    calibration_mask = ~raw_scores.warming[used]
+    calibration_mask = ~raw_scores.warm_up_only[used]
     tables = _TailTables(calibration_mask)
     total = _summed_rarity(tables, raw_scores.components[used], weights)
     typical = in_typical_blocks(total, raw_scores.block[used])

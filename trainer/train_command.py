@@ -17,7 +17,7 @@ from sensorwatch.common.runtime.setting_keys import Settings
 from sensorwatch.trainer import training
 from sensorwatch.trainer.dataset import Dataset, read_data
 from sensorwatch.trainer.evaluation import EvaluatedVersion, evaluate_version
-from sensorwatch.trainer.promotion_gate import failed_checks
+from sensorwatch.trainer.evaluation_check import failed_checks
 from sensorwatch.trainer.trainer_options import (
     DataOption,
     FeaturesOption,

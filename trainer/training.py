@@ -144,7 +144,7 @@ def _train_forecast(
         split=split.to_plain()
         | {
             "fit_rows": len(readings),
-            "calibration_rows": int((~raw_scores.warming).sum()),
+            "calibration_rows": int((~raw_scores.warm_up_only).sum()),
             "blocks": block_count(len(readings)),
             "season": fitted.forecast.season.to_plain(),
         },

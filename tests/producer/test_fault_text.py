@@ -5,7 +5,7 @@ import pytest
 from sensorwatch.common.errors import UsageError
 from sensorwatch.common.simulation.fault_plan import FaultPlan
 from sensorwatch.common.simulation.faults import FaultKind
-from sensorwatch.producer.fault_plan_text import fault_plan
+from sensorwatch.producer.fault_plan_text import parse_fault_plan
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from sensorwatch.producer.fault_plan_text import fault_plan
     ],
 )
 def test_what_is_left_out_keeps_its_default(text: str, plan: FaultPlan | None) -> None:
-    assert fault_plan(text) == plan
+    assert parse_fault_plan(text) == plan
 
 
 @pytest.mark.parametrize(
@@ -38,4 +38,4 @@ def test_what_is_left_out_keeps_its_default(text: str, plan: FaultPlan | None) -
 )
 def test_what_is_wrong_is_named_with_what_may_stand_there(text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        fault_plan(text)
+        parse_fault_plan(text)

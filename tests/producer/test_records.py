@@ -17,7 +17,7 @@ from sensorwatch.common.simulation.fault_plan import FaultPlan
 from sensorwatch.common.simulation.faults import Defect, FaultKind
 from sensorwatch.common.simulation.stream import Chunk, Simulation, simulate
 from sensorwatch.common.tables import read_rows
-from sensorwatch.producer.csv_sink import write_csv
+from sensorwatch.producer.csv_sink import write_simulated_csv
 from sensorwatch.producer.malformed_rows import broken_json
 from sensorwatch.producer.simulated_records import Record, simulated_records
 
@@ -118,7 +118,7 @@ def test_each_defect_has_its_reason_in_a_csv(
     )
     path = tmp_path / "rows.csv"
 
-    write_csv([chunk], path, labels=True, on_sent=lambda _rows: None)
+    write_simulated_csv([chunk], path, labels=True, on_sent=lambda _rows: None)
 
     _, rejections = collect_rows(read_rows(path, schema), schema)
     assert [rejection.reason for rejection in rejections] == [EXPECTED[defect][1]]
@@ -131,7 +131,7 @@ def test_a_csv_holds_the_same_rows_as_the_records(
     path = tmp_path / "new" / "rows.csv"
     heard: list[int] = []
 
-    rows = write_csv(simulate(FAULTY), path, labels=labels, on_sent=heard.append)
+    rows = write_simulated_csv(simulate(FAULTY), path, labels=labels, on_sent=heard.append)
 
     on_sent = list(records(FAULTY))
     from_csv, refused_csv = collect_rows(read_rows(path, schema), schema)
@@ -158,7 +158,7 @@ def test_an_unfinished_csv_never_takes_the_place_of_a_finished_one(tmp_path: Pat
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_csv(defect_plans(), path, labels=False, on_sent=lambda _rows: None)
+        write_simulated_csv(defect_plans(), path, labels=False, on_sent=lambda _rows: None)
 
     assert path.read_text() == "what was there"
     assert list(tmp_path.iterdir()) == [path]

@@ -12,7 +12,7 @@ from sensorwatch.trainer.path_consistency import (
     SCORING_PATHS,
     ScoringPath,
     SerializedRows,
-    correctness,
+    path_consistency_section,
     sklearn_agreement,
     through_kafka,
 )
@@ -37,7 +37,7 @@ def test_a_way_that_changes_one_bit_of_one_row_is_caught() -> None:
 
     detector = a_trained_candidate(PLAIN_SETTINGS).detector("v")
 
-    section = correctness(
+    section = path_consistency_section(
         by_time(simulated_readings()),
         detector,
         lambda: detector,
@@ -79,7 +79,7 @@ def test_a_way_that_loses_its_memory_or_an_episode_is_caught(way: ScoringPath) -
     values[(readings.sensor == 3) & (readings.index >= 300) & (readings.index < 600)] += 20.0
     detector = a_trained_candidate().detector("v")
 
-    section = correctness(
+    section = path_consistency_section(
         replace(readings, values=values), detector, lambda: detector, scoring_paths={"way": way}
     )
 
@@ -92,7 +92,7 @@ def test_a_way_that_loses_a_row_is_caught() -> None:
 
     detector = a_trained_candidate().detector("v")
 
-    section = correctness(
+    section = path_consistency_section(
         by_time(simulated_readings()),
         detector,
         lambda: detector,
@@ -106,7 +106,7 @@ def test_a_model_that_comes_back_different_from_the_disk_is_caught() -> None:
     detector = a_trained_candidate().detector("v")
     other = a_trained_candidate(TRAINER_SETTINGS.model_copy(update={"seed": 1})).detector("v")
 
-    section = correctness(by_time(simulated_readings()), detector, lambda: other)
+    section = path_consistency_section(by_time(simulated_readings()), detector, lambda: other)
 
     assert [c.name for c in section.checks if not c.passed] == [
         "correctness.reloaded",
@@ -143,6 +143,6 @@ def test_every_time_format_nested_fields_and_odd_sensor_names_keep_their_bits(
     candidate = train(readings, schema, a_dataset(readings).source, TRAINER_SETTINGS)
     detector = candidate.detector("v")
 
-    section = correctness(by_time(readings), detector, lambda: detector)
+    section = path_consistency_section(by_time(readings), detector, lambda: detector)
 
     assert [check.name for check in section.checks if not check.passed] == []

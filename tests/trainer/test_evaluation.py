@@ -16,7 +16,7 @@ from sensorwatch.common.rows.schema import NumericColumn, Schema
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.trainer.evaluation import EvaluatedVersion, evaluate_version, trained_on
-from sensorwatch.trainer.promotion_gate import failed_checks, require_passed
+from sensorwatch.trainer.evaluation_check import failed_checks, require_passed
 from sensorwatch.trainer.report_output import case_frame, print_report, write_report
 from sensorwatch.trainer.training import train
 from tests.reading_builders import a_schema, some_readings

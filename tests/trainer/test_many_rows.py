@@ -16,7 +16,12 @@ from sensorwatch.trainer import cross_validation as folds
 from sensorwatch.trainer.cross_validation import out_of_fold_scores
 from sensorwatch.trainer.level_fitting import fit_levels, max_gap
 from sensorwatch.trainer.recall_rows import recall_selected
-from sensorwatch.trainer.row_subsampling import RUN_ROWS, WARM_UP_ROWS, SensorRows, sample_rows
+from sensorwatch.trainer.row_subsampling import (
+    ROW_RANGE_ROWS,
+    WARM_UP_ROWS,
+    SensorRows,
+    sample_rows,
+)
 from sensorwatch.trainer.scorer_fitting import FitResult, fit_and_recall
 from sensorwatch.trainer.training import train
 from sensorwatch.trainer.unregistered_model import fit_with_memory
@@ -78,7 +83,7 @@ def test_what_is_chosen_are_whole_stretches_of_a_sensor_s_rows() -> None:
     chosen = sample_rows(streams, seed=0)
 
     for sensor in range(5):
-        own = chosen[streams.sensor == sensor].reshape(-1, RUN_ROWS)
+        own = chosen[streams.sensor == sensor].reshape(-1, ROW_RANGE_ROWS)
         assert (own.all(axis=1) == own.any(axis=1)).all()
 
 
@@ -164,8 +169,8 @@ def test_no_row_is_looked_at_by_a_model_that_was_fitted_on_it_or_next_to_it(
         assert fitting.sum() >= 0.25 * rows
     assert len(seen) == (2 if sensors == 10 and period == 0 else 10)
     assert set(raw_scores.block.tolist()) == set(range(10))
-    assert raw_scores.warming.any()
-    assert 0.9 * PATCHED_MAX_ROWS <= (~raw_scores.warming).sum() <= 1.1 * PATCHED_MAX_ROWS
+    assert raw_scores.warm_up_only.any()
+    assert 0.9 * PATCHED_MAX_ROWS <= (~raw_scores.warm_up_only).sum() <= 1.1 * PATCHED_MAX_ROWS
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.rows.limits import EARLIEST, LATEST
-from sensorwatch.trainer.csv_lines import instants, join_lines, number_cells, text_cells
+from sensorwatch.trainer.csv_lines import join_lines, number_cells, text_cells, time_cells
 
 wholes = st.integers(-(2**63), 2**63 - 1)
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -25,7 +25,7 @@ def test_lines_are_the_texts_of_their_cells(table: list[tuple[int, float, int, i
             number_cells(column),
             number_cells(column).keep_where(column >= 0),
             number_cells(np.asarray(number, dtype=np.float64)),
-            instants(np.asarray(moment, dtype=np.int64)),
+            time_cells(np.asarray(moment, dtype=np.int64)),
             text_cells(TEXTS, np.asarray(code, dtype=np.int32)),
         ]
     )

@@ -93,7 +93,9 @@ def test_the_threshold_comes_from_rows_the_forest_was_not_fitted_on() -> None:
     np.testing.assert_array_equal(candidate.calibration.scores, np.sort(out_of_sample))
 
 
-@pytest.mark.parametrize("trainer_settings", [TRAINER_SETTINGS, PLAIN_SETTINGS], ids=["forecast", "plain"])
+@pytest.mark.parametrize(
+    "trainer_settings", [TRAINER_SETTINGS, PLAIN_SETTINGS], ids=["forecast", "plain"]
+)
 @pytest.mark.parametrize("target", [0.01, 0.05])
 def test_clean_rows_of_tomorrow_raise_alerts_at_about_the_target_rate(
     target: float, trainer_settings: TrainerSettings
@@ -171,7 +173,9 @@ def test_as_many_rows_as_needed_are_enough(share: float) -> None:
     assert candidate.split["calibration_rows"] >= 10
 
 
-@pytest.mark.parametrize("trainer_settings", [TRAINER_SETTINGS, PLAIN_SETTINGS], ids=["forecast", "plain"])
+@pytest.mark.parametrize(
+    "trainer_settings", [TRAINER_SETTINGS, PLAIN_SETTINGS], ids=["forecast", "plain"]
+)
 def test_golden_rows_are_the_newest_one_after_the_other(trainer_settings: TrainerSettings) -> None:
     newest = by_time(simulated_readings()).take(slice(-MAX_GOLDEN_ROWS, None))
     golden = a_trained_candidate(trainer_settings).golden
