@@ -95,7 +95,7 @@ def _cycle_grids(event_time: NDArray[np.int64], step: float) -> Iterator[_CycleG
 
 
 def _cell_means(residuals: NDArray[np.float64], grid: _CycleGrid) -> NDArray[np.float64]:
-    """Return the mean residual (signals, cycles, bins) of each cell; NaN for a cell without rows."""
+    """Return the mean residual (signals, cycles, bins) of each cell; NaN without rows."""
     cell_of_row = grid.cycle * grid.bins + grid.bin
     size = grid.cycles * grid.bins
     counts = np.bincount(cell_of_row, minlength=size)
