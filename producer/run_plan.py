@@ -36,8 +36,8 @@ def check_combination(
     if out is not None and (rate is not None or seconds is not None):
         conflicting_option = "--rate" if rate is not None else "--seconds"
         raise UsageError(
-            f"{conflicting_option} has no effect on the file of --out: remove {conflicting_option}, "
-            "and set the length with --rows"
+            f"{conflicting_option} has no effect on --out: remove {conflicting_option}, and set "
+            "the length with --rows"
         )
     if labels and out is None:
         raise UsageError(

@@ -126,8 +126,8 @@ def sklearn_agreement(detector: Detector, estimator: Any, readings: Readings) ->
     return Check(
         "correctness.scikit_learn",
         max_difference <= SKLEARN_TOLERANCE and differing == 0,
-        f"scores at most {max_difference:.2g} apart, {differing} of {len(matrix)} decisions differ",
-        f"at most {SKLEARN_TOLERANCE:g} apart, no decision differs",
+        f"scores differ by {max_difference:.2g}, {differing} of {len(matrix)} decisions differ",
+        f"a difference of at most {SKLEARN_TOLERANCE:g}, no decision differs",
     )
 
 

@@ -36,7 +36,7 @@ _LATE = STATUSES.index(Status.LATE)
 
 @dataclass(frozen=True, slots=True)
 class FittedScorer:
-    """The fitted parts of a detector with memory, before calibration."""
+    """The fitted models of a detector with memory, before calibration."""
 
     layout: Layout
     levels: Levels
