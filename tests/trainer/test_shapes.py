@@ -75,7 +75,7 @@ def two_equal_signals(columns: NDArray[np.float64], _: NDArray[np.int32]) -> Non
     columns[:, 2] = 3.0 * columns[:, 0] - 1.0
 
 
-def levels_far_apart(columns: NDArray[np.float64], sensor: NDArray[np.int32]) -> None:
+def distant_levels(columns: NDArray[np.float64], sensor: NDArray[np.int32]) -> None:
     columns[sensor == 1] = 1e6 + 50.0 * columns[sensor == 1]
 
 
@@ -111,7 +111,7 @@ SHAPES = {
     "a constant column": DatasetShape(400, change=constant),
     "every column constant": DatasetShape(400, change=all_constant),
     "two equal signals": DatasetShape(400, change=two_equal_signals),
-    "two sensors a million apart": DatasetShape(800, sensors=2, change=levels_far_apart),
+    "two sensors at distant levels": DatasetShape(800, sensors=2, change=distant_levels),
     "context that drives a signal": DatasetShape(800, contexts=1, change=driven_by_context),
     "missing values": DatasetShape(800, change=missing_values),
     "a column without any value": DatasetShape(400, change=always_missing),
@@ -146,7 +146,7 @@ def test_any_shape_trains_without_a_warning_and_alarms_at_about_the_target_rate(
         assert RATE / MAX_RATE_FACTOR <= rate <= RATE * MAX_RATE_FACTOR
 
 
-@pytest.mark.parametrize("name", ["60 rows", "a constant column", "two sensors a million apart"])
+@pytest.mark.parametrize("name", ["60 rows", "a constant column", "two sensors at distant levels"])
 def test_a_gross_outlier_alarms_in_any_shape(name: str) -> None:
     shape = SHAPES[name]
     readings = shape.readings(seed=4)
