@@ -1,4 +1,4 @@
-"""Where the SKAB files are, if they are: public data that the project does not ship."""
+"""The paths of the SKAB files, public data that is not part of the repository."""
 
 import os
 from pathlib import Path
@@ -20,5 +20,5 @@ SIGNALS = [
     "Volume Flow RateRMS",
 ]
 needs_skab = pytest.mark.skipif(
-    not DATA.is_dir(), reason=f"no SKAB files in {DATA}: set {DATA_VARIABLE}"
+    not DATA.is_dir(), reason=f"no SKAB files in {DATA}: set {DATA_VARIABLE} to the parent folder"
 )
