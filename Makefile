@@ -15,8 +15,9 @@ demo: .venv/.runtime  ## see the whole way of a row, live, in a minute (DEMO_SEC
 
 setup: .venv/.dev  ## create .venv with everything that development needs
 
-test: .venv/.dev  ## run every test; those on a real Kafka need Java or Docker, and say so if skipped
-	@$(BIN)/python -m pytest
+test: .venv/.dev  ## run every test on all cores; it says first how long that takes and what it skips
+	@$(BIN)/sensorwatch warmup
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadgroup
 
 test-fast: .venv/.dev  ## run what needs no broker and no patience
 	@$(BIN)/python -m pytest --numprocesses auto -m "not broker and not chaos and not slow"

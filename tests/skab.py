@@ -19,6 +19,11 @@ SIGNALS = [
     "Voltage",
     "Volume Flow RateRMS",
 ]
-needs_skab = pytest.mark.skipif(
-    not DATA.is_dir(), reason=f"no SKAB files in {DATA}: set {DATA_VARIABLE}"
-)
+
+
+def skab_missing() -> str | None:
+    """Say why the SKAB files cannot be used here; None if they can."""
+    return None if DATA.is_dir() else f"no SKAB files in {DATA}: set {DATA_VARIABLE}"
+
+
+needs_skab = pytest.mark.skipif(skab_missing() is not None, reason=str(skab_missing()))
