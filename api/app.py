@@ -7,16 +7,16 @@ from typing import Any
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, ProcessCollector
 
-from api.counting import RequestCounter
-from api.documents import add_documents
-from api.inference_routes import add_inference_routes
-from api.problems import answer_problems
-from api.routes import add_routes
-from api.service import Service
-from common.runtime.build import project_version
-from common.runtime.keys import Settings
-from common.runtime.metrics import HttpMetrics
-from common.runtime.settings import load_settings
+from sensorwatch.api.inference_protocol_routes import add_inference_routes
+from sensorwatch.api.openapi_document import add_documentation_routes
+from sensorwatch.api.problem_details import add_problem_handlers
+from sensorwatch.api.request_metrics import RequestMetricsMiddleware
+from sensorwatch.api.routes import add_routes
+from sensorwatch.api.service import Service
+from sensorwatch.common.runtime.build import project_version
+from sensorwatch.common.runtime.metrics import HttpMetrics
+from sensorwatch.common.runtime.setting_keys import Settings
+from sensorwatch.common.runtime.settings import load_settings
 
 
 def _settings() -> Settings:
@@ -34,7 +34,7 @@ def create_app(settings: Callable[[], Settings] = _settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         service = Service(settings(), metrics)
-        async with service.running():
+        async with service.run_until_shutdown():
             yield {"service": service}
 
     app = FastAPI(
@@ -45,10 +45,10 @@ def create_app(settings: Callable[[], Settings] = _settings) -> FastAPI:
     )
     add_routes(app, metrics_registry)
     add_inference_routes(app)
-    add_documents(app)
+    add_documentation_routes(app)
     metrics = HttpMetrics(metrics_registry, handlers=_handlers(app))
-    answer_problems(app)
-    app.add_middleware(RequestCounter, metrics=metrics)
+    add_problem_handlers(app)
+    app.add_middleware(RequestMetricsMiddleware, metrics=metrics)
     return app
 
 

@@ -1,5 +1,5 @@
 """The application that `uvicorn api.main:app` serves."""
 
-from api.app import create_app
+from sensorwatch.api.app import create_app
 
 app = create_app()

@@ -2,14 +2,14 @@
 
 import sys
 
-from consumer.stopping import Stopping
+from sensorwatch.consumer.stopping import StopRequest
 
 
 def main() -> int:
     """Run the command and return its exit code."""
-    Stopping()  # first: the imports below take their time
-    from common.runtime.command_line import run
-    from consumer.command import consume
+    StopRequest()  # first: the imports below take their time
+    from sensorwatch.common.runtime.command_line import run
+    from sensorwatch.consumer.command import consume
 
     return run(consume, name="consumer")
 

@@ -2,8 +2,8 @@
 
 import sys
 
-from common.runtime.command_line import run
-from producer.command import produce
+from sensorwatch.common.runtime.command_line import run
+from sensorwatch.producer.produce_command import produce
 
 if __name__ == "__main__":
     sys.exit(run(produce, name="producer"))

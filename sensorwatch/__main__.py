@@ -2,8 +2,8 @@
 
 import sys
 
-from common.runtime.command_line import run
-from sensorwatch.app import build_app
+from sensorwatch.cli import build_app
+from sensorwatch.common.runtime.command_line import run
 
 
 def main() -> int:

@@ -4,9 +4,9 @@ import os
 import signal
 import sys
 
-from common.runtime.logs import configure
-from producer.stopping import stop_on_signals
+from sensorwatch.common.runtime.logs import configure
 from sensorwatch.demonstration.scenario import scenario_of
+from sensorwatch.producer.stop_signals import stop_on_signals
 
 
 def demo() -> None:

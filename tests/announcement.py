@@ -8,7 +8,7 @@ import pytest
 from tests.brokers.jars import java_missing
 from tests.brokers.real_kafka import REQUIRE_VARIABLE, kafka_missing, kafka_required
 from tests.deploy.prometheus import prometheus_missing
-from tests.skab import skab_missing
+from tests.skab_files import skab_missing
 
 _CACHE_KEY = "sensorwatch/seconds"
 _TYPICAL_SECONDS = 600

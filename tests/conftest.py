@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from common.messaging.embedded import EmbeddedBroker
+from sensorwatch.common.kafka.embedded import EmbeddedBroker
 from tests import announcement
 from tests.brokers.jar_server import JarServer
 from tests.brokers.kafka import BrokerMissing, Kafka, Server

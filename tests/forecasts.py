@@ -4,11 +4,11 @@ from functools import cache
 
 import numpy as np
 
-from common.registry.candidate import Candidate, DataSource
-from common.rows.readings import Readings
-from common.runtime.keys import TrainerSettings
-from tests.builders import START, a_schema
-from trainer.training import train
+from sensorwatch.common.registry.candidate import Candidate, DataSource
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.runtime.setting_keys import TrainerSettings
+from sensorwatch.trainer.training import train
+from tests.reading_builders import START, a_schema
 
 KNOWN = 8
 """Of the sensors sensor-00, sensor-01 and so on, so many were in training."""

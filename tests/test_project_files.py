@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from common.kernels import kernel, part
+from sensorwatch.common.kernels import inlined_kernel, kernel
 from tests.brokers import jars
 
 ROOT = Path(__file__).parents[1]
@@ -108,7 +108,7 @@ def test_every_verb_and_every_link_for_contributors_exists(path: Path) -> None:
 def test_coverage_leaves_out_what_numba_compiles() -> None:
     (rule,) = PROJECT["tool"]["coverage"]["report"]["exclude_also"]
 
-    for decorator in (kernel, part):
+    for decorator in (kernel, inlined_kernel):
         assert re.search(rule, f"@{decorator.__name__}\ndef one(): ...", re.MULTILINE)
     assert not re.search(rule, "@cache\ndef one(): ...", re.MULTILINE)
 

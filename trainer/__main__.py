@@ -2,10 +2,10 @@
 
 import sys
 
-from common.runtime.command_line import run, typer_app
-from trainer.backtest_command import backtest
-from trainer.evaluate_command import evaluate
-from trainer.train_command import train
+from sensorwatch.common.runtime.command_line import run, typer_app
+from sensorwatch.trainer.backtest_command import backtest
+from sensorwatch.trainer.evaluate_command import evaluate
+from sensorwatch.trainer.train_command import train
 
 
 def main() -> int:

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from common.detection.detector import Detector
-from common.detection.memory import Memory
-from common.detection.processing import Outcome, score_readings
-from common.rows.batches import Batch, collected
-from common.rows.readings import Readings
-from common.rows.rejection import Fault
-from common.rows.strict_parsing import Fields
+from sensorwatch.common.rows.batches import Batch, collect_batches
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.rejection import Fault
+from sensorwatch.common.rows.strict_parsing import Fields
+from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.common.scoring.memory import Memory
+from sensorwatch.common.scoring.processing import Outcome, score_readings
 
 
 def score_on(
@@ -23,7 +23,7 @@ def score_on(
     max_rows: int,
 ) -> Iterator[Outcome]:
     """Score records in order, `max_rows` at a time; see `score_batches`."""
-    batches = collected(records, detector.schema, at_once=max_rows)
+    batches = collect_batches(records, detector.schema, batch_rows=max_rows)
     return score_batches(batches, detector, memory, first_row=first_row)
 
 

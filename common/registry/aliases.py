@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from common.errors import ModelRefused
-from common.registry.durable import replace
+from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.registry.durable_files import replace
 
 CHAMPION = "champion"
 PREVIOUS = "previous"
@@ -28,11 +28,11 @@ class Aliases:
 
     def to_plain(self) -> dict[str, str]:
         """Return the version of each alias that points somewhere."""
-        named = {CHAMPION: self.champion, PREVIOUS: self.previous}
-        return {alias: version for alias, version in named.items() if version is not None}
+        by_alias = {CHAMPION: self.champion, PREVIOUS: self.previous}
+        return {alias: version for alias, version in by_alias.items() if version is not None}
 
 
-class _File(BaseModel):
+class _AliasesFile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     format: Annotated[int, Field(ge=1, le=ALIASES_FORMAT)]
@@ -47,7 +47,7 @@ def read_aliases(path: Path) -> Aliases:
     Raises ModelRefused where it cannot be read.
     """
     try:
-        file = _File.model_validate_json(path.read_bytes())
+        file = _AliasesFile.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         return Aliases()
     except (OSError, ValidationError) as error:

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from common.errors import ModelRefused
+from sensorwatch.common.errors import ModelRefused
 
 Arrays = dict[str, NDArray[Any]]
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can hold
-_UNIX = 3
+_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can hold
+_CREATED_ON_UNIX = 3
 _MAGIC = b"\x93NUMPY\x01\x00"
 # Numbers, truth values and texts of a fixed size: never objects, which would have to be unpickled.
 _HEADER = re.compile(
@@ -29,14 +29,14 @@ def pack(arrays: Arrays) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(arrays):
-            entry = zipfile.ZipInfo(f"{name}.npy", _EPOCH)
-            entry.create_system = _UNIX
-            archive.writestr(entry, _npy(arrays[name]))
+            entry = zipfile.ZipInfo(f"{name}.npy", _ZIP_EPOCH)
+            entry.create_system = _CREATED_ON_UNIX
+            archive.writestr(entry, _npy_bytes(arrays[name]))
     return buffer.getvalue()
 
 
-def unpack(data: bytes, what: str) -> Arrays:
-    """Read what `pack` wrote; `what` names the file in messages.
+def unpack(data: bytes, file_name: str) -> Arrays:
+    """Read what `pack` wrote; `file_name` names the file in messages.
 
     Raises ModelRefused for anything else: other types, compressed or repeated entries, objects,
     sizes that do not fit the bytes.
@@ -44,12 +44,14 @@ def unpack(data: bytes, what: str) -> Arrays:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()
-            arrays = {_name(entry): _array(_body(archive, entry)) for entry in entries}
+            arrays = {
+                _array_name(entry): _parse_npy(_entry_bytes(archive, entry)) for entry in entries
+            }
     # RuntimeError: said to be encrypted; NotImplementedError: a method or version zipfile lacks.
     except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError, KeyError) as error:
-        raise ModelRefused(f"{what} is damaged: {error}") from error
+        raise ModelRefused(f"{file_name} is damaged: {error}") from error
     if len(arrays) != len(entries):
-        raise ModelRefused(f"{what} is damaged: a name stands in it twice")
+        raise ModelRefused(f"{file_name} is damaged: a name stands in it twice")
     return arrays
 
 
@@ -66,26 +68,26 @@ def joint_digest(digests: dict[str, str]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def _npy(array: NDArray[Any]) -> bytes:
+def _npy_bytes(array: NDArray[Any]) -> bytes:
     body = io.BytesIO()
     np.lib.format.write_array(body, np.asarray(array, order="C"), (1, 0), allow_pickle=False)
     return body.getvalue()
 
 
-def _name(entry: zipfile.ZipInfo) -> str:
+def _array_name(entry: zipfile.ZipInfo) -> str:
     if not entry.filename.endswith(".npy"):
         raise ValueError(f"{entry.filename!r} in it is not an array")
     return entry.filename.removesuffix(".npy")
 
 
-def _body(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+def _entry_bytes(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     # Uncompressed, so that nothing can grow beyond the size of the file.
     if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
         raise ValueError(f"{entry.filename!r} in it is compressed")
     return archive.read(entry)
 
 
-def _array(body: bytes) -> NDArray[Any]:
+def _parse_npy(body: bytes) -> NDArray[Any]:
     start = len(_MAGIC) + 2
     end = start + int.from_bytes(body[len(_MAGIC) : start], "little")
     header = _HEADER.fullmatch(body[start:end])

@@ -14,10 +14,10 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from common.registry.durable import append, replace
+from sensorwatch.common.registry.durable_files import append, replace
 
-NOTHING_BEFORE = "0" * 64
-_SHOWN = 200
+ZERO_DIGEST = "0" * 64
+_MAX_SHOWN_BYTES = 200
 
 
 class Action(StrEnum):
@@ -50,7 +50,7 @@ class AuditEntry(BaseModel):
     """SHA-256 of the line before with its line break; zeros in the first line."""
 
 
-class _Head(BaseModel):
+class _LogHead(BaseModel):
     """The line written last."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -60,7 +60,7 @@ class _Head(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class _LogLine:
     text: bytes
     entry: AuditEntry | None
 
@@ -91,7 +91,7 @@ class AuditLog:
         detail: dict[str, Any] | None = None,
     ) -> None:
         """Add a line; a torn one must have been repaired."""
-        number, before = self._end()
+        number, before = self._last_line()
         entry = AuditEntry(
             number=number + 1,
             when=when,
@@ -104,7 +104,7 @@ class AuditLog:
         )
         text = entry.model_dump_json().encode() + b"\n"
         append(self._path, text)
-        head = _Head(number=entry.number, sha256=hashlib.sha256(text).hexdigest())
+        head = _LogHead(number=entry.number, sha256=hashlib.sha256(text).hexdigest())
         replace(self._head_path, head.model_dump_json().encode() + b"\n")
 
     def repair(self, *, when: datetime, who: str) -> None:
@@ -113,7 +113,7 @@ class AuditLog:
         if not torn:
             return
         replace(self._path, b"".join(line.text for line in lines))
-        shown = torn[:_SHOWN].decode(errors="backslashreplace")
+        shown = torn[:_MAX_SHOWN_BYTES].decode(errors="backslashreplace")
         self.append(
             Action.REPAIR,
             when=when,
@@ -125,33 +125,33 @@ class AuditLog:
     def problems(self) -> list[str]:
         """Say where the chain of lines is broken; nothing where it is whole."""
         lines, torn = self._read()
-        found = ["the last line is torn: the next change cuts it off"] if torn else []
-        before, number = NOTHING_BEFORE, 0
+        broken = ["the last line is torn: the next change cuts it off"] if torn else []
+        before, number = ZERO_DIGEST, 0
         for position, line in enumerate(lines, start=1):
             if line.entry is None:
-                found.append(f"line {position} cannot be read")
+                broken.append(f"line {position} cannot be read")
                 number += 1
             else:
                 if line.entry.before != before:
-                    found.append(f"line {position} does not follow the line before it")
+                    broken.append(f"line {position} does not follow the line before it")
                 if line.entry.number != number + 1:
-                    found.append(f"line {position} has number {line.entry.number}: lines are gone")
+                    broken.append(f"line {position} has number {line.entry.number}: lines are gone")
                 number = line.entry.number
             before = line.digest
-        return found + self._end_problems(lines, number)
+        return broken + self._head_problems(lines, number)
 
-    def _end_problems(self, lines: list[_Line], number: int) -> list[str]:
+    def _head_problems(self, lines: list[_LogLine], number: int) -> list[str]:
         recorded, digest = self._head()
         if recorded > number:
             return [f"line {recorded} was written, but the log ends at {number}: lines are gone"]
-        digests = [NOTHING_BEFORE, *(line.digest for line in lines)]
+        digests = [ZERO_DIGEST, *(line.digest for line in lines)]
         # A kill between line and head leaves the head one behind.
         ends = {number: digests[-1]} | ({number - 1: digests[-2]} if lines else {})
         if ends.get(recorded) != digest:
             return [f"{self._head_path.name} does not fit the end of the log"]
         return []
 
-    def _end(self) -> tuple[int, str]:
+    def _last_line(self) -> tuple[int, str]:
         """Return the number and digest of the line written last."""
         number, digest = self._head()
         lines, _ = self._read()
@@ -162,19 +162,19 @@ class AuditLog:
             return last.number, lines[-1].digest
         return number, digest
 
-    def _read(self) -> tuple[list[_Line], bytes]:
+    def _read(self) -> tuple[list[_LogLine], bytes]:
         """Return the whole lines and what stands behind the last line break."""
         try:
             *texts, torn = self._path.read_bytes().split(b"\n")
         except FileNotFoundError:
             return [], b""
-        return [_Line(text + b"\n", _entry(text)) for text in texts], torn
+        return [_LogLine(text + b"\n", _entry(text)) for text in texts], torn
 
     def _head(self) -> tuple[int, str]:
         try:
-            head = _Head.model_validate_json(self._head_path.read_bytes())
+            head = _LogHead.model_validate_json(self._head_path.read_bytes())
         except (OSError, ValidationError):
-            return 0, NOTHING_BEFORE  # which fits no log of more than one line
+            return 0, ZERO_DIGEST  # which fits no log of more than one line
         return head.number, head.sha256
 
 

@@ -5,15 +5,15 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from common.detection.calibration import Calibration
-from common.detection.decision import Decision
-from common.detection.detector import Detector, SignalRanges
-from common.detection.forecast import Forecast
-from common.detection.forest import Forest
-from common.detection.levels import Levels
-from common.detection.plan import FeaturePlan
-from common.rows.readings import Readings
-from common.rows.schema import Schema
+from sensorwatch.common.model.calibration import Calibration
+from sensorwatch.common.model.decision import Decision
+from sensorwatch.common.model.forecast import Forecast
+from sensorwatch.common.model.forest import Forest
+from sensorwatch.common.model.levels import Levels
+from sensorwatch.common.model.plan import FeaturePlan
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.schema import Schema
+from sensorwatch.common.scoring.detector import Detector, SignalRanges
 
 MAX_GOLDEN_ROWS = 200
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from common.detection.detector import Detector
-from common.errors import ModelRefused
-from common.registry.aliases import CHAMPION, Aliases
-from common.registry.manifest import ModelVersion
-from common.registry.store import Registry
+from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.registry.aliases import CHAMPION, Aliases
+from sensorwatch.common.registry.manifest import ModelVersion
+from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.scoring.detector import Detector
 
 
 def _ignore(_: object) -> None:
@@ -33,7 +33,7 @@ class Champion:
         self._name = name
         self._on_loaded = on_loaded
         self._on_refused = on_refused
-        self._seen: Aliases | str = registry.look(name)
+        self._last_seen: Aliases | str = registry.current_aliases(name)
         """What the last look saw: the aliases, or why they could not be read."""
         self._version = registry.load(name)
         on_loaded(self._version)
@@ -50,18 +50,18 @@ class Champion:
     def refresh(self) -> bool:
         """Look at the aliases once, cheaply, and follow; True when another version is in force."""
         try:
-            seen = self._registry.look(self._name)
+            seen = self._registry.current_aliases(self._name)
         except ModelRefused as refused:
-            if self._seen != str(refused):
-                self._seen = str(refused)
+            if self._last_seen != str(refused):
+                self._last_seen = str(refused)
                 self._on_refused(refused)
             return False
-        if seen == self._seen:
+        if seen == self._last_seen:
             return False
-        self._seen = seen
-        return seen.champion != self._version.manifest.id and self._follow(seen)
+        self._last_seen = seen
+        return seen.champion != self._version.manifest.id and self._load_champion(seen)
 
-    def _follow(self, seen: Aliases) -> bool:
+    def _load_champion(self, seen: Aliases) -> bool:
         try:
             version = self._registry.load(self._name, seen.champion or CHAMPION)
         except ModelRefused as refused:

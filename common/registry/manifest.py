@@ -7,22 +7,22 @@ from typing import Annotated, Any, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from common.detection.detector import Detector
-from common.errors import ModelRefused
-from common.explain import explain
-from common.registry.candidate import DataSource
+from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.pydantic_errors import describe_validation_error
+from sensorwatch.common.registry.candidate import DataSource
+from sensorwatch.common.scoring.detector import Detector
 
-FORMAT = 1
+MANIFEST_FORMAT = 1
 """Of the manifest and of the files it names; a newer one is refused."""
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
-class _Recorded(BaseModel):
+class _ManifestModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class StoredArray(_Recorded):
+class StoredArray(_ManifestModel):
     """An array in `arrays.npz`."""
 
     dtype: str
@@ -31,14 +31,14 @@ class StoredArray(_Recorded):
     """Over type, shape and bytes."""
 
 
-class StoredFile(_Recorded):
+class StoredFile(_ManifestModel):
     """A file beside the manifest."""
 
     bytes: Annotated[int, Field(ge=0)]
     sha256: Sha256
 
 
-class CalibrationSummary(_Recorded):
+class CalibrationSummary(_ManifestModel):
     """The calibration's numbers, for people; the arrays hold what counts."""
 
     threshold: float
@@ -47,10 +47,10 @@ class CalibrationSummary(_Recorded):
     scores: int
 
 
-class Manifest(_Recorded):
+class ModelManifest(_ManifestModel):
     """What a version was made of and from; never changed after it is written."""
 
-    format: int = FORMAT
+    format: int = MANIFEST_FORMAT
     id: str
     name: str
     created: AwareDatetime
@@ -96,10 +96,10 @@ class ModelVersion:
     """A verified version: ready to score, with its papers."""
 
     detector: Detector
-    manifest: Manifest
+    manifest: ModelManifest
 
 
-def manifest_of(content: bytes) -> Manifest:
+def parse_manifest(content: bytes) -> ModelManifest:
     """Read a manifest's file.
 
     Raises ModelRefused where it is damaged, edited, or of a newer format.
@@ -110,17 +110,19 @@ def manifest_of(content: bytes) -> Manifest:
         raise ModelRefused(f"the manifest is not JSON: {error}") from error
     if not isinstance(plain, dict):
         raise ModelRefused("the manifest is not a JSON object")
-    found = plain.get("format")
-    if isinstance(found, int) and found > FORMAT:
+    file_format = plain.get("format")
+    if isinstance(file_format, int) and file_format > MANIFEST_FORMAT:
         raise ModelRefused(
-            f"the manifest's format {found} is newer than this code's {FORMAT}: upgrade sensorwatch"
+            f"the manifest's format {file_format} is newer than this code's {MANIFEST_FORMAT}: upgrade sensorwatch"
         )
     if plain.get("digest") != _digest(plain):
         raise ModelRefused("the manifest was edited or damaged: its digest does not fit it")
     try:
-        return Manifest.model_validate_json(content)
+        return ModelManifest.model_validate_json(content)
     except ValidationError as error:
-        raise ModelRefused(f"the manifest cannot be read: {explain(error)}") from error
+        raise ModelRefused(
+            f"the manifest cannot be read: {describe_validation_error(error)}"
+        ) from error
 
 
 def _digest(plain: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from common.detection.ledger import Account
+from sensorwatch.common.ledger.account import Account
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from common.errors import CheckFailed
+from sensorwatch.common.errors import CheckFailed
 
 _HERE = Path(__file__).parents[2]
 _STOP_SECONDS = 8.0

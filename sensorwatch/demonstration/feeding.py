@@ -6,12 +6,12 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import Any, Self
 
-from common.messaging.quiet import quiet_logger
-from producer.kafka_sink import connect
-from producer.pacing import batch_rows, batched, paced
-from producer.records import Record, simulated_records
-from producer.sink import Tally, deliver
+from sensorwatch.common.kafka.silent_logger import quiet_logger
 from sensorwatch.demonstration.scenario import Scenario, live_rows
+from sensorwatch.producer.kafka_sink import connect_sink
+from sensorwatch.producer.rate_limiting import batch_rows, batched, rate_limited
+from sensorwatch.producer.simulated_records import Record, simulated_records
+from sensorwatch.producer.sink import DeliveryCounts, deliver
 
 
 class Feeding:
@@ -20,9 +20,9 @@ class Feeding:
     def __init__(self, scenario: Scenario, kafka: Mapping[str, Any], topic: str) -> None:
         """Connect; raises BrokerUnavailable."""
         self._stop = Event()
-        self._sink = connect(kafka, topic, stopping=self._stop.is_set, logger=quiet_logger())
+        self._sink = connect_sink(kafka, topic, stopping=self._stop.is_set, logger=quiet_logger())
         self._scenario = scenario
-        self._tally: Tally | None = None
+        self._tally: DeliveryCounts | None = None
         self._failure: Exception | None = None
         self._thread = Thread(target=self._run, name="feeding", daemon=True)
         self.sent = 0
@@ -47,7 +47,7 @@ class Feeding:
         if self._failure is not None:
             raise self._failure
 
-    def stop(self) -> Tally:
+    def stop(self) -> DeliveryCounts:
         """Stop, wait for the broker's last answers and return the account."""
         self._stop.set()
         self._thread.join()
@@ -57,14 +57,16 @@ class Feeding:
 
     def _run(self) -> None:
         rate = self._scenario.rate
-        batches = paced(
+        batches = rate_limited(
             batched(_records(self._scenario), batch_rows(rate)),
             rate,
             clock=time.monotonic,
             sleep=self._stop.wait,
         )
         try:
-            self._tally = deliver(batches, self._sink, stopping=self._stop.is_set, sent=self._count)
+            self._tally = deliver(
+                batches, self._sink, stopping=self._stop.is_set, on_sent=self._count
+            )
         except Exception as error:  # noqa: BLE001 - `check` raises it where somebody can act
             self._failure = error
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from common.runtime.metrics import PREFIX
+from sensorwatch.common.runtime.metrics import PREFIX
 from sensorwatch.demonstration.asking import get
 
 _RATE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class ServerFigures:
     """The consumer's state at one instant."""
 
     records: int = 0
@@ -36,12 +36,12 @@ class Meter:
     """Sum and count of the latencies when they last moved."""
     _latency: float = 0.0
 
-    def read(self, now: float) -> Figures | None:
+    def read(self, now: float) -> ServerFigures | None:
         """Return the figures at `now` (monotonic seconds), or None where there is no answer."""
         text = get(f"{self.address}/metrics")
         return None if text is None else self._figures(text, now)
 
-    def _figures(self, text: str, now: float) -> Figures:
+    def _figures(self, text: str, now: float) -> ServerFigures:
         sums: dict[str, float] = {}
         version = ""
         for family in text_string_to_metric_families(text):
@@ -51,7 +51,7 @@ class Meter:
                 if name == "model_info":
                     version = sample.labels["version"]
         records = int(sums.get("records_consumed_total", 0))
-        return Figures(
+        return ServerFigures(
             records=records,
             anomalies=int(sums.get("anomalies_total", 0)),
             dead_letters=int(sums.get("dead_letters_total", 0)),

@@ -3,11 +3,10 @@
 import time
 from collections.abc import Callable, Mapping
 
-from common.errors import CheckFailed
-from producer.stopping import Stop
+from sensorwatch.common.errors import CheckFailed
 from sensorwatch.demonstration.accounting import Counts, discrepancies
 from sensorwatch.demonstration.feeding import Feeding
-from sensorwatch.demonstration.figures import Figures, Meter
+from sensorwatch.demonstration.figures import Meter, ServerFigures
 from sensorwatch.demonstration.reckoning import reckon
 from sensorwatch.demonstration.scenario import RATE, SENSORS, Scenario
 from sensorwatch.demonstration.screen import Screen, State
@@ -15,14 +14,15 @@ from sensorwatch.demonstration.stage import Stage, stage
 from sensorwatch.demonstration.summary import summary
 from sensorwatch.demonstration.truth import Truth, score
 from sensorwatch.demonstration.watching import Watching
+from sensorwatch.producer.stop_signals import StopSignal
 
 
-def perform(scenario: Scenario, screen: Screen, stop: Stop) -> None:
+def perform(scenario: Scenario, screen: Screen, stop: StopSignal) -> None:
     """Set everything up, show it until it is time or `stop` is asked for, and count.
 
     Raises CheckFailed where the account does not add up or a service ends before its time.
     """
-    with stage(scenario, say=screen.step, stopping=stop.asked) as running:
+    with stage(scenario, say=screen.step, stopping=stop.requested) as running:
         kafka, topic = running.settings.kafka, running.settings.topics.readings
         watching, feeding = Watching(running.settings), Feeding(scenario, kafka, topic)
         screen.step(f"{SENSORS} sensors send {RATE:g} rows/s for {scenario.seconds:g} s")
@@ -36,7 +36,7 @@ def perform(scenario: Scenario, screen: Screen, stop: Stop) -> None:
 def _play(
     scenario: Scenario,
     screen: Screen,
-    stop: Stop,
+    stop: StopSignal,
     running: Stage,
     feeding: Feeding,
     watching: Watching,
@@ -44,7 +44,7 @@ def _play(
     """Show what happens until it is time or somebody asks to stop."""
     began = time.monotonic()
     look = _figures(Meter(running.consumer_address))
-    while (elapsed := time.monotonic() - began) < scenario.seconds and not stop.asked():
+    while (elapsed := time.monotonic() - began) < scenario.seconds and not stop.requested():
         for part in (feeding, watching, running.consumer, running.api):
             part.check()
         screen.update(
@@ -61,11 +61,11 @@ def _play(
         stop.sleep(max(0.0, min(screen.every_seconds, left)))
 
 
-def _figures(meter: Meter) -> Callable[[], Figures]:
+def _figures(meter: Meter) -> Callable[[], ServerFigures]:
     """Return a look at the meter that repeats the newest figures where there are none."""
-    newest = Figures()
+    newest = ServerFigures()
 
-    def look() -> Figures:
+    def look() -> ServerFigures:
         nonlocal newest
         newest = meter.read(time.monotonic()) or newest
         return newest

@@ -5,23 +5,23 @@ from collections.abc import Callable
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from common.detection.ledger import Account
-from common.errors import BrokerUnavailable
-from common.messaging.embedded import PARTITIONS
-from common.messaging.kafka_config import reader_config
-from common.messaging.ledger_text import from_metadata
-from common.messaging.quiet import quiet_logger
-from producer.sink import Tally
+from sensorwatch.common.errors import BrokerUnavailable
+from sensorwatch.common.kafka.client_config import reader_config
+from sensorwatch.common.kafka.embedded import PARTITIONS
+from sensorwatch.common.kafka.ledger_text import from_metadata
+from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.common.ledger.account import Account
 from sensorwatch.demonstration.accounting import Counts
 from sensorwatch.demonstration.stage import Stage
 from sensorwatch.demonstration.watching import Watching
+from sensorwatch.producer.sink import DeliveryCounts
 
 DRAIN_SECONDS = 30.0
 READ_SECONDS = 10.0
 _CALL_SECONDS = 10.0
 
 
-def reckon(stage: Stage, tally: Tally, watching: Watching) -> Counts:
+def reckon(stage: Stage, tally: DeliveryCounts, watching: Watching) -> Counts:
     """Wait for the consumer to come to the end, stop it, and count; call once the feeding stopped.
 
     Whoever does not come to the end in time is counted as it stands: the accounts will differ.

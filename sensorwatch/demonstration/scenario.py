@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from common.errors import UsageError
-from common.simulation.faults import FaultKind
-from common.simulation.plan import FaultPlan
-from common.simulation.stream import Chunk, Simulation, simulate
+from sensorwatch.common.errors import UsageError
+from sensorwatch.common.simulation.fault_plan import FaultPlan
+from sensorwatch.common.simulation.faults import FaultKind
+from sensorwatch.common.simulation.stream import Chunk, Simulation, simulate
 
 SECONDS_VARIABLE = "DEMO_SECONDS"
 DEFAULT_SECONDS = 60.0
@@ -23,9 +23,9 @@ TRAINING_ROWS = SENSORS * TRAINING_DAYS * 144
 START = 1_704_067_200_000_000
 """2024-01-01T00:00:00Z. A second of the demonstration is 200 simulated minutes, so that days pass
 by; the longest one ends in May 2025, and no row is from the future."""
-KINDS = tuple(kind for kind in FaultKind if kind is not FaultKind.DROPOUT)
+FAULT_KINDS = tuple(kind for kind in FaultKind if kind is not FaultKind.DROPOUT)
 """Not dropout: silence leaves no row that a label could stand on."""
-FAULTS = FaultPlan(rate=0.001, kinds=KINDS, size=10.0)
+FAULTS = FaultPlan(rate=0.001, kinds=FAULT_KINDS, size=10.0)
 SEED = 1
 
 _CHUNK_ROWS = 1_000  # a divisor of TRAINING_ROWS: training and stream are cut at a chunk's end

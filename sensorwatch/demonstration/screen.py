@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from sensorwatch.demonstration.figures import Figures
+from sensorwatch.demonstration.figures import ServerFigures
 from sensorwatch.demonstration.stage import Stage
 from sensorwatch.event_line import Closing, Event
 
@@ -19,7 +19,7 @@ class State:
     seconds: float
     """How long it will run."""
     sent: int
-    figures: Figures
+    figures: ServerFigures
     reasons: Mapping[str, int]
     """Dead letters by reason code."""
     latest: Sequence[Event | Closing]

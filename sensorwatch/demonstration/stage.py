@@ -7,10 +7,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.detection.warming import is_compiled
-from common.errors import UsageError
-from common.messaging.embedded import EmbeddedBroker
-from common.runtime.settings import Settings, load_settings
+from sensorwatch.commands.warmup_command import compile_kernels
+from sensorwatch.common.errors import UsageError
+from sensorwatch.common.kafka.embedded import EmbeddedBroker
+from sensorwatch.common.runtime.settings import Settings, load_settings
+from sensorwatch.common.scoring.warmup import is_compiled
 from sensorwatch.demonstration.asking import get
 from sensorwatch.demonstration.child import Child
 from sensorwatch.demonstration.first_model import (
@@ -18,10 +19,9 @@ from sensorwatch.demonstration.first_model import (
     write_training_data,
 )
 from sensorwatch.demonstration.scenario import TRAINING_DAYS, Scenario
-from sensorwatch.warmup_command import compile_kernels
 
 START_SECONDS = 60.0
-_SCHEMA = Path(__file__).parents[2] / "schemas" / "default.toml"
+_SCHEMA = Path(__file__).parents[1] / "schemas" / "default.toml"
 _CONFIG = """\
 # The configuration of a running `sensorwatch demo`; it is gone when the demo ends.
 [kafka]
@@ -92,7 +92,7 @@ def stage(
         version = _first_champion(scenario, settings, folder / "healthy.csv", step)
         step("starting the consumer")
         consumer = stack.enter_context(
-            Child("consumer", ["consumer", *options], log=folder / "consumer.log")
+            Child("consumer", ["sensorwatch.consumer", *options], log=folder / "consumer.log")
         )
         yield Stage(
             settings=settings,

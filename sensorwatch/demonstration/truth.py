@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from common.messaging.records import Coordinates
-from common.simulation.faults import FaultKind
+from sensorwatch.common.kafka.records import Coordinates
+from sensorwatch.common.simulation.faults import FaultKind
 
 _MALFORMED = FaultKind.MALFORMED.value
 

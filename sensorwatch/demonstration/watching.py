@@ -9,14 +9,14 @@ from typing import Self
 
 from confluent_kafka import Message
 
-from common.messaging.dead_letters import ID, PREFIX
-from common.messaging.quiet import quiet_logger
-from common.messaging.records import Coordinates, coordinates, header
-from common.runtime.settings import Settings
-from producer.kafka_sink import LABEL_HEADER
+from sensorwatch.commands.topic_follower import StartAt, follow_topics
+from sensorwatch.common.kafka.dead_letters import HEADER_PREFIX, ID_HEADER
+from sensorwatch.common.kafka.records import Coordinates, coordinates, header_value
+from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.common.runtime.settings import Settings
 from sensorwatch.demonstration.truth import Truth
 from sensorwatch.event_line import Closing, Event, read_event
-from sensorwatch.following import Begin, follow
+from sensorwatch.producer.kafka_sink import LABEL_HEADER
 
 _KEPT_EVENTS = 300
 
@@ -78,10 +78,10 @@ class Watching:
         }
         names = [topics.readings, topics.anomalies, topics.dead_letters]
         try:
-            for messages in follow(
+            for messages in follow_topics(
                 self._settings.kafka,
                 names,
-                begin=Begin.BEGINNING,
+                begin=StartAt.BEGINNING,
                 stopping=self._stop.is_set,
                 logger=quiet_logger(),
             ):
@@ -91,7 +91,7 @@ class Watching:
             self._failure = error
 
     def _reading(self, message: Message) -> None:
-        label = (header(message, LABEL_HEADER) or b"").decode()
+        label = (header_value(message, LABEL_HEADER) or b"").decode()
         self.truth.record(coordinates(message), message.key(), label)
 
     def _event(self, message: Message) -> None:
@@ -107,8 +107,8 @@ class Watching:
         self.ended.add(event.event_id)
 
     def _letter(self, message: Message) -> None:
-        self._outcome(self.truth.letters, (header(message, ID) or b"").decode())
-        self.reasons[(header(message, PREFIX + "code") or b"?").decode()] += 1
+        self._outcome(self.truth.letters, (header_value(message, ID_HEADER) or b"").decode())
+        self.reasons[(header_value(message, HEADER_PREFIX + "code") or b"?").decode()] += 1
 
     def _outcome(self, taken: set[Coordinates], text: str) -> None:
         where = _where(text)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.apps import Client, a_client, a_registry
+from tests.api.app_builders import Client, a_client, a_registry
 
 
 @pytest.fixture(scope="session")

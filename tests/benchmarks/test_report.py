@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from benchmarks.report.document import Document, Section
+from benchmarks.report.figures_table import Table, markdown, show
 from benchmarks.report.plots import Bar, Point, Strip, bars, ratios, scatter, strips
-from benchmarks.report.table import Table, markdown, show
 
 TABLE = Table("Found", ("", "F1"), [("ours", "0.81"), ("a|b", "0.1")], "Pooled.")
 ROWS = np.arange(40) % 10 < 3
@@ -63,7 +63,7 @@ def test_a_table_is_printed_whole(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_document_stands_beside_its_plots(tmp_path: Path) -> None:
     section = Section("SKAB", [TABLE], {"dots": DRAWINGS["scatter"]})
 
-    document = Document("found.md", "Found", "How.", "make it", more=["2 cores"])
+    document = Document("found.md", "Found", "How.", "make it", environment_notes=["2 cores"])
 
     path = document.write(tmp_path / "docs", [section], date="2026-11-30")
 

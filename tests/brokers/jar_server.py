@@ -6,10 +6,10 @@ import subprocess
 import uuid
 from pathlib import Path
 
-from tests.brokers.jars import NoJars, java_missing, kafka_jars
+from tests.brokers.child_processes import Program, tail
+from tests.brokers.jars import JarsMissing, java_missing, kafka_jars
 from tests.brokers.kafka import BrokerMissing
 from tests.brokers.ports import free_ports
-from tests.brokers.processes import Program, tail
 
 _PROPERTIES = """\
 process.roles=broker,controller
@@ -51,7 +51,7 @@ class JarServer:
             raise BrokerMissing(missing)
         try:
             self._jars = kafka_jars()
-        except NoJars as error:
+        except JarsMissing as error:
             raise BrokerMissing(str(error)) from error
         self.port, controller = free_ports(2)
         self._properties = home / "server.properties"
@@ -69,11 +69,13 @@ class JarServer:
         self._format()
 
     def start(self) -> None:
-        """Start the broker's process; call it from a thread that stays (Linux: see `_leash`)."""
+        """Start the broker's process; call it from a thread that stays (Linux: see `_kill_with_parent`)."""
         heap = ["-Xms256m", "-Xmx512m", "-XX:+UseSerialGC"]
         quiet = ["-Dorg.apache.logging.log4j.level=WARN"]
         command = self._java(*heap, *quiet, main="kafka.Kafka")
-        self._program = Program([*_leash(), *command, str(self._properties)], log=self._log)
+        self._program = Program(
+            [*_kill_with_parent(), *command, str(self._properties)], log=self._log
+        )
 
     def kill(self) -> None:
         """Kill the broker's process group."""
@@ -89,7 +91,7 @@ class JarServer:
         """Whether the process runs."""
         return self._program is not None and self._program.running
 
-    def last_words(self) -> str:
+    def log_tail(self) -> str:
         """Return the end of the broker's log."""
         return f"{self._log} ends:\n{tail(self._log)}"
 
@@ -108,7 +110,7 @@ class JarServer:
             )
 
 
-def _leash() -> list[str]:
+def _kill_with_parent() -> list[str]:
     """Let the kernel end the broker with the thread that started it, even by kill -9."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []

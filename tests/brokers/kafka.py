@@ -8,7 +8,7 @@ from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from tests.brokers.processes import DeadlineMissed, wait_until
+from tests.brokers.child_processes import DeadlineMissed, wait_until
 
 READY_SECONDS = 90
 
@@ -45,7 +45,7 @@ class Server(Protocol):
     def running(self) -> bool:
         """Whether the broker's process has not ended."""
 
-    def last_words(self) -> str:
+    def log_tail(self) -> str:
         """Return the end of the broker's log, and whatever explains why it does not start."""
 
 
@@ -63,7 +63,7 @@ class Kafka:
         try:
             wait_ready(self._server)
         except (KafkaException, DeadlineMissed, BrokerEnded) as error:
-            words = self._server.last_words()
+            words = self._server.log_tail()
             self._server.close()
             raise RuntimeError(f"the broker is not ready: {error}\n{words}") from error
         self.address = self._server.address
@@ -120,13 +120,15 @@ def wait_ready(server: Server) -> None:
     """Wait until metadata and transactions work: an open port is too early a sign."""
     config: dict[str, Any] = {"bootstrap.servers": server.address, "log_level": 0}
     wait_until(
-        lambda: _answers(server, config), deadline=READY_SECONDS, what="the broker", every=0.1
+        lambda: _has_metadata(server, config), deadline=READY_SECONDS, what="the broker", every=0.1
     )
     producer = Producer({**config, "transactional.id": f"ready-{uuid.uuid4().hex}"})
-    wait_until(lambda: _transacts(producer), deadline=READY_SECONDS, what="init_transactions")
+    wait_until(
+        lambda: _has_transactions(producer), deadline=READY_SECONDS, what="init_transactions"
+    )
 
 
-def _answers(server: Server, config: dict[str, Any]) -> bool:
+def _has_metadata(server: Server, config: dict[str, Any]) -> bool:
     if not server.running:
         raise BrokerEnded("its process ended")
     try:
@@ -135,7 +137,7 @@ def _answers(server: Server, config: dict[str, Any]) -> bool:
         return False
 
 
-def _transacts(producer: Producer) -> bool:
+def _has_transactions(producer: Producer) -> bool:
     try:
         producer.init_transactions(10)
     except KafkaException as error:

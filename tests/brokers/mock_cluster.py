@@ -14,7 +14,7 @@ _NO_ERROR = 0
 class MockCluster:
     """Brokers 1 to n on loopback, in this process, that fail as they are told.
 
-    The limits are those of `common.messaging.embedded.EmbeddedBroker`: tests on it assert which
+    The limits are those of `sensorwatch.common.kafka.embedded.EmbeddedBroker`: tests on it assert which
     *action* follows an error; that no record is lost or doubled is asserted on the real broker.
     """
 
@@ -110,12 +110,12 @@ class MockCluster:
             self._cluster = None
 
     def _new_client(self) -> int:
-        said = ctypes.create_string_buffer(512)
+        error_buffer = ctypes.create_string_buffer(512)
         config = self._library.rd_kafka_conf_new()
-        self._library.rd_kafka_conf_set(config, b"log_level", b"0", said, len(said))
-        client = self._library.rd_kafka_new(PRODUCER_TYPE, config, said, len(said))
+        self._library.rd_kafka_conf_set(config, b"log_level", b"0", error_buffer, len(error_buffer))
+        client = self._library.rd_kafka_new(PRODUCER_TYPE, config, error_buffer, len(error_buffer))
         if not client:
-            raise RuntimeError(f"librdkafka could not make a client: {said.value.decode()}")
+            raise RuntimeError(f"librdkafka could not make a client: {error_buffer.value.decode()}")
         return int(client)
 
     def __enter__(self) -> Self:

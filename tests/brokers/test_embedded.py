@@ -1,7 +1,7 @@
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
-from common.messaging.embedded import PARTITIONS, EmbeddedBroker
+from sensorwatch.common.kafka.embedded import PARTITIONS, EmbeddedBroker
 
 pytestmark = pytest.mark.embedded
 

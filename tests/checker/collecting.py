@@ -6,15 +6,22 @@ from dataclasses import dataclass
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
 
-from common.detection.detector import Detector
-from common.detection.emit import Emit
-from common.detection.ledger import Account
-from common.messaging.broker_errors import transient
-from common.messaging.ledger_text import LedgerRecord, from_metadata, ledger_record
-from common.messaging.records import Partition, Record
-from tests.brokers.processes import DeadlineMissed, wait_until
-from tests.checker.history import EndOffsets, FinalAccount, History, InputPartition, Reading
-from tests.checker.reading import (
+from sensorwatch.common.kafka.broker_errors import transient
+from sensorwatch.common.kafka.ledger_text import LedgerRecord, from_metadata, ledger_record
+from sensorwatch.common.kafka.records import Partition, Record
+from sensorwatch.common.ledger.account import Account
+from sensorwatch.common.runtime.setting_keys import Emit
+from sensorwatch.common.scoring.detector import Detector
+from tests.brokers.child_processes import DeadlineMissed, wait_until
+from tests.checker.rescoring import of_partition, rescore
+from tests.checker.run_history import (
+    EndOffsets,
+    FinalAccount,
+    History,
+    InputPartition,
+    ReaderOutput,
+)
+from tests.checker.topic_reader import (
     as_dead_letter,
     as_event,
     committed_ends,
@@ -22,7 +29,6 @@ from tests.checker.reading import (
     partitions_of,
     read_committed,
 )
-from tests.checker.rescoring import of_partition, rescore
 
 _OFFSETS_TOPIC = "__consumer_offsets"
 
@@ -44,7 +50,7 @@ class Run:
 
 def collect(
     run: Run,
-    during: Reading,
+    during: ReaderOutput,
     *,
     until: Mapping[Partition, int] | None = None,
     settle_seconds: float = 45,
@@ -63,7 +69,7 @@ def collect(
         _input(run, one, records[one], committed[one], ledger, (until or {}).get(one))
         for one in sorted(records)
     )
-    afterwards = Reading(
+    afterwards = ReaderOutput(
         tuple(as_event(one) for one in read_committed(run.address, run.anomalies)),
         tuple(as_dead_letter(one) for one in read_committed(run.address, run.dead_letters)),
     )
@@ -147,7 +153,7 @@ def _input(
         None if account is None else _final(account),
         expectation.digest,
         until,
-        expectation.closings,
+        expectation.episode_ends,
     )
 
 

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from sensorwatch.app import COMMANDS, load
-from tests.commands.running import ROOT, sensorwatch
+from sensorwatch.cli import COMMANDS, load_command
+from tests.commands.command_runner import ROOT, sensorwatch
 
 
 def test_help_lists_every_command_without_importing_any() -> None:
@@ -33,7 +33,7 @@ def test_every_command_of_the_table_is_there_and_explains_itself(name: str) -> N
     module = COMMANDS[name].target.partition(":")[0]
     assert importlib.util.find_spec(module) is not None, f"{module} is not there"
 
-    assert load(name).help
+    assert load_command(name).help
 
 
 def test_the_version_is_said() -> None:

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
-from common.messaging.embedded import EmbeddedBroker
-from common.messaging.event_type import EventType
-from common.runtime.command_line import run
+from sensorwatch.commands.tail_command import tail
+from sensorwatch.common.kafka.embedded import EmbeddedBroker
+from sensorwatch.common.runtime.command_line import run
+from sensorwatch.consumer.publishing.event_type import EventType
 from sensorwatch.event_line import Event, briefly, line_of, read_event
-from sensorwatch.tail_command import tail
-from tests.brokers.processes import Program, wait_until
-from tests.messaging.records import StoredRecord
+from tests.brokers.child_processes import Program, wait_until
+from tests.kafka.record_builders import StoredRecord
 
 
 def an_event(number: int = 0, **changes: Any) -> bytes:
@@ -235,11 +235,11 @@ def test_it_gives_only_new_events_at_once_and_ends_quietly_on_ctrl_c(
     log = tmp_path / "output.txt"
     with Program([sys.executable, "-m", "sensorwatch", "tail", "--json"], log=log) as program:
         # When it follows is not seen from outside: so new events come until it shows one.
-        def shown() -> bool:
+        def printed_lines() -> bool:
             produce(broker, an_event(2))
             return log.stat().st_size > 0
 
-        wait_until(shown, deadline=60, what="a new event", every=0.2)
+        wait_until(printed_lines, deadline=60, what="a new event", every=0.2)
         os.kill(program.pid, signal.SIGINT)
         assert program.wait(deadline=10) == 130
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from common.detection.warming import is_compiled, warm
-from tests.builders import a_detector
-from tests.commands.running import ROOT
+from sensorwatch.common.scoring.warmup import compile_kernels, is_compiled
+from tests.commands.command_runner import ROOT
+from tests.reading_builders import a_detector
 
 # In a process of its own, which finds in numba's cache what another one left there.
 COMPILED_NOW = """
@@ -16,18 +16,18 @@ import sys
 import numpy as np
 from numba.core.dispatcher import Dispatcher
 
-from common.detection.explanation import signals_of_rows
-from common.detection.processing import score_readings
-from tests.builders import a_detector, some_readings
+from sensorwatch.common.scoring.explanation import signals_of_rows
+from sensorwatch.common.scoring.processing import score_readings
+from tests.reading_builders import a_detector, some_readings
 from tests.forecasts import a_forecast_candidate
-from trainer.table_lines import instants, lines
+from sensorwatch.trainer.csv_lines import instants, lines
 
 for detector in (a_detector(), a_forecast_candidate().detector("v")):
     readings = some_readings(50, signals=len(detector.schema.signals))
     outcome = score_readings(readings, [], detector, detector.cold())
     signals_of_rows(detector, outcome, np.arange(50))
     lines([instants(readings.event_time)])
-ours = ("common.", "trainer.")
+ours = ("sensorwatch.common.", "sensorwatch.trainer.")
 for module in [module for name, module in sys.modules.items() if name.startswith(ours)]:
     for name, kernel in vars(module).items():
         if isinstance(kernel, Dispatcher) and kernel.stats.cache_misses:
@@ -48,14 +48,14 @@ def run(cache: Path, *arguments: str) -> str:
 
 
 def test_kernels_that_were_used_are_found_in_the_cache() -> None:
-    warm(a_detector())
+    compile_kernels(a_detector())
 
     assert is_compiled()
 
 
 @pytest.mark.slow
 def test_after_the_warmup_nothing_is_left_to_compile(tmp_path: Path) -> None:
-    ask = "from common.detection.warming import is_compiled; print(is_compiled())"
+    ask = "from sensorwatch.common.scoring.warmup import is_compiled; print(is_compiled())"
     assert run(tmp_path, "-c", ask) == "False\n"
 
     said = run(tmp_path, "-m", "sensorwatch", "warmup")

@@ -5,11 +5,11 @@ from typing import Any, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from tests.messaging.records import StoredRecord
+from tests.kafka.record_builders import StoredRecord
 
 TOPIC = "sensors"
 MEMBERSHIP = b"CGMDv2:\x01\x00\x00\x00group\0member\0\0"
-Step = Sequence[object] | Callable[["FakeConsumer"], Sequence[object]]
+ConsumeStep = Sequence[object] | Callable[["FakeConsumer"], Sequence[object]]
 
 
 class FailedFetch:
@@ -28,14 +28,14 @@ class FailedFetch:
 class FakeConsumer:
     """Gives what `steps` holds, one step a call; knows committed offsets and watermarks."""
 
-    def __init__(self, *steps: Step) -> None:
+    def __init__(self, *steps: ConsumeStep) -> None:
         self.steps = list(steps)
         self.offsets: dict[int, TopicPartition] = {}
         self.watermarks = (3, 90)
-        self.first_since: dict[int, int] = {}
+        self.offsets_by_time: dict[int, int] = {}
         self.failures: list[KafkaException] = []
         self.seek_failures: list[KafkaException] = []
-        self.asked = 0
+        self.committed_calls = 0
         self.waited: list[float] = []
         """How long each consume() was allowed to wait."""
         self.assigned: list[TopicPartition] = []
@@ -53,10 +53,10 @@ class FakeConsumer:
 
     # What a test lets the group do.
 
-    def give(self, *partitions: int) -> None:
+    def assign_partitions(self, *partitions: int) -> None:
         self.callbacks["on_assign"](self, [TopicPartition(TOPIC, p) for p in partitions])
 
-    def take(self, *partitions: int, kind: str = "on_revoke") -> None:
+    def revoke_partitions(self, *partitions: int, kind: str = "on_revoke") -> None:
         self.callbacks[kind](self, [TopicPartition(TOPIC, p) for p in partitions])
 
     # The client's own calls.
@@ -72,7 +72,7 @@ class FakeConsumer:
         return given
 
     def committed(self, partitions: list[TopicPartition], _seconds: float) -> list[TopicPartition]:
-        self.asked += 1
+        self.committed_calls += 1
         if self.failures:
             raise self.failures.pop(0)
         nothing = -1001
@@ -88,7 +88,8 @@ class FakeConsumer:
         self, times: list[TopicPartition], _seconds: float
     ) -> list[TopicPartition]:
         return [
-            TopicPartition(t.topic, t.partition, self.first_since.get(t.offset, -1)) for t in times
+            TopicPartition(t.topic, t.partition, self.offsets_by_time.get(t.offset, -1))
+            for t in times
         ]
 
     def consumer_group_metadata(self) -> bytes:

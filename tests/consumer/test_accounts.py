@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from common.detection.ledger import Account, open_account
-from common.errors import BrokerUnavailable, OffsetsLost, StateRefused
-from common.messaging.ledger_text import to_metadata
-from common.messaging.ledger_topic import GroupHistory
-from common.messaging.records import Partition
-from common.runtime.keys import Start
-from consumer.accounts import COMMITTED_SECONDS, Accounts
+from sensorwatch.common.errors import BrokerUnavailable, OffsetsLost, StateRefused
+from sensorwatch.common.kafka.ledger_text import to_metadata
+from sensorwatch.common.kafka.ledger_topic import GroupHistory
+from sensorwatch.common.kafka.records import Partition
+from sensorwatch.common.ledger.account import Account, open_account
+from sensorwatch.common.runtime.setting_keys import StartPosition
+from sensorwatch.consumer.accounts import COMMITTED_TIMEOUT_SECONDS, Accounts
 from tests.consumer.fakes import TOPIC, FakeConsumer
 
 ZERO, ONE = Partition(TOPIC, 0), Partition(TOPIC, 1)
@@ -29,7 +29,7 @@ def seconds() -> Iterator[float]:
 def accounts_of(
     consumer: FakeConsumer,
     *,
-    start: Start = Start.EARLIEST,
+    start: StartPosition = StartPosition.EARLIEST,
     has_run: Sequence[Partition] = (),
 ) -> Accounts:
     clock = seconds()
@@ -50,14 +50,14 @@ def a_committed(consumer: FakeConsumer, partition: int = 0, offset: int = 40) ->
     return account
 
 
-@pytest.mark.parametrize("start", Start)
-def test_a_committed_account_goes_on_whatever_start_says(start: Start) -> None:
+@pytest.mark.parametrize("start", StartPosition)
+def test_a_committed_account_goes_on_whatever_start_says(start: StartPosition) -> None:
     consumer = FakeConsumer()
     account = a_committed(consumer)
     accounts = accounts_of(consumer, start=start, has_run=[ZERO])
 
     assert accounts.assigned([ZERO]) == {ZERO: 40}
-    assert accounts.held == {ZERO: account}
+    assert accounts.by_partition == {ZERO: account}
     assert accounts.unopened == frozenset()
 
 
@@ -69,29 +69,35 @@ def test_an_account_with_another_window_than_the_settings_have_goes_on_with_thei
 
     accounts.assigned([ZERO])
 
-    assert accounts.held == {ZERO: replace(account, window_bucket_rows=10)}
+    assert accounts.by_partition == {ZERO: replace(account, window_bucket_rows=10)}
     accounts.reload()
-    assert accounts.held == {ZERO: replace(account, window_bucket_rows=10)}
+    assert accounts.by_partition == {ZERO: replace(account, window_bucket_rows=10)}
 
 
-@pytest.mark.parametrize(("start", "offset"), [(Start.EARLIEST, 3), (Start.LATEST, 90)])
-def test_a_partition_without_an_offset_starts_where_it_is_told(start: Start, offset: int) -> None:
+@pytest.mark.parametrize(
+    ("start", "offset"), [(StartPosition.EARLIEST, 3), (StartPosition.LATEST, 90)]
+)
+def test_a_partition_without_an_offset_starts_where_it_is_told(
+    start: StartPosition, offset: int
+) -> None:
     accounts = accounts_of(FakeConsumer(), start=start)
 
     assert accounts.assigned([ZERO]) == {ZERO: offset}
-    assert accounts.held[ZERO].first_offset == offset
+    assert accounts.by_partition[ZERO].first_offset == offset
     assert accounts.unopened == {ZERO}
 
 
 @pytest.mark.parametrize(
-    ("start", "offset"), [(Start.EARLIEST, 3), (Start.LATEST, 70)], ids=["earliest", "latest"]
+    ("start", "offset"),
+    [(StartPosition.EARLIEST, 3), (StartPosition.LATEST, 70)],
+    ids=["earliest", "latest"],
 )
 def test_a_partition_added_to_a_group_that_has_begun_skips_nothing(
-    start: Start, offset: int
+    start: StartPosition, offset: int
 ) -> None:
     """What came to it since the group began is not old, also for `latest`."""
     consumer = FakeConsumer()
-    consumer.first_since = {SINCE: 70}
+    consumer.offsets_by_time = {SINCE: 70}
     accounts = accounts_of(consumer, start=start, has_run=[ONE])
 
     assert accounts.assigned([ZERO]) == {ZERO: offset}
@@ -99,11 +105,11 @@ def test_a_partition_added_to_a_group_that_has_begun_skips_nothing(
 
 def test_start_error_leaves_the_decision_to_a_person() -> None:
     with pytest.raises(OffsetsLost, match="reset-offsets"):
-        accounts_of(FakeConsumer(), start=Start.ERROR).assigned([ZERO])
+        accounts_of(FakeConsumer(), start=StartPosition.ERROR).assigned([ZERO])
 
 
-@pytest.mark.parametrize("start", Start)
-def test_a_group_that_has_run_and_lost_its_offsets_is_refused(start: Start) -> None:
+@pytest.mark.parametrize("start", StartPosition)
+def test_a_group_that_has_run_and_lost_its_offsets_is_refused(start: StartPosition) -> None:
     with pytest.raises(OffsetsLost, match="ledger restore"):
         accounts_of(FakeConsumer(), start=start, has_run=[ZERO]).assigned([ZERO])
 
@@ -120,7 +126,7 @@ def test_an_offset_moved_from_outside_is_refused(offset: int, metadata: str | No
     with pytest.raises(StateRefused, match=f"offset {offset} of sensors-0.*state reset"):
         accounts.assigned([ZERO])
 
-    assert accounts.held == {}
+    assert accounts.by_partition == {}
 
 
 def test_an_offset_that_is_moved_while_running_is_refused() -> None:
@@ -141,7 +147,7 @@ def test_a_commit_opens_an_account_and_moves_it_on() -> None:
 
     accounts.committed({ZERO: moved})
 
-    assert accounts.held[ZERO] == moved
+    assert accounts.by_partition[ZERO] == moved
     assert accounts.unopened == {ONE}
 
 
@@ -151,7 +157,7 @@ def test_what_was_revoked_is_forgotten() -> None:
 
     accounts.revoked([ZERO, Partition(TOPIC, 9)])
 
-    assert set(accounts.held) == set(accounts.unopened) == {ONE}
+    assert set(accounts.by_partition) == set(accounts.unopened) == {ONE}
 
 
 def test_reloading_takes_what_the_broker_has() -> None:
@@ -162,7 +168,7 @@ def test_reloading_takes_what_the_broker_has() -> None:
     account = a_committed(consumer, 0, 77)
 
     assert accounts.reload() == {ZERO: 77, ONE: 3}
-    assert accounts.held[ZERO] == account
+    assert accounts.by_partition[ZERO] == account
     assert accounts.unopened == {ONE}
 
 
@@ -187,8 +193,8 @@ def test_a_coordinator_that_moves_is_asked_again() -> None:
 
     accounts.assigned([ZERO])
 
-    assert accounts.held == {ZERO: account}
-    assert consumer.asked == 4
+    assert accounts.by_partition == {ZERO: account}
+    assert consumer.committed_calls == 4
 
 
 def test_asking_ends_at_its_deadline() -> None:
@@ -198,7 +204,7 @@ def test_asking_ends_at_its_deadline() -> None:
     with pytest.raises(BrokerUnavailable, match="committed offsets"):
         accounts_of(consumer).assigned([ZERO])
 
-    assert consumer.asked <= COMMITTED_SECONDS / 5 + 2
+    assert consumer.committed_calls <= COMMITTED_TIMEOUT_SECONDS / 5 + 2
 
 
 def test_a_refusal_is_not_asked_again() -> None:
@@ -209,7 +215,7 @@ def test_a_refusal_is_not_asked_again() -> None:
     with pytest.raises(BrokerUnavailable):
         accounts_of(consumer).assigned([ZERO])
 
-    assert consumer.asked == 1
+    assert consumer.committed_calls == 1
 
 
 class Unread(TopicPartition):

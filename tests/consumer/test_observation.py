@@ -5,11 +5,11 @@ import json
 import pytest
 from prometheus_client import CollectorRegistry
 
-from common.detection.ledger import open_account
-from common.errors import MicroBatchAborted
-from common.messaging.records import Partition
-from common.runtime.metrics import ConsumerMetrics, TransactionOutcome
-from consumer.observation import Observation
+from sensorwatch.common.errors import MicroBatchAborted
+from sensorwatch.common.kafka.records import Partition
+from sensorwatch.common.ledger.account import open_account
+from sensorwatch.common.runtime.metrics import ConsumerMetrics, TransactionOutcome
+from sensorwatch.consumer.observation import Observation
 
 TOPIC = "sensors"
 ZERO = Partition(TOPIC, 0)
@@ -59,7 +59,7 @@ def test_records_that_were_given_but_not_committed_yet_are_lag() -> None:
 def test_records_that_wait_for_their_commit_are_lag_however_long(how: str) -> None:
     rig = Rig()
     if how == "held":
-        rig.observation.held("told by a test")
+        rig.observation.breaker_changed("told by a test")
     else:
         rig.observation.rolled_back(MicroBatchAborted("told"), TransactionOutcome.ABORTED, 1)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import Fenced
-from consumer.supervisor import FINAL_CODES
-from tests.brokers.processes import Program, wait_until
+from sensorwatch.common.errors import Fenced
+from sensorwatch.consumer.supervisor import FINAL_CODES
+from tests.brokers.child_processes import Program, wait_until
 
 ROOT = Path(__file__).parents[2]
 # A stand-in for `python -m consumer`: what a worker does is told by the environment.
@@ -32,12 +32,12 @@ signal.signal(signal.SIGTERM, stop)
 while True:
     time.sleep(0.05)
 """
-DEAF = WORKER.replace("signal.signal(", "pass; (")
+IGNORES_SIGTERM = WORKER.replace("signal.signal(", "pass; (")
 SUPERVISOR = """
 import sys
-from common.runtime.keys import LogFormat, LogLevel
-from common.runtime.logs import configure
-from consumer import supervisor
+from sensorwatch.common.runtime.setting_keys import LogFormat, LogLevel
+from sensorwatch.common.runtime.logs import configure
+from sensorwatch.consumer import supervisor
 configure(LogFormat.JSON, LogLevel.INFO)
 supervisor.BACKOFF_SECONDS = (0.05, 0.1)
 sys.exit(supervisor.supervise(2, ["--group", "g"]))
@@ -129,6 +129,6 @@ def test_being_fenced_is_final_only_the_second_time_in_a_row(folder: Path) -> No
 
 
 def test_a_worker_that_is_stopped_before_it_listens_hides_no_reason(folder: Path) -> None:
-    (folder / "consumer" / "__main__.py").write_text(DEAF)
+    (folder / "consumer" / "__main__.py").write_text(IGNORES_SIGTERM)
     with start(folder, worker0="5") as program:
         assert program.wait(deadline=20) == 5

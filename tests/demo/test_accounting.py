@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from common.detection.ledger import Account
-from common.runtime.command_line import run
+from sensorwatch.common.ledger.account import Account
+from sensorwatch.common.runtime.command_line import run
 from sensorwatch.demonstration.accounting import Counts, discrepancies, equation
 from sensorwatch.demonstration.performance import conclude
 from sensorwatch.demonstration.plain_screen import PlainScreen

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.brokers.processes import Program, wait_until
+from tests.brokers.child_processes import Program, wait_until
 
 pytestmark = [pytest.mark.embedded, pytest.mark.slow]
 

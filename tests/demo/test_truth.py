@@ -1,6 +1,6 @@
 """Labels against outcomes: episodes, recall and precision counted by hand."""
 
-from common.messaging.records import Coordinates
+from sensorwatch.common.kafka.records import Coordinates
 from sensorwatch.demonstration.truth import KindScore, Truth, score
 
 

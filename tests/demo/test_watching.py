@@ -3,13 +3,13 @@
 import pytest
 from confluent_kafka import Producer
 
-from common.messaging.embedded import EmbeddedBroker
-from common.messaging.event_type import EventType
-from common.messaging.records import Coordinates
-from common.runtime.settings import load_settings
+from sensorwatch.common.kafka.embedded import EmbeddedBroker
+from sensorwatch.common.kafka.records import Coordinates
+from sensorwatch.common.runtime.settings import load_settings
+from sensorwatch.consumer.publishing.event_type import EventType
 from sensorwatch.demonstration.watching import Watching
 from sensorwatch.event_line import Closing, Event
-from tests.brokers.processes import wait_until
+from tests.brokers.child_processes import wait_until
 from tests.commands.test_tail import an_end, an_event
 
 pytestmark = pytest.mark.embedded

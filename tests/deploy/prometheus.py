@@ -9,8 +9,8 @@ from typing import Any, Self
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
+from tests.brokers.child_processes import Program, tail, wait_until
 from tests.brokers.ports import free_port
-from tests.brokers.processes import Program, tail, wait_until
 from tests.deploy.compose import ROOT
 
 FOLDER = ROOT / "deploy" / "prometheus"

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from common.registry.store import Registry
-from common.runtime.keys import Settings
+from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.runtime.setting_keys import Settings
+from tests.brokers.child_processes import wait_until
 from tests.brokers.kafka import Kafka
-from tests.brokers.processes import wait_until
 from tests.deploy.compose import COMPOSE_FILE, services
+from tests.deploy.compose_stack import Stack
 from tests.deploy.image import build
-from tests.deploy.stack import Stack
 
 DEFAULTS = Settings()
 REQUEST = {"rows": [{"timestamp": "2025-01-01T00:00:00", "x1": 0.1, "x2": 0.2, "x3": 0.3}]}

@@ -2,10 +2,10 @@
 
 import pytest
 
-from common.errors import UsageError
-from common.simulation.faults import FaultKind
-from common.simulation.plan import FaultPlan
-from producer.fault_text import fault_plan
+from sensorwatch.common.errors import UsageError
+from sensorwatch.common.simulation.fault_plan import FaultPlan
+from sensorwatch.common.simulation.faults import FaultKind
+from sensorwatch.producer.fault_plan_text import fault_plan
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from common.registry.store import Registry
+from sensorwatch.common.registry.store import Registry
 from tests.registry.forging import NAME, a_registry, folder_of
 
 

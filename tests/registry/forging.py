@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from common.registry.archive import Arrays, array_digest, joint_digest, pack, unpack
-from common.registry.store import Registry
-from tests.builders import a_candidate
+from sensorwatch.common.registry.archive import Arrays, array_digest, joint_digest, pack, unpack
+from sensorwatch.common.registry.store import Registry
+from tests.reading_builders import a_candidate
 
 NAME = "default"
 WHO = "tester@here"

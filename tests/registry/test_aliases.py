@@ -14,10 +14,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from common.errors import CheckFailed, ModelRefused, UsageError
-from common.registry.audit import Action
-from common.registry.store import Registry
-from tests.builders import a_candidate
+from sensorwatch.common.errors import CheckFailed, ModelRefused, UsageError
+from sensorwatch.common.registry.audit import Action
+from sensorwatch.common.registry.store import Registry
+from tests.reading_builders import a_candidate
 from tests.registry.forging import NAME, WHO, a_registry, folder_of
 
 PASSED = {"passed": True}

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from common.errors import ModelRefused
-from common.registry.archive import Arrays, array_digest, pack, unpack
+from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.registry.archive import Arrays, array_digest, pack, unpack
 from tests.registry.forging import BoobyTrap
 
 TYPES = ("<f8", "<i4", "<i8", "|b1", "<U7", "|i1")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from common.registry.audit import Action
-from common.registry.store import Registry
-from tests.builders import a_candidate
+from sensorwatch.common.registry.audit import Action
+from sensorwatch.common.registry.store import Registry
+from tests.reading_builders import a_candidate
 from tests.registry.forging import NAME, WHO, a_registry, folder_of
 
 

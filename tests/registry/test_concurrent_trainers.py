@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from common.registry.champion import Champion
-from common.registry.store import Registry
-from tests.builders import a_candidate
+from sensorwatch.common.registry.champion import Champion
+from sensorwatch.common.registry.store import Registry
+from tests.reading_builders import a_candidate
 from tests.registry.forging import NAME, WHO, a_registry
 
 TRAINERS = 4

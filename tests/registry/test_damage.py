@@ -10,8 +10,8 @@ import joblib
 import numpy as np
 import pytest
 
-from common.errors import ModelRefused
-from common.registry.store import Registry
+from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.registry.store import Registry
 from tests.registry.forging import (
     NAME,
     BoobyTrap,

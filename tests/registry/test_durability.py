@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import UsageError
-from common.registry.store import Registry
-from tests.builders import a_candidate
+from sensorwatch.common.errors import UsageError
+from sensorwatch.common.registry.store import Registry
+from tests.reading_builders import a_candidate
 from tests.registry.forging import NAME, WHO
 
 

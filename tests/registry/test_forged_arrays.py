@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from common.errors import ModelRefused
-from common.registry.archive import Arrays, pack, unpack
-from common.registry.loading import load_version
-from common.registry.store import Registry
+from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.registry.archive import Arrays, pack, unpack
+from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.registry.version_loading import load_version
 from tests.registry.forging import NAME, edit_arrays, replace_file
 
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from common.detection.features import features
-from common.detection.forest import score
-from common.errors import ModelRefused
-from common.registry.archive import Arrays
-from common.registry.golden import golden_arrays, replay
-from tests.builders import a_candidate, a_detector, some_readings
+from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.model.forest import score
+from sensorwatch.common.registry.archive import Arrays
+from sensorwatch.common.registry.golden_rows import check_golden_rows, golden_arrays
+from sensorwatch.common.scoring.features import features
+from tests.reading_builders import a_candidate, a_detector, some_readings
 
 
 def _golden() -> Arrays:
@@ -23,11 +23,11 @@ def test_a_score_within_the_tolerance_is_taken_one_beyond_is_not(name: str) -> N
     high = int(np.argmax(golden["raw_score"]))
 
     golden[name][high] += 5e-10
-    replay(a_detector(), golden)
+    check_golden_rows(a_detector(), golden)
 
     golden[name][high] += 5e-8
     with pytest.raises(ModelRefused, match="1 of 50 golden rows"):
-        replay(a_detector(), golden)
+        check_golden_rows(a_detector(), golden)
 
 
 def test_another_decision_is_refused() -> None:
@@ -35,7 +35,7 @@ def test_another_decision_is_refused() -> None:
     golden["is_anomaly"][3] ^= True
 
     with pytest.raises(ModelRefused, match="1 of 50 golden rows"):
-        replay(a_detector(), golden)
+        check_golden_rows(a_detector(), golden)
 
 
 def test_a_row_exactly_on_the_threshold_may_be_decided_by_the_last_bit() -> None:
@@ -49,7 +49,7 @@ def test_a_row_exactly_on_the_threshold_may_be_decided_by_the_last_bit() -> None
 
     golden["is_anomaly"][0] = True
 
-    replay(detector, golden)
+    check_golden_rows(detector, golden)
 
 
 def test_a_calibration_of_nearly_equal_scores_is_compared_in_raw_units() -> None:
@@ -62,7 +62,7 @@ def test_a_calibration_of_nearly_equal_scores_is_compared_in_raw_units() -> None
     golden["raw_score"][high] += 1e-12
     golden["anomaly_score"][high] += 1e-4
 
-    replay(replace(detector, calibration=narrow), golden)
+    check_golden_rows(replace(detector, calibration=narrow), golden)
 
 
 @pytest.mark.parametrize("rows", [0, 201])

@@ -9,17 +9,17 @@ from typing import NoReturn
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from common.detection.ledger import Account, open_account
-from common.errors import BrokerUnavailable
-from common.messaging.embedded import EmbeddedBroker
-from common.messaging.ledger_text import Cause, ledger_message, to_metadata
-from common.messaging.records import Partition
-from common.registry.store import Registry
-from common.runtime.command_line import run
-from sensorwatch import named_versions
-from sensorwatch.app import build_app
-from tests.builders import a_candidate
-from tests.commands.running import Ended, in_process
+from sensorwatch.cli import build_app
+from sensorwatch.commands import versions_in_use as named_versions
+from sensorwatch.common.errors import BrokerUnavailable
+from sensorwatch.common.kafka.embedded import EmbeddedBroker
+from sensorwatch.common.kafka.ledger_text import Cause, ledger_message, to_metadata
+from sensorwatch.common.kafka.records import Partition
+from sensorwatch.common.ledger.account import Account, open_account
+from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.runtime.command_line import run
+from tests.commands.command_runner import CommandResult, run_in_process
+from tests.reading_builders import a_candidate
 from tests.registry.forging import NAME, WHO, a_registry, folder_of
 
 ZERO = Partition("sensors", 0)
@@ -31,8 +31,8 @@ def registry(tmp_path: Path) -> Registry:
     return a_registry(tmp_path, versions=3)
 
 
-def _models(folder: Path, *args: str) -> Ended:
-    return in_process("models", *args, folder=folder)
+def _models(folder: Path, *args: str) -> CommandResult:
+    return run_in_process("models", *args, folder=folder)
 
 
 def _version(registry: Registry, position: int) -> str:
@@ -189,7 +189,9 @@ def test_prune_keeps_what_the_ledger_or_a_committed_account_names(
     for number in (3, 4):
         registry.register(NAME, a_candidate(seed=7 + number), who=WHO, why="test")
     first, recorded, unnamed, of_another_group, committed = registry.version_ids(NAME)
-    _tell(embedded_broker, [("sensorwatch", recorded), ("other", of_another_group)], committed)
+    _publish_group_state(
+        embedded_broker, [("sensorwatch", recorded), ("other", of_another_group)], committed
+    )
     monkeypatch.setenv("SENSORWATCH__KAFKA__BOOTSTRAP_SERVERS", embedded_broker.address)
 
     ended = _models(tmp_path, "prune", "--keep", "0")
@@ -199,7 +201,9 @@ def test_prune_keeps_what_the_ledger_or_a_committed_account_names(
     assert registry.version_ids(NAME) == [first, recorded, committed]
 
 
-def _tell(broker: EmbeddedBroker, recorded: list[tuple[str, str]], committed: str) -> None:
+def _publish_group_state(
+    broker: EmbeddedBroker, recorded: list[tuple[str, str]], committed: str
+) -> None:
     """Write ledger records, each of a group and a version, and commit an account of another."""
     broker.create_topic("sensors")
     producer = Producer({"bootstrap.servers": broker.address})

@@ -10,7 +10,7 @@ import pytest
 PROGRAM = """
 import resource, sys
 import numpy as np
-from common.runtime.allocator import keep_freed_memory
+from sensorwatch.common.runtime.allocator import keep_freed_memory
 kept = keep_freed_memory() if sys.argv[1] == "keep" else None
 for _ in range(40):
     columns = [np.ones(500_000) for _ in range(4)]  # 4 MB each

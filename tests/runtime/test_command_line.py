@@ -6,8 +6,14 @@ import sys
 import pytest
 import typer
 
-from common.errors import BrokerUnavailable, CheckFailed, Fenced, SensorwatchError, SettingsError
-from common.runtime.command_line import run
+from sensorwatch.common.errors import (
+    BrokerUnavailable,
+    CheckFailed,
+    Fenced,
+    SensorwatchError,
+    SettingsError,
+)
+from sensorwatch.common.runtime.command_line import run
 
 
 @pytest.mark.parametrize(
@@ -73,7 +79,7 @@ def test_a_wrong_option_is_a_usage_error_that_points_to_help(
 @pytest.mark.parametrize("how", ["print('x' * 100, flush=True)", "typer.echo('x' * 100)"])
 def test_a_reader_that_left_ends_the_command_quietly(how: str) -> None:
     code = (
-        "import sys, typer\nfrom common.runtime.command_line import run\n"
+        "import sys, typer\nfrom sensorwatch.common.runtime.command_line import run\n"
         f"def command():\n    '''Talk.'''\n    for _ in range(10000):\n        {how}\n"
         "sys.exit(run(command, []))"
     )

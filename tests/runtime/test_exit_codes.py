@@ -2,8 +2,8 @@
 
 import re
 
-import common.errors
-from common.errors import SensorwatchError
+import sensorwatch.common.errors
+from sensorwatch.common.errors import SensorwatchError
 
 
 def _classes(of: type[SensorwatchError]) -> list[type[SensorwatchError]]:
@@ -11,8 +11,16 @@ def _classes(of: type[SensorwatchError]) -> list[type[SensorwatchError]]:
 
 
 def test_every_error_stands_in_the_table_with_its_code() -> None:
-    table = dict(re.findall(r"^[├└│─ ]+(\w+) +(\d+|-) ", common.errors.__doc__ or "", re.MULTILINE))
-    ours = [error for error in _classes(SensorwatchError) if error.__module__ == "common.errors"]
+    table = dict(
+        re.findall(
+            r"^[├└│─ ]+(\w+) +(\d+|-) ", sensorwatch.common.errors.__doc__ or "", re.MULTILINE
+        )
+    )
+    ours = [
+        error
+        for error in _classes(SensorwatchError)
+        if error.__module__ == "sensorwatch.common.errors"
+    ]
 
     assert set(table) == {error.__name__ for error in ours} - {"SensorwatchError"}
     for error in ours:

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import pytest
 
-from common.runtime.logs import configure, kafka_logger, logger
+from sensorwatch.common.runtime.logs import configure, kafka_logger, logger
 
 
 @pytest.fixture(autouse=True)

@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from common.detection.recall import Status
-from common.rows.rejection import Reason
-from common.runtime.histogram import RowHistogram
-from common.runtime.metrics import ConsumerMetrics, HttpMetrics
-from common.runtime.window import WindowedRatio
+from sensorwatch.common.rows.rejection import Reason
+from sensorwatch.common.runtime.histogram import RowHistogram
+from sensorwatch.common.runtime.metrics import ConsumerMetrics, HttpMetrics
+from sensorwatch.common.runtime.ratio_window import WindowedRatio
+from sensorwatch.common.scoring.status import Status
 
 CONSUMER = {
     "sensorwatch_records_consumed",

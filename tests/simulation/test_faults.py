@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from common.simulation.faults import VALUE_KINDS, FaultKind, inject
+from sensorwatch.common.simulation.faults import VALUE_KINDS, FaultKind, inject
 
 SCALE = np.array([1.0, 2.0, 0.5])
 

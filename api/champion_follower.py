@@ -1,0 +1,105 @@
+"""The champion followed in the background, so that no request waits for a model to load."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from anyio import to_thread
+
+from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.registry.champion import Champion
+from sensorwatch.common.registry.manifest import ModelVersion
+from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.runtime.logs import logger
+from sensorwatch.common.runtime.metrics import ModelMetrics
+from sensorwatch.common.scoring.warmup import compile_kernels
+
+POLL_INTERVAL_SECONDS = 1.0
+
+_log = logger("api")
+
+
+@dataclass(frozen=True, slots=True)
+class ServedVersion:
+    """The version that answers requests, since when."""
+
+    version: ModelVersion
+    loaded_at: datetime
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class ChampionFollower:
+    """Keeps the last good champion of a model; there may be none yet."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        name: str,
+        metrics: ModelMetrics,
+        *,
+        now: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        self._registry, self._name, self._metrics, self._now = registry, name, metrics, now
+        self._champion: Champion | None = None
+        self.served: ServedVersion | None = None
+        """Read it once for a request: it changes at any time."""
+        self.refused: str | None = None
+        """Why the champion is not the version that is served."""
+
+    def look(self) -> None:
+        """Look once for a champion, load and verify it where it is new; may take seconds."""
+        try:
+            if self._champion is None:
+                self._champion = Champion(
+                    self._registry, self._name, on_loaded=self._loaded, on_refused=self._refuse
+                )
+            else:
+                self._champion.refresh()
+                self._clear_refusal()
+        except ModelRefused as refused:
+            self._refuse(refused)
+
+    async def run(self) -> None:
+        """Look again and again, in a thread, until cancelled."""
+        while True:
+            await asyncio.sleep(POLL_INTERVAL_SECONDS)
+            await to_thread.run_sync(self.look)
+
+    def _loaded(self, version: ModelVersion) -> None:
+        compile_kernels(version.detector)
+        at = self._now()
+        self.served, self.refused = ServedVersion(version, at), None
+        manifest = version.manifest
+        self._metrics.loaded(
+            model=manifest.name,
+            version=manifest.id,
+            schema=manifest.schema_fingerprint,
+            at=at.timestamp(),
+        )
+        _log.info("model loaded", model=manifest.name, version=manifest.id)
+
+    def _refuse(self, refused: ModelRefused) -> None:
+        self._metrics.reload_last_success.set(0)
+        if self.refused == str(refused):
+            return
+        self.refused = str(refused)
+        if self.served is None:
+            _log.warning("no model to serve yet", model=self._name, reason=self.refused)
+        else:
+            served_version = self.served.version.manifest.id
+            _log.error(
+                "model refused, the last good one goes on", kept=served_version, reason=self.refused
+            )
+
+    def _clear_refusal(self) -> None:
+        """Notice that a refused champion was taken back in favour of the version in force."""
+        if self.refused is None or self.served is None:
+            return
+        if self._registry.current_aliases(self._name).champion == self.served.version.manifest.id:
+            self.refused = None
+            self._metrics.reload_last_success.set(1)
+            _log.info("the champion is the version in force again")

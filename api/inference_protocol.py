@@ -1,0 +1,154 @@
+"""The Open Inference Protocol's tensors (V2, REST) to rows and back."""
+
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from sensorwatch.api.json_pointers import pointer
+from sensorwatch.api.prediction import Prediction
+from sensorwatch.api.problem_details import Problem
+from sensorwatch.common.rows.cells import set_nested
+from sensorwatch.common.rows.rejection import Fault
+from sensorwatch.common.rows.schema import Schema
+from sensorwatch.common.scoring.detections import SEVERITY_TEXTS
+from sensorwatch.common.scoring.detector import Detector
+
+OUTPUTS = {
+    "anomaly_score": "FP64",
+    "raw_score": "FP64",
+    "is_anomaly": "BOOL",
+    "p_value": "FP64",
+    "severity": "BYTES",
+}
+
+
+class Tensor(msgspec.Struct):
+    """An input: the values of one field, one per row."""
+
+    name: str
+    shape: list[int]
+    datatype: str
+    data: list[Any]
+
+
+class InferRequest(msgspec.Struct):
+    """A request: the fields of the model's schema as columns."""
+
+    inputs: list[Tensor]
+    id: str | None = None
+
+
+_DECODER = msgspec.json.Decoder(InferRequest)
+
+
+def decode_infer_request(body: bytes, schema: Schema, *, max_rows: int) -> InferRequest:
+    """Read a request.
+
+    Raises Problem: 422 where it is none or names inputs that the schema does not, 413 above
+    `max_rows`.
+    """
+    try:
+        request = _DECODER.decode(body)
+    except (ValueError, RecursionError) as error:
+        raise _invalid_request(
+            f"{error}; wanted an inference request of the V2 protocol"
+        ) from error
+    if not request.inputs:
+        raise _invalid_request("there are no inputs", "inputs")
+    rows, names = len(request.inputs[0].data), set(schema.paths)
+    for position, tensor in enumerate(request.inputs):
+        if tensor.name not in names:
+            unused_names = ", ".join(path for path in schema.paths if path in names)
+            detail = f"found {tensor.name[:100]!r}, wanted each of {unused_names} at most once"
+            raise _invalid_request(detail, "inputs", position, "name")
+        names.remove(tensor.name)
+        if tensor.shape not in ([rows], [rows, 1]) or len(tensor.data) != rows or rows == 0:
+            detail = (
+                f"input {tensor.name!r} has the shape {tensor.shape[:8]} and {len(tensor.data)} "
+                "values; wanted [rows], one value per row, as many as in the other inputs"
+            )
+            raise _invalid_request(detail, "inputs", position)
+    if rows > max_rows:
+        detail = f"{rows} rows in one request, at most {max_rows}: send several"
+        raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
+    return request
+
+
+def rows_as_payloads(request: InferRequest) -> list[bytes]:
+    """Turn columns into one payload per row, as it would have come over the topic."""
+    payloads = []
+    for values in zip(*(tensor.data for tensor in request.inputs), strict=True):
+        row: dict[str, object] = {}
+        for tensor, value in zip(request.inputs, values, strict=True):
+            set_nested(row, tensor.name, value)
+        payloads.append(msgspec.json.encode(row))
+    return payloads
+
+
+def encode_infer_response(prediction: Prediction, request: InferRequest) -> bytes:
+    """Return the scores as columns; raises Problem (422) naming every fault of every bad row."""
+    if prediction.rejections:
+        raise _bad_rows_problem(prediction, request)
+    detections_per_slice = [outcome.detections for outcome in prediction.outcomes]
+    columns = {
+        name: np.concatenate([getattr(part, name) for part in detections_per_slice])
+        for name in OUTPUTS
+    }
+    columns["severity"] = SEVERITY_TEXTS[columns["severity"]]
+    data = {name: column.tolist() for name, column in columns.items()}
+    outputs = [
+        {"name": name, "datatype": datatype, "shape": [len(data[name])], "data": data[name]}
+        for name, datatype in OUTPUTS.items()
+    ]
+    model = prediction.version.rsplit("-", 2)[0]  # an id is name, number, digest
+    response = {"model_name": model, "model_version": prediction.version, "outputs": outputs}
+    return msgspec.json.encode(response | ({"id": request.id} if request.id is not None else {}))
+
+
+def metadata(model: str, detector: Detector) -> dict[str, Any]:
+    """Describe the model as the protocol wants it."""
+    schema = detector.schema
+    text_fields = {schema.key.field} if schema.key else set()
+    if not schema.time.format.startswith("epoch"):
+        text_fields.add(schema.time.field)
+    return {
+        "name": model,
+        "versions": [detector.version],
+        "platform": "sensorwatch",
+        "inputs": [
+            {"name": path, "datatype": "BYTES" if path in text_fields else "FP64", "shape": [-1]}
+            for path in schema.paths
+        ],
+        "outputs": [
+            {"name": name, "datatype": datatype, "shape": [-1]}
+            for name, datatype in OUTPUTS.items()
+        ],
+    }
+
+
+def _bad_rows_problem(prediction: Prediction, request: InferRequest) -> Problem:
+    positions_by_name = {tensor.name: position for position, tensor in enumerate(request.inputs)}
+
+    def where(index: int, fault: Fault) -> str:
+        position = positions_by_name.get(fault.field)
+        return pointer("inputs") if position is None else pointer("inputs", position, "data", index)
+
+    errors = [
+        {
+            "pointer": where(rejection.index, fault),
+            "detail": fault.detail,
+            "reason": fault.reason,
+            "index": rejection.index,
+        }
+        for rejection in prediction.rejections
+        for fault in rejection.faults
+    ]
+    detail = f"{len(prediction.rejections)} rows cannot be scored, so none was: correct them"
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
+
+
+def _invalid_request(detail: str, *where: object) -> Problem:
+    errors = [{"pointer": pointer(*where), "detail": detail}]
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)

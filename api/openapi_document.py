@@ -1,0 +1,121 @@
+"""The OpenAPI document, in which a row looks as the served model wants it."""
+
+from pathlib import Path
+from typing import Any
+
+import fastapi_offline
+import numpy as np
+from fastapi import FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from sensorwatch.api.api_key import has_valid_key
+from sensorwatch.api.response_models import PredictAnswer, ProblemModel
+from sensorwatch.api.row_json_schema import example_row, row_schema
+from sensorwatch.api.service import service_of
+from sensorwatch.common.scoring.detector import Detector
+
+OPENAPI = "/openapi.json"
+ASSETS = "/docs/assets"
+DESCRIPTION = """
+Scores sensor rows with the champion of a model registry.
+
+`anomaly_score` is 1.0 at the threshold of every model; a row above it is anomalous. Every error is
+`application/problem+json` (RFC 9457); `errors` names what is wrong, and where, by JSON pointer.
+"""
+_ANY_ROW = {"type": "object", "description": "The fields of the model's schema."}
+_EXAMPLE_ROW = {"timestamp": "2025-01-01T00:00:00", "x1": 0.1, "x2": 0.2, "x3": 0.3}
+
+
+def add_documentation_routes(app: FastAPI) -> None:
+    """Add /openapi.json and /docs to `app`, after its other routes."""
+
+    def document(request: Request) -> JSONResponse:
+        # A plain function, so that it runs beside the event loop: building takes a while.
+        service = service_of(request)
+        served = service.follower.served
+        detector = (
+            served.version.detector if served and has_valid_key(request, service.key) else None
+        )
+        document_with_servers = openapi_document(app, detector, with_key=service.key is not None)
+        document_with_servers["servers"] = [{"url": request.scope.get("root_path") or "/"}]
+        return JSONResponse(document_with_servers)
+
+    async def docs_page(request: Request) -> Response:
+        root = request.scope.get("root_path", "").rstrip("/")
+        return get_swagger_ui_html(
+            openapi_url=f"{root}{OPENAPI}",
+            title=app.title,
+            swagger_js_url=f"{root}{ASSETS}/swagger-ui-bundle.js",
+            swagger_css_url=f"{root}{ASSETS}/swagger-ui.css",
+            swagger_favicon_url=f"{root}{ASSETS}/favicon.png",
+        )
+
+    app.add_api_route(OPENAPI, document, include_in_schema=False)
+    app.add_api_route("/docs", docs_page, include_in_schema=False)
+    # The page's scripts from our own server: a plant's network seldom reaches a public one.
+    folder = Path(fastapi_offline.__file__).parent / "static"
+    app.mount(ASSETS, StaticFiles(directory=folder))
+    app.openapi = lambda: openapi_document(  # type: ignore[method-assign]  # FastAPI's own way
+        app, None, with_key=False
+    )
+
+
+def openapi_document(app: FastAPI, detector: Detector | None, *, with_key: bool) -> dict[str, Any]:
+    """Return the document; `detector`: the one in force, whose rows and example it shows."""
+    document = get_openapi(
+        title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes
+    )
+    _, definitions = models_json_schema(
+        [(ProblemModel, "serialization"), (PredictAnswer, "serialization")],
+        ref_template="#/components/schemas/{model}",
+    )
+    components = document.setdefault("components", {})
+    components["schemas"] = definitions["$defs"] | components.get("schemas", {})
+    _describe_body(document["paths"]["/predict"]["post"], detector)
+    if with_key:
+        _describe_key(document)
+    return document
+
+
+def _describe_body(operation: dict[str, Any], detector: Detector | None) -> None:
+    row, example = _ANY_ROW, _EXAMPLE_ROW
+    if detector is not None:
+        row = row_schema(detector.schema)
+        example = example_row(detector.schema, _typical_values(detector))
+    rows = {"type": "array", "minItems": 1, "items": row}
+    history = {
+        "type": "array",
+        "items": row,
+        "description": "Rows before the first of `rows`: they are scored, but not answered. Both "
+        "together may be as many as one request may hold.",
+    }
+    properties = {"rows": rows, "history": history}
+    body = {"type": "object", "properties": properties, "required": ["rows"]}
+    operation["requestBody"] = {
+        "required": True,
+        "content": {"application/json": {"schema": body, "example": {"rows": [example]}}},
+    }
+
+
+def _typical_values(detector: Detector) -> list[float]:
+    """The medians of training (of context: 0), short enough to read, inside of what is possible."""
+    bounds = np.asarray([column.bounds for column in detector.schema.columns])
+    rounded_medians = [float(f"{value:.4g}") for value in detector.ranges.expected]
+    rounded_medians += [0.0] * len(detector.schema.context)
+    return [float(value) for value in np.clip(rounded_medians, bounds[:, 0], bounds[:, 1])]
+
+
+def _describe_key(document: dict[str, Any]) -> None:
+    document["components"]["securitySchemes"] = {
+        "bearer": {"type": "http", "scheme": "bearer"},
+        "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    }
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            if "401" in operation["responses"]:
+                operation["security"] = [{"bearer": []}, {"header": []}]

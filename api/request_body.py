@@ -1,0 +1,58 @@
+"""A request's body, read as far as the limits allow."""
+
+import asyncio
+from http import HTTPStatus
+
+from starlette.requests import Request
+
+from sensorwatch.api.problem_details import Problem
+
+BODY_SECONDS = 30.0
+"""How long a client may take to send its body."""
+
+
+async def read_body(request: Request, *, max_bytes: int) -> bytes:
+    """Read a JSON body whole.
+
+    Raises Problem: 415 where it is declared to be something else, 413 as soon as it is known to be
+    longer than `max_bytes` (declared or sent, in chunks too), 408 where it does not come.
+    """
+    _check_type(request)
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared[:20]) > max_bytes:
+        raise _too_large_problem(max_bytes)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _read(request, max_bytes)
+    except TimeoutError as error:
+        detail = f"the body did not come within {BODY_SECONDS:g} s"
+        closing = {"Connection": "close"}
+        raise Problem(HTTPStatus.REQUEST_TIMEOUT, detail, headers=closing) from error
+
+
+async def _read(request: Request, max_bytes: int) -> bytes:
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > max_bytes:
+            raise _too_large_problem(max_bytes)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _check_type(request: Request) -> None:
+    content_type = request.headers.get("content-type", "application/json")
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type != "application/json" and not media_type.endswith("+json"):
+        detail = f'the body is declared as {content_type[:100]!r}, wanted "Content-Type: application/json"'
+        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail)
+    encoding = request.headers.get("content-encoding", "identity").lower()
+    if encoding != "identity":
+        detail = f"the body is encoded as {encoding[:100]!r}: send it as it is"
+        headers = {"Accept-Encoding": "identity"}
+        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail, headers=headers)
+
+
+def _too_large_problem(max_bytes: int) -> Problem:
+    detail = f"the body is longer than {max_bytes} bytes: send the rows in several requests"
+    return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail, headers={"Connection": "close"})

@@ -1,0 +1,65 @@
+"""The ways to ask for scores: how a body is read, and how it is answered."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from sensorwatch.api.inference_protocol import (
+    decode_infer_request,
+    encode_infer_response,
+    rows_as_payloads,
+)
+from sensorwatch.api.predict_response import OnError, Signals, encode_response
+from sensorwatch.api.prediction import Prediction, predict, score_rows
+from sensorwatch.common.scoring.detector import Detector
+
+
+class ScoringRequest(Protocol):
+    """One request, from its body to its answer; of many rows, its methods run in a thread."""
+
+    @property
+    def body(self) -> bytes:
+        """What was sent."""
+
+    def predict(self, detector: Detector, received: int) -> Prediction:
+        """Score the body's rows; `received`: microseconds UTC. Raises Problem."""
+
+    def encode_response(self, prediction: Prediction, detector: Detector) -> bytes:
+        """Return the JSON answer. Raises Problem where bad rows forbid one."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowsRequest:
+    """`{"rows": [...]}` on /predict."""
+
+    body: bytes
+    max_rows: int
+    on_error: OnError
+    signals: Signals
+
+    def predict(self, detector: Detector, received: int) -> Prediction:
+        """See Exchange."""
+        return predict(self.body, detector, received=received, max_rows=self.max_rows)
+
+    def encode_response(self, prediction: Prediction, detector: Detector) -> bytes:
+        """See Exchange."""
+        return encode_response(prediction, detector, on_error=self.on_error, signals=self.signals)
+
+
+class TensorsRequest:
+    """Columns on /v2/models/{name}/infer."""
+
+    def __init__(self, body: bytes, max_rows: int) -> None:
+        self.body, self._max_rows = body, max_rows
+
+    def predict(self, detector: Detector, received: int) -> Prediction:
+        """See Exchange."""
+        self._request = decode_infer_request(self.body, detector.schema, max_rows=self._max_rows)
+        return score_rows(rows_as_payloads(self._request), detector, received=received)
+
+    def encode_response(
+        self,
+        prediction: Prediction,
+        detector: Detector,  # noqa: ARG002 - the protocol's answer has no use for it
+    ) -> bytes:
+        """See Exchange."""
+        return encode_infer_response(prediction, self._request)

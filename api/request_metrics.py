@@ -1,0 +1,55 @@
+"""Every request counted and timed, by the route that answered it."""
+
+import time
+from http import HTTPStatus
+
+from prometheus_client import Counter, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sensorwatch.common.runtime.metrics import HttpMetrics
+
+UNMATCHED = "unmatched"
+"""The handler of requests for paths that are not there: a label must not hold what clients send."""
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class RequestMetricsMiddleware:
+    """ASGI middleware around all routes."""
+
+    def __init__(self, app: ASGIApp, *, metrics: HttpMetrics) -> None:
+        self._app, self._metrics = app, metrics
+        self._labelled_metrics: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        """By method, handler and status: to look for labels takes longer than to count."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on and count its answer."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status: int = HTTPStatus.INTERNAL_SERVER_ERROR
+        start = time.perf_counter()
+
+        async def send_and_keep_status(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_and_keep_status)
+        finally:
+            self._count(scope, status, time.perf_counter() - start)
+
+    def _count(self, scope: Scope, status: int, seconds: float) -> None:
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        handler = getattr(scope.get("route"), "path", UNMATCHED)
+        labelled_metrics = self._labelled_metrics.get((method, handler, status))
+        if labelled_metrics is None:
+            labelled_metrics = (
+                self._metrics.requests.labels(method, handler, str(status)),
+                self._metrics.request_duration.labels(method, handler),
+            )
+            self._labelled_metrics[method, handler, status] = labelled_metrics
+        requests, duration = labelled_metrics
+        requests.inc()
+        duration.observe(seconds)

@@ -1,0 +1,163 @@
+"""The answers' shapes, declared for the OpenAPI document; tests hold real answers against them."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sensorwatch.api.predict_response import OnError, Signals
+from sensorwatch.common.rows.rejection import Reason
+from sensorwatch.common.scoring.detections import Severity
+from sensorwatch.common.scoring.explanation import Direction
+from sensorwatch.common.scoring.status import Status
+
+
+class _StrictModel(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class PredictQuery(_StrictModel):
+    """How a request wants to be answered; a parameter that is not there is refused."""
+
+    on_error: Annotated[
+        OnError,
+        Field(
+            description="`skip`: tell each bad row's errors and score the others. "
+            "A bad row of the history is always a problem."
+        ),
+    ] = OnError.REJECT
+    signals: Annotated[
+        Signals, Field(description="`all`: tell the signals of normal rows too.")
+    ] = Signals.ANOMALOUS
+
+
+class SignalModel(_StrictModel):
+    """One signal of a row, beside what was expected of it."""
+
+    name: str
+    actual: float
+    expected: Annotated[
+        float,
+        Field(
+            description="The forecast from the rows before; without memory the sensor's level, of "
+            "a plain model the median in training."
+        ),
+    ]
+    expected_low: Annotated[float, Field(description="About 99 % of clean rows lie from here")]
+    expected_high: Annotated[float, Field(description="to here.")]
+    direction: Direction
+    attribution: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="Its share of what is strange about the row: by how much the score drops "
+            "if the signal is as the rows before and the other signals let expect. A row's signals "
+            "stand from the highest to the lowest, their sum is 1.",
+        ),
+    ]
+    held: Annotated[bool, Field(description="The value was missing: the last one is held.")]
+
+
+class ScoredRow(_StrictModel):
+    """A row with its score."""
+
+    index: Annotated[int, Field(ge=0, description="Its place in `rows`, from 0.")]
+    sensor_id: str
+    event_time: datetime
+    status: Annotated[
+        Status, Field(description="All but `scored`: judged by what needs no memory.")
+    ]
+    anomaly_score: Annotated[float, Field(ge=0, description="1.0 is the threshold.")]
+    raw_score: Annotated[float, Field(description="Before calibration; its unit is the model's.")]
+    is_anomaly: bool
+    p_value: Annotated[
+        float, Field(gt=0, le=1, description="Share of calibration rows scored as high.")
+    ]
+    severity: Severity
+    episode_start: Annotated[
+        int | None,
+        Field(
+            description="The `index` of the first row of the episode of anomalous rows that it "
+            "belongs to; below 0 where that is a row of the history: -1 is its last."
+        ),
+    ]
+    signals: Annotated[
+        list[SignalModel] | None, Field(description="Of anomalous rows; `signals=all`: of each.")
+    ] = None
+
+
+class RowError(_StrictModel):
+    """One thing that is wrong with a row."""
+
+    pointer: Annotated[str, Field(description="JSON pointer to it in the request's body.")]
+    detail: str
+    reason: Reason
+
+
+class SkippedRow(_StrictModel):
+    """A bad row, in its place, where `on_error=skip` was asked for."""
+
+    index: Annotated[int, Field(ge=0)]
+    errors: list[RowError]
+
+
+class PredictAnswer(_StrictModel):
+    """A request's rows, in their order, all scored by one version."""
+
+    model_version: str
+    threshold: Annotated[float, Field(description="The raw score whose anomaly score is 1.0.")]
+    scored: int
+    anomalies: int
+    rejected: int
+    rows: list[ScoredRow | SkippedRow]
+
+
+class ProblemError(_StrictModel):
+    """One thing that is wrong with a request."""
+
+    pointer: str
+    detail: str
+    reason: Reason | None = None
+    index: Annotated[int | None, Field(description="The row's place in its list, from 0.")] = None
+
+
+class ProblemModel(_StrictModel):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[ProblemError] = []
+
+
+class ServiceStatus(StrEnum):
+    """How the service is."""
+
+    OK = "ok"
+    DEGRADED = "degraded"
+    NO_MODEL = "no_model"
+
+
+class Health(_StrictModel):
+    """A summary for people."""
+
+    status: Annotated[
+        ServiceStatus,
+        Field(description="`degraded`: the champion was refused, the last good version serves."),
+    ]
+    model_name: str
+    model_version: str | None
+    model_loaded_at: datetime | None
+    version: Annotated[str, Field(description="Of sensorwatch.")]
+
+
+class Live(_StrictModel):
+    """The answer of a probe that is content."""
+
+    status: str = "ok"
+
+
+ManifestDocument = dict[str, Any]

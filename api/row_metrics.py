@@ -1,0 +1,48 @@
+"""The rows of answered requests counted for Prometheus."""
+
+import threading
+import time
+from collections import Counter
+
+import numpy as np
+
+from sensorwatch.api.prediction import Prediction
+from sensorwatch.common.runtime.metrics import HttpMetrics
+from sensorwatch.common.scoring.detections import SEVERITIES
+
+
+class RowMetrics:
+    """Moves the counters of rows; may be called from any thread."""
+
+    def __init__(self, metrics: HttpMetrics) -> None:
+        self._metrics = metrics
+        self._lock = threading.Lock()
+
+    def rejected(self, prediction: Prediction) -> None:
+        """Count a request's bad rows, each by its first reason."""
+        reasons = Counter(rejection.reason for rejection in prediction.rejections)
+        for reason, rows in reasons.items():
+            self._metrics.rows_rejected.labels(reason.value).inc(rows)
+
+    def scored(self, prediction: Prediction) -> None:
+        """Count the rows whose scores are sent."""
+        scores = self._metrics.scores
+        rows = anomalies = 0
+        for outcome in prediction.outcomes:
+            detections = outcome.detections
+            rows += len(detections)
+            scores.anomaly_score.observe(detections.anomaly_score)
+            severities = detections.severity[detections.is_anomaly]
+            anomalies += len(severities)
+            for number, count in enumerate(np.bincount(severities).tolist()):
+                if count:
+                    scores.anomalies.labels(SEVERITIES[number].value).inc(count)
+        scores.rows_scored.inc(rows)
+        with self._lock:
+            scores.recent_anomalies.add(anomalies, rows, now=time.monotonic())
+
+    def update_anomaly_ratio(self) -> None:
+        """Let `anomaly_ratio` tell the share of the last minutes: to be called at each scrape."""
+        scores = self._metrics.scores
+        with self._lock:
+            scores.anomaly_ratio.set(scores.recent_anomalies.ratio(now=time.monotonic()))

@@ -1,0 +1,98 @@
+"""`sensorwatch serve`: the HTTP service as a command."""
+
+import signal
+import socket
+from types import FrameType
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from sensorwatch.api.api_key import read_key
+from sensorwatch.api.app import create_app
+from sensorwatch.api.write_coalescing import CoalescingProtocol
+from sensorwatch.common.errors import SettingsError, Unrecoverable
+from sensorwatch.common.runtime.command_line import ConfigOption
+from sensorwatch.common.runtime.logs import configure, logger
+from sensorwatch.common.runtime.settings import load_settings
+
+SHUTDOWN_SECONDS = 5
+"""How long requests that are under way may take after a SIGTERM."""
+BACKLOG = 2048
+
+_log = logger("api")
+
+
+def serve(
+    *,
+    host: Annotated[
+        str | None,
+        typer.Option(help="Where to listen; else api.host (127.0.0.1).", show_default=False),
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(help="0: any free port; else api.port (8000).", show_default=False)
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Serve /predict, /model, /health and /metrics over HTTP until told to stop."""
+    overrides = {"api.host": host, "api.port": port}
+    settings = load_settings(config, overrides=overrides).settings
+    configure(settings.log.format, settings.log.level)
+    read_key(settings.api.api_key_file)  # refused here in one line, not in the server's start
+    listener = open_listener(settings.api.host, settings.api.port)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(lambda: settings),
+            log_config=None,
+            access_log=False,
+            http=CoalescingProtocol,
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        )
+    )
+    # uvicorn stops at the signal and then raises it again, for whoever listened before it.
+    signal.signal(signal.SIGTERM, _ignore_signal)
+    _log.info("serving", address=address_of(listener), model=settings.registry.model)
+    try:
+        server.run(sockets=[listener])
+    except SystemExit as stop:
+        raise Unrecoverable("the service could not start; the lines above say why") from stop
+    _log.info("stopped")
+
+
+def open_listener(host: str, port: int) -> socket.socket:
+    """Take the address before anything else happens; port 0 takes any free one.
+
+    Raises SettingsError when it cannot be taken.
+    """
+    try:
+        return _bound_socket(host, port)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}; free the port, or set "
+            "another with --port or [api] port (0: any free one)"
+        ) from error
+
+
+def address_of(listener: socket.socket) -> str:
+    """Return the base URL of a listening socket."""
+    host, port, *_ = listener.getsockname()
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _bound_socket(host: str, port: int) -> socket.socket:
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    # With the protocol named, unlike socket.create_server: only then does asyncio turn off
+    # Nagle's algorithm, which costs 40 ms an answer on a connection that is kept open.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _ignore_signal(_signal: int, _frame: FrameType | None) -> None:
+    pass

@@ -1,0 +1,38 @@
+"""`python -m benchmarks.docs_plots`: draw the plots of the user documents."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks.docs_plots import attribution_plot as reasons
+from benchmarks.docs_plots import episode_plot as episode
+from benchmarks.docs_plots import forecast_plot as forecast
+from benchmarks.docs_plots import row_order_plot as order
+from benchmarks.docs_plots import warm_up_plot as warm_up
+from sensorwatch.common.runtime.command_line import run
+
+DRAWINGS = {
+    "forecast": forecast.draw,
+    "order": order.draw,
+    "warm-up": warm_up.draw,
+    "episode": episode.draw,
+    "reasons": reasons.draw,
+}
+
+
+def main(
+    out: Annotated[Path, typer.Option("--out", help="Folder that they are written into.")] = Path(
+        "docs/plots"
+    ),
+) -> None:
+    """Draw the plots; the same on every run of one machine."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name, draw in DRAWINGS.items():
+        (out / f"{name}.svg").write_text(draw(), encoding="utf-8")
+        print(out / f"{name}.svg")
+
+
+if __name__ == "__main__":
+    sys.exit(run(main, name="python -m benchmarks.docs_plots"))

@@ -1,0 +1,150 @@
+"""The default detector with a part taken out, calibrated anew without it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from benchmarks.quality.backtest_runs import MAX_ROWS, JudgedRows, RecordStream, collect_judged
+from sensorwatch.common.model.decision import Decision, RarityTable
+from sensorwatch.common.model.plan import forecast_plan
+from sensorwatch.common.model.tails import KNOTS, identity_tables
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.strict_parsing import collect_rows
+from sensorwatch.common.runtime.setting_keys import TrainerSettings
+from sensorwatch.common.scoring.detector import Detector, learn_signal_ranges
+from sensorwatch.common.scoring.memory import Memory
+from sensorwatch.common.scoring.memory_layout import CLEAN_TAIL_START, FloatColumn, IntColumn
+from sensorwatch.common.scoring.processing import Outcome
+from sensorwatch.trainer.backtest import score_on
+from sensorwatch.trainer.cross_validation import out_of_fold_scores
+from sensorwatch.trainer.dataset import by_time
+from sensorwatch.trainer.imputation import fill_missing
+from sensorwatch.trainer.level_fitting import with_enough_rows
+from sensorwatch.trainer.scorer_fitting import FittedScorer, RawScores, fit_on
+from sensorwatch.trainer.tail_fitting import calibrate_decision
+from sensorwatch.trainer.training import UNREGISTERED
+
+UNREACHABLE_SCORE = 1e9
+
+
+def _unchanged(decision: Decision) -> Decision:
+    return decision
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What is different."""
+
+    name: str
+    weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)
+    """Of the forest, the distance, the drift and the repeats."""
+    include_outlier_blocks: bool = False
+    """Calibrate on blocks of time that stand out too."""
+    change: Callable[[Decision], Decision] = _unchanged
+    edit_memory: Callable[[Memory], None] | None = None
+    """What is done to the memory before every row."""
+
+
+@dataclass(frozen=True, slots=True)
+class _SharedFit:
+    """What all variants have in common on a stream."""
+
+    readings: Readings
+    """As they came, for training."""
+    ordered: Readings
+    fitted: FittedScorer
+    raw_scores: RawScores
+
+
+def judge(
+    stream: RecordStream, variants: Sequence[Variant], trainer_settings: TrainerSettings
+) -> list[JudgedRows]:
+    """Fit once on a stream's first rows; judge the others by each variant, causally."""
+    readings, _ = collect_rows(stream.records[: stream.train_rows], stream.schema)
+    ordered = fill_missing(by_time(readings))
+    fitted = fit_on(ordered, np.ones(len(ordered), dtype=np.bool_), stream.schema, trainer_settings)
+    raw_scores = out_of_fold_scores(ordered, stream.schema, trainer_settings)
+    fit = _SharedFit(readings, ordered, fitted, raw_scores)
+    return [_judged(stream, fit, variant, trainer_settings) for variant in variants]
+
+
+def _judged(
+    stream: RecordStream, fit: _SharedFit, variant: Variant, trainer_settings: TrainerSettings
+) -> JudgedRows:
+    detector = _detector(stream, fit, variant, trainer_settings)
+    memory = detector.empty_memory()
+    detector.detect(fit.readings, memory, positions=fit.readings.index)
+    memory.adopt(detector)
+    outcomes = _outcomes(stream, detector, memory, variant.edit_memory)
+    return collect_judged(outcomes, stream.train_rows, stream.judged_rows)
+
+
+def _detector(
+    stream: RecordStream, fit: _SharedFit, variant: Variant, trainer_settings: TrainerSettings
+) -> Detector:
+    raw_scores = fit.raw_scores
+    if variant.include_outlier_blocks:
+        raw_scores = replace(raw_scores, block=np.zeros_like(raw_scores.block))
+    calibrated = calibrate_decision(raw_scores, trainer_settings, weights=variant.weights)
+    return Detector(
+        version=UNREGISTERED,
+        schema=stream.schema,
+        plan=forecast_plan(stream.schema),
+        levels=with_enough_rows(fit.fitted.final_levels, fit.ordered),
+        forest=fit.fitted.forest,
+        calibration=calibrated.calibration,
+        ranges=learn_signal_ranges(fit.ordered),
+        forecast=fit.fitted.forecast,
+        decision=variant.change(calibrated.decision),
+    )
+
+
+def _outcomes(
+    stream: RecordStream,
+    detector: Detector,
+    memory: Memory,
+    edit_memory: Callable[[Memory], None] | None,
+) -> Iterator[Outcome]:
+    first = stream.train_rows
+    # Nobody has two rows in as many as there are sensors: so each row finds what was forgotten.
+    rows_at_once = stream.sensors if edit_memory else MAX_ROWS
+    if edit_memory:
+        edit_memory(memory)
+    records = stream.records[first:]
+    for outcome in score_on(records, detector, memory, first_row=first, max_rows=rows_at_once):
+        if edit_memory:
+            edit_memory(memory)
+        yield outcome
+
+
+def _reset_sensor_tails(memory: Memory) -> None:
+    memory.floats[:, [FloatColumn.TAIL_START, FloatColumn.TAIL_SCALE]] = CLEAN_TAIL_START, 1.0
+
+
+def _clear_lags(memory: Memory) -> None:
+    """Let every row be judged by what needs no memory but the sensor's level."""
+    memory.ints[:, IntColumn.LAG_COUNT] = 0
+
+
+def _without_smoothing(decision: Decision) -> Decision:
+    tables = decision.tables.copy()
+    tables[RarityTable.SMOOTHED_SCORE, :KNOTS] = UNREACHABLE_SCORE
+    # Without the smoothed score there is no larger one: the sum's rarity is the score.
+    tables[RarityTable.MAX_OF_SUM_AND_SMOOTHED] = identity_tables(1)[0]
+    return replace(decision, tables=tables)
+
+
+FULL_DETECTOR = Variant("whole")
+VARIANTS = (
+    FULL_DETECTOR,
+    Variant("without the forest", weights=(0.0, 1.0, 1.0, 1.0)),
+    Variant("without the residual's length", weights=(1.0, 0.0, 1.0, 1.0)),
+    Variant("without its drift", weights=(1.0, 1.0, 0.0, 1.0)),
+    Variant("without exact repeats", weights=(1.0, 1.0, 1.0, 0.0)),
+    Variant("forest alone", weights=(1.0, 0.0, 0.0, 0.0)),
+    Variant("without smoothing", change=_without_smoothing),
+    Variant("unusual blocks calibrate too", include_outlier_blocks=True),
+    Variant("without each sensor's own tail", edit_memory=_reset_sensor_tails),
+    Variant("without lags: levels alone", edit_memory=_clear_lags),
+)

@@ -1,0 +1,111 @@
+"""The parts of the measuring: from what was asked for to a section of the document."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from benchmarks.quality import alert_rates as rates
+from benchmarks.quality import nab_benchmark as nab
+from benchmarks.quality import seasonal_stream as seasonal
+from benchmarks.quality import simulated_fleet as simulated
+from benchmarks.quality import skab_benchmark as skab
+from benchmarks.quality.ablated_detectors import VARIANTS
+from benchmarks.quality.ablation import AblationData, ablation, detectors_of_variants
+from benchmarks.quality.compared_detectors import (
+    OURS,
+    ComparedDetector,
+    default_detectors,
+    trivial_rules,
+)
+from benchmarks.quality.dataset_files import FileSelection
+from benchmarks.quality.quality_plots import nab_plots, rate_plots, simulated_plots, skab_plots
+from benchmarks.report.document import Section
+from sensorwatch.common.runtime.setting_keys import TrainerSettings
+
+
+class Benchmark(StrEnum):
+    """What can be measured by itself."""
+
+    SKAB = "skab"
+    NAB = "nab"
+    SIMULATED = "simulated"
+    RATES = "rates"
+    SEASON = "season"
+    ABLATION = "ablation"
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the command was asked for."""
+
+    selection: FileSelection
+    alone: bool = False
+    """The default detector only."""
+    seeds: int = skab.SEEDS
+    refit_every: int | None = None
+    processes: int = 1
+
+    @property
+    def compared(self) -> list[ComparedDetector]:
+        """Who is measured."""
+        results = default_detectors(refit_every=self.refit_every)
+        return results[:1] if self.alone else [*results, *trivial_rules()]
+
+
+def section(part: Benchmark, options: RunOptions) -> Section:
+    """Measure one part."""
+    return _SECTION_OF[part](options)
+
+
+def _skab(options: RunOptions) -> Section:
+    files = skab.load(options.selection)
+    runs = [
+        skab.measure(files, detector, seeds=options.seeds, processes=options.processes)
+        for detector in [*options.compared, skab.clock_rule()]
+    ]
+    return Section("SKAB", skab.tables(runs), skab_plots(files, runs))
+
+
+def _nab(options: RunOptions) -> Section:
+    files = nab.load(options.selection)
+    runs = [nab.measure(files, one, processes=options.processes) for one in options.compared]
+    return Section("NAB", [nab.table(runs)], nab_plots(files, runs))
+
+
+def _simulated(options: RunOptions) -> Section:
+    fleet = simulated.load()
+    runs = [simulated.measure(fleet, detector) for detector in options.compared]
+    return Section("Simulated faults", simulated.tables(runs, fleet), simulated_plots(runs))
+
+
+def _rates(options: RunOptions) -> Section:
+    streams = rates.load()
+    results = [
+        one
+        for rate in rates.RATES
+        for detector in rates.compared(rate, alone=options.alone)
+        for one in rates.measure(streams, detector, rate, processes=options.processes)
+    ]
+    return Section("Alert rate", [rates.table(results)], rate_plots(results))
+
+
+def _season(options: RunOptions) -> Section:
+    compared = [*options.compared[:1], seasonal.without_season(), *options.compared[1:]]
+    return Section("A season", [seasonal.table(seasonal.load(), compared, options.processes)])
+
+
+def _ablation(options: RunOptions) -> Section:
+    files = skab.load(options.selection), nab.load(options.selection)
+    bench = AblationData(*files, simulated.load(), seeds=options.seeds, processes=options.processes)
+    results = detectors_of_variants(VARIANTS, bench, TrainerSettings())
+    return Section(f"What each part of the {OURS} detector is worth", [ablation(results, bench)])
+
+
+_SECTION_OF: dict[Benchmark, Callable[[RunOptions], Section]] = {
+    Benchmark.SKAB: _skab,
+    Benchmark.NAB: _nab,
+    Benchmark.SIMULATED: _simulated,
+    Benchmark.RATES: _rates,
+    Benchmark.SEASON: _season,
+    Benchmark.ABLATION: _ablation,
+}

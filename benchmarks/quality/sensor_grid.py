@@ -1,0 +1,60 @@
+"""Simulated values of several sensors, step by step, as a stream of records."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.quality.backtest_runs import RecordStream
+from sensorwatch.common.rows.schema import schema_from_plain
+from sensorwatch.common.simulation.sensors import sensor_names
+from sensorwatch.common.simulation.stream import DECIMALS, START
+
+MINUTE = 60_000_000
+MINUTES_PER_DAY = 1_440
+
+
+@dataclass(frozen=True, slots=True)
+class SensorGrid:
+    """At each step every sensor sends one row."""
+
+    name: str
+    values: NDArray[np.float64]
+    """(steps, sensors, signals)"""
+    train_steps: int
+    step_minutes: int = 1
+
+    @property
+    def sensors(self) -> int:
+        """How many sensors there are."""
+        return int(self.values.shape[1])
+
+    @property
+    def judged_steps(self) -> int:
+        """How many steps come after those for training."""
+        return len(self.values) - self.train_steps
+
+    def stream(self) -> RecordStream:
+        """Return the rows by time, then sensor."""
+        steps, sensors, signals = self.values.shape
+        names = [f"x{number + 1}" for number in range(signals)]
+        schema = schema_from_plain(
+            {
+                "name": self.name,
+                "time": {"field": "timestamp", "format": "epoch_ms"},
+                "key": {"field": "sensor_id"},
+                "signals": [{"name": name} for name in names],
+            }
+        )
+        times = (START + self.step_minutes * MINUTE * np.repeat(np.arange(steps), sensors)) // 1_000
+        rows = np.round(self.values, DECIMALS).reshape(-1, signals)
+        sensor_ids = sensor_names(sensors) * steps
+        records = [
+            {"timestamp": time, "sensor_id": sensor_id, **dict(zip(names, row, strict=True))}
+            for time, sensor_id, row in zip(times.tolist(), sensor_ids, rows.tolist(), strict=True)
+        ]
+        return RecordStream(self.name, schema, records, self.train_steps * sensors, sensors)
+
+    def as_steps(self, rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Bring what was said of the judged rows into the shape (steps, sensors)."""
+        return rows.reshape(self.judged_steps, self.sensors)

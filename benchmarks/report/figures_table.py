@@ -1,0 +1,51 @@
+"""A table of figures, for a terminal and for a document."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table as ConsoleTable
+from rich.text import Text
+
+WIDTH_WITHOUT_TERMINAL = 140
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Figures under a title; the first column names the rows."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    note: str = ""
+
+
+def show(table: Table) -> None:
+    """Print a table on standard output."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH_WITHOUT_TERMINAL)
+    console_table = ConsoleTable(box=None, header_style="bold")
+    for number, column in enumerate(table.columns):
+        console_table.add_column(column, justify="right" if number else "left", overflow="fold")
+    for row in table.rows:
+        console_table.add_row(*map(Text, row))
+    console.print()
+    console.print(Text(table.title, style="bold italic"))
+    console.print(console_table)
+    if table.note:
+        console.print(Text(table.note, style="dim"))
+
+
+def markdown(table: Table) -> str:
+    """Write a table as Markdown."""
+    lines = [f"### {table.title}", ""]
+    lines += [_line(table.columns)]
+    lines += [_line(["---", *("---:" for _ in table.columns[1:])])]
+    lines += [_line(row) for row in table.rows]
+    lines += ["", table.note] if table.note else []
+    return "\n".join(lines) + "\n"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"

@@ -1,0 +1,129 @@
+"""Load for an HTTP server: kept connections that each ask again as soon as they are answered.
+
+`python -m benchmarks.speed.http_load_generator PORT BODIES SECONDS`, BODIES being a JSON list of texts, one
+connection each, writes what it measured as JSON. Raw sockets in one thread: a library's client
+would take more of the machine than the server that is measured. One connection more asks for
+/livez a hundred times a second at the most, as a probe does.
+"""
+
+import json
+import math
+import selectors
+import socket
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PROBE_SECONDS = 0.01
+_CHUNK = 1 << 20
+
+
+@dataclass(slots=True)
+class LoadConnection:
+    """A connection with one request under way at a time."""
+
+    connection: socket.socket
+    request: bytes
+    sent_at: float = 0.0
+    response: bytearray = field(default_factory=bytearray)
+    response_length: int = 0
+    """Length of the whole answer; 0: not known yet."""
+    seconds: list[float] = field(default_factory=list)
+
+    def send_request(self) -> None:
+        """Send the request; it fits into the socket's buffer or is waited for."""
+        self.response.clear()
+        self.response_length = 0
+        self.sent_at = time.perf_counter()
+        self.connection.sendall(self.request)
+
+    def read(self) -> bool:
+        """Take in what came; True once the answer is whole."""
+        received = self.connection.recv(_CHUNK)
+        if not received:
+            raise ConnectionError("the server closed the connection")
+        self.response += received
+        if not self.response_length:
+            self.response_length = _length(self.response)
+        if not self.response_length or len(self.response) < self.response_length:
+            return False
+        self.seconds.append(time.perf_counter() - self.sent_at)
+        return True
+
+
+def load(port: int, bodies: list[bytes], seconds: float) -> dict[str, list[float]]:
+    """Ask for so long; return the seconds that each answer took, of the rows and of the probe.
+
+    The time begins when each connection was answered once: what is compiled first is no load.
+    """
+    with ExitStack() as stack:
+        connections = [_connect(stack, port, _post(body)) for body in bodies]
+        probe = _connect(stack, port, b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        selector = stack.enter_context(selectors.DefaultSelector())
+        for load_connection in (*connections, probe):
+            selector.register(load_connection.connection, selectors.EVENT_READ, load_connection)
+            load_connection.send_request()
+        _run_load(selector, connections, probe, seconds)
+    return {
+        "rows": [
+            response_seconds
+            for load_connection in connections
+            for response_seconds in load_connection.seconds
+        ],
+        "probe": probe.seconds,
+    }
+
+
+def _run_load(
+    selector: selectors.BaseSelector,
+    connections: list[LoadConnection],
+    probe: LoadConnection,
+    seconds: float,
+) -> None:
+    end, next_probe = math.inf, 0.0
+    while (now := time.perf_counter()) < end:
+        if end == math.inf and all(load_connection.seconds for load_connection in connections):
+            end = now + seconds
+            for load_connection in (*connections, probe):
+                load_connection.seconds.clear()
+        if 0.0 < next_probe <= now:
+            next_probe = 0.0
+            probe.send_request()
+        for key, _ in selector.select(PROBE_SECONDS):
+            load_connection = key.data
+            if not load_connection.read():
+                continue
+            if load_connection is probe:
+                next_probe = load_connection.sent_at + PROBE_SECONDS
+            else:
+                load_connection.send_request()
+
+
+def _connect(stack: ExitStack, port: int, request: bytes) -> LoadConnection:
+    address = ("127.0.0.1", port)
+    connection = stack.enter_context(socket.create_connection(address, timeout=60))
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return LoadConnection(connection, request)
+
+
+def _post(body: bytes) -> bytes:
+    head = "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def _length(response: bytearray) -> int:
+    end = response.find(b"\r\n\r\n")
+    if end < 0:
+        return 0
+    head = bytes(response[:end]).lower()
+    if not head.startswith(b"http/1.1 200 "):
+        raise ConnectionError(f"the server answered {bytes(response[:2000])!r}")
+    return end + 4 + int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
+
+
+if __name__ == "__main__":
+    texts = json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
+    measured = load(int(sys.argv[1]), [text.encode() for text in texts], float(sys.argv[3]))
+    json.dump(measured, sys.stdout)

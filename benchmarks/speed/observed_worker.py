@@ -1,0 +1,212 @@
+"""Our worker as its user starts it, watched from outside."""
+
+import json
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from benchmarks.speed.process_usage import cpu_seconds, memory_mb
+from benchmarks.speed.run_statistics import DrainRun
+from sensorwatch.common.kafka.broker_errors import transient
+from sensorwatch.common.kafka.ledger_text import from_metadata
+from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.common.kafka.topics import create_topics, topic_plans
+from sensorwatch.common.ledger.account import Account
+from tests.brokers.child_processes import Program, tail, wait_until
+
+ROOT = Path(__file__).parents[2]
+POLL_SECONDS = 0.02
+TIMEOUT_SECONDS = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerJob:
+    """What a worker is to do: a topic, and the model to do it with."""
+
+    kafka: dict[str, Any]
+    topic: str
+    partitions: int
+    group: str
+    registry: Path
+    model: str
+    settings: Mapping[str, object]
+    """More of them, as `consumer__max_rows`."""
+
+    @property
+    def topics(self) -> dict[str, str]:
+        """The other topics, by what they are for."""
+        return {name: f"{self.group}.{name}" for name in ("anomalies", "dlq", "ledger", "state")}
+
+    def make_topics(self) -> None:
+        """Create them with the project's own plans."""
+        plans = topic_plans(
+            readings=self.topic,
+            anomalies=self.topics["anomalies"],
+            dead_letters=self.topics["dlq"],
+            ledger=self.topics["ledger"],
+            state=self.topics["state"],
+            partitions=self.partitions,
+        )
+        create_topics(self.kafka, plans)
+
+    def environment(self) -> dict[str, str]:
+        """Return the settings as the worker's environment; all others keep their defaults."""
+        settings_by_key: dict[str, object] = {
+            "topics__readings": self.topic,
+            "topics__anomalies": self.topics["anomalies"],
+            "topics__dead_letters": self.topics["dlq"],
+            "topics__ledger": self.topics["ledger"],
+            "topics__state": self.topics["state"],
+            "registry__path": self.registry,
+            "registry__model": self.model,
+            "consumer__group": self.group,
+            "consumer__http_port": 0,
+            "log__format": "json",
+            **{f"kafka__{name.replace('.', '_')}": value for name, value in self.kafka.items()},
+            **self.settings,
+        }
+        return {
+            f"SENSORWATCH__{name.upper()}": str(settings_by_key[name]) for name in settings_by_key
+        }
+
+
+class Worker:
+    """A running `python -m consumer`."""
+
+    def __init__(self, job: WorkerJob, program: Program, offset_reader: Consumer) -> None:
+        self.job = job
+        self.program = program
+        self._offset_reader = offset_reader
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self.program.pid
+
+    def accounts(self) -> list[Account]:
+        """Return what is committed, with its accounts."""
+        committed_offsets = wait_until(self._committed, deadline=10, what="committed offsets")
+        accounts = [from_metadata(entry.metadata, entry.offset) for entry in committed_offsets]
+        return [account for account in accounts if account is not None]
+
+    def _committed(self) -> list[TopicPartition]:
+        """Return what is committed, or nothing while the group's coordinator is on the move."""
+        partitions_requested = [
+            TopicPartition(self.job.topic, number) for number in range(self.job.partitions)
+        ]
+        try:
+            return self._offset_reader.committed(partitions_requested, 10)
+        except KafkaException as error:
+            if transient(error.args[0]):
+                return []
+            raise
+
+    def consumed(self) -> int:
+        """Return how many rows are committed; raises where the worker has ended."""
+        if not self.program.running:
+            raise RuntimeError(f"the worker ended:\n{tail(self.program.log)}")
+        return sum(account.consumed for account in self.accounts())
+
+    def wait_consumed(self, rows: int) -> None:
+        """Wait until at least so many rows are committed."""
+        wait_until(
+            lambda: self.consumed() >= rows,
+            deadline=TIMEOUT_SECONDS,
+            what=f"{rows} rows",
+            every=POLL_SECONDS,
+        )
+
+    def wait_opened(self) -> None:
+        """Wait until it has opened an account for every partition: it is ready for rows."""
+        wait_until(
+            lambda: self.consumed() >= 0 and len(self.accounts()) == self.job.partitions,
+            deadline=TIMEOUT_SECONDS,
+            what="accounts opened",
+            every=POLL_SECONDS,
+        )
+
+    def wait_assigned(self, workers: int) -> None:
+        """Wait until so many workers have their share of the partitions."""
+        self.wait_opened()
+        admin = AdminClient(self.job.kafka, logger=quiet_logger())
+        wait_until(
+            lambda: _members_with_partitions(admin, self.job.group) == workers,
+            deadline=TIMEOUT_SECONDS,
+            what=f"{workers} workers with partitions",
+            every=0.2,
+        )
+
+    def metrics(self) -> str:
+        """Return the page of its metrics."""
+        for line in self.program.log.read_text(errors="replace").splitlines():
+            if '"health"' in line:
+                address = json.loads(line)["health"]
+                with urllib.request.urlopen(f"{address}/metrics", timeout=5) as answer:
+                    return str(answer.read().decode())
+        raise RuntimeError("the worker serves no metrics")
+
+
+def _members_with_partitions(admin: AdminClient, group: str) -> int:
+    described = admin.describe_consumer_groups([group])[group].result(timeout=10)
+    return sum(bool(member.assignment.topic_partitions) for member in described.members)
+
+
+@contextmanager
+def a_worker(job: WorkerJob, environment: Mapping[str, str] | None = None) -> Iterator[Worker]:
+    """Start a worker on topics of its own; end it, its group and its log on the way out."""
+    config = {**job.kafka, "group.id": job.group}
+    with (
+        tempfile.TemporaryDirectory(prefix="sensorwatch-worker-") as folder,
+        Consumer(config, logger=quiet_logger()) as offset_reader,
+        Program(
+            [sys.executable, "-m", "sensorwatch.consumer"],
+            log=Path(folder) / "log",
+            environment={**job.environment(), **(environment or {}), "PYTHONPATH": str(ROOT)},
+            folder=ROOT,
+        ) as program,
+    ):
+        yield Worker(job, program, offset_reader)
+
+
+class DrainTooFast(RuntimeError):
+    """All rows were committed before anybody looked."""
+
+
+def measure_drain(job: WorkerJob, rows: int) -> DrainRun:
+    """Let a worker drain a topic of so many rows: measured from its first commit to its last.
+
+    Raises NothingMeasured where the first commit that is seen is the last one.
+    """
+    job.make_topics()
+    with a_worker(job) as worker:
+        worker.wait_consumed(1)
+        rows_at_start, start_time, cpu_before = (
+            worker.consumed(),
+            time.perf_counter(),
+            cpu_seconds(worker.pid),
+        )
+        if rows_at_start >= rows:
+            raise DrainTooFast(f"all {rows} rows were committed when the first were looked for")
+        worker.wait_consumed(rows)
+        seconds = time.perf_counter() - start_time
+        cpu = cpu_seconds(worker.pid) - cpu_before
+        accounts = worker.accounts()
+        memory = memory_mb(worker.pid)
+        worker.program.terminate()
+    return DrainRun(
+        rows - rows_at_start,
+        seconds,
+        cpu,
+        sum(account.anomalies for account in accounts),
+        sum(account.dead_letters for account in accounts),
+        *memory,
+    )

@@ -1,0 +1,118 @@
+"""From payloads to columns: ours beside pydantic and msgspec, in one process on one core."""
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+from pydantic import BaseModel, Field
+
+from benchmarks.report.document import Section
+from benchmarks.report.figures_table import Table
+from benchmarks.speed import speed_targets as goals
+from benchmarks.speed.run_statistics import mean_seconds, median_and_range
+from benchmarks.speed.section_result import SectionResult
+from benchmarks.speed.speed_targets import Verdict
+from benchmarks.speed.testbed import Testbed
+from sensorwatch.common.rows.parsing import parse
+from sensorwatch.common.rows.schema import load_schema
+from sensorwatch.common.rows.strict_parsing import parse_strictly
+
+SCHEMA = Path("schemas/default.toml")
+ROWS, SENSORS = 10_000, 1_000
+OURS, STRICT, PYDANTIC, MSGSPEC = "ours", "ours, strict parser", "pydantic", "msgspec and numpy"
+
+BoundedFloat = Annotated[float, Field(ge=-1000, le=1000, allow_inf_nan=False)]
+BoundedMsgspecFloat = Annotated[float, msgspec.Meta(ge=-1000, le=1000)]
+
+
+class Model(BaseModel):
+    """A row as an author of services would declare it."""
+
+    timestamp: datetime
+    sensor_id: Annotated[str, Field(min_length=1, max_length=200)]
+    x1: BoundedFloat
+    x2: BoundedFloat
+    x3: BoundedFloat
+
+
+class Struct(msgspec.Struct):
+    """The same for msgspec."""
+
+    timestamp: datetime
+    sensor_id: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    x1: BoundedMsgspecFloat
+    x2: BoundedMsgspecFloat
+    x3: BoundedMsgspecFloat
+
+
+def parsing(bench: Testbed) -> SectionResult:
+    """Measure all on the same payloads, in turn."""
+    payloads, schema = some_payloads(), load_schema(SCHEMA)
+    parsers: dict[str, Callable[[], object]] = {
+        OURS: partial(parse, payloads, schema),
+        MSGSPEC: partial(columns, payloads, msgspec.json.Decoder(Struct).decode),
+        PYDANTIC: partial(columns, payloads, Model.model_validate_json),
+        STRICT: partial(parse_strictly, payloads, schema),
+    }
+    for parser in parsers.values():
+        parser()  # ours loads its kernel with the first call, or compiles it
+    rounds = [
+        {name: mean_seconds(parser) for name, parser in parsers.items()}
+        for _ in range(bench.options.rounds)
+    ]
+    rows = []
+    for name in parsers:
+        each = median_and_range([1e9 * times_by_parser[name] / ROWS for times_by_parser in rounds])
+        times = median_and_range(
+            [times_by_parser[name] / times_by_parser[OURS] for times_by_parser in rounds]
+        )
+        rows.append((name, each.text(0), times.text(1)))
+    size = round(sum(map(len, payloads)) / ROWS)
+    table = Table(
+        f"Payloads to columns, {ROWS:,} rows of {size} bytes of {SENSORS:,} sensors at once",
+        ("", "ns a row", "times ours"),
+        rows,
+        "Validated, times to microseconds, values to a matrix, sensors numbered. One process, one "
+        "core, in turn; median (lowest..highest) of means.",
+    )
+    verdicts = [
+        Verdict(
+            target,
+            median_and_range(
+                [times_by_parser[name] / times_by_parser[OURS] for times_by_parser in rounds]
+            ),
+        )
+        for target, name in ((goals.PARSE_PYDANTIC, PYDANTIC), (goals.PARSE_MSGSPEC, MSGSPEC))
+    ]
+    return SectionResult(Section("Parsing", [table]), verdicts)
+
+
+def columns(payloads: Sequence[bytes], read: Callable[[bytes], Any]) -> tuple[Any, ...]:
+    """Read rows one by one, and put them into columns as a competent user would."""
+    parsed_rows = [read(payload) for payload in payloads]
+    numbers: dict[str, int] = {}
+    sensor = [numbers.setdefault(row.sensor_id, len(numbers)) for row in parsed_rows]
+    values = np.array([(row.x1, row.x2, row.x3) for row in parsed_rows])
+    time = np.array([row.timestamp.timestamp() for row in parsed_rows])
+    return np.asarray(sensor, dtype=np.int32), values, (time * 1e6).astype(np.int64)
+
+
+def some_payloads() -> list[bytes]:
+    """Return rows as the producer writes them: values of six decimals."""
+    values = np.random.default_rng(3).normal(10, 5, (ROWS, 3)).round(6).tolist()
+    return [
+        json.dumps(
+            {
+                "timestamp": f"2025-01-01T{number // 3600 % 24:02d}:{number // 60 % 60:02d}:00Z",
+                "sensor_id": f"sensor-{number % SENSORS:04d}",
+                **dict(zip(("x1", "x2", "x3"), row, strict=True)),
+            },
+            separators=(",", ":"),
+        ).encode()
+        for number, row in enumerate(values)
+    ]

@@ -1,0 +1,106 @@
+"""The job that every contestant does, for those who are not sensorwatch: no import of ours.
+
+Strict validation of the default row, features x1 x2 x3 hour dayofweek, an isolation forest of 100
+trees, an event for each anomalous row, a dead letter for each that cannot be read.
+"""
+
+import os
+from datetime import UTC
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from row_validation import validation
+from sklearn.ensemble import IsolationForest
+
+ALERT_RATE = 0.005
+decode = validation()
+encode = msgspec.json.Encoder().encode
+
+
+class Forest:
+    """scikit-learn's forest with a threshold, fitted when the process starts."""
+
+    def __init__(self, path: str) -> None:
+        """`path`: a .npy file of training rows (n, 5)."""
+        matrix = np.load(Path(path))
+        self.model = IsolationForest(n_estimators=100, max_samples=256, random_state=0, n_jobs=1)
+        self.model.fit(matrix)
+        self.threshold = float(np.quantile(-self.model.score_samples(matrix), 1 - ALERT_RATE))
+
+    def score(self, features: list[list[float]]) -> list[float]:
+        """Score rows at once; higher is more anomalous."""
+        scores: list[float] = (-self.model.score_samples(np.asarray(features))).tolist()
+        return scores
+
+
+@cache
+def cached_forest() -> Forest:
+    """Fit it once in this process, for frameworks that start processes of their own."""
+    return Forest(required_setting("TRAINING"))
+
+
+def features(row: Any) -> list[float]:
+    """Return what the forest looks at."""
+    time = row.timestamp
+    time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    return [row.x1, row.x2, row.x3, float(time.hour), float(time.weekday())]
+
+
+def event(row: Any, score: float, threshold: float, source: str) -> bytes:
+    """Write an event's value."""
+    signals = [{"name": name, "actual": getattr(row, name)} for name in ("x1", "x2", "x3")]
+    return encode(
+        {
+            "event_id": source,
+            "sensor_id": row.sensor_id,
+            "event_time": row.timestamp,
+            "raw_score": score,
+            "threshold": threshold,
+            "signals": signals,
+        }
+    )
+
+
+def letter(payload: bytes, reason: str, source: str) -> tuple[bytes, list[tuple[str, bytes]]]:
+    """Return a dead letter's value and headers."""
+    return payload, [("reason", reason.encode()[:500]), ("source", source.encode())]
+
+
+KeyAndValue = tuple[bytes, bytes]
+"""A key and a value."""
+
+
+def decide(
+    forest: Forest, payloads: list[bytes], sources: list[str]
+) -> tuple[list[KeyAndValue], list[tuple[bytes, list[tuple[str, bytes]]]]]:
+    """Give each payload its outcome: the events and the dead letters of a batch."""
+    rows, row_sources, letters = [], [], []
+    for payload, source in zip(payloads, sources, strict=True):
+        try:
+            rows.append(decode(payload))
+        except (msgspec.MsgspecError, ValueError) as error:
+            letters.append(letter(payload, str(error), source))
+        else:
+            row_sources.append(source)
+    if not rows:
+        return [], letters
+    scores = forest.score([features(row) for row in rows])
+    events = [
+        (row.sensor_id.encode(), event(row, score, forest.threshold, source))
+        for row, score, source in zip(rows, scores, row_sources, strict=True)
+        if score > forest.threshold
+    ]
+    return events, letters
+
+
+def required_setting(name: str) -> str:
+    """Return what the contest told this process in its environment: BENCH_<NAME>."""
+    return os.environ[f"BENCH_{name}"]
+
+
+def optional_setting(name: str, default: str) -> str:
+    """Return what the contest may have told: BENCH_<NAME>."""
+    return os.environ.get(f"BENCH_{name}", default)

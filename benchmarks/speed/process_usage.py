@@ -1,0 +1,33 @@
+"""What the system tells about a running process: CPU and memory."""
+
+from pathlib import Path
+
+import psutil
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return user and system time of a process with all its threads, not its children."""
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
+
+
+def tree_cpu_seconds(pid: int) -> float:
+    """Return user and system time of a process and all that descend from it now."""
+    process = psutil.Process(pid)
+    cpu_times_of_tree = (
+        process_in_tree.cpu_times()
+        for process_in_tree in [process, *process.children(recursive=True)]
+    )
+    return float(sum(times.user + times.system for times in cpu_times_of_tree))
+
+
+def memory_mb(pid: int) -> tuple[float, float]:
+    """Return resident memory now and at most so far, in MB (10**6 bytes)."""
+    status_fields = dict(
+        line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+    )
+    return _mb(status_fields["VmRSS"]), _mb(status_fields["VmHWM"])
+
+
+def _mb(text: str) -> float:
+    return int(text.split(maxsplit=1)[0]) * 1024 / 1e6

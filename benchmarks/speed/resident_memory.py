@@ -1,0 +1,40 @@
+"""Whether a worker's resident memory grows with the rows it has seen."""
+
+from benchmarks.report.document import Section
+from benchmarks.report.figures_table import Table
+from benchmarks.speed import speed_targets as goals
+from benchmarks.speed.observed_worker import a_worker
+from benchmarks.speed.process_usage import memory_mb
+from benchmarks.speed.run_statistics import median_and_range
+from benchmarks.speed.section_result import SectionResult
+from benchmarks.speed.speed_targets import Verdict
+from benchmarks.speed.testbed import Testbed
+
+CHECKPOINTS = 10
+WARM_UP_CHECKPOINTS = 2
+"""What it takes until then is buffers that fill up once."""
+
+
+def memory(bench: Testbed) -> SectionResult:
+    """Watch the default detector drain one long topic."""
+    options = bench.options
+    drain_setup = bench.drain_setup(sensors=options.few_sensors, rows=options.memory_rows)
+    job = drain_setup.job("memory", "forecast")
+    job.make_topics()
+    memory_by_checkpoint = []
+    with a_worker(job) as worker:
+        for checkpoint in range(1, CHECKPOINTS + 1):
+            worker.wait_consumed(options.memory_rows * checkpoint // CHECKPOINTS)
+            memory_by_checkpoint.append(memory_mb(worker.pid))
+        worker.program.terminate()
+    rows = [
+        (f"{options.memory_rows * checkpoint // CHECKPOINTS:,}", f"{resident:.0f}", f"{peak:.0f}")
+        for checkpoint, (resident, peak) in enumerate(memory_by_checkpoint, start=1)
+    ]
+    title = f"Resident memory along {options.memory_rows:,} rows, default detector, {options.few_sensors:,} sensors"
+    table = Table(title, ("rows so far", "MB", "most so far"), rows)
+    growth_mb = memory_by_checkpoint[-1][0] - memory_by_checkpoint[WARM_UP_CHECKPOINTS - 1][0]
+    note = f"from {options.memory_rows * WARM_UP_CHECKPOINTS // CHECKPOINTS:,} to {options.memory_rows:,} rows"
+    return SectionResult(
+        Section(title, [table]), [Verdict(goals.MEMORY_GROWTH, median_and_range([growth_mb]), note)]
+    )

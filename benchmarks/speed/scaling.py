@@ -1,0 +1,110 @@
+"""How cost grows: one thing at a time, through the pure core alone, in one process."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from time import perf_counter
+
+import numpy as np
+
+from benchmarks.report.document import Section
+from benchmarks.report.figures_table import Table
+from benchmarks.report.log_plots import Curve, log_log_plot
+from benchmarks.speed.run_statistics import median_and_range
+from benchmarks.speed.section_result import SectionResult
+from benchmarks.speed.synthetic_cases import DEFAULT_CASE, Case, payloads, warm_detector
+from benchmarks.speed.testbed import Testbed
+from sensorwatch.common.scoring.memory_bytes import memory_bytes, memory_from_bytes
+from sensorwatch.common.scoring.processing import process
+
+ROWS = 20_000
+ROW_BYTES = 90
+SNAPSHOT_SENSORS = (1_000, 10_000, 100_000)
+"""Sensors of a memory that is written down."""
+AXES: dict[str, Sequence[Case]] = {
+    "rows at once": [replace(DEFAULT_CASE, rows=n) for n in (10, 100, 1_000, 10_000, 100_000)],
+    "sensors": [replace(DEFAULT_CASE, sensors=n) for n in (1, 10, 100, 1_000, 10_000, 100_000)],
+    "signals": [replace(DEFAULT_CASE, signals=n) for n in (3, 8, 16, 32, 64)],
+    "trees": [replace(DEFAULT_CASE, trees=n) for n in (25, 50, 100, 200, 400)],
+    "message bytes": [replace(DEFAULT_CASE, padding=n) for n in (0, 200, 1_000, 4_000, 16_000)],
+}
+_VALUES: dict[str, Callable[[Case], int]] = {
+    "rows at once": lambda case: case.rows,
+    "sensors": lambda case: case.sensors,
+    "signals": lambda case: case.signals,
+    "trees": lambda case: case.trees,
+    "message bytes": lambda case: ROW_BYTES + case.padding,
+}
+
+
+def growth(bench: Testbed) -> SectionResult:
+    """Measure microseconds a row along every axis, the default detector warm."""
+    curves_drawn, rows = [], []
+    for axis, cases in AXES.items():
+        costs_by_value = []
+        for case in cases:
+            costs = median_and_range(_microseconds(case, bench.options.rounds))
+            value = _VALUES[axis](case)
+            costs_by_value.append((float(value), costs.median))
+            rows.append((axis, f"{value:,}", costs.text(2)))
+            print(f"{axis} {value:,}: {costs.text(2)} us a row", flush=True)
+        curves_drawn.append(Curve(f"{axis} (slope {_slope(costs_by_value):.2f})", costs_by_value))
+    title = "How cost grows: microseconds a row, default detector, one process, no broker"
+    note = (
+        f"Where nothing else is said: {DEFAULT_CASE.rows:,} rows at once, {DEFAULT_CASE.sensors:,} sensors, "
+        f"{DEFAULT_CASE.signals} signals, {DEFAULT_CASE.trees} trees. Slope: of the logarithms, between the "
+        "last two points; 0: a row costs the same, 1: in proportion."
+    )
+    table = Table(title, ("", "value", "median (lowest..highest)"), rows, note)
+    plot = log_log_plot(title, curves_drawn, axes=("each axis's own value", "us a row"))
+    return SectionResult(
+        Section("How cost grows", [table, _snapshots(bench.options.rounds)], {"growth": plot})
+    )
+
+
+def _microseconds(case: Case, repeats: int) -> list[float]:
+    """Return a row's cost, several times, the memory warm: the sensors were all seen before."""
+    detector, memory, warm = warm_detector(case)
+    costs_by_value, rows = [], max(ROWS, case.rows)
+    for time in range(repeats):
+        timed_payloads = payloads(case, rows, warm + time * rows)
+        start_time = perf_counter()
+        for first in range(0, rows, case.rows):
+            process(timed_payloads[first : first + case.rows], detector, memory)
+        costs_by_value.append(1e6 * (perf_counter() - start_time) / rows)
+    return costs_by_value
+
+
+def _snapshots(repeats: int) -> Table:
+    """Measure how large a memory is when it is written down, and how long both ways take."""
+    rows = []
+    for sensors in SNAPSHOT_SENSORS:
+        detector, memory, _ = warm_detector(replace(DEFAULT_CASE, sensors=sensors))
+        content = memory_bytes(memory)
+        written, read = [], []
+        for _ in range(repeats):
+            start_time = perf_counter()
+            memory_bytes(memory)
+            encoded_at = perf_counter()
+            memory_from_bytes(content, detector)
+            written.append(1e3 * (encoded_at - start_time))
+            read.append(1e3 * (perf_counter() - encoded_at))
+        each = f"{len(content) / sensors:.0f}"
+        rows.append(
+            (
+                f"{sensors:,}",
+                each,
+                median_and_range(written).text(1),
+                median_and_range(read).text(1),
+            )
+        )
+    return Table(
+        f"A memory written down and read back, {DEFAULT_CASE.signals} signals",
+        ("sensors", "bytes a sensor", "written, ms", "read, ms"),
+        rows,
+        "Before compression, and without the broker.",
+    )
+
+
+def _slope(points: Sequence[tuple[float, float]]) -> float:
+    (x1, y1), (x2, y2) = points[-2:]
+    return float(np.log(y2 / y1) / np.log(x2 / x1))

@@ -1,0 +1,35 @@
+"""What the document on speed says around its figures."""
+
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+from benchmarks.report.document import Document
+from benchmarks.speed.benchmark_broker import KAFKA
+from benchmarks.speed.testbed import cores
+
+_INTRODUCTION = """\
+Every figure is a ratio of things run in turn on one machine, or stands beside one. How:
+`benchmarks/speed/`. What was tried, and what each step gave, stands in
+[performance.md](performance.md), which is written by hand.
+"""
+
+
+def document(command: str) -> Document:
+    """Return the document of a run by this command."""
+    clients = f"confluent-kafka {version('confluent-kafka')}"
+    return Document(
+        name="performance-measured.md",
+        title="How fast: measured",
+        introduction=_INTRODUCTION,
+        command=command,
+        environment_notes=(clients, KAFKA, f"{cores()} cores of {processor()}"),
+    )
+
+
+def processor() -> str:
+    """Return the processor's name."""
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor()

@@ -1,0 +1,85 @@
+"""Rows and detectors of any shape, for what is measured without a broker."""
+
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+
+from sensorwatch.common.rows.schema import Schema, schema_from_plain
+from sensorwatch.common.rows.strict_parsing import decode
+from sensorwatch.common.runtime.setting_keys import TrainerSettings
+from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.common.scoring.memory import Memory
+from sensorwatch.common.scoring.processing import process
+from sensorwatch.trainer.unregistered_model import fit_on_first_records
+
+TRAINING_ROWS = 4_000
+WARM_UP_ROWS = 16
+"""Of each sensor, before anything is measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is scored: everything that cost may grow with."""
+
+    rows: int = 10_000
+    """At once."""
+    sensors: int = 1_000
+    signals: int = 3
+    trees: int = 100
+    padding: int = 0
+    """Bytes of each message that no field of the schema takes."""
+
+
+DEFAULT_CASE = Case()
+
+
+def warm_detector(case: Case) -> tuple[Detector, Memory, int]:
+    """Return a detector, a memory that has met every sensor, and how many rows that took."""
+    detector = detector_of(case.signals, case.trees)
+    memory = detector.empty_memory()
+    warm_up_rows = max(WARM_UP_ROWS * case.sensors, case.rows)
+    for first in range(0, warm_up_rows, DEFAULT_CASE.rows):
+        size = min(DEFAULT_CASE.rows, warm_up_rows - first)
+        process(payloads(replace(case, padding=0), size, first), detector, memory)
+    return detector, memory, warm_up_rows
+
+
+def payloads(case: Case, rows: int, first: int) -> list[bytes]:
+    """Return so many rows from number `first` on, the sensors in turn, a second a turn."""
+    rng = np.random.default_rng([case.signals, first])
+    values = rng.standard_normal((rows, case.signals)).round(4).tolist()
+    names = [f'"x{number + 1}":' for number in range(case.signals)]
+    padding_field = f',"more":"{"x" * case.padding}"' if case.padding else ""
+    encoded = []
+    for number, row in enumerate(values, start=first):
+        cells = ",".join(f"{name}{value}" for name, value in zip(names, row, strict=True))
+        sensor, second = number % case.sensors, number // case.sensors
+        encoded.append(
+            f'{{"timestamp":{second},"sensor_id":"sensor-{sensor:06d}",{cells}{padding_field}}}'.encode()
+        )
+    return encoded
+
+
+@cache
+def _schema(signals: int) -> Schema:
+    return schema_from_plain(
+        {
+            "name": "growth",
+            "time": {"field": "timestamp", "format": "epoch_s"},
+            "key": {"field": "sensor_id", "optional": True},
+            "signals": [{"name": f"x{number + 1}"} for number in range(signals)],
+        }
+    )
+
+
+@cache
+def detector_of(signals: int, trees: int) -> Detector:
+    """Return the default detector for so many signals; sensors that it does not know are usual."""
+    schema = _schema(signals)
+    training = payloads(Case(sensors=10, signals=signals), TRAINING_ROWS, 0)
+    trainer_settings = TrainerSettings(trees=trees, min_rows=10)
+    detector, _, _ = fit_on_first_records(
+        map(decode, training), schema, trainer_settings, rows=TRAINING_ROWS, uri="growth"
+    )
+    return detector

@@ -1,0 +1,131 @@
+"""What all contestants meet: a broker, filled topics, trained models, made when asked for."""
+
+import os
+import tempfile
+import uuid
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from benchmarks.speed.benchmark_broker import a_broker
+from benchmarks.speed.benchmark_models import TrainedModels, train
+from benchmarks.speed.observed_worker import WorkerJob
+from benchmarks.speed.topic_loading import LoadedTopic, load_topic
+from tests.brokers.kafka import Kafka
+
+FEATURE_KINDS = ("plain", "forecast")
+MANY_SENSORS = 20_000
+"""From here on only the default detector is trained: that is all that is measured there."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the command was asked for."""
+
+    rows: int = 1_000_000
+    """Of the topic that is drained."""
+    rounds: int = 3
+    few_sensors: int = 1_000
+    many: int = 10_000
+    """Sensors."""
+    rate: int = 50_000
+    """Rows a second, for the latency."""
+    seconds: float = 10.0
+    memory_rows: int = 2_000_000
+    """How many rows memory must not grow over."""
+    peer_share: float = 0.5
+    """Of the rows that each peer is given in a full run."""
+    environments: Path = field(default_factory=lambda: Path(".cache/peers").absolute())
+
+
+@dataclass(frozen=True, slots=True)
+class DrainSetup:
+    """A broker, a filled topic, and what models were trained on."""
+
+    kafka: Kafka
+    loaded_topic: LoadedTopic
+    trained: TrainedModels
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """How clients connect."""
+        return config_of(self.kafka)
+
+    def job(self, what: str, model: str, settings: Mapping[str, object] | None = None) -> WorkerJob:
+        """Return the draining of the topic with a model, by a group of its own named after it."""
+        return WorkerJob(
+            self.config,
+            self.loaded_topic.topic,
+            self.loaded_topic.partitions,
+            f"{what}-{uuid.uuid4().hex[:8]}",
+            self.trained.registry,
+            model,
+            settings or {},
+        )
+
+
+def config_of(kafka: Kafka) -> dict[str, Any]:
+    """Return the settings of a client of this broker."""
+    return {"bootstrap.servers": kafka.address}
+
+
+class Testbed:
+    """The run's broker, topics and models."""
+
+    def __init__(self, options: RunOptions) -> None:
+        self.options = options
+        self._stack = ExitStack()
+        self._trained: dict[int, TrainedModels] = {}
+        self._loaded_topics: dict[tuple[int, int, int], LoadedTopic] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    @cached_property
+    def kafka(self) -> Kafka:
+        """The broker, started now if it was not."""
+        return self._stack.enter_context(a_broker())
+
+    @cached_property
+    def folder(self) -> Path:
+        """A folder that ends with the run."""
+        return Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-speed-")))
+
+    def trained(self, sensors: int) -> TrainedModels:
+        """Return the models for so many sensors."""
+        if sensors not in self._trained:
+            print(f"training on {sensors} sensors ...", flush=True)
+            kinds = FEATURE_KINDS[1:] if sensors >= MANY_SENSORS else FEATURE_KINDS
+            self._trained[sensors] = train(self.folder, sensors=sensors, features=kinds)
+        return self._trained[sensors]
+
+    def drain_setup(self, *, sensors: int, rows: int, partitions: int = 1) -> DrainSetup:
+        """Return a topic of so many rows, kept for whoever asks for the same."""
+        trained, key = self.trained(sensors), (sensors, rows, partitions)
+        if key not in self._loaded_topics:
+            self._loaded_topics[key] = self.load_new_topic(sensors, rows, partitions)
+        return DrainSetup(self.kafka, self._loaded_topics[key], trained)
+
+    def load_new_topic(self, sensors: int, rows: int, partitions: int) -> LoadedTopic:
+        """Fill a topic of its own."""
+        print(f"filling a topic with {rows} rows of {sensors} sensors ...", flush=True)
+        topic = self.kafka.create_topic(f"rows-{uuid.uuid4().hex[:8]}", partitions)
+        stream = self.trained(sensors).stream(rows)
+        return load_topic(config_of(self.kafka), topic, partitions, stream)
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0))

@@ -1,0 +1,103 @@
+"""What to do about each error of the broker: the table, in one place."""
+
+from enum import StrEnum
+
+from confluent_kafka import KafkaError
+
+
+class ClientOperation(StrEnum):
+    """What was being done when the error came."""
+
+    INIT = "init transactions"
+    PRODUCE = "produce"
+    SEND_OFFSETS = "send offsets"
+    COMMIT = "commit transaction"
+    ABORT = "abort transaction"
+    CONSUME = "consume"
+
+
+class Reaction(StrEnum):
+    """What is done about it."""
+
+    RETRY = "retry until the deadline"
+    ABORT_AND_REWIND = "abort, rewind to the committed offsets, go on"
+    RENEW_PRODUCER = "new producer, rewind to the committed offsets, go on"
+    EXIT_FENCED = "exit: another process has our transactional id"
+    CRASH = "exit non-zero; a restart resumes"
+
+
+_FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.FENCED_INSTANCE_ID}  # noqa: SLF001 - that is the client's name for it
+_BROKEN_PRODUCER = {
+    KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER,
+    KafkaError.INVALID_PRODUCER_EPOCH,
+    KafkaError.INVALID_PRODUCER_ID_MAPPING,
+}
+_LOST_MEMBERSHIP = {
+    KafkaError.ILLEGAL_GENERATION,
+    KafkaError.UNKNOWN_MEMBER_ID,
+    KafkaError.REBALANCE_IN_PROGRESS,
+    113,  # STALE_MEMBER_EPOCH (KIP-848); the client has no name for it yet
+}
+_PERMANENT_ERRORS = {
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.MSG_SIZE_TOO_LARGE,
+    KafkaError.RECORD_LIST_TOO_LARGE,
+    KafkaError.INVALID_RECORD,
+    KafkaError.INVALID_REQUIRED_ACKS,
+    KafkaError.OFFSET_METADATA_TOO_LARGE,
+}
+"""The same micro-batch would meet them again: going back to it would never end."""
+
+
+def reaction(error: KafkaError, operation: ClientOperation) -> Reaction:
+    """Look the reaction up; an error without a flag is fatal.
+
+    RETRY past the deadline is the caller's to turn into RENEW_PRODUCER: while a commit is
+    pending nobody can say whether it happened.
+    """
+    code = error.code()
+    if code in _FENCED:
+        return Reaction.EXIT_FENCED
+    if code in _BROKEN_PRODUCER:
+        return Reaction.RENEW_PRODUCER
+    if code in _LOST_MEMBERSHIP or code == KafkaError.UNKNOWN_PRODUCER_ID:
+        return Reaction.ABORT_AND_REWIND
+    if code == KafkaError.INVALID_TXN_STATE and operation in (
+        ClientOperation.COMMIT,
+        ClientOperation.ABORT,
+    ):
+        return Reaction.RENEW_PRODUCER
+    if code in _PERMANENT_ERRORS:
+        return Reaction.CRASH
+    if error.txn_requires_abort():
+        return Reaction.ABORT_AND_REWIND
+    if error.retriable():
+        return Reaction.RETRY
+    return Reaction.CRASH
+
+
+_TRANSIENT = {
+    KafkaError._TIMED_OUT,  # noqa: SLF001 - the client's names for its own errors
+    KafkaError._TRANSPORT,  # noqa: SLF001
+    KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
+    KafkaError._WAIT_COORD,  # noqa: SLF001
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NETWORK_EXCEPTION,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.REQUEST_TIMED_OUT,
+    KafkaError.UNSTABLE_OFFSET_COMMIT,
+}
+
+
+def transient(error: KafkaError) -> bool:
+    """Say whether asking again may help.
+
+    For questions outside a transaction, where the client leaves its own retriable flag unset.
+    """
+    return error.retriable() or error.code() in _TRANSIENT

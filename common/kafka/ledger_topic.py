@@ -1,0 +1,64 @@
+"""The ledger topic, read back."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import Consumer
+
+from sensorwatch.common.kafka.client_config import reader_config
+from sensorwatch.common.kafka.ledger_text import LedgerRecord, ledger_record
+from sensorwatch.common.kafka.records import Partition
+from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.common.kafka.topic_reader import read_topic, topic_partitions
+
+
+@dataclass(frozen=True, slots=True)
+class GroupHistory:
+    """What the ledger knows of a group's past."""
+
+    partitions: frozenset[Partition]
+    """The input partitions that it has committed."""
+    first_commit_ms: int | None
+    """When it first did, milliseconds since 1970 UTC; None: never."""
+
+
+def read_ledger(kafka: Mapping[str, Any], topic: str, *, group: str) -> list[LedgerRecord]:
+    """Return the committed records of a group, in the order they were committed per partition.
+
+    An absent topic is an empty ledger. Raises BrokerUnavailable.
+    """
+    return [record for record, _ in _records_with_times(kafka, topic, group)]
+
+
+def group_history(kafka: Mapping[str, Any], topic: str, *, group: str) -> GroupHistory:
+    """Return what a group has done so far; raises BrokerUnavailable."""
+    records_with_times = list(_records_with_times(kafka, topic, group))
+    return GroupHistory(
+        frozenset(record.source for record, _ in records_with_times),
+        min((at for _, at in records_with_times), default=None),
+    )
+
+
+def _records_with_times(
+    kafka: Mapping[str, Any], topic: str, group: str
+) -> Iterator[tuple[LedgerRecord, int]]:
+    """Yield the group's records, each with the time it was written."""
+    metadata_client = Consumer(reader_config(kafka, group=f"{group}.reader"), logger=quiet_logger())
+    try:
+        if not topic_partitions(metadata_client, topic):
+            return
+    finally:
+        metadata_client.close()
+    for message in read_topic(kafka, topic):
+        record = ledger_record(message.value())
+        if record.group == group:
+            yield record, message.timestamp()[1]
+
+
+def by_partition(records: list[LedgerRecord]) -> dict[Partition, list[LedgerRecord]]:
+    """Group records by the input partition they are of, in order."""
+    grouped: dict[Partition, list[LedgerRecord]] = {}
+    for record in records:
+        grouped.setdefault(record.source, []).append(record)
+    return dict(sorted(grouped.items()))

@@ -1,0 +1,115 @@
+"""Records as they come from Kafka and messages as they go to it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+
+MAX_TIMESTAMP_MS = 2**53
+"""Milliseconds from 1970 that are no time any more, and fit into 64 bits as microseconds."""
+
+Headers = list[tuple[str, bytes | None]]
+
+
+class Record(Protocol):
+    """What is read of a consumed record: confluent_kafka's Message, or a test's own."""
+
+    def topic(self) -> str | None:
+        """Return the topic's name."""
+
+    def partition(self) -> int | None:
+        """Return the partition's number."""
+
+    def offset(self) -> int | None:
+        """Return the record's offset."""
+
+    def key(self) -> bytes | None:
+        """Return the key's bytes."""
+
+    def value(self) -> bytes | None:
+        """Return the value's bytes."""
+
+    def headers(self) -> Any:
+        """Return the headers in order, [(name, bytes or None), ...], or None."""
+
+    def timestamp(self) -> tuple[int, int]:
+        """Return (type, milliseconds since 1970 UTC); type 0: there is none."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Partition:
+    """One partition of a topic."""
+
+    topic: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}-{self.number}"
+
+
+class Coordinates(msgspec.Struct, frozen=True):
+    """Where a record stands: for ever the same, so events are named after it."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}-{self.partition}-{self.offset}"
+
+
+class OutgoingMessage(msgspec.Struct, frozen=True):
+    """A message to be produced."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    partition: int | None = None
+    """None: the one that the key gives."""
+
+
+def coordinates(record: Record) -> Coordinates:
+    """Return where a consumed record stands."""
+    topic, partition, offset = record.topic(), record.partition(), record.offset()
+    assert topic is not None
+    assert partition is not None
+    assert offset is not None
+    return Coordinates(topic, partition, offset)
+
+
+def received_at(record: Record) -> int | None:
+    """Return the record's own timestamp in microseconds UTC, or None where it has none.
+
+    A client may send any 64 bits as one: what lies beyond FARTHEST_MS counts as there.
+    """
+    kind, milliseconds = record.timestamp()
+    return None if kind == 0 else min(max(milliseconds, -MAX_TIMESTAMP_MS), MAX_TIMESTAMP_MS) * 1000
+
+
+def headers_of(record: Record) -> Headers | None:
+    """Return the headers in order; None where there are some that the client cannot read.
+
+    Kafka lets a header's name be any bytes; the client wants UTF-8 and raises for anything else.
+    Ask once a record: after it has failed, it gives a tuple that holds no object where the name
+    belongs, and whoever looks at that crashes the process.
+    """
+    try:
+        return list(record.headers() or [])
+    except (SystemError, UnicodeDecodeError):
+        return None
+
+
+def header_value(record: Record, name: str) -> bytes | None:
+    """Return the newest value of a header, or None."""
+    return last_header_value(headers_of(record) or [], name)
+
+
+def last_header_value(headers: Iterable[tuple[str, bytes | None]], name: str) -> bytes | None:
+    """Return the last value of the header `name`, or None."""
+    value = None
+    for header_name, content in headers:
+        if header_name == name:
+            value = content
+    return value

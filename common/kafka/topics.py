@@ -1,0 +1,204 @@
+"""The topics of the row's path: whether they are there, and how they are made."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewPartitions, NewTopic
+
+from sensorwatch.common.errors import BrokerUnavailable, UsageError
+from sensorwatch.common.kafka.client_config import client_config
+from sensorwatch.common.kafka.silent_logger import quiet_logger
+
+_DAY_MS = 86_400_000
+_MESSAGE_BYTES = "1048588"
+"""Kafka's own default, whatever the cluster's: above the largest chunk of a snapshot."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicPlan:
+    """A topic as it should be made."""
+
+    name: str
+    partitions: int
+    config: Mapping[str, str] = field(default_factory=dict)
+    partitions_like: str = ""
+    """A topic that it has as many partitions as, where that one is there before."""
+
+
+class TopicStatus(StrEnum):
+    """What became of a plan."""
+
+    CREATED = "created"
+    EXISTED = "was there already"
+
+
+def topic_plans(
+    *, readings: str, anomalies: str, dead_letters: str, ledger: str, state: str, partitions: int
+) -> tuple[TopicPlan, ...]:
+    """Plan the five topics of the row's path.
+
+    Readings are kept for a week, what was found out of them for a month, the ledger for ever: it
+    is the proof, and small. The state is kept until the worker deletes it: a sensor may be silent
+    for longer than any time.
+    """
+    unlimited_retention = {
+        "cleanup.policy": "delete",
+        "retention.ms": "-1",
+        "retention.bytes": "-1",
+    }
+    return (
+        TopicPlan(readings, partitions, {"retention.ms": str(7 * _DAY_MS)}),
+        TopicPlan(anomalies, partitions, {"retention.ms": str(30 * _DAY_MS)}),
+        TopicPlan(dead_letters, partitions, {"retention.ms": str(30 * _DAY_MS)}),
+        # One partition: the account is read from its beginning, in order.
+        TopicPlan(ledger, 1, unlimited_retention),
+        TopicPlan(
+            state, partitions, unlimited_retention | {"max.message.bytes": _MESSAGE_BYTES}, readings
+        ),
+    )
+
+
+def create_topics(
+    kafka: Mapping[str, Any],
+    plans: Sequence[TopicPlan],
+    *,
+    replication: int = 1,
+    timeout: float = 15.0,
+) -> dict[str, TopicStatus]:
+    """Create what is missing and leave what exists as it is.
+
+    With 3 replicas or more, a write waits for all but one of them. Raises BrokerUnavailable when
+    no broker answers, UsageError when it cannot or will not create a topic.
+    """
+    connection = _AdminConnection(kafka, timeout)
+    existing = connection.partitions()
+    missing = [plan for plan in plans if plan.name not in existing]
+    if missing and not connection.has_controller():
+        raise UsageError(
+            f"the broker at {connection.address} cannot create topics: it has no controller "
+            "(librdkafka's mock cluster, the broker of `sensorwatch demo`, has none; it makes a "
+            "topic when a producer first writes to it)"
+        )
+    statuses = dict.fromkeys((plan.name for plan in plans), TopicStatus.EXISTED)
+    sized_plans = [
+        replace(plan, partitions=existing.get(plan.partitions_like, plan.partitions))
+        for plan in missing
+    ]
+    for name in connection.create(sized_plans, replication):
+        statuses[name] = TopicStatus.CREATED
+    return statuses
+
+
+def require_topics(
+    kafka: Mapping[str, Any], names: Iterable[str], *, timeout: float = 10.0
+) -> dict[str, int]:
+    """Return the number of partitions of each named topic.
+
+    Raises BrokerUnavailable naming the topics that are missing, or the address where no broker
+    answers, with the remedy.
+    """
+    connection = _AdminConnection(kafka, timeout)
+    existing = connection.partitions()
+    wanted = list(names)
+    missing = [name for name in wanted if name not in existing]
+    if missing:
+        listed = ", ".join(f'"{name}"' for name in missing)
+        raise BrokerUnavailable(
+            f"the broker at {connection.address} has no topic {listed}: make it with "
+            "`sensorwatch topics create`, or correct [topics]"
+        )
+    return {name: existing[name] for name in wanted}
+
+
+def extend_topic(
+    kafka: Mapping[str, Any], name: str, partitions: int, *, timeout: float = 15.0
+) -> None:
+    """Give a topic more partitions, so many in all; raises UsageError where that is refused."""
+    admin = AdminClient(client_config(kafka), logger=quiet_logger())
+    new_topics = [NewPartitions(name, partitions)]
+    try:
+        admin.create_partitions(new_topics, request_timeout=timeout)[name].result()
+    except KafkaException as error:
+        raise UsageError(
+            f'the broker did not give the topic "{name}" {partitions} partitions: {_error_text(error)}'
+        ) from error
+
+
+class _AdminConnection:
+    """One administrative client and what it last heard of trouble."""
+
+    def __init__(self, kafka: Mapping[str, Any], timeout: float) -> None:
+        self._timeout = timeout
+        self._last_client_error = ""
+        config: dict[str, Any] = {**client_config(kafka), "error_cb": self._on_client_error}
+        self.address = str(config.get("bootstrap.servers", ""))
+        try:
+            self._admin = AdminClient(config, logger=quiet_logger())
+        except KafkaException as error:
+            raise UsageError(f"[kafka] is refused by librdkafka: {_error_text(error)}") from error
+        self._metadata = self._fetch_metadata()
+
+    def partitions(self) -> dict[str, int]:
+        return {
+            name: len(topic.partitions)
+            for name, topic in self._metadata.topics.items()
+            if topic.error is None
+        }
+
+    def has_controller(self) -> bool:
+        # Without one librdkafka would wait for it as long as it may.
+        return self._metadata.controller_id in self._metadata.brokers
+
+    def create(self, plans: Sequence[TopicPlan], replication: int) -> list[str]:
+        """Create topics; return the names of those that did not exist."""
+        new_topics = [_new_topic(plan, replication) for plan in plans]
+        created = []
+        for name, future in self._create_topics(new_topics).items():
+            try:
+                future.result()
+                created.append(name)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise UsageError(
+                        f'the broker at {self.address} did not create the topic "{name}": '
+                        f"{_error_text(error)}"
+                    ) from error
+        return created
+
+    def _create_topics(self, new_topics: list[NewTopic]) -> dict[str, Any]:
+        limits = {"request_timeout": self._timeout, "operation_timeout": self._timeout}
+        return dict(self._admin.create_topics(new_topics, **limits)) if new_topics else {}
+
+    def _fetch_metadata(self) -> Any:
+        try:
+            return self._admin.list_topics(timeout=self._timeout)
+        except KafkaException as error:
+            self._admin.poll(0)  # lets the client say what it met
+            raise BrokerUnavailable(
+                f"no broker answers at {self.address} within {self._timeout:g} s "
+                f"({self._last_client_error or _error_text(error)}): start one, or correct [kafka] "
+                '"bootstrap.servers"'
+            ) from error
+
+    def _on_client_error(self, error: KafkaError) -> None:
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - the client's own name
+            self._last_client_error = error.str()
+
+
+def _new_topic(plan: TopicPlan, replication: int) -> NewTopic:
+    in_sync = {"min.insync.replicas": str(max(1, replication - 1))}
+    return NewTopic(
+        plan.name,
+        num_partitions=plan.partitions,
+        replication_factor=replication,
+        config={**in_sync, **plan.config},
+    )
+
+
+def _error_text(error: KafkaException) -> str:
+    cause = error.args[0]
+    return str(cause.str()) if isinstance(cause, KafkaError) else str(cause)

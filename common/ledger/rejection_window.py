@@ -1,0 +1,42 @@
+"""Where in a stretch of records the breaker's window first holds too many rejections."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensorwatch.common.ledger.account import WINDOW_BUCKETS, Account
+
+
+@dataclass(frozen=True, slots=True)
+class WindowExcess:
+    """A window with too many rejections."""
+
+    rows: int
+    rejected: int
+
+
+def find_first_excess(
+    account: Account, rejected: NDArray[np.bool_], *, min_rows: int, max_ratio: float
+) -> WindowExcess | None:
+    """Return the window at the first rejection that is one too many, or None.
+
+    `rejected` (n,): of the records that follow `account`, which count as rejections. The window is
+    looked at after each of them, so the answer does not depend on how records are cut into
+    micro-batches. A good record is never one too many, though sliding may raise the ratio.
+    """
+    if not rejected.any():
+        return None
+    size = account.window_bucket_rows
+    oldest = account.oldest_bucket
+    number = account.consumed + np.arange(len(rejected))
+    bucket = number // size - oldest
+    dropped_buckets = np.maximum(bucket - WINDOW_BUCKETS + 1, 0)
+    bucket_rejections = np.bincount(bucket[rejected], minlength=int(bucket[-1]) + 1)
+    bucket_rejections[: len(account.window_rejected)] += np.asarray(account.window_rejected)
+    rejections_before = np.concatenate(([0], np.cumsum(bucket_rejections)))
+    total_rejections = sum(account.window_rejected) + np.cumsum(rejected)
+    count = total_rejections - rejections_before[dropped_buckets]
+    rows = number + 1 - (dropped_buckets + oldest) * size
+    excess = np.flatnonzero(rejected & (rows >= min_rows) & (count > max_ratio * rows))
+    return WindowExcess(int(rows[excess[0]]), int(count[excess[0]])) if len(excess) else None

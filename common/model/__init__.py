@@ -1,0 +1,1 @@
+"""What a model version stores, and the checks of it."""

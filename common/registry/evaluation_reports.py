@@ -1,0 +1,90 @@
+"""The evaluation reports of a version, numbered, and what the audit log says of them."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from sensorwatch.common.errors import ModelRefused, UsageError
+from sensorwatch.common.registry.audit import Action, AuditEntry
+from sensorwatch.common.registry.version_files import REPORTS
+
+
+def report_bytes(report: dict[str, Any]) -> bytes:
+    """Return a report as its file's content.
+
+    Raises UsageError where it does not say whether the version passed, or is not plain JSON.
+    """
+    if not isinstance(report.get("passed"), bool):
+        raise UsageError('a report must say "passed": true or false')
+    try:
+        return json.dumps(report, indent=2, allow_nan=False).encode() + b"\n"
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"a report must be plain JSON: {error}") from error
+
+
+def report_detail(path: Path, content: bytes, *, passed: bool) -> dict[str, Any]:
+    """What the audit log records of a report."""
+    digest = hashlib.sha256(content).hexdigest()
+    return {"report": path.name, "sha256": digest, "passed": passed}
+
+
+def next_report(folder: Path) -> Path:
+    """Where the next report of a version's folder belongs."""
+    numbers = [int(path.stem) for path in _reports(folder)]
+    return folder / REPORTS / f"{max(numbers, default=0) + 1:04d}.json"
+
+
+def newest_report(folder: Path) -> dict[str, Any] | None:
+    """Read the newest report of a version's folder; raises ModelRefused for one that is damaged."""
+    paths = _reports(folder)
+    if not paths:
+        return None
+    try:
+        report = json.loads(paths[-1].read_bytes())
+    except (OSError, ValueError) as error:
+        raise ModelRefused(f"the report {paths[-1]} cannot be read: {error}") from error
+    if not isinstance(report, dict):
+        raise ModelRefused(f"the report {paths[-1]} is not a JSON object")
+    return report
+
+
+def report_problems(folder: Path, entries: list[AuditEntry]) -> list[str]:
+    """Say which of a version's reports are not as the audit log recorded them."""
+    recorded = {entry.detail.get("report"): entry for entry in _evaluations(folder.name, entries)}
+    problems = []
+    for path in _reports(folder):
+        entry = recorded.get(path.name)
+        if entry is None or entry.detail.get("sha256") != _digest(path):
+            problems.append(f"{REPORTS}/{path.name} is not what the audit log recorded")
+    return problems
+
+
+def promotion_obstacle(folder: Path, entries: list[AuditEntry]) -> str | None:
+    """Say why a version may not be promoted; None where its newest report is sound and passed."""
+    evaluations = _evaluations(folder.name, entries)
+    if not evaluations:
+        return "it has no report"
+    detail = evaluations[-1].detail
+    path = folder / REPORTS / str(detail.get("report"))
+    if _digest(path) != detail.get("sha256"):
+        return f"its report {path.name} is missing or was edited"
+    if detail.get("passed") is not True:
+        return f"its newest report {path.name} did not pass"
+    return None
+
+
+def _evaluations(version: str, entries: list[AuditEntry]) -> list[AuditEntry]:
+    return [e for e in entries if e.action is Action.EVALUATE and e.version == version]
+
+
+def _reports(folder: Path) -> list[Path]:
+    found = (folder / REPORTS).glob("*.json")
+    return sorted((path for path in found if path.stem.isdecimal()), key=lambda p: int(p.stem))
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None

@@ -1,0 +1,107 @@
+"""Golden rows: readings stored with their scores, replayed before a model is trusted."""
+
+import numpy as np
+
+from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.registry.archive import Arrays
+from sensorwatch.common.registry.candidate import MAX_GOLDEN_ROWS
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.schema import MissingPolicy, Schema
+from sensorwatch.common.scoring.detector import Detector
+
+TOLERANCE = 1e-9
+"""How far a raw score may lie from the recorded one."""
+
+_DTYPES = {"event_time": "<i8", "sensor": "<i4", "values": "<f8", "context": "<f8"} | {
+    "raw_score": "<f8",
+    "anomaly_score": "<f8",
+    "is_anomaly": "|b1",
+}
+
+
+def golden_arrays(detector: Detector, readings: Readings) -> Arrays:
+    """Score 1 to MAX_GOLDEN_ROWS readings from cold memory and put both into arrays.
+
+    Raises ValueError for another number of readings.
+    """
+    if not 1 <= len(readings) <= MAX_GOLDEN_ROWS:
+        raise ValueError(f"{len(readings)} golden rows, wanted 1 to {MAX_GOLDEN_ROWS}")
+    used_sensors, sensor = np.unique(readings.sensor, return_inverse=True)
+    detections = detector.detect(readings, detector.empty_memory()).detections
+    context = {"context": readings.context} if detector.schema.context else {}
+    return context | {
+        "event_time": readings.event_time,
+        "sensor": sensor.astype(np.int32),
+        "sensor_ids": np.asarray([readings.sensor_ids[number] for number in used_sensors]),
+        "values": readings.values,
+        "raw_score": detections.raw_score,
+        "anomaly_score": detections.anomaly_score,
+        "is_anomaly": detections.is_anomaly,
+    }
+
+
+def check_golden_rows(detector: Detector, golden: Arrays) -> None:
+    """Score the golden rows again.
+
+    Raises ModelRefused unless every decision is the recorded one and every score lies within
+    TOLERANCE.
+    """
+    readings = _readings(golden, detector.schema)
+    rescored = detector.detect(readings, detector.empty_memory()).detections
+    calibration = detector.calibration
+    # In raw units, too: an anomaly score is a raw score divided by this span.
+    scale = 1.0 / min(1.0, calibration.threshold - calibration.centre)
+    difference = np.maximum(
+        np.abs(rescored.raw_score - golden["raw_score"]),
+        np.abs(rescored.anomaly_score - golden["anomaly_score"]) / scale,
+    )
+    # The threshold is itself a calibration score, and so may be a golden row's: on another kind of
+    # machine the last bit decides there.
+    at_threshold = np.abs(golden["raw_score"] - calibration.threshold) <= TOLERANCE
+    # Written so that a NaN is wrong.
+    differs = ~(difference <= TOLERANCE) | (
+        (rescored.is_anomaly != golden["is_anomaly"]) & ~at_threshold
+    )
+    if np.any(differs):
+        raise ModelRefused(
+            f"{np.count_nonzero(differs)} of {len(readings)} golden rows get another score or "
+            f"decision than at training (largest difference {np.max(difference):.3g}, allowed "
+            f"{TOLERANCE:g})"
+        )
+
+
+def _readings(golden: Arrays, schema: Schema) -> Readings:
+    rows = len(golden["event_time"]) if "event_time" in golden else 0
+    if not 1 <= rows <= MAX_GOLDEN_ROWS:
+        raise ModelRefused(f"{rows} golden rows, wanted 1 to {MAX_GOLDEN_ROWS}")
+    no_context: Arrays = {
+        "context": np.empty((rows, 0))
+    }  # it is stored only where the schema has some
+    golden = no_context | golden
+    columns = {"values": schema.signals, "context": schema.context}
+    for name, dtype in _DTYPES.items():
+        shape = (rows, len(columns[name])) if name in columns else (rows,)
+        array = golden.get(name)
+        if array is None or array.dtype.str != dtype or array.shape != shape:
+            raise ModelRefused(f"the golden rows' {name} is not {dtype} of shape {shape}")
+    _check_finite(golden, schema)
+    ids, sensor = golden.get("sensor_ids"), golden["sensor"]
+    if ids is None or ids.ndim != 1 or np.any((sensor < 0) | (sensor >= len(ids))):
+        raise ModelRefused("the golden rows name sensors that are not there")
+    return Readings(
+        np.arange(rows, dtype=np.int64),
+        golden["event_time"],
+        sensor,
+        tuple(str(name) for name in ids),
+        golden["values"],
+        golden["context"],
+    )
+
+
+def _check_finite(golden: Arrays, schema: Schema) -> None:
+    table = np.concatenate([golden["values"], golden["context"]], axis=1)
+    may_be_missing = np.asarray(
+        [column.missing is MissingPolicy.HOLD_LAST for column in schema.columns]
+    )
+    if not np.all(np.isfinite(table) | (np.isnan(table) & may_be_missing)):
+        raise ModelRefused("the golden rows hold values that no reading can have")

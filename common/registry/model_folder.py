@@ -1,0 +1,128 @@
+"""The folder of one model name: where everything stands, and who may change it."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from sensorwatch.common.errors import ModelRefused, UsageError
+from sensorwatch.common.registry.audit import AuditLog
+from sensorwatch.common.registry.durable_files import sync_folder
+from sensorwatch.common.registry.model_names import ordinal_of
+
+LOCK_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFolder:
+    """`versions/ID/`, `staging/` for unfinished work, `aliases.json`, `audit.jsonl`, `lock`."""
+
+    root: Path
+    name: str
+
+    @property
+    def folder(self) -> Path:
+        """The folder of this model name."""
+        return self.root / self.name
+
+    @property
+    def versions(self) -> Path:
+        """Where the finished versions stand."""
+        return self.folder / "versions"
+
+    @property
+    def staging(self) -> Path:
+        """Where versions are built and taken apart; what is left here was interrupted."""
+        return self.folder / "staging"
+
+    @property
+    def aliases(self) -> Path:
+        """The file of the aliases."""
+        return self.folder / "aliases.json"
+
+    @property
+    def log(self) -> AuditLog:
+        """The audit log."""
+        return AuditLog(self.folder / "audit.jsonl")
+
+    def version_ids(self) -> list[str]:
+        """Return the ids of the versions, oldest first; raises ModelRefused if unreadable."""
+        try:
+            found = [entry.name for entry in os.scandir(self.versions) if entry.is_dir()]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise ModelRefused(f"{self.versions} cannot be read: {error.strerror}") from error
+        numbered = [(ordinal_of(self.name, version), version) for version in found]
+        return [version for ordinal, version in sorted(numbered) if ordinal is not None]
+
+    @contextmanager
+    def locked(self, seconds: float = LOCK_SECONDS) -> Iterator[None]:
+        """Hold the lock: one process changes this model name at a time; a kill lets go of it.
+
+        Raises UsageError where it cannot be had, or where the folder cannot be changed.
+        """
+        try:
+            for folder in (self.versions, self.staging):
+                folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.folder / "lock", timeout=seconds)
+            lock.acquire()
+        except Timeout as error:
+            raise UsageError(
+                f"another process has been changing {self.folder} for {seconds:g} s: wait until it "
+                "has finished, or stop it"
+            ) from error
+        except OSError as error:
+            raise self._write_error(error) from error
+        try:
+            yield
+        except OSError as error:
+            raise self._write_error(error) from error
+        finally:
+            lock.release()
+
+    @contextmanager
+    def staging_folder(self, version: str) -> Iterator[Path]:
+        """Give an empty folder to build a version in; only for the holder of the lock."""
+        parent = self._new_staging_folder("building")
+        folder = parent / version
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(parent)
+
+    def add_version(self, staging_folder: Path, version: str) -> None:
+        """Make a built folder a version, in one step."""
+        staging_folder.rename(self.versions / version)
+        sync_folder(self.versions)
+
+    def remove(self, version: str) -> None:
+        """Take a version away, in one step for its readers."""
+        deleted = self._new_staging_folder("deleting")
+        (self.versions / version).rename(deleted / version)
+        sync_folder(self.versions)
+        shutil.rmtree(deleted)
+
+    def remove_leftovers(self) -> None:
+        """Remove what interrupted work has left; only for the holder of the lock."""
+        for entry in self.staging.iterdir():
+            shutil.rmtree(entry)
+        for entry in self.folder.glob(".*-*"):  # of files that were being replaced
+            entry.unlink(missing_ok=True)
+
+    def _new_staging_folder(self, what: str) -> Path:
+        folder = self.staging / f"{what}-{secrets.token_hex(4)}"
+        folder.mkdir()
+        return folder
+
+    def _write_error(self, error: OSError) -> UsageError:
+        return UsageError(
+            f"the registry {self.folder} cannot be changed: {error.strerror or error}; correct "
+            "[registry] path, the rights on that folder or the space on its disk"
+        )

@@ -1,0 +1,1 @@
+"""Kernels that read and write rows; the strict parser defines what is valid."""

@@ -1,0 +1,124 @@
+"""What the file, the environment and the command line say, as values by dotted key."""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from sensorwatch.common.errors import SettingsError
+from sensorwatch.common.pydantic_errors import suggestion
+
+DEFAULT_FILE = Path("sensorwatch.toml")
+PREFIX = "SENSORWATCH__"
+_KAFKA = "kafka"
+# Keys of librdkafka that end in `file` themselves, so that no secret is read for them.
+_KAFKA_FILE_KEYS = frozenset(
+    {
+        "sasl.oauthbearer.assertion.file",
+        "sasl.oauthbearer.assertion.private.key.file",
+        "sasl.oauthbearer.assertion.jwt.template.file",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandEntry:
+    """A value and who set it."""
+
+    value: Any
+    origin: str
+
+
+def file_entries(config: Path | None) -> dict[str, CommandEntry]:
+    """Read a TOML file; None: `sensorwatch.toml` of the working folder, nothing without one.
+
+    Raises SettingsError when the file is missing or not TOML.
+    """
+    path = DEFAULT_FILE if config is None else config
+    try:
+        plain = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        if config is None:
+            return {}
+        raise SettingsError(
+            f"no configuration file {path}: correct --config, or leave it out (every key has a "
+            "default)"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise SettingsError(f"{path} cannot be read as a configuration: {error}") from error
+    return {key: CommandEntry(value, f"file {path}") for key, value in _flat(plain)}
+
+
+def environment_entries(
+    environ: Mapping[str, str], known: Mapping[str, type[Any]]
+) -> dict[str, CommandEntry]:
+    """Read `SENSORWATCH__TABLE__KEY` and `..._FILE` (its content); `known`: the keys' types.
+
+    Raises SettingsError for an unknown key, a file that cannot be read, or a key set twice.
+    """
+    entries: dict[str, CommandEntry] = {}
+    for variable in sorted(name for name in environ if name.startswith(PREFIX)):
+        key, from_file = _parse_variable(variable, known)
+        if key in entries:
+            raise SettingsError(
+                f"{key} is set twice, by {variable} and by {entries[key].origin}: remove one"
+            )
+        text = _content(Path(environ[variable]), variable) if from_file else environ[variable]
+        entries[key] = CommandEntry(
+            _converted(text, known.get(key, str)), f"environment {variable}"
+        )
+    return entries
+
+
+def override_entries(overrides: Mapping[str, object]) -> dict[str, CommandEntry]:
+    """Take the command line's values by dotted key; None stands for "not given"."""
+    return {
+        key: CommandEntry(value, "command line")
+        for key, value in overrides.items()
+        if value is not None
+    }
+
+
+def _flat(plain: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in plain.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        elif not isinstance(value, dict):
+            yield prefix + key, value
+
+
+def _parse_variable(variable: str, known: Mapping[str, type[Any]]) -> tuple[str, bool]:
+    """Return the dotted key that a variable names, and whether its value is a file's content."""
+    key = variable.removeprefix(PREFIX).lower().replace("__", ".")
+    table, _, name = key.partition(".")
+    if table == _KAFKA and name:
+        key = f"{_KAFKA}.{name.replace('_', '.')}"
+        from_file = key.endswith(".file") and key.removeprefix("kafka.") not in _KAFKA_FILE_KEYS
+        return (key.removesuffix(".file"), True) if from_file else (key, False)
+    if key in known:
+        return key, False
+    if key.removesuffix("_file") in known:
+        return key.removesuffix("_file"), True
+    raise SettingsError(
+        f'unknown key "{key}" in the environment variable {variable}{suggestion(key, known)}'
+    )
+
+
+def _content(path: Path, variable: str) -> str:
+    try:
+        # A secret's file usually ends in a line break that is no part of the secret.
+        return path.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"{variable} names the file {path}, which cannot be read: {error}"
+        ) from error
+
+
+def _converted(text: str, kind: type[Any]) -> object:
+    try:
+        return TypeAdapter(kind).validate_strings(text)
+    except ValidationError:
+        return text  # left as found, so that the check of all values names it

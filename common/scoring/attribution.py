@@ -1,0 +1,185 @@
+"""How much of what is strange about a row each signal brings in."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensorwatch.common.kernels import inlined_kernel, kernel
+from sensorwatch.common.model.decision import COMPONENTS, Decision, RarityTable
+from sensorwatch.common.model.forecast import Forecast
+from sensorwatch.common.model.forest import score
+from sensorwatch.common.model.tails import look_up_rarity
+from sensorwatch.common.scoring.decide import DRIFT_SCALE
+from sensorwatch.common.scoring.detections import ScoreEvidence
+from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.common.scoring.features import features
+from sensorwatch.common.scoring.processing import Outcome
+from sensorwatch.common.scoring.residuals import repeat_allowance
+from sensorwatch.common.scoring.status import STATUSES, Status
+
+MIN_SCORE_DROP = 1e-9
+"""What all signals' drops together must exceed to tell them apart."""
+VALUES_PER_FOREST_CALL = 2**18
+"""A call of the forest gets about so many values, so that many rows take little memory."""
+
+_SCORED = STATUSES.index(Status.SCORED)
+
+
+def attribute_rows(
+    detector: Detector, outcome: Outcome, rows: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return (len(rows), signals) shares, each row's sum 1.
+
+    `rows`: positions among the outcome's readings. One signal after the other is replaced by its
+    expectation, in all that is looked at, and what the row's score drops by is that signal's. The
+    expectation is the one from the rows before and from the row's other signals: two that move
+    together bear witness for each other. Where nothing drops, how far out each signal is decides.
+    """
+    signals = len(detector.schema.signals)
+    shares = np.empty((len(rows), signals))
+    rows_per_call = max(VALUES_PER_FOREST_CALL // ((signals + 1) * len(detector.plan.features)), 1)
+    for start in range(0, len(rows), rows_per_call):
+        rows_of_call = slice(start, start + rows_per_call)
+        if detector.forecast is None or detector.decision is None:
+            _without_forecast(detector, outcome, rows[rows_of_call], shares[rows_of_call])
+        else:
+            _with_forecast(detector, detector.forecast, detector.decision, outcome, rows[rows_of_call],
+                           shares[rows_of_call])  # fmt: skip
+    return shares
+
+
+def _without_forecast(
+    detector: Detector, outcome: Outcome, rows: NDArray[np.int64], shares: NDArray[np.float64]
+) -> None:
+    """Replace each signal by its median in training; the raw score drops."""
+    matrix = features(outcome.readings.take(rows), detector.plan)
+    signals, ranges = shares.shape[1], detector.ranges
+    replaced = np.repeat(matrix[:, np.newaxis], signals + 1, axis=1)
+    for column, feature in enumerate(detector.plan.features):
+        if feature.signal >= 0:
+            replaced[:, feature.signal, column] = ranges.expected[feature.signal]
+    total = score(detector.forest, replaced.reshape(-1, matrix.shape[1]))
+    width = ranges.high - ranges.low
+    outlyingness = (outcome.readings.values[rows] - ranges.expected) / np.where(
+        width > 0, width, 1.0
+    )
+    _write_shares(total.reshape(len(rows), signals + 1), outlyingness**2, shares)
+
+
+def _with_forecast(
+    detector: Detector,
+    forecast: Forecast,
+    decision: Decision,
+    outcome: Outcome,
+    rows: NDArray[np.int64],
+    shares: NDArray[np.float64],
+) -> None:
+    """Replace each signal's residual, smoothed residual and repeats; the rarities' sum drops."""
+    evidence: ScoreEvidence = outcome.detections.evidence
+    scored = outcome.detections.status[rows] == _SCORED
+    n, signals = shares.shape
+    matrix = np.zeros((n, signals + 1, 2 * signals))
+    component_scores = np.zeros((n, signals + 1, len(COMPONENTS)))
+    outlyingness = np.empty((n, signals))
+    _replace_each_signal(
+        evidence.standardised[rows],
+        evidence.expected[rows],
+        evidence.drift[rows],
+        evidence.repeats[rows],
+        scored,
+        forecast.whitening,
+        forecast.ground,
+        forecast.surprise,
+        matrix,
+        component_scores,
+        outlyingness,
+    )
+    component_scores[:, :, 0] = score(detector.forest, matrix.reshape(-1, 2 * signals)).reshape(
+        n, -1
+    )
+    total = np.empty((n, signals + 1))
+    _sum_rarities(decision.tables, decision.weights, scored, component_scores, total)
+    _write_shares(total, outlyingness, shares)
+
+
+# Each row by itself in one fixed order, so that its bits do not depend on the rows beside it.
+@kernel
+def _replace_each_signal(  # type: ignore[no-untyped-def]
+    standardised, expected, drift, repeats, scored, whitening, ground, surprise, matrix, component_scores, outlyingness,
+):  # fmt: skip
+    """Write what is looked at, each signal replaced in turn; in the last place none is."""
+    signals = expected.shape[1]
+    repeat_nats_allowed = repeat_allowance(surprise)
+    whitened = np.empty(signals)
+    for row in range(len(scored)):
+        weights = whitening if scored[row] else ground
+        for i in range(signals):
+            whitened[i] = 0.0
+            for j in range(signals):
+                residual = standardised[row, j] - expected[row, j]
+                whitened[i] += weights[i, j] * residual
+            outlyingness[row, i] = whitened[i] ** 2 + (DRIFT_SCALE * drift[row, i]) ** 2
+        for variant in range(signals + 1):
+            excess, drift_excess = 0.0, 0.0
+            if variant < signals:
+                excess = _excess(weights, whitened, variant)
+                drift_excess = _excess(weights, drift[row], variant)
+            squares, largest_drift, longest_repeat = 0.0, 0.0, 0.0
+            for i in range(signals):
+                weight = weights[i, min(variant, signals - 1)]
+                value = whitened[i] - excess * weight
+                squares += value * value
+                matrix[row, variant, signals + i] = standardised[row, i]
+                if scored[row]:
+                    matrix[row, variant, i] = value
+                    largest_drift = max(largest_drift, abs(drift[row, i] - drift_excess * weight))
+                    if i != variant:
+                        longest_repeat = max(
+                            longest_repeat, repeats[row, i] * surprise[i] - repeat_nats_allowed
+                        )
+            if variant < signals:
+                matrix[row, variant, signals + variant] -= excess
+            component_scores[row, variant, 1] = np.sqrt(squares)
+            component_scores[row, variant, 2] = DRIFT_SCALE * largest_drift
+            component_scores[row, variant, 3] = longest_repeat
+
+
+@inlined_kernel
+def _excess(weights, whitened, signal):  # type: ignore[no-untyped-def]
+    """Return by how much a residual exceeds what the others let expect (normally distributed).
+
+    That is what brings the whitened residuals, less so much of the signal's column, nearest to 0.
+    """
+    projection, squared_norm = 0.0, 0.0
+    for i in range(len(whitened)):
+        projection += weights[i, signal] * whitened[i]
+        squared_norm += weights[i, signal] * weights[i, signal]
+    return projection / squared_norm if squared_norm > 0 else 0.0
+
+
+@kernel
+def _sum_rarities(tables, weights, scored, component_scores, total):  # type: ignore[no-untyped-def]
+    for row in range(len(scored)):
+        for variant in range(component_scores.shape[1]):
+            scores = component_scores[row, variant]
+            if scored[row]:
+                shares = weights[0] * look_up_rarity(tables[RarityTable.FOREST], scores[0])
+                shares += weights[1] * look_up_rarity(tables[RarityTable.DISTANCE], scores[1])
+                shares += weights[2] * look_up_rarity(tables[RarityTable.DRIFT], scores[2])
+                shares += weights[3] * look_up_rarity(tables[RarityTable.STUCK], scores[3])
+            else:
+                shares = look_up_rarity(tables[RarityTable.NO_MEMORY_FOREST], scores[0])
+                shares += look_up_rarity(tables[RarityTable.NO_MEMORY_DISTANCE], scores[1])
+            total[row, variant] = shares
+
+
+@kernel
+def _write_shares(total, outlyingness, shares):  # type: ignore[no-untyped-def]
+    """Write shares of the drops from the last place, or of `outlyingness`, or all alike."""
+    signals = shares.shape[1]
+    for row in range(len(shares)):
+        shares[row] = np.maximum(total[row, signals] - total[row, :signals], 0.0)
+        if np.sum(shares[row]) <= MIN_SCORE_DROP:
+            shares[row] = outlyingness[row]
+        if np.sum(shares[row]) <= MIN_SCORE_DROP:
+            shares[row] = 1.0
+        shares[row] /= np.sum(shares[row])

@@ -1,0 +1,230 @@
+"""From what is strange about a row to a decision: rarities added up, smoothed, and held on to."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensorwatch.common.kernels import inlined_kernel, kernel
+from sensorwatch.common.model.decision import COMPONENTS, Decision, RarityTable
+from sensorwatch.common.model.tails import look_up_rarity
+from sensorwatch.common.scoring.memory import Memory
+from sensorwatch.common.scoring.memory_layout import (
+    CLEAN_TAIL_START,
+    INITIAL_SMOOTHED_SCORE,
+    MAX_ROWS_SINCE_ALARM,
+    SENSOR_TAIL_SHARE,
+    FloatColumn,
+    IntColumn,
+)
+from sensorwatch.common.scoring.recall import Recalled
+from sensorwatch.common.scoring.residuals import Residuals
+from sensorwatch.common.scoring.status import STATUSES, Status
+
+SMOOTHING = 0.2
+"""Weight of the newest row in smoothed residuals and scores: a span of nine rows."""
+DRIFT_CLIP = 4.0
+"""One row moves a smoothed residual as if it were at most so far out."""
+MAX_SCORE_IN_SMOOTHING = 12.0
+"""Nats that one row puts into the smoothed score at the most: a single spike must not hold on."""
+ALARM_HOLD_SHARE = 0.8
+"""An alarm holds on while the score stays above this share of the threshold."""
+SENSOR_TAIL_ROWS = 1000.0
+"""Rows in which a sensor's own tail adapts; as many as its location takes."""
+ALARM_ROW_WEIGHT = 0.1
+"""A row inside an alarm counts so little: a fault must not become usual soon."""
+SENSOR_TAIL_SCALE_RANGE = (0.5, 20.0)
+SENSOR_TAIL_CLIP = 3.0
+MIN_TAIL_START_SHARE = 0.3
+"""A tail's scale stays within OWN_SCALES and follows excesses up to OWN_CLIP scales; a tail never
+begins below this share of where a clean one does."""
+DRIFT_SCALE = float(np.sqrt((2.0 - SMOOTHING) / SMOOTHING))
+"""A smoothed residual has a spread of one over this where rows are independent."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowDecisions:
+    """What was decided of n rows."""
+
+    raw_score: NDArray[np.float64]
+    """(n,) nats."""
+    is_anomaly: NDArray[np.bool_]
+    novelty: NDArray[np.float64]
+    """(n,) the raw score, or inside an alarm what of it exceeds the alarm's highest so far."""
+    components: NDArray[np.float64]
+    """(n, len(COMPONENTS)) rarity of each component in nats; 0 of rows without memory."""
+    drift: NDArray[np.float64]
+    """(n, signals) smoothed whitened residuals, this row included."""
+
+
+def decide(
+    decision: Decision,
+    recalled: Recalled,
+    forest_score: NDArray[np.float64],
+    residuals: Residuals,
+    memory: Memory,
+    *,
+    threshold: float,
+) -> RowDecisions:
+    """Judge row after row, each from what its sensor's rows before left in the memory.
+
+    `forest_score` (n,). `threshold`: nats above which an alarm begins.
+    """
+    n, signals = residuals.whitened.shape
+    decisions = RowDecisions(
+        raw_score=np.empty(n),
+        is_anomaly=np.empty(n, dtype=np.bool_),
+        novelty=np.empty(n),
+        components=np.zeros((n, len(COMPONENTS))),
+        drift=np.zeros((n, signals)),
+    )
+    _decide_rows(
+        memory.floats,
+        memory.ints,
+        memory.layout.drift,
+        decision.tables,
+        decision.weights,
+        threshold,
+        decision.refractory_rows,
+        recalled.slots,
+        recalled.new_sensor_level,
+        recalled.gap,
+        recalled.status,
+        forest_score,
+        residuals.distance,
+        residuals.stuck,
+        residuals.whitened,
+        decisions.raw_score,
+        decisions.is_anomaly,
+        decisions.novelty,
+        decisions.components,
+        decisions.drift,
+    )
+    return decisions
+
+
+_CLIPPED_MEAN_EXCESS = 1.0 - float(np.exp(-SENSOR_TAIL_CLIP))
+_SCORED, _LATE = STATUSES.index(Status.SCORED), STATUSES.index(Status.LATE)
+
+
+@kernel
+def _decide_rows(  # type: ignore[no-untyped-def]
+    floats, ints, drift_start, tables, weights, threshold, refractory, slots, new_sensor_level, gaps, statuses,
+    forest_score, distance, stuck, whitened, raw_score, is_anomaly, novelty, components, drift,
+):  # fmt: skip
+    for row in range(len(slots)):
+        float_row, int_row = floats[slots[row]], ints[slots[row]]
+        if new_sensor_level[row] >= 0 or gaps[row]:
+            float_row[FloatColumn.SMOOTHED_SCORE] = INITIAL_SMOOTHED_SCORE
+            float_row[drift_start : drift_start + whitened.shape[1]] = 0.0
+            int_row[IntColumn.IN_ALARM] = 0
+        if new_sensor_level[row] >= 0:
+            float_row[FloatColumn.TAIL_START] = CLEAN_TAIL_START
+            float_row[FloatColumn.TAIL_SCALE] = 1.0
+            int_row[IntColumn.ROWS_SINCE_ALARM] = MAX_ROWS_SINCE_ALARM
+        if statuses[row] == _SCORED:
+            score = _score_with_memory(
+                float_row, drift_start, tables, weights, forest_score[row], distance[row], stuck[row],
+                whitened[row], components[row], drift[row],
+            )  # fmt: skip
+        else:
+            score = _score_without_memory(tables, forest_score[row], distance[row])
+        relative_score = (
+            _relative_to_sensor_tail(float_row, score) if statuses[row] == _SCORED else score
+        )
+        out_of_order = statuses[row] >= _LATE
+        before = int_row[IntColumn.IN_ALARM] == 1 and not out_of_order
+        starts_alarm = relative_score > threshold and (
+            out_of_order or int_row[IntColumn.ROWS_SINCE_ALARM] >= refractory
+        )
+        in_alarm = (before and relative_score >= ALARM_HOLD_SHARE * threshold) or starts_alarm
+        raw_score[row], is_anomaly[row] = relative_score, in_alarm
+        novelty[row] = (
+            max(relative_score - float_row[FloatColumn.ALARM_PEAK_SCORE], 0.0)
+            if before and in_alarm
+            else relative_score
+        )
+        if not out_of_order:
+            float_row[FloatColumn.ALARM_PEAK_SCORE] = max(
+                relative_score, float_row[FloatColumn.ALARM_PEAK_SCORE] if before else 0.0
+            )
+            int_row[IntColumn.IN_ALARM] = 1 if in_alarm else 0
+            int_row[IntColumn.ROWS_SINCE_ALARM] = (
+                0
+                if in_alarm
+                else min(int_row[IntColumn.ROWS_SINCE_ALARM] + 1, MAX_ROWS_SINCE_ALARM)
+            )
+        if statuses[row] == _SCORED:
+            _adapt_sensor_tail(float_row, score, ALARM_ROW_WEIGHT if in_alarm and before else 1.0)
+
+
+@inlined_kernel
+def _relative_to_sensor_tail(float_row, score):  # type: ignore[no-untyped-def]
+    """Read a score against the sensor's own tail: some are always more restless than others."""
+    start = float_row[FloatColumn.TAIL_START]
+    if score > start:
+        return CLEAN_TAIL_START + (score - start) / float_row[FloatColumn.TAIL_SCALE]
+    return score * CLEAN_TAIL_START / start
+
+
+@inlined_kernel
+def _adapt_sensor_tail(float_row, score, weight):  # type: ignore[no-untyped-def]
+    """Let the sensor's own tail follow: its start a quantile, its scale the mean excess."""
+    start, scale = float_row[FloatColumn.TAIL_START], float_row[FloatColumn.TAIL_SCALE]
+    step = weight / (SENSOR_TAIL_ROWS * SENSOR_TAIL_SHARE)
+    if score > start:
+        excess = min(score - start, SENSOR_TAIL_CLIP * scale)
+        # Clipped at three scales, an exponential excess has 0.95 of its mean.
+        scale += step * (excess / _CLIPPED_MEAN_EXCESS - scale)
+        scale = min(max(scale, SENSOR_TAIL_SCALE_RANGE[0]), SENSOR_TAIL_SCALE_RANGE[1])
+        start += step * scale * (1.0 - SENSOR_TAIL_SHARE)
+    else:
+        start -= step * scale * SENSOR_TAIL_SHARE
+    float_row[FloatColumn.TAIL_START] = max(start, MIN_TAIL_START_SHARE * CLEAN_TAIL_START)
+    float_row[FloatColumn.TAIL_SCALE] = scale
+
+
+@inlined_kernel
+def _score_without_memory(tables, forest_score, distance):  # type: ignore[no-untyped-def]
+    total = look_up_rarity(tables[RarityTable.NO_MEMORY_FOREST], forest_score)
+    total += look_up_rarity(tables[RarityTable.NO_MEMORY_DISTANCE], distance)
+    return look_up_rarity(tables[RarityTable.NO_MEMORY_SUM], total)
+
+
+@inlined_kernel
+def _score_with_memory(  # type: ignore[no-untyped-def]
+    float_row, drift_start, tables, weights, forest_score, distance, stuck, whitened, components, drift,
+):  # fmt: skip
+    components[0] = look_up_rarity(tables[RarityTable.FOREST], forest_score)
+    components[1] = look_up_rarity(tables[RarityTable.DISTANCE], distance)
+    components[2] = look_up_rarity(
+        tables[RarityTable.DRIFT], update_drift(float_row, drift_start, whitened, drift)
+    )
+    components[3] = look_up_rarity(tables[RarityTable.STUCK], stuck)
+    total = 0.0
+    for component in range(len(components)):
+        total += weights[component] * components[component]
+    now = look_up_rarity(tables[RarityTable.RARITY_SUM], total)
+    float_row[FloatColumn.SMOOTHED_SCORE] = smooth_score(float_row[FloatColumn.SMOOTHED_SCORE], now)
+    smoothed_rarity = look_up_rarity(
+        tables[RarityTable.SMOOTHED_SCORE], float_row[FloatColumn.SMOOTHED_SCORE]
+    )
+    return look_up_rarity(tables[RarityTable.MAX_OF_SUM_AND_SMOOTHED], max(now, smoothed_rarity))
+
+
+@inlined_kernel
+def smooth_score(before, now):  # type: ignore[no-untyped-def]
+    """Move a smoothed score on by one row."""
+    return before + SMOOTHING * (min(now, MAX_SCORE_IN_SMOOTHING) - before)
+
+
+@inlined_kernel
+def update_drift(float_row, drift_start, whitened, drift):  # type: ignore[no-untyped-def]
+    """Move the smoothed residuals on by one row; return the largest, in spreads."""
+    largest = 0.0
+    for signal in range(len(whitened)):
+        value = min(max(whitened[signal], -DRIFT_CLIP), DRIFT_CLIP)
+        float_row[drift_start + signal] += SMOOTHING * (value - float_row[drift_start + signal])
+        drift[signal] = float_row[drift_start + signal]
+        largest = max(largest, abs(drift[signal]))
+    return DRIFT_SCALE * largest

@@ -1,0 +1,41 @@
+"""From readings to the plain plan's matrix: raw signals and the clock."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensorwatch.common.model.plan import Feature, FeatureKind, FeaturePlan
+from sensorwatch.common.rows.readings import Readings
+
+_HOUR_US = 3_600_000_000
+_DAY_US = 24 * _HOUR_US
+_THURSDAY = 3  # 1970-01-01, counted from Monday
+
+
+def features(readings: Readings, plan: FeaturePlan) -> NDArray[np.float64]:
+    """Compute the matrix (n, features) of a plan without memory."""
+    matrix = np.empty((len(readings), len(plan.features)), dtype=np.float64)
+    for position, feature in enumerate(plan.features):
+        matrix[:, position] = _column(readings, feature)
+    return matrix
+
+
+def hour(event_time: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Hour of the day 0-23, UTC, of instants in microseconds."""
+    return event_time % _DAY_US // _HOUR_US
+
+
+def day_of_week(event_time: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Day of the week, Monday 0 to Sunday 6, UTC, of instants in microseconds."""
+    return (event_time // _DAY_US + _THURSDAY) % 7
+
+
+def _column(readings: Readings, feature: Feature) -> NDArray[np.float64] | NDArray[np.int64]:
+    match feature.kind:
+        case FeatureKind.SIGNAL:
+            return readings.values[:, feature.signal]
+        case FeatureKind.HOUR:
+            return hour(readings.event_time)
+        case FeatureKind.DAY_OF_WEEK:
+            return day_of_week(readings.event_time)
+        case _:
+            raise ValueError(f"{feature.kind} needs the memory")

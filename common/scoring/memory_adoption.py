@@ -1,0 +1,84 @@
+"""What of a memory stays when another model takes over."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensorwatch.common.model.levels import Levels
+from sensorwatch.common.scoring.memory_layout import (
+    CLEAN_TAIL_START,
+    INITIAL_SMOOTHED_SCORE,
+    MAX_ROWS_SINCE_ALARM,
+    FloatColumn,
+    IntColumn,
+    Layout,
+)
+
+_MODEL_INDEPENDENT_COLUMNS = [
+    IntColumn.NEWEST_TIME,
+    IntColumn.LAST_USED,
+    IntColumn.EPISODE_START,
+    IntColumn.EPISODE_START_TIME,
+    IntColumn.EPISODE_LAST_TIME,
+    IntColumn.EPISODE_ROWS,
+]
+"""Whole numbers that mean the same for every model."""
+
+MemoryTables = tuple[NDArray[np.float64], NDArray[np.int64]]
+
+
+def adopt_tables(
+    names: list[str], old_layout: Layout, tables: MemoryTables, layout: Layout, levels: Levels
+) -> MemoryTables:
+    """Return the tables (reals, wholes) of these sensors as the new model goes on with them.
+
+    Newest times and open episodes carry over; lags and repeats do where the columns are the same,
+    and with them the level, learned or half learned, of a sensor that the new model does not know.
+    Smoothed scores, alarms and each sensor's own tail begin anew; a refractory time goes on, but
+    does not end an open episode. Where the columns are others, the new model's locations stand in
+    for what is missing.
+    """
+    old_floats, old_ints = tables
+    slot_count = max(len(old_floats), 1)
+    floats = np.zeros((slot_count, layout.floats))
+    ints = np.zeros((slot_count, layout.ints), dtype=np.int64)
+    ints[:, _MODEL_INDEPENDENT_COLUMNS] = old_ints[:, _MODEL_INDEPENDENT_COLUMNS]
+    floats[:, FloatColumn.EPISODE_PEAK_SCORE] = old_floats[:, FloatColumn.EPISODE_PEAK_SCORE]
+    floats[:, [FloatColumn.SMOOTHED_SCORE, FloatColumn.TAIL_START, FloatColumn.TAIL_SCALE]] = (
+        INITIAL_SMOOTHED_SCORE,
+        CLEAN_TAIL_START,
+        1.0,
+    )
+    same_columns = (old_layout.signals, old_layout.contexts) == (layout.signals, layout.contexts)
+    if same_columns:
+        floats[:, layout.lags_start : layout.drift] = old_floats[
+            :, old_layout.lags_start : old_layout.drift
+        ]
+        ints[:, IntColumn.LAG_COUNT] = old_ints[:, IntColumn.LAG_COUNT]
+        ints[:, IntColumn.REPEATS :] = old_ints[:, IntColumn.REPEATS :]
+    if same_columns and old_layout.min_rows and layout.min_rows:
+        level_rows = old_ints[:, IntColumn.LEVEL_ROWS]
+        # What is half learned for another number of rows is no use: it is learned anew.
+        keeps_level = (level_rows >= old_layout.min_rows) | (old_layout.min_rows == layout.min_rows)
+        level_columns = slice(FloatColumn.LOCATIONS, layout.lags_start)
+        floats[keeps_level, level_columns] = old_floats[keeps_level, level_columns]
+        learned = level_rows[keeps_level] >= old_layout.min_rows
+        ints[keeps_level, IntColumn.LEVEL_ROWS] = np.where(
+            learned, layout.min_rows, level_rows[keeps_level]
+        )
+    # The plain plan has no refractory time, and counts no quiet rows.
+    refractory_over = (old_ints[:, IntColumn.EPISODE_ROWS] > 0) | (old_layout.min_rows == 0)
+    ints[:, IntColumn.ROWS_SINCE_ALARM] = np.where(
+        refractory_over, MAX_ROWS_SINCE_ALARM, old_ints[:, IntColumn.ROWS_SINCE_ALARM]
+    )
+    level_by_sensor = levels.level_by_sensor
+    for slot, name in enumerate(names):
+        level = level_by_sensor.get(name, 0)
+        if level or not layout.min_rows:
+            floats[slot, FloatColumn.LOCATIONS : layout.scale] = levels.location[level]
+            floats[slot, layout.scale : layout.lags_start] = levels.scale[level]
+            ints[slot, IntColumn.LEVEL_ROWS] = layout.min_rows
+        if not same_columns:
+            floats[slot, layout.lags_start : layout.lags_start + layout.columns] = levels.location[
+                level
+            ]
+    return floats, ints

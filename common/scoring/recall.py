@@ -1,0 +1,317 @@
+"""What the memory knows when a row comes: its sensor's level, lags and repeats, row after row."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensorwatch.common.kernels import inlined_kernel, kernel
+from sensorwatch.common.model.forecast import N_LAGS
+from sensorwatch.common.model.levels import Levels
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.scoring.memory import Memory
+from sensorwatch.common.scoring.memory_layout import NO_ROW_YET, FloatColumn, IntColumn, Layout
+from sensorwatch.common.scoring.status import STATUSES
+
+LINEAR_SCALES = 4.0
+"""Up to so many scales from its location a value counts in full; beyond, its logarithm does."""
+MAX_FOLLOWED_SCALES = 3.0
+"""A value moves its sensor's location as if it were at most so many scales away."""
+LOCATION_ADAPTS_IN_ROWS = 1000.0
+"""Rows that a location takes to follow: slow drift is no fault, and a fault is not followed."""
+LEARN_CLIP_FROM_ROW = 20
+LEARN_CLIP = 4.0
+"""While a new sensor's level is learned, from LEARN_ROWS on, a value counts as if at most so many
+spreads away.
+"""
+
+
+_SCORED, _WARMING_UP, _GAP, _LATE, _DUPLICATE = range(len(STATUSES))
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What was known of n rows when they came, before they changed it."""
+
+    slots: NDArray[np.int64]
+    """(n,) line of each row's sensor in the memory."""
+    event_time: NDArray[np.int64]
+    """(n,) microseconds UTC."""
+    new_sensor_level: NDArray[np.int32]
+    """(n,) at least 0 where the sensor was new."""
+    evicted: dict[int, str]
+    """By row: the sensor that had to go for it."""
+    status: NDArray[np.int8]
+    """(n,) position in STATUSES."""
+    gap: NDArray[np.bool_]
+    """(n,) whether the row is the first one after a gap."""
+    measured: NDArray[np.float64]
+    """(n, columns) signals, then context; what was missing is held from the row before."""
+    imputed: NDArray[np.bool_]
+    """(n, columns) what was missing."""
+    location: NDArray[np.float64]
+    """(n, columns) the level that the row is measured from."""
+    scale: NDArray[np.float64]
+    """(n, columns)"""
+    standardised: NDArray[np.float64]
+    """(n, columns) (measured - location) / scale, squashed."""
+    lagged: NDArray[np.float64]
+    """(n, LAGS * columns) the rows before, likewise, the newest first; 0 where there is none."""
+    repeats: NDArray[np.int64]
+    """(n, signals) how many rows in a row each signal has had its value, this one not counted."""
+
+
+def recall(
+    readings: Readings, levels: Levels, level_by_sensor: dict[str, int], memory: Memory
+) -> Recalled:
+    """Tell what is known of each row, and let the memory take the row in, in their order."""
+    layout, n = memory.layout, len(readings)
+    measured = _measured(readings)
+    imputed = np.isnan(measured)
+    shape = (n, layout.columns)
+    recalled = Recalled(
+        slots=np.empty(n, dtype=np.int64),
+        event_time=readings.event_time,
+        new_sensor_level=np.empty(n, dtype=np.int32),
+        evicted={},
+        status=np.empty(n, dtype=np.int8),
+        gap=np.zeros(n, dtype=np.bool_),
+        measured=measured,
+        imputed=imputed,
+        location=np.empty(shape),
+        scale=np.empty(shape),
+        standardised=np.empty(shape),
+        lagged=np.zeros((n, N_LAGS * layout.columns)),
+        repeats=np.zeros((n, len(layout.signals)), dtype=np.int64),
+    )
+    for assignment in memory.assign_slots(readings, level_by_sensor):
+        recalled.slots[assignment.rows], recalled.new_sensor_level[assignment.rows] = (
+            assignment.slots,
+            assignment.new_sensor_level,
+        )
+        recalled.evicted.update(assignment.evicted)
+        _recall(recalled, assignment.rows, levels, memory)
+    return recalled
+
+
+def _measured(readings: Readings) -> NDArray[np.float64]:
+    if readings.context.shape[1] == 0:
+        return readings.values.copy()
+    return np.concatenate([readings.values, readings.context], axis=1)
+
+
+def _recall(recalled: Recalled, rows: slice, levels: Levels, memory: Memory) -> None:
+    layout = memory.layout
+    memory.clock = _recall_rows(
+        memory.floats,
+        memory.ints,
+        _column_starts(layout),
+        memory.clock,
+        levels.location,
+        levels.scale,
+        levels.min_scale,
+        layout.min_rows,
+        levels.max_gap,
+        N_LAGS if layout.min_rows else 0,
+        recalled.slots[rows],
+        recalled.new_sensor_level[rows],
+        recalled.event_time[rows],
+        recalled.imputed[rows],
+        recalled.status[rows],
+        recalled.gap[rows],
+        recalled.measured[rows],
+        recalled.location[rows],
+        recalled.scale[rows],
+        recalled.standardised[rows],
+        recalled.lagged[rows],
+        recalled.repeats[rows],
+    )
+
+
+def _column_starts(layout: Layout) -> tuple[int, int, int]:
+    return layout.scale, layout.lags_start, len(layout.signals)
+
+
+@inlined_kernel
+def squash(standardised: float) -> float:
+    """Leave what is near as it is and bring what is far near: one wild value must not count all."""
+    size = abs(standardised)
+    if size <= LINEAR_SCALES:
+        return standardised
+    compressed: float = LINEAR_SCALES + np.log(size - (LINEAR_SCALES - 1.0))
+    return compressed if standardised > 0 else -compressed
+
+
+# Row after row in one fixed order, so that the bits do not depend on how rows were cut.
+@kernel
+def _recall_rows(  # type: ignore[no-untyped-def]
+    floats, ints, columns, clock, level_location, level_scale, min_scale, min_rows, max_gap,
+    required_lags, slots, new_sensor_level, event_time, imputed, statuses, gaps, measured, location, scale, standardised,
+    lagged, repeats,
+):  # fmt: skip
+    for row in range(len(slots)):
+        float_row, int_row = floats[slots[row]], ints[slots[row]]
+        if new_sensor_level[row] >= 0:
+            _start_sensor(
+                float_row,
+                int_row,
+                columns,
+                new_sensor_level[row],
+                level_location,
+                level_scale,
+                min_rows,
+            )
+        status = _row_status(int_row, event_time[row], min_rows, max_gap, required_lags)
+        gaps[row] = status == _GAP
+        if status == _GAP:
+            int_row[IntColumn.LAG_COUNT] = 0
+            int_row[IntColumn.REPEATS :] = 0
+        _read_level(float_row, int_row, columns, level_location, level_scale, min_rows, location[row],
+               scale[row])  # fmt: skip
+        _impute_missing(float_row, int_row, columns, imputed[row], location[row], measured[row])
+        _standardise(float_row, int_row, columns, measured[row], location[row], scale[row],
+                     standardised[row], lagged[row])  # fmt: skip
+        statuses[row] = status
+        if status < _LATE:
+            _count_repeats(float_row, int_row, columns, imputed[row], measured[row], repeats[row])
+            _update_level_and_lags(float_row, int_row, columns, measured[row], min_scale, min_rows)
+            clock += 1
+            int_row[IntColumn.NEWEST_TIME] = event_time[row]
+            int_row[IntColumn.LAST_USED] = clock
+    return clock
+
+
+@inlined_kernel
+def _start_sensor(float_row, int_row, columns, level, level_location, level_scale, min_rows):  # type: ignore[no-untyped-def]
+    """Let a new sensor begin with its level, or with nothing where it has none of its own."""
+    scales_start, lags_start, signals = columns
+    width = lags_start - scales_start
+    int_row[IntColumn.NEWEST_TIME] = NO_ROW_YET
+    has_level = level > 0 or min_rows == 0
+    int_row[IntColumn.LEVEL_ROWS] = min_rows if has_level else 0
+    int_row[IntColumn.LAG_COUNT] = 0
+    int_row[IntColumn.REPEATS : IntColumn.REPEATS + signals] = 0
+    for column in range(width):
+        float_row[FloatColumn.LOCATIONS + column] = (
+            level_location[level, column] if has_level else 0.0
+        )
+        float_row[scales_start + column] = level_scale[level, column] if has_level else 0.0
+        for lag in range(N_LAGS):
+            float_row[lags_start + lag * width + column] = 0.0
+
+
+@inlined_kernel
+def _row_status(int_row, event_time, min_rows, max_gap, required_lags):  # type: ignore[no-untyped-def]
+    newest = int_row[IntColumn.NEWEST_TIME]
+    if newest != NO_ROW_YET:
+        if event_time < newest:
+            return _LATE
+        if event_time == newest:
+            return _DUPLICATE
+        if max_gap > 0 and event_time - newest > max_gap:
+            return _GAP
+    if int_row[IntColumn.LEVEL_ROWS] < min_rows or int_row[IntColumn.LAG_COUNT] < required_lags:
+        return _WARMING_UP
+    return _SCORED
+
+
+@inlined_kernel
+def _read_level(  # type: ignore[no-untyped-def]
+    float_row, int_row, columns, level_location, level_scale, min_rows, location, scale
+):  # fmt: skip
+    scales_start = columns[0]
+    has_own_level = int_row[IntColumn.LEVEL_ROWS] >= min_rows
+    for column in range(len(location)):
+        location[column] = (
+            float_row[FloatColumn.LOCATIONS + column]
+            if has_own_level
+            else level_location[0, column]
+        )
+        scale[column] = (
+            float_row[scales_start + column] if has_own_level else level_scale[0, column]
+        )
+
+
+@inlined_kernel
+def _impute_missing(float_row, int_row, columns, imputed, location, measured):  # type: ignore[no-untyped-def]
+    lags_start = columns[1]
+    for column in range(len(measured)):
+        if imputed[column]:
+            before = int_row[IntColumn.NEWEST_TIME] != NO_ROW_YET
+            measured[column] = float_row[lags_start + column] if before else location[column]
+
+
+@inlined_kernel
+def _standardise(  # type: ignore[no-untyped-def]
+    float_row, int_row, columns, measured, location, scale, standardised, lagged
+):  # fmt: skip
+    lags_start, width = columns[1], len(measured)
+    for column in range(width):
+        standardised[column] = squash((measured[column] - location[column]) / scale[column])
+        for lag in range(min(N_LAGS, int_row[IntColumn.LAG_COUNT])):
+            before = float_row[lags_start + lag * width + column]
+            lagged_column = lag * width + column
+            lagged[lagged_column] = squash((before - location[column]) / scale[column])
+
+
+@inlined_kernel
+def _count_repeats(float_row, int_row, columns, imputed, measured, repeats):  # type: ignore[no-untyped-def]
+    lags_start = columns[1]
+    for signal in range(columns[2]):
+        repeat_count = int_row[IntColumn.REPEATS + signal]
+        if not imputed[signal]:  # what is missing says nothing about repeats
+            is_repeat = (
+                int_row[IntColumn.LAG_COUNT] > 0
+                and measured[signal] == float_row[lags_start + signal]
+            )
+            repeat_count = repeat_count + 1 if is_repeat else 0
+            int_row[IntColumn.REPEATS + signal] = repeat_count
+        repeats[signal] = repeat_count
+
+
+@inlined_kernel
+def _update_level_and_lags(float_row, int_row, columns, measured, min_scale, min_rows):  # type: ignore[no-untyped-def]
+    scales_start, lags_start, _ = columns
+    width, level_rows = len(measured), int_row[IntColumn.LEVEL_ROWS]
+    for column in range(width):
+        if level_rows >= min_rows:
+            # Follow slowly, so that a fault moves the level by thousandths only.
+            step = (measured[column] - float_row[FloatColumn.LOCATIONS + column]) / float_row[
+                scales_start + column
+            ]
+            step = min(max(step, -MAX_FOLLOWED_SCALES), MAX_FOLLOWED_SCALES)
+            float_row[FloatColumn.LOCATIONS + column] += (
+                float_row[scales_start + column] * step / LOCATION_ADAPTS_IN_ROWS
+            )
+        else:
+            _update_running_level(
+                float_row,
+                scales_start,
+                column,
+                measured[column],
+                level_rows,
+                min_scale[column],
+                min_rows,
+            )
+        for lag in range(N_LAGS - 1, 0, -1):
+            older = lags_start + lag * width + column
+            float_row[older] = float_row[older - width]
+        float_row[lags_start + column] = measured[column]
+    int_row[IntColumn.LEVEL_ROWS] = min(level_rows + 1, min_rows)
+    int_row[IntColumn.LAG_COUNT] = min(int_row[IntColumn.LAG_COUNT] + 1, N_LAGS)
+
+
+@inlined_kernel
+def _update_running_level(float_row, scales_start, column, value, level_rows, min_scale, min_rows):  # type: ignore[no-untyped-def]
+    """Move the mean and the sum of squares (Welford) that a new sensor's level comes from."""
+    mean, squares = float_row[FloatColumn.LOCATIONS + column], float_row[scales_start + column]
+    step = value - mean
+    if level_rows >= LEARN_CLIP_FROM_ROW:
+        max_step = LEARN_CLIP * max(np.sqrt(squares / level_rows), min_scale)
+        step = min(max(step, -max_step), max_step)
+    mean += step / (level_rows + 1)
+    squares += step * (step - step / (level_rows + 1))
+    float_row[FloatColumn.LOCATIONS + column] = mean
+    if level_rows + 1 == min_rows:
+        squares = max(np.sqrt(squares / min_rows), min_scale)
+    float_row[scales_start + column] = squares

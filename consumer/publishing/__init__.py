@@ -1,0 +1,1 @@
+"""How the consumer publishes the results of a micro-batch."""

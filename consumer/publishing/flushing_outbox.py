@@ -1,0 +1,130 @@
+"""At least once, for brokers without transactions: flush the results, then commit offsets."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+
+from sensorwatch.common.errors import MicroBatchAborted, Unrecoverable
+from sensorwatch.common.kafka.broker_errors import ClientOperation, Reaction, reaction
+from sensorwatch.common.kafka.records import OutgoingMessage
+from sensorwatch.common.kafka.snapshot_text import CHUNK_BYTES, Snapshot
+from sensorwatch.consumer.publishing.outbox import (
+    CommitPlanner,
+    OnDelivery,
+    flush,
+    poll_callbacks,
+    produce,
+)
+from sensorwatch.consumer.publishing.snapshot_writing import DeliveryTracker, write_snapshots
+
+CALL_TIMEOUT_SECONDS = 0.5
+"""The longest that one call into the client waits: signals are only handled between calls."""
+
+
+class FlushingOutbox:
+    """A plain idempotent producer beside a plain commit."""
+
+    def __init__(
+        self,
+        producer: Producer,
+        commit: Callable[[list[TopicPartition]], list[TopicPartition] | None],
+        *,
+        deadline_seconds: float,
+        state_topic: str,
+        chunk_bytes: int = CHUNK_BYTES,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`commit`: returns once it is answered, with the error of each partition."""
+        self._producer = producer
+        self._commit = commit
+        self._deadline_seconds = deadline_seconds
+        self._state_topic = state_topic
+        self._chunk_bytes = chunk_bytes
+        self._clock = clock
+        self._delivery_error: KafkaError | None = None
+
+    def publish(
+        self,
+        messages: Iterable[OutgoingMessage],
+        plan_commit: CommitPlanner,
+        membership: object,
+        *,
+        snapshots: Sequence[Snapshot] = (),
+    ) -> None:
+        """Flush, then commit; after a crash between the two, messages are published again.
+
+        Raises MicroBatchAborted where the group's membership was lost, else Unrecoverable.
+        """
+        del membership  # a plain commit is fenced by the consumer's own
+        deadline = self._clock() + self._deadline_seconds
+        self._delivery_error = None
+        for message in messages:
+            self._produce(message, deadline, self._delivered)
+        commit_plan = plan_commit(
+            write_snapshots(
+                snapshots,
+                self._state_topic,
+                lambda outgoing: self._deliver(outgoing, deadline),
+                chunk_bytes=self._chunk_bytes,
+            )
+        )
+        for message in commit_plan.messages:
+            self._produce(message, deadline, self._delivered)
+        self._flush()
+        try:
+            answer = self._commit([commit.to_client() for commit in commit_plan.commits])
+            _raise_first_error(answer or [])
+        except KafkaException as error:
+            if reaction(error.args[0], ClientOperation.SEND_OFFSETS) is Reaction.ABORT_AND_REWIND:
+                raise MicroBatchAborted(f"commit: {error.args[0].str()}") from error
+            raise Unrecoverable(f"commit: {error.args[0].str()}") from error
+
+    def close(self) -> None:
+        """Nothing stays open between two publications."""
+
+    def _deliver(self, messages: Iterable[OutgoingMessage], deadline: float) -> list[int]:
+        """Produce messages and wait until their offsets are known."""
+        tracker = DeliveryTracker()
+        for message in messages:
+            self._produce(message, deadline, tracker.next_callback())
+        self._flush()
+        if tracker.first_error is not None:
+            raise Unrecoverable(f"snapshot not delivered: {tracker.first_error}")
+        if tracker.offsets is None:
+            raise MicroBatchAborted("the broker has a part of a snapshot, but did not say where")
+        return tracker.offsets
+
+    def _flush(self) -> None:
+        deadline = self._clock() + self._deadline_seconds
+        undelivered = 1
+        while undelivered and not self._delivery_error and self._clock() < deadline:
+            try:
+                undelivered = flush(self._producer, CALL_TIMEOUT_SECONDS)
+            except KafkaException as error:  # a fatal one
+                raise Unrecoverable(f"not delivered: {error.args[0].str()}") from error
+        if undelivered or self._delivery_error:
+            why = self._delivery_error or f"{undelivered} messages still waiting"
+            raise Unrecoverable(f"not delivered within {self._deadline_seconds:g} s: {why}")
+
+    def _produce(self, message: OutgoingMessage, deadline: float, on_delivery: OnDelivery) -> None:
+        while True:
+            try:
+                return produce(self._producer, message, on_delivery)
+            except BufferError:
+                if self._clock() > deadline:
+                    raise Unrecoverable("the producer's queue stays full") from None
+                poll_callbacks(self._producer)
+            except KafkaException as error:
+                raise Unrecoverable(f"produce: {error.args[0].str()}") from error
+
+    def _delivered(self, error: KafkaError | None, _message: object) -> None:
+        if error is not None and self._delivery_error is None:
+            self._delivery_error = error
+
+
+def _raise_first_error(answer: Sequence[TopicPartition]) -> None:
+    """Raise what one partition's commit failed with: the call itself succeeds all the same."""
+    for topic_partition in answer:
+        if topic_partition.error is not None:
+            raise KafkaException(topic_partition.error)

@@ -1,0 +1,82 @@
+"""Snapshots on their way out: their chunks, and once those have offsets, their manifests."""
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, islice
+
+from confluent_kafka import KafkaError, Message
+
+from sensorwatch.common.kafka.records import OutgoingMessage, Partition
+from sensorwatch.common.kafka.snapshot_text import (
+    CHUNK_BYTES,
+    Snapshot,
+    chunk_count,
+    chunk_messages,
+    manifest_message,
+)
+
+
+def write_snapshots(
+    snapshots: Sequence[Snapshot],
+    topic: str,
+    deliver: Callable[[Iterable[OutgoingMessage]], Sequence[int]],
+    *,
+    chunk_bytes: int = CHUNK_BYTES,
+) -> dict[Partition, int]:
+    """Write snapshots to the state topic; return the offset of each one's manifest.
+
+    `deliver`: produces messages, waits, and returns the offset of each one.
+    """
+    if not snapshots:
+        return {}
+    sources = [snapshot.source for snapshot in snapshots]
+    if len(set(sources)) < len(sources):
+        raise ValueError(f"two snapshots of one partition among those of {sources}")
+    chunks = (chunk_messages(snapshot, topic, chunk_bytes=chunk_bytes) for snapshot in snapshots)
+    offsets = iter(deliver(chain.from_iterable(chunks)))
+    manifests = [
+        manifest_message(
+            snapshot, topic, [*islice(offsets, chunk_count(snapshot, chunk_bytes=chunk_bytes))]
+        )
+        for snapshot in snapshots
+    ]
+    return dict(zip(sources, deliver(manifests), strict=True))
+
+
+class DeliveryTracker:
+    """What the client reports about messages whose offsets have to be known."""
+
+    def __init__(self) -> None:
+        self._offsets: list[int | None] = []
+        self._waiting = 0
+        self.first_error: KafkaError | None = None
+        """The first failure."""
+
+    def next_callback(self) -> Callable[[KafkaError | None, Message], None]:
+        """Return what the client has to call about the next message."""
+        number = len(self._offsets)
+        self._offsets.append(None)
+        self._waiting += 1
+
+        def delivered(error: KafkaError | None, message: Message) -> None:
+            self._waiting -= 1
+            if error is not None:
+                self.first_error = self.first_error or error
+            else:
+                self._offsets[number] = message.offset()
+
+        return delivered
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing to wait for: all is delivered, or something failed."""
+        return self.first_error is not None or not self._waiting
+
+    @property
+    def offsets(self) -> list[int] | None:
+        """Each message's offset, in the order of `next_callback`; None where one is not known.
+
+        The broker that has stored a message but whose answer was lost says "duplicate" to the
+        second try, and the client then reports it as delivered, without an offset.
+        """
+        stored_offsets = [offset for offset in self._offsets if offset is not None and offset >= 0]
+        return stored_offsets if len(stored_offsets) == len(self._offsets) else None

@@ -1,0 +1,271 @@
+"""Exactly once: results and next offsets in one transaction of a stable transactional id."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NoReturn
+
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+
+from sensorwatch.common.errors import (
+    BrokerUnavailable,
+    Fenced,
+    MicroBatchAborted,
+    OutcomeUnknown,
+    Unrecoverable,
+)
+from sensorwatch.common.kafka.broker_errors import ClientOperation, Reaction, reaction
+from sensorwatch.common.kafka.records import OutgoingMessage, Partition
+from sensorwatch.common.kafka.snapshot_text import CHUNK_BYTES, Snapshot
+from sensorwatch.consumer.publishing.outbox import (
+    CommitPlanner,
+    OnDelivery,
+    flush,
+    poll_callbacks,
+    produce,
+)
+from sensorwatch.consumer.publishing.snapshot_writing import DeliveryTracker, write_snapshots
+
+CALL_TIMEOUT_SECONDS = 5.0
+"""The longest that one call into the client waits before the deadline is looked at again."""
+CLOSING_SECONDS = 2.0
+_FAILED_TRANSACTION_ERRORS = {KafkaError._STATE, KafkaError._FATAL}  # noqa: SLF001 - the client's names
+"""What produce() says in a transaction that has failed in the background."""
+
+
+class TransactionalOutbox:
+    """One transaction per publication; what fails is told by the reaction it calls for."""
+
+    def __init__(
+        self,
+        new_producer: Callable[[], Producer],
+        *,
+        transactional_id: str,
+        deadline_seconds: float,
+        state_topic: str,
+        chunk_bytes: int = CHUNK_BYTES,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._new_producer = new_producer
+        self._transactional_id = transactional_id
+        self._deadline_seconds = deadline_seconds
+        self._state_topic = state_topic
+        self._chunk_bytes = chunk_bytes
+        self._clock = clock
+        self._producer_replaced = False
+        self._transaction_open = False
+        self._producer = self._start_producer()
+
+    def publish(
+        self,
+        messages: Iterable[OutgoingMessage],
+        plan_commit: CommitPlanner,
+        membership: object,
+        *,
+        snapshots: Sequence[Snapshot] = (),
+    ) -> None:
+        """Run one transaction.
+
+        Raises MicroBatchAborted where it was aborted, OutcomeUnknown where nobody can say (in both
+        cases go on from the committed offsets), Fenced or Unrecoverable where the process must go.
+        """
+        deadline = self._clock() + self._deadline_seconds
+        try:
+            # 1. Begin only now, with everything decided: no transaction is open while consuming.
+            self._call(
+                ClientOperation.INIT, deadline, lambda _seconds: self._producer.begin_transaction()
+            )
+            self._transaction_open = True
+            try:
+                # 2. Results.
+                for message in messages:
+                    self._produce(message, deadline)
+                # 3. Snapshots, and what has to say where they stand.
+                commit_plan = plan_commit(self._write_snapshots(snapshots, deadline))
+                for message in commit_plan.messages:
+                    self._produce(message, deadline)
+            except _ClientFailure as failure:
+                if failure.cause_unknown:
+                    self._raise_cause(membership, deadline)
+                raise
+            # 4. Next offsets, with the account as metadata, fenced by the group's generation.
+            offsets = [commit.to_client() for commit in commit_plan.commits]
+            self._send_offsets(offsets, membership, deadline)
+            # 5. All of it becomes visible, or none.
+            self._call(ClientOperation.COMMIT, deadline, self._commit)
+        except _ClientFailure as failure:
+            self._raise_for_reaction(failure)
+        self._transaction_open = self._producer_replaced = False
+
+    def close(self) -> None:
+        """Abort what is open, so that no reader waits for it."""
+        if self._transaction_open:
+            try:
+                self._producer.abort_transaction(CLOSING_SECONDS)
+            except KafkaException:
+                return  # the next start with the same transactional id aborts it
+            self._transaction_open = False
+
+    def _send_offsets(
+        self, offsets: list[TopicPartition], membership: object, deadline: float
+    ) -> None:
+        def send(seconds: float) -> None:
+            self._producer.send_offsets_to_transaction(offsets, membership, seconds)
+
+        self._call(ClientOperation.SEND_OFFSETS, deadline, send)
+
+    def _commit(self, seconds: float) -> None:
+        self._producer.commit_transaction(seconds)
+
+    def _raise_cause(self, membership: object, deadline: float) -> None:
+        """Raise why the transaction failed in the background: only the next call tells.
+
+        The client answers before it looks at what it is asked to send, and if it were sent after
+        all, it would never be committed.
+        """
+        self._send_offsets([TopicPartition(self._state_topic, 0, 0)], membership, deadline)
+
+    def _write_snapshots(
+        self, snapshots: Sequence[Snapshot], deadline: float
+    ) -> Mapping[Partition, int]:
+        return write_snapshots(
+            snapshots,
+            self._state_topic,
+            lambda messages: self._deliver(messages, deadline),
+            chunk_bytes=self._chunk_bytes,
+        )
+
+    def _deliver(self, messages: Iterable[OutgoingMessage], deadline: float) -> list[int]:
+        """Produce messages and wait until their offsets are known.
+
+        Only for the few of a snapshot: being told of each message halves the rate.
+        """
+        tracker = DeliveryTracker()
+        for message in messages:
+            self._produce(message, deadline, tracker.next_callback())
+        while not tracker.finished:
+            if self._clock() > deadline:
+                timed_out = KafkaError(KafkaError._TIMED_OUT)  # noqa: SLF001 - the client's name
+                raise _ClientFailure(ClientOperation.PRODUCE, timed_out, Reaction.RENEW_PRODUCER)
+            try:
+                flush(self._producer, CALL_TIMEOUT_SECONDS)
+            except KafkaException as error:  # a fatal one
+                tracker.first_error = error.args[0]
+        if tracker.first_error is not None:
+            wanted_reaction = reaction(tracker.first_error, ClientOperation.PRODUCE)
+            raise _ClientFailure(
+                ClientOperation.PRODUCE, tracker.first_error, wanted_reaction, cause_unknown=True
+            )
+        if tracker.offsets is None:
+            duplicate = KafkaError(KafkaError.DUPLICATE_SEQUENCE_NUMBER)
+            raise _ClientFailure(ClientOperation.PRODUCE, duplicate, Reaction.ABORT_AND_REWIND)
+        return tracker.offsets
+
+    def _produce(
+        self, message: OutgoingMessage, deadline: float, on_delivery: OnDelivery | None = None
+    ) -> None:
+        while True:
+            try:
+                return produce(self._producer, message, on_delivery)
+            except KafkaException as error:
+                self._wait_or_fail(ClientOperation.PRODUCE, deadline, error)
+            except BufferError:
+                if self._clock() > deadline:
+                    queue_full = KafkaError(KafkaError._QUEUE_FULL)  # noqa: SLF001 - the client's name
+                    raise _ClientFailure(
+                        ClientOperation.PRODUCE, queue_full, Reaction.RENEW_PRODUCER
+                    ) from None
+                poll_callbacks(self._producer)
+
+    def _call(
+        self, operation: ClientOperation, deadline: float, action: Callable[[float], Any]
+    ) -> None:
+        """Call the client until it succeeds, fails for good, or the deadline is past."""
+        while True:
+            try:
+                action(max(0.1, min(CALL_TIMEOUT_SECONDS, deadline - self._clock())))
+            except KafkaException as error:
+                self._wait_or_fail(operation, deadline, error)
+            else:
+                return
+
+    def _wait_or_fail(
+        self, operation: ClientOperation, deadline: float, error: KafkaException
+    ) -> None:
+        """Let the client work before the same call is tried again, if that may help."""
+        wanted_reaction = reaction(error.args[0], operation)
+        if wanted_reaction is not Reaction.RETRY:
+            raise _ClientFailure(operation, error.args[0], wanted_reaction) from error
+        if self._clock() > deadline:
+            raise _ClientFailure(operation, error.args[0], Reaction.RENEW_PRODUCER) from error
+        poll_callbacks(self._producer)
+
+    def _raise_for_reaction(self, failure: "_ClientFailure") -> NoReturn:
+        match failure.reaction:
+            case Reaction.ABORT_AND_REWIND:
+                self._abort()
+                raise MicroBatchAborted(str(failure)) from failure
+            case Reaction.RENEW_PRODUCER:
+                self._replace_producer(failure)
+                raise OutcomeUnknown(str(failure)) from failure
+            case Reaction.EXIT_FENCED:
+                self._transaction_open = False
+                raise Fenced(
+                    f'{failure}: the transactional id "{self._transactional_id}" was taken over. '
+                    "Either a transaction outlived its timeout while the broker was away: start "
+                    "again; or another process has the same id: give each host or pod its own "
+                    "[consumer] instance"
+                ) from failure
+            case _:
+                raise Unrecoverable(str(failure)) from failure
+
+    def _abort(self) -> None:
+        deadline = self._clock() + self._deadline_seconds
+        try:
+            self._call(ClientOperation.ABORT, deadline, self._producer.abort_transaction)
+        except _ClientFailure as failure:
+            if failure.reaction in (Reaction.EXIT_FENCED, Reaction.CRASH):
+                self._raise_for_reaction(failure)
+            self._replace_producer(failure)
+        self._transaction_open = False
+
+    def _replace_producer(self, failure: "_ClientFailure") -> None:
+        """Drop the producer: initialising a new one with the same id settles what is pending."""
+        self._transaction_open = False
+        if self._producer_replaced:
+            raise Unrecoverable(f"{failure}: twice in a row, also with a new producer") from failure
+        self._producer_replaced = True
+        self._producer.purge()
+        self._producer = self._start_producer()
+
+    def _start_producer(self) -> Producer:
+        producer = self._new_producer()
+        self._producer = producer
+        deadline = self._clock() + self._deadline_seconds
+        try:
+            self._call(ClientOperation.INIT, deadline, producer.init_transactions)
+        except _ClientFailure as failure:
+            if failure.reaction is Reaction.EXIT_FENCED:
+                self._raise_for_reaction(failure)
+            raise BrokerUnavailable(
+                f"{failure}: the broker did not begin transactions for "
+                f'"{self._transactional_id}" within {self._deadline_seconds:g} s; check that it is '
+                'up and supports transactions, or set [consumer] delivery = "at_least_once"'
+            ) from failure
+        return producer
+
+
+class _ClientFailure(Exception):
+    """An error of the client with the reaction that the table gives for it."""
+
+    def __init__(
+        self,
+        operation: ClientOperation,
+        error: KafkaError,
+        reaction: Reaction,
+        *,
+        cause_unknown: bool = False,
+    ) -> None:
+        super().__init__(f"{operation}: {error.name()}: {error.str()}")
+        self.reaction = reaction
+        self.cause_unknown = cause_unknown or error.code() in _FAILED_TRANSACTION_ERRORS
+        """Whether it only follows from another that is still to be asked for."""

@@ -1,0 +1,73 @@
+"""Malformed rows, each broken in one way, as JSON and as CSV cells."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from sensorwatch.common.simulation.faults import Defect
+
+# What Schema Registry's clients put before a value: a zero byte and a schema's id.
+_FRAME = b"\x00\x00\x00\x00\x07"
+# More than a float64 holds; JSON has no other way to write an infinity.
+_OVERFLOW = msgspec.Raw(b"1e999")
+
+
+def broken_json(fields: Mapping[str, Any], defect: Defect) -> bytes:
+    """Return the row's JSON with the defect; the last field is the one that is broken."""
+    encoded_row = msgspec.json.encode(fields)
+    last_field = list(fields)[-1]
+    match defect:
+        case Defect.EMPTY:
+            return b""
+        case Defect.FRAMED:
+            return _FRAME + encoded_row
+        case Defect.TRUNCATED:
+            return encoded_row[: len(encoded_row) // 2]
+        case Defect.NOT_OBJECT:
+            return msgspec.json.encode(list(fields.values()))
+        case Defect.NAN:  # as Python's own json module writes it, though it is no JSON
+            number = msgspec.json.encode(fields[last_field])
+            return encoded_row.removesuffix(number + b"}") + b"NaN}"
+        case Defect.MISSING_FIELD:
+            return msgspec.json.encode(
+                {name: fields[name] for name in fields if name != last_field}
+            )
+    return msgspec.json.encode({**fields, **_replacement_fields(last_field, defect)})
+
+
+def _replacement_fields(last_field: str, defect: Defect) -> Mapping[str, object]:
+    replacements: dict[Defect, Mapping[str, object]] = {
+        Defect.TEXT: {last_field: "n/a"},
+        Defect.NULL: {last_field: None},
+        Defect.OVERFLOW: {last_field: _OVERFLOW},
+        Defect.OUT_OF_RANGE: {last_field: 1e6},
+        Defect.BAD_TIMESTAMP: {"timestamp": "yesterday"},
+        Defect.BAD_KEY: {"sensor_id": ""},
+    }
+    return replacements[defect]
+
+
+def broken_cells(cells: list[object], defect: Defect) -> list[object]:
+    """Return a CSV line's cells (sensor, time, signals) with the defect, as many as before."""
+    return _BREAK_CELLS[defect](cells)
+
+
+def _replace_last_cell(text: object) -> Callable[[list[object]], list[object]]:
+    return lambda cells: [*cells[:-1], text]
+
+
+_BREAK_CELLS: dict[Defect, Callable[[list[object]], list[object]]] = {
+    Defect.TRUNCATED: lambda cells: [*cells[:2], *([""] * (len(cells) - 2))],
+    Defect.TEXT: _replace_last_cell("n/a"),
+    Defect.MISSING_FIELD: _replace_last_cell(""),
+    Defect.NULL: _replace_last_cell("null"),
+    Defect.NAN: _replace_last_cell("nan"),
+    Defect.OVERFLOW: _replace_last_cell("1e999"),
+    Defect.OUT_OF_RANGE: _replace_last_cell(1e6),
+    Defect.BAD_TIMESTAMP: lambda cells: [cells[0], "yesterday", *cells[2:]],
+    Defect.BAD_KEY: lambda cells: ["\x07", *cells[1:]],
+    Defect.NOT_OBJECT: lambda cells: ["[" + str(cells[0]), cells[1], *("?" for _ in cells[2:])],
+    Defect.FRAMED: lambda cells: [_FRAME.decode() + str(cells[0]), *cells[1:]],
+    Defect.EMPTY: lambda cells: ["" for _ in cells],
+}

@@ -1,0 +1,23 @@
+"""How far a run has come, on a terminal only."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+
+@contextmanager
+def progress(rows: int | None) -> Iterator[Callable[[int], object]]:
+    """Give a function that hears of rows sent; `rows`: how many there will be (None: unknown).
+
+    Nothing is drawn where standard error is no terminal.
+    """
+    if not sys.stderr.isatty():
+        yield lambda _rows: None
+        return
+    columns = (BarColumn(), TextColumn("{task.completed:,.0f} rows"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task_id = bar.add_task("sending", total=rows)
+        yield lambda sent: bar.advance(task_id, sent)

@@ -1,0 +1,147 @@
+"""The `sensorwatch` command: the table of its commands, each imported only when it is called."""
+
+import platform
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command, get_group
+
+from sensorwatch.common.runtime.command_line import typer_app
+
+
+@dataclass(frozen=True, slots=True)
+class CommandEntry:
+    """A command: where it is written, and what `--help` says of it."""
+
+    target: str
+    """`module:function`, or `module:app` for a command with commands of its own."""
+    help: str
+    panel: str
+
+
+ROW_PANEL, MODEL_PANEL, SETUP_PANEL = "The way of a row", "Models", "Set up and look"
+COMMANDS: dict[str, CommandEntry] = {
+    "demo": CommandEntry(
+        "sensorwatch.demo:demo", "See the whole way of a row, live, in a minute.", ROW_PANEL
+    ),
+    "produce": CommandEntry(
+        "sensorwatch.producer.produce_command:produce",
+        "Simulate sensors with faults, or replay a file.",
+        ROW_PANEL,
+    ),
+    "consume": CommandEntry(
+        "sensorwatch.consumer.command:consume",
+        "Score the readings' topic, exactly once, into events.",
+        ROW_PANEL,
+    ),
+    "serve": CommandEntry(
+        "sensorwatch.api.serve_command:serve", "Score rows over HTTP.", ROW_PANEL
+    ),
+    "tail": CommandEntry(
+        "sensorwatch.commands.tail_command:tail", "Follow the anomaly events.", ROW_PANEL
+    ),
+    "ledger": CommandEntry(
+        "sensorwatch.commands.ledger_command:app",
+        "Show the account of every record, and verify it.",
+        ROW_PANEL,
+    ),
+    "state": CommandEntry(
+        "sensorwatch.commands.state_command:app",
+        "Show the sensors' memory, or let it begin anew.",
+        ROW_PANEL,
+    ),
+    "train": CommandEntry(
+        "sensorwatch.trainer.train_command:train",
+        "Fit a model and register it as a version.",
+        MODEL_PANEL,
+    ),
+    "evaluate": CommandEntry(
+        "sensorwatch.trainer.evaluate_command:evaluate",
+        "Measure a version, or gate on it.",
+        MODEL_PANEL,
+    ),
+    "backtest": CommandEntry(
+        "sensorwatch.trainer.backtest_command:backtest",
+        "Score a file as the consumer would.",
+        MODEL_PANEL,
+    ),
+    "models": CommandEntry(
+        "sensorwatch.commands.models_command:app",
+        "List, show, promote, roll back, verify, audit.",
+        MODEL_PANEL,
+    ),
+    "topics": CommandEntry(
+        "sensorwatch.commands.topics_command:app", "Create and check the topics.", SETUP_PANEL
+    ),
+    "schema": CommandEntry(
+        "sensorwatch.commands.schema_command:app",
+        "Write a schema from a file, or try one on it.",
+        SETUP_PANEL,
+    ),
+    "warmup": CommandEntry(
+        "sensorwatch.commands.warmup_command:warmup",
+        "Compile ahead, so that the first start is quick.",
+        SETUP_PANEL,
+    ),
+    "config": CommandEntry(
+        "sensorwatch.commands.config_command:app",
+        "Check the configuration and show its sources.",
+        SETUP_PANEL,
+    ),
+}
+
+
+class LazyGroup(TyperGroup):
+    """Swaps the stub that `--help` shows for the command itself when it is called."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that the arguments begin with, and import it."""
+        name, _placeholder, rest = super().resolve_command(ctx, args)
+        return name, None if name is None else load_command(name), rest
+
+
+def load_command(name: str) -> Any:
+    """Import a command and return it as typer's parser."""
+    module, _, attribute = COMMANDS[name].target.partition(":")
+    target = getattr(import_module(module), attribute)
+    if isinstance(target, typer.Typer):
+        target.info.name = name
+        return get_group(target)
+    single_command_app = typer_app()
+    single_command_app.command(name)(target)
+    return get_command(single_command_app)
+
+
+def _print_version(requested: bool) -> None:
+    if requested:
+        from sensorwatch.common.runtime.build import project_version
+
+        print(f"sensorwatch {project_version()} (Python {platform.python_version()})")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Find anomalies in sensor streams on Kafka, exactly once, and say why."""
+
+
+def build_app() -> typer.Typer:
+    """Put the app together: a stub for each command of the table."""
+    app = typer_app(cls=LazyGroup, no_args_is_help=True)
+    app.callback()(_root)
+    for name, entry in COMMANDS.items():
+        app.command(name, help=entry.help, rich_help_panel=entry.panel)(_placeholder)
+    return app
+
+
+def _placeholder() -> None:
+    raise AssertionError("LazyGroup calls the command, never its stub")

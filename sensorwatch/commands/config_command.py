@@ -1,0 +1,107 @@
+"""`sensorwatch config`: say whether the configuration is sound and who set each value."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from sensorwatch.commands.kafka_settings_check import check_client_settings
+from sensorwatch.common.errors import SettingsError
+from sensorwatch.common.rows.schema import load_schema
+from sensorwatch.common.runtime.command_line import ConfigOption, typer_app
+from sensorwatch.common.runtime.settings import (
+    Delivery,
+    LoadedSettings,
+    Settings,
+    load_settings,
+    redacted,
+)
+
+app = typer_app(no_args_is_help=True)
+
+
+@app.callback()
+def config() -> None:
+    """Check the configuration and show its sources."""
+
+
+@app.command()
+def check(config: ConfigOption = None) -> None:
+    """Validate the whole configuration; show every value (secrets hidden) and who set it."""
+    loaded = load_settings(config)
+    settings = loaded.settings
+    _print_values(loaded)
+    longest_pause = settings.consumer.commit_deadline_seconds + settings.consumer.max_wait_ms / 1000
+    check_client_settings(
+        settings.kafka, group=settings.consumer.group, max_pause_seconds=longest_pause
+    )
+    _check_key_file(settings.api.api_key_file)
+    if settings.schema_.path.exists():
+        load_schema(settings.schema_.path)
+    for note in _notes(settings):
+        print(f"note: {note}", file=sys.stderr)
+    print("the configuration is sound", file=sys.stderr)
+
+
+def _print_values(loaded: LoadedSettings) -> None:
+    rows = [
+        (
+            key,
+            json.dumps(value, ensure_ascii=False),
+            loaded.origins[key] + _effective_value_note(key, loaded),
+        )
+        for key, value in redacted(loaded).items()
+    ]
+    if not sys.stdout.isatty():
+        for key, value, origin in rows:
+            print(f"{key} = {value}  # {origin}")
+        return
+    # Slow to import, and only a person at a terminal needs them.
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("key", "value", "from", box=None)
+    for key, value, origin in rows:
+        style = "dim" if origin == "default" else ""
+        table.add_row(*(Text(cell) for cell in (key, value, origin)), style=style)
+    Console().print(table)
+
+
+def _effective_value_note(key: str, loaded: LoadedSettings) -> str:
+    """Say what an empty value stands for, where it stands for another one."""
+    settings = loaded.settings
+    if key == "topics.ledger" and not settings.topics.ledger:
+        return f": {settings.ledger_topic}, made of consumer.group"
+    if key == "topics.state" and not settings.topics.state:
+        return f": {settings.state_topic}, made of consumer.group"
+    return ""
+
+
+def _check_key_file(name: str) -> None:
+    if not name:
+        return
+    try:
+        key = Path(name).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"[api] api_key_file {name} cannot be read: {error}") from error
+    if not key:
+        raise SettingsError(f"[api] api_key_file {name} is empty: every request would be refused")
+
+
+def _notes(settings: Settings) -> Iterator[str]:
+    if not settings.schema_.path.exists():
+        yield (
+            f"there is no schema file {settings.schema_.path}: `train` and `topics` will need one "
+            "(`sensorwatch schema infer FILE` writes it)"
+        )
+    if not settings.registry.path.is_dir():
+        yield (
+            f'[registry] path = "{settings.registry.path}" is not there yet: `sensorwatch train` '
+            "makes it"
+        )
+    if settings.consumer.delivery is Delivery.AT_LEAST_ONCE:
+        yield (
+            "consumer.delivery is at_least_once: after a crash an event can come twice, with the "
+            "same ce_id"
+        )

@@ -1,0 +1,25 @@
+"""A table for a person at a terminal, or lines with tabs for a pipe."""
+
+import sys
+from collections.abc import Iterable, Sequence
+
+
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, unbroken_column: str | None = None
+) -> None:
+    """Print rows under their columns' names; the column `unbroken_column` is never broken into lines."""
+    if not sys.stdout.isatty():
+        for row in (columns, *rows):
+            print("\t".join(row))
+        return
+    # Slow to import, and only a person needs it.
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None)
+    for column in columns:
+        table.add_column(column, no_wrap=column == unbroken_column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console().print(table)

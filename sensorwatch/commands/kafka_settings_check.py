@@ -1,0 +1,36 @@
+"""Whether librdkafka would take our settings, and whether they fit the consumer's loop."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaException, Producer
+
+from sensorwatch.common.errors import SettingsError
+from sensorwatch.common.kafka.client_config import consumer_config, producer_config
+from sensorwatch.common.kafka.silent_logger import quiet_logger
+
+
+def check_client_settings(
+    kafka: Mapping[str, Any], *, group: str, max_pause_seconds: float
+) -> None:
+    """Build both clients of the row's path as they would be built, without waiting for a broker.
+
+    `max_pause_seconds`: the longest that the loop may stay away from the consumer.
+    Raises SettingsError where librdkafka refuses a key or value, a promise forbids it, or the
+    group would expel a consumer during such a pause.
+    """
+    consumer = consumer_config(kafka, group=group)
+    producer = producer_config(kafka)
+    try:
+        Consumer(consumer, logger=quiet_logger()).close()
+        Producer(producer, logger=quiet_logger())
+    except (KafkaException, TypeError, ValueError) as error:
+        text = error.args[0].str() if isinstance(error, KafkaException) else str(error)
+        raise SettingsError(f"[kafka] is refused by librdkafka: {text}") from error
+    interval = float(consumer["max.poll.interval.ms"]) / 1000
+    if max_pause_seconds >= interval:
+        raise SettingsError(
+            f"the consumer may be busy for {max_pause_seconds:g} s, but the group expels it "
+            f'after {interval:g} s: raise [kafka] "max.poll.interval.ms" or lower [consumer] '
+            "commit_deadline_seconds and max_wait_ms"
+        )

@@ -1,0 +1,254 @@
+"""`sensorwatch models`: look at the versions in the registry, and move the aliases."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sensorwatch.commands.console_table import print_table
+from sensorwatch.commands.versions_in_use import named_versions
+from sensorwatch.common.errors import CheckFailed, ModelRefused, UsageError
+from sensorwatch.common.registry.audit import AuditEntry
+from sensorwatch.common.registry.model_names import current_user
+from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.runtime.command_line import ConfigOption, typer_app
+from sensorwatch.common.runtime.settings import Settings, load_settings
+
+app = typer_app(no_args_is_help=True)
+
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--name",
+        "--model",
+        help="The model's name in the registry; else registry.model of the configuration.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ReasonOption = Annotated[
+    str, typer.Option("--reason", help="Why, for the audit log.", show_default=False)
+]
+VersionArgument = Annotated[
+    str, typer.Argument(metavar="VERSION", help="An id, `champion` or `previous`.")
+]
+
+
+@app.callback()
+def models() -> None:
+    """List, show, promote, roll back, verify, audit and prune model versions."""
+
+
+@app.command("list")
+def list_versions(
+    config: ConfigOption = None, model: ModelOption = None, as_json: JsonOption = False
+) -> None:
+    """List the versions of every model, or of one."""
+    settings = load_settings(config).settings
+    registry = Registry(settings.registry.path)
+    names = registry.names() if model is None else [model]
+    version_rows = [row for name in names for row in _versions(registry, name)]
+    if as_json:
+        _print_json(version_rows)
+    elif version_rows:
+        print_table(
+            list(version_rows[0]),
+            [list(row.values()) for row in version_rows],
+            unbroken_column="version",
+        )
+    else:
+        missing_text = f"no version of {model}" if model else "no model"
+        _print_note(
+            f"there is {missing_text} in {settings.registry.path} yet: `sensorwatch train` makes one"
+        )
+
+
+@app.command()
+def show(
+    version: VersionArgument = "champion", config: ConfigOption = None, model: ModelOption = None
+) -> None:
+    """Show a version's manifest and its newest report as JSON."""
+    registry, name = _open(config, model)
+    version_id = registry.resolve(name, version)
+    aliases = [alias for alias, id_ in registry.aliases(name).items() if id_ == version_id]
+    manifest = registry.manifest(name, version_id).to_plain()
+    report = registry.report(name, version_id)
+    _print_json({"manifest": manifest, "aliases": aliases, "report": report})
+
+
+@app.command()
+def promote(
+    version: VersionArgument,
+    config: ConfigOption = None,
+    model: ModelOption = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Without a passing report; needs --reason.")
+    ] = False,
+    reason: ReasonOption = "",
+) -> None:
+    """Make a version the champion; running services follow by themselves."""
+    registry, name = _open(config, model)
+    version_id = registry.resolve(name, version)
+    reason = _as_utf8(reason)
+    why = reason or "by command"
+    registry.promote(name, version_id, who=current_user(), why=why, force=reason if force else None)
+    print(f"{version_id} is the champion of {name}")
+
+
+@app.command()
+def rollback(
+    config: ConfigOption = None, model: ModelOption = None, reason: ReasonOption = ""
+) -> None:
+    """Make the previous version the champion again."""
+    registry, name = _open(config, model)
+    version = registry.rollback(name, who=current_user(), why=_as_utf8(reason) or "by command")
+    print(f"{version} is the champion of {name} again")
+
+
+@app.command()
+def verify(
+    versions: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[VERSION]...", help="Default: all.", show_default=False),
+    ] = None,
+    config: ConfigOption = None,
+    model: ModelOption = None,
+) -> None:
+    """Check digests, bounds, golden rows and reports; exit 1 where something is wrong."""
+    registry, name = _open(config, model)
+    versions_to_verify = (
+        [registry.resolve(name, v) for v in versions] if versions else _all_versions(registry, name)
+    )
+    damaged = []
+    for version in versions_to_verify:
+        problems = registry.verify(name, version)
+        print(f"{version}: {'; '.join(problems) or 'sound'}")
+        if problems:
+            damaged.append(version)
+    if damaged:
+        raise CheckFailed(
+            f"{len(damaged)} of {len(versions_to_verify)} versions: {', '.join(damaged)}"
+        )
+
+
+@app.command()
+def audit(
+    config: ConfigOption = None, model: ModelOption = None, as_json: JsonOption = False
+) -> None:
+    """Show who did what, when and why; exit 1 where the log was tampered with."""
+    registry, name = _open(config, model)
+    entries = registry.audit(name)
+    if as_json:
+        _print_json([entry.model_dump(mode="json") for entry in entries])
+    else:
+        columns = ["#", "when", "who", "action", "version", "why"]
+        print_table(columns, map(_audit_row, entries), unbroken_column="version")
+    problems = registry.verify_audit(name)
+    if problems:
+        raise CheckFailed(f"the audit log of {name}: {'; '.join(problems)}")
+    _print_note(f"{len(entries)} lines, the chain is whole")
+
+
+@app.command()
+def prune(
+    keep: Annotated[int, typer.Option("--keep", min=0, help="How many of the newest stay.")],
+    config: ConfigOption = None,
+    model: ModelOption = None,
+    in_use: Annotated[
+        list[str] | None, typer.Option("--in-use", help="Keep this version, too (repeatable).")
+    ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Without asking the broker what the ledger names.")
+    ] = False,
+    reason: ReasonOption = "",
+) -> None:
+    """Delete old versions; never champion, previous, or what the group's ledger names."""
+    registry, name = _open(config, model)
+    protected = frozenset(registry.resolve(name, version) for version in in_use or ())
+    if registry.version_ids(name) and not offline:
+        protected |= named_versions(load_settings(config).settings)
+    why = _as_utf8(reason) or "by command"
+    deleted = registry.prune(name, keep=keep, who=current_user(), why=why, in_use=protected)
+    for version in deleted:
+        print(f"deleted {version}")
+    _print_note(f"{len(deleted)} versions deleted, {len(registry.version_ids(name))} kept")
+
+
+def _open(config: Path | None, model: str | None) -> tuple[Registry, str]:
+    settings: Settings = load_settings(config).settings
+    return Registry(settings.registry.path), model or settings.registry.model
+
+
+def _all_versions(registry: Registry, name: str) -> list[str]:
+    ids = registry.version_ids(name)
+    if not ids:
+        raise UsageError(f"model {name} has no version; there are models: {registry.names()}")
+    return ids
+
+
+def _versions(registry: Registry, name: str) -> Iterator[dict[str, str]]:
+    """Yield a row of the table for each version, the damaged ones too."""
+    try:
+        aliases_by_name = registry.aliases(name)
+    except ModelRefused as error:
+        _print_note(f"warning: {error}")
+        aliases_by_name = {}
+    for version in registry.version_ids(name):
+        aliases = [alias for alias, id_ in aliases_by_name.items() if id_ == version]
+        yield {
+            "version": version,
+            "alias": ", ".join(aliases),
+            **_version_details(registry, name, version),
+        }
+
+
+def _version_details(registry: Registry, name: str, version: str) -> dict[str, str]:
+    try:
+        manifest = registry.manifest(name, version)
+        report = registry.report(name, version)
+    except ModelRefused:
+        return dict.fromkeys(("created", "rows", "alert rate", "schema"), "") | {
+            "report": "damaged"
+        }
+    return {
+        "created": f"{manifest.created:%Y-%m-%d %H:%MZ}",
+        "rows": str(manifest.data_source.rows),
+        "alert rate": f"{manifest.calibration.target_alert_rate:g}",
+        "schema": manifest.schema_fingerprint,
+        "report": "none"
+        if report is None
+        else "passed"
+        if report.get("passed") is True
+        else "failed",
+    }
+
+
+def _audit_row(entry: AuditEntry) -> list[str]:
+    when = f"{entry.when:%Y-%m-%d %H:%M:%SZ}"
+    forced = entry.detail.get("force")
+    why = f"{entry.why} (forced: {entry.detail.get('without')})" if forced else entry.why
+    single_line_reason = " ".join(why.split())
+    return [
+        str(entry.number),
+        when,
+        entry.who,
+        entry.action.value,
+        entry.version or "",
+        single_line_reason,
+    ]
+
+
+def _as_utf8(argument: str) -> str:
+    """Take bytes that are no UTF-8 out of an argument: they could not be written down."""
+    return argument.encode("utf-8", "replace").decode().strip()
+
+
+def _print_json(plain: Any) -> None:
+    print(json.dumps(plain, indent=2, ensure_ascii=False))
+
+
+def _print_note(text: str) -> None:
+    print(text, file=sys.stderr)

@@ -1,0 +1,48 @@
+"""How many of some rows are no readings, and why, with the first examples of each reason."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+
+from sensorwatch.common.rows.rejection import Reason, Rejection
+
+EXAMPLES = 3
+
+
+class RejectionReport:
+    """Counts rows as they come and keeps the first examples."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._reasons: Counter[Reason] = Counter()
+        self._examples: dict[Reason, list[str]] = {}
+
+    @property
+    def rejected(self) -> int:
+        """How many rows are no readings."""
+        return self._reasons.total()
+
+    def add(
+        self, rows: int, rejections: Sequence[Rejection], *, location: Callable[[int], str]
+    ) -> None:
+        """Count rows; `location` names the one at a rejection's index for a person."""
+        self.rows += rows
+        for rejection in rejections:
+            self._reasons[rejection.reason] += 1
+            examples = self._examples.setdefault(rejection.reason, [])
+            if len(examples) < EXAMPLES:
+                examples.append(_example(rejection, location(rejection.index)))
+
+    def lines(self) -> Iterator[str]:
+        """Yield the report, the most frequent reason first."""
+        yield f"{self.rows} rows: {self.rows - self.rejected} readings, {self.rejected} rejected"
+        for reason, count in self._reasons.most_common():
+            yield f"  {reason}: {count}"
+            yield from (f"    {example}" for example in self._examples[reason])
+
+
+def _example(rejection: Rejection, location: str) -> str:
+    field = f"{rejection.field}: " if rejection.field else ""
+    text = f"{location}: {field}{rejection.detail}"
+    # A row may hold anything, a terminal's control characters too.
+    return text if text.isprintable() else json.dumps(text)

@@ -1,0 +1,104 @@
+"""`sensorwatch schema`: write a schema from a file, and try a schema on a file."""
+
+import tomllib
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sensorwatch.commands.rejection_report import RejectionReport
+from sensorwatch.common.errors import CheckFailed, DataError, UsageError
+from sensorwatch.common.rows.schema import Schema, load_schema, schema_from_plain
+from sensorwatch.common.rows.strict_parsing import collect_rows
+from sensorwatch.common.runtime.command_line import typer_app
+from sensorwatch.common.tables import open_text, read_rows
+from sensorwatch.schema_inference.inference import infer_schema
+from sensorwatch.schema_inference.schema_text import schema_text
+
+SAMPLE_LINES = 20_000
+CHUNK_ROWS = 50_000
+
+app = typer_app(no_args_is_help=True)
+
+
+@app.callback()
+def schema() -> None:
+    """Write a schema from a file, or try one on it."""
+
+
+@app.command("infer")
+def infer_command(
+    file: Annotated[Path, typer.Argument(help="A CSV file with a header.", show_default=False)],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Where to write it; without it: standard output.", show_default=False),
+    ] = None,
+) -> None:
+    """Guess a schema from a CSV file: delimiter, time format, sensor id, signals."""
+    lines = _first_lines(file)
+    try:
+        text = schema_text(infer_schema(lines), name=file.stem.encode("utf-8", "replace").decode())
+        schema_from_plain(tomllib.loads(text))
+    except UsageError as error:
+        raise DataError(f"{file}: {error}") from error
+    if out is None:
+        print(text, end="")
+        return
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with out.open("x", encoding="utf-8") as target:
+            target.write(text)
+    except FileExistsError as error:
+        raise UsageError(
+            f"{error.filename} is there already: remove it, or give --out another"
+        ) from error
+    except OSError as error:
+        raise UsageError(f"{out} cannot be written: {error.strerror}") from error
+    print(f"wrote {out}; try it: sensorwatch schema check {out} --data {file}")
+
+
+@app.command("check")
+def check_command(
+    path: Annotated[Path, typer.Argument(metavar="SCHEMA", show_default=False)],
+    data: Annotated[Path, typer.Option(help="A CSV or Parquet file.", show_default=False)],
+    strict: Annotated[bool, typer.Option("--strict", help="Fail on any rejected row.")] = False,
+) -> None:
+    """Say how many rows of a file would be rejected, and why, with the first examples.
+
+    Exits with 1 if every row would be (with --strict: if any would be).
+    """
+    row_schema = load_schema(path)
+    report = _check_rows(row_schema, data)
+    print("\n".join(report.lines()))
+    if report.rows == 0:
+        raise DataError(f"{data} holds no rows")
+    if report.rejected == report.rows or (strict and report.rejected):
+        raise CheckFailed(
+            f"{report.rejected} of {report.rows} rows of {data} would be rejected by {path}"
+        )
+
+
+def _first_lines(file: Path) -> list[str]:
+    if file.suffix.lower() in (".parquet", ".pq"):
+        raise DataError(f"{file}: a Parquet file; wanted a CSV file")
+    try:
+        with open_text(file) as lines:
+            return list(islice(lines, SAMPLE_LINES))
+    except OSError as error:
+        raise DataError(f"{file} cannot be read: {error.strerror}") from error
+
+
+def _check_rows(row_schema: Schema, data: Path) -> RejectionReport:
+    report = RejectionReport()
+    records = read_rows(data, row_schema)
+    while chunk := list(islice(records, CHUNK_ROWS)):
+        first_row_number = report.rows
+        _, rejections = collect_rows(chunk, row_schema)
+        report.add(len(chunk), rejections, location=partial(_row_label, first_row_number))
+    return report
+
+
+def _row_label(first_row_number: int, index: int) -> str:
+    return f"row {first_row_number + index}"

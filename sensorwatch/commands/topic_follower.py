@@ -1,0 +1,74 @@
+"""Topics as they grow: everything written to them, without a group and without a commit."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from sensorwatch.common.errors import BrokerUnavailable
+from sensorwatch.common.kafka.client_config import reader_config
+from sensorwatch.common.kafka.topics import require_topics
+
+CALL_TIMEOUT_SECONDS = 10.0
+WAIT_SECONDS = 0.1
+"""How long one call waits: a signal's handler runs only when it returns."""
+_MAX_MESSAGES = 1_000
+
+
+class StartAt(StrEnum):
+    """Where following begins."""
+
+    NOW = "now"
+    BEGINNING = "beginning"
+
+
+def follow_topics(
+    kafka: Mapping[str, Any],
+    topics: Sequence[str],
+    *,
+    begin: StartAt,
+    stopping: Callable[[], bool] = lambda: False,
+    **client: Any,
+) -> Iterator[list[Message]]:
+    """Yield committed records as they come, in order within each partition, until `stopping`.
+
+    A list is empty where nothing came for `WAIT_SECONDS`. `client`: passed on to the client, such
+    as `logger`. Raises BrokerUnavailable naming the address or the topic.
+    """
+    partitions = require_topics(kafka, topics)
+    consumer = Consumer(reader_config(kafka, group="sensorwatch-follower"), **client)
+    try:
+        consumer.assign(list(_start_offsets(consumer, partitions, begin)))
+        while not stopping():
+            # One first: `consume` waits its whole time where it cannot fill the list.
+            first = consumer.consume(1, WAIT_SECONDS)
+            rest = consumer.consume(_MAX_MESSAGES, 0) if first else []
+            yield [message for message in [*first, *rest] if _is_record(message)]
+    finally:
+        consumer.close()
+
+
+def _start_offsets(
+    consumer: Consumer, partitions: Mapping[str, int], begin: StartAt
+) -> Iterator[TopicPartition]:
+    for topic, count in partitions.items():
+        for number in range(count):
+            partition = TopicPartition(topic, number)
+            try:
+                low, high = consumer.get_watermark_offsets(partition, CALL_TIMEOUT_SECONDS)
+            except KafkaException as error:
+                raise BrokerUnavailable(
+                    f'the offsets of "{topic}" cannot be read: {error.args[0].str()}; is the '
+                    "broker up?"
+                ) from error
+            yield TopicPartition(topic, number, low if begin is StartAt.BEGINNING else high)
+
+
+def _is_record(message: Message) -> bool:
+    error = message.error()
+    if error is None:
+        return True
+    if error.code() == KafkaError._PARTITION_EOF or error.retriable():  # noqa: SLF001 - its public name
+        return False
+    raise BrokerUnavailable(f'"{message.topic()}" cannot be followed any more: {error.str()}')

@@ -1,0 +1,1 @@
+"""Verification of the ledger by scoring the input again."""

@@ -1,0 +1,1 @@
+"""A schema inferred from a file."""

@@ -1,0 +1,1 @@
+"""The state topic and the committed accounts of a consumer group."""

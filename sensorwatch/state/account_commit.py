@@ -1,0 +1,92 @@
+"""Accounts committed by hand for a group that stands still."""
+
+from collections.abc import Mapping, Sequence
+
+from confluent_kafka import Consumer, ConsumerGroupState, KafkaException
+from confluent_kafka.admin import AdminClient
+
+from sensorwatch.common.errors import (
+    BrokerUnavailable,
+    MicroBatchAborted,
+    OutcomeUnknown,
+    UsageError,
+)
+from sensorwatch.common.kafka.client_config import client_config, consumer_config
+from sensorwatch.common.kafka.ledger_text import Cause, ledger_message, to_metadata
+from sensorwatch.common.kafka.records import Partition
+from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.common.ledger.account import Account
+from sensorwatch.common.runtime.setting_keys import Delivery, Settings
+from sensorwatch.consumer.connection import create_outbox
+from sensorwatch.consumer.publishing.outbox import Commit, CommitPlan, Outbox
+
+CALL_TIMEOUT_SECONDS = 30.0
+_STATES_WITHOUT_MEMBERS = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
+
+
+def commit_accounts(
+    settings: Settings,
+    accounts: Mapping[Partition, Account],
+    ledger_entries: Sequence[tuple[Partition, Cause, Account]] = (),
+) -> None:
+    """Commit accounts with their offsets, and ledger records, in one transaction.
+
+    It runs under the workers' own transactional ids, so that a worker of this [consumer] instance
+    that hangs somewhere is fenced; another's could not commit any more, for it is no member. Raises
+    UsageError where the group has members, BrokerUnavailable.
+    """
+    group, ledger = settings.consumer.group, settings.ledger_topic
+    transactional = settings.consumer.delivery is Delivery.EXACTLY_ONCE
+
+    def plan_commit(_manifests: Mapping[Partition, int]) -> CommitPlan:
+        require_no_members(settings)
+        return CommitPlan(
+            [
+                ledger_message(ledger, group, partition, account, cause)
+                for partition, cause, account in ledger_entries
+            ],
+            [
+                Commit(partition, account.next_offset, to_metadata(account))
+                for partition, account in accounts.items()
+            ],
+        )
+
+    consumer = Consumer(consumer_config(settings.kafka, group=group), logger=quiet_logger())
+    outboxes: list[Outbox] = []
+    try:
+        require_no_members(settings)
+        workers = range(settings.consumer.workers if transactional else 1)
+        outboxes.extend(create_outbox(settings, worker, consumer) for worker in workers)
+        outboxes[0].publish([], plan_commit, consumer.consumer_group_metadata())
+    except (KafkaException, MicroBatchAborted, OutcomeUnknown) as error:
+        raise BrokerUnavailable(
+            f"the offsets of {group} were not committed, as far as is known: {error}. Are all its "
+            "consumers stopped? Then try again"
+        ) from error
+    finally:
+        for outbox in outboxes:
+            outbox.close()
+        consumer.close()
+
+
+def require_no_members(settings: Settings) -> None:
+    """Raise UsageError where somebody consumes in the group, BrokerUnavailable without an answer.
+
+    Asked of the list of groups, which tells of both group protocols alike. Without transactions
+    nobody is asked: a plain commit is refused by the broker itself while there are members.
+    """
+    if settings.consumer.delivery is not Delivery.EXACTLY_ONCE:
+        return
+    admin = AdminClient(client_config(settings.kafka), logger=quiet_logger())
+    try:
+        listed = admin.list_consumer_groups(request_timeout=CALL_TIMEOUT_SECONDS).result()
+    except KafkaException as error:
+        raise BrokerUnavailable(f"no answer from the broker: {error.args[0].str()}") from error
+    group = settings.consumer.group
+    for listed_group in listed.valid:
+        if listed_group.group_id == group and listed_group.state not in _STATES_WITHOUT_MEMBERS:
+            raise UsageError(
+                f'the group "{group}" has members ({listed_group.state.name.lower()}): stop its consumers '
+                "first (one that was killed counts until its session times out). Nothing was "
+                "committed"
+            )

@@ -1,0 +1,57 @@
+"""Where a group stands: its committed accounts, and its records on the ledger topic."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from sensorwatch.common.errors import BrokerUnavailable
+from sensorwatch.common.kafka.client_config import consumer_config
+from sensorwatch.common.kafka.ledger_text import from_metadata
+from sensorwatch.common.kafka.records import Partition
+from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.common.kafka.topics import require_topics
+from sensorwatch.common.ledger.account import Account
+
+CALL_TIMEOUT_SECONDS = 30.0
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class CommittedAccount:
+    """A partition's committed offset and the account that came with it, None where none did."""
+
+    offset: int
+    account: Account | None
+
+
+def committed_accounts(
+    kafka: Mapping[str, Any], topic: str, *, group: str
+) -> dict[Partition, CommittedAccount]:
+    """Return the standing of each partition that the group has committed, in order.
+
+    Asks without joining the group. Raises BrokerUnavailable where there is no such topic or no
+    answer.
+    """
+    numbers = range(require_topics(kafka, [topic])[topic])
+    consumer = Consumer(consumer_config(kafka, group=group), logger=quiet_logger())
+    try:
+        requested = [TopicPartition(topic, number) for number in numbers]
+        committed_offsets = _ask_broker(lambda: consumer.committed(requested, CALL_TIMEOUT_SECONDS))
+    finally:
+        consumer.close()
+    return {
+        Partition(entry.topic, entry.partition): CommittedAccount(
+            entry.offset, from_metadata(entry.metadata, entry.offset)
+        )
+        for entry in sorted(committed_offsets, key=lambda entry: entry.partition)
+        if entry.offset >= 0
+    }
+
+
+def _ask_broker(call: Callable[[], Answer]) -> Answer:
+    try:
+        return call()
+    except KafkaException as error:
+        raise BrokerUnavailable(f"no answer from the broker: {error.args[0].str()}") from error

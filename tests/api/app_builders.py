@@ -1,0 +1,109 @@
+"""Applications with small models, and what one says to them."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+
+from sensorwatch.api.app import create_app
+from sensorwatch.api.serve_command import address_of, open_listener
+from sensorwatch.api.service import Service
+from sensorwatch.api.write_coalescing import CoalescingProtocol
+from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.runtime.setting_keys import Settings
+from tests.reading_builders import a_candidate
+
+ROW = {"timestamp": "2025-01-01T00:00:00", "x1": 0.1, "x2": 0.2, "x3": 0.3}
+ANOMALY = {**ROW, "x1": 9.0, "x2": 9.0, "x3": 9.0}
+JSON = {"Content-Type": "application/json"}
+
+
+def a_registry(path: Path) -> Registry:
+    """A registry whose champion of "default" is `a_candidate()`."""
+    registry = Registry(path)
+    add_version(registry)
+    return registry
+
+
+def add_version(registry: Registry, *, seed: int = 7) -> str:
+    """Register one more version, make it the champion, and return its id."""
+    version = registry.register("default", a_candidate(seed=seed), who="test", why="test")
+    registry.promote("default", version, who="test", why="test", force="test")
+    return version
+
+
+class Client(httpx.Client):
+    """Speaks HTTP, over a socket, to an application that runs in a thread of this process."""
+
+    service: Service
+    """What the application holds."""
+
+
+@contextmanager
+def a_client(registry: Path, **api: Any) -> Iterator[Client]:
+    """Serve a new application and give a client for it; `api`: settings of the table [api]."""
+    settings = Settings.model_validate({"registry": {"path": registry}, "api": api})
+    app = create_app(lambda: settings)
+    config = uvicorn.Config(app, log_config=None, access_log=False, http=CoalescingProtocol)
+    server = uvicorn.Server(config)
+    listener = open_listener("127.0.0.1", 0)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        wait_until(lambda: server.started or not thread.is_alive())
+        with Client(base_url=address_of(listener), timeout=30) as client:
+            client.service = server.lifespan.state["service"]
+            yield client
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+
+
+def wait_until(condition: Callable[[], bool], *, seconds: float = 30) -> None:
+    """Wait for a condition; fail after a deadline."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        time.sleep(0.005)
+
+
+def predict(client: Client, *rows: object, query: str = "") -> httpx.Response:
+    """Ask for these rows' scores."""
+    return client.post(f"/predict{query}", json={"rows": rows})
+
+
+def text(value: object) -> bytes:
+    """JSON as a careless client writes it: NaN, Infinity and lone surrogates left as they are."""
+    return json.dumps(value).encode()
+
+
+def problem(response: httpx.Response) -> dict[str, Any]:
+    """The problem that a response is, with its status."""
+    assert response.headers["content-type"] == "application/problem+json", response.text
+    body: dict[str, Any] = response.json()
+    assert body["status"] == response.status_code
+    assert body["type"] == "about:blank"
+    assert body["title"]
+    assert body["detail"]
+    return body
+
+
+def pointers(response: httpx.Response) -> list[tuple[str, str | None]]:
+    """The pointer and reason of each error of a problem."""
+    return [(error["pointer"], error.get("reason")) for error in problem(response)["errors"]]
+
+
+def metric(client: Client, line: str) -> float:
+    """The value of a metric's line, given up to the value."""
+    for found in client.get("/metrics").text.splitlines():
+        name, _, value = found.rpartition(" ")
+        if name == line:
+            return float(value)
+    raise AssertionError(f"no {line} in /metrics")

@@ -1,0 +1,226 @@
+"""Read what came out of a run: once when all is quiet, or all the while faults happen."""
+
+import json
+import threading
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+from confluent_kafka import (
+    Consumer,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import OffsetSpec
+
+from sensorwatch.common.kafka.records import Coordinates, Partition
+from tests.brokers.child_processes import wait_until
+from tests.checker.run_history import OutputRecord, ReaderOutput
+
+_READ_SECONDS = 60
+_NO_COORDINATES = Coordinates("(none)", -1, -1)
+
+
+def partitions_of(address: str, topic: str) -> list[Partition]:
+    """Return the partitions of a topic."""
+    admin = AdminClient({"bootstrap.servers": address, "log_level": 0})
+    found = admin.list_topics(topic, timeout=30).topics[topic]
+    return [Partition(topic, number) for number in sorted(found.partitions)]
+
+
+def end_offsets(
+    address: str, partitions: Sequence[Partition], isolation: IsolationLevel
+) -> dict[Partition, int]:
+    """Return where each partition ends for readers of this isolation level."""
+    admin = AdminClient({"bootstrap.servers": address, "log_level": 0})
+    latest: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # it has no stub
+    asked = {TopicPartition(one.topic, one.number): latest for one in partitions}
+    answers = admin.list_offsets(asked, isolation_level=isolation, request_timeout=30)
+    return {
+        Partition(where.topic, where.partition): answer.result().offset
+        for where, answer in answers.items()
+    }
+
+
+def committed_ends(address: str, *topics: str) -> dict[Partition, int]:
+    """Return the last stable offset of every partition of these topics."""
+    partitions = [one for topic in topics for one in partitions_of(address, topic)]
+    return end_offsets(address, partitions, IsolationLevel.READ_COMMITTED)
+
+
+def read_committed(address: str, topic: str) -> list[Message]:
+    """Return all that is committed in a topic, in order within each partition."""
+    ends = committed_ends(address, topic)
+    with _assigned(address, ends) as consumer:
+        reader = _MessageCollector(consumer)
+        wait_until(
+            lambda: reader.reached(ends),
+            deadline=_READ_SECONDS,
+            what=f"the end of {topic}",
+            every=0,
+        )
+    return reader.messages
+
+
+def as_event(message: Message) -> OutputRecord:
+    """Understand a record of the anomaly topic by its headers `ce_type` and `ce_id`."""
+    headers = _headers(message)
+    at, key, value = _at(message), message.key(), message.value()
+    event_id = headers.get("ce_id", "")
+    match headers.get("ce_type"):
+        case "io.sensorwatch.anomaly.detected.v1":
+            return OutputRecord(at, _parsed(event_id), key, value)
+        case "io.sensorwatch.episode.closed.v1" if event_id.endswith("-closed"):
+            episode = _parsed(event_id.removesuffix("-closed"))
+            return OutputRecord(at, _source(value), key, value, episode=episode)
+    return OutputRecord(at, _NO_COORDINATES, key, value)
+
+
+def _source(value: bytes | None) -> Coordinates:
+    """Read out of an event which record it comes from."""
+    try:
+        source = json.loads(value or b"")["source"]
+        return Coordinates(source["topic"], source["partition"], source["offset"])
+    except (ValueError, LookupError, TypeError):
+        return _NO_COORDINATES
+
+
+def as_dead_letter(message: Message) -> OutputRecord:
+    """Understand a record of the dead letter topic by its headers."""
+    headers = _headers(message)
+    prefix = "__dlq.errors."
+    origin = "-".join(headers.get(prefix + n, "") for n in ("topic", "partition", "offset"))
+    return OutputRecord(
+        _at(message),
+        _parsed(headers.get("__dlq.id", origin)),
+        message.key(),
+        message.value(),
+        headers.get(prefix + "code"),
+        "__dlq.truncated" in headers,
+    )
+
+
+class ConcurrentReader:
+    """A read_committed reader of events and dead letters in a thread, from their beginning."""
+
+    def __init__(self, address: str, *, anomalies: str, dead_letters: str) -> None:
+        """Begin to read; both topics must exist."""
+        self._address = address
+        self._anomalies = anomalies
+        self._dead_letters = dead_letters
+        partitions = [
+            one for topic in (anomalies, dead_letters) for one in partitions_of(address, topic)
+        ]
+        self._consumer = _assigned(address, dict.fromkeys(partitions, 0))
+        self._collector = _MessageCollector(self._consumer)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._read, name="reader", daemon=True)
+        self._thread.start()
+
+    def finish(self) -> ReaderOutput:
+        """Read on to what is the end now, stop, and return all that was read."""
+        ends = committed_ends(self._address, self._anomalies, self._dead_letters)
+        try:
+            wait_until(
+                lambda: self._collector.has_reached(ends),
+                deadline=_READ_SECONDS,
+                what=f"the reader to reach {ends}",
+            )
+        finally:
+            self.close()
+        messages = self._collector.messages
+        return ReaderOutput(
+            tuple(as_event(one) for one in messages if one.topic() == self._anomalies),
+            tuple(as_dead_letter(one) for one in messages if one.topic() == self._dead_letters),
+        )
+
+    def close(self) -> None:
+        """Stop reading; safe to call twice."""
+        if not self._stopping.is_set():
+            self._stopping.set()
+            self._thread.join(10)
+            self._consumer.close()
+
+    def _read(self) -> None:
+        while not self._stopping.is_set():
+            self._collector.take()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _MessageCollector:
+    """Takes messages off a consumer and knows how far it has come."""
+
+    def __init__(self, consumer: Consumer) -> None:
+        self.messages: list[Message] = []
+        self._consumer = consumer
+        self._next: dict[Partition, int] = {}
+
+    def take(self) -> None:
+        for message in self._consumer.consume(1_000, 0.1):
+            error = message.error()
+            if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                # A broker that is away comes back; only what nothing can mend is raised.
+                if error.fatal():
+                    raise KafkaException(error)
+                continue
+            at = _at(message)
+            # An end of partition stands at the next offset; control records may lie before it.
+            self._next[Partition(at.topic, at.partition)] = at.offset + (error is None)
+            if error is None:
+                self.messages.append(message)
+
+    def has_reached(self, ends: Mapping[Partition, int]) -> bool:
+        return all(self._next.get(one, 0) >= end for one, end in ends.items())
+
+    def reached(self, ends: Mapping[Partition, int]) -> bool:
+        self.take()
+        return self.has_reached(ends)
+
+
+def _assigned(address: str, partitions: Mapping[Partition, int]) -> Consumer:
+    consumer = Consumer(
+        {
+            "bootstrap.servers": address,
+            "group.id": f"checker-{uuid.uuid4().hex}",
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "error",
+            "reconnect.backoff.max.ms": 500,
+            "fetch.queue.backoff.ms": 10,
+            "fetch.wait.max.ms": 50,
+            "log_level": 0,
+        }
+    )
+    consumer.assign([TopicPartition(one.topic, one.number, 0) for one in partitions])
+    return consumer
+
+
+def _at(message: Message) -> Coordinates:
+    topic, partition, offset = message.topic(), message.partition(), message.offset()
+    assert topic is not None
+    assert partition is not None
+    assert offset is not None
+    return Coordinates(topic, partition, offset)
+
+
+def _headers(message: Message) -> dict[str, str]:
+    pairs = dict(message.headers() or [])
+    return {name: value.decode() for name, value in pairs.items() if isinstance(value, bytes)}
+
+
+def _parsed(source: str | None) -> Coordinates:
+    topic, _, rest = (source or "").rpartition("-")
+    topic, _, partition = topic.rpartition("-")
+    if not (topic and partition.isdigit() and rest.isdigit()):
+        return _NO_COORDINATES
+    return Coordinates(topic, int(partition), int(rest))

@@ -1,0 +1,253 @@
+"""A plant under watch: topics, a model, and workers as processes of their own."""
+
+import json
+import re
+import sys
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
+
+from sensorwatch.common.kafka.broker_errors import transient
+from sensorwatch.common.kafka.ledger_text import LedgerRecord, from_metadata
+from sensorwatch.common.kafka.ledger_topic import read_ledger
+from sensorwatch.common.kafka.records import header_value, received_at
+from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.common.kafka.topic_reader import read_topic
+from sensorwatch.common.ledger.account import Account, advance_account, open_account
+from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.scoring.processing import process
+from tests.brokers.child_processes import Program, tail, wait_until
+from tests.reading_builders import a_candidate
+
+ROOT = Path(__file__).parents[2]
+START_SECONDS = 40.0
+MODEL = "default"
+PARTITIONS = 4
+
+
+class Sandbox:
+    """Names of its own on a broker that others may use; the topics are the caller's to make."""
+
+    def __init__(self, address: str, folder: Path) -> None:
+        self.kafka: dict[str, Any] = {"bootstrap.servers": address}
+        self.folder = folder
+        self.readings = f"readings-{uuid.uuid4().hex[:8]}"
+        self.group = f"watch-{self.readings}"
+        self.anomalies = f"{self.readings}.anomalies"
+        self.dead_letters = f"{self.readings}.dlq"
+        self.ledger = f"{self.group}.ledger"
+        self.state = f"{self.group}.state"
+        self.registry = Registry(folder / "registry")
+        self._started = 0
+        self._producer = Producer({**self.kafka, "linger.ms": 1}, logger=quiet_logger())
+
+    @property
+    def topics(self) -> dict[str, int]:
+        """The topics to make, with their partitions."""
+        outputs = dict.fromkeys((self.anomalies, self.dead_letters, self.ledger), 1)
+        return {self.readings: PARTITIONS, self.state: PARTITIONS, **outputs}
+
+    def with_model(self) -> "Sandbox":
+        """Register a small model as the champion."""
+        self.registry.register(MODEL, a_candidate(), who="test", why="test")
+        return self
+
+    def environment(self, **settings: object) -> dict[str, str]:
+        """Return what a command needs to know of it; settings as `consumer__max_rows=100`."""
+        variables: dict[str, object] = {
+            "topics__readings": self.readings,
+            "topics__anomalies": self.anomalies,
+            "topics__dead_letters": self.dead_letters,
+            "registry__path": self.folder / "registry",
+            "registry__model": MODEL,
+            "consumer__group": self.group,
+            "consumer__http_port": 0,
+            "log__format": "json",
+            **{f"kafka__{name.replace('.', '_')}": value for name, value in self.kafka.items()},
+            **settings,
+        }
+        return {f"SENSORWATCH__{name.upper()}": str(variables[name]) for name in variables}
+
+    def start(self, *options: str, **settings: object) -> "Worker":
+        """Start `python -m consumer`; settings as for `environment`."""
+        self._started += 1
+        program = Program(
+            [sys.executable, "-m", "sensorwatch.consumer", *options],
+            log=self.folder / f"worker-{self._started}.log",
+            environment={**self.environment(**settings), "PYTHONPATH": str(ROOT)},
+            folder=self.folder,
+        )
+        return Worker(program)
+
+    def send(self, payloads: Sequence[bytes], *, partition: int | None = None) -> None:
+        """Produce payloads, to the partitions in turns or to one."""
+        for number, payload in enumerate(payloads):
+            where = number % PARTITIONS if partition is None else partition
+            self._producer.produce(self.readings, payload, b"key", where)
+        assert self._producer.flush(20) == 0
+
+    def read(self, topic: str) -> list[Message]:
+        """Return everything committed in a topic."""
+        return list(read_topic(self.kafka, topic))
+
+    def ledger_records(self) -> list[LedgerRecord]:
+        """Return the ledger topic's records."""
+        return read_ledger(self.kafka, self.ledger, group=self.group)
+
+    def committed(self) -> dict[int, TopicPartition]:
+        """Return the group's committed offsets, with their metadata."""
+        config = {**self.kafka, "group.id": self.group}
+        with Consumer(config, logger=quiet_logger()) as consumer:
+            asked = [TopicPartition(self.readings, number) for number in range(PARTITIONS)]
+            try:
+                return {where.partition: where for where in consumer.committed(asked, 10)}
+            except KafkaException as error:
+                if not transient(error.args[0]):
+                    raise
+                return {}
+
+    def accounts(self) -> dict[int, Account]:
+        """Return the accounts in the committed offsets' metadata, by partition."""
+        found = {}
+        for number, where in self.committed().items():
+            account = from_metadata(where.metadata, where.offset)
+            if account is not None:
+                found[number] = account
+        return found
+
+    def consumed(self) -> int:
+        """How many records have been accounted for."""
+        return sum(account.consumed for account in self.accounts().values())
+
+    def wait_consumed(self, records: int, worker: "Worker") -> None:
+        """Wait until so many records are accounted for."""
+        wait_until(
+            lambda: self.consumed() >= records or not worker.program.running,
+            deadline=START_SECONDS,
+            what=f"{records} records consumed",
+            every=0.1,
+        )
+        assert self.consumed() == records, tail(worker.program.log)
+
+    def check_accounts(self) -> None:
+        """Score the whole input again and compare: counts, digest, and outcomes by id."""
+        messages = self.read(self.readings)
+        accounts = self.accounts()
+        events, letters = [], []
+        for number in sorted(accounts):
+            account = accounts[number]
+            part = [m for m in messages if m.partition() == number]
+            part = [m for m in part if _offset(m) < account.next_offset]
+            wanted, anomalous, rejected = _scored(part, self.registry)
+            assert account.adds_up
+            assert _counts(account) == _counts(wanted), number
+            events += [f"{self.readings}-{number}-{offset}" for offset in anomalous]
+            letters += [f"{self.readings}-{number}-{offset}" for offset in rejected]
+        assert sorted(_ids(self.read(self.anomalies), "ce_id")) == sorted(events)
+        assert sorted(_ids(self.read(self.dead_letters), "__dlq.id")) == sorted(letters)
+
+
+class Worker:
+    """A running `python -m consumer`."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.program.close()
+
+    def wait_ready(self) -> "Worker":
+        """Wait until it has an assignment."""
+        wait_until(
+            lambda: self.status("/readyz") == 200 or not self.program.running,
+            deadline=START_SECONDS,
+            what="ready",
+            every=0.05,
+        )
+        assert self.program.running, tail(self.program.log)
+        return self
+
+    def status(self, path: str) -> int:
+        """Return the status of a path of its HTTP server; 0 while there is no server."""
+        address = self._address()
+        if address is None:
+            return 0
+        try:
+            with urllib.request.urlopen(address + path, timeout=5) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+        except OSError:
+            return 0
+
+    def metric(self, sample: str) -> float:
+        """Return a sample of /metrics, named with its labels as it stands there."""
+        with urllib.request.urlopen(f"{self._address()}/metrics", timeout=5) as answer:
+            text = answer.read().decode()
+        found = re.search(rf"^{re.escape(sample)} (\S+)$", text, re.MULTILINE)
+        assert found is not None, f"no sample {sample}"
+        return float(found[1])
+
+    def log(self) -> str:
+        """Return what it has logged."""
+        return self.program.log.read_text(errors="replace")
+
+    def _address(self) -> str | None:
+        for line in self.log().splitlines():
+            if '"health"' in line:
+                return str(json.loads(line)["health"])
+        return None
+
+
+def _scored(
+    messages: Sequence[Message], registry: Registry
+) -> tuple[Account, list[int], list[int]]:
+    detector = registry.load(MODEL).detector
+    outcome = process(
+        [message.value() for message in messages],
+        detector,
+        detector.empty_memory(),
+        received=[received_at(message) for message in messages],
+    )
+    offsets = [_offset(message) for message in messages]
+    account = advance_account(
+        open_account(0, model_version=detector.version, fingerprint=""),
+        offsets=np.asarray(offsets, dtype=np.int64),
+        kinds=outcome.kinds,
+        reasons=outcome.reasons,
+        score_bits=outcome.score_bits,
+        model_version=detector.version,
+    )
+    anomalous = outcome.readings.index[outcome.detections.is_anomaly]
+    rejected = [rejection.index for rejection in outcome.rejections]
+    return account, [offsets[i] for i in anomalous], [offsets[i] for i in rejected]
+
+
+def _counts(account: Account) -> tuple[int, ...]:
+    return (
+        account.next_offset,
+        account.consumed,
+        account.normal,
+        account.anomalies,
+        account.dead_letters,
+        account.digest,
+    )
+
+
+def _offset(message: Message) -> int:
+    offset = message.offset()
+    assert offset is not None
+    return offset
+
+
+def _ids(messages: Sequence[Message], name: str) -> list[str]:
+    return [(header_value(message, name) or b"").decode() for message in messages]

@@ -1,0 +1,114 @@
+"""The health server: what it answers, and what it says when it cannot start."""
+
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+
+from sensorwatch.common.errors import SettingsError
+from sensorwatch.consumer.health import HealthServer, Heartbeat, serve_health
+
+
+class HealthStates:
+    """What the checks answer, to be set by a test."""
+
+    live: str | None = None
+    ready: str | None = None
+
+
+@pytest.fixture
+def states() -> HealthStates:
+    """Answers that say all is well."""
+    return HealthStates()
+
+
+@pytest.fixture
+def server(states: HealthStates) -> Iterator[HealthServer]:
+    """A server on a free port."""
+    registry = CollectorRegistry()
+    Counter("events", "Events.", registry=registry).inc(3)
+    server = serve_health(
+        "127.0.0.1", 0, registry=registry, live=lambda: states.live, ready=lambda: states.ready
+    )
+    yield server
+    server.close()
+
+
+def get(server: HealthServer, path: str, method: str = "GET") -> tuple[int, str]:
+    """Ask and return status and body."""
+    request = urllib.request.Request(server.address + path, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def test_a_check_answers_200_or_503_with_the_reason(
+    server: HealthServer, states: HealthStates
+) -> None:
+    assert get(server, "/livez") == get(server, "/readyz") == (200, "ok\n")
+
+    states.ready = "no model is loaded"
+
+    assert get(server, "/readyz") == (503, "no model is loaded\n")
+    assert get(server, "/livez") == (200, "ok\n")
+
+
+def test_metrics_are_served_and_any_other_path_is_not_there(server: HealthServer) -> None:
+    status, body = get(server, "/metrics?name[]=x")
+    assert status == 200
+    assert "events_total 3.0" in body
+    assert get(server, "/metrics", "HEAD") == (200, "")
+    assert get(server, "/secret")[0] == 404
+
+
+def test_a_check_that_raises_does_not_end_the_server() -> None:
+    def broken() -> str | None:
+        raise RuntimeError("bug")
+
+    server = serve_health(
+        "127.0.0.1", 0, registry=CollectorRegistry(), live=broken, ready=lambda: None
+    )
+    try:
+        with pytest.raises(OSError, match="closed connection"):
+            get(server, "/livez")
+        assert get(server, "/readyz")[0] == 200
+    finally:
+        server.close()
+
+
+def test_a_taken_port_is_a_clear_error_and_a_closed_server_gives_its_port_back(
+    server: HealthServer,
+) -> None:
+    def again() -> HealthServer:
+        return serve_health(
+            "127.0.0.1",
+            server.port,
+            registry=CollectorRegistry(),
+            live=lambda: None,
+            ready=lambda: None,
+        )
+
+    with pytest.raises(SettingsError) as caught:
+        again()
+    assert f"127.0.0.1:{server.port}: Address already in use" in str(caught.value)
+    assert "[consumer] http_port" in str(caught.value)
+
+    server.close()
+    again().close()
+
+
+def test_a_loop_without_a_beat_is_stuck() -> None:
+    now = 100.0
+    heart = Heartbeat(lambda: now, limit_seconds=10)
+
+    now = 110.0
+    assert heart.live() is None
+    now = 110.5
+    assert heart.live() == "the loop is stuck: no beat for 10.5 s, at most 10 s are fine"
+    heart.beat()
+    assert heart.live() is None

@@ -1,0 +1,105 @@
+"""Our services of docker-compose.yml, started outside of containers in the order of their needs."""
+
+import json
+import subprocess
+import uuid
+from dataclasses import dataclass, field
+from urllib.request import Request, urlopen
+
+from tests.brokers.child_processes import Program, tail
+from tests.brokers.kafka import Kafka
+from tests.brokers.ports import free_ports
+from tests.deploy.compose import Service, is_one_shot, our_services
+from tests.deploy.image import Image
+
+
+@dataclass
+class Stack:
+    """Our services, started in their order; what is outside of the containers rewritten."""
+
+    kafka: Kafka
+    image: Image
+    services: dict[str, Service] = field(default_factory=our_services)
+    programs: dict[str, Program] = field(default_factory=dict)
+    codes: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.consumer_port, self.api_port = free_ports(2)
+        self.topics = f"compose-{uuid.uuid4().hex[:8]}"
+
+    def up(self) -> None:
+        """Start everything; who is waited for first, and until it ended or is healthy."""
+        for name, service in self.services.items():
+            program = self.programs[name] = Program(
+                [self.outside_container(word) for word in service.command],
+                log=self.image.app.parent / f"{name}.log",
+                environment=self.environment(service),
+                folder=self.image.app,
+            )
+            if is_one_shot(name):
+                self.codes[name] = program.wait(deadline=90)
+                assert self.codes[name] == 0, f"{name}: {tail(program.log)}"
+
+    def outside_container(self, text: str) -> str:
+        """Rewrite what only containers have: the volume, the names and ports of hosts."""
+        rewritten = {
+            "/data": str(self.image.data),
+            "kafka:9092": self.kafka.address,
+            "0.0.0.0": "127.0.0.1",
+            "127.0.0.1:9101": f"127.0.0.1:{self.consumer_port}",
+            "127.0.0.1:8000": f"127.0.0.1:{self.api_port}",
+        }
+        for written, outside_container in rewritten.items():
+            text = text.replace(written, outside_container)
+        return text
+
+    def environment(self, service: Service) -> dict[str, str]:
+        """The service's own environment, with topics and ports that nobody else uses."""
+        return {
+            **self.image.environment,
+            **{name: self.outside_container(value) for name, value in service.environment.items()},
+            "SENSORWATCH__TOPICS__READINGS": self.topics,
+            "SENSORWATCH__TOPICS__ANOMALIES": f"{self.topics}.anomalies",
+            "SENSORWATCH__TOPICS__DEAD_LETTERS": f"{self.topics}.dlq",
+            "SENSORWATCH__CONSUMER__GROUP": self.topics,
+            "SENSORWATCH__CONSUMER__HTTP_PORT": str(self.consumer_port),
+            "SENSORWATCH__API__PORT": str(self.api_port),
+        }
+
+    def healthy(self, name: str) -> bool:
+        """Run the service's health check once, as Docker would."""
+        service = self.services[name]
+        command = [self.outside_container(word) for word in service.healthcheck]
+        checked = subprocess.run(
+            command,
+            env=self.environment(service),
+            cwd=self.image.app,
+            capture_output=True,
+            check=False,
+        )
+        return checked.returncode == 0
+
+    def get(self, port: int, path: str, body: object = None) -> bytes:
+        """Fetch a page of the consumer or the API; a status above 399 raises HTTPError."""
+        data = None if body is None else json.dumps(body).encode()
+        request = Request(
+            f"http://127.0.0.1:{port}{path}", data, {"Content-Type": "application/json"}
+        )
+        with urlopen(request, timeout=10) as answer:
+            content: bytes = answer.read()
+        return content
+
+    def value(self, port: int, series: str) -> float:
+        """Read one series, written with its labels, off /metrics; 0 where it is not there."""
+        lines = self.get(port, "/metrics").decode().splitlines()
+        found = [line.rpartition(" ")[2] for line in lines if line.startswith(f"{series} ")]
+        return float(found[0]) if found else 0.0
+
+    def logs(self) -> str:
+        """The ends of all logs, for whoever reads a failure."""
+        return "\n".join(f"{name}: {tail(one.log, 5)}" for name, one in self.programs.items())
+
+    def close(self) -> None:
+        """End what still runs."""
+        for program in self.programs.values():
+            program.close()

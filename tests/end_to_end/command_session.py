@@ -1,0 +1,131 @@
+"""A person in a working folder: types commands, reads answers, keeps services running."""
+
+import json
+import os
+import re
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+from confluent_kafka import Message
+
+from sensorwatch.consumer.publishing.event_type import EventType
+from tests.brokers.child_processes import Program, tail, wait_until
+from tests.brokers.kafka import Kafka
+from tests.checker.topic_reader import read_committed
+from tests.commands.command_runner import ROOT, CommandResult, sensorwatch
+
+SERVICE_SECONDS = 45
+
+
+class CommandSession:
+    """Somebody with a configuration file, on topics and a group of their own."""
+
+    def __init__(self, kafka: Kafka, folder: Path, *, schema: Path) -> None:
+        self.kafka = kafka
+        self.folder = folder
+        name = f"e2e-{uuid.uuid4().hex[:8]}"
+        self.readings, self.anomalies, self.dead_letters = name, f"{name}.events", f"{name}.dlq"
+        self._services: dict[str, Program] = {}
+        (folder / "sensorwatch.toml").write_text(
+            f"""\
+[kafka]
+"bootstrap.servers" = "{kafka.address}"
+[topics]
+readings = "{self.readings}"
+anomalies = "{self.anomalies}"
+dead_letters = "{self.dead_letters}"
+[schema]
+path = "{schema}"
+[consumer]
+group = "{name}"
+http_port = 0
+[api]
+port = 0
+[log]
+format = "json"
+"""
+        )
+
+    def run_command(self, command: str, *, code: int = 0) -> CommandResult:
+        """Run `sensorwatch COMMAND` in the folder and expect it to end with `code`."""
+        ended = sensorwatch(*command.split(), folder=self.folder)
+        assert ended.code == code, f"{command} ended with {ended.code}\n{ended.out}{ended.err}"
+        return ended
+
+    def run_json_command(self, command: str) -> list[Any]:
+        """Run a command that prints JSON lines and return what they say."""
+        return [json.loads(line) for line in self.run_command(command).out.splitlines()]
+
+    def start_service(self, command: str) -> Program:
+        """Start a service and wait until it says where it listens."""
+        environment = {
+            name: text for name, text in os.environ.items() if name.startswith("SENSORWATCH__")
+        }
+        assert not environment, f"these would change what is tested: {environment}"
+        program = Program(
+            [sys.executable, "-m", "sensorwatch", *command.split()],
+            log=self.folder / f"{command}.log",
+            environment={"PYTHONPATH": str(ROOT)},
+            folder=self.folder,
+        )
+        self._services[command] = program
+        wait_until(
+            lambda: self.address(command),
+            deadline=SERVICE_SECONDS,
+            what=f"{command} to say where it listens: {tail(program.log, 5)}",
+        )
+        return program
+
+    def address(self, command: str) -> str | None:
+        """Where a service listens, from its log, or None while it has not said so."""
+        found = re.search(r"http://[0-9.]+:\d+", self._services[command].log.read_text())
+        return found[0] if found else None
+
+    def fetch(self, command: str, path: str, body: object = None) -> str:
+        """Fetch a page from a service; a status above 399 raises HTTPError."""
+        data = None if body is None else json.dumps(body).encode()
+        url = f"{self.address(command)}{path}"
+        with urlopen(Request(url, data, {"Content-Type": "application/json"}), timeout=20) as page:
+            text: str = page.read().decode()
+        return text
+
+    def wait_until_consumed(self, records: int) -> None:
+        """Wait until the consumer's metrics count so many records."""
+        series = f'sensorwatch_records_consumed_total{{topic="{self.readings}"}} {records:.1f}'
+        wait_until(
+            lambda: series in self.fetch("consume", "/metrics"),
+            deadline=SERVICE_SECONDS,
+            what=f"{series}; the log ends {tail(self._services['consume'].log, 5)}",
+            every=0.1,
+        )
+
+    def stop_service(self, command: str) -> int:
+        """Stop a service as a supervisor would and return its exit code."""
+        return self._services[command].terminate(deadline=10)
+
+    def committed(self, topic: str) -> list[Message]:
+        """Read all that is committed in a topic."""
+        return read_committed(self.kafka.address, topic)
+
+    def events(self) -> list[dict[str, Any]]:
+        """Read all committed events of anomalous rows."""
+        return self._events(EventType.DETECTED)
+
+    def episode_end_events(self) -> list[dict[str, Any]]:
+        """Read all committed events of episodes' ends."""
+        return self._events(EventType.CLOSED)
+
+    def _events(self, kind: EventType) -> list[dict[str, Any]]:
+        return [
+            json.loads(message.value() or b"")
+            for message in self.committed(self.anomalies)
+            if dict(message.headers() or [])["ce_type"] == kind.encode()
+        ]
+
+    def close(self) -> None:
+        """End what still runs."""
+        for program in self._services.values():
+            program.close()

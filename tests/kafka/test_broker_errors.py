@@ -1,0 +1,78 @@
+"""The table of reactions, row by row; what the real client makes of each is tested beside it."""
+
+import pytest
+from confluent_kafka import KafkaError
+
+from sensorwatch.common.kafka.broker_errors import ClientOperation, Reaction, reaction, transient
+
+
+def an_error(code: int, *, retriable: bool = False, requires_abort: bool = False) -> KafkaError:
+    return KafkaError(code, "told by a test", False, retriable, requires_abort)
+
+
+@pytest.mark.parametrize(
+    ("operation", "code", "wanted"),
+    [
+        (ClientOperation.PRODUCE, KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, Reaction.RENEW_PRODUCER),
+        (ClientOperation.PRODUCE, KafkaError.INVALID_PRODUCER_EPOCH, Reaction.RENEW_PRODUCER),
+        (ClientOperation.PRODUCE, KafkaError.UNKNOWN_PRODUCER_ID, Reaction.ABORT_AND_REWIND),
+        (ClientOperation.SEND_OFFSETS, KafkaError.PRODUCER_FENCED, Reaction.EXIT_FENCED),
+        (ClientOperation.SEND_OFFSETS, KafkaError._FENCED, Reaction.EXIT_FENCED),
+        (ClientOperation.COMMIT, KafkaError._FENCED, Reaction.EXIT_FENCED),
+        (ClientOperation.SEND_OFFSETS, KafkaError.ILLEGAL_GENERATION, Reaction.ABORT_AND_REWIND),
+        (ClientOperation.SEND_OFFSETS, KafkaError.UNKNOWN_MEMBER_ID, Reaction.ABORT_AND_REWIND),
+        (ClientOperation.SEND_OFFSETS, 113, Reaction.ABORT_AND_REWIND),
+        (ClientOperation.SEND_OFFSETS, KafkaError.REBALANCE_IN_PROGRESS, Reaction.ABORT_AND_REWIND),
+        (ClientOperation.COMMIT, KafkaError.INVALID_TXN_STATE, Reaction.RENEW_PRODUCER),
+        (ClientOperation.SEND_OFFSETS, KafkaError.INVALID_TXN_STATE, Reaction.CRASH),
+        (ClientOperation.INIT, KafkaError._FAIL, Reaction.CRASH),
+    ],
+)
+def test_each_error_has_its_reaction(
+    operation: ClientOperation, code: int, wanted: Reaction
+) -> None:
+    assert reaction(an_error(code), operation) is wanted
+
+
+@pytest.mark.parametrize("operation", ClientOperation)
+def test_flags_decide_about_errors_that_the_table_does_not_name(operation: ClientOperation) -> None:
+    code = KafkaError._TIMED_OUT
+
+    assert reaction(an_error(code, retriable=True), operation) is Reaction.RETRY
+    assert reaction(an_error(code, requires_abort=True), operation) is Reaction.ABORT_AND_REWIND
+    assert reaction(an_error(code), operation) is Reaction.CRASH
+
+
+@pytest.mark.parametrize("operation", ClientOperation)
+@pytest.mark.parametrize("retriable", [True, False])
+def test_being_fenced_is_final_whatever_its_flags_say(
+    operation: ClientOperation, retriable: bool
+) -> None:
+    fenced = an_error(KafkaError._FENCED, retriable=retriable, requires_abort=retriable)
+
+    assert reaction(fenced, operation) is Reaction.EXIT_FENCED
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        KafkaError.MSG_SIZE_TOO_LARGE,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.OFFSET_METADATA_TOO_LARGE,
+    ],
+)
+def test_what_the_same_micro_batch_would_meet_again_is_not_gone_back_to(code: int) -> None:
+    """Aborting and rewinding would go on for ever, without a line that names the trouble."""
+    assert reaction(an_error(code, requires_abort=True), ClientOperation.COMMIT) is Reaction.CRASH
+
+
+@pytest.mark.parametrize(
+    "code",
+    [KafkaError._TIMED_OUT, KafkaError.NOT_COORDINATOR, KafkaError.UNSTABLE_OFFSET_COMMIT],
+)
+def test_a_passing_error_is_known_by_its_code(code: int) -> None:
+    """Outside of the transactional calls the client sets no flag."""
+    assert not KafkaError(code).retriable()
+    assert transient(KafkaError(code))
+    assert not transient(KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED))

@@ -1,0 +1,166 @@
+"""An account survives the offset's metadata and the ledger topic, and nothing else is one."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sensorwatch.common.errors import DataError
+from sensorwatch.common.kafka.ledger_text import (
+    MAX_METADATA_BYTES,
+    Cause,
+    account_to_plain,
+    from_metadata,
+    ledger_message,
+    ledger_record,
+    to_metadata,
+)
+from sensorwatch.common.kafka.records import Partition
+from sensorwatch.common.ledger.account import WINDOW_BUCKETS, Account, SnapshotRef, open_account
+
+HIGHEST = 2**63 - 1
+EXTREME = Account(
+    first_offset=HIGHEST,
+    next_offset=HIGHEST,
+    consumed=HIGHEST,
+    normal=HIGHEST,
+    anomalies=HIGHEST,
+    dead_letters=HIGHEST,
+    window_bucket_rows=10**9,
+    window_rejected=(10**9,) * WINDOW_BUCKETS,
+    model_version=f"{'m' * 100}-{10**9}-00000000",
+    digest=2**64 - 1,
+    segment=HIGHEST,
+    segment_offset=HIGHEST,
+    fingerprint="f" * 12,
+    snapshot=SnapshotRef(HIGHEST, HIGHEST),
+)
+counts = st.integers(0, HIGHEST)
+accounts = st.builds(
+    Account,
+    first_offset=counts,
+    next_offset=counts,
+    consumed=counts,
+    normal=counts,
+    anomalies=counts,
+    dead_letters=counts,
+    window_bucket_rows=st.integers(1, 10**9),
+    window_rejected=st.lists(st.integers(0, 10**9), min_size=1, max_size=10).map(tuple),
+    model_version=st.text("abc-019", max_size=60),
+    digest=st.integers(0, 2**64 - 1),
+    segment=counts,
+    segment_offset=counts,
+    fingerprint=st.text("0123456789abcdef", max_size=12),
+    snapshot=st.none() | st.builds(SnapshotRef, counts, counts),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(accounts)
+def test_an_account_survives_the_metadata(account: Account) -> None:
+    assert from_metadata(to_metadata(account), account.next_offset) == account
+
+
+def test_the_largest_account_fits_into_the_metadata() -> None:
+    text = to_metadata(EXTREME)
+
+    assert len(text.encode()) < MAX_METADATA_BYTES / 2
+    assert from_metadata(text, HIGHEST) == EXTREME
+
+
+def test_an_account_from_before_there_were_snapshots_is_read() -> None:
+    account = open_account(5, model_version="m", fingerprint="f")
+    old = to_metadata(account).replace(',"snapshot":null', "")
+
+    assert "snapshot" not in old
+    assert from_metadata(old, 5) == account
+
+
+def test_an_account_that_does_not_fit_is_never_cut() -> None:
+    with pytest.raises(ValueError, match="4095"):
+        to_metadata(replace(EXTREME, fingerprint="f" * 4_000))
+
+
+def test_metadata_of_another_offset_is_no_account_of_this_one() -> None:
+    """So it is after kafka-consumer-groups --reset-offsets with its metadata kept."""
+    account = open_account(5, model_version="m", fingerprint="f")
+
+    assert from_metadata(to_metadata(account), 5) == account
+    assert from_metadata(to_metadata(account), 4) is None
+
+
+VALID_METADATA = to_metadata(open_account(5, model_version="m", fingerprint="f"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        "metadata of another program",
+        "{}",
+        "[]",
+        "null",
+        '{"ledger_version":1}',
+        VALID_METADATA.replace('"ledger_version":1', '"ledger_version":0'),
+        VALID_METADATA.replace('"next_offset":5', '"next_offset":"5"'),
+        VALID_METADATA.replace('"window_bucket_rows":1000', '"window_bucket_rows":0'),
+        VALID_METADATA.replace('"window_rejected":[0]', '"window_rejected":[]'),
+        VALID_METADATA.replace('"digest":', '"digest":9'),
+        VALID_METADATA.replace('"consumed":0', '"consumed":-1'),
+        VALID_METADATA.replace('"snapshot":null', '"snapshot":{"offset":1}'),
+        VALID_METADATA.replace('"snapshot":null', '"snapshot":{"offset":-1,"next_offset":5}'),
+        VALID_METADATA[:-1],
+    ],
+)
+def test_foreign_or_damaged_metadata_is_no_account(text: str | None) -> None:
+    assert text != VALID_METADATA
+    assert from_metadata(text, 5) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        VALID_METADATA.replace('"ledger_version":1', '"ledger_version":2'),
+        '{"ledger_version":7,"account":"of another shape"}',
+    ],
+)
+def test_the_account_of_a_newer_version_is_refused_and_not_begun_anew(text: str) -> None:
+    with pytest.raises(DataError, match="newer sensorwatch"):
+        from_metadata(text, 5)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=80))
+def test_no_text_breaks_the_reading(text: str) -> None:
+    assert from_metadata(text, 0) is None
+
+
+def test_a_ledger_record_is_keyed_by_partition_and_survives() -> None:
+    account = replace(EXTREME, digest=17)
+
+    message = ledger_message("g.ledger", "g", Partition("sensors", 3), account, Cause.MODEL)
+
+    assert (message.topic, message.key) == ("g.ledger", b"sensors-3")
+    record = ledger_record(message.value)
+    assert (record.group, record.source, record.cause) == ("g", Partition("sensors", 3), "model")
+    assert record.account == account
+
+
+@pytest.mark.parametrize("value", [None, b"", b"{", b'{"ledger_version":1}'])
+def test_what_is_no_ledger_record_is_refused(value: bytes | None) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        ledger_record(value)
+
+
+def test_a_newer_ledger_record_is_refused() -> None:
+    message = ledger_message("l", "g", Partition("sensors", 0), EXTREME, Cause.OPENED)
+    assert message.value is not None
+
+    with pytest.raises(ValueError, match="newer"):
+        ledger_record(message.value.replace(b'"ledger_version":1', b'"ledger_version":2'))
+
+
+def test_people_see_the_digest_in_hexadecimal() -> None:
+    assert account_to_plain(replace(EXTREME, digest=255))["digest"] == "00000000000000ff"

@@ -1,0 +1,239 @@
+"""The account of a partition: the same however records are cut, different for any other outcome."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from sensorwatch.common.ledger.account import (
+    DIGEST_SEED,
+    WINDOW_BUCKETS,
+    Account,
+    advance_account,
+    open_account,
+    start_segment,
+)
+from sensorwatch.common.scoring.processing import REASONS, OutcomeKind
+
+MASK = 2**64 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """What became of n records of one partition."""
+
+    offsets: NDArray[np.int64]
+    kinds: NDArray[np.uint8]
+    reasons: NDArray[np.uint8]
+    score_bits: NDArray[np.uint64]
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def part(self, start: int, end: int) -> "Records":
+        return Records(
+            self.offsets[start:end],
+            self.kinds[start:end],
+            self.reasons[start:end],
+            self.score_bits[start:end],
+        )
+
+
+def some_records(count: int = 80, *, seed: int = 1, first_offset: int = 5) -> Records:
+    """Seeded outcomes with gaps between the offsets, as control records leave them."""
+    random = np.random.default_rng(seed)
+    offsets = first_offset + np.cumsum(random.integers(1, 3, count)) - 1
+    kinds = random.choice([kind.value for kind in OutcomeKind], count).astype(np.uint8)
+    rejected = kinds == OutcomeKind.DEAD_LETTER
+    reasons = np.where(rejected, random.integers(1, len(REASONS) + 1, count), 0).astype(np.uint8)
+    bits = np.where(rejected, 0.0, random.random(count)).view(np.uint64)
+    return Records(offsets.astype(np.int64), kinds, reasons, bits)
+
+
+def an_account(offset: int = 5, *, window_rows: int = 100) -> Account:
+    return open_account(offset, model_version="m", fingerprint="f", window_rows=window_rows)
+
+
+def account_after(account: Account, records: Records, *, accept_until: int = 0) -> Account:
+    return advance_account(
+        account,
+        offsets=records.offsets,
+        kinds=records.kinds,
+        reasons=records.reasons,
+        score_bits=records.score_bits,
+        model_version="m",
+        accept_rejections_until=accept_until,
+    )
+
+
+def reference_digest(digest: int, records: Records) -> int:
+    """Splitmix64's finaliser over each word in turn, in whole numbers."""
+    for offset, kind, reason, bits in zip(
+        records.offsets, records.kinds, records.reasons, records.score_bits, strict=True
+    ):
+        for word in (int(offset), int(kind) | int(reason) << 8, int(bits)):
+            mixed = digest ^ word
+            mixed = (mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9 & MASK
+            mixed = (mixed ^ (mixed >> 27)) * 0x94D049BB133111EB & MASK
+            digest = (mixed ^ (mixed >> 31)) + 0x9E3779B97F4A7C15 & MASK
+    return digest
+
+
+def reference_window(records: Records, rows: int, accept_until: int) -> tuple[int, int]:
+    """Records and rejections in the newest (at most ten) buckets of consecutive records."""
+    newest = (len(records) - 1) // rows
+    first = max(0, newest - WINDOW_BUCKETS + 1) * rows
+    rejected = (records.kinds == OutcomeKind.DEAD_LETTER) & (records.offsets >= accept_until)
+    return len(records) - first, int(rejected[first:].sum())
+
+
+cuts = st.lists(st.integers(0, 80), max_size=12).map(sorted)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    cuts=cuts,
+    seed=st.integers(0, 5),
+    window_rows=st.sampled_from([1, 10, 30, 50, 100, 1_000]),
+    accept_until=st.sampled_from([0, 20, 60, 10_000]),
+)
+def test_an_account_does_not_depend_on_how_records_were_cut(
+    cuts: list[int], seed: int, window_rows: int, accept_until: int
+) -> None:
+    records = some_records(seed=seed)
+    account = an_account(window_rows=window_rows)
+    whole = account_after(account, records, accept_until=accept_until)
+
+    for start, end in zip([0, *cuts], [*cuts, len(records)], strict=True):
+        account = account_after(account, records.part(start, end), accept_until=accept_until)
+
+    assert account == whole
+    assert account.window == reference_window(
+        records, max(1, window_rows // WINDOW_BUCKETS), accept_until
+    )
+
+
+def test_an_account_adds_up_and_ends_at_the_next_offset() -> None:
+    records = some_records()
+
+    account = account_after(an_account(), records)
+
+    assert account.adds_up
+    assert account.consumed == len(records)
+    assert account.normal == np.sum(records.kinds == OutcomeKind.NORMAL)
+    assert account.anomalies == np.sum(records.kinds == OutcomeKind.ANOMALY)
+    assert account.dead_letters == np.sum(records.kinds == OutcomeKind.DEAD_LETTER)
+    assert (account.first_offset, account.next_offset) == (5, records.offsets[-1] + 1)
+    assert not replace(account, consumed=account.consumed + 1).adds_up
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_digest_equals_the_reference_digest(seed: int) -> None:
+    records = some_records(seed=seed)
+
+    assert account_after(an_account(), records).digest == reference_digest(DIGEST_SEED, records)
+
+
+def test_the_digest_reaches_over_all_of_64_bits() -> None:
+    extremes = Records(
+        np.asarray([5, 2**63 - 2], dtype=np.int64),
+        np.asarray([1, 3], dtype=np.uint8),
+        np.asarray([0, 255], dtype=np.uint8),
+        np.asarray([2**64 - 1, 0], dtype=np.uint64),
+    )
+
+    assert account_after(an_account(), extremes).digest == reference_digest(DIGEST_SEED, extremes)
+
+
+@settings(max_examples=100, deadline=None)
+@given(position=st.integers(0, 79), bit=st.integers(0, 63))
+def test_any_bit_of_any_score_changes_the_digest(position: int, bit: int) -> None:
+    records = some_records()
+    changed = records.score_bits.copy()
+    changed[position] ^= np.uint64(1 << bit)
+
+    assert account_after(an_account(), replace(records, score_bits=changed)).digest != (
+        account_after(an_account(), records).digest
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(position=st.integers(0, 79), kind=st.integers(1, 3), reason=st.integers(0, 17))
+def test_another_outcome_or_reason_changes_the_digest(
+    position: int, kind: int, reason: int
+) -> None:
+    records = some_records()
+    kinds, reasons = records.kinds.copy(), records.reasons.copy()
+    kinds[position], reasons[position] = kind, reason
+    changed = replace(records, kinds=kinds, reasons=reasons)
+    same = kind == records.kinds[position] and reason == records.reasons[position]
+
+    digests = [account_after(an_account(), result).digest for result in (changed, records)]
+
+    assert (digests[0] == digests[1]) == same
+
+
+def test_a_lost_doubled_or_moved_record_changes_the_digest() -> None:
+    records = some_records()
+    right = account_after(an_account(), records).digest
+    order = np.arange(len(records))
+    order[[10, 11]] = order[[11, 10]]
+    swapped = Records(
+        records.offsets, records.kinds[order], records.reasons[order], records.score_bits[order]
+    )
+    without = np.delete(np.arange(len(records)), 40)
+    lost = Records(
+        records.offsets[without],
+        records.kinds[without],
+        records.reasons[without],
+        records.score_bits[without],
+    )
+    later = replace(records, offsets=np.append(records.offsets[:-1], records.offsets[-1] + 1))
+
+    assert right not in {
+        account_after(an_account(), result).digest for result in (swapped, lost, later)
+    }
+
+
+@pytest.mark.parametrize(
+    "offsets", [[4], [5, 5], [6, 5], [5, 7, 6]], ids=["below", "twice", "falling", "later falling"]
+)
+def test_offsets_that_do_not_follow_are_refused(offsets: list[int]) -> None:
+    records = replace(some_records(len(offsets)), offsets=np.asarray(offsets, dtype=np.int64))
+
+    with pytest.raises(ValueError, match="do not follow 5"):
+        account_after(an_account(5), records)
+
+
+def test_an_empty_batch_changes_nothing() -> None:
+    account = account_after(an_account(), some_records())
+
+    assert account_after(account, some_records(0)) == account
+
+
+def test_a_new_segment_keeps_the_counts_and_restarts_the_digest() -> None:
+    account = account_after(an_account(), some_records())
+
+    segment = start_segment(account, fingerprint="other")
+
+    assert segment == replace(
+        account,
+        digest=DIGEST_SEED,
+        segment=1,
+        segment_offset=account.next_offset,
+        fingerprint="other",
+    )
+
+
+def test_a_window_that_is_all_rejections_forgets_them_after_as_many_good_records() -> None:
+    bad = some_records(100)
+    bad = replace(bad, kinds=np.full(100, OutcomeKind.DEAD_LETTER, dtype=np.uint8))
+    good = some_records(100, first_offset=int(bad.offsets[-1]) + 1)
+    good = replace(good, kinds=np.full(100, OutcomeKind.NORMAL, dtype=np.uint8))
+    account = account_after(an_account(window_rows=100), bad)
+    assert account.window == (100, 100)
+
+    assert account_after(account, good).window == (100, 0)

@@ -1,0 +1,216 @@
+"""Raw scores become decisions: 1.0 is the threshold, and the p-value is honest."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.model.calibration import (
+    MAX_CALIBRATION_SCORES,
+    Calibration,
+    calibrate,
+    calibration_from_arrays,
+    p_values,
+    to_anomaly_scores,
+)
+from sensorwatch.common.scoring.detections import (
+    SEVERITIES,
+    SEVERITY_BOUNDS,
+    Severity,
+    severity_numbers,
+)
+
+
+@dataclass(frozen=True)
+class ScoredRows:
+    anomaly_score: NDArray[np.float64]
+    is_anomaly: NDArray[np.bool_]
+    p_value: NDArray[np.float64]
+    severity: NDArray[np.int8]
+
+
+def decide(raw: NDArray[np.float64], calibration: Calibration) -> ScoredRows:
+    """Decide as a detector without memory does."""
+    result = to_anomaly_scores(raw, calibration)
+    severity = np.where(result.above, severity_numbers(result.anomaly_score), np.int8(0))
+    return ScoredRows(result.anomaly_score, result.above, p_values(raw, calibration), severity)
+
+
+raw_scores = st.lists(st.floats(0, 1), min_size=1, max_size=60).map(np.asarray)
+rates = st.floats(0.001, 0.5)
+
+
+def some_scores(count: int = 5_000, seed: int = 1) -> NDArray[np.float64]:
+    return np.random.default_rng(seed).beta(4, 6, count)
+
+
+@pytest.mark.parametrize("rate", [0.001, 0.005, 0.02, 0.5])
+def test_the_target_share_of_scores_is_above_the_threshold(rate: float) -> None:
+    scores = some_scores(10_000)
+
+    calibration = calibrate(scores, rate)
+
+    above = np.mean(scores > calibration.threshold)
+    assert rate - 2e-4 <= above <= rate
+
+
+def test_the_threshold_scores_one_and_the_centre_zero() -> None:
+    calibration = calibrate(some_scores(), 0.01)
+
+    detections = decide(np.asarray([calibration.threshold, calibration.centre]), calibration)
+
+    assert detections.anomaly_score.tolist() == [1.0, 0.0]
+    assert not detections.is_anomaly.any()
+
+
+def test_the_next_float_above_the_threshold_is_anomalous() -> None:
+    calibration = calibrate(some_scores(), 0.01)
+    above = np.nextafter(calibration.threshold, 2.0)
+
+    detections = decide(np.asarray([above]), calibration)
+
+    assert detections.is_anomaly.all()
+    assert detections.anomaly_score[0] > 1.0
+    assert SEVERITIES[detections.severity[0]] is Severity.WARNING
+
+
+@settings(max_examples=150, deadline=None)
+@given(learned=raw_scores, rate=rates, raw=raw_scores)
+def test_a_row_is_anomalous_exactly_where_its_score_is_above_one(
+    learned: NDArray[np.float64], rate: float, raw: NDArray[np.float64]
+) -> None:
+    calibration = calibrate(learned, rate)
+    near = np.asarray([calibration.threshold, *np.nextafter(calibration.threshold, [-1.0, 2.0])])
+    raw = np.concatenate([raw, near])
+
+    detections = decide(raw, calibration)
+
+    assert np.array_equal(detections.is_anomaly, detections.anomaly_score > 1.0)
+    assert np.array_equal(detections.is_anomaly, raw > calibration.threshold)
+    assert np.array_equal(detections.is_anomaly, detections.severity > 0)
+    assert np.all(detections.anomaly_score >= 0)
+    assert np.all((detections.p_value > 0) & (detections.p_value <= 1))
+
+
+@settings(max_examples=100, deadline=None)
+@given(learned=raw_scores, rate=rates, raw=raw_scores)
+def test_a_higher_raw_score_is_never_less_anomalous(
+    learned: NDArray[np.float64], rate: float, raw: NDArray[np.float64]
+) -> None:
+    detections = decide(np.sort(raw), calibrate(learned, rate))
+
+    assert np.all(np.diff(detections.anomaly_score) >= 0)
+    assert np.all(np.diff(detections.p_value) <= 0)
+    assert np.all(np.diff(detections.severity.astype(int)) >= 0)
+
+
+def test_the_p_value_of_clean_rows_is_uniform() -> None:
+    """Kolmogorov's distance stays within what both samples' size allows (1 % error)."""
+    calibration = calibrate(some_scores(4_000, seed=1), 0.01)
+
+    p_values = np.sort(decide(some_scores(4_000, seed=2), calibration).p_value)
+
+    distance = np.max(np.abs(p_values - np.arange(1, 4_001) / 4_000))
+    assert distance < 1.63 * math.sqrt(2 / 4_000)
+
+
+def test_the_p_value_counts_calibration_scores_at_least_as_high() -> None:
+    calibration = calibrate(np.asarray([0.1, 0.2, 0.2, 0.4]), 0.3)
+
+    p_values = decide(np.asarray([0.05, 0.2, 0.3, 0.5]), calibration).p_value
+
+    assert p_values.tolist() == [1.0, 4 / 5, 2 / 5, 1 / 5]
+
+
+@pytest.mark.parametrize("value", [0.0, 0.4, 1.0])
+def test_equal_calibration_scores_still_separate_higher_scores(value: float) -> None:
+    calibration = calibrate(np.full(50, value), 0.01)
+
+    detections = decide(np.asarray([value, value + 0.1]), calibration)
+
+    assert detections.is_anomaly.tolist() == [False, True]
+    assert detections.anomaly_score[0] == 1.0
+    assert math.isfinite(detections.anomaly_score[1])
+
+
+def test_severities_begin_at_their_bounds() -> None:
+    calibration = Calibration(0.5, 0.25, np.asarray([0.2, 0.5]), 0.1)
+    bounds = [*SEVERITY_BOUNDS.values()]
+    wanted = [1.1, *bounds, *(bound - 1e-9 for bound in bounds), 0.5]
+    raw = np.asarray([0.25 + 0.25 * score for score in wanted])
+
+    result = [SEVERITIES[position] for position in decide(raw, calibration).severity]
+
+    assert result == [
+        Severity.WARNING,
+        Severity.MAJOR,
+        Severity.CRITICAL,
+        Severity.WARNING,
+        Severity.MAJOR,
+        Severity.NONE,
+    ]
+
+
+def test_very_many_calibration_scores_are_thinned_without_moving_the_threshold() -> None:
+    scores = some_scores(MAX_CALIBRATION_SCORES + 7)
+
+    calibration = calibrate(scores, 0.01)
+
+    assert len(calibration.scores) == MAX_CALIBRATION_SCORES
+    assert calibration.threshold == np.quantile(scores, 0.99, method="higher")
+    assert (calibration.scores[0], calibration.scores[-1]) == (scores.min(), scores.max())
+
+
+def test_no_scores_cannot_be_calibrated_on() -> None:
+    with pytest.raises(ValueError, match="no calibration scores"):
+        calibrate(np.empty(0), 0.01)
+
+
+def test_arrays_survive_being_stored() -> None:
+    calibration = calibrate(some_scores(), 0.01)
+
+    again = calibration_from_arrays(calibration.arrays())
+
+    raw = some_scores(100, seed=3)
+    assert decide(raw, again).anomaly_score.tobytes() == (
+        decide(raw, calibration).anomaly_score.tobytes()
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [
+        ("calibration_scores", np.asarray([0.3, 0.2])),
+        ("calibration_scores", np.asarray([0.2, np.nan])),
+        ("calibration_scores", np.asarray([0.2, np.inf])),
+        ("calibration_scores", np.empty(0)),
+        ("calibration_scores", np.asarray([[0.2]])),
+        ("calibration_scores", np.asarray([0.2], dtype=np.float32)),
+        ("calibration", np.asarray([0.5, 0.5, 0.1])),
+        ("calibration", np.asarray([0.5, 0.6, 0.1])),
+        ("calibration", np.asarray([np.nan, 0.2, 0.1])),
+        ("calibration", np.asarray([0.5, 0.2, 0.0])),
+        ("calibration", np.asarray([0.5, 0.2])),
+        ("calibration", np.asarray([1, 0, 0])),
+    ],
+    ids=str,
+)
+def test_damaged_arrays_are_refused(name: str, array: NDArray[np.float64]) -> None:
+    arrays = calibrate(some_scores(), 0.01).arrays()
+
+    with pytest.raises(ModelRefused, match="calibration"):
+        calibration_from_arrays({**arrays, name: array})
+
+
+@pytest.mark.parametrize("name", ["calibration", "calibration_scores"])
+def test_a_missing_array_is_refused(name: str) -> None:
+    arrays = calibrate(some_scores(), 0.01).arrays()
+    del arrays[name]
+
+    with pytest.raises(ModelRefused, match=name):
+        calibration_from_arrays(arrays)

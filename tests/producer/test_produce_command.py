@@ -1,0 +1,224 @@
+"""`python -m producer` does what the command line says, with and without a broker."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from sensorwatch.common.kafka.client_config import reader_config
+from sensorwatch.common.kafka.embedded import EmbeddedBroker
+from sensorwatch.common.rows.schema import load_schema
+from sensorwatch.common.rows.strict_parsing import collect_rows
+from sensorwatch.common.tables import read_rows
+from tests.brokers.kafka import Kafka
+
+PROJECT = Path(__file__).parents[2]
+
+
+def environment(**more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if "SENSORWATCH" not in name}
+    return {**kept, "PYTHONPATH": str(PROJECT), **more}
+
+
+def producer(folder: Path, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "producer", *args],
+        cwd=folder,
+        env=environment(**env),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_sample_is_written_without_a_broker_and_every_row_of_it_is_valid(tmp_path: Path) -> None:
+    run = producer(tmp_path, "--out", "data/raw/sample.csv")
+
+    schema = load_schema(PROJECT / "schemas" / "default.toml")
+    readings, rejections = collect_rows(read_rows(tmp_path / "data/raw/sample.csv", schema), schema)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout == "wrote 40320 rows of 10 sensors to data/raw/sample.csv\n"
+    assert (len(readings), rejections) == (40_320, [])
+    assert len(readings.sensor_ids) == 10
+
+
+def test_the_same_command_writes_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
+    common = ("--rows", "2000", "--faults", "rate=0.01", "--labels", "--sensors", "3")
+
+    for name, seed in (("a", "5"), ("b", "5"), ("c", "6")):
+        assert producer(tmp_path, "--out", name, "--seed", seed, *common).returncode == 0
+
+    first, again, other = ((tmp_path / name).read_bytes() for name in "abc")
+    assert first == again != other
+
+
+def test_standard_output_holds_json_lines_and_nothing_else(tmp_path: Path) -> None:
+    run = producer(tmp_path, "--stdout", "--rows", "12", "--faults", "none", "--interval", "60")
+
+    rows = [json.loads(line) for line in run.stdout.splitlines()]
+    assert run.returncode == 0
+    assert [row["sensor_id"] for row in rows[:2]] == ["sensor-000", "sensor-001"]
+    assert rows[-1]["timestamp"] == "2025-01-01T00:01:00Z"
+    assert set(rows[0]) == {"timestamp", "sensor_id", "x1", "x2", "x3"}
+    assert "delivered 12, failed 0" in run.stderr
+
+
+def test_a_csv_becomes_json_lines(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("when;temp\n1;2.5\n2;x\n")
+    (tmp_path / "own.toml").write_text(
+        '[time]\nfield = "when"\nformat = "epoch_s"\n[[signals]]\nname = "temp"\n'
+        '[csv]\ndelimiter = ";"\n'
+    )
+
+    run = producer(tmp_path, "--csv", "in.csv", "--schema", "own.toml", "--stdout")
+
+    assert run.stdout == '{"when":1,"temp":2.5}\n{"when":2,"temp":"x"}\n'
+    assert run.returncode == 0
+
+
+def test_a_reader_that_leaves_ends_the_endless_stream_quietly(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "producer", "--stdout", "--rate", "max"],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+
+    process.stdout.readline()
+    process.stdout.close()
+    said = process.stderr.read()
+    process.stderr.close()
+
+    assert (process.wait(timeout=20), said) == (141, b"")
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--out", "a.csv", "--stdout"], "--out writes simulated rows"),
+        (["--out", "a.csv", "--rate", "5"], "--rate is about sending"),
+        (["--labels", "--stdout"], "--labels is a column of --out"),
+        (["--stdout", "--rate", "fast"], '--rate: found "fast"'),
+        (["--stdout", "--start", "soon"], "--start: found 'soon'"),
+        (["--stdout", "--faults", "kinds=spikes"], 'did you mean "spike"'),
+        (["--stdout", "--csv", "nowhere.csv", "--schema", "no.toml"], "no schema file no.toml"),
+        (["--out", "/dev/null/a.csv"], "/dev/null/a.csv cannot be written"),
+        (["--sensors", "0"], "--sensors"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line_with_code_2(
+    tmp_path: Path, args: list[str], said: str
+) -> None:
+    run = producer(tmp_path, *args)
+
+    assert run.returncode == 2
+    assert said in run.stderr
+    assert len(run.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.embedded
+def test_rows_reach_the_configured_topic_with_their_labels(
+    tmp_path: Path, embedded_broker: EmbeddedBroker
+) -> None:
+    embedded_broker.create_topic("elsewhere")
+    (tmp_path / "sensorwatch.toml").write_text(
+        f'[kafka]\n"bootstrap.servers" = "{embedded_broker.address}"\n'
+    )
+
+    run = producer(tmp_path, "--rows", "3000", "--topic", "elsewhere", "--faults", "rate=0.02")
+
+    assert run.returncode == 0, run.stderr
+    assert 'delivered 3000, failed 0, to topic "elsewhere"' in run.stderr
+    consumer = Consumer(
+        reader_config({"bootstrap.servers": embedded_broker.address}, group="reader")
+    )
+    consumer.subscribe(["elsewhere"])
+    labels: list[object] = []
+    deadline = time.monotonic() + 30
+    while len(labels) < 3_000 and time.monotonic() < deadline:
+        labels += [
+            dict(message.headers() or []).get("sensorwatch-label")
+            for message in consumer.consume(1_000, 0.1)
+            if not message.error()
+        ]
+    consumer.close()
+    assert len(labels) == 3_000
+    assert {b"spike", b"malformed", b"drift", None} <= set(labels)
+
+
+@pytest.mark.slow
+@pytest.mark.embedded
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_an_endless_run_ends_when_told_to_and_reports(
+    tmp_path: Path, embedded_broker: EmbeddedBroker, number: signal.Signals, code: int
+) -> None:
+    embedded_broker.create_topic("sensors")
+    kafka = {"SENSORWATCH__KAFKA__BOOTSTRAP_SERVERS": embedded_broker.address}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "producer", "--rate", "50"],
+        cwd=tmp_path,
+        env=environment(**kafka),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    watch = Consumer(reader_config({"bootstrap.servers": embedded_broker.address}, group="watch"))
+    watch.subscribe(["sensors"])
+    deadline = time.monotonic() + 30
+    arrived = 0
+    while arrived == 0 and time.monotonic() < deadline:
+        arrived += sum(not message.error() for message in watch.consume(10, 0.1))
+    watch.close()
+
+    process.send_signal(number)
+    _, said = process.communicate(timeout=20)
+
+    assert arrived
+    assert process.returncode == code, said
+    assert "failed 0" in said
+
+
+@pytest.mark.slow
+def test_an_unreachable_broker_is_named_with_code_3(tmp_path: Path) -> None:
+    kafka = {"SENSORWATCH__KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+
+    run = producer(tmp_path, "--rows", "5", **kafka)
+
+    assert run.returncode == 3
+    assert "no broker answers at 127.0.0.1:1" in run.stderr
+
+
+@pytest.mark.broker
+def test_a_real_broker_takes_every_row_and_names_a_missing_topic(
+    tmp_path: Path, kafka: Kafka
+) -> None:
+    topic = kafka.unused_topic("produced", partitions=3)
+    address = {"SENSORWATCH__KAFKA__BOOTSTRAP_SERVERS": kafka.address}
+
+    on_sent = producer(tmp_path, "--rows", "20000", "--topic", topic, **address)
+    missing = producer(tmp_path, "--rows", "1", "--topic", "nowhere", **address)
+
+    assert (on_sent.returncode, missing.returncode) == (0, 3), on_sent.stderr
+    assert "delivered 20000, failed 0" in on_sent.stderr
+    assert 'no topic "nowhere"' in missing.stderr
+    assert stored(kafka.address, topic, partitions=3) == 20_000
+
+
+def stored(address: str, topic: str, *, partitions: int) -> int:
+    reader = Consumer(reader_config({"bootstrap.servers": address}, group="count"))
+    ends = [
+        reader.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
+        for partition in range(partitions)
+    ]
+    reader.close()
+    return sum(high - low for low, high in ends)

@@ -1,0 +1,1 @@
+"""The ledger shown and verified."""

@@ -1,0 +1,137 @@
+"""A group that scores one partition, with its ledger and its snapshots, in memory."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from sensorwatch.common.errors import ModelRefused, StateRefused
+from sensorwatch.common.kafka.ledger_text import LEDGER_VERSION, Cause, LedgerRecord
+from sensorwatch.common.kafka.records import Partition, Record, coordinates, received_at
+from sensorwatch.common.kafka.snapshot_text import Snapshot
+from sensorwatch.common.ledger.account import (
+    Account,
+    SnapshotRef,
+    advance_account,
+    open_account,
+    start_segment,
+)
+from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.common.scoring.memory import MAX_SENSORS, Memory
+from sensorwatch.common.scoring.memory_bytes import memory_bytes
+from sensorwatch.common.scoring.processing import process
+from sensorwatch.proof.ledger_intervals import Finding, LedgerInterval, split_ledger
+from sensorwatch.proof.replay_proof import ProofInputs, ReplayProof
+from tests.kafka.record_builders import StoredRecord
+
+OWN_FINGERPRINT = "aaaaaaaaaaaa"
+OTHER_FINGERPRINT = "bbbbbbbbbbbb"
+SOURCE = Partition("sensors", 0)
+
+
+class LedgerGroup:
+    """Scores as the consumer does, and writes down what the consumer does."""
+
+    def __init__(
+        self,
+        detectors: Mapping[str, Detector],
+        *,
+        fingerprint: str = OWN_FINGERPRINT,
+        max_sensors: int = MAX_SENSORS,
+    ) -> None:
+        self.detectors = dict(detectors)
+        self.version = next(iter(detectors))
+        self.account = open_account(
+            0, model_version=self.version, fingerprint=fingerprint, max_sensors=max_sensors
+        )
+        self.memory: Memory = self.detectors[self.version].empty_memory(max_sensors=max_sensors)
+        self.input: list[StoredRecord] = []
+        self.ledger: list[LedgerRecord] = []
+        self.snapshots: dict[SnapshotRef, Snapshot] = {}
+        self.read: list[SnapshotRef] = []
+        self._record(Cause.OPENED, self.account)
+
+    def consume(self, records: Sequence[StoredRecord]) -> None:
+        """Score records and account for them."""
+        detector = self.detectors[self.version]
+        offsets = np.asarray([record.stored_offset for record in records], dtype=np.int64)
+        outcome = process(
+            [record.value() for record in records],
+            detector,
+            self.memory,
+            positions=offsets,
+            received=[received_at(record) for record in records],
+        )
+        self.input += records
+        self.account = advance_account(
+            self.account,
+            offsets=offsets,
+            kinds=outcome.kinds,
+            reasons=outcome.reasons,
+            score_bits=outcome.score_bits,
+            model_version=self.version,
+        )
+
+    def write_snapshot(self) -> None:
+        """Write the memory down."""
+        self._write(Cause.INTERVAL, self.account, self.account)
+
+    def swap(self, version: str) -> None:
+        """Go on with another version."""
+        before, self.version = self.account, version
+        self.memory.adopt(self.detectors[version])
+        self.account = replace(before, model_version=version)
+        self._write(Cause.MODEL, before, self.account)
+
+    def set_max_sensors(self, max_sensors: int) -> None:
+        """Go on with another bound of the memory."""
+        before, self.memory.max_sensors = self.account, max_sensors
+        self.account = replace(before, max_sensors=max_sensors)
+        self._write(Cause.INTERVAL, before, self.account)
+
+    def segment(self, fingerprint: str) -> None:
+        """Go on with other code."""
+        before = self.account
+        self.account = start_segment(before, fingerprint=fingerprint)
+        self._write(Cause.SEGMENT, before, self.account)
+
+    def verify(self, *, first_retained: int = 0) -> list[Finding]:
+        """Prove the whole ledger, in order."""
+
+        def records(interval: LedgerInterval) -> Iterator[Record]:
+            begin, end = interval.begin.next_offset, interval.end.next_offset
+            return (one for one in self.input if begin <= coordinates(one).offset < end)
+
+        def detector(version: str) -> Detector:
+            if version not in self.detectors:
+                raise ModelRefused(f"no version {version}")
+            return self.detectors[version]
+
+        def snapshot(_partition: Partition, at: SnapshotRef) -> Snapshot:
+            self.read.append(at)
+            if at not in self.snapshots:
+                raise StateRefused(f"nothing at {at}")
+            return self.snapshots[at]
+
+        proof = ReplayProof(
+            ProofInputs(OWN_FINGERPRINT, lambda _: first_retained, records, detector, snapshot)
+        )
+        return [proof.verify(interval) for interval in split_ledger(self.ledger, self.account)]
+
+    def _write(self, cause: Cause, recorded_account: Account, committed: Account) -> None:
+        at = SnapshotRef(len(self.snapshots), committed.next_offset)
+        self.snapshots[at] = Snapshot(
+            group="g",
+            source=SOURCE,
+            partitions=1,
+            next_offset=committed.next_offset,
+            model_version=self.version,
+            account=committed,
+            content=memory_bytes(self.memory),
+        )
+        self.account = replace(committed, snapshot=at)
+        self._record(cause, replace(recorded_account, snapshot=at))
+
+    def _record(self, cause: Cause, account: Account) -> None:
+        source = SOURCE.topic, SOURCE.number
+        self.ledger.append(LedgerRecord(LEDGER_VERSION, "g", *source, cause, account))

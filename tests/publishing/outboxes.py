@@ -1,0 +1,171 @@
+"""A scripted client with its clock, for the tests of the outboxes."""
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from sensorwatch.common.kafka.records import OutgoingMessage, Partition
+from sensorwatch.consumer.publishing.flushing_outbox import FlushingOutbox
+from sensorwatch.consumer.publishing.outbox import Commit, CommitPlan
+from sensorwatch.consumer.publishing.transactional_outbox import TransactionalOutbox
+from tests.kafka.record_builders import StoredRecord
+
+MESSAGES = [OutgoingMessage("out", b"k", b"%d" % number, [("h", b"x")]) for number in range(3)]
+COMMITS = [Commit(Partition("in", 2), 7, "account")]
+STATE = "g.state"
+SUCCESSFUL_CALLS = [
+    "begin_transaction",
+    *["produce"] * 3,
+    "send_offsets_to_transaction",
+    "commit_transaction",
+]
+
+
+def failure(code: int, *, retriable: bool = False, requires_abort: bool = False) -> KafkaException:
+    return KafkaException(KafkaError(code, "told by a test", False, retriable, requires_abort))
+
+
+TIMED_OUT = failure(KafkaError._TIMED_OUT, retriable=True)
+
+
+class FakeProducer:
+    """Does as it is told: `failing[call]` holds what its next calls raise."""
+
+    def __init__(self, scenario: "ClientScenario") -> None:
+        self.scenario = scenario
+        self.offsets: list[TopicPartition] = []
+        self.longest_flush = 0.0
+        self.produced: list[tuple[Any, ...]] = []
+        self.partitions: list[int] = []
+        self.deliveries: list[tuple[int, Callable[[KafkaError | None, Message], None]]] = []
+
+    def _call(self, name: str) -> None:
+        self.scenario.calls.append(name)
+        self.scenario.now += 0.5
+        script = self.scenario.failing.get(name)
+        if script:
+            error = (
+                script.popleft() if len(script) > 1 or not self.scenario.repeat_last else script[0]
+            )
+            if error is not None:
+                raise error
+
+    def init_transactions(self, _seconds: float) -> None:
+        self._call("init_transactions")
+
+    def begin_transaction(self) -> None:
+        self._call("begin_transaction")
+
+    def produce(
+        self,
+        topic: str,
+        value: bytes,
+        key: bytes,
+        partition: int,
+        *,
+        on_delivery: Callable[[KafkaError | None, Message], None] | None,
+        headers: list[tuple[str, bytes]],
+    ) -> None:
+        self._call("produce")
+        self.produced.append((topic, key, value, headers))
+        self.partitions.append(partition)
+        if on_delivery is not None:
+            self.deliveries.append((len(self.produced) - 1, on_delivery))
+
+    def send_offsets_to_transaction(
+        self, offsets: list[TopicPartition], membership: object, _seconds: float
+    ) -> None:
+        self._call("send_offsets_to_transaction")
+        assert membership == b"membership"
+        self.offsets = offsets
+
+    def commit_transaction(self, _seconds: float) -> None:
+        self._call("commit_transaction")
+
+    def abort_transaction(self, _seconds: float) -> None:
+        self._call("abort_transaction")
+
+    def flush(self, seconds: float) -> int:
+        self._call("flush")
+        self.longest_flush = max(self.longest_flush, seconds)
+        if not self.scenario.undelivered:
+            waiting, self.deliveries = self.deliveries, []
+            for number, delivered in waiting:
+                stored = StoredRecord(b"", self.scenario.offset_of(number))
+                delivered(self.scenario.delivery_error, cast("Message", stored))
+        return self.scenario.undelivered
+
+    def poll(self, _seconds: float) -> int:
+        self.scenario.now += 0.05
+        return 0
+
+    def purge(self) -> None:
+        self.scenario.calls.append("purge")
+
+
+class ClientScenario:
+    """Clock, script and record of a test; each call into the client takes half a second."""
+
+    def __init__(self, *, repeat_last: bool = False, **failing: list[Exception | None]) -> None:
+        self.now = 0.0
+        self.calls: list[str] = []
+        self.producers: list[FakeProducer] = []
+        self.failing = {name: deque(errors) for name, errors in failing.items()}
+        self.repeat_last = repeat_last
+        """The last failure of each script repeats itself."""
+        self.undelivered = 0
+        self.delivery_error: KafkaError | None = None
+        self.commits: list[list[TopicPartition]] = []
+        self.offset_of: Callable[[int], int] = lambda number: 100 + number
+        """The offset that the message of this number is given."""
+
+    def new_producer(self) -> Producer:
+        self.producers.append(FakeProducer(self))
+        return cast("Producer", self.producers[-1])
+
+    def transactional(self) -> TransactionalOutbox:
+        return TransactionalOutbox(
+            self.new_producer,
+            transactional_id="writer",
+            deadline_seconds=10,
+            state_topic=STATE,
+            chunk_bytes=4,
+            clock=lambda: self.now,
+        )
+
+    def flushing(
+        self,
+        commit_error: KafkaException | None = None,
+        answer: Sequence[TopicPartition] | None = None,
+    ) -> FlushingOutbox:
+        def commit(offsets: list[TopicPartition]) -> list[TopicPartition] | None:
+            self.calls.append("commit")
+            if commit_error is not None:
+                raise commit_error
+            self.commits.append(offsets)
+            return None if answer is None else list(answer)
+
+        return FlushingOutbox(
+            self.new_producer(),
+            commit,
+            deadline_seconds=10,
+            state_topic=STATE,
+            chunk_bytes=4,
+            clock=lambda: self.now,
+        )
+
+
+def failing_call(call: str, *errors: Exception | None) -> dict[str, Any]:
+    """The failures of a call whose name is a parameter of the test."""
+    return {call: list(errors)}
+
+
+def fixed_commit_plan(_at: Mapping[Partition, int]) -> CommitPlan:
+    """Nothing follows from the snapshots."""
+    return CommitPlan([], COMMITS)
+
+
+def publish(outbox: TransactionalOutbox | FlushingOutbox) -> None:
+    outbox.publish(iter(MESSAGES), fixed_commit_plan, b"membership")

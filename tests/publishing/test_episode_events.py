@@ -1,0 +1,317 @@
+"""Episodes in the events: ids, counts and ends, wherever the stream is cut."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from sensorwatch.common.kafka.records import OutgoingMessage, received_at
+from sensorwatch.common.runtime.setting_keys import Emit
+from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.common.scoring.processing import process
+from sensorwatch.consumer.publishing.event_type import EventType
+from sensorwatch.consumer.publishing.events import anomaly_events
+from tests.kafka.record_builders import StoredRecord, a_payload
+from tests.reading_builders import ANOMALOUS, NORMAL, START, a_detector
+from tests.scoring.detectors import DETECTORS
+
+SCHEMAS = {
+    kind: json.loads(
+        (Path(__file__).parents[2] / "schemas" / f"{name}.json").read_text(encoding="utf-8")
+    )
+    for kind, name in (
+        (EventType.DETECTED, "anomaly-event.v1"),
+        (EventType.CLOSED, "episode-closed.v1"),
+    )
+}
+HOUR_US = 3_600_000_000
+SENT_MS = START // 1000 + 10 * 365 * 86_400_000
+
+
+def a_row(sensor: str, minute: float, values: Sequence[float] = NORMAL) -> bytes:
+    time = datetime.fromtimestamp(START / 1_000_000, UTC) + timedelta(minutes=minute)
+    return a_payload(values, sensor_id=sensor, timestamp=time.isoformat())
+
+
+def records_of(*values: bytes, first: int = 0) -> list[StoredRecord]:
+    return [
+        StoredRecord(value, offset, stored_timestamp=(1, SENT_MS))
+        for offset, value in enumerate(values, first)
+    ]
+
+
+def with_gaps(kind: str = "plain") -> Detector:
+    """A detector that takes steps of more than an hour for gaps."""
+    detector = DETECTORS[kind]()
+    return replace(detector, levels=replace(detector.levels, max_gap=HOUR_US))
+
+
+def events_of(
+    records: Sequence[StoredRecord],
+    *,
+    cuts: Sequence[int] = (),
+    emit: Emit = Emit.ROWS,
+    max_sensors: int = 100,
+    kind: str = "plain",
+    anomalies: list[int] | None = None,
+) -> list[OutgoingMessage]:
+    """Process a stream, cut before these records; `anomalies` gets how many each part had."""
+    detector = with_gaps(kind)
+    memory = detector.empty_memory(max_sensors=max_sensors)
+    found: list[OutgoingMessage] = []
+    for number, (start, end) in enumerate(zip([0, *cuts], [*cuts, len(records)], strict=True)):
+        part = records[start:end]
+        outcome = process(
+            [record.value() for record in part],
+            detector,
+            memory,
+            positions=np.asarray([record.stored_offset for record in part], dtype=np.int64),
+            received=[received_at(record) for record in part],
+        )
+        if anomalies is not None:
+            anomalies.append(int(outcome.detections.is_anomaly.sum()))
+        now = f"2030-01-01T00:00:{number:02}Z"
+        found += anomaly_events(outcome, detector, part, topic="a", detected_at=now, emit=emit)
+    return found
+
+
+def kind_of(message: OutgoingMessage) -> EventType:
+    return EventType((dict(message.headers)["ce_type"] or b"").decode())
+
+
+def plain(message: OutgoingMessage) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(message.value or b"")
+    Draft202012Validator(
+        SCHEMAS[kind_of(message)], format_checker=Draft202012Validator.FORMAT_CHECKER
+    ).validate(value)
+    return value
+
+
+def test_the_schema_is_sound_its_examples_follow_it_and_all_is_described() -> None:
+    schema = SCHEMAS[EventType.CLOSED]
+    Draft202012Validator.check_schema(schema)
+
+    assert schema["examples"]
+    for example in schema["examples"]:
+        Draft202012Validator(schema).validate(example)
+        assert set(example) == set(schema["properties"]) == set(schema["required"])
+    for name, declared in schema["properties"].items():
+        assert declared.get("description"), name
+
+
+def test_an_episode_is_told_row_by_row_and_then_its_end() -> None:
+    """A normal row ends it; the next anomalous one begins another."""
+    records = records_of(
+        a_row("p", 0),
+        a_row("p", 1, ANOMALOUS),
+        b"{",
+        a_row("p", 2, ANOMALOUS),
+        a_row("p", 3.5),
+        a_row("p", 4, ANOMALOUS),
+        first=40,
+    )
+
+    messages = events_of(records)
+
+    events = [plain(message) for message in messages]
+    start = "2025-01-01T00:01:00Z"
+    assert [event["event_id"] for event in events] == [
+        "sensors-0-41",
+        "sensors-0-43",
+        "sensors-0-41-closed",
+        "sensors-0-45",
+    ]
+    peaks = [event["anomaly_score"] for event in events[:2]]
+    assert [event.get("episode") for event in events] == [
+        {"id": "sensors-0-41", "start": start, "rows": 1, "peak": peaks[0]},
+        {"id": "sensors-0-41", "start": start, "rows": 2, "peak": max(peaks)},
+        None,
+        {
+            "id": "sensors-0-45",
+            "start": "2025-01-01T00:04:00Z",
+            "rows": 1,
+            "peak": events[3]["anomaly_score"],
+        },
+    ]
+    assert events[2] == {
+        "event_id": "sensors-0-41-closed",
+        "schema_version": 1,
+        "sensor_id": "p",
+        "event_time": "2025-01-01T00:03:30Z",
+        "source": {"topic": "sensors", "partition": 0, "offset": 44},
+        "model_version": a_detector().version,
+        "episode_id": "sensors-0-41",
+        "start": start,
+        "last": "2025-01-01T00:02:00Z",
+        "duration_seconds": 60.0,
+        "rows": 2,
+        "peak": max(event["anomaly_score"] for event in events[:2]),
+        "severity": events[0]["severity"],
+    }
+
+
+def test_the_end_has_cloudevents_headers_of_its_own_and_no_trace_of_a_row() -> None:
+    first, second = records_of(a_row("p", 0, ANOMALOUS), a_row("p", 1))
+    traced = replace(second, stored_headers=[("traceparent", b"00-of-the-normal-row")])
+
+    _, closed = events_of([first, traced])
+
+    assert closed.key == b"p"
+    assert dict(closed.headers) == {
+        "ce_specversion": b"1.0",
+        "ce_id": b"sensors-0-0-closed",
+        "ce_source": b"/kafka/sensors",
+        "ce_type": EventType.CLOSED.encode(),
+        "ce_time": b"2025-01-01T00:01:00Z",
+        "ce_subject": b"p",
+        "content-type": b"application/json",
+        "detected_at": b"2030-01-01T00:00:00Z",
+    }
+
+
+def test_where_one_record_ends_an_episode_and_begins_another_the_end_comes_first() -> None:
+    """After a gap: the rows before it say nothing about this one."""
+    records = records_of(a_row("p", 0, ANOMALOUS), a_row("p", 61, ANOMALOUS))
+
+    events = [plain(message) for message in events_of(records)]
+
+    assert [event["event_id"] for event in events] == [
+        "sensors-0-0",
+        "sensors-0-0-closed",
+        "sensors-0-1",
+    ]
+    assert events[2]["status"] == "gap"
+    assert events[2]["episode"]["id"] == "sensors-0-1"
+
+
+def test_an_evicted_sensors_episode_ends_under_its_own_name() -> None:
+    records = records_of(a_row("p", 0, ANOMALOUS), a_row("q", 5))
+
+    _, closed = events_of(records, max_sensors=1)
+
+    event = plain(closed)
+    assert (closed.key, event["sensor_id"]) == (b"p", "p")
+    assert dict(closed.headers)["ce_subject"] == b"p"
+    assert event["source"]["offset"] == 1
+    assert event["event_time"] == "2025-01-01T00:05:00Z"
+    assert event["last"] == "2025-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize(("minute", "status"), [(5, "duplicate"), (1, "late")])
+@pytest.mark.parametrize("emit", list(Emit))
+def test_a_row_out_of_order_is_told_by_itself_and_leaves_the_episode_as_it_is(
+    emit: Emit, minute: float, status: str
+) -> None:
+    records = records_of(
+        a_row("p", 5, ANOMALOUS), a_row("p", minute, ANOMALOUS), a_row("p", 6), a_row("p", 7)
+    )
+
+    first, apart, closed = [plain(message) for message in events_of(records, emit=emit)]
+
+    assert first["episode"]["rows"] == closed["rows"] == 1
+    assert apart["status"] == status
+    assert apart["episode"] == {
+        "id": "sensors-0-1",
+        "start": apart["event_time"],
+        "rows": 1,
+        "peak": apart["anomaly_score"],
+    }
+
+
+def test_with_episodes_only_the_first_row_and_the_end_are_told() -> None:
+    rows = [a_row("p", minute, ANOMALOUS) for minute in range(5)]
+    records = records_of(*rows, a_row("p", 5))
+
+    ids = [plain(message)["event_id"] for message in events_of(records, emit=Emit.EPISODES)]
+
+    assert ids == ["sensors-0-0", "sensors-0-0-closed"]
+
+
+def some_records(drawn: list[tuple[str, str, int]]) -> list[StoredRecord]:
+    """Rows by sensor, kind and minutes since the row before; a bad kind is no row."""
+    minute, values = 1_000, []
+    for sensor, kind, step in drawn:
+        minute += step
+        row = a_row(sensor, minute, ANOMALOUS if kind == "anomalous" else NORMAL)
+        values.append(b"{" if kind == "bad" else row)
+    return records_of(*values, first=7)
+
+
+STREAMS = st.lists(
+    st.tuples(
+        st.sampled_from(["s0", "s1", "s0", "new"]),
+        st.sampled_from(["normal", "anomalous", "anomalous", "bad"]),
+        st.sampled_from([0, 1, 1, 1, -3, 200]),
+    ),
+    max_size=40,
+).map(some_records)
+
+
+@pytest.mark.parametrize("kind", DETECTORS)
+@settings(max_examples=60, deadline=None)
+@given(records=STREAMS, max_sensors=st.integers(1, 4), data=st.data())
+def test_events_tell_the_same_episodes_wherever_the_stream_is_cut(
+    kind: str, records: list[StoredRecord], max_sensors: int, data: st.DataObject
+) -> None:
+    cuts = data.draw(st.lists(st.integers(0, len(records)), max_size=6).map(sorted))
+
+    anomalies: list[int] = []
+    whole = events_of(records, max_sensors=max_sensors, kind=kind, anomalies=anomalies)
+    parts = events_of(records, cuts=cuts, max_sensors=max_sensors, kind=kind)
+
+    assert [(one.key, one.value) for one in parts] == [(one.key, one.value) for one in whole]
+    rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    ends: Counter[str] = Counter()
+    sources = []
+    for message in whole:
+        event = plain(message)
+        sources.append(event["source"]["offset"])
+        if kind_of(message) is EventType.DETECTED:
+            reported = rows[event["episode"]["id"]]
+            reported.append(event)
+            assert event["episode"]["rows"] == len(reported)
+            assert event["episode"]["start"] == reported[0]["event_time"]
+            assert event["episode"]["id"] == reported[0]["event_id"]
+            assert ends[event["episode"]["id"]] == 0, "no row after its end"
+            continue
+        reported = rows.get(event["episode_id"], [])
+        ends[event["episode_id"]] += 1
+        assert event["rows"] == len(reported)
+        assert {one["sensor_id"] for one in reported} == {event["sensor_id"]}
+        assert (event["start"], event["last"]) == (
+            reported[0]["event_time"],
+            reported[-1]["event_time"],
+        )
+        peaks = [one["episode"]["peak"] for one in reported]
+        assert peaks == sorted(peaks)
+        assert peaks[0] == reported[0]["anomaly_score"]
+        assert event["peak"] == peaks[-1] >= max(one["anomaly_score"] for one in reported)
+    assert sources == sorted(sources)
+    assert all(count == 1 for count in ends.values())
+    assert sum(map(len, rows.values())) == sum(anomalies)
+
+
+@pytest.mark.parametrize("kind", DETECTORS)
+@settings(max_examples=40, deadline=None)
+@given(records=STREAMS, max_sensors=st.integers(1, 4))
+def test_with_episodes_only_beginnings_and_ends_are_left_and_they_are_the_same(
+    kind: str, records: list[StoredRecord], max_sensors: int
+) -> None:
+    every = events_of(records, max_sensors=max_sensors, kind=kind)
+    fewer = events_of(records, max_sensors=max_sensors, emit=Emit.EPISODES, kind=kind)
+
+    left = [
+        one
+        for one in every
+        if kind_of(one) is EventType.CLOSED or plain(one)["episode"]["rows"] == 1
+    ]
+    assert [(one.key, one.value) for one in fewer] == [(one.key, one.value) for one in left]

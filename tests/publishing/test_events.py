@@ -1,0 +1,173 @@
+"""Events of anomalous rows follow their JSON Schema and say where they came from."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from jsonschema import Draft202012Validator, ValidationError
+
+from sensorwatch.common.kafka.records import OutgoingMessage, received_at
+from sensorwatch.common.scoring.processing import process
+from sensorwatch.consumer.publishing.event_type import EventType
+from sensorwatch.consumer.publishing.events import MAX_TRACE_BYTES, anomaly_events
+from tests.kafka.record_builders import StoredRecord, UnreadableHeaders, a_payload
+from tests.reading_builders import ANOMALOUS, NORMAL, a_detector
+
+SCHEMA = json.loads(
+    (Path(__file__).parents[2] / "schemas" / "anomaly-event.v1.json").read_text(encoding="utf-8")
+)
+VALIDATOR = Draft202012Validator(SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER)
+NOW = "2025-02-03T04:05:06Z"
+
+
+def events_of(records: list[StoredRecord], *, detected_at: str = NOW) -> list[OutgoingMessage]:
+    outcome = process(
+        [record.value() for record in records],
+        a_detector(),
+        a_detector().empty_memory(),
+        positions=np.asarray([record.stored_offset for record in records], dtype=np.int64),
+        received=[received_at(record) for record in records],
+    )
+    return list(
+        anomaly_events(outcome, a_detector(), records, topic="anomalies", detected_at=detected_at)
+    )
+
+
+def some_records(seed: int = 0, count: int = 40) -> list[StoredRecord]:
+    """Normal, anomalous and bad rows of two partitions in turns."""
+    kinds = [a_payload(), a_payload(ANOMALOUS), b"{", a_payload((3.0, -4.0, float(seed)))]
+    return [
+        StoredRecord(kinds[(number * 7 + seed) % 4], number, stored_partition=number % 2)
+        for number in range(count)
+    ]
+
+
+def plain(message: OutgoingMessage) -> dict[str, object]:
+    return plain_value(message.value)
+
+
+def plain_value(value: bytes | None) -> dict[str, object]:
+    assert value is not None
+    event = json.loads(value)
+    assert isinstance(event, dict)
+    return event
+
+
+def test_the_schema_is_sound_and_its_examples_follow_it() -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+
+    assert SCHEMA["examples"]
+    for example in SCHEMA["examples"]:
+        VALIDATOR.validate(example)
+
+
+def test_the_schema_describes_every_property() -> None:
+    signals = SCHEMA["properties"]["signals"]["items"]["properties"]
+    episode = SCHEMA["properties"]["episode"]["properties"]
+
+    for name, declared in {**SCHEMA["properties"], **signals, **episode}.items():
+        assert declared.get("description"), name
+
+
+@pytest.mark.parametrize("missing", SCHEMA["required"])
+def test_an_event_without_a_required_property_is_refused(missing: str) -> None:
+    event = dict(SCHEMA["examples"][0])
+    del event[missing]
+
+    with pytest.raises(ValidationError, match=missing):
+        VALIDATOR.validate(event)
+
+
+def test_events_follow_the_schema_and_fill_all_of_it() -> None:
+    events = [plain(event) for event in events_of(some_records())]
+
+    assert len(events) >= 10
+    for event in events:
+        VALIDATOR.validate(event)
+        assert set(SCHEMA["properties"]) == set(event)
+    signals = SCHEMA["properties"]["signals"]["items"]["properties"]
+    assert set(events[0]["signals"][0]) == set(signals)  # type: ignore[index]  # just validated
+
+
+def test_an_event_may_grow() -> None:
+    VALIDATOR.validate(SCHEMA["examples"][0] | {"attribution_method": "new"})
+
+
+def test_an_event_says_where_it_came_from_and_why() -> None:
+    record = StoredRecord(a_payload(ANOMALOUS), 41, stored_partition=3)
+
+    (message,) = events_of([record])
+
+    event = plain(message)
+    assert event["event_id"] == "sensors-3-41"
+    assert event["source"] == {"topic": "sensors", "partition": 3, "offset": 41}
+    assert event["model_version"] == a_detector().version
+    assert event["threshold"] == a_detector().calibration.threshold
+    assert event["event_time"] == "2025-01-01T00:00:00Z"
+    assert event["status"] == "scored"
+    assert event["episode"] == {
+        "id": "sensors-3-41",
+        "start": "2025-01-01T00:00:00Z",
+        "rows": 1,
+        "peak": event["anomaly_score"],
+    }
+    assert [signal["direction"] for signal in event["signals"]] == ["high"] * 3  # type: ignore[attr-defined]  # a list
+    assert (message.topic, message.key) == ("anomalies", b"pump-7")
+
+
+def test_headers_are_those_of_cloudevents_in_binary_mode() -> None:
+    record = StoredRecord(a_payload(ANOMALOUS), 41, stored_partition=3)
+
+    (message,) = events_of([record])
+
+    assert dict(message.headers) == {
+        "ce_specversion": b"1.0",
+        "ce_id": b"sensors-3-41",
+        "ce_source": b"/kafka/sensors",
+        "ce_type": EventType.DETECTED.encode(),
+        "ce_time": b"2025-01-01T00:00:00Z",
+        "ce_subject": b"pump-7",
+        "content-type": b"application/json",
+        "detected_at": NOW.encode(),
+    }
+
+
+def test_a_trace_is_passed_on_and_the_newest_one_counts() -> None:
+    headers = [("traceparent", b"00-old"), ("traceparent", b"00-new"), ("other", b"x")]
+
+    (message,) = events_of([StoredRecord(a_payload(ANOMALOUS), stored_headers=headers)])
+
+    assert [value for name, value in message.headers if name == "traceparent"] == [b"00-new"]
+
+
+def test_what_is_too_long_for_a_trace_is_not_passed_on() -> None:
+    """Else the event could be larger than the broker takes."""
+    for length, passed in ((MAX_TRACE_BYTES, True), (MAX_TRACE_BYTES + 1, False)):
+        headers = [("traceparent", b"0" * length)]
+
+        (message,) = events_of([StoredRecord(a_payload(ANOMALOUS), stored_headers=headers)])
+
+        assert ("traceparent" in dict(message.headers)) is passed
+
+
+def test_headers_that_cannot_be_read_do_not_hold_up_the_event() -> None:
+    (message,) = events_of([UnreadableHeaders(a_payload(ANOMALOUS), 41)])
+
+    assert dict(message.headers)["ce_id"] == b"sensors-0-41"
+    assert "traceparent" not in dict(message.headers)
+
+
+def test_a_row_without_a_sensor_is_keyed_by_the_default() -> None:
+    value = json.dumps(
+        {"timestamp": "2025-01-01T00:00:00Z"}
+        | dict(zip(("x1", "x2", "x3"), ANOMALOUS, strict=True))
+    )
+
+    (message,) = events_of([StoredRecord(value.encode(), stored_key=b"something else")])
+
+    assert message.key == b"default"
+
+
+def test_normal_rows_make_no_event() -> None:
+    assert events_of([StoredRecord(a_payload(NORMAL), offset) for offset in range(5)]) == []

@@ -1,0 +1,263 @@
+"""Every row of the table of broker errors, injected into the real client: the action taken."""
+
+from collections.abc import Iterator, Mapping
+
+import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+
+from sensorwatch.common.errors import (
+    BrokerUnavailable,
+    Fenced,
+    MicroBatchAborted,
+    OutcomeUnknown,
+    SensorwatchError,
+    Unrecoverable,
+)
+from sensorwatch.common.kafka.client_config import producer_config
+from sensorwatch.common.kafka.records import OutgoingMessage, Partition
+from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.consumer.publishing.outbox import Commit, CommitPlan
+from sensorwatch.consumer.publishing.transactional_outbox import TransactionalOutbox
+from tests.brokers.child_processes import wait_until
+from tests.brokers.mock_cluster import MockCluster
+from tests.brokers.protocol import Api
+
+pytestmark = [pytest.mark.embedded, pytest.mark.slow]
+
+STALE_MEMBER_EPOCH = 113  # the client has no name for it yet
+MESSAGE = OutgoingMessage("output", None, b"event", [])
+COMMITS = [Commit(Partition("input", 0), 1, "account")]
+STATE = "state"
+
+ABORTED, UNKNOWN, FENCED, CRASH = MicroBatchAborted, OutcomeUnknown, Fenced, Unrecoverable
+TABLE = [
+    # produce
+    (Api.PRODUCE, KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, UNKNOWN),
+    (Api.PRODUCE, KafkaError.INVALID_PRODUCER_ID_MAPPING, UNKNOWN),
+    (Api.PRODUCE, KafkaError.UNKNOWN_PRODUCER_ID, ABORTED),
+    # librdkafka reads an old epoch as being fenced, and so do we.
+    (Api.PRODUCE, KafkaError.INVALID_PRODUCER_EPOCH, FENCED),
+    (Api.PRODUCE, KafkaError.MSG_SIZE_TOO_LARGE, CRASH),
+    (Api.PRODUCE, KafkaError.TOPIC_AUTHORIZATION_FAILED, CRASH),
+    # add offsets
+    (Api.ADD_OFFSETS_TO_TXN, KafkaError.PRODUCER_FENCED, FENCED),
+    (Api.ADD_OFFSETS_TO_TXN, KafkaError.INVALID_PRODUCER_EPOCH, FENCED),
+    (Api.ADD_OFFSETS_TO_TXN, KafkaError.INVALID_TXN_STATE, CRASH),
+    # send offsets
+    (Api.TXN_OFFSET_COMMIT, KafkaError.ILLEGAL_GENERATION, ABORTED),
+    (Api.TXN_OFFSET_COMMIT, KafkaError.UNKNOWN_MEMBER_ID, ABORTED),
+    (Api.TXN_OFFSET_COMMIT, STALE_MEMBER_EPOCH, ABORTED),
+    (Api.TXN_OFFSET_COMMIT, KafkaError.REBALANCE_IN_PROGRESS, ABORTED),
+    (Api.TXN_OFFSET_COMMIT, KafkaError.FENCED_INSTANCE_ID, FENCED),
+    (Api.TXN_OFFSET_COMMIT, KafkaError.OFFSET_METADATA_TOO_LARGE, CRASH),
+    (Api.TXN_OFFSET_COMMIT, KafkaError.GROUP_AUTHORIZATION_FAILED, CRASH),
+    # end
+    (Api.END_TXN, KafkaError.PRODUCER_FENCED, FENCED),
+    (Api.END_TXN, KafkaError.INVALID_PRODUCER_EPOCH, FENCED),
+    (Api.END_TXN, KafkaError.INVALID_TXN_STATE, UNKNOWN),
+    (Api.END_TXN, KafkaError.INVALID_PRODUCER_ID_MAPPING, UNKNOWN),
+    (Api.END_TXN, KafkaError.UNKNOWN_PRODUCER_ID, ABORTED),
+    (Api.END_TXN, KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, CRASH),
+    # settled by the client or by asking again
+    (Api.END_TXN, KafkaError.COORDINATOR_NOT_AVAILABLE, None),
+    (Api.END_TXN, KafkaError._TRANSPORT, None),
+    (Api.PRODUCE, KafkaError.NOT_LEADER_FOR_PARTITION, None),
+    (Api.ADD_OFFSETS_TO_TXN, KafkaError.COORDINATOR_LOAD_IN_PROGRESS, None),
+    (Api.TXN_OFFSET_COMMIT, KafkaError.COORDINATOR_LOAD_IN_PROGRESS, None),
+]
+
+
+def fixed_commit_plan(_at: Mapping[Partition, int]) -> CommitPlan:
+    return CommitPlan([], COMMITS)
+
+
+def named(value: object) -> str:
+    if isinstance(value, Api):
+        return value.name
+    if isinstance(value, int):
+        return str(KafkaError(value).name())
+    return value.__name__ if isinstance(value, type) else "committed"
+
+
+class Rig:
+    """A real outbox on an imitated broker, and the producers that it made."""
+
+    def __init__(self, cluster: MockCluster, *, deadline_seconds: float = 5.0) -> None:
+        self.cluster = cluster
+        self.deadline_seconds = deadline_seconds
+        self.producers: list[Producer] = []
+        self.heard: list[KafkaError] = []
+        config = {"bootstrap.servers": cluster.address, "group.id": "group"}
+        self.consumer = Consumer(config, logger=quiet_logger())
+
+    def outbox(self) -> TransactionalOutbox:
+        return TransactionalOutbox(
+            self._new_producer,
+            transactional_id="writer",
+            deadline_seconds=self.deadline_seconds,
+            state_topic=STATE,
+        )
+
+    def publish(self, outbox: TransactionalOutbox, messages: Iterator[OutgoingMessage]) -> None:
+        outbox.publish(messages, fixed_commit_plan, self.consumer.consumer_group_metadata())
+
+    def _new_producer(self) -> Producer:
+        quick = {"retry.backoff.ms": 20, "reconnect.backoff.ms": 20, "linger.ms": 0}
+        kafka = {"bootstrap.servers": self.cluster.address, **quick}
+        config = producer_config(kafka, transactional_id="writer")
+        heard = {"error_cb": self.heard.append, "on_delivery": self._delivered}
+        self.producers.append(Producer(config | heard, logger=quiet_logger()))
+        return self.producers[-1]
+
+    def _delivered(self, error: KafkaError | None, _message: object) -> None:
+        if error is not None:
+            self.heard.append(error)
+
+
+@pytest.fixture
+def rig(mock_cluster: MockCluster) -> Iterator[Rig]:
+    mock_cluster.topic_create("input")
+    mock_cluster.topic_create("output")
+    rig = Rig(mock_cluster)
+    yield rig
+    rig.consumer.close()
+
+
+@pytest.mark.parametrize(("api", "code", "raised"), TABLE, ids=named)
+def test_each_broker_error_has_its_action(
+    rig: Rig, api: Api, code: int, raised: type[SensorwatchError] | None
+) -> None:
+    """A producer is renewed where the outcome is unknown, and only there."""
+    outbox = rig.outbox()
+    rig.cluster.push_request_errors(api, [code])
+
+    if raised is None:
+        rig.publish(outbox, iter([MESSAGE]))
+    else:
+        with pytest.raises(raised) as caught:
+            rig.publish(outbox, iter([MESSAGE]))
+        assert type(caught.value) is raised
+
+    assert len(rig.producers) == (2 if raised is UNKNOWN else 1)
+    if raised in (ABORTED, UNKNOWN, None):  # it goes on: the next micro-batch is published
+        rig.publish(outbox, iter([MESSAGE]))
+    outbox.close()
+
+
+@pytest.mark.parametrize(
+    ("api", "code", "raised"),
+    [
+        (Api.PRODUCE, KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, UNKNOWN),
+        (Api.PRODUCE, KafkaError.INVALID_PRODUCER_ID_MAPPING, UNKNOWN),
+        (Api.PRODUCE, KafkaError.UNKNOWN_PRODUCER_ID, ABORTED),
+        (Api.PRODUCE, KafkaError.INVALID_PRODUCER_EPOCH, FENCED),
+        (Api.ADD_PARTITIONS_TO_TXN, KafkaError.PRODUCER_FENCED, FENCED),
+        (Api.ADD_PARTITIONS_TO_TXN, KafkaError.TOPIC_AUTHORIZATION_FAILED, CRASH),
+    ],
+    ids=named,
+)
+def test_an_error_that_comes_while_more_is_produced_has_the_same_action(
+    rig: Rig, api: Api, code: int, raised: type[SensorwatchError]
+) -> None:
+    """The client says only "erroneous state" to the next message; the cause is found."""
+    outbox = rig.outbox()
+    rig.cluster.push_request_errors(api, [code])
+
+    def messages() -> Iterator[OutgoingMessage]:
+        yield MESSAGE
+        wait_until(failed_in_the_background, deadline=5, what="the transaction to fail")
+        yield MESSAGE
+
+    def failed_in_the_background() -> bool:
+        try:
+            rig.producers[0].poll(0.02)
+        except KafkaException:
+            return True  # a fatal one
+        return bool(rig.heard)
+
+    with pytest.raises(raised) as caught:
+        rig.publish(outbox, messages())
+
+    assert type(caught.value) is raised
+    assert len(rig.producers) == (2 if raised is UNKNOWN else 1)
+    outbox.close()
+
+
+def test_a_commit_without_an_answer_past_the_deadline_renews_the_producer(rig: Rig) -> None:
+    rig.deadline_seconds = 1.0
+    outbox = rig.outbox()
+    rig.cluster.push_request_errors(Api.END_TXN, [KafkaError.COORDINATOR_NOT_AVAILABLE] * 1000)
+
+    with pytest.raises(OutcomeUnknown, match="_TIMED_OUT"):
+        rig.publish(outbox, iter([MESSAGE]))
+
+    assert len(rig.producers) == 2
+    rig.cluster.clear_request_errors(Api.END_TXN)
+    rig.publish(outbox, iter([MESSAGE]))
+
+
+def test_a_second_broken_producer_in_a_row_ends_the_process(rig: Rig) -> None:
+    outbox = rig.outbox()
+    for _ in range(2):
+        rig.cluster.push_request_errors(Api.END_TXN, [KafkaError.INVALID_TXN_STATE])
+        with pytest.raises(SensorwatchError) as caught:
+            rig.publish(outbox, iter([MESSAGE]))
+
+    assert type(caught.value) is Unrecoverable
+    assert "twice in a row" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "raised"),
+    [
+        (KafkaError.PRODUCER_FENCED, Fenced),
+        (KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, BrokerUnavailable),
+    ],
+    ids=named,
+)
+def test_a_start_that_the_broker_refuses_says_so(
+    rig: Rig, code: int, raised: type[SensorwatchError]
+) -> None:
+    rig.cluster.push_request_errors(Api.INIT_PRODUCER_ID, [code])
+
+    with pytest.raises(raised, match="writer"):
+        rig.outbox()
+
+
+def test_a_coordinator_that_loads_is_waited_for_until_the_deadline(rig: Rig) -> None:
+    loading = KafkaError.COORDINATOR_LOAD_IN_PROGRESS
+    rig.cluster.push_request_errors(Api.INIT_PRODUCER_ID, [loading])
+    rig.outbox()
+
+    rig.deadline_seconds = 0.5
+    rig.cluster.push_request_errors(Api.INIT_PRODUCER_ID, [loading] * 1000)
+    with pytest.raises(BrokerUnavailable, match=r"within 0\.5 s"):
+        rig.outbox()
+
+
+def test_what_is_open_is_aborted_on_closing(rig: Rig) -> None:
+    outbox = rig.outbox()
+    rig.cluster.track_requests()
+
+    def failing() -> Iterator[OutgoingMessage]:
+        yield MESSAGE
+        wait_until(lambda: rig.producers[0].flush(0.1) == 0, deadline=5, what="delivery")
+        raise KafkaException(KafkaError(KafkaError._FAIL))
+
+    with pytest.raises(KafkaException):
+        rig.publish(outbox, failing())
+    assert Api.END_TXN not in rig.cluster.requests()
+    outbox.close()
+
+    assert Api.END_TXN in rig.cluster.requests()
+
+
+def test_the_transaction_after_a_cut_connection_goes_through(rig: Rig) -> None:
+    """With the client's own default for `metadata.recovery.strategy` it hangs for good."""
+    outbox = rig.outbox()
+    rig.cluster.push_request_errors(Api.PRODUCE, [KafkaError._TRANSPORT])
+    rig.publish(outbox, iter([MESSAGE]))
+
+    rig.publish(outbox, iter([MESSAGE]))
+
+    assert len(rig.producers) == 1

@@ -1,0 +1,181 @@
+"""The broker errors that a snapshot may meet, injected into the real client: the action taken."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from sensorwatch.common.errors import (
+    Fenced,
+    MicroBatchAborted,
+    OutcomeUnknown,
+    SensorwatchError,
+    Unrecoverable,
+)
+from sensorwatch.common.kafka.client_config import producer_config
+from sensorwatch.common.kafka.records import Partition
+from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.consumer.publishing.flushing_outbox import FlushingOutbox
+from sensorwatch.consumer.publishing.outbox import CommitPlan
+from sensorwatch.consumer.publishing.transactional_outbox import TransactionalOutbox
+from tests.brokers.mock_cluster import MockCluster
+from tests.brokers.protocol import Api
+from tests.kafka.snapshot_builders import a_snapshot
+from tests.publishing.test_injected_errors import COMMITS, STATE, Rig, named
+
+pytestmark = [pytest.mark.embedded, pytest.mark.slow]
+
+SNAPSHOT = a_snapshot(b"content", source=Partition("input", 0))
+ABORTED, UNKNOWN, FENCED, CRASH = MicroBatchAborted, OutcomeUnknown, Fenced, Unrecoverable
+
+
+@pytest.fixture
+def rig(mock_cluster: MockCluster) -> Iterator[Rig]:
+    for topic in ("input", STATE):
+        mock_cluster.topic_create(topic)
+    rig = Rig(mock_cluster)
+    yield rig
+    rig.consumer.close()
+
+
+def publish(rig: Rig, outbox: TransactionalOutbox | FlushingOutbox) -> int:
+    """Publish the snapshot alone; return the offset of its manifest."""
+    told: list[int] = []
+
+    def plan_commit(manifests: Mapping[Partition, int]) -> CommitPlan:
+        told.extend(manifests.values())
+        return CommitPlan([], COMMITS)
+
+    membership = rig.consumer.consumer_group_metadata()
+    outbox.publish([], plan_commit, membership, snapshots=[SNAPSHOT])
+    (manifest,) = told
+    return manifest
+
+
+class LosingProducer(Producer):
+    """A client that says after its first flush that there is an exception, and has lost it."""
+
+    lost = False
+
+    def flush(self, *seconds: float) -> int:
+        if self.lost:
+            return int(super().flush(*seconds))
+        self.lost = True
+        with suppress(KafkaException):
+            super().flush(*seconds)
+        raise SystemError("flush returned NULL without setting an exception")
+
+
+@pytest.mark.parametrize(
+    ("code", "raised"), [(None, None), (KafkaError.INVALID_PRODUCER_EPOCH, FENCED)]
+)
+def test_an_exception_that_the_client_lost_is_asked_for_again(
+    rig: Rig,
+    monkeypatch: pytest.MonkeyPatch,
+    code: int | None,
+    raised: type[SensorwatchError] | None,
+) -> None:
+    monkeypatch.setattr("tests.publishing.test_injected_errors.Producer", LosingProducer)
+    outbox = rig.outbox()
+    if code is None or raised is None:
+        assert publish(rig, outbox) > 0
+    else:
+        rig.cluster.push_request_errors(Api.PRODUCE, [code])
+        with pytest.raises(raised):
+            publish(rig, outbox)
+    (producer,) = rig.producers
+    assert isinstance(producer, LosingProducer)
+    assert producer.lost
+
+
+@pytest.mark.parametrize(
+    ("code", "raised"),
+    [
+        (KafkaError.UNKNOWN_PRODUCER_ID, ABORTED),
+        (KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, UNKNOWN),
+        (KafkaError.INVALID_PRODUCER_ID_MAPPING, UNKNOWN),
+        (KafkaError.INVALID_PRODUCER_EPOCH, FENCED),
+        (KafkaError.MSG_SIZE_TOO_LARGE, CRASH),
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, CRASH),
+        (KafkaError.NOT_LEADER_FOR_PARTITION, None),
+        (KafkaError._TRANSPORT, None),
+    ],
+    ids=named,
+)
+@pytest.mark.parametrize("fine", [0, 1], ids=["chunk", "manifest"])
+def test_each_error_of_producing_a_snapshot_has_its_action(
+    rig: Rig, fine: int, code: int, raised: type[SensorwatchError] | None
+) -> None:
+    outbox = rig.outbox()
+    rig.cluster.push_request_errors(Api.PRODUCE, [0] * fine + [code])
+
+    if raised is None:
+        publish(rig, outbox)
+    else:
+        with pytest.raises(raised) as caught:
+            publish(rig, outbox)
+        assert type(caught.value) is raised
+
+    assert len(rig.producers) == (2 if raised is UNKNOWN else 1)
+    if raised in (ABORTED, UNKNOWN, None):  # it goes on: the next micro-batch is published
+        publish(rig, outbox)
+    outbox.close()
+
+
+@pytest.mark.parametrize("fine", [0, 1], ids=["chunk", "manifest"])
+def test_a_record_that_is_stored_nobody_knows_where_aborts(rig: Rig, fine: int) -> None:
+    """Only that: the imitated broker, which has not stored it, is out of step afterwards."""
+    outbox = rig.outbox()
+    rig.cluster.push_request_errors(
+        Api.PRODUCE, [0] * fine + [KafkaError.DUPLICATE_SEQUENCE_NUMBER]
+    )
+
+    with pytest.raises(MicroBatchAborted, match="DUPLICATE"):
+        publish(rig, outbox)
+
+    assert len(rig.producers) == 1
+    outbox.close()
+
+
+def test_a_chunk_without_an_answer_past_the_deadline_renews_the_producer(rig: Rig) -> None:
+    rig.deadline_seconds = 1.0
+    outbox = rig.outbox()
+    rig.cluster.push_request_errors(Api.PRODUCE, [KafkaError.NOT_LEADER_FOR_PARTITION] * 1_000)
+
+    with pytest.raises(OutcomeUnknown):
+        publish(rig, outbox)
+
+    assert len(rig.producers) == 2
+    rig.cluster.clear_request_errors(Api.PRODUCE)
+    publish(rig, outbox)
+
+
+@pytest.mark.parametrize(
+    ("code", "raised"),
+    [
+        (KafkaError.DUPLICATE_SEQUENCE_NUMBER, ABORTED),
+        (KafkaError.MSG_SIZE_TOO_LARGE, CRASH),
+        (KafkaError.NOT_LEADER_FOR_PARTITION, None),
+    ],
+    ids=named,
+)
+def test_without_transactions_each_error_has_its_action_too(
+    rig: Rig, code: int, raised: type[SensorwatchError] | None
+) -> None:
+    kafka = {"bootstrap.servers": rig.cluster.address, "retry.backoff.ms": 20, "linger.ms": 0}
+    outbox = FlushingOutbox(
+        Producer(producer_config(kafka), logger=quiet_logger()),
+        lambda offsets: offsets,
+        deadline_seconds=5,
+        state_topic=STATE,
+    )
+    rig.cluster.push_request_errors(Api.PRODUCE, [code])
+
+    if raised is None:
+        assert publish(rig, outbox) == 1
+        return
+    with pytest.raises(raised):
+        publish(rig, outbox)
+    if raised is ABORTED:
+        assert publish(rig, outbox) >= 1

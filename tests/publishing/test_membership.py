@@ -1,0 +1,44 @@
+"""Commits carry the group's generation, or are refused."""
+
+import struct
+
+import pytest
+from confluent_kafka import Consumer
+
+from sensorwatch.common.errors import MicroBatchAborted, Unrecoverable
+from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.consumer.publishing.membership import parse_membership, require_member
+
+
+def a_membership(generation: int, member: str = "member-1") -> bytes:
+    return b"CGMDv2:" + struct.pack("<i", generation) + b"group\0" + member.encode() + b"\0" + b"\0"
+
+
+def test_generation_and_member_are_read() -> None:
+    assert parse_membership(a_membership(7, "märz")) == (7, "märz")
+
+
+def test_a_member_may_commit() -> None:
+    require_member(a_membership(0))
+
+
+@pytest.mark.parametrize(
+    "membership", [a_membership(-1), a_membership(3, ""), a_membership(-1, "")]
+)
+def test_who_is_no_member_may_not(membership: bytes) -> None:
+    with pytest.raises(MicroBatchAborted, match="no member"):
+        require_member(membership)
+
+
+def test_a_client_that_has_not_joined_is_no_member() -> None:
+    """The layout is the installed client's: should it change, this fails first."""
+    with Consumer({"group.id": "g"}, logger=quiet_logger()) as consumer:
+        membership = consumer.consumer_group_metadata()
+
+    assert parse_membership(membership) == (-1, "")
+
+
+@pytest.mark.parametrize("membership", [b"", b"CGMDv2:", b"CGMDv3:" + bytes(20), b"CGMDv2:\1\0\0"])
+def test_an_unknown_form_ends_the_process(membership: bytes) -> None:
+    with pytest.raises(Unrecoverable, match="form"):
+        require_member(membership)

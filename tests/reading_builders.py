@@ -1,0 +1,90 @@
+"""Small trained models and the readings they were trained on, ready for any test."""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from sklearn.ensemble import IsolationForest
+
+from sensorwatch.common.model.calibration import calibrate
+from sensorwatch.common.model.forest import forest_from_sklearn, score
+from sensorwatch.common.model.levels import no_levels
+from sensorwatch.common.model.plan import plain_plan
+from sensorwatch.common.registry.candidate import Candidate, DataSource
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.schema import Schema, load_schema
+from sensorwatch.common.scoring.detector import Detector, learn_signal_ranges
+from sensorwatch.common.scoring.features import features
+
+DEFAULT_SCHEMA = Path(__file__).parents[1] / "schemas" / "default.toml"
+START = 1_735_689_600_000_000
+"""2025-01-01T00:00:00Z in microseconds."""
+MINUTE = 60_000_000
+NORMAL = (0.0, 0.0, 0.0)
+"""x1, x2, x3 of a row that `a_detector` finds normal at any time."""
+ANOMALOUS = (9.0, 9.0, 9.0)
+"""x1, x2, x3 of a row that `a_detector` finds anomalous at any time."""
+
+
+@cache
+def a_schema() -> Schema:
+    """The schema that the project ships: x1, x2, x3."""
+    return load_schema(DEFAULT_SCHEMA)
+
+
+def some_readings(
+    rows: int = 400, *, seed: int = 7, sensors: int = 2, signals: int = 3
+) -> Readings:
+    """Seeded normal readings, one a minute, sensors taking turns; signals around 0, spread 1."""
+    random = np.random.default_rng(seed)
+    return Readings(
+        np.arange(rows, dtype=np.int64),
+        START + MINUTE * np.arange(rows, dtype=np.int64),
+        (np.arange(rows) % sensors).astype(np.int32),
+        tuple(f"s{number}" for number in range(sensors)),
+        random.normal(size=(rows, signals)),
+        np.empty((rows, 0)),
+    )
+
+
+@cache
+def a_candidate(*, seed: int = 7, rows: int = 400, trees: int = 20) -> Candidate:
+    """A small model for `a_schema`, trained on `some_readings(rows, seed=seed)`."""
+    schema = a_schema()
+    readings = some_readings(rows, seed=seed, signals=len(schema.signals))
+    plan = plain_plan(schema)
+    matrix = features(readings, plan)
+    boundary = rows * 7 // 10
+    estimator = IsolationForest(n_estimators=trees, max_samples=64, random_state=seed)
+    estimator.fit(matrix[:boundary])
+    forest = forest_from_sklearn(estimator)
+    calibration_part = np.linspace(boundary, rows - 1, min(50, rows - boundary)).astype(np.int64)
+    return Candidate(
+        schema=schema,
+        plan=plan,
+        levels=no_levels(np.zeros(len(schema.signals))),
+        forest=forest,
+        calibration=calibrate(score(forest, matrix[boundary:]), 0.02),
+        ranges=learn_signal_ranges(readings),
+        estimator=estimator,
+        parameters={"trees": trees, "max_samples": 64, "target_alert_rate": 0.02},
+        seed=seed,
+        data_source=DataSource(
+            uri="some_readings",
+            sha256="0" * 64,
+            first_time=int(readings.event_time[0]),
+            last_time=int(readings.event_time[-1]),
+            rows=rows,
+        ),
+        split={
+            "fit_rows": boundary,
+            "calibration_rows": rows - boundary,
+            "boundary_time": int(readings.event_time[boundary]),
+        },
+        golden=readings.take(calibration_part),
+    )
+
+
+def a_detector(version: str = "default-0001-00000000", *, seed: int = 7) -> Detector:
+    """The detector of `a_candidate(seed=seed)`: finds NORMAL rows normal, ANOMALOUS ones not."""
+    return a_candidate(seed=seed).detector(version)

@@ -1,0 +1,28 @@
+"""A detector of each kind."""
+
+from collections.abc import Callable
+from functools import cache
+
+from sensorwatch.common.rows.schema import MissingPolicy
+from sensorwatch.common.runtime.setting_keys import TrainerSettings
+from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.trainer.training import fit_unregistered
+from tests.reading_builders import a_detector, a_schema, some_readings
+
+
+@cache
+def a_forecast_detector() -> Detector:
+    """A small detector with memory; it knows s0 and s1, and nothing of any other sensor."""
+    how = TrainerSettings(trees=10, max_samples=64, min_rows=30)
+    schema = a_schema()
+    hold_last_signals = [
+        signal.model_copy(update={"missing": MissingPolicy.HOLD_LAST}) for signal in schema.signals
+    ]
+    schema = schema.model_copy(update={"signals": tuple(hold_last_signals)})
+    return fit_unregistered(some_readings(600), schema, how)
+
+
+DETECTORS: dict[str, Callable[[], Detector]] = {
+    "plain": a_detector,
+    "forecast": a_forecast_detector,
+}

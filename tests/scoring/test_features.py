@@ -1,0 +1,80 @@
+"""Features are what the plan says, at any instant."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.model.plan import PLAN_VERSION, plain_plan, plan_from_plain
+from sensorwatch.common.scoring.features import day_of_week, features, hour
+from tests.reading_builders import a_schema, some_readings
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_hour_and_day_of_week_are_the_calendars(instant: datetime) -> None:
+    """From year 1 to 9999, so before 1970, too."""
+    event_time = np.asarray([(instant - EPOCH) // timedelta(microseconds=1)])
+
+    assert hour(event_time)[0] == instant.hour
+    assert day_of_week(event_time)[0] == instant.weekday()
+
+
+def test_the_plain_plan_is_the_signals_then_the_clock() -> None:
+    readings = some_readings(200)
+    plan = plain_plan(a_schema())
+
+    matrix = features(readings, plan)
+
+    assert tuple(feature.name for feature in plan.features) == (
+        "x1",
+        "x2",
+        "x3",
+        "hour",
+        "dayofweek",
+    )
+    assert np.array_equal(matrix[:, :3], readings.values)
+    assert np.array_equal(matrix[:, 3], hour(readings.event_time))
+    assert np.array_equal(matrix[:, 4], day_of_week(readings.event_time))
+
+
+@settings(max_examples=30, deadline=None)
+@given(cut=st.integers(0, 200))
+def test_features_do_not_depend_on_the_cut(cut: int) -> None:
+    readings = some_readings(200)
+    plan = plain_plan(a_schema())
+    whole = features(readings, plan)
+
+    first = features(readings.take(slice(0, cut)), plan)
+    second = features(readings.take(slice(cut, None)), plan)
+
+    assert np.concatenate([first, second]).tobytes() == whole.tobytes()
+
+
+def test_a_plan_survives_the_manifest() -> None:
+    plan = plain_plan(a_schema())
+
+    assert plan_from_plain(plan.to_plain(), a_schema()) == plan
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"version": PLAN_VERSION + 1},
+        {"version": "new"},
+        {"features": [{"name": "x", "kind": "magic", "signal": 0}]},
+        {"features": [{"name": "x9", "kind": "signal", "signal": 3}]},
+        {"features": [{"name": "x9", "kind": "signal", "signal": -1}]},
+        {"features": None},
+        {"features": [{"name": "x1"}]},
+    ],
+    ids=str,
+)
+def test_a_plan_that_does_not_fit_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises(ModelRefused):
+        plan_from_plain(plain_plan(a_schema()).to_plain() | change, a_schema())

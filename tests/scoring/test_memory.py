@@ -1,0 +1,219 @@
+"""The memory: the same for any cut, undone on abort, written down and read back."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sensorwatch.common.errors import MemoryRefused
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.scoring.memory import Memory
+from sensorwatch.common.scoring.memory_bytes import memory_bytes, memory_from_bytes
+from sensorwatch.common.scoring.memory_layout import FloatColumn, IntColumn
+from tests.detection.detection_streams import (
+    detection_bytes,
+    ended_episodes,
+    score_in_batches,
+    untidy_streams,
+)
+from tests.reading_builders import some_readings
+from tests.scoring.detectors import DETECTORS
+
+cuts = st.lists(st.integers(0, 60), max_size=6)
+bounds = st.sampled_from([1, 2, 3, 100])
+
+
+def cuts_within(chosen: list[int], readings: Readings) -> list[int]:
+    return [cut for cut in chosen if cut <= len(readings)]
+
+
+@pytest.mark.parametrize("kind", DETECTORS)
+@settings(max_examples=100, deadline=None)
+@given(readings=untidy_streams(), chosen=cuts, bound=bounds)
+def test_nothing_depends_on_the_cut(
+    kind: str, readings: Readings, chosen: list[int], bound: int
+) -> None:
+    detector = DETECTORS[kind]()
+    one, other = detector.empty_memory(max_sensors=bound), detector.empty_memory(max_sensors=bound)
+
+    whole = score_in_batches(readings, detector, one)
+    parts = score_in_batches(readings, detector, other, cuts_within(chosen, readings))
+
+    assert detection_bytes(parts) == detection_bytes(whole)
+    assert ended_episodes(parts) == ended_episodes(whole)
+    assert memory_bytes(other) == memory_bytes(one)
+
+
+@pytest.mark.parametrize("kind", DETECTORS)
+@settings(max_examples=100, deadline=None)
+@given(readings=untidy_streams(), cut=st.integers(0, 60), bound=bounds)
+def test_an_aborted_micro_batch_leaves_no_trace(
+    kind: str, readings: Readings, cut: int, bound: int
+) -> None:
+    detector = DETECTORS[kind]()
+    memory = detector.empty_memory(max_sensors=bound)
+    score_in_batches(readings.take(slice(0, cut)), detector, memory)
+    before = memory_bytes(memory)
+
+    memory.begin()
+    score_in_batches(readings, detector, memory)
+    score_in_batches(readings, detector, memory)
+    memory.undo()
+
+    assert memory_bytes(memory) == before
+
+
+@pytest.mark.parametrize("kind", DETECTORS)
+@settings(max_examples=50, deadline=None)
+@given(readings=untidy_streams(), cut=st.integers(0, 60))
+def test_a_memory_restored_from_bytes_scores_the_same(
+    kind: str, readings: Readings, cut: int
+) -> None:
+    detector = DETECTORS[kind]()
+    memory = detector.empty_memory()
+    score_in_batches(readings.take(slice(0, cut)), detector, memory)
+
+    again = memory_from_bytes(memory_bytes(memory), detector)
+
+    assert detection_bytes(score_in_batches(readings, detector, again)) == detection_bytes(
+        score_in_batches(readings, detector, memory)
+    )
+    assert memory_bytes(again) == memory_bytes(memory)
+
+
+@pytest.mark.parametrize(("of", "to"), [("plain", "forecast"), ("forecast", "plain")])
+@settings(max_examples=50, deadline=None)
+@given(readings=untidy_streams(), cut=st.integers(0, 60))
+def test_a_swap_of_the_model_can_be_undone(of: str, to: str, readings: Readings, cut: int) -> None:
+    memory = DETECTORS[of]().empty_memory()
+    score_in_batches(readings.take(slice(0, cut)), DETECTORS[of](), memory)
+    before = memory_bytes(memory)
+
+    memory.begin()
+    memory.adopt(DETECTORS[to]())
+    score_in_batches(readings, DETECTORS[to](), memory)
+    memory.undo()
+
+    assert memory_bytes(memory) == before
+
+
+def test_the_least_recently_seen_sensor_is_evicted() -> None:
+    detector = DETECTORS["plain"]()
+    memory = detector.empty_memory(max_sensors=2)
+    rows = some_readings(5, sensors=3)
+    order = replace(rows, sensor=np.asarray([0, 1, 0, 2, 1], dtype=np.int32))
+
+    score_in_batches(order, detector, memory)
+
+    assert memory.names == ["s1", "s2"]  # s2 took the place of s1, then s1 that of s0
+    assert (memory.sensors, memory.evicted) == (2, 2)
+
+
+def test_an_open_episode_ends_when_its_sensor_is_evicted() -> None:
+    detector = DETECTORS["plain"]()
+    rows = some_readings(3, sensors=2)
+    values = np.asarray([[9.0] * 3, [9.0] * 3, [0.0] * 3])
+    order = replace(rows, sensor=np.asarray([0, 0, 1], dtype=np.int32), values=values)
+
+    (outcome,) = score_in_batches(order, detector, detector.empty_memory(max_sensors=1))
+
+    (closed,) = outcome.closed
+    assert (closed.sensor_id, closed.rows, closed.index, closed.start) == ("s0", 2, 2, 0)
+    assert closed.last_time == order.event_time[1]
+
+
+def test_undo_without_begin_is_an_error() -> None:
+    with pytest.raises(ValueError, match="begun"):
+        DETECTORS["plain"]().empty_memory().undo()
+
+
+def some_memory() -> Memory:
+    detector = DETECTORS["forecast"]()
+    memory = detector.empty_memory()
+    score_in_batches(some_readings(50), detector, memory)
+    return memory
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "first line"),
+        (b"{}\n", "first line"),
+        (b'{"format": 2, "shape": "new"}\n', "newer"),
+        (memory_bytes(some_memory())[:-1], "do not hold"),
+        (memory_bytes(some_memory()) + b"x", "do not hold"),
+        (memory_bytes(DETECTORS["plain"]().empty_memory()), "wants"),
+    ],
+    ids=["empty", "other", "newer", "short", "long", "plain"],
+)
+def test_bytes_that_are_no_memory_of_the_model_are_refused(content: bytes, why: str) -> None:
+    with pytest.raises(MemoryRefused, match=why):
+        memory_from_bytes(content, DETECTORS["forecast"]())
+
+
+def test_lags_episodes_and_newest_times_outlive_the_model() -> None:
+    memory, plain = some_memory(), DETECTORS["plain"]()
+    before, ints = memory.layout, memory.ints.copy()
+    lags_start = memory.floats[:, before.lags_start : before.drift].copy()
+
+    memory.adopt(plain)
+
+    layout = memory.layout
+    assert np.array_equal(memory.floats[:, layout.lags_start : layout.drift], lags_start)
+    assert np.array_equal(memory.ints[:, IntColumn.NEWEST_TIME], ints[:, IntColumn.NEWEST_TIME])
+    assert np.array_equal(memory.ints[:, IntColumn.LAG_COUNT], ints[:, IntColumn.LAG_COUNT])
+
+
+def test_a_swap_does_not_make_a_new_sensor_warm_up_again() -> None:
+    detector = DETECTORS["forecast"]()
+    rows = replace(some_readings(60, sensors=1), sensor_ids=("new",))
+    swapped, steady = detector.empty_memory(), detector.empty_memory()
+
+    score_in_batches(rows.take(slice(0, 20)), detector, swapped)
+    swapped.adopt(detector)
+    (outcome,) = score_in_batches(rows.take(slice(20, None)), detector, swapped)
+    score_in_batches(rows, detector, steady)
+
+    assert (outcome.detections.status == 0).sum() == 60 - 30
+    layout = detector.layout
+    levels = slice(FloatColumn.LOCATIONS, layout.lags_start)
+    assert np.array_equal(swapped.floats[0, levels], steady.floats[0, levels])
+
+
+def test_after_a_change_of_columns_missing_values_are_the_new_location() -> None:
+    detector = DETECTORS["forecast"]()
+    other = detector.schema.signals[0].model_copy(update={"name": "other"})
+    signals = (other, *detector.schema.signals[1:])
+    schema = detector.schema.model_copy(update={"signals": signals})
+    levels = replace(detector.levels, location=detector.levels.location + 1_000.0)
+    successor = replace(detector, version="next", schema=schema, levels=levels)
+    memory, rows = some_memory(), some_readings(60)
+    later = rows.take(slice(50, None))
+    later.values[:, 1] = np.nan
+
+    memory.adopt(successor)
+    (outcome,) = score_in_batches(later, successor, memory)
+
+    assert np.allclose(outcome.readings.values[:, 1], levels.location[1:, 1].mean(), atol=5.0)
+
+
+@pytest.mark.parametrize("of", DETECTORS)
+def test_a_refractory_time_does_not_cut_the_episode_that_is_open_at_a_swap(of: str) -> None:
+    rows = some_readings(60, sensors=1)
+    values = rows.values.copy()
+    values[40:] = 9.0 + 30.0 * np.abs(values[40:])
+    rows = replace(rows, values=values)
+    to = DETECTORS["forecast"]()
+    assert to.decision is not None
+    to = replace(to, decision=replace(to.decision, refractory_rows=100))
+    memory = DETECTORS[of]().empty_memory()
+    (before,) = score_in_batches(rows.take(slice(0, 45)), DETECTORS[of](), memory)
+    assert before.detections.is_anomaly[-1]
+
+    memory.adopt(to)
+    (after,) = score_in_batches(rows.take(slice(45, None)), to, memory)
+
+    assert after.detections.is_anomaly[0]
+    assert after.detections.episode_rows[0] == before.detections.episode_rows[-1] + 1

@@ -1,0 +1,162 @@
+"""Every record has exactly one outcome, whatever its bytes."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.rows.rejection import Reason
+from sensorwatch.common.scoring.detector import Detector, detector_from_arrays
+from sensorwatch.common.scoring.processing import (
+    REASONS,
+    Outcome,
+    OutcomeKind,
+    process,
+    score_readings,
+)
+from tests.reading_builders import ANOMALOUS, NORMAL, a_detector, some_readings
+
+
+def a_payload(values: tuple[float, ...] = NORMAL, **changes: object) -> bytes:
+    row = {"timestamp": "2025-01-01T00:00:00", **dict(zip(("x1", "x2", "x3"), values, strict=True))}
+    return json.dumps(row | changes).encode()
+
+
+payloads = st.lists(
+    st.none()
+    | st.binary(max_size=60)
+    | st.sampled_from([a_payload(), a_payload(ANOMALOUS), a_payload(x1=None), b"{", b"[]"])
+    | st.dictionaries(
+        st.sampled_from(["timestamp", "x1", "x2", "x3", "sensor_id"]),
+        st.none() | st.floats() | st.text(max_size=8) | st.integers(),
+    ).map(lambda row: json.dumps(row).encode()),
+    max_size=30,
+)
+
+
+def detector_with_nan_scores() -> Detector:
+    """A detector whose forest has a damage that no check finds: scores that are not finite."""
+    detector = a_detector()
+    lengths = np.where(detector.forest.path_length > 0, np.nan, 0.0)
+    return replace(detector, forest=replace(detector.forest, path_length=lengths))
+
+
+def outcome_bytes(outcome: Outcome) -> tuple[object, ...]:
+    return (
+        outcome.kinds.tobytes(),
+        outcome.reasons.tobytes(),
+        outcome.score_bits.tobytes(),
+        [rejection.faults for rejection in outcome.rejections],
+    )
+
+
+@settings(max_examples=150, deadline=None)
+@given(payloads)
+def test_every_record_has_exactly_one_outcome(payloads: list[bytes | None]) -> None:
+    outcome = process(payloads, a_detector(), a_detector().empty_memory())
+
+    scored = set(outcome.readings.index.tolist())
+    rejected = [rejection.index for rejection in outcome.rejections]
+    assert sorted([*scored, *rejected]) == list(range(len(payloads)))
+    assert outcome.records == len(payloads) == len(outcome.kinds)
+    assert rejected == sorted(rejected)
+    for index in range(len(payloads)):
+        is_letter = outcome.kinds[index] == OutcomeKind.DEAD_LETTER
+        assert is_letter == (index in rejected) == (outcome.reasons[index] > 0)
+        assert (outcome.score_bits[index] == 0) == is_letter
+
+
+@settings(max_examples=50, deadline=None)
+@given(payloads=payloads, cut=st.integers(0, 30))
+def test_outcomes_do_not_depend_on_the_cut(payloads: list[bytes | None], cut: int) -> None:
+    complete = process(payloads, a_detector(), a_detector().empty_memory())
+
+    memory = a_detector().empty_memory()
+    first = process(payloads[:cut], a_detector(), memory)
+    second = process(payloads[cut:], a_detector(), memory)
+
+    together = zip(outcome_bytes(first), outcome_bytes(second), strict=True)
+    assert tuple(one + two for one, two in together) == outcome_bytes(complete)  # type: ignore[operator]  # bytes and lists, pairwise alike
+
+
+def test_normal_anomalous_and_bad_rows_end_as_what_they_are() -> None:
+    outcome = process(
+        [a_payload(), a_payload(ANOMALOUS), b"{"], a_detector(), a_detector().empty_memory()
+    )
+
+    kinds = [OutcomeKind.NORMAL, OutcomeKind.ANOMALY, OutcomeKind.DEAD_LETTER]
+    assert outcome.kinds.tolist() == kinds
+    assert REASONS[outcome.reasons[2] - 1] is Reason.NOT_JSON
+    assert np.array_equal(outcome.score_bits[:2], outcome.detections.raw_score.view(np.uint64))
+
+
+def test_a_row_without_a_finite_score_is_rejected_and_not_lost() -> None:
+    outcome = process(
+        [b"{", a_payload(), b"["],
+        detector_with_nan_scores(),
+        detector_with_nan_scores().empty_memory(),
+    )
+
+    assert [rejection.reason for rejection in outcome.rejections] == [
+        Reason.NOT_JSON,
+        Reason.SCORING_FAILED,
+        Reason.NOT_JSON,
+    ]
+    assert outcome.kinds.tolist() == [OutcomeKind.DEAD_LETTER] * 3
+    assert outcome.score_bits.tolist() == [0, 0, 0]
+
+
+def test_a_time_from_the_future_is_rejected_only_against_the_records_own_time() -> None:
+    received = 1_735_689_600_000_000  # 2025-01-01T00:00:00Z
+    late, early = received + 1_000_000, received - 3_600_000_000
+    rows = [a_payload()] * 3
+
+    outcome = process(rows, a_detector(), a_detector().empty_memory(), received=[late, early, None])
+
+    assert [rejection.index for rejection in outcome.rejections] == [1]
+    assert outcome.rejections[0].reason is Reason.FUTURE_TIMESTAMP
+
+
+def test_a_table_is_scored_as_its_payloads_would_be() -> None:
+    readings = some_readings(50)
+
+    outcome = score_readings(readings, [], a_detector(), a_detector().empty_memory())
+
+    direct = a_detector().detect(readings, a_detector().empty_memory()).detections
+    assert outcome.score_bits.tolist() == direct.raw_score.view(np.uint64).tolist()
+
+
+def test_a_stored_detector_scores_the_same_bits() -> None:
+    detector = a_detector()
+
+    again = detector_from_arrays("v", detector.schema, detector.plan, detector.arrays())
+
+    readings = some_readings(100, seed=9)
+    one = detector.detect(readings, detector.empty_memory()).detections
+    two = again.detect(readings, again.empty_memory()).detections
+    assert one.anomaly_score.tobytes() == two.anomaly_score.tobytes()
+
+
+@pytest.mark.parametrize(
+    "ranges",
+    [np.zeros((3, 2)), np.full((3, 3), np.nan), np.zeros(3), None],
+    ids=["narrow", "nan", "flat", "absent"],
+)
+def test_ranges_that_do_not_fit_the_schema_are_refused(ranges: object) -> None:
+    detector = a_detector()
+    arrays = detector.arrays() | {"signal_ranges": ranges}
+
+    with pytest.raises(ModelRefused, match="ranges"):
+        detector_from_arrays("v", detector.schema, detector.plan, arrays)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_a_forest_of_another_width_than_the_plan_is_refused() -> None:
+    detector = a_detector()
+    plan = replace(detector.plan, features=detector.plan.features[:-1])
+
+    with pytest.raises(ModelRefused, match="5 features, the plan has 4"):
+        detector_from_arrays("v", detector.schema, plan, detector.arrays())

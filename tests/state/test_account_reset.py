@@ -1,0 +1,110 @@
+from dataclasses import replace
+
+import pytest
+
+from sensorwatch.common.errors import UsageError
+from sensorwatch.common.kafka.ledger_text import Cause
+from sensorwatch.common.kafka.records import Partition
+from sensorwatch.common.ledger.account import Account, open_account
+from sensorwatch.state.account_reset import AccountSettings, Reset, lost_by_reset, plan_reset
+from sensorwatch.state.committed_accounts import CommittedAccount
+from sensorwatch.state.snapshot_summary import SnapshotSummary
+
+PARTITION = Partition("sensors", 2)
+ACCOUNT_SETTINGS = AccountSettings("default-0001-00000000", "f", window_rows=200, max_sensors=9)
+KEPT_SNAPSHOTS = (100, 900)
+SNAPSHOT_SUMMARY = SnapshotSummary(
+    480, "default-0001-00000000", 40, open_episodes=3, warming_up=5, bytes=9_000
+)
+
+
+def an_account(offset: int = 500) -> Account:
+    opened = open_account(0, model_version="default-0001-00000000", fingerprint="old")
+    return replace(opened, next_offset=offset, consumed=offset, normal=offset, digest=7)
+
+
+def a_reset(to: str | None = None, committed_account: CommittedAccount | None = None) -> Reset:
+    return plan_reset(
+        PARTITION,
+        committed_account or CommittedAccount(500, an_account()),
+        KEPT_SNAPSHOTS,
+        to,
+        ACCOUNT_SETTINGS,
+    )
+
+
+def reset_text(reset: Reset, held: SnapshotSummary | str | None = SNAPSHOT_SUMMARY) -> str:
+    return "\n".join(lost_by_reset(reset, held))
+
+
+@pytest.mark.parametrize(
+    ("to", "offset"), [(None, 500), ("earliest", 100), ("latest", 900), ("333", 333)]
+)
+def test_a_new_account_begins_where_the_group_stands_or_where_it_is_told(
+    to: str | None, offset: int
+) -> None:
+    account = a_reset(to).account
+
+    assert account == open_account(
+        offset,
+        model_version=ACCOUNT_SETTINGS.model_version,
+        fingerprint="f",
+        window_rows=200,
+        max_sensors=9,
+    )
+    assert account.snapshot is None, "which means a cold memory"
+
+
+def test_the_ledger_tells_how_the_old_account_ended_and_that_a_new_one_begins() -> None:
+    reset = a_reset()
+
+    assert reset.ledger_entries == [
+        (PARTITION, Cause.CLOSED, an_account()),
+        (PARTITION, Cause.OPENED, reset.account),
+    ]
+    moved = a_reset(committed_account=CommittedAccount(500, None))
+    assert moved.ledger_entries == [(PARTITION, Cause.OPENED, moved.account)]
+
+
+@pytest.mark.parametrize("to", ["99", "901", "-1", "soon", "1e2", ""])
+def test_an_offset_that_the_input_does_not_hold_is_refused(to: str) -> None:
+    with pytest.raises(UsageError, match="--to"):
+        a_reset(to)
+
+
+def test_a_standing_that_the_input_does_not_hold_any_more_is_refused() -> None:
+    with pytest.raises(UsageError, match="holds offsets 100 to 899, and not 50"):
+        a_reset(committed_account=CommittedAccount(50, an_account(50)))
+
+
+def test_a_lost_offset_has_to_be_told() -> None:
+    with pytest.raises(UsageError, match="ledger restore"):
+        plan_reset(PARTITION, None, KEPT_SNAPSHOTS, None, ACCOUNT_SETTINGS)
+
+    assert (
+        plan_reset(PARTITION, None, KEPT_SNAPSHOTS, "700", ACCOUNT_SETTINGS).account.next_offset
+        == 700
+    )
+
+
+def test_what_is_lost_is_counted_and_from_where_on() -> None:
+    text = reset_text(a_reset())
+
+    assert "sensors-2: a new account and a cold memory from offset 500 on" in text
+    assert "as of offset 480: 40 sensors, which warm up again (5 of them" in text
+    assert "3 open episodes, whose end no event tells" in text
+    assert "scored again" not in text
+    assert "never" not in text
+
+
+def test_what_comes_twice_or_never_is_said() -> None:
+    assert "records 333 to 499 are scored again" in reset_text(a_reset("333"))
+    assert "records 500 to 899 are never scored" in reset_text(a_reset("latest"))
+
+
+def test_what_cannot_be_told_is_said_to_be_so() -> None:
+    assert "cannot be told: deleted" in reset_text(a_reset(), "deleted")
+    assert "no memory of it" in reset_text(a_reset(), None)
+    assert "moved from outside" in reset_text(
+        a_reset(committed_account=CommittedAccount(500, None))
+    )
