@@ -1,25 +1,23 @@
 """The accounts of the partitions that are ours, as the committed offsets tell them."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from sensorwatch.common.errors import BrokerUnavailable, OffsetsLost
-from sensorwatch.common.kafka.broker_errors import transient
 from sensorwatch.common.kafka.ledger_text import from_metadata
 from sensorwatch.common.kafka.ledger_topic import GroupHistory
 from sensorwatch.common.kafka.records import Partition
+from sensorwatch.common.kafka.retrying import RetryPolicy
 from sensorwatch.common.kafka.snapshot_text import raise_state_refused
 from sensorwatch.common.ledger.account import Account, open_account, resize_window
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.setting_keys import StartPosition
 from sensorwatch.common.scoring.memory import MAX_SENSORS
 
-COMMITTED_TIMEOUT_SECONDS = 60.0
-"""Longer than a dead worker's transaction, whose offsets are not stable before it has ended."""
 CALL_TIMEOUT_SECONDS = 5.0
+"""The longest that one question to the broker waits for its answer."""
 
 _log = logger("consumer")
 
@@ -37,17 +35,21 @@ class Accounts:
         window_rows: int,
         fingerprint: str,
         history: Callable[[], GroupHistory],
+        retry: RetryPolicy,
         max_sensors: int = MAX_SENSORS,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`history`: asks the ledger what the group has done before, where that matters."""
+        """`history`: asks the ledger what the group has done before, where that matters.
+
+        `retry`: for each question to the broker. It has to last longer than the transaction of a
+        dead worker, whose offsets are not stable before it has ended.
+        """
         self._consumer = consumer
         self._start = start
         self._window_rows = window_rows
         self._fingerprint = fingerprint
         self._history = history
         self._max_sensors = max_sensors
-        self._clock = clock
+        self._retry = retry
         self._by_partition: dict[Partition, Account] = {}
         self._unopened: set[Partition] = set()
 
@@ -108,16 +110,10 @@ class Accounts:
     def _committed(self, partitions: Sequence[Partition]) -> dict[Partition, TopicPartition]:
         requested = [TopicPartition(partition.topic, partition.number) for partition in partitions]
 
-        def request() -> list[TopicPartition]:
-            found = self._consumer.committed(requested, CALL_TIMEOUT_SECONDS)
-            for topic_partition in found:
-                if (
-                    topic_partition.error is not None
-                ):  # which must not be taken for "nothing committed"
-                    raise KafkaException(topic_partition.error)
-            return found
+        def request() -> Sequence[TopicPartition]:
+            return _without_errors(self._consumer.committed(requested, CALL_TIMEOUT_SECONDS))
 
-        found = _retry_transient(request, "the committed offsets cannot be read", self._clock)
+        found = self._ask(request, "the committed offsets cannot be read")
         return {
             Partition(topic_partition.topic, topic_partition.partition): topic_partition
             for topic_partition in found
@@ -161,10 +157,9 @@ class Accounts:
             )
         failure = f"the offsets of {partition} cannot be read"
         topic_partition = TopicPartition(partition.topic, partition.number)
-        low, high = _retry_transient(
+        low, high = self._ask(
             lambda: self._consumer.get_watermark_offsets(topic_partition, CALL_TIMEOUT_SECONDS),
             failure,
-            self._clock,
         )
         if self._start is StartPosition.EARLIEST:
             return low
@@ -172,12 +167,19 @@ class Accounts:
             return high
         # Added since the group began: what came to it since then is not old, and is not skipped.
         query = TopicPartition(partition.topic, partition.number, history.first_commit_ms)
-        (found,) = _retry_transient(
-            lambda: self._consumer.offsets_for_times([query], CALL_TIMEOUT_SECONDS),
+        (found,) = self._ask(
+            lambda: _without_errors(
+                self._consumer.offsets_for_times([query], CALL_TIMEOUT_SECONDS)
+            ),
             failure,
-            self._clock,
         )
         return found.offset if found.offset >= 0 else high
+
+    def _ask(self, request: Callable[[], Answer], failure: str) -> Answer:
+        try:
+            return self._retry.ask(request)
+        except KafkaException as error:
+            raise BrokerUnavailable(f"{failure}: {error.args[0].str()}") from error
 
 
 def _lost_offsets_text(partition: Partition) -> str:
@@ -189,13 +191,9 @@ def _lost_offsets_text(partition: Partition) -> str:
     )
 
 
-def _retry_transient(
-    request: Callable[[], Answer], failure: str, clock: Callable[[], float]
-) -> Answer:
-    deadline = clock() + COMMITTED_TIMEOUT_SECONDS
-    while True:
-        try:
-            return request()
-        except KafkaException as error:
-            if clock() > deadline or not transient(error.args[0]):
-                raise BrokerUnavailable(f"{failure}: {error.args[0].str()}") from error
+def _without_errors(answer: Sequence[TopicPartition]) -> Sequence[TopicPartition]:
+    """Raise the error of a partition, which must not be taken for "there is no offset"."""
+    for topic_partition in answer:
+        if topic_partition.error is not None:
+            raise KafkaException(topic_partition.error)
+    return answer

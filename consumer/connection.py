@@ -12,9 +12,11 @@ from sensorwatch.common.kafka.client_config import (
     client_config,
     consumer_config,
     producer_config,
+    transaction_seconds,
 )
 from sensorwatch.common.kafka.ledger_topic import group_history
 from sensorwatch.common.kafka.records import Partition, Record
+from sensorwatch.common.kafka.retrying import RetryPolicy
 from sensorwatch.common.kafka.silent_logger import quiet_logger
 from sensorwatch.common.kafka.snapshot_text import CHUNK_BYTES, Snapshot
 from sensorwatch.common.kafka.state_check import check_state_topics
@@ -45,6 +47,8 @@ from sensorwatch.consumer.source import KafkaSource
 from sensorwatch.consumer.topic_identity import TopicIdentity
 
 TOPIC_TIMEOUT_SECONDS = 15.0
+STABLE_OFFSETS_SECONDS = 60.0
+"""Longer than a dead worker's transaction, whose offsets are not stable before it has ended."""
 DEFAULT_MAX_MESSAGE_BYTES = 1_000_000
 
 _log = logger("consumer")
@@ -121,6 +125,7 @@ def connect(
 def _restore_sources(settings: Settings, ledger_context: LedgerContext) -> RestoreSources:
     """Where memories are restored from: the state topic, the input, and the registry."""
     kafka, registry = settings.kafka, Registry(settings.registry.path)
+    retry = RetryPolicy(settings.consumer.commit_deadline_seconds)
 
     def snapshot(partition: Partition, at: SnapshotRef) -> Snapshot:
         return read_snapshot(
@@ -130,11 +135,14 @@ def _restore_sources(settings: Settings, ledger_context: LedgerContext) -> Resto
             group=ledger_context.group,
             source=partition,
             partitions=ledger_context.partitions,
+            retry=retry,
         )
 
     def records(partition: Partition, begin: int, end: int) -> Iterator[Sequence[Record]]:
         number = partition.number
-        return read_topic_batches(kafka, partition.topic, begin={number: begin}, end={number: end})
+        return read_topic_batches(
+            kafka, partition.topic, begin={number: begin}, end={number: end}, retry=retry
+        )
 
     def detector(version: str) -> Detector:
         return registry.load(settings.registry.model, version).detector
@@ -163,7 +171,13 @@ def _create_consumer(settings: Settings, observation: Observation) -> tuple[Cons
         start=options.start,
         window_rows=options.breaker.window_rows,
         fingerprint=fingerprint(),
-        history=lambda: group_history(settings.kafka, settings.ledger_topic, group=options.group),
+        history=lambda: group_history(
+            settings.kafka,
+            settings.ledger_topic,
+            group=options.group,
+            retry=RetryPolicy(options.commit_deadline_seconds),
+        ),
+        retry=RetryPolicy(max(options.commit_deadline_seconds, STABLE_OFFSETS_SECONDS)),
         max_sensors=options.max_sensors,
     )
     created.append(accounts)
@@ -183,6 +197,9 @@ def create_outbox(settings: Settings, worker: int, consumer: Consumer) -> Outbox
             lambda: Producer(config | {"error_cb": _log_client_error}, logger=kafka_logger()),
             transactional_id=transactional_id,
             deadline_seconds=options.commit_deadline_seconds,
+            transaction_seconds=transaction_seconds(
+                config, at_most=options.commit_deadline_seconds
+            ),
             state_topic=settings.state_topic,
             chunk_bytes=_chunk_bytes(settings),
         )

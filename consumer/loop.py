@@ -16,6 +16,7 @@ from sensorwatch.common.runtime.setting_keys import Settings
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import Outcome, process
 from sensorwatch.consumer.breaker import breaker_reason
+from sensorwatch.consumer.failure_streak import FailureStreak
 from sensorwatch.consumer.micro_batch import MicroBatch, PartitionBatch
 from sensorwatch.consumer.observation import Observation
 from sensorwatch.consumer.ownership import Ownership
@@ -34,8 +35,6 @@ from sensorwatch.consumer.source import KafkaSource
 
 PAUSED_POLL_SECONDS = 0.2
 CHAMPION_REFRESH_SECONDS = 1.0
-MAX_FAILURES_IN_A_ROW = 5
-"""So many micro-batches in a row that were not committed mean more than a passing trouble."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,8 @@ def run(parts: WorkerParts, stopping: Callable[[], bool]) -> None:
     """Consume until told to stop; whatever it cannot handle aborts and leaves as an exception."""
     consumer = parts.settings.consumer
     last_refresh = parts.clock()
-    failures = waiting_partitions = 0
+    failures = FailureStreak(seconds=consumer.commit_deadline_seconds, clock=parts.clock)
+    waiting_partitions = 0
     while not stopping():
         parts.observation.beat()
         parts.check_input()
@@ -81,12 +81,12 @@ def run(parts: WorkerParts, stopping: Callable[[], bool]) -> None:
         parts.observation.set_waiting(waiting_partitions)
         try:
             if _commit_account_changes(parts, batch):
-                failures = 0
+                failures.end()
             if _commit(parts, batch):
-                failures = 0
+                failures.end()
         except (MicroBatchAborted, OutcomeUnknown) as error:
-            failures += 1
-            _rewind(parts, error, failures)
+            failures.add()
+            _rewind(parts, error, failures, stopping)
         except BreakerOpen as error:
             _wait_for_champion(parts, error, stopping)
 
@@ -215,20 +215,38 @@ def _publish(
         parts.snapshot_deleter.delete_before(partition.number, before)
 
 
-def _rewind(parts: WorkerParts, error: MicroBatchAborted | OutcomeUnknown, failures: int) -> None:
-    """Read again from the committed offsets, unless it failed too often in a row."""
+def _rewind(
+    parts: WorkerParts,
+    error: MicroBatchAborted | OutcomeUnknown,
+    failures: FailureStreak,
+    stopping: Callable[[], bool],
+) -> None:
+    """Read again from the committed offsets, unless failures go on for too long."""
     unknown = isinstance(error, OutcomeUnknown)
-    parts.observation.rolled_back(
-        error, TransactionOutcome.UNKNOWN if unknown else TransactionOutcome.ABORTED, failures
-    )
-    if failures >= MAX_FAILURES_IN_A_ROW:
+    outcome = TransactionOutcome.UNKNOWN if unknown else TransactionOutcome.ABORTED
+    parts.observation.rolled_back(error, outcome, failures.count)
+    if failures.lasting:
         # A fresh start asks whether the topics are there, and says which one is not.
         raise Unrecoverable(
-            f"{failures} micro-batches in a row were not committed, the last one because of: "
+            f"{failures.count} micro-batches in a row were not committed, the last one because of: "
             f"{error}. Nothing is lost: a restart goes on from the committed offsets, and checks "
             "the topics first"
         ) from error
-    parts.source.rewind()
+    if failures.pause_seconds:
+        parts.source.pause()
+        _wait(parts, failures.pause_seconds, stopping)
+        parts.source.rewind()
+        parts.source.resume()
+    else:
+        parts.source.rewind()
+
+
+def _wait(parts: WorkerParts, seconds: float, stopping: Callable[[], bool]) -> None:
+    """Stay a member of the group for a while without taking records."""
+    end = parts.clock() + seconds
+    while parts.clock() < end and not stopping():
+        parts.observation.beat()
+        parts.source.poll_paused(min(PAUSED_POLL_SECONDS, seconds))
 
 
 def _wait_for_champion(

@@ -13,7 +13,6 @@ from sensorwatch.consumer.micro_batch import BatchBuilder, MicroBatch, Timestamp
 
 _HANDLED_BY_CLIENT = {
     KafkaError._MAX_POLL_EXCEEDED,  # noqa: SLF001 - the client's names for its own errors
-    KafkaError._RESOLVE,  # noqa: SLF001
     KafkaError.ILLEGAL_GENERATION,
     KafkaError.REBALANCE_IN_PROGRESS,
     KafkaError.UNKNOWN_MEMBER_ID,
@@ -58,6 +57,7 @@ class KafkaSource:
         *,
         incremental: bool,
         on_rebalance: Callable[[str, Sequence[Partition]], None],
+        seek_seconds: float = SEEK_TIMEOUT_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._consumer = consumer
@@ -65,6 +65,7 @@ class KafkaSource:
         self._owner = owner
         self._incremental = incremental
         self._on_rebalance = on_rebalance
+        self._seek_seconds = seek_seconds
         self._clock = clock
         self._builder = BatchBuilder()
         self._bytes = 0
@@ -114,7 +115,7 @@ class KafkaSource:
     def rewind(self) -> None:
         """Go back to the committed offsets, after a micro-batch that was not committed."""
         self._rewind_pending = False
-        deadline = self._clock() + SEEK_TIMEOUT_SECONDS
+        deadline = self._clock() + self._seek_seconds
         while True:
             self._new_batch()
             try:

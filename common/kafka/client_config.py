@@ -50,6 +50,7 @@ _TRANSACTIONAL: dict[str, Any] = {
     "retry.backoff.ms": 20,
 }
 _PRODUCER_FIXED: dict[str, Any] = {"enable.idempotence": True}
+_SHARE_OF_TIMEOUT = 0.8
 
 
 def client_config(kafka: Mapping[str, Any], **fixed: Any) -> dict[str, Any]:
@@ -93,6 +94,15 @@ def producer_config(
         defaults |= _TRANSACTIONAL
         fixed |= {"transactional.id": transactional_id}
     return _merge(defaults, kafka, fixed)
+
+
+def transaction_seconds(producer: Mapping[str, Any], *, at_most: float) -> float:
+    """Return how long one transaction may take, in seconds, with these producer settings.
+
+    It ends well before the broker's timeout: then the broker would abort it and fence the producer,
+    which cannot be told from another process with the same id.
+    """
+    return min(at_most, _SHARE_OF_TIMEOUT * float(producer["transaction.timeout.ms"]) / 1000)
 
 
 def _merge(

@@ -11,6 +11,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its stubs f
 
 from sensorwatch.common.errors import DataError, SettingsError, StateRefused
 from sensorwatch.common.kafka.client_config import client_config
+from sensorwatch.common.kafka.retrying import RetryPolicy
 from sensorwatch.common.kafka.silent_logger import quiet_logger
 from sensorwatch.common.kafka.topics import require_topics
 
@@ -91,7 +92,7 @@ def _config_or_warn(
 ) -> Mapping[str, str]:
     """Return the settings of a topic; where they cannot be seen none, and a person is told."""
     try:
-        return read_config(kafka, topic, timeout)
+        return RetryPolicy(timeout).ask(lambda: read_config(kafka, topic, timeout))
     except KafkaException as error:
         warn(
             f'the settings of "{topic}" cannot be seen ({error.args[0].str()}): make sure yourself '

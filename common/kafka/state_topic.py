@@ -12,6 +12,7 @@ from sensorwatch.common.errors import BrokerUnavailable
 from sensorwatch.common.kafka.broker_errors import transient
 from sensorwatch.common.kafka.client_config import reader_config
 from sensorwatch.common.kafka.records import Coordinates, Partition
+from sensorwatch.common.kafka.retrying import RetryPolicy
 from sensorwatch.common.kafka.silent_logger import quiet_logger
 from sensorwatch.common.kafka.snapshot_text import (
     Snapshot,
@@ -20,9 +21,9 @@ from sensorwatch.common.kafka.snapshot_text import (
     require_matching_manifest,
     snapshot_of,
 )
+from sensorwatch.common.kafka.topic_reader import SHORT_RETRY, partition_bounds, topic_partitions
 from sensorwatch.common.ledger.account import SnapshotRef
 
-CALL_TIMEOUT_SECONDS = 10.0
 STALL_TIMEOUT_SECONDS = 30.0
 _FETCH_BYTES = 16_000_000
 """A snapshot comes in a few answers of the broker, not in one for each chunk."""
@@ -40,6 +41,8 @@ def read_snapshot(
     group: str,
     source: Partition,
     partitions: int,
+    stall_seconds: float = STALL_TIMEOUT_SECONDS,
+    retry: RetryPolicy = SHORT_RETRY,
     clock: Callable[[], float] = time.monotonic,
 ) -> Snapshot:
     """Read the snapshot of a partition of the input that a *committed* account names.
@@ -51,7 +54,7 @@ def read_snapshot(
     in the manifest has the last word.
 
     Raises StateRefused where a record is gone, or is not what the account means; BrokerUnavailable
-    where the broker does not answer.
+    if the broker still does not answer after `retry`, or if no record comes for `stall_seconds`.
     """
     where = Coordinates(topic, source.number, at.offset)
     config = reader_config(kafka, group=_NO_GROUP) | {
@@ -62,7 +65,8 @@ def read_snapshot(
     }
     consumer = Consumer(config, logger=quiet_logger())
     try:
-        reader = _PartitionReader(consumer, topic, source.number, clock)
+        reader = _PartitionReader(consumer, topic, source.number, stall_seconds, retry, clock)
+        reader.require_partition()
         (value,) = reader.read_values([at.offset])
         manifest = parse_snapshot_manifest(value, where)
         require_matching_manifest(
@@ -80,12 +84,29 @@ class _PartitionReader:
     """Records of one partition by their exact offsets."""
 
     def __init__(
-        self, consumer: Consumer, topic: str, number: int, clock: Callable[[], float]
+        self,
+        consumer: Consumer,
+        topic: str,
+        number: int,
+        stall_seconds: float,
+        retry: RetryPolicy,
+        clock: Callable[[], float],
     ) -> None:
         self._consumer = consumer
         self._topic = topic
         self._number = number
+        self._stall_seconds = stall_seconds
+        self._retry = retry
         self._clock = clock
+
+    def require_partition(self) -> None:
+        """Raise StateRefused if the metadata has no such partition.
+
+        The error of reading a partition does not say it: if only its leader is away, the error is
+        the same.
+        """
+        if self._number not in topic_partitions(self._consumer, self._topic, retry=self._retry):
+            raise_state_refused(f'there is no partition {self._number} in "{self._topic}"')
 
     def read_values(self, offsets: Sequence[int]) -> list[bytes | None]:
         """Return the values of the records at these rising offsets.
@@ -114,7 +135,8 @@ class _PartitionReader:
 
     def _require_retained(self, offsets: Sequence[int]) -> None:
         # Asked of the broker with read_uncommitted: up to the end, open transactions included.
-        low, high = self._retained_range()
+        topic_partition = TopicPartition(self._topic, self._number)
+        low, high = partition_bounds(self._consumer, topic_partition, retry=self._retry)
         if not (low <= offsets[0] and offsets[-1] < high):
             raise_state_refused(
                 f"the records of a snapshot, at {self._coordinates(offsets[0])} to {offsets[-1]}, are "
@@ -122,52 +144,33 @@ class _PartitionReader:
                 "expired, or the topic was made anew"
             )
 
-    def _retained_range(self) -> tuple[int, int]:
-        where = TopicPartition(self._topic, self._number)
-        deadline = self._clock() + STALL_TIMEOUT_SECONDS
-        while True:
-            try:
-                return self._consumer.get_watermark_offsets(where, CALL_TIMEOUT_SECONDS)
-            except KafkaException as error:
-                code = error.args[0]
-                if code.code() in _MISSING_PARTITION_ERRORS:
-                    raise_state_refused(f'there is no partition {self._number} in "{self._topic}"')
-                if not transient(code) or self._clock() > deadline:
-                    raise
-
     def _messages(self) -> Iterator[Message]:
         """Yield what comes, the news that the partition's end is reached included."""
-        deadline = self._clock() + STALL_TIMEOUT_SECONDS
+        deadline = self._clock() + self._stall_seconds
         while self._clock() < deadline:
             for message in self._consumer.consume(1_000, 0.05):
                 error = message.error()
                 if error is None or error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its name
                     # A new leader may say too early where the end is; then more follows.
                     yield message
-                    deadline = self._clock() + STALL_TIMEOUT_SECONDS
+                    deadline = self._clock() + self._stall_seconds
                 elif error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
                     raise_state_refused(
                         f'a snapshot in "{self._topic}" was deleted while it was read'
                     )
-                elif error.fatal() or not transient(error):
+                elif not transient(error):
                     raise KafkaException(error)
         raise BrokerUnavailable(
-            f'"{self._topic}": nothing came for {STALL_TIMEOUT_SECONDS:g} s of a snapshot in partition '
-            f"{self._number}: is the broker up?"
+            f'"{self._topic}": no record came for {self._stall_seconds:g} s of a snapshot in '
+            f"partition {self._number}: is the broker up?"
         )
 
     def _coordinates(self, offset: int) -> Coordinates:
         return Coordinates(self._topic, self._number, offset)
 
 
-_MISSING_PARTITION_ERRORS = {
-    KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 - the client's names for its own errors
-    KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001
-    KafkaError.UNKNOWN_TOPIC_OR_PART,
-}
-
 _UNSUPPORTED_ERRORS = {
-    KafkaError._UNSUPPORTED_FEATURE,  # noqa: SLF001
+    KafkaError._UNSUPPORTED_FEATURE,  # noqa: SLF001 - the client's name for it
     KafkaError.UNSUPPORTED_VERSION,
 }
 

@@ -10,11 +10,15 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from sensorwatch.common.errors import BrokerUnavailable
 from sensorwatch.common.kafka.broker_errors import transient
 from sensorwatch.common.kafka.client_config import reader_config
+from sensorwatch.common.kafka.retrying import RetryPolicy
 from sensorwatch.common.kafka.silent_logger import quiet_logger
 
 CALL_TIMEOUT_SECONDS = 10.0
+"""The longest that one question to the broker waits for its answer."""
 STALL_TIMEOUT_SECONDS = 60.0
 """Longer than a dead writer's transaction holds back what others committed after it."""
+SHORT_RETRY = RetryPolicy(10.0)
+"""For a person who waits for the answer."""
 FETCH_RECORDS = 1_000
 
 _NO_GROUP = "sensorwatch-reader"
@@ -28,18 +32,29 @@ def read_topic(
     begin: Mapping[int, int] | None = None,
     end: Mapping[int, int] | None = None,
     max_records: int | None = None,
+    stall_seconds: float = STALL_TIMEOUT_SECONDS,
+    retry: RetryPolicy = SHORT_RETRY,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Message]:
     """Yield the committed records of a topic, in order within each partition.
 
     `begin`, `end`: offsets by partition (end exclusive); without them from the first record to the
     last one there is at the call. Where `begin` is given, partitions not in it are left out.
-    `max_records`: so many records of each partition at the most. A transaction that is still open below
-    the end is waited for. Raises BrokerUnavailable where the topic is missing or nothing comes.
+    `max_records`: the most records of each partition. A transaction that is still open below the
+    end is waited for. Raises BrokerUnavailable if the topic is missing, if the broker still does
+    not answer after `retry`, or if no record comes for `stall_seconds`.
     """
-    for batch in read_topic_batches(
-        kafka, topic, begin=begin, end=end, max_records=max_records, clock=clock
-    ):
+    batches = read_topic_batches(
+        kafka,
+        topic,
+        begin=begin,
+        end=end,
+        max_records=max_records,
+        stall_seconds=stall_seconds,
+        retry=retry,
+        clock=clock,
+    )
+    for batch in batches:
         yield from batch
 
 
@@ -50,13 +65,15 @@ def read_topic_batches(
     begin: Mapping[int, int] | None = None,
     end: Mapping[int, int] | None = None,
     max_records: int | None = None,
+    stall_seconds: float = STALL_TIMEOUT_SECONDS,
+    retry: RetryPolicy = SHORT_RETRY,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[list[Message]]:
     """Yield what `read_topic` does as it comes; an empty piece says that we wait.
 
     For a caller with something else to do meanwhile.
     """
-    bounds = _bounds(watermarks(kafka, topic), begin, end)
+    bounds = _bounds(watermarks(kafka, topic, retry=retry), begin, end)
     end_offsets = {
         number: end_offset for number, (start, end_offset) in bounds.items() if start < end_offset
     }
@@ -66,11 +83,11 @@ def read_topic_batches(
         consumer.assign(
             [TopicPartition(topic, number, bounds[number][0]) for number in end_offsets]
         )
-        deadline = clock() + STALL_TIMEOUT_SECONDS
+        deadline = clock() + stall_seconds
         while end_offsets:
             batch = []
             for message in consumer.consume(FETCH_RECORDS, 0.2):
-                deadline = clock() + STALL_TIMEOUT_SECONDS
+                deadline = clock() + stall_seconds
                 if _is_wanted(message, end_offsets):
                     batch.append(message)
                     counts[message.partition() or 0] += 1
@@ -79,7 +96,7 @@ def read_topic_batches(
             yield batch
             if clock() > deadline:
                 raise BrokerUnavailable(
-                    f'"{topic}": nothing came for {STALL_TIMEOUT_SECONDS:g} s, with offsets up to '
+                    f'"{topic}": no record came for {stall_seconds:g} s, with offsets up to '
                     f"{end_offsets} (by partition) still to be read: is the broker up, or a "
                     "transaction left open?"
                 )
@@ -87,26 +104,26 @@ def read_topic_batches(
         consumer.close()
 
 
-def watermarks(kafka: Mapping[str, Any], topic: str) -> dict[int, tuple[int, int]]:
+def watermarks(
+    kafka: Mapping[str, Any], topic: str, *, retry: RetryPolicy = SHORT_RETRY
+) -> dict[int, tuple[int, int]]:
     """Return each partition's first retained offset and its end, open transactions included.
 
-    Raises BrokerUnavailable where there is no such topic or no answer.
+    Raises BrokerUnavailable if there is no such topic, or still no answer after `retry`.
     """
     # With read_committed the broker answers with the last stable offset, which an open transaction
     # holds below what is committed after it.
     config = reader_config(kafka, group=_NO_GROUP) | {"isolation.level": "read_uncommitted"}
     metadata_client = Consumer(config, logger=quiet_logger())
     try:
-        numbers = topic_partitions(metadata_client, topic)
+        numbers = topic_partitions(metadata_client, topic, retry=retry)
         if not numbers:
             raise BrokerUnavailable(
                 f'there is no topic "{topic}" at {kafka.get("bootstrap.servers")}: correct its '
                 "name, or make it with `sensorwatch topics create`"
             )
         return {
-            number: metadata_client.get_watermark_offsets(
-                TopicPartition(topic, number), CALL_TIMEOUT_SECONDS
-            )
+            number: partition_bounds(metadata_client, TopicPartition(topic, number), retry=retry)
             for number in numbers
         }
     except KafkaException as error:
@@ -115,21 +132,44 @@ def watermarks(kafka: Mapping[str, Any], topic: str) -> dict[int, tuple[int, int
         metadata_client.close()
 
 
-def topic_partitions(consumer: Consumer, topic: str) -> list[int]:
-    """Return the numbers of a topic's partitions, none where there is no such topic.
+def partition_bounds(
+    consumer: Consumer, where: TopicPartition, *, retry: RetryPolicy
+) -> tuple[int, int]:
+    """Return a partition's first retained offset and its end; raises KafkaException."""
+    return retry.ask(lambda: consumer.get_watermark_offsets(where, CALL_TIMEOUT_SECONDS))
 
-    Raises BrokerUnavailable.
+
+def topic_partitions(
+    consumer: Consumer, topic: str, *, retry: RetryPolicy = SHORT_RETRY
+) -> list[int]:
+    """Return the numbers of a topic's partitions, none if there is no such topic.
+
+    Raises BrokerUnavailable if the broker still does not answer after `retry`.
     """
-    try:
+
+    def ask() -> list[int]:
         metadata = consumer.list_topics(topic, timeout=CALL_TIMEOUT_SECONDS).topics[topic]
+        if metadata.error is not None:
+            if metadata.error.code() in _NO_SUCH_TOPIC:
+                return []
+            if metadata.error.code() != KafkaError.LEADER_NOT_AVAILABLE:
+                raise KafkaException(metadata.error)
+        return sorted(metadata.partitions)
+
+    try:
+        return retry.ask(ask)
     except KafkaException as error:
         raise BrokerUnavailable(
             f"no answer from the broker: {error.args[0].str()}; is the one of [kafka] "
             '"bootstrap.servers" up?'
         ) from error
-    if metadata.error is not None and metadata.error.code() != KafkaError.LEADER_NOT_AVAILABLE:
-        return []
-    return sorted(metadata.partitions)
+
+
+_NO_SUCH_TOPIC = {
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 - the client's name for it
+    KafkaError.TOPIC_EXCEPTION,
+}
 
 
 def _bounds(
@@ -148,7 +188,7 @@ def _is_wanted(message: Message, end_offsets: dict[int, int]) -> bool:
     """Say whether the message is asked for, and note partitions that have come to their end."""
     error = message.error()
     if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - its name
-        if transient(error) and not error.fatal():
+        if transient(error):
             return False
         raise BrokerUnavailable(f'"{message.topic()}" cannot be read: {error.str()}')
     number, offset = message.partition(), message.offset()

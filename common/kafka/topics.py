@@ -11,6 +11,7 @@ from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from sensorwatch.common.errors import BrokerUnavailable, UsageError
 from sensorwatch.common.kafka.client_config import client_config
+from sensorwatch.common.kafka.retrying import RetryPolicy
 from sensorwatch.common.kafka.silent_logger import quiet_logger
 
 _DAY_MS = 86_400_000
@@ -174,8 +175,9 @@ class _AdminConnection:
         return dict(self._admin.create_topics(new_topics, **limits)) if new_topics else {}
 
     def _fetch_metadata(self) -> Any:
+        retry = RetryPolicy(self._timeout)
         try:
-            return self._admin.list_topics(timeout=self._timeout)
+            return retry.ask(lambda: self._admin.list_topics(timeout=self._timeout))
         except KafkaException as error:
             self._admin.poll(0)  # lets the client say what it met
             raise BrokerUnavailable(

@@ -8,6 +8,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from sensorwatch.common.errors import MicroBatchAborted, Unrecoverable
 from sensorwatch.common.kafka.broker_errors import ClientOperation, Reaction, reaction
 from sensorwatch.common.kafka.records import OutgoingMessage
+from sensorwatch.common.kafka.retrying import RetryPolicy
 from sensorwatch.common.kafka.snapshot_text import CHUNK_BYTES, Snapshot
 from sensorwatch.consumer.publishing.outbox import (
     CommitPlanner,
@@ -34,6 +35,7 @@ class FlushingOutbox:
         state_topic: str,
         chunk_bytes: int = CHUNK_BYTES,
         clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """`commit`: returns once it is answered, with the error of each partition."""
         self._producer = producer
@@ -42,6 +44,7 @@ class FlushingOutbox:
         self._state_topic = state_topic
         self._chunk_bytes = chunk_bytes
         self._clock = clock
+        self._retry = RetryPolicy(deadline_seconds, clock, sleep)
         self._delivery_error: KafkaError | None = None
 
     def publish(
@@ -72,9 +75,9 @@ class FlushingOutbox:
         for message in commit_plan.messages:
             self._produce(message, deadline, self._delivered)
         self._flush()
+        offsets = [commit.to_client() for commit in commit_plan.commits]
         try:
-            answer = self._commit([commit.to_client() for commit in commit_plan.commits])
-            _raise_first_error(answer or [])
+            self._retry.ask(lambda: _raise_first_error(self._commit(offsets) or []))
         except KafkaException as error:
             if reaction(error.args[0], ClientOperation.SEND_OFFSETS) is Reaction.ABORT_AND_REWIND:
                 raise MicroBatchAborted(f"commit: {error.args[0].str()}") from error

@@ -16,6 +16,7 @@ from sensorwatch.common.errors import (
 from sensorwatch.common.kafka.broker_errors import ClientOperation, Reaction, reaction
 from sensorwatch.common.kafka.records import OutgoingMessage, Partition
 from sensorwatch.common.kafka.snapshot_text import CHUNK_BYTES, Snapshot
+from sensorwatch.consumer.publishing.bounded_call import CallOverdue, call_within
 from sensorwatch.consumer.publishing.outbox import (
     CommitPlanner,
     OnDelivery,
@@ -27,6 +28,8 @@ from sensorwatch.consumer.publishing.snapshot_writing import DeliveryTracker, wr
 
 CALL_TIMEOUT_SECONDS = 5.0
 """The longest that one call into the client waits before the deadline is looked at again."""
+GRACE_SECONDS = 1.0
+"""How long after its timeout a call that ignores it is given up."""
 CLOSING_SECONDS = 2.0
 _FAILED_TRANSACTION_ERRORS = {KafkaError._STATE, KafkaError._FATAL}  # noqa: SLF001 - the client's names
 """What produce() says in a transaction that has failed in the background."""
@@ -41,17 +44,27 @@ class TransactionalOutbox:
         *,
         transactional_id: str,
         deadline_seconds: float,
+        transaction_seconds: float,
         state_topic: str,
         chunk_bytes: int = CHUNK_BYTES,
+        grace_seconds: float = GRACE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Start a producer, which ends the open transaction of a predecessor with the same id.
+
+        `transaction_seconds`: how long one transaction may take. It has to be less than the timeout
+        after which the broker aborts the transaction and fences the producer. `deadline_seconds`:
+        how long starting a producer may take, and aborting.
+        """
         self._new_producer = new_producer
         self._transactional_id = transactional_id
         self._deadline_seconds = deadline_seconds
+        self._transaction_seconds = transaction_seconds
+        self._grace_seconds = grace_seconds
         self._state_topic = state_topic
         self._chunk_bytes = chunk_bytes
         self._clock = clock
-        self._producer_replaced = False
+        self._broken_producer_replaced = False
         self._transaction_open = False
         self._producer = self._start_producer()
 
@@ -68,7 +81,7 @@ class TransactionalOutbox:
         Raises MicroBatchAborted where it was aborted, OutcomeUnknown where nobody can say (in both
         cases go on from the committed offsets), Fenced or Unrecoverable where the process must go.
         """
-        deadline = self._clock() + self._deadline_seconds
+        deadline = self._clock() + self._transaction_seconds
         try:
             # 1. Begin only now, with everything decided: no transaction is open while consuming.
             self._call(
@@ -94,7 +107,7 @@ class TransactionalOutbox:
             self._call(ClientOperation.COMMIT, deadline, self._commit)
         except _ClientFailure as failure:
             self._raise_for_reaction(failure)
-        self._transaction_open = self._producer_replaced = False
+        self._transaction_open = self._broken_producer_replaced = False
 
     def close(self) -> None:
         """Abort what is open, so that no reader waits for it."""
@@ -108,10 +121,23 @@ class TransactionalOutbox:
     def _send_offsets(
         self, offsets: list[TopicPartition], membership: object, deadline: float
     ) -> None:
-        def send(seconds: float) -> None:
-            self._producer.send_offsets_to_transaction(offsets, membership, seconds)
+        producer = self._producer
 
-        self._call(ClientOperation.SEND_OFFSETS, deadline, send)
+        def send(seconds: float) -> None:
+            # After the group's coordinator was killed, the client may wait for it for ever, past
+            # this timeout: docs/decisions/0013.
+            call_within(
+                seconds + self._grace_seconds,
+                lambda: producer.send_offsets_to_transaction(offsets, membership, seconds),
+            )
+
+        # One call with all the time that remains: its timeout aborts the transaction.
+        self._call(
+            ClientOperation.SEND_OFFSETS,
+            deadline,
+            send,
+            max_call_seconds=self._transaction_seconds,
+        )
 
     def _commit(self, seconds: float) -> None:
         self._producer.commit_transaction(seconds)
@@ -177,14 +203,22 @@ class TransactionalOutbox:
                 poll_callbacks(self._producer)
 
     def _call(
-        self, operation: ClientOperation, deadline: float, action: Callable[[float], Any]
+        self,
+        operation: ClientOperation,
+        deadline: float,
+        action: Callable[[float], Any],
+        *,
+        max_call_seconds: float = CALL_TIMEOUT_SECONDS,
     ) -> None:
         """Call the client until it succeeds, fails for good, or the deadline is past."""
         while True:
             try:
-                action(max(0.1, min(CALL_TIMEOUT_SECONDS, deadline - self._clock())))
+                action(max(0.1, min(max_call_seconds, deadline - self._clock())))
             except KafkaException as error:
                 self._wait_or_fail(operation, deadline, error)
+            except CallOverdue as error:
+                overdue = KafkaError(KafkaError._TIMED_OUT, str(error))  # noqa: SLF001 - its name
+                raise _ClientFailure(operation, overdue, Reaction.RENEW_PRODUCER) from error
             else:
                 return
 
@@ -204,7 +238,7 @@ class TransactionalOutbox:
             case Reaction.ABORT_AND_REWIND:
                 self._abort()
                 raise MicroBatchAborted(str(failure)) from failure
-            case Reaction.RENEW_PRODUCER:
+            case Reaction.RENEW_PRODUCER | Reaction.RENEW_BROKEN_PRODUCER:
                 self._replace_producer(failure)
                 raise OutcomeUnknown(str(failure)) from failure
             case Reaction.EXIT_FENCED:
@@ -231,9 +265,10 @@ class TransactionalOutbox:
     def _replace_producer(self, failure: "_ClientFailure") -> None:
         """Drop the producer: initialising a new one with the same id settles what is pending."""
         self._transaction_open = False
-        if self._producer_replaced:
+        broken = failure.reaction is Reaction.RENEW_BROKEN_PRODUCER
+        if broken and self._broken_producer_replaced:
             raise Unrecoverable(f"{failure}: twice in a row, also with a new producer") from failure
-        self._producer_replaced = True
+        self._broken_producer_replaced = broken
         self._producer.purge()
         self._producer = self._start_producer()
 

@@ -52,8 +52,10 @@ class Server(Protocol):
 class Kafka:
     """A running broker with the few administrative calls that tests need."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, *, replicas: int = 1) -> None:
+        """`replicas`: how many brokers keep each partition of a topic that a test creates."""
         self._server = server
+        self._replicas = replicas
         self.kind = server.kind
         self.address = server.address
 
@@ -87,7 +89,9 @@ class Kafka:
         `config` holds topic settings with `_` for `.`, as in `retention_ms="1000"`.
         """
         settings = {key.replace("_", "."): value for key, value in config.items()}
-        topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=settings)
+        topic = NewTopic(
+            name, num_partitions=partitions, replication_factor=self._replicas, config=settings
+        )
         self._admin.create_topics([topic])[name].result(timeout=30)
         wait_until(
             lambda: self._leaders(name) == partitions, deadline=30, what=f"leaders of {name}"

@@ -13,6 +13,7 @@ from sensorwatch.common.ledger.account import Account
 from sensorwatch.common.runtime.setting_keys import Emit
 from sensorwatch.common.scoring.detector import Detector
 from tests.brokers.child_processes import DeadlineMissed, wait_until
+from tests.brokers.cluster import OFFSETS_TOPIC, partition_of_name
 from tests.checker.rescoring import of_partition, rescore
 from tests.checker.run_history import (
     EndOffsets,
@@ -29,8 +30,6 @@ from tests.checker.topic_reader import (
     partitions_of,
     read_committed,
 )
-
-_OFFSETS_TOPIC = "__consumer_offsets"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,9 +190,6 @@ def _ends(run: Run, partitions: Sequence[Partition]) -> tuple[EndOffsets, ...]:
 
 
 def _partition_of_group(run: Run) -> Partition:
-    """Return the partition that holds the group's committed offsets (Java's String.hashCode)."""
-    code = 0
-    for character in run.group:
-        code = (31 * code + ord(character)) & 0xFFFFFFFF
-    count = len(partitions_of(run.address, _OFFSETS_TOPIC))
-    return Partition(_OFFSETS_TOPIC, (code & 0x7FFFFFFF) % count)
+    """Return the partition that holds the group's committed offsets."""
+    count = len(partitions_of(run.address, OFFSETS_TOPIC))
+    return partition_of_name(OFFSETS_TOPIC, run.group, count)

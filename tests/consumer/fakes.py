@@ -25,6 +25,12 @@ class FailedFetch:
         return 0, -1
 
 
+def with_error(where: TopicPartition, error: KafkaError) -> TopicPartition:
+    """Make the answer for a partition about which the broker reports an error."""
+    kind = type("WithError", (TopicPartition,), {"error": error})
+    return cast("TopicPartition", kind(where.topic, where.partition, -1001))
+
+
 class FakeConsumer:
     """Gives what `steps` holds, one step a call; knows committed offsets and watermarks."""
 
@@ -33,7 +39,10 @@ class FakeConsumer:
         self.offsets: dict[int, TopicPartition] = {}
         self.watermarks = (3, 90)
         self.offsets_by_time: dict[int, int] = {}
+        self.time_errors: list[KafkaError] = []
+        """Errors of the next answers to `offsets_for_times`, each inside its answer."""
         self.failures: list[KafkaException] = []
+        self.watermark_failures: list[KafkaException] = []
         self.seek_failures: list[KafkaException] = []
         self.committed_calls = 0
         self.waited: list[float] = []
@@ -66,10 +75,18 @@ class FakeConsumer:
 
     def consume(self, count: int, seconds: float) -> Sequence[object]:
         self.waited.append(seconds)
-        step = self.steps.pop(0) if self.steps else []
+        step = self.steps[0] if self.steps else []
+        if step and not callable(step) and self._all_paused:
+            return []  # records of paused partitions come later
+        self.steps[:1] = []
         given = step(self) if callable(step) else step
         assert len(given) <= count
         return given
+
+    @property
+    def _all_paused(self) -> bool:
+        assigned = {where.partition for where in self.assigned}
+        return bool(assigned) and assigned <= set(self.paused)
 
     def committed(self, partitions: list[TopicPartition], _seconds: float) -> list[TopicPartition]:
         self.committed_calls += 1
@@ -82,11 +99,15 @@ class FakeConsumer:
         ]
 
     def get_watermark_offsets(self, _where: TopicPartition, _seconds: float) -> tuple[int, int]:
+        if self.watermark_failures:
+            raise self.watermark_failures.pop(0)
         return self.watermarks
 
     def offsets_for_times(
         self, times: list[TopicPartition], _seconds: float
     ) -> list[TopicPartition]:
+        if self.time_errors:
+            return [with_error(t, self.time_errors.pop(0)) for t in times]
         return [
             TopicPartition(t.topic, t.partition, self.offsets_by_time.get(t.offset, -1))
             for t in times

@@ -10,6 +10,7 @@ from sensorwatch.common.errors import ModelRefused, SensorwatchError
 from sensorwatch.common.kafka.ledger_text import to_metadata
 from sensorwatch.common.kafka.ledger_topic import GroupHistory
 from sensorwatch.common.kafka.records import OutgoingMessage, Partition
+from sensorwatch.common.kafka.retrying import RetryPolicy
 from sensorwatch.common.kafka.snapshot_text import Snapshot, raise_state_refused
 from sensorwatch.common.kafka.state_topic import OldSnapshotDeleter
 from sensorwatch.common.ledger.account import SnapshotRef, open_account
@@ -187,6 +188,7 @@ class Rig:
             window_rows=100,
             fingerprint=fingerprint,
             history=lambda: GroupHistory(frozenset(), None),
+            retry=RetryPolicy(60.0, clock=self._clock, sleep=lambda _seconds: None),
             max_sensors=max_sensors,
         )
         snapshot_schedule = SnapshotSchedule(

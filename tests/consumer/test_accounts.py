@@ -1,6 +1,6 @@
 """Accounts begin, go on or are refused as the committed offsets tell."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -10,20 +10,29 @@ from sensorwatch.common.errors import BrokerUnavailable, OffsetsLost, StateRefus
 from sensorwatch.common.kafka.ledger_text import to_metadata
 from sensorwatch.common.kafka.ledger_topic import GroupHistory
 from sensorwatch.common.kafka.records import Partition
+from sensorwatch.common.kafka.retrying import RetryPolicy
 from sensorwatch.common.ledger.account import Account, open_account
 from sensorwatch.common.runtime.setting_keys import StartPosition
-from sensorwatch.consumer.accounts import COMMITTED_TIMEOUT_SECONDS, Accounts
-from tests.consumer.fakes import TOPIC, FakeConsumer
+from sensorwatch.consumer.accounts import Accounts
+from tests.consumer.fakes import TOPIC, FakeConsumer, with_error
 
 ZERO, ONE = Partition(TOPIC, 0), Partition(TOPIC, 1)
 SINCE = 1_735_689_600_000
+RETRY_SECONDS = 60.0
 
 
-def seconds() -> Iterator[float]:
-    now = 0.0
-    while True:
-        yield now
-        now += 5.0
+class Clock:
+    """Each look at it takes five seconds; a pause takes as long as it says."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def look(self) -> float:
+        self.now += 5.0
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
 
 
 def accounts_of(
@@ -32,7 +41,7 @@ def accounts_of(
     start: StartPosition = StartPosition.EARLIEST,
     has_run: Sequence[Partition] = (),
 ) -> Accounts:
-    clock = seconds()
+    clock = Clock()
     history = GroupHistory(frozenset(has_run), SINCE if has_run else None)
     return Accounts(
         consumer.as_client(),
@@ -40,7 +49,7 @@ def accounts_of(
         window_rows=100,
         fingerprint="f",
         history=lambda: history,
-        clock=lambda: next(clock),
+        retry=RetryPolicy(RETRY_SECONDS, clock=clock.look, sleep=clock.sleep),
     )
 
 
@@ -204,7 +213,7 @@ def test_asking_ends_at_its_deadline() -> None:
     with pytest.raises(BrokerUnavailable, match="committed offsets"):
         accounts_of(consumer).assigned([ZERO])
 
-    assert consumer.committed_calls <= COMMITTED_TIMEOUT_SECONDS / 5 + 2
+    assert consumer.committed_calls <= RETRY_SECONDS / 5 + 2
 
 
 def test_a_refusal_is_not_asked_again() -> None:
@@ -218,15 +227,48 @@ def test_a_refusal_is_not_asked_again() -> None:
     assert consumer.committed_calls == 1
 
 
-class Unread(TopicPartition):
-    """A partition whose committed offset the broker would not tell."""
-
-    error = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
-
-
 def test_an_error_for_one_partition_is_not_taken_for_no_offset() -> None:
     consumer = FakeConsumer()
-    consumer.offsets[0] = Unread(TOPIC, 0, -1001)
+    refused = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    consumer.offsets[0] = with_error(TopicPartition(TOPIC, 0), refused)
 
     with pytest.raises(BrokerUnavailable):
         accounts_of(consumer).assigned([ZERO])
+
+
+AWAY = [
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError._DESTROY_BROKER,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+]
+"""What asking about a partition gives while the broker that leads it is away."""
+
+
+@pytest.mark.parametrize("code", AWAY)
+def test_a_leader_that_is_away_is_waited_for(code: int) -> None:
+    consumer = FakeConsumer()
+    consumer.watermark_failures = [KafkaException(KafkaError(code))] * 3
+    accounts = accounts_of(consumer)
+
+    assert accounts.assigned([ZERO]) == {ZERO: 3}
+    assert consumer.watermark_failures == []
+
+
+def test_a_leader_that_stays_away_is_named_with_its_partition() -> None:
+    consumer = FakeConsumer()
+    consumer.watermark_failures = [KafkaException(KafkaError(AWAY[0]))] * 100
+
+    with pytest.raises(BrokerUnavailable, match="offsets of sensors-0 cannot be read"):
+        accounts_of(consumer).assigned([ZERO])
+
+
+def test_a_time_that_cannot_be_looked_up_yet_does_not_skip_to_the_end() -> None:
+    """The answer carries the error; its offset is below zero, as if there were no such record."""
+    consumer = FakeConsumer()
+    consumer.offsets_by_time = {SINCE: 70}
+    consumer.time_errors = [KafkaError(KafkaError.LEADER_NOT_AVAILABLE)] * 2
+    accounts = accounts_of(consumer, start=StartPosition.LATEST, has_run=[ONE])
+
+    assert accounts.assigned([ZERO]) == {ZERO: 70}

@@ -93,14 +93,26 @@ def test_an_unknown_outcome_that_was_a_commit_is_not_repeated() -> None:
 @pytest.mark.parametrize("kind", [MicroBatchAborted, OutcomeUnknown])
 def test_failures_in_a_row_without_a_commit_end_the_process(kind: type[SensorwatchError]) -> None:
     """Such as an output topic that was deleted: a fresh start finds out and names it."""
-    rig = Rig(
-        *batch(*THREE_RECORDS) * 9, failures=[kind("_TIMED_OUT, told")] * 9
-    ).with_opened_account()
+    failures = [kind("_TIMED_OUT, told")] * 9
+    steps = batch(*THREE_RECORDS) * 9
+    rig = Rig(*steps, failures=failures, clock_step_seconds=2.0).with_opened_account()
 
     with pytest.raises(Unrecoverable, match=r"5 micro-batches in a row.*_TIMED_OUT, told"):
         rig.run()
 
     assert len(rig.outbox.tried) == 5
+
+
+def test_failures_in_quick_succession_are_waited_out() -> None:
+    """A coordinator that moves refuses many micro-batches within a second."""
+    failures = [MicroBatchAborted("told")] * 20
+    rig = Rig(*batch(*THREE_RECORDS) * 21, failures=failures).with_opened_account()
+
+    rig.run()
+
+    assert len(rig.outbox.tried) == 21
+    assert rig.accounts.by_partition[ZERO].consumed == 3
+    assert rig.consumer.paused == []
 
 
 def test_failures_with_commits_in_between_go_on_for_ever() -> None:

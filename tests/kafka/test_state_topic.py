@@ -43,6 +43,7 @@ class Rig:
             lambda: self.producer("worker"),
             transactional_id="worker",
             deadline_seconds=20,
+            transaction_seconds=20,
             state_topic=self.state,
             chunk_bytes=CHUNK_BYTES,
         )

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from time import sleep
 from typing import Any, cast
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -37,12 +38,15 @@ class FakeProducer:
         self.scenario = scenario
         self.offsets: list[TopicPartition] = []
         self.longest_flush = 0.0
+        self.longest_send_offsets = 0.0
         self.produced: list[tuple[Any, ...]] = []
         self.partitions: list[int] = []
         self.deliveries: list[tuple[int, Callable[[KafkaError | None, Message], None]]] = []
 
     def _call(self, name: str) -> None:
         self.scenario.calls.append(name)
+        while name in self.scenario.hanging:
+            sleep(0.01)
         self.scenario.now += 0.5
         script = self.scenario.failing.get(name)
         if script:
@@ -75,8 +79,9 @@ class FakeProducer:
             self.deliveries.append((len(self.produced) - 1, on_delivery))
 
     def send_offsets_to_transaction(
-        self, offsets: list[TopicPartition], membership: object, _seconds: float
+        self, offsets: list[TopicPartition], membership: object, seconds: float
     ) -> None:
+        self.longest_send_offsets = max(self.longest_send_offsets, seconds)
         self._call("send_offsets_to_transaction")
         assert membership == b"membership"
         self.offsets = offsets
@@ -108,13 +113,23 @@ class FakeProducer:
 class ClientScenario:
     """Clock, script and record of a test; each call into the client takes half a second."""
 
-    def __init__(self, *, repeat_last: bool = False, **failing: list[Exception | None]) -> None:
+    def __init__(
+        self,
+        *,
+        repeat_last: bool = False,
+        hanging: set[str] | None = None,
+        transaction_seconds: float = 10.0,
+        **failing: list[Exception | None],
+    ) -> None:
         self.now = 0.0
         self.calls: list[str] = []
         self.producers: list[FakeProducer] = []
         self.failing = {name: deque(errors) for name, errors in failing.items()}
         self.repeat_last = repeat_last
         """The last failure of each script repeats itself."""
+        self.hanging = hanging or set()
+        """Calls that do not return as long as they are in here."""
+        self.transaction_seconds = transaction_seconds
         self.undelivered = 0
         self.delivery_error: KafkaError | None = None
         self.commits: list[list[TopicPartition]] = []
@@ -125,13 +140,15 @@ class ClientScenario:
         self.producers.append(FakeProducer(self))
         return cast("Producer", self.producers[-1])
 
-    def transactional(self) -> TransactionalOutbox:
+    def transactional(self, *, grace_seconds: float = 60.0) -> TransactionalOutbox:
         return TransactionalOutbox(
             self.new_producer,
             transactional_id="writer",
             deadline_seconds=10,
+            transaction_seconds=self.transaction_seconds,
             state_topic=STATE,
             chunk_bytes=4,
+            grace_seconds=grace_seconds,
             clock=lambda: self.now,
         )
 
@@ -142,6 +159,9 @@ class ClientScenario:
     ) -> FlushingOutbox:
         def commit(offsets: list[TopicPartition]) -> list[TopicPartition] | None:
             self.calls.append("commit")
+            script = self.failing.get("commit")
+            if script:
+                raise script.popleft() or AssertionError
             if commit_error is not None:
                 raise commit_error
             self.commits.append(offsets)
@@ -154,7 +174,11 @@ class ClientScenario:
             state_topic=STATE,
             chunk_bytes=4,
             clock=lambda: self.now,
+            sleep=self.sleep,
         )
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
 
 
 def failing_call(call: str, *errors: Exception | None) -> dict[str, Any]:

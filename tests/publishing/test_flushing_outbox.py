@@ -100,3 +100,25 @@ def test_the_error_of_one_micro_batch_is_not_that_of_the_next() -> None:
     publish(outbox)
 
     assert len(scenario.commits) == 1
+
+
+def test_a_plain_commit_is_repeated_while_its_coordinator_moves() -> None:
+    moving = [KafkaError.NOT_COORDINATOR, KafkaError._DESTROY_BROKER, KafkaError._TIMED_OUT]
+    scenario = ClientScenario(commit=[failure(code) for code in moving])
+
+    publish(scenario.flushing())
+
+    assert scenario.calls.count("commit") == 4
+    assert len(scenario.commits) == 1
+
+
+def test_a_plain_commit_is_repeated_up_to_the_deadline() -> None:
+    moving = failure(KafkaError.NOT_COORDINATOR)
+    scenario = ClientScenario(commit=[moving] * 1_000)
+    outbox = scenario.flushing()
+    began = scenario.now
+
+    with pytest.raises(Unrecoverable, match="commit"):
+        publish(outbox)
+
+    assert 9 <= scenario.now - began <= 13

@@ -95,6 +95,7 @@ class Rig:
             self._new_producer,
             transactional_id="writer",
             deadline_seconds=self.deadline_seconds,
+            transaction_seconds=self.deadline_seconds,
             state_topic=STATE,
         )
 
@@ -233,6 +234,35 @@ def test_a_coordinator_that_loads_is_waited_for_until_the_deadline(rig: Rig) -> 
     rig.cluster.push_request_errors(Api.INIT_PRODUCER_ID, [loading] * 1000)
     with pytest.raises(BrokerUnavailable, match=r"within 0\.5 s"):
         rig.outbox()
+
+
+def test_a_group_coordinator_that_is_killed_and_replaced_does_not_hang_the_worker() -> None:
+    """The client (2.16) waits for the old one for ever, past its timeout (librdkafka 5511, 5456).
+
+    Here the outbox gives the call up; the new producer asks for the coordinator again.
+    """
+    with MockCluster(brokers=3) as cluster:
+        cluster.topic_create("input")
+        cluster.topic_create("output")
+        cluster.set_transaction_coordinator("writer", 1)
+        cluster.set_partition_leader("output", 0, 1)
+        cluster.set_group_coordinator("group", 2)
+        rig = Rig(cluster, deadline_seconds=3.0)
+        outbox = rig.outbox()
+        rig.publish(outbox, iter([MESSAGE]))
+
+        cluster.broker_down(2)
+        known = rig.producers[0].list_topics(timeout=5).brokers
+        assert sorted(known) == [1, 3], "the client has to learn that broker 2 is gone"
+        cluster.set_group_coordinator("group", 3)
+
+        with pytest.raises(OutcomeUnknown, match="send offsets: _TIMED_OUT: no answer"):
+            rig.publish(outbox, iter([MESSAGE]))
+        rig.publish(outbox, iter([MESSAGE]))
+
+        assert len(rig.producers) == 2
+        outbox.close()
+        rig.consumer.close()
 
 
 def test_what_is_open_is_aborted_on_closing(rig: Rig) -> None:

@@ -13,6 +13,7 @@ from sensorwatch.common.errors import (
     Unrecoverable,
 )
 from sensorwatch.common.kafka.records import OutgoingMessage
+from sensorwatch.consumer.publishing.transactional_outbox import CALL_TIMEOUT_SECONDS
 from tests.publishing.outboxes import (
     MESSAGES,
     SUCCESSFUL_CALLS,
@@ -60,6 +61,55 @@ def test_a_commit_that_stays_unanswered_makes_the_outcome_unknown() -> None:
     assert "abort_transaction" not in scenario.calls, "while a commit is pending there is no abort"
     assert scenario.calls[-2:] == ["purge", "init_transactions"]
     assert len(scenario.producers) == 2
+
+
+def test_a_call_that_ignores_its_timeout_is_given_up_and_the_producer_renewed() -> None:
+    """The client may wait for ever for a group's coordinator that was killed."""
+    scenario = ClientScenario(hanging={"send_offsets_to_transaction"}, transaction_seconds=0.1)
+    outbox = scenario.transactional(grace_seconds=0.05)
+
+    with pytest.raises(OutcomeUnknown, match="send offsets: _TIMED_OUT"):
+        publish(outbox)
+
+    assert scenario.calls[-2:] == ["purge", "init_transactions"]
+    assert len(scenario.producers) == 2
+    scenario.hanging.clear()
+
+
+def test_offsets_are_sent_in_one_call_that_may_take_all_the_time_there_is() -> None:
+    """A timeout of this call aborts the transaction, so a short one would not be tried again."""
+    scenario = ClientScenario()
+
+    publish(scenario.transactional())
+
+    (producer,) = scenario.producers
+    assert producer.longest_send_offsets > CALL_TIMEOUT_SECONDS
+
+
+def test_a_transaction_ends_before_the_timeout_of_the_broker() -> None:
+    """Past it the broker fences the producer, as if another process had its id."""
+    scenario = ClientScenario(
+        repeat_last=True, transaction_seconds=4.0, commit_transaction=[TIMED_OUT]
+    )
+    outbox = scenario.transactional()
+    began = scenario.now
+
+    with pytest.raises(OutcomeUnknown):
+        publish(outbox)
+
+    assert 4 <= scenario.now - began <= 6
+
+
+def test_deadlines_missed_in_a_row_renew_the_producer_each_time() -> None:
+    """A cluster in trouble is waited for; the loop counts the failures."""
+    scenario = ClientScenario(repeat_last=True, commit_transaction=[TIMED_OUT])
+    outbox = scenario.transactional()
+
+    for _ in range(3):
+        with pytest.raises(OutcomeUnknown):
+            publish(outbox)
+
+    assert len(scenario.producers) == 4
 
 
 def test_a_broken_producer_is_renewed_once_and_the_second_time_ends_the_process() -> None:
