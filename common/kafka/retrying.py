@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from confluent_kafka import KafkaException
 
-from sensorwatch.common.kafka.broker_errors import transient
+from sensorwatch.common.kafka.broker_errors import is_transient
 
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
@@ -36,7 +36,7 @@ class RetryPolicy:
             try:
                 return question()
             except KafkaException as error:
-                if not transient(error.args[0]) or self.clock() + pause > deadline:
+                if not is_transient(error.args[0]) or self.clock() + pause > deadline:
                     raise
             self.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)

@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from confluent_kafka.admin import AdminClient
 
 from sensorwatch.common.errors import BrokerUnavailable
-from sensorwatch.common.kafka.broker_errors import transient
+from sensorwatch.common.kafka.broker_errors import is_transient
 from sensorwatch.common.kafka.client_config import reader_config
 from sensorwatch.common.kafka.records import Coordinates, Partition
 from sensorwatch.common.kafka.retrying import RetryPolicy
@@ -158,7 +158,7 @@ class _PartitionReader:
                     raise_state_refused(
                         f'a snapshot in "{self._topic}" was deleted while it was read'
                     )
-                elif not transient(error):
+                elif not is_transient(error):
                     raise KafkaException(error)
         raise BrokerUnavailable(
             f'"{self._topic}": no record came for {self._stall_seconds:g} s of a snapshot in '
@@ -209,7 +209,7 @@ class OldSnapshotDeleter:
     def _warn_once(self, failure: KafkaException) -> None:
         error = failure.args[0]
         # What passes, the next time mends; and a broker that cannot delete does not have to.
-        harmless = transient(error) or error.code() in _UNSUPPORTED_ERRORS
+        harmless = is_transient(error) or error.code() in _UNSUPPORTED_ERRORS
         if not harmless and not self._warned:
             self._warned = True
             self._warn(
