@@ -110,8 +110,8 @@ def _check_readings(
     if "compact" in config.get(CLEANUP_POLICY, ""):
         raise DataError(
             f'the input "{topic}" is compacted ({CLEANUP_POLICY} = {config[CLEANUP_POLICY]}). '
-            "Compaction deletes records, so no memory could be restored and the ledger could not be "
-            "verified. Set cleanup.policy to delete, or read another topic"
+            "Compaction deletes records, so no memory could be restored and the ledger could not "
+            "be verified. Set cleanup.policy to delete, or read another topic"
         )
     retention_seconds = int(config.get(RETENTION_MS, UNLIMITED)) / 1000
     if 0 <= retention_seconds < 2 * every_seconds:

@@ -3,7 +3,8 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -13,13 +14,15 @@ from sensorwatch.common.kafka.client_config import reader_config
 from sensorwatch.common.kafka.retrying import RetryPolicy
 from sensorwatch.common.kafka.silent_logger import quiet_logger
 
-CALL_TIMEOUT_SECONDS = 10.0
+CALL_TIMEOUT_SECONDS = 5.0
 """Timeout of one call to the broker."""
 STALL_TIMEOUT_SECONDS = 60.0
 """Longer than the open transaction of a dead writer can block later records."""
 SHORT_RETRY = RetryPolicy(10.0)
 """For commands that a user waits for."""
 FETCH_RECORDS = 1_000
+
+Answer = TypeVar("Answer")
 
 _NO_GROUP = "sensorwatch-reader"
 """The client requires a group id even if the consumer never joins a group."""
@@ -136,7 +139,33 @@ def partition_bounds(
     consumer: Consumer, where: TopicPartition, *, retry: RetryPolicy
 ) -> tuple[int, int]:
     """Return a partition's first retained offset and its end; raises KafkaException."""
-    return retry.ask(lambda: consumer.get_watermark_offsets(where, CALL_TIMEOUT_SECONDS))
+    return ask_leader(
+        consumer,
+        where.topic,
+        lambda: consumer.get_watermark_offsets(where, CALL_TIMEOUT_SECONDS),
+        retry=retry,
+    )
+
+
+def ask_leader(
+    consumer: Consumer, topic: str, question: Callable[[], Answer], *, retry: RetryPolicy
+) -> Answer:
+    """Return the answer to a question that the leader of a partition answers.
+
+    After a failure the metadata is read again. For a topic that it does not consume, the client
+    does not do that by itself, and asks a leader that was killed again and again. Raises
+    KafkaException.
+    """
+
+    def ask() -> Answer:
+        try:
+            return question()
+        except KafkaException:
+            with suppress(KafkaException):
+                consumer.list_topics(topic, timeout=CALL_TIMEOUT_SECONDS)
+            raise
+
+    return retry.ask(ask)
 
 
 def topic_partitions(

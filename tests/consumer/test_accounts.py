@@ -254,6 +254,7 @@ def test_a_leader_that_is_away_is_waited_for(code: int) -> None:
 
     assert accounts.assigned([ZERO]) == {ZERO: 3}
     assert consumer.watermark_failures == []
+    assert consumer.metadata_reads == 3, "else the client may ask the old leader again"
 
 
 def test_a_leader_that_stays_away_is_named_with_its_partition() -> None:

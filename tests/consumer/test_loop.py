@@ -105,12 +105,12 @@ def test_failures_in_a_row_without_a_commit_end_the_process(kind: type[Sensorwat
 
 def test_failures_in_quick_succession_are_waited_out() -> None:
     """A coordinator that moves refuses many micro-batches within a second."""
-    failures = [MicroBatchAborted("told")] * 20
-    rig = Rig(*batch(*THREE_RECORDS) * 21, failures=failures).with_opened_account()
+    failures = [MicroBatchAborted("told")] * 10
+    rig = Rig(*batch(*THREE_RECORDS) * 11, failures=failures).with_opened_account()
 
     rig.run()
 
-    assert len(rig.outbox.tried) == 21
+    assert len(rig.outbox.tried) == 11
     assert rig.accounts.by_partition[ZERO].consumed == 3
     assert rig.consumer.paused == []
 
@@ -140,7 +140,9 @@ def test_from_the_second_failure_in_a_row_to_the_next_commit_it_is_not_ready() -
         return []
 
     again: list[ConsumeStep] = [look, rows(*THREE_RECORDS)[1:], []]
-    rig = Rig(*again * 3, nothing, failures=[MicroBatchAborted("told")] * 2).with_opened_account()
+    failures = [MicroBatchAborted("told")] * 2
+    # With steps of a second the pause after the second failure is over at once.
+    rig = Rig(*again * 3, nothing, failures=failures, clock_step_seconds=1.0).with_opened_account()
 
     rig.run()
 
