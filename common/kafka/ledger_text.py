@@ -78,7 +78,8 @@ def _require_known_version(text: str | None) -> None:
         raise DataError(
             f"the committed offsets contain an account of ledger version {version}, but this "
             f"program reads versions up to {LEDGER_VERSION}: a newer sensorwatch ran in this "
-            "group. Nothing was changed. Run that version or a later one, or use another [consumer] group"
+            "group. Nothing was changed. Run that version or a later one, or use another "
+            "[consumer] group"
         )
 
 
