@@ -7,7 +7,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from sensorwatch.common.kafka.broker_errors import transient
+from sensorwatch.common.kafka.broker_errors import is_transient
 from sensorwatch.common.kafka.client_config import (
     client_config,
     consumer_config,
@@ -237,5 +237,5 @@ def _is_incremental(kafka: Mapping[str, Any]) -> bool:
 def _log_client_error(error: KafkaError) -> None:
     # What matters also comes back from the call that it concerns, and librdkafka logs lost
     # connections itself: this is for the rest.
-    if not transient(error):
+    if not is_transient(error):
         _log.warning("kafka client", code=error.name(), why=error.str())

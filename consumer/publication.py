@@ -8,7 +8,7 @@ from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.kafka.snapshot_text import Snapshot
 from sensorwatch.common.ledger.account import Account, SnapshotRef
 from sensorwatch.common.scoring.memory import MAX_SENSORS
-from sensorwatch.common.scoring.memory_bytes import memory_bytes
+from sensorwatch.common.scoring.memory_bytes import memory_to_bytes
 from sensorwatch.consumer.memories import Memories
 from sensorwatch.consumer.publishing.outbox import Commit, CommitPlan
 from sensorwatch.consumer.settlement import Settlement
@@ -47,7 +47,7 @@ def snapshots_of(
             next_offset=account.next_offset,
             model_version=account.model_version,
             account=account,
-            content=memory_bytes(memories[partition]),
+            content=memory_to_bytes(memories[partition]),
         )
         for partition, account in settlement.accounts.items()
         if partition in snapshot_partitions

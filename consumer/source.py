@@ -7,7 +7,7 @@ from typing import Protocol
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from sensorwatch.common.errors import BrokerUnavailable, OffsetsLost, Unrecoverable, UsageError
-from sensorwatch.common.kafka.broker_errors import transient
+from sensorwatch.common.kafka.broker_errors import is_transient
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.consumer.micro_batch import BatchBuilder, MicroBatch, Timestamp
 
@@ -265,6 +265,6 @@ def _raise_if_serious(error: KafkaError) -> None:
             )
         case KafkaError.TOPIC_AUTHORIZATION_FAILED | KafkaError.GROUP_AUTHORIZATION_FAILED:
             raise UsageError(f"{error.str()}: the broker's ACLs do not let this client in")
-    if error.fatal() or not (transient(error) or error.code() in _HANDLED_BY_CLIENT):
+    if error.fatal() or not (is_transient(error) or error.code() in _HANDLED_BY_CLIENT):
         # Also what has no flag: after a corrupt answer the client may go on at a made-up offset.
         raise Unrecoverable(f"consume: {error.name()}: {error.str()}")

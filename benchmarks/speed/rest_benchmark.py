@@ -28,7 +28,7 @@ from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema, load_schema
 from sensorwatch.common.runtime.command_line import run
 from sensorwatch.common.runtime.setting_keys import FeatureKind, TrainerSettings
-from sensorwatch.common.scoring.features import features
+from sensorwatch.common.scoring.features import compute_features
 from sensorwatch.common.simulation.stream import Simulation, simulate
 from sensorwatch.trainer.training import train
 
@@ -191,7 +191,9 @@ def write_models(work_folder: Path, readings: Readings, schema: Schema) -> None:
         version = registry.register(name, candidate, who="benchmark", why="speed")
         registry.promote(name, version, who="benchmark", why="speed", force="benchmark")
     forest = IsolationForest(random_state=0, contamination=0.005)
-    joblib.dump(forest.fit(features(readings, plain_plan(schema))), work_folder / "forest.joblib")
+    joblib.dump(
+        forest.fit(compute_features(readings, plain_plan(schema))), work_folder / "forest.joblib"
+    )
 
 
 def rows_of(readings: Readings) -> list[dict[str, object]]:

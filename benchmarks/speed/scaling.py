@@ -13,7 +13,7 @@ from benchmarks.speed.run_statistics import median_and_range
 from benchmarks.speed.section_result import SectionResult
 from benchmarks.speed.synthetic_cases import DEFAULT_CASE, Case, payloads, warm_detector
 from benchmarks.speed.testbed import Testbed
-from sensorwatch.common.scoring.memory_bytes import memory_bytes, memory_from_bytes
+from sensorwatch.common.scoring.memory_bytes import memory_from_bytes, memory_to_bytes
 from sensorwatch.common.scoring.processing import process
 
 ROWS = 20_000
@@ -79,11 +79,11 @@ def _snapshots(repeats: int) -> Table:
     rows = []
     for sensors in SNAPSHOT_SENSORS:
         detector, memory, _ = warm_detector(replace(DEFAULT_CASE, sensors=sensors))
-        content = memory_bytes(memory)
+        content = memory_to_bytes(memory)
         written, read = [], []
         for _ in range(repeats):
             start_time = perf_counter()
-            memory_bytes(memory)
+            memory_to_bytes(memory)
             encoded_at = perf_counter()
             memory_from_bytes(content, detector)
             written.append(1e3 * (encoded_at - start_time))

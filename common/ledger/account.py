@@ -10,49 +10,53 @@ from sensorwatch.common.scoring.memory import MAX_SENSORS
 from sensorwatch.common.scoring.processing import OutcomeKind
 
 WINDOW_BUCKETS = 10
-"""The breaker's window is counted in so many buckets of consecutive records."""
+"""Number of buckets of consecutive records in the breaker's window."""
 DIGEST_SEED = 0x9E3779B97F4A7C15
+"""Digest of a segment without records."""
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotRef:
-    """Where the newest snapshot of a partition's memory stands."""
+    """The location of the newest snapshot of a partition's memory."""
 
     offset: int
-    """Of its manifest, in the state topic."""
+    """Offset of the snapshot manifest in the state topic."""
     next_offset: int
-    """Of the input: the first record that the memory knows nothing of."""
+    """Offset in the input of the first record that is not in the snapshot."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What became of the records of one partition from `first_offset` to before `next_offset`.
+    """The outcomes of one partition's records from `first_offset` to before `next_offset`.
 
-    Cumulative, and the same however the records were cut into micro-batches.
+    It is cumulative and does not depend on the boundaries of micro-batches.
     """
 
     first_offset: int
     next_offset: int
     consumed: int = 0
+    """Number of records."""
     normal: int = 0
     anomalies: int = 0
     dead_letters: int = 0
     window_bucket_rows: int = 1_000
+    """Number of records per bucket of the breaker's window."""
     window_rejected: tuple[int, ...] = (0,)
-    """Rejections per bucket, oldest first; the last bucket is the one being filled."""
+    """Rejections per bucket, oldest first; the last bucket may be incomplete."""
     model_version: str = ""
     """The version that scored the newest records."""
     digest: int = DIGEST_SEED
-    """64 bits over (offset, outcome, reason, raw-score bits) since `segment_offset`."""
+    """64-bit digest of (offset, outcome, reason, raw score bits) of each record of the segment."""
     segment: int = 0
-    """Counts the digest's new beginnings."""
+    """Number of the digest's current segment."""
     segment_offset: int = 0
+    """Offset of the segment's first record."""
     fingerprint: str = ""
-    """Of what decides a score's last bit: code, libraries, CPU kind."""
+    """Fingerprint of everything that can change a score's last bit: code, libraries, CPU kind."""
     snapshot: SnapshotRef | None = None
-    """None: the memory was cold at `first_offset`."""
+    """None if there is no snapshot; the memory was cold at `first_offset` then."""
     max_sensors: int = MAX_SENSORS
-    """The bound that the memory kept while the newest records were scored."""
+    """Largest number of sensors in the memory that scored the newest records."""
 
     @property
     def adds_up(self) -> bool:
@@ -61,13 +65,16 @@ class Account:
 
     @property
     def oldest_bucket(self) -> int:
-        """Number of the window's first bucket: k holds records k * window_bucket_rows and on."""
+        """Number of the window's first bucket.
+
+        Bucket k contains the records from number k * window_bucket_rows on.
+        """
         newest = max(self.consumed - 1, 0) // self.window_bucket_rows
         return newest - len(self.window_rejected) + 1
 
     @property
     def window(self) -> tuple[int, int]:
-        """The breaker's window: its records, and how many of them were rejected."""
+        """Number of records and of rejections in the breaker's window."""
         before = self.oldest_bucket * self.window_bucket_rows
         return self.consumed - before, sum(self.window_rejected)
 
@@ -80,7 +87,7 @@ def open_account(
     window_rows: int = 10_000,
     max_sensors: int = MAX_SENSORS,
 ) -> Account:
-    """Open the account of a partition whose first record will be at `offset` or later."""
+    """Return the account of a partition without records; the first one is at `offset` or later."""
     return Account(
         first_offset=offset,
         next_offset=offset,
@@ -93,7 +100,7 @@ def open_account(
 
 
 def start_segment(account: Account, *, fingerprint: str) -> Account:
-    """Begin the digest anew, because from here on scores may differ in the last bit."""
+    """Return the account with a new digest segment, for scores that may differ in the last bit."""
     return replace(
         account,
         digest=DIGEST_SEED,
@@ -104,11 +111,11 @@ def start_segment(account: Account, *, fingerprint: str) -> Account:
 
 
 def resize_window(account: Account, window_rows: int) -> Account:
-    """Count the breaker's window anew where the settings have changed its size.
+    """Return the account with the breaker's window in buckets of the size set for `window_rows`.
 
-    Rejections are taken as evenly spread in their old bucket. The new window reaches back no
-    farther than the old one, but to the beginning of a bucket: what lies before the old one counts
-    as good there.
+    The rejections of an old bucket are distributed evenly over its records. The new window starts
+    at or after the bucket with the old window's first record. Records of that bucket before the
+    old window count as accepted.
     """
     size = _bucket_rows(window_rows)
     if size == account.window_bucket_rows:
@@ -136,15 +143,19 @@ def advance_account(
     model_version: str,
     accept_rejections_until: int = 0,
 ) -> Account:
-    """Account for the next records of the partition, each argument an array (n,) in offset order.
+    """Return the account after the next n records of the partition, in offset order.
 
-    Rejections at offsets below `accept_rejections_until` are counted, but not in the window.
-    Raises ValueError where an offset is not above the ones before it.
+    `offsets`, `kinds`, `reasons`, `score_bits`: shape (n,), as in `Outcome`. Rejections at offsets
+    below `accept_rejections_until` count as dead letters but not in the breaker's window. Raises
+    ValueError if the offsets do not rise from `next_offset` on.
     """
     if len(offsets) == 0:
         return account
     if offsets[0] < account.next_offset or np.any(np.diff(offsets) <= 0):
-        raise ValueError(f"offsets from {offsets[0]} do not follow {account.next_offset}")
+        raise ValueError(
+            f"offsets from {offsets[0]} to {offsets[-1]} do not rise, wanted rising offsets from "
+            f"{account.next_offset} on"
+        )
     count = np.bincount(kinds, minlength=4)
     rejected = counted_rejections(offsets, kinds, accept_rejections_until)
     return replace(
@@ -163,7 +174,7 @@ def advance_account(
 def counted_rejections(
     offsets: NDArray[np.int64], kinds: NDArray[np.uint8], accept_rejections_until: int
 ) -> NDArray[np.bool_]:
-    """Return which records (n,) the breaker's window counts as rejections."""
+    """Return whether each record (n,) counts as a rejection in the breaker's window."""
     rejected: NDArray[np.bool_] = kinds == OutcomeKind.DEAD_LETTER
     return rejected & (offsets >= accept_rejections_until)
 
@@ -173,9 +184,9 @@ def _bucket_rows(window_rows: int) -> int:
 
 
 def _bucket_edges(account: Account, first: int, size: int) -> NDArray[np.float64]:
-    """Return where the buckets from `first` to the newest begin, and where the account ends.
+    """Return the first record numbers of the buckets from `first` on, and the account's end.
 
-    Counted back from there, because small numbers are exact in float64.
+    Numbers are relative to the end: small numbers are exact in float64.
     """
     newest = max(account.consumed - 1, 0) // size
     begins = [bucket * size - account.consumed for bucket in range(first, newest + 1)]
@@ -183,7 +194,7 @@ def _bucket_edges(account: Account, first: int, size: int) -> NDArray[np.float64
 
 
 def _window_counts(account: Account, rejected: NDArray[np.bool_]) -> tuple[int, ...]:
-    """Count rejections into the buckets that the records' running numbers fall into."""
+    """Return the rejections per bucket after n more records; `rejected` (n,) marks rejections."""
     number = account.consumed + np.arange(len(rejected))
     bucket = number // account.window_bucket_rows - account.oldest_bucket
     counts = np.bincount(bucket[rejected], minlength=int(bucket[-1]) + 1)
@@ -191,9 +202,9 @@ def _window_counts(account: Account, rejected: NDArray[np.bool_]) -> tuple[int, 
     return tuple(int(count) for count in counts[-WINDOW_BUCKETS:])
 
 
-# One record after the other, so that the digest can go on from its value alone: compiled, because
-# in Python it would cost more than the scoring. The mixing step is splitmix64's finaliser
-# (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).
+# Compiled, because in Python the digest would take longer than the scoring. The mixing step is
+# the finaliser of splitmix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators",
+# OOPSLA 2014).
 @kernel
 def _digest(
     digest: np.uint64,

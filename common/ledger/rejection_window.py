@@ -1,4 +1,4 @@
-"""Where in a stretch of records the breaker's window first holds too many rejections."""
+"""The check of the breaker's window for too many rejections, record by record."""
 
 from dataclasses import dataclass
 
@@ -13,17 +13,20 @@ class WindowExcess:
     """A window with too many rejections."""
 
     rows: int
+    """Number of records in the window."""
     rejected: int
+    """Number of rejections among them."""
 
 
 def find_first_excess(
     account: Account, rejected: NDArray[np.bool_], *, min_rows: int, max_ratio: float
 ) -> WindowExcess | None:
-    """Return the window at the first rejection that is one too many, or None.
+    """Return the window at the first rejection that exceeds the limits, or None.
 
-    `rejected` (n,): of the records that follow `account`, which count as rejections. The window is
-    looked at after each of them, so the answer does not depend on how records are cut into
-    micro-batches. A good record is never one too many, though sliding may raise the ratio.
+    `rejected`: shape (n,), whether each record after `account` counts as a rejection. A window
+    exceeds the limits if it has at least `min_rows` records and more than `max_ratio` of them are
+    rejections. It is checked at each rejection, so the result does not depend on the boundaries of
+    micro-batches. An accepted record never trips the check, even if its bucket raises the ratio.
     """
     if not rejected.any():
         return None

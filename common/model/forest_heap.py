@@ -1,4 +1,4 @@
-"""A forest of shallow trees laid out for speed: every tree padded to a full heap of depth 8."""
+"""The fast layout of a forest of shallow trees: every tree padded to a full heap of depth 8."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,19 @@ from numpy.typing import NDArray
 from sensorwatch.common.kernels import inlined_kernel, kernel
 
 HEAP_DEPTH = 8
-"""What scikit-learn gives trees of at most 256 rows: ceil(log2(max_samples))."""
+"""Depth of scikit-learn's trees of at most 256 rows: ceil(log2(max_samples))."""
 LEAVES_PER_TREE = 1 << HEAP_DEPTH
-"""Leaves of a full tree; its inner nodes are 1 to SIDE - 1, the children of i are 2i and 2i + 1."""
+"""Leaves of a full tree.
+
+The inner nodes are 1 to LEAVES_PER_TREE - 1; the children of node i are 2i and 2i + 1.
+"""
 MAX_COLUMNS = 256
+"""Number of features from which on the heap cannot be used."""
 WALK_WIDTH = 32
-"""Rows, or trees for a row alone, that are walked together: one walk would wait for memory."""
+"""Number of rows (or of trees, for a single row) that are walked together.
+
+A single walk would wait for memory at every step.
+"""
 
 _LEAVES_PER_TREE, _WALK_WIDTH, _ONE, _TWO = (
     np.uint32(LEAVES_PER_TREE),
@@ -25,14 +32,17 @@ _LEAVES_PER_TREE, _WALK_WIDTH, _ONE, _TWO = (
 
 @dataclass(frozen=True, slots=True)
 class ForestHeap:
-    """The trees padded: below a leaf that comes early, every path leads to its value."""
+    """The trees as heaps: every path below an original leaf leads to that leaf's path length."""
 
     threshold: NDArray[np.float32]
-    """(trees * SIDE,) go left where x <= threshold; +inf where there is no choice."""
+    """Shape (trees * LEAVES_PER_TREE,). A row goes left if x <= threshold; +inf below a leaf."""
     feature: NDArray[np.uint16]
-    """(trees * SIDE,) times ROWS: where a feature of ROWS rows begins, column by column."""
+    """Shape (trees * LEAVES_PER_TREE,). The node's column times WALK_WIDTH.
+
+    That is the first value of the column in a block of WALK_WIDTH rows, stored column by column.
+    """
     path_length: NDArray[np.float64]
-    """(trees * SIDE,) of each leaf, from the left."""
+    """Shape (trees * LEAVES_PER_TREE,). Path length of each leaf, from left to right."""
 
 
 def build_heap(
@@ -44,9 +54,10 @@ def build_heap(
     right: NDArray[np.int32],
     path_length: NDArray[np.float64],
 ) -> ForestHeap | None:
-    """Lay trees out as heaps; None where one is deeper than DEPTH or names a feature too high.
+    """Return the trees as heaps, or None if they do not fit.
 
-    The arrays are those of `sensorwatch.common.model.forest.Forest`.
+    The arrays are those of `sensorwatch.common.model.forest.Forest`. Trees deeper than HEAP_DEPTH
+    and features from MAX_COLUMNS on do not fit.
     """
     if feature.max(initial=0) >= MAX_COLUMNS:
         return None
@@ -69,21 +80,21 @@ def build_heap(
 def add_path_lengths(
     heap: ForestHeap, rows: NDArray[np.float32], total: NDArray[np.float64]
 ) -> None:
-    """Write each row's path lengths, summed tree after tree, into `total` (n,).
+    """Write each row's path lengths, summed in tree order, into `total` (n,).
 
-    `rows` (n, features), contiguous.
+    `rows`: shape (n, features), contiguous.
     """
     _walk_forest(rows, heap.threshold, heap.feature, heap.path_length, total)
 
 
 def _round_down_to_float32(threshold: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return the largest float32 not above t: for any float32 x, it gives x <= t its answer."""
+    """Return the largest float32 t32 <= t: x <= t32 equals x <= t for every float32 x."""
     nearest = threshold.astype(np.float32)
     below = np.nextafter(nearest, np.float32(-np.inf))
     return np.where(nearest.astype(np.float64) > threshold, below, nearest)
 
 
-# Unsigned, because a signed index may be negative, and numba would ask each time.
+# Unsigned indices, because numba checks every signed index for a negative value.
 @kernel
 def _walk_forest(rows, threshold, feature, path_length, total):  # type: ignore[no-untyped-def]
     n, columns = rows.shape
@@ -104,7 +115,7 @@ def _walk_forest(rows, threshold, feature, path_length, total):  # type: ignore[
 
 @inlined_kernel
 def _walk_rows(block, threshold, feature, path_length, nodes_at, total):  # type: ignore[no-untyped-def]
-    """Walk ROWS rows down one tree after the other; `block` holds them column by column."""
+    """Walk WALK_WIDTH rows down one tree after the other; `block` has them column by column."""
     for tree in range(0, len(threshold), LEAVES_PER_TREE):
         thresholds, features = (
             threshold[tree : tree + LEAVES_PER_TREE],
@@ -124,7 +135,7 @@ def _walk_rows(block, threshold, feature, path_length, nodes_at, total):  # type
 
 @inlined_kernel
 def _walk_one_row(row, threshold, feature, path_length, nodes_at):  # type: ignore[no-untyped-def]
-    """Walk one row down ROWS trees at a time, and add up in the trees' order all the same."""
+    """Walk one row down WALK_WIDTH trees at a time; sum the path lengths in tree order."""
     total = 0.0
     trees = len(threshold) // LEAVES_PER_TREE
     for first in range(0, trees, WALK_WIDTH):

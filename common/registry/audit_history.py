@@ -1,7 +1,7 @@
-"""What the audit log tells about the registry's state, and how it is brought in line with it.
+"""The state of a model's folder as its audit log records it, beside the actual state.
 
-A line is written before what it tells is done. So a kill leaves at most the last line undone, and
-the next change says in a line of its own what it found instead.
+An entry is written before its change is done. A kill can therefore leave only the last entry
+without its change. The next change then adds an entry with the actual state.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from sensorwatch.common.registry.audit import Action, AuditEntry
 
 @dataclass(frozen=True, slots=True)
 class RegistryState:
-    """Which versions there are and where the aliases point."""
+    """The versions of a model and the targets of its aliases."""
 
     versions: frozenset[str] = frozenset()
     champion: str | None = None
@@ -27,12 +27,12 @@ class RegistryState:
 
 
 def folder_state(versions: Iterable[str], aliases: Aliases) -> RegistryState:
-    """The state of a folder."""
+    """Return the actual state of a folder."""
     return RegistryState(frozenset(versions), aliases.champion, aliases.previous)
 
 
 def logged_state(entries: Iterable[AuditEntry]) -> RegistryState:
-    """The state after everything that the lines tell was done."""
+    """Return the state after the changes of all entries."""
     state = RegistryState()
     for entry in entries:
         state = _apply(state, entry)
@@ -40,13 +40,13 @@ def logged_state(entries: Iterable[AuditEntry]) -> RegistryState:
 
 
 def differences(logged: RegistryState, actual: RegistryState) -> list[str]:
-    """Say in words how a folder differs from what the log tells."""
-    texts = [f"{version} is not there" for version in sorted(logged.versions - actual.versions)]
-    texts += [f"{version} has no line" for version in sorted(actual.versions - logged.versions)]
+    """Return in words how a folder differs from the log."""
+    texts = [f"{version} is missing" for version in sorted(logged.versions - actual.versions)]
+    texts += [f"{version} has no entry" for version in sorted(actual.versions - logged.versions)]
     for alias in (CHAMPION, PREVIOUS):
         wanted, got = getattr(logged, alias), getattr(actual, alias)
         if wanted != got:
-            texts.append(f"{alias} is {got or 'nothing'}, told was {wanted or 'nothing'}")
+            texts.append(f"{alias} is {got or 'unset'}, logged was {wanted or 'unset'}")
     return texts
 
 

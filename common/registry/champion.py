@@ -1,4 +1,4 @@
-"""The detector now in force."""
+"""The champion version, followed while it changes."""
 
 from collections.abc import Callable
 
@@ -14,11 +14,11 @@ def _ignore(_: object) -> None:
 
 
 class Champion:
-    """Follows a model's champion alias; a version that is refused never replaces a good one.
+    """Follows a model's champion alias; a refused version never replaces a good one.
 
-    Raises ModelRefused at construction where there is no usable champion. `on_loaded` is called
-    with every version put in force, the first one too; `on_refused` once each time the aliases
-    are written and cannot be followed.
+    The constructor raises ModelRefused if there is no usable champion. `on_loaded` is called with
+    every version that is loaded, including the first. `on_refused` is called once for each write of
+    the aliases that cannot be followed.
     """
 
     def __init__(
@@ -34,21 +34,21 @@ class Champion:
         self._on_loaded = on_loaded
         self._on_refused = on_refused
         self._last_seen: Aliases | str = registry.current_aliases(name)
-        """What the last look saw: the aliases, or why they could not be read."""
+        """The last result of reading the aliases: the aliases, or the error text."""
         self._version = registry.load(name)
         on_loaded(self._version)
 
     def current(self) -> Detector:
-        """Return the detector in force."""
+        """Return the detector of the loaded version."""
         return self._version.detector
 
     @property
     def version(self) -> ModelVersion:
-        """The version in force."""
+        """The loaded version."""
         return self._version
 
     def refresh(self) -> bool:
-        """Look at the aliases once, cheaply, and follow; True when another version is in force."""
+        """Read the alias file once and load a new champion; return True if the version changed."""
         try:
             seen = self._registry.current_aliases(self._name)
         except ModelRefused as refused:

@@ -1,4 +1,4 @@
-"""Golden rows: readings stored with their scores, replayed before a model is trusted."""
+"""Golden rows: readings stored with their scores, scored again before a model is used."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from sensorwatch.common.rows.schema import MissingPolicy, Schema
 from sensorwatch.common.scoring.detector import Detector
 
 TOLERANCE = 1e-9
-"""How far a raw score may lie from the recorded one."""
+"""Largest allowed difference between a raw score and the recorded one."""
 
 _DTYPES = {"event_time": "<i8", "sensor": "<i4", "values": "<f8", "context": "<f8"} | {
     "raw_score": "<f8",
@@ -20,9 +20,9 @@ _DTYPES = {"event_time": "<i8", "sensor": "<i4", "values": "<f8", "context": "<f
 
 
 def golden_arrays(detector: Detector, readings: Readings) -> Arrays:
-    """Score 1 to MAX_GOLDEN_ROWS readings from cold memory and put both into arrays.
+    """Score 1 to MAX_GOLDEN_ROWS readings from cold memory; return readings and scores as arrays.
 
-    Raises ValueError for another number of readings.
+    Raises ValueError for any other number of readings.
     """
     if not 1 <= len(readings) <= MAX_GOLDEN_ROWS:
         raise ValueError(f"{len(readings)} golden rows, wanted 1 to {MAX_GOLDEN_ROWS}")
@@ -43,22 +43,22 @@ def golden_arrays(detector: Detector, readings: Readings) -> Arrays:
 def check_golden_rows(detector: Detector, golden: Arrays) -> None:
     """Score the golden rows again.
 
-    Raises ModelRefused unless every decision is the recorded one and every score lies within
-    TOLERANCE.
+    Raises ModelRefused unless every decision equals the recorded one and every score differs by at
+    most TOLERANCE.
     """
     readings = _readings(golden, detector.schema)
     rescored = detector.detect(readings, detector.empty_memory()).detections
     calibration = detector.calibration
-    # In raw units, too: an anomaly score is a raw score divided by this span.
+    # An anomaly score is a raw score divided by this span; compare both in raw units.
     scale = 1.0 / min(1.0, calibration.threshold - calibration.centre)
     difference = np.maximum(
         np.abs(rescored.raw_score - golden["raw_score"]),
         np.abs(rescored.anomaly_score - golden["anomaly_score"]) / scale,
     )
-    # The threshold is itself a calibration score, and so may be a golden row's: on another kind of
-    # machine the last bit decides there.
+    # The threshold is itself a calibration score, and may be the score of a golden row. There the
+    # last bit decides, which may differ on another kind of machine.
     at_threshold = np.abs(golden["raw_score"] - calibration.threshold) <= TOLERANCE
-    # Written so that a NaN is wrong.
+    # This form also counts NaN as a difference.
     differs = ~(difference <= TOLERANCE) | (
         (rescored.is_anomaly != golden["is_anomaly"]) & ~at_threshold
     )
@@ -74,9 +74,8 @@ def _readings(golden: Arrays, schema: Schema) -> Readings:
     rows = len(golden["event_time"]) if "event_time" in golden else 0
     if not 1 <= rows <= MAX_GOLDEN_ROWS:
         raise ModelRefused(f"{rows} golden rows, wanted 1 to {MAX_GOLDEN_ROWS}")
-    no_context: Arrays = {
-        "context": np.empty((rows, 0))
-    }  # it is stored only where the schema has some
+    # Context is stored only if the schema has context columns.
+    no_context: Arrays = {"context": np.empty((rows, 0))}
     golden = no_context | golden
     columns = {"values": schema.signals, "context": schema.context}
     for name, dtype in _DTYPES.items():
@@ -87,7 +86,7 @@ def _readings(golden: Arrays, schema: Schema) -> Readings:
     _check_finite(golden, schema)
     ids, sensor = golden.get("sensor_ids"), golden["sensor"]
     if ids is None or ids.ndim != 1 or np.any((sensor < 0) | (sensor >= len(ids))):
-        raise ModelRefused("the golden rows name sensors that are not there")
+        raise ModelRefused("the golden rows name sensors that are missing from their sensor ids")
     return Readings(
         np.arange(rows, dtype=np.int64),
         golden["event_time"],
@@ -104,4 +103,4 @@ def _check_finite(golden: Arrays, schema: Schema) -> None:
         [column.missing is MissingPolicy.HOLD_LAST for column in schema.columns]
     )
     if not np.all(np.isfinite(table) | (np.isnan(table) & may_be_missing)):
-        raise ModelRefused("the golden rows hold values that no reading can have")
+        raise ModelRefused("the golden rows contain values that no reading can have")

@@ -1,4 +1,4 @@
-"""One change to a model's shelf: the lock held, the line in the audit log before the deed."""
+"""A change to a model's folder, under its lock, with the audit entry written first."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,67 +22,71 @@ from sensorwatch.common.registry.model_names import ordinal_of
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What somebody is doing to a shelf while holding its lock."""
+    """The operations on a model's folder while its lock is taken."""
 
-    shelf: ModelFolder
+    folder: ModelFolder
     who: str
     now: Callable[[], datetime]
 
     def log_action(
         self, action: Action, version: str | None, why: str, detail: dict[str, Any] | None = None
     ) -> None:
-        """Write down what is done next."""
+        """Append an audit entry for the change that follows."""
         when = self.now()
-        self.shelf.log.append(
+        self.folder.log.append(
             action, when=when, who=self.who, why=why, version=version, detail=detail
         )
 
     def move(
         self, action: Action, target: Aliases, why: str, detail: dict[str, Any] | None = None
     ) -> None:
-        """Write down where the aliases go, and move them."""
+        """Log the new aliases, then write them."""
         aliases = {CHAMPION: target.champion, PREVIOUS: target.previous}
         self.log_action(action, target.champion, why, {**aliases, **(detail or {})})
-        write_aliases(self.shelf.aliases, replace(target, changed=self.now()))
+        write_aliases(self.folder.aliases, replace(target, changed=self.now()))
 
     def delete(self, version: str, why: str) -> None:
-        """Write down that a version goes, and remove it."""
+        """Log the deletion of a version, then remove it."""
         self.log_action(Action.DELETE, version, why)
-        self.shelf.remove(version)
+        self.folder.remove(version)
 
     def next_ordinal(self) -> int:
-        """Return a number that no version has or had."""
-        logged = [entry.version for entry in self.shelf.log.entries() if entry.version]
-        numbers = (ordinal_of(self.shelf.name, id_) for id_ in [*logged, *self.shelf.version_ids()])
+        """Return the next free number; numbers of deleted versions are not reused."""
+        logged = [entry.version for entry in self.folder.log.entries() if entry.version]
+        numbers = (
+            ordinal_of(self.folder.name, id_) for id_ in [*logged, *self.folder.version_ids()]
+        )
         return 1 + max((number for number in numbers if number is not None), default=0)
 
 
 @contextmanager
-def locked_change(shelf: ModelFolder, who: str, now: Callable[[], datetime]) -> Iterator[Change]:
-    """Hold a shelf's lock, with log and folder brought in line before anything else is done."""
-    with shelf.locked():
-        change = Change(shelf, who, now)
-        shelf.log.repair(when=now(), who=who)
-        found = log_mismatches(shelf)
-        if found:
-            state = folder_state(shelf.version_ids(), aliases_or_none(shelf) or Aliases())
-            why = f"found otherwise than told: {'; '.join(found)}"
+def locked_change(folder: ModelFolder, who: str, now: Callable[[], datetime]) -> Iterator[Change]:
+    """Lock a model's folder and correct its audit log first if the folder differs from it."""
+    with folder.locked():
+        change = Change(folder, who, now)
+        folder.log.repair(when=now(), who=who)
+        mismatches = log_mismatches(folder)
+        if mismatches:
+            state = folder_state(folder.version_ids(), aliases_or_none(folder) or Aliases())
+            why = f"the folder differed from this log: {'; '.join(mismatches)}"
             change.log_action(Action.CORRECT, None, why, state.to_plain())
         yield change
 
 
-def log_mismatches(shelf: ModelFolder) -> list[str]:
-    """Say how a shelf differs from what its log tells."""
-    aliases = aliases_or_none(shelf)
+def log_mismatches(folder: ModelFolder) -> list[str]:
+    """Return how a model's folder differs from the state in its audit log."""
+    aliases = aliases_or_none(folder)
     unreadable = ["the aliases cannot be read"] if aliases is None else []
-    logged = logged_state(shelf.log.entries())
-    found = folder_state(shelf.version_ids(), aliases or Aliases(logged.champion, logged.previous))
-    return unreadable + differences(logged, found)
+    logged = logged_state(folder.log.entries())
+    actual = folder_state(
+        folder.version_ids(), aliases or Aliases(logged.champion, logged.previous)
+    )
+    return unreadable + differences(logged, actual)
 
 
-def aliases_or_none(shelf: ModelFolder) -> Aliases | None:
-    """Read the aliases; None where their file is damaged, which promoting repairs."""
+def aliases_or_none(folder: ModelFolder) -> Aliases | None:
+    """Return the aliases, or None if their file is damaged; promoting a version repairs it."""
     try:
-        return read_aliases(shelf.aliases)
+        return read_aliases(folder.aliases)
     except ModelRefused:
         return None

@@ -1,4 +1,4 @@
-"""The manifest: what a model version was made of and from."""
+"""The manifest of a model version: its parameters, data source, files and digests."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from sensorwatch.common.registry.candidate import DataSource
 from sensorwatch.common.scoring.detector import Detector
 
 MANIFEST_FORMAT = 1
-"""Of the manifest and of the files it names; a newer one is refused."""
+"""Format of the manifest and of the files that it names. A newer format is refused."""
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
@@ -28,7 +28,7 @@ class StoredArray(_ManifestModel):
     dtype: str
     shape: tuple[int, ...]
     sha256: Sha256
-    """Over type, shape and bytes."""
+    """Digest of type, shape and bytes."""
 
 
 class StoredFile(_ManifestModel):
@@ -39,7 +39,7 @@ class StoredFile(_ManifestModel):
 
 
 class CalibrationSummary(_ManifestModel):
-    """The calibration's numbers, for people; the arrays hold what counts."""
+    """The main numbers of the calibration, for readers; scoring uses the arrays."""
 
     threshold: float
     centre: float
@@ -48,14 +48,14 @@ class CalibrationSummary(_ManifestModel):
 
 
 class ModelManifest(_ManifestModel):
-    """What a version was made of and from; never changed after it is written."""
+    """Describes one version; it never changes after it is written."""
 
     format: int = MANIFEST_FORMAT
     id: str
     name: str
     created: AwareDatetime
     parent: str | None
-    """The champion at that time."""
+    """The champion when this version was registered."""
     row_schema: dict[str, Any] = Field(alias="schema")
     schema_fingerprint: str
     plan: dict[str, Any]
@@ -67,10 +67,10 @@ class ModelManifest(_ManifestModel):
     libraries: dict[str, str]
     arrays: dict[str, StoredArray]
     arrays_digest: Sha256
-    """One digest over those of all arrays: equal for equal data and seed."""
+    """Digest of all array digests. It is equal for equal data and seed."""
     files: dict[str, StoredFile]
     digest: str = ""
-    """SHA-256 over all the rest."""
+    """SHA-256 of all other fields."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -85,7 +85,7 @@ class ModelManifest(_ManifestModel):
         return self.model_dump(mode="json", by_alias=True)
 
     def to_bytes(self) -> bytes:
-        """Return the manifest as its file's content, the digest filled in."""
+        """Return the content of the manifest's file, with the digest."""
         plain = self.to_plain()
         plain["digest"] = _digest(plain)
         return json.dumps(plain, indent=2, allow_nan=False).encode() + b"\n"
@@ -93,16 +93,16 @@ class ModelManifest(_ManifestModel):
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
-    """A verified version: ready to score, with its papers."""
+    """A verified version: its detector and its manifest."""
 
     detector: Detector
     manifest: ModelManifest
 
 
 def parse_manifest(content: bytes) -> ModelManifest:
-    """Read a manifest's file.
+    """Return the manifest in a file's content.
 
-    Raises ModelRefused where it is damaged, edited, or of a newer format.
+    Raises ModelRefused if it is damaged, edited, or of a newer format.
     """
     try:
         plain = json.loads(content)
@@ -113,10 +113,11 @@ def parse_manifest(content: bytes) -> ModelManifest:
     file_format = plain.get("format")
     if isinstance(file_format, int) and file_format > MANIFEST_FORMAT:
         raise ModelRefused(
-            f"the manifest's format {file_format} is newer than this code's {MANIFEST_FORMAT}: upgrade sensorwatch"
+            f"the manifest's format {file_format} is newer than this code's {MANIFEST_FORMAT}: "
+            "upgrade sensorwatch"
         )
     if plain.get("digest") != _digest(plain):
-        raise ModelRefused("the manifest was edited or damaged: its digest does not fit it")
+        raise ModelRefused("the manifest was edited or damaged: its digest does not match")
     try:
         return ModelManifest.model_validate_json(content)
     except ValidationError as error:

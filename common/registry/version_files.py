@@ -1,4 +1,4 @@
-"""A candidate as the files of a version's folder."""
+"""The files of a version's folder, written from a candidate."""
 
 import importlib.metadata
 import io
@@ -42,8 +42,8 @@ class VersionContents:
 
 
 def contents_of(candidate: Candidate) -> VersionContents:
-    """Put a candidate into bytes, its golden rows scored."""
-    import joblib  # here, because whoever only reads versions needs none of it
+    """Return a candidate as file contents, with its golden rows scored."""
+    import joblib  # here, because readers of versions do not need it
 
     detector = candidate.detector("candidate")
     arrays = detector.arrays()
@@ -66,7 +66,7 @@ def manifest_for(
     parent: str | None,
     created: datetime,
 ) -> ModelManifest:
-    """Write down what a version is made of and from."""
+    """Return the manifest of a version."""
     digests = contents.array_digests
     arrays_digest = joint_digest(digests)
     calibration = candidate.calibration
@@ -102,7 +102,7 @@ def manifest_for(
 
 
 def write_version(folder: Path, contents: VersionContents, manifest: ModelManifest) -> None:
-    """Write all files of a version into an empty folder, down to the disk."""
+    """Write and sync all files of a version in an empty folder."""
     (folder / REPORTS).mkdir()
     for file, content in contents.files.items():
         write_new(folder / file, content)
@@ -111,7 +111,7 @@ def write_version(folder: Path, contents: VersionContents, manifest: ModelManife
 
 
 def library_versions() -> dict[str, str]:
-    """The versions of Python and of the libraries that decide a model."""
+    """Return the versions of Python and of the libraries that influence a model."""
     versions = {"python": platform.python_version()}
     for library in _LIBRARIES:
         try:

@@ -1,4 +1,4 @@
-"""A version's folder read back as a detector, after everything about it was verified."""
+"""Loading of a version: verify its folder completely, then build its detector."""
 
 import hashlib
 import stat
@@ -23,9 +23,9 @@ MAX_FILE_BYTES = 2**30
 
 
 def load_version(folder: Path) -> ModelVersion:
-    """Read and verify a version: digests, bounds, schema, golden rows. Nothing is unpickled.
+    """Return a version after checking digests, bounds, schema and golden rows; unpickles nothing.
 
-    Raises ModelRefused naming the version, what is wrong with it and what to do.
+    Raises ModelRefused that names the version, the problem and the remedy.
     """
     try:
         manifest = load_manifest(folder)
@@ -44,7 +44,7 @@ def load_version(folder: Path) -> ModelVersion:
 
 
 def load_manifest(folder: Path) -> ModelManifest:
-    """Read a version's manifest; raises ModelRefused where it is not that of this folder."""
+    """Return a version's manifest; raises ModelRefused if it belongs to another folder."""
     path = folder / MANIFEST
     size = _size(path)
     if size > MAX_MANIFEST_BYTES:
@@ -58,7 +58,7 @@ def load_manifest(folder: Path) -> ModelManifest:
 
 
 def _verified_content(folder: Path, file: str, manifest: ModelManifest) -> bytes:
-    """Read a file of which the very bytes returned have the recorded digest."""
+    """Return a file's bytes after checking exactly these bytes against the recorded digest."""
     recorded = manifest.files[file]
     _check_size(folder / file, recorded)
     content = _read(folder / file)
@@ -67,31 +67,31 @@ def _verified_content(folder: Path, file: str, manifest: ModelManifest) -> bytes
 
 
 def _check_estimator(folder: Path, manifest: ModelManifest) -> None:
-    """Hash the estimator's file and leave it closed: it is a pickle, for people only."""
+    """Check the digest of the estimator's file without loading it, because it is a pickle."""
     recorded = manifest.files[ESTIMATOR]
     _check_size(folder / ESTIMATOR, recorded)
     try:
         with (folder / ESTIMATOR).open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise ModelRefused(f"{ESTIMATOR} cannot be read: {error.strerror or error}") from error
-    _check_digest(ESTIMATOR, found, recorded)
+    _check_digest(ESTIMATOR, digest, recorded)
 
 
 def _check_size(path: Path, recorded: StoredFile) -> None:
     size = _size(path)
     if size != recorded.bytes or size > MAX_FILE_BYTES:
         raise ModelRefused(
-            f"{path.name} has {size} bytes, recorded are {recorded.bytes}, the limit is "
-            f"{MAX_FILE_BYTES}"
+            f"{path.name} has {size} bytes; the manifest records {recorded.bytes}, and the limit "
+            f"is {MAX_FILE_BYTES}"
         )
 
 
-def _check_digest(file: str, found: str, recorded: StoredFile) -> None:
-    if found != recorded.sha256:
+def _check_digest(file: str, digest: str, recorded: StoredFile) -> None:
+    if digest != recorded.sha256:
         raise ModelRefused(
-            f"{file} was edited or damaged: its SHA-256 is {found[:16]}..., recorded is "
-            f"{recorded.sha256[:16]}..."
+            f"{file} was edited or damaged: its SHA-256 is {digest[:16]}..., but the manifest "
+            f"records {recorded.sha256[:16]}..."
         )
 
 
@@ -108,14 +108,14 @@ def _detector(arrays: Arrays, manifest: ModelManifest) -> Detector:
     detector = detector_from_arrays(
         manifest.id, schema, plan_from_plain(manifest.plan, schema), arrays
     )
-    summary, found = manifest.calibration, detector.calibration
+    summary, stored = manifest.calibration, detector.calibration
     if (summary.threshold, summary.centre, summary.target_alert_rate, summary.scores) != (
-        found.threshold,
-        found.centre,
-        found.target_alert_rate,
-        len(found.scores),
+        stored.threshold,
+        stored.centre,
+        stored.target_alert_rate,
+        len(stored.scores),
     ):
-        raise ModelRefused("the manifest's calibration is not that of the arrays")
+        raise ModelRefused("the manifest's calibration does not match the arrays")
     return detector
 
 
@@ -126,7 +126,7 @@ def _schema(manifest: ModelManifest) -> Schema:
         raise ModelRefused(f"its schema cannot be read: {error}") from error
     if schema.fingerprint != manifest.schema_fingerprint:
         raise ModelRefused(
-            f"its schema has the fingerprint {schema.fingerprint}, recorded is "
+            f"its schema has the fingerprint {schema.fingerprint}, but the manifest records "
             f"{manifest.schema_fingerprint}"
         )
     return schema
@@ -134,12 +134,12 @@ def _schema(manifest: ModelManifest) -> Schema:
 
 def _size(path: Path) -> int:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError as error:
         raise ModelRefused(f"{path.name} cannot be read: {error.strerror or error}") from error
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise ModelRefused(f"{path.name} is not a file")
-    return found.st_size
+    return status.st_size
 
 
 def _read(path: Path) -> bytes:

@@ -21,7 +21,12 @@ Fields = Mapping[str, object]
 Times = Sequence[int | None] | NDArray[np.int64]
 """Microseconds UTC; None, or NO_TIME in an array, where there is none."""
 
-_TEXT_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+# A text, or a quote that opens one that never ends: its group takes all that follows, so that the
+# search goes on at no quote in it. Possessive, so that no text is read twice.
+_TEXT = re.compile(rb'"(?:[^"\\]*+(?:\\.[^"\\]*+)*+"|(.*))', re.DOTALL)
+_LEVELS = np.zeros(256, dtype=np.int8)
+"""By how many levels a byte outside of texts changes the nesting."""
+_LEVELS[[*b"[{"]], _LEVELS[[*b"]}"]] = 1, -1
 
 
 def parse_strictly(
@@ -111,12 +116,9 @@ def _nested_too_deep(payload: bytes) -> bool:
     """Bound the depth ourselves: the decoder's own limit depends on the caller's stack."""
     if payload.count(b"[") + payload.count(b"{") <= MAX_NESTING:
         return False
-    depth = 0
-    for bracket in _TEXT_OR_BRACKET.findall(payload):
-        depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(bracket, 0)
-        if depth > MAX_NESTING:
-            return True
-    return False
+    outside_texts = b"".join(filter(None, _TEXT.split(payload)))
+    levels = _LEVELS[np.frombuffer(outside_texts, dtype=np.uint8)]
+    return int(levels.cumsum(dtype=np.int64).max(initial=0)) > MAX_NESTING
 
 
 def _times_as_list(received: Times | None) -> Sequence[int | None] | None:

@@ -1,4 +1,4 @@
-"""How much of what is strange about a row each signal brings in."""
+"""The attribution of a row's score to its signals."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,15 +11,15 @@ from sensorwatch.common.model.tails import look_up_rarity
 from sensorwatch.common.scoring.decide import DRIFT_SCALE
 from sensorwatch.common.scoring.detections import ScoreEvidence
 from sensorwatch.common.scoring.detector import Detector
-from sensorwatch.common.scoring.features import features
+from sensorwatch.common.scoring.features import compute_features
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.residuals import repeat_allowance
 from sensorwatch.common.scoring.status import STATUSES, Status
 
 MIN_SCORE_DROP = 1e-9
-"""What all signals' drops together must exceed to tell them apart."""
+"""Smallest sum of the signals' score drops that shares are computed from."""
 VALUES_PER_FOREST_CALL = 2**18
-"""A call of the forest gets about so many values, so that many rows take little memory."""
+"""Approximate number of values per call of the forest; it bounds the memory in use."""
 
 _SCORED = STATUSES.index(Status.SCORED)
 
@@ -27,31 +27,34 @@ _SCORED = STATUSES.index(Status.SCORED)
 def attribute_rows(
     detector: Detector, outcome: Outcome, rows: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Return (len(rows), signals) shares, each row's sum 1.
+    """Return the shares (len(rows), signals) of the signals in each row's score; a row sums to 1.
 
-    `rows`: positions among the outcome's readings. One signal after the other is replaced by its
-    expectation, in all that is looked at, and what the row's score drops by is that signal's. The
-    expectation is the one from the rows before and from the row's other signals: two that move
-    together bear witness for each other. Where nothing drops, how far out each signal is decides.
+    `rows`: positions among the outcome's readings. Each signal in turn is replaced by its
+    expectation. The resulting drop of the score, relative to all drops, is the signal's share. The
+    expectation comes from the previous rows and from the row's other signals, so correlated signals
+    support each other. If no score drops, the shares follow the signals' outlyingness.
     """
     signals = len(detector.schema.signals)
     shares = np.empty((len(rows), signals))
-    rows_per_call = max(VALUES_PER_FOREST_CALL // ((signals + 1) * len(detector.plan.features)), 1)
+    values_per_row = (signals + 1) * len(detector.plan.features)
+    rows_per_call = max(VALUES_PER_FOREST_CALL // values_per_row, 1)
     for start in range(0, len(rows), rows_per_call):
         rows_of_call = slice(start, start + rows_per_call)
         if detector.forecast is None or detector.decision is None:
             _without_forecast(detector, outcome, rows[rows_of_call], shares[rows_of_call])
         else:
-            _with_forecast(detector, detector.forecast, detector.decision, outcome, rows[rows_of_call],
-                           shares[rows_of_call])  # fmt: skip
+            _with_forecast(
+                detector, detector.forecast, detector.decision, outcome, rows[rows_of_call],
+                shares[rows_of_call],
+            )  # fmt: skip
     return shares
 
 
 def _without_forecast(
     detector: Detector, outcome: Outcome, rows: NDArray[np.int64], shares: NDArray[np.float64]
 ) -> None:
-    """Replace each signal by its median in training; the raw score drops."""
-    matrix = features(outcome.readings.take(rows), detector.plan)
+    """Write the shares of the raw score; the expectation is the signal's median in training."""
+    matrix = compute_features(outcome.readings.take(rows), detector.plan)
     signals, ranges = shares.shape[1], detector.ranges
     replaced = np.repeat(matrix[:, np.newaxis], signals + 1, axis=1)
     for column, feature in enumerate(detector.plan.features):
@@ -73,7 +76,7 @@ def _with_forecast(
     rows: NDArray[np.int64],
     shares: NDArray[np.float64],
 ) -> None:
-    """Replace each signal's residual, smoothed residual and repeats; the rarities' sum drops."""
+    """Write the shares of the sum of rarities; the expectation is the forecast."""
     evidence: ScoreEvidence = outcome.detections.evidence
     scored = outcome.detections.status[rows] == _SCORED
     n, signals = shares.shape
@@ -87,8 +90,8 @@ def _with_forecast(
         evidence.repeats[rows],
         scored,
         forecast.whitening,
-        forecast.ground,
-        forecast.surprise,
+        forecast.signal_whitening,
+        forecast.repeat_nats,
         matrix,
         component_scores,
         outlyingness,
@@ -101,17 +104,21 @@ def _with_forecast(
     _write_shares(total, outlyingness, shares)
 
 
-# Each row by itself in one fixed order, so that its bits do not depend on the rows beside it.
+# Row by row in one fixed order: the bits of a row do not depend on the other rows.
 @kernel
 def _replace_each_signal(  # type: ignore[no-untyped-def]
-    standardised, expected, drift, repeats, scored, whitening, ground, surprise, matrix, component_scores, outlyingness,
+    standardised, expected, drift, repeats, scored, whitening, signal_whitening, repeat_nats,
+    matrix, component_scores, outlyingness,
 ):  # fmt: skip
-    """Write what is looked at, each signal replaced in turn; in the last place none is."""
+    """Write the forest's inputs and the component scores of each variant of each row.
+
+    Variant i has signal i replaced; the last variant has none replaced.
+    """
     signals = expected.shape[1]
-    repeat_nats_allowed = repeat_allowance(surprise)
+    allowance = repeat_allowance(repeat_nats)
     whitened = np.empty(signals)
     for row in range(len(scored)):
-        weights = whitening if scored[row] else ground
+        weights = whitening if scored[row] else signal_whitening
         for i in range(signals):
             whitened[i] = 0.0
             for j in range(signals):
@@ -134,7 +141,7 @@ def _replace_each_signal(  # type: ignore[no-untyped-def]
                     largest_drift = max(largest_drift, abs(drift[row, i] - drift_excess * weight))
                     if i != variant:
                         longest_repeat = max(
-                            longest_repeat, repeats[row, i] * surprise[i] - repeat_nats_allowed
+                            longest_repeat, repeats[row, i] * repeat_nats[i] - allowance
                         )
             if variant < signals:
                 matrix[row, variant, signals + variant] -= excess
@@ -145,9 +152,10 @@ def _replace_each_signal(  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _excess(weights, whitened, signal):  # type: ignore[no-untyped-def]
-    """Return by how much a residual exceeds what the others let expect (normally distributed).
+    """Return the residual of a signal beyond its expectation given the other residuals.
 
-    That is what brings the whitened residuals, less so much of the signal's column, nearest to 0.
+    It is the conditional mean for normal residuals: the multiple of the signal's column of
+    `weights` that, subtracted from `whitened`, leaves the smallest norm.
     """
     projection, squared_norm = 0.0, 0.0
     for i in range(len(whitened)):
@@ -158,23 +166,27 @@ def _excess(weights, whitened, signal):  # type: ignore[no-untyped-def]
 
 @kernel
 def _sum_rarities(tables, weights, scored, component_scores, total):  # type: ignore[no-untyped-def]
+    """Write the sum of the components' rarities (n, variants) into `total`."""
     for row in range(len(scored)):
         for variant in range(component_scores.shape[1]):
             scores = component_scores[row, variant]
             if scored[row]:
-                shares = weights[0] * look_up_rarity(tables[RarityTable.FOREST], scores[0])
-                shares += weights[1] * look_up_rarity(tables[RarityTable.DISTANCE], scores[1])
-                shares += weights[2] * look_up_rarity(tables[RarityTable.DRIFT], scores[2])
-                shares += weights[3] * look_up_rarity(tables[RarityTable.STUCK], scores[3])
+                rarities = weights[0] * look_up_rarity(tables[RarityTable.FOREST], scores[0])
+                rarities += weights[1] * look_up_rarity(tables[RarityTable.DISTANCE], scores[1])
+                rarities += weights[2] * look_up_rarity(tables[RarityTable.DRIFT], scores[2])
+                rarities += weights[3] * look_up_rarity(tables[RarityTable.STUCK], scores[3])
             else:
-                shares = look_up_rarity(tables[RarityTable.NO_MEMORY_FOREST], scores[0])
-                shares += look_up_rarity(tables[RarityTable.NO_MEMORY_DISTANCE], scores[1])
-            total[row, variant] = shares
+                rarities = look_up_rarity(tables[RarityTable.NO_MEMORY_FOREST], scores[0])
+                rarities += look_up_rarity(tables[RarityTable.NO_MEMORY_DISTANCE], scores[1])
+            total[row, variant] = rarities
 
 
 @kernel
 def _write_shares(total, outlyingness, shares):  # type: ignore[no-untyped-def]
-    """Write shares of the drops from the last place, or of `outlyingness`, or all alike."""
+    """Write shares of the score drops; of `outlyingness` if none drops; else equal shares.
+
+    A drop is the score of the last variant minus that of the signal's variant.
+    """
     signals = shares.shape[1]
     for row in range(len(shares)):
         shares[row] = np.maximum(total[row, signals] - total[row, :signals], 0.0)

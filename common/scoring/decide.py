@@ -1,4 +1,4 @@
-"""From what is strange about a row to a decision: rarities added up, smoothed, and held on to."""
+"""The second pass over the memory: components of each row combined into a score and a decision."""
 
 from dataclasses import dataclass
 
@@ -22,39 +22,41 @@ from sensorwatch.common.scoring.residuals import Residuals
 from sensorwatch.common.scoring.status import STATUSES, Status
 
 SMOOTHING = 0.2
-"""Weight of the newest row in smoothed residuals and scores: a span of nine rows."""
+"""Weight of the newest row in smoothed residuals and scores; a span of nine rows."""
 DRIFT_CLIP = 4.0
-"""One row moves a smoothed residual as if it were at most so far out."""
+"""Largest whitened residual of one row that counts in a smoothed residual."""
 MAX_SCORE_IN_SMOOTHING = 12.0
-"""Nats that one row puts into the smoothed score at the most: a single spike must not hold on."""
+"""Largest score of one row, in nats, in the smoothed score: a spike must not prolong an alarm."""
 ALARM_HOLD_SHARE = 0.8
-"""An alarm holds on while the score stays above this share of the threshold."""
+"""Share of the threshold at which an alarm ends; it starts above the threshold itself."""
 SENSOR_TAIL_ROWS = 1000.0
-"""Rows in which a sensor's own tail adapts; as many as its location takes."""
+"""Time constant, in rows, of a sensor's own tail; equal to that of its location."""
 ALARM_ROW_WEIGHT = 0.1
-"""A row inside an alarm counts so little: a fault must not become usual soon."""
+"""Weight of a row inside an alarm in the sensor's own tail: a fault must not become usual."""
 SENSOR_TAIL_SCALE_RANGE = (0.5, 20.0)
+"""Smallest and largest scale of a sensor's own tail, in nats."""
 SENSOR_TAIL_CLIP = 3.0
+"""Largest excess, in scales of the tail, that counts in the scale of a sensor's own tail."""
 MIN_TAIL_START_SHARE = 0.3
-"""A tail's scale stays within OWN_SCALES and follows excesses up to OWN_CLIP scales; a tail never
-begins below this share of where a clean one does."""
+"""Smallest start of a sensor's own tail, as a share of CLEAN_TAIL_START."""
 DRIFT_SCALE = float(np.sqrt((2.0 - SMOOTHING) / SMOOTHING))
-"""A smoothed residual has a spread of one over this where rows are independent."""
+"""Inverse of the standard deviation of a smoothed residual of independent rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowDecisions:
-    """What was decided of n rows."""
+    """The scores and decisions of n rows."""
 
     raw_score: NDArray[np.float64]
-    """(n,) nats."""
+    """Shape (n,). Combined score, in nats."""
     is_anomaly: NDArray[np.bool_]
+    """Shape (n,). Whether the row is in an alarm."""
     novelty: NDArray[np.float64]
-    """(n,) the raw score, or inside an alarm what of it exceeds the alarm's highest so far."""
+    """Shape (n,). Raw score; inside an alarm, its excess over the alarm's peak so far."""
     components: NDArray[np.float64]
-    """(n, len(COMPONENTS)) rarity of each component in nats; 0 of rows without memory."""
+    """Shape (n, len(COMPONENTS)). Rarity of each component, in nats; 0 for a row without memory."""
     drift: NDArray[np.float64]
-    """(n, signals) smoothed whitened residuals, this row included."""
+    """Shape (n, signals). Smoothed whitened residuals, the row included; 0 without memory."""
 
 
 def decide(
@@ -66,9 +68,10 @@ def decide(
     *,
     threshold: float,
 ) -> RowDecisions:
-    """Judge row after row, each from what its sensor's rows before left in the memory.
+    """Return the decisions of rows in their order; updates the scores and alarms in `memory`.
 
-    `forest_score` (n,). `threshold`: nats above which an alarm begins.
+    `forest_score`: shape (n,), raw scores of the forest. `threshold`: score in nats above which an
+    alarm starts.
     """
     n, signals = residuals.whitened.shape
     decisions = RowDecisions(
@@ -81,7 +84,7 @@ def decide(
     _decide_rows(
         memory.floats,
         memory.ints,
-        memory.layout.drift,
+        memory.layout.drift_start,
         decision.tables,
         decision.weights,
         threshold,
@@ -109,8 +112,9 @@ _SCORED, _LATE = STATUSES.index(Status.SCORED), STATUSES.index(Status.LATE)
 
 @kernel
 def _decide_rows(  # type: ignore[no-untyped-def]
-    floats, ints, drift_start, tables, weights, threshold, refractory, slots, new_sensor_level, gaps, statuses,
-    forest_score, distance, stuck, whitened, raw_score, is_anomaly, novelty, components, drift,
+    floats, ints, drift_start, tables, weights, threshold, refractory, slots, new_sensor_level,
+    gaps, statuses, forest_score, distance, stuck, whitened, raw_score, is_anomaly, novelty,
+    components, drift,
 ):  # fmt: skip
     for row in range(len(slots)):
         float_row, int_row = floats[slots[row]], ints[slots[row]]
@@ -124,8 +128,8 @@ def _decide_rows(  # type: ignore[no-untyped-def]
             int_row[IntColumn.ROWS_SINCE_ALARM] = MAX_ROWS_SINCE_ALARM
         if statuses[row] == _SCORED:
             score = _score_with_memory(
-                float_row, drift_start, tables, weights, forest_score[row], distance[row], stuck[row],
-                whitened[row], components[row], drift[row],
+                float_row, drift_start, tables, weights, forest_score[row], distance[row],
+                stuck[row], whitened[row], components[row], drift[row],
             )  # fmt: skip
         else:
             score = _score_without_memory(tables, forest_score[row], distance[row])
@@ -160,7 +164,10 @@ def _decide_rows(  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _relative_to_sensor_tail(float_row, score):  # type: ignore[no-untyped-def]
-    """Read a score against the sensor's own tail: some are always more restless than others."""
+    """Convert a score to the scale of clean rows by the sensor's own tail.
+
+    A sensor with frequent high scores needs a higher score for the same result.
+    """
     start = float_row[FloatColumn.TAIL_START]
     if score > start:
         return CLEAN_TAIL_START + (score - start) / float_row[FloatColumn.TAIL_SCALE]
@@ -169,12 +176,12 @@ def _relative_to_sensor_tail(float_row, score):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _adapt_sensor_tail(float_row, score, weight):  # type: ignore[no-untyped-def]
-    """Let the sensor's own tail follow: its start a quantile, its scale the mean excess."""
+    """Update the sensor's own tail: its start follows a quantile, its scale the mean excess."""
     start, scale = float_row[FloatColumn.TAIL_START], float_row[FloatColumn.TAIL_SCALE]
     step = weight / (SENSOR_TAIL_ROWS * SENSOR_TAIL_SHARE)
     if score > start:
         excess = min(score - start, SENSOR_TAIL_CLIP * scale)
-        # Clipped at three scales, an exponential excess has 0.95 of its mean.
+        # The mean of an exponential excess clipped at three scales is 0.95 of its full mean.
         scale += step * (excess / _CLIPPED_MEAN_EXCESS - scale)
         scale = min(max(scale, SENSOR_TAIL_SCALE_RANGE[0]), SENSOR_TAIL_SCALE_RANGE[1])
         start += step * scale * (1.0 - SENSOR_TAIL_SHARE)
@@ -193,7 +200,8 @@ def _score_without_memory(tables, forest_score, distance):  # type: ignore[no-un
 
 @inlined_kernel
 def _score_with_memory(  # type: ignore[no-untyped-def]
-    float_row, drift_start, tables, weights, forest_score, distance, stuck, whitened, components, drift,
+    float_row, drift_start, tables, weights, forest_score, distance, stuck, whitened, components,
+    drift,
 ):  # fmt: skip
     components[0] = look_up_rarity(tables[RarityTable.FOREST], forest_score)
     components[1] = look_up_rarity(tables[RarityTable.DISTANCE], distance)
@@ -214,13 +222,13 @@ def _score_with_memory(  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def smooth_score(before, now):  # type: ignore[no-untyped-def]
-    """Move a smoothed score on by one row."""
+    """Return the smoothed score after one more row."""
     return before + SMOOTHING * (min(now, MAX_SCORE_IN_SMOOTHING) - before)
 
 
 @inlined_kernel
 def update_drift(float_row, drift_start, whitened, drift):  # type: ignore[no-untyped-def]
-    """Move the smoothed residuals on by one row; return the largest, in spreads."""
+    """Update the smoothed residuals by one row; return the largest one in standard deviations."""
     largest = 0.0
     for signal in range(len(whitened)):
         value = min(max(whitened[signal], -DRIFT_CLIP), DRIFT_CLIP)

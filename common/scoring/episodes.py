@@ -1,6 +1,7 @@
-"""Anomalous rows of one sensor in a row are one episode: where it begins, and when it ends."""
+"""The episodes of a stream: consecutive anomalous rows of one sensor."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,19 +19,21 @@ _LATE = STATUSES.index(Status.LATE)
 
 @dataclass(frozen=True, slots=True)
 class Episodes:
-    """Each row's episode, and the episodes that ended."""
+    """The episode of each of n rows, and the episodes that ended; see `Detections`."""
 
     start: NDArray[np.int64]
-    """(n,) see `Detections.episode`."""
+    """Shape (n,). `Detections.episode`."""
     rows: NDArray[np.int64]
+    """Shape (n,). `Detections.episode_rows`."""
     time: NDArray[np.int64]
+    """Shape (n,). `Detections.episode_time`."""
     peak: NDArray[np.float64]
-    """(n,) highest full score of the episode so far, this row's included; 0 of a normal row."""
+    """Shape (n,). `Detections.episode_peak`."""
     closed: list[ClosedEpisode]
-    """Rising by index."""
+    """The episodes that ended, in ascending order of their index."""
 
 
-def episodes(
+def track_episodes(
     readings: Readings,
     recalled: Recalled,
     positions: NDArray[np.int64],
@@ -38,48 +41,89 @@ def episodes(
     full_score: NDArray[np.float64],
     memory: Memory,
 ) -> Episodes:
-    """Open, extend and close episodes row after row, in the memory and in what is returned.
+    """Return the episodes of rows; opens, extends and closes episodes in `memory`.
 
-    `positions` (n,): of the readings in their stream. `full_score` (n,): each row's anomaly score
-    as if it were its episode's first. An episode ends with the first normal row of
-    its sensor, with the first row after a gap, or when its sensor is evicted. A late or duplicate
-    row is an episode of its own, without an end.
+    An episode ends with its sensor's first normal row, with the first row after a gap, or when the
+    sensor is evicted. A late or duplicate row is an episode of its own without an end.
+
+    `positions`: shape (n,), positions of the readings in their stream. `full_score`: shape (n,),
+    anomaly score of each row as the first one of an episode.
     """
     n = len(readings)
-    start, time = np.full(n, -1, dtype=np.int64), np.zeros(n, dtype=np.int64)
-    rows = np.zeros(n, dtype=np.int64)
-    peak = np.zeros(n)
-    ended, ended_peaks = np.zeros((n, 4), dtype=np.int64), np.zeros(n)
-    _track_episodes(
-        memory.floats,
-        memory.ints,
-        recalled.slots,
-        recalled.new_sensor_level,
-        recalled.status >= _LATE,
-        recalled.gap,
-        readings.event_time,
-        positions,
-        is_anomaly,
-        full_score,
-        start,
-        rows,
-        time,
-        peak,
-        ended,
-        ended_peaks,
+    rows = _Rows(
+        slots=recalled.slots,
+        new_sensor_level=recalled.new_sensor_level,
+        is_out_of_order=recalled.status >= _LATE,
+        gap=recalled.gap,
+        event_time=readings.event_time,
+        positions=positions,
+        is_anomaly=is_anomaly,
+        full_score=full_score,
     )
-    episode_ends = np.flatnonzero(ended[:, 0])
-    closed = [
-        _closed_episode(readings, recalled, positions, *ended_episode)
-        for ended_episode in zip(
-            episode_ends.tolist(),
-            ended[episode_ends].tolist(),
-            ended_peaks[episode_ends].tolist(),
-            severity_numbers(ended_peaks[episode_ends]).tolist(),
+    out = _Out(
+        start=np.full(n, -1, dtype=np.int64),
+        rows=np.zeros(n, dtype=np.int64),
+        time=np.zeros(n, dtype=np.int64),
+        peak=np.zeros(n),
+        ended=np.zeros((n, 4), dtype=np.int64),
+        ended_peak=np.zeros(n),
+    )
+    _track_rows(rows, memory.floats, memory.ints, out)
+    closed = _closed_episodes(readings, recalled, positions, out)
+    return Episodes(out.start, out.rows, out.time, out.peak, closed)
+
+
+class _Rows(NamedTuple):
+    """The kernel's input of n rows; each array has shape (n,)."""
+
+    slots: NDArray[np.int64]
+    """Row of the sensor in the memory's tables."""
+    new_sensor_level: NDArray[np.int32]
+    """0 or more if the sensor is new in the memory."""
+    is_out_of_order: NDArray[np.bool_]
+    """Whether the row is late or a duplicate."""
+    gap: NDArray[np.bool_]
+    """Whether the row is the first one after a gap."""
+    event_time: NDArray[np.int64]
+    """Microseconds UTC."""
+    positions: NDArray[np.int64]
+    """Position in the stream."""
+    is_anomaly: NDArray[np.bool_]
+    full_score: NDArray[np.float64]
+    """Anomaly score of the row as the first one of an episode."""
+
+
+class _Out(NamedTuple):
+    """The kernel's output for n rows; see `Episodes` for the first four."""
+
+    start: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    time: NDArray[np.int64]
+    peak: NDArray[np.float64]
+    ended: NDArray[np.int64]
+    """Shape (n, 4). The episode that the row ended: rows, start, start time, last time.
+
+    All 0 if the row ended none.
+    """
+    ended_peak: NDArray[np.float64]
+    """Shape (n,). Highest full score of the episode that the row ended."""
+
+
+def _closed_episodes(
+    readings: Readings, recalled: Recalled, positions: NDArray[np.int64], out: _Out
+) -> list[ClosedEpisode]:
+    rows = np.flatnonzero(out.ended[:, 0])
+    peaks = out.ended_peak[rows]
+    return [
+        _closed_episode(readings, recalled, positions, *episode)
+        for episode in zip(
+            rows.tolist(),
+            out.ended[rows].tolist(),
+            peaks.tolist(),
+            severity_numbers(peaks).tolist(),
             strict=True,
         )
     ]
-    return Episodes(start, rows, time, peak, closed)
 
 
 def _closed_episode(
@@ -108,24 +152,25 @@ def _closed_episode(
 
 
 @kernel
-def _track_episodes(  # type: ignore[no-untyped-def]
-    floats, ints, slots, new_sensor_level, out_of_order, gaps, event_time, positions, is_anomaly, full_score,
-    start, rows, time, peak, ended, ended_peaks,
-):  # fmt: skip
+def _track_rows(rows, floats, ints, out):  # type: ignore[no-untyped-def]
+    slots, new_sensor_level, is_out_of_order, gap, event_time, positions, is_anomaly, full_score = (
+        rows
+    )
+    start, episode_rows, time, peak, ended, ended_peak = out
     for row in range(len(slots)):
         float_row, int_row = floats[slots[row]], ints[slots[row]]
-        if out_of_order[row] and is_anomaly[row]:
-            start[row], rows[row], time[row] = positions[row], 1, event_time[row]
+        if is_out_of_order[row] and is_anomaly[row]:
+            start[row], episode_rows[row], time[row] = positions[row], 1, event_time[row]
             peak[row] = full_score[row]
-        if out_of_order[row]:
+        if is_out_of_order[row]:
             continue
-        episode_ends = new_sensor_level[row] >= 0 or gaps[row] or not is_anomaly[row]
+        episode_ends = new_sensor_level[row] >= 0 or gap[row] or not is_anomaly[row]
         if episode_ends and int_row[IntColumn.EPISODE_ROWS] > 0:
             ended[row, 0] = int_row[IntColumn.EPISODE_ROWS]
             ended[row, 1] = int_row[IntColumn.EPISODE_START]
             ended[row, 2] = int_row[IntColumn.EPISODE_START_TIME]
             ended[row, 3] = int_row[IntColumn.EPISODE_LAST_TIME]
-            ended_peaks[row] = float_row[FloatColumn.EPISODE_PEAK_SCORE]
+            ended_peak[row] = float_row[FloatColumn.EPISODE_PEAK_SCORE]
             int_row[IntColumn.EPISODE_ROWS] = 0
         if is_anomaly[row]:
             if int_row[IntColumn.EPISODE_ROWS] == 0:
@@ -139,5 +184,5 @@ def _track_episodes(  # type: ignore[no-untyped-def]
             )
             peak[row] = float_row[FloatColumn.EPISODE_PEAK_SCORE]
             start[row] = int_row[IntColumn.EPISODE_START]
-            rows[row] = int_row[IntColumn.EPISODE_ROWS]
+            episode_rows[row] = int_row[IntColumn.EPISODE_ROWS]
             time[row] = int_row[IntColumn.EPISODE_START_TIME]

@@ -1,4 +1,4 @@
-"""What each signal of a row was, beside what it should have been: one list for events and REST."""
+"""The explanation of a row: each signal's value, expectation and attribution."""
 
 from enum import StrEnum
 
@@ -15,16 +15,18 @@ from sensorwatch.common.scoring.recall import LINEAR_SCALES
 from sensorwatch.common.scoring.status import STATUSES, Status
 
 BAND_SPREADS = 2.58
-"""Spreads from the forecast, or scales from the location, to either end of the band: 99 % of
-normally distributed residuals."""
+"""Half the width of the expected band; it contains 99 % of normally distributed residuals.
+
+The unit is the forecast's spread; without memory it is the scale.
+"""
 MAX_SQUASHED = 500.0
-"""A squashed value beyond would be no finite number any more."""
+"""Largest absolute squashed value that `_unsquash` converts to a finite number."""
 
 _SCORED = STATUSES.index(Status.SCORED)
 
 
 class Direction(StrEnum):
-    """Where a signal lies against its band (both ends included)."""
+    """The position of a value relative to its expected band, which includes both ends."""
 
     LOW = "low"
     WITHIN = "within"
@@ -34,30 +36,34 @@ class Direction(StrEnum):
 _DIRECTIONS = np.asarray([direction.value for direction in Direction], dtype=object)
 
 
-# A dataclass would take three times as long to make and to write: there is one a signal and event.
+# Not a dataclass, which takes three times as long to build and encode; every event has several.
 class SignalReading(msgspec.Struct, frozen=True):
-    """One signal of one row; its fields are those of an event's `signals`, in that order."""
+    """One signal of one row; its fields are those of an event's `signals`, in the same order."""
 
     name: str
     actual: float
+    """The value, imputed if it was missing."""
     expected: float
-    """The forecast; without memory the sensor's location, of a plain model the training median."""
+    """The forecast, or the sensor's location without memory.
+
+    With the plain plan: the training median.
+    """
     expected_low: float
-    """About 99 % of clean rows lie from here ..."""
+    """Lower end of the band that contains about 99 % of clean rows."""
     expected_high: float
-    """... to here."""
+    """Upper end of that band."""
     direction: str
-    """A Direction's value: of a member the encoder would have to ask for it each time."""
+    """The value of a Direction as plain text, which encoders write faster than enum members."""
     attribution: float
-    """The signal's share of what is strange about the row, 0 to 1."""
+    """The signal's share of the row's score, 0 to 1."""
     held: bool
-    """Whether the value was missing, so that the last one was held."""
+    """Whether the value was missing and was imputed."""
 
 
 def explain_rows(
     detector: Detector, outcome: Outcome, rows: NDArray[np.int64]
 ) -> list[list[SignalReading]]:
-    """Describe rows, each with its signals from the highest attribution to the lowest.
+    """Return each row's signals, from the highest attribution to the lowest.
 
     `rows`: positions among the outcome's readings.
     """
@@ -80,7 +86,7 @@ def explain_rows(
     ]
     row_index = np.arange(len(rows))[:, np.newaxis]
     ordered = [names[orders], *(column[row_index, orders] for column in columns)]
-    # One list a column, not a row: cutting rows apart took longer than all that is computed here.
+    # Build all signals from flat columns: one list per row took longer than all other steps.
     signal_readings = list(map(SignalReading, *(column.ravel().tolist() for column in ordered)))
     return [
         signal_readings[first : first + signals]
@@ -91,7 +97,7 @@ def explain_rows(
 def _expected_and_band(
     detector: Detector, outcome: Outcome, rows: NDArray[np.int64]
 ) -> list[NDArray[np.float64]]:
-    """Return what was expected, then the band's lower and upper end, each (len(rows), signals)."""
+    """Return the expectation and the band's lower and upper end, each (len(rows), signals)."""
     if detector.forecast is None:
         ranges, shape = detector.ranges, (len(rows), len(detector.schema.signals))
         band_columns = (ranges.expected, ranges.low, ranges.high)
@@ -102,7 +108,7 @@ def _expected_and_band(
 def _forecast_and_band(
     detector: Detector, forecast: Forecast, outcome: Outcome, rows: NDArray[np.int64]
 ) -> list[NDArray[np.float64]]:
-    """Turn the forecast back into the signals' units, never beyond what the schema allows."""
+    """Convert the forecast and its band to the signals' units, within the schema's bounds."""
     evidence, signals = outcome.detections.evidence, len(forecast.spread)
     location, scale = evidence.location[rows, :signals], evidence.scale[rows, :signals]
     scored = outcome.detections.status[rows, np.newaxis] == _SCORED
@@ -115,10 +121,10 @@ def _forecast_and_band(
     ]
 
 
-# Compiled, because a vectorised exponential may round the last rows otherwise than the first.
+# Compiled, because a vectorised exponential may round the last rows differently from the first.
 @kernel
 def _unsquash(squashed):  # type: ignore[no-untyped-def]
-    """Undo `squash`, value by value."""
+    """Return the inverse of `squash` for each value."""
     unsquashed = squashed.copy()
     for row in range(unsquashed.shape[0]):
         for signal in range(unsquashed.shape[1]):

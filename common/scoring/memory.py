@@ -1,4 +1,4 @@
-"""What is remembered of each sensor of one stream between micro-batches."""
+"""The memory of one stream: the state of each sensor between micro-batches."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,27 +13,29 @@ from sensorwatch.common.scoring.memory_adoption import adopt_tables
 from sensorwatch.common.scoring.memory_layout import NO_ROW_YET, IntColumn, Layout
 
 MAX_SENSORS = 100_000
+"""Number of sensors that a memory keeps by default."""
 KNOWN_SENSOR = -1
-"""In `Span.fresh`: the sensor was there before."""
+"""Value of `SlotAssignment.new_sensor_level` if the sensor was in the memory already."""
 _FIRST_CAPACITY = 16
 
 
 @dataclass(frozen=True, slots=True)
 class SlotAssignment:
-    """Consecutive readings with the place of each one's sensor."""
+    """A row range of readings with the slot of each reading's sensor."""
 
     rows: slice
+    """The row range; the arrays below have n rows."""
     slots: NDArray[np.int64]
-    """(n,) line of the sensor in the memory's tables."""
+    """Shape (n,). Row of the sensor in the memory's tables."""
     new_sensor_level: NDArray[np.int32]
-    """(n,) OLD, or the number of the level that a new sensor begins with."""
+    """Shape (n,). KNOWN_SENSOR, or the row of the model's levels that a new sensor starts with."""
     evicted: dict[int, str]
-    """By row: the sensor that had to go for a new one."""
+    """The evicted sensor, by the row of the reading that needed its slot."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Checkpoint:
-    """What a micro-batch may have to go back to."""
+    """The counters that `Memory.undo` restores."""
 
     size: int
     clock: int
@@ -42,44 +44,45 @@ class _Checkpoint:
 
 
 class Memory:
-    """The memory of one stream of readings: an input partition, a request, a file.
+    """The state of every sensor of one stream: an input partition, a request or a file.
 
-    A value in what it means, `(memory, rows) -> (memory, outcome)`, but written in place: `begin`
-    marks a state, `undo` goes back to it.
+    Scoring writes into the memory in place. `begin` marks a state; `undo` restores it.
     """
 
     def __init__(self, layout: Layout, *, max_sensors: int = MAX_SENSORS) -> None:
         self.layout = layout
         self.max_sensors = max_sensors
         self.slot_by_sensor: dict[str, int] = {}
-        """Line of each sensor."""
+        """Row of each sensor in `floats` and `ints`."""
         self.names: list[str] = []
-        """Sensor of each line."""
-        self.floats = np.zeros((_FIRST_CAPACITY, layout.floats))
-        self.ints = np.zeros((_FIRST_CAPACITY, layout.ints), dtype=np.int64)
+        """Sensor of each row of `floats` and `ints`."""
+        self.floats = np.zeros((_FIRST_CAPACITY, layout.float_columns))
+        """Shape (capacity, layout.float_columns). See `FloatColumn`; one row per sensor."""
+        self.ints = np.zeros((_FIRST_CAPACITY, layout.int_columns), dtype=np.int64)
+        """Shape (capacity, layout.int_columns). See `IntColumn`; one row per sensor."""
         self.clock = 0
-        """Readings that have touched it so far."""
+        """Number of readings that have changed the memory."""
         self.position = 0
-        """Where the stream goes on: past the newest record, scored or not."""
+        """Position in the stream of the next record: the newest position plus 1."""
         self.evicted = 0
-        """Sensors forgotten to make room for others, so far."""
+        """Number of sensors evicted so far."""
         self._checkpoint: _Checkpoint | None = None
         self._journal: list[Undoable] = []
 
     @property
     def sensors(self) -> int:
-        """How many sensors it knows."""
+        """Number of sensors in the memory."""
         return len(self.names)
 
     def begin(self) -> None:
-        """Mark the state that `undo` goes back to."""
+        """Mark the current state as the one that `undo` restores."""
         self._checkpoint = _Checkpoint(self.sensors, self.clock, self.position, self.evicted)
         self._journal.clear()
 
     def undo(self) -> None:
-        """Go back to the last `begin`."""
+        """Restore the state of the last `begin`; raises ValueError if there was none."""
         if self._checkpoint is None:
-            raise ValueError("nothing was begun")
+            raise ValueError("undo without begin: call begin before the rows that may be undone")
         for entry in reversed(self._journal):
             entry.undo(self)
         self._journal.clear()
@@ -92,11 +95,11 @@ class Memory:
     def assign_slots(
         self, readings: Readings, level_by_sensor: dict[str, int]
     ) -> Iterator[SlotAssignment]:
-        """Give every reading its sensor's line, making room where there is none left.
+        """Yield the slot of every reading's sensor, in row ranges; evict sensors if slots run out.
 
-        `level_by_sensor`: the level of each sensor that the model knows; 0 is that of all others. Each span
-        has to be written into the memory before the next is asked for: who has to go follows from
-        what the rows before have touched.
+        `level_by_sensor`: row of `Levels` of each sensor with a level of its own; other sensors
+        get 0. Write each row range into the memory before taking the next one: the least recently
+        used sensor depends on the rows before.
         """
         new = [name for name in readings.sensor_ids if name not in self.slot_by_sensor]
         if self.sensors + len(new) <= self.max_sensors:
@@ -119,9 +122,9 @@ class Memory:
             yield self._assign(readings, start, len(readings), level_by_sensor)
 
     def adopt(self, model: "ModelForMemory") -> None:
-        """Go on for a new model.
+        """Convert the memory to a new model.
 
-        See `adopt_tables` for what carries over.
+        See `adopt_tables` for the values that are kept.
         """
         self.record_undo(_ReplacedTables(self.layout, self.floats, self.ints))
         tables = adopt_tables(
@@ -129,8 +132,12 @@ class Memory:
         )
         self.layout, (self.floats, self.ints) = model.layout, tables
 
+    def next_positions(self, count: int) -> NDArray[np.int64]:
+        """Return the positions (count,) of the next records of the stream."""
+        return self.position + np.arange(count, dtype=np.int64)
+
     def record_undo(self, entry: "Undoable") -> None:
-        """Note what has to be put back by `undo`."""
+        """Add an entry to the changes that `undo` reverts."""
         if self._checkpoint is not None:
             self._journal.append(entry)
 
@@ -188,22 +195,22 @@ class Memory:
 
 
 class ModelForMemory(Protocol):
-    """A model, as far as a memory knows it."""
+    """The properties of a model that a memory depends on."""
 
     @property
     def layout(self) -> Layout:
-        """What it remembers of each sensor."""
+        """The layout of the model's memory."""
 
     @property
     def levels(self) -> Levels:
-        """Where the sensors that it knows lie."""
+        """The levels of the sensors that the model was trained on."""
 
 
 class Undoable(Protocol):
-    """Something that was done to a memory."""
+    """A change of a memory that can be reverted."""
 
     def undo(self, memory: Memory) -> None:
-        """Put it back."""
+        """Revert the change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,4 +240,4 @@ class _RenamedSlot:
     before: str
 
     def undo(self, memory: Memory) -> None:
-        memory._rename(self.slot, self.before)  # noqa: SLF001 - a part of it
+        memory._rename(self.slot, self.before)  # noqa: SLF001 - a class of this module

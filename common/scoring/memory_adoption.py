@@ -1,4 +1,4 @@
-"""What of a memory stays when another model takes over."""
+"""The conversion of a memory's tables to another model."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,26 +21,28 @@ _MODEL_INDEPENDENT_COLUMNS = [
     IntColumn.EPISODE_LAST_TIME,
     IntColumn.EPISODE_ROWS,
 ]
-"""Whole numbers that mean the same for every model."""
+"""Integer columns with the same meaning for every model."""
 
 MemoryTables = tuple[NDArray[np.float64], NDArray[np.int64]]
+"""The floats and the integers of a memory: see `Memory.floats` and `Memory.ints`."""
 
 
 def adopt_tables(
     names: list[str], old_layout: Layout, tables: MemoryTables, layout: Layout, levels: Levels
 ) -> MemoryTables:
-    """Return the tables (reals, wholes) of these sensors as the new model goes on with them.
+    """Return the tables of the sensors `names` for a model with `layout` and `levels`.
 
-    Newest times and open episodes carry over; lags and repeats do where the columns are the same,
-    and with them the level, learned or half learned, of a sensor that the new model does not know.
-    Smoothed scores, alarms and each sensor's own tail begin anew; a refractory time goes on, but
-    does not end an open episode. Where the columns are others, the new model's locations stand in
-    for what is missing.
+    * Newest times and open episodes are kept.
+    * Lagged rows and repeats are kept if the columns are the same. So is the level, complete or
+      not, of a sensor without a level in the new model.
+    * Smoothed scores, alarms and each sensor's own tail start again.
+    * The rows since an alarm are kept, except for a sensor with an open episode.
+    * If the columns differ, the new model's locations replace values that are missing.
     """
     old_floats, old_ints = tables
     slot_count = max(len(old_floats), 1)
-    floats = np.zeros((slot_count, layout.floats))
-    ints = np.zeros((slot_count, layout.ints), dtype=np.int64)
+    floats = np.zeros((slot_count, layout.float_columns))
+    ints = np.zeros((slot_count, layout.int_columns), dtype=np.int64)
     ints[:, _MODEL_INDEPENDENT_COLUMNS] = old_ints[:, _MODEL_INDEPENDENT_COLUMNS]
     floats[:, FloatColumn.EPISODE_PEAK_SCORE] = old_floats[:, FloatColumn.EPISODE_PEAK_SCORE]
     floats[:, [FloatColumn.SMOOTHED_SCORE, FloatColumn.TAIL_START, FloatColumn.TAIL_SCALE]] = (
@@ -50,14 +52,14 @@ def adopt_tables(
     )
     same_columns = (old_layout.signals, old_layout.contexts) == (layout.signals, layout.contexts)
     if same_columns:
-        floats[:, layout.lags_start : layout.drift] = old_floats[
-            :, old_layout.lags_start : old_layout.drift
+        floats[:, layout.lags_start : layout.drift_start] = old_floats[
+            :, old_layout.lags_start : old_layout.drift_start
         ]
         ints[:, IntColumn.LAG_COUNT] = old_ints[:, IntColumn.LAG_COUNT]
         ints[:, IntColumn.REPEATS :] = old_ints[:, IntColumn.REPEATS :]
     if same_columns and old_layout.min_rows and layout.min_rows:
         level_rows = old_ints[:, IntColumn.LEVEL_ROWS]
-        # What is half learned for another number of rows is no use: it is learned anew.
+        # An incomplete level for another number of rows cannot be completed: it is learned again.
         keeps_level = (level_rows >= old_layout.min_rows) | (old_layout.min_rows == layout.min_rows)
         level_columns = slice(FloatColumn.LOCATIONS, layout.lags_start)
         floats[keeps_level, level_columns] = old_floats[keeps_level, level_columns]
@@ -65,7 +67,7 @@ def adopt_tables(
         ints[keeps_level, IntColumn.LEVEL_ROWS] = np.where(
             learned, layout.min_rows, level_rows[keeps_level]
         )
-    # The plain plan has no refractory time, and counts no quiet rows.
+    # The plain plan has no refractory rows and does not count the rows since an alarm.
     refractory_over = (old_ints[:, IntColumn.EPISODE_ROWS] > 0) | (old_layout.min_rows == 0)
     ints[:, IntColumn.ROWS_SINCE_ALARM] = np.where(
         refractory_over, MAX_ROWS_SINCE_ALARM, old_ints[:, IntColumn.ROWS_SINCE_ALARM]
@@ -74,8 +76,8 @@ def adopt_tables(
     for slot, name in enumerate(names):
         level = level_by_sensor.get(name, 0)
         if level or not layout.min_rows:
-            floats[slot, FloatColumn.LOCATIONS : layout.scale] = levels.location[level]
-            floats[slot, layout.scale : layout.lags_start] = levels.scale[level]
+            floats[slot, FloatColumn.LOCATIONS : layout.scales_start] = levels.location[level]
+            floats[slot, layout.scales_start : layout.lags_start] = levels.scale[level]
             ints[slot, IntColumn.LEVEL_ROWS] = layout.min_rows
         if not same_columns:
             floats[slot, layout.lags_start : layout.lags_start + layout.columns] = levels.location[

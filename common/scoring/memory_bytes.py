@@ -1,4 +1,4 @@
-"""A memory as bytes and back: the content of a snapshot."""
+"""The bytes of a memory: the content of a snapshot."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from sensorwatch.common.scoring.memory import MAX_SENSORS, Memory, ModelForMemor
 from sensorwatch.common.scoring.memory_layout import Layout
 
 FORMAT = 1
-"""Of the bytes; a newer one is refused."""
+"""Version of the byte format; this code refuses newer ones."""
 
 
 class _Header(msgspec.Struct, frozen=True):
@@ -27,11 +27,11 @@ class _FormatOnly(msgspec.Struct, frozen=True):
     format: int
 
 
-def memory_bytes(memory: Memory) -> bytes:
-    """Write a memory down: equal memories give equal bytes.
+def memory_to_bytes(memory: Memory) -> bytes:
+    """Return a memory as bytes; equal memories give equal bytes.
 
-    One line of JSON (format, layout, counters, sensors in the order of their lines), then the
-    floats and the whole numbers of all sensors, little-endian.
+    The first line is JSON: format, layout, counters, sensors in the order of their rows. The table
+    of floats and the table of integers follow, both little-endian.
     """
     header = _Header(
         FORMAT, memory.layout, memory.clock, memory.position, memory.evicted, memory.names
@@ -44,22 +44,28 @@ def memory_bytes(memory: Memory) -> bytes:
 def memory_from_bytes(
     content: bytes, model: ModelForMemory, *, max_sensors: int = MAX_SENSORS
 ) -> Memory:
-    """Read a memory back.
+    """Build a memory from bytes.
 
-    Raises MemoryRefused where it is damaged, of a newer format, or not one for this model.
+    Raises MemoryRefused if the bytes are damaged, have a newer format or belong to a model with
+    another layout.
     """
     text, newline, tables = content.partition(b"\n")
     header = _read_header(text if newline else b"")
     layout = model.layout
     if header.layout != layout:
-        raise MemoryRefused(f"it is one of {header.layout}, the model wants {layout}")
+        raise MemoryRefused(f"its layout is {header.layout}, the model wants {layout}")
     count = len(header.names)
-    floats_size = 8 * count * layout.floats
-    if len(tables) != floats_size + 8 * count * layout.ints or len(set(header.names)) != count:
-        raise MemoryRefused(f"{len(tables)} bytes do not hold {count} different sensors")
+    floats_size = 8 * count * layout.float_columns
+    size = floats_size + 8 * count * layout.int_columns
+    if len(tables) != size:
+        raise MemoryRefused(
+            f"its tables have {len(tables)} bytes, wanted {size} for {count} sensors"
+        )
+    if len(set(header.names)) != count:
+        raise MemoryRefused(f"its {count} sensors are not all different, wanted each one once")
     memory = Memory(layout, max_sensors=max_sensors)
     memory.names = header.names
-    memory.slot_by_sensor = {name: line for line, name in enumerate(header.names)}
+    memory.slot_by_sensor = {name: slot for slot, name in enumerate(header.names)}
     if count:
         memory.floats = _table(tables[:floats_size], "<f8", count)
         memory.ints = _table(tables[floats_size:], "<i8", count)
@@ -72,13 +78,14 @@ def _read_header(text: bytes) -> _Header:
         stored_format = msgspec.json.decode(text, type=_FormatOnly).format
         if stored_format > FORMAT:
             raise MemoryRefused(
-                f"its format {stored_format} is newer than this code's {FORMAT}: upgrade sensorwatch"
+                f"its format {stored_format} is newer than {FORMAT}, the newest that this code "
+                "reads: upgrade sensorwatch"
             )
         return msgspec.json.decode(text, type=_Header)
     except msgspec.MsgspecError as error:
         raise MemoryRefused(f"its first line cannot be read: {error}") from error
 
 
-def _table(content: bytes, stored_dtype: str, lines: int) -> NDArray[Any]:
+def _table(content: bytes, stored_dtype: str, rows: int) -> NDArray[Any]:
     native_dtype = np.dtype(stored_dtype).newbyteorder("=")
-    return np.frombuffer(content, dtype=stored_dtype).reshape(lines, -1).astype(native_dtype)
+    return np.frombuffer(content, dtype=stored_dtype).reshape(rows, -1).astype(native_dtype)

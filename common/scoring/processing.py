@@ -1,4 +1,4 @@
-"""A micro-batch, a detector and a memory in; one outcome per record and the memory out."""
+"""The processing of a micro-batch: one outcome for every record."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,11 +19,12 @@ from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.status import STATUSES, Status
 
 REASONS = tuple(Reason)
+"""Positions in this tuple plus 1 are the reason numbers of `Outcome.reasons`."""
 _REASON_NUMBERS = {reason: number for number, reason in enumerate(REASONS, start=1)}
 
 
 class OutcomeKind(IntEnum):
-    """How a record ended; the numbers are part of the ledger's digest."""
+    """The kind of a record's outcome; the numbers are part of the ledger's digest."""
 
     NORMAL = 1
     ANOMALY = 2
@@ -32,26 +33,27 @@ class OutcomeKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of the n records of a micro-batch: each is a reading or a rejection."""
+    """The outcomes of the n records of a micro-batch: each one is a reading or a rejection."""
 
     readings: Readings
+    """The scored readings, with missing values imputed."""
     detections: Detections
     """One per reading, in the same order."""
     rejections: list[Rejection]
-    """Rising by index."""
+    """In ascending order of their index."""
     closed: list[ClosedEpisode]
-    """The episodes that ended with one of the records, rising by index."""
+    """The episodes that the records ended, in ascending order of their index."""
     positions: NDArray[np.int64]
-    """(n,) strictly rising numbers of the records in their stream."""
+    """Shape (n,). Strictly rising positions of the records in their stream."""
 
     @property
     def records(self) -> int:
-        """How many records there were."""
+        """Number of records."""
         return len(self.readings) + len(self.rejections)
 
     @property
     def kinds(self) -> NDArray[np.uint8]:
-        """(n,) each record's OutcomeKind."""
+        """OutcomeKind (n,) of each record."""
         kinds = np.full(self.records, OutcomeKind.DEAD_LETTER, dtype=np.uint8)
         kinds[self.readings.index] = np.where(
             self.detections.is_anomaly, OutcomeKind.ANOMALY, OutcomeKind.NORMAL
@@ -60,7 +62,7 @@ class Outcome:
 
     @property
     def reasons(self) -> NDArray[np.uint8]:
-        """(n,) position in REASONS plus one for a rejected record, 0 for a scored one."""
+        """Position (n,) in REASONS plus 1 for a rejected record, 0 for a scored one."""
         reasons = np.zeros(self.records, dtype=np.uint8)
         for rejection in self.rejections:
             reasons[rejection.index] = _REASON_NUMBERS[rejection.reason]
@@ -68,7 +70,7 @@ class Outcome:
 
     @property
     def score_bits(self) -> NDArray[np.uint64]:
-        """(n,) the bits of each record's raw score, 0 for a rejected one."""
+        """Bits (n,) of each record's raw score, 0 for a rejected record."""
         bits = np.zeros(self.records, dtype=np.uint64)
         bits[self.readings.index] = self.detections.raw_score.view(np.uint64)
         return bits
@@ -83,11 +85,27 @@ def process(
     received: Times | None = None,
     row_executor: RowExecutor = serial,
 ) -> Outcome:
-    """Give each payload of one stream exactly one outcome, writing the rows into `memory`.
+    """Return exactly one outcome for each payload of a stream; updates `memory` with the rows.
 
-    Consumer, API and `ledger verify` all call this. `positions` (records,): strictly rising numbers
-    of the records in their stream (Kafka's offsets); default: counted on from the memory's.
-    `received`: see `sensorwatch.common.rows.parsing.parse`. `row_executor`: who does what needs no order.
+    `positions`: shape (records,), strictly rising positions of the records in their stream (Kafka's
+    offsets); default: those that follow the memory's. `received`: see
+    `sensorwatch.common.rows.parsing.parse`. `row_executor`: runs the work that needs no row order.
+
+    >>> from sensorwatch.common.rows.parsing import parse
+    >>> from sensorwatch.common.rows.schema import schema_from_plain
+    >>> from sensorwatch.common.runtime.setting_keys import TrainerSettings
+    >>> from sensorwatch.trainer.training import fit_unregistered
+    >>> schema = schema_from_plain(
+    ...     {"name": "pump", "time": {"field": "at"}, "key": {"field": "pump"},
+    ...      "signals": [{"name": "flow"}]})
+    >>> payload = '{{"at": "2026-01-01T00:{:02}:00Z", "pump": "p1", "flow": {}}}'.format
+    >>> normal = [payload(minute, minute % 7).encode() for minute in range(50)]
+    >>> readings, _ = parse(normal, schema)
+    >>> detector = fit_unregistered(readings, schema, TrainerSettings(min_rows=20))
+    >>> new = [payload(50, 3).encode(), payload(51, 900).encode(), b"not JSON"]
+    >>> outcome = process(new, detector, detector.empty_memory())
+    >>> [OutcomeKind(kind).name for kind in outcome.kinds]
+    ['NORMAL', 'ANOMALY', 'DEAD_LETTER']
     """
     readings, rejections = parse(
         payloads, detector.schema, received=received, row_executor=row_executor
@@ -106,15 +124,17 @@ def score_readings(
     positions: NDArray[np.int64] | None = None,
     row_executor: RowExecutor = serial,
 ) -> Outcome:
-    """Score rows that are already readings (a table's); see `process`."""
+    """Return the outcomes of readings and rejections that are parsed already; see `process`."""
     records = len(readings) + len(rejections)
     if positions is None:
-        positions = memory.position + np.arange(records, dtype=np.int64)
+        positions = memory.next_positions(records)
     result = detector.detect(
-        readings, memory, positions=positions[readings.index], row_executor=row_executor
+        readings,
+        memory,
+        positions=positions[readings.index],
+        next_position=int(positions[-1]) + 1 if records else None,
+        row_executor=row_executor,
     )
-    if records:
-        memory.position = int(positions[-1]) + 1
     readings, detections = result.readings, result.detections
     unscored = _find_unscored(detections, detector.schema.order)
     if unscored:
@@ -131,7 +151,7 @@ def score_readings(
 
 
 def _find_unscored(detections: Detections, order: RowOrder) -> dict[int, Fault]:
-    """Return why readings are not to be scored after all, by row."""
+    """Return the fault of each reading that must be rejected after scoring, by row."""
     result: dict[int, Fault] = {}
     for status, rule in ((Status.LATE, order.late), (Status.DUPLICATE, order.duplicate)):
         if rule is OutOfOrderPolicy.REJECT:

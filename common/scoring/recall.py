@@ -1,4 +1,4 @@
-"""What the memory knows when a row comes: its sensor's level, lags and repeats, row after row."""
+"""The first pass over the memory: the level, lagged rows and repeats of each row's sensor."""
 
 from dataclasses import dataclass
 
@@ -14,57 +14,61 @@ from sensorwatch.common.scoring.memory_layout import NO_ROW_YET, FloatColumn, In
 from sensorwatch.common.scoring.status import STATUSES
 
 LINEAR_SCALES = 4.0
-"""Up to so many scales from its location a value counts in full; beyond, its logarithm does."""
+"""Largest distance, in scales, that `squash` keeps; it compresses larger ones."""
 MAX_FOLLOWED_SCALES = 3.0
-"""A value moves its sensor's location as if it were at most so many scales away."""
+"""Largest distance, in scales, at which a value moves its sensor's location in full."""
 LOCATION_ADAPTS_IN_ROWS = 1000.0
-"""Rows that a location takes to follow: slow drift is no fault, and a fault is not followed."""
-LEARN_CLIP_FROM_ROW = 20
-LEARN_CLIP = 4.0
-"""While a new sensor's level is learned, from LEARN_ROWS on, a value counts as if at most so many
-spreads away.
-"""
+"""Time constant, in rows, of a sensor's location.
 
+    It is long enough that a location follows slow change but hardly follows a fault.
+    """
+LEARN_CLIP_FROM_ROW = 20
+"""Number of rows of a new sensor from which LEARN_CLIP applies."""
+LEARN_CLIP = 4.0
+"""Largest distance, in standard deviations, at which a value counts for a new sensor's level."""
 
 _SCORED, _WARMING_UP, _GAP, _LATE, _DUPLICATE = range(len(STATUSES))
 
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
-    """What was known of n rows when they came, before they changed it."""
+    """The memory's state of n rows' sensors, each from before the row changed it."""
 
     slots: NDArray[np.int64]
-    """(n,) line of each row's sensor in the memory."""
+    """Shape (n,). Row of the sensor in the memory's tables."""
     event_time: NDArray[np.int64]
-    """(n,) microseconds UTC."""
+    """Shape (n,). Microseconds UTC."""
     new_sensor_level: NDArray[np.int32]
-    """(n,) at least 0 where the sensor was new."""
+    """Shape (n,). 0 or more if the sensor is new; see `SlotAssignment.new_sensor_level`."""
     evicted: dict[int, str]
-    """By row: the sensor that had to go for it."""
+    """The evicted sensor, by the row that needed its slot."""
     status: NDArray[np.int8]
-    """(n,) position in STATUSES."""
+    """Shape (n,). Position in STATUSES."""
     gap: NDArray[np.bool_]
-    """(n,) whether the row is the first one after a gap."""
+    """Shape (n,). Whether the row is the first one after a gap."""
     measured: NDArray[np.float64]
-    """(n, columns) signals, then context; what was missing is held from the row before."""
+    """Shape (n, columns). Signals, then context; missing values come from the previous row."""
     imputed: NDArray[np.bool_]
-    """(n, columns) what was missing."""
+    """Shape (n, columns). Whether the value was missing."""
     location: NDArray[np.float64]
-    """(n, columns) the level that the row is measured from."""
+    """Shape (n, columns). Location of the sensor's level, in the column's unit."""
     scale: NDArray[np.float64]
-    """(n, columns)"""
+    """Shape (n, columns). Scale of the sensor's level, in the column's unit."""
     standardised: NDArray[np.float64]
-    """(n, columns) (measured - location) / scale, squashed."""
+    """Shape (n, columns). `squash((measured - location) / scale)`."""
     lagged: NDArray[np.float64]
-    """(n, LAGS * columns) the rows before, likewise, the newest first; 0 where there is none."""
+    """Shape (n, N_LAGS * columns). Lagged rows, standardised, the newest first; 0 if absent."""
     repeats: NDArray[np.int64]
-    """(n, signals) how many rows in a row each signal has had its value, this one not counted."""
+    """Shape (n, signals). Number of exact repeats of the signal's value up to the row."""
 
 
 def recall(
     readings: Readings, levels: Levels, level_by_sensor: dict[str, int], memory: Memory
 ) -> Recalled:
-    """Tell what is known of each row, and let the memory take the row in, in their order."""
+    """Return the state of each row's sensor; updates `memory` with the rows, in their order.
+
+    `level_by_sensor`: row of `levels` of each sensor with a level of its own.
+    """
     layout, n = memory.layout, len(readings)
     measured = _measured(readings)
     imputed = np.isnan(measured)
@@ -129,12 +133,12 @@ def _recall(recalled: Recalled, rows: slice, levels: Levels, memory: Memory) -> 
 
 
 def _column_starts(layout: Layout) -> tuple[int, int, int]:
-    return layout.scale, layout.lags_start, len(layout.signals)
+    return layout.scales_start, layout.lags_start, len(layout.signals)
 
 
 @inlined_kernel
 def squash(standardised: float) -> float:
-    """Leave what is near as it is and bring what is far near: one wild value must not count all."""
+    """Compress outliers: linear up to LINEAR_SCALES scales, logarithmic beyond."""
     size = abs(standardised)
     if size <= LINEAR_SCALES:
         return standardised
@@ -142,12 +146,12 @@ def squash(standardised: float) -> float:
     return compressed if standardised > 0 else -compressed
 
 
-# Row after row in one fixed order, so that the bits do not depend on how rows were cut.
+# Row by row in one fixed order: the bits do not depend on the boundaries of micro-batches.
 @kernel
 def _recall_rows(  # type: ignore[no-untyped-def]
     floats, ints, columns, clock, level_location, level_scale, min_scale, min_rows, max_gap,
-    required_lags, slots, new_sensor_level, event_time, imputed, statuses, gaps, measured, location, scale, standardised,
-    lagged, repeats,
+    required_lags, slots, new_sensor_level, event_time, imputed, statuses, gaps, measured, location,
+    scale, standardised, lagged, repeats,
 ):  # fmt: skip
     for row in range(len(slots)):
         float_row, int_row = floats[slots[row]], ints[slots[row]]
@@ -166,8 +170,8 @@ def _recall_rows(  # type: ignore[no-untyped-def]
         if status == _GAP:
             int_row[IntColumn.LAG_COUNT] = 0
             int_row[IntColumn.REPEATS :] = 0
-        _read_level(float_row, int_row, columns, level_location, level_scale, min_rows, location[row],
-               scale[row])  # fmt: skip
+        _read_level(float_row, int_row, columns, level_location, level_scale, min_rows,
+                    location[row], scale[row])  # fmt: skip
         _impute_missing(float_row, int_row, columns, imputed[row], location[row], measured[row])
         _standardise(float_row, int_row, columns, measured[row], location[row], scale[row],
                      standardised[row], lagged[row])  # fmt: skip
@@ -183,7 +187,7 @@ def _recall_rows(  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _start_sensor(float_row, int_row, columns, level, level_location, level_scale, min_rows):  # type: ignore[no-untyped-def]
-    """Let a new sensor begin with its level, or with nothing where it has none of its own."""
+    """Reset the slot of a new sensor to its own level, or to no level if it has none."""
     scales_start, lags_start, signals = columns
     width = lags_start - scales_start
     int_row[IntColumn.NEWEST_TIME] = NO_ROW_YET
@@ -259,7 +263,7 @@ def _count_repeats(float_row, int_row, columns, imputed, measured, repeats):  # 
     lags_start = columns[1]
     for signal in range(columns[2]):
         repeat_count = int_row[IntColumn.REPEATS + signal]
-        if not imputed[signal]:  # what is missing says nothing about repeats
+        if not imputed[signal]:  # an imputed value does not change the count
             is_repeat = (
                 int_row[IntColumn.LAG_COUNT] > 0
                 and measured[signal] == float_row[lags_start + signal]
@@ -275,7 +279,7 @@ def _update_level_and_lags(float_row, int_row, columns, measured, min_scale, min
     width, level_rows = len(measured), int_row[IntColumn.LEVEL_ROWS]
     for column in range(width):
         if level_rows >= min_rows:
-            # Follow slowly, so that a fault moves the level by thousandths only.
+            # The location moves slowly: one row moves it by at most 0.003 scales.
             step = (measured[column] - float_row[FloatColumn.LOCATIONS + column]) / float_row[
                 scales_start + column
             ]
@@ -303,7 +307,10 @@ def _update_level_and_lags(float_row, int_row, columns, measured, min_scale, min
 
 @inlined_kernel
 def _update_running_level(float_row, scales_start, column, value, level_rows, min_scale, min_rows):  # type: ignore[no-untyped-def]
-    """Move the mean and the sum of squares (Welford) that a new sensor's level comes from."""
+    """Update the running mean and sum of squares (Welford) of a new sensor's level by one row.
+
+    The last row of the warm-up turns the sum of squares into the scale.
+    """
     mean, squares = float_row[FloatColumn.LOCATIONS + column], float_row[scales_start + column]
     step = value - mean
     if level_rows >= LEARN_CLIP_FROM_ROW:

@@ -1,4 +1,4 @@
-"""What scoring needs, compiled or loaded from numba's cache before a row waits for it."""
+"""The compilation of the scoring kernels before the first row."""
 
 import numpy as np
 
@@ -11,13 +11,13 @@ from sensorwatch.common.scoring.explanation import explain_rows
 from sensorwatch.common.scoring.processing import score_readings
 
 COMPILING_MESSAGE = (
-    "compiling the detector for this machine, this once: some seconds; "
-    "`sensorwatch warmup` does it ahead"
+    "compiling the scoring code for this machine, once: this takes some seconds; "
+    "`sensorwatch warmup` does it in advance"
 )
 
 
 def compile_kernels(detector: Detector) -> None:
-    """Read rows that nobody sent, by the kernel that reads many; score and explain one more."""
+    """Compile the kernels, or load them from numba's cache, by scoring synthetic rows."""
     parse([b"{}"] * MIN_PAYLOADS_FOR_KERNEL, detector.schema)
     signals, contexts = len(detector.schema.signals), len(detector.schema.context)
     readings = build_readings(
@@ -33,5 +33,5 @@ def compile_kernels(detector: Detector) -> None:
 
 
 def is_compiled() -> bool:
-    """Say whether numba's cache has the kernels of this code: else compiling takes some seconds."""
+    """Return whether numba's cache has the kernels of this code; compiling takes some seconds."""
     return is_cached(path_lengths_to_scores)

@@ -12,13 +12,13 @@ from sensorwatch.common.runtime.fingerprint import fingerprint
 from sensorwatch.common.runtime.setting_keys import FeatureKind, TrainerSettings
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.explanation import explain_rows
-from sensorwatch.common.scoring.memory_bytes import memory_bytes, memory_from_bytes
+from sensorwatch.common.scoring.memory_bytes import memory_from_bytes, memory_to_bytes
 from sensorwatch.common.scoring.processing import process
 from sensorwatch.common.simulation.fault_plan import FaultPlan
 from sensorwatch.common.simulation.sensors import SIGNALS
 from sensorwatch.common.simulation.stream import Simulation, simulate
 from sensorwatch.producer.simulated_records import simulated_records
-from sensorwatch.trainer.csv_lines import instants, join_lines
+from sensorwatch.trainer.csv_lines import join_lines, time_cells
 from sensorwatch.trainer.training import fit_unregistered
 
 TRAIN_ROWS, ROWS = 1_000, 1_000
@@ -49,7 +49,7 @@ def compile_kernels() -> None:
     csv_row = b"2025-01-01T00:00:00Z,sensor-1" + b",0.5" * len(SIGNALS) + b"\n"
     ChunkReader(_SCHEMA, _SCHEMA.paths).read(csv_row)
     readings, _ = parse(payloads[:TRAIN_ROWS], _SCHEMA)
-    join_lines([instants(readings.event_time)])
+    join_lines([time_cells(readings.event_time)])
     for features in FeatureKind:
         detector = fit_unregistered(readings, _SCHEMA, TrainerSettings(features=features, trees=10))
         _score_like_consumer(payloads[TRAIN_ROWS:], detector)
@@ -62,7 +62,7 @@ def _score_like_consumer(payloads: list[bytes], detector: Detector) -> None:
     outcome = process(payloads, detector, memory)
     rows = np.arange(len(outcome.readings))
     explain_rows(detector, outcome, rows)
-    memory_from_bytes(memory_bytes(memory), detector)
+    memory_from_bytes(memory_to_bytes(memory), detector)
     advance_account(
         open_account(0, model_version=detector.version, fingerprint=fingerprint()),
         offsets=outcome.positions,

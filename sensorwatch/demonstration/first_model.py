@@ -6,14 +6,16 @@ from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.rows.schema import load_schema
 from sensorwatch.common.runtime.settings import Settings
 from sensorwatch.demonstration.scenario import Scenario, healthy_rows
-from sensorwatch.producer.csv_sink import write_csv
+from sensorwatch.producer.csv_sink import write_simulated_csv
 from sensorwatch.trainer.dataset import read_data
 from sensorwatch.trainer.training import train
 
 
 def write_training_data(scenario: Scenario, path: Path) -> int:
     """Write the sensors' healthy past as a CSV file and return its rows."""
-    return write_csv(healthy_rows(scenario), path, labels=False, on_sent=lambda _rows: None)
+    return write_simulated_csv(
+        healthy_rows(scenario), path, labels=False, on_sent=lambda _rows: None
+    )
 
 
 def train_champion(settings: Settings, data: Path) -> str:

@@ -10,7 +10,7 @@ from sensorwatch.common.kafka.snapshot_text import Snapshot
 from sensorwatch.common.ledger.account import Account, SnapshotRef
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import Memory
-from sensorwatch.common.scoring.memory_bytes import memory_bytes, memory_from_bytes
+from sensorwatch.common.scoring.memory_bytes import memory_from_bytes, memory_to_bytes
 from sensorwatch.consumer.restoration import replay_records
 from sensorwatch.proof.ledger_intervals import COUNTS, Finding, LedgerInterval, Verdict
 
@@ -154,7 +154,7 @@ class ReplayProof:
         self, interval: LedgerInterval, memory: Memory, detector: Detector
     ) -> list[str]:
         """Compare the memory reached with the one written down, where one can be read."""
-        content = memory_bytes(memory)
+        content = memory_to_bytes(memory)
         try:
             stored_snapshot = self._snapshot(interval.partition, interval.end)
             if stored_snapshot.account.segment != interval.end.segment:
@@ -164,7 +164,7 @@ class ReplayProof:
             ):  # when the next one had taken over
                 adopted_memory = memory_from_bytes(content, detector)
                 adopted_memory.adopt(self._inputs.detector(stored_snapshot.model_version))
-                content = memory_bytes(adopted_memory)
+                content = memory_to_bytes(adopted_memory)
         except (StateRefused, ModelRefused):
             return []
         if content == stored_snapshot.content:

@@ -69,7 +69,7 @@ def test_a_restarted_worker_goes_on_from_the_account(sandbox: Sandbox) -> None:
 def test_without_a_model_it_ends_at_once_and_says_what_to_do(sandbox: Sandbox) -> None:
     with sandbox.start(**PLAIN) as worker:
         assert worker.program.wait(deadline=30) == 6
-        assert f"no model {MODEL}" in worker.log()
+        assert f"has no model {MODEL}" in worker.log()
 
 
 def test_a_topic_that_is_missing_is_named(sandbox: Sandbox) -> None:

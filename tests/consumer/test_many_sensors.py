@@ -10,7 +10,7 @@ from sensorwatch.common.kafka.snapshot_text import Snapshot
 from sensorwatch.common.ledger.account import Account, SnapshotRef, open_account
 from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.scoring.memory import Memory
-from sensorwatch.common.scoring.memory_bytes import memory_bytes
+from sensorwatch.common.scoring.memory_bytes import memory_to_bytes
 from sensorwatch.consumer.restoration import (
     REPLAY_BATCH_ROWS,
     RestoreSources,
@@ -55,7 +55,7 @@ def test_a_hundred_thousand_sensors_are_restored_to_the_bit() -> None:
     begun = open_account(0, model_version=DETECTOR.version, fingerprint="f", max_sensors=SENSORS)
     account = replay(begun, memory, 0, SENSORS)
     at = SnapshotRef(1, SENSORS)
-    snapshot = Snapshot("g", WHERE, 1, SENSORS, DETECTOR.version, account, memory_bytes(memory))
+    snapshot = Snapshot("g", WHERE, 1, SENSORS, DETECTOR.version, account, memory_to_bytes(memory))
     committed = replace(replay(account, memory, SENSORS, SENSORS + since), snapshot=at)
     read: list[tuple[int, int]] = []
 
@@ -74,7 +74,7 @@ def test_a_hundred_thousand_sensors_are_restored_to_the_bit() -> None:
             break
         pauses += 1
 
-    assert memory_bytes(found) == memory_bytes(memory)
+    assert memory_to_bytes(found) == memory_to_bytes(memory)
     assert found.sensors == SENSORS
     assert read == [(SENSORS, SENSORS + since)], "no more than came since the snapshot"
     assert pauses >= 2 + since // REPLAY_BATCH_ROWS, "so that the worker stays a member meanwhile"

@@ -7,7 +7,7 @@ import pytest
 from sensorwatch.common.errors import Unrecoverable
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.ledger.account import Account, open_account
-from sensorwatch.common.scoring.memory_bytes import memory_bytes
+from sensorwatch.common.scoring.memory_bytes import memory_to_bytes
 from sensorwatch.consumer.memories import Memories
 from tests.reading_builders import a_detector, some_readings
 
@@ -32,7 +32,7 @@ class Rig:
         self.memories.expect_commit({ZERO: AFTER})
 
     def bytes(self) -> bytes:
-        return memory_bytes(self.memories[ZERO])
+        return memory_to_bytes(self.memories[ZERO])
 
     def stands_at(self, account: Account) -> bool:
         try:

@@ -10,7 +10,7 @@ from sensorwatch.common.errors import StateRefused
 from sensorwatch.common.kafka.ledger_text import Cause, to_metadata
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.ledger.account import Account, open_account
-from sensorwatch.common.scoring.memory_bytes import memory_bytes
+from sensorwatch.common.scoring.memory_bytes import memory_to_bytes
 from sensorwatch.consumer.accounts import Accounts
 from sensorwatch.consumer.memories import Memories
 from sensorwatch.consumer.ownership import Ownership
@@ -38,7 +38,7 @@ def a_world(*, until: int = 80) -> tuple[GroupState, Rig]:
 
 
 def bytes_of(rig: Rig) -> list[bytes]:
-    return [memory_bytes(rig.memories[partition]) for partition in (ZERO, ONE)]
+    return [memory_to_bytes(rig.memories[partition]) for partition in (ZERO, ONE)]
 
 
 def test_a_restored_memory_is_the_one_that_was_lost_bit_for_bit() -> None:
@@ -114,7 +114,7 @@ def with_the_snapshot_of_another_model(group_state: GroupState) -> None:
         (without_a_record, "consumed"),
         (with_another_record, "digest"),
         (without_the_snapshot, "no snapshot"),
-        (with_a_damaged_snapshot, "bytes do not hold"),
+        (with_a_damaged_snapshot, "tables have"),
         (with_the_snapshot_of_another_model, "is of model version"),
     ],
 )

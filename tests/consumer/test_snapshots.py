@@ -9,7 +9,7 @@ from sensorwatch.common.errors import MicroBatchAborted, OutcomeUnknown, Sensorw
 from sensorwatch.common.kafka.ledger_text import Cause, LedgerRecord, ledger_record, to_metadata
 from sensorwatch.common.kafka.records import OutgoingMessage, Partition
 from sensorwatch.common.ledger.account import SnapshotRef
-from sensorwatch.common.scoring.memory_bytes import memory_bytes, memory_from_bytes
+from sensorwatch.common.scoring.memory_bytes import memory_from_bytes, memory_to_bytes
 from sensorwatch.consumer.snapshot_schedule import KEPT_SNAPSHOTS
 from tests.consumer.fakes import TOPIC, FakeConsumer
 from tests.consumer.rig import NEWER, OLDER, THREE_RECORDS, ZERO, Rig, batch
@@ -94,7 +94,7 @@ def test_an_idle_memory_is_as_it_was_after_its_snapshot_failed(
 
     assert len(rig.outbox.tried) == len(undisturbed.outbox.tried) + 1
     assert rig.accounts.by_partition[ZERO].digest == undisturbed.accounts.by_partition[ZERO].digest
-    assert memory_bytes(rig.memories[ZERO]) == memory_bytes(undisturbed.memories[ZERO])
+    assert memory_to_bytes(rig.memories[ZERO]) == memory_to_bytes(undisturbed.memories[ZERO])
 
 
 def test_old_snapshots_are_forgotten_only_once_newer_ones_are_committed() -> None:
@@ -155,11 +155,11 @@ def test_a_memory_that_others_swapped_and_swapped_back_is_restored() -> None:
         account, memory = rig.accounts.by_partition[ZERO], rig.memories[ZERO]
         consumer.revoke_partitions(0)
         memory = memory_from_bytes(
-            memory_bytes(memory), a_detector(), max_sensors=memory.max_sensors
+            memory_to_bytes(memory), a_detector(), max_sensors=memory.max_sensors
         )
         memory.adopt(a_detector(NEWER))
         memory.adopt(a_detector(OLDER))
-        others.append(memory_bytes(memory))
+        others.append(memory_to_bytes(memory))
         at = SnapshotRef(99, account.next_offset)
         account = replace(account, snapshot=at)
         (before,) = rig.state.snapshots.values()
@@ -172,7 +172,7 @@ def test_a_memory_that_others_swapped_and_swapped_back_is_restored() -> None:
 
     rig.run()
 
-    assert memory_bytes(rig.memories[ZERO]) == others[0]
+    assert memory_to_bytes(rig.memories[ZERO]) == others[0]
 
 
 def is_swap(messages: Sequence[OutgoingMessage]) -> bool:
@@ -196,7 +196,7 @@ def test_a_swap_that_fails_leaves_the_old_memory_and_is_tried_again(
 
     def look(_consumer: FakeConsumer) -> list[StoredRecord]:
         model = rig.accounts.by_partition[ZERO].model_version
-        seen.append((memory_bytes(rig.memories[ZERO]), model))
+        seen.append((memory_to_bytes(rig.memories[ZERO]), model))
         return []
 
     steps = [*batch(*THREE_RECORDS), look, *[look] * 12, *batch(*THREE_RECORDS, first=3)]
@@ -216,10 +216,10 @@ def test_a_swap_that_fails_leaves_the_old_memory_and_is_tried_again(
     assert {model for _, model in seen} == {OLDER, NEWER}
     assert rig.accounts.by_partition[ZERO].consumed == 6
     undisturbed = Rig(*steps, swap_at=2, clock_step_seconds=0.15).with_opened_account()
-    wanted = memory_bytes(rig.memories[ZERO])
+    wanted = memory_to_bytes(rig.memories[ZERO])
     rig = undisturbed  # which `look` looks at
     rig.run()
-    assert memory_bytes(rig.memories[ZERO]) == wanted
+    assert memory_to_bytes(rig.memories[ZERO]) == wanted
 
 
 def test_the_memory_metrics_move_with_commits_only() -> None:

@@ -1,4 +1,4 @@
-"""The account of a partition: the same however records are cut, different for any other outcome."""
+"""Accounts: independent of micro-batch boundaries, different for every other outcome."""
 
 from dataclasses import dataclass, replace
 
@@ -23,7 +23,7 @@ MASK = 2**64 - 1
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """What became of n records of one partition."""
+    """The outcomes of n records of one partition."""
 
     offsets: NDArray[np.int64]
     kinds: NDArray[np.uint8]
@@ -33,7 +33,7 @@ class Records:
     def __len__(self) -> int:
         return len(self.offsets)
 
-    def part(self, start: int, end: int) -> "Records":
+    def take(self, start: int, end: int) -> "Records":
         return Records(
             self.offsets[start:end],
             self.kinds[start:end],
@@ -43,7 +43,7 @@ class Records:
 
 
 def some_records(count: int = 80, *, seed: int = 1, first_offset: int = 5) -> Records:
-    """Seeded outcomes with gaps between the offsets, as control records leave them."""
+    """Seeded outcomes with gaps between the offsets, as control records cause them."""
     random = np.random.default_rng(seed)
     offsets = first_offset + np.cumsum(random.integers(1, 3, count)) - 1
     kinds = random.choice([kind.value for kind in OutcomeKind], count).astype(np.uint8)
@@ -70,7 +70,7 @@ def account_after(account: Account, records: Records, *, accept_until: int = 0) 
 
 
 def reference_digest(digest: int, records: Records) -> int:
-    """Splitmix64's finaliser over each word in turn, in whole numbers."""
+    """Return the digest, computed with Python's integers."""
     for offset, kind, reason, bits in zip(
         records.offsets, records.kinds, records.reasons, records.score_bits, strict=True
     ):
@@ -83,7 +83,7 @@ def reference_digest(digest: int, records: Records) -> int:
 
 
 def reference_window(records: Records, rows: int, accept_until: int) -> tuple[int, int]:
-    """Records and rejections in the newest (at most ten) buckets of consecutive records."""
+    """Return the records and rejections in the newest (at most ten) buckets."""
     newest = (len(records) - 1) // rows
     first = max(0, newest - WINDOW_BUCKETS + 1) * rows
     rejected = (records.kinds == OutcomeKind.DEAD_LETTER) & (records.offsets >= accept_until)
@@ -100,17 +100,17 @@ cuts = st.lists(st.integers(0, 80), max_size=12).map(sorted)
     window_rows=st.sampled_from([1, 10, 30, 50, 100, 1_000]),
     accept_until=st.sampled_from([0, 20, 60, 10_000]),
 )
-def test_an_account_does_not_depend_on_how_records_were_cut(
+def test_an_account_does_not_depend_on_micro_batch_boundaries(
     cuts: list[int], seed: int, window_rows: int, accept_until: int
 ) -> None:
     records = some_records(seed=seed)
     account = an_account(window_rows=window_rows)
-    whole = account_after(account, records, accept_until=accept_until)
+    at_once = account_after(account, records, accept_until=accept_until)
 
     for start, end in zip([0, *cuts], [*cuts, len(records)], strict=True):
-        account = account_after(account, records.part(start, end), accept_until=accept_until)
+        account = account_after(account, records.take(start, end), accept_until=accept_until)
 
-    assert account == whole
+    assert account == at_once
     assert account.window == reference_window(
         records, max(1, window_rows // WINDOW_BUCKETS), accept_until
     )
@@ -137,7 +137,7 @@ def test_the_digest_equals_the_reference_digest(seed: int) -> None:
     assert account_after(an_account(), records).digest == reference_digest(DIGEST_SEED, records)
 
 
-def test_the_digest_reaches_over_all_of_64_bits() -> None:
+def test_the_digest_uses_all_64_bits() -> None:
     extremes = Records(
         np.asarray([5, 2**63 - 2], dtype=np.int64),
         np.asarray([1, 3], dtype=np.uint8),
@@ -176,24 +176,24 @@ def test_another_outcome_or_reason_changes_the_digest(
     assert (digests[0] == digests[1]) == same
 
 
-def test_a_lost_doubled_or_moved_record_changes_the_digest() -> None:
+def test_a_lost_swapped_or_moved_record_changes_the_digest() -> None:
     records = some_records()
-    right = account_after(an_account(), records).digest
+    correct = account_after(an_account(), records).digest
     order = np.arange(len(records))
     order[[10, 11]] = order[[11, 10]]
     swapped = Records(
         records.offsets, records.kinds[order], records.reasons[order], records.score_bits[order]
     )
-    without = np.delete(np.arange(len(records)), 40)
+    kept = np.delete(np.arange(len(records)), 40)
     lost = Records(
-        records.offsets[without],
-        records.kinds[without],
-        records.reasons[without],
-        records.score_bits[without],
+        records.offsets[kept],
+        records.kinds[kept],
+        records.reasons[kept],
+        records.score_bits[kept],
     )
     later = replace(records, offsets=np.append(records.offsets[:-1], records.offsets[-1] + 1))
 
-    assert right not in {
+    assert correct not in {
         account_after(an_account(), result).digest for result in (swapped, lost, later)
     }
 
@@ -201,10 +201,10 @@ def test_a_lost_doubled_or_moved_record_changes_the_digest() -> None:
 @pytest.mark.parametrize(
     "offsets", [[4], [5, 5], [6, 5], [5, 7, 6]], ids=["below", "twice", "falling", "later falling"]
 )
-def test_offsets_that_do_not_follow_are_refused(offsets: list[int]) -> None:
+def test_offsets_that_do_not_rise_from_the_next_offset_are_refused(offsets: list[int]) -> None:
     records = replace(some_records(len(offsets)), offsets=np.asarray(offsets, dtype=np.int64))
 
-    with pytest.raises(ValueError, match="do not follow 5"):
+    with pytest.raises(ValueError, match="do not rise, wanted rising offsets from 5 on"):
         account_after(an_account(5), records)
 
 
@@ -228,7 +228,7 @@ def test_a_new_segment_keeps_the_counts_and_restarts_the_digest() -> None:
     )
 
 
-def test_a_window_that_is_all_rejections_forgets_them_after_as_many_good_records() -> None:
+def test_a_window_of_rejections_is_empty_after_as_many_accepted_records() -> None:
     bad = some_records(100)
     bad = replace(bad, kinds=np.full(100, OutcomeKind.DEAD_LETTER, dtype=np.uint8))
     good = some_records(100, first_offset=int(bad.offsets[-1]) + 1)

@@ -1,4 +1,4 @@
-"""Raw scores become decisions: 1.0 is the threshold, and the p-value is honest."""
+"""Calibration: the threshold has anomaly score 1.0, and p-values of clean rows are uniform."""
 
 import math
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class ScoredRows:
 
 
 def decide(raw: NDArray[np.float64], calibration: Calibration) -> ScoredRows:
-    """Decide as a detector without memory does."""
+    """Return the decisions of a detector with the plain plan."""
     result = to_anomaly_scores(raw, calibration)
     severity = np.where(result.above, severity_numbers(result.anomaly_score), np.int8(0))
     return ScoredRows(result.anomaly_score, result.above, p_values(raw, calibration), severity)
@@ -81,7 +81,7 @@ def test_the_next_float_above_the_threshold_is_anomalous() -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(learned=raw_scores, rate=rates, raw=raw_scores)
-def test_a_row_is_anomalous_exactly_where_its_score_is_above_one(
+def test_a_row_is_anomalous_exactly_if_its_anomaly_score_is_above_one(
     learned: NDArray[np.float64], rate: float, raw: NDArray[np.float64]
 ) -> None:
     calibration = calibrate(learned, rate)
@@ -110,7 +110,7 @@ def test_a_higher_raw_score_is_never_less_anomalous(
 
 
 def test_the_p_value_of_clean_rows_is_uniform() -> None:
-    """Kolmogorov's distance stays within what both samples' size allows (1 % error)."""
+    """The Kolmogorov-Smirnov distance of two samples is below its 1 % critical value."""
     calibration = calibrate(some_scores(4_000, seed=1), 0.01)
 
     p_values = np.sort(decide(some_scores(4_000, seed=2), calibration).p_value)
@@ -156,7 +156,7 @@ def test_severities_begin_at_their_bounds() -> None:
     ]
 
 
-def test_very_many_calibration_scores_are_thinned_without_moving_the_threshold() -> None:
+def test_more_scores_than_are_stored_are_thinned_without_changing_the_threshold() -> None:
     scores = some_scores(MAX_CALIBRATION_SCORES + 7)
 
     calibration = calibrate(scores, 0.01)
@@ -166,18 +166,18 @@ def test_very_many_calibration_scores_are_thinned_without_moving_the_threshold()
     assert (calibration.scores[0], calibration.scores[-1]) == (scores.min(), scores.max())
 
 
-def test_no_scores_cannot_be_calibrated_on() -> None:
+def test_calibrating_without_scores_is_an_error() -> None:
     with pytest.raises(ValueError, match="no calibration scores"):
         calibrate(np.empty(0), 0.01)
 
 
-def test_arrays_survive_being_stored() -> None:
+def test_a_calibration_is_restored_from_its_arrays() -> None:
     calibration = calibrate(some_scores(), 0.01)
 
-    again = calibration_from_arrays(calibration.arrays())
+    restored = calibration_from_arrays(calibration.arrays())
 
     raw = some_scores(100, seed=3)
-    assert decide(raw, again).anomaly_score.tobytes() == (
+    assert decide(raw, restored).anomaly_score.tobytes() == (
         decide(raw, calibration).anomaly_score.tobytes()
     )
 
@@ -200,10 +200,10 @@ def test_arrays_survive_being_stored() -> None:
     ],
     ids=str,
 )
-def test_damaged_arrays_are_refused(name: str, array: NDArray[np.float64]) -> None:
+def test_a_wrong_array_is_refused_by_its_name(name: str, array: NDArray[np.float64]) -> None:
     arrays = calibrate(some_scores(), 0.01).arrays()
 
-    with pytest.raises(ModelRefused, match="calibration"):
+    with pytest.raises(ModelRefused, match=f'the array "{name}" '):
         calibration_from_arrays({**arrays, name: array})
 
 
@@ -212,5 +212,5 @@ def test_a_missing_array_is_refused(name: str) -> None:
     arrays = calibrate(some_scores(), 0.01).arrays()
     del arrays[name]
 
-    with pytest.raises(ModelRefused, match=name):
+    with pytest.raises(ModelRefused, match=f'the array "{name}" is missing'):
         calibration_from_arrays(arrays)

@@ -1,4 +1,4 @@
-"""Trees laid out as heaps give the bits of the trees as they are."""
+"""Heaps give the same bits as the original trees."""
 
 from dataclasses import replace
 from functools import cache
@@ -23,7 +23,7 @@ def forest(max_samples: int = 256, columns: int = COLUMNS) -> Forest:
 
 
 def without_heap(forest: Forest) -> Forest:
-    """The same forest, but walked without heaps."""
+    """Return the same forest without its heaps."""
     copy = replace(forest)
     vars(copy)["heap"] = None
     return copy
@@ -37,7 +37,7 @@ def rows_with_ties() -> NDArray[np.float64]:
     return np.where(tied, thresholds.astype(np.float32), rows)
 
 
-def test_every_row_gets_the_bits_that_the_trees_as_they_are_give() -> None:
+def test_heaps_give_the_same_bits_as_the_original_trees() -> None:
     rows = rows_with_ties()
 
     assert forest().heap is not None
@@ -63,7 +63,7 @@ def test_any_number_of_trees_can_be_walked(trees: int) -> None:
     ) < (1e-12)
 
 
-def test_trees_too_deep_for_a_heap_are_walked_as_they_are() -> None:
+def test_trees_too_deep_for_a_heap_are_walked_in_the_original_layout() -> None:
     deep = forest(max_samples=1_000)
     rows = rows_with_ties()
 
@@ -71,7 +71,7 @@ def test_trees_too_deep_for_a_heap_are_walked_as_they_are() -> None:
     assert np.array_equal(score(deep, rows), score(without_heap(deep), rows))
 
 
-def test_more_features_than_a_heap_can_name_are_no_trouble() -> None:
+def test_a_forest_with_more_features_than_a_heap_allows_is_walked_in_the_original_layout() -> None:
     wide = forest(columns=MAX_COLUMNS + 40)
     rows = np.random.default_rng(3).normal(size=(40, MAX_COLUMNS + 40))
 

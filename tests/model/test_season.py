@@ -1,4 +1,4 @@
-"""A season as it is stored, and as a forecast takes it in."""
+"""The season: stored, restored and added to a forecast."""
 
 from dataclasses import replace
 from typing import Any
@@ -18,7 +18,7 @@ from sensorwatch.common.model.season import (
 )
 from sensorwatch.common.scoring.detector import detector_from_arrays
 from sensorwatch.common.scoring.recall import recall
-from sensorwatch.common.scoring.residuals import residuals
+from sensorwatch.common.scoring.residuals import compute_residuals
 from sensorwatch.common.scoring.status import STATUSES, Status
 from tests.reading_builders import some_readings
 from tests.scoring.detectors import a_forecast_detector
@@ -44,9 +44,6 @@ def test_without_a_season_no_array_is_stored() -> None:
     assert not season_from_arrays({}, 3).is_present
 
 
-PERIOD = np.asarray([DAY])
-
-
 @pytest.mark.parametrize(
     "change",
     [
@@ -62,13 +59,15 @@ PERIOD = np.asarray([DAY])
         {"season_profile": np.zeros((3, 0))},
     ],
 )
-def test_damaged_arrays_are_refused(change: dict[str, NDArray[Any] | None]) -> None:
+def test_a_wrong_array_is_refused_by_its_name(change: dict[str, NDArray[Any] | None]) -> None:
     arrays = {**a_season().arrays(), **change}
-    with pytest.raises(ModelRefused):
+    (name,) = change
+
+    with pytest.raises(ModelRefused, match=f'the array "{name}" '):
         season_from_arrays({name: array for name, array in arrays.items() if array is not None}, 3)
 
 
-def test_a_model_keeps_its_season() -> None:
+def test_a_detector_is_restored_with_its_season() -> None:
     detector = a_forecast_detector()
     assert detector.forecast is not None
     seasonal = replace(detector, forecast=replace(detector.forecast, season=a_season()))
@@ -79,7 +78,7 @@ def test_a_model_keeps_its_season() -> None:
     np.testing.assert_array_equal(result.forecast.season.profile, a_season().profile)
 
 
-def test_the_forecast_adds_the_season_at_the_rows_time() -> None:
+def test_the_forecast_adds_the_season_at_the_event_time() -> None:
     detector = a_forecast_detector()
     assert detector.forecast is not None
     recalled = recall(
@@ -88,10 +87,10 @@ def test_the_forecast_adds_the_season_at_the_rows_time() -> None:
         detector.levels.level_by_sensor,
         detector.empty_memory(),
     )
-    plain = residuals(detector.forecast, recalled)
+    plain = compute_residuals(detector.forecast, recalled)
 
     season = a_season(bins=96)
-    result = residuals(replace(detector.forecast, season=season), recalled)
+    result = compute_residuals(replace(detector.forecast, season=season), recalled)
 
     scored = recalled.status == SCORED
     assert scored.sum() > 100
@@ -100,7 +99,7 @@ def test_the_forecast_adds_the_season_at_the_rows_time() -> None:
     np.testing.assert_allclose(result.residual, plain.residual - added, atol=1e-12)
 
 
-def test_times_before_1970_have_bins_too() -> None:
+def test_times_before_1970_have_bins() -> None:
     quarter = DAY // 4
     times = np.asarray([-1, 0, quarter - 1, quarter, DAY - 1, DAY])
     assert bins_at(times, DAY, 4).tolist() == [3, 0, 0, 1, 3, 0]

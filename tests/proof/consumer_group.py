@@ -18,7 +18,7 @@ from sensorwatch.common.ledger.account import (
 )
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import MAX_SENSORS, Memory
-from sensorwatch.common.scoring.memory_bytes import memory_bytes
+from sensorwatch.common.scoring.memory_bytes import memory_to_bytes
 from sensorwatch.common.scoring.processing import process
 from sensorwatch.proof.ledger_intervals import Finding, LedgerInterval, split_ledger
 from sensorwatch.proof.replay_proof import ProofInputs, ReplayProof
@@ -127,7 +127,7 @@ class LedgerGroup:
             next_offset=committed.next_offset,
             model_version=self.version,
             account=committed,
-            content=memory_bytes(self.memory),
+            content=memory_to_bytes(self.memory),
         )
         self.account = replace(committed, snapshot=at)
         self._record(cause, replace(recorded_account, snapshot=at))

@@ -9,7 +9,7 @@ from sensorwatch.common.errors import ModelRefused
 from sensorwatch.common.model.forest import score
 from sensorwatch.common.registry.archive import Arrays
 from sensorwatch.common.registry.golden_rows import check_golden_rows, golden_arrays
-from sensorwatch.common.scoring.features import features
+from sensorwatch.common.scoring.features import compute_features
 from tests.reading_builders import a_candidate, a_detector, some_readings
 
 
@@ -41,7 +41,7 @@ def test_another_decision_is_refused() -> None:
 def test_a_row_exactly_on_the_threshold_may_be_decided_by_the_last_bit() -> None:
     """The threshold is a calibration score, and golden rows are calibration rows."""
     detector, readings = a_detector(), some_readings(400)
-    matrix = features(readings, detector.plan)
+    matrix = compute_features(readings, detector.plan)
     raw = score(detector.forest, matrix)
     (position,) = np.flatnonzero(raw == detector.calibration.threshold)
     golden = golden_arrays(detector, readings.take(slice(position, position + 1)))

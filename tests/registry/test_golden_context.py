@@ -71,5 +71,5 @@ def test_values_that_no_reading_can_have_are_refused(array: str, column: int, va
     detector, golden = stored()
     golden[array][0, column] = value
 
-    with pytest.raises(ModelRefused, match="hold values that no reading can have"):
+    with pytest.raises(ModelRefused, match="contain values that no reading can have"):
         check_golden_rows(detector, golden)

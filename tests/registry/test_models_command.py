@@ -70,7 +70,7 @@ def test_list_goes_on_past_a_damaged_alias_file(registry: Registry, tmp_path: Pa
     ended = _models(tmp_path, "list")
 
     assert (ended.code, len(ended.out.splitlines())) == (0, 4)
-    assert "warning: the aliases" in ended.err
+    assert "warning: the alias file" in ended.err
 
 
 def test_on_a_terminal_the_list_shows_ids_that_can_be_copied(
@@ -167,7 +167,7 @@ def test_audit_ends_with_1_when_the_log_was_tampered_with(
 
     assert ended.code == 1
     assert len(json.loads(ended.out)) == 4
-    assert "line 2 does not follow the line before it" in ended.err
+    assert "line 2 does not match the digest of the line before it" in ended.err
 
 
 def test_prune_deletes_the_old_but_not_what_is_used(registry: Registry, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A detector of each kind."""
+"""A small detector of each feature plan."""
 
 from collections.abc import Callable
 from functools import cache
@@ -12,14 +12,14 @@ from tests.reading_builders import a_detector, a_schema, some_readings
 
 @cache
 def a_forecast_detector() -> Detector:
-    """A small detector with memory; it knows s0 and s1, and nothing of any other sensor."""
-    how = TrainerSettings(trees=10, max_samples=64, min_rows=30)
+    """Return a small detector with memory, trained on the sensors s0 and s1."""
+    trainer_settings = TrainerSettings(trees=10, max_samples=64, min_rows=30)
     schema = a_schema()
     hold_last_signals = [
         signal.model_copy(update={"missing": MissingPolicy.HOLD_LAST}) for signal in schema.signals
     ]
     schema = schema.model_copy(update={"signals": tuple(hold_last_signals)})
-    return fit_unregistered(some_readings(600), schema, how)
+    return fit_unregistered(some_readings(600), schema, trainer_settings)
 
 
 DETECTORS: dict[str, Callable[[], Detector]] = {

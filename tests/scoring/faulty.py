@@ -1,4 +1,4 @@
-"""Simulated sensors of which one signal at a time fails, and what a detector found of it."""
+"""Simulated sensors with faults in one signal at a time, and their detections."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,31 +27,35 @@ SIZES = {
     FaultKind.STUCK: 0.0,
     FaultKind.BROKEN_CORRELATION: 1.0,
 }
-"""In standard deviations of the signal's noise."""
-EPISODE_LENGTHS = dict.fromkeys(SIZES, 30) | {FaultKind.SPIKE: 1, FaultKind.BROKEN_CORRELATION: 60}
+"""Size of each kind of fault, in standard deviations of the signal's noise."""
+FAULT_ROWS = dict.fromkeys(SIZES, 30) | {FaultKind.SPIKE: 1, FaultKind.BROKEN_CORRELATION: 60}
+"""Number of rows of each kind of fault."""
 _FAULT_FREE_STEPS = 60
+"""Number of steps without a fault at either end of a slot."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One signal of one sensor fails in these steps."""
+    """A fault in one signal of one sensor."""
 
     sensor: int
     at: int
+    """First step of the fault."""
     length: int
+    """Number of steps."""
     signal: int
 
 
 @dataclass(frozen=True, slots=True)
 class DetectedFaults:
-    """What a detector found of faults in a stream, one a minute of each sensor."""
+    """The outcome of a stream with faults; each sensor has one row a minute."""
 
     detector: Detector
     outcome: Outcome
     faults: list[Fault]
 
     def rows(self, fault: Fault) -> NDArray[np.int64]:
-        """Return the fault's anomalous rows, unless an alarm was on already."""
+        """Return the fault's anomalous rows, without those of an alarm from before the fault."""
         first = fault.at * SENSORS + fault.sensor
         rows = np.arange(first, first + fault.length * SENSORS, SENSORS, dtype=np.int64)
         detections = self.outcome.detections
@@ -60,25 +64,26 @@ class DetectedFaults:
         ]
         return detected_rows
 
-    def share_blamed_right(self, rows: list[int], signals: list[int]) -> float:
-        """Return in how many of the rows the highest attribution is that of these signals."""
+    def correct_share(self, rows: list[int], signals: list[int]) -> float:
+        """Return the share of rows whose highest attribution is that of the row's signal."""
         shares = attribute_rows(self.detector, self.outcome, np.asarray(rows, dtype=np.int64))
         return float(np.mean(shares.argmax(axis=1) == np.asarray(signals)))
 
 
 def three_signals(steps: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The simulator's fleet, (steps, SENSORS, 3), and each signal's noise."""
+    """Return the simulator's values (steps, SENSORS, 3) and each signal's noise."""
     chunks = simulate(Simulation(sensors=SENSORS, rows=steps * SENSORS, interval_seconds=60))
     values = np.concatenate([chunk.values for chunk in chunks])
     return values.reshape(steps, SENSORS, -1), noise_scale()
 
 
 def eight_signals(steps: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Eight signals in units of their own that follow two slow causes and the day.
+    """Return values (steps, SENSORS, 8) and each signal's noise.
 
-    A longer stream begins with a shorter one's rows.
+    The signals have different units. They depend on two slow causes and on the time of day. The
+    first rows do not depend on the number of steps.
     """
-    mix_rng, cause_rng, noise_rng = (np.random.default_rng([8, part]) for part in range(3))
+    mix_rng, cause_rng, noise_rng = (np.random.default_rng([8, seed]) for seed in range(3))
     unit = np.asarray([1.0, 10.0, 0.1, 5.0, 2.0, 100.0, 1.0, 0.01])
     mix, level = mix_rng.normal(size=(2, 8)), mix_rng.normal(size=(SENSORS, 8))
     causes = cause_rng.standard_normal((steps, SENSORS, 2))
@@ -97,43 +102,43 @@ FLEETS: dict[str, Callable[[int], tuple[NDArray[np.float64], NDArray[np.float64]
 
 @cache
 def trained(fleet: str) -> Detector:
-    """A detector of the default settings, trained on a fleet's clean rows."""
+    """Return a detector with the default settings, trained on a fleet's clean rows."""
     values, _ = FLEETS[fleet](TRAIN_STEPS)
     return fit_unregistered(readings_from(values), schema_for(values), TrainerSettings())
 
 
 def detect_faults(fleet: str, kind: FaultKind, *, size: float, slots: int) -> DetectedFaults:
-    """Go on where training ended, with a fault in each slot of each sensor."""
+    """Score the training rows and later ones with a fault in each slot of each sensor."""
     values, scale = FLEETS[fleet](TRAIN_STEPS + slots * SLOT_STEPS)
     rng = np.random.default_rng([len(scale), list(FaultKind).index(kind)])
     faults = []
     for slot in range(slots):
         for sensor in range(SENSORS):
             begin = TRAIN_STEPS + slot * SLOT_STEPS
-            latest = SLOT_STEPS - _FAULT_FREE_STEPS - EPISODE_LENGTHS[kind]
+            latest = SLOT_STEPS - _FAULT_FREE_STEPS - FAULT_ROWS[kind]
             at = begin + int(rng.integers(_FAULT_FREE_STEPS, latest + 1))
             healthy = values[:, sensor].copy()
-            # A broken correlation chooses its signal by itself.
-            broken = kind is FaultKind.BROKEN_CORRELATION
+            # A broken correlation selects its signal itself.
+            selects_signal = kind is FaultKind.BROKEN_CORRELATION
             values[:, sensor] = inject(
                 healthy,
                 kind,
                 at=at,
-                length=EPISODE_LENGTHS[kind],
+                length=FAULT_ROWS[kind],
                 size=size,
                 scale=scale,
                 rng=rng,
-                signals=None if broken else [int(rng.integers(len(scale)))],
+                signals=None if selects_signal else [int(rng.integers(len(scale)))],
             )
             (signal,) = np.flatnonzero((values[:, sensor] != healthy).any(axis=0)).tolist()
-            faults.append(Fault(sensor, at, EPISODE_LENGTHS[kind], signal))
+            faults.append(Fault(sensor, at, FAULT_ROWS[kind], signal))
     detector = trained(fleet)
     outcome = score_readings(readings_from(values), [], detector, detector.empty_memory())
     return DetectedFaults(detector, outcome, faults)
 
 
 def readings_from(values: NDArray[np.float64]) -> Readings:
-    """Put (steps, sensors, signals) into rows by time, then sensor."""
+    """Return values (steps, sensors, signals) as readings, ordered by time, then sensor."""
     steps, sensors, signals = values.shape
     rows = steps * sensors
     return Readings(
@@ -147,7 +152,7 @@ def readings_from(values: NDArray[np.float64]) -> Readings:
 
 
 def schema_for(values: NDArray[np.float64]) -> Schema:
-    """A schema of as many signals as there are."""
+    """Return a schema with the number of signals of `values`."""
     names = [f"x{number + 1}" for number in range(values.shape[2])]
     return schema_from_plain(
         {

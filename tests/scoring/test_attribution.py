@@ -1,4 +1,4 @@
-"""The highest attribution names the signal that failed."""
+"""Attribution: the signal with a fault has the highest share."""
 
 from dataclasses import replace
 
@@ -15,17 +15,18 @@ from tests.reading_builders import a_detector, a_schema, some_readings
 from tests.scoring.detectors import a_forecast_detector
 from tests.scoring.faulty import FLEETS, SIZES, detect_faults
 
-MIN_SHARE_BLAMED_RIGHT = 0.9
-"""The share of the faults of which the right signal is to be named."""
-MIN_SHARE_BLAMED_RIGHT_LATER = 0.8
-"""Likewise of rows that are usual by themselves."""
+MIN_CORRECT_SHARE = 0.9
+"""Smallest share of faults whose signal has the highest attribution."""
+MIN_CORRECT_SHARE_OF_USUAL_ROWS = 0.8
+"""Smallest such share among rows with a usual forecast residual."""
 SLOTS = 12
+"""Number of faults per sensor."""
 
 
 @pytest.mark.parametrize("fleet", FLEETS)
 @pytest.mark.parametrize("kind", SIZES)
-def test_the_highest_attribution_names_the_signal_that_failed(fleet: str, kind: FaultKind) -> None:
-    """In the first event of a fault, and in the row that scores highest."""
+def test_the_signal_with_a_fault_has_the_highest_attribution(fleet: str, kind: FaultKind) -> None:
+    """True for the first anomalous row of a fault and for the row with the highest score."""
     stream = detect_faults(fleet, kind, size=SIZES[kind], slots=SLOTS)
     score = stream.outcome.detections.raw_score
 
@@ -34,42 +35,39 @@ def test_the_highest_attribution_names_the_signal_that_failed(fleet: str, kind: 
 
     assert len(result) >= 0.4 * len(stream.faults)
     signals = [signal for _, signal in result]
+    assert stream.correct_share([int(rows[0]) for rows, _ in result], signals) >= MIN_CORRECT_SHARE
     assert (
-        stream.share_blamed_right([int(rows[0]) for rows, _ in result], signals)
-        >= MIN_SHARE_BLAMED_RIGHT
-    )
-    assert (
-        stream.share_blamed_right([int(rows[score[rows].argmax()]) for rows, _ in result], signals)
-        >= MIN_SHARE_BLAMED_RIGHT
+        stream.correct_share([int(rows[score[rows].argmax()]) for rows, _ in result], signals)
+        >= MIN_CORRECT_SHARE
     )
 
 
 @pytest.mark.parametrize("fleet", FLEETS)
 def test_a_small_lasting_shift_is_attributed_to_its_signal(fleet: str) -> None:
-    """What was smoothed over the rows before bears the blame where the row itself is usual."""
+    """The smoothed residuals identify the signal if the row's own residual is usual."""
     stream = detect_faults(fleet, FaultKind.LEVEL_SHIFT, size=2.0, slots=SLOTS)
     evidence, forecast = stream.outcome.detections.evidence, stream.detector.forecast
     assert forecast is not None
-    left = evidence.standardised[:, : len(forecast.spread)] - evidence.expected
-    distance = np.linalg.norm(left @ forecast.whitening.T, axis=1)
-    as_expected = distance < np.quantile(distance, 0.9)
+    residual = evidence.standardised[:, : len(forecast.spread)] - evidence.expected
+    distance = np.linalg.norm(residual @ forecast.whitening.T, axis=1)
+    is_usual = distance < np.quantile(distance, 0.9)
 
     result = [
         (row, fault.signal)
         for fault in stream.faults
         for row in stream.rows(fault).tolist()
-        if as_expected[row]
+        if is_usual[row]
     ]
 
     assert len(result) > 50
     assert (
-        stream.share_blamed_right([row for row, _ in result], [signal for _, signal in result])
-        >= MIN_SHARE_BLAMED_RIGHT_LATER
+        stream.correct_share([row for row, _ in result], [signal for _, signal in result])
+        >= MIN_CORRECT_SHARE_OF_USUAL_ROWS
     )
 
 
 def test_context_gets_no_attribution() -> None:
-    """A command that was never seen makes the rows strange; the shares are the signals' alone."""
+    """An unusual command makes the row anomalous; only signals get shares."""
     schema = a_schema().model_copy(update={"context": (NumericColumn(name="command"),)})
     readings = some_readings(600)
     command = np.random.default_rng(1).normal(size=(600, 1))
@@ -90,7 +88,7 @@ def test_context_gets_no_attribution() -> None:
     assert shares.sum() == pytest.approx(1.0, abs=1e-9)
 
 
-def test_an_expected_row_gives_every_signal_the_same_attribution() -> None:
+def test_a_row_equal_to_its_expectation_has_equal_attributions() -> None:
     detector = a_detector()
     readings = some_readings(1)
     as_expected = replace(readings, values=detector.ranges.expected[np.newaxis].copy())
@@ -101,7 +99,7 @@ def test_an_expected_row_gives_every_signal_the_same_attribution() -> None:
 
 
 def test_if_no_score_drops_the_most_outlying_signal_has_the_highest_attribution() -> None:
-    """A model of which no component counts says nothing by its score."""
+    """Without any component, replacing a signal changes no score."""
     detector = a_forecast_detector()
     assert detector.decision is not None
     zero_weights = replace(detector.decision, weights=np.zeros_like(detector.decision.weights))
@@ -119,12 +117,13 @@ def test_attributions_do_not_depend_on_the_rows_per_call() -> None:
     detector = a_forecast_detector()
     outcome = score_readings(some_readings(15_000), [], detector, detector.empty_memory())
     rows = np.arange(15_000)
-    at_once = VALUES_PER_FOREST_CALL // (4 * len(detector.plan.features))
-    assert at_once < len(rows)
+    rows_per_call = VALUES_PER_FOREST_CALL // (4 * len(detector.plan.features))
+    assert rows_per_call < len(rows)
 
-    whole = attribute_rows(detector, outcome, rows)
+    shares = attribute_rows(detector, outcome, rows)
 
-    boundary_rows = rows[at_once - 1 : at_once + 1]
+    boundary_rows = rows[rows_per_call - 1 : rows_per_call + 1]
     assert (
-        whole[boundary_rows].tobytes() == attribute_rows(detector, outcome, boundary_rows).tobytes()
+        shares[boundary_rows].tobytes()
+        == attribute_rows(detector, outcome, boundary_rows).tobytes()
     )

@@ -1,4 +1,4 @@
-"""From components to a decision: tails, smoothing, hold, refractory time, what is new."""
+"""Decisions: rarities, smoothing, the end of alarms, refractory rows, stored arrays."""
 
 from dataclasses import replace
 
@@ -28,7 +28,7 @@ from tests.scoring.detectors import a_forecast_detector
 def readings_with_shift(
     rows: int, *, start: int, stop: int, size: float, seed: int = 5
 ) -> Readings:
-    """Rows of s0 of which some are shifted in one signal."""
+    """Return rows of s0, some of them with one signal shifted."""
     readings = some_readings(rows, seed=seed, sensors=1)
     values = np.clip(readings.values, -1.8, 1.8)
     values[start:stop, 1] += size
@@ -44,9 +44,7 @@ def score_all(detector: Detector, readings: Readings) -> Outcome:
     st.lists(st.floats(-1e6, 1e6) | st.sampled_from([0.0, 1.0]), min_size=1, max_size=300),
     st.lists(st.floats(-1e7, 1e7), min_size=2, max_size=50),
 )
-def test_a_rarity_never_falls_while_the_score_rises(
-    sample: list[float], queries: list[float]
-) -> None:
+def test_rarities_rise_with_scores(sample: list[float], queries: list[float]) -> None:
     tail = fit_tail(np.asarray(sample))
 
     result = rarity(tail, np.sort(np.asarray(queries)))
@@ -57,8 +55,8 @@ def test_a_rarity_never_falls_while_the_score_rises(
 
 
 @pytest.mark.parametrize("probability", [0.5, 0.1, 0.01, 0.0001])
-def test_a_rarity_is_the_log_of_a_tail_probability(probability: float) -> None:
-    """Exponential scores: the tail model is exact, so it holds beyond the sample too."""
+def test_a_rarity_is_the_negative_log_of_the_tail_probability(probability: float) -> None:
+    """For exponential scores the tail model is exact, even beyond the sample."""
     sample = np.random.default_rng(1).exponential(size=20_000)
 
     (result,) = rarity(fit_tail(sample), np.asarray([-np.log(probability)]))
@@ -66,7 +64,7 @@ def test_a_rarity_is_the_log_of_a_tail_probability(probability: float) -> None:
     assert result == pytest.approx(-np.log(probability), rel=0.08)
 
 
-def test_equal_scores_are_as_rare_as_all_of_them_together() -> None:
+def test_equal_scores_have_the_rarity_of_all_of_them_together() -> None:
     sample = np.asarray([0.0] * 900 + [1.0] * 100)
 
     result = rarity(fit_tail(sample), np.asarray([0.0, 1.0]))
@@ -75,14 +73,14 @@ def test_equal_scores_are_as_rare_as_all_of_them_together() -> None:
     assert result[1] == pytest.approx(-np.log(0.1), rel=0.1)
 
 
-def test_the_identity_leaves_scores_as_they_are() -> None:
+def test_identity_tables_map_scores_to_themselves() -> None:
     queries = np.asarray([0.0, 0.3, 1.0, 7.5])
     (table,) = identity_tables(1)
     tail = fit_tail(np.ones(3))
     np.testing.assert_allclose(rarity(replace(tail, table=table), queries), queries, rtol=1e-12)
 
 
-def test_an_alarm_holds_on_until_the_score_is_well_below_the_threshold() -> None:
+def test_an_alarm_lasts_until_the_score_is_below_a_share_of_the_threshold() -> None:
     detector = a_forecast_detector()
 
     result = score_all(detector, readings_with_shift(300, start=150, stop=200, size=5.0)).detections
@@ -105,7 +103,7 @@ def test_inside_an_alarm_the_anomaly_score_counts_only_the_excess_over_its_peak(
     assert result.anomaly_score[first] > 1.0
     assert result.anomaly_score[first + 10 : 200].max() < 1.0
     assert result.is_anomaly[first:200].all()
-    # The severity is that of the worst so far: it never falls.
+    # The severity of an episode never falls.
     assert np.all(np.diff(result.severity[first:200].astype(int)) >= 0)
 
 
@@ -132,13 +130,13 @@ def test_no_alarm_starts_within_the_refractory_rows() -> None:
 
 
 def test_a_gap_ends_the_alarm_and_resets_smoothed_residuals_and_score() -> None:
-    """The row after it is one that the alarm before would have held on to."""
+    """Without the gap, the row after it would have continued the alarm."""
     detector = a_forecast_detector()
     readings = readings_with_shift(200, start=150, stop=199, size=5.0)
     values, time = readings.values.copy(), readings.event_time.copy()
     values[199] = [0.0, 4.5, 0.0]
     time[199] += 100_000 * MINUTE
-    memory, drift_start = detector.empty_memory(), detector.layout.drift
+    memory, drift_start = detector.empty_memory(), detector.layout.drift_start
 
     fault, gap = score_in_batches(
         replace(readings, values=values, event_time=time), detector, memory, [199]
@@ -155,7 +153,7 @@ def test_a_gap_ends_the_alarm_and_resets_smoothed_residuals_and_score() -> None:
 
 
 def test_the_p_value_of_clean_rows_is_uniform() -> None:
-    """Kolmogorov's distance between clean rows never seen and the uniform distribution."""
+    """The Kolmogorov-Smirnov distance of new clean rows from uniform is small."""
     detector = a_forecast_detector()
     clean = some_readings(8_000, seed=99)
 
@@ -163,7 +161,7 @@ def test_the_p_value_of_clean_rows_is_uniform() -> None:
 
     p_value = np.sort(result.p_value[1_000:])
     distance = np.max(np.abs(p_value - np.arange(1, len(p_value) + 1) / len(p_value)))
-    assert distance < 0.08  # 600 calibration rows alone leave 1.63 / sqrt(600) = 0.067
+    assert distance < 0.08  # the critical value for 600 calibration rows: 1.63 / sqrt(600) = 0.067
     assert np.all((p_value > 0) & (p_value <= 1))
 
 
@@ -175,16 +173,16 @@ def test_p_values_fall_as_scores_rise() -> None:
 
 def test_a_stored_detector_scores_the_same_bits() -> None:
     detector = a_forecast_detector()
-    again = detector_from_arrays("v", detector.schema, detector.plan, detector.arrays())
+    restored = detector_from_arrays("v", detector.schema, detector.plan, detector.arrays())
     rows = readings_with_shift(300, start=100, stop=150, size=4.0)
 
-    one, two = score_all(detector, rows).detections, score_all(again, rows).detections
+    one, two = score_all(detector, rows).detections, score_all(restored, rows).detections
 
     assert one.raw_score.tobytes() == two.raw_score.tobytes()
     assert one.is_anomaly.tobytes() == two.is_anomaly.tobytes()
 
 
-def damaged(name: str, array: NDArray[np.generic] | None) -> dict[str, NDArray[np.generic]]:
+def arrays_with(name: str, array: NDArray[np.generic] | None) -> dict[str, NDArray[np.generic]]:
     arrays = dict(a_forecast_detector().arrays())
     if array is None:
         del arrays[name]
@@ -197,8 +195,8 @@ def tables(**changes: float) -> NDArray[np.float64]:
     decision = a_forecast_detector().decision
     assert decision is not None
     changed = decision.tables.copy()
-    for place, value in changes.items():
-        changed[0, {"first": 0, "scale": KNOTS + 1}[place]] = value
+    for column, value in changes.items():
+        changed[0, {"first": 0, "scale": KNOTS + 1}[column]] = value
     return changed
 
 
@@ -221,11 +219,11 @@ def tables(**changes: float) -> NDArray[np.float64]:
         ("level_limits", np.asarray([-1, 0])),
     ],
 )
-def test_damaged_arrays_are_refused(name: str, array: NDArray[np.generic] | None) -> None:
+def test_a_wrong_array_is_refused_by_its_name(name: str, array: NDArray[np.generic] | None) -> None:
     detector = a_forecast_detector()
-    arrays = damaged(name, array)
+    arrays = arrays_with(name, array)
 
-    with pytest.raises(ModelRefused):
+    with pytest.raises(ModelRefused, match=f'the array "{name}" '):
         detector_from_arrays("v", detector.schema, detector.plan, arrays)
 
 
@@ -242,14 +240,14 @@ def test_each_missing_array_is_refused() -> None:
 
 
 def test_a_component_of_weight_zero_does_not_count() -> None:
-    """What an ablation relies on."""
+    """The ablations of the quality benchmark rely on this."""
     detector = a_forecast_detector()
     assert detector.decision is not None
-    nothing = replace(detector.decision, weights=np.zeros(4))
+    no_component = replace(detector.decision, weights=np.zeros(4))
     rows = readings_with_shift(300, start=100, stop=150, size=9.0)
 
-    result = score_all(replace(detector, decision=nothing), rows).detections
+    result = score_all(replace(detector, decision=no_component), rows).detections
 
     assert not result.is_anomaly[2:].any()
-    assert isinstance(nothing, Decision)
+    assert isinstance(no_component, Decision)
     assert len(RarityTable) == len(detector.decision.tables)

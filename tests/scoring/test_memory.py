@@ -1,4 +1,4 @@
-"""The memory: the same for any cut, undone on abort, written down and read back."""
+"""The memory: independent of micro-batch boundaries, undone, stored, restored, converted."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sensorwatch.common.errors import MemoryRefused
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.scoring.memory import Memory
-from sensorwatch.common.scoring.memory_bytes import memory_bytes, memory_from_bytes
+from sensorwatch.common.scoring.memory_bytes import memory_from_bytes, memory_to_bytes
 from sensorwatch.common.scoring.memory_layout import FloatColumn, IntColumn
 from tests.detection.detection_streams import (
     detection_bytes,
@@ -32,37 +32,37 @@ def cuts_within(chosen: list[int], readings: Readings) -> list[int]:
 @pytest.mark.parametrize("kind", DETECTORS)
 @settings(max_examples=100, deadline=None)
 @given(readings=untidy_streams(), chosen=cuts, bound=bounds)
-def test_nothing_depends_on_the_cut(
+def test_detections_do_not_depend_on_micro_batch_boundaries(
     kind: str, readings: Readings, chosen: list[int], bound: int
 ) -> None:
     detector = DETECTORS[kind]()
     one, other = detector.empty_memory(max_sensors=bound), detector.empty_memory(max_sensors=bound)
 
-    whole = score_in_batches(readings, detector, one)
-    parts = score_in_batches(readings, detector, other, cuts_within(chosen, readings))
+    at_once = score_in_batches(readings, detector, one)
+    batches = score_in_batches(readings, detector, other, cuts_within(chosen, readings))
 
-    assert detection_bytes(parts) == detection_bytes(whole)
-    assert ended_episodes(parts) == ended_episodes(whole)
-    assert memory_bytes(other) == memory_bytes(one)
+    assert detection_bytes(batches) == detection_bytes(at_once)
+    assert ended_episodes(batches) == ended_episodes(at_once)
+    assert memory_to_bytes(other) == memory_to_bytes(one)
 
 
 @pytest.mark.parametrize("kind", DETECTORS)
 @settings(max_examples=100, deadline=None)
 @given(readings=untidy_streams(), cut=st.integers(0, 60), bound=bounds)
-def test_an_aborted_micro_batch_leaves_no_trace(
+def test_undo_restores_the_memory_from_before_the_micro_batch(
     kind: str, readings: Readings, cut: int, bound: int
 ) -> None:
     detector = DETECTORS[kind]()
     memory = detector.empty_memory(max_sensors=bound)
     score_in_batches(readings.take(slice(0, cut)), detector, memory)
-    before = memory_bytes(memory)
+    before = memory_to_bytes(memory)
 
     memory.begin()
     score_in_batches(readings, detector, memory)
     score_in_batches(readings, detector, memory)
     memory.undo()
 
-    assert memory_bytes(memory) == before
+    assert memory_to_bytes(memory) == before
 
 
 @pytest.mark.parametrize("kind", DETECTORS)
@@ -75,31 +75,33 @@ def test_a_memory_restored_from_bytes_scores_the_same(
     memory = detector.empty_memory()
     score_in_batches(readings.take(slice(0, cut)), detector, memory)
 
-    again = memory_from_bytes(memory_bytes(memory), detector)
+    restored = memory_from_bytes(memory_to_bytes(memory), detector)
 
-    assert detection_bytes(score_in_batches(readings, detector, again)) == detection_bytes(
+    assert detection_bytes(score_in_batches(readings, detector, restored)) == detection_bytes(
         score_in_batches(readings, detector, memory)
     )
-    assert memory_bytes(again) == memory_bytes(memory)
+    assert memory_to_bytes(restored) == memory_to_bytes(memory)
 
 
 @pytest.mark.parametrize(("of", "to"), [("plain", "forecast"), ("forecast", "plain")])
 @settings(max_examples=50, deadline=None)
 @given(readings=untidy_streams(), cut=st.integers(0, 60))
-def test_a_swap_of_the_model_can_be_undone(of: str, to: str, readings: Readings, cut: int) -> None:
+def test_undo_restores_the_memory_from_before_a_model_swap(
+    of: str, to: str, readings: Readings, cut: int
+) -> None:
     memory = DETECTORS[of]().empty_memory()
     score_in_batches(readings.take(slice(0, cut)), DETECTORS[of](), memory)
-    before = memory_bytes(memory)
+    before = memory_to_bytes(memory)
 
     memory.begin()
     memory.adopt(DETECTORS[to]())
     score_in_batches(readings, DETECTORS[to](), memory)
     memory.undo()
 
-    assert memory_bytes(memory) == before
+    assert memory_to_bytes(memory) == before
 
 
-def test_the_least_recently_seen_sensor_is_evicted() -> None:
+def test_the_least_recently_used_sensor_is_evicted() -> None:
     detector = DETECTORS["plain"]()
     memory = detector.empty_memory(max_sensors=2)
     rows = some_readings(5, sensors=3)
@@ -107,7 +109,7 @@ def test_the_least_recently_seen_sensor_is_evicted() -> None:
 
     score_in_batches(order, detector, memory)
 
-    assert memory.names == ["s1", "s2"]  # s2 took the place of s1, then s1 that of s0
+    assert memory.names == ["s1", "s2"]  # s2 got the slot of s1, then s1 the slot of s0
     assert (memory.sensors, memory.evicted) == (2, 2)
 
 
@@ -125,7 +127,7 @@ def test_an_open_episode_ends_when_its_sensor_is_evicted() -> None:
 
 
 def test_undo_without_begin_is_an_error() -> None:
-    with pytest.raises(ValueError, match="begun"):
+    with pytest.raises(ValueError, match="undo without begin"):
         DETECTORS["plain"]().empty_memory().undo()
 
 
@@ -137,36 +139,36 @@ def some_memory() -> Memory:
 
 
 @pytest.mark.parametrize(
-    ("content", "why"),
+    ("content", "message"),
     [
         (b"", "first line"),
         (b"{}\n", "first line"),
-        (b'{"format": 2, "shape": "new"}\n', "newer"),
-        (memory_bytes(some_memory())[:-1], "do not hold"),
-        (memory_bytes(some_memory()) + b"x", "do not hold"),
-        (memory_bytes(DETECTORS["plain"]().empty_memory()), "wants"),
+        (b'{"format": 2, "shape": "new"}\n', "is newer than 1"),
+        (memory_to_bytes(some_memory())[:-1], "tables have"),
+        (memory_to_bytes(some_memory()) + b"x", "tables have"),
+        (memory_to_bytes(DETECTORS["plain"]().empty_memory()), "its layout is"),
     ],
     ids=["empty", "other", "newer", "short", "long", "plain"],
 )
-def test_bytes_that_are_no_memory_of_the_model_are_refused(content: bytes, why: str) -> None:
-    with pytest.raises(MemoryRefused, match=why):
+def test_bytes_of_another_memory_are_refused(content: bytes, message: str) -> None:
+    with pytest.raises(MemoryRefused, match=message):
         memory_from_bytes(content, DETECTORS["forecast"]())
 
 
-def test_lags_episodes_and_newest_times_outlive_the_model() -> None:
+def test_lagged_rows_and_newest_times_are_kept_at_a_model_swap() -> None:
     memory, plain = some_memory(), DETECTORS["plain"]()
     before, ints = memory.layout, memory.ints.copy()
-    lags_start = memory.floats[:, before.lags_start : before.drift].copy()
+    lagged_rows = memory.floats[:, before.lags_start : before.drift_start].copy()
 
     memory.adopt(plain)
 
     layout = memory.layout
-    assert np.array_equal(memory.floats[:, layout.lags_start : layout.drift], lags_start)
+    assert np.array_equal(memory.floats[:, layout.lags_start : layout.drift_start], lagged_rows)
     assert np.array_equal(memory.ints[:, IntColumn.NEWEST_TIME], ints[:, IntColumn.NEWEST_TIME])
     assert np.array_equal(memory.ints[:, IntColumn.LAG_COUNT], ints[:, IntColumn.LAG_COUNT])
 
 
-def test_a_swap_does_not_make_a_new_sensor_warm_up_again() -> None:
+def test_a_new_sensor_continues_its_warm_up_at_a_model_swap() -> None:
     detector = DETECTORS["forecast"]()
     rows = replace(some_readings(60, sensors=1), sensor_ids=("new",))
     swapped, steady = detector.empty_memory(), detector.empty_memory()
@@ -182,7 +184,7 @@ def test_a_swap_does_not_make_a_new_sensor_warm_up_again() -> None:
     assert np.array_equal(swapped.floats[0, levels], steady.floats[0, levels])
 
 
-def test_after_a_change_of_columns_missing_values_are_the_new_location() -> None:
+def test_after_a_swap_to_other_columns_missing_values_become_the_new_location() -> None:
     detector = DETECTORS["forecast"]()
     other = detector.schema.signals[0].model_copy(update={"name": "other"})
     signals = (other, *detector.schema.signals[1:])
@@ -200,7 +202,7 @@ def test_after_a_change_of_columns_missing_values_are_the_new_location() -> None
 
 
 @pytest.mark.parametrize("of", DETECTORS)
-def test_a_refractory_time_does_not_cut_the_episode_that_is_open_at_a_swap(of: str) -> None:
+def test_refractory_rows_do_not_end_an_episode_that_is_open_at_a_model_swap(of: str) -> None:
     rows = some_readings(60, sensors=1)
     values = rows.values.copy()
     values[40:] = 9.0 + 30.0 * np.abs(values[40:])

@@ -1,4 +1,4 @@
-"""Every record has exactly one outcome, whatever its bytes."""
+"""Processing: every record has exactly one outcome, for any bytes."""
 
 import json
 from dataclasses import replace
@@ -39,7 +39,7 @@ payloads = st.lists(
 
 
 def detector_with_nan_scores() -> Detector:
-    """A detector whose forest has a damage that no check finds: scores that are not finite."""
+    """Return a detector with scores of NaN."""
     detector = a_detector()
     lengths = np.where(detector.forest.path_length > 0, np.nan, 0.0)
     return replace(detector, forest=replace(detector.forest, path_length=lengths))
@@ -65,25 +65,27 @@ def test_every_record_has_exactly_one_outcome(payloads: list[bytes | None]) -> N
     assert outcome.records == len(payloads) == len(outcome.kinds)
     assert rejected == sorted(rejected)
     for index in range(len(payloads)):
-        is_letter = outcome.kinds[index] == OutcomeKind.DEAD_LETTER
-        assert is_letter == (index in rejected) == (outcome.reasons[index] > 0)
-        assert (outcome.score_bits[index] == 0) == is_letter
+        is_dead_letter = outcome.kinds[index] == OutcomeKind.DEAD_LETTER
+        assert is_dead_letter == (index in rejected) == (outcome.reasons[index] > 0)
+        assert (outcome.score_bits[index] == 0) == is_dead_letter
 
 
 @settings(max_examples=50, deadline=None)
 @given(payloads=payloads, cut=st.integers(0, 30))
-def test_outcomes_do_not_depend_on_the_cut(payloads: list[bytes | None], cut: int) -> None:
-    complete = process(payloads, a_detector(), a_detector().empty_memory())
+def test_outcomes_do_not_depend_on_micro_batch_boundaries(
+    payloads: list[bytes | None], cut: int
+) -> None:
+    at_once = process(payloads, a_detector(), a_detector().empty_memory())
 
     memory = a_detector().empty_memory()
     first = process(payloads[:cut], a_detector(), memory)
     second = process(payloads[cut:], a_detector(), memory)
 
     together = zip(outcome_bytes(first), outcome_bytes(second), strict=True)
-    assert tuple(one + two for one, two in together) == outcome_bytes(complete)  # type: ignore[operator]  # bytes and lists, pairwise alike
+    assert tuple(one + two for one, two in together) == outcome_bytes(at_once)  # type: ignore[operator]  # each pair is two bytes or two lists
 
 
-def test_normal_anomalous_and_bad_rows_end_as_what_they_are() -> None:
+def test_normal_anomalous_and_invalid_records_have_their_outcomes() -> None:
     outcome = process(
         [a_payload(), a_payload(ANOMALOUS), b"{"], a_detector(), a_detector().empty_memory()
     )
@@ -94,7 +96,7 @@ def test_normal_anomalous_and_bad_rows_end_as_what_they_are() -> None:
     assert np.array_equal(outcome.score_bits[:2], outcome.detections.raw_score.view(np.uint64))
 
 
-def test_a_row_without_a_finite_score_is_rejected_and_not_lost() -> None:
+def test_a_row_without_a_finite_score_is_a_dead_letter() -> None:
     outcome = process(
         [b"{", a_payload(), b"["],
         detector_with_nan_scores(),
@@ -110,7 +112,7 @@ def test_a_row_without_a_finite_score_is_rejected_and_not_lost() -> None:
     assert outcome.score_bits.tolist() == [0, 0, 0]
 
 
-def test_a_time_from_the_future_is_rejected_only_against_the_records_own_time() -> None:
+def test_a_future_event_time_is_rejected_by_the_time_its_record_was_received() -> None:
     received = 1_735_689_600_000_000  # 2025-01-01T00:00:00Z
     late, early = received + 1_000_000, received - 3_600_000_000
     rows = [a_payload()] * 3
@@ -121,7 +123,7 @@ def test_a_time_from_the_future_is_rejected_only_against_the_records_own_time() 
     assert outcome.rejections[0].reason is Reason.FUTURE_TIMESTAMP
 
 
-def test_a_table_is_scored_as_its_payloads_would_be() -> None:
+def test_score_readings_gives_the_scores_of_detect() -> None:
     readings = some_readings(50)
 
     outcome = score_readings(readings, [], a_detector(), a_detector().empty_memory())
@@ -133,11 +135,11 @@ def test_a_table_is_scored_as_its_payloads_would_be() -> None:
 def test_a_stored_detector_scores_the_same_bits() -> None:
     detector = a_detector()
 
-    again = detector_from_arrays("v", detector.schema, detector.plan, detector.arrays())
+    restored = detector_from_arrays("v", detector.schema, detector.plan, detector.arrays())
 
     readings = some_readings(100, seed=9)
     one = detector.detect(readings, detector.empty_memory()).detections
-    two = again.detect(readings, again.empty_memory()).detections
+    two = restored.detect(readings, restored.empty_memory()).detections
     assert one.anomaly_score.tobytes() == two.anomaly_score.tobytes()
 
 
@@ -150,7 +152,7 @@ def test_ranges_that_do_not_fit_the_schema_are_refused(ranges: object) -> None:
     detector = a_detector()
     arrays = detector.arrays() | {"signal_ranges": ranges}
 
-    with pytest.raises(ModelRefused, match="ranges"):
+    with pytest.raises(ModelRefused, match='the array "signal_ranges" '):
         detector_from_arrays("v", detector.schema, detector.plan, arrays)  # type: ignore[arg-type]  # wrong on purpose
 
 

@@ -1,4 +1,4 @@
-"""The rules for order, gaps, missing values and sensors that nobody knows yet."""
+"""Recall: the rules for row order, gaps, missing values and new sensors."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sensorwatch.common.rows.readings import Readings, build_readings
 from sensorwatch.common.rows.rejection import Reason
 from sensorwatch.common.rows.schema import OutOfOrderPolicy, RowOrder
-from sensorwatch.common.scoring.memory_bytes import memory_bytes
+from sensorwatch.common.scoring.memory_bytes import memory_to_bytes
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.recall import LINEAR_SCALES, squash
 from sensorwatch.common.scoring.status import STATUSES, Status
@@ -18,7 +18,7 @@ from tests.reading_builders import MINUTE, START, some_readings
 from tests.scoring.detectors import DETECTORS, a_forecast_detector
 
 FAR = 25.0
-"""Far beyond anything in `some_readings`."""
+"""Far above every value of `some_readings`."""
 
 
 def readings_at_minutes(
@@ -41,7 +41,7 @@ def statuses(outcome: Outcome) -> list[Status]:
     return [STATUSES[number] for number in outcome.detections.status]
 
 
-def test_a_known_sensor_needs_its_lags_only() -> None:
+def test_a_known_sensor_warms_up_with_its_lagged_rows_only() -> None:
     detector = a_forecast_detector()
 
     (outcome,) = score_in_batches(
@@ -51,7 +51,7 @@ def test_a_known_sensor_needs_its_lags_only() -> None:
     assert statuses(outcome) == [Status.WARMING_UP] * 2 + [Status.SCORED] * 2
 
 
-def test_an_unknown_sensor_warms_up_visibly_and_then_has_its_own_level() -> None:
+def test_an_unknown_sensor_has_its_own_level_after_the_warm_up() -> None:
     detector = a_forecast_detector()
     level = normal_values(60) * 0.5 + 3.0  # usual for this sensor, rare for the others
 
@@ -61,8 +61,8 @@ def test_an_unknown_sensor_warms_up_visibly_and_then_has_its_own_level() -> None
 
     assert statuses(outcome) == [Status.WARMING_UP] * 30 + [Status.SCORED] * 30
     assert not outcome.detections.is_anomaly[30:].any()
-    located = outcome.detections.evidence.location[-1]
-    assert np.all(np.abs(located - 3.0) < 0.3)
+    location = outcome.detections.evidence.location[-1]
+    assert np.all(np.abs(location - 3.0) < 0.3)
 
 
 @pytest.mark.parametrize("kind", DETECTORS)
@@ -95,10 +95,10 @@ def test_a_late_row_is_scored_without_changing_the_memory(minute: int, status: S
     assert (outcome.detections.episode[0], outcome.detections.episode_rows[0]) == (0, 1)
     assert outcome.closed == []
     memory.position = other.position
-    assert memory_bytes(memory) == memory_bytes(other)
+    assert memory_to_bytes(memory) == memory_to_bytes(other)
 
 
-def test_rows_out_of_order_are_dead_letters_where_the_schema_says_so() -> None:
+def test_rows_out_of_order_are_dead_letters_if_the_schema_rejects_them() -> None:
     plain = a_forecast_detector()
     order = RowOrder(late=OutOfOrderPolicy.REJECT, duplicate=OutOfOrderPolicy.REJECT)
     detector = replace(plain, schema=plain.schema.model_copy(update={"order": order}))
@@ -107,7 +107,7 @@ def test_rows_out_of_order_are_dead_letters_where_the_schema_says_so() -> None:
         readings_at_minutes([0, 2, 1, 2, 4], normal_values(5)), detector, detector.empty_memory()
     )
 
-    assert [(one.index, one.reason) for one in outcome.rejections] == [
+    assert [(rejection.index, rejection.reason) for rejection in outcome.rejections] == [
         (2, Reason.LATE),
         (3, Reason.DUPLICATE),
     ]
@@ -132,7 +132,7 @@ def test_a_gap_resets_the_lags_and_ends_an_open_episode() -> None:
     assert (closed.index, closed.rows, closed.last_time) == (4, 1, START + 6 * MINUTE)
 
 
-def test_a_step_as_long_as_the_limit_is_no_gap() -> None:
+def test_a_time_step_equal_to_the_limit_is_no_gap() -> None:
     detector = a_forecast_detector()
     gap = detector.levels.max_gap / MINUTE
 
@@ -190,10 +190,12 @@ def test_a_location_follows_slowly_and_hardly_follows_a_fault() -> None:
 
     (outcome,) = score_in_batches(readings_at_minutes(list(range(300)), values), detector, memory)
 
-    moved = outcome.detections.evidence.location[:, 0]
+    location = outcome.detections.evidence.location[:, 0]
     scale = outcome.detections.evidence.scale[0, 0]
-    assert abs(moved[200] - moved[0]) < 0.2 * scale
-    assert abs(moved[-1] - moved[200]) < 0.31 * scale  # 100 rows at three scales a thousandth each
+    assert abs(location[200] - location[0]) < 0.2 * scale
+    assert (
+        abs(location[-1] - location[200]) < 0.31 * scale
+    )  # 100 rows, each moves it by 0.003 scales
 
 
 def test_squash_is_linear_near_zero_and_logarithmic_beyond() -> None:
@@ -205,15 +207,15 @@ def test_squash_is_linear_near_zero_and_logarithmic_beyond() -> None:
     assert np.all(np.diff(rising) > 0)
 
 
-def test_rows_of_one_sensor_do_not_touch_another() -> None:
+def test_rows_of_one_sensor_do_not_change_the_scores_of_another() -> None:
     detector = a_forecast_detector()
-    both, alone = detector.empty_memory(), detector.empty_memory()
+    memory_of_both, memory_of_one = detector.empty_memory(), detector.empty_memory()
     rows = some_readings(60)
-    wild = replace(rows, values=np.where((rows.sensor == 1)[:, None], FAR, rows.values))
+    outlying = replace(rows, values=np.where((rows.sensor == 1)[:, None], FAR, rows.values))
 
-    (mixed,) = score_in_batches(wild, detector, both)
-    own = wild.take(wild.sensor == 0)
-    (single,) = score_in_batches(own, detector, alone)
+    (mixed,) = score_in_batches(outlying, detector, memory_of_both)
+    rows_of_s0 = outlying.take(outlying.sensor == 0)
+    (single,) = score_in_batches(rows_of_s0, detector, memory_of_one)
 
-    mine = mixed.readings.sensor == 0
-    assert mixed.detections.raw_score[mine].tobytes() == single.detections.raw_score.tobytes()
+    is_s0 = mixed.readings.sensor == 0
+    assert mixed.detections.raw_score[is_s0].tobytes() == single.detections.raw_score.tobytes()

@@ -14,7 +14,7 @@ def test_waiting_for_the_lock_ends_with_what_to_do(tmp_path: Path) -> None:
 
     with (
         shelf.locked(),
-        pytest.raises(UsageError, match=r"another process has been changing .* for 0\.1 s"),
+        pytest.raises(UsageError, match=r"another process has locked .* for 0\.1 s"),
         shelf.locked(0.1),
     ):
         pass
