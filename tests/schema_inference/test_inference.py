@@ -113,7 +113,7 @@ def test_each_column_is_taken_for_what_it_is() -> None:
     held = schema_from_plain(tomllib.loads(text.replace("# missing = ", "missing = ")))
     assert [signal.missing for signal in held.signals] == ["reject", "hold_last", "reject"]
     assert "# it never changed in these rows" in text
-    assert text.count("Write [[context]] for its [[signals]]") == 1
+    assert text.count("change its [[signals]] to [[context]]") == 1
     assert '# not used: "anomaly", a label' in text
     schema = schema_from_plain(tomllib.loads(text))
     assert schema.signal_names == ("temp", "flow", "const")
