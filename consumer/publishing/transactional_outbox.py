@@ -125,7 +125,7 @@ class TransactionalOutbox:
 
         def send(seconds: float) -> None:
             # After the group's coordinator was killed, the client may wait for it for ever, past
-            # this timeout: docs/decisions/0013.
+            # this timeout: docs/decisions/0014-waiting-for-a-broker.md.
             call_within(
                 seconds + self._grace_seconds,
                 lambda: producer.send_offsets_to_transaction(offsets, membership, seconds),
@@ -245,8 +245,8 @@ class TransactionalOutbox:
                 self._transaction_open = False
                 raise Fenced(
                     f'{failure}: the transactional id "{self._transactional_id}" was taken over. '
-                    "Either a transaction outlived its timeout while the broker was away: start "
-                    "again; or another process has the same id: give each host or pod its own "
+                    "Either this worker was frozen for longer than a transaction may last: start "
+                    "it again; or another process has the same id: give each host or pod its own "
                     "[consumer] instance"
                 ) from failure
             case _:
