@@ -6,18 +6,17 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
-import typer
-
 from sensorwatch.common.errors import CheckFailed
 from sensorwatch.common.rows.schema import load_schema
 from sensorwatch.common.runtime import logs
 from sensorwatch.common.runtime.command_line import ConfigOption
+from sensorwatch.common.runtime.printing import json_line, print_line, print_note
 from sensorwatch.common.runtime.settings import Settings, load_settings
 from sensorwatch.common.simulation.stream import Simulation, simulate
 from sensorwatch.producer import produce_options as options
 from sensorwatch.producer import run_plan as request
 from sensorwatch.producer.csv_sink import write_csv
-from sensorwatch.producer.json_lines_sink import LinesSink
+from sensorwatch.producer.json_lines_sink import LinesSink, raw_line
 from sensorwatch.producer.kafka_sink import connect
 from sensorwatch.producer.progress_line import progress
 from sensorwatch.producer.rate_limiting import batch_rows, batched, paced
@@ -80,7 +79,7 @@ def _replayed(path: Path, settings: Settings) -> Iterator[Record]:
 def _write_file(simulation: Simulation, path: Path, *, labels: bool) -> None:
     with progress(simulation.rows) as sent:
         rows = write_csv(simulate(simulation), path, labels=labels, sent=sent)
-    typer.echo(f"wrote {rows} rows of {simulation.sensors} sensors to {path}")
+    print_line(f"wrote {rows} rows of {simulation.sensors} sensors to {path}")
 
 
 def _send(
@@ -107,7 +106,7 @@ def _send(
 
 def _sink(settings: Settings, stop: Stop, *, stdout: bool) -> Sink:
     if stdout:
-        return LinesSink(sys.stdout.buffer)
+        return LinesSink(sys.stdout.buffer, line=json_line if sys.stdout.isatty() else raw_line)
     logs.configure(settings.log.format, settings.log.level)
     return connect(
         settings.kafka, settings.topics.readings, stopping=stop.asked, logger=logs.kafka_logger()
@@ -124,10 +123,9 @@ def _until(stop: Stop, seconds: float | None) -> Callable[[], bool]:
 def _report(tally: Tally, took: float, where: str) -> None:
     speed = tally.delivered / took if took > 0 else 0.0
     # On standard error: standard output may be the rows' own.
-    typer.echo(
+    print_note(
         f"delivered {tally.delivered}, failed {tally.failed}, to {where} in {took:.1f} s "
-        f"({speed:.0f} rows/s)",
-        err=True,
+        f"({speed:.0f} rows/s)"
     )
     if tally.failed:
         raise CheckFailed(

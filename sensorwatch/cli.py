@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
 from sensorwatch.common.runtime.command_line import typer_app
+from sensorwatch.common.runtime.printing import print_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ def _show_version(asked: bool) -> None:
     if asked:
         from sensorwatch.common.runtime.build import project_version
 
-        print(f"sensorwatch {project_version()} (Python {platform.python_version()})")
+        print_line(f"sensorwatch {project_version()} (Python {platform.python_version()})")
         raise typer.Exit
 
 

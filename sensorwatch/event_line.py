@@ -81,8 +81,8 @@ def read_event(record: Record) -> Event | Closing | None:
 
 def line_of(event: Event | Closing) -> Parts:
     """Yield time, sensor, severity, score and what was unusual, each with its style."""
-    yield f"{printable(event.event_time)}  ", "dim"
-    yield f"{printable(event.sensor_id):<12}", "bold cyan"
+    yield f"{event.event_time}  ", "dim"
+    yield f"{event.sensor_id:<12}", "bold cyan"
     if isinstance(event, Closing):
         yield f"  {'over':<8} ", OVER_STYLE
         yield f" {event.peak:5.2f}  ", "bold"
@@ -91,7 +91,7 @@ def line_of(event: Event | Closing) -> Parts:
     yield f"  {event.severity:<8} ", SEVERITY_STYLES.get(event.severity, "")
     yield f" {event.worst:5.2f}  ", "bold"
     yield from unusual(event)
-    notes = [] if event.status == "scored" else [printable(event.status).replace("_", " ")]
+    notes = [] if event.status == "scored" else [event.status.replace("_", " ")]
     if event.episode.rows > 1:
         notes.append(f"row {event.episode.rows} of its episode")
     if notes:
@@ -104,7 +104,7 @@ def course(closing: Closing) -> Parts:
     yield f"the episode of {rows} has ended", ""
     if closing.rows > 1:
         yield f", it went on for {_duration(closing.duration_seconds)}", ""
-    yield f", at worst {printable(closing.severity)}", ""
+    yield f", at worst {closing.severity}", ""
 
 
 def unusual(event: Event) -> Parts:
@@ -114,8 +114,8 @@ def unusual(event: Event) -> Parts:
         yield "; " if position else "", ""
         actual, low, high = _numbers(signal)
         held = " (held)" if signal.held else ""
-        yield f"{printable(signal.name)} {actual}{held}", "bold"
-        yield f", expected {low} to {high}, {printable(signal.direction)}", ""
+        yield f"{signal.name} {actual}{held}", "bold"
+        yield f", expected {low} to {high}, {signal.direction}", ""
         if signal.attribution is not None:
             yield f", {100 * signal.attribution:.0f} %", ""
     if not reasons:
@@ -130,17 +130,12 @@ def briefly(event: Event) -> Parts:
         return
     first, *others = reasons
     actual, low, high = _numbers(first)
-    where = "" if first.direction == "within" else f" {printable(first.direction)}"
+    where = "" if first.direction == "within" else f" {first.direction}"
     share = "" if first.attribution is None else f", {100 * first.attribution:.0f} %"
-    yield f"{printable(first.name)} {actual}{where}", "bold"
+    yield f"{first.name} {actual}{where}", "bold"
     yield f" ({low} to {high}){share}", ""
     if others:
-        yield f"; {', '.join(printable(signal.name) for signal in others)} too", "dim"
-
-
-def printable(text: str) -> str:
-    """Escape what a terminal would obey: ids come from whoever writes to the topic."""
-    return text if text.isprintable() else text.encode("unicode_escape").decode()
+        yield f"; {', '.join(signal.name for signal in others)} too", "dim"
 
 
 def _reasons(event: Event) -> list[Signal]:

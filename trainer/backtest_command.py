@@ -14,6 +14,7 @@ from sensorwatch.common.rows.schema import Schema, load_schema
 from sensorwatch.common.runtime.allocator import keep_freed_memory
 from sensorwatch.common.runtime.command_line import ConfigOption
 from sensorwatch.common.runtime.logs import logger
+from sensorwatch.common.runtime.printing import print_line
 from sensorwatch.common.runtime.setting_keys import Settings
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import Memory
@@ -116,8 +117,8 @@ def _same(schema: Schema, detector: Detector) -> Schema:
 
 def _say(table: ScoreTable) -> None:
     rejected = ", ".join(f"{count} {reason}" for reason, count in table.rejected.most_common())
-    typer.echo(f"scored     {table.scored} rows, {table.anomalies} anomalous, to {table.out}")
-    typer.echo(
+    print_line(f"scored     {table.scored} rows, {table.anomalies} anomalous, to {table.out}")
+    print_line(
         f"rejected   {table.rejected.total()} rows{f' ({rejected})' if rejected else ''}"
         f", to {table.rejected_out}"
     )

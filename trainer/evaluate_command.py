@@ -8,6 +8,7 @@ import typer
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.runtime.command_line import ConfigOption
 from sensorwatch.common.runtime.logs import logger
+from sensorwatch.common.runtime.printing import print_line
 from sensorwatch.trainer.dataset import read_data
 from sensorwatch.trainer.evaluation import Subject, evaluate_version
 from sensorwatch.trainer.promotion_gate import failed_checks, require_passed
@@ -51,12 +52,12 @@ def evaluate(
     store.attach_report(called, version.manifest.id, report)
     print_report(report)
     rejected = ", ".join(f"{count} {reason}" for reason, count in dataset.rejected.items())
-    typer.echo(
+    print_line(
         f"rows       {dataset.rows} read, {len(dataset.rejections)} rejected"
         f"{f' ({rejected})' if rejected else ''}"
     )
     failed = failed_checks(report)
-    typer.echo(f"checks     {_verdict(len(report['checks']), failed)}; report in {out}")
+    print_line(f"checks     {_verdict(len(report['checks']), failed)}; report in {out}")
     if gate:
         require_passed(report)
 

@@ -13,6 +13,7 @@ from sensorwatch.common.rows.instants import to_text
 from sensorwatch.common.rows.schema import Schema, load_schema
 from sensorwatch.common.runtime.command_line import ConfigOption
 from sensorwatch.common.runtime.logs import logger
+from sensorwatch.common.runtime.printing import print_line
 from sensorwatch.common.runtime.setting_keys import Settings
 from sensorwatch.trainer import training
 from sensorwatch.trainer.dataset import Dataset, read_data
@@ -77,7 +78,7 @@ def train(
         _promote(store, settings, dataset, version)
     champion = store.look(called).champion
     what = "this version" if champion == version else f"still {champion}"
-    typer.echo(f"champion   {what} (model {called}, registry {settings.registry.path})")
+    print_line(f"champion   {what} (model {called}, registry {settings.registry.path})")
     _warn_of_another_schema(store, called, version)
 
 
@@ -115,7 +116,7 @@ def _promote(store: Registry, settings: Settings, dataset: Dataset, version: str
         )
     if not first:
         store.promote(name, version, who=operator(), why="trained, every check passed")
-    typer.echo(f"checks     all {len(report['checks'])} passed")
+    print_line(f"checks     all {len(report['checks'])} passed")
 
 
 def _warn(candidate: Candidate) -> None:
@@ -132,16 +133,16 @@ def _warn(candidate: Candidate) -> None:
 def _say(dataset: Dataset, candidate: Candidate, version: str) -> None:
     rejected = ", ".join(f"{count} {reason}" for reason, count in dataset.rejected.items())
     split, calibration = candidate.split, candidate.calibration
-    typer.echo(f"rows       {dataset.rows} read, {len(dataset.readings)} accepted")
-    typer.echo(f"rejected   {len(dataset.rejections)}{f' ({rejected})' if rejected else ''}")
-    typer.echo(f"split      {split['fit_rows']} rows to fit, {_calibrated(candidate)}")
-    typer.echo(
+    print_line(f"rows       {dataset.rows} read, {len(dataset.readings)} accepted")
+    print_line(f"rejected   {len(dataset.rejections)}{f' ({rejected})' if rejected else ''}")
+    print_line(f"split      {split['fit_rows']} rows to fit, {_calibrated(candidate)}")
+    print_line(
         f"threshold  raw score {calibration.threshold:.6f}"
         f" at a target alert rate of {calibration.target_alert_rate:g}"
     )
     if candidate.forecast is not None:
-        typer.echo(f"season     {_season(candidate.forecast.season, candidate.schema)}")
-    typer.echo(f"version    {version}")
+        print_line(f"season     {_season(candidate.forecast.season, candidate.schema)}")
+    print_line(f"version    {version}")
 
 
 def _season(season: Season, schema: Schema) -> str:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sensorwatch.common.escaping import escaped
+
 MAX_DETAIL_CHARACTERS = 200
 
 
@@ -68,14 +70,7 @@ def found(value: object) -> str:
 
 def cut(text: str) -> str:
     """Return a text that can stand in a message: cut like `found`, nothing a terminal obeys."""
-    return _bounded(printable(text))
-
-
-def printable(text: str) -> str:
-    """Escape what a terminal would obey or could not show."""
-    if text.isprintable():
-        return text
-    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
+    return _bounded(escaped(text))
 
 
 def _bounded(text: str) -> str:

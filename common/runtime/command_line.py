@@ -11,6 +11,7 @@ import typer
 from typer.main import get_command
 
 from sensorwatch.common.errors import SensorwatchError
+from sensorwatch.common.runtime.printing import print_note
 
 INTERRUPTED = 130
 READER_LEFT = 141  # 128 + SIGPIPE, what a shell reports for any program in this place
@@ -62,7 +63,7 @@ def _answer(error: BaseException) -> int:
         case typer.TyperException():
             return _usage(error)
         case SensorwatchError():
-            _say(f"error: {_harmless(str(error))}")
+            _say(f"error: {error}")
             return error.exit_code
         case KeyboardInterrupt() | typer.Abort():
             return INTERRUPTED
@@ -101,13 +102,8 @@ def _reader_left() -> int:
     return READER_LEFT
 
 
-def _harmless(text: str) -> str:
-    """Escape what a terminal would obey: a message may quote what somebody's file holds."""
-    return "".join(s if s.isprintable() or s == "\n" else ascii(s)[1:-1] for s in text)
-
-
 def _say(text: str) -> None:
     try:
-        print(text, file=sys.stderr, flush=True)  # noqa: T201 - the last word of a command
+        print_note(text)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())

@@ -1,6 +1,5 @@
 """`sensorwatch ledger`: show the account of every record, verify it, restore lost offsets."""
 
-import json
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -12,6 +11,7 @@ from sensorwatch.common.kafka.ledger_topic import by_partition, read_ledger
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.ledger.account import Account
 from sensorwatch.common.runtime.command_line import ConfigOption, typer_app
+from sensorwatch.common.runtime.printing import print_json, print_line, print_note
 from sensorwatch.common.runtime.setting_keys import Settings
 from sensorwatch.common.runtime.settings import load_settings
 from sensorwatch.proof.ledger_intervals import Finding, Verdict, begun_anew, since_begun, stretches
@@ -50,7 +50,7 @@ def show(
         ]
     if as_json:
         for partition, cause, standing in rows:
-            typer.echo(json.dumps(plain(partition, cause, standing)))
+            print_json(plain(partition, cause, standing))
     else:
         print_accounts(rows, standings)
     _require_sums(standings)
@@ -96,14 +96,16 @@ def verify_command(
         only = "" if partition is None else f" in partition {partition}"
         raise UsageError(f"{_nothing(settings)}{only}: there is nothing to verify")
     for finding in findings:
-        typer.echo(json.dumps(plain_finding(finding)) if as_json else line(finding))
+        if as_json:
+            print_json(plain_finding(finding))
+        else:
+            print_line(line(finding))
     wrong = [f for f in findings if f.verdict in (Verdict.DIFFERENT, Verdict.BEGUN_ANEW)]
     proven = [finding for finding in findings if finding.verdict is Verdict.PROVEN]
     records_proven = sum(finding.stretch.records for finding in proven)
-    typer.echo(
-        f"{records_proven} records proven in {len(proven)} of {len(findings)} stretches",
-        err=as_json,
-    )
+    # Standard output is for JSON only, if that was asked for.
+    print_sum = print_note if as_json else print_line
+    print_sum(f"{records_proven} records proven in {len(proven)} of {len(findings)} stretches")
     if wrong:
         raise CheckFailed(f"{len(wrong)} of {len(findings)} stretches are not as they should be")
 
@@ -124,14 +126,14 @@ def restore(
     newest = {where: found[-1].account for where, found in _records(settings).items()}
     lost = {where: account for where, account in newest.items() if where not in standings}
     if not lost:
-        typer.echo("no partition has lost its offset; nothing to do")
+        print_line("no partition has lost its offset; nothing to do")
         return
     for where, account in lost.items():
-        typer.echo(f"{where}: offset {account.next_offset} (after {account.consumed} records)")
+        print_line(f"{where}: offset {account.next_offset} (after {account.consumed} records)")
     if not yes:
         raise UsageError("nothing was committed; say --yes to commit these offsets")
     recommit(settings, lost)
-    typer.echo(f"committed {len(lost)} offsets for group {settings.consumer.group}")
+    print_line(f"committed {len(lost)} offsets for group {settings.consumer.group}")
 
 
 def _settings(config: Any, group: str | None) -> Settings:

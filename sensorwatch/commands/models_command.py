@@ -1,10 +1,8 @@
 """`sensorwatch models`: look at the versions in the registry, and move the aliases."""
 
-import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -15,6 +13,7 @@ from sensorwatch.common.registry.audit import AuditEntry
 from sensorwatch.common.registry.model_names import operator
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.runtime.command_line import ConfigOption, typer_app
+from sensorwatch.common.runtime.printing import print_json, print_line, print_note
 from sensorwatch.common.runtime.settings import Settings, load_settings
 
 app = typer_app(no_args_is_help=True)
@@ -52,12 +51,14 @@ def list_versions(
     names = registry.names() if model is None else [model]
     listed = [row for name in names for row in _versions(registry, name)]
     if as_json:
-        _print_json(listed)
+        print_json(listed, indent=2)
     elif listed:
         print_table(list(listed[0]), [list(row.values()) for row in listed], whole="version")
     else:
         what = f"no version of {model}" if model else "no model"
-        _note(f"there is {what} in {settings.registry.path} yet: `sensorwatch train` makes one")
+        print_note(
+            f"there is {what} in {settings.registry.path} yet: `sensorwatch train` makes one"
+        )
 
 
 @app.command()
@@ -70,7 +71,7 @@ def show(
     aliases = [alias for alias, id_ in registry.aliases(name).items() if id_ == found]
     manifest = registry.manifest(name, found).to_plain()
     report = registry.report(name, found)
-    _print_json({"manifest": manifest, "aliases": aliases, "report": report})
+    print_json({"manifest": manifest, "aliases": aliases, "report": report}, indent=2)
 
 
 @app.command()
@@ -89,7 +90,7 @@ def promote(
     reason = _text(reason)
     why = reason or "by command"
     registry.promote(name, found, who=operator(), why=why, force=reason if force else None)
-    print(f"{found} is the champion of {name}")
+    print_line(f"{found} is the champion of {name}")
 
 
 @app.command()
@@ -99,7 +100,7 @@ def rollback(
     """Make the previous version the champion again."""
     registry, name = _open(config, model)
     version = registry.rollback(name, who=operator(), why=_text(reason) or "by command")
-    print(f"{version} is the champion of {name} again")
+    print_line(f"{version} is the champion of {name} again")
 
 
 @app.command()
@@ -117,7 +118,7 @@ def verify(
     damaged = []
     for version in wanted:
         problems = registry.verify(name, version)
-        print(f"{version}: {'; '.join(problems) or 'sound'}")
+        print_line(f"{version}: {'; '.join(problems) or 'sound'}")
         if problems:
             damaged.append(version)
     if damaged:
@@ -132,14 +133,14 @@ def audit(
     registry, name = _open(config, model)
     entries = registry.audit(name)
     if as_json:
-        _print_json([entry.model_dump(mode="json") for entry in entries])
+        print_json([entry.model_dump(mode="json") for entry in entries], indent=2)
     else:
         columns = ["#", "when", "who", "action", "version", "why"]
         print_table(columns, map(_audit_row, entries), whole="version")
     problems = registry.verify_audit(name)
     if problems:
         raise CheckFailed(f"the audit log of {name}: {'; '.join(problems)}")
-    _note(f"{len(entries)} lines, the chain is whole")
+    print_note(f"{len(entries)} lines, the chain is whole")
 
 
 @app.command()
@@ -163,8 +164,8 @@ def prune(
     why = _text(reason) or "by command"
     deleted = registry.prune(name, keep=keep, who=operator(), why=why, in_use=kept)
     for version in deleted:
-        print(f"deleted {version}")
-    _note(f"{len(deleted)} versions deleted, {len(registry.version_ids(name))} kept")
+        print_line(f"deleted {version}")
+    print_note(f"{len(deleted)} versions deleted, {len(registry.version_ids(name))} kept")
 
 
 def _open(config: Path | None, model: str | None) -> tuple[Registry, str]:
@@ -184,7 +185,7 @@ def _versions(registry: Registry, name: str) -> Iterator[dict[str, str]]:
     try:
         pointing = registry.aliases(name)
     except ModelRefused as error:
-        _note(f"warning: {error}")
+        print_note(f"warning: {error}")
         pointing = {}
     for version in registry.version_ids(name):
         aliases = [alias for alias, id_ in pointing.items() if id_ == version]
@@ -223,11 +224,3 @@ def _audit_row(entry: AuditEntry) -> list[str]:
 def _text(argument: str) -> str:
     """Take bytes that are no UTF-8 out of an argument: they could not be written down."""
     return argument.encode("utf-8", "replace").decode().strip()
-
-
-def _print_json(plain: Any) -> None:
-    print(json.dumps(plain, indent=2, ensure_ascii=False))
-
-
-def _note(text: str) -> None:
-    print(text, file=sys.stderr)

@@ -1,6 +1,5 @@
 """`sensorwatch state`: show what the memory of a group holds, and let it begin anew."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
@@ -18,6 +17,7 @@ from sensorwatch.common.ledger.account import Account
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.runtime.command_line import ConfigOption, typer_app
 from sensorwatch.common.runtime.fingerprint import fingerprint
+from sensorwatch.common.runtime.printing import print_json, print_line
 from sensorwatch.common.runtime.setting_keys import Settings
 from sensorwatch.common.runtime.settings import load_settings
 from sensorwatch.proof.proof_inputs import evidence_of
@@ -63,7 +63,7 @@ def show(
     ]
     if as_json:
         for row in rows:
-            typer.echo(json.dumps(_plain(*row)))
+            print_json(_plain(*row))
         return
     print_table((*COLUMNS, "model"), [_cells(*row) for row in rows], whole="partition")
 
@@ -99,10 +99,10 @@ def reset(
     held = _held(settings, found)
     for one in resets:
         for told in lost(one, held[one.partition]):
-            typer.echo(told)
+            print_line(told)
     grown = found.partitions > found.state_partitions
     if grown:
-        typer.echo(
+        print_line(
             f'"{settings.state_topic}" gets {found.partitions} partitions, as the readings have '
             f"(now {found.state_partitions})"
         )
@@ -116,7 +116,7 @@ def reset(
 def _commit(settings: Settings, resets: list[Reset]) -> None:
     accounts = {one.partition: one.account for one in resets}
     recommit(settings, accounts, [note for one in resets for note in one.notes])
-    typer.echo(f"{len(accounts)} partitions of {settings.consumer.group} begin anew")
+    print_line(f"{len(accounts)} partitions of {settings.consumer.group} begin anew")
 
 
 def _settings(config: Any, group: str | None) -> Settings:

@@ -1,19 +1,18 @@
 """`sensorwatch tail`: follow the anomaly topic, for people or for pipes."""
 
-import sys
 from collections.abc import Callable
 from itertools import chain, islice
 from typing import Annotated
 
 import typer
 from confluent_kafka import Message
-from rich.console import Console
-from rich.text import Text
 
 from sensorwatch.commands.topic_follower import Begin, follow
 from sensorwatch.common.kafka.records import coordinates
 from sensorwatch.common.runtime.command_line import ConfigOption
+from sensorwatch.common.runtime.console import SafeConsole, styled
 from sensorwatch.common.runtime.logs import configure, kafka_logger
+from sensorwatch.common.runtime.printing import print_json_line
 from sensorwatch.common.runtime.settings import load_settings
 from sensorwatch.event_line import line_of, read_event
 
@@ -48,26 +47,24 @@ def tail(
         begin=Begin.BEGINNING if from_beginning else Begin.NOW,
         logger=kafka_logger(),
     )
-    show = _show_json if as_json else _human_lines()
+    show = _print_value if as_json else _event_printer()
     for message in islice(chain.from_iterable(batches), maximum):
         show(message)
 
 
-def _show_json(message: Message) -> None:
-    value = message.value() or b"null"
-    # Events have no line breaks; what somebody else wrote must not take two lines either.
-    sys.stdout.buffer.write(b" ".join(value.splitlines()) + b"\n")
-    sys.stdout.buffer.flush()
+def _print_value(message: Message) -> None:
+    print_json_line(message.value() or b"null")
 
 
-def _human_lines() -> Callable[[Message], None]:
-    console = Console(highlight=False, soft_wrap=True)
+def _event_printer() -> Callable[[Message], None]:
+    console = SafeConsole()
 
     def show(message: Message) -> None:
         event = read_event(message)
         if event is None:
-            console.print(Text(f"{coordinates(message)} is no anomaly event", style="dim"))
+            line = styled((f"{coordinates(message)} is no anomaly event", "dim"))
         else:
-            console.print(Text.assemble(*line_of(event)))
+            line = styled(*line_of(event))
+        console.print(line, soft_wrap=True)
 
     return show

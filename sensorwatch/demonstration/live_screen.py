@@ -12,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from sensorwatch.common.escaping import escaped
 from sensorwatch.demonstration.directions import addresses
 from sensorwatch.demonstration.screen import State
 from sensorwatch.demonstration.stage import Stage
@@ -22,7 +23,6 @@ from sensorwatch.event_line import (
     Event,
     briefly,
     course,
-    printable,
 )
 
 _REASONS = 4
@@ -108,7 +108,7 @@ def _figure(name: str, value: str) -> Text:
 
 def _reasons(state: State) -> Text:
     reasons = sorted(state.reasons.items(), key=lambda item: (-item[1], item[0]))
-    shown = "  ".join(f"{printable(code)} {count}" for code, count in reasons[:_REASONS])
+    shown = "  ".join(f"{escaped(code)} {count}" for code, count in reasons[:_REASONS])
     rest = len(reasons) - _REASONS
     more = f"  and {rest} more reasons" if rest > 0 else ""
     text = Text.assemble(("dead letters by reason ", "dim"), (f"{shown}{more}" or "none yet", ""))
@@ -133,8 +133,8 @@ def _events(latest: Sequence[Event | Closing], room: int) -> RenderableType:
     for sensor in islice(order, room):
         event = newest[sensor]
         table.add_row(
-            printable(event.event_time)[:16].replace("T", " "),
-            printable(sensor),
+            escaped(event.event_time)[:16].replace("T", " "),
+            escaped(sensor),
             *_state(event, reasons.get(sensor)),
         )
     return table

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-import typer
-
 from sensorwatch.commands.console_table import print_table
 from sensorwatch.common.kafka.ledger_text import account_text
 from sensorwatch.common.kafka.records import Partition
+from sensorwatch.common.runtime.printing import print_line
 from sensorwatch.proof.ledger_intervals import COUNTS, Finding
 from sensorwatch.state.committed_accounts import Standing
 
@@ -29,7 +28,7 @@ def print_accounts(
     print_table((*columns, "model"), lines, whole="partition")
     accounts = [s.account for s in standings.values() if s.account is not None]
     total = [sum(getattr(a, name) for a in accounts) for name in COUNTS]
-    typer.echo("records in {} = normal {} + anomalies {} + dead letters {}".format(*total))
+    print_line("records in {} = normal {} + anomalies {} + dead letters {}".format(*total))
 
 
 def _cells(partition: str, cause: str, standing: Standing) -> list[str]:

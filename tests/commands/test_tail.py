@@ -175,10 +175,6 @@ def test_the_demo_says_the_reason_in_few_words(
     assert "".join(text for text, _ in briefly(event)) == said
 
 
-def test_a_line_obeys_no_terminal_codes_of_a_sensors_name() -> None:
-    assert "\x1b" not in text_of(an_event(sensor_id="\x1b[2J"))
-
-
 @pytest.mark.parametrize("value", [None, b"", b"\xff", b"{", b'{"sensor_id": 1}'])
 def test_what_is_no_event_is_none(value: bytes | None) -> None:
     assert read_event(as_record(value)) is None
