@@ -45,7 +45,7 @@ bench-quality: .venv/.dev  ## how well faults are found (DATA=folder with skab/ 
 	@$(BIN)/python -m benchmarks.quality --data "$(DATA)" $(ARGS)
 
 docs-plots: .venv/.dev  ## draw the plots of the user documents anew
-	@$(BIN)/python -m benchmarks.documents
+	@$(BIN)/python -m benchmarks.docs_plots
 
 lock: .venv/.lock-tool  ## make the lock files anew from pyproject.toml
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --upgrade \

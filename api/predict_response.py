@@ -18,7 +18,7 @@ from sensorwatch.common.scoring.detections import SEVERITY_TEXTS
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.explanation import SignalReading, signals_of_rows
 from sensorwatch.common.scoring.processing import Outcome
-from sensorwatch.common.scoring.recall import STATUS_TEXTS
+from sensorwatch.common.scoring.status import STATUS_TEXTS
 
 
 class OnError(StrEnum):

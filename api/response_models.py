@@ -10,7 +10,7 @@ from sensorwatch.api.predict_response import OnError, Signals
 from sensorwatch.common.rows.rejection import Reason
 from sensorwatch.common.scoring.detections import Severity
 from sensorwatch.common.scoring.explanation import Direction
-from sensorwatch.common.scoring.recall import Status
+from sensorwatch.common.scoring.status import Status
 
 
 class _Declared(BaseModel):

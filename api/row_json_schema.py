@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sensorwatch.common.rows.cells import nest
-from sensorwatch.common.rows.fields import FLOAT32_OVERFLOW, MAX_SENSOR_ID_CHARACTERS
+from sensorwatch.common.rows.limits import FLOAT32_OVERFLOW, MAX_SENSOR_ID_CHARACTERS
 from sensorwatch.common.rows.schema import Missing, Schema, Signal, TimeField, UnknownFields
 
 EXAMPLE_TIME = datetime(2025, 1, 1, tzinfo=UTC)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.kafka.records import FARTHEST_MS, Partition, Record
-from sensorwatch.common.rows.fast.json_rows import NO_TIME
+from sensorwatch.common.rows.limits import NO_TIME
 
 Stamp = tuple[int, int]
 """What the client says of a record's time: (type, milliseconds); type 0: there is none."""

@@ -11,13 +11,13 @@ import numpy as np
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.kafka.snapshot_text import Snapshot
 from sensorwatch.common.ledger.account import Account
-from sensorwatch.common.rows.fast.json_rows import NO_TIME
+from sensorwatch.common.rows.limits import NO_TIME
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.metrics import ConsumerMetrics, Stage, TransactionOutcome
 from sensorwatch.common.scoring.detections import SEVERITIES
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.processing import Outcome
-from sensorwatch.common.scoring.recall import STATUSES
+from sensorwatch.common.scoring.status import STATUSES
 from sensorwatch.consumer.health import Heartbeat
 from sensorwatch.consumer.micro_batch import Portion
 

@@ -10,7 +10,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.scoring.detections import Detections
 from sensorwatch.common.scoring.detector import Detector
-from sensorwatch.common.scoring.recall import STATUSES, Status
+from sensorwatch.common.scoring.status import STATUSES, Status
 from sensorwatch.common.simulation.faults import VALUE_KINDS, FaultKind
 from sensorwatch.trainer.dataset import by_time
 from sensorwatch.trainer.evaluation_check import Check, Section

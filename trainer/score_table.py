@@ -15,7 +15,7 @@ from sensorwatch.common.errors import DataError
 from sensorwatch.common.rows.rejection import Rejection
 from sensorwatch.common.scoring.detections import SEVERITY_TEXTS
 from sensorwatch.common.scoring.processing import Outcome
-from sensorwatch.common.scoring.recall import STATUS_TEXTS
+from sensorwatch.common.scoring.status import STATUS_TEXTS
 from sensorwatch.trainer.csv_lines import coded, instants, lines, numbers
 
 SCORE_COLUMNS = (

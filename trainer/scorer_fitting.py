@@ -7,18 +7,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.model.decision import COMPONENTS, Decision, decide
-from sensorwatch.common.model.forecast import Forecast, Residuals, residuals
+from sensorwatch.common.model.decision import COMPONENTS, Decision
+from sensorwatch.common.model.forecast import Forecast
 from sensorwatch.common.model.forest import Forest, score
 from sensorwatch.common.model.levels import Levels
 from sensorwatch.common.model.tails import identity
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
+from sensorwatch.common.scoring.decide import decide
 from sensorwatch.common.scoring.detector import forecast_features
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_layout import Layout, Real
-from sensorwatch.common.scoring.recall import STATUSES, Recalled, Status, recall
+from sensorwatch.common.scoring.recall import Recalled, recall
+from sensorwatch.common.scoring.residuals import Residuals, residuals
+from sensorwatch.common.scoring.status import STATUSES, Status
 from sensorwatch.trainer.forecast_fitting import fit_forecast
 from sensorwatch.trainer.forest_fitting import fit_forest
 from sensorwatch.trainer.level_fitting import fit_levels

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorwatch.common.model.forecast import LAGS
 from sensorwatch.common.model.season import DAY, WEEK, Season, bins_at, no_season
-from sensorwatch.common.scoring.memory_layout import LAGS
 
 LEAST_CYCLES = 3
 """Whole ones: from fewer nobody can tell a season from chance."""

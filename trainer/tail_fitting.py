@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from sensorwatch.common.kernels import kernel
 from sensorwatch.common.model.calibration import Calibration, calibrate
-from sensorwatch.common.model.decision import COMPONENTS, Decision, Table, smooth
+from sensorwatch.common.model.decision import COMPONENTS, Decision, Table
 from sensorwatch.common.model.tails import Tail, rarity, tail_from
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
+from sensorwatch.common.scoring.decide import smooth
 from sensorwatch.common.scoring.memory_layout import USUAL
 from sensorwatch.trainer.scorer_fitting import Looks
 

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from benchmarks.docs_plots.panel import ALARM, SEEN, Panel, legend, paper, runs
 from benchmarks.docs_plots.scored_sensor import BY_MINUTE, watch
 from benchmarks.report.svg import FAULT, OURS, SOFT
-from sensorwatch.common.model.decision import HOLD
+from sensorwatch.common.scoring.decide import HOLD
 from sensorwatch.common.simulation.sensors import noise_scale
 
 ROWS, AT, LENGTH = 90, 30, 26

@@ -5,7 +5,7 @@ import numpy as np
 from benchmarks.docs_plots.panel import Panel, legend, paper
 from benchmarks.docs_plots.scored_sensor import BY_MINUTE, watch
 from benchmarks.report.svg import INK, OURS, PUBLISHED, TRIVIAL
-from sensorwatch.common.scoring.recall import Status
+from sensorwatch.common.scoring.status import Status
 
 MINUTES = (*range(11), *(4, 5, 6), 11, 12, 12, *range(13, 18), *range(45, 54))
 """When each row was measured: three come again late, one twice, and then a line was cut."""

@@ -14,7 +14,7 @@ from sensorwatch.common.scoring.detections import ClosedEpisode, Detections
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.explanation import SignalReading, signals_of_rows
 from sensorwatch.common.scoring.processing import score_readings
-from sensorwatch.common.scoring.recall import STATUSES, Status
+from sensorwatch.common.scoring.status import STATUSES, Status
 from sensorwatch.common.simulation.sensors import SIGNALS, sensor_names
 from sensorwatch.common.simulation.stream import START, Simulation, simulate
 from sensorwatch.trainer.unregistered_model import warmed

@@ -121,13 +121,13 @@ def hand_written() -> list[Contestant]:
     """Return the loops that people write themselves."""
     folder = "hand_written"
     tuned, untuned = (
-        Script(f"{folder}/empty.py", told={"BACKOFF": backoff}, counted=False)
+        Script(f"{folder}/empty_loop.py", told={"BACKOFF": backoff}, counted=False)
         for backoff in ("10", "")
     )
-    usual = Script(f"{folder}/batches.py", told={"VALIDATION": PYDANTIC})
+    usual = Script(f"{folder}/batch_consumer.py", told={"VALIDATION": PYDANTIC})
     return [
         Contestant(EMPTY, "none", tuned.run),
         Contestant("empty loop, client's default", "none", untuned.run),
-        Contestant(EXPERT, "exactly once", Script(f"{folder}/batches.py").run),
+        Contestant(EXPERT, "exactly once", Script(f"{folder}/batch_consumer.py").run),
         Contestant("by hand, pydantic", "exactly once", usual.run),
     ]

@@ -59,7 +59,7 @@ def script_of(folder: str, bench: Bench, told: Mapping[str, str]) -> Script:
     """Return a peer's script with its environment and what it is told; raises NoPeer."""
     where = bench.asked.environments
     told = {"JARS": str(_jars_of(where / folder)), **told}
-    return Script(f"{folder}/drain.py", _environment(folder, where), told)
+    return Script(f"{folder}/{folder}_drain.py", _environment(folder, where), told)
 
 
 def _environment(folder: str, where: Path) -> Path:

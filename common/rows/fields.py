@@ -4,16 +4,19 @@ import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from sensorwatch.common.rows.instants import EARLIEST, LATEST, BadTime, time_reader, to_text
+from sensorwatch.common.rows.instants import BadTime, time_reader, to_text
+from sensorwatch.common.rows.limits import (
+    EARLIEST,
+    FLOAT32_OVERFLOW,
+    LATEST,
+    MAX_SENSOR_ID_CHARACTERS,
+)
 from sensorwatch.common.rows.readings import DEFAULT_SENSOR
 from sensorwatch.common.rows.rejection import Fault, Reason, fault, found
 from sensorwatch.common.rows.schema import Missing, Schema, Signal, UnknownFields
 
-MAX_SENSOR_ID_CHARACTERS = 200
 MAX_FAULTS = 100
 """Of one record; with unknown fields rejected, a hostile one could name tens of thousands."""
-# Half a unit in the last place above the largest float32: from here on a value rounds to infinity.
-FLOAT32_OVERFLOW = float.fromhex("0x1.ffffffp+127")
 
 _ABSENT = object()
 

@@ -5,12 +5,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
+from sensorwatch.common.rows.limits import EARLIEST, LATEST
 from sensorwatch.common.rows.rejection import found
 from sensorwatch.common.rows.schema import TimeField
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-EARLIEST = -62_135_596_800_000_000  # 0001-01-01T00:00:00Z
-LATEST = 253_402_300_799_999_999  # 9999-12-31T23:59:59.999999Z
 
 # RFC 3339 section 5.6, with its note that a space may stand for the T; the zone may be left out
 # where the schema names one.

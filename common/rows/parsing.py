@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.row_executor import Crew, alone
-from sensorwatch.common.rows.fast.json_rows import KEY, NO_KEY, NO_TIME, OPTIONAL_KEY, read_rows
+from sensorwatch.common.rows.fast.json_rows import KEY, NO_KEY, OPTIONAL_KEY, read_rows
 from sensorwatch.common.rows.fast.sensor_ids import number_sensors
 from sensorwatch.common.rows.fast.timestamps import TIME_KINDS
+from sensorwatch.common.rows.limits import NO_TIME
 from sensorwatch.common.rows.readings import Readings, merged
 from sensorwatch.common.rows.rejection import Rejection
 from sensorwatch.common.rows.schema import Missing, Schema, UnknownFields

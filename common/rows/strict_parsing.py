@@ -9,8 +9,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.rows.fast.json_rows import MAX_PAYLOAD_BYTES, NO_TIME
 from sensorwatch.common.rows.fields import FieldReader, Row, field_reader
+from sensorwatch.common.rows.limits import MAX_PAYLOAD_BYTES, NO_TIME
 from sensorwatch.common.rows.readings import Readings, readings_of
 from sensorwatch.common.rows.rejection import Fault, Reason, Rejection, fault, found
 from sensorwatch.common.rows.schema import Schema

@@ -1,4 +1,4 @@
-"""A fingerprint of what decides the last bit of a score on this machine."""
+"""A fingerprint of everything that decides the bits of a score on this machine."""
 
 import hashlib
 import platform
@@ -8,29 +8,38 @@ from pathlib import Path
 
 import llvmlite.binding as llvm
 
-import sensorwatch.common.kernels
-import sensorwatch.common.rows
-import sensorwatch.common.scoring
+import sensorwatch.common
 
 _LIBRARIES = ("llvmlite", "msgspec", "numba", "numpy")
+_ROOMS = ("rows", "model", "scoring", "ledger")
+_FILES = ("kernels.py", "row_executor.py")
 
 
 @cache
 def fingerprint() -> str:
-    """12 hex digits of the code that parses and scores, its libraries, and the CPU kind.
+    """Return 12 hex digits of the scoring code, its libraries and the kind of CPU.
 
-    The C library is one of them: compiled code calls its logarithm.
-
-    Two processes with the same fingerprint give every row the same bits; with different ones a new
-    segment of the ledger's digest begins.
+    Two processes with the same fingerprint give every row the same bits. The ledger's digest
+    begins a new segment if the fingerprint changes. The C library counts as a library, because
+    compiled code calls its logarithm.
     """
     parts = [f"{name} {version(name)}" for name in _LIBRARIES]
     parts += [platform.python_version(), platform.machine(), llvm.get_host_cpu_name()]
     parts += platform.libc_ver()
     digest = hashlib.sha256("\n".join(parts).encode())
-    sources = [Path(sensorwatch.common.kernels.__file__)]
-    for room in (sensorwatch.common.rows, sensorwatch.common.detection):
-        sources += sorted(Path(room.__path__[0]).glob("*.py"))
-    for source in sources:
-        digest.update(source.read_bytes())
+    digest.update(code_digest(Path(sensorwatch.common.__path__[0])))
     return digest.hexdigest()[:12]
+
+
+def code_digest(common: Path) -> bytes:
+    """Return the SHA-256 of all source files in `common` that parse, score and account for rows.
+
+    The digest contains no absolute path, so a checkout and an installed wheel have the same one.
+    """
+    files = [common / name for name in _FILES]
+    files += [file for room in _ROOMS for file in (common / room).rglob("*.py")]
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        digest.update(f"{file.relative_to(common).as_posix()}\n".encode())
+        digest.update(file.read_bytes())
+    return digest.digest()

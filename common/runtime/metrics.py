@@ -11,7 +11,7 @@ from sensorwatch.common.runtime.build import project_version
 from sensorwatch.common.runtime.histogram import RowHistogram
 from sensorwatch.common.runtime.ratio_window import WindowedRatio
 from sensorwatch.common.scoring.detections import Severity
-from sensorwatch.common.scoring.recall import Status
+from sensorwatch.common.scoring.status import Status
 
 PREFIX = "sensorwatch"
 # Prometheus drops sum and count of a histogram that has a bucket below zero.

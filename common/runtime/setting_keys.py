@@ -16,8 +16,6 @@ from pydantic import (
     model_validator,
 )
 
-from sensorwatch.common.scoring.emit import Emit
-
 KAFKA_DEFAULTS: Mapping[str, str] = {"bootstrap.servers": "localhost:9092"}
 LONGEST_WAIT_MS = 200
 """A signal's handler runs only when the client's consume() returns."""
@@ -28,6 +26,15 @@ class Delivery(StrEnum):
 
     EXACTLY_ONCE = "exactly_once"
     AT_LEAST_ONCE = "at_least_once"
+
+
+class Emit(StrEnum):
+    """What is published of an episode, besides its end; what is counted does not depend on it."""
+
+    ROWS = "rows"
+    """Every anomalous row."""
+    EPISODES = "episodes"
+    """Its first row only; a late or duplicate row is an episode of its own."""
 
 
 class Start(StrEnum):

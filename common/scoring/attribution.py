@@ -4,15 +4,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.kernels import kernel, part
-from sensorwatch.common.model.decision import COMPONENTS, DRIFT_SCALE, Decision, Table
-from sensorwatch.common.model.forecast import Forecast, allowance
+from sensorwatch.common.model.decision import COMPONENTS, Decision, Table
+from sensorwatch.common.model.forecast import Forecast
 from sensorwatch.common.model.forest import score
 from sensorwatch.common.model.tails import look_up
+from sensorwatch.common.scoring.decide import DRIFT_SCALE
 from sensorwatch.common.scoring.detections import Evidence
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.features import features
 from sensorwatch.common.scoring.processing import Outcome
-from sensorwatch.common.scoring.recall import STATUSES, Status
+from sensorwatch.common.scoring.residuals import allowance
+from sensorwatch.common.scoring.status import STATUSES, Status
 
 LEAST_DROP = 1e-9
 """What all signals' drops together must exceed to tell them apart."""

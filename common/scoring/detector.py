@@ -8,20 +8,22 @@ from numpy.typing import NDArray
 
 from sensorwatch.common.errors import ModelRefused
 from sensorwatch.common.model.calibration import Calibration, calibration_of, read
-from sensorwatch.common.model.decision import Decision, Judged, decide, decision_of
-from sensorwatch.common.model.forecast import Forecast, Residuals, forecast_of, residuals
+from sensorwatch.common.model.decision import Decision, decision_of
+from sensorwatch.common.model.forecast import Forecast, forecast_of
 from sensorwatch.common.model.forest import Forest, forest_of, score
 from sensorwatch.common.model.levels import Levels, levels_of, no_levels
 from sensorwatch.common.model.plan import FeaturePlan
 from sensorwatch.common.row_executor import Crew, alone
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
+from sensorwatch.common.scoring.decide import Judged, decide
 from sensorwatch.common.scoring.detections import ClosedEpisode, Detections, Evidence, severity_of
 from sensorwatch.common.scoring.episodes import episodes
 from sensorwatch.common.scoring.features import features
 from sensorwatch.common.scoring.memory import MAX_SENSORS, Memory
 from sensorwatch.common.scoring.memory_layout import Layout
 from sensorwatch.common.scoring.recall import Recalled, recall
+from sensorwatch.common.scoring.residuals import Residuals, residuals
 
 RANGE_QUANTILES = (0.005, 0.5, 0.995)
 
@@ -171,7 +173,11 @@ def detector_of(
     )
     if not plan.remembers:
         return plain
-    return replace(plain, forecast=forecast_of(arrays, plain.layout), decision=decision_of(arrays))
+    return replace(
+        plain,
+        forecast=forecast_of(arrays, signals=signals, contexts=columns - signals),
+        decision=decision_of(arrays),
+    )
 
 
 def ranges_from(readings: Readings) -> SignalRanges:

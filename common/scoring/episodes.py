@@ -10,7 +10,8 @@ from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.scoring.detections import SEVERITIES, ClosedEpisode, severity_of
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_layout import Real, Whole
-from sensorwatch.common.scoring.recall import STATUSES, Recalled, Status
+from sensorwatch.common.scoring.recall import Recalled
+from sensorwatch.common.scoring.status import STATUSES, Status
 
 _LATE = STATUSES.index(Status.LATE)
 

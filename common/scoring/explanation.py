@@ -11,7 +11,8 @@ from sensorwatch.common.model.forecast import Forecast
 from sensorwatch.common.scoring.attribution import attributions
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import Outcome
-from sensorwatch.common.scoring.recall import LINEAR, STATUSES, Status
+from sensorwatch.common.scoring.recall import LINEAR
+from sensorwatch.common.scoring.status import STATUSES, Status
 
 BAND = 2.58
 """Spreads from the forecast, or scales from the location, to either end of the band: 99 % of

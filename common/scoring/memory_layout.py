@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from math import log
 
+from sensorwatch.common.model.forecast import LAGS
+
 OWN_SHARE = 0.05
 """The highest so many of a sensor's own scores are its tail."""
 OWN_START = -log(OWN_SHARE)
@@ -11,8 +13,6 @@ OWN_START = -log(OWN_SHARE)
 USUAL = 1.0
 """The smoothed score before the first row: the mean of a rarity."""
 LONG_QUIET = 1_000_000
-LAGS = 2
-"""So many rows of a sensor are remembered as they were measured."""
 
 
 class Whole(IntEnum):
@@ -96,8 +96,3 @@ class Layout:
     def wholes(self) -> int:
         """How many whole numbers a sensor has."""
         return Whole.RUNS + len(self.signals)
-
-    @property
-    def bytes_per_sensor(self) -> int:
-        """What a sensor takes, its name and place in the index not counted."""
-        return 8 * (self.reals + self.wholes)

@@ -16,7 +16,7 @@ from sensorwatch.common.rows.strict_parsing import Times
 from sensorwatch.common.scoring.detections import ClosedEpisode, Detections
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import Memory
-from sensorwatch.common.scoring.recall import STATUSES, Status
+from sensorwatch.common.scoring.status import STATUSES, Status
 
 REASONS = tuple(Reason)
 _NUMBERS = {reason: number for number, reason in enumerate(REASONS, start=1)}

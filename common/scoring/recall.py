@@ -1,16 +1,17 @@
 """What the memory knows when a row comes: its sensor's level, lags and repeats, row after row."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.kernels import kernel, part
+from sensorwatch.common.model.forecast import LAGS
 from sensorwatch.common.model.levels import Levels
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.scoring.memory import Memory
-from sensorwatch.common.scoring.memory_layout import LAGS, NEVER, Layout, Real, Whole
+from sensorwatch.common.scoring.memory_layout import NEVER, Layout, Real, Whole
+from sensorwatch.common.scoring.status import STATUSES
 
 LINEAR = 4.0
 """Up to so many scales from its location a value counts in full; beyond, its logarithm does."""
@@ -25,23 +26,6 @@ spreads away.
 """
 
 
-class Status(StrEnum):
-    """How a row could be judged; all but `scored` are judged by what needs no memory."""
-
-    SCORED = "scored"
-    WARMING_UP = "warming_up"
-    """Too little is known of its sensor yet."""
-    GAP = "gap"
-    """The rows before it are too old to say anything about it."""
-    LATE = "late"
-    """Older than the newest row of its sensor: the memory is left as it is."""
-    DUPLICATE = "duplicate"
-    """As old as the newest row of its sensor: the memory is left as it is."""
-
-
-STATUSES = tuple(Status)
-STATUS_TEXTS = np.asarray([status.value for status in STATUSES], dtype=object)
-"""As plain texts: of an enum's member an encoder has to ask for its value each time."""
 _SCORED, _WARMING_UP, _GAP, _LATE, _DUPLICATE = range(len(STATUSES))
 
 

@@ -17,12 +17,12 @@ from sensorwatch.common.kafka.records import (
 )
 from sensorwatch.common.model.calibration import p_values
 from sensorwatch.common.rows.fast.timestamp_texts import to_texts
+from sensorwatch.common.runtime.setting_keys import Emit
 from sensorwatch.common.scoring.detections import SEVERITY_TEXTS, Detections
 from sensorwatch.common.scoring.detector import Detector
-from sensorwatch.common.scoring.emit import Emit
 from sensorwatch.common.scoring.explanation import SignalReading, signals_of_rows
 from sensorwatch.common.scoring.processing import Outcome
-from sensorwatch.common.scoring.recall import STATUS_TEXTS
+from sensorwatch.common.scoring.status import STATUS_TEXTS
 from sensorwatch.consumer.publishing.event_type import EventType
 
 EVENT_SCHEMA_VERSION = 1

@@ -21,7 +21,7 @@ from sensorwatch.demonstration.first_model import (
 from sensorwatch.demonstration.scenario import TRAINING_DAYS, Scenario
 
 START_SECONDS = 60.0
-_SCHEMA = Path(__file__).parents[2] / "schemas" / "default.toml"
+_SCHEMA = Path(__file__).parents[1] / "schemas" / "default.toml"
 _CONFIG = """\
 # The configuration of a running `sensorwatch demo`; it is gone when the demo ends.
 [kafka]

@@ -18,7 +18,7 @@ from sensorwatch.api.prediction import predict
 from sensorwatch.common.rows.schema import Missing, Signal
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import Outcome, process
-from sensorwatch.common.scoring.recall import STATUSES
+from sensorwatch.common.scoring.status import STATUSES
 from sensorwatch.common.tables import read_rows
 from sensorwatch.trainer.backtest import score_on
 from tests.api import app_builders as apps

@@ -10,8 +10,8 @@ from sensorwatch.common.kafka.broker_errors import transient
 from sensorwatch.common.kafka.ledger_text import LedgerRecord, from_metadata, ledger_record
 from sensorwatch.common.kafka.records import Partition, Record
 from sensorwatch.common.ledger.account import Account
+from sensorwatch.common.runtime.setting_keys import Emit
 from sensorwatch.common.scoring.detector import Detector
-from sensorwatch.common.scoring.emit import Emit
 from tests.brokers.child_processes import DeadlineMissed, wait_until
 from tests.checker.rescoring import of_partition, rescore
 from tests.checker.run_history import EndOffsets, FinalAccount, History, InputPartition, Reading

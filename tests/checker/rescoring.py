@@ -17,8 +17,8 @@ from sensorwatch.common.kafka.records import (
     received_at,
 )
 from sensorwatch.common.ledger.account import Account, advance, open_account
+from sensorwatch.common.runtime.setting_keys import Emit
 from sensorwatch.common.scoring.detector import Detector
-from sensorwatch.common.scoring.emit import Emit
 from sensorwatch.common.scoring.memory import MAX_SENSORS, Memory
 from sensorwatch.common.scoring.processing import Outcome, OutcomeKind, process
 from sensorwatch.consumer.publishing.events import anomaly_events

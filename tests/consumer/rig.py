@@ -19,11 +19,11 @@ from sensorwatch.common.runtime.metrics import ConsumerMetrics
 from sensorwatch.common.runtime.setting_keys import (
     BreakerSettings,
     ConsumerSettings,
+    Emit,
     Settings,
     Start,
 )
 from sensorwatch.common.scoring.detector import Detector
-from sensorwatch.common.scoring.emit import Emit
 from sensorwatch.consumer.accounts import Accounts
 from sensorwatch.consumer.loop import Parts, run
 from sensorwatch.consumer.memories import Memories

@@ -14,7 +14,7 @@ from sensorwatch.common.errors import (
 )
 from sensorwatch.common.kafka.records import OutgoingMessage
 from sensorwatch.common.scoring.detector import Detector
-from sensorwatch.common.scoring.recall import Status
+from sensorwatch.common.scoring.status import Status
 from tests.consumer import fakes
 from tests.consumer.fakes import TOPIC, FakeConsumer, Step
 from tests.consumer.rig import NEWER, OLDER, THREE, ZERO, Rig, batch, rows

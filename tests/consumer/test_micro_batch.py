@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensorwatch.common.kafka.records import FARTHEST_MS, Partition
-from sensorwatch.common.rows.fast.json_rows import NO_TIME
+from sensorwatch.common.rows.limits import NO_TIME
 from sensorwatch.consumer.micro_batch import Columns, micro_batch_of
 from tests.kafka.record_builders import StoredRecord
 

@@ -8,10 +8,11 @@ import pytest
 from numpy.typing import NDArray
 
 from sensorwatch.common.errors import ModelRefused
-from sensorwatch.common.model.forecast import residuals
 from sensorwatch.common.model.season import DAY, WEEK, Season, bins_at, no_season, season_of
 from sensorwatch.common.scoring.detector import detector_of
-from sensorwatch.common.scoring.recall import STATUSES, Status, recall
+from sensorwatch.common.scoring.recall import recall
+from sensorwatch.common.scoring.residuals import residuals
+from sensorwatch.common.scoring.status import STATUSES, Status
 from tests.reading_builders import some_readings
 from tests.scoring.detectors import a_forecast_detector
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensorwatch.common.row_executor import alone
-from sensorwatch.common.rows.fast.json_rows import MAX_PAYLOAD_BYTES
+from sensorwatch.common.rows.limits import MAX_PAYLOAD_BYTES
 from sensorwatch.common.rows.parsing import FEWEST, parse
 from sensorwatch.common.rows.schema import Schema, schema_of
 from sensorwatch.common.rows.strict_parsing import parse_strictly

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensorwatch.common.rows.fast.timestamp_texts import to_texts
-from sensorwatch.common.rows.instants import EARLIEST, EPOCH, LATEST, BadTime, time_reader, to_text
+from sensorwatch.common.rows.instants import EPOCH, BadTime, time_reader, to_text
+from sensorwatch.common.rows.limits import EARLIEST, LATEST
 from sensorwatch.common.rows.schema import TimeField
 
 MIDNIGHT = 1_735_689_600_000_000

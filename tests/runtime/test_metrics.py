@@ -10,7 +10,7 @@ from sensorwatch.common.rows.rejection import Reason
 from sensorwatch.common.runtime.histogram import RowHistogram
 from sensorwatch.common.runtime.metrics import ConsumerMetrics, HttpMetrics
 from sensorwatch.common.runtime.ratio_window import WindowedRatio
-from sensorwatch.common.scoring.recall import Status
+from sensorwatch.common.scoring.status import Status
 
 CONSUMER = {
     "sensorwatch_records_consumed",

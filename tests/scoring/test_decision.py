@@ -10,15 +10,16 @@ from numpy.typing import NDArray
 
 from sensorwatch.common.errors import ModelRefused
 from sensorwatch.common.model.calibration import p_values
-from sensorwatch.common.model.decision import HOLD, Decision, Table, decision_of
+from sensorwatch.common.model.decision import Decision, Table, decision_of
 from sensorwatch.common.model.forecast import forecast_of
 from sensorwatch.common.model.levels import levels_of
 from sensorwatch.common.model.tails import KNOTS, identity, rarity, tail_from
 from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.scoring.decide import HOLD
 from sensorwatch.common.scoring.detector import Detector, detector_of
 from sensorwatch.common.scoring.memory_layout import USUAL, Real, Whole
 from sensorwatch.common.scoring.processing import Outcome
-from sensorwatch.common.scoring.recall import STATUSES, Status
+from sensorwatch.common.scoring.status import STATUSES, Status
 from tests.detection.detection_streams import scored
 from tests.reading_builders import MINUTE, some_readings
 from tests.scoring.detectors import a_forecast_detector
@@ -217,8 +218,8 @@ def test_damaged_arrays_are_refused(name: str, array: NDArray[np.generic] | None
 
 
 def test_each_part_refuses_what_is_not_there() -> None:
-    layout = a_forecast_detector().layout
-    for read in (decision_of, lambda arrays: forecast_of(arrays, layout)):
+    signals = len(a_forecast_detector().schema.signals)
+    for read in (decision_of, lambda arrays: forecast_of(arrays, signals=signals, contexts=0)):
         with pytest.raises(ModelRefused):
             read({})
     with pytest.raises(ModelRefused):

@@ -12,7 +12,8 @@ from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.explanation import BAND, Direction, SignalReading, signals_of_rows
 from sensorwatch.common.scoring.processing import Outcome, score_readings
-from sensorwatch.common.scoring.recall import STATUSES, Status, squash
+from sensorwatch.common.scoring.recall import squash
+from sensorwatch.common.scoring.status import STATUSES, Status
 from tests.detection.detection_streams import scored, untidy_streams
 from tests.reading_builders import a_detector, some_readings
 from tests.scoring.detectors import DETECTORS, a_forecast_detector

@@ -11,7 +11,8 @@ from sensorwatch.common.rows.rejection import Reason
 from sensorwatch.common.rows.schema import Order, OutOfOrder
 from sensorwatch.common.scoring.memory_bytes import memory_bytes
 from sensorwatch.common.scoring.processing import Outcome
-from sensorwatch.common.scoring.recall import LINEAR, STATUSES, Status, squash
+from sensorwatch.common.scoring.recall import LINEAR, squash
+from sensorwatch.common.scoring.status import STATUSES, Status
 from tests.detection.detection_streams import scored
 from tests.reading_builders import MINUTE, START, some_readings
 from tests.scoring.detectors import DETECTORS, a_forecast_detector

@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensorwatch.common.rows.instants import EARLIEST, LATEST, to_text
+from sensorwatch.common.rows.instants import to_text
+from sensorwatch.common.rows.limits import EARLIEST, LATEST
 from sensorwatch.trainer.csv_lines import coded, instants, lines, numbers
 
 wholes = st.integers(-(2**63), 2**63 - 1)

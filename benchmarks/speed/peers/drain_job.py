@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import numpy as np
 from sklearn.ensemble import IsolationForest
-from validation import validation
+from row_validation import validation
 
 ALERT_RATE = 0.005
 decode = validation()

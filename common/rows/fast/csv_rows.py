@@ -11,7 +11,7 @@ import numpy as np
 from sensorwatch.common.kernels import kernel, part
 from sensorwatch.common.rows.fast.plain_numbers import number
 from sensorwatch.common.rows.fast.timestamps import instant
-from sensorwatch.common.rows.fields import FLOAT32_OVERFLOW, MAX_SENSOR_ID_CHARACTERS
+from sensorwatch.common.rows.limits import FLOAT32_OVERFLOW, MAX_SENSOR_ID_CHARACTERS
 
 
 class Role(IntEnum):

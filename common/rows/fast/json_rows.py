@@ -9,16 +9,18 @@ import numpy as np
 from sensorwatch.common.kernels import kernel, part
 from sensorwatch.common.rows.fast.json_number import UNUSUAL, number
 from sensorwatch.common.rows.fast.timestamps import TimeKind, instant
-from sensorwatch.common.rows.fields import FLOAT32_OVERFLOW, MAX_SENSOR_ID_CHARACTERS
+from sensorwatch.common.rows.limits import (
+    FLOAT32_OVERFLOW,
+    MAX_PAYLOAD_BYTES,
+    MAX_SENSOR_ID_CHARACTERS,
+    NO_TIME,
+)
 
 NO_KEY, KEY, OPTIONAL_KEY = 0, 1, 2
 DEFAULT = -1
 """As the length of a sensor id: there is none."""
-MAX_PAYLOAD_BYTES = 262_144
 FAR_APART = 2**61
 """Microseconds beyond which a difference of times might not fit."""
-NO_TIME = -(2**63)
-"""In an array of times: there is none."""
 
 _QUOTE, _BACKSLASH, _COLON, _COMMA = ord('"'), ord("\\"), ord(":"), ord(",")
 _OPEN, _CLOSE, _MINUS, _ZERO, _NINE = ord("{"), ord("}"), ord("-"), ord("0"), ord("9")

@@ -3,7 +3,7 @@
 from enum import IntEnum
 
 from sensorwatch.common.kernels import part
-from sensorwatch.common.rows.instants import EARLIEST, LATEST
+from sensorwatch.common.rows.limits import EARLIEST, LATEST
 
 
 class TimeKind(IntEnum):

@@ -4,8 +4,8 @@ import bytewax.operators as op
 from bytewax.connectors.kafka import KafkaSink, KafkaSinkMessage, KafkaSource
 from bytewax.dataflow import Dataflow
 from bytewax.testing import cluster_main
-from clock import Clock
-from job import Forest, decide, told
+from drain_clock import Clock
+from drain_job import Forest, decide, told
 
 BATCH_ROWS = 1_000
 FETCH = {"fetch.queue.backoff.ms": "10"}

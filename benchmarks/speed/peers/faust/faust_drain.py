@@ -5,8 +5,8 @@ import sys
 import tempfile
 
 import faust
-from clock import Clock
-from job import Forest, decide, told
+from drain_clock import Clock
+from drain_job import Forest, decide, told
 
 BATCH_ROWS, WITHIN_SECONDS = 1_000, 0.2
 

@@ -4,8 +4,8 @@ import sys
 import time
 from pathlib import Path
 
-from clock import print_whole
-from job import decide, the_forest, told
+from drain_clock import print_whole
+from drain_job import decide, the_forest, told
 from pyflink.table import DataTypes, EnvironmentSettings, TableEnvironment
 from pyflink.table.udf import udf
 

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from job import Forest, decide, told
+from drain_job import Forest, decide, told
 from transactions import drain
 
 drain(partial(decide, Forest(told("TRAINING"))))

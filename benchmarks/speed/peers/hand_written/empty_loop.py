@@ -1,8 +1,8 @@
 """The empty loop: fetch, look at every value, do nothing; `fetch.queue.backoff.ms` as told."""
 
-from clock import Clock
+from drain_clock import Clock
 from confluent_kafka import Consumer
-from job import told
+from drain_job import told
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """What an expert writes by hand: a batch, one transaction with events, dead letters, offsets."""
 
-from clock import Clock
+from drain_clock import Clock
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
-from job import told
+from drain_job import told
 
 BATCH_ROWS = 10_000
 

@@ -1,8 +1,8 @@
 """Quix Streams with a batching sink, its fastest way: at least once."""
 
-from clock import Clock
+from drain_clock import Clock
 from confluent_kafka import Producer
-from job import Forest, asked, decide, told
+from drain_job import Forest, asked, decide, told
 from quixstreams import Application
 from quixstreams.sinks import BatchingSink
 

@@ -6,8 +6,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from clock import print_whole
-from job import asked, decide, the_forest, told
+from drain_clock import print_whole
+from drain_job import asked, decide, the_forest, told
 from pyspark.sql import SparkSession
 
 TRIGGER_ROWS = 100_000
