@@ -25,7 +25,11 @@ class Entry:
 
 ROW, MODEL, SETUP = "The way of a row", "Models", "Set up and look"
 COMMANDS: dict[str, Entry] = {
-    "demo": Entry("sensorwatch.demo:demo", "See the whole way of a row, live, in a minute.", ROW),
+    "demo": Entry(
+        "sensorwatch.commands.demo_command:demo",
+        "See the whole way of a row, live, in a minute.",
+        ROW,
+    ),
     "produce": Entry(
         "sensorwatch.producer.produce_command:produce",
         "Simulate sensors with faults, or replay a file.",
