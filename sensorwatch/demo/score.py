@@ -76,6 +76,8 @@ class Score:
     """Alarm episodes with at least one labelled row, of all alarm episodes."""
     false_alarms: Ratio
     """Healthy rows with an alarm, of all healthy rows."""
+    false_alarms_beside_faults: int
+    """False alarms in alarm episodes that also have a labelled row."""
 
     @property
     def row_recall(self) -> Ratio:
@@ -94,12 +96,15 @@ def score(seen: Observations) -> Score:
     """Compare the labels with the alarms and dead letters."""
     true_alarms = seen.alarms.keys() & seen.labels.keys()
     true_episodes = {seen.alarms[where] for where in true_alarms}
-    false_alarms = len(seen.alarms) - len(true_alarms)
+    false_alarms = seen.alarms.keys() - true_alarms
     return Score(
         tuple(_kind_scores(seen)),
         row_precision=Ratio(len(true_alarms), len(seen.alarms)),
         episode_precision=Ratio(len(true_episodes), len(set(seen.alarms.values()))),
-        false_alarms=Ratio(false_alarms, seen.rows - len(seen.labels)),
+        false_alarms=Ratio(len(false_alarms), seen.rows - len(seen.labels)),
+        false_alarms_beside_faults=sum(
+            seen.alarms[where] in true_episodes for where in false_alarms
+        ),
     )
 
 

@@ -212,7 +212,12 @@ def _sensors(latest: Sequence[Event | Closing], lines: int) -> RenderableType:
     table.add_column("rows", justify="right", no_wrap=True)
     table.add_column("severity", no_wrap=True)
     table.add_column("score", justify="right", no_wrap=True)
-    table.add_column("reason", no_wrap=True, overflow="ellipsis", ratio=1)
+    table.add_column(
+        "signal, value (expected range), share of the alarm",
+        no_wrap=True,
+        overflow="ellipsis",
+        ratio=1,
+    )
     # One line for each sensor: a long fault would fill the screen otherwise.
     newest = {event.sensor_id: event for event in latest}
     order = dict.fromkeys(event.sensor_id for event in reversed(latest))
@@ -228,7 +233,7 @@ def _sensors(latest: Sequence[Event | Closing], lines: int) -> RenderableType:
 
 
 def _episode_cells(event: Event | Closing, alarm: Event | None) -> Iterator[RenderableType]:
-    """Yield rows of the episode, severity, worst score and reason.
+    """Yield rows of the episode, severity, worst score and signal.
 
     `alarm`: the newest alarm of the sensor, if it is among the newest events.
     """

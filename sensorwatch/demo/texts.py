@@ -19,19 +19,19 @@ _FEW_RECORDS = 20_000
 
 _NOTES = """\
 The model was trained without labels. It compares each row with a forecast from
-that sensor's previous rows. A slow drift is detected late. The target alert rate
-allows false alarms, and most of these are single rows. A malformed row is
+that sensor's previous rows. A slow drift is detected late. Most false alarm
+episodes have one row; the target alert rate allows these. A malformed row is
 detected if it became a dead letter; it counts in recall only."""
 
 
 def addresses(services: Services) -> Iterator[tuple[str, str, list[str]]]:
-    """Yield each service's name, its address, and complete commands that use it."""
+    """Yield each service's name, its address, and commands that use it."""
     settings, api, consumer = services.settings, services.api_address, services.consumer_address
     topics = [*settings.topics.model_dump(exclude={"ledger", "state"}).values()]
-    names = ", ".join([*topics, settings.ledger_topic, settings.state_topic])
+    names = " ".join([*topics, settings.ledger_topic, settings.state_topic])
     yield (
         "Kafka",
-        f"{services.broker}, topics {names} (for clients built on librdkafka)",
+        f"{services.broker} (librdkafka clients), topics {names}",
         [
             f"{_program()} tail --config {shlex.quote(str(services.config))}",
             f"kcat -b {services.broker} -t {settings.topics.anomalies} -C -o end",
@@ -94,7 +94,7 @@ def _account(counts: Counts, reasons: Mapping[str, int]) -> Lines:
 
 
 def _kinds(score: Score) -> Lines:
-    heading = ("fault", "episodes", "detected", "rows", "detected", "recall")
+    heading = ("fault", "episodes", "detected", "rows", "detected", "row recall")
     yield _table_line(*heading), _DIM
     for kind in score.kinds:
         yield _table_line(kind.kind, *_cells(kind)), _PLAIN
@@ -117,8 +117,10 @@ def _totals(score: Score, target_alert_rate: float) -> Lines:
     ):
         yield f"  {name:<10} recall {_share(recall)}, precision {_share(precision)}", _HEAD
     yield "  An alarm episode is true if at least one of its alarms is on a labelled row.", _DIM
-    rate = f"false alarm rate {_share(score.false_alarms)} healthy rows"
-    yield f"  {rate}; target {target_alert_rate:.1%}", _PLAIN
+    rate = f"{_share(score.false_alarms)} healthy rows; target {target_alert_rate:.1%}"
+    yield f"  false alarm rate {rate}", _PLAIN
+    rows = score.false_alarms_beside_faults
+    yield f"  {rows} of these rows are in true alarm episodes, which can outlast the fault", _PLAIN
 
 
 def _next_commands() -> Lines:

@@ -57,6 +57,7 @@ def test_an_alarm_episode_is_true_if_one_of_its_rows_is_labelled() -> None:
     seen = observed((b"a", ""), (b"a", "drift"), (b"a", ""), (b"a", ""), one=(0, 1, 2, 3))
 
     assert score(seen).row_precision == Ratio(1, 4)
+    assert score(seen).false_alarms_beside_faults == 3
     assert score(seen).episode_precision == Ratio(1, 1)
 
 
@@ -64,6 +65,7 @@ def test_an_alarm_episode_is_false_once_however_many_rows_it_has() -> None:
     seen = observed((b"a", "drift"), *[(b"b", "")] * 5, true=(0,), false=(1, 2, 3, 4, 5))
 
     assert score(seen).row_precision == Ratio(1, 6)
+    assert score(seen).false_alarms_beside_faults == 0
     assert score(seen).episode_precision == Ratio(1, 2)
 
 
