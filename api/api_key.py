@@ -33,21 +33,21 @@ def read_key(path: str) -> bytes | None:
     return key
 
 
-def carries(request: Request, key: bytes | None) -> bool:
+def has_valid_key(request: Request, key: bytes | None) -> bool:
     """Say whether a request carries the key, compared in constant time; True where none is set."""
     if key is None:
         return True
-    given = request.headers.get("x-api-key")
-    if given is None:
+    sent_key = request.headers.get("x-api-key")
+    if sent_key is None:
         scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
-        given = credentials if scheme.lower() == "bearer" else ""
+        sent_key = credentials if scheme.lower() == "bearer" else ""
     # Headers reach us decoded as Latin-1: this gives back the bytes that were sent.
-    return hmac.compare_digest(given.strip().encode("latin-1"), key)
+    return hmac.compare_digest(sent_key.strip().encode("latin-1"), key)
 
 
 def check_key(request: Request, key: bytes | None) -> None:
     """Raise Problem (401) unless the request carries the key."""
-    if not carries(request, key):
+    if not has_valid_key(request, key):
         raise Problem(
             HTTPStatus.UNAUTHORIZED,
             'a key is needed: send it as "Authorization: Bearer KEY" or "X-API-Key: KEY"',

@@ -8,9 +8,9 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from sensorwatch.api.inference_protocol_routes import add_inference_routes
-from sensorwatch.api.openapi_document import add_documents
-from sensorwatch.api.problem_details import answer_problems
-from sensorwatch.api.request_metrics import RequestCounter
+from sensorwatch.api.openapi_document import add_documentation_routes
+from sensorwatch.api.problem_details import add_problem_handlers
+from sensorwatch.api.request_metrics import RequestMetricsMiddleware
 from sensorwatch.api.routes import add_routes
 from sensorwatch.api.service import Service
 from sensorwatch.common.runtime.build import project_version
@@ -34,7 +34,7 @@ def create_app(settings: Callable[[], Settings] = _settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         service = Service(settings(), metrics)
-        async with service.running():
+        async with service.run_until_shutdown():
             yield {"service": service}
 
     app = FastAPI(
@@ -45,10 +45,10 @@ def create_app(settings: Callable[[], Settings] = _settings) -> FastAPI:
     )
     add_routes(app, metrics_registry)
     add_inference_routes(app)
-    add_documents(app)
+    add_documentation_routes(app)
     metrics = HttpMetrics(metrics_registry, handlers=_handlers(app))
-    answer_problems(app)
-    app.add_middleware(RequestCounter, metrics=metrics)
+    add_problem_handlers(app)
+    app.add_middleware(RequestMetricsMiddleware, metrics=metrics)
     return app
 
 

@@ -13,15 +13,15 @@ from sensorwatch.common.registry.manifest import ModelVersion
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.metrics import ModelMetrics
-from sensorwatch.common.scoring.warmup import warm
+from sensorwatch.common.scoring.warmup import compile_kernels
 
-LOOK_SECONDS = 1.0
+POLL_INTERVAL_SECONDS = 1.0
 
 _log = logger("api")
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServedVersion:
     """The version that answers requests, since when."""
 
     version: ModelVersion
@@ -32,7 +32,7 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Following:
+class ChampionFollower:
     """Keeps the last good champion of a model; there may be none yet."""
 
     def __init__(
@@ -45,7 +45,7 @@ class Following:
     ) -> None:
         self._registry, self._name, self._metrics, self._now = registry, name, metrics, now
         self._champion: Champion | None = None
-        self.served: Served | None = None
+        self.served: ServedVersion | None = None
         """Read it once for a request: it changes at any time."""
         self.refused: str | None = None
         """Why the champion is not the version that is served."""
@@ -59,20 +59,20 @@ class Following:
                 )
             else:
                 self._champion.refresh()
-                self._forgive()
+                self._clear_refusal()
         except ModelRefused as refused:
             self._refuse(refused)
 
     async def run(self) -> None:
         """Look again and again, in a thread, until cancelled."""
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_INTERVAL_SECONDS)
             await to_thread.run_sync(self.look)
 
     def _loaded(self, version: ModelVersion) -> None:
-        warm(version.detector)
+        compile_kernels(version.detector)
         at = self._now()
-        self.served, self.refused = Served(version, at), None
+        self.served, self.refused = ServedVersion(version, at), None
         manifest = version.manifest
         self._metrics.loaded(
             model=manifest.name,
@@ -90,16 +90,16 @@ class Following:
         if self.served is None:
             _log.warning("no model to serve yet", model=self._name, reason=self.refused)
         else:
-            serving = self.served.version.manifest.id
+            served_version = self.served.version.manifest.id
             _log.error(
-                "model refused, the last good one goes on", kept=serving, reason=self.refused
+                "model refused, the last good one goes on", kept=served_version, reason=self.refused
             )
 
-    def _forgive(self) -> None:
+    def _clear_refusal(self) -> None:
         """Notice that a refused champion was taken back in favour of the version in force."""
         if self.refused is None or self.served is None:
             return
-        if self._registry.look(self._name).champion == self.served.version.manifest.id:
+        if self._registry.current_aliases(self._name).champion == self.served.version.manifest.id:
             self.refused = None
             self._metrics.reload_last_success.set(1)
             _log.info("the champion is the version in force again")

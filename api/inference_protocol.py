@@ -9,7 +9,7 @@ import numpy as np
 from sensorwatch.api.json_pointers import pointer
 from sensorwatch.api.prediction import Prediction
 from sensorwatch.api.problem_details import Problem
-from sensorwatch.common.rows.cells import nest
+from sensorwatch.common.rows.cells import set_nested
 from sensorwatch.common.rows.rejection import Fault
 from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.scoring.detections import SEVERITY_TEXTS
@@ -43,7 +43,7 @@ class InferRequest(msgspec.Struct):
 _DECODER = msgspec.json.Decoder(InferRequest)
 
 
-def request_of(body: bytes, schema: Schema, *, max_rows: int) -> InferRequest:
+def decode_infer_request(body: bytes, schema: Schema, *, max_rows: int) -> InferRequest:
     """Read a request.
 
     Raises Problem: 422 where it is none or names inputs that the schema does not, 413 above
@@ -52,45 +52,50 @@ def request_of(body: bytes, schema: Schema, *, max_rows: int) -> InferRequest:
     try:
         request = _DECODER.decode(body)
     except (ValueError, RecursionError) as error:
-        raise _unusable(f"{error}; wanted an inference request of the V2 protocol") from error
+        raise _invalid_request(
+            f"{error}; wanted an inference request of the V2 protocol"
+        ) from error
     if not request.inputs:
-        raise _unusable("there are no inputs", "inputs")
+        raise _invalid_request("there are no inputs", "inputs")
     rows, names = len(request.inputs[0].data), set(schema.paths)
-    for place, tensor in enumerate(request.inputs):
+    for position, tensor in enumerate(request.inputs):
         if tensor.name not in names:
-            left = ", ".join(path for path in schema.paths if path in names)
-            detail = f"found {tensor.name[:100]!r}, wanted each of {left} at most once"
-            raise _unusable(detail, "inputs", place, "name")
+            unused_names = ", ".join(path for path in schema.paths if path in names)
+            detail = f"found {tensor.name[:100]!r}, wanted each of {unused_names} at most once"
+            raise _invalid_request(detail, "inputs", position, "name")
         names.remove(tensor.name)
         if tensor.shape not in ([rows], [rows, 1]) or len(tensor.data) != rows or rows == 0:
             detail = (
                 f"input {tensor.name!r} has the shape {tensor.shape[:8]} and {len(tensor.data)} "
                 "values; wanted [rows], one value per row, as many as in the other inputs"
             )
-            raise _unusable(detail, "inputs", place)
+            raise _invalid_request(detail, "inputs", position)
     if rows > max_rows:
         detail = f"{rows} rows in one request, at most {max_rows}: send several"
         raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
     return request
 
 
-def payloads_from(request: InferRequest) -> list[bytes]:
+def rows_as_payloads(request: InferRequest) -> list[bytes]:
     """Turn columns into one payload per row, as it would have come over the topic."""
     payloads = []
     for values in zip(*(tensor.data for tensor in request.inputs), strict=True):
         row: dict[str, object] = {}
         for tensor, value in zip(request.inputs, values, strict=True):
-            nest(row, tensor.name, value)
+            set_nested(row, tensor.name, value)
         payloads.append(msgspec.json.encode(row))
     return payloads
 
 
-def answer_tensors(prediction: Prediction, request: InferRequest) -> bytes:
+def encode_infer_response(prediction: Prediction, request: InferRequest) -> bytes:
     """Return the scores as columns; raises Problem (422) naming every fault of every bad row."""
     if prediction.rejections:
-        raise _bad_rows(prediction, request)
-    parts = [outcome.detections for outcome in prediction.outcomes]
-    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in OUTPUTS}
+        raise _bad_rows_problem(prediction, request)
+    detections_per_slice = [outcome.detections for outcome in prediction.outcomes]
+    columns = {
+        name: np.concatenate([getattr(part, name) for part in detections_per_slice])
+        for name in OUTPUTS
+    }
     columns["severity"] = SEVERITY_TEXTS[columns["severity"]]
     data = {name: column.tolist() for name, column in columns.items()}
     outputs = [
@@ -98,22 +103,22 @@ def answer_tensors(prediction: Prediction, request: InferRequest) -> bytes:
         for name, datatype in OUTPUTS.items()
     ]
     model = prediction.version.rsplit("-", 2)[0]  # an id is name, number, digest
-    answered = {"model_name": model, "model_version": prediction.version, "outputs": outputs}
-    return msgspec.json.encode(answered | ({"id": request.id} if request.id is not None else {}))
+    response = {"model_name": model, "model_version": prediction.version, "outputs": outputs}
+    return msgspec.json.encode(response | ({"id": request.id} if request.id is not None else {}))
 
 
 def metadata(model: str, detector: Detector) -> dict[str, Any]:
     """Describe the model as the protocol wants it."""
     schema = detector.schema
-    texts = {schema.key.field} if schema.key else set()
+    text_fields = {schema.key.field} if schema.key else set()
     if not schema.time.format.startswith("epoch"):
-        texts.add(schema.time.field)
+        text_fields.add(schema.time.field)
     return {
         "name": model,
         "versions": [detector.version],
         "platform": "sensorwatch",
         "inputs": [
-            {"name": path, "datatype": "BYTES" if path in texts else "FP64", "shape": [-1]}
+            {"name": path, "datatype": "BYTES" if path in text_fields else "FP64", "shape": [-1]}
             for path in schema.paths
         ],
         "outputs": [
@@ -123,12 +128,12 @@ def metadata(model: str, detector: Detector) -> dict[str, Any]:
     }
 
 
-def _bad_rows(prediction: Prediction, request: InferRequest) -> Problem:
-    places = {tensor.name: place for place, tensor in enumerate(request.inputs)}
+def _bad_rows_problem(prediction: Prediction, request: InferRequest) -> Problem:
+    positions_by_name = {tensor.name: position for position, tensor in enumerate(request.inputs)}
 
     def where(index: int, fault: Fault) -> str:
-        place = places.get(fault.field)
-        return pointer("inputs") if place is None else pointer("inputs", place, "data", index)
+        position = positions_by_name.get(fault.field)
+        return pointer("inputs") if position is None else pointer("inputs", position, "data", index)
 
     errors = [
         {
@@ -144,6 +149,6 @@ def _bad_rows(prediction: Prediction, request: InferRequest) -> Problem:
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
 
 
-def _unusable(detail: str, *where: object) -> Problem:
+def _invalid_request(detail: str, *where: object) -> Problem:
     errors = [{"pointer": pointer(*where), "detail": detail}]
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)

@@ -10,9 +10,9 @@ from starlette.responses import Response
 from sensorwatch.api.inference_protocol import metadata
 from sensorwatch.api.problem_details import Problem
 from sensorwatch.api.request_body import read_body
-from sensorwatch.api.request_formats import TensorsExchange
+from sensorwatch.api.request_formats import TensorsRequest
 from sensorwatch.api.response_models import Live
-from sensorwatch.api.routes import json_answer, problems, with_key
+from sensorwatch.api.routes import json_response, problems, require_key
 from sensorwatch.api.service import Service, service_of
 
 TAG = "Open Inference Protocol"
@@ -38,7 +38,7 @@ _BODY = {
 
 def add_inference_routes(app: FastAPI) -> None:
     """Add /v2/models/{name}, .../ready and .../infer to `app`."""
-    keyed: dict[str, Any] = {"dependencies": [Depends(with_key)], "tags": [TAG]}
+    keyed: dict[str, Any] = {"dependencies": [Depends(require_key)], "tags": [TAG]}
     path = "/v2/models/{name}"
     app.add_api_route(
         path,
@@ -83,7 +83,7 @@ async def infer(request: Request, name: str) -> Response:
     service = _service(request, name)
     service.check_load()
     body = await read_body(request, max_bytes=service.settings.max_bytes)
-    return json_answer(await service.score(TensorsExchange(body, service.settings.max_rows)))
+    return json_response(await service.score(TensorsRequest(body, service.settings.max_rows)))
 
 
 def _service(request: Request, name: str) -> Service:

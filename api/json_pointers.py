@@ -26,12 +26,12 @@ def fault_pointers(rejection: Rejection, payload: bytes, *place: object) -> list
         parts = fault.field.split(".") if fault.field else []
         if fault.reason is Reason.UNKNOWN_FIELD:
             record = decode(payload) if record is None else record
-            parts = _there(parts, record)
+            parts = _path_in_record(parts, record)
         pointers.append(pointer(*place, *parts))
     return pointers
 
 
-def _there(parts: list[str], record: object) -> list[str]:
+def _path_in_record(parts: list[str], record: object) -> list[str]:
     """Find an unknown field in the row itself, since names may have dots of their own."""
     names: list[str] = []
     while parts and isinstance(record, Mapping):

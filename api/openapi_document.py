@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from sensorwatch.api.api_key import carries
+from sensorwatch.api.api_key import has_valid_key
 from sensorwatch.api.response_models import PredictAnswer, ProblemModel
 from sensorwatch.api.row_json_schema import example_row, row_schema
 from sensorwatch.api.service import service_of
@@ -31,19 +31,21 @@ _ANY_ROW = {"type": "object", "description": "The fields of the model's schema."
 _EXAMPLE_ROW = {"timestamp": "2025-01-01T00:00:00", "x1": 0.1, "x2": 0.2, "x3": 0.3}
 
 
-def add_documents(app: FastAPI) -> None:
+def add_documentation_routes(app: FastAPI) -> None:
     """Add /openapi.json and /docs to `app`, after its other routes."""
 
     def document(request: Request) -> JSONResponse:
         # A plain function, so that it runs beside the event loop: building takes a while.
         service = service_of(request)
-        served = service.following.served
-        detector = served.version.detector if served and carries(request, service.key) else None
-        found = openapi_document(app, detector, with_key=service.key is not None)
-        found["servers"] = [{"url": request.scope.get("root_path") or "/"}]
-        return JSONResponse(found)
+        served = service.follower.served
+        detector = (
+            served.version.detector if served and has_valid_key(request, service.key) else None
+        )
+        document_with_servers = openapi_document(app, detector, with_key=service.key is not None)
+        document_with_servers["servers"] = [{"url": request.scope.get("root_path") or "/"}]
+        return JSONResponse(document_with_servers)
 
-    async def page(request: Request) -> Response:
+    async def docs_page(request: Request) -> Response:
         root = request.scope.get("root_path", "").rstrip("/")
         return get_swagger_ui_html(
             openapi_url=f"{root}{OPENAPI}",
@@ -54,7 +56,7 @@ def add_documents(app: FastAPI) -> None:
         )
 
     app.add_api_route(OPENAPI, document, include_in_schema=False)
-    app.add_api_route("/docs", page, include_in_schema=False)
+    app.add_api_route("/docs", docs_page, include_in_schema=False)
     # The page's scripts from our own server: a plant's network seldom reaches a public one.
     folder = Path(fastapi_offline.__file__).parent / "static"
     app.mount(ASSETS, StaticFiles(directory=folder))
@@ -84,7 +86,7 @@ def _describe_body(operation: dict[str, Any], detector: Detector | None) -> None
     row, example = _ANY_ROW, _EXAMPLE_ROW
     if detector is not None:
         row = row_schema(detector.schema)
-        example = example_row(detector.schema, _typical(detector))
+        example = example_row(detector.schema, _typical_values(detector))
     rows = {"type": "array", "minItems": 1, "items": row}
     history = {
         "type": "array",
@@ -100,12 +102,12 @@ def _describe_body(operation: dict[str, Any], detector: Detector | None) -> None
     }
 
 
-def _typical(detector: Detector) -> list[float]:
+def _typical_values(detector: Detector) -> list[float]:
     """The medians of training (of context: 0), short enough to read, inside of what is possible."""
     bounds = np.asarray([column.bounds for column in detector.schema.columns])
-    short = [float(f"{value:.4g}") for value in detector.ranges.expected]
-    short += [0.0] * len(detector.schema.context)
-    return [float(value) for value in np.clip(short, bounds[:, 0], bounds[:, 1])]
+    rounded_medians = [float(f"{value:.4g}") for value in detector.ranges.expected]
+    rounded_medians += [0.0] * len(detector.schema.context)
+    return [float(value) for value in np.clip(rounded_medians, bounds[:, 0], bounds[:, 1])]
 
 
 def _describe_key(document: dict[str, Any]) -> None:

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from sensorwatch.api.json_pointers import fault_pointers
 from sensorwatch.api.prediction import Prediction
 from sensorwatch.api.problem_details import Problem
-from sensorwatch.common.rows.fast.timestamp_texts import to_texts
+from sensorwatch.common.rows.fast.timestamp_texts import format_instants
 from sensorwatch.common.rows.rejection import Rejection
 from sensorwatch.common.scoring.detections import SEVERITY_TEXTS
 from sensorwatch.common.scoring.detector import Detector
-from sensorwatch.common.scoring.explanation import SignalReading, signals_of_rows
+from sensorwatch.common.scoring.explanation import SignalReading, explain_rows
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.status import STATUS_TEXTS
 
@@ -58,7 +58,7 @@ class _Skipped(msgspec.Struct, frozen=True):
     errors: list[dict[str, object]]
 
 
-def answer(
+def encode_response(
     prediction: Prediction, detector: Detector, *, on_error: OnError, signals: Signals
 ) -> bytes:
     """Return the JSON answer to a request.
@@ -66,11 +66,11 @@ def answer(
     Raises Problem (422) naming every fault of every row where one is bad and `on_error` is reject.
     """
     bad = prediction.rejections
-    if prediction.unread or prediction.bad_history or (bad and on_error is OnError.REJECT):
-        raise _bad_rows(prediction)
+    if prediction.unread_rows or prediction.bad_history or (bad and on_error is OnError.REJECT):
+        raise _bad_rows_problem(prediction)
     scored = sum(len(outcome.readings) for outcome in prediction.outcomes)
     anomalies = sum(int(outcome.detections.is_anomaly.sum()) for outcome in prediction.outcomes)
-    head = msgspec.json.encode(
+    response_head = msgspec.json.encode(
         {
             "model_version": prediction.version,
             "threshold": detector.calibration.threshold,
@@ -81,17 +81,17 @@ def answer(
     )
     # Slice by slice: while one is encoded, nobody else gets the interpreter.
     rows = b",".join(
-        msgspec.json.encode(_rows(outcome, detector, signals, prediction))[1:-1]
+        msgspec.json.encode(_row_structs(outcome, detector, signals, prediction))[1:-1]
         for outcome in prediction.outcomes
     )
-    return head[:-1] + b',"rows":[' + rows + b"]}"
+    return response_head[:-1] + b',"rows":[' + rows + b"]}"
 
 
-def _bad_rows(prediction: Prediction) -> Problem:
-    bad, unread = prediction.rejections, prediction.unread
+def _bad_rows_problem(prediction: Prediction) -> Problem:
+    bad, unread_rows = prediction.rejections, prediction.unread_rows
     detail = f"{len(bad)} of {len(prediction.payloads)} rows cannot be scored, so none was: "
-    if unread:
-        detail += f"so many faults that the last {unread} rows were not looked at"
+    if unread_rows:
+        detail += f"so many faults that the last {unread_rows} rows were not looked at"
     elif prediction.bad_history:
         detail += "correct them; a row of the history is never skipped"
     else:
@@ -100,7 +100,7 @@ def _bad_rows(prediction: Prediction) -> Problem:
     errors = b",".join(
         msgspec.json.encode(
             [
-                {**error, "index": _place(rejection, prediction)[1]}
+                {**error, "index": _list_and_index(rejection, prediction)[1]}
                 for error in _errors(rejection, prediction)
             ]
         )[1:-1]
@@ -111,7 +111,7 @@ def _bad_rows(prediction: Prediction) -> Problem:
     )
 
 
-def _place(rejection: Rejection, prediction: Prediction) -> tuple[str, int]:
+def _list_and_index(rejection: Rejection, prediction: Prediction) -> tuple[str, int]:
     """Return the list in which a bad row stands, and where."""
     index = rejection.index - prediction.history
     return ("rows", index) if index >= 0 else ("history", rejection.index)
@@ -119,62 +119,67 @@ def _place(rejection: Rejection, prediction: Prediction) -> tuple[str, int]:
 
 def _errors(rejection: Rejection, prediction: Prediction) -> list[dict[str, object]]:
     payload = prediction.payloads[rejection.index]
-    pointers = fault_pointers(rejection, payload, *_place(rejection, prediction))
+    pointers = fault_pointers(rejection, payload, *_list_and_index(rejection, prediction))
     return [
         {"pointer": where, "detail": fault.detail, "reason": fault.reason}
         for where, fault in zip(pointers, rejection.faults, strict=True)
     ]
 
 
-def _rows(
+def _row_structs(
     outcome: Outcome, detector: Detector, signals: Signals, prediction: Prediction
 ) -> list[_Scored | _Skipped]:
     """Describe each row of a slice, in order."""
-    scored = _scored(outcome, detector, signals, prediction.history)
+    scored = _scored_rows(outcome, detector, signals, prediction.history)
     if not outcome.rejections:
         return scored
     rows: list[_Scored | _Skipped | None] = [None] * outcome.records
-    for place, row in zip(outcome.readings.index.tolist(), scored, strict=True):
-        rows[place] = row
+    for row_index, row in zip(outcome.readings.index.tolist(), scored, strict=True):
+        rows[row_index] = row
     for rejection in outcome.rejections:
-        there = Rejection(int(outcome.positions[rejection.index]), rejection.faults)
-        errors = _errors(there, prediction)
-        rows[rejection.index] = _Skipped(there.index - prediction.history, errors)
+        absolute_rejection = Rejection(int(outcome.positions[rejection.index]), rejection.faults)
+        errors = _errors(absolute_rejection, prediction)
+        rows[rejection.index] = _Skipped(absolute_rejection.index - prediction.history, errors)
     return [row for row in rows if row is not None]
 
 
-def _scored(
+def _scored_rows(
     outcome: Outcome, detector: Detector, signals: Signals, history: int
 ) -> list[_Scored | _Skipped]:
     """Describe the rows that have a score: column by column, because there may be many."""
     readings, detections = outcome.readings, outcome.detections
     anomalous = np.flatnonzero(detections.is_anomaly)
-    told = np.arange(len(readings)) if signals is Signals.ALL else anomalous
+    described_rows = np.arange(len(readings)) if signals is Signals.ALL else anomalous
     return list(
         map(
             _Scored,
             (outcome.positions[readings.index] - history).tolist(),
             np.asarray(readings.sensor_ids, dtype=object)[readings.sensor].tolist(),
-            to_texts(readings.event_time),
+            format_instants(readings.event_time),
             STATUS_TEXTS[detections.status].tolist(),
             detections.anomaly_score.tolist(),
             detections.raw_score.tolist(),
             detections.is_anomaly.tolist(),
             detections.p_value.tolist(),
             SEVERITY_TEXTS[detections.severity].tolist(),
-            _sparse(
+            _column_with(
                 len(readings), None, anomalous, (detections.episode[anomalous] - history).tolist()
             ),
-            _sparse(len(readings), UNSET, told, signals_of_rows(detector, outcome, told)),
+            _column_with(
+                len(readings),
+                UNSET,
+                described_rows,
+                explain_rows(detector, outcome, described_rows),
+            ),
         )
     )
 
 
-def _sparse(
-    rows: int, usual: object, places: NDArray[np.int64], others: Sequence[object]
+def _column_with(
+    rows: int, default_value: object, row_indices: NDArray[np.int64], values_at: Sequence[object]
 ) -> list[object]:
-    """Return a column of `usual`, with `others` at their places."""
-    column = [usual] * rows
-    for place, other in zip(places.tolist(), others, strict=True):
-        column[place] = other
+    """Return a column of `default_value`, with `values_at` at their places."""
+    column = [default_value] * rows
+    for row_index, value_at in zip(row_indices.tolist(), values_at, strict=True):
+        column[row_index] = value_at
     return column

@@ -7,11 +7,11 @@ from http import HTTPStatus
 from sensorwatch.api.json_pointers import pointer
 from sensorwatch.api.problem_details import Problem
 from sensorwatch.common.rows.rejection import Rejection
-from sensorwatch.common.rows.request import BadBody, RequestRows, TooManyRows, rows_of
+from sensorwatch.common.rows.request import BadBody, RequestRows, TooManyRows, split_request
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import Outcome, process
 
-SLICE_ROWS = 2_000
+CHUNK_ROWS = 2_000
 """Rows that are scored, and encoded, at a time: while they are, nobody else gets the interpreter
 for about a millisecond."""
 MAX_FAULTS = 50_000
@@ -31,7 +31,7 @@ class Prediction:
     """Of consecutive slices of SLICE_ROWS rows after the history; fewer after too many faults."""
     rejections: list[Rejection]
     """Every bad row, its index counted from the first of the history."""
-    unread: int
+    unread_rows: int
     """How many rows at the end were not looked at, after too many faults."""
 
     @property
@@ -47,51 +47,51 @@ def predict(body: bytes, detector: Detector, *, received: int, max_rows: int) ->
     none. `received`: when the request came, microseconds UTC; readings may not lie far after it.
     Raises Problem where the body is not `{"rows": [...]}` or has no rows (422), or too many (413).
     """
-    found = _rows(body, max_rows)
-    return predict_rows(found.rows, detector, received=received, history=found.history)
+    prediction = _decode_rows(body, max_rows)
+    return score_rows(prediction.rows, detector, received=received, history=prediction.history)
 
 
-def predict_rows(
+def score_rows(
     rows: list[bytes], detector: Detector, *, received: int, history: Sequence[bytes] = ()
 ) -> Prediction:
     """Score rows that are cut already; see `predict`."""
     payloads = [*history, *rows]
-    found = Prediction(detector.version, len(history), payloads, [], [], 0)
-    memory, faults = detector.cold(), 0
-    for start, end in _slices(len(history), len(payloads)):
+    prediction = Prediction(detector.version, len(history), payloads, [], [], 0)
+    memory, faults = detector.empty_memory(), 0
+    for start, end in _chunk_bounds(len(history), len(payloads)):
         outcome = process(
             payloads[start:end], detector, memory, received=[received] * (end - start)
         )
         if start >= len(history):
-            found.outcomes.append(outcome)
+            prediction.outcomes.append(outcome)
         for rejection in outcome.rejections:
             index = start + rejection.index
-            found.rejections.append(Rejection(index, rejection.faults))
+            prediction.rejections.append(Rejection(index, rejection.faults))
             faults += len(rejection.faults)
             if faults > MAX_FAULTS:
-                return replace(found, unread=len(payloads) - index - 1)
-    return found
+                return replace(prediction, unread_rows=len(payloads) - index - 1)
+    return prediction
 
 
-def _slices(history: int, rows: int) -> Iterator[tuple[int, int]]:
+def _chunk_bounds(history: int, rows: int) -> Iterator[tuple[int, int]]:
     """Cut the history and the rest into slices of SLICE_ROWS, so that none holds both."""
     for first, last in ((0, history), (history, rows)):
-        for start in range(first, last, SLICE_ROWS):
-            yield start, min(start + SLICE_ROWS, last)
+        for start in range(first, last, CHUNK_ROWS):
+            yield start, min(start + CHUNK_ROWS, last)
 
 
-def _rows(body: bytes, max_rows: int) -> RequestRows:
+def _decode_rows(body: bytes, max_rows: int) -> RequestRows:
     try:
-        found = rows_of(body, max_rows=max_rows)
+        prediction = split_request(body, max_rows=max_rows)
     except TooManyRows as error:
         raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error)) from error
     except BadBody as error:
-        raise _bad_body(str(error), pointer()) from error
-    if not found.rows:
-        raise _bad_body("there are no rows; wanted at least one", pointer("rows"))
-    return found
+        raise _bad_body_problem(str(error), pointer()) from error
+    if not prediction.rows:
+        raise _bad_body_problem("there are no rows; wanted at least one", pointer("rows"))
+    return prediction
 
 
-def _bad_body(detail: str, where: str) -> Problem:
+def _bad_body_problem(detail: str, where: str) -> Problem:
     errors = [{"pointer": where, "detail": detail}]
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)

@@ -47,36 +47,39 @@ class Problem(Exception):
         )
 
 
-def answer_problems(app: FastAPI) -> None:
+def add_problem_handlers(app: FastAPI) -> None:
     """Let `app` answer every failure as a problem, the framework's own and unforeseen ones too."""
-    app.add_exception_handler(Problem, _problem)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(ClientDisconnect, _left)
-    app.add_exception_handler(Exception, _unforeseen)
+    app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(ClientDisconnect, _on_disconnect)
+    app.add_exception_handler(Exception, _on_unexpected_error)
 
 
-async def _problem(_request: Request, error: Exception) -> Response:
+async def _on_problem(_request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
     return error.response()
 
 
-async def _invalid(_request: Request, error: Exception) -> Response:
+async def _on_validation_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    errors = [_error(problem) for problem in error.errors()]
-    named = ", ".join(str(problem["loc"][-1]) for problem in error.errors())
-    detail = f"the request cannot be read: {named}"
+    errors = [_validation_error_entry(problem) for problem in error.errors()]
+    parameter_names = ", ".join(str(problem["loc"][-1]) for problem in error.errors())
+    detail = f"the request cannot be read: {parameter_names}"
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors).response()
 
 
-def _error(problem: Mapping[str, Any]) -> dict[str, object]:
+def _validation_error_entry(problem: Mapping[str, Any]) -> dict[str, object]:
     """Query parameters are no part of the body; their pointers stand under `/query`."""
-    found = repr(problem.get("input"))
+    received_value = repr(problem.get("input"))
     message = str(problem["msg"])
-    return {"pointer": pointer(*problem["loc"]), "detail": f"{message}, found {found[:100]}"}
+    return {
+        "pointer": pointer(*problem["loc"]),
+        "detail": f"{message}, found {received_value[:100]}",
+    }
 
 
-async def _http(request: Request, error: Exception) -> Response:
+async def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
     detail = str(error.detail)
@@ -88,13 +91,13 @@ async def _http(request: Request, error: Exception) -> Response:
     return Problem(status, detail, headers=error.headers).response()
 
 
-async def _left(_request: Request, _error: Exception) -> Response:
+async def _on_disconnect(_request: Request, _validation_error_entry: Exception) -> Response:
     detail = "the connection ended before the body did"
     return Problem(HTTPStatus.BAD_REQUEST, detail).response()
 
 
-async def _unforeseen(_request: Request, _error: Exception) -> Response:
+async def _on_unexpected_error(_request: Request, _validation_error_entry: Exception) -> Response:
     detail = "this should not happen; the server's log says more"
     # The server closes the connection after it; a client that knows does not ask on it again.
-    closing = {"Connection": "close"}
-    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail, headers=closing).response()
+    close_header = {"Connection": "close"}
+    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail, headers=close_header).response()

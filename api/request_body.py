@@ -20,7 +20,7 @@ async def read_body(request: Request, *, max_bytes: int) -> bytes:
     _check_type(request)
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared[:20]) > max_bytes:
-        raise _too_long(max_bytes)
+        raise _too_large_problem(max_bytes)
     try:
         async with asyncio.timeout(BODY_SECONDS):
             return await _read(request, max_bytes)
@@ -35,16 +35,16 @@ async def _read(request: Request, max_bytes: int) -> bytes:
     async for chunk in request.stream():
         size += len(chunk)
         if size > max_bytes:
-            raise _too_long(max_bytes)
+            raise _too_large_problem(max_bytes)
         chunks.append(chunk)
     return b"".join(chunks)
 
 
 def _check_type(request: Request) -> None:
-    found = request.headers.get("content-type", "application/json")
-    essence = found.partition(";")[0].strip().lower()
-    if essence != "application/json" and not essence.endswith("+json"):
-        detail = f'the body is declared as {found[:100]!r}, wanted "Content-Type: application/json"'
+    content_type = request.headers.get("content-type", "application/json")
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type != "application/json" and not media_type.endswith("+json"):
+        detail = f'the body is declared as {content_type[:100]!r}, wanted "Content-Type: application/json"'
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail)
     encoding = request.headers.get("content-encoding", "identity").lower()
     if encoding != "identity":
@@ -53,6 +53,6 @@ def _check_type(request: Request) -> None:
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail, headers=headers)
 
 
-def _too_long(max_bytes: int) -> Problem:
+def _too_large_problem(max_bytes: int) -> Problem:
     detail = f"the body is longer than {max_bytes} bytes: send the rows in several requests"
     return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail, headers={"Connection": "close"})

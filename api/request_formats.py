@@ -3,13 +3,17 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from sensorwatch.api.inference_protocol import answer_tensors, payloads_from, request_of
-from sensorwatch.api.predict_response import OnError, Signals, answer
-from sensorwatch.api.prediction import Prediction, predict, predict_rows
+from sensorwatch.api.inference_protocol import (
+    decode_infer_request,
+    encode_infer_response,
+    rows_as_payloads,
+)
+from sensorwatch.api.predict_response import OnError, Signals, encode_response
+from sensorwatch.api.prediction import Prediction, predict, score_rows
 from sensorwatch.common.scoring.detector import Detector
 
 
-class Exchange(Protocol):
+class ScoringRequest(Protocol):
     """One request, from its body to its answer; of many rows, its methods run in a thread."""
 
     @property
@@ -19,12 +23,12 @@ class Exchange(Protocol):
     def predict(self, detector: Detector, received: int) -> Prediction:
         """Score the body's rows; `received`: microseconds UTC. Raises Problem."""
 
-    def answer(self, prediction: Prediction, detector: Detector) -> bytes:
+    def encode_response(self, prediction: Prediction, detector: Detector) -> bytes:
         """Return the JSON answer. Raises Problem where bad rows forbid one."""
 
 
 @dataclass(frozen=True, slots=True)
-class RowsExchange:
+class RowsRequest:
     """`{"rows": [...]}` on /predict."""
 
     body: bytes
@@ -36,12 +40,12 @@ class RowsExchange:
         """See Exchange."""
         return predict(self.body, detector, received=received, max_rows=self.max_rows)
 
-    def answer(self, prediction: Prediction, detector: Detector) -> bytes:
+    def encode_response(self, prediction: Prediction, detector: Detector) -> bytes:
         """See Exchange."""
-        return answer(prediction, detector, on_error=self.on_error, signals=self.signals)
+        return encode_response(prediction, detector, on_error=self.on_error, signals=self.signals)
 
 
-class TensorsExchange:
+class TensorsRequest:
     """Columns on /v2/models/{name}/infer."""
 
     def __init__(self, body: bytes, max_rows: int) -> None:
@@ -49,13 +53,13 @@ class TensorsExchange:
 
     def predict(self, detector: Detector, received: int) -> Prediction:
         """See Exchange."""
-        self._request = request_of(self.body, detector.schema, max_rows=self._max_rows)
-        return predict_rows(payloads_from(self._request), detector, received=received)
+        self._request = decode_infer_request(self.body, detector.schema, max_rows=self._max_rows)
+        return score_rows(rows_as_payloads(self._request), detector, received=received)
 
-    def answer(
+    def encode_response(
         self,
         prediction: Prediction,
         detector: Detector,  # noqa: ARG002 - the protocol's answer has no use for it
     ) -> bytes:
         """See Exchange."""
-        return answer_tensors(prediction, self._request)
+        return encode_infer_response(prediction, self._request)

@@ -13,12 +13,12 @@ UNMATCHED = "unmatched"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-class RequestCounter:
+class RequestMetricsMiddleware:
     """ASGI middleware around all routes."""
 
     def __init__(self, app: ASGIApp, *, metrics: HttpMetrics) -> None:
         self._app, self._metrics = app, metrics
-        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._labelled_metrics: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         """By method, handler and status: to look for labels takes longer than to count."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -29,27 +29,27 @@ class RequestCounter:
         status: int = HTTPStatus.INTERNAL_SERVER_ERROR
         start = time.perf_counter()
 
-        async def noting_status(message: Message) -> None:
+        async def send_and_keep_status(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
 
         try:
-            await self._app(scope, receive, noting_status)
+            await self._app(scope, receive, send_and_keep_status)
         finally:
             self._count(scope, status, time.perf_counter() - start)
 
     def _count(self, scope: Scope, status: int, seconds: float) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "other"
         handler = getattr(scope.get("route"), "path", UNMATCHED)
-        children = self._children.get((method, handler, status))
-        if children is None:
-            children = (
+        labelled_metrics = self._labelled_metrics.get((method, handler, status))
+        if labelled_metrics is None:
+            labelled_metrics = (
                 self._metrics.requests.labels(method, handler, str(status)),
                 self._metrics.request_duration.labels(method, handler),
             )
-            self._children[method, handler, status] = children
-        requests, duration = children
+            self._labelled_metrics[method, handler, status] = labelled_metrics
+        requests, duration = labelled_metrics
         requests.inc()
         duration.observe(seconds)

@@ -13,11 +13,11 @@ from sensorwatch.common.scoring.explanation import Direction
 from sensorwatch.common.scoring.status import Status
 
 
-class _Declared(BaseModel):
+class _StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class PredictQuery(_Declared):
+class PredictQuery(_StrictModel):
     """How a request wants to be answered; a parameter that is not there is refused."""
 
     on_error: Annotated[
@@ -32,7 +32,7 @@ class PredictQuery(_Declared):
     ] = Signals.ANOMALOUS
 
 
-class SignalModel(_Declared):
+class SignalModel(_StrictModel):
     """One signal of a row, beside what was expected of it."""
 
     name: str
@@ -60,7 +60,7 @@ class SignalModel(_Declared):
     held: Annotated[bool, Field(description="The value was missing: the last one is held.")]
 
 
-class ScoredRow(_Declared):
+class ScoredRow(_StrictModel):
     """A row with its score."""
 
     index: Annotated[int, Field(ge=0, description="Its place in `rows`, from 0.")]
@@ -88,7 +88,7 @@ class ScoredRow(_Declared):
     ] = None
 
 
-class RowError(_Declared):
+class RowError(_StrictModel):
     """One thing that is wrong with a row."""
 
     pointer: Annotated[str, Field(description="JSON pointer to it in the request's body.")]
@@ -96,14 +96,14 @@ class RowError(_Declared):
     reason: Reason
 
 
-class SkippedRow(_Declared):
+class SkippedRow(_StrictModel):
     """A bad row, in its place, where `on_error=skip` was asked for."""
 
     index: Annotated[int, Field(ge=0)]
     errors: list[RowError]
 
 
-class PredictAnswer(_Declared):
+class PredictAnswer(_StrictModel):
     """A request's rows, in their order, all scored by one version."""
 
     model_version: str
@@ -114,7 +114,7 @@ class PredictAnswer(_Declared):
     rows: list[ScoredRow | SkippedRow]
 
 
-class ProblemError(_Declared):
+class ProblemError(_StrictModel):
     """One thing that is wrong with a request."""
 
     pointer: str
@@ -123,7 +123,7 @@ class ProblemError(_Declared):
     index: Annotated[int | None, Field(description="The row's place in its list, from 0.")] = None
 
 
-class ProblemModel(_Declared):
+class ProblemModel(_StrictModel):
     """RFC 9457."""
 
     type: str
@@ -141,7 +141,7 @@ class ServiceStatus(StrEnum):
     NO_MODEL = "no_model"
 
 
-class Health(_Declared):
+class Health(_StrictModel):
     """A summary for people."""
 
     status: Annotated[
@@ -154,10 +154,10 @@ class Health(_Declared):
     version: Annotated[str, Field(description="Of sensorwatch.")]
 
 
-class Live(_Declared):
+class Live(_StrictModel):
     """The answer of a probe that is content."""
 
     status: str = "ok"
 
 
-Manifest = dict[str, Any]
+ManifestDocument = dict[str, Any]

@@ -14,11 +14,11 @@ from starlette.responses import Response
 from sensorwatch.api.api_key import check_key
 from sensorwatch.api.problem_details import MEDIA_TYPE, Problem
 from sensorwatch.api.request_body import read_body
-from sensorwatch.api.request_formats import RowsExchange
+from sensorwatch.api.request_formats import RowsRequest
 from sensorwatch.api.response_models import (
     Health,
     Live,
-    Manifest,
+    ManifestDocument,
     PredictAnswer,
     PredictQuery,
     ProblemModel,
@@ -36,7 +36,7 @@ def add_routes(app: FastAPI, registry: CollectorRegistry) -> None:
 
     async def metrics(request: Request) -> Response:
         """Tell Prometheus what happened so far."""
-        service_of(request).account.update_ratio()
+        service_of(request).row_counters.update_anomaly_ratio()
         encode, content_type = choose_encoder(request.headers.get("accept") or "")
         return Response(encode(registry), media_type=content_type)
 
@@ -46,19 +46,19 @@ def add_routes(app: FastAPI, registry: CollectorRegistry) -> None:
         route_class_override=_PredictRoute,
         tags=[TAG],
         methods=["POST"],
-        dependencies=[Depends(with_key)],
+        dependencies=[Depends(require_key)],
         response_model=PredictAnswer,
         responses=problems(401, 408, 413, 415, 422, 503),
         summary="Score rows",
     )
-    _get(app, "/model", model, "The manifest of the version in force", 401, 503, key=True)
-    _get(app, "/health", health, "A summary for people")
-    _get(app, "/livez", livez, "Restart the process where this is not 200", 503)
-    _get(app, "/readyz", readyz, "Send requests where this is 200", 503)
-    _get(app, "/metrics", metrics, "For Prometheus")
+    _add_get_route(app, "/model", model, "The manifest of the version in force", 401, 503, key=True)
+    _add_get_route(app, "/health", health, "A summary for people")
+    _add_get_route(app, "/livez", livez, "Restart the process where this is not 200", 503)
+    _add_get_route(app, "/readyz", readyz, "Send requests where this is 200", 503)
+    _add_get_route(app, "/metrics", metrics, "For Prometheus")
 
 
-async def with_key(request: Request) -> None:
+async def require_key(request: Request) -> None:
     """Let a request pass that carries the key, where one is asked for."""
     check_key(request, service_of(request).key)
 
@@ -73,8 +73,8 @@ async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> 
     service = service_of(request)
     service.check_load()
     body = await read_body(request, max_bytes=service.settings.max_bytes)
-    exchange = RowsExchange(body, service.settings.max_rows, query.on_error, query.signals)
-    return json_answer(await service.score(exchange))
+    scoring_request = RowsRequest(body, service.settings.max_rows, query.on_error, query.signals)
+    return json_response(await service.score(scoring_request))
 
 
 class _PredictRoute(APIRoute):
@@ -82,18 +82,18 @@ class _PredictRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return what answers a request."""
-        with_query = super().get_route_handler()
+        handle_with_query = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
             if request.scope["query_string"]:
-                return await with_query(request)
-            await with_key(request)
+                return await handle_with_query(request)
+            await require_key(request)
             return await predict(request, _NO_QUERY)
 
         return handle
 
 
-async def model(request: Request) -> Manifest:
+async def model(request: Request) -> ManifestDocument:
     """Tell what the version in force was made of and from."""
     return service_of(request).served().version.manifest.to_plain()
 
@@ -101,7 +101,7 @@ async def model(request: Request) -> Manifest:
 async def health(request: Request) -> Health:
     """Tell how the service is and which version answers; 200 also without a model."""
     service = service_of(request)
-    served, refused = service.following.served, service.following.refused
+    served, refused = service.follower.served, service.follower.refused
     if served is None:
         status = ServiceStatus.NO_MODEL
     else:
@@ -117,7 +117,7 @@ async def health(request: Request) -> Health:
 
 async def livez(request: Request) -> Live:
     """Answer from the event loop itself: where that is stuck, nobody answers."""
-    if service_of(request).stopped_following:
+    if service_of(request).follower_stopped:
         detail = "the champion is no longer followed, as the log says why: restart the process"
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail)
     return Live()
@@ -129,10 +129,10 @@ async def readyz(request: Request) -> Live:
     return Live()
 
 
-def _get(
+def _add_get_route(
     app: FastAPI, path: str, endpoint: Any, summary: str, *statuses: int, key: bool = False
 ) -> None:
-    options: dict[str, Any] = {"dependencies": [Depends(with_key)] if key else []}
+    options: dict[str, Any] = {"dependencies": [Depends(require_key)] if key else []}
     responses = problems(*statuses)
     app.add_api_route(path, endpoint, summary=summary, responses=responses, tags=[TAG], **options)
     # Probes and load balancers ask with HEAD.
@@ -148,6 +148,6 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def json_answer(content: bytes) -> Response:
+def json_response(content: bytes) -> Response:
     """Wrap JSON that is encoded already."""
     return Response(content, media_type="application/json")

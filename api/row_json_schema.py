@@ -4,50 +4,58 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sensorwatch.common.rows.cells import nest
+from sensorwatch.common.rows.cells import set_nested
 from sensorwatch.common.rows.limits import FLOAT32_OVERFLOW, MAX_SENSOR_ID_CHARACTERS
-from sensorwatch.common.rows.schema import Missing, Schema, Signal, TimeField, UnknownFields
+from sensorwatch.common.rows.schema import (
+    MissingPolicy,
+    NumericColumn,
+    Schema,
+    TimeField,
+    UnknownFields,
+)
 
 EXAMPLE_TIME = datetime(2025, 1, 1, tzinfo=UTC)
 
 
 def row_schema(schema: Schema) -> dict[str, Any]:
     """Return the JSON Schema of a row; nested where a field's path is dotted."""
-    fields = {schema.time.field: _time(schema.time)}
+    fields = {schema.time.field: _time_schema(schema.time)}
     required = [schema.time.field]
     if schema.key is not None:
-        fields[schema.key.field] = _key(optional=schema.key.optional)
+        fields[schema.key.field] = _key_schema(optional=schema.key.optional)
         if not schema.key.optional:
             required.append(schema.key.field)
     for column in schema.columns:
-        fields[column.path] = _number(column, "context" if column in schema.context else "signal")
-        if column.missing is Missing.REJECT:
+        fields[column.path] = _number_schema(
+            column, "context" if column in schema.context else "signal"
+        )
+        if column.missing is MissingPolicy.REJECT:
             required.append(column.path)
-    tree = _object()
+    tree = _object_schema()
     for path, field in fields.items():
-        _place(tree, path.split("."), field, required=path in required)
+        _insert_field(tree, path.split("."), field, required=path in required)
     if schema.unknown_fields is UnknownFields.REJECT:
-        _close(tree)
+        _forbid_unknown_fields(tree)
     return tree
 
 
 def example_row(schema: Schema, values: Sequence[float]) -> dict[str, Any]:
     """Return a row with these values (signals, then context), in the form that a client sends."""
     row: dict[str, Any] = {}
-    nest(row, schema.time.field, _example_time(schema.time))
+    set_nested(row, schema.time.field, _example_time(schema.time))
     if schema.key is not None and not schema.key.optional:
-        nest(row, schema.key.field, "sensor-1")
+        set_nested(row, schema.key.field, "sensor-1")
     for column, value in zip(schema.columns, values, strict=True):
-        nest(row, column.path, value)
+        set_nested(row, column.path, value)
     return row
 
 
-def _time(time: TimeField) -> dict[str, Any]:
+def _time_schema(time: TimeField) -> dict[str, Any]:
     match time.format:
         case "rfc3339":
             zone = time.naive_zone
-            without = f"without an offset: {zone}" if zone else "the offset is needed"
-            return {"type": "string", "description": f"RFC 3339; {without}"}
+            naive_note = f"without an offset: {zone}" if zone else "the offset is needed"
+            return {"type": "string", "description": f"RFC 3339; {naive_note}"}
         case "epoch_s" | "epoch_ms":
             unit = "seconds" if time.format == "epoch_s" else "milliseconds"
             return {"type": "number", "description": f"{unit} since 1970-01-01 UTC"}
@@ -67,48 +75,52 @@ def _example_time(time: TimeField) -> str | int:
             return EXAMPLE_TIME.strftime(pattern)
 
 
-def _key(*, optional: bool) -> dict[str, Any]:
-    without = '; without it the row belongs to the sensor "default"' if optional else ""
+def _key_schema(*, optional: bool) -> dict[str, Any]:
+    naive_note = '; without it the row belongs to the sensor "default"' if optional else ""
     return {
         "type": ["string", "integer"],
         "minLength": 1,
         "maxLength": MAX_SENSOR_ID_CHARACTERS,
-        "description": f"the sensor{without}",
+        "description": f"the sensor{naive_note}",
     }
 
 
-def _number(column: Signal, kind: str) -> dict[str, Any]:
+def _number_schema(column: NumericColumn, kind: str) -> dict[str, Any]:
     low, high = column.bounds
     unit = f", in {column.unit}" if column.unit else ""
-    held = column.missing is Missing.HOLD_LAST
-    without = "; where it is absent or null, the sensor's last value stands in" if held else ""
+    carried_forward = column.missing is MissingPolicy.HOLD_LAST
+    naive_note = (
+        "; where it is absent or null, the sensor's last value stands in" if carried_forward else ""
+    )
     return {
-        "type": ["number", "null"] if held else "number",
+        "type": ["number", "null"] if carried_forward else "number",
         "minimum": max(low, -FLOAT32_OVERFLOW),
         "maximum": min(high, FLOAT32_OVERFLOW),
         "description": f"{kind} {column.name}{unit}; impossible outside of minimum and maximum"
-        + without,
+        + naive_note,
     }
 
 
-def _object() -> dict[str, Any]:
+def _object_schema() -> dict[str, Any]:
     return {"type": "object", "properties": {}, "required": []}
 
 
-def _place(
+def _insert_field(
     tree: dict[str, Any], parts: list[str], field: Mapping[str, Any], *, required: bool
 ) -> None:
     first, *rest = parts
     if required and first not in tree["required"]:
         tree["required"].append(first)
     if rest:
-        _place(tree["properties"].setdefault(first, _object()), rest, field, required=required)
+        _insert_field(
+            tree["properties"].setdefault(first, _object_schema()), rest, field, required=required
+        )
     else:
         tree["properties"][first] = dict(field)
 
 
-def _close(tree: dict[str, Any]) -> None:
+def _forbid_unknown_fields(tree: dict[str, Any]) -> None:
     tree["additionalProperties"] = False
     for inner in tree["properties"].values():
         if inner["type"] == "object":
-            _close(inner)
+            _forbid_unknown_fields(inner)

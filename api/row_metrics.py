@@ -11,7 +11,7 @@ from sensorwatch.common.runtime.metrics import HttpMetrics
 from sensorwatch.common.scoring.detections import SEVERITIES
 
 
-class RowAccount:
+class RowMetrics:
     """Moves the counters of rows; may be called from any thread."""
 
     def __init__(self, metrics: HttpMetrics) -> None:
@@ -34,14 +34,14 @@ class RowAccount:
             scores.anomaly_score.observe(detections.anomaly_score)
             severities = detections.severity[detections.is_anomaly]
             anomalies += len(severities)
-            for number, found in enumerate(np.bincount(severities).tolist()):
-                if found:
-                    scores.anomalies.labels(SEVERITIES[number].value).inc(found)
+            for number, count in enumerate(np.bincount(severities).tolist()):
+                if count:
+                    scores.anomalies.labels(SEVERITIES[number].value).inc(count)
         scores.rows_scored.inc(rows)
         with self._lock:
             scores.recent_anomalies.add(anomalies, rows, now=time.monotonic())
 
-    def update_ratio(self) -> None:
+    def update_anomaly_ratio(self) -> None:
         """Let `anomaly_ratio` tell the share of the last minutes: to be called at each scrape."""
         scores = self._metrics.scores
         with self._lock:

@@ -10,7 +10,7 @@ import uvicorn
 
 from sensorwatch.api.api_key import read_key
 from sensorwatch.api.app import create_app
-from sensorwatch.api.write_coalescing import JoiningProtocol
+from sensorwatch.api.write_coalescing import CoalescingProtocol
 from sensorwatch.common.errors import SettingsError, Unrecoverable
 from sensorwatch.common.runtime.command_line import ConfigOption
 from sensorwatch.common.runtime.logs import configure, logger
@@ -39,18 +39,18 @@ def serve(
     settings = load_settings(config, overrides=overrides).settings
     configure(settings.log.format, settings.log.level)
     read_key(settings.api.api_key_file)  # refused here in one line, not in the server's start
-    listener = listen(settings.api.host, settings.api.port)
+    listener = open_listener(settings.api.host, settings.api.port)
     server = uvicorn.Server(
         uvicorn.Config(
             create_app(lambda: settings),
             log_config=None,
             access_log=False,
-            http=JoiningProtocol,
+            http=CoalescingProtocol,
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
     )
     # uvicorn stops at the signal and then raises it again, for whoever listened before it.
-    signal.signal(signal.SIGTERM, _already_stopped)
+    signal.signal(signal.SIGTERM, _ignore_signal)
     _log.info("serving", address=address_of(listener), model=settings.registry.model)
     try:
         server.run(sockets=[listener])
@@ -59,13 +59,13 @@ def serve(
     _log.info("stopped")
 
 
-def listen(host: str, port: int) -> socket.socket:
+def open_listener(host: str, port: int) -> socket.socket:
     """Take the address before anything else happens; port 0 takes any free one.
 
     Raises SettingsError when it cannot be taken.
     """
     try:
-        return _listening(host, port)
+        return _bound_socket(host, port)
     except OSError as error:
         raise SettingsError(
             f"cannot listen on {host}:{port}: {error.strerror or error}; free the port, or set "
@@ -79,7 +79,7 @@ def address_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def _bound_socket(host: str, port: int) -> socket.socket:
     family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
     # With the protocol named, unlike socket.create_server: only then does asyncio turn off
     # Nagle's algorithm, which costs 40 ms an answer on a connection that is kept open.
@@ -94,5 +94,5 @@ def _listening(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _already_stopped(_signal: int, _frame: FrameType | None) -> None:
+def _ignore_signal(_signal: int, _frame: FrameType | None) -> None:
     pass

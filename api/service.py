@@ -13,20 +13,20 @@ from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 
 from sensorwatch.api.api_key import read_key
-from sensorwatch.api.champion_follower import Following, Served
+from sensorwatch.api.champion_follower import ChampionFollower, ServedVersion
 from sensorwatch.api.problem_details import Problem
-from sensorwatch.api.request_formats import Exchange
-from sensorwatch.api.row_metrics import RowAccount
+from sensorwatch.api.request_formats import ScoringRequest
+from sensorwatch.api.row_metrics import RowMetrics
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.metrics import HttpMetrics
 from sensorwatch.common.runtime.setting_keys import ApiSettings, Settings
-from sensorwatch.common.scoring.warmup import COMPILING, is_compiled
+from sensorwatch.common.scoring.warmup import COMPILING_MESSAGE, is_compiled
 
-FEW_BYTES, FEW_COMMAS = 16_384, 1_000
+INLINE_MAX_BYTES, INLINE_MAX_COMMAS = 16_384, 1_000
 """A body without more of either holds so few rows, good or bad, that a thread costs more than they
 do, and the event loop is free again after a millisecond or two."""
-MAX_WAITING = 64
+MAX_QUEUED_REQUESTS = 64
 """Requests that may wait for a scoring thread; the next ones are asked to come back."""
 
 _log = logger("api")
@@ -40,23 +40,23 @@ class Service:
         self.settings: ApiSettings = settings.api
         self.model_name = settings.registry.model
         self.key = read_key(settings.api.api_key_file)
-        self.account = RowAccount(metrics)
-        self.following = Following(
+        self.row_counters = RowMetrics(metrics)
+        self.follower = ChampionFollower(
             Registry(settings.registry.path), settings.registry.model, metrics.model
         )
         # More threads than cores would only take the interpreter from the event loop more often.
         self.threads = CapacityLimiter(os.cpu_count() or 1)
-        self.stopped_following = False
+        self.follower_stopped = False
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    async def run_until_shutdown(self) -> AsyncIterator[None]:
         """Load the champion and follow it until the end."""
         if not is_compiled():
-            _log.info(COMPILING)
-        await to_thread.run_sync(self.following.look)
-        _favour_event_loop()
-        task = asyncio.create_task(self.following.run())
-        task.add_done_callback(self._stopped)
+            _log.info(COMPILING_MESSAGE)
+        await to_thread.run_sync(self.follower.look)
+        _tune_for_event_loop_latency()
+        task = asyncio.create_task(self.follower.run())
+        task.add_done_callback(self._on_follower_done)
         try:
             yield
         finally:
@@ -64,9 +64,9 @@ class Service:
             with suppress(asyncio.CancelledError):
                 await task
 
-    def served(self) -> Served:
+    def served(self) -> ServedVersion:
         """Return the version in force; raises Problem (503) where there is none."""
-        served = self.following.served
+        served = self.follower.served
         if served is None:
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
@@ -76,7 +76,7 @@ class Service:
             )
         return served
 
-    async def score(self, exchange: Exchange) -> bytes:
+    async def score(self, scoring_request: ScoringRequest) -> bytes:
         """Score a request's rows with one version, many of them beside the event loop.
 
         Raises Problem: see api.exchange.
@@ -84,36 +84,36 @@ class Service:
         detector = self.served().version.detector
         received = time.time_ns() // 1000
 
-        def work() -> bytes:
-            prediction = exchange.predict(detector, received)
-            self.account.rejected(prediction)
-            content = exchange.answer(prediction, detector)
-            self.account.scored(prediction)
+        def score_and_encode() -> bytes:
+            prediction = scoring_request.predict(detector, received)
+            self.row_counters.rejected(prediction)
+            content = scoring_request.encode_response(prediction, detector)
+            self.row_counters.scored(prediction)
             return content
 
-        if _few(exchange.body):
-            return work()
-        return await to_thread.run_sync(work, limiter=self.threads)
+        if _is_small(scoring_request.body):
+            return score_and_encode()
+        return await to_thread.run_sync(score_and_encode, limiter=self.threads)
 
     def check_load(self) -> None:
         """Raise Problem (503) where too many requests wait already."""
-        if self.threads.statistics().tasks_waiting >= MAX_WAITING:
+        if self.threads.statistics().tasks_waiting >= MAX_QUEUED_REQUESTS:
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
-                f"{MAX_WAITING} requests wait already: come back later",
+                f"{MAX_QUEUED_REQUESTS} requests wait already: come back later",
                 headers={"Retry-After": "1"},
             )
 
-    def _stopped(self, task: "asyncio.Task[None]") -> None:
-        self.stopped_following = not task.cancelled()
+    def _on_follower_done(self, task: "asyncio.Task[None]") -> None:
+        self.follower_stopped = not task.cancelled()
 
 
-def _few(body: bytes) -> bool:
+def _is_small(body: bytes) -> bool:
     """Tell whether a body's rows are so few that they need no thread of their own."""
-    return len(body) <= FEW_BYTES and body.count(b",") <= FEW_COMMAS
+    return len(body) <= INLINE_MAX_BYTES and body.count(b",") <= INLINE_MAX_COMMAS
 
 
-def _favour_event_loop() -> None:
+def _tune_for_event_loop_latency() -> None:
     """Keep probes quick while rows are scored; measured, p99: 13 ms instead of 85."""
     # What is there now stays: looking through it, with everything standing still, makes 75 ms of
     # each full garbage collection.

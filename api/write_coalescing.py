@@ -6,7 +6,7 @@ from typing import Any
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
-class JoinedWrites:
+class CoalescingTransport:
     """A transport that sends what is written in one turn of the event loop at once.
 
     Head and body come in two writes, and a call of the system costs as much as scoring a row.
@@ -14,15 +14,15 @@ class JoinedWrites:
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport, self._loop = transport, loop
-        self._waiting: list[bytes] = []
+        self._pending: list[bytes] = []
 
     def write(self, data: bytes) -> None:
         """Send `data` soon, after what was written before it."""
         if not data:
             return
-        if not self._waiting:
+        if not self._pending:
             self._loop.call_soon(self._flush)
-        self._waiting.append(data)
+        self._pending.append(data)
 
     def close(self) -> None:
         """Send what was written, then close."""
@@ -34,14 +34,14 @@ class JoinedWrites:
         return getattr(self._transport, name)
 
     def _flush(self) -> None:
-        if self._waiting:
-            self._transport.write(b"".join(self._waiting))
-            self._waiting.clear()
+        if self._pending:
+            self._transport.write(b"".join(self._pending))
+            self._pending.clear()
 
 
-class JoiningProtocol(H11Protocol):
+class CoalescingProtocol(H11Protocol):
     """uvicorn's HTTP/1.1 with joined writes."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin a connection."""
-        super().connection_made(JoinedWrites(transport, self.loop))  # type: ignore[arg-type]
+        super().connection_made(CoalescingTransport(transport, self.loop))  # type: ignore[arg-type]

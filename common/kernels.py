@@ -16,7 +16,7 @@ def kernel(function: Function) -> Any:
     return _compiled(function)
 
 
-def part(function: Function) -> Any:
+def inlined_kernel(function: Function) -> Any:
     """Compile what only kernels call: it borrows its arrays and allocates none.
 
     numba would count the references to each array at each call, which took three quarters of the
@@ -36,15 +36,15 @@ def _compiled(function: Function, **options: Any) -> Any:
     # numba looks only at the file that a function stands in, and would go on with what it compiled
     # before a part in another file was changed.
     file = compiled._cache._cache_file  # noqa: SLF001 - there is no other way to say so
-    file._source_stamp = (file._source_stamp, _stamp())  # noqa: SLF001
+    file._source_stamp = (file._source_stamp, _kernel_sources_stamp())  # noqa: SLF001
     return compiled
 
 
 @cache
-def _stamp() -> str:
+def _kernel_sources_stamp() -> str:
     """Tell by sizes and times whether any file that kernels stand in has changed."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("**/*.py")):
-        found = path.stat()
-        digest.update(f"{path.name} {found.st_size} {found.st_mtime_ns}\n".encode())
+        file_stat = path.stat()
+        digest.update(f"{path.name} {file_stat.st_size} {file_stat.st_mtime_ns}\n".encode())
     return digest.hexdigest()

@@ -7,8 +7,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from sensorwatch.common.errors import DataError
-from sensorwatch.common.rows.cells import check_columns, nest
-from sensorwatch.common.rows.instants import EPOCH, to_text
+from sensorwatch.common.rows.cells import check_columns, set_nested
+from sensorwatch.common.rows.instants import EPOCH, format_instant
 from sensorwatch.common.rows.schema import Schema, TimeField, UnknownFields
 from sensorwatch.common.rows.strict_parsing import Fields
 
@@ -22,17 +22,17 @@ def read_parquet(path: Path, schema: Schema) -> Iterator[Fields]:
     as absent. Raises DataError, at the first row, where pyarrow is not installed, the file is
     missing or no Parquet, or a column is not there.
     """
-    arrow, parquet = _pyarrow(path)
+    arrow, parquet = _import_pyarrow(path)
     try:
         with parquet.ParquetFile(path) as file:
-            columns = _columns(path, list(file.schema_arrow.names), schema)
+            columns = _wanted_columns(path, list(file.schema_arrow.names), schema)
             for batch in file.iter_batches(BATCH_ROWS, columns=columns):
-                yield from _rows(batch, schema, arrow)
+                yield from _rows_of_batch(batch, schema, arrow)
     except (OSError, arrow.ArrowException) as error:
         raise DataError(f"{path} cannot be read as Parquet: {error}") from error
 
 
-def _pyarrow(path: Path) -> tuple[Any, Any]:
+def _import_pyarrow(path: Path) -> tuple[Any, Any]:
     try:
         import pyarrow
         from pyarrow import parquet
@@ -44,7 +44,7 @@ def _pyarrow(path: Path) -> tuple[Any, Any]:
     return pyarrow, parquet
 
 
-def _columns(path: Path, names: list[str], schema: Schema) -> list[str] | None:
+def _wanted_columns(path: Path, names: list[str], schema: Schema) -> list[str] | None:
     try:
         check_columns(schema, names)
     except DataError as error:
@@ -55,12 +55,12 @@ def _columns(path: Path, names: list[str], schema: Schema) -> list[str] | None:
     return [name for name in names if name in wanted]
 
 
-def _rows(batch: Any, schema: Schema, arrow: Any) -> Iterator[Fields]:
+def _rows_of_batch(batch: Any, schema: Schema, arrow: Any) -> Iterator[Fields]:
     names = batch.schema.names
     columns = [
-        _instants(column, schema.time, arrow)
+        _time_values(column, schema.time, arrow)
         if name == schema.time.field
-        else _values(column, arrow)
+        else _column_values(column, arrow)
         for name, column in zip(names, batch.columns, strict=True)
     ]
     key = schema.key.field if schema.key else None
@@ -71,32 +71,32 @@ def _rows(batch: Any, schema: Schema, arrow: Any) -> Iterator[Fields]:
             del record[key]
         for path in nested:
             if path in record:
-                nest(record, path, record.pop(path))
+                set_nested(record, path, record.pop(path))
         yield record
 
 
-def _values(column: Any, arrow: Any) -> list[object]:
+def _column_values(column: Any, arrow: Any) -> list[object]:
     if arrow.types.is_decimal(column.type):
         column = column.cast(arrow.float64())
     values: list[object] = column.to_pylist()
     return values
 
 
-def _instants(column: Any, time: TimeField, arrow: Any) -> list[object]:
+def _time_values(column: Any, time: TimeField, arrow: Any) -> list[object]:
     if not arrow.types.is_timestamp(column.type):
-        return _values(column, arrow)
+        return _column_values(column, arrow)
     zone = column.type.tz
-    exact = column.cast(arrow.timestamp("us", tz=zone), safe=False).cast(arrow.int64())
-    write = _writer(time, aware=zone is not None)
-    return [None if instant is None else write(instant) for instant in exact.to_pylist()]
+    microseconds = column.cast(arrow.timestamp("us", tz=zone), safe=False).cast(arrow.int64())
+    write = _time_writer(time, aware=zone is not None)
+    return [None if instant is None else write(instant) for instant in microseconds.to_pylist()]
 
 
-def _writer(time: TimeField, *, aware: bool) -> Callable[[int], object]:
+def _time_writer(time: TimeField, *, aware: bool) -> Callable[[int], object]:
     """Return how an instant in microseconds is written in the declared format."""
     zone = ZoneInfo(time.naive_zone) if aware and time.naive_zone else UTC
 
     def rfc3339(instant: int) -> object:
-        text = to_text(instant)
+        text = format_instant(instant)
         return text if aware else text.removesuffix("Z")
 
     def pattern(instant: int) -> object:
@@ -107,19 +107,19 @@ def _writer(time: TimeField, *, aware: bool) -> Callable[[int], object]:
         case "rfc3339":
             write: Callable[[int], object] = rfc3339
         case "epoch_s":
-            write = _epoch(1_000_000)
+            write = _epoch_writer(1_000_000)
         case "epoch_ms":
-            write = _epoch(1_000)
+            write = _epoch_writer(1_000)
         case _:
             write = pattern
-    return lambda instant: _within_the_calendar(write, instant)
+    return lambda instant: _write_or_number_text(write, instant)
 
 
-def _epoch(scale: int) -> Callable[[int], object]:
+def _epoch_writer(scale: int) -> Callable[[int], object]:
     return lambda instant: instant / scale if instant % scale else instant // scale
 
 
-def _within_the_calendar(write: Callable[[int], object], instant: int) -> object:
+def _write_or_number_text(write: Callable[[int], object], instant: int) -> object:
     try:
         return write(instant)
     except OverflowError:

@@ -6,26 +6,28 @@ from collections.abc import Iterable
 from pydantic import ValidationError
 
 
-def explain(error: ValidationError, *, known: Iterable[str] = ()) -> str:
+def describe_validation_error(error: ValidationError, *, known: Iterable[str] = ()) -> str:
     """Return "path: what was found, what was wanted" per problem, joined by "; ".
 
     `known` are the dotted names that may stand there: the source of suggestions.
     """
     names = list(known)
-    return "; ".join(_line(problem, names) for problem in error.errors(include_url=False))
+    return "; ".join(
+        _describe_problem(problem, names) for problem in error.errors(include_url=False)
+    )
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def suggestion(name: str, known: Iterable[str]) -> str:
     """Return ` (did you mean "x"?)`, or nothing where no known name is near."""
     matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f' (did you mean "{matches[0]}"?)' if matches else ""
 
 
-def _line(problem: object, known: list[str]) -> str:
+def _describe_problem(problem: object, known: list[str]) -> str:
     assert isinstance(problem, dict)
     path = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        return f'unknown key "{path}"{nearest(path, known)}'
+        return f'unknown key "{path}"{suggestion(path, known)}'
     if problem["type"] == "missing":
         return f'"{path}" is missing'
     message = str(problem["msg"]).removeprefix("Value error, ")

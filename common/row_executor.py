@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
-Work = Callable[[int, int], None]
+RowRangeWork = Callable[[int, int], None]
 """Does the rows from a first one to before another, and writes into places of those rows alone."""
-Crew = Callable[[Work, int], None]
+RowExecutor = Callable[[RowRangeWork, int], None]
 """Gets so many rows done; all of them are when it returns, and what a part raised it raises."""
 
 
-def alone(work: Work, rows: int) -> None:
+def serial(work: RowRangeWork, rows: int) -> None:
     """Do all rows in one go, as who serves many at once already keeps every core busy."""
     work(0, rows)

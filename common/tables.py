@@ -9,10 +9,10 @@ from typing import TextIO
 
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.parquet import read_parquet
-from sensorwatch.common.rows.batches import Batch, collected
-from sensorwatch.common.rows.cells import CellReader, cell_reader, csv_reader, records_of
-from sensorwatch.common.rows.csv_chunk import ChunkReader, plain_reader
-from sensorwatch.common.rows.fast.csv_rows import MOST_LINE_BYTES
+from sensorwatch.common.rows.batches import Batch, collect_batches
+from sensorwatch.common.rows.cells import CellReader, cell_reader, csv_reader, read_csv_rows
+from sensorwatch.common.rows.csv_chunk import ChunkReader, chunk_reader
+from sensorwatch.common.rows.fast.csv_rows import MAX_LINE_BYTES
 from sensorwatch.common.rows.rejection import Fault
 from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.rows.strict_parsing import Fields
@@ -38,9 +38,9 @@ def read_batches(path: Path, schema: Schema) -> Iterator[Batch]:
     They are those of `collect(read_rows(path, schema))`, from plain CSV ten times as fast. Raises
     what `read_rows` does.
     """
-    start = None if _is_parquet(path) else _after_header(path, schema)
+    start = None if _is_parquet(path) else _find_rows_start(path, schema)
     if start is None:
-        return collected(read_rows(path, schema), schema)
+        return collect_batches(read_rows(path, schema), schema)
     return _read_chunks(path, schema, start)
 
 
@@ -55,9 +55,9 @@ def open_text(path: Path) -> TextIO:
     try:
         text = start.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        found = f"byte {start[error.start]:#04x} at {error.start} of its first line"
+        bad_byte = f"byte {start[error.start]:#04x} at {error.start} of its first line"
         raise DataError(
-            f"{path} is not UTF-8 ({found}); save it as UTF-8 (`iconv -t UTF-8 -f ...`)"
+            f"{path} is not UTF-8 ({bad_byte}); save it as UTF-8 (`iconv -t UTF-8 -f ...`)"
         ) from error
     if "\0" in text:
         raise DataError(f"{path} is not UTF-8 text (zero bytes in its first line)")
@@ -68,12 +68,12 @@ def _read_csv(path: Path, schema: Schema) -> Iterator[Fields | Fault]:
     try:
         with open_text(path) as file:
             lines = csv_reader(file, schema)
-            yield from records_of(lines, _header(path, lines, schema))
+            yield from read_csv_rows(lines, _read_header(path, lines, schema))
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def _header(path: Path, lines: Iterator[list[str]], schema: Schema) -> CellReader:
+def _read_header(path: Path, lines: Iterator[list[str]], schema: Schema) -> CellReader:
     try:
         header = next((cells for cells in lines if cells), None)
     except csv.Error as error:
@@ -91,7 +91,7 @@ def _is_parquet(path: Path) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Start:
+class _RowsStart:
     """Where a CSV file's rows begin."""
 
     reader: ChunkReader
@@ -101,7 +101,7 @@ class _Start:
     """Lines before."""
 
 
-def _after_header(path: Path, schema: Schema) -> _Start | None:
+def _find_rows_start(path: Path, schema: Schema) -> _RowsStart | None:
     """Find where the rows begin; None where anything about the header is not plain."""
     try:
         with path.open("rb") as file:
@@ -110,43 +110,49 @@ def _after_header(path: Path, schema: Schema) -> _Start | None:
                 text = text.removesuffix(b"\n").removesuffix(b"\r")
                 if not text:
                     continue
-                if len(text) > MOST_LINE_BYTES or any(byte in text for byte in b'"\r\0'):
+                if len(text) > MAX_LINE_BYTES or any(byte in text for byte in b'"\r\0'):
                     return None
                 names = next(csv_reader([text.decode()], schema))
-                reader = plain_reader(schema, [name.strip() for name in names])
-                return _Start(reader, file.tell(), number) if reader else None
+                reader = chunk_reader(schema, [name.strip() for name in names])
+                return _RowsStart(reader, file.tell(), number) if reader else None
     except (OSError, ValueError, DataError):
         return None  # the strict reader says so in its own words
     return None
 
 
-def _read_chunks(path: Path, schema: Schema, start: _Start) -> Iterator[Batch]:
-    offset, lines, rest = start.offset, start.lines, b""
+def _read_chunks(path: Path, schema: Schema, start: _RowsStart) -> Iterator[Batch]:
+    offset, lines, unfinished_line = start.offset, start.lines, b""
     try:
         with path.open("rb") as file:
             file.seek(offset)
             while True:
-                block = file.read(_CHUNK_BYTES)
-                chunk = rest + block if block or not rest else rest + b"\n"
+                new_bytes = file.read(_CHUNK_BYTES)
+                chunk = (
+                    unfinished_line + new_bytes
+                    if new_bytes or not unfinished_line
+                    else unfinished_line + b"\n"
+                )
                 end = chunk.rfind(b"\n") + 1
-                batch, taken = start.reader.read(chunk[:end])
-                rest = chunk[end:]
+                batch, bytes_taken = start.reader.read(chunk[:end])
+                unfinished_line = chunk[end:]
                 yield batch
-                offset, lines = offset + taken, lines + chunk.count(b"\n", 0, taken)
-                if taken < end or len(rest) > MOST_LINE_BYTES:
+                offset, lines = offset + bytes_taken, lines + chunk.count(b"\n", 0, bytes_taken)
+                if bytes_taken < end or len(unfinished_line) > MAX_LINE_BYTES:
                     break
-                if not block:
+                if not new_bytes:
                     return
-        yield from collected(_from(path, schema, start.reader.strict, offset, lines), schema)
+        yield from collect_batches(
+            _read_csv_from(path, schema, start.reader.strict, offset, lines), schema
+        )
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def _from(
+def _read_csv_from(
     path: Path, schema: Schema, read: CellReader, offset: int, lines: int
 ) -> Iterator[Fields | Fault]:
     """Yield the rows from the middle of a file on."""
     with path.open("rb") as file:
         file.seek(offset)
         text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")
-        yield from records_of(csv_reader(text, schema), read, lines_before=lines)
+        yield from read_csv_rows(csv_reader(text, schema), read, lines_before=lines)

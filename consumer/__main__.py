@@ -2,12 +2,12 @@
 
 import sys
 
-from sensorwatch.consumer.stopping import Stopping
+from sensorwatch.consumer.stopping import StopRequest
 
 
 def main() -> int:
     """Run the command and return its exit code."""
-    Stopping()  # first: the imports below take their time
+    StopRequest()  # first: the imports below take their time
     from sensorwatch.common.runtime.command_line import run
     from sensorwatch.consumer.command import consume
 

@@ -1,25 +1,23 @@
 """The accounts of the partitions that are ours, as the committed offsets tell them."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from sensorwatch.common.errors import BrokerUnavailable, OffsetsLost
-from sensorwatch.common.kafka.broker_errors import transient
 from sensorwatch.common.kafka.ledger_text import from_metadata
 from sensorwatch.common.kafka.ledger_topic import GroupHistory
 from sensorwatch.common.kafka.records import Partition
-from sensorwatch.common.kafka.snapshot_text import refuse
-from sensorwatch.common.ledger.account import Account, open_account, with_window
+from sensorwatch.common.kafka.retrying import RetryPolicy
+from sensorwatch.common.kafka.snapshot_text import raise_state_refused
+from sensorwatch.common.ledger.account import Account, open_account, resize_window
 from sensorwatch.common.runtime.logs import logger
-from sensorwatch.common.runtime.setting_keys import Start
+from sensorwatch.common.runtime.setting_keys import StartPosition
 from sensorwatch.common.scoring.memory import MAX_SENSORS
 
-COMMITTED_SECONDS = 60.0
-"""Longer than a dead worker's transaction, whose offsets are not stable before it has ended."""
-CALL_SECONDS = 5.0
+CALL_TIMEOUT_SECONDS = 5.0
+"""The longest that one question to the broker waits for its answer."""
 
 _log = logger("consumer")
 
@@ -33,28 +31,32 @@ class Accounts:
         self,
         consumer: Consumer,
         *,
-        start: Start,
+        start: StartPosition,
         window_rows: int,
         fingerprint: str,
         history: Callable[[], GroupHistory],
+        retry: RetryPolicy,
         max_sensors: int = MAX_SENSORS,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`history`: asks the ledger what the group has done before, where that matters."""
+        """`history`: asks the ledger what the group has done before, where that matters.
+
+        `retry`: for each question to the broker. It has to last longer than the transaction of a
+        dead worker, whose offsets are not stable before it has ended.
+        """
         self._consumer = consumer
         self._start = start
         self._window_rows = window_rows
         self._fingerprint = fingerprint
         self._history = history
         self._max_sensors = max_sensors
-        self._clock = clock
-        self._held: dict[Partition, Account] = {}
+        self._retry = retry
+        self._by_partition: dict[Partition, Account] = {}
         self._unopened: set[Partition] = set()
 
     @property
-    def held(self) -> Mapping[Partition, Account]:
+    def by_partition(self) -> Mapping[Partition, Account]:
         """The accounts as of the last commit."""
-        return self._held
+        return self._by_partition
 
     @property
     def unopened(self) -> frozenset[Partition]:
@@ -68,56 +70,59 @@ class Accounts:
         committed offsets cannot be read.
         """
         new = []
-        for partition, where in self._committed(partitions).items():
-            if where.offset >= 0:
-                self._held[partition] = self._known(partition, where.offset, where.metadata)
+        for partition, topic_partition in self._committed(partitions).items():
+            if topic_partition.offset >= 0:
+                self._by_partition[partition] = self._load_account(
+                    partition, topic_partition.offset, topic_partition.metadata
+                )
             else:
                 new.append(partition)
         if new:
             history = self._history()
             for partition in new:
                 offset = self._first_offset(partition, history)
-                self._held[partition] = self._open(partition, offset)
-        return {partition: self._held[partition].next_offset for partition in partitions}
+                self._by_partition[partition] = self._open_account(partition, offset)
+        return {partition: self._by_partition[partition].next_offset for partition in partitions}
 
     def revoked(self, partitions: Sequence[Partition]) -> None:
         """Forget partitions that are ours no more."""
         for partition in partitions:
-            self._held.pop(partition, None)
+            self._by_partition.pop(partition, None)
             self._unopened.discard(partition)
 
     def reload(self) -> dict[Partition, int]:
         """Read the accounts of all our partitions again; return each one's next offset."""
-        for partition, where in self._committed(list(self._held)).items():
-            if where.offset >= 0:
+        for partition, topic_partition in self._committed(list(self._by_partition)).items():
+            if topic_partition.offset >= 0:
                 self._unopened.discard(partition)
-                self._held[partition] = self._known(partition, where.offset, where.metadata)
+                self._by_partition[partition] = self._load_account(
+                    partition, topic_partition.offset, topic_partition.metadata
+                )
             elif partition not in self._unopened:
-                raise OffsetsLost(_lost(partition))
-        return {partition: account.next_offset for partition, account in self._held.items()}
+                raise OffsetsLost(_lost_offsets_text(partition))
+        return {partition: account.next_offset for partition, account in self._by_partition.items()}
 
     def committed(self, accounts: Mapping[Partition, Account]) -> None:
         """Take over the accounts that were just committed."""
-        self._held.update(accounts)
+        self._by_partition.update(accounts)
         self._unopened.difference_update(accounts)
 
     def _committed(self, partitions: Sequence[Partition]) -> dict[Partition, TopicPartition]:
-        asked = [TopicPartition(partition.topic, partition.number) for partition in partitions]
+        requested = [TopicPartition(partition.topic, partition.number) for partition in partitions]
 
-        def ask() -> list[TopicPartition]:
-            found = self._consumer.committed(asked, CALL_SECONDS)
-            for where in found:
-                if where.error is not None:  # which must not be taken for "nothing committed"
-                    raise KafkaException(where.error)
-            return found
+        def request() -> Sequence[TopicPartition]:
+            return _without_errors(self._consumer.committed(requested, CALL_TIMEOUT_SECONDS))
 
-        found = _patiently(ask, "the committed offsets cannot be read", self._clock)
-        return {Partition(where.topic, where.partition): where for where in found}
+        found = self._ask(request, "the committed offsets cannot be read")
+        return {
+            Partition(topic_partition.topic, topic_partition.partition): topic_partition
+            for topic_partition in found
+        }
 
-    def _known(self, partition: Partition, offset: int, metadata: str | None) -> Account:
+    def _load_account(self, partition: Partition, offset: int, metadata: str | None) -> Account:
         account = from_metadata(metadata, offset)
         if account is None:
-            refuse(
+            raise_state_refused(
                 f"the committed offset {offset} of {partition} carries no account of its own: it "
                 "was moved from outside, and no memory stands there"
             )
@@ -129,9 +134,9 @@ class Accounts:
                 before=account.fingerprint,
                 now=self._fingerprint,
             )
-        return with_window(account, self._window_rows)
+        return resize_window(account, self._window_rows)
 
-    def _open(self, partition: Partition, offset: int) -> Account:
+    def _open_account(self, partition: Partition, offset: int) -> Account:
         self._unopened.add(partition)
         return open_account(
             offset,
@@ -143,31 +148,41 @@ class Accounts:
 
     def _first_offset(self, partition: Partition, history: GroupHistory) -> int:
         if partition in history.partitions:
-            raise OffsetsLost(_lost(partition))
-        if self._start is Start.ERROR:
+            raise OffsetsLost(_lost_offsets_text(partition))
+        if self._start is StartPosition.ERROR:
             raise OffsetsLost(
                 f'no committed offset for {partition}, and [consumer] start = "error": set the '
                 "offset with kafka-consumer-groups --reset-offsets and begin there with "
                 '`sensorwatch state reset`, or set start = "earliest" or "latest"'
             )
         failure = f"the offsets of {partition} cannot be read"
-        where = TopicPartition(partition.topic, partition.number)
-        low, high = _patiently(
-            lambda: self._consumer.get_watermark_offsets(where, CALL_SECONDS), failure, self._clock
+        topic_partition = TopicPartition(partition.topic, partition.number)
+        low, high = self._ask(
+            lambda: self._consumer.get_watermark_offsets(topic_partition, CALL_TIMEOUT_SECONDS),
+            failure,
         )
-        if self._start is Start.EARLIEST:
+        if self._start is StartPosition.EARLIEST:
             return low
-        if history.since is None:
+        if history.first_commit_ms is None:
             return high
         # Added since the group began: what came to it since then is not old, and is not skipped.
-        began = TopicPartition(partition.topic, partition.number, history.since)
-        (found,) = _patiently(
-            lambda: self._consumer.offsets_for_times([began], CALL_SECONDS), failure, self._clock
+        query = TopicPartition(partition.topic, partition.number, history.first_commit_ms)
+        (found,) = self._ask(
+            lambda: _without_errors(
+                self._consumer.offsets_for_times([query], CALL_TIMEOUT_SECONDS)
+            ),
+            failure,
         )
         return found.offset if found.offset >= 0 else high
 
+    def _ask(self, request: Callable[[], Answer], failure: str) -> Answer:
+        try:
+            return self._retry.ask(request)
+        except KafkaException as error:
+            raise BrokerUnavailable(f"{failure}: {error.args[0].str()}") from error
 
-def _lost(partition: Partition) -> str:
+
+def _lost_offsets_text(partition: Partition) -> str:
     return (
         f"the group has scored {partition} before (its ledger says so) but has no committed offset "
         "for it any more (expired, deleted?). Nothing was reprocessed. See where it stood with "
@@ -176,11 +191,9 @@ def _lost(partition: Partition) -> str:
     )
 
 
-def _patiently(ask: Callable[[], Answer], failure: str, clock: Callable[[], float]) -> Answer:
-    deadline = clock() + COMMITTED_SECONDS
-    while True:
-        try:
-            return ask()
-        except KafkaException as error:
-            if clock() > deadline or not transient(error.args[0]):
-                raise BrokerUnavailable(f"{failure}: {error.args[0].str()}") from error
+def _without_errors(answer: Sequence[TopicPartition]) -> Sequence[TopicPartition]:
+    """Raise the error of a partition, which must not be taken for "there is no offset"."""
+    for topic_partition in answer:
+        if topic_partition.error is not None:
+            raise KafkaException(topic_partition.error)
+    return answer

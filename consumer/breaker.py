@@ -4,23 +4,23 @@ from collections.abc import Mapping
 
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.ledger.account import Account
-from sensorwatch.common.ledger.rejection_window import first_excess
+from sensorwatch.common.ledger.rejection_window import find_first_excess
 from sensorwatch.common.runtime.setting_keys import BreakerSettings
 from sensorwatch.consumer.settlement import Settlement
 
 
-def tripped(
-    settlement: Settlement, held: Mapping[Partition, Account], settings: BreakerSettings
+def breaker_reason(
+    settlement: Settlement, current_accounts: Mapping[Partition, Account], settings: BreakerSettings
 ) -> str | None:
-    """Say why a micro-batch must not be committed after the accounts `held`, or None.
+    """Say why a micro-batch must not be committed after the accounts `current_accounts`, or None.
 
     Each partition is judged by its own window (in its account, so a restart does not forget it),
     record by record. One that brings no rejections, or only accepted ones, passes: what it finds in
     the window was committed before, and only the good records that it slides over are gone.
     """
     for partition, rejected in settlement.rejected.items():
-        excess = first_excess(
-            held[partition],
+        excess = find_first_excess(
+            current_accounts[partition],
             rejected,
             min_rows=settings.min_rows,
             max_ratio=settings.max_rejected_ratio,

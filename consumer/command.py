@@ -10,9 +10,9 @@ from sensorwatch.common.errors import UsageError
 from sensorwatch.common.runtime.command_line import ConfigOption
 from sensorwatch.common.runtime.logs import configure
 from sensorwatch.common.runtime.settings import load_settings
-from sensorwatch.consumer.stopping import Stopping
+from sensorwatch.consumer.stopping import StopRequest
 
-_STRETCH = re.compile(r"(\d+):(\d+)", re.ASCII)
+_PARTITION_OFFSET = re.compile(r"(\d+):(\d+)", re.ASCII)
 
 
 def consume(
@@ -35,9 +35,9 @@ def consume(
     worker: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Score the topic of readings, exactly once, until SIGTERM or Ctrl-C."""
-    stopping = Stopping()
+    stopping = StopRequest()
     if worker is not None:
-        stopping.with_supervisor()
+        stopping.stop_with_supervisor()
     settings = load_settings(
         config,
         overrides={
@@ -48,19 +48,19 @@ def consume(
         },
     ).settings
     configure(settings.log.format, settings.log.level)
-    stretches = dict(_stretch(text) for text in accept_rejections_until or [])
+    accepted_until = dict(_parse_partition_offset(text) for text in accept_rejections_until or [])
     if settings.consumer.workers > 1 and worker is None:
         from sensorwatch.consumer.supervisor import supervise
 
         raise typer.Exit(supervise(settings.consumer.workers, _arguments()))
     # Only here: what it imports takes a second, and `--help` needs none of it.
-    from sensorwatch.consumer.worker import work
+    from sensorwatch.consumer.worker import run_worker
 
-    work(settings, worker, stretches, stopping)
+    run_worker(settings, worker, accepted_until, stopping)
 
 
-def _stretch(text: str) -> tuple[int, int]:
-    match = _STRETCH.fullmatch(text)
+def _parse_partition_offset(text: str) -> tuple[int, int]:
+    match = _PARTITION_OFFSET.fullmatch(text)
     if match is None:
         raise UsageError(
             f"--accept-rejections-until {text!r}: wanted PARTITION:OFFSET, e.g. 2:1500"

@@ -12,40 +12,44 @@ from sensorwatch.common.kafka.client_config import (
     client_config,
     consumer_config,
     producer_config,
+    transaction_seconds,
 )
 from sensorwatch.common.kafka.ledger_topic import group_history
 from sensorwatch.common.kafka.records import Partition, Record
+from sensorwatch.common.kafka.retrying import RetryPolicy
 from sensorwatch.common.kafka.silent_logger import quiet_logger
 from sensorwatch.common.kafka.snapshot_text import CHUNK_BYTES, Snapshot
 from sensorwatch.common.kafka.state_check import check_state_topics
-from sensorwatch.common.kafka.state_topic import OldSnapshots, read_snapshot
-from sensorwatch.common.kafka.topic_reader import read_pieces
+from sensorwatch.common.kafka.state_topic import OldSnapshotDeleter, read_snapshot
+from sensorwatch.common.kafka.topic_reader import read_topic_batches
 from sensorwatch.common.kafka.topics import require_topics
-from sensorwatch.common.ledger.account import SnapshotAt
+from sensorwatch.common.ledger.account import SnapshotRef
 from sensorwatch.common.registry.champion import Champion
 from sensorwatch.common.registry.store import Registry
-from sensorwatch.common.row_executor import Crew
+from sensorwatch.common.row_executor import RowExecutor
 from sensorwatch.common.runtime.fingerprint import fingerprint
 from sensorwatch.common.runtime.logs import kafka_logger, logger
 from sensorwatch.common.runtime.setting_keys import Delivery, Settings
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.consumer.accounts import Accounts
-from sensorwatch.consumer.loop import Parts
+from sensorwatch.consumer.loop import WorkerParts
 from sensorwatch.consumer.memories import Memories
 from sensorwatch.consumer.observation import Observation
-from sensorwatch.consumer.ownership import Holdings
-from sensorwatch.consumer.publication import LedgerTerms
+from sensorwatch.consumer.ownership import Ownership
+from sensorwatch.consumer.publication import LedgerContext
 from sensorwatch.consumer.publishing.flushing_outbox import FlushingOutbox
 from sensorwatch.consumer.publishing.outbox import Outbox
 from sensorwatch.consumer.publishing.transactional_outbox import TransactionalOutbox
-from sensorwatch.consumer.restoration import Stores
-from sensorwatch.consumer.restoring import Restoring
-from sensorwatch.consumer.snapshot_schedule import Schedule
+from sensorwatch.consumer.restoration import RestoreSources
+from sensorwatch.consumer.restoring import MemoryRestorer
+from sensorwatch.consumer.snapshot_schedule import SnapshotSchedule
 from sensorwatch.consumer.source import KafkaSource
 from sensorwatch.consumer.topic_identity import TopicIdentity
 
-TOPIC_SECONDS = 15.0
-MESSAGE_BYTES = 1_000_000
+TOPIC_TIMEOUT_SECONDS = 15.0
+STABLE_OFFSETS_SECONDS = 60.0
+"""Longer than a dead worker's transaction, whose offsets are not stable before it has ended."""
+DEFAULT_MAX_MESSAGE_BYTES = 1_000_000
 
 _log = logger("consumer")
 
@@ -56,8 +60,8 @@ def connect(
     accept_rejections_until: Mapping[int, int],
     champion: Champion,
     observation: Observation,
-    crew: Crew,
-) -> Parts:
+    row_executor: RowExecutor,
+) -> WorkerParts:
     """Connect what worker number `worker` works with; it joins the group with its first poll.
 
     Raises BrokerUnavailable where a topic or the broker is not there, and what `check_state_topics`
@@ -65,19 +69,21 @@ def connect(
     """
     topics, options = settings.topics, settings.consumer
     names = [topics.anomalies, topics.dead_letters, settings.ledger_topic, settings.state_topic]
-    counts = require_topics(settings.kafka, [topics.readings, *names], timeout=TOPIC_SECONDS)
+    partition_counts = require_topics(
+        settings.kafka, [topics.readings, *names], timeout=TOPIC_TIMEOUT_SECONDS
+    )
     check_state_topics(
         settings.kafka,
         readings=topics.readings,
         state=settings.state_topic,
         snapshot_every_seconds=options.snapshot_every_seconds,
         warn=_log.warning,
-        timeout=TOPIC_SECONDS,
+        timeout=TOPIC_TIMEOUT_SECONDS,
     )
-    terms = LedgerTerms(
+    ledger_context = LedgerContext(
         group=options.group,
         topic=settings.ledger_topic,
-        partitions=counts[topics.readings],
+        partitions=partition_counts[topics.readings],
         fingerprint=fingerprint(),
         accept_rejections_until={
             Partition(topics.readings, number): offset
@@ -85,70 +91,79 @@ def connect(
         },
         max_sensors=options.max_sensors,
     )
-    consumer, holdings = _consumer(settings, observation)
-    outbox = outbox_of(settings, worker, consumer)
+    consumer, ownership = _create_consumer(settings, observation)
+    outbox = create_outbox(settings, worker, consumer)
     source = KafkaSource(
         consumer,
         topics.readings,
-        holdings,
-        incremental=_incremental(settings.kafka),
+        ownership,
+        incremental=_is_incremental(settings.kafka),
         on_rebalance=observation.rebalanced,
     )
     admin = AdminClient(client_config(settings.kafka), logger=quiet_logger())
-    return Parts(
+    return WorkerParts(
         source=source,
-        holdings=holdings,
-        restoring=Restoring(
-            holdings, source, _stores(settings, terms), on_restored=observation.restored
+        ownership=ownership,
+        restorer=MemoryRestorer(
+            ownership,
+            source,
+            _restore_sources(settings, ledger_context),
+            on_restored=observation.restored,
         ),
         champion=champion,
         outbox=outbox,
         observation=observation,
         settings=settings,
-        terms=terms,
-        max_message_bytes=_message_bytes(settings),
+        ledger_context=ledger_context,
+        max_message_bytes=_max_message_bytes(settings),
         check_input=TopicIdentity(admin, topics.readings, clock=time.monotonic).check,
-        old_snapshots=OldSnapshots(admin, settings.state_topic, warn=_log.warning),
-        crew=crew,
+        snapshot_deleter=OldSnapshotDeleter(admin, settings.state_topic, warn=_log.warning),
+        row_executor=row_executor,
     )
 
 
-def _stores(settings: Settings, terms: LedgerTerms) -> Stores:
+def _restore_sources(settings: Settings, ledger_context: LedgerContext) -> RestoreSources:
     """Where memories are restored from: the state topic, the input, and the registry."""
     kafka, registry = settings.kafka, Registry(settings.registry.path)
+    retry = RetryPolicy(settings.consumer.commit_deadline_seconds)
 
-    def snapshot(partition: Partition, at: SnapshotAt) -> Snapshot:
+    def snapshot(partition: Partition, at: SnapshotRef) -> Snapshot:
         return read_snapshot(
             kafka,
             settings.state_topic,
             at,
-            group=terms.group,
+            group=ledger_context.group,
             source=partition,
-            partitions=terms.partitions,
+            partitions=ledger_context.partitions,
+            retry=retry,
         )
 
     def records(partition: Partition, begin: int, end: int) -> Iterator[Sequence[Record]]:
         number = partition.number
-        return read_pieces(kafka, partition.topic, begin={number: begin}, end={number: end})
+        return read_topic_batches(
+            kafka, partition.topic, begin={number: begin}, end={number: end}, retry=retry
+        )
 
     def detector(version: str) -> Detector:
         return registry.load(settings.registry.model, version).detector
 
-    return Stores(snapshot, records, detector, terms.fingerprint, terms.partitions)
+    return RestoreSources(
+        snapshot, records, detector, ledger_context.fingerprint, ledger_context.partitions
+    )
 
 
-def _consumer(settings: Settings, observation: Observation) -> tuple[Consumer, Holdings]:
+def _create_consumer(settings: Settings, observation: Observation) -> tuple[Consumer, Ownership]:
     """Make the client and the accounts that it loads, which its statistics are read with."""
     options = settings.consumer
-    made: list[Accounts] = []
+    created: list[Accounts] = []
 
     def statistics(text: str) -> None:
-        for accounts in made:
-            observation.statistics(text, accounts.held)
+        for accounts in created:
+            observation.statistics(text, accounts.by_partition)
 
     consumer = Consumer(
         consumer_config(settings.kafka, group=options.group)
-        | {"stats_cb": statistics, "error_cb": _client_error},
+        | {"stats_cb": statistics, "error_cb": _log_client_error},
         logger=kafka_logger(),
     )
     accounts = Accounts(
@@ -156,26 +171,35 @@ def _consumer(settings: Settings, observation: Observation) -> tuple[Consumer, H
         start=options.start,
         window_rows=options.breaker.window_rows,
         fingerprint=fingerprint(),
-        history=lambda: group_history(settings.kafka, settings.ledger_topic, group=options.group),
+        history=lambda: group_history(
+            settings.kafka,
+            settings.ledger_topic,
+            group=options.group,
+            retry=RetryPolicy(options.commit_deadline_seconds),
+        ),
+        retry=RetryPolicy(max(options.commit_deadline_seconds, STABLE_OFFSETS_SECONDS)),
         max_sensors=options.max_sensors,
     )
-    made.append(accounts)
-    schedule = Schedule(
+    created.append(accounts)
+    snapshot_schedule = SnapshotSchedule(
         every_rows=options.snapshot_every_rows, every_seconds=options.snapshot_every_seconds
     )
-    return consumer, Holdings(accounts, Memories(), schedule)
+    return consumer, Ownership(accounts, Memories(), snapshot_schedule)
 
 
-def outbox_of(settings: Settings, worker: int, consumer: Consumer) -> Outbox:
+def create_outbox(settings: Settings, worker: int, consumer: Consumer) -> Outbox:
     """Make the outbox of worker number `worker`, which fences whoever had its transactional id."""
     options = settings.consumer
     if options.delivery is Delivery.EXACTLY_ONCE:
         transactional_id = f"{options.group}.{options.instance}.{worker}"
         config = producer_config(settings.kafka, transactional_id=transactional_id)
         return TransactionalOutbox(
-            lambda: Producer(config | {"error_cb": _client_error}, logger=kafka_logger()),
+            lambda: Producer(config | {"error_cb": _log_client_error}, logger=kafka_logger()),
             transactional_id=transactional_id,
             deadline_seconds=options.commit_deadline_seconds,
+            transaction_seconds=transaction_seconds(
+                config, at_most=options.commit_deadline_seconds
+            ),
             state_topic=settings.state_topic,
             chunk_bytes=_chunk_bytes(settings),
         )
@@ -183,7 +207,7 @@ def outbox_of(settings: Settings, worker: int, consumer: Consumer) -> Outbox:
     def commit(offsets: list[TopicPartition]) -> list[TopicPartition] | None:
         return consumer.commit(offsets=offsets, asynchronous=False)
 
-    config = producer_config(settings.kafka) | {"error_cb": _client_error}
+    config = producer_config(settings.kafka) | {"error_cb": _log_client_error}
     return FlushingOutbox(
         Producer(config, logger=kafka_logger()),
         commit,
@@ -195,14 +219,14 @@ def outbox_of(settings: Settings, worker: int, consumer: Consumer) -> Outbox:
 
 def _chunk_bytes(settings: Settings) -> int:
     """How large a chunk of a snapshot may be, with room for what the client adds to it."""
-    return min(CHUNK_BYTES, _message_bytes(settings) * 9 // 10)
+    return min(CHUNK_BYTES, _max_message_bytes(settings) * 9 // 10)
 
 
-def _message_bytes(settings: Settings) -> int:
-    return int(settings.kafka.get("message.max.bytes", MESSAGE_BYTES))
+def _max_message_bytes(settings: Settings) -> int:
+    return int(settings.kafka.get("message.max.bytes", DEFAULT_MAX_MESSAGE_BYTES))
 
 
-def _incremental(kafka: Mapping[str, Any]) -> bool:
+def _is_incremental(kafka: Mapping[str, Any]) -> bool:
     """Whether assignments come as differences (KIP-848, or the cooperative strategy)."""
     return (
         str(kafka.get("group.protocol", "classic")).lower() == "consumer"
@@ -210,7 +234,7 @@ def _incremental(kafka: Mapping[str, Any]) -> bool:
     )
 
 
-def _client_error(error: KafkaError) -> None:
+def _log_client_error(error: KafkaError) -> None:
     # What matters also comes back from the call that it concerns, and librdkafka logs lost
     # connections itself: this is for the rest.
     if not transient(error):

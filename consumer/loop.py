@@ -7,172 +7,182 @@ from dataclasses import dataclass
 from sensorwatch.common.errors import BreakerOpen, MicroBatchAborted, OutcomeUnknown, Unrecoverable
 from sensorwatch.common.kafka.dead_letters import dead_letters
 from sensorwatch.common.kafka.records import OutgoingMessage, Partition
-from sensorwatch.common.kafka.state_topic import OldSnapshots
+from sensorwatch.common.kafka.state_topic import OldSnapshotDeleter
 from sensorwatch.common.registry.champion import Champion
-from sensorwatch.common.row_executor import Crew
-from sensorwatch.common.rows.instants import to_text
-from sensorwatch.common.runtime.metrics import Stage, TransactionOutcome
+from sensorwatch.common.row_executor import RowExecutor
+from sensorwatch.common.rows.instants import format_instant
+from sensorwatch.common.runtime.metrics import BatchStage, TransactionOutcome
 from sensorwatch.common.runtime.setting_keys import Settings
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import Outcome, process
-from sensorwatch.consumer.breaker import tripped
-from sensorwatch.consumer.micro_batch import MicroBatch, Portion
+from sensorwatch.consumer.breaker import breaker_reason
+from sensorwatch.consumer.failure_streak import FailureStreak
+from sensorwatch.consumer.micro_batch import MicroBatch, PartitionBatch
 from sensorwatch.consumer.observation import Observation
-from sensorwatch.consumer.ownership import Holdings
-from sensorwatch.consumer.publication import LedgerTerms, conclusion, snapshots_of, told
+from sensorwatch.consumer.ownership import Ownership
+from sensorwatch.consumer.publication import (
+    LedgerContext,
+    commit_plan,
+    snapshots_of,
+    with_snapshot_offsets,
+)
 from sensorwatch.consumer.publishing.events import anomaly_events
 from sensorwatch.consumer.publishing.membership import require_member
-from sensorwatch.consumer.publishing.outbox import Conclusion, Outbox
-from sensorwatch.consumer.restoring import Restoring
-from sensorwatch.consumer.settlement import Settlement, renewed, settle
+from sensorwatch.consumer.publishing.outbox import CommitPlan, Outbox
+from sensorwatch.consumer.restoring import MemoryRestorer
+from sensorwatch.consumer.settlement import Settlement, settle_account_changes, settle_batch
 from sensorwatch.consumer.source import KafkaSource
 
-HOLD_SECONDS = 0.2
-REFRESH_SECONDS = 1.0
-FAILURES = 5
-"""So many micro-batches in a row that were not committed mean more than a passing trouble."""
+PAUSED_POLL_SECONDS = 0.2
+CHAMPION_REFRESH_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class WorkerParts:
     """What the loop works with."""
 
     source: KafkaSource
-    holdings: Holdings
-    restoring: Restoring
+    ownership: Ownership
+    restorer: MemoryRestorer
     champion: Champion
     outbox: Outbox
     observation: Observation
     settings: Settings
-    terms: LedgerTerms
+    ledger_context: LedgerContext
     max_message_bytes: int
     check_input: Callable[[], None]
     """Raises OffsetsLost where the input is no longer the topic it was."""
-    old_snapshots: OldSnapshots
-    crew: Crew
+    snapshot_deleter: OldSnapshotDeleter
+    row_executor: RowExecutor
     """Who scores what needs no order."""
     clock: Callable[[], float] = time.monotonic
     wall_clock: Callable[[], float] = time.time
 
 
-def run(parts: Parts, stopping: Callable[[], bool]) -> None:
+def run(parts: WorkerParts, stopping: Callable[[], bool]) -> None:
     """Consume until told to stop; whatever it cannot handle aborts and leaves as an exception."""
     consumer = parts.settings.consumer
-    looked = parts.clock()
-    failures = restoring = 0
+    last_refresh = parts.clock()
+    failures = FailureStreak(seconds=consumer.commit_deadline_seconds, clock=parts.clock)
+    waiting_partitions = 0
     while not stopping():
         parts.observation.beat()
         parts.check_input()
-        if parts.clock() - looked >= REFRESH_SECONDS:
+        if parts.clock() - last_refresh >= CHAMPION_REFRESH_SECONDS:
             # Between micro-batches, so that none mixes versions.
             parts.champion.refresh()
-            looked = parts.clock()
-        wait = 0.0 if restoring else consumer.max_wait_ms / 1000
+            last_refresh = parts.clock()
+        wait = 0.0 if waiting_partitions else consumer.max_wait_ms / 1000
         batch = parts.source.next_batch(consumer.max_rows, wait)
         if batch.size:
-            parts.observation.stage(Stage.CONSUME)
+            parts.observation.end_stage(BatchStage.CONSUME)
         # Right after partitions came: a new one is opened before the group changes once more.
-        restoring = parts.restoring.step(parts.champion.current())
-        parts.observation.restoring(restoring)
+        waiting_partitions = parts.restorer.step(parts.champion.current())
+        parts.observation.set_waiting(waiting_partitions)
         try:
-            if _renew(parts, batch):
-                failures = 0
+            if _commit_account_changes(parts, batch):
+                failures.end()
             if _commit(parts, batch):
-                failures = 0
+                failures.end()
         except (MicroBatchAborted, OutcomeUnknown) as error:
-            failures += 1
-            _go_back(parts, error, failures)
+            failures.add()
+            _rewind(parts, error, failures, stopping)
         except BreakerOpen as error:
-            _hold(parts, error, stopping)
+            _wait_for_champion(parts, error, stopping)
 
 
-def _renew(parts: Parts, batch: MicroBatch) -> bool:
+def _commit_account_changes(parts: WorkerParts, batch: MicroBatch) -> bool:
     """Open new accounts, and go over to another model, bound or fingerprint, idle partitions too.
 
     In a transaction of its own, with a snapshot of each: so between two records of the ledger, and
     from a snapshot to the next, everything is scored by one version.
     """
-    holdings, detector = parts.holdings, parts.champion.current()
-    settlement = renewed(
-        holdings.ready,
-        holdings.accounts.unopened,
-        parts.terms.fingerprint,
+    ownership, detector = parts.ownership, parts.champion.current()
+    settlement = settle_account_changes(
+        ownership.ready_accounts,
+        ownership.accounts.unopened,
+        parts.ledger_context.fingerprint,
         model_version=detector.version,
-        max_sensors=parts.terms.max_sensors,
+        max_sensors=parts.ledger_context.max_sensors,
     )
     if not settlement.accounts:
         return False
     for partition in settlement.accounts:
-        account = holdings.accounts.held[partition]
-        memory = holdings.memories.begin(partition, account)
+        account = ownership.accounts.by_partition[partition]
+        memory = ownership.memories.begin(partition, account)
         if account.model_version != detector.version:
             memory.adopt(detector)
-        memory.max_sensors = parts.terms.max_sensors
+        memory.max_sensors = parts.ledger_context.max_sensors
     _publish(parts, [], settlement, batch.membership)
     return True
 
 
-def _commit(parts: Parts, batch: MicroBatch) -> bool:
+def _commit(parts: WorkerParts, batch: MicroBatch) -> bool:
     """Give every record of the micro-batch its outcome, and commit all of it at once."""
-    holdings, detector = parts.holdings, parts.champion.current()
+    ownership, detector = parts.ownership, parts.champion.current()
 
     # 1. Decide everything; no I/O.
-    decided = [(portion, _process(parts, portion, detector)) for portion in batch.portions]
-    settlement = settle(
-        holdings.ready,
-        decided,
+    outcomes = [
+        (partition_batch, _process(parts, partition_batch, detector))
+        for partition_batch in batch.partition_batches
+    ]
+    settlement = settle_batch(
+        ownership.ready_accounts,
+        outcomes,
         model_version=detector.version,
-        accept_rejections_until=parts.terms.accept_rejections_until,
-        due=holdings.due,
+        accept_rejections_until=parts.ledger_context.accept_rejections_until,
+        snapshot_due=ownership.snapshot_due,
     )
     if not settlement.accounts:
         return False
-    why_not = tripped(settlement, holdings.accounts.held, parts.settings.consumer.breaker)
-    if why_not:
-        raise BreakerOpen(why_not)
-    results = _results(parts, decided, detector)
-    parts.observation.stage(Stage.PROCESS)
+    trip_reason = breaker_reason(
+        settlement, ownership.accounts.by_partition, parts.settings.consumer.breaker
+    )
+    if trip_reason:
+        raise BreakerOpen(trip_reason)
+    results = _results(parts, outcomes, detector)
+    parts.observation.end_stage(BatchStage.PROCESS)
 
     # 2. Publish once: events, dead letters, ledger, snapshots and next offsets, all or none.
     _publish(parts, results, settlement, batch.membership)
-    parts.observation.stage(Stage.COMMIT)
+    parts.observation.end_stage(BatchStage.COMMIT)
 
     # 3. It is committed: only now do the counters move.
-    parts.observation.committed(decided)
+    parts.observation.committed(outcomes)
     return True
 
 
-def _process(parts: Parts, portion: Portion, detector: Detector) -> Outcome:
+def _process(parts: WorkerParts, partition_batch: PartitionBatch, detector: Detector) -> Outcome:
     """Decide the outcome of one partition's records, writing them into its memory."""
-    account = parts.holdings.accounts.held[portion.partition]
+    account = parts.ownership.accounts.by_partition[partition_batch.partition]
     return process(
-        portion.payloads,
+        partition_batch.payloads,
         detector,
-        parts.holdings.memories.begin(portion.partition, account),
-        positions=portion.offsets,
-        received=portion.received,
-        crew=parts.crew,
+        parts.ownership.memories.begin(partition_batch.partition, account),
+        positions=partition_batch.offsets,
+        received=partition_batch.received,
+        row_executor=parts.row_executor,
     )
 
 
 def _results(
-    parts: Parts, decided: list[tuple[Portion, Outcome]], detector: Detector
+    parts: WorkerParts, outcomes: list[tuple[PartitionBatch, Outcome]], detector: Detector
 ) -> Iterator[OutgoingMessage]:
     """Make the events and dead letters of a micro-batch."""
     settings = parts.settings
-    now = to_text(int(parts.wall_clock() * 1_000_000))
-    for portion, outcome in decided:
+    now = format_instant(int(parts.wall_clock() * 1_000_000))
+    for partition_batch, outcome in outcomes:
         yield from anomaly_events(
             outcome,
             detector,
-            portion.records,
+            partition_batch.records,
             topic=settings.topics.anomalies,
             detected_at=now,
             emit=settings.consumer.emit,
         )
         yield from dead_letters(
             outcome.rejections,
-            portion.records,
+            partition_batch.records,
             topic=settings.topics.dead_letters,
             group=settings.consumer.group,
             failed_at=now,
@@ -181,45 +191,70 @@ def _results(
 
 
 def _publish(
-    parts: Parts, results: Iterable[OutgoingMessage], settlement: Settlement, membership: bytes
+    parts: WorkerParts,
+    results: Iterable[OutgoingMessage],
+    settlement: Settlement,
+    membership: bytes,
 ) -> None:
     """Commit results, ledger, snapshots and next offsets; only once they are, anything moves."""
     require_member(membership)
-    holdings, accounts = parts.holdings, settlement.accounts
-    snapshots = snapshots_of(settlement, holdings.memories, parts.terms)
-    placed: dict[Partition, int] = {}
+    ownership, accounts = parts.ownership, settlement.accounts
+    snapshots = snapshots_of(settlement, ownership.memories, parts.ledger_context)
+    manifest_offsets: dict[Partition, int] = {}
 
-    def conclude(manifests: Mapping[Partition, int]) -> Conclusion:
-        placed.update(manifests)
-        holdings.memories.expect(told(accounts, placed))
-        return conclusion(settlement, manifests, parts.terms)
+    def plan_commit(manifests: Mapping[Partition, int]) -> CommitPlan:
+        manifest_offsets.update(manifests)
+        ownership.memories.expect_commit(with_snapshot_offsets(accounts, manifest_offsets))
+        return commit_plan(settlement, manifests, parts.ledger_context)
 
-    parts.outbox.publish(results, conclude, membership, snapshots=snapshots)
-    parts.observation.published({p: holdings.memories[p] for p in accounts}, snapshots)
-    for partition, before in holdings.committed(told(accounts, placed)).items():
-        parts.old_snapshots.forget_before(partition.number, before)
+    parts.outbox.publish(results, plan_commit, membership, snapshots=snapshots)
+    parts.observation.published({p: ownership.memories[p] for p in accounts}, snapshots)
+    for partition, before in ownership.committed(
+        with_snapshot_offsets(accounts, manifest_offsets)
+    ).items():
+        parts.snapshot_deleter.delete_before(partition.number, before)
 
 
-def _go_back(parts: Parts, error: MicroBatchAborted | OutcomeUnknown, failures: int) -> None:
-    """Read again from the committed offsets, unless it failed too often in a row."""
+def _rewind(
+    parts: WorkerParts,
+    error: MicroBatchAborted | OutcomeUnknown,
+    failures: FailureStreak,
+    stopping: Callable[[], bool],
+) -> None:
+    """Read again from the committed offsets, unless failures go on for too long."""
     unknown = isinstance(error, OutcomeUnknown)
-    parts.observation.rolled_back(
-        error, TransactionOutcome.UNKNOWN if unknown else TransactionOutcome.ABORTED, failures
-    )
-    if failures >= FAILURES:
+    outcome = TransactionOutcome.UNKNOWN if unknown else TransactionOutcome.ABORTED
+    parts.observation.rolled_back(error, outcome, failures.count)
+    if failures.lasting:
         # A fresh start asks whether the topics are there, and says which one is not.
         raise Unrecoverable(
-            f"{failures} micro-batches in a row were not committed, the last one because of: "
+            f"{failures.count} micro-batches in a row were not committed, the last one because of: "
             f"{error}. Nothing is lost: a restart goes on from the committed offsets, and checks "
             "the topics first"
         ) from error
-    parts.source.rewind()
+    if failures.pause_seconds:
+        parts.source.pause()
+        _wait(parts, failures.pause_seconds, stopping)
+        parts.source.rewind()
+        parts.source.resume()
+    else:
+        parts.source.rewind()
 
 
-def _hold(parts: Parts, trip: BreakerOpen, stopping: Callable[[], bool]) -> None:
+def _wait(parts: WorkerParts, seconds: float, stopping: Callable[[], bool]) -> None:
+    """Stay a member of the group for a while without taking records."""
+    end = parts.clock() + seconds
+    while parts.clock() < end and not stopping():
+        parts.observation.beat()
+        parts.source.poll_paused(min(PAUSED_POLL_SECONDS, seconds))
+
+
+def _wait_for_champion(
+    parts: WorkerParts, breaker_open: BreakerOpen, stopping: Callable[[], bool]
+) -> None:
     """Stay a member, commit nothing, and leave after the grace time unless a new champion comes."""
-    parts.holdings.memories.undo()
-    parts.observation.held(str(trip))
+    parts.ownership.memories.undo()
+    parts.observation.breaker_changed(str(breaker_open))
     parts.source.pause()
     deadline = parts.clock() + parts.settings.consumer.breaker.grace_seconds
     while not stopping():
@@ -227,8 +262,8 @@ def _hold(parts: Parts, trip: BreakerOpen, stopping: Callable[[], bool]) -> None
         if parts.champion.refresh():
             parts.source.rewind()
             parts.source.resume()
-            parts.observation.held(None)
+            parts.observation.breaker_changed(None)
             return
         if parts.clock() >= deadline:
-            raise trip
-        parts.source.wait(HOLD_SECONDS)
+            raise breaker_open
+        parts.source.poll_paused(PAUSED_POLL_SECONDS)

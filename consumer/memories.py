@@ -5,27 +5,27 @@ from dataclasses import dataclass
 
 from sensorwatch.common.errors import Unrecoverable
 from sensorwatch.common.kafka.records import Partition
-from sensorwatch.common.ledger.account import Account, SnapshotAt
+from sensorwatch.common.ledger.account import Account, SnapshotRef
 from sensorwatch.common.scoring.memory import Memory
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class MemoryVersion:
     """Tells one state of a partition's memory from any other of it."""
 
     next_offset: int
     digest: int
     model_version: str
-    snapshot: SnapshotAt | None
+    snapshot: SnapshotRef | None
     """A swap to and fro leaves the rest as it was, but takes something of the memory away."""
 
 
 @dataclass(slots=True)
-class _Held:
+class _OwnedMemory:
     memory: Memory
-    at: Place
+    version: MemoryVersion
     """Where it stands, or stood when it was last begun."""
-    then: Place | None = None
+    next_version: MemoryVersion | None = None
     """Where it stands once what was begun is committed."""
 
 
@@ -37,72 +37,72 @@ class Memories:
     """
 
     def __init__(self) -> None:
-        self._held: dict[Partition, _Held] = {}
-        self._aside: dict[Partition, _Held] = {}
+        self._owned: dict[Partition, _OwnedMemory] = {}
+        self._revoked: dict[Partition, _OwnedMemory] = {}
 
     def __contains__(self, partition: Partition) -> bool:
-        return partition in self._held
+        return partition in self._owned
 
     def __getitem__(self, partition: Partition) -> Memory:
-        return self._held[partition].memory
+        return self._owned[partition].memory
 
     def put(self, partition: Partition, memory: Memory, account: Account) -> None:
         """Take a memory that stands where the account does."""
-        self._held[partition] = _Held(memory, place_of(account))
+        self._owned[partition] = _OwnedMemory(memory, memory_version_of(account))
 
     def begin(self, partition: Partition, account: Account) -> Memory:
         """Return the memory to be written in, which is to stand at this account.
 
         Raises Unrecoverable where it does not: scoring on would give other bits.
         """
-        held = self._held[partition]
-        if held.then is not None or held.at != place_of(account):
+        owned = self._owned[partition]
+        if owned.next_version is not None or owned.version != memory_version_of(account):
             raise Unrecoverable(
-                f"the memory of {partition} stands at {held.at} (then {held.then}), its account at "
-                f"{place_of(account)}: a restart restores it"
+                f"the memory of {partition} stands at {owned.version} (then {owned.next_version}), its account at "
+                f"{memory_version_of(account)}: a restart restores it"
             )
-        held.memory.begin()
-        held.then = held.at
-        return held.memory
+        owned.memory.begin()
+        owned.next_version = owned.version
+        return owned.memory
 
-    def expect(self, accounts: Mapping[Partition, Account]) -> None:
+    def expect_commit(self, accounts: Mapping[Partition, Account]) -> None:
         """Note where the memories will stand once these are committed.
 
         One that was not begun is only written down: what was begun before is committed.
         """
         for partition, account in accounts.items():
-            held = self._held.get(partition)
-            if held is not None:
-                if held.then is None:
-                    held.memory.begin()
-                held.then = place_of(account)
+            owned = self._owned.get(partition)
+            if owned is not None:
+                if owned.next_version is None:
+                    owned.memory.begin()
+                owned.next_version = memory_version_of(account)
 
     def committed(self) -> None:
         """What was begun is committed."""
-        for held in self._held.values():
-            if held.then is not None:
-                held.at, held.then = held.then, None
+        for owned in self._owned.values():
+            if owned.next_version is not None:
+                owned.version, owned.next_version = owned.next_version, None
 
     def undo(self) -> None:
         """Put back what was begun: nothing of it was committed."""
-        for held in self._held.values():
-            _put_back(held)
+        for owned in self._owned.values():
+            _roll_back(owned)
 
     def reconcile(self, accounts: Mapping[Partition, Account]) -> None:
         """Keep or put back what was begun, as the committed accounts tell.
 
         A memory that stands at neither end is forgotten, so that it is restored.
         """
-        for partition in list(self._held):
-            if not _settled(self._held[partition], accounts.get(partition)):
-                del self._held[partition]
+        for partition in list(self._owned):
+            if not _matches_committed(self._owned[partition], accounts.get(partition)):
+                del self._owned[partition]
 
     def set_aside(self, partitions: Iterable[Partition]) -> None:
         """Use no longer what is of partitions that are ours no more."""
         for partition in partitions:
-            held = self._held.pop(partition, None)
-            if held is not None:
-                self._aside[partition] = held
+            owned = self._owned.pop(partition, None)
+            if owned is not None:
+                self._revoked[partition] = owned
 
     def take_back(self, accounts: Mapping[Partition, Account]) -> list[Partition]:
         """Use again what stands where these accounts do, and forget the rest of what was set aside.
@@ -110,33 +110,35 @@ class Memories:
         An eager rebalance takes all partitions away and gives most of them back untouched. Return
         the partitions that have their memory again.
         """
-        back = []
-        for partition, held in self._aside.items():
-            if _settled(held, accounts.get(partition)):
-                self._held[partition] = held
-                back.append(partition)
-        self._aside.clear()
-        return back
+        reused = []
+        for partition, owned in self._revoked.items():
+            if _matches_committed(owned, accounts.get(partition)):
+                self._owned[partition] = owned
+                reused.append(partition)
+        self._revoked.clear()
+        return reused
 
 
-def _settled(held: _Held, account: Account | None) -> bool:
+def _matches_committed(owned: _OwnedMemory, account: Account | None) -> bool:
     """Bring a memory to where the committed account stands; False where it cannot be."""
-    found = None if account is None else place_of(account)
-    if found is not None and found == held.at:
-        _put_back(held)
-    elif found is not None and found == held.then:
-        held.at, held.then = found, None
+    committed_version = None if account is None else memory_version_of(account)
+    if committed_version is not None and committed_version == owned.version:
+        _roll_back(owned)
+    elif committed_version is not None and committed_version == owned.next_version:
+        owned.version, owned.next_version = committed_version, None
     else:
         return False
     return True
 
 
-def place_of(account: Account) -> Place:
+def memory_version_of(account: Account) -> MemoryVersion:
     """Return where a memory that has seen what the account counts stands."""
-    return Place(account.next_offset, account.digest, account.model_version, account.snapshot)
+    return MemoryVersion(
+        account.next_offset, account.digest, account.model_version, account.snapshot
+    )
 
 
-def _put_back(held: _Held) -> None:
-    if held.then is not None:
-        held.memory.undo()
-        held.then = None
+def _roll_back(owned: _OwnedMemory) -> None:
+    if owned.next_version is not None:
+        owned.memory.undo()
+        owned.next_version = None

@@ -7,40 +7,52 @@ from sensorwatch.common.ledger.account import Account
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.consumer.accounts import Accounts
 from sensorwatch.consumer.memories import Memories
-from sensorwatch.consumer.snapshot_schedule import Schedule
+from sensorwatch.consumer.snapshot_schedule import SnapshotSchedule
 
 
-class Holdings:
+class Ownership:
     """Tells the source where each partition goes on, and forgets with it what goes."""
 
-    def __init__(self, accounts: Accounts, memories: Memories, schedule: Schedule) -> None:
+    def __init__(
+        self, accounts: Accounts, memories: Memories, snapshot_schedule: SnapshotSchedule
+    ) -> None:
         self.accounts = accounts
         self.memories = memories
-        self.schedule = schedule
+        self.snapshot_schedule = snapshot_schedule
 
     @property
-    def ready(self) -> dict[Partition, Account]:
+    def ready_accounts(self) -> dict[Partition, Account]:
         """The accounts of the partitions whose records can be scored: their memory is there."""
-        held = self.accounts.held
-        return {partition: held[partition] for partition in sorted(held) if self.has(partition)}
+        by_partition = self.accounts.by_partition
+        return {
+            partition: by_partition[partition]
+            for partition in sorted(by_partition)
+            if self.has_memory(partition)
+        }
 
     @property
-    def missing(self) -> list[Partition]:
+    def awaiting_memory(self) -> list[Partition]:
         """The partitions that wait for their memory."""
-        return [partition for partition in sorted(self.accounts.held) if not self.has(partition)]
+        return [
+            partition
+            for partition in sorted(self.accounts.by_partition)
+            if not self.has_memory(partition)
+        ]
 
-    def has(self, partition: Partition) -> bool:
+    def has_memory(self, partition: Partition) -> bool:
         """Whether the partition's memory is there."""
         return partition in self.memories
 
-    def restored(self, partition: Partition, memory: Memory, account: Account) -> None:
+    def add_restored(self, partition: Partition, memory: Memory, account: Account) -> None:
         """Take the memory that stands at a partition's account."""
         self.memories.put(partition, memory, account)
-        self.schedule.begin(partition, account)
+        self.snapshot_schedule.begin(partition, account)
 
-    def due(self, partition: Partition, account: Account) -> bool:
+    def snapshot_due(self, partition: Partition, account: Account) -> bool:
         """Whether the memory is to be written down once it stands at this account."""
-        return self.schedule.due(partition, account, self.memories[partition].sensors)
+        return self.snapshot_schedule.snapshot_due(
+            partition, account, self.memories[partition].sensors
+        )
 
     def committed(self, accounts: Mapping[Partition, Account]) -> dict[Partition, int]:
         """Take over what was just committed; return which state can be forgotten by now.
@@ -50,8 +62,8 @@ class Holdings:
         old = {}
         for partition, account in accounts.items():
             at = account.snapshot
-            if at is not None and at != self.accounts.held[partition].snapshot:
-                old[partition] = self.schedule.taken(partition, at.offset)
+            if at is not None and at != self.accounts.by_partition[partition].snapshot:
+                old[partition] = self.snapshot_schedule.snapshot_committed(partition, at.offset)
         self.accounts.committed(accounts)
         self.memories.committed()
         return {partition: before for partition, before in old.items() if before is not None}
@@ -61,21 +73,21 @@ class Holdings:
     def assigned(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
         """Load the accounts of newly assigned partitions; return each one's next offset."""
         offsets = self.accounts.assigned(partitions)
-        held = self.accounts.held
+        by_partition = self.accounts.by_partition
         for partition in self.memories.take_back(
-            {partition: held[partition] for partition in offsets}
+            {partition: by_partition[partition] for partition in offsets}
         ):
-            self.schedule.begin(partition, held[partition])
+            self.snapshot_schedule.begin(partition, by_partition[partition])
         return offsets
 
     def revoked(self, partitions: Sequence[Partition]) -> None:
         """Forget partitions that are ours no more."""
         self.accounts.revoked(partitions)
         self.memories.set_aside(partitions)
-        self.schedule.forget(partitions)
+        self.snapshot_schedule.forget(partitions)
 
     def reload(self) -> dict[Partition, int]:
         """Read all accounts again, and bring the memories to where they stand."""
         offsets = self.accounts.reload()
-        self.memories.reconcile(self.accounts.held)
+        self.memories.reconcile(self.accounts.by_partition)
         return offsets

@@ -6,16 +6,16 @@ from dataclasses import dataclass, replace
 from sensorwatch.common.kafka.ledger_text import Cause, ledger_message, to_metadata
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.kafka.snapshot_text import Snapshot
-from sensorwatch.common.ledger.account import Account, SnapshotAt
+from sensorwatch.common.ledger.account import Account, SnapshotRef
 from sensorwatch.common.scoring.memory import MAX_SENSORS
-from sensorwatch.common.scoring.memory_bytes import memory_bytes
+from sensorwatch.common.scoring.memory_bytes import memory_to_bytes
 from sensorwatch.consumer.memories import Memories
-from sensorwatch.consumer.publishing.outbox import Commit, Conclusion
+from sensorwatch.consumer.publishing.outbox import Commit, CommitPlan
 from sensorwatch.consumer.settlement import Settlement
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerTerms:
+class LedgerContext:
     """How this worker keeps the ledger."""
 
     group: str
@@ -29,59 +29,63 @@ class LedgerTerms:
     """The bound that this worker's memories keep."""
 
 
-def snapshots_of(settlement: Settlement, memories: Memories, terms: LedgerTerms) -> list[Snapshot]:
+def snapshots_of(
+    settlement: Settlement, memories: Memories, ledger_context: LedgerContext
+) -> list[Snapshot]:
     """Write the memories down that stand where the ledger will tell of them.
 
     A cold one needs no snapshot: an account that was only opened names none.
     """
-    noted = {note.partition for note in settlement.notes if note.cause is not Cause.OPENED}
+    snapshot_partitions = {
+        entry.partition for entry in settlement.ledger_entries if entry.cause is not Cause.OPENED
+    }
     return [
         Snapshot(
-            group=terms.group,
+            group=ledger_context.group,
             source=partition,
-            partitions=terms.partitions,
+            partitions=ledger_context.partitions,
             next_offset=account.next_offset,
             model_version=account.model_version,
             account=account,
-            content=memory_bytes(memories[partition]),
+            content=memory_to_bytes(memories[partition]),
         )
         for partition, account in settlement.accounts.items()
-        if partition in noted
+        if partition in snapshot_partitions
     ]
 
 
-def told(
+def with_snapshot_offsets(
     accounts: Mapping[Partition, Account], manifests: Mapping[Partition, int]
 ) -> dict[Partition, Account]:
     """Name in each account its new snapshot, where it has one, by its manifest's offset."""
     return {
-        partition: _named(account, manifests.get(partition))
+        partition: _with_snapshot_offset(account, manifests.get(partition))
         for partition, account in accounts.items()
     }
 
 
-def conclusion(
-    settlement: Settlement, manifests: Mapping[Partition, int], terms: LedgerTerms
-) -> Conclusion:
+def commit_plan(
+    settlement: Settlement, manifests: Mapping[Partition, int], ledger_context: LedgerContext
+) -> CommitPlan:
     """Make the ledger records and the next offsets, once the snapshots have their place."""
     messages = [
         ledger_message(
-            terms.topic,
-            terms.group,
-            note.partition,
-            _named(note.account, manifests.get(note.partition)),
-            note.cause,
+            ledger_context.topic,
+            ledger_context.group,
+            entry.partition,
+            _with_snapshot_offset(entry.account, manifests.get(entry.partition)),
+            entry.cause,
         )
-        for note in settlement.notes
+        for entry in settlement.ledger_entries
     ]
     commits = [
         Commit(partition, account.next_offset, to_metadata(account))
-        for partition, account in told(settlement.accounts, manifests).items()
+        for partition, account in with_snapshot_offsets(settlement.accounts, manifests).items()
     ]
-    return Conclusion(messages, commits)
+    return CommitPlan(messages, commits)
 
 
-def _named(account: Account, manifest: int | None) -> Account:
+def _with_snapshot_offset(account: Account, manifest: int | None) -> Account:
     if manifest is None:
         return account
-    return replace(account, snapshot=SnapshotAt(manifest, account.next_offset))
+    return replace(account, snapshot=SnapshotRef(manifest, account.next_offset))

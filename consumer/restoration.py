@@ -7,23 +7,23 @@ import numpy as np
 
 from sensorwatch.common.errors import MemoryRefused, ModelRefused
 from sensorwatch.common.kafka.records import Partition, Record, coordinates, received_at
-from sensorwatch.common.kafka.snapshot_text import Snapshot, refuse
-from sensorwatch.common.ledger.account import Account, SnapshotAt, advance
+from sensorwatch.common.kafka.snapshot_text import Snapshot, raise_state_refused
+from sensorwatch.common.ledger.account import Account, SnapshotRef, advance_account
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import Memory
-from sensorwatch.common.scoring.memory_bytes import memory_of
+from sensorwatch.common.scoring.memory_bytes import memory_from_bytes
 from sensorwatch.common.scoring.processing import process
 
-PIECE_ROWS = 5_000
+REPLAY_BATCH_ROWS = 5_000
 """Scored in about a tenth of a second."""
-COUNTS = ("next_offset", "consumed", "normal", "anomalies", "dead_letters")
+COMPARED_FIELDS = ("next_offset", "consumed", "normal", "anomalies", "dead_letters")
 
 
 @dataclass(frozen=True, slots=True)
-class Stores:
+class RestoreSources:
     """Where a memory is restored from."""
 
-    snapshot: Callable[[Partition, SnapshotAt], Snapshot]
+    snapshot: Callable[[Partition, SnapshotRef], Snapshot]
     """The snapshot of a partition that a committed account names; raises StateRefused."""
     records: Callable[[Partition, int, int], Iterator[Sequence[Record]]]
     """The input from one offset to before another, piece by piece; empty while waiting."""
@@ -35,8 +35,8 @@ class Stores:
     """How many the input had when this process began."""
 
 
-def restored(
-    partition: Partition, account: Account, champion: Detector, stores: Stores
+def restore_memory(
+    partition: Partition, account: Account, champion: Detector, sources: RestoreSources
 ) -> Generator[None, None, Memory]:
     """Restore the memory that stands at a committed account; every yield is a place to poll.
 
@@ -46,66 +46,72 @@ def restored(
     """
     if account.snapshot is None:
         if account.consumed:
-            refuse(
+            raise_state_refused(
                 f"the account of {partition} at offset {account.next_offset} names no snapshot of "
                 "its memory (was it committed by an older sensorwatch?)"
             )
-        if partition.number >= stores.partitions:
-            refuse(
-                f"{partition} is new: the input had {stores.partitions} partitions when this "
+        if partition.number >= sources.partitions:
+            raise_state_refused(
+                f"{partition} is new: the input had {sources.partitions} partitions when this "
                 "worker began, and with another number its sensors may have moved"
             )
-        return champion.cold(max_sensors=account.max_sensors)
-    snapshot = stores.snapshot(partition, account.snapshot)
+        return champion.empty_memory(max_sensors=account.max_sensors)
+    snapshot = sources.snapshot(partition, account.snapshot)
     yield
-    detector = _detector(partition, account, champion, snapshot, stores)
+    detector = _detector(partition, account, champion, snapshot, sources)
     try:
-        memory = memory_of(snapshot.content, detector, max_sensors=account.max_sensors)
+        memory = memory_from_bytes(snapshot.content, detector, max_sensors=account.max_sensors)
     except MemoryRefused as error:
-        refuse(f"the snapshot of {partition} at offset {snapshot.next_offset}: {error}")
+        raise_state_refused(
+            f"the snapshot of {partition} at offset {snapshot.next_offset}: {error}"
+        )
     yield
-    again = snapshot.account
-    pieces = stores.records(partition, again.next_offset, account.next_offset)
-    for records in _gathered(pieces):
+    replayed = snapshot.account
+    batches = sources.records(partition, replayed.next_offset, account.next_offset)
+    for records in _merged(batches):
         if records:
-            again = scored_on(again, records, detector, memory)
+            replayed = replay_records(replayed, records, detector, memory)
         yield
-    _compare(partition, again, account, stores.fingerprint)
+    _require_same_account(partition, replayed, account, sources.fingerprint)
     return memory
 
 
-def _gathered(pieces: Iterator[Sequence[Record]]) -> Iterator[list[Record]]:
+def _merged(batches: Iterator[Sequence[Record]]) -> Iterator[list[Record]]:
     """Put pieces together for as long as they follow each other: many rows at once cost less."""
     records: list[Record] = []
-    for piece in pieces:
-        records += piece
-        if not piece or len(records) >= PIECE_ROWS:
+    for batch in batches:
+        records += batch
+        if not batch or len(records) >= REPLAY_BATCH_ROWS:
             yield records
             records = []
     yield records
 
 
 def _detector(
-    partition: Partition, account: Account, champion: Detector, snapshot: Snapshot, stores: Stores
+    partition: Partition,
+    account: Account,
+    champion: Detector,
+    snapshot: Snapshot,
+    sources: RestoreSources,
 ) -> Detector:
-    wanted = snapshot.model_version
-    if not wanted == snapshot.account.model_version == account.model_version:
-        refuse(
-            f"the snapshot of {partition} is of model version {wanted}, its account at offset "
+    model_version_wanted = snapshot.model_version
+    if not model_version_wanted == snapshot.account.model_version == account.model_version:
+        raise_state_refused(
+            f"the snapshot of {partition} is of model version {model_version_wanted}, its account at offset "
             f"{account.next_offset} of {account.model_version}"
         )
-    if wanted == champion.version:
+    if model_version_wanted == champion.version:
         return champion
     try:
-        return stores.detector(wanted)
+        return sources.detector(model_version_wanted)
     except ModelRefused as error:
-        refuse(
+        raise_state_refused(
             f"the memory of {partition} is of a model version that the registry does not give: "
             f"{error}. Put that version back, if you have it"
         )
 
 
-def scored_on(
+def replay_records(
     account: Account, records: Sequence[Record], detector: Detector, memory: Memory
 ) -> Account:
     """Move the memory on over records that were scored before, and the account with it."""
@@ -117,7 +123,7 @@ def scored_on(
         positions=offsets,
         received=[received_at(record) for record in records],
     )
-    return advance(
+    return advance_account(
         account,
         offsets=offsets,
         kinds=outcome.kinds,
@@ -127,22 +133,24 @@ def scored_on(
     )
 
 
-def _compare(partition: Partition, again: Account, account: Account, fingerprint: str) -> None:
+def _require_same_account(
+    partition: Partition, replayed: Account, account: Account, fingerprint: str
+) -> None:
     """Raise StateRefused unless scoring again led to the committed account.
 
     Where other code, libraries or another CPU kind scored the records, the last bits may differ and
     the counts alone are compared; a new segment of the digest then begins, with a snapshot.
     """
     differences = [
-        f"{name} {getattr(account, name)}, {getattr(again, name)} again"
-        for name in COUNTS
-        if getattr(account, name) != getattr(again, name)
+        f"{name} {getattr(account, name)}, {getattr(replayed, name)} again"
+        for name in COMPARED_FIELDS
+        if getattr(account, name) != getattr(replayed, name)
     ]
-    comparable = again.fingerprint == account.fingerprint == fingerprint
-    if comparable and again.digest != account.digest:
-        differences.append(f"digest {account.digest:016x}, {again.digest:016x} again")
+    comparable = replayed.fingerprint == account.fingerprint == fingerprint
+    if comparable and replayed.digest != account.digest:
+        differences.append(f"digest {account.digest:016x}, {replayed.digest:016x} again")
     if differences:
-        refuse(
+        raise_state_refused(
             f"the memory of {partition} cannot be restored: scored again from its snapshot on, the "
             f"input gives another account ({'; '.join(differences)}). Was input deleted that is "
             "newer than the snapshot, or the topic made anew?"

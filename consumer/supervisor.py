@@ -28,7 +28,7 @@ its timeout while the broker was away; twice, another process really has our id,
 """
 POLL_SECONDS = 0.1
 BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
-SETTLED_SECONDS = 60.0
+STABLE_AFTER_SECONDS = 60.0
 """A worker that ran this long starts with the shortest wait again."""
 
 _log = logger("supervisor")
@@ -44,16 +44,16 @@ class _Worker:
         self._fenced = False
         self._restart_at = 0.0
         self._started_at = 0.0
-        self.final: int | None = None
+        self.final_code: int | None = None
         self.process: subprocess.Popen[bytes] | None = None
 
-    def tend(self, now: float, *, stopping: bool) -> None:
+    def update(self, now: float, *, stopping: bool) -> None:
         """Start it, notice its end, or wait until it may start again."""
-        if self.final is not None:
+        if self.final_code is not None:
             return
         if self.process is None:
             if stopping:
-                self.final = 0
+                self.final_code = 0
             elif now >= self._restart_at:
                 # Its stdin is a pipe that ends when we do, however we do: see stopping.py.
                 self.process = subprocess.Popen(  # noqa: S603 - our own command
@@ -67,12 +67,12 @@ class _Worker:
         assert self.process.stdin is not None
         self.process.stdin.close()
         self.process = None
-        if now - self._started_at > SETTLED_SECONDS:
+        if now - self._started_at > STABLE_AFTER_SECONDS:
             self._crashes, self._fenced = 0, False
         fenced = code == Fenced.exit_code
         if stopping or code == 0 or code in FINAL_CODES or (fenced and self._fenced):
             # Asked to stop before it could listen: that is no failure of its own.
-            self.final = 0 if stopping and code == -signal.SIGTERM else code
+            self.final_code = 0 if stopping and code == -signal.SIGTERM else code
             _log.info("worker ended", worker=self.number, code=code)
             return
         self._crashes, self._fenced = self._crashes + 1, fenced
@@ -87,33 +87,35 @@ def supervise(workers: int, arguments: Sequence[str]) -> int:
     A worker that ends with one of FINAL_CODES ends all of them: the others would meet the same.
     """
     command = [sys.executable, "-m", "sensorwatch.consumer", *arguments]
-    crew = [_Worker(number, command) for number in range(workers)]
-    signals = _Signals(lambda: [w.process.pid for w in crew if w.process is not None])
+    worker_processes = [_Worker(number, command) for number in range(workers)]
+    signals = _StopSignals(
+        lambda: [w.process.pid for w in worker_processes if w.process is not None]
+    )
     stopping = False
-    while any(worker.final is None for worker in crew):
-        for worker in crew:
-            worker.tend(time.monotonic(), stopping=stopping or signals.asked)
-        failed = [worker for worker in crew if worker.final]
-        if (failed or signals.asked) and not stopping:
+    while any(worker.final_code is None for worker in worker_processes):
+        for worker in worker_processes:
+            worker.update(time.monotonic(), stopping=stopping or signals.stop_requested)
+        failed = [worker for worker in worker_processes if worker.final_code]
+        if (failed or signals.stop_requested) and not stopping:
             stopping = True
-            signals.pass_on(signal.SIGTERM)
+            signals.forward(signal.SIGTERM)
         time.sleep(POLL_SECONDS)
-    return max((worker.final or 0 for worker in crew), key=abs)
+    return max((worker.final_code or 0 for worker in worker_processes), key=abs)
 
 
-class _Signals:
+class _StopSignals:
     """Notes that we were asked to stop, and asks the workers."""
 
     def __init__(self, processes: Callable[[], list[int]]) -> None:
-        self.asked = False
+        self.stop_requested = False
         self._processes = processes
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._note)
+            signal.signal(number, self._on_signal)
 
-    def pass_on(self, number: signal.Signals) -> None:
+    def forward(self, number: signal.Signals) -> None:
         """Send a signal to every worker that runs."""
         for process in self._processes():
             os.kill(process, number)
 
-    def _note(self, _number: int, _frame: FrameType | None) -> None:
-        self.asked = True
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self.stop_requested = True

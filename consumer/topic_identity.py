@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient
 
 from sensorwatch.common.errors import OffsetsLost
 
-CHECK_SECONDS = 5.0
+CHECK_INTERVAL_SECONDS = 5.0
 
 
 class TopicIdentity:
@@ -23,9 +23,9 @@ class TopicIdentity:
         self._admin = admin
         self._topic = topic
         self._clock = clock
-        self._known: str | None = None
-        self._asked: Future[Any] | None = None
-        self._next = clock()
+        self._known_id: str | None = None
+        self._pending: Future[Any] | None = None
+        self._next_check = clock()
 
     def check(self) -> None:
         """Take an answer that has come and ask again when it is time; never waits.
@@ -33,31 +33,31 @@ class TopicIdentity:
         Raises OffsetsLost where the topic is another one. A broker that cannot tell (no answer, or
         one without topic ids) is no reason to stop.
         """
-        if self._asked is not None and self._asked.done():
-            answer, self._asked = self._asked, None
-            self._compare(_id_in(answer))
-        if self._asked is None and self._clock() >= self._next:
-            self._next = self._clock() + CHECK_SECONDS
+        if self._pending is not None and self._pending.done():
+            answer, self._pending = self._pending, None
+            self._compare(_topic_id(answer))
+        if self._pending is None and self._clock() >= self._next_check:
+            self._next_check = self._clock() + CHECK_INTERVAL_SECONDS
             wanted = TopicCollection([self._topic])
-            self._asked = self._admin.describe_topics(wanted)[self._topic]
+            self._pending = self._admin.describe_topics(wanted)[self._topic]
 
-    def _compare(self, found: str | None) -> None:
-        if found is None:
+    def _compare(self, topic_id: str | None) -> None:
+        if topic_id is None:
             return
-        if self._known is not None and found != self._known:
+        if self._known_id is not None and topic_id != self._known_id:
             raise OffsetsLost(
                 f'the topic "{self._topic}" was deleted and made anew while it was read (its id '
-                f"was {self._known} and is {found}): offsets committed since then are of the old "
+                f"was {self._known_id} and is {topic_id}): offsets committed since then are of the old "
                 "one, and what the new one holds below them was not scored. Decide where to begin "
                 "in it, set the offsets with kafka-consumer-groups --reset-offsets, and let new "
                 "accounts begin there with `sensorwatch state reset`"
             )
-        self._known = found
+        self._known_id = topic_id
 
 
-def _id_in(answer: "Future[Any]") -> str | None:
+def _topic_id(answer: "Future[Any]") -> str | None:
     try:
-        found = str(answer.result().topic_id)
+        topic_id = str(answer.result().topic_id)
     except KafkaException:
         return None
-    return None if set(found) <= set("0A-=") else found
+    return None if set(topic_id) <= set("0A-=") else topic_id

@@ -15,28 +15,28 @@ from sensorwatch.common.runtime.build import project_version
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.metrics import ConsumerMetrics, ModelMetrics
 from sensorwatch.common.runtime.setting_keys import Settings
-from sensorwatch.common.scoring.warmup import COMPILING, is_compiled, warm
+from sensorwatch.common.scoring.warmup import COMPILING_MESSAGE, compile_kernels, is_compiled
 from sensorwatch.consumer.connection import connect
 from sensorwatch.consumer.health import HealthServer, serve_health
 from sensorwatch.consumer.loop import run
 from sensorwatch.consumer.observation import Observation
-from sensorwatch.consumer.stopping import Stopping
-from sensorwatch.consumer.threads import Threads
+from sensorwatch.consumer.stopping import StopRequest
+from sensorwatch.consumer.threads import ThreadedRowExecutor
 
-PORT_SECONDS = 2.0
+PORT_WAIT_SECONDS = 2.0
 """Beyond shutdown_seconds: a worker whose supervisor was killed has then left its port."""
 PORT_POLL_SECONDS = 0.2
-COLLECT_AFTER = 500_000
+GC_THRESHOLD = 500_000
 """Objects made and not yet freed, after which cycles of garbage are looked for."""
 
 _log = logger("consumer")
 
 
-def work(
+def run_worker(
     settings: Settings,
     number: int | None,
     accept_rejections_until: Mapping[int, int],
-    stopping: Stopping,
+    stopping: StopRequest,
 ) -> None:
     """Run a worker until it is asked to stop; `number`: of those under a supervisor, if any.
 
@@ -50,8 +50,10 @@ def work(
     observation = Observation(
         metrics, topic=topic, stuck_after_seconds=3 * consumer_settings.commit_deadline_seconds + 30
     )
-    patience = 0.0 if number is None else consumer_settings.shutdown_seconds + PORT_SECONDS
-    health = _serve(settings, worker, registry, observation, patience)
+    port_wait_seconds = (
+        0.0 if number is None else consumer_settings.shutdown_seconds + PORT_WAIT_SECONDS
+    )
+    health = _serve_health(settings, worker, registry, observation, port_wait_seconds)
     _log.info(
         "worker starts",
         worker=worker,
@@ -61,12 +63,14 @@ def work(
         topic=topic,
         delivery=consumer_settings.delivery.value,
     )
-    stopping.gently(consumer_settings.shutdown_seconds)
+    stopping.finish_batch_first(consumer_settings.shutdown_seconds)
     keep_freed_memory()
     try:
-        with Threads(consumer_settings.threads) as crew:
-            parts = connect(settings, worker, accept_rejections_until, champion, observation, crew)
-            _collect_seldom()
+        with ThreadedRowExecutor(consumer_settings.threads) as row_executor:
+            parts = connect(
+                settings, worker, accept_rejections_until, champion, observation, row_executor
+            )
+            _collect_garbage_rarely()
             try:
                 run(parts, stopping)
             finally:
@@ -77,26 +81,26 @@ def work(
     _log.info("worker stopped", worker=worker)
 
 
-def _collect_seldom() -> None:
+def _collect_garbage_rarely() -> None:
     """Let Python look for cycles of garbage seldom, and not among what stays for ever.
 
     A micro-batch makes some ten thousands of objects, none in a cycle: looking through them took
     as long as scoring them.
     """
     gc.freeze()
-    gc.set_threshold(COLLECT_AFTER)
+    gc.set_threshold(GC_THRESHOLD)
 
 
-def _serve(
+def _serve_health(
     settings: Settings,
     worker: int,
     registry: CollectorRegistry,
     observation: Observation,
-    patience: float,
+    port_wait_seconds: float,
 ) -> HealthServer:
-    """Serve health and metrics; wait `patience` seconds for a port that is still taken."""
+    """Serve health and metrics; wait `port_wait_seconds` seconds for a port that is still taken."""
     host, port = settings.consumer.http_host, settings.consumer.http_port
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + port_wait_seconds
     while True:
         try:
             return serve_health(
@@ -120,10 +124,10 @@ def follow_champion(settings: Settings, metrics: ModelMetrics) -> Champion:
     Raises ModelRefused where there is none that can be used.
     """
     if not is_compiled():
-        _log.info(COMPILING)
+        _log.info(COMPILING_MESSAGE)
 
     def loaded(version: ModelVersion) -> None:
-        warm(version.detector)
+        compile_kernels(version.detector)
         schema = version.detector.schema.fingerprint
         metrics.loaded(
             model=settings.registry.model,

@@ -7,34 +7,36 @@ from functools import lru_cache
 from pathlib import Path
 
 from sensorwatch.common.errors import DataError
-from sensorwatch.common.rows.instants import to_text
+from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.simulation.sensors import SIGNALS
 from sensorwatch.common.simulation.stream import Chunk
 from sensorwatch.producer.malformed_rows import broken_cells
 
 
 def write_csv(
-    chunks: Iterable[Chunk], path: Path, *, labels: bool, sent: Callable[[int], object]
+    chunks: Iterable[Chunk], path: Path, *, labels: bool, on_sent: Callable[[int], object]
 ) -> int:
     """Write rows, folder included, and return how many; the file appears once it is complete.
 
-    `labels`: with a last column `label`. `sent` hears of each chunk's rows.
+    `labels`: with a last column `label`. `on_sent` hears of each chunk's rows.
     Raises DataError when the file cannot be written.
     """
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
+    partial_path = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            rows = _write(chunks, unfinished, labels, sent)
-            unfinished.replace(path)
+            rows = _write(chunks, partial_path, labels, on_sent)
+            partial_path.replace(path)
         finally:
-            unfinished.unlink(missing_ok=True)
+            partial_path.unlink(missing_ok=True)
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
     return rows
 
 
-def _write(chunks: Iterable[Chunk], path: Path, labels: bool, sent: Callable[[int], object]) -> int:
+def _write(
+    chunks: Iterable[Chunk], path: Path, labels: bool, on_sent: Callable[[int], object]
+) -> int:
     rows = 0
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -46,12 +48,12 @@ def _write(chunks: Iterable[Chunk], path: Path, labels: bool, sent: Callable[[in
             else:
                 writer.writerows(_lines(chunk))
             rows += len(chunk)
-            sent(len(chunk))
+            on_sent(len(chunk))
     return rows
 
 
 def _lines(chunk: Chunk) -> Iterator[list[object]]:
-    time = lru_cache(maxsize=16)(to_text)
+    time = lru_cache(maxsize=16)(format_instant)
     columns = (chunk.event_time.tolist(), chunk.sensor_id, chunk.values.tolist(), chunk.defects)
     for event_time, sensor, values, defect in zip(*columns, strict=True):
         cells = [sensor, time(event_time), *values]

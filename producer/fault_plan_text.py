@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from sensorwatch.common.errors import UsageError
-from sensorwatch.common.pydantic_errors import nearest
+from sensorwatch.common.pydantic_errors import suggestion
 from sensorwatch.common.simulation.fault_plan import FaultPlan
 from sensorwatch.common.simulation.faults import FaultKind
 
@@ -19,8 +19,8 @@ def fault_plan(text: str) -> FaultPlan | None:
     plan = FaultPlan()
     if text.strip() == NONE:
         return None
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        key, _, value = (piece.strip() for piece in part.partition("="))
+    for item in filter(None, (item.strip() for item in text.split(","))):
+        key, _, value = (text_part.strip() for text_part in item.partition("="))
         match key:
             case "rate":
                 plan = replace(plan, rate=_number(key, value, 1.0))
@@ -30,19 +30,19 @@ def fault_plan(text: str) -> FaultPlan | None:
                 plan = replace(plan, kinds=_kinds(value))
             case _:
                 raise UsageError(
-                    f'--faults has no "{key}"{nearest(key, KEYS)}: wanted {NONE}, or some of '
+                    f'--faults has no "{key}"{suggestion(key, KEYS)}: wanted {NONE}, or some of '
                     "rate=SHARE,kinds=KIND+KIND,size=DEVIATIONS"
                 )
     return plan
 
 
-def _number(key: str, value: str, most: float) -> float:
+def _number(key: str, value: str, maximum: float) -> float:
     try:
         number = float(value)
     except ValueError:
         number = -1.0
-    if not 0 <= number <= most:
-        raise UsageError(f'--faults {key}: found "{value}", wanted a number from 0 to {most:g}')
+    if not 0 <= number <= maximum:
+        raise UsageError(f'--faults {key}: found "{value}", wanted a number from 0 to {maximum:g}')
     return number
 
 
@@ -54,7 +54,7 @@ def _kinds(value: str) -> tuple[FaultKind, ...]:
     for name in names:
         if name not in known:
             raise UsageError(
-                f'--faults kinds: there is no "{name}"{nearest(name, known)}; wanted all, or some '
+                f'--faults kinds: there is no "{name}"{suggestion(name, known)}; wanted all, or some '
                 f"of {', '.join(known)} with + between them"
             )
     return tuple(FaultKind(name) for name in names)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import IO
 
 from sensorwatch.producer.simulated_records import Record
-from sensorwatch.producer.sink import Tally
+from sensorwatch.producer.sink import DeliveryCounts
 
 
 def raw_line(value: bytes) -> bytes:
@@ -12,7 +12,7 @@ def raw_line(value: bytes) -> bytes:
     return value + b"\n"
 
 
-class LinesSink:
+class JsonLinesSink:
     """Writes each record's value as one line; keys and labels are not written."""
 
     def __init__(self, stream: IO[bytes], *, line: Callable[[bytes], bytes] = raw_line) -> None:
@@ -25,7 +25,7 @@ class LinesSink:
         self._stream.write(b"".join([self._line(record.value) for record in records]))
         self._written += len(records)
 
-    def close(self) -> Tally:
+    def close(self) -> DeliveryCounts:
         """Flush and return the account."""
         self._stream.flush()
-        return Tally(self._written, 0)
+        return DeliveryCounts(self._written, 0)

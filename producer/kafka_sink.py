@@ -10,7 +10,7 @@ from sensorwatch.common.errors import BrokerUnavailable, SettingsError
 from sensorwatch.common.kafka.client_config import producer_config
 from sensorwatch.common.kafka.topics import require_topics
 from sensorwatch.producer.simulated_records import Record
-from sensorwatch.producer.sink import Tally
+from sensorwatch.producer.sink import DeliveryCounts
 
 LABEL_HEADER = "sensorwatch-label"
 FLUSH_SECONDS = 30.0
@@ -19,7 +19,7 @@ _POLL_SECONDS = 0.1
 Headers = list[tuple[str, str | bytes | None]]
 
 
-def connect(
+def connect_sink(
     kafka: Mapping[str, Any], topic: str, *, stopping: Callable[[], bool], **client: Any
 ) -> "KafkaSink":
     """Check that the topic can be reached and return a sink to it.
@@ -54,7 +54,7 @@ class KafkaSink:
         self._flush_seconds = flush_seconds
         self._delivered = 0
         self._failed = 0
-        self._failure = ""
+        self._first_error = ""
 
     def send(self, records: Sequence[Record]) -> None:
         """Queue records, waiting where the queue is full, until told to stop.
@@ -64,22 +64,22 @@ class KafkaSink:
         Raises BrokerUnavailable when the client cannot go on.
         """
         for record in records:
-            while not self._queued(record):
+            while not self._try_produce(record):
                 if self._stopping():
                     return
                 self._producer.poll(_POLL_SECONDS)
         self._producer.poll(0)
 
-    def close(self) -> Tally:
+    def close(self) -> DeliveryCounts:
         """Wait until everything arrived, at most `flush_seconds`; what has not then, failed."""
         deadline = time.monotonic() + self._flush_seconds
-        while left := self._producer.flush(_POLL_SECONDS):
+        while undelivered := self._producer.flush(_POLL_SECONDS):
             if time.monotonic() >= deadline:
-                self._give_up(left)
+                self._purge_undelivered(undelivered)
                 break
-        return Tally(self._delivered, self._failed, self._failure)
+        return DeliveryCounts(self._delivered, self._failed, self._first_error)
 
-    def _queued(self, record: Record) -> bool:
+    def _try_produce(self, record: Record) -> bool:
         headers: Headers | None = [(LABEL_HEADER, record.label)] if record.label else None
         try:
             self._producer.produce(
@@ -106,10 +106,12 @@ class KafkaSink:
             self._delivered += 1
             return
         self._failed += 1
-        self._failure = self._failure or str(error.str())
+        self._first_error = self._first_error or str(error.str())
 
-    def _give_up(self, left: int) -> None:
-        self._failure = self._failure or f"{left} unanswered after {self._flush_seconds:g} s"
+    def _purge_undelivered(self, undelivered: int) -> None:
+        self._first_error = (
+            self._first_error or f"{undelivered} unanswered after {self._flush_seconds:g} s"
+        )
         # Reports each one as failed, and lets the process end although a broker is gone.
         self._producer.purge()
         self._producer.flush(1.0)

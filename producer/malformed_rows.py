@@ -15,31 +15,33 @@ _OVERFLOW = msgspec.Raw(b"1e999")
 
 def broken_json(fields: Mapping[str, Any], defect: Defect) -> bytes:
     """Return the row's JSON with the defect; the last field is the one that is broken."""
-    whole = msgspec.json.encode(fields)
-    last = list(fields)[-1]
+    encoded_row = msgspec.json.encode(fields)
+    last_field = list(fields)[-1]
     match defect:
         case Defect.EMPTY:
             return b""
         case Defect.FRAMED:
-            return _FRAME + whole
+            return _FRAME + encoded_row
         case Defect.TRUNCATED:
-            return whole[: len(whole) // 2]
+            return encoded_row[: len(encoded_row) // 2]
         case Defect.NOT_OBJECT:
             return msgspec.json.encode(list(fields.values()))
         case Defect.NAN:  # as Python's own json module writes it, though it is no JSON
-            number = msgspec.json.encode(fields[last])
-            return whole.removesuffix(number + b"}") + b"NaN}"
+            number = msgspec.json.encode(fields[last_field])
+            return encoded_row.removesuffix(number + b"}") + b"NaN}"
         case Defect.MISSING_FIELD:
-            return msgspec.json.encode({name: fields[name] for name in fields if name != last})
-    return msgspec.json.encode({**fields, **_replaced(last, defect)})
+            return msgspec.json.encode(
+                {name: fields[name] for name in fields if name != last_field}
+            )
+    return msgspec.json.encode({**fields, **_replacement_fields(last_field, defect)})
 
 
-def _replaced(last: str, defect: Defect) -> Mapping[str, object]:
+def _replacement_fields(last_field: str, defect: Defect) -> Mapping[str, object]:
     replacements: dict[Defect, Mapping[str, object]] = {
-        Defect.TEXT: {last: "n/a"},
-        Defect.NULL: {last: None},
-        Defect.OVERFLOW: {last: _OVERFLOW},
-        Defect.OUT_OF_RANGE: {last: 1e6},
+        Defect.TEXT: {last_field: "n/a"},
+        Defect.NULL: {last_field: None},
+        Defect.OVERFLOW: {last_field: _OVERFLOW},
+        Defect.OUT_OF_RANGE: {last_field: 1e6},
         Defect.BAD_TIMESTAMP: {"timestamp": "yesterday"},
         Defect.BAD_KEY: {"sensor_id": ""},
     }
@@ -48,21 +50,21 @@ def _replaced(last: str, defect: Defect) -> Mapping[str, object]:
 
 def broken_cells(cells: list[object], defect: Defect) -> list[object]:
     """Return a CSV line's cells (sensor, time, signals) with the defect, as many as before."""
-    return _CELLS[defect](cells)
+    return _BREAK_CELLS[defect](cells)
 
 
-def _last(text: object) -> Callable[[list[object]], list[object]]:
+def _replace_last_cell(text: object) -> Callable[[list[object]], list[object]]:
     return lambda cells: [*cells[:-1], text]
 
 
-_CELLS: dict[Defect, Callable[[list[object]], list[object]]] = {
+_BREAK_CELLS: dict[Defect, Callable[[list[object]], list[object]]] = {
     Defect.TRUNCATED: lambda cells: [*cells[:2], *([""] * (len(cells) - 2))],
-    Defect.TEXT: _last("n/a"),
-    Defect.MISSING_FIELD: _last(""),
-    Defect.NULL: _last("null"),
-    Defect.NAN: _last("nan"),
-    Defect.OVERFLOW: _last("1e999"),
-    Defect.OUT_OF_RANGE: _last(1e6),
+    Defect.TEXT: _replace_last_cell("n/a"),
+    Defect.MISSING_FIELD: _replace_last_cell(""),
+    Defect.NULL: _replace_last_cell("null"),
+    Defect.NAN: _replace_last_cell("nan"),
+    Defect.OVERFLOW: _replace_last_cell("1e999"),
+    Defect.OUT_OF_RANGE: _replace_last_cell(1e6),
     Defect.BAD_TIMESTAMP: lambda cells: [cells[0], "yesterday", *cells[2:]],
     Defect.BAD_KEY: lambda cells: ["\x07", *cells[1:]],
     Defect.NOT_OBJECT: lambda cells: ["[" + str(cells[0]), cells[1], *("?" for _ in cells[2:])],

@@ -16,14 +16,14 @@ from sensorwatch.common.simulation.stream import Simulation, simulate
 from sensorwatch.producer import produce_options as options
 from sensorwatch.producer import run_plan as request
 from sensorwatch.producer.csv_sink import write_csv
-from sensorwatch.producer.json_lines_sink import LinesSink, raw_line
-from sensorwatch.producer.kafka_sink import connect
+from sensorwatch.producer.json_lines_sink import JsonLinesSink, raw_line
+from sensorwatch.producer.kafka_sink import connect_sink
 from sensorwatch.producer.progress_line import progress
-from sensorwatch.producer.rate_limiting import batch_rows, batched, paced
+from sensorwatch.producer.rate_limiting import batch_rows, batched, rate_limited
 from sensorwatch.producer.replay import replayed_records
 from sensorwatch.producer.simulated_records import Record, simulated_records
-from sensorwatch.producer.sink import Sink, Tally, deliver
-from sensorwatch.producer.stop_signals import Stop, stop_on_signals
+from sensorwatch.producer.sink import DeliveryCounts, Sink, deliver
+from sensorwatch.producer.stop_signals import StopSignal, stop_on_signals
 
 
 def produce(
@@ -60,11 +60,20 @@ def produce(
     if out is not None:
         _write_file(simulation, out, labels=labels)
         return
-    speed = request.rows_per_second(rate, bounded=csv is not None or rows is not None)
+    rows_per_second_limit = request.rows_per_second(
+        rate, bounded=csv is not None or rows is not None
+    )
     overrides = {"schema.path": schema, "topics.readings": topic}
     settings = load_settings(config, overrides=overrides).settings
     records = _simulated(simulation) if csv is None else _replayed(csv, settings)
-    _send(islice(records, rows), settings, rows=rows, rate=speed, seconds=seconds, stdout=stdout)
+    _send_records(
+        islice(records, rows),
+        settings,
+        rows=rows,
+        rate=rows_per_second_limit,
+        seconds=seconds,
+        stdout=stdout,
+    )
 
 
 def _simulated(simulation: Simulation) -> Iterator[Record]:
@@ -77,12 +86,12 @@ def _replayed(path: Path, settings: Settings) -> Iterator[Record]:
 
 
 def _write_file(simulation: Simulation, path: Path, *, labels: bool) -> None:
-    with progress(simulation.rows) as sent:
-        rows = write_csv(simulate(simulation), path, labels=labels, sent=sent)
+    with progress(simulation.rows) as on_sent:
+        rows = write_csv(simulate(simulation), path, labels=labels, on_sent=on_sent)
     print_line(f"wrote {rows} rows of {simulation.sensors} sensors to {path}")
 
 
-def _send(
+def _send_records(
     records: Iterable[Record],
     settings: Settings,
     *,
@@ -91,43 +100,57 @@ def _send(
     seconds: float | None,
     stdout: bool,
 ) -> None:
-    with stop_on_signals() as stop, progress(rows) as sent:
+    with stop_on_signals() as stop, progress(rows) as on_sent:
         began = time.monotonic()
         sink = _sink(settings, stop, stdout=stdout)
-        batches = paced(
+        batches = rate_limited(
             batched(records, batch_rows(rate)), rate, clock=time.monotonic, sleep=stop.sleep
         )
-        tally = deliver(batches, sink, stopping=_until(stop, seconds), sent=sent)
-        took = time.monotonic() - began
-    _report(tally, took, "standard output" if stdout else f'topic "{settings.topics.readings}"')
+        delivery_counts = deliver(
+            batches, sink, stopping=_stop_condition(stop, seconds), on_sent=on_sent
+        )
+        elapsed_seconds = time.monotonic() - began
+    _print_summary(
+        delivery_counts,
+        elapsed_seconds,
+        "standard output" if stdout else f'topic "{settings.topics.readings}"',
+    )
     if stop.interrupted:
         raise KeyboardInterrupt
 
 
-def _sink(settings: Settings, stop: Stop, *, stdout: bool) -> Sink:
+def _sink(settings: Settings, stop: StopSignal, *, stdout: bool) -> Sink:
     if stdout:
-        return LinesSink(sys.stdout.buffer, line=json_line if sys.stdout.isatty() else raw_line)
+        line = json_line if sys.stdout.isatty() else raw_line
+        return JsonLinesSink(sys.stdout.buffer, line=line)
     logs.configure(settings.log.format, settings.log.level)
-    return connect(
-        settings.kafka, settings.topics.readings, stopping=stop.asked, logger=logs.kafka_logger()
+    return connect_sink(
+        settings.kafka,
+        settings.topics.readings,
+        stopping=stop.requested,
+        logger=logs.kafka_logger(),
     )
 
 
-def _until(stop: Stop, seconds: float | None) -> Callable[[], bool]:
+def _stop_condition(stop: StopSignal, seconds: float | None) -> Callable[[], bool]:
     if seconds is None:
-        return stop.asked
+        return stop.requested
     end = time.monotonic() + seconds
-    return lambda: stop.asked() or time.monotonic() >= end
+    return lambda: stop.requested() or time.monotonic() >= end
 
 
-def _report(tally: Tally, took: float, where: str) -> None:
-    speed = tally.delivered / took if took > 0 else 0.0
+def _print_summary(
+    delivery_counts: DeliveryCounts, elapsed_seconds: float, destination: str
+) -> None:
+    rows_per_second_limit = (
+        delivery_counts.delivered / elapsed_seconds if elapsed_seconds > 0 else 0.0
+    )
     # On standard error: standard output may be the rows' own.
     print_note(
-        f"delivered {tally.delivered}, failed {tally.failed}, to {where} in {took:.1f} s "
-        f"({speed:.0f} rows/s)"
+        f"delivered {delivery_counts.delivered}, failed {delivery_counts.failed}, to {destination} "
+        f"in {elapsed_seconds:.1f} s ({rows_per_second_limit:.0f} rows/s)"
     )
-    if tally.failed:
+    if delivery_counts.failed:
         raise CheckFailed(
-            f"{tally.failed} records were not delivered to {where}; the first: {tally.failure}"
+            f"{delivery_counts.failed} records were not delivered to {destination}; the first: {delivery_counts.failure}"
         )

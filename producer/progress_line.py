@@ -20,5 +20,5 @@ def progress(rows: int | None) -> Iterator[Callable[[int], object]]:
         return
     columns = (BarColumn(), TextColumn("{task.completed:,.0f} rows"), TimeElapsedColumn())
     with Progress(*columns, console=SafeConsole(stderr=True), transient=True) as bar:
-        task = bar.add_task("sending", total=rows)
-        yield lambda sent: bar.advance(task, sent)
+        task_id = bar.add_task("sending", total=rows)
+        yield lambda sent: bar.advance(task_id, sent)

@@ -7,16 +7,16 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 # A stall longer than this is not made up for: a burst of all that was missed is no steady rate.
-LONGEST_CATCH_UP_SECONDS = 1.0
-_BATCHES_A_SECOND = 20
-_LARGEST_BATCH = 2_000
+MAX_CATCH_UP_SECONDS = 1.0
+_BATCHES_PER_SECOND = 20
+_MAX_BATCH_ROWS = 2_000
 
 
 def batch_rows(rate: float | None) -> int:
     """Return how many rows to send at once: small enough that a second has several batches."""
     if rate is None:
-        return _LARGEST_BATCH
-    return max(1, min(_LARGEST_BATCH, int(rate / _BATCHES_A_SECOND)))
+        return _MAX_BATCH_ROWS
+    return max(1, min(_MAX_BATCH_ROWS, int(rate / _BATCHES_PER_SECOND)))
 
 
 def batched(items: Iterable[Item], rows: int) -> Iterator[list[Item]]:
@@ -26,7 +26,7 @@ def batched(items: Iterable[Item], rows: int) -> Iterator[list[Item]]:
         yield batch
 
 
-def paced(
+def rate_limited(
     batches: Iterable[Sequence[Item]],
     rate: float | None,
     *,
@@ -40,12 +40,12 @@ def paced(
     if rate is None:
         yield from batches
         return
-    due = clock()
+    next_send_time = clock()
     for batch in batches:
         yield batch
-        due += len(batch) / rate
-        ahead = due - clock()
-        if ahead > 0:
-            sleep(ahead)
-        elif ahead < -LONGEST_CATCH_UP_SECONDS:
-            due = clock()
+        next_send_time += len(batch) / rate
+        wait_seconds = next_send_time - clock()
+        if wait_seconds > 0:
+            sleep(wait_seconds)
+        elif wait_seconds < -MAX_CATCH_UP_SECONDS:
+            next_send_time = clock()

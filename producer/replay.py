@@ -28,38 +28,42 @@ def replayed_records(path: Path, schema: Schema) -> Iterator[Record]:
     is sent as the JSON text that says why, so that it is refused at the other end and not lost.
     Raises DataError as `sensorwatch.common.tables.read_rows` does.
     """
-    everything = schema.unknown_fields is UnknownFields.REJECT
-    roots = tuple(dict.fromkeys(field.split(".")[0] for field in schema.paths))
+    send_unknown_fields = schema.unknown_fields is UnknownFields.REJECT
+    declared_roots = tuple(dict.fromkeys(field.split(".")[0] for field in schema.paths))
     key_path = schema.key.field.split(".") if schema.key else None
     for fields in read_rows(path, schema):
         if isinstance(fields, Fault):
             yield Record(DEFAULT_SENSOR, _encoder.encode(fields.detail), "")
             continue
-        sent = fields if everything else {name: fields[name] for name in roots if name in fields}
-        yield Record(_key(fields, key_path), payload(sent), "")
+        fields_to_send = (
+            fields
+            if send_unknown_fields
+            else {name: fields[name] for name in declared_roots if name in fields}
+        )
+        yield Record(_key(fields, key_path), encode_fields(fields_to_send), "")
 
 
-def payload(fields: Fields) -> bytes:
+def encode_fields(fields: Fields) -> bytes:
     """Write fields as JSON; floats read back to the same bits, those not finite as overflows."""
-    plain = {name: _plain(value) for name, value in fields.items()}
+    json_values = {name: _json_value(value) for name, value in fields.items()}
     try:
-        return _encoder.encode(plain)
+        return _encoder.encode(json_values)
     except UnicodeEncodeError:  # the file's bytes were no UTF-8; JSON's escapes can still say so
         return json.dumps(fields).encode()
 
 
-def _plain(value: object) -> object:
+def _json_value(value: object) -> object:
     if type(value) is float:
         return value if math.isfinite(value) else _NOT_FINITE
     if isinstance(value, Mapping):
-        return {name: _plain(inner) for name, inner in value.items()}
+        return {name: _json_value(inner) for name, inner in value.items()}
     return value
 
 
 def _key(fields: Fields, path: list[str] | None) -> str:
     value: Any = fields
-    for part in path or ():
-        value = value.get(part) if isinstance(value, Mapping) else None
+    for path_part in path or ():
+        value = value.get(path_part) if isinstance(value, Mapping) else None
     if path is None or value is None:
         return DEFAULT_SENSOR
     return str(value).encode(errors="replace").decode()

@@ -30,11 +30,15 @@ def check_combination(
 ) -> None:
     """Raise UsageError for options of which one would silently do nothing."""
     if out is not None and (csv is not None or to_stdout):
-        other = "--csv" if csv is not None else "--stdout"
-        raise UsageError(f"--out writes simulated rows to a file and cannot go with {other}")
+        conflicting_option = "--csv" if csv is not None else "--stdout"
+        raise UsageError(
+            f"--out writes simulated rows to a file and cannot go with {conflicting_option}"
+        )
     if out is not None and (rate is not None or seconds is not None):
-        other = "--rate" if rate is not None else "--seconds"
-        raise UsageError(f"{other} is about sending and cannot go with --out; give --rows")
+        conflicting_option = "--rate" if rate is not None else "--seconds"
+        raise UsageError(
+            f"{conflicting_option} is about sending and cannot go with --out; give --rows"
+        )
     if labels and out is None:
         raise UsageError(
             "--labels is a column of --out; in a topic the label is the header sensorwatch-label"
@@ -55,18 +59,18 @@ def simulation(
 
     A file is what somebody trains on next, so it is healthy unless faults are asked for.
     """
-    step = FILE_INTERVAL_SECONDS if to_file else STREAM_INTERVAL_SECONDS
+    default_interval = FILE_INTERVAL_SECONDS if to_file else STREAM_INTERVAL_SECONDS
     return Simulation(
         sensors=sensors,
         rows=FILE_ROWS if to_file and rows is None else rows,
         seed=seed,
-        start=instant(start),
-        interval_seconds=step if interval is None else interval,
+        start=parse_start_time(start),
+        interval_seconds=default_interval if interval is None else interval,
         faults=fault_plan(("none" if to_file else STREAM_FAULTS) if faults is None else faults),
     )
 
 
-def instant(text: str) -> int:
+def parse_start_time(text: str) -> int:
     """Read an RFC 3339 time (UTC where it names no zone), or `now`, as microseconds UTC."""
     if text == "now":
         return time.time_ns() // 1_000

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from sensorwatch.common.rows.instants import to_text
+from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.simulation.sensors import SIGNALS
 from sensorwatch.common.simulation.stream import Chunk
 from sensorwatch.producer.malformed_rows import broken_json
@@ -32,7 +32,7 @@ _encoder = msgspec.json.Encoder()
 
 def simulated_records(chunk: Chunk) -> Iterator[Record]:
     """Yield each row as JSON; floats are written so that they read back to the same bits."""
-    time = lru_cache(maxsize=16)(to_text)
+    time = lru_cache(maxsize=16)(format_instant)
     rows = zip(
         chunk.event_time.tolist(),
         chunk.sensor_id,

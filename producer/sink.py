@@ -8,7 +8,7 @@ from sensorwatch.producer.simulated_records import Record
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class DeliveryCounts:
     """What became of the records that were sent."""
 
     delivered: int
@@ -23,7 +23,7 @@ class Sink(Protocol):
     def send(self, records: Sequence[Record]) -> None:
         """Hand records over, in order."""
 
-    def close(self) -> Tally:
+    def close(self) -> DeliveryCounts:
         """Wait for what is under way, at most for a deadline, and return the account."""
 
 
@@ -32,15 +32,15 @@ def deliver(
     sink: Sink,
     *,
     stopping: Callable[[], bool],
-    sent: Callable[[int], object],
-) -> Tally:
-    """Send batches until there are no more or `stopping`; `sent` hears of each batch's rows."""
+    on_sent: Callable[[int], object],
+) -> DeliveryCounts:
+    """Send batches until there are no more or `stopping`; `on_sent` hears of each batch's rows."""
     try:
         for batch in batches:
             if stopping():
                 break
             sink.send(batch)
-            sent(len(batch))
+            on_sent(len(batch))
     except BaseException:
         sink.close()
         raise

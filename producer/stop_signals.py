@@ -9,14 +9,14 @@ from types import FrameType
 
 
 @dataclass(slots=True)
-class Stop:
+class StopSignal:
     """Whether this process was asked to stop, and how."""
 
     event: Event = field(default_factory=Event)
     interrupted: bool = False
     """By SIGINT: a person pressed Ctrl-C."""
 
-    def asked(self) -> bool:
+    def requested(self) -> bool:
         """Say whether to stop."""
         return self.event.is_set()
 
@@ -26,9 +26,9 @@ class Stop:
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[Stop]:
+def stop_on_signals() -> Iterator[StopSignal]:
     """Turn the first signal into a wish to stop; a second SIGINT interrupts at once."""
-    stop = Stop()
+    stop = StopSignal()
 
     def handle(number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGINT:
@@ -37,9 +37,11 @@ def stop_on_signals() -> Iterator[Stop]:
             stop.interrupted = True
         stop.event.set()
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous_handlers = {
+        number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         yield stop
     finally:
-        for number, handler in before.items():
+        for number, handler in previous_handlers.items():
             signal.signal(number, handler)

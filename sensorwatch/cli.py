@@ -14,7 +14,7 @@ from sensorwatch.common.runtime.printing import print_line
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CommandEntry:
     """A command: where it is written, and what `--help` says of it."""
 
     target: str
@@ -23,70 +23,76 @@ class Entry:
     panel: str
 
 
-ROW, MODEL, SETUP = "The way of a row", "Models", "Set up and look"
-COMMANDS: dict[str, Entry] = {
-    "demo": Entry(
+ROW_PANEL, MODEL_PANEL, SETUP_PANEL = "The way of a row", "Models", "Set up and look"
+COMMANDS: dict[str, CommandEntry] = {
+    "demo": CommandEntry(
         "sensorwatch.commands.demo_command:demo",
         "See the whole way of a row, live, in a minute.",
-        ROW,
+        ROW_PANEL,
     ),
-    "produce": Entry(
+    "produce": CommandEntry(
         "sensorwatch.producer.produce_command:produce",
         "Simulate sensors with faults, or replay a file.",
-        ROW,
+        ROW_PANEL,
     ),
-    "consume": Entry(
+    "consume": CommandEntry(
         "sensorwatch.consumer.command:consume",
         "Score the readings' topic, exactly once, into events.",
-        ROW,
+        ROW_PANEL,
     ),
-    "serve": Entry("sensorwatch.api.serve_command:serve", "Score rows over HTTP.", ROW),
-    "tail": Entry("sensorwatch.commands.tail_command:tail", "Follow the anomaly events.", ROW),
-    "ledger": Entry(
+    "serve": CommandEntry(
+        "sensorwatch.api.serve_command:serve", "Score rows over HTTP.", ROW_PANEL
+    ),
+    "tail": CommandEntry(
+        "sensorwatch.commands.tail_command:tail", "Follow the anomaly events.", ROW_PANEL
+    ),
+    "ledger": CommandEntry(
         "sensorwatch.commands.ledger_command:app",
         "Show the account of every record, and verify it.",
-        ROW,
+        ROW_PANEL,
     ),
-    "state": Entry(
+    "state": CommandEntry(
         "sensorwatch.commands.state_command:app",
         "Show the sensors' memory, or let it begin anew.",
-        ROW,
+        ROW_PANEL,
     ),
-    "train": Entry(
+    "train": CommandEntry(
         "sensorwatch.trainer.train_command:train",
         "Fit a model and register it as a version.",
-        MODEL,
+        MODEL_PANEL,
     ),
-    "evaluate": Entry(
-        "sensorwatch.trainer.evaluate_command:evaluate", "Measure a version, or gate on it.", MODEL
+    "evaluate": CommandEntry(
+        "sensorwatch.trainer.evaluate_command:evaluate",
+        "Measure a version, or gate on it.",
+        MODEL_PANEL,
     ),
-    "backtest": Entry(
+    "backtest": CommandEntry(
         "sensorwatch.trainer.backtest_command:backtest",
         "Score a file as the consumer would.",
-        MODEL,
+        MODEL_PANEL,
     ),
-    "models": Entry(
+    "models": CommandEntry(
         "sensorwatch.commands.models_command:app",
         "List, show, promote, roll back, verify, audit.",
-        MODEL,
+        MODEL_PANEL,
     ),
-    "topics": Entry(
-        "sensorwatch.commands.topics_command:app", "Create and check the topics.", SETUP
+    "topics": CommandEntry(
+        "sensorwatch.commands.topics_command:app", "Create and check the topics.", SETUP_PANEL
     ),
-    "schema": Entry(
+    "schema": CommandEntry(
         "sensorwatch.commands.schema_command:app",
         "Write a schema from a file, or try one on it.",
-        SETUP,
+        SETUP_PANEL,
     ),
-    "warmup": Entry(
+    "warmup": CommandEntry(
         "sensorwatch.commands.warmup_command:warmup",
         "Compile ahead, so that the first start is quick.",
-        SETUP,
+        SETUP_PANEL,
     ),
-    "config": Entry(
+    "config": CommandEntry(
         "sensorwatch.commands.config_command:app",
         "Check the configuration and show its sources.",
-        SETUP,
+        SETUP_PANEL,
     ),
 }
 
@@ -96,24 +102,24 @@ class LazyGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command that the arguments begin with, and import it."""
-        name, _stub, rest = super().resolve_command(ctx, args)
-        return name, None if name is None else load(name), rest
+        name, _placeholder, rest = super().resolve_command(ctx, args)
+        return name, None if name is None else load_command(name), rest
 
 
-def load(name: str) -> Any:
+def load_command(name: str) -> Any:
     """Import a command and return it as typer's parser."""
     module, _, attribute = COMMANDS[name].target.partition(":")
     target = getattr(import_module(module), attribute)
     if isinstance(target, typer.Typer):
         target.info.name = name
         return get_group(target)
-    single = typer_app()
-    single.command(name)(target)
-    return get_command(single)
+    single_command_app = typer_app()
+    single_command_app.command(name)(target)
+    return get_command(single_command_app)
 
 
-def _show_version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         from sensorwatch.common.runtime.build import project_version
 
         print_line(f"sensorwatch {project_version()} (Python {platform.python_version()})")
@@ -124,7 +130,7 @@ def _root(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
         ),
     ] = False,
 ) -> None:
@@ -136,9 +142,9 @@ def build_app() -> typer.Typer:
     app = typer_app(cls=LazyGroup, no_args_is_help=True)
     app.callback()(_root)
     for name, entry in COMMANDS.items():
-        app.command(name, help=entry.help, rich_help_panel=entry.panel)(_stub)
+        app.command(name, help=entry.help, rich_help_panel=entry.panel)(_placeholder)
     return app
 
 
-def _stub() -> None:
+def _placeholder() -> None:
     raise AssertionError("LazyGroup calls the command, never its stub")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from sensorwatch.common.kafka.records import Record, header
+from sensorwatch.common.kafka.records import Record, header_value
 from sensorwatch.consumer.publishing.event_type import EventType
 
 SEVERITY_STYLES = {"warning": "yellow", "major": "bold bright_red", "critical": "bold white on red"}
@@ -73,7 +73,7 @@ _DECODERS: dict[bytes | None, msgspec.json.Decoder[Event] | msgspec.json.Decoder
 
 def read_event(record: Record) -> Event | Closing | None:
     """Return the event in a record of the anomaly topic; None if the record is not an event."""
-    decoder = _DECODERS.get(header(record, "ce_type"))
+    decoder = _DECODERS.get(header_value(record, "ce_type"))
     try:
         return None if decoder is None else decoder.decode(record.value() or b"")
     except (msgspec.MsgspecError, UnicodeDecodeError):

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 from sensorwatch.common.kafka.embedded import EmbeddedBroker
+from tests.brokers.cluster import ClusterServer, KafkaCluster
 from tests.brokers.jar_server import JarServer
 from tests.brokers.kafka import BrokerMissing, Kafka, Server
 from tests.brokers.mock_cluster import MockCluster
@@ -83,6 +84,21 @@ def proxied_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ka
             yield broker.start(), proxy
         finally:
             broker.close()
+
+
+@pytest.fixture
+def kafka_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
+    """Give three real brokers of this test's own, which it may kill; they run from the jars."""
+    try:
+        cluster = KafkaCluster(ClusterServer(tmp_path_factory.mktemp("kafka-cluster")))
+    except BrokerMissing as error:
+        _without_broker(str(error))
+        raise
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.close()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A small model with memory, as the default recipe trains it, ready for any test."""
+"""A small candidate with memory, trained with the default plan."""
 
 from functools import cache
 
@@ -11,7 +11,7 @@ from sensorwatch.trainer.training import train
 from tests.reading_builders import START, a_schema
 
 KNOWN = 8
-"""Of the sensors sensor-00, sensor-01 and so on, so many were in training."""
+"""Number of sensors in training: sensor-00, sensor-01 and so on."""
 STEP = 10_000_000
 """Microseconds between two rows of a sensor."""
 MIN_ROWS = 20
@@ -19,7 +19,7 @@ MIN_ROWS = 20
 
 @cache
 def a_forecast_candidate(*, seed: int = 7, rows: int = 1_600, trees: int = 10) -> Candidate:
-    """A small model of the default plan, trained on steady noise around 0 of spread 1."""
+    """Return a small candidate with the default plan, trained on normally distributed noise."""
     random = np.random.default_rng(seed)
     number = np.arange(rows, dtype=np.int64)
     readings = Readings(
@@ -37,5 +37,5 @@ def a_forecast_candidate(*, seed: int = 7, rows: int = 1_600, trees: int = 10) -
         last_time=int(readings.event_time[-1]),
         rows=rows,
     )
-    how = TrainerSettings(trees=trees, max_samples=64, min_rows=MIN_ROWS, seed=seed)
-    return train(readings, a_schema(), source, how)
+    trainer_settings = TrainerSettings(trees=trees, max_samples=64, min_rows=MIN_ROWS, seed=seed)
+    return train(readings, a_schema(), source, trainer_settings)

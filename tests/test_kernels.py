@@ -13,54 +13,54 @@ from sensorwatch.common import kernels
 ROOT = Path(__file__).parents[1]
 
 
-def test_a_change_in_any_file_of_kernels_makes_all_of_them_new(
+def test_a_change_in_any_kernel_file_recompiles_all_kernels(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = _stamp_of_a_kernel()
     assert _stamp_of_a_kernel() == before
 
-    monkeypatch.setattr(kernels, "_stamp", lambda: "another part was changed")
+    monkeypatch.setattr(kernels, "_kernel_sources_stamp", lambda: "another part was changed")
 
     assert _stamp_of_a_kernel() != before
 
 
-def test_a_kernel_may_call_parts_of_which_none_counts_references() -> None:
-    @kernels.part
+def test_inlined_kernels_count_no_references() -> None:
+    @kernels.inlined_kernel
     def first(row):  # type: ignore[no-untyped-def]
         return row[0]
 
     @kernels.kernel
     def total(rows):  # type: ignore[no-untyped-def]
-        found = 0.0
+        result = 0.0
         for row in range(len(rows)):
-            found += first(rows[row])
-        return found
+            result += first(rows[row])
+        return result
 
     assert total(np.arange(6.0).reshape(3, 2)) == 0.0 + 2.0 + 4.0
 
 
-def test_it_is_known_whether_a_kernel_is_in_the_cache(tmp_path: Path) -> None:
+def test_is_cached_says_whether_a_kernel_is_in_the_cache(tmp_path: Path) -> None:
     ask = "from sensorwatch.common.kernels import is_cached; from sensorwatch.common.model.tails import for_each; "
-    told = [_told(ask + "print(is_cached(for_each))", tmp_path)]
-    _told(
+    told = [_output_of(ask + "print(is_cached(for_each))", tmp_path)]
+    _output_of(
         "from sensorwatch.common.model.tails import *; rarity(tail_from(np.ones(9)), np.ones(2))",
         tmp_path,
     )
-    told.append(_told(ask + "print(is_cached(for_each))", tmp_path))
+    told.append(_output_of(ask + "print(is_cached(for_each))", tmp_path))
 
     assert told == ["False", "True"]
 
 
-def _told(code: str, cache: Path) -> str:
+def _output_of(code: str, cache: Path) -> str:
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache), "PYTHONPATH": str(ROOT)}
-    found = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", "import numpy as np; " + code],
         env=environment,
         capture_output=True,
         text=True,
         check=True,
     )
-    return found.stdout.strip()
+    return result.stdout.strip()
 
 
 def _stamp_of_a_kernel() -> object:

@@ -44,18 +44,18 @@ MAY_IMPORT = {
     "benchmarks": COMMON | {f"{PACKAGE}.trainer"},
 }
 """The rooms that each room may import."""
-PURE = tuple(
+PURE_ROOMS = tuple(
     f"{PACKAGE}.common.{room}" for room in ("rows", "model", "scoring", "ledger", "simulation")
 )
-WORLD = {
+LIBRARIES_WITH_IO = {
     *("aiohttp", "confluent_kafka", "fastapi", "fsspec", "httpx", "joblib", "pickle"),
     *("prometheus_client", "random", "requests", "rich", "shelve", "socket", "sqlite3"),
     *("subprocess", "threading", "time", "typer", "uvicorn"),
 }
 """The libraries that no pure room may use."""
 EXECUTES_ON_LOAD = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve", "sklearn"}
-SERVES = (
-    *PURE,
+ROOMS_OF_SERVICES = (
+    *PURE_ROOMS,
     *(f"{PACKAGE}.{room}" for room in ("api", "consumer", "common.kafka", "common.runtime")),
 )
 
@@ -145,14 +145,14 @@ def test_the_order_has_no_circle() -> None:
         placed |= ready
 
 
-@pytest.mark.parametrize("room", PURE)
+@pytest.mark.parametrize("room", PURE_ROOMS)
 def test_a_pure_room_touches_nothing_of_the_world(room: str) -> None:
     for path in folder_of(room).rglob("*.py"):
         found = libraries(module_of(path), path.read_text(encoding="utf-8"))
-        assert found & WORLD == set(), path.name
+        assert found & LIBRARIES_WITH_IO == set(), path.name
 
 
-@pytest.mark.parametrize("room", SERVES)
+@pytest.mark.parametrize("room", ROOMS_OF_SERVICES)
 def test_nothing_that_serves_imports_what_executes_on_load(room: str) -> None:
     for path in folder_of(room).rglob("*.py"):
         found = libraries(module_of(path), path.read_text(encoding="utf-8"))

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from sensorwatch.common import tables
 from sensorwatch.common.errors import DataError
-from sensorwatch.common.rows.batches import Batch, cut, joined, split
-from sensorwatch.common.rows.schema import Schema, schema_of
-from sensorwatch.common.rows.strict_parsing import collect
+from sensorwatch.common.rows.batches import Batch, cut_batches, join_batches, split_batches
+from sensorwatch.common.rows.schema import Schema, schema_from_plain
+from sensorwatch.common.rows.strict_parsing import collect_rows
 from sensorwatch.common.tables import read_batches, read_rows
 from tests.reading_builders import a_schema as shipped_schema
 from tests.reading_builders import some_readings
@@ -32,7 +32,7 @@ def a_schema(**changes: Any) -> Schema:
             {"name": "x2", "missing": "hold_last"},
         ],
     }
-    return schema_of(plain | changes)
+    return schema_from_plain(plain | changes)
 
 
 SCHEMAS = (
@@ -83,8 +83,8 @@ def both(content: bytes, schema: Schema) -> tuple[Any, Any]:
         path = Path(folder) / "rows.csv"
         path.write_bytes(content)
         return (
-            answer(lambda: joined(read_batches(path, schema), schema)),
-            answer(lambda: collect(read_rows(path, schema), schema)),
+            answer(lambda: join_batches(read_batches(path, schema), schema)),
+            answer(lambda: collect_rows(read_rows(path, schema), schema)),
         )
 
 
@@ -109,7 +109,7 @@ def small_chunks() -> Iterator[None]:
     st.lists(st.tuples(line, ends), max_size=12),
     st.sampled_from(["", "a,b"]),
 )
-def test_both_ways_agree(
+def test_fast_and_strict_readers_agree(
     schema: Schema, lines: list[tuple[tuple[str, ...], str]], last: str
 ) -> None:
     batches, strict = both(content_of(schema, lines, last), schema)
@@ -123,7 +123,7 @@ def test_both_ways_agree(
 @example(b"timestamp,x1,x2\n2025-01-01T00:00:00Z," + b"1" * 150_000 + b",2\n")
 @example(b"timestamp,x1,x2,x2\n")
 @example(b"timestamp,x1\n")
-def test_both_ways_agree_on_any_file(content: bytes) -> None:
+def test_fast_and_strict_readers_agree_on_any_file(content: bytes) -> None:
     batches, strict = both(content, a_schema())
 
     assert batches == strict
@@ -137,13 +137,13 @@ def test_usual_lines_need_no_strict_reader(tmp_path: Path, monkeypatch: pytest.M
         raise AssertionError("a usual line was read strictly")
 
     monkeypatch.setattr(
-        "sensorwatch.common.rows.csv_chunk.ChunkReader._unusual", lambda *_: iter(())
+        "sensorwatch.common.rows.csv_chunk.ChunkReader._read_strictly", lambda *_: iter(())
     )
-    monkeypatch.setattr("sensorwatch.common.tables.records_of", fail)
-    found, rejections = joined(read_batches(path, shipped_schema()), shipped_schema())
+    monkeypatch.setattr("sensorwatch.common.tables.read_csv_rows", fail)
+    result, rejections = join_batches(read_batches(path, shipped_schema()), shipped_schema())
 
-    assert (len(found), rejections) == (200, [])
-    assert np.array_equal(found.values, readings.values)
+    assert (len(result), rejections) == (200, [])
+    assert np.array_equal(result.values, readings.values)
 
 
 @given(st.integers(0, 250), st.integers(1, 90))
@@ -151,7 +151,7 @@ def test_batches_are_cut_and_joined_without_a_trace(first: int, at_once: int) ->
     schema = shipped_schema()
     whole: Batch = (some_readings(200), [])
 
-    some, rest = split(cut([whole], at_once), first)
+    some, rest = split_batches(cut_batches([whole], at_once), first)
 
     assert sum(len(part[0]) for part in some) == min(first, 200)
-    assert outcome(joined([*some, *rest], schema)) == outcome(whole)
+    assert outcome(join_batches([*some, *rest], schema)) == outcome(whole)

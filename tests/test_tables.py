@@ -8,8 +8,8 @@ import pytest
 
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.rows.rejection import Reason, Rejection
-from sensorwatch.common.rows.schema import Schema, schema_of
-from sensorwatch.common.rows.strict_parsing import collect
+from sensorwatch.common.rows.schema import Schema, schema_from_plain
+from sensorwatch.common.rows.strict_parsing import collect_rows
 from sensorwatch.common.tables import read_rows
 
 INSTANT = datetime(2025, 1, 1, 0, 0, 0, 250_000, tzinfo=UTC)
@@ -17,7 +17,7 @@ MICROSECONDS = 1_735_689_600_250_000
 
 
 def a_schema(*, delimiter: str = ",", **time: str) -> Schema:
-    return schema_of(
+    return schema_from_plain(
         {
             "time": {"field": "timestamp", **({"naive_zone": "UTC"} | time)},
             "key": {"field": "sensor_id", "optional": True},
@@ -34,7 +34,7 @@ def a_file(folder: Path, content: str | bytes, name: str = "rows.csv") -> Path:
 
 
 def outcome(path: Path, schema: Schema) -> tuple[list[float], list[Rejection]]:
-    readings, rejections = collect(read_rows(path, schema), schema)
+    readings, rejections = collect_rows(read_rows(path, schema), schema)
     return readings.values.ravel().tolist(), rejections
 
 
@@ -116,7 +116,7 @@ def test_a_timestamp_column_of_parquet_is_the_same_instant_in_every_declared_for
     frame.to_parquet(path)
     schema = a_schema(format=form)
 
-    readings, rejections = collect(read_rows(path, schema), schema)
+    readings, rejections = collect_rows(read_rows(path, schema), schema)
 
     assert rejections == []
     assert readings.event_time.tolist() == [MICROSECONDS]

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from sensorwatch.common.rows.batches import Batch, collected
+from sensorwatch.common.rows.batches import Batch, collect_batches
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.rejection import Fault
 from sensorwatch.common.rows.strict_parsing import Fields
@@ -23,7 +23,7 @@ def score_on(
     max_rows: int,
 ) -> Iterator[Outcome]:
     """Score records in order, `max_rows` at a time; see `score_batches`."""
-    batches = collected(records, detector.schema, at_once=max_rows)
+    batches = collect_batches(records, detector.schema, batch_rows=max_rows)
     return score_batches(batches, detector, memory, first_row=first_row)
 
 

@@ -8,7 +8,7 @@ import typer
 
 from sensorwatch.common.errors import UsageError
 from sensorwatch.common.registry.store import Registry
-from sensorwatch.common.rows.batches import Batch, split
+from sensorwatch.common.rows.batches import Batch, split_batches
 from sensorwatch.common.rows.rejection import Rejection
 from sensorwatch.common.rows.schema import Schema, load_schema
 from sensorwatch.common.runtime.allocator import keep_freed_memory
@@ -71,29 +71,37 @@ def backtest(
     if (train_rows is None) == (model is None):
         raise UsageError("give either --train-rows N (fit on the first N rows) or --model VERSION")
     if model is None:
-        declared = load_schema(settings.schema_.path)
-        first, batches = split(read_batches(data, declared), train_rows or 0)
-        detector, memory, rejections = _fitted(first, declared, settings, data)
+        row_schema = load_schema(settings.schema_.path)
+        train_batches, batches = split_batches(read_batches(data, row_schema), train_rows or 0)
+        detector, memory, rejections = _fit_on_first_batches(
+            train_batches, row_schema, settings, data
+        )
     else:
         detector = Registry(settings.registry.path).load(settings.registry.model, model).detector
-        declared = detector.schema if schema is None else _same(load_schema(schema), detector)
-        batches, memory, rejections = read_batches(data, declared), detector.cold(), []
+        row_schema = (
+            detector.schema
+            if schema is None
+            else _require_same_schema(load_schema(schema), detector)
+        )
+        batches, memory, rejections = read_batches(data, row_schema), detector.empty_memory(), []
     keep_freed_memory()
     with ScoreTable(out) as table:
         table.write_rejected(rejections)
         for outcome in score_batches(batches, detector, memory, first_row=train_rows or 0):
             table.write(outcome)
-    _say(table)
+    _print_summary(table)
 
 
-def _fitted(
-    first: Sequence[Batch], schema: Schema, settings: Settings, data: Path
+def _fit_on_first_batches(
+    train_batches: Sequence[Batch], schema: Schema, settings: Settings, data: Path
 ) -> tuple[Detector, Memory, list[Rejection]]:
     # Here, because scikit-learn takes a second to import, and a version needs none of it.
     from sensorwatch.trainer.training import rate_note
-    from sensorwatch.trainer.unregistered_model import warm_up_on
+    from sensorwatch.trainer.unregistered_model import fit_on_first_batches
 
-    detector, memory, rejections = warm_up_on(first, schema, settings.trainer, uri=str(data))
+    detector, memory, rejections = fit_on_first_batches(
+        train_batches, schema, settings.trainer, uri=str(data)
+    )
     calibration = detector.calibration
     note = rate_note(
         len(calibration.scores),
@@ -105,7 +113,7 @@ def _fitted(
     return detector, memory, rejections
 
 
-def _same(schema: Schema, detector: Detector) -> Schema:
+def _require_same_schema(schema: Schema, detector: Detector) -> Schema:
     """Return the schema to read the file with; only its name, units and CSV format may differ."""
     if schema.fingerprint != detector.schema.fingerprint:
         raise UsageError(
@@ -115,7 +123,7 @@ def _same(schema: Schema, detector: Detector) -> Schema:
     return schema
 
 
-def _say(table: ScoreTable) -> None:
+def _print_summary(table: ScoreTable) -> None:
     rejected = ", ".join(f"{count} {reason}" for reason, count in table.rejected.most_common())
     print_line(f"scored     {table.scored} rows, {table.anomalies} anomalous, to {table.out}")
     print_line(

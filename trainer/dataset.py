@@ -13,7 +13,7 @@ import numpy as np
 
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.registry.candidate import DataSource
-from sensorwatch.common.rows.batches import Batch, joined, split
+from sensorwatch.common.rows.batches import Batch, join_batches, split_batches
 from sensorwatch.common.rows.parsing import parse
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.rejection import Rejection
@@ -22,7 +22,7 @@ from sensorwatch.common.tables import read_batches
 from sensorwatch.trainer.topic_rows import TopicRecord, oldest_records
 
 TOPIC_PREFIX = "kafka:"
-_BLOCK_BYTES = 1 << 20
+_READ_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,11 @@ class Dataset:
         Raises DataError where no row was accepted.
         """
         if len(self.readings) == 0:
-            listed = ", ".join(f"{count} {reason}" for reason, count in self.rejected.items())
+            reason_counts = ", ".join(
+                f"{count} {reason}" for reason, count in self.rejected.items()
+            )
             raise DataError(
-                f"{self.uri} has no valid row ({listed or 'it is empty'}): "
+                f"{self.uri} has no valid row ({reason_counts or 'it is empty'}): "
                 "`sensorwatch schema check SCHEMA --data FILE` shows what is wrong"
             )
         times = self.readings.event_time
@@ -85,8 +87,8 @@ def read_data(
     paths = files_of(data)
     batches: Iterable[Batch] = chain.from_iterable(read_batches(path, schema) for path in paths)
     if rows is not None:
-        batches, _ = split(batches, rows)
-    readings, rejections = joined(batches, schema)
+        batches, _ = split_batches(batches, rows)
+    readings, rejections = join_batches(batches, schema)
     return Dataset(data, _digest_of_files(paths), readings, rejections)
 
 
@@ -115,9 +117,9 @@ def by_time(readings: Readings) -> Readings:
 
     So the same rows give the same model, whether they came from a file or from a topic.
     """
-    rank = np.empty(len(readings.sensor_ids), dtype=np.int64)
-    rank[np.argsort(np.asarray(readings.sensor_ids, dtype=object))] = np.arange(len(rank))
-    order = np.lexsort((readings.index, rank[readings.sensor], readings.event_time))
+    id_rank = np.empty(len(readings.sensor_ids), dtype=np.int64)
+    id_rank[np.argsort(np.asarray(readings.sensor_ids, dtype=object))] = np.arange(len(id_rank))
+    order = np.lexsort((readings.index, id_rank[readings.sensor], readings.event_time))
     return replace(readings.take(order), index=np.arange(len(order), dtype=np.int64))
 
 
@@ -133,8 +135,8 @@ def _digest_of_files(paths: Iterable[Path]) -> str:
     for path in paths:
         try:
             with path.open("rb") as file:
-                while block := file.read(_BLOCK_BYTES):
-                    digest.update(block)
+                while chunk := file.read(_READ_BYTES):
+                    digest.update(chunk)
         except OSError as error:
             raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
     return digest.hexdigest()

@@ -10,7 +10,7 @@ from sensorwatch.common.runtime.command_line import ConfigOption
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.printing import print_line
 from sensorwatch.trainer.dataset import read_data
-from sensorwatch.trainer.evaluation import Subject, evaluate_version
+from sensorwatch.trainer.evaluation import EvaluatedVersion, evaluate_version
 from sensorwatch.trainer.promotion_gate import failed_checks, require_passed
 from sensorwatch.trainer.report_output import print_report, write_report
 from sensorwatch.trainer.trainer_options import (
@@ -42,14 +42,16 @@ def evaluate(
 ) -> None:
     """Measure a version's alert rates, its correctness, and which failures it finds."""
     settings = settings_for(config, model=name, registry=registry)
-    store, called = Registry(settings.registry.path), settings.registry.model
-    version = store.load(called, model)
+    store, model_name = Registry(settings.registry.path), settings.registry.model
+    version = store.load(model_name, model)
     dataset = read_data(data, version.detector.schema, rows=rows, kafka=settings.kafka)
     log.info("evaluating", version=version.manifest.id, data=data, rows=dataset.rows)
-    subject = Subject(version, lambda: store.load(called, version.manifest.id))
-    report = evaluate_version(subject, dataset)
+    evaluated_version = EvaluatedVersion(
+        version, lambda: store.load(model_name, version.manifest.id)
+    )
+    report = evaluate_version(evaluated_version, dataset)
     write_report(out, report)
-    store.attach_report(called, version.manifest.id, report)
+    store.attach_report(model_name, version.manifest.id, report)
     print_report(report)
     rejected = ", ".join(f"{count} {reason}" for reason, count in dataset.rejected.items())
     print_line(

@@ -6,7 +6,7 @@ from typing import Any
 
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.registry.archive import array_digest, joint_digest
-from sensorwatch.common.registry.manifest import Manifest, ModelVersion
+from sensorwatch.common.registry.manifest import ModelManifest, ModelVersion
 from sensorwatch.common.registry.version_files import library_versions
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
@@ -14,48 +14,56 @@ from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.trainer.dataset import Dataset, by_time
 from sensorwatch.trainer.evaluation_check import Check, Section
 from sensorwatch.trainer.fault_detection import failures
-from sensorwatch.trainer.imputation import filled
-from sensorwatch.trainer.level_fitting import fit_levels, well_known
-from sensorwatch.trainer.path_consistency import agreement, correctness
+from sensorwatch.trainer.imputation import fill_missing
+from sensorwatch.trainer.level_fitting import fit_levels, with_enough_rows
+from sensorwatch.trainer.path_consistency import correctness, sklearn_agreement
 from sensorwatch.trainer.stability import stability
-from sensorwatch.trainer.training import refitted, rows_needed, split_by_time, train
+from sensorwatch.trainer.training import fit_unregistered, rows_needed, split_by_time, train
 
 REPORT_FORMAT = 1
-MAX_AGREEMENT_ROWS = 20_000
+MAX_SKLEARN_AGREEMENT_ROWS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class EvaluatedVersion:
     """The version that is evaluated, and how it is loaded once more."""
 
     version: ModelVersion
     reload: Callable[[], ModelVersion]
 
 
-def evaluate_version(subject: Subject, dataset: Dataset) -> dict[str, Any]:
+def evaluate_version(evaluated_version: EvaluatedVersion, dataset: Dataset) -> dict[str, Any]:
     """Ask every question and return the report as plain JSON values.
 
     Where the rows are those that the version was trained on, faults are injected only into the
     part that it was not fitted on, and training is repeated: it has to give the same arrays.
     Raises DataError for rows too few to judge by.
     """
-    manifest, detector = subject.version.manifest, subject.version.detector
+    manifest, detector = evaluated_version.version.manifest, evaluated_version.version.detector
     source = dataset.source  # refuses a source without a valid row
-    how = settings_of(manifest)
+    trainer_settings = settings_of(manifest)
     readings = by_time(dataset.readings)
-    if len(readings) < rows_needed(how.calibration_share):
+    if len(readings) < rows_needed(trainer_settings.calibration_share):
         raise DataError(
             f"{len(readings)} valid rows of {dataset.uri} are too few to evaluate on: at least "
-            f"{rows_needed(how.calibration_share)} are needed"
+            f"{rows_needed(trainer_settings.calibration_share)} are needed"
         )
-    same = trained_on(manifest, dataset)
-    injected = _injected(readings, detector, how, same=same)
-    judged = _from_the_beginning(readings, detector) if same else detector
+    is_training_data = trained_on(manifest, dataset)
+    injection_input = _rows_to_inject(
+        readings, detector, trainer_settings, is_training_data=is_training_data
+    )
+    evaluated = _with_levels_of_training_start(readings, detector) if is_training_data else detector
     sections = {
-        "stability": stability(readings, judged, how),
-        "correctness": correctness(readings, detector, lambda: subject.reload().detector),
-        "training": _training(subject.version, readings, dataset, how, same=same),
-        "failures": failures(*injected, seed=manifest.seed),
+        "stability": stability(readings, evaluated, trainer_settings),
+        "correctness": correctness(readings, detector, lambda: evaluated_version.reload().detector),
+        "training": _training_section(
+            evaluated_version.version,
+            readings,
+            dataset,
+            trainer_settings,
+            is_training_data=is_training_data,
+        ),
+        "failures": failures(*injection_input, seed=manifest.seed),
     }
     checks = [check for section in sections.values() for check in section.checks]
     return {
@@ -63,76 +71,85 @@ def evaluate_version(subject: Subject, dataset: Dataset) -> dict[str, Any]:
         "version": manifest.id,
         "passed": all(check.passed for check in checks),
         "failed": [check.name for check in checks if not check.passed],
-        "data": {**source.model_dump(mode="json"), "is_training_data": same},
+        "data": {**source.model_dump(mode="json"), "is_training_data": is_training_data},
         "checks": [check.to_plain() for check in checks],
         **{name: section.figures for name, section in sections.items()},
     }
 
 
-def settings_of(manifest: Manifest) -> TrainerSettings:
+def settings_of(manifest: ModelManifest) -> TrainerSettings:
     """Return what a version was trained with; what its manifest does not say has its default."""
-    known = {
+    known_parameters = {
         name: value
         for name, value in manifest.parameters.items()
         if name in TrainerSettings.model_fields
     }
-    return TrainerSettings(**known, seed=manifest.seed)
+    return TrainerSettings(**known_parameters, seed=manifest.seed)
 
 
-def trained_on(manifest: Manifest, dataset: Dataset) -> bool:
+def trained_on(manifest: ModelManifest, dataset: Dataset) -> bool:
     """Say whether these are the very rows that a version was trained on."""
-    told = manifest.data_source
-    return told.sha256 == dataset.sha256 and told.rows == len(dataset.readings)
+    trained_source = manifest.data_source
+    return trained_source.sha256 == dataset.sha256 and trained_source.rows == len(dataset.readings)
 
 
-def _from_the_beginning(readings: Readings, detector: Detector) -> Detector:
+def _with_levels_of_training_start(readings: Readings, detector: Detector) -> Detector:
     """Return the detector as if its sensors had not moved yet.
 
     It is made to go on after its training rows, from where they ended, not to begin with them.
     """
     if detector.forecast is None:
         return detector
-    held = filled(readings)
-    levels = fit_levels(held, detector.schema, min_rows=detector.levels.min_rows)
-    return replace(detector, levels=well_known(levels, held))
+    filled_readings = fill_missing(readings)
+    levels = fit_levels(filled_readings, detector.schema, min_rows=detector.levels.min_rows)
+    return replace(detector, levels=with_enough_rows(levels, filled_readings))
 
 
-def _injected(
-    readings: Readings, detector: Detector, how: TrainerSettings, *, same: bool
+def _rows_to_inject(
+    readings: Readings,
+    detector: Detector,
+    trainer_settings: TrainerSettings,
+    *,
+    is_training_data: bool,
 ) -> tuple[Readings, Detector]:
     """Return rows to inject faults into, and a detector that was not fitted on them."""
-    if not same:
+    if not is_training_data:
         return readings, detector
-    split = split_by_time(readings, how.calibration_share)
+    split = split_by_time(readings, trainer_settings.calibration_share)
     if detector.forecast is None:
         return split.calibration, detector
     # It was fitted on all of them: one of the same making looks instead, if the rows suffice.
-    if len(split.fit) < rows_needed(how.calibration_share):
+    if len(split.fit) < rows_needed(trainer_settings.calibration_share):
         return readings, detector
-    return split.calibration, refitted(split.fit, detector.schema, how)
+    return split.calibration, fit_unregistered(split.fit, detector.schema, trainer_settings)
 
 
-def _training(
-    version: ModelVersion, readings: Readings, dataset: Dataset, how: TrainerSettings, *, same: bool
+def _training_section(
+    version: ModelVersion,
+    readings: Readings,
+    dataset: Dataset,
+    trainer_settings: TrainerSettings,
+    *,
+    is_training_data: bool,
 ) -> Section:
     """Train again: the compiled forest must agree with its estimator, the arrays with ours."""
     detector, manifest = version.detector, version.manifest
-    repeated = same and manifest.libraries == library_versions()
+    comparable = is_training_data and manifest.libraries == library_versions()
     checks: list[Check] = []
-    candidate = train(readings, detector.schema, dataset.source, how)
-    again = candidate.detector(manifest.id)
-    if repeated:
-        digests = {name: array_digest(array) for name, array in again.arrays().items()}
-        checks.append(_reproduced(joint_digest(digests), manifest.arrays_digest))
-    newest = readings.take(slice(max(len(readings) - MAX_AGREEMENT_ROWS, 0), None))
-    checks.append(agreement(again, candidate.estimator, newest))
-    return Section(tuple(checks), {"repeated": repeated, "rows": len(newest)})
+    candidate = train(readings, detector.schema, dataset.source, trainer_settings)
+    retrained = candidate.detector(manifest.id)
+    if comparable:
+        digests = {name: array_digest(array) for name, array in retrained.arrays().items()}
+        checks.append(_reproduction_check(joint_digest(digests), manifest.arrays_digest))
+    newest = readings.take(slice(max(len(readings) - MAX_SKLEARN_AGREEMENT_ROWS, 0), None))
+    checks.append(sklearn_agreement(retrained, candidate.estimator, newest))
+    return Section(tuple(checks), {"repeated": comparable, "rows": len(newest)})
 
 
-def _reproduced(found: str, wanted: str) -> Check:
+def _reproduction_check(actual: str, expected: str) -> Check:
     return Check(
         "training.reproduced",
-        found == wanted,
-        f"same data and seed give arrays {found[:16]}",
-        f"those of the version, {wanted[:16]}",
+        actual == expected,
+        f"same data and seed give arrays {actual[:16]}",
+        f"those of the version, {expected[:16]}",
     )

@@ -14,13 +14,13 @@ from sensorwatch.common.scoring.status import STATUSES, Status
 from sensorwatch.common.simulation.faults import VALUE_KINDS, FaultKind
 from sensorwatch.trainer.dataset import by_time
 from sensorwatch.trainer.evaluation_check import Check, Section
-from sensorwatch.trainer.fault_injection import Case, Injected, inject_case, spread
+from sensorwatch.trainer.fault_injection import FaultCase, Injected, inject_case, robust_spread
 
 SIZES = (4.0, 8.0, 16.0)
-GATED = Case(FaultKind.SPIKE, 8.0)
+GATE_CASE = FaultCase(FaultKind.SPIKE, 8.0)
 """What any isolation forest has to find. A plain one cannot be held to spikes in one signal of
 several: it sums over signals, so that one far out weighs no more than several a little out."""
-ENOUGH_SIGNALS = 3
+MIN_SIGNALS_FOR_STRICT_BOUNDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +32,13 @@ class Bounds:
 
 
 BOUNDS = Bounds(recall=0.8, roc_auc=0.95)
-BOUNDS_OF_FEW_SIGNALS = Bounds(recall=0.1, roc_auc=0.85)
+FEW_SIGNALS_BOUNDS = Bounds(recall=0.1, roc_auc=0.85)
 """Hour and day of week are features too: beside them one or two signals weigh little, so a plain
 forest ranks such a spike well but seldom above its threshold."""
-REMEMBERED: Mapping[str, tuple[Case, float]] = {
-    "failures.spike_of_one_signal": (Case(FaultKind.SPIKE, 8.0, one_signal=True), 0.9),
-    "failures.level_shift": (Case(FaultKind.LEVEL_SHIFT, 4.0), 0.9),
-    "failures.stuck": (Case(FaultKind.STUCK, 0.0), 0.8),
+MEMORY_CASES: Mapping[str, tuple[FaultCase, float]] = {
+    "failures.spike_of_one_signal": (FaultCase(FaultKind.SPIKE, 8.0, one_signal=True), 0.9),
+    "failures.level_shift": (FaultCase(FaultKind.LEVEL_SHIFT, 4.0), 0.9),
+    "failures.stuck": (FaultCase(FaultKind.STUCK, 0.0), 0.8),
 }
 """What a detector with memory has to find too: share of episodes with at least one alarm."""
 EPISODES = 60
@@ -51,7 +51,7 @@ MAX_ROWS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class CaseResult:
     """How a case was found; None where it could not be measured."""
 
     kind: str
@@ -75,54 +75,61 @@ def failures(held_out: Readings, detector: Detector, *, seed: int) -> Section:
     """Inject every kind at every size into rows that the model was not fitted on, and look."""
     rows = by_time(held_out)
     rows = rows.take(slice(max(len(rows) - MAX_ROWS, 0), None))
-    warm = _warm(rows, detector)
-    asked = cases(rows)
-    found = [
-        measure(rows, case, detector, rng=np.random.default_rng([seed, number]), warm=warm)
-        for number, case in enumerate(asked)
+    eligible = _rows_with_history(rows, detector)
+    all_cases = cases(rows)
+    results = [
+        measure(rows, case, detector, rng=np.random.default_rng([seed, number]), eligible=eligible)
+        for number, case in enumerate(all_cases)
     ]
-    gated = found[asked.index(GATED)]
-    varying = int((spread(rows) > 0).sum())
-    remembers = detector.forecast is not None
-    bounds = BOUNDS if remembers or varying >= ENOUGH_SIGNALS else BOUNDS_OF_FEW_SIGNALS
+    gate_result = results[all_cases.index(GATE_CASE)]
+    varying = int((robust_spread(rows) > 0).sum())
+    has_memory = detector.forecast is not None
+    bounds = (
+        BOUNDS if has_memory or varying >= MIN_SIGNALS_FOR_STRICT_BOUNDS else FEW_SIGNALS_BOUNDS
+    )
     checks = [
-        _at_least("failures.recall", gated, gated.recall_rows, bounds.recall),
-        _at_least("failures.roc_auc", gated, gated.roc_auc, bounds.roc_auc),
+        _minimum_check("failures.recall", gate_result, gate_result.recall_rows, bounds.recall),
+        _minimum_check("failures.roc_auc", gate_result, gate_result.roc_auc, bounds.roc_auc),
     ]
-    if remembers:
+    if has_memory:
         checks += [
-            _at_least(name, found[asked.index(case)], found[asked.index(case)].recall_events, least)
-            for name, (case, least) in REMEMBERED.items()
-            if case in asked
+            _minimum_check(
+                name,
+                results[all_cases.index(case)],
+                results[all_cases.index(case)].recall_events,
+                min_recall,
+            )
+            for name, (case, min_recall) in MEMORY_CASES.items()
+            if case in all_cases
         ]
     figures = {
-        "gated": {"kind": GATED.name, "size": GATED.size, **asdict(bounds)},
+        "gated": {"kind": GATE_CASE.name, "size": GATE_CASE.size, **asdict(bounds)},
         "varying_signals": varying,
-        "cases": [asdict(case) for case in found],
+        "cases": [asdict(case) for case in results],
     }
     return Section(tuple(checks), figures)
 
 
-def _warm(rows: Readings, detector: Detector) -> NDArray[np.bool_]:
+def _rows_with_history(rows: Readings, detector: Detector) -> NDArray[np.bool_]:
     """Return from where on (n,) faults may come: a sensor is judged in full once it has a past."""
-    status = detector.detect(rows, detector.cold()).detections.status
+    status = detector.detect(rows, detector.empty_memory()).detections.status
     scored: NDArray[np.bool_] = status == STATUSES.index(Status.SCORED)
     return scored if scored.any() else np.ones_like(scored)
 
 
-def cases(readings: Readings) -> list[Case]:
+def cases(readings: Readings) -> list[FaultCase]:
     """Return what is injected: the gated case among them, and what needs two signals only then."""
-    found: list[Case] = []
-    several = (spread(readings) > 0).sum() > 1
+    results: list[FaultCase] = []
+    several_vary = (robust_spread(readings) > 0).sum() > 1
     for kind in VALUE_KINDS:
         if kind is FaultKind.BROKEN_CORRELATION:
             # At size 1 the signal keeps its own spread: only the relation to the others is gone.
-            found += [Case(kind, 1.0)] if several else []
+            results += [FaultCase(kind, 1.0)] if several_vary else []
         else:
-            found += [Case(kind, size) for size in _sizes(kind)]
-    if several:
-        found += [Case(FaultKind.SPIKE, size, one_signal=True) for size in SIZES]
-    return found
+            results += [FaultCase(kind, size) for size in _sizes(kind)]
+    if several_vary:
+        results += [FaultCase(FaultKind.SPIKE, size, one_signal=True) for size in SIZES]
+    return results
 
 
 def _sizes(kind: FaultKind) -> tuple[float, ...]:
@@ -131,55 +138,61 @@ def _sizes(kind: FaultKind) -> tuple[float, ...]:
 
 def measure(
     readings: Readings,
-    case: Case,
+    case: FaultCase,
     detector: Detector,
     *,
     rng: np.random.Generator,
-    warm: NDArray[np.bool_],
-) -> Found:
+    eligible: NDArray[np.bool_],
+) -> CaseResult:
     """Inject one case, as often as it takes to get EPISODES, and see what the detector finds.
 
-    The rows before a fault are what the detector remembers when it comes. `warm`: see
+    The rows before a fault are what the detector remembers when it comes. `eligible`: see
     `inject_case`.
     """
     rounds: list[tuple[Injected, Detections]] = []
-    missing = EPISODES if (spread(readings) > 0).any() else 0
-    while missing > 0 and len(rounds) < MAX_ROUNDS:
+    missing_episodes = EPISODES if (robust_spread(readings) > 0).any() else 0
+    while missing_episodes > 0 and len(rounds) < MAX_ROUNDS:
         # Few at a time, so that most rows stay healthy.
-        wanted = min(missing, max(1, len(readings) // ROWS_PER_EPISODE))
+        wanted = min(missing_episodes, max(1, len(readings) // ROWS_PER_EPISODE))
         injected = inject_case(
-            readings, case, schema=detector.schema, rng=rng, episodes=wanted, warm=warm
+            readings, case, schema=detector.schema, rng=rng, episodes=wanted, eligible=eligible
         )
         if not injected.episodes:
             break
-        rounds.append((injected, detector.detect(injected.readings, detector.cold()).detections))
-        missing -= len(injected.episodes)
-    return _summary(case, rounds) if rounds else _unmeasured(case, len(readings))
+        rounds.append(
+            (injected, detector.detect(injected.readings, detector.empty_memory()).detections)
+        )
+        missing_episodes -= len(injected.episodes)
+    return _case_result(case, rounds) if rounds else _empty_result(case, len(readings))
 
 
-def _summary(case: Case, rounds: list[tuple[Injected, Detections]]) -> Found:
+def _case_result(case: FaultCase, rounds: list[tuple[Injected, Detections]]) -> CaseResult:
     truth = np.concatenate([injected.faulty for injected, _ in rounds])
-    score = np.concatenate([found.raw_score for _, found in rounds])
-    decision = np.concatenate([found.is_anomaly for _, found in rounds])
-    hits = [hit for injected, found in rounds for hit in _hits(injected, found.is_anomaly)]
-    delays = [hit for hit in hits if hit is not None]
-    true = int((decision & truth).sum())
-    return Found(
+    score = np.concatenate([results.raw_score for _, results in rounds])
+    decision = np.concatenate([results.is_anomaly for _, results in rounds])
+    detection_delays = [
+        delay
+        for injected, results in rounds
+        for delay in _detection_delays(injected, results.is_anomaly)
+    ]
+    delays = [delay for delay in detection_delays if delay is not None]
+    true_positives = int((decision & truth).sum())
+    return CaseResult(
         kind=case.name,
         size=case.size,
-        episodes=len(hits),
+        episodes=len(detection_delays),
         rows=len(truth),
         faulty_rows=int(truth.sum()),
-        recall_events=len(delays) / len(hits),
-        recall_rows=true / int(truth.sum()),
-        precision=true / int(decision.sum()) if decision.any() else None,
+        recall_events=len(delays) / len(detection_delays),
+        recall_rows=true_positives / int(truth.sum()),
+        precision=true_positives / int(decision.sum()) if decision.any() else None,
         delay_rows=float(np.median(delays)) if delays else None,
         roc_auc=float(roc_auc_score(truth, score)),
         average_precision=float(average_precision_score(truth, score)),
     )
 
 
-def _hits(injected: Injected, is_anomaly: NDArray[np.bool_]) -> list[int | None]:
+def _detection_delays(injected: Injected, is_anomaly: NDArray[np.bool_]) -> list[int | None]:
     """Return for each episode after how many of its rows it was found, or None."""
     return [
         int(np.argmax(is_anomaly[rows])) if is_anomaly[rows].any() else None
@@ -187,14 +200,14 @@ def _hits(injected: Injected, is_anomaly: NDArray[np.bool_]) -> list[int | None]
     ]
 
 
-def _unmeasured(case: Case, rows: int) -> Found:
-    return Found(case.name, case.size, 0, rows, 0, None, None, None, None, None, None)
+def _empty_result(case: FaultCase, rows: int) -> CaseResult:
+    return CaseResult(case.name, case.size, 0, rows, 0, None, None, None, None, None, None)
 
 
-def _at_least(name: str, found: Found, value: float | None, wanted: float) -> Check:
-    what = f"{found.kind}, {found.size:g} spreads"
+def _minimum_check(name: str, results: CaseResult, value: float | None, wanted: float) -> Check:
+    what = f"{results.kind}, {results.size:g} spreads"
     if value is None:
         observed = "nothing to inject: no signal varies, or a sensor has fewer than 4 rows"
         return Check(name, passed=False, observed=observed, wanted=f"{wanted:g} or more ({what})")
-    observed = f"{value:.3f} over {found.episodes} episodes"
+    observed = f"{value:.3f} over {results.episodes} episodes"
     return Check(name, value >= wanted, observed, f"{wanted:g} or more ({what})")

@@ -7,21 +7,21 @@ from numpy.typing import NDArray
 
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
-from sensorwatch.common.simulation.faults import LENGTHS, FaultKind, inject
+from sensorwatch.common.simulation.faults import EPISODE_LENGTHS, FaultKind, inject
 
-FREE_ROWS_PER_FAULTY = 9
+HEALTHY_ROWS_PER_FAULTY = 9
 """An episode takes a tenth of its slot, so that most rows stay as they were; ..."""
-LEAST_FREE_ROWS_PER_FAULTY = 3
+MIN_HEALTHY_ROWS_PER_FAULTY = 3
 """... of a short stream a quarter."""
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class FaultCase:
     """A kind of fault at a size."""
 
     kind: FaultKind
     size: float
-    """In spreads of the signal, see `spread`; a stuck sensor has none (0)."""
+    """In spreads of the signal, see `robust_spread`; a stuck sensor has none (0)."""
     one_signal: bool = False
     """Hit one signal of the sensor instead of all at once."""
 
@@ -42,17 +42,19 @@ class Injected:
     """The rows of each episode, in time order."""
 
 
-def spread(readings: Readings) -> NDArray[np.float64]:
+def robust_spread(readings: Readings) -> NDArray[np.float64]:
     """Spread (signals,) of each signal over all rows, which few outliers cannot move.
 
     The interquartile range in standard deviations of a normal distribution; where half of the rows
     are alike, the standard deviation; 0 for a signal that never changes. What is missing (NaN)
     does not count.
     """
-    return np.asarray([_spread(signal[~np.isnan(signal)]) for signal in readings.values.T])
+    return np.asarray(
+        [_robust_spread_of_signal(signal[~np.isnan(signal)]) for signal in readings.values.T]
+    )
 
 
-def _spread(values: NDArray[np.float64]) -> float:
+def _robust_spread_of_signal(values: NDArray[np.float64]) -> float:
     if len(values) == 0:
         return 0.0
     low, high = np.quantile(values, (0.25, 0.75))
@@ -61,39 +63,41 @@ def _spread(values: NDArray[np.float64]) -> float:
 
 def inject_case(
     readings: Readings,
-    case: Case,
+    case: FaultCase,
     *,
     schema: Schema,
     rng: np.random.Generator,
     episodes: int,
-    warm: NDArray[np.bool_] | None = None,
+    eligible: NDArray[np.bool_] | None = None,
 ) -> Injected:
     """Put at most `episodes` faults of a case into readings in time order, never overlapping.
 
     Signals that never change are left alone. Values stay within what the schema allows: beyond it
-    a row would be rejected, not scored. `warm` (n,): no fault comes before a sensor's first such
+    a row would be rejected, not scored. `eligible` (n,): no fault comes before a sensor's first such
     row; a sensor that has none gets no fault.
     """
-    scale = spread(readings)
+    scale = robust_spread(readings)
     varying = np.flatnonzero(scale > 0)
     values = readings.values.copy()
     faulty = np.zeros(len(readings), dtype=np.bool_)
     chosen = []
-    streams = _streams(readings, np.ones_like(faulty) if warm is None else warm)
+    streams = _streams(readings, np.ones_like(faulty) if eligible is None else eligible)
     for rows, at, length in _places(streams, case, rng, episodes):
         stream = values[np.ix_(rows, varying)]
-        values[np.ix_(rows, varying)] = _failed(stream, case, at, length, scale[varying], rng)
-        hit = rows[at : at + length]
-        faulty[hit] = True
-        chosen.append(hit)
+        values[np.ix_(rows, varying)] = _inject_into_stream(
+            stream, case, at, length, scale[varying], rng
+        )
+        faulty_rows = rows[at : at + length]
+        faulty[faulty_rows] = True
+        chosen.append(faulty_rows)
     low, high = np.transpose([signal.bounds for signal in schema.signals])
     values = np.clip(values, low, high)
     return Injected(replace(readings, values=values), faulty, chosen)
 
 
-def _failed(
+def _inject_into_stream(
     stream: NDArray[np.float64],
-    case: Case,
+    case: FaultCase,
     at: int,
     length: int,
     scale: NDArray[np.float64],
@@ -113,33 +117,35 @@ def _failed(
 
 
 def _places(
-    streams: list[NDArray[np.int64]], case: Case, rng: np.random.Generator, episodes: int
+    streams: list[NDArray[np.int64]], case: FaultCase, rng: np.random.Generator, episodes: int
 ) -> list[tuple[NDArray[np.int64], int, int]]:
     """Choose slots: (a sensor's rows, position of the episode among them, its length)."""
     slots = []
     for rows in streams:
-        length = min(sum(LENGTHS[case.kind]) // 2, len(rows) // (LEAST_FREE_ROWS_PER_FAULTY + 1))
-        width = min(length * (FREE_ROWS_PER_FAULTY + 1), len(rows))
+        length = min(
+            sum(EPISODE_LENGTHS[case.kind]) // 2, len(rows) // (MIN_HEALTHY_ROWS_PER_FAULTY + 1)
+        )
+        width = min(length * (HEALTHY_ROWS_PER_FAULTY + 1), len(rows))
         if length > 0:
-            slots += [(rows, start, length, width) for start in _starts(len(rows), width)]
+            slots += [(rows, start, length, width) for start in _slot_starts(len(rows), width)]
     picked = rng.permutation(len(slots))[:episodes]
-    return [_within(*slots[slot], rng=rng) for slot in sorted(picked.tolist())]
+    return [_draw_position(*slots[slot], rng=rng) for slot in sorted(picked.tolist())]
 
 
-def _starts(rows: int, width: int) -> range:
+def _slot_starts(rows: int, width: int) -> range:
     return range(0, rows - width + 1, width)
 
 
-def _within(
+def _draw_position(
     rows: NDArray[np.int64], start: int, length: int, width: int, *, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], int, int]:
     # From 1 on: what is stuck repeats the row before.
     return rows, start + int(rng.integers(1, width - length + 1)), length
 
 
-def _streams(readings: Readings, warm: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
+def _streams(readings: Readings, eligible: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
     """Return each sensor's rows, in order, from the first warm one on."""
     order = np.argsort(readings.sensor, kind="stable")
     ends = np.flatnonzero(np.diff(readings.sensor[order])) + 1
-    streams = [rows for rows in np.split(order, ends) if warm[rows].any()]
-    return [rows[int(np.argmax(warm[rows])) :] for rows in streams]
+    streams = [rows for rows in np.split(order, ends) if eligible[rows].any()]
+    return [rows[int(np.argmax(eligible[rows])) :] for rows in streams]

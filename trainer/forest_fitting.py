@@ -6,17 +6,19 @@ import numpy as np
 import sklearn.ensemble
 from numpy.typing import NDArray
 
-from sensorwatch.common.model.forest import Forest, forest_from
+from sensorwatch.common.model.forest import Forest, forest_from_sklearn
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 
 
-def fit_forest(matrix: NDArray[np.float64], how: TrainerSettings) -> tuple[Any, Forest]:
+def fit_forest(
+    matrix: NDArray[np.float64], trainer_settings: TrainerSettings
+) -> tuple[Any, Forest]:
     """Fit on `matrix` (n, features); return the estimator and the arrays that score like it."""
     estimator = sklearn.ensemble.IsolationForest(
-        n_estimators=how.trees,
-        max_samples=min(how.max_samples, len(matrix)),
-        random_state=how.seed,
+        n_estimators=trainer_settings.trees,
+        max_samples=min(trainer_settings.max_samples, len(matrix)),
+        random_state=trainer_settings.seed,
         n_jobs=1,
     )
     estimator.fit(matrix.astype(np.float32))
-    return estimator, forest_from(estimator)
+    return estimator, forest_from_sklearn(estimator)

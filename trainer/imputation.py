@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sensorwatch.common.rows.readings import Readings
 
 
-def filled(readings: Readings) -> Readings:
+def fill_missing(readings: Readings) -> Readings:
     """Fill what is missing with the sensor's last value; where there is none yet, the median's.
 
     `readings`: in time order. A column that never had a value is 0.
@@ -18,12 +18,12 @@ def filled(readings: Readings) -> Readings:
         return readings
     return replace(
         readings,
-        values=_filled(readings.values, readings.sensor),
-        context=_filled(readings.context, readings.sensor),
+        values=_fill_columns(readings.values, readings.sensor),
+        context=_fill_columns(readings.context, readings.sensor),
     )
 
 
-def _filled(columns: NDArray[np.float64], sensor: NDArray[np.int32]) -> NDArray[np.float64]:
+def _fill_columns(columns: NDArray[np.float64], sensor: NDArray[np.int32]) -> NDArray[np.float64]:
     table = pd.DataFrame(columns)
-    held = table.groupby(sensor).ffill()
-    return held.fillna(table.median()).fillna(0.0).to_numpy(dtype=np.float64)
+    forward_filled = table.groupby(sensor).ffill()
+    return forward_filled.fillna(table.median()).fillna(0.0).to_numpy(dtype=np.float64)

@@ -8,71 +8,78 @@ from numpy.typing import NDArray
 from sensorwatch.common.model.levels import Levels
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
-from sensorwatch.trainer.row_subsampling import MOST_ROWS
+from sensorwatch.trainer.row_subsampling import MAX_FIT_ROWS
 
-ENOUGH_ROWS = 2_000
+ROWS_FOR_LEVEL = 2_000
 """Spread over the whole time, so many rows of a sensor tell its location to 0.03 scales, and its
 scale to some percent."""
-LEAST_SHARE = 0.05
+MIN_TAIL_SHARE = 0.05
 """A scale is at least this share of the sensors' usual one."""
-KNOWN_ROWS = 50
+MIN_ROWS_OF_KNOWN_SENSOR = 50
 """Training looks back on all of a sensor's rows at once, so it knows it from fewer than a memory
 that learns as it goes."""
-CLIP = (0.05, 0.95)
-CLIPPED_SPREAD = 0.8903
+CLIP_QUANTILES = (0.05, 0.95)
+CLIPPED_NORMAL_STD = 0.8903
 """Standard deviation of a standard normal variable that is clipped at its quantiles CLIP."""
-LEAST_OF_SPREAD = 0.2
+MIN_SHARE_OF_STD = 0.2
 """A scale is at least this share of the whole standard deviation: a signal that rests most of the
 time and moves now and then must not be measured by its rest alone."""
 GAP_STEPS = 10.0
 """A gap is longer than so many usual steps ..."""
-USUAL_STEPS = 0.999
-GAP_OF_LONG_STEPS = 3.0
+LONG_STEP_QUANTILE = 0.999
+GAP_LONG_STEPS = 3.0
 """... and than so many of the longest steps that training shows every thousand rows."""
-CONSTANT_UNIT = 0.01
-CONSTANT = 1e-9
+CONSTANT_SCALE_SHARE = 0.01
+CONSTANT_TOLERANCE = 1e-9
 """A column that varies by less than this share of its size is constant."""
 
 
 def fit_levels(readings: Readings, schema: Schema, *, min_rows: int) -> Levels:
     """Learn the levels of all sensors together, and of each one.
 
-    One with fewer than KNOWN_ROWS rows has that of all; `well_known` leaves it out. Of more than
+    One with fewer than KNOWN_ROWS rows has that of all; `with_enough_rows` leaves it out. Of more than
     MOST_ROWS rows, those of a sensor that has very many are thinned.
 
     `readings`: in time order, without gaps in their values (what was missing is filled).
     """
     columns = np.concatenate([readings.values, readings.context], axis=1)
     streams = _by_sensor(readings)
-    if len(readings) <= MOST_ROWS:
-        together = _level(columns)
+    if len(readings) <= MAX_FIT_ROWS:
+        pooled_level = _level(columns)
     else:
-        streams = [(number, _thinned(rows, len(streams))) for number, rows in streams]
-        together = _level(columns[np.concatenate([rows for _, rows in streams])])
+        streams = [(number, _subsampled(rows, len(streams))) for number, rows in streams]
+        pooled_level = _level(columns[np.concatenate([rows for _, rows in streams])])
     names, location, scale = [], [], []
     for number, rows in streams:
-        found = _level(columns[rows]) if len(rows) >= KNOWN_ROWS else together
+        level = _level(columns[rows]) if len(rows) >= MIN_ROWS_OF_KNOWN_SENSOR else pooled_level
         names.append(readings.sensor_ids[number])
-        location.append(found[0])
-        scale.append(found[1])
-    least = _least(*together, scale)
+        location.append(level[0])
+        scale.append(level[1])
+    scale_floor = _scale_floor(*pooled_level, scale)
     return Levels(
         tuple(names),
-        np.stack([together[0], *location]),
-        np.maximum(np.stack([together[1], *scale]), least),
+        np.stack([pooled_level[0], *location]),
+        np.maximum(np.stack([pooled_level[1], *scale]), scale_floor),
         min_rows,
         max_gap(readings, schema),
     )
 
 
-def well_known(levels: Levels, readings: Readings) -> Levels:
+def with_enough_rows(levels: Levels, readings: Readings) -> Levels:
     """Leave out the sensors with too few rows: in service they learn a level of their own."""
     rows = {readings.sensor_ids[number]: len(rows) for number, rows in _by_sensor(readings)}
-    kept = [line for name, line in levels.known.items() if rows.get(name, 0) >= KNOWN_ROWS]
-    names = tuple(levels.sensor_ids[line - 1] for line in kept)
-    lines = [0, *kept]
+    kept_indices = [
+        level_index
+        for name, level_index in levels.level_by_sensor.items()
+        if rows.get(name, 0) >= MIN_ROWS_OF_KNOWN_SENSOR
+    ]
+    names = tuple(levels.sensor_ids[level_index - 1] for level_index in kept_indices)
+    level_indices = [0, *kept_indices]
     return replace(
-        levels, sensor_ids=names, location=levels.location[lines], scale=levels.scale[lines]
+        levels,
+        sensor_ids=names,
+        location=levels.location[level_indices],
+        scale=levels.scale[level_indices],
     )
 
 
@@ -90,8 +97,8 @@ def max_gap(readings: Readings, schema: Schema) -> int:
     steps = steps[steps > 0]
     if len(steps) == 0:
         return 0
-    usual, longest = np.quantile(steps, (0.5, USUAL_STEPS))
-    return int(max(GAP_STEPS * usual, GAP_OF_LONG_STEPS * longest))
+    median_scale, longest = np.quantile(steps, (0.5, LONG_STEP_QUANTILE))
+    return int(max(GAP_STEPS * median_scale, GAP_LONG_STEPS * longest))
 
 
 def _by_sensor(readings: Readings) -> list[tuple[int, NDArray[np.int64]]]:
@@ -102,16 +109,16 @@ def _by_sensor(readings: Readings) -> list[tuple[int, NDArray[np.int64]]]:
     return sorted(streams, key=lambda stream: readings.sensor_ids[stream[0]])
 
 
-def _thinned(rows: NDArray[np.int64], sensors: int) -> NDArray[np.int64]:
+def _subsampled(rows: NDArray[np.int64], sensors: int) -> NDArray[np.int64]:
     """Draw one row out of each of equal parts of a sensor's rows, if there are more than enough.
 
     Drawn, because a fixed step could always meet the same hour of a day.
     """
-    most = max(MOST_ROWS // sensors, ENOUGH_ROWS)
-    if len(rows) <= most:
+    max_rows = max(MAX_FIT_ROWS // sensors, ROWS_FOR_LEVEL)
+    if len(rows) <= max_rows:
         return rows
-    drawn = np.arange(most) + np.random.default_rng(0).random(most)
-    return rows[(drawn * (len(rows) / most)).astype(np.int64)]
+    draw_positions = np.arange(max_rows) + np.random.default_rng(0).random(max_rows)
+    return rows[(draw_positions * (len(rows) / max_rows)).astype(np.int64)]
 
 
 def _level(columns: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -119,15 +126,15 @@ def _level(columns: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[n
     # Sorted once: both look for ranks, and find them at once in what is in order.
     ordered = np.sort(np.ascontiguousarray(columns.T), axis=1)
     location = np.median(ordered, axis=1)
-    low, high = np.quantile(ordered, CLIP, axis=1)
-    clipped = np.clip(columns, low, high).std(axis=0) / CLIPPED_SPREAD
-    scale = np.maximum(clipped, LEAST_OF_SPREAD * columns.std(axis=0))
-    return location, np.where(scale > CONSTANT * (1.0 + np.abs(location)), scale, 0.0)
+    low, high = np.quantile(ordered, CLIP_QUANTILES, axis=1)
+    clipped = np.clip(columns, low, high).std(axis=0) / CLIPPED_NORMAL_STD
+    scale = np.maximum(clipped, MIN_SHARE_OF_STD * columns.std(axis=0))
+    return location, np.where(scale > CONSTANT_TOLERANCE * (1.0 + np.abs(location)), scale, 0.0)
 
 
-def _least(
+def _scale_floor(
     location: NDArray[np.float64],
-    together: NDArray[np.float64],
+    pooled_level: NDArray[np.float64],
     scales: list[NDArray[np.float64]],
 ) -> NDArray[np.float64]:
     """(columns,) the least scale: what stands still at one sensor is measured as at the others.
@@ -135,10 +142,16 @@ def _least(
     A column that never changed anywhere has no spread to measure a change in: a share of its size
     stands in.
     """
-    each = np.stack(scales or [together])
-    moving = np.sort(np.where(each > 0, each, np.inf), axis=0)
-    count = (each > 0).sum(axis=0)
-    usual = np.take_along_axis(moving, np.maximum(count - 1, 0)[None] // 2, axis=0)[0]
-    unit = CONSTANT_UNIT * np.maximum(np.abs(location), 1.0)
-    least: NDArray[np.float64] = np.where(count > 0, LEAST_SHARE * usual, unit)
-    return least
+    scales_by_sensor = np.stack(scales or [pooled_level])
+    sorted_nonzero_scales = np.sort(
+        np.where(scales_by_sensor > 0, scales_by_sensor, np.inf), axis=0
+    )
+    count = (scales_by_sensor > 0).sum(axis=0)
+    median_scale = np.take_along_axis(
+        sorted_nonzero_scales, np.maximum(count - 1, 0)[None] // 2, axis=0
+    )[0]
+    fallback_scale = CONSTANT_SCALE_SHARE * np.maximum(np.abs(location), 1.0)
+    scale_floor: NDArray[np.float64] = np.where(
+        count > 0, MIN_TAIL_SHARE * median_scale, fallback_scale
+    )
+    return scale_floor

@@ -49,9 +49,9 @@ def _checks(report: Mapping[str, Any]) -> Table:
     for heading in ("check", "passed", "observed", "wanted"):
         table.add_column(heading, overflow="fold")
     for check in report["checks"]:
-        answer = styled(("yes", "green") if check["passed"] else ("NO", "bold red"))
+        passed = styled(("yes", "green") if check["passed"] else ("NO", "bold red"))
         name, observed, wanted = (styled(check[key]) for key in ("name", "observed", "wanted"))
-        table.add_row(name, answer, observed, wanted)
+        table.add_row(name, passed, observed, wanted)
     return table
 
 
@@ -61,7 +61,7 @@ def _cases(report: Mapping[str, Any]) -> Table:
     for heading in frame.columns:
         table.add_column(styled(str(heading)), justify="left" if heading == "fault" else "right")
     for row in frame.itertuples(index=False):
-        table.add_row(*map(styled, _shown(row)))
+        table.add_row(*map(styled, _cell_texts(row)))
     return table
 
 
@@ -71,9 +71,9 @@ def case_frame(report: Mapping[str, Any]) -> pd.DataFrame:
     return frame.rename(columns=_CASE_COLUMNS).round(3)
 
 
-def _shown(row: Iterable[object]) -> list[str]:
-    return ["-" if pd.isna(cell) else _text(cell) for cell in row]  # type: ignore[call-overload] # pandas-stubs knows no object
+def _cell_texts(row: Iterable[object]) -> list[str]:
+    return ["-" if pd.isna(cell) else _cell_text(cell) for cell in row]  # type: ignore[call-overload] # pandas-stubs knows no object
 
 
-def _text(cell: object) -> str:
+def _cell_text(cell: object) -> str:
     return f"{cell:g}" if isinstance(cell, float) else str(cell)

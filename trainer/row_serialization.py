@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import numpy as np
 
-from sensorwatch.common.rows.instants import EPOCH, to_text
+from sensorwatch.common.rows.instants import EPOCH, format_instant
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
 
@@ -28,10 +28,10 @@ def cells_of(readings: Readings, schema: Schema) -> list[list[str | int | float 
 
 def payloads_of(cells: Sequence[Sequence[object]], schema: Schema) -> list[bytes]:
     """Write each row as a record's value; dotted paths become nested objects."""
-    return [msgspec.json.encode(_nested(schema.paths, row)) for row in cells]
+    return [msgspec.json.encode(_nested_document(schema.paths, row)) for row in cells]
 
 
-def body_of(payloads: Sequence[bytes]) -> bytes:
+def request_body_of(payloads: Sequence[bytes]) -> bytes:
     """Write rows as the body of `POST /predict`."""
     return b'{"rows": [' + b", ".join(payloads) + b"]}"
 
@@ -48,22 +48,22 @@ def write_csv(path: Path, cells: Sequence[Sequence[object]], schema: Schema) -> 
 def _time(microseconds: int, schema: Schema) -> str | int | float:
     match schema.time.format:
         case "rfc3339":
-            return to_text(microseconds)
+            return format_instant(microseconds)
         case "epoch_ms":
-            return _scaled(microseconds, 1_000)
+            return _in_units(microseconds, 1_000)
         case "epoch_s":
-            return _scaled(microseconds, 1_000_000)
+            return _in_units(microseconds, 1_000_000)
         case pattern:
             zone = ZoneInfo(schema.time.naive_zone) if schema.time.naive_zone else UTC
             return (EPOCH + timedelta(microseconds=microseconds)).astimezone(zone).strftime(pattern)
 
 
-def _scaled(microseconds: int, scale: int) -> int | float:
-    whole, rest = divmod(microseconds, scale)
-    return microseconds / scale if rest else whole
+def _in_units(microseconds: int, scale: int) -> int | float:
+    quotient, remainder = divmod(microseconds, scale)
+    return microseconds / scale if remainder else quotient
 
 
-def _nested(paths: Sequence[str], row: Sequence[object]) -> dict[str, Any]:
+def _nested_document(paths: Sequence[str], row: Sequence[object]) -> dict[str, Any]:
     document: dict[str, Any] = {}
     for path, value in zip(paths, row, strict=True):
         *outer, last = path.split(".")

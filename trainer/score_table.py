@@ -16,7 +16,7 @@ from sensorwatch.common.rows.rejection import Rejection
 from sensorwatch.common.scoring.detections import SEVERITY_TEXTS
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.status import STATUS_TEXTS
-from sensorwatch.trainer.csv_lines import coded, instants, lines, numbers
+from sensorwatch.trainer.csv_lines import instants, join_lines, number_cells, text_cells
 
 SCORE_COLUMNS = (
     "row",
@@ -52,11 +52,11 @@ class ScoreTable:
         """Open both files with their headers; raises DataError where that is not possible."""
         try:
             self.out.parent.mkdir(parents=True, exist_ok=True)
-            self._scores = self._files.enter_context(_unfinished(self.out).open("wb"))
+            self._scores = self._files.enter_context(_partial_path(self.out).open("wb"))
             self._scores.write(_header(SCORE_COLUMNS).encode())
             # A detail may quote bytes that were no UTF-8; they are written as they were found.
-            path, how = _unfinished(self.rejected_out), "backslashreplace"
-            file = path.open("w", encoding="utf-8", errors=how, newline="")
+            path, encoding_errors = _partial_path(self.rejected_out), "backslashreplace"
+            file = path.open("w", encoding="utf-8", errors=encoding_errors, newline="")
             rejected = self._files.enter_context(file)
             rejected.write(_header(REJECTED_COLUMNS))
             self._reasons = csv.writer(rejected, lineterminator="\n")
@@ -74,25 +74,25 @@ class ScoreTable:
         self._files.close()
         for path in (self.out, self.rejected_out):
             if kind is None:
-                _unfinished(path).replace(path)
+                _partial_path(path).replace(path)
             else:
-                _unfinished(path).unlink(missing_ok=True)
+                _partial_path(path).unlink(missing_ok=True)
 
     def write(self, outcome: Outcome) -> None:
         """Write one line for every reading and every rejection."""
         readings, detections = outcome.readings, outcome.detections
         # By a kernel: csv's writer takes longer to write a row than the detector to score it.
-        written = lines(
+        written = join_lines(
             [
-                numbers(readings.index),
+                number_cells(readings.index),
                 instants(readings.event_time),
-                coded(_quoted(readings.sensor_ids), readings.sensor),
-                numbers(detections.anomaly_score),
-                numbers(detections.raw_score),
-                coded(_FLAGS, detections.is_anomaly.astype(np.int8)),
-                coded(STATUS_TEXTS.tolist(), detections.status),
-                numbers(detections.episode).only(detections.episode >= 0),
-                coded(SEVERITY_TEXTS.tolist(), detections.severity),
+                text_cells(_quoted(readings.sensor_ids), readings.sensor),
+                number_cells(detections.anomaly_score),
+                number_cells(detections.raw_score),
+                text_cells(_FLAG_TEXTS, detections.is_anomaly.astype(np.int8)),
+                text_cells(STATUS_TEXTS.tolist(), detections.status),
+                number_cells(detections.episode).keep_where(detections.episode >= 0),
+                text_cells(SEVERITY_TEXTS.tolist(), detections.severity),
             ]
         )
         self._scores.write(written.data)
@@ -114,16 +114,16 @@ def _header(columns: tuple[str, ...]) -> str:
 
 def _quoted(texts: Sequence[str]) -> list[str]:
     """Return texts as cells, quoted where they need it."""
-    found = io.StringIO()
-    csv.writer(found, lineterminator="\0").writerows([text] for text in texts)
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\0").writerows([text] for text in texts)
     # No id holds a zero byte: it would not be printable.
-    return found.getvalue().split("\0")[:-1]
+    return buffer.getvalue().split("\0")[:-1]
 
 
-_FLAGS = ("0", "1")
+_FLAG_TEXTS = ("0", "1")
 
 
-def _unfinished(path: Path) -> Path:
+def _partial_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.part")
 
 

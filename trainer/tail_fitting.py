@@ -8,126 +8,138 @@ from numpy.typing import NDArray
 
 from sensorwatch.common.kernels import kernel
 from sensorwatch.common.model.calibration import Calibration, calibrate
-from sensorwatch.common.model.decision import COMPONENTS, Decision, Table
-from sensorwatch.common.model.tails import Tail, rarity, tail_from
+from sensorwatch.common.model.decision import COMPONENTS, Decision, RarityTable
+from sensorwatch.common.model.tails import Tail, fit_tail, rarity
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
-from sensorwatch.common.scoring.decide import smooth
-from sensorwatch.common.scoring.memory_layout import USUAL
-from sensorwatch.trainer.scorer_fitting import Looks
+from sensorwatch.common.scoring.decide import smooth_score
+from sensorwatch.common.scoring.memory_layout import INITIAL_SMOOTHED_SCORE
+from sensorwatch.trainer.scorer_fitting import RawScores
 
-OUTLYING = 3.5
+MAX_ROBUST_Z_SCORE = 3.5
 """Robust z-score from which on a block's median stands out (Iglewicz and Hoaglin 1993)."""
-MOST_OF_BLOCKS = 5
+BLOCKS_PER_EXCLUDED_BLOCK = 5
 """One block in five is left out at the most."""
-LEAST_BLOCKS, LEAST_BLOCK_ROWS, LEAST_BLOCK_SPREAD = 5, 20, 0.1
-LEAST_SCALES: Mapping[Table, float] = {
-    Table.STUCK: 1.0,
-    Table.SUM: 0.5,
-    Table.LARGER: 0.5,
-    Table.PLAIN_SUM: 0.5,
+MIN_BLOCKS, MIN_BLOCK_ROWS, MIN_BLOCK_SPREAD = 5, 20, 0.1
+MIN_TAIL_SCALES: Mapping[RarityTable, float] = {
+    RarityTable.STUCK: 1.0,
+    RarityTable.RARITY_SUM: 0.5,
+    RarityTable.MAX_OF_SUM_AND_SMOOTHED: 0.5,
+    RarityTable.NO_MEMORY_SUM: 0.5,
 }
 """Scores in nats: their tails may not fall as if nothing beyond the sample ever came."""
-MOST_SCALES: Mapping[Table, float] = {Table.PLAIN_DISTANCE: 0.5, Table.PLAIN_SUM: 1.5}
+MAX_TAIL_SCALES: Mapping[RarityTable, float] = {
+    RarityTable.NO_MEMORY_DISTANCE: 0.5,
+    RarityTable.NO_MEMORY_SUM: 1.5,
+}
 """Squashed, a power law with exponent 2, which has no variance, falls with a scale of 0.5: so a
 gross outlier is one however few rows there were to learn from."""
 
 
 @dataclass(frozen=True, slots=True)
-class Calibrated:
+class CalibratedDecision:
     """How looks become decisions."""
 
     decision: Decision
     calibration: Calibration
 
 
-def calibrate_on(
-    looks: Looks, how: TrainerSettings, *, weights: tuple[float, ...] = (1.0,) * len(COMPONENTS)
-) -> Calibrated:
+def calibrate_decision(
+    raw_scores: RawScores,
+    trainer_settings: TrainerSettings,
+    *,
+    weights: tuple[float, ...] = (1.0,) * len(COMPONENTS),
+) -> CalibratedDecision:
     """Learn every table of the decision, stage after stage, and the threshold.
 
     Blocks of time that stand out are left out: a fault that nobody has labelled. `weights`: 1 for
     each component that counts, else 0.
     """
-    used = np.flatnonzero(looks.scored if looks.scored.any() else np.ones_like(looks.scored))
-    counted = ~looks.warming[used]
-    tables = _Tables(counted)
-    total = _total(tables, looks.components[used], weights)
-    usual = usual_blocks(total, looks.block[used])
-    tables.kept = counted & usual
-    if not usual.all():
-        total = _total(tables, looks.components[used], weights)
-    now = tables.learned(Table.SUM, total)
-    lately = _smoothed(now, looks.slots[used], looks.restarts[used])
-    raw = np.maximum(now, tables.learned(Table.SMOOTHED, lately))
-    raw = tables.learned(Table.LARGER, raw)
-    kept = tables.kept
-    tables.kept = np.ones(len(looks.plain), dtype=np.bool_)
-    plain = tables.learned(Table.PLAIN_FOREST, looks.plain[:, 0])
-    plain += tables.learned(Table.PLAIN_DISTANCE, looks.plain[:, 1])
-    tables.learned(Table.PLAIN_SUM, plain)
-    threshold = -float(np.log(how.target_alert_rate))
-    return Calibrated(
-        Decision(tables.stacked(), np.asarray(weights), how.refractory_rows),
-        calibrate(raw[kept], how.target_alert_rate, threshold=threshold),
+    used = np.flatnonzero(
+        raw_scores.scored if raw_scores.scored.any() else np.ones_like(raw_scores.scored)
+    )
+    calibration_mask = ~raw_scores.warming[used]
+    tables = _TailTables(calibration_mask)
+    total = _summed_rarity(tables, raw_scores.components[used], weights)
+    typical = in_typical_blocks(total, raw_scores.block[used])
+    tables.included = calibration_mask & typical
+    if not typical.all():
+        total = _summed_rarity(tables, raw_scores.components[used], weights)
+    sum_rarity = tables.fit_and_apply(RarityTable.RARITY_SUM, total)
+    smoothed_rarity = _smooth_over_time(
+        sum_rarity, raw_scores.slots[used], raw_scores.restarts[used]
+    )
+    raw = np.maximum(sum_rarity, tables.fit_and_apply(RarityTable.SMOOTHED_SCORE, smoothed_rarity))
+    raw = tables.fit_and_apply(RarityTable.MAX_OF_SUM_AND_SMOOTHED, raw)
+    included = tables.included
+    tables.included = np.ones(len(raw_scores.plain), dtype=np.bool_)
+    plain = tables.fit_and_apply(RarityTable.NO_MEMORY_FOREST, raw_scores.plain[:, 0])
+    plain += tables.fit_and_apply(RarityTable.NO_MEMORY_DISTANCE, raw_scores.plain[:, 1])
+    tables.fit_and_apply(RarityTable.NO_MEMORY_SUM, plain)
+    threshold = -float(np.log(trainer_settings.target_alert_rate))
+    return CalibratedDecision(
+        Decision(tables.as_array(), np.asarray(weights), trainer_settings.refractory_rows),
+        calibrate(raw[included], trainer_settings.target_alert_rate, threshold=threshold),
     )
 
 
-def usual_blocks(total: NDArray[np.float64], block: NDArray[np.int64]) -> NDArray[np.bool_]:
+def in_typical_blocks(total: NDArray[np.float64], block: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return which rows (n,) to calibrate on: all but those of blocks whose median stands out."""
-    numbers, counts = np.unique(block, return_counts=True)
-    kept = np.ones(len(total), dtype=np.bool_)
-    if len(numbers) < LEAST_BLOCKS or counts.min() < LEAST_BLOCK_ROWS:
-        return kept
-    medians = np.asarray([np.median(total[block == number]) for number in numbers])
-    middle = np.median(medians)
-    spread = max(1.4826 * float(np.median(np.abs(medians - middle))), LEAST_BLOCK_SPREAD)
-    outlying = (medians - middle) / spread
-    for position in np.argsort(-outlying, kind="stable")[: len(numbers) // MOST_OF_BLOCKS]:
-        if outlying[position] > OUTLYING:
-            kept[block == numbers[position]] = False
-    return kept
+    block_numbers, counts = np.unique(block, return_counts=True)
+    included = np.ones(len(total), dtype=np.bool_)
+    if len(block_numbers) < MIN_BLOCKS or counts.min() < MIN_BLOCK_ROWS:
+        return included
+    medians = np.asarray([np.median(total[block == number]) for number in block_numbers])
+    median_of_medians = np.median(medians)
+    spread = max(1.4826 * float(np.median(np.abs(medians - median_of_medians))), MIN_BLOCK_SPREAD)
+    robust_z_scores = (medians - median_of_medians) / spread
+    for position in np.argsort(-robust_z_scores, kind="stable")[
+        : len(block_numbers) // BLOCKS_PER_EXCLUDED_BLOCK
+    ]:
+        if robust_z_scores[position] > MAX_ROBUST_Z_SCORE:
+            included[block == block_numbers[position]] = False
+    return included
 
 
-class _Tables:
+class _TailTables:
     """Tables as they are learned, from the rows that are kept."""
 
-    def __init__(self, kept: NDArray[np.bool_]) -> None:
-        self.kept = kept
-        self._tails: dict[Table, Tail] = {}
+    def __init__(self, included: NDArray[np.bool_]) -> None:
+        self.included = included
+        self._tails: dict[RarityTable, Tail] = {}
 
-    def learned(self, table: Table, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    def fit_and_apply(self, table: RarityTable, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Learn a table from the kept scores and read all of them with it."""
-        tail = tail_from(
-            scores[self.kept],
-            least_scale=LEAST_SCALES.get(table, 0.0),
-            most_scale=MOST_SCALES.get(table, np.inf),
+        tail = fit_tail(
+            scores[self.included],
+            min_scale=MIN_TAIL_SCALES.get(table, 0.0),
+            max_scale=MAX_TAIL_SCALES.get(table, np.inf),
         )
         self._tails[table] = tail
         return rarity(tail, scores)
 
-    def stacked(self) -> NDArray[np.float64]:
+    def as_array(self) -> NDArray[np.float64]:
         """Return all tables in their order."""
-        return np.stack([self._tails[table].table for table in Table])
+        return np.stack([self._tails[table].table for table in RarityTable])
 
 
-def _total(
-    tables: _Tables, components: NDArray[np.float64], weights: tuple[float, ...]
+def _summed_rarity(
+    tables: _TailTables, components: NDArray[np.float64], weights: tuple[float, ...]
 ) -> NDArray[np.float64]:
     total = np.zeros(len(components))
     for position, (table, weight) in enumerate(zip(COMPONENTS, weights, strict=True)):
-        total += weight * tables.learned(table, components[:, position])
+        total += weight * tables.fit_and_apply(table, components[:, position])
     return total
 
 
 @kernel
-def _smoothed(  # type: ignore[no-untyped-def]
-    now, slots, restarts
+def _smooth_over_time(  # type: ignore[no-untyped-def]
+    sum_rarity, slots, restarts
 ):  # fmt: skip
-    state = np.full(slots.max() + 1, USUAL)
-    found = np.empty(len(now))
-    for row in range(len(now)):
+    state = np.full(slots.max() + 1, INITIAL_SMOOTHED_SCORE)
+    result = np.empty(len(sum_rarity))
+    for row in range(len(sum_rarity)):
         if restarts[row]:
-            state[slots[row]] = USUAL
-        state[slots[row]] = smooth(state[slots[row]], now[row])
-        found[row] = state[slots[row]]
-    return found
+            state[slots[row]] = INITIAL_SMOOTHED_SCORE
+        state[slots[row]] = smooth_score(state[slots[row]], sum_rarity[row])
+        result[row] = state[slots[row]]
+    return result

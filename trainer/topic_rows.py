@@ -30,7 +30,7 @@ def oldest_records(topic: str, *, rows: int | None, kafka: Mapping[str, Any]) ->
     if not topic:
         raise DataError("kafka: names no topic; wanted for example kafka:sensors")
     records = []
-    for message in read_topic(kafka, topic, most=rows):
+    for message in read_topic(kafka, topic, max_records=rows):
         where = coordinates(message)
         payload, received = message.value(), received_at(message)
         records.append(TopicRecord(where.partition, where.offset, payload, received))

@@ -7,9 +7,9 @@ import typer
 from sensorwatch.common.errors import CheckFailed, ModelRefused
 from sensorwatch.common.model.season import Season
 from sensorwatch.common.registry.candidate import Candidate
-from sensorwatch.common.registry.model_names import check_name, operator
+from sensorwatch.common.registry.model_names import current_user, require_model_name
 from sensorwatch.common.registry.store import Registry
-from sensorwatch.common.rows.instants import to_text
+from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.rows.schema import Schema, load_schema
 from sensorwatch.common.runtime.command_line import ConfigOption
 from sensorwatch.common.runtime.logs import logger
@@ -17,7 +17,7 @@ from sensorwatch.common.runtime.printing import print_line
 from sensorwatch.common.runtime.setting_keys import Settings
 from sensorwatch.trainer import training
 from sensorwatch.trainer.dataset import Dataset, read_data
-from sensorwatch.trainer.evaluation import Subject, evaluate_version
+from sensorwatch.trainer.evaluation import EvaluatedVersion, evaluate_version
 from sensorwatch.trainer.promotion_gate import failed_checks
 from sensorwatch.trainer.trainer_options import (
     DataOption,
@@ -65,33 +65,36 @@ def train(
         registry=registry,
         schema=schema,
     )
-    store, called = Registry(settings.registry.path), check_name(settings.registry.model)
-    declared = load_schema(settings.schema_.path)
-    dataset = read_data(data, declared, rows=rows, kafka=settings.kafka)
+    store, model_name = (
+        Registry(settings.registry.path),
+        require_model_name(settings.registry.model),
+    )
+    row_schema = load_schema(settings.schema_.path)
+    dataset = read_data(data, row_schema, rows=rows, kafka=settings.kafka)
     log.info("read", data=data, rows=dataset.rows, rejected=len(dataset.rejections))
-    candidate = training.train(dataset.readings, declared, dataset.source, settings.trainer)
-    _warn(candidate)
-    version = store.register(called, candidate, who=operator(), why=f"trained on {data}")
+    candidate = training.train(dataset.readings, row_schema, dataset.source, settings.trainer)
+    _warn_if_few_rows(candidate)
+    version = store.register(model_name, candidate, who=current_user(), why=f"trained on {data}")
     log.info("registered", version=version, registry=settings.registry.path)
-    _say(dataset, candidate, version)
+    _print_summary(dataset, candidate, version)
     if promote:
         _promote(store, settings, dataset, version)
-    champion = store.look(called).champion
+    champion = store.current_aliases(model_name).champion
     what = "this version" if champion == version else f"still {champion}"
-    print_line(f"champion   {what} (model {called}, registry {settings.registry.path})")
-    _warn_of_another_schema(store, called, version)
+    print_line(f"champion   {what} (model {model_name}, registry {settings.registry.path})")
+    _warn_of_another_schema(store, model_name, version)
 
 
 def _warn_of_another_schema(store: Registry, name: str, version: str) -> None:
     """Say so where what serves takes other rows than those that this version was trained on."""
-    champion = store.look(name).champion
+    champion = store.current_aliases(name).champion
     if champion is None or champion == version:
         return
     try:
-        serves = store.manifest(name, champion).schema_fingerprint
+        champion_schema = store.manifest(name, champion).schema_fingerprint
     except ModelRefused:
         return  # what serves is damaged, as `models verify` says
-    if serves != store.manifest(name, version).schema_fingerprint:
+    if champion_schema != store.manifest(name, version).schema_fingerprint:
         log.warning(
             f"the champion {champion} has another schema, so it rejects or misreads such rows: "
             f"`sensorwatch models promote {version} --name {name}` makes this version the champion "
@@ -103,23 +106,29 @@ def _warn_of_another_schema(store: Registry, name: str, version: str) -> None:
 def _promote(store: Registry, settings: Settings, dataset: Dataset, version: str) -> None:
     name = settings.registry.model
     log.info("evaluating", version=version)
-    subject = Subject(store.load(name, version), lambda: store.load(name, version))
-    report = evaluate_version(subject, dataset)
+    evaluated_version = EvaluatedVersion(
+        store.load(name, version), lambda: store.load(name, version)
+    )
+    report = evaluate_version(evaluated_version, dataset)
     store.attach_report(name, version, report)
     failed = failed_checks(report)
-    first = store.look(name).champion == version
+    is_first_champion = store.current_aliases(name).champion == version
     if failed:
-        what = "serves as the first version, but did not pass" if first else "was not promoted"
+        what = (
+            "serves as the first version, but did not pass"
+            if is_first_champion
+            else "was not promoted"
+        )
         raise CheckFailed(
             f"{version} was registered and {what}: failed {', '.join(failed)}; "
             f"`sensorwatch evaluate --data {dataset.uri} --model {version}` shows the figures"
         )
-    if not first:
-        store.promote(name, version, who=operator(), why="trained, every check passed")
+    if not is_first_champion:
+        store.promote(name, version, who=current_user(), why="trained, every check passed")
     print_line(f"checks     all {len(report['checks'])} passed")
 
 
-def _warn(candidate: Candidate) -> None:
+def _warn_if_few_rows(candidate: Candidate) -> None:
     calibration = candidate.calibration
     note = training.rate_note(
         candidate.split["calibration_rows"],
@@ -130,7 +139,7 @@ def _warn(candidate: Candidate) -> None:
         log.warning(note)
 
 
-def _say(dataset: Dataset, candidate: Candidate, version: str) -> None:
+def _print_summary(dataset: Dataset, candidate: Candidate, version: str) -> None:
     rejected = ", ".join(f"{count} {reason}" for reason, count in dataset.rejected.items())
     split, calibration = candidate.split, candidate.calibration
     print_line(f"rows       {dataset.rows} read, {len(dataset.readings)} accepted")
@@ -146,7 +155,7 @@ def _say(dataset: Dataset, candidate: Candidate, version: str) -> None:
 
 
 def _season(season: Season, schema: Schema) -> str:
-    if not season.shown:
+    if not season.is_present:
         return "none that at least three whole days or weeks of rows show"
     profiles = zip(schema.signal_names, season.profile, strict=True)
     names = [name for name, profile in profiles if profile.any()]
@@ -156,7 +165,7 @@ def _season(season: Season, schema: Schema) -> str:
 def _calibrated(candidate: Candidate) -> str:
     split = candidate.split
     if candidate.decision is None:
-        return f"{split['calibration_rows']} to calibrate from {to_text(split['boundary_time'])} on"
-    of_them = split["calibration_rows"]
-    some = f" on {of_them} of them" if of_them < split["fit_rows"] else ""
-    return f"calibrated out of fold{some} in {split['blocks']} blocks"
+        return f"{split['calibration_rows']} to calibrate from {format_instant(split['boundary_time'])} on"
+    calibrated_rows = split["calibration_rows"]
+    row_note = f" on {calibrated_rows} of them" if calibrated_rows < split["fit_rows"] else ""
+    return f"calibrated out of fold{row_note} in {split['blocks']} blocks"

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from sensorwatch.common.runtime.logs import configure
-from sensorwatch.common.runtime.setting_keys import Features, Settings
+from sensorwatch.common.runtime.setting_keys import FeatureKind, Settings
 from sensorwatch.common.runtime.settings import load_settings
 
 DataOption = Annotated[
@@ -58,7 +58,7 @@ RateOption = Annotated[
     ),
 ]
 FeaturesOption = Annotated[
-    Features | None,
+    FeatureKind | None,
     typer.Option(
         "--features",
         help="What a model looks at: forecast (each row against its sensor's past) or plain (the "
@@ -76,7 +76,7 @@ def settings_for(
     schema: Path | None = None,
     seed: int | None = None,
     target_alert_rate: float | None = None,
-    features: Features | None = None,
+    features: FeatureKind | None = None,
 ) -> Settings:
     """Return the settings with these options over them, and configure the log by them."""
     overrides = {

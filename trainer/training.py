@@ -12,22 +12,22 @@ from sensorwatch.common.model.calibration import calibrate
 from sensorwatch.common.model.forest import score
 from sensorwatch.common.model.levels import no_levels
 from sensorwatch.common.model.plan import forecast_plan, plain_plan
-from sensorwatch.common.model.tails import LEAST_EXCESSES, MOST_SHARE
+from sensorwatch.common.model.tails import MAX_TAIL_SHARE, MIN_EXCESSES
 from sensorwatch.common.registry.candidate import MAX_GOLDEN_ROWS, Candidate, DataSource
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
-from sensorwatch.common.runtime.setting_keys import Features, TrainerSettings
-from sensorwatch.common.scoring.detector import Detector, ranges_from
-from sensorwatch.common.scoring.features import features
-from sensorwatch.trainer.cross_validation import block_count, looks_out_of_fold
+from sensorwatch.common.runtime.setting_keys import FeatureKind, TrainerSettings
+from sensorwatch.common.scoring.detector import Detector, learn_signal_ranges
+from sensorwatch.common.scoring.features import compute_features
+from sensorwatch.trainer.cross_validation import block_count, out_of_fold_scores
 from sensorwatch.trainer.dataset import by_time
 from sensorwatch.trainer.forest_fitting import fit_forest
-from sensorwatch.trainer.imputation import filled
-from sensorwatch.trainer.level_fitting import max_gap, well_known
+from sensorwatch.trainer.imputation import fill_missing
+from sensorwatch.trainer.level_fitting import max_gap, with_enough_rows
 from sensorwatch.trainer.scorer_fitting import fit_on
-from sensorwatch.trainer.tail_fitting import calibrate_on
+from sensorwatch.trainer.tail_fitting import calibrate_decision
 
-UNKEPT = "unkept"
+UNREGISTERED = "unkept"
 """The version of a detector that is in no registry."""
 MIN_FIT_ROWS = 20
 MIN_CALIBRATION_ROWS = 10
@@ -37,20 +37,20 @@ MIN_CALIBRATION_ROWS = 10
 class Split:
     """Readings by time: what the forest is fitted on, and the later ones it is calibrated on."""
 
-    whole: Readings
+    sorted_readings: Readings
     """Both parts, in time order."""
-    cut: int
+    boundary: int
     """How many rows the first part has."""
 
     @property
     def fit(self) -> Readings:
         """The older rows."""
-        return self.whole.take(slice(None, self.cut))
+        return self.sorted_readings.take(slice(None, self.boundary))
 
     @property
     def calibration(self) -> Readings:
         """The newer rows."""
-        return self.whole.take(slice(self.cut, None))
+        return self.sorted_readings.take(slice(self.boundary, None))
 
     def to_plain(self) -> dict[str, Any]:
         """What a manifest says about the split."""
@@ -62,18 +62,20 @@ class Split:
 
 
 def train(
-    readings: Readings, schema: Schema, source: DataSource, how: TrainerSettings
+    readings: Readings, schema: Schema, source: DataSource, trainer_settings: TrainerSettings
 ) -> Candidate:
     """Train on readings in any order; the same readings, settings and seed give the same arrays.
 
     Raises DataError where there are too few.
     """
-    split = split_by_time(readings, how.calibration_share)
-    make = _plain if how.features is Features.PLAIN else _forecast
-    return make(split, schema, source, how)
+    split = split_by_time(readings, trainer_settings.calibration_share)
+    train_plan = _train_plain if trainer_settings.features is FeatureKind.PLAIN else _train_forecast
+    return train_plan(split, schema, source, trainer_settings)
 
 
-def refitted(readings: Readings, schema: Schema, how: TrainerSettings) -> Detector:
+def fit_unregistered(
+    readings: Readings, schema: Schema, trainer_settings: TrainerSettings
+) -> Detector:
     """Train a detector that nobody keeps; see `train`."""
     # Nothing keeps this model, so nothing needs the digest of what it was made of.
     source = DataSource(
@@ -83,25 +85,27 @@ def refitted(readings: Readings, schema: Schema, how: TrainerSettings) -> Detect
         last_time=int(readings.event_time.max()),
         rows=len(readings),
     )
-    return train(readings, schema, source, how).detector(UNKEPT)
+    return train(readings, schema, source, trainer_settings).detector(UNREGISTERED)
 
 
-def _plain(split: Split, schema: Schema, source: DataSource, how: TrainerSettings) -> Candidate:
+def _train_plain(
+    split: Split, schema: Schema, source: DataSource, trainer_settings: TrainerSettings
+) -> Candidate:
     """Fit on the older rows, calibrate on the newer ones."""
     plan = plain_plan(schema)
-    fitting, calibrating = filled(split.fit), filled(split.calibration)
-    estimator, forest = fit_forest(features(fitting, plan), how)
-    scores = score(forest, features(calibrating, plan))
+    fitting, calibrating = fill_missing(split.fit), fill_missing(split.calibration)
+    estimator, forest = fit_forest(compute_features(fitting, plan), trainer_settings)
+    scores = score(forest, compute_features(calibrating, plan))
     return Candidate(
         schema=schema,
         plan=plan,
         levels=no_levels(_medians(fitting), max_gap=max_gap(fitting, schema)),
         forest=forest,
-        calibration=calibrate(scores, how.target_alert_rate),
-        ranges=ranges_from(fitting),
+        calibration=calibrate(scores, trainer_settings.target_alert_rate),
+        ranges=learn_signal_ranges(fitting),
         estimator=estimator,
-        parameters=parameters_of(how),
-        seed=how.seed,
+        parameters=parameters_of(trainer_settings),
+        seed=trainer_settings.seed,
         data_source=source,
         split=split.to_plain(),
         golden=golden_rows(split.calibration),
@@ -113,30 +117,34 @@ def _medians(readings: Readings) -> NDArray[np.float64]:
     return np.asarray(np.median(columns, axis=0))
 
 
-def _forecast(split: Split, schema: Schema, source: DataSource, how: TrainerSettings) -> Candidate:
+def _train_forecast(
+    split: Split, schema: Schema, source: DataSource, trainer_settings: TrainerSettings
+) -> Candidate:
     """Fit on all rows, calibrate out of fold: on all of them, or of very many on a spread."""
-    readings = filled(split.whole)
-    fitted = fit_on(readings, np.ones(len(readings), dtype=np.bool_), schema, how)
+    readings = fill_missing(split.sorted_readings)
+    fitted = fit_on(readings, np.ones(len(readings), dtype=np.bool_), schema, trainer_settings)
     season = fitted.forecast.season
-    looks = looks_out_of_fold(readings, schema, how, period=season.period if season.shown else 0)
-    calibrated = calibrate_on(looks, how)
+    raw_scores = out_of_fold_scores(
+        readings, schema, trainer_settings, period=season.period if season.is_present else 0
+    )
+    calibrated = calibrate_decision(raw_scores, trainer_settings)
     return Candidate(
         schema=schema,
         plan=forecast_plan(schema),
-        levels=well_known(fitted.settled, readings),
+        levels=with_enough_rows(fitted.final_levels, readings),
         forest=fitted.forest,
         calibration=calibrated.calibration,
-        ranges=ranges_from(readings),
+        ranges=learn_signal_ranges(readings),
         forecast=fitted.forecast,
         decision=calibrated.decision,
         estimator=fitted.estimator,
-        parameters=parameters_of(how),
-        seed=how.seed,
+        parameters=parameters_of(trainer_settings),
+        seed=trainer_settings.seed,
         data_source=source,
         split=split.to_plain()
         | {
             "fit_rows": len(readings),
-            "calibration_rows": int((~looks.warming).sum()),
+            "calibration_rows": int((~raw_scores.warming).sum()),
             "blocks": block_count(len(readings)),
             "season": fitted.forecast.season.to_plain(),
         },
@@ -151,19 +159,21 @@ def split_by_time(readings: Readings, calibration_share: float) -> Split:
     would take away more than half of the rows before it.
     Raises DataError where there are too few rows for either side.
     """
-    needed = rows_needed(calibration_share)
-    if len(readings) < needed:
+    min_calibration_rows = rows_needed(calibration_share)
+    if len(readings) < min_calibration_rows:
         raise DataError(
-            f"{len(readings)} valid rows are too few to train on: at least {needed} are needed "
+            f"{len(readings)} valid rows are too few to train on: at least {min_calibration_rows} are needed "
             f"({MIN_FIT_ROWS} to fit and {MIN_CALIBRATION_ROWS} to calibrate at "
             f"calibration_share = {calibration_share:g})"
         )
     ordered = by_time(readings)
-    cut = math.floor(len(ordered) * (1.0 - calibration_share))
-    instant = int(np.searchsorted(ordered.event_time, ordered.event_time[cut], side="left"))
-    if instant >= max(cut / 2, MIN_FIT_ROWS):
-        cut = instant
-    return Split(ordered, cut)
+    boundary = math.floor(len(ordered) * (1.0 - calibration_share))
+    boundary_row = int(
+        np.searchsorted(ordered.event_time, ordered.event_time[boundary], side="left")
+    )
+    if boundary_row >= max(boundary / 2, MIN_FIT_ROWS):
+        boundary = boundary_row
+    return Split(ordered, boundary)
 
 
 def rows_needed(calibration_share: float) -> int:
@@ -177,9 +187,9 @@ def golden_rows(calibration: Readings) -> Readings:
     return calibration.take(slice(max(len(calibration) - MAX_GOLDEN_ROWS, 0), None))
 
 
-def parameters_of(how: TrainerSettings) -> dict[str, Any]:
+def parameters_of(trainer_settings: TrainerSettings) -> dict[str, Any]:
     """What training was told, as plain values for the manifest; the seed has a place of its own."""
-    return how.model_dump(mode="json", exclude={"seed"})
+    return trainer_settings.model_dump(mode="json", exclude={"seed"})
 
 
 def rate_note(calibration_rows: int, target_alert_rate: float, *, extrapolates: bool) -> str | None:
@@ -187,18 +197,18 @@ def rate_note(calibration_rows: int, target_alert_rate: float, *, extrapolates: 
 
     `extrapolates`: a tail model stands in for the rows that are not there.
     """
-    needed = math.ceil((LEAST_EXCESSES if extrapolates else 1.0) / target_alert_rate)
-    if calibration_rows >= needed:
+    min_calibration_rows = math.ceil((MIN_EXCESSES if extrapolates else 1.0) / target_alert_rate)
+    if calibration_rows >= min_calibration_rows:
         return None
     if extrapolates:
-        share = max(min(LEAST_EXCESSES / calibration_rows, MOST_SHARE), target_alert_rate)
+        share = max(min(MIN_EXCESSES / calibration_rows, MAX_TAIL_SHARE), target_alert_rate)
         return (
             f"{calibration_rows} rows were there to calibrate on: what is rarer than {share:.1%} "
             f"of rows is extrapolated by an exponential tail, and the target alert rate of "
             f"{target_alert_rate:g} lies there, so expect it to be met roughly only "
-            f"(wanted {needed} rows)"
+            f"(wanted {min_calibration_rows} rows)"
         )
     return (
         f"{calibration_rows} calibration rows cannot resolve a target alert rate of "
-        f"{target_alert_rate:g}: the threshold is their highest score (wanted {needed} rows)"
+        f"{target_alert_rate:g}: the threshold is their highest score (wanted {min_calibration_rows} rows)"
     )

@@ -7,44 +7,44 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.rows.readings import Readings, readings_of
-from sensorwatch.common.rows.schema import Schema, schema_of
+from sensorwatch.common.rows.readings import Readings, build_readings
+from sensorwatch.common.rows.schema import Schema, schema_from_plain
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.scoring.detections import ClosedEpisode, Detections
 from sensorwatch.common.scoring.detector import Detector
-from sensorwatch.common.scoring.explanation import SignalReading, signals_of_rows
+from sensorwatch.common.scoring.explanation import SignalReading, explain_rows
 from sensorwatch.common.scoring.processing import score_readings
 from sensorwatch.common.scoring.status import STATUSES, Status
 from sensorwatch.common.simulation.sensors import SIGNALS, sensor_names
 from sensorwatch.common.simulation.stream import START, Simulation, simulate
-from sensorwatch.trainer.unregistered_model import warmed
+from sensorwatch.trainer.unregistered_model import fit_with_memory
 
 TRAIN_STEPS, STEPS = 2_000, 1_440
-SECOND = 1_000_000
+MICROSECONDS_PER_SECOND = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
     """Sensors of which training sees the first ones; the one after them is new."""
 
-    known: int
+    training_sensors: int
     interval_seconds: int
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def axis_names(self) -> tuple[str, ...]:
         """Their ids, the new one's last."""
-        return sensor_names(self.known + 1)
+        return sensor_names(self.training_sensors + 1)
 
 
-BY_MINUTE, BY_SECOND = Fleet(8, 60), Fleet(32, 1)
+MINUTE_FLEET, SECOND_FLEET = Fleet(8, 60), Fleet(32, 1)
 """A row a minute goes through the day's cycle; a row a second stays where it is."""
 
-Change = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+EditValues = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """What happens to the values (rows, signals) that are watched."""
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class ScoredSensor:
     """The n rows of a sensor and what was found of them."""
 
     values: NDArray[np.float64]
@@ -63,28 +63,32 @@ class Watched:
         return [STATUSES[number] for number in self.detections.status.tolist()]
 
 
-def watch(
+def score_sensor(
     fleet: Fleet,
     sensor: int,
     steps: slice,
-    change: Change = lambda values: values,
+    edit: EditValues = lambda values: values,
     *,
     seconds: NDArray[np.int64] | None = None,
-) -> Watched:
+) -> ScoredSensor:
     """Score these rows of a sensor in order, from the memory that training's rows leave.
 
     `seconds` (rows,): when each was measured, after the first one; default: at the usual interval.
     """
-    detector = _trained(fleet)
-    memory = detector.cold()
-    detector.detect(_training(fleet), memory)
+    detector = _trained_detector(fleet)
+    memory = detector.empty_memory()
+    detector.detect(_training_readings(fleet), memory)
     memory.adopt(detector)
-    values = change(_steps(fleet)[TRAIN_STEPS:, sensor][steps].copy())
-    after = fleet.interval_seconds * np.arange(len(values)) if seconds is None else seconds
+    values = edit(_simulated_values(fleet)[TRAIN_STEPS:, sensor][steps].copy())
+    seconds_after_first = (
+        fleet.interval_seconds * np.arange(len(values)) if seconds is None else seconds
+    )
     first = fleet.interval_seconds * (TRAIN_STEPS + int(steps.start))
-    readings = _readings(values, first + after, [fleet.names[sensor]] * len(values))
+    readings = _readings(
+        values, first + seconds_after_first, [fleet.axis_names[sensor]] * len(values)
+    )
     outcome = score_readings(readings, [], detector, memory)
-    return Watched(
+    return ScoredSensor(
         readings.values,
         detector,
         outcome.detections,
@@ -92,15 +96,15 @@ def watch(
         int(outcome.positions[0]),
         [
             sorted(row, key=lambda signal: SIGNALS.index(signal.name))
-            for row in signals_of_rows(detector, outcome, np.arange(len(readings)))
+            for row in explain_rows(detector, outcome, np.arange(len(readings)))
         ],
     )
 
 
 @cache
-def _steps(fleet: Fleet) -> NDArray[np.float64]:
+def _simulated_values(fleet: Fleet) -> NDArray[np.float64]:
     """Simulate (steps, sensors, signals)."""
-    sensors = len(fleet.names)
+    sensors = len(fleet.axis_names)
     simulation = Simulation(
         sensors=sensors,
         rows=(TRAIN_STEPS + STEPS) * sensors,
@@ -111,20 +115,22 @@ def _steps(fleet: Fleet) -> NDArray[np.float64]:
 
 
 @cache
-def _training(fleet: Fleet) -> Readings:
-    values = _steps(fleet)[:TRAIN_STEPS, : fleet.known].reshape(-1, len(SIGNALS))
-    seconds = fleet.interval_seconds * np.repeat(np.arange(TRAIN_STEPS), fleet.known)
-    return _readings(values, seconds, fleet.names[: fleet.known] * TRAIN_STEPS)
+def _training_readings(fleet: Fleet) -> Readings:
+    values = _simulated_values(fleet)[:TRAIN_STEPS, : fleet.training_sensors].reshape(
+        -1, len(SIGNALS)
+    )
+    seconds = fleet.interval_seconds * np.repeat(np.arange(TRAIN_STEPS), fleet.training_sensors)
+    return _readings(values, seconds, fleet.axis_names[: fleet.training_sensors] * TRAIN_STEPS)
 
 
 @cache
-def _trained(fleet: Fleet) -> Detector:
-    detector, _ = warmed(_training(fleet), _schema(), TrainerSettings())
+def _trained_detector(fleet: Fleet) -> Detector:
+    detector, _ = fit_with_memory(_training_readings(fleet), _schema(), TrainerSettings())
     return detector
 
 
 def _schema() -> Schema:
-    return schema_of(
+    return schema_from_plain(
         {
             "name": "simulated",
             "time": {"field": "timestamp", "format": "epoch_ms"},
@@ -137,9 +143,9 @@ def _schema() -> Schema:
 def _readings(
     values: NDArray[np.float64], seconds: NDArray[np.int64], sensor_ids: Sequence[str]
 ) -> Readings:
-    return readings_of(
+    return build_readings(
         index=range(len(values)),
-        event_time=(START + SECOND * seconds).tolist(),
+        event_time=(START + MICROSECONDS_PER_SECOND * seconds).tolist(),
         sensor_ids=sensor_ids,
         values=values.tolist(),
         signals=len(SIGNALS),

@@ -5,10 +5,10 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.docs_plots.panel import ALARM, BAND, SEEN, Panel, legend, paper
+from benchmarks.docs_plots.panel import ALARM, BAND, MEASURED, Panel, legend, titled_drawing
 from benchmarks.docs_plots.row_order_plot import COLOURS
-from benchmarks.docs_plots.scored_sensor import BY_SECOND, watch
-from benchmarks.report.svg import OURS, SOFT
+from benchmarks.docs_plots.scored_sensor import SECOND_FLEET, score_sensor
+from benchmarks.report.svg import MUTED, OURS
 from sensorwatch.common.simulation.sensors import noise_scale
 
 ROWS, SIGNAL = 170, 0
@@ -18,28 +18,33 @@ OUTLIERS = {45: 25.0, 75: 6.0, 140: 6.0}
 
 def draw() -> str:
     """Draw it."""
-    found = watch(BY_SECOND, BY_SECOND.known, slice(0, ROWS), _change)
-    values, of_it = found.values[:, SIGNAL], [row[SIGNAL] for row in found.signals]
-    drawing = paper("A sensor that training never saw", 420)
+    scored = score_sensor(
+        SECOND_FLEET, SECOND_FLEET.training_sensors, slice(0, ROWS), _add_outliers
+    )
+    values, readings_of_signal = scored.values[:, SIGNAL], [row[SIGNAL] for row in scored.signals]
+    drawing = titled_drawing("A sensor that training never saw", 420)
     panel = Panel(drawing, 84, 330, (0, ROWS), (12, 48))
-    panel.axes(x=range(0, ROWS, 20), y=range(15, 50, 5), names=("", "x1 of the new sensor"))
-    panel.band([one.expected_low for one in of_it], [one.expected_high for one in of_it])
-    panel.line(values, SEEN)
-    panel.line([one.expected for one in of_it], OURS, width=1.6)
-    alarmed = found.detections.is_anomaly
-    panel.dots(np.flatnonzero(alarmed).tolist(), values, ALARM)
+    panel.axes(x=range(0, ROWS, 20), y=range(15, 50, 5), axis_names=("", "x1 of the new sensor"))
+    panel.band(
+        [reading.expected_low for reading in readings_of_signal],
+        [reading.expected_high for reading in readings_of_signal],
+    )
+    panel.line(values, MEASURED)
+    panel.line([reading.expected for reading in readings_of_signal], OURS, width=1.6)
+    anomaly_mask = scored.detections.is_anomaly
+    panel.dots(np.flatnonzero(anomaly_mask).tolist(), values, ALARM)
     for row, size in OUTLIERS.items():
         x, y = panel.at(row, float(values[row]))
-        seen = "flagged" if alarmed[row] else "not flagged"
-        colour = ALARM if alarmed[row] else SOFT
-        drawing.text(x + 8, y + 4, f"+{size:g} sigma: {seen}", size=11.5, colour=colour)
-    _strip(panel, [status.value for status in found.statuses])
-    marks = [(SEEN, "measured"), (OURS, "expected"), (BAND, "band, about 99 %")]
+        flag_text = "flagged" if anomaly_mask[row] else "not flagged"
+        colour = ALARM if anomaly_mask[row] else MUTED
+        drawing.text(x + 8, y + 4, f"+{size:g} sigma: {flag_text}", size=11.5, colour=colour)
+    _draw_statuses(panel, [status.value for status in scored.statuses])
+    marks = [(MEASURED, "measured"), (OURS, "expected"), (BAND, "band, about 99 %")]
     legend(drawing, 52, [*marks, (ALARM, "anomalous row")])
     return drawing.to_text()
 
 
-def _strip(panel: Panel, statuses: list[str]) -> None:
+def _draw_statuses(panel: Panel, statuses: list[str]) -> None:
     """Draw the rows' statuses below the panel."""
     colours = {status.value: colour for status, colour in COLOURS.items()}
     first = 0
@@ -47,11 +52,11 @@ def _strip(panel: Panel, statuses: list[str]) -> None:
         end = first + len(list(rows))
         (left, top), (right, _) = panel.at(first, 0), panel.at(end, 0)
         panel.drawing.rect(left, top + 24, right - left, 12, colours[status])
-        panel.drawing.text(left, top + 52, f"{status}, from row {first}", size=11.5, colour=SOFT)
+        panel.drawing.text(left, top + 52, f"{status}, from row {first}", size=11.5, colour=MUTED)
         first = end
 
 
-def _change(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _add_outliers(values: NDArray[np.float64]) -> NDArray[np.float64]:
     for row, size in OUTLIERS.items():
         values[row, SIGNAL] += size * noise_scale()[SIGNAL]
     return values

@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from benchmarks.quality import skab_benchmark as skab
-from benchmarks.quality.dataset_files import Choice
+from benchmarks.quality.dataset_files import FileSelection
 from benchmarks.quality.quality_document import DOCUMENT
-from benchmarks.quality.quality_sections import Asked, Part, section
+from benchmarks.quality.quality_sections import Benchmark, RunOptions, section
 from benchmarks.report.figures_table import show
 from sensorwatch.common.runtime.command_line import run
 
@@ -19,7 +19,7 @@ from sensorwatch.common.runtime.command_line import run
 def main(
     data: Annotated[Path, typer.Option("--data", help="Folder with skab/ and nab/.")],
     only: Annotated[
-        list[Part] | None, typer.Option("--only", help="Part to measure; writes no document.")
+        list[Benchmark] | None, typer.Option("--only", help="Part to measure; writes no document.")
     ] = None,
     files: Annotated[
         list[str] | None,
@@ -40,11 +40,13 @@ def main(
     ] = None,
 ) -> None:
     """Measure how well faults are found."""
-    asked = Asked(Choice(data, tuple(files or ())), alone, seeds, refit_every, processes)
+    options = RunOptions(
+        FileSelection(data, tuple(files or ())), alone, seeds, refit_every, processes
+    )
     sections = []
-    for part in only or Part:
+    for part in only or Benchmark:
         begun = perf_counter()
-        sections.append(section(part, asked))
+        sections.append(section(part, options))
         for table in sections[-1].tables:
             show(table)
         print(f"\n{part.value}: {perf_counter() - begun:.1f} s", flush=True)

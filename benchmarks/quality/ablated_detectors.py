@@ -5,30 +5,30 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from benchmarks.quality.backtest_runs import MAX_ROWS, Judged, Stream, judged_of
-from sensorwatch.common.model.decision import Decision, Table
+from benchmarks.quality.backtest_runs import MAX_ROWS, JudgedRows, RecordStream, collect_judged
+from sensorwatch.common.model.decision import Decision, RarityTable
 from sensorwatch.common.model.plan import forecast_plan
-from sensorwatch.common.model.tails import KNOTS, identity
+from sensorwatch.common.model.tails import KNOTS, identity_tables
 from sensorwatch.common.rows.readings import Readings
-from sensorwatch.common.rows.strict_parsing import collect
+from sensorwatch.common.rows.strict_parsing import collect_rows
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
-from sensorwatch.common.scoring.detector import Detector, ranges_from
+from sensorwatch.common.scoring.detector import Detector, learn_signal_ranges
 from sensorwatch.common.scoring.memory import Memory
-from sensorwatch.common.scoring.memory_layout import OWN_START, Real, Whole
+from sensorwatch.common.scoring.memory_layout import CLEAN_TAIL_START, FloatColumn, IntColumn
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.trainer.backtest import score_on
-from sensorwatch.trainer.cross_validation import looks_out_of_fold
+from sensorwatch.trainer.cross_validation import out_of_fold_scores
 from sensorwatch.trainer.dataset import by_time
-from sensorwatch.trainer.imputation import filled
-from sensorwatch.trainer.level_fitting import well_known
-from sensorwatch.trainer.scorer_fitting import Fitted, Looks, fit_on
-from sensorwatch.trainer.tail_fitting import calibrate_on
-from sensorwatch.trainer.training import UNKEPT
+from sensorwatch.trainer.imputation import fill_missing
+from sensorwatch.trainer.level_fitting import with_enough_rows
+from sensorwatch.trainer.scorer_fitting import FittedScorer, RawScores, fit_on
+from sensorwatch.trainer.tail_fitting import calibrate_decision
+from sensorwatch.trainer.training import UNREGISTERED
 
-NEVER_REACHED = 1e9
+UNREACHABLE_SCORE = 1e9
 
 
-def _as_it_is(decision: Decision) -> Decision:
+def _unchanged(decision: Decision) -> Decision:
     return decision
 
 
@@ -39,103 +39,112 @@ class Variant:
     name: str
     weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)
     """Of the forest, the distance, the drift and the repeats."""
-    every_block: bool = False
+    include_outlier_blocks: bool = False
     """Calibrate on blocks of time that stand out too."""
-    change: Callable[[Decision], Decision] = _as_it_is
-    forget: Callable[[Memory], None] | None = None
+    change: Callable[[Decision], Decision] = _unchanged
+    edit_memory: Callable[[Memory], None] | None = None
     """What is done to the memory before every row."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Fit:
+class _SharedFit:
     """What all variants have in common on a stream."""
 
     readings: Readings
     """As they came, for training."""
     ordered: Readings
-    fitted: Fitted
-    looks: Looks
+    fitted: FittedScorer
+    raw_scores: RawScores
 
 
-def judge(stream: Stream, variants: Sequence[Variant], how: TrainerSettings) -> list[Judged]:
+def judge(
+    stream: RecordStream, variants: Sequence[Variant], trainer_settings: TrainerSettings
+) -> list[JudgedRows]:
     """Fit once on a stream's first rows; judge the others by each variant, causally."""
-    readings, _ = collect(stream.records[: stream.train_rows], stream.schema)
-    ordered = filled(by_time(readings))
-    fitted = fit_on(ordered, np.ones(len(ordered), dtype=np.bool_), stream.schema, how)
-    looks = looks_out_of_fold(ordered, stream.schema, how)
-    fit = _Fit(readings, ordered, fitted, looks)
-    return [_judged(stream, fit, variant, how) for variant in variants]
+    readings, _ = collect_rows(stream.records[: stream.train_rows], stream.schema)
+    ordered = fill_missing(by_time(readings))
+    fitted = fit_on(ordered, np.ones(len(ordered), dtype=np.bool_), stream.schema, trainer_settings)
+    raw_scores = out_of_fold_scores(ordered, stream.schema, trainer_settings)
+    fit = _SharedFit(readings, ordered, fitted, raw_scores)
+    return [_judged(stream, fit, variant, trainer_settings) for variant in variants]
 
 
-def _judged(stream: Stream, fit: _Fit, variant: Variant, how: TrainerSettings) -> Judged:
-    detector = _detector(stream, fit, variant, how)
-    memory = detector.cold()
+def _judged(
+    stream: RecordStream, fit: _SharedFit, variant: Variant, trainer_settings: TrainerSettings
+) -> JudgedRows:
+    detector = _detector(stream, fit, variant, trainer_settings)
+    memory = detector.empty_memory()
     detector.detect(fit.readings, memory, positions=fit.readings.index)
     memory.adopt(detector)
-    found = _outcomes(stream, detector, memory, variant.forget)
-    return judged_of(found, stream.train_rows, stream.judged_rows)
+    outcomes = _outcomes(stream, detector, memory, variant.edit_memory)
+    return collect_judged(outcomes, stream.train_rows, stream.judged_rows)
 
 
-def _detector(stream: Stream, fit: _Fit, variant: Variant, how: TrainerSettings) -> Detector:
-    looks = fit.looks
-    if variant.every_block:
-        looks = replace(looks, block=np.zeros_like(looks.block))
-    calibrated = calibrate_on(looks, how, weights=variant.weights)
+def _detector(
+    stream: RecordStream, fit: _SharedFit, variant: Variant, trainer_settings: TrainerSettings
+) -> Detector:
+    raw_scores = fit.raw_scores
+    if variant.include_outlier_blocks:
+        raw_scores = replace(raw_scores, block=np.zeros_like(raw_scores.block))
+    calibrated = calibrate_decision(raw_scores, trainer_settings, weights=variant.weights)
     return Detector(
-        version=UNKEPT,
+        version=UNREGISTERED,
         schema=stream.schema,
         plan=forecast_plan(stream.schema),
-        levels=well_known(fit.fitted.settled, fit.ordered),
+        levels=with_enough_rows(fit.fitted.final_levels, fit.ordered),
         forest=fit.fitted.forest,
         calibration=calibrated.calibration,
-        ranges=ranges_from(fit.ordered),
+        ranges=learn_signal_ranges(fit.ordered),
         forecast=fit.fitted.forecast,
         decision=variant.change(calibrated.decision),
     )
 
 
 def _outcomes(
-    stream: Stream, detector: Detector, memory: Memory, forget: Callable[[Memory], None] | None
+    stream: RecordStream,
+    detector: Detector,
+    memory: Memory,
+    edit_memory: Callable[[Memory], None] | None,
 ) -> Iterator[Outcome]:
     first = stream.train_rows
     # Nobody has two rows in as many as there are sensors: so each row finds what was forgotten.
-    at_once = stream.sensors if forget else MAX_ROWS
-    if forget:
-        forget(memory)
+    rows_at_once = stream.sensors if edit_memory else MAX_ROWS
+    if edit_memory:
+        edit_memory(memory)
     records = stream.records[first:]
-    for outcome in score_on(records, detector, memory, first_row=first, max_rows=at_once):
-        if forget:
-            forget(memory)
+    for outcome in score_on(records, detector, memory, first_row=first, max_rows=rows_at_once):
+        if edit_memory:
+            edit_memory(memory)
         yield outcome
 
 
-def _no_own_tail(memory: Memory) -> None:
-    memory.reals[:, [Real.TAIL_START, Real.TAIL_SCALE]] = OWN_START, 1.0
+def _reset_sensor_tails(memory: Memory) -> None:
+    memory.floats[:, [FloatColumn.TAIL_START, FloatColumn.TAIL_SCALE]] = CLEAN_TAIL_START, 1.0
 
 
-def _no_lags(memory: Memory) -> None:
+def _clear_lags(memory: Memory) -> None:
     """Let every row be judged by what needs no memory but the sensor's level."""
-    memory.wholes[:, Whole.HELD] = 0
+    memory.ints[:, IntColumn.LAG_COUNT] = 0
 
 
-def _at_once(decision: Decision) -> Decision:
+def _without_smoothing(decision: Decision) -> Decision:
     tables = decision.tables.copy()
-    tables[Table.SMOOTHED, :KNOTS] = NEVER_REACHED
+    tables[RarityTable.SMOOTHED_SCORE, :KNOTS] = UNREACHABLE_SCORE
     # Without the smoothed score there is no larger one: the sum's rarity is the score.
-    tables[Table.LARGER] = identity(1)[0]
+    tables[RarityTable.MAX_OF_SUM_AND_SMOOTHED] = identity_tables(1)[0]
     return replace(decision, tables=tables)
 
 
-WHOLE = Variant("whole")
+FULL_DETECTOR = Variant("whole")
 VARIANTS = (
-    WHOLE,
+    FULL_DETECTOR,
     Variant("without the forest", weights=(0.0, 1.0, 1.0, 1.0)),
     Variant("without the residual's length", weights=(1.0, 0.0, 1.0, 1.0)),
     Variant("without its drift", weights=(1.0, 1.0, 0.0, 1.0)),
     Variant("without exact repeats", weights=(1.0, 1.0, 1.0, 0.0)),
     Variant("forest alone", weights=(1.0, 0.0, 0.0, 0.0)),
-    Variant("without smoothing", change=_at_once),
-    Variant("unusual blocks calibrate too", every_block=True),
-    Variant("without each sensor's own tail", forget=_no_own_tail),
-    Variant("without lags: levels alone", forget=_no_lags),
+    Variant("without smoothing", change=_without_smoothing),
+    Variant("unusual blocks calibrate too", include_outlier_blocks=True),
+    Variant("without each sensor's own tail", edit_memory=_reset_sensor_tails),
+    Variant("without lags: levels alone", edit_memory=_clear_lags),
 )

@@ -9,9 +9,9 @@ from multiprocessing import get_context
 from benchmarks.quality import nab_benchmark as nab
 from benchmarks.quality import skab_benchmark as skab
 from benchmarks.quality.ablated_detectors import Variant, judge
-from benchmarks.quality.backtest_runs import Judged, Stream
-from benchmarks.quality.compared_detectors import Contestant
-from benchmarks.quality.simulated_fleet import ALL, Plant
+from benchmarks.quality.backtest_runs import JudgedRows, RecordStream
+from benchmarks.quality.compared_detectors import ComparedDetector
+from benchmarks.quality.simulated_fleet import ALL_BUT_DRIFT, FaultyFleet
 from benchmarks.quality.simulated_fleet import measure as measure_plant
 from benchmarks.quality.skab_scoring import Counts, pooled
 from benchmarks.report.figures_table import Table
@@ -19,55 +19,55 @@ from sensorwatch.common.runtime.setting_keys import TrainerSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class AblationData:
     """What the variants are measured on."""
 
     skab_files: Sequence[skab.SkabFile]
     nab_files: Sequence[nab.NabFile]
-    plant: Plant
+    fleet: FaultyFleet
     seeds: int = skab.SEEDS
     processes: int = 1
 
-    def streams(self) -> Iterator[Stream]:
+    def streams(self) -> Iterator[RecordStream]:
         """Yield every stream, the largest first; some may come twice."""
-        yield self.plant.stream
+        yield self.fleet.stream
         yield from (file.stream for file in self.nab_files)
-        yield from (file.stream(cut) for file, cut in skab.cuts_of(self.skab_files, self.seeds))
+        yield from (file.stream(cut) for file, cut in skab.with_cuts(self.skab_files, self.seeds))
 
 
-def contestants(
-    variants: Sequence[Variant], bench: Bench, how: TrainerSettings
-) -> list[Contestant]:
+def detectors_of_variants(
+    variants: Sequence[Variant], data: AblationData, trainer_settings: TrainerSettings
+) -> list[ComparedDetector]:
     """Judge every stream by all variants, so that each is fitted on once; look it up later."""
-    streams = list({_key(stream): stream for stream in bench.streams()}.values())
-    by_all = partial(judge, variants=variants, how=how)
-    if bench.processes == 1:
-        found = [by_all(stream) for stream in streams]
+    streams = list({_key(stream): stream for stream in data.streams()}.values())
+    judge_stream = partial(judge, variants=variants, trainer_settings=trainer_settings)
+    if data.processes == 1:
+        judged_by_stream = [judge_stream(stream) for stream in streams]
     else:
-        with ProcessPoolExecutor(bench.processes, mp_context=get_context("spawn")) as pool:
-            found = list(pool.map(by_all, streams))
+        with ProcessPoolExecutor(data.processes, mp_context=get_context("spawn")) as pool:
+            judged_by_stream = list(pool.map(judge_stream, streams))
     keys = [_key(stream) for stream in streams]
     return [
-        Contestant(variant.name, _Known(dict(zip(keys, judged, strict=True))))
-        for variant, judged in zip(variants, zip(*found, strict=True), strict=True)
+        ComparedDetector(variant.name, _CachedJudgements(dict(zip(keys, judged, strict=True))))
+        for variant, judged in zip(variants, zip(*judged_by_stream, strict=True), strict=True)
     ]
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _CachedJudgements:
     """Judgements that were made before."""
 
-    found: dict[tuple[str, int], Judged]
+    judged_by_stream: dict[tuple[str, int], JudgedRows]
 
-    def __call__(self, stream: Stream) -> Judged:
-        return self.found[_key(stream)]
+    def __call__(self, stream: RecordStream) -> JudgedRows:
+        return self.judged_by_stream[_key(stream)]
 
 
-def _key(stream: Stream) -> tuple[str, int]:
+def _key(stream: RecordStream) -> tuple[str, int]:
     return stream.name, len(stream.records)
 
 
-def ablation(variants: Sequence[Contestant], bench: Bench) -> Table:
+def ablation(variants: Sequence[ComparedDetector], data: AblationData) -> Table:
     """Measure every variant on everything."""
     return Table(
         "Ablation",
@@ -81,27 +81,27 @@ def ablation(variants: Sequence[Contestant], bench: Bench) -> Table:
             "delay",
             "alert rate",
         ),
-        [_line(one, bench) for one in variants],
+        [_table_row(detector, data) for detector in variants],
         "Each variant is calibrated anew on the same looks at the same rows.",
     )
 
 
-def _line(one: Contestant, bench: Bench) -> tuple[str, ...]:
-    water = skab.measure(bench.skab_files, one, seeds=bench.seeds)
-    streams = nab.measure(bench.nab_files, one)
-    plant = measure_plant(bench.plant, one)
-    sudden = plant.kinds[ALL]
+def _table_row(detector: ComparedDetector, data: AblationData) -> tuple[str, ...]:
+    skab_run = skab.measure(data.skab_files, detector, seeds=data.seeds)
+    streams = nab.measure(data.nab_files, detector)
+    fleet = measure_plant(data.fleet, detector)
+    sudden_faults = fleet.kinds[ALL_BUT_DRIFT]
     return (
-        one.name,
-        _three(pooled(water.counts)),
-        _three(pooled(water.cut)) if water.cut else "-",
+        detector.name,
+        _f1_far_mar(pooled(skab_run.counts)),
+        _f1_far_mar(pooled(skab_run.cut)) if skab_run.cut else "-",
         f"{streams.published.score:.1f}",
-        f"{streams.own:.1f}",
-        f"{100 * sudden.recall:.1f} %",
-        "-" if sudden.delay is None else f"{sudden.delay:g}",
-        f"{plant.alert_rate:.4f}",
+        f"{streams.own_threshold_score:.1f}",
+        f"{100 * sudden_faults.recall:.1f} %",
+        "-" if sudden_faults.delay is None else f"{sudden_faults.delay:g}",
+        f"{fleet.alert_rate:.4f}",
     )
 
 
-def _three(counts: Counts) -> str:
+def _f1_far_mar(counts: Counts) -> str:
     return f"{counts.f1:.3f} / {counts.far:.1f} / {counts.mar:.1f}"

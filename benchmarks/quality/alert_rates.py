@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.quality.backtest_runs import Stream
-from benchmarks.quality.clean_streams import Kind, clean
-from benchmarks.quality.compared_detectors import Contestant, ewma, ours
+from benchmarks.quality.backtest_runs import RecordStream
+from benchmarks.quality.clean_streams import CleanStreamKind, clean_stream
+from benchmarks.quality.compared_detectors import ComparedDetector, default_detectors, ewma
 from benchmarks.quality.quality_targets import RATE_FACTOR
 from benchmarks.report.figures_table import Table
 
@@ -13,7 +13,7 @@ RATES = (0.001, 0.005, 0.02)
 
 
 @dataclass(frozen=True, slots=True)
-class Realised:
+class RealisedRate:
     """A contestant on one stream at one configured rate."""
 
     name: str
@@ -30,44 +30,46 @@ class Realised:
         return self.rate / self.configured
 
 
-def load() -> list[Stream]:
+def load() -> list[RecordStream]:
     """Draw the clean streams."""
-    return [clean(kind).stream() for kind in Kind]
+    return [clean_stream(kind).stream() for kind in CleanStreamKind]
 
 
-def compared(rate: float, *, alone: bool) -> list[Contestant]:
+def compared(rate: float, *, alone: bool) -> list[ComparedDetector]:
     """List who can be asked for a rate."""
-    return ours(rate=rate)[:1] if alone else [*ours(rate=rate), ewma(rate)]
+    return (
+        default_detectors(rate=rate)[:1] if alone else [*default_detectors(rate=rate), ewma(rate)]
+    )
 
 
 def measure(
-    streams: Sequence[Stream], contestant: Contestant, rate: float, *, processes: int = 1
-) -> list[Realised]:
+    streams: Sequence[RecordStream], detector: ComparedDetector, rate: float, *, processes: int = 1
+) -> list[RealisedRate]:
     """Run a contestant that was asked for a rate over the streams."""
-    judged = contestant.over(streams, processes=processes)
+    judged = detector.judge_all(streams, processes=processes)
     return [
-        Realised(
-            contestant.name,
+        RealisedRate(
+            detector.name,
             stream.name,
             rate,
-            float(one.is_anomaly.mean()),
-            int(one.starts.sum()),
+            float(realised.is_anomaly.mean()),
+            int(realised.starts.sum()),
             stream.judged_rows,
         )
-        for stream, one in zip(streams, judged, strict=True)
+        for stream, realised in zip(streams, judged, strict=True)
     ]
 
 
-def table(found: Sequence[Realised]) -> Table:
+def table(realised_rates: Sequence[RealisedRate]) -> Table:
     """Write the figures: a line for each contestant and stream, a column for each rate."""
     lines: dict[tuple[str, str], list[str]] = {}
-    for one in found:
-        mark = "" if 1 / RATE_FACTOR <= one.ratio <= RATE_FACTOR else " !"
-        cell = f"{one.rate:.5f} ({one.ratio:.2f}){mark}"
-        lines.setdefault((one.name, one.stream), []).append(cell)
+    for realised in realised_rates:
+        out_of_range_mark = "" if 1 / RATE_FACTOR <= realised.ratio <= RATE_FACTOR else " !"
+        cell = f"{realised.rate:.5f} ({realised.ratio:.2f}){out_of_range_mark}"
+        lines.setdefault((realised.name, realised.stream), []).append(cell)
     return Table(
         "Realised alert rate on clean unseen streams, and its ratio to the configured one",
         ("", "stream", *(f"configured {rate:g}" for rate in RATES)),
         [(name, stream, *cells) for (name, stream), cells in lines.items()],
-        f"{found[0].rows:,} judged rows each. !: not within a factor of {RATE_FACTOR:g}.",
+        f"{realised_rates[0].rows:,} judged rows each. !: not within a factor of {RATE_FACTOR:g}.",
     )

@@ -14,7 +14,7 @@ from sensorwatch.common.rows.strict_parsing import Fields
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.trainer.backtest import score_on
-from sensorwatch.trainer.unregistered_model import warm_up
+from sensorwatch.trainer.unregistered_model import fit_on_first_records
 
 MAX_ROWS = 10_000
 """How many rows are scored at once; the scores do not depend on it."""
@@ -23,7 +23,7 @@ Record = Fields | Fault
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
+class RecordStream:
     """Records in order: the first `train_rows` are to be fitted on, the rest to be judged."""
 
     name: str
@@ -40,7 +40,7 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedRows:
     """What was found in the m rows after those for training, each an array (m,)."""
 
     anomaly_score: NDArray[np.float64]
@@ -52,46 +52,54 @@ class Judged:
     score_seconds: float = 0.0
 
 
-def backtest(stream: Stream, how: TrainerSettings, *, refit_every: int | None = None) -> Judged:
+def backtest(
+    stream: RecordStream, trainer_settings: TrainerSettings, *, refit_every: int | None = None
+) -> JudgedRows:
     """Fit on a stream's first rows and score the others causally, in order.
 
     `refit_every`: fit anew on all rows so far after every so many, as a scheduled trainer would.
     """
     first, end = stream.train_rows, len(stream.records)
     cuts = [first, *range(first + refit_every, end, refit_every)] if refit_every else [first]
-    parts = [_stretch(stream, how, *rows) for rows in pairwise([*cuts, end])]
-    return Judged(
-        np.concatenate([part.anomaly_score for part in parts]),
-        np.concatenate([part.is_anomaly for part in parts]),
-        np.concatenate([part.starts for part in parts]),
-        sum(part.fit_seconds for part in parts),
-        sum(part.score_seconds for part in parts),
+    judged_parts = [
+        _fit_and_score(stream, trainer_settings, *rows) for rows in pairwise([*cuts, end])
+    ]
+    return JudgedRows(
+        np.concatenate([judged_part.anomaly_score for judged_part in judged_parts]),
+        np.concatenate([judged_part.is_anomaly for judged_part in judged_parts]),
+        np.concatenate([judged_part.starts for judged_part in judged_parts]),
+        sum(judged_part.fit_seconds for judged_part in judged_parts),
+        sum(judged_part.score_seconds for judged_part in judged_parts),
     )
 
 
-def _stretch(stream: Stream, how: TrainerSettings, first: int, end: int) -> Judged:
+def _fit_and_score(
+    stream: RecordStream, trainer_settings: TrainerSettings, first: int, end: int
+) -> JudgedRows:
     """Fit on all rows before `first`, score those from there to `end`."""
-    begun = perf_counter()
+    start_time = perf_counter()
     records = stream.records
-    detector, memory, _ = warm_up(iter(records), stream.schema, how, rows=first, uri=stream.name)
+    detector, memory, _ = fit_on_first_records(
+        iter(records), stream.schema, trainer_settings, rows=first, uri=stream.name
+    )
     fitted = perf_counter()
     outcomes = list(
         score_on(records[first:end], detector, memory, first_row=first, max_rows=MAX_ROWS)
     )
     scored = perf_counter()
-    return judged_of(outcomes, first, end - first, (fitted - begun, scored - fitted))
+    return collect_judged(outcomes, first, end - first, (fitted - start_time, scored - fitted))
 
 
-def judged_of(
+def collect_judged(
     outcomes: Iterable[Outcome], first: int, rows: int, seconds: tuple[float, float] = (0.0, 0.0)
-) -> Judged:
+) -> JudgedRows:
     """Bring the outcomes of so many rows from `first` on into one place."""
     score = np.zeros(rows)
     is_anomaly = np.zeros(rows, dtype=np.bool_)
     starts = np.zeros(rows, dtype=np.bool_)
     for outcome in outcomes:
-        at, found = outcome.readings.index - first, outcome.detections
-        score[at] = found.anomaly_score
-        is_anomaly[at] = found.is_anomaly
-        starts[at] = found.episode_rows == 1
-    return Judged(score, is_anomaly, starts, *seconds)
+        row_positions, row_detections = outcome.readings.index - first, outcome.detections
+        score[row_positions] = row_detections.anomaly_score
+        is_anomaly[row_positions] = row_detections.is_anomaly
+        starts[row_positions] = row_detections.episode_rows == 1
+    return JudgedRows(score, is_anomaly, starts, *seconds)

@@ -4,41 +4,41 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import IsolationForest
 
-from benchmarks.quality.backtest_runs import Judged, Stream
+from benchmarks.quality.backtest_runs import JudgedRows, RecordStream
 from sensorwatch.common.rows.readings import Readings
-from sensorwatch.common.rows.strict_parsing import collect
+from sensorwatch.common.rows.strict_parsing import collect_rows
 from sensorwatch.common.scoring.features import day_of_week, hour
 
-CLOCK = (570, 975)
+CLOCK_ROWS = (570, 975)
 """Rows of a SKAB file between which its faults lie, found by reading the labels."""
-SPAN = 10
+EWMA_SPAN = 10
 IN_SAMPLE_RATE = 0.01
 """With which the recipe gave the figures that this project set out from."""
 
 
-def flag_everything(stream: Stream) -> Judged:
+def flag_everything(stream: RecordStream) -> JudgedRows:
     """Alarm at every row, each an alarm of its own."""
     every = np.ones(stream.judged_rows, dtype=np.bool_)
-    return Judged(np.full(stream.judged_rows, 2.0), every, every)
+    return JudgedRows(np.full(stream.judged_rows, 2.0), every, every)
 
 
-def clock(stream: Stream) -> Judged:
+def clock(stream: RecordStream) -> JudgedRows:
     """Alarm at fixed row numbers, without a look at any sensor."""
     row = np.arange(stream.train_rows, len(stream.records))
-    is_anomaly = (row >= CLOCK[0]) & (row <= CLOCK[1])
-    return Judged(
-        np.where(is_anomaly, 2.0, 0.0), is_anomaly, rising(is_anomaly, np.zeros_like(row))
+    is_anomaly = (row >= CLOCK_ROWS[0]) & (row <= CLOCK_ROWS[1])
+    return JudgedRows(
+        np.where(is_anomaly, 2.0, 0.0), is_anomaly, alarm_starts(is_anomaly, np.zeros_like(row))
     )
 
 
 def forest_in_sample(
-    stream: Stream, *, rate: float = IN_SAMPLE_RATE, trees: int = 100, seed: int = 0
-) -> Judged:
+    stream: RecordStream, *, rate: float = IN_SAMPLE_RATE, trees: int = 100, seed: int = 0
+) -> JudgedRows:
     """Alarm as the textbook recipe does: threshold from the rows that the forest was fitted on.
 
     scikit-learn's forest on raw signals, hour and day of week, `contamination` = `rate`.
     """
-    readings, _ = collect(stream.records, stream.schema)
+    readings, _ = collect_rows(stream.records, stream.schema)
     clock = (hour(readings.event_time), day_of_week(readings.event_time))
     matrix = np.column_stack([readings.values, *clock])
     trained = readings.index < stream.train_rows
@@ -46,42 +46,42 @@ def forest_in_sample(
     forest.fit(matrix[trained])
     raw = -forest.score_samples(matrix)
     score, sensor = _judged_rows(stream, readings, raw)
-    return Judged(score, score > -forest.offset_, rising(score > -forest.offset_, sensor))
+    return JudgedRows(score, score > -forest.offset_, alarm_starts(score > -forest.offset_, sensor))
 
 
-def ewma_of_z(stream: Stream, *, rate: float, span: int = SPAN) -> Judged:
+def ewma_of_z(stream: RecordStream, *, rate: float, span: int = EWMA_SPAN) -> JudgedRows:
     """Alarm where a sensor's smoothed mean of abs z is above its quantile in training.
 
     z: of each signal, by the sensor's mean and deviation in the training rows. The quantile, at
     1 - `rate`, is over the training rows of all sensors.
     """
-    readings, _ = collect(stream.records, stream.schema)
+    readings, _ = collect_rows(stream.records, stream.schema)
     trained = readings.index < stream.train_rows
     smooth = np.zeros(len(readings))
     for number in range(len(readings.sensor_ids)):
-        own = np.flatnonzero(readings.sensor == number)
-        smooth[own] = _smoothed_z(readings.values[own], trained[own], span)
+        sensor_rows = np.flatnonzero(readings.sensor == number)
+        smooth[sensor_rows] = _smoothed_z(readings.values[sensor_rows], trained[sensor_rows], span)
     threshold = float(np.quantile(smooth[trained], 1.0 - rate))
     smooth /= max(threshold, float(np.finfo(np.float64).tiny))
     score, sensor = _judged_rows(stream, readings, smooth)
-    return Judged(score, score > 1.0, rising(score > 1.0, sensor))
+    return JudgedRows(score, score > 1.0, alarm_starts(score > 1.0, sensor))
 
 
 def _judged_rows(
-    stream: Stream, readings: Readings, score: NDArray[np.float64]
+    stream: RecordStream, readings: Readings, score: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return score and sensor of each row to be judged: 0 and -1 where it is no reading."""
-    of_row, sensor = np.zeros(len(stream.records)), np.full(len(stream.records), -1)
-    of_row[readings.index], sensor[readings.index] = score, readings.sensor
-    return of_row[stream.train_rows :], sensor[stream.train_rows :]
+    score_of_row, sensor = np.zeros(len(stream.records)), np.full(len(stream.records), -1)
+    score_of_row[readings.index], sensor[readings.index] = score, readings.sensor
+    return score_of_row[stream.train_rows :], sensor[stream.train_rows :]
 
 
 def _smoothed_z(
     values: NDArray[np.float64], trained: NDArray[np.bool_], span: int
 ) -> NDArray[np.float64]:
-    known = values[trained] if trained.any() else values[:1]
-    deviation = known.std(axis=0)
-    z = np.abs(values - known.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)
+    training_values = values[trained] if trained.any() else values[:1]
+    deviation = training_values.std(axis=0)
+    z = np.abs(values - training_values.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)
     smooth, level, weight = np.empty(len(values)), 1.0, 2.0 / (span + 1.0)
     for row, value in enumerate(z.mean(axis=1).tolist()):
         level += weight * (value - level)
@@ -89,11 +89,11 @@ def _smoothed_z(
     return smooth
 
 
-def rising(is_anomaly: NDArray[np.bool_], sensor: NDArray[np.int64]) -> NDArray[np.bool_]:
+def alarm_starts(is_anomaly: NDArray[np.bool_], sensor: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Say which anomalous rows (n,) follow a normal one of their sensor, or none."""
     order = np.argsort(sensor, kind="stable")
     alarmed, of = is_anomaly[order], sensor[order]
-    goes_on = alarmed[:-1] & alarmed[1:] & (of[:-1] == of[1:])
+    continues_alarm = alarmed[:-1] & alarmed[1:] & (of[:-1] == of[1:])
     starts = np.empty_like(is_anomaly)
-    starts[order] = alarmed & ~np.concatenate(([False], goes_on))
+    starts[order] = alarmed & ~np.concatenate(([False], continues_alarm))
     return starts

@@ -5,7 +5,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.quality.sensor_grid import MINUTES_PER_DAY, Grid
+from benchmarks.quality.sensor_grid import MINUTES_PER_DAY, SensorGrid
 
 TRAIN_STEPS = 2 * MINUTES_PER_DAY
 JUDGED_STEPS = 10_000
@@ -15,22 +15,24 @@ DRIFT_PER_ROW = 0.0003
 _SCALE = np.array([1.0, 5.0, 0.2, 30.0])
 _MEAN = np.array([20.0, 400.0, 1.5, -100.0])
 _LEVEL_SPREAD = 3.0
-_PERSISTENCE = 0.8
-_LOADING = 0.7
-_DAILY = 1.5
-_DEGREES = 3
+_AR_COEFFICIENT = 0.8
+_SHARED_LOADING = 0.7
+_DAILY_AMPLITUDE = 1.5
+_DEGREES_OF_FREEDOM = 3
 
 
-class Kind(StrEnum):
+class CleanStreamKind(StrEnum):
     """What makes a clean stream hard."""
 
     PLAIN = "plain"
     DAILY = "daily cycle"
     DRIFT = "daily cycle, slow drift"
-    HEAVY = "daily cycle, heavy tails"
+    HEAVY_TAILS = "daily cycle, heavy tails"
 
 
-def clean(kind: Kind, *, seed: int = 0, judged_steps: int = JUDGED_STEPS) -> Grid:
+def clean_stream(
+    kind: CleanStreamKind, *, seed: int = 0, judged_steps: int = JUDGED_STEPS
+) -> SensorGrid:
     """Draw a stream of 10 sensors with 4 signals each, one row a minute.
 
     Noise: AR(1) with 0.8 from innovations of which all signals of a row share a part (loading 0.7);
@@ -38,17 +40,17 @@ def clean(kind: Kind, *, seed: int = 0, judged_steps: int = JUDGED_STEPS) -> Gri
     follow one daily cycle of 1.5 standard deviations; each sensor has levels of its own. Drift is
     linear, each signal's up or down at DRIFT_PER_ROW.
     """
-    rng = np.random.default_rng([seed, list(Kind).index(kind)])
+    rng = np.random.default_rng([seed, list(CleanStreamKind).index(kind)])
     steps = TRAIN_STEPS + judged_steps
     shape = (SENSORS, len(_SCALE))
-    noise = _noise(rng, steps, shape, heavy=kind is Kind.HEAVY)
+    noise = _noise(rng, steps, shape, heavy=kind is CleanStreamKind.HEAVY_TAILS)
     level = _LEVEL_SPREAD * rng.standard_normal(shape)
     direction = rng.choice([-1.0, 1.0], size=shape)
     step = np.arange(steps)[:, np.newaxis, np.newaxis]
-    cycle = 0.0 if kind is Kind.PLAIN else _DAILY * _daily(step)
-    drift = DRIFT_PER_ROW * step * direction if kind is Kind.DRIFT else 0.0
+    cycle = 0.0 if kind is CleanStreamKind.PLAIN else _DAILY_AMPLITUDE * _daily_cycle(step)
+    drift = DRIFT_PER_ROW * step * direction if kind is CleanStreamKind.DRIFT else 0.0
     values: NDArray[np.float64] = _MEAN + _SCALE * (level + cycle + drift + noise)
-    return Grid(kind.value, values, TRAIN_STEPS)
+    return SensorGrid(kind.value, values, TRAIN_STEPS)
 
 
 def _noise(
@@ -57,20 +59,24 @@ def _noise(
     """Return noise (steps, sensors, signals) of variance 1."""
     size = (steps, shape[0], shape[1] + 1)
     if heavy:
-        drawn = rng.standard_t(_DEGREES, size) / np.sqrt(_DEGREES / (_DEGREES - 2))
+        drawn = rng.standard_t(_DEGREES_OF_FREEDOM, size) / np.sqrt(
+            _DEGREES_OF_FREEDOM / (_DEGREES_OF_FREEDOM - 2)
+        )
     else:
         drawn = rng.standard_normal(size)
-    fresh = _LOADING * drawn[..., -1:] + np.sqrt(1 - _LOADING**2) * drawn[..., :-1]
-    noise: NDArray[np.float64] = np.empty_like(fresh)
-    before = fresh[0]
-    for step, innovation in enumerate(np.sqrt(1 - _PERSISTENCE**2) * fresh):
-        before = _PERSISTENCE * before + innovation
-        noise[step] = before
+    innovations = (
+        _SHARED_LOADING * drawn[..., -1:] + np.sqrt(1 - _SHARED_LOADING**2) * drawn[..., :-1]
+    )
+    noise: NDArray[np.float64] = np.empty_like(innovations)
+    previous_noise = innovations[0]
+    for step, innovation in enumerate(np.sqrt(1 - _AR_COEFFICIENT**2) * innovations):
+        previous_noise = _AR_COEFFICIENT * previous_noise + innovation
+        noise[step] = previous_noise
     return noise
 
 
-def _daily(step: NDArray[np.int64]) -> NDArray[np.float64]:
+def _daily_cycle(step: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return a day's course, not quite a sine: it rises faster than it falls."""
     angle = 2 * np.pi * step / MINUTES_PER_DAY
-    course: NDArray[np.float64] = np.sin(angle) + 0.3 * np.sin(2 * angle)
-    return course
+    cycle_values: NDArray[np.float64] = np.sin(angle) + 0.3 * np.sin(2 * angle)
+    return cycle_values

@@ -6,24 +6,24 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 
-from benchmarks.quality.backtest_runs import Judged, Stream, backtest
+from benchmarks.quality.backtest_runs import JudgedRows, RecordStream, backtest
 from benchmarks.quality.baselines import ewma_of_z, flag_everything, forest_in_sample
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 
 OURS = "default"
 PLAIN = "plain recipe"
-IN_SAMPLE = f"{PLAIN}, in sample"
+PLAIN_IN_SAMPLE = f"{PLAIN}, in sample"
 """Its threshold is from the rows that it was fitted on."""
 
 
 @dataclass(frozen=True, slots=True)
-class Contestant:
+class ComparedDetector:
     """A name and what it makes of a stream."""
 
     name: str
-    judge: Callable[[Stream], Judged]
+    judge: Callable[[RecordStream], JudgedRows]
 
-    def over(self, streams: Sequence[Stream], *, processes: int = 1) -> list[Judged]:
+    def judge_all(self, streams: Sequence[RecordStream], *, processes: int = 1) -> list[JudgedRows]:
         """Judge several streams, each on its own."""
         if processes == 1:
             return [self.judge(stream) for stream in streams]
@@ -31,39 +31,47 @@ class Contestant:
             return list(pool.map(self.judge, streams))
 
 
-def ours(*, rate: float | None = None, refit_every: int | None = None) -> list[Contestant]:
+def default_detectors(
+    *, rate: float | None = None, refit_every: int | None = None
+) -> list[ComparedDetector]:
     """List the default detector first, then the plain recipe on the same path.
 
     `rate`: the target alert rate; None: the default one.
     """
-    asked = {} if rate is None else {"target_alert_rate": rate}
-    how = TrainerSettings.model_validate(asked)
-    found = [variant(OURS, how)]
+    overrides = {} if rate is None else {"target_alert_rate": rate}
+    trainer_settings = TrainerSettings.model_validate(overrides)
+    detectors = [detector_with(OURS, trainer_settings)]
     if refit_every:
         name = f"{OURS}, refitted every {refit_every} rows"
-        found.append(Contestant(name, partial(backtest, how=how, refit_every=refit_every)))
+        detectors.append(
+            ComparedDetector(
+                name, partial(backtest, trainer_settings=trainer_settings, refit_every=refit_every)
+            )
+        )
     if "features" in TrainerSettings.model_fields:
         return [
-            *found,
-            variant(PLAIN, TrainerSettings.model_validate({**asked, "features": "plain"})),
+            *detectors,
+            detector_with(
+                PLAIN, TrainerSettings.model_validate({**overrides, "features": "plain"})
+            ),
         ]
-    return [Contestant(one.name.replace(OURS, PLAIN), one.judge) for one in found]
+    return [ComparedDetector(one.name.replace(OURS, PLAIN), one.judge) for one in detectors]
 
 
-def trivial() -> list[Contestant]:
+def trivial_rules() -> list[ComparedDetector]:
     """List the rules that any detector has to beat."""
     return [
-        Contestant(IN_SAMPLE, forest_in_sample),
+        ComparedDetector(PLAIN_IN_SAMPLE, forest_in_sample),
         ewma(TrainerSettings().target_alert_rate),
-        Contestant("flag everything", flag_everything),
+        ComparedDetector("flag everything", flag_everything),
     ]
 
 
-def ewma(rate: float) -> Contestant:
+def ewma(rate: float) -> ComparedDetector:
     """Return the smoothed abs z at a target alert rate."""
-    return Contestant("EWMA of abs z", partial(ewma_of_z, rate=rate))
+    return ComparedDetector("EWMA of abs z", partial(ewma_of_z, rate=rate))
 
 
-def variant(name: str, how: TrainerSettings) -> Contestant:
+def detector_with(name: str, trainer_settings: TrainerSettings) -> ComparedDetector:
     """Return the detector with other settings."""
-    return Contestant(name, partial(backtest, how=how))
+    return ComparedDetector(name, partial(backtest, trainer_settings=trainer_settings))

@@ -9,16 +9,22 @@ import numpy as np
 
 from benchmarks.quality import published_results as published
 from benchmarks.quality import quality_targets as goals
-from benchmarks.quality.backtest_runs import Judged, Record, Stream
-from benchmarks.quality.compared_detectors import Contestant
-from benchmarks.quality.dataset_files import Choice, a_schema, chosen, records_of
-from benchmarks.quality.nab_scoring import Labels, Result, best, of_alarms, probation
+from benchmarks.quality.backtest_runs import JudgedRows, Record, RecordStream
+from benchmarks.quality.compared_detectors import ComparedDetector
+from benchmarks.quality.dataset_files import FileSelection, a_schema, records_of, select_files
+from benchmarks.quality.nab_scoring import (
+    Labels,
+    Result,
+    best_threshold_score,
+    probation,
+    score_of_alarms,
+)
 from benchmarks.report.figures_table import Table
 from sensorwatch.common.errors import DataError
 
 LABELS = "combined_windows.json"
 SCHEMA = a_schema("nab", time="timestamp", signals=["value"], delimiter=",")
-_SECONDS = len("2014-04-10 07:15:00")
+_TIMESTAMP_LENGTH = len("2014-04-10 07:15:00")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +32,19 @@ class NabFile:
     """A file of the benchmark."""
 
     name: str
-    stream: Stream
+    stream: RecordStream
     labels: Labels
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class NabRun:
     """One contestant on all files."""
 
     name: str
-    judged: list[Judged]
+    judged: list[JudgedRows]
     published: Result
     """By the published protocol."""
-    own: float
+    own_threshold_score: float
     """By the contestant's own threshold, an alarm being the start of an episode."""
     windows_found: int
     windows: int
@@ -46,53 +52,59 @@ class Run:
     false_alarms: int
 
 
-def load(choice: Choice) -> list[NabFile]:
+def load(selection: FileSelection) -> list[NabFile]:
     """Read the benchmark's files; raises DataError where they are not there."""
-    folder = choice.data / "nab"
+    folder = selection.data / "nab"
     try:
         windows = json.loads((folder / LABELS).read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"{folder / LABELS} cannot be read: {error.strerror}") from error
-    there = [name for name in windows if (folder / name).is_file()]
-    return [_read(name, path, windows[name]) for name, path in chosen(folder, there, choice)]
+    existing_files = [name for name in windows if (folder / name).is_file()]
+    return [
+        _read(name, path, windows[name])
+        for name, path in select_files(folder, existing_files, selection)
+    ]
 
 
-def measure(files: Sequence[NabFile], contestant: Contestant, *, processes: int = 1) -> Run:
+def measure(files: Sequence[NabFile], detector: ComparedDetector, *, processes: int = 1) -> NabRun:
     """Run a contestant over the files."""
-    judged = contestant.over([file.stream for file in files], processes=processes)
+    judged = detector.judge_all([file.stream for file in files], processes=processes)
     labels = [file.labels for file in files]
     starts = [one.starts for one in judged]
-    found = alarms = inside = 0
+    windows_hit = alarms = alarms_in_windows = 0
     for file, rows in zip(labels, starts, strict=True):
-        at = np.flatnonzero(rows) + probation(file.rows)
-        hits = [int(((at >= first) & (at <= last)).sum()) for first, last in file.windows]
-        found += sum(hit > 0 for hit in hits)
-        inside += sum(hits)
-        alarms += len(at)
-    return Run(
-        contestant.name,
+        alarm_rows = np.flatnonzero(rows) + probation(file.rows)
+        hits = [
+            int(((alarm_rows >= first) & (alarm_rows <= last)).sum())
+            for first, last in file.windows
+        ]
+        windows_hit += sum(hit > 0 for hit in hits)
+        alarms_in_windows += sum(hits)
+        alarms += len(alarm_rows)
+    return NabRun(
+        detector.name,
         judged,
-        best(labels, [one.anomaly_score for one in judged]),
-        of_alarms(labels, starts),
-        found,
+        best_threshold_score(labels, [one.anomaly_score for one in judged]),
+        score_of_alarms(labels, starts),
+        windows_hit,
         sum(len(file.windows) for file in labels),
         alarms,
-        alarms - inside,
+        alarms - alarms_in_windows,
     )
 
 
-def table(found: Sequence[Run]) -> Table:
+def table(windows_hit: Sequence[NabRun]) -> Table:
     """Write the figures."""
     rows: list[tuple[str, ...]] = [
         (
             run.name,
             f"{run.published.score:.1f}",
             f"{run.published.threshold:.3f}",
-            f"{run.own:.1f}",
+            f"{run.own_threshold_score:.1f}",
             f"{run.windows_found} of {run.windows}",
             str(run.false_alarms),
         )
-        for run in found
+        for run in windows_hit
     ]
     wanted = f"{goals.NAB_PUBLISHED:.0f}", "", f"{goals.NAB_OWN:.0f}", "", ""
     rows += [("wanted", *wanted)]
@@ -101,7 +113,7 @@ def table(found: Sequence[Run]) -> Table:
         for name, score in published.NAB.items()
     ]
     return Table(
-        f"NAB, {len(found[0].judged)} files, standard profile",
+        f"NAB, {len(windows_hit[0].judged)} files, standard profile",
         (
             "",
             "published protocol",
@@ -123,12 +135,14 @@ def _read(name: str, path: Path, windows: Sequence[Sequence[str]]) -> NabFile:
     for row, record in enumerate(records):
         row_of.setdefault(_time(record), row)
     try:
-        ends = tuple((row_of[a[:_SECONDS]], row_of[b[:_SECONDS]]) for a, b in windows)
+        window_bounds = tuple(
+            (row_of[a[:_TIMESTAMP_LENGTH]], row_of[b[:_TIMESTAMP_LENGTH]]) for a, b in windows
+        )
     except KeyError as error:
         raise DataError(f"{name} has no row at {error}, where a window of {LABELS} ends") from error
-    stream = Stream(name, SCHEMA, records, probation(len(records)))
-    return NabFile(name, stream, Labels(len(records), ends))
+    stream = RecordStream(name, SCHEMA, records, probation(len(records)))
+    return NabFile(name, stream, Labels(len(records), window_bounds))
 
 
 def _time(record: Record) -> str:
-    return str(record["timestamp"])[:_SECONDS] if isinstance(record, dict) else ""
+    return str(record["timestamp"])[:_TIMESTAMP_LENGTH] if isinstance(record, dict) else ""

@@ -18,7 +18,7 @@ from benchmarks.report.plots import Bar, Point, Strip, bars, colour_of, ratios, 
 from benchmarks.report.svg import PUBLISHED
 
 
-def skab_plots(files: Sequence[skab.SkabFile], runs: Sequence[skab.Run]) -> Mapping[str, str]:
+def skab_plots(files: Sequence[skab.SkabFile], runs: Sequence[skab.SkabRun]) -> Mapping[str, str]:
     """Draw false alarms against missed rows, and the first contestant's alarms file by file."""
     points = []
     for run in runs:
@@ -44,43 +44,50 @@ def skab_plots(files: Sequence[skab.SkabFile], runs: Sequence[skab.Run]) -> Mapp
     }
 
 
-def nab_plots(files: Sequence[nab.NabFile], runs: Sequence[nab.Run]) -> Mapping[str, str]:
+def nab_plots(files: Sequence[nab.NabFile], runs: Sequence[nab.NabRun]) -> Mapping[str, str]:
     """Draw the scores, and the first contestant's alarms file by file."""
-    found = [Bar(run.name, run.published.score, _colour(run.name)) for run in runs]
-    found += [Bar(f"{run.name}, own threshold", run.own, _colour(run.name)) for run in runs]
-    found += [Bar(f"published: {name}", score, PUBLISHED) for name, score in published.NAB.items()]
-    found.sort(key=lambda bar: -bar.value)
+    bars_or_rates = [Bar(run.name, run.published.score, _colour(run.name)) for run in runs]
+    bars_or_rates += [
+        Bar(f"{run.name}, own threshold", run.own_threshold_score, _colour(run.name))
+        for run in runs
+    ]
+    bars_or_rates += [
+        Bar(f"published: {name}", score, PUBLISHED) for name, score in published.NAB.items()
+    ]
+    bars_or_rates.sort(key=lambda bar: -bar.value)
     first = runs[0]
     lines = [
         Strip(file.name.split("/")[-1], _windows(file), judged.starts)
         for file, judged in zip(files, first.judged, strict=True)
     ]
     return {
-        "nab-scores": bars("NAB, standard profile (100: perfect)", found, top=100.0),
+        "nab-scores": bars("NAB, standard profile (100: perfect)", bars_or_rates, top=100.0),
         "nab-files": strips(f"NAB, rows after probation: {first.name}", lines, key="alarm begins"),
     }
 
 
-def simulated_plots(runs: Sequence[simulated.Run]) -> Mapping[str, str]:
+def simulated_plots(runs: Sequence[simulated.FleetRun]) -> Mapping[str, str]:
     """Draw the first contestant's recall by kind."""
     first = runs[0]
-    found = [Bar(kind, 100 * one.recall, label=_percent(one)) for kind, one in first.kinds.items()]
+    bars_or_rates = [
+        Bar(kind, 100 * point.recall, label=_percent(point)) for kind, point in first.kinds.items()
+    ]
     title = f"Simulated faults found, %: {first.name} (median delay in rows)"
-    return {"simulated": bars(title, found, top=100.0)}
+    return {"simulated": bars(title, bars_or_rates, top=100.0)}
 
 
-def rate_plots(found: Sequence[rates.Realised]) -> Mapping[str, str]:
+def rate_plots(bars_or_rates: Sequence[rates.RealisedRate]) -> Mapping[str, str]:
     """Draw realised to configured rate by stream and contestant."""
-    names = list(dict.fromkeys(one.name for one in found))
-    streams = list(dict.fromkeys(one.stream for one in found))
+    names = list(dict.fromkeys(point.name for point in bars_or_rates))
+    streams = list(dict.fromkeys(point.stream for point in bars_or_rates))
     groups = [
         (
             stream,
             [
-                Bar(f"{name}, {one.configured:g}", one.ratio, _colour(name))
+                Bar(f"{name}, {point.configured:g}", point.ratio, _colour(name))
                 for name in names
-                for one in found
-                if (one.name, one.stream) == (name, stream)
+                for point in bars_or_rates
+                if (point.name, point.stream) == (name, stream)
             ],
         )
         for stream in streams
@@ -96,9 +103,9 @@ def _windows(file: nab.NabFile) -> NDArray[np.bool_]:
     return inside[probation(file.labels.rows) :]
 
 
-def _percent(one: simulated.Found) -> str:
-    delay = "" if one.delay is None else f" ({one.delay:g})"
-    return f"{100 * one.recall:.1f}{delay}"
+def _percent(point: simulated.KindResult) -> str:
+    delay = "" if point.delay is None else f" ({point.delay:g})"
+    return f"{100 * point.recall:.1f}{delay}"
 
 
 def _colour(name: str) -> str:

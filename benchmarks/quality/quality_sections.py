@@ -10,15 +10,20 @@ from benchmarks.quality import seasonal_stream as seasonal
 from benchmarks.quality import simulated_fleet as simulated
 from benchmarks.quality import skab_benchmark as skab
 from benchmarks.quality.ablated_detectors import VARIANTS
-from benchmarks.quality.ablation import Bench, ablation, contestants
-from benchmarks.quality.compared_detectors import OURS, Contestant, ours, trivial
-from benchmarks.quality.dataset_files import Choice
+from benchmarks.quality.ablation import AblationData, ablation, detectors_of_variants
+from benchmarks.quality.compared_detectors import (
+    OURS,
+    ComparedDetector,
+    default_detectors,
+    trivial_rules,
+)
+from benchmarks.quality.dataset_files import FileSelection
 from benchmarks.quality.quality_plots import nab_plots, rate_plots, simulated_plots, skab_plots
 from benchmarks.report.document import Section
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 
 
-class Part(StrEnum):
+class Benchmark(StrEnum):
     """What can be measured by itself."""
 
     SKAB = "skab"
@@ -30,10 +35,10 @@ class Part(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RunOptions:
     """What the command was asked for."""
 
-    choice: Choice
+    selection: FileSelection
     alone: bool = False
     """The default detector only."""
     seeds: int = skab.SEEDS
@@ -41,66 +46,66 @@ class Asked:
     processes: int = 1
 
     @property
-    def compared(self) -> list[Contestant]:
+    def compared(self) -> list[ComparedDetector]:
         """Who is measured."""
-        found = ours(refit_every=self.refit_every)
-        return found[:1] if self.alone else [*found, *trivial()]
+        results = default_detectors(refit_every=self.refit_every)
+        return results[:1] if self.alone else [*results, *trivial_rules()]
 
 
-def section(part: Part, asked: Asked) -> Section:
+def section(part: Benchmark, options: RunOptions) -> Section:
     """Measure one part."""
-    return _MEASURES[part](asked)
+    return _SECTION_OF[part](options)
 
 
-def _skab(asked: Asked) -> Section:
-    files = skab.load(asked.choice)
+def _skab(options: RunOptions) -> Section:
+    files = skab.load(options.selection)
     runs = [
-        skab.measure(files, contestant, seeds=asked.seeds, processes=asked.processes)
-        for contestant in [*asked.compared, skab.the_clock()]
+        skab.measure(files, detector, seeds=options.seeds, processes=options.processes)
+        for detector in [*options.compared, skab.clock_rule()]
     ]
     return Section("SKAB", skab.tables(runs), skab_plots(files, runs))
 
 
-def _nab(asked: Asked) -> Section:
-    files = nab.load(asked.choice)
-    runs = [nab.measure(files, one, processes=asked.processes) for one in asked.compared]
+def _nab(options: RunOptions) -> Section:
+    files = nab.load(options.selection)
+    runs = [nab.measure(files, one, processes=options.processes) for one in options.compared]
     return Section("NAB", [nab.table(runs)], nab_plots(files, runs))
 
 
-def _simulated(asked: Asked) -> Section:
-    plant = simulated.load()
-    runs = [simulated.measure(plant, contestant) for contestant in asked.compared]
-    return Section("Simulated faults", simulated.tables(runs, plant), simulated_plots(runs))
+def _simulated(options: RunOptions) -> Section:
+    fleet = simulated.load()
+    runs = [simulated.measure(fleet, detector) for detector in options.compared]
+    return Section("Simulated faults", simulated.tables(runs, fleet), simulated_plots(runs))
 
 
-def _rates(asked: Asked) -> Section:
+def _rates(options: RunOptions) -> Section:
     streams = rates.load()
-    found = [
+    results = [
         one
         for rate in rates.RATES
-        for contestant in rates.compared(rate, alone=asked.alone)
-        for one in rates.measure(streams, contestant, rate, processes=asked.processes)
+        for detector in rates.compared(rate, alone=options.alone)
+        for one in rates.measure(streams, detector, rate, processes=options.processes)
     ]
-    return Section("Alert rate", [rates.table(found)], rate_plots(found))
+    return Section("Alert rate", [rates.table(results)], rate_plots(results))
 
 
-def _season(asked: Asked) -> Section:
-    compared = [*asked.compared[:1], seasonal.without_season(), *asked.compared[1:]]
-    return Section("A season", [seasonal.table(seasonal.load(), compared, asked.processes)])
+def _season(options: RunOptions) -> Section:
+    compared = [*options.compared[:1], seasonal.without_season(), *options.compared[1:]]
+    return Section("A season", [seasonal.table(seasonal.load(), compared, options.processes)])
 
 
-def _ablation(asked: Asked) -> Section:
-    files = skab.load(asked.choice), nab.load(asked.choice)
-    bench = Bench(*files, simulated.load(), seeds=asked.seeds, processes=asked.processes)
-    found = contestants(VARIANTS, bench, TrainerSettings())
-    return Section(f"What each part of the {OURS} detector is worth", [ablation(found, bench)])
+def _ablation(options: RunOptions) -> Section:
+    files = skab.load(options.selection), nab.load(options.selection)
+    bench = AblationData(*files, simulated.load(), seeds=options.seeds, processes=options.processes)
+    results = detectors_of_variants(VARIANTS, bench, TrainerSettings())
+    return Section(f"What each part of the {OURS} detector is worth", [ablation(results, bench)])
 
 
-_MEASURES: dict[Part, Callable[[Asked], Section]] = {
-    Part.SKAB: _skab,
-    Part.NAB: _nab,
-    Part.SIMULATED: _simulated,
-    Part.RATES: _rates,
-    Part.SEASON: _season,
-    Part.ABLATION: _ablation,
+_SECTION_OF: dict[Benchmark, Callable[[RunOptions], Section]] = {
+    Benchmark.SKAB: _skab,
+    Benchmark.NAB: _nab,
+    Benchmark.SIMULATED: _simulated,
+    Benchmark.RATES: _rates,
+    Benchmark.SEASON: _season,
+    Benchmark.ABLATION: _ablation,
 }

@@ -7,9 +7,9 @@ from unittest.mock import patch
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.quality.backtest_runs import Judged, Stream, backtest
-from benchmarks.quality.compared_detectors import OURS, Contestant
-from benchmarks.quality.sensor_grid import Grid
+from benchmarks.quality.backtest_runs import JudgedRows, RecordStream, backtest
+from benchmarks.quality.compared_detectors import OURS, ComparedDetector
+from benchmarks.quality.sensor_grid import SensorGrid
 from benchmarks.report.figures_table import Table
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.trainer import season_fitting as season
@@ -27,23 +27,23 @@ _HOURS = 24
 
 
 @dataclass(frozen=True, slots=True)
-class Sharp:
+class SharpHourStream:
     """A stream with what is wrong with it, by hours since the first judged row."""
 
     per_day: int
-    stream: Stream
-    wrong: NDArray[np.int64]
+    stream: RecordStream
+    wrong_hours: NDArray[np.int64]
     """Hours that look like the sharp one."""
-    missing: NDArray[np.int64]
+    missing_hours: NDArray[np.int64]
     """Sharp hours that look like any other."""
 
 
-def load(*, seeds: int = SEEDS) -> list[Sharp]:
+def load(*, seeds: int = SEEDS) -> list[SharpHourStream]:
     """Draw the streams."""
-    return [draw(per_day, seed) for per_day in PER_DAY for seed in range(seeds)]
+    return [draw_stream(per_day, seed) for per_day in PER_DAY for seed in range(seeds)]
 
 
-def draw(per_day: int, seed: int) -> Sharp:
+def draw_stream(per_day: int, seed: int) -> SharpHourStream:
     """Draw a stream of one sensor: AR(1), and every day the sharp hour."""
     rng = np.random.default_rng([seed, per_day])
     days = TRAIN_DAYS + CLEAN_DAYS + FAULTY_DAYS
@@ -53,36 +53,40 @@ def draw(per_day: int, seed: int) -> Sharp:
     hours = values.reshape(days * _HOURS, -1)
     hours[SHARP_HOUR::_HOURS] += HEIGHT
     first = np.arange(CLEAN_DAYS, CLEAN_DAYS + FAULTY_DAYS - 1, FAULT_EVERY)
-    others = rng.integers(SHARP_HOUR + 3, _HOURS + SHARP_HOUR - 2, len(first)) % _HOURS
-    wrong = first * _HOURS + others
-    missing = (first + 1) * _HOURS + SHARP_HOUR
-    hours[TRAIN_DAYS * _HOURS + wrong] += HEIGHT
-    hours[TRAIN_DAYS * _HOURS + missing] -= HEIGHT
-    grid = Grid(
+    other_hours = rng.integers(SHARP_HOUR + 3, _HOURS + SHARP_HOUR - 2, len(first)) % _HOURS
+    wrong_hours = first * _HOURS + other_hours
+    missing_hours = (first + 1) * _HOURS + SHARP_HOUR
+    hours[TRAIN_DAYS * _HOURS + wrong_hours] += HEIGHT
+    hours[TRAIN_DAYS * _HOURS + missing_hours] -= HEIGHT
+    grid = SensorGrid(
         f"{per_day} rows a day, {seed}",
         values.reshape(-1, 1, 1),
         TRAIN_DAYS * per_day,
         _HOURS * 60 // per_day,
     )
-    return Sharp(per_day, grid.stream(), wrong, missing)
+    return SharpHourStream(per_day, grid.stream(), wrong_hours, missing_hours)
 
 
-def without_season() -> Contestant:
+def without_season() -> ComparedDetector:
     """Return the default detector that never sees a season."""
-    return Contestant(f"{OURS}, without a season", _without_season)
+    return ComparedDetector(f"{OURS}, without a season", _without_season)
 
 
-def _without_season(stream: Stream) -> Judged:
+def _without_season(stream: RecordStream) -> JudgedRows:
     # No setting: who would want to switch it off has no reason to, but for measuring.
-    with patch.object(season, "LEAST_CYCLES", 10**9):
+    with patch.object(season, "MIN_CYCLES", 10**9):
         return backtest(stream, TrainerSettings())
 
 
-def table(sharps: Sequence[Sharp], contestants: Sequence[Contestant], processes: int) -> Table:
+def table(
+    sharps: Sequence[SharpHourStream], contestants: Sequence[ComparedDetector], processes: int
+) -> Table:
     """Measure every contestant on every stream."""
     lines = []
     for one in contestants:
-        judged = one.over([sharp.stream for sharp in sharps], processes=processes)
+        judged = one.judge_all(
+            [stream_with_faults.stream for stream_with_faults in sharps], processes=processes
+        )
         cells = [
             _cell([pair for pair in zip(sharps, judged, strict=True) if pair[0].per_day == per_day])
             for per_day in PER_DAY
@@ -97,17 +101,21 @@ def table(sharps: Sequence[Sharp], contestants: Sequence[Contestant], processes:
     )
 
 
-def _cell(pairs: Sequence[tuple[Sharp, Judged]]) -> str:
-    found = [_alarmed(sharp, judged) for sharp, judged in pairs]
-    wrong, missing, rate = np.mean(found, axis=0)
-    return f"{100 * wrong:.0f} / {100 * missing:.0f} / {100 * rate:.2f} %"
+def _cell(pairs: Sequence[tuple[SharpHourStream, JudgedRows]]) -> str:
+    alarm_shares = [
+        _alarm_shares(stream_with_faults, judged) for stream_with_faults, judged in pairs
+    ]
+    wrong_hours, missing_hours, rate = np.mean(alarm_shares, axis=0)
+    return f"{100 * wrong_hours:.0f} / {100 * missing_hours:.0f} / {100 * rate:.2f} %"
 
 
-def _alarmed(sharp: Sharp, judged: Judged) -> tuple[float, float, float]:
-    by_hour = judged.is_anomaly.reshape(-1, sharp.per_day // _HOURS)
+def _alarm_shares(
+    stream_with_faults: SharpHourStream, judged: JudgedRows
+) -> tuple[float, float, float]:
+    by_hour = judged.is_anomaly.reshape(-1, stream_with_faults.per_day // _HOURS)
     alarmed: NDArray[np.bool_] = np.any(by_hour, axis=1)
     return (
-        float(alarmed[sharp.wrong].mean()),
-        float(alarmed[sharp.missing].mean()),
+        float(alarmed[stream_with_faults.wrong_hours].mean()),
+        float(alarmed[stream_with_faults.missing_hours].mean()),
         float(by_hour[: CLEAN_DAYS * _HOURS].mean()),
     )

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.quality.backtest_runs import Stream
-from sensorwatch.common.rows.schema import schema_of
+from benchmarks.quality.backtest_runs import RecordStream
+from sensorwatch.common.rows.schema import schema_from_plain
 from sensorwatch.common.simulation.sensors import sensor_names
 from sensorwatch.common.simulation.stream import DECIMALS, START
 
@@ -15,7 +15,7 @@ MINUTES_PER_DAY = 1_440
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class SensorGrid:
     """At each step every sensor sends one row."""
 
     name: str
@@ -34,11 +34,11 @@ class Grid:
         """How many steps come after those for training."""
         return len(self.values) - self.train_steps
 
-    def stream(self) -> Stream:
+    def stream(self) -> RecordStream:
         """Return the rows by time, then sensor."""
         steps, sensors, signals = self.values.shape
         names = [f"x{number + 1}" for number in range(signals)]
-        schema = schema_of(
+        schema = schema_from_plain(
             {
                 "name": self.name,
                 "time": {"field": "timestamp", "format": "epoch_ms"},
@@ -53,8 +53,8 @@ class Grid:
             {"timestamp": time, "sensor_id": sensor_id, **dict(zip(names, row, strict=True))}
             for time, sensor_id, row in zip(times.tolist(), sensor_ids, rows.tolist(), strict=True)
         ]
-        return Stream(self.name, schema, records, self.train_steps * sensors, sensors)
+        return RecordStream(self.name, schema, records, self.train_steps * sensors, sensors)
 
-    def by_step(self, rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def as_steps(self, rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Bring what was said of the judged rows into the shape (steps, sensors)."""
         return rows.reshape(self.judged_steps, self.sensors)

@@ -11,20 +11,20 @@ from numpy.typing import NDArray
 
 from benchmarks.quality import published_results as published
 from benchmarks.quality import quality_targets as goals
-from benchmarks.quality.backtest_runs import Judged, Record, Stream
-from benchmarks.quality.baselines import CLOCK, clock
-from benchmarks.quality.compared_detectors import Contestant
-from benchmarks.quality.dataset_files import Choice, a_schema, chosen, records_of
+from benchmarks.quality.backtest_runs import JudgedRows, Record, RecordStream
+from benchmarks.quality.baselines import CLOCK_ROWS, clock
+from benchmarks.quality.compared_detectors import ComparedDetector
+from benchmarks.quality.dataset_files import FileSelection, a_schema, records_of, select_files
 from benchmarks.quality.skab_scoring import Counts, count, delays, pooled
 from benchmarks.report.figures_table import Table
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.rows.schema import Schema
 
 TRAIN_ROWS = 400
-MOST_CUT = 160
+MAX_CUT_ROWS = 160
 SEEDS = 5
-LABEL, OTHER_LABEL, TIME = "anomaly", "changepoint", "datetime"
-_FAULTY = ("other", "valve1", "valve2")
+LABEL, CHANGEPOINT_LABEL, TIME = "anomaly", "changepoint", "datetime"
+_FAULTY_FOLDERS = ("other", "valve1", "valve2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,9 @@ class SkabFile:
     faulty: NDArray[np.bool_]
     """(n,) the label of each row."""
 
-    def stream(self, cut: int = 0) -> Stream:
+    def stream(self, cut: int = 0) -> RecordStream:
         """Return the file without its first `cut` rows."""
-        return Stream(self.name, self.schema, self.records[cut:], TRAIN_ROWS)
+        return RecordStream(self.name, self.schema, self.records[cut:], TRAIN_ROWS)
 
     def truth(self, cut: int = 0) -> NDArray[np.bool_]:
         """Return the labels of the rows that are judged then."""
@@ -47,11 +47,11 @@ class SkabFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class SkabRun:
     """One contestant on all files, once as they are and once for each seed of the cuts."""
 
     name: str
-    judged: list[Judged]
+    judged: list[JudgedRows]
     counts: list[Counts]
     """Of each file."""
     cut: list[Counts]
@@ -59,62 +59,68 @@ class Run:
     delays: list[int | None]
 
 
-def load(choice: Choice) -> list[SkabFile]:
+def load(selection: FileSelection) -> list[SkabFile]:
     """Read the benchmark's files; raises DataError where they are not there."""
-    folder = choice.data / "skab"
-    names = [f"{part}/{path.name}" for part in _FAULTY for path in (folder / part).glob("*.csv")]
-    return [_read(name, path) for name, path in chosen(folder, names, choice)]
+    folder = selection.data / "skab"
+    names = [
+        f"{part}/{path.name}" for part in _FAULTY_FOLDERS for path in (folder / part).glob("*.csv")
+    ]
+    return [_read(name, path) for name, path in select_files(folder, names, selection)]
 
 
 def cut_of(name: str, seed: int) -> int:
     """Draw how many rows a file loses at its start; it depends on its name and the seed alone."""
-    return int(np.random.default_rng([seed, crc32(name.encode())]).integers(0, MOST_CUT + 1))
+    return int(np.random.default_rng([seed, crc32(name.encode())]).integers(0, MAX_CUT_ROWS + 1))
 
 
-def cuts_of(files: Sequence[SkabFile], seeds: int) -> list[tuple[SkabFile, int]]:
+def with_cuts(files: Sequence[SkabFile], seeds: int) -> list[tuple[SkabFile, int]]:
     """List the files as they are, then cut, seed after seed."""
-    whole = [(file, 0) for file in files]
-    return whole + [(file, cut_of(file.name, seed)) for seed in range(seeds) for file in files]
+    uncut = [(file, 0) for file in files]
+    return uncut + [(file, cut_of(file.name, seed)) for seed in range(seeds) for file in files]
 
 
 def measure(
-    files: Sequence[SkabFile], contestant: Contestant, *, seeds: int = SEEDS, processes: int = 1
-) -> Run:
+    files: Sequence[SkabFile], detector: ComparedDetector, *, seeds: int = SEEDS, processes: int = 1
+) -> SkabRun:
     """Run a contestant over the files, uncut and cut."""
-    cuts = cuts_of(files, seeds)
+    cuts = with_cuts(files, seeds)
     streams = [file.stream(cut) for file, cut in cuts]
-    judged = contestant.over(streams, processes=processes)
+    judged = detector.judge_all(streams, processes=processes)
     truths = [file.truth(cut) for file, cut in cuts]
     counts = [count(truth, one.is_anomaly) for truth, one in zip(truths, judged, strict=True)]
     size = len(files)
-    whole = [
+    uncut = [
         delay
         for truth, one in zip(truths[:size], judged[:size], strict=True)
         for delay in delays(truth, one.is_anomaly)
     ]
     by_seed = [pooled(counts[first : first + size]) for first in range(size, len(counts), size)]
-    return Run(contestant.name, judged[:size], counts[:size], by_seed, whole)
+    return SkabRun(detector.name, judged[:size], counts[:size], by_seed, uncut)
 
 
-def the_clock() -> Contestant:
+def clock_rule() -> ComparedDetector:
     """Return the rule that only this benchmark's files have to be compared with."""
-    return Contestant("clock: rows {}-{}".format(*CLOCK), clock)
+    return ComparedDetector("clock: rows {}-{}".format(*CLOCK_ROWS), clock)
 
 
-def tables(found: Sequence[Run]) -> list[Table]:
+def tables(skab_runs: Sequence[SkabRun]) -> list[Table]:
     """Write the figures: pooled over the files as they are, with their starts cut, and delays."""
-    return [_uncut(found), *([_cut(found)] if found[0].cut else []), _by_delay(found)]
+    return [
+        _uncut(skab_runs),
+        *([_cut(skab_runs)] if skab_runs[0].cut else []),
+        _by_delay(skab_runs),
+    ]
 
 
-def _uncut(found: Sequence[Run]) -> Table:
+def _uncut(skab_runs: Sequence[SkabRun]) -> Table:
     f1, far, mar = goals.SKAB
-    rows = [(run.name, *_figures(pooled(run.counts))) for run in found]
+    rows = [(run.name, *_figures(pooled(run.counts))) for run in skab_runs]
     rows += [("wanted", f"{f1:.2f}", f"{far:.0f}", f"{mar:.0f}")]
     rows += [
         (f"published: {name}", f"{f1:.2f}", f"{far:.1f}", f"{mar:.1f}")
         for name, (f1, far, mar) in published.SKAB.items()
     ]
-    files = len(found[0].counts)
+    files = len(skab_runs[0].counts)
     return Table(
         f"SKAB, {files} files: fitted on 400 rows, the rest judged causally",
         ("", "F1", "FAR %", "MAR %"),
@@ -123,33 +129,33 @@ def _uncut(found: Sequence[Run]) -> Table:
     )
 
 
-def _cut(found: Sequence[Run]) -> Table:
+def _cut(skab_runs: Sequence[SkabRun]) -> Table:
     rows: list[tuple[str, ...]] = []
-    for run in found:
-        whole = pooled(run.cut)
-        spread = (
+    for run in skab_runs:
+        uncut = pooled(run.cut)
+        ranges_by_seed = (
             _range([counts.f1 for counts in run.cut], 3),
             _range([counts.far for counts in run.cut], 1),
             _range([counts.mar for counts in run.cut], 1),
         )
-        rows.append((run.name, *_figures(whole), *spread))
+        rows.append((run.name, *_figures(uncut), *ranges_by_seed))
     f1, far, mar = goals.SKAB_CUT
     rows.append(("wanted", f"{f1:.2f}", f"{far:.0f}", f"{mar:.0f}", "", "", ""))
     return Table(
-        f"SKAB, 0-{MOST_CUT} rows cut at random from each file's start, {len(found[0].cut)} seeds",
+        f"SKAB, 0-{MAX_CUT_ROWS} rows cut at random from each file's start, {len(skab_runs[0].cut)} seeds",
         ("", "F1", "FAR %", "MAR %", "F1 by seed", "FAR by seed", "MAR by seed"),
         rows,
         "Pooled over all files and seeds; by seed: lowest to highest of the seeds' pooled figures.",
     )
 
 
-def _by_delay(found: Sequence[Run]) -> Table:
+def _by_delay(skab_runs: Sequence[SkabRun]) -> Table:
     rows = []
-    for run in found:
-        hits = [delay for delay in run.delays if delay is not None]
-        shown = f"{median(hits):g}" if hits else "-"
+    for run in skab_runs:
+        found_delays = [delay for delay in run.delays if delay is not None]
+        shown = f"{median(found_delays):g}" if found_delays else "-"
         episodes = sum(int(judged.starts.sum()) for judged in run.judged)
-        rows.append((run.name, f"{len(hits)} of {len(run.delays)}", shown, str(episodes)))
+        rows.append((run.name, f"{len(found_delays)} of {len(run.delays)}", shown, str(episodes)))
     return Table(
         "SKAB, uncut: runs of faulty rows, and how soon they were found",
         ("", "found", "median delay, rows", "alarm episodes"),
@@ -168,7 +174,7 @@ def _range(values: Sequence[float], digits: int) -> str:
 def _read(name: str, path: Path) -> SkabFile:
     with path.open(encoding="utf-8") as file:
         header = file.readline().strip().split(";")
-    signals = [column for column in header if column not in (TIME, LABEL, OTHER_LABEL)]
+    signals = [column for column in header if column not in (TIME, LABEL, CHANGEPOINT_LABEL)]
     schema = a_schema("skab", time=TIME, signals=signals, delimiter=";")
     records = records_of(path, schema)
     faulty = [_label(name, record) for record in records]

@@ -11,33 +11,33 @@ from numpy.typing import NDArray
 class Counts:
     """Rows by what they were and what was said of them."""
 
-    true_alarms: int = 0
-    false_alarms: int = 0
-    missed: int = 0
-    quiet: int = 0
+    true_positives: int = 0
+    false_positives: int = 0
+    false_negatives: int = 0
+    true_negatives: int = 0
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(
-            self.true_alarms + other.true_alarms,
-            self.false_alarms + other.false_alarms,
-            self.missed + other.missed,
-            self.quiet + other.quiet,
+            self.true_positives + other.true_positives,
+            self.false_positives + other.false_positives,
+            self.false_negatives + other.false_negatives,
+            self.true_negatives + other.true_negatives,
         )
 
     @property
     def f1(self) -> float:
         """Harmonic mean of precision and recall."""
-        return _share(2 * self.true_alarms, self.false_alarms + self.missed)
+        return _share(2 * self.true_positives, self.false_positives + self.false_negatives)
 
     @property
     def far(self) -> float:
         """Alarmed rows among the healthy ones, %."""
-        return 100 * _share(self.false_alarms, self.quiet)
+        return 100 * _share(self.false_positives, self.true_negatives)
 
     @property
     def mar(self) -> float:
         """Rows without an alarm among the faulty ones, %."""
-        return 100 * _share(self.missed, self.true_alarms)
+        return 100 * _share(self.false_negatives, self.true_positives)
 
 
 def count(faulty: NDArray[np.bool_], alarmed: NDArray[np.bool_]) -> Counts:

@@ -32,23 +32,23 @@ class Document:
     title: str
     introduction: str
     command: str
-    more: Sequence[str] = ()
+    environment_notes: Sequence[str] = ()
     """What else it was measured with, beside sensorwatch, Python and the libraries."""
 
     def text(self, sections: Sequence[Section], *, date: str) -> str:
         """Write it as Markdown; the plots stand in a folder beside it."""
         libraries = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
-        made = (
+        generated_note = (
             f"Measured {date} by `{self.command}`: sensorwatch {project_version()}, Python "
-            f"{python_version()}, {libraries}, {', '.join([*self.more, machine()])}. "
+            f"{python_version()}, {libraries}, {', '.join([*self.environment_notes, machine()])}. "
             "Written by that command: do not edit.\n"
         )
-        parts = [f"# {self.title}\n", made, self.introduction]
+        blocks = [f"# {self.title}\n", generated_note, self.introduction]
         for section in sections:
-            parts.append(f"## {section.title}\n")
-            parts += [f"![{name}]({PLOTS}/{name}.svg)\n" for name in section.plots]
-            parts += [markdown(table) for table in section.tables]
-        return "\n".join(parts)
+            blocks.append(f"## {section.title}\n")
+            blocks += [f"![{name}]({PLOTS}/{name}.svg)\n" for name in section.plots]
+            blocks += [markdown(table) for table in section.tables]
+        return "\n".join(blocks)
 
     def write(self, folder: Path, sections: Sequence[Section], *, date: str) -> Path:
         """Write document and plots into a folder, and return the document's path."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
-from rich.table import Table as Shown
+from rich.table import Table as ConsoleTable
 from rich.text import Text
 
 WIDTH_WITHOUT_TERMINAL = 140
@@ -25,14 +25,14 @@ def show(table: Table) -> None:
     console = Console()
     if not console.is_terminal:
         console = Console(width=WIDTH_WITHOUT_TERMINAL)
-    shown = Shown(box=None, header_style="bold")
+    console_table = ConsoleTable(box=None, header_style="bold")
     for number, column in enumerate(table.columns):
-        shown.add_column(column, justify="right" if number else "left", overflow="fold")
+        console_table.add_column(column, justify="right" if number else "left", overflow="fold")
     for row in table.rows:
-        shown.add_row(*map(Text, row))
+        console_table.add_row(*map(Text, row))
     console.print()
     console.print(Text(table.title, style="bold italic"))
-    console.print(shown)
+    console.print(console_table)
     if table.note:
         console.print(Text(table.note, style="dim"))
 

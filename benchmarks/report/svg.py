@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from html import escape
 
-INK, SOFT, GRID, FIELD, PAPER = "#1f2933", "#7b8794", "#e4e7eb", "#f4f6f8", "#ffffff"
+TEXT_COLOUR, MUTED, GRID, BACKGROUND, PAPER = "#1f2933", "#7b8794", "#e4e7eb", "#f4f6f8", "#ffffff"
 OURS, PLAIN, PUBLISHED, TRIVIAL = "#0b7285", "#4c6ef5", "#9775fa", "#adb5bd"
-FAULT, GOOD = "#ffd8a8", "#d3f9d8"
+FAULT, TARGET_COLOUR = "#ffd8a8", "#d3f9d8"
 FONT = "font-family='system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif'"
 
 
@@ -23,33 +23,35 @@ class Drawing:
         self, x: float, y: float, width: float, height: float, fill: str, *, radius: float = 0
     ) -> None:
         """Fill a rectangle."""
-        place = f"x='{x:.1f}' y='{y:.1f}' width='{max(width, 0):.1f}' height='{height:.1f}'"
-        self.marks.append(f"<rect {place} rx='{radius:g}' fill='{fill}'/>")
+        attributes = f"x='{x:.1f}' y='{y:.1f}' width='{max(width, 0):.1f}' height='{height:.1f}'"
+        self.marks.append(f"<rect {attributes} rx='{radius:g}' fill='{fill}'/>")
 
     def line(
         self, x1: float, y1: float, x2: float, y2: float, stroke: str = GRID, *, dashes: str = ""
     ) -> None:
         """Draw a thin line."""
-        ends = f"x1='{x1:.1f}' y1='{y1:.1f}' x2='{x2:.1f}' y2='{y2:.1f}'"
+        coordinates = f"x1='{x1:.1f}' y1='{y1:.1f}' x2='{x2:.1f}' y2='{y2:.1f}'"
         style = f" stroke-dasharray='{dashes}'" if dashes else ""
-        self.marks.append(f"<line {ends} stroke='{stroke}'{style}/>")
+        self.marks.append(f"<line {coordinates} stroke='{stroke}'{style}/>")
 
     def path(self, points: Iterable[tuple[float, float]], stroke: str, *, width: float = 1) -> None:
         """Draw a line through points."""
         style = f"fill='none' stroke='{stroke}' stroke-width='{width:g}' stroke-linejoin='round'"
-        self.marks.append(f"<polyline points='{_places(points)}' {style}/>")
+        self.marks.append(f"<polyline points='{_points_text(points)}' {style}/>")
 
     def area(self, points: Iterable[tuple[float, float]], fill: str) -> None:
         """Fill what a line through points encloses."""
-        self.marks.append(f"<polygon points='{_places(points)}' fill='{fill}'/>")
+        self.marks.append(f"<polygon points='{_points_text(points)}' fill='{fill}'/>")
 
     def dot(
         self, x: float, y: float, colour: str, *, hollow: bool = False, radius: float = 5
     ) -> None:
         """Draw a round point."""
         fill = PAPER if hollow else colour
-        place = f"cx='{x:.1f}' cy='{y:.1f}' r='{radius:g}'"
-        self.marks.append(f"<circle {place} fill='{fill}' stroke='{colour}' stroke-width='2'/>")
+        attributes = f"cx='{x:.1f}' cy='{y:.1f}' r='{radius:g}'"
+        self.marks.append(
+            f"<circle {attributes} fill='{fill}' stroke='{colour}' stroke-width='2'/>"
+        )
 
     def text(
         self,
@@ -58,7 +60,7 @@ class Drawing:
         text: str,
         *,
         size: float = 12,
-        colour: str = INK,
+        colour: str = TEXT_COLOUR,
         anchor: str = "start",
         bold: bool = False,
     ) -> None:
@@ -77,5 +79,5 @@ class Drawing:
         return "\n".join([head, title, paper, *self.marks, "</svg>"]) + "\n"
 
 
-def _places(points: Iterable[tuple[float, float]]) -> str:
+def _points_text(points: Iterable[tuple[float, float]]) -> str:
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)

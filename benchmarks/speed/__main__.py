@@ -14,17 +14,18 @@ from benchmarks.report.document import Section
 from benchmarks.report.figures_table import show
 from benchmarks.speed import speed_targets as goals
 from benchmarks.speed.speed_document import document
-from benchmarks.speed.speed_sections import Part, measure
-from benchmarks.speed.testbed import Asked, Bench
+from benchmarks.speed.speed_sections import SpeedBenchmark, measure
+from benchmarks.speed.testbed import RunOptions, Testbed
 from sensorwatch.common.runtime.command_line import run
 
-QUICK = Asked()
-FULL = Asked(rows=5_000_000, many=100_000, seconds=20, memory_rows=50_000_000, peer_share=1)
+QUICK = RunOptions()
+FULL = RunOptions(rows=5_000_000, many=100_000, seconds=20, memory_rows=50_000_000, peer_share=1)
 
 
 def main(
     only: Annotated[
-        list[Part] | None, typer.Option("--only", help="Part to measure; writes no document.")
+        list[SpeedBenchmark] | None,
+        typer.Option("--only", help="Part to measure; writes no document."),
     ] = None,
     full: Annotated[
         bool, typer.Option("--full", help="At full size: hours, and the document is written.")
@@ -48,7 +49,7 @@ def main(
     ] = None,
 ) -> None:
     """Measure how fast rows are scored, against an empty loop and against others."""
-    told = {
+    options = {
         "rows": rows,
         "rounds": rounds,
         "many": many,
@@ -56,28 +57,30 @@ def main(
         "rate": rate,
         "peer_share": peer_share,
     }
-    given: dict[str, Any] = {name: value for name, value in told.items() if value is not None}
-    asked = replace(FULL if full else QUICK, **given)
+    given_options: dict[str, Any] = {
+        name: value for name, value in options.items() if value is not None
+    }
+    run_options = replace(FULL if full else QUICK, **given_options)
     sections: list[Section] = []
     verdicts: list[goals.Verdict] = []
-    with Bench(asked) as bench:
-        for part in only or Part:
-            begun = perf_counter()
-            found = measure(part, bench)
-            sections.append(found.section)
-            verdicts += found.verdicts
-            for table in found.section.tables:
+    with Testbed(run_options) as bench:
+        for part in only or SpeedBenchmark:
+            start_time = perf_counter()
+            result = measure(part, bench)
+            sections.append(result.section)
+            verdicts += result.verdicts
+            for table in result.section.tables:
                 show(table)
-            print(f"\n{part.value}: {perf_counter() - begun:.1f} s", flush=True)
-    met = goals.table(verdicts)
+            print(f"\n{part.value}: {perf_counter() - start_time:.1f} s", flush=True)
+    results_table = goals.table(verdicts)
     if verdicts:
-        show(met)
-    folder = out or (Path("docs") if full and not only and not given else None)
+        show(results_table)
+    folder = out or (Path("docs") if full and not only and not given_options else None)
     if folder is not None:
         command = "make bench-full" if full else "make bench"
-        whole = [Section("Against the goals", [met]), *sections]
+        all_sections = [Section("Against the goals", [results_table]), *sections]
         date = datetime.now(UTC).date().isoformat()
-        print(f"\nwritten: {document(command).write(folder, whole, date=date)}")
+        print(f"\nwritten: {document(command).write(folder, all_sections, date=date)}")
 
 
 if __name__ == "__main__":

@@ -10,19 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.speed.json_payloads import Chunk, Stream, chunks
-from sensorwatch.common.rows.instants import to_text
+from sensorwatch.common.rows.instants import format_instant
 
 ROOT = Path(__file__).parents[2]
 TRAINING_ROWS = 200_000
 WEEK_SECONDS = 7 * 86_400.0
 STEPS_PER_SENSOR = 10
 """At least so many training rows of each sensor, so that the model knows all of them."""
-_ENOUGH = {"SENSORWATCH__TRAINER__MIN_ROWS": str(STEPS_PER_SENSOR)}
+_MIN_ROWS_SETTING = {"SENSORWATCH__TRAINER__MIN_ROWS": str(STEPS_PER_SENSOR)}
 HOUR, DAY = 3_600_000_000, 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
+class TrainedModels:
     """A folder with a registry, for a stream that goes on where the training ended."""
 
     registry: Path
@@ -39,45 +39,50 @@ class Trained:
         )
 
 
-def train(folder: Path, *, sensors: int, features: tuple[str, ...] = ("plain",)) -> Trained:
+def train(folder: Path, *, sensors: int, features: tuple[str, ...] = ("plain",)) -> TrainedModels:
     """Train a model named after each kind of features, on clean rows of so many sensors."""
     steps = max(TRAINING_ROWS // sensors, STEPS_PER_SENSOR)
     # A week, so that the features of time take all their values.
     step_seconds = WEEK_SECONDS / steps
     stream = Stream(sensors, steps * sensors, step_seconds=step_seconds, clean=True)
     data, training = folder / f"training-{sensors}.csv", folder / f"training-{sensors}.npy"
-    parts = list(chunks(stream))
+    row_chunks = list(chunks(stream))
     with data.open("w", encoding="utf-8") as file:
         file.write("timestamp,sensor_id,x1,x2,x3\n")
-        for part in parts:
-            file.writelines(_lines(part))
-    np.save(training, np.concatenate([_matrix(part) for part in parts])[:TRAINING_ROWS])
+        for row_chunk in row_chunks:
+            file.writelines(_lines(row_chunk))
+    np.save(
+        training, np.concatenate([_matrix(row_chunk) for row_chunk in row_chunks])[:TRAINING_ROWS]
+    )
     registry = folder / f"registry-{sensors}"
     for kind in features:
         _train(data, registry, kind)
     data.unlink()
-    return Trained(registry, training, sensors, steps)
+    return TrainedModels(registry, training, sensors, steps)
 
 
 def _train(data: Path, registry: Path, kind: str) -> None:
     command = [sys.executable, "-m", "sensorwatch.trainer", "train", "--data", str(data)]
     options = ["--features", kind, "--name", kind, "--registry", str(registry)]
-    done = subprocess.run(
+    completed = subprocess.run(
         [*command, *options],
         cwd=ROOT,
-        env={**os.environ, **_ENOUGH},
+        env={**os.environ, **_MIN_ROWS_SETTING},
         capture_output=True,
         text=True,
         check=False,
     )
-    if done.returncode:
-        raise RuntimeError(f"training failed: {done.stdout}{done.stderr}")
+    if completed.returncode:
+        raise RuntimeError(f"training failed: {completed.stdout}{completed.stderr}")
 
 
-def _lines(part: Chunk) -> list[str]:
-    times = {time: to_text(time) for time in np.unique(part.event_time).tolist()}
+def _lines(row_chunk: Chunk) -> list[str]:
+    times = {time: format_instant(time) for time in np.unique(row_chunk.event_time).tolist()}
     columns = zip(
-        part.event_time.tolist(), part.sensor.tolist(), *part.values.T.tolist(), strict=True
+        row_chunk.event_time.tolist(),
+        row_chunk.sensor.tolist(),
+        *row_chunk.values.T.tolist(),
+        strict=True,
     )
     return [
         f"{times[time]},sensor-{sensor:06d},{x1:.4f},{x2:.4f},{x3:.4f}\n"
@@ -85,8 +90,8 @@ def _lines(part: Chunk) -> list[str]:
     ]
 
 
-def _matrix(part: Chunk) -> NDArray[np.float64]:
-    hour = part.event_time % DAY // HOUR
+def _matrix(row_chunk: Chunk) -> NDArray[np.float64]:
+    hour = row_chunk.event_time % DAY // HOUR
     # 1970-01-01 was a Thursday; Monday is 0.
-    day = (part.event_time // DAY + 3) % 7
-    return np.column_stack((part.values, hour, day)).astype(np.float64)
+    day = (row_chunk.event_time // DAY + 3) % 7
+    return np.column_stack((row_chunk.values, hour, day)).astype(np.float64)

@@ -11,76 +11,82 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from benchmarks.speed.observed_worker import drained
-from benchmarks.speed.run_statistics import Run
-from benchmarks.speed.testbed import Ground
+from benchmarks.speed.observed_worker import measure_drain
+from benchmarks.speed.run_statistics import DrainRun
+from benchmarks.speed.testbed import DrainSetup
 from sensorwatch.common.kafka.topic_reader import read_topic
 
 PEERS = Path(__file__).with_name("peers")
-LONGEST_SECONDS = 1_200
+TIMEOUT_SECONDS = 1_200
 
 
 @dataclass(frozen=True, slots=True)
-class Contestant:
+class ComparedSystem:
     """A name, and how a run of it is made."""
 
     name: str
     guarantee: str
-    run: Callable[[Ground], Run]
+    run: Callable[[DrainSetup], DrainRun]
 
 
-def ours(name: str, model: str, settings: Mapping[str, object] | None = None) -> Contestant:
+def our_worker(
+    name: str, model: str, settings: Mapping[str, object] | None = None
+) -> ComparedSystem:
     """Return our worker with one of the trained models, all settings at their defaults."""
 
-    def run(ground: Ground) -> Run:
-        return drained(ground.job("ours", model, settings), ground.filled.rows)
+    def run(drain_setup: DrainSetup) -> DrainRun:
+        return measure_drain(
+            drain_setup.job("ours", model, settings), drain_setup.loaded_topic.rows
+        )
 
-    return Contestant(name, "exactly once", run)
+    return ComparedSystem(name, "exactly once", run)
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
+class PeerScript:
     """A contestant's program: a file below `peers`, and the Python that runs it."""
 
     path: str
     python: Path = Path(sys.executable)
-    told: Mapping[str, str] = field(default_factory=dict)
+    environment_values: Mapping[str, str] = field(default_factory=dict)
     """More of its environment, as BENCH_<NAME>."""
-    counted: bool = True
+    count_sent_messages: bool = True
     """Count what it sent where it does not say so itself; False: it sends nothing."""
 
-    def run(self, ground: Ground) -> Run:
+    def run(self, drain_setup: DrainSetup) -> DrainRun:
         """Run it to its end, and read the figures in its last line."""
         group = f"{Path(self.path).stem}-{uuid.uuid4().hex[:8]}"
-        done = self._ended(self.environment(ground, group))
+        done = self._run_to_end(self.environment(drain_setup, group))
         if done.returncode:
             raise RuntimeError(f"{self.path} failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
         lines = [line for line in done.stdout.splitlines() if line.startswith('{"rows"')]
         if not lines:
             raise RuntimeError(f"{self.path} printed no figures:\n{done.stdout}{done.stderr}")
-        run = Run(**json.loads(lines[-1]))
-        if run.events or run.dead_letters or not self.counted:
+        run = DrainRun(**json.loads(lines[-1]))
+        if run.events or run.dead_letters or not self.count_sent_messages:
             return run
-        events, letters = (_count(ground, f"{group}.{name}") for name in ("events", "letters"))
+        events, letters = (
+            _count_records(drain_setup, f"{group}.{name}") for name in ("events", "letters")
+        )
         return replace(run, events=events, dead_letters=letters)
 
-    def environment(self, ground: Ground, group: str) -> dict[str, str]:
+    def environment(self, drain_setup: DrainSetup, group: str) -> dict[str, str]:
         """Make the topics for its results, named after its group; return what it is told."""
         for name in ("events", "letters"):
-            ground.kafka.create_topic(f"{group}.{name}")
-        told = {
-            "ADDRESS": ground.kafka.address,
-            "TOPIC": ground.filled.topic,
-            "PARTITIONS": str(ground.filled.partitions),
-            "ROWS": str(ground.filled.rows),
+            drain_setup.kafka.create_topic(f"{group}.{name}")
+        environment_values = {
+            "ADDRESS": drain_setup.kafka.address,
+            "TOPIC": drain_setup.loaded_topic.topic,
+            "PARTITIONS": str(drain_setup.loaded_topic.partitions),
+            "ROWS": str(drain_setup.loaded_topic.rows),
             "GROUP": group,
             "EVENTS": f"{group}.events",
             "LETTERS": f"{group}.letters",
-            "TRAINING": str(ground.trained.training),
+            "TRAINING": str(drain_setup.trained.training),
             "VALIDATION": MSGSPEC,
-            **self.told,
+            **self.environment_values,
         }
-        return {f"BENCH_{name}": value for name, value in told.items()}
+        return {f"BENCH_{name}": value for name, value in environment_values.items()}
 
     @contextmanager
     def running(
@@ -102,14 +108,14 @@ class Script:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
-    def _ended(self, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    def _run_to_end(self, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
         with self.running(environment, subprocess.PIPE) as process:
-            said, complained = process.communicate(timeout=LONGEST_SECONDS)
-        return subprocess.CompletedProcess(self.path, process.returncode, said, complained)
+            stdout_text, stderr_text = process.communicate(timeout=TIMEOUT_SECONDS)
+        return subprocess.CompletedProcess(self.path, process.returncode, stdout_text, stderr_text)
 
 
-def _count(ground: Ground, topic: str) -> int:
-    return sum(1 for _ in read_topic(ground.config, topic))
+def _count_records(drain_setup: DrainSetup, topic: str) -> int:
+    return sum(1 for _ in read_topic(drain_setup.config, topic))
 
 
 EMPTY, EXPERT, PLAIN = "empty loop", "by hand, expert", "ours, plain features"
@@ -117,17 +123,23 @@ DEFAULT = "ours, default detector"
 MSGSPEC, PYDANTIC = "msgspec", "pydantic"
 
 
-def hand_written() -> list[Contestant]:
+def hand_written_loops() -> list[ComparedSystem]:
     """Return the loops that people write themselves."""
     folder = "hand_written"
-    tuned, untuned = (
-        Script(f"{folder}/empty_loop.py", told={"BACKOFF": backoff}, counted=False)
+    tuned_empty_loop, default_empty_loop = (
+        PeerScript(
+            f"{folder}/empty_loop.py",
+            environment_values={"BACKOFF": backoff},
+            count_sent_messages=False,
+        )
         for backoff in ("10", "")
     )
-    usual = Script(f"{folder}/batch_consumer.py", told={"VALIDATION": PYDANTIC})
+    pydantic_loop = PeerScript(
+        f"{folder}/batch_consumer.py", environment_values={"VALIDATION": PYDANTIC}
+    )
     return [
-        Contestant(EMPTY, "none", tuned.run),
-        Contestant("empty loop, client's default", "none", untuned.run),
-        Contestant(EXPERT, "exactly once", Script(f"{folder}/batch_consumer.py").run),
-        Contestant("by hand, pydantic", "exactly once", usual.run),
+        ComparedSystem(EMPTY, "none", tuned_empty_loop.run),
+        ComparedSystem("empty loop, client's default", "none", default_empty_loop.run),
+        ComparedSystem(EXPERT, "exactly once", PeerScript(f"{folder}/batch_consumer.py").run),
+        ComparedSystem("by hand, pydantic", "exactly once", pydantic_loop.run),
     ]

@@ -8,36 +8,40 @@ from sklearn.ensemble import IsolationForest
 from benchmarks.report.document import Section
 from benchmarks.report.figures_table import Table
 from benchmarks.speed import speed_targets as goals
-from benchmarks.speed.run_statistics import mean_seconds, spread
-from benchmarks.speed.section_result import Found
+from benchmarks.speed.run_statistics import mean_seconds, median_and_range
+from benchmarks.speed.section_result import SectionResult
 from benchmarks.speed.speed_targets import Verdict
-from benchmarks.speed.testbed import Bench
-from sensorwatch.common.model.forest import forest_from, score
+from benchmarks.speed.testbed import Testbed
+from sensorwatch.common.model.forest import forest_from_sklearn, score
 
 TREES, SAMPLES, COLUMNS = 100, 256, 5
 SIZES = (1, 100, 1_000, 10_000, 100_000)
 
 
-def kernels(bench: Bench) -> Found:
+def kernels(bench: Testbed) -> SectionResult:
     """Measure both on matrices of several sizes, in turn."""
     rng = np.random.default_rng(5)
     estimator = IsolationForest(n_estimators=TREES, max_samples=SAMPLES, random_state=0, n_jobs=1)
     estimator.fit(rng.standard_normal((20_000, COLUMNS)))
-    forest = forest_from(estimator)
+    forest = forest_from_sklearn(estimator)
     rows, ratios = [], {}
     for size in SIZES:
         matrix = rng.standard_normal((size, COLUMNS))
-        apart = float(np.max(np.abs(score(forest, matrix) + estimator.score_samples(matrix))))
+        max_difference = float(
+            np.max(np.abs(score(forest, matrix) + estimator.score_samples(matrix)))
+        )
         pairs = [
             (
                 mean_seconds(partial(score, forest, matrix)),
                 mean_seconds(partial(estimator.score_samples, matrix)),
             )
-            for _ in range(bench.asked.rounds)
+            for _ in range(bench.options.rounds)
         ]
-        ratios[size] = spread([theirs / ours for ours, theirs in pairs])
-        ours, theirs = (spread([1e6 * one[side] / size for one in pairs]) for side in (0, 1))
-        figures = (ours.text(3), theirs.text(3), ratios[size].text(1), f"{apart:.1e}")
+        ratios[size] = median_and_range([theirs / ours for ours, theirs in pairs])
+        ours, theirs = (
+            median_and_range([1e6 * pair[side] / size for pair in pairs]) for side in (0, 1)
+        )
+        figures = (ours.text(3), theirs.text(3), ratios[size].text(1), f"{max_difference:.1e}")
         rows.append((f"{size:,}", *figures))
     title = f"Forest of {TREES} trees of {SAMPLES} rows, microseconds a row"
     table = Table(
@@ -50,4 +54,4 @@ def kernels(bench: Bench) -> Found:
         Verdict(goals.FOREST_BULK, ratios[SIZES[-1]], f"{SIZES[-1]:,} rows"),
         Verdict(goals.FOREST_ONE, ratios[1]),
     ]
-    return Found(Section(title, [table]), verdicts)
+    return SectionResult(Section(title, [table]), verdicts)

@@ -21,35 +21,35 @@ _CHUNK = 1 << 20
 
 
 @dataclass(slots=True)
-class Asking:
+class LoadConnection:
     """A connection with one request under way at a time."""
 
     connection: socket.socket
     request: bytes
-    since: float = 0.0
-    answer: bytearray = field(default_factory=bytearray)
-    wanted: int = 0
+    sent_at: float = 0.0
+    response: bytearray = field(default_factory=bytearray)
+    response_length: int = 0
     """Length of the whole answer; 0: not known yet."""
     seconds: list[float] = field(default_factory=list)
 
-    def ask(self) -> None:
+    def send_request(self) -> None:
         """Send the request; it fits into the socket's buffer or is waited for."""
-        self.answer.clear()
-        self.wanted = 0
-        self.since = time.perf_counter()
+        self.response.clear()
+        self.response_length = 0
+        self.sent_at = time.perf_counter()
         self.connection.sendall(self.request)
 
     def read(self) -> bool:
         """Take in what came; True once the answer is whole."""
-        came = self.connection.recv(_CHUNK)
-        if not came:
+        received = self.connection.recv(_CHUNK)
+        if not received:
             raise ConnectionError("the server closed the connection")
-        self.answer += came
-        if not self.wanted:
-            self.wanted = _length(self.answer)
-        if not self.wanted or len(self.answer) < self.wanted:
+        self.response += received
+        if not self.response_length:
+            self.response_length = _length(self.response)
+        if not self.response_length or len(self.response) < self.response_length:
             return False
-        self.seconds.append(time.perf_counter() - self.since)
+        self.seconds.append(time.perf_counter() - self.sent_at)
         return True
 
 
@@ -59,46 +59,53 @@ def load(port: int, bodies: list[bytes], seconds: float) -> dict[str, list[float
     The time begins when each connection was answered once: what is compiled first is no load.
     """
     with ExitStack() as stack:
-        asking = [_connect(stack, port, _post(body)) for body in bodies]
+        connections = [_connect(stack, port, _post(body)) for body in bodies]
         probe = _connect(stack, port, b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
         selector = stack.enter_context(selectors.DefaultSelector())
-        for one in (*asking, probe):
-            selector.register(one.connection, selectors.EVENT_READ, one)
-            one.ask()
-        _keep_asking(selector, asking, probe, seconds)
+        for load_connection in (*connections, probe):
+            selector.register(load_connection.connection, selectors.EVENT_READ, load_connection)
+            load_connection.send_request()
+        _run_load(selector, connections, probe, seconds)
     return {
-        "rows": [taken for one in asking for taken in one.seconds],
+        "rows": [
+            response_seconds
+            for load_connection in connections
+            for response_seconds in load_connection.seconds
+        ],
         "probe": probe.seconds,
     }
 
 
-def _keep_asking(
-    selector: selectors.BaseSelector, asking: list[Asking], probe: Asking, seconds: float
+def _run_load(
+    selector: selectors.BaseSelector,
+    connections: list[LoadConnection],
+    probe: LoadConnection,
+    seconds: float,
 ) -> None:
     end, next_probe = math.inf, 0.0
     while (now := time.perf_counter()) < end:
-        if end == math.inf and all(one.seconds for one in asking):
+        if end == math.inf and all(load_connection.seconds for load_connection in connections):
             end = now + seconds
-            for one in (*asking, probe):
-                one.seconds.clear()
+            for load_connection in (*connections, probe):
+                load_connection.seconds.clear()
         if 0.0 < next_probe <= now:
             next_probe = 0.0
-            probe.ask()
+            probe.send_request()
         for key, _ in selector.select(PROBE_SECONDS):
-            one = key.data
-            if not one.read():
+            load_connection = key.data
+            if not load_connection.read():
                 continue
-            if one is probe:
-                next_probe = one.since + PROBE_SECONDS
+            if load_connection is probe:
+                next_probe = load_connection.sent_at + PROBE_SECONDS
             else:
-                one.ask()
+                load_connection.send_request()
 
 
-def _connect(stack: ExitStack, port: int, request: bytes) -> Asking:
+def _connect(stack: ExitStack, port: int, request: bytes) -> LoadConnection:
     address = ("127.0.0.1", port)
     connection = stack.enter_context(socket.create_connection(address, timeout=60))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return Asking(connection, request)
+    return LoadConnection(connection, request)
 
 
 def _post(body: bytes) -> bytes:
@@ -106,13 +113,13 @@ def _post(body: bytes) -> bytes:
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-def _length(answer: bytearray) -> int:
-    end = answer.find(b"\r\n\r\n")
+def _length(response: bytearray) -> int:
+    end = response.find(b"\r\n\r\n")
     if end < 0:
         return 0
-    head = bytes(answer[:end]).lower()
+    head = bytes(response[:end]).lower()
     if not head.startswith(b"http/1.1 200 "):
-        raise ConnectionError(f"the server answered {bytes(answer[:2000])!r}")
+        raise ConnectionError(f"the server answered {bytes(response[:2000])!r}")
     return end + 4 + int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
 
 

@@ -6,17 +6,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.rows.instants import to_text
+from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.simulation.sensors import Fleet, fleet, noise_scale
 
 START = 1_577_836_800_000_000  # 2020-01-01T00:00:00Z, so long ago that 50 M rows end before now
-BAD_SHARE, FAR_SHARE = 0.01, 0.01
-FAR = 10.0
+BAD_SHARE, OUTLIER_SHARE = 0.01, 0.01
+OUTLIER_SIGMAS = 10.0
 """How far an anomalous row's first two signals are carried, in standard deviations of noise."""
-FAR_STEPS = 8
+OUTLIER_STEPS = 8
 """A sensor is far from usual for so many steps at a time, as a fault is."""
 PATTERN = b'{"timestamp":"%b","sensor_id":"sensor-%06d","x1":%.4f,"x2":%.4f,"x3":%.4f}'
-_BAD = (
+_BAD_PATTERNS = (
     b'{"timestamp":"%b","sensor_id":"sensor-%06d","x1":%.4f,"x2":%.4f,"x3":%.4f',
     b'{"timestamp":"%b","sensor_id":"sensor-%06d","x1":%.4f,"x2":%.4f,"x4":%.4f}',
     b'{"timestamp":"%b","sensor_id":"sensor-%06d","x1":"%.4f","x2":%.4f,"x3":%.4f}',
@@ -51,24 +51,24 @@ class Chunk:
     values: NDArray[np.float64]
     """(n, signals)"""
     bad: NDArray[np.bool_]
-    far: NDArray[np.bool_]
+    is_outlier: NDArray[np.bool_]
 
 
 def chunks(stream: Stream) -> Iterator[Chunk]:
     """Yield the stream's rows in order."""
-    plant = fleet(stream.seed, stream.sensors)
-    plant = replace(plant, amplitude=np.zeros_like(plant.amplitude))
-    left, span = stream.rows, stream.first_step // plant.span_steps
-    while left > 0:
-        chunk = _span(stream, plant, span)
-        yield _cut(chunk, left)
-        left -= len(chunk.sensor)
+    simulated_fleet = fleet(stream.seed, stream.sensors)
+    simulated_fleet = replace(simulated_fleet, amplitude=np.zeros_like(simulated_fleet.amplitude))
+    remaining, span = stream.rows, stream.first_step // simulated_fleet.block_steps
+    while remaining > 0:
+        chunk = _simulate_span(stream, simulated_fleet, span)
+        yield _first_rows(chunk, remaining)
+        remaining -= len(chunk.sensor)
         span += 1
 
 
 def payloads(chunk: Chunk, padding: int = 0) -> list[bytes]:
     """Write each row as JSON."""
-    times = {time: to_text(time).encode() for time in np.unique(chunk.event_time).tolist()}
+    times = {time: format_instant(time).encode() for time in np.unique(chunk.event_time).tolist()}
     columns = zip(
         chunk.event_time.tolist(),
         chunk.sensor.tolist(),
@@ -76,40 +76,40 @@ def payloads(chunk: Chunk, padding: int = 0) -> list[bytes]:
         chunk.bad.tolist(),
         strict=True,
     )
-    more = b',"more":"' + b"x" * padding + b'"}'
-    found = []
+    padding_field = b',"more":"' + b"x" * padding + b'"}'
+    encoded_rows = []
     for number, (time, sensor, x1, x2, x3, bad) in enumerate(columns):
-        pattern = _BAD[number % len(_BAD)] if bad else PATTERN
+        pattern = _BAD_PATTERNS[number % len(_BAD_PATTERNS)] if bad else PATTERN
         row = pattern % (times[time], sensor, x1, x2, x3)
-        found.append(row[:-1] + more if padding and not bad else row)
-    return found
+        encoded_rows.append(row[:-1] + padding_field if padding and not bad else row)
+    return encoded_rows
 
 
-def _span(stream: Stream, plant: Fleet, span: int) -> Chunk:
+def _simulate_span(stream: Stream, simulated_fleet: Fleet, span: int) -> Chunk:
     interval = round(stream.step_seconds * 1_000_000)
-    values = plant.measure(span, start=START, interval=interval)
+    values = simulated_fleet.measure(span, start=START, interval=interval)
     steps, sensors = values.shape[:2]
     step = np.arange(span * steps, (span + 1) * steps, dtype=np.int64)
     rng = np.random.default_rng([stream.seed, span, 7])
-    drawn = rng.random((1 + (steps - 1) // FAR_STEPS, sensors))
-    faulty = drawn < (0.0 if stream.clean else FAR_SHARE)
-    far = np.repeat(faulty, FAR_STEPS, axis=0)[:steps].ravel()
+    drawn = rng.random((1 + (steps - 1) // OUTLIER_STEPS, sensors))
+    faulty = drawn < (0.0 if stream.clean else OUTLIER_SHARE)
+    is_outlier = np.repeat(faulty, OUTLIER_STEPS, axis=0)[:steps].ravel()
     flat = values.reshape(steps * sensors, -1)
-    flat[far, :2] += FAR * noise_scale()[:2]
+    flat[is_outlier, :2] += OUTLIER_SIGMAS * noise_scale()[:2]
     return Chunk(
         np.repeat(START + step * interval, sensors),
         np.tile(np.arange(sensors, dtype=np.int64), steps),
         flat,
         rng.random(steps * sensors) < (0.0 if stream.clean else BAD_SHARE),
-        far,
+        is_outlier,
     )
 
 
-def _cut(chunk: Chunk, rows: int) -> Chunk:
+def _first_rows(chunk: Chunk, rows: int) -> Chunk:
     return Chunk(
         chunk.event_time[:rows],
         chunk.sensor[:rows],
         chunk.values[:rows],
         chunk.bad[:rows],
-        chunk.far[:rows],
+        chunk.is_outlier[:rows],
     )

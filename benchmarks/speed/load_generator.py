@@ -34,20 +34,20 @@ def main(address: str, topic: str, partitions: int, rate: int, stream: Stream) -
     )
     producer.list_topics(topic, timeout=10)
     size = max(1, round(rate * SLICE_SECONDS))
-    began, latest = time.perf_counter(), 0.0
+    began, max_delay = time.perf_counter(), 0.0
     for first in range(0, len(rows), size):
         due = began + first / rate
         now = time.perf_counter()
         if now < due:
             time.sleep(due - now)
-        latest = max(latest, now - due)
+        max_delay = max(max_delay, now - due)
         for sensor, payload in rows[first : first + size]:
             producer.produce(topic, payload, b"sensor-%06d" % sensor, sensor % partitions)
         producer.poll(0)
     left = producer.flush(60)
-    print(json.dumps({"late_seconds": latest, "left": left}))
+    print(json.dumps({"late_seconds": max_delay, "left": left}))
 
 
 if __name__ == "__main__":
-    told = json.loads(sys.argv[1])
-    main(stream=Stream(**told.pop("stream")), **told)
+    arguments = json.loads(sys.argv[1])
+    main(stream=Stream(**arguments.pop("stream")), **arguments)

@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from benchmarks.speed.process_usage import cpu_seconds, memory_mb
-from benchmarks.speed.run_statistics import Run
+from benchmarks.speed.run_statistics import DrainRun
 from sensorwatch.common.kafka.broker_errors import transient
 from sensorwatch.common.kafka.ledger_text import from_metadata
 from sensorwatch.common.kafka.silent_logger import quiet_logger
@@ -25,11 +25,11 @@ from tests.brokers.child_processes import Program, tail, wait_until
 
 ROOT = Path(__file__).parents[2]
 POLL_SECONDS = 0.02
-LONGEST_SECONDS = 900.0
+TIMEOUT_SECONDS = 900.0
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class WorkerJob:
     """What a worker is to do: a topic, and the model to do it with."""
 
     kafka: dict[str, Any]
@@ -60,7 +60,7 @@ class Job:
 
     def environment(self) -> dict[str, str]:
         """Return the settings as the worker's environment; all others keep their defaults."""
-        told: dict[str, object] = {
+        settings_by_key: dict[str, object] = {
             "topics__readings": self.topic,
             "topics__anomalies": self.topics["anomalies"],
             "topics__dead_letters": self.topics["dlq"],
@@ -74,16 +74,18 @@ class Job:
             **{f"kafka__{name.replace('.', '_')}": value for name, value in self.kafka.items()},
             **self.settings,
         }
-        return {f"SENSORWATCH__{name.upper()}": str(told[name]) for name in told}
+        return {
+            f"SENSORWATCH__{name.upper()}": str(settings_by_key[name]) for name in settings_by_key
+        }
 
 
 class Worker:
     """A running `python -m consumer`."""
 
-    def __init__(self, job: Job, program: Program, watcher: Consumer) -> None:
+    def __init__(self, job: WorkerJob, program: Program, offset_reader: Consumer) -> None:
         self.job = job
         self.program = program
-        self._watcher = watcher
+        self._offset_reader = offset_reader
 
     @property
     def pid(self) -> int:
@@ -92,15 +94,17 @@ class Worker:
 
     def accounts(self) -> list[Account]:
         """Return what is committed, with its accounts."""
-        found = wait_until(self._committed, deadline=10, what="committed offsets")
-        accounts = [from_metadata(where.metadata, where.offset) for where in found]
+        committed_offsets = wait_until(self._committed, deadline=10, what="committed offsets")
+        accounts = [from_metadata(entry.metadata, entry.offset) for entry in committed_offsets]
         return [account for account in accounts if account is not None]
 
     def _committed(self) -> list[TopicPartition]:
         """Return what is committed, or nothing while the group's coordinator is on the move."""
-        asked = [TopicPartition(self.job.topic, number) for number in range(self.job.partitions)]
+        partitions_requested = [
+            TopicPartition(self.job.topic, number) for number in range(self.job.partitions)
+        ]
         try:
-            return self._watcher.committed(asked, 10)
+            return self._offset_reader.committed(partitions_requested, 10)
         except KafkaException as error:
             if transient(error.args[0]):
                 return []
@@ -116,7 +120,7 @@ class Worker:
         """Wait until at least so many rows are committed."""
         wait_until(
             lambda: self.consumed() >= rows,
-            deadline=LONGEST_SECONDS,
+            deadline=TIMEOUT_SECONDS,
             what=f"{rows} rows",
             every=POLL_SECONDS,
         )
@@ -125,7 +129,7 @@ class Worker:
         """Wait until it has opened an account for every partition: it is ready for rows."""
         wait_until(
             lambda: self.consumed() >= 0 and len(self.accounts()) == self.job.partitions,
-            deadline=LONGEST_SECONDS,
+            deadline=TIMEOUT_SECONDS,
             what="accounts opened",
             every=POLL_SECONDS,
         )
@@ -136,7 +140,7 @@ class Worker:
         admin = AdminClient(self.job.kafka, logger=quiet_logger())
         wait_until(
             lambda: _members_with_partitions(admin, self.job.group) == workers,
-            deadline=LONGEST_SECONDS,
+            deadline=TIMEOUT_SECONDS,
             what=f"{workers} workers with partitions",
             every=0.2,
         )
@@ -157,12 +161,12 @@ def _members_with_partitions(admin: AdminClient, group: str) -> int:
 
 
 @contextmanager
-def a_worker(job: Job, environment: Mapping[str, str] | None = None) -> Iterator[Worker]:
+def a_worker(job: WorkerJob, environment: Mapping[str, str] | None = None) -> Iterator[Worker]:
     """Start a worker on topics of its own; end it, its group and its log on the way out."""
     config = {**job.kafka, "group.id": job.group}
     with (
         tempfile.TemporaryDirectory(prefix="sensorwatch-worker-") as folder,
-        Consumer(config, logger=quiet_logger()) as watcher,
+        Consumer(config, logger=quiet_logger()) as offset_reader,
         Program(
             [sys.executable, "-m", "sensorwatch.consumer"],
             log=Path(folder) / "log",
@@ -170,14 +174,14 @@ def a_worker(job: Job, environment: Mapping[str, str] | None = None) -> Iterator
             folder=ROOT,
         ) as program,
     ):
-        yield Worker(job, program, watcher)
+        yield Worker(job, program, offset_reader)
 
 
-class NothingMeasured(RuntimeError):
+class DrainTooFast(RuntimeError):
     """All rows were committed before anybody looked."""
 
 
-def drained(job: Job, rows: int) -> Run:
+def measure_drain(job: WorkerJob, rows: int) -> DrainRun:
     """Let a worker drain a topic of so many rows: measured from its first commit to its last.
 
     Raises NothingMeasured where the first commit that is seen is the last one.
@@ -185,17 +189,21 @@ def drained(job: Job, rows: int) -> Run:
     job.make_topics()
     with a_worker(job) as worker:
         worker.wait_consumed(1)
-        first, began, used = worker.consumed(), time.perf_counter(), cpu_seconds(worker.pid)
-        if first >= rows:
-            raise NothingMeasured(f"all {rows} rows were committed when the first were looked for")
+        rows_at_start, start_time, cpu_before = (
+            worker.consumed(),
+            time.perf_counter(),
+            cpu_seconds(worker.pid),
+        )
+        if rows_at_start >= rows:
+            raise DrainTooFast(f"all {rows} rows were committed when the first were looked for")
         worker.wait_consumed(rows)
-        seconds = time.perf_counter() - began
-        cpu = cpu_seconds(worker.pid) - used
+        seconds = time.perf_counter() - start_time
+        cpu = cpu_seconds(worker.pid) - cpu_before
         accounts = worker.accounts()
         memory = memory_mb(worker.pid)
         worker.program.terminate()
-    return Run(
-        rows - first,
+    return DrainRun(
+        rows - rows_at_start,
         seconds,
         cpu,
         sum(account.anomalies for account in accounts),

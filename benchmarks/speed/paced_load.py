@@ -19,7 +19,7 @@ from sensorwatch.common.kafka.client_config import reader_config
 from sensorwatch.common.kafka.silent_logger import quiet_logger
 from sensorwatch.common.kafka.topic_reader import read_topic
 
-WARM_SECONDS = 2.0
+WARM_UP_SECONDS = 2.0
 """The first rows find a worker that has never met load."""
 
 
@@ -44,41 +44,44 @@ class Latencies:
     late_seconds: float
     """How far the pacer itself fell behind."""
 
-    def at(self, percent: float) -> float:
+    def latency_percentile(self, percent: float) -> float:
         """Return a percentile in milliseconds."""
         return float(np.percentile(self.milliseconds, percent))
 
 
-def paced(load: Load, over: Callable[[], bool]) -> Latencies:
+def run_paced_load(load: Load, is_done: Callable[[], bool]) -> Latencies:
     """Bring the load, reading its events as they become visible, until it is brought and over."""
     with _reader(load) as reader, _pacer(load) as pacer:
-        seen = _seen(reader, lambda: pacer.poll() is not None and over())
-        told = json.loads(pacer.communicate()[0])
+        event_arrivals = _event_arrivals(reader, lambda: pacer.poll() is not None and is_done())
+        pacer_arguments = json.loads(pacer.communicate()[0])
     sent = np.asarray(
         [message.timestamp()[1] for message in read_topic(load.kafka, load.topic)],
         dtype=np.float64,
     )
-    return Latencies(waited(sent, seen, rows=load.stream.rows), told["late_seconds"])
+    return Latencies(
+        event_latencies(sent, event_arrivals, rows=load.stream.rows),
+        pacer_arguments["late_seconds"],
+    )
 
 
-def waited(
-    sent: NDArray[np.float64], seen: list[tuple[int, float]], *, rows: int
+def event_latencies(
+    sent: NDArray[np.float64], event_arrivals: list[tuple[int, float]], *, rows: int
 ) -> NDArray[np.float64]:
     """Return how long each event's row took, in milliseconds, without the first WARM_SECONDS.
 
-    `sent` (records,): the time of each record of the topic, whose last `rows` are the load; `seen`:
+    `sent` (records,): the time of each record of the topic, whose last `rows` are the load; `event_arrivals`:
     each event's offset there, and when it was there, in milliseconds since 1970.
     """
-    offsets = np.asarray([offset for offset, _ in seen], dtype=np.int64)
-    visible = np.asarray([when for _, when in seen], dtype=np.float64)
-    warm = sent[offsets] >= sent[len(sent) - rows] + 1000 * WARM_SECONDS
+    offsets = np.asarray([offset for offset, _ in event_arrivals], dtype=np.int64)
+    visible = np.asarray([when for _, when in event_arrivals], dtype=np.float64)
+    warm = sent[offsets] >= sent[len(sent) - rows] + 1000 * WARM_UP_SECONDS
     return np.asarray((visible - sent[offsets])[warm])
 
 
-def _seen(reader: Consumer, over: Callable[[], bool]) -> list[tuple[int, float]]:
+def _event_arrivals(reader: Consumer, is_done: Callable[[], bool]) -> list[tuple[int, float]]:
     """Return the input offset of each event, and when it was there, in ms since 1970."""
-    found: list[tuple[int, float]] = []
-    asked = time.monotonic()
+    arrivals: list[tuple[int, float]] = []
+    last_check = time.monotonic()
     while True:
         messages = reader.consume(1, 0.05)
         if messages:
@@ -87,11 +90,11 @@ def _seen(reader: Consumer, over: Callable[[], bool]) -> list[tuple[int, float]]
         for message in messages:
             value = json.loads(message.value() or b"{}") if message.error() is None else {}
             if "signals" in value:  # an episode's end tells of no row
-                found.append((int(value["event_id"].rpartition("-")[2]), now))
-        if not messages and time.monotonic() - asked > 0.5:
-            asked = time.monotonic()
-            if over():
-                return found
+                arrivals.append((int(value["event_id"].rpartition("-")[2]), now))
+        if not messages and time.monotonic() - last_check > 0.5:
+            last_check = time.monotonic()
+            if is_done():
+                return arrivals
 
 
 def _reader(load: Load) -> Consumer:
@@ -104,14 +107,14 @@ def _reader(load: Load) -> Consumer:
 @contextmanager
 def _pacer(load: Load) -> Iterator[subprocess.Popen[str]]:
     """Start the process that brings the load; it ends with the block whatever happens."""
-    told = {
+    pacer_arguments = {
         "address": load.kafka["bootstrap.servers"],
         "topic": load.topic,
         "partitions": 1,
         "rate": load.rate,
         "stream": asdict(load.stream),
     }
-    command = [sys.executable, "-m", "benchmarks.speed.load_generator", json.dumps(told)]
+    command = [sys.executable, "-m", "benchmarks.speed.load_generator", json.dumps(pacer_arguments)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as pacer:
         try:
             yield pacer

@@ -14,10 +14,10 @@ from pydantic import BaseModel, Field
 from benchmarks.report.document import Section
 from benchmarks.report.figures_table import Table
 from benchmarks.speed import speed_targets as goals
-from benchmarks.speed.run_statistics import mean_seconds, spread
-from benchmarks.speed.section_result import Found
+from benchmarks.speed.run_statistics import mean_seconds, median_and_range
+from benchmarks.speed.section_result import SectionResult
 from benchmarks.speed.speed_targets import Verdict
-from benchmarks.speed.testbed import Bench
+from benchmarks.speed.testbed import Testbed
 from sensorwatch.common.rows.parsing import parse
 from sensorwatch.common.rows.schema import load_schema
 from sensorwatch.common.rows.strict_parsing import parse_strictly
@@ -26,8 +26,8 @@ SCHEMA = Path("schemas/default.toml")
 ROWS, SENSORS = 10_000, 1_000
 OURS, STRICT, PYDANTIC, MSGSPEC = "ours", "ours, strict parser", "pydantic", "msgspec and numpy"
 
-Value = Annotated[float, Field(ge=-1000, le=1000, allow_inf_nan=False)]
-Bounded = Annotated[float, msgspec.Meta(ge=-1000, le=1000)]
+BoundedFloat = Annotated[float, Field(ge=-1000, le=1000, allow_inf_nan=False)]
+BoundedMsgspecFloat = Annotated[float, msgspec.Meta(ge=-1000, le=1000)]
 
 
 class Model(BaseModel):
@@ -35,9 +35,9 @@ class Model(BaseModel):
 
     timestamp: datetime
     sensor_id: Annotated[str, Field(min_length=1, max_length=200)]
-    x1: Value
-    x2: Value
-    x3: Value
+    x1: BoundedFloat
+    x2: BoundedFloat
+    x3: BoundedFloat
 
 
 class Struct(msgspec.Struct):
@@ -45,29 +45,32 @@ class Struct(msgspec.Struct):
 
     timestamp: datetime
     sensor_id: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-    x1: Bounded
-    x2: Bounded
-    x3: Bounded
+    x1: BoundedMsgspecFloat
+    x2: BoundedMsgspecFloat
+    x3: BoundedMsgspecFloat
 
 
-def parsing(bench: Bench) -> Found:
+def parsing(bench: Testbed) -> SectionResult:
     """Measure all on the same payloads, in turn."""
     payloads, schema = some_payloads(), load_schema(SCHEMA)
-    ways: dict[str, Callable[[], object]] = {
+    parsers: dict[str, Callable[[], object]] = {
         OURS: partial(parse, payloads, schema),
         MSGSPEC: partial(columns, payloads, msgspec.json.Decoder(Struct).decode),
         PYDANTIC: partial(columns, payloads, Model.model_validate_json),
         STRICT: partial(parse_strictly, payloads, schema),
     }
-    for way in ways.values():
-        way()  # ours loads its kernel with the first call, or compiles it
+    for parser in parsers.values():
+        parser()  # ours loads its kernel with the first call, or compiles it
     rounds = [
-        {name: mean_seconds(way) for name, way in ways.items()} for _ in range(bench.asked.rounds)
+        {name: mean_seconds(parser) for name, parser in parsers.items()}
+        for _ in range(bench.options.rounds)
     ]
     rows = []
-    for name in ways:
-        each = spread([1e9 * one[name] / ROWS for one in rounds])
-        times = spread([one[name] / one[OURS] for one in rounds])
+    for name in parsers:
+        each = median_and_range([1e9 * times_by_parser[name] / ROWS for times_by_parser in rounds])
+        times = median_and_range(
+            [times_by_parser[name] / times_by_parser[OURS] for times_by_parser in rounds]
+        )
         rows.append((name, each.text(0), times.text(1)))
     size = round(sum(map(len, payloads)) / ROWS)
     table = Table(
@@ -78,19 +81,24 @@ def parsing(bench: Bench) -> Found:
         "core, in turn; median (lowest..highest) of means.",
     )
     verdicts = [
-        Verdict(goal, spread([one[name] / one[OURS] for one in rounds]))
-        for goal, name in ((goals.PARSE_PYDANTIC, PYDANTIC), (goals.PARSE_MSGSPEC, MSGSPEC))
+        Verdict(
+            target,
+            median_and_range(
+                [times_by_parser[name] / times_by_parser[OURS] for times_by_parser in rounds]
+            ),
+        )
+        for target, name in ((goals.PARSE_PYDANTIC, PYDANTIC), (goals.PARSE_MSGSPEC, MSGSPEC))
     ]
-    return Found(Section("Parsing", [table]), verdicts)
+    return SectionResult(Section("Parsing", [table]), verdicts)
 
 
 def columns(payloads: Sequence[bytes], read: Callable[[bytes], Any]) -> tuple[Any, ...]:
     """Read rows one by one, and put them into columns as a competent user would."""
-    found = [read(payload) for payload in payloads]
+    parsed_rows = [read(payload) for payload in payloads]
     numbers: dict[str, int] = {}
-    sensor = [numbers.setdefault(row.sensor_id, len(numbers)) for row in found]
-    values = np.array([(row.x1, row.x2, row.x3) for row in found])
-    time = np.array([row.timestamp.timestamp() for row in found])
+    sensor = [numbers.setdefault(row.sensor_id, len(numbers)) for row in parsed_rows]
+    values = np.array([(row.x1, row.x2, row.x3) for row in parsed_rows])
+    time = np.array([row.timestamp.timestamp() for row in parsed_rows])
     return np.asarray(sensor, dtype=np.int32), values, (time * 1e6).astype(np.int64)
 
 

@@ -8,15 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.speed.compared_systems import MSGSPEC, PYDANTIC, Contestant, Script
+from benchmarks.speed.compared_systems import MSGSPEC, PYDANTIC, ComparedSystem, PeerScript
 from benchmarks.speed.compared_systems import PEERS as FOLDER
-from benchmarks.speed.run_statistics import Run, slope
-from benchmarks.speed.testbed import Bench
+from benchmarks.speed.run_statistics import DrainRun, marginal_run
+from benchmarks.speed.testbed import Testbed
 
 INSTALL_SECONDS = 1_800
 
 
-class NoPeer(Exception):
+class PeerUnavailable(Exception):
     """The peer cannot be had on this machine; the text says what was tried."""
 
 
@@ -33,50 +33,52 @@ class Peer:
     short_rows: int = 0
     """Also a run of so many, to leave start-up out; 0: its own clock begins with its first row."""
 
-    def contestant(self, bench: Bench) -> Contestant:
+    def as_compared_system(self, bench: Testbed) -> ComparedSystem:
         """Return it ready to run; raises NoPeer."""
         script = script_of(self.folder, bench, {"VALIDATION": self.validation})
 
-        def drained(rows: int) -> Run:
-            size = int(rows * bench.asked.peer_share)
+        def drain_rows(rows: int) -> DrainRun:
+            size = int(rows * bench.options.peer_share)
             try:
-                return script.run(bench.ground(sensors=bench.asked.few, rows=size))
+                return script.run(bench.drain_setup(sensors=bench.options.few_sensors, rows=size))
             except (RuntimeError, subprocess.TimeoutExpired) as error:
-                raise NoPeer(str(error)) from error
+                raise PeerUnavailable(str(error)) from error
 
-        def run(_: object) -> Run:
+        def run(_: object) -> DrainRun:
             if not self.short_rows:
-                return drained(self.rows)
+                return drain_rows(self.rows)
             try:
-                return slope(drained(self.short_rows), drained(self.rows))
+                return marginal_run(drain_rows(self.short_rows), drain_rows(self.rows))
             except ValueError as error:
-                raise NoPeer(str(error)) from error
+                raise PeerUnavailable(str(error)) from error
 
-        return Contestant(self.name, self.guarantee, run)
+        return ComparedSystem(self.name, self.guarantee, run)
 
 
-def script_of(folder: str, bench: Bench, told: Mapping[str, str]) -> Script:
+def script_of(folder: str, bench: Testbed, environment_values: Mapping[str, str]) -> PeerScript:
     """Return a peer's script with its environment and what it is told; raises NoPeer."""
-    where = bench.asked.environments
-    told = {"JARS": str(_jars_of(where / folder)), **told}
-    return Script(f"{folder}/{folder}_drain.py", _environment(folder, where), told)
+    environments_folder = bench.options.environments
+    environment_values = {"JARS": str(_jars_of(environments_folder / folder)), **environment_values}
+    return PeerScript(
+        f"{folder}/{folder}_drain.py", _environment(folder, environments_folder), environment_values
+    )
 
 
-def _environment(folder: str, where: Path) -> Path:
-    """Return the Python of a peer's environment in `where`, installing it the first time."""
-    home, wanted = where / folder, FOLDER / folder / "requirements.txt"
+def _environment(folder: str, environments_folder: Path) -> Path:
+    """Return the Python of a peer's environment in `environments_folder`, installing it the first time."""
+    home, requirements = environments_folder / folder, FOLDER / folder / "requirements.txt"
     python, done = home / "bin" / "python", home / "installed.txt"
-    if done.exists() and done.read_bytes() == wanted.read_bytes():
+    if done.exists() and done.read_bytes() == requirements.read_bytes():
         return python
     print(f"installing {folder} into {home} ...", flush=True)
     _run([sys.executable, "-m", "venv", str(home)])
     pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
-    _run([*pip, "-r", str(wanted)])
+    _run([*pip, "-r", str(requirements)])
     pom = FOLDER / folder / "pom.xml"
     if pom.exists():
         maven = ["mvn", "-q", "-B", "-f", str(pom), "dependency:copy-dependencies"]
         _run([*maven, f"-DoutputDirectory={_jars_of(home)}", "-DincludeScope=runtime"])
-    shutil.copy(wanted, done)
+    shutil.copy(requirements, done)
     return python
 
 
@@ -91,10 +93,14 @@ def _run(command: list[str]) -> None:
             command, capture_output=True, text=True, check=False, timeout=INSTALL_SECONDS
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise NoPeer(f"`{' '.join(command)}`: {error}") from error
+        raise PeerUnavailable(f"`{' '.join(command)}`: {error}") from error
     if done.returncode:
-        said = re.sub(r"\S+://\S+", "(address)", done.stdout + done.stderr)  # ends in a document
-        raise NoPeer(f"`{Path(command[0]).name} {' '.join(command[1:])}` failed: {said[-500:]}")
+        output_text = re.sub(
+            r"\S+://\S+", "(address)", done.stdout + done.stderr
+        )  # ends in a document
+        raise PeerUnavailable(
+            f"`{Path(command[0]).name} {' '.join(command[1:])}` failed: {output_text[-500:]}"
+        )
 
 
 SPARK = "Spark Structured Streaming"

@@ -14,14 +14,19 @@ def cpu_seconds(pid: int) -> float:
 def tree_cpu_seconds(pid: int) -> float:
     """Return user and system time of a process and all that descend from it now."""
     process = psutil.Process(pid)
-    found = (one.cpu_times() for one in [process, *process.children(recursive=True)])
-    return float(sum(times.user + times.system for times in found))
+    cpu_times_of_tree = (
+        process_in_tree.cpu_times()
+        for process_in_tree in [process, *process.children(recursive=True)]
+    )
+    return float(sum(times.user + times.system for times in cpu_times_of_tree))
 
 
 def memory_mb(pid: int) -> tuple[float, float]:
     """Return resident memory now and at most so far, in MB (10**6 bytes)."""
-    told = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    return _mb(told["VmRSS"]), _mb(told["VmHWM"])
+    status_fields = dict(
+        line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+    )
+    return _mb(status_fields["VmRSS"]), _mb(status_fields["VmHWM"])
 
 
 def _mb(text: str) -> float:

@@ -5,36 +5,36 @@ from benchmarks.report.figures_table import Table
 from benchmarks.speed import speed_targets as goals
 from benchmarks.speed.observed_worker import a_worker
 from benchmarks.speed.process_usage import memory_mb
-from benchmarks.speed.run_statistics import spread
-from benchmarks.speed.section_result import Found
+from benchmarks.speed.run_statistics import median_and_range
+from benchmarks.speed.section_result import SectionResult
 from benchmarks.speed.speed_targets import Verdict
-from benchmarks.speed.testbed import Bench
+from benchmarks.speed.testbed import Testbed
 
-TENTHS = 10
-WARM_TENTHS = 2
+CHECKPOINTS = 10
+WARM_UP_CHECKPOINTS = 2
 """What it takes until then is buffers that fill up once."""
 
 
-def memory(bench: Bench) -> Found:
+def memory(bench: Testbed) -> SectionResult:
     """Watch the default detector drain one long topic."""
-    asked = bench.asked
-    ground = bench.ground(sensors=asked.few, rows=asked.memory_rows)
-    job = ground.job("memory", "forecast")
+    options = bench.options
+    drain_setup = bench.drain_setup(sensors=options.few_sensors, rows=options.memory_rows)
+    job = drain_setup.job("memory", "forecast")
     job.make_topics()
-    found = []
+    memory_by_checkpoint = []
     with a_worker(job) as worker:
-        for tenth in range(1, TENTHS + 1):
-            worker.wait_consumed(asked.memory_rows * tenth // TENTHS)
-            found.append(memory_mb(worker.pid))
+        for checkpoint in range(1, CHECKPOINTS + 1):
+            worker.wait_consumed(options.memory_rows * checkpoint // CHECKPOINTS)
+            memory_by_checkpoint.append(memory_mb(worker.pid))
         worker.program.terminate()
     rows = [
-        (f"{asked.memory_rows * tenth // TENTHS:,}", f"{now:.0f}", f"{most:.0f}")
-        for tenth, (now, most) in enumerate(found, start=1)
+        (f"{options.memory_rows * checkpoint // CHECKPOINTS:,}", f"{resident:.0f}", f"{peak:.0f}")
+        for checkpoint, (resident, peak) in enumerate(memory_by_checkpoint, start=1)
     ]
-    title = (
-        f"Resident memory along {asked.memory_rows:,} rows, default detector, {asked.few:,} sensors"
-    )
+    title = f"Resident memory along {options.memory_rows:,} rows, default detector, {options.few_sensors:,} sensors"
     table = Table(title, ("rows so far", "MB", "most so far"), rows)
-    grown = found[-1][0] - found[WARM_TENTHS - 1][0]
-    note = f"from {asked.memory_rows * WARM_TENTHS // TENTHS:,} to {asked.memory_rows:,} rows"
-    return Found(Section(title, [table]), [Verdict(goals.MEMORY_GROWTH, spread([grown]), note)])
+    growth_mb = memory_by_checkpoint[-1][0] - memory_by_checkpoint[WARM_UP_CHECKPOINTS - 1][0]
+    note = f"from {options.memory_rows * WARM_UP_CHECKPOINTS // CHECKPOINTS:,} to {options.memory_rows:,} rows"
+    return SectionResult(
+        Section(title, [table]), [Verdict(goals.MEMORY_GROWTH, median_and_range([growth_mb]), note)]
+    )

@@ -23,12 +23,12 @@ from sklearn.ensemble import IsolationForest
 from sensorwatch.common.model.plan import plain_plan
 from sensorwatch.common.registry.candidate import DataSource
 from sensorwatch.common.registry.store import Registry
-from sensorwatch.common.rows.instants import to_text
+from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema, load_schema
 from sensorwatch.common.runtime.command_line import run
-from sensorwatch.common.runtime.setting_keys import Features, TrainerSettings
-from sensorwatch.common.scoring.features import features
+from sensorwatch.common.runtime.setting_keys import FeatureKind, TrainerSettings
+from sensorwatch.common.scoring.features import compute_features
 from sensorwatch.common.simulation.stream import Simulation, simulate
 from sensorwatch.trainer.training import train
 
@@ -40,7 +40,7 @@ SCHEMA = Path("schemas/default.toml")
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class ServerFigures:
     """What one contestant did at one size of request."""
 
     per_second: float
@@ -51,72 +51,82 @@ class Figures:
 
 def main(
     seconds: Annotated[float, typer.Option(help="Of each measurement.")] = 5.0,
-    turns: Annotated[int, typer.Option(help="How often each is measured; medians count.")] = 3,
+    repeats: Annotated[int, typer.Option(help="How often each is measured; medians count.")] = 3,
 ) -> None:
     """Print requests a second and latencies at 1, 100 and 1,000 rows, and the ratios."""
     with tempfile.TemporaryDirectory() as folder:
-        work = Path(folder)
+        work_folder = Path(folder)
         readings, schema = simulated(), load_schema(SCHEMA)
-        write_models(work, readings.take(slice(TRAIN_ROWS)), schema)
+        write_models(work_folder, readings.take(slice(TRAIN_ROWS)), schema)
         rows = rows_of(readings.take(slice(TRAIN_ROWS, None)))
         for size in SIZES:
-            (work / f"{size}.json").write_text(json.dumps(_bodies(rows, size)), encoding="utf-8")
-        with _servers(work) as ports:
-            _compare(work, ports, seconds, turns)
+            (work_folder / f"{size}.json").write_text(
+                json.dumps(_bodies(rows, size)), encoding="utf-8"
+            )
+        with _servers(work_folder) as ports:
+            _compare(work_folder, ports, seconds, repeats)
 
 
-def _compare(work: Path, ports: dict[str, int], seconds: float, turns: int) -> None:
+def _compare(work_folder: Path, ports: dict[str, int], seconds: float, repeats: int) -> None:
     print("rows  server     requests/s   p50 ms   p99 ms   /livez p99 ms   x plain")
     for size in SIZES:
-        bodies = work / f"{size}.json"
-        found: dict[str, list[Figures]] = {name: [] for name in ports}
+        bodies = work_folder / f"{size}.json"
+        figures_by_server: dict[str, list[ServerFigures]] = {name: [] for name in ports}
         for port in ports.values():
             _measure(port, bodies, 1.0)  # so that all are equally warm
-        for _ in range(turns):
+        for _ in range(repeats):
             for name, port in ports.items():
-                found[name].append(_measure(port, bodies, seconds))
-        plain = _median(found["baseline"])
-        for name, several in found.items():
-            one = _median(several)
+                figures_by_server[name].append(_measure(port, bodies, seconds))
+        plain = _median(figures_by_server["baseline"])
+        for name, measurements in figures_by_server.items():
+            median_figures = _median(measurements)
             print(
-                f"{size:>4}  {name:<9} {one.per_second:>11.0f} {one.p50_ms:>8.1f} "
-                f"{one.p99_ms:>8.1f} {one.probe_p99_ms:>15.1f} "
-                f"{one.per_second / plain.per_second:>9.1f}",
+                f"{size:>4}  {name:<9} {median_figures.per_second:>11.0f} {median_figures.p50_ms:>8.1f} "
+                f"{median_figures.p99_ms:>8.1f} {median_figures.probe_p99_ms:>15.1f} "
+                f"{median_figures.per_second / plain.per_second:>9.1f}",
                 flush=True,
             )
 
 
-def _measure(port: int, bodies: Path, seconds: float) -> Figures:
+def _measure(port: int, bodies: Path, seconds: float) -> ServerFigures:
     command = [sys.executable, "-m", "benchmarks.speed.http_load_generator", str(port), str(bodies)]
     done = subprocess.run([*command, str(seconds)], check=True, stdout=subprocess.PIPE)
     measured = json.loads(done.stdout)
-    taken, probe = (1e3 * np.asarray(measured[name]) for name in ("rows", "probe"))
-    return Figures(
-        len(taken) / seconds,
-        float(np.median(taken)),
-        float(np.quantile(taken, 0.99)),
+    response_milliseconds, probe = (1e3 * np.asarray(measured[name]) for name in ("rows", "probe"))
+    return ServerFigures(
+        len(response_milliseconds) / seconds,
+        float(np.median(response_milliseconds)),
+        float(np.quantile(response_milliseconds, 0.99)),
         float(np.quantile(probe, 0.99)),
     )
 
 
-def _median(several: list[Figures]) -> Figures:
-    columns = [(one.per_second, one.p50_ms, one.p99_ms, one.probe_p99_ms) for one in several]
-    return Figures(*np.median(columns, axis=0).tolist())
+def _median(measurements: list[ServerFigures]) -> ServerFigures:
+    columns = [
+        (
+            median_figures.per_second,
+            median_figures.p50_ms,
+            median_figures.p99_ms,
+            median_figures.probe_p99_ms,
+        )
+        for median_figures in measurements
+    ]
+    return ServerFigures(*np.median(columns, axis=0).tolist())
 
 
 @contextmanager
-def _servers(work: Path) -> Iterator[dict[str, int]]:
+def _servers(work_folder: Path) -> Iterator[dict[str, int]]:
     """Start a server per contestant; the name of each with its port."""
-    ports = {name: _free_port() for name in ("baseline", *Features)}
+    ports = {name: _free_port() for name in ("baseline", *FeatureKind)}
     plain = [
         "benchmarks.speed.tutorial_server",
-        str(work / "forest.joblib"),
+        str(work_folder / "forest.joblib"),
         str(ports["baseline"]),
     ]
     running = [subprocess.Popen([sys.executable, "-m", *plain])]
-    for name in Features:
-        config = work / f"{name}.toml"
-        registry = f'[registry]\npath = "{work / "registry"}"\nmodel = "{name}"\n'
+    for name in FeatureKind:
+        config = work_folder / f"{name}.toml"
+        registry = f'[registry]\npath = "{work_folder / "registry"}"\nmodel = "{name}"\n'
         config.write_text(registry + '[log]\nlevel = "warning"\n', encoding="utf-8")
         command = [sys.executable, "-m", "sensorwatch", "serve", "--port", str(ports[name])]
         running.append(subprocess.Popen([*command, "--config", str(config)]))
@@ -165,7 +175,7 @@ def simulated() -> Readings:
     )
 
 
-def write_models(work: Path, readings: Readings, schema: Schema) -> None:
+def write_models(work_folder: Path, readings: Readings, schema: Schema) -> None:
     """Train one model per plan into a registry, and scikit-learn's forest beside them."""
     times = readings.event_time
     source = DataSource(
@@ -175,13 +185,15 @@ def write_models(work: Path, readings: Readings, schema: Schema) -> None:
         last_time=int(times.max()),
         rows=len(times),
     )
-    registry = Registry(work / "registry")
-    for name in Features:
+    registry = Registry(work_folder / "registry")
+    for name in FeatureKind:
         candidate = train(readings, schema, source, TrainerSettings(features=name))
         version = registry.register(name, candidate, who="benchmark", why="speed")
         registry.promote(name, version, who="benchmark", why="speed", force="benchmark")
     forest = IsolationForest(random_state=0, contamination=0.005)
-    joblib.dump(forest.fit(features(readings, plain_plan(schema))), work / "forest.joblib")
+    joblib.dump(
+        forest.fit(compute_features(readings, plain_plan(schema))), work_folder / "forest.joblib"
+    )
 
 
 def rows_of(readings: Readings) -> list[dict[str, object]]:
@@ -190,7 +202,7 @@ def rows_of(readings: Readings) -> list[dict[str, object]]:
     values[::ANOMALOUS_EVERY] += 30.0
     names = ("x1", "x2", "x3")
     return [
-        {"timestamp": to_text(time), "sensor_id": readings.sensor_ids[sensor]}
+        {"timestamp": format_instant(time), "sensor_id": readings.sensor_ids[sensor]}
         | dict(zip(names, row, strict=True))
         for time, sensor, row in zip(
             readings.event_time.tolist(), readings.sensor.tolist(), values.tolist(), strict=True

@@ -7,51 +7,60 @@ from typing import Any
 from benchmarks.report.document import Section
 from benchmarks.report.figures_table import Table
 from benchmarks.speed import speed_targets as goals
-from benchmarks.speed.observed_worker import LONGEST_SECONDS, a_worker
-from benchmarks.speed.run_statistics import spread
-from benchmarks.speed.section_result import Found
+from benchmarks.speed.observed_worker import TIMEOUT_SECONDS, a_worker
+from benchmarks.speed.run_statistics import median_and_range
+from benchmarks.speed.section_result import SectionResult
 from benchmarks.speed.speed_targets import Verdict
-from benchmarks.speed.testbed import Bench, Ground
+from benchmarks.speed.testbed import DrainSetup, Testbed
 from tests.brokers.child_processes import wait_until
 
-SHARES = (0.51, 0.67, 0.79)
+KILL_AT_SHARES = (0.51, 0.67, 0.79)
 """Of the rows: killed after so many, so at different distances from the last snapshot."""
 
 
-def restoring(bench: Bench) -> Found:
+def restoring(bench: Testbed) -> SectionResult:
     """Kill a worker with many sensors, start another, and read how long it took to restore."""
-    asked = bench.asked
-    ground = bench.ground(sensors=asked.many, rows=asked.rows)
-    found = [_restored(ground, share) for share in SHARES for _ in range(asked.rounds)]
-    seconds = spread([one["seconds"] for one in found])
-    sensors = spread([one["sensors"] for one in found])
-    title = f"Restoring the memory of {asked.many:,} sensors, default detector"
+    options = bench.options
+    drain_setup = bench.drain_setup(sensors=options.many, rows=options.rows)
+    restores = [
+        _time_restore(drain_setup, kill_at_share)
+        for kill_at_share in KILL_AT_SHARES
+        for _ in range(options.rounds)
+    ]
+    seconds = median_and_range([restore_entry["seconds"] for restore_entry in restores])
+    sensors = median_and_range([restore_entry["sensors"] for restore_entry in restores])
+    title = f"Restoring the memory of {options.many:,} sensors, default detector"
     table = Table(
         title,
         ("restores", "sensors", "seconds"),
-        [(str(len(found)), sensors.text(0), seconds.text(2))],
+        [(str(len(restores)), sensors.text(0), seconds.text(2))],
         "After a kill -9: snapshot read, rows since read and scored again, digest compared. As "
         "the worker logs it, from the assignment on.",
     )
-    return Found(Section(title, [table]), [Verdict(goals.RESTORE, seconds, f"{asked.many:,}")])
+    return SectionResult(
+        Section(title, [table]), [Verdict(goals.RESTORE, seconds, f"{options.many:,}")]
+    )
 
 
-def _restored(ground: Ground, share: float) -> dict[str, Any]:
-    job = ground.job("restore", "forecast")
+def _time_restore(drain_setup: DrainSetup, kill_at_share: float) -> dict[str, Any]:
+    job = drain_setup.job("restore", "forecast")
     job.make_topics()
     with a_worker(job) as worker:
-        worker.wait_consumed(round(share * ground.filled.rows))
+        worker.wait_consumed(round(kill_at_share * drain_setup.loaded_topic.rows))
         worker.program.kill9()
     with a_worker(job) as worker:
         log = worker.program.log
         return wait_until(
-            lambda: _told(log), deadline=LONGEST_SECONDS, what="a memory restored", every=0.1
+            lambda: _restore_log_entry(log),
+            deadline=TIMEOUT_SECONDS,
+            what="a memory restored",
+            every=0.1,
         )
 
 
-def _told(log: Path) -> dict[str, Any] | None:
+def _restore_log_entry(log: Path) -> dict[str, Any] | None:
     for line in log.read_text(errors="replace").splitlines():
         if '"memory restored"' in line:
-            found: dict[str, Any] = json.loads(line)
-            return found
+            restores: dict[str, Any] = json.loads(line)
+            return restores
     return None

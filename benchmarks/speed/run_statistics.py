@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
 
-LEAST_SECONDS = 0.3
+MIN_SECONDS = 0.3
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class DrainRun:
     """One contestant drained a topic once."""
 
     rows: int
@@ -33,7 +33,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class MedianAndRange:
     """The middle of several figures, and how far they lie apart."""
 
     median: float
@@ -45,42 +45,46 @@ class Spread:
         return f"{self.median:,.{digits}f} ({self.low:,.{digits}f}..{self.high:,.{digits}f})"
 
 
-def spread(figures: Sequence[float]) -> Spread:
+def median_and_range(figures: Sequence[float]) -> MedianAndRange:
     """Return median, lowest and highest."""
-    return Spread(median(figures), min(figures), max(figures))
+    return MedianAndRange(median(figures), min(figures), max(figures))
 
 
-Round = Mapping[str, Run]
+Round = Mapping[str, DrainRun]
 """Each contestant's run of one round, by name; contestants may sit a round out."""
 
 
-def runs_of(rounds: Sequence[Round], name: str) -> list[Run]:
+def runs_of(rounds: Sequence[Round], name: str) -> list[DrainRun]:
     """Return a contestant's runs."""
-    return [one[name] for one in rounds if name in one]
+    return [runs_by_name[name] for runs_by_name in rounds if name in runs_by_name]
 
 
-def rate_ratios(rounds: Sequence[Round], name: str, against: str) -> list[float]:
+def rate_ratios(rounds: Sequence[Round], name: str, baseline: str) -> list[float]:
     """Return a contestant's rate over another's, round by round: the machine is shared evenly."""
-    return [one[name].rate / one[against].rate for one in rounds if name in one and against in one]
-
-
-def cpu_ratios(rounds: Sequence[Round], name: str, against: str) -> list[float]:
-    """Return a contestant's CPU per row over another's, round by round."""
     return [
-        one[name].cpu_per_million / one[against].cpu_per_million
-        for one in rounds
-        if name in one and against in one
+        runs_by_name[name].rate / runs_by_name[baseline].rate
+        for runs_by_name in rounds
+        if name in runs_by_name and baseline in runs_by_name
     ]
 
 
-def slope(short: Run, long: Run) -> Run:
+def cpu_ratios(rounds: Sequence[Round], name: str, baseline: str) -> list[float]:
+    """Return a contestant's CPU per row over another's, round by round."""
+    return [
+        runs_by_name[name].cpu_per_million / runs_by_name[baseline].cpu_per_million
+        for runs_by_name in rounds
+        if name in runs_by_name and baseline in runs_by_name
+    ]
+
+
+def marginal_run(short: DrainRun, long: DrainRun) -> DrainRun:
     """Return what the rows between a short and a long run took: start-up falls out.
 
     Raises ValueError where the start shook by more than the rows took.
     """
     if long.seconds <= short.seconds or long.cpu_seconds <= short.cpu_seconds:
         raise ValueError(f"{long.rows:,} rows took no longer than {short.rows:,}: take more")
-    return Run(
+    return DrainRun(
         long.rows - short.rows,
         long.seconds - short.seconds,
         long.cpu_seconds - short.cpu_seconds,
@@ -91,8 +95,8 @@ def slope(short: Run, long: Run) -> Run:
 
 def mean_seconds(call: Callable[[], object]) -> float:
     """Return the mean time of a call, over at least LEAST_SECONDS."""
-    calls, began = 0, perf_counter()
-    while (spent := perf_counter() - began) < LEAST_SECONDS:
+    calls, start_time = 0, perf_counter()
+    while (elapsed := perf_counter() - start_time) < MIN_SECONDS:
         call()
         calls += 1
-    return spent / calls
+    return elapsed / calls

@@ -8,90 +8,97 @@ import numpy as np
 
 from benchmarks.report.document import Section
 from benchmarks.report.figures_table import Table
-from benchmarks.report.log_plots import Curve, curves
-from benchmarks.speed.run_statistics import spread
-from benchmarks.speed.section_result import Found
-from benchmarks.speed.synthetic_cases import USUAL, Case, payloads, warmed
-from benchmarks.speed.testbed import Bench
-from sensorwatch.common.scoring.memory_bytes import memory_bytes, memory_of
+from benchmarks.report.log_plots import Curve, log_log_plot
+from benchmarks.speed.run_statistics import median_and_range
+from benchmarks.speed.section_result import SectionResult
+from benchmarks.speed.synthetic_cases import DEFAULT_CASE, Case, payloads, warm_detector
+from benchmarks.speed.testbed import Testbed
+from sensorwatch.common.scoring.memory_bytes import memory_from_bytes, memory_to_bytes
 from sensorwatch.common.scoring.processing import process
 
 ROWS = 20_000
-BYTES_OF_A_ROW = 90
-REMEMBERED = (1_000, 10_000, 100_000)
+ROW_BYTES = 90
+SNAPSHOT_SENSORS = (1_000, 10_000, 100_000)
 """Sensors of a memory that is written down."""
 AXES: dict[str, Sequence[Case]] = {
-    "rows at once": [replace(USUAL, rows=n) for n in (10, 100, 1_000, 10_000, 100_000)],
-    "sensors": [replace(USUAL, sensors=n) for n in (1, 10, 100, 1_000, 10_000, 100_000)],
-    "signals": [replace(USUAL, signals=n) for n in (3, 8, 16, 32, 64)],
-    "trees": [replace(USUAL, trees=n) for n in (25, 50, 100, 200, 400)],
-    "message bytes": [replace(USUAL, padding=n) for n in (0, 200, 1_000, 4_000, 16_000)],
+    "rows at once": [replace(DEFAULT_CASE, rows=n) for n in (10, 100, 1_000, 10_000, 100_000)],
+    "sensors": [replace(DEFAULT_CASE, sensors=n) for n in (1, 10, 100, 1_000, 10_000, 100_000)],
+    "signals": [replace(DEFAULT_CASE, signals=n) for n in (3, 8, 16, 32, 64)],
+    "trees": [replace(DEFAULT_CASE, trees=n) for n in (25, 50, 100, 200, 400)],
+    "message bytes": [replace(DEFAULT_CASE, padding=n) for n in (0, 200, 1_000, 4_000, 16_000)],
 }
 _VALUES: dict[str, Callable[[Case], int]] = {
     "rows at once": lambda case: case.rows,
     "sensors": lambda case: case.sensors,
     "signals": lambda case: case.signals,
     "trees": lambda case: case.trees,
-    "message bytes": lambda case: BYTES_OF_A_ROW + case.padding,
+    "message bytes": lambda case: ROW_BYTES + case.padding,
 }
 
 
-def growth(bench: Bench) -> Found:
+def growth(bench: Testbed) -> SectionResult:
     """Measure microseconds a row along every axis, the default detector warm."""
-    drawn, rows = [], []
+    curves_drawn, rows = [], []
     for axis, cases in AXES.items():
-        found = []
+        costs_by_value = []
         for case in cases:
-            costs = spread(_microseconds(case, bench.asked.rounds))
+            costs = median_and_range(_microseconds(case, bench.options.rounds))
             value = _VALUES[axis](case)
-            found.append((float(value), costs.median))
+            costs_by_value.append((float(value), costs.median))
             rows.append((axis, f"{value:,}", costs.text(2)))
             print(f"{axis} {value:,}: {costs.text(2)} us a row", flush=True)
-        drawn.append(Curve(f"{axis} (slope {_slope(found):.2f})", found))
+        curves_drawn.append(Curve(f"{axis} (slope {_slope(costs_by_value):.2f})", costs_by_value))
     title = "How cost grows: microseconds a row, default detector, one process, no broker"
     note = (
-        f"Where nothing else is said: {USUAL.rows:,} rows at once, {USUAL.sensors:,} sensors, "
-        f"{USUAL.signals} signals, {USUAL.trees} trees. Slope: of the logarithms, between the "
+        f"Where nothing else is said: {DEFAULT_CASE.rows:,} rows at once, {DEFAULT_CASE.sensors:,} sensors, "
+        f"{DEFAULT_CASE.signals} signals, {DEFAULT_CASE.trees} trees. Slope: of the logarithms, between the "
         "last two points; 0: a row costs the same, 1: in proportion."
     )
     table = Table(title, ("", "value", "median (lowest..highest)"), rows, note)
-    plot = curves(title, drawn, axes=("each axis's own value", "us a row"))
-    return Found(
-        Section("How cost grows", [table, _snapshots(bench.asked.rounds)], {"growth": plot})
+    plot = log_log_plot(title, curves_drawn, axes=("each axis's own value", "us a row"))
+    return SectionResult(
+        Section("How cost grows", [table, _snapshots(bench.options.rounds)], {"growth": plot})
     )
 
 
-def _microseconds(case: Case, times: int) -> list[float]:
+def _microseconds(case: Case, repeats: int) -> list[float]:
     """Return a row's cost, several times, the memory warm: the sensors were all seen before."""
-    detector, memory, warm = warmed(case)
-    found, rows = [], max(ROWS, case.rows)
-    for time in range(times):
-        measured = payloads(case, rows, warm + time * rows)
-        began = perf_counter()
+    detector, memory, warm = warm_detector(case)
+    costs_by_value, rows = [], max(ROWS, case.rows)
+    for time in range(repeats):
+        timed_payloads = payloads(case, rows, warm + time * rows)
+        start_time = perf_counter()
         for first in range(0, rows, case.rows):
-            process(measured[first : first + case.rows], detector, memory)
-        found.append(1e6 * (perf_counter() - began) / rows)
-    return found
+            process(timed_payloads[first : first + case.rows], detector, memory)
+        costs_by_value.append(1e6 * (perf_counter() - start_time) / rows)
+    return costs_by_value
 
 
-def _snapshots(times: int) -> Table:
+def _snapshots(repeats: int) -> Table:
     """Measure how large a memory is when it is written down, and how long both ways take."""
     rows = []
-    for sensors in REMEMBERED:
-        detector, memory, _ = warmed(replace(USUAL, sensors=sensors))
-        content = memory_bytes(memory)
+    for sensors in SNAPSHOT_SENSORS:
+        detector, memory, _ = warm_detector(replace(DEFAULT_CASE, sensors=sensors))
+        content = memory_to_bytes(memory)
         written, read = [], []
-        for _ in range(times):
-            began = perf_counter()
-            memory_bytes(memory)
-            between = perf_counter()
-            memory_of(content, detector)
-            written.append(1e3 * (between - began))
-            read.append(1e3 * (perf_counter() - between))
+        for _ in range(repeats):
+            start_time = perf_counter()
+            memory_to_bytes(memory)
+            encoded_at = perf_counter()
+            memory_from_bytes(content, detector)
+            written.append(1e3 * (encoded_at - start_time))
+            read.append(1e3 * (perf_counter() - encoded_at))
         each = f"{len(content) / sensors:.0f}"
-        rows.append((f"{sensors:,}", each, spread(written).text(1), spread(read).text(1)))
+        rows.append(
+            (
+                f"{sensors:,}",
+                each,
+                median_and_range(written).text(1),
+                median_and_range(read).text(1),
+            )
+        )
     return Table(
-        f"A memory written down and read back, {USUAL.signals} signals",
+        f"A memory written down and read back, {DEFAULT_CASE.signals} signals",
         ("sensors", "bytes a sensor", "written, ms", "read, ms"),
         rows,
         "Before compression, and without the broker.",

@@ -8,7 +8,7 @@ from benchmarks.speed.speed_targets import Verdict
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SectionResult:
     """A section of the document, and what it says about the goals."""
 
     section: Section

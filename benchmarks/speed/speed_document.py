@@ -23,7 +23,7 @@ def document(command: str) -> Document:
         title="How fast: measured",
         introduction=_INTRODUCTION,
         command=command,
-        more=(clients, KAFKA, f"{cores()} cores of {processor()}"),
+        environment_notes=(clients, KAFKA, f"{cores()} cores of {processor()}"),
     )
 
 

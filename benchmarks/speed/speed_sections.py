@@ -11,11 +11,11 @@ from benchmarks.speed import resident_memory as memory
 from benchmarks.speed import restore_time as restoring
 from benchmarks.speed import scaling as growth
 from benchmarks.speed import startup_time as starting
-from benchmarks.speed.section_result import Found
-from benchmarks.speed.testbed import Bench
+from benchmarks.speed.section_result import SectionResult
+from benchmarks.speed.testbed import Testbed
 
 
-class Part(StrEnum):
+class SpeedBenchmark(StrEnum):
     """What can be measured by itself."""
 
     DRAIN = "drain"
@@ -32,22 +32,22 @@ class Part(StrEnum):
     PEER_LATENCY = "peer-latency"
 
 
-def measure(part: Part, bench: Bench) -> Found:
+def measure(part: SpeedBenchmark, bench: Testbed) -> SectionResult:
     """Measure one part."""
-    return _MEASURES[part](bench)
+    return _SECTION_OF[part](bench)
 
 
-_MEASURES: dict[Part, Callable[[Bench], Found]] = {
-    Part.DRAIN: contest.drain,
-    Part.MANY: contest.many,
-    Part.TWO_WORKERS: two_workers.two_workers,
-    Part.MEMORY: memory.memory,
-    Part.LATENCY: latency.latency,
-    Part.STARTING: starting.starting,
-    Part.RESTORING: restoring.restoring,
-    Part.KERNELS: kernels.kernels,
-    Part.PARSING: parsing.parsing,
-    Part.GROWTH: growth.growth,
-    Part.PEERS: contest.peers,
-    Part.PEER_LATENCY: peer_latency.peer_latency,
+_SECTION_OF: dict[SpeedBenchmark, Callable[[Testbed], SectionResult]] = {
+    SpeedBenchmark.DRAIN: contest.drain,
+    SpeedBenchmark.MANY: contest.many,
+    SpeedBenchmark.TWO_WORKERS: two_workers.two_workers,
+    SpeedBenchmark.MEMORY: memory.memory,
+    SpeedBenchmark.LATENCY: latency.latency,
+    SpeedBenchmark.STARTING: starting.starting,
+    SpeedBenchmark.RESTORING: restoring.restoring,
+    SpeedBenchmark.KERNELS: kernels.kernels,
+    SpeedBenchmark.PARSING: parsing.parsing,
+    SpeedBenchmark.GROWTH: growth.growth,
+    SpeedBenchmark.PEERS: contest.peers,
+    SpeedBenchmark.PEER_LATENCY: peer_latency.peer_latency,
 }

@@ -4,61 +4,77 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from benchmarks.report.figures_table import Table
-from benchmarks.speed.run_statistics import Spread
+from benchmarks.speed.run_statistics import MedianAndRange
 
 
 @dataclass(frozen=True, slots=True)
-class Goal:
+class SpeedTarget:
     """A figure with the least that is wanted of it, and what is hoped for."""
 
     what: str
-    must: float
-    aim: float
+    required: float
+    hoped_for: float
     unit: str = "x"
-    at_most: bool = False
+    lower_is_better: bool = False
     digits: int = 2
 
-    def met(self, figure: float) -> str:
+    def level_reached(self, figure: float) -> str:
         """Say in a word what the figure reaches."""
-        sign = -1 if self.at_most else 1
-        if sign * figure >= sign * self.aim:
+        sign = -1 if self.lower_is_better else 1
+        if sign * figure >= sign * self.hoped_for:
             return "aim"
-        return "must" if sign * figure >= sign * self.must else "no"
+        return "must" if sign * figure >= sign * self.required else "no"
 
 
-FOREST_BULK = Goal("forest kernel against scikit-learn, bulk", 5.5, 8)
-FOREST_ONE = Goal("forest kernel against scikit-learn, one row", 500, 500, digits=0)
-PARSE_PYDANTIC = Goal("parse, validate, columns against a pydantic model per row", 20, 40, digits=1)
-PARSE_MSGSPEC = Goal("parse, validate, columns against msgspec and numpy", 1.5, 3, digits=1)
-PLAIN_RATE = Goal("drain, plain features: rows/s of the empty loop's", 0.4, 0.55)
-PLAIN_CPU = Goal("drain, plain features: CPU per row of the empty loop's", 2.5, 2, at_most=True)
-DEFAULT_RATE = Goal("drain, default detector, few sensors", 0.28, 0.4)
-MANY_RATE = Goal("drain, default detector, many sensors", 0.2, 0.3)
-EXPERT = Goal("the same job against the expert's loop", 3.5, 5, digits=1)
-SPARK = Goal("the same job against Spark", 4, 7, digits=1)
-FRAMEWORK = Goal("the same job against the best other framework, pydantic", 15, 25, digits=1)
-FRAMEWORK_TUNED = Goal("the same job against the best other framework, tuned", 15, 25, digits=1)
+FOREST_BULK = SpeedTarget("forest kernel against scikit-learn, bulk", 5.5, 8)
+FOREST_ONE = SpeedTarget("forest kernel against scikit-learn, one row", 500, 500, digits=0)
+PARSE_PYDANTIC = SpeedTarget(
+    "parse, validate, columns against a pydantic model per row", 20, 40, digits=1
+)
+PARSE_MSGSPEC = SpeedTarget("parse, validate, columns against msgspec and numpy", 1.5, 3, digits=1)
+PLAIN_RATE = SpeedTarget("drain, plain features: rows/s of the empty loop's", 0.4, 0.55)
+PLAIN_CPU = SpeedTarget(
+    "drain, plain features: CPU per row of the empty loop's", 2.5, 2, lower_is_better=True
+)
+DEFAULT_RATE = SpeedTarget("drain, default detector, few sensors", 0.28, 0.4)
+MANY_RATE = SpeedTarget("drain, default detector, many sensors", 0.2, 0.3)
+EXPERT = SpeedTarget("the same job against the expert's loop", 3.5, 5, digits=1)
+SPARK = SpeedTarget("the same job against Spark", 4, 7, digits=1)
+FRAMEWORK = SpeedTarget("the same job against the best other framework, pydantic", 15, 25, digits=1)
+FRAMEWORK_TUNED = SpeedTarget(
+    "the same job against the best other framework, tuned", 15, 25, digits=1
+)
 """With msgspec and the largest batches that it takes, which its documents do not speak of."""
-LATENCY_P50 = Goal("event latency, p50", 40, 15, "ms", at_most=True, digits=0)
-LATENCY_P99 = Goal("event latency, p99", 100, 40, "ms", at_most=True, digits=0)
-TWO_WORKERS = Goal("two workers on four partitions against one", 1.3, 1.6)
-MEMORY_FEW = Goal("resident memory, few sensors", 400, 250, "MB", at_most=True, digits=0)
-MEMORY_MANY = Goal("resident memory, many sensors", 600, 400, "MB", at_most=True, digits=0)
-MEMORY_GROWTH = Goal(
-    "growth of resident memory after warm-up", 20, 10, "MB", at_most=True, digits=0
+LATENCY_P50 = SpeedTarget("event latency, p50", 40, 15, "ms", lower_is_better=True, digits=0)
+LATENCY_P99 = SpeedTarget("event latency, p99", 100, 40, "ms", lower_is_better=True, digits=0)
+TWO_WORKERS = SpeedTarget("two workers on four partitions against one", 1.3, 1.6)
+MEMORY_FEW = SpeedTarget(
+    "resident memory, few sensors", 400, 250, "MB", lower_is_better=True, digits=0
+)
+MEMORY_MANY = SpeedTarget(
+    "resident memory, many sensors", 600, 400, "MB", lower_is_better=True, digits=0
+)
+MEMORY_GROWTH = SpeedTarget(
+    "growth of resident memory after warm-up", 20, 10, "MB", lower_is_better=True, digits=0
 )
 """None is wanted: 20 MB is what the allocator's own ups and downs come to."""
-START_WARM = Goal("start to first scored row, warm cache", 4, 2, "s", at_most=True, digits=1)
-START_COLD = Goal("start to first scored row, first ever", 25, 15, "s", at_most=True, digits=1)
-RESTORE = Goal("memory of many sensors restored after a kill", 5, 3, "s", at_most=True, digits=1)
+START_WARM = SpeedTarget(
+    "start to first scored row, warm cache", 4, 2, "s", lower_is_better=True, digits=1
+)
+START_COLD = SpeedTarget(
+    "start to first scored row, first ever", 25, 15, "s", lower_is_better=True, digits=1
+)
+RESTORE = SpeedTarget(
+    "memory of many sensors restored after a kill", 5, 3, "s", lower_is_better=True, digits=1
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """A goal and what was measured of it."""
 
-    goal: Goal
-    found: Spread
+    target: SpeedTarget
+    measured: MedianAndRange
     note: str = ""
 
 
@@ -66,11 +82,15 @@ def table(verdicts: Iterable[Verdict]) -> Table:
     """Write measured figures beside what is wanted."""
     rows = []
     for verdict in verdicts:
-        goal, found = verdict.goal, verdict.found
-        sign = "at most " if goal.at_most else ""
-        wanted = [f"{sign}{figure:g} {goal.unit}" for figure in (goal.must, goal.aim)]
-        figures = f"{found.text(goal.digits)} {goal.unit}"
-        rows.append((goal.what, figures, *wanted, goal.met(found.median), verdict.note))
+        target, measured = verdict.target, verdict.measured
+        sign = "at most " if target.lower_is_better else ""
+        limits = [
+            f"{sign}{figure:g} {target.unit}" for figure in (target.required, target.hoped_for)
+        ]
+        figures = f"{measured.text(target.digits)} {target.unit}"
+        rows.append(
+            (target.what, figures, *limits, target.level_reached(measured.median), verdict.note)
+        )
     return Table(
         "Measured against the goals",
         ("", "measured: median (lowest..highest)", "must", "aim", "met", ""),

@@ -7,24 +7,30 @@ from benchmarks.report.document import Section
 from benchmarks.report.figures_table import Table
 from benchmarks.speed import speed_targets as goals
 from benchmarks.speed.observed_worker import a_worker
-from benchmarks.speed.run_statistics import Spread, spread
-from benchmarks.speed.section_result import Found
+from benchmarks.speed.run_statistics import MedianAndRange, median_and_range
+from benchmarks.speed.section_result import SectionResult
 from benchmarks.speed.speed_targets import Verdict
-from benchmarks.speed.testbed import Bench, Ground
+from benchmarks.speed.testbed import DrainSetup, Testbed
 
 ROWS = 20_000
 MODELS = {"plain features": "plain", "default detector": "forecast"}
 
 
-def starting(bench: Bench) -> Found:
+def starting(bench: Testbed) -> SectionResult:
     """Measure how long until the first micro-batch is committed."""
-    ground = bench.ground(sensors=bench.asked.few, rows=ROWS)
-    rows, found = [], {}
+    drain_setup = bench.drain_setup(sensors=bench.options.few_sensors, rows=ROWS)
+    rows, times_by_model = [], {}
     for name, model in MODELS.items():
-        _started(ground, model, None)  # whatever is compiled now is in the cache from here on
-        warm = spread([_started(ground, model, None) for _ in range(bench.asked.rounds)])
-        cold = spread([_first_ever(ground, model) for _ in range(bench.asked.rounds)])
-        found[name] = warm, cold
+        _time_start(
+            drain_setup, model, None
+        )  # whatever is compiled now is in the cache from here on
+        warm = median_and_range(
+            [_time_start(drain_setup, model, None) for _ in range(bench.options.rounds)]
+        )
+        cold = median_and_range(
+            [_time_cold_start(drain_setup, model) for _ in range(bench.options.rounds)]
+        )
+        times_by_model[name] = warm, cold
         rows.append((name, warm.text(1), cold.text(1)))
     title = "From start to the first committed rows, seconds"
     table = Table(
@@ -34,25 +40,25 @@ def starting(bench: Bench) -> Found:
         "From the start of `python -m consumer` to its first commit of a micro-batch; the first "
         "ever with an empty folder for numba's cache.",
     )
-    return Found(Section(title, [table]), _verdicts(*found["default detector"]))
+    return SectionResult(Section(title, [table]), _verdicts(*times_by_model["default detector"]))
 
 
-def _verdicts(warm: Spread, cold: Spread) -> list[Verdict]:
+def _verdicts(warm: MedianAndRange, cold: MedianAndRange) -> list[Verdict]:
     note = "default detector, to its first commit"
     return [Verdict(goals.START_WARM, warm, note), Verdict(goals.START_COLD, cold, note)]
 
 
-def _first_ever(ground: Ground, model: str) -> float:
-    with tempfile.TemporaryDirectory(prefix="numba-cache-") as empty:
-        return _started(ground, model, empty)
+def _time_cold_start(drain_setup: DrainSetup, model: str) -> float:
+    with tempfile.TemporaryDirectory(prefix="numba-cache-") as cache_folder:
+        return _time_start(drain_setup, model, cache_folder)
 
 
-def _started(ground: Ground, model: str, cache: str | None) -> float:
-    job = ground.job("start", model)
+def _time_start(drain_setup: DrainSetup, model: str, cache: str | None) -> float:
+    job = drain_setup.job("start", model)
     job.make_topics()
-    began = time.perf_counter()
+    start_time = time.perf_counter()
     with a_worker(job, {"NUMBA_CACHE_DIR": cache} if cache else None) as worker:
         worker.wait_consumed(1)
-        seconds = time.perf_counter() - began
+        seconds = time.perf_counter() - start_time
         worker.program.terminate()
     return seconds

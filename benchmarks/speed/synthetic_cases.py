@@ -5,16 +5,16 @@ from functools import cache
 
 import numpy as np
 
-from sensorwatch.common.rows.schema import Schema, schema_of
+from sensorwatch.common.rows.schema import Schema, schema_from_plain
 from sensorwatch.common.rows.strict_parsing import decode
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.processing import process
-from sensorwatch.trainer.unregistered_model import warm_up
+from sensorwatch.trainer.unregistered_model import fit_on_first_records
 
 TRAINING_ROWS = 4_000
-WARM_ROWS = 16
+WARM_UP_ROWS = 16
 """Of each sensor, before anything is measured."""
 
 
@@ -31,18 +31,18 @@ class Case:
     """Bytes of each message that no field of the schema takes."""
 
 
-USUAL = Case()
+DEFAULT_CASE = Case()
 
 
-def warmed(case: Case) -> tuple[Detector, Memory, int]:
+def warm_detector(case: Case) -> tuple[Detector, Memory, int]:
     """Return a detector, a memory that has met every sensor, and how many rows that took."""
     detector = detector_of(case.signals, case.trees)
-    memory = detector.cold()
-    warm = max(WARM_ROWS * case.sensors, case.rows)
-    for first in range(0, warm, USUAL.rows):
-        size = min(USUAL.rows, warm - first)
+    memory = detector.empty_memory()
+    warm_up_rows = max(WARM_UP_ROWS * case.sensors, case.rows)
+    for first in range(0, warm_up_rows, DEFAULT_CASE.rows):
+        size = min(DEFAULT_CASE.rows, warm_up_rows - first)
         process(payloads(replace(case, padding=0), size, first), detector, memory)
-    return detector, memory, warm
+    return detector, memory, warm_up_rows
 
 
 def payloads(case: Case, rows: int, first: int) -> list[bytes]:
@@ -50,20 +50,20 @@ def payloads(case: Case, rows: int, first: int) -> list[bytes]:
     rng = np.random.default_rng([case.signals, first])
     values = rng.standard_normal((rows, case.signals)).round(4).tolist()
     names = [f'"x{number + 1}":' for number in range(case.signals)]
-    more = f',"more":"{"x" * case.padding}"' if case.padding else ""
-    found = []
+    padding_field = f',"more":"{"x" * case.padding}"' if case.padding else ""
+    encoded = []
     for number, row in enumerate(values, start=first):
         cells = ",".join(f"{name}{value}" for name, value in zip(names, row, strict=True))
         sensor, second = number % case.sensors, number // case.sensors
-        found.append(
-            f'{{"timestamp":{second},"sensor_id":"sensor-{sensor:06d}",{cells}{more}}}'.encode()
+        encoded.append(
+            f'{{"timestamp":{second},"sensor_id":"sensor-{sensor:06d}",{cells}{padding_field}}}'.encode()
         )
-    return found
+    return encoded
 
 
 @cache
 def _schema(signals: int) -> Schema:
-    return schema_of(
+    return schema_from_plain(
         {
             "name": "growth",
             "time": {"field": "timestamp", "format": "epoch_s"},
@@ -78,6 +78,8 @@ def detector_of(signals: int, trees: int) -> Detector:
     """Return the default detector for so many signals; sensors that it does not know are usual."""
     schema = _schema(signals)
     training = payloads(Case(sensors=10, signals=signals), TRAINING_ROWS, 0)
-    how = TrainerSettings(trees=trees, min_rows=10)
-    detector, _, _ = warm_up(map(decode, training), schema, how, rows=TRAINING_ROWS, uri="growth")
+    trainer_settings = TrainerSettings(trees=trees, min_rows=10)
+    detector, _, _ = fit_on_first_records(
+        map(decode, training), schema, trainer_settings, rows=TRAINING_ROWS, uri="growth"
+    )
     return detector

@@ -12,24 +12,24 @@ from types import TracebackType
 from typing import Any, Self
 
 from benchmarks.speed.benchmark_broker import a_broker
-from benchmarks.speed.benchmark_models import Trained, train
-from benchmarks.speed.observed_worker import Job
-from benchmarks.speed.topic_loading import Filled, fill
+from benchmarks.speed.benchmark_models import TrainedModels, train
+from benchmarks.speed.observed_worker import WorkerJob
+from benchmarks.speed.topic_loading import LoadedTopic, load_topic
 from tests.brokers.kafka import Kafka
 
-KINDS = ("plain", "forecast")
+FEATURE_KINDS = ("plain", "forecast")
 MANY_SENSORS = 20_000
 """From here on only the default detector is trained: that is all that is measured there."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RunOptions:
     """What the command was asked for."""
 
     rows: int = 1_000_000
     """Of the topic that is drained."""
     rounds: int = 3
-    few: int = 1_000
+    few_sensors: int = 1_000
     many: int = 10_000
     """Sensors."""
     rate: int = 50_000
@@ -43,24 +43,24 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class DrainSetup:
     """A broker, a filled topic, and what models were trained on."""
 
     kafka: Kafka
-    filled: Filled
-    trained: Trained
+    loaded_topic: LoadedTopic
+    trained: TrainedModels
 
     @property
     def config(self) -> dict[str, Any]:
         """How clients connect."""
         return config_of(self.kafka)
 
-    def job(self, what: str, model: str, settings: Mapping[str, object] | None = None) -> Job:
+    def job(self, what: str, model: str, settings: Mapping[str, object] | None = None) -> WorkerJob:
         """Return the draining of the topic with a model, by a group of its own named after it."""
-        return Job(
+        return WorkerJob(
             self.config,
-            self.filled.topic,
-            self.filled.partitions,
+            self.loaded_topic.topic,
+            self.loaded_topic.partitions,
             f"{what}-{uuid.uuid4().hex[:8]}",
             self.trained.registry,
             model,
@@ -73,14 +73,14 @@ def config_of(kafka: Kafka) -> dict[str, Any]:
     return {"bootstrap.servers": kafka.address}
 
 
-class Bench:
+class Testbed:
     """The run's broker, topics and models."""
 
-    def __init__(self, asked: Asked) -> None:
-        self.asked = asked
+    def __init__(self, options: RunOptions) -> None:
+        self.options = options
         self._stack = ExitStack()
-        self._trained: dict[int, Trained] = {}
-        self._filled: dict[tuple[int, int, int], Filled] = {}
+        self._trained: dict[int, TrainedModels] = {}
+        self._loaded_topics: dict[tuple[int, int, int], LoadedTopic] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -103,27 +103,27 @@ class Bench:
         """A folder that ends with the run."""
         return Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-speed-")))
 
-    def trained(self, sensors: int) -> Trained:
+    def trained(self, sensors: int) -> TrainedModels:
         """Return the models for so many sensors."""
         if sensors not in self._trained:
             print(f"training on {sensors} sensors ...", flush=True)
-            kinds = KINDS[1:] if sensors >= MANY_SENSORS else KINDS
+            kinds = FEATURE_KINDS[1:] if sensors >= MANY_SENSORS else FEATURE_KINDS
             self._trained[sensors] = train(self.folder, sensors=sensors, features=kinds)
         return self._trained[sensors]
 
-    def ground(self, *, sensors: int, rows: int, partitions: int = 1) -> Ground:
+    def drain_setup(self, *, sensors: int, rows: int, partitions: int = 1) -> DrainSetup:
         """Return a topic of so many rows, kept for whoever asks for the same."""
         trained, key = self.trained(sensors), (sensors, rows, partitions)
-        if key not in self._filled:
-            self._filled[key] = self.filled_anew(sensors, rows, partitions)
-        return Ground(self.kafka, self._filled[key], trained)
+        if key not in self._loaded_topics:
+            self._loaded_topics[key] = self.load_new_topic(sensors, rows, partitions)
+        return DrainSetup(self.kafka, self._loaded_topics[key], trained)
 
-    def filled_anew(self, sensors: int, rows: int, partitions: int) -> Filled:
+    def load_new_topic(self, sensors: int, rows: int, partitions: int) -> LoadedTopic:
         """Fill a topic of its own."""
         print(f"filling a topic with {rows} rows of {sensors} sensors ...", flush=True)
         topic = self.kafka.create_topic(f"rows-{uuid.uuid4().hex[:8]}", partitions)
         stream = self.trained(sensors).stream(rows)
-        return fill(config_of(self.kafka), topic, partitions, stream)
+        return load_topic(config_of(self.kafka), topic, partitions, stream)
 
 
 def cores() -> int:

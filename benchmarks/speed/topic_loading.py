@@ -11,7 +11,7 @@ from sensorwatch.common.kafka.silent_logger import quiet_logger
 
 
 @dataclass(frozen=True, slots=True)
-class Filled:
+class LoadedTopic:
     """A topic and what is in it."""
 
     topic: str
@@ -21,7 +21,7 @@ class Filled:
     bytes: int
 
 
-def fill(kafka: dict[str, Any], topic: str, partitions: int, stream: Stream) -> Filled:
+def load_topic(kafka: dict[str, Any], topic: str, partitions: int, stream: Stream) -> LoadedTopic:
     """Produce all rows, each sensor's to one partition, keyed by sensor like our producer's."""
     producer = Producer(
         producer_config({**kafka, "queue.buffering.max.messages": 1_000_000}),
@@ -37,7 +37,7 @@ def fill(kafka: dict[str, Any], topic: str, partitions: int, stream: Stream) -> 
         bad += int(chunk.bad.sum())
     if producer.flush(120):
         raise RuntimeError(f"not every row reached {topic}")
-    return Filled(topic, partitions, rows, bad, size)
+    return LoadedTopic(topic, partitions, rows, bad, size)
 
 
 def _produce(producer: Producer, topic: str, payload: bytes, key: bytes, partition: int) -> None:

@@ -18,16 +18,16 @@ import typer
 from numpy.typing import NDArray
 
 from sensorwatch.common.registry.store import Registry
-from sensorwatch.common.rows.fast.timestamp_texts import to_texts
+from sensorwatch.common.rows.fast.timestamp_texts import format_instants
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.runtime.allocator import keep_freed_memory
 from sensorwatch.common.runtime.command_line import run
-from sensorwatch.common.runtime.setting_keys import Features
+from sensorwatch.common.runtime.setting_keys import FeatureKind
 from sensorwatch.common.scoring.processing import score_readings
 
 SIGNALS, SENSORS = 8, 100
 START = 1_735_689_600_000_000  # 2025-01-01T00:00:00Z
-_SCORED_AT_ONCE = 10_000
+_CHUNK_ROWS = 10_000
 _SCHEMA = """\
 name = "bench"
 [time]
@@ -39,37 +39,41 @@ field = "sensor_id"
 
 def main(
     rows: Annotated[int, typer.Option(help="Of the CSV file.")] = 1_000_000,
-    turns: Annotated[int, typer.Option(help="How often each is measured; medians count.")] = 3,
+    repeats: Annotated[int, typer.Option(help="How often each is measured; medians count.")] = 3,
 ) -> None:
     """Print seconds of training, rows a second of the backtest, and the ratios."""
     with tempfile.TemporaryDirectory() as folder:
-        work = Path(folder)
-        signals = "".join(f'[[signals]]\nname = "s{one}"\n' for one in range(SIGNALS))
-        (work / "schema.toml").write_text(_SCHEMA + signals, encoding="utf-8")
+        work_folder = Path(folder)
+        signals = "".join(
+            f'[[signals]]\nname = "s{signal_number}"\n' for signal_number in range(SIGNALS)
+        )
+        (work_folder / "schema.toml").write_text(_SCHEMA + signals, encoding="utf-8")
         readings = some_rows(rows)
-        write_csv(readings, work / "rows.csv")
-        _training(work, turns)
-        _backtest(work, readings, turns)
+        write_csv(readings, work_folder / "rows.csv")
+        _training(work_folder, repeats)
+        _backtest(work_folder, readings, repeats)
 
 
-def _training(work: Path, turns: int) -> None:
-    data = str(work / "rows.csv")
-    plain = ["benchmarks.speed.tutorial_training", data, str(work / "plain.joblib")]
+def _training(work_folder: Path, repeats: int) -> None:
+    data = str(work_folder / "rows.csv")
+    plain = ["benchmarks.speed.tutorial_training", data, str(work_folder / "plain.joblib")]
     commands = {"baseline": plain}
-    for plan in Features:
-        commands[plan.value] = _ours(work, "train", "--features", plan, "--name", plan)
-    taken: dict[str, list[float]] = {name: [] for name in commands}
-    for _ in range(turns):
+    for plan in FeatureKind:
+        commands[plan.value] = _our_command(
+            work_folder, "train", "--features", plan, "--name", plan
+        )
+    seconds_by_command: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(repeats):
         for name, command in commands.items():
-            taken[name].append(_seconds(command))
-    least = np.median(taken["baseline"])
+            seconds_by_command[name].append(_seconds(command))
+    baseline_seconds = np.median(seconds_by_command["baseline"])
     print("training   seconds   x pandas + scikit-learn")
-    for name, several in taken.items():
-        median = np.median(several)
-        print(f"{name:<9} {median:>8.1f} {median / least:>12.2f}", flush=True)
+    for name, measurements in seconds_by_command.items():
+        median = np.median(measurements)
+        print(f"{name:<9} {median:>8.1f} {median / baseline_seconds:>12.2f}", flush=True)
 
 
-def _backtest(work: Path, readings: Readings, turns: int) -> None:
+def _backtest(work_folder: Path, readings: Readings, repeats: int) -> None:
     """Compare the whole command with scoring alone, both on one core.
 
     Scoring alone: `score_readings` on columns that are there already, in a process that is warm,
@@ -77,28 +81,35 @@ def _backtest(work: Path, readings: Readings, turns: int) -> None:
     """
     keep_freed_memory()
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # and of the commands started here
-    registry = Registry(work / "registry")
+    registry = Registry(work_folder / "registry")
     print("backtest   rows/s   scoring alone, rows/s   share")
-    for name in Features:
-        options = ["--model", "champion", "--name", name, "--out", str(work / "scores.csv")]
-        command = _ours(work, "backtest", *options)
+    for name in FeatureKind:
+        options = ["--model", "champion", "--name", name, "--out", str(work_folder / "scores.csv")]
+        command = _our_command(work_folder, "backtest", *options)
         detector = registry.load(name, "champion").detector
-        rates, alone = [], []
-        for _ in range(turns):
+        rates, scoring_rates = [], []
+        for _ in range(repeats):
             rates.append(len(readings) / _seconds(command))
-            memory, began = detector.cold(), time.perf_counter()
-            for start in range(0, len(readings), _SCORED_AT_ONCE):
-                part = readings.take(slice(start, start + _SCORED_AT_ONCE))
-                part = replace(part, index=part.index - start)
-                score_readings(part, [], detector, memory)
-            alone.append(len(readings) / (time.perf_counter() - began))
-        rate, most = np.median(rates), np.median(alone)
-        print(f"{name:<9} {rate:>7.0f} {most:>23.0f} {rate / most:>7.2f}", flush=True)
+            memory, began = detector.empty_memory(), time.perf_counter()
+            for start in range(0, len(readings), _CHUNK_ROWS):
+                readings_chunk = readings.take(slice(start, start + _CHUNK_ROWS))
+                readings_chunk = replace(readings_chunk, index=readings_chunk.index - start)
+                score_readings(readings_chunk, [], detector, memory)
+            scoring_rates.append(len(readings) / (time.perf_counter() - began))
+        rate, scoring_rate = np.median(rates), np.median(scoring_rates)
+        print(
+            f"{name:<9} {rate:>7.0f} {scoring_rate:>23.0f} {rate / scoring_rate:>7.2f}", flush=True
+        )
 
 
-def _ours(work: Path, command: str, *options: str) -> list[str]:
-    where = ["--schema", str(work / "schema.toml"), "--registry", str(work / "registry")]
-    return ["sensorwatch", command, "--data", str(work / "rows.csv"), *where, *options]
+def _our_command(work_folder: Path, command: str, *options: str) -> list[str]:
+    where = [
+        "--schema",
+        str(work_folder / "schema.toml"),
+        "--registry",
+        str(work_folder / "registry"),
+    ]
+    return ["sensorwatch", command, "--data", str(work_folder / "rows.csv"), *where, *options]
 
 
 def _seconds(command: list[str]) -> float:
@@ -127,11 +138,13 @@ def some_rows(rows: int, *, seed: int = 0) -> Readings:
 
 def write_csv(readings: Readings, path: Path) -> None:
     """Write rows as a CSV file with a header."""
-    header = ",".join(["timestamp", "sensor_id", *(f"s{one}" for one in range(SIGNALS))])
+    header = ",".join(
+        ["timestamp", "sensor_id", *(f"s{signal_number}" for signal_number in range(SIGNALS))]
+    )
     with path.open("w", encoding="utf-8") as file:
         print(header, file=file)
         for time_text, sensor, values in zip(
-            to_texts(readings.event_time),
+            format_instants(readings.event_time),
             readings.sensor.tolist(),
             readings.values.tolist(),
             strict=True,

@@ -6,33 +6,44 @@ import uuid
 from benchmarks.report.document import Section
 from benchmarks.report.figures_table import Table
 from benchmarks.speed import speed_targets as goals
-from benchmarks.speed.observed_worker import Job, a_worker
+from benchmarks.speed.observed_worker import WorkerJob, a_worker
 from benchmarks.speed.process_usage import tree_cpu_seconds
-from benchmarks.speed.run_statistics import Run, spread
-from benchmarks.speed.section_result import Found
+from benchmarks.speed.run_statistics import DrainRun, median_and_range
+from benchmarks.speed.section_result import SectionResult
 from benchmarks.speed.speed_targets import Verdict
-from benchmarks.speed.testbed import Bench, config_of
-from benchmarks.speed.topic_loading import fill
+from benchmarks.speed.testbed import Testbed, config_of
+from benchmarks.speed.topic_loading import load_topic
 
 PARTITIONS = 4
 THREADS = (2, 1)
 """Of each worker: the default, and what leaves the second core to the second worker."""
-_PATIENT = {"kafka__session_timeout_ms": 120_000}
+_LONG_SESSION_TIMEOUT = {"kafka__session_timeout_ms": 120_000}
 """Longer than the filling: a frozen worker stays in its group."""
 
 
-def two_workers(bench: Bench) -> Found:
+def two_workers(bench: Testbed) -> SectionResult:
     """Measure one and two workers in turn."""
-    ways = [(threads, workers) for threads in THREADS for workers in (1, 2)]
-    rounds = [{way: _drained(bench, *way) for way in ways} for _ in range(bench.asked.rounds)]
+    configurations = [(threads, workers) for threads in THREADS for workers in (1, 2)]
+    rounds = [
+        {configuration: _drain_with(bench, *configuration) for configuration in configurations}
+        for _ in range(bench.options.rounds)
+    ]
     rows, ratios = [], []
     for threads in THREADS:
         note = f"{threads} thread{'s' * (threads > 1)} each"
         for workers in (1, 2):
-            runs = [one[threads, workers] for one in rounds]
+            runs = [round_runs[threads, workers] for round_runs in rounds]
             rates, cpu = [run.rate for run in runs], [run.cpu_per_million for run in runs]
-            rows.append((f"{workers} of ours, {note}", spread(rates).text(0), spread(cpu).text(2)))
-        ratio = spread([one[threads, 2].rate / one[threads, 1].rate for one in rounds])
+            rows.append(
+                (
+                    f"{workers} of ours, {note}",
+                    median_and_range(rates).text(0),
+                    median_and_range(cpu).text(2),
+                )
+            )
+        ratio = median_and_range(
+            [round_runs[threads, 2].rate / round_runs[threads, 1].rate for round_runs in rounds]
+        )
         rows.append((f"two against one, {note}", ratio.text(2), ""))
         ratios.append(Verdict(goals.TWO_WORKERS, ratio, note))
     title = f"Two workers on {PARTITIONS} partitions, plain features"
@@ -43,32 +54,32 @@ def two_workers(bench: Bench) -> Found:
         "Workers under their supervisor (`--workers`), assigned and idle before the rows came; "
         "from then to the last commit. The broker and the other worker share the same cores.",
     )
-    return Found(Section(title, [table]), ratios)
+    return SectionResult(Section(title, [table]), ratios)
 
 
-def _drained(bench: Bench, threads: int, workers: int) -> Run:
-    trained, rows = bench.trained(bench.asked.few), bench.asked.rows
+def _drain_with(bench: Testbed, threads: int, workers: int) -> DrainRun:
+    trained, rows = bench.trained(bench.options.few_sensors), bench.options.rows
     topic = bench.kafka.create_topic(f"shared-{uuid.uuid4().hex[:8]}", PARTITIONS)
-    job = Job(
+    job = WorkerJob(
         config_of(bench.kafka),
         topic,
         PARTITIONS,
         f"of-{topic}",
         trained.registry,
         "plain",
-        {**_PATIENT, "consumer__workers": workers, "consumer__threads": threads},
+        {**_LONG_SESSION_TIMEOUT, "consumer__workers": workers, "consumer__threads": threads},
     )
     job.make_topics()
     with a_worker(job) as group:
         group.wait_assigned(workers)
-        group.program.stop()
-        fill(job.kafka, topic, PARTITIONS, trained.stream(rows))
-        used = tree_cpu_seconds(group.pid)
-        group.program.cont()
-        began = time.perf_counter()
+        group.program.freeze()
+        load_topic(job.kafka, topic, PARTITIONS, trained.stream(rows))
+        cpu_before = tree_cpu_seconds(group.pid)
+        group.program.thaw()
+        start_time = time.perf_counter()
         group.wait_consumed(rows)
-        seconds = time.perf_counter() - began
-        cpu = tree_cpu_seconds(group.pid) - used
+        seconds = time.perf_counter() - start_time
+        cpu = tree_cpu_seconds(group.pid) - cpu_before
         group.program.terminate()
     bench.kafka.delete_topic(topic)
-    return Run(rows, seconds, cpu)
+    return DrainRun(rows, seconds, cpu)

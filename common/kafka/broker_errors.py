@@ -5,7 +5,7 @@ from enum import StrEnum
 from confluent_kafka import KafkaError
 
 
-class Stage(StrEnum):
+class ClientOperation(StrEnum):
     """What was being done when the error came."""
 
     INIT = "init transactions"
@@ -22,6 +22,7 @@ class Reaction(StrEnum):
     RETRY = "retry until the deadline"
     ABORT_AND_REWIND = "abort, rewind to the committed offsets, go on"
     RENEW_PRODUCER = "new producer, rewind to the committed offsets, go on"
+    RENEW_BROKEN_PRODUCER = "the same, but exit if it happens twice in a row"
     EXIT_FENCED = "exit: another process has our transactional id"
     CRASH = "exit non-zero; a restart resumes"
 
@@ -38,7 +39,7 @@ _LOST_MEMBERSHIP = {
     KafkaError.REBALANCE_IN_PROGRESS,
     113,  # STALE_MEMBER_EPOCH (KIP-848); the client has no name for it yet
 }
-_REPEATS_ITSELF = {
+_PERMANENT_ERRORS = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
@@ -52,8 +53,43 @@ _REPEATS_ITSELF = {
 """The same micro-batch would meet them again: going back to it would never end."""
 
 
-def reaction(error: KafkaError, stage: Stage) -> Reaction:
-    """Look the reaction up; an error without a flag is fatal.
+_TRANSIENT = {
+    # The client's names for its own errors.
+    KafkaError._TIMED_OUT,  # noqa: SLF001
+    KafkaError._TIMED_OUT_QUEUE,  # noqa: SLF001
+    KafkaError._TRANSPORT,  # noqa: SLF001
+    KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
+    KafkaError._RESOLVE,  # noqa: SLF001
+    KafkaError._WAIT_COORD,  # noqa: SLF001
+    KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 - also: its leader is away
+    KafkaError._DESTROY_BROKER,  # noqa: SLF001 - the broker is no longer in the metadata
+    # A broker that stops, starts, or has not heard of the newest leader.
+    KafkaError.BROKER_NOT_AVAILABLE,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.KAFKA_STORAGE_ERROR,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NETWORK_EXCEPTION,
+    KafkaError.NOT_CONTROLLER,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+    KafkaError.REPLICA_NOT_AVAILABLE,
+    KafkaError.REQUEST_TIMED_OUT,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    # A coordinator that moves.
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.UNSTABLE_OFFSET_COMMIT,
+    # Too few replicas until a broker is back.
+    KafkaError.NOT_ENOUGH_REPLICAS,
+    KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+}
+"""What a cluster answers while one of its brokers is killed, restarted or replaced."""
+
+
+def reaction(error: KafkaError, operation: ClientOperation) -> Reaction:
+    """Look the reaction up; an error that has no flag and is in no table is fatal.
 
     RETRY past the deadline is the caller's to turn into RENEW_PRODUCER: while a commit is
     pending nobody can say whether it happened.
@@ -62,39 +98,31 @@ def reaction(error: KafkaError, stage: Stage) -> Reaction:
     if code in _FENCED:
         return Reaction.EXIT_FENCED
     if code in _BROKEN_PRODUCER:
-        return Reaction.RENEW_PRODUCER
+        return Reaction.RENEW_BROKEN_PRODUCER
     if code in _LOST_MEMBERSHIP or code == KafkaError.UNKNOWN_PRODUCER_ID:
         return Reaction.ABORT_AND_REWIND
-    if code == KafkaError.INVALID_TXN_STATE and stage in (Stage.COMMIT, Stage.ABORT):
-        return Reaction.RENEW_PRODUCER
-    if code in _REPEATS_ITSELF:
+    if code == KafkaError.INVALID_TXN_STATE and operation in (
+        ClientOperation.COMMIT,
+        ClientOperation.ABORT,
+    ):
+        return Reaction.RENEW_BROKEN_PRODUCER
+    if code in _PERMANENT_ERRORS:
         return Reaction.CRASH
     if error.txn_requires_abort():
         return Reaction.ABORT_AND_REWIND
     if error.retriable():
         return Reaction.RETRY
+    if transient(error):
+        # Without a flag the client does not say whether the same call may be repeated.
+        return Reaction.RETRY if operation is ClientOperation.INIT else Reaction.RENEW_PRODUCER
     return Reaction.CRASH
 
 
-_TRANSIENT = {
-    KafkaError._TIMED_OUT,  # noqa: SLF001 - the client's names for its own errors
-    KafkaError._TRANSPORT,  # noqa: SLF001
-    KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
-    KafkaError._WAIT_COORD,  # noqa: SLF001
-    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-    KafkaError.COORDINATOR_NOT_AVAILABLE,
-    KafkaError.LEADER_NOT_AVAILABLE,
-    KafkaError.NETWORK_EXCEPTION,
-    KafkaError.NOT_COORDINATOR,
-    KafkaError.NOT_LEADER_FOR_PARTITION,
-    KafkaError.REQUEST_TIMED_OUT,
-    KafkaError.UNSTABLE_OFFSET_COMMIT,
-}
-
-
 def transient(error: KafkaError) -> bool:
-    """Say whether asking again may help.
+    """Return whether repeating the question may help.
 
-    For questions outside a transaction, where the client leaves its own retriable flag unset.
+    For calls outside a transaction, in which the client does not set its retriable flag. A topic
+    or partition that is not there has the same codes as one whose broker is away for a moment: if
+    the difference matters, ask the metadata.
     """
-    return error.retriable() or error.code() in _TRANSIENT
+    return not error.fatal() and (error.retriable() or error.code() in _TRANSIENT)

@@ -33,7 +33,7 @@ _CONSUMER_FIXED: dict[str, Any] = {
     "allow.auto.create.topics": False,
     "enable.partition.eof": False,
 }
-_JOINING = {"group.protocol", "group.remote.assignor"}
+_GROUP_PROTOCOL_KEYS = {"group.protocol", "group.remote.assignor"}
 _PRODUCER: dict[str, Any] = {
     "linger.ms": 5,
     "batch.size": 1_000_000,
@@ -50,6 +50,7 @@ _TRANSACTIONAL: dict[str, Any] = {
     "retry.backoff.ms": 20,
 }
 _PRODUCER_FIXED: dict[str, Any] = {"enable.idempotence": True}
+_SHARE_OF_TIMEOUT = 0.8
 
 
 def client_config(kafka: Mapping[str, Any], **fixed: Any) -> dict[str, Any]:
@@ -77,7 +78,7 @@ def reader_config(kafka: Mapping[str, Any], *, group: str) -> dict[str, Any]:
         "enable.partition.eof": True,
     }
     # It joins no group, and the keys of one protocol are refused with the other.
-    return _merge(_COMMON | _CONSUMER, _without(kafka, set(fixed) | _JOINING), fixed)
+    return _merge(_COMMON | _CONSUMER, _without(kafka, set(fixed) | _GROUP_PROTOCOL_KEYS), fixed)
 
 
 def producer_config(
@@ -95,14 +96,23 @@ def producer_config(
     return _merge(defaults, kafka, fixed)
 
 
+def transaction_seconds(producer: Mapping[str, Any], *, at_most: float) -> float:
+    """Return how long one transaction may take, in seconds, with these producer settings.
+
+    It ends well before the broker's timeout: then the broker would abort it and fence the producer,
+    which cannot be told from another process with the same id.
+    """
+    return min(at_most, _SHARE_OF_TIMEOUT * float(producer["transaction.timeout.ms"]) / 1000)
+
+
 def _merge(
     defaults: Mapping[str, Any], kafka: Mapping[str, Any], fixed: Mapping[str, Any]
 ) -> dict[str, Any]:
     for name, value in fixed.items():
-        asked = kafka.get(name)
-        if asked is not None and str(asked).lower() != str(value).lower():
+        requested = kafka.get(name)
+        if requested is not None and str(requested).lower() != str(value).lower():
             raise SettingsError(
-                f'[kafka] "{name}" = {asked!r} cannot be set: sensorwatch needs {value!r} '
+                f'[kafka] "{name}" = {requested!r} cannot be set: sensorwatch needs {value!r} '
                 "(exactly-once rests on it); remove the key"
             )
     return {**defaults, **kafka, **fixed}

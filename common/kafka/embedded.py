@@ -31,8 +31,8 @@ class EmbeddedBroker:
         """Start the broker; raises BrokerUnavailable if librdkafka cannot."""
         # The mock cluster dies with the client that owns it, so the client is kept.
         try:
-            self._owner = Producer({"test.mock.num.brokers": 1, "log_level": 0})
-            brokers = self._owner.list_topics(timeout=_TIMEOUT_SECONDS).brokers
+            self._client = Producer({"test.mock.num.brokers": 1, "log_level": 0})
+            brokers = self._client.list_topics(timeout=_TIMEOUT_SECONDS).brokers
         except KafkaException as error:
             raise BrokerUnavailable(
                 f"the embedded broker did not start: {error}; try again, or give a real broker"
@@ -42,11 +42,11 @@ class EmbeddedBroker:
 
     def create_topic(self, name: str) -> None:
         """Make sure that the topic exists, with `PARTITIONS` partitions."""
-        self._owner.list_topics(name, timeout=_TIMEOUT_SECONDS)
+        self._client.list_topics(name, timeout=_TIMEOUT_SECONDS)
 
     def close(self) -> None:
         """Stop the broker and forget everything in it; safe to call twice."""
-        self._owner.close()
+        self._client.close()
 
     def __enter__(self) -> Self:
         return self

@@ -7,7 +7,7 @@ import msgspec
 
 from sensorwatch.common.errors import DataError
 from sensorwatch.common.kafka.records import OutgoingMessage, Partition
-from sensorwatch.common.ledger.account import BUCKETS, Account, SnapshotAt
+from sensorwatch.common.ledger.account import WINDOW_BUCKETS, Account, SnapshotRef
 
 LEDGER_VERSION = 1
 MAX_METADATA_BYTES = 4_095
@@ -58,20 +58,20 @@ def from_metadata(text: str | None, offset: int) -> Account | None:
     That is so where a person or another program moved the group's offsets. Raises DataError where
     a newer version of this program wrote it: beginning anew would throw a good account away.
     """
-    _refuse_newer(text)
+    _require_known_version(text)
     try:
         metadata = msgspec.json.decode(text or "", type=_Metadata)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     account = metadata.account
     fits = metadata.ledger_version == LEDGER_VERSION and account.next_offset == offset
-    return account if fits and _sound(account) else None
+    return account if fits and _is_valid(account) else None
 
 
-def _refuse_newer(text: str | None) -> None:
+def _require_known_version(text: str | None) -> None:
     try:
         # Read first and alone: what else a newer version writes, nobody here can know.
-        version = msgspec.json.decode(text or "", type=_Version).ledger_version
+        version = msgspec.json.decode(text or "", type=_VersionField).ledger_version
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return
     if version > LEDGER_VERSION:
@@ -98,21 +98,21 @@ def ledger_record(value: bytes | None) -> LedgerRecord:
     return record
 
 
-def account_text(account: Account) -> dict[str, Any]:
+def account_to_plain(account: Account) -> dict[str, Any]:
     """Return an account as plain values, the digest as 16 hex digits, for people and `--json`."""
     plain: dict[str, Any] = msgspec.to_builtins(account)
     return plain | {"digest": f"{account.digest:016x}"}
 
 
-def _sound(account: Account) -> bool:
+def _is_valid(account: Account) -> bool:
     """Whether the account can be moved on: what we write always can."""
-    at = account.snapshot or SnapshotAt(0, 0)
+    at = account.snapshot or SnapshotRef(0, 0)
     counts = (account.consumed, account.first_offset, account.segment, *account.window_rejected)
     return (
         account.max_sensors >= 1
         and min(*counts, at.offset, at.next_offset) >= 0
         and account.window_bucket_rows >= 1
-        and 1 <= len(account.window_rejected) <= BUCKETS
+        and 1 <= len(account.window_rejected) <= WINDOW_BUCKETS
         and 0 <= account.digest < 2**64
     )
 
@@ -122,5 +122,5 @@ class _Metadata(msgspec.Struct, frozen=True):
     account: Account
 
 
-class _Version(msgspec.Struct, frozen=True):
+class _VersionField(msgspec.Struct, frozen=True):
     ledger_version: int

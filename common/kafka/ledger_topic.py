@@ -9,8 +9,9 @@ from confluent_kafka import Consumer
 from sensorwatch.common.kafka.client_config import reader_config
 from sensorwatch.common.kafka.ledger_text import LedgerRecord, ledger_record
 from sensorwatch.common.kafka.records import Partition
+from sensorwatch.common.kafka.retrying import RetryPolicy
 from sensorwatch.common.kafka.silent_logger import quiet_logger
-from sensorwatch.common.kafka.topic_reader import read_topic, topic_partitions
+from sensorwatch.common.kafka.topic_reader import SHORT_RETRY, read_topic, topic_partitions
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class GroupHistory:
 
     partitions: frozenset[Partition]
     """The input partitions that it has committed."""
-    since: int | None
+    first_commit_ms: int | None
     """When it first did, milliseconds since 1970 UTC; None: never."""
 
 
@@ -28,26 +29,34 @@ def read_ledger(kafka: Mapping[str, Any], topic: str, *, group: str) -> list[Led
 
     An absent topic is an empty ledger. Raises BrokerUnavailable.
     """
-    return [record for record, _ in _dated(kafka, topic, group)]
+    return [record for record, _ in _records_with_times(kafka, topic, group, SHORT_RETRY)]
 
 
-def group_history(kafka: Mapping[str, Any], topic: str, *, group: str) -> GroupHistory:
-    """Return what a group has done so far; raises BrokerUnavailable."""
-    dated = list(_dated(kafka, topic, group))
+def group_history(
+    kafka: Mapping[str, Any], topic: str, *, group: str, retry: RetryPolicy = SHORT_RETRY
+) -> GroupHistory:
+    """Return what a group has done so far.
+
+    Raises BrokerUnavailable if the broker still does not answer after `retry`.
+    """
+    records_with_times = list(_records_with_times(kafka, topic, group, retry))
     return GroupHistory(
-        frozenset(record.source for record, _ in dated), min((at for _, at in dated), default=None)
+        frozenset(record.source for record, _ in records_with_times),
+        min((at for _, at in records_with_times), default=None),
     )
 
 
-def _dated(kafka: Mapping[str, Any], topic: str, group: str) -> Iterator[tuple[LedgerRecord, int]]:
+def _records_with_times(
+    kafka: Mapping[str, Any], topic: str, group: str, retry: RetryPolicy
+) -> Iterator[tuple[LedgerRecord, int]]:
     """Yield the group's records, each with the time it was written."""
-    asking = Consumer(reader_config(kafka, group=f"{group}.reader"), logger=quiet_logger())
+    metadata_client = Consumer(reader_config(kafka, group=f"{group}.reader"), logger=quiet_logger())
     try:
-        if not topic_partitions(asking, topic):
+        if not topic_partitions(metadata_client, topic, retry=retry):
             return
     finally:
-        asking.close()
-    for message in read_topic(kafka, topic):
+        metadata_client.close()
+    for message in read_topic(kafka, topic, retry=retry):
         record = ledger_record(message.value())
         if record.group == group:
             yield record, message.timestamp()[1]

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-FARTHEST_MS = 2**53
+MAX_TIMESTAMP_MS = 2**53
 """Milliseconds from 1970 that are no time any more, and fit into 64 bits as microseconds."""
 
 Headers = list[tuple[str, bytes | None]]
@@ -85,7 +85,7 @@ def received_at(record: Record) -> int | None:
     A client may send any 64 bits as one: what lies beyond FARTHEST_MS counts as there.
     """
     kind, milliseconds = record.timestamp()
-    return None if kind == 0 else min(max(milliseconds, -FARTHEST_MS), FARTHEST_MS) * 1000
+    return None if kind == 0 else min(max(milliseconds, -MAX_TIMESTAMP_MS), MAX_TIMESTAMP_MS) * 1000
 
 
 def headers_of(record: Record) -> Headers | None:
@@ -101,15 +101,15 @@ def headers_of(record: Record) -> Headers | None:
         return None
 
 
-def header(record: Record, name: str) -> bytes | None:
+def header_value(record: Record, name: str) -> bytes | None:
     """Return the newest value of a header, or None."""
-    return newest(headers_of(record) or [], name)
+    return last_header_value(headers_of(record) or [], name)
 
 
-def newest(headers: Iterable[tuple[str, bytes | None]], name: str) -> bytes | None:
+def last_header_value(headers: Iterable[tuple[str, bytes | None]], name: str) -> bytes | None:
     """Return the last value of the header `name`, or None."""
     value = None
-    for found, content in headers:
-        if found == name:
+    for header_name, content in headers:
+        if header_name == name:
             value = content
     return value

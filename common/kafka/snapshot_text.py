@@ -9,7 +9,7 @@ import msgspec
 
 from sensorwatch.common.errors import StateRefused
 from sensorwatch.common.kafka.records import OutgoingMessage, Partition
-from sensorwatch.common.ledger.account import Account, SnapshotAt
+from sensorwatch.common.ledger.account import Account, SnapshotRef
 
 SNAPSHOT_VERSION = 1
 CHUNK_BYTES = 900_000
@@ -35,7 +35,7 @@ class Snapshot:
     """What the memory's columns are, for people; the memory's own bytes decide."""
 
 
-class Manifest(msgspec.Struct, frozen=True):
+class SnapshotManifest(msgspec.Struct, frozen=True):
     """The record that makes a snapshot: what it is of, and where its chunks are."""
 
     snapshot_version: int
@@ -74,7 +74,7 @@ def chunk_count(snapshot: Snapshot, *, chunk_bytes: int = CHUNK_BYTES) -> int:
 
 def manifest_message(snapshot: Snapshot, topic: str, chunks: Sequence[int]) -> OutgoingMessage:
     """Make the manifest of a snapshot whose chunks stand at these offsets."""
-    manifest = Manifest(
+    manifest = SnapshotManifest(
         snapshot_version=SNAPSHOT_VERSION,
         group=snapshot.group,
         topic=snapshot.source.topic,
@@ -92,63 +92,63 @@ def manifest_message(snapshot: Snapshot, topic: str, chunks: Sequence[int]) -> O
     return OutgoingMessage(topic, None, text, [], snapshot.source.number)
 
 
-def manifest_of(value: bytes | None, where: object) -> Manifest:
+def parse_snapshot_manifest(value: bytes | None, where: object) -> SnapshotManifest:
     """Read a manifest; `where` it was found is for the message.
 
     Raises StateRefused where it is none, or of a newer version of this program.
     """
     try:
         # Read first and alone: what else a newer version writes, nobody here can know.
-        version = msgspec.json.decode(value or b"", type=_Version).snapshot_version
+        version = msgspec.json.decode(value or b"", type=_VersionField).snapshot_version
         if version > SNAPSHOT_VERSION:
-            refuse(
+            raise_state_refused(
                 f"the snapshot at {where} is of version {version}, and this program reads up to "
                 f"{SNAPSHOT_VERSION}: a newer sensorwatch wrote it. Run that version or a later one"
             )
-        manifest = msgspec.json.decode(value or b"", type=Manifest)
+        manifest = msgspec.json.decode(value or b"", type=SnapshotManifest)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        refuse(f"the record at {where} is no snapshot's manifest ({error})")
+        raise_state_refused(f"the record at {where} is no snapshot's manifest ({error})")
     rising = all(a < b for a, b in zip(manifest.chunks, manifest.chunks[1:], strict=False))
     if version < 1 or manifest.bytes < 0 or not rising or min(manifest.chunks, default=0) < 0:
-        refuse(f"the manifest at {where} is damaged: its numbers make no sense")
+        raise_state_refused(f"the manifest at {where} is damaged: its numbers make no sense")
     return manifest
 
 
-def require_fit(
-    manifest: Manifest,
+def require_matching_manifest(
+    manifest: SnapshotManifest,
     where: object,
     *,
     group: str,
     source: Partition,
     partitions: int,
-    at: SnapshotAt,
+    at: SnapshotRef,
 ) -> None:
     """Raise StateRefused where a manifest is not the one that the ledger means by `at`."""
     found = (manifest.group, f"{manifest.topic}-{manifest.partition}", manifest.next_offset)
     wanted = (group, str(source), at.next_offset)
     if found != wanted:
-        refuse(
+        raise_state_refused(
             "the snapshot at {} is of group {}, partition {}, offset {}".format(where, *found)
             + "; wanted was one of group {}, partition {}, offset {}".format(*wanted)
         )
     if manifest.partitions != partitions:
-        refuse(
+        raise_state_refused(
             f'the input "{source.topic}" had {manifest.partitions} partitions when the snapshot at '
             f"{where} was made, and has {partitions} now: its sensors may have moved"
         )
 
 
-def snapshot_of(manifest: Manifest, chunks: Sequence[bytes], where: object) -> Snapshot:
+def snapshot_of(manifest: SnapshotManifest, chunks: Sequence[bytes], where: object) -> Snapshot:
     """Put a snapshot together again; raises StateRefused where its chunks are not the ones."""
     content = b"".join(chunks)
     if len(content) != manifest.bytes:
-        refuse(
+        raise_state_refused(
             f"the snapshot at {where} is damaged: {len(content)} bytes in {len(chunks)} chunks, "
             f"{manifest.bytes} in {len(manifest.chunks)} by its manifest"
         )
     digest = hashlib.sha256(content).hexdigest()
     if digest != manifest.sha256:
-        refuse(
+        raise_state_refused(
             f"the snapshot at {where} is damaged: its sha256 is {digest}, "
             f"{manifest.sha256} by its manifest"
         )
@@ -164,7 +164,7 @@ def snapshot_of(manifest: Manifest, chunks: Sequence[bytes], where: object) -> S
     )
 
 
-def refuse(found: str) -> NoReturn:
+def raise_state_refused(found: str) -> NoReturn:
     """Raise StateRefused with what was found, and the remedy."""
     raise StateRefused(
         f"{found}. Nothing was scored or committed. See what `sensorwatch state reset` would lose "
@@ -172,5 +172,5 @@ def refuse(found: str) -> NoReturn:
     )
 
 
-class _Version(msgspec.Struct, frozen=True):
+class _VersionField(msgspec.Struct, frozen=True):
     snapshot_version: int

@@ -11,26 +11,32 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its stubs f
 
 from sensorwatch.common.errors import DataError, SettingsError, StateRefused
 from sensorwatch.common.kafka.client_config import client_config
+from sensorwatch.common.kafka.retrying import RetryPolicy
 from sensorwatch.common.kafka.silent_logger import quiet_logger
 from sensorwatch.common.kafka.topics import require_topics
 
-CALL_SECONDS = 10.0
-POLICY, MS, BYTES, NO_END = "cleanup.policy", "retention.ms", "retention.bytes", "-1"
-Ask = Callable[[Mapping[str, Any], str, float], Mapping[str, str]]
-"""Gives the settings of a topic, as `settings_of` does."""
+CALL_TIMEOUT_SECONDS = 10.0
+CLEANUP_POLICY, RETENTION_MS, RETENTION_BYTES, UNLIMITED = (
+    "cleanup.policy",
+    "retention.ms",
+    "retention.bytes",
+    "-1",
+)
+TopicConfigReader = Callable[[Mapping[str, Any], str, float], Mapping[str, str]]
+"""Gives the settings of a topic, as `read_topic_config` does."""
 
 
-def settings_of(kafka: Mapping[str, Any], topic: str, timeout: float) -> dict[str, str]:
+def read_topic_config(kafka: Mapping[str, Any], topic: str, timeout: float) -> dict[str, str]:
     """Return the settings in force of a topic; none where the broker has none.
 
     Raises KafkaException where the broker does not tell.
     """
     admin = AdminClient(client_config(kafka), logger=quiet_logger())
-    there = admin.list_topics(topic, timeout=timeout)
-    if there.controller_id not in there.brokers:
+    metadata = admin.list_topics(topic, timeout=timeout)
+    if metadata.controller_id not in metadata.brokers:
         return {}  # the embedded broker would let us wait, and has no settings to tell
-    asked = ConfigResource(ConfigResource.Type.TOPIC, topic)
-    (answer,) = admin.describe_configs([asked], request_timeout=timeout).values()
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+    (answer,) = admin.describe_configs([resource], request_timeout=timeout).values()
     return {name: str(entry.value) for name, entry in answer.result().items()}
 
 
@@ -41,8 +47,8 @@ def check_state_topics(
     state: str,
     snapshot_every_seconds: float,
     warn: Callable[[str], None],
-    timeout: float = CALL_SECONDS,
-    ask: Ask = settings_of,
+    timeout: float = CALL_TIMEOUT_SECONDS,
+    read_config: TopicConfigReader = read_topic_config,
 ) -> None:
     """Refuse what would make a restore impossible some day.
 
@@ -60,15 +66,24 @@ def check_state_topics(
             "`sensorwatch state reset` would lose, and run it to start cold. Where the state's "
             "topic was made by hand, give it as many partitions as the input"
         )
-    least = 2 * snapshot_every_seconds
-    seen = _seen(ask, kafka, readings, timeout, warn, f"its retention.ms more than {_text(least)}")
-    _check_readings(readings, seen, snapshot_every_seconds, warn)
-    seen = _seen(ask, kafka, state, timeout, warn, "its retention.ms and retention.bytes -1")
-    _check_state(state, seen, least, warn)
+    min_retention_seconds = 2 * snapshot_every_seconds
+    config = _config_or_warn(
+        read_config,
+        kafka,
+        readings,
+        timeout,
+        warn,
+        f"its retention.ms more than {_seconds_text(min_retention_seconds)}",
+    )
+    _check_readings(readings, config, snapshot_every_seconds, warn)
+    config = _config_or_warn(
+        read_config, kafka, state, timeout, warn, "its retention.ms and retention.bytes -1"
+    )
+    _check_state(state, config, min_retention_seconds, warn)
 
 
-def _seen(
-    ask: Ask,
+def _config_or_warn(
+    read_config: TopicConfigReader,
     kafka: Mapping[str, Any],
     topic: str,
     timeout: float,
@@ -77,7 +92,7 @@ def _seen(
 ) -> Mapping[str, str]:
     """Return the settings of a topic; where they cannot be seen none, and a person is told."""
     try:
-        return ask(kafka, topic, timeout)
+        return RetryPolicy(timeout).ask(lambda: read_config(kafka, topic, timeout))
     except KafkaException as error:
         warn(
             f'the settings of "{topic}" cannot be seen ({error.args[0].str()}): make sure yourself '
@@ -92,47 +107,47 @@ def _check_readings(
     every_seconds: float,
     warn: Callable[[str], None],
 ) -> None:
-    if "compact" in config.get(POLICY, ""):
+    if "compact" in config.get(CLEANUP_POLICY, ""):
         raise DataError(
-            f'the input "{topic}" is compacted ({POLICY} = {config[POLICY]}): records vanish from '
+            f'the input "{topic}" is compacted ({CLEANUP_POLICY} = {config[CLEANUP_POLICY]}): records vanish from '
             "its middle, so that neither a memory can be restored from them nor the ledger be "
             "verified. Set cleanup.policy to delete, or read another topic"
         )
-    kept = int(config.get(MS, NO_END)) / 1000
-    if 0 <= kept < 2 * every_seconds:
+    retention_seconds = int(config.get(RETENTION_MS, UNLIMITED)) / 1000
+    if 0 <= retention_seconds < 2 * every_seconds:
         raise SettingsError(
-            f'the input "{topic}" keeps its records for {_text(kept)} (retention.ms), and the '
-            f"memory is written down every {_text(every_seconds)} ([consumer] "
+            f'the input "{topic}" keeps its records for {_seconds_text(retention_seconds)} (retention.ms), and the '
+            f"memory is written down every {_seconds_text(every_seconds)} ([consumer] "
             "snapshot_every_seconds): what lies between must still be there after a crash. Keep "
             "the records for at least two intervals, or lower snapshot_every_seconds"
         )
-    room = int(config.get(BYTES, NO_END))
-    if room >= 0:
+    retention_bytes = int(config.get(RETENTION_BYTES, UNLIMITED))
+    if retention_bytes >= 0:
         warn(
-            f'the input "{topic}" keeps {_number(room)} bytes of each partition (retention.bytes): '
+            f'the input "{topic}" keeps {_with_spaces(retention_bytes)} bytes of each partition (retention.bytes): '
             "make sure yourself that no more comes in two snapshot intervals, "
-            f"{_text(2 * every_seconds)}"
+            f"{_seconds_text(2 * every_seconds)}"
         )
 
 
 def _check_state(
-    topic: str, config: Mapping[str, str], least: float, warn: Callable[[str], None]
+    topic: str, config: Mapping[str, str], min_retention_seconds: float, warn: Callable[[str], None]
 ) -> None:
-    if "compact" in config.get(POLICY, ""):
+    if "compact" in config.get(CLEANUP_POLICY, ""):
         raise SettingsError(
-            f'the state\'s topic "{topic}" is compacted ({POLICY} = {config[POLICY]}): parts of '
+            f'the state\'s topic "{topic}" is compacted ({CLEANUP_POLICY} = {config[CLEANUP_POLICY]}): parts of '
             "snapshots vanish, and with them the memory. Set cleanup.policy to delete; the worker "
             "deletes old snapshots itself"
         )
-    kept = int(config.get(MS, NO_END)) / 1000
-    if 0 <= kept < least:
+    retention_seconds = int(config.get(RETENTION_MS, UNLIMITED)) / 1000
+    if 0 <= retention_seconds < min_retention_seconds:
         raise SettingsError(
-            f'the state\'s topic "{topic}" keeps its records for {_text(kept)} (retention.ms), '
-            f"which is less than two snapshot intervals, {_text(least)}: the memory would be gone. "
+            f'the state\'s topic "{topic}" keeps its records for {_seconds_text(retention_seconds)} (retention.ms), '
+            f"which is less than two snapshot intervals, {_seconds_text(min_retention_seconds)}: the memory would be gone. "
             "Set retention.ms to -1; the worker deletes old snapshots itself"
         )
-    for name in (MS, BYTES):
-        if int(config.get(name, NO_END)) >= 0:
+    for name in (RETENTION_MS, RETENTION_BYTES):
+        if int(config.get(name, UNLIMITED)) >= 0:
             warn(
                 f'the state\'s topic "{topic}" has {name} = {config[name]}: the memory of a '
                 f"partition that is silent for long will be gone. Set {name} to -1; the worker "
@@ -140,9 +155,9 @@ def _check_state(
             )
 
 
-def _number(count: float) -> str:
+def _with_spaces(count: float) -> str:
     return f"{count:,.15g}".replace(",", " ")
 
 
-def _text(seconds: float) -> str:
-    return f"{_number(seconds)} s"
+def _seconds_text(seconds: float) -> str:
+    return f"{_with_spaces(seconds)} s"

@@ -12,18 +12,19 @@ from sensorwatch.common.errors import BrokerUnavailable
 from sensorwatch.common.kafka.broker_errors import transient
 from sensorwatch.common.kafka.client_config import reader_config
 from sensorwatch.common.kafka.records import Coordinates, Partition
+from sensorwatch.common.kafka.retrying import RetryPolicy
 from sensorwatch.common.kafka.silent_logger import quiet_logger
 from sensorwatch.common.kafka.snapshot_text import (
     Snapshot,
-    manifest_of,
-    refuse,
-    require_fit,
+    parse_snapshot_manifest,
+    raise_state_refused,
+    require_matching_manifest,
     snapshot_of,
 )
-from sensorwatch.common.ledger.account import SnapshotAt
+from sensorwatch.common.kafka.topic_reader import SHORT_RETRY, partition_bounds, topic_partitions
+from sensorwatch.common.ledger.account import SnapshotRef
 
-CALL_SECONDS = 10.0
-STALL_SECONDS = 30.0
+STALL_TIMEOUT_SECONDS = 30.0
 _FETCH_BYTES = 16_000_000
 """A snapshot comes in a few answers of the broker, not in one for each chunk."""
 _FETCH_WAIT_MS = 10
@@ -35,11 +36,13 @@ _NO_GROUP = "sensorwatch-reader"
 def read_snapshot(
     kafka: Mapping[str, Any],
     topic: str,
-    at: SnapshotAt,
+    at: SnapshotRef,
     *,
     group: str,
     source: Partition,
     partitions: int,
+    stall_seconds: float = STALL_TIMEOUT_SECONDS,
+    retry: RetryPolicy = SHORT_RETRY,
     clock: Callable[[], float] = time.monotonic,
 ) -> Snapshot:
     """Read the snapshot of a partition of the input that a *committed* account names.
@@ -51,7 +54,7 @@ def read_snapshot(
     in the manifest has the last word.
 
     Raises StateRefused where a record is gone, or is not what the account means; BrokerUnavailable
-    where the broker does not answer.
+    if the broker still does not answer after `retry`, or if no record comes for `stall_seconds`.
     """
     where = Coordinates(topic, source.number, at.offset)
     config = reader_config(kafka, group=_NO_GROUP) | {
@@ -62,11 +65,14 @@ def read_snapshot(
     }
     consumer = Consumer(config, logger=quiet_logger())
     try:
-        reading = _Reading(consumer, topic, source.number, clock)
-        (value,) = reading.values([at.offset])
-        manifest = manifest_of(value, where)
-        require_fit(manifest, where, group=group, source=source, partitions=partitions, at=at)
-        chunks = reading.values(manifest.chunks)
+        reader = _PartitionReader(consumer, topic, source.number, stall_seconds, retry, clock)
+        reader.require_partition()
+        (value,) = reader.read_values([at.offset])
+        manifest = parse_snapshot_manifest(value, where)
+        require_matching_manifest(
+            manifest, where, group=group, source=source, partitions=partitions, at=at
+        )
+        chunks = reader.read_values(manifest.chunks)
         return snapshot_of(manifest, [chunk or b"" for chunk in chunks], where)
     except KafkaException as error:
         raise BrokerUnavailable(f'"{topic}" cannot be read: {error.args[0].str()}') from error
@@ -74,101 +80,102 @@ def read_snapshot(
         consumer.close()
 
 
-class _Reading:
+class _PartitionReader:
     """Records of one partition by their exact offsets."""
 
     def __init__(
-        self, consumer: Consumer, topic: str, number: int, clock: Callable[[], float]
+        self,
+        consumer: Consumer,
+        topic: str,
+        number: int,
+        stall_seconds: float,
+        retry: RetryPolicy,
+        clock: Callable[[], float],
     ) -> None:
         self._consumer = consumer
         self._topic = topic
         self._number = number
+        self._stall_seconds = stall_seconds
+        self._retry = retry
         self._clock = clock
 
-    def values(self, offsets: Sequence[int]) -> list[bytes | None]:
+    def require_partition(self) -> None:
+        """Raise StateRefused if the metadata has no such partition.
+
+        The error of reading a partition does not say it: if only its leader is away, the error is
+        the same.
+        """
+        if self._number not in topic_partitions(self._consumer, self._topic, retry=self._retry):
+            raise_state_refused(f'there is no partition {self._number} in "{self._topic}"')
+
+    def read_values(self, offsets: Sequence[int]) -> list[bytes | None]:
         """Return the values of the records at these rising offsets.
 
         Raises StateRefused naming the first that is not there.
         """
         if not offsets:
             return []
-        self._require_kept(offsets)
+        self._require_retained(offsets)
         self._consumer.assign([TopicPartition(self._topic, self._number, offsets[0])])
-        found: dict[int, bytes | None] = {}
+        values_by_offset: dict[int, bytes | None] = {}
         wanted = set(offsets)
         for message in self._messages():
             offset = message.offset() or 0
             if message.error() is None and offset in wanted:
-                found[offset] = message.value()
-            if offset > offsets[-1] or len(found) == len(wanted):
+                values_by_offset[offset] = message.value()
+            if offset > offsets[-1] or len(values_by_offset) == len(wanted):
                 break
         for offset in offsets:
-            if offset not in found:
-                refuse(
-                    f"there is no record at {self._where(offset)}, which belongs to a snapshot "
+            if offset not in values_by_offset:
+                raise_state_refused(
+                    f"there is no record at {self._coordinates(offset)}, which belongs to a snapshot "
                     "(deleted, or a transaction's marker: was the topic made anew?)"
                 )
-        return [found[offset] for offset in offsets]
+        return [values_by_offset[offset] for offset in offsets]
 
-    def _require_kept(self, offsets: Sequence[int]) -> None:
+    def _require_retained(self, offsets: Sequence[int]) -> None:
         # Asked of the broker with read_uncommitted: up to the end, open transactions included.
-        low, high = self._kept()
+        topic_partition = TopicPartition(self._topic, self._number)
+        low, high = partition_bounds(self._consumer, topic_partition, retry=self._retry)
         if not (low <= offsets[0] and offsets[-1] < high):
-            refuse(
-                f"the records of a snapshot, at {self._where(offsets[0])} to {offsets[-1]}, are "
+            raise_state_refused(
+                f"the records of a snapshot, at {self._coordinates(offsets[0])} to {offsets[-1]}, are "
                 f"not among what the topic holds there (offsets {low} to {high - 1}): deleted, "
                 "expired, or the topic was made anew"
             )
 
-    def _kept(self) -> tuple[int, int]:
-        where = TopicPartition(self._topic, self._number)
-        deadline = self._clock() + STALL_SECONDS
-        while True:
-            try:
-                return self._consumer.get_watermark_offsets(where, CALL_SECONDS)
-            except KafkaException as error:
-                code = error.args[0]
-                if code.code() in _NOT_THERE:
-                    refuse(f'there is no partition {self._number} in "{self._topic}"')
-                if not transient(code) or self._clock() > deadline:
-                    raise
-
     def _messages(self) -> Iterator[Message]:
         """Yield what comes, the news that the partition's end is reached included."""
-        deadline = self._clock() + STALL_SECONDS
+        deadline = self._clock() + self._stall_seconds
         while self._clock() < deadline:
             for message in self._consumer.consume(1_000, 0.05):
                 error = message.error()
                 if error is None or error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its name
                     # A new leader may say too early where the end is; then more follows.
                     yield message
-                    deadline = self._clock() + STALL_SECONDS
+                    deadline = self._clock() + self._stall_seconds
                 elif error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
-                    refuse(f'a snapshot in "{self._topic}" was deleted while it was read')
-                elif error.fatal() or not transient(error):
+                    raise_state_refused(
+                        f'a snapshot in "{self._topic}" was deleted while it was read'
+                    )
+                elif not transient(error):
                     raise KafkaException(error)
         raise BrokerUnavailable(
-            f'"{self._topic}": nothing came for {STALL_SECONDS:g} s of a snapshot in partition '
-            f"{self._number}: is the broker up?"
+            f'"{self._topic}": no record came for {self._stall_seconds:g} s of a snapshot in '
+            f"partition {self._number}: is the broker up?"
         )
 
-    def _where(self, offset: int) -> Coordinates:
+    def _coordinates(self, offset: int) -> Coordinates:
         return Coordinates(self._topic, self._number, offset)
 
 
-_NOT_THERE = {
-    KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 - the client's names for its own errors
-    KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001
-    KafkaError.UNKNOWN_TOPIC_OR_PART,
-}
-
-_UNABLE = {
-    KafkaError._UNSUPPORTED_FEATURE,  # noqa: SLF001
+_UNSUPPORTED_ERRORS = {
+    KafkaError._UNSUPPORTED_FEATURE,  # noqa: SLF001 - the client's name for it
     KafkaError.UNSUPPORTED_VERSION,
 }
 
 
-class OldSnapshots:
+class OldSnapshotDeleter:
     """Deletes what no account names any more, as well as it can: what stays only takes room."""
 
     def __init__(self, admin: AdminClient, topic: str, *, warn: Callable[[str], None]) -> None:
@@ -177,33 +184,33 @@ class OldSnapshots:
         self._topic = topic
         self._warn = warn
         self._warned = False
-        self._asked: dict[int, Future[Any]] = {}
+        self._pending: dict[int, Future[Any]] = {}
 
-    def forget_before(self, partition: int, offset: int) -> None:
+    def delete_before(self, partition: int, offset: int) -> None:
         """Ask for the records of a partition below `offset` to be deleted; never waits.
 
         `offset`: one past the manifest of the snapshot that a newer, committed one replaces; what
         it needs lies below its manifest, what the newer one needs above.
         """
-        earlier = self._asked.pop(partition, None)
-        if earlier is not None and earlier.done():
-            self._look(earlier)
-        asked = [TopicPartition(self._topic, partition, offset)]
+        previous = self._pending.pop(partition, None)
+        if previous is not None and previous.done():
+            self._check_answer(previous)
+        request = [TopicPartition(self._topic, partition, offset)]
         try:
-            (self._asked[partition],) = self._admin.delete_records(asked).values()
+            (self._pending[partition],) = self._admin.delete_records(request).values()
         except KafkaException as error:
-            self._say(error)
+            self._warn_once(error)
 
-    def _look(self, answer: "Future[Any]") -> None:
+    def _check_answer(self, answer: "Future[Any]") -> None:
         error = answer.exception()
         if isinstance(error, KafkaException):
-            self._say(error)
+            self._warn_once(error)
 
-    def _say(self, failure: KafkaException) -> None:
+    def _warn_once(self, failure: KafkaException) -> None:
         error = failure.args[0]
         # What passes, the next time mends; and a broker that cannot delete does not have to.
-        passes = transient(error) or error.code() in _UNABLE
-        if not passes and not self._warned:
+        harmless = transient(error) or error.code() in _UNSUPPORTED_ERRORS
+        if not harmless and not self._warned:
             self._warned = True
             self._warn(
                 f'old snapshots in "{self._topic}" cannot be deleted: {error.str()}. The topic '

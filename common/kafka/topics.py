@@ -11,6 +11,7 @@ from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from sensorwatch.common.errors import BrokerUnavailable, UsageError
 from sensorwatch.common.kafka.client_config import client_config
+from sensorwatch.common.kafka.retrying import RetryPolicy
 from sensorwatch.common.kafka.silent_logger import quiet_logger
 
 _DAY_MS = 86_400_000
@@ -25,11 +26,11 @@ class TopicPlan:
     name: str
     partitions: int
     config: Mapping[str, str] = field(default_factory=dict)
-    like: str = ""
+    partitions_like: str = ""
     """A topic that it has as many partitions as, where that one is there before."""
 
 
-class Made(StrEnum):
+class TopicStatus(StrEnum):
     """What became of a plan."""
 
     CREATED = "created"
@@ -45,14 +46,20 @@ def topic_plans(
     is the proof, and small. The state is kept until the worker deletes it: a sensor may be silent
     for longer than any time.
     """
-    for_ever = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+    unlimited_retention = {
+        "cleanup.policy": "delete",
+        "retention.ms": "-1",
+        "retention.bytes": "-1",
+    }
     return (
         TopicPlan(readings, partitions, {"retention.ms": str(7 * _DAY_MS)}),
         TopicPlan(anomalies, partitions, {"retention.ms": str(30 * _DAY_MS)}),
         TopicPlan(dead_letters, partitions, {"retention.ms": str(30 * _DAY_MS)}),
         # One partition: the account is read from its beginning, in order.
-        TopicPlan(ledger, 1, for_ever),
-        TopicPlan(state, partitions, for_ever | {"max.message.bytes": _MESSAGE_BYTES}, readings),
+        TopicPlan(ledger, 1, unlimited_retention),
+        TopicPlan(
+            state, partitions, unlimited_retention | {"max.message.bytes": _MESSAGE_BYTES}, readings
+        ),
     )
 
 
@@ -62,26 +69,29 @@ def create_topics(
     *,
     replication: int = 1,
     timeout: float = 15.0,
-) -> dict[str, Made]:
+) -> dict[str, TopicStatus]:
     """Create what is missing and leave what exists as it is.
 
     With 3 replicas or more, a write waits for all but one of them. Raises BrokerUnavailable when
     no broker answers, UsageError when it cannot or will not create a topic.
     """
-    connection = _Connection(kafka, timeout)
-    there = connection.partitions()
-    missing = [plan for plan in plans if plan.name not in there]
+    connection = _AdminConnection(kafka, timeout)
+    existing = connection.partitions()
+    missing = [plan for plan in plans if plan.name not in existing]
     if missing and not connection.has_controller():
         raise UsageError(
             f"the broker at {connection.address} cannot create topics: it has no controller "
             "(librdkafka's mock cluster, the broker of `sensorwatch demo`, has none; it makes a "
             "topic when a producer first writes to it)"
         )
-    made = dict.fromkeys((plan.name for plan in plans), Made.EXISTED)
-    sized = [replace(plan, partitions=there.get(plan.like, plan.partitions)) for plan in missing]
-    for name in connection.create(sized, replication):
-        made[name] = Made.CREATED
-    return made
+    statuses = dict.fromkeys((plan.name for plan in plans), TopicStatus.EXISTED)
+    sized_plans = [
+        replace(plan, partitions=existing.get(plan.partitions_like, plan.partitions))
+        for plan in missing
+    ]
+    for name in connection.create(sized_plans, replication):
+        statuses[name] = TopicStatus.CREATED
+    return statuses
 
 
 def require_topics(
@@ -92,17 +102,17 @@ def require_topics(
     Raises BrokerUnavailable naming the topics that are missing, or the address where no broker
     answers, with the remedy.
     """
-    connection = _Connection(kafka, timeout)
-    there = connection.partitions()
+    connection = _AdminConnection(kafka, timeout)
+    existing = connection.partitions()
     wanted = list(names)
-    missing = [name for name in wanted if name not in there]
+    missing = [name for name in wanted if name not in existing]
     if missing:
         listed = ", ".join(f'"{name}"' for name in missing)
         raise BrokerUnavailable(
             f"the broker at {connection.address} has no topic {listed}: make it with "
             "`sensorwatch topics create`, or correct [topics]"
         )
-    return {name: there[name] for name in wanted}
+    return {name: existing[name] for name in wanted}
 
 
 def extend_topic(
@@ -110,28 +120,28 @@ def extend_topic(
 ) -> None:
     """Give a topic more partitions, so many in all; raises UsageError where that is refused."""
     admin = AdminClient(client_config(kafka), logger=quiet_logger())
-    asked = [NewPartitions(name, partitions)]
+    new_topics = [NewPartitions(name, partitions)]
     try:
-        admin.create_partitions(asked, request_timeout=timeout)[name].result()
+        admin.create_partitions(new_topics, request_timeout=timeout)[name].result()
     except KafkaException as error:
         raise UsageError(
-            f'the broker did not give the topic "{name}" {partitions} partitions: {_text(error)}'
+            f'the broker did not give the topic "{name}" {partitions} partitions: {_error_text(error)}'
         ) from error
 
 
-class _Connection:
+class _AdminConnection:
     """One administrative client and what it last heard of trouble."""
 
     def __init__(self, kafka: Mapping[str, Any], timeout: float) -> None:
         self._timeout = timeout
-        self._trouble = ""
-        config: dict[str, Any] = {**client_config(kafka), "error_cb": self._heard}
+        self._last_client_error = ""
+        config: dict[str, Any] = {**client_config(kafka), "error_cb": self._on_client_error}
         self.address = str(config.get("bootstrap.servers", ""))
         try:
             self._admin = AdminClient(config, logger=quiet_logger())
         except KafkaException as error:
-            raise UsageError(f"[kafka] is refused by librdkafka: {_text(error)}") from error
-        self._metadata = self._ask()
+            raise UsageError(f"[kafka] is refused by librdkafka: {_error_text(error)}") from error
+        self._metadata = self._fetch_metadata()
 
     def partitions(self) -> dict[str, int]:
         return {
@@ -146,9 +156,9 @@ class _Connection:
 
     def create(self, plans: Sequence[TopicPlan], replication: int) -> list[str]:
         """Create topics; return the names of those that did not exist."""
-        asked = [_new_topic(plan, replication) for plan in plans]
+        new_topics = [_new_topic(plan, replication) for plan in plans]
         created = []
-        for name, future in self._request(asked).items():
+        for name, future in self._create_topics(new_topics).items():
             try:
                 future.result()
                 created.append(name)
@@ -156,28 +166,29 @@ class _Connection:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise UsageError(
                         f'the broker at {self.address} did not create the topic "{name}": '
-                        f"{_text(error)}"
+                        f"{_error_text(error)}"
                     ) from error
         return created
 
-    def _request(self, asked: list[NewTopic]) -> dict[str, Any]:
+    def _create_topics(self, new_topics: list[NewTopic]) -> dict[str, Any]:
         limits = {"request_timeout": self._timeout, "operation_timeout": self._timeout}
-        return dict(self._admin.create_topics(asked, **limits)) if asked else {}
+        return dict(self._admin.create_topics(new_topics, **limits)) if new_topics else {}
 
-    def _ask(self) -> Any:
+    def _fetch_metadata(self) -> Any:
+        retry = RetryPolicy(self._timeout)
         try:
-            return self._admin.list_topics(timeout=self._timeout)
+            return retry.ask(lambda: self._admin.list_topics(timeout=self._timeout))
         except KafkaException as error:
             self._admin.poll(0)  # lets the client say what it met
             raise BrokerUnavailable(
                 f"no broker answers at {self.address} within {self._timeout:g} s "
-                f"({self._trouble or _text(error)}): start one, or correct [kafka] "
+                f"({self._last_client_error or _error_text(error)}): start one, or correct [kafka] "
                 '"bootstrap.servers"'
             ) from error
 
-    def _heard(self, error: KafkaError) -> None:
+    def _on_client_error(self, error: KafkaError) -> None:
         if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - the client's own name
-            self._trouble = error.str()
+            self._last_client_error = error.str()
 
 
 def _new_topic(plan: TopicPlan, replication: int) -> NewTopic:
@@ -190,6 +201,6 @@ def _new_topic(plan: TopicPlan, replication: int) -> NewTopic:
     )
 
 
-def _text(error: KafkaException) -> str:
+def _error_text(error: KafkaException) -> str:
     cause = error.args[0]
     return str(cause.str()) if isinstance(cause, KafkaError) else str(cause)

@@ -1,1 +1,1 @@
-"""The account of an input partition."""
+"""The accounts of input partitions, and the window of rejections that the breaker checks."""

@@ -9,50 +9,54 @@ from sensorwatch.common.kernels import kernel
 from sensorwatch.common.scoring.memory import MAX_SENSORS
 from sensorwatch.common.scoring.processing import OutcomeKind
 
-BUCKETS = 10
-"""The breaker's window is counted in so many buckets of consecutive records."""
+WINDOW_BUCKETS = 10
+"""Number of buckets of consecutive records in the breaker's window."""
 DIGEST_SEED = 0x9E3779B97F4A7C15
+"""Digest of a segment without records."""
 
 
 @dataclass(frozen=True, slots=True)
-class SnapshotAt:
-    """Where the newest snapshot of a partition's memory stands."""
+class SnapshotRef:
+    """The location of the newest snapshot of a partition's memory."""
 
     offset: int
-    """Of its manifest, in the state topic."""
+    """Offset of the snapshot manifest in the state topic."""
     next_offset: int
-    """Of the input: the first record that the memory knows nothing of."""
+    """Offset in the input of the first record that is not in the snapshot."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What became of the records of one partition from `first_offset` to before `next_offset`.
+    """The outcomes of one partition's records from `first_offset` to before `next_offset`.
 
-    Cumulative, and the same however the records were cut into micro-batches.
+    It is cumulative and does not depend on the boundaries of micro-batches.
     """
 
     first_offset: int
     next_offset: int
     consumed: int = 0
+    """Number of records."""
     normal: int = 0
     anomalies: int = 0
     dead_letters: int = 0
     window_bucket_rows: int = 1_000
+    """Number of records per bucket of the breaker's window."""
     window_rejected: tuple[int, ...] = (0,)
-    """Rejections per bucket, oldest first; the last bucket is the one being filled."""
+    """Rejections per bucket, oldest first; the last bucket may be incomplete."""
     model_version: str = ""
     """The version that scored the newest records."""
     digest: int = DIGEST_SEED
-    """64 bits over (offset, outcome, reason, raw-score bits) since `segment_offset`."""
+    """64-bit digest of (offset, outcome, reason, raw score bits) of each record of the segment."""
     segment: int = 0
-    """Counts the digest's new beginnings."""
+    """Number of the digest's current segment."""
     segment_offset: int = 0
+    """Offset of the segment's first record."""
     fingerprint: str = ""
-    """Of what decides a score's last bit: code, libraries, CPU kind."""
-    snapshot: SnapshotAt | None = None
-    """None: the memory was cold at `first_offset`."""
+    """Fingerprint of everything that can change a score's last bit: code, libraries, CPU kind."""
+    snapshot: SnapshotRef | None = None
+    """None if there is no snapshot; the memory was cold at `first_offset` then."""
     max_sensors: int = MAX_SENSORS
-    """The bound that the memory kept while the newest records were scored."""
+    """Largest number of sensors in the memory that scored the newest records."""
 
     @property
     def adds_up(self) -> bool:
@@ -61,13 +65,16 @@ class Account:
 
     @property
     def oldest_bucket(self) -> int:
-        """Number of the window's first bucket: k holds records k * window_bucket_rows and on."""
+        """Number of the window's first bucket.
+
+        Bucket k contains the records from number k * window_bucket_rows on.
+        """
         newest = max(self.consumed - 1, 0) // self.window_bucket_rows
         return newest - len(self.window_rejected) + 1
 
     @property
     def window(self) -> tuple[int, int]:
-        """The breaker's window: its records, and how many of them were rejected."""
+        """Number of records and of rejections in the breaker's window."""
         before = self.oldest_bucket * self.window_bucket_rows
         return self.consumed - before, sum(self.window_rejected)
 
@@ -80,7 +87,7 @@ def open_account(
     window_rows: int = 10_000,
     max_sensors: int = MAX_SENSORS,
 ) -> Account:
-    """Open the account of a partition whose first record will be at `offset` or later."""
+    """Return the account of a partition without records; the first one is at `offset` or later."""
     return Account(
         first_offset=offset,
         next_offset=offset,
@@ -92,8 +99,8 @@ def open_account(
     )
 
 
-def new_segment(account: Account, *, fingerprint: str) -> Account:
-    """Begin the digest anew, because from here on scores may differ in the last bit."""
+def start_segment(account: Account, *, fingerprint: str) -> Account:
+    """Return the account with a new digest segment, for scores that may differ in the last bit."""
     return replace(
         account,
         digest=DIGEST_SEED,
@@ -103,28 +110,30 @@ def new_segment(account: Account, *, fingerprint: str) -> Account:
     )
 
 
-def with_window(account: Account, window_rows: int) -> Account:
-    """Count the breaker's window anew where the settings have changed its size.
+def resize_window(account: Account, window_rows: int) -> Account:
+    """Return the account with the breaker's window in buckets of the size set for `window_rows`.
 
-    Rejections are taken as evenly spread in their old bucket. The new window reaches back no
-    farther than the old one, but to the beginning of a bucket: what lies before the old one counts
-    as good there.
+    The rejections of an old bucket are distributed evenly over its records. The new window starts
+    at or after the bucket with the old window's first record. Records of that bucket before the
+    old window count as accepted.
     """
     size = _bucket_rows(window_rows)
     if size == account.window_bucket_rows:
         return account
     newest = max(account.consumed - 1, 0)
     old_size, old_first = account.window_bucket_rows, account.oldest_bucket
-    first = max(old_first * old_size // size, newest // size - BUCKETS + 1, 0)
+    first = max(old_first * old_size // size, newest // size - WINDOW_BUCKETS + 1, 0)
     total = np.concatenate(([0.0], np.cumsum(account.window_rejected)))
-    reached = np.interp(_edges(account, first, size), _edges(account, old_first, old_size), total)
-    counts = np.diff(np.rint(reached).astype(np.int64))
+    cumulative = np.interp(
+        _bucket_edges(account, first, size), _bucket_edges(account, old_first, old_size), total
+    )
+    counts = np.diff(np.rint(cumulative).astype(np.int64))
     return replace(
         account, window_bucket_rows=size, window_rejected=tuple(int(count) for count in counts)
     )
 
 
-def advance(
+def advance_account(
     account: Account,
     *,
     offsets: NDArray[np.int64],
@@ -134,15 +143,19 @@ def advance(
     model_version: str,
     accept_rejections_until: int = 0,
 ) -> Account:
-    """Account for the next records of the partition, each argument an array (n,) in offset order.
+    """Return the account after the next n records of the partition, in offset order.
 
-    Rejections at offsets below `accept_rejections_until` are counted, but not in the window.
-    Raises ValueError where an offset is not above the ones before it.
+    `offsets`, `kinds`, `reasons`, `score_bits`: shape (n,), as in `Outcome`. Rejections at offsets
+    below `accept_rejections_until` count as dead letters but not in the breaker's window. Raises
+    ValueError if the offsets do not rise from `next_offset` on.
     """
     if len(offsets) == 0:
         return account
     if offsets[0] < account.next_offset or np.any(np.diff(offsets) <= 0):
-        raise ValueError(f"offsets from {offsets[0]} do not follow {account.next_offset}")
+        raise ValueError(
+            f"offsets from {offsets[0]} to {offsets[-1]} do not rise, wanted rising offsets from "
+            f"{account.next_offset} on"
+        )
     count = np.bincount(kinds, minlength=4)
     rejected = counted_rejections(offsets, kinds, accept_rejections_until)
     return replace(
@@ -152,7 +165,7 @@ def advance(
         normal=account.normal + int(count[OutcomeKind.NORMAL]),
         anomalies=account.anomalies + int(count[OutcomeKind.ANOMALY]),
         dead_letters=account.dead_letters + int(count[OutcomeKind.DEAD_LETTER]),
-        window_rejected=_window(account, rejected),
+        window_rejected=_window_counts(account, rejected),
         model_version=model_version,
         digest=int(_digest(np.uint64(account.digest), offsets, kinds, reasons, score_bits)),
     )
@@ -161,37 +174,37 @@ def advance(
 def counted_rejections(
     offsets: NDArray[np.int64], kinds: NDArray[np.uint8], accept_rejections_until: int
 ) -> NDArray[np.bool_]:
-    """Return which records (n,) the breaker's window counts as rejections."""
+    """Return whether each record (n,) counts as a rejection in the breaker's window."""
     rejected: NDArray[np.bool_] = kinds == OutcomeKind.DEAD_LETTER
     return rejected & (offsets >= accept_rejections_until)
 
 
 def _bucket_rows(window_rows: int) -> int:
-    return max(1, window_rows // BUCKETS)
+    return max(1, window_rows // WINDOW_BUCKETS)
 
 
-def _edges(account: Account, first: int, size: int) -> NDArray[np.float64]:
-    """Return where the buckets from `first` to the newest begin, and where the account ends.
+def _bucket_edges(account: Account, first: int, size: int) -> NDArray[np.float64]:
+    """Return the first record numbers of the buckets from `first` on, and the account's end.
 
-    Counted back from there, because small numbers are exact in float64.
+    Numbers are relative to the end: small numbers are exact in float64.
     """
     newest = max(account.consumed - 1, 0) // size
     begins = [bucket * size - account.consumed for bucket in range(first, newest + 1)]
     return np.asarray([*begins, 0], dtype=np.float64)
 
 
-def _window(account: Account, rejected: NDArray[np.bool_]) -> tuple[int, ...]:
-    """Count rejections into the buckets that the records' running numbers fall into."""
+def _window_counts(account: Account, rejected: NDArray[np.bool_]) -> tuple[int, ...]:
+    """Return the rejections per bucket after n more records; `rejected` (n,) marks rejections."""
     number = account.consumed + np.arange(len(rejected))
     bucket = number // account.window_bucket_rows - account.oldest_bucket
     counts = np.bincount(bucket[rejected], minlength=int(bucket[-1]) + 1)
     counts[: len(account.window_rejected)] += np.asarray(account.window_rejected)
-    return tuple(int(count) for count in counts[-BUCKETS:])
+    return tuple(int(count) for count in counts[-WINDOW_BUCKETS:])
 
 
-# One record after the other, so that the digest can go on from its value alone: compiled, because
-# in Python it would cost more than the scoring. The mixing step is splitmix64's finaliser
-# (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).
+# Compiled, because in Python the digest would take longer than the scoring. The mixing step is
+# the finaliser of splitmix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators",
+# OOPSLA 2014).
 @kernel
 def _digest(
     digest: np.uint64,

@@ -1,29 +1,32 @@
-"""Where in a stretch of records the breaker's window first holds too many rejections."""
+"""The check of the breaker's window for too many rejections, record by record."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.ledger.account import BUCKETS, Account
+from sensorwatch.common.ledger.account import WINDOW_BUCKETS, Account
 
 
 @dataclass(frozen=True, slots=True)
-class Excess:
+class WindowExcess:
     """A window with too many rejections."""
 
     rows: int
+    """Number of records in the window."""
     rejected: int
+    """Number of rejections among them."""
 
 
-def first_excess(
+def find_first_excess(
     account: Account, rejected: NDArray[np.bool_], *, min_rows: int, max_ratio: float
-) -> Excess | None:
-    """Return the window at the first rejection that is one too many, or None.
+) -> WindowExcess | None:
+    """Return the window at the first rejection that exceeds the limits, or None.
 
-    `rejected` (n,): of the records that follow `account`, which count as rejections. The window is
-    looked at after each of them, so the answer does not depend on how records are cut into
-    micro-batches. A good record is never one too many, though sliding may raise the ratio.
+    `rejected`: shape (n,), whether each record after `account` counts as a rejection. A window
+    exceeds the limits if it has at least `min_rows` records and more than `max_ratio` of them are
+    rejections. It is checked at each rejection, so the result does not depend on the boundaries of
+    micro-batches. An accepted record never trips the check, even if its bucket raises the ratio.
     """
     if not rejected.any():
         return None
@@ -31,12 +34,12 @@ def first_excess(
     oldest = account.oldest_bucket
     number = account.consumed + np.arange(len(rejected))
     bucket = number // size - oldest
-    slid_out = np.maximum(bucket - BUCKETS + 1, 0)
-    in_buckets = np.bincount(bucket[rejected], minlength=int(bucket[-1]) + 1)
-    in_buckets[: len(account.window_rejected)] += np.asarray(account.window_rejected)
-    before_bucket = np.concatenate(([0], np.cumsum(in_buckets)))
-    so_far = sum(account.window_rejected) + np.cumsum(rejected)
-    count = so_far - before_bucket[slid_out]
-    rows = number + 1 - (slid_out + oldest) * size
+    dropped_buckets = np.maximum(bucket - WINDOW_BUCKETS + 1, 0)
+    bucket_rejections = np.bincount(bucket[rejected], minlength=int(bucket[-1]) + 1)
+    bucket_rejections[: len(account.window_rejected)] += np.asarray(account.window_rejected)
+    rejections_before = np.concatenate(([0], np.cumsum(bucket_rejections)))
+    total_rejections = sum(account.window_rejected) + np.cumsum(rejected)
+    count = total_rejections - rejections_before[dropped_buckets]
+    rows = number + 1 - (dropped_buckets + oldest) * size
     excess = np.flatnonzero(rejected & (rows >= min_rows) & (count > max_ratio * rows))
-    return Excess(int(rows[excess[0]]), int(count[excess[0]])) if len(excess) else None
+    return WindowExcess(int(rows[excess[0]]), int(count[excess[0]])) if len(excess) else None

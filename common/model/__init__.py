@@ -1,1 +1,1 @@
-"""What a model version stores, and the checks of it."""
+"""The arrays of a model version, and the checks made when they are loaded."""

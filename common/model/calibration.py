@@ -1,4 +1,4 @@
-"""How a model's raw scores are read: threshold, anomaly score, p-value."""
+"""Calibration: the threshold, anomaly score and p-value of a model's raw scores."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,48 +6,52 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.model.stored_arrays import require, stored_array
 
 MAX_CALIBRATION_SCORES = 100_000
-_WORTH_SORTING = 300
-MIN_SPAN = 1e-9
-"""The least distance between centre and threshold, so that no anomaly score overflows."""
+"""Number of calibration scores that are stored; more are thinned evenly."""
+MIN_CENTRE_DISTANCE = 1e-9
+"""Smallest distance between centre and threshold; it keeps anomaly scores from overflowing."""
+_MIN_VALUES_TO_SORT = 300
+"""Number of values from which sorting them makes the binary search faster."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """How a model's raw scores are read, learned from rows it was not fitted on."""
+    """How to convert a model's raw scores, learned from rows that it was not fitted on."""
 
     threshold: float
     """The raw score whose anomaly score is 1.0."""
     centre: float
     """The raw score whose anomaly score is 0.0: the median of the calibration scores."""
     scores: NDArray[np.float64]
-    """(m,) calibration scores, rising; at most MAX_CALIBRATION_SCORES, evenly thinned."""
+    """Shape (m,). Calibration scores, rising; m is at most MAX_CALIBRATION_SCORES."""
     target_alert_rate: float
+    """Share of calibration scores above the threshold that was asked for, between 0 and 1."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """The arrays by name, as they are stored."""
+        """Return the arrays by name, as they are stored."""
         numbers = [self.threshold, self.centre, self.target_alert_rate]
         return {"calibration_scores": self.scores, "calibration": np.asarray(numbers)}
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """Raw scores as they are to be read, each (n,)."""
+class AnomalyScores:
+    """The calibrated scores of n rows."""
 
     anomaly_score: NDArray[np.float64]
+    """Shape (n,). 0.0 at the calibration's centre, 1.0 at its threshold, at least 0."""
     above: NDArray[np.bool_]
-    """Whether the raw score lies strictly above the threshold."""
+    """Shape (n,). Whether the raw score is strictly above the threshold."""
 
 
 def calibrate(
     raw_scores: NDArray[np.float64], target_alert_rate: float, *, threshold: float | None = None
 ) -> Calibration:
-    """Set the threshold so that `target_alert_rate` of these out-of-sample scores lie above it.
+    """Return a calibration with `target_alert_rate` of `raw_scores` above its threshold.
 
-    `raw_scores` (m,) must not come from rows the model was fitted on. `threshold`: where the scores
-    themselves say how rare they are.
+    `raw_scores`: shape (m,), of rows that the model was not fitted on. `threshold`: use this
+    threshold instead, for scores that are rarities already. Raises ValueError if m is 0.
     """
     if len(raw_scores) == 0:
         raise ValueError("no calibration scores")
@@ -55,63 +59,66 @@ def calibrate(
     if threshold is None:
         threshold = float(np.quantile(ordered, 1.0 - target_alert_rate, method="higher"))
     centre = float(np.median(ordered))
-    # Rows all (nearly) alike leave no distance to measure in: take a small one.
-    centre = min(centre, threshold - max(abs(threshold) * 1e-3, MIN_SPAN))
+    # Equal scores have no distance between centre and threshold: use a small one.
+    centre = min(centre, threshold - max(abs(threshold) * 1e-3, MIN_CENTRE_DISTANCE))
     if len(ordered) > MAX_CALIBRATION_SCORES:
-        kept = np.linspace(0, len(ordered) - 1, MAX_CALIBRATION_SCORES).round().astype(np.int64)
-        ordered = ordered[kept]
+        kept_indices = (
+            np.linspace(0, len(ordered) - 1, MAX_CALIBRATION_SCORES).round().astype(np.int64)
+        )
+        ordered = ordered[kept_indices]
     return Calibration(threshold, centre, ordered, target_alert_rate)
 
 
-def calibration_of(arrays: dict[str, NDArray[Any]]) -> Calibration:
-    """Build a calibration from stored arrays; raises ModelRefused where they are damaged."""
-    try:
-        scores, numbers = arrays["calibration_scores"], arrays["calibration"]
-    except KeyError as error:
-        raise ModelRefused(f"the calibration has no array {error}") from error
-    sound = (
-        scores.dtype == numbers.dtype == np.float64
-        and scores.ndim == 1
-        and len(scores) > 0
-        and numbers.shape == (3,)
-        and bool(np.all(np.isfinite(numbers)))
-        and bool(np.all(np.isfinite(scores)))
-        and bool(np.all(np.diff(scores) >= 0))
-        and numbers[0] - numbers[1] >= MIN_SPAN / 2
-        and 0 < numbers[2] < 1
+def calibration_from_arrays(arrays: dict[str, NDArray[Any]]) -> Calibration:
+    """Build a calibration from stored arrays; raises ModelRefused if one of them is wrong."""
+    scores = stored_array(arrays, "calibration_scores", np.float64, (None,))
+    numbers = stored_array(arrays, "calibration", np.float64, (3,))
+    require(len(scores), "calibration_scores", actual="no scores", wanted="at least one")
+    is_sorted = bool(np.all(np.diff(scores) >= 0))
+    require(is_sorted, "calibration_scores", actual="falling scores", wanted="rising ones")
+    threshold, centre, target_alert_rate = numbers.tolist()
+    require(
+        threshold - centre >= MIN_CENTRE_DISTANCE / 2,
+        "calibration",
+        actual=f"threshold {threshold} and centre {centre}",
+        wanted="a threshold above the centre",
     )
-    if not sound:
-        raise ModelRefused("the calibration's arrays are damaged")
-    return Calibration(float(numbers[0]), float(numbers[1]), scores, float(numbers[2]))
+    require(
+        0 < target_alert_rate < 1,
+        "calibration",
+        actual=f"target alert rate {target_alert_rate}",
+        wanted="one between 0 and 1",
+    )
+    return Calibration(threshold, centre, scores, target_alert_rate)
 
 
-def read(raw: NDArray[np.float64], calibration: Calibration) -> Reading:
-    """Read raw scores (n,): above the threshold an anomaly score is above 1.0, else not."""
-    span = calibration.threshold - calibration.centre
+def to_anomaly_scores(raw: NDArray[np.float64], calibration: Calibration) -> AnomalyScores:
+    """Return anomaly scores of raw scores (n,): above 1.0 exactly if above the threshold."""
+    centre_distance = calibration.threshold - calibration.centre
     above = raw > calibration.threshold
-    anomaly_score = np.maximum((raw - calibration.centre) / span, 0.0)
-    # So that nobody finds a row above the threshold at 1.0, or one below above it, by rounding.
-    least = np.nextafter(1.0, 2.0)
+    anomaly_score = np.maximum((raw - calibration.centre) / centre_distance, 0.0)
+    # Rounding must not give a row above the threshold 1.0, or a row below it more than 1.0.
+    just_above_one = np.nextafter(1.0, 2.0)
     anomaly_score = np.where(
-        above, np.maximum(anomaly_score, least), np.minimum(anomaly_score, 1.0)
+        above, np.maximum(anomaly_score, just_above_one), np.minimum(anomaly_score, 1.0)
     )
-    return Reading(anomaly_score, above)
+    return AnomalyScores(anomaly_score, above)
 
 
 def p_values(raw: NDArray[np.float64], calibration: Calibration) -> NDArray[np.float64]:
     """Return conformal p-values (n,): (1 + calibration scores at least as high) / (1 + m)."""
-    at_least = len(calibration.scores) - _below(calibration.scores, raw)
-    return (1.0 + at_least.astype(np.float64)) / (1.0 + len(calibration.scores))
+    count_at_least = len(calibration.scores) - _count_below(calibration.scores, raw)
+    return (1.0 + count_at_least.astype(np.float64)) / (1.0 + len(calibration.scores))
 
 
-def _below(ordered: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return how many of `ordered` (rising) lie below each wanted value (n,).
+def _count_below(ordered: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return how many of `ordered` (rising) are below each of `values` (n,).
 
-    Of many in their order the search stays where the last one ended, in memory that is near.
+    Many values are sorted first: consecutive searches then read neighbouring memory.
     """
-    if len(wanted) < _WORTH_SORTING:
-        return np.searchsorted(ordered, wanted, side="left")
-    order = np.argsort(wanted)
-    found = np.empty(len(wanted), dtype=np.int64)
-    found[order] = np.searchsorted(ordered, wanted[order], side="left")
-    return found
+    if len(values) < _MIN_VALUES_TO_SORT:
+        return np.searchsorted(ordered, values, side="left")
+    order = np.argsort(values)
+    counts = np.empty(len(values), dtype=np.int64)
+    counts[order] = np.searchsorted(ordered, values[order], side="left")
+    return counts

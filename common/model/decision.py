@@ -1,4 +1,4 @@
-"""From what is strange about a row to a decision: rarities added up, smoothed, and held on to."""
+"""The stored parameters of a decision: rarity tables, component weights, refractory rows."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -7,42 +7,45 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.model.stored_arrays import require, stored_array
 from sensorwatch.common.model.tails import KNOTS
 
 
-class Table(IntEnum):
-    """The tables of a decision, in the order they are stored."""
+class RarityTable(IntEnum):
+    """The rarity tables of a decision, in stored order.
+
+    NO_MEMORY_FOREST, NO_MEMORY_DISTANCE and NO_MEMORY_SUM are for rows scored without memory.
+    """
 
     FOREST = 0
     DISTANCE = 1
     DRIFT = 2
     STUCK = 3
-    SUM = 4
-    SMOOTHED = 5
-    LARGER = 6
-    PLAIN_FOREST = 7
-    PLAIN_DISTANCE = 8
-    PLAIN_SUM = 9
-    """The last three are for rows without memory."""
+    RARITY_SUM = 4
+    SMOOTHED_SCORE = 5
+    MAX_OF_SUM_AND_SMOOTHED = 6
+    NO_MEMORY_FOREST = 7
+    NO_MEMORY_DISTANCE = 8
+    NO_MEMORY_SUM = 9
 
 
-COMPONENTS = (Table.FOREST, Table.DISTANCE, Table.DRIFT, Table.STUCK)
+COMPONENTS = (RarityTable.FOREST, RarityTable.DISTANCE, RarityTable.DRIFT, RarityTable.STUCK)
+"""The components of a score with memory, in the order of their columns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """How components become one score in nats: -ln of how often clean rows score as high."""
+    """How to combine components into one score in nats: -ln of the share of clean rows as high."""
 
     tables: NDArray[np.float64]
-    """(len(Table), KNOTS + 2) see `Tail`."""
+    """Shape (len(RarityTable), KNOTS + 2). One `Tail.table` per RarityTable."""
     weights: NDArray[np.float64]
-    """(len(COMPONENTS),) 1 where a component counts, else 0 (for an ablation)."""
+    """Shape (len(COMPONENTS),). 1 if the component counts, 0 if an ablation leaves it out."""
     refractory_rows: int = 0
-    """So many rows of a sensor after an alarm raise none."""
+    """Number of rows of a sensor after an alarm that cannot start another one."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """The arrays by name, as they are stored."""
+        """Return the arrays by name, as they are stored."""
         refractory = np.asarray([self.refractory_rows], dtype=np.int64)
         return {
             "decision_tables": self.tables,
@@ -51,25 +54,26 @@ class Decision:
         }
 
 
-def decision_of(arrays: dict[str, NDArray[Any]]) -> Decision:
-    """Build a decision from stored arrays; raises ModelRefused where they are damaged."""
-    tables, weights = arrays.get("decision_tables"), arrays.get("decision_weights")
-    refractory = arrays.get("decision_refractory")
-    sound = (
-        tables is not None
-        and weights is not None
-        and refractory is not None
-        and refractory.dtype == np.int64
-        and refractory.shape == (1,)
-        and refractory[0] >= 0
-        and tables.dtype == weights.dtype == np.float64
-        and tables.shape == (len(Table), KNOTS + 2)
-        and weights.shape == (len(COMPONENTS),)
-        and bool(np.all(np.isfinite(tables)))
-        and bool(np.all(np.diff(tables[:, :KNOTS]) >= 0))
-        and bool(np.all(tables[:, KNOTS:] > 0))
-        and bool(np.all((weights == 0) | (weights == 1)))
+def decision_from_arrays(arrays: dict[str, NDArray[Any]]) -> Decision:
+    """Build a decision from stored arrays; raises ModelRefused if one of them is wrong."""
+    tables = stored_array(arrays, "decision_tables", np.float64, (len(RarityTable), KNOTS + 2))
+    weights = stored_array(arrays, "decision_weights", np.float64, (len(COMPONENTS),))
+    refractory = stored_array(arrays, "decision_refractory", np.int64, (1,))
+    knots, scales = tables[:, :KNOTS], tables[:, KNOTS:]
+    is_rising = bool(np.all(np.diff(knots) >= 0))
+    require(is_rising, "decision_tables", actual="falling knots", wanted="rising ones")
+    require(
+        np.all(scales > 0),
+        "decision_tables",
+        actual=f"a tail rarity or scale of {scales.min()}",
+        wanted="positive ones",
     )
-    if not sound or tables is None or weights is None or refractory is None:
-        raise ModelRefused("the decision's arrays are damaged")
-    return Decision(tables, weights, int(refractory[0]))
+    require(
+        np.all((weights == 0) | (weights == 1)),
+        "decision_weights",
+        actual=f"the weights {weights.tolist()}",
+        wanted="0 or 1",
+    )
+    rows = int(refractory[0])
+    require(rows >= 0, "decision_refractory", actual=f"{rows} rows", wanted="0 or more")
+    return Decision(tables, weights, rows)

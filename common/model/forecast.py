@@ -1,4 +1,4 @@
-"""What each signal should have been, from the rows before it: a frozen ridge VAR and a season."""
+"""The stored one-step forecast of a sensor's signals: a ridge VAR and a season."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,49 +6,66 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.errors import ModelRefused
-from sensorwatch.common.model.season import Season, season_of
+from sensorwatch.common.model.season import Season, season_from_arrays
+from sensorwatch.common.model.stored_arrays import stored_array
 
-LAGS = 2
+N_LAGS = 2
 """Number of previous rows of a sensor that the forecast uses."""
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """One-step forecast of the standard signals, coefficients frozen between trainings."""
+    """Coefficients of a one-step forecast of standardised signals, fixed at training.
+
+    The residual is the standardised signal minus its forecast.
+    """
 
     coefficients: NDArray[np.float64]
-    """(signals, 1 + LAGS * columns + contexts) of 1, the rows before, and the context now."""
+    """Shape (signals, 1 + N_LAGS * columns + contexts).
+
+    Columns: the intercept, the lagged rows (newest first), the context of the row itself.
+    """
     whitening: NDArray[np.float64]
-    """(signals, signals) turns residuals into uncorrelated ones of spread 1."""
+    """Shape (signals, signals). Maps residuals to uncorrelated values of standard deviation 1."""
     spread: NDArray[np.float64]
-    """(signals,) of the residuals, in scales."""
-    ground: NDArray[np.float64]
-    """(signals, signals) whitens the standard signals themselves: for rows without memory."""
-    surprise: NDArray[np.float64]
-    """(signals,) what one exact repeat says, in nats: -ln of how often one happens."""
+    """Shape (signals,). Standard deviation of the residuals, in scales."""
+    signal_whitening: NDArray[np.float64]
+    """Shape (signals, signals). Whitens the standardised signals, for rows without memory."""
+    repeat_nats: NDArray[np.float64]
+    """Shape (signals,). Rarity of one exact repeat of the signal's value, in nats."""
     season: Season
-    """What the rows before do not tell, but the time does."""
+    """Daily or weekly profile that is added to the forecast."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """The arrays by name, as they are stored."""
-        own = {f"forecast_{name}": getattr(self, name) for name in _SHAPES}
-        return own | self.season.arrays()
+        """Return the arrays by name, as they are stored."""
+        stored = {name: getattr(self, attribute) for attribute, name in _STORED_NAMES.items()}
+        return stored | self.season.arrays()
 
 
-_SHAPES = ("coefficients", "whitening", "spread", "ground", "surprise")
+_STORED_NAMES = {
+    "coefficients": "forecast_coefficients",
+    "whitening": "forecast_whitening",
+    "spread": "forecast_spread",
+    "signal_whitening": "forecast_ground",
+    "repeat_nats": "forecast_surprise",
+}
+"""The name of each attribute's array in a model version."""
 
 
-def forecast_of(arrays: dict[str, NDArray[Any]], *, signals: int, contexts: int) -> Forecast:
-    """Build a forecast from stored arrays; raises ModelRefused where they are damaged."""
-    inputs = 1 + LAGS * (signals + contexts) + contexts
-    shapes = [(signals, inputs), (signals, signals), (signals,), (signals, signals), (signals,)]
-    found = {}
-    for name, shape in zip(_SHAPES, shapes, strict=True):
-        array = arrays.get(f"forecast_{name}")
-        if array is None or array.dtype != np.float64 or array.shape != shape:
-            raise ModelRefused(f"the forecast's {name} is not float64 of shape {shape}")
-        if not np.all(np.isfinite(array)):
-            raise ModelRefused(f"the forecast's {name} are not finite")
-        found[name] = array
-    return Forecast(**found, season=season_of(arrays, signals))
+def forecast_from_arrays(
+    arrays: dict[str, NDArray[Any]], *, signals: int, contexts: int
+) -> Forecast:
+    """Build a forecast from stored arrays; raises ModelRefused if one of them is wrong."""
+    inputs = 1 + N_LAGS * (signals + contexts) + contexts
+    shapes = {
+        "coefficients": (signals, inputs),
+        "whitening": (signals, signals),
+        "spread": (signals,),
+        "signal_whitening": (signals, signals),
+        "repeat_nats": (signals,),
+    }
+    checked = {
+        attribute: stored_array(arrays, name, np.float64, shapes[attribute])
+        for attribute, name in _STORED_NAMES.items()
+    }
+    return Forecast(**checked, season=season_from_arrays(arrays, signals))

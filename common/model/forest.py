@@ -1,6 +1,7 @@
-"""An isolation forest as arrays, and the kernel that scores rows with it.
+"""The stored arrays of an isolation forest, and the kernel that scores rows with them.
 
-Raw score after Liu, Ting, Zhou, "Isolation Forest" (ICDM 2008), eq. 2: 2 ** (-E[h(x)] / c(n)).
+The raw score is equation 2 of Liu, Ting, Zhou, "Isolation Forest" (ICDM 2008):
+2 ** (-E[h(x)] / c(n)).
 """
 
 import math
@@ -11,43 +12,46 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.errors import ModelRefused
 from sensorwatch.common.kernels import kernel
-from sensorwatch.common.model.forest_heap import Heap, add_path_lengths, heap_of
-from sensorwatch.common.row_executor import Crew, alone
+from sensorwatch.common.model.forest_heap import ForestHeap, add_path_lengths, build_heap
+from sensorwatch.common.model.stored_arrays import require, stored_array
+from sensorwatch.common.row_executor import RowExecutor, serial
 
 LEAF = -1
+"""Value of `Forest.feature`, `left` and `right` at a leaf."""
 EULER_GAMMA = float(np.euler_gamma)
 
 
 @dataclass(frozen=True)
 class Forest:
-    """Nodes of all trees, one after the other; children are absolute positions."""
+    """The nodes of all trees, tree after tree."""
 
     tree_start: NDArray[np.int32]
-    """(trees + 1,) position of each tree's root, then the number of nodes."""
+    """Shape (trees + 1,). Position of each tree's root, then the number of nodes."""
     feature: NDArray[np.int32]
-    """(nodes,) column compared at the node; LEAF at a leaf."""
+    """Shape (nodes,). Column that the node compares; LEAF at a leaf."""
     threshold: NDArray[np.float64]
-    """(nodes,) go left where float32(x) <= threshold."""
+    """Shape (nodes,). A row goes to the left child if float32(x) <= threshold."""
     left: NDArray[np.int32]
+    """Shape (nodes,). Position of the left child among all nodes; LEAF at a leaf."""
     right: NDArray[np.int32]
+    """Shape (nodes,). Position of the right child among all nodes; LEAF at a leaf."""
     path_length: NDArray[np.float64]
-    """(nodes,) at a leaf: edges from the root plus c(rows in the leaf)."""
+    """Shape (nodes,). At a leaf: edges from the root plus c(rows in the leaf)."""
     normaliser: NDArray[np.float64]
-    """(1,) trees * c(max_samples)."""
+    """Shape (1,). Number of trees times c(max_samples)."""
     columns: NDArray[np.int32]
-    """(1,) features that a row must have."""
+    """Shape (1,). Number of features of a row."""
 
     @property
     def trees(self) -> int:
-        """How many trees there are."""
+        """Number of trees."""
         return len(self.tree_start) - 1
 
     @cached_property
-    def heap(self) -> Heap | None:
-        """The same trees laid out for speed; None where they are too deep for that."""
-        return heap_of(
+    def heap(self) -> ForestHeap | None:
+        """The same trees in the fast layout; None if a tree is too deep for it."""
+        return build_heap(
             tree_start=self.tree_start,
             feature=self.feature,
             threshold=self.threshold,
@@ -57,62 +61,70 @@ class Forest:
         )
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """The arrays by name, as they are stored."""
+        """Return the arrays by name, as they are stored."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-def forest_from(estimator: Any) -> Forest:
-    """Take the arrays out of a fitted scikit-learn IsolationForest."""
-    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in _NODE_ARRAYS}
+def forest_from_sklearn(estimator: Any) -> Forest:
+    """Return the forest of a fitted scikit-learn IsolationForest."""
+    arrays_by_name: dict[str, list[NDArray[Any]]] = {name: [] for name in _NODE_ARRAYS}
     start = [0]
     trees = zip(estimator.estimators_, estimator.estimators_features_, strict=True)
-    for fitted, chosen in trees:
-        for name, array in _tree(fitted.tree_, np.asarray(chosen), start[-1]).items():
-            parts[name].append(array)
+    for fitted, feature_subset in trees:
+        for name, array in _tree_arrays(
+            fitted.tree_, np.asarray(feature_subset), start[-1]
+        ).items():
+            arrays_by_name[name].append(array)
         start.append(start[-1] + fitted.tree_.node_count)
     normaliser = len(estimator.estimators_) * average_path_length(estimator.max_samples_)
     return Forest(
         tree_start=np.asarray(start, dtype=np.int32),
         normaliser=np.asarray([normaliser], dtype=np.float64),
         columns=np.asarray([estimator.n_features_in_], dtype=np.int32),
-        **{name: np.concatenate(arrays) for name, arrays in parts.items()},
+        **{name: np.concatenate(arrays) for name, arrays in arrays_by_name.items()},
     )
 
 
-def forest_of(arrays: dict[str, NDArray[Any]]) -> Forest:
-    """Build a forest from stored arrays after checking everything the kernel relies on.
+def forest_from_arrays(arrays: dict[str, NDArray[Any]]) -> Forest:
+    """Build a forest from stored arrays after checking everything that the kernel relies on.
 
-    Raises ModelRefused where an array is missing, of another type, or would send a walk out of
-    bounds or round in a circle.
+    Raises ModelRefused if an array is missing or has another type, or if a walk down a tree could
+    leave the arrays or not end.
     """
-    try:
-        forest = Forest(**{field.name: arrays[field.name] for field in fields(Forest)})
-    except KeyError as error:
-        raise ModelRefused(f"the forest has no array {error}") from error
-    problem = _problem(forest)
-    if problem:
-        raise ModelRefused(f"the forest's arrays are damaged: {problem}")
+    feature = stored_array(arrays, "feature", np.int32, (None,))
+    forest = Forest(
+        tree_start=stored_array(arrays, "tree_start", np.int32, (None,)),
+        feature=feature,
+        threshold=stored_array(arrays, "threshold", np.float64, feature.shape),
+        left=stored_array(arrays, "left", np.int32, feature.shape),
+        right=stored_array(arrays, "right", np.int32, feature.shape),
+        path_length=stored_array(arrays, "path_length", np.float64, feature.shape),
+        normaliser=stored_array(arrays, "normaliser", np.float64, (1,)),
+        columns=stored_array(arrays, "columns", np.int32, (1,)),
+    )
+    _check_trees(forest)
+    _check_nodes(forest)
     return forest
 
 
 def score(
-    forest: Forest, matrix: NDArray[np.float64], *, crew: Crew = alone
+    forest: Forest, matrix: NDArray[np.float64], *, row_executor: RowExecutor = serial
 ) -> NDArray[np.float64]:
-    """Raw score (n,) of each row of `matrix` (n, features): higher is more anomalous, 0 to 1.
+    """Return the raw score (n,) of each row of `matrix` (n, features), between 0 and 1.
 
-    Equal to scikit-learn's `-score_samples` within 1e-12. A row's bits do not depend on the rows
-    beside it: each row is summed on its own, tree after tree.
+    A higher score is more anomalous. It equals scikit-learn's `-score_samples` within 1e-12. Its
+    bits do not depend on the other rows. Raises ValueError if the matrix has another width.
     """
     rows = np.ascontiguousarray(matrix, dtype=np.float32)
     if rows.ndim != 2 or rows.shape[1] != forest.columns[0]:
-        raise ValueError(f"matrix of shape {rows.shape}, wanted (n, {forest.columns[0]})")
+        raise ValueError(f"the matrix has shape {rows.shape}, wanted (n, {forest.columns[0]})")
     raw = np.empty(len(rows), dtype=np.float64)
-    crew(lambda begin, end: _score(forest, rows[begin:end], raw[begin:end]), len(rows))
+    row_executor(lambda begin, end: _score(forest, rows[begin:end], raw[begin:end]), len(rows))
     return raw
 
 
 def average_path_length(rows: float) -> float:
-    """c(n): the average depth of an unsuccessful search in a tree of n rows (the paper's eq. 1)."""
+    """Return c(n): the mean depth of an unsuccessful search in a tree of n rows (equation 1)."""
     if rows <= 1:
         return 0.0
     if rows <= 2:
@@ -137,69 +149,65 @@ def _score(forest: Forest, rows: NDArray[np.float32], raw: NDArray[np.float64]) 
             forest.path_length,
             raw,
         )
-    to_scores(raw, forest.normaliser[0])
+    path_lengths_to_scores(raw, forest.normaliser[0])
 
 
-def _tree(tree: Any, chosen: NDArray[Any], start: int) -> dict[str, NDArray[Any]]:
+def _tree_arrays(tree: Any, feature_subset: NDArray[Any], start: int) -> dict[str, NDArray[Any]]:
     leaf = tree.children_left == -1
-    depth = _depths(tree.children_left, tree.children_right)
-    extra = np.asarray([average_path_length(rows) for rows in tree.n_node_samples])
+    depth = _node_depths(tree.children_left, tree.children_right)
+    leaf_extra = np.asarray([average_path_length(rows) for rows in tree.n_node_samples])
     return {
-        "feature": np.where(leaf, LEAF, chosen[np.where(leaf, 0, tree.feature)]).astype(np.int32),
+        "feature": np.where(leaf, LEAF, feature_subset[np.where(leaf, 0, tree.feature)]).astype(
+            np.int32
+        ),
         "threshold": np.where(leaf, 0.0, tree.threshold).astype(np.float64),
         "left": np.where(leaf, LEAF, tree.children_left + start).astype(np.int32),
         "right": np.where(leaf, LEAF, tree.children_right + start).astype(np.int32),
-        "path_length": np.where(leaf, depth + extra, 0.0),
+        "path_length": np.where(leaf, depth + leaf_extra, 0.0),
     }
 
 
-def _depths(left: NDArray[Any], right: NDArray[Any]) -> NDArray[np.float64]:
+def _node_depths(left: NDArray[Any], right: NDArray[Any]) -> NDArray[np.float64]:
     depth = np.zeros(len(left), dtype=np.float64)
-    for node in range(len(left)):  # a parent stands before its children
+    for node in range(len(left)):  # a parent comes before its children
         if left[node] != -1:
             depth[left[node]] = depth[right[node]] = depth[node] + 1
     return depth
 
 
-def _problem(forest: Forest) -> str | None:
-    for name, wanted in _TYPES.items():
-        array = getattr(forest, name)
-        if array.dtype != wanted or array.ndim != 1:
-            return f"{name} is {array.dtype} with {array.ndim} dimensions, wanted {wanted}, 1"
-    nodes = len(forest.feature)
-    if any(len(getattr(forest, name)) != nodes for name in _NODE_ARRAYS):
-        return "arrays of different lengths"
-    start = forest.tree_start
-    if len(start) < 2 or start[0] != 0 or start[-1] != nodes or np.any(np.diff(start) < 1):
-        return "tree_start does not divide the nodes into trees"
-    if len(forest.columns) != 1 or len(forest.normaliser) != 1 or not forest.normaliser[0] > 0:
-        return "columns or normaliser is not one positive number"
-    return _node_problem(forest)
+def _check_trees(forest: Forest) -> None:
+    start, nodes, normaliser = forest.tree_start, len(forest.feature), forest.normaliser[0]
+    divides_nodes = (
+        len(start) > 1 and start[0] == 0 and start[-1] == nodes and np.all(np.diff(start) > 0)
+    )
+    require(
+        divides_nodes,
+        "tree_start",
+        actual="positions that do not divide the nodes into trees",
+        wanted=f"rising positions from 0 to {nodes}",
+    )
+    require(normaliser > 0, "normaliser", actual=str(normaliser), wanted="a positive number")
 
 
-def _node_problem(forest: Forest) -> str | None:
-    inner = np.flatnonzero(forest.feature != LEAF)
-    end = np.repeat(forest.tree_start[1:], np.diff(forest.tree_start))
-    if np.any((forest.feature < LEAF) | (forest.feature >= forest.columns[0])):
-        return "a node names a feature that is not there"
-    for child in (forest.left[inner], forest.right[inner]):
-        if np.any((child <= inner) | (child >= end[inner])):
-            return "a child stands before its parent or in another tree"
-    if not np.all(np.isfinite(forest.threshold)) or not np.all(np.isfinite(forest.path_length)):
-        return "a threshold or path length is not finite"
-    return None
-
-
-_TYPES = {
-    "tree_start": np.int32,
-    "feature": np.int32,
-    "threshold": np.float64,
-    "left": np.int32,
-    "right": np.int32,
-    "path_length": np.float64,
-    "normaliser": np.float64,
-    "columns": np.int32,
-}
+def _check_nodes(forest: Forest) -> None:
+    feature, columns = forest.feature, forest.columns[0]
+    wrong_feature = np.flatnonzero((feature < LEAF) | (feature >= columns))
+    require(
+        len(wrong_feature) == 0,
+        "feature",
+        actual=f"{len(wrong_feature)} nodes with a feature that does not exist",
+        wanted=f"{LEAF} to {columns - 1}",
+    )
+    inner = np.flatnonzero(feature != LEAF)
+    tree_end = np.repeat(forest.tree_start[1:], np.diff(forest.tree_start))[inner]
+    for name, child in (("left", forest.left[inner]), ("right", forest.right[inner])):
+        wrong_child = np.flatnonzero((child <= inner) | (child >= tree_end))
+        require(
+            len(wrong_child) == 0,
+            name,
+            actual=f"{len(wrong_child)} children before their parent or in another tree",
+            wanted="children after their parent in the same tree",
+        )
 
 
 @kernel
@@ -213,22 +221,22 @@ def _add_path_lengths(
     path_length: NDArray[np.float64],
     total: NDArray[np.float64],
 ) -> None:
-    # Tree by tree, so that one tree's nodes stay in the cache; each row still sums in tree order.
+    # Tree by tree, because one tree's nodes fit into the CPU cache; each row sums in tree order.
     total[:] = 0.0
     for tree in range(len(tree_start) - 1):
         for row in range(rows.shape[0]):
             node = tree_start[tree]
             while feature[node] >= 0:
-                # The row's float32 is compared with the float64 threshold, as scikit-learn does.
+                # scikit-learn, too, compares the row's float32 with the float64 threshold.
                 goes_left = rows[row, feature[node]] <= threshold[node]
                 node = left[node] if goes_left else right[node]
             total[row] += path_length[node]
 
 
-# Compiled because numpy's own power uses other instructions for the last rows of an array than for
-# the first, so that a row's last bit would depend on how many rows came with it.
+# Compiled, because numpy's power uses other instructions for the last rows of an array. The last
+# bit of a row's score would depend on the number of rows.
 @kernel
-def to_scores(raw: NDArray[np.float64], normaliser: float) -> None:
-    """Turn summed path lengths into raw scores, in place."""
+def path_lengths_to_scores(raw: NDArray[np.float64], normaliser: float) -> None:
+    """Replace summed path lengths (n,) by raw scores, in place."""
     for row in range(len(raw)):
         raw[row] = 2.0 ** (-raw[row] / normaliser)

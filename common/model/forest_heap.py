@@ -1,36 +1,51 @@
-"""A forest of shallow trees laid out for speed: every tree padded to a full heap of depth 8."""
+"""The fast layout of a forest of shallow trees: every tree padded to a full heap of depth 8."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.kernels import kernel, part
+from sensorwatch.common.kernels import inlined_kernel, kernel
 
-DEPTH = 8
-"""What scikit-learn gives trees of at most 256 rows: ceil(log2(max_samples))."""
-SIDE = 1 << DEPTH
-"""Leaves of a full tree; its inner nodes are 1 to SIDE - 1, the children of i are 2i and 2i + 1."""
+HEAP_DEPTH = 8
+"""Depth of scikit-learn's trees of at most 256 rows: ceil(log2(max_samples))."""
+LEAVES_PER_TREE = 1 << HEAP_DEPTH
+"""Leaves of a full tree.
+
+The inner nodes are 1 to LEAVES_PER_TREE - 1; the children of node i are 2i and 2i + 1.
+"""
 MAX_COLUMNS = 256
-ROWS = 32
-"""Rows, or trees for a row alone, that are walked together: one walk would wait for memory."""
+"""Number of features from which on the heap cannot be used."""
+WALK_WIDTH = 32
+"""Number of rows (or of trees, for a single row) that are walked together.
 
-_SIDE, _ROWS, _ONE, _TWO = np.uint32(SIDE), np.uint32(ROWS), np.uint32(1), np.uint32(2)
+A single walk would wait for memory at every step.
+"""
+
+_LEAVES_PER_TREE, _WALK_WIDTH, _ONE, _TWO = (
+    np.uint32(LEAVES_PER_TREE),
+    np.uint32(WALK_WIDTH),
+    np.uint32(1),
+    np.uint32(2),
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Heap:
-    """The trees padded: below a leaf that comes early, every path leads to its value."""
+class ForestHeap:
+    """The trees as heaps: every path below an original leaf leads to that leaf's path length."""
 
     threshold: NDArray[np.float32]
-    """(trees * SIDE,) go left where x <= threshold; +inf where there is no choice."""
+    """Shape (trees * LEAVES_PER_TREE,). A row goes left if x <= threshold; +inf below a leaf."""
     feature: NDArray[np.uint16]
-    """(trees * SIDE,) times ROWS: where a feature of ROWS rows begins, column by column."""
+    """Shape (trees * LEAVES_PER_TREE,). The node's column times WALK_WIDTH.
+
+    That is the first value of the column in a block of WALK_WIDTH rows, stored column by column.
+    """
     path_length: NDArray[np.float64]
-    """(trees * SIDE,) of each leaf, from the left."""
+    """Shape (trees * LEAVES_PER_TREE,). Path length of each leaf, from left to right."""
 
 
-def heap_of(
+def build_heap(
     *,
     tree_start: NDArray[np.int32],
     feature: NDArray[np.int32],
@@ -38,92 +53,102 @@ def heap_of(
     left: NDArray[np.int32],
     right: NDArray[np.int32],
     path_length: NDArray[np.float64],
-) -> Heap | None:
-    """Lay trees out as heaps; None where one is deeper than DEPTH or names a feature too high.
+) -> ForestHeap | None:
+    """Return the trees as heaps, or None if they do not fit.
 
-    The arrays are those of `sensorwatch.common.model.forest.Forest`.
+    The arrays are those of `sensorwatch.common.model.forest.Forest`. Trees deeper than HEAP_DEPTH
+    and features from MAX_COLUMNS on do not fit.
     """
     if feature.max(initial=0) >= MAX_COLUMNS:
         return None
     nodes = tree_start[:-1, None]
     count = len(nodes)
-    thresholds = np.full((count, SIDE), np.inf, dtype=np.float32)
-    features = np.zeros((count, SIDE), dtype=np.uint16)
-    for level in range(DEPTH):
-        at = slice(1 << level, 2 << level)
+    thresholds = np.full((count, LEAVES_PER_TREE), np.inf, dtype=np.float32)
+    features = np.zeros((count, LEAVES_PER_TREE), dtype=np.uint16)
+    for level in range(HEAP_DEPTH):
+        nodes_at = slice(1 << level, 2 << level)
         leaf = feature[nodes] < 0
-        thresholds[:, at] = np.where(leaf, np.inf, _rounded_down(threshold[nodes]))
-        features[:, at] = np.where(leaf, 0, feature[nodes] * ROWS)
+        thresholds[:, nodes_at] = np.where(leaf, np.inf, _round_down_to_float32(threshold[nodes]))
+        features[:, nodes_at] = np.where(leaf, 0, feature[nodes] * WALK_WIDTH)
         children = [np.where(leaf, nodes, side[nodes]) for side in (left, right)]
         nodes = np.stack(children, axis=-1).reshape(count, -1)
     if np.any(feature[nodes] >= 0):
         return None
-    return Heap(thresholds.ravel(), features.ravel(), path_length[nodes].ravel())
+    return ForestHeap(thresholds.ravel(), features.ravel(), path_length[nodes].ravel())
 
 
-def add_path_lengths(heap: Heap, rows: NDArray[np.float32], total: NDArray[np.float64]) -> None:
-    """Write each row's path lengths, summed tree after tree, into `total` (n,).
+def add_path_lengths(
+    heap: ForestHeap, rows: NDArray[np.float32], total: NDArray[np.float64]
+) -> None:
+    """Write each row's path lengths, summed in tree order, into `total` (n,).
 
-    `rows` (n, features), contiguous.
+    `rows`: shape (n, features), contiguous.
     """
-    _walk(rows, heap.threshold, heap.feature, heap.path_length, total)
+    _walk_forest(rows, heap.threshold, heap.feature, heap.path_length, total)
 
 
-def _rounded_down(threshold: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return the largest float32 not above t: for any float32 x, it gives x <= t its answer."""
-    near = threshold.astype(np.float32)
-    below = np.nextafter(near, np.float32(-np.inf))
-    return np.where(near.astype(np.float64) > threshold, below, near)
+def _round_down_to_float32(threshold: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return the largest float32 t32 <= t: x <= t32 equals x <= t for every float32 x."""
+    nearest = threshold.astype(np.float32)
+    below = np.nextafter(nearest, np.float32(-np.inf))
+    return np.where(nearest.astype(np.float64) > threshold, below, nearest)
 
 
-# Unsigned, because a signed index may be negative, and numba would ask each time.
+# Unsigned indices, because numba checks every signed index for a negative value.
 @kernel
-def _walk(rows, threshold, feature, path_length, total):  # type: ignore[no-untyped-def]
+def _walk_forest(rows, threshold, feature, path_length, total):  # type: ignore[no-untyped-def]
     n, columns = rows.shape
-    block = np.empty(columns * ROWS, dtype=np.float32)
-    at = np.empty(ROWS, dtype=np.uint32)
+    block = np.empty(columns * WALK_WIDTH, dtype=np.float32)
+    nodes_at = np.empty(WALK_WIDTH, dtype=np.uint32)
     total[:] = 0.0
-    whole = n - n % ROWS
-    for first in range(0, whole, ROWS):
-        for row in range(ROWS):
+    full_rows = n - n % WALK_WIDTH
+    for first in range(0, full_rows, WALK_WIDTH):
+        for row in range(WALK_WIDTH):
             for column in range(columns):
-                block[column * ROWS + row] = rows[first + row, column]
-        _together(block, threshold, feature, path_length, at, total[first : first + ROWS])
-    for row in range(whole, n):
-        total[row] = _alone(rows[row], threshold, feature, path_length, at)
+                block[column * WALK_WIDTH + row] = rows[first + row, column]
+        _walk_rows(
+            block, threshold, feature, path_length, nodes_at, total[first : first + WALK_WIDTH]
+        )
+    for row in range(full_rows, n):
+        total[row] = _walk_one_row(rows[row], threshold, feature, path_length, nodes_at)
 
 
-@part
-def _together(block, threshold, feature, path_length, at, total):  # type: ignore[no-untyped-def]
-    """Walk ROWS rows down one tree after the other; `block` holds them column by column."""
-    for tree in range(0, len(threshold), SIDE):
-        thresholds, features = threshold[tree : tree + SIDE], feature[tree : tree + SIDE]
-        lengths = path_length[tree : tree + SIDE]
-        for row in range(ROWS):
-            at[row] = _ONE
-        for _ in range(DEPTH):
-            for row in range(ROWS):
-                node = at[row]
+@inlined_kernel
+def _walk_rows(block, threshold, feature, path_length, nodes_at, total):  # type: ignore[no-untyped-def]
+    """Walk WALK_WIDTH rows down one tree after the other; `block` has them column by column."""
+    for tree in range(0, len(threshold), LEAVES_PER_TREE):
+        thresholds, features = (
+            threshold[tree : tree + LEAVES_PER_TREE],
+            feature[tree : tree + LEAVES_PER_TREE],
+        )
+        lengths = path_length[tree : tree + LEAVES_PER_TREE]
+        for row in range(WALK_WIDTH):
+            nodes_at[row] = _ONE
+        for _ in range(HEAP_DEPTH):
+            for row in range(WALK_WIDTH):
+                node = nodes_at[row]
                 value = block[np.uint32(features[node]) + np.uint32(row)]
-                at[row] = _TWO * node + np.uint32(not value <= thresholds[node])
-        for row in range(ROWS):
-            total[row] += lengths[at[row] - _SIDE]
+                nodes_at[row] = _TWO * node + np.uint32(not value <= thresholds[node])
+        for row in range(WALK_WIDTH):
+            total[row] += lengths[nodes_at[row] - _LEAVES_PER_TREE]
 
 
-@part
-def _alone(row, threshold, feature, path_length, at):  # type: ignore[no-untyped-def]
-    """Walk one row down ROWS trees at a time, and add up in the trees' order all the same."""
+@inlined_kernel
+def _walk_one_row(row, threshold, feature, path_length, nodes_at):  # type: ignore[no-untyped-def]
+    """Walk one row down WALK_WIDTH trees at a time; sum the path lengths in tree order."""
     total = 0.0
-    trees = len(threshold) // SIDE
-    for first in range(0, trees, ROWS):
-        some = min(ROWS, trees - first)
-        for tree in range(some):
-            at[tree] = _ONE
-        for _ in range(DEPTH):
-            for tree in range(some):
-                node = np.uint32(first + tree) * _SIDE + at[tree]
-                right = not row[np.uint32(feature[node]) // _ROWS] <= threshold[node]
-                at[tree] = _TWO * at[tree] + np.uint32(right)
-        for tree in range(some):
-            total += path_length[np.uint32(first + tree) * _SIDE + at[tree] - _SIDE]
+    trees = len(threshold) // LEAVES_PER_TREE
+    for first in range(0, trees, WALK_WIDTH):
+        tree_count = min(WALK_WIDTH, trees - first)
+        for tree in range(tree_count):
+            nodes_at[tree] = _ONE
+        for _ in range(HEAP_DEPTH):
+            for tree in range(tree_count):
+                node = np.uint32(first + tree) * _LEAVES_PER_TREE + nodes_at[tree]
+                right = not row[np.uint32(feature[node]) // _WALK_WIDTH] <= threshold[node]
+                nodes_at[tree] = _TWO * nodes_at[tree] + np.uint32(right)
+        for tree in range(tree_count):
+            total += path_length[
+                np.uint32(first + tree) * _LEAVES_PER_TREE + nodes_at[tree] - _LEAVES_PER_TREE
+            ]
     return total

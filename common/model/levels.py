@@ -1,4 +1,4 @@
-"""Where each sensor's signals lie and how far they spread, as training found them."""
+"""The stored location and scale of every column of every sensor."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.errors import ModelRefused
+from sensorwatch.common.model.stored_arrays import require, stored_array
 
 
 @dataclass(frozen=True)
@@ -15,33 +15,36 @@ class Levels:
     """Location and scale of every column (signals, then context), per sensor."""
 
     sensor_ids: tuple[str, ...]
-    """The sensors that training knew well enough; line k + 1 of the tables is sensor k's."""
+    """Sensors with a level of their own; sensor k has row k + 1 of the tables."""
     location: NDArray[np.float64]
-    """(1 + sensors, columns); line 0 is that of all sensors together."""
+    """Shape (1 + sensors, columns). In the column's unit; row 0 is of all sensors together."""
     scale: NDArray[np.float64]
-    """(1 + sensors, columns), above 0."""
+    """Shape (1 + sensors, columns). In the column's unit, above 0; rows as in `location`."""
     min_rows: int
-    """Rows that a sensor unknown to training learns its own level from; 0: no sensor has one."""
+    """Number of rows from which a sensor unknown to training learns its level.
+
+    0: the plan uses no levels.
+    """
     max_gap: int
-    """Microseconds between two rows of a sensor beyond which the older ones say nothing; 0: any."""
+    """Longest time between two rows of a sensor without a gap, in microseconds; 0: no limit."""
 
     @cached_property
-    def known(self) -> dict[str, int]:
-        """The line of each sensor that training knew."""
-        return {name: line for line, name in enumerate(self.sensor_ids, start=1)}
+    def level_by_sensor(self) -> dict[str, int]:
+        """The row of the tables of each sensor with a level of its own."""
+        return {name: row for row, name in enumerate(self.sensor_ids, start=1)}
 
     @cached_property
-    def least_scale(self) -> NDArray[np.float64]:
-        """(columns,) the least scale that a new sensor may learn: the known ones' usual one.
+    def min_scale(self) -> NDArray[np.float64]:
+        """Smallest scale (columns,) that a new sensor may learn: the known sensors' median.
 
-        The few rows it learns from show little of what it does in a day.
+        A new sensor learns from few rows, which vary less than the rows of a whole day.
         """
         scales = self.scale[1:] if len(self.sensor_ids) else self.scale
-        least: NDArray[np.float64] = np.median(scales, axis=0)
-        return least
+        median_scale: NDArray[np.float64] = np.median(scales, axis=0)
+        return median_scale
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """The arrays by name, as they are stored."""
+        """Return the arrays by name, as they are stored."""
         return {
             "level_sensors": np.asarray(self.sensor_ids, dtype=np.str_),
             "level_location": self.location,
@@ -50,33 +53,29 @@ class Levels:
         }
 
 
-def levels_of(arrays: dict[str, NDArray[Any]], columns: int) -> Levels:
-    """Build levels from stored arrays; raises ModelRefused where they are damaged."""
-    try:
-        names, limits = arrays["level_sensors"], arrays["level_limits"]
-        location, scale = arrays["level_location"], arrays["level_scale"]
-    except KeyError as error:
-        raise ModelRefused(f"the levels have no array {error}") from error
-    wanted = (1 + len(names), columns) if names.ndim == 1 else None
-    sound = (
-        names.dtype.kind == "U"
-        and location.dtype == scale.dtype == np.float64
-        and location.shape == scale.shape == wanted
-        and bool(np.all(np.isfinite(location)))
-        and bool(np.all(np.isfinite(scale) & (scale > 0)))
-        and limits.dtype == np.int64
-        and limits.shape == (2,)
-        and bool(np.all(limits >= 0))
-        and len(set(names.tolist())) == len(names)
+def levels_from_arrays(arrays: dict[str, NDArray[Any]], columns: int) -> Levels:
+    """Build levels from stored arrays; raises ModelRefused if one of them is wrong."""
+    names = stored_array(arrays, "level_sensors", np.str_, (None,)).tolist()
+    shape = (1 + len(names), columns)
+    location = stored_array(arrays, "level_location", np.float64, shape)
+    scale = stored_array(arrays, "level_scale", np.float64, shape)
+    limits = stored_array(arrays, "level_limits", np.int64, (2,))
+    repeated = len(names) - len(set(names))
+    require(repeated == 0, "level_sensors", actual=f"{repeated} repeated ids", wanted="none")
+    smallest = scale.min(initial=np.inf)
+    require(smallest > 0, "level_scale", actual=f"a scale of {smallest}", wanted="positive ones")
+    require(
+        np.all(limits >= 0),
+        "level_limits",
+        actual=f"the limits {limits.tolist()}",
+        wanted="0 or more",
     )
-    if not sound:
-        raise ModelRefused("the levels' arrays are damaged")
-    return Levels(tuple(str(name) for name in names), location, scale, *limits.tolist())
+    return Levels(tuple(names), location, scale, *limits.tolist())
 
 
 def no_levels(location: NDArray[np.float64], *, max_gap: int = 0) -> Levels:
-    """Levels of a plan that needs none.
+    """Return the levels of a plan that uses none.
 
-    `location` (columns,): stands in for what is missing before a sensor's first value.
+    `location`: shape (columns,). Replaces values that are missing before a sensor's first value.
     """
     return Levels((), location[None].copy(), np.ones((1, len(location))), 0, max_gap)

@@ -1,4 +1,4 @@
-"""Which features a model sees, in a declared and versioned order."""
+"""The feature plan: the columns of the forest's matrix in a declared, versioned order."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,11 +8,12 @@ from sensorwatch.common.errors import ModelRefused
 from sensorwatch.common.rows.schema import Schema
 
 PLAN_VERSION = 2
+"""Newest plan version that this code reads."""
 PLAIN, FORECAST = "plain", "forecast"
 
 
 class FeatureKind(StrEnum):
-    """What a feature is computed from."""
+    """The value that a feature is computed from."""
 
     SIGNAL = "signal"
     HOUR = "hour"
@@ -20,30 +21,30 @@ class FeatureKind(StrEnum):
     RESIDUAL = "residual"
     """Whitened difference between a signal and its forecast."""
     STANDARD = "standard"
-    """A signal in scales from its sensor's location."""
+    """Standardised signal: its distance from the sensor's location, in scales."""
 
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """One column of the matrix."""
+    """One column of the forest's matrix."""
 
     name: str
     kind: FeatureKind
     signal: int = -1
-    """Position of its signal in the schema; -1 where it has none."""
+    """Position of the signal in the schema; -1 if the feature has no signal."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeaturePlan:
-    """The columns of the matrix in order; `name` says which recipe they are."""
+    """The columns of the forest's matrix in order; `name` is PLAIN or FORECAST."""
 
     name: str
     features: tuple[Feature, ...]
     version: int = 1
 
     @property
-    def remembers(self) -> bool:
-        """Whether its features need the sensor's earlier rows."""
+    def needs_memory(self) -> bool:
+        """Whether a feature needs the sensor's previous rows."""
         return any(feature.kind is FeatureKind.RESIDUAL for feature in self.features)
 
     def to_plain(self) -> dict[str, Any]:
@@ -56,17 +57,17 @@ class FeaturePlan:
 
 
 def plain_plan(schema: Schema) -> FeaturePlan:
-    """The raw signals, then hour and day of week (UTC): no memory."""
+    """Return the plan without memory: the raw signals, then hour and day of week (UTC)."""
     signals = [
         Feature(name, FeatureKind.SIGNAL, position)
         for position, name in enumerate(schema.signal_names)
     ]
-    clock = [Feature(kind.value, kind) for kind in (FeatureKind.HOUR, FeatureKind.DAY_OF_WEEK)]
-    return FeaturePlan(PLAIN, (*signals, *clock))
+    calendar = [Feature(kind.value, kind) for kind in (FeatureKind.HOUR, FeatureKind.DAY_OF_WEEK)]
+    return FeaturePlan(PLAIN, (*signals, *calendar))
 
 
 def forecast_plan(schema: Schema) -> FeaturePlan:
-    """Whitened one-step forecast residuals, then the signals against their sensor's level."""
+    """Return the plan with memory: whitened forecast residuals, then standardised signals."""
     columns = [
         Feature(f"{name} {kind}", kind, position)
         for kind in (FeatureKind.RESIDUAL, FeatureKind.STANDARD)
@@ -75,17 +76,17 @@ def forecast_plan(schema: Schema) -> FeaturePlan:
     return FeaturePlan(FORECAST, tuple(columns), version=2)
 
 
-def plan_of(plain: dict[str, Any], schema: Schema) -> FeaturePlan:
-    """Read a plan back from a manifest.
+def plan_from_plain(plain: dict[str, Any], schema: Schema) -> FeaturePlan:
+    """Build a plan from the plain values of a manifest.
 
-    Raises ModelRefused for a newer version or one that does not fit the schema.
+    Raises ModelRefused if the plan has a newer version or does not fit the schema.
     """
     try:
         version = int(plain["version"])
         if version > PLAN_VERSION:
             raise ModelRefused(
-                f"feature plan version {version} is newer than this code's {PLAN_VERSION}: "
-                "upgrade sensorwatch"
+                f"the feature plan has version {version}, this code reads versions up to "
+                f"{PLAN_VERSION}: upgrade sensorwatch"
             )
         features = tuple(
             Feature(str(column["name"]), FeatureKind(column["kind"]), int(column["signal"]))
@@ -95,7 +96,10 @@ def plan_of(plain: dict[str, Any], schema: Schema) -> FeaturePlan:
     except (KeyError, TypeError, ValueError) as error:
         raise ModelRefused(f"the feature plan cannot be read: {error!r}") from error
     for feature in plan.features:
-        clock = feature.kind in (FeatureKind.HOUR, FeatureKind.DAY_OF_WEEK)
-        if not clock and not 0 <= feature.signal < len(schema.signals):
-            raise ModelRefused(f"feature {feature.name!r} names signal {feature.signal}: no such")
+        calendar = feature.kind in (FeatureKind.HOUR, FeatureKind.DAY_OF_WEEK)
+        if not calendar and not 0 <= feature.signal < len(schema.signals):
+            raise ModelRefused(
+                f"the feature {feature.name!r} uses signal number {feature.signal}, wanted 0 to "
+                f"{len(schema.signals) - 1}"
+            )
     return plan

@@ -1,4 +1,4 @@
-"""What comes back at the same time of every day or week, beyond what the rows before tell."""
+"""The stored daily or weekly profile that is added to a forecast."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,77 +6,79 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.errors import ModelRefused
-from sensorwatch.common.kernels import part
+from sensorwatch.common.kernels import inlined_kernel
+from sensorwatch.common.model.stored_arrays import require, stored_array
 
 DAY = 86_400_000_000
 """Microseconds."""
 WEEK = 7 * DAY
-MOST_BINS = 7 * 96
+"""Microseconds."""
+MAX_BINS = 7 * 96
+"""Largest number of bins: a week of quarter hours."""
 
 
 @dataclass(frozen=True, slots=True)
 class Season:
-    """A profile that is added to a forecast: constant within each bin of the period, in UTC."""
+    """A periodic profile of each signal, constant within each bin of the period, in UTC."""
 
     profile: NDArray[np.float64]
-    """(signals, bins) in scales."""
+    """Shape (signals, bins). What is added to the forecast, in scales."""
     period: int
-    """Microseconds of the whole cycle."""
+    """Microseconds of one cycle: DAY, WEEK, or 1 if there is no season."""
 
     @property
-    def shown(self) -> bool:
-        """Whether the data showed one."""
+    def is_present(self) -> bool:
+        """Whether training selected a season."""
         return bool(self.profile.shape[1] > 1)
 
     def to_plain(self) -> str:
-        """Say in a word which one it is."""
-        return ("day" if self.period == DAY else "week") if self.shown else "none"
+        """Return "day", "week" or "none"."""
+        return ("day" if self.period == DAY else "week") if self.is_present else "none"
 
     def at(self, event_time: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return what is added at times (n,), as (n, signals)."""
+        """Return the profile (n, signals) at event times (n,), microseconds UTC."""
         return self.profile[:, bins_at(event_time, self.period, self.profile.shape[1])].T
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """The arrays by name, as they are stored: none where there is no season."""
-        if not self.shown:
+        """Return the arrays by name, as they are stored; no arrays if there is no season."""
+        if not self.is_present:
             return {}
         period = np.asarray([self.period], dtype=np.int64)
         return {"season_profile": self.profile, "season_period": period}
 
 
 def no_season(signals: int) -> Season:
-    """Return the season of signals that have none: nothing is added."""
+    """Return a season that adds 0 to the forecast of every signal."""
     return Season(np.zeros((signals, 1)), 1)
 
 
-def season_of(arrays: dict[str, NDArray[Any]], signals: int) -> Season:
-    """Build a season from stored arrays; raises ModelRefused where they are damaged."""
-    profile, period = arrays.get("season_profile"), arrays.get("season_period")
-    if profile is None and period is None:
+def season_from_arrays(arrays: dict[str, NDArray[Any]], signals: int) -> Season:
+    """Build a season from stored arrays; raises ModelRefused if one of them is wrong.
+
+    A model without both arrays has no season.
+    """
+    if "season_profile" not in arrays and "season_period" not in arrays:
         return no_season(signals)
-    sound = (
-        profile is not None
-        and period is not None
-        and profile.dtype == np.float64
-        and profile.ndim == 2
-        and profile.shape[0] == signals
-        and 1 < profile.shape[1] <= MOST_BINS
-        and bool(np.all(np.isfinite(profile)))
-        and period.dtype == np.int64
-        and period.shape == (1,)
-        and int(period[0]) in (DAY, WEEK)
+    profile = stored_array(arrays, "season_profile", np.float64, (signals, None))
+    (period,) = stored_array(arrays, "season_period", np.int64, (1,)).tolist()
+    bins = profile.shape[1]
+    require(
+        1 < bins <= MAX_BINS, "season_profile", actual=f"{bins} bins", wanted=f"2 to {MAX_BINS}"
     )
-    if not sound or profile is None or period is None:
-        raise ModelRefused("the season's arrays are damaged")
-    return Season(profile, int(period[0]))
+    require(
+        period in (DAY, WEEK),
+        "season_period",
+        actual=f"a period of {period} us",
+        wanted=f"a day ({DAY}) or a week ({WEEK})",
+    )
+    return Season(profile, period)
 
 
 def bins_at(event_time: NDArray[np.int64], period: int, bins: int) -> NDArray[np.int64]:
-    """Return in which bin of the period each time (n,) lies."""
-    found: NDArray[np.int64] = event_time % period * bins // period
-    return found
+    """Return the bin (n,) of the period that each event time (n,) is in."""
+    bin_index: NDArray[np.int64] = event_time % period * bins // period
+    return bin_index
 
 
-bin_at = part(bins_at)
-"""The same for one time, in a kernel."""
+bin_at = inlined_kernel(bins_at)
+"""`bins_at` for one event time, called from kernels."""

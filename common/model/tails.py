@@ -1,69 +1,75 @@
-"""From a score to how rare it is: -ln of its tail probability, by a table and a tail model."""
+"""Conversion of a score to its rarity: -ln of its tail probability."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.kernels import kernel, part
+from sensorwatch.common.kernels import inlined_kernel, kernel
 
 KNOTS = 25
-LEAST_EXCESSES = 40
-LEAST_SHARE = 0.002
-"""The tail model begins where LEAST_EXCESSES of the scores lie above, or LEAST_SHARE of them."""
-MOST_SHARE = 0.5
+"""Number of knots of a tail's table."""
+MIN_EXCESSES = 40
+"""Smallest number of scores above the last knot, from which the tail's scale is estimated."""
+MIN_TAIL_SHARE = 0.002
+"""Smallest share of the scores above the last knot."""
+MAX_TAIL_SHARE = 0.5
+"""Largest share of the scores above the last knot."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """A score's distribution: knots equally spaced in rarity, then an exponential tail."""
+    """Distribution of a score: knots equally spaced in rarity, then an exponential tail."""
 
     table: NDArray[np.float64]
-    """(KNOTS + 2,) the score at each knot, rising; the last knot's rarity; the tail's scale."""
+    """Shape (KNOTS + 2,). Score at each knot (rising), the last knot's rarity, the tail's scale."""
 
 
-def tail_from(
-    scores: NDArray[np.float64], *, least_scale: float = 0.0, most_scale: float = np.inf
+def fit_tail(
+    scores: NDArray[np.float64], *, min_scale: float = 0.0, max_scale: float = np.inf
 ) -> Tail:
-    """Learn the distribution of scores (n,) of rows that the model was not fitted on, n > 0.
+    """Fit the distribution of scores (n,), n > 0, of rows that the model was not fitted on.
 
-    The mean excess over the last knot is the tail's scale: maximum likelihood for an exponential.
-    `least_scale`, `most_scale`: what is known of the tail's scale without looking at the scores.
+    The tail's scale is the mean excess over the last knot, the maximum likelihood estimate for an
+    exponential. `min_scale`, `max_scale`: bounds on the tail's scale.
     """
     ordered = np.sort(scores)
-    share = min(max(LEAST_EXCESSES / len(ordered), LEAST_SHARE), MOST_SHARE)
+    share = min(max(MIN_EXCESSES / len(ordered), MIN_TAIL_SHARE), MAX_TAIL_SHARE)
     last = -np.log(share)
     rarity = np.linspace(0.0, last, KNOTS)
     knots = np.quantile(ordered, 1.0 - np.exp(-rarity))
     excess = ordered[ordered > knots[-1]] - knots[-1]
-    # Scores all alike leave no distance to measure in: take one.
-    least = max(least_scale, 1e-3 * float(knots[-1] - knots[0])) or 1.0
-    scale = min(max(float(excess.mean()) if len(excess) else 0.0, least), most_scale)
+    # Equal scores have no range to derive a scale from: use 1.
+    scale_floor = max(min_scale, 1e-3 * float(knots[-1] - knots[0])) or 1.0
+    scale = min(max(float(excess.mean()) if len(excess) else 0.0, scale_floor), max_scale)
     return Tail(np.concatenate([knots, [last, scale]]))
 
 
-def identity(tables: int) -> NDArray[np.float64]:
-    """Return tables (tables, KNOTS + 2) that leave every score from 0 on as it is."""
+def identity_tables(tables: int) -> NDArray[np.float64]:
+    """Return tables (tables, KNOTS + 2) that map every score of at least 0 to itself."""
     return np.tile(np.concatenate([np.linspace(0.0, 1.0, KNOTS), [1.0, 1.0]]), (tables, 1))
 
 
 def rarity(tail: Tail, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return -ln of the tail probability of each score (n,): 0 is usual, higher is rarer."""
-    found = np.empty(len(scores))
-    for_each(tail.table, np.ascontiguousarray(scores), found)
-    return found
+    """Return the rarity (n,) of each score (n,) in nats: 0 is usual, higher is rarer."""
+    rarities = np.empty(len(scores))
+    look_up_rarities(tail.table, np.ascontiguousarray(scores), rarities)
+    return rarities
 
 
 @kernel
-def for_each(table, scores, found):  # type: ignore[no-untyped-def]
-    """Write each score's rarity into `found`."""
+def look_up_rarities(table, scores, rarities):  # type: ignore[no-untyped-def]
+    """Write the rarity of each score (n,) into `rarities` (n,)."""
     for row in range(len(scores)):
-        found[row] = look_up(table, scores[row])
+        rarities[row] = look_up_rarity(table, scores[row])
 
 
-@part
-def look_up(table, score):  # type: ignore[no-untyped-def]
-    """Return the rarity of one score: of equal ones, the least, since all of them are as high."""
+@inlined_kernel
+def look_up_rarity(table, score):  # type: ignore[no-untyped-def]
+    """Return the rarity of one score.
+
+    Equal knots give the lowest of their rarities: all those scores are equally high.
+    """
     last, end = KNOTS - 1, table[KNOTS]
     if score <= table[0]:
         return 0.0

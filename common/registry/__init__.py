@@ -1,1 +1,1 @@
-"""Model versions in a folder: stored once, verified before use, named by aliases that move."""
+"""Model versions in a folder: immutable, verified before use, selected by aliases."""

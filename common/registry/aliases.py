@@ -1,4 +1,4 @@
-"""The aliases of one model name: which version serves, and which one did before."""
+"""The aliases of one model name: the version in use and the one before it."""
 
 import json
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from sensorwatch.common.errors import ModelRefused
-from sensorwatch.common.registry.durable_files import replace
+from sensorwatch.common.registry.durable_files import replace_file
 
 CHAMPION = "champion"
 PREVIOUS = "previous"
@@ -19,20 +19,20 @@ ALIASES_FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Aliases:
-    """Where the aliases point; None: nowhere."""
+    """The version of each alias; None if it is unset."""
 
     champion: str | None = None
     previous: str | None = None
     changed: datetime | None = None
-    """When they were last written: so that writing them again can be noticed."""
+    """The time of the last write; it shows that the same aliases were written again."""
 
     def to_plain(self) -> dict[str, str]:
-        """Return the version of each alias that points somewhere."""
-        named = {CHAMPION: self.champion, PREVIOUS: self.previous}
-        return {alias: version for alias, version in named.items() if version is not None}
+        """Return the version of each alias that is set."""
+        by_alias = {CHAMPION: self.champion, PREVIOUS: self.previous}
+        return {alias: version for alias, version in by_alias.items() if version is not None}
 
 
-class _File(BaseModel):
+class _AliasesFile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     format: Annotated[int, Field(ge=1, le=ALIASES_FORMAT)]
@@ -42,29 +42,29 @@ class _File(BaseModel):
 
 
 def read_aliases(path: Path) -> Aliases:
-    """Read the file; where there is none, no alias points anywhere.
+    """Return the aliases in a file; all are unset if the file does not exist.
 
-    Raises ModelRefused where it cannot be read.
+    Raises ModelRefused if the file cannot be read.
     """
     try:
-        file = _File.model_validate_json(path.read_bytes())
+        file = _AliasesFile.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         return Aliases()
     except (OSError, ValidationError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "its content is none of ours"
+        reason = error.strerror if isinstance(error, OSError) else "its content is not valid"
         raise ModelRefused(
-            f"the aliases {path} cannot be read: {reason}; `sensorwatch models promote` writes "
-            "them anew"
+            f"the alias file {path} cannot be read: {reason}; `sensorwatch models promote` writes "
+            "it again"
         ) from error
     return Aliases(file.champion, file.previous, file.changed)
 
 
 def write_aliases(path: Path, aliases: Aliases) -> None:
-    """Move all aliases at once: a reader sees the old ones or the new ones."""
+    """Write all aliases atomically: a reader sees either the old or the new ones."""
     plain = {
         "format": ALIASES_FORMAT,
         CHAMPION: aliases.champion,
         PREVIOUS: aliases.previous,
         "changed": aliases.changed.isoformat() if aliases.changed else None,
     }
-    replace(path, json.dumps(plain, indent=2).encode() + b"\n")
+    replace_file(path, json.dumps(plain, indent=2).encode() + b"\n")

@@ -1,4 +1,4 @@
-"""Arrays as the bytes of an .npz file: equal arrays give equal bytes, and reading runs nothing."""
+"""Arrays as the bytes of an .npz file; equal arrays give equal bytes, and reading runs no code."""
 
 import hashlib
 import io
@@ -14,10 +14,10 @@ from sensorwatch.common.errors import ModelRefused
 
 Arrays = dict[str, NDArray[Any]]
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can hold
-_UNIX = 3
+_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can hold
+_CREATED_ON_UNIX = 3
 _MAGIC = b"\x93NUMPY\x01\x00"
-# Numbers, truth values and texts of a fixed size: never objects, which would have to be unpickled.
+# Numbers, booleans and texts of a fixed size. Objects are refused, because they are pickles.
 _HEADER = re.compile(
     rb"\{'descr': '([<|][fiubU]\d{1,5})', 'fortran_order': False, "
     rb"'shape': \((\d{1,12}, ?|\d{1,12}(?:, \d{1,12})+)\), \} *\n"
@@ -25,75 +25,77 @@ _HEADER = re.compile(
 
 
 def pack(arrays: Arrays) -> bytes:
-    """Write arrays as an uncompressed .npz that numpy.load reads with allow_pickle=False."""
+    """Return arrays as an uncompressed .npz that numpy.load reads with allow_pickle=False."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(arrays):
-            entry = zipfile.ZipInfo(f"{name}.npy", _EPOCH)
-            entry.create_system = _UNIX
-            archive.writestr(entry, _npy(arrays[name]))
+            entry = zipfile.ZipInfo(f"{name}.npy", _ZIP_EPOCH)
+            entry.create_system = _CREATED_ON_UNIX
+            archive.writestr(entry, _npy_bytes(arrays[name]))
     return buffer.getvalue()
 
 
-def unpack(data: bytes, what: str) -> Arrays:
-    """Read what `pack` wrote; `what` names the file in messages.
+def unpack(data: bytes, file_name: str) -> Arrays:
+    """Return the arrays that `pack` wrote; `file_name` is for messages.
 
-    Raises ModelRefused for anything else: other types, compressed or repeated entries, objects,
-    sizes that do not fit the bytes.
+    Raises ModelRefused for other types, compressed or repeated entries, objects, and sizes that
+    do not match the bytes.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()
-            arrays = {_name(entry): _array(_body(archive, entry)) for entry in entries}
-    # RuntimeError: said to be encrypted; NotImplementedError: a method or version zipfile lacks.
+            arrays = {
+                _array_name(entry): _parse_npy(_entry_bytes(archive, entry)) for entry in entries
+            }
+    # RuntimeError: marked as encrypted. NotImplementedError: a method that zipfile lacks.
     except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError, KeyError) as error:
-        raise ModelRefused(f"{what} is damaged: {error}") from error
+        raise ModelRefused(f"{file_name} is damaged: {error}") from error
     if len(arrays) != len(entries):
-        raise ModelRefused(f"{what} is damaged: a name stands in it twice")
+        raise ModelRefused(f"{file_name} is damaged: it contains a name twice")
     return arrays
 
 
 def array_digest(array: NDArray[Any]) -> str:
-    """SHA-256 over an array's type, shape and bytes."""
+    """Return the SHA-256 of an array's type, shape and bytes."""
     digest = hashlib.sha256(f"{array.dtype.str} {array.shape}\n".encode())
     digest.update(array.tobytes())
     return digest.hexdigest()
 
 
 def joint_digest(digests: dict[str, str]) -> str:
-    """One SHA-256 over named digests, whatever their order."""
+    """Return one SHA-256 of named digests; their order does not matter."""
     lines = "".join(f"{name} {digests[name]}\n" for name in sorted(digests))
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def _npy(array: NDArray[Any]) -> bytes:
+def _npy_bytes(array: NDArray[Any]) -> bytes:
     body = io.BytesIO()
     np.lib.format.write_array(body, np.asarray(array, order="C"), (1, 0), allow_pickle=False)
     return body.getvalue()
 
 
-def _name(entry: zipfile.ZipInfo) -> str:
+def _array_name(entry: zipfile.ZipInfo) -> str:
     if not entry.filename.endswith(".npy"):
-        raise ValueError(f"{entry.filename!r} in it is not an array")
+        raise ValueError(f"its entry {entry.filename!r} is not an array")
     return entry.filename.removesuffix(".npy")
 
 
-def _body(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
-    # Uncompressed, so that nothing can grow beyond the size of the file.
+def _entry_bytes(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    # Compressed entries could expand beyond the size of the file.
     if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
-        raise ValueError(f"{entry.filename!r} in it is compressed")
+        raise ValueError(f"its entry {entry.filename!r} is compressed")
     return archive.read(entry)
 
 
-def _array(body: bytes) -> NDArray[Any]:
+def _parse_npy(body: bytes) -> NDArray[Any]:
     start = len(_MAGIC) + 2
     end = start + int.from_bytes(body[len(_MAGIC) : start], "little")
     header = _HEADER.fullmatch(body[start:end])
     if not body.startswith(_MAGIC) or header is None:
-        raise ValueError(f"an array of another kind: {body[start : min(end, start + 80)]!r}")
+        raise ValueError(f"an array header of another kind: {body[start : min(end, start + 80)]!r}")
     dtype = np.dtype(header[1].decode())
     shape = tuple(int(size) for size in header[2].split(b",") if size.strip())
     if math.prod(shape) * dtype.itemsize != len(body) - end:
-        raise ValueError(f"{len(body) - end} bytes where {shape} of {dtype} was promised")
-    # A copy, because an array over bytes is read-only, for which the kernel would be compiled anew.
+        raise ValueError(f"{len(body) - end} bytes do not fit the shape {shape} of {dtype}")
+    # An array over bytes is read-only, and kernels would be compiled again for it. So copy.
     return np.frombuffer(body, dtype=dtype, offset=end).reshape(shape).copy()

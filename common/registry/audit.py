@@ -1,8 +1,8 @@
-"""The audit log: who did what, when and why, each line bound to the one before by its digest.
+"""The audit log: user, action, time and reason of each change, as a chain of digests.
 
-A line is whole only with its line break. What stands behind the last break was torn by a kill; the
-next change to the registry cuts it off and says so in a line of its own. The number and digest of
-the last line also stand in a file beside the log, so that lines cut off the end are missed.
+A line is complete only with its line break. Bytes after the last break were torn by a kill. The
+next change to the registry removes them and adds an entry that says so. A head file beside the log
+repeats the number and digest of the last line, so that removed lines at the end are noticed.
 """
 
 import hashlib
@@ -14,14 +14,14 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from sensorwatch.common.registry.durable_files import append, replace
+from sensorwatch.common.registry.durable_files import append_to_file, replace_file
 
-NOTHING_BEFORE = "0" * 64
-_SHOWN = 200
+ZERO_DIGEST = "0" * 64
+_MAX_SHOWN_BYTES = 200
 
 
 class Action(StrEnum):
-    """What a line tells."""
+    """The kind of change."""
 
     REGISTER = "register"
     EVALUATE = "evaluate"
@@ -29,9 +29,9 @@ class Action(StrEnum):
     ROLLBACK = "rollback"
     DELETE = "delete"
     REPAIR = "repair"
-    """A torn line was cut off."""
+    """A torn line was removed."""
     CORRECT = "correct"
-    """The registry was found otherwise than the lines before told."""
+    """The folder differed from the log; the entry records the actual state."""
 
 
 class AuditEntry(BaseModel):
@@ -47,11 +47,11 @@ class AuditEntry(BaseModel):
     why: str
     detail: dict[str, Any]
     before: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    """SHA-256 of the line before with its line break; zeros in the first line."""
+    """SHA-256 of the previous line with its line break; zeros in the first line."""
 
 
-class _Head(BaseModel):
-    """The line written last."""
+class _LogHead(BaseModel):
+    """The content of the head file: the last line's number and digest."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -60,7 +60,7 @@ class _Head(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class _LogLine:
     text: bytes
     entry: AuditEntry | None
 
@@ -70,14 +70,14 @@ class _Line:
 
 
 class AuditLog:
-    """The log of one model name. Writing is for the holder of the registry's lock."""
+    """The audit log of one model name; a writer must have the registry's lock."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._head_path = path.with_suffix(".head")
 
     def entries(self) -> list[AuditEntry]:
-        """Return every line that can be read."""
+        """Return every readable entry."""
         return [line.entry for line in self._read()[0] if line.entry is not None]
 
     def append(
@@ -90,8 +90,8 @@ class AuditLog:
         version: str | None = None,
         detail: dict[str, Any] | None = None,
     ) -> None:
-        """Add a line; a torn one must have been repaired."""
-        number, before = self._end()
+        """Append an entry; the caller must have repaired a torn line."""
+        number, before = self._last_line()
         entry = AuditEntry(
             number=number + 1,
             when=when,
@@ -103,78 +103,82 @@ class AuditLog:
             before=before,
         )
         text = entry.model_dump_json().encode() + b"\n"
-        append(self._path, text)
-        head = _Head(number=entry.number, sha256=hashlib.sha256(text).hexdigest())
-        replace(self._head_path, head.model_dump_json().encode() + b"\n")
+        append_to_file(self._path, text)
+        head = _LogHead(number=entry.number, sha256=hashlib.sha256(text).hexdigest())
+        replace_file(self._head_path, head.model_dump_json().encode() + b"\n")
 
     def repair(self, *, when: datetime, who: str) -> None:
-        """Cut off a torn last line, if there is one, and say so."""
+        """Remove a torn last line, if any, and log that."""
         lines, torn = self._read()
         if not torn:
             return
-        replace(self._path, b"".join(line.text for line in lines))
-        shown = torn[:_SHOWN].decode(errors="backslashreplace")
+        replace_file(self._path, b"".join(line.text for line in lines))
+        shown = torn[:_MAX_SHOWN_BYTES].decode(errors="backslashreplace")
         self.append(
             Action.REPAIR,
             when=when,
             who=who,
-            why=f"a torn line of {len(torn)} bytes was cut off",
+            why=f"a torn line of {len(torn)} bytes was removed",
             detail={"torn": shown},
         )
 
     def problems(self) -> list[str]:
-        """Say where the chain of lines is broken; nothing where it is whole."""
+        """Return where the chain of lines is broken; an empty list if it is intact."""
         lines, torn = self._read()
-        found = ["the last line is torn: the next change cuts it off"] if torn else []
-        before, number = NOTHING_BEFORE, 0
+        broken = ["the last line is torn: the next change removes it"] if torn else []
+        before, number = ZERO_DIGEST, 0
         for position, line in enumerate(lines, start=1):
             if line.entry is None:
-                found.append(f"line {position} cannot be read")
+                broken.append(f"line {position} cannot be read")
                 number += 1
             else:
                 if line.entry.before != before:
-                    found.append(f"line {position} does not follow the line before it")
+                    broken.append(
+                        f"line {position} does not match the digest of the line before it"
+                    )
                 if line.entry.number != number + 1:
-                    found.append(f"line {position} has number {line.entry.number}: lines are gone")
+                    broken.append(
+                        f"line {position} has number {line.entry.number}: lines are missing"
+                    )
                 number = line.entry.number
             before = line.digest
-        return found + self._end_problems(lines, number)
+        return broken + self._head_problems(lines, number)
 
-    def _end_problems(self, lines: list[_Line], number: int) -> list[str]:
+    def _head_problems(self, lines: list[_LogLine], number: int) -> list[str]:
         recorded, digest = self._head()
         if recorded > number:
-            return [f"line {recorded} was written, but the log ends at {number}: lines are gone"]
-        digests = [NOTHING_BEFORE, *(line.digest for line in lines)]
-        # A kill between line and head leaves the head one behind.
+            return [f"line {recorded} was written, but the log ends at {number}: lines are missing"]
+        digests = [ZERO_DIGEST, *(line.digest for line in lines)]
+        # A kill between the writes of line and head leaves the head one line behind.
         ends = {number: digests[-1]} | ({number - 1: digests[-2]} if lines else {})
         if ends.get(recorded) != digest:
-            return [f"{self._head_path.name} does not fit the end of the log"]
+            return [f"{self._head_path.name} does not match the end of the log"]
         return []
 
-    def _end(self) -> tuple[int, str]:
+    def _last_line(self) -> tuple[int, str]:
         """Return the number and digest of the line written last."""
         number, digest = self._head()
         lines, _ = self._read()
         last = lines[-1].entry if lines else None
-        # A kill can leave the head behind the log. Otherwise the head counts: what was done to the
-        # end of the log since it was written must not become part of the chain.
+        # A kill can leave the head behind the log. Otherwise the head counts, so that later edits
+        # of the log's end do not become part of the chain.
         if last is not None and last.number > number:
             return last.number, lines[-1].digest
         return number, digest
 
-    def _read(self) -> tuple[list[_Line], bytes]:
-        """Return the whole lines and what stands behind the last line break."""
+    def _read(self) -> tuple[list[_LogLine], bytes]:
+        """Return the complete lines, and the bytes after the last line break."""
         try:
             *texts, torn = self._path.read_bytes().split(b"\n")
         except FileNotFoundError:
             return [], b""
-        return [_Line(text + b"\n", _entry(text)) for text in texts], torn
+        return [_LogLine(text + b"\n", _entry(text)) for text in texts], torn
 
     def _head(self) -> tuple[int, str]:
         try:
-            head = _Head.model_validate_json(self._head_path.read_bytes())
+            head = _LogHead.model_validate_json(self._head_path.read_bytes())
         except (OSError, ValidationError):
-            return 0, NOTHING_BEFORE  # which fits no log of more than one line
+            return 0, ZERO_DIGEST  # matches no log of more than one line
         return head.number, head.sha256
 
 

@@ -1,7 +1,7 @@
-"""What the audit log tells about the registry's state, and how it is brought in line with it.
+"""The state of a model's folder as its audit log records it, beside the actual state.
 
-A line is written before what it tells is done. So a kill leaves at most the last line undone, and
-the next change says in a line of its own what it found instead.
+An entry is written before its change is done. A kill can therefore leave only the last entry
+without its change. The next change then adds an entry with the actual state.
 """
 
 from collections.abc import Iterable
@@ -13,8 +13,8 @@ from sensorwatch.common.registry.audit import Action, AuditEntry
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """Which versions there are and where the aliases point."""
+class RegistryState:
+    """The versions of a model and the targets of its aliases."""
 
     versions: frozenset[str] = frozenset()
     champion: str | None = None
@@ -26,41 +26,41 @@ class State:
         return {"versions": sorted(self.versions), **aliases}
 
 
-def state_found(versions: Iterable[str], aliases: Aliases) -> State:
-    """The state of a folder."""
-    return State(frozenset(versions), aliases.champion, aliases.previous)
+def folder_state(versions: Iterable[str], aliases: Aliases) -> RegistryState:
+    """Return the actual state of a folder."""
+    return RegistryState(frozenset(versions), aliases.champion, aliases.previous)
 
 
-def state_told(entries: Iterable[AuditEntry]) -> State:
-    """The state after everything that the lines tell was done."""
-    state = State()
+def logged_state(entries: Iterable[AuditEntry]) -> RegistryState:
+    """Return the state after the changes of all entries."""
+    state = RegistryState()
     for entry in entries:
-        state = _after(state, entry)
+        state = _apply(state, entry)
     return state
 
 
-def differences(told: State, found: State) -> list[str]:
-    """Say in words how a folder differs from what the log tells."""
-    words = [f"{version} is not there" for version in sorted(told.versions - found.versions)]
-    words += [f"{version} has no line" for version in sorted(found.versions - told.versions)]
+def differences(logged: RegistryState, actual: RegistryState) -> list[str]:
+    """Return in words how a folder differs from the log."""
+    texts = [f"{version} is missing" for version in sorted(logged.versions - actual.versions)]
+    texts += [f"{version} has no entry" for version in sorted(actual.versions - logged.versions)]
     for alias in (CHAMPION, PREVIOUS):
-        wanted, got = getattr(told, alias), getattr(found, alias)
+        wanted, got = getattr(logged, alias), getattr(actual, alias)
         if wanted != got:
-            words.append(f"{alias} is {got or 'nothing'}, told was {wanted or 'nothing'}")
-    return words
+            texts.append(f"{alias} is {got or 'unset'}, logged was {wanted or 'unset'}")
+    return texts
 
 
-def _after(state: State, entry: AuditEntry) -> State:
+def _apply(state: RegistryState, entry: AuditEntry) -> RegistryState:
     detail = entry.detail
     match entry.action:
         case Action.REGISTER if entry.version:
-            return State(state.versions | {entry.version}, state.champion, state.previous)
+            return RegistryState(state.versions | {entry.version}, state.champion, state.previous)
         case Action.DELETE if entry.version:
-            return State(state.versions - {entry.version}, state.champion, state.previous)
+            return RegistryState(state.versions - {entry.version}, state.champion, state.previous)
         case Action.PROMOTE | Action.ROLLBACK:
-            return State(state.versions, detail.get(CHAMPION), detail.get(PREVIOUS))
+            return RegistryState(state.versions, detail.get(CHAMPION), detail.get(PREVIOUS))
         case Action.CORRECT:
             versions = detail.get("versions")
             listed = map(str, versions) if isinstance(versions, list) else ()
-            return State(frozenset(listed), detail.get(CHAMPION), detail.get(PREVIOUS))
+            return RegistryState(frozenset(listed), detail.get(CHAMPION), detail.get(PREVIOUS))
     return state

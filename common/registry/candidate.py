@@ -1,4 +1,4 @@
-"""What training hands over: everything that makes up a model version before it has an id."""
+"""The result of training: all content of a model version before it has an id."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -19,18 +19,18 @@ MAX_GOLDEN_ROWS = 200
 
 
 class DataSource(BaseModel):
-    """Where the training rows came from."""
+    """The origin of the training rows."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     uri: str
-    """A file, a glob or `kafka:TOPIC`, as it was asked for."""
+    """A file, a glob or `kafka:TOPIC`, as the user wrote it."""
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    """Digest of what was read."""
+    """Digest of the bytes that were read."""
     first_time: int
     """Earliest event time, microseconds since 1970-01-01 UTC."""
     last_time: int
-    """Latest event time, likewise."""
+    """Latest event time, microseconds since 1970-01-01 UTC."""
     rows: Annotated[int, Field(ge=0)]
     """Accepted rows."""
     rejected: dict[str, int] = {}
@@ -39,7 +39,7 @@ class DataSource(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A trained model that wants to become a version."""
+    """A trained model that is not yet registered."""
 
     schema: Schema
     plan: FeaturePlan
@@ -48,21 +48,21 @@ class Candidate:
     calibration: Calibration
     ranges: SignalRanges
     estimator: Any
-    """The fitted scikit-learn estimator; stored with joblib, for people only."""
+    """The fitted scikit-learn estimator. It is stored with joblib; services never read it."""
     parameters: dict[str, Any]
-    """What training was told (plain JSON values): trees, max_samples, target_alert_rate, ..."""
+    """Training parameters as plain JSON values: trees, max_samples, target_alert_rate, ..."""
     seed: int
     data_source: DataSource
     split: dict[str, Any]
     """`fit_rows`, `calibration_rows`, and `boundary_time` in microseconds."""
     golden: Readings
-    """1 to MAX_GOLDEN_ROWS readings, spread over the calibration part, scored from cold memory."""
+    """1 to MAX_GOLDEN_ROWS readings, spread over the calibration rows, scored from cold memory."""
     forecast: Forecast | None = None
     decision: Decision | None = None
-    """Both None of the plain plan."""
+    """Forecast and decision are None for the plain plan."""
 
     def detector(self, version: str) -> Detector:
-        """The detector that this candidate would be under the id `version`."""
+        """Return this candidate as a detector with the id `version`."""
         return Detector(
             version,
             self.schema,

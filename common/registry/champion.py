@@ -1,4 +1,4 @@
-"""The detector now in force."""
+"""The champion version, followed while it changes."""
 
 from collections.abc import Callable
 
@@ -14,11 +14,11 @@ def _ignore(_: object) -> None:
 
 
 class Champion:
-    """Follows a model's champion alias; a version that is refused never replaces a good one.
+    """Follows a model's champion alias; a refused version never replaces a good one.
 
-    Raises ModelRefused at construction where there is no usable champion. `on_loaded` is called
-    with every version put in force, the first one too; `on_refused` once each time the aliases
-    are written and cannot be followed.
+    The constructor raises ModelRefused if there is no usable champion. `on_loaded` is called with
+    every version that is loaded, including the first. `on_refused` is called once for each write of
+    the aliases that cannot be followed.
     """
 
     def __init__(
@@ -33,35 +33,35 @@ class Champion:
         self._name = name
         self._on_loaded = on_loaded
         self._on_refused = on_refused
-        self._seen: Aliases | str = registry.look(name)
-        """What the last look saw: the aliases, or why they could not be read."""
+        self._last_seen: Aliases | str = registry.current_aliases(name)
+        """The last result of reading the aliases: the aliases, or the error text."""
         self._version = registry.load(name)
         on_loaded(self._version)
 
     def current(self) -> Detector:
-        """Return the detector in force."""
+        """Return the detector of the loaded version."""
         return self._version.detector
 
     @property
     def version(self) -> ModelVersion:
-        """The version in force."""
+        """The loaded version."""
         return self._version
 
     def refresh(self) -> bool:
-        """Look at the aliases once, cheaply, and follow; True when another version is in force."""
+        """Read the alias file once and load a new champion; return True if the version changed."""
         try:
-            seen = self._registry.look(self._name)
+            seen = self._registry.current_aliases(self._name)
         except ModelRefused as refused:
-            if self._seen != str(refused):
-                self._seen = str(refused)
+            if self._last_seen != str(refused):
+                self._last_seen = str(refused)
                 self._on_refused(refused)
             return False
-        if seen == self._seen:
+        if seen == self._last_seen:
             return False
-        self._seen = seen
-        return seen.champion != self._version.manifest.id and self._follow(seen)
+        self._last_seen = seen
+        return seen.champion != self._version.manifest.id and self._load_champion(seen)
 
-    def _follow(self, seen: Aliases) -> bool:
+    def _load_champion(self, seen: Aliases) -> bool:
         try:
             version = self._registry.load(self._name, seen.champion or CHAMPION)
         except ModelRefused as refused:

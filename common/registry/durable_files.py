@@ -1,4 +1,4 @@
-"""Writing that a kill or power cut cannot leave half done."""
+"""File writes that are complete or absent after a kill or a power cut."""
 
 import os
 import secrets
@@ -6,15 +6,15 @@ from pathlib import Path
 
 
 def write_new(path: Path, content: bytes) -> None:
-    """Write a file that must not exist yet, down to the disk (its folder is not synced)."""
+    """Write and sync a file that must not exist yet; its folder is not synced."""
     with path.open("xb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
 
 
-def replace(path: Path, content: bytes) -> None:
-    """Put `content` in place of a file: a reader sees the old or the new, never a part."""
+def replace_file(path: Path, content: bytes) -> None:
+    """Replace a file's content atomically: a reader sees the old or the new content."""
     temporary = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
     try:
         write_new(temporary, content)
@@ -25,8 +25,8 @@ def replace(path: Path, content: bytes) -> None:
     sync_folder(path.parent)
 
 
-def append(path: Path, content: bytes) -> None:
-    """Add to the end of a file, down to the disk."""
+def append_to_file(path: Path, content: bytes) -> None:
+    """Append to a file and sync it; create the file if it does not exist."""
     created = not path.exists()
     with path.open("ab", buffering=0) as file:
         file.write(content)
@@ -36,7 +36,7 @@ def append(path: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
+    """Sync a folder, so that the names of its files are durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

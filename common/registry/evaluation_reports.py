@@ -1,4 +1,4 @@
-"""The evaluation reports of a version, numbered, and what the audit log says of them."""
+"""The numbered evaluation reports of a version, and their audit entries."""
 
 import hashlib
 import json
@@ -11,9 +11,9 @@ from sensorwatch.common.registry.version_files import REPORTS
 
 
 def report_bytes(report: dict[str, Any]) -> bytes:
-    """Return a report as its file's content.
+    """Return a report as the content of its file.
 
-    Raises UsageError where it does not say whether the version passed, or is not plain JSON.
+    Raises UsageError if "passed" is missing or the report is not plain JSON.
     """
     if not isinstance(report.get("passed"), bool):
         raise UsageError('a report must say "passed": true or false')
@@ -24,19 +24,19 @@ def report_bytes(report: dict[str, Any]) -> bytes:
 
 
 def report_detail(path: Path, content: bytes, *, passed: bool) -> dict[str, Any]:
-    """What the audit log records of a report."""
+    """Return what the audit log records about a report."""
     digest = hashlib.sha256(content).hexdigest()
     return {"report": path.name, "sha256": digest, "passed": passed}
 
 
 def next_report(folder: Path) -> Path:
-    """Where the next report of a version's folder belongs."""
+    """Return the path for the next report of a version."""
     numbers = [int(path.stem) for path in _reports(folder)]
     return folder / REPORTS / f"{max(numbers, default=0) + 1:04d}.json"
 
 
 def newest_report(folder: Path) -> dict[str, Any] | None:
-    """Read the newest report of a version's folder; raises ModelRefused for one that is damaged."""
+    """Return the newest report of a version, or None; raises ModelRefused if it is damaged."""
     paths = _reports(folder)
     if not paths:
         return None
@@ -50,7 +50,7 @@ def newest_report(folder: Path) -> dict[str, Any] | None:
 
 
 def report_problems(folder: Path, entries: list[AuditEntry]) -> list[str]:
-    """Say which of a version's reports are not as the audit log recorded them."""
+    """Return which reports of a version differ from their audit entries."""
     recorded = {entry.detail.get("report"): entry for entry in _evaluations(folder.name, entries)}
     problems = []
     for path in _reports(folder):
@@ -60,8 +60,8 @@ def report_problems(folder: Path, entries: list[AuditEntry]) -> list[str]:
     return problems
 
 
-def why_not_passed(folder: Path, entries: list[AuditEntry]) -> str | None:
-    """Say why a version may not be promoted; None where its newest report is sound and passed."""
+def promotion_obstacle(folder: Path, entries: list[AuditEntry]) -> str | None:
+    """Return why a version may not be promoted; None if its newest report is intact and passed."""
     evaluations = _evaluations(folder.name, entries)
     if not evaluations:
         return "it has no report"
@@ -79,8 +79,8 @@ def _evaluations(version: str, entries: list[AuditEntry]) -> list[AuditEntry]:
 
 
 def _reports(folder: Path) -> list[Path]:
-    found = (folder / REPORTS).glob("*.json")
-    return sorted((path for path in found if path.stem.isdecimal()), key=lambda p: int(p.stem))
+    files = (folder / REPORTS).glob("*.json")
+    return sorted((file for file in files if file.stem.isdecimal()), key=lambda f: int(f.stem))
 
 
 def _digest(path: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""Golden rows: readings stored with their scores, replayed before a model is trusted."""
+"""Golden rows: readings stored with their scores, scored again before a model is used."""
 
 import numpy as np
 
@@ -6,13 +6,13 @@ from sensorwatch.common.errors import ModelRefused
 from sensorwatch.common.registry.archive import Arrays
 from sensorwatch.common.registry.candidate import MAX_GOLDEN_ROWS
 from sensorwatch.common.rows.readings import Readings
-from sensorwatch.common.rows.schema import Missing, Schema
+from sensorwatch.common.rows.schema import MissingPolicy, Schema
 from sensorwatch.common.scoring.detector import Detector
 
 TOLERANCE = 1e-9
-"""How far a raw score may lie from the recorded one."""
+"""Largest allowed difference between a raw score and the recorded one."""
 
-_TYPES = {"event_time": "<i8", "sensor": "<i4", "values": "<f8", "context": "<f8"} | {
+_DTYPES = {"event_time": "<i8", "sensor": "<i4", "values": "<f8", "context": "<f8"} | {
     "raw_score": "<f8",
     "anomaly_score": "<f8",
     "is_anomaly": "|b1",
@@ -20,19 +20,19 @@ _TYPES = {"event_time": "<i8", "sensor": "<i4", "values": "<f8", "context": "<f8
 
 
 def golden_arrays(detector: Detector, readings: Readings) -> Arrays:
-    """Score 1 to MAX_GOLDEN_ROWS readings from cold memory and put both into arrays.
+    """Score 1 to MAX_GOLDEN_ROWS readings from cold memory; return readings and scores as arrays.
 
-    Raises ValueError for another number of readings.
+    Raises ValueError for any other number of readings.
     """
     if not 1 <= len(readings) <= MAX_GOLDEN_ROWS:
         raise ValueError(f"{len(readings)} golden rows, wanted 1 to {MAX_GOLDEN_ROWS}")
-    used, sensor = np.unique(readings.sensor, return_inverse=True)
-    detections = detector.detect(readings, detector.cold()).detections
+    used_sensors, sensor = np.unique(readings.sensor, return_inverse=True)
+    detections = detector.detect(readings, detector.empty_memory()).detections
     context = {"context": readings.context} if detector.schema.context else {}
     return context | {
         "event_time": readings.event_time,
         "sensor": sensor.astype(np.int32),
-        "sensor_ids": np.asarray([readings.sensor_ids[number] for number in used]),
+        "sensor_ids": np.asarray([readings.sensor_ids[number] for number in used_sensors]),
         "values": readings.values,
         "raw_score": detections.raw_score,
         "anomaly_score": detections.anomaly_score,
@@ -40,30 +40,32 @@ def golden_arrays(detector: Detector, readings: Readings) -> Arrays:
     }
 
 
-def replay(detector: Detector, golden: Arrays) -> None:
+def check_golden_rows(detector: Detector, golden: Arrays) -> None:
     """Score the golden rows again.
 
-    Raises ModelRefused unless every decision is the recorded one and every score lies within
-    TOLERANCE.
+    Raises ModelRefused unless every decision equals the recorded one and every score differs by at
+    most TOLERANCE.
     """
     readings = _readings(golden, detector.schema)
-    found = detector.detect(readings, detector.cold()).detections
+    rescored = detector.detect(readings, detector.empty_memory()).detections
     calibration = detector.calibration
-    # In raw units, too: an anomaly score is a raw score divided by this span.
+    # An anomaly score is a raw score divided by this span; compare both in raw units.
     scale = 1.0 / min(1.0, calibration.threshold - calibration.centre)
-    off = np.maximum(
-        np.abs(found.raw_score - golden["raw_score"]),
-        np.abs(found.anomaly_score - golden["anomaly_score"]) / scale,
+    difference = np.maximum(
+        np.abs(rescored.raw_score - golden["raw_score"]),
+        np.abs(rescored.anomaly_score - golden["anomaly_score"]) / scale,
     )
-    # The threshold is itself a calibration score, and so may be a golden row's: on another kind of
-    # machine the last bit decides there.
-    tied = np.abs(golden["raw_score"] - calibration.threshold) <= TOLERANCE
-    # Written so that a NaN is wrong.
-    wrong = ~(off <= TOLERANCE) | ((found.is_anomaly != golden["is_anomaly"]) & ~tied)
-    if np.any(wrong):
+    # The threshold is itself a calibration score, and may be the score of a golden row. There the
+    # last bit decides, which may differ on another kind of machine.
+    at_threshold = np.abs(golden["raw_score"] - calibration.threshold) <= TOLERANCE
+    # This form also counts NaN as a difference.
+    differs = ~(difference <= TOLERANCE) | (
+        (rescored.is_anomaly != golden["is_anomaly"]) & ~at_threshold
+    )
+    if np.any(differs):
         raise ModelRefused(
-            f"{np.count_nonzero(wrong)} of {len(readings)} golden rows get another score or "
-            f"decision than at training (largest difference {np.max(off):.3g}, allowed "
+            f"{np.count_nonzero(differs)} of {len(readings)} golden rows get another score or "
+            f"decision than at training (largest difference {np.max(difference):.3g}, allowed "
             f"{TOLERANCE:g})"
         )
 
@@ -72,10 +74,11 @@ def _readings(golden: Arrays, schema: Schema) -> Readings:
     rows = len(golden["event_time"]) if "event_time" in golden else 0
     if not 1 <= rows <= MAX_GOLDEN_ROWS:
         raise ModelRefused(f"{rows} golden rows, wanted 1 to {MAX_GOLDEN_ROWS}")
-    none: Arrays = {"context": np.empty((rows, 0))}  # it is stored only where the schema has some
-    golden = none | golden
+    # Context is stored only if the schema has context columns.
+    no_context: Arrays = {"context": np.empty((rows, 0))}
+    golden = no_context | golden
     columns = {"values": schema.signals, "context": schema.context}
-    for name, dtype in _TYPES.items():
+    for name, dtype in _DTYPES.items():
         shape = (rows, len(columns[name])) if name in columns else (rows,)
         array = golden.get(name)
         if array is None or array.dtype.str != dtype or array.shape != shape:
@@ -83,7 +86,7 @@ def _readings(golden: Arrays, schema: Schema) -> Readings:
     _check_finite(golden, schema)
     ids, sensor = golden.get("sensor_ids"), golden["sensor"]
     if ids is None or ids.ndim != 1 or np.any((sensor < 0) | (sensor >= len(ids))):
-        raise ModelRefused("the golden rows name sensors that are not there")
+        raise ModelRefused("the golden rows name sensors that are missing from their sensor ids")
     return Readings(
         np.arange(rows, dtype=np.int64),
         golden["event_time"],
@@ -96,6 +99,8 @@ def _readings(golden: Arrays, schema: Schema) -> Readings:
 
 def _check_finite(golden: Arrays, schema: Schema) -> None:
     table = np.concatenate([golden["values"], golden["context"]], axis=1)
-    may_miss = np.asarray([column.missing is Missing.HOLD_LAST for column in schema.columns])
-    if not np.all(np.isfinite(table) | (np.isnan(table) & may_miss)):
-        raise ModelRefused("the golden rows hold values that no reading can have")
+    may_be_missing = np.asarray(
+        [column.missing is MissingPolicy.HOLD_LAST for column in schema.columns]
+    )
+    if not np.all(np.isfinite(table) | (np.isnan(table) & may_be_missing)):
+        raise ModelRefused("the golden rows contain values that no reading can have")

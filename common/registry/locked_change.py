@@ -1,4 +1,4 @@
-"""One change to a model's shelf: the lock held, the line in the audit log before the deed."""
+"""A change to a model's folder, under its lock, with the audit entry written first."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,74 +15,78 @@ from sensorwatch.common.registry.aliases import (
     write_aliases,
 )
 from sensorwatch.common.registry.audit import Action
-from sensorwatch.common.registry.audit_history import differences, state_found, state_told
-from sensorwatch.common.registry.model_folder import Shelf
+from sensorwatch.common.registry.audit_history import differences, folder_state, logged_state
+from sensorwatch.common.registry.model_folder import ModelFolder
 from sensorwatch.common.registry.model_names import ordinal_of
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What somebody is doing to a shelf while holding its lock."""
+    """The operations on a model's folder while its lock is taken."""
 
-    shelf: Shelf
+    folder: ModelFolder
     who: str
     now: Callable[[], datetime]
 
-    def tell(
+    def log_action(
         self, action: Action, version: str | None, why: str, detail: dict[str, Any] | None = None
     ) -> None:
-        """Write down what is done next."""
+        """Append an audit entry for the change that follows."""
         when = self.now()
-        self.shelf.log.append(
+        self.folder.log.append(
             action, when=when, who=self.who, why=why, version=version, detail=detail
         )
 
     def move(
-        self, action: Action, to: Aliases, why: str, detail: dict[str, Any] | None = None
+        self, action: Action, target: Aliases, why: str, detail: dict[str, Any] | None = None
     ) -> None:
-        """Write down where the aliases go, and move them."""
-        aliases = {CHAMPION: to.champion, PREVIOUS: to.previous}
-        self.tell(action, to.champion, why, {**aliases, **(detail or {})})
-        write_aliases(self.shelf.aliases, replace(to, changed=self.now()))
+        """Log the new aliases, then write them."""
+        aliases = {CHAMPION: target.champion, PREVIOUS: target.previous}
+        self.log_action(action, target.champion, why, {**aliases, **(detail or {})})
+        write_aliases(self.folder.aliases, replace(target, changed=self.now()))
 
     def delete(self, version: str, why: str) -> None:
-        """Write down that a version goes, and remove it."""
-        self.tell(Action.DELETE, version, why)
-        self.shelf.remove(version)
+        """Log the deletion of a version, then remove it."""
+        self.log_action(Action.DELETE, version, why)
+        self.folder.remove(version)
 
     def next_ordinal(self) -> int:
-        """Return a number that no version has or had."""
-        told = [entry.version for entry in self.shelf.log.entries() if entry.version]
-        numbers = (ordinal_of(self.shelf.name, id_) for id_ in [*told, *self.shelf.ids()])
+        """Return the next free number; numbers of deleted versions are not reused."""
+        logged = [entry.version for entry in self.folder.log.entries() if entry.version]
+        numbers = (
+            ordinal_of(self.folder.name, id_) for id_ in [*logged, *self.folder.version_ids()]
+        )
         return 1 + max((number for number in numbers if number is not None), default=0)
 
 
 @contextmanager
-def changing(shelf: Shelf, who: str, now: Callable[[], datetime]) -> Iterator[Change]:
-    """Hold a shelf's lock, with log and folder brought in line before anything else is done."""
-    with shelf.locked():
-        change = Change(shelf, who, now)
-        shelf.log.repair(when=now(), who=who)
-        found = mismatches(shelf)
-        if found:
-            state = state_found(shelf.ids(), aliases_or_none(shelf) or Aliases())
-            why = f"found otherwise than told: {'; '.join(found)}"
-            change.tell(Action.CORRECT, None, why, state.to_plain())
+def locked_change(folder: ModelFolder, who: str, now: Callable[[], datetime]) -> Iterator[Change]:
+    """Lock a model's folder and correct its audit log first if the folder differs from it."""
+    with folder.locked():
+        change = Change(folder, who, now)
+        folder.log.repair(when=now(), who=who)
+        mismatches = log_mismatches(folder)
+        if mismatches:
+            state = folder_state(folder.version_ids(), aliases_or_none(folder) or Aliases())
+            why = f"the folder differed from this log: {'; '.join(mismatches)}"
+            change.log_action(Action.CORRECT, None, why, state.to_plain())
         yield change
 
 
-def mismatches(shelf: Shelf) -> list[str]:
-    """Say how a shelf differs from what its log tells."""
-    aliases = aliases_or_none(shelf)
+def log_mismatches(folder: ModelFolder) -> list[str]:
+    """Return how a model's folder differs from the state in its audit log."""
+    aliases = aliases_or_none(folder)
     unreadable = ["the aliases cannot be read"] if aliases is None else []
-    told = state_told(shelf.log.entries())
-    found = state_found(shelf.ids(), aliases or Aliases(told.champion, told.previous))
-    return unreadable + differences(told, found)
+    logged = logged_state(folder.log.entries())
+    actual = folder_state(
+        folder.version_ids(), aliases or Aliases(logged.champion, logged.previous)
+    )
+    return unreadable + differences(logged, actual)
 
 
-def aliases_or_none(shelf: Shelf) -> Aliases | None:
-    """Read the aliases; None where their file is damaged, which promoting repairs."""
+def aliases_or_none(folder: ModelFolder) -> Aliases | None:
+    """Return the aliases, or None if their file is damaged; promoting a version repairs it."""
     try:
-        return read_aliases(shelf.aliases)
+        return read_aliases(folder.aliases)
     except ModelRefused:
         return None

@@ -1,4 +1,4 @@
-"""The manifest: what a model version was made of and from."""
+"""The manifest of a model version: its parameters, data source, files and digests."""
 
 import hashlib
 import json
@@ -8,38 +8,38 @@ from typing import Annotated, Any, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sensorwatch.common.errors import ModelRefused
-from sensorwatch.common.pydantic_errors import explain
+from sensorwatch.common.pydantic_errors import describe_validation_error
 from sensorwatch.common.registry.candidate import DataSource
 from sensorwatch.common.scoring.detector import Detector
 
-FORMAT = 1
-"""Of the manifest and of the files it names; a newer one is refused."""
+MANIFEST_FORMAT = 1
+"""Format of the manifest and of the files that it names. A newer format is refused."""
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
-class _Recorded(BaseModel):
+class _ManifestModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class StoredArray(_Recorded):
+class StoredArray(_ManifestModel):
     """An array in `arrays.npz`."""
 
     dtype: str
     shape: tuple[int, ...]
     sha256: Sha256
-    """Over type, shape and bytes."""
+    """Digest of type, shape and bytes."""
 
 
-class StoredFile(_Recorded):
+class StoredFile(_ManifestModel):
     """A file beside the manifest."""
 
     bytes: Annotated[int, Field(ge=0)]
     sha256: Sha256
 
 
-class CalibrationSummary(_Recorded):
-    """The calibration's numbers, for people; the arrays hold what counts."""
+class CalibrationSummary(_ManifestModel):
+    """The main numbers of the calibration, for readers; scoring uses the arrays."""
 
     threshold: float
     centre: float
@@ -47,15 +47,15 @@ class CalibrationSummary(_Recorded):
     scores: int
 
 
-class Manifest(_Recorded):
-    """What a version was made of and from; never changed after it is written."""
+class ModelManifest(_ManifestModel):
+    """Describes one version; it never changes after it is written."""
 
-    format: int = FORMAT
+    format: int = MANIFEST_FORMAT
     id: str
     name: str
     created: AwareDatetime
     parent: str | None
-    """The champion at that time."""
+    """The champion when this version was registered."""
     row_schema: dict[str, Any] = Field(alias="schema")
     schema_fingerprint: str
     plan: dict[str, Any]
@@ -67,10 +67,10 @@ class Manifest(_Recorded):
     libraries: dict[str, str]
     arrays: dict[str, StoredArray]
     arrays_digest: Sha256
-    """One digest over those of all arrays: equal for equal data and seed."""
+    """Digest of all array digests. It is equal for equal data and seed."""
     files: dict[str, StoredFile]
     digest: str = ""
-    """SHA-256 over all the rest."""
+    """SHA-256 of all other fields."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -85,7 +85,7 @@ class Manifest(_Recorded):
         return self.model_dump(mode="json", by_alias=True)
 
     def to_bytes(self) -> bytes:
-        """Return the manifest as its file's content, the digest filled in."""
+        """Return the content of the manifest's file, with the digest."""
         plain = self.to_plain()
         plain["digest"] = _digest(plain)
         return json.dumps(plain, indent=2, allow_nan=False).encode() + b"\n"
@@ -93,16 +93,16 @@ class Manifest(_Recorded):
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
-    """A verified version: ready to score, with its papers."""
+    """A verified version: its detector and its manifest."""
 
     detector: Detector
-    manifest: Manifest
+    manifest: ModelManifest
 
 
-def manifest_of(content: bytes) -> Manifest:
-    """Read a manifest's file.
+def parse_manifest(content: bytes) -> ModelManifest:
+    """Return the manifest in a file's content.
 
-    Raises ModelRefused where it is damaged, edited, or of a newer format.
+    Raises ModelRefused if it is damaged, edited, or of a newer format.
     """
     try:
         plain = json.loads(content)
@@ -110,17 +110,20 @@ def manifest_of(content: bytes) -> Manifest:
         raise ModelRefused(f"the manifest is not JSON: {error}") from error
     if not isinstance(plain, dict):
         raise ModelRefused("the manifest is not a JSON object")
-    found = plain.get("format")
-    if isinstance(found, int) and found > FORMAT:
+    file_format = plain.get("format")
+    if isinstance(file_format, int) and file_format > MANIFEST_FORMAT:
         raise ModelRefused(
-            f"the manifest's format {found} is newer than this code's {FORMAT}: upgrade sensorwatch"
+            f"the manifest's format {file_format} is newer than this code's {MANIFEST_FORMAT}: "
+            "upgrade sensorwatch"
         )
     if plain.get("digest") != _digest(plain):
-        raise ModelRefused("the manifest was edited or damaged: its digest does not fit it")
+        raise ModelRefused("the manifest was edited or damaged: its digest does not match")
     try:
-        return Manifest.model_validate_json(content)
+        return ModelManifest.model_validate_json(content)
     except ValidationError as error:
-        raise ModelRefused(f"the manifest cannot be read: {explain(error)}") from error
+        raise ModelRefused(
+            f"the manifest cannot be read: {describe_validation_error(error)}"
+        ) from error
 
 
 def _digest(plain: dict[str, Any]) -> str:

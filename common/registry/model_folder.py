@@ -1,4 +1,4 @@
-"""The folder of one model name: where everything stands, and who may change it."""
+"""The folder of one model name: its files and its lock."""
 
 import os
 import secrets
@@ -19,7 +19,7 @@ LOCK_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class ModelFolder:
     """`versions/ID/`, `staging/` for unfinished work, `aliases.json`, `audit.jsonl`, `lock`."""
 
     root: Path
@@ -32,17 +32,17 @@ class Shelf:
 
     @property
     def versions(self) -> Path:
-        """Where the finished versions stand."""
+        """The folder of the finished versions."""
         return self.folder / "versions"
 
     @property
     def staging(self) -> Path:
-        """Where versions are built and taken apart; what is left here was interrupted."""
+        """The folder of versions that are being written or deleted; leftovers were interrupted."""
         return self.folder / "staging"
 
     @property
     def aliases(self) -> Path:
-        """The file of the aliases."""
+        """The alias file."""
         return self.folder / "aliases.json"
 
     @property
@@ -50,22 +50,22 @@ class Shelf:
         """The audit log."""
         return AuditLog(self.folder / "audit.jsonl")
 
-    def ids(self) -> list[str]:
+    def version_ids(self) -> list[str]:
         """Return the ids of the versions, oldest first; raises ModelRefused if unreadable."""
         try:
-            found = [entry.name for entry in os.scandir(self.versions) if entry.is_dir()]
+            folders = [entry.name for entry in os.scandir(self.versions) if entry.is_dir()]
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
             raise ModelRefused(f"{self.versions} cannot be read: {error.strerror}") from error
-        numbered = [(ordinal_of(self.name, version), version) for version in found]
+        numbered = [(ordinal_of(self.name, version), version) for version in folders]
         return [version for ordinal, version in sorted(numbered) if ordinal is not None]
 
     @contextmanager
     def locked(self, seconds: float = LOCK_SECONDS) -> Iterator[None]:
-        """Hold the lock: one process changes this model name at a time; a kill lets go of it.
+        """Lock this model name for changes by one process; a killed process releases the lock.
 
-        Raises UsageError where it cannot be had, or where the folder cannot be changed.
+        Raises UsageError if the lock is not free in time, or if the folder cannot be changed.
         """
         try:
             for folder in (self.versions, self.staging):
@@ -74,54 +74,54 @@ class Shelf:
             lock.acquire()
         except Timeout as error:
             raise UsageError(
-                f"another process has been changing {self.folder} for {seconds:g} s: wait until it "
-                "has finished, or stop it"
+                f"another process has locked {self.folder} for {seconds:g} s: wait until it has "
+                "finished, or stop it"
             ) from error
         except OSError as error:
-            raise self._unchangeable(error) from error
+            raise self._write_error(error) from error
         try:
             yield
         except OSError as error:
-            raise self._unchangeable(error) from error
+            raise self._write_error(error) from error
         finally:
             lock.release()
 
     @contextmanager
-    def staged(self, version: str) -> Iterator[Path]:
-        """Give an empty folder to build a version in; only for the holder of the lock."""
-        around = self._aside("building")
-        folder = around / version
+    def staging_folder(self, version: str) -> Iterator[Path]:
+        """Yield an empty folder to write a version in; the caller must have the lock."""
+        parent = self._new_staging_folder("building")
+        folder = parent / version
         folder.mkdir()
         try:
             yield folder
         finally:
-            shutil.rmtree(around)
+            shutil.rmtree(parent)
 
-    def put(self, staged: Path, version: str) -> None:
-        """Make a built folder a version, in one step."""
-        staged.rename(self.versions / version)
+    def add_version(self, staging_folder: Path, version: str) -> None:
+        """Make a written folder a version, atomically."""
+        staging_folder.rename(self.versions / version)
         sync_folder(self.versions)
 
     def remove(self, version: str) -> None:
-        """Take a version away, in one step for its readers."""
-        gone = self._aside("deleting")
-        (self.versions / version).rename(gone / version)
+        """Remove a version, atomically for readers."""
+        deleted = self._new_staging_folder("deleting")
+        (self.versions / version).rename(deleted / version)
         sync_folder(self.versions)
-        shutil.rmtree(gone)
+        shutil.rmtree(deleted)
 
-    def sweep(self) -> None:
-        """Remove what interrupted work has left; only for the holder of the lock."""
+    def remove_leftovers(self) -> None:
+        """Remove leftovers of interrupted changes; the caller must have the lock."""
         for entry in self.staging.iterdir():
             shutil.rmtree(entry)
-        for entry in self.folder.glob(".*-*"):  # of files that were being replaced
+        for entry in self.folder.glob(".*-*"):  # temporary files of `replace_file`
             entry.unlink(missing_ok=True)
 
-    def _aside(self, what: str) -> Path:
+    def _new_staging_folder(self, what: str) -> Path:
         folder = self.staging / f"{what}-{secrets.token_hex(4)}"
         folder.mkdir()
         return folder
 
-    def _unchangeable(self, error: OSError) -> UsageError:
+    def _write_error(self, error: OSError) -> UsageError:
         return UsageError(
             f"the registry {self.folder} cannot be changed: {error.strerror or error}; correct "
             "[registry] path, the rights on that folder or the space on its disk"

@@ -1,4 +1,4 @@
-"""The names of models and the ids of their versions."""
+"""Valid model names and version ids."""
 
 import getpass
 import os
@@ -8,17 +8,17 @@ import socket
 from sensorwatch.common.errors import UsageError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_TAIL = re.compile(r"-(\d{4,9})-[0-9a-f]{8}")
+_ID_SUFFIX = re.compile(r"-(\d{4,9})-[0-9a-f]{8}")
 
 
-def is_name(name: str) -> bool:
-    """Say whether a model may be called so."""
+def is_model_name(name: str) -> bool:
+    """Return whether a text is a valid model name."""
     return _NAME.fullmatch(name) is not None
 
 
-def check_name(name: str) -> str:
-    """Return a model's name; raises UsageError for one that it may not have."""
-    if not is_name(name):
+def require_model_name(name: str) -> str:
+    """Return a valid model name unchanged; raises UsageError for any other text."""
+    if not is_model_name(name):
         raise UsageError(
             f'"{name}" is not a model name: wanted 1 to 64 of a-z, 0-9, ".", "_" and "-", '
             "the first a letter or digit"
@@ -27,15 +27,15 @@ def check_name(name: str) -> str:
 
 
 def ordinal_of(name: str, version: str) -> int | None:
-    """Return the number in a version's id; None where it is no id of this model."""
-    tail = _TAIL.fullmatch(version.removeprefix(name)) if version.startswith(name) else None
-    return int(tail[1]) if tail else None
+    """Return the number in a version id; None if it is not an id of this model."""
+    suffix = _ID_SUFFIX.fullmatch(version.removeprefix(name)) if version.startswith(name) else None
+    return int(suffix[1]) if suffix else None
 
 
-def operator() -> str:
-    """Return who is running this process, as user@host."""
+def current_user() -> str:
+    """Return the user of this process, as user@host."""
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user often has no name
+    except (KeyError, OSError):  # the user of a container often has no name
         user = f"uid{os.getuid()}"
     return f"{user}@{socket.gethostname()}"

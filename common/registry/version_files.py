@@ -1,4 +1,4 @@
-"""A candidate as the files of a version's folder."""
+"""The files of a version's folder, written from a candidate."""
 
 import importlib.metadata
 import io
@@ -14,7 +14,7 @@ from sensorwatch.common.registry.durable_files import sync_folder, write_new
 from sensorwatch.common.registry.golden_rows import golden_arrays
 from sensorwatch.common.registry.manifest import (
     CalibrationSummary,
-    Manifest,
+    ModelManifest,
     StoredArray,
     StoredFile,
 )
@@ -29,7 +29,7 @@ _LIBRARIES = ("sensorwatch", "numpy", "scikit-learn", "numba", "joblib", "pandas
 
 
 @dataclass(frozen=True, slots=True)
-class Contents:
+class VersionContents:
     """The files of a version that do not depend on its id."""
 
     arrays: Arrays
@@ -41,9 +41,9 @@ class Contents:
         return {name: array_digest(array) for name, array in self.arrays.items()}
 
 
-def contents_of(candidate: Candidate) -> Contents:
-    """Put a candidate into bytes, its golden rows scored."""
-    import joblib  # here, because whoever only reads versions needs none of it
+def contents_of(candidate: Candidate) -> VersionContents:
+    """Return a candidate as file contents, with its golden rows scored."""
+    import joblib  # here, because readers of versions do not need it
 
     detector = candidate.detector("candidate")
     arrays = detector.arrays()
@@ -54,24 +54,24 @@ def contents_of(candidate: Candidate) -> Contents:
         GOLDEN: pack(golden_arrays(detector, candidate.golden)),
         ESTIMATOR: estimator.getvalue(),
     }
-    return Contents(arrays, files)
+    return VersionContents(arrays, files)
 
 
 def manifest_for(
     candidate: Candidate,
-    contents: Contents,
+    contents: VersionContents,
     *,
     name: str,
     ordinal: int,
     parent: str | None,
     created: datetime,
-) -> Manifest:
-    """Write down what a version is made of and from."""
+) -> ModelManifest:
+    """Return the manifest of a version."""
     digests = contents.array_digests
-    whole = joint_digest(digests)
+    arrays_digest = joint_digest(digests)
     calibration = candidate.calibration
-    return Manifest(
-        id=f"{name}-{ordinal:04d}-{whole[:8]}",
+    return ModelManifest(
+        id=f"{name}-{ordinal:04d}-{arrays_digest[:8]}",
         name=name,
         created=created,
         parent=parent,
@@ -93,7 +93,7 @@ def manifest_for(
             key: StoredArray(dtype=array.dtype.str, shape=array.shape, sha256=digests[key])
             for key, array in contents.arrays.items()
         },
-        arrays_digest=whole,
+        arrays_digest=arrays_digest,
         files={
             file: StoredFile(bytes=len(content), sha256=sha256(content).hexdigest())
             for file, content in contents.files.items()
@@ -101,8 +101,8 @@ def manifest_for(
     )
 
 
-def write_version(folder: Path, contents: Contents, manifest: Manifest) -> None:
-    """Write all files of a version into an empty folder, down to the disk."""
+def write_version(folder: Path, contents: VersionContents, manifest: ModelManifest) -> None:
+    """Write and sync all files of a version in an empty folder."""
     (folder / REPORTS).mkdir()
     for file, content in contents.files.items():
         write_new(folder / file, content)
@@ -111,7 +111,7 @@ def write_version(folder: Path, contents: Contents, manifest: Manifest) -> None:
 
 
 def library_versions() -> dict[str, str]:
-    """The versions of Python and of the libraries that decide a model."""
+    """Return the versions of Python and of the libraries that influence a model."""
     versions = {"python": platform.python_version()}
     for library in _LIBRARIES:
         try:

@@ -1,35 +1,40 @@
-"""A version's folder read back as a detector, after everything about it was verified."""
+"""Loading of a version: verify its folder completely, then build its detector."""
 
 import hashlib
 import stat
 from pathlib import Path
 
 from sensorwatch.common.errors import ModelRefused, SchemaError
-from sensorwatch.common.model.plan import plan_of
+from sensorwatch.common.model.plan import plan_from_plain
 from sensorwatch.common.registry.archive import Arrays, array_digest, joint_digest, unpack
-from sensorwatch.common.registry.golden_rows import replay
-from sensorwatch.common.registry.manifest import Manifest, ModelVersion, StoredFile, manifest_of
+from sensorwatch.common.registry.golden_rows import check_golden_rows
+from sensorwatch.common.registry.manifest import (
+    ModelManifest,
+    ModelVersion,
+    StoredFile,
+    parse_manifest,
+)
 from sensorwatch.common.registry.version_files import ARRAYS, ESTIMATOR, GOLDEN, MANIFEST
-from sensorwatch.common.rows.schema import Schema, schema_of
-from sensorwatch.common.scoring.detector import Detector, detector_of
+from sensorwatch.common.rows.schema import Schema, schema_from_plain
+from sensorwatch.common.scoring.detector import Detector, detector_from_arrays
 
 MAX_MANIFEST_BYTES = 16 * 2**20
 MAX_FILE_BYTES = 2**30
 
 
 def load_version(folder: Path) -> ModelVersion:
-    """Read and verify a version: digests, bounds, schema, golden rows. Nothing is unpickled.
+    """Return a version after checking digests, bounds, schema and golden rows; unpickles nothing.
 
-    Raises ModelRefused naming the version, what is wrong with it and what to do.
+    Raises ModelRefused that names the version, the problem and the remedy.
     """
     try:
         manifest = load_manifest(folder)
         _check_estimator(folder, manifest)
-        arrays = unpack(_content(folder, ARRAYS, manifest), ARRAYS)
-        golden = unpack(_content(folder, GOLDEN, manifest), GOLDEN)
+        arrays = unpack(_verified_content(folder, ARRAYS, manifest), ARRAYS)
+        golden = unpack(_verified_content(folder, GOLDEN, manifest), GOLDEN)
         _check_arrays(arrays, manifest)
         detector = _detector(arrays, manifest)
-        replay(detector, golden)
+        check_golden_rows(detector, golden)
     except ModelRefused as error:
         raise ModelRefused(
             f"model version {folder.name} is refused: {error}; restore its folder {folder} from a "
@@ -38,13 +43,13 @@ def load_version(folder: Path) -> ModelVersion:
     return ModelVersion(detector, manifest)
 
 
-def load_manifest(folder: Path) -> Manifest:
-    """Read a version's manifest; raises ModelRefused where it is not that of this folder."""
+def load_manifest(folder: Path) -> ModelManifest:
+    """Return a version's manifest; raises ModelRefused if it belongs to another folder."""
     path = folder / MANIFEST
     size = _size(path)
     if size > MAX_MANIFEST_BYTES:
         raise ModelRefused(f"{MANIFEST} has {size} bytes, more than {MAX_MANIFEST_BYTES}")
-    manifest = manifest_of(_read(path))
+    manifest = parse_manifest(_read(path))
     if manifest.id != folder.name:
         raise ModelRefused(f"the manifest is that of {manifest.id}")
     if set(manifest.files) != {ARRAYS, GOLDEN, ESTIMATOR}:
@@ -52,8 +57,8 @@ def load_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-def _content(folder: Path, file: str, manifest: Manifest) -> bytes:
-    """Read a file of which the very bytes returned have the recorded digest."""
+def _verified_content(folder: Path, file: str, manifest: ModelManifest) -> bytes:
+    """Return a file's bytes after checking exactly these bytes against the recorded digest."""
     recorded = manifest.files[file]
     _check_size(folder / file, recorded)
     content = _read(folder / file)
@@ -61,36 +66,36 @@ def _content(folder: Path, file: str, manifest: Manifest) -> bytes:
     return content
 
 
-def _check_estimator(folder: Path, manifest: Manifest) -> None:
-    """Hash the estimator's file and leave it closed: it is a pickle, for people only."""
+def _check_estimator(folder: Path, manifest: ModelManifest) -> None:
+    """Check the digest of the estimator's file without loading it, because it is a pickle."""
     recorded = manifest.files[ESTIMATOR]
     _check_size(folder / ESTIMATOR, recorded)
     try:
         with (folder / ESTIMATOR).open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise ModelRefused(f"{ESTIMATOR} cannot be read: {error.strerror or error}") from error
-    _check_digest(ESTIMATOR, found, recorded)
+    _check_digest(ESTIMATOR, digest, recorded)
 
 
 def _check_size(path: Path, recorded: StoredFile) -> None:
     size = _size(path)
     if size != recorded.bytes or size > MAX_FILE_BYTES:
         raise ModelRefused(
-            f"{path.name} has {size} bytes, recorded are {recorded.bytes}, the limit is "
-            f"{MAX_FILE_BYTES}"
+            f"{path.name} has {size} bytes; the manifest records {recorded.bytes}, and the limit "
+            f"is {MAX_FILE_BYTES}"
         )
 
 
-def _check_digest(file: str, found: str, recorded: StoredFile) -> None:
-    if found != recorded.sha256:
+def _check_digest(file: str, digest: str, recorded: StoredFile) -> None:
+    if digest != recorded.sha256:
         raise ModelRefused(
-            f"{file} was edited or damaged: its SHA-256 is {found[:16]}..., recorded is "
-            f"{recorded.sha256[:16]}..."
+            f"{file} was edited or damaged: its SHA-256 is {digest[:16]}..., but the manifest "
+            f"records {recorded.sha256[:16]}..."
         )
 
 
-def _check_arrays(arrays: Arrays, manifest: Manifest) -> None:
+def _check_arrays(arrays: Arrays, manifest: ModelManifest) -> None:
     digests = {name: array_digest(array) for name, array in arrays.items()}
     if digests != {name: array.sha256 for name, array in manifest.arrays.items()}:
         raise ModelRefused("the arrays are not those that the manifest records")
@@ -98,28 +103,30 @@ def _check_arrays(arrays: Arrays, manifest: Manifest) -> None:
         raise ModelRefused("the digest over all arrays is not the one that the manifest records")
 
 
-def _detector(arrays: Arrays, manifest: Manifest) -> Detector:
+def _detector(arrays: Arrays, manifest: ModelManifest) -> Detector:
     schema = _schema(manifest)
-    detector = detector_of(manifest.id, schema, plan_of(manifest.plan, schema), arrays)
-    told, found = manifest.calibration, detector.calibration
-    if (told.threshold, told.centre, told.target_alert_rate, told.scores) != (
-        found.threshold,
-        found.centre,
-        found.target_alert_rate,
-        len(found.scores),
+    detector = detector_from_arrays(
+        manifest.id, schema, plan_from_plain(manifest.plan, schema), arrays
+    )
+    summary, stored = manifest.calibration, detector.calibration
+    if (summary.threshold, summary.centre, summary.target_alert_rate, summary.scores) != (
+        stored.threshold,
+        stored.centre,
+        stored.target_alert_rate,
+        len(stored.scores),
     ):
-        raise ModelRefused("the manifest's calibration is not that of the arrays")
+        raise ModelRefused("the manifest's calibration does not match the arrays")
     return detector
 
 
-def _schema(manifest: Manifest) -> Schema:
+def _schema(manifest: ModelManifest) -> Schema:
     try:
-        schema = schema_of(manifest.row_schema)
+        schema = schema_from_plain(manifest.row_schema)
     except SchemaError as error:
         raise ModelRefused(f"its schema cannot be read: {error}") from error
     if schema.fingerprint != manifest.schema_fingerprint:
         raise ModelRefused(
-            f"its schema has the fingerprint {schema.fingerprint}, recorded is "
+            f"its schema has the fingerprint {schema.fingerprint}, but the manifest records "
             f"{manifest.schema_fingerprint}"
         )
     return schema
@@ -127,12 +134,12 @@ def _schema(manifest: Manifest) -> Schema:
 
 def _size(path: Path) -> int:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError as error:
         raise ModelRefused(f"{path.name} cannot be read: {error.strerror or error}") from error
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise ModelRefused(f"{path.name} is not a file")
-    return found.st_size
+    return status.st_size
 
 
 def _read(path: Path) -> bytes:

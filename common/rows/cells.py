@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from sensorwatch.common.errors import DataError
-from sensorwatch.common.rows.rejection import Fault, Reason, cut, fault, found
+from sensorwatch.common.rows.rejection import Fault, Reason, make_fault, short_printable, short_repr
 from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.rows.strict_parsing import Fields
 
@@ -35,7 +35,9 @@ def cell_reader(schema: Schema, header: Sequence[str]) -> CellReader:
     check_columns(schema, names)
     numbers = [column.path for column in schema.columns]
     time = schema.time.field
-    read_time = _epoch if schema.time.format in ("epoch_ms", "epoch_s") else _text
+    read_time = (
+        _parse_epoch_cell if schema.time.format in ("epoch_ms", "epoch_s") else _text_or_none
+    )
     key = schema.key.field if schema.key else None
     nested = [path for path in schema.paths if "." in path and path in names]
     width = len(names)
@@ -43,19 +45,21 @@ def cell_reader(schema: Schema, header: Sequence[str]) -> CellReader:
     def read(cells: Sequence[str]) -> Fields | Fault:
         if len(cells) > width and any(cells[width:]):
             # The cells may be shifted (an unquoted decimal comma), so none of them can be trusted.
-            detail = f"the line has {len(cells)} cells, the header {width}; found {found(cells)}"
-            return fault(Reason.UNKNOWN_FIELD, "", detail)
+            detail = (
+                f"the line has {len(cells)} cells, the header {width}; found {short_repr(cells)}"
+            )
+            return make_fault(Reason.UNKNOWN_FIELD, "", detail)
         record: dict[str, object] = dict(zip(names, cells, strict=False))
         for name in numbers:
             if name in record:
-                record[name] = number_of(record[name])
+                record[name] = parse_number_cell(record[name])
         if time in record:
             record[time] = read_time(record[time])
         if key is not None and record.get(key) == "":
             del record[key]
         for name in nested:
             if name in record:
-                nest(record, name, record.pop(name))
+                set_nested(record, name, record.pop(name))
         return record
 
     return read
@@ -67,7 +71,7 @@ def csv_reader(lines: Iterable[str], schema: Schema) -> "CsvReader":
     return csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter != " ")
 
 
-def records_of(
+def read_csv_rows(
     lines: "CsvReader", read: CellReader, *, lines_before: int = 0
 ) -> Iterator[Fields | Fault]:
     """Yield what each record of a file says; a blank line is none.
@@ -81,7 +85,7 @@ def records_of(
                     yield read(cells)
         except csv.Error as error:
             line = lines_before + lines.line_num
-            yield fault(Reason.TOO_LARGE, "", f"line {line}: {error}")
+            yield make_fault(Reason.TOO_LARGE, "", f"line {line}: {error}")
         else:
             return
 
@@ -93,31 +97,36 @@ def check_columns(schema: Schema, names: Sequence[str]) -> None:
     otherwise pass as a value that is always missing.
     Raises DataError which lists what is missing and what was found.
     """
-    there = set(names)
+    present = set(names)
     optional = {schema.key.field} if schema.key and schema.key.optional else set()
     missing = [
         path
         for path in schema.paths
-        if path not in there | optional and not any(root in there for root in _roots(path))
+        if path not in present | optional
+        and not any(root in present for root in _parent_paths(path))
     ]
     if missing:
         raise DataError(
-            f"no column {_listed(missing)} in the header; found {_listed(names)} "
+            f"no column {_join_names(missing)} in the header; found {_join_names(names)} "
             f'(schema "{schema.name}", delimiter {schema.csv.delimiter!r}): '
             "`sensorwatch schema infer FILE` writes a schema that fits a file"
         )
-    doubled = [name for name, count in Counter(names).items() if count > 1 and name in schema.paths]
-    if doubled:
-        raise DataError(f"the column {_listed(doubled)} stands in the header more than once")
-    both = [path for path in schema.paths if path in there and there & set(_roots(path))]
-    if both:
+    duplicated = [
+        name for name, count in Counter(names).items() if count > 1 and name in schema.paths
+    ]
+    if duplicated:
+        raise DataError(f"the column {_join_names(duplicated)} stands in the header more than once")
+    conflicting = [
+        path for path in schema.paths if path in present and present & set(_parent_paths(path))
+    ]
+    if conflicting:
         raise DataError(
-            f"the column {_listed(both)} and one that it would stand inside of are both there; "
+            f"the column {_join_names(conflicting)} and one that it would stand inside of are both there; "
             "remove one of them"
         )
 
 
-def number_of(cell: object) -> object:
+def parse_number_cell(cell: object) -> object:
     """Return the correctly rounded float of a number's text, None for blank, else the text."""
     if not isinstance(cell, str):
         return cell
@@ -129,19 +138,19 @@ def number_of(cell: object) -> object:
     return cell if "_" in cell or not cell.isascii() else value
 
 
-def _epoch(cell: object) -> object:
+def _parse_epoch_cell(cell: object) -> object:
     if isinstance(cell, str) and len(cell) <= _MAX_EPOCH_CHARACTERS:
         digits = cell.removeprefix("-")
         if digits.isascii() and digits.isdecimal():
             return int(cell)
-    return number_of(cell)
+    return parse_number_cell(cell)
 
 
-def _text(cell: object) -> object:
+def _text_or_none(cell: object) -> object:
     return cell or None
 
 
-def nest(record: dict[str, object], path: str, value: object) -> None:
+def set_nested(record: dict[str, object], path: str, value: object) -> None:
     """Set a dotted path's value inside of nested mappings, made where they are not there yet."""
     *outer, last = path.split(".")
     for part in outer:
@@ -151,10 +160,10 @@ def nest(record: dict[str, object], path: str, value: object) -> None:
     record[last] = value
 
 
-def _roots(path: str) -> list[str]:
+def _parent_paths(path: str) -> list[str]:
     parts = path.split(".")
     return [".".join(parts[:end]) for end in range(1, len(parts))]
 
 
-def _listed(names: Sequence[str]) -> str:
-    return cut(", ".join(names)) if names else "none"
+def _join_names(names: Sequence[str]) -> str:
+    return short_printable(", ".join(names)) if names else "none"

@@ -7,150 +7,165 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.rows.batches import Batch
-from sensorwatch.common.rows.cells import CellReader, cell_reader, csv_reader, records_of
-from sensorwatch.common.rows.fast.csv_rows import Line, Role, read_lines
+from sensorwatch.common.rows.cells import CellReader, cell_reader, csv_reader, read_csv_rows
+from sensorwatch.common.rows.fast.csv_rows import ColumnRole, LineStatus, read_lines
 from sensorwatch.common.rows.fast.sensor_ids import number_sensors
-from sensorwatch.common.rows.fast.timestamps import TIME_KINDS
+from sensorwatch.common.rows.fast.timestamps import TIME_KIND_OF_FORMAT
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.rejection import Fault, Rejection
-from sensorwatch.common.rows.schema import Missing, Schema, UnknownFields
-from sensorwatch.common.rows.strict_parsing import Fields, collect
+from sensorwatch.common.rows.schema import MissingPolicy, Schema, UnknownFields
+from sensorwatch.common.rows.strict_parsing import Fields, collect_rows
 
 
 @dataclass(frozen=True, slots=True)
-class _Lines:
+class _LineColumns:
     """What the kernel found of n lines."""
 
     begins: NDArray[np.int64]
     ends: NDArray[np.int64]
-    lines: NDArray[np.int8]
+    line_status: NDArray[np.int8]
     event_time: NDArray[np.int64]
     keys: NDArray[np.int64]
     values: NDArray[np.float64]
 
 
 class ChunkReader:
-    """Reads lines under one header; see `plain_reader`."""
+    """Reads lines under one header; see `chunk_reader`."""
 
     def __init__(self, schema: Schema, names: Sequence[str]) -> None:
         self._schema = schema
         self.strict: CellReader = cell_reader(schema, names)
         """Reads the cells of any line."""
-        self._roles = np.asarray([_role(schema, name) for name in names], dtype=np.int64)
+        self._roles = np.asarray([_column_role(schema, name) for name in names], dtype=np.int64)
         low, high = zip(*(column.bounds for column in schema.columns), strict=True)
         self._low, self._high = np.asarray(low), np.asarray(high)
-        may_miss = [column.missing is Missing.HOLD_LAST for column in schema.columns]
-        self._may_miss = np.asarray(may_miss)
-        self._keyed = schema.key is not None and schema.key.field in names
+        may_be_missing = [column.missing is MissingPolicy.HOLD_LAST for column in schema.columns]
+        self._may_be_missing = np.asarray(may_be_missing)
+        self._has_key_column = schema.key is not None and schema.key.field in names
 
     def read(self, chunk: bytes) -> tuple[Batch, int]:
         """Read whole lines; return their rows and how many bytes were taken.
 
         Not all of them are where a line comes that may go on in the next (see `read_lines`).
         """
-        found, taken = self._lines(chunk)
-        unusual = np.flatnonzero(found.lines == Line.UNUSUAL)
-        others, rejections = collect(self._unusual(chunk, found, unusual), self._schema)
-        moved = [Rejection(int(unusual[one.index]), one.faults) for one in rejections]
-        accepted = unusual[others.index]
-        found.lines[accepted] = Line.READ
-        found.event_time[accepted] = others.event_time
-        found.values[accepted] = np.concatenate([others.values, others.context], axis=1)
-        names = self._place_names(chunk, found, accepted, others)
-        index = np.flatnonzero(found.lines == Line.READ)
-        begins, ends = np.ascontiguousarray(found.keys[index].T)
+        parsed, bytes_taken = self._run_kernel(chunk)
+        strict_lines = np.flatnonzero(parsed.line_status == LineStatus.NEEDS_STRICT_PARSER)
+        strict_readings, rejections = collect_rows(
+            self._read_strictly(chunk, parsed, strict_lines), self._schema
+        )
+        strict_rejections = [
+            Rejection(int(strict_lines[rejection.index]), rejection.faults)
+            for rejection in rejections
+        ]
+        strict_accepted = strict_lines[strict_readings.index]
+        parsed.line_status[strict_accepted] = LineStatus.READ
+        parsed.event_time[strict_accepted] = strict_readings.event_time
+        parsed.values[strict_accepted] = np.concatenate(
+            [strict_readings.values, strict_readings.context], axis=1
+        )
+        names = self._locate_sensor_ids(chunk, parsed, strict_accepted, strict_readings)
+        index = np.flatnonzero(parsed.line_status == LineStatus.READ)
+        begins, ends = np.ascontiguousarray(parsed.keys[index].T)
         sensor, sensor_ids = number_sensors(names, begins, ends - begins)
         signals = len(self._schema.signals)
         readings = Readings(
             index,
-            found.event_time[index],
+            parsed.event_time[index],
             sensor,
             sensor_ids,
-            found.values[index, :signals],
-            found.values[index, signals:],
+            parsed.values[index, :signals],
+            parsed.values[index, signals:],
         )
-        return (readings, moved), taken
+        return (readings, strict_rejections), bytes_taken
 
-    def _unusual(
-        self, chunk: bytes, found: _Lines, unusual: NDArray[np.int64]
+    def _read_strictly(
+        self, chunk: bytes, parsed: _LineColumns, strict_lines: NDArray[np.int64]
     ) -> Iterator[Fields | Fault]:
         """Read lines one by one, as `cells.py` does."""
-        places = zip(found.begins[unusual].tolist(), found.ends[unusual].tolist(), strict=True)
-        texts = (chunk[at:end].decode(errors="surrogateescape") for at, end in places)
-        return records_of(csv_reader(texts, self._schema), self.strict)
+        line_ranges = zip(
+            parsed.begins[strict_lines].tolist(), parsed.ends[strict_lines].tolist(), strict=True
+        )
+        texts = (chunk[at:end].decode(errors="surrogateescape") for at, end in line_ranges)
+        return read_csv_rows(csv_reader(texts, self._schema), self.strict)
 
-    def _place_names(
-        self, chunk: bytes, found: _Lines, accepted: NDArray[np.int64], others: Readings
+    def _locate_sensor_ids(
+        self,
+        chunk: bytes,
+        parsed: _LineColumns,
+        strict_accepted: NDArray[np.int64],
+        strict_readings: Readings,
     ) -> bytes:
         """Set the keys of all lines that have none in the chunk as it is; return where they are.
 
-        `accepted`: the unusual lines that are readings after all, `others`.
+        `strict_accepted`: the unusual lines that are readings after all, `strict_readings`.
         """
-        if not self._keyed:
-            found.keys[:] = 0, -1  # of no length: the default sensor
+        if not self._has_key_column:
+            parsed.keys[:] = 0, -1  # of no length: the default sensor
             return chunk
-        texts = [name.encode() for name in others.sensor_ids]
+        texts = [name.encode() for name in strict_readings.sensor_ids]
         ends = len(chunk) + np.cumsum([0, *map(len, texts)])
-        found.keys[accepted, 0] = ends[others.sensor]
-        found.keys[accepted, 1] = ends[1:][others.sensor]
+        parsed.keys[strict_accepted, 0] = ends[strict_readings.sensor]
+        parsed.keys[strict_accepted, 1] = ends[1:][strict_readings.sensor]
         return b"".join([chunk, *texts])
 
-    def _lines(self, chunk: bytes) -> tuple[_Lines, int]:
-        most = chunk.count(b"\n")
-        found = _Lines(
-            begins=np.empty(most, dtype=np.int64),
-            ends=np.empty(most, dtype=np.int64),
-            lines=np.empty(most, dtype=np.int8),
-            event_time=np.empty(most, dtype=np.int64),
-            keys=np.empty((most, 2), dtype=np.int64),
-            values=np.empty((most, len(self._low))),
+    def _run_kernel(self, chunk: bytes) -> tuple[_LineColumns, int]:
+        max_lines = chunk.count(b"\n")
+        parsed = _LineColumns(
+            begins=np.empty(max_lines, dtype=np.int64),
+            ends=np.empty(max_lines, dtype=np.int64),
+            line_status=np.empty(max_lines, dtype=np.int8),
+            event_time=np.empty(max_lines, dtype=np.int64),
+            keys=np.empty((max_lines, 2), dtype=np.int64),
+            values=np.empty((max_lines, len(self._low))),
         )
         time = self._schema.time
-        rows, taken = read_lines(
+        rows, bytes_taken = read_lines(
             np.frombuffer(chunk, dtype=np.uint8),
             ord(self._schema.csv.delimiter),
             self._roles,
             self._low,
             self._high,
-            self._may_miss,
-            int(TIME_KINDS[time.format]),
+            self._may_be_missing,
+            int(TIME_KIND_OF_FORMAT[time.format]),
             time.naive_zone == "UTC",
-            found.begins,
-            found.ends,
-            found.lines,
-            found.event_time,
-            found.keys,
-            found.values,
+            parsed.begins,
+            parsed.ends,
+            parsed.line_status,
+            parsed.event_time,
+            parsed.keys,
+            parsed.values,
         )
-        return _Lines(*(getattr(found, name)[:rows] for name in _Lines.__slots__)), taken
+        return _LineColumns(
+            *(getattr(parsed, name)[:rows] for name in _LineColumns.__slots__)
+        ), bytes_taken
 
 
-def plain_reader(schema: Schema, names: Sequence[str]) -> ChunkReader | None:
+def chunk_reader(schema: Schema, names: Sequence[str]) -> ChunkReader | None:
     """Return the reader of lines under a header; None where no line can be plain.
 
     Raises DataError as `cell_reader` does.
     """
     cell_reader(schema, names)
     unknown = set(names) - set(schema.paths)
-    possible = (
-        schema.time.format in TIME_KINDS
+    supported = (
+        schema.time.format in TIME_KIND_OF_FORMAT
         and schema.time.naive_zone in (None, "UTC")
         and schema.csv.delimiter.isascii()
         and schema.csv.delimiter not in '"\r\n\0'
-        and all(path in names for path in _wanted(schema))
+        and all(path in names for path in _required_fields(schema))
         and not (unknown and schema.unknown_fields is UnknownFields.REJECT)
     )
-    return ChunkReader(schema, names) if possible else None
+    return ChunkReader(schema, names) if supported else None
 
 
-def _wanted(schema: Schema) -> list[str]:
+def _required_fields(schema: Schema) -> list[str]:
     return [schema.time.field, *(column.path for column in schema.columns)]
 
 
-def _role(schema: Schema, name: str) -> int:
+def _column_role(schema: Schema, name: str) -> int:
     if name == schema.time.field:
-        return Role.TIME
+        return ColumnRole.TIME
     if schema.key is not None and name == schema.key.field:
-        return Role.KEY
+        return ColumnRole.KEY
     paths = [column.path for column in schema.columns]
-    return paths.index(name) if name in paths else Role.IGNORED
+    return paths.index(name) if name in paths else ColumnRole.IGNORED

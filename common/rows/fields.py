@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from sensorwatch.common.rows.instants import BadTime, time_reader, to_text
+from sensorwatch.common.rows.instants import BadTime, format_instant, time_reader
 from sensorwatch.common.rows.limits import (
     EARLIEST,
     FLOAT32_OVERFLOW,
@@ -12,8 +12,8 @@ from sensorwatch.common.rows.limits import (
     MAX_SENSOR_ID_CHARACTERS,
 )
 from sensorwatch.common.rows.readings import DEFAULT_SENSOR
-from sensorwatch.common.rows.rejection import Fault, Reason, fault, found
-from sensorwatch.common.rows.schema import Missing, Schema, Signal, UnknownFields
+from sensorwatch.common.rows.rejection import Fault, Reason, make_fault, short_repr
+from sensorwatch.common.rows.schema import MissingPolicy, NumericColumn, Schema, UnknownFields
 
 MAX_FAULTS = 100
 """Of one record; with unknown fields rejected, a hostile one could name tens of thousands."""
@@ -38,10 +38,10 @@ FieldReader = Callable[[Mapping[str, object], int | None], Row | tuple[Fault, ..
 
 def field_reader(schema: Schema) -> FieldReader:
     """Compile the schema into the one function that decides whether fields are a row."""
-    read_time = _time(schema)
-    read_key = _key(schema)
-    columns = [(_lookup(column.path), column, *column.bounds) for column in schema.columns]
-    unknown = _unknown(schema)
+    read_time = _make_time_reader(schema)
+    read_key = _make_key_reader(schema)
+    columns = [(_make_lookup(column.path), column, *column.bounds) for column in schema.columns]
+    unknown = _make_unknown_field_check(schema)
 
     def read(record: Mapping[str, object], received: int | None) -> Row | tuple[Fault, ...]:
         faults: list[Fault] = []
@@ -55,17 +55,17 @@ def field_reader(schema: Schema) -> FieldReader:
                 value = _to_float(value)
             if type(value) is float and low <= value <= high and abs(value) < FLOAT32_OVERFLOW:
                 values.append(value + 0.0)  # minus zero becomes zero
-            elif column.missing is Missing.HOLD_LAST and _is_missing(record, column.path):
+            elif column.missing is MissingPolicy.HOLD_LAST and _is_missing(record, column.path):
                 values.append(math.nan)
             else:
-                faults.append(_column_fault(value, column))
+                faults.append(_value_fault(value, column))
         unknown(record, faults)
         return tuple(faults) if faults else Row(event_time, sensor_id, values)
 
     return read
 
 
-def _lookup(path: str) -> Lookup:
+def _make_lookup(path: str) -> Lookup:
     first, *rest = path.split(".")
 
     def plain(record: Mapping[str, object]) -> object:
@@ -80,37 +80,43 @@ def _lookup(path: str) -> Lookup:
     return nested if rest else plain
 
 
-def _time(schema: Schema) -> Callable[[Mapping[str, object], int | None, list[Fault]], int]:
-    declared = schema.time
-    lookup, to_microseconds = _lookup(declared.field), time_reader(declared)
-    ahead = declared.max_future_seconds
-    allowed = None if ahead is None else int(ahead * 1_000_000)
+def _make_time_reader(
+    schema: Schema,
+) -> Callable[[Mapping[str, object], int | None, list[Fault]], int]:
+    time_field = schema.time
+    lookup, to_microseconds = _make_lookup(time_field.field), time_reader(time_field)
+    max_future_seconds = time_field.max_future_seconds
+    max_future_us = None if max_future_seconds is None else int(max_future_seconds * 1_000_000)
 
     def read(record: Mapping[str, object], received: int | None, faults: list[Fault]) -> int:
         value = lookup(record)
         if value is _ABSENT or value is None:
-            faults.append(_absent(value, declared.field))
+            faults.append(_absent_fault(value, time_field.field))
             return 0
         try:
             event_time = to_microseconds(value)
         except BadTime as error:
-            faults.append(fault(Reason.BAD_TIMESTAMP, declared.field, str(error)))
+            faults.append(make_fault(Reason.BAD_TIMESTAMP, time_field.field, str(error)))
             return 0
-        if allowed is not None and received is not None and event_time > received + allowed:
+        if (
+            max_future_us is not None
+            and received is not None
+            and event_time > received + max_future_us
+        ):
             detail = (
-                f"{to_text(event_time)} is more than {ahead:g} s after it was received, "
-                f"{to_text(min(max(received, EARLIEST), LATEST))}"
+                f"{format_instant(event_time)} is more than {max_future_seconds:g} s after it was received, "
+                f"{format_instant(min(max(received, EARLIEST), LATEST))}"
             )
-            faults.append(fault(Reason.FUTURE_TIMESTAMP, declared.field, detail))
+            faults.append(make_fault(Reason.FUTURE_TIMESTAMP, time_field.field, detail))
         return event_time
 
     return read
 
 
-def _key(schema: Schema) -> Callable[[Mapping[str, object], list[Fault]], str]:
+def _make_key_reader(schema: Schema) -> Callable[[Mapping[str, object], list[Fault]], str]:
     if schema.key is None:
         return lambda _record, _faults: DEFAULT_SENSOR
-    lookup, optional, field = _lookup(schema.key.field), schema.key.optional, schema.key.field
+    lookup, optional, field = _make_lookup(schema.key.field), schema.key.optional, schema.key.field
 
     def read(record: Mapping[str, object], faults: list[Fault]) -> str:
         value = lookup(record)
@@ -125,20 +131,22 @@ def _key(schema: Schema) -> Callable[[Mapping[str, object], list[Fault]], str]:
         if type(value) is int and abs(value) < 2**63:
             return str(value)
         if value is _ABSENT or value is None:
-            faults.append(_absent(value, field))
+            faults.append(_absent_fault(value, field))
         else:
             wanted = f"wanted 1 to {MAX_SENSOR_ID_CHARACTERS} printable characters or an integer"
-            faults.append(fault(Reason.BAD_KEY, field, f"found {found(value)}, {wanted}"))
+            faults.append(make_fault(Reason.BAD_KEY, field, f"found {short_repr(value)}, {wanted}"))
         return ""
 
     return read
 
 
-def _unknown(schema: Schema) -> Callable[[Mapping[str, object], list[Fault]], None]:
+def _make_unknown_field_check(
+    schema: Schema,
+) -> Callable[[Mapping[str, object], list[Fault]], None]:
     if schema.unknown_fields is UnknownFields.IGNORE:
         return lambda _record, _faults: None
     known = set(schema.paths)
-    inner = {
+    parent_paths = {
         ".".join(path.split(".")[:end]) for path in known for end in range(1, path.count(".") + 1)
     }
 
@@ -147,10 +155,10 @@ def _unknown(schema: Schema) -> Callable[[Mapping[str, object], list[Fault]], No
             if len(faults) >= MAX_FAULTS:
                 return
             path = prefix + name
-            if path in inner and isinstance(value, Mapping):
+            if path in parent_paths and isinstance(value, Mapping):
                 check(value, faults, path + ".")
             elif path not in known:
-                faults.append(fault(Reason.UNKNOWN_FIELD, path, f"found {found(value)}"))
+                faults.append(make_fault(Reason.UNKNOWN_FIELD, path, f"found {short_repr(value)}"))
 
     return check
 
@@ -167,25 +175,27 @@ def _is_missing(record: Mapping[str, object], path: str) -> bool:
     return False
 
 
-def _column_fault(value: object, column: Signal) -> Fault:
+def _value_fault(value: object, column: NumericColumn) -> Fault:
     low, high = column.bounds
     match value:
         case _ if value is _ABSENT or value is None:
-            return _absent(value, column.path)
+            return _absent_fault(value, column.path)
         case float() if not abs(value) < FLOAT32_OVERFLOW:
             detail = f"found {value!r}, wanted a number that is finite in float32"
-            return fault(Reason.NOT_FINITE, column.path, detail)
+            return make_fault(Reason.NOT_FINITE, column.path, detail)
         case float():
             detail = f"found {value!r}, wanted {low:g} to {high:g}"
-            return fault(Reason.OUT_OF_RANGE, column.path, detail)
+            return make_fault(Reason.OUT_OF_RANGE, column.path, detail)
         case _:
-            return fault(Reason.WRONG_TYPE, column.path, f"found {found(value)}, wanted a number")
+            return make_fault(
+                Reason.WRONG_TYPE, column.path, f"found {short_repr(value)}, wanted a number"
+            )
 
 
-def _absent(value: object, field: str) -> Fault:
+def _absent_fault(value: object, field: str) -> Fault:
     if value is None:
-        return fault(Reason.NULL_VALUE, field, "found null")
-    return fault(Reason.MISSING_FIELD, field, "the field is not there")
+        return make_fault(Reason.NULL_VALUE, field, "found null")
+    return make_fault(Reason.MISSING_FIELD, field, "the field is not there")
 
 
 def _to_float(value: int) -> float:

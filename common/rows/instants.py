@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 from sensorwatch.common.rows.limits import EARLIEST, LATEST
-from sensorwatch.common.rows.rejection import found
+from sensorwatch.common.rows.rejection import short_repr
 from sensorwatch.common.rows.schema import TimeField
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -23,92 +23,94 @@ class BadTime(ValueError):
     """A value is not a time in the declared format; the text says why."""
 
 
-def time_reader(declared: TimeField) -> Callable[[object], int]:
+def time_reader(time_field: TimeField) -> Callable[[object], int]:
     """Return a function from a field's value to microseconds UTC; it raises BadTime."""
-    zone = ZoneInfo(declared.naive_zone) if declared.naive_zone else None
-    match declared.format:
+    zone = ZoneInfo(time_field.naive_zone) if time_field.naive_zone else None
+    match time_field.format:
         case "rfc3339":
-            return lambda value: _rfc3339(value, zone)
+            return lambda value: _parse_rfc3339(value, zone)
         case "epoch_s":
-            return lambda value: _epoch(value, 1_000_000)
+            return lambda value: _parse_epoch(value, 1_000_000)
         case "epoch_ms":
-            return lambda value: _epoch(value, 1_000)
+            return lambda value: _parse_epoch(value, 1_000)
         case pattern:
-            return lambda value: _strptime(value, pattern, zone)
+            return lambda value: _parse_pattern(value, pattern, zone)
 
 
-def to_text(microseconds: int) -> str:
+def format_instant(microseconds: int) -> str:
     """Write an instant as RFC 3339 in UTC, with a fraction only where there is one."""
     instant = EPOCH + timedelta(microseconds=int(microseconds))
     return instant.replace(tzinfo=None).isoformat() + "Z"
 
 
-def _rfc3339(value: object, zone: ZoneInfo | None) -> int:
+def _parse_rfc3339(value: object, zone: ZoneInfo | None) -> int:
     if not isinstance(value, str):
-        raise BadTime(f"found {found(value)}, wanted an RFC 3339 text")
+        raise BadTime(f"found {short_repr(value)}, wanted an RFC 3339 text")
     match = _RFC3339.fullmatch(value)
     if match is None:
-        raise BadTime(f"found {found(value)}, wanted RFC 3339 such as 2025-01-01T00:00:00Z")
+        raise BadTime(f"found {short_repr(value)}, wanted RFC 3339 such as 2025-01-01T00:00:00Z")
     *numbers, fraction, offset = match.groups()
     year, month, day, hour, minute, second = map(int, numbers)
     try:
         naive = datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 - zone comes next
     except ValueError as error:
-        raise BadTime(f"found {found(value)}: {error}") from error
+        raise BadTime(f"found {short_repr(value)}: {error}") from error
     fraction_us = int(f"{fraction or '0':0<6.6}")
     if offset is None:
-        return _in_zone(naive, zone, value) + fraction_us
-    return _bounded(
-        _microseconds(naive.replace(tzinfo=_offset(offset, value))) + fraction_us, value
+        return _naive_to_utc(naive, zone, value) + fraction_us
+    return _check_range(
+        _microseconds(naive.replace(tzinfo=_parse_utc_offset(offset, value))) + fraction_us, value
     )
 
 
-def _offset(text: str, value: object) -> timezone:
+def _parse_utc_offset(text: str, value: object) -> timezone:
     if text in "Zz":
         return UTC
     hours, minutes = int(text[1:3]), int(text[4:6])
     if hours > 23 or minutes > 59:
-        raise BadTime(f"found {found(value)}: no such UTC offset {text}")
+        raise BadTime(f"found {short_repr(value)}: no such UTC offset {text}")
     size = timedelta(hours=hours, minutes=minutes)
     return timezone(-size if text[0] == "-" else size)
 
 
-def _epoch(value: object, scale: int) -> int:
+def _parse_epoch(value: object, scale: int) -> int:
     if type(value) is int:
-        return _bounded(value * scale, value)
+        return _check_range(value * scale, value)
     if type(value) is float and abs(value) < 1e15:
-        return _bounded(round(value * scale), value)
-    raise BadTime(f"found {found(value)}, wanted a number of seconds or milliseconds since 1970")
+        return _check_range(round(value * scale), value)
+    raise BadTime(
+        f"found {short_repr(value)}, wanted a number of seconds or milliseconds since 1970"
+    )
 
 
-def _strptime(value: object, pattern: str, zone: ZoneInfo | None) -> int:
+def _parse_pattern(value: object, pattern: str, zone: ZoneInfo | None) -> int:
     if not isinstance(value, str):
-        raise BadTime(f"found {found(value)}, wanted a text like {pattern}")
+        raise BadTime(f"found {short_repr(value)}, wanted a text like {pattern}")
     try:
         instant = datetime.strptime(value, pattern)  # noqa: DTZ007 - the zone comes next
     except (ValueError, OverflowError) as error:
-        raise BadTime(f"found {found(value)}, wanted a text like {pattern}") from error
+        raise BadTime(f"found {short_repr(value)}, wanted a text like {pattern}") from error
     if instant.tzinfo is None:
-        return _in_zone(instant, zone, value)
-    return _bounded(_microseconds(instant), value)
+        return _naive_to_utc(instant, zone, value)
+    return _check_range(_microseconds(instant), value)
 
 
-def _in_zone(naive: datetime, zone: ZoneInfo | None, value: object) -> int:
+def _naive_to_utc(naive: datetime, zone: ZoneInfo | None, value: object) -> int:
     if zone is None:
-        raise BadTime(f"found {found(value)}: no zone, and the schema declares no naive_zone")
+        raise BadTime(f"found {short_repr(value)}: no zone, and the schema declares no naive_zone")
     if zone.key == "UTC":
         return _microseconds(naive.replace(tzinfo=UTC))
     try:
-        return _bounded(_microseconds(naive.replace(tzinfo=zone)), value)
+        return _check_range(_microseconds(naive.replace(tzinfo=zone)), value)
     except OverflowError as error:  # a zone's rules reach past year 1 or 9999
-        raise BadTime(f"found {found(value)}: outside the years 1 to 9999") from error
+        raise BadTime(f"found {short_repr(value)}: outside the years 1 to 9999") from error
 
 
 def _microseconds(instant: datetime) -> int:
     return (instant - EPOCH) // timedelta(microseconds=1)
 
 
-def _bounded(microseconds: int, value: object) -> int:
+def _check_range(microseconds: int, value: object) -> int:
     if not EARLIEST <= microseconds <= LATEST:
-        raise BadTime(f"found {found(value)}: outside the years 1 to 9999")
+        raise BadTime(f"found {short_repr(value)}: outside the years 1 to 9999")
     return microseconds

@@ -8,31 +8,36 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.row_executor import Crew, alone
-from sensorwatch.common.rows.fast.json_rows import KEY, NO_KEY, OPTIONAL_KEY, read_rows
+from sensorwatch.common.row_executor import RowExecutor, serial
+from sensorwatch.common.rows.fast.json_rows import (
+    NO_KEY,
+    OPTIONAL_KEY,
+    REQUIRED_KEY,
+    read_json_rows,
+)
 from sensorwatch.common.rows.fast.sensor_ids import number_sensors
-from sensorwatch.common.rows.fast.timestamps import TIME_KINDS
+from sensorwatch.common.rows.fast.timestamps import TIME_KIND_OF_FORMAT
 from sensorwatch.common.rows.limits import NO_TIME
-from sensorwatch.common.rows.readings import Readings, merged
+from sensorwatch.common.rows.readings import Readings, merge_readings
 from sensorwatch.common.rows.rejection import Rejection
-from sensorwatch.common.rows.schema import Missing, Schema, UnknownFields
+from sensorwatch.common.rows.schema import MissingPolicy, Schema, UnknownFields
 from sensorwatch.common.rows.strict_parsing import Times, parse_strictly
 
-FEWEST = 4
+MIN_PAYLOADS_FOR_KERNEL = 4
 """With fewer payloads the strict parser is there sooner."""
-_LONGEST_AHEAD = 2**61
+_MAX_FUTURE_US = 2**61
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
+class _KernelSchema:
     """A schema as the kernel reads it: fields are the time, the key if there is one, columns."""
 
     names: NDArray[np.uint8]
     name_ends: NDArray[np.int64]
     low: NDArray[np.float64]
     high: NDArray[np.float64]
-    held: NDArray[np.bool_]
-    rules: tuple[int, bool, int, int, bool]
+    may_be_missing: NDArray[np.bool_]
+    schema_rules: tuple[int, bool, int, int, bool]
     """Kind of times, whether naive ones are UTC, microseconds that they may lie ahead
     (-1: any), whether there is a key, whether unknown fields are ignored.
     """
@@ -43,37 +48,41 @@ def parse(
     schema: Schema,
     *,
     received: Times | None = None,
-    crew: Crew = alone,
+    row_executor: RowExecutor = serial,
 ) -> tuple[Readings, list[Rejection]]:
     """Turn JSON payloads into readings and rejections, each payload into exactly one of them.
 
     The same as `parse_strictly`, to the bit. `received`: one time per payload, against which
     `max_future_seconds` is checked; None (whole or one): not checked.
     """
-    plan = _plan(schema) if len(payloads) >= FEWEST else None
-    if plan is None:
+    kernel_schema = _kernel_schema(schema) if len(payloads) >= MIN_PAYLOADS_FOR_KERNEL else None
+    if kernel_schema is None:
         return parse_strictly(payloads, schema, received=received)
-    times = _times(received, len(payloads))
-    usual, readings = _usual(payloads, plan, schema, times, crew)
-    rest = np.flatnonzero(~usual)
-    if len(rest) == 0:
+    times = _times_as_array(received, len(payloads))
+    is_read, readings = _read_by_kernel(payloads, kernel_schema, schema, times, row_executor)
+    unread = np.flatnonzero(~is_read)
+    if len(unread) == 0:
         return readings, []
-    where = rest.tolist()
-    others, rejections = parse_strictly(
-        [payloads[row] for row in where], schema, received=times[rest]
+    unread_rows = unread.tolist()
+    strict_readings, rejections = parse_strictly(
+        [payloads[row] for row in unread_rows], schema, received=times[unread]
     )
-    rejections = [Rejection(where[one.index], one.faults) for one in rejections]
-    if len(others):
-        readings = merged([readings, replace(others, index=rest[others.index])])
+    rejections = [
+        Rejection(unread_rows[rejection.index], rejection.faults) for rejection in rejections
+    ]
+    if len(strict_readings):
+        readings = merge_readings(
+            [readings, replace(strict_readings, index=unread[strict_readings.index])]
+        )
     return readings, rejections
 
 
-def _usual(
+def _read_by_kernel(
     payloads: Sequence[bytes | None],
-    plan: _Plan,
+    kernel_schema: _KernelSchema,
     schema: Schema,
     received: NDArray[np.int64],
-    crew: Crew,
+    row_executor: RowExecutor,
 ) -> tuple[NDArray[np.bool_], Readings]:
     """Read what the kernel reads; say of each payload whether it is among the readings."""
     n, columns, signals = len(payloads), len(schema.columns), len(schema.signals)
@@ -85,18 +94,27 @@ def _usual(
         text = b"".join(texts)
     data = np.frombuffer(text, dtype=np.uint8)
     ends = np.cumsum(np.fromiter(map(len, texts), dtype=np.int64, count=n))
-    usual = np.empty(n, dtype=np.bool_)
-    event_time, id_at, id_length = np.empty((3, n), dtype=np.int64)
+    is_read = np.empty(n, dtype=np.bool_)
+    event_time, id_start, id_length = np.empty((3, n), dtype=np.int64)
     values = np.empty((n, columns))
-    fields = (plan.names, plan.name_ends, plan.low, plan.high, plan.held, plan.rules)
-    found = (usual, event_time, values, id_at, id_length)
-    crew(lambda begin, end: read_rows(begin, end, data, ends, *fields, received, *found), n)
-    index = np.flatnonzero(usual)
+    fields = (
+        kernel_schema.names,
+        kernel_schema.name_ends,
+        kernel_schema.low,
+        kernel_schema.high,
+        kernel_schema.may_be_missing,
+        kernel_schema.schema_rules,
+    )
+    outputs = (is_read, event_time, values, id_start, id_length)
+    row_executor(
+        lambda begin, end: read_json_rows(begin, end, data, ends, *fields, received, *outputs), n
+    )
+    index = np.flatnonzero(is_read)
     if len(index) < n:
-        event_time, id_at, id_length = event_time[index], id_at[index], id_length[index]
+        event_time, id_start, id_length = event_time[index], id_start[index], id_length[index]
         values = values[index]
-    sensor, sensor_ids = number_sensors(text, id_at, id_length)
-    return usual, Readings(
+    sensor, sensor_ids = number_sensors(text, id_start, id_length)
+    return is_read, Readings(
         index,
         event_time,
         sensor,
@@ -106,7 +124,7 @@ def _usual(
     )
 
 
-def _times(received: Times | None, n: int) -> NDArray[np.int64]:
+def _times_as_array(received: Times | None, n: int) -> NDArray[np.int64]:
     if received is None:
         return np.full(n, NO_TIME, dtype=np.int64)
     if isinstance(received, np.ndarray):
@@ -116,28 +134,30 @@ def _times(received: Times | None, n: int) -> NDArray[np.int64]:
 
 
 @lru_cache(maxsize=64)
-def _plan(schema: Schema) -> _Plan | None:
+def _kernel_schema(schema: Schema) -> _KernelSchema | None:
     """Return None where the kernel cannot read rows of this schema."""
-    declared, paths = schema.time, schema.paths
-    kind = TIME_KINDS.get(declared.format)
+    time_field, paths = schema.time, schema.paths
+    time_kind = TIME_KIND_OF_FORMAT.get(time_field.format)
     plain = all(path.isascii() and path.isprintable() for path in paths)
     nested = any("." in path or '"' in path or "\\" in path for path in paths)
-    if kind is None or nested or not plain:
+    if time_kind is None or nested or not plain:
         return None
-    ahead = declared.max_future_seconds
-    key = NO_KEY if schema.key is None else OPTIONAL_KEY if schema.key.optional else KEY
+    max_future_seconds = time_field.max_future_seconds
+    key = NO_KEY if schema.key is None else OPTIONAL_KEY if schema.key.optional else REQUIRED_KEY
     names = [path.encode() for path in paths]
     low, high = np.transpose([column.bounds for column in schema.columns])
-    return _Plan(
+    return _KernelSchema(
         np.frombuffer(b"".join(names), dtype=np.uint8),
         np.cumsum([len(name) for name in names]),
         np.ascontiguousarray(low, dtype=np.float64),
         np.ascontiguousarray(high, dtype=np.float64),
-        np.asarray([column.missing is Missing.HOLD_LAST for column in schema.columns]),
+        np.asarray([column.missing is MissingPolicy.HOLD_LAST for column in schema.columns]),
         (
-            int(kind),
-            declared.naive_zone == "UTC",
-            -1 if ahead is None else int(min(ahead * 1_000_000, _LONGEST_AHEAD)),
+            int(time_kind),
+            time_field.naive_zone == "UTC",
+            -1
+            if max_future_seconds is None
+            else int(min(max_future_seconds * 1_000_000, _MAX_FUTURE_US)),
             key,
             schema.unknown_fields is UnknownFields.IGNORE,
         ),

@@ -41,7 +41,7 @@ class Readings:
         )
 
 
-def readings_of(
+def build_readings(
     *,
     index: Sequence[int],
     event_time: Sequence[int],
@@ -67,7 +67,7 @@ def readings_of(
     )
 
 
-def merged(parts: Sequence[Readings]) -> Readings:
+def merge_readings(parts: Sequence[Readings]) -> Readings:
     """Put readings of one source together, in the order of their index; `parts` holds at least one.
 
     A sensor that is in several of them becomes one.
@@ -76,17 +76,17 @@ def merged(parts: Sequence[Readings]) -> Readings:
     order = slice(None) if np.all(np.diff(index) > 0) else np.argsort(index)
     names = [name for part in parts for name in part.sensor_ids]
     begins = np.cumsum([0, *(len(part.sensor_ids) for part in parts)])
-    own = [part.sensor + begin for part, begin in zip(parts, begins, strict=False)]
-    sensor = np.concatenate(own)[order]
+    shifted = [part.sensor + begin for part, begin in zip(parts, begins, strict=False)]
+    sensor = np.concatenate(shifted)[order]
     numbers: dict[str, int] = {}
-    line = np.zeros(len(names), dtype=np.int32)
-    there, first = np.unique(sensor, return_index=True)
-    for number in there[np.argsort(first)].tolist():
-        line[number] = numbers.setdefault(names[number], len(numbers))
+    new_number = np.zeros(len(names), dtype=np.int32)
+    present, first = np.unique(sensor, return_index=True)
+    for number in present[np.argsort(first)].tolist():
+        new_number[number] = numbers.setdefault(names[number], len(numbers))
     return Readings(
         index[order],
         np.concatenate([part.event_time for part in parts])[order],
-        line[sensor],
+        new_number[sensor],
         tuple(numbers),
         np.concatenate([part.values for part in parts])[order],
         np.concatenate([part.context for part in parts])[order],

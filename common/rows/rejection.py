@@ -63,25 +63,25 @@ class Rejection:
         return self.faults[0].detail
 
 
-def found(value: object) -> str:
+def short_repr(value: object) -> str:
     """Describe a value that was found, cut to a bound, so that it can stand in a message."""
-    return _bounded(repr(value))
+    return _shorten(repr(value))
 
 
-def cut(text: str) -> str:
-    """Return a text that can stand in a message: cut like `found`, nothing a terminal obeys."""
-    return _bounded(escaped(text))
+def short_printable(text: str) -> str:
+    """Return a text that can stand in a message: cut like `short_repr`, nothing a terminal obeys."""
+    return _shorten(escaped(text))
 
 
-def _bounded(text: str) -> str:
+def _shorten(text: str) -> str:
     limit = MAX_DETAIL_CHARACTERS // 2
     return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
 
 
-def fault(reason: Reason, field: str, detail: str) -> Fault:
+def make_fault(reason: Reason, field: str, detail: str) -> Fault:
     """Build a fault whose field and detail are cut to `MAX_DETAIL_CHARACTERS`."""
-    return Fault(reason, _cut(field), _cut(detail))
+    return Fault(reason, _truncate(field), _truncate(detail))
 
 
-def _cut(text: str) -> str:
+def _truncate(text: str) -> str:
     return text if len(text) <= MAX_DETAIL_CHARACTERS else text[: MAX_DETAIL_CHARACTERS - 3] + "..."

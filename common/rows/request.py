@@ -30,7 +30,7 @@ class _Body(msgspec.Struct):
 _DECODER = msgspec.json.Decoder(_Body)
 
 
-def rows_of(body: bytes, *, max_rows: int) -> RequestRows:
+def split_request(body: bytes, *, max_rows: int) -> RequestRows:
     """Cut a body into its rows' own bytes, in order, for `sensorwatch.common.rows.parsing.parse`.
 
     What stands inside a row is not looked at here, so that a row means the same as on the topic.
@@ -38,11 +38,15 @@ def rows_of(body: bytes, *, max_rows: int) -> RequestRows:
     `{"rows": [...]}`, or `{"history": [...], "rows": [...]}`.
     """
     try:
-        found = _DECODER.decode(body)
+        decoded = _DECODER.decode(body)
     except (ValueError, RecursionError) as error:
         raise BadBody(f'{error}; wanted {{"rows": [{{...}}, ...]}}') from error
-    number, history = len(found.history) + len(found.rows), len(found.history)
-    if number > max_rows:
-        which = f", {history} of them history" if history else ""
-        raise TooManyRows(f"{number} rows in one request{which}, at most {max_rows}: send several")
-    return RequestRows([bytes(row) for row in found.history], [bytes(row) for row in found.rows])
+    row_count, history = len(decoded.history) + len(decoded.rows), len(decoded.history)
+    if row_count > max_rows:
+        history_note = f", {history} of them history" if history else ""
+        raise TooManyRows(
+            f"{row_count} rows in one request{history_note}, at most {max_rows}: send several"
+        )
+    return RequestRows(
+        [bytes(row) for row in decoded.history], [bytes(row) for row in decoded.rows]
+    )

@@ -12,12 +12,12 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from sensorwatch.common.errors import SchemaError
-from sensorwatch.common.pydantic_errors import explain
+from sensorwatch.common.pydantic_errors import describe_validation_error
 
 MAX_SIGNALS = 1024
 
 
-class _Declared(BaseModel):
+class _SchemaModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
@@ -28,7 +28,7 @@ class UnknownFields(StrEnum):
     REJECT = "reject"
 
 
-class Missing(StrEnum):
+class MissingPolicy(StrEnum):
     """What happens to a reading without this column."""
 
     REJECT = "reject"
@@ -36,7 +36,7 @@ class Missing(StrEnum):
     """The sensor's last value stands in for it, marked as held."""
 
 
-class OutOfOrder(StrEnum):
+class OutOfOrderPolicy(StrEnum):
     """What happens to a reading that is not newer than the newest one of its sensor."""
 
     SCORE = "score"
@@ -44,7 +44,7 @@ class OutOfOrder(StrEnum):
     REJECT = "reject"
 
 
-class TimeField(_Declared):
+class TimeField(_SchemaModel):
     """Where the event time stands and how it is written."""
 
     field: Annotated[str, Field(min_length=1)] = "timestamp"
@@ -57,7 +57,7 @@ class TimeField(_Declared):
 
     @field_validator("naive_zone")
     @classmethod
-    def _known_zone(cls, zone: str | None) -> str | None:
+    def _check_zone(cls, zone: str | None) -> str | None:
         if zone is not None:
             try:
                 ZoneInfo(zone)
@@ -67,13 +67,13 @@ class TimeField(_Declared):
 
     @field_validator("format")
     @classmethod
-    def _known_format(cls, pattern: str) -> str:
+    def _check_format(cls, pattern: str) -> str:
         if pattern not in ("rfc3339", "epoch_ms", "epoch_s") and "%" not in pattern:
             raise ValueError('not "rfc3339", "epoch_ms", "epoch_s" or a strptime pattern')
         return pattern
 
 
-class KeyField(_Declared):
+class KeyField(_SchemaModel):
     """Which field names the sensor."""
 
     field: Annotated[str, Field(min_length=1)] = "sensor_id"
@@ -81,7 +81,7 @@ class KeyField(_Declared):
     """True: a row without the field belongs to the sensor "default"."""
 
 
-class Signal(_Declared):
+class NumericColumn(_SchemaModel):
     """A column of numbers: a measured one, or one of the context."""
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
@@ -91,10 +91,10 @@ class Signal(_Declared):
     """Physically impossible below: the row is rejected."""
     max: float | None = None
     unit: str = ""
-    missing: Annotated[Missing, Field(strict=False)] = Missing.REJECT
+    missing: Annotated[MissingPolicy, Field(strict=False)] = MissingPolicy.REJECT
 
     @model_validator(mode="after")
-    def _range(self) -> Self:
+    def _check_min_max(self) -> Self:
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"min {self.min} is above max {self.max}")
         return self
@@ -111,43 +111,43 @@ class Signal(_Declared):
         return low, math.inf if self.max is None else self.max
 
 
-class Order(_Declared):
+class RowOrder(_SchemaModel):
     """What the times of a sensor's rows mean for its memory."""
 
-    late: Annotated[OutOfOrder, Field(strict=False)] = OutOfOrder.SCORE
+    late: Annotated[OutOfOrderPolicy, Field(strict=False)] = OutOfOrderPolicy.SCORE
     """A row older than the newest one of its sensor."""
-    duplicate: Annotated[OutOfOrder, Field(strict=False)] = OutOfOrder.SCORE
+    duplicate: Annotated[OutOfOrderPolicy, Field(strict=False)] = OutOfOrderPolicy.SCORE
     """A row as old as the newest one of its sensor."""
     max_gap_seconds: Annotated[float, Field(gt=0, le=1e12)] | None = None
     """A longer step makes the rows before it say nothing any more; None: learned in training."""
 
 
-class CsvFormat(_Declared):
+class CsvFormat(_SchemaModel):
     """How a CSV file of such rows is written; no part of the rows' meaning."""
 
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
 
 
-class Schema(_Declared):
+class Schema(_SchemaModel):
     """A valid row: time, key, signals and context in order."""
 
     name: Annotated[str, Field(min_length=1)] = "default"
     unknown_fields: Annotated[UnknownFields, Field(strict=False)] = UnknownFields.IGNORE
     time: TimeField = TimeField()
     key: KeyField | None = None
-    signals: Annotated[tuple[Signal, ...], Field(min_length=1, max_length=MAX_SIGNALS)]
-    context: Annotated[tuple[Signal, ...], Field(max_length=MAX_SIGNALS)] = ()
+    signals: Annotated[tuple[NumericColumn, ...], Field(min_length=1, max_length=MAX_SIGNALS)]
+    context: Annotated[tuple[NumericColumn, ...], Field(max_length=MAX_SIGNALS)] = ()
     """Commands, set-points, loads: they explain the signals and are never accused."""
-    order: Order = Order()
+    order: RowOrder = RowOrder()
     csv: CsvFormat = CsvFormat()
 
     @field_validator("signals", "context", mode="before")
     @classmethod
-    def _columns(cls, value: object) -> object:
+    def _list_to_tuple(cls, value: object) -> object:
         return tuple(value) if isinstance(value, list) else value
 
     @model_validator(mode="after")
-    def _distinct(self) -> Self:
+    def _check_distinct(self) -> Self:
         names = [column.name for column in self.columns]
         if len(set(names)) < len(names):
             repeated = sorted({name for name in names if names.count(name) > 1})
@@ -170,7 +170,7 @@ class Schema(_Declared):
         return tuple(signal.name for signal in self.signals)
 
     @property
-    def columns(self) -> tuple[Signal, ...]:
+    def columns(self) -> tuple[NumericColumn, ...]:
         """The columns of numbers in order: signals, then context."""
         return self.signals + self.context
 
@@ -212,7 +212,7 @@ class Schema(_Declared):
         return plain
 
 
-def schema_of(plain: dict[str, Any]) -> Schema:
+def schema_from_plain(plain: dict[str, Any]) -> Schema:
     """Build a schema from plain values such as a TOML file's.
 
     Raises SchemaError with every problem named.
@@ -220,7 +220,7 @@ def schema_of(plain: dict[str, Any]) -> Schema:
     try:
         return Schema.model_validate(plain)
     except ValidationError as error:
-        raise SchemaError(explain(error, known=_KNOWN)) from error
+        raise SchemaError(describe_validation_error(error, known=_KNOWN_KEYS)) from error
 
 
 def load_schema(path: Path) -> Schema:
@@ -238,17 +238,17 @@ def load_schema(path: Path) -> Schema:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise SchemaError(f"{path} cannot be read as a schema: {error}") from error
     try:
-        return schema_of(plain)
+        return schema_from_plain(plain)
     except SchemaError as error:
         raise SchemaError(f"{path}: {error}") from error
 
 
-_KNOWN = [
+_KNOWN_KEYS = [
     *Schema.model_fields,
     *(f"time.{name}" for name in TimeField.model_fields),
     *(f"key.{name}" for name in KeyField.model_fields),
-    *(f"signals.0.{name}" for name in Signal.model_fields),
-    *(f"context.0.{name}" for name in Signal.model_fields),
-    *(f"order.{name}" for name in Order.model_fields),
+    *(f"signals.0.{name}" for name in NumericColumn.model_fields),
+    *(f"context.0.{name}" for name in NumericColumn.model_fields),
+    *(f"order.{name}" for name in RowOrder.model_fields),
     *(f"csv.{name}" for name in CsvFormat.model_fields),
 ]

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from sensorwatch.common.rows.fields import FieldReader, Row, field_reader
 from sensorwatch.common.rows.limits import MAX_PAYLOAD_BYTES, NO_TIME
-from sensorwatch.common.rows.readings import Readings, readings_of
-from sensorwatch.common.rows.rejection import Fault, Reason, Rejection, fault, found
+from sensorwatch.common.rows.readings import Readings, build_readings
+from sensorwatch.common.rows.rejection import Fault, Reason, Rejection, make_fault, short_repr
 from sensorwatch.common.rows.schema import Schema
 
 MAX_NESTING = 64
@@ -21,7 +21,12 @@ Fields = Mapping[str, object]
 Times = Sequence[int | None] | NDArray[np.int64]
 """Microseconds UTC; None, or NO_TIME in an array, where there is none."""
 
-_TEXT_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+# A text, or a quote that opens one that never ends: its group takes all that follows, so that the
+# search goes on at no quote in it. Possessive, so that no text is read twice.
+_TEXT = re.compile(rb'"(?:[^"\\]*+(?:\\.[^"\\]*+)*+"|(.*))', re.DOTALL)
+_LEVELS = np.zeros(256, dtype=np.int8)
+"""By how many levels a byte outside of texts changes the nesting."""
+_LEVELS[[*b"[{"]], _LEVELS[[*b"]}"]] = 1, -1
 
 
 def parse_strictly(
@@ -36,17 +41,17 @@ def parse_strictly(
     `received`: one time per payload, against which `max_future_seconds` is checked; None (whole or
     one): not checked.
     """
-    return collect((decode(payload) for payload in payloads), schema, received=received)
+    return collect_rows((decode(payload) for payload in payloads), schema, received=received)
 
 
-def collect(
+def collect_rows(
     records: Iterable[Fields | Fault],
     schema: Schema,
     *,
     received: Times | None = None,
 ) -> tuple[Readings, list[Rejection]]:
     """Turn decoded records (fields, or the fault that kept them from being any) into columns."""
-    read, times = _reader(schema), _times(received)
+    read, times = _cached_field_reader(schema), _times_as_list(received)
     index: list[int] = []
     rows: list[Row] = []
     rejections: list[Rejection] = []
@@ -60,7 +65,7 @@ def collect(
             rows.append(row)
         else:
             rejections.append(Rejection(position, row))
-    readings = readings_of(
+    readings = build_readings(
         index=index,
         event_time=[row.event_time for row in rows],
         sensor_ids=[row.sensor_id for row in rows],
@@ -74,34 +79,36 @@ def collect(
 def decode(payload: bytes | None) -> Fields | Fault:
     """Turn one payload into its JSON object's fields, or into the fault that it is none."""
     if not payload:
-        return fault(Reason.EMPTY, "", "the record has no value")
+        return make_fault(Reason.EMPTY, "", "the record has no value")
     if len(payload) > MAX_PAYLOAD_BYTES:
-        return fault(Reason.TOO_LARGE, "", f"{len(payload)} bytes, at most {MAX_PAYLOAD_BYTES}")
+        return make_fault(
+            Reason.TOO_LARGE, "", f"{len(payload)} bytes, at most {MAX_PAYLOAD_BYTES}"
+        )
     if payload[0] == 0 and len(payload) >= 5:
         schema_id = int.from_bytes(payload[1:5], "big")
         detail = f"starts with Schema Registry's magic byte (schema id {schema_id}), wanted JSON"
-        return fault(Reason.FRAMED, "", detail)
+        return make_fault(Reason.FRAMED, "", detail)
     if _nested_too_deep(payload):
-        return fault(Reason.NOT_JSON, "", f"nested deeper than {MAX_NESTING} levels")
+        return make_fault(Reason.NOT_JSON, "", f"nested deeper than {MAX_NESTING} levels")
     try:
-        value = _loads(payload)
+        value = _decode_json(payload)
     except ValueError as error:
-        return fault(Reason.NOT_JSON, "", f"{error}; found {found(payload)}")
+        return make_fault(Reason.NOT_JSON, "", f"{error}; found {short_repr(payload)}")
     if not isinstance(value, dict):
-        return fault(Reason.NOT_OBJECT, "", f"found {found(value)}, wanted an object")
+        return make_fault(Reason.NOT_OBJECT, "", f"found {short_repr(value)}, wanted an object")
     return value
 
 
-def _loads(payload: bytes) -> object:
+def _decode_json(payload: bytes) -> object:
     try:
         return msgspec.json.decode(payload)
     except msgspec.ValidationError:
         # Well-formed, but with a number that no float64 holds: read it as an infinity, so that
         # the field is named as not finite instead of the whole record as no JSON.
-        return json.loads(payload, parse_int=float, parse_constant=_no_constant)
+        return json.loads(payload, parse_int=float, parse_constant=_refuse_constant)
 
 
-def _no_constant(name: str) -> object:
+def _refuse_constant(name: str) -> object:
     raise ValueError(f"{name} is not JSON")
 
 
@@ -109,20 +116,17 @@ def _nested_too_deep(payload: bytes) -> bool:
     """Bound the depth ourselves: the decoder's own limit depends on the caller's stack."""
     if payload.count(b"[") + payload.count(b"{") <= MAX_NESTING:
         return False
-    depth = 0
-    for bracket in _TEXT_OR_BRACKET.findall(payload):
-        depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(bracket, 0)
-        if depth > MAX_NESTING:
-            return True
-    return False
+    outside_texts = b"".join(filter(None, _TEXT.split(payload)))
+    levels = _LEVELS[np.frombuffer(outside_texts, dtype=np.uint8)]
+    return int(levels.cumsum(dtype=np.int64).max(initial=0)) > MAX_NESTING
 
 
-def _times(received: Times | None) -> Sequence[int | None] | None:
+def _times_as_list(received: Times | None) -> Sequence[int | None] | None:
     if not isinstance(received, np.ndarray):
         return received
     return [None if time == NO_TIME else time for time in received.tolist()]
 
 
 @lru_cache(maxsize=64)
-def _reader(schema: Schema) -> FieldReader:
+def _cached_field_reader(schema: Schema) -> FieldReader:
     return field_reader(schema)

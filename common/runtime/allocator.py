@@ -3,9 +3,9 @@
 import ctypes
 import os
 
-KEPT_BYTES = 128 * 1024 * 1024
+TRIM_THRESHOLD_BYTES = 128 * 1024 * 1024
 """So much freed memory at the top of the heap is not given back."""
-MAPPED_FROM_BYTES = 32 * 1024 * 1024
+MMAP_THRESHOLD_BYTES = 32 * 1024 * 1024
 """What is as large as this has pages of its own, which do go back; the most that glibc takes."""
 # From glibc's malloc.h; see mallopt(3).
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -24,5 +24,5 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
         return False
-    told = {_M_TRIM_THRESHOLD: KEPT_BYTES, _M_MMAP_THRESHOLD: MAPPED_FROM_BYTES}
-    return all(mallopt(name, size) == 1 for name, size in told.items())
+    options = {_M_TRIM_THRESHOLD: TRIM_THRESHOLD_BYTES, _M_MMAP_THRESHOLD: MMAP_THRESHOLD_BYTES}
+    return all(mallopt(name, size) == 1 for name, size in options.items())

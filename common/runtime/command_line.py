@@ -14,8 +14,8 @@ from sensorwatch.common.errors import SensorwatchError
 from sensorwatch.common.runtime.printing import print_note
 
 INTERRUPTED = 130
-READER_LEFT = 141  # 128 + SIGPIPE, what a shell reports for any program in this place
-UNFORESEEN = 70
+BROKEN_PIPE = 141  # 128 + SIGPIPE, what a shell reports for any program in this place
+INTERNAL_ERROR = 70
 
 ConfigOption = Annotated[
     Path | None,
@@ -48,30 +48,30 @@ def run(
         sys.stdout.flush()
     except SystemExit as stop:
         if isinstance(stop.__context__, BrokenPipeError):  # rich answers one with exit code 1
-            return READER_LEFT
+            return BROKEN_PIPE
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the outermost frame
-        return _answer(error)
+        return _report(error)
     return 0
 
 
-def _answer(error: BaseException) -> int:
+def _report(error: BaseException) -> int:
     """Say what has to be said about a failure and return its exit code."""
     match error:
         case typer.Exit():
             return error.exit_code
         case typer.TyperException():
-            return _usage(error)
+            return _report_usage_error(error)
         case SensorwatchError():
-            _say(f"error: {error}")
+            _print_error(f"error: {_escaped(str(error))}")
             return error.exit_code
         case KeyboardInterrupt() | typer.Abort():
             return INTERRUPTED
         case BrokenPipeError():
-            return _reader_left()
-    _say("".join(traceback.format_exception(error)).rstrip())
-    _say("error: this should not happen; please report it with the lines above")
-    return UNFORESEEN
+            return _discard_stdout()
+    _print_error("".join(traceback.format_exception(error)).rstrip())
+    _print_error("error: this should not happen; please report it with the lines above")
+    return INTERNAL_ERROR
 
 
 def _invoke(command: typer.Typer | Callable[..., Any], args: Sequence[str], name: str) -> None:
@@ -86,23 +86,28 @@ def _invoke(command: typer.Typer | Callable[..., Any], args: Sequence[str], name
         parsed.invoke(context)
 
 
-def _usage(error: typer.TyperException) -> int:
+def _report_usage_error(error: typer.TyperException) -> int:
     context = getattr(error, "ctx", None)
     if type(error).__name__ == "NoArgsIsHelpError":
-        _say(error.format_message())
+        _print_error(error.format_message())
         return error.exit_code
     hint = f" (see `{context.command_path} --help`)" if context is not None else ""
-    _say(f"error: {error.format_message().rstrip('.')}{hint}")
+    _print_error(f"error: {error.format_message().rstrip('.')}{hint}")
     return error.exit_code
 
 
-def _reader_left() -> int:
+def _discard_stdout() -> int:
     # Python flushes standard output once more at exit: give it somewhere to go.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return READER_LEFT
+    return BROKEN_PIPE
 
 
-def _say(text: str) -> None:
+def _escaped(text: str) -> str:
+    """Escape what a terminal would obey: a message may quote what somebody's file holds."""
+    return "".join(s if s.isprintable() or s == "\n" else ascii(s)[1:-1] for s in text)
+
+
+def _print_error(text: str) -> None:
     try:
         print_note(text)
     except BrokenPipeError:

@@ -12,9 +12,9 @@ from typing import Any, TextIO
 
 from sensorwatch.common.escaping import escaped, escaped_json, escaped_lines
 
-ROOT = "sensorwatch"
-_RESERVED = ("ts", "level", "logger", "event", "traceback")
-_PLAIN = re.compile(r"[^\s\"'=\\\x00-\x1f\x7f]+")
+ROOT_LOGGER = "sensorwatch"
+_RESERVED_FIELDS = ("ts", "level", "logger", "event", "traceback")
+_UNQUOTED = re.compile(r"[^\s\"'=\\\x00-\x1f\x7f]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +55,12 @@ class Log:
 
 def logger(name: str) -> Log:
     """Return the log of a part of the project, e.g. "consumer"."""
-    return Log(logging.getLogger(f"{ROOT}.{name}"))
+    return Log(logging.getLogger(f"{ROOT_LOGGER}.{name}"))
 
 
 def kafka_logger() -> logging.Logger:
     """Return what a Kafka client takes as `logger=`, so that librdkafka's lines join ours."""
-    return logging.getLogger(f"{ROOT}.kafka")
+    return logging.getLogger(f"{ROOT_LOGGER}.kafka")
 
 
 def configure(format: str, level: str, stream: TextIO | None = None) -> None:  # noqa: A002 - the key
@@ -70,38 +70,38 @@ def configure(format: str, level: str, stream: TextIO | None = None) -> None:  #
     lines are written from "warning" on.
     """
     handler = logging.StreamHandler(sys.stderr if stream is None else stream)
-    handler.setFormatter(_JsonLines() if format == "json" else _HumanLines())
+    handler.setFormatter(_JsonFormatter() if format == "json" else _HumanFormatter())
     root = logging.getLogger()
-    for old in [old for old in root.handlers if isinstance(old.formatter, _Lines)]:
+    for old in [old for old in root.handlers if isinstance(old.formatter, _LineFormatter)]:
         root.removeHandler(old)
     root.addHandler(handler)
     number = logging.getLevelNamesMapping()[level.upper()]
     root.setLevel(max(number, logging.WARNING))
-    logging.getLogger(ROOT).setLevel(number)
+    logging.getLogger(ROOT_LOGGER).setLevel(number)
 
 
-class _Lines(logging.Formatter):
-    def parts(self, record: logging.LogRecord) -> tuple[str, str, str, Mapping[str, Any]]:
+class _LineFormatter(logging.Formatter):
+    def line_fields(self, record: logging.LogRecord) -> tuple[str, str, str, Mapping[str, Any]]:
         fields = getattr(record, "fields", {})
-        name = record.name.removeprefix(f"{ROOT}.")
+        name = record.name.removeprefix(f"{ROOT_LOGGER}.")
         return record.levelname.lower(), name, record.getMessage(), fields
 
 
-class _HumanLines(_Lines):
+class _HumanFormatter(_LineFormatter):
     def format(self, record: logging.LogRecord) -> str:
-        level, name, event, fields = self.parts(record)
+        level, name, event, fields = self.line_fields(record)
         instant = datetime.fromtimestamp(record.created).astimezone()
         time = instant.strftime("%H:%M:%S.") + f"{instant.microsecond // 1000:03d}"
-        pairs = "".join(f"  {key}={_shown(value)}" for key, value in fields.items())
+        pairs = "".join(f"  {key}={_field_text(value)}" for key, value in fields.items())
         line = f"{time} {level:<7} {name}  {escaped(event)}{pairs}"
         if not record.exc_info:
             return line
         return f"{line}\n{escaped_lines(self.formatException(record.exc_info))}"
 
 
-class _JsonLines(_Lines):
+class _JsonFormatter(_LineFormatter):
     def format(self, record: logging.LogRecord) -> str:
-        level, name, event, fields = self.parts(record)
+        level, name, event, fields = self.line_fields(record)
         instant = datetime.fromtimestamp(record.created, tz=UTC).replace(tzinfo=None)
         line: dict[str, object] = {
             "ts": instant.isoformat(timespec="milliseconds") + "Z",
@@ -109,25 +109,28 @@ class _JsonLines(_Lines):
             "logger": name,
             "event": event,
         }
-        line |= {f"{k}_" if k in _RESERVED else k: _finite(value) for k, value in fields.items()}
+        line |= {
+            f"{k}_" if k in _RESERVED_FIELDS else k: _json_value(value)
+            for k, value in fields.items()
+        }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
 
 
-def _shown(value: object) -> str:
+def _field_text(value: object) -> str:
     text = f"{value:.6g}" if isinstance(value, float) else str(value)
-    if _PLAIN.fullmatch(text) and escaped(text) == text:
+    if _UNQUOTED.fullmatch(text) and escaped(text) == text:
         return text
     return escaped_json(json.dumps(text, ensure_ascii=False))
 
 
-def _finite(value: object) -> object:
+def _json_value(value: object) -> object:
     # JSON has no nan and no infinities, and a line that no reader accepts is lost.
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, Mapping):
-        return {str(key): _finite(inner) for key, inner in value.items()}
+        return {str(key): _json_value(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
+        return [_json_value(inner) for inner in value]
     return value

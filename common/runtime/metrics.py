@@ -23,7 +23,7 @@ BYTES_BOUNDS = (1e3, 1e4, 1e5, 1e6, 3e6, 1e7, 3e7, 1e8, 3e8, 1e9)
 ANOMALY_SEVERITIES = tuple(severity for severity in Severity if severity is not Severity.NONE)
 
 
-class Stage(StrEnum):
+class BatchStage(StrEnum):
     """A step of a micro-batch whose time is measured."""
 
     CONSUME = "consume"
@@ -53,7 +53,7 @@ class ScoreMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.rows_scored = _counter(registry, "rows_scored_total", "Rows that got a score.")
         self.anomalies = _counter(registry, "anomalies_total", "Anomalous rows.", "severity")
-        _start(self.anomalies, ANOMALY_SEVERITIES)
+        _create_label_series(self.anomalies, ANOMALY_SEVERITIES)
         self.anomaly_ratio = _gauge(
             registry, "anomaly_ratio", "Share of anomalous rows among those of the last 5 minutes."
         )
@@ -83,7 +83,7 @@ class MemoryMetrics:
             "Rows that got a score, by what stood behind it.",
             "status",
         )
-        _start(self.rows_by_status, Status)
+        _create_label_series(self.rows_by_status, Status)
         self.episodes_closed = _counter(
             registry, "episodes_closed_total", "Episodes of anomalous rows that ended."
         )
@@ -132,11 +132,11 @@ class ConsumerMetrics:
         self.records_consumed = _counter(
             registry, "records_consumed_total", "Records with a committed outcome.", "topic"
         )
-        _start(self.records_consumed, [topic])
+        _create_label_series(self.records_consumed, [topic])
         self.dead_letters = _counter(
             registry, "dead_letters_total", "Records that were no reading.", "reason"
         )
-        _start(self.dead_letters, Reason)
+        _create_label_series(self.dead_letters, Reason)
         self.batch_rows = _histogram(
             registry, "batch_rows", "Records in a micro-batch.", bounds=ROWS_BOUNDS
         )
@@ -147,16 +147,16 @@ class ConsumerMetrics:
             "stage",
             bounds=STAGE_BOUNDS,
         )
-        _start(self.batch_duration, Stage)
+        _create_label_series(self.batch_duration, BatchStage)
         self.end_to_end_latency = RowHistogram(
             f"{PREFIX}_end_to_end_latency_seconds",
             "From the record's timestamp to the commit of its outcome.",
             bounds=LATENCY_BOUNDS,
             registry=registry,
         )
-        self._commits(registry)
+        self._create_commit_metrics(registry)
 
-    def _commits(self, registry: CollectorRegistry) -> None:
+    def _create_commit_metrics(self, registry: CollectorRegistry) -> None:
         self.consumer_lag = _gauge(
             registry,
             "consumer_lag_records",
@@ -168,9 +168,9 @@ class ConsumerMetrics:
             registry, "last_commit_timestamp_seconds", "When offsets were last committed."
         )
         self.rebalances = _counter(registry, "rebalances_total", "Rebalances.", "kind")
-        _start(self.rebalances, Rebalance)
+        _create_label_series(self.rebalances, Rebalance)
         self.transactions = _counter(registry, "transactions_total", "Transactions.", "outcome")
-        _start(self.transactions, TransactionOutcome)
+        _create_label_series(self.transactions, TransactionOutcome)
         self.breaker_open = _gauge(
             registry, "breaker_open", "1 while too many rejections hold the consumer."
         )
@@ -200,7 +200,7 @@ class HttpMetrics:
         self.rows_rejected = _counter(
             registry, "rows_rejected_total", "Rows of requests that were no reading.", "reason"
         )
-        _start(self.rows_rejected, Reason)
+        _create_label_series(self.rows_rejected, Reason)
         for method, handler in handlers:
             self.requests.labels(method=method, handler=handler, status="200")
             self.request_duration.labels(method=method, handler=handler)
@@ -227,7 +227,7 @@ def _histogram(
     return Histogram(f"{PREFIX}_{name}", text, labels, registry=registry, buckets=tuple(bounds))
 
 
-def _start(metric: Counter | Histogram, values: Iterable[str]) -> None:
+def _create_label_series(metric: Counter | Histogram, values: Iterable[str]) -> None:
     """Offer a label's known values from 0 on, so that a rate sees the first increase."""
     for value in values:
         metric.labels(value)

@@ -4,7 +4,7 @@ import sys
 from urllib.error import URLError
 from urllib.request import urlopen
 
-SECONDS = 4
+TIMEOUT_SECONDS = 4
 
 
 def probe(url: str) -> int:
@@ -12,7 +12,7 @@ def probe(url: str) -> int:
     if not url.startswith("http://"):
         return 1
     try:
-        with urlopen(url, timeout=SECONDS) as answer:  # noqa: S310 - http only, see above
+        with urlopen(url, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - http only, see above
             return 0 if answer.status == 200 else 1
     except (URLError, OSError):
         return 1

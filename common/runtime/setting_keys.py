@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 KAFKA_DEFAULTS: Mapping[str, str] = {"bootstrap.servers": "localhost:9092"}
-LONGEST_WAIT_MS = 200
+MAX_WAIT_MS = 200
 """A signal's handler runs only when the client's consume() returns."""
 
 
@@ -37,7 +37,7 @@ class Emit(StrEnum):
     """Its first row only; a late or duplicate row is an episode of its own."""
 
 
-class Start(StrEnum):
+class StartPosition(StrEnum):
     """Where a partition without a committed offset begins."""
 
     EARLIEST = "earliest"
@@ -45,7 +45,7 @@ class Start(StrEnum):
     ERROR = "error"
 
 
-class Features(StrEnum):
+class FeatureKind(StrEnum):
     """What a model looks at."""
 
     FORECAST = "forecast"
@@ -75,34 +75,34 @@ def is_topic(name: str) -> bool:
     return re.fullmatch(r"[A-Za-z0-9._-]{1,249}", name) is not None and name not in (".", "..")
 
 
-def _legal_topic(name: str) -> str:
+def _check_topic_name(name: str) -> str:
     if not is_topic(name):
         raise ValueError("not a topic name (1 to 249 of letters, digits, '.', '_' and '-')")
     return name
 
 
-def _scalar(value: object) -> object:
+def _check_scalar(value: object) -> object:
     # One message instead of pydantic's one for every type of the union.
     if not isinstance(value, str | int | float | bool):
         raise ValueError("not a text, a number, true or false")  # noqa: TRY004 - pydantic's way
     return value
 
 
-def _short_wait(milliseconds: int) -> int:
-    if milliseconds > LONGEST_WAIT_MS:
+def _check_wait(milliseconds: int) -> int:
+    if milliseconds > MAX_WAIT_MS:
         raise ValueError(
-            f"at most {LONGEST_WAIT_MS}, found {milliseconds}: a SIGTERM is heard only when the "
+            f"at most {MAX_WAIT_MS}, found {milliseconds}: a SIGTERM is heard only when the "
             "wait for records ends, and waiting longer makes no batch larger"
         )
     return milliseconds
 
 
-def _topic_or_empty(name: str) -> str:
-    return _legal_topic(name) if name else name
+def _check_optional_topic_name(name: str) -> str:
+    return _check_topic_name(name) if name else name
 
 
 Scalar = str | int | float | bool
-Topic = Annotated[str, AfterValidator(_legal_topic)]
+Topic = Annotated[str, AfterValidator(_check_topic_name)]
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Ratio = Annotated[float, Field(gt=0, lt=1)]
@@ -112,36 +112,36 @@ FilePath = Annotated[Path, Field(strict=False)]
 Text = Annotated[str, Field(min_length=1)]
 
 
-class _Table(BaseModel):
+class _SettingsTable(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class TopicSettings(_Table):
+class TopicSettings(_SettingsTable):
     """The names of the topics."""
 
     readings: Topic = "sensors"
     anomalies: Topic = "anomalies"
     dead_letters: Topic = "sensors.dlq"
-    ledger: Annotated[str, AfterValidator(_topic_or_empty)] = ""
+    ledger: Annotated[str, AfterValidator(_check_optional_topic_name)] = ""
     """Empty: `<group>.ledger`; read it as `Settings.ledger_topic`."""
-    state: Annotated[str, AfterValidator(_topic_or_empty)] = ""
+    state: Annotated[str, AfterValidator(_check_optional_topic_name)] = ""
     """Empty: `<group>.state`; read it as `Settings.state_topic`."""
 
 
-class SchemaSettings(_Table):
+class SchemaSettings(_SettingsTable):
     """Where the declaration of a row stands."""
 
     path: FilePath = Path("schemas/default.toml")
 
 
-class RegistrySettings(_Table):
+class RegistrySettings(_SettingsTable):
     """Where the model versions are kept, and the name of ours."""
 
     path: FilePath = Path("registry")
     model: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = "default"
 
 
-class BreakerSettings(_Table):
+class BreakerSettings(_SettingsTable):
     """When too many rejections stop the consumer."""
 
     max_rejected_ratio: Annotated[float, Field(gt=0, le=1)] = 0.5
@@ -150,29 +150,29 @@ class BreakerSettings(_Table):
     grace_seconds: Annotated[float, Field(ge=0, le=86_400)] = 60
 
     @model_validator(mode="after")
-    def _reachable(self) -> Self:
+    def _check_min_rows(self) -> Self:
         # The window is ten buckets (common/detection/ledger.py); the newest may just have begun.
-        always_held = 9 * (self.window_rows // 10)
-        if self.min_rows > always_held:
+        guaranteed_rows = 9 * (self.window_rows // 10)
+        if self.min_rows > guaranteed_rows:
             raise ValueError(
-                f"min_rows {self.min_rows} is above {always_held}, which is all that a window of "
+                f"min_rows {self.min_rows} is above {guaranteed_rows}, which is all that a window of "
                 f"window_rows {self.window_rows} always holds (nine tenths), so the breaker could "
                 "stay shut: lower min_rows or raise window_rows"
             )
         return self
 
 
-class ConsumerSettings(_Table):
+class ConsumerSettings(_SettingsTable):
     """The consumer's loop."""
 
     group: Text = "sensorwatch"
     instance: Text = "0"
     """Stable per host or pod; the transactional id is group.instance.worker."""
     delivery: Annotated[Delivery, Field(strict=False)] = Delivery.EXACTLY_ONCE
-    start: Annotated[Start, Field(strict=False)] = Start.EARLIEST
+    start: Annotated[StartPosition, Field(strict=False)] = StartPosition.EARLIEST
     emit: Annotated[Emit, Field(strict=False)] = Emit.ROWS
     max_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 50_000
-    max_wait_ms: Annotated[int, Field(ge=0), AfterValidator(_short_wait)] = 50
+    max_wait_ms: Annotated[int, Field(ge=0), AfterValidator(_check_wait)] = 50
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     threads: Annotated[int, Field(ge=1, le=64)] = 2
     """Of a worker, for what needs no order among the rows of a large micro-batch."""
@@ -190,14 +190,14 @@ class ConsumerSettings(_Table):
     breaker: BreakerSettings = BreakerSettings()
 
     @model_validator(mode="after")
-    def _ports_exist(self) -> Self:
+    def _check_last_port(self) -> Self:
         last = self.http_port + self.workers - 1
         if self.http_port and last > 65_535:
             raise ValueError(f"http_port {self.http_port} + {self.workers} workers end at {last}")
         return self
 
 
-class TrainerSettings(_Table):
+class TrainerSettings(_SettingsTable):
     """How a model is fitted."""
 
     target_alert_rate: Annotated[float, Field(gt=0, le=0.5)] = 0.005
@@ -205,14 +205,14 @@ class TrainerSettings(_Table):
     trees: Annotated[int, Field(ge=1, le=10_000)] = 100
     max_samples: Annotated[int, Field(ge=2, le=1_000_000)] = 256
     calibration_share: Ratio = 0.3
-    features: Annotated[Features, Field(strict=False)] = Features.FORECAST
+    features: Annotated[FeatureKind, Field(strict=False)] = FeatureKind.FORECAST
     min_rows: Annotated[int, Field(ge=3, le=1_000_000)] = 100
     """Rows that a sensor unknown to training learns its own level from."""
     refractory_rows: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     """So many rows of a sensor after an alarm raise none."""
 
 
-class ApiSettings(_Table):
+class ApiSettings(_SettingsTable):
     """The HTTP service."""
 
     host: Text = "127.0.0.1"
@@ -223,17 +223,17 @@ class ApiSettings(_Table):
     max_bytes: Annotated[int, Field(ge=1_024, le=1_000_000_000)] = 5_000_000
 
 
-class LogSettings(_Table):
+class LogSettings(_SettingsTable):
     """How the log is written."""
 
     format: Annotated[LogFormat, Field(strict=False)] = LogFormat.HUMAN
     level: Annotated[LogLevel, Field(strict=False)] = LogLevel.INFO
 
 
-class Settings(_Table):
+class Settings(_SettingsTable):
     """The whole configuration."""
 
-    kafka: dict[str, Annotated[Scalar, BeforeValidator(_scalar)]] = dict(KAFKA_DEFAULTS)
+    kafka: dict[str, Annotated[Scalar, BeforeValidator(_check_scalar)]] = dict(KAFKA_DEFAULTS)
     """By librdkafka's own key, passed through as it is."""
     topics: TopicSettings = TopicSettings()
     schema_: SchemaSettings = Field(default=SchemaSettings(), alias="schema")

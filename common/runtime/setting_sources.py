@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from sensorwatch.common.errors import SettingsError
-from sensorwatch.common.pydantic_errors import nearest
+from sensorwatch.common.pydantic_errors import suggestion
 
 DEFAULT_FILE = Path("sensorwatch.toml")
 PREFIX = "SENSORWATCH__"
@@ -25,14 +25,14 @@ _KAFKA_FILE_KEYS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CommandEntry:
     """A value and who set it."""
 
     value: Any
     origin: str
 
 
-def file_entries(config: Path | None) -> dict[str, Entry]:
+def file_entries(config: Path | None) -> dict[str, CommandEntry]:
     """Read a TOML file; None: `sensorwatch.toml` of the working folder, nothing without one.
 
     Raises SettingsError when the file is missing or not TOML.
@@ -49,32 +49,36 @@ def file_entries(config: Path | None) -> dict[str, Entry]:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise SettingsError(f"{path} cannot be read as a configuration: {error}") from error
-    return {key: Entry(value, f"file {path}") for key, value in _flat(plain)}
+    return {key: CommandEntry(value, f"file {path}") for key, value in _flat(plain)}
 
 
 def environment_entries(
     environ: Mapping[str, str], known: Mapping[str, type[Any]]
-) -> dict[str, Entry]:
+) -> dict[str, CommandEntry]:
     """Read `SENSORWATCH__TABLE__KEY` and `..._FILE` (its content); `known`: the keys' types.
 
     Raises SettingsError for an unknown key, a file that cannot be read, or a key set twice.
     """
-    entries: dict[str, Entry] = {}
+    entries: dict[str, CommandEntry] = {}
     for variable in sorted(name for name in environ if name.startswith(PREFIX)):
-        key, from_file = _key(variable, known)
+        key, from_file = _parse_variable(variable, known)
         if key in entries:
             raise SettingsError(
                 f"{key} is set twice, by {variable} and by {entries[key].origin}: remove one"
             )
         text = _content(Path(environ[variable]), variable) if from_file else environ[variable]
-        entries[key] = Entry(_converted(text, known.get(key, str)), f"environment {variable}")
+        entries[key] = CommandEntry(
+            _converted(text, known.get(key, str)), f"environment {variable}"
+        )
     return entries
 
 
-def override_entries(overrides: Mapping[str, object]) -> dict[str, Entry]:
+def override_entries(overrides: Mapping[str, object]) -> dict[str, CommandEntry]:
     """Take the command line's values by dotted key; None stands for "not given"."""
     return {
-        key: Entry(value, "command line") for key, value in overrides.items() if value is not None
+        key: CommandEntry(value, "command line")
+        for key, value in overrides.items()
+        if value is not None
     }
 
 
@@ -86,7 +90,7 @@ def _flat(plain: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield prefix + key, value
 
 
-def _key(variable: str, known: Mapping[str, type[Any]]) -> tuple[str, bool]:
+def _parse_variable(variable: str, known: Mapping[str, type[Any]]) -> tuple[str, bool]:
     """Return the dotted key that a variable names, and whether its value is a file's content."""
     key = variable.removeprefix(PREFIX).lower().replace("__", ".")
     table, _, name = key.partition(".")
@@ -99,7 +103,7 @@ def _key(variable: str, known: Mapping[str, type[Any]]) -> tuple[str, bool]:
     if key.removesuffix("_file") in known:
         return key.removesuffix("_file"), True
     raise SettingsError(
-        f'unknown key "{key}" in the environment variable {variable}{nearest(key, known)}'
+        f'unknown key "{key}" in the environment variable {variable}{suggestion(key, known)}'
     )
 
 

@@ -9,17 +9,17 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from sensorwatch.common.errors import SettingsError
-from sensorwatch.common.pydantic_errors import explain
+from sensorwatch.common.pydantic_errors import describe_validation_error
 from sensorwatch.common.runtime.setting_keys import (
     Delivery,
     LogFormat,
     LogLevel,
     Settings,
-    Start,
+    StartPosition,
     is_topic,
 )
 from sensorwatch.common.runtime.setting_sources import (
-    Entry,
+    CommandEntry,
     environment_entries,
     file_entries,
     override_entries,
@@ -27,12 +27,12 @@ from sensorwatch.common.runtime.setting_sources import (
 
 __all__ = [
     "Delivery",
-    "Loaded",
+    "LoadedSettings",
     "LogFormat",
     "LogLevel",
     "Settings",
-    "Start",
-    "flat",
+    "StartPosition",
+    "flat_values",
     "known_keys",
     "load_settings",
     "redacted",
@@ -42,11 +42,11 @@ HIDDEN = "(hidden)"
 _SECRET_WORDS = ("password", "secret", "token", "api.key", "apikey", "credential", "jaas")
 # Keys of `[kafka]` that hold a secret without saying so, and those that only sound like one.
 _SECRET_KEYS = ("ssl.key.pem", "oauthbearer.assertion.private.key.pem", "oauthbearer.config")
-_HARMLESS_ENDS = (".url", ".file", ".location", "_file")
+_NOT_SECRET_SUFFIXES = (".url", ".file", ".location", "_file")
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedSettings:
     """The configuration in force, with where each value came from."""
 
     settings: Settings
@@ -59,7 +59,7 @@ def load_settings(
     *,
     environ: Mapping[str, str] | None = None,
     overrides: Mapping[str, object] | None = None,
-) -> Loaded:
+) -> LoadedSettings:
     """Put defaults, file, environment and command line together, the later above the earlier.
 
     `config`: the file; None: `sensorwatch.toml` of the working folder, where there is one.
@@ -75,13 +75,13 @@ def load_settings(
     try:
         settings = Settings.model_validate(_nested(entries))
     except ValidationError as error:
-        raise SettingsError(_explained(error, entries)) from error
+        raise SettingsError(_error_text(error, entries)) from error
     _check_topics(settings)
-    origins = dict.fromkeys(flat(settings), "default")
-    return Loaded(settings, origins | {key: entry.origin for key, entry in entries.items()})
+    origins = dict.fromkeys(flat_values(settings), "default")
+    return LoadedSettings(settings, origins | {key: entry.origin for key, entry in entries.items()})
 
 
-def flat(settings: Settings) -> dict[str, Any]:
+def flat_values(settings: Settings) -> dict[str, Any]:
     """Return the value of every dotted key as plain text, numbers and truth values."""
     plain = settings.model_dump(mode="json", by_alias=True)
     return {
@@ -91,17 +91,20 @@ def flat(settings: Settings) -> dict[str, Any]:
 
 def known_keys() -> dict[str, type[Any]]:
     """Return the type of every dotted key but those of `[kafka]`, which are librdkafka's."""
-    return dict(_known(Settings, ""))
+    return dict(_key_types(Settings, ""))
 
 
-def redacted(loaded: Loaded) -> dict[str, Any]:
-    """Return the value of every dotted key as `flat` does, secrets hidden."""
-    return {key: HIDDEN if _secret(key) else value for key, value in flat(loaded.settings).items()}
+def redacted(loaded: LoadedSettings) -> dict[str, Any]:
+    """Return the value of every dotted key as `flat_values` does, secrets hidden."""
+    return {
+        key: HIDDEN if _is_secret(key) else value
+        for key, value in flat_values(loaded.settings).items()
+    }
 
 
-def _secret(key: str) -> bool:
+def _is_secret(key: str) -> bool:
     name = key.lower()
-    if name.endswith(_HARMLESS_ENDS):
+    if name.endswith(_NOT_SECRET_SUFFIXES):
         return False
     return name.endswith(_SECRET_KEYS) or any(word in name for word in _SECRET_WORDS)
 
@@ -126,7 +129,7 @@ def _check_topics(settings: Settings) -> None:
             )
 
 
-def _nested(entries: Mapping[str, Entry]) -> dict[str, Any]:
+def _nested(entries: Mapping[str, CommandEntry]) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for key, entry in entries.items():
         table, _, rest = key.partition(".")
@@ -139,18 +142,18 @@ def _nested(entries: Mapping[str, Entry]) -> dict[str, Any]:
     return tree
 
 
-def _explained(error: ValidationError, entries: Mapping[str, Entry]) -> str:
+def _error_text(error: ValidationError, entries: Mapping[str, CommandEntry]) -> str:
     known = known_keys()
     tables = {".".join(key.split(".")[:-1]) for key in known} | {"kafka"}
-    text = explain(error, known=[*known, *tables])
+    text = describe_validation_error(error, known=[*known, *tables])
     origins = {origin for problem in error.errors() for origin in _origins(problem["loc"], entries)}
     for key, entry in entries.items():
-        if _secret(key):
+        if _is_secret(key):
             text = text.replace(repr(entry.value)[:80], HIDDEN)
     return f"{text}; set by {', '.join(sorted(origins))}" if origins else text
 
 
-def _origins(loc: tuple[int | str, ...], entries: Mapping[str, Entry]) -> Iterator[str]:
+def _origins(loc: tuple[int | str, ...], entries: Mapping[str, CommandEntry]) -> Iterator[str]:
     path = ".".join(str(part) for part in loc)
     for key, entry in entries.items():
         # Of a union's problem the location goes on below the key, with the type that was tried.
@@ -166,12 +169,12 @@ def _leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield prefix + key, value
 
 
-def _known(table: type[BaseModel], prefix: str) -> Iterator[tuple[str, type[Any]]]:
+def _key_types(table: type[BaseModel], prefix: str) -> Iterator[tuple[str, type[Any]]]:
     for name, field in table.model_fields.items():
         key = prefix + (field.alias or name)
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            yield from _known(kind, key + ".")
+            yield from _key_types(kind, key + ".")
         elif key != "kafka":
             assert isinstance(kind, type), key
             yield key, kind

@@ -1,1 +1,1 @@
-"""From columns of readings to scores, decisions and the account of them."""
+"""The scoring of readings: memory, forecast residuals, decisions, episodes, explanations."""

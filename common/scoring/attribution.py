@@ -1,66 +1,71 @@
-"""How much of what is strange about a row each signal brings in."""
+"""The attribution of a row's score to its signals."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.kernels import kernel, part
-from sensorwatch.common.model.decision import COMPONENTS, Decision, Table
+from sensorwatch.common.kernels import inlined_kernel, kernel
+from sensorwatch.common.model.decision import COMPONENTS, Decision, RarityTable
 from sensorwatch.common.model.forecast import Forecast
 from sensorwatch.common.model.forest import score
-from sensorwatch.common.model.tails import look_up
+from sensorwatch.common.model.tails import look_up_rarity
 from sensorwatch.common.scoring.decide import DRIFT_SCALE
-from sensorwatch.common.scoring.detections import Evidence
+from sensorwatch.common.scoring.detections import ScoreEvidence
 from sensorwatch.common.scoring.detector import Detector
-from sensorwatch.common.scoring.features import features
+from sensorwatch.common.scoring.features import compute_features
 from sensorwatch.common.scoring.processing import Outcome
-from sensorwatch.common.scoring.residuals import allowance
+from sensorwatch.common.scoring.residuals import repeat_allowance
 from sensorwatch.common.scoring.status import STATUSES, Status
 
-LEAST_DROP = 1e-9
-"""What all signals' drops together must exceed to tell them apart."""
-CALL_VALUES = 2**18
-"""A call of the forest gets about so many values, so that many rows take little memory."""
+MIN_SCORE_DROP = 1e-9
+"""Smallest sum of the signals' score drops that shares are computed from."""
+VALUES_PER_FOREST_CALL = 2**18
+"""Approximate number of values per call of the forest; it bounds the memory in use."""
 
 _SCORED = STATUSES.index(Status.SCORED)
 
 
-def attributions(
+def attribute_rows(
     detector: Detector, outcome: Outcome, rows: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Return (len(rows), signals) shares, each row's sum 1.
+    """Return the shares (len(rows), signals) of the signals in each row's score; a row sums to 1.
 
-    `rows`: positions among the outcome's readings. One signal after the other is replaced by its
-    expectation, in all that is looked at, and what the row's score drops by is that signal's. The
-    expectation is the one from the rows before and from the row's other signals: two that move
-    together bear witness for each other. Where nothing drops, how far out each signal is decides.
+    `rows`: positions among the outcome's readings. Each signal in turn is replaced by its
+    expectation. The resulting drop of the score, relative to all drops, is the signal's share. The
+    expectation comes from the previous rows and from the row's other signals, so correlated signals
+    support each other. If no score drops, the shares follow the signals' outlyingness.
     """
     signals = len(detector.schema.signals)
-    found = np.empty((len(rows), signals))
-    at_once = max(CALL_VALUES // ((signals + 1) * len(detector.plan.features)), 1)
-    for start in range(0, len(rows), at_once):
-        part = slice(start, start + at_once)
+    shares = np.empty((len(rows), signals))
+    values_per_row = (signals + 1) * len(detector.plan.features)
+    rows_per_call = max(VALUES_PER_FOREST_CALL // values_per_row, 1)
+    for start in range(0, len(rows), rows_per_call):
+        rows_of_call = slice(start, start + rows_per_call)
         if detector.forecast is None or detector.decision is None:
-            _without_forecast(detector, outcome, rows[part], found[part])
+            _without_forecast(detector, outcome, rows[rows_of_call], shares[rows_of_call])
         else:
-            _with_forecast(detector, detector.forecast, detector.decision, outcome, rows[part],
-                           found[part])  # fmt: skip
-    return found
+            _with_forecast(
+                detector, detector.forecast, detector.decision, outcome, rows[rows_of_call],
+                shares[rows_of_call],
+            )  # fmt: skip
+    return shares
 
 
 def _without_forecast(
-    detector: Detector, outcome: Outcome, rows: NDArray[np.int64], found: NDArray[np.float64]
+    detector: Detector, outcome: Outcome, rows: NDArray[np.int64], shares: NDArray[np.float64]
 ) -> None:
-    """Replace each signal by its median in training; the raw score drops."""
-    matrix = features(outcome.readings.take(rows), detector.plan)
-    signals, ranges = found.shape[1], detector.ranges
+    """Write the shares of the raw score; the expectation is the signal's median in training."""
+    matrix = compute_features(outcome.readings.take(rows), detector.plan)
+    signals, ranges = shares.shape[1], detector.ranges
     replaced = np.repeat(matrix[:, np.newaxis], signals + 1, axis=1)
     for column, feature in enumerate(detector.plan.features):
         if feature.signal >= 0:
             replaced[:, feature.signal, column] = ranges.expected[feature.signal]
     total = score(detector.forest, replaced.reshape(-1, matrix.shape[1]))
     width = ranges.high - ranges.low
-    outlying = (outcome.readings.values[rows] - ranges.expected) / np.where(width > 0, width, 1.0)
-    _shares(total.reshape(len(rows), signals + 1), outlying**2, found)
+    outlyingness = (outcome.readings.values[rows] - ranges.expected) / np.where(
+        width > 0, width, 1.0
+    )
+    _write_shares(total.reshape(len(rows), signals + 1), outlyingness**2, shares)
 
 
 def _with_forecast(
@@ -69,111 +74,124 @@ def _with_forecast(
     decision: Decision,
     outcome: Outcome,
     rows: NDArray[np.int64],
-    found: NDArray[np.float64],
+    shares: NDArray[np.float64],
 ) -> None:
-    """Replace each signal's residual, smoothed residual and repeats; the rarities' sum drops."""
-    evidence: Evidence = outcome.detections.evidence
+    """Write the shares of the sum of rarities; the expectation is the forecast."""
+    evidence: ScoreEvidence = outcome.detections.evidence
     scored = outcome.detections.status[rows] == _SCORED
-    n, signals = found.shape
+    n, signals = shares.shape
     matrix = np.zeros((n, signals + 1, 2 * signals))
-    looks = np.zeros((n, signals + 1, len(COMPONENTS)))
-    outlying = np.empty((n, signals))
-    _replace(
-        evidence.standard[rows],
+    component_scores = np.zeros((n, signals + 1, len(COMPONENTS)))
+    outlyingness = np.empty((n, signals))
+    _replace_each_signal(
+        evidence.standardised[rows],
         evidence.expected[rows],
         evidence.drift[rows],
-        evidence.runs[rows],
+        evidence.repeats[rows],
         scored,
         forecast.whitening,
-        forecast.ground,
-        forecast.surprise,
+        forecast.signal_whitening,
+        forecast.repeat_nats,
         matrix,
-        looks,
-        outlying,
+        component_scores,
+        outlyingness,
     )
-    looks[:, :, 0] = score(detector.forest, matrix.reshape(-1, 2 * signals)).reshape(n, -1)
+    component_scores[:, :, 0] = score(detector.forest, matrix.reshape(-1, 2 * signals)).reshape(
+        n, -1
+    )
     total = np.empty((n, signals + 1))
-    _add_up(decision.tables, decision.weights, scored, looks, total)
-    _shares(total, outlying, found)
+    _sum_rarities(decision.tables, decision.weights, scored, component_scores, total)
+    _write_shares(total, outlyingness, shares)
 
 
-# Each row by itself in one fixed order, so that its bits do not depend on the rows beside it.
+# Row by row in one fixed order: the bits of a row do not depend on the other rows.
 @kernel
-def _replace(  # type: ignore[no-untyped-def]
-    standard, expected, drift, runs, scored, whitening, ground, surprise, matrix, looks, outlying,
+def _replace_each_signal(  # type: ignore[no-untyped-def]
+    standardised, expected, drift, repeats, scored, whitening, signal_whitening, repeat_nats,
+    matrix, component_scores, outlyingness,
 ):  # fmt: skip
-    """Write what is looked at, each signal replaced in turn; in the last place none is."""
-    signals = expected.shape[1]
-    allowed = allowance(surprise)
-    white = np.empty(signals)
-    for row in range(len(scored)):
-        weights = whitening if scored[row] else ground
-        for one in range(signals):
-            white[one] = 0.0
-            for other in range(signals):
-                left = standard[row, other] - expected[row, other]
-                white[one] += weights[one, other] * left
-            outlying[row, one] = white[one] ** 2 + (DRIFT_SCALE * drift[row, one]) ** 2
-        for place in range(signals + 1):
-            without, lately = 0.0, 0.0
-            if place < signals:
-                without = _excess(weights, white, place)
-                lately = _excess(weights, drift[row], place)
-            squares, largest, longest = 0.0, 0.0, 0.0
-            for one in range(signals):
-                weight = weights[one, min(place, signals - 1)]
-                value = white[one] - without * weight
-                squares += value * value
-                matrix[row, place, signals + one] = standard[row, one]
-                if scored[row]:
-                    matrix[row, place, one] = value
-                    largest = max(largest, abs(drift[row, one] - lately * weight))
-                    if one != place:
-                        longest = max(longest, runs[row, one] * surprise[one] - allowed)
-            if place < signals:
-                matrix[row, place, signals + place] -= without
-            looks[row, place, 1] = np.sqrt(squares)
-            looks[row, place, 2] = DRIFT_SCALE * largest
-            looks[row, place, 3] = longest
+    """Write the forest's inputs and the component scores of each variant of each row.
 
-
-@part
-def _excess(weights, white, signal):  # type: ignore[no-untyped-def]
-    """Return by how much a residual exceeds what the others let expect (normally distributed).
-
-    That is what brings the whitened residuals, less so much of the signal's column, nearest to 0.
+    Variant i has signal i replaced; the last variant has none replaced.
     """
-    along, length = 0.0, 0.0
-    for one in range(len(white)):
-        along += weights[one, signal] * white[one]
-        length += weights[one, signal] * weights[one, signal]
-    return along / length if length > 0 else 0.0
-
-
-@kernel
-def _add_up(tables, weights, scored, looks, total):  # type: ignore[no-untyped-def]
+    signals = expected.shape[1]
+    allowance = repeat_allowance(repeat_nats)
+    whitened = np.empty(signals)
     for row in range(len(scored)):
-        for place in range(looks.shape[1]):
-            look = looks[row, place]
-            if scored[row]:
-                found = weights[0] * look_up(tables[Table.FOREST], look[0])
-                found += weights[1] * look_up(tables[Table.DISTANCE], look[1])
-                found += weights[2] * look_up(tables[Table.DRIFT], look[2])
-                found += weights[3] * look_up(tables[Table.STUCK], look[3])
-            else:
-                found = look_up(tables[Table.PLAIN_FOREST], look[0])
-                found += look_up(tables[Table.PLAIN_DISTANCE], look[1])
-            total[row, place] = found
+        weights = whitening if scored[row] else signal_whitening
+        for i in range(signals):
+            whitened[i] = 0.0
+            for j in range(signals):
+                residual = standardised[row, j] - expected[row, j]
+                whitened[i] += weights[i, j] * residual
+            outlyingness[row, i] = whitened[i] ** 2 + (DRIFT_SCALE * drift[row, i]) ** 2
+        for variant in range(signals + 1):
+            excess, drift_excess = 0.0, 0.0
+            if variant < signals:
+                excess = _excess(weights, whitened, variant)
+                drift_excess = _excess(weights, drift[row], variant)
+            squares, largest_drift, longest_repeat = 0.0, 0.0, 0.0
+            for i in range(signals):
+                weight = weights[i, min(variant, signals - 1)]
+                value = whitened[i] - excess * weight
+                squares += value * value
+                matrix[row, variant, signals + i] = standardised[row, i]
+                if scored[row]:
+                    matrix[row, variant, i] = value
+                    largest_drift = max(largest_drift, abs(drift[row, i] - drift_excess * weight))
+                    if i != variant:
+                        longest_repeat = max(
+                            longest_repeat, repeats[row, i] * repeat_nats[i] - allowance
+                        )
+            if variant < signals:
+                matrix[row, variant, signals + variant] -= excess
+            component_scores[row, variant, 1] = np.sqrt(squares)
+            component_scores[row, variant, 2] = DRIFT_SCALE * largest_drift
+            component_scores[row, variant, 3] = longest_repeat
+
+
+@inlined_kernel
+def _excess(weights, whitened, signal):  # type: ignore[no-untyped-def]
+    """Return the residual of a signal beyond its expectation given the other residuals.
+
+    It is the conditional mean for normal residuals: the multiple of the signal's column of
+    `weights` that, subtracted from `whitened`, leaves the smallest norm.
+    """
+    projection, squared_norm = 0.0, 0.0
+    for i in range(len(whitened)):
+        projection += weights[i, signal] * whitened[i]
+        squared_norm += weights[i, signal] * weights[i, signal]
+    return projection / squared_norm if squared_norm > 0 else 0.0
 
 
 @kernel
-def _shares(total, outlying, found):  # type: ignore[no-untyped-def]
-    """Write shares of the drops from the last place, or of `outlying`, or all alike."""
-    signals = found.shape[1]
-    for row in range(len(found)):
-        found[row] = np.maximum(total[row, signals] - total[row, :signals], 0.0)
-        if np.sum(found[row]) <= LEAST_DROP:
-            found[row] = outlying[row]
-        if np.sum(found[row]) <= LEAST_DROP:
-            found[row] = 1.0
-        found[row] /= np.sum(found[row])
+def _sum_rarities(tables, weights, scored, component_scores, total):  # type: ignore[no-untyped-def]
+    """Write the sum of the components' rarities (n, variants) into `total`."""
+    for row in range(len(scored)):
+        for variant in range(component_scores.shape[1]):
+            scores = component_scores[row, variant]
+            if scored[row]:
+                rarities = weights[0] * look_up_rarity(tables[RarityTable.FOREST], scores[0])
+                rarities += weights[1] * look_up_rarity(tables[RarityTable.DISTANCE], scores[1])
+                rarities += weights[2] * look_up_rarity(tables[RarityTable.DRIFT], scores[2])
+                rarities += weights[3] * look_up_rarity(tables[RarityTable.STUCK], scores[3])
+            else:
+                rarities = look_up_rarity(tables[RarityTable.NO_MEMORY_FOREST], scores[0])
+                rarities += look_up_rarity(tables[RarityTable.NO_MEMORY_DISTANCE], scores[1])
+            total[row, variant] = rarities
+
+
+@kernel
+def _write_shares(total, outlyingness, shares):  # type: ignore[no-untyped-def]
+    """Write shares of the score drops; of `outlyingness` if none drops; else equal shares.
+
+    A drop is the score of the last variant minus that of the signal's variant.
+    """
+    signals = shares.shape[1]
+    for row in range(len(shares)):
+        shares[row] = np.maximum(total[row, signals] - total[row, :signals], 0.0)
+        if np.sum(shares[row]) <= MIN_SCORE_DROP:
+            shares[row] = outlyingness[row]
+        if np.sum(shares[row]) <= MIN_SCORE_DROP:
+            shares[row] = 1.0
+        shares[row] /= np.sum(shares[row])

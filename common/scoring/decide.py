@@ -1,212 +1,238 @@
-"""From what is strange about a row to a decision: rarities added up, smoothed, and held on to."""
+"""The second pass over the memory: components of each row combined into a score and a decision."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.kernels import kernel, part
-from sensorwatch.common.model.decision import COMPONENTS, Decision, Table
-from sensorwatch.common.model.tails import look_up
+from sensorwatch.common.kernels import inlined_kernel, kernel
+from sensorwatch.common.model.decision import COMPONENTS, Decision, RarityTable
+from sensorwatch.common.model.tails import look_up_rarity
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_layout import (
-    LONG_QUIET,
-    OWN_SHARE,
-    OWN_START,
-    USUAL,
-    Real,
-    Whole,
+    CLEAN_TAIL_START,
+    INITIAL_SMOOTHED_SCORE,
+    MAX_ROWS_SINCE_ALARM,
+    SENSOR_TAIL_SHARE,
+    FloatColumn,
+    IntColumn,
 )
 from sensorwatch.common.scoring.recall import Recalled
 from sensorwatch.common.scoring.residuals import Residuals
 from sensorwatch.common.scoring.status import STATUSES, Status
 
 SMOOTHING = 0.2
-"""Weight of the newest row in smoothed residuals and scores: a span of nine rows."""
+"""Weight of the newest row in smoothed residuals and scores; a span of nine rows."""
 DRIFT_CLIP = 4.0
-"""One row moves a smoothed residual as if it were at most so far out."""
-SMOOTHED_MOST = 12.0
-"""Nats that one row puts into the smoothed score at the most: a single spike must not hold on."""
-HOLD = 0.8
-"""An alarm holds on while the score stays above this share of the threshold."""
-OWN_ROWS = 1000.0
-"""Rows in which a sensor's own tail adapts; as many as its location takes."""
-OWN_IN_ALARM = 0.1
-"""A row inside an alarm counts so little: a fault must not become usual soon."""
-OWN_SCALES = (0.5, 20.0)
-OWN_CLIP = 3.0
-OWN_LEAST = 0.3
-"""A tail's scale stays within OWN_SCALES and follows excesses up to OWN_CLIP scales; a tail never
-begins below this share of where a clean one does."""
+"""Largest whitened residual of one row that counts in a smoothed residual."""
+MAX_SCORE_IN_SMOOTHING = 12.0
+"""Largest score of one row, in nats, in the smoothed score: a spike must not prolong an alarm."""
+ALARM_HOLD_SHARE = 0.8
+"""Share of the threshold at which an alarm ends; it starts above the threshold itself."""
+SENSOR_TAIL_ROWS = 1000.0
+"""Time constant, in rows, of a sensor's own tail; equal to that of its location."""
+ALARM_ROW_WEIGHT = 0.1
+"""Weight of a row inside an alarm in the sensor's own tail: a fault must not become usual."""
+SENSOR_TAIL_SCALE_RANGE = (0.5, 20.0)
+"""Smallest and largest scale of a sensor's own tail, in nats."""
+SENSOR_TAIL_CLIP = 3.0
+"""Largest excess, in scales of the tail, that counts in the scale of a sensor's own tail."""
+MIN_TAIL_START_SHARE = 0.3
+"""Smallest start of a sensor's own tail, as a share of CLEAN_TAIL_START."""
 DRIFT_SCALE = float(np.sqrt((2.0 - SMOOTHING) / SMOOTHING))
-"""A smoothed residual has a spread of one over this where rows are independent."""
+"""Inverse of the standard deviation of a smoothed residual of independent rows."""
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """What was decided of n rows."""
+class RowDecisions:
+    """The scores and decisions of n rows."""
 
     raw_score: NDArray[np.float64]
-    """(n,) nats."""
+    """Shape (n,). Combined score, in nats."""
     is_anomaly: NDArray[np.bool_]
+    """Shape (n,). Whether the row is in an alarm."""
     novelty: NDArray[np.float64]
-    """(n,) the raw score, or inside an alarm what of it exceeds the alarm's highest so far."""
+    """Shape (n,). Raw score; inside an alarm, its excess over the alarm's peak so far."""
     components: NDArray[np.float64]
-    """(n, len(COMPONENTS)) rarity of each component in nats; 0 of rows without memory."""
+    """Shape (n, len(COMPONENTS)). Rarity of each component, in nats; 0 for a row without memory."""
     drift: NDArray[np.float64]
-    """(n, signals) smoothed whitened residuals, this row included."""
+    """Shape (n, signals). Smoothed whitened residuals, the row included; 0 without memory."""
 
 
 def decide(
     decision: Decision,
     recalled: Recalled,
     forest_score: NDArray[np.float64],
-    left: Residuals,
+    residuals: Residuals,
     memory: Memory,
     *,
     threshold: float,
-) -> Judged:
-    """Judge row after row, each from what its sensor's rows before left in the memory.
+) -> RowDecisions:
+    """Return the decisions of rows in their order; updates the scores and alarms in `memory`.
 
-    `forest_score` (n,). `threshold`: nats above which an alarm begins.
+    `forest_score`: shape (n,), raw scores of the forest. `threshold`: score in nats above which an
+    alarm starts.
     """
-    n, signals = left.white.shape
-    found = Judged(
+    n, signals = residuals.whitened.shape
+    decisions = RowDecisions(
         raw_score=np.empty(n),
         is_anomaly=np.empty(n, dtype=np.bool_),
         novelty=np.empty(n),
         components=np.zeros((n, len(COMPONENTS))),
         drift=np.zeros((n, signals)),
     )
-    _decide(
-        memory.reals,
-        memory.wholes,
-        memory.layout.drift,
+    _decide_rows(
+        memory.floats,
+        memory.ints,
+        memory.layout.drift_start,
         decision.tables,
         decision.weights,
         threshold,
         decision.refractory_rows,
         recalled.slots,
-        recalled.fresh,
+        recalled.new_sensor_level,
         recalled.gap,
         recalled.status,
         forest_score,
-        left.distance,
-        left.stuck,
-        left.white,
-        found.raw_score,
-        found.is_anomaly,
-        found.novelty,
-        found.components,
-        found.drift,
+        residuals.distance,
+        residuals.stuck,
+        residuals.whitened,
+        decisions.raw_score,
+        decisions.is_anomaly,
+        decisions.novelty,
+        decisions.components,
+        decisions.drift,
     )
-    return found
+    return decisions
 
 
-_CLIPPED_MEAN = 1.0 - float(np.exp(-OWN_CLIP))
+_CLIPPED_MEAN_EXCESS = 1.0 - float(np.exp(-SENSOR_TAIL_CLIP))
 _SCORED, _LATE = STATUSES.index(Status.SCORED), STATUSES.index(Status.LATE)
 
 
 @kernel
-def _decide(  # type: ignore[no-untyped-def]
-    reals, wholes, at_drift, tables, weights, threshold, refractory, slots, fresh, gaps, statuses,
-    forest_score, distance, stuck, white, raw_score, is_anomaly, novelty, components, drift,
+def _decide_rows(  # type: ignore[no-untyped-def]
+    floats, ints, drift_start, tables, weights, threshold, refractory, slots, new_sensor_level,
+    gaps, statuses, forest_score, distance, stuck, whitened, raw_score, is_anomaly, novelty,
+    components, drift,
 ):  # fmt: skip
     for row in range(len(slots)):
-        real, whole = reals[slots[row]], wholes[slots[row]]
-        if fresh[row] >= 0 or gaps[row]:
-            real[Real.SMOOTHED] = USUAL
-            real[at_drift : at_drift + white.shape[1]] = 0.0
-            whole[Whole.ALARMED] = 0
-        if fresh[row] >= 0:
-            real[Real.TAIL_START] = OWN_START
-            real[Real.TAIL_SCALE] = 1.0
-            whole[Whole.QUIET] = LONG_QUIET
+        float_row, int_row = floats[slots[row]], ints[slots[row]]
+        if new_sensor_level[row] >= 0 or gaps[row]:
+            float_row[FloatColumn.SMOOTHED_SCORE] = INITIAL_SMOOTHED_SCORE
+            float_row[drift_start : drift_start + whitened.shape[1]] = 0.0
+            int_row[IntColumn.IN_ALARM] = 0
+        if new_sensor_level[row] >= 0:
+            float_row[FloatColumn.TAIL_START] = CLEAN_TAIL_START
+            float_row[FloatColumn.TAIL_SCALE] = 1.0
+            int_row[IntColumn.ROWS_SINCE_ALARM] = MAX_ROWS_SINCE_ALARM
         if statuses[row] == _SCORED:
-            score = _remembering(
-                real, at_drift, tables, weights, forest_score[row], distance[row], stuck[row],
-                white[row], components[row], drift[row],
+            score = _score_with_memory(
+                float_row, drift_start, tables, weights, forest_score[row], distance[row],
+                stuck[row], whitened[row], components[row], drift[row],
             )  # fmt: skip
         else:
-            score = _plainly(tables, forest_score[row], distance[row])
-        own = _of_its_own(real, score) if statuses[row] == _SCORED else score
-        apart = statuses[row] >= _LATE
-        before = whole[Whole.ALARMED] == 1 and not apart
-        opens = own > threshold and (apart or whole[Whole.QUIET] >= refractory)
-        alarm = (before and own >= HOLD * threshold) or opens
-        raw_score[row], is_anomaly[row] = own, alarm
-        novelty[row] = max(own - real[Real.HABIT], 0.0) if before and alarm else own
-        if not apart:
-            real[Real.HABIT] = max(own, real[Real.HABIT] if before else 0.0)
-            whole[Whole.ALARMED] = 1 if alarm else 0
-            whole[Whole.QUIET] = 0 if alarm else min(whole[Whole.QUIET] + 1, LONG_QUIET)
+            score = _score_without_memory(tables, forest_score[row], distance[row])
+        relative_score = (
+            _relative_to_sensor_tail(float_row, score) if statuses[row] == _SCORED else score
+        )
+        out_of_order = statuses[row] >= _LATE
+        before = int_row[IntColumn.IN_ALARM] == 1 and not out_of_order
+        starts_alarm = relative_score > threshold and (
+            out_of_order or int_row[IntColumn.ROWS_SINCE_ALARM] >= refractory
+        )
+        in_alarm = (before and relative_score >= ALARM_HOLD_SHARE * threshold) or starts_alarm
+        raw_score[row], is_anomaly[row] = relative_score, in_alarm
+        novelty[row] = (
+            max(relative_score - float_row[FloatColumn.ALARM_PEAK_SCORE], 0.0)
+            if before and in_alarm
+            else relative_score
+        )
+        if not out_of_order:
+            float_row[FloatColumn.ALARM_PEAK_SCORE] = max(
+                relative_score, float_row[FloatColumn.ALARM_PEAK_SCORE] if before else 0.0
+            )
+            int_row[IntColumn.IN_ALARM] = 1 if in_alarm else 0
+            int_row[IntColumn.ROWS_SINCE_ALARM] = (
+                0
+                if in_alarm
+                else min(int_row[IntColumn.ROWS_SINCE_ALARM] + 1, MAX_ROWS_SINCE_ALARM)
+            )
         if statuses[row] == _SCORED:
-            _adapt(real, score, OWN_IN_ALARM if alarm and before else 1.0)
+            _adapt_sensor_tail(float_row, score, ALARM_ROW_WEIGHT if in_alarm and before else 1.0)
 
 
-@part
-def _of_its_own(real, score):  # type: ignore[no-untyped-def]
-    """Read a score against the sensor's own tail: some are always more restless than others."""
-    start = real[Real.TAIL_START]
+@inlined_kernel
+def _relative_to_sensor_tail(float_row, score):  # type: ignore[no-untyped-def]
+    """Convert a score to the scale of clean rows by the sensor's own tail.
+
+    A sensor with frequent high scores needs a higher score for the same result.
+    """
+    start = float_row[FloatColumn.TAIL_START]
     if score > start:
-        return OWN_START + (score - start) / real[Real.TAIL_SCALE]
-    return score * OWN_START / start
+        return CLEAN_TAIL_START + (score - start) / float_row[FloatColumn.TAIL_SCALE]
+    return score * CLEAN_TAIL_START / start
 
 
-@part
-def _adapt(real, score, weight):  # type: ignore[no-untyped-def]
-    """Let the sensor's own tail follow: its start a quantile, its scale the mean excess."""
-    start, scale = real[Real.TAIL_START], real[Real.TAIL_SCALE]
-    step = weight / (OWN_ROWS * OWN_SHARE)
+@inlined_kernel
+def _adapt_sensor_tail(float_row, score, weight):  # type: ignore[no-untyped-def]
+    """Update the sensor's own tail: its start follows a quantile, its scale the mean excess."""
+    start, scale = float_row[FloatColumn.TAIL_START], float_row[FloatColumn.TAIL_SCALE]
+    step = weight / (SENSOR_TAIL_ROWS * SENSOR_TAIL_SHARE)
     if score > start:
-        excess = min(score - start, OWN_CLIP * scale)
-        # Clipped at three scales, an exponential excess has 0.95 of its mean.
-        scale += step * (excess / _CLIPPED_MEAN - scale)
-        scale = min(max(scale, OWN_SCALES[0]), OWN_SCALES[1])
-        start += step * scale * (1.0 - OWN_SHARE)
+        excess = min(score - start, SENSOR_TAIL_CLIP * scale)
+        # The mean of an exponential excess clipped at three scales is 0.95 of its full mean.
+        scale += step * (excess / _CLIPPED_MEAN_EXCESS - scale)
+        scale = min(max(scale, SENSOR_TAIL_SCALE_RANGE[0]), SENSOR_TAIL_SCALE_RANGE[1])
+        start += step * scale * (1.0 - SENSOR_TAIL_SHARE)
     else:
-        start -= step * scale * OWN_SHARE
-    real[Real.TAIL_START] = max(start, OWN_LEAST * OWN_START)
-    real[Real.TAIL_SCALE] = scale
+        start -= step * scale * SENSOR_TAIL_SHARE
+    float_row[FloatColumn.TAIL_START] = max(start, MIN_TAIL_START_SHARE * CLEAN_TAIL_START)
+    float_row[FloatColumn.TAIL_SCALE] = scale
 
 
-@part
-def _plainly(tables, forest_score, distance):  # type: ignore[no-untyped-def]
-    total = look_up(tables[Table.PLAIN_FOREST], forest_score)
-    total += look_up(tables[Table.PLAIN_DISTANCE], distance)
-    return look_up(tables[Table.PLAIN_SUM], total)
+@inlined_kernel
+def _score_without_memory(tables, forest_score, distance):  # type: ignore[no-untyped-def]
+    total = look_up_rarity(tables[RarityTable.NO_MEMORY_FOREST], forest_score)
+    total += look_up_rarity(tables[RarityTable.NO_MEMORY_DISTANCE], distance)
+    return look_up_rarity(tables[RarityTable.NO_MEMORY_SUM], total)
 
 
-@part
-def _remembering(  # type: ignore[no-untyped-def]
-    real, at_drift, tables, weights, forest_score, distance, stuck, white, components, drift,
+@inlined_kernel
+def _score_with_memory(  # type: ignore[no-untyped-def]
+    float_row, drift_start, tables, weights, forest_score, distance, stuck, whitened, components,
+    drift,
 ):  # fmt: skip
-    components[0] = look_up(tables[Table.FOREST], forest_score)
-    components[1] = look_up(tables[Table.DISTANCE], distance)
-    components[2] = look_up(tables[Table.DRIFT], follow(real, at_drift, white, drift))
-    components[3] = look_up(tables[Table.STUCK], stuck)
+    components[0] = look_up_rarity(tables[RarityTable.FOREST], forest_score)
+    components[1] = look_up_rarity(tables[RarityTable.DISTANCE], distance)
+    components[2] = look_up_rarity(
+        tables[RarityTable.DRIFT], update_drift(float_row, drift_start, whitened, drift)
+    )
+    components[3] = look_up_rarity(tables[RarityTable.STUCK], stuck)
     total = 0.0
     for component in range(len(components)):
         total += weights[component] * components[component]
-    now = look_up(tables[Table.SUM], total)
-    real[Real.SMOOTHED] = smooth(real[Real.SMOOTHED], now)
-    lately = look_up(tables[Table.SMOOTHED], real[Real.SMOOTHED])
-    return look_up(tables[Table.LARGER], max(now, lately))
+    now = look_up_rarity(tables[RarityTable.RARITY_SUM], total)
+    float_row[FloatColumn.SMOOTHED_SCORE] = smooth_score(float_row[FloatColumn.SMOOTHED_SCORE], now)
+    smoothed_rarity = look_up_rarity(
+        tables[RarityTable.SMOOTHED_SCORE], float_row[FloatColumn.SMOOTHED_SCORE]
+    )
+    return look_up_rarity(tables[RarityTable.MAX_OF_SUM_AND_SMOOTHED], max(now, smoothed_rarity))
 
 
-@part
-def smooth(before, now):  # type: ignore[no-untyped-def]
-    """Move a smoothed score on by one row."""
-    return before + SMOOTHING * (min(now, SMOOTHED_MOST) - before)
+@inlined_kernel
+def smooth_score(before, now):  # type: ignore[no-untyped-def]
+    """Return the smoothed score after one more row."""
+    return before + SMOOTHING * (min(now, MAX_SCORE_IN_SMOOTHING) - before)
 
 
-@part
-def follow(real, at_drift, white, drift):  # type: ignore[no-untyped-def]
-    """Move the smoothed residuals on by one row; return the largest, in spreads."""
+@inlined_kernel
+def update_drift(float_row, drift_start, whitened, drift):  # type: ignore[no-untyped-def]
+    """Update the smoothed residuals by one row; return the largest one in standard deviations."""
     largest = 0.0
-    for signal in range(len(white)):
-        value = min(max(white[signal], -DRIFT_CLIP), DRIFT_CLIP)
-        real[at_drift + signal] += SMOOTHING * (value - real[at_drift + signal])
-        drift[signal] = real[at_drift + signal]
+    for signal in range(len(whitened)):
+        value = min(max(whitened[signal], -DRIFT_CLIP), DRIFT_CLIP)
+        float_row[drift_start + signal] += SMOOTHING * (value - float_row[drift_start + signal])
+        drift[signal] = float_row[drift_start + signal]
         largest = max(largest, abs(drift[signal]))
     return DRIFT_SCALE * largest

@@ -1,4 +1,4 @@
-"""What was found of each reading, and which episodes ended with it."""
+"""The detections: scores, decisions and episodes of readings."""
 
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
@@ -10,7 +10,7 @@ from sensorwatch.common.model.calibration import Calibration, p_values
 
 
 class Severity(StrEnum):
-    """How far above the threshold an anomalous row is; `none` for the others."""
+    """How far an anomalous row is above the threshold; `none` for a normal row."""
 
     NONE = "none"
     WARNING = "warning"
@@ -19,110 +19,124 @@ class Severity(StrEnum):
 
 
 SEVERITIES = tuple(Severity)
+"""Positions in this tuple are the severity numbers of `Detections.severity`."""
 SEVERITY_TEXTS = np.asarray([severity.value for severity in SEVERITIES], dtype=object)
-"""See `sensorwatch.common.scoring.recall.STATUS_TEXTS`."""
+"""The values of SEVERITIES as plain texts, which encoders write faster than enum members."""
 SEVERITY_BOUNDS = {Severity.MAJOR: 1.25, Severity.CRITICAL: 1.5}
-"""Anomaly score from which on a row is of this severity; below: warning."""
+"""Lowest anomaly score of a severity; a lower score has severity warning."""
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
-    """What the rows' scores came from, kept to explain them; each (n, ...)."""
+class ScoreEvidence:
+    """The inputs of the scores of n rows, kept to explain them."""
 
-    measured: NDArray[np.float64]
-    """(n, columns) signals, then context; what was missing is held from the row before."""
-    held: NDArray[np.bool_]
-    """(n, columns) what was missing."""
+    imputed: NDArray[np.bool_]
+    """Shape (n, columns). Whether the value was missing."""
     location: NDArray[np.float64]
+    """Shape (n, columns). Location of the sensor's level before the row, in the column's unit."""
     scale: NDArray[np.float64]
-    """(n, columns) the sensor's level when the row came."""
-    standard: NDArray[np.float64]
-    """(n, columns) (measured - location) / scale, squashed."""
+    """Shape (n, columns). Scale of the sensor's level before the row, in the column's unit."""
+    standardised: NDArray[np.float64]
+    """Shape (n, columns). `squash((value - location) / scale)`."""
     expected: NDArray[np.float64]
-    """(n, signals) forecast of `standard`, 0 without memory; (n, 0) of the plain plan."""
-    runs: NDArray[np.int64]
-    """(n, signals) how long each signal has repeated its value exactly."""
+    """Shape (n, signals). Forecast of `standardised`; 0 without memory.
+
+    Shape (n, 0) with the plain plan.
+    """
+    repeats: NDArray[np.int64]
+    """Shape (n, signals). Number of exact repeats of the signal's value up to the row."""
     drift: NDArray[np.float64]
-    """(n, signals) smoothed whitened residuals, this row included."""
+    """Shape (n, signals). Smoothed whitened residuals, the row included.
+
+    Shape (n, 0) with the plain plan.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """The scores and decisions of n readings, each an array (n,)."""
+    """The scores and decisions of n readings; each array has shape (n,)."""
 
     raw_score: NDArray[np.float64]
+    """Score before calibration; higher is more anomalous."""
     anomaly_score: NDArray[np.float64]
-    """1.0 at the threshold; inside an episode, with memory, only what exceeds its worst so far."""
-    is_anomaly: NDArray[np.bool_]
-    """The decision: it may hold on for a while below an anomaly score of 1.0."""
-    severity: NDArray[np.int8]
-    """Position in SEVERITIES: that of `episode_peak`."""
-    status: NDArray[np.int8]
-    """Position in STATUSES: how the row could be judged."""
-    episode: NDArray[np.int64]
-    """Position of the first anomalous row of its episode; -1 of a normal row."""
-    episode_rows: NDArray[np.int64]
-    """Anomalous rows of the episode so far, this one included; 0 of a normal row."""
-    episode_time: NDArray[np.int64]
-    """Event time of the episode's first row, microseconds UTC; 0 of a normal row."""
-    episode_peak: NDArray[np.float64]
-    """Highest score of the episode so far, this row's included; 0 of a normal row.
+    """Calibrated score: 0.0 at the median of calibration, 1.0 at the threshold.
 
-    Each row counts with the anomaly score that it would have as its episode's first.
+    With memory, inside an alarm: of the excess over the alarm's highest raw score so far.
+    """
+    is_anomaly: NDArray[np.bool_]
+    """Whether the row is in an alarm; an alarm may last at anomaly scores below 1.0."""
+    severity: NDArray[np.int8]
+    """Position in SEVERITIES of the severity of `episode_peak`."""
+    status: NDArray[np.int8]
+    """Position in STATUSES."""
+    episode: NDArray[np.int64]
+    """Position in the stream of the episode's first anomalous row; -1 for a normal row."""
+    episode_rows: NDArray[np.int64]
+    """Number of anomalous rows of the episode so far, the row included; 0 for a normal row."""
+    episode_time: NDArray[np.int64]
+    """Event time of the episode's first anomalous row, microseconds UTC; 0 for a normal row."""
+    episode_peak: NDArray[np.float64]
+    """Highest full score of the episode so far, the row included; 0 for a normal row.
+
+    The full score is the anomaly score of the row as the first one of an episode.
     """
     calibration: Calibration
-    """What p-values are read by."""
-    evidence: Evidence
+    """Calibration of the detector that made the scores."""
+    evidence: ScoreEvidence
 
     def __len__(self) -> int:
         return len(self.raw_score)
 
     @property
     def p_value(self) -> NDArray[np.float64]:
-        """The conformal p-value of each raw score, looked up when it is asked for."""
+        """Conformal p-value (n,) of each raw score, computed at each access."""
         return p_values(self.raw_score, self.calibration)
 
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_] | slice) -> "Detections":
-        """Select rows by position, mask or slice."""
+        """Return the detections of some rows, selected by position, mask or slice."""
         columns = {
             field.name: getattr(self, field.name)[rows]
             for field in fields(self)
             if field.name not in {"calibration", "evidence"}
         }
-        evidence = Evidence(
-            **{field.name: getattr(self.evidence, field.name)[rows] for field in fields(Evidence)}
+        evidence = ScoreEvidence(
+            **{
+                field.name: getattr(self.evidence, field.name)[rows]
+                for field in fields(ScoreEvidence)
+            }
         )
         return replace(self, **columns, evidence=evidence)
 
 
 @dataclass(frozen=True, slots=True)
 class ClosedEpisode:
-    """A stretch of anomalous rows of one sensor that is over."""
+    """Consecutive anomalous rows of one sensor, ended by a later record."""
 
     index: int
-    """Of the record in its micro-batch with which it ended."""
+    """Index in its micro-batch of the record that ended the episode."""
     position: int
-    """Of that record in its stream."""
+    """Position in the stream of that record."""
     closed_time: int
-    """Event time of that record's row, microseconds UTC."""
+    """Event time of that record, microseconds UTC."""
     sensor_id: str
-    """Whose episode it was: with an eviction not the sensor of that row."""
+    """Sensor of the episode; not the sensor of that record if the sensor was evicted."""
     start: int
-    """Position of its first anomalous row."""
+    """Position in the stream of the first anomalous row."""
     start_time: int
+    """Event time of the first anomalous row, microseconds UTC."""
     last_time: int
-    """Event times of its first and last anomalous row, microseconds UTC."""
+    """Event time of the last anomalous row, microseconds UTC."""
     rows: int
-    """How many anomalous rows it had."""
+    """Number of anomalous rows."""
     peak: float
-    """Its highest score: of each row, the anomaly score that it would have as the first one."""
+    """Highest full score (see `Detections.episode_peak`)."""
     severity: Severity
-    """That of the peak."""
+    """Severity of the peak."""
 
 
-def severity_of(anomaly_score: NDArray[np.float64]) -> NDArray[np.int8]:
-    """Return the position in SEVERITIES of anomalous rows' scores (n,)."""
-    found = np.ones(len(anomaly_score), dtype=np.int8)
+def severity_numbers(anomaly_score: NDArray[np.float64]) -> NDArray[np.int8]:
+    """Return the position in SEVERITIES (n,) for the anomaly scores (n,) of anomalous rows."""
+    severities = np.ones(len(anomaly_score), dtype=np.int8)
     for bound in SEVERITY_BOUNDS.values():
-        found += (anomaly_score >= bound).astype(np.int8)
-    return found
+        severities += (anomaly_score >= bound).astype(np.int8)
+    return severities

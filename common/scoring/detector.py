@@ -1,4 +1,4 @@
-"""Everything that turns readings into detections, at one version."""
+"""The detector: one model version that converts readings to detections."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -7,54 +7,69 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.errors import ModelRefused
-from sensorwatch.common.model.calibration import Calibration, calibration_of, read
-from sensorwatch.common.model.decision import Decision, decision_of
-from sensorwatch.common.model.forecast import Forecast, forecast_of
-from sensorwatch.common.model.forest import Forest, forest_of, score
-from sensorwatch.common.model.levels import Levels, levels_of, no_levels
+from sensorwatch.common.model.calibration import (
+    Calibration,
+    calibration_from_arrays,
+    to_anomaly_scores,
+)
+from sensorwatch.common.model.decision import Decision, decision_from_arrays
+from sensorwatch.common.model.forecast import Forecast, forecast_from_arrays
+from sensorwatch.common.model.forest import Forest, forest_from_arrays, score
+from sensorwatch.common.model.levels import Levels, levels_from_arrays, no_levels
 from sensorwatch.common.model.plan import FeaturePlan
-from sensorwatch.common.row_executor import Crew, alone
+from sensorwatch.common.model.stored_arrays import stored_array
+from sensorwatch.common.row_executor import RowExecutor, serial
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
-from sensorwatch.common.scoring.decide import Judged, decide
-from sensorwatch.common.scoring.detections import ClosedEpisode, Detections, Evidence, severity_of
-from sensorwatch.common.scoring.episodes import episodes
-from sensorwatch.common.scoring.features import features
+from sensorwatch.common.scoring.decide import RowDecisions, decide
+from sensorwatch.common.scoring.detections import (
+    ClosedEpisode,
+    Detections,
+    ScoreEvidence,
+    severity_numbers,
+)
+from sensorwatch.common.scoring.episodes import track_episodes
+from sensorwatch.common.scoring.features import compute_features
 from sensorwatch.common.scoring.memory import MAX_SENSORS, Memory
 from sensorwatch.common.scoring.memory_layout import Layout
 from sensorwatch.common.scoring.recall import Recalled, recall
-from sensorwatch.common.scoring.residuals import Residuals, residuals
+from sensorwatch.common.scoring.residuals import Residuals, compute_residuals
 
 RANGE_QUANTILES = (0.005, 0.5, 0.995)
+"""Quantiles of `SignalRanges`: low, expected, high."""
 
 
 @dataclass(frozen=True, slots=True)
 class SignalRanges:
-    """What each signal did in training, each an array (signals,): the band and its middle."""
+    """The range of each signal in training; each array has shape (signals,)."""
 
     low: NDArray[np.float64]
+    """0.5 % quantile."""
     expected: NDArray[np.float64]
+    """Median."""
     high: NDArray[np.float64]
+    """99.5 % quantile."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """The arrays by name, as they are stored."""
+        """Return the arrays by name, as they are stored."""
         return {"signal_ranges": np.stack([self.low, self.expected, self.high])}
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What was found of a micro-batch's readings."""
+class DetectionResult:
+    """The detections of a micro-batch's readings."""
 
     readings: Readings
-    """The same, with what was missing held from the row before."""
+    """The readings, with missing values imputed."""
     detections: Detections
+    """One per reading, in the same order."""
     closed: list[ClosedEpisode]
-    """The episodes that ended, rising by index."""
+    """The episodes that ended, in ascending order of their index."""
 
 
 @dataclass(frozen=True, slots=True)
 class Detector:
-    """Schema, features, forest and calibration: ready to score, and never changed."""
+    """One model version, ready to score; it is immutable."""
 
     version: str
     schema: Schema
@@ -64,16 +79,17 @@ class Detector:
     calibration: Calibration
     ranges: SignalRanges
     forecast: Forecast | None = None
-    """None of the plain plan, which looks at rows one by one."""
+    """None with the plain plan, which scores each row without previous rows."""
     decision: Decision | None = None
+    """None with the plain plan."""
 
     @property
     def layout(self) -> Layout:
-        """What a memory for this detector holds of each sensor."""
+        """The layout of this detector's memory."""
         return Layout(self.schema.signal_names, self.schema.context_names, self.levels.min_rows)
 
-    def cold(self, *, max_sensors: int = MAX_SENSORS) -> Memory:
-        """The memory before the first row of a stream."""
+    def empty_memory(self, *, max_sensors: int = MAX_SENSORS) -> Memory:
+        """Return a cold memory: the one before the first row of a stream."""
         return Memory(self.layout, max_sensors=max_sensors)
 
     def detect(
@@ -82,62 +98,86 @@ class Detector:
         memory: Memory,
         *,
         positions: NDArray[np.int64] | None = None,
-        crew: Crew = alone,
-    ) -> Found:
-        """Score readings in order, writing each into `memory` as it comes.
+        next_position: int | None = None,
+        row_executor: RowExecutor = serial,
+    ) -> DetectionResult:
+        """Return the detections of readings in their order; updates `memory` with each reading.
 
-        `positions` (n,): strictly rising numbers of the readings in their stream (Kafka's offsets);
-        default: counted on from the memory's.
+        `positions`: shape (n,), strictly rising positions of the readings in their stream (Kafka's
+        offsets); default: those that follow the memory's. `next_position`: position of the record
+        after these readings; default: the last of `positions` plus 1.
+
+        >>> from sensorwatch.common.rows.parsing import parse
+        >>> from sensorwatch.common.rows.schema import schema_from_plain
+        >>> from sensorwatch.common.runtime.setting_keys import TrainerSettings
+        >>> from sensorwatch.trainer.training import fit_unregistered
+        >>> schema = schema_from_plain(
+        ...     {"name": "pump", "time": {"field": "at"}, "key": {"field": "pump"},
+        ...      "signals": [{"name": "flow"}]})
+        >>> payload = '{{"at": "2026-01-01T00:{:02}:00Z", "pump": "p1", "flow": {}}}'.format
+        >>> normal = [payload(minute, minute % 7).encode() for minute in range(50)]
+        >>> readings, _ = parse(normal, schema)
+        >>> detector = fit_unregistered(readings, schema, TrainerSettings(features="plain"))
+        >>> new, _ = parse([payload(50, 3).encode(), payload(51, 900).encode()], schema)
+        >>> detector.detect(new, detector.empty_memory()).detections.is_anomaly
+        array([False,  True])
         """
         if positions is None:
-            positions = memory.position + np.arange(len(readings), dtype=np.int64)
-        recalled = recall(readings, self.levels, self.levels.known, memory)
-        readings = _filled(readings, recalled)
-        scored, expected = self._scored(readings, recalled, memory, crew)
-        anomaly_score = read(scored.novelty, self.calibration).anomaly_score
-        is_anomaly = scored.is_anomaly
-        full_score = read(scored.raw_score, self.calibration).anomaly_score
-        found = episodes(readings, recalled, positions, is_anomaly, full_score, memory)
-        if len(positions):
-            memory.position = int(positions[-1]) + 1
+            positions = memory.next_positions(len(readings))
+        if next_position is None:
+            next_position = int(positions[-1]) + 1 if len(positions) else memory.position
+        recalled = recall(readings, self.levels, self.levels.level_by_sensor, memory)
+        readings = _with_imputed_values(readings, recalled)
+        decisions, expected = self._score_and_decide(readings, recalled, memory, row_executor)
+        anomaly_score = to_anomaly_scores(decisions.novelty, self.calibration).anomaly_score
+        is_anomaly = decisions.is_anomaly
+        full_score = to_anomaly_scores(decisions.raw_score, self.calibration).anomaly_score
+        row_episodes = track_episodes(readings, recalled, positions, is_anomaly, full_score, memory)
+        memory.position = next_position
         detections = Detections(
-            raw_score=scored.raw_score,
+            raw_score=decisions.raw_score,
             anomaly_score=anomaly_score,
             is_anomaly=is_anomaly,
             calibration=self.calibration,
-            severity=np.where(is_anomaly, severity_of(found.peak), np.int8(0)),
+            severity=np.where(is_anomaly, severity_numbers(row_episodes.peak), np.int8(0)),
             status=recalled.status,
-            episode=found.start,
-            episode_rows=found.rows,
-            episode_time=found.time,
-            episode_peak=found.peak,
-            evidence=_evidence(recalled, scored, expected),
+            episode=row_episodes.start,
+            episode_rows=row_episodes.rows,
+            episode_time=row_episodes.time,
+            episode_peak=row_episodes.peak,
+            evidence=_evidence(recalled, decisions, expected),
         )
-        return Found(readings, detections, found.closed)
+        return DetectionResult(readings, detections, row_episodes.closed)
 
     def matrix(self, readings: Readings) -> NDArray[np.float64]:
-        """Compute what the forest sees of readings in order, (n, features), from cold memory."""
-        recalled = recall(readings, self.levels, self.levels.known, self.cold())
+        """Return the forest's matrix (n, features) of readings in order, from a cold memory."""
+        recalled = recall(readings, self.levels, self.levels.level_by_sensor, self.empty_memory())
         if self.forecast is None:
-            return features(_filled(readings, recalled), self.plan)
-        return forecast_features(recalled, residuals(self.forecast, recalled))
+            return compute_features(_with_imputed_values(readings, recalled), self.plan)
+        return forecast_features(recalled, compute_residuals(self.forecast, recalled))
 
-    def _scored(
-        self, readings: Readings, recalled: Recalled, memory: Memory, crew: Crew
-    ) -> tuple[Judged, NDArray[np.float64]]:
-        """Return what was decided, and the forecast (n, signals) that it comes from."""
+    def _score_and_decide(
+        self, readings: Readings, recalled: Recalled, memory: Memory, row_executor: RowExecutor
+    ) -> tuple[RowDecisions, NDArray[np.float64]]:
+        """Return the decisions and the forecast (n, signals); (n, 0) with the plain plan."""
         threshold = self.calibration.threshold
         if self.forecast is None or self.decision is None:
-            raw = score(self.forest, features(readings, self.plan), crew=crew)
-            nothing = np.zeros((len(raw), 0))
-            return Judged(raw, raw > threshold, raw, nothing, nothing), nothing
-        left = residuals(self.forecast, recalled)
-        forest_score = score(self.forest, forecast_features(recalled, left), crew=crew)
-        judged = decide(self.decision, recalled, forest_score, left, memory, threshold=threshold)
-        return judged, left.expected
+            raw = score(
+                self.forest, compute_features(readings, self.plan), row_executor=row_executor
+            )
+            no_columns = np.zeros((len(raw), 0))
+            return RowDecisions(raw, raw > threshold, raw, no_columns, no_columns), no_columns
+        row_residuals = compute_residuals(self.forecast, recalled)
+        forest_score = score(
+            self.forest, forecast_features(recalled, row_residuals), row_executor=row_executor
+        )
+        decisions = decide(
+            self.decision, recalled, forest_score, row_residuals, memory, threshold=threshold
+        )
+        return decisions, row_residuals.expected
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Every array that decides a score, by name, as they are stored."""
+        """Return every array that a score depends on, by name, as they are stored."""
         return (
             self.forest.arrays()
             | self.calibration.arrays()
@@ -148,66 +188,73 @@ class Detector:
         )
 
 
-def detector_of(
+def detector_from_arrays(
     version: str, schema: Schema, plan: FeaturePlan, arrays: dict[str, NDArray[Any]]
 ) -> Detector:
     """Build a detector from stored arrays.
 
-    Raises ModelRefused where they are damaged or do not fit the schema and plan.
+    Raises ModelRefused if an array is wrong or does not fit the schema and the plan.
     """
-    forest = forest_of(arrays)
+    forest = forest_from_arrays(arrays)
     if forest.columns[0] != len(plan.features):
         raise ModelRefused(
-            f"the forest takes {forest.columns[0]} features, the plan has {len(plan.features)}"
+            f"the forest has {forest.columns[0]} features, the plan has {len(plan.features)}"
         )
-    ranges = arrays.get("signal_ranges")
-    signals = len(schema.signals)
-    if ranges is None or ranges.shape != (3, signals) or not np.all(np.isfinite(ranges)):
-        raise ModelRefused(f"the signals' ranges are not three rows of {signals} finite numbers")
-    columns = len(schema.columns)
-    # Versions from before there were levels have none, and need none.
-    bare = "level_sensors" not in arrays and not plan.remembers
-    levels = no_levels(np.zeros(columns)) if bare else levels_of(arrays, columns)
+    signals, columns = len(schema.signals), len(schema.columns)
+    ranges = stored_array(arrays, "signal_ranges", np.float64, (3, signals))
+    # Old versions with the plain plan have no levels and need none.
+    has_no_levels = "level_sensors" not in arrays and not plan.needs_memory
+    levels = no_levels(np.zeros(columns)) if has_no_levels else levels_from_arrays(arrays, columns)
     plain = Detector(
-        version, schema, plan, levels, forest, calibration_of(arrays), SignalRanges(*ranges)
+        version,
+        schema,
+        plan,
+        levels,
+        forest,
+        calibration_from_arrays(arrays),
+        SignalRanges(*ranges),
     )
-    if not plan.remembers:
+    if not plan.needs_memory:
         return plain
     return replace(
         plain,
-        forecast=forecast_of(arrays, signals=signals, contexts=columns - signals),
-        decision=decision_of(arrays),
+        forecast=forecast_from_arrays(arrays, signals=signals, contexts=columns - signals),
+        decision=decision_from_arrays(arrays),
     )
 
 
-def ranges_from(readings: Readings) -> SignalRanges:
-    """Learn each signal's band (0.5 % to 99.5 %) and median from training readings."""
+def learn_signal_ranges(readings: Readings) -> SignalRanges:
+    """Return the range of each signal in training readings."""
     low, expected, high = np.nanquantile(readings.values, RANGE_QUANTILES, axis=0)
     return SignalRanges(low, expected, high)
 
 
-def _filled(readings: Readings, recalled: Recalled) -> Readings:
-    if not recalled.held.any():
+def _with_imputed_values(readings: Readings, recalled: Recalled) -> Readings:
+    if not recalled.imputed.any():
         return readings
     signals = readings.values.shape[1]
     measured = recalled.measured
     return replace(readings, values=measured[:, :signals], context=measured[:, signals:])
 
 
-def forecast_features(recalled: Recalled, left: Residuals) -> NDArray[np.float64]:
-    """Return the forecast plan's matrix (n, 2 * signals): whitened residuals, standard signals."""
-    signals = left.white.shape[1]
-    return np.concatenate([left.white, recalled.standard[:, :signals]], axis=1)
+def forecast_features(recalled: Recalled, row_residuals: Residuals) -> NDArray[np.float64]:
+    """Return the matrix (n, 2 * signals) of the forecast plan.
+
+    The columns are whitened residuals, then standardised signals.
+    """
+    signals = row_residuals.whitened.shape[1]
+    return np.concatenate([row_residuals.whitened, recalled.standardised[:, :signals]], axis=1)
 
 
-def _evidence(recalled: Recalled, judged: Judged, expected: NDArray[np.float64]) -> Evidence:
-    return Evidence(
-        recalled.measured,
-        recalled.held,
-        recalled.location,
-        recalled.scale,
-        recalled.standard,
-        expected,
-        recalled.runs,
-        judged.drift,
+def _evidence(
+    recalled: Recalled, decisions: RowDecisions, expected: NDArray[np.float64]
+) -> ScoreEvidence:
+    return ScoreEvidence(
+        imputed=recalled.imputed,
+        location=recalled.location,
+        scale=recalled.scale,
+        standardised=recalled.standardised,
+        expected=expected,
+        repeats=recalled.repeats,
+        drift=decisions.drift,
     )

@@ -1,15 +1,16 @@
-"""Anomalous rows of one sensor in a row are one episode: where it begins, and when it ends."""
+"""The episodes of a stream: consecutive anomalous rows of one sensor."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.kernels import kernel
 from sensorwatch.common.rows.readings import Readings
-from sensorwatch.common.scoring.detections import SEVERITIES, ClosedEpisode, severity_of
+from sensorwatch.common.scoring.detections import SEVERITIES, ClosedEpisode, severity_numbers
 from sensorwatch.common.scoring.memory import Memory
-from sensorwatch.common.scoring.memory_layout import Real, Whole
+from sensorwatch.common.scoring.memory_layout import FloatColumn, IntColumn
 from sensorwatch.common.scoring.recall import Recalled
 from sensorwatch.common.scoring.status import STATUSES, Status
 
@@ -18,19 +19,21 @@ _LATE = STATUSES.index(Status.LATE)
 
 @dataclass(frozen=True, slots=True)
 class Episodes:
-    """Each row's episode, and the episodes that ended."""
+    """The episode of each of n rows, and the episodes that ended; see `Detections`."""
 
     start: NDArray[np.int64]
-    """(n,) see `Detections.episode`."""
+    """Shape (n,). `Detections.episode`."""
     rows: NDArray[np.int64]
+    """Shape (n,). `Detections.episode_rows`."""
     time: NDArray[np.int64]
+    """Shape (n,). `Detections.episode_time`."""
     peak: NDArray[np.float64]
-    """(n,) highest full score of the episode so far, this row's included; 0 of a normal row."""
+    """Shape (n,). `Detections.episode_peak`."""
     closed: list[ClosedEpisode]
-    """Rising by index."""
+    """The episodes that ended, in ascending order of their index."""
 
 
-def episodes(
+def track_episodes(
     readings: Readings,
     recalled: Recalled,
     positions: NDArray[np.int64],
@@ -38,51 +41,92 @@ def episodes(
     full_score: NDArray[np.float64],
     memory: Memory,
 ) -> Episodes:
-    """Open, extend and close episodes row after row, in the memory and in what is returned.
+    """Return the episodes of rows; opens, extends and closes episodes in `memory`.
 
-    `positions` (n,): of the readings in their stream. `full_score` (n,): each row's anomaly score
-    as if it were its episode's first. An episode ends with the first normal row of
-    its sensor, with the first row after a gap, or when its sensor is evicted. A late or duplicate
-    row is an episode of its own, without an end.
+    An episode ends with its sensor's first normal row, with the first row after a gap, or when the
+    sensor is evicted. A late or duplicate row is an episode of its own without an end.
+
+    `positions`: shape (n,), positions of the readings in their stream. `full_score`: shape (n,),
+    anomaly score of each row as the first one of an episode.
     """
     n = len(readings)
-    start, time = np.full(n, -1, dtype=np.int64), np.zeros(n, dtype=np.int64)
-    rows = np.zeros(n, dtype=np.int64)
-    peak = np.zeros(n)
-    ended, peaks = np.zeros((n, 4), dtype=np.int64), np.zeros(n)
-    _walk(
-        memory.reals,
-        memory.wholes,
-        recalled.slots,
-        recalled.fresh,
-        recalled.status >= _LATE,
-        recalled.gap,
-        readings.event_time,
-        positions,
-        is_anomaly,
-        full_score,
-        start,
-        rows,
-        time,
-        peak,
-        ended,
-        peaks,
+    rows = _Rows(
+        slots=recalled.slots,
+        new_sensor_level=recalled.new_sensor_level,
+        is_out_of_order=recalled.status >= _LATE,
+        gap=recalled.gap,
+        event_time=readings.event_time,
+        positions=positions,
+        is_anomaly=is_anomaly,
+        full_score=full_score,
     )
-    over = np.flatnonzero(ended[:, 0])
-    closed = [
-        _closed(readings, recalled, positions, *found)
-        for found in zip(
-            over.tolist(),
-            ended[over].tolist(),
-            peaks[over].tolist(),
-            severity_of(peaks[over]).tolist(),
+    out = _Out(
+        start=np.full(n, -1, dtype=np.int64),
+        rows=np.zeros(n, dtype=np.int64),
+        time=np.zeros(n, dtype=np.int64),
+        peak=np.zeros(n),
+        ended=np.zeros((n, 4), dtype=np.int64),
+        ended_peak=np.zeros(n),
+    )
+    _track_rows(rows, memory.floats, memory.ints, out)
+    closed = _closed_episodes(readings, recalled, positions, out)
+    return Episodes(out.start, out.rows, out.time, out.peak, closed)
+
+
+class _Rows(NamedTuple):
+    """The kernel's input of n rows; each array has shape (n,)."""
+
+    slots: NDArray[np.int64]
+    """Row of the sensor in the memory's tables."""
+    new_sensor_level: NDArray[np.int32]
+    """0 or more if the sensor is new in the memory."""
+    is_out_of_order: NDArray[np.bool_]
+    """Whether the row is late or a duplicate."""
+    gap: NDArray[np.bool_]
+    """Whether the row is the first one after a gap."""
+    event_time: NDArray[np.int64]
+    """Microseconds UTC."""
+    positions: NDArray[np.int64]
+    """Position in the stream."""
+    is_anomaly: NDArray[np.bool_]
+    full_score: NDArray[np.float64]
+    """Anomaly score of the row as the first one of an episode."""
+
+
+class _Out(NamedTuple):
+    """The kernel's output for n rows; see `Episodes` for the first four."""
+
+    start: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    time: NDArray[np.int64]
+    peak: NDArray[np.float64]
+    ended: NDArray[np.int64]
+    """Shape (n, 4). The episode that the row ended: rows, start, start time, last time.
+
+    All 0 if the row ended none.
+    """
+    ended_peak: NDArray[np.float64]
+    """Shape (n,). Highest full score of the episode that the row ended."""
+
+
+def _closed_episodes(
+    readings: Readings, recalled: Recalled, positions: NDArray[np.int64], out: _Out
+) -> list[ClosedEpisode]:
+    rows = np.flatnonzero(out.ended[:, 0])
+    peaks = out.ended_peak[rows]
+    return [
+        _closed_episode(readings, recalled, positions, *episode)
+        for episode in zip(
+            rows.tolist(),
+            out.ended[rows].tolist(),
+            peaks.tolist(),
+            severity_numbers(peaks).tolist(),
             strict=True,
         )
     ]
-    return Episodes(start, rows, time, peak, closed)
 
 
-def _closed(
+def _closed_episode(
     readings: Readings,
     recalled: Recalled,
     positions: NDArray[np.int64],
@@ -108,34 +152,37 @@ def _closed(
 
 
 @kernel
-def _walk(  # type: ignore[no-untyped-def]
-    reals, wholes, slots, fresh, apart, gaps, event_time, positions, is_anomaly, full_score,
-    start, rows, time, peak, ended, peaks,
-):  # fmt: skip
+def _track_rows(rows, floats, ints, out):  # type: ignore[no-untyped-def]
+    slots, new_sensor_level, is_out_of_order, gap, event_time, positions, is_anomaly, full_score = (
+        rows
+    )
+    start, episode_rows, time, peak, ended, ended_peak = out
     for row in range(len(slots)):
-        real, whole = reals[slots[row]], wholes[slots[row]]
-        if apart[row] and is_anomaly[row]:
-            start[row], rows[row], time[row] = positions[row], 1, event_time[row]
+        float_row, int_row = floats[slots[row]], ints[slots[row]]
+        if is_out_of_order[row] and is_anomaly[row]:
+            start[row], episode_rows[row], time[row] = positions[row], 1, event_time[row]
             peak[row] = full_score[row]
-        if apart[row]:
+        if is_out_of_order[row]:
             continue
-        over = fresh[row] >= 0 or gaps[row] or not is_anomaly[row]
-        if over and whole[Whole.EPISODE_ROWS] > 0:
-            ended[row, 0] = whole[Whole.EPISODE_ROWS]
-            ended[row, 1] = whole[Whole.EPISODE]
-            ended[row, 2] = whole[Whole.EPISODE_TIME]
-            ended[row, 3] = whole[Whole.EPISODE_LAST]
-            peaks[row] = real[Real.PEAK]
-            whole[Whole.EPISODE_ROWS] = 0
+        episode_ends = new_sensor_level[row] >= 0 or gap[row] or not is_anomaly[row]
+        if episode_ends and int_row[IntColumn.EPISODE_ROWS] > 0:
+            ended[row, 0] = int_row[IntColumn.EPISODE_ROWS]
+            ended[row, 1] = int_row[IntColumn.EPISODE_START]
+            ended[row, 2] = int_row[IntColumn.EPISODE_START_TIME]
+            ended[row, 3] = int_row[IntColumn.EPISODE_LAST_TIME]
+            ended_peak[row] = float_row[FloatColumn.EPISODE_PEAK_SCORE]
+            int_row[IntColumn.EPISODE_ROWS] = 0
         if is_anomaly[row]:
-            if whole[Whole.EPISODE_ROWS] == 0:
-                whole[Whole.EPISODE] = positions[row]
-                whole[Whole.EPISODE_TIME] = event_time[row]
-                real[Real.PEAK] = 0.0
-            whole[Whole.EPISODE_ROWS] += 1
-            whole[Whole.EPISODE_LAST] = event_time[row]
-            real[Real.PEAK] = max(real[Real.PEAK], full_score[row])
-            peak[row] = real[Real.PEAK]
-            start[row] = whole[Whole.EPISODE]
-            rows[row] = whole[Whole.EPISODE_ROWS]
-            time[row] = whole[Whole.EPISODE_TIME]
+            if int_row[IntColumn.EPISODE_ROWS] == 0:
+                int_row[IntColumn.EPISODE_START] = positions[row]
+                int_row[IntColumn.EPISODE_START_TIME] = event_time[row]
+                float_row[FloatColumn.EPISODE_PEAK_SCORE] = 0.0
+            int_row[IntColumn.EPISODE_ROWS] += 1
+            int_row[IntColumn.EPISODE_LAST_TIME] = event_time[row]
+            float_row[FloatColumn.EPISODE_PEAK_SCORE] = max(
+                float_row[FloatColumn.EPISODE_PEAK_SCORE], full_score[row]
+            )
+            peak[row] = float_row[FloatColumn.EPISODE_PEAK_SCORE]
+            start[row] = int_row[IntColumn.EPISODE_START]
+            episode_rows[row] = int_row[IntColumn.EPISODE_ROWS]
+            time[row] = int_row[IntColumn.EPISODE_START_TIME]

@@ -1,4 +1,4 @@
-"""What each signal of a row was, beside what it should have been: one list for events and REST."""
+"""The explanation of a row: each signal's value, expectation and attribution."""
 
 from enum import StrEnum
 
@@ -8,23 +8,25 @@ from numpy.typing import NDArray
 
 from sensorwatch.common.kernels import kernel
 from sensorwatch.common.model.forecast import Forecast
-from sensorwatch.common.scoring.attribution import attributions
+from sensorwatch.common.scoring.attribution import attribute_rows
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import Outcome
-from sensorwatch.common.scoring.recall import LINEAR
+from sensorwatch.common.scoring.recall import LINEAR_SCALES
 from sensorwatch.common.scoring.status import STATUSES, Status
 
-BAND = 2.58
-"""Spreads from the forecast, or scales from the location, to either end of the band: 99 % of
-normally distributed residuals."""
-FARTHEST = 500.0
-"""A squashed value beyond would be no finite number any more."""
+BAND_SPREADS = 2.58
+"""Half the width of the expected band; it contains 99 % of normally distributed residuals.
+
+The unit is the forecast's spread; without memory it is the scale.
+"""
+MAX_SQUASHED = 500.0
+"""Largest absolute squashed value that `_unsquash` converts to a finite number."""
 
 _SCORED = STATUSES.index(Status.SCORED)
 
 
 class Direction(StrEnum):
-    """Where a signal lies against its band (both ends included)."""
+    """The position of a value relative to its expected band, which includes both ends."""
 
     LOW = "low"
     WITHIN = "within"
@@ -34,30 +36,34 @@ class Direction(StrEnum):
 _DIRECTIONS = np.asarray([direction.value for direction in Direction], dtype=object)
 
 
-# A dataclass would take three times as long to make and to write: there is one a signal and event.
+# Not a dataclass, which takes three times as long to build and encode; every event has several.
 class SignalReading(msgspec.Struct, frozen=True):
-    """One signal of one row; its fields are those of an event's `signals`, in that order."""
+    """One signal of one row; its fields are those of an event's `signals`, in the same order."""
 
     name: str
     actual: float
+    """The value, imputed if it was missing."""
     expected: float
-    """The forecast; without memory the sensor's location, of a plain model the training median."""
+    """The forecast, or the sensor's location without memory.
+
+    With the plain plan: the training median.
+    """
     expected_low: float
-    """About 99 % of clean rows lie from here ..."""
+    """Lower end of the band that contains about 99 % of clean rows."""
     expected_high: float
-    """... to here."""
+    """Upper end of that band."""
     direction: str
-    """A Direction's value: of a member the encoder would have to ask for it each time."""
+    """The value of a Direction as plain text, which encoders write faster than enum members."""
     attribution: float
-    """The signal's share of what is strange about the row, 0 to 1."""
+    """The signal's share of the row's score, 0 to 1."""
     held: bool
-    """Whether the value was missing, so that the last one was held."""
+    """Whether the value was missing and was imputed."""
 
 
-def signals_of_rows(
+def explain_rows(
     detector: Detector, outcome: Outcome, rows: NDArray[np.int64]
 ) -> list[list[SignalReading]]:
-    """Describe rows, each with its signals from the highest attribution to the lowest.
+    """Return each row's signals, from the highest attribution to the lowest.
 
     `rows`: positions among the outcome's readings.
     """
@@ -65,10 +71,10 @@ def signals_of_rows(
         return []
     names = np.asarray(detector.schema.signal_names, dtype=object)
     signals = len(names)
-    shares = attributions(detector, outcome, rows)
+    shares = attribute_rows(detector, outcome, rows)
     orders = np.argsort(-shares, axis=1, kind="stable")
     actual = outcome.readings.values[rows]
-    expected, low, high = _expected(detector, outcome, rows)
+    expected, low, high = _expected_and_band(detector, outcome, rows)
     columns = [
         actual,
         expected,
@@ -76,51 +82,54 @@ def signals_of_rows(
         high,
         _DIRECTIONS[1 - (actual < low) + (actual > high)],
         shares,
-        outcome.detections.evidence.held[rows, :signals],
+        outcome.detections.evidence.imputed[rows, :signals],
     ]
-    lines = np.arange(len(rows))[:, np.newaxis]
-    ordered = [names[orders], *(column[lines, orders] for column in columns)]
-    # One list a column, not a row: cutting rows apart took longer than all that is computed here.
-    made = list(map(SignalReading, *(column.ravel().tolist() for column in ordered)))
-    return [made[first : first + signals] for first in range(0, len(made), signals)]
+    row_index = np.arange(len(rows))[:, np.newaxis]
+    ordered = [names[orders], *(column[row_index, orders] for column in columns)]
+    # Build all signals from flat columns: one list per row took longer than all other steps.
+    signal_readings = list(map(SignalReading, *(column.ravel().tolist() for column in ordered)))
+    return [
+        signal_readings[first : first + signals]
+        for first in range(0, len(signal_readings), signals)
+    ]
 
 
-def _expected(
+def _expected_and_band(
     detector: Detector, outcome: Outcome, rows: NDArray[np.int64]
 ) -> list[NDArray[np.float64]]:
-    """Return what was expected, then the band's lower and upper end, each (len(rows), signals)."""
+    """Return the expectation and the band's lower and upper end, each (len(rows), signals)."""
     if detector.forecast is None:
         ranges, shape = detector.ranges, (len(rows), len(detector.schema.signals))
-        ends = (ranges.expected, ranges.low, ranges.high)
-        return [np.broadcast_to(end, shape) for end in ends]
-    return _forecast(detector, detector.forecast, outcome, rows)
+        band_columns = (ranges.expected, ranges.low, ranges.high)
+        return [np.broadcast_to(end, shape) for end in band_columns]
+    return _forecast_and_band(detector, detector.forecast, outcome, rows)
 
 
-def _forecast(
+def _forecast_and_band(
     detector: Detector, forecast: Forecast, outcome: Outcome, rows: NDArray[np.int64]
 ) -> list[NDArray[np.float64]]:
-    """Turn the forecast back into the signals' units, never beyond what the schema allows."""
+    """Convert the forecast and its band to the signals' units, within the schema's bounds."""
     evidence, signals = outcome.detections.evidence, len(forecast.spread)
     location, scale = evidence.location[rows, :signals], evidence.scale[rows, :signals]
     scored = outcome.detections.status[rows, np.newaxis] == _SCORED
-    reach = BAND * np.where(scored, forecast.spread, 1.0)
+    half_band = BAND_SPREADS * np.where(scored, forecast.spread, 1.0)
     expected = evidence.expected[rows]
-    least, most = np.transpose([signal.bounds for signal in detector.schema.signals])
+    lower_bounds, upper_bounds = np.transpose([signal.bounds for signal in detector.schema.signals])
     return [
-        np.clip(location + scale * _unsquash(end), least, most)
-        for end in (expected, expected - reach, expected + reach)
+        np.clip(location + scale * _unsquash(end), lower_bounds, upper_bounds)
+        for end in (expected, expected - half_band, expected + half_band)
     ]
 
 
-# Compiled, because a vectorised exponential may round the last rows otherwise than the first.
+# Compiled, because a vectorised exponential may round the last rows differently from the first.
 @kernel
 def _unsquash(squashed):  # type: ignore[no-untyped-def]
-    """Undo `squash`, value by value."""
-    found = squashed.copy()
-    for row in range(found.shape[0]):
-        for signal in range(found.shape[1]):
-            size = min(abs(squashed[row, signal]), FARTHEST)
-            if size > LINEAR:
-                far = np.exp(size - LINEAR) + (LINEAR - 1.0)
-                found[row, signal] = far if squashed[row, signal] > 0 else -far
-    return found
+    """Return the inverse of `squash` for each value."""
+    unsquashed = squashed.copy()
+    for row in range(unsquashed.shape[0]):
+        for signal in range(unsquashed.shape[1]):
+            magnitude = min(abs(squashed[row, signal]), MAX_SQUASHED)
+            if magnitude > LINEAR_SCALES:
+                expanded = np.exp(magnitude - LINEAR_SCALES) + (LINEAR_SCALES - 1.0)
+                unsquashed[row, signal] = expanded if squashed[row, signal] > 0 else -expanded
+    return unsquashed

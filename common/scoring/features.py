@@ -1,4 +1,4 @@
-"""From readings to the plain plan's matrix: raw signals and the clock."""
+"""The features of the plain plan: raw signals, hour and day of week."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,11 +8,14 @@ from sensorwatch.common.rows.readings import Readings
 
 _HOUR_US = 3_600_000_000
 _DAY_US = 24 * _HOUR_US
-_THURSDAY = 3  # 1970-01-01, counted from Monday
+_THURSDAY = 3  # the weekday of 1970-01-01
 
 
-def features(readings: Readings, plan: FeaturePlan) -> NDArray[np.float64]:
-    """Compute the matrix (n, features) of a plan without memory."""
+def compute_features(readings: Readings, plan: FeaturePlan) -> NDArray[np.float64]:
+    """Return the matrix (n, features) of a plan without memory.
+
+    Raises ValueError if a feature of the plan needs the memory.
+    """
     matrix = np.empty((len(readings), len(plan.features)), dtype=np.float64)
     for position, feature in enumerate(plan.features):
         matrix[:, position] = _column(readings, feature)
@@ -20,12 +23,12 @@ def features(readings: Readings, plan: FeaturePlan) -> NDArray[np.float64]:
 
 
 def hour(event_time: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Hour of the day 0-23, UTC, of instants in microseconds."""
+    """Return the hour of the day (n,), 0 to 23, of event times (n,) in microseconds UTC."""
     return event_time % _DAY_US // _HOUR_US
 
 
 def day_of_week(event_time: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Day of the week, Monday 0 to Sunday 6, UTC, of instants in microseconds."""
+    """Return the weekday (n,), Monday 0 to Sunday 6, of event times (n,) in microseconds UTC."""
     return (event_time // _DAY_US + _THURSDAY) % 7
 
 
@@ -38,4 +41,7 @@ def _column(readings: Readings, feature: Feature) -> NDArray[np.float64] | NDArr
         case FeatureKind.DAY_OF_WEEK:
             return day_of_week(readings.event_time)
         case _:
-            raise ValueError(f"{feature.kind} needs the memory")
+            raise ValueError(
+                f"the feature {feature.name!r} of kind {feature.kind} needs the memory: use "
+                "`Detector.matrix`"
+            )

@@ -1,4 +1,4 @@
-"""What is remembered of each sensor of one stream between micro-batches."""
+"""The memory of one stream: the state of each sensor between micro-batches."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,31 +9,33 @@ from numpy.typing import NDArray
 
 from sensorwatch.common.model.levels import Levels
 from sensorwatch.common.rows.readings import Readings
-from sensorwatch.common.scoring.memory_adoption import adopted
-from sensorwatch.common.scoring.memory_layout import NEVER, Layout, Whole
+from sensorwatch.common.scoring.memory_adoption import adopt_tables
+from sensorwatch.common.scoring.memory_layout import NO_ROW_YET, IntColumn, Layout
 
 MAX_SENSORS = 100_000
-OLD = -1
-"""In `Span.fresh`: the sensor was there before."""
+"""Number of sensors that a memory keeps by default."""
+KNOWN_SENSOR = -1
+"""Value of `SlotAssignment.new_sensor_level` if the sensor was in the memory already."""
 _FIRST_CAPACITY = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """Consecutive readings with the place of each one's sensor."""
+class SlotAssignment:
+    """A row range of readings with the slot of each reading's sensor."""
 
     rows: slice
+    """The row range; the arrays below have n rows."""
     slots: NDArray[np.int64]
-    """(n,) line of the sensor in the memory's tables."""
-    fresh: NDArray[np.int32]
-    """(n,) OLD, or the number of the level that a new sensor begins with."""
+    """Shape (n,). Row of the sensor in the memory's tables."""
+    new_sensor_level: NDArray[np.int32]
+    """Shape (n,). KNOWN_SENSOR, or the row of the model's levels that a new sensor starts with."""
     evicted: dict[int, str]
-    """By row: the sensor that had to go for a new one."""
+    """The evicted sensor, by the row of the reading that needed its slot."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Mark:
-    """What a micro-batch may have to go back to."""
+class _Checkpoint:
+    """The counters that `Memory.undo` restores."""
 
     size: int
     clock: int
@@ -42,189 +44,200 @@ class _Mark:
 
 
 class Memory:
-    """The memory of one stream of readings: an input partition, a request, a file.
+    """The state of every sensor of one stream: an input partition, a request or a file.
 
-    A value in what it means, `(memory, rows) -> (memory, outcome)`, but written in place: `begin`
-    marks a state, `undo` goes back to it.
+    Scoring writes into the memory in place. `begin` marks a state; `undo` restores it.
     """
 
     def __init__(self, layout: Layout, *, max_sensors: int = MAX_SENSORS) -> None:
         self.layout = layout
         self.max_sensors = max_sensors
-        self.numbers: dict[str, int] = {}
-        """Line of each sensor."""
+        self.slot_by_sensor: dict[str, int] = {}
+        """Row of each sensor in `floats` and `ints`."""
         self.names: list[str] = []
-        """Sensor of each line."""
-        self.reals = np.zeros((_FIRST_CAPACITY, layout.reals))
-        self.wholes = np.zeros((_FIRST_CAPACITY, layout.wholes), dtype=np.int64)
+        """Sensor of each row of `floats` and `ints`."""
+        self.floats = np.zeros((_FIRST_CAPACITY, layout.float_columns))
+        """Shape (capacity, layout.float_columns). See `FloatColumn`; one row per sensor."""
+        self.ints = np.zeros((_FIRST_CAPACITY, layout.int_columns), dtype=np.int64)
+        """Shape (capacity, layout.int_columns). See `IntColumn`; one row per sensor."""
         self.clock = 0
-        """Readings that have touched it so far."""
+        """Number of readings that have changed the memory."""
         self.position = 0
-        """Where the stream goes on: past the newest record, scored or not."""
+        """Position in the stream of the next record: the newest position plus 1."""
         self.evicted = 0
-        """Sensors forgotten to make room for others, so far."""
-        self._mark: _Mark | None = None
+        """Number of sensors evicted so far."""
+        self._checkpoint: _Checkpoint | None = None
         self._journal: list[Undoable] = []
 
     @property
     def sensors(self) -> int:
-        """How many sensors it knows."""
+        """Number of sensors in the memory."""
         return len(self.names)
 
     def begin(self) -> None:
-        """Mark the state that `undo` goes back to."""
-        self._mark = _Mark(self.sensors, self.clock, self.position, self.evicted)
+        """Mark the current state as the one that `undo` restores."""
+        self._checkpoint = _Checkpoint(self.sensors, self.clock, self.position, self.evicted)
         self._journal.clear()
 
     def undo(self) -> None:
-        """Go back to the last `begin`."""
-        if self._mark is None:
-            raise ValueError("nothing was begun")
+        """Restore the state of the last `begin`; raises ValueError if there was none."""
+        if self._checkpoint is None:
+            raise ValueError("undo without begin: call begin before the rows that may be undone")
         for entry in reversed(self._journal):
             entry.undo(self)
         self._journal.clear()
-        for name in self.names[self._mark.size :]:
-            del self.numbers[name]
-        del self.names[self._mark.size :]
-        self.clock, self.position = self._mark.clock, self._mark.position
-        self.evicted = self._mark.evicted
+        for name in self.names[self._checkpoint.size :]:
+            del self.slot_by_sensor[name]
+        del self.names[self._checkpoint.size :]
+        self.clock, self.position = self._checkpoint.clock, self._checkpoint.position
+        self.evicted = self._checkpoint.evicted
 
-    def spans(self, readings: Readings, known: dict[str, int]) -> Iterator[Span]:
-        """Give every reading its sensor's line, making room where there is none left.
+    def assign_slots(
+        self, readings: Readings, level_by_sensor: dict[str, int]
+    ) -> Iterator[SlotAssignment]:
+        """Yield the slot of every reading's sensor, in row ranges; evict sensors if slots run out.
 
-        `known`: the level of each sensor that the model knows; 0 is that of all others. Each span
-        has to be written into the memory before the next is asked for: who has to go follows from
-        what the rows before have touched.
+        `level_by_sensor`: row of `Levels` of each sensor with a level of its own; other sensors
+        get 0. Write each row range into the memory before taking the next one: the least recently
+        used sensor depends on the rows before.
         """
-        new = [name for name in readings.sensor_ids if name not in self.numbers]
+        new = [name for name in readings.sensor_ids if name not in self.slot_by_sensor]
         if self.sensors + len(new) <= self.max_sensors:
-            yield self._span(readings, 0, len(readings), known)
+            yield self._assign(readings, 0, len(readings), level_by_sensor)
             return
-        start, waiting = 0, set[str]()
+        start, unassigned = 0, set[str]()
         for row, number in enumerate(readings.sensor.tolist()):
             name = readings.sensor_ids[number]
-            if name in self.numbers or name in waiting:
+            if name in self.slot_by_sensor or name in unassigned:
                 continue
-            if self.sensors + len(waiting) < self.max_sensors:
-                waiting.add(name)
+            if self.sensors + len(unassigned) < self.max_sensors:
+                unassigned.add(name)
                 continue
             if row > start:
-                yield self._span(readings, start, row, known)
-            yield self._in_place_of_the_oldest(readings, row, known)
+                yield self._assign(readings, start, row, level_by_sensor)
+            yield self._evict_oldest(readings, row, level_by_sensor)
             start = row + 1
-            waiting.clear()
+            unassigned.clear()
         if start < len(readings):
-            yield self._span(readings, start, len(readings), known)
+            yield self._assign(readings, start, len(readings), level_by_sensor)
 
-    def adopt(self, model: "Remembered") -> None:
-        """Go on for a new model.
+    def adopt(self, model: "ModelForMemory") -> None:
+        """Convert the memory to a new model.
 
-        See `adopted` for what carries over.
+        See `adopt_tables` for the values that are kept.
         """
-        self.remember(_Replaced(self.layout, self.reals, self.wholes))
-        tables = adopted(
-            self.names, self.layout, (self.reals, self.wholes), model.layout, model.levels
+        self.record_undo(_ReplacedTables(self.layout, self.floats, self.ints))
+        tables = adopt_tables(
+            self.names, self.layout, (self.floats, self.ints), model.layout, model.levels
         )
-        self.layout, (self.reals, self.wholes) = model.layout, tables
+        self.layout, (self.floats, self.ints) = model.layout, tables
 
-    def remember(self, entry: "Undoable") -> None:
-        """Note what has to be put back by `undo`."""
-        if self._mark is not None:
+    def next_positions(self, count: int) -> NDArray[np.int64]:
+        """Return the positions (count,) of the next records of the stream."""
+        return self.position + np.arange(count, dtype=np.int64)
+
+    def record_undo(self, entry: "Undoable") -> None:
+        """Add an entry to the changes that `undo` reverts."""
+        if self._checkpoint is not None:
             self._journal.append(entry)
 
-    def _span(self, readings: Readings, start: int, stop: int, known: dict[str, int]) -> Span:
+    def _assign(
+        self, readings: Readings, start: int, stop: int, level_by_sensor: dict[str, int]
+    ) -> SlotAssignment:
         sensors = readings.sensor[start:stop]
-        there, first, inverse = np.unique(sensors, return_index=True, return_inverse=True)
-        fresh = np.full(stop - start, OLD, dtype=np.int32)
-        names = [readings.sensor_ids[number] for number in there.tolist()]
-        slots = np.asarray([self.numbers.get(name, -1) for name in names], dtype=np.int64)
+        present, first, inverse = np.unique(sensors, return_index=True, return_inverse=True)
+        new_sensor_level = np.full(stop - start, KNOWN_SENSOR, dtype=np.int32)
+        names = [readings.sensor_ids[number] for number in present.tolist()]
+        slots = np.asarray([self.slot_by_sensor.get(name, -1) for name in names], dtype=np.int64)
         new = np.flatnonzero(slots < 0)
-        for place in new[np.argsort(first[new])].tolist():
-            name = names[place]
-            if name not in self.numbers:
-                self._added(name)
-                fresh[first[place]] = known.get(name, 0)
-            slots[place] = self.numbers[name]
-        self._keep(slots)
-        return Span(slice(start, stop), slots[inverse], fresh, {})
+        for index in new[np.argsort(first[new])].tolist():
+            name = names[index]
+            if name not in self.slot_by_sensor:
+                self._add_sensor(name)
+                new_sensor_level[first[index]] = level_by_sensor.get(name, 0)
+            slots[index] = self.slot_by_sensor[name]
+        self._save_for_undo(slots)
+        return SlotAssignment(slice(start, stop), slots[inverse], new_sensor_level, {})
 
-    def _in_place_of_the_oldest(self, readings: Readings, row: int, known: dict[str, int]) -> Span:
-        slot = int(np.argmin(self.wholes[: self.sensors, Whole.TOUCHED]))
-        name, gone = readings.sensor_ids[readings.sensor[row]], self.names[slot]
+    def _evict_oldest(
+        self, readings: Readings, row: int, level_by_sensor: dict[str, int]
+    ) -> SlotAssignment:
+        slot = int(np.argmin(self.ints[: self.sensors, IntColumn.LAST_USED]))
+        name, evicted_sensor = readings.sensor_ids[readings.sensor[row]], self.names[slot]
         slots = np.asarray([slot])
-        self._keep(slots)
-        self.remember(_Renamed(slot, gone))
+        self._save_for_undo(slots)
+        self.record_undo(_RenamedSlot(slot, evicted_sensor))
         self._rename(slot, name)
         self.evicted += 1
-        fresh = np.asarray([known.get(name, 0)], dtype=np.int32)
-        return Span(slice(row, row + 1), slots, fresh, {row: gone})
+        new_sensor_level = np.asarray([level_by_sensor.get(name, 0)], dtype=np.int32)
+        return SlotAssignment(slice(row, row + 1), slots, new_sensor_level, {row: evicted_sensor})
 
-    def _added(self, name: str) -> None:
+    def _add_sensor(self, name: str) -> None:
         slot = self.sensors
-        if slot == len(self.reals):
-            self.reals = np.concatenate([self.reals, np.zeros_like(self.reals)])
-            self.wholes = np.concatenate([self.wholes, np.zeros_like(self.wholes)])
-        self.numbers[name] = slot
+        if slot == len(self.floats):
+            self.floats = np.concatenate([self.floats, np.zeros_like(self.floats)])
+            self.ints = np.concatenate([self.ints, np.zeros_like(self.ints)])
+        self.slot_by_sensor[name] = slot
         self.names.append(name)
-        self.reals[slot] = 0.0
-        self.wholes[slot] = 0
-        self.wholes[slot, Whole.TIME] = NEVER
+        self.floats[slot] = 0.0
+        self.ints[slot] = 0
+        self.ints[slot, IntColumn.NEWEST_TIME] = NO_ROW_YET
 
     def _rename(self, slot: int, name: str) -> None:
-        del self.numbers[self.names[slot]]
+        del self.slot_by_sensor[self.names[slot]]
         self.names[slot] = name
-        self.numbers[name] = slot
+        self.slot_by_sensor[name] = slot
 
-    def _keep(self, slots: NDArray[np.int64]) -> None:
-        if self._mark is not None:
-            old = slots[slots < self._mark.size]
-            self.remember(_Overwritten(old, self.reals[old], self.wholes[old]))
+    def _save_for_undo(self, slots: NDArray[np.int64]) -> None:
+        if self._checkpoint is not None:
+            old = slots[slots < self._checkpoint.size]
+            self.record_undo(_OverwrittenSlots(old, self.floats[old], self.ints[old]))
 
 
-class Remembered(Protocol):
-    """A model, as far as a memory knows it."""
+class ModelForMemory(Protocol):
+    """The properties of a model that a memory depends on."""
 
     @property
     def layout(self) -> Layout:
-        """What it remembers of each sensor."""
+        """The layout of the model's memory."""
 
     @property
     def levels(self) -> Levels:
-        """Where the sensors that it knows lie."""
+        """The levels of the sensors that the model was trained on."""
 
 
 class Undoable(Protocol):
-    """Something that was done to a memory."""
+    """A change of a memory that can be reverted."""
 
     def undo(self, memory: Memory) -> None:
-        """Put it back."""
+        """Revert the change."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Overwritten:
+class _OverwrittenSlots:
     slots: NDArray[np.int64]
-    reals: NDArray[np.float64]
-    wholes: NDArray[np.int64]
+    floats: NDArray[np.float64]
+    ints: NDArray[np.int64]
 
     def undo(self, memory: Memory) -> None:
-        memory.reals[self.slots] = self.reals
-        memory.wholes[self.slots] = self.wholes
+        memory.floats[self.slots] = self.floats
+        memory.ints[self.slots] = self.ints
 
 
 @dataclass(frozen=True, slots=True)
-class _Replaced:
+class _ReplacedTables:
     layout: Layout
-    reals: NDArray[np.float64]
-    wholes: NDArray[np.int64]
+    floats: NDArray[np.float64]
+    ints: NDArray[np.int64]
 
     def undo(self, memory: Memory) -> None:
-        memory.layout, memory.reals, memory.wholes = self.layout, self.reals, self.wholes
+        memory.layout, memory.floats, memory.ints = self.layout, self.floats, self.ints
 
 
 @dataclass(frozen=True, slots=True)
-class _Renamed:
+class _RenamedSlot:
     slot: int
     before: str
 
     def undo(self, memory: Memory) -> None:
-        memory._rename(self.slot, self.before)  # noqa: SLF001 - a part of it
+        memory._rename(self.slot, self.before)  # noqa: SLF001 - a class of this module

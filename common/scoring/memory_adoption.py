@@ -1,72 +1,86 @@
-"""What of a memory stays when another model takes over."""
+"""The conversion of a memory's tables to another model."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.model.levels import Levels
 from sensorwatch.common.scoring.memory_layout import (
-    LONG_QUIET,
-    OWN_START,
-    USUAL,
+    CLEAN_TAIL_START,
+    INITIAL_SMOOTHED_SCORE,
+    MAX_ROWS_SINCE_ALARM,
+    FloatColumn,
+    IntColumn,
     Layout,
-    Real,
-    Whole,
 )
 
-_OF_THE_STREAM = [
-    Whole.TIME,
-    Whole.TOUCHED,
-    Whole.EPISODE,
-    Whole.EPISODE_TIME,
-    Whole.EPISODE_LAST,
-    Whole.EPISODE_ROWS,
+_MODEL_INDEPENDENT_COLUMNS = [
+    IntColumn.NEWEST_TIME,
+    IntColumn.LAST_USED,
+    IntColumn.EPISODE_START,
+    IntColumn.EPISODE_START_TIME,
+    IntColumn.EPISODE_LAST_TIME,
+    IntColumn.EPISODE_ROWS,
 ]
-"""Whole numbers that mean the same for every model."""
+"""Integer columns with the same meaning for every model."""
 
-Tables = tuple[NDArray[np.float64], NDArray[np.int64]]
+MemoryTables = tuple[NDArray[np.float64], NDArray[np.int64]]
+"""The floats and the integers of a memory: see `Memory.floats` and `Memory.ints`."""
 
 
-def adopted(
-    names: list[str], before: Layout, tables: Tables, layout: Layout, levels: Levels
-) -> Tables:
-    """Return the tables (reals, wholes) of these sensors as the new model goes on with them.
+def adopt_tables(
+    names: list[str], old_layout: Layout, tables: MemoryTables, layout: Layout, levels: Levels
+) -> MemoryTables:
+    """Return the tables of the sensors `names` for a model with `layout` and `levels`.
 
-    Newest times and open episodes carry over; lags and repeats do where the columns are the same,
-    and with them the level, learned or half learned, of a sensor that the new model does not know.
-    Smoothed scores, alarms and each sensor's own tail begin anew; a refractory time goes on, but
-    does not end an open episode. Where the columns are others, the new model's locations stand in
-    for what is missing.
+    * Newest times and open episodes are kept.
+    * Lagged rows and repeats are kept if the columns are the same. So is the level, complete or
+      not, of a sensor without a level in the new model.
+    * Smoothed scores, alarms and each sensor's own tail start again.
+    * The rows since an alarm are kept, except for a sensor with an open episode.
+    * If the columns differ, the new model's locations replace values that are missing.
     """
-    old_reals, old_wholes = tables
-    lines = max(len(old_reals), 1)
-    reals = np.zeros((lines, layout.reals))
-    wholes = np.zeros((lines, layout.wholes), dtype=np.int64)
-    wholes[:, _OF_THE_STREAM] = old_wholes[:, _OF_THE_STREAM]
-    reals[:, Real.PEAK] = old_reals[:, Real.PEAK]
-    reals[:, [Real.SMOOTHED, Real.TAIL_START, Real.TAIL_SCALE]] = (USUAL, OWN_START, 1.0)
-    same = (before.signals, before.contexts) == (layout.signals, layout.contexts)
-    if same:
-        reals[:, layout.lags : layout.drift] = old_reals[:, before.lags : before.drift]
-        wholes[:, Whole.HELD] = old_wholes[:, Whole.HELD]
-        wholes[:, Whole.RUNS :] = old_wholes[:, Whole.RUNS :]
-    if same and before.min_rows and layout.min_rows:
-        seen = old_wholes[:, Whole.SEEN]
-        # What is half learned for another number of rows is no use: it is learned anew.
-        kept = (seen >= before.min_rows) | (before.min_rows == layout.min_rows)
-        levelled = slice(Real.LEVELS, layout.lags)
-        reals[kept, levelled] = old_reals[kept, levelled]
-        learned = seen[kept] >= before.min_rows
-        wholes[kept, Whole.SEEN] = np.where(learned, layout.min_rows, seen[kept])
-    # The plain plan has no refractory time, and counts no quiet rows.
-    heard = (old_wholes[:, Whole.EPISODE_ROWS] > 0) | (before.min_rows == 0)
-    wholes[:, Whole.QUIET] = np.where(heard, LONG_QUIET, old_wholes[:, Whole.QUIET])
-    known = levels.known
-    for line, name in enumerate(names):
-        level = known.get(name, 0)
+    old_floats, old_ints = tables
+    slot_count = max(len(old_floats), 1)
+    floats = np.zeros((slot_count, layout.float_columns))
+    ints = np.zeros((slot_count, layout.int_columns), dtype=np.int64)
+    ints[:, _MODEL_INDEPENDENT_COLUMNS] = old_ints[:, _MODEL_INDEPENDENT_COLUMNS]
+    floats[:, FloatColumn.EPISODE_PEAK_SCORE] = old_floats[:, FloatColumn.EPISODE_PEAK_SCORE]
+    floats[:, [FloatColumn.SMOOTHED_SCORE, FloatColumn.TAIL_START, FloatColumn.TAIL_SCALE]] = (
+        INITIAL_SMOOTHED_SCORE,
+        CLEAN_TAIL_START,
+        1.0,
+    )
+    same_columns = (old_layout.signals, old_layout.contexts) == (layout.signals, layout.contexts)
+    if same_columns:
+        floats[:, layout.lags_start : layout.drift_start] = old_floats[
+            :, old_layout.lags_start : old_layout.drift_start
+        ]
+        ints[:, IntColumn.LAG_COUNT] = old_ints[:, IntColumn.LAG_COUNT]
+        ints[:, IntColumn.REPEATS :] = old_ints[:, IntColumn.REPEATS :]
+    if same_columns and old_layout.min_rows and layout.min_rows:
+        level_rows = old_ints[:, IntColumn.LEVEL_ROWS]
+        # An incomplete level for another number of rows cannot be completed: it is learned again.
+        keeps_level = (level_rows >= old_layout.min_rows) | (old_layout.min_rows == layout.min_rows)
+        level_columns = slice(FloatColumn.LOCATIONS, layout.lags_start)
+        floats[keeps_level, level_columns] = old_floats[keeps_level, level_columns]
+        learned = level_rows[keeps_level] >= old_layout.min_rows
+        ints[keeps_level, IntColumn.LEVEL_ROWS] = np.where(
+            learned, layout.min_rows, level_rows[keeps_level]
+        )
+    # The plain plan has no refractory rows and does not count the rows since an alarm.
+    refractory_over = (old_ints[:, IntColumn.EPISODE_ROWS] > 0) | (old_layout.min_rows == 0)
+    ints[:, IntColumn.ROWS_SINCE_ALARM] = np.where(
+        refractory_over, MAX_ROWS_SINCE_ALARM, old_ints[:, IntColumn.ROWS_SINCE_ALARM]
+    )
+    level_by_sensor = levels.level_by_sensor
+    for slot, name in enumerate(names):
+        level = level_by_sensor.get(name, 0)
         if level or not layout.min_rows:
-            reals[line, Real.LEVELS : layout.scale] = levels.location[level]
-            reals[line, layout.scale : layout.lags] = levels.scale[level]
-            wholes[line, Whole.SEEN] = layout.min_rows
-        if not same:
-            reals[line, layout.lags : layout.lags + layout.columns] = levels.location[level]
-    return reals, wholes
+            floats[slot, FloatColumn.LOCATIONS : layout.scales_start] = levels.location[level]
+            floats[slot, layout.scales_start : layout.lags_start] = levels.scale[level]
+            ints[slot, IntColumn.LEVEL_ROWS] = layout.min_rows
+        if not same_columns:
+            floats[slot, layout.lags_start : layout.lags_start + layout.columns] = levels.location[
+                level
+            ]
+    return floats, ints

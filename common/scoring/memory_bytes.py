@@ -1,4 +1,4 @@
-"""A memory as bytes and back: the content of a snapshot."""
+"""The bytes of a memory: the content of a snapshot."""
 
 from typing import Any
 
@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.errors import MemoryRefused
-from sensorwatch.common.scoring.memory import MAX_SENSORS, Memory, Remembered
+from sensorwatch.common.scoring.memory import MAX_SENSORS, Memory, ModelForMemory
 from sensorwatch.common.scoring.memory_layout import Layout
 
 FORMAT = 1
-"""Of the bytes; a newer one is refused."""
+"""Version of the byte format; this code refuses newer ones."""
 
 
-class _Head(msgspec.Struct, frozen=True):
+class _Header(msgspec.Struct, frozen=True):
     format: int
     layout: Layout
     clock: int
@@ -23,58 +23,69 @@ class _Head(msgspec.Struct, frozen=True):
     names: list[str]
 
 
-class _Format(msgspec.Struct, frozen=True):
+class _FormatOnly(msgspec.Struct, frozen=True):
     format: int
 
 
-def memory_bytes(memory: Memory) -> bytes:
-    """Write a memory down: equal memories give equal bytes.
+def memory_to_bytes(memory: Memory) -> bytes:
+    """Return a memory as bytes; equal memories give equal bytes.
 
-    One line of JSON (format, layout, counters, sensors in the order of their lines), then the
-    floats and the whole numbers of all sensors, little-endian.
+    The first line is JSON: format, layout, counters, sensors in the order of their rows. The table
+    of floats and the table of integers follow, both little-endian.
     """
-    head = _Head(FORMAT, memory.layout, memory.clock, memory.position, memory.evicted, memory.names)
-    reals = memory.reals[: memory.sensors].astype("<f8", copy=False)
-    wholes = memory.wholes[: memory.sensors].astype("<i8", copy=False)
-    return msgspec.json.encode(head) + b"\n" + reals.tobytes() + wholes.tobytes()
+    header = _Header(
+        FORMAT, memory.layout, memory.clock, memory.position, memory.evicted, memory.names
+    )
+    floats = memory.floats[: memory.sensors].astype("<f8", copy=False)
+    ints = memory.ints[: memory.sensors].astype("<i8", copy=False)
+    return msgspec.json.encode(header) + b"\n" + floats.tobytes() + ints.tobytes()
 
 
-def memory_of(content: bytes, model: Remembered, *, max_sensors: int = MAX_SENSORS) -> Memory:
-    """Read a memory back.
+def memory_from_bytes(
+    content: bytes, model: ModelForMemory, *, max_sensors: int = MAX_SENSORS
+) -> Memory:
+    """Build a memory from bytes.
 
-    Raises MemoryRefused where it is damaged, of a newer format, or not one for this model.
+    Raises MemoryRefused if the bytes are damaged, have a newer format or belong to a model with
+    another layout.
     """
     text, newline, tables = content.partition(b"\n")
-    head = _head(text if newline else b"")
+    header = _read_header(text if newline else b"")
     layout = model.layout
-    if head.layout != layout:
-        raise MemoryRefused(f"it is one of {head.layout}, the model wants {layout}")
-    count = len(head.names)
-    split = 8 * count * layout.reals
-    if len(tables) != split + 8 * count * layout.wholes or len(set(head.names)) != count:
-        raise MemoryRefused(f"{len(tables)} bytes do not hold {count} different sensors")
+    if header.layout != layout:
+        raise MemoryRefused(f"its layout is {header.layout}, the model wants {layout}")
+    count = len(header.names)
+    floats_size = 8 * count * layout.float_columns
+    size = floats_size + 8 * count * layout.int_columns
+    if len(tables) != size:
+        raise MemoryRefused(
+            f"its tables have {len(tables)} bytes, wanted {size} for {count} sensors"
+        )
+    if len(set(header.names)) != count:
+        raise MemoryRefused(f"its {count} sensors are not all different, wanted each one once")
     memory = Memory(layout, max_sensors=max_sensors)
-    memory.names = head.names
-    memory.numbers = {name: line for line, name in enumerate(head.names)}
+    memory.names = header.names
+    memory.slot_by_sensor = {name: slot for slot, name in enumerate(header.names)}
     if count:
-        memory.reals = _table(tables[:split], "<f8", count)
-        memory.wholes = _table(tables[split:], "<i8", count)
-    memory.clock, memory.position, memory.evicted = head.clock, head.position, head.evicted
+        memory.floats = _table(tables[:floats_size], "<f8", count)
+        memory.ints = _table(tables[floats_size:], "<i8", count)
+    memory.clock, memory.position, memory.evicted = header.clock, header.position, header.evicted
     return memory
 
 
-def _head(text: bytes) -> _Head:
+def _read_header(text: bytes) -> _Header:
     try:
-        found = msgspec.json.decode(text, type=_Format).format
-        if found > FORMAT:
+        stored_format = msgspec.json.decode(text, type=_FormatOnly).format
+        if stored_format > FORMAT:
             raise MemoryRefused(
-                f"its format {found} is newer than this code's {FORMAT}: upgrade sensorwatch"
+                f"its format {stored_format} is newer than {FORMAT}, the newest that this code "
+                "reads: upgrade sensorwatch"
             )
-        return msgspec.json.decode(text, type=_Head)
+        return msgspec.json.decode(text, type=_Header)
     except msgspec.MsgspecError as error:
         raise MemoryRefused(f"its first line cannot be read: {error}") from error
 
 
-def _table(content: bytes, stored: str, lines: int) -> NDArray[Any]:
-    native = np.dtype(stored).newbyteorder("=")
-    return np.frombuffer(content, dtype=stored).reshape(lines, -1).astype(native)
+def _table(content: bytes, stored_dtype: str, rows: int) -> NDArray[Any]:
+    native_dtype = np.dtype(stored_dtype).newbyteorder("=")
+    return np.frombuffer(content, dtype=stored_dtype).reshape(rows, -1).astype(native_dtype)

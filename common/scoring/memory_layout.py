@@ -1,98 +1,104 @@
-"""Where each thing that is remembered of a sensor stands in its two lines of numbers."""
+"""The layout of a memory: the columns of a sensor's row in the table of each type."""
 
 from dataclasses import dataclass
 from enum import IntEnum
 from math import log
 
-from sensorwatch.common.model.forecast import LAGS
+from sensorwatch.common.model.forecast import N_LAGS
 
-OWN_SHARE = 0.05
-"""The highest so many of a sensor's own scores are its tail."""
-OWN_START = -log(OWN_SHARE)
-"""Nats at which the tail of a clean sensor begins."""
-USUAL = 1.0
-"""The smoothed score before the first row: the mean of a rarity."""
-LONG_QUIET = 1_000_000
+SENSOR_TAIL_SHARE = 0.05
+"""Share of a sensor's scores, the highest ones, that are its tail."""
+CLEAN_TAIL_START = -log(SENSOR_TAIL_SHARE)
+"""Score in nats from which a clean sensor's tail begins."""
+INITIAL_SMOOTHED_SCORE = 1.0
+"""Smoothed score before a sensor's first row: the mean of a rarity, in nats."""
+MAX_ROWS_SINCE_ALARM = 1_000_000
+"""Largest value of IntColumn.ROWS_SINCE_ALARM."""
 
 
-class Whole(IntEnum):
-    """The first columns of a sensor's whole numbers; its runs of exact repeats follow."""
+class IntColumn(IntEnum):
+    """The first columns of a sensor's integers; from REPEATS on there is one per signal."""
 
-    TIME = 0
-    """Event time of its newest row, microseconds UTC; NEVER before the first."""
-    SEEN = 1
-    """Rows that its level was learned from, at most the model's `min_rows`."""
-    HELD = 2
-    """How many lags there are."""
-    TOUCHED = 3
-    """Number of its newest row among those of the stream: who is evicted first."""
-    ALARMED = 4
-    """1 while its decision is anomalous."""
-    QUIET = 5
-    """Rows since its last anomalous one, at most LONG_QUIET."""
-    EPISODE = 6
-    """Position of the first anomalous row of the open episode."""
-    EPISODE_TIME = 7
-    EPISODE_LAST = 8
-    """Event times of its first and of its newest anomalous row."""
+    NEWEST_TIME = 0
+    """Event time of the newest row, microseconds UTC; NO_ROW_YET before the first row."""
+    LEVEL_ROWS = 1
+    """Number of rows that the level was learned from, at most the model's `min_rows`."""
+    LAG_COUNT = 2
+    """Number of lagged rows that are stored, at most N_LAGS."""
+    LAST_USED = 3
+    """Value of the memory's clock at the newest row; the lowest one is evicted first."""
+    IN_ALARM = 4
+    """1 while the sensor is in an alarm, else 0."""
+    ROWS_SINCE_ALARM = 5
+    """Number of rows since the last anomalous row, at most MAX_ROWS_SINCE_ALARM."""
+    EPISODE_START = 6
+    """Position in the stream of the open episode's first anomalous row."""
+    EPISODE_START_TIME = 7
+    """Event time of the open episode's first anomalous row, microseconds UTC."""
+    EPISODE_LAST_TIME = 8
+    """Event time of the open episode's newest anomalous row, microseconds UTC."""
     EPISODE_ROWS = 9
-    """Anomalous rows of the open episode; 0: none is open."""
-    RUNS = 10
+    """Number of anomalous rows of the open episode; 0 if no episode is open."""
+    REPEATS = 10
+    """Number of exact repeats of the first signal's value up to the newest row."""
 
 
-class Real(IntEnum):
-    """The first columns of a sensor's floats; location, scale, lags and drift follow."""
+class FloatColumn(IntEnum):
+    """The first columns of a sensor's floats; locations, scales, lagged rows and drift follow."""
 
-    SMOOTHED = 0
-    """The EWMA of its combined score."""
+    SMOOTHED_SCORE = 0
+    """Exponentially weighted mean of the combined score, in nats."""
     TAIL_START = 1
+    """Score from which the sensor's own tail begins, in nats."""
     TAIL_SCALE = 2
-    """Its own tail: where it begins and how fast it falls, in nats."""
-    HABIT = 3
-    """The highest raw score of its alarm so far: what it has got used to."""
-    PEAK = 4
-    """Highest full score of the open episode."""
-    LEVELS = 5
+    """Mean excess of the sensor's own tail, in nats."""
+    ALARM_PEAK_SCORE = 3
+    """Highest raw score of the current alarm so far."""
+    EPISODE_PEAK_SCORE = 4
+    """Highest full score of the open episode so far (see `track_episodes`)."""
+    LOCATIONS = 5
+    """Location of the first column, in the column's unit."""
 
 
-NEVER = -(2**63)
+NO_ROW_YET = -(2**63)
+"""Value of IntColumn.NEWEST_TIME before a sensor's first row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The columns of a memory, which follow from the schema."""
+    """The columns of a memory's two tables, derived from the schema."""
 
     signals: tuple[str, ...]
     contexts: tuple[str, ...] = ()
     min_rows: int = 0
-    """Rows that a sensor's own level is learned from; 0: the plan needs none."""
+    """Number of rows from which a new sensor's level is learned; 0: the plan uses no levels."""
 
     @property
     def columns(self) -> int:
-        """How many measured columns a row has: signals, then context."""
+        """Number of measured columns of a row: signals, then context."""
         return len(self.signals) + len(self.contexts)
 
     @property
-    def scale(self) -> int:
-        """Where the scales begin, one per column; before them the locations."""
-        return Real.LEVELS + self.columns
+    def scales_start(self) -> int:
+        """Float column of the first scale; there is one scale per measured column."""
+        return FloatColumn.LOCATIONS + self.columns
 
     @property
-    def lags(self) -> int:
-        """Where the newest lag begins; the older ones follow."""
-        return self.scale + self.columns
+    def lags_start(self) -> int:
+        """Float column of the newest lagged row's first value; older lagged rows follow."""
+        return self.scales_start + self.columns
 
     @property
-    def drift(self) -> int:
-        """Where the smoothed whitened residuals begin, one per signal."""
-        return self.lags + LAGS * self.columns
+    def drift_start(self) -> int:
+        """Float column of the first smoothed whitened residual; there is one per signal."""
+        return self.lags_start + N_LAGS * self.columns
 
     @property
-    def reals(self) -> int:
-        """How many floats a sensor has."""
-        return self.drift + len(self.signals)
+    def float_columns(self) -> int:
+        """Number of columns of the table of floats."""
+        return self.drift_start + len(self.signals)
 
     @property
-    def wholes(self) -> int:
-        """How many whole numbers a sensor has."""
-        return Whole.RUNS + len(self.signals)
+    def int_columns(self) -> int:
+        """Number of columns of the table of integers."""
+        return IntColumn.REPEATS + len(self.signals)

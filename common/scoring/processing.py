@@ -1,4 +1,4 @@
-"""A micro-batch, a detector and a memory in; one outcome per record and the memory out."""
+"""The processing of a micro-batch: one outcome for every record."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,11 +7,11 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.row_executor import Crew, alone
+from sensorwatch.common.row_executor import RowExecutor, serial
 from sensorwatch.common.rows.parsing import parse
 from sensorwatch.common.rows.readings import Readings
-from sensorwatch.common.rows.rejection import Fault, Reason, Rejection, fault
-from sensorwatch.common.rows.schema import Order, OutOfOrder
+from sensorwatch.common.rows.rejection import Fault, Reason, Rejection, make_fault
+from sensorwatch.common.rows.schema import OutOfOrderPolicy, RowOrder
 from sensorwatch.common.rows.strict_parsing import Times
 from sensorwatch.common.scoring.detections import ClosedEpisode, Detections
 from sensorwatch.common.scoring.detector import Detector
@@ -19,11 +19,12 @@ from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.status import STATUSES, Status
 
 REASONS = tuple(Reason)
-_NUMBERS = {reason: number for number, reason in enumerate(REASONS, start=1)}
+"""Positions in this tuple plus 1 are the reason numbers of `Outcome.reasons`."""
+_REASON_NUMBERS = {reason: number for number, reason in enumerate(REASONS, start=1)}
 
 
 class OutcomeKind(IntEnum):
-    """How a record ended; the numbers are part of the ledger's digest."""
+    """The kind of a record's outcome; the numbers are part of the ledger's digest."""
 
     NORMAL = 1
     ANOMALY = 2
@@ -32,26 +33,27 @@ class OutcomeKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of the n records of a micro-batch: each is a reading or a rejection."""
+    """The outcomes of the n records of a micro-batch: each one is a reading or a rejection."""
 
     readings: Readings
+    """The scored readings, with missing values imputed."""
     detections: Detections
     """One per reading, in the same order."""
     rejections: list[Rejection]
-    """Rising by index."""
+    """In ascending order of their index."""
     closed: list[ClosedEpisode]
-    """The episodes that ended with one of the records, rising by index."""
+    """The episodes that the records ended, in ascending order of their index."""
     positions: NDArray[np.int64]
-    """(n,) strictly rising numbers of the records in their stream."""
+    """Shape (n,). Strictly rising positions of the records in their stream."""
 
     @property
     def records(self) -> int:
-        """How many records there were."""
+        """Number of records."""
         return len(self.readings) + len(self.rejections)
 
     @property
     def kinds(self) -> NDArray[np.uint8]:
-        """(n,) each record's OutcomeKind."""
+        """OutcomeKind (n,) of each record."""
         kinds = np.full(self.records, OutcomeKind.DEAD_LETTER, dtype=np.uint8)
         kinds[self.readings.index] = np.where(
             self.detections.is_anomaly, OutcomeKind.ANOMALY, OutcomeKind.NORMAL
@@ -60,15 +62,15 @@ class Outcome:
 
     @property
     def reasons(self) -> NDArray[np.uint8]:
-        """(n,) position in REASONS plus one for a rejected record, 0 for a scored one."""
+        """Position (n,) in REASONS plus 1 for a rejected record, 0 for a scored one."""
         reasons = np.zeros(self.records, dtype=np.uint8)
         for rejection in self.rejections:
-            reasons[rejection.index] = _NUMBERS[rejection.reason]
+            reasons[rejection.index] = _REASON_NUMBERS[rejection.reason]
         return reasons
 
     @property
     def score_bits(self) -> NDArray[np.uint64]:
-        """(n,) the bits of each record's raw score, 0 for a rejected one."""
+        """Bits (n,) of each record's raw score, 0 for a rejected record."""
         bits = np.zeros(self.records, dtype=np.uint64)
         bits[self.readings.index] = self.detections.raw_score.view(np.uint64)
         return bits
@@ -81,16 +83,36 @@ def process(
     *,
     positions: NDArray[np.int64] | None = None,
     received: Times | None = None,
-    crew: Crew = alone,
+    row_executor: RowExecutor = serial,
 ) -> Outcome:
-    """Give each payload of one stream exactly one outcome, writing the rows into `memory`.
+    """Return exactly one outcome for each payload of a stream; updates `memory` with the rows.
 
-    Consumer, API and `ledger verify` all call this. `positions` (records,): strictly rising numbers
-    of the records in their stream (Kafka's offsets); default: counted on from the memory's.
-    `received`: see `sensorwatch.common.rows.parsing.parse`. `crew`: who does what needs no order.
+    `positions`: shape (records,), strictly rising positions of the records in their stream (Kafka's
+    offsets); default: those that follow the memory's. `received`: see
+    `sensorwatch.common.rows.parsing.parse`. `row_executor`: runs the work that needs no row order.
+
+    >>> from sensorwatch.common.rows.parsing import parse
+    >>> from sensorwatch.common.rows.schema import schema_from_plain
+    >>> from sensorwatch.common.runtime.setting_keys import TrainerSettings
+    >>> from sensorwatch.trainer.training import fit_unregistered
+    >>> schema = schema_from_plain(
+    ...     {"name": "pump", "time": {"field": "at"}, "key": {"field": "pump"},
+    ...      "signals": [{"name": "flow"}]})
+    >>> payload = '{{"at": "2026-01-01T00:{:02}:00Z", "pump": "p1", "flow": {}}}'.format
+    >>> normal = [payload(minute, minute % 7).encode() for minute in range(50)]
+    >>> readings, _ = parse(normal, schema)
+    >>> detector = fit_unregistered(readings, schema, TrainerSettings(features="plain"))
+    >>> new = [payload(50, 3).encode(), payload(51, 900).encode(), b"not JSON"]
+    >>> outcome = process(new, detector, detector.empty_memory())
+    >>> [OutcomeKind(kind).name for kind in outcome.kinds]
+    ['NORMAL', 'ANOMALY', 'DEAD_LETTER']
     """
-    readings, rejections = parse(payloads, detector.schema, received=received, crew=crew)
-    return score_readings(readings, rejections, detector, memory, positions=positions, crew=crew)
+    readings, rejections = parse(
+        payloads, detector.schema, received=received, row_executor=row_executor
+    )
+    return score_readings(
+        readings, rejections, detector, memory, positions=positions, row_executor=row_executor
+    )
 
 
 def score_readings(
@@ -100,44 +122,52 @@ def score_readings(
     memory: Memory,
     *,
     positions: NDArray[np.int64] | None = None,
-    crew: Crew = alone,
+    row_executor: RowExecutor = serial,
 ) -> Outcome:
-    """Score rows that are already readings (a table's); see `process`."""
+    """Return the outcomes of readings and rejections that are parsed already; see `process`."""
     records = len(readings) + len(rejections)
     if positions is None:
-        positions = memory.position + np.arange(records, dtype=np.int64)
-    found = detector.detect(readings, memory, positions=positions[readings.index], crew=crew)
-    if records:
-        memory.position = int(positions[-1]) + 1
-    readings, detections = found.readings, found.detections
-    wrong = _wrong(detections, detector.schema.order)
-    if wrong:
-        more = [Rejection(int(readings.index[row]), (why,)) for row, why in wrong.items()]
-        rejections = sorted([*rejections, *more], key=lambda rejection: rejection.index)
-        kept = np.ones(len(readings), dtype=np.bool_)
-        kept[list(wrong)] = False
-        readings, detections = readings.take(kept), detections.take(kept)
-    return Outcome(readings, detections, rejections, found.closed, positions)
+        positions = memory.next_positions(records)
+    result = detector.detect(
+        readings,
+        memory,
+        positions=positions[readings.index],
+        next_position=int(positions[-1]) + 1 if records else None,
+        row_executor=row_executor,
+    )
+    readings, detections = result.readings, result.detections
+    unscored = _find_unscored(detections, detector.schema.order)
+    if unscored:
+        unscored_rejections = [
+            Rejection(int(readings.index[row]), (row_fault,)) for row, row_fault in unscored.items()
+        ]
+        rejections = sorted(
+            [*rejections, *unscored_rejections], key=lambda rejection: rejection.index
+        )
+        is_kept = np.ones(len(readings), dtype=np.bool_)
+        is_kept[list(unscored)] = False
+        readings, detections = readings.take(is_kept), detections.take(is_kept)
+    return Outcome(readings, detections, rejections, result.closed, positions)
 
 
-def _wrong(detections: Detections, order: Order) -> dict[int, Fault]:
-    """Return why readings are not to be scored after all, by row."""
-    found: dict[int, Fault] = {}
+def _find_unscored(detections: Detections, order: RowOrder) -> dict[int, Fault]:
+    """Return the fault of each reading that must be rejected after scoring, by row."""
+    result: dict[int, Fault] = {}
     for status, rule in ((Status.LATE, order.late), (Status.DUPLICATE, order.duplicate)):
-        if rule is OutOfOrder.REJECT:
+        if rule is OutOfOrderPolicy.REJECT:
             rows = np.flatnonzero(detections.status == STATUSES.index(status))
-            found.update(dict.fromkeys(rows.tolist(), _OUT_OF_ORDER[status]))
+            result.update(dict.fromkeys(rows.tolist(), _OUT_OF_ORDER[status]))
     failed = np.flatnonzero(~np.isfinite(detections.raw_score))
-    found.update(dict.fromkeys(failed.tolist(), _FAILED))
-    return found
+    result.update(dict.fromkeys(failed.tolist(), _FAILED))
+    return result
 
 
 _OUT_OF_ORDER = {
-    Status.LATE: fault(
+    Status.LATE: make_fault(
         Reason.LATE, "", "older than the newest row of its sensor, wanted a newer one"
     ),
-    Status.DUPLICATE: fault(
+    Status.DUPLICATE: make_fault(
         Reason.DUPLICATE, "", "as old as the newest row of its sensor, wanted a newer one"
     ),
 }
-_FAILED = fault(Reason.SCORING_FAILED, "", "the model gave no finite score for this row")
+_FAILED = make_fault(Reason.SCORING_FAILED, "", "the model gave no finite score for this row")

@@ -1,92 +1,101 @@
-"""What the memory knows when a row comes: its sensor's level, lags and repeats, row after row."""
+"""The first pass over the memory: the level, lagged rows and repeats of each row's sensor."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.kernels import kernel, part
-from sensorwatch.common.model.forecast import LAGS
+from sensorwatch.common.kernels import inlined_kernel, kernel
+from sensorwatch.common.model.forecast import N_LAGS
 from sensorwatch.common.model.levels import Levels
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.scoring.memory import Memory
-from sensorwatch.common.scoring.memory_layout import NEVER, Layout, Real, Whole
+from sensorwatch.common.scoring.memory_layout import NO_ROW_YET, FloatColumn, IntColumn, Layout
 from sensorwatch.common.scoring.status import STATUSES
 
-LINEAR = 4.0
-"""Up to so many scales from its location a value counts in full; beyond, its logarithm does."""
-FOLLOWED = 3.0
-"""A value moves its sensor's location as if it were at most so many scales away."""
-FOLLOW_ROWS = 1000.0
-"""Rows that a location takes to follow: slow drift is no fault, and a fault is not followed."""
-LEARN_ROWS = 20
-LEARN_CLIP = 4.0
-"""While a new sensor's level is learned, from LEARN_ROWS on, a value counts as if at most so many
-spreads away.
-"""
+LINEAR_SCALES = 4.0
+"""Largest distance, in scales, that `squash` keeps; it compresses larger ones."""
+MAX_FOLLOWED_SCALES = 3.0
+"""Largest distance, in scales, at which a value moves its sensor's location in full."""
+LOCATION_ADAPTS_IN_ROWS = 1000.0
+"""Time constant, in rows, of a sensor's location.
 
+    It is long enough that a location follows slow change but hardly follows a fault.
+    """
+LEARN_CLIP_FROM_ROW = 20
+"""Number of rows of a new sensor from which LEARN_CLIP applies."""
+LEARN_CLIP = 4.0
+"""Largest distance, in standard deviations, at which a value counts for a new sensor's level."""
 
 _SCORED, _WARMING_UP, _GAP, _LATE, _DUPLICATE = range(len(STATUSES))
 
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
-    """What was known of n rows when they came, before they changed it."""
+    """The memory's state of n rows' sensors, each from before the row changed it."""
 
     slots: NDArray[np.int64]
-    """(n,) line of each row's sensor in the memory."""
+    """Shape (n,). Row of the sensor in the memory's tables."""
     event_time: NDArray[np.int64]
-    """(n,) microseconds UTC."""
-    fresh: NDArray[np.int32]
-    """(n,) at least 0 where the sensor was new."""
+    """Shape (n,). Microseconds UTC."""
+    new_sensor_level: NDArray[np.int32]
+    """Shape (n,). 0 or more if the sensor is new; see `SlotAssignment.new_sensor_level`."""
     evicted: dict[int, str]
-    """By row: the sensor that had to go for it."""
+    """The evicted sensor, by the row that needed its slot."""
     status: NDArray[np.int8]
-    """(n,) position in STATUSES."""
+    """Shape (n,). Position in STATUSES."""
     gap: NDArray[np.bool_]
-    """(n,) whether the row is the first one after a gap."""
+    """Shape (n,). Whether the row is the first one after a gap."""
     measured: NDArray[np.float64]
-    """(n, columns) signals, then context; what was missing is held from the row before."""
-    held: NDArray[np.bool_]
-    """(n, columns) what was missing."""
+    """Shape (n, columns). Signals, then context; missing values come from the previous row."""
+    imputed: NDArray[np.bool_]
+    """Shape (n, columns). Whether the value was missing."""
     location: NDArray[np.float64]
-    """(n, columns) the level that the row is measured from."""
+    """Shape (n, columns). Location of the sensor's level, in the column's unit."""
     scale: NDArray[np.float64]
-    """(n, columns)"""
-    standard: NDArray[np.float64]
-    """(n, columns) (measured - location) / scale, squashed."""
+    """Shape (n, columns). Scale of the sensor's level, in the column's unit."""
+    standardised: NDArray[np.float64]
+    """Shape (n, columns). `squash((measured - location) / scale)`."""
     lagged: NDArray[np.float64]
-    """(n, LAGS * columns) the rows before, likewise, the newest first; 0 where there is none."""
-    runs: NDArray[np.int64]
-    """(n, signals) how many rows in a row each signal has had its value, this one not counted."""
+    """Shape (n, N_LAGS * columns). Lagged rows, standardised, the newest first; 0 if absent."""
+    repeats: NDArray[np.int64]
+    """Shape (n, signals). Number of exact repeats of the signal's value up to the row."""
 
 
-def recall(readings: Readings, levels: Levels, known: dict[str, int], memory: Memory) -> Recalled:
-    """Tell what is known of each row, and let the memory take the row in, in their order."""
+def recall(
+    readings: Readings, levels: Levels, level_by_sensor: dict[str, int], memory: Memory
+) -> Recalled:
+    """Return the state of each row's sensor; updates `memory` with the rows, in their order.
+
+    `level_by_sensor`: row of `levels` of each sensor with a level of its own.
+    """
     layout, n = memory.layout, len(readings)
     measured = _measured(readings)
-    held = np.isnan(measured)
-    wide = (n, layout.columns)
-    found = Recalled(
+    imputed = np.isnan(measured)
+    shape = (n, layout.columns)
+    recalled = Recalled(
         slots=np.empty(n, dtype=np.int64),
         event_time=readings.event_time,
-        fresh=np.empty(n, dtype=np.int32),
+        new_sensor_level=np.empty(n, dtype=np.int32),
         evicted={},
         status=np.empty(n, dtype=np.int8),
         gap=np.zeros(n, dtype=np.bool_),
         measured=measured,
-        held=held,
-        location=np.empty(wide),
-        scale=np.empty(wide),
-        standard=np.empty(wide),
-        lagged=np.zeros((n, LAGS * layout.columns)),
-        runs=np.zeros((n, len(layout.signals)), dtype=np.int64),
+        imputed=imputed,
+        location=np.empty(shape),
+        scale=np.empty(shape),
+        standardised=np.empty(shape),
+        lagged=np.zeros((n, N_LAGS * layout.columns)),
+        repeats=np.zeros((n, len(layout.signals)), dtype=np.int64),
     )
-    for span in memory.spans(readings, known):
-        found.slots[span.rows], found.fresh[span.rows] = span.slots, span.fresh
-        found.evicted.update(span.evicted)
-        _recall(found, span.rows, levels, memory)
-    return found
+    for assignment in memory.assign_slots(readings, level_by_sensor):
+        recalled.slots[assignment.rows], recalled.new_sensor_level[assignment.rows] = (
+            assignment.slots,
+            assignment.new_sensor_level,
+        )
+        recalled.evicted.update(assignment.evicted)
+        _recall(recalled, assignment.rows, levels, memory)
+    return recalled
 
 
 def _measured(readings: Readings) -> NDArray[np.float64]:
@@ -95,187 +104,221 @@ def _measured(readings: Readings) -> NDArray[np.float64]:
     return np.concatenate([readings.values, readings.context], axis=1)
 
 
-def _recall(found: Recalled, rows: slice, levels: Levels, memory: Memory) -> None:
+def _recall(recalled: Recalled, rows: slice, levels: Levels, memory: Memory) -> None:
     layout = memory.layout
-    memory.clock = _walk(
-        memory.reals,
-        memory.wholes,
-        _columns(layout),
+    memory.clock = _recall_rows(
+        memory.floats,
+        memory.ints,
+        _column_starts(layout),
         memory.clock,
         levels.location,
         levels.scale,
-        levels.least_scale,
+        levels.min_scale,
         layout.min_rows,
         levels.max_gap,
-        LAGS if layout.min_rows else 0,
-        found.slots[rows],
-        found.fresh[rows],
-        found.event_time[rows],
-        found.held[rows],
-        found.status[rows],
-        found.gap[rows],
-        found.measured[rows],
-        found.location[rows],
-        found.scale[rows],
-        found.standard[rows],
-        found.lagged[rows],
-        found.runs[rows],
+        N_LAGS if layout.min_rows else 0,
+        recalled.slots[rows],
+        recalled.new_sensor_level[rows],
+        recalled.event_time[rows],
+        recalled.imputed[rows],
+        recalled.status[rows],
+        recalled.gap[rows],
+        recalled.measured[rows],
+        recalled.location[rows],
+        recalled.scale[rows],
+        recalled.standardised[rows],
+        recalled.lagged[rows],
+        recalled.repeats[rows],
     )
 
 
-def _columns(layout: Layout) -> tuple[int, int, int]:
-    return layout.scale, layout.lags, len(layout.signals)
+def _column_starts(layout: Layout) -> tuple[int, int, int]:
+    return layout.scales_start, layout.lags_start, len(layout.signals)
 
 
-@part
-def squash(standard: float) -> float:
-    """Leave what is near as it is and bring what is far near: one wild value must not count all."""
-    size = abs(standard)
-    if size <= LINEAR:
-        return standard
-    far: float = LINEAR + np.log(size - (LINEAR - 1.0))
-    return far if standard > 0 else -far
+@inlined_kernel
+def squash(standardised: float) -> float:
+    """Compress outliers: linear up to LINEAR_SCALES scales, logarithmic beyond."""
+    size = abs(standardised)
+    if size <= LINEAR_SCALES:
+        return standardised
+    compressed: float = LINEAR_SCALES + np.log(size - (LINEAR_SCALES - 1.0))
+    return compressed if standardised > 0 else -compressed
 
 
-# Row after row in one fixed order, so that the bits do not depend on how rows were cut.
+# Row by row in one fixed order: the bits do not depend on the boundaries of micro-batches.
 @kernel
-def _walk(  # type: ignore[no-untyped-def]
-    reals, wholes, columns, clock, level_location, level_scale, least_scale, min_rows, max_gap,
-    needed, slots, fresh, event_time, held, statuses, gaps, measured, location, scale, standard,
-    lagged, runs,
+def _recall_rows(  # type: ignore[no-untyped-def]
+    floats, ints, columns, clock, level_location, level_scale, min_scale, min_rows, max_gap,
+    required_lags, slots, new_sensor_level, event_time, imputed, statuses, gaps, measured, location,
+    scale, standardised, lagged, repeats,
 ):  # fmt: skip
     for row in range(len(slots)):
-        real, whole = reals[slots[row]], wholes[slots[row]]
-        if fresh[row] >= 0:
-            _begin(real, whole, columns, fresh[row], level_location, level_scale, min_rows)
-        status = _order(whole, event_time[row], min_rows, max_gap, needed)
+        float_row, int_row = floats[slots[row]], ints[slots[row]]
+        if new_sensor_level[row] >= 0:
+            _start_sensor(
+                float_row,
+                int_row,
+                columns,
+                new_sensor_level[row],
+                level_location,
+                level_scale,
+                min_rows,
+            )
+        status = _row_status(int_row, event_time[row], min_rows, max_gap, required_lags)
         gaps[row] = status == _GAP
         if status == _GAP:
-            whole[Whole.HELD] = 0
-            whole[Whole.RUNS :] = 0
-        _level(real, whole, columns, level_location, level_scale, min_rows, location[row],
-               scale[row])  # fmt: skip
-        _fill(real, whole, columns, held[row], location[row], measured[row])
-        _standardise(real, whole, columns, measured[row], location[row], scale[row],
-                     standard[row], lagged[row])  # fmt: skip
+            int_row[IntColumn.LAG_COUNT] = 0
+            int_row[IntColumn.REPEATS :] = 0
+        _read_level(float_row, int_row, columns, level_location, level_scale, min_rows,
+                    location[row], scale[row])  # fmt: skip
+        _impute_missing(float_row, int_row, columns, imputed[row], location[row], measured[row])
+        _standardise(float_row, int_row, columns, measured[row], location[row], scale[row],
+                     standardised[row], lagged[row])  # fmt: skip
         statuses[row] = status
         if status < _LATE:
-            _repeats(real, whole, columns, held[row], measured[row], runs[row])
-            _learn(real, whole, columns, measured[row], least_scale, min_rows)
+            _count_repeats(float_row, int_row, columns, imputed[row], measured[row], repeats[row])
+            _update_level_and_lags(float_row, int_row, columns, measured[row], min_scale, min_rows)
             clock += 1
-            whole[Whole.TIME] = event_time[row]
-            whole[Whole.TOUCHED] = clock
+            int_row[IntColumn.NEWEST_TIME] = event_time[row]
+            int_row[IntColumn.LAST_USED] = clock
     return clock
 
 
-@part
-def _begin(real, whole, columns, level, level_location, level_scale, min_rows):  # type: ignore[no-untyped-def]
-    """Let a new sensor begin with its level, or with nothing where it has none of its own."""
-    at_scale, at_lags, signals = columns
-    width = at_lags - at_scale
-    whole[Whole.TIME] = NEVER
-    given = level > 0 or min_rows == 0
-    whole[Whole.SEEN] = min_rows if given else 0
-    whole[Whole.HELD] = 0
-    whole[Whole.RUNS : Whole.RUNS + signals] = 0
+@inlined_kernel
+def _start_sensor(float_row, int_row, columns, level, level_location, level_scale, min_rows):  # type: ignore[no-untyped-def]
+    """Reset the slot of a new sensor to its own level, or to no level if it has none."""
+    scales_start, lags_start, signals = columns
+    width = lags_start - scales_start
+    int_row[IntColumn.NEWEST_TIME] = NO_ROW_YET
+    has_level = level > 0 or min_rows == 0
+    int_row[IntColumn.LEVEL_ROWS] = min_rows if has_level else 0
+    int_row[IntColumn.LAG_COUNT] = 0
+    int_row[IntColumn.REPEATS : IntColumn.REPEATS + signals] = 0
     for column in range(width):
-        real[Real.LEVELS + column] = level_location[level, column] if given else 0.0
-        real[at_scale + column] = level_scale[level, column] if given else 0.0
-        for lag in range(LAGS):
-            real[at_lags + lag * width + column] = 0.0
+        float_row[FloatColumn.LOCATIONS + column] = (
+            level_location[level, column] if has_level else 0.0
+        )
+        float_row[scales_start + column] = level_scale[level, column] if has_level else 0.0
+        for lag in range(N_LAGS):
+            float_row[lags_start + lag * width + column] = 0.0
 
 
-@part
-def _order(whole, event_time, min_rows, max_gap, needed):  # type: ignore[no-untyped-def]
-    newest = whole[Whole.TIME]
-    if newest != NEVER:
+@inlined_kernel
+def _row_status(int_row, event_time, min_rows, max_gap, required_lags):  # type: ignore[no-untyped-def]
+    newest = int_row[IntColumn.NEWEST_TIME]
+    if newest != NO_ROW_YET:
         if event_time < newest:
             return _LATE
         if event_time == newest:
             return _DUPLICATE
         if max_gap > 0 and event_time - newest > max_gap:
             return _GAP
-    if whole[Whole.SEEN] < min_rows or whole[Whole.HELD] < needed:
+    if int_row[IntColumn.LEVEL_ROWS] < min_rows or int_row[IntColumn.LAG_COUNT] < required_lags:
         return _WARMING_UP
     return _SCORED
 
 
-@part
-def _level(  # type: ignore[no-untyped-def]
-    real, whole, columns, level_location, level_scale, min_rows, location, scale
+@inlined_kernel
+def _read_level(  # type: ignore[no-untyped-def]
+    float_row, int_row, columns, level_location, level_scale, min_rows, location, scale
 ):  # fmt: skip
-    at_scale = columns[0]
-    own = whole[Whole.SEEN] >= min_rows
+    scales_start = columns[0]
+    has_own_level = int_row[IntColumn.LEVEL_ROWS] >= min_rows
     for column in range(len(location)):
-        location[column] = real[Real.LEVELS + column] if own else level_location[0, column]
-        scale[column] = real[at_scale + column] if own else level_scale[0, column]
+        location[column] = (
+            float_row[FloatColumn.LOCATIONS + column]
+            if has_own_level
+            else level_location[0, column]
+        )
+        scale[column] = (
+            float_row[scales_start + column] if has_own_level else level_scale[0, column]
+        )
 
 
-@part
-def _fill(real, whole, columns, held, location, measured):  # type: ignore[no-untyped-def]
-    at_lags = columns[1]
+@inlined_kernel
+def _impute_missing(float_row, int_row, columns, imputed, location, measured):  # type: ignore[no-untyped-def]
+    lags_start = columns[1]
     for column in range(len(measured)):
-        if held[column]:
-            before = whole[Whole.TIME] != NEVER
-            measured[column] = real[at_lags + column] if before else location[column]
+        if imputed[column]:
+            before = int_row[IntColumn.NEWEST_TIME] != NO_ROW_YET
+            measured[column] = float_row[lags_start + column] if before else location[column]
 
 
-@part
+@inlined_kernel
 def _standardise(  # type: ignore[no-untyped-def]
-    real, whole, columns, measured, location, scale, standard, lagged
+    float_row, int_row, columns, measured, location, scale, standardised, lagged
 ):  # fmt: skip
-    at_lags, width = columns[1], len(measured)
+    lags_start, width = columns[1], len(measured)
     for column in range(width):
-        standard[column] = squash((measured[column] - location[column]) / scale[column])
-        for lag in range(min(LAGS, whole[Whole.HELD])):
-            before = real[at_lags + lag * width + column]
-            place = lag * width + column
-            lagged[place] = squash((before - location[column]) / scale[column])
+        standardised[column] = squash((measured[column] - location[column]) / scale[column])
+        for lag in range(min(N_LAGS, int_row[IntColumn.LAG_COUNT])):
+            before = float_row[lags_start + lag * width + column]
+            lagged_column = lag * width + column
+            lagged[lagged_column] = squash((before - location[column]) / scale[column])
 
 
-@part
-def _repeats(real, whole, columns, held, measured, runs):  # type: ignore[no-untyped-def]
-    at_lags = columns[1]
+@inlined_kernel
+def _count_repeats(float_row, int_row, columns, imputed, measured, repeats):  # type: ignore[no-untyped-def]
+    lags_start = columns[1]
     for signal in range(columns[2]):
-        run = whole[Whole.RUNS + signal]
-        if not held[signal]:  # what is missing says nothing about repeats
-            same = whole[Whole.HELD] > 0 and measured[signal] == real[at_lags + signal]
-            run = run + 1 if same else 0
-            whole[Whole.RUNS + signal] = run
-        runs[signal] = run
+        repeat_count = int_row[IntColumn.REPEATS + signal]
+        if not imputed[signal]:  # an imputed value does not change the count
+            is_repeat = (
+                int_row[IntColumn.LAG_COUNT] > 0
+                and measured[signal] == float_row[lags_start + signal]
+            )
+            repeat_count = repeat_count + 1 if is_repeat else 0
+            int_row[IntColumn.REPEATS + signal] = repeat_count
+        repeats[signal] = repeat_count
 
 
-@part
-def _learn(real, whole, columns, measured, least_scale, min_rows):  # type: ignore[no-untyped-def]
-    at_scale, at_lags, _ = columns
-    width, seen = len(measured), whole[Whole.SEEN]
+@inlined_kernel
+def _update_level_and_lags(float_row, int_row, columns, measured, min_scale, min_rows):  # type: ignore[no-untyped-def]
+    scales_start, lags_start, _ = columns
+    width, level_rows = len(measured), int_row[IntColumn.LEVEL_ROWS]
     for column in range(width):
-        if seen >= min_rows:
-            # Follow slowly, so that a fault moves the level by thousandths only.
-            step = (measured[column] - real[Real.LEVELS + column]) / real[at_scale + column]
-            step = min(max(step, -FOLLOWED), FOLLOWED)
-            real[Real.LEVELS + column] += real[at_scale + column] * step / FOLLOW_ROWS
+        if level_rows >= min_rows:
+            # The location moves slowly: one row moves it by at most 0.003 scales.
+            step = (measured[column] - float_row[FloatColumn.LOCATIONS + column]) / float_row[
+                scales_start + column
+            ]
+            step = min(max(step, -MAX_FOLLOWED_SCALES), MAX_FOLLOWED_SCALES)
+            float_row[FloatColumn.LOCATIONS + column] += (
+                float_row[scales_start + column] * step / LOCATION_ADAPTS_IN_ROWS
+            )
         else:
-            _average(real, at_scale, column, measured[column], seen, least_scale[column], min_rows)
-        for lag in range(LAGS - 1, 0, -1):
-            older = at_lags + lag * width + column
-            real[older] = real[older - width]
-        real[at_lags + column] = measured[column]
-    whole[Whole.SEEN] = min(seen + 1, min_rows)
-    whole[Whole.HELD] = min(whole[Whole.HELD] + 1, LAGS)
+            _update_running_level(
+                float_row,
+                scales_start,
+                column,
+                measured[column],
+                level_rows,
+                min_scale[column],
+                min_rows,
+            )
+        for lag in range(N_LAGS - 1, 0, -1):
+            older = lags_start + lag * width + column
+            float_row[older] = float_row[older - width]
+        float_row[lags_start + column] = measured[column]
+    int_row[IntColumn.LEVEL_ROWS] = min(level_rows + 1, min_rows)
+    int_row[IntColumn.LAG_COUNT] = min(int_row[IntColumn.LAG_COUNT] + 1, N_LAGS)
 
 
-@part
-def _average(real, at_scale, column, value, seen, least_scale, min_rows):  # type: ignore[no-untyped-def]
-    """Move the mean and the sum of squares (Welford) that a new sensor's level comes from."""
-    mean, squares = real[Real.LEVELS + column], real[at_scale + column]
+@inlined_kernel
+def _update_running_level(float_row, scales_start, column, value, level_rows, min_scale, min_rows):  # type: ignore[no-untyped-def]
+    """Update the running mean and sum of squares (Welford) of a new sensor's level by one row.
+
+    The last row of the warm-up turns the sum of squares into the scale.
+    """
+    mean, squares = float_row[FloatColumn.LOCATIONS + column], float_row[scales_start + column]
     step = value - mean
-    if seen >= LEARN_ROWS:
-        most = LEARN_CLIP * max(np.sqrt(squares / seen), least_scale)
-        step = min(max(step, -most), most)
-    mean += step / (seen + 1)
-    squares += step * (step - step / (seen + 1))
-    real[Real.LEVELS + column] = mean
-    if seen + 1 == min_rows:
-        squares = max(np.sqrt(squares / min_rows), least_scale)
-    real[at_scale + column] = squares
+    if level_rows >= LEARN_CLIP_FROM_ROW:
+        max_step = LEARN_CLIP * max(np.sqrt(squares / level_rows), min_scale)
+        step = min(max(step, -max_step), max_step)
+    mean += step / (level_rows + 1)
+    squares += step * (step - step / (level_rows + 1))
+    float_row[FloatColumn.LOCATIONS + column] = mean
+    if level_rows + 1 == min_rows:
+        squares = max(np.sqrt(squares / min_rows), min_scale)
+    float_row[scales_start + column] = squares

@@ -1,11 +1,12 @@
-"""How rows differ from their forecast."""
+"""The residuals of rows: their differences from the forecast."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.kernels import kernel, part
+from sensorwatch.common.kernels import inlined_kernel, kernel
 from sensorwatch.common.model.forecast import Forecast
 from sensorwatch.common.model.season import bin_at
 from sensorwatch.common.scoring.recall import Recalled
@@ -16,90 +17,127 @@ _SCORED = STATUSES.index(Status.SCORED)
 
 @dataclass(frozen=True, slots=True)
 class Residuals:
-    """How n rows differ from what was expected of them."""
+    """The forecast and the residuals of n rows, in scales."""
 
     expected: NDArray[np.float64]
-    """(n, signals) forecast in scales; 0 (the location) of a row without memory."""
+    """Shape (n, signals). Forecast of the standardised signals; 0 for a row without memory."""
     residual: NDArray[np.float64]
-    """(n, signals) standard - expected."""
-    white: NDArray[np.float64]
-    """(n, signals) whitened; 0 of a row without memory."""
+    """Shape (n, signals). Standardised signals minus `expected`."""
+    whitened: NDArray[np.float64]
+    """Shape (n, signals). Whitened residuals; 0 for a row without memory."""
     distance: NDArray[np.float64]
-    """(n,) Mahalanobis: the length of what is whitened."""
+    """Shape (n,). Mahalanobis distance: the norm of the whitened residuals.
+
+    For a row without memory: the norm of the whitened standardised signals.
+    """
     stuck: NDArray[np.float64]
-    """(n,) nats that the longest exact repeat of a signal says."""
+    """Shape (n,). Rarity of the rarest run of exact repeats, in nats; 0 without memory."""
 
 
-def residuals(forecast: Forecast, recalled: Recalled) -> Residuals:
-    """Compare rows with their forecast; a row without memory is compared with its level."""
+def compute_residuals(forecast: Forecast, recalled: Recalled) -> Residuals:
+    """Return the residuals of rows; a row without memory is compared with its sensor's level."""
     n, signals = len(recalled.slots), len(forecast.spread)
-    found = Residuals(
+    result = Residuals(
         expected=np.zeros((n, signals)),
         residual=np.empty((n, signals)),
-        white=np.zeros((n, signals)),
+        whitened=np.zeros((n, signals)),
         distance=np.empty(n),
         stuck=np.zeros(n),
     )
-    _residuals(
-        recalled.standard,
-        recalled.lagged,
-        recalled.runs,
-        recalled.status == _SCORED,
-        recalled.event_time,
-        forecast.season.profile,
-        forecast.season.period,
-        forecast.coefficients,
-        forecast.whitening,
-        forecast.ground,
-        forecast.surprise,
-        found.expected,
-        found.residual,
-        found.white,
-        found.distance,
-        found.stuck,
+    rows = _Rows(
+        standardised=recalled.standardised,
+        lagged=recalled.lagged,
+        repeats=recalled.repeats,
+        scored=recalled.status == _SCORED,
+        event_time=recalled.event_time,
     )
-    return found
+    model = _Model(
+        coefficients=forecast.coefficients,
+        whitening=forecast.whitening,
+        signal_whitening=forecast.signal_whitening,
+        repeat_nats=forecast.repeat_nats,
+        profile=forecast.season.profile,
+        period=forecast.season.period,
+    )
+    out = _Out(result.expected, result.residual, result.whitened, result.distance, result.stuck)
+    _compute_rows(rows, model, out)
+    return result
 
 
-# No BLAS: its last bit depends on how many rows a call has. Each sum runs in one fixed order.
+class _Rows(NamedTuple):
+    """The kernel's input of n rows; see `Recalled` for shapes and units."""
+
+    standardised: NDArray[np.float64]
+    lagged: NDArray[np.float64]
+    repeats: NDArray[np.int64]
+    scored: NDArray[np.bool_]
+    """Shape (n,). Whether the row has status SCORED."""
+    event_time: NDArray[np.int64]
+
+
+class _Model(NamedTuple):
+    """The kernel's parameters; see `Forecast` and `Season` for shapes and units."""
+
+    coefficients: NDArray[np.float64]
+    whitening: NDArray[np.float64]
+    signal_whitening: NDArray[np.float64]
+    repeat_nats: NDArray[np.float64]
+    profile: NDArray[np.float64]
+    period: int
+
+
+class _Out(NamedTuple):
+    """The kernel's output for n rows; see `Residuals` for shapes and units."""
+
+    expected: NDArray[np.float64]
+    residual: NDArray[np.float64]
+    whitened: NDArray[np.float64]
+    distance: NDArray[np.float64]
+    stuck: NDArray[np.float64]
+
+
+# Without BLAS, whose last bit depends on the number of rows: each sum has one fixed order.
 @kernel
-def _residuals(  # type: ignore[no-untyped-def]
-    standard, lagged, runs, scored, event_time, profile, period, coefficients, whitening, ground,
-    surprise, expected, residual, white, distance, stuck,
-):  # fmt: skip
-    signals, contexts = residual.shape[1], standard.shape[1] - residual.shape[1]
-    past = lagged.shape[1]
-    allowed = allowance(surprise)
+def _compute_rows(rows, model, out):  # type: ignore[no-untyped-def]
+    standardised, lagged, repeats, scored, event_time = rows
+    coefficients, whitening, signal_whitening, repeat_nats, profile, period = model
+    expected, residual, whitened, distance, stuck = out
+    signals, contexts = residual.shape[1], standardised.shape[1] - residual.shape[1]
+    n_lagged = lagged.shape[1]
+    allowance = repeat_allowance(repeat_nats)
     for row in range(len(scored)):
         if scored[row]:
             phase = bin_at(event_time[row], period, profile.shape[1])
             for signal in range(signals):
                 total = coefficients[signal, 0] + profile[signal, phase]
-                for place in range(past):
-                    total += coefficients[signal, 1 + place] * lagged[row, place]
-                for place in range(contexts):
-                    known = standard[row, signals + place]
-                    total += coefficients[signal, 1 + past + place] * known
+                for column in range(n_lagged):
+                    total += coefficients[signal, 1 + column] * lagged[row, column]
+                for column in range(contexts):
+                    context_value = standardised[row, signals + column]
+                    total += coefficients[signal, 1 + n_lagged + column] * context_value
                 expected[row, signal] = total
-                stuck[row] = max(stuck[row], runs[row, signal] * surprise[signal] - allowed)
+                stuck[row] = max(stuck[row], repeats[row, signal] * repeat_nats[signal] - allowance)
         for signal in range(signals):
-            residual[row, signal] = standard[row, signal] - expected[row, signal]
+            residual[row, signal] = standardised[row, signal] - expected[row, signal]
         squares = 0.0
-        for one in range(signals):
+        for i in range(signals):
             total = 0.0
-            for other in range(signals):
-                weight = whitening[one, other] if scored[row] else ground[one, other]
-                total += weight * residual[row, other]
+            for j in range(signals):
+                weight = whitening[i, j] if scored[row] else signal_whitening[i, j]
+                total += weight * residual[row, j]
             squares += total * total
             if scored[row]:
-                white[row, one] = total
+                whitened[row, i] = total
         distance[row] = np.sqrt(squares)
 
 
-@part
-def allowance(surprise):  # type: ignore[no-untyped-def]
-    """Nats that a repeat does not count: of more signals, one repeats by chance more often."""
-    telling = 0
-    for signal in range(len(surprise)):
-        telling += surprise[signal] > 0
-    return np.log(max(telling, 1))
+@inlined_kernel
+def repeat_allowance(repeat_nats):  # type: ignore[no-untyped-def]
+    """Return the nats that a run of repeats must exceed to count.
+
+    Among more signals, a repeat by chance is more frequent. A signal with 0 nats does not count.
+    """
+    repeating_signals = 0
+    for signal in range(len(repeat_nats)):
+        repeating_signals += repeat_nats[signal] > 0
+    return np.log(max(repeating_signals, 1))

@@ -1,4 +1,4 @@
-"""How much of the memory could be used to score a row."""
+"""The status of a scored row: how much of the memory its score used."""
 
 from enum import StrEnum
 
@@ -6,19 +6,20 @@ import numpy as np
 
 
 class Status(StrEnum):
-    """How a row could be judged; all but `scored` are judged by what needs no memory."""
+    """How much of the memory a row's score used; only `scored` used all of it."""
 
     SCORED = "scored"
     WARMING_UP = "warming_up"
-    """Too little is known of its sensor yet."""
+    """The memory has too few rows of the sensor."""
     GAP = "gap"
-    """The rows before it are too old to say anything about it."""
+    """The sensor's previous row is older than the model's longest gap."""
     LATE = "late"
-    """Older than the newest row of its sensor: the memory is left as it is."""
+    """Older than the sensor's newest row; the row does not change the memory."""
     DUPLICATE = "duplicate"
-    """As old as the newest row of its sensor: the memory is left as it is."""
+    """As old as the sensor's newest row; the row does not change the memory."""
 
 
 STATUSES = tuple(Status)
+"""Positions in this tuple are the status numbers of `Detections.status`."""
 STATUS_TEXTS = np.asarray([status.value for status in STATUSES], dtype=object)
-"""As plain texts: of an enum's member an encoder has to ask for its value each time."""
+"""The values of STATUSES as plain texts, which encoders write faster than enum members."""

@@ -1,26 +1,26 @@
-"""What scoring needs, compiled or loaded from numba's cache before a row waits for it."""
+"""The compilation of the scoring kernels before the first row."""
 
 import numpy as np
 
 from sensorwatch.common.kernels import is_cached
-from sensorwatch.common.model.forest import to_scores
-from sensorwatch.common.rows.parsing import FEWEST, parse
-from sensorwatch.common.rows.readings import DEFAULT_SENSOR, readings_of
+from sensorwatch.common.model.forest import path_lengths_to_scores
+from sensorwatch.common.rows.parsing import MIN_PAYLOADS_FOR_KERNEL, parse
+from sensorwatch.common.rows.readings import DEFAULT_SENSOR, build_readings
 from sensorwatch.common.scoring.detector import Detector
-from sensorwatch.common.scoring.explanation import signals_of_rows
+from sensorwatch.common.scoring.explanation import explain_rows
 from sensorwatch.common.scoring.processing import score_readings
 
-COMPILING = (
-    "compiling the detector for this machine, this once: some seconds; "
-    "`sensorwatch warmup` does it ahead"
+COMPILING_MESSAGE = (
+    "compiling the scoring code for this machine, once: this takes some seconds; "
+    "`sensorwatch warmup` does it in advance"
 )
 
 
-def warm(detector: Detector) -> None:
-    """Read rows that nobody sent, by the kernel that reads many; score and explain one more."""
-    parse([b"{}"] * FEWEST, detector.schema)
+def compile_kernels(detector: Detector) -> None:
+    """Compile the kernels, or load them from numba's cache, by scoring synthetic rows."""
+    parse([b"{}"] * MIN_PAYLOADS_FOR_KERNEL, detector.schema)
     signals, contexts = len(detector.schema.signals), len(detector.schema.context)
-    readings = readings_of(
+    readings = build_readings(
         index=[0],
         event_time=[0],
         sensor_ids=[DEFAULT_SENSOR],
@@ -28,10 +28,10 @@ def warm(detector: Detector) -> None:
         signals=signals,
         contexts=contexts,
     )
-    outcome = score_readings(readings, [], detector, detector.cold())
-    signals_of_rows(detector, outcome, np.arange(len(outcome.readings)))
+    outcome = score_readings(readings, [], detector, detector.empty_memory())
+    explain_rows(detector, outcome, np.arange(len(outcome.readings)))
 
 
 def is_compiled() -> bool:
-    """Say whether numba's cache has the kernels of this code: else compiling takes some seconds."""
-    return is_cached(to_scores)
+    """Return whether numba's cache has the kernels of this code; compiling takes some seconds."""
+    return is_cached(path_lengths_to_scores)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sensorwatch.common.simulation.faults import LENGTHS, Defect, FaultKind
+from sensorwatch.common.simulation.faults import EPISODE_LENGTHS, Defect, FaultKind
 
 DEFECTS = tuple(Defect)
 
@@ -40,15 +40,18 @@ def schedule(
 ) -> Iterator[Episode]:
     """Yield a span's episodes by sensor and time; between two of a sensor lies a healthy row."""
     starts = np.flatnonzero(rng.random((sensors, steps)) < plan.rate)
-    busy_sensor, free = -1, 0
+    busy_sensor, next_free_step = -1, 0
     for sensor, at in zip(*np.divmod(starts, steps), strict=True):
         kind = plan.kinds[int(rng.integers(len(plan.kinds)))]
-        low, high = LENGTHS[kind]
+        low, high = EPISODE_LENGTHS[kind]
         length = min(int(rng.integers(low, high + 1)), steps - int(at))
         defect = DEFECTS[int(rng.integers(len(DEFECTS)))]
         if sensor != busy_sensor:
-            busy_sensor, free = int(sensor), 1  # step 0 has no row before it to be stuck at
-        if at < free:
+            busy_sensor, next_free_step = (
+                int(sensor),
+                1,
+            )  # step 0 has no row before it to be stuck at
+        if at < next_free_step:
             continue
-        free = int(at) + length + 1
+        next_free_step = int(at) + length + 1
         yield Episode(kind, int(sensor), int(at), length, defect)

@@ -40,7 +40,7 @@ class Defect(StrEnum):
     EMPTY = "empty"
 
 
-LENGTHS = {
+EPISODE_LENGTHS = {
     FaultKind.SPIKE: (1, 1),
     FaultKind.LEVEL_SHIFT: (20, 60),
     FaultKind.DRIFT: (30, 90),
@@ -84,16 +84,16 @@ def inject(
     if kind is FaultKind.BROKEN_CORRELATION and width < 2:
         raise ValueError("a correlation needs two signals or more")
     changed = values.copy()
-    hit = list(range(width) if signals is None else signals)
-    place = _Place(slice(at, min(at + length, n)), hit, size * scale)
-    _CHANGES[kind](changed, place, rng)
+    signal_indices = list(range(width) if signals is None else signals)
+    target = _FaultTarget(slice(at, min(at + length, n)), signal_indices, size * scale)
+    _CHANGES[kind](changed, target, rng)
     return changed
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _FaultTarget:
     rows: slice
-    hit: list[int]
+    signal_indices: list[int]
     step: Values
     """(signals,) the fault's size in each signal's unit."""
 
@@ -102,38 +102,44 @@ class _Place:
         return int(self.rows.stop - self.rows.start)
 
 
-_Change = Callable[[Values, _Place, np.random.Generator], None]
+_Change = Callable[[Values, _FaultTarget, np.random.Generator], None]
 
 
-def _shift(values: Values, place: _Place, rng: np.random.Generator) -> None:
-    values[place.rows, place.hit] += _sign(rng) * place.step[place.hit]
+def _shift(values: Values, target: _FaultTarget, rng: np.random.Generator) -> None:
+    values[target.rows, target.signal_indices] += (
+        _random_sign(rng) * target.step[target.signal_indices]
+    )
 
 
-def _drift(values: Values, place: _Place, rng: np.random.Generator) -> None:
-    ramp = np.arange(1, place.length + 1) / place.length
-    values[place.rows, place.hit] += _sign(rng) * np.outer(ramp, place.step[place.hit])
+def _drift(values: Values, target: _FaultTarget, rng: np.random.Generator) -> None:
+    ramp = np.arange(1, target.length + 1) / target.length
+    values[target.rows, target.signal_indices] += _random_sign(rng) * np.outer(
+        ramp, target.step[target.signal_indices]
+    )
 
 
-def _stuck(values: Values, place: _Place, _rng: np.random.Generator) -> None:
-    values[place.rows, place.hit] = values[place.rows.start - 1, place.hit]
+def _stuck(values: Values, target: _FaultTarget, _rng: np.random.Generator) -> None:
+    values[target.rows, target.signal_indices] = values[
+        target.rows.start - 1, target.signal_indices
+    ]
 
 
-def _noise_burst(values: Values, place: _Place, rng: np.random.Generator) -> None:
-    noise = rng.standard_normal((place.length, len(place.hit)))
-    values[place.rows, place.hit] += place.step[place.hit] * noise
+def _noise_burst(values: Values, target: _FaultTarget, rng: np.random.Generator) -> None:
+    noise = rng.standard_normal((target.length, len(target.signal_indices)))
+    values[target.rows, target.signal_indices] += target.step[target.signal_indices] * noise
 
 
-def _broken_correlation(values: Values, place: _Place, rng: np.random.Generator) -> None:
+def _broken_correlation(values: Values, target: _FaultTarget, rng: np.random.Generator) -> None:
     """Let one signal run against the others' common movement; at size 1 it alone looks healthy."""
-    signal = int(rng.choice(place.hit))
-    window = values[place.rows]
+    signal = int(rng.choice(target.signal_indices))
+    window = values[target.rows]
     deviation = window - window.mean(axis=0)
     spread = deviation.std(axis=0)
     others = np.delete(deviation / np.where(spread > 0, spread, 1.0), signal, axis=1).mean(axis=1)
-    values[place.rows, signal] = window[:, signal].mean() - place.step[signal] * others
+    values[target.rows, signal] = window[:, signal].mean() - target.step[signal] * others
 
 
-def _sign(rng: np.random.Generator) -> float:
+def _random_sign(rng: np.random.Generator) -> float:
     return float(rng.choice([-1.0, 1.0]))
 
 

@@ -6,15 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 SIGNALS = ("x1", "x2", "x3")
-DAY = 86_400_000_000
-SPAN_ROWS = 65_536
+DAY_US = 86_400_000_000
+BLOCK_ROWS = 65_536
 
 # Per signal: the fleet's mean, the noise's standard deviation, the share of the noise that all
 # signals of a row have in common (so two of them correlate by the product of their loadings).
 _MEAN = np.array([20.0, 50.0, -10.0])
 _NOISE = np.array([1.0, 2.0, 0.5])
 _LOADING = np.array([0.9, 0.9, 0.9])
-_OWN = np.sqrt(1 - _LOADING**2)
+_OWN_LOADING = np.sqrt(1 - _LOADING**2)
 # In units of the signal's noise: how far sensors' levels lie apart, how far the day carries them.
 _LEVEL_SPREAD = 1.0
 _DAILY_AMPLITUDE = 1.5
@@ -38,23 +38,23 @@ class Fleet:
         return len(self.phase)
 
     @property
-    def span_steps(self) -> int:
+    def block_steps(self) -> int:
         """How many steps are generated at once; it depends on nothing but the number of sensors."""
-        return max(64, SPAN_ROWS // self.sensors)
+        return max(64, BLOCK_ROWS // self.sensors)
 
-    def measure(self, span: int, *, start: int, interval: int) -> NDArray[np.float64]:
+    def measure(self, block: int, *, start: int, interval: int) -> NDArray[np.float64]:
         """Return the values of one span, (span_steps, sensors, signals).
 
         `start`, `interval`: microseconds. Each span draws from a generator of its own and is
         computed whole, so its bits do not depend on what was generated before or how it is cut.
         """
-        steps = self.span_steps
-        step = np.arange(span * steps, (span + 1) * steps, dtype=np.int64)
-        day = ((start + step * interval) % DAY) / DAY
+        steps = self.block_steps
+        step = np.arange(block * steps, (block + 1) * steps, dtype=np.int64)
+        day = ((start + step * interval) % DAY_US) / DAY_US
         angle = 2 * np.pi * (day[:, np.newaxis] - self.phase)
-        rng = np.random.default_rng([self.seed, span, 0])
+        rng = np.random.default_rng([self.seed, block, 0])
         drawn = rng.standard_normal((steps, self.sensors, len(SIGNALS) + 1))
-        noise = _LOADING * drawn[..., -1:] + _OWN * drawn[..., :-1]
+        noise = _LOADING * drawn[..., -1:] + _OWN_LOADING * drawn[..., :-1]
         cycle = self.amplitude * np.sin(angle)[..., np.newaxis]
         values: NDArray[np.float64] = self.level + cycle + _NOISE * noise
         return values

@@ -13,7 +13,7 @@ from sensorwatch.common.simulation.sensors import SIGNALS, Fleet, fleet, noise_s
 
 START = 1_735_689_600_000_000  # 2025-01-01T00:00:00Z
 DECIMALS = 6
-KINDS = tuple(FaultKind)
+FAULT_KINDS = tuple(FaultKind)
 _COLUMNS = ("event_time", "sensor", "values", "kind", "defect")
 
 
@@ -61,7 +61,7 @@ class Chunk:
     @property
     def label(self) -> list[str]:
         """Each row's label: the kind of fault, or nothing."""
-        labels = ("", *KINDS)
+        labels = ("", *FAULT_KINDS)
         return [str(labels[kind]) for kind in self.kind.tolist()]
 
     @property
@@ -70,7 +70,7 @@ class Chunk:
         names = (None, *DEFECTS)
         return [names[defect] for defect in self.defect.tolist()]
 
-    def cut(self, first: int, last: int) -> "Chunk":
+    def slice_rows(self, first: int, last: int) -> "Chunk":
         """Return rows `first` to `last`."""
         columns = {name: getattr(self, name)[first:last] for name in _COLUMNS}
         return replace(self, **columns)
@@ -82,53 +82,53 @@ def simulate(simulation: Simulation) -> Iterator[Chunk]:
     A dropout's rows are not there; its end is not labelled. The same simulation gives the same
     bits on one machine, for any `chunk_rows`, and a longer one begins with a shorter one's rows.
     """
-    left = simulation.rows
+    remaining_rows = simulation.rows
     size = simulation.chunk_rows
-    held: list[Chunk] = []
-    for span in _spans(simulation):
-        held.append(span)
-        available = sum(map(len, held))
-        if left is not None and available >= left:
-            yield from _pieces(_joined(held), left, size)
+    pending: list[Chunk] = []
+    for block in _blocks(simulation):
+        pending.append(block)
+        available = sum(map(len, pending))
+        if remaining_rows is not None and available >= remaining_rows:
+            yield from _split(_joined(pending), remaining_rows, size)
             return
-        whole = available - available % size
-        if whole:
-            joined = _joined(held)
-            yield from _pieces(joined, whole, size)
-            held = [joined.cut(whole, available)]
-            left = None if left is None else left - whole
+        complete_rows = available - available % size
+        if complete_rows:
+            joined = _joined(pending)
+            yield from _split(joined, complete_rows, size)
+            pending = [joined.slice_rows(complete_rows, available)]
+            remaining_rows = None if remaining_rows is None else remaining_rows - complete_rows
 
 
-def _spans(simulation: Simulation) -> Iterator[Chunk]:
+def _blocks(simulation: Simulation) -> Iterator[Chunk]:
     sensors = fleet(simulation.seed, simulation.sensors)
     number = 0
     while True:
-        yield _span(simulation, sensors, number)
+        yield _block(simulation, sensors, number)
         number += 1
 
 
-def _span(simulation: Simulation, sensors: Fleet, number: int) -> Chunk:
-    steps, interval = sensors.span_steps, round(simulation.interval_seconds * 1_000_000)
+def _block(simulation: Simulation, sensors: Fleet, number: int) -> Chunk:
+    steps, interval = sensors.block_steps, round(simulation.interval_seconds * 1_000_000)
     values = sensors.measure(number, start=simulation.start, interval=interval)
     kind = np.zeros((steps, sensors.sensors), dtype=np.int8)
     defect = np.zeros_like(kind)
     if simulation.faults is not None:
         rng = np.random.default_rng([simulation.seed, number, 2])
-        _fail(values, kind, defect, simulation.faults, rng)
+        _inject_faults(values, kind, defect, simulation.faults, rng)
     step = np.arange(number * steps, (number + 1) * steps, dtype=np.int64)
-    there = (kind != 1 + KINDS.index(FaultKind.DROPOUT)).ravel()
+    is_sent = (kind != 1 + FAULT_KINDS.index(FaultKind.DROPOUT)).ravel()
     return Chunk(
-        np.repeat(simulation.start + step * interval, sensors.sensors)[there],
-        np.tile(np.arange(sensors.sensors, dtype=np.int32), steps)[there],
+        np.repeat(simulation.start + step * interval, sensors.sensors)[is_sent],
+        np.tile(np.arange(sensors.sensors, dtype=np.int32), steps)[is_sent],
         # No instrument shows 17 digits; the fewer also keep records small.
-        np.round(values, DECIMALS).reshape(-1, len(SIGNALS))[there],
-        kind.ravel()[there],
-        defect.ravel()[there],
+        np.round(values, DECIMALS).reshape(-1, len(SIGNALS))[is_sent],
+        kind.ravel()[is_sent],
+        defect.ravel()[is_sent],
         sensor_names(sensors.sensors),
     )
 
 
-def _fail(
+def _inject_faults(
     values: NDArray[np.float64],
     kind: NDArray[np.int8],
     defect: NDArray[np.int8],
@@ -141,7 +141,7 @@ def _fail(
     # The whole schedule first: it must not depend on what the injected noise draws.
     for episode in list(schedule(plan, steps=steps, sensors=sensors, rng=rng)):
         rows = slice(episode.at, episode.at + episode.length)
-        kind[rows, episode.sensor] = 1 + KINDS.index(episode.kind)
+        kind[rows, episode.sensor] = 1 + FAULT_KINDS.index(episode.kind)
         if episode.kind is FaultKind.MALFORMED:
             defect[rows, episode.sensor] = 1 + DEFECTS.index(episode.defect)
         elif episode.kind is not FaultKind.DROPOUT:
@@ -165,6 +165,6 @@ def _joined(chunks: list[Chunk]) -> Chunk:
     return replace(chunks[0], **columns)
 
 
-def _pieces(chunk: Chunk, rows: int, size: int) -> Iterator[Chunk]:
+def _split(chunk: Chunk, rows: int, size: int) -> Iterator[Chunk]:
     for first in range(0, rows, size):
-        yield chunk.cut(first, min(first + size, rows))
+        yield chunk.slice_rows(first, min(first + size, rows))

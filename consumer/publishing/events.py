@@ -13,24 +13,24 @@ from sensorwatch.common.kafka.records import (
     OutgoingMessage,
     Record,
     coordinates,
-    header,
+    header_value,
 )
 from sensorwatch.common.model.calibration import p_values
-from sensorwatch.common.rows.fast.timestamp_texts import to_texts
+from sensorwatch.common.rows.fast.timestamp_texts import format_instants
 from sensorwatch.common.runtime.setting_keys import Emit
 from sensorwatch.common.scoring.detections import SEVERITY_TEXTS, Detections
 from sensorwatch.common.scoring.detector import Detector
-from sensorwatch.common.scoring.explanation import SignalReading, signals_of_rows
+from sensorwatch.common.scoring.explanation import SignalReading, explain_rows
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.status import STATUS_TEXTS
 from sensorwatch.consumer.publishing.event_type import EventType
 
 EVENT_SCHEMA_VERSION = 1
-LONGEST_TRACE_BYTES = 256
+MAX_TRACE_BYTES = 256
 """W3C's form of today has 55. What is longer is no trace, and could make an event too large."""
 
 
-class _Value(msgspec.Struct, frozen=True):
+class _EventValue(msgspec.Struct, frozen=True):
     """What the values of both kinds of events begin with; fields are written in their order."""
 
     event_id: str
@@ -50,7 +50,7 @@ class _Episode(msgspec.Struct, frozen=True):
     peak: float
 
 
-class _Detected(_Value, frozen=True):
+class _DetectedEvent(_EventValue, frozen=True):
     """The value of an anomalous row's event."""
 
     status: str
@@ -63,7 +63,7 @@ class _Detected(_Value, frozen=True):
     signals: list[SignalReading]
 
 
-class _Closed(_Value, frozen=True):
+class _ClosedEvent(_EventValue, frozen=True):
     """The value of an episode's end."""
 
     episode_id: str
@@ -91,49 +91,52 @@ def anomaly_events(
     micro-batch that `outcome` is of. `detected_at` (RFC 3339) goes into a header only: key and
     value do not depend on the clock or on how rows were batched.
     """
-    events: list[tuple[int, _Value]] = [
-        *_closed(outcome, detector, records),
-        *_detected(outcome, detector, records, emit),
+    events: list[tuple[int, _EventValue]] = [
+        *_closed_events(outcome, detector, records),
+        *_detected_events(outcome, detector, records, emit),
     ]
     events.sort(key=itemgetter(0))  # stable: an end stays before what began with its record
-    encode, now = msgspec.json.Encoder().encode, ("detected_at", detected_at.encode())
+    encode, detected_at_header = (
+        msgspec.json.Encoder().encode,
+        ("detected_at", detected_at.encode()),
+    )
     for index, value in events:
-        headers = _headers(value, records[index], now)
+        headers = _headers(value, records[index], detected_at_header)
         yield OutgoingMessage(topic, value.sensor_id.encode(), encode(value), headers)
 
 
-def _detected(
+def _detected_events(
     outcome: Outcome, detector: Detector, records: Sequence[Record], emit: Emit
-) -> Iterator[tuple[int, _Value]]:
+) -> Iterator[tuple[int, _EventValue]]:
     """Give the events' values, each with the index of its record."""
-    readings, found = outcome.readings, outcome.detections
-    told = found.is_anomaly if emit is Emit.ROWS else found.episode_rows == 1
-    rows = np.flatnonzero(told)
+    readings, detections = outcome.readings, outcome.detections
+    is_reported = detections.is_anomaly if emit is Emit.ROWS else detections.episode_rows == 1
+    rows = np.flatnonzero(is_reported)
     columns = zip(
         readings.index[rows].tolist(),
         readings.sensor[rows].tolist(),
-        to_texts(readings.event_time[rows]),
-        STATUS_TEXTS[found.status[rows]].tolist(),
-        found.anomaly_score[rows].tolist(),
-        found.raw_score[rows].tolist(),
-        p_values(found.raw_score[rows], found.calibration).tolist(),
-        SEVERITY_TEXTS[found.severity[rows]].tolist(),
-        _episodes(found, rows),
-        signals_of_rows(detector, outcome, rows),
+        format_instants(readings.event_time[rows]),
+        STATUS_TEXTS[detections.status[rows]].tolist(),
+        detections.anomaly_score[rows].tolist(),
+        detections.raw_score[rows].tolist(),
+        p_values(detections.raw_score[rows], detections.calibration).tolist(),
+        SEVERITY_TEXTS[detections.severity[rows]].tolist(),
+        _episodes(detections, rows),
+        explain_rows(detector, outcome, rows),
         strict=True,
     )
     sensor_ids, version = readings.sensor_ids, detector.version
     threshold = detector.calibration.threshold
     for index, sensor, time, status, score, raw, p_value, severity, episode, signals in columns:
-        where, (start, *course) = coordinates(records[index]), episode
+        origin, (start, *episode_values) = coordinates(records[index]), episode
         yield (
             index,
-            _Detected(
-                str(where),
+            _DetectedEvent(
+                str(origin),
                 EVENT_SCHEMA_VERSION,
                 sensor_ids[sensor],
                 time,
-                where,
+                origin,
                 version,
                 status,
                 score,
@@ -141,41 +144,43 @@ def _detected(
                 threshold,
                 p_value,
                 severity,
-                _Episode(_episode_id(where, start), *course),
+                _Episode(_episode_id(origin, start), *episode_values),
                 signals,
             ),
         )
 
 
-def _episodes(found: Detections, rows: NDArray[np.int64]) -> Iterator[tuple[int, str, int, float]]:
+def _episodes(
+    detections: Detections, rows: NDArray[np.int64]
+) -> Iterator[tuple[int, str, int, float]]:
     """Give for each row its episode's first position, and its start, rows and peak so far."""
-    columns = (found.episode_rows, found.episode_peak)
+    columns = (detections.episode_rows, detections.episode_peak)
     return zip(
-        found.episode[rows].tolist(),
-        to_texts(found.episode_time[rows]),
+        detections.episode[rows].tolist(),
+        format_instants(detections.episode_time[rows]),
         *(column[rows].tolist() for column in columns),
         strict=True,
     )
 
 
-def _closed(
+def _closed_events(
     outcome: Outcome, detector: Detector, records: Sequence[Record]
-) -> Iterator[tuple[int, _Value]]:
+) -> Iterator[tuple[int, _EventValue]]:
     """Give the ends' values, each with the index of its record."""
-    instants = [(one.closed_time, one.start_time, one.last_time) for one in outcome.closed]
-    texts = to_texts(np.asarray(instants, dtype=np.int64).ravel())
+    times_us = [(one.closed_time, one.start_time, one.last_time) for one in outcome.closed]
+    texts = format_instants(np.asarray(times_us, dtype=np.int64).ravel())
     times = zip(texts[::3], texts[1::3], texts[2::3], strict=True)
     for episode, (time, start, last) in zip(outcome.closed, times, strict=True):
-        where = coordinates(records[episode.index])
-        episode_id = _episode_id(where, episode.start)
+        origin = coordinates(records[episode.index])
+        episode_id = _episode_id(origin, episode.start)
         yield (
             episode.index,
-            _Closed(
+            _ClosedEvent(
                 f"{episode_id}-closed",
                 EVENT_SCHEMA_VERSION,
                 episode.sensor_id,
                 time,
-                where,
+                origin,
                 detector.version,
                 episode_id,
                 start,
@@ -188,34 +193,37 @@ def _closed(
         )
 
 
-def _episode_id(where: Coordinates, start: int) -> str:
+def _episode_id(origin: Coordinates, start: int) -> str:
     """Name an episode after its first anomalous row, which has the id of that row's event."""
-    return str(Coordinates(where.topic, where.partition, start))
+    return str(Coordinates(origin.topic, origin.partition, start))
 
 
 # The same tuples for all events: making them took half of the headers' time.
-_SPECVERSION, _CONTENT = ("ce_specversion", b"1.0"), ("content-type", b"application/json")
-_TYPES = {
-    _Detected: ("ce_type", EventType.DETECTED.encode()),
-    _Closed: ("ce_type", EventType.CLOSED.encode()),
+_SPEC_VERSION_HEADER, _CONTENT_TYPE_HEADER = (
+    ("ce_specversion", b"1.0"),
+    ("content-type", b"application/json"),
+)
+_TYPE_HEADERS = {
+    _DetectedEvent: ("ce_type", EventType.DETECTED.encode()),
+    _ClosedEvent: ("ce_type", EventType.CLOSED.encode()),
 }
 
 
-def _headers(value: _Value, record: Record, now: tuple[str, bytes]) -> Headers:
+def _headers(value: _EventValue, record: Record, detected_at_header: tuple[str, bytes]) -> Headers:
     headers: Headers = [
-        _SPECVERSION,
+        _SPEC_VERSION_HEADER,
         ("ce_id", value.event_id.encode()),
         ("ce_source", f"/kafka/{value.source.topic}".encode()),
-        _TYPES[type(value)],
+        _TYPE_HEADERS[type(value)],
         ("ce_time", value.event_time.encode()),
         ("ce_subject", value.sensor_id.encode()),
-        _CONTENT,
-        now,
+        _CONTENT_TYPE_HEADER,
+        detected_at_header,
     ]
-    if isinstance(value, _Closed):
+    if isinstance(value, _ClosedEvent):
         # The trace is its row's; and of a record headers may be asked for only once.
         return headers
-    trace = header(record, "traceparent")
-    if trace is not None and len(trace) <= LONGEST_TRACE_BYTES:
+    trace = header_value(record, "traceparent")
+    if trace is not None and len(trace) <= MAX_TRACE_BYTES:
         headers.append(("traceparent", trace))
     return headers

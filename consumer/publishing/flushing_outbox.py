@@ -6,13 +6,20 @@ from collections.abc import Callable, Iterable, Sequence
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from sensorwatch.common.errors import MicroBatchAborted, Unrecoverable
-from sensorwatch.common.kafka.broker_errors import Reaction, Stage, reaction
+from sensorwatch.common.kafka.broker_errors import ClientOperation, Reaction, reaction
 from sensorwatch.common.kafka.records import OutgoingMessage
+from sensorwatch.common.kafka.retrying import RetryPolicy
 from sensorwatch.common.kafka.snapshot_text import CHUNK_BYTES, Snapshot
-from sensorwatch.consumer.publishing.outbox import Conclude, OnDelivery, flush, produce, serve
-from sensorwatch.consumer.publishing.snapshot_writing import Deliveries, write_snapshots
+from sensorwatch.consumer.publishing.outbox import (
+    CommitPlanner,
+    OnDelivery,
+    flush,
+    poll_callbacks,
+    produce,
+)
+from sensorwatch.consumer.publishing.snapshot_writing import DeliveryTracker, write_snapshots
 
-CALL_SECONDS = 0.5
+CALL_TIMEOUT_SECONDS = 0.5
 """The longest that one call into the client waits: signals are only handled between calls."""
 
 
@@ -28,6 +35,7 @@ class FlushingOutbox:
         state_topic: str,
         chunk_bytes: int = CHUNK_BYTES,
         clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """`commit`: returns once it is answered, with the error of each partition."""
         self._producer = producer
@@ -36,12 +44,13 @@ class FlushingOutbox:
         self._state_topic = state_topic
         self._chunk_bytes = chunk_bytes
         self._clock = clock
-        self._failed: KafkaError | None = None
+        self._retry = RetryPolicy(deadline_seconds, clock, sleep)
+        self._delivery_error: KafkaError | None = None
 
     def publish(
         self,
         messages: Iterable[OutgoingMessage],
-        conclude: Conclude,
+        plan_commit: CommitPlanner,
         membership: object,
         *,
         snapshots: Sequence[Snapshot] = (),
@@ -52,25 +61,25 @@ class FlushingOutbox:
         """
         del membership  # a plain commit is fenced by the consumer's own
         deadline = self._clock() + self._deadline_seconds
-        self._failed = None
+        self._delivery_error = None
         for message in messages:
             self._produce(message, deadline, self._delivered)
-        conclusion = conclude(
+        commit_plan = plan_commit(
             write_snapshots(
                 snapshots,
                 self._state_topic,
-                lambda parts: self._deliver(parts, deadline),
+                lambda outgoing: self._deliver(outgoing, deadline),
                 chunk_bytes=self._chunk_bytes,
             )
         )
-        for message in conclusion.messages:
+        for message in commit_plan.messages:
             self._produce(message, deadline, self._delivered)
         self._flush()
+        offsets = [commit.to_client() for commit in commit_plan.commits]
         try:
-            answer = self._commit([commit.to_client() for commit in conclusion.commits])
-            _raise_first(answer or [])
+            self._retry.ask(lambda: _raise_first_error(self._commit(offsets) or []))
         except KafkaException as error:
-            if reaction(error.args[0], Stage.SEND_OFFSETS) is Reaction.ABORT_AND_REWIND:
+            if reaction(error.args[0], ClientOperation.SEND_OFFSETS) is Reaction.ABORT_AND_REWIND:
                 raise MicroBatchAborted(f"commit: {error.args[0].str()}") from error
             raise Unrecoverable(f"commit: {error.args[0].str()}") from error
 
@@ -79,26 +88,26 @@ class FlushingOutbox:
 
     def _deliver(self, messages: Iterable[OutgoingMessage], deadline: float) -> list[int]:
         """Produce messages and wait until their offsets are known."""
-        deliveries = Deliveries()
+        tracker = DeliveryTracker()
         for message in messages:
-            self._produce(message, deadline, deliveries.expect())
+            self._produce(message, deadline, tracker.next_callback())
         self._flush()
-        if deliveries.failed is not None:
-            raise Unrecoverable(f"snapshot not delivered: {deliveries.failed}")
-        if deliveries.offsets is None:
+        if tracker.first_error is not None:
+            raise Unrecoverable(f"snapshot not delivered: {tracker.first_error}")
+        if tracker.offsets is None:
             raise MicroBatchAborted("the broker has a part of a snapshot, but did not say where")
-        return deliveries.offsets
+        return tracker.offsets
 
     def _flush(self) -> None:
         deadline = self._clock() + self._deadline_seconds
-        left = 1
-        while left and not self._failed and self._clock() < deadline:
+        undelivered = 1
+        while undelivered and not self._delivery_error and self._clock() < deadline:
             try:
-                left = flush(self._producer, CALL_SECONDS)
+                undelivered = flush(self._producer, CALL_TIMEOUT_SECONDS)
             except KafkaException as error:  # a fatal one
                 raise Unrecoverable(f"not delivered: {error.args[0].str()}") from error
-        if left or self._failed:
-            why = self._failed or f"{left} messages still waiting"
+        if undelivered or self._delivery_error:
+            why = self._delivery_error or f"{undelivered} messages still waiting"
             raise Unrecoverable(f"not delivered within {self._deadline_seconds:g} s: {why}")
 
     def _produce(self, message: OutgoingMessage, deadline: float, on_delivery: OnDelivery) -> None:
@@ -108,17 +117,17 @@ class FlushingOutbox:
             except BufferError:
                 if self._clock() > deadline:
                     raise Unrecoverable("the producer's queue stays full") from None
-                serve(self._producer)
+                poll_callbacks(self._producer)
             except KafkaException as error:
                 raise Unrecoverable(f"produce: {error.args[0].str()}") from error
 
     def _delivered(self, error: KafkaError | None, _message: object) -> None:
-        if error is not None and self._failed is None:
-            self._failed = error
+        if error is not None and self._delivery_error is None:
+            self._delivery_error = error
 
 
-def _raise_first(answer: Sequence[TopicPartition]) -> None:
+def _raise_first_error(answer: Sequence[TopicPartition]) -> None:
     """Raise what one partition's commit failed with: the call itself succeeds all the same."""
-    for where in answer:
-        if where.error is not None:
-            raise KafkaException(where.error)
+    for topic_partition in answer:
+        if topic_partition.error is not None:
+            raise KafkaException(topic_partition.error)

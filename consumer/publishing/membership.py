@@ -13,12 +13,12 @@ def require_member(membership: bytes) -> None:
     A classic group accepts a transactional commit without generation and member id unfenced, so
     this check is half of the fencing. Raises MicroBatchAborted.
     """
-    generation, member = member_of(membership)
+    generation, member = parse_membership(membership)
     if generation < 0 or not member:
         raise MicroBatchAborted(f"no member of the group any more (generation {generation})")
 
 
-def member_of(membership: bytes) -> tuple[int, str]:
+def parse_membership(membership: bytes) -> tuple[int, str]:
     """Read generation and member id.
 
     Layout (librdkafka, rd_kafka_consumer_group_metadata_write): the magic, the generation as

@@ -26,19 +26,21 @@ class Commit:
 
     def to_client(self) -> TopicPartition:
         """Return it as the client's own type."""
-        where = self.partition
-        return TopicPartition(where.topic, where.number, self.next_offset, metadata=self.metadata)
+        input_partition = self.partition
+        return TopicPartition(
+            input_partition.topic, input_partition.number, self.next_offset, metadata=self.metadata
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Conclusion:
+class CommitPlan:
     """What ends a publication: said only once it is known where the snapshots stand."""
 
     messages: list[OutgoingMessage]
     commits: list[Commit]
 
 
-Conclude = Callable[[Mapping[Partition, int]], Conclusion]
+CommitPlanner = Callable[[Mapping[Partition, int]], CommitPlan]
 """Takes, for the partition of each snapshot, the offset of its manifest; decides, without I/O."""
 
 
@@ -48,12 +50,12 @@ class Outbox(Protocol):
     def publish(
         self,
         messages: Iterable[OutgoingMessage],
-        conclude: Conclude,
+        plan_commit: CommitPlanner,
         membership: object,
         *,
         snapshots: Sequence[Snapshot] = (),
     ) -> None:
-        """Publish messages and snapshots, then what `conclude` makes of the snapshots' places.
+        """Publish messages and snapshots, then what `plan_commit` makes of the snapshots' places.
 
         `snapshots`: one per partition at the most. All or none of it is committed. Raises one of
         the errors of errors.py.
@@ -87,7 +89,7 @@ def flush(producer: Producer, seconds: float) -> int:
         return len(producer)
 
 
-def serve(producer: Producer) -> None:
+def poll_callbacks(producer: Producer) -> None:
     """Let the client call back. A fatal error is raised here; the next call names it again."""
     with suppress(KafkaException):
         producer.poll(0.05)

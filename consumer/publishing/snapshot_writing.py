@@ -42,16 +42,16 @@ def write_snapshots(
     return dict(zip(sources, deliver(manifests), strict=True))
 
 
-class Deliveries:
+class DeliveryTracker:
     """What the client reports about messages whose offsets have to be known."""
 
     def __init__(self) -> None:
         self._offsets: list[int | None] = []
         self._waiting = 0
-        self.failed: KafkaError | None = None
+        self.first_error: KafkaError | None = None
         """The first failure."""
 
-    def expect(self) -> Callable[[KafkaError | None, Message], None]:
+    def next_callback(self) -> Callable[[KafkaError | None, Message], None]:
         """Return what the client has to call about the next message."""
         number = len(self._offsets)
         self._offsets.append(None)
@@ -60,23 +60,23 @@ class Deliveries:
         def delivered(error: KafkaError | None, message: Message) -> None:
             self._waiting -= 1
             if error is not None:
-                self.failed = self.failed or error
+                self.first_error = self.first_error or error
             else:
                 self._offsets[number] = message.offset()
 
         return delivered
 
     @property
-    def settled(self) -> bool:
+    def finished(self) -> bool:
         """Whether there is nothing to wait for: all is delivered, or something failed."""
-        return self.failed is not None or not self._waiting
+        return self.first_error is not None or not self._waiting
 
     @property
     def offsets(self) -> list[int] | None:
-        """Each message's offset, in the order of `expect`; None where one is not known.
+        """Each message's offset, in the order of `next_callback`; None where one is not known.
 
         The broker that has stored a message but whose answer was lost says "duplicate" to the
         second try, and the client then reports it as delivered, without an offset.
         """
-        known = [offset for offset in self._offsets if offset is not None and offset >= 0]
-        return known if len(known) == len(self._offsets) else None
+        stored_offsets = [offset for offset in self._offsets if offset is not None and offset >= 0]
+        return stored_offsets if len(stored_offsets) == len(self._offsets) else None

@@ -13,16 +13,25 @@ from sensorwatch.common.errors import (
     OutcomeUnknown,
     Unrecoverable,
 )
-from sensorwatch.common.kafka.broker_errors import Reaction, Stage, reaction
+from sensorwatch.common.kafka.broker_errors import ClientOperation, Reaction, reaction
 from sensorwatch.common.kafka.records import OutgoingMessage, Partition
 from sensorwatch.common.kafka.snapshot_text import CHUNK_BYTES, Snapshot
-from sensorwatch.consumer.publishing.outbox import Conclude, OnDelivery, flush, produce, serve
-from sensorwatch.consumer.publishing.snapshot_writing import Deliveries, write_snapshots
+from sensorwatch.consumer.publishing.bounded_call import CallOverdue, call_within
+from sensorwatch.consumer.publishing.outbox import (
+    CommitPlanner,
+    OnDelivery,
+    flush,
+    poll_callbacks,
+    produce,
+)
+from sensorwatch.consumer.publishing.snapshot_writing import DeliveryTracker, write_snapshots
 
-CALL_SECONDS = 5.0
+CALL_TIMEOUT_SECONDS = 5.0
 """The longest that one call into the client waits before the deadline is looked at again."""
+GRACE_SECONDS = 1.0
+"""How long after its timeout a call that ignores it is given up."""
 CLOSING_SECONDS = 2.0
-_CLOSED = {KafkaError._STATE, KafkaError._FATAL}  # noqa: SLF001 - the client's names
+_FAILED_TRANSACTION_ERRORS = {KafkaError._STATE, KafkaError._FATAL}  # noqa: SLF001 - the client's names
 """What produce() says in a transaction that has failed in the background."""
 
 
@@ -35,24 +44,34 @@ class TransactionalOutbox:
         *,
         transactional_id: str,
         deadline_seconds: float,
+        transaction_seconds: float,
         state_topic: str,
         chunk_bytes: int = CHUNK_BYTES,
+        grace_seconds: float = GRACE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Start a producer, which ends the open transaction of a predecessor with the same id.
+
+        `transaction_seconds`: how long one transaction may take. It has to be less than the timeout
+        after which the broker aborts the transaction and fences the producer. `deadline_seconds`:
+        how long starting a producer may take, and aborting.
+        """
         self._new_producer = new_producer
         self._transactional_id = transactional_id
         self._deadline_seconds = deadline_seconds
+        self._transaction_seconds = transaction_seconds
+        self._grace_seconds = grace_seconds
         self._state_topic = state_topic
         self._chunk_bytes = chunk_bytes
         self._clock = clock
-        self._renewed = False
-        self._open = False
-        self._producer = self._start()
+        self._broken_producer_replaced = False
+        self._transaction_open = False
+        self._producer = self._start_producer()
 
     def publish(
         self,
         messages: Iterable[OutgoingMessage],
-        conclude: Conclude,
+        plan_commit: CommitPlanner,
         membership: object,
         *,
         snapshots: Sequence[Snapshot] = (),
@@ -62,53 +81,68 @@ class TransactionalOutbox:
         Raises MicroBatchAborted where it was aborted, OutcomeUnknown where nobody can say (in both
         cases go on from the committed offsets), Fenced or Unrecoverable where the process must go.
         """
-        deadline = self._clock() + self._deadline_seconds
+        deadline = self._clock() + self._transaction_seconds
         try:
             # 1. Begin only now, with everything decided: no transaction is open while consuming.
-            self._call(Stage.INIT, deadline, lambda _seconds: self._producer.begin_transaction())
-            self._open = True
+            self._call(
+                ClientOperation.INIT, deadline, lambda _seconds: self._producer.begin_transaction()
+            )
+            self._transaction_open = True
             try:
                 # 2. Results.
                 for message in messages:
                     self._produce(message, deadline)
                 # 3. Snapshots, and what has to say where they stand.
-                conclusion = conclude(self._write(snapshots, deadline))
-                for message in conclusion.messages:
+                commit_plan = plan_commit(self._write_snapshots(snapshots, deadline))
+                for message in commit_plan.messages:
                     self._produce(message, deadline)
             except _ClientFailure as failure:
-                if failure.unexplained:
-                    self._ask_why(membership, deadline)
+                if failure.cause_unknown:
+                    self._raise_cause(membership, deadline)
                 raise
             # 4. Next offsets, with the account as metadata, fenced by the group's generation.
-            offsets = [commit.to_client() for commit in conclusion.commits]
+            offsets = [commit.to_client() for commit in commit_plan.commits]
             self._send_offsets(offsets, membership, deadline)
             # 5. All of it becomes visible, or none.
-            self._call(Stage.COMMIT, deadline, self._commit)
+            self._call(ClientOperation.COMMIT, deadline, self._commit)
         except _ClientFailure as failure:
-            self._react(failure)
-        self._open = self._renewed = False
+            self._raise_for_reaction(failure)
+        self._transaction_open = self._broken_producer_replaced = False
 
     def close(self) -> None:
         """Abort what is open, so that no reader waits for it."""
-        if self._open:
+        if self._transaction_open:
             try:
                 self._producer.abort_transaction(CLOSING_SECONDS)
             except KafkaException:
                 return  # the next start with the same transactional id aborts it
-            self._open = False
+            self._transaction_open = False
 
     def _send_offsets(
         self, offsets: list[TopicPartition], membership: object, deadline: float
     ) -> None:
-        def send(seconds: float) -> None:
-            self._producer.send_offsets_to_transaction(offsets, membership, seconds)
+        producer = self._producer
 
-        self._call(Stage.SEND_OFFSETS, deadline, send)
+        def send(seconds: float) -> None:
+            # After the group's coordinator was killed, the client may wait for it for ever, past
+            # this timeout: docs/decisions/0013.
+            call_within(
+                seconds + self._grace_seconds,
+                lambda: producer.send_offsets_to_transaction(offsets, membership, seconds),
+            )
+
+        # One call with all the time that remains: its timeout aborts the transaction.
+        self._call(
+            ClientOperation.SEND_OFFSETS,
+            deadline,
+            send,
+            max_call_seconds=self._transaction_seconds,
+        )
 
     def _commit(self, seconds: float) -> None:
         self._producer.commit_transaction(seconds)
 
-    def _ask_why(self, membership: object, deadline: float) -> None:
+    def _raise_cause(self, membership: object, deadline: float) -> None:
         """Raise why the transaction failed in the background: only the next call tells.
 
         The client answers before it looks at what it is asked to send, and if it were sent after
@@ -116,7 +150,9 @@ class TransactionalOutbox:
         """
         self._send_offsets([TopicPartition(self._state_topic, 0, 0)], membership, deadline)
 
-    def _write(self, snapshots: Sequence[Snapshot], deadline: float) -> Mapping[Partition, int]:
+    def _write_snapshots(
+        self, snapshots: Sequence[Snapshot], deadline: float
+    ) -> Mapping[Partition, int]:
         return write_snapshots(
             snapshots,
             self._state_topic,
@@ -129,24 +165,26 @@ class TransactionalOutbox:
 
         Only for the few of a snapshot: being told of each message halves the rate.
         """
-        deliveries = Deliveries()
+        tracker = DeliveryTracker()
         for message in messages:
-            self._produce(message, deadline, deliveries.expect())
-        while not deliveries.settled:
+            self._produce(message, deadline, tracker.next_callback())
+        while not tracker.finished:
             if self._clock() > deadline:
-                late = KafkaError(KafkaError._TIMED_OUT)  # noqa: SLF001 - the client's name
-                raise _ClientFailure(Stage.PRODUCE, late, Reaction.RENEW_PRODUCER)
+                timed_out = KafkaError(KafkaError._TIMED_OUT)  # noqa: SLF001 - the client's name
+                raise _ClientFailure(ClientOperation.PRODUCE, timed_out, Reaction.RENEW_PRODUCER)
             try:
-                flush(self._producer, CALL_SECONDS)
+                flush(self._producer, CALL_TIMEOUT_SECONDS)
             except KafkaException as error:  # a fatal one
-                deliveries.failed = error.args[0]
-        if deliveries.failed is not None:
-            found = reaction(deliveries.failed, Stage.PRODUCE)
-            raise _ClientFailure(Stage.PRODUCE, deliveries.failed, found, unexplained=True)
-        if deliveries.offsets is None:
-            twice = KafkaError(KafkaError.DUPLICATE_SEQUENCE_NUMBER)
-            raise _ClientFailure(Stage.PRODUCE, twice, Reaction.ABORT_AND_REWIND)
-        return deliveries.offsets
+                tracker.first_error = error.args[0]
+        if tracker.first_error is not None:
+            wanted_reaction = reaction(tracker.first_error, ClientOperation.PRODUCE)
+            raise _ClientFailure(
+                ClientOperation.PRODUCE, tracker.first_error, wanted_reaction, cause_unknown=True
+            )
+        if tracker.offsets is None:
+            duplicate = KafkaError(KafkaError.DUPLICATE_SEQUENCE_NUMBER)
+            raise _ClientFailure(ClientOperation.PRODUCE, duplicate, Reaction.ABORT_AND_REWIND)
+        return tracker.offsets
 
     def _produce(
         self, message: OutgoingMessage, deadline: float, on_delivery: OnDelivery | None = None
@@ -155,42 +193,56 @@ class TransactionalOutbox:
             try:
                 return produce(self._producer, message, on_delivery)
             except KafkaException as error:
-                self._wait_or_fail(Stage.PRODUCE, deadline, error)
+                self._wait_or_fail(ClientOperation.PRODUCE, deadline, error)
             except BufferError:
                 if self._clock() > deadline:
-                    full = KafkaError(KafkaError._QUEUE_FULL)  # noqa: SLF001 - the client's name
-                    raise _ClientFailure(Stage.PRODUCE, full, Reaction.RENEW_PRODUCER) from None
-                serve(self._producer)
+                    queue_full = KafkaError(KafkaError._QUEUE_FULL)  # noqa: SLF001 - the client's name
+                    raise _ClientFailure(
+                        ClientOperation.PRODUCE, queue_full, Reaction.RENEW_PRODUCER
+                    ) from None
+                poll_callbacks(self._producer)
 
-    def _call(self, stage: Stage, deadline: float, action: Callable[[float], Any]) -> None:
+    def _call(
+        self,
+        operation: ClientOperation,
+        deadline: float,
+        action: Callable[[float], Any],
+        *,
+        max_call_seconds: float = CALL_TIMEOUT_SECONDS,
+    ) -> None:
         """Call the client until it succeeds, fails for good, or the deadline is past."""
         while True:
             try:
-                action(max(0.1, min(CALL_SECONDS, deadline - self._clock())))
+                action(max(0.1, min(max_call_seconds, deadline - self._clock())))
             except KafkaException as error:
-                self._wait_or_fail(stage, deadline, error)
+                self._wait_or_fail(operation, deadline, error)
+            except CallOverdue as error:
+                overdue = KafkaError(KafkaError._TIMED_OUT, str(error))  # noqa: SLF001 - its name
+                raise _ClientFailure(operation, overdue, Reaction.RENEW_PRODUCER) from error
             else:
                 return
 
-    def _wait_or_fail(self, stage: Stage, deadline: float, error: KafkaException) -> None:
+    def _wait_or_fail(
+        self, operation: ClientOperation, deadline: float, error: KafkaException
+    ) -> None:
         """Let the client work before the same call is tried again, if that may help."""
-        found = reaction(error.args[0], stage)
-        if found is not Reaction.RETRY:
-            raise _ClientFailure(stage, error.args[0], found) from error
+        wanted_reaction = reaction(error.args[0], operation)
+        if wanted_reaction is not Reaction.RETRY:
+            raise _ClientFailure(operation, error.args[0], wanted_reaction) from error
         if self._clock() > deadline:
-            raise _ClientFailure(stage, error.args[0], Reaction.RENEW_PRODUCER) from error
-        serve(self._producer)
+            raise _ClientFailure(operation, error.args[0], Reaction.RENEW_PRODUCER) from error
+        poll_callbacks(self._producer)
 
-    def _react(self, failure: "_ClientFailure") -> NoReturn:
+    def _raise_for_reaction(self, failure: "_ClientFailure") -> NoReturn:
         match failure.reaction:
             case Reaction.ABORT_AND_REWIND:
                 self._abort()
                 raise MicroBatchAborted(str(failure)) from failure
-            case Reaction.RENEW_PRODUCER:
-                self._renew(failure)
+            case Reaction.RENEW_PRODUCER | Reaction.RENEW_BROKEN_PRODUCER:
+                self._replace_producer(failure)
                 raise OutcomeUnknown(str(failure)) from failure
             case Reaction.EXIT_FENCED:
-                self._open = False
+                self._transaction_open = False
                 raise Fenced(
                     f'{failure}: the transactional id "{self._transactional_id}" was taken over. '
                     "Either a transaction outlived its timeout while the broker was away: start "
@@ -203,31 +255,32 @@ class TransactionalOutbox:
     def _abort(self) -> None:
         deadline = self._clock() + self._deadline_seconds
         try:
-            self._call(Stage.ABORT, deadline, self._producer.abort_transaction)
+            self._call(ClientOperation.ABORT, deadline, self._producer.abort_transaction)
         except _ClientFailure as failure:
             if failure.reaction in (Reaction.EXIT_FENCED, Reaction.CRASH):
-                self._react(failure)
-            self._renew(failure)
-        self._open = False
+                self._raise_for_reaction(failure)
+            self._replace_producer(failure)
+        self._transaction_open = False
 
-    def _renew(self, failure: "_ClientFailure") -> None:
+    def _replace_producer(self, failure: "_ClientFailure") -> None:
         """Drop the producer: initialising a new one with the same id settles what is pending."""
-        self._open = False
-        if self._renewed:
+        self._transaction_open = False
+        broken = failure.reaction is Reaction.RENEW_BROKEN_PRODUCER
+        if broken and self._broken_producer_replaced:
             raise Unrecoverable(f"{failure}: twice in a row, also with a new producer") from failure
-        self._renewed = True
+        self._broken_producer_replaced = broken
         self._producer.purge()
-        self._producer = self._start()
+        self._producer = self._start_producer()
 
-    def _start(self) -> Producer:
+    def _start_producer(self) -> Producer:
         producer = self._new_producer()
         self._producer = producer
         deadline = self._clock() + self._deadline_seconds
         try:
-            self._call(Stage.INIT, deadline, producer.init_transactions)
+            self._call(ClientOperation.INIT, deadline, producer.init_transactions)
         except _ClientFailure as failure:
             if failure.reaction is Reaction.EXIT_FENCED:
-                self._react(failure)
+                self._raise_for_reaction(failure)
             raise BrokerUnavailable(
                 f"{failure}: the broker did not begin transactions for "
                 f'"{self._transactional_id}" within {self._deadline_seconds:g} s; check that it is '
@@ -240,9 +293,14 @@ class _ClientFailure(Exception):
     """An error of the client with the reaction that the table gives for it."""
 
     def __init__(
-        self, stage: Stage, error: KafkaError, reaction: Reaction, *, unexplained: bool = False
+        self,
+        operation: ClientOperation,
+        error: KafkaError,
+        reaction: Reaction,
+        *,
+        cause_unknown: bool = False,
     ) -> None:
-        super().__init__(f"{stage}: {error.name()}: {error.str()}")
+        super().__init__(f"{operation}: {error.name()}: {error.str()}")
         self.reaction = reaction
-        self.unexplained = unexplained or error.code() in _CLOSED
+        self.cause_unknown = cause_unknown or error.code() in _FAILED_TRANSACTION_ERRORS
         """Whether it only follows from another that is still to be asked for."""

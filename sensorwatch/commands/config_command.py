@@ -5,12 +5,18 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from sensorwatch.commands.kafka_settings_check import check_kafka
+from sensorwatch.commands.kafka_settings_check import check_client_settings
 from sensorwatch.common.errors import SettingsError
 from sensorwatch.common.rows.schema import load_schema
 from sensorwatch.common.runtime.command_line import ConfigOption, typer_app
 from sensorwatch.common.runtime.printing import print_line, print_note
-from sensorwatch.common.runtime.settings import Delivery, Loaded, Settings, load_settings, redacted
+from sensorwatch.common.runtime.settings import (
+    Delivery,
+    LoadedSettings,
+    Settings,
+    load_settings,
+    redacted,
+)
 
 app = typer_app(no_args_is_help=True)
 
@@ -25,9 +31,11 @@ def check(config: ConfigOption = None) -> None:
     """Validate the whole configuration; show every value (secrets hidden) and who set it."""
     loaded = load_settings(config)
     settings = loaded.settings
-    _show(loaded)
-    busy = settings.consumer.commit_deadline_seconds + settings.consumer.max_wait_ms / 1000
-    check_kafka(settings.kafka, group=settings.consumer.group, longest_pause_seconds=busy)
+    _print_values(loaded)
+    longest_pause = settings.consumer.commit_deadline_seconds + settings.consumer.max_wait_ms / 1000
+    check_client_settings(
+        settings.kafka, group=settings.consumer.group, max_pause_seconds=longest_pause
+    )
     _check_key_file(settings.api.api_key_file)
     if settings.schema_.path.exists():
         load_schema(settings.schema_.path)
@@ -36,9 +44,13 @@ def check(config: ConfigOption = None) -> None:
     print_note("the configuration is sound")
 
 
-def _show(loaded: Loaded) -> None:
+def _print_values(loaded: LoadedSettings) -> None:
     rows = [
-        (key, json.dumps(value, ensure_ascii=False), loaded.origins[key] + _meaning(key, loaded))
+        (
+            key,
+            json.dumps(value, ensure_ascii=False),
+            loaded.origins[key] + _effective_value_note(key, loaded),
+        )
         for key, value in redacted(loaded).items()
     ]
     if not sys.stdout.isatty():
@@ -57,7 +69,7 @@ def _show(loaded: Loaded) -> None:
     SafeConsole().print(table)
 
 
-def _meaning(key: str, loaded: Loaded) -> str:
+def _effective_value_note(key: str, loaded: LoadedSettings) -> str:
     """Say what an empty value stands for, where it stands for another one."""
     settings = loaded.settings
     if key == "topics.ledger" and not settings.topics.ledger:

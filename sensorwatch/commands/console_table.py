@@ -7,9 +7,9 @@ from sensorwatch.common.runtime.printing import print_cells
 
 
 def print_table(
-    columns: Sequence[str], rows: Iterable[Sequence[str]], *, whole: str | None = None
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, unbroken_column: str | None = None
 ) -> None:
-    """Print rows under their columns' names; the column `whole` is never broken into lines."""
+    """Print rows under their columns' names; the column `unbroken_column` is never broken into lines."""
     if not sys.stdout.isatty():
         for row in (columns, *rows):
             print_cells(row)
@@ -21,7 +21,7 @@ def print_table(
 
     table = Table(box=None)
     for column in columns:
-        table.add_column(styled(column), no_wrap=column == whole, overflow="fold")
+        table.add_column(styled(column), no_wrap=column == unbroken_column, overflow="fold")
     for row in rows:
         table.add_row(*(styled(cell) for cell in row))
     SafeConsole().print(table)

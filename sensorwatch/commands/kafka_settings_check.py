@@ -10,10 +10,12 @@ from sensorwatch.common.kafka.client_config import consumer_config, producer_con
 from sensorwatch.common.kafka.silent_logger import quiet_logger
 
 
-def check_kafka(kafka: Mapping[str, Any], *, group: str, longest_pause_seconds: float) -> None:
+def check_client_settings(
+    kafka: Mapping[str, Any], *, group: str, max_pause_seconds: float
+) -> None:
     """Build both clients of the row's path as they would be built, without waiting for a broker.
 
-    `longest_pause_seconds`: the longest that the loop may stay away from the consumer.
+    `max_pause_seconds`: the longest that the loop may stay away from the consumer.
     Raises SettingsError where librdkafka refuses a key or value, a promise forbids it, or the
     group would expel a consumer during such a pause.
     """
@@ -26,9 +28,9 @@ def check_kafka(kafka: Mapping[str, Any], *, group: str, longest_pause_seconds: 
         text = error.args[0].str() if isinstance(error, KafkaException) else str(error)
         raise SettingsError(f"[kafka] is refused by librdkafka: {text}") from error
     interval = float(consumer["max.poll.interval.ms"]) / 1000
-    if longest_pause_seconds >= interval:
+    if max_pause_seconds >= interval:
         raise SettingsError(
-            f"the consumer may be busy for {longest_pause_seconds:g} s, but the group expels it "
+            f"the consumer may be busy for {max_pause_seconds:g} s, but the group expels it "
             f'after {interval:g} s: raise [kafka] "max.poll.interval.ms" or lower [consumer] '
             "commit_deadline_seconds and max_wait_ms"
         )

@@ -14,12 +14,23 @@ from sensorwatch.common.runtime.command_line import ConfigOption, typer_app
 from sensorwatch.common.runtime.printing import print_json, print_line, print_note
 from sensorwatch.common.runtime.setting_keys import Settings
 from sensorwatch.common.runtime.settings import load_settings
-from sensorwatch.proof.ledger_intervals import Finding, Verdict, begun_anew, since_begun, stretches
-from sensorwatch.proof.ledger_output import line, plain, plain_finding, print_accounts
-from sensorwatch.proof.proof_inputs import evidence_of
-from sensorwatch.proof.replay_proof import Proof
-from sensorwatch.state.account_commit import recommit
-from sensorwatch.state.committed_accounts import Standing, committed_accounts
+from sensorwatch.proof.ledger_intervals import (
+    Finding,
+    Verdict,
+    restarted_accounts,
+    since_last_opening,
+    split_ledger,
+)
+from sensorwatch.proof.ledger_output import (
+    account_values,
+    finding_line,
+    finding_values,
+    print_accounts,
+)
+from sensorwatch.proof.proof_inputs import connect_proof_inputs
+from sensorwatch.proof.replay_proof import ReplayProof
+from sensorwatch.state.account_commit import commit_accounts
+from sensorwatch.state.committed_accounts import CommittedAccount, committed_accounts
 
 app = typer_app(help="Show the account of every record, and verify it.", no_args_is_help=True)
 
@@ -38,22 +49,29 @@ def show(
 ) -> None:
     """Show each partition's account as committed, and check that it adds up (exit 1 if not)."""
     settings = _settings(config, group)
-    standings = _standings(settings)
-    records = _records(settings) if history else {}
-    if not standings:
-        raise UsageError(f"{_nothing(settings)}: correct --group or [topics] readings")
-    rows = [(partition, "committed", standing) for partition, standing in standings.items()]
-    for partition, found in records.items():
+    committed_accounts_by_partition = _committed_accounts(settings)
+    records = _ledger_records(settings) if history else {}
+    if not committed_accounts_by_partition:
+        raise UsageError(f"{_no_account_message(settings)}: correct --group or [topics] readings")
+    rows = [
+        (partition, "committed", committed_account)
+        for partition, committed_account in committed_accounts_by_partition.items()
+    ]
+    for partition, partition_records in records.items():
         rows += [
-            (partition, record.cause.value, Standing(record.account.next_offset, record.account))
-            for record in found
+            (
+                partition,
+                record.cause.value,
+                CommittedAccount(record.account.next_offset, record.account),
+            )
+            for record in partition_records
         ]
     if as_json:
-        for partition, cause, standing in rows:
-            print_json(plain(partition, cause, standing))
+        for partition, cause, committed_account in rows:
+            print_json(account_values(partition, cause, committed_account))
     else:
-        print_accounts(rows, standings)
-    _require_sums(standings)
+        print_accounts(rows, committed_accounts_by_partition)
+    _require_adding_up(committed_accounts_by_partition)
 
 
 @app.command(name="verify")
@@ -79,35 +97,41 @@ def verify_command(
     opening of an account or from a snapshot of the sensors' memory that is still there.
     """
     settings = _settings(config, group)
-    standings = _standings(settings)
-    evidence = evidence_of(settings)
+    committed_accounts_by_partition = _committed_accounts(settings)
+    proof_sources = connect_proof_inputs(settings)
     findings: list[Finding] = []
-    for where, found in _records(settings).items():
-        if partition is not None and where.number != partition:
+    for partition_key, partition_records in _ledger_records(settings).items():
+        if partition is not None and partition_key.number != partition:
             continue
-        records = since_begun(found) if since_begun_anew else found
-        findings += begun_anew(records)
-        proof = Proof(evidence)
+        records = since_last_opening(partition_records) if since_begun_anew else partition_records
+        findings += restarted_accounts(records)
+        proof = ReplayProof(proof_sources)
         findings += [
-            proof.verify(stretch)
-            for stretch in stretches(records, _account_of(standings.get(where)))
+            proof.verify(interval)
+            for interval in split_ledger(
+                records, _account_of(committed_accounts_by_partition.get(partition_key))
+            )
         ]
     if not findings:
         only = "" if partition is None else f" in partition {partition}"
-        raise UsageError(f"{_nothing(settings)}{only}: there is nothing to verify")
+        raise UsageError(f"{_no_account_message(settings)}{only}: there is nothing to verify")
     for finding in findings:
         if as_json:
-            print_json(plain_finding(finding))
+            print_json(finding_values(finding))
         else:
-            print_line(line(finding))
-    wrong = [f for f in findings if f.verdict in (Verdict.DIFFERENT, Verdict.BEGUN_ANEW)]
+            print_line(finding_line(finding))
+    failed_findings = [
+        f for f in findings if f.verdict in (Verdict.DIFFERENT, Verdict.ACCOUNT_RESTARTED)
+    ]
     proven = [finding for finding in findings if finding.verdict is Verdict.PROVEN]
-    records_proven = sum(finding.stretch.records for finding in proven)
+    records_proven = sum(finding.interval.records for finding in proven)
     # Standard output is for JSON only, if that was asked for.
-    print_sum = print_note if as_json else print_line
-    print_sum(f"{records_proven} records proven in {len(proven)} of {len(findings)} stretches")
-    if wrong:
-        raise CheckFailed(f"{len(wrong)} of {len(findings)} stretches are not as they should be")
+    print_total = print_note if as_json else print_line
+    print_total(f"{records_proven} records proven in {len(proven)} of {len(findings)} stretches")
+    if failed_findings:
+        raise CheckFailed(
+            f"{len(failed_findings)} of {len(findings)} stretches are not as they should be"
+        )
 
 
 @app.command()
@@ -122,17 +146,26 @@ def restore(
     letters come a second time (with the same ids). Stop the consumers first.
     """
     settings = _settings(config, group)
-    standings = _standings(settings)
-    newest = {where: found[-1].account for where, found in _records(settings).items()}
-    lost = {where: account for where, account in newest.items() if where not in standings}
+    committed_accounts_by_partition = _committed_accounts(settings)
+    newest = {
+        partition_key: partition_records[-1].account
+        for partition_key, partition_records in _ledger_records(settings).items()
+    }
+    lost = {
+        partition_key: account
+        for partition_key, account in newest.items()
+        if partition_key not in committed_accounts_by_partition
+    }
     if not lost:
         print_line("no partition has lost its offset; nothing to do")
         return
-    for where, account in lost.items():
-        print_line(f"{where}: offset {account.next_offset} (after {account.consumed} records)")
+    for partition_key, account in lost.items():
+        print_line(
+            f"{partition_key}: offset {account.next_offset} (after {account.consumed} records)"
+        )
     if not yes:
         raise UsageError("nothing was committed; say --yes to commit these offsets")
-    recommit(settings, lost)
+    commit_accounts(settings, lost)
     print_line(f"committed {len(lost)} offsets for group {settings.consumer.group}")
 
 
@@ -140,31 +173,35 @@ def _settings(config: Any, group: str | None) -> Settings:
     return load_settings(config, overrides={"consumer.group": group}).settings
 
 
-def _standings(settings: Settings) -> dict[Partition, Standing]:
+def _committed_accounts(settings: Settings) -> dict[Partition, CommittedAccount]:
     return committed_accounts(
         settings.kafka, settings.topics.readings, group=settings.consumer.group
     )
 
 
-def _records(settings: Settings) -> dict[Partition, list[LedgerRecord]]:
-    found = read_ledger(settings.kafka, settings.ledger_topic, group=settings.consumer.group)
-    return by_partition(found)
+def _ledger_records(settings: Settings) -> dict[Partition, list[LedgerRecord]]:
+    partition_records = read_ledger(
+        settings.kafka, settings.ledger_topic, group=settings.consumer.group
+    )
+    return by_partition(partition_records)
 
 
-def _nothing(settings: Settings) -> str:
+def _no_account_message(settings: Settings) -> str:
     group, topic = settings.consumer.group, settings.topics.readings
     return f'the group "{group}" has no account of the topic "{topic}"'
 
 
-def _account_of(standing: Standing | None) -> Account | None:
-    return None if standing is None else standing.account
+def _account_of(committed_account: CommittedAccount | None) -> Account | None:
+    return None if committed_account is None else committed_account.account
 
 
-def _require_sums(standings: Mapping[Partition, Standing]) -> None:
-    wrong = [
-        str(where)
-        for where, standing in standings.items()
-        if standing.account is not None and not standing.account.adds_up
+def _require_adding_up(
+    committed_accounts_by_partition: Mapping[Partition, CommittedAccount],
+) -> None:
+    failed_findings = [
+        str(partition_key)
+        for partition_key, committed_account in committed_accounts_by_partition.items()
+        if committed_account.account is not None and not committed_account.account.adds_up
     ]
-    if wrong:
-        raise CheckFailed(f"the ledger does not add up for {', '.join(wrong)}")
+    if failed_findings:
+        raise CheckFailed(f"the ledger does not add up for {', '.join(failed_findings)}")

@@ -10,7 +10,7 @@ from sensorwatch.commands.console_table import print_table
 from sensorwatch.commands.versions_in_use import named_versions
 from sensorwatch.common.errors import CheckFailed, ModelRefused, UsageError
 from sensorwatch.common.registry.audit import AuditEntry
-from sensorwatch.common.registry.model_names import operator
+from sensorwatch.common.registry.model_names import current_user
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.runtime.command_line import ConfigOption, typer_app
 from sensorwatch.common.runtime.printing import print_json, print_line, print_note
@@ -49,15 +49,19 @@ def list_versions(
     settings = load_settings(config).settings
     registry = Registry(settings.registry.path)
     names = registry.names() if model is None else [model]
-    listed = [row for name in names for row in _versions(registry, name)]
+    version_rows = [row for name in names for row in _versions(registry, name)]
     if as_json:
-        print_json(listed, indent=2)
-    elif listed:
-        print_table(list(listed[0]), [list(row.values()) for row in listed], whole="version")
+        print_json(version_rows, indent=2)
+    elif version_rows:
+        print_table(
+            list(version_rows[0]),
+            [list(row.values()) for row in version_rows],
+            unbroken_column="version",
+        )
     else:
-        what = f"no version of {model}" if model else "no model"
+        missing_text = f"no version of {model}" if model else "no model"
         print_note(
-            f"there is {what} in {settings.registry.path} yet: `sensorwatch train` makes one"
+            f"there is {missing_text} in {settings.registry.path} yet: `sensorwatch train` makes one"
         )
 
 
@@ -67,10 +71,10 @@ def show(
 ) -> None:
     """Show a version's manifest and its newest report as JSON."""
     registry, name = _open(config, model)
-    found = registry.resolve(name, version)
-    aliases = [alias for alias, id_ in registry.aliases(name).items() if id_ == found]
-    manifest = registry.manifest(name, found).to_plain()
-    report = registry.report(name, found)
+    version_id = registry.resolve(name, version)
+    aliases = [alias for alias, id_ in registry.aliases(name).items() if id_ == version_id]
+    manifest = registry.manifest(name, version_id).to_plain()
+    report = registry.report(name, version_id)
     print_json({"manifest": manifest, "aliases": aliases, "report": report}, indent=2)
 
 
@@ -86,11 +90,11 @@ def promote(
 ) -> None:
     """Make a version the champion; running services follow by themselves."""
     registry, name = _open(config, model)
-    found = registry.resolve(name, version)
-    reason = _text(reason)
+    version_id = registry.resolve(name, version)
+    reason = _as_utf8(reason)
     why = reason or "by command"
-    registry.promote(name, found, who=operator(), why=why, force=reason if force else None)
-    print_line(f"{found} is the champion of {name}")
+    registry.promote(name, version_id, who=current_user(), why=why, force=reason if force else None)
+    print_line(f"{version_id} is the champion of {name}")
 
 
 @app.command()
@@ -99,7 +103,7 @@ def rollback(
 ) -> None:
     """Make the previous version the champion again."""
     registry, name = _open(config, model)
-    version = registry.rollback(name, who=operator(), why=_text(reason) or "by command")
+    version = registry.rollback(name, who=current_user(), why=_as_utf8(reason) or "by command")
     print_line(f"{version} is the champion of {name} again")
 
 
@@ -114,15 +118,19 @@ def verify(
 ) -> None:
     """Check digests, bounds, golden rows and reports; exit 1 where something is wrong."""
     registry, name = _open(config, model)
-    wanted = [registry.resolve(name, v) for v in versions] if versions else _all(registry, name)
+    versions_to_verify = (
+        [registry.resolve(name, v) for v in versions] if versions else _all_versions(registry, name)
+    )
     damaged = []
-    for version in wanted:
+    for version in versions_to_verify:
         problems = registry.verify(name, version)
         print_line(f"{version}: {'; '.join(problems) or 'sound'}")
         if problems:
             damaged.append(version)
     if damaged:
-        raise CheckFailed(f"{len(damaged)} of {len(wanted)} versions: {', '.join(damaged)}")
+        raise CheckFailed(
+            f"{len(damaged)} of {len(versions_to_verify)} versions: {', '.join(damaged)}"
+        )
 
 
 @app.command()
@@ -136,7 +144,7 @@ def audit(
         print_json([entry.model_dump(mode="json") for entry in entries], indent=2)
     else:
         columns = ["#", "when", "who", "action", "version", "why"]
-        print_table(columns, map(_audit_row, entries), whole="version")
+        print_table(columns, map(_audit_row, entries), unbroken_column="version")
     problems = registry.verify_audit(name)
     if problems:
         raise CheckFailed(f"the audit log of {name}: {'; '.join(problems)}")
@@ -158,11 +166,11 @@ def prune(
 ) -> None:
     """Delete old versions; never champion, previous, or what the group's ledger names."""
     registry, name = _open(config, model)
-    kept = frozenset(registry.resolve(name, version) for version in in_use or ())
+    protected = frozenset(registry.resolve(name, version) for version in in_use or ())
     if registry.version_ids(name) and not offline:
-        kept |= named_versions(load_settings(config).settings)
-    why = _text(reason) or "by command"
-    deleted = registry.prune(name, keep=keep, who=operator(), why=why, in_use=kept)
+        protected |= named_versions(load_settings(config).settings)
+    why = _as_utf8(reason) or "by command"
+    deleted = registry.prune(name, keep=keep, who=current_user(), why=why, in_use=protected)
     for version in deleted:
         print_line(f"deleted {version}")
     print_note(f"{len(deleted)} versions deleted, {len(registry.version_ids(name))} kept")
@@ -173,7 +181,7 @@ def _open(config: Path | None, model: str | None) -> tuple[Registry, str]:
     return Registry(settings.registry.path), model or settings.registry.model
 
 
-def _all(registry: Registry, name: str) -> list[str]:
+def _all_versions(registry: Registry, name: str) -> list[str]:
     ids = registry.version_ids(name)
     if not ids:
         raise UsageError(f"model {name} has no version; there are models: {registry.names()}")
@@ -183,16 +191,20 @@ def _all(registry: Registry, name: str) -> list[str]:
 def _versions(registry: Registry, name: str) -> Iterator[dict[str, str]]:
     """Yield a row of the table for each version, the damaged ones too."""
     try:
-        pointing = registry.aliases(name)
+        aliases_by_name = registry.aliases(name)
     except ModelRefused as error:
         print_note(f"warning: {error}")
-        pointing = {}
+        aliases_by_name = {}
     for version in registry.version_ids(name):
-        aliases = [alias for alias, id_ in pointing.items() if id_ == version]
-        yield {"version": version, "alias": ", ".join(aliases), **_papers(registry, name, version)}
+        aliases = [alias for alias, id_ in aliases_by_name.items() if id_ == version]
+        yield {
+            "version": version,
+            "alias": ", ".join(aliases),
+            **_version_details(registry, name, version),
+        }
 
 
-def _papers(registry: Registry, name: str, version: str) -> dict[str, str]:
+def _version_details(registry: Registry, name: str, version: str) -> dict[str, str]:
     try:
         manifest = registry.manifest(name, version)
         report = registry.report(name, version)
@@ -217,10 +229,17 @@ def _audit_row(entry: AuditEntry) -> list[str]:
     when = f"{entry.when:%Y-%m-%d %H:%M:%SZ}"
     forced = entry.detail.get("force")
     why = f"{entry.why} (forced: {entry.detail.get('without')})" if forced else entry.why
-    line = " ".join(why.split())
-    return [str(entry.number), when, entry.who, entry.action.value, entry.version or "", line]
+    single_line_reason = " ".join(why.split())
+    return [
+        str(entry.number),
+        when,
+        entry.who,
+        entry.action.value,
+        entry.version or "",
+        single_line_reason,
+    ]
 
 
-def _text(argument: str) -> str:
+def _as_utf8(argument: str) -> str:
     """Take bytes that are no UTF-8 out of an argument: they could not be written down."""
     return argument.encode("utf-8", "replace").decode().strip()

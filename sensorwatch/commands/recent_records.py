@@ -16,12 +16,12 @@ def recent_records(kafka: Mapping[str, Any], topic: str, *, rows: int) -> list[M
     Nothing is committed and no group is joined. Raises BrokerUnavailable where the topic cannot
     be read.
     """
-    known = watermarks(kafka, topic)
-    begin = {number: high - rows for number, (_, high) in known.items()}
-    newest = heapq.nlargest(rows, read_topic(kafka, topic, begin=begin), key=_age)
-    return sorted(newest, key=lambda record: (record.partition(), record.offset()))
+    bounds = watermarks(kafka, topic)
+    begin = {number: high - rows for number, (_, high) in bounds.items()}
+    recent = heapq.nlargest(rows, read_topic(kafka, topic, begin=begin), key=_recency)
+    return sorted(recent, key=lambda record: (record.partition(), record.offset()))
 
 
-def _age(record: Message) -> tuple[int, int, int]:
+def _recency(record: Message) -> tuple[int, int, int]:
     """Order by timestamp, which some records lack (-1); the offset decides between equal ones."""
     return record.timestamp()[1], record.offset() or 0, record.partition() or 0

@@ -22,15 +22,15 @@ class RejectionReport:
         return self._reasons.total()
 
     def add(
-        self, rows: int, rejections: Sequence[Rejection], *, where: Callable[[int], str]
+        self, rows: int, rejections: Sequence[Rejection], *, location: Callable[[int], str]
     ) -> None:
-        """Count rows; `where` names the one at a rejection's index for a person."""
+        """Count rows; `location` names the one at a rejection's index for a person."""
         self.rows += rows
         for rejection in rejections:
             self._reasons[rejection.reason] += 1
-            shown = self._examples.setdefault(rejection.reason, [])
-            if len(shown) < EXAMPLES:
-                shown.append(_example(rejection, where(rejection.index)))
+            examples = self._examples.setdefault(rejection.reason, [])
+            if len(examples) < EXAMPLES:
+                examples.append(_example(rejection, location(rejection.index)))
 
     def lines(self) -> Iterator[str]:
         """Yield the report, the most frequent reason first."""
@@ -40,6 +40,6 @@ class RejectionReport:
             yield from (f"    {example}" for example in self._examples[reason])
 
 
-def _example(rejection: Rejection, where: str) -> str:
+def _example(rejection: Rejection, location: str) -> str:
     field = f"{rejection.field}: " if rejection.field else ""
-    return f"{where}: {field}{rejection.detail}"
+    return f"{location}: {field}{rejection.detail}"

@@ -10,12 +10,12 @@ import typer
 
 from sensorwatch.commands.rejection_report import RejectionReport
 from sensorwatch.common.errors import CheckFailed, DataError, UsageError
-from sensorwatch.common.rows.schema import Schema, load_schema, schema_of
-from sensorwatch.common.rows.strict_parsing import collect
+from sensorwatch.common.rows.schema import Schema, load_schema, schema_from_plain
+from sensorwatch.common.rows.strict_parsing import collect_rows
 from sensorwatch.common.runtime.command_line import typer_app
 from sensorwatch.common.runtime.printing import print_line, print_text
 from sensorwatch.common.tables import open_text, read_rows
-from sensorwatch.schema_inference.inference import infer
+from sensorwatch.schema_inference.inference import infer_schema
 from sensorwatch.schema_inference.schema_text import schema_text
 
 SAMPLE_LINES = 20_000
@@ -40,8 +40,8 @@ def infer_command(
     """Guess a schema from a CSV file: delimiter, time format, sensor id, signals."""
     lines = _first_lines(file)
     try:
-        text = schema_text(infer(lines), name=file.stem.encode("utf-8", "replace").decode())
-        schema_of(tomllib.loads(text))
+        text = schema_text(infer_schema(lines), name=file.stem.encode("utf-8", "replace").decode())
+        schema_from_plain(tomllib.loads(text))
     except UsageError as error:
         raise DataError(f"{file}: {error}") from error
     if out is None:
@@ -70,8 +70,8 @@ def check_command(
 
     Exits with 1 if every row would be (with --strict: if any would be).
     """
-    declared = load_schema(path)
-    report = _try(declared, data)
+    row_schema = load_schema(path)
+    report = _check_rows(row_schema, data)
     for line in report.lines():
         print_line(line)
     if report.rows == 0:
@@ -92,15 +92,15 @@ def _first_lines(file: Path) -> list[str]:
         raise DataError(f"{file} cannot be read: {error.strerror}") from error
 
 
-def _try(declared: Schema, data: Path) -> RejectionReport:
+def _check_rows(row_schema: Schema, data: Path) -> RejectionReport:
     report = RejectionReport()
-    records = read_rows(data, declared)
+    records = read_rows(data, row_schema)
     while chunk := list(islice(records, CHUNK_ROWS)):
-        before = report.rows
-        _, rejections = collect(chunk, declared)
-        report.add(len(chunk), rejections, where=partial(_row, before))
+        first_row_number = report.rows
+        _, rejections = collect_rows(chunk, row_schema)
+        report.add(len(chunk), rejections, location=partial(_row_label, first_row_number))
     return report
 
 
-def _row(before: int, index: int) -> str:
-    return f"row {before + index}"
+def _row_label(first_row_number: int, index: int) -> str:
+    return f"row {first_row_number + index}"

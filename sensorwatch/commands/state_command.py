@@ -20,35 +20,35 @@ from sensorwatch.common.runtime.fingerprint import fingerprint
 from sensorwatch.common.runtime.printing import print_json, print_line
 from sensorwatch.common.runtime.setting_keys import Settings
 from sensorwatch.common.runtime.settings import load_settings
-from sensorwatch.proof.proof_inputs import evidence_of
-from sensorwatch.state.account_commit import recommit, require_no_members
-from sensorwatch.state.account_reset import Reset, Terms, lost, reset_of
-from sensorwatch.state.committed_accounts import Standing, committed_accounts
-from sensorwatch.state.snapshot_summary import Inventory, inventory
+from sensorwatch.proof.proof_inputs import connect_proof_inputs
+from sensorwatch.state.account_commit import commit_accounts, require_no_members
+from sensorwatch.state.account_reset import AccountSettings, Reset, lost_by_reset, plan_reset
+from sensorwatch.state.committed_accounts import CommittedAccount, committed_accounts
+from sensorwatch.state.snapshot_summary import SnapshotSummary, inventory
 
 app = typer_app(help="Show the sensors' memory, and let it begin anew.", no_args_is_help=True)
 COLUMNS = ("partition", "offset", "snapshot", "age", "sensors", "episodes", "warming up", "bytes")
 
 
 @dataclass(frozen=True, slots=True)
-class _Group:
+class _GroupState:
     """Where a group stands, partition by partition."""
 
-    standings: dict[Partition, Standing]
-    newest: dict[Partition, Account]
+    committed_accounts_by_partition: dict[Partition, CommittedAccount]
+    ledger_accounts: dict[Partition, Account]
     """By its ledger."""
     partitions: int
     state_partitions: int
 
     @property
-    def known(self) -> list[Partition]:
-        return sorted({*self.standings, *self.newest})
+    def known_partitions(self) -> list[Partition]:
+        return sorted({*self.committed_accounts_by_partition, *self.ledger_accounts})
 
-    def account(self, where: Partition) -> Account | None:
+    def account(self, partition_key: Partition) -> Account | None:
         """The newest one that is known: the committed one, else the ledger's."""
-        standing = self.standings.get(where)
-        committed = None if standing is None else standing.account
-        return committed or self.newest.get(where)
+        committed_account = self.committed_accounts_by_partition.get(partition_key)
+        committed = None if committed_account is None else committed_account.account
+        return committed or self.ledger_accounts.get(partition_key)
 
 
 @app.command()
@@ -57,15 +57,18 @@ def show(
 ) -> None:
     """Show for each partition what its newest snapshot holds, and how old that is in records."""
     settings = _settings(config, group)
-    found = _look(settings)
+    group_state = _read_group_state(settings)
     rows = [
-        (where, found.standings.get(where), held) for where, held in _held(settings, found).items()
+        (partition_key, group_state.committed_accounts_by_partition.get(partition_key), summary)
+        for partition_key, summary in _snapshot_summaries(settings, group_state).items()
     ]
     if as_json:
         for row in rows:
-            print_json(_plain(*row))
+            print_json(_row_values(*row))
         return
-    print_table((*COLUMNS, "model"), [_cells(*row) for row in rows], whole="partition")
+    print_table(
+        (*COLUMNS, "model"), [_table_cells(*row) for row in rows], unbroken_column="partition"
+    )
 
 
 @app.command()
@@ -89,33 +92,46 @@ def reset(
     """
     settings = _settings(config, group)
     require_no_members(settings)
-    found = _look(settings)
-    chosen = _chosen(found, partition)
-    kept, terms = watermarks(settings.kafka, settings.topics.readings), _terms(settings)
+    group_state = _read_group_state(settings)
+    partitions_to_reset = _partitions_to_reset(group_state, partition)
+    retained, account_settings = (
+        watermarks(settings.kafka, settings.topics.readings),
+        _account_settings(settings),
+    )
     resets = [
-        reset_of(where, found.standings.get(where), kept[where.number], to, terms)
-        for where in chosen
+        plan_reset(
+            partition_key,
+            group_state.committed_accounts_by_partition.get(partition_key),
+            retained[partition_key.number],
+            to,
+            account_settings,
+        )
+        for partition_key in partitions_to_reset
     ]
-    held = _held(settings, found)
-    for one in resets:
-        for told in lost(one, held[one.partition]):
-            print_line(told)
-    grown = found.partitions > found.state_partitions
-    if grown:
+    summary = _snapshot_summaries(settings, group_state)
+    for reset_plan in resets:
+        for report_fields in lost_by_reset(reset_plan, summary[reset_plan.partition]):
+            print_line(report_fields)
+    needs_partitions = group_state.partitions > group_state.state_partitions
+    if needs_partitions:
         print_line(
-            f'"{settings.state_topic}" gets {found.partitions} partitions, as the readings have '
-            f"(now {found.state_partitions})"
+            f'"{settings.state_topic}" gets {group_state.partitions} partitions, as the readings have '
+            f"(now {group_state.state_partitions})"
         )
     if not yes:
         raise UsageError("nothing was committed; say --yes to begin anew there")
-    if grown:
-        extend_topic(settings.kafka, settings.state_topic, found.partitions)
+    if needs_partitions:
+        extend_topic(settings.kafka, settings.state_topic, group_state.partitions)
     _commit(settings, resets)
 
 
 def _commit(settings: Settings, resets: list[Reset]) -> None:
-    accounts = {one.partition: one.account for one in resets}
-    recommit(settings, accounts, [note for one in resets for note in one.notes])
+    accounts = {reset_plan.partition: reset_plan.account for reset_plan in resets}
+    commit_accounts(
+        settings,
+        accounts,
+        [ledger_entry for reset_plan in resets for ledger_entry in reset_plan.ledger_entries],
+    )
     print_line(f"{len(accounts)} partitions of {settings.consumer.group} begin anew")
 
 
@@ -123,83 +139,117 @@ def _settings(config: Any, group: str | None) -> Settings:
     return load_settings(config, overrides={"consumer.group": group}).settings
 
 
-def _look(settings: Settings) -> _Group:
+def _read_group_state(settings: Settings) -> _GroupState:
     kafka, group, topic = settings.kafka, settings.consumer.group, settings.topics.readings
     counts = require_topics(kafka, [topic, settings.state_topic])
     ledger = by_partition(read_ledger(kafka, settings.ledger_topic, group=group))
-    found = _Group(
+    group_state = _GroupState(
         committed_accounts(kafka, topic, group=group),
-        {where: records[-1].account for where, records in ledger.items() if where.topic == topic},
+        {
+            partition_key: records[-1].account
+            for partition_key, records in ledger.items()
+            if partition_key.topic == topic
+        },
         counts[topic],
         counts[settings.state_topic],
     )
-    if not found.known:
+    if not group_state.known_partitions:
         raise UsageError(
             f'the group "{group}" has no account of the topic "{topic}", and so no memory: correct '
             "--group or [topics] readings"
         )
-    return found
+    return group_state
 
 
-def _chosen(found: _Group, numbers: list[int] | None) -> list[Partition]:
+def _partitions_to_reset(group_state: _GroupState, numbers: list[int] | None) -> list[Partition]:
     """Return the partitions that are asked for; raises UsageError where they cannot be reset."""
-    if found.partitions < found.state_partitions:
+    if group_state.partitions < group_state.state_partitions:
         raise UsageError(
-            f"the state's topic has {found.state_partitions} partitions, and the readings have "
-            f"{found.partitions}: delete it, let `sensorwatch topics create` make it anew, and "
+            f"the state's topic has {group_state.state_partitions} partitions, and the readings have "
+            f"{group_state.partitions}: delete it, let `sensorwatch topics create` make it anew, and "
             "reset then"
         )
-    wanted = set(numbers or [])
-    if wanted and found.partitions != found.state_partitions:
+    requested_partitions = set(numbers or [])
+    if requested_partitions and group_state.partitions != group_state.state_partitions:
         raise UsageError(
-            f"the readings got partitions ({found.state_partitions} before, {found.partitions} "
+            f"the readings got partitions ({group_state.state_partitions} before, {group_state.partitions} "
             "now), and sensors may have moved between all of them: leave --partition out"
         )
-    unknown = wanted - {where.number for where in found.known}
-    if unknown:
-        raise UsageError(f"the group has no account of partition {min(unknown)}: correct it")
-    return [where for where in found.known if not wanted or where.number in wanted]
+    unknown_partitions = requested_partitions - {
+        partition_key.number for partition_key in group_state.known_partitions
+    }
+    if unknown_partitions:
+        raise UsageError(
+            f"the group has no account of partition {min(unknown_partitions)}: correct it"
+        )
+    return [
+        partition_key
+        for partition_key in group_state.known_partitions
+        if not requested_partitions or partition_key.number in requested_partitions
+    ]
 
 
-def _terms(settings: Settings) -> Terms:
+def _account_settings(settings: Settings) -> AccountSettings:
     try:
         version = Registry(settings.registry.path).resolve(settings.registry.model, "champion")
     except ModelRefused:
         version = ""  # the worker will say what it scores by
     options = settings.consumer
-    return Terms(version, fingerprint(), options.breaker.window_rows, options.max_sensors)
+    return AccountSettings(version, fingerprint(), options.breaker.window_rows, options.max_sensors)
 
 
-def _held(settings: Settings, found: _Group) -> dict[Partition, Inventory | str | None]:
+def _snapshot_summaries(
+    settings: Settings, group_state: _GroupState
+) -> dict[Partition, SnapshotSummary | str | None]:
     """Return for each partition what its snapshot holds, or why that cannot be said."""
     # Of the state's topic, which has as many as the readings had when the snapshots were made.
-    evidence = evidence_of(settings, partitions=found.state_partitions)
-    held: dict[Partition, Inventory | str | None] = {}
-    for where in found.known:
+    proof_sources = connect_proof_inputs(settings, partitions=group_state.state_partitions)
+    summary: dict[Partition, SnapshotSummary | str | None] = {}
+    for partition_key in group_state.known_partitions:
         try:
-            held[where] = inventory(where, found.account(where), evidence)
+            summary[partition_key] = inventory(
+                partition_key, group_state.account(partition_key), proof_sources
+            )
         except (StateRefused, ModelRefused) as error:
-            held[where] = str(error).partition(". Nothing was scored")[0]
-    return held
+            summary[partition_key] = str(error).partition(". Nothing was scored")[0]
+    return summary
 
 
-def _plain(
-    where: Partition, standing: Standing | None, held: Inventory | str | None
+def _row_values(
+    partition_key: Partition,
+    committed_account: CommittedAccount | None,
+    summary: SnapshotSummary | str | None,
 ) -> dict[str, Any]:
-    offset = None if standing is None else standing.offset
-    told: Mapping[str, Any] = {}
-    if isinstance(held, Inventory):
-        age = None if offset is None else offset - held.next_offset
-        told = {"snapshot": asdict(held), "age_records": age}
-    elif held is not None:
-        told = {"refused": held}
-    return {"topic": where.topic, "partition": where.number, "committed": offset, **told}
+    offset = None if committed_account is None else committed_account.offset
+    report_fields: Mapping[str, Any] = {}
+    if isinstance(summary, SnapshotSummary):
+        age = None if offset is None else offset - summary.next_offset
+        report_fields = {"snapshot": asdict(summary), "age_records": age}
+    elif summary is not None:
+        report_fields = {"refused": summary}
+    return {
+        "topic": partition_key.topic,
+        "partition": partition_key.number,
+        "committed": offset,
+        **report_fields,
+    }
 
 
-def _cells(where: Partition, standing: Standing | None, held: Inventory | str | None) -> list[str]:
-    offset = "lost" if standing is None else str(standing.offset)
-    if not isinstance(held, Inventory):
-        return [str(where), offset, *["-"] * 6, held or "nothing written down yet"]
-    age = "?" if standing is None else str(standing.offset - held.next_offset)
-    counts = (held.next_offset, age, held.sensors, held.open_episodes, held.warming_up, held.bytes)
-    return [str(where), offset, *(str(count) for count in counts), held.model_version]
+def _table_cells(
+    partition_key: Partition,
+    committed_account: CommittedAccount | None,
+    summary: SnapshotSummary | str | None,
+) -> list[str]:
+    offset = "lost" if committed_account is None else str(committed_account.offset)
+    if not isinstance(summary, SnapshotSummary):
+        return [str(partition_key), offset, *["-"] * 6, summary or "nothing written down yet"]
+    age = "?" if committed_account is None else str(committed_account.offset - summary.next_offset)
+    counts = (
+        summary.next_offset,
+        age,
+        summary.sensors,
+        summary.open_episodes,
+        summary.warming_up,
+        summary.bytes,
+    )
+    return [str(partition_key), offset, *(str(count) for count in counts), summary.model_version]

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from confluent_kafka import Message
 
-from sensorwatch.commands.topic_follower import Begin, follow
+from sensorwatch.commands.topic_follower import StartAt, follow_topics
 from sensorwatch.common.kafka.records import coordinates
 from sensorwatch.common.runtime.command_line import ConfigOption
 from sensorwatch.common.runtime.console import SafeConsole, styled
@@ -41,10 +41,10 @@ def tail(
     """
     settings = load_settings(config, overrides={"topics.anomalies": topic}).settings
     configure(settings.log.format, settings.log.level)
-    batches = follow(
+    batches = follow_topics(
         settings.kafka,
         [settings.topics.anomalies],
-        begin=Begin.BEGINNING if from_beginning else Begin.NOW,
+        begin=StartAt.BEGINNING if from_beginning else StartAt.NOW,
         logger=kafka_logger(),
     )
     show = _print_value if as_json else _event_printer()

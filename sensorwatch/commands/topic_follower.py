@@ -10,24 +10,24 @@ from sensorwatch.common.errors import BrokerUnavailable
 from sensorwatch.common.kafka.client_config import reader_config
 from sensorwatch.common.kafka.topics import require_topics
 
-CALL_SECONDS = 10.0
+CALL_TIMEOUT_SECONDS = 10.0
 WAIT_SECONDS = 0.1
 """How long one call waits: a signal's handler runs only when it returns."""
-_MOST = 1_000
+_MAX_MESSAGES = 1_000
 
 
-class Begin(StrEnum):
+class StartAt(StrEnum):
     """Where following begins."""
 
     NOW = "now"
     BEGINNING = "beginning"
 
 
-def follow(
+def follow_topics(
     kafka: Mapping[str, Any],
     topics: Sequence[str],
     *,
-    begin: Begin,
+    begin: StartAt,
     stopping: Callable[[], bool] = lambda: False,
     **client: Any,
 ) -> Iterator[list[Message]]:
@@ -39,30 +39,30 @@ def follow(
     partitions = require_topics(kafka, topics)
     consumer = Consumer(reader_config(kafka, group="sensorwatch-follower"), **client)
     try:
-        consumer.assign(list(_places(consumer, partitions, begin)))
+        consumer.assign(list(_start_offsets(consumer, partitions, begin)))
         while not stopping():
             # One first: `consume` waits its whole time where it cannot fill the list.
             first = consumer.consume(1, WAIT_SECONDS)
-            rest = consumer.consume(_MOST, 0) if first else []
+            rest = consumer.consume(_MAX_MESSAGES, 0) if first else []
             yield [message for message in [*first, *rest] if _is_record(message)]
     finally:
         consumer.close()
 
 
-def _places(
-    consumer: Consumer, partitions: Mapping[str, int], begin: Begin
+def _start_offsets(
+    consumer: Consumer, partitions: Mapping[str, int], begin: StartAt
 ) -> Iterator[TopicPartition]:
     for topic, count in partitions.items():
         for number in range(count):
-            where = TopicPartition(topic, number)
+            partition = TopicPartition(topic, number)
             try:
-                low, high = consumer.get_watermark_offsets(where, CALL_SECONDS)
+                low, high = consumer.get_watermark_offsets(partition, CALL_TIMEOUT_SECONDS)
             except KafkaException as error:
                 raise BrokerUnavailable(
                     f'the offsets of "{topic}" cannot be read: {error.args[0].str()}; is the '
                     "broker up?"
                 ) from error
-            yield TopicPartition(topic, number, low if begin is Begin.BEGINNING else high)
+            yield TopicPartition(topic, number, low if begin is StartAt.BEGINNING else high)
 
 
 def _is_record(message: Message) -> bool:

@@ -11,7 +11,7 @@ from sensorwatch.commands.rejection_report import RejectionReport
 from sensorwatch.common.errors import CheckFailed
 from sensorwatch.common.kafka.records import received_at
 from sensorwatch.common.kafka.state_check import check_state_topics
-from sensorwatch.common.kafka.topics import Made, create_topics, require_topics, topic_plans
+from sensorwatch.common.kafka.topics import TopicStatus, create_topics, require_topics, topic_plans
 from sensorwatch.common.rows.parsing import parse
 from sensorwatch.common.rows.schema import load_schema
 from sensorwatch.common.runtime.command_line import ConfigOption, typer_app
@@ -40,14 +40,14 @@ def create(
     The state has as many partitions as the readings, also where those were there before.
     """
     settings = load_settings(config).settings
-    named = {
+    topic_names = {
         **settings.topics.model_dump(),
         "ledger": settings.ledger_topic,
         "state": settings.state_topic,
     }
-    plans = topic_plans(**named, partitions=partitions)
-    made = create_topics(settings.kafka, plans, replication=replication)
-    for line in created_lines(made, settings.topics.readings):
+    plans = topic_plans(**topic_names, partitions=partitions)
+    statuses = create_topics(settings.kafka, plans, replication=replication)
+    for line in created_lines(statuses, settings.topics.readings):
         print_line(line)
     path = settings.schema_.path
     if not path.exists():
@@ -57,10 +57,10 @@ def create(
         )
 
 
-def created_lines(made: Mapping[str, Made], readings: str) -> Iterator[str]:
+def created_lines(statuses: Mapping[str, TopicStatus], readings: str) -> Iterator[str]:
     """Yield what became of each topic; that of the readings should have been there before."""
-    for name, outcome in made.items():
-        new = name == readings and outcome is Made.CREATED
+    for name, outcome in statuses.items():
+        new = name == readings and outcome is TopicStatus.CREATED
         note = " (the readings' topic was not there: is [topics] readings right?)" if new else ""
         yield f"{name}: {outcome}{note}"
 
@@ -77,8 +77,8 @@ def check(
     Exits with 1 if the schema would reject every one of them.
     """
     settings = load_settings(config).settings
-    found = require_topics(settings.kafka, _names(settings))
-    for name, partitions in found.items():
+    partition_counts = require_topics(settings.kafka, _all_topic_names(settings))
+    for name, partitions in partition_counts.items():
         print_line(f"{name}: {partitions} partition{'s' if partitions > 1 else ''}")
     check_state_topics(
         settings.kafka,
@@ -92,16 +92,16 @@ def check(
 
 
 def _try_schema(settings: Settings, *, rows: int) -> None:
-    declared = load_schema(settings.schema_.path)
+    row_schema = load_schema(settings.schema_.path)
     topic = settings.topics.readings
     records = recent_records(settings.kafka, topic, rows=rows)
     _, rejections = parse(
         [record.value() for record in records],
-        declared,
+        row_schema,
         received=[received_at(record) for record in records],
     )
     report = RejectionReport()
-    report.add(len(records), rejections, where=lambda index: _where(records[index]))
+    report.add(len(records), rejections, location=lambda index: _record_position(records[index]))
     print_line(f"{topic}, the latest of it by {settings.schema_.path}:")
     for line in report.lines():
         print_line(line)
@@ -112,11 +112,11 @@ def _try_schema(settings: Settings, *, rows: int) -> None:
         )
 
 
-def _where(record: Message) -> str:
+def _record_position(record: Message) -> str:
     return f"{record.partition()}:{record.offset()}"
 
 
-def _names(settings: Settings) -> list[str]:
+def _all_topic_names(settings: Settings) -> list[str]:
     topics = settings.topics
     made_of_group = [settings.ledger_topic, settings.state_topic]
     return [topics.readings, topics.anomalies, topics.dead_letters, *made_of_group]

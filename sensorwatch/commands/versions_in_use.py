@@ -23,6 +23,10 @@ def named_versions(settings: Settings) -> frozenset[str]:
             "Try again when it can be asked, or say --offline to keep only champion, previous, "
             "--keep and --in-use"
         ) from error
-    accounts = [standing.account for standing in committed if standing.account is not None]
+    accounts = [
+        committed_account.account
+        for committed_account in committed
+        if committed_account.account is not None
+    ]
     accounts += [record.account for record in recorded]
     return frozenset(account.model_version for account in accounts if account.model_version)

@@ -4,26 +4,26 @@ import time
 
 import numpy as np
 
-from sensorwatch.common.ledger.account import advance, open_account
+from sensorwatch.common.ledger.account import advance_account, open_account
 from sensorwatch.common.rows.csv_chunk import ChunkReader
 from sensorwatch.common.rows.parsing import parse
-from sensorwatch.common.rows.schema import schema_of
+from sensorwatch.common.rows.schema import schema_from_plain
 from sensorwatch.common.runtime.fingerprint import fingerprint
 from sensorwatch.common.runtime.printing import print_line
-from sensorwatch.common.runtime.setting_keys import Features, TrainerSettings
+from sensorwatch.common.runtime.setting_keys import FeatureKind, TrainerSettings
 from sensorwatch.common.scoring.detector import Detector
-from sensorwatch.common.scoring.explanation import signals_of_rows
-from sensorwatch.common.scoring.memory_bytes import memory_bytes, memory_of
+from sensorwatch.common.scoring.explanation import explain_rows
+from sensorwatch.common.scoring.memory_bytes import memory_from_bytes, memory_to_bytes
 from sensorwatch.common.scoring.processing import process
 from sensorwatch.common.simulation.fault_plan import FaultPlan
 from sensorwatch.common.simulation.sensors import SIGNALS
 from sensorwatch.common.simulation.stream import Simulation, simulate
 from sensorwatch.producer.simulated_records import simulated_records
-from sensorwatch.trainer.csv_lines import instants, lines
-from sensorwatch.trainer.training import refitted
+from sensorwatch.trainer.csv_lines import instants, join_lines
+from sensorwatch.trainer.training import fit_unregistered
 
 TRAIN_ROWS, ROWS = 1_000, 1_000
-_SCHEMA = schema_of(
+_SCHEMA = schema_from_plain(
     {
         "time": {"field": "timestamp", "format": "rfc3339"},
         "key": {"field": "sensor_id"},
@@ -40,31 +40,31 @@ def warmup() -> None:
     """
     began = time.perf_counter()
     compile_kernels()
-    took = time.perf_counter() - began
-    print_line(f"every kernel is compiled, in {took:.1f} s; the next start finds them")
+    elapsed_seconds = time.perf_counter() - began
+    print_line(f"every kernel is compiled, in {elapsed_seconds:.1f} s; the next start finds them")
 
 
 def compile_kernels() -> None:
     """Send a small stream the whole way, by each plan, so that nothing is left to compile."""
     payloads = _payloads()
-    line = b"2025-01-01T00:00:00Z,sensor-1" + b",0.5" * len(SIGNALS) + b"\n"
-    ChunkReader(_SCHEMA, _SCHEMA.paths).read(line)
+    csv_row = b"2025-01-01T00:00:00Z,sensor-1" + b",0.5" * len(SIGNALS) + b"\n"
+    ChunkReader(_SCHEMA, _SCHEMA.paths).read(csv_row)
     readings, _ = parse(payloads[:TRAIN_ROWS], _SCHEMA)
-    lines([instants(readings.event_time)])
-    for features in Features:
-        detector = refitted(readings, _SCHEMA, TrainerSettings(features=features, trees=10))
-        _consume(payloads[TRAIN_ROWS:], detector)
+    join_lines([instants(readings.event_time)])
+    for features in FeatureKind:
+        detector = fit_unregistered(readings, _SCHEMA, TrainerSettings(features=features, trees=10))
+        _score_like_consumer(payloads[TRAIN_ROWS:], detector)
 
 
-def _consume(payloads: list[bytes], detector: Detector) -> None:
+def _score_like_consumer(payloads: list[bytes], detector: Detector) -> None:
     """Do with the rows what a consumer does, from the payload to snapshot and account."""
-    memory = detector.cold()
+    memory = detector.empty_memory()
     memory.begin()
     outcome = process(payloads, detector, memory)
     rows = np.arange(len(outcome.readings))
-    signals_of_rows(detector, outcome, rows)
-    memory_of(memory_bytes(memory), detector)
-    advance(
+    explain_rows(detector, outcome, rows)
+    memory_from_bytes(memory_to_bytes(memory), detector)
+    advance_account(
         open_account(0, model_version=detector.version, fingerprint=fingerprint()),
         offsets=outcome.positions,
         kinds=outcome.kinds,

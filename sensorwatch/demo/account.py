@@ -14,7 +14,7 @@ from sensorwatch.common.kafka.silent_logger import quiet_logger
 from sensorwatch.common.ledger.account import Account
 from sensorwatch.demo.services import Services
 from sensorwatch.demo.topic_watcher import TopicWatcher
-from sensorwatch.producer.sink import Tally
+from sensorwatch.producer.sink import DeliveryCounts
 
 DRAIN_SECONDS = 30.0
 READ_SECONDS = 10.0
@@ -95,7 +95,7 @@ def discrepancies(counts: Counts) -> list[str]:
     return [problem for holds, problem in checks if not holds]
 
 
-def count_records(services: Services, tally: Tally, watcher: TopicWatcher) -> Counts:
+def count_records(services: Services, delivery: DeliveryCounts, watcher: TopicWatcher) -> Counts:
     """Wait until the consumer has processed every record, stop it, and count; feed stopped before.
 
     A consumer or watcher that does not reach the end in time is counted where it is: the counts
@@ -114,8 +114,8 @@ def count_records(services: Services, tally: Tally, watcher: TopicWatcher) -> Co
     )
     watcher.stop()
     return Counts(
-        delivered=tally.delivered,
-        failed=tally.failed,
+        delivered=delivery.delivered,
+        failed=delivery.failed,
         records_in=records_in,
         accounts=accounts,
         events=len(watcher.seen.alarms),

@@ -25,7 +25,7 @@ def train_first_model(
         step("compiling the detector for this machine (only the first time)")
         compile_kernels()
     step(f"simulating {TRAINING_DAYS} days of healthy rows")
-    rows = write_csv(healthy_rows(scenario), data, labels=False, sent=lambda _rows: None)
+    rows = write_csv(healthy_rows(scenario), data, labels=False, on_sent=lambda _rows: None)
     step(f"training the first model on {rows:,} rows")
     return _register(settings, data)
 

@@ -9,10 +9,10 @@ from typing import Any, Self
 
 from sensorwatch.common.kafka.silent_logger import quiet_logger
 from sensorwatch.demo.scenario import Scenario, live_rows
-from sensorwatch.producer.kafka_sink import connect
-from sensorwatch.producer.rate_limiting import batch_rows, batched, paced
+from sensorwatch.producer.kafka_sink import connect_sink
+from sensorwatch.producer.rate_limiting import batch_rows, batched, rate_limited
 from sensorwatch.producer.simulated_records import Record, simulated_records
-from sensorwatch.producer.sink import Tally, deliver
+from sensorwatch.producer.sink import DeliveryCounts, deliver
 
 
 class RowFeed:
@@ -22,31 +22,33 @@ class RowFeed:
         """Connect and begin to send; raises BrokerUnavailable."""
         self._scenario = scenario
         self._stopping = Event()
-        self._sink = connect(kafka, topic, stopping=self._stopping.is_set, logger=quiet_logger())
+        self._sink = connect_sink(
+            kafka, topic, stopping=self._stopping.is_set, logger=quiet_logger()
+        )
         self.sent = 0
         """The number of rows handed to the client so far."""
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="row-feed")
-        self._tally = self._thread.submit(self._send)
+        self._counts = self._thread.submit(self._send)
 
     def check(self) -> None:
         """Raise the error that ended the thread, if there is one."""
-        if self._tally.done():
-            self._tally.result()
+        if self._counts.done():
+            self._counts.result()
 
-    def stop(self) -> Tally:
+    def stop(self) -> DeliveryCounts:
         """Stop sending, wait for the broker's acknowledgements and return the counts."""
         self._stopping.set()
-        return self._tally.result()
+        return self._counts.result()
 
-    def _send(self) -> Tally:
+    def _send(self) -> DeliveryCounts:
         rate = self._scenario.rate
-        batches = paced(
+        batches = rate_limited(
             batched(_records(self._scenario), batch_rows(rate)),
             rate,
             clock=time.monotonic,
             sleep=self._stopping.wait,
         )
-        return deliver(batches, self._sink, stopping=self._stopping.is_set, sent=self._count)
+        return deliver(batches, self._sink, stopping=self._stopping.is_set, on_sent=self._count)
 
     def _count(self, rows: int) -> None:
         self.sent += rows

@@ -13,15 +13,15 @@ from sensorwatch.demo.screens import Screen, State
 from sensorwatch.demo.services import Services, start_services
 from sensorwatch.demo.texts import summary
 from sensorwatch.demo.topic_watcher import TopicWatcher
-from sensorwatch.producer.stop_signals import Stop
+from sensorwatch.producer.stop_signals import StopSignal
 
 
-def run_demo(scenario: Scenario, screen: Screen, stop: Stop) -> None:
+def run_demo(scenario: Scenario, screen: Screen, stop: StopSignal) -> None:
     """Start the services, show the run until its end or until `stop`, and print the summary.
 
     Raises CheckFailed if a service ends early or if a record does not have exactly one outcome.
     """
-    with start_services(scenario, announce=screen.step, stopping=stop.asked) as services:
+    with start_services(scenario, announce=screen.step, stopping=stop.requested) as services:
         settings = services.settings
         with (
             TopicWatcher(settings) as watcher,
@@ -45,7 +45,7 @@ def run_demo(scenario: Scenario, screen: Screen, stop: Stop) -> None:
 def _show(
     scenario: Scenario,
     screen: Screen,
-    stop: Stop,
+    stop: StopSignal,
     services: Services,
     feed: RowFeed,
     watcher: TopicWatcher,
@@ -53,7 +53,7 @@ def _show(
     """Update the screen until the time is over or until `stop`."""
     began = time.monotonic()
     metrics = MetricsReader(services.consumer_address)
-    while (elapsed := time.monotonic() - began) < scenario.seconds and not stop.asked():
+    while (elapsed := time.monotonic() - began) < scenario.seconds and not stop.requested():
         for part in (feed, watcher, services.consumer, services.api):
             part.check()
         state = State(

@@ -12,9 +12,15 @@ from typing import Self
 
 from confluent_kafka import Message
 
-from sensorwatch.commands.topic_follower import Begin, follow
-from sensorwatch.common.kafka.dead_letters import ID, PREFIX
-from sensorwatch.common.kafka.records import Coordinates, coordinates, header, headers_of, newest
+from sensorwatch.commands.topic_follower import StartAt, follow_topics
+from sensorwatch.common.kafka.dead_letters import HEADER_PREFIX, ID_HEADER
+from sensorwatch.common.kafka.records import (
+    Coordinates,
+    coordinates,
+    header_value,
+    headers_of,
+    last_header_value,
+)
 from sensorwatch.common.kafka.silent_logger import quiet_logger
 from sensorwatch.common.runtime.settings import Settings
 from sensorwatch.demo.score import Observations
@@ -70,10 +76,10 @@ class TopicWatcher:
             topics.anomalies: self._take_event,
             topics.dead_letters: self._take_dead_letter,
         }
-        for messages in follow(
+        for messages in follow_topics(
             self._settings.kafka,
             [topics.readings, topics.anomalies, topics.dead_letters],
-            begin=Begin.BEGINNING,
+            begin=StartAt.BEGINNING,
             stopping=self._stopping.is_set,
             logger=quiet_logger(),
         ):
@@ -81,7 +87,7 @@ class TopicWatcher:
                 take[message.topic()](message)
 
     def _take_row(self, message: Message) -> None:
-        label = _text(header(message, LABEL_HEADER))
+        label = _text(header_value(message, LABEL_HEADER))
         self.seen.add_record(coordinates(message), message.key(), label)
 
     def _take_event(self, message: Message) -> None:
@@ -100,11 +106,11 @@ class TopicWatcher:
 
     def _take_dead_letter(self, message: Message) -> None:
         headers = headers_of(message) or []  # the client crashes if it is asked twice
-        where = _coordinates_of(_text(newest(headers, ID)))
+        where = _coordinates_of(_text(last_header_value(headers, ID_HEADER)))
         if where is not None:
             self.duplicates += where in self.seen.dead_letters
             self.seen.dead_letters.add(where)
-        self.reasons[_text(newest(headers, PREFIX + "code")) or "?"] += 1
+        self.reasons[_text(last_header_value(headers, HEADER_PREFIX + "code")) or "?"] += 1
 
     def __enter__(self) -> Self:
         return self

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from sensorwatch.common.kafka.ledger_text import Cause, LedgerRecord
 from sensorwatch.common.kafka.records import Partition
-from sensorwatch.common.ledger.account import Account, new_segment
+from sensorwatch.common.ledger.account import Account, start_segment
 
 COUNTS = ("consumed", "normal", "anomalies", "dead_letters")
 
@@ -23,20 +23,20 @@ class Verdict(StrEnum):
     """Counts, digest or memory differ: something was lost, doubled or scored differently."""
     NOT_RETAINED = "input not retained"
     """The topic no longer holds all of the input, or of that which the memory came from."""
-    BEGUN_ANEW = "ACCOUNT BEGUN ANEW"
+    ACCOUNT_RESTARTED = "ACCOUNT BEGUN ANEW"
     """Somebody moved the group's offset: what lies between the two accounts is not proven."""
     NO_MODEL = "model not there"
     """The registry no longer holds the version that scored it, or refuses it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class LedgerInterval:
     """The input of one partition between two accounts, scored by one version."""
 
     partition: Partition
     begin: Account
     end: Account
-    between: tuple[str, ...] = ()
+    unused_versions: tuple[str, ...] = ()
     """Versions that came into force and went again right before it, without scoring a record."""
 
     @property
@@ -54,55 +54,57 @@ class Stretch:
 class Finding:
     """The verdict on a stretch."""
 
-    stretch: Stretch
+    interval: LedgerInterval
     verdict: Verdict
     detail: str = ""
 
 
-def stretches(records: Sequence[LedgerRecord], committed: Account | None) -> list[Stretch]:
+def split_ledger(
+    records: Sequence[LedgerRecord], committed: Account | None
+) -> list[LedgerInterval]:
     """Cut a partition's ledger into stretches of one model version and one digest segment each.
 
     `records`: of one partition, in order. `committed`: the account in its committed offset.
     """
-    points = [(record.cause, record.account) for record in records]
-    if points and committed is not None:
-        points.append((Cause.INTERVAL, committed))
-    found = []
-    between: list[str] = []
-    for (_, begin), (cause, end) in pairwise(points):
+    account_points = [(record.cause, record.account) for record in records]
+    if account_points and committed is not None:
+        account_points.append((Cause.INTERVAL, committed))
+    results = []
+    unused_versions: list[str] = []
+    for (_, begin), (cause, end) in pairwise(account_points):
         if cause is Cause.OPENED or end.next_offset == begin.next_offset:
-            between = [] if cause is Cause.OPENED else [*between, end.model_version]
+            unused_versions = [] if cause is Cause.OPENED else [*unused_versions, end.model_version]
             continue
         if end.segment != begin.segment:
-            begin = new_segment(begin, fingerprint=end.fingerprint)  # noqa: PLW2901 - same place, new digest
-        found.append(Stretch(records[0].source, begin, end, tuple(between)))
-        between = []
-    return found
+            begin = start_segment(begin, fingerprint=end.fingerprint)  # noqa: PLW2901 - same place, new digest
+        results.append(LedgerInterval(records[0].source, begin, end, tuple(unused_versions)))
+        unused_versions = []
+    return results
 
 
-def begun_anew(records: Sequence[LedgerRecord]) -> list[Finding]:
+def restarted_accounts(records: Sequence[LedgerRecord]) -> list[Finding]:
     """Name each place where a partition's account was begun a second time, and what that means.
 
     `records`: of one partition, in order.
     """
-    found = []
+    results = []
     for before, after in pairwise(records):
         old, new = before.account.next_offset, after.account.next_offset
         if after.cause is not Cause.OPENED or old == new:
             continue
-        what = (
+        consequence = (
             f"offsets {new} to {old - 1} were scored again"
             if new < old
             else f"whatever was committed from offset {old} to {new - 1} was skipped, or its "
             "account is lost"
         )
-        stretch = Stretch(before.source, before.account, after.account)
-        detail = f"the group's offset was moved to {new} from outside: {what}"
-        found.append(Finding(stretch, Verdict.BEGUN_ANEW, detail))
-    return found
+        interval = LedgerInterval(before.source, before.account, after.account)
+        detail = f"the group's offset was moved to {new} from outside: {consequence}"
+        results.append(Finding(interval, Verdict.ACCOUNT_RESTARTED, detail))
+    return results
 
 
-def since_begun(records: Sequence[LedgerRecord]) -> Sequence[LedgerRecord]:
+def since_last_opening(records: Sequence[LedgerRecord]) -> Sequence[LedgerRecord]:
     """Return the records from the newest beginning of the account on."""
     opened = [n for n, record in enumerate(records) if record.cause is Cause.OPENED]
     return records[opened[-1] :] if opened else records

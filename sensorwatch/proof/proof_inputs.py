@@ -6,15 +6,15 @@ from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.kafka.snapshot_text import Snapshot
 from sensorwatch.common.kafka.state_topic import read_snapshot
 from sensorwatch.common.kafka.topic_reader import read_topic, watermarks
-from sensorwatch.common.ledger.account import SnapshotAt
+from sensorwatch.common.ledger.account import SnapshotRef
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.runtime.fingerprint import fingerprint
 from sensorwatch.common.runtime.setting_keys import Settings
 from sensorwatch.common.scoring.detector import Detector
-from sensorwatch.proof.replay_proof import Evidence
+from sensorwatch.proof.replay_proof import ProofInputs
 
 
-def evidence_of(settings: Settings, *, partitions: int | None = None) -> Evidence:
+def connect_proof_inputs(settings: Settings, *, partitions: int | None = None) -> ProofInputs:
     """Connect a proof with its sources, which raise BrokerUnavailable.
 
     `partitions`: how many the input had when the snapshots were made, where that is not how many it
@@ -23,31 +23,31 @@ def evidence_of(settings: Settings, *, partitions: int | None = None) -> Evidenc
     kafka, registry = settings.kafka, Registry(settings.registry.path)
 
     @cache
-    def retained(topic: str) -> dict[int, tuple[int, int]]:
+    def retained_offsets(topic: str) -> dict[int, tuple[int, int]]:
         return watermarks(kafka, topic)
 
     @cache
     def detector(version: str) -> Detector:
         return registry.load(settings.registry.model, version).detector
 
-    def snapshot(partition: Partition, at: SnapshotAt) -> Snapshot:
+    def snapshot(partition: Partition, at: SnapshotRef) -> Snapshot:
         return read_snapshot(
             kafka,
             settings.state_topic,
             at,
             group=settings.consumer.group,
             source=partition,
-            partitions=partitions or len(retained(partition.topic)),
+            partitions=partitions or len(retained_offsets(partition.topic)),
         )
 
-    return Evidence(
+    return ProofInputs(
         fingerprint=fingerprint(),
-        first_retained=lambda partition: retained(partition.topic)[partition.number][0],
-        records=lambda stretch: read_topic(
+        first_retained=lambda partition: retained_offsets(partition.topic)[partition.number][0],
+        records=lambda interval: read_topic(
             kafka,
-            stretch.partition.topic,
-            begin={stretch.partition.number: stretch.begin.next_offset},
-            end={stretch.partition.number: stretch.end.next_offset},
+            interval.partition.topic,
+            begin={interval.partition.number: interval.begin.next_offset},
+            end={interval.partition.number: interval.end.next_offset},
         ),
         detector=detector,
         snapshot=snapshot,

@@ -9,28 +9,28 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sensorwatch.common.errors import DataError
-from sensorwatch.common.rows.cells import number_of
-from sensorwatch.common.rows.rejection import cut, found
+from sensorwatch.common.rows.cells import parse_number_cell
+from sensorwatch.common.rows.rejection import short_printable, short_repr
 from sensorwatch.schema_inference.time_format_guess import TimeGuess, guess_time
 
 DELIMITERS = (",", ";", "\t", "|")
 _TIME_NAMES = re.compile(r"time|date|\bts\b|epoch", re.IGNORECASE)
-_LABELS = frozenset(
+_LABEL_NAMES = frozenset(
     {"anomaly", "isanomaly", "anomalous", "changepoint", "label", "labels", "islabel", "fault"}
     | {"isfault", "attack", "outlier", "isoutlier", "groundtruth", "class", "target", "failure"}
 )
-_KEYS = frozenset(
+_KEY_NAMES = frozenset(
     {"sensorid", "sensor", "sensorname", "deviceid", "device", "devicename", "machineid", "machine"}
     | {"assetid", "asset", "stationid", "station", "tagname", "tag", "hostname", "host", "unitid"}
 )
-_MAYBE_KEYS = frozenset({"id", "key", "name", "source", "unit", "uid", "uuid"})
-_NO_VALUES = frozenset({"nan", "na", "n/a", "#n/a", "null", "none", "nil", "-", "--"})
-_ENOUGH = 0.9
-_TIME_CELLS = 500
-_SHOWN = 10
+_POSSIBLE_KEY_NAMES = frozenset({"id", "key", "name", "source", "unit", "uid", "uuid"})
+_MISSING_VALUE_TEXTS = frozenset({"nan", "na", "n/a", "#n/a", "null", "none", "nil", "-", "--"})
+_MIN_NUMERIC_SHARE = 0.9
+_MAX_TIME_CELLS = 500
+_MAX_SHOWN_COLUMNS = 10
 
 
-class Kind(StrEnum):
+class ColumnKind(StrEnum):
     """What a column is taken for."""
 
     TIME = "the time"
@@ -43,18 +43,18 @@ class Kind(StrEnum):
     EMPTY = "empty"
     NO_VALUES = "no values, only cells such as NaN, n/a and empty ones"
     NAMELESS = "a column without a name"
-    DOUBLED = "a name that stands in the header more than once"
+    DUPLICATE_NAME = "a name that stands in the header more than once"
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class InferredColumn:
     """A column and what its sampled cells say about it."""
 
     name: str
-    kind: Kind
+    kind: ColumnKind
     cells: int
     """How many cells were looked at, the empty ones too."""
-    bad: int = 0
+    not_finite: int = 0
     """Of a signal: how many of them are no finite number."""
     empty: int = 0
     """Of a signal: how many of those are empty."""
@@ -68,52 +68,63 @@ class Inference:
 
     delimiter: str
     time: TimeGuess
-    columns: tuple[Column, ...]
+    columns: tuple[InferredColumn, ...]
     rows: int
 
-    def named(self, kind: Kind) -> list[Column]:
+    def columns_of_kind(self, kind: ColumnKind) -> list[InferredColumn]:
         """Return the columns of a kind in the file's order."""
         return [column for column in self.columns if column.kind is kind]
 
 
-def infer(lines: Sequence[str]) -> Inference:
+def infer_schema(lines: Sequence[str]) -> Inference:
     """Guess from a file's first lines, the header among them.
 
     Raises DataError where there is no header, no column of times, or no column of numbers.
     """
-    delimiter, header, rows = _table(lines)
+    delimiter, header, rows = _split_table(lines)
     cells = {name: [row[at].strip() for row in rows] for at, name in enumerate(header)}
-    time_name, time = _time(header, cells)
-    doubled = {name for name, count in Counter(header).items() if count > 1}
+    time_name, time = _find_time_column(header, cells)
+    duplicated = {name for name, count in Counter(header).items() if count > 1}
     columns = []
     for name in dict.fromkeys(header):
         if name == time_name:
-            columns.append(Column(name, Kind.TIME, len(rows)))
-        elif name in doubled:
-            columns.append(Column(name, Kind.DOUBLED, len(rows)))
+            columns.append(InferredColumn(name, ColumnKind.TIME, len(rows)))
+        elif name in duplicated:
+            columns.append(InferredColumn(name, ColumnKind.DUPLICATE_NAME, len(rows)))
         else:
-            columns.append(_column(name, cells[name]))
-    seen = Inference(delimiter, time, _one_key(columns), len(rows))
-    if not seen.named(Kind.SIGNAL):
-        shown = [f"{found(column.name)} is {column.kind}" for column in seen.columns[:_SHOWN]]
-        more = f", and {len(seen.columns) - _SHOWN} more" if len(seen.columns) > _SHOWN else ""
+            columns.append(_classify_column(name, cells[name]))
+    inference = Inference(delimiter, time, _keep_first_key(columns), len(rows))
+    if not inference.columns_of_kind(ColumnKind.SIGNAL):
+        shown = [
+            f"{short_repr(column.name)} is {column.kind}"
+            for column in inference.columns[:_MAX_SHOWN_COLUMNS]
+        ]
+        more = (
+            f", and {len(inference.columns) - _MAX_SHOWN_COLUMNS} more"
+            if len(inference.columns) > _MAX_SHOWN_COLUMNS
+            else ""
+        )
         raise DataError(f"no column of numbers to take as a signal: {', '.join(shown)}{more}")
-    return seen
+    return inference
 
 
-def _table(lines: Sequence[str]) -> tuple[str, list[str], list[list[str]]]:
+def _split_table(lines: Sequence[str]) -> tuple[str, list[str], list[list[str]]]:
     """Split the lines at the delimiter that gives the most columns to the most rows."""
-    kept = [line for line in lines if line.strip()]
-    if len(kept) < 2:
-        raise DataError(f"found {len(kept)} lines, wanted a header and at least one row")
-    delimiter = max(DELIMITERS, key=lambda sign: _fitting_cells(kept[:100], sign))
+    non_blank_lines = [line for line in lines if line.strip()]
+    if len(non_blank_lines) < 2:
+        raise DataError(f"found {len(non_blank_lines)} lines, wanted a header and at least one row")
+    delimiter = max(
+        DELIMITERS, key=lambda candidate: _fitting_cells(non_blank_lines[:100], candidate)
+    )
     try:
-        header, *rows = csv.reader(kept, delimiter=delimiter, skipinitialspace=True)
+        header, *rows = csv.reader(non_blank_lines, delimiter=delimiter, skipinitialspace=True)
     except csv.Error as error:
         raise DataError(f"not a CSV file: {error}") from error
     header = [name.strip() for name in header]
-    if all(isinstance(number_of(name), float) or not name for name in header):
-        raise DataError(f"the first line holds no names, wanted a header: found {found(kept[0])}")
+    if all(isinstance(parse_number_cell(name), float) or not name for name in header):
+        raise DataError(
+            f"the first line holds no names, wanted a header: found {short_repr(non_blank_lines[0])}"
+        )
     rows = [row for row in rows if len(row) == len(header)]
     if not rows:
         raise DataError(f"no row has as many cells as the header ({len(header)})")
@@ -128,14 +139,14 @@ def _fitting_cells(lines: Sequence[str], delimiter: str) -> int:
     return (len(header) - 1) * sum(len(row) == len(header) for row in rows)
 
 
-def _time(header: Sequence[str], cells: dict[str, list[str]]) -> tuple[str, TimeGuess]:
-    named_so = [name for name in header if _TIME_NAMES.search(name)]
-    for name in dict.fromkeys([*named_so, *header]):
-        texts = [cell for cell in cells[name] if cell][:_TIME_CELLS]
-        guess = guess_time(texts, named_so=name in named_so)
+def _find_time_column(header: Sequence[str], cells: dict[str, list[str]]) -> tuple[str, TimeGuess]:
+    name_suggests_time = [name for name in header if _TIME_NAMES.search(name)]
+    for name in dict.fromkeys([*name_suggests_time, *header]):
+        texts = [cell for cell in cells[name] if cell][:_MAX_TIME_CELLS]
+        guess = guess_time(texts, name_suggests_time=name in name_suggests_time)
         if name and guess is not None:
             return name, guess
-    shown = cut(", ".join(f"{name}={cells[name][0]}" for name in header))
+    shown = short_printable(", ".join(f"{name}={cells[name][0]}" for name in header))
     if len(header) == 1:
         tried = ", ".join(map(repr, DELIMITERS))
         raise DataError(
@@ -149,40 +160,45 @@ def _time(header: Sequence[str], cells: dict[str, list[str]]) -> tuple[str, Time
     )
 
 
-def _column(name: str, cells: Sequence[str]) -> Column:
+def _classify_column(name: str, cells: Sequence[str]) -> InferredColumn:
     word = re.sub(r"[^a-z0-9]", "", name.lower())
     texts = [cell for cell in cells if cell]
     numbers = [
         value
         for cell in texts
-        if isinstance(value := number_of(cell), float) and math.isfinite(value)
+        if isinstance(value := parse_number_cell(cell), float) and math.isfinite(value)
     ]
-    kind = _kind(word, name, texts, len(numbers))
-    if kind is not Kind.SIGNAL:
-        return Column(name, kind, len(cells))
-    bad = len(cells) - len(numbers)
+    kind = _kind_of_column(word, name, texts, len(numbers))
+    if kind is not ColumnKind.SIGNAL:
+        return InferredColumn(name, kind, len(cells))
+    not_finite = len(cells) - len(numbers)
     empty = len(cells) - len(texts)
-    return Column(name, kind, len(cells), bad, empty, min(numbers), max(numbers))
+    return InferredColumn(name, kind, len(cells), not_finite, empty, min(numbers), max(numbers))
 
 
-def _kind(word: str, name: str, texts: Sequence[str], numbers: int) -> Kind:
+def _kind_of_column(word: str, name: str, texts: Sequence[str], numbers: int) -> ColumnKind:
     repeats = len(set(texts)) < len(texts)
     kinds = (
-        (Kind.NAMELESS, not name),
-        (Kind.EMPTY, not texts),
-        (Kind.NO_VALUES, all(text.lower() in _NO_VALUES for text in texts)),
-        (Kind.LABEL, word.removeprefix("sensorwatch") in _LABELS),
-        (Kind.KEY, word in _KEYS or (word in _MAYBE_KEYS and repeats)),
-        (Kind.ROW_NUMBER, word in _MAYBE_KEYS | {"row", "index", "rowid", "seq", "sequence"}),
-        (Kind.SIGNAL, numbers > 0 and numbers >= _ENOUGH * len(texts)),
-        (Kind.DECIMAL_COMMA, all(re.fullmatch(r"-?\d+(,\d+)?", text) for text in texts)),
+        (ColumnKind.NAMELESS, not name),
+        (ColumnKind.EMPTY, not texts),
+        (ColumnKind.NO_VALUES, all(text.lower() in _MISSING_VALUE_TEXTS for text in texts)),
+        (ColumnKind.LABEL, word.removeprefix("sensorwatch") in _LABEL_NAMES),
+        (ColumnKind.KEY, word in _KEY_NAMES or (word in _POSSIBLE_KEY_NAMES and repeats)),
+        (
+            ColumnKind.ROW_NUMBER,
+            word in _POSSIBLE_KEY_NAMES | {"row", "index", "rowid", "seq", "sequence"},
+        ),
+        (ColumnKind.SIGNAL, numbers > 0 and numbers >= _MIN_NUMERIC_SHARE * len(texts)),
+        (ColumnKind.DECIMAL_COMMA, all(re.fullmatch(r"-?\d+(,\d+)?", text) for text in texts)),
     )
-    return next((kind for kind, fits in kinds if fits), Kind.TEXT)
+    return next((kind for kind, fits in kinds if fits), ColumnKind.TEXT)
 
 
-def _one_key(columns: Sequence[Column]) -> tuple[Column, ...]:
-    keys = [column.name for column in columns if column.kind is Kind.KEY]
+def _keep_first_key(columns: Sequence[InferredColumn]) -> tuple[InferredColumn, ...]:
+    keys = [column.name for column in columns if column.kind is ColumnKind.KEY]
     return tuple(
-        Column(column.name, Kind.TEXT, column.cells) if column.name in keys[1:] else column
+        InferredColumn(column.name, ColumnKind.TEXT, column.cells)
+        if column.name in keys[1:]
+        else column
         for column in columns
     )

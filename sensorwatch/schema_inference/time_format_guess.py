@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from sensorwatch.common.rows.cells import number_of
+from sensorwatch.common.rows.cells import parse_number_cell
 from sensorwatch.common.rows.instants import BadTime, time_reader
 from sensorwatch.common.rows.schema import TimeField
 
@@ -30,10 +30,10 @@ PATTERNS = (
     "%a %b %d %H:%M:%S %Y",
 )
 # strptime takes one digit for two: without this, any whole number of 8 to 14 digits were a time.
-_LENGTHS = {"%Y%m%d%H%M%S": 14, "%Y%m%dT%H%M%S": 15}
-_ENOUGH = 0.95
+_EXACT_LENGTHS = {"%Y%m%d%H%M%S": 14, "%Y%m%dT%H%M%S": 15}
+_MIN_READABLE_SHARE = 0.95
 # From 1973 to 2096: a smaller number is a counter, a larger one another unit.
-_EPOCHS = {"epoch_s": (1e8, 4e9), "epoch_ms": (1e11, 4e12)}
+_EPOCH_RANGES = {"epoch_s": (1e8, 4e9), "epoch_ms": (1e11, 4e12)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,54 +43,65 @@ class TimeGuess:
     format: str
     naive: bool
     """True: at least one time has no zone."""
-    unclear: str = ""
+    alternative: str = ""
     """Another format that reads it as well; empty: none."""
 
 
-def guess_time(cells: Sequence[str], *, named_so: bool) -> TimeGuess | None:
+def guess_time(cells: Sequence[str], *, name_suggests_time: bool) -> TimeGuess | None:
     """Find the format of a column's non-empty cells; None: they are no times.
 
-    `named_so`: the column's name says time, so plain numbers may be one.
+    `name_suggests_time`: the column's name says time, so plain numbers may be one.
     """
-    if named_so and (epoch := _epoch(cells)):
+    if name_suggests_time and (epoch := _guess_epoch(cells)):
         return TimeGuess(epoch, naive=False)
-    fitting = [(form, *fit) for form in ("rfc3339", *PATTERNS) if (fit := _fit(cells, form))]
-    if not fitting:
+    fits = [
+        (time_format, *fit)
+        for time_format in ("rfc3339", *PATTERNS)
+        if (fit := _fit_format(cells, time_format))
+    ]
+    if not fits:
         return None
     # Day and month can be taken for each other; a recording's times rise.
-    best = max(fitting, key=lambda found: (found[1], found[2]))
-    rivals = [form for form, share, rising in fitting if (share, rising) == best[1:]]
-    naive = _share(cells, TimeField(format=best[0])) < best[1]
-    return TimeGuess(best[0], naive=naive, unclear=rivals[1] if len(rivals) > 1 else "")
+    best = max(fits, key=lambda fit: (fit[1], fit[2]))
+    equally_good = [
+        time_format for time_format, share, rising in fits if (share, rising) == best[1:]
+    ]
+    naive = _readable_share(cells, TimeField(format=best[0])) < best[1]
+    return TimeGuess(
+        best[0], naive=naive, alternative=equally_good[1] if len(equally_good) > 1 else ""
+    )
 
 
-def _epoch(cells: Sequence[str]) -> str | None:
-    numbers = [number_of(cell) for cell in cells]
-    for form, (low, high) in _EPOCHS.items():
+def _guess_epoch(cells: Sequence[str]) -> str | None:
+    numbers = [parse_number_cell(cell) for cell in cells]
+    for time_format, (low, high) in _EPOCH_RANGES.items():
         fits = [isinstance(value, float) and low <= value <= high for value in numbers]
-        if sum(fits) >= _ENOUGH * len(cells) > 0:
-            return form
+        if sum(fits) >= _MIN_READABLE_SHARE * len(cells) > 0:
+            return time_format
     return None
 
 
-def _fit(cells: Sequence[str], form: str) -> tuple[float, float] | None:
+def _fit_format(cells: Sequence[str], time_format: str) -> tuple[float, float] | None:
     """Return the share of cells that the format reads, and the share of steps that do not fall."""
-    declared = TimeField(format=form, naive_zone="UTC")
+    time_field = TimeField(format=time_format, naive_zone="UTC")
     # Most formats fail at once: a few cells tell.
-    if _share(cells[:20], declared) < _ENOUGH or _share(cells, declared) < _ENOUGH:
+    if (
+        _readable_share(cells[:20], time_field) < _MIN_READABLE_SHARE
+        or _readable_share(cells, time_field) < _MIN_READABLE_SHARE
+    ):
         return None
-    times = _times(cells, declared)
+    times = _read_times(cells, time_field)
     rising = sum(now >= before for before, now in pairwise(times))
     return len(times) / len(cells), rising / max(1, len(times) - 1)
 
 
-def _share(cells: Sequence[str], declared: TimeField) -> float:
-    return len(_times(cells, declared)) / len(cells) if cells else 0.0
+def _readable_share(cells: Sequence[str], time_field: TimeField) -> float:
+    return len(_read_times(cells, time_field)) / len(cells) if cells else 0.0
 
 
-def _times(cells: Sequence[str], declared: TimeField) -> list[int]:
-    read, times = time_reader(declared), []
-    length = _LENGTHS.get(declared.format)
+def _read_times(cells: Sequence[str], time_field: TimeField) -> list[int]:
+    read, times = time_reader(time_field), []
+    length = _EXACT_LENGTHS.get(time_field.format)
     for cell in cells:
         if length is not None and len(cell) != length:
             continue

@@ -17,17 +17,17 @@ from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.kafka.silent_logger import quiet_logger
 from sensorwatch.common.ledger.account import Account
 from sensorwatch.common.runtime.setting_keys import Delivery, Settings
-from sensorwatch.consumer.connection import outbox_of
-from sensorwatch.consumer.publishing.outbox import Commit, Conclusion, Outbox
+from sensorwatch.consumer.connection import create_outbox
+from sensorwatch.consumer.publishing.outbox import Commit, CommitPlan, Outbox
 
-CALL_SECONDS = 30.0
-_ASLEEP = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
+CALL_TIMEOUT_SECONDS = 30.0
+_STATES_WITHOUT_MEMBERS = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
 
 
-def recommit(
+def commit_accounts(
     settings: Settings,
     accounts: Mapping[Partition, Account],
-    notes: Sequence[tuple[Partition, Cause, Account]] = (),
+    ledger_entries: Sequence[tuple[Partition, Cause, Account]] = (),
 ) -> None:
     """Commit accounts with their offsets, and ledger records, in one transaction.
 
@@ -38,16 +38,16 @@ def recommit(
     group, ledger = settings.consumer.group, settings.ledger_topic
     transactional = settings.consumer.delivery is Delivery.EXACTLY_ONCE
 
-    def conclude(_manifests: Mapping[Partition, int]) -> Conclusion:
+    def plan_commit(_manifests: Mapping[Partition, int]) -> CommitPlan:
         require_no_members(settings)
-        return Conclusion(
+        return CommitPlan(
             [
-                ledger_message(ledger, group, where, account, cause)
-                for where, cause, account in notes
+                ledger_message(ledger, group, partition, account, cause)
+                for partition, cause, account in ledger_entries
             ],
             [
-                Commit(where, account.next_offset, to_metadata(account))
-                for where, account in accounts.items()
+                Commit(partition, account.next_offset, to_metadata(account))
+                for partition, account in accounts.items()
             ],
         )
 
@@ -56,8 +56,8 @@ def recommit(
     try:
         require_no_members(settings)
         workers = range(settings.consumer.workers if transactional else 1)
-        outboxes.extend(outbox_of(settings, worker, consumer) for worker in workers)
-        outboxes[0].publish([], conclude, consumer.consumer_group_metadata())
+        outboxes.extend(create_outbox(settings, worker, consumer) for worker in workers)
+        outboxes[0].publish([], plan_commit, consumer.consumer_group_metadata())
     except (KafkaException, MicroBatchAborted, OutcomeUnknown) as error:
         raise BrokerUnavailable(
             f"the offsets of {group} were not committed, as far as is known: {error}. Are all its "
@@ -79,14 +79,14 @@ def require_no_members(settings: Settings) -> None:
         return
     admin = AdminClient(client_config(settings.kafka), logger=quiet_logger())
     try:
-        listed = admin.list_consumer_groups(request_timeout=CALL_SECONDS).result()
+        listed = admin.list_consumer_groups(request_timeout=CALL_TIMEOUT_SECONDS).result()
     except KafkaException as error:
         raise BrokerUnavailable(f"no answer from the broker: {error.args[0].str()}") from error
     group = settings.consumer.group
-    for found in listed.valid:
-        if found.group_id == group and found.state not in _ASLEEP:
+    for listed_group in listed.valid:
+        if listed_group.group_id == group and listed_group.state not in _STATES_WITHOUT_MEMBERS:
             raise UsageError(
-                f'the group "{group}" has members ({found.state.name.lower()}): stop its consumers '
+                f'the group "{group}" has members ({listed_group.state.name.lower()}): stop its consumers '
                 "first (one that was killed counts until its session times out). Nothing was "
                 "committed"
             )

@@ -14,12 +14,12 @@ from sensorwatch.common.kafka.silent_logger import quiet_logger
 from sensorwatch.common.kafka.topics import require_topics
 from sensorwatch.common.ledger.account import Account
 
-CALL_SECONDS = 30.0
+CALL_TIMEOUT_SECONDS = 30.0
 Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class CommittedAccount:
     """A partition's committed offset and the account that came with it, None where none did."""
 
     offset: int
@@ -28,7 +28,7 @@ class Standing:
 
 def committed_accounts(
     kafka: Mapping[str, Any], topic: str, *, group: str
-) -> dict[Partition, Standing]:
+) -> dict[Partition, CommittedAccount]:
     """Return the standing of each partition that the group has committed, in order.
 
     Asks without joining the group. Raises BrokerUnavailable where there is no such topic or no
@@ -37,21 +37,21 @@ def committed_accounts(
     numbers = range(require_topics(kafka, [topic])[topic])
     consumer = Consumer(consumer_config(kafka, group=group), logger=quiet_logger())
     try:
-        asked = [TopicPartition(topic, number) for number in numbers]
-        found = _answer(lambda: consumer.committed(asked, CALL_SECONDS))
+        requested = [TopicPartition(topic, number) for number in numbers]
+        committed_offsets = _ask_broker(lambda: consumer.committed(requested, CALL_TIMEOUT_SECONDS))
     finally:
         consumer.close()
     return {
-        Partition(where.topic, where.partition): Standing(
-            where.offset, from_metadata(where.metadata, where.offset)
+        Partition(entry.topic, entry.partition): CommittedAccount(
+            entry.offset, from_metadata(entry.metadata, entry.offset)
         )
-        for where in sorted(found, key=lambda where: where.partition)
-        if where.offset >= 0
+        for entry in sorted(committed_offsets, key=lambda entry: entry.partition)
+        if entry.offset >= 0
     }
 
 
-def _answer(ask: Callable[[], Answer]) -> Answer:
+def _ask_broker(call: Callable[[], Answer]) -> Answer:
     try:
-        return ask()
+        return call()
     except KafkaException as error:
         raise BrokerUnavailable(f"no answer from the broker: {error.args[0].str()}") from error

@@ -6,13 +6,13 @@ import numpy as np
 
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.ledger.account import Account
-from sensorwatch.common.scoring.memory_bytes import memory_of
-from sensorwatch.common.scoring.memory_layout import Whole
-from sensorwatch.proof.replay_proof import Evidence
+from sensorwatch.common.scoring.memory_bytes import memory_from_bytes
+from sensorwatch.common.scoring.memory_layout import IntColumn
+from sensorwatch.proof.replay_proof import ProofInputs
 
 
 @dataclass(frozen=True, slots=True)
-class Inventory:
+class SnapshotSummary:
     """The memory of a partition as it was written down."""
 
     next_offset: int
@@ -26,23 +26,23 @@ class Inventory:
 
 
 def inventory(
-    partition: Partition, account: Account | None, evidence: Evidence
-) -> Inventory | None:
+    partition: Partition, account: Account | None, evidence: ProofInputs
+) -> SnapshotSummary | None:
     """Count what the snapshot of an account holds; None: nothing has been written down of it.
 
     Raises StateRefused or ModelRefused where it cannot be read.
     """
     if account is None or account.snapshot is None:
         return None
-    found = evidence.snapshot(partition, account.snapshot)
-    detector = evidence.detector(found.model_version)
-    memory = memory_of(found.content, detector)
-    wholes = memory.wholes[: memory.sensors]
-    return Inventory(
-        next_offset=found.next_offset,
-        model_version=found.model_version,
+    snapshot_found = evidence.snapshot(partition, account.snapshot)
+    detector = evidence.detector(snapshot_found.model_version)
+    memory = memory_from_bytes(snapshot_found.content, detector)
+    ints = memory.ints[: memory.sensors]
+    return SnapshotSummary(
+        next_offset=snapshot_found.next_offset,
+        model_version=snapshot_found.model_version,
         sensors=memory.sensors,
-        open_episodes=int(np.count_nonzero(wholes[:, Whole.EPISODE_ROWS])),
-        warming_up=int(np.count_nonzero(wholes[:, Whole.SEEN] < memory.layout.min_rows)),
-        bytes=len(found.content),
+        open_episodes=int(np.count_nonzero(ints[:, IntColumn.EPISODE_ROWS])),
+        warming_up=int(np.count_nonzero(ints[:, IntColumn.LEVEL_ROWS] < memory.layout.min_rows)),
+        bytes=len(snapshot_found.content),
     )

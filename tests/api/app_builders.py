@@ -12,9 +12,9 @@ import httpx
 import uvicorn
 
 from sensorwatch.api.app import create_app
-from sensorwatch.api.serve_command import address_of, listen
+from sensorwatch.api.serve_command import address_of, open_listener
 from sensorwatch.api.service import Service
-from sensorwatch.api.write_coalescing import JoiningProtocol
+from sensorwatch.api.write_coalescing import CoalescingProtocol
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.runtime.setting_keys import Settings
 from tests.reading_builders import a_candidate
@@ -50,9 +50,9 @@ def a_client(registry: Path, **api: Any) -> Iterator[Client]:
     """Serve a new application and give a client for it; `api`: settings of the table [api]."""
     settings = Settings.model_validate({"registry": {"path": registry}, "api": api})
     app = create_app(lambda: settings)
-    config = uvicorn.Config(app, log_config=None, access_log=False, http=JoiningProtocol)
+    config = uvicorn.Config(app, log_config=None, access_log=False, http=CoalescingProtocol)
     server = uvicorn.Server(config)
-    listener = listen("127.0.0.1", 0)
+    listener = open_listener("127.0.0.1", 0)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

@@ -12,12 +12,14 @@ from tests.api.app_builders import ROW, Client
 KEY = "correct horse \u00e9"
 
 
-def in_bytes(headers: dict[str, str]) -> dict[bytes, bytes]:
+def encoded_headers(headers: dict[str, str]) -> dict[bytes, bytes]:
     return {name.encode(): value.encode() for name, value in headers.items()}
 
 
 @pytest.fixture(scope="module")
-def locked(registry_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+def client_with_key(
+    registry_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Client]:
     """An application that asks for KEY."""
     file = tmp_path_factory.mktemp("key") / "key"
     file.write_text(KEY + "\n", encoding="utf-8")
@@ -29,11 +31,15 @@ def locked(registry_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     "headers",
     [{"X-API-Key": KEY}, {"Authorization": f"Bearer {KEY}"}, {"authorization": f"bearer {KEY}"}],
 )
-def test_a_request_with_the_key_is_answered(locked: Client, headers: dict[str, str]) -> None:
-    encoded = in_bytes(headers)
+def test_a_request_with_the_key_is_answered(
+    client_with_key: Client, headers: dict[str, str]
+) -> None:
+    encoded = encoded_headers(headers)
 
-    assert locked.post("/predict", json={"rows": [ROW]}, headers=encoded).status_code == 200
-    assert locked.get("/model", headers=encoded).status_code == 200
+    assert (
+        client_with_key.post("/predict", json={"rows": [ROW]}, headers=encoded).status_code == 200
+    )
+    assert client_with_key.get("/model", headers=encoded).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -48,14 +54,16 @@ def test_a_request_with_the_key_is_answered(locked: Client, headers: dict[str, s
         {"Authorization": "Bearer"},
     ],
 )
-def test_a_request_without_the_key_is_a_problem(locked: Client, headers: dict[str, str]) -> None:
-    encoded = in_bytes(headers)
+def test_a_request_without_the_key_is_a_problem(
+    client_with_key: Client, headers: dict[str, str]
+) -> None:
+    encoded = encoded_headers(headers)
 
     for response in (
-        locked.post("/predict", json={"rows": [ROW]}, headers=encoded),
-        locked.get("/model", headers=encoded),
-        locked.get("/v2/models/default", headers=encoded),
-        locked.post("/v2/models/default/infer", content=b"", headers=encoded),
+        client_with_key.post("/predict", json={"rows": [ROW]}, headers=encoded),
+        client_with_key.get("/model", headers=encoded),
+        client_with_key.get("/v2/models/default", headers=encoded),
+        client_with_key.post("/v2/models/default/infer", content=b"", headers=encoded),
     ):
         assert response.status_code == HTTPStatus.UNAUTHORIZED
         assert response.headers["www-authenticate"].startswith("Bearer")
@@ -65,13 +73,13 @@ def test_a_request_without_the_key_is_a_problem(locked: Client, headers: dict[st
 @pytest.mark.parametrize(
     "path", ["/health", "/livez", "/readyz", "/metrics", "/docs", "/v2/models/default/ready"]
 )
-def test_what_machines_probe_stays_open(locked: Client, path: str) -> None:
-    assert locked.get(path).status_code == 200
+def test_what_machines_probe_stays_open(client_with_key: Client, path: str) -> None:
+    assert client_with_key.get(path).status_code == 200
 
 
-def test_the_served_schema_is_told_only_with_the_key(locked: Client) -> None:
-    assert "maximum" not in locked.get("/openapi.json").text.split('"schemas"')[0]
-    with_key = locked.get("/openapi.json", headers=in_bytes({"X-API-Key": KEY}))
+def test_the_served_schema_is_told_only_with_the_key(client_with_key: Client) -> None:
+    assert "maximum" not in client_with_key.get("/openapi.json").text.split('"schemas"')[0]
+    with_key = client_with_key.get("/openapi.json", headers=encoded_headers({"X-API-Key": KEY}))
     assert '"x1"' in with_key.text
     assert with_key.json()["paths"]["/predict"]["post"]["security"]
 

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sensorwatch.api.predict_response import OnError, Signals, answer
+from sensorwatch.api.predict_response import OnError, Signals, encode_response
 from sensorwatch.api.prediction import predict
 from sensorwatch.api.problem_details import Problem
-from sensorwatch.common.rows.schema import KeyField, Schema, Signal, TimeField, UnknownFields
+from sensorwatch.common.rows.schema import KeyField, NumericColumn, Schema, TimeField, UnknownFields
 from sensorwatch.common.scoring.detector import Detector
 from tests.api import app_builders as apps
 from tests.api.app_builders import ROW, Client
@@ -18,7 +18,7 @@ from tests.reading_builders import a_detector
 FUTURE = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
 DEEP = json.loads("[" * 70 + "]" * 70)
 
-MORE_SIGNALS = (Signal(name="x2"), Signal(name="x3"))
+MORE_SIGNALS = (NumericColumn(name="x2"), NumericColumn(name="x3"))
 MORE = {"x2": 0.0, "x3": 0.0}
 
 
@@ -114,7 +114,7 @@ def errors_of(schema: Schema, row: object) -> list[dict[str, Any]]:
     detector = replace(a_detector(), schema=schema)
     body = json.dumps({"rows": [row]}).encode()
     prediction = predict(body, detector, received=0, max_rows=1)
-    content = answer(prediction, detector, on_error=OnError.SKIP, signals=Signals.ALL)
+    content = encode_response(prediction, detector, on_error=OnError.SKIP, signals=Signals.ALL)
     errors: list[dict[str, Any]] = json.loads(content)["rows"][0]["errors"]
     return errors
 
@@ -124,7 +124,7 @@ def test_pointers_reach_into_nested_rows_and_escape_odd_names() -> None:
         unknown_fields=UnknownFields.REJECT,
         time=TimeField(field="meta.at"),
         key=KeyField(field="meta.id"),
-        signals=(Signal(name="x1", field="payload.a/b~c %"), *MORE_SIGNALS),
+        signals=(NumericColumn(name="x1", field="payload.a/b~c %"), *MORE_SIGNALS),
     )
     row = {"payload": {"d.e": 1}, "meta": {"id": "s", "odd": 2}, "f.g": 3, "\u00e9": 4} | MORE
 
@@ -141,7 +141,9 @@ def test_pointers_reach_into_nested_rows_and_escape_odd_names() -> None:
 
 
 def test_an_unknown_field_with_an_endless_name_points_to_its_row() -> None:
-    schema = Schema(unknown_fields=UnknownFields.REJECT, signals=(Signal(name="x1"), *MORE_SIGNALS))
+    schema = Schema(
+        unknown_fields=UnknownFields.REJECT, signals=(NumericColumn(name="x1"), *MORE_SIGNALS)
+    )
 
     [error] = errors_of(schema, {"timestamp": "2025-01-01T00:00:00Z", "x1": 1, "y" * 999: 1} | MORE)
 
@@ -149,7 +151,9 @@ def test_an_unknown_field_with_an_endless_name_points_to_its_row() -> None:
 
 
 def test_of_thousands_of_unknown_fields_in_a_row_the_first_hundred_are_told() -> None:
-    schema = Schema(unknown_fields=UnknownFields.REJECT, signals=(Signal(name="x1"), *MORE_SIGNALS))
+    schema = Schema(
+        unknown_fields=UnknownFields.REJECT, signals=(NumericColumn(name="x1"), *MORE_SIGNALS)
+    )
     names = [f"y.{number}" for number in range(15_000)]
 
     errors = errors_of(
@@ -166,7 +170,7 @@ def test_a_row_that_the_model_cannot_score_is_a_bad_row() -> None:
     prediction = predict(body, detector, received=2**60, max_rows=1)
 
     with pytest.raises(Problem) as caught:
-        answer(prediction, detector, on_error=OnError.REJECT, signals=Signals.ALL)
+        encode_response(prediction, detector, on_error=OnError.REJECT, signals=Signals.ALL)
     [error] = json.loads(bytes(caught.value.response().body))["errors"]
     assert (error["pointer"], error["reason"]) == ("#/rows/0", "scoring_failed")
 

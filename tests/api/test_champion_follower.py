@@ -13,22 +13,22 @@ from tests.api.app_builders import ANOMALY, ROW, Client
 
 
 @pytest.fixture
-def by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+def manual_polling(monkeypatch: pytest.MonkeyPatch) -> None:
     """The champion is looked for only where a test says so."""
-    monkeypatch.setattr("sensorwatch.api.champion_follower.LOOK_SECONDS", 3600)
+    monkeypatch.setattr("sensorwatch.api.champion_follower.POLL_INTERVAL_SECONDS", 3600)
 
 
 @pytest.fixture
-def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sensorwatch.api.champion_follower.LOOK_SECONDS", 0.02)
+def fast_polling(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sensorwatch.api.champion_follower.POLL_INTERVAL_SECONDS", 0.02)
 
 
-def version(client: Client) -> str:
+def served_version_id(client: Client) -> str:
     return str(apps.predict(client, ROW).json()["model_version"])
 
 
 def test_without_a_model_it_lives_is_not_ready_and_picks_one_up(
-    tmp_path: Path, quickly: None
+    tmp_path: Path, fast_polling: None
 ) -> None:
     with apps.a_client(tmp_path) as client:
         assert client.get("/livez").status_code == 200
@@ -44,27 +44,29 @@ def test_without_a_model_it_lives_is_not_ready_and_picks_one_up(
         registry = apps.a_registry(tmp_path)
         apps.wait_until(lambda: client.get("/readyz").status_code == 200)
 
-        assert version(client) == registry.aliases("default")["champion"]
+        assert served_version_id(client) == registry.aliases("default")["champion"]
         assert client.get("/health").json()["status"] == "ok"
         assert apps.metric(client, "sensorwatch_model_reload_last_success") == 1
 
 
-def test_it_follows_the_champion_without_a_restart(tmp_path: Path, quickly: None) -> None:
+def test_it_follows_the_champion_without_a_restart(tmp_path: Path, fast_polling: None) -> None:
     registry = apps.a_registry(tmp_path)
     first = registry.aliases("default")["champion"]
     with apps.a_client(tmp_path) as client:
-        assert version(client) == first
+        assert served_version_id(client) == first
 
         second = apps.add_version(registry, seed=8)
-        apps.wait_until(lambda: version(client) == second)
+        apps.wait_until(lambda: served_version_id(client) == second)
         assert client.get("/model").json()["id"] == second
         assert client.get("/health").json()["model_version"] == second
 
         registry.rollback("default", who="test", why="test")
-        apps.wait_until(lambda: version(client) == first)
+        apps.wait_until(lambda: served_version_id(client) == first)
 
 
-def test_a_damaged_champion_never_replaces_the_last_good_one(tmp_path: Path, by_hand: None) -> None:
+def test_a_damaged_champion_never_replaces_the_last_good_one(
+    tmp_path: Path, manual_polling: None
+) -> None:
     registry = apps.a_registry(tmp_path)
     good = registry.aliases("default")["champion"]
     with apps.a_client(tmp_path) as client:
@@ -73,22 +75,22 @@ def test_a_damaged_champion_never_replaces_the_last_good_one(tmp_path: Path, by_
         arrays.chmod(0o600)
         arrays.write_bytes(arrays.read_bytes()[:-1] + b"?")
 
-        client.service.following.look()
+        client.service.follower.look()
 
-        assert version(client) == good
+        assert served_version_id(client) == good
         health = client.get("/health").json()
         assert (health["status"], health["model_version"]) == ("degraded", good)
         assert client.get("/readyz").status_code == 200
         assert apps.metric(client, "sensorwatch_model_reload_last_success") == 0
 
         registry.rollback("default", who="test", why="test")
-        client.service.following.look()
+        client.service.follower.look()
 
         assert client.get("/health").json()["status"] == "ok"
         assert apps.metric(client, "sensorwatch_model_reload_last_success") == 1
 
 
-class Gate:
+class PredictionGate:
     """Holds every prediction between its start and its scores."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +103,7 @@ class Gate:
         return real_predict(*args, **kwargs)
 
 
-class Asking:
+class BackgroundRequest:
     """A request on a thread of its own."""
 
     def __init__(self, client: Client, *rows: object) -> None:
@@ -120,18 +122,18 @@ class Asking:
 
 
 def test_a_request_sees_one_version_though_the_champion_moves_meanwhile(
-    tmp_path: Path, by_hand: None, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, manual_polling: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry = apps.a_registry(tmp_path)
     first = registry.aliases("default")["champion"]
     with apps.a_client(tmp_path) as client:
         before = apps.predict(client, ROW, ANOMALY).json()
-        gate = Gate(monkeypatch)
-        asking = Asking(client, ROW, ANOMALY)
+        gate = PredictionGate(monkeypatch)
+        asking = BackgroundRequest(client, ROW, ANOMALY)
         gate.reached.wait(30)
 
         second = apps.add_version(registry, seed=8)
-        client.service.following.look()
+        client.service.follower.look()
         gate.opened.set()
 
         assert asking.answer().json() == before
@@ -144,8 +146,8 @@ def test_a_request_sees_one_version_though_the_champion_moves_meanwhile(
 def test_other_requests_are_answered_while_one_is_scored(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate = Gate(monkeypatch)
-    asking = Asking(client, *[ROW] * 1_000)
+    gate = PredictionGate(monkeypatch)
+    asking = BackgroundRequest(client, *[ROW] * 1_000)
     gate.reached.wait(30)
 
     statuses = [client.get(path).status_code for path in ("/livez", "/readyz", "/health")]
@@ -156,7 +158,7 @@ def test_other_requests_are_answered_while_one_is_scored(
 
 
 def test_it_is_not_live_once_it_follows_nobody(
-    tmp_path: Path, quickly: None, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, fast_polling: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> None:
         raise RuntimeError("unforeseen")
@@ -164,7 +166,7 @@ def test_it_is_not_live_once_it_follows_nobody(
     with apps.a_client(tmp_path) as client:
         assert client.get("/livez").status_code == 200
 
-        monkeypatch.setattr(client.service.following, "look", fail)
+        monkeypatch.setattr(client.service.follower, "look", fail)
         apps.wait_until(lambda: client.get("/livez").status_code != 200)
 
         response = client.get("/livez")

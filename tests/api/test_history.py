@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensorwatch.api.predict_response import OnError, Signals, answer
+from sensorwatch.api.predict_response import OnError, Signals, encode_response
 from sensorwatch.api.prediction import predict
-from sensorwatch.common.rows.schema import Missing, Signal
+from sensorwatch.common.rows.schema import MissingPolicy, NumericColumn
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import Outcome, process
 from sensorwatch.common.scoring.status import STATUSES
@@ -29,7 +29,7 @@ from tests.scoring.detectors import DETECTORS
 NAMES = ("x1", "x2", "x3")
 
 
-def at(minute: int, row: dict[str, Any] = ROW, **changes: object) -> dict[str, Any]:
+def row_at(minute: int, row: dict[str, Any] = ROW, **changes: object) -> dict[str, Any]:
     return {**row, "timestamp": f"2025-01-01T00:{minute:02}:00", **changes}
 
 
@@ -38,7 +38,15 @@ def ask(client: Client, history: list[Any], rows: list[Any], query: str = "") ->
 
 
 def test_every_row_says_how_it_was_judged_and_where_its_episode_began(client: Client) -> None:
-    rows = [at(0), at(1, ANOMALY), at(2, ANOMALY), at(2, ANOMALY), at(1), at(3), at(4, ANOMALY)]
+    rows = [
+        row_at(0),
+        row_at(1, ANOMALY),
+        row_at(2, ANOMALY),
+        row_at(2, ANOMALY),
+        row_at(1),
+        row_at(3),
+        row_at(4, ANOMALY),
+    ]
 
     answered = apps.predict(client, *rows).json()["rows"]
 
@@ -49,9 +57,9 @@ def test_every_row_says_how_it_was_judged_and_where_its_episode_began(client: Cl
 
 
 def test_an_episode_may_have_begun_in_the_history(client: Client) -> None:
-    history = [at(0), at(1, ANOMALY), at(2, ANOMALY)]
+    history = [row_at(0), row_at(1, ANOMALY), row_at(2, ANOMALY)]
 
-    answered = ask(client, history, [at(3, ANOMALY), at(4), at(2)]).json()
+    answered = ask(client, history, [row_at(3, ANOMALY), row_at(4), row_at(2)]).json()
 
     assert (answered["scored"], answered["anomalies"]) == (3, 1)
     rows = answered["rows"]
@@ -61,8 +69,8 @@ def test_an_episode_may_have_begun_in_the_history(client: Client) -> None:
 
 
 def test_a_history_over_many_slices_stands_before_the_first_row(client: Client) -> None:
-    history = [at(n % 60, sensor_id=str(n)) for n in range(1203)]
-    rows = [at(59, ANOMALY, sensor_id=str(n)) for n in range(602)]
+    history = [row_at(n % 60, sensor_id=str(n)) for n in range(1203)]
+    rows = [row_at(59, ANOMALY, sensor_id=str(n)) for n in range(602)]
 
     answered = ask(client, history, rows).json()
 
@@ -73,9 +81,9 @@ def test_a_history_over_many_slices_stands_before_the_first_row(client: Client) 
 
 @pytest.mark.parametrize("query", ["", "?on_error=skip"])
 def test_a_bad_row_of_the_history_is_a_problem_in_either_case(client: Client, query: str) -> None:
-    history = [at(0), at(1, x2="high"), 5]
+    history = [row_at(0), row_at(1, x2="high"), 5]
 
-    response = ask(client, history, [at(3)], query)
+    response = ask(client, history, [row_at(3)], query)
 
     assert response.status_code == 422
     assert apps.pointers(response) == [
@@ -89,7 +97,7 @@ def test_a_bad_row_of_the_history_is_a_problem_in_either_case(client: Client, qu
 
 
 def test_faults_of_the_history_and_of_the_rows_are_told_together(client: Client) -> None:
-    response = ask(client, [at(0, x1="a")], [at(1), at(2, x3=None)])
+    response = ask(client, [row_at(0, x1="a")], [row_at(1), row_at(2, x3=None)])
 
     assert apps.pointers(response) == [
         ("#/history/0/x1", "wrong_type"),
@@ -98,7 +106,7 @@ def test_faults_of_the_history_and_of_the_rows_are_told_together(client: Client)
 
 
 def test_a_skipped_row_after_a_history_stands_in_its_place(client: Client) -> None:
-    answered = ask(client, [at(0)], [at(1), at(2, x3=None)], "?on_error=skip").json()
+    answered = ask(client, [row_at(0)], [row_at(1), row_at(2, x3=None)], "?on_error=skip").json()
 
     good, bad = answered["rows"]
     assert (good["index"], bad["index"]) == (0, 1)
@@ -106,7 +114,7 @@ def test_a_skipped_row_after_a_history_stands_in_its_place(client: Client) -> No
 
 
 def test_a_history_needs_rows_and_must_be_a_list(client: Client) -> None:
-    assert apps.pointers(ask(client, [at(0)], [])) == [("#/rows", None)]
+    assert apps.pointers(ask(client, [row_at(0)], [])) == [("#/rows", None)]
     assert apps.pointers(client.post("/predict", json={"history": 5, "rows": [ROW]})) == [
         ("#", None)
     ]
@@ -114,8 +122,8 @@ def test_a_history_needs_rows_and_must_be_a_list(client: Client) -> None:
 
 def test_history_and_rows_together_are_bounded(registry_path: Path) -> None:
     with apps.a_client(registry_path, max_rows=3) as client:
-        allowed = ask(client, [at(0), at(1)], [at(2)])
-        refused = ask(client, [at(0), at(1)], [at(2), at(3)])
+        allowed = ask(client, [row_at(0), row_at(1)], [row_at(2)])
+        refused = ask(client, [row_at(0), row_at(1)], [row_at(2), row_at(3)])
 
     assert allowed.status_code == 200
     assert refused.status_code == 413
@@ -134,20 +142,24 @@ def test_history_is_documented_as_it_is_taken_and_answered(client: Client) -> No
     assert declared.is_valid({"history": [], "rows": [ROW]})
     assert declared.is_valid({"history": [ROW], "rows": [ROW]})
     assert not declared.is_valid({"history": [{**ROW, "x1": "1"}], "rows": [ROW]})
-    found = ask(client, [at(0, ANOMALY)], [at(1, ANOMALY), at(2)]).json()
+    found = ask(client, [row_at(0, ANOMALY)], [row_at(1, ANOMALY), row_at(2)]).json()
     jsonschema.Draft202012Validator(answered).validate(found)
 
 
 def test_the_counters_know_only_rows_that_are_answered(registry_path: Path) -> None:
     with apps.a_client(registry_path) as client:
-        ask(client, [at(0, ANOMALY), at(1)], [at(2)])
+        ask(client, [row_at(0, ANOMALY), row_at(1)], [row_at(2)])
 
         assert apps.metric(client, "sensorwatch_rows_scored_total") == 1
 
 
-def holding() -> Detector:
+def detector_with_carried_values() -> Detector:
     """A detector whose scores need its memory: a missing x2 is the sensor's last one."""
-    signals = (Signal(name="x1"), Signal(name="x2", missing=Missing.HOLD_LAST), Signal(name="x3"))
+    signals = (
+        NumericColumn(name="x1"),
+        NumericColumn(name="x2", missing=MissingPolicy.HOLD_LAST),
+        NumericColumn(name="x3"),
+    )
     schema = a_schema().model_copy(update={"signals": signals})
     return replace(a_detector(), schema=schema)
 
@@ -156,7 +168,7 @@ VALUES = st.floats(-5, 5) | st.sampled_from(ANOMALOUS + NORMAL)
 ROWS = st.lists(
     st.fixed_dictionaries(
         {
-            "timestamp": st.integers(0, 59).map(lambda minute: at(minute)["timestamp"] + "Z"),
+            "timestamp": st.integers(0, 59).map(lambda minute: row_at(minute)["timestamp"] + "Z"),
             "sensor_id": st.sampled_from(["s0", "s1", "new"]),
             **dict.fromkeys(NAMES, VALUES),
             "x2": st.none() | VALUES,
@@ -167,16 +179,16 @@ ROWS = st.lists(
 )
 
 
-def by_backtest(rows: list[dict[str, Any]], detector: Detector, path: Path) -> list[Outcome]:
+def backtest_outcomes(rows: list[dict[str, Any]], detector: Detector, path: Path) -> list[Outcome]:
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, ["timestamp", "sensor_id", *NAMES])
         writer.writeheader()
         writer.writerows(rows)
     records = read_rows(path, detector.schema)
-    return list(score_on(records, detector, detector.cold(), first_row=0, max_rows=4))
+    return list(score_on(records, detector, detector.empty_memory(), first_row=0, max_rows=4))
 
 
-def told(outcomes: list[Outcome], history: int) -> list[tuple[object, ...]]:
+def described_scores(outcomes: list[Outcome], history: int) -> list[tuple[object, ...]]:
     """What /predict tells of each row after the history, scores as bits."""
     found: list[tuple[object, ...]] = []
     for outcome in outcomes:
@@ -201,13 +213,13 @@ def test_backtest_topic_and_request_give_the_same_bits_from_the_same_memory(
     data: st.DataObject,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    detector = holding() if kind == "plain" else DETECTORS[kind]()
+    detector = detector_with_carried_values() if kind == "plain" else DETECTORS[kind]()
     history = data.draw(st.integers(0, len(rows) - 1))
     body = json.dumps({"history": rows[:history], "rows": rows[history:]}).encode()
-    outcome = process([json.dumps(row).encode() for row in rows], detector, detector.cold())
+    outcome = process([json.dumps(row).encode() for row in rows], detector, detector.empty_memory())
 
     prediction = predict(body, detector, received=2**60, max_rows=25)
-    content = answer(prediction, detector, on_error=OnError.REJECT, signals=Signals.ALL)
+    content = encode_response(prediction, detector, on_error=OnError.REJECT, signals=Signals.ALL)
     requested = [
         (
             *(
@@ -222,5 +234,7 @@ def test_backtest_topic_and_request_give_the_same_bits_from_the_same_memory(
     path = tmp_path_factory.mktemp("rows") / "rows.csv"
 
     assert outcome.rejections == []
-    assert requested == told([outcome], history)
-    assert told(by_backtest(rows, detector, path), history) == told([outcome], history)
+    assert requested == described_scores([outcome], history)
+    assert described_scores(backtest_outcomes(rows, detector, path), history) == described_scores(
+        [outcome], history
+    )

@@ -10,9 +10,9 @@ from sensorwatch.api.row_json_schema import example_row, row_schema
 from sensorwatch.common.rows.parsing import parse
 from sensorwatch.common.rows.schema import (
     KeyField,
-    Missing,
+    MissingPolicy,
+    NumericColumn,
     Schema,
-    Signal,
     TimeField,
     UnknownFields,
 )
@@ -28,30 +28,34 @@ def document(client: Client) -> dict[str, Any]:
     return found
 
 
-def against(document: dict[str, Any], name: str) -> jsonschema.Draft202012Validator:
+def validator_of(document: dict[str, Any], name: str) -> jsonschema.Draft202012Validator:
     schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
     return jsonschema.Draft202012Validator(schema)
 
 
-def body_of(document: dict[str, Any]) -> dict[str, Any]:
+def predict_body_of(document: dict[str, Any]) -> dict[str, Any]:
     operation = document["paths"]["/predict"]["post"]
     body: dict[str, Any] = operation["requestBody"]["content"]["application/json"]
     return body
 
 
-def refs(node: object) -> list[str]:
+def schema_references(node: object) -> list[str]:
     if isinstance(node, dict):
         own = [node["$ref"]] if isinstance(node.get("$ref"), str) else []
-        return own + [ref for value in node.values() for ref in refs(value)]
-    return [ref for value in node for ref in refs(value)] if isinstance(node, list) else []
+        return own + [ref for value in node.values() for ref in schema_references(value)]
+    return (
+        [ref for value in node for ref in schema_references(value)]
+        if isinstance(node, list)
+        else []
+    )
 
 
 def test_the_document_is_whole(document: dict[str, Any]) -> None:
     assert document["openapi"].startswith("3.1")
     wanted = {"/predict", "/model", "/health", "/livez", "/readyz", "/metrics"}
     assert wanted <= set(document["paths"])
-    assert refs(document)
-    for ref in refs(document):
+    assert schema_references(document)
+    for ref in schema_references(document):
         node: Any = document
         for part in ref.removeprefix("#/").split("/"):
             node = node[part]
@@ -60,14 +64,14 @@ def test_the_document_is_whole(document: dict[str, Any]) -> None:
 
 
 def test_the_example_is_scored_as_it_stands(client: Client, document: dict[str, Any]) -> None:
-    response = client.post("/predict", json=body_of(document)["example"])
+    response = client.post("/predict", json=predict_body_of(document)["example"])
 
     assert response.status_code == 200
     assert response.json()["scored"] == 1
 
 
 def test_the_body_s_schema_is_that_of_the_served_model(document: dict[str, Any]) -> None:
-    schema = jsonschema.Draft202012Validator(body_of(document)["schema"])
+    schema = jsonschema.Draft202012Validator(predict_body_of(document)["schema"])
 
     assert schema.is_valid({"rows": [ROW]})
     assert not schema.is_valid({"rows": []})
@@ -83,8 +87,8 @@ def test_answers_are_as_documented(client: Client, document: dict[str, Any], que
     response = apps.predict(client, *rows, query=query)
 
     assert response.status_code == 200
-    against(document, "PredictAnswer").validate(response.json())
-    against(document, "Health").validate(client.get("/health").json())
+    validator_of(document, "PredictAnswer").validate(response.json())
+    validator_of(document, "Health").validate(client.get("/health").json())
 
 
 @pytest.mark.parametrize("query", ["", "?on_error=x"])
@@ -92,14 +96,14 @@ def test_problems_are_as_documented(client: Client, document: dict[str, Any], qu
     response = apps.predict(client, {}, 5, query=query)
 
     assert response.status_code == 422
-    against(document, "ProblemModel").validate(response.json())
-    against(document, "ProblemModel").validate(client.get("/nothing").json())
+    validator_of(document, "ProblemModel").validate(response.json())
+    validator_of(document, "ProblemModel").validate(client.get("/nothing").json())
 
 
 def test_the_document_can_be_had_without_starting_the_application() -> None:
     document = create_app().openapi()
 
-    assert body_of(document)["example"] == {"rows": [ROW]}
+    assert predict_body_of(document)["example"] == {"rows": [ROW]}
     assert "ProblemModel" in document["components"]["schemas"]
 
 
@@ -111,10 +115,13 @@ def test_the_page_shows_the_document(client: Client) -> None:
 
 
 SIGNALS = (
-    Signal(name="a", field="in.a", min=-1.0, max=1.0),
-    Signal(name="b", missing=Missing.HOLD_LAST),
+    NumericColumn(name="a", field="in.a", min=-1.0, max=1.0),
+    NumericColumn(name="b", missing=MissingPolicy.HOLD_LAST),
 )
-CONTEXT = (Signal(name="c", field="in.c", unit="bar", missing=Missing.HOLD_LAST), Signal(name="d"))
+CONTEXT = (
+    NumericColumn(name="c", field="in.c", unit="bar", missing=MissingPolicy.HOLD_LAST),
+    NumericColumn(name="d"),
+)
 
 
 @pytest.mark.parametrize("unknown", list(UnknownFields))

@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensorwatch.api.predict_response import OnError, Signals, answer
+from sensorwatch.api.predict_response import OnError, Signals, encode_response
 from sensorwatch.api.prediction import predict
 from sensorwatch.common.scoring.processing import process
 from tests.api import app_builders as apps
@@ -89,13 +89,13 @@ def test_rows_keep_their_order_over_many_slices(client: Client) -> None:
 def test_scores_have_the_same_bits_as_on_the_topic(rows: list[dict[str, object]]) -> None:
     detector = a_detector()
     payloads = [json.dumps(row).encode() for row in rows]
-    outcome = process(payloads, detector, detector.cold())
+    outcome = process(payloads, detector, detector.empty_memory())
 
     prediction = predict(
         json.dumps({"rows": rows}).encode(), detector, received=2**60, max_rows=100
     )
     answered = json.loads(
-        answer(prediction, detector, on_error=OnError.REJECT, signals=Signals.ALL)
+        encode_response(prediction, detector, on_error=OnError.REJECT, signals=Signals.ALL)
     )
 
     for name in ("raw_score", "anomaly_score", "p_value"):

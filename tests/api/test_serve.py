@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from sensorwatch.api.serve_command import address_of, listen
+from sensorwatch.api.serve_command import address_of, open_listener
 from sensorwatch.common.errors import SettingsError
 from tests.api.app_builders import ROW
 from tests.brokers.child_processes import Program, wait_until
@@ -72,15 +72,15 @@ def test_a_key_file_that_cannot_be_used_ends_the_command_in_one_line(
 
 
 def test_an_address_that_is_taken_is_named_with_what_to_do() -> None:
-    with listen("127.0.0.1", 0) as taken:
+    with open_listener("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
 
         with pytest.raises(SettingsError, match=rf"127\.0\.0\.1:{port}.*--port"):
-            listen("127.0.0.1", port)
+            open_listener("127.0.0.1", port)
 
 
 def test_answers_are_not_held_back_by_nagle_s_algorithm() -> None:
     """Asyncio turns it off only on a socket that names its protocol."""
-    with listen("127.0.0.1", 0) as listener:
+    with open_listener("127.0.0.1", 0) as listener:
         assert listener.proto == socket.IPPROTO_TCP
         assert address_of(listener).startswith("http://127.0.0.1:")

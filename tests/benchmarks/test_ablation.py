@@ -4,10 +4,10 @@ from pathlib import Path
 
 from benchmarks.quality import nab_benchmark as nab
 from benchmarks.quality import skab_benchmark as skab
-from benchmarks.quality.ablated_detectors import WHOLE, Variant
-from benchmarks.quality.ablation import Bench, ablation, contestants
-from benchmarks.quality.compared_detectors import trivial
-from benchmarks.quality.dataset_files import Choice
+from benchmarks.quality.ablated_detectors import FULL_DETECTOR, Variant
+from benchmarks.quality.ablation import AblationData, ablation, detectors_of_variants
+from benchmarks.quality.compared_detectors import trivial_rules
+from benchmarks.quality.dataset_files import FileSelection
 from benchmarks.quality.simulated_fleet import load
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from tests.benchmarks import test_nab
@@ -16,10 +16,10 @@ from tests.benchmarks.test_streams import flagging_nothing
 
 
 def test_a_line_for_each_variant_with_a_figure_in_each_column(tmp_path: Path) -> None:
-    choice = Choice(test_nab.write_files(test_skab.write_files(tmp_path)))
-    bench = Bench(skab.load(choice), nab.load(choice), load(sensors=2, slots=3), seeds=1)
+    choice = FileSelection(test_nab.write_files(test_skab.write_files(tmp_path)))
+    bench = AblationData(skab.load(choice), nab.load(choice), load(sensors=2, slots=3), seeds=1)
 
-    table = ablation([flagging_nothing(), trivial()[-1]], bench)
+    table = ablation([flagging_nothing(), trivial_rules()[-1]], bench)
 
     assert [row[0] for row in table.rows] == ["quiet", "flag everything"]
     quiet, every = (dict(zip(table.columns, row, strict=True)) for row in table.rows)
@@ -32,15 +32,15 @@ def test_a_line_for_each_variant_with_a_figure_in_each_column(tmp_path: Path) ->
 
 
 def test_every_stream_is_judged_by_every_variant(tmp_path: Path) -> None:
-    choice = Choice(test_nab.write_files(test_skab.write_files(tmp_path)))
-    bench = Bench(skab.load(choice), nab.load(choice), load(sensors=2, slots=1), seeds=1)
-    how = TrainerSettings.model_validate({"trees": 5})
-    variants = [WHOLE, Variant("forest alone", weights=(1.0, 0.0, 0.0, 0.0))]
+    choice = FileSelection(test_nab.write_files(test_skab.write_files(tmp_path)))
+    bench = AblationData(skab.load(choice), nab.load(choice), load(sensors=2, slots=1), seeds=1)
+    trainer_settings = TrainerSettings.model_validate({"trees": 5})
+    variants = [FULL_DETECTOR, Variant("forest alone", weights=(1.0, 0.0, 0.0, 0.0))]
 
-    whole, forest = contestants(variants, bench, how)
+    whole, forest = detectors_of_variants(variants, bench, trainer_settings)
 
     assert [whole.name, forest.name] == ["whole", "forest alone"]
     for stream in bench.streams():
-        assert [len(one.anomaly_score) for one in whole.over([stream])] == [stream.judged_rows]
-    (one,), (other,) = whole.over([bench.plant.stream]), forest.over([bench.plant.stream])
+        assert [len(one.anomaly_score) for one in whole.judge_all([stream])] == [stream.judged_rows]
+    (one,), (other,) = whole.judge_all([bench.fleet.stream]), forest.judge_all([bench.fleet.stream])
     assert one.anomaly_score.tobytes() != other.anomaly_score.tobytes()

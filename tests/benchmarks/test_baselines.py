@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from benchmarks.quality.backtest_runs import Record, Stream
-from benchmarks.quality.baselines import ewma_of_z, flag_everything, forest_in_sample, rising
+from benchmarks.quality.backtest_runs import Record, RecordStream
+from benchmarks.quality.baselines import alarm_starts, ewma_of_z, flag_everything, forest_in_sample
 from tests.reading_builders import a_schema
 
 
-def a_stream(rows: int = 300, *, train_rows: int = 200, bad: int | None = None) -> Stream:
+def a_stream(rows: int = 300, *, train_rows: int = 200, bad: int | None = None) -> RecordStream:
     """Two sensors of different levels taking turns; the last 20 rows of both are far off."""
     rng = np.random.default_rng(3)
     values = rng.normal(size=(rows, 3)) + 100.0 * (np.arange(rows) % 2)[:, np.newaxis]
@@ -22,7 +22,7 @@ def a_stream(rows: int = 300, *, train_rows: int = 200, bad: int | None = None) 
     ]
     if bad is not None:
         records[bad] = {"timestamp": "never"}
-    return Stream("two", a_schema(), records, train_rows)
+    return RecordStream("two", a_schema(), records, train_rows)
 
 
 def test_flagging_everything_flags_every_judged_row() -> None:
@@ -39,7 +39,7 @@ def test_the_ewma_looks_at_each_sensor_by_its_own_level() -> None:
 
 def test_the_ewma_does_not_look_ahead() -> None:
     whole, shorter = a_stream(300), a_stream(300)
-    shorter = Stream("short", shorter.schema, shorter.records[:250], 200)
+    shorter = RecordStream("short", shorter.schema, shorter.records[:250], 200)
 
     ahead = ewma_of_z(whole, rate=0.01).anomaly_score[:50]
 
@@ -61,4 +61,4 @@ def test_an_episode_begins_where_its_own_sensor_was_quiet() -> None:
     alarmed = np.asarray([1, 1, 1, 0, 0, 1, 1, 1], dtype=np.bool_)
     sensor = np.asarray([0, 1, 0, 1, 0, 1, 0, 0])
 
-    assert rising(alarmed, sensor).astype(int).tolist() == [1, 1, 0, 0, 0, 1, 1, 0]
+    assert alarm_starts(alarmed, sensor).astype(int).tolist() == [1, 1, 0, 0, 0, 1, 1, 0]

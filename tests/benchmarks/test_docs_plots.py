@@ -9,8 +9,8 @@ from benchmarks.docs_plots import attribution_plot as reasons
 from benchmarks.docs_plots import episode_plot as episode
 from benchmarks.docs_plots import forecast_plot as forecast
 from benchmarks.docs_plots import row_order_plot as order
-from benchmarks.docs_plots.panel import Panel, paper
-from benchmarks.docs_plots.scored_sensor import BY_MINUTE, watch
+from benchmarks.docs_plots.panel import Panel, titled_drawing
+from benchmarks.docs_plots.scored_sensor import MINUTE_FLEET, score_sensor
 
 pytestmark = pytest.mark.slow  # one training
 
@@ -44,13 +44,13 @@ def test_a_plot_is_drawn_the_same_again() -> None:
 
 
 def test_a_known_sensor_is_scored_from_its_first_row_on() -> None:
-    found = watch(BY_MINUTE, 0, slice(0, 20))
+    found = score_sensor(MINUTE_FLEET, 0, slice(0, 20))
 
     assert {status.value for status in found.statuses} == {"scored"}
 
 
 def test_what_lies_beyond_a_panel_is_put_on_its_edge() -> None:
-    panel = Panel(paper("", 100), 10, 90, (0, 10), (0, 1))
+    panel = Panel(titled_drawing("", 100), 10, 90, (0, 10), (0, 1))
 
     assert panel.at(0, 5)[1] == 10
     assert panel.at(0, -5)[1] == 90

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.quality import nab_benchmark as nab
-from benchmarks.quality.dataset_files import Choice
+from benchmarks.quality.dataset_files import FileSelection
 from sensorwatch.common.errors import DataError
 from tests.benchmarks.test_streams import flagging_every, flagging_nothing
 
@@ -25,7 +25,7 @@ def write_files(folder: Path, *, window: tuple[str, str] = ("00:40", "00:49")) -
 
 
 def test_windows_become_rows(tmp_path: Path) -> None:
-    a, b = nab.load(Choice(write_files(tmp_path)))
+    a, b = nab.load(FileSelection(write_files(tmp_path)))
 
     assert (a.name, a.labels.rows, a.labels.windows) == ("real/a.csv", 100, ((40, 49),))
     assert (b.labels.windows, b.stream.train_rows, b.stream.judged_rows) == ((), 15, 85)
@@ -35,15 +35,15 @@ def test_a_window_that_ends_at_no_row_is_named(tmp_path: Path) -> None:
     write_files(tmp_path, window=("00:40", "03:00"))
 
     with pytest.raises(DataError, match="no row at '2014-04-10 03:00:00'"):
-        nab.load(Choice(tmp_path))
+        nab.load(FileSelection(tmp_path))
 
 
 def test_episodes_are_counted_by_the_windows_they_begin_in(tmp_path: Path) -> None:
-    files = nab.load(Choice(write_files(tmp_path)))
+    files = nab.load(FileSelection(write_files(tmp_path)))
 
     # From row 15 on every 5th: rows 40 and 45 lie in the window, 15 others do not, nor 17 of b.
     run = nab.measure(files, flagging_every(5))
 
     assert (run.windows_found, run.windows, run.alarms, run.false_alarms) == (1, 1, 34, 32)
-    assert run.own < 0
-    assert nab.measure(files, flagging_nothing()).own == 0.0
+    assert run.own_threshold_score < 0
+    assert nab.measure(files, flagging_nothing()).own_threshold_score == 0.0

@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 from benchmarks.quality.nab_scoring import (
     NO_WINDOW,
     Labels,
-    best,
-    of_alarms,
+    alarm_values,
+    best_threshold_score,
     probation,
     scaled_sigmoid,
-    worths,
+    score_of_alarms,
 )
 
 FILE = Labels(100, ((40, 49), (70, 79)))
 """Judged from row 15 on."""
-COST_FAR_AWAY = 0.11
+VALUE_FAR_FROM_WINDOW = 0.11
 
 
 def alarms_at(*rows: int, labels: Labels = FILE) -> NDArray[np.bool_]:
@@ -46,41 +46,51 @@ def test_the_scaled_sigmoid_has_the_values_of_the_paper(position: float, worth: 
 
 
 def test_what_an_alarm_is_worth_row_by_row() -> None:
-    worth, window = worths(FILE)
+    worth, window = alarm_values(FILE)
 
     best_worth = 2 * sigmoid(5) - 1
     assert window[[39, 40, 49, 50, 70, 79, 80]].tolist() == [
         *(NO_WINDOW, 0, 0, NO_WINDOW, 1, 1, NO_WINDOW)
     ]
-    assert worth[15] == worth[39] == -COST_FAR_AWAY  # no window before it
+    assert worth[15] == worth[39] == -VALUE_FAR_FROM_WINDOW  # no window before it
     assert worth[40] == 1.0
     assert worth[45] == pytest.approx((2 * sigmoid(2.5) - 1) / best_worth)  # half of it is left
     assert worth[49] == pytest.approx((2 * sigmoid(0.5) - 1) / best_worth)  # a tenth is left
-    assert worth[50] == pytest.approx(COST_FAR_AWAY * (2 * sigmoid(-5 / 9) - 1))  # just behind
-    assert worth[58] == pytest.approx(COST_FAR_AWAY * (2 * sigmoid(-5) - 1))  # a width behind
-    assert worth[99] == pytest.approx(COST_FAR_AWAY * (2 * sigmoid(-100 / 9) - 1))
+    assert worth[50] == pytest.approx(
+        VALUE_FAR_FROM_WINDOW * (2 * sigmoid(-5 / 9) - 1)
+    )  # just behind
+    assert worth[58] == pytest.approx(
+        VALUE_FAR_FROM_WINDOW * (2 * sigmoid(-5) - 1)
+    )  # a width behind
+    assert worth[99] == pytest.approx(VALUE_FAR_FROM_WINDOW * (2 * sigmoid(-100 / 9) - 1))
 
 
 def test_no_alarm_is_0_and_the_first_row_of_each_window_is_100() -> None:
-    assert of_alarms([FILE], [alarms_at()]) == 0.0
-    assert of_alarms([FILE], [alarms_at(40, 70)]) == pytest.approx(100.0)
-    assert best([FILE], [alarms_at(40, 70).astype(float)]).score == pytest.approx(100.0)
+    assert score_of_alarms([FILE], [alarms_at()]) == 0.0
+    assert score_of_alarms([FILE], [alarms_at(40, 70)]) == pytest.approx(100.0)
+    assert best_threshold_score([FILE], [alarms_at(40, 70).astype(float)]).score == pytest.approx(
+        100.0
+    )
 
 
 def test_a_score_without_information_is_that_of_no_alarm() -> None:
-    nothing = best([FILE], [np.zeros(85)])
+    nothing = best_threshold_score([FILE], [np.zeros(85)])
 
     assert nothing.score == 0.0
     assert nothing.threshold == math.inf
 
 
 def test_only_the_earliest_alarm_of_a_window_counts() -> None:
-    assert of_alarms([FILE], [alarms_at(42, 43, 49)]) == of_alarms([FILE], [alarms_at(42)])
+    assert score_of_alarms([FILE], [alarms_at(42, 43, 49)]) == score_of_alarms(
+        [FILE], [alarms_at(42)]
+    )
 
 
 def test_half_of_the_windows_found_with_one_false_alarm() -> None:
     # Found at once: 1 + 1 instead of missed; of two windows between null and perfect lie 4.
-    assert of_alarms([FILE], [alarms_at(40, 20)]) == pytest.approx(100 * (2 - COST_FAR_AWAY) / 4)
+    assert score_of_alarms([FILE], [alarms_at(40, 20)]) == pytest.approx(
+        100 * (2 - VALUE_FAR_FROM_WINDOW) / 4
+    )
 
 
 def test_the_threshold_is_one_for_all_files() -> None:
@@ -88,18 +98,18 @@ def test_the_threshold_is_one_for_all_files() -> None:
     one = np.where(alarms_at(40, 70), 5.0, 0.0)
     other = np.where(alarms_at(40, 70), 6.0, 0.0) + np.where(alarms_at(20), 7.0, 0.0)
 
-    found = best([FILE, FILE], [one, other])
+    found = best_threshold_score([FILE, FILE], [one, other])
 
     assert found.threshold == 5.0
-    assert found.score == pytest.approx(100 * (8 - COST_FAR_AWAY) / 8)
+    assert found.score == pytest.approx(100 * (8 - VALUE_FAR_FROM_WINDOW) / 8)
 
 
 def test_a_file_without_windows_adds_nothing_but_its_false_alarms() -> None:
     quiet = Labels(100, ())
 
-    loud = of_alarms([FILE, quiet], [alarms_at(40, 70), alarms_at(20, 21)])
+    loud = score_of_alarms([FILE, quiet], [alarms_at(40, 70), alarms_at(20, 21)])
 
-    assert loud == pytest.approx(100 * (4 - 2 * COST_FAR_AWAY) / 4)
+    assert loud == pytest.approx(100 * (4 - 2 * VALUE_FAR_FROM_WINDOW) / 4)
 
 
 @given(
@@ -111,10 +121,10 @@ def test_the_sweep_finds_what_trying_every_threshold_finds(seed: int, levels: in
     files = [FILE, Labels(60, ((20, 30),))]
     scores = [rng.integers(0, levels, size=size).astype(float) for size in (85, 51)]
 
-    swept = best(files, scores)
+    swept = best_threshold_score(files, scores)
 
     tried = {
-        threshold: of_alarms(files, [score >= threshold for score in scores])
+        threshold: score_of_alarms(files, [score >= threshold for score in scores])
         for threshold in {*np.concatenate(scores).tolist(), math.inf}
     }
     assert swept.score == pytest.approx(max(tried.values()))

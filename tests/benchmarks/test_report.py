@@ -63,7 +63,7 @@ def test_a_table_is_printed_whole(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_document_stands_beside_its_plots(tmp_path: Path) -> None:
     section = Section("SKAB", [TABLE], {"dots": DRAWINGS["scatter"]})
 
-    document = Document("found.md", "Found", "How.", "make it", more=["2 cores"])
+    document = Document("found.md", "Found", "How.", "make it", environment_notes=["2 cores"])
 
     path = document.write(tmp_path / "docs", [section], date="2026-11-30")
 

@@ -14,9 +14,9 @@ from sklearn.ensemble import IsolationForest
 
 from benchmarks.speed.http_load_generator import load
 from benchmarks.speed.tutorial_server import create_app
-from sensorwatch.api.serve_command import listen
+from sensorwatch.api.serve_command import open_listener
 from sensorwatch.common.model.plan import plain_plan
-from sensorwatch.common.scoring.features import features
+from sensorwatch.common.scoring.features import compute_features
 from tests.reading_builders import a_schema, some_readings
 
 ROW = {"timestamp": "2025-01-01T00:00:00Z", "x1": 0.1, "x2": 0.2, "x3": 0.3}
@@ -25,11 +25,11 @@ ROW = {"timestamp": "2025-01-01T00:00:00Z", "x1": 0.1, "x2": 0.2, "x3": 0.3}
 @contextmanager
 def plain_server(folder: Path) -> Iterator[int]:
     """Serve scikit-learn's forest in a thread; the port."""
-    matrix = features(some_readings(), plain_plan(a_schema()))
+    matrix = compute_features(some_readings(), plain_plan(a_schema()))
     joblib.dump(IsolationForest(n_estimators=5, random_state=0).fit(matrix), folder / "forest")
     app = create_app(str(folder / "forest"))
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
-    listener = listen("127.0.0.1", 0)
+    listener = open_listener("127.0.0.1", 0)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

@@ -2,26 +2,26 @@
 
 import numpy as np
 
-from benchmarks.quality.backtest_runs import Judged, Stream
-from benchmarks.quality.compared_detectors import Contestant
-from benchmarks.quality.seasonal_stream import PER_DAY, SHARP_HOUR, TRAIN_DAYS, draw, table
+from benchmarks.quality.backtest_runs import JudgedRows, RecordStream
+from benchmarks.quality.compared_detectors import ComparedDetector
+from benchmarks.quality.seasonal_stream import PER_DAY, SHARP_HOUR, TRAIN_DAYS, draw_stream, table
 
 HIGH = 12.0
 
 
 def test_hours_are_sharp_wrong_or_missing_as_told() -> None:
     for per_day in PER_DAY:
-        sharp = draw(per_day, 1)
+        sharp = draw_stream(per_day, 1)
         stream = sharp.stream
         assert stream.train_rows == TRAIN_DAYS * per_day
         values = np.asarray([float(record["x1"]) for record in stream.records])  # type: ignore[index, arg-type]
         high = values.reshape(-1, per_day // 24).mean(axis=1)[TRAIN_DAYS * 24 :] > HIGH
         usual = np.arange(len(high)) % 24 == SHARP_HOUR
-        assert high[sharp.wrong].all()
-        assert not usual[sharp.wrong].any()
-        assert usual[sharp.missing].all()
-        assert not high[sharp.missing].any()
-        usual[sharp.wrong], usual[sharp.missing] = True, False
+        assert high[sharp.wrong_hours].all()
+        assert not usual[sharp.wrong_hours].any()
+        assert usual[sharp.missing_hours].all()
+        assert not high[sharp.missing_hours].any()
+        usual[sharp.wrong_hours], usual[sharp.missing_hours] = True, False
         np.testing.assert_array_equal(high, usual)
         times = [record["timestamp"] for record in stream.records[:2]]  # type: ignore[index]
         assert times[1] - times[0] == 86_400_000 // per_day  # type: ignore[operator]
@@ -30,16 +30,16 @@ def test_hours_are_sharp_wrong_or_missing_as_told() -> None:
 def test_alarms_are_counted_by_hour() -> None:
     """Someone who alarms on whatever is high finds what is wrong, and nothing that is missing."""
 
-    def judge(stream: Stream) -> Judged:
+    def judge(stream: RecordStream) -> JudgedRows:
         rows = stream.records[stream.train_rows :]
         high = np.asarray([float(row["x1"]) > HIGH for row in rows])  # type: ignore[index, arg-type]
-        return Judged(high.astype(float), high, high)
+        return JudgedRows(high.astype(float), high, high)
 
-    sharps = [draw(per_day, 1) for per_day in PER_DAY]
-    found = table(sharps, [Contestant("height", judge)], processes=1)
+    sharps = [draw_stream(per_day, 1) for per_day in PER_DAY]
+    found = table(sharps, [ComparedDetector("height", judge)], processes=1)
 
     assert found.rows[0][0] == "height"
     for cell in found.rows[0][1:]:
-        wrong, missing, rate = cell.removesuffix(" %").split(" / ")
-        assert (wrong, missing) == ("100", "0")
+        wrong_hours, missing_hours, rate = cell.removesuffix(" %").split(" / ")
+        assert (wrong_hours, missing_hours) == ("100", "0")
         assert 4.0 < float(rate) < 4.4

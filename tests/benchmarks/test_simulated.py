@@ -5,7 +5,14 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from benchmarks.quality.fault_slots import QUIET_STEPS, SIZES, SLOT_STEPS, Placed, healthy, place
+from benchmarks.quality.fault_slots import (
+    HEALTHY_MARGIN_STEPS,
+    SIZES,
+    SLOT_STEPS,
+    PlacedFault,
+    healthy_mask,
+    place_faults,
+)
 from benchmarks.quality.simulated_fleet import found, load, measure
 from sensorwatch.common.simulation.faults import FaultKind
 from sensorwatch.common.simulation.sensors import noise_scale
@@ -13,29 +20,29 @@ from tests.benchmarks.test_streams import flagging_nothing
 
 
 def test_each_slot_of_each_sensor_has_one_fault_with_quiet_rows_around_it() -> None:
-    faults = place(6, 5, np.random.default_rng(1))
+    faults = place_faults(6, 5, np.random.default_rng(1))
 
     slots = Counter((fault.sensor, fault.at // SLOT_STEPS) for fault in faults)
     assert len(slots) == 30
     assert set(slots.values()) == {1}
     assert Counter(fault.kind for fault in faults) == dict.fromkeys(SIZES, 5)
     for fault in faults:
-        assert fault.at % SLOT_STEPS >= QUIET_STEPS
-        assert fault.at % SLOT_STEPS + fault.length <= SLOT_STEPS - QUIET_STEPS
+        assert fault.at % SLOT_STEPS >= HEALTHY_MARGIN_STEPS
+        assert fault.at % SLOT_STEPS + fault.length <= SLOT_STEPS - HEALTHY_MARGIN_STEPS
 
 
 def test_only_the_faulty_rows_of_a_plant_are_changed_and_by_their_size() -> None:
-    plant, again = load(sensors=3, slots=4), load(sensors=3, slots=4)
-    values = plant.grid.values[plant.grid.train_steps :]
+    fleet, again = load(sensors=3, slots=4), load(sensors=3, slots=4)
+    values = fleet.grid.values[fleet.grid.train_steps :]
 
     assert values.tobytes() == again.grid.values[again.grid.train_steps :].tobytes()
-    spikes = [fault for fault in plant.faults if fault.kind is FaultKind.SPIKE]
+    spikes = [fault for fault in fleet.faults if fault.kind is FaultKind.SPIKE]
     assert len(spikes) == 2
     for fault in spikes:
         beside = values[[fault.at - 1, fault.at + 1], fault.sensor].mean(axis=0)
         jump = np.abs(values[fault.at, fault.sensor] - beside) / noise_scale()
         assert (jump > 3).sum() == 1  # one signal, by 6 standard deviations of its noise
-    for fault in plant.faults:
+    for fault in fleet.faults:
         if fault.kind is FaultKind.STUCK:
             rows = values[fault.at - 1 : fault.at + 30, fault.sensor]
             assert (np.ptp(rows, axis=0) == 0).sum() == 1
@@ -43,9 +50,9 @@ def test_only_the_faulty_rows_of_a_plant_are_changed_and_by_their_size() -> None
 
 def test_a_fault_is_found_by_an_alarm_in_its_rows_and_of_its_sensor() -> None:
     alarmed = np.zeros((400, 2), dtype=np.bool_)
-    at_once = Placed(FaultKind.STUCK, sensor=0, at=100, length=30)
-    later = Placed(FaultKind.STUCK, sensor=0, at=200, length=30)
-    never = Placed(FaultKind.STUCK, sensor=1, at=200, length=30)
+    at_once = PlacedFault(FaultKind.STUCK, sensor=0, at=100, length=30)
+    later = PlacedFault(FaultKind.STUCK, sensor=0, at=200, length=30)
+    never = PlacedFault(FaultKind.STUCK, sensor=1, at=200, length=30)
     alarmed[100, 0] = alarmed[208:220, 0] = True
     alarmed[199, 1] = alarmed[230, 1] = True  # just before and just behind
     alarmed[165, 1] = True  # by chance
@@ -58,16 +65,16 @@ def test_a_fault_is_found_by_an_alarm_in_its_rows_and_of_its_sensor() -> None:
 
 
 def test_rows_apart_from_faults_are_counted_for_the_alert_rate() -> None:
-    apart = healthy([Placed(FaultKind.STUCK, sensor=1, at=100, length=30)], 400, 2)
+    apart = healthy_mask([PlacedFault(FaultKind.STUCK, sensor=1, at=100, length=30)], 400, 2)
 
     assert apart[:, 0].all()
-    assert np.flatnonzero(~apart[:, 1]).tolist() == list(range(100, 130 + QUIET_STEPS))
+    assert np.flatnonzero(~apart[:, 1]).tolist() == list(range(100, 130 + HEALTHY_MARGIN_STEPS))
 
 
 def test_a_detector_that_never_alarms_finds_nothing() -> None:
-    plant = load(sensors=2, slots=3)
+    fleet = load(sensors=2, slots=3)
 
-    run = measure(plant, flagging_nothing())
+    run = measure(fleet, flagging_nothing())
 
     assert {kind.recall for kind in run.kinds.values()} == {0.0}
     assert run.alert_rate == 0.0

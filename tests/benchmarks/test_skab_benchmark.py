@@ -6,8 +6,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks.quality.dataset_files import Choice
-from benchmarks.quality.skab_benchmark import MOST_CUT, TRAIN_ROWS, cut_of, load, measure, the_clock
+from benchmarks.quality.dataset_files import FileSelection
+from benchmarks.quality.skab_benchmark import (
+    MAX_CUT_ROWS,
+    TRAIN_ROWS,
+    clock_rule,
+    cut_of,
+    load,
+    measure,
+)
 from benchmarks.quality.skab_scoring import Counts, count, delays, pooled
 from sensorwatch.common.errors import DataError
 
@@ -42,7 +49,7 @@ def write_files(folder: Path) -> Path:
 def test_counts_and_rates_of_a_stretch() -> None:
     found = count(rows("..####.."), rows(".#.##..."))
 
-    assert found == Counts(true_alarms=2, false_alarms=1, missed=2, quiet=3)
+    assert found == Counts(true_positives=2, false_positives=1, false_negatives=2, true_negatives=3)
     assert found.f1 == pytest.approx(2 * 2 / (2 * 2 + 1 + 2))
     assert found.far == pytest.approx(25.0)
     assert found.mar == pytest.approx(50.0)
@@ -74,12 +81,12 @@ def test_a_file_is_cut_the_same_whoever_else_is_cut() -> None:
     cuts = [cut_of(name, seed) for seed in range(5) for name in names]
 
     assert cuts == [cut_of(name, seed) for seed in range(5) for name in names]
-    assert (min(cuts), max(cuts)) == (0, MOST_CUT)
+    assert (min(cuts), max(cuts)) == (0, MAX_CUT_ROWS)
     assert len({cut_of("valve1/0.csv", seed) for seed in range(5)}) > 1
 
 
 def test_a_file_without_its_start_keeps_labels_and_rows_together(data: Path) -> None:
-    other, valve = load(Choice(data))
+    other, valve = load(FileSelection(data))
 
     assert [other.name, valve.name] == ["other/3.csv", "valve1/0.csv"]
     assert valve.schema.signal_names == ("Pressure", "Volume Flow RateRMS")
@@ -90,7 +97,7 @@ def test_a_file_without_its_start_keeps_labels_and_rows_together(data: Path) -> 
 
 
 def test_the_clock_is_right_on_whole_files_and_wrong_on_cut_ones(data: Path) -> None:
-    run = measure(load(Choice(data)), the_clock(), seeds=2)
+    run = measure(load(FileSelection(data)), clock_rule(), seeds=2)
 
     assert len(run.counts) == len(run.cut) == 2
     assert pooled(run.counts) == Counts(600, 2 * 106, 0, 2 * 600 - 600 - 2 * 106)
@@ -98,8 +105,8 @@ def test_the_clock_is_right_on_whole_files_and_wrong_on_cut_ones(data: Path) -> 
 
 
 def test_files_are_chosen_by_pattern(data: Path) -> None:
-    assert [file.name for file in load(Choice(data, ("valve*",)))] == ["valve1/0.csv"]
+    assert [file.name for file in load(FileSelection(data, ("valve*",)))] == ["valve1/0.csv"]
     with pytest.raises(DataError, match="fits valve9"):
-        load(Choice(data, ("valve9/*",)))
+        load(FileSelection(data, ("valve9/*",)))
     with pytest.raises(DataError, match="--data"):
-        load(Choice(data / "nowhere"))
+        load(FileSelection(data / "nowhere"))

@@ -6,14 +6,21 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from benchmarks.report.log_plots import Curve, curves
+from benchmarks.report.log_plots import Curve, log_log_plot
 from benchmarks.speed import speed_targets as goals
-from benchmarks.speed.benchmark_models import HOUR, Trained
+from benchmarks.speed.benchmark_models import HOUR, TrainedModels
 from benchmarks.speed.json_payloads import START, Stream, chunks, payloads
 from benchmarks.speed.observed_worker import ROOT
-from benchmarks.speed.paced_load import WARM_SECONDS, waited
-from benchmarks.speed.run_statistics import Run, cpu_ratios, rate_ratios, runs_of, slope, spread
-from benchmarks.speed.speed_targets import Goal, Verdict
+from benchmarks.speed.paced_load import WARM_UP_SECONDS, event_latencies
+from benchmarks.speed.run_statistics import (
+    DrainRun,
+    cpu_ratios,
+    marginal_run,
+    median_and_range,
+    rate_ratios,
+    runs_of,
+)
+from benchmarks.speed.speed_targets import SpeedTarget, Verdict
 from sensorwatch.common.rows.parsing import parse
 from sensorwatch.common.rows.schema import load_schema
 
@@ -47,15 +54,15 @@ def test_few_rows_are_far_from_usual_and_those_for_training_are_all_usual() -> N
     rows = list(chunks(STREAM))
     clean = list(chunks(Stream(50, 20_000, clean=True)))
 
-    far = np.concatenate([chunk.far for chunk in rows])
+    is_outlier = np.concatenate([chunk.is_outlier for chunk in rows])
     values = np.concatenate([chunk.values for chunk in rows])
-    assert 0.003 < far.mean() < 0.03
-    assert values[far, 0].mean() > values[~far, 0].mean() + 5
-    assert not any(chunk.bad.any() or chunk.far.any() for chunk in clean)
+    assert 0.003 < is_outlier.mean() < 0.03
+    assert values[is_outlier, 0].mean() > values[~is_outlier, 0].mean() + 5
+    assert not any(chunk.bad.any() or chunk.is_outlier.any() for chunk in clean)
 
 
 def test_a_drained_stream_comes_after_its_training() -> None:
-    trained = Trained(ROOT, ROOT, sensors=100, steps=2_000)
+    trained = TrainedModels(ROOT, ROOT, sensors=100, steps=2_000)
 
     stream = trained.stream(1_000)
 
@@ -67,7 +74,7 @@ def test_a_drained_stream_comes_after_its_training() -> None:
 
 
 def test_ratios_are_taken_within_a_round() -> None:
-    fast, slow = Run(100, 1.0, 1.0), Run(100, 4.0, 2.0)
+    fast, slow = DrainRun(100, 1.0, 1.0), DrainRun(100, 4.0, 2.0)
     rounds = [{"a": fast, "b": slow}, {"a": slow, "b": slow}, {"b": fast}]
 
     assert rate_ratios(rounds, "a", "b") == [4.0, 1.0]
@@ -76,46 +83,48 @@ def test_ratios_are_taken_within_a_round() -> None:
 
 
 def test_an_events_wait_begins_with_its_own_record_and_a_cold_start_does_not_count() -> None:
-    warm = 1_000 * WARM_SECONDS
+    warm = 1_000 * WARM_UP_SECONDS
     sent = np.asarray([0.0, 90_000.0, 90_000.0 + warm - 1, 90_000.0 + warm, 90_000.0 + warm + 5])
     seen = [(4, 90_000.0 + warm + 12), (2, 95_000.0), (3, 90_000.0 + warm + 40)]
 
     # The first record is none of the load's four.
-    assert waited(sent, seen, rows=4).tolist() == [7.0, 40.0]
+    assert event_latencies(sent, seen, rows=4).tolist() == [7.0, 40.0]
 
 
 def test_a_spread_is_written_with_its_ends() -> None:
-    assert spread([3.0, 1.0, 2.0]).text(1) == "2.0 (1.0..3.0)"
+    assert median_and_range([3.0, 1.0, 2.0]).text(1) == "2.0 (1.0..3.0)"
 
 
 def test_a_slope_leaves_the_start_out() -> None:
-    short, long = Run(100, 11.0, 22.0), Run(1_100, 12.0, 24.0)
+    short, long = DrainRun(100, 11.0, 22.0), DrainRun(1_100, 12.0, 24.0)
 
-    assert slope(short, long).rate == pytest.approx(1_000)
-    assert slope(short, long).cpu_per_million == pytest.approx(2_000)
+    assert marginal_run(short, long).rate == pytest.approx(1_000)
+    assert marginal_run(short, long).cpu_per_million == pytest.approx(2_000)
 
 
 def test_a_start_that_shook_by_more_than_the_rows_took_gives_no_slope() -> None:
     with pytest.raises(ValueError, match="take more"):
-        slope(Run(100, 11.0, 22.0), Run(200, 10.0, 23.0))
+        marginal_run(DrainRun(100, 11.0, 22.0), DrainRun(200, 10.0, 23.0))
 
 
 @pytest.mark.parametrize(
     ("goal", "figure", "word"),
     [
-        (Goal("speed", 0.4, 0.55), 0.6, "aim"),
-        (Goal("speed", 0.4, 0.55), 0.4, "must"),
-        (Goal("speed", 0.4, 0.55), 0.39, "no"),
-        (Goal("time", 40, 15, "ms", at_most=True), 15, "aim"),
-        (Goal("time", 40, 15, "ms", at_most=True), 41, "no"),
+        (SpeedTarget("speed", 0.4, 0.55), 0.6, "aim"),
+        (SpeedTarget("speed", 0.4, 0.55), 0.4, "must"),
+        (SpeedTarget("speed", 0.4, 0.55), 0.39, "no"),
+        (SpeedTarget("time", 40, 15, "ms", lower_is_better=True), 15, "aim"),
+        (SpeedTarget("time", 40, 15, "ms", lower_is_better=True), 41, "no"),
     ],
 )
-def test_a_figure_meets_its_goal_from_the_right_side(goal: Goal, figure: float, word: str) -> None:
-    assert goal.met(figure) == word
+def test_a_figure_meets_its_goal_from_the_right_side(
+    goal: SpeedTarget, figure: float, word: str
+) -> None:
+    assert goal.level_reached(figure) == word
 
 
 def test_goals_are_written_with_what_was_measured() -> None:
-    table = goals.table([Verdict(goals.LATENCY_P50, spread([30.0, 50.0, 35.0]), "quiet")])
+    table = goals.table([Verdict(goals.LATENCY_P50, median_and_range([30.0, 50.0, 35.0]), "quiet")])
 
     assert table.rows == [
         ("event latency, p50", "35 (30..50) ms", "at most 40 ms", "at most 15 ms", "must", "quiet")
@@ -123,7 +132,7 @@ def test_goals_are_written_with_what_was_measured() -> None:
 
 
 def test_curves_lie_on_the_paper() -> None:
-    drawn = curves("Cost", [Curve("rows", [(1, 0.5), (100_000, 20)])], axes=("n", "us"))
+    drawn = log_log_plot("Cost", [Curve("rows", [(1, 0.5), (100_000, 20)])], axes=("n", "us"))
 
     root = ElementTree.fromstring(drawn)
     width, height = float(root.attrib["width"]), float(root.attrib["height"])

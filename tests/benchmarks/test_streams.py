@@ -2,32 +2,32 @@
 
 import numpy as np
 
-from benchmarks.quality.backtest_runs import Judged, Stream, backtest
-from benchmarks.quality.compared_detectors import Contestant
+from benchmarks.quality.backtest_runs import JudgedRows, RecordStream, backtest
+from benchmarks.quality.compared_detectors import ComparedDetector
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from tests.benchmarks.test_baselines import a_stream
 
 HOW = TrainerSettings.model_validate({"trees": 20, "features": "plain"})
 
 
-def flagging_every(rows: int) -> Contestant:
+def flagging_every(rows: int) -> ComparedDetector:
     """Alarm at the first judged row and at each that many rows later."""
 
-    def judge(stream: Stream) -> Judged:
+    def judge(stream: RecordStream) -> JudgedRows:
         alarmed = np.arange(stream.judged_rows) % rows == 0
-        return Judged(alarmed.astype(np.float64), alarmed, alarmed)
+        return JudgedRows(alarmed.astype(np.float64), alarmed, alarmed)
 
-    return Contestant("regular", judge)
+    return ComparedDetector("regular", judge)
 
 
-def flagging_nothing() -> Contestant:
+def flagging_nothing() -> ComparedDetector:
     """Never alarm."""
 
-    def judge(stream: Stream) -> Judged:
+    def judge(stream: RecordStream) -> JudgedRows:
         never = np.zeros(stream.judged_rows, dtype=np.bool_)
-        return Judged(never.astype(np.float64), never, never)
+        return JudgedRows(never.astype(np.float64), never, never)
 
-    return Contestant("quiet", judge)
+    return ComparedDetector("quiet", judge)
 
 
 def test_every_judged_row_has_its_place() -> None:
@@ -43,7 +43,7 @@ def test_every_judged_row_has_its_place() -> None:
 
 def test_scores_are_causal() -> None:
     whole = a_stream()
-    shorter = Stream("short", whole.schema, whole.records[:250], whole.train_rows)
+    shorter = RecordStream("short", whole.schema, whole.records[:250], whole.train_rows)
 
     ahead = backtest(whole, HOW).anomaly_score[:50]
 

@@ -3,25 +3,25 @@
 import numpy as np
 import pytest
 
-from benchmarks.quality.ablated_detectors import VARIANTS, WHOLE, Variant, judge
-from benchmarks.quality.backtest_runs import Stream, backtest
+from benchmarks.quality.ablated_detectors import FULL_DETECTOR, VARIANTS, Variant, judge
+from benchmarks.quality.backtest_runs import RecordStream, backtest
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from tests.benchmarks.test_baselines import a_stream
 
 HOW = TrainerSettings.model_validate({"trees": 20})
-BY_NAME = {variant.name: variant for variant in VARIANTS}
+BY_NAME = {detector_with.name: detector_with for detector_with in VARIANTS}
 
 
-def a_two_sensor_stream() -> Stream:
+def a_two_sensor_stream() -> RecordStream:
     """Sensors that take turns, one row each."""
     stream = a_stream()
-    return Stream(stream.name, stream.schema, stream.records, stream.train_rows, sensors=2)
+    return RecordStream(stream.name, stream.schema, stream.records, stream.train_rows, sensors=2)
 
 
 def test_the_whole_is_what_the_backtest_makes_of_the_stream() -> None:
     stream = a_two_sensor_stream()
 
-    (whole,) = judge(stream, [WHOLE], HOW)
+    (whole,) = judge(stream, [FULL_DETECTOR], HOW)
     expected = backtest(stream, HOW)
 
     assert whole.anomaly_score.tobytes() == expected.anomaly_score.tobytes()
@@ -32,17 +32,19 @@ def test_the_whole_is_what_the_backtest_makes_of_the_stream() -> None:
 def test_every_variant_scores_rows_otherwise_and_finds_a_gross_fault() -> None:
     whole, *others = judge(a_two_sensor_stream(), VARIANTS, HOW)
 
-    for variant, judged in zip(VARIANTS[1:], others, strict=True):
+    for detector_with, judged in zip(VARIANTS[1:], others, strict=True):
         # Nothing stands out in this stream's training rows, and nothing repeats in any.
         same = judged.anomaly_score.tobytes() == whole.anomaly_score.tobytes()
-        assert same == (variant.every_block or variant.name == "without exact repeats")
-        assert judged.is_anomaly[-18:].any(), variant.name
+        assert same == (
+            detector_with.include_outlier_blocks or detector_with.name == "without exact repeats"
+        )
+        assert judged.is_anomaly[-18:].any(), detector_with.name
 
 
 def test_what_is_forgotten_between_rows_is_forgotten_before_each_row() -> None:
     stream = a_two_sensor_stream()
-    by_row = Stream(stream.name, stream.schema, stream.records, stream.train_rows, sensors=1)
-    forgetful = [variant for variant in VARIANTS if variant.forget]
+    by_row = RecordStream(stream.name, stream.schema, stream.records, stream.train_rows, sensors=1)
+    forgetful = [detector_with for detector_with in VARIANTS if detector_with.edit_memory]
 
     together, apart = judge(stream, forgetful, HOW), judge(by_row, forgetful, HOW)
 
@@ -56,9 +58,9 @@ def test_a_stuck_signal_goes_unseen_without_what_sees_it(name: str) -> None:
     records = [dict(record) for record in stream.records if isinstance(record, dict)]
     for row in range(240, 280, 2):
         records[row]["x1"] = 0.01  # where that sensor usually is
-    stuck = Stream(stream.name, stream.schema, records, stream.train_rows, sensors=2)
+    stuck = RecordStream(stream.name, stream.schema, records, stream.train_rows, sensors=2)
 
-    whole, without = judge(stuck, [WHOLE, BY_NAME[name]], HOW)
+    whole, without = judge(stuck, [FULL_DETECTOR, BY_NAME[name]], HOW)
 
     rows = np.arange(44, 80, 2)
     assert whole.is_anomaly[rows].mean() > 0.8
@@ -66,6 +68,6 @@ def test_a_stuck_signal_goes_unseen_without_what_sees_it(name: str) -> None:
 
 
 def test_a_variant_is_the_whole_unless_told_otherwise() -> None:
-    whole, same = judge(a_two_sensor_stream(), [WHOLE, Variant("same")], HOW)
+    whole, same = judge(a_two_sensor_stream(), [FULL_DETECTOR, Variant("same")], HOW)
 
     assert whole.anomaly_score.tobytes() == same.anomaly_score.tobytes()

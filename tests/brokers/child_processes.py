@@ -93,11 +93,11 @@ class Program:
         """Kill the whole group at once, without a chance to say goodbye."""
         self.close()
 
-    def stop(self) -> None:
+    def freeze(self) -> None:
         """Freeze it (SIGSTOP): alive, but silent, as in a long pause of the machine."""
         self._signal(signal.SIGSTOP)
 
-    def cont(self) -> None:
+    def thaw(self) -> None:
         """Thaw it (SIGCONT)."""
         self._signal(signal.SIGCONT)
 

@@ -102,7 +102,7 @@ class ContainerServer:
         wrapped.reload()
         return bool(wrapped.status == "running")
 
-    def last_words(self) -> str:
+    def log_tail(self) -> str:
         """Return the end of the container's log."""
         if self._container is None:
             return "(the container never started)"

@@ -1,79 +1,61 @@
 """A broker run from the jars with Java, in a process group and a data folder of its own."""
 
-import base64
 import shutil
 import subprocess
-import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.brokers.child_processes import Program, tail
-from tests.brokers.jars import NoJars, java_missing, kafka_jars
+from tests.brokers.cluster_plan import ClusterPlan, cluster_plan
+from tests.brokers.jars import JarsMissing, java_missing, kafka_jars
 from tests.brokers.kafka import BrokerMissing
-from tests.brokers.ports import free_ports
-
-_PROPERTIES = """\
-process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=B://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=B://127.0.0.1:{advertised}
-listener.security.protocol.map=B:PLAINTEXT,CONTROLLER:PLAINTEXT
-controller.listener.names=CONTROLLER
-inter.broker.listener.name=B
-log.dirs={data}
-auto.create.topics.enable=false
-broker.session.timeout.ms=4000
-broker.heartbeat.interval.ms=1000
-group.initial.rebalance.delay.ms=0
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-transaction.state.log.num.partitions=4
-transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
-group.min.session.timeout.ms=1000
-group.consumer.min.session.timeout.ms=1000
-group.consumer.session.timeout.ms=6000
-group.consumer.min.heartbeat.interval.ms=500
-group.share.enable=false
-"""
 
 
 class JarServer:
-    """A single broker in KRaft mode; `advertised_port` sends its clients through a proxy."""
+    """A broker in KRaft mode; `advertised_port` sends its clients through a proxy."""
 
     kind = "jars"
 
-    def __init__(self, home: Path, *, advertised_port: int | None = None) -> None:
-        """Format the storage in `home`; raise BrokerMissing without Java or the jars."""
+    def __init__(
+        self,
+        home: Path,
+        *,
+        plan: ClusterPlan | None = None,
+        number: int = 1,
+        java_options: Sequence[str] = ("-Xms256m", "-Xmx512m"),
+        advertised_port: int | None = None,
+    ) -> None:
+        """Format the storage of broker `number` of `plan` (without a plan: of a single broker).
+
+        Raises BrokerMissing without Java or the jars.
+        """
         missing = java_missing()
         if missing is not None:
             raise BrokerMissing(missing)
         try:
             self._jars = kafka_jars()
-        except NoJars as error:
+        except JarsMissing as error:
             raise BrokerMissing(str(error)) from error
-        self.port, controller = free_ports(2)
+        plan = plan or cluster_plan()
+        node = plan.nodes[number - 1]
+        self.port = node.port
+        self._java_options = java_options
         self._properties = home / "server.properties"
         self._log = home / "broker.log"
         self._program: Program | None = None
-        self.address = f"127.0.0.1:{advertised_port or self.port}"
+        self.address = f"127.0.0.1:{advertised_port or node.port}"
         self._properties.write_text(
-            _PROPERTIES.format(
-                controller=controller,
-                port=self.port,
-                advertised=advertised_port or self.port,
-                data=home / "data",
-            )
+            plan.properties(node, data=home / "data", advertised_port=advertised_port)
         )
-        self._format()
+        self._format(plan.cluster_id)
 
     def start(self) -> None:
-        """Start the broker's process; call it from a thread that stays (Linux: see `_leash`)."""
-        heap = ["-Xms256m", "-Xmx512m", "-XX:+UseSerialGC"]
-        quiet = ["-Dorg.apache.logging.log4j.level=WARN"]
-        command = self._java(*heap, *quiet, main="kafka.Kafka")
-        self._program = Program([*_leash(), *command, str(self._properties)], log=self._log)
+        """Start the broker; call it from a thread that stays (see `_kill_with_parent`)."""
+        options = [*self._java_options, "-XX:+UseSerialGC", "-Dorg.apache.logging.log4j.level=WARN"]
+        command = self._java(*options, main="kafka.Kafka")
+        self._program = Program(
+            [*_kill_with_parent(), *command, str(self._properties)], log=self._log
+        )
 
     def kill(self) -> None:
         """Kill the broker's process group."""
@@ -89,17 +71,16 @@ class JarServer:
         """Whether the process runs."""
         return self._program is not None and self._program.running
 
-    def last_words(self) -> str:
+    def log_tail(self) -> str:
         """Return the end of the broker's log."""
         return f"{self._log} ends:\n{tail(self._log)}"
 
     def _java(self, *options: str, main: str) -> list[str]:
         return ["java", *options, "-cp", f"{self._jars}/*", main]
 
-    def _format(self) -> None:
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        # An id that begins with "-" would be read as an option.
-        arguments = ["format", "--cluster-id=" + cluster, "-c", str(self._properties)]
+    def _format(self, cluster_id: str) -> None:
+        # With "=": an id that begins with "-" would be read as an option.
+        arguments = ["format", f"--cluster-id={cluster_id}", "-c", str(self._properties)]
         command = self._java("-XX:TieredStopAtLevel=1", main="kafka.tools.StorageTool")
         done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
         if done.returncode != 0:
@@ -108,7 +89,7 @@ class JarServer:
             )
 
 
-def _leash() -> list[str]:
+def _kill_with_parent() -> list[str]:
     """Let the kernel end the broker with the thread that started it, even by kill -9."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []

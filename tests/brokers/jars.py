@@ -15,7 +15,7 @@ _POM = Path(__file__).with_name("pom.xml")
 _FETCH_SECONDS = 600
 
 
-class NoJars(Exception):
+class JarsMissing(Exception):
     """The machine cannot run a broker from jars; the text says what is missing."""
 
 
@@ -51,8 +51,8 @@ def _cache() -> Path:
 
 
 def _java_version(java: str) -> int:
-    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
-    match = re.search(r'version "(?:1\.)?(\d+)', said.stderr + said.stdout)
+    output = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
+    match = re.search(r'version "(?:1\.)?(\d+)', output.stderr + output.stdout)
     return int(match[1]) if match else 0
 
 
@@ -76,9 +76,9 @@ def _run_maven(folder: Path) -> None:
             command, capture_output=True, text=True, check=False, timeout=_FETCH_SECONDS
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise NoJars(f"Maven could not fetch Kafka {KAFKA_VERSION}: {error}") from error
+        raise JarsMissing(f"Maven could not fetch Kafka {KAFKA_VERSION}: {error}") from error
     if done.returncode != 0 or not list(folder.glob("kafka_*.jar")):
-        raise NoJars(
+        raise JarsMissing(
             f"Maven could not fetch Kafka {KAFKA_VERSION} (exit {done.returncode}): "
             + (done.stdout + done.stderr)[-2000:]
         )

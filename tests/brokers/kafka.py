@@ -45,15 +45,17 @@ class Server(Protocol):
     def running(self) -> bool:
         """Whether the broker's process has not ended."""
 
-    def last_words(self) -> str:
+    def log_tail(self) -> str:
         """Return the end of the broker's log, and whatever explains why it does not start."""
 
 
 class Kafka:
     """A running broker with the few administrative calls that tests need."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, *, replicas: int = 1) -> None:
+        """`replicas`: how many brokers keep each partition of a topic that a test creates."""
         self._server = server
+        self._replicas = replicas
         self.kind = server.kind
         self.address = server.address
 
@@ -63,7 +65,7 @@ class Kafka:
         try:
             wait_ready(self._server)
         except (KafkaException, DeadlineMissed, BrokerEnded) as error:
-            words = self._server.last_words()
+            words = self._server.log_tail()
             self._server.close()
             raise RuntimeError(f"the broker is not ready: {error}\n{words}") from error
         self.address = self._server.address
@@ -87,7 +89,9 @@ class Kafka:
         `config` holds topic settings with `_` for `.`, as in `retention_ms="1000"`.
         """
         settings = {key.replace("_", "."): value for key, value in config.items()}
-        topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=settings)
+        topic = NewTopic(
+            name, num_partitions=partitions, replication_factor=self._replicas, config=settings
+        )
         self._admin.create_topics([topic])[name].result(timeout=30)
         wait_until(
             lambda: self._leaders(name) == partitions, deadline=30, what=f"leaders of {name}"
@@ -120,13 +124,15 @@ def wait_ready(server: Server) -> None:
     """Wait until metadata and transactions work: an open port is too early a sign."""
     config: dict[str, Any] = {"bootstrap.servers": server.address, "log_level": 0}
     wait_until(
-        lambda: _answers(server, config), deadline=READY_SECONDS, what="the broker", every=0.1
+        lambda: _has_metadata(server, config), deadline=READY_SECONDS, what="the broker", every=0.1
     )
     producer = Producer({**config, "transactional.id": f"ready-{uuid.uuid4().hex}"})
-    wait_until(lambda: _transacts(producer), deadline=READY_SECONDS, what="init_transactions")
+    wait_until(
+        lambda: _has_transactions(producer), deadline=READY_SECONDS, what="init_transactions"
+    )
 
 
-def _answers(server: Server, config: dict[str, Any]) -> bool:
+def _has_metadata(server: Server, config: dict[str, Any]) -> bool:
     if not server.running:
         raise BrokerEnded("its process ended")
     try:
@@ -135,7 +141,7 @@ def _answers(server: Server, config: dict[str, Any]) -> bool:
         return False
 
 
-def _transacts(producer: Producer) -> bool:
+def _has_transactions(producer: Producer) -> bool:
     try:
         producer.init_transactions(10)
     except KafkaException as error:

@@ -53,6 +53,17 @@ class MockCluster:
         call = self._library.rd_kafka_mock_partition_set_leader
         _check(call(self._cluster, topic.encode(), partition, broker), "set leader")
 
+    def set_group_coordinator(self, group: str, broker: int) -> None:
+        """Make `broker` the coordinator of a group."""
+        call = self._library.rd_kafka_mock_coordinator_set
+        _check(call(self._cluster, b"group", group.encode(), broker), "set coordinator")
+
+    def set_transaction_coordinator(self, transactional_id: str, broker: int) -> None:
+        """Make `broker` the coordinator of a producer's transactions."""
+        call = self._library.rd_kafka_mock_coordinator_set
+        name = transactional_id.encode()
+        _check(call(self._cluster, b"transaction", name, broker), "set coordinator")
+
     def broker_down(self, broker: int = 1) -> None:
         """Cut the broker's connections and refuse new ones."""
         _check(self._library.rd_kafka_mock_broker_set_down(self._cluster, broker), "broker down")
@@ -110,12 +121,12 @@ class MockCluster:
             self._cluster = None
 
     def _new_client(self) -> int:
-        said = ctypes.create_string_buffer(512)
+        error_buffer = ctypes.create_string_buffer(512)
         config = self._library.rd_kafka_conf_new()
-        self._library.rd_kafka_conf_set(config, b"log_level", b"0", said, len(said))
-        client = self._library.rd_kafka_new(PRODUCER_TYPE, config, said, len(said))
+        self._library.rd_kafka_conf_set(config, b"log_level", b"0", error_buffer, len(error_buffer))
+        client = self._library.rd_kafka_new(PRODUCER_TYPE, config, error_buffer, len(error_buffer))
         if not client:
-            raise RuntimeError(f"librdkafka could not make a client: {said.value.decode()}")
+            raise RuntimeError(f"librdkafka could not make a client: {error_buffer.value.decode()}")
         return int(client)
 
     def __enter__(self) -> Self:

@@ -27,7 +27,7 @@ class Loss(Enum):
 class KafkaProxy:
     """A proxy on loopback; a broker that advertises `port` has all its clients pass here.
 
-    `swallow` loses the answers of coming requests of one kind: the broker has done what it was
+    `lose_answers` loses the answers of coming requests of one kind: the broker has done what it was
     asked, and the client cannot know.
     """
 
@@ -35,9 +35,9 @@ class KafkaProxy:
         """Listen on `port` and pass everything on to the port `upstream`, both on 127.0.0.1."""
         self._upstream = upstream
         self._lock = threading.Lock()
-        self._to_swallow: Counter[int] = Counter()
+        self._due_losses: Counter[int] = Counter()
         self._loss = Loss.CUT
-        self._swallowed: Counter[int] = Counter()
+        self._lost_answers: Counter[int] = Counter()
         self._seen: Counter[int] = Counter()
         self._connections: set[_Connection] = set()
         self._listener = socket.create_server(("127.0.0.1", port))
@@ -46,16 +46,16 @@ class KafkaProxy:
         self._acceptor = threading.Thread(target=self._accept, name="proxy", daemon=True)
         self._acceptor.start()
 
-    def swallow(self, api: Api, *, count: int = 1, loss: Loss = Loss.CUT) -> None:
+    def lose_answers(self, api: Api, *, count: int = 1, loss: Loss = Loss.CUT) -> None:
         """Lose the answers of the next `count` requests of this kind, beside those still due."""
         with self._lock:
-            self._to_swallow[api] += count
+            self._due_losses[api] += count
             self._loss = loss
 
-    def swallowed(self, api: Api) -> int:
+    def lost_answers(self, api: Api) -> int:
         """How many answers of this kind were lost so far."""
         with self._lock:
-            return self._swallowed[api]
+            return self._lost_answers[api]
 
     def seen(self, api: Api) -> int:
         """How many requests of this kind passed so far."""
@@ -83,13 +83,13 @@ class KafkaProxy:
         with self._lock:
             self._seen[api] += 1
 
-    def loss_of(self, api: int) -> Loss | None:
+    def take_loss(self, api: int) -> Loss | None:
         """Say whether the answer that has just come is to be lost, and count it if so."""
         with self._lock:
-            if not self._to_swallow[api]:
+            if not self._due_losses[api]:
                 return None
-            self._to_swallow[api] -= 1
-            self._swallowed[api] += 1
+            self._due_losses[api] -= 1
+            self._lost_answers[api] += 1
             return self._loss
 
     def forget(self, connection: "_Connection") -> None:
@@ -148,9 +148,9 @@ class _Connection:
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
 
-    def _pump(self, pass_one_on: Callable[[], bool]) -> None:
+    def _pump(self, forward_one: Callable[[], bool]) -> None:
         with suppress(OSError):
-            while pass_one_on():
+            while forward_one():
                 pass
         self.cut()
         # The second thread to end closes both: neither closes what the other still reads.
@@ -174,7 +174,7 @@ class _Connection:
         if frame is None:
             return False
         (correlation,) = _CORRELATION.unpack_from(frame)
-        loss = self._proxy.loss_of(self._asked.pop(correlation))
+        loss = self._proxy.take_loss(self._asked.pop(correlation))
         if loss is None:
             self._client.sendall(_LENGTH.pack(len(frame)) + frame)
         return loss is not Loss.CUT

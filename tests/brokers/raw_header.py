@@ -15,11 +15,13 @@ def produce_with_header(
 ) -> None:
     """Send one record with one header, and wait until the broker has it."""
     library = librdkafka()
-    why = ctypes.create_string_buffer(512)
+    error_buffer = ctypes.create_string_buffer(512)
     conf = library.rd_kafka_conf_new()
-    library.rd_kafka_conf_set(conf, b"bootstrap.servers", address.encode(), why, len(why))
-    producer = library.rd_kafka_new(PRODUCER_TYPE, conf, why, len(why))
-    assert producer, why.value
+    library.rd_kafka_conf_set(
+        conf, b"bootstrap.servers", address.encode(), error_buffer, len(error_buffer)
+    )
+    producer = library.rd_kafka_new(PRODUCER_TYPE, conf, error_buffer, len(error_buffer))
+    assert producer, error_buffer.value
     text, size, signed = ctypes.c_char_p, ctypes.c_size_t, ctypes.c_ssize_t
     try:
         failed = library.rd_kafka_producev(

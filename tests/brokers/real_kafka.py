@@ -35,7 +35,7 @@ class AddressServer:
         """Assume so."""
         return True
 
-    def last_words(self) -> str:
+    def log_tail(self) -> str:
         """Name the variable the address came from."""
         return f"the address came from {ADDRESS_VARIABLE}"
 

@@ -2,12 +2,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.brokers.jars import KAFKA_VERSION, NoJars, java_missing, kafka_jars
+from tests.brokers.jars import KAFKA_VERSION, JarsMissing, java_missing, kafka_jars
 
 JAVA = "echo 'openjdk version \"%s\"' >&2"
-CALLED = "echo called >> {log};"
-FETCHES = CALLED + 'for last; do :; done; touch "${{last#-DoutputDirectory=}}/kafka_2.13.jar"'
-FAILS = CALLED + "echo 'no such artifact'; exit 1"
+LOG_CALL = "echo called >> {log};"
+FETCHES = LOG_CALL + 'for last; do :; done; touch "${{last#-DoutputDirectory=}}/kafka_2.13.jar"'
+FAILS = LOG_CALL + "echo 'no such artifact'; exit 1"
 
 
 class Machine:
@@ -69,7 +69,7 @@ def test_jars_are_fetched_once(machine: Machine) -> None:
 def test_a_failed_fetch_says_why_and_leaves_nothing_behind(machine: Machine) -> None:
     machine.install("mvn", FAILS.format(log=machine.log))
 
-    with pytest.raises(NoJars, match="no such artifact"):
+    with pytest.raises(JarsMissing, match="no such artifact"):
         kafka_jars()
 
     assert not machine.cache.exists()
@@ -79,5 +79,5 @@ def test_a_failed_fetch_says_why_and_leaves_nothing_behind(machine: Machine) -> 
 def test_a_fetch_that_brought_no_kafka_is_a_failed_one(machine: Machine) -> None:
     machine.install("mvn", "exit 0")
 
-    with pytest.raises(NoJars):
+    with pytest.raises(JarsMissing):
         kafka_jars()

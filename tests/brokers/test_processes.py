@@ -59,10 +59,10 @@ def test_a_frozen_program_is_still_there_and_can_be_thawed(run: Run) -> None:
     program = run(SLEEP)
     process = psutil.Process(program.pid)
 
-    program.stop()
+    program.freeze()
     wait_until(lambda: process.status() == psutil.STATUS_STOPPED, deadline=5, what="the freeze")
     assert program.running
-    program.cont()
+    program.thaw()
 
     wait_until(lambda: process.status() != psutil.STATUS_STOPPED, deadline=5, what="the thaw")
     assert program.terminate(deadline=5) == -signal.SIGTERM

@@ -31,16 +31,16 @@ def test_a_transaction_whose_answer_is_swallowed_is_committed_all_the_same(
     kafka, proxy = proxied_kafka
     topic = kafka.unused_topic("swallowed")
     producer = a_producer(kafka.address, topic)
-    before = proxy.swallowed(Api.END_TXN)
+    before = proxy.lost_answers(Api.END_TXN)
     producer.begin_transaction()
     producer.produce(topic, b"only once")
     producer.flush(10)
 
-    proxy.swallow(Api.END_TXN, loss=loss)
+    proxy.lose_answers(Api.END_TXN, loss=loss)
     with suppress(KafkaException):
         producer.commit_transaction(2)
 
-    assert proxy.swallowed(Api.END_TXN) == before + 1
+    assert proxy.lost_answers(Api.END_TXN) == before + 1
     assert committed_values(kafka.address, topic, 1) == [b"only once"]
 
 
@@ -51,7 +51,7 @@ def test_a_swallowed_answer_is_no_answer(proxied_kafka: tuple[Kafka, KafkaProxy]
     producer.begin_transaction()
     producer.produce(topic, b"x")
     producer.flush(10)
-    proxy.swallow(Api.END_TXN, loss=Loss.HOLD)
+    proxy.lose_answers(Api.END_TXN, loss=Loss.HOLD)
 
     with pytest.raises(KafkaException):
         producer.commit_transaction(1)

@@ -15,13 +15,13 @@ import numpy as np
 from confluent_kafka import Producer
 
 from sensorwatch.common.registry.store import Registry
-from sensorwatch.common.rows.instants import to_text
+from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.scoring.detector import Detector
 from tests.brokers.child_processes import Program, wait_until
 from tests.brokers.kafka import Kafka
 from tests.checker.checker import assert_faultless
 from tests.checker.collecting import Run, collect, committed_offsets, input_ends, wait_drained
-from tests.checker.run_history import Reading
+from tests.checker.run_history import ReaderOutput
 from tests.checker.topic_reader import ConcurrentReader
 from tests.forecasts import STEP, a_forecast_candidate
 from tests.reading_builders import DEFAULT_SCHEMA, START
@@ -29,14 +29,14 @@ from tests.reading_builders import DEFAULT_SCHEMA, START
 MODEL = "default"
 SENSORS = 40
 """Some of them are known to the model; the others warm up."""
-LEAP = 3_600_000_000
+TIME_JUMP_US = 3_600_000_000
 """Microseconds, far beyond the gap after which lags say nothing."""
 START_SECONDS = 60.0
 """A worker's start on a busy machine, with a group that waits for a dead member's session."""
 DRAIN_SECONDS = 90.0
 
 
-class Load(threading.Thread):
+class LoadProducer(threading.Thread):
     """Produces seeded rows until stopped, with everything that a memory has a rule for.
 
     Rows are normal, faulty for a while (so that there are episodes), broken, late or doubled; now
@@ -79,7 +79,7 @@ class Load(threading.Thread):
 
     def _send(self) -> None:
         self.sent += 1
-        self._time += STEP // SENSORS + (self.sent % 20_000 == 0) * LEAP
+        self._time += STEP // SENSORS + (self.sent % 20_000 == 0) * TIME_JUMP_US
         sensor = self.sent % SENSORS
         chance = self._random.random()
         # One row before: as old as the sensor's newest. Five rows: late.
@@ -91,7 +91,11 @@ class Load(threading.Thread):
             self._faulty[sensor] -= 1
             values[sensor % 3] += 12.0
         key = f"sensor-{sensor:02d}"
-        row: dict[str, object] = {"timestamp": to_text(time), "sensor_id": key, "n": self.sent}
+        row: dict[str, object] = {
+            "timestamp": format_instant(time),
+            "sensor_id": key,
+            "n": self.sent,
+        }
         row |= {name: float(value) for name, value in zip(("x1", "x2", "x3"), values, strict=True)}
         text = json.dumps(row).encode()
         if self._random.random() < self._poison:
@@ -104,7 +108,7 @@ class Load(threading.Thread):
 
 
 @dataclass
-class Stage:
+class ChaosCluster:
     """Everything that a run needs, of its own on a broker that others may use too."""
 
     kafka: Kafka
@@ -184,9 +188,9 @@ class Stage:
 
     def verify(self) -> None:
         """Let `sensorwatch ledger verify` prove all of it: every outcome, and every memory."""
-        code, said = self.command("ledger", "verify")
-        assert code == 0, said
-        assert "input not retained" not in said, said
+        code, output = self.command("ledger", "verify")
+        assert code == 0, output
+        assert "input not retained" not in output, output
 
     def expect_progress(self, records: int = 1, *, deadline: float = START_SECONDS) -> None:
         """Wait until the group has committed so many more records."""
@@ -212,7 +216,7 @@ class Stage:
     def load(self, *, rate: float = 1_000, poison: float = 0.02) -> Iterator[ConcurrentReader]:
         """Produce and read concurrently; on a clean exit drain, stop the workers and judge."""
         run = self.run
-        load = Load(run.address, run.readings, rate=rate, poison=poison)
+        load = LoadProducer(run.address, run.readings, rate=rate, poison=poison)
         load.burst(2_000)
         with ConcurrentReader(
             run.address, anomalies=run.anomalies, dead_letters=run.dead_letters
@@ -226,13 +230,13 @@ class Stage:
             for program in self._programs:
                 if program.running:
                     program.terminate(deadline=15)
-            self.judge(reader.finish())
+            self.check_history(reader.finish())
 
-    def judge(self, during: Reading) -> None:
+    def check_history(self, during: ReaderOutput) -> None:
         """Fail with every broken promise; also where there was nothing to judge."""
         history = collect(self.run, during, until=input_ends(self.run))
         assert during.detections, "the run had no anomaly"
-        assert during.closings, "the run had no episode that ended"
+        assert during.episode_ends, "the run had no episode that ended"
         assert during.dead_letters, "the run had no dead letter"
         assert_faultless(history)
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.brokers.child_processes import wait_until
 from tests.brokers.kafka import Kafka
-from tests.chaos.chaos_cluster import Stage
+from tests.chaos.chaos_cluster import ChaosCluster
 
 pytestmark = [pytest.mark.broker, pytest.mark.chaos, pytest.mark.timeout(600)]
 
@@ -18,68 +18,68 @@ KILLS = 20
 def test_kill_9_at_random_points_loses_and_doubles_nothing(kafka: Kafka, tmp_path: Path) -> None:
     """20 times, 2 workers, 4 partitions, under load: and every memory is the undisturbed one."""
     randomly = random.Random(3)
-    with Stage(kafka, tmp_path) as stage, stage.load():
-        workers = [stage.worker(number) for number in (0, 1)]
-        stage.expect_progress()
+    with ChaosCluster(kafka, tmp_path) as chaos_cluster, chaos_cluster.load():
+        workers = [chaos_cluster.worker(number) for number in (0, 1)]
+        chaos_cluster.expect_progress()
         for kill in range(KILLS):
             number = kill % 2
             # From the very start of a worker's life to well into its work.
             pause = randomly.uniform(0.2, 3.6)
             wait_until_later(pause)
             workers[number].kill9()
-            workers[number] = stage.worker(number)
-        stage.expect_progress()
-    stage.verify()
+            workers[number] = chaos_cluster.worker(number)
+        chaos_cluster.expect_progress()
+    chaos_cluster.verify()
 
 
 def test_a_frozen_worker_that_wakes_up_commits_nothing_of_what_it_held(
     kafka: Kafka, tmp_path: Path
 ) -> None:
     """SIGSTOP past the session, another worker takes over, SIGCONT."""
-    with Stage(kafka, tmp_path) as stage, stage.load():
-        sleeper, heir = stage.worker(0), stage.worker(1)
-        stage.expect_progress(2_000)
+    with ChaosCluster(kafka, tmp_path) as chaos_cluster, chaos_cluster.load():
+        sleeper, heir = chaos_cluster.worker(0), chaos_cluster.worker(1)
+        chaos_cluster.expect_progress(2_000)
         for _ in range(3):
-            sleeper.stop()
+            sleeper.freeze()
             # The heir has taken over when records of all partitions go on being committed.
-            stage.expect_progress(500)
-            stage.expect_progress_everywhere()
-            sleeper.cont()
-            stage.expect_progress(2_000)
+            chaos_cluster.expect_progress(500)
+            chaos_cluster.expect_progress_everywhere()
+            sleeper.thaw()
+            chaos_cluster.expect_progress(2_000)
         assert heir.running
 
 
 def test_sigterm_commits_the_micro_batch_and_leaves_at_once(kafka: Kafka, tmp_path: Path) -> None:
-    with Stage(kafka, tmp_path) as stage, stage.load():
-        worker = stage.worker(0)
-        stage.expect_progress(2_000)
+    with ChaosCluster(kafka, tmp_path) as chaos_cluster, chaos_cluster.load():
+        worker = chaos_cluster.worker(0)
+        chaos_cluster.expect_progress(2_000)
         for _ in range(3):
             assert worker.terminate(deadline=5) == 0
-            worker = stage.worker(0)
+            worker = chaos_cluster.worker(0)
             # Left, not timed out: the next one gets the partitions before a session would end.
-            stage.expect_progress(1_000, deadline=30)
+            chaos_cluster.expect_progress(1_000, deadline=30)
 
 
 def test_workers_that_come_and_go_hand_over_without_a_gap(kafka: Kafka, tmp_path: Path) -> None:
     """With room for fewer sensors than there are: whom a memory forgets is not up to the worker."""
     few = {"SENSORWATCH__CONSUMER__MAX_SENSORS": "6"}
-    with Stage(kafka, tmp_path, settings=few) as stage, stage.load():
-        first = stage.worker(0)
-        stage.expect_progress(2_000)
+    with ChaosCluster(kafka, tmp_path, settings=few) as chaos_cluster, chaos_cluster.load():
+        first = chaos_cluster.worker(0)
+        chaos_cluster.expect_progress(2_000)
         for _ in range(2):
-            second = stage.worker(1)
+            second = chaos_cluster.worker(1)
             wait_until(
                 lambda: "partitions assigned" in (tmp_path / "worker-1.log").read_text(),
                 deadline=60,
                 what="the second worker to get partitions",
             )
-            stage.expect_progress(2_000)
+            chaos_cluster.expect_progress(2_000)
             assert second.terminate(deadline=10) == 0
             (tmp_path / "worker-1.log").unlink()
-            stage.expect_progress(2_000)
+            chaos_cluster.expect_progress(2_000)
         assert first.running
         assert evicted(tmp_path / "worker-0.log") > 0
-    stage.verify()
+    chaos_cluster.verify()
 
 
 def evicted(log: Path) -> float:

@@ -13,8 +13,15 @@ from sensorwatch.common.ledger.account import Account
 from sensorwatch.common.runtime.setting_keys import Emit
 from sensorwatch.common.scoring.detector import Detector
 from tests.brokers.child_processes import DeadlineMissed, wait_until
+from tests.brokers.cluster import OFFSETS_TOPIC, partition_of_name
 from tests.checker.rescoring import of_partition, rescore
-from tests.checker.run_history import EndOffsets, FinalAccount, History, InputPartition, Reading
+from tests.checker.run_history import (
+    EndOffsets,
+    FinalAccount,
+    History,
+    InputPartition,
+    ReaderOutput,
+)
 from tests.checker.topic_reader import (
     as_dead_letter,
     as_event,
@@ -23,8 +30,6 @@ from tests.checker.topic_reader import (
     partitions_of,
     read_committed,
 )
-
-_OFFSETS_TOPIC = "__consumer_offsets"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,7 @@ class Run:
 
 def collect(
     run: Run,
-    during: Reading,
+    during: ReaderOutput,
     *,
     until: Mapping[Partition, int] | None = None,
     settle_seconds: float = 45,
@@ -63,7 +68,7 @@ def collect(
         _input(run, one, records[one], committed[one], ledger, (until or {}).get(one))
         for one in sorted(records)
     )
-    afterwards = Reading(
+    afterwards = ReaderOutput(
         tuple(as_event(one) for one in read_committed(run.address, run.anomalies)),
         tuple(as_dead_letter(one) for one in read_committed(run.address, run.dead_letters)),
     )
@@ -147,7 +152,7 @@ def _input(
         None if account is None else _final(account),
         expectation.digest,
         until,
-        expectation.closings,
+        expectation.episode_ends,
     )
 
 
@@ -185,9 +190,6 @@ def _ends(run: Run, partitions: Sequence[Partition]) -> tuple[EndOffsets, ...]:
 
 
 def _partition_of_group(run: Run) -> Partition:
-    """Return the partition that holds the group's committed offsets (Java's String.hashCode)."""
-    code = 0
-    for character in run.group:
-        code = (31 * code + ord(character)) & 0xFFFFFFFF
-    count = len(partitions_of(run.address, _OFFSETS_TOPIC))
-    return Partition(_OFFSETS_TOPIC, (code & 0x7FFFFFFF) % count)
+    """Return the partition that holds the group's committed offsets."""
+    count = len(partitions_of(run.address, OFFSETS_TOPIC))
+    return partition_of_name(OFFSETS_TOPIC, run.group, count)

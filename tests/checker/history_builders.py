@@ -6,38 +6,43 @@ from dataclasses import replace
 from sensorwatch.common.kafka.records import Coordinates, Partition
 from tests.checker.checker import check
 from tests.checker.run_history import (
-    Ending,
     EndOffsets,
     Expected,
     FinalAccount,
     History,
     InputPartition,
-    Reading,
-    Written,
+    OutputRecord,
+    ReaderOutput,
+    RecordOutcome,
 )
-from tests.checker.violation import Kind
+from tests.checker.violation import ViolationKind
 
 INPUT = Partition("sensors", 0)
 EVENTS = Partition("anomalies", 0)
 LETTERS = Partition("sensors.dlq", 0)
 DIGEST = 77
-ENDINGS = {3: Ending.ANOMALY, 4: Ending.DEAD_LETTER, 5: Ending.ANOMALY, 8: Ending.ANOMALY}
+OUTCOMES = {
+    3: RecordOutcome.ANOMALY,
+    4: RecordOutcome.DEAD_LETTER,
+    5: RecordOutcome.ANOMALY,
+    8: RecordOutcome.ANOMALY,
+}
 
 
 def expected(offset: int) -> Expected:
     """Ten records: anomalies at 3, 5 and 8, a dead letter at 4, the others normal."""
-    ending = ENDINGS.get(offset, Ending.NORMAL)
-    if ending is Ending.NORMAL:
-        return Expected(offset, ending)
-    reason = "not_json" if ending is Ending.DEAD_LETTER else None
-    return Expected(offset, ending, b"sensor", b"outcome of %d" % offset, reason)
+    record_outcome = OUTCOMES.get(offset, RecordOutcome.NORMAL)
+    if record_outcome is RecordOutcome.NORMAL:
+        return Expected(offset, record_outcome)
+    reason = "not_json" if record_outcome is RecordOutcome.DEAD_LETTER else None
+    return Expected(offset, record_outcome, b"sensor", b"outcome of %d" % offset, reason)
 
 
-def written(offset: int, at: int, **changes: object) -> Written:
+def written(offset: int, at: int, **changes: object) -> OutputRecord:
     """Write the outcome of the input record `offset` at the output offset `at`."""
     wanted = expected(offset)
-    output = LETTERS if wanted.ending is Ending.DEAD_LETTER else EVENTS
-    right = Written(
+    output = LETTERS if wanted.record_outcome is RecordOutcome.DEAD_LETTER else EVENTS
+    right = OutputRecord(
         Coordinates(output.topic, output.number, at),
         Coordinates(INPUT.topic, INPUT.number, offset),
         wanted.key,
@@ -47,11 +52,11 @@ def written(offset: int, at: int, **changes: object) -> Written:
     return replace(right, **changes)  # type: ignore[arg-type]  # what a test changes is its affair
 
 
-def events(*offsets: int) -> tuple[Written, ...]:
+def events(*offsets: int) -> tuple[OutputRecord, ...]:
     return tuple(written(offset, at) for at, offset in enumerate(offsets))
 
 
-FAULTLESS = Reading(events(3, 5, 8), (written(4, 0),))
+FAULTLESS = ReaderOutput(events(3, 5, 8), (written(4, 0),))
 ACCOUNT = FinalAccount(10, consumed=10, normal=6, anomalies=3, dead_letters=1, digest=DIGEST)
 FAULTLESS_INPUT = InputPartition(
     INPUT, tuple(expected(offset) for offset in range(10)), 10, ACCOUNT, DIGEST, until=10
@@ -60,17 +65,17 @@ FAULTLESS_INPUT = InputPartition(
 
 def a_history(
     *,
-    afterwards: Reading = FAULTLESS,
-    during: Reading = FAULTLESS,
+    afterwards: ReaderOutput = FAULTLESS,
+    during: ReaderOutput = FAULTLESS,
     inputs: Sequence[InputPartition] = (FAULTLESS_INPUT,),
     ends: Sequence[EndOffsets] = (EndOffsets(EVENTS, 4, 4), EndOffsets(LETTERS, 2, 2)),
 ) -> History:
     return History(tuple(inputs), afterwards, during, tuple(ends))
 
 
-def afterwards(**changes: tuple[Written, ...]) -> History:
+def afterwards(**changes: tuple[OutputRecord, ...]) -> History:
     """Give a history whose output is as told; the reader during the run saw nothing."""
-    return a_history(afterwards=replace(FAULTLESS, **changes), during=Reading())
+    return a_history(afterwards=replace(FAULTLESS, **changes), during=ReaderOutput())
 
 
 def with_account(**changes: int) -> History:
@@ -84,5 +89,5 @@ def with_commit(offset: int, **changes: int) -> History:
     return a_history(inputs=[one])
 
 
-def kinds(history: History) -> set[Kind]:
+def kinds(history: History) -> set[ViolationKind]:
     return {violation.kind for violation in check(history)}

@@ -16,18 +16,18 @@ from sensorwatch.common.kafka.records import (
     coordinates,
     received_at,
 )
-from sensorwatch.common.ledger.account import Account, advance, open_account
+from sensorwatch.common.ledger.account import Account, advance_account, open_account
 from sensorwatch.common.runtime.setting_keys import Emit
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import MAX_SENSORS, Memory
 from sensorwatch.common.scoring.processing import Outcome, OutcomeKind, process
 from sensorwatch.consumer.publishing.events import anomaly_events
-from tests.checker.run_history import Closing, Ending, Expected
+from tests.checker.run_history import EpisodeEnd, Expected, RecordOutcome
 
-_ENDINGS = {
-    OutcomeKind.NORMAL: Ending.NORMAL,
-    OutcomeKind.ANOMALY: Ending.ANOMALY,
-    OutcomeKind.DEAD_LETTER: Ending.DEAD_LETTER,
+_OUTCOMES = {
+    OutcomeKind.NORMAL: RecordOutcome.NORMAL,
+    OutcomeKind.ANOMALY: RecordOutcome.ANOMALY,
+    OutcomeKind.DEAD_LETTER: RecordOutcome.DEAD_LETTER,
 }
 
 
@@ -36,7 +36,7 @@ class Expectation:
     """How the records of a partition must have ended, and the digest of those committed."""
 
     expected: tuple[Expected, ...]
-    closings: tuple[Closing, ...]
+    episode_ends: tuple[EpisodeEnd, ...]
     digest: int | None
 
 
@@ -53,22 +53,22 @@ def rescore(
     `detectors`: every version that was ever in force. What lies above the account's offset is
     scored with the newest version.
     """
-    again = _reopened(account)
+    rescored = _account_at_segment(account)
     expected: list[Expected] = []
-    closings: list[Closing] = []
-    for part, detector, memory in _turns(records, account, ledger, detectors):
+    episode_ends: list[EpisodeEnd] = []
+    for part, detector, memory in _version_runs(records, account, ledger, detectors):
         for chunk in _chunks(part):
             outcome = _process(chunk, detector, memory)
             events = anomaly_events(outcome, detector, chunk, topic="", detected_at="", emit=emit)
             by_id = {dict(event.headers)["ce_id"]: event for event in events}
             expected += _expected(outcome, chunk, by_id)
-            closings += _closings(outcome, chunk, by_id)
-            again = _account_for(again, account, chunk, outcome)
-    digest = None if again is None else again.digest
-    return Expectation(tuple(expected), tuple(closings), digest)
+            episode_ends += _expected_ends(outcome, chunk, by_id)
+            rescored = _account_for(rescored, account, chunk, outcome)
+    digest = None if rescored is None else rescored.digest
+    return Expectation(tuple(expected), tuple(episode_ends), digest)
 
 
-def _turns(
+def _version_runs(
     records: Sequence[Record],
     account: Account | None,
     ledger: Sequence[LedgerRecord],
@@ -79,33 +79,33 @@ def _turns(
     There is one memory for each time that the account was opened, bounded as the account says.
     """
     bound = MAX_SENSORS if account is None else account.max_sensors
-    rest = list(records)
-    lives = _lives(ledger)
-    for life, following in zip(lives, [*lives[1:], None], strict=True):
+    remaining = list(records)
+    lifetimes = _account_lifetimes(ledger)
+    for lifetime, following in zip(lifetimes, [*lifetimes[1:], None], strict=True):
         end = None if following is None else following[0].account.next_offset
-        part = [one for one in rest if end is None or coordinates(one).offset < end]
-        rest = rest[len(part) :]
-        newest = account if following is None else life[-1].account
+        part = [one for one in remaining if end is None or coordinates(one).offset < end]
+        remaining = remaining[len(part) :]
+        newest = account if following is None else lifetime[-1].account
         version = next(iter(detectors)) if newest is None else newest.model_version
         memory: Memory | None = None
-        versions = _versions(newest, life)
-        for name, its in _by_version(part, [*versions, (None, version)]):
+        versions = _versions(newest, lifetime)
+        for name, version_records in _by_version(part, [*versions, (None, version)]):
             detector = detectors[name]
             if memory is None:
-                memory = detector.cold(max_sensors=bound)
+                memory = detector.empty_memory(max_sensors=bound)
             else:
                 memory.adopt(detector)
-            yield its, detector, memory
+            yield version_records, detector, memory
 
 
-def _lives(ledger: Sequence[LedgerRecord]) -> list[list[LedgerRecord]]:
+def _account_lifetimes(ledger: Sequence[LedgerRecord]) -> list[list[LedgerRecord]]:
     """Cut a partition's ledger where its account was opened anew."""
-    lives: list[list[LedgerRecord]] = [[]]
+    lifetimes: list[list[LedgerRecord]] = [[]]
     for one in ledger:
-        if one.cause is Cause.OPENED and lives[-1]:
-            lives.append([])
-        lives[-1].append(one)
-    return lives
+        if one.cause is Cause.OPENED and lifetimes[-1]:
+            lifetimes.append([])
+        lifetimes[-1].append(one)
+    return lifetimes
 
 
 def _versions(account: Account | None, ledger: Sequence[LedgerRecord]) -> list[tuple[int, str]]:
@@ -122,11 +122,11 @@ def _by_version(
 
     A version that follows itself is the same model going on.
     """
-    rest = list(records)
+    remaining = list(records)
     for name, turns in groupby(versions, key=itemgetter(1)):
         *_, (before, _) = turns
-        part = [one for one in rest if before is None or coordinates(one).offset < before]
-        rest = rest[len(part) :]
+        part = [one for one in remaining if before is None or coordinates(one).offset < before]
+        remaining = remaining[len(part) :]
         yield name, part
 
 
@@ -152,36 +152,36 @@ def _expected(
     rejections = iter(outcome.rejections)
     found = []
     for record, number in zip(records, outcome.kinds, strict=True):
-        ending = _ENDINGS[OutcomeKind(number)]
+        record_outcome = _OUTCOMES[OutcomeKind(number)]
         offset = coordinates(record).offset
-        match ending:
-            case Ending.NORMAL:
-                found.append(Expected(offset, ending))
-            case Ending.ANOMALY:
+        match record_outcome:
+            case RecordOutcome.NORMAL:
+                found.append(Expected(offset, record_outcome))
+            case RecordOutcome.ANOMALY:
                 event = events.get(str(coordinates(record)).encode())
                 if event is None:
-                    found.append(Expected(offset, ending, told=False))
+                    found.append(Expected(offset, record_outcome, has_event=False))
                 else:
-                    found.append(Expected(offset, ending, event.key, event.value))
-            case Ending.DEAD_LETTER:
+                    found.append(Expected(offset, record_outcome, event.key, event.value))
+            case RecordOutcome.DEAD_LETTER:
                 # The record's own bytes: what a dead letter must keep needs no code of ours.
                 reason = next(rejections).reason.value
-                found.append(Expected(offset, ending, record.key(), record.value(), reason))
+                found.append(Expected(offset, record_outcome, record.key(), record.value(), reason))
     return found
 
 
-def _closings(
+def _expected_ends(
     outcome: Outcome, records: list[Record], events: Mapping[bytes | None, OutgoingMessage]
-) -> list[Closing]:
+) -> list[EpisodeEnd]:
     found = []
     for closed in outcome.closed:
         where = coordinates(records[closed.index])
         event = events[f"{structs.replace(where, offset=closed.start)}-closed".encode()]
-        found.append(Closing(closed.start, where.offset, event.key, event.value))
+        found.append(EpisodeEnd(closed.start, where.offset, event.key, event.value))
     return found
 
 
-def _reopened(account: Account | None) -> Account | None:
+def _account_at_segment(account: Account | None) -> Account | None:
     """Return the account as it was where its digest began."""
     if account is None:
         return None
@@ -189,18 +189,18 @@ def _reopened(account: Account | None) -> Account | None:
 
 
 def _account_for(
-    again: Account | None, account: Account | None, records: list[Record], outcome: Outcome
+    rescored: Account | None, account: Account | None, records: list[Record], outcome: Outcome
 ) -> Account | None:
-    if again is None or account is None:
+    if rescored is None or account is None:
         return None
     offsets = np.array([coordinates(record).offset for record in records], dtype=np.int64)
-    mine = (offsets >= account.segment_offset) & (offsets < account.next_offset)
-    return advance(
-        again,
-        offsets=offsets[mine],
-        kinds=outcome.kinds[mine],
-        reasons=outcome.reasons[mine],
-        score_bits=outcome.score_bits[mine],
+    in_segment = (offsets >= account.segment_offset) & (offsets < account.next_offset)
+    return advance_account(
+        rescored,
+        offsets=offsets[in_segment],
+        kinds=outcome.kinds[in_segment],
+        reasons=outcome.reasons[in_segment],
+        score_bits=outcome.score_bits[in_segment],
         model_version="",
     )
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from sensorwatch.common.kafka.records import Coordinates, Partition
 
 
-class Ending(StrEnum):
+class RecordOutcome(StrEnum):
     """The three ways in which an input record may end."""
 
     NORMAL = "normal"
@@ -19,18 +19,18 @@ class Expected:
     """How the input record at `offset` must end, found by scoring it again."""
 
     offset: int
-    ending: Ending
+    record_outcome: RecordOutcome
     key: bytes | None = None
     """Of the event or dead letter; a normal record leaves neither."""
     value: bytes | None = None
     reason: str | None = None
     """Of a dead letter: its reason code."""
-    told: bool = True
+    has_event: bool = True
     """False: an anomaly without an event of its own, since not every row of an episode is told."""
 
 
 @dataclass(frozen=True, slots=True)
-class Closing:
+class EpisodeEnd:
     """The end of an episode, which an event has to tell, found by scoring again."""
 
     episode: int
@@ -42,7 +42,7 @@ class Closing:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class OutputRecord:
     """A record that came out: an event, of a record or of an episode's end, or a dead letter."""
 
     at: Coordinates
@@ -58,20 +58,20 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ReaderOutput:
     """What a read_committed reader got, in the order in which it got it."""
 
-    events: tuple[Written, ...] = ()
+    events: tuple[OutputRecord, ...] = ()
     """Of records and of episodes' ends."""
-    dead_letters: tuple[Written, ...] = ()
+    dead_letters: tuple[OutputRecord, ...] = ()
 
     @property
-    def detections(self) -> tuple[Written, ...]:
+    def detections(self) -> tuple[OutputRecord, ...]:
         """The events of records."""
         return tuple(one for one in self.events if one.episode is None)
 
     @property
-    def closings(self) -> tuple[Written, ...]:
+    def episode_ends(self) -> tuple[OutputRecord, ...]:
         """The events of episodes' ends."""
         return tuple(one for one in self.events if one.episode is not None)
 
@@ -104,7 +104,7 @@ class InputPartition:
     """The digest over the records below `committed`, computed anew."""
     until: int | None = None
     """The offset that the run had to reach, where it had to reach one."""
-    closings: tuple[Closing, ...] = ()
+    episode_ends: tuple[EpisodeEnd, ...] = ()
     """The ends of episodes, rising by offset."""
 
 
@@ -122,8 +122,8 @@ class History:
     """All that the checker judges."""
 
     inputs: tuple[InputPartition, ...]
-    afterwards: Reading
+    afterwards: ReaderOutput
     """One pass over the output from its beginning, when all was quiet."""
-    during: Reading
+    during: ReaderOutput
     """What a reader saw that read from the beginning while the faults happened."""
     ends: tuple[EndOffsets, ...]

@@ -12,15 +12,15 @@ from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import MAX_SENSORS, Memory
 from sensorwatch.common.scoring.processing import process
 from sensorwatch.consumer.micro_batch import micro_batch_of
-from sensorwatch.consumer.publication import LedgerTerms, conclusion
+from sensorwatch.consumer.publication import LedgerContext, commit_plan
 from sensorwatch.consumer.publishing.events import anomaly_events
 from sensorwatch.consumer.publishing.outbox import Commit
-from sensorwatch.consumer.settlement import Settlement, renewed, settle
+from sensorwatch.consumer.settlement import Settlement, settle_account_changes, settle_batch
 from tests.checker.collecting import Run
 
 
 @dataclass(slots=True)
-class Batch:
+class TransactionContent:
     """All that one transaction is to carry."""
 
     messages: list[OutgoingMessage]
@@ -39,40 +39,42 @@ class SmallConsumer:
             {**config, "transactional.id": run.group, "transaction.timeout.ms": 4000}
         )
         self._producer.init_transactions(20)
-        self._held: dict[Partition, Account] = {}
+        self._accounts: dict[Partition, Account] = {}
         self._memories: dict[Partition, Memory] = {}
 
-    def decide(self, records: Sequence[Message], detector: Detector) -> Batch:
+    def decide(self, records: Sequence[Message], detector: Detector) -> TransactionContent:
         """Score records and return all that must be written."""
         run = self._run
         where = Partition(run.readings, records[0].partition() or 0)
         new = open_account(0, model_version=detector.version, fingerprint="f")
-        held = {where: self._held.get(where, new)}
-        memory = self._memories.setdefault(where, detector.cold())
+        accounts = {where: self._accounts.get(where, new)}
+        memory = self._memories.setdefault(where, detector.empty_memory())
         memory.begin()
-        if held[where].model_version != detector.version:
+        if accounts[where].model_version != detector.version:
             memory.adopt(detector)
-        (portion,) = micro_batch_of(records, run.readings).portions
+        (partition_batch,) = micro_batch_of(records, run.readings).partition_batches
         outcome = process(
-            portion.payloads,
+            partition_batch.payloads,
             detector,
             memory,
-            positions=portion.offsets,
-            received=portion.received,
+            positions=partition_batch.offsets,
+            received=partition_batch.received,
         )
-        unopened = frozenset(held.keys() - self._held.keys())
-        renewal = renewed(
-            held, unopened, "f", model_version=detector.version, max_sensors=MAX_SENSORS
+        unopened = frozenset(accounts.keys() - self._accounts.keys())
+        account_changes = settle_account_changes(
+            accounts, unopened, "f", model_version=detector.version, max_sensors=MAX_SENSORS
         )
-        settlement = settle(
-            held | renewal.accounts,
-            [(portion, outcome)],
+        settlement = settle_batch(
+            accounts | account_changes.accounts,
+            [(partition_batch, outcome)],
             model_version=detector.version,
             accept_rejections_until={},
-            due=lambda *_: False,
+            snapshot_due=lambda *_: False,
         )
-        terms = LedgerTerms(run.group, run.ledger, 4, "f", {})
-        ending = conclusion(Settlement(settlement.accounts, renewal.notes), {}, terms)
+        ledger_context = LedgerContext(run.group, run.ledger, 4, "f", {})
+        plan = commit_plan(
+            Settlement(settlement.accounts, account_changes.ledger_entries), {}, ledger_context
+        )
         events = anomaly_events(
             outcome, detector, records, topic=self._run.anomalies, detected_at="now"
         )
@@ -84,10 +86,10 @@ class SmallConsumer:
             failed_at="now",
             max_message_bytes=10_000,
         )
-        messages = [*events, *letters, *ending.messages]
-        return Batch(messages, ending.commits, settlement.accounts)
+        messages = [*events, *letters, *plan.messages]
+        return TransactionContent(messages, plan.commits, settlement.accounts)
 
-    def write(self, batch: Batch) -> None:
+    def write(self, batch: TransactionContent) -> None:
         """Write a batch into a transaction, and leave that open."""
         self._producer.begin_transaction()
         for one in batch.messages:
@@ -99,13 +101,13 @@ class SmallConsumer:
             10,
         )
 
-    def commit(self, batch: Batch) -> None:
+    def commit(self, batch: TransactionContent) -> None:
         """Write a batch and commit it."""
         self.write(batch)
         self._producer.commit_transaction(10)
-        self._held.update(batch.accounts)
+        self._accounts.update(batch.accounts)
 
-    def abort(self, batch: Batch) -> None:
+    def abort(self, batch: TransactionContent) -> None:
         """Write a batch and abort it."""
         self.write(batch)
         self._producer.abort_transaction(10)

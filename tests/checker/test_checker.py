@@ -21,8 +21,8 @@ from tests.checker.history_builders import (
     with_commit,
     written,
 )
-from tests.checker.run_history import EndOffsets, FinalAccount, InputPartition, Reading
-from tests.checker.violation import Kind, report
+from tests.checker.run_history import EndOffsets, FinalAccount, InputPartition, ReaderOutput
+from tests.checker.violation import ViolationKind, report
 
 
 def test_a_faultless_history_has_no_violations() -> None:
@@ -30,7 +30,7 @@ def test_a_faultless_history_has_no_violations() -> None:
 
 
 def test_a_run_that_was_stopped_midway_is_faultless_up_to_its_commit() -> None:
-    stopped = Reading(events(3, 5), (written(4, 0),))
+    stopped = ReaderOutput(events(3, 5), (written(4, 0),))
     account = FinalAccount(6, consumed=6, normal=3, anomalies=2, dead_letters=1, digest=DIGEST)
     one = replace(FAULTLESS_INPUT, committed=6, account=account, until=None)
 
@@ -66,34 +66,37 @@ def test_a_lost_event_is_found(lost: int) -> None:
 
     (violation,) = check(afterwards(events=left))
 
-    assert violation.kind is Kind.LOST
+    assert violation.kind is ViolationKind.LOST
     assert f"sensors-0-{lost}" in violation.detail
 
 
 def test_a_lost_dead_letter_is_found() -> None:
-    assert kinds(afterwards(dead_letters=())) == {Kind.LOST}
+    assert kinds(afterwards(dead_letters=())) == {ViolationKind.LOST}
 
 
 def test_a_doubled_event_is_found() -> None:
-    assert kinds(afterwards(events=events(3, 5, 5, 8))) == {Kind.DOUBLED}
+    assert kinds(afterwards(events=events(3, 5, 5, 8))) == {ViolationKind.DOUBLED}
 
 
 def test_a_doubled_event_in_another_partition_is_found() -> None:
     again = replace(written(5, 0), at=Coordinates("anomalies", 1, 0))
 
-    assert kinds(afterwards(events=(*FAULTLESS.events, again))) == {Kind.DOUBLED}
+    assert kinds(afterwards(events=(*FAULTLESS.events, again))) == {ViolationKind.DOUBLED}
 
 
 def test_a_doubled_dead_letter_is_found() -> None:
-    assert kinds(afterwards(dead_letters=(written(4, 0), written(4, 1)))) == {Kind.DOUBLED}
+    assert kinds(afterwards(dead_letters=(written(4, 0), written(4, 1)))) == {ViolationKind.DOUBLED}
 
 
 def test_a_stretch_that_was_written_twice_is_doubled_and_reordered() -> None:
-    assert kinds(afterwards(events=events(3, 5, 3, 5, 8))) == {Kind.DOUBLED, Kind.REORDERED}
+    assert kinds(afterwards(events=events(3, 5, 3, 5, 8))) == {
+        ViolationKind.DOUBLED,
+        ViolationKind.REORDERED,
+    }
 
 
 def test_reordered_events_are_found() -> None:
-    assert kinds(afterwards(events=events(3, 8, 5))) == {Kind.REORDERED}
+    assert kinds(afterwards(events=events(3, 8, 5))) == {ViolationKind.REORDERED}
 
 
 def test_two_input_partitions_may_be_interleaved_in_any_order() -> None:
@@ -104,7 +107,7 @@ def test_two_input_partitions_may_be_interleaved_in_any_order() -> None:
 
     history = a_history(
         afterwards=replace(FAULTLESS, events=mixed),
-        during=Reading(),
+        during=ReaderOutput(),
         inputs=[FAULTLESS_INPUT, replace(other, account=account, digest=1)],
     )
 
@@ -115,21 +118,23 @@ def test_two_input_partitions_may_be_interleaved_in_any_order() -> None:
 def test_a_torn_event_is_found(torn: bytes | None) -> None:
     changed = (written(3, 0), written(5, 1, value=torn), written(8, 2))
 
-    assert kinds(afterwards(events=changed)) == {Kind.CHANGED}
+    assert kinds(afterwards(events=changed)) == {ViolationKind.CHANGED}
 
 
 def test_an_event_under_another_key_is_found() -> None:
     changed = (written(3, 0, key=b"another"), written(5, 1), written(8, 2))
 
-    assert kinds(afterwards(events=changed)) == {Kind.CHANGED}
+    assert kinds(afterwards(events=changed)) == {ViolationKind.CHANGED}
 
 
 def test_a_dead_letter_for_another_reason_is_found() -> None:
-    assert kinds(afterwards(dead_letters=(written(4, 0, reason="empty"),))) == {Kind.CHANGED}
+    assert kinds(afterwards(dead_letters=(written(4, 0, reason="empty"),))) == {
+        ViolationKind.CHANGED
+    }
 
 
 def test_a_torn_dead_letter_is_found() -> None:
-    assert kinds(afterwards(dead_letters=(written(4, 0, value=b"out"),))) == {Kind.CHANGED}
+    assert kinds(afterwards(dead_letters=(written(4, 0, value=b"out"),))) == {ViolationKind.CHANGED}
 
 
 def test_a_dead_letter_that_says_it_was_cut_must_be_the_beginning() -> None:
@@ -137,53 +142,55 @@ def test_a_dead_letter_that_says_it_was_cut_must_be_the_beginning() -> None:
     other = written(4, 0, value=b"in", truncated=True)
 
     assert kinds(afterwards(dead_letters=(cut,))) == set()
-    assert kinds(afterwards(dead_letters=(other,))) == {Kind.CHANGED}
+    assert kinds(afterwards(dead_letters=(other,))) == {ViolationKind.CHANGED}
 
 
 def test_an_event_for_a_normal_record_is_found() -> None:
     invented = written(6, 3, value=b"nothing happened")
 
     assert kinds(afterwards(events=(written(3, 0), written(5, 1), invented, written(8, 4)))) == {
-        Kind.UNEXPECTED
+        ViolationKind.UNEXPECTED
     }
 
 
 def test_an_event_for_a_record_that_does_not_exist_is_found() -> None:
-    assert kinds(afterwards(events=(*FAULTLESS.events, written(10, 3)))) == {Kind.UNEXPECTED}
+    assert kinds(afterwards(events=(*FAULTLESS.events, written(10, 3)))) == {
+        ViolationKind.UNEXPECTED
+    }
 
 
 def test_a_record_with_both_an_event_and_a_dead_letter_is_found() -> None:
     letter = replace(written(8, 1), at=Coordinates("sensors.dlq", 0, 1))
 
     assert kinds(afterwards(dead_letters=(written(4, 0), letter))) == {
-        Kind.UNEXPECTED,
-        Kind.DOUBLED,
+        ViolationKind.UNEXPECTED,
+        ViolationKind.DOUBLED,
     }
 
 
 def test_an_outcome_above_the_committed_offset_is_found() -> None:
     history = with_commit(8, consumed=8, normal=5, anomalies=2)
 
-    assert kinds(history) == {Kind.UNCOMMITTED}
+    assert kinds(history) == {ViolationKind.UNCOMMITTED}
 
 
 @pytest.mark.parametrize("committed", [9, 11])
 def test_a_commit_off_by_one_is_found(committed: int) -> None:
     one = replace(FAULTLESS_INPUT, committed=committed)
 
-    assert Kind.OFFSET in kinds(a_history(inputs=[one]))
+    assert ViolationKind.OFFSET in kinds(a_history(inputs=[one]))
 
 
 def test_a_commit_off_by_one_is_found_without_knowing_where_the_run_should_end() -> None:
-    assert kinds(with_commit(9)) == {Kind.ACCOUNT}  # counts one record too many
-    assert kinds(with_commit(11)) == {Kind.OFFSET}
+    assert kinds(with_commit(9)) == {ViolationKind.ACCOUNT}  # counts one record too many
+    assert kinds(with_commit(11)) == {ViolationKind.OFFSET}
 
 
 def test_a_run_that_did_not_reach_its_end_is_found() -> None:
-    assert Kind.OFFSET in kinds(a_history(inputs=[replace(FAULTLESS_INPUT, until=20)]))
+    assert ViolationKind.OFFSET in kinds(a_history(inputs=[replace(FAULTLESS_INPUT, until=20)]))
     nothing = replace(FAULTLESS_INPUT, committed=None, account=None)
-    empty = a_history(inputs=[nothing], afterwards=Reading(), during=Reading())
-    assert kinds(empty) == {Kind.OFFSET}
+    empty = a_history(inputs=[nothing], afterwards=ReaderOutput(), during=ReaderOutput())
+    assert kinds(empty) == {ViolationKind.OFFSET}
 
 
 @pytest.mark.parametrize(
@@ -198,38 +205,40 @@ def test_a_run_that_did_not_reach_its_end_is_found() -> None:
     ],
 )
 def test_an_account_that_is_wrong_is_found(changes: dict[str, int]) -> None:
-    assert kinds(with_account(**changes)) == {Kind.ACCOUNT}
+    assert kinds(with_account(**changes)) == {ViolationKind.ACCOUNT}
 
 
 def test_a_missing_account_is_found() -> None:
-    assert kinds(a_history(inputs=[replace(FAULTLESS_INPUT, account=None)])) == {Kind.ACCOUNT}
+    assert kinds(a_history(inputs=[replace(FAULTLESS_INPUT, account=None)])) == {
+        ViolationKind.ACCOUNT
+    }
 
 
 def test_a_wrong_digest_is_found() -> None:
-    assert kinds(with_account(digest=DIGEST + 1)) == {Kind.DIGEST}
+    assert kinds(with_account(digest=DIGEST + 1)) == {ViolationKind.DIGEST}
 
 
 def test_a_hanging_transaction_is_found() -> None:
-    assert kinds(a_history(ends=[EndOffsets(EVENTS, 3, 7)])) == {Kind.HANGING}
+    assert kinds(a_history(ends=[EndOffsets(EVENTS, 3, 7)])) == {ViolationKind.HANGING}
 
 
 def test_what_was_read_during_the_run_and_is_gone_is_found() -> None:
-    aborted = Reading((*events(3, 5), written(8, 2)))
-    stays = Reading((*events(3, 5), written(8, 3)), FAULTLESS.dead_letters)
+    aborted = ReaderOutput((*events(3, 5), written(8, 2)))
+    stays = ReaderOutput((*events(3, 5), written(8, 3)), FAULTLESS.dead_letters)
 
-    assert kinds(a_history(during=aborted, afterwards=stays)) == {Kind.PHANTOM}
+    assert kinds(a_history(during=aborted, afterwards=stays)) == {ViolationKind.PHANTOM}
 
 
 def test_what_the_reader_passed_over_during_the_run_is_found() -> None:
-    passed_over = Reading((written(3, 0), written(8, 2)))
+    passed_over = ReaderOutput((written(3, 0), written(8, 2)))
 
-    assert kinds(a_history(during=passed_over)) == {Kind.MISSED}
+    assert kinds(a_history(during=passed_over)) == {ViolationKind.MISSED}
 
 
 def test_what_came_twice_during_the_run_is_found() -> None:
-    twice = Reading((written(3, 0), written(5, 1), written(5, 1), written(8, 2)))
+    twice = ReaderOutput((written(3, 0), written(5, 1), written(5, 1), written(8, 2)))
 
-    assert kinds(a_history(during=twice)) == {Kind.DOUBLED}
+    assert kinds(a_history(during=twice)) == {ViolationKind.DOUBLED}
 
 
 @given(st.data())
@@ -270,7 +279,7 @@ def test_an_account_that_does_not_add_up_is_called_so() -> None:
 
 
 def test_the_record_at_the_committed_offset_is_not_due_yet() -> None:
-    due = Reading(events(3, 5), FAULTLESS.dead_letters)
+    due = ReaderOutput(events(3, 5), FAULTLESS.dead_letters)
     account = replace(ACCOUNT, next_offset=8, consumed=8, normal=5, anomalies=2)
     one = replace(FAULTLESS_INPUT, committed=8, account=account, until=None)
 
@@ -280,10 +289,10 @@ def test_the_record_at_the_committed_offset_is_not_due_yet() -> None:
 def test_a_dead_letter_that_was_read_during_the_run_and_is_gone_is_found() -> None:
     during = replace(FAULTLESS, dead_letters=(written(4, 3),))
 
-    assert kinds(a_history(during=during)) == {Kind.PHANTOM, Kind.MISSED}
+    assert kinds(a_history(during=during)) == {ViolationKind.PHANTOM, ViolationKind.MISSED}
 
 
 def test_events_that_were_read_in_another_order_during_the_run_are_found() -> None:
     during = replace(FAULTLESS, events=(written(3, 0), written(8, 2), written(5, 1)))
 
-    assert kinds(a_history(during=during)) == {Kind.REORDERED}
+    assert kinds(a_history(during=during)) == {ViolationKind.REORDERED}

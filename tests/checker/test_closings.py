@@ -13,33 +13,33 @@ from tests.checker.history_builders import (
     a_history,
     written,
 )
-from tests.checker.run_history import Closing, History, Reading, Written
-from tests.checker.violation import Kind
+from tests.checker.run_history import EpisodeEnd, History, OutputRecord, ReaderOutput
+from tests.checker.violation import ViolationKind
 
-CLOSINGS = (Closing(3, 6, b"sensor", b"end of 3"), Closing(8, 9, b"sensor", b"end of 8"))
-INPUT = replace(FAULTLESS_INPUT, closings=CLOSINGS)
+EPISODE_ENDS = (EpisodeEnd(3, 6, b"sensor", b"end of 3"), EpisodeEnd(8, 9, b"sensor", b"end of 8"))
+INPUT = replace(FAULTLESS_INPUT, episode_ends=EPISODE_ENDS)
 
 
-def an_end(closing: Closing, at: int) -> Written:
-    return Written(
+def an_end(episode_end: EpisodeEnd, at: int) -> OutputRecord:
+    return OutputRecord(
         Coordinates("anomalies", 0, at),
-        Coordinates("sensors", 0, closing.offset),
-        closing.key,
-        closing.value,
-        episode=Coordinates("sensors", 0, closing.episode),
+        Coordinates("sensors", 0, episode_end.offset),
+        episode_end.key,
+        episode_end.value,
+        episode=Coordinates("sensors", 0, episode_end.episode),
     )
 
 
-FIRST, SECOND = an_end(CLOSINGS[0], 2), an_end(CLOSINGS[1], 4)
+FIRST, SECOND = an_end(EPISODE_ENDS[0], 2), an_end(EPISODE_ENDS[1], 4)
 EVENTS = (written(3, 0), written(5, 1), FIRST, written(8, 3), SECOND)
 
 
-def a_run(*events: Written) -> History:
+def a_run(*events: OutputRecord) -> History:
     reading = replace(FAULTLESS, events=events)
-    return a_history(inputs=[INPUT], afterwards=reading, during=Reading())
+    return a_history(inputs=[INPUT], afterwards=reading, during=ReaderOutput())
 
 
-def kinds(history: History) -> set[Kind]:
+def kinds(history: History) -> set[ViolationKind]:
     return {violation.kind for violation in check(history)}
 
 
@@ -48,30 +48,30 @@ def test_events_of_rows_and_of_ends_in_the_order_of_their_records_are_faultless(
 
 
 @pytest.mark.parametrize("lost", [FIRST, SECOND])
-def test_a_lost_end_is_found(lost: Written) -> None:
-    assert kinds(a_run(*(one for one in EVENTS if one != lost))) == {Kind.LOST}
+def test_a_lost_end_is_found(lost: OutputRecord) -> None:
+    assert kinds(a_run(*(one for one in EVENTS if one != lost))) == {ViolationKind.LOST}
 
 
 def test_an_end_that_is_told_twice_is_found() -> None:
-    assert kinds(a_run(*EVENTS, an_end(CLOSINGS[1], 5))) == {Kind.DOUBLED}
+    assert kinds(a_run(*EVENTS, an_end(EPISODE_ENDS[1], 5))) == {ViolationKind.DOUBLED}
 
 
 def test_an_end_before_its_last_row_is_found() -> None:
-    early = (written(3, 0), an_end(CLOSINGS[0], 1), written(5, 2), written(8, 3), SECOND)
+    early = (written(3, 0), an_end(EPISODE_ENDS[0], 1), written(5, 2), written(8, 3), SECOND)
 
-    assert kinds(a_run(*early)) == {Kind.REORDERED}
+    assert kinds(a_run(*early)) == {ViolationKind.REORDERED}
 
 
 def test_the_end_stands_before_the_event_of_the_same_record() -> None:
-    closing = replace(CLOSINGS[0], offset=8)
-    one = replace(INPUT, closings=(closing,))
+    episode_end = replace(EPISODE_ENDS[0], offset=8)
+    one = replace(INPUT, episode_ends=(episode_end,))
     rows = (written(3, 0), written(5, 1))
-    right = (*rows, an_end(closing, 2), written(8, 3))
-    wrong = (*rows, written(8, 2), an_end(closing, 3))
+    right = (*rows, an_end(episode_end, 2), written(8, 3))
+    wrong = (*rows, written(8, 2), an_end(episode_end, 3))
 
-    for events, found in ((right, set()), (wrong, {Kind.REORDERED})):
+    for events, found in ((right, set()), (wrong, {ViolationKind.REORDERED})):
         reading = replace(FAULTLESS, events=events)
-        history = a_history(inputs=[one], afterwards=reading, during=Reading())
+        history = a_history(inputs=[one], afterwards=reading, during=ReaderOutput())
         assert kinds(history) == found
 
 
@@ -79,7 +79,9 @@ def test_the_end_stands_before_the_event_of_the_same_record() -> None:
 def test_a_changed_end_is_found(change: dict[str, bytes | None]) -> None:
     changed = replace(FIRST, **change)  # type: ignore[arg-type]  # a field and its value
 
-    assert kinds(a_run(*(changed if one is FIRST else one for one in EVENTS))) == {Kind.CHANGED}
+    assert kinds(a_run(*(changed if one is FIRST else one for one in EVENTS))) == {
+        ViolationKind.CHANGED
+    }
 
 
 @pytest.mark.parametrize("field", ["source", "episode"])
@@ -88,7 +90,7 @@ def test_an_end_of_nothing_is_found(field: str) -> None:
 
     found = kinds(a_run(*(elsewhere if one is FIRST else one for one in EVENTS)))
 
-    assert Kind.UNEXPECTED in found
+    assert ViolationKind.UNEXPECTED in found
 
 
 def test_an_end_above_the_committed_offset_is_found() -> None:
@@ -96,17 +98,19 @@ def test_an_end_above_the_committed_offset_is_found() -> None:
     one = replace(INPUT, committed=9, account=account, until=None)
     reading = replace(FAULTLESS, events=EVENTS)
 
-    assert kinds(a_history(inputs=[one], afterwards=reading, during=Reading())) == {
-        Kind.UNCOMMITTED
+    assert kinds(a_history(inputs=[one], afterwards=reading, during=ReaderOutput())) == {
+        ViolationKind.UNCOMMITTED
     }
 
 
 def test_a_row_that_is_not_to_be_told_must_not_be() -> None:
     """As with `emit = "episodes"`: the second row of an episode."""
-    silent = tuple(replace(one, told=False) if one.offset == 5 else one for one in INPUT.expected)
-    told = tuple(one for one in EVENTS if one != written(5, 1))
+    silent = tuple(
+        replace(one, has_event=False) if one.offset == 5 else one for one in INPUT.expected
+    )
+    has_event = tuple(one for one in EVENTS if one != written(5, 1))
 
-    for events, found in ((told, set()), (EVENTS, {Kind.UNEXPECTED})):
+    for events, found in ((has_event, set()), (EVENTS, {ViolationKind.UNEXPECTED})):
         reading = replace(FAULTLESS, events=events)
         inputs = [replace(INPUT, expected=silent)]
-        assert kinds(a_history(inputs=inputs, afterwards=reading, during=Reading())) == found
+        assert kinds(a_history(inputs=inputs, afterwards=reading, during=ReaderOutput())) == found

@@ -6,14 +6,14 @@ from dataclasses import replace
 import pytest
 from confluent_kafka import Message, Producer
 
-from sensorwatch.common.kafka.records import Partition, newest
+from sensorwatch.common.kafka.records import Partition, last_header_value
 from tests.brokers.kafka import Kafka
 from tests.checker.checker import assert_faultless, check
 from tests.checker.collecting import Run, collect, input_ends, wait_drained
-from tests.checker.run_history import Ending, Reading
+from tests.checker.run_history import ReaderOutput, RecordOutcome
 from tests.checker.small_consumer import SmallConsumer
 from tests.checker.topic_reader import ConcurrentReader, read_committed
-from tests.checker.violation import Kind
+from tests.checker.violation import ViolationKind
 from tests.reading_builders import ANOMALOUS, NORMAL, a_detector
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
@@ -65,8 +65,10 @@ def consumer(run: Run) -> Iterator[SmallConsumer]:
     consumer.close()
 
 
-def kinds(run: Run, during: Reading | None = None, *, settle_seconds: float = 10) -> set[Kind]:
-    seen = during if during is not None else Reading()
+def kinds(
+    run: Run, during: ReaderOutput | None = None, *, settle_seconds: float = 10
+) -> set[ViolationKind]:
+    seen = during if during is not None else ReaderOutput()
     history = collect(run, seen, until=input_ends(run), settle_seconds=settle_seconds)
     return {violation.kind for violation in check(history)}
 
@@ -90,9 +92,9 @@ def test_an_honest_run_with_an_abort_and_a_new_model_is_faultless(
     assert history.during == history.afterwards
     assert len(history.afterwards.dead_letters) == RECORDS // 10
     (partition,) = history.inputs
-    anomalies = sum(one.ending is Ending.ANOMALY for one in partition.expected)
+    anomalies = sum(one.record_outcome is RecordOutcome.ANOMALY for one in partition.expected)
     assert len(history.afterwards.detections) == anomalies >= RECORDS // 5
-    assert len(history.afterwards.closings) == len(partition.closings) >= RECORDS // 10
+    assert len(history.afterwards.episode_ends) == len(partition.episode_ends) >= RECORDS // 10
 
 
 def test_an_event_that_was_never_sent_is_lost(
@@ -103,19 +105,23 @@ def test_an_event_that_was_never_sent_is_lost(
 
     consumer.commit(batch)
 
-    assert kinds(run) == {Kind.LOST}
+    assert kinds(run) == {ViolationKind.LOST}
 
 
 def test_the_end_of_an_episode_that_was_never_sent_is_lost(
     run: Run, records: list[Message], consumer: SmallConsumer
 ) -> None:
     batch = consumer.decide(records, FIRST)
-    ends = [one for one in batch.messages if b"-closed" in (newest(one.headers, "ce_id") or b"")]
+    ends = [
+        one
+        for one in batch.messages
+        if b"-closed" in (last_header_value(one.headers, "ce_id") or b"")
+    ]
     batch.messages.remove(ends[0])
 
     consumer.commit(batch)
 
-    assert kinds(run) == {Kind.LOST}
+    assert kinds(run) == {ViolationKind.LOST}
 
 
 def test_what_is_sent_twice_is_doubled(
@@ -126,7 +132,7 @@ def test_what_is_sent_twice_is_doubled(
 
     consumer.commit(batch)
 
-    assert kinds(run) == {Kind.DOUBLED}
+    assert kinds(run) == {ViolationKind.DOUBLED}
 
 
 def test_a_run_scored_by_another_version_than_its_account_says_is_found(
@@ -134,7 +140,7 @@ def test_a_run_scored_by_another_version_than_its_account_says_is_found(
 ) -> None:
     consumer.commit(consumer.decide(records, replace(SECOND, version="first")))
 
-    assert {Kind.DIGEST, Kind.CHANGED} <= kinds(run)
+    assert {ViolationKind.DIGEST, ViolationKind.CHANGED} <= kinds(run)
 
 
 def test_an_offset_skipped_is_found(
@@ -143,7 +149,7 @@ def test_an_offset_skipped_is_found(
     consumer.commit(consumer.decide(records[:10], FIRST))
     consumer.commit(consumer.decide(records[12:], FIRST))
 
-    assert {Kind.LOST, Kind.ACCOUNT, Kind.DIGEST} == kinds(run)
+    assert {ViolationKind.LOST, ViolationKind.ACCOUNT, ViolationKind.DIGEST} == kinds(run)
 
 
 def test_a_transaction_left_open_hangs(
@@ -154,7 +160,7 @@ def test_a_transaction_left_open_hangs(
 
     found = kinds(run, settle_seconds=0)
 
-    assert found == {Kind.HANGING, Kind.OFFSET}
+    assert found == {ViolationKind.HANGING, ViolationKind.OFFSET}
 
 
 def test_a_dead_consumers_transaction_is_waited_for(
@@ -163,7 +169,7 @@ def test_a_dead_consumers_transaction_is_waited_for(
     consumer.commit(consumer.decide(records[:30], FIRST))
     consumer.write(consumer.decide(records[30:], FIRST))
 
-    history = collect(run, Reading(), settle_seconds=30)
+    history = collect(run, ReaderOutput(), settle_seconds=30)
 
     assert_faultless(history)
     assert history.inputs[0].committed == 30

@@ -6,7 +6,7 @@ from sensorwatch.common.kafka.ledger_text import Cause, LedgerRecord
 from sensorwatch.common.ledger.account import open_account
 from sensorwatch.common.runtime.setting_keys import Emit
 from tests.checker.rescoring import rescore
-from tests.checker.run_history import Ending
+from tests.checker.run_history import RecordOutcome
 from tests.kafka.record_builders import StoredRecord, a_payload
 from tests.reading_builders import ANOMALOUS, NORMAL, a_detector
 
@@ -22,14 +22,14 @@ def test_every_anomaly_has_its_event_unless_only_episodes_are_told() -> None:
     every = rescore(RECORDS, None, [], detectors)
     fewer = rescore(RECORDS, None, [], detectors, Emit.EPISODES)
 
-    for found, told in ((every, [True, True]), (fewer, [True, False])):
-        anomalies = [one for one in found.expected if one.ending is Ending.ANOMALY]
+    for found, has_event in ((every, [True, True]), (fewer, [True, False])):
+        anomalies = [one for one in found.expected if one.record_outcome is RecordOutcome.ANOMALY]
         assert [one.offset for one in anomalies] == [1, 2]
-        assert [one.told for one in anomalies] == told
-        assert [(one.value is not None) for one in anomalies] == told
-    assert every.closings == fewer.closings
-    (closing,) = every.closings
-    assert (closing.episode, closing.offset, closing.key) == (1, 3, b"pump-7")
+        assert [one.has_event for one in anomalies] == has_event
+        assert [(one.value is not None) for one in anomalies] == has_event
+    assert every.episode_ends == fewer.episode_ends
+    (episode_end,) = every.episode_ends
+    assert (episode_end.episode, episode_end.offset, episode_end.key) == (1, 3, b"pump-7")
 
 
 def test_an_account_that_was_opened_anew_begins_with_a_cold_memory() -> None:
@@ -49,7 +49,7 @@ def test_an_account_that_was_opened_anew_begins_with_a_cold_memory() -> None:
     found = rescore(RECORDS, replace(second, next_offset=4), ledger, {version: a_detector()})
 
     assert [one.offset for one in found.expected] == [0, 1, 2, 3]
-    assert [(one.episode, one.offset) for one in found.closings] == [(2, 3)]
+    assert [(one.episode, one.offset) for one in found.episode_ends] == [(2, 3)]
 
 
 def test_the_memory_is_bounded_as_the_account_says() -> None:
@@ -60,4 +60,4 @@ def test_the_memory_is_bounded_as_the_account_says() -> None:
 
     found = rescore([*RECORDS[:3], other], account, [], {version: a_detector()})
 
-    assert [(one.episode, one.offset) for one in found.closings] == [(1, 9)]
+    assert [(one.episode, one.offset) for one in found.episode_ends] == [(1, 9)]

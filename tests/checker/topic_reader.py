@@ -19,10 +19,10 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from sensorwatch.common.kafka.records import Coordinates, Partition
 from tests.brokers.child_processes import wait_until
-from tests.checker.run_history import Reading, Written
+from tests.checker.run_history import OutputRecord, ReaderOutput
 
 _READ_SECONDS = 60
-_NOWHERE = Coordinates("(none)", -1, -1)
+_NO_COORDINATES = Coordinates("(none)", -1, -1)
 
 
 def partitions_of(address: str, topic: str) -> list[Partition]:
@@ -56,7 +56,7 @@ def read_committed(address: str, topic: str) -> list[Message]:
     """Return all that is committed in a topic, in order within each partition."""
     ends = committed_ends(address, topic)
     with _assigned(address, ends) as consumer:
-        reader = _Follower(consumer)
+        reader = _MessageCollector(consumer)
         wait_until(
             lambda: reader.reached(ends),
             deadline=_READ_SECONDS,
@@ -66,18 +66,18 @@ def read_committed(address: str, topic: str) -> list[Message]:
     return reader.messages
 
 
-def as_event(message: Message) -> Written:
+def as_event(message: Message) -> OutputRecord:
     """Understand a record of the anomaly topic by its headers `ce_type` and `ce_id`."""
     headers = _headers(message)
     at, key, value = _at(message), message.key(), message.value()
     event_id = headers.get("ce_id", "")
     match headers.get("ce_type"):
         case "io.sensorwatch.anomaly.detected.v1":
-            return Written(at, _parsed(event_id), key, value)
+            return OutputRecord(at, _parsed(event_id), key, value)
         case "io.sensorwatch.episode.closed.v1" if event_id.endswith("-closed"):
             episode = _parsed(event_id.removesuffix("-closed"))
-            return Written(at, _source(value), key, value, episode=episode)
-    return Written(at, _NOWHERE, key, value)
+            return OutputRecord(at, _source(value), key, value, episode=episode)
+    return OutputRecord(at, _NO_COORDINATES, key, value)
 
 
 def _source(value: bytes | None) -> Coordinates:
@@ -86,15 +86,15 @@ def _source(value: bytes | None) -> Coordinates:
         source = json.loads(value or b"")["source"]
         return Coordinates(source["topic"], source["partition"], source["offset"])
     except (ValueError, LookupError, TypeError):
-        return _NOWHERE
+        return _NO_COORDINATES
 
 
-def as_dead_letter(message: Message) -> Written:
+def as_dead_letter(message: Message) -> OutputRecord:
     """Understand a record of the dead letter topic by its headers."""
     headers = _headers(message)
     prefix = "__dlq.errors."
     origin = "-".join(headers.get(prefix + n, "") for n in ("topic", "partition", "offset"))
-    return Written(
+    return OutputRecord(
         _at(message),
         _parsed(headers.get("__dlq.id", origin)),
         message.key(),
@@ -116,24 +116,24 @@ class ConcurrentReader:
             one for topic in (anomalies, dead_letters) for one in partitions_of(address, topic)
         ]
         self._consumer = _assigned(address, dict.fromkeys(partitions, 0))
-        self._follower = _Follower(self._consumer)
+        self._collector = _MessageCollector(self._consumer)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._read, name="reader", daemon=True)
         self._thread.start()
 
-    def finish(self) -> Reading:
+    def finish(self) -> ReaderOutput:
         """Read on to what is the end now, stop, and return all that was read."""
         ends = committed_ends(self._address, self._anomalies, self._dead_letters)
         try:
             wait_until(
-                lambda: self._follower.has_reached(ends),
+                lambda: self._collector.has_reached(ends),
                 deadline=_READ_SECONDS,
                 what=f"the reader to reach {ends}",
             )
         finally:
             self.close()
-        messages = self._follower.messages
-        return Reading(
+        messages = self._collector.messages
+        return ReaderOutput(
             tuple(as_event(one) for one in messages if one.topic() == self._anomalies),
             tuple(as_dead_letter(one) for one in messages if one.topic() == self._dead_letters),
         )
@@ -147,7 +147,7 @@ class ConcurrentReader:
 
     def _read(self) -> None:
         while not self._stopping.is_set():
-            self._follower.take()
+            self._collector.take()
 
     def __enter__(self) -> Self:
         return self
@@ -156,7 +156,7 @@ class ConcurrentReader:
         self.close()
 
 
-class _Follower:
+class _MessageCollector:
     """Takes messages off a consumer and knows how far it has come."""
 
     def __init__(self, consumer: Consumer) -> None:
@@ -222,5 +222,5 @@ def _parsed(source: str | None) -> Coordinates:
     topic, _, rest = (source or "").rpartition("-")
     topic, _, partition = topic.rpartition("-")
     if not (topic and partition.isdigit() and rest.isdigit()):
-        return _NOWHERE
+        return _NO_COORDINATES
     return Coordinates(topic, int(partition), int(rest))

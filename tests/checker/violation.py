@@ -8,7 +8,7 @@ from enum import StrEnum
 _SHOWN = 5
 
 
-class Kind(StrEnum):
+class ViolationKind(StrEnum):
     """Which promise is broken."""
 
     LOST = "lost"
@@ -41,7 +41,7 @@ class Kind(StrEnum):
 class Violation:
     """A broken promise, with what was found and what was wanted."""
 
-    kind: Kind
+    kind: ViolationKind
     detail: str
 
     def __str__(self) -> str:
@@ -50,7 +50,7 @@ class Violation:
 
 def report(violations: Sequence[Violation]) -> str:
     """Say how many violations of each kind there are, with the first few of each."""
-    by_kind: dict[Kind, list[str]] = defaultdict(list)
+    by_kind: dict[ViolationKind, list[str]] = defaultdict(list)
     for violation in violations:
         by_kind[violation.kind].append(violation.detail)
     lines = []

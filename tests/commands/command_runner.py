@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class CommandResult:
     """How a command ended."""
 
     code: int
@@ -26,7 +26,7 @@ class Ended:
 
 def sensorwatch(
     *args: str | Path, folder: Path | None = None, environ: Mapping[str, str] | None = None
-) -> Ended:
+) -> CommandResult:
     """Run a command in a folder (None: the project's own), free of outer SENSORWATCH__ settings."""
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith("SENSORWATCH__")
@@ -40,10 +40,10 @@ def sensorwatch(
         timeout=60,
         check=False,
     )
-    return Ended(ended.returncode, ended.stdout, ended.stderr)
+    return CommandResult(ended.returncode, ended.stdout, ended.stderr)
 
 
-def in_process(*args: str | Path, folder: Path | None = None) -> Ended:
+def run_in_process(*args: str | Path, folder: Path | None = None) -> CommandResult:
     """Run a command like `sensorwatch` does, without the cost of starting Python."""
     out, err = io.StringIO(), io.StringIO()
     with (
@@ -52,4 +52,4 @@ def in_process(*args: str | Path, folder: Path | None = None) -> Ended:
         contextlib.redirect_stderr(err),
     ):
         code = run(build_app(), [str(arg) for arg in args], name="sensorwatch")
-    return Ended(code, out.getvalue(), err.getvalue())
+    return CommandResult(code, out.getvalue(), err.getvalue())

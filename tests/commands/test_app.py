@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from sensorwatch.cli import COMMANDS, load
+from sensorwatch.cli import COMMANDS, load_command
 from tests.commands.command_runner import ROOT, sensorwatch
 
 
@@ -33,7 +33,7 @@ def test_every_command_of_the_table_is_there_and_explains_itself(name: str) -> N
     module = COMMANDS[name].target.partition(":")[0]
     assert importlib.util.find_spec(module) is not None, f"{module} is not there"
 
-    assert load(name).help
+    assert load_command(name).help
 
 
 def test_the_version_is_said() -> None:

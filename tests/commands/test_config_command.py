@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.command_runner import ROOT, in_process, sensorwatch
+from tests.commands.command_runner import ROOT, run_in_process, sensorwatch
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +63,7 @@ def test_what_is_unsound_is_said_in_one_line_with_code_2(
     (tmp_path / "empty").write_text("", encoding="utf-8")
     (tmp_path / "sensorwatch.toml").write_text(toml, encoding="utf-8")
 
-    ended = in_process("config", "check", folder=tmp_path)
+    ended = run_in_process("config", "check", folder=tmp_path)
 
     assert ended.code == 2
     assert ended.err.startswith("error: ")
@@ -72,7 +72,7 @@ def test_what_is_unsound_is_said_in_one_line_with_code_2(
 
 
 def test_a_given_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
-    ended = in_process("config", "check", "--config", "nope.toml", folder=tmp_path)
+    ended = run_in_process("config", "check", "--config", "nope.toml", folder=tmp_path)
 
     assert ended.code == 2
     assert ended.err.startswith("error: no configuration file nope.toml")

@@ -17,7 +17,7 @@ from sensorwatch.common.kafka.embedded import EmbeddedBroker
 from sensorwatch.common.kafka.ledger_text import Cause, ledger_message, to_metadata
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.kafka.snapshot_text import Snapshot, chunk_messages, manifest_message
-from sensorwatch.common.ledger.account import Account, SnapshotAt, open_account
+from sensorwatch.common.ledger.account import Account, SnapshotRef, open_account
 from sensorwatch.common.runtime.command_line import run
 from sensorwatch.consumer.publishing.event_type import EventType
 from tests.commands.test_tail import a_closing, a_signal, an_event
@@ -136,7 +136,7 @@ def test_ledger_and_state(
         content=b"\x1b",
         memory_layout=HOSTILE,
     )
-    account = replace(snapshot.account, snapshot=SnapshotAt(1, 0))
+    account = replace(snapshot.account, snapshot=SnapshotRef(1, 0))
     for message in (
         *chunk_messages(snapshot, "state"),
         manifest_message(snapshot, "state", [0]),
@@ -206,7 +206,7 @@ def test_models(printed: Command, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["models audit", "models list", "config check"])
-def test_tables_on_a_terminal(
+def test_a_table_on_a_terminal(
     command: str, printed: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry = a_registry(tmp_path, versions=2)
@@ -249,7 +249,8 @@ def test_schema(printed: Command, tmp_path: Path) -> None:
     bad = [[HOSTILE, HOSTILE, HOSTILE, HOSTILE], ["2025-01-01T00:01:00Z", HOSTILE, 1, 1]]
     path = tmp_path / f"{FILE_NAME}.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([header, *rows, *bad])
+        csv.writer(file).writerow(header)
+        csv.writer(file).writerows([*rows, *bad])
     write_schema(tmp_path / FILE_NAME, signal=HOSTILE)
 
     assert printed("schema", "infer", str(path))
@@ -258,29 +259,21 @@ def test_schema(printed: Command, tmp_path: Path) -> None:
 
 
 def test_config(printed: Command, tmp_path: Path) -> None:
-    config = {"topics": {"readings": HOSTILE}, "schema": {"path": HOSTILE}, HOSTILE: {HOSTILE: 1}}
+    text = json.dumps(HOSTILE)
     for name, content in (
         (FILE_NAME, '[registry]\nmodel = "mine"\n'),
-        ("unknown.toml", "".join(f"[{quoted(k)}]\n{lines(v)}" for k, v in config.items())),
-        ("known.toml", f"[consumer]\ngroup = {quoted(HOSTILE)}\n"),
+        ("known.toml", f"[consumer]\ngroup = {text}\n"),
+        ("unknown.toml", f"[topics]\nreadings = {text}\n[{text}]\n{text} = 1\n"),
     ):
         (tmp_path / name).write_text(content)
 
         assert VISIBLE in printed("config", "check", "--config", name)
 
 
-def test_config_that_is_no_toml(printed: Command, tmp_path: Path) -> None:
+def test_config_that_is_not_toml(printed: Command, tmp_path: Path) -> None:
     (tmp_path / "broken.toml").write_text(f'a = "{HOSTILE}"')
 
     assert "broken.toml" in printed("config", "check", "--config", "broken.toml")
-
-
-def quoted(text: str) -> str:
-    return json.dumps(text)
-
-
-def lines(table: dict[str, object]) -> str:
-    return "".join(f"{quoted(key)} = {json.dumps(value)}\n" for key, value in table.items())
 
 
 def test_produce(printed: Command) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sensorwatch.common.rows.schema import load_schema
-from tests.commands.command_runner import ROOT, in_process, sensorwatch
+from tests.commands.command_runner import ROOT, run_in_process, sensorwatch
 
 GOOD = (
     "timestamp,sensor_id,x1,x2,x3\n2025-01-01T00:00:00Z,s1,1,2,3\n2025-01-01T00:01:00Z,s1,1,2,3\n"
@@ -33,7 +33,7 @@ def test_a_schema_is_written_beside_the_file_and_fits_it(good: Path, tmp_path: P
 
 
 def test_without_out_the_schema_goes_to_standard_output(good: Path) -> None:
-    ended = in_process("schema", "infer", good)
+    ended = run_in_process("schema", "infer", good)
 
     assert ended.code == 0
     assert '[time]\nfield = "timestamp"\nformat = "rfc3339"\n' in ended.out
@@ -43,7 +43,7 @@ def test_a_schema_that_is_there_is_never_overwritten(good: Path, tmp_path: Path)
     out = tmp_path / "mine.toml"
     out.write_text("mine", encoding="utf-8")
 
-    ended = in_process("schema", "infer", good, "--out", out)
+    ended = run_in_process("schema", "infer", good, "--out", out)
 
     assert ended.code == 2
     assert "is there already" in ended.err
@@ -73,7 +73,7 @@ def test_a_file_that_is_no_table_is_one_line_that_names_it(
     path = tmp_path / "odd.csv"
     path.write_bytes(content.encode("latin-1"))
 
-    ended = in_process("schema", "infer", path)
+    ended = run_in_process("schema", "infer", path)
 
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.startswith(f"error: {path}")
@@ -86,8 +86,8 @@ def test_what_is_not_utf8_is_said_by_check_as_by_infer(tmp_path: Path) -> None:
     path = tmp_path / "utf16.csv"
     path.write_bytes(GOOD.encode("utf-16"))
 
-    tried = in_process("schema", "check", DEFAULT, "--data", path)
-    guessed = in_process("schema", "infer", path)
+    tried = run_in_process("schema", "check", DEFAULT, "--data", path)
+    guessed = run_in_process("schema", "infer", path)
 
     assert (tried.code, guessed.code) == (2, 2)
     assert tried.err == guessed.err
@@ -97,7 +97,7 @@ def test_what_is_not_utf8_is_said_by_check_as_by_infer(tmp_path: Path) -> None:
 def test_the_folder_of_the_schema_is_made(good: Path, tmp_path: Path) -> None:
     out = tmp_path / "schemas" / "of" / "mine.toml"
 
-    assert in_process("schema", "infer", good, "--out", out).code == 0
+    assert run_in_process("schema", "infer", good, "--out", out).code == 0
     assert load_schema(out).signal_names == ("x1", "x2", "x3")
 
 
@@ -107,7 +107,7 @@ def test_rejections_are_counted_by_reason_with_their_rows(tmp_path: Path) -> Non
     many = [f"yesterday,s1,{row},2,3" for row in range(5)]
     path.write_text(GOOD + "\n".join([*bad, *many]), encoding="utf-8")
 
-    ended = in_process("schema", "check", DEFAULT, "--data", path)
+    ended = run_in_process("schema", "check", DEFAULT, "--data", path)
 
     assert ended.code == 0
     assert "9 rows: 2 readings, 7 rejected\n  bad_timestamp: 5\n    row 4: timestamp: " in ended.out
@@ -122,11 +122,11 @@ def test_strict_fails_on_one_rejection_and_any_check_fails_on_nothing_but_reject
 ) -> None:
     path = tmp_path / "mixed.csv"
     path.write_text(GOOD + "never,s1,1,2,3\n", encoding="utf-8")
-    assert in_process("schema", "check", DEFAULT, "--data", path).code == 0
-    assert in_process("schema", "check", DEFAULT, "--data", path, "--strict").code == 1
+    assert run_in_process("schema", "check", DEFAULT, "--data", path).code == 0
+    assert run_in_process("schema", "check", DEFAULT, "--data", path, "--strict").code == 1
 
     path.write_text("timestamp,x1,x2,x3\nnever,1,2,3\n", encoding="utf-8")
-    ended = in_process("schema", "check", DEFAULT, "--data", path)
+    ended = run_in_process("schema", "check", DEFAULT, "--data", path)
 
     assert ended.code == 1
     assert ended.err == f"error: 1 of 1 rows of {path} would be rejected by {DEFAULT}\n"

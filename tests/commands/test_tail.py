@@ -231,11 +231,11 @@ def test_it_gives_only_new_events_at_once_and_ends_quietly_on_ctrl_c(
     log = tmp_path / "output.txt"
     with Program([sys.executable, "-m", "sensorwatch", "tail", "--json"], log=log) as program:
         # When it follows is not seen from outside: so new events come until it shows one.
-        def shown() -> bool:
+        def printed_lines() -> bool:
             produce(broker, an_event(2))
             return log.stat().st_size > 0
 
-        wait_until(shown, deadline=60, what="a new event", every=0.2)
+        wait_until(printed_lines, deadline=60, what="a new event", every=0.2)
         os.kill(program.pid, signal.SIGINT)
         assert program.wait(deadline=10) == 130
 

@@ -14,15 +14,15 @@ from sensorwatch.common.errors import BrokerUnavailable, UsageError
 from sensorwatch.common.kafka.embedded import EmbeddedBroker
 from sensorwatch.common.kafka.snapshot_text import CHUNK_BYTES
 from sensorwatch.common.kafka.topics import (
-    Made,
     TopicPlan,
+    TopicStatus,
     create_topics,
     require_topics,
     topic_plans,
 )
 from tests.brokers.kafka import Kafka
 from tests.brokers.ports import free_port
-from tests.commands.command_runner import in_process, sensorwatch
+from tests.commands.command_runner import run_in_process, sensorwatch
 
 WARNING = (
     "warning: there is no schema schemas/default.toml, which `train` and `topics check` will need: "
@@ -64,7 +64,7 @@ def test_the_embedded_broker_says_that_it_creates_no_topics(
         create_topics(kafka, [TopicPlan("new", 1)])
 
     embedded_broker.create_topic("new")
-    assert create_topics(kafka, [TopicPlan("new", 1)]) == {"new": Made.EXISTED}
+    assert create_topics(kafka, [TopicPlan("new", 1)]) == {"new": TopicStatus.EXISTED}
     topics = AdminClient({**kafka}).list_topics(timeout=10).topics
     assert {name: len(topic.partitions) for name, topic in topics.items()} == {"new": 4}
 
@@ -141,7 +141,7 @@ def test_topics_are_created_once_and_then_reported(kafka: Kafka, tmp_path: Path)
 def test_the_state_has_the_partitions_that_the_readings_have(kafka: Kafka) -> None:
     readings, new = kafka.unused_topic("readings", partitions=3), f"new-{uuid.uuid4().hex[:8]}"
     kafka_settings = {"bootstrap.servers": kafka.address}
-    plan = TopicPlan(new, 7, {}, like=readings)
+    plan = TopicPlan(new, 7, {}, partitions_like=readings)
 
     create_topics(kafka_settings, [TopicPlan(readings, 7), plan])
 
@@ -157,14 +157,18 @@ def test_more_copies_than_brokers_is_an_error_that_names_the_topic(kafka: Kafka)
 
 
 def test_only_a_new_topic_of_readings_stands_out() -> None:
-    made = {"rows": Made.CREATED, "anomalies": Made.CREATED, "l": Made.EXISTED}
+    statuses = {
+        "rows": TopicStatus.CREATED,
+        "anomalies": TopicStatus.CREATED,
+        "l": TopicStatus.EXISTED,
+    }
 
-    assert list(created_lines(made, "rows")) == [
+    assert list(created_lines(statuses, "rows")) == [
         "rows: created (the readings' topic was not there: is [topics] readings right?)",
         "anomalies: created",
         "l: was there already",
     ]
-    assert list(created_lines({"rows": Made.EXISTED}, "rows")) == ["rows: was there already"]
+    assert list(created_lines({"rows": TopicStatus.EXISTED}, "rows")) == ["rows: was there already"]
 
 
 GOOD = b'{"timestamp":"2025-01-01T00:00:00Z","x1":1,"x2":2,"x3":3}'
@@ -186,13 +190,13 @@ def test_the_schema_is_tried_on_the_latest_readings(
     config.write_text(f'[kafka]\n"bootstrap.servers" = "{address}"', encoding="utf-8")
     for name in ("sensors", "anomalies", "sensors.dlq", "sensorwatch.ledger", "sensorwatch.state"):
         embedded_broker.create_topic(name)
-    empty = in_process("topics", "check", "--config", config)
+    empty = run_in_process("topics", "check", "--config", config)
     assert "0 rows: 0 readings, 0 rejected" in empty.out
 
     send(address, "sensors", [b"{"] * 12)
-    nothing_fits = in_process("topics", "check", "--config", config)
+    nothing_fits = run_in_process("topics", "check", "--config", config)
     send(address, "sensors", [GOOD, GOOD, GOOD, b"[]"])
-    mixed = in_process("topics", "check", "--rows", "4", "--config", config)
+    mixed = run_in_process("topics", "check", "--rows", "4", "--config", config)
 
     assert nothing_fits.code == 1
     assert "12 rows: 0 readings, 12 rejected\n  not_json: 12\n    0:0: " in nothing_fits.out

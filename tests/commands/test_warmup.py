@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sensorwatch.common.scoring.warmup import is_compiled, warm
+from sensorwatch.common.scoring.warmup import compile_kernels, is_compiled
 from tests.commands.command_runner import ROOT
 from tests.reading_builders import a_detector
 
@@ -48,7 +48,7 @@ def run(cache: Path, *arguments: str) -> str:
 
 
 def test_kernels_that_were_used_are_found_in_the_cache() -> None:
-    warm(a_detector())
+    compile_kernels(a_detector())
 
     assert is_compiled()
 

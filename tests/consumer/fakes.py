@@ -9,7 +9,7 @@ from tests.kafka.record_builders import StoredRecord
 
 TOPIC = "sensors"
 MEMBERSHIP = b"CGMDv2:\x01\x00\x00\x00group\0member\0\0"
-Step = Sequence[object] | Callable[["FakeConsumer"], Sequence[object]]
+ConsumeStep = Sequence[object] | Callable[["FakeConsumer"], Sequence[object]]
 
 
 class FailedFetch:
@@ -25,17 +25,26 @@ class FailedFetch:
         return 0, -1
 
 
+def with_error(where: TopicPartition, error: KafkaError) -> TopicPartition:
+    """Make the answer for a partition about which the broker reports an error."""
+    kind = type("WithError", (TopicPartition,), {"error": error})
+    return cast("TopicPartition", kind(where.topic, where.partition, -1001))
+
+
 class FakeConsumer:
     """Gives what `steps` holds, one step a call; knows committed offsets and watermarks."""
 
-    def __init__(self, *steps: Step) -> None:
+    def __init__(self, *steps: ConsumeStep) -> None:
         self.steps = list(steps)
         self.offsets: dict[int, TopicPartition] = {}
         self.watermarks = (3, 90)
-        self.first_since: dict[int, int] = {}
+        self.offsets_by_time: dict[int, int] = {}
+        self.time_errors: list[KafkaError] = []
+        """Errors of the next answers to `offsets_for_times`, each inside its answer."""
         self.failures: list[KafkaException] = []
+        self.watermark_failures: list[KafkaException] = []
         self.seek_failures: list[KafkaException] = []
-        self.asked = 0
+        self.committed_calls = 0
         self.waited: list[float] = []
         """How long each consume() was allowed to wait."""
         self.assigned: list[TopicPartition] = []
@@ -53,10 +62,10 @@ class FakeConsumer:
 
     # What a test lets the group do.
 
-    def give(self, *partitions: int) -> None:
+    def assign_partitions(self, *partitions: int) -> None:
         self.callbacks["on_assign"](self, [TopicPartition(TOPIC, p) for p in partitions])
 
-    def take(self, *partitions: int, kind: str = "on_revoke") -> None:
+    def revoke_partitions(self, *partitions: int, kind: str = "on_revoke") -> None:
         self.callbacks[kind](self, [TopicPartition(TOPIC, p) for p in partitions])
 
     # The client's own calls.
@@ -66,13 +75,21 @@ class FakeConsumer:
 
     def consume(self, count: int, seconds: float) -> Sequence[object]:
         self.waited.append(seconds)
-        step = self.steps.pop(0) if self.steps else []
+        step = self.steps[0] if self.steps else []
+        if step and not callable(step) and self._all_paused:
+            return []  # records of paused partitions come later
+        self.steps[:1] = []
         given = step(self) if callable(step) else step
         assert len(given) <= count
         return given
 
+    @property
+    def _all_paused(self) -> bool:
+        assigned = {where.partition for where in self.assigned}
+        return bool(assigned) and assigned <= set(self.paused)
+
     def committed(self, partitions: list[TopicPartition], _seconds: float) -> list[TopicPartition]:
-        self.asked += 1
+        self.committed_calls += 1
         if self.failures:
             raise self.failures.pop(0)
         nothing = -1001
@@ -82,13 +99,18 @@ class FakeConsumer:
         ]
 
     def get_watermark_offsets(self, _where: TopicPartition, _seconds: float) -> tuple[int, int]:
+        if self.watermark_failures:
+            raise self.watermark_failures.pop(0)
         return self.watermarks
 
     def offsets_for_times(
         self, times: list[TopicPartition], _seconds: float
     ) -> list[TopicPartition]:
+        if self.time_errors:
+            return [with_error(t, self.time_errors.pop(0)) for t in times]
         return [
-            TopicPartition(t.topic, t.partition, self.first_since.get(t.offset, -1)) for t in times
+            TopicPartition(t.topic, t.partition, self.offsets_by_time.get(t.offset, -1))
+            for t in times
         ]
 
     def consumer_group_metadata(self) -> bytes:

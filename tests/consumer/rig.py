@@ -10,33 +10,34 @@ from sensorwatch.common.errors import ModelRefused, SensorwatchError
 from sensorwatch.common.kafka.ledger_text import to_metadata
 from sensorwatch.common.kafka.ledger_topic import GroupHistory
 from sensorwatch.common.kafka.records import OutgoingMessage, Partition
-from sensorwatch.common.kafka.snapshot_text import Snapshot, refuse
-from sensorwatch.common.kafka.state_topic import OldSnapshots
-from sensorwatch.common.ledger.account import SnapshotAt, open_account
+from sensorwatch.common.kafka.retrying import RetryPolicy
+from sensorwatch.common.kafka.snapshot_text import Snapshot, raise_state_refused
+from sensorwatch.common.kafka.state_topic import OldSnapshotDeleter
+from sensorwatch.common.ledger.account import SnapshotRef, open_account
 from sensorwatch.common.registry.champion import Champion
-from sensorwatch.common.row_executor import Crew, alone
+from sensorwatch.common.row_executor import RowExecutor, serial
 from sensorwatch.common.runtime.metrics import ConsumerMetrics
 from sensorwatch.common.runtime.setting_keys import (
     BreakerSettings,
     ConsumerSettings,
     Emit,
     Settings,
-    Start,
+    StartPosition,
 )
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.consumer.accounts import Accounts
-from sensorwatch.consumer.loop import Parts, run
+from sensorwatch.consumer.loop import WorkerParts, run
 from sensorwatch.consumer.memories import Memories
 from sensorwatch.consumer.observation import Observation
-from sensorwatch.consumer.ownership import Holdings
-from sensorwatch.consumer.publication import LedgerTerms
-from sensorwatch.consumer.publishing.outbox import Commit, Conclude
-from sensorwatch.consumer.restoration import Stores
-from sensorwatch.consumer.restoring import Restoring
-from sensorwatch.consumer.snapshot_schedule import Schedule
+from sensorwatch.consumer.ownership import Ownership
+from sensorwatch.consumer.publication import LedgerContext
+from sensorwatch.consumer.publishing.outbox import Commit, CommitPlanner
+from sensorwatch.consumer.restoration import RestoreSources
+from sensorwatch.consumer.restoring import MemoryRestorer
+from sensorwatch.consumer.snapshot_schedule import SnapshotSchedule
 from sensorwatch.consumer.source import KafkaSource
 from tests.consumer import fakes
-from tests.consumer.fakes import TOPIC, FakeConsumer, Step
+from tests.consumer.fakes import TOPIC, ConsumeStep, FakeConsumer
 from tests.kafka.record_builders import StoredRecord, a_payload
 from tests.reading_builders import ANOMALOUS, a_detector
 
@@ -49,7 +50,7 @@ class FakeState:
 
     def __init__(self) -> None:
         self.end = 0
-        self.snapshots: dict[SnapshotAt, Snapshot] = {}
+        self.snapshots: dict[SnapshotRef, Snapshot] = {}
         self.forgotten: list[tuple[int, int]] = []
 
     def offsets(self, snapshots: Sequence[Snapshot]) -> dict[Partition, int]:
@@ -59,23 +60,23 @@ class FakeState:
 
     def write(self, snapshots: Sequence[Snapshot], offsets: Mapping[Partition, int]) -> None:
         for found in snapshots:
-            self.snapshots[SnapshotAt(offsets[found.source], found.next_offset)] = found
+            self.snapshots[SnapshotRef(offsets[found.source], found.next_offset)] = found
 
-    def read(self, partition: Partition, at: SnapshotAt) -> Snapshot:
+    def read(self, partition: Partition, at: SnapshotRef) -> Snapshot:
         if at not in self.snapshots:
-            refuse(f"there is no snapshot at {at}")
+            raise_state_refused(f"there is no snapshot at {at}")
         found = self.snapshots[at]
         assert found.source == partition
         return found
 
-    def forget_before(self, partition: int, offset: int) -> None:
+    def delete_before(self, partition: int, offset: int) -> None:
         self.forgotten.append((partition, offset))
 
 
 class FakeOutbox:
     """Remembers what was published; fails first as `failures` says (None: that one works).
 
-    `after`: those failures come when all was committed.
+    `fail_after_commit`: those failures come when all was committed.
     """
 
     def __init__(
@@ -83,12 +84,12 @@ class FakeOutbox:
         consumer: FakeConsumer,
         failures: Sequence[SensorwatchError | None] = (),
         *,
-        after: bool = False,
+        fail_after_commit: bool = False,
         state: "FakeState | None" = None,
     ) -> None:
         self._consumer = consumer
         self._failures = list(failures)
-        self._after = after
+        self._after = fail_after_commit
         self.state = state or FakeState()
         self.published: list[tuple[list[OutgoingMessage], list[Commit]]] = []
         self.tried: list[list[OutgoingMessage]] = []
@@ -96,7 +97,7 @@ class FakeOutbox:
     def publish(
         self,
         messages: Iterable[OutgoingMessage],
-        conclude: Conclude,
+        plan_commit: CommitPlanner,
         membership: object,
         *,
         snapshots: Sequence[Snapshot] = (),
@@ -104,15 +105,15 @@ class FakeOutbox:
         assert membership == fakes.MEMBERSHIP
         made = list(messages)
         offsets = self.state.offsets(snapshots)
-        conclusion = conclude(offsets)
-        made += conclusion.messages
+        commit_plan = plan_commit(offsets)
+        made += commit_plan.messages
         self.tried.append(made)
         failure = self._failures.pop(0) if self._failures else None
         if failure is not None and not self._after:
             raise failure
-        self.published.append((made, conclusion.commits))
+        self.published.append((made, commit_plan.commits))
         self.state.write(snapshots, offsets)
-        for commit in conclusion.commits:
+        for commit in commit_plan.commits:
             self._consumer.commit_offset(
                 commit.partition.number, commit.next_offset, commit.metadata
             )
@@ -147,11 +148,11 @@ class Rig:
 
     def __init__(
         self,
-        *steps: Step,
+        *steps: ConsumeStep,
         failures: Sequence[SensorwatchError | None] = (),
-        after: bool = False,
+        fail_after_commit: bool = False,
         swap_at: int = 0,
-        seconds_a_look: float = 0.01,
+        clock_step_seconds: float = 0.01,
         consumer: FakeConsumer | None = None,
         state: FakeState | None = None,
         fingerprint: str = "f",
@@ -164,13 +165,15 @@ class Rig:
         detector: Callable[[str], Detector] = a_detector,
     ) -> None:
         self.now = 0.0
-        self._seconds_a_look = seconds_a_look
+        self._seconds_a_look = clock_step_seconds
         self.consumer = consumer or FakeConsumer(*steps)
         self.consumer.watermarks = (0, 90)
         self.state = state or FakeState()
-        self.outbox = FakeOutbox(self.consumer, failures, after=after, state=self.state)
+        self.outbox = FakeOutbox(
+            self.consumer, failures, fail_after_commit=fail_after_commit, state=self.state
+        )
         self.emit = emit
-        self.crew: Crew = alone
+        self.row_executor: RowExecutor = serial
         self.champion = FakeChampion(swap_at, detector=detector(champion))
         self.metrics = CollectorRegistry()
         self.observation = Observation(
@@ -181,23 +184,24 @@ class Rig:
         )
         self.accounts = Accounts(
             self.consumer.as_client(),
-            start=Start.EARLIEST,
+            start=StartPosition.EARLIEST,
             window_rows=100,
             fingerprint=fingerprint,
             history=lambda: GroupHistory(frozenset(), None),
+            retry=RetryPolicy(60.0, clock=self._clock, sleep=lambda _seconds: None),
             max_sensors=max_sensors,
         )
-        schedule = Schedule(
+        snapshot_schedule = SnapshotSchedule(
             every_rows=snapshot_every_rows,
             every_seconds=snapshot_every_seconds,
             clock=self._clock,
         )
         self.memories = Memories()
-        self.holdings = Holdings(self.accounts, self.memories, schedule)
+        self.ownership = Ownership(self.accounts, self.memories, snapshot_schedule)
         self.source = KafkaSource(
             self.consumer.as_client(),
             TOPIC,
-            self.holdings,
+            self.ownership,
             incremental=False,
             on_rebalance=self.observation.rebalanced,
         )
@@ -205,44 +209,44 @@ class Rig:
         self.input: list[StoredRecord] = []
         """What can be read of the input again."""
         self.detectors = {version: detector(version) for version in versions}
-        self.terms = LedgerTerms("g", "g.ledger", 4, fingerprint, {}, max_sensors)
-        self.restoring = Restoring(
-            self.holdings,
+        self.ledger_context = LedgerContext("g", "g.ledger", 4, fingerprint, {}, max_sensors)
+        self.restorer = MemoryRestorer(
+            self.ownership,
             self.source,
-            Stores(self.state.read, self._read, self._load, fingerprint, 4),
+            RestoreSources(self.state.read, self._read, self._load, fingerprint, 4),
             on_restored=self.observation.restored,
             clock=self._clock,
         )
 
-    def opened(self) -> "Rig":
+    def with_opened_account(self) -> "Rig":
         """Give it partition 0, opened before, so that only what a test is about is published."""
         account = open_account(
             0,
             model_version=a_detector().version,
             fingerprint="f",
             window_rows=100,
-            max_sensors=self.terms.max_sensors,
+            max_sensors=self.ledger_context.max_sensors,
         )
         self.consumer.commit_offset(0, 0, to_metadata(account))
-        self.consumer.give(0)
-        self.restoring.step(self.champion.current())
+        self.consumer.assign_partitions(0)
+        self.restorer.step(self.champion.current())
         return self
 
     def run(self, stopping: Callable[[], bool] | None = None) -> None:
         breaker = BreakerSettings(min_rows=10, window_rows=100, grace_seconds=2)
-        parts = Parts(
+        parts = WorkerParts(
             source=self.source,
-            holdings=self.holdings,
-            restoring=self.restoring,
+            ownership=self.ownership,
+            restorer=self.restorer,
             champion=cast("Champion", self.champion),
             outbox=self.outbox,
             observation=self.observation,
             settings=Settings(consumer=ConsumerSettings(breaker=breaker, emit=self.emit)),
-            terms=self.terms,
+            ledger_context=self.ledger_context,
             max_message_bytes=1_000_000,
             check_input=lambda: None,
-            old_snapshots=cast("OldSnapshots", self.state),
-            crew=self.crew,
+            snapshot_deleter=cast("OldSnapshotDeleter", self.state),
+            row_executor=self.row_executor,
             clock=self._clock,
             wall_clock=lambda: 1_735_689_600.0,
         )
@@ -276,10 +280,10 @@ def rows(*values: bytes, first: int = 0) -> list[StoredRecord]:
     return [StoredRecord(value, first + number) for number, value in enumerate(values)]
 
 
-def batch(*values: bytes, first: int = 0) -> list[Step]:
+def batch(*values: bytes, first: int = 0) -> list[ConsumeStep]:
     """The steps of the client's calls that give one micro-batch."""
     given = rows(*values, first=first)
     return [given[:1], given[1:], *([[]] if len(given) > 1 else [])]
 
 
-THREE = (a_payload(), a_payload(ANOMALOUS), b"{")
+THREE_RECORDS = (a_payload(), a_payload(ANOMALOUS), b"{")

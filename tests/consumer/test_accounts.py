@@ -1,6 +1,6 @@
 """Accounts begin, go on or are refused as the committed offsets tell."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -10,29 +10,38 @@ from sensorwatch.common.errors import BrokerUnavailable, OffsetsLost, StateRefus
 from sensorwatch.common.kafka.ledger_text import to_metadata
 from sensorwatch.common.kafka.ledger_topic import GroupHistory
 from sensorwatch.common.kafka.records import Partition
+from sensorwatch.common.kafka.retrying import RetryPolicy
 from sensorwatch.common.ledger.account import Account, open_account
-from sensorwatch.common.runtime.setting_keys import Start
-from sensorwatch.consumer.accounts import COMMITTED_SECONDS, Accounts
-from tests.consumer.fakes import TOPIC, FakeConsumer
+from sensorwatch.common.runtime.setting_keys import StartPosition
+from sensorwatch.consumer.accounts import Accounts
+from tests.consumer.fakes import TOPIC, FakeConsumer, with_error
 
 ZERO, ONE = Partition(TOPIC, 0), Partition(TOPIC, 1)
 SINCE = 1_735_689_600_000
+RETRY_SECONDS = 60.0
 
 
-def seconds() -> Iterator[float]:
-    now = 0.0
-    while True:
-        yield now
-        now += 5.0
+class Clock:
+    """Each look at it takes five seconds; a pause takes as long as it says."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def look(self) -> float:
+        self.now += 5.0
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
 
 
 def accounts_of(
     consumer: FakeConsumer,
     *,
-    start: Start = Start.EARLIEST,
+    start: StartPosition = StartPosition.EARLIEST,
     has_run: Sequence[Partition] = (),
 ) -> Accounts:
-    clock = seconds()
+    clock = Clock()
     history = GroupHistory(frozenset(has_run), SINCE if has_run else None)
     return Accounts(
         consumer.as_client(),
@@ -40,7 +49,7 @@ def accounts_of(
         window_rows=100,
         fingerprint="f",
         history=lambda: history,
-        clock=lambda: next(clock),
+        retry=RetryPolicy(RETRY_SECONDS, clock=clock.look, sleep=clock.sleep),
     )
 
 
@@ -50,14 +59,14 @@ def a_committed(consumer: FakeConsumer, partition: int = 0, offset: int = 40) ->
     return account
 
 
-@pytest.mark.parametrize("start", Start)
-def test_a_committed_account_goes_on_whatever_start_says(start: Start) -> None:
+@pytest.mark.parametrize("start", StartPosition)
+def test_a_committed_account_goes_on_whatever_start_says(start: StartPosition) -> None:
     consumer = FakeConsumer()
     account = a_committed(consumer)
     accounts = accounts_of(consumer, start=start, has_run=[ZERO])
 
     assert accounts.assigned([ZERO]) == {ZERO: 40}
-    assert accounts.held == {ZERO: account}
+    assert accounts.by_partition == {ZERO: account}
     assert accounts.unopened == frozenset()
 
 
@@ -69,29 +78,35 @@ def test_an_account_with_another_window_than_the_settings_have_goes_on_with_thei
 
     accounts.assigned([ZERO])
 
-    assert accounts.held == {ZERO: replace(account, window_bucket_rows=10)}
+    assert accounts.by_partition == {ZERO: replace(account, window_bucket_rows=10)}
     accounts.reload()
-    assert accounts.held == {ZERO: replace(account, window_bucket_rows=10)}
+    assert accounts.by_partition == {ZERO: replace(account, window_bucket_rows=10)}
 
 
-@pytest.mark.parametrize(("start", "offset"), [(Start.EARLIEST, 3), (Start.LATEST, 90)])
-def test_a_partition_without_an_offset_starts_where_it_is_told(start: Start, offset: int) -> None:
+@pytest.mark.parametrize(
+    ("start", "offset"), [(StartPosition.EARLIEST, 3), (StartPosition.LATEST, 90)]
+)
+def test_a_partition_without_an_offset_starts_where_it_is_told(
+    start: StartPosition, offset: int
+) -> None:
     accounts = accounts_of(FakeConsumer(), start=start)
 
     assert accounts.assigned([ZERO]) == {ZERO: offset}
-    assert accounts.held[ZERO].first_offset == offset
+    assert accounts.by_partition[ZERO].first_offset == offset
     assert accounts.unopened == {ZERO}
 
 
 @pytest.mark.parametrize(
-    ("start", "offset"), [(Start.EARLIEST, 3), (Start.LATEST, 70)], ids=["earliest", "latest"]
+    ("start", "offset"),
+    [(StartPosition.EARLIEST, 3), (StartPosition.LATEST, 70)],
+    ids=["earliest", "latest"],
 )
 def test_a_partition_added_to_a_group_that_has_begun_skips_nothing(
-    start: Start, offset: int
+    start: StartPosition, offset: int
 ) -> None:
     """What came to it since the group began is not old, also for `latest`."""
     consumer = FakeConsumer()
-    consumer.first_since = {SINCE: 70}
+    consumer.offsets_by_time = {SINCE: 70}
     accounts = accounts_of(consumer, start=start, has_run=[ONE])
 
     assert accounts.assigned([ZERO]) == {ZERO: offset}
@@ -99,11 +114,11 @@ def test_a_partition_added_to_a_group_that_has_begun_skips_nothing(
 
 def test_start_error_leaves_the_decision_to_a_person() -> None:
     with pytest.raises(OffsetsLost, match="reset-offsets"):
-        accounts_of(FakeConsumer(), start=Start.ERROR).assigned([ZERO])
+        accounts_of(FakeConsumer(), start=StartPosition.ERROR).assigned([ZERO])
 
 
-@pytest.mark.parametrize("start", Start)
-def test_a_group_that_has_run_and_lost_its_offsets_is_refused(start: Start) -> None:
+@pytest.mark.parametrize("start", StartPosition)
+def test_a_group_that_has_run_and_lost_its_offsets_is_refused(start: StartPosition) -> None:
     with pytest.raises(OffsetsLost, match="ledger restore"):
         accounts_of(FakeConsumer(), start=start, has_run=[ZERO]).assigned([ZERO])
 
@@ -120,7 +135,7 @@ def test_an_offset_moved_from_outside_is_refused(offset: int, metadata: str | No
     with pytest.raises(StateRefused, match=f"offset {offset} of sensors-0.*state reset"):
         accounts.assigned([ZERO])
 
-    assert accounts.held == {}
+    assert accounts.by_partition == {}
 
 
 def test_an_offset_that_is_moved_while_running_is_refused() -> None:
@@ -141,7 +156,7 @@ def test_a_commit_opens_an_account_and_moves_it_on() -> None:
 
     accounts.committed({ZERO: moved})
 
-    assert accounts.held[ZERO] == moved
+    assert accounts.by_partition[ZERO] == moved
     assert accounts.unopened == {ONE}
 
 
@@ -151,7 +166,7 @@ def test_what_was_revoked_is_forgotten() -> None:
 
     accounts.revoked([ZERO, Partition(TOPIC, 9)])
 
-    assert set(accounts.held) == set(accounts.unopened) == {ONE}
+    assert set(accounts.by_partition) == set(accounts.unopened) == {ONE}
 
 
 def test_reloading_takes_what_the_broker_has() -> None:
@@ -162,7 +177,7 @@ def test_reloading_takes_what_the_broker_has() -> None:
     account = a_committed(consumer, 0, 77)
 
     assert accounts.reload() == {ZERO: 77, ONE: 3}
-    assert accounts.held[ZERO] == account
+    assert accounts.by_partition[ZERO] == account
     assert accounts.unopened == {ONE}
 
 
@@ -187,8 +202,8 @@ def test_a_coordinator_that_moves_is_asked_again() -> None:
 
     accounts.assigned([ZERO])
 
-    assert accounts.held == {ZERO: account}
-    assert consumer.asked == 4
+    assert accounts.by_partition == {ZERO: account}
+    assert consumer.committed_calls == 4
 
 
 def test_asking_ends_at_its_deadline() -> None:
@@ -198,7 +213,7 @@ def test_asking_ends_at_its_deadline() -> None:
     with pytest.raises(BrokerUnavailable, match="committed offsets"):
         accounts_of(consumer).assigned([ZERO])
 
-    assert consumer.asked <= COMMITTED_SECONDS / 5 + 2
+    assert consumer.committed_calls <= RETRY_SECONDS / 5 + 2
 
 
 def test_a_refusal_is_not_asked_again() -> None:
@@ -209,18 +224,51 @@ def test_a_refusal_is_not_asked_again() -> None:
     with pytest.raises(BrokerUnavailable):
         accounts_of(consumer).assigned([ZERO])
 
-    assert consumer.asked == 1
-
-
-class Unread(TopicPartition):
-    """A partition whose committed offset the broker would not tell."""
-
-    error = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    assert consumer.committed_calls == 1
 
 
 def test_an_error_for_one_partition_is_not_taken_for_no_offset() -> None:
     consumer = FakeConsumer()
-    consumer.offsets[0] = Unread(TOPIC, 0, -1001)
+    refused = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    consumer.offsets[0] = with_error(TopicPartition(TOPIC, 0), refused)
 
     with pytest.raises(BrokerUnavailable):
         accounts_of(consumer).assigned([ZERO])
+
+
+AWAY = [
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError._DESTROY_BROKER,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+]
+"""What asking about a partition gives while the broker that leads it is away."""
+
+
+@pytest.mark.parametrize("code", AWAY)
+def test_a_leader_that_is_away_is_waited_for(code: int) -> None:
+    consumer = FakeConsumer()
+    consumer.watermark_failures = [KafkaException(KafkaError(code))] * 3
+    accounts = accounts_of(consumer)
+
+    assert accounts.assigned([ZERO]) == {ZERO: 3}
+    assert consumer.watermark_failures == []
+
+
+def test_a_leader_that_stays_away_is_named_with_its_partition() -> None:
+    consumer = FakeConsumer()
+    consumer.watermark_failures = [KafkaException(KafkaError(AWAY[0]))] * 100
+
+    with pytest.raises(BrokerUnavailable, match="offsets of sensors-0 cannot be read"):
+        accounts_of(consumer).assigned([ZERO])
+
+
+def test_a_time_that_cannot_be_looked_up_yet_does_not_skip_to_the_end() -> None:
+    """The answer carries the error; its offset is below zero, as if there were no such record."""
+    consumer = FakeConsumer()
+    consumer.offsets_by_time = {SINCE: 70}
+    consumer.time_errors = [KafkaError(KafkaError.LEADER_NOT_AVAILABLE)] * 2
+    accounts = accounts_of(consumer, start=StartPosition.LATEST, has_run=[ONE])
+
+    assert accounts.assigned([ZERO]) == {ZERO: 70}

@@ -7,7 +7,7 @@ from collections import Counter
 from types import FrameType
 
 from sensorwatch.common.scoring.processing import process
-from sensorwatch.consumer.micro_batch import Columns
+from sensorwatch.consumer.micro_batch import BatchBuilder
 from tests.kafka.record_builders import StoredRecord, a_payload
 from tests.reading_builders import a_detector
 
@@ -23,7 +23,7 @@ def calls_of(count: int, *, sensors: int = 5) -> Counter[str]:
         for number in range(count)
     ]
     detector = a_detector()
-    process([a_payload()] * 9, detector, detector.cold())  # whatever is made but once
+    process([a_payload()] * 9, detector, detector.empty_memory())  # whatever is made but once
     found: Counter[str] = Counter()
 
     def note(frame: FrameType, event: str, argument: object) -> None:
@@ -34,17 +34,17 @@ def calls_of(count: int, *, sensors: int = 5) -> Counter[str]:
 
     sys.setprofile(note)
     try:
-        columns = Columns()
+        builder = BatchBuilder()
         for start in range(0, count, 1_000):
             some = records[start : start + 1_000]
-            columns.extend(some, [record.timestamp() for record in some])
-        (portion,) = columns.portions("sensors")
+            builder.extend(some, [record.timestamp() for record in some])
+        (partition_batch,) = builder.partition_batches("sensors")
         process(
-            portion.payloads,
+            partition_batch.payloads,
             detector,
-            detector.cold(),
-            positions=portion.offsets,
-            received=portion.received,
+            detector.empty_memory(),
+            positions=partition_batch.offsets,
+            received=partition_batch.received,
         )
     finally:
         sys.setprofile(None)
@@ -73,17 +73,19 @@ def test_a_good_row_leaves_next_to_nothing_on_the_heap() -> None:
 def memory_of(count: int) -> tuple[int, int]:
     """Return the Python objects that are there after so many rows, and the most bytes till then."""
     records = [StoredRecord(a_payload(), number) for number in range(count)]
-    stamps = [record.timestamp() for record in records]
-    detector, memory = a_detector(), a_detector().cold()
-    process([a_payload()] * 9, detector, detector.cold())  # whatever is made but once
+    timestamps = [record.timestamp() for record in records]
+    detector, memory = a_detector(), a_detector().empty_memory()
+    process([a_payload()] * 9, detector, detector.empty_memory())  # whatever is made but once
     gc.collect()
     tracemalloc.start()
     try:
         before = sys.getallocatedblocks()
-        columns = Columns()
-        columns.extend(records, stamps)
-        (portion,) = columns.portions("sensors")
-        outcome = process(portion.payloads, detector, memory, positions=portion.offsets)
+        builder = BatchBuilder()
+        builder.extend(records, timestamps)
+        (partition_batch,) = builder.partition_batches("sensors")
+        outcome = process(
+            partition_batch.payloads, detector, memory, positions=partition_batch.offsets
+        )
         blocks = sys.getallocatedblocks() - before
         assert len(outcome.readings) == count
         return blocks, tracemalloc.get_traced_memory()[1]

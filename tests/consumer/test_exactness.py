@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sensorwatch.common.errors import Unrecoverable
 from sensorwatch.common.runtime.setting_keys import Emit
-from tests.consumer.world import PARTITIONS, KilledError, World
+from tests.consumer.group_state import PARTITIONS, GroupState, KilledError
 from tests.kafka.record_builders import StoredRecord, a_payload
 from tests.reading_builders import ANOMALOUS
 
@@ -38,58 +38,62 @@ def an_input(rows: int = ROWS) -> list[StoredRecord]:
     return found
 
 
-def undisturbed(max_sensors: int = 1_000, emit: Emit = Emit.ROWS) -> World:
-    world = World(an_input())
-    world.live(max_sensors=max_sensors, emit=emit)
-    return world
+def without_failures(max_sensors: int = 1_000, emit: Emit = Emit.ROWS) -> GroupState:
+    group_state = GroupState(an_input())
+    group_state.run_worker(max_sensors=max_sensors, emit=emit)
+    return group_state
 
 
-def lived(seed: int, max_sensors: int = 1_000) -> World:
+def with_failures(seed: int, max_sensors: int = 1_000) -> GroupState:
     """Let workers live and die until all is consumed; everything follows from the seed."""
-    chance, world = Random(seed), World(an_input())
-    while not world.done():
-        assert world.lives < 200, "it never comes to an end"
+    rng, group_state = Random(seed), GroupState(an_input())
+    while not group_state.done():
+        assert group_state.worker_runs < 200, "it never comes to an end"
         try:
-            world.live(chance, snapshot_every_rows=chance.randint(1, 60), max_sensors=max_sensors)
+            group_state.run_worker(
+                rng, snapshot_every_rows=rng.randint(1, 60), max_sensors=max_sensors
+            )
         except (KilledError, Unrecoverable):
             continue
-    return world
+    return group_state
 
 
-WANTED = cache(undisturbed)
+EXPECTED_STATE = cache(without_failures)
 
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), max_sensors=st.sampled_from([1_000, 2]))
 def test_cuts_aborts_rebalances_and_deaths_change_no_bit(seed: int, max_sensors: int) -> None:
     """With two sensors at the most, of three, some are forgotten with nearly every row."""
-    wanted, world = WANTED(max_sensors), lived(seed, max_sensors)
+    wanted, group_state = EXPECTED_STATE(max_sensors), with_failures(seed, max_sensors)
 
     for number in range(PARTITIONS):
-        assert world.results(number) == wanted.results(number)
-        found, told = world.accounts()[number], wanted.accounts()[number]
-        assert (found.digest, found.consumed) == (told.digest, told.consumed)
-        assert (found.normal, found.anomalies) == (told.normal, told.anomalies)
+        assert group_state.results(number) == wanted.results(number)
+        found, event_messages = group_state.accounts()[number], wanted.accounts()[number]
+        assert (found.digest, found.consumed) == (event_messages.digest, event_messages.consumed)
+        assert (found.normal, found.anomalies) == (event_messages.normal, event_messages.anomalies)
 
 
 def test_the_input_of_these_tests_has_what_a_memory_can_get_wrong() -> None:
-    world = WANTED(1_000)
+    group_state = EXPECTED_STATE(1_000)
 
-    values = b"".join(value or b"" for n in range(PARTITIONS) for _, _, value in world.results(n))
+    values = b"".join(
+        value or b"" for n in range(PARTITIONS) for _, _, value in group_state.results(n)
+    )
     for part in (b'"status":"late"', b'"status":"duplicate"', b'"rows":2', b'"rows":3'):
         assert part in values
 
 
 def test_another_bound_gives_other_episodes_and_is_no_damage() -> None:
-    def told(world: World) -> list[tuple[bytes | None, bytes | None]]:
-        return [(key, value) for n in range(PARTITIONS) for _, key, value in world.results(n)]
+    def event_messages(group_state: GroupState) -> list[tuple[bytes | None, bytes | None]]:
+        return [(key, value) for n in range(PARTITIONS) for _, key, value in group_state.results(n)]
 
-    few, many, changed = WANTED(2), WANTED(1_000), World([])
+    few, many, changed = EXPECTED_STATE(2), EXPECTED_STATE(1_000), GroupState([])
     for there, bound in ((50, 2), (80, 1_000), (ROWS, 2)):
         changed.input = an_input()[:there]
-        changed.live(max_sensors=bound)
+        changed.run_worker(max_sensors=bound)
 
-    assert told(few) != told(many)
+    assert event_messages(few) != event_messages(many)
     assert changed.done()
     assert [account.max_sensors for account in changed.accounts().values()] == [2, 2]
     swaps = [record.account for record in changed.ledger() if record.account.max_sensors == 1_000]
@@ -98,14 +102,14 @@ def test_another_bound_gives_other_episodes_and_is_no_damage() -> None:
 
 def test_what_is_told_of_an_episode_changes_no_account() -> None:
     """With `emit = "episodes"` its later rows are not told, and all else is as with "rows"."""
-    every, few = WANTED(1_000), undisturbed(emit=Emit.EPISODES)
+    every, few = EXPECTED_STATE(1_000), without_failures(emit=Emit.EPISODES)
 
     assert few.accounts() == every.accounts()
     assert few.ledger() == every.ledger()
     for number in range(PARTITIONS):
-        told = [one for one in every.results(number) if not is_later_row(*one)]
-        assert few.results(number) == told
-        assert len(told) < len(every.results(number))
+        event_messages = [one for one in every.results(number) if not is_later_row(*one)]
+        assert few.results(number) == event_messages
+        assert len(event_messages) < len(every.results(number))
 
 
 def is_later_row(topic: str, _key: bytes | None, value: bytes | None) -> bool:

@@ -11,7 +11,7 @@ from sensorwatch.common.errors import SettingsError
 from sensorwatch.consumer.health import HealthServer, Heartbeat, serve_health
 
 
-class States:
+class HealthStates:
     """What the checks answer, to be set by a test."""
 
     live: str | None = None
@@ -19,13 +19,13 @@ class States:
 
 
 @pytest.fixture
-def states() -> States:
+def states() -> HealthStates:
     """Answers that say all is well."""
-    return States()
+    return HealthStates()
 
 
 @pytest.fixture
-def server(states: States) -> Iterator[HealthServer]:
+def server(states: HealthStates) -> Iterator[HealthServer]:
     """A server on a free port."""
     registry = CollectorRegistry()
     Counter("events", "Events.", registry=registry).inc(3)
@@ -47,7 +47,9 @@ def get(server: HealthServer, path: str, method: str = "GET") -> tuple[int, str]
             return error.code, error.read().decode()
 
 
-def test_a_check_answers_200_or_503_with_the_reason(server: HealthServer, states: States) -> None:
+def test_a_check_answers_200_or_503_with_the_reason(
+    server: HealthServer, states: HealthStates
+) -> None:
     assert get(server, "/livez") == get(server, "/readyz") == (200, "ok\n")
 
     states.ready = "no model is loaded"

@@ -16,15 +16,15 @@ from sensorwatch.common.kafka.records import OutgoingMessage
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.status import Status
 from tests.consumer import fakes
-from tests.consumer.fakes import TOPIC, FakeConsumer, Step
-from tests.consumer.rig import NEWER, OLDER, THREE, ZERO, Rig, batch, rows
+from tests.consumer.fakes import TOPIC, ConsumeStep, FakeConsumer
+from tests.consumer.rig import NEWER, OLDER, THREE_RECORDS, ZERO, Rig, batch, rows
 from tests.kafka.record_builders import StoredRecord, a_payload
 from tests.reading_builders import a_detector
 from tests.scoring.detectors import a_forecast_detector
 
 
 def test_a_micro_batch_is_published_once_with_all_it_led_to() -> None:
-    rig = Rig(*batch(*THREE)).opened()
+    rig = Rig(*batch(*THREE_RECORDS)).with_opened_account()
 
     rig.run()
 
@@ -32,7 +32,7 @@ def test_a_micro_batch_is_published_once_with_all_it_led_to() -> None:
     # The account was opened without a model, so the ledger says which one begins to score.
     assert [message.topic for message in messages] == ["anomalies", "sensors.dlq", "g.ledger"]
     assert [(commit.partition, commit.next_offset) for commit in commits] == [(ZERO, 3)]
-    account = rig.accounts.held[ZERO]
+    account = rig.accounts.by_partition[ZERO]
     assert (account.consumed, account.normal, account.anomalies, account.dead_letters) == (
         3,
         1,
@@ -58,10 +58,12 @@ def test_nothing_moves_before_the_commit_and_the_batch_is_read_again(
     seen: list[tuple[int, float | None]] = []
 
     def look(_consumer: FakeConsumer) -> list[StoredRecord]:
-        seen.append((rig.accounts.held[ZERO].consumed, rig.metric("rows_scored_total")))
-        return rows(*THREE)[:1]
+        seen.append((rig.accounts.by_partition[ZERO].consumed, rig.metric("rows_scored_total")))
+        return rows(*THREE_RECORDS)[:1]
 
-    rig = Rig(*batch(*THREE), look, rows(*THREE)[1:], [], failures=[failure]).opened()
+    rig = Rig(
+        *batch(*THREE_RECORDS), look, rows(*THREE_RECORDS)[1:], [], failures=[failure]
+    ).with_opened_account()
 
     rig.run()
 
@@ -71,13 +73,13 @@ def test_nothing_moves_before_the_commit_and_the_batch_is_read_again(
     assert rig.metric("rows_scored_total") == 2
     first, second = (results(messages) for messages in rig.outbox.tried)
     assert [(m.key, m.value) for m in first] == [(m.key, m.value) for m in second]
-    assert rig.accounts.held[ZERO].consumed == 3
+    assert rig.accounts.by_partition[ZERO].consumed == 3
 
 
 def test_an_unknown_outcome_that_was_a_commit_is_not_repeated() -> None:
     """The committed offset, read again, says that it was one."""
-    rig = Rig(*batch(*THREE), failures=[OutcomeUnknown("told")]).opened()
-    done = Rig(*batch(*THREE)).opened()
+    rig = Rig(*batch(*THREE_RECORDS), failures=[OutcomeUnknown("told")]).with_opened_account()
+    done = Rig(*batch(*THREE_RECORDS)).with_opened_account()
     done.run()
     (commit,) = done.outbox.published[0][1]
     rig.consumer.commit_offset(0, commit.next_offset, commit.metadata)
@@ -85,13 +87,15 @@ def test_an_unknown_outcome_that_was_a_commit_is_not_repeated() -> None:
     rig.run()
 
     assert rig.consumer.sought == [(0, 3)]
-    assert rig.accounts.held[ZERO] == done.accounts.held[ZERO]
+    assert rig.accounts.by_partition[ZERO] == done.accounts.by_partition[ZERO]
 
 
 @pytest.mark.parametrize("kind", [MicroBatchAborted, OutcomeUnknown])
 def test_failures_in_a_row_without_a_commit_end_the_process(kind: type[SensorwatchError]) -> None:
     """Such as an output topic that was deleted: a fresh start finds out and names it."""
-    rig = Rig(*batch(*THREE) * 9, failures=[kind("_TIMED_OUT, told")] * 9).opened()
+    failures = [kind("_TIMED_OUT, told")] * 9
+    steps = batch(*THREE_RECORDS) * 9
+    rig = Rig(*steps, failures=failures, seconds_a_look=2.0).with_opened_account()
 
     with pytest.raises(Unrecoverable, match=r"5 micro-batches in a row.*_TIMED_OUT, told"):
         rig.run()
@@ -99,10 +103,24 @@ def test_failures_in_a_row_without_a_commit_end_the_process(kind: type[Sensorwat
     assert len(rig.outbox.tried) == 5
 
 
+def test_failures_in_quick_succession_are_waited_out() -> None:
+    """A coordinator that moves refuses many micro-batches within a second."""
+    failures = [MicroBatchAborted("told")] * 20
+    rig = Rig(*batch(*THREE_RECORDS) * 21, failures=failures).with_opened_account()
+
+    rig.run()
+
+    assert len(rig.outbox.tried) == 21
+    assert rig.accounts.by_partition[ZERO].consumed == 3
+    assert rig.consumer.paused == []
+
+
 def test_failures_with_commits_in_between_go_on_for_ever() -> None:
     failures: list[SensorwatchError | None] = [*[MicroBatchAborted("told")] * 4, None]
-    steps = [step for first in (0, 3, 6) for step in batch(*THREE, first=first) * len(failures)]
-    rig = Rig(*steps, failures=failures * 3).opened()
+    steps = [
+        step for first in (0, 3, 6) for step in batch(*THREE_RECORDS, first=first) * len(failures)
+    ]
+    rig = Rig(*steps, failures=failures * 3).with_opened_account()
 
     rig.run()
 
@@ -115,14 +133,14 @@ def test_from_the_second_failure_in_a_row_to_the_next_commit_it_is_not_ready() -
 
     def look(_consumer: FakeConsumer) -> list[StoredRecord]:
         ready.append(rig.observation.ready())
-        return rows(*THREE)[:1]
+        return rows(*THREE_RECORDS)[:1]
 
     def nothing(_consumer: FakeConsumer) -> list[StoredRecord]:
         ready.append(rig.observation.ready())
         return []
 
-    again: list[Step] = [look, rows(*THREE)[1:], []]
-    rig = Rig(*again * 3, nothing, failures=[MicroBatchAborted("told")] * 2).opened()
+    again: list[ConsumeStep] = [look, rows(*THREE_RECORDS)[1:], []]
+    rig = Rig(*again * 3, nothing, failures=[MicroBatchAborted("told")] * 2).with_opened_account()
 
     rig.run()
 
@@ -133,16 +151,16 @@ def test_from_the_second_failure_in_a_row_to_the_next_commit_it_is_not_ready() -
 
 @pytest.mark.parametrize("error", [Fenced("told"), Unrecoverable("told")], ids=str)
 def test_what_the_loop_cannot_handle_leaves(error: SensorwatchError) -> None:
-    rig = Rig(*batch(*THREE), failures=[error]).opened()
+    rig = Rig(*batch(*THREE_RECORDS), failures=[error]).with_opened_account()
 
     with pytest.raises(type(error)):
         rig.run()
 
-    assert rig.accounts.held[ZERO].consumed == 0
+    assert rig.accounts.by_partition[ZERO].consumed == 0
 
 
 def test_without_records_nothing_is_published() -> None:
-    rig = Rig([], [], []).opened()
+    rig = Rig([], [], []).with_opened_account()
 
     rig.run()
 
@@ -151,10 +169,10 @@ def test_without_records_nothing_is_published() -> None:
 
 def test_an_idle_partition_that_is_new_is_committed_all_the_same() -> None:
     def rebalance(consumer: FakeConsumer) -> list[StoredRecord]:
-        consumer.give(1)
+        consumer.assign_partitions(1)
         return []
 
-    rig = Rig(rebalance, []).opened()
+    rig = Rig(rebalance, []).with_opened_account()
 
     rig.run()
 
@@ -164,7 +182,7 @@ def test_an_idle_partition_that_is_new_is_committed_all_the_same() -> None:
 
 
 def test_who_is_no_member_commits_nothing() -> None:
-    rig = Rig(*batch(*THREE)).opened()
+    rig = Rig(*batch(*THREE_RECORDS)).with_opened_account()
     lost = fakes.MEMBERSHIP.replace(b"\x01\x00\x00\x00", b"\xff\xff\xff\xff")
     rig.consumer.consumer_group_metadata = lambda: lost  # type: ignore[method-assign]  # as lost
 
@@ -175,7 +193,9 @@ def test_who_is_no_member_commits_nothing() -> None:
 
 
 def test_a_new_champion_comes_in_between_two_micro_batches() -> None:
-    rig = Rig(*batch(*THREE), *batch(*THREE, first=3), swap_at=1, seconds_a_look=0.2).opened()
+    rig = Rig(
+        *batch(*THREE_RECORDS), *batch(*THREE_RECORDS, first=3), swap_at=1, clock_step_seconds=0.2
+    ).with_opened_account()
 
     rig.run()
 
@@ -187,7 +207,7 @@ def test_a_new_champion_comes_in_between_two_micro_batches() -> None:
     }
     assert rig.champion.refreshed >= 1
     assert versions <= {a_detector().version, NEWER}
-    assert rig.accounts.held[ZERO].model_version == NEWER
+    assert rig.accounts.by_partition[ZERO].model_version == NEWER
 
 
 def a_row(minute: int, x1: float = 0.1) -> bytes:
@@ -204,7 +224,7 @@ def test_rows_are_counted_by_what_stood_behind_them_and_closed_episodes_once() -
     def version(name: str = OLDER) -> Detector:
         return replace(a_forecast_detector(), version=name)
 
-    rig = Rig(*batch(*values), detector=version).opened()
+    rig = Rig(*batch(*values), detector=version).with_opened_account()
 
     rig.run()
 
@@ -223,7 +243,7 @@ POISON = (b"poison",) * 12
 
 
 def test_an_open_breaker_commits_nothing_stays_a_member_and_ends_after_the_grace_time() -> None:
-    rig = Rig(*batch(*POISON), seconds_a_look=0.05).opened()
+    rig = Rig(*batch(*POISON), clock_step_seconds=0.05).with_opened_account()
 
     with pytest.raises(BreakerOpen, match="10 of the last 10"):
         rig.run(lambda: False)
@@ -236,18 +256,18 @@ def test_an_open_breaker_commits_nothing_stays_a_member_and_ends_after_the_grace
 
 
 def test_a_new_champion_closes_the_breaker_and_the_batch_is_read_again() -> None:
-    rig = Rig(*batch(*POISON), [], *batch(*THREE), swap_at=2).opened()
+    rig = Rig(*batch(*POISON), [], *batch(*THREE_RECORDS), swap_at=2).with_opened_account()
 
     rig.run()
 
     assert rig.consumer.paused == []
     assert rig.consumer.sought == [(0, 0)]
     assert rig.metric("breaker_open") == 0
-    assert rig.accounts.held[ZERO].model_version == NEWER
+    assert rig.accounts.by_partition[ZERO].model_version == NEWER
 
 
 def test_while_the_breaker_is_open_one_can_still_be_stopped() -> None:
-    rig = Rig(*batch(*POISON), [], []).opened()
+    rig = Rig(*batch(*POISON), [], []).with_opened_account()
 
     rig.run()
 

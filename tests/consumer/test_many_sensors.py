@@ -7,11 +7,16 @@ import pytest
 
 from sensorwatch.common.kafka.records import Partition, Record
 from sensorwatch.common.kafka.snapshot_text import Snapshot
-from sensorwatch.common.ledger.account import Account, SnapshotAt, open_account
-from sensorwatch.common.rows.instants import to_text
+from sensorwatch.common.ledger.account import Account, SnapshotRef, open_account
+from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.scoring.memory import Memory
-from sensorwatch.common.scoring.memory_bytes import memory_bytes
-from sensorwatch.consumer.restoration import PIECE_ROWS, Stores, restored, scored_on
+from sensorwatch.common.scoring.memory_bytes import memory_to_bytes
+from sensorwatch.consumer.restoration import (
+    REPLAY_BATCH_ROWS,
+    RestoreSources,
+    replay_records,
+    restore_memory,
+)
 from tests.consumer.fakes import TOPIC
 from tests.forecasts import STEP, a_forecast_candidate
 from tests.kafka.record_builders import SENT_AT_MS, StoredRecord, a_payload
@@ -31,33 +36,35 @@ def records(begin: int, end: int) -> Iterator[list[Record]]:
 def a_record(number: int) -> StoredRecord:
     values = [number * step % 101 / 50 - 1 + 12 * (number % 97 == 0) for step in (7, 37, 83)]
     time = START + STEP * (number // SENSORS)
-    payload = a_payload(values, timestamp=to_text(time), sensor_id=f"pump-{number % SENSORS}")
+    payload = a_payload(
+        values, timestamp=format_instant(time), sensor_id=f"pump-{number % SENSORS}"
+    )
     return StoredRecord(payload, number, 0, TOPIC, stored_timestamp=(1, SENT_AT_MS + 10_000_000))
 
 
-def lived(account: Account, memory: Memory, begin: int, end: int) -> Account:
-    for piece in records(begin, end):
-        account = scored_on(account, piece, DETECTOR, memory)
+def replay(account: Account, memory: Memory, begin: int, end: int) -> Account:
+    for batch in records(begin, end):
+        account = replay_records(account, batch, DETECTOR, memory)
     return account
 
 
 @pytest.mark.slow
 def test_a_hundred_thousand_sensors_are_restored_to_the_bit() -> None:
-    since = 2 * PIECE_ROWS + 7
-    memory = DETECTOR.cold(max_sensors=SENSORS)
+    since = 2 * REPLAY_BATCH_ROWS + 7
+    memory = DETECTOR.empty_memory(max_sensors=SENSORS)
     begun = open_account(0, model_version=DETECTOR.version, fingerprint="f", max_sensors=SENSORS)
-    account = lived(begun, memory, 0, SENSORS)
-    at = SnapshotAt(1, SENSORS)
-    snapshot = Snapshot("g", WHERE, 1, SENSORS, DETECTOR.version, account, memory_bytes(memory))
-    committed = replace(lived(account, memory, SENSORS, SENSORS + since), snapshot=at)
+    account = replay(begun, memory, 0, SENSORS)
+    at = SnapshotRef(1, SENSORS)
+    snapshot = Snapshot("g", WHERE, 1, SENSORS, DETECTOR.version, account, memory_to_bytes(memory))
+    committed = replace(replay(account, memory, SENSORS, SENSORS + since), snapshot=at)
     read: list[tuple[int, int]] = []
 
     def replayed(_where: Partition, begin: int, end: int) -> Iterator[Sequence[Record]]:
         read.append((begin, end))
         return records(begin, end)
 
-    stores = Stores(lambda *_: snapshot, replayed, lambda _: DETECTOR, "f", 1)
-    steps = restored(WHERE, committed, DETECTOR, stores)
+    sources = RestoreSources(lambda *_: snapshot, replayed, lambda _: DETECTOR, "f", 1)
+    steps = restore_memory(WHERE, committed, DETECTOR, sources)
     pauses = 0
     while True:
         try:
@@ -67,7 +74,7 @@ def test_a_hundred_thousand_sensors_are_restored_to_the_bit() -> None:
             break
         pauses += 1
 
-    assert memory_bytes(found) == memory_bytes(memory)
+    assert memory_to_bytes(found) == memory_to_bytes(memory)
     assert found.sensors == SENSORS
     assert read == [(SENSORS, SENSORS + since)], "no more than came since the snapshot"
-    assert pauses >= 2 + since // PIECE_ROWS, "so that the worker stays a member meanwhile"
+    assert pauses >= 2 + since // REPLAY_BATCH_ROWS, "so that the worker stays a member meanwhile"

@@ -7,7 +7,7 @@ import pytest
 from sensorwatch.common.errors import Unrecoverable
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.ledger.account import Account, open_account
-from sensorwatch.common.scoring.memory_bytes import memory_bytes
+from sensorwatch.common.scoring.memory_bytes import memory_to_bytes
 from sensorwatch.consumer.memories import Memories
 from tests.reading_builders import a_detector, some_readings
 
@@ -23,16 +23,16 @@ class Rig:
     def __init__(self) -> None:
         self.memories = Memories()
         for partition in (ZERO, ONE):
-            self.memories.put(partition, a_detector().cold(), BEFORE)
-        self.cold = self.bytes()
+            self.memories.put(partition, a_detector().empty_memory(), BEFORE)
+        self.empty_memory = self.bytes()
         memory = self.memories.begin(ZERO, BEFORE)
         a_detector().detect(some_readings(40), memory)
         self.written = self.bytes()
-        assert self.written != self.cold
-        self.memories.expect({ZERO: AFTER})
+        assert self.written != self.empty_memory
+        self.memories.expect_commit({ZERO: AFTER})
 
     def bytes(self) -> bytes:
-        return memory_bytes(self.memories[ZERO])
+        return memory_to_bytes(self.memories[ZERO])
 
     def stands_at(self, account: Account) -> bool:
         try:
@@ -57,7 +57,7 @@ def test_what_was_not_committed_is_put_back() -> None:
 
     rig.memories.undo()
 
-    assert rig.bytes() == rig.cold
+    assert rig.bytes() == rig.empty_memory
     assert not rig.stands_at(AFTER)
     assert rig.stands_at(BEFORE)
 
@@ -69,7 +69,7 @@ def test_the_committed_account_tells_what_became_of_a_memory(committed: bool) ->
 
     rig.memories.reconcile({ZERO: found, ONE: BEFORE})
 
-    assert rig.bytes() == (rig.written if committed else rig.cold)
+    assert rig.bytes() == (rig.written if committed else rig.empty_memory)
     assert rig.stands_at(found)
     assert ONE in rig.memories
 
@@ -110,7 +110,7 @@ def test_a_swap_that_was_not_committed_leaves_the_old_memory() -> None:
     rig.memories.committed()
     memory = rig.memories.begin(ZERO, AFTER)
     memory.adopt(a_detector("default-0002-00000000", seed=8))
-    rig.memories.expect({ZERO: replace(AFTER, model_version="n")})
+    rig.memories.expect_commit({ZERO: replace(AFTER, model_version="n")})
 
     rig.memories.reconcile({ZERO: AFTER, ONE: BEFORE})
 
@@ -122,7 +122,7 @@ def test_an_idle_memory_that_is_only_written_down_stays_as_it_is() -> None:
     rig = Rig()
     rig.memories.committed()
 
-    rig.memories.expect({ZERO: AFTER})
+    rig.memories.expect_commit({ZERO: AFTER})
     rig.memories.reconcile({ZERO: AFTER, ONE: BEFORE})
 
     assert rig.bytes() == rig.written
@@ -150,7 +150,7 @@ def test_also_what_was_set_aside_in_flight_goes_by_the_committed_account(committ
 
     rig.memories.take_back({ZERO: AFTER if committed else BEFORE})
 
-    assert rig.bytes() == (rig.written if committed else rig.cold)
+    assert rig.bytes() == (rig.written if committed else rig.empty_memory)
 
 
 def test_what_is_given_to_others_is_not_used_meanwhile() -> None:

@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensorwatch.common.kafka.records import FARTHEST_MS, Partition
+from sensorwatch.common.kafka.records import MAX_TIMESTAMP_MS, Partition
 from sensorwatch.common.rows.limits import NO_TIME
-from sensorwatch.consumer.micro_batch import Columns, micro_batch_of
+from sensorwatch.consumer.micro_batch import BatchBuilder, micro_batch_of
 from tests.kafka.record_builders import StoredRecord
 
 TOPIC = "sensors"
@@ -24,39 +24,43 @@ def test_each_partition_gets_its_records_in_order_with_their_offsets(
     for number, step in steps:
         newest[number] += step
         records.append(StoredRecord(b"%d" % len(records), newest[number], number))
-    columns = Columns()
+    builder = BatchBuilder()
     for start in range(0, len(records), size):
         some = records[start : start + size]
-        columns.extend(some, [record.timestamp() for record in some])
+        builder.extend(some, [record.timestamp() for record in some])
 
-    portions = columns.portions(TOPIC)
+    partition_batches = builder.partition_batches(TOPIC)
 
-    assert [portion.partition for portion in portions] == [
+    assert [partition_batch.partition for partition_batch in partition_batches] == [
         Partition(TOPIC, number) for number in sorted({number for number, _ in steps})
     ]
-    for portion in portions:
-        ours = [one for one in records if one.partition() == portion.partition.number]
-        assert portion.records == ours
-        assert portion.payloads == [one.value() for one in ours]
-        assert portion.offsets.tolist() == [one.offset() for one in ours]
+    for partition_batch in partition_batches:
+        ours = [one for one in records if one.partition() == partition_batch.partition.number]
+        assert partition_batch.records == ours
+        assert partition_batch.payloads == [one.value() for one in ours]
+        assert partition_batch.offsets.tolist() == [one.offset() for one in ours]
 
 
 def test_what_is_dropped_is_gone_and_the_rest_stays() -> None:
-    columns = Columns()
+    builder = BatchBuilder()
     some = [StoredRecord(b"a", 1, 0), StoredRecord(b"b", 5, 1), StoredRecord(b"c", 2, 0)]
-    columns.extend(some, [record.timestamp() for record in some])
+    builder.extend(some, [record.timestamp() for record in some])
 
-    columns.drop({0, 7})
+    builder.drop({0, 7})
 
-    (portion,) = columns.portions(TOPIC)
-    assert (portion.partition.number, portion.payloads, len(columns)) == (1, [b"b"], 1)
+    (partition_batch,) = builder.partition_batches(TOPIC)
+    assert (partition_batch.partition.number, partition_batch.payloads, len(builder)) == (
+        1,
+        [b"b"],
+        1,
+    )
 
 
 def test_any_time_that_a_client_may_send_fits() -> None:
     times = [(1, 5), (0, -1), (2, 2**62), (1, -(2**62))]
     records = [StoredRecord(b"", n, stored_timestamp=time) for n, time in enumerate(times)]
 
-    (portion,) = micro_batch_of(records, TOPIC).portions
+    (partition_batch,) = micro_batch_of(records, TOPIC).partition_batches
 
-    farthest = FARTHEST_MS * 1000
-    assert portion.received.tolist() == [5_000, NO_TIME, farthest, -farthest]
+    farthest = MAX_TIMESTAMP_MS * 1000
+    assert partition_batch.received.tolist() == [5_000, NO_TIME, farthest, -farthest]

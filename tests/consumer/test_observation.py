@@ -59,7 +59,7 @@ def test_records_that_were_given_but_not_committed_yet_are_lag() -> None:
 def test_records_that_wait_for_their_commit_are_lag_however_long(how: str) -> None:
     rig = Rig()
     if how == "held":
-        rig.observation.held("told by a test")
+        rig.observation.breaker_changed("told by a test")
     else:
         rig.observation.rolled_back(MicroBatchAborted("told"), TransactionOutcome.ABORTED, 1)
 

@@ -7,14 +7,14 @@ import pytest
 
 from sensorwatch.commands.ledger_command import app as ledger
 from sensorwatch.common.errors import BreakerOpen, Fenced, OffsetsLost, UsageError
-from sensorwatch.common.kafka.dead_letters import HEADERS_LOST
+from sensorwatch.common.kafka.dead_letters import HEADERS_LOST_HEADER
 from sensorwatch.common.kafka.ledger_text import Cause
-from sensorwatch.common.kafka.records import header
+from sensorwatch.common.kafka.records import header_value
 from sensorwatch.common.runtime.command_line import run
 from tests.brokers.child_processes import wait_until
 from tests.brokers.kafka import Kafka
 from tests.brokers.raw_header import produce_with_header
-from tests.consumer.plant import START_SECONDS, Plant, Worker
+from tests.consumer.sandbox import START_SECONDS, Sandbox, Worker
 from tests.kafka.record_builders import a_payload
 from tests.publishing.test_events import VALIDATOR, plain_value
 from tests.reading_builders import ANOMALOUS
@@ -27,35 +27,35 @@ POISON = [b"poison"] * 30
 
 
 @pytest.fixture
-def plant(kafka: Kafka, tmp_path: Path) -> Plant:
-    plant = Plant(kafka.address, tmp_path)
-    for name, partitions in plant.topics.items():
+def sandbox(kafka: Kafka, tmp_path: Path) -> Sandbox:
+    sandbox = Sandbox(kafka.address, tmp_path)
+    for name, partitions in sandbox.topics.items():
         kafka.create_topic(name, partitions)
-    return plant.with_model()
+    return sandbox.with_model()
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_every_record_has_its_outcome_through_a_rebalance(plant: Plant, protocol: str) -> None:
+def test_every_record_has_its_outcome_through_a_rebalance(sandbox: Sandbox, protocol: str) -> None:
     """With the classic group protocol and with KIP-848's."""
-    plant.kafka["group.protocol"] = protocol
-    plant.send(PAYLOADS)
-    with plant.start(consumer__max_rows=7) as first:
-        plant.wait_consumed(40, first)
-        with plant.start(consumer__instance="1", consumer__max_rows=7) as second:
+    sandbox.kafka["group.protocol"] = protocol
+    sandbox.send(PAYLOADS)
+    with sandbox.start(consumer__max_rows=7) as first:
+        sandbox.wait_consumed(40, first)
+        with sandbox.start(consumer__instance="1", consumer__max_rows=7) as second:
             second.wait_ready()
-            plant.send(PAYLOADS * 3)
-            plant.wait_consumed(160, second)
+            sandbox.send(PAYLOADS * 3)
+            sandbox.wait_consumed(160, second)
             assert scored(first) + scored(second) == 96
             assert scored(second) > 0
             assert second.program.terminate(deadline=5) == 0
-        plant.send(PAYLOADS)
-        plant.wait_consumed(200, first)
+        sandbox.send(PAYLOADS)
+        sandbox.wait_consumed(200, first)
         assert first.program.terminate(deadline=5) == 0
 
-    plant.check_books()
-    for message in plant.read(plant.anomalies):
+    sandbox.check_accounts()
+    for message in sandbox.read(sandbox.anomalies):
         VALIDATOR.validate(plain_value(message.value()))
-    opened = [r for r in plant.ledger_records() if r.cause is Cause.OPENED]
+    opened = [r for r in sandbox.ledger_records() if r.cause is Cause.OPENED]
     assert sorted(record.partition for record in opened) == [0, 1, 2, 3]
 
 
@@ -63,133 +63,139 @@ def scored(worker: Worker) -> float:
     return worker.metric("sensorwatch_rows_scored_total")
 
 
-def test_lost_offsets_are_refused_and_nothing_is_scored_again(plant: Plant, kafka: Kafka) -> None:
-    plant.send(PAYLOADS)
-    with plant.start() as worker:
-        plant.wait_consumed(40, worker)
+def test_lost_offsets_are_refused_and_nothing_is_scored_again(
+    sandbox: Sandbox, kafka: Kafka
+) -> None:
+    sandbox.send(PAYLOADS)
+    with sandbox.start() as worker:
+        sandbox.wait_consumed(40, worker)
         assert worker.program.terminate(deadline=5) == 0
-    events = len(plant.read(plant.anomalies))
-    kafka.delete_group(plant.group)
+    events = len(sandbox.read(sandbox.anomalies))
+    kafka.delete_group(sandbox.group)
 
-    with plant.start() as worker:
+    with sandbox.start() as worker:
         assert worker.program.wait(deadline=START_SECONDS) == OffsetsLost.exit_code
         assert "sensorwatch ledger restore" in worker.log()
 
-    assert len(plant.read(plant.anomalies)) == events
-    assert plant.accounts() == {}
+    assert len(sandbox.read(sandbox.anomalies)) == events
+    assert sandbox.accounts() == {}
 
 
 def test_lost_offsets_come_back_out_of_the_ledger_with_the_memory_that_stood_there(
-    plant: Plant, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plant.send(PAYLOADS)
-    with plant.start() as worker:
-        plant.wait_consumed(40, worker)
+    sandbox.send(PAYLOADS)
+    with sandbox.start() as worker:
+        sandbox.wait_consumed(40, worker)
         assert worker.program.terminate(deadline=5) == 0
-    kafka.delete_group(plant.group)
-    for name, value in plant.environment().items():
+    kafka.delete_group(sandbox.group)
+    for name, value in sandbox.environment().items():
         monkeypatch.setenv(name, value)
 
     assert run(ledger, ["restore"]) == UsageError.exit_code
-    assert plant.accounts() == {}
+    assert sandbox.accounts() == {}
     assert run(ledger, ["restore", "--yes"]) == 0
 
-    newest = {record.partition: record.account for record in plant.ledger_records()}
-    assert plant.accounts() == newest
+    newest = {record.partition: record.account for record in sandbox.ledger_records()}
+    assert sandbox.accounts() == newest
     assert all(account.snapshot is not None for account in newest.values())
-    with plant.start() as worker:
-        plant.send(PAYLOADS)
-        plant.wait_consumed(80, worker)
+    with sandbox.start() as worker:
+        sandbox.send(PAYLOADS)
+        sandbox.wait_consumed(80, worker)
         assert worker.program.terminate(deadline=5) == 0
 
 
-def test_the_breaker_commits_nothing_past_the_ratio_until_a_person_lets_it(plant: Plant) -> None:
+def test_the_breaker_commits_nothing_past_the_ratio_until_a_person_lets_it(
+    sandbox: Sandbox,
+) -> None:
     strict = {
         "consumer__breaker__min_rows": 10,
         "consumer__breaker__window_rows": 20,
         "consumer__breaker__grace_seconds": 1,
         "consumer__max_rows": 5,
     }
-    plant.send([a_payload()] * 20, partition=2)
-    with plant.start(**strict) as worker:
-        plant.wait_consumed(20, worker)
-        plant.send(POISON + [a_payload()] * 10, partition=2)
+    sandbox.send([a_payload()] * 20, partition=2)
+    with sandbox.start(**strict) as worker:
+        sandbox.wait_consumed(20, worker)
+        sandbox.send(POISON + [a_payload()] * 10, partition=2)
         wait_until(lambda: worker.status("/readyz") == 503, deadline=20, what="the breaker")
         assert worker.metric("sensorwatch_breaker_open") == 1
         assert worker.program.wait(deadline=20) == BreakerOpen.exit_code
-    held = plant.accounts()[2]
+    held = sandbox.accounts()[2]
     assert held.adds_up
     assert held.next_offset < 50
     rows, rejected = held.window
     assert rejected <= 0.5 * rows
-    assert len(plant.read(plant.dead_letters)) == held.dead_letters
+    assert len(sandbox.read(sandbox.dead_letters)) == held.dead_letters
 
-    with plant.start(**strict) as worker:  # the window is in the account: a restart is no way out
+    with sandbox.start(**strict) as worker:  # the window is in the account: a restart is no way out
         assert worker.program.wait(deadline=START_SECONDS) == BreakerOpen.exit_code
-    assert plant.accounts()[2] == held
+    assert sandbox.accounts()[2] == held
 
-    with plant.start("--accept-rejections-until", "2:50", **strict) as worker:
-        plant.wait_consumed(60, worker)
+    with sandbox.start("--accept-rejections-until", "2:50", **strict) as worker:
+        sandbox.wait_consumed(60, worker)
         assert worker.program.terminate(deadline=5) == 0
-    assert plant.accounts()[2].dead_letters == 30
-    plant.check_books()
+    assert sandbox.accounts()[2].dead_letters == 30
+    sandbox.check_accounts()
 
 
-def test_a_header_that_the_client_cannot_read_stops_nothing(plant: Plant, kafka: Kafka) -> None:
+def test_a_header_that_the_client_cannot_read_stops_nothing(sandbox: Sandbox, kafka: Kafka) -> None:
     """Its record becomes a dead letter or an event as without it, and the partition goes on."""
     for value in (b"{", a_payload(ANOMALOUS)):
         produce_with_header(
-            kafka.address, plant.readings, value, partition=1, name=b"\xff\xfe", content=b"v"
+            kafka.address, sandbox.readings, value, partition=1, name=b"\xff\xfe", content=b"v"
         )
-    plant.send([a_payload()] * 3, partition=1)
-    with plant.start() as worker:
-        plant.wait_consumed(5, worker)
+    sandbox.send([a_payload()] * 3, partition=1)
+    with sandbox.start() as worker:
+        sandbox.wait_consumed(5, worker)
         assert worker.program.terminate(deadline=5) == 0
 
-    plant.check_books()
-    (letter,) = plant.read(plant.dead_letters)
-    assert header(letter, HEADERS_LOST) is not None
-    assert len(plant.read(plant.anomalies)) == 1
+    sandbox.check_accounts()
+    (letter,) = sandbox.read(sandbox.dead_letters)
+    assert header_value(letter, HEADERS_LOST_HEADER) is not None
+    assert len(sandbox.read(sandbox.anomalies)) == 1
 
 
-def test_latest_begins_behind_what_is_there(plant: Plant) -> None:
-    plant.send(PAYLOADS)
-    with plant.start(consumer__start="latest") as worker:
+def test_latest_begins_behind_what_is_there(sandbox: Sandbox) -> None:
+    sandbox.send(PAYLOADS)
+    with sandbox.start(consumer__start="latest") as worker:
         worker.wait_ready()
         # Also idle partitions are committed, so that a restart skips nothing that came meanwhile.
-        wait_until(lambda: len(plant.accounts()) == 4, deadline=20, what="accounts opened")
+        wait_until(lambda: len(sandbox.accounts()) == 4, deadline=20, what="accounts opened")
         assert worker.program.terminate(deadline=5) == 0
-    plant.send(PAYLOADS)
-    with plant.start(consumer__start="latest") as worker:
-        plant.wait_consumed(40, worker)
+    sandbox.send(PAYLOADS)
+    with sandbox.start(consumer__start="latest") as worker:
+        sandbox.wait_consumed(40, worker)
         assert worker.program.terminate(deadline=5) == 0
 
-    assert {account.first_offset for account in plant.accounts().values()} == {10}
+    assert {account.first_offset for account in sandbox.accounts().values()} == {10}
 
 
-def test_error_begins_nowhere_by_itself(plant: Plant) -> None:
-    plant.send(PAYLOADS)
-    with plant.start(consumer__start="error") as worker:
+def test_error_begins_nowhere_by_itself(sandbox: Sandbox) -> None:
+    sandbox.send(PAYLOADS)
+    with sandbox.start(consumer__start="error") as worker:
         assert worker.program.wait(deadline=START_SECONDS) == OffsetsLost.exit_code
         assert "reset-offsets" in worker.log()
-    assert plant.accounts() == {}
+    assert sandbox.accounts() == {}
 
 
-def test_of_two_with_one_transactional_id_one_ends_and_no_record_is_doubled(plant: Plant) -> None:
-    plant.send(PAYLOADS)
-    with plant.start() as first:
-        plant.wait_consumed(40, first)
-        with plant.start() as second:
+def test_of_two_with_one_transactional_id_one_ends_and_no_record_is_doubled(
+    sandbox: Sandbox,
+) -> None:
+    sandbox.send(PAYLOADS)
+    with sandbox.start() as first:
+        sandbox.wait_consumed(40, first)
+        with sandbox.start() as second:
             second.wait_ready()
             deadline = time.monotonic() + START_SECONDS
             while first.program.running and second.program.running:
-                plant.send(PAYLOADS)
+                sandbox.send(PAYLOADS)
                 assert time.monotonic() < deadline, "both go on"
             (ended, left) = (first, second) if second.program.running else (second, first)
             assert ended.program.exit_code == Fenced.exit_code
             assert "[consumer] instance" in ended.log()
-            sent = len(plant.read(plant.readings))
-            plant.wait_consumed(sent, left)
+            sent = len(sandbox.read(sandbox.readings))
+            sandbox.wait_consumed(sent, left)
             assert left.program.terminate(deadline=5) == 0
 
-    plant.check_books()
+    sandbox.check_accounts()

@@ -12,9 +12,9 @@ from sensorwatch.common.ledger.account import DIGEST_SEED, Account, open_account
 from sensorwatch.common.runtime.setting_keys import BreakerSettings
 from sensorwatch.common.scoring.memory import MAX_SENSORS
 from sensorwatch.common.scoring.processing import process
-from sensorwatch.consumer.breaker import tripped
+from sensorwatch.consumer.breaker import breaker_reason
 from sensorwatch.consumer.micro_batch import micro_batch_of
-from sensorwatch.consumer.settlement import Settlement, renewed, settle
+from sensorwatch.consumer.settlement import Settlement, settle_account_changes, settle_batch
 from tests.kafka.record_builders import StoredRecord, a_payload
 from tests.reading_builders import ANOMALOUS, a_detector
 
@@ -37,26 +37,35 @@ def settled(
     records: list[StoredRecord],
     *,
     accept: dict[Partition, int] | None = None,
-    due: Callable[[Partition, Account], bool] = lambda *_: False,
+    snapshot_due: Callable[[Partition, Account], bool] = lambda *_: False,
 ) -> Settlement:
     detector = a_detector()
-    decided = [
+    outcomes = [
         (
-            portion,
+            partition_batch,
             process(
-                portion.payloads,
+                partition_batch.payloads,
                 detector,
-                detector.cold(),
-                positions=portion.offsets,
+                detector.empty_memory(),
+                positions=partition_batch.offsets,
             ),
         )
-        for portion in micro_batch_of(records, "sensors").portions
+        for partition_batch in micro_batch_of(records, "sensors").partition_batches
     ]
-    return settle(held, decided, model_version=MODEL, accept_rejections_until=accept or {}, due=due)
+    return settle_batch(
+        held,
+        outcomes,
+        model_version=MODEL,
+        accept_rejections_until=accept or {},
+        snapshot_due=snapshot_due,
+    )
 
 
-def noted(settlement: Settlement) -> list[tuple[Partition, Cause, int]]:
-    return [(note.partition, note.cause, note.account.next_offset) for note in settlement.notes]
+def entry_summaries(settlement: Settlement) -> list[tuple[Partition, Cause, int]]:
+    return [
+        (entry.partition, entry.cause, entry.account.next_offset)
+        for entry in settlement.ledger_entries
+    ]
 
 
 def test_each_partition_is_accounted_for_by_its_own_records() -> None:
@@ -67,7 +76,7 @@ def test_each_partition_is_accounted_for_by_its_own_records() -> None:
         TWO: 10,
     }
     assert all(account.adds_up for account in settlement.accounts.values())
-    assert noted(settlement) == []
+    assert entry_summaries(settlement) == []
 
 
 def test_partitions_without_records_are_not_committed_again() -> None:
@@ -80,14 +89,16 @@ def test_a_snapshot_that_is_due_is_noted_at_the_account_it_stands_at() -> None:
     records = [record for record in some_records() if record.partition() == 0]
     asked: list[tuple[Partition, int]] = []
 
-    def due(partition: Partition, account: Account) -> bool:
+    def snapshot_due(partition: Partition, account: Account) -> bool:
         asked.append((partition, account.next_offset))
         return True
 
-    settlement = settled({ONE: an_account(), TWO: an_account(4)}, records, due=due)
+    settlement = settled(
+        {ONE: an_account(), TWO: an_account(4)}, records, snapshot_due=snapshot_due
+    )
 
     assert asked == [(ONE, 10), (TWO, 4)], "an idle partition too"
-    assert noted(settlement) == [(ONE, Cause.INTERVAL, 10), (TWO, Cause.INTERVAL, 4)]
+    assert entry_summaries(settlement) == [(ONE, Cause.INTERVAL, 10), (TWO, Cause.INTERVAL, 4)]
     assert settlement.accounts[TWO] == an_account(4)
 
 
@@ -104,21 +115,23 @@ def test_the_accounts_do_not_depend_on_the_cut(cuts: list[int]) -> None:
     assert held == whole.accounts
 
 
-def renewal(held: dict[Partition, Account], *unopened: Partition) -> Settlement:
-    return renewed(held, frozenset(unopened), "f", model_version=MODEL, max_sensors=MAX_SENSORS)
+def account_changes(held: dict[Partition, Account], *unopened: Partition) -> Settlement:
+    return settle_account_changes(
+        held, frozenset(unopened), "f", model_version=MODEL, max_sensors=MAX_SENSORS
+    )
 
 
 def test_a_partition_that_is_opened_says_so_before_its_first_record() -> None:
     """An idle one too: else a start at the latest offset would skip what comes before."""
-    settlement = renewal({ONE: an_account(7, model=""), TWO: an_account()}, ONE)
+    settlement = account_changes({ONE: an_account(7, model=""), TWO: an_account()}, ONE)
 
-    assert noted(settlement) == [(ONE, Cause.OPENED, 7)]
+    assert entry_summaries(settlement) == [(ONE, Cause.OPENED, 7)]
     assert settlement.accounts == {ONE: an_account(7)}
-    assert settlement.notes[0].account == an_account(7)
+    assert settlement.ledger_entries[0].account == an_account(7)
 
 
 def test_nothing_is_renewed_where_nothing_changes() -> None:
-    settlement = renewal({ONE: an_account(), TWO: an_account()})
+    settlement = account_changes({ONE: an_account(), TWO: an_account()})
 
     assert settlement == Settlement({})
 
@@ -126,30 +139,30 @@ def test_nothing_is_renewed_where_nothing_changes() -> None:
 def test_another_model_is_told_at_the_offset_from_which_it_scores() -> None:
     old = an_account(5, model="default-0000-00000000")
 
-    settlement = renewal({ONE: old, TWO: an_account()})
+    settlement = account_changes({ONE: old, TWO: an_account()})
 
-    assert noted(settlement) == [(ONE, Cause.MODEL, 5)]
-    assert settlement.notes[0].account == old, "what the version before is proven by"
+    assert entry_summaries(settlement) == [(ONE, Cause.MODEL, 5)]
+    assert settlement.ledger_entries[0].account == old, "what the version before is proven by"
     assert settlement.accounts == {ONE: an_account(5)}
 
 
 def test_another_bound_is_told_at_the_offset_from_which_it_is_kept() -> None:
     old = replace(an_account(5), max_sensors=2)
 
-    settlement = renewal({ONE: old, TWO: an_account()})
+    settlement = account_changes({ONE: old, TWO: an_account()})
 
-    assert noted(settlement) == [(ONE, Cause.INTERVAL, 5)]
-    assert settlement.notes[0].account == old, "what went before is proven by"
+    assert entry_summaries(settlement) == [(ONE, Cause.INTERVAL, 5)]
+    assert settlement.ledger_entries[0].account == old, "what went before is proven by"
     assert settlement.accounts == {ONE: an_account(5)}
 
 
 def test_another_fingerprint_begins_a_segment_and_keeps_the_counts() -> None:
     before = replace(an_account(fingerprint="old"), consumed=9, normal=9, digest=17)
 
-    settlement = renewal({ONE: before, TWO: an_account()})
+    settlement = account_changes({ONE: before, TWO: an_account()})
 
-    assert noted(settlement) == [(ONE, Cause.SEGMENT, 0)]
-    assert settlement.notes[0].account.digest == 17
+    assert entry_summaries(settlement) == [(ONE, Cause.SEGMENT, 0)]
+    assert settlement.ledger_entries[0].account.digest == 17
     after = settlement.accounts[ONE]
     assert (after.segment, after.segment_offset, after.consumed) == (1, 0, 9)
     assert (after.digest, after.fingerprint) == (DIGEST_SEED, "f")
@@ -158,16 +171,18 @@ def test_another_fingerprint_begins_a_segment_and_keeps_the_counts() -> None:
 def test_another_model_and_another_fingerprint_are_both_told() -> None:
     before = an_account(model="default-0000-00000000", fingerprint="old")
 
-    settlement = renewal({ONE: before})
+    settlement = account_changes({ONE: before})
 
-    assert noted(settlement) == [(ONE, Cause.MODEL, 0), (ONE, Cause.SEGMENT, 0)]
+    assert entry_summaries(settlement) == [(ONE, Cause.MODEL, 0), (ONE, Cause.SEGMENT, 0)]
     assert settlement.accounts[ONE].model_version == MODEL
     assert settlement.accounts[ONE].segment == 1
 
 
-def trip(settlement: Settlement, *, held: Account | None = None, min_rows: int = 10) -> str | None:
+def breaker_reason_of(
+    settlement: Settlement, *, held: Account | None = None, min_rows: int = 10
+) -> str | None:
     settings = BreakerSettings(min_rows=min_rows, max_rejected_ratio=0.5, window_rows=100)
-    return tripped(settlement, {ONE: an_account() if held is None else held}, settings)
+    return breaker_reason(settlement, {ONE: an_account() if held is None else held}, settings)
 
 
 def with_rejections(
@@ -183,9 +198,9 @@ def with_rejections(
 
 
 def test_the_breaker_trips_above_the_ratio_and_not_at_it() -> None:
-    assert trip(with_rejections(10, 10)) is None
+    assert breaker_reason_of(with_rejections(10, 10)) is None
 
-    why = trip(with_rejections(10, 11))
+    why = breaker_reason_of(with_rejections(10, 11))
 
     assert why is not None
     assert "11 of the last 21 records of sensors-0" in why
@@ -194,8 +209,8 @@ def test_the_breaker_trips_above_the_ratio_and_not_at_it() -> None:
 
 
 def test_the_breaker_needs_its_minimum_of_rows() -> None:
-    assert trip(with_rejections(0, 9)) is None
-    assert trip(with_rejections(0, 10)) is not None
+    assert breaker_reason_of(with_rejections(0, 9)) is None
+    assert breaker_reason_of(with_rejections(0, 10)) is not None
 
 
 def test_good_records_at_the_end_of_a_micro_batch_hide_no_rejections() -> None:
@@ -206,7 +221,7 @@ def test_good_records_at_the_end_of_a_micro_batch_hide_no_rejections() -> None:
     settlement = settled({ONE: an_account()}, records)
 
     assert settlement.accounts[ONE].window == (100, 0)
-    assert trip(settlement) is not None
+    assert breaker_reason_of(settlement) is not None
 
 
 def test_the_breakers_window_survives_the_metadata() -> None:
@@ -216,13 +231,13 @@ def test_the_breakers_window_survives_the_metadata() -> None:
 
     assert again is not None
     assert again.window == settlement.accounts[ONE].window == (14, 9)
-    assert trip(with_rejections(0, 1, held=again), held=again) is not None
+    assert breaker_reason_of(with_rejections(0, 1, held=again), held=again) is not None
 
 
 def test_an_accepted_stretch_passes_and_what_follows_does_not() -> None:
-    assert trip(with_rejections(0, 40, accept_until=40)) is None
+    assert breaker_reason_of(with_rejections(0, 40, accept_until=40)) is None
     assert with_rejections(0, 40, accept_until=40).accounts[ONE].dead_letters == 40
-    assert trip(with_rejections(0, 90, accept_until=40)) is not None
+    assert breaker_reason_of(with_rejections(0, 90, accept_until=40)) is not None
 
 
 def test_records_without_rejections_pass_whatever_the_window_holds() -> None:
@@ -232,8 +247,10 @@ def test_records_without_rejections_pass_whatever_the_window_holds() -> None:
     after = with_rejections(1, 0, held=held)
     assert after.accounts[ONE].window == (91, 50)
 
-    assert trip(after, held=held) is None
-    assert trip(with_rejections(1, 1, held=held), held=held) is not None, "a rejection of its own"
+    assert breaker_reason_of(after, held=held) is None
+    assert breaker_reason_of(with_rejections(1, 1, held=held), held=held) is not None, (
+        "a rejection of its own"
+    )
 
 
 def test_only_accepted_records_pass_whatever_the_window_holds() -> None:
@@ -241,8 +258,8 @@ def test_only_accepted_records_pass_whatever_the_window_holds() -> None:
 
     for until, passes in ((50, True), (49, False)):
         settlement = with_rejections(0, 10, accept_until=until, held=held)
-        assert (trip(settlement, held=held) is None) is passes
+        assert (breaker_reason_of(settlement, held=held) is None) is passes
 
 
 def test_no_rows_do_not_trip() -> None:
-    assert trip(with_rejections(0, 0)) is None
+    assert breaker_reason_of(with_rejections(0, 0)) is None

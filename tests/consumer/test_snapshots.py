@@ -8,18 +8,18 @@ import pytest
 from sensorwatch.common.errors import MicroBatchAborted, OutcomeUnknown, SensorwatchError
 from sensorwatch.common.kafka.ledger_text import Cause, LedgerRecord, ledger_record, to_metadata
 from sensorwatch.common.kafka.records import OutgoingMessage, Partition
-from sensorwatch.common.ledger.account import SnapshotAt
-from sensorwatch.common.scoring.memory_bytes import memory_bytes, memory_of
-from sensorwatch.consumer.snapshot_schedule import KEPT
+from sensorwatch.common.ledger.account import SnapshotRef
+from sensorwatch.common.scoring.memory_bytes import memory_from_bytes, memory_to_bytes
+from sensorwatch.consumer.snapshot_schedule import KEPT_SNAPSHOTS
 from tests.consumer.fakes import TOPIC, FakeConsumer
-from tests.consumer.rig import NEWER, OLDER, THREE, ZERO, Rig, batch
+from tests.consumer.rig import NEWER, OLDER, THREE_RECORDS, ZERO, Rig, batch
 from tests.kafka.record_builders import StoredRecord
 from tests.reading_builders import a_detector
 
 ONE = Partition(TOPIC, 1)
 
 
-def told(messages: Sequence[OutgoingMessage]) -> list[LedgerRecord]:
+def ledger_records(messages: Sequence[OutgoingMessage]) -> list[LedgerRecord]:
     return [ledger_record(m.value) for m in messages if m.topic == "g.ledger"]
 
 
@@ -28,14 +28,14 @@ def history(rig: Rig) -> list[tuple[int, Cause, int, str]]:
     return [
         (record.partition, record.cause, record.account.next_offset, record.account.model_version)
         for messages, _ in rig.outbox.published
-        for record in told(messages)
+        for record in ledger_records(messages)
     ]
 
 
 def require_snapshots(rig: Rig) -> None:
     """Every ledger record but those of an opening names a snapshot at its own offset."""
     for messages, _ in rig.outbox.published:
-        for record in told(messages):
+        for record in ledger_records(messages):
             at = record.account.snapshot
             if record.cause is Cause.OPENED:
                 assert at is None
@@ -46,8 +46,8 @@ def require_snapshots(rig: Rig) -> None:
 
 
 def test_the_first_commit_of_records_has_a_snapshot_and_then_one_comes_every_so_many_rows() -> None:
-    steps = [step for first in range(0, 18, 3) for step in batch(*THREE, first=first)]
-    rig = Rig(*steps, snapshot_every_rows=6).opened()
+    steps = [step for first in range(0, 18, 3) for step in batch(*THREE_RECORDS, first=first)]
+    rig = Rig(*steps, snapshot_every_rows=6).with_opened_account()
 
     rig.run()
 
@@ -56,13 +56,15 @@ def test_the_first_commit_of_records_has_a_snapshot_and_then_one_comes_every_so_
     ]
     require_snapshots(rig)
     assert rig.metric("snapshots_total") == 3
-    assert rig.accounts.held[ZERO].snapshot == max(rig.state.snapshots, key=lambda at: at.offset)
+    assert rig.accounts.by_partition[ZERO].snapshot == max(
+        rig.state.snapshots, key=lambda at: at.offset
+    )
 
 
 def test_an_idle_partition_is_written_down_after_so_many_seconds() -> None:
     """Else its input since the last snapshot could go by retention, and with it the memory."""
-    steps = [*batch(*THREE), *batch(*THREE, first=3), *[[]] * 60]
-    rig = Rig(*steps, snapshot_every_seconds=3, seconds_a_look=0.05).opened()
+    steps = [*batch(*THREE_RECORDS), *batch(*THREE_RECORDS, first=3), *[[]] * 60]
+    rig = Rig(*steps, snapshot_every_seconds=3, clock_step_seconds=0.05).with_opened_account()
 
     rig.run()
 
@@ -78,43 +80,54 @@ def test_an_idle_memory_is_as_it_was_after_its_snapshot_failed(
     kind: type[SensorwatchError],
 ) -> None:
     """What was written into it before is committed, and must not be put back."""
-    steps = [*batch(*THREE), *batch(*THREE, first=3), *[[]] * 60]
+    steps = [*batch(*THREE_RECORDS), *batch(*THREE_RECORDS, first=3), *[[]] * 60]
     failures = [None, None, kind("told")]
-    rig = Rig(*steps, failures=failures, snapshot_every_seconds=3, seconds_a_look=0.05).opened()
-    undisturbed = Rig(*steps, snapshot_every_seconds=3, seconds_a_look=0.05).opened()
+    rig = Rig(
+        *steps, failures=failures, snapshot_every_seconds=3, clock_step_seconds=0.05
+    ).with_opened_account()
+    undisturbed = Rig(
+        *steps, snapshot_every_seconds=3, clock_step_seconds=0.05
+    ).with_opened_account()
 
     rig.run()
     undisturbed.run()
 
     assert len(rig.outbox.tried) == len(undisturbed.outbox.tried) + 1
-    assert rig.accounts.held[ZERO].digest == undisturbed.accounts.held[ZERO].digest
-    assert memory_bytes(rig.memories[ZERO]) == memory_bytes(undisturbed.memories[ZERO])
+    assert rig.accounts.by_partition[ZERO].digest == undisturbed.accounts.by_partition[ZERO].digest
+    assert memory_to_bytes(rig.memories[ZERO]) == memory_to_bytes(undisturbed.memories[ZERO])
 
 
 def test_old_snapshots_are_forgotten_only_once_newer_ones_are_committed() -> None:
-    firsts = range(0, 6 * (KEPT + 4), 6)
-    steps = [step for first in firsts for step in batch(*THREE, *THREE, first=first)]
-    failures: list[SensorwatchError | None] = [*[None] * (KEPT + 2), MicroBatchAborted("told")]
-    rig = Rig(*steps, snapshot_every_rows=1, failures=failures).opened()
+    firsts = range(0, 6 * (KEPT_SNAPSHOTS + 4), 6)
+    steps = [
+        step for first in firsts for step in batch(*THREE_RECORDS, *THREE_RECORDS, first=first)
+    ]
+    failures: list[SensorwatchError | None] = [
+        *[None] * (KEPT_SNAPSHOTS + 2),
+        MicroBatchAborted("told"),
+    ]
+    rig = Rig(*steps, snapshot_every_rows=1, failures=failures).with_opened_account()
 
     rig.run()
 
-    assert len(rig.outbox.published) == KEPT + 3
+    assert len(rig.outbox.published) == KEPT_SNAPSHOTS + 3
     kept = sorted(rig.state.snapshots, key=lambda at: at.offset)
     assert rig.state.forgotten == [(0, at.offset + 1) for at in kept[:3]]
 
 
 def idle(consumer: FakeConsumer) -> list[StoredRecord]:
-    consumer.give(1)
+    consumer.assign_partitions(1)
     return []
 
 
-SWAP = [*batch(*THREE), idle, *[[]] * 8]
+SWAP = [*batch(*THREE_RECORDS), idle, *[[]] * 8]
 """Records for partition 0, then partition 1 comes and is idle."""
 
 
 def test_a_swap_writes_every_memory_down_in_a_transaction_of_its_own() -> None:
-    rig = Rig(*SWAP, *batch(*THREE, first=3), swap_at=2, seconds_a_look=0.15).opened()
+    rig = Rig(
+        *SWAP, *batch(*THREE_RECORDS, first=3), swap_at=2, clock_step_seconds=0.15
+    ).with_opened_account()
 
     rig.run()
 
@@ -122,12 +135,16 @@ def test_a_swap_writes_every_memory_down_in_a_transaction_of_its_own() -> None:
     messages, commits = rig.outbox.published[at]
     assert [message.topic for message in messages] == ["g.ledger"] * 2
     assert [(commit.partition, commit.next_offset) for commit in commits] == [(ZERO, 3), (ONE, 0)]
-    assert {record.account.model_version for record in told(messages)} == {OLDER}
+    assert {record.account.model_version for record in ledger_records(messages)} == {OLDER}
     require_snapshots(rig)
-    taken = [rig.state.snapshots[r.account.snapshot] for r in told(messages) if r.account.snapshot]
+    taken = [
+        rig.state.snapshots[r.account.snapshot]
+        for r in ledger_records(messages)
+        if r.account.snapshot
+    ]
     assert {snapshot.model_version for snapshot in taken} == {NEWER}
-    assert {account.model_version for account in rig.accounts.held.values()} == {NEWER}
-    assert all(account.model_version == NEWER for account in rig.accounts.held.values())
+    assert {account.model_version for account in rig.accounts.by_partition.values()} == {NEWER}
+    assert all(account.model_version == NEWER for account in rig.accounts.by_partition.values())
 
 
 def test_a_memory_that_others_swapped_and_swapped_back_is_restored() -> None:
@@ -135,33 +152,35 @@ def test_a_memory_that_others_swapped_and_swapped_back_is_restored() -> None:
     others: list[bytes] = []
 
     def swap_elsewhere(consumer: FakeConsumer) -> list[StoredRecord]:
-        account, memory = rig.accounts.held[ZERO], rig.memories[ZERO]
-        consumer.take(0)
-        memory = memory_of(memory_bytes(memory), a_detector(), max_sensors=memory.max_sensors)
+        account, memory = rig.accounts.by_partition[ZERO], rig.memories[ZERO]
+        consumer.revoke_partitions(0)
+        memory = memory_from_bytes(
+            memory_to_bytes(memory), a_detector(), max_sensors=memory.max_sensors
+        )
         memory.adopt(a_detector(NEWER))
         memory.adopt(a_detector(OLDER))
-        others.append(memory_bytes(memory))
-        at = SnapshotAt(99, account.next_offset)
+        others.append(memory_to_bytes(memory))
+        at = SnapshotRef(99, account.next_offset)
         account = replace(account, snapshot=at)
         (before,) = rig.state.snapshots.values()
         rig.state.snapshots[at] = replace(before, account=account, content=others[0])
         consumer.commit_offset(0, account.next_offset, to_metadata(account))
-        consumer.give(0)
+        consumer.assign_partitions(0)
         return []
 
-    rig = Rig(*batch(*THREE), swap_elsewhere, *[[]] * 3).opened()
+    rig = Rig(*batch(*THREE_RECORDS), swap_elsewhere, *[[]] * 3).with_opened_account()
 
     rig.run()
 
-    assert memory_bytes(rig.memories[ZERO]) == others[0]
+    assert memory_to_bytes(rig.memories[ZERO]) == others[0]
 
 
 def is_swap(messages: Sequence[OutgoingMessage]) -> bool:
-    return Cause.MODEL in {record.cause for record in told(messages)}
+    return Cause.MODEL in {record.cause for record in ledger_records(messages)}
 
 
 @pytest.mark.parametrize(
-    ("failure", "after"),
+    ("failure", "fail_after_commit"),
     [
         (MicroBatchAborted("told"), False),
         (OutcomeUnknown("told"), False),
@@ -170,41 +189,49 @@ def is_swap(messages: Sequence[OutgoingMessage]) -> bool:
     ids=str,
 )
 def test_a_swap_that_fails_leaves_the_old_memory_and_is_tried_again(
-    failure: SensorwatchError, *, after: bool
+    failure: SensorwatchError, *, fail_after_commit: bool
 ) -> None:
     """After an unknown outcome that was a commit there is nothing to try again."""
     seen: list[tuple[bytes, str]] = []
 
     def look(_consumer: FakeConsumer) -> list[StoredRecord]:
-        model = rig.accounts.held[ZERO].model_version
-        seen.append((memory_bytes(rig.memories[ZERO]), model))
+        model = rig.accounts.by_partition[ZERO].model_version
+        seen.append((memory_to_bytes(rig.memories[ZERO]), model))
         return []
 
-    steps = [*batch(*THREE), look, *[look] * 12, *batch(*THREE, first=3)]
+    steps = [*batch(*THREE_RECORDS), look, *[look] * 12, *batch(*THREE_RECORDS, first=3)]
     failing = [None, failure]
-    rig = Rig(*steps, failures=failing, after=after, swap_at=2, seconds_a_look=0.15).opened()
+    rig = Rig(
+        *steps,
+        failures=failing,
+        fail_after_commit=fail_after_commit,
+        swap_at=2,
+        clock_step_seconds=0.15,
+    ).with_opened_account()
 
     rig.run()
 
-    assert sum(is_swap(made) for made in rig.outbox.tried) == (1 if after else 2)
+    assert sum(is_swap(made) for made in rig.outbox.tried) == (1 if fail_after_commit else 2)
     assert sum(is_swap(made) for made, _ in rig.outbox.published) == 1
     assert {model for _, model in seen} == {OLDER, NEWER}
-    assert rig.accounts.held[ZERO].consumed == 6
-    undisturbed = Rig(*steps, swap_at=2, seconds_a_look=0.15).opened()
-    wanted = memory_bytes(rig.memories[ZERO])
+    assert rig.accounts.by_partition[ZERO].consumed == 6
+    undisturbed = Rig(*steps, swap_at=2, clock_step_seconds=0.15).with_opened_account()
+    wanted = memory_to_bytes(rig.memories[ZERO])
     rig = undisturbed  # which `look` looks at
     rig.run()
-    assert memory_bytes(rig.memories[ZERO]) == wanted
+    assert memory_to_bytes(rig.memories[ZERO]) == wanted
 
 
 def test_the_memory_metrics_move_with_commits_only() -> None:
-    rig = Rig(*batch(*THREE), [], failures=[MicroBatchAborted("told")]).opened()
+    rig = Rig(
+        *batch(*THREE_RECORDS), [], failures=[MicroBatchAborted("told")]
+    ).with_opened_account()
     rig.run()
     assert rig.metric("rows_by_status_total", status="scored") == 0
     assert rig.metric("sensors", topic=TOPIC, partition="0") == 0
     assert rig.metric("restore_seconds_count") == 1
 
-    rig.consumer.steps = [*batch(*THREE)]
+    rig.consumer.steps = [*batch(*THREE_RECORDS)]
     rig.run()
 
     rows = [rig.metric("rows_by_status_total", status=s) or 0 for s in ("scored", "duplicate")]
@@ -212,15 +239,15 @@ def test_the_memory_metrics_move_with_commits_only() -> None:
     assert rig.metric("sensors", topic=TOPIC, partition="0") == 1
     assert rig.metric("snapshot_bytes_count") == 1
     assert rig.metric("sensors_evicted_total") == 0
-    rig.consumer.take(0)
+    rig.consumer.revoke_partitions(0)
     assert rig.metric("sensors", topic=TOPIC, partition="0") is None
 
 
 def test_while_a_memory_is_restored_the_worker_is_not_ready() -> None:
-    rig = Rig().opened()
+    rig = Rig().with_opened_account()
 
-    rig.observation.restoring(2)
+    rig.observation.set_waiting(2)
 
     assert rig.observation.ready() == "the memory of 2 partitions is being restored"
-    rig.observation.restoring(0)
+    rig.observation.set_waiting(0)
     assert rig.observation.ready() is None

@@ -21,7 +21,7 @@ from tests.kafka.record_builders import StoredRecord
 
 
 @dataclass
-class FakePositions:
+class FakeOwner:
     """Every partition goes on at 10 times its number."""
 
     held: set[Partition] = field(default_factory=set)
@@ -38,13 +38,13 @@ class FakePositions:
     def reload(self) -> dict[Partition, int]:
         return {partition: 10 * partition.number for partition in sorted(self.held)}
 
-    def has(self, partition: Partition) -> bool:
+    def has_memory(self, partition: Partition) -> bool:
         return partition not in self.forgotten
 
 
 class Rig:
     def __init__(self, consumer: FakeConsumer, *, incremental: bool = False) -> None:
-        self.positions = FakePositions()
+        self.positions = FakeOwner()
         self.told: list[tuple[str, list[int]]] = []
         ticks = iter(range(1_000))
         self.source = KafkaSource(
@@ -59,9 +59,9 @@ class Rig:
 
 def where(batch: MicroBatch) -> list[tuple[int, int]]:
     return [
-        (portion.partition.number, int(offset))
-        for portion in batch.portions
-        for offset in portion.offsets
+        (partition_batch.partition.number, int(offset))
+        for partition_batch in batch.partition_batches
+        for offset in partition_batch.offsets
     ]
 
 
@@ -81,9 +81,9 @@ def test_a_worker_that_is_behind_fills_its_batch_and_one_that_caught_up_does_not
     consumer = FakeConsumer(records(0, 0), *full, records(0, 9_000), records(0, 9_001))
     rig = Rig(consumer)
 
-    (portion,) = rig.source.next_batch(50_000, 0.05).portions
+    (partition_batch,) = rig.source.next_batch(50_000, 0.05).partition_batches
 
-    assert portion.offsets.tolist() == [*range(BACKLOG_ROWS + 1), 9_000]
+    assert partition_batch.offsets.tolist() == [*range(BACKLOG_ROWS + 1), 9_000]
     assert consumer.waited == [0.05, *[0.0] * calls, BACKLOG_WAIT_SECONDS]
 
 
@@ -117,13 +117,13 @@ def test_records_of_a_partition_that_goes_are_dropped_from_the_unfinished_batch(
     """Else they would be committed under the generation that comes after."""
 
     def rebalance(consumer: FakeConsumer) -> list[object]:
-        consumer.take(0, kind=kind)
+        consumer.revoke_partitions(0, kind=kind)
         return [*records(1, 11)]
 
     consumer = FakeConsumer(records(0, 5), [*records(1, 10), *records(0, 6)], rebalance)
     rig = Rig(consumer)
-    consumer.give(0, 1)
-    rig.source.go_on([Partition(TOPIC, 0), Partition(TOPIC, 1)])
+    consumer.assign_partitions(0, 1)
+    rig.source.resume_partitions([Partition(TOPIC, 0), Partition(TOPIC, 1)])
 
     assert where(rig.source.next_batch(100, 0.05)) == [(1, 10), (1, 11)]
     assert rig.positions.held == {Partition(TOPIC, 1)}
@@ -135,7 +135,7 @@ def test_partitions_begin_at_their_accounts(incremental: bool) -> None:
     consumer = FakeConsumer()
     Rig(consumer, incremental=incremental)
 
-    consumer.give(1, 2)
+    consumer.assign_partitions(1, 2)
 
     assert [(p.partition, p.offset) for p in consumer.assigned] == [(1, 10), (2, 20)]
     assert consumer.incremental is incremental
@@ -144,7 +144,7 @@ def test_partitions_begin_at_their_accounts(incremental: bool) -> None:
 def test_rewinding_seeks_every_partition_that_is_ours() -> None:
     consumer = FakeConsumer(records(0, 5))
     rig = Rig(consumer)
-    consumer.give(0, 2)
+    consumer.assign_partitions(0, 2)
     rig.source.next_batch(10, 0.05)
 
     rig.source.rewind()
@@ -156,7 +156,7 @@ def test_rewinding_tries_again_and_drops_what_comes_meanwhile() -> None:
     consumer = FakeConsumer(records(0, 5))
     consumer.seek_failures = [KafkaException(KafkaError(KafkaError._STATE))]
     rig = Rig(consumer)
-    consumer.give(0, 2)
+    consumer.assign_partitions(0, 2)
 
     rig.source.rewind()
 
@@ -168,7 +168,7 @@ def test_rewinding_in_vain_ends_the_process() -> None:
     consumer = FakeConsumer()
     consumer.seek_failures = [KafkaException(KafkaError(KafkaError._STATE))] * 1_000
     rig = Rig(consumer)
-    consumer.give(0)
+    consumer.assign_partitions(0)
 
     with pytest.raises(Unrecoverable, match="go back"):
         rig.source.rewind()
@@ -176,18 +176,18 @@ def test_rewinding_in_vain_ends_the_process() -> None:
 
 def test_paused_it_stays_a_member_and_new_partitions_are_paused_too() -> None:
     def rebalance(consumer: FakeConsumer) -> list[object]:
-        consumer.give(0, 1)
+        consumer.assign_partitions(0, 1)
         return []
 
     consumer = FakeConsumer(rebalance)
     rig = Rig(consumer)
-    consumer.give(0)
-    rig.source.go_on([Partition(TOPIC, 0)])
+    consumer.assign_partitions(0)
+    rig.source.resume_partitions([Partition(TOPIC, 0)])
 
     rig.source.pause()
-    rig.source.wait(0.1)
+    rig.source.poll_paused(0.1)
     assert set(consumer.paused) == {0, 1}
-    rig.source.go_on([Partition(TOPIC, 0), Partition(TOPIC, 1)])
+    rig.source.resume_partitions([Partition(TOPIC, 0), Partition(TOPIC, 1)])
     assert set(consumer.paused) == {0, 1}, "while all of them are paused"
     rig.source.resume()
     assert set(consumer.paused) == set()
@@ -199,14 +199,14 @@ def test_new_partitions_wait_until_they_may_go_on() -> None:
     zero, one = Partition(TOPIC, 0), Partition(TOPIC, 1)
     rig.positions.forgotten = {zero, one}
 
-    consumer.give(0, 1)
+    consumer.assign_partitions(0, 1)
     assert set(consumer.paused) == {0, 1}
-    rig.source.go_on([one])
+    rig.source.resume_partitions([one])
     assert set(consumer.paused) == {0}
     rig.source.pause()
     rig.source.resume()
     assert set(consumer.paused) == {0}, "the breaker lets nothing go on that has no memory"
-    rig.source.go_on([zero])
+    rig.source.resume_partitions([zero])
     assert set(consumer.paused) == set()
 
 
@@ -215,7 +215,7 @@ def test_a_partition_that_has_its_memory_does_not_wait() -> None:
     rig = Rig(consumer)
     rig.positions.forgotten = {Partition(TOPIC, 1)}
 
-    consumer.give(0, 1)
+    consumer.assign_partitions(0, 1)
 
     assert set(consumer.paused) == {1}
 
@@ -225,12 +225,12 @@ def test_a_record_that_comes_before_its_partition_may_go_on_is_read_again() -> N
     consumer = FakeConsumer(records(1, 10), records(0, 5), records(1, 11), [])
     rig = Rig(consumer)
     rig.positions.forgotten = {Partition(TOPIC, 1)}
-    consumer.give(0, 1)
+    consumer.assign_partitions(0, 1)
 
     assert where(rig.source.next_batch(100, 0.05)) == []
     assert where(rig.source.next_batch(100, 0.05)) == [(0, 5)]
     rig.positions.forgotten = set()
-    rig.source.go_on([Partition(TOPIC, 1)])
+    rig.source.resume_partitions([Partition(TOPIC, 1)])
     assert consumer.sought == [], "a micro-batch may still wait for its commit"
 
     rig.source.next_batch(100, 0.05)
@@ -241,8 +241,8 @@ def test_a_record_that_comes_before_its_partition_may_go_on_is_read_again() -> N
 def test_a_partition_whose_memory_is_lost_waits_again_after_going_back() -> None:
     consumer = FakeConsumer()
     rig = Rig(consumer)
-    consumer.give(0, 1)
-    rig.source.go_on([Partition(TOPIC, 0), Partition(TOPIC, 1)])
+    consumer.assign_partitions(0, 1)
+    rig.source.resume_partitions([Partition(TOPIC, 0), Partition(TOPIC, 1)])
     rig.positions.forgotten = {Partition(TOPIC, 1)}
 
     rig.source.rewind()

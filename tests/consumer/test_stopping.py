@@ -9,7 +9,7 @@ import pytest
 
 from tests.brokers.child_processes import DeadlineMissed, tail, wait_until
 from tests.brokers.kafka import Kafka
-from tests.consumer.plant import START_SECONDS, Plant, Worker
+from tests.consumer.sandbox import START_SECONDS, Sandbox, Worker
 
 # Stands in for the client's library, whose import is the first thing that takes its time.
 SLOW_IMPORT = """
@@ -24,7 +24,7 @@ def test_asked_to_stop_while_it_still_imports_it_ends_with_0(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     (tmp_path / "confluent_kafka.py").write_text(SLOW_IMPORT)
-    with Plant("127.0.0.1:1", tmp_path).start() as worker:
+    with Sandbox("127.0.0.1:1", tmp_path).start() as worker:
         importing = tmp_path / "importing"
         wait_until(importing.exists, deadline=START_SECONDS, what="the import", every=0.01)
 
@@ -37,16 +37,16 @@ def test_asked_to_stop_while_it_still_imports_it_ends_with_0(
 def test_a_worker_whose_supervisor_is_gone_before_it_runs_ends_too(tmp_path: Path) -> None:
     """Its stdin is at its end: nobody holds the other end of the pipe."""
     (tmp_path / "confluent_kafka.py").write_text(SLOW_IMPORT)
-    with Plant("127.0.0.1:1", tmp_path).start("--worker", "0") as worker:
+    with Sandbox("127.0.0.1:1", tmp_path).start("--worker", "0") as worker:
         assert worker.program.wait(deadline=START_SECONDS) == 0
         assert "the supervisor is gone" in worker.log()
 
 
 def test_a_port_that_is_taken_is_said_to_be_so_by_another_worker_perhaps(tmp_path: Path) -> None:
-    plant = Plant("127.0.0.1:1", tmp_path).with_model()
+    sandbox = Sandbox("127.0.0.1:1", tmp_path).with_model()
     with (
         socket.create_server(("127.0.0.1", 0)) as other,
-        plant.start(consumer__http_port=other.getsockname()[1]) as worker,
+        sandbox.start(consumer__http_port=other.getsockname()[1]) as worker,
     ):
         assert worker.program.wait(deadline=START_SECONDS) == 2
         assert "Another worker may still be running there" in worker.log()
@@ -58,16 +58,16 @@ def test_workers_end_with_a_killed_supervisor_and_leave_their_ports_to_the_next(
     kafka: Kafka, tmp_path: Path
 ) -> None:
     """On a real broker: the imitated one leaves members that come and go together without any."""
-    plant = Plant(kafka.address, tmp_path).with_model()
-    for topic, partitions in plant.topics.items():
+    sandbox = Sandbox(kafka.address, tmp_path).with_model()
+    for topic, partitions in sandbox.topics.items():
         kafka.create_topic(topic, partitions)
     port = _two_free_ports()
 
-    with plant.start("--workers", "2", consumer__http_port=port) as orphaned:
+    with sandbox.start("--workers", "2", consumer__http_port=port) as orphaned:
         _wait_for(orphaned, '"partitions assigned"', 2)
         os.kill(orphaned.program.pid, signal.SIGKILL)
 
-        with plant.start("--workers", "2", consumer__http_port=port) as following:
+        with sandbox.start("--workers", "2", consumer__http_port=port) as following:
             _wait_for(following, '"partitions assigned"', 2)
             _wait_for(orphaned, '"worker stopped"', 2)
             assert following.program.terminate(deadline=10) == 0, tail(following.program.log)

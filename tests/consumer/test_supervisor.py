@@ -32,7 +32,7 @@ signal.signal(signal.SIGTERM, stop)
 while True:
     time.sleep(0.05)
 """
-DEAF = WORKER.replace("signal.signal(", "pass; (")
+IGNORES_SIGTERM = WORKER.replace("signal.signal(", "pass; (")
 SUPERVISOR = """
 import sys
 from sensorwatch.common.runtime.setting_keys import LogFormat, LogLevel
@@ -129,6 +129,6 @@ def test_being_fenced_is_final_only_the_second_time_in_a_row(folder: Path) -> No
 
 
 def test_a_worker_that_is_stopped_before_it_listens_hides_no_reason(folder: Path) -> None:
-    (folder / "consumer" / "__main__.py").write_text(DEAF)
+    (folder / "consumer" / "__main__.py").write_text(IGNORES_SIGTERM)
     with start(folder, worker0="5") as program:
         assert program.wait(deadline=20) == 5

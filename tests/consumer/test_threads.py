@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensorwatch.common.model.forest import forest_from, score
-from sensorwatch.common.row_executor import Crew, Work, alone
+from sensorwatch.common.model.forest import forest_from_sklearn, score
+from sensorwatch.common.row_executor import RowExecutor, RowRangeWork, serial
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import process
 from sensorwatch.consumer import threads
-from sensorwatch.consumer.threads import Threads
-from tests.consumer.rig import THREE, Rig, batch
+from sensorwatch.consumer.threads import ThreadedRowExecutor
+from tests.consumer.rig import THREE_RECORDS, Rig, batch
 from tests.kafka.record_builders import a_payload
 from tests.reading_builders import ANOMALOUS
 from tests.scoring.detectors import DETECTORS
@@ -24,7 +24,7 @@ from tests.scoring.detectors import DETECTORS
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let few rows be enough for several parts."""
-    monkeypatch.setattr(threads, "PART_ROWS", 1)
+    monkeypatch.setattr(threads, "TASK_ROWS", 1)
 
 
 def some_payloads(seed: int, count: int) -> list[bytes | None]:
@@ -43,10 +43,12 @@ def some_payloads(seed: int, count: int) -> list[bytes | None]:
     ]
 
 
-def result(payloads: Sequence[bytes | None], detector: Detector, crew: Crew) -> tuple[object, ...]:
+def result(
+    payloads: Sequence[bytes | None], detector: Detector, row_executor: RowExecutor
+) -> tuple[object, ...]:
     """All that is decided of payloads, and the memory afterwards."""
-    memory = detector.cold()
-    outcome = process(payloads, detector, memory, crew=crew)
+    memory = detector.empty_memory()
+    outcome = process(payloads, detector, memory, row_executor=row_executor)
     readings = outcome.readings
     return (
         outcome.kinds.tobytes(),
@@ -57,8 +59,8 @@ def result(payloads: Sequence[bytes | None], detector: Detector, crew: Crew) -> 
         readings.sensor.tobytes(),
         readings.sensor_ids,
         readings.values.tobytes(),
-        memory.reals.tobytes(),
-        memory.wholes.tobytes(),
+        memory.floats.tobytes(),
+        memory.ints.tobytes(),
     )
 
 
@@ -68,7 +70,7 @@ def result(payloads: Sequence[bytes | None], detector: Detector, crew: Crew) -> 
 def test_no_bit_depends_on_the_parts_or_their_order(
     kind: str, seed: int, count: int, cuts: list[int]
 ) -> None:
-    def in_parts(work: Work, rows: int) -> None:
+    def in_parts(work: RowRangeWork, rows: int) -> None:
         edges = sorted({0, rows, *(cut for cut in cuts if cut < rows)})
         parts = list(pairwise(edges))
         for begin, end in reversed(parts):
@@ -76,7 +78,7 @@ def test_no_bit_depends_on_the_parts_or_their_order(
 
     payloads, detector = some_payloads(seed, count), DETECTORS[kind]()
 
-    assert result(payloads, detector, in_parts) == result(payloads, detector, alone)
+    assert result(payloads, detector, in_parts) == result(payloads, detector, serial)
 
 
 @pytest.mark.parametrize("kind", DETECTORS)
@@ -84,11 +86,11 @@ def test_no_bit_depends_on_the_parts_or_their_order(
 def test_threads_give_what_one_gives(
     kind: str, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(threads, "PART_ROWS", 70)
+    monkeypatch.setattr(threads, "TASK_ROWS", 70)
     payloads, detector = some_payloads(count, 6_000), DETECTORS[kind]()
 
-    with Threads(count) as crew:
-        assert result(payloads, detector, crew) == result(payloads, detector, alone)
+    with ThreadedRowExecutor(count) as row_executor:
+        assert result(payloads, detector, row_executor) == result(payloads, detector, serial)
 
 
 def test_a_forest_too_deep_for_the_fast_layout_is_cut_too() -> None:
@@ -96,11 +98,14 @@ def test_a_forest_too_deep_for_the_fast_layout_is_cut_too() -> None:
 
     rows = np.random.default_rng(1).normal(size=(1_000, 3))
     deep = IsolationForest(n_estimators=7, max_samples=1_000, random_state=0).fit(rows)
-    forest = forest_from(deep)
+    forest = forest_from_sklearn(deep)
     assert forest.heap is None
 
-    with Threads(3) as crew:
-        assert score(forest, rows, crew=crew).tobytes() == score(forest, rows).tobytes()
+    with ThreadedRowExecutor(3) as row_executor:
+        assert (
+            score(forest, rows, row_executor=row_executor).tobytes()
+            == score(forest, rows).tobytes()
+        )
 
 
 @given(rows=st.integers(0, 500), count=st.integers(1, 5))
@@ -111,8 +116,8 @@ def test_each_row_is_done_once(rows: int, count: int) -> None:
     def work(begin: int, end: int) -> None:
         done[begin:end] += 1
 
-    with Threads(count) as crew:
-        crew(work, rows)
+    with ThreadedRowExecutor(count) as row_executor:
+        row_executor(work, rows)
 
     assert done.tolist() == [1] * rows
 
@@ -124,17 +129,17 @@ def test_parts_run_at_the_same_time() -> None:
     def work(_begin: int, _end: int) -> None:
         both.wait()
 
-    with Threads(2) as crew:
-        crew(work, 2)
+    with ThreadedRowExecutor(2) as row_executor:
+        row_executor(work, 2)
 
 
 def test_few_rows_are_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "PART_ROWS", 100)
+    monkeypatch.setattr(threads, "TASK_ROWS", 100)
     parts: list[tuple[int, int]] = []
 
-    with Threads(2) as crew:
+    with ThreadedRowExecutor(2) as row_executor:
         for rows in (0, 100, 101):
-            crew(lambda begin, end: parts.append((begin, end)), rows)
+            row_executor(lambda begin, end: parts.append((begin, end)), rows)
 
     assert sorted(parts) == [(0, 0), (0, 100), (0, 100), (100, 101)]
 
@@ -153,13 +158,13 @@ def test_what_a_part_raises_comes_out_once_all_have_ended(failing: int) -> None:
         assert others.wait(20)
         ended.append(begin)
 
-    with Threads(3) as crew:
+    with ThreadedRowExecutor(3) as row_executor:
         with pytest.raises(ValueError, match=f"part {failing}"):
-            crew(work, 3)
+            row_executor(work, 3)
         assert sorted(ended) == sorted(begun)
 
         again: list[int] = []
-        crew(lambda begin, _end: again.append(begin), 3)
+        row_executor(lambda begin, _end: again.append(begin), 3)
     assert sorted(again) == [0, 1, 2]
 
 
@@ -167,17 +172,17 @@ def test_who_has_not_begun_is_not_waited_for() -> None:
     """Where the other cores are busy, the caller does it all."""
     free = threading.Event()
 
-    with Threads(2) as crew:
-        crew._others.submit(free.wait, 20)
+    with ThreadedRowExecutor(2) as row_executor:
+        row_executor._pool.submit(free.wait, 20)
         done: list[int] = []
-        crew(lambda begin, _end: done.append(begin), 5)
+        row_executor(lambda begin, _end: done.append(begin), 5)
         assert done == [0, 1, 2, 3, 4]
         free.set()
 
 
 def test_the_threads_end_with_the_crew() -> None:
-    with Threads(3) as crew:
-        crew(lambda _begin, _end: None, 3)
+    with ThreadedRowExecutor(3) as row_executor:
+        row_executor(lambda _begin, _end: None, 3)
         assert _threads()
     assert not _threads()
 
@@ -189,12 +194,12 @@ def _threads() -> list[str]:
 def test_the_loop_lets_its_crew_score() -> None:
     asked: list[int] = []
 
-    def crew(work: Work, rows: int) -> None:
+    def row_executor(work: RowRangeWork, rows: int) -> None:
         asked.append(rows)
-        alone(work, rows)
+        serial(work, rows)
 
-    rig = Rig(*batch(*THREE, *THREE)).opened()
-    rig.crew = crew
+    rig = Rig(*batch(*THREE_RECORDS, *THREE_RECORDS)).with_opened_account()
+    rig.row_executor = row_executor
 
     rig.run()
 

@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from sensorwatch.common.errors import OffsetsLost
-from sensorwatch.consumer.topic_identity import CHECK_SECONDS, TopicIdentity
+from sensorwatch.consumer.topic_identity import CHECK_INTERVAL_SECONDS, TopicIdentity
 from tests.brokers.child_processes import wait_until
 from tests.brokers.kafka import Kafka
 
@@ -36,7 +36,7 @@ def checked(*answers: str | Exception) -> None:
     identity = TopicIdentity(cast("AdminClient", admin), "sensors", clock=lambda: now)
     for _ in answers:
         identity.check()
-        now += CHECK_SECONDS
+        now += CHECK_INTERVAL_SECONDS
     now = 0.0
     identity.check()  # hears the last answer, asks no more
 
@@ -67,9 +67,9 @@ def test_a_real_topic_made_anew_is_noticed(kafka: Kafka) -> None:
 
     def known() -> bool:
         nonlocal now
-        now += CHECK_SECONDS
+        now += CHECK_INTERVAL_SECONDS
         identity.check()
-        return identity._known is not None
+        return identity._known_id is not None
 
     wait_until(known, deadline=20, what="the topic's id")
     kafka.delete_topic(topic)
@@ -80,7 +80,7 @@ def test_a_real_topic_made_anew_is_noticed(kafka: Kafka) -> None:
 
     def refused() -> bool:
         nonlocal now
-        now += CHECK_SECONDS
+        now += CHECK_INTERVAL_SECONDS
         try:
             identity.check()
         except OffsetsLost:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 from confluent_kafka import Producer
 
-from sensorwatch.common.kafka.dead_letters import ID, PREFIX
+from sensorwatch.common.kafka.dead_letters import HEADER_PREFIX, ID_HEADER
 from sensorwatch.common.kafka.embedded import EmbeddedBroker
 from sensorwatch.common.kafka.records import Coordinates
 from sensorwatch.common.runtime.settings import load_settings
@@ -41,7 +41,7 @@ def anomaly(value: bytes, kind: str) -> tuple[str, bytes, Headers]:
 
 
 def dead_letter(id_: bytes, code: bytes) -> tuple[str, bytes, Headers]:
-    return "sensors.dlq", b"{", [(ID, id_), (PREFIX + "code", code)]
+    return "sensors.dlq", b"{", [(ID_HEADER, id_), (HEADER_PREFIX + "code", code)]
 
 
 def test_a_closing_event_is_kept_but_is_no_alarm() -> None:

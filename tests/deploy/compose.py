@@ -50,12 +50,12 @@ def services() -> dict[str, Service]:
     return {name: found[name] for name in order.static_order()}
 
 
-def ours() -> dict[str, Service]:
+def our_services() -> dict[str, Service]:
     """Return the services that run our image, in the order of their dependencies."""
     return {name: service for name, service in services().items() if service.is_ours}
 
 
-def runs_to_its_end(name: str) -> bool:
+def is_one_shot(name: str) -> bool:
     """Say whether somebody waits for this service's successful end."""
     wanted = "service_completed_successfully"
     return any(service.needs.get(name) == wanted for service in services().values())

@@ -9,7 +9,7 @@ from urllib.request import Request, urlopen
 from tests.brokers.child_processes import Program, tail
 from tests.brokers.kafka import Kafka
 from tests.brokers.ports import free_ports
-from tests.deploy.compose import Service, ours, runs_to_its_end
+from tests.deploy.compose import Service, is_one_shot, our_services
 from tests.deploy.image import Image
 
 
@@ -19,7 +19,7 @@ class Stack:
 
     kafka: Kafka
     image: Image
-    services: dict[str, Service] = field(default_factory=ours)
+    services: dict[str, Service] = field(default_factory=our_services)
     programs: dict[str, Program] = field(default_factory=dict)
     codes: dict[str, int] = field(default_factory=dict)
 
@@ -31,16 +31,16 @@ class Stack:
         """Start everything; who is waited for first, and until it ended or is healthy."""
         for name, service in self.services.items():
             program = self.programs[name] = Program(
-                [self.here(word) for word in service.command],
+                [self.outside_container(word) for word in service.command],
                 log=self.image.app.parent / f"{name}.log",
                 environment=self.environment(service),
                 folder=self.image.app,
             )
-            if runs_to_its_end(name):
+            if is_one_shot(name):
                 self.codes[name] = program.wait(deadline=90)
                 assert self.codes[name] == 0, f"{name}: {tail(program.log)}"
 
-    def here(self, text: str) -> str:
+    def outside_container(self, text: str) -> str:
         """Rewrite what only containers have: the volume, the names and ports of hosts."""
         rewritten = {
             "/data": str(self.image.data),
@@ -49,15 +49,15 @@ class Stack:
             "127.0.0.1:9101": f"127.0.0.1:{self.consumer_port}",
             "127.0.0.1:8000": f"127.0.0.1:{self.api_port}",
         }
-        for written, here in rewritten.items():
-            text = text.replace(written, here)
+        for written, outside_container in rewritten.items():
+            text = text.replace(written, outside_container)
         return text
 
     def environment(self, service: Service) -> dict[str, str]:
         """The service's own environment, with topics and ports that nobody else uses."""
         return {
             **self.image.environment,
-            **{name: self.here(value) for name, value in service.environment.items()},
+            **{name: self.outside_container(value) for name, value in service.environment.items()},
             "SENSORWATCH__TOPICS__READINGS": self.topics,
             "SENSORWATCH__TOPICS__ANOMALIES": f"{self.topics}.anomalies",
             "SENSORWATCH__TOPICS__DEAD_LETTERS": f"{self.topics}.dlq",
@@ -69,7 +69,7 @@ class Stack:
     def healthy(self, name: str) -> bool:
         """Run the service's health check once, as Docker would."""
         service = self.services[name]
-        command = [self.here(word) for word in service.healthcheck]
+        command = [self.outside_container(word) for word in service.healthcheck]
         checked = subprocess.run(
             command,
             env=self.environment(service),

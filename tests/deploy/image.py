@@ -52,7 +52,11 @@ def instructions() -> tuple[Instruction, ...]:
 
 def copies() -> list[Instruction]:
     """Return the COPY lines that take files from the build context."""
-    return [one for one in instructions() if one.keyword == "COPY" and not one.from_another_stage]
+    return [
+        instruction
+        for instruction in instructions()
+        if instruction.keyword == "COPY" and not instruction.from_another_stage
+    ]
 
 
 def in_context(path: str) -> bool:
@@ -90,9 +94,14 @@ def build(folder: Path) -> Image:
 
 def variables() -> dict[str, str]:
     """Return what the last stage's ENV lines set."""
-    last = max(index for index, one in enumerate(instructions()) if one.keyword == "FROM")
+    last = max(
+        index for index, instruction in enumerate(instructions()) if instruction.keyword == "FROM"
+    )
     pairs = [
-        pair for one in instructions()[last:] if one.keyword == "ENV" for pair in one.arguments
+        pair
+        for instruction in instructions()[last:]
+        if instruction.keyword == "ENV"
+        for pair in instruction.arguments
     ]
     return dict(pair.split("=", 1) for pair in pairs)
 
@@ -138,8 +147,10 @@ def _environment(folder: Path, site: Path) -> dict[str, str]:
     python = binaries / "python"
     python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     python.chmod(0o755)
-    ours = {name: text.replace("/data", str(folder / "data")) for name, text in variables().items()}
-    path = ours.pop("PATH").replace("/opt/venv/bin", str(binaries))
+    our_services = {
+        name: text.replace("/data", str(folder / "data")) for name, text in variables().items()
+    }
+    path = our_services.pop("PATH").replace("/opt/venv/bin", str(binaries))
     path = path.replace("$PATH", os.environ["PATH"])
     # Ahead of the editable installation, which comes last among the finders.
-    return {**ours, "PATH": path, "PYTHONPATH": str(site)}
+    return {**our_services, "PATH": path, "PYTHONPATH": str(site)}

@@ -27,7 +27,7 @@ def a_row(values: tuple[float, float, float]) -> dict[str, object]:
     }
 
 
-class Monitored:
+class MonitoredServices:
     """Both services, running on one registry, and what was sent to them."""
 
     def __init__(self, kafka: Kafka, folder: Path) -> None:

@@ -14,7 +14,7 @@ from tests.brokers.child_processes import wait_until
 from tests.brokers.kafka import Kafka
 from tests.brokers.real_kafka import kafka_required
 from tests.deploy.compose import ROOT, services
-from tests.deploy.monitored_worker import Monitored
+from tests.deploy.monitored_worker import MonitoredServices
 from tests.deploy.prometheus import ALERTS, FOLDER, Prometheus, prometheus_missing, promtool
 
 DASHBOARD = ROOT / "deploy" / "grafana" / "dashboards" / "sensorwatch.json"
@@ -71,18 +71,20 @@ def test_what_is_scraped_is_where_the_compose_file_has_it() -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class ScrapedServices:
     """Services with known traffic, and the Prometheus that watched it."""
 
-    services: Monitored
+    services: MonitoredServices
     prometheus: Prometheus
 
 
 @pytest.fixture(scope="module")
-def scene(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def scraped_services(
+    kafka: Kafka, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ScrapedServices]:
     """310 records: 290 normal, 10 anomalous, 10 broken; 8 rows over HTTP, 2 of them anomalous."""
     folder = tmp_path_factory.mktemp("monitored")
-    monitored = Monitored(kafka, folder)
+    monitored = MonitoredServices(kafka, folder)
     targets = {"consumer:9101": monitored.consumer, "api:8000": monitored.api}
     prometheus = Prometheus(folder, targets)
     try:
@@ -95,7 +97,7 @@ def scene(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sc
             consumed = f"sum(sensorwatch_records_consumed_total{CONSUMER})"
             prometheus.wait_for(consumed, 155 * part, deadline=40)
             prometheus.wait_for(f"sum(sensorwatch_rows_scored_total{API})", 4 * part)
-        yield Scene(monitored, prometheus)
+        yield ScrapedServices(monitored, prometheus)
     finally:
         prometheus.close()
         monitored.close()
@@ -106,8 +108,8 @@ def scene(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sc
 class TestScraping:
     """What a real Prometheus makes of running services."""
 
-    def test_both_targets_are_up(self, scene: Scene) -> None:
-        up = {one.labels["job"]: one.value for one in scene.prometheus.query("up")}
+    def test_both_targets_are_up(self, scraped_services: ScrapedServices) -> None:
+        up = {one.labels["job"]: one.value for one in scraped_services.prometheus.query("up")}
         assert up == {"sensorwatch-consumer": 1, "sensorwatch-api": 1}
 
     @pytest.mark.parametrize(
@@ -131,62 +133,72 @@ class TestScraping:
         ],
     )
     def test_the_numbers_are_those_of_what_was_sent(
-        self, scene: Scene, expression: str, expected: float
+        self, scraped_services: ScrapedServices, expression: str, expected: float
     ) -> None:
-        scene.prometheus.wait_for(expression, expected)
+        scraped_services.prometheus.wait_for(expression, expected)
 
-    def test_both_name_the_model_in_force(self, scene: Scene) -> None:
-        models = scene.prometheus.query("sensorwatch_model_info == 1")
-        assert [one.labels["version"] for one in models] == [scene.services.version] * 2
+    def test_both_name_the_model_in_force(self, scraped_services: ScrapedServices) -> None:
+        models = scraped_services.prometheus.query("sensorwatch_model_info == 1")
+        assert [one.labels["version"] for one in models] == [scraped_services.services.version] * 2
 
-    def test_the_lag_of_every_partition_ends_at_zero(self, scene: Scene) -> None:
-        lag = f'count(sensorwatch_consumer_lag_records{{topic="{scene.services.topic}"}} == 0)'
-        scene.prometheus.wait_for(lag, 2)
+    def test_the_lag_of_every_partition_ends_at_zero(
+        self, scraped_services: ScrapedServices
+    ) -> None:
+        lag = f'count(sensorwatch_consumer_lag_records{{topic="{scraped_services.services.topic}"}} == 0)'
+        scraped_services.prometheus.wait_for(lag, 2)
 
     @pytest.mark.parametrize("expression", dashboard_expressions())
     def test_every_panel_of_the_dashboard_shows_something(
-        self, scene: Scene, expression: str
+        self, scraped_services: ScrapedServices, expression: str
     ) -> None:
         def numbers() -> list[float]:
-            found = [one.value for one in scene.prometheus.query(expression)]
+            found = [one.value for one in scraped_services.prometheus.query(expression)]
             return [number for number in found if not math.isnan(number)]
 
         assert wait_until(numbers, deadline=20, what=f"{expression} to give a number", every=0.3)
 
-    def test_the_alerts_are_evaluated_and_silent(self, scene: Scene) -> None:
+    def test_the_alerts_are_evaluated_and_silent(self, scraped_services: ScrapedServices) -> None:
         wait_until(
-            lambda: {rule["health"] for rule in scene.prometheus.rules()} == {"ok"},
+            lambda: {rule["health"] for rule in scraped_services.prometheus.rules()} == {"ok"},
             deadline=20,
             what="the rules to be evaluated",
             every=0.3,
         )
-        firing = [rule["name"] for rule in scene.prometheus.rules() if rule["state"] == "firing"]
+        firing = [
+            rule["name"]
+            for rule in scraped_services.prometheus.rules()
+            if rule["state"] == "firing"
+        ]
         assert firing == []
 
-    def test_alerts_and_dashboard_name_no_metric_that_is_not_there(self, scene: Scene) -> None:
+    def test_alerts_and_dashboard_name_no_metric_that_is_not_there(
+        self, scraped_services: ScrapedServices
+    ) -> None:
         text = ALERTS.read_text() + "\n".join(dashboard_expressions())
         named = set(re.findall(r"\bsensorwatch_[a-z_]+\b", text))
         assert len(named) > 10
         wait_until(
-            lambda: named <= scene.prometheus.metric_names(),
+            lambda: named <= scraped_services.prometheus.metric_names(),
             deadline=20,
             what=f"all of {sorted(named)}",
             every=0.3,
         )
 
-    def test_promtool_has_no_complaint_about_the_metrics(self, scene: Scene) -> None:
-        for address in (scene.services.consumer, scene.services.api):
-            _, text = scene.services.get(address, "/metrics")
+    def test_promtool_has_no_complaint_about_the_metrics(
+        self, scraped_services: ScrapedServices
+    ) -> None:
+        for address in (scraped_services.services.consumer, scraped_services.services.api):
+            _, text = scraped_services.services.get(address, "/metrics")
             checked = promtool("check", "metrics", text=text)
             assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
         complained = promtool("check", "metrics", text="# TYPE a_total gauge\na_total 1\n")
         assert complained.returncode != 0, "promtool must be able to complain"
 
     def test_what_prometheus_3_asks_for_is_answered_in_a_format_that_it_reads(
-        self, scene: Scene
+        self, scraped_services: ScrapedServices
     ) -> None:
-        for address in (scene.services.consumer, scene.services.api):
-            kind, text = scene.services.get(address, "/metrics", accept=PROMETHEUS_3)
+        for address in (scraped_services.services.consumer, scraped_services.services.api):
+            kind, text = scraped_services.services.get(address, "/metrics", accept=PROMETHEUS_3)
             assert kind.startswith("application/openmetrics-text; version=1.0.0")
             read = parser.text_string_to_metric_families(text)  # type: ignore[no-untyped-call] # theirs
             families = {family.name for family in read}

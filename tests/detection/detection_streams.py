@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sensorwatch.common.rows.readings import Readings, readings_of
+from sensorwatch.common.rows.readings import Readings, build_readings
 from sensorwatch.common.scoring.detections import ClosedEpisode
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import Memory
@@ -19,9 +19,9 @@ SECOND = 1_000_000
 
 
 @st.composite
-def untidy_streams(draw: st.DrawFn, *, most_rows: int = 60, sensors: int = 4) -> Readings:
+def untidy_streams(draw: st.DrawFn, *, max_rows: int = 60, sensors: int = 4) -> Readings:
     """Rows of several sensors: late, duplicate, after gaps, stuck, missing, wild and normal."""
-    count = draw(st.integers(1, most_rows))
+    count = draw(st.integers(1, max_rows))
     steps = st.sampled_from([SECOND] * 6 + [0, -SECOND, 50 * SECOND, 5_000 * SECOND])
     value = st.sampled_from([0.0, 0.1, -0.3, 0.7, 9.0, -60.0, 1e6, float("nan")])
     times, time = [], START
@@ -30,33 +30,33 @@ def untidy_streams(draw: st.DrawFn, *, most_rows: int = 60, sensors: int = 4) ->
         times.append(time)
     names = [f"s{draw(st.integers(0, sensors - 1))}" for _ in range(count)]
     values = [[draw(value) for _ in range(3)] for _ in range(count)]
-    return readings_of(
+    return build_readings(
         index=range(count), event_time=times, sensor_ids=names, values=values, signals=3
     )
 
 
-def scored(
+def score_in_batches(
     readings: Readings, detector: Detector, memory: Memory, cuts: Sequence[int] = ()
 ) -> list[Outcome]:
     """Score a stream in pieces that end at `cuts`."""
-    edges = [0, *sorted(cuts), len(readings)]
+    batch_edges = [0, *sorted(cuts), len(readings)]
     outcomes = []
-    for start, stop in pairwise(edges):
-        part = readings.take(slice(start, stop))
-        part = Readings(
+    for start, stop in pairwise(batch_edges):
+        batch = readings.take(slice(start, stop))
+        batch = Readings(
             np.arange(stop - start, dtype=np.int64),
-            part.event_time,
-            part.sensor,
-            part.sensor_ids,
-            part.values,
-            part.context,
+            batch.event_time,
+            batch.sensor,
+            batch.sensor_ids,
+            batch.values,
+            batch.context,
         )
         positions = np.arange(start, stop, dtype=np.int64)
-        outcomes.append(score_readings(part, [], detector, memory, positions=positions))
+        outcomes.append(score_readings(batch, [], detector, memory, positions=positions))
     return outcomes
 
 
-def bits(outcomes: Sequence[Outcome]) -> tuple[bytes, ...]:
+def detection_bytes(outcomes: Sequence[Outcome]) -> tuple[bytes, ...]:
     """Return every number of the detections, as bytes."""
     columns = (
         "raw_score",
@@ -70,12 +70,14 @@ def bits(outcomes: Sequence[Outcome]) -> tuple[bytes, ...]:
         "episode_time",
         "episode_peak",
     )
-    return tuple(_joined([getattr(one.detections, name) for one in outcomes]) for name in columns)
+    return tuple(
+        _joined([getattr(outcome.detections, name) for outcome in outcomes]) for name in columns
+    )
 
 
-def ended(outcomes: Sequence[Outcome]) -> list[ClosedEpisode]:
+def ended_episodes(outcomes: Sequence[Outcome]) -> list[ClosedEpisode]:
     """Return the episodes that ended, their index left out of the comparison."""
-    return [replace(closed, index=0) for one in outcomes for closed in one.closed]
+    return [replace(closed, index=0) for outcome in outcomes for closed in outcome.closed]
 
 
 def _joined(arrays: Sequence[NDArray[np.generic]]) -> bytes:

@@ -15,12 +15,12 @@ from sensorwatch.consumer.publishing.event_type import EventType
 from tests.brokers.child_processes import Program, tail, wait_until
 from tests.brokers.kafka import Kafka
 from tests.checker.topic_reader import read_committed
-from tests.commands.command_runner import ROOT, Ended, sensorwatch
+from tests.commands.command_runner import ROOT, CommandResult, sensorwatch
 
 SERVICE_SECONDS = 45
 
 
-class Person:
+class CommandSession:
     """Somebody with a configuration file, on topics and a group of their own."""
 
     def __init__(self, kafka: Kafka, folder: Path, *, schema: Path) -> None:
@@ -49,17 +49,17 @@ format = "json"
 """
         )
 
-    def types(self, command: str, *, code: int = 0) -> Ended:
+    def run_command(self, command: str, *, code: int = 0) -> CommandResult:
         """Run `sensorwatch COMMAND` in the folder and expect it to end with `code`."""
         ended = sensorwatch(*command.split(), folder=self.folder)
         assert ended.code == code, f"{command} ended with {ended.code}\n{ended.out}{ended.err}"
         return ended
 
-    def reads_json(self, command: str) -> list[Any]:
+    def run_json_command(self, command: str) -> list[Any]:
         """Run a command that prints JSON lines and return what they say."""
-        return [json.loads(line) for line in self.types(command).out.splitlines()]
+        return [json.loads(line) for line in self.run_command(command).out.splitlines()]
 
-    def starts(self, command: str) -> Program:
+    def start_service(self, command: str) -> Program:
         """Start a service and wait until it says where it listens."""
         environment = {
             name: text for name, text in os.environ.items() if name.startswith("SENSORWATCH__")
@@ -84,7 +84,7 @@ format = "json"
         found = re.search(r"http://[0-9.]+:\d+", self._services[command].log.read_text())
         return found[0] if found else None
 
-    def asks(self, command: str, path: str, body: object = None) -> str:
+    def fetch(self, command: str, path: str, body: object = None) -> str:
         """Fetch a page from a service; a status above 399 raises HTTPError."""
         data = None if body is None else json.dumps(body).encode()
         url = f"{self.address(command)}{path}"
@@ -92,17 +92,17 @@ format = "json"
             text: str = page.read().decode()
         return text
 
-    def waits_until_consumed(self, records: int) -> None:
+    def wait_until_consumed(self, records: int) -> None:
         """Wait until the consumer's metrics count so many records."""
         series = f'sensorwatch_records_consumed_total{{topic="{self.readings}"}} {records:.1f}'
         wait_until(
-            lambda: series in self.asks("consume", "/metrics"),
+            lambda: series in self.fetch("consume", "/metrics"),
             deadline=SERVICE_SECONDS,
             what=f"{series}; the log ends {tail(self._services['consume'].log, 5)}",
             every=0.1,
         )
 
-    def stops(self, command: str) -> int:
+    def stop_service(self, command: str) -> int:
         """Stop a service as a supervisor would and return its exit code."""
         return self._services[command].terminate(deadline=10)
 
@@ -114,7 +114,7 @@ format = "json"
         """Read all committed events of anomalous rows."""
         return self._events(EventType.DETECTED)
 
-    def ends(self) -> list[dict[str, Any]]:
+    def episode_end_events(self) -> list[dict[str, Any]]:
         """Read all committed events of episodes' ends."""
         return self._events(EventType.CLOSED)
 

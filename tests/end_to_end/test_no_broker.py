@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.brokers.ports import free_port
-from tests.commands.command_runner import Ended, sensorwatch
+from tests.commands.command_runner import CommandResult, sensorwatch
 
 COMMANDS = ("topics create", "produce --rows 10", "tail --max 1", "ledger show", "ledger verify")
 
@@ -16,11 +16,11 @@ def test_a_broker_that_is_not_there_is_one_plain_line_for_every_command(tmp_path
     nowhere = f"127.0.0.1:{free_port()}"
     environment = {"SENSORWATCH__KAFKA__BOOTSTRAP_SERVERS": nowhere}
 
-    def types(command: str) -> Ended:
+    def run_command(command: str) -> CommandResult:
         return sensorwatch(*command.split(), folder=tmp_path, environ=environment)
 
     with ThreadPoolExecutor(len(COMMANDS)) as pool:  # each waits for some seconds
-        answers = dict(zip(COMMANDS, pool.map(types, COMMANDS), strict=True))
+        answers = dict(zip(COMMANDS, pool.map(run_command, COMMANDS), strict=True))
     for command, ended in answers.items():
         assert (ended.code, ended.out) == (3, ""), command
         assert ended.err.startswith(f"error: no broker answers at {nowhere} "), command

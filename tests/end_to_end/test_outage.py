@@ -6,7 +6,7 @@ import pytest
 
 from tests.brokers.child_processes import wait_until
 from tests.brokers.kafka import Kafka
-from tests.deploy.monitored_worker import Monitored
+from tests.deploy.monitored_worker import MonitoredServices
 
 
 @pytest.mark.broker
@@ -16,7 +16,7 @@ def test_the_consumer_goes_on_after_an_outage_longer_than_its_session(
 ) -> None:
     """It once hung for good in the first transaction after it, logging every failed connection."""
     monkeypatch.setenv("SENSORWATCH__KAFKA__SESSION_TIMEOUT_MS", "6000")
-    monitored = Monitored(own_kafka, tmp_path)
+    monitored = MonitoredServices(own_kafka, tmp_path)
     log = tmp_path / "consume.log"
 
     def consumed(records: int) -> bool:

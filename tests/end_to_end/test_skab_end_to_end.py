@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from tests.brokers.kafka import Kafka
-from tests.commands.command_runner import Ended
-from tests.end_to_end.command_session import Person
+from tests.commands.command_runner import CommandResult
+from tests.end_to_end.command_session import CommandSession
 from tests.skab_files import ANOMALY_FREE, SIGNALS, VALVE, needs_skab
 
 pytestmark = [
@@ -29,83 +29,85 @@ def rows_of(path: Path) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Streamed:
+class StreamedFiles:
     """What came of streaming the valve file, and then the anomaly-free run."""
 
-    person: Person
+    session: CommandSession
     schema: dict[str, Any]
-    produced: tuple[Ended, Ended]
+    produced: tuple[CommandResult, CommandResult]
     exit_code: int
     events: dict[int, dict[str, Any]]
     """By the offset of the reading: one sensor, so one partition, in the order of the files."""
 
 
 @pytest.fixture(scope="module")
-def streamed(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Streamed]:
+def streamed_files(
+    kafka: Kafka, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[StreamedFiles]:
     folder = tmp_path_factory.mktemp("skab")
-    person = Person(kafka, folder, schema=Path("skab.toml"))
+    session = CommandSession(kafka, folder, schema=Path("skab.toml"))
     try:
-        person.types(f"schema infer {ANOMALY_FREE} --out skab.toml")
-        person.types(f"train --data {ANOMALY_FREE}")
-        person.types("topics create")
+        session.run_command(f"schema infer {ANOMALY_FREE} --out skab.toml")
+        session.run_command(f"train --data {ANOMALY_FREE}")
+        session.run_command("topics create")
         produced = (
-            person.types(f"produce --csv {VALVE}"),
-            person.types(f"produce --csv {ANOMALY_FREE}"),
+            session.run_command(f"produce --csv {VALVE}"),
+            session.run_command(f"produce --csv {ANOMALY_FREE}"),
         )
-        person.starts("consume")
-        person.waits_until_consumed(rows_of(VALVE) + rows_of(ANOMALY_FREE))
-        code = person.stops("consume")
-        events = {event["source"]["offset"]: event for event in person.events()}
+        session.start_service("consume")
+        session.wait_until_consumed(rows_of(VALVE) + rows_of(ANOMALY_FREE))
+        code = session.stop_service("consume")
+        events = {event["source"]["offset"]: event for event in session.events()}
         schema = tomllib.loads((folder / "skab.toml").read_text())
-        yield Streamed(person, schema, produced, code, events)
+        yield StreamedFiles(session, schema, produced, code, events)
     finally:
-        person.close()
+        session.close()
 
 
-def test_the_schema_of_the_file_is_guessed_right(streamed: Streamed) -> None:
-    schema = streamed.schema
+def test_the_schema_of_the_file_is_guessed_right(streamed_files: StreamedFiles) -> None:
+    schema = streamed_files.schema
     assert [signal["name"] for signal in schema["signals"]] == SIGNALS
     assert schema["csv"]["delimiter"] == ";"
     assert schema["time"]["field"] == "datetime"
     assert "key" not in schema, "one water loop is one sensor"
 
 
-def test_label_columns_are_neither_signals_nor_in_the_way(streamed: Streamed) -> None:
-    guessed = tomllib.loads(streamed.person.types(f"schema infer {VALVE}").out)
+def test_label_columns_are_neither_signals_nor_in_the_way(streamed_files: StreamedFiles) -> None:
+    guessed = tomllib.loads(streamed_files.session.run_command(f"schema infer {VALVE}").out)
     assert [signal["name"] for signal in guessed["signals"]] == SIGNALS
     sent = [
         json.loads(message.value() or b"")
-        for message in streamed.person.committed(streamed.person.readings)
+        for message in streamed_files.session.committed(streamed_files.session.readings)
     ]
     assert len(sent) == rows_of(VALVE) + rows_of(ANOMALY_FREE)
     names = {frozenset(row) for row in sent}
     assert all("anomaly" not in row and "changepoint" not in row for row in names), names
 
 
-def test_every_row_is_delivered_and_the_consumer_ends_well(streamed: Streamed) -> None:
-    for ended, path in zip(streamed.produced, (VALVE, ANOMALY_FREE), strict=True):
+def test_every_row_is_delivered_and_the_consumer_ends_well(streamed_files: StreamedFiles) -> None:
+    for ended, path in zip(streamed_files.produced, (VALVE, ANOMALY_FREE), strict=True):
         assert f"delivered {rows_of(path)}, failed 0" in ended.err
-    assert streamed.exit_code == 0
+    assert streamed_files.exit_code == 0
 
 
-def test_the_ledger_counts_every_row_and_proves_every_score(streamed: Streamed) -> None:
+def test_the_ledger_counts_every_row_and_proves_every_score(streamed_files: StreamedFiles) -> None:
     total = rows_of(VALVE) + rows_of(ANOMALY_FREE)
-    shown = streamed.person.types("ledger show").out
-    anomalies = len(streamed.events)
+    shown = streamed_files.session.run_command("ledger show").out
+    anomalies = len(streamed_files.events)
     assert 0 < anomalies < total, "the files must have normal rows and anomalous ones"
     sums = f"records in {total} = normal {total - anomalies} + anomalies {anomalies}"
     assert f"{sums} + dead letters 0" in shown
-    stretches = streamed.person.reads_json("ledger verify --json")
+    stretches = streamed_files.session.run_json_command("ledger verify --json")
     assert {stretch["verdict"] for stretch in stretches} == {"proven"}
     assert sum(stretch["records"] for stretch in stretches) == total
-    assert f"{total} records proven" in streamed.person.types("ledger verify").out
+    assert f"{total} records proven" in streamed_files.session.run_command("ledger verify").out
 
 
 def test_a_backtest_of_both_files_gives_the_scores_of_the_events_bit_for_bit(
-    streamed: Streamed,
+    streamed_files: StreamedFiles,
 ) -> None:
     """One file after the other, since what the memory knows of the first counts for the second."""
-    both = streamed.person.folder / "both.csv"
+    both = streamed_files.session.folder / "both.csv"
     with both.open("w", newline="") as out:
         writer = csv.DictWriter(out, ["datetime", *SIGNALS], delimiter=";", extrasaction="ignore")
         writer.writeheader()
@@ -113,8 +115,8 @@ def test_a_backtest_of_both_files_gives_the_scores_of_the_events_bit_for_bit(
             with path.open(newline="") as file:
                 writer.writerows(csv.DictReader(file, delimiter=";"))
     command = "backtest --data both.csv --schema skab.toml --model champion --out scores.csv"
-    streamed.person.types(command)
-    with (streamed.person.folder / "scores.csv").open() as file:
+    streamed_files.session.run_command(command)
+    with (streamed_files.session.folder / "scores.csv").open() as file:
         scored = list(csv.DictReader(file))
     assert [int(row["row"]) for row in scored] == list(range(rows_of(both)))
     expected = {
@@ -124,14 +126,14 @@ def test_a_backtest_of_both_files_gives_the_scores_of_the_events_bit_for_bit(
     }
     found = {
         offset: (event["anomaly_score"], event["raw_score"])
-        for offset, event in streamed.events.items()
+        for offset, event in streamed_files.events.items()
     }
     assert expected
     assert found == expected
 
 
-def test_tail_shows_a_person_what_was_unusual(streamed: Streamed) -> None:
-    line = streamed.person.types("tail --from-beginning --max 1").out
+def test_tail_shows_a_person_what_was_unusual(streamed_files: StreamedFiles) -> None:
+    line = streamed_files.session.run_command("tail --from-beginning --max 1").out
     assert "2020-03-09T10:14:33Z" in line
     # The water is colder than in the month that the model was trained on.
     assert re.search(r"Temperature 79\.34, expected [\d.]+ to [\d.]+, low, \d+ %", line), line

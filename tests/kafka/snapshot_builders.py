@@ -4,14 +4,14 @@ from dataclasses import replace
 
 from sensorwatch.common.kafka.records import OutgoingMessage, Partition
 from sensorwatch.common.kafka.snapshot_text import (
-    Manifest,
     Snapshot,
+    SnapshotManifest,
     chunk_messages,
     manifest_message,
-    manifest_of,
+    parse_snapshot_manifest,
     snapshot_of,
 )
-from sensorwatch.common.ledger.account import SnapshotAt, open_account
+from sensorwatch.common.ledger.account import SnapshotRef, open_account
 
 SOURCE = Partition("in", 2)
 
@@ -29,7 +29,7 @@ def a_snapshot(
         account=replace(
             open_account(0, model_version="default-0001-00000000", fingerprint="f"),
             next_offset=next_offset,
-            snapshot=SnapshotAt(offset=1, next_offset=3),
+            snapshot=SnapshotRef(offset=1, next_offset=3),
         ),
         content=content,
         memory_layout="3 signals",
@@ -38,15 +38,15 @@ def a_snapshot(
 
 def written(
     snapshot: Snapshot, *, chunk_bytes: int, first: int = 100
-) -> tuple[Manifest, dict[int, bytes]]:
+) -> tuple[SnapshotManifest, dict[int, bytes]]:
     """What a reader finds where every record was stored at the next offset from `first` on."""
     chunks = list(chunk_messages(snapshot, "g.state", chunk_bytes=chunk_bytes))
     stored = {first + number: value_of(chunk) for number, chunk in enumerate(chunks)}
     manifest = manifest_message(snapshot, "g.state", [*stored])
-    return manifest_of(manifest.value, "here"), stored
+    return parse_snapshot_manifest(manifest.value, "here"), stored
 
 
-def read(manifest: Manifest, stored: dict[int, bytes]) -> Snapshot:
+def read(manifest: SnapshotManifest, stored: dict[int, bytes]) -> Snapshot:
     """Put a snapshot together from what is stored."""
     return snapshot_of(manifest, [stored[offset] for offset in manifest.chunks], "here")
 

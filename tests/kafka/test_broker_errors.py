@@ -3,7 +3,7 @@
 import pytest
 from confluent_kafka import KafkaError
 
-from sensorwatch.common.kafka.broker_errors import Reaction, Stage, reaction, transient
+from sensorwatch.common.kafka.broker_errors import ClientOperation, Reaction, reaction, transient
 
 
 def an_error(code: int, *, retriable: bool = False, requires_abort: bool = False) -> KafkaError:
@@ -11,42 +11,61 @@ def an_error(code: int, *, retriable: bool = False, requires_abort: bool = False
 
 
 @pytest.mark.parametrize(
-    ("stage", "code", "wanted"),
+    ("operation", "code", "wanted"),
     [
-        (Stage.PRODUCE, KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, Reaction.RENEW_PRODUCER),
-        (Stage.PRODUCE, KafkaError.INVALID_PRODUCER_EPOCH, Reaction.RENEW_PRODUCER),
-        (Stage.PRODUCE, KafkaError.UNKNOWN_PRODUCER_ID, Reaction.ABORT_AND_REWIND),
-        (Stage.SEND_OFFSETS, KafkaError.PRODUCER_FENCED, Reaction.EXIT_FENCED),
-        (Stage.SEND_OFFSETS, KafkaError._FENCED, Reaction.EXIT_FENCED),
-        (Stage.COMMIT, KafkaError._FENCED, Reaction.EXIT_FENCED),
-        (Stage.SEND_OFFSETS, KafkaError.ILLEGAL_GENERATION, Reaction.ABORT_AND_REWIND),
-        (Stage.SEND_OFFSETS, KafkaError.UNKNOWN_MEMBER_ID, Reaction.ABORT_AND_REWIND),
-        (Stage.SEND_OFFSETS, 113, Reaction.ABORT_AND_REWIND),
-        (Stage.SEND_OFFSETS, KafkaError.REBALANCE_IN_PROGRESS, Reaction.ABORT_AND_REWIND),
-        (Stage.COMMIT, KafkaError.INVALID_TXN_STATE, Reaction.RENEW_PRODUCER),
-        (Stage.SEND_OFFSETS, KafkaError.INVALID_TXN_STATE, Reaction.CRASH),
-        (Stage.INIT, KafkaError._FAIL, Reaction.CRASH),
+        (
+            ClientOperation.PRODUCE,
+            KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER,
+            Reaction.RENEW_BROKEN_PRODUCER,
+        ),
+        (
+            ClientOperation.PRODUCE,
+            KafkaError.INVALID_PRODUCER_EPOCH,
+            Reaction.RENEW_BROKEN_PRODUCER,
+        ),
+        (ClientOperation.PRODUCE, KafkaError.UNKNOWN_PRODUCER_ID, Reaction.ABORT_AND_REWIND),
+        (ClientOperation.SEND_OFFSETS, KafkaError.PRODUCER_FENCED, Reaction.EXIT_FENCED),
+        (ClientOperation.SEND_OFFSETS, KafkaError._FENCED, Reaction.EXIT_FENCED),
+        (ClientOperation.COMMIT, KafkaError._FENCED, Reaction.EXIT_FENCED),
+        (ClientOperation.SEND_OFFSETS, KafkaError.ILLEGAL_GENERATION, Reaction.ABORT_AND_REWIND),
+        (ClientOperation.SEND_OFFSETS, KafkaError.UNKNOWN_MEMBER_ID, Reaction.ABORT_AND_REWIND),
+        (ClientOperation.SEND_OFFSETS, 113, Reaction.ABORT_AND_REWIND),
+        (ClientOperation.SEND_OFFSETS, KafkaError.REBALANCE_IN_PROGRESS, Reaction.ABORT_AND_REWIND),
+        (ClientOperation.COMMIT, KafkaError.INVALID_TXN_STATE, Reaction.RENEW_BROKEN_PRODUCER),
+        (ClientOperation.SEND_OFFSETS, KafkaError.INVALID_TXN_STATE, Reaction.CRASH),
+        (ClientOperation.INIT, KafkaError._FAIL, Reaction.CRASH),
+        # Transient, but without a flag that says what may be repeated.
+        (ClientOperation.INIT, KafkaError._DESTROY_BROKER, Reaction.RETRY),
+        (ClientOperation.INIT, KafkaError.COORDINATOR_NOT_AVAILABLE, Reaction.RETRY),
+        (ClientOperation.PRODUCE, KafkaError._DESTROY_BROKER, Reaction.RENEW_PRODUCER),
+        (ClientOperation.SEND_OFFSETS, KafkaError._TRANSPORT, Reaction.RENEW_PRODUCER),
+        (ClientOperation.COMMIT, KafkaError.NOT_ENOUGH_REPLICAS, Reaction.RENEW_PRODUCER),
+        (ClientOperation.ABORT, KafkaError._TIMED_OUT, Reaction.RENEW_PRODUCER),
     ],
 )
-def test_each_error_has_its_reaction(stage: Stage, code: int, wanted: Reaction) -> None:
-    assert reaction(an_error(code), stage) is wanted
+def test_each_error_has_its_reaction(
+    operation: ClientOperation, code: int, wanted: Reaction
+) -> None:
+    assert reaction(an_error(code), operation) is wanted
 
 
-@pytest.mark.parametrize("stage", Stage)
-def test_flags_decide_about_errors_that_the_table_does_not_name(stage: Stage) -> None:
-    code = KafkaError._TIMED_OUT
+@pytest.mark.parametrize("operation", ClientOperation)
+def test_flags_decide_about_errors_that_the_table_does_not_name(operation: ClientOperation) -> None:
+    code = KafkaError._FAIL
 
-    assert reaction(an_error(code, retriable=True), stage) is Reaction.RETRY
-    assert reaction(an_error(code, requires_abort=True), stage) is Reaction.ABORT_AND_REWIND
-    assert reaction(an_error(code), stage) is Reaction.CRASH
+    assert reaction(an_error(code, retriable=True), operation) is Reaction.RETRY
+    assert reaction(an_error(code, requires_abort=True), operation) is Reaction.ABORT_AND_REWIND
+    assert reaction(an_error(code), operation) is Reaction.CRASH
 
 
-@pytest.mark.parametrize("stage", Stage)
+@pytest.mark.parametrize("operation", ClientOperation)
 @pytest.mark.parametrize("retriable", [True, False])
-def test_being_fenced_is_final_whatever_its_flags_say(stage: Stage, retriable: bool) -> None:
+def test_being_fenced_is_final_whatever_its_flags_say(
+    operation: ClientOperation, retriable: bool
+) -> None:
     fenced = an_error(KafkaError._FENCED, retriable=retriable, requires_abort=retriable)
 
-    assert reaction(fenced, stage) is Reaction.EXIT_FENCED
+    assert reaction(fenced, operation) is Reaction.EXIT_FENCED
 
 
 @pytest.mark.parametrize(
@@ -60,15 +79,35 @@ def test_being_fenced_is_final_whatever_its_flags_say(stage: Stage, retriable: b
 )
 def test_what_the_same_micro_batch_would_meet_again_is_not_gone_back_to(code: int) -> None:
     """Aborting and rewinding would go on for ever, without a line that names the trouble."""
-    assert reaction(an_error(code, requires_abort=True), Stage.COMMIT) is Reaction.CRASH
+    assert reaction(an_error(code, requires_abort=True), ClientOperation.COMMIT) is Reaction.CRASH
 
 
 @pytest.mark.parametrize(
     "code",
-    [KafkaError._TIMED_OUT, KafkaError.NOT_COORDINATOR, KafkaError.UNSTABLE_OFFSET_COMMIT],
+    [
+        KafkaError._TIMED_OUT,
+        KafkaError._TRANSPORT,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._DESTROY_BROKER,
+        KafkaError._UNKNOWN_PARTITION,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.NOT_ENOUGH_REPLICAS,
+        KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.UNSTABLE_OFFSET_COMMIT,
+    ],
 )
-def test_a_passing_error_is_known_by_its_code(code: int) -> None:
+def test_a_transient_error_is_known_by_its_code_unless_it_is_fatal(code: int) -> None:
     """Outside of the transactional calls the client sets no flag."""
     assert not KafkaError(code).retriable()
     assert transient(KafkaError(code))
+    assert not transient(KafkaError(code, "told by a test", True))
+
+
+def test_a_refusal_is_not_transient() -> None:
     assert not transient(KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED))

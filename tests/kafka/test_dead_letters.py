@@ -6,15 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sensorwatch.common.kafka.dead_letters import (
-    HEADERS_LOST,
-    ID,
-    PREFIX,
-    TRUNCATED,
+    HEADER_PREFIX,
+    HEADERS_LOST_HEADER,
+    ID_HEADER,
+    TRUNCATED_HEADER,
     dead_letters,
 )
 from sensorwatch.common.kafka.records import Headers, OutgoingMessage
 from sensorwatch.common.rows.parsing import parse
-from sensorwatch.common.rows.rejection import Reason, Rejection, fault
+from sensorwatch.common.rows.rejection import Reason, Rejection, make_fault
 from sensorwatch.common.rows.schema import UnknownFields
 from tests.kafka.record_builders import SENT_AT_MS, StoredRecord, UnreadableHeaders, a_payload
 from tests.reading_builders import a_schema
@@ -58,9 +58,9 @@ def size(letter: OutgoingMessage) -> int:
 
 def errors(headers: Headers) -> dict[str, str]:
     return {
-        name.removeprefix(PREFIX): (value or b"").decode()
+        name.removeprefix(HEADER_PREFIX): (value or b"").decode()
         for name, value in headers
-        if name.startswith(PREFIX)
+        if name.startswith(HEADER_PREFIX)
     }
 
 
@@ -72,7 +72,7 @@ def test_key_value_and_headers_are_kept_byte_for_byte() -> None:
 
     assert (letter.topic, letter.key, letter.value) == ("sensors.dlq", b"\x00\xfe", b"\xff{")
     assert letter.headers[:4] == headers
-    assert not {TRUNCATED, HEADERS_LOST} & set(dict(letter.headers))
+    assert not {TRUNCATED_HEADER, HEADERS_LOST_HEADER} & set(dict(letter.headers))
 
 
 def test_absent_key_and_value_stay_absent() -> None:
@@ -88,16 +88,16 @@ def test_a_letter_whose_headers_cannot_be_read_says_that_they_are_lost() -> None
     (letter,) = letters_of([record])
 
     assert (letter.key, letter.value) == (record.key(), b"{")
-    assert dict(letter.headers)[HEADERS_LOST] == b"a header's name is not UTF-8"
+    assert dict(letter.headers)[HEADERS_LOST_HEADER] == b"a header's name is not UTF-8"
     assert errors(letter.headers)["code"] == "not_json"
     (replayed,) = letters_of([read_back(letter, 100)])
-    assert [name for name, _ in replayed.headers].count(HEADERS_LOST) == 1
+    assert [name for name, _ in replayed.headers].count(HEADERS_LOST_HEADER) == 1
 
 
 def test_headers_say_where_from_and_why() -> None:
     (letter,) = letters_of([StoredRecord(a_payload(x2="much"), 42, 3)])
 
-    assert dict(letter.headers)[ID] == b"sensors-3-42"
+    assert dict(letter.headers)[ID_HEADER] == b"sensors-3-42"
     assert errors(letter.headers) == {
         "topic": "sensors",
         "partition": "3",
@@ -113,7 +113,7 @@ def test_headers_say_where_from_and_why() -> None:
 
 
 def test_a_row_that_could_not_be_scored_names_that_stage() -> None:
-    rejection = Rejection(0, (fault(Reason.SCORING_FAILED, "", "no finite score"),))
+    rejection = Rejection(0, (make_fault(Reason.SCORING_FAILED, "", "no finite score"),))
 
     (letter,) = dead_letters(
         [rejection],
@@ -130,7 +130,7 @@ def test_a_row_that_could_not_be_scored_names_that_stage() -> None:
 def test_only_rejected_records_become_letters_in_their_order() -> None:
     records = [StoredRecord(value, offset) for offset, value in enumerate([b"{", a_payload(), b""])]
 
-    assert [dict(letter.headers)[ID] for letter in letters_of(records)] == [
+    assert [dict(letter.headers)[ID_HEADER] for letter in letters_of(records)] == [
         b"sensors-0-0",
         b"sensors-0-2",
     ]
@@ -146,13 +146,13 @@ def test_a_replayed_letter_keeps_its_origin_and_counts_the_replays() -> None:
         assert (found["topic"], found["partition"], found["offset"]) == ("sensors", "3", "42")
         assert (found["first_failed_at"], found["timestamp"]) == (NOW, str(SENT_AT_MS))
         assert found["replay.count"] == str(replay)
-        assert dict(letter.headers)[ID] == f"sensors-1-{100 + replay}".encode()
+        assert dict(letter.headers)[ID_HEADER] == f"sensors-1-{100 + replay}".encode()
         assert len(letter.headers) == 11, "each header stands there once"
         assert letter.value == b"{"
 
 
 def test_a_foreign_replay_count_does_no_harm() -> None:
-    headers = [(PREFIX + "replay.count", b"\xffmany")]
+    headers = [(HEADER_PREFIX + "replay.count", b"\xffmany")]
 
     (letter,) = letters_of([StoredRecord(b"{", stored_headers=headers)])
 
@@ -160,7 +160,7 @@ def test_a_foreign_replay_count_does_no_harm() -> None:
 
 
 def test_a_foreign_origin_that_is_too_long_is_not_taken_over() -> None:
-    headers = [(PREFIX + "topic", b"t" * 50_000)]
+    headers = [(HEADER_PREFIX + "topic", b"t" * 50_000)]
 
     (letter,) = letters_of([StoredRecord(b"{", stored_headers=headers)], limit=20_000)
 
@@ -172,7 +172,9 @@ def test_a_field_with_half_a_surrogate_pair_can_be_named() -> None:
     strict = a_schema().model_copy(update={"unknown_fields": UnknownFields.REJECT})
     record = StoredRecord(b'{"x1": 1e999, "\\ud800": 1}')
     _, rejections = parse([record.value()], strict)
-    unknown = [fault for fault in rejections[0].faults if fault.reason is Reason.UNKNOWN_FIELD]
+    unknown = [
+        one_fault for one_fault in rejections[0].faults if one_fault.reason is Reason.UNKNOWN_FIELD
+    ]
 
     (letter,) = dead_letters(
         [Rejection(0, tuple(unknown))],
@@ -194,7 +196,7 @@ def test_a_value_that_does_not_fit_is_cut_and_says_so() -> None:
     assert letter.value is not None
     assert original.startswith(letter.value)
     assert len(letter.value) > 10_000
-    assert dict(letter.headers)[TRUNCATED] == b"value 50000"
+    assert dict(letter.headers)[TRUNCATED_HEADER] == b"value 50000"
     assert size(letter) <= 20_000
 
 
@@ -216,7 +218,7 @@ def test_a_letter_always_fits_and_what_is_not_cut_is_whole(
     (letter,) = letters_of([record], limit=limit)
 
     assert size(letter) <= limit
-    cut = (dict(letter.headers).get(TRUNCATED) or b"").decode()
+    cut = (dict(letter.headers).get(TRUNCATED_HEADER) or b"").decode()
     assert ("value" in cut) == (letter.value != record.value())
     assert ("key" in cut) == (letter.key != record.key())
     assert ("headers" in cut) == (letter.headers[: len(original)] != original)

@@ -10,14 +10,14 @@ from sensorwatch.common.errors import DataError
 from sensorwatch.common.kafka.ledger_text import (
     MAX_METADATA_BYTES,
     Cause,
-    account_text,
+    account_to_plain,
     from_metadata,
     ledger_message,
     ledger_record,
     to_metadata,
 )
 from sensorwatch.common.kafka.records import Partition
-from sensorwatch.common.ledger.account import BUCKETS, Account, SnapshotAt, open_account
+from sensorwatch.common.ledger.account import WINDOW_BUCKETS, Account, SnapshotRef, open_account
 
 HIGHEST = 2**63 - 1
 EXTREME = Account(
@@ -28,13 +28,13 @@ EXTREME = Account(
     anomalies=HIGHEST,
     dead_letters=HIGHEST,
     window_bucket_rows=10**9,
-    window_rejected=(10**9,) * BUCKETS,
+    window_rejected=(10**9,) * WINDOW_BUCKETS,
     model_version=f"{'m' * 100}-{10**9}-00000000",
     digest=2**64 - 1,
     segment=HIGHEST,
     segment_offset=HIGHEST,
     fingerprint="f" * 12,
-    snapshot=SnapshotAt(HIGHEST, HIGHEST),
+    snapshot=SnapshotRef(HIGHEST, HIGHEST),
 )
 counts = st.integers(0, HIGHEST)
 accounts = st.builds(
@@ -52,7 +52,7 @@ accounts = st.builds(
     segment=counts,
     segment_offset=counts,
     fingerprint=st.text("0123456789abcdef", max_size=12),
-    snapshot=st.none() | st.builds(SnapshotAt, counts, counts),
+    snapshot=st.none() | st.builds(SnapshotRef, counts, counts),
 )
 
 
@@ -90,7 +90,7 @@ def test_metadata_of_another_offset_is_no_account_of_this_one() -> None:
     assert from_metadata(to_metadata(account), 4) is None
 
 
-SOUND = to_metadata(open_account(5, model_version="m", fingerprint="f"))
+VALID_METADATA = to_metadata(open_account(5, model_version="m", fingerprint="f"))
 
 
 @pytest.mark.parametrize(
@@ -103,26 +103,26 @@ SOUND = to_metadata(open_account(5, model_version="m", fingerprint="f"))
         "[]",
         "null",
         '{"ledger_version":1}',
-        SOUND.replace('"ledger_version":1', '"ledger_version":0'),
-        SOUND.replace('"next_offset":5', '"next_offset":"5"'),
-        SOUND.replace('"window_bucket_rows":1000', '"window_bucket_rows":0'),
-        SOUND.replace('"window_rejected":[0]', '"window_rejected":[]'),
-        SOUND.replace('"digest":', '"digest":9'),
-        SOUND.replace('"consumed":0', '"consumed":-1'),
-        SOUND.replace('"snapshot":null', '"snapshot":{"offset":1}'),
-        SOUND.replace('"snapshot":null', '"snapshot":{"offset":-1,"next_offset":5}'),
-        SOUND[:-1],
+        VALID_METADATA.replace('"ledger_version":1', '"ledger_version":0'),
+        VALID_METADATA.replace('"next_offset":5', '"next_offset":"5"'),
+        VALID_METADATA.replace('"window_bucket_rows":1000', '"window_bucket_rows":0'),
+        VALID_METADATA.replace('"window_rejected":[0]', '"window_rejected":[]'),
+        VALID_METADATA.replace('"digest":', '"digest":9'),
+        VALID_METADATA.replace('"consumed":0', '"consumed":-1'),
+        VALID_METADATA.replace('"snapshot":null', '"snapshot":{"offset":1}'),
+        VALID_METADATA.replace('"snapshot":null', '"snapshot":{"offset":-1,"next_offset":5}'),
+        VALID_METADATA[:-1],
     ],
 )
 def test_foreign_or_damaged_metadata_is_no_account(text: str | None) -> None:
-    assert text != SOUND
+    assert text != VALID_METADATA
     assert from_metadata(text, 5) is None
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        SOUND.replace('"ledger_version":1', '"ledger_version":2'),
+        VALID_METADATA.replace('"ledger_version":1', '"ledger_version":2'),
         '{"ledger_version":7,"account":"of another shape"}',
     ],
 )
@@ -163,4 +163,4 @@ def test_a_newer_ledger_record_is_refused() -> None:
 
 
 def test_people_see_the_digest_in_hexadecimal() -> None:
-    assert account_text(replace(EXTREME, digest=255))["digest"] == "00000000000000ff"
+    assert account_to_plain(replace(EXTREME, digest=255))["digest"] == "00000000000000ff"

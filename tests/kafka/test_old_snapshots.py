@@ -6,7 +6,7 @@ from typing import cast
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from sensorwatch.common.kafka.state_topic import OldSnapshots
+from sensorwatch.common.kafka.state_topic import OldSnapshotDeleter
 
 
 class FakeAdmin:
@@ -30,16 +30,16 @@ class FakeAdmin:
         return {where: answer}
 
 
-NOT_YET = 0
+NO_ANSWER = 0
 
 
 def warned(*answers: int | None) -> list[str]:
     """What is said after so many requests about partition 1, the last one not answered."""
     warnings: list[str] = []
-    admin = FakeAdmin(*answers, NOT_YET)
-    old = OldSnapshots(cast("AdminClient", admin), "g.state", warn=warnings.append)
+    admin = FakeAdmin(*answers, NO_ANSWER)
+    old = OldSnapshotDeleter(cast("AdminClient", admin), "g.state", warn=warnings.append)
     for offset in range(len(answers) + 1):
-        old.forget_before(1, offset)
+        old.delete_before(1, offset)
     assert admin.asked == [(1, offset) for offset in range(len(answers) + 1)]
     return warnings
 
@@ -58,4 +58,4 @@ def test_what_passes_and_what_a_broker_cannot_do_is_not_worth_a_word() -> None:
 
 
 def test_an_answer_that_has_not_come_is_not_waited_for() -> None:
-    assert warned(NOT_YET, NOT_YET) == []
+    assert warned(NO_ANSWER, NO_ANSWER) == []

@@ -17,11 +17,11 @@ from sensorwatch.common.kafka.snapshot_text import (
     chunk_count,
     chunk_messages,
     manifest_message,
-    manifest_of,
-    require_fit,
+    parse_snapshot_manifest,
+    require_matching_manifest,
     snapshot_of,
 )
-from sensorwatch.common.ledger.account import SnapshotAt
+from sensorwatch.common.ledger.account import SnapshotRef
 from tests.kafka.snapshot_builders import SOURCE, a_snapshot, read, value_of, written
 
 contents = st.binary(max_size=60)
@@ -102,7 +102,7 @@ def test_two_swapped_chunks_are_noticed(content: bytes, chunk_bytes: int, where:
 @pytest.mark.parametrize("value", [None, b"", b"{", b"chunk", b"[]", b'{"snapshot_version":1}'])
 def test_what_is_no_manifest_is_refused_with_its_place_and_the_remedy(value: bytes | None) -> None:
     with pytest.raises(StateRefused, match=r"at g\.state-2-9 is no snapshot's manifest") as caught:
-        manifest_of(value, "g.state-2-9")
+        parse_snapshot_manifest(value, "g.state-2-9")
 
     assert "`sensorwatch state reset`" in str(caught.value)
 
@@ -118,7 +118,7 @@ def changed(**fields: object) -> bytes:
 )
 def test_a_newer_manifest_is_refused_as_such(value: bytes) -> None:
     with pytest.raises(StateRefused, match="newer sensorwatch"):
-        manifest_of(value, "here")
+        parse_snapshot_manifest(value, "here")
 
 
 @pytest.mark.parametrize(
@@ -132,34 +132,36 @@ def test_a_newer_manifest_is_refused_as_such(value: bytes) -> None:
     ],
 )
 def test_a_manifest_whose_numbers_make_no_sense_is_refused(value: bytes) -> None:
-    manifest_of(changed(), "here")
+    parse_snapshot_manifest(changed(), "here")
 
     with pytest.raises(StateRefused, match="damaged"):
-        manifest_of(value, "here")
+        parse_snapshot_manifest(value, "here")
 
 
-AT = SnapshotAt(offset=9, next_offset=7)
+AT = SnapshotRef(offset=9, next_offset=7)
 
 
-def fit(
+def check_manifest(
     snapshot: Snapshot, *, group: str = "g", source: Partition = SOURCE, partitions: int = 4
 ) -> None:
-    manifest = manifest_of(manifest_message(snapshot, "s", []).value, "here")
-    require_fit(manifest, "s-2-9", group=group, source=source, partitions=partitions, at=AT)
+    manifest = parse_snapshot_manifest(manifest_message(snapshot, "s", []).value, "here")
+    require_matching_manifest(
+        manifest, "s-2-9", group=group, source=source, partitions=partitions, at=AT
+    )
 
 
 @pytest.mark.parametrize(
     ("check", "said"),
     [
-        (lambda: fit(a_snapshot(), group="h"), "of group h"),
-        (lambda: fit(a_snapshot(), source=Partition("in", 3)), "partition in-3"),
-        (lambda: fit(a_snapshot(), source=Partition("on", 2)), "partition on-2"),
-        (lambda: fit(a_snapshot(next_offset=8)), "offset 8; wanted .* offset 7"),
-        (lambda: fit(a_snapshot(), partitions=5), "had 4 partitions .* has 5 now"),
+        (lambda: check_manifest(a_snapshot(), group="h"), "of group h"),
+        (lambda: check_manifest(a_snapshot(), source=Partition("in", 3)), "partition in-3"),
+        (lambda: check_manifest(a_snapshot(), source=Partition("on", 2)), "partition on-2"),
+        (lambda: check_manifest(a_snapshot(next_offset=8)), "offset 8; wanted .* offset 7"),
+        (lambda: check_manifest(a_snapshot(), partitions=5), "had 4 partitions .* has 5 now"),
     ],
 )
 def test_the_snapshot_of_something_else_is_refused(check: Callable[[], None], said: str) -> None:
-    fit(a_snapshot())
+    check_manifest(a_snapshot())
 
     with pytest.raises(StateRefused, match=said):
         check()

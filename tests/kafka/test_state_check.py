@@ -8,7 +8,11 @@ from confluent_kafka import KafkaError, KafkaException
 
 from sensorwatch.common.errors import BrokerUnavailable, DataError, SettingsError, StateRefused
 from sensorwatch.common.kafka.embedded import EmbeddedBroker
-from sensorwatch.common.kafka.state_check import Ask, check_state_topics, settings_of
+from sensorwatch.common.kafka.state_check import (
+    TopicConfigReader,
+    check_state_topics,
+    read_topic_config,
+)
 from tests.brokers.kafka import Kafka
 from tests.brokers.mock_cluster import MockCluster
 
@@ -21,7 +25,7 @@ def check(
     state: str,
     *,
     every: float = 3_600,
-    ask: Ask = settings_of,
+    read_config: TopicConfigReader = read_topic_config,
 ) -> list[str]:
     warnings: list[str] = []
     check_state_topics(
@@ -30,7 +34,7 @@ def check(
         state=state,
         snapshot_every_seconds=every,
         warn=warnings.append,
-        ask=ask,
+        read_config=read_config,
     )
     return warnings
 
@@ -74,7 +78,7 @@ def test_what_we_may_not_see_is_left_to_a_person(mock_cluster: MockCluster) -> N
     def refused(_kafka: Mapping[str, Any], _topic: str, _timeout: float) -> Mapping[str, str]:
         raise KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
 
-    of_input, of_state = check(mock_cluster.address, "input", "state", ask=refused)
+    of_input, of_state = check(mock_cluster.address, "input", "state", read_config=refused)
 
     assert '"input" cannot be seen' in of_input
     assert "its retention.ms more than 7 200 s" in of_input
@@ -82,7 +86,7 @@ def test_what_we_may_not_see_is_left_to_a_person(mock_cluster: MockCluster) -> N
     assert "its retention.ms and retention.bytes -1" in of_state
 
 
-def telling(**settings: Mapping[str, str]) -> Ask:
+def config_reader(**settings: Mapping[str, str]) -> TopicConfigReader:
     """A broker with these settings of topics."""
     return lambda _kafka, topic, _timeout: settings.get(topic, {})
 
@@ -91,13 +95,13 @@ def telling(**settings: Mapping[str, str]) -> Ask:
 def test_a_compacted_state_and_one_kept_too_shortly_are_refused(mock_cluster: MockCluster) -> None:
     for name in ("input", "state"):
         mock_cluster.topic_create(name)
-    compacted = telling(state={"cleanup.policy": "compact,delete"})
-    short = telling(state={"retention.ms": str(2 * HOUR_MS - 1)})
+    compacted = config_reader(state={"cleanup.policy": "compact,delete"})
+    short = config_reader(state={"retention.ms": str(2 * HOUR_MS - 1)})
 
     with pytest.raises(SettingsError, match=r'"state" is compacted .*compact,delete'):
-        check(mock_cluster.address, "input", "state", ask=compacted)
+        check(mock_cluster.address, "input", "state", read_config=compacted)
     with pytest.raises(SettingsError, match=r'"state" keeps .* for 7 199\.999 s .* 7 200 s'):
-        check(mock_cluster.address, "input", "state", ask=short)
+        check(mock_cluster.address, "input", "state", read_config=short)
 
 
 @pytest.mark.embedded
@@ -106,13 +110,15 @@ def test_a_state_that_may_expire_is_told(mock_cluster: MockCluster, name: str) -
     for topic in ("input", "state"):
         mock_cluster.topic_create(topic)
 
-    def told(value: str) -> list[str]:
-        return check(mock_cluster.address, "input", "state", ask=telling(state={name: value}))
+    def warnings_for(value: str) -> list[str]:
+        return check(
+            mock_cluster.address, "input", "state", read_config=config_reader(state={name: value})
+        )
 
-    (warning,) = told(str(2 * HOUR_MS))
+    (warning,) = warnings_for(str(2 * HOUR_MS))
     assert f'"state" has {name} = 7200000' in warning
     assert f"Set {name} to -1" in warning
-    assert told("-1") == []
+    assert warnings_for("-1") == []
 
 
 @pytest.mark.embedded
@@ -120,13 +126,13 @@ def test_an_input_bounded_in_bytes_is_told(mock_cluster: MockCluster) -> None:
     for topic in ("input", "state"):
         mock_cluster.topic_create(topic)
 
-    def told(value: str) -> list[str]:
-        asked = telling(input={"retention.bytes": value})
-        return check(mock_cluster.address, "input", "state", ask=asked)
+    def warnings_for(value: str) -> list[str]:
+        asked = config_reader(input={"retention.bytes": value})
+        return check(mock_cluster.address, "input", "state", read_config=asked)
 
-    (warning,) = told("5000000")
+    (warning,) = warnings_for("5000000")
     assert '"input" keeps 5 000 000 bytes of each partition' in warning
-    assert told("-1") == []
+    assert warnings_for("-1") == []
 
 
 @pytest.mark.broker

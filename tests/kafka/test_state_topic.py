@@ -12,10 +12,10 @@ from sensorwatch.common.kafka.client_config import producer_config
 from sensorwatch.common.kafka.records import OutgoingMessage, Partition
 from sensorwatch.common.kafka.silent_logger import quiet_logger
 from sensorwatch.common.kafka.snapshot_text import Snapshot
-from sensorwatch.common.kafka.state_topic import OldSnapshots, read_snapshot
+from sensorwatch.common.kafka.state_topic import OldSnapshotDeleter, read_snapshot
 from sensorwatch.common.kafka.topic_reader import watermarks
-from sensorwatch.common.ledger.account import SnapshotAt
-from sensorwatch.consumer.publishing.outbox import Commit, Conclusion
+from sensorwatch.common.ledger.account import SnapshotRef
+from sensorwatch.consumer.publishing.outbox import Commit, CommitPlan
 from sensorwatch.consumer.publishing.transactional_outbox import TransactionalOutbox
 from tests.brokers.child_processes import wait_until
 from tests.brokers.kafka import Kafka
@@ -36,13 +36,14 @@ class Rig:
         self.outbox = self.new_outbox()
         # A group of one, that assigns itself, is one without generations.
         self.consumer = Consumer({**self.kafka, "group.id": self.state}, logger=quiet_logger())
-        self.committed: dict[int, SnapshotAt] = {}
+        self.committed: dict[int, SnapshotRef] = {}
 
     def new_outbox(self) -> TransactionalOutbox:
         return TransactionalOutbox(
             lambda: self.producer("worker"),
             transactional_id="worker",
             deadline_seconds=20,
+            transaction_seconds=20,
             state_topic=self.state,
             chunk_bytes=CHUNK_BYTES,
         )
@@ -68,20 +69,20 @@ class Rig:
     def publish(self, *snapshots: Snapshot, failing: Exception | None = None) -> None:
         told: dict[Partition, int] = {}
 
-        def conclude(manifests: Mapping[Partition, int]) -> Conclusion:
+        def plan_commit(manifests: Mapping[Partition, int]) -> CommitPlan:
             told.update(manifests)
             if failing is not None:
                 raise failing
-            return Conclusion([], [Commit(s.source, s.next_offset, "") for s in snapshots])
+            return CommitPlan([], [Commit(s.source, s.next_offset, "") for s in snapshots])
 
         message = OutgoingMessage(self.input, None, b"a result", [])
         membership = self.consumer.consumer_group_metadata()
-        self.outbox.publish([message], conclude, membership, snapshots=snapshots)
+        self.outbox.publish([message], plan_commit, membership, snapshots=snapshots)
         for snapshot in snapshots:
-            at = SnapshotAt(told[snapshot.source], snapshot.next_offset)
+            at = SnapshotRef(told[snapshot.source], snapshot.next_offset)
             self.committed[snapshot.source.number] = at
 
-    def read(self, number: int = 0, *, at: SnapshotAt | None = None) -> Snapshot:
+    def read(self, number: int = 0, *, at: SnapshotRef | None = None) -> Snapshot:
         return read_snapshot(
             self.kafka,
             self.state,
@@ -161,9 +162,9 @@ def test_what_a_newer_snapshot_replaces_is_deleted(rig: Rig) -> None:
     before = rig.committed[0]
     rig.publish(second)
     warnings: list[str] = []
-    old = OldSnapshots(AdminClient({**rig.kafka}), rig.state, warn=warnings.append)
+    old = OldSnapshotDeleter(AdminClient({**rig.kafka}), rig.state, warn=warnings.append)
 
-    old.forget_before(0, before.offset + 1)
+    old.delete_before(0, before.offset + 1)
 
     wait_until(
         lambda: watermarks(rig.kafka, rig.state)[0][0] == before.offset + 1,
@@ -173,7 +174,7 @@ def test_what_a_newer_snapshot_replaces_is_deleted(rig: Rig) -> None:
     assert rig.read() == second
     with pytest.raises(StateRefused, match=f"offsets {before.offset + 1} to .*deleted"):
         rig.read(at=before)
-    old.forget_before(0, before.offset + 1)
+    old.delete_before(0, before.offset + 1)
     assert warnings == []
 
 
@@ -187,7 +188,7 @@ def test_what_is_not_there_is_refused_with_the_remedy(rig: Rig) -> None:
         (manifest - 1, "is no snapshot's manifest"),
     ):
         with pytest.raises(StateRefused, match=said) as caught:
-            rig.read(at=SnapshotAt(offset, 7))
+            rig.read(at=SnapshotRef(offset, 7))
         assert "`sensorwatch state reset`" in str(caught.value)
     with pytest.raises(StateRefused, match=rf'no partition 5 in "{rig.state}"'):
-        rig.read(5, at=SnapshotAt(0, 7))
+        rig.read(5, at=SnapshotRef(0, 7))

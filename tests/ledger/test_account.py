@@ -1,4 +1,4 @@
-"""The account of a partition: the same however records are cut, different for any other outcome."""
+"""Accounts: independent of micro-batch boundaries, different for every other outcome."""
 
 from dataclasses import dataclass, replace
 
@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sensorwatch.common.ledger.account import (
-    BUCKETS,
     DIGEST_SEED,
+    WINDOW_BUCKETS,
     Account,
-    advance,
-    new_segment,
+    advance_account,
     open_account,
+    start_segment,
 )
 from sensorwatch.common.scoring.processing import REASONS, OutcomeKind
 
@@ -23,7 +23,7 @@ MASK = 2**64 - 1
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """What became of n records of one partition."""
+    """The outcomes of n records of one partition."""
 
     offsets: NDArray[np.int64]
     kinds: NDArray[np.uint8]
@@ -33,7 +33,7 @@ class Records:
     def __len__(self) -> int:
         return len(self.offsets)
 
-    def part(self, start: int, end: int) -> "Records":
+    def take(self, start: int, end: int) -> "Records":
         return Records(
             self.offsets[start:end],
             self.kinds[start:end],
@@ -43,7 +43,7 @@ class Records:
 
 
 def some_records(count: int = 80, *, seed: int = 1, first_offset: int = 5) -> Records:
-    """Seeded outcomes with gaps between the offsets, as control records leave them."""
+    """Seeded outcomes with gaps between the offsets, as control records cause them."""
     random = np.random.default_rng(seed)
     offsets = first_offset + np.cumsum(random.integers(1, 3, count)) - 1
     kinds = random.choice([kind.value for kind in OutcomeKind], count).astype(np.uint8)
@@ -57,8 +57,8 @@ def an_account(offset: int = 5, *, window_rows: int = 100) -> Account:
     return open_account(offset, model_version="m", fingerprint="f", window_rows=window_rows)
 
 
-def after(account: Account, records: Records, *, accept_until: int = 0) -> Account:
-    return advance(
+def account_after(account: Account, records: Records, *, accept_until: int = 0) -> Account:
+    return advance_account(
         account,
         offsets=records.offsets,
         kinds=records.kinds,
@@ -69,8 +69,8 @@ def after(account: Account, records: Records, *, accept_until: int = 0) -> Accou
     )
 
 
-def digest_read_plainly(digest: int, records: Records) -> int:
-    """Splitmix64's finaliser over each word in turn, in whole numbers."""
+def reference_digest(digest: int, records: Records) -> int:
+    """Return the digest, computed with Python's integers."""
     for offset, kind, reason, bits in zip(
         records.offsets, records.kinds, records.reasons, records.score_bits, strict=True
     ):
@@ -82,10 +82,10 @@ def digest_read_plainly(digest: int, records: Records) -> int:
     return digest
 
 
-def window_read_plainly(records: Records, rows: int, accept_until: int) -> tuple[int, int]:
-    """Records and rejections in the newest (at most ten) buckets of consecutive records."""
+def reference_window(records: Records, rows: int, accept_until: int) -> tuple[int, int]:
+    """Return the records and rejections in the newest (at most ten) buckets."""
     newest = (len(records) - 1) // rows
-    first = max(0, newest - BUCKETS + 1) * rows
+    first = max(0, newest - WINDOW_BUCKETS + 1) * rows
     rejected = (records.kinds == OutcomeKind.DEAD_LETTER) & (records.offsets >= accept_until)
     return len(records) - first, int(rejected[first:].sum())
 
@@ -100,26 +100,26 @@ cuts = st.lists(st.integers(0, 80), max_size=12).map(sorted)
     window_rows=st.sampled_from([1, 10, 30, 50, 100, 1_000]),
     accept_until=st.sampled_from([0, 20, 60, 10_000]),
 )
-def test_an_account_does_not_depend_on_how_records_were_cut(
+def test_an_account_does_not_depend_on_micro_batch_boundaries(
     cuts: list[int], seed: int, window_rows: int, accept_until: int
 ) -> None:
     records = some_records(seed=seed)
     account = an_account(window_rows=window_rows)
-    whole = after(account, records, accept_until=accept_until)
+    at_once = account_after(account, records, accept_until=accept_until)
 
     for start, end in zip([0, *cuts], [*cuts, len(records)], strict=True):
-        account = after(account, records.part(start, end), accept_until=accept_until)
+        account = account_after(account, records.take(start, end), accept_until=accept_until)
 
-    assert account == whole
-    assert account.window == window_read_plainly(
-        records, max(1, window_rows // BUCKETS), accept_until
+    assert account == at_once
+    assert account.window == reference_window(
+        records, max(1, window_rows // WINDOW_BUCKETS), accept_until
     )
 
 
-def test_an_account_adds_up_and_stands_at_the_next_offset() -> None:
+def test_an_account_adds_up_and_ends_at_the_next_offset() -> None:
     records = some_records()
 
-    account = after(an_account(), records)
+    account = account_after(an_account(), records)
 
     assert account.adds_up
     assert account.consumed == len(records)
@@ -131,13 +131,13 @@ def test_an_account_adds_up_and_stands_at_the_next_offset() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_digest_is_that_of_a_plain_reading(seed: int) -> None:
+def test_the_digest_equals_the_reference_digest(seed: int) -> None:
     records = some_records(seed=seed)
 
-    assert after(an_account(), records).digest == digest_read_plainly(DIGEST_SEED, records)
+    assert account_after(an_account(), records).digest == reference_digest(DIGEST_SEED, records)
 
 
-def test_the_digest_reaches_over_all_of_64_bits() -> None:
+def test_the_digest_uses_all_64_bits() -> None:
     extremes = Records(
         np.asarray([5, 2**63 - 2], dtype=np.int64),
         np.asarray([1, 3], dtype=np.uint8),
@@ -145,7 +145,7 @@ def test_the_digest_reaches_over_all_of_64_bits() -> None:
         np.asarray([2**64 - 1, 0], dtype=np.uint64),
     )
 
-    assert after(an_account(), extremes).digest == digest_read_plainly(DIGEST_SEED, extremes)
+    assert account_after(an_account(), extremes).digest == reference_digest(DIGEST_SEED, extremes)
 
 
 @settings(max_examples=100, deadline=None)
@@ -155,8 +155,8 @@ def test_any_bit_of_any_score_changes_the_digest(position: int, bit: int) -> Non
     changed = records.score_bits.copy()
     changed[position] ^= np.uint64(1 << bit)
 
-    assert after(an_account(), replace(records, score_bits=changed)).digest != (
-        after(an_account(), records).digest
+    assert account_after(an_account(), replace(records, score_bits=changed)).digest != (
+        account_after(an_account(), records).digest
     )
 
 
@@ -171,51 +171,53 @@ def test_another_outcome_or_reason_changes_the_digest(
     changed = replace(records, kinds=kinds, reasons=reasons)
     same = kind == records.kinds[position] and reason == records.reasons[position]
 
-    digests = [after(an_account(), found).digest for found in (changed, records)]
+    digests = [account_after(an_account(), result).digest for result in (changed, records)]
 
     assert (digests[0] == digests[1]) == same
 
 
-def test_a_lost_doubled_or_moved_record_changes_the_digest() -> None:
+def test_a_lost_swapped_or_moved_record_changes_the_digest() -> None:
     records = some_records()
-    right = after(an_account(), records).digest
+    correct = account_after(an_account(), records).digest
     order = np.arange(len(records))
     order[[10, 11]] = order[[11, 10]]
     swapped = Records(
         records.offsets, records.kinds[order], records.reasons[order], records.score_bits[order]
     )
-    without = np.delete(np.arange(len(records)), 40)
+    kept = np.delete(np.arange(len(records)), 40)
     lost = Records(
-        records.offsets[without],
-        records.kinds[without],
-        records.reasons[without],
-        records.score_bits[without],
+        records.offsets[kept],
+        records.kinds[kept],
+        records.reasons[kept],
+        records.score_bits[kept],
     )
     later = replace(records, offsets=np.append(records.offsets[:-1], records.offsets[-1] + 1))
 
-    assert right not in {after(an_account(), found).digest for found in (swapped, lost, later)}
+    assert correct not in {
+        account_after(an_account(), result).digest for result in (swapped, lost, later)
+    }
 
 
 @pytest.mark.parametrize(
     "offsets", [[4], [5, 5], [6, 5], [5, 7, 6]], ids=["below", "twice", "falling", "later falling"]
 )
-def test_offsets_that_do_not_follow_are_refused(offsets: list[int]) -> None:
+def test_offsets_that_do_not_rise_from_the_next_offset_are_refused(offsets: list[int]) -> None:
     records = replace(some_records(len(offsets)), offsets=np.asarray(offsets, dtype=np.int64))
 
-    with pytest.raises(ValueError, match="do not follow 5"):
-        after(an_account(5), records)
+    with pytest.raises(ValueError, match="do not rise, wanted rising offsets from 5 on"):
+        account_after(an_account(5), records)
 
 
-def test_no_records_move_nothing() -> None:
-    account = after(an_account(), some_records())
+def test_an_empty_batch_changes_nothing() -> None:
+    account = account_after(an_account(), some_records())
 
-    assert after(account, some_records(0)) == account
+    assert account_after(account, some_records(0)) == account
 
 
-def test_a_new_segment_keeps_the_counts_and_begins_the_digest_anew() -> None:
-    account = after(an_account(), some_records())
+def test_a_new_segment_keeps_the_counts_and_restarts_the_digest() -> None:
+    account = account_after(an_account(), some_records())
 
-    segment = new_segment(account, fingerprint="other")
+    segment = start_segment(account, fingerprint="other")
 
     assert segment == replace(
         account,
@@ -226,12 +228,12 @@ def test_a_new_segment_keeps_the_counts_and_begins_the_digest_anew() -> None:
     )
 
 
-def test_a_window_that_is_all_rejections_forgets_them_after_as_many_good_records() -> None:
+def test_a_window_of_rejections_is_empty_after_as_many_accepted_records() -> None:
     bad = some_records(100)
     bad = replace(bad, kinds=np.full(100, OutcomeKind.DEAD_LETTER, dtype=np.uint8))
     good = some_records(100, first_offset=int(bad.offsets[-1]) + 1)
     good = replace(good, kinds=np.full(100, OutcomeKind.NORMAL, dtype=np.uint8))
-    account = after(an_account(window_rows=100), bad)
+    account = account_after(an_account(window_rows=100), bad)
     assert account.window == (100, 100)
 
-    assert after(account, good).window == (100, 0)
+    assert account_after(account, good).window == (100, 0)

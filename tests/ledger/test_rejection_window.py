@@ -1,4 +1,4 @@
-"""The breaker's window is judged record by record, however the records were cut."""
+"""The breaker's window is checked record by record, at any micro-batch boundaries."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sensorwatch.common.ledger.account import BUCKETS, Account, advance, open_account, with_window
-from sensorwatch.common.ledger.rejection_window import Excess, first_excess
+from sensorwatch.common.ledger.account import (
+    WINDOW_BUCKETS,
+    Account,
+    advance_account,
+    open_account,
+    resize_window,
+)
+from sensorwatch.common.ledger.rejection_window import WindowExcess, find_first_excess
 from sensorwatch.common.scoring.processing import OutcomeKind
 
 
@@ -15,9 +21,9 @@ def an_account(window_rows: int) -> Account:
     return open_account(0, model_version="m", fingerprint="f", window_rows=window_rows)
 
 
-def after(account: Account, rejected: NDArray[np.bool_]) -> Account:
+def account_after(account: Account, rejected: NDArray[np.bool_]) -> Account:
     count = len(rejected)
-    return advance(
+    return advance_account(
         account,
         offsets=account.next_offset + np.arange(count),
         kinds=np.where(rejected, OutcomeKind.DEAD_LETTER, OutcomeKind.NORMAL).astype(np.uint8),
@@ -27,96 +33,100 @@ def after(account: Account, rejected: NDArray[np.bool_]) -> Account:
     )
 
 
-def read_plainly(
+def reference_first_excess(
     rejected: NDArray[np.bool_], bucket_rows: int, min_rows: int, max_ratio: float
-) -> tuple[int, Excess] | None:
-    """The position of the first rejection that is one too many, and the window there."""
+) -> tuple[int, WindowExcess] | None:
+    """Return the position of the first rejection that exceeds the limits, and the window there."""
     for position in np.flatnonzero(rejected).tolist():
-        first = max(0, position // bucket_rows - BUCKETS + 1) * bucket_rows
+        first = max(0, position // bucket_rows - WINDOW_BUCKETS + 1) * bucket_rows
         rows, count = position + 1 - first, int(rejected[first : position + 1].sum())
         if rows >= min_rows and count > max_ratio * rows:
-            return position, Excess(rows, count)
+            return position, WindowExcess(rows, count)
     return None
 
 
 @settings(max_examples=200, deadline=None)
 @given(
     cuts=st.lists(st.integers(0, 120), max_size=8).map(sorted),
-    stretches=st.lists(st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0]), min_size=4, max_size=4),
+    rejected_shares=st.lists(st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0]), min_size=4, max_size=4),
     seed=st.integers(0, 9),
     window_rows=st.sampled_from([10, 30, 50, 1_000]),
     min_rows=st.sampled_from([1, 9, 27]),
     max_ratio=st.sampled_from([0.1, 0.5, 1.0]),
 )
-def test_the_first_excess_does_not_depend_on_the_cut(
+def test_the_first_excess_does_not_depend_on_micro_batch_boundaries(
     cuts: list[int],
-    stretches: list[float],
+    rejected_shares: list[float],
     seed: int,
     window_rows: int,
     min_rows: int,
     max_ratio: float,
 ) -> None:
-    shares = np.repeat(np.asarray(stretches), 30)
+    shares = np.repeat(np.asarray(rejected_shares), 30)
     rejected = np.random.default_rng(seed).random(120) < shares
-    wanted = read_plainly(rejected, window_rows // BUCKETS, min_rows, max_ratio)
-    account, found = an_account(window_rows), None
+    wanted = reference_first_excess(rejected, window_rows // WINDOW_BUCKETS, min_rows, max_ratio)
+    account, result = an_account(window_rows), None
 
     for start, end in zip([0, *cuts], [*cuts, 120], strict=True):
-        part = rejected[start:end]
-        found = first_excess(account, part, min_rows=min_rows, max_ratio=max_ratio)
-        if found is not None:
+        batch = rejected[start:end]
+        result = find_first_excess(account, batch, min_rows=min_rows, max_ratio=max_ratio)
+        if result is not None:
             assert wanted is not None
             assert start <= wanted[0] < end
             break
-        account = after(account, part)
+        account = account_after(account, batch)
 
-    assert found == (None if wanted is None else wanted[1])
+    assert result == (None if wanted is None else wanted[1])
 
 
-@pytest.mark.parametrize("rows_a_batch", [37, 1_000, 100_000])
-def test_poison_before_good_records_is_found_at_the_minimum(rows_a_batch: int) -> None:
-    """In one micro-batch that is larger than the window the good records once hid it."""
+@pytest.mark.parametrize("batch_rows", [37, 1_000, 100_000])
+def test_rejections_before_good_records_are_reported_at_min_rows(batch_rows: int) -> None:
+    """Accepted records later in a large micro-batch do not hide the excess."""
     rejected = np.arange(100_000) < 90_000
     account = an_account(10_000)
-    for start in range(0, len(rejected), rows_a_batch):
-        part = rejected[start : start + rows_a_batch]
-        found = first_excess(account, part, min_rows=1_000, max_ratio=0.5)
-        if found is not None:
+    for start in range(0, len(rejected), batch_rows):
+        batch = rejected[start : start + batch_rows]
+        result = find_first_excess(account, batch, min_rows=1_000, max_ratio=0.5)
+        if result is not None:
             break
-        account = after(account, part)
+        account = account_after(account, batch)
 
-    assert found == Excess(1_000, 1_000)
-    assert start <= 999 < start + rows_a_batch
+    assert result == WindowExcess(1_000, 1_000)
+    assert start <= 999 < start + batch_rows
 
 
 @pytest.mark.parametrize("count", range(1, 45))
-def test_the_window_is_that_of_the_account(count: int) -> None:
-    """A message that names a window names the one which `ledger show` would print."""
+def test_the_reported_window_equals_that_of_the_account(count: int) -> None:
+    """The breaker's message and `ledger show` give the same window."""
     rejected = np.ones(count, dtype=np.bool_)
-    rows, bad = after(an_account(30), rejected).window
+    rows, bad = account_after(an_account(30), rejected).window
 
-    before = after(an_account(30), rejected[1:])
+    before = account_after(an_account(30), rejected[1:])
 
-    assert first_excess(before, rejected[:1], min_rows=1, max_ratio=0.5) == Excess(rows, bad)
+    assert find_first_excess(before, rejected[:1], min_rows=1, max_ratio=0.5) == WindowExcess(
+        rows, bad
+    )
 
 
-def test_another_window_of_the_settings_is_counted_in_its_own_buckets() -> None:
-    """A small window of before would else never hold the minimum of now."""
-    poison = np.ones(250, dtype=np.bool_)
-    account = after(an_account(100), poison[:95])
-    assert first_excess(account, poison, min_rows=200, max_ratio=0.5) is None
+def test_a_larger_window_can_reach_the_minimum_of_rows() -> None:
+    """A window of the old size never reaches a minimum that is larger than it."""
+    rejections = np.ones(250, dtype=np.bool_)
+    account = account_after(an_account(100), rejections[:95])
+    assert find_first_excess(account, rejections, min_rows=200, max_ratio=0.5) is None
 
-    changed = with_window(account, 1_000)
+    changed = resize_window(account, 1_000)
 
     assert changed.window_bucket_rows == 100
     assert changed.window == (95, 95)
-    assert first_excess(changed, poison, min_rows=200, max_ratio=0.5) == Excess(200, 200)
+    assert find_first_excess(changed, rejections, min_rows=200, max_ratio=0.5) == WindowExcess(
+        200, 200
+    )
 
 
-def test_the_same_window_changes_nothing() -> None:
-    account = after(an_account(100), np.ones(57, dtype=np.bool_))
+def test_a_window_of_the_same_size_changes_nothing() -> None:
+    account = account_after(an_account(100), np.ones(57, dtype=np.bool_))
 
-    assert with_window(account, 109) is account
+    assert resize_window(account, 109) is account
 
 
 @settings(max_examples=200, deadline=None)
@@ -126,23 +136,25 @@ def test_the_same_window_changes_nothing() -> None:
     rows=st.sampled_from([10, 30, 100, 250]),
     changed_rows=st.sampled_from([10, 20, 70, 100, 1_000, 100_000]),
 )
-def test_a_window_counted_anew_invents_no_rejection_and_goes_on(
+def test_a_resized_window_adds_no_rejections(
     count: int, share: float, rows: int, changed_rows: int
 ) -> None:
     rejected = np.random.default_rng(1).random(count) < share
-    account = after(an_account(rows), rejected)
+    account = account_after(an_account(rows), rejected)
 
-    changed = with_window(account, changed_rows)
+    changed = resize_window(account, changed_rows)
 
-    held, bad = changed.window
+    rows_in_window, bad = changed.window
     assert bad <= account.window[1]
-    assert bad <= held <= changed_rows
-    assert 1 <= len(changed.window_rejected) <= BUCKETS
+    assert bad <= rows_in_window <= changed_rows
+    assert 1 <= len(changed.window_rejected) <= WINDOW_BUCKETS
     if changed_rows >= 2 * rows:
-        assert bad == account.window[1], "a larger window holds all of the smaller one"
+        assert bad == account.window[1], (
+            "a larger window contains all rejections of the smaller one"
+        )
     if share == 1.0 and changed_rows <= rows // 2:
-        assert bad == held, "all poison stays all poison"
+        assert bad == rows_in_window, "a window of rejections only stays one"
     more = np.ones(changed_rows, dtype=np.bool_)
-    full = after(changed, more).window
+    full = account_after(changed, more).window
     assert full[0] == full[1]
-    assert first_excess(changed, more, min_rows=1, max_ratio=0.9) is not None
+    assert find_first_excess(changed, more, min_rows=1, max_ratio=0.9) is not None

@@ -1,4 +1,4 @@
-"""Raw scores become decisions: 1.0 is the threshold, and the p-value is honest."""
+"""Calibration: the threshold has anomaly score 1.0, and p-values of clean rows are uniform."""
 
 import math
 from dataclasses import dataclass
@@ -14,31 +14,31 @@ from sensorwatch.common.model.calibration import (
     MAX_CALIBRATION_SCORES,
     Calibration,
     calibrate,
-    calibration_of,
+    calibration_from_arrays,
     p_values,
-    read,
+    to_anomaly_scores,
 )
 from sensorwatch.common.scoring.detections import (
     SEVERITIES,
     SEVERITY_BOUNDS,
     Severity,
-    severity_of,
+    severity_numbers,
 )
 
 
 @dataclass(frozen=True)
-class Decided:
+class ScoredRows:
     anomaly_score: NDArray[np.float64]
     is_anomaly: NDArray[np.bool_]
     p_value: NDArray[np.float64]
     severity: NDArray[np.int8]
 
 
-def decide(raw: NDArray[np.float64], calibration: Calibration) -> Decided:
-    """Decide as a detector without memory does."""
-    found = read(raw, calibration)
-    severity = np.where(found.above, severity_of(found.anomaly_score), np.int8(0))
-    return Decided(found.anomaly_score, found.above, p_values(raw, calibration), severity)
+def decide(raw: NDArray[np.float64], calibration: Calibration) -> ScoredRows:
+    """Return the decisions of a detector with the plain plan."""
+    result = to_anomaly_scores(raw, calibration)
+    severity = np.where(result.above, severity_numbers(result.anomaly_score), np.int8(0))
+    return ScoredRows(result.anomaly_score, result.above, p_values(raw, calibration), severity)
 
 
 raw_scores = st.lists(st.floats(0, 1), min_size=1, max_size=60).map(np.asarray)
@@ -50,7 +50,7 @@ def some_scores(count: int = 5_000, seed: int = 1) -> NDArray[np.float64]:
 
 
 @pytest.mark.parametrize("rate", [0.001, 0.005, 0.02, 0.5])
-def test_the_threshold_leaves_the_target_share_above_it(rate: float) -> None:
+def test_the_target_share_of_scores_is_above_the_threshold(rate: float) -> None:
     scores = some_scores(10_000)
 
     calibration = calibrate(scores, rate)
@@ -81,7 +81,7 @@ def test_the_next_float_above_the_threshold_is_anomalous() -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(learned=raw_scores, rate=rates, raw=raw_scores)
-def test_a_row_is_anomalous_exactly_where_its_score_is_above_one(
+def test_a_row_is_anomalous_exactly_if_its_anomaly_score_is_above_one(
     learned: NDArray[np.float64], rate: float, raw: NDArray[np.float64]
 ) -> None:
     calibration = calibrate(learned, rate)
@@ -110,7 +110,7 @@ def test_a_higher_raw_score_is_never_less_anomalous(
 
 
 def test_the_p_value_of_clean_rows_is_uniform() -> None:
-    """Kolmogorov's distance stays within what both samples' size allows (1 % error)."""
+    """The Kolmogorov-Smirnov distance of two samples is below its 1 % critical value."""
     calibration = calibrate(some_scores(4_000, seed=1), 0.01)
 
     p_values = np.sort(decide(some_scores(4_000, seed=2), calibration).p_value)
@@ -128,7 +128,7 @@ def test_the_p_value_counts_calibration_scores_at_least_as_high() -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, 0.4, 1.0])
-def test_equal_scores_can_still_be_told_from_higher_ones(value: float) -> None:
+def test_equal_calibration_scores_still_separate_higher_scores(value: float) -> None:
     calibration = calibrate(np.full(50, value), 0.01)
 
     detections = decide(np.asarray([value, value + 0.1]), calibration)
@@ -144,9 +144,9 @@ def test_severities_begin_at_their_bounds() -> None:
     wanted = [1.1, *bounds, *(bound - 1e-9 for bound in bounds), 0.5]
     raw = np.asarray([0.25 + 0.25 * score for score in wanted])
 
-    found = [SEVERITIES[position] for position in decide(raw, calibration).severity]
+    result = [SEVERITIES[position] for position in decide(raw, calibration).severity]
 
-    assert found == [
+    assert result == [
         Severity.WARNING,
         Severity.MAJOR,
         Severity.CRITICAL,
@@ -156,7 +156,7 @@ def test_severities_begin_at_their_bounds() -> None:
     ]
 
 
-def test_very_many_calibration_scores_are_thinned_without_moving_the_threshold() -> None:
+def test_more_scores_than_are_stored_are_thinned_without_changing_the_threshold() -> None:
     scores = some_scores(MAX_CALIBRATION_SCORES + 7)
 
     calibration = calibrate(scores, 0.01)
@@ -166,18 +166,18 @@ def test_very_many_calibration_scores_are_thinned_without_moving_the_threshold()
     assert (calibration.scores[0], calibration.scores[-1]) == (scores.min(), scores.max())
 
 
-def test_no_scores_cannot_be_calibrated_on() -> None:
+def test_calibrating_without_scores_is_an_error() -> None:
     with pytest.raises(ValueError, match="no calibration scores"):
         calibrate(np.empty(0), 0.01)
 
 
-def test_arrays_survive_being_stored() -> None:
+def test_a_calibration_is_restored_from_its_arrays() -> None:
     calibration = calibrate(some_scores(), 0.01)
 
-    again = calibration_of(calibration.arrays())
+    restored = calibration_from_arrays(calibration.arrays())
 
     raw = some_scores(100, seed=3)
-    assert decide(raw, again).anomaly_score.tobytes() == (
+    assert decide(raw, restored).anomaly_score.tobytes() == (
         decide(raw, calibration).anomaly_score.tobytes()
     )
 
@@ -200,11 +200,11 @@ def test_arrays_survive_being_stored() -> None:
     ],
     ids=str,
 )
-def test_damaged_arrays_are_refused(name: str, array: NDArray[np.float64]) -> None:
+def test_a_wrong_array_is_refused_by_its_name(name: str, array: NDArray[np.float64]) -> None:
     arrays = calibrate(some_scores(), 0.01).arrays()
 
-    with pytest.raises(ModelRefused, match="calibration"):
-        calibration_of({**arrays, name: array})
+    with pytest.raises(ModelRefused, match=f'the array "{name}" '):
+        calibration_from_arrays({**arrays, name: array})
 
 
 @pytest.mark.parametrize("name", ["calibration", "calibration_scores"])
@@ -212,5 +212,5 @@ def test_a_missing_array_is_refused(name: str) -> None:
     arrays = calibrate(some_scores(), 0.01).arrays()
     del arrays[name]
 
-    with pytest.raises(ModelRefused, match=name):
-        calibration_of(arrays)
+    with pytest.raises(ModelRefused, match=f'the array "{name}" is missing'):
+        calibration_from_arrays(arrays)

@@ -1,4 +1,4 @@
-"""The kernel gives scikit-learn's scores, bit for bit the same however rows are cut."""
+"""The forest's kernel: equal to scikit-learn, independent of row ranges, safe on any arrays."""
 
 import math
 from dataclasses import replace
@@ -17,8 +17,8 @@ from sensorwatch.common.model.forest import (
     LEAF,
     Forest,
     average_path_length,
-    forest_from,
-    forest_of,
+    forest_from_arrays,
+    forest_from_sklearn,
     score,
 )
 
@@ -29,18 +29,18 @@ COLUMNS = 4
 def fitted(**parameters: Any) -> IsolationForest:
     random = np.random.default_rng(3)
     rows = random.normal(size=(500, COLUMNS))
-    rows[:, 3] = random.integers(0, 7, 500)  # many equal values, as of dayofweek
+    rows[:, 3] = random.integers(0, 7, 500)  # many equal values, as in dayofweek
     options = {"n_estimators": 30, "max_samples": 128, "random_state": 5} | parameters
     return IsolationForest(**options).fit(rows)
 
 
 @cache
 def forest() -> Forest:
-    return forest_from(fitted())
+    return forest_from_sklearn(fitted())
 
 
 def rows_on_thresholds() -> NDArray[np.float64]:
-    """Rows whose cells are thresholds, or the float32 beside one: where a wrong tie would show."""
+    """Rows with values on a threshold or one float32 beside it, which show a wrong comparison."""
     inner = forest().feature != LEAF
     rows = []
     for column in range(COLUMNS):
@@ -54,8 +54,8 @@ def rows_on_thresholds() -> NDArray[np.float64]:
     return np.asarray(rows)
 
 
-def read_plainly(forest: Forest, row: NDArray[np.float64]) -> float:
-    """Score one row as the paper tells it, to be read beside the kernel."""
+def reference_score(forest: Forest, row: NDArray[np.float64]) -> float:
+    """Return the score of one row by the paper's definition."""
     total = 0.0
     for root in forest.tree_start[:-1]:
         node = root
@@ -75,39 +75,39 @@ def some_rows(count: int = 300) -> NDArray[np.float64]:
     [{}, {"max_features": 0.5}, {"max_samples": 2}, {"n_estimators": 1}, {"bootstrap": True}],
     ids=str,
 )
-def test_scores_are_those_of_scikit_learn(parameters: dict[str, Any]) -> None:
+def test_scores_equal_those_of_scikit_learn(parameters: dict[str, Any]) -> None:
     estimator = fitted(**parameters)
     rows = some_rows()
 
-    ours = score(forest_from(estimator), rows)
+    ours = score(forest_from_sklearn(estimator), rows)
 
     assert np.max(np.abs(ours + estimator.score_samples(rows))) < 1e-12
 
 
-def test_a_row_exactly_on_a_threshold_goes_the_way_scikit_learn_sends_it() -> None:
+def test_a_row_exactly_on_a_threshold_goes_to_the_same_child_as_in_scikit_learn() -> None:
     rows = rows_on_thresholds()
 
     ours = score(forest(), rows)
 
     theirs = -fitted().score_samples(rows)
     assert np.max(np.abs(ours - theirs)) < 1e-12
-    assert len(np.unique(ours)) > 10, "the rows must differ for a wrong tie to show"
+    assert len(np.unique(ours)) > 10, "too few different scores to show a wrong comparison"
 
 
 def test_values_are_compared_as_float32() -> None:
-    """Two float64 that round to one float32 get one score; scikit-learn rounds first, too."""
+    """Two float64 that round to the same float32 get the same score, as in scikit-learn."""
     rows = rows_on_thresholds()
 
     assert np.array_equal(score(forest(), rows), score(forest(), rows.astype(np.float32)))
 
 
 @pytest.mark.parametrize("contamination", [0.01, 0.1, 0.5])
-def test_the_decision_is_scikit_learns_for_every_row(contamination: float) -> None:
-    """Theirs: below `offset_` is abnormal. Ours: above its negative is."""
+def test_decisions_equal_those_of_scikit_learn(contamination: float) -> None:
+    """scikit-learn: below `offset_` is anomalous. Here: above its negative."""
     estimator = fitted(contamination=contamination)
     rows = np.concatenate([some_rows(), rows_on_thresholds()])
-    raw = score(forest_from(estimator), rows)
-    clear = np.abs(raw + estimator.offset_) > 1e-12  # nearer ones are one score, computed twice
+    raw = score(forest_from_sklearn(estimator), rows)
+    clear = np.abs(raw + estimator.offset_) > 1e-12  # closer ones differ by rounding only
 
     ours = raw > -estimator.offset_
 
@@ -115,23 +115,23 @@ def test_the_decision_is_scikit_learns_for_every_row(contamination: float) -> No
     assert clear.mean() > 0.9
 
 
-def test_the_kernel_walks_as_the_plain_reading_does() -> None:
+def test_the_kernel_equals_the_reference_score() -> None:
     rows = np.concatenate([some_rows(60), rows_on_thresholds()[::20]])
 
     ours = score(forest(), rows)
 
-    assert np.allclose(ours, [read_plainly(forest(), row) for row in rows], rtol=0, atol=1e-15)
+    assert np.allclose(ours, [reference_score(forest(), row) for row in rows], rtol=0, atol=1e-15)
 
 
 @settings(max_examples=40, deadline=None)
 @given(cuts=st.lists(st.integers(0, 300), max_size=12))
-def test_a_rows_bits_do_not_depend_on_the_rows_beside_it(cuts: list[int]) -> None:
+def test_the_bits_of_a_row_do_not_depend_on_the_other_rows(cuts: list[int]) -> None:
     rows = some_rows(300)
-    whole = score(forest(), rows)
+    at_once = score(forest(), rows)
 
-    parts = [score(forest(), part) for part in np.split(rows, sorted(cuts))]
+    ranges = [score(forest(), row_range) for row_range in np.split(rows, sorted(cuts))]
 
-    assert np.concatenate(parts).tobytes() == whole.tobytes()
+    assert np.concatenate(ranges).tobytes() == at_once.tobytes()
 
 
 def test_a_matrix_in_another_memory_order_scores_the_same() -> None:
@@ -151,7 +151,7 @@ def test_a_matrix_of_another_width_is_refused(shape: tuple[int, ...]) -> None:
         score(forest(), np.zeros(shape))
 
 
-def test_the_average_path_length_is_the_papers() -> None:
+def test_the_average_path_length_is_that_of_the_paper() -> None:
     """H(i) is estimated by ln(i) + Euler's constant; one row needs no step, two need one."""
     assert [average_path_length(rows) for rows in (0, 1, 2)] == [0.0, 0.0, 1.0]
     assert average_path_length(256) == pytest.approx(
@@ -159,11 +159,11 @@ def test_the_average_path_length_is_the_papers() -> None:
     )
 
 
-def test_arrays_survive_being_stored() -> None:
-    again = forest_of(forest().arrays())
+def test_a_forest_is_restored_from_its_arrays() -> None:
+    restored = forest_from_arrays(forest().arrays())
 
-    assert np.array_equal(score(again, some_rows()), score(forest(), some_rows()))
-    assert again.trees == 30
+    assert np.array_equal(score(restored, some_rows()), score(forest(), some_rows()))
+    assert restored.trees == 30
 
 
 def changed(name: str, position: int, value: float) -> Forest:
@@ -176,23 +176,23 @@ def inner_node() -> int:
     return int(np.flatnonzero(forest().feature != LEAF)[1])
 
 
-def damaged() -> dict[str, Forest]:
+def damaged_forests() -> dict[str, Forest]:
     node, last = inner_node(), len(forest().feature) - 1
     return {
-        "a circle to itself": changed("left", node, node),
-        "a circle to the root": changed("right", node, 0),
+        "a cycle to the node itself": changed("left", node, node),
+        "a cycle to the root": changed("right", node, 0),
         "a child before all nodes": changed("left", node, -1),
-        "a child behind all nodes": changed("right", node, last + 1),
+        "a child after all nodes": changed("right", node, last + 1),
         "a child in another tree": changed("left", node, last),
-        "a feature that is not there": changed("feature", node, COLUMNS),
-        "a feature below the leaf's mark": changed("feature", node, -2),
+        "a feature that does not exist": changed("feature", node, COLUMNS),
+        "a feature below LEAF": changed("feature", node, -2),
         "a threshold that is not finite": changed("threshold", node, math.nan),
         "a path length that is not finite": changed("path_length", last, math.inf),
         "a first tree that starts late": changed("tree_start", 0, 1),
         "an empty tree": changed("tree_start", 1, 0),
         "trees that end too far": changed("tree_start", 30, last + 2),
         "a normaliser of zero": changed("normaliser", 0, 0.0),
-        "a normaliser that is no number": changed("normaliser", 0, math.nan),
+        "a normaliser of NaN": changed("normaliser", 0, math.nan),
         "no tree": replace(forest(), tree_start=np.asarray([0], dtype=np.int32)),
         "thresholds in float32": replace(forest(), threshold=forest().threshold.astype(np.float32)),
         "children in int64": replace(forest(), left=forest().left.astype(np.int64)),
@@ -204,10 +204,10 @@ def damaged() -> dict[str, Forest]:
     }
 
 
-@pytest.mark.parametrize("damage", damaged(), ids=str)
+@pytest.mark.parametrize("damage", damaged_forests(), ids=str)
 def test_every_damage_to_the_arrays_is_refused(damage: str) -> None:
-    with pytest.raises(ModelRefused, match="forest"):
-        forest_of(damaged()[damage].arrays())
+    with pytest.raises(ModelRefused, match='the array "'):
+        forest_from_arrays(damaged_forests()[damage].arrays())
 
 
 @pytest.mark.parametrize("name", forest().arrays())
@@ -215,8 +215,8 @@ def test_a_missing_array_is_refused(name: str) -> None:
     arrays = forest().arrays()
     del arrays[name]
 
-    with pytest.raises(ModelRefused, match=name):
-        forest_of(arrays)
+    with pytest.raises(ModelRefused, match=f'the array "{name}" is missing'):
+        forest_from_arrays(arrays)
 
 
 @settings(max_examples=150, deadline=None)
@@ -225,13 +225,13 @@ def test_a_missing_array_is_refused(name: str) -> None:
     position=st.integers(0, 10_000),
     value=st.integers(-(2**31), 2**31 - 1) | st.integers(-3, 40),
 )
-def test_whatever_is_accepted_can_be_walked(name: str, position: int, value: int) -> None:
-    """A changed number is refused, or the walk still ends inside the arrays."""
+def test_every_accepted_forest_can_be_walked(name: str, position: int, value: int) -> None:
+    """A changed number is refused, or the walk still ends within the arrays."""
     array = getattr(forest(), name)
-    spoilt = changed(name, position % len(array), value)
+    altered = changed(name, position % len(array), value)
     try:
-        accepted = forest_of(spoilt.arrays())
+        accepted = forest_from_arrays(altered.arrays())
     except ModelRefused:
         return
     rows = some_rows(5)
-    assert np.allclose(score(accepted, rows), [read_plainly(accepted, row) for row in rows])
+    assert np.allclose(score(accepted, rows), [reference_score(accepted, row) for row in rows])

@@ -1,4 +1,4 @@
-"""Trees laid out as heaps give the bits of the trees as they are."""
+"""Heaps give the same bits as the original trees."""
 
 from dataclasses import replace
 from functools import cache
@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.ensemble import IsolationForest
 
-from sensorwatch.common.model.forest import Forest, forest_from, score
-from sensorwatch.common.model.forest_heap import MAX_COLUMNS, ROWS
+from sensorwatch.common.model.forest import Forest, forest_from_sklearn, score
+from sensorwatch.common.model.forest_heap import MAX_COLUMNS, WALK_WIDTH
 
 COLUMNS = 5
 
@@ -17,13 +17,13 @@ COLUMNS = 5
 @cache
 def forest(max_samples: int = 256, columns: int = COLUMNS) -> Forest:
     rows = np.random.default_rng(7).normal(size=(2_000, columns))
-    return forest_from(
+    return forest_from_sklearn(
         IsolationForest(n_estimators=40, max_samples=max_samples, random_state=1).fit(rows)
     )
 
 
-def as_it_is(forest: Forest) -> Forest:
-    """The same forest, but walked without heaps."""
+def without_heap(forest: Forest) -> Forest:
+    """Return the same forest without its heaps."""
     copy = replace(forest)
     vars(copy)["heap"] = None
     return copy
@@ -37,42 +37,44 @@ def rows_with_ties() -> NDArray[np.float64]:
     return np.where(tied, thresholds.astype(np.float32), rows)
 
 
-def test_every_row_gets_the_bits_that_the_trees_as_they_are_give() -> None:
+def test_heaps_give_the_same_bits_as_the_original_trees() -> None:
     rows = rows_with_ties()
 
     assert forest().heap is not None
-    assert np.array_equal(score(forest(), rows), score(as_it_is(forest()), rows))
+    assert np.array_equal(score(forest(), rows), score(without_heap(forest()), rows))
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, ROWS - 1, ROWS, ROWS + 1, 3 * ROWS + 5])
+@pytest.mark.parametrize(
+    "count", [0, 1, 2, WALK_WIDTH - 1, WALK_WIDTH, WALK_WIDTH + 1, 3 * WALK_WIDTH + 5]
+)
 def test_any_number_of_rows_gets_the_same_bits(count: int) -> None:
     rows = rows_with_ties()
 
     assert np.array_equal(score(forest(), rows[:count]), score(forest(), rows)[:count])
 
 
-@pytest.mark.parametrize("trees", [1, ROWS - 1, ROWS, ROWS + 1])
+@pytest.mark.parametrize("trees", [1, WALK_WIDTH - 1, WALK_WIDTH, WALK_WIDTH + 1])
 def test_any_number_of_trees_can_be_walked(trees: int) -> None:
     rows = np.random.default_rng(5).normal(size=(50, COLUMNS))
     estimator = IsolationForest(n_estimators=trees, random_state=0).fit(rows)
 
-    assert np.max(np.abs(score(forest_from(estimator), rows) + estimator.score_samples(rows))) < (
-        1e-12
-    )
+    assert np.max(
+        np.abs(score(forest_from_sklearn(estimator), rows) + estimator.score_samples(rows))
+    ) < (1e-12)
 
 
-def test_trees_too_deep_for_a_heap_are_walked_as_they_are() -> None:
+def test_trees_too_deep_for_a_heap_are_walked_in_the_original_layout() -> None:
     deep = forest(max_samples=1_000)
     rows = rows_with_ties()
 
     assert deep.heap is None
-    assert np.array_equal(score(deep, rows), score(as_it_is(deep), rows))
+    assert np.array_equal(score(deep, rows), score(without_heap(deep), rows))
 
 
-def test_more_features_than_a_heap_can_name_are_no_trouble() -> None:
+def test_a_forest_with_more_features_than_a_heap_allows_is_walked_in_the_original_layout() -> None:
     wide = forest(columns=MAX_COLUMNS + 40)
     rows = np.random.default_rng(3).normal(size=(40, MAX_COLUMNS + 40))
 
     assert wide.feature.max() >= MAX_COLUMNS
     assert wide.heap is None
-    assert np.array_equal(score(wide, rows), score(as_it_is(wide), rows))
+    assert np.array_equal(score(wide, rows), score(without_heap(wide), rows))

@@ -15,9 +15,9 @@ from sensorwatch.common.kafka.embedded import EmbeddedBroker
 from sensorwatch.common.kafka.silent_logger import quiet_logger
 from sensorwatch.common.simulation.fault_plan import FaultPlan
 from sensorwatch.common.simulation.stream import Simulation, simulate
-from sensorwatch.producer.kafka_sink import LABEL_HEADER, KafkaSink, connect
+from sensorwatch.producer.kafka_sink import LABEL_HEADER, KafkaSink, connect_sink
 from sensorwatch.producer.simulated_records import Record, simulated_records
-from sensorwatch.producer.sink import Tally, deliver
+from sensorwatch.producer.sink import DeliveryCounts, deliver
 from tests.brokers.mock_cluster import MockCluster
 from tests.brokers.protocol import Api
 
@@ -59,14 +59,16 @@ def a_sink(address: str, *, flush_seconds: float = 20.0, **config: Any) -> Kafka
 def test_every_record_arrives_with_key_value_label_and_the_time_of_sending(
     cluster: MockCluster,
 ) -> None:
-    sent, began = some_records(5_000), time.time()
-    sink = connect({"bootstrap.servers": cluster.address}, TOPIC, stopping=never)
+    on_sent, began = some_records(5_000), time.time()
+    sink = connect_sink({"bootstrap.servers": cluster.address}, TOPIC, stopping=never)
 
-    tally = deliver([sent[:2_000], sent[2_000:]], sink, stopping=never, sent=lambda _rows: None)
+    delivery_counts = deliver(
+        [on_sent[:2_000], on_sent[2_000:]], sink, stopping=never, on_sent=lambda _rows: None
+    )
 
-    assert tally == Tally(5_000, 0)
+    assert delivery_counts == DeliveryCounts(5_000, 0)
     messages = read(cluster.address, 5_000)
-    assert sorted(map(as_record, messages)) == sorted(sent)
+    assert sorted(map(as_record, messages)) == sorted(on_sent)
     for message in messages:
         kind, milliseconds = message.timestamp()
         assert kind == TIMESTAMP_CREATE_TIME
@@ -75,10 +77,10 @@ def test_every_record_arrives_with_key_value_label_and_the_time_of_sending(
 
 
 def test_the_rows_of_a_sensor_stay_in_order_in_one_partition(cluster: MockCluster) -> None:
-    sent = some_records(3_000, rate=0)
+    on_sent = some_records(3_000, rate=0)
     sink = a_sink(cluster.address)
 
-    sink.send(sent)
+    sink.send(on_sent)
     sink.close()
 
     partitions: dict[str, set[int]] = {}
@@ -86,12 +88,14 @@ def test_the_rows_of_a_sensor_stay_in_order_in_one_partition(cluster: MockCluste
     for message in read(cluster.address, 3_000):
         key = (message.key() or b"").decode()
         partitions.setdefault(key, set()).add(message.partition() or 0)
-        instant = json.loads(message.value() or b"")["timestamp"]
-        times.setdefault(key, []).append((message.offset() or 0, instant))
+        parse_start_time = json.loads(message.value() or b"")["timestamp"]
+        times.setdefault(key, []).append((message.offset() or 0, parse_start_time))
     assert len(partitions) == 10
     assert all(len(seen) == 1 for seen in partitions.values())
     for rows in times.values():
-        assert [instant for _, instant in sorted(rows)] == sorted(instant for _, instant in rows)
+        assert [parse_start_time for _, parse_start_time in sorted(rows)] == sorted(
+            parse_start_time for _, parse_start_time in rows
+        )
 
 
 def test_a_full_queue_is_waited_for(cluster: MockCluster) -> None:
@@ -99,7 +103,7 @@ def test_a_full_queue_is_waited_for(cluster: MockCluster) -> None:
 
     sink.send(some_records(1_000))
 
-    assert sink.close() == Tally(1_000, 0)
+    assert sink.close() == DeliveryCounts(1_000, 0)
 
 
 def test_a_full_queue_does_not_keep_anybody_from_stopping(cluster: MockCluster) -> None:
@@ -114,10 +118,10 @@ def test_a_full_queue_does_not_keep_anybody_from_stopping(cluster: MockCluster) 
     threading.Timer(0.3, stop.set).start()
 
     sink.send(some_records(1_000))
-    tally = sink.close()
+    delivery_counts = sink.close()
 
-    assert tally.delivered == 0
-    assert tally.failed == 10
+    assert delivery_counts.delivered == 0
+    assert delivery_counts.failed == 10
 
 
 def test_what_the_broker_refuses_is_counted_as_failed(cluster: MockCluster) -> None:
@@ -125,20 +129,20 @@ def test_what_the_broker_refuses_is_counted_as_failed(cluster: MockCluster) -> N
     sink = a_sink(cluster.address)
 
     sink.send(some_records(1))
-    tally = sink.close()
+    delivery_counts = sink.close()
 
-    assert (tally.delivered, tally.failed) == (0, 1)
-    assert "uthoriz" in tally.failure
+    assert (delivery_counts.delivered, delivery_counts.failed) == (0, 1)
+    assert "uthoriz" in delivery_counts.failure
 
 
 def test_a_record_too_large_for_the_client_fails_alone(cluster: MockCluster) -> None:
     sink = a_sink(cluster.address)
 
     sink.send([Record("a", b"x" * 2_000_000, ""), Record("a", b"{}", "")])
-    tally = sink.close()
+    delivery_counts = sink.close()
 
-    assert (tally.delivered, tally.failed) == (1, 1)
-    assert "too large" in tally.failure
+    assert (delivery_counts.delivered, delivery_counts.failed) == (1, 1)
+    assert "too large" in delivery_counts.failure
 
 
 def test_what_is_unanswered_at_the_deadline_is_counted_as_failed(cluster: MockCluster) -> None:
@@ -150,47 +154,49 @@ def test_what_is_unanswered_at_the_deadline_is_counted_as_failed(cluster: MockCl
     began = time.monotonic()
 
     sink.send(some_records(100))
-    tally = sink.close()
+    delivery_counts = sink.close()
 
-    assert (tally.delivered, tally.failed) == (0, 100)
-    assert "unanswered" in tally.failure
+    assert (delivery_counts.delivered, delivery_counts.failed) == (0, 100)
+    assert "unanswered" in delivery_counts.failure
     assert time.monotonic() - began < 10
 
 
 def test_a_missing_topic_is_named_before_anything_is_sent(embedded_broker: EmbeddedBroker) -> None:
     with pytest.raises(BrokerUnavailable, match='no topic "nowhere"'):
-        connect({"bootstrap.servers": embedded_broker.address}, "nowhere", stopping=never)
+        connect_sink({"bootstrap.servers": embedded_broker.address}, "nowhere", stopping=never)
 
 
 def test_idempotence_cannot_be_switched_off() -> None:
     with pytest.raises(SettingsError, match=r"enable\.idempotence"):
-        connect({"enable.idempotence": False}, TOPIC, stopping=never)
+        connect_sink({"enable.idempotence": False}, TOPIC, stopping=never)
 
 
 def test_an_unknown_client_setting_is_named(cluster: MockCluster) -> None:
     with pytest.raises(UsageError, match=r"no\.such\.thing"):
-        connect({"bootstrap.servers": cluster.address, "no.such.thing": 1}, TOPIC, stopping=never)
+        connect_sink(
+            {"bootstrap.servers": cluster.address, "no.such.thing": 1}, TOPIC, stopping=never
+        )
 
 
 def test_delivery_stops_between_batches_when_asked() -> None:
-    class Counting:
+    class CountingSink:
         def __init__(self) -> None:
             self.rows = 0
 
         def send(self, records: Sequence[Record]) -> None:
             self.rows += len(records)
 
-        def close(self) -> Tally:
-            return Tally(self.rows, 0)
+        def close(self) -> DeliveryCounts:
+            return DeliveryCounts(self.rows, 0)
 
-    sink = Counting()
+    sink = CountingSink()
     batch = [Record("a", b"", "")] * 3
 
-    tally = deliver(
-        iter([batch] * 5), sink, stopping=lambda: sink.rows >= 6, sent=lambda _rows: None
+    delivery_counts = deliver(
+        iter([batch] * 5), sink, stopping=lambda: sink.rows >= 6, on_sent=lambda _rows: None
     )
 
-    assert tally == Tally(6, 0)
+    assert delivery_counts == DeliveryCounts(6, 0)
 
 
 def as_record(message: Message) -> Record:

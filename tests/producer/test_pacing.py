@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from sensorwatch.producer.rate_limiting import batch_rows, batched, paced
+from sensorwatch.producer.rate_limiting import batch_rows, batched, rate_limited
 
 
 @dataclass
-class Time:
+class FakeClock:
     """A clock that only moves when somebody sleeps or works."""
 
     now: float = 100.0
@@ -23,9 +23,9 @@ class Time:
 
 
 def test_so_many_rows_take_so_many_seconds() -> None:
-    time = Time()
+    time = FakeClock()
 
-    for _ in paced(batched(range(500), 10), 100.0, clock=time.clock, sleep=time.sleep):
+    for _ in rate_limited(batched(range(500), 10), 100.0, clock=time.clock, sleep=time.sleep):
         time.now += 0.03
 
     assert time.now - 100 == pytest.approx(5.0)
@@ -33,27 +33,27 @@ def test_so_many_rows_take_so_many_seconds() -> None:
 
 
 def test_a_short_stall_is_made_up_for() -> None:
-    time = Time()
+    time = FakeClock()
 
-    for batch in paced(batched(range(300), 10), 100.0, clock=time.clock, sleep=time.sleep):
+    for batch in rate_limited(batched(range(300), 10), 100.0, clock=time.clock, sleep=time.sleep):
         time.now += 0.5 if batch[0] == 100 else 0.0
 
     assert time.now - 100 == pytest.approx(3.0)
 
 
 def test_a_long_stall_is_not_followed_by_a_burst() -> None:
-    time = Time()
+    time = FakeClock()
 
-    for batch in paced(batched(range(300), 10), 100.0, clock=time.clock, sleep=time.sleep):
+    for batch in rate_limited(batched(range(300), 10), 100.0, clock=time.clock, sleep=time.sleep):
         time.now += 60 if batch[0] == 100 else 0.0
 
     assert time.now - 100 == pytest.approx(1.0 + 60 + 1.9)
 
 
 def test_as_fast_as_possible_never_sleeps() -> None:
-    time = Time()
+    time = FakeClock()
 
-    assert list(paced([[1], [2]], None, clock=time.clock, sleep=time.sleep)) == [[1], [2]]
+    assert list(rate_limited([[1], [2]], None, clock=time.clock, sleep=time.sleep)) == [[1], [2]]
     assert time.slept == []
 
 

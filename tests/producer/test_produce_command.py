@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, TopicPartition
 from sensorwatch.common.kafka.client_config import reader_config
 from sensorwatch.common.kafka.embedded import EmbeddedBroker
 from sensorwatch.common.rows.schema import load_schema
-from sensorwatch.common.rows.strict_parsing import collect
+from sensorwatch.common.rows.strict_parsing import collect_rows
 from sensorwatch.common.tables import read_rows
 from tests.brokers.kafka import Kafka
 
@@ -42,7 +42,7 @@ def test_a_sample_is_written_without_a_broker_and_every_row_of_it_is_valid(tmp_p
     run = producer(tmp_path, "--out", "data/raw/sample.csv")
 
     schema = load_schema(PROJECT / "schemas" / "default.toml")
-    readings, rejections = collect(read_rows(tmp_path / "data/raw/sample.csv", schema), schema)
+    readings, rejections = collect_rows(read_rows(tmp_path / "data/raw/sample.csv", schema), schema)
     assert (run.returncode, run.stderr) == (0, "")
     assert run.stdout == "wrote 40320 rows of 10 sensors to data/raw/sample.csv\n"
     assert (len(readings), rejections) == (40_320, [])
@@ -205,11 +205,11 @@ def test_a_real_broker_takes_every_row_and_names_a_missing_topic(
     topic = kafka.unused_topic("produced", partitions=3)
     address = {"SENSORWATCH__KAFKA__BOOTSTRAP_SERVERS": kafka.address}
 
-    sent = producer(tmp_path, "--rows", "20000", "--topic", topic, **address)
+    on_sent = producer(tmp_path, "--rows", "20000", "--topic", topic, **address)
     missing = producer(tmp_path, "--rows", "1", "--topic", "nowhere", **address)
 
-    assert (sent.returncode, missing.returncode) == (0, 3), sent.stderr
-    assert "delivered 20000, failed 0" in sent.stderr
+    assert (on_sent.returncode, missing.returncode) == (0, 3), on_sent.stderr
+    assert "delivered 20000, failed 0" in on_sent.stderr
     assert 'no topic "nowhere"' in missing.stderr
     assert stored(kafka.address, topic, partitions=3) == 20_000
 

@@ -12,7 +12,7 @@ import pytest
 from sensorwatch.common.rows.parsing import parse
 from sensorwatch.common.rows.rejection import Reason
 from sensorwatch.common.rows.schema import Schema, load_schema
-from sensorwatch.common.rows.strict_parsing import collect
+from sensorwatch.common.rows.strict_parsing import collect_rows
 from sensorwatch.common.simulation.fault_plan import FaultPlan
 from sensorwatch.common.simulation.faults import Defect, FaultKind
 from sensorwatch.common.simulation.stream import Chunk, Simulation, simulate
@@ -72,11 +72,13 @@ def test_the_value_is_the_row_bit_for_bit(schema: Schema) -> None:
 
 def test_exactly_the_malformed_rows_are_rejected_and_for_many_reasons(schema: Schema) -> None:
     plan = FaultPlan(rate=0.02, kinds=(FaultKind.MALFORMED, FaultKind.SPIKE))
-    sent = list(records(Simulation(rows=20_000, faults=plan)))
+    on_sent = list(records(Simulation(rows=20_000, faults=plan)))
 
-    _, rejections = parse([record.value for record in sent], schema)
+    _, rejections = parse([record.value for record in on_sent], schema)
 
-    malformed = [place for place, record in enumerate(sent) if record.label == FaultKind.MALFORMED]
+    malformed = [
+        place for place, record in enumerate(on_sent) if record.label == FaultKind.MALFORMED
+    ]
     assert [rejection.index for rejection in rejections] == malformed
     assert {rejection.reason for rejection in rejections} == {
         as_json for as_json, _ in EXPECTED.values()
@@ -84,11 +86,11 @@ def test_exactly_the_malformed_rows_are_rejected_and_for_many_reasons(schema: Sc
 
 
 def test_labels_are_beside_the_value_and_never_in_it() -> None:
-    sent = list(records(FAULTY))
+    on_sent = list(records(FAULTY))
 
-    labels = Counter(record.label for record in sent)
+    labels = Counter(record.label for record in on_sent)
     assert set(labels) == {"", *FaultKind} - {FaultKind.DROPOUT}
-    for record in sent:
+    for record in on_sent:
         assert b"label" not in record.value
         assert not record.label or record.label.encode() not in record.value
         if record.label != FaultKind.MALFORMED:
@@ -116,9 +118,9 @@ def test_each_defect_has_its_reason_in_a_csv(
     )
     path = tmp_path / "rows.csv"
 
-    write_csv([chunk], path, labels=True, sent=lambda _rows: None)
+    write_csv([chunk], path, labels=True, on_sent=lambda _rows: None)
 
-    _, rejections = collect(read_rows(path, schema), schema)
+    _, rejections = collect_rows(read_rows(path, schema), schema)
     assert [rejection.reason for rejection in rejections] == [EXPECTED[defect][1]]
 
 
@@ -129,11 +131,11 @@ def test_a_csv_holds_the_same_rows_as_the_records(
     path = tmp_path / "new" / "rows.csv"
     heard: list[int] = []
 
-    rows = write_csv(simulate(FAULTY), path, labels=labels, sent=heard.append)
+    rows = write_csv(simulate(FAULTY), path, labels=labels, on_sent=heard.append)
 
-    sent = list(records(FAULTY))
-    from_csv, refused_csv = collect(read_rows(path, schema), schema)
-    from_json, refused_json = parse([record.value for record in sent], schema)
+    on_sent = list(records(FAULTY))
+    from_csv, refused_csv = collect_rows(read_rows(path, schema), schema)
+    from_json, refused_json = parse([record.value for record in on_sent], schema)
     assert rows == sum(heard) == 20_000
     assert from_csv.values.tobytes() == from_json.values.tobytes()
     assert from_csv.event_time.tobytes() == from_json.event_time.tobytes()
@@ -142,7 +144,7 @@ def test_a_csv_holds_the_same_rows_as_the_records(
     with path.open(newline="") as file:
         lines = list(csv.DictReader(file))
     if labels:
-        assert [line["label"] for line in lines] == [record.label for record in sent]
+        assert [line["label"] for line in lines] == [record.label for record in on_sent]
     else:
         assert list(lines[0]) == ["sensor_id", "timestamp", "x1", "x2", "x3"]
 
@@ -151,12 +153,12 @@ def test_an_unfinished_csv_never_takes_the_place_of_a_finished_one(tmp_path: Pat
     path = tmp_path / "rows.csv"
     path.write_text("what was there")
 
-    def breaking() -> Iterator[Chunk]:
+    def defect_plans() -> Iterator[Chunk]:
         yield next(simulate(FAULTY))
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_csv(breaking(), path, labels=False, sent=lambda _rows: None)
+        write_csv(defect_plans(), path, labels=False, on_sent=lambda _rows: None)
 
     assert path.read_text() == "what was there"
     assert list(tmp_path.iterdir()) == [path]

@@ -13,13 +13,13 @@ from sensorwatch.common.errors import DataError
 from sensorwatch.common.rows.parsing import parse
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.rejection import Fault, Reason, Rejection
-from sensorwatch.common.rows.schema import Schema, schema_of
-from sensorwatch.common.rows.strict_parsing import Fields, collect
+from sensorwatch.common.rows.schema import Schema, schema_from_plain
+from sensorwatch.common.rows.strict_parsing import Fields, collect_rows
 from sensorwatch.common.tables import read_rows
-from sensorwatch.producer.replay import payload, replayed_records
+from sensorwatch.producer.replay import encode_fields, replayed_records
 from tests.skab_files import VALVE, needs_skab
 
-SKAB_SCHEMA = schema_of(
+SKAB_SCHEMA = schema_from_plain(
     {
         "time": {"field": "datetime", "format": "%Y-%m-%d %H:%M:%S", "naive_zone": "UTC"},
         "signals": [{"name": "Current"}, {"name": "Volume Flow RateRMS"}],
@@ -38,7 +38,7 @@ soon,d,0.1
 
 
 def a_schema(unknown: str = "ignore") -> Schema:
-    return schema_of(
+    return schema_from_plain(
         {
             "unknown_fields": unknown,
             "time": {"field": "timestamp"},
@@ -48,7 +48,7 @@ def a_schema(unknown: str = "ignore") -> Schema:
     )
 
 
-def meaning(
+def parsed_values(
     parsed: tuple[Readings, list[Rejection]],
 ) -> tuple[bytes, bytes, tuple[str, ...], list[int]]:
     readings, rejections = parsed
@@ -66,12 +66,12 @@ def test_the_records_of_a_csv_mean_the_same_as_its_lines(tmp_path: Path, unknown
     path.write_text(BAD_LINES)
     schema = a_schema(unknown)
 
-    sent = list(replayed_records(path, schema))
+    on_sent = list(replayed_records(path, schema))
 
-    from_lines = collect(read_rows(path, schema), schema)
-    from_records = parse([record.value for record in sent], schema)
-    assert meaning(from_records) == meaning(from_lines)
-    assert len(sent) == 7
+    from_lines = collect_rows(read_rows(path, schema), schema)
+    from_records = parse([record.value for record in on_sent], schema)
+    assert parsed_values(from_records) == parsed_values(from_lines)
+    assert len(on_sent) == 7
     line_with_too_many_cells = 4
     assert {bad.index: bad.reason for bad in from_records[1]} == {
         bad.index: Reason.NOT_OBJECT if bad.index == line_with_too_many_cells else bad.reason
@@ -140,9 +140,9 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_any_fields_mean_the_same_after_they_were_sent(fields: Fields) -> None:
     schema = a_schema()
 
-    here, there = collect([fields], schema), parse([payload(fields)], schema)
+    here, there = collect_rows([fields], schema), parse([encode_fields(fields)], schema)
 
-    assert meaning(there) == meaning(here)
+    assert parsed_values(there) == parsed_values(here)
     assert [(bad.reason, bad.field) for bad in there[1]] == [
         (bad.reason, bad.field) for bad in here[1]
     ]
@@ -155,16 +155,16 @@ def skab_lines() -> Iterator[Fields | Fault]:
 
 @needs_skab
 def test_real_valve_runs_are_replayed_without_loss() -> None:
-    sent = [
+    on_sent = [
         record.value
         for path in sorted(VALVE.parent.glob("*.csv"))
         for record in replayed_records(path, SKAB_SCHEMA)
     ]
 
-    readings, rejections = parse(sent, SKAB_SCHEMA)
+    readings, rejections = parse(on_sent, SKAB_SCHEMA)
 
     lines = sum(len(path.read_text().splitlines()) - 1 for path in VALVE.parent.glob("*.csv"))
-    assert len(sent) == len(readings) == lines > 0
+    assert len(on_sent) == len(readings) == lines > 0
     assert rejections == []
-    expected, _ = collect(skab_lines(), SKAB_SCHEMA)
+    expected, _ = collect_rows(skab_lines(), SKAB_SCHEMA)
     assert readings.values.tobytes() == expected.values.tobytes()

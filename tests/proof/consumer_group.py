@@ -11,32 +11,32 @@ from sensorwatch.common.kafka.records import Partition, Record, coordinates, rec
 from sensorwatch.common.kafka.snapshot_text import Snapshot
 from sensorwatch.common.ledger.account import (
     Account,
-    SnapshotAt,
-    advance,
-    new_segment,
+    SnapshotRef,
+    advance_account,
     open_account,
+    start_segment,
 )
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import MAX_SENSORS, Memory
-from sensorwatch.common.scoring.memory_bytes import memory_bytes
+from sensorwatch.common.scoring.memory_bytes import memory_to_bytes
 from sensorwatch.common.scoring.processing import process
-from sensorwatch.proof.ledger_intervals import Finding, Stretch, stretches
-from sensorwatch.proof.replay_proof import Evidence, Proof
+from sensorwatch.proof.ledger_intervals import Finding, LedgerInterval, split_ledger
+from sensorwatch.proof.replay_proof import ProofInputs, ReplayProof
 from tests.kafka.record_builders import StoredRecord
 
-HERE = "aaaaaaaaaaaa"
-ELSEWHERE = "bbbbbbbbbbbb"
+OWN_FINGERPRINT = "aaaaaaaaaaaa"
+OTHER_FINGERPRINT = "bbbbbbbbbbbb"
 SOURCE = Partition("sensors", 0)
 
 
-class Group:
+class LedgerGroup:
     """Scores as the consumer does, and writes down what the consumer does."""
 
     def __init__(
         self,
         detectors: Mapping[str, Detector],
         *,
-        fingerprint: str = HERE,
+        fingerprint: str = OWN_FINGERPRINT,
         max_sensors: int = MAX_SENSORS,
     ) -> None:
         self.detectors = dict(detectors)
@@ -44,11 +44,11 @@ class Group:
         self.account = open_account(
             0, model_version=self.version, fingerprint=fingerprint, max_sensors=max_sensors
         )
-        self.memory: Memory = self.detectors[self.version].cold(max_sensors=max_sensors)
+        self.memory: Memory = self.detectors[self.version].empty_memory(max_sensors=max_sensors)
         self.input: list[StoredRecord] = []
         self.ledger: list[LedgerRecord] = []
-        self.snapshots: dict[SnapshotAt, Snapshot] = {}
-        self.read: list[SnapshotAt] = []
+        self.snapshots: dict[SnapshotRef, Snapshot] = {}
+        self.read: list[SnapshotRef] = []
         self._record(Cause.OPENED, self.account)
 
     def consume(self, records: Sequence[StoredRecord]) -> None:
@@ -63,7 +63,7 @@ class Group:
             received=[received_at(record) for record in records],
         )
         self.input += records
-        self.account = advance(
+        self.account = advance_account(
             self.account,
             offsets=offsets,
             kinds=outcome.kinds,
@@ -72,7 +72,7 @@ class Group:
             model_version=self.version,
         )
 
-    def note(self) -> None:
+    def write_snapshot(self) -> None:
         """Write the memory down."""
         self._write(Cause.INTERVAL, self.account, self.account)
 
@@ -83,7 +83,7 @@ class Group:
         self.account = replace(before, model_version=version)
         self._write(Cause.MODEL, before, self.account)
 
-    def bound(self, max_sensors: int) -> None:
+    def set_max_sensors(self, max_sensors: int) -> None:
         """Go on with another bound of the memory."""
         before, self.memory.max_sensors = self.account, max_sensors
         self.account = replace(before, max_sensors=max_sensors)
@@ -92,14 +92,14 @@ class Group:
     def segment(self, fingerprint: str) -> None:
         """Go on with other code."""
         before = self.account
-        self.account = new_segment(before, fingerprint=fingerprint)
+        self.account = start_segment(before, fingerprint=fingerprint)
         self._write(Cause.SEGMENT, before, self.account)
 
     def verify(self, *, first_retained: int = 0) -> list[Finding]:
         """Prove the whole ledger, in order."""
 
-        def records(stretch: Stretch) -> Iterator[Record]:
-            begin, end = stretch.begin.next_offset, stretch.end.next_offset
+        def records(interval: LedgerInterval) -> Iterator[Record]:
+            begin, end = interval.begin.next_offset, interval.end.next_offset
             return (one for one in self.input if begin <= coordinates(one).offset < end)
 
         def detector(version: str) -> Detector:
@@ -107,17 +107,19 @@ class Group:
                 raise ModelRefused(f"no version {version}")
             return self.detectors[version]
 
-        def snapshot(_partition: Partition, at: SnapshotAt) -> Snapshot:
+        def snapshot(_partition: Partition, at: SnapshotRef) -> Snapshot:
             self.read.append(at)
             if at not in self.snapshots:
                 raise StateRefused(f"nothing at {at}")
             return self.snapshots[at]
 
-        proof = Proof(Evidence(HERE, lambda _: first_retained, records, detector, snapshot))
-        return [proof.verify(stretch) for stretch in stretches(self.ledger, self.account)]
+        proof = ReplayProof(
+            ProofInputs(OWN_FINGERPRINT, lambda _: first_retained, records, detector, snapshot)
+        )
+        return [proof.verify(interval) for interval in split_ledger(self.ledger, self.account)]
 
-    def _write(self, cause: Cause, told: Account, committed: Account) -> None:
-        at = SnapshotAt(len(self.snapshots), committed.next_offset)
+    def _write(self, cause: Cause, recorded_account: Account, committed: Account) -> None:
+        at = SnapshotRef(len(self.snapshots), committed.next_offset)
         self.snapshots[at] = Snapshot(
             group="g",
             source=SOURCE,
@@ -125,10 +127,10 @@ class Group:
             next_offset=committed.next_offset,
             model_version=self.version,
             account=committed,
-            content=memory_bytes(self.memory),
+            content=memory_to_bytes(self.memory),
         )
         self.account = replace(committed, snapshot=at)
-        self._record(cause, replace(told, snapshot=at))
+        self._record(cause, replace(recorded_account, snapshot=at))
 
     def _record(self, cause: Cause, account: Account) -> None:
         source = SOURCE.topic, SOURCE.number

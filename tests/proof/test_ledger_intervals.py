@@ -10,30 +10,30 @@ from sensorwatch.common.kafka.records import Partition, Record
 from sensorwatch.common.kafka.snapshot_text import Snapshot
 from sensorwatch.common.ledger.account import (
     Account,
-    SnapshotAt,
-    advance,
-    new_segment,
+    SnapshotRef,
+    advance_account,
     open_account,
+    start_segment,
 )
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import process
 from sensorwatch.proof.ledger_intervals import (
     Finding,
-    Stretch,
+    LedgerInterval,
     Verdict,
-    begun_anew,
-    since_begun,
-    stretches,
+    restarted_accounts,
+    since_last_opening,
+    split_ledger,
 )
-from sensorwatch.proof.replay_proof import Evidence, Proof
+from sensorwatch.proof.replay_proof import ProofInputs, ReplayProof
 from tests.reading_builders import ANOMALOUS, NORMAL, a_detector
 
-HERE = "aaaaaaaaaaaa"
+OWN_FINGERPRINT = "aaaaaaaaaaaa"
 SOURCE = Partition("sensors", 0)
 FIRST, SECOND = a_detector("first", seed=7), a_detector("second", seed=8)
 
 
-class Consumed:
+class InputRecord:
     """A record of the input partition."""
 
     def __init__(self, offset: int, value: bytes | None) -> None:
@@ -61,7 +61,7 @@ class Consumed:
         return 0, -1
 
 
-def some_records(count: int = 30, *, first: int = 0) -> list[Consumed]:
+def some_records(count: int = 30, *, first: int = 0) -> list[InputRecord]:
     def payload(number: int) -> bytes:
         if number % 7 == 3:
             return b"{"
@@ -70,12 +70,14 @@ def some_records(count: int = 30, *, first: int = 0) -> list[Consumed]:
         text = f'{{"timestamp":"2025-01-01T00:00:00Z","x1":{x1},"x2":{x2},"x3":{x3}}}'
         return text.encode()
 
-    return [Consumed(first + number, payload(number)) for number in range(count)]
+    return [InputRecord(first + number, payload(number)) for number in range(count)]
 
 
-def scored(account: Account, records: Sequence[Record], detector: Detector) -> Account:
-    outcome = process([record.value() for record in records], detector, detector.cold())
-    return advance(
+def account_after_scoring(
+    account: Account, records: Sequence[Record], detector: Detector
+) -> Account:
+    outcome = process([record.value() for record in records], detector, detector.empty_memory())
+    return advance_account(
         account,
         offsets=np.asarray([record.offset() for record in records], dtype=np.int64),
         kinds=outcome.kinds,
@@ -85,18 +87,22 @@ def scored(account: Account, records: Sequence[Record], detector: Detector) -> A
     )
 
 
-def opened(offset: int = 0, *, fingerprint: str = HERE) -> Account:
+def opened_account(offset: int = 0, *, fingerprint: str = OWN_FINGERPRINT) -> Account:
     return open_account(offset, model_version="first", fingerprint=fingerprint)
 
 
-def noted(cause: Cause, account: Account) -> LedgerRecord:
+def ledger_record(cause: Cause, account: Account) -> LedgerRecord:
     return LedgerRecord(LEDGER_VERSION, "group", SOURCE.topic, SOURCE.number, cause, account)
 
 
 def verified(
-    stretch: Stretch, records: Sequence[Record], *, first_retained: int = 0, here: str = HERE
+    interval: LedgerInterval,
+    records: Sequence[Record],
+    *,
+    first_retained: int = 0,
+    here: str = OWN_FINGERPRINT,
 ) -> Finding:
-    def read(asked: Stretch) -> Iterator[Record]:
+    def read(asked: LedgerInterval) -> Iterator[Record]:
         begin, end = asked.begin.next_offset, asked.end.next_offset
         return (record for record in records if begin <= (record.offset() or 0) < end)
 
@@ -106,45 +112,53 @@ def verified(
             raise ModelRefused(f"no version {version}")
         return known[version]
 
-    def snapshot(partition: Partition, at: SnapshotAt) -> Snapshot:
+    def snapshot(partition: Partition, at: SnapshotRef) -> Snapshot:
         raise StateRefused(f"no snapshot of {partition} at {at}")
 
-    evidence = Evidence(here, lambda _partition: first_retained, read, load, snapshot)
-    return Proof(evidence).verify(stretch)
+    evidence = ProofInputs(here, lambda _partition: first_retained, read, load, snapshot)
+    return ReplayProof(evidence).verify(interval)
 
 
 def test_an_honest_stretch_is_proven() -> None:
     records = some_records()
-    stretch = Stretch(SOURCE, opened(), scored(opened(), records, FIRST))
+    interval = LedgerInterval(
+        SOURCE, opened_account(), account_after_scoring(opened_account(), records, FIRST)
+    )
 
-    assert verified(stretch, records).verdict is Verdict.PROVEN
+    assert verified(interval, records).verdict is Verdict.PROVEN
 
 
 @pytest.mark.parametrize("missing", [0, 3, 6, 29])
 def test_a_record_that_was_never_accounted_for_is_found(missing: int) -> None:
     records = some_records()
     kept = [record for record in records if record.offset() != missing]
-    stretch = Stretch(SOURCE, opened(), scored(opened(), kept, FIRST))
-    whole = replace(stretch, end=replace(stretch.end, next_offset=30))
+    interval = LedgerInterval(
+        SOURCE, opened_account(), account_after_scoring(opened_account(), kept, FIRST)
+    )
+    whole = replace(interval, end=replace(interval.end, next_offset=30))
 
     assert verified(whole, records).verdict is Verdict.DIFFERENT
 
 
 def test_a_row_scored_by_another_version_is_found_even_with_the_same_decisions() -> None:
     records = some_records()
-    by_second = scored(opened(), records, replace(SECOND, calibration=FIRST.calibration))
-    stretch = Stretch(SOURCE, opened(), replace(by_second, model_version="first"))
+    by_second = account_after_scoring(
+        opened_account(), records, replace(SECOND, calibration=FIRST.calibration)
+    )
+    interval = LedgerInterval(SOURCE, opened_account(), replace(by_second, model_version="first"))
 
-    assert verified(stretch, records).verdict is Verdict.DIFFERENT
+    assert verified(interval, records).verdict is Verdict.DIFFERENT
 
 
 def test_two_outcomes_swapped_with_equal_counts_are_found_by_the_digest() -> None:
     records = some_records()
     swapped = list(records)
-    swapped[3], swapped[4] = Consumed(3, records[4].value()), Consumed(4, records[3].value())
-    stretch = Stretch(SOURCE, opened(), scored(opened(), swapped, FIRST))
+    swapped[3], swapped[4] = InputRecord(3, records[4].value()), InputRecord(4, records[3].value())
+    interval = LedgerInterval(
+        SOURCE, opened_account(), account_after_scoring(opened_account(), swapped, FIRST)
+    )
 
-    finding = verified(stretch, records)
+    finding = verified(interval, records)
 
     assert finding.verdict is Verdict.DIFFERENT
     assert "digest" in finding.detail
@@ -152,36 +166,43 @@ def test_two_outcomes_swapped_with_equal_counts_are_found_by_the_digest() -> Non
 
 def test_an_account_by_other_code_is_compared_by_its_counts() -> None:
     records = some_records()
-    theirs = opened(fingerprint="bbbbbbbbbbbb")
-    end = replace(scored(theirs, records, FIRST), digest=1)
+    theirs = opened_account(fingerprint="bbbbbbbbbbbb")
+    end = replace(account_after_scoring(theirs, records, FIRST), digest=1)
 
-    assert verified(Stretch(SOURCE, theirs, end), records).verdict is Verdict.COUNTS_ONLY
+    assert verified(LedgerInterval(SOURCE, theirs, end), records).verdict is Verdict.COUNTS_ONLY
     wrong = replace(end, normal=end.normal - 1, anomalies=end.anomalies + 1)
-    assert verified(Stretch(SOURCE, theirs, wrong), records).verdict is Verdict.DIFFERENT
+    assert verified(LedgerInterval(SOURCE, theirs, wrong), records).verdict is Verdict.DIFFERENT
 
 
 def test_input_that_is_deleted_or_a_model_that_is_gone_is_said_so() -> None:
     records = some_records()
-    end = scored(opened(), records, FIRST)
+    end = account_after_scoring(opened_account(), records, FIRST)
 
     assert (
-        verified(Stretch(SOURCE, opened(), end), records, first_retained=5).verdict
+        verified(LedgerInterval(SOURCE, opened_account(), end), records, first_retained=5).verdict
         is Verdict.NOT_RETAINED
     )
     gone = replace(end, model_version="pruned")
-    assert verified(Stretch(SOURCE, opened(), gone), records).verdict is Verdict.NO_MODEL
+    assert (
+        verified(LedgerInterval(SOURCE, opened_account(), gone), records).verdict
+        is Verdict.NO_MODEL
+    )
 
 
 def test_a_ledger_with_a_swap_and_a_new_segment_is_cut_into_stretches() -> None:
     records = some_records(30)
-    start = opened(fingerprint="bbbbbbbbbbbb")
-    swap = scored(start, records[:10], FIRST)
-    other = scored(swap, records[10:20], SECOND)
-    renewed = new_segment(other, fingerprint=HERE)
-    committed = scored(renewed, records[20:], SECOND)
-    ledger = [noted(Cause.OPENED, start), noted(Cause.MODEL, swap), noted(Cause.SEGMENT, other)]
+    start = opened_account(fingerprint="bbbbbbbbbbbb")
+    swap = account_after_scoring(start, records[:10], FIRST)
+    other = account_after_scoring(swap, records[10:20], SECOND)
+    renewed = start_segment(other, fingerprint=OWN_FINGERPRINT)
+    committed = account_after_scoring(renewed, records[20:], SECOND)
+    ledger = [
+        ledger_record(Cause.OPENED, start),
+        ledger_record(Cause.MODEL, swap),
+        ledger_record(Cause.SEGMENT, other),
+    ]
 
-    found = stretches(ledger, committed)
+    found = split_ledger(ledger, committed)
 
     assert [(s.begin.next_offset, s.end.next_offset, s.version) for s in found] == [
         (0, 10, "first"),
@@ -192,41 +213,46 @@ def test_a_ledger_with_a_swap_and_a_new_segment_is_cut_into_stretches() -> None:
 
 
 def test_an_account_opened_anew_is_not_joined_to_the_one_before() -> None:
-    before = scored(opened(), some_records(10), FIRST)
-    anew = opened(50)
-    committed = scored(anew, some_records(10, first=50), FIRST)
+    before = account_after_scoring(opened_account(), some_records(10), FIRST)
+    anew = opened_account(50)
+    committed = account_after_scoring(anew, some_records(10, first=50), FIRST)
     ledger = [
-        noted(Cause.OPENED, opened()),
-        noted(Cause.INTERVAL, before),
-        noted(Cause.OPENED, anew),
+        ledger_record(Cause.OPENED, opened_account()),
+        ledger_record(Cause.INTERVAL, before),
+        ledger_record(Cause.OPENED, anew),
     ]
 
-    found = stretches(ledger, committed)
+    found = split_ledger(ledger, committed)
 
     assert [(s.begin.next_offset, s.end.next_offset) for s in found] == [(0, 10), (50, 60)]
-    assert stretches(since_begun(ledger), committed) == found[1:]
+    assert split_ledger(since_last_opening(ledger), committed) == found[1:]
 
 
 @pytest.mark.parametrize(
     ("moved_to", "said"), [(4, "offsets 4 to 9 were scored again"), (50, "10 to 49 was skipped")]
 )
 def test_an_offset_moved_by_somebody_is_a_finding_of_its_own(moved_to: int, said: str) -> None:
-    before = scored(opened(), some_records(10), FIRST)
+    before = account_after_scoring(opened_account(), some_records(10), FIRST)
     ledger = [
-        noted(Cause.OPENED, opened()),
-        noted(Cause.INTERVAL, before),
-        noted(Cause.OPENED, opened(moved_to)),
+        ledger_record(Cause.OPENED, opened_account()),
+        ledger_record(Cause.INTERVAL, before),
+        ledger_record(Cause.OPENED, opened_account(moved_to)),
     ]
 
-    (finding,) = begun_anew(ledger)
+    (finding,) = restarted_accounts(ledger)
 
-    assert finding.verdict is Verdict.BEGUN_ANEW
+    assert finding.verdict is Verdict.ACCOUNT_RESTARTED
     assert said in finding.detail
-    assert finding.stretch.records == 0
-    assert begun_anew(since_begun(ledger)) == []
+    assert finding.interval.records == 0
+    assert restarted_accounts(since_last_opening(ledger)) == []
 
 
 def test_an_account_begun_anew_where_the_old_one_ended_leaves_nothing_unproven() -> None:
-    before = scored(opened(), some_records(10), FIRST)
+    before = account_after_scoring(opened_account(), some_records(10), FIRST)
 
-    assert begun_anew([noted(Cause.INTERVAL, before), noted(Cause.OPENED, opened(10))]) == []
+    assert (
+        restarted_accounts(
+            [ledger_record(Cause.INTERVAL, before), ledger_record(Cause.OPENED, opened_account(10))]
+        )
+        == []
+    )

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from msgspec import structs
 
-from sensorwatch.common.ledger.account import SnapshotAt
-from sensorwatch.common.rows.instants import to_text
+from sensorwatch.common.ledger.account import SnapshotRef
+from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.proof.ledger_intervals import Verdict
 from tests.forecasts import MIN_ROWS, STEP, a_forecast_candidate
 from tests.kafka.record_builders import StoredRecord, a_payload
-from tests.proof.consumer_group import ELSEWHERE, HERE, Group
+from tests.proof.consumer_group import OTHER_FINGERPRINT, OWN_FINGERPRINT, LedgerGroup
 from tests.reading_builders import START
 
 FIRST, SECOND = "first", "second"
@@ -21,7 +21,7 @@ PROVEN, DIFFERENT, NOT_RETAINED = Verdict.PROVEN, Verdict.DIFFERENT, Verdict.NOT
 COUNTS_ONLY = Verdict.COUNTS_ONLY
 SENSORS = 4
 """Two of them are unknown to the models, and warm up."""
-ROWS = 5 * MIN_ROWS * SENSORS
+REPLAY_CHUNK_ROWS = 5 * MIN_ROWS * SENSORS
 
 
 @cache
@@ -37,30 +37,30 @@ def an_input() -> list[StoredRecord]:
     """Rows in turns of the sensors 06 to 09, with faults that last, at every second offset."""
     random = np.random.default_rng(3)
     found = []
-    for number in range(ROWS):
+    for number in range(REPLAY_CHUNK_ROWS):
         sensor, turn = number % SENSORS, number // SENSORS
         values = random.normal(size=3) + 12.0 * (turn % 17 in (11, 12, 13) and sensor % 2)
-        time = to_text(START - STEP * (ROWS // SENSORS - turn))
+        time = format_instant(START - STEP * (REPLAY_CHUNK_ROWS // SENSORS - turn))
         payload = a_payload(values.tolist(), timestamp=time, sensor_id=f"sensor-{6 + sensor:02d}")
         found.append(StoredRecord(payload, 2 * number))
     return found
 
 
-def a_group(fingerprint: str = HERE) -> Group:
-    return Group(detectors(), fingerprint=fingerprint)
+def a_group(fingerprint: str = OWN_FINGERPRINT) -> LedgerGroup:
+    return LedgerGroup(detectors(), fingerprint=fingerprint)
 
 
-def a_long_group(fingerprint: str = HERE) -> Group:
+def a_long_group(fingerprint: str = OWN_FINGERPRINT) -> LedgerGroup:
     """Four fifths of the input with a record of the ledger after each, the rest without one."""
-    group, part = a_group(fingerprint), ROWS // 5
+    group, part = a_group(fingerprint), REPLAY_CHUNK_ROWS // 5
     for number in range(4):
         group.consume(an_input()[number * part : (number + 1) * part])
-        group.note()
+        group.write_snapshot()
     group.consume(an_input()[4 * part :])
     return group
 
 
-def verdicts(group: Group, *, first_retained: int = 0) -> list[Verdict]:
+def verdicts(group: LedgerGroup, *, first_retained: int = 0) -> list[Verdict]:
     return [finding.verdict for finding in group.verify(first_retained=first_retained)]
 
 
@@ -87,7 +87,7 @@ def test_a_memory_that_was_written_down_wrong_is_found_though_every_score_is_rig
 
 def test_a_stretch_after_a_wrong_one_is_judged_from_the_snapshot_between_them() -> None:
     group = a_long_group()
-    wrong = ROWS // 5 + 3
+    wrong = REPLAY_CHUNK_ROWS // 5 + 3
     group.input[wrong] = StoredRecord(b"{", group.input[wrong].stored_offset)
 
     assert verdicts(group) == [PROVEN, DIFFERENT, PROVEN, PROVEN, PROVEN]
@@ -127,21 +127,21 @@ def test_the_memory_changes_hands_at_every_swap_also_of_versions_that_scored_not
     swaps: list[str],
 ) -> None:
     group = a_group()
-    group.consume(an_input()[: ROWS // 2])
+    group.consume(an_input()[: REPLAY_CHUNK_ROWS // 2])
     for version in swaps:
         group.swap(version)
-    group.consume(an_input()[ROWS // 2 :])
-    group.note()
+    group.consume(an_input()[REPLAY_CHUNK_ROWS // 2 :])
+    group.write_snapshot()
 
     assert verdicts(group) == [PROVEN, PROVEN]
 
 
 def test_where_a_version_between_is_gone_the_snapshot_helps() -> None:
     group = a_group()
-    group.consume(an_input()[: ROWS // 2])
+    group.consume(an_input()[: REPLAY_CHUNK_ROWS // 2])
     group.swap(SECOND)
     group.swap(FIRST)
-    group.consume(an_input()[ROWS // 2 :])
+    group.consume(an_input()[REPLAY_CHUNK_ROWS // 2 :])
     del group.detectors[SECOND]
 
     assert verdicts(group) == [PROVEN, PROVEN]
@@ -152,23 +152,23 @@ def test_where_a_version_between_is_gone_the_snapshot_helps() -> None:
 
 def test_after_a_version_that_is_gone_it_begins_at_the_snapshot_of_the_swap() -> None:
     group = a_group()
-    group.consume(an_input()[: ROWS // 2])
+    group.consume(an_input()[: REPLAY_CHUNK_ROWS // 2])
     group.swap(SECOND)
-    group.consume(an_input()[ROWS // 2 :])
+    group.consume(an_input()[REPLAY_CHUNK_ROWS // 2 :])
     del group.detectors[FIRST]
 
     assert verdicts(group) == [Verdict.NO_MODEL, PROVEN]
 
 
 def test_another_bound_counts_from_where_the_ledger_tells_it() -> None:
-    group = Group(detectors(), max_sensors=3)
-    group.consume(an_input()[: ROWS // 3])
-    group.bound(SENSORS)
-    group.consume(an_input()[ROWS // 3 : ROWS // 2])
-    group.bound(2)
-    group.note()
-    group.consume(an_input()[ROWS // 2 :])
-    group.note()
+    group = LedgerGroup(detectors(), max_sensors=3)
+    group.consume(an_input()[: REPLAY_CHUNK_ROWS // 3])
+    group.set_max_sensors(SENSORS)
+    group.consume(an_input()[REPLAY_CHUNK_ROWS // 3 : REPLAY_CHUNK_ROWS // 2])
+    group.set_max_sensors(2)
+    group.write_snapshot()
+    group.consume(an_input()[REPLAY_CHUNK_ROWS // 2 :])
+    group.write_snapshot()
 
     assert group.memory.evicted > 0
     assert verdicts(group) == [PROVEN] * 3
@@ -176,12 +176,12 @@ def test_another_bound_counts_from_where_the_ledger_tells_it() -> None:
 
 def test_a_new_segment_begins_with_the_memory_that_was_written_down_there() -> None:
     """Other code restored it: its last bits may be others than scoring again here gives."""
-    group = a_group(ELSEWHERE)
-    group.consume(an_input()[: ROWS // 2])
-    group.memory.reals[0, 0] += 1e-9
-    group.segment(HERE)
-    group.consume(an_input()[ROWS // 2 :])
-    group.note()
+    group = a_group(OTHER_FINGERPRINT)
+    group.consume(an_input()[: REPLAY_CHUNK_ROWS // 2])
+    group.memory.floats[0, 0] += 1e-9
+    group.segment(OWN_FINGERPRINT)
+    group.consume(an_input()[REPLAY_CHUNK_ROWS // 2 :])
+    group.write_snapshot()
 
     assert verdicts(group) == [PROVEN, PROVEN]
     group.snapshots.clear()
@@ -189,7 +189,7 @@ def test_a_new_segment_begins_with_the_memory_that_was_written_down_there() -> N
 
 
 def test_what_other_code_wrote_is_compared_by_counts_and_taken_up_at_each_snapshot() -> None:
-    group = a_long_group(ELSEWHERE)
+    group = a_long_group(OTHER_FINGERPRINT)
     group.account = replace(group.account, digest=1)
     others = [
         structs.replace(told, account=replace(told.account, digest=1)) for told in group.ledger
@@ -204,9 +204,9 @@ def test_what_other_code_wrote_is_compared_by_counts_and_taken_up_at_each_snapsh
 
 def test_a_snapshot_that_stands_elsewhere_is_none_of_this_record() -> None:
     group = a_group()
-    group.consume(an_input()[: ROWS // 2])
-    group.note()
-    group.consume(an_input()[ROWS // 2 :])
-    group.account = replace(group.account, snapshot=SnapshotAt(0, ROWS))
+    group.consume(an_input()[: REPLAY_CHUNK_ROWS // 2])
+    group.write_snapshot()
+    group.consume(an_input()[REPLAY_CHUNK_ROWS // 2 :])
+    group.account = replace(group.account, snapshot=SnapshotRef(0, REPLAY_CHUNK_ROWS))
 
     assert verdicts(group) == [PROVEN, PROVEN]

@@ -2,20 +2,26 @@
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from time import sleep
 from typing import Any, cast
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from sensorwatch.common.kafka.records import OutgoingMessage, Partition
 from sensorwatch.consumer.publishing.flushing_outbox import FlushingOutbox
-from sensorwatch.consumer.publishing.outbox import Commit, Conclusion
+from sensorwatch.consumer.publishing.outbox import Commit, CommitPlan
 from sensorwatch.consumer.publishing.transactional_outbox import TransactionalOutbox
 from tests.kafka.record_builders import StoredRecord
 
 MESSAGES = [OutgoingMessage("out", b"k", b"%d" % number, [("h", b"x")]) for number in range(3)]
 COMMITS = [Commit(Partition("in", 2), 7, "account")]
 STATE = "g.state"
-ALL = ["begin_transaction", *["produce"] * 3, "send_offsets_to_transaction", "commit_transaction"]
+SUCCESSFUL_CALLS = [
+    "begin_transaction",
+    *["produce"] * 3,
+    "send_offsets_to_transaction",
+    "commit_transaction",
+]
 
 
 def failure(code: int, *, retriable: bool = False, requires_abort: bool = False) -> KafkaException:
@@ -28,20 +34,25 @@ TIMED_OUT = failure(KafkaError._TIMED_OUT, retriable=True)
 class FakeProducer:
     """Does as it is told: `failing[call]` holds what its next calls raise."""
 
-    def __init__(self, world: "World") -> None:
-        self.world = world
+    def __init__(self, scenario: "ClientScenario") -> None:
+        self.scenario = scenario
         self.offsets: list[TopicPartition] = []
         self.longest_flush = 0.0
+        self.longest_send_offsets = 0.0
         self.produced: list[tuple[Any, ...]] = []
         self.partitions: list[int] = []
         self.deliveries: list[tuple[int, Callable[[KafkaError | None, Message], None]]] = []
 
     def _call(self, name: str) -> None:
-        self.world.calls.append(name)
-        self.world.now += 0.5
-        script = self.world.failing.get(name)
+        self.scenario.calls.append(name)
+        while name in self.scenario.hanging:
+            sleep(0.01)
+        self.scenario.now += 0.5
+        script = self.scenario.failing.get(name)
         if script:
-            error = script.popleft() if len(script) > 1 or not self.world.for_ever else script[0]
+            error = (
+                script.popleft() if len(script) > 1 or not self.scenario.repeat_last else script[0]
+            )
             if error is not None:
                 raise error
 
@@ -68,8 +79,9 @@ class FakeProducer:
             self.deliveries.append((len(self.produced) - 1, on_delivery))
 
     def send_offsets_to_transaction(
-        self, offsets: list[TopicPartition], membership: object, _seconds: float
+        self, offsets: list[TopicPartition], membership: object, seconds: float
     ) -> None:
+        self.longest_send_offsets = max(self.longest_send_offsets, seconds)
         self._call("send_offsets_to_transaction")
         assert membership == b"membership"
         self.offsets = offsets
@@ -83,32 +95,42 @@ class FakeProducer:
     def flush(self, seconds: float) -> int:
         self._call("flush")
         self.longest_flush = max(self.longest_flush, seconds)
-        if not self.world.left:
+        if not self.scenario.undelivered:
             waiting, self.deliveries = self.deliveries, []
             for number, delivered in waiting:
-                stored = StoredRecord(b"", self.world.offset_of(number))
-                delivered(self.world.delivery_error, cast("Message", stored))
-        return self.world.left
+                stored = StoredRecord(b"", self.scenario.offset_of(number))
+                delivered(self.scenario.delivery_error, cast("Message", stored))
+        return self.scenario.undelivered
 
     def poll(self, _seconds: float) -> int:
-        self.world.now += 0.05
+        self.scenario.now += 0.05
         return 0
 
     def purge(self) -> None:
-        self.world.calls.append("purge")
+        self.scenario.calls.append("purge")
 
 
-class World:
+class ClientScenario:
     """Clock, script and record of a test; each call into the client takes half a second."""
 
-    def __init__(self, *, for_ever: bool = False, **failing: list[Exception | None]) -> None:
+    def __init__(
+        self,
+        *,
+        repeat_last: bool = False,
+        hanging: set[str] | None = None,
+        transaction_seconds: float = 10.0,
+        **failing: list[Exception | None],
+    ) -> None:
         self.now = 0.0
         self.calls: list[str] = []
         self.producers: list[FakeProducer] = []
         self.failing = {name: deque(errors) for name, errors in failing.items()}
-        self.for_ever = for_ever
+        self.repeat_last = repeat_last
         """The last failure of each script repeats itself."""
-        self.left = 0
+        self.hanging = hanging or set()
+        """Calls that do not return as long as they are in here."""
+        self.transaction_seconds = transaction_seconds
+        self.undelivered = 0
         self.delivery_error: KafkaError | None = None
         self.commits: list[list[TopicPartition]] = []
         self.offset_of: Callable[[int], int] = lambda number: 100 + number
@@ -118,13 +140,15 @@ class World:
         self.producers.append(FakeProducer(self))
         return cast("Producer", self.producers[-1])
 
-    def transactional(self) -> TransactionalOutbox:
+    def transactional(self, *, grace_seconds: float = 60.0) -> TransactionalOutbox:
         return TransactionalOutbox(
             self.new_producer,
             transactional_id="writer",
             deadline_seconds=10,
+            transaction_seconds=self.transaction_seconds,
             state_topic=STATE,
             chunk_bytes=4,
+            grace_seconds=grace_seconds,
             clock=lambda: self.now,
         )
 
@@ -135,6 +159,9 @@ class World:
     ) -> FlushingOutbox:
         def commit(offsets: list[TopicPartition]) -> list[TopicPartition] | None:
             self.calls.append("commit")
+            script = self.failing.get("commit")
+            if script:
+                raise script.popleft() or AssertionError
             if commit_error is not None:
                 raise commit_error
             self.commits.append(offsets)
@@ -147,18 +174,22 @@ class World:
             state_topic=STATE,
             chunk_bytes=4,
             clock=lambda: self.now,
+            sleep=self.sleep,
         )
 
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
 
-def scripted(call: str, *errors: Exception | None) -> dict[str, Any]:
+
+def failing_call(call: str, *errors: Exception | None) -> dict[str, Any]:
     """The failures of a call whose name is a parameter of the test."""
     return {call: list(errors)}
 
 
-def concluded(_at: Mapping[Partition, int]) -> Conclusion:
+def fixed_commit_plan(_at: Mapping[Partition, int]) -> CommitPlan:
     """Nothing follows from the snapshots."""
-    return Conclusion([], COMMITS)
+    return CommitPlan([], COMMITS)
 
 
 def publish(outbox: TransactionalOutbox | FlushingOutbox) -> None:
-    outbox.publish(iter(MESSAGES), concluded, b"membership")
+    outbox.publish(iter(MESSAGES), fixed_commit_plan, b"membership")

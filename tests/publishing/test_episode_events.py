@@ -66,7 +66,7 @@ def events_of(
 ) -> list[OutgoingMessage]:
     """Process a stream, cut before these records; `anomalies` gets how many each part had."""
     detector = with_gaps(kind)
-    memory = detector.cold(max_sensors=max_sensors)
+    memory = detector.empty_memory(max_sensors=max_sensors)
     found: list[OutgoingMessage] = []
     for number, (start, end) in enumerate(zip([0, *cuts], [*cuts, len(records)], strict=True)):
         part = records[start:end]
@@ -276,22 +276,25 @@ def test_events_tell_the_same_episodes_wherever_the_stream_is_cut(
         event = plain(message)
         sources.append(event["source"]["offset"])
         if kind_of(message) is EventType.DETECTED:
-            told = rows[event["episode"]["id"]]
-            told.append(event)
-            assert event["episode"]["rows"] == len(told)
-            assert event["episode"]["start"] == told[0]["event_time"]
-            assert event["episode"]["id"] == told[0]["event_id"]
+            reported = rows[event["episode"]["id"]]
+            reported.append(event)
+            assert event["episode"]["rows"] == len(reported)
+            assert event["episode"]["start"] == reported[0]["event_time"]
+            assert event["episode"]["id"] == reported[0]["event_id"]
             assert ends[event["episode"]["id"]] == 0, "no row after its end"
             continue
-        told = rows.get(event["episode_id"], [])
+        reported = rows.get(event["episode_id"], [])
         ends[event["episode_id"]] += 1
-        assert event["rows"] == len(told)
-        assert {one["sensor_id"] for one in told} == {event["sensor_id"]}
-        assert (event["start"], event["last"]) == (told[0]["event_time"], told[-1]["event_time"])
-        peaks = [one["episode"]["peak"] for one in told]
+        assert event["rows"] == len(reported)
+        assert {one["sensor_id"] for one in reported} == {event["sensor_id"]}
+        assert (event["start"], event["last"]) == (
+            reported[0]["event_time"],
+            reported[-1]["event_time"],
+        )
+        peaks = [one["episode"]["peak"] for one in reported]
         assert peaks == sorted(peaks)
-        assert peaks[0] == told[0]["anomaly_score"]
-        assert event["peak"] == peaks[-1] >= max(one["anomaly_score"] for one in told)
+        assert peaks[0] == reported[0]["anomaly_score"]
+        assert event["peak"] == peaks[-1] >= max(one["anomaly_score"] for one in reported)
     assert sources == sorted(sources)
     assert all(count == 1 for count in ends.values())
     assert sum(map(len, rows.values())) == sum(anomalies)

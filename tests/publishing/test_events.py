@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from sensorwatch.common.kafka.records import OutgoingMessage, received_at
 from sensorwatch.common.scoring.processing import process
 from sensorwatch.consumer.publishing.event_type import EventType
-from sensorwatch.consumer.publishing.events import LONGEST_TRACE_BYTES, anomaly_events
+from sensorwatch.consumer.publishing.events import MAX_TRACE_BYTES, anomaly_events
 from tests.kafka.record_builders import StoredRecord, UnreadableHeaders, a_payload
 from tests.reading_builders import ANOMALOUS, NORMAL, a_detector
 
@@ -25,7 +25,7 @@ def events_of(records: list[StoredRecord], *, detected_at: str = NOW) -> list[Ou
     outcome = process(
         [record.value() for record in records],
         a_detector(),
-        a_detector().cold(),
+        a_detector().empty_memory(),
         positions=np.asarray([record.stored_offset for record in records], dtype=np.int64),
         received=[received_at(record) for record in records],
     )
@@ -143,7 +143,7 @@ def test_a_trace_is_passed_on_and_the_newest_one_counts() -> None:
 
 def test_what_is_too_long_for_a_trace_is_not_passed_on() -> None:
     """Else the event could be larger than the broker takes."""
-    for length, passed in ((LONGEST_TRACE_BYTES, True), (LONGEST_TRACE_BYTES + 1, False)):
+    for length, passed in ((MAX_TRACE_BYTES, True), (MAX_TRACE_BYTES + 1, False)):
         headers = [("traceparent", b"0" * length)]
 
         (message,) = events_of([StoredRecord(a_payload(ANOMALOUS), stored_headers=headers)])

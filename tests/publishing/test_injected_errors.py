@@ -16,7 +16,7 @@ from sensorwatch.common.errors import (
 from sensorwatch.common.kafka.client_config import producer_config
 from sensorwatch.common.kafka.records import OutgoingMessage, Partition
 from sensorwatch.common.kafka.silent_logger import quiet_logger
-from sensorwatch.consumer.publishing.outbox import Commit, Conclusion
+from sensorwatch.consumer.publishing.outbox import Commit, CommitPlan
 from sensorwatch.consumer.publishing.transactional_outbox import TransactionalOutbox
 from tests.brokers.child_processes import wait_until
 from tests.brokers.mock_cluster import MockCluster
@@ -67,8 +67,8 @@ TABLE = [
 ]
 
 
-def concluded(_at: Mapping[Partition, int]) -> Conclusion:
-    return Conclusion([], COMMITS)
+def fixed_commit_plan(_at: Mapping[Partition, int]) -> CommitPlan:
+    return CommitPlan([], COMMITS)
 
 
 def named(value: object) -> str:
@@ -95,11 +95,12 @@ class Rig:
             self._new_producer,
             transactional_id="writer",
             deadline_seconds=self.deadline_seconds,
+            transaction_seconds=self.deadline_seconds,
             state_topic=STATE,
         )
 
     def publish(self, outbox: TransactionalOutbox, messages: Iterator[OutgoingMessage]) -> None:
-        outbox.publish(messages, concluded, self.consumer.consumer_group_metadata())
+        outbox.publish(messages, fixed_commit_plan, self.consumer.consumer_group_metadata())
 
     def _new_producer(self) -> Producer:
         quick = {"retry.backoff.ms": 20, "reconnect.backoff.ms": 20, "linger.ms": 0}
@@ -233,6 +234,35 @@ def test_a_coordinator_that_loads_is_waited_for_until_the_deadline(rig: Rig) -> 
     rig.cluster.push_request_errors(Api.INIT_PRODUCER_ID, [loading] * 1000)
     with pytest.raises(BrokerUnavailable, match=r"within 0\.5 s"):
         rig.outbox()
+
+
+def test_a_group_coordinator_that_is_killed_and_replaced_does_not_hang_the_worker() -> None:
+    """The client (2.16) waits for the old one for ever, past its timeout (librdkafka 5511, 5456).
+
+    Here the outbox gives the call up; the new producer asks for the coordinator again.
+    """
+    with MockCluster(brokers=3) as cluster:
+        cluster.topic_create("input")
+        cluster.topic_create("output")
+        cluster.set_transaction_coordinator("writer", 1)
+        cluster.set_partition_leader("output", 0, 1)
+        cluster.set_group_coordinator("group", 2)
+        rig = Rig(cluster, deadline_seconds=3.0)
+        outbox = rig.outbox()
+        rig.publish(outbox, iter([MESSAGE]))
+
+        cluster.broker_down(2)
+        known = rig.producers[0].list_topics(timeout=5).brokers
+        assert sorted(known) == [1, 3], "the client has to learn that broker 2 is gone"
+        cluster.set_group_coordinator("group", 3)
+
+        with pytest.raises(OutcomeUnknown, match="send offsets: _TIMED_OUT: no answer"):
+            rig.publish(outbox, iter([MESSAGE]))
+        rig.publish(outbox, iter([MESSAGE]))
+
+        assert len(rig.producers) == 2
+        outbox.close()
+        rig.consumer.close()
 
 
 def test_what_is_open_is_aborted_on_closing(rig: Rig) -> None:

@@ -17,7 +17,7 @@ from sensorwatch.common.kafka.client_config import producer_config
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.kafka.silent_logger import quiet_logger
 from sensorwatch.consumer.publishing.flushing_outbox import FlushingOutbox
-from sensorwatch.consumer.publishing.outbox import Conclusion
+from sensorwatch.consumer.publishing.outbox import CommitPlan
 from sensorwatch.consumer.publishing.transactional_outbox import TransactionalOutbox
 from tests.brokers.mock_cluster import MockCluster
 from tests.brokers.protocol import Api
@@ -43,12 +43,12 @@ def publish(rig: Rig, outbox: TransactionalOutbox | FlushingOutbox) -> int:
     """Publish the snapshot alone; return the offset of its manifest."""
     told: list[int] = []
 
-    def conclude(manifests: Mapping[Partition, int]) -> Conclusion:
+    def plan_commit(manifests: Mapping[Partition, int]) -> CommitPlan:
         told.extend(manifests.values())
-        return Conclusion([], COMMITS)
+        return CommitPlan([], COMMITS)
 
     membership = rig.consumer.consumer_group_metadata()
-    outbox.publish([], conclude, membership, snapshots=[SNAPSHOT])
+    outbox.publish([], plan_commit, membership, snapshots=[SNAPSHOT])
     (manifest,) = told
     return manifest
 

@@ -7,7 +7,7 @@ from confluent_kafka import Consumer
 
 from sensorwatch.common.errors import MicroBatchAborted, Unrecoverable
 from sensorwatch.common.kafka.silent_logger import quiet_logger
-from sensorwatch.consumer.publishing.membership import member_of, require_member
+from sensorwatch.consumer.publishing.membership import parse_membership, require_member
 
 
 def a_membership(generation: int, member: str = "member-1") -> bytes:
@@ -15,7 +15,7 @@ def a_membership(generation: int, member: str = "member-1") -> bytes:
 
 
 def test_generation_and_member_are_read() -> None:
-    assert member_of(a_membership(7, "märz")) == (7, "märz")
+    assert parse_membership(a_membership(7, "märz")) == (7, "märz")
 
 
 def test_a_member_may_commit() -> None:
@@ -35,7 +35,7 @@ def test_a_client_that_has_not_joined_is_no_member() -> None:
     with Consumer({"group.id": "g"}, logger=quiet_logger()) as consumer:
         membership = consumer.consumer_group_metadata()
 
-    assert member_of(membership) == (-1, "")
+    assert parse_membership(membership) == (-1, "")
 
 
 @pytest.mark.parametrize("membership", [b"", b"CGMDv2:", b"CGMDv3:" + bytes(20), b"CGMDv2:\1\0\0"])

@@ -34,7 +34,7 @@ def the_event_after(*values: dict[str, float | None]) -> OutgoingMessage:
         for minute, row in enumerate(rows)
     ]
     detector = a_forecast_detector()
-    outcome = process([record.value() for record in records], detector, detector.cold())
+    outcome = process([record.value() for record in records], detector, detector.empty_memory())
     *_, last = anomaly_events(outcome, detector, records, topic="anomalies", detected_at="")
     return last
 

@@ -7,21 +7,21 @@ from confluent_kafka import KafkaError, KafkaException
 
 from sensorwatch.common.errors import Fenced, MicroBatchAborted, OutcomeUnknown, Unrecoverable
 from sensorwatch.common.kafka.records import OutgoingMessage, Partition
-from sensorwatch.common.kafka.snapshot_text import Snapshot, manifest_of
+from sensorwatch.common.kafka.snapshot_text import Snapshot, parse_snapshot_manifest
 from sensorwatch.consumer.publishing.flushing_outbox import FlushingOutbox
-from sensorwatch.consumer.publishing.outbox import Conclusion
-from sensorwatch.consumer.publishing.snapshot_writing import Deliveries
+from sensorwatch.consumer.publishing.outbox import CommitPlan
+from sensorwatch.consumer.publishing.snapshot_writing import DeliveryTracker
 from sensorwatch.consumer.publishing.transactional_outbox import TransactionalOutbox
 from tests.kafka.snapshot_builders import SOURCE, a_snapshot, read
 from tests.publishing.outboxes import (
-    ALL,
     COMMITS,
     MESSAGES,
     STATE,
-    World,
+    SUCCESSFUL_CALLS,
+    ClientScenario,
+    failing_call,
     failure,
     publish,
-    scripted,
 )
 
 OTHER = Partition("in", 3)
@@ -30,18 +30,18 @@ ONE, TWO = a_snapshot(b"0123456789"), a_snapshot(b"abcde", source=OTHER)
 Outbox = TransactionalOutbox | FlushingOutbox
 
 
-def outbox_of(world: World, kind: str) -> Outbox:
-    return world.flushing() if kind == "flushing" else world.transactional()
+def outbox_of(scenario: ClientScenario, kind: str) -> Outbox:
+    return scenario.flushing() if kind == "flushing" else scenario.transactional()
 
 
 def publish_with(outbox: Outbox, *snapshots: Snapshot) -> Mapping[Partition, int]:
     told: dict[Partition, int] = {}
 
-    def conclude(manifests: Mapping[Partition, int]) -> Conclusion:
+    def plan_commit(manifests: Mapping[Partition, int]) -> CommitPlan:
         told.update(manifests)
-        return Conclusion([OutgoingMessage("ledger", None, b"account", [], 1)], COMMITS)
+        return CommitPlan([OutgoingMessage("ledger", None, b"account", [], 1)], COMMITS)
 
-    outbox.publish(iter(MESSAGES), conclude, b"membership", snapshots=snapshots)
+    outbox.publish(iter(MESSAGES), plan_commit, b"membership", snapshots=snapshots)
     return told
 
 
@@ -50,59 +50,61 @@ KINDS = pytest.mark.parametrize("kind", ["transactional", "flushing"])
 
 @KINDS
 def test_the_ledger_is_told_where_each_manifest_stands(kind: str) -> None:
-    world = World()
+    scenario = ClientScenario()
 
-    told = publish_with(outbox_of(world, kind), ONE, TWO)
+    told = publish_with(outbox_of(scenario, kind), ONE, TWO)
 
-    (producer,) = world.producers
+    (producer,) = scenario.producers
     topics = [topic for topic, *_ in producer.produced]
     assert topics == ["out"] * 3 + [STATE] * 7 + ["ledger"]
     assert producer.partitions == [-1] * 3 + [2, 2, 2, 3, 3] + [2, 3] + [1]
     assert told == {SOURCE: 108, OTHER: 109}
     stored = {100 + n: value for n, (_, _, value, _) in enumerate(producer.produced)}
     for snapshot in (ONE, TWO):
-        assert read(manifest_of(stored[told[snapshot.source]], "here"), stored) == snapshot
+        assert (
+            read(parse_snapshot_manifest(stored[told[snapshot.source]], "here"), stored) == snapshot
+        )
 
 
 @KINDS
 def test_everything_is_delivered_before_it_is_named(kind: str) -> None:
-    world = World()
+    scenario = ClientScenario()
 
-    publish_with(outbox_of(world, kind), ONE)
+    publish_with(outbox_of(scenario, kind), ONE)
 
     # Three results and three chunks; the manifest; the ledger's record; the commit.
     waits = [*["produce"] * 6, "flush", "produce", "flush", "produce"]
     begin, end = {
-        "transactional": (["init_transactions", ALL[0]], ALL[-2:]),
+        "transactional": (["init_transactions", SUCCESSFUL_CALLS[0]], SUCCESSFUL_CALLS[-2:]),
         "flushing": ([], ["flush", "commit"]),
     }[kind]
-    assert world.calls == [*begin, *waits, *end]
+    assert scenario.calls == [*begin, *waits, *end]
 
 
 def test_without_snapshots_nobody_waits_for_or_is_told_of_a_delivery() -> None:
-    world = World()
+    scenario = ClientScenario()
 
-    publish(world.transactional())
+    publish(scenario.transactional())
 
-    (producer,) = world.producers
+    (producer,) = scenario.producers
     assert producer.deliveries == []
-    assert "flush" not in world.calls
+    assert "flush" not in scenario.calls
 
 
 @KINDS
 def test_an_offset_that_is_not_known_aborts_the_micro_batch(kind: str) -> None:
     """The broker has the chunk, but told so only in answer to the second try."""
-    world = World()
-    world.offset_of = lambda number: -1001 if number == 4 else 100 + number
-    outbox = outbox_of(world, kind)
+    scenario = ClientScenario()
+    scenario.offset_of = lambda number: -1001 if number == 4 else 100 + number
+    outbox = outbox_of(scenario, kind)
 
     with pytest.raises(MicroBatchAborted):
         publish_with(outbox, ONE)
 
-    assert not {"commit", "commit_transaction", "send_offsets_to_transaction"} & {*world.calls}
-    world.offset_of = lambda number: 100 + number
+    assert not {"commit", "commit_transaction", "send_offsets_to_transaction"} & {*scenario.calls}
+    scenario.offset_of = lambda number: 100 + number
     publish_with(outbox, ONE)
-    assert len(world.producers) == 1
+    assert len(scenario.producers) == 1
 
 
 @pytest.mark.parametrize(
@@ -118,23 +120,23 @@ def test_a_chunk_that_is_not_delivered_has_the_reaction_to_the_cause(
     code: int, raised: type[Exception]
 ) -> None:
     """The report of it may only say that it was dropped; the next call says why."""
-    world = World(send_offsets_to_transaction=[failure(code)])
-    world.delivery_error = KafkaError(KafkaError._PURGE_QUEUE)
+    scenario = ClientScenario(send_offsets_to_transaction=[failure(code)])
+    scenario.delivery_error = KafkaError(KafkaError._PURGE_QUEUE)
 
     with pytest.raises(raised):
-        publish_with(world.transactional(), ONE)
+        publish_with(scenario.transactional(), ONE)
 
-    assert "commit_transaction" not in world.calls
+    assert "commit_transaction" not in scenario.calls
 
 
 def test_a_chunk_that_is_not_delivered_is_never_committed_without_a_cause() -> None:
-    world = World()
-    world.delivery_error = KafkaError(KafkaError._PURGE_QUEUE)
+    scenario = ClientScenario()
+    scenario.delivery_error = KafkaError(KafkaError._PURGE_QUEUE)
 
     with pytest.raises(Unrecoverable, match="_PURGE_QUEUE"):
-        publish_with(world.transactional(), ONE)
+        publish_with(scenario.transactional(), ONE)
 
-    assert "commit_transaction" not in world.calls
+    assert "commit_transaction" not in scenario.calls
 
 
 @pytest.mark.parametrize(
@@ -150,47 +152,47 @@ def test_a_fatal_error_while_waiting_is_one_of_ours(
     error = KafkaException(KafkaError(fatal, "told by a test", True))
 
     with pytest.raises(raised):
-        publish_with(outbox_of(World(**scripted("flush", error)), kind), ONE)
+        publish_with(outbox_of(ClientScenario(**failing_call("flush", error)), kind), ONE)
 
 
 def test_a_chunk_without_an_answer_past_the_deadline_renews_the_producer() -> None:
-    world = World()
-    world.left = 1
+    scenario = ClientScenario()
+    scenario.undelivered = 1
 
     with pytest.raises(OutcomeUnknown, match="produce"):
-        publish_with(world.transactional(), ONE)
+        publish_with(scenario.transactional(), ONE)
 
-    assert len(world.producers) == 2
-    assert "commit_transaction" not in world.calls
+    assert len(scenario.producers) == 2
+    assert "commit_transaction" not in scenario.calls
 
 
 @KINDS
 def test_without_delivery_of_a_chunk_there_is_no_plain_commit(kind: str) -> None:
-    world = World()
-    world.delivery_error = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
+    scenario = ClientScenario()
+    scenario.delivery_error = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
 
     with pytest.raises(Unrecoverable, match="MSG_SIZE_TOO_LARGE"):
-        publish_with(outbox_of(world, kind), ONE)
+        publish_with(outbox_of(scenario, kind), ONE)
 
-    assert world.commits == []
+    assert scenario.commits == []
 
 
 @KINDS
 def test_two_snapshots_of_one_partition_are_a_mistake(kind: str) -> None:
     with pytest.raises(ValueError, match="two snapshots of one partition"):
-        publish_with(outbox_of(World(), kind), ONE, a_snapshot(next_offset=9))
+        publish_with(outbox_of(ClientScenario(), kind), ONE, a_snapshot(next_offset=9))
 
 
 @pytest.mark.parametrize("offsets", [[], [5], [5, 6]])
 def test_deliveries_keep_the_order_in_which_they_were_expected(offsets: Sequence[int]) -> None:
-    deliveries = Deliveries()
-    reports = [deliveries.expect() for _ in offsets]
+    deliveries = DeliveryTracker()
+    reports = [deliveries.next_callback() for _ in offsets]
 
-    assert deliveries.settled is (not offsets)
+    assert deliveries.finished is (not offsets)
     for offset, report in reversed([*zip(offsets, reports, strict=True)]):
         report(None, Stored(offset))  # type: ignore[arg-type]  # of a message only its offset
 
-    assert deliveries.settled
+    assert deliveries.finished
     assert deliveries.offsets == offsets
 
 

@@ -128,7 +128,7 @@ def test_a_torn_last_line_is_reported_then_cut_off_with_a_line_that_says_so(
 ) -> None:
     with log.open("ab") as file:
         file.write(torn)
-    assert registry.verify_audit(NAME) == ["the last line is torn: the next change cuts it off"]
+    assert registry.verify_audit(NAME) == ["the last line is torn: the next change removes it"]
 
     registry.promote(NAME, registry.version_ids(NAME)[1], who=WHO, why="x", force="test")
 
@@ -143,7 +143,7 @@ def test_a_version_removed_by_hand_is_found_and_then_told(registry: Registry) ->
     folder = registry.attach_report(NAME, second, {"passed": True}).parents[1]
     folder.rename(folder.parents[3] / "elsewhere")
 
-    assert registry.verify_audit(NAME) == [f"{second} is not there"]
+    assert registry.verify_audit(NAME) == [f"{second} is missing"]
     registry.register(NAME, a_candidate(), who=WHO, why="test")
 
     assert registry.verify_audit(NAME) == []
@@ -155,7 +155,7 @@ def test_a_version_copied_in_by_hand_is_found(registry: Registry, tmp_path: Path
     stray = folder_of(tmp_path, f"default-0009-{first[-8:]}")
     stray.mkdir()
 
-    assert registry.verify_audit(NAME) == [f"{stray.name} has no line"]
+    assert registry.verify_audit(NAME) == [f"{stray.name} has no entry"]
 
 
 def test_an_alias_moved_by_hand_is_found_and_then_told(registry: Registry, tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_an_alias_moved_by_hand_is_found_and_then_told(registry: Registry, tmp_p
     path = tmp_path / "registry" / NAME / "aliases.json"
     path.write_text(json.dumps(json.loads(path.read_bytes()) | {"champion": second}))
 
-    assert registry.verify_audit(NAME) == [f"champion is {second}, told was {first}"]
+    assert registry.verify_audit(NAME) == [f"champion is {second}, logged was {first}"]
     registry.attach_report(NAME, third, {"passed": True})
 
     assert registry.verify_audit(NAME) == []
@@ -176,7 +176,7 @@ def test_a_file_beside_the_log_that_was_edited_is_found(
 ) -> None:
     log.with_suffix(".head").write_text(text)
 
-    assert registry.verify_audit(NAME) == ["audit.head does not fit the end of the log"]
+    assert registry.verify_audit(NAME) == ["audit.head does not match the end of the log"]
     registry.register(NAME, a_candidate(), who=WHO, why="test")
 
 
@@ -188,7 +188,7 @@ def test_a_deleted_version_restored_from_a_backup_is_told_of_and_stays(
     shutil.copytree(folder, tmp_path / "backup")
     registry.prune(NAME, keep=0, who=WHO, why="test")
     shutil.copytree(tmp_path / "backup", folder)
-    assert registry.verify_audit(NAME) == [f"{third} has no line"]
+    assert registry.verify_audit(NAME) == [f"{third} has no entry"]
 
     registry.promote(NAME, third, who=WHO, why="needed after all", force="test")
 

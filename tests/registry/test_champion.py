@@ -13,7 +13,7 @@ from sensorwatch.common.registry.store import Registry
 from tests.registry.forging import NAME, WHO, a_registry, folder_of
 
 
-class Watched:
+class WatchedChampion:
     """A champion and what it told."""
 
     def __init__(self, registry: Registry) -> None:
@@ -38,7 +38,7 @@ def _point_by_hand(root: Path, version: str | None) -> None:
 def test_a_promotion_is_followed_at_the_next_look(tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=2)
     first, second = registry.version_ids(NAME)
-    watched = Watched(registry)
+    watched = WatchedChampion(registry)
 
     assert not watched.champion.refresh()
     registry.promote(NAME, second, who=WHO, why="x", force="test")
@@ -68,7 +68,7 @@ def test_a_damaged_version_promoted_by_hand_is_reported_once_and_the_last_good_g
 ) -> None:
     registry = a_registry(tmp_path, versions=2)
     first, second = registry.version_ids(NAME)
-    watched = Watched(registry)
+    watched = WatchedChampion(registry)
     (folder_of(tmp_path, second) / "arrays.npz").write_bytes(b"broken")
     _point_by_hand(tmp_path, second)
 
@@ -82,7 +82,7 @@ def test_a_damaged_version_promoted_by_hand_is_reported_once_and_the_last_good_g
 def test_a_refused_version_is_tried_again_when_it_is_promoted_again(tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=2)
     second = registry.version_ids(NAME)[1]
-    watched = Watched(registry)
+    watched = WatchedChampion(registry)
     folder = folder_of(tmp_path, second)
     shutil.move(folder, tmp_path / "away")
     _point_by_hand(tmp_path, second)
@@ -98,7 +98,7 @@ def test_a_refused_version_is_tried_again_when_it_is_promoted_again(tmp_path: Pa
 @pytest.mark.parametrize("target", [None, "nonsense", "../../etc", "default-0009-00000000"])
 def test_an_alias_that_points_nowhere_changes_nothing(tmp_path: Path, target: str | None) -> None:
     registry = a_registry(tmp_path)
-    watched = Watched(registry)
+    watched = WatchedChampion(registry)
     _point_by_hand(tmp_path, target)
 
     assert [watched.champion.refresh() for _ in range(3)] == [False] * 3
@@ -110,7 +110,7 @@ def test_an_alias_that_points_nowhere_changes_nothing(tmp_path: Path, target: st
 def test_a_damaged_alias_file_is_reported_once_and_recovered_from(tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=2)
     first, second = registry.version_ids(NAME)
-    watched = Watched(registry)
+    watched = WatchedChampion(registry)
     path = tmp_path / "registry" / NAME / "aliases.json"
     sound = path.read_bytes()
 
@@ -127,7 +127,7 @@ def test_a_damaged_alias_file_is_reported_once_and_recovered_from(tmp_path: Path
 
 
 def test_the_last_good_goes_on_when_the_whole_registry_disappears(tmp_path: Path) -> None:
-    watched = Watched(a_registry(tmp_path))
+    watched = WatchedChampion(a_registry(tmp_path))
     shutil.rmtree(tmp_path / "registry")
 
     assert not watched.champion.refresh()
@@ -151,7 +151,7 @@ def test_a_registry_that_cannot_be_read_for_a_while_changes_nothing(
 ) -> None:
     registry = a_registry(tmp_path, versions=2)
     second = registry.version_ids(NAME)[1]
-    watched = Watched(registry)
+    watched = WatchedChampion(registry)
     registry.promote(NAME, second, who=WHO, why="x", force="test")
 
     def stale(_path: Path) -> None:

@@ -148,7 +148,7 @@ def test_pickled_objects_in_arrays_are_refused_and_never_executed(
     np.savez(buffer, feature=np.asarray([BoobyTrap(marker)], dtype=object))
     replace_file(folder, file, buffer.getvalue())
 
-    with pytest.raises(ModelRefused, match="an array of another kind"):
+    with pytest.raises(ModelRefused, match="an array header of another kind"):
         registry.load(NAME)
 
     assert not marker.exists()

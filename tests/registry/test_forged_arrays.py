@@ -104,7 +104,7 @@ def test_arrays_that_would_send_the_kernel_astray_are_refused_before_it_runs(
 ) -> None:
     forged = edit_arrays(folder, edit)
 
-    with pytest.raises(ModelRefused, match=r"damaged|has no array|ranges are not"):
+    with pytest.raises(ModelRefused, match='the array "'):
         load_version(forged)
 
 

@@ -8,8 +8,8 @@ import pytest
 from sensorwatch.common.errors import ModelRefused
 from sensorwatch.common.model.forest import score
 from sensorwatch.common.registry.archive import Arrays
-from sensorwatch.common.registry.golden_rows import golden_arrays, replay
-from sensorwatch.common.scoring.features import features
+from sensorwatch.common.registry.golden_rows import check_golden_rows, golden_arrays
+from sensorwatch.common.scoring.features import compute_features
 from tests.reading_builders import a_candidate, a_detector, some_readings
 
 
@@ -23,11 +23,11 @@ def test_a_score_within_the_tolerance_is_taken_one_beyond_is_not(name: str) -> N
     high = int(np.argmax(golden["raw_score"]))
 
     golden[name][high] += 5e-10
-    replay(a_detector(), golden)
+    check_golden_rows(a_detector(), golden)
 
     golden[name][high] += 5e-8
     with pytest.raises(ModelRefused, match="1 of 50 golden rows"):
-        replay(a_detector(), golden)
+        check_golden_rows(a_detector(), golden)
 
 
 def test_another_decision_is_refused() -> None:
@@ -35,13 +35,13 @@ def test_another_decision_is_refused() -> None:
     golden["is_anomaly"][3] ^= True
 
     with pytest.raises(ModelRefused, match="1 of 50 golden rows"):
-        replay(a_detector(), golden)
+        check_golden_rows(a_detector(), golden)
 
 
 def test_a_row_exactly_on_the_threshold_may_be_decided_by_the_last_bit() -> None:
     """The threshold is a calibration score, and golden rows are calibration rows."""
     detector, readings = a_detector(), some_readings(400)
-    matrix = features(readings, detector.plan)
+    matrix = compute_features(readings, detector.plan)
     raw = score(detector.forest, matrix)
     (position,) = np.flatnonzero(raw == detector.calibration.threshold)
     golden = golden_arrays(detector, readings.take(slice(position, position + 1)))
@@ -49,7 +49,7 @@ def test_a_row_exactly_on_the_threshold_may_be_decided_by_the_last_bit() -> None
 
     golden["is_anomaly"][0] = True
 
-    replay(detector, golden)
+    check_golden_rows(detector, golden)
 
 
 def test_a_calibration_of_nearly_equal_scores_is_compared_in_raw_units() -> None:
@@ -62,7 +62,7 @@ def test_a_calibration_of_nearly_equal_scores_is_compared_in_raw_units() -> None
     golden["raw_score"][high] += 1e-12
     golden["anomaly_score"][high] += 1e-4
 
-    replay(replace(detector, calibration=narrow), golden)
+    check_golden_rows(replace(detector, calibration=narrow), golden)
 
 
 @pytest.mark.parametrize("rows", [0, 201])

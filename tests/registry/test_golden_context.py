@@ -8,15 +8,22 @@ import pytest
 from sensorwatch.common.errors import ModelRefused
 from sensorwatch.common.model.levels import no_levels
 from sensorwatch.common.registry.archive import Arrays, pack, unpack
-from sensorwatch.common.registry.golden_rows import golden_arrays, replay
+from sensorwatch.common.registry.golden_rows import check_golden_rows, golden_arrays
 from sensorwatch.common.rows.readings import Readings
-from sensorwatch.common.rows.schema import Missing, Schema, Signal
+from sensorwatch.common.rows.schema import MissingPolicy, NumericColumn, Schema
 from sensorwatch.common.scoring.detector import Detector
 from tests.reading_builders import a_candidate, a_detector
 
 SCHEMA = Schema(
-    signals=(Signal(name="x1"), Signal(name="x2"), Signal(name="x3", missing=Missing.HOLD_LAST)),
-    context=(Signal(name="load", missing=Missing.HOLD_LAST), Signal(name="speed")),
+    signals=(
+        NumericColumn(name="x1"),
+        NumericColumn(name="x2"),
+        NumericColumn(name="x3", missing=MissingPolicy.HOLD_LAST),
+    ),
+    context=(
+        NumericColumn(name="load", missing=MissingPolicy.HOLD_LAST),
+        NumericColumn(name="speed"),
+    ),
 )
 
 
@@ -38,14 +45,14 @@ def test_context_and_missing_values_are_stored_and_replayed() -> None:
 
     assert np.argwhere(np.isnan(golden["values"])).tolist() == [[4, 2]]
     assert np.argwhere(np.isnan(golden["context"])).tolist() == [[7, 0]]
-    replay(detector, golden)
+    check_golden_rows(detector, golden)
 
 
 def test_a_version_without_context_stores_none_and_is_read_as_before() -> None:
     golden = golden_arrays(a_detector(), a_candidate().golden)
 
     assert "context" not in golden
-    replay(a_detector(), golden)
+    check_golden_rows(a_detector(), golden)
 
 
 def test_golden_rows_without_the_schema_s_context_are_refused() -> None:
@@ -53,7 +60,7 @@ def test_golden_rows_without_the_schema_s_context_are_refused() -> None:
     del golden["context"]
 
     with pytest.raises(ModelRefused, match=r"context is not <f8 of shape \(50, 2\)"):
-        replay(detector, golden)
+        check_golden_rows(detector, golden)
 
 
 @pytest.mark.parametrize(
@@ -64,5 +71,5 @@ def test_values_that_no_reading_can_have_are_refused(array: str, column: int, va
     detector, golden = stored()
     golden[array][0, column] = value
 
-    with pytest.raises(ModelRefused, match="hold values that no reading can have"):
-        replay(detector, golden)
+    with pytest.raises(ModelRefused, match="contain values that no reading can have"):
+        check_golden_rows(detector, golden)

@@ -15,7 +15,9 @@ from tests.reading_builders import a_candidate
 from tests.registry.forging import NAME, WHO, a_registry
 
 # Everything that changes a folder, as Python announces it before it is done.
-DEEDS = frozenset({"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate"})
+FILE_OPERATIONS = frozenset(
+    {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate"}
+)
 
 WRITING = ("xb", "ab", "wb")
 
@@ -45,26 +47,26 @@ def test_a_change_killed_before_any_of_its_deeds_leaves_a_sound_registry(
     tmp_path: Path, change: Callable[[Registry], None]
 ) -> None:
     a_candidate(seed=9)  # trained once, here, instead of in every child
-    for deeds in range(1, 200):
-        root = tmp_path / str(deeds)
+    for file_operations in range(1, 200):
+        root = tmp_path / str(file_operations)
         registry = a_registry(root, versions=3)
         before = registry.aliases(NAME)["champion"]
-        killed = _killed_before(lambda: change(registry), root, deeds)  # noqa: B023 - run at once
+        killed = _killed_before(lambda: change(registry), root, file_operations)  # noqa: B023 - run at once
 
         _check_loads(registry, before)
-        _check_heals(registry, root)
+        _check_recovers(registry, root)
         if not killed:
             break
     assert not killed
-    assert deeds > 5
+    assert file_operations > 5
 
 
 @pytest.mark.slow
 def test_a_first_registration_killed_anywhere_leaves_room_for_the_next(tmp_path: Path) -> None:
     a_candidate(seed=9)
-    for deeds in range(1, 200):
-        registry = Registry(tmp_path / str(deeds) / "registry")
-        killed = _killed_before(lambda: _register(registry), tmp_path, deeds)  # noqa: B023 - same
+    for file_operations in range(1, 200):
+        registry = Registry(tmp_path / str(file_operations) / "registry")
+        killed = _killed_before(lambda: _register(registry), tmp_path, file_operations)  # noqa: B023 - same
 
         version = registry.register(NAME, a_candidate(), who=WHO, why="next")
 
@@ -74,7 +76,7 @@ def test_a_first_registration_killed_anywhere_leaves_room_for_the_next(tmp_path:
         if not killed:
             break
     assert not killed
-    assert deeds > 5
+    assert file_operations > 5
 
 
 def _check_loads(registry: Registry, before: str) -> None:
@@ -85,7 +87,7 @@ def _check_loads(registry: Registry, before: str) -> None:
     assert all(registry.verify(NAME, version) == [] for version in ids)
 
 
-def _check_heals(registry: Registry, root: Path) -> None:
+def _check_recovers(registry: Registry, root: Path) -> None:
     """The next change brings log and folder in line, and pruning removes what was left."""
     numbers = [version[:13] for version in registry.version_ids(NAME)]
     version = registry.register(NAME, a_candidate(), who=WHO, why="next")
@@ -97,11 +99,11 @@ def _check_heals(registry: Registry, root: Path) -> None:
     assert files <= {"aliases.json", "audit.jsonl", "audit.head", "lock"}
 
 
-def _killed_before(change: Callable[[], Any], root: Path, deeds: int) -> bool:
+def _killed_before(change: Callable[[], Any], root: Path, file_operations: int) -> bool:
     """Make a change in a child that gets SIGKILL before its n-th deed; False: it made fewer."""
     child = os.fork()
     if child == 0:
-        _kill_before(root, deeds)
+        _kill_before(root, file_operations)
         try:
             change()
         except BaseException:  # noqa: BLE001 - the child must not run on into pytest
@@ -115,12 +117,12 @@ def _killed_before(change: Callable[[], Any], root: Path, deeds: int) -> bool:
     return False
 
 
-def _kill_before(root: Path, deeds: int) -> None:
-    left, inside = deeds, str(root)
+def _kill_before(root: Path, file_operations: int) -> None:
+    left, inside = file_operations, str(root)
 
     def count(event: str, arguments: tuple[Any, ...]) -> None:
         nonlocal left
-        if event not in DEEDS:
+        if event not in FILE_OPERATIONS:
             return
         if event == "open" and not (
             arguments[1] in WRITING and str(arguments[0]).startswith(inside)

@@ -18,7 +18,7 @@ from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.ledger.account import Account, open_account
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.runtime.command_line import run
-from tests.commands.command_runner import Ended, in_process
+from tests.commands.command_runner import CommandResult, run_in_process
 from tests.reading_builders import a_candidate
 from tests.registry.forging import NAME, WHO, a_registry, folder_of
 
@@ -31,8 +31,8 @@ def registry(tmp_path: Path) -> Registry:
     return a_registry(tmp_path, versions=3)
 
 
-def _models(folder: Path, *args: str) -> Ended:
-    return in_process("models", *args, folder=folder)
+def _models(folder: Path, *args: str) -> CommandResult:
+    return run_in_process("models", *args, folder=folder)
 
 
 def _version(registry: Registry, position: int) -> str:
@@ -70,7 +70,7 @@ def test_list_goes_on_past_a_damaged_alias_file(registry: Registry, tmp_path: Pa
     ended = _models(tmp_path, "list")
 
     assert (ended.code, len(ended.out.splitlines())) == (0, 4)
-    assert "warning: the aliases" in ended.err
+    assert "warning: the alias file" in ended.err
 
 
 def test_on_a_terminal_the_list_shows_ids_that_can_be_copied(
@@ -167,7 +167,7 @@ def test_audit_ends_with_1_when_the_log_was_tampered_with(
 
     assert ended.code == 1
     assert len(json.loads(ended.out)) == 4
-    assert "line 2 does not follow the line before it" in ended.err
+    assert "line 2 does not match the digest of the line before it" in ended.err
 
 
 def test_prune_deletes_the_old_but_not_what_is_used(registry: Registry, tmp_path: Path) -> None:
@@ -189,7 +189,9 @@ def test_prune_keeps_what_the_ledger_or_a_committed_account_names(
     for number in (3, 4):
         registry.register(NAME, a_candidate(seed=7 + number), who=WHO, why="test")
     first, recorded, unnamed, of_another_group, committed = registry.version_ids(NAME)
-    _tell(embedded_broker, [("sensorwatch", recorded), ("other", of_another_group)], committed)
+    _publish_group_state(
+        embedded_broker, [("sensorwatch", recorded), ("other", of_another_group)], committed
+    )
     monkeypatch.setenv("SENSORWATCH__KAFKA__BOOTSTRAP_SERVERS", embedded_broker.address)
 
     ended = _models(tmp_path, "prune", "--keep", "0")
@@ -199,7 +201,9 @@ def test_prune_keeps_what_the_ledger_or_a_committed_account_names(
     assert registry.version_ids(NAME) == [first, recorded, committed]
 
 
-def _tell(broker: EmbeddedBroker, recorded: list[tuple[str, str]], committed: str) -> None:
+def _publish_group_state(
+    broker: EmbeddedBroker, recorded: list[tuple[str, str]], committed: str
+) -> None:
     """Write ledger records, each of a group and a version, and commit an account of another."""
     broker.create_topic("sensors")
     producer = Producer({"bootstrap.servers": broker.address})

@@ -20,7 +20,7 @@ from tests.reading_builders import a_candidate, some_readings
 from tests.registry.forging import NAME, WHO, a_registry, folder_of
 
 ROOT = Path(__file__).parents[2]
-THEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+CREATED_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 def test_a_loaded_version_scores_bit_for_bit_as_the_candidate(tmp_path: Path) -> None:
@@ -29,8 +29,10 @@ def test_a_loaded_version_scores_bit_for_bit_as_the_candidate(tmp_path: Path) ->
 
     loaded = a_registry(tmp_path).load(NAME).detector
 
-    wanted = candidate.detector("x").detect(readings, candidate.detector("x").cold()).detections
-    found = loaded.detect(readings, loaded.cold()).detections
+    wanted = (
+        candidate.detector("x").detect(readings, candidate.detector("x").empty_memory()).detections
+    )
+    found = loaded.detect(readings, loaded.empty_memory()).detections
     assert found.raw_score.tobytes() == wanted.raw_score.tobytes()
     assert found.anomaly_score.tobytes() == wanted.anomaly_score.tobytes()
     assert found.p_value.tobytes() == wanted.p_value.tobytes()
@@ -50,13 +52,13 @@ def test_the_first_version_is_the_champion_and_the_parent_of_the_next(tmp_path: 
 
 
 def test_the_manifest_says_what_the_version_was_made_of_and_from(tmp_path: Path) -> None:
-    registry = Registry(tmp_path, now=lambda: THEN)
+    registry = Registry(tmp_path, now=lambda: CREATED_AT)
     candidate = a_candidate()
 
     version = registry.register("pumps.north", candidate, who=WHO, why="test")
 
     manifest = registry.manifest("pumps.north", version)
-    assert manifest.created == THEN
+    assert manifest.created == CREATED_AT
     assert manifest.schema_fingerprint == candidate.schema.fingerprint
     assert manifest.data_source == candidate.data_source
     assert (manifest.seed, manifest.parameters) == (candidate.seed, candidate.parameters)
@@ -111,8 +113,8 @@ def test_another_seed_makes_another_digest(tmp_path: Path) -> None:
 
 
 def test_when_it_was_made_is_no_part_of_the_arrays_digest(tmp_path: Path) -> None:
-    early = Registry(tmp_path / "a", now=lambda: THEN)
-    late = Registry(tmp_path / "b", now=lambda: THEN.replace(year=2030))
+    early = Registry(tmp_path / "a", now=lambda: CREATED_AT)
+    late = Registry(tmp_path / "b", now=lambda: CREATED_AT.replace(year=2030))
 
     ids = {r.register(NAME, a_candidate(), who=WHO, why="test") for r in (early, late)}
 
@@ -136,7 +138,7 @@ def test_an_unknown_version_is_refused_with_what_there_is(tmp_path: Path, ref: s
 
 
 def test_an_unknown_model_is_refused_with_the_models_there_are(tmp_path: Path) -> None:
-    with pytest.raises(ModelRefused, match=r"models there: default\).*sensorwatch train"):
+    with pytest.raises(ModelRefused, match=r"its models: default\).*sensorwatch train"):
         a_registry(tmp_path).load("other")
 
 
@@ -145,7 +147,7 @@ def test_an_empty_registry_has_nothing_and_says_so(tmp_path: Path) -> None:
 
     assert (registry.names(), registry.versions(NAME), registry.aliases(NAME)) == ([], [], {})
     assert (registry.audit(NAME), registry.verify_audit(NAME)) == ([], [])
-    with pytest.raises(ModelRefused, match="models there: none"):
+    with pytest.raises(ModelRefused, match="its models: none"):
         registry.prune(NAME, keep=1, who=WHO, why="test")
     assert not (tmp_path / "none").exists()
 
@@ -156,9 +158,9 @@ def test_a_candidate_that_could_not_be_loaded_again_leaves_nothing_behind(tmp_pa
     broken = candidate.forest.left.copy()
     broken[0] = len(broken) - 1  # a leaf of the last tree
     before = sorted((tmp_path / "registry").rglob("*"))
-    damaged = _with_left(candidate, broken)
+    damaged = _with_left_children(candidate, broken)
 
-    with pytest.raises(ModelRefused, match="damaged"):
+    with pytest.raises(ModelRefused, match='the array "left"'):
         registry.register(NAME, damaged, who=WHO, why="test")
 
     assert sorted((tmp_path / "registry").rglob("*")) == before
@@ -188,7 +190,7 @@ def test_a_report_that_says_nothing_clear_is_not_taken(
         a_registry(tmp_path).attach_report(NAME, "champion", report)
 
 
-def _with_left(candidate: Candidate, left: NDArray[np.int32]) -> Candidate:
+def _with_left_children(candidate: Candidate, left: NDArray[np.int32]) -> Candidate:
     return replace(candidate, forest=replace(candidate.forest, left=left))
 
 

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensorwatch.common.row_executor import alone
+from sensorwatch.common.row_executor import serial
 from sensorwatch.common.rows.limits import MAX_PAYLOAD_BYTES
-from sensorwatch.common.rows.parsing import FEWEST, parse
-from sensorwatch.common.rows.schema import Schema, schema_of
+from sensorwatch.common.rows.parsing import MIN_PAYLOADS_FOR_KERNEL, parse
+from sensorwatch.common.rows.schema import Schema, schema_from_plain
 from sensorwatch.common.rows.strict_parsing import parse_strictly
 from tests.reading_builders import a_schema
 
@@ -102,16 +102,18 @@ RECEIVED = 1_735_689_600_000_000
 
 
 @cache
-def declared(name: str) -> Schema:
-    return schema_of(SCHEMAS[name])
+def schema_with(name: str) -> Schema:
+    return schema_from_plain(SCHEMAS[name])
 
 
-def check(payloads: Sequence[bytes | None], schema: Schema, received: Any = None) -> int:
+def assert_both_parsers_agree(
+    payloads: Sequence[bytes | None], schema: Schema, received: Any = None
+) -> int:
     """Compare the two parsers; return how many readings there were."""
-    padding: list[bytes | None] = [b"{"] * FEWEST
+    padding: list[bytes | None] = [b"{"] * MIN_PAYLOADS_FOR_KERNEL
     payloads = [*payloads, *padding]
     if received is not None:
-        received = [*received, *[None] * FEWEST]
+        received = [*received, *[None] * MIN_PAYLOADS_FOR_KERNEL]
     ours, our_rejections = parse(payloads, schema, received=received)
     theirs, their_rejections = parse_strictly(payloads, schema, received=received)
     assert our_rejections == their_rejections
@@ -139,7 +141,7 @@ def a_row(**changes: str) -> bytes:
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_every_kind_of_row_is_read_alike(name: str) -> None:
-    read = check([*ROWS, None, b""], declared(name))
+    read = assert_both_parsers_agree([*ROWS, None, b""], schema_with(name))
 
     assert read > 0 or name not in READ_BY_THE_KERNEL
 
@@ -148,27 +150,27 @@ def test_every_kind_of_row_is_read_alike(name: str) -> None:
 @pytest.mark.parametrize("number", NUMBERS)
 def test_every_form_of_a_number_is_read_alike(name: str, number: str) -> None:
     rows = [a_row(x1=number), a_row(x2=number), a_row(more=number), a_row(x2=number + " ")]
-    check([*rows, a_row(x1="-" + number)], declared(name))
+    assert_both_parsers_agree([*rows, a_row(x1="-" + number)], schema_with(name))
 
 
 @pytest.mark.parametrize("name", ["plain", "naive", "zoned"])
 @pytest.mark.parametrize("time", TIMES)
 def test_every_form_of_a_time_is_read_alike(name: str, time: str) -> None:
     rows = [a_row(timestamp=json.dumps(time))] * 3
-    check(rows, declared(name), [RECEIVED, None, RECEIVED + 10**9])
+    assert_both_parsers_agree(rows, schema_with(name), [RECEIVED, None, RECEIVED + 10**9])
 
 
 @pytest.mark.parametrize("name", ["epoch_s", "epoch_ms"])
 @pytest.mark.parametrize("time", [*NUMBERS, "1735689600", "-5", "253402300799", "253402300800"])
 def test_every_form_of_an_epoch_is_read_alike(name: str, time: str) -> None:
-    check([a_row(timestamp=time)] * 2, declared(name), [RECEIVED, None])
+    assert_both_parsers_agree([a_row(timestamp=time)] * 2, schema_with(name), [RECEIVED, None])
 
 
-@pytest.mark.parametrize("count", [0, 1, FEWEST - 1, FEWEST, 50])
+@pytest.mark.parametrize("count", [0, 1, MIN_PAYLOADS_FOR_KERNEL - 1, MIN_PAYLOADS_FOR_KERNEL, 50])
 def test_any_number_of_payloads_is_read(count: int) -> None:
     rows = [a_row(id=f'"s{number % 3}"', x1=str(number)) for number in range(count)]
 
-    ours, _ = parse(rows, declared("plain"))
+    ours, _ = parse(rows, schema_with("plain"))
 
     assert ours.values[:, 0].tolist() == [float(number) for number in range(count)]
     assert ours.sensor_ids == tuple(f"s{number}" for number in range(min(count, 3)))
@@ -179,18 +181,18 @@ def test_sensors_are_numbered_as_they_appear_in_either_parser() -> None:
     escaped = b'"p\\u0041"'.decode()
     rows = [a_row(id=escaped), a_row(id='"b"'), a_row(id='"pA"'), a_row(id='"c"'), a_row(id="7")]
 
-    ours, _ = parse(rows, declared("plain"))
+    ours, _ = parse(rows, schema_with("plain"))
 
     assert ours.sensor_ids == ("pA", "b", "c", "7")
     assert ours.sensor.tolist() == [0, 1, 0, 2, 3]
-    check(rows, declared("plain"))
+    assert_both_parsers_agree(rows, schema_with("plain"))
 
 
-def test_many_sensors_are_told_apart() -> None:
+def test_many_sensors_get_distinct_numbers() -> None:
     names = [f"sensor-{number:06d}" for number in range(5_000)]
     rows = [a_row(id=f'"{name}"') for name in [*names, *reversed(names)]]
 
-    ours, _ = parse(rows, declared("plain"))
+    ours, _ = parse(rows, schema_with("plain"))
 
     assert ours.sensor_ids == tuple(names)
     assert ours.sensor.tolist() == [*range(5_000), *reversed(range(5_000))]
@@ -198,12 +200,12 @@ def test_many_sensors_are_told_apart() -> None:
 
 def test_long_payloads_are_for_the_strict_parser() -> None:
     for size in (MAX_PAYLOAD_BYTES - 100, MAX_PAYLOAD_BYTES + 1):
-        check([a_row(more=json.dumps("x" * size))], declared("plain"))
+        assert_both_parsers_agree([a_row(more=json.dumps("x" * size))], schema_with("plain"))
 
 
 def test_a_time_of_receipt_near_the_ends_of_its_type_is_no_trouble() -> None:
     received = [-(2**63) + 1, 2**63 - 1, 2**61, -(2**61), None]
-    check([a_row()] * 5, declared("naive"), received)
+    assert_both_parsers_agree([a_row()] * 5, schema_with("naive"), received)
 
 
 @given(
@@ -219,7 +221,9 @@ def test_a_time_of_receipt_near_the_ends_of_its_type_is_no_trouble() -> None:
     )
 )
 def test_numbers_as_python_writes_them_are_read_alike(values: list[float]) -> None:
-    read = check([a_row(x2=json.dumps(value)) for value in values], declared("plain"))
+    read = assert_both_parsers_agree(
+        [a_row(x2=json.dumps(value)) for value in values], schema_with("plain")
+    )
 
     assert read >= sum(abs(value) < 1e38 for value in values)
 
@@ -230,7 +234,7 @@ def test_mutated_rows_are_read_alike(data: st.DataObject) -> None:
     rows = data.draw(st.lists(st.sampled_from(ROWS), min_size=1, max_size=5))
     mutated = [_mutated(row, data.draw(st.randoms(use_true_random=False))) for row in rows]
 
-    check(mutated, declared(name), [RECEIVED] * len(mutated))
+    assert_both_parsers_agree(mutated, schema_with(name), [RECEIVED] * len(mutated))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -238,10 +242,10 @@ def test_tens_of_thousands_of_mutations_are_read_alike(seed: int) -> None:
     chance = random.Random(seed)
     for name in sorted(READ_BY_THE_KERNEL):
         rows = [_mutated(chance.choice(ROWS), chance) for _ in range(1_500)]
-        check(rows, declared(name), [RECEIVED] * len(rows))
+        assert_both_parsers_agree(rows, schema_with(name), [RECEIVED] * len(rows))
 
 
-def test_the_kernel_reads_what_is_usual() -> None:
+def test_the_kernel_reads_usual_rows() -> None:
     """Else all of the above would compare the strict parser with itself."""
     time = "2025-01-01T00:00:00Z"
     values = np.random.default_rng(0).normal(size=(1_000, 3))
@@ -251,18 +255,20 @@ def test_the_kernel_reads_what_is_usual() -> None:
     ]
     schema = a_schema()
 
-    found = parse(rows, schema)[0].values
+    result = parse(rows, schema)[0].values
 
-    assert np.array_equal(found, values)
+    assert np.array_equal(result, values)
     assert math.isclose(_by_the_kernel(rows, schema), 1.0)
 
 
 def _by_the_kernel(rows: Sequence[bytes], schema: Schema) -> float:
     from sensorwatch.common.rows import parsing
 
-    plan = parsing._plan(schema)
+    plan = parsing._kernel_schema(schema)
     assert plan is not None
-    usual, _ = parsing._usual(rows, plan, schema, parsing._times(None, len(rows)), alone)
+    usual, _ = parsing._read_by_kernel(
+        rows, plan, schema, parsing._times_as_array(None, len(rows)), serial
+    )
     return float(usual.mean())
 
 

@@ -12,8 +12,8 @@ from sensorwatch.common.rows.cells import cell_reader
 from sensorwatch.common.rows.parsing import parse
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.rejection import Fault, Reason
-from sensorwatch.common.rows.schema import Schema, schema_of
-from sensorwatch.common.rows.strict_parsing import collect
+from sensorwatch.common.rows.schema import Schema, schema_from_plain
+from sensorwatch.common.rows.strict_parsing import collect_rows
 
 HEADER = ["timestamp", "sensor_id", "x1", "x2"]
 GOOD = ["2025-01-01T00:00:00Z", "a", "1", "2"]
@@ -35,12 +35,12 @@ def a_schema(**changes: object) -> Schema:
         "key": {"field": "sensor_id", "optional": True},
         "signals": [{"name": "x1"}, {"name": "x2"}],
     }
-    return schema_of(plain | changes)
+    return schema_from_plain(plain | changes)
 
 
 def reasons(cells: list[str], schema: Schema | None = None) -> list[tuple[Reason, str]]:
     schema = schema or a_schema()
-    _, rejections = collect([cell_reader(schema, HEADER)(cells)], schema)
+    _, rejections = collect_rows([cell_reader(schema, HEADER)(cells)], schema)
     return [(fault.reason, fault.field) for rejection in rejections for fault in rejection.faults]
 
 
@@ -65,7 +65,7 @@ def test_the_same_row_gives_the_same_bits_and_reasons_as_cells_and_as_json(
     from_json, refused_json = parse(
         [json.dumps(dict(zip(HEADER, row, strict=True))).encode() for row in table], schema
     )
-    from_cells, refused_cells = collect(
+    from_cells, refused_cells = collect_rows(
         [read([row[0], str(row[1]), repr(row[2]), repr(row[3])]) for row in table], schema
     )
 
@@ -82,7 +82,9 @@ def test_the_same_row_gives_the_same_bits_and_reasons_as_cells_and_as_json(
 def test_an_epoch_cell_is_the_instant_that_the_json_number_is(form: str, instant: float) -> None:
     schema = a_schema(time={"field": "timestamp", "format": form})
 
-    from_cells, _ = collect([cell_reader(schema, HEADER)([repr(instant), "a", "1", "2"])], schema)
+    from_cells, _ = collect_rows(
+        [cell_reader(schema, HEADER)([repr(instant), "a", "1", "2"])], schema
+    )
     from_json, _ = parse(
         [json.dumps({"timestamp": instant, "sensor_id": "a", "x1": 1, "x2": 2}).encode()], schema
     )
@@ -168,7 +170,7 @@ def test_a_column_named_like_a_dotted_path_reaches_into_the_nested_field() -> No
         "sensor_id": "a",
         "payload": {"temp": 1.0, "deep": {"rate": 2.0}},
     }
-    readings, _ = collect([fields], schema)
+    readings, _ = collect_rows([fields], schema)
     assert readings.values.tolist() == [[1.0, 2.0]]
 
 
@@ -176,24 +178,24 @@ def test_columns_that_the_schema_does_not_name_are_kept() -> None:
     strict = a_schema(unknown_fields="reject")
 
     fields = cell_reader(strict, [*HEADER, "note"])([*GOOD, "7"])
-    _, rejections = collect([fields], strict)
+    _, rejections = collect_rows([fields], strict)
 
     assert isinstance(fields, dict)
     assert fields["note"] == "7"
     assert rejections[0].reason is Reason.UNKNOWN_FIELD
 
 
-def test_a_missing_column_is_named_beside_what_was_found() -> None:
+def test_the_error_names_missing_and_present_columns() -> None:
     with pytest.raises(DataError, match=r"no column x2 in the header; found timestamp, x1"):
         cell_reader(a_schema(), ["timestamp", "x1"])
 
 
-def test_a_column_that_stands_there_twice_is_refused() -> None:
+def test_a_duplicate_column_is_refused() -> None:
     with pytest.raises(DataError, match="x1 stands in the header more than once"):
         cell_reader(a_schema(), [*HEADER, "x1"])
 
 
-def test_a_column_beside_one_of_its_own_parts_is_refused() -> None:
+def test_a_column_beside_its_nested_field_is_refused() -> None:
     schema = a_schema(signals=[{"name": "x1", "field": "payload.temp"}])
 
     with pytest.raises(DataError, match=r"payload\.temp"):
@@ -205,7 +207,7 @@ def test_a_column_beside_one_of_its_own_parts_is_refused() -> None:
 def test_any_cells_whatever_are_fields_or_a_fault(cells: list[str]) -> None:
     schema = a_schema()
 
-    readings, rejections = collect([cell_reader(schema, HEADER)(cells)], schema)
+    readings, rejections = collect_rows([cell_reader(schema, HEADER)(cells)], schema)
 
     assert len(readings) + len(rejections) == 1
     assert all(math.isfinite(value) for value in readings.values.ravel())

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensorwatch.common.rows.fast.timestamp_texts import to_texts
-from sensorwatch.common.rows.instants import EPOCH, BadTime, time_reader, to_text
+from sensorwatch.common.rows.fast.timestamp_texts import format_instants
+from sensorwatch.common.rows.instants import EPOCH, BadTime, format_instant, time_reader
 from sensorwatch.common.rows.limits import EARLIEST, LATEST
 from sensorwatch.common.rows.schema import TimeField
 
@@ -112,21 +112,21 @@ def test_any_instant_is_read_back_from_any_offset(moment: datetime, minutes: int
     there = moment.astimezone(timezone(timedelta(minutes=minutes)))
 
     assert read(there.isoformat()) == exact
-    assert read(to_text(exact)) == exact
+    assert read(format_instant(exact)) == exact
 
 
 @given(st.lists(st.integers(EARLIEST, LATEST) | seconds, max_size=20))
 def test_instants_in_a_column_are_written_as_each_of_them(instants: list[int]) -> None:
     column = np.asarray(instants, dtype=np.int64)
 
-    assert to_texts(column) == [to_text(instant) for instant in instants]
+    assert format_instants(column) == [format_instant(instant) for instant in instants]
 
 
 @given(st.text(max_size=40) | st.floats() | st.integers() | st.none())
 def test_no_value_raises_anything_but_bad_time(value: object) -> None:
     for declared in ("rfc3339", "epoch_s", "epoch_ms", "%Y-%m-%d %H:%M:%S"):
         try:
-            found = read(value, format=declared, naive_zone="America/New_York")
+            result = read(value, format=declared, naive_zone="America/New_York")
         except BadTime:
             continue
-        assert EARLIEST <= found <= LATEST
+        assert EARLIEST <= result <= LATEST

@@ -11,21 +11,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensorwatch.api.inference_protocol import payloads_from, request_of
+from sensorwatch.api.inference_protocol import decode_infer_request, rows_as_payloads
 from sensorwatch.common.errors import DataError
-from sensorwatch.common.rows.cells import cell_reader, nest
+from sensorwatch.common.rows.cells import cell_reader, set_nested
 from sensorwatch.common.rows.parsing import parse
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.rejection import Reason, Rejection
-from sensorwatch.common.rows.request import rows_of
-from sensorwatch.common.rows.schema import Schema, schema_of
-from sensorwatch.common.rows.strict_parsing import collect
+from sensorwatch.common.rows.request import split_request
+from sensorwatch.common.rows.schema import Schema, schema_from_plain
+from sensorwatch.common.rows.strict_parsing import collect_rows
 from sensorwatch.common.tables import read_rows
 from sensorwatch.producer.replay import replayed_records
 from sensorwatch.trainer.dataset import by_time
 from sensorwatch.trainer.row_serialization import cells_of, payloads_of, write_csv
 
-SCHEMA = schema_of(
+SCHEMA = schema_from_plain(
     {
         "time": {"field": "t", "format": "epoch_s"},
         "key": {"field": "id", "optional": True},
@@ -61,12 +61,12 @@ def a_payload(**fields: Any) -> bytes:
     row: dict[str, object] = {}
     for path, value in (GOOD | fields).items():
         if value is not ...:
-            nest(row, path, value)
+            set_nested(row, path, value)
     return json.dumps(row).encode()
 
 
-def bits(found: tuple[Readings, list[Rejection]]) -> tuple[object, ...]:
-    readings, rejections = found
+def bits(result: tuple[Readings, list[Rejection]]) -> tuple[object, ...]:
+    readings, rejections = result
     return (
         readings.index.tobytes(),
         readings.event_time.tobytes(),
@@ -100,24 +100,24 @@ def test_the_same_rows_give_the_same_bits_from_a_file_a_topic_a_request_and_tens
 
     read = cell_reader(SCHEMA, list(GOOD))
     lines = [read([cell(row[name]) for name in GOOD]) for row in table]
-    asked = b'{"rows": [' + b",".join(payloads) + b"]}"
-    columns = request_of(body, SCHEMA, max_rows=6)
-    assert bits(collect(lines, SCHEMA)) == from_topic
-    assert bits(parse(rows_of(asked, max_rows=6).rows, SCHEMA)) == from_topic
-    assert bits(parse(payloads_from(columns), SCHEMA)) == from_topic
+    request_body = b'{"rows": [' + b",".join(payloads) + b"]}"
+    columns = decode_infer_request(body, SCHEMA, max_rows=6)
+    assert bits(collect_rows(lines, SCHEMA)) == from_topic
+    assert bits(parse(split_request(request_body, max_rows=6).rows, SCHEMA)) == from_topic
+    assert bits(parse(rows_as_payloads(columns), SCHEMA)) == from_topic
 
 
 @settings(deadline=None)
 @given(tables)
-def test_only_a_missing_value_of_a_held_column_is_nan_and_always_the_same_one(
+def test_only_a_missing_value_of_a_hold_last_column_is_nan(
     table: list[dict[str, Any]],
 ) -> None:
     readings, _ = parse([a_payload(**row) for row in table], SCHEMA)
 
-    found = np.concatenate([readings.values, readings.context], axis=1)
-    for position, row in zip(readings.index.tolist(), found, strict=True):
-        given_row = [table[position][name] for name in ("a", "b", "command.c", "command.d")]
-        assert [math.isnan(value) for value in row] == [value is None for value in given_row]
+    result = np.concatenate([readings.values, readings.context], axis=1)
+    for position, row in zip(readings.index.tolist(), result, strict=True):
+        expected_row = [table[position][name] for name in ("a", "b", "command.c", "command.d")]
+        assert [math.isnan(value) for value in row] == [value is None for value in expected_row]
         assert all(value.tobytes() == NAN for value in row if math.isnan(value))
 
 
@@ -132,10 +132,10 @@ def test_a_field_that_is_not_there_is_as_missing_as_null(table: list[dict[str, A
     )
 
 
-def test_what_a_missing_field_would_stand_inside_of_may_be_missing_too() -> None:
+def test_the_parent_of_a_missing_field_may_be_missing_too() -> None:
     column = {"name": "c", "field": "command.c"}
-    schema = schema_of(SCHEMA.to_plain() | {"context": [column]})
-    held = schema_of(SCHEMA.to_plain() | {"context": [column | {"missing": "hold_last"}]})
+    schema = schema_from_plain(SCHEMA.to_plain() | {"context": [column]})
+    held = schema_from_plain(SCHEMA.to_plain() | {"context": [column | {"missing": "hold_last"}]})
 
     missing: list[dict[str, object]] = [
         {},
@@ -148,8 +148,8 @@ def test_what_a_missing_field_would_stand_inside_of_may_be_missing_too() -> None
         readings, _ = parse([payload], held)
         assert np.isnan(readings.context).tolist() == [[True]]
         assert parse([payload], schema)[1]
-    for odd in (5, "on", [1], True):
-        payload = json.dumps({"t": 0, "a": 1, "b": 2, "command": odd}).encode()
+    for wrong_value in (5, "on", [1], True):
+        payload = json.dumps({"t": 0, "a": 1, "b": 2, "command": wrong_value}).encode()
         (refused,) = parse([payload], held)[1]
         assert (refused.reason, refused.field) == (Reason.MISSING_FIELD, "command.c")
 
@@ -172,7 +172,7 @@ def test_what_a_missing_field_would_stand_inside_of_may_be_missing_too() -> None
         (a_payload(**{"command.d": 5.5}), Reason.OUT_OF_RANGE, "command.d"),
     ],
 )
-def test_a_value_that_is_there_and_wrong_is_rejected_as_ever(
+def test_a_wrong_value_of_a_hold_last_column_is_rejected(
     payload: bytes, reason: Reason, field: str
 ) -> None:
     readings, rejections = parse([payload], SCHEMA)
@@ -184,10 +184,10 @@ def test_a_value_that_is_there_and_wrong_is_rejected_as_ever(
 def test_a_cell_of_nan_is_a_value_and_an_empty_or_lacking_one_is_missing() -> None:
     read = cell_reader(SCHEMA, ["t", "b", "command.d", "command.c", "a"])
 
-    readings, rejections = collect(
+    readings, rejections = collect_rows(
         [read(line) for line in (["0", "1", "1", "", " "], ["0", "1", "1"])], SCHEMA
     )
-    _, refused = collect([read(["0", "1", "1", "nan", "inf"])], SCHEMA)
+    _, refused = collect_rows([read(["0", "1", "1", "nan", "inf"])], SCHEMA)
 
     assert rejections == []
     assert readings.values.tolist() == [[pytest.approx(math.nan, nan_ok=True), 1.0]] * 2
@@ -229,7 +229,7 @@ def test_readings_are_selected_and_sorted_with_their_context() -> None:
 
 
 def test_a_schema_without_context_has_no_column_of_it() -> None:
-    plain: Schema = schema_of({"signals": [{"name": "x"}], "time": {"format": "epoch_s"}})
+    plain: Schema = schema_from_plain({"signals": [{"name": "x"}], "time": {"format": "epoch_s"}})
 
     readings, _ = parse([b'{"timestamp": 0, "x": 1}', b"{}"], plain)
     none, _ = parse([], plain)
@@ -248,7 +248,7 @@ def test_readings_are_written_as_they_were_read(tmp_path: Path) -> None:
 
     wanted = bits((readings, []))
     assert bits(parse(payloads_of(cells, SCHEMA), SCHEMA)) == wanted
-    assert bits(collect(read_rows(path, SCHEMA), SCHEMA)) == wanted
+    assert bits(collect_rows(read_rows(path, SCHEMA), SCHEMA)) == wanted
     replayed = [record.value for record in replayed_records(path, SCHEMA)]
     assert bits(parse(replayed, SCHEMA)) == wanted
 
@@ -260,7 +260,7 @@ def test_a_null_of_a_parquet_file_is_missing_and_its_nan_is_a_value(tmp_path: Pa
     path = tmp_path / "rows.parquet"
     parquet.write_table(arrow.table(table | {"a": [None, math.nan]}), path)
 
-    readings, rejections = collect(read_rows(path, SCHEMA), SCHEMA)
+    readings, rejections = collect_rows(read_rows(path, SCHEMA), SCHEMA)
 
     assert readings.index.tolist() == [0]
     assert np.isnan(readings.values[0]).tolist() == [True, False]
@@ -275,4 +275,6 @@ def test_the_text_of_a_file_that_is_replayed_keeps_a_missing_last_cell(tmp_path:
     (record,) = replayed_records(path, SCHEMA)
 
     assert json.loads(record.value)["a"] is None
-    assert bits(parse([record.value], SCHEMA)) == bits(collect(read_rows(path, SCHEMA), SCHEMA))
+    assert bits(parse([record.value], SCHEMA)) == bits(
+        collect_rows(read_rows(path, SCHEMA), SCHEMA)
+    )

@@ -11,7 +11,7 @@ from sensorwatch.common.rows.limits import MAX_PAYLOAD_BYTES
 from sensorwatch.common.rows.parsing import parse
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.rejection import MAX_DETAIL_CHARACTERS, Reason, Rejection
-from sensorwatch.common.rows.schema import Schema, schema_of
+from sensorwatch.common.rows.schema import Schema, schema_from_plain
 from sensorwatch.common.rows.strict_parsing import MAX_NESTING
 from tests.reading_builders import a_schema
 
@@ -31,7 +31,7 @@ def nested_schema(**changes: Any) -> Schema:
         "key": {"field": "meta.id"},
         "signals": [{"name": "temp", "field": "payload.temp"}],
     }
-    return schema_of(plain | changes)
+    return schema_from_plain(plain | changes)
 
 
 def only_rejection(
@@ -131,7 +131,7 @@ def test_a_row_from_the_future_is_judged_by_the_time_it_was_received() -> None:
 
 
 def test_unknown_fields_are_ignored_or_rejected_as_the_schema_says() -> None:
-    strict = schema_of(a_schema().to_plain() | {"unknown_fields": "reject"})
+    strict = schema_from_plain(a_schema().to_plain() | {"unknown_fields": "reject"})
 
     assert len(only_reading(a_payload(extra=1))) == 1
     rejection = only_rejection(a_payload(extra=1), strict)
@@ -162,7 +162,7 @@ def test_a_path_through_something_that_is_no_object_is_missing() -> None:
 
 
 def test_a_schema_without_a_key_gives_every_row_to_one_sensor() -> None:
-    schema = schema_of({"signals": [{"name": "x1"}], "time": {"format": "epoch_s"}})
+    schema = schema_from_plain({"signals": [{"name": "x1"}], "time": {"format": "epoch_s"}})
     payloads = [b'{"timestamp": 1, "x1": 1, "sensor_id": "a"}', b'{"timestamp": 2, "x1": 1}']
 
     readings, rejections = parse(payloads, schema)
@@ -178,7 +178,7 @@ def test_minus_zero_is_zero_however_it_is_written() -> None:
 
 
 def test_details_are_cut_to_a_bound_and_faults_to_a_number() -> None:
-    strict = schema_of(a_schema().to_plain() | {"unknown_fields": "reject"})
+    strict = schema_from_plain(a_schema().to_plain() | {"unknown_fields": "reject"})
     extra: dict[str, Any] = {f"f{n}" * 100: n for n in range(200)}
     hostile = a_payload("", x1="y" * 10_000, **extra)
 
@@ -215,22 +215,22 @@ payloads = (
 
 
 @given(st.lists(payloads, max_size=8))
-def test_for_any_bytes_each_payload_is_a_reading_or_a_rejection(found: list[bytes | None]) -> None:
-    readings, rejections = parse(found, a_schema())
+def test_for_any_bytes_each_payload_is_a_reading_or_a_rejection(result: list[bytes | None]) -> None:
+    readings, rejections = parse(result, a_schema())
 
     indexes = [*readings.index.tolist(), *(rejection.index for rejection in rejections)]
-    assert sorted(indexes) == list(range(len(found)))
+    assert sorted(indexes) == list(range(len(result)))
     assert np.isfinite(readings.values.astype(np.float32)).all()
     assert all(rejection.faults for rejection in rejections)
 
 
 @given(st.lists(payloads, min_size=1, max_size=8), st.integers(0, 8))
 def test_what_a_payload_becomes_does_not_depend_on_its_neighbours(
-    found: list[bytes | None], cut: int
+    result: list[bytes | None], cut: int
 ) -> None:
-    whole, whole_rejections = parse(found, a_schema())
-    first, first_rejections = parse(found[:cut], a_schema())
-    second, second_rejections = parse(found[cut:], a_schema())
+    whole, whole_rejections = parse(result, a_schema())
+    first, first_rejections = parse(result[:cut], a_schema())
+    second, second_rejections = parse(result[cut:], a_schema())
 
     assert whole.values.tobytes() == first.values.tobytes() + second.values.tobytes()
     apart = [*first_rejections, *second_rejections]

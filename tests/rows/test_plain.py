@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sensorwatch.common.rows.fast.plain_numbers import number
-from sensorwatch.common.rows.fast.timestamps import TimeKind, instant
+from sensorwatch.common.rows.fast.plain_numbers import read_decimal
+from sensorwatch.common.rows.fast.timestamps import TimeKind, read_instant
 from sensorwatch.common.rows.instants import BadTime, time_reader
 from sensorwatch.common.rows.schema import TimeField
 
@@ -20,7 +20,7 @@ near = st.from_regex(r"\A[+-]?[0-9]{0,9}\.?[0-9]{0,12}(e[+-]?[0-9]{0,3})?\Z")
 
 
 def read_number(text: str) -> tuple[float, bool]:
-    value, plain = number(np.frombuffer(text.encode() or b" ", dtype=np.uint8), 0, len(text))
+    value, plain = read_decimal(np.frombuffer(text.encode() or b" ", dtype=np.uint8), 0, len(text))
     return float(value), bool(plain)
 
 
@@ -48,7 +48,7 @@ def test_what_instruments_write_is_read(value: float, digits: int) -> None:
 @pytest.mark.parametrize(
     "text", ["", "-", ".", "1e", "1e+", "nan", "inf", "1_0", "0x1", "1 ", "1e9999", "1.2.3", "--1"]
 )
-def test_what_is_not_plain_is_left_alone(text: str) -> None:
+def test_other_forms_are_not_read(text: str) -> None:
     assert not read_number(text)[1]
 
 
@@ -68,19 +68,19 @@ epochs = st.integers(-(10**15), 10**15).map(str) | st.sampled_from(["", "-", "1.
 
 
 @given(times | st.text(max_size=24), st.sampled_from([None, "UTC"]))
-def test_a_time_that_is_read_is_the_strict_readers(text: str, zone: str | None) -> None:
+def test_a_time_that_is_read_equals_the_strict_parsers(text: str, zone: str | None) -> None:
     compare(text, TimeField(format="rfc3339", naive_zone=zone), TimeKind.RFC3339)
 
 
 @given(epochs)
-def test_an_epoch_that_is_read_is_the_strict_readers(text: str) -> None:
+def test_an_epoch_that_is_read_equals_the_strict_parsers(text: str) -> None:
     compare(text, TimeField(format="epoch_s"), TimeKind.EPOCH_S)
     compare(text, TimeField(format="epoch_ms"), TimeKind.EPOCH_MS)
 
 
 def compare(text: str, declared: TimeField, kind: TimeKind) -> None:
     data = text.encode()
-    found, plain = instant(
+    result, plain = read_instant(
         np.frombuffer(data or b" ", dtype=np.uint8),
         0,
         len(data),
@@ -91,7 +91,7 @@ def compare(text: str, declared: TimeField, kind: TimeKind) -> None:
         return
     value: object = text if kind is TimeKind.RFC3339 else int(text)
     try:
-        assert found == time_reader(declared)(value)
+        assert result == time_reader(declared)(value)
     except BadTime as error:
         raise AssertionError(f"{text!r} is no time") from error
 
@@ -99,4 +99,4 @@ def compare(text: str, declared: TimeField, kind: TimeKind) -> None:
 def test_the_usual_times_are_read() -> None:
     for text in ("2025-01-01T00:00:00Z", "2024-02-29 23:59:59.5+02:00", "2025-06-01T12:00:00"):
         data = np.frombuffer(text.encode(), dtype=np.uint8)
-        assert instant(data, 0, len(text), int(TimeKind.RFC3339), True)[1], text
+        assert read_instant(data, 0, len(text), int(TimeKind.RFC3339), True)[1], text

@@ -3,34 +3,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensorwatch.common.rows.parsing import parse
-from sensorwatch.common.rows.request import BadBody, TooManyRows, rows_of
-from sensorwatch.common.rows.schema import Schema, Signal
+from sensorwatch.common.rows.request import BadBody, TooManyRows, split_request
+from sensorwatch.common.rows.schema import NumericColumn, Schema
 
-SCHEMA = Schema(signals=(Signal(name="x1"),))
+SCHEMA = Schema(signals=(NumericColumn(name="x1"),))
 
 
 def test_each_row_keeps_its_own_bytes_whatever_it_is() -> None:
     body = b'{"rows": [ {"x1" : 1e999} , 3, null,"a"], "more": 1}'
 
-    found = rows_of(body, max_rows=4)
+    result = split_request(body, max_rows=4)
 
-    assert found.rows == [b'{"x1" : 1e999}', b"3", b"null", b'"a"']
-    assert found.history == []
+    assert result.rows == [b'{"x1" : 1e999}', b"3", b"null", b'"a"']
+    assert result.history == []
 
 
 def test_history_is_cut_like_the_rows_and_counted_with_them() -> None:
     body = b'{"history": [ {"x1" : 1} ,null], "rows": [{}]}'
 
-    found = rows_of(body, max_rows=3)
+    result = split_request(body, max_rows=3)
 
-    assert (found.history, found.rows) == ([b'{"x1" : 1}', b"null"], [b"{}"])
+    assert (result.history, result.rows) == ([b'{"x1" : 1}', b"null"], [b"{}"])
     with pytest.raises(TooManyRows, match="3 rows in one request, 2 of them history, at most 2"):
-        rows_of(body, max_rows=2)
+        split_request(body, max_rows=2)
 
 
 def test_more_rows_than_allowed_are_refused_with_both_numbers() -> None:
     with pytest.raises(TooManyRows, match="3 rows in one request, at most 2"):
-        rows_of(b'{"rows": [{}, {}, {}]}', max_rows=2)
+        split_request(b'{"rows": [{}, {}, {}]}', max_rows=2)
 
 
 @pytest.mark.parametrize(
@@ -50,18 +50,18 @@ def test_more_rows_than_allowed_are_refused_with_both_numbers() -> None:
 )
 def test_a_body_of_another_form_is_refused(body: bytes) -> None:
     with pytest.raises(BadBody, match="wanted"):
-        rows_of(body, max_rows=10)
+        split_request(body, max_rows=10)
 
 
 def test_a_row_nested_without_end_is_refused_and_not_a_crash() -> None:
     with pytest.raises(BadBody):
-        rows_of(b'{"rows": [' + b"[" * 200_000 + b"]" * 200_000 + b"]}", max_rows=10)
+        split_request(b'{"rows": [' + b"[" * 200_000 + b"]" * 200_000 + b"]}", max_rows=10)
 
 
 @given(st.binary() | st.binary().map(lambda inside: b'{"rows": [' + inside + b"]}"))
 def test_any_bytes_give_rows_or_a_bad_body(body: bytes) -> None:
     try:
-        rows = rows_of(body, max_rows=1_000).rows
+        rows = split_request(body, max_rows=1_000).rows
     except BadBody:
         return
     readings, rejections = parse(rows, SCHEMA)

@@ -4,7 +4,13 @@ from pathlib import Path
 import pytest
 
 from sensorwatch.common.errors import SchemaError
-from sensorwatch.common.rows.schema import Order, OutOfOrder, Schema, load_schema, schema_of
+from sensorwatch.common.rows.schema import (
+    OutOfOrderPolicy,
+    RowOrder,
+    Schema,
+    load_schema,
+    schema_from_plain,
+)
 from tests.reading_builders import DEFAULT_SCHEMA
 
 PUMP_SCHEMA = DEFAULT_SCHEMA.with_name("pump.toml")
@@ -122,7 +128,7 @@ def test_context_is_part_of_the_meaning_and_its_units_are_not(tmp_path: Path) ->
 
 def test_a_schema_without_additions_keeps_the_fingerprint_that_stored_models_name() -> None:
     assert load_schema(DEFAULT_SCHEMA).fingerprint == "211882d3bce46cba"
-    assert schema_of({"signals": [{"name": "x1"}]}).fingerprint == "225e35dd89140174"
+    assert schema_from_plain({"signals": [{"name": "x1"}]}).fingerprint == "225e35dd89140174"
 
 
 def test_the_plain_form_of_a_stored_model_from_before_the_additions_is_read() -> None:
@@ -130,14 +136,14 @@ def test_the_plain_form_of_a_stored_model_from_before_the_additions_is_read() ->
     plain = schema.to_plain()
     del plain["context"], plain["order"]
 
-    assert schema_of(plain).to_plain() == schema.to_plain()
+    assert schema_from_plain(plain).to_plain() == schema.to_plain()
 
 
 @pytest.mark.parametrize("path", [DEFAULT_SCHEMA, PUMP_SCHEMA])
 def test_the_plain_form_gives_the_same_schema_back(path: Path) -> None:
     schema = load_schema(path)
 
-    again = schema_of(json.loads(json.dumps(schema.to_plain())))
+    again = schema_from_plain(json.loads(json.dumps(schema.to_plain())))
 
     assert again.fingerprint == schema.fingerprint
     assert again.to_plain() == schema.to_plain()
@@ -152,4 +158,4 @@ def test_the_example_s_columns_are_read_after_time_and_key_signals_before_contex
         *("at", "pump.id", "pump.pressure", "pump.flow", "pump.oil.temperature"),
         *("control.speed", "control.valve"),
     ]
-    assert schema.order == Order(duplicate=OutOfOrder.REJECT, max_gap_seconds=120.0)
+    assert schema.order == RowOrder(duplicate=OutOfOrderPolicy.REJECT, max_gap_seconds=120.0)

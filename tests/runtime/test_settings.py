@@ -12,9 +12,9 @@ from sensorwatch.common.errors import SettingsError
 from sensorwatch.common.runtime.settings import (
     HIDDEN,
     Delivery,
-    Loaded,
+    LoadedSettings,
     Settings,
-    flat,
+    flat_values,
     known_keys,
     load_settings,
     redacted,
@@ -56,7 +56,7 @@ level = "info"
 """
 
 
-def load(toml: str = "", *, folder: Path, **options: Any) -> Loaded:
+def load(toml: str = "", *, folder: Path, **options: Any) -> LoadedSettings:
     """Load a file of this content and nothing from the real environment."""
     path = folder / "given.toml"
     path.write_text(toml, encoding="utf-8")
@@ -65,7 +65,7 @@ def load(toml: str = "", *, folder: Path, **options: Any) -> Loaded:
 
 def test_the_promised_file_is_what_holds_without_any_file(tmp_path: Path) -> None:
     assert load(PROMISED, folder=tmp_path).settings == load(folder=tmp_path).settings
-    defaults = flat(load(folder=tmp_path).settings)
+    defaults = flat_values(load(folder=tmp_path).settings)
     assert all(defaults[key] == value for key, value in leaves(tomllib.loads(PROMISED)))
 
 
@@ -92,7 +92,7 @@ def test_each_source_overrides_the_one_before_and_is_named(tmp_path: Path) -> No
         "environment SENSORWATCH__CONSUMER__MAX_WAIT_MS"
     )
     assert loaded.origins["consumer.workers"] == "command line"
-    assert set(loaded.origins) == set(flat(loaded.settings))
+    assert set(loaded.origins) == set(flat_values(loaded.settings))
 
 
 def test_the_working_folders_file_is_read_when_none_is_given(
@@ -280,9 +280,9 @@ def test_the_environment_and_the_command_line_mean_the_same(values: dict[str, ob
     by_command_line = load_settings(environ={}, overrides=values).settings
 
     assert by_environment == by_command_line
-    shown = flat(by_environment)
+    shown = flat_values(by_environment)
     assert {key: shown[key] for key in values} == values
 
 
 def test_every_key_has_a_type_and_a_default() -> None:
-    assert {*known_keys(), "kafka.bootstrap.servers"} == set(flat(Settings()))
+    assert {*known_keys(), "kafka.bootstrap.servers"} == set(flat_values(Settings()))

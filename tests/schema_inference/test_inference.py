@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensorwatch.common.errors import DataError
-from sensorwatch.common.rows.schema import KeyField, Schema, schema_of
-from sensorwatch.common.rows.strict_parsing import collect
+from sensorwatch.common.rows.schema import KeyField, Schema, schema_from_plain
+from sensorwatch.common.rows.strict_parsing import collect_rows
 from sensorwatch.common.tables import read_rows
-from sensorwatch.schema_inference.inference import DELIMITERS, Kind, infer
+from sensorwatch.schema_inference.inference import DELIMITERS, ColumnKind, infer_schema
 from sensorwatch.schema_inference.schema_text import schema_text
 from sensorwatch.schema_inference.time_format_guess import PATTERNS
 
@@ -30,7 +30,7 @@ def a_table(header: list[str], rows: list[list[str]], delimiter: str = ",") -> l
 
 def schema_from(lines: list[str]) -> Schema:
     """Take the way of the command: guess, write as TOML, read again."""
-    return schema_of(tomllib.loads(schema_text(infer(lines), name="guessed")))
+    return schema_from_plain(tomllib.loads(schema_text(infer_schema(lines), name="guessed")))
 
 
 def times(form: str, count: int = 30) -> list[str]:
@@ -47,7 +47,7 @@ def test_every_known_pattern_is_recognised_in_what_it_writes(form: str, tmp_path
     assert schema.time.field == "when"
     path = tmp_path / "file.csv"
     path.write_text("".join(lines), encoding="utf-8")
-    readings, rejected = collect(read_rows(path, schema), schema)
+    readings, rejected = collect_rows(read_rows(path, schema), schema)
     assert rejected == []
     expected = [datetime.strptime(time, form) for time in times(form)]  # noqa: DTZ007 - UTC next
     first = expected[0].replace(tzinfo=UTC).timestamp() * 1e6
@@ -60,7 +60,7 @@ def test_plain_numbers_are_times_only_under_a_name_that_says_so(scale: int, form
 
     assert schema_from(a_table(["timestamp", "x"], rows)).time.format == form
     with pytest.raises(DataError, match="no column of times"):
-        infer(a_table(["counter", "x"], rows))
+        infer_schema(a_table(["counter", "x"], rows))
 
 
 def test_zones_decide_whether_naive_times_are_allowed() -> None:
@@ -74,7 +74,7 @@ def test_zones_decide_whether_naive_times_are_allowed() -> None:
 def test_a_day_and_month_that_can_be_swapped_are_pointed_out() -> None:
     lines = a_table(["date", "x"], [["01/01/2025 10:00", "1"], ["02/02/2025 10:00", "1"]])
 
-    text = schema_text(infer(lines), name="guessed")
+    text = schema_text(infer_schema(lines), name="guessed")
 
     assert 'format = "%d/%m/%Y %H:%M"' in text
     assert '# "%m/%d/%Y %H:%M" would fit as well' in text
@@ -90,32 +90,32 @@ def test_each_column_is_taken_for_what_it_is() -> None:
     for number, row in enumerate(rows):
         row += ["7", str(number % 2), "ok", "", "1,5", "1", "2"]
 
-    found = infer(a_table(header, rows, ";"))
+    result = infer_schema(a_table(header, rows, ";"))
 
-    assert {column.name: column.kind for column in found.columns} == {
-        "": Kind.NAMELESS,
-        "id": Kind.ROW_NUMBER,
-        "time": Kind.TIME,
-        "sensor_id": Kind.KEY,
-        "temp": Kind.SIGNAL,
-        "flow": Kind.SIGNAL,
-        "const": Kind.SIGNAL,
-        "anomaly": Kind.LABEL,
-        "note": Kind.TEXT,
-        "void": Kind.EMPTY,
-        "comma": Kind.DECIMAL_COMMA,
-        "twice": Kind.DOUBLED,
+    assert {column.name: column.kind for column in result.columns} == {
+        "": ColumnKind.NAMELESS,
+        "id": ColumnKind.ROW_NUMBER,
+        "time": ColumnKind.TIME,
+        "sensor_id": ColumnKind.KEY,
+        "temp": ColumnKind.SIGNAL,
+        "flow": ColumnKind.SIGNAL,
+        "const": ColumnKind.SIGNAL,
+        "anomaly": ColumnKind.LABEL,
+        "note": ColumnKind.TEXT,
+        "void": ColumnKind.EMPTY,
+        "comma": ColumnKind.DECIMAL_COMMA,
+        "twice": ColumnKind.DUPLICATE_NAME,
     }
-    text = schema_text(found, name="guessed")
+    text = schema_text(result, name="guessed")
     assert "# observed 0.5 to 29.5" in text
     assert "# 1 of 30 rows have no finite number here" in text
     assert "# of these, 1 are empty;" in text
-    held = schema_of(tomllib.loads(text.replace("# missing = ", "missing = ")))
+    held = schema_from_plain(tomllib.loads(text.replace("# missing = ", "missing = ")))
     assert [signal.missing for signal in held.signals] == ["reject", "hold_last", "reject"]
     assert "# it never changed in these rows" in text
     assert text.count("Write [[context]] for its [[signals]]") == 1
     assert '# left out: "anomaly", a label' in text
-    schema = schema_of(tomllib.loads(text))
+    schema = schema_from_plain(tomllib.loads(text))
     assert schema.signal_names == ("temp", "flow", "const")
     assert schema.key == KeyField(field="sensor_id")
     assert all(signal.min is signal.max is None for signal in schema.signals)
@@ -134,7 +134,7 @@ def test_each_column_is_taken_for_what_it_is() -> None:
 )
 def test_a_file_that_cannot_be_rows_is_refused_with_the_reason(lines: list[str], said: str) -> None:
     with pytest.raises(DataError, match=said):
-        infer(lines)
+        infer_schema(lines)
 
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="."), max_size=12)
@@ -161,10 +161,10 @@ def test_whatever_is_guessed_is_a_schema(
 @given(st.text(max_size=200))
 def test_any_text_at_all_gives_a_schema_or_a_reason(text: str) -> None:
     try:
-        found = infer(text.splitlines(keepends=True))
+        result = infer_schema(text.splitlines(keepends=True))
     except DataError:
         return
-    schema_of(tomllib.loads(schema_text(found, name="guessed")))
+    schema_from_plain(tomllib.loads(schema_text(result, name="guessed")))
 
 
 def test_read_rows_takes_what_was_guessed(tmp_path: Path) -> None:

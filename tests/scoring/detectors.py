@@ -1,23 +1,25 @@
-"""A detector of each kind."""
+"""A small detector of each feature plan."""
 
 from collections.abc import Callable
 from functools import cache
 
-from sensorwatch.common.rows.schema import Missing
+from sensorwatch.common.rows.schema import MissingPolicy
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.scoring.detector import Detector
-from sensorwatch.trainer.training import refitted
+from sensorwatch.trainer.training import fit_unregistered
 from tests.reading_builders import a_detector, a_schema, some_readings
 
 
 @cache
 def a_forecast_detector() -> Detector:
-    """A small detector with memory; it knows s0 and s1, and nothing of any other sensor."""
-    how = TrainerSettings(trees=10, max_samples=64, min_rows=30)
+    """Return a small detector with memory, trained on the sensors s0 and s1."""
+    trainer_settings = TrainerSettings(trees=10, max_samples=64, min_rows=30)
     schema = a_schema()
-    held = [signal.model_copy(update={"missing": Missing.HOLD_LAST}) for signal in schema.signals]
-    schema = schema.model_copy(update={"signals": tuple(held)})
-    return refitted(some_readings(600), schema, how)
+    hold_last_signals = [
+        signal.model_copy(update={"missing": MissingPolicy.HOLD_LAST}) for signal in schema.signals
+    ]
+    schema = schema.model_copy(update={"signals": tuple(hold_last_signals)})
+    return fit_unregistered(some_readings(600), schema, trainer_settings)
 
 
 DETECTORS: dict[str, Callable[[], Detector]] = {

@@ -1,4 +1,4 @@
-"""Features are what the plan says, at any instant."""
+"""The features of the plain plan, and the plan in a manifest."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sensorwatch.common.errors import ModelRefused
-from sensorwatch.common.model.plan import PLAN_VERSION, plain_plan, plan_of
-from sensorwatch.common.scoring.features import day_of_week, features, hour
+from sensorwatch.common.model.plan import PLAN_VERSION, plain_plan, plan_from_plain
+from sensorwatch.common.scoring.features import compute_features, day_of_week, hour
 from tests.reading_builders import a_schema, some_readings
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -17,19 +17,19 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @settings(max_examples=300, deadline=None)
 @given(st.datetimes(timezones=st.just(UTC)))
-def test_hour_and_day_of_week_are_the_calendars(instant: datetime) -> None:
-    """From year 1 to 9999, so before 1970, too."""
+def test_hour_and_day_of_week_equal_those_of_the_calendar(instant: datetime) -> None:
+    """The years 1 to 9999 include negative event times."""
     event_time = np.asarray([(instant - EPOCH) // timedelta(microseconds=1)])
 
     assert hour(event_time)[0] == instant.hour
     assert day_of_week(event_time)[0] == instant.weekday()
 
 
-def test_the_plain_plan_is_the_signals_then_the_clock() -> None:
+def test_the_plain_plan_has_the_signals_then_hour_and_day_of_week() -> None:
     readings = some_readings(200)
     plan = plain_plan(a_schema())
 
-    matrix = features(readings, plan)
+    matrix = compute_features(readings, plan)
 
     assert tuple(feature.name for feature in plan.features) == (
         "x1",
@@ -45,21 +45,21 @@ def test_the_plain_plan_is_the_signals_then_the_clock() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(cut=st.integers(0, 200))
-def test_features_do_not_depend_on_the_cut(cut: int) -> None:
+def test_features_do_not_depend_on_micro_batch_boundaries(cut: int) -> None:
     readings = some_readings(200)
     plan = plain_plan(a_schema())
-    whole = features(readings, plan)
+    at_once = compute_features(readings, plan)
 
-    first = features(readings.take(slice(0, cut)), plan)
-    second = features(readings.take(slice(cut, None)), plan)
+    first = compute_features(readings.take(slice(0, cut)), plan)
+    second = compute_features(readings.take(slice(cut, None)), plan)
 
-    assert np.concatenate([first, second]).tobytes() == whole.tobytes()
+    assert np.concatenate([first, second]).tobytes() == at_once.tobytes()
 
 
-def test_a_plan_survives_the_manifest() -> None:
+def test_a_plan_is_restored_from_a_manifest() -> None:
     plan = plain_plan(a_schema())
 
-    assert plan_of(plan.to_plain(), a_schema()) == plan
+    assert plan_from_plain(plan.to_plain(), a_schema()) == plan
 
 
 @pytest.mark.parametrize(
@@ -77,4 +77,4 @@ def test_a_plan_survives_the_manifest() -> None:
 )
 def test_a_plan_that_does_not_fit_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(ModelRefused):
-        plan_of(plain_plan(a_schema()).to_plain() | change, a_schema())
+        plan_from_plain(plain_plan(a_schema()).to_plain() | change, a_schema())

@@ -1,4 +1,4 @@
-"""The memory: the same for any cut, undone on abort, written down and read back."""
+"""The memory: independent of micro-batch boundaries, undone, stored, restored, converted."""
 
 from dataclasses import replace
 
@@ -10,9 +10,14 @@ from hypothesis import strategies as st
 from sensorwatch.common.errors import MemoryRefused
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.scoring.memory import Memory
-from sensorwatch.common.scoring.memory_bytes import memory_bytes, memory_of
-from sensorwatch.common.scoring.memory_layout import Real, Whole
-from tests.detection.detection_streams import bits, ended, scored, untidy_streams
+from sensorwatch.common.scoring.memory_bytes import memory_from_bytes, memory_to_bytes
+from sensorwatch.common.scoring.memory_layout import FloatColumn, IntColumn
+from tests.detection.detection_streams import (
+    detection_bytes,
+    ended_episodes,
+    score_in_batches,
+    untidy_streams,
+)
 from tests.reading_builders import some_readings
 from tests.scoring.detectors import DETECTORS
 
@@ -20,97 +25,101 @@ cuts = st.lists(st.integers(0, 60), max_size=6)
 bounds = st.sampled_from([1, 2, 3, 100])
 
 
-def within(chosen: list[int], readings: Readings) -> list[int]:
+def cuts_within(chosen: list[int], readings: Readings) -> list[int]:
     return [cut for cut in chosen if cut <= len(readings)]
 
 
 @pytest.mark.parametrize("kind", DETECTORS)
 @settings(max_examples=100, deadline=None)
 @given(readings=untidy_streams(), chosen=cuts, bound=bounds)
-def test_nothing_depends_on_the_cut(
+def test_detections_do_not_depend_on_micro_batch_boundaries(
     kind: str, readings: Readings, chosen: list[int], bound: int
 ) -> None:
     detector = DETECTORS[kind]()
-    one, other = detector.cold(max_sensors=bound), detector.cold(max_sensors=bound)
+    one, other = detector.empty_memory(max_sensors=bound), detector.empty_memory(max_sensors=bound)
 
-    whole = scored(readings, detector, one)
-    parts = scored(readings, detector, other, within(chosen, readings))
+    at_once = score_in_batches(readings, detector, one)
+    batches = score_in_batches(readings, detector, other, cuts_within(chosen, readings))
 
-    assert bits(parts) == bits(whole)
-    assert ended(parts) == ended(whole)
-    assert memory_bytes(other) == memory_bytes(one)
+    assert detection_bytes(batches) == detection_bytes(at_once)
+    assert ended_episodes(batches) == ended_episodes(at_once)
+    assert memory_to_bytes(other) == memory_to_bytes(one)
 
 
 @pytest.mark.parametrize("kind", DETECTORS)
 @settings(max_examples=100, deadline=None)
 @given(readings=untidy_streams(), cut=st.integers(0, 60), bound=bounds)
-def test_an_aborted_micro_batch_leaves_no_trace(
+def test_undo_restores_the_memory_from_before_the_micro_batch(
     kind: str, readings: Readings, cut: int, bound: int
 ) -> None:
     detector = DETECTORS[kind]()
-    memory = detector.cold(max_sensors=bound)
-    scored(readings.take(slice(0, cut)), detector, memory)
-    before = memory_bytes(memory)
+    memory = detector.empty_memory(max_sensors=bound)
+    score_in_batches(readings.take(slice(0, cut)), detector, memory)
+    before = memory_to_bytes(memory)
 
     memory.begin()
-    scored(readings, detector, memory)
-    scored(readings, detector, memory)
+    score_in_batches(readings, detector, memory)
+    score_in_batches(readings, detector, memory)
     memory.undo()
 
-    assert memory_bytes(memory) == before
+    assert memory_to_bytes(memory) == before
 
 
 @pytest.mark.parametrize("kind", DETECTORS)
 @settings(max_examples=50, deadline=None)
 @given(readings=untidy_streams(), cut=st.integers(0, 60))
-def test_a_memory_read_back_goes_on_as_the_first_one(
+def test_a_memory_restored_from_bytes_scores_the_same(
     kind: str, readings: Readings, cut: int
 ) -> None:
     detector = DETECTORS[kind]()
-    memory = detector.cold()
-    scored(readings.take(slice(0, cut)), detector, memory)
+    memory = detector.empty_memory()
+    score_in_batches(readings.take(slice(0, cut)), detector, memory)
 
-    again = memory_of(memory_bytes(memory), detector)
+    restored = memory_from_bytes(memory_to_bytes(memory), detector)
 
-    assert bits(scored(readings, detector, again)) == bits(scored(readings, detector, memory))
-    assert memory_bytes(again) == memory_bytes(memory)
+    assert detection_bytes(score_in_batches(readings, detector, restored)) == detection_bytes(
+        score_in_batches(readings, detector, memory)
+    )
+    assert memory_to_bytes(restored) == memory_to_bytes(memory)
 
 
 @pytest.mark.parametrize(("of", "to"), [("plain", "forecast"), ("forecast", "plain")])
 @settings(max_examples=50, deadline=None)
 @given(readings=untidy_streams(), cut=st.integers(0, 60))
-def test_a_swap_of_the_model_can_be_undone(of: str, to: str, readings: Readings, cut: int) -> None:
-    memory = DETECTORS[of]().cold()
-    scored(readings.take(slice(0, cut)), DETECTORS[of](), memory)
-    before = memory_bytes(memory)
+def test_undo_restores_the_memory_from_before_a_model_swap(
+    of: str, to: str, readings: Readings, cut: int
+) -> None:
+    memory = DETECTORS[of]().empty_memory()
+    score_in_batches(readings.take(slice(0, cut)), DETECTORS[of](), memory)
+    before = memory_to_bytes(memory)
 
     memory.begin()
     memory.adopt(DETECTORS[to]())
-    scored(readings, DETECTORS[to](), memory)
+    score_in_batches(readings, DETECTORS[to](), memory)
     memory.undo()
 
-    assert memory_bytes(memory) == before
+    assert memory_to_bytes(memory) == before
 
 
-def test_the_sensor_that_was_silent_longest_has_to_go() -> None:
+def test_the_least_recently_used_sensor_is_evicted() -> None:
     detector = DETECTORS["plain"]()
-    memory = detector.cold(max_sensors=2)
+    memory = detector.empty_memory(max_sensors=2)
     rows = some_readings(5, sensors=3)
     order = replace(rows, sensor=np.asarray([0, 1, 0, 2, 1], dtype=np.int32))
 
-    scored(order, detector, memory)
+    score_in_batches(order, detector, memory)
 
-    assert memory.names == ["s1", "s2"]  # s2 took the place of s1, then s1 that of s0
+    assert memory.names == ["s1", "s2"]  # s2 got the slot of s1, then s1 the slot of s0
     assert (memory.sensors, memory.evicted) == (2, 2)
 
 
-def test_an_open_episode_ends_when_its_sensor_has_to_go() -> None:
+def test_an_open_episode_ends_when_its_sensor_is_evicted() -> None:
     detector = DETECTORS["plain"]()
     rows = some_readings(3, sensors=2)
     values = np.asarray([[9.0] * 3, [9.0] * 3, [0.0] * 3])
     order = replace(rows, sensor=np.asarray([0, 0, 1], dtype=np.int32), values=values)
 
-    (outcome,) = scored(order, detector, detector.cold(max_sensors=1))
+    (outcome,) = score_in_batches(order, detector, detector.empty_memory(max_sensors=1))
 
     (closed,) = outcome.closed
     assert (closed.sensor_id, closed.rows, closed.index, closed.start) == ("s0", 2, 2, 0)
@@ -118,64 +127,64 @@ def test_an_open_episode_ends_when_its_sensor_has_to_go() -> None:
 
 
 def test_undo_without_begin_is_an_error() -> None:
-    with pytest.raises(ValueError, match="begun"):
-        DETECTORS["plain"]().cold().undo()
+    with pytest.raises(ValueError, match="undo without begin"):
+        DETECTORS["plain"]().empty_memory().undo()
 
 
 def some_memory() -> Memory:
     detector = DETECTORS["forecast"]()
-    memory = detector.cold()
-    scored(some_readings(50), detector, memory)
+    memory = detector.empty_memory()
+    score_in_batches(some_readings(50), detector, memory)
     return memory
 
 
 @pytest.mark.parametrize(
-    ("content", "why"),
+    ("content", "message"),
     [
         (b"", "first line"),
         (b"{}\n", "first line"),
-        (b'{"format": 2, "shape": "new"}\n', "newer"),
-        (memory_bytes(some_memory())[:-1], "do not hold"),
-        (memory_bytes(some_memory()) + b"x", "do not hold"),
-        (memory_bytes(DETECTORS["plain"]().cold()), "wants"),
+        (b'{"format": 2, "shape": "new"}\n', "is newer than 1"),
+        (memory_to_bytes(some_memory())[:-1], "tables have"),
+        (memory_to_bytes(some_memory()) + b"x", "tables have"),
+        (memory_to_bytes(DETECTORS["plain"]().empty_memory()), "its layout is"),
     ],
     ids=["empty", "other", "newer", "short", "long", "plain"],
 )
-def test_bytes_that_are_no_memory_of_the_model_are_refused(content: bytes, why: str) -> None:
-    with pytest.raises(MemoryRefused, match=why):
-        memory_of(content, DETECTORS["forecast"]())
+def test_bytes_of_another_memory_are_refused(content: bytes, message: str) -> None:
+    with pytest.raises(MemoryRefused, match=message):
+        memory_from_bytes(content, DETECTORS["forecast"]())
 
 
-def test_lags_episodes_and_newest_times_outlive_the_model() -> None:
+def test_lagged_rows_and_newest_times_are_kept_at_a_model_swap() -> None:
     memory, plain = some_memory(), DETECTORS["plain"]()
-    before, wholes = memory.layout, memory.wholes.copy()
-    lags = memory.reals[:, before.lags : before.drift].copy()
+    before, ints = memory.layout, memory.ints.copy()
+    lagged_rows = memory.floats[:, before.lags_start : before.drift_start].copy()
 
     memory.adopt(plain)
 
     layout = memory.layout
-    assert np.array_equal(memory.reals[:, layout.lags : layout.drift], lags)
-    assert np.array_equal(memory.wholes[:, Whole.TIME], wholes[:, Whole.TIME])
-    assert np.array_equal(memory.wholes[:, Whole.HELD], wholes[:, Whole.HELD])
+    assert np.array_equal(memory.floats[:, layout.lags_start : layout.drift_start], lagged_rows)
+    assert np.array_equal(memory.ints[:, IntColumn.NEWEST_TIME], ints[:, IntColumn.NEWEST_TIME])
+    assert np.array_equal(memory.ints[:, IntColumn.LAG_COUNT], ints[:, IntColumn.LAG_COUNT])
 
 
-def test_a_swap_does_not_make_a_new_sensor_warm_up_again() -> None:
+def test_a_new_sensor_continues_its_warm_up_at_a_model_swap() -> None:
     detector = DETECTORS["forecast"]()
     rows = replace(some_readings(60, sensors=1), sensor_ids=("new",))
-    swapped, steady = detector.cold(), detector.cold()
+    swapped, steady = detector.empty_memory(), detector.empty_memory()
 
-    scored(rows.take(slice(0, 20)), detector, swapped)
+    score_in_batches(rows.take(slice(0, 20)), detector, swapped)
     swapped.adopt(detector)
-    (outcome,) = scored(rows.take(slice(20, None)), detector, swapped)
-    scored(rows, detector, steady)
+    (outcome,) = score_in_batches(rows.take(slice(20, None)), detector, swapped)
+    score_in_batches(rows, detector, steady)
 
     assert (outcome.detections.status == 0).sum() == 60 - 30
     layout = detector.layout
-    levels = slice(Real.LEVELS, layout.lags)
-    assert np.array_equal(swapped.reals[0, levels], steady.reals[0, levels])
+    levels = slice(FloatColumn.LOCATIONS, layout.lags_start)
+    assert np.array_equal(swapped.floats[0, levels], steady.floats[0, levels])
 
 
-def test_after_other_columns_the_new_location_stands_in_for_what_is_missing() -> None:
+def test_after_a_swap_to_other_columns_missing_values_become_the_new_location() -> None:
     detector = DETECTORS["forecast"]()
     other = detector.schema.signals[0].model_copy(update={"name": "other"})
     signals = (other, *detector.schema.signals[1:])
@@ -187,13 +196,13 @@ def test_after_other_columns_the_new_location_stands_in_for_what_is_missing() ->
     later.values[:, 1] = np.nan
 
     memory.adopt(successor)
-    (outcome,) = scored(later, successor, memory)
+    (outcome,) = score_in_batches(later, successor, memory)
 
     assert np.allclose(outcome.readings.values[:, 1], levels.location[1:, 1].mean(), atol=5.0)
 
 
 @pytest.mark.parametrize("of", DETECTORS)
-def test_a_refractory_time_does_not_cut_the_episode_that_is_open_at_a_swap(of: str) -> None:
+def test_refractory_rows_do_not_end_an_episode_that_is_open_at_a_model_swap(of: str) -> None:
     rows = some_readings(60, sensors=1)
     values = rows.values.copy()
     values[40:] = 9.0 + 30.0 * np.abs(values[40:])
@@ -201,12 +210,12 @@ def test_a_refractory_time_does_not_cut_the_episode_that_is_open_at_a_swap(of: s
     to = DETECTORS["forecast"]()
     assert to.decision is not None
     to = replace(to, decision=replace(to.decision, refractory_rows=100))
-    memory = DETECTORS[of]().cold()
-    (before,) = scored(rows.take(slice(0, 45)), DETECTORS[of](), memory)
+    memory = DETECTORS[of]().empty_memory()
+    (before,) = score_in_batches(rows.take(slice(0, 45)), DETECTORS[of](), memory)
     assert before.detections.is_anomaly[-1]
 
     memory.adopt(to)
-    (after,) = scored(rows.take(slice(45, None)), to, memory)
+    (after,) = score_in_batches(rows.take(slice(45, None)), to, memory)
 
     assert after.detections.is_anomaly[0]
     assert after.detections.episode_rows[0] == before.detections.episode_rows[-1] + 1

@@ -1,4 +1,4 @@
-"""Every record has exactly one outcome, whatever its bytes."""
+"""Processing: every record has exactly one outcome, for any bytes."""
 
 import json
 from dataclasses import replace
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sensorwatch.common.errors import ModelRefused
 from sensorwatch.common.rows.rejection import Reason
-from sensorwatch.common.scoring.detector import Detector, detector_of
+from sensorwatch.common.scoring.detector import Detector, detector_from_arrays
 from sensorwatch.common.scoring.processing import (
     REASONS,
     Outcome,
@@ -38,14 +38,14 @@ payloads = st.lists(
 )
 
 
-def scoring_nothing() -> Detector:
-    """A detector whose forest has a damage that no check finds: scores that are not finite."""
+def detector_with_nan_scores() -> Detector:
+    """Return a detector with scores of NaN."""
     detector = a_detector()
     lengths = np.where(detector.forest.path_length > 0, np.nan, 0.0)
     return replace(detector, forest=replace(detector.forest, path_length=lengths))
 
 
-def whole(outcome: Outcome) -> tuple[object, ...]:
+def outcome_bytes(outcome: Outcome) -> tuple[object, ...]:
     return (
         outcome.kinds.tobytes(),
         outcome.reasons.tobytes(),
@@ -57,7 +57,7 @@ def whole(outcome: Outcome) -> tuple[object, ...]:
 @settings(max_examples=150, deadline=None)
 @given(payloads)
 def test_every_record_has_exactly_one_outcome(payloads: list[bytes | None]) -> None:
-    outcome = process(payloads, a_detector(), a_detector().cold())
+    outcome = process(payloads, a_detector(), a_detector().empty_memory())
 
     scored = set(outcome.readings.index.tolist())
     rejected = [rejection.index for rejection in outcome.rejections]
@@ -65,26 +65,30 @@ def test_every_record_has_exactly_one_outcome(payloads: list[bytes | None]) -> N
     assert outcome.records == len(payloads) == len(outcome.kinds)
     assert rejected == sorted(rejected)
     for index in range(len(payloads)):
-        is_letter = outcome.kinds[index] == OutcomeKind.DEAD_LETTER
-        assert is_letter == (index in rejected) == (outcome.reasons[index] > 0)
-        assert (outcome.score_bits[index] == 0) == is_letter
+        is_dead_letter = outcome.kinds[index] == OutcomeKind.DEAD_LETTER
+        assert is_dead_letter == (index in rejected) == (outcome.reasons[index] > 0)
+        assert (outcome.score_bits[index] == 0) == is_dead_letter
 
 
 @settings(max_examples=50, deadline=None)
 @given(payloads=payloads, cut=st.integers(0, 30))
-def test_outcomes_do_not_depend_on_the_cut(payloads: list[bytes | None], cut: int) -> None:
-    complete = process(payloads, a_detector(), a_detector().cold())
+def test_outcomes_do_not_depend_on_micro_batch_boundaries(
+    payloads: list[bytes | None], cut: int
+) -> None:
+    at_once = process(payloads, a_detector(), a_detector().empty_memory())
 
-    memory = a_detector().cold()
+    memory = a_detector().empty_memory()
     first = process(payloads[:cut], a_detector(), memory)
     second = process(payloads[cut:], a_detector(), memory)
 
-    together = zip(whole(first), whole(second), strict=True)
-    assert tuple(one + two for one, two in together) == whole(complete)  # type: ignore[operator]  # bytes and lists, pairwise alike
+    together = zip(outcome_bytes(first), outcome_bytes(second), strict=True)
+    assert tuple(one + two for one, two in together) == outcome_bytes(at_once)  # type: ignore[operator]  # each pair is two bytes or two lists
 
 
-def test_normal_anomalous_and_bad_rows_end_as_what_they_are() -> None:
-    outcome = process([a_payload(), a_payload(ANOMALOUS), b"{"], a_detector(), a_detector().cold())
+def test_normal_anomalous_and_invalid_records_have_their_outcomes() -> None:
+    outcome = process(
+        [a_payload(), a_payload(ANOMALOUS), b"{"], a_detector(), a_detector().empty_memory()
+    )
 
     kinds = [OutcomeKind.NORMAL, OutcomeKind.ANOMALY, OutcomeKind.DEAD_LETTER]
     assert outcome.kinds.tolist() == kinds
@@ -92,8 +96,12 @@ def test_normal_anomalous_and_bad_rows_end_as_what_they_are() -> None:
     assert np.array_equal(outcome.score_bits[:2], outcome.detections.raw_score.view(np.uint64))
 
 
-def test_a_row_without_a_finite_score_is_rejected_and_not_lost() -> None:
-    outcome = process([b"{", a_payload(), b"["], scoring_nothing(), scoring_nothing().cold())
+def test_a_row_without_a_finite_score_is_a_dead_letter() -> None:
+    outcome = process(
+        [b"{", a_payload(), b"["],
+        detector_with_nan_scores(),
+        detector_with_nan_scores().empty_memory(),
+    )
 
     assert [rejection.reason for rejection in outcome.rejections] == [
         Reason.NOT_JSON,
@@ -104,34 +112,34 @@ def test_a_row_without_a_finite_score_is_rejected_and_not_lost() -> None:
     assert outcome.score_bits.tolist() == [0, 0, 0]
 
 
-def test_a_time_from_the_future_is_rejected_only_against_the_records_own_time() -> None:
+def test_a_future_event_time_is_rejected_by_the_time_its_record_was_received() -> None:
     received = 1_735_689_600_000_000  # 2025-01-01T00:00:00Z
     late, early = received + 1_000_000, received - 3_600_000_000
     rows = [a_payload()] * 3
 
-    outcome = process(rows, a_detector(), a_detector().cold(), received=[late, early, None])
+    outcome = process(rows, a_detector(), a_detector().empty_memory(), received=[late, early, None])
 
     assert [rejection.index for rejection in outcome.rejections] == [1]
     assert outcome.rejections[0].reason is Reason.FUTURE_TIMESTAMP
 
 
-def test_a_table_is_scored_as_its_payloads_would_be() -> None:
+def test_score_readings_gives_the_scores_of_detect() -> None:
     readings = some_readings(50)
 
-    outcome = score_readings(readings, [], a_detector(), a_detector().cold())
+    outcome = score_readings(readings, [], a_detector(), a_detector().empty_memory())
 
-    direct = a_detector().detect(readings, a_detector().cold()).detections
+    direct = a_detector().detect(readings, a_detector().empty_memory()).detections
     assert outcome.score_bits.tolist() == direct.raw_score.view(np.uint64).tolist()
 
 
 def test_a_stored_detector_scores_the_same_bits() -> None:
     detector = a_detector()
 
-    again = detector_of("v", detector.schema, detector.plan, detector.arrays())
+    restored = detector_from_arrays("v", detector.schema, detector.plan, detector.arrays())
 
     readings = some_readings(100, seed=9)
-    one = detector.detect(readings, detector.cold()).detections
-    two = again.detect(readings, again.cold()).detections
+    one = detector.detect(readings, detector.empty_memory()).detections
+    two = restored.detect(readings, restored.empty_memory()).detections
     assert one.anomaly_score.tobytes() == two.anomaly_score.tobytes()
 
 
@@ -144,8 +152,8 @@ def test_ranges_that_do_not_fit_the_schema_are_refused(ranges: object) -> None:
     detector = a_detector()
     arrays = detector.arrays() | {"signal_ranges": ranges}
 
-    with pytest.raises(ModelRefused, match="ranges"):
-        detector_of("v", detector.schema, detector.plan, arrays)  # type: ignore[arg-type]  # wrong on purpose
+    with pytest.raises(ModelRefused, match='the array "signal_ranges" '):
+        detector_from_arrays("v", detector.schema, detector.plan, arrays)  # type: ignore[arg-type]  # wrong on purpose
 
 
 def test_a_forest_of_another_width_than_the_plan_is_refused() -> None:
@@ -153,4 +161,4 @@ def test_a_forest_of_another_width_than_the_plan_is_refused() -> None:
     plan = replace(detector.plan, features=detector.plan.features[:-1])
 
     with pytest.raises(ModelRefused, match="5 features, the plan has 4"):
-        detector_of("v", detector.schema, plan, detector.arrays())
+        detector_from_arrays("v", detector.schema, plan, detector.arrays())

@@ -1,25 +1,25 @@
-"""What is compiled or loaded before the first row waits for it."""
+"""The compilation of kernels before the first row."""
 
 from typing import Any
 
 import pytest
 
-from sensorwatch.common.rows.fast.json_rows import read_rows
-from sensorwatch.common.scoring.warmup import warm
+from sensorwatch.common.rows.fast.json_rows import read_json_rows
+from sensorwatch.common.scoring.warmup import compile_kernels
 from tests.reading_builders import a_detector
 
 
-def test_the_kernel_that_reads_many_rows_has_been_called_before_the_first_of_them_comes(
+def test_compile_kernels_calls_the_kernel_that_parses_many_rows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     calls = []
 
-    def counted(*arguments: Any) -> Any:
+    def read_and_count(*arguments: Any) -> Any:
         calls.append(len(arguments))
-        return read_rows(*arguments)
+        return read_json_rows(*arguments)
 
-    monkeypatch.setattr("sensorwatch.common.rows.parsing.read_rows", counted)
+    monkeypatch.setattr("sensorwatch.common.rows.parsing.read_json_rows", read_and_count)
 
-    warm(a_detector())
+    compile_kernels(a_detector())
 
     assert calls

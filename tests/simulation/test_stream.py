@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sensorwatch.common.simulation.fault_plan import FaultPlan
 from sensorwatch.common.simulation.faults import FaultKind
 from sensorwatch.common.simulation.sensors import noise_scale
-from sensorwatch.common.simulation.stream import KINDS, START, Chunk, Simulation, simulate
+from sensorwatch.common.simulation.stream import FAULT_KINDS, START, Chunk, Simulation, simulate
 
 VALUE_FAULTS = tuple(
     kind for kind in FaultKind if kind not in (FaultKind.DROPOUT, FaultKind.MALFORMED)
@@ -59,7 +59,7 @@ def test_rows_cross_the_seams_of_spans_without_a_trace() -> None:
 def test_a_longer_stream_begins_with_the_shorter_one() -> None:
     short, long = whole(a_simulation(rows=3_000)), whole(a_simulation(rows=90_000))
 
-    assert columns(long.cut(0, 3_000)) == columns(short)
+    assert columns(long.slice_rows(0, 3_000)) == columns(short)
 
 
 def test_a_stream_without_an_end_is_lazy() -> None:
@@ -132,7 +132,7 @@ def test_faults_leave_the_rows_around_them_as_they_were() -> None:
 
     healthy, faulty = whole(a_simulation(faults=None)), whole(a_simulation(faults=plan))
 
-    untouched = np.isin(faulty.kind, [0, 1 + KINDS.index(FaultKind.MALFORMED)])
+    untouched = np.isin(faulty.kind, [0, 1 + FAULT_KINDS.index(FaultKind.MALFORMED)])
     assert (healthy.values == faulty.values)[untouched].all()
 
 

@@ -6,14 +6,16 @@ from sensorwatch.common.errors import UsageError
 from sensorwatch.common.kafka.ledger_text import Cause
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.ledger.account import Account, open_account
-from sensorwatch.state.account_reset import Reset, Terms, lost, reset_of
-from sensorwatch.state.committed_accounts import Standing
-from sensorwatch.state.snapshot_summary import Inventory
+from sensorwatch.state.account_reset import AccountSettings, Reset, lost_by_reset, plan_reset
+from sensorwatch.state.committed_accounts import CommittedAccount
+from sensorwatch.state.snapshot_summary import SnapshotSummary
 
-WHERE = Partition("sensors", 2)
-TERMS = Terms("default-0001-00000000", "f", window_rows=200, max_sensors=9)
-KEPT = (100, 900)
-HELD = Inventory(480, "default-0001-00000000", 40, open_episodes=3, warming_up=5, bytes=9_000)
+PARTITION = Partition("sensors", 2)
+ACCOUNT_SETTINGS = AccountSettings("default-0001-00000000", "f", window_rows=200, max_sensors=9)
+KEPT_SNAPSHOTS = (100, 900)
+SNAPSHOT_SUMMARY = SnapshotSummary(
+    480, "default-0001-00000000", 40, open_episodes=3, warming_up=5, bytes=9_000
+)
 
 
 def an_account(offset: int = 500) -> Account:
@@ -21,12 +23,18 @@ def an_account(offset: int = 500) -> Account:
     return replace(opened, next_offset=offset, consumed=offset, normal=offset, digest=7)
 
 
-def a_reset(to: str | None = None, standing: Standing | None = None) -> Reset:
-    return reset_of(WHERE, standing or Standing(500, an_account()), KEPT, to, TERMS)
+def a_reset(to: str | None = None, committed_account: CommittedAccount | None = None) -> Reset:
+    return plan_reset(
+        PARTITION,
+        committed_account or CommittedAccount(500, an_account()),
+        KEPT_SNAPSHOTS,
+        to,
+        ACCOUNT_SETTINGS,
+    )
 
 
-def said(reset: Reset, held: Inventory | str | None = HELD) -> str:
-    return "\n".join(lost(reset, held))
+def reset_text(reset: Reset, held: SnapshotSummary | str | None = SNAPSHOT_SUMMARY) -> str:
+    return "\n".join(lost_by_reset(reset, held))
 
 
 @pytest.mark.parametrize(
@@ -39,7 +47,7 @@ def test_a_new_account_begins_where_the_group_stands_or_where_it_is_told(
 
     assert account == open_account(
         offset,
-        model_version=TERMS.model_version,
+        model_version=ACCOUNT_SETTINGS.model_version,
         fingerprint="f",
         window_rows=200,
         max_sensors=9,
@@ -50,12 +58,12 @@ def test_a_new_account_begins_where_the_group_stands_or_where_it_is_told(
 def test_the_ledger_tells_how_the_old_account_ended_and_that_a_new_one_begins() -> None:
     reset = a_reset()
 
-    assert reset.notes == [
-        (WHERE, Cause.CLOSED, an_account()),
-        (WHERE, Cause.OPENED, reset.account),
+    assert reset.ledger_entries == [
+        (PARTITION, Cause.CLOSED, an_account()),
+        (PARTITION, Cause.OPENED, reset.account),
     ]
-    moved = a_reset(standing=Standing(500, None))
-    assert moved.notes == [(WHERE, Cause.OPENED, moved.account)]
+    moved = a_reset(committed_account=CommittedAccount(500, None))
+    assert moved.ledger_entries == [(PARTITION, Cause.OPENED, moved.account)]
 
 
 @pytest.mark.parametrize("to", ["99", "901", "-1", "soon", "1e2", ""])
@@ -66,18 +74,21 @@ def test_an_offset_that_the_input_does_not_hold_is_refused(to: str) -> None:
 
 def test_a_standing_that_the_input_does_not_hold_any_more_is_refused() -> None:
     with pytest.raises(UsageError, match="holds offsets 100 to 899, and not 50"):
-        a_reset(standing=Standing(50, an_account(50)))
+        a_reset(committed_account=CommittedAccount(50, an_account(50)))
 
 
 def test_a_lost_offset_has_to_be_told() -> None:
     with pytest.raises(UsageError, match="ledger restore"):
-        reset_of(WHERE, None, KEPT, None, TERMS)
+        plan_reset(PARTITION, None, KEPT_SNAPSHOTS, None, ACCOUNT_SETTINGS)
 
-    assert reset_of(WHERE, None, KEPT, "700", TERMS).account.next_offset == 700
+    assert (
+        plan_reset(PARTITION, None, KEPT_SNAPSHOTS, "700", ACCOUNT_SETTINGS).account.next_offset
+        == 700
+    )
 
 
 def test_what_is_lost_is_counted_and_from_where_on() -> None:
-    text = said(a_reset())
+    text = reset_text(a_reset())
 
     assert "sensors-2: a new account and a cold memory from offset 500 on" in text
     assert "as of offset 480: 40 sensors, which warm up again (5 of them" in text
@@ -87,11 +98,13 @@ def test_what_is_lost_is_counted_and_from_where_on() -> None:
 
 
 def test_what_comes_twice_or_never_is_said() -> None:
-    assert "records 333 to 499 are scored again" in said(a_reset("333"))
-    assert "records 500 to 899 are never scored" in said(a_reset("latest"))
+    assert "records 333 to 499 are scored again" in reset_text(a_reset("333"))
+    assert "records 500 to 899 are never scored" in reset_text(a_reset("latest"))
 
 
 def test_what_cannot_be_told_is_said_to_be_so() -> None:
-    assert "cannot be told: deleted" in said(a_reset(), "deleted")
-    assert "no memory of it" in said(a_reset(), None)
-    assert "moved from outside" in said(a_reset(standing=Standing(500, None)))
+    assert "cannot be told: deleted" in reset_text(a_reset(), "deleted")
+    assert "no memory of it" in reset_text(a_reset(), None)
+    assert "moved from outside" in reset_text(
+        a_reset(committed_account=CommittedAccount(500, None))
+    )

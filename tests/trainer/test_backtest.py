@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensorwatch.common.rows.instants import to_text
+from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.scoring.processing import process, score_readings
 from sensorwatch.common.tables import read_rows
 from sensorwatch.trainer.backtest import score_on
 from sensorwatch.trainer.score_table import SCORE_COLUMNS, ScoreTable, rejected_path
-from sensorwatch.trainer.unregistered_model import warm_up
+from sensorwatch.trainer.unregistered_model import fit_on_first_records
 from tests.reading_builders import a_detector, a_schema, some_readings
-from tests.trainer.training_builders import HOW, write_rows
+from tests.trainer.training_builders import TRAINER_SETTINGS, write_rows
 
 BAD = {3: "oops", 130: "", 131: "inf", 250: "5000"}
 
@@ -28,8 +28,8 @@ def table(tmp_path: Path) -> Path:
 
 def backtest(table: Path, out: Path, *, train_rows: int, max_rows: int = 64) -> None:
     records = iter(read_rows(table, a_schema()))
-    detector, memory, rejections = warm_up(
-        records, a_schema(), HOW, rows=train_rows, uri=str(table)
+    detector, memory, rejections = fit_on_first_records(
+        records, a_schema(), TRAINER_SETTINGS, rows=train_rows, uri=str(table)
     )
     with ScoreTable(out) as scores:
         scores.write_rejected(rejections)
@@ -52,7 +52,7 @@ def test_each_accepted_row_after_the_training_rows_has_one_line_in_order(
     assert tuple(found[0]) == SCORE_COLUMNS
     assert [int(line["row"]) for line in found] == [r for r in range(100, 300) if r not in BAD]
     readings = some_readings(300)
-    assert found[0]["event_time"] == to_text(int(readings.event_time[100]))
+    assert found[0]["event_time"] == format_instant(int(readings.event_time[100]))
     assert found[1]["sensor_id"] == "s1"
     assert {line["is_anomaly"] for line in found} <= {"0", "1"}
     for line in found:
@@ -110,11 +110,11 @@ def test_how_rows_are_cut_into_micro_batches_changes_nothing(table: Path, tmp_pa
 def test_a_backtest_gives_what_the_consumer_gives_bit_for_bit(max_rows: int, seed: int) -> None:
     readings = some_readings(200, seed=seed)
     payloads = [payload_of(readings, row) for row in range(len(readings))]
-    wanted = process(payloads, a_detector(), a_detector().cold())
+    wanted = process(payloads, a_detector(), a_detector().empty_memory())
 
     records = (msgspec.json.decode(payload) for payload in payloads)
     outcomes = list(
-        score_on(records, a_detector(), a_detector().cold(), first_row=0, max_rows=max_rows)
+        score_on(records, a_detector(), a_detector().empty_memory(), first_row=0, max_rows=max_rows)
     )
 
     raw = np.concatenate([outcome.detections.raw_score for outcome in outcomes])
@@ -125,7 +125,7 @@ def test_a_backtest_gives_what_the_consumer_gives_bit_for_bit(max_rows: int, see
 
 def payload_of(readings: Readings, row: int) -> bytes:
     x1, x2, x3 = readings.values[row].tolist()
-    time = to_text(int(readings.event_time[row]))
+    time = format_instant(int(readings.event_time[row]))
     sensor = readings.sensor_ids[readings.sensor[row]]
     return msgspec.json.encode(
         {"timestamp": time, "sensor_id": sensor, "x1": x1, "x2": x2, "x3": x3}
@@ -147,7 +147,9 @@ def test_later_rows_cannot_change_earlier_scores(tmp_path: Path) -> None:
 def test_scores_keep_every_digit(tmp_path: Path) -> None:
     readings = some_readings(50)
     records = iter(read_rows(write_rows(tmp_path / "rows.csv", readings), a_schema()))
-    outcomes = list(score_on(records, a_detector(), a_detector().cold(), first_row=0, max_rows=50))
+    outcomes = list(
+        score_on(records, a_detector(), a_detector().empty_memory(), first_row=0, max_rows=50)
+    )
     with ScoreTable(tmp_path / "scores.csv") as scores:
         scores.write(outcomes[0])
 
@@ -159,8 +161,8 @@ def test_scores_keep_every_digit(tmp_path: Path) -> None:
 def test_any_sensors_name_is_read_back(tmp_path: Path) -> None:
     names = ("a,b", 'say "x"', " blank ", "ä", "plain")
     readings = replace(some_readings(50, sensors=5), sensor_ids=names)
-    outcome = score_readings(readings, [], a_detector(), a_detector().cold())
-    nothing = score_readings(readings.take(slice(0)), [], a_detector(), a_detector().cold())
+    outcome = score_readings(readings, [], a_detector(), a_detector().empty_memory())
+    nothing = score_readings(readings.take(slice(0)), [], a_detector(), a_detector().empty_memory())
 
     with ScoreTable(tmp_path / "scores.csv") as scores:
         scores.write(nothing)

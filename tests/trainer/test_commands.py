@@ -15,7 +15,7 @@ from sensorwatch.trainer.evaluate_command import evaluate
 from sensorwatch.trainer.train_command import train
 from tests.commands.command_runner import ROOT
 from tests.reading_builders import DEFAULT_SCHEMA, some_readings
-from tests.trainer.training_builders import simulated, write_rows
+from tests.trainer.training_builders import simulated_readings, write_rows
 
 
 def command(*args: str) -> int:
@@ -32,7 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SENSORWATCH__TRAINER__TREES", "20")  # as sure here, and quicker
     (tmp_path / "schemas").mkdir()
     (tmp_path / "schemas" / "default.toml").write_bytes(DEFAULT_SCHEMA.read_bytes())
-    write_rows(tmp_path / "rows.csv", simulated(), bad={10: "x", 11: ""})
+    write_rows(tmp_path / "rows.csv", simulated_readings(), bad={10: "x", 11: ""})
     return tmp_path
 
 
@@ -44,7 +44,7 @@ def test_training_registers_the_champion_and_evaluating_it_passes_the_gate(
     assert command("evaluate", "--data", "rows.csv", "--gate") == 0
     shown = capsys.readouterr().out
 
-    champion = Registry(folder / "registry").look("default").champion
+    champion = Registry(folder / "registry").current_aliases("default").champion
     assert champion is not None
     assert f"version    {champion}" in trained
     assert "champion   this version" in trained
@@ -58,26 +58,26 @@ def test_training_registers_the_champion_and_evaluating_it_passes_the_gate(
 def test_a_second_version_is_promoted_only_if_it_is_asked_for_and_passes(folder: Path) -> None:
     registry = Registry(folder / "registry")
     assert command("train", "--data", "rows.csv") == 0
-    first = registry.look("default").champion
+    first = registry.current_aliases("default").champion
 
     assert command("train", "--data", "rows.csv", "--seed", "1") == 0
-    assert registry.look("default").champion == first
+    assert registry.current_aliases("default").champion == first
 
     assert command("train", "--data", "rows.csv", "--seed", "2", "--promote") == 0
-    assert registry.look("default").champion == registry.version_ids("default")[-1]
+    assert registry.current_aliases("default").champion == registry.version_ids("default")[-1]
 
 
 def test_a_version_that_fails_its_checks_is_not_promoted(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A tenth of the rows jumps about, so a fault of that size is nothing strange."""
-    readings = simulated()
+    readings = simulated_readings()
     values = readings.values.copy()
     values[::10] *= 10.0
     wild = replace(readings, values=values)
     write_rows(folder / "wild.csv", wild)
     assert command("train", "--data", "rows.csv") == 0
-    first = Registry(folder / "registry").look("default").champion
+    first = Registry(folder / "registry").current_aliases("default").champion
 
     code = command("train", "--data", "wild.csv", "--promote")
 
@@ -85,14 +85,14 @@ def test_a_version_that_fails_its_checks_is_not_promoted(
     assert code == 1
     assert "was not promoted: failed " in said
     assert "failures.spike_of_one_signal" in said
-    assert Registry(folder / "registry").look("default").champion == first
+    assert Registry(folder / "registry").current_aliases("default").champion == first
 
 
 def test_the_gate_exits_with_1_and_names_the_failed_checks(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command("train", "--data", "rows.csv") == 0
-    readings = simulated()
+    readings = simulated_readings()
     moved = replace(readings, values=readings.values + 30.0)
     write_rows(folder / "moved.csv", moved)
 

@@ -9,30 +9,39 @@ from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.trainer.dataset import by_time
 from sensorwatch.trainer.path_consistency import (
-    WAYS,
-    Way,
-    Written,
-    agreement,
+    SCORING_PATHS,
+    ScoringPath,
+    SerializedRows,
     correctness,
+    sklearn_agreement,
     through_kafka,
 )
 from sensorwatch.trainer.training import train
 from tests.reading_builders import a_schema, some_readings
-from tests.trainer.training_builders import HOW, PLAIN, a_dataset, a_trained, simulated
+from tests.trainer.training_builders import (
+    PLAIN_SETTINGS,
+    TRAINER_SETTINGS,
+    a_dataset,
+    a_trained_candidate,
+    simulated_readings,
+)
 
 
 def test_a_way_that_changes_one_bit_of_one_row_is_caught() -> None:
-    def through_a_lossy_file(written: Written, detector: Detector) -> list[Outcome]:
-        cells = [list(row) for row in written.cells]
+    def path_that_changes_a_bit(serialized: SerializedRows, detector: Detector) -> list[Outcome]:
+        cells = [list(row) for row in serialized.cells]
         value = cells[7][2]
         assert isinstance(value, float)
         cells[7][2] = float(np.nextafter(value, np.inf))
-        return WAYS["csv"](replace(written, cells=cells), detector)
+        return SCORING_PATHS["csv"](replace(serialized, cells=cells), detector)
 
-    detector = a_trained(PLAIN).detector("v")
+    detector = a_trained_candidate(PLAIN_SETTINGS).detector("v")
 
     section = correctness(
-        by_time(simulated()), detector, lambda: detector, ways={"csv": through_a_lossy_file}
+        by_time(simulated_readings()),
+        detector,
+        lambda: detector,
+        scoring_paths={"csv": path_that_changes_a_bit},
     )
 
     (failed,) = [check for check in section.checks if not check.passed]
@@ -40,19 +49,19 @@ def test_a_way_that_changes_one_bit_of_one_row_is_caught() -> None:
     assert failed.observed == "1 of 4000 rows differ"
 
 
-def through_a_short_memory(written: Written, detector: Detector) -> list[Outcome]:
+def path_that_forgets(serialized: SerializedRows, detector: Detector) -> list[Outcome]:
     """Forget everything in the middle of the rows."""
-    half = len(written.payloads) // 2
-    parts = (written.payloads[:half], written.payloads[half:])
-    return [through_kafka(replace(written, payloads=part), detector)[0] for part in parts]
+    half = len(serialized.payloads) // 2
+    parts = (serialized.payloads[:half], serialized.payloads[half:])
+    return [through_kafka(replace(serialized, payloads=part), detector)[0] for part in parts]
 
 
-def without_ends(written: Written, detector: Detector) -> list[Outcome]:
-    return [replace(outcome, closed=[]) for outcome in through_kafka(written, detector)]
+def path_without_closed_episodes(serialized: SerializedRows, detector: Detector) -> list[Outcome]:
+    return [replace(outcome, closed=[]) for outcome in through_kafka(serialized, detector)]
 
 
-def with_other_episodes(written: Written, detector: Detector) -> list[Outcome]:
-    outcomes = through_kafka(written, detector)
+def path_with_shifted_episodes(serialized: SerializedRows, detector: Detector) -> list[Outcome]:
+    outcomes = through_kafka(serialized, detector)
     later = [np.where(o.detections.episode < 0, -1, o.detections.episode + 1) for o in outcomes]
     return [
         replace(o, detections=replace(o.detections, episode=episode))
@@ -60,39 +69,44 @@ def with_other_episodes(written: Written, detector: Detector) -> list[Outcome]:
     ]
 
 
-@pytest.mark.parametrize("way", [through_a_short_memory, without_ends, with_other_episodes])
-def test_a_way_that_loses_its_memory_or_an_episode_is_caught(way: Way) -> None:
+@pytest.mark.parametrize(
+    "way", [path_that_forgets, path_without_closed_episodes, path_with_shifted_episodes]
+)
+def test_a_way_that_loses_its_memory_or_an_episode_is_caught(way: ScoringPath) -> None:
     """The rows hold a level shift, so that there is an episode, and its end."""
-    readings = by_time(simulated()).take(slice(0, 900))
+    readings = by_time(simulated_readings()).take(slice(0, 900))
     values = readings.values.copy()
     values[(readings.sensor == 3) & (readings.index >= 300) & (readings.index < 600)] += 20.0
-    detector = a_trained().detector("v")
+    detector = a_trained_candidate().detector("v")
 
     section = correctness(
-        replace(readings, values=values), detector, lambda: detector, ways={"way": way}
+        replace(readings, values=values), detector, lambda: detector, scoring_paths={"way": way}
     )
 
     assert [c.name for c in section.checks if not c.passed] == ["correctness.kafka_and_way"]
 
 
 def test_a_way_that_loses_a_row_is_caught() -> None:
-    def through_a_hole(written: Written, detector: Detector) -> list[Outcome]:
-        return through_kafka(replace(written, payloads=written.payloads[:-1]), detector)
+    def path_that_loses_a_row(serialized: SerializedRows, detector: Detector) -> list[Outcome]:
+        return through_kafka(replace(serialized, payloads=serialized.payloads[:-1]), detector)
 
-    detector = a_trained().detector("v")
+    detector = a_trained_candidate().detector("v")
 
     section = correctness(
-        by_time(simulated()), detector, lambda: detector, ways={"rest": through_a_hole}
+        by_time(simulated_readings()),
+        detector,
+        lambda: detector,
+        scoring_paths={"rest": path_that_loses_a_row},
     )
 
     assert [c.name for c in section.checks if not c.passed] == ["correctness.kafka_and_rest"]
 
 
 def test_a_model_that_comes_back_different_from_the_disk_is_caught() -> None:
-    detector = a_trained().detector("v")
-    other = a_trained(HOW.model_copy(update={"seed": 1})).detector("v")
+    detector = a_trained_candidate().detector("v")
+    other = a_trained_candidate(TRAINER_SETTINGS.model_copy(update={"seed": 1})).detector("v")
 
-    section = correctness(by_time(simulated()), detector, lambda: other)
+    section = correctness(by_time(simulated_readings()), detector, lambda: other)
 
     assert [c.name for c in section.checks if not c.passed] == [
         "correctness.reloaded",
@@ -101,11 +115,14 @@ def test_a_model_that_comes_back_different_from_the_disk_is_caught() -> None:
 
 
 def test_a_forest_that_is_not_its_estimators_is_caught() -> None:
-    candidate, other = a_trained(), a_trained(HOW.model_copy(update={"seed": 1}))
-    readings = by_time(simulated())
+    candidate, other = (
+        a_trained_candidate(),
+        a_trained_candidate(TRAINER_SETTINGS.model_copy(update={"seed": 1})),
+    )
+    readings = by_time(simulated_readings())
 
-    assert agreement(candidate.detector("v"), candidate.estimator, readings).passed
-    assert not agreement(candidate.detector("v"), other.estimator, readings).passed
+    assert sklearn_agreement(candidate.detector("v"), candidate.estimator, readings).passed
+    assert not sklearn_agreement(candidate.detector("v"), other.estimator, readings).passed
 
 
 @pytest.mark.parametrize("time_format", ["epoch_ms", "epoch_s", "%d.%m.%Y %H:%M:%S.%f"])
@@ -123,7 +140,7 @@ def test_every_time_format_nested_fields_and_odd_sensor_names_keep_their_bits(
         sensor_ids=(' a"b;c', "d'e,f "),
         event_time=some_readings(300).event_time + np.arange(300) * 137,
     )
-    candidate = train(readings, schema, a_dataset(readings).source, HOW)
+    candidate = train(readings, schema, a_dataset(readings).source, TRAINER_SETTINGS)
     detector = candidate.detector("v")
 
     section = correctness(by_time(readings), detector, lambda: detector)

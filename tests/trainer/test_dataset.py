@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sensorwatch.common.errors import BrokerUnavailable, DataError
 from sensorwatch.common.kafka.client_config import producer_config
-from sensorwatch.common.rows.readings import Readings, readings_of
+from sensorwatch.common.rows.readings import Readings, build_readings
 from sensorwatch.trainer.dataset import Dataset, by_time, files_of, read_data
 from sensorwatch.trainer.row_serialization import cells_of, payloads_of
 from tests.brokers.kafka import Kafka
@@ -85,7 +85,7 @@ def test_a_source_without_a_valid_row_is_refused_with_the_reasons(tmp_path: Path
 def test_sorting_by_time_keeps_a_sensors_own_order_and_depends_on_nothing_else(
     rows: list[tuple[int, str]],
 ) -> None:
-    readings = readings_of(
+    readings = build_readings(
         index=range(len(rows)),
         event_time=[time for time, _ in rows],
         sensor_ids=[sensor for _, sensor in rows],

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sensorwatch.common.simulation.faults import VALUE_KINDS, FaultKind
-from sensorwatch.trainer.fault_injection import Case, Injected, inject_case, spread
+from sensorwatch.trainer.fault_injection import FaultCase, Injected, inject_case, robust_spread
 from tests.reading_builders import a_schema, some_readings
 
-KINDS = st.sampled_from(VALUE_KINDS)
+FAULT_KINDS = st.sampled_from(VALUE_KINDS)
 
 
 def injected(
@@ -17,7 +17,7 @@ def injected(
 ) -> Injected:
     return inject_case(
         some_readings(rows, sensors=sensors),
-        Case(kind, size),
+        FaultCase(kind, size),
         schema=a_schema(),
         rng=np.random.default_rng(seed),
         episodes=20,
@@ -25,7 +25,7 @@ def injected(
 
 
 @settings(deadline=None)
-@given(KINDS, st.integers(1, 300), st.integers(1, 8), st.integers(0, 1_000))
+@given(FAULT_KINDS, st.integers(1, 300), st.integers(1, 8), st.integers(0, 1_000))
 def test_only_rows_called_faulty_are_changed_and_most_rows_are_not(
     kind: FaultKind, rows: int, sensors: int, seed: int
 ) -> None:
@@ -40,7 +40,7 @@ def test_only_rows_called_faulty_are_changed_and_most_rows_are_not(
 
 
 @settings(deadline=None)
-@given(KINDS)
+@given(FAULT_KINDS)
 def test_an_episode_is_of_one_sensor_and_in_time_order(kind: FaultKind) -> None:
     found = injected(kind, sensors=5)
 
@@ -55,7 +55,7 @@ def test_a_spike_is_as_many_spreads_high_as_asked() -> None:
 
     (row,) = found.episodes[0].tolist()
     step = np.abs(found.readings.values[row] - some_readings(400).values[row])
-    np.testing.assert_allclose(step, 8.0 * spread(some_readings(400)))
+    np.testing.assert_allclose(step, 8.0 * robust_spread(some_readings(400)))
 
 
 def test_values_stay_within_what_the_schema_allows() -> None:
@@ -71,7 +71,7 @@ def test_a_signal_that_never_changes_is_left_alone() -> None:
 
     found = inject_case(
         replace(readings, values=values),
-        Case(FaultKind.SPIKE, 8.0),
+        FaultCase(FaultKind.SPIKE, 8.0),
         schema=a_schema(),
         rng=np.random.default_rng(0),
         episodes=20,
@@ -87,7 +87,7 @@ def test_the_spread_is_not_moved_by_a_few_outliers(share: float) -> None:
     values = readings.values.copy()
     values[: int(share * len(values))] = 1e6
 
-    np.testing.assert_allclose(spread(replace(readings, values=values)), 1.0, rtol=0.1)
+    np.testing.assert_allclose(robust_spread(replace(readings, values=values)), 1.0, rtol=0.1)
 
 
 def test_missing_values_neither_count_in_the_spread_nor_keep_faults_away() -> None:
@@ -99,33 +99,33 @@ def test_missing_values_neither_count_in_the_spread_nor_keep_faults_away() -> No
 
     found = inject_case(
         gappy,
-        Case(FaultKind.NOISE_BURST, 8.0),
+        FaultCase(FaultKind.NOISE_BURST, 8.0),
         schema=a_schema(),
         rng=np.random.default_rng(0),
         episodes=20,
     )
 
-    assert spread(gappy)[:2] == pytest.approx(1.0, rel=0.2)
-    assert spread(gappy)[2] == 0.0
+    assert robust_spread(gappy)[:2] == pytest.approx(1.0, rel=0.2)
+    assert robust_spread(gappy)[2] == 0.0
     changed = found.readings.values != values
     assert (changed[:, 1] & ~np.isnan(values[:, 1])).any()
     np.testing.assert_array_equal(np.isnan(found.readings.values), np.isnan(values))
 
 
 @settings(deadline=None)
-@given(KINDS, st.integers(1, 300), st.integers(0, 1_000))
+@given(FAULT_KINDS, st.integers(1, 300), st.integers(0, 1_000))
 def test_no_fault_comes_before_a_sensor_is_warm(kind: FaultKind, cold: int, seed: int) -> None:
     readings = some_readings(400)
-    warm = (readings.index >= cold) & (readings.sensor == 1)
+    eligible = (readings.index >= cold) & (readings.sensor == 1)
 
     found = inject_case(
         readings,
-        Case(kind, 8.0),
+        FaultCase(kind, 8.0),
         schema=a_schema(),
         rng=np.random.default_rng(seed),
         episodes=20,
-        warm=warm,
+        eligible=eligible,
     )
 
     assert found.episodes
-    assert not (found.faulty & ~warm).any()
+    assert not (found.faulty & ~eligible).any()

@@ -8,23 +8,23 @@ import pytest
 from numpy.typing import NDArray
 
 from sensorwatch.common.rows.readings import Readings
-from sensorwatch.common.rows.schema import Missing, Schema, Signal
+from sensorwatch.common.rows.schema import MissingPolicy, NumericColumn, Schema
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
-from sensorwatch.trainer.unregistered_model import warmed
+from sensorwatch.trainer.unregistered_model import fit_with_memory
 from tests.reading_builders import MINUTE, START
 
 RATE = 0.02
-HOW = TrainerSettings(trees=20, target_alert_rate=RATE)
-FRESH = 2_000
-WITHIN = 5.0
+TRAINER_SETTINGS = TrainerSettings(trees=20, target_alert_rate=RATE)
+NEW_ROWS = 2_000
+MAX_RATE_FACTOR_OFF = 5.0
 """Of rows of the same kind, the share alarmed is at most so many times the target or a part of it
 so small, where there were at least 400 rows to learn from."""
-MOST_OF_FEW = 0.2
+MAX_RATE_OF_FEW_ROWS = 0.2
 """Share alarmed with fewer rows to learn from."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class DatasetShape:
     """What the rows of a test look like."""
 
     rows: int
@@ -37,14 +37,15 @@ class Shape:
     @property
     def schema(self) -> Schema:
         signals = tuple(
-            Signal(name=f"x{k}", missing=Missing.HOLD_LAST) for k in range(self.signals)
+            NumericColumn(name=f"x{k}", missing=MissingPolicy.HOLD_LAST)
+            for k in range(self.signals)
         )
-        contexts = tuple(Signal(name=f"c{k}") for k in range(self.contexts))
+        contexts = tuple(NumericColumn(name=f"c{k}") for k in range(self.contexts))
         return Schema(signals=signals, context=contexts)
 
     def readings(self, seed: int) -> Readings:
         """Make the rows to learn from, and FRESH more after them: autocorrelated signals."""
-        n = self.rows + FRESH
+        n = self.rows + NEW_ROWS
         random = np.random.default_rng(seed)
         sensor = (np.arange(n) % self.sensors).astype(np.int32)
         columns = random.normal(size=(n, self.signals + self.contexts))
@@ -74,11 +75,11 @@ def copies(columns: NDArray[np.float64], _: NDArray[np.int32]) -> None:
     columns[:, 2] = 3.0 * columns[:, 0] - 1.0
 
 
-def far_apart(columns: NDArray[np.float64], sensor: NDArray[np.int32]) -> None:
+def levels_far_apart(columns: NDArray[np.float64], sensor: NDArray[np.int32]) -> None:
     columns[sensor == 1] = 1e6 + 50.0 * columns[sensor == 1]
 
 
-def steered(columns: NDArray[np.float64], _: NDArray[np.int32]) -> None:
+def driven_by_context(columns: NDArray[np.float64], _: NDArray[np.int32]) -> None:
     columns[:, -1] = np.sign(columns[:, -1])
     columns[:, 0] += 5.0 * columns[:, -1]
 
@@ -89,7 +90,7 @@ def with_holes(columns: NDArray[np.float64], _: NDArray[np.int32]) -> None:
     columns[100:160, 2] = np.nan
 
 
-def never_there(columns: NDArray[np.float64], _: NDArray[np.int32]) -> None:
+def always_missing(columns: NDArray[np.float64], _: NDArray[np.int32]) -> None:
     columns[:, 1] = np.nan
 
 
@@ -97,38 +98,40 @@ def rounded(columns: NDArray[np.float64], _: NDArray[np.int32]) -> None:
     columns[:] = columns.round()
 
 
-def heavy(columns: NDArray[np.float64], _: NDArray[np.int32]) -> None:
+def heavy_tailed(columns: NDArray[np.float64], _: NDArray[np.int32]) -> None:
     columns[:] = columns**3
 
 
 SHAPES = {
-    "one signal": Shape(400, signals=1),
-    "one signal, 60 rows": Shape(60, signals=1),
-    "60 rows": Shape(60),
-    "60 signals, 400 rows": Shape(400, signals=60),
-    "60 signals, 60 rows": Shape(60, signals=60),
-    "a constant column": Shape(400, change=constant),
-    "every column constant": Shape(400, change=all_constant),
-    "two columns that are one": Shape(400, change=copies),
-    "two sensors a million apart": Shape(800, sensors=2, change=far_apart),
-    "context that steers": Shape(800, contexts=1, change=steered),
-    "holes that are held": Shape(800, change=with_holes),
-    "a column without any value": Shape(400, change=never_there),
-    "rounded to a few values": Shape(400, change=rounded),
-    "heavy tails": Shape(1_000, change=heavy),
-    "200 sensors with 30 rows each": Shape(6_000, sensors=200),
-    "more sensors than rows": Shape(60, sensors=100),
+    "one signal": DatasetShape(400, signals=1),
+    "one signal, 60 rows": DatasetShape(60, signals=1),
+    "60 rows": DatasetShape(60),
+    "60 signals, 400 rows": DatasetShape(400, signals=60),
+    "60 signals, 60 rows": DatasetShape(60, signals=60),
+    "a constant column": DatasetShape(400, change=constant),
+    "every column constant": DatasetShape(400, change=all_constant),
+    "two columns that are one": DatasetShape(400, change=copies),
+    "two sensors a million apart": DatasetShape(800, sensors=2, change=levels_far_apart),
+    "context that steers": DatasetShape(800, contexts=1, change=driven_by_context),
+    "holes that are held": DatasetShape(800, change=with_holes),
+    "a column without any value": DatasetShape(400, change=always_missing),
+    "rounded to a few values": DatasetShape(400, change=rounded),
+    "heavy tails": DatasetShape(1_000, change=heavy_tailed),
+    "200 sensors with 30 rows each": DatasetShape(6_000, sensors=200),
+    "more sensors than rows": DatasetShape(60, sensors=100),
 }
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_any_shape_of_rows_trains_without_a_warning_and_alarms_about_as_often_as_told(
-    shape: Shape,
+    shape: DatasetShape,
 ) -> None:
     """Warnings are errors here. A rate counts as met where chance in FRESH rows allows it."""
     readings = shape.readings(seed=3)
 
-    detector, memory = warmed(readings.take(slice(0, shape.rows)), shape.schema, HOW)
+    detector, memory = fit_with_memory(
+        readings.take(slice(0, shape.rows)), shape.schema, TRAINER_SETTINGS
+    )
     fresh = detector.detect(readings.take(slice(shape.rows, None)), memory).detections
 
     assert all(np.isfinite(array).all() for array in detector.arrays().values() if is_float(array))
@@ -136,11 +139,11 @@ def test_any_shape_of_rows_trains_without_a_warning_and_alarms_about_as_often_as
     assert np.isfinite(fresh.anomaly_score).all()
     rate = fresh.is_anomaly.mean()
     if shape.rows < 400:
-        assert rate <= MOST_OF_FEW
+        assert rate <= MAX_RATE_OF_FEW_ROWS
     elif shape.change is all_constant:
         assert rate <= RATE
     else:
-        assert RATE / WITHIN <= rate <= RATE * WITHIN
+        assert RATE / MAX_RATE_FACTOR_OFF <= rate <= RATE * MAX_RATE_FACTOR_OFF
 
 
 @pytest.mark.parametrize("name", ["60 rows", "a constant column", "two sensors a million apart"])
@@ -152,7 +155,9 @@ def test_a_gross_outlier_is_found_in_any_shape(name: str) -> None:
     values[row] += 1_000.0 * (1.0 + 50.0 * float(name.startswith("two sensors")))
     outlying = replace(readings, values=values)
 
-    detector, memory = warmed(outlying.take(slice(0, shape.rows)), shape.schema, HOW)
+    detector, memory = fit_with_memory(
+        outlying.take(slice(0, shape.rows)), shape.schema, TRAINER_SETTINGS
+    )
     fresh = detector.detect(outlying.take(slice(shape.rows, None)), memory).detections
 
     assert fresh.is_anomaly[500]

@@ -35,7 +35,7 @@ def test_a_model_of_the_anomaly_free_run_is_correct_and_finds_what_is_injected(
     assert run(train, ["--data", data, "--schema", "skab.toml", "--model", "skab"]) == 0
     assert run(evaluate, ["--data", data, "--name", "skab"]) == 0
 
-    champion = Registry(folder / "registry").look("skab").champion
+    champion = Registry(folder / "registry").current_aliases("skab").champion
     assert champion is not None
     report = Registry(folder / "registry").report("skab", champion)
     assert report is not None

@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensorwatch.common.rows.instants import to_text
+from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.rows.limits import EARLIEST, LATEST
-from sensorwatch.trainer.csv_lines import coded, instants, lines, numbers
+from sensorwatch.trainer.csv_lines import instants, join_lines, number_cells, text_cells
 
 wholes = st.integers(-(2**63), 2**63 - 1)
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -20,13 +20,13 @@ def test_lines_are_the_texts_of_their_cells(table: list[tuple[int, float, int, i
     whole, number, moment, code = map(list, zip(*table, strict=True)) if table else ([],) * 4
     column = np.asarray(whole, dtype=np.int64)
 
-    found = lines(
+    found = join_lines(
         [
-            numbers(column),
-            numbers(column).only(column >= 0),
-            numbers(np.asarray(number, dtype=np.float64)),
+            number_cells(column),
+            number_cells(column).keep_where(column >= 0),
+            number_cells(np.asarray(number, dtype=np.float64)),
             instants(np.asarray(moment, dtype=np.int64)),
-            coded(TEXTS, np.asarray(code, dtype=np.int32)),
+            text_cells(TEXTS, np.asarray(code, dtype=np.int32)),
         ]
     )
 
@@ -37,4 +37,4 @@ def test_lines_are_the_texts_of_their_cells(table: list[tuple[int, float, int, i
         escaped = TEXTS[place].encode(errors="backslashreplace").decode()
         assert cells[:2] == [str(one), str(one) if one >= 0 else ""]
         assert np.float64(cells[2]).tobytes() == np.float64(other).tobytes()
-        assert cells[3:] == [to_text(instant), f"{escaped}\n"]
+        assert cells[3:] == [format_instant(instant), f"{escaped}\n"]

@@ -6,18 +6,24 @@ import numpy as np
 import pytest
 
 from sensorwatch.common.errors import DataError
-from sensorwatch.common.model.calibration import calibrate, read
+from sensorwatch.common.model.calibration import calibrate, to_anomaly_scores
 from sensorwatch.common.model.forest import score
 from sensorwatch.common.registry.candidate import MAX_GOLDEN_ROWS
-from sensorwatch.common.rows.schema import Order
+from sensorwatch.common.rows.schema import RowOrder
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
-from sensorwatch.common.scoring.features import features
+from sensorwatch.common.scoring.features import compute_features
 from sensorwatch.trainer.dataset import by_time
 from sensorwatch.trainer.level_fitting import max_gap
 from sensorwatch.trainer.training import rate_note, rows_needed, split_by_time, train
-from sensorwatch.trainer.unregistered_model import warmed
+from sensorwatch.trainer.unregistered_model import fit_with_memory
 from tests.reading_builders import a_schema, some_readings
-from tests.trainer.training_builders import HOW, PLAIN, a_dataset, a_trained, simulated
+from tests.trainer.training_builders import (
+    PLAIN_SETTINGS,
+    TRAINER_SETTINGS,
+    a_dataset,
+    a_trained_candidate,
+    simulated_readings,
+)
 
 DIGEST = """
 import hashlib
@@ -31,7 +37,7 @@ print(digest.hexdigest())
 
 
 def test_the_fit_part_lies_before_the_calibration_part_in_time() -> None:
-    shuffled = simulated().take(np.random.default_rng(0).permutation(4_000))
+    shuffled = simulated_readings().take(np.random.default_rng(0).permutation(4_000))
 
     split = split_by_time(replace(shuffled, index=np.arange(4_000)), 0.3)
 
@@ -57,7 +63,7 @@ def test_rows_of_a_single_instant_are_split_by_number() -> None:
 @pytest.mark.parametrize(("seconds", "microseconds"), [(1e-9, 1), (0.5, 500_000), (1e12, 10**18)])
 def test_a_gap_is_bounded_as_the_schema_says(seconds: float, microseconds: int) -> None:
     """Never by 0, which would mean that no gap is too long, nor by more than 64 bits hold."""
-    schema = a_schema().model_copy(update={"order": Order(max_gap_seconds=seconds)})
+    schema = a_schema().model_copy(update={"order": RowOrder(max_gap_seconds=seconds)})
 
     assert max_gap(some_readings(10), schema) == microseconds
 
@@ -70,28 +76,36 @@ def test_the_threshold_comes_from_rows_the_forest_was_not_fitted_on() -> None:
     later = replace(readings, values=values)
     dataset = a_dataset(later)
 
-    candidate = train(later, a_schema(), dataset.source, PLAIN)
+    candidate = train(later, a_schema(), dataset.source, PLAIN_SETTINGS)
 
-    split = split_by_time(later, HOW.calibration_share)
-    out_of_sample = score(candidate.forest, features(split.calibration, candidate.plan))
-    in_sample = score(candidate.forest, features(split.fit, candidate.plan))
-    naive = calibrate(in_sample, HOW.target_alert_rate)
-    assert read(out_of_sample, naive).above.mean() > 10 * HOW.target_alert_rate
-    assert read(out_of_sample, candidate.calibration).above.mean() <= HOW.target_alert_rate
+    split = split_by_time(later, TRAINER_SETTINGS.calibration_share)
+    out_of_sample = score(candidate.forest, compute_features(split.calibration, candidate.plan))
+    in_sample = score(candidate.forest, compute_features(split.fit, candidate.plan))
+    naive = calibrate(in_sample, TRAINER_SETTINGS.target_alert_rate)
+    assert (
+        to_anomaly_scores(out_of_sample, naive).above.mean()
+        > 10 * TRAINER_SETTINGS.target_alert_rate
+    )
+    assert (
+        to_anomaly_scores(out_of_sample, candidate.calibration).above.mean()
+        <= TRAINER_SETTINGS.target_alert_rate
+    )
     np.testing.assert_array_equal(candidate.calibration.scores, np.sort(out_of_sample))
 
 
-@pytest.mark.parametrize("how", [HOW, PLAIN], ids=["forecast", "plain"])
+@pytest.mark.parametrize(
+    "trainer_settings", [TRAINER_SETTINGS, PLAIN_SETTINGS], ids=["forecast", "plain"]
+)
 @pytest.mark.parametrize("target", [0.01, 0.05])
 def test_clean_rows_of_tomorrow_raise_alerts_at_about_the_target_rate(
-    target: float, how: TrainerSettings
+    target: float, trainer_settings: TrainerSettings
 ) -> None:
     """Within half and twice the target: the bound for 20,000 rows to learn from, 10,000 new."""
-    readings = simulated(30_000, interval=1.0)
+    readings = simulated_readings(30_000, interval=1.0)
     known = readings.take(slice(0, 20_000))
-    how = how.model_copy(update={"target_alert_rate": target})
+    trainer_settings = trainer_settings.model_copy(update={"target_alert_rate": target})
 
-    detector, memory = warmed(known, a_schema(), how)
+    detector, memory = fit_with_memory(known, a_schema(), trainer_settings)
 
     new = detector.detect(readings.take(slice(20_000, None)), memory).detections
     assert target / 2 <= new.is_anomaly.mean() <= target * 2
@@ -109,7 +123,7 @@ def test_the_same_data_and_seed_give_the_same_arrays_in_every_process() -> None:
 
 
 def test_the_refractory_time_of_the_settings_is_the_detector_s() -> None:
-    trained = a_trained(HOW.model_copy(update={"refractory_rows": 60}))
+    trained = a_trained_candidate(TRAINER_SETTINGS.model_copy(update={"refractory_rows": 60}))
 
     decision = trained.detector("v").decision
     assert decision is not None
@@ -117,13 +131,13 @@ def test_the_refractory_time_of_the_settings_is_the_detector_s() -> None:
 
 
 def test_another_seed_gives_another_forest() -> None:
-    other = a_trained(HOW.model_copy(update={"seed": 1}))
+    other = a_trained_candidate(TRAINER_SETTINGS.model_copy(update={"seed": 1}))
 
-    assert not np.array_equal(other.forest.threshold, a_trained().forest.threshold)
+    assert not np.array_equal(other.forest.threshold, a_trained_candidate().forest.threshold)
 
 
 def test_the_order_of_the_rows_in_the_file_does_not_matter() -> None:
-    readings = simulated()
+    readings = simulated_readings()
     order = np.random.default_rng(3).permutation(len(readings))
     names = tuple(reversed(readings.sensor_ids))
     numbers = len(names) - 1 - readings.sensor
@@ -134,9 +148,9 @@ def test_the_order_of_the_rows_in_the_file_does_not_matter() -> None:
         sensor_ids=names,
     )
 
-    candidate = train(mixed, a_schema(), a_dataset(mixed).source, HOW)
+    candidate = train(mixed, a_schema(), a_dataset(mixed).source, TRAINER_SETTINGS)
 
-    expected = a_trained().detector("v").arrays()
+    expected = a_trained_candidate().detector("v").arrays()
     for name, array in candidate.detector("v").arrays().items():
         np.testing.assert_array_equal(array, expected[name], err_msg=name)
 
@@ -145,24 +159,26 @@ def test_too_few_rows_are_refused_with_the_number_that_is_needed() -> None:
     readings = some_readings(12)
 
     with pytest.raises(DataError, match=r"12 valid rows .* at least 34 are needed"):
-        train(readings, a_schema(), a_dataset(readings).source, HOW)
+        train(readings, a_schema(), a_dataset(readings).source, TRAINER_SETTINGS)
 
 
 @pytest.mark.parametrize("share", [0.01, 0.3, 0.5, 0.9])
 def test_as_many_rows_as_needed_are_enough(share: float) -> None:
-    how = HOW.model_copy(update={"calibration_share": share})
+    trainer_settings = TRAINER_SETTINGS.model_copy(update={"calibration_share": share})
     readings = some_readings(rows_needed(share))
 
-    candidate = train(readings, a_schema(), a_dataset(readings).source, how)
+    candidate = train(readings, a_schema(), a_dataset(readings).source, trainer_settings)
 
     assert candidate.split["fit_rows"] >= 20
     assert candidate.split["calibration_rows"] >= 10
 
 
-@pytest.mark.parametrize("how", [HOW, PLAIN], ids=["forecast", "plain"])
-def test_golden_rows_are_the_newest_one_after_the_other(how: TrainerSettings) -> None:
-    newest = by_time(simulated()).take(slice(-MAX_GOLDEN_ROWS, None))
-    golden = a_trained(how).golden
+@pytest.mark.parametrize(
+    "trainer_settings", [TRAINER_SETTINGS, PLAIN_SETTINGS], ids=["forecast", "plain"]
+)
+def test_golden_rows_are_the_newest_one_after_the_other(trainer_settings: TrainerSettings) -> None:
+    newest = by_time(simulated_readings()).take(slice(-MAX_GOLDEN_ROWS, None))
+    golden = a_trained_candidate(trainer_settings).golden
 
     np.testing.assert_array_equal(golden.event_time, newest.event_time)
     np.testing.assert_array_equal(golden.values, newest.values)
@@ -184,16 +200,22 @@ def test_from_where_on_a_tail_is_extrapolated_is_said() -> None:
 
 
 def test_rows_beyond_the_calibration_part_are_fitted_on_and_calibrated_on_out_of_fold() -> None:
-    assert a_trained().split["fit_rows"] == a_trained().split["calibration_rows"] == 4_000
-    assert a_trained().split["blocks"] == 10
-    assert a_trained(PLAIN).split["fit_rows"] < 2_801
-    assert a_trained(PLAIN).decision is None
+    assert (
+        a_trained_candidate().split["fit_rows"]
+        == a_trained_candidate().split["calibration_rows"]
+        == 4_000
+    )
+    assert a_trained_candidate().split["blocks"] == 10
+    assert a_trained_candidate(PLAIN_SETTINGS).split["fit_rows"] < 2_801
+    assert a_trained_candidate(PLAIN_SETTINGS).decision is None
 
 
 def test_the_same_rows_and_seed_give_the_same_arrays_again() -> None:
     readings = some_readings(600)
 
-    first, again = (train(readings, a_schema(), a_dataset(readings).source, HOW) for _ in range(2))
+    first, again = (
+        train(readings, a_schema(), a_dataset(readings).source, TRAINER_SETTINGS) for _ in range(2)
+    )
 
     wanted = first.detector("v").arrays()
     for name, array in again.detector("v").arrays().items():

@@ -7,21 +7,21 @@ from pathlib import Path
 import numpy as np
 
 from sensorwatch.common.registry.candidate import Candidate
-from sensorwatch.common.rows.instants import to_text
+from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.rows.readings import Readings
-from sensorwatch.common.runtime.setting_keys import Features, TrainerSettings
+from sensorwatch.common.runtime.setting_keys import FeatureKind, TrainerSettings
 from sensorwatch.common.simulation.stream import Simulation, simulate
 from sensorwatch.trainer.dataset import Dataset
 from sensorwatch.trainer.training import train
 from tests.reading_builders import a_schema
 
-HOW = TrainerSettings(trees=20, target_alert_rate=0.01)
-PLAIN = HOW.model_copy(update={"features": Features.PLAIN})
+TRAINER_SETTINGS = TrainerSettings(trees=20, target_alert_rate=0.01)
+PLAIN_SETTINGS = TRAINER_SETTINGS.model_copy(update={"features": FeatureKind.PLAIN})
 HOUR = 3_600.0
 
 
 @cache
-def simulated(rows: int = 4_000, *, seed: int = 1, interval: float = 5.0) -> Readings:
+def simulated_readings(rows: int = 4_000, *, seed: int = 1, interval: float = 5.0) -> Readings:
     """Healthy readings of 10 simulated sensors, within a few minutes."""
     simulation = Simulation(
         sensors=10, rows=rows, seed=seed, interval_seconds=interval, chunk_rows=rows
@@ -39,15 +39,15 @@ def simulated(rows: int = 4_000, *, seed: int = 1, interval: float = 5.0) -> Rea
 
 def a_dataset(readings: Readings | None = None) -> Dataset:
     """Readings as if they came from a file."""
-    rows = simulated() if readings is None else readings
+    rows = simulated_readings() if readings is None else readings
     return Dataset("simulated", "ab" * 32, rows, [])
 
 
 @cache
-def a_trained(how: TrainerSettings = HOW) -> Candidate:
+def a_trained_candidate(trainer_settings: TrainerSettings = TRAINER_SETTINGS) -> Candidate:
     """A candidate trained on `a_dataset()`."""
     dataset = a_dataset()
-    return train(dataset.readings, a_schema(), dataset.source, how)
+    return train(dataset.readings, a_schema(), dataset.source, trainer_settings)
 
 
 def write_rows(path: Path, readings: Readings, *, bad: dict[int, str] | None = None) -> Path:
@@ -56,7 +56,7 @@ def write_rows(path: Path, readings: Readings, *, bad: dict[int, str] | None = N
     for row in range(len(readings)):
         x1, x2, x3 = readings.values[row].tolist()
         sensor = readings.sensor_ids[readings.sensor[row]]
-        time = to_text(int(readings.event_time[row]))
+        time = format_instant(int(readings.event_time[row]))
         lines.append([time, sensor, (bad or {}).get(row, x1), x2, x3])
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 
-class Clock:
+class DrainClock:
     """Started by the first rows, printed at the end."""
 
     def __init__(self) -> None:
@@ -20,7 +20,7 @@ class Clock:
         if self._began is None:
             self._began = _now()
 
-    def done(self, rows: int, events: int = 0, dead_letters: int = 0) -> None:
+    def count_done(self, rows: int, events: int = 0, dead_letters: int = 0) -> None:
         """So many more rows are dealt with."""
         self.rows += rows
         self.events += events
@@ -40,7 +40,7 @@ class Clock:
         _print(found)
 
 
-def print_whole(rows: int, seconds: float) -> None:
+def print_run_totals(rows: int, seconds: float) -> None:
     """Print a whole run's figures, with the CPU of all processes below this one.
 
     For frameworks whose rows are in other processes: two such runs, of a short and a long topic,
@@ -60,15 +60,15 @@ def _tree_cpu_seconds() -> float:
     stats = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
-            told = path.read_text().rpartition(")")[2].split()
+            stat_fields = path.read_text().rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
             continue
         # After the name: state, parent; utime, stime, cutime and cstime are the 12th to 15th.
-        stats[int(path.parent.name)] = int(told[1]), sum(map(int, told[11:15]))
-    found, more = {os.getpid()}, True
-    while more:
-        more = {pid for pid, (parent, _) in stats.items() if parent in found} - found
-        found |= more
+        stats[int(path.parent.name)] = int(stat_fields[1]), sum(map(int, stat_fields[11:15]))
+    found, children = {os.getpid()}, True
+    while children:
+        children = {pid for pid, (parent, _) in stats.items() if parent in found} - found
+        found |= children
     return sum(stats[pid][1] for pid in found if pid in stats) / os.sysconf("SC_CLK_TCK")
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from sklearn.ensemble import IsolationForest
 from row_validation import validation
+from sklearn.ensemble import IsolationForest
 
 ALERT_RATE = 0.005
 decode = validation()
@@ -37,9 +37,9 @@ class Forest:
 
 
 @cache
-def the_forest() -> Forest:
+def cached_forest() -> Forest:
     """Fit it once in this process, for frameworks that start processes of their own."""
-    return Forest(told("TRAINING"))
+    return Forest(required_setting("TRAINING"))
 
 
 def features(row: Any) -> list[float]:
@@ -69,38 +69,38 @@ def letter(payload: bytes, reason: str, source: str) -> tuple[bytes, list[tuple[
     return payload, [("reason", reason.encode()[:500]), ("source", source.encode())]
 
 
-Sent = tuple[bytes, bytes]
+KeyAndValue = tuple[bytes, bytes]
 """A key and a value."""
 
 
 def decide(
     forest: Forest, payloads: list[bytes], sources: list[str]
-) -> tuple[list[Sent], list[tuple[bytes, list[tuple[str, bytes]]]]]:
+) -> tuple[list[KeyAndValue], list[tuple[bytes, list[tuple[str, bytes]]]]]:
     """Give each payload its outcome: the events and the dead letters of a batch."""
-    rows, named, letters = [], [], []
+    rows, row_sources, letters = [], [], []
     for payload, source in zip(payloads, sources, strict=True):
         try:
             rows.append(decode(payload))
         except (msgspec.MsgspecError, ValueError) as error:
             letters.append(letter(payload, str(error), source))
         else:
-            named.append(source)
+            row_sources.append(source)
     if not rows:
         return [], letters
     scores = forest.score([features(row) for row in rows])
     events = [
         (row.sensor_id.encode(), event(row, score, forest.threshold, source))
-        for row, score, source in zip(rows, scores, named, strict=True)
+        for row, score, source in zip(rows, scores, row_sources, strict=True)
         if score > forest.threshold
     ]
     return events, letters
 
 
-def told(name: str) -> str:
+def required_setting(name: str) -> str:
     """Return what the contest told this process in its environment: BENCH_<NAME>."""
     return os.environ[f"BENCH_{name}"]
 
 
-def asked(name: str, default: str) -> str:
+def optional_setting(name: str, default: str) -> str:
     """Return what the contest may have told: BENCH_<NAME>."""
     return os.environ.get(f"BENCH_{name}", default)

@@ -37,5 +37,5 @@ def by_pydantic() -> Callable[[bytes], Any]:
 
 def validation() -> Callable[[bytes], Any]:
     """Return what the contest told this process to validate with."""
-    ways = {"msgspec": by_msgspec, "pydantic": by_pydantic}
-    return ways[os.environ["BENCH_VALIDATION"]]()
+    decoders = {"msgspec": by_msgspec, "pydantic": by_pydantic}
+    return decoders[os.environ["BENCH_VALIDATION"]]()

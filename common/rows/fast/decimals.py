@@ -6,11 +6,11 @@ there is; else Lemire, "Number parsing at a gigabyte per second" (SPE 2021), alg
 
 import numpy as np
 
-from sensorwatch.common.kernels import part
+from sensorwatch.common.kernels import inlined_kernel
 
-LEAST_EXPONENT, MOST_EXPONENT = -27, 55
+MIN_EXPONENT, MAX_EXPONENT = -27, 55
 """Powers of five in here are so exact in 128 bits that the product always tells the rounding."""
-MOST_DIGITS = 19
+MAX_DIGITS = 19
 """So many decimal digits fit into 64 bits."""
 
 
@@ -26,63 +26,63 @@ def _power_of_five(exponent: int) -> tuple[int, int]:
     return bits >> 64, bits & (2**64 - 1)
 
 
-_POWERS = np.asarray(
-    [_power_of_five(exponent) for exponent in range(LEAST_EXPONENT, MOST_EXPONENT + 1)],
+_POWERS_OF_FIVE = np.asarray(
+    [_power_of_five(exponent) for exponent in range(MIN_EXPONENT, MAX_EXPONENT + 1)],
     dtype=np.uint64,
 )
-_TENS = np.asarray([float(10**exponent) for exponent in range(23)])
-_EXACT = np.uint64(2**53)
-_HALF, _LOW_HALF = np.uint64(32), np.uint64(2**32 - 1)
+_POWERS_OF_TEN = np.asarray([float(10**exponent) for exponent in range(23)])
+_MAX_EXACT_INTEGER = np.uint64(2**53)
+_HALF_BITS, _LOW_HALF_MASK = np.uint64(32), np.uint64(2**32 - 1)
 _ZERO, _ONE, _THREE, _NINE = np.uint64(0), np.uint64(1), np.uint64(3), np.uint64(9)
-_UNSURE = np.uint64(0x1FF)
-_IMPLIED = np.uint64(1 << 52)
+_UNDECIDED_BITS = np.uint64(0x1FF)
+_IMPLICIT_BIT = np.uint64(1 << 52)
 
 
-@part
-def nearest(digits, exponent):  # type: ignore[no-untyped-def]
+@inlined_kernel
+def nearest_float64(significand, exponent):  # type: ignore[no-untyped-def]
     """Return the float64 nearest to digits * 10 ** exponent; NaN where somebody else must say.
 
-    `digits`: uint64. `exponent`: int64.
+    `significand`: uint64. `exponent`: int64.
     """
-    if digits == _ZERO:
+    if significand == _ZERO:
         return 0.0
-    if digits <= _EXACT and -22 <= exponent <= 22:
+    if significand <= _MAX_EXACT_INTEGER and -22 <= exponent <= 22:
         if exponent < 0:
-            return np.float64(digits) / _TENS[-exponent]
-        return np.float64(digits) * _TENS[exponent]
-    if exponent < LEAST_EXPONENT or exponent > MOST_EXPONENT:
+            return np.float64(significand) / _POWERS_OF_TEN[-exponent]
+        return np.float64(significand) * _POWERS_OF_TEN[exponent]
+    if exponent < MIN_EXPONENT or exponent > MAX_EXPONENT:
         return np.nan
-    return _by_product(digits, exponent)
+    return _nearest_by_product(significand, exponent)
 
 
-@part
-def _by_product(digits, exponent):  # type: ignore[no-untyped-def]
-    shift = _leading_zeros(digits)
-    digits <<= np.uint64(shift)
-    high, low = _multiply(digits, _POWERS[exponent - LEAST_EXPONENT, 0])
-    if high & _UNSURE == _UNSURE:
-        more, _ = _multiply(digits, _POWERS[exponent - LEAST_EXPONENT, 1])
-        low += more
-        if more > low:
+@inlined_kernel
+def _nearest_by_product(significand, exponent):  # type: ignore[no-untyped-def]
+    shift = _leading_zeros(significand)
+    significand <<= np.uint64(shift)
+    high, low = _multiply(significand, _POWERS_OF_FIVE[exponent - MIN_EXPONENT, 0])
+    if high & _UNDECIDED_BITS == _UNDECIDED_BITS:
+        second_high, _ = _multiply(significand, _POWERS_OF_FIVE[exponent - MIN_EXPONENT, 1])
+        low += second_high
+        if second_high > low:
             high += _ONE
-    upper = high >> np.uint64(63)
-    drop = upper + _NINE
-    fraction = high >> drop
-    power = ((217706 * exponent) >> 16) + 63 + np.int64(upper) - shift + 1023
-    between = low <= _ONE and -4 <= exponent <= 23 and fraction << drop == high
-    if between and fraction & _THREE == _ONE:  # exactly between two: the even one
+    top_bit = high >> np.uint64(63)
+    dropped_bits = top_bit + _NINE
+    fraction = high >> dropped_bits
+    power = ((217706 * exponent) >> 16) + 63 + np.int64(top_bit) - shift + 1023
+    may_be_tie = low <= _ONE and -4 <= exponent <= 23 and fraction << dropped_bits == high
+    if may_be_tie and fraction & _THREE == _ONE:  # exactly between two: the even one
         fraction -= _ONE
     fraction += fraction & _ONE
     fraction >>= _ONE
-    if fraction >= _IMPLIED << _ONE:
-        fraction = _IMPLIED
+    if fraction >= _IMPLICIT_BIT << _ONE:
+        fraction = _IMPLICIT_BIT
         power += 1
     # In range: 1 to 2 ** 64 times 10 ** -27 to 10 ** 55 is neither tiny nor infinite.
-    bits = fraction & ~_IMPLIED | np.uint64(power) << np.uint64(52)
+    bits = fraction & ~_IMPLICIT_BIT | np.uint64(power) << np.uint64(52)
     return np.uint64(bits).view(np.float64)
 
 
-@part
+@inlined_kernel
 def _leading_zeros(word):  # type: ignore[no-untyped-def]
     count = 0
     for step in (32, 16, 8, 4, 2, 1):
@@ -92,13 +92,13 @@ def _leading_zeros(word):  # type: ignore[no-untyped-def]
     return count
 
 
-@part
-def _multiply(one, other):  # type: ignore[no-untyped-def]
+@inlined_kernel
+def _multiply(a, b):  # type: ignore[no-untyped-def]
     """Return the product of two words in two words, the high one first."""
-    one_high, one_low = one >> _HALF, one & _LOW_HALF
-    other_high, other_low = other >> _HALF, other & _LOW_HALF
-    lowest = one_low * other_low
-    cross = one_high * other_low + (lowest >> _HALF)
-    middle = one_low * other_high + (cross & _LOW_HALF)
-    high = one_high * other_high + (cross >> _HALF) + (middle >> _HALF)
-    return high, (middle << _HALF) | (lowest & _LOW_HALF)
+    a_high, a_low = a >> _HALF_BITS, a & _LOW_HALF_MASK
+    b_high, b_low = b >> _HALF_BITS, b & _LOW_HALF_MASK
+    lowest = a_low * b_low
+    cross = a_high * b_low + (lowest >> _HALF_BITS)
+    middle = a_low * b_high + (cross & _LOW_HALF_MASK)
+    high = a_high * b_high + (cross >> _HALF_BITS) + (middle >> _HALF_BITS)
+    return high, (middle << _HALF_BITS) | (lowest & _LOW_HALF_MASK)

@@ -2,54 +2,54 @@
 
 import numpy as np
 
-from sensorwatch.common.kernels import part
-from sensorwatch.common.rows.fast.decimals import MOST_DIGITS, nearest
-from sensorwatch.common.rows.fast.plain_numbers import read_power
+from sensorwatch.common.kernels import inlined_kernel
+from sensorwatch.common.rows.fast.decimals import MAX_DIGITS, nearest_float64
+from sensorwatch.common.rows.fast.plain_numbers import read_exponent
 
-UNUSUAL = -1
+NEEDS_STRICT_PARSER = -1
 _ZERO, _NINE, _MINUS, _DOT = ord("0"), ord("9"), ord("-"), ord(".")
 _E, _E_SMALL = ord("E"), ord("e")
 _TEN = np.uint64(10)
 
 
-@part
-def number(data, at, end):  # type: ignore[no-untyped-def]
-    """Read the number that begins at `at`, by the grammar of RFC 8259.
+@inlined_kernel
+def read_json_number(data, pos, end):  # type: ignore[no-untyped-def]
+    """Read the number that begins at `pos`, by the grammar of RFC 8259.
 
     Returns the position after it and its value; the position is UNUSUAL where it is no number, or
     one with more digits than fit.
     """
-    negative = data[at] == _MINUS
+    negative = data[pos] == _MINUS
     if negative:
-        at += 1
-    first = at
-    at, digits, count = _digits(data, at, end, np.uint64(0), 0)
-    if at == first or (data[first] == _ZERO and at > first + 1):
-        return UNUSUAL, 0.0
+        pos += 1
+    first = pos
+    pos, significand, digit_count = _read_digits(data, pos, end, np.uint64(0), 0)
+    if pos == first or (data[first] == _ZERO and pos > first + 1):
+        return NEEDS_STRICT_PARSER, 0.0
     exponent = 0
-    if at < end and data[at] == _DOT:
-        first = at + 1
-        at, digits, count = _digits(data, first, end, digits, count)
-        exponent = first - at
+    if pos < end and data[pos] == _DOT:
+        first = pos + 1
+        pos, significand, digit_count = _read_digits(data, first, end, significand, digit_count)
+        exponent = first - pos
         if exponent == 0:
-            return UNUSUAL, 0.0
-    if at < end and (data[at] == _E or data[at] == _E_SMALL):
-        power, at = read_power(data, at + 1, end)
-        if at < 0:
-            return UNUSUAL, 0.0
+            return NEEDS_STRICT_PARSER, 0.0
+    if pos < end and (data[pos] == _E or data[pos] == _E_SMALL):
+        power, pos = read_exponent(data, pos + 1, end)
+        if pos < 0:
+            return NEEDS_STRICT_PARSER, 0.0
         exponent += power
-    value = nearest(digits, exponent)
-    if count > MOST_DIGITS or np.isnan(value):
-        return UNUSUAL, 0.0
-    return at, -value if negative else value
+    value = nearest_float64(significand, exponent)
+    if digit_count > MAX_DIGITS or np.isnan(value):
+        return NEEDS_STRICT_PARSER, 0.0
+    return pos, -value if negative else value
 
 
-@part
-def _digits(data, at, end, digits, count):  # type: ignore[no-untyped-def]
-    """Read digits on; `count`: significant ones, those after leading zeros."""
-    while at < end and _ZERO <= data[at] <= _NINE:
-        digits = digits * _TEN + np.uint64(data[at] - _ZERO)
-        if digits or count:
-            count += 1
-        at += 1
-    return at, digits, count
+@inlined_kernel
+def _read_digits(data, pos, end, significand, digit_count):  # type: ignore[no-untyped-def]
+    """Read digits on; `digit_count`: significant ones, those after leading zeros."""
+    while pos < end and _ZERO <= data[pos] <= _NINE:
+        significand = significand * _TEN + np.uint64(data[pos] - _ZERO)
+        if significand or digit_count:
+            digit_count += 1
+        pos += 1
+    return pos, significand, digit_count

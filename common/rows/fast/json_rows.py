@@ -6,9 +6,9 @@ escape, a nested value, a value that may be refused) is unusual and is for the s
 
 import numpy as np
 
-from sensorwatch.common.kernels import kernel, part
-from sensorwatch.common.rows.fast.json_number import UNUSUAL, number
-from sensorwatch.common.rows.fast.timestamps import TimeKind, instant
+from sensorwatch.common.kernels import inlined_kernel, kernel
+from sensorwatch.common.rows.fast.json_number import NEEDS_STRICT_PARSER, read_json_number
+from sensorwatch.common.rows.fast.timestamps import TimeKind, read_instant
 from sensorwatch.common.rows.limits import (
     FLOAT32_OVERFLOW,
     MAX_PAYLOAD_BYTES,
@@ -16,219 +16,248 @@ from sensorwatch.common.rows.limits import (
     NO_TIME,
 )
 
-NO_KEY, KEY, OPTIONAL_KEY = 0, 1, 2
-DEFAULT = -1
+NO_KEY, REQUIRED_KEY, OPTIONAL_KEY = 0, 1, 2
+NO_ID_LENGTH = -1
 """As the length of a sensor id: there is none."""
-FAR_APART = 2**61
+MAX_TIME_DIFFERENCE = 2**61
 """Microseconds beyond which a difference of times might not fit."""
 
 _QUOTE, _BACKSLASH, _COLON, _COMMA = ord('"'), ord("\\"), ord(":"), ord(",")
-_OPEN, _CLOSE, _MINUS, _ZERO, _NINE = ord("{"), ord("}"), ord("-"), ord("0"), ord("9")
-_SPACE, _TAB, _LINE, _RETURN, _LAST_PLAIN = ord(" "), 9, 10, 13, ord("~")
+_OPENING_BRACE, _CLOSING_BRACE, _MINUS, _ZERO, _NINE = (
+    ord("{"),
+    ord("}"),
+    ord("-"),
+    ord("0"),
+    ord("9"),
+)
+_SPACE, _TAB, _NEWLINE, _CARRIAGE_RETURN, _LAST_PRINTABLE = ord(" "), 9, 10, 13, ord("~")
 _TRUE, _FALSE, _NULL = (
-    np.frombuffer(word, np.uint8).copy() for word in (b"true", b"false", b"null")
+    np.frombuffer(literal, np.uint8).copy() for literal in (b"true", b"false", b"null")
 )
 
 
 @kernel
-def read_rows(  # type: ignore[no-untyped-def]
-    first, last, data, ends, names, name_ends, low, high, held, rules, received,
-    usual, event_time, values, id_at, id_length,
+def read_json_rows(  # type: ignore[no-untyped-def]
+    first, last, data, ends, names, name_ends, low, high, may_be_missing, schema_rules, received,
+    is_read, event_time, values, id_start, id_length,
 ):  # fmt: skip
     """Read the texts `first` to before `last` of those that end at `ends` in `data`.
 
-    `usual` says which of them are rows now.
+    `is_read` says which of them are rows now.
     """
-    seen = np.zeros(len(name_ends), dtype=np.int64)
+    last_row_with_field = np.zeros(len(name_ends), dtype=np.int64)
     begin = ends[first - 1] if first else 0
     for row in range(first, last):
-        usual[row] = ends[row] - begin <= MAX_PAYLOAD_BYTES and _read_row(
-            data, begin, ends[row], names, name_ends, low, high, held, rules, received[row],
-            row, seen, event_time, values[row], id_at, id_length,
+        is_read[row] = ends[row] - begin <= MAX_PAYLOAD_BYTES and _read_row(
+            data, begin, ends[row], names, name_ends, low, high, may_be_missing, schema_rules, received[row],
+            row, last_row_with_field, event_time, values[row], id_start, id_length,
         )  # fmt: skip
         begin = ends[row]
 
 
-@part
+@inlined_kernel
 def _read_row(  # type: ignore[no-untyped-def]
-    data, at, end, names, name_ends, low, high, held, rules, received,
-    row, seen, event_time, values, id_at, id_length,
+    data, pos, end, names, name_ends, low, high, may_be_missing, schema_rules, received,
+    row, last_row_with_field, event_time, values, id_start, id_length,
 ):  # fmt: skip
-    ahead, key, ignore_unknown = rules[2:]
-    id_length[row] = DEFAULT
-    at = _past_space(data, at, end)
-    if at >= end or data[at] != _OPEN:
+    max_future_us, key, ignore_unknown = schema_rules[2:]
+    id_length[row] = NO_ID_LENGTH
+    pos = _skip_whitespace(data, pos, end)
+    if pos >= end or data[pos] != _OPENING_BRACE:
         return False
-    expected, comma = 0, True
-    while comma:
-        at = _past_space(data, at + 1, end)
-        at, field = _name(data, at, end, names, name_ends, expected)
-        if at < 0 or at >= end:
+    expected_field, has_next_field = 0, True
+    while has_next_field:
+        pos = _skip_whitespace(data, pos + 1, end)
+        pos, field = _read_field_name(data, pos, end, names, name_ends, expected_field)
+        if pos < 0 or pos >= end:
             return False
         if field < 0:
-            at = _past_value(data, at, end) if ignore_unknown else UNUSUAL
-        elif seen[field] > row:  # twice
+            pos = _skip_value(data, pos, end) if ignore_unknown else NEEDS_STRICT_PARSER
+        elif last_row_with_field[field] > row:  # twice
             return False
         else:
-            at = _read_field(data, at, end, field, low, high, held, rules, row, event_time,
-                             values, id_at, id_length)  # fmt: skip
-            seen[field] = row + 1
-            expected = field + 1
-        at = _past_space(data, at, end) if at >= 0 else end
-        if at >= end:
+            pos = _read_field(data, pos, end, field, low, high, may_be_missing, schema_rules, row, event_time,
+                             values, id_start, id_length)  # fmt: skip
+            last_row_with_field[field] = row + 1
+            expected_field = field + 1
+        pos = _skip_whitespace(data, pos, end) if pos >= 0 else end
+        if pos >= end:
             return False
-        comma = data[at] == _COMMA
-    if data[at] != _CLOSE or _past_space(data, at + 1, end) != end:
+        has_next_field = data[pos] == _COMMA
+    if data[pos] != _CLOSING_BRACE or _skip_whitespace(data, pos + 1, end) != end:
         return False
-    return _complete(seen, row, key, held, values) and _in_time(event_time[row], received, ahead)
+    return _has_required_fields(
+        last_row_with_field, row, key, may_be_missing, values
+    ) and _is_not_in_future(event_time[row], received, max_future_us)
 
 
-@part
+@inlined_kernel
 def _read_field(  # type: ignore[no-untyped-def]
-    data, at, end, field, low, high, held, rules, row, event_time, values, id_at, id_length,
+    data, pos, end, field, low, high, may_be_missing, schema_rules, row, event_time, values, id_start, id_length,
 ):  # fmt: skip
     """Read the value of a field; return the position after it."""
-    kind, naive_is_utc, _, key, _ = rules
+    time_kind, naive_is_utc, _, key, _ = schema_rules
     column = field - (1 if key == NO_KEY else 2)
     if field == 0:
-        at, event_time[row] = _time(data, at, end, kind, naive_is_utc)
-        return at
+        pos, event_time[row] = _read_time(data, pos, end, time_kind, naive_is_utc)
+        return pos
     if column >= 0:
-        at, values[column] = _value(data, at, end, low[column], high[column], held[column])
-        return at
-    close = _text(data, at, end)
-    id_at[row], id_length[row] = at + 1, close - at - 1
-    return close + 1 if close >= 0 and 1 <= id_length[row] <= MAX_SENSOR_ID_CHARACTERS else UNUSUAL
+        pos, values[column] = _read_column_value(
+            data, pos, end, low[column], high[column], may_be_missing[column]
+        )
+        return pos
+    closing_quote = _end_of_string(data, pos, end)
+    id_start[row], id_length[row] = pos + 1, closing_quote - pos - 1
+    return (
+        closing_quote + 1
+        if closing_quote >= 0 and 1 <= id_length[row] <= MAX_SENSOR_ID_CHARACTERS
+        else NEEDS_STRICT_PARSER
+    )
 
 
-@part
-def _complete(seen, row, key, held, values):  # type: ignore[no-untyped-def]
+@inlined_kernel
+def _has_required_fields(last_row_with_field, row, key, may_be_missing, values):  # type: ignore[no-untyped-def]
     """Say whether all is there that must be; what may be held and is not there becomes NaN."""
-    if seen[0] <= row or (key == KEY and seen[1] <= row):
+    if last_row_with_field[0] <= row or (key == REQUIRED_KEY and last_row_with_field[1] <= row):
         return False
-    first_column = len(seen) - len(values)
+    first_column = len(last_row_with_field) - len(values)
     for column in range(len(values)):
-        if seen[first_column + column] <= row:
-            if not held[column]:
+        if last_row_with_field[first_column + column] <= row:
+            if not may_be_missing[column]:
                 return False
             values[column] = np.nan
     return True
 
 
-@part
-def _in_time(event_time, received, ahead):  # type: ignore[no-untyped-def]
-    if ahead < 0 or received == NO_TIME:
+@inlined_kernel
+def _is_not_in_future(event_time, received, max_future_us):  # type: ignore[no-untyped-def]
+    if max_future_us < 0 or received == NO_TIME:
         return True
-    return -FAR_APART < received < FAR_APART and event_time - received <= ahead
+    return (
+        -MAX_TIME_DIFFERENCE < received < MAX_TIME_DIFFERENCE
+        and event_time - received <= max_future_us
+    )
 
 
-@part
-def _name(data, at, end, names, name_ends, expected):  # type: ignore[no-untyped-def]
+@inlined_kernel
+def _read_field_name(data, pos, end, names, name_ends, expected_field):  # type: ignore[no-untyped-def]
     """Read a name with its colon; return where the value begins, and the field or -1."""
-    if at >= end or data[at] != _QUOTE:
-        return UNUSUAL, -1
-    at += 1
-    if expected >= len(name_ends):
-        expected = 0
-    field, close = -1, at + name_ends[expected] - (name_ends[expected - 1] if expected else 0)
-    if close < end and data[close] == _QUOTE and _is(data, at, names, name_ends, expected):
-        field = expected
+    if pos >= end or data[pos] != _QUOTE:
+        return NEEDS_STRICT_PARSER, -1
+    pos += 1
+    if expected_field >= len(name_ends):
+        expected_field = 0
+    field, closing_quote = (
+        -1,
+        pos + name_ends[expected_field] - (name_ends[expected_field - 1] if expected_field else 0),
+    )
+    if (
+        closing_quote < end
+        and data[closing_quote] == _QUOTE
+        and _name_equals(data, pos, names, name_ends, expected_field)
+    ):
+        field = expected_field
     else:
-        close = _text(data, at - 1, end)
-        if close < 0:
-            return UNUSUAL, -1
+        closing_quote = _end_of_string(data, pos - 1, end)
+        if closing_quote < 0:
+            return NEEDS_STRICT_PARSER, -1
         for other in range(len(name_ends)):
             length = name_ends[other] - (name_ends[other - 1] if other else 0)
-            if length == close - at and _is(data, at, names, name_ends, other):
+            if length == closing_quote - pos and _name_equals(data, pos, names, name_ends, other):
                 field = other
                 break
-    at = _past_space(data, close + 1, end)
-    if at >= end or data[at] != _COLON:
-        return UNUSUAL, -1
-    return _past_space(data, at + 1, end), field
+    pos = _skip_whitespace(data, closing_quote + 1, end)
+    if pos >= end or data[pos] != _COLON:
+        return NEEDS_STRICT_PARSER, -1
+    return _skip_whitespace(data, pos + 1, end), field
 
 
-@part
-def _is(data, at, names, name_ends, field):  # type: ignore[no-untyped-def]
+@inlined_kernel
+def _name_equals(data, pos, names, name_ends, field):  # type: ignore[no-untyped-def]
     first = name_ends[field - 1] if field else 0
-    for place in range(first, name_ends[field]):
-        if data[at + place - first] != names[place]:
+    for i in range(first, name_ends[field]):
+        if data[pos + i - first] != names[i]:
             return False
     return True
 
 
-@part
-def _past_space(data, at, end):  # type: ignore[no-untyped-def]
-    while at < end and (
-        data[at] == _SPACE or data[at] == _LINE or data[at] == _RETURN or data[at] == _TAB
+@inlined_kernel
+def _skip_whitespace(data, pos, end):  # type: ignore[no-untyped-def]
+    while pos < end and (
+        data[pos] == _SPACE
+        or data[pos] == _NEWLINE
+        or data[pos] == _CARRIAGE_RETURN
+        or data[pos] == _TAB
     ):
-        at += 1
-    return at
+        pos += 1
+    return pos
 
 
-@part
-def _text(data, at, end):  # type: ignore[no-untyped-def]
-    """Return the closing quote of the text that begins at `at`, if it is plain and printable."""
-    if data[at] != _QUOTE:
-        return UNUSUAL
-    at += 1
-    while at < end and data[at] != _QUOTE:
-        if data[at] < _SPACE or data[at] > _LAST_PLAIN or data[at] == _BACKSLASH:
-            return UNUSUAL
-        at += 1
-    return at if at < end else UNUSUAL
+@inlined_kernel
+def _end_of_string(data, pos, end):  # type: ignore[no-untyped-def]
+    """Return the closing quote of the text that begins at `pos`, if it is plain and printable."""
+    if data[pos] != _QUOTE:
+        return NEEDS_STRICT_PARSER
+    pos += 1
+    while pos < end and data[pos] != _QUOTE:
+        if data[pos] < _SPACE or data[pos] > _LAST_PRINTABLE or data[pos] == _BACKSLASH:
+            return NEEDS_STRICT_PARSER
+        pos += 1
+    return pos if pos < end else NEEDS_STRICT_PARSER
 
 
-@part
-def _word(data, at, end, word):  # type: ignore[no-untyped-def]
+@inlined_kernel
+def _skip_literal(data, pos, end, literal):  # type: ignore[no-untyped-def]
     """Return the position after the word, if it stands there."""
-    if at + len(word) > end:
-        return UNUSUAL
-    for place in range(len(word)):
-        if data[at + place] != word[place]:
-            return UNUSUAL
-    return at + len(word)
+    if pos + len(literal) > end:
+        return NEEDS_STRICT_PARSER
+    for i in range(len(literal)):
+        if data[pos + i] != literal[i]:
+            return NEEDS_STRICT_PARSER
+    return pos + len(literal)
 
 
-@part
-def _past_value(data, at, end):  # type: ignore[no-untyped-def]
+@inlined_kernel
+def _skip_value(data, pos, end):  # type: ignore[no-untyped-def]
     """Pass over a value that nobody asked for, if it is plain."""
-    first = data[at]
+    first = data[pos]
     if first == _QUOTE:
-        close = _text(data, at, end)
-        return close + 1 if close >= 0 else UNUSUAL
+        closing_quote = _end_of_string(data, pos, end)
+        return closing_quote + 1 if closing_quote >= 0 else NEEDS_STRICT_PARSER
     if first == _TRUE[0]:
-        return _word(data, at, end, _TRUE)
+        return _skip_literal(data, pos, end, _TRUE)
     if first == _FALSE[0]:
-        return _word(data, at, end, _FALSE)
+        return _skip_literal(data, pos, end, _FALSE)
     if first == _NULL[0]:
-        return _word(data, at, end, _NULL)
-    return number(data, at, end)[0]
+        return _skip_literal(data, pos, end, _NULL)
+    return read_json_number(data, pos, end)[0]
 
 
-@part
-def _value(data, at, end, low, high, held):  # type: ignore[no-untyped-def]
+@inlined_kernel
+def _read_column_value(data, pos, end, low, high, may_be_missing):  # type: ignore[no-untyped-def]
     """Read a column's value; return the position after it, and the value."""
-    if data[at] == _NULL[0]:
-        return (_word(data, at, end, _NULL) if held else UNUSUAL), np.nan
-    at, value = number(data, at, end)
-    if at < 0 or not (low <= value <= high and abs(value) < FLOAT32_OVERFLOW):
-        return UNUSUAL, 0.0
-    return at, value + 0.0  # minus zero becomes zero
+    if data[pos] == _NULL[0]:
+        return (
+            _skip_literal(data, pos, end, _NULL) if may_be_missing else NEEDS_STRICT_PARSER
+        ), np.nan
+    pos, value = read_json_number(data, pos, end)
+    if pos < 0 or not (low <= value <= high and abs(value) < FLOAT32_OVERFLOW):
+        return NEEDS_STRICT_PARSER, 0.0
+    return pos, value + 0.0  # minus zero becomes zero
 
 
-@part
-def _time(data, at, end, kind, naive_is_utc):  # type: ignore[no-untyped-def]
+@inlined_kernel
+def _read_time(data, pos, end, time_kind, naive_is_utc):  # type: ignore[no-untyped-def]
     """Read the time; return the position after it, and the time."""
-    if kind == TimeKind.RFC3339:
-        close = _text(data, at, end)
-        if close < 0:
-            return UNUSUAL, 0
-        time, plain = instant(data, at + 1, close, kind, naive_is_utc)
-        return close + 1 if plain else UNUSUAL, time
-    first = at
-    while at < end and (_ZERO <= data[at] <= _NINE or data[at] == _MINUS):
-        at += 1
-    time, plain = instant(data, first, at, kind, naive_is_utc)
+    if time_kind == TimeKind.RFC3339:
+        closing_quote = _end_of_string(data, pos, end)
+        if closing_quote < 0:
+            return NEEDS_STRICT_PARSER, 0
+        time, ok = read_instant(data, pos + 1, closing_quote, time_kind, naive_is_utc)
+        return closing_quote + 1 if ok else NEEDS_STRICT_PARSER, time
+    first = pos
+    while pos < end and (_ZERO <= data[pos] <= _NINE or data[pos] == _MINUS):
+        pos += 1
+    time, ok = read_instant(data, first, pos, time_kind, naive_is_utc)
     digit = first + (data[first] == _MINUS)
-    return at if plain and (data[digit] != _ZERO or at == digit + 1) else UNUSUAL, time
+    return pos if ok and (data[digit] != _ZERO or pos == digit + 1) else NEEDS_STRICT_PARSER, time

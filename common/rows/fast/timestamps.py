@@ -2,7 +2,7 @@
 
 from enum import IntEnum
 
-from sensorwatch.common.kernels import part
+from sensorwatch.common.kernels import inlined_kernel
 from sensorwatch.common.rows.limits import EARLIEST, LATEST
 
 
@@ -14,118 +14,133 @@ class TimeKind(IntEnum):
     EPOCH_MS = 2
 
 
-TIME_KINDS = {kind.name.lower(): kind for kind in TimeKind}
+TIME_KIND_OF_FORMAT = {time_kind.name.lower(): time_kind for time_kind in TimeKind}
 """By the name that a schema gives them."""
 
 _DAY_SECONDS = 86_400
-_NONE = -(2**40)
+_INVALID = -(2**40)
 """No number of days or seconds."""
 
 
-@part
-def instant(data, at, end, kind, naive_is_utc):  # type: ignore[no-untyped-def]
+@inlined_kernel
+def read_instant(data, pos, end, time_kind, naive_is_utc):  # type: ignore[no-untyped-def]
     """Read data[at:end] as microseconds UTC; the second is False where it is not plain enough."""
-    if kind != TimeKind.RFC3339:
-        return _epoch(data, at, end, 1_000_000 if kind == TimeKind.EPOCH_S else 1_000)
-    days, seconds = _date(data, at, end), _clock(data, at + 11, end)
-    if _NONE in (days, seconds) or (data[at + 10] != 84 and data[at + 10] != 32):
+    if time_kind != TimeKind.RFC3339:
+        return _read_epoch(data, pos, end, 1_000_000 if time_kind == TimeKind.EPOCH_S else 1_000)
+    days, seconds = _read_date(data, pos, end), _read_time_of_day(data, pos + 11, end)
+    if _INVALID in (days, seconds) or (data[pos + 10] != 84 and data[pos + 10] != 32):
         return 0, False
-    fraction, at = _fraction(data, at + 19, end)
-    offset, known = _offset(data, at, end, naive_is_utc)
-    if not known:
+    fraction, pos = _read_fraction(data, pos + 19, end)
+    offset, ok = _read_utc_offset(data, pos, end, naive_is_utc)
+    if not ok:
         return 0, False
-    found = (days * _DAY_SECONDS + seconds - offset) * 1_000_000 + fraction
-    return found, EARLIEST <= found <= LATEST
+    microseconds = (days * _DAY_SECONDS + seconds - offset) * 1_000_000 + fraction
+    return microseconds, EARLIEST <= microseconds <= LATEST
 
 
-@part
-def _date(data, at, end):  # type: ignore[no-untyped-def]
+@inlined_kernel
+def _read_date(data, pos, end):  # type: ignore[no-untyped-def]
     """Return days since 1970-01-01, of a date with a time behind it."""
-    if end - at < 19 or data[at + 4] != 45 or data[at + 7] != 45:
-        return _NONE
-    year, month, day = _whole(data, at, 4), _whole(data, at + 5, 2), _whole(data, at + 8, 2)
-    if not (year >= 1 and 1 <= month <= 12 and 1 <= day <= _days_in(year, month)):
-        return _NONE
-    return _days_before(year, month) + day - 1
+    if end - pos < 19 or data[pos + 4] != 45 or data[pos + 7] != 45:
+        return _INVALID
+    year, month, day = (
+        _read_int(data, pos, 4),
+        _read_int(data, pos + 5, 2),
+        _read_int(data, pos + 8, 2),
+    )
+    if not (year >= 1 and 1 <= month <= 12 and 1 <= day <= _days_in_month(year, month)):
+        return _INVALID
+    return _days_before_month(year, month) + day - 1
 
 
-@part
-def _clock(data, at, end):  # type: ignore[no-untyped-def]
+@inlined_kernel
+def _read_time_of_day(data, pos, end):  # type: ignore[no-untyped-def]
     """Return seconds since midnight."""
-    if end - at < 8 or data[at + 2] != 58 or data[at + 5] != 58:
-        return _NONE
-    hour, minute, second = _whole(data, at, 2), _whole(data, at + 3, 2), _whole(data, at + 6, 2)
+    if end - pos < 8 or data[pos + 2] != 58 or data[pos + 5] != 58:
+        return _INVALID
+    hour, minute, second = (
+        _read_int(data, pos, 2),
+        _read_int(data, pos + 3, 2),
+        _read_int(data, pos + 6, 2),
+    )
     if not (0 <= hour <= 23 and 0 <= minute <= 59 and 0 <= second <= 59):
-        return _NONE
+        return _INVALID
     return hour * 3600 + minute * 60 + second
 
 
-@part
-def _fraction(data, at, end):  # type: ignore[no-untyped-def]
+@inlined_kernel
+def _read_fraction(data, pos, end):  # type: ignore[no-untyped-def]
     """Return microseconds of up to 6 digits, and their end: where there are none, before them."""
-    if at >= end or data[at] != 46:
-        return 0, at
-    first, fraction = at + 1, 0
-    at = first
-    while at < end and 48 <= data[at] <= 57 and at - first < 6:
-        fraction = fraction * 10 + (data[at] - 48)
-        at += 1
-    if at == first:
+    if pos >= end or data[pos] != 46:
+        return 0, pos
+    first, fraction = pos + 1, 0
+    pos = first
+    while pos < end and 48 <= data[pos] <= 57 and pos - first < 6:
+        fraction = fraction * 10 + (data[pos] - 48)
+        pos += 1
+    if pos == first:
         return 0, first - 1
-    for _ in range(6 - (at - first)):
+    for _ in range(6 - (pos - first)):
         fraction *= 10
-    return fraction, at
+    return fraction, pos
 
 
-@part
-def _offset(data, at, end, naive_is_utc):  # type: ignore[no-untyped-def]
+@inlined_kernel
+def _read_utc_offset(data, pos, end, naive_is_utc):  # type: ignore[no-untyped-def]
     """Return seconds east of UTC, and whether what stands at the end of a time is plain."""
-    if at == end:
+    if pos == end:
         return 0, naive_is_utc
-    if end - at == 1:
-        return 0, data[at] == 90
-    if end - at != 6 or data[at + 3] != 58 or (data[at] != 43 and data[at] != 45):
+    if end - pos == 1:
+        return 0, data[pos] == 90
+    if end - pos != 6 or data[pos + 3] != 58 or (data[pos] != 43 and data[pos] != 45):
         return 0, False
-    hours, minutes = _whole(data, at + 1, 2), _whole(data, at + 4, 2)
+    hours, minutes = _read_int(data, pos + 1, 2), _read_int(data, pos + 4, 2)
     size = hours * 3600 + minutes * 60
-    plain = 0 <= hours <= 23 and 0 <= minutes <= 59
-    return (-size if data[at] == 45 else size), plain
+    ok = 0 <= hours <= 23 and 0 <= minutes <= 59
+    return (-size if data[pos] == 45 else size), ok
 
 
-@part
-def _epoch(data, at, end, scale):  # type: ignore[no-untyped-def]
-    negative = at < end and data[at] == 45
-    at += negative
-    if not 1 <= end - at <= 14:
+@inlined_kernel
+def _read_epoch(data, pos, end, scale):  # type: ignore[no-untyped-def]
+    negative = pos < end and data[pos] == 45
+    pos += negative
+    if not 1 <= end - pos <= 14:
         return 0, False
-    value = _whole(data, at, end - at)
-    found = value * scale * (-1 if negative else 1)
-    return found, value >= 0 and EARLIEST <= found <= LATEST
+    value = _read_int(data, pos, end - pos)
+    microseconds = value * scale * (-1 if negative else 1)
+    return microseconds, value >= 0 and EARLIEST <= microseconds <= LATEST
 
 
-@part
-def _whole(data, at, digits):  # type: ignore[no-untyped-def]
+@inlined_kernel
+def _read_int(data, pos, digits):  # type: ignore[no-untyped-def]
     """Read so many digits as a whole number; -1 where one of them is none."""
     value = 0
-    for place in range(at, at + digits):
-        if not 48 <= data[place] <= 57:
+    for i in range(pos, pos + digits):
+        if not 48 <= data[i] <= 57:
             return -1
-        value = value * 10 + (data[place] - 48)
+        value = value * 10 + (data[i] - 48)
     return value
 
 
-@part
-def _days_in(year, month):  # type: ignore[no-untyped-def]
+@inlined_kernel
+def _days_in_month(year, month):  # type: ignore[no-untyped-def]
     if month == 2:
         return 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28
     return 30 if month in (4, 6, 9, 11) else 31
 
 
-@part
-def _days_before(year, month):  # type: ignore[no-untyped-def]
+@inlined_kernel
+def _days_before_month(year, month):  # type: ignore[no-untyped-def]
     """Days from 1970-01-01 to the first of a month (Hinnant, "chrono-compatible algorithms")."""
     shifted = year - (1 if month <= 2 else 0)
     era = shifted // 400
-    of_era = shifted - era * 400
-    of_year = (153 * (month - 3 if month > 2 else month + 9) + 2) // 5
-    return era * 146_097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719_468
+    day_of_era = shifted - era * 400
+    day_of_year = (153 * (month - 3 if month > 2 else month + 9) + 2) // 5
+    return (
+        era * 146_097
+        + day_of_era * 365
+        + day_of_era // 4
+        - day_of_era // 100
+        + day_of_year
+        - 719_468
+    )

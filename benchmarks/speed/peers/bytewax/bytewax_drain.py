@@ -4,8 +4,8 @@ import bytewax.operators as op
 from bytewax.connectors.kafka import KafkaSink, KafkaSinkMessage, KafkaSource
 from bytewax.dataflow import Dataflow
 from bytewax.testing import cluster_main
-from drain_clock import Clock
-from drain_job import Forest, decide, told
+from drain_clock import DrainClock
+from drain_job import Forest, decide, required_setting
 
 BATCH_ROWS = 1_000
 FETCH = {"fetch.queue.backoff.ms": "10"}
@@ -13,8 +13,12 @@ FETCH = {"fetch.queue.backoff.ms": "10"}
 
 def main() -> None:
     """Drain the topic to its end."""
-    clock, forest, brokers = Clock(), Forest(told("TRAINING")), [told("ADDRESS")]
-    events_topic, letters_topic = told("EVENTS"), told("LETTERS")
+    clock, forest, brokers = (
+        DrainClock(),
+        Forest(required_setting("TRAINING")),
+        [required_setting("ADDRESS")],
+    )
+    events_topic, letters_topic = required_setting("EVENTS"), required_setting("LETTERS")
 
     def score(messages):
         clock.start()
@@ -24,12 +28,12 @@ def main() -> None:
         found += [
             (False, KafkaSinkMessage(None, value, headers=headers)) for value, headers in letters
         ]
-        clock.done(len(messages), len(events), len(letters))
+        clock.count_done(len(messages), len(events), len(letters))
         return found
 
     flow = Dataflow("drain")
     source = KafkaSource(
-        brokers, [told("TOPIC")], tail=False, batch_size=BATCH_ROWS, add_config=FETCH
+        brokers, [required_setting("TOPIC")], tail=False, batch_size=BATCH_ROWS, add_config=FETCH
     )
     rows = op.input("rows", flow, source)
     results = op.flat_map_batch("score", rows, score)

@@ -5,14 +5,14 @@ import sys
 import tempfile
 
 import faust
-from drain_clock import Clock
-from drain_job import Forest, decide, told
+from drain_clock import DrainClock
+from drain_job import Forest, decide, required_setting
 
 BATCH_ROWS, WITHIN_SECONDS = 1_000, 0.2
 
 app = faust.App(
-    told("GROUP"),
-    broker=f"kafka://{told('ADDRESS')}",
+    required_setting("GROUP"),
+    broker=f"kafka://{required_setting('ADDRESS')}",
     datadir=tempfile.mkdtemp(prefix="faust-"),
     web_enabled=False,
     topic_disable_leader=True,
@@ -21,10 +21,18 @@ app = faust.App(
     stream_buffer_maxsize=20_000,
     topic_partitions=1,
 )
-rows = app.topic(told("TOPIC"), value_type=bytes, value_serializer="raw", key_type=bytes)
-events_topic = app.topic(told("EVENTS"), value_type=bytes, value_serializer="raw", key_type=bytes)
-letters_topic = app.topic(told("LETTERS"), value_type=bytes, value_serializer="raw")
-wanted, clock, forest = int(told("ROWS")), Clock(), Forest(told("TRAINING"))
+rows = app.topic(
+    required_setting("TOPIC"), value_type=bytes, value_serializer="raw", key_type=bytes
+)
+events_topic = app.topic(
+    required_setting("EVENTS"), value_type=bytes, value_serializer="raw", key_type=bytes
+)
+letters_topic = app.topic(required_setting("LETTERS"), value_type=bytes, value_serializer="raw")
+wanted, clock, forest = (
+    int(required_setting("ROWS")),
+    DrainClock(),
+    Forest(required_setting("TRAINING")),
+)
 
 
 @app.agent(rows)
@@ -34,14 +42,16 @@ async def score(stream) -> None:
     async for payloads in stream.take(BATCH_ROWS, within=WITHIN_SECONDS):
         clock.start()
         # `take` gives values alone: with one partition, the number of the row is its offset.
-        sources = [f"{told('TOPIC')}-0-{first + number}" for number in range(len(payloads))]
+        sources = [
+            f"{required_setting('TOPIC')}-0-{first + number}" for number in range(len(payloads))
+        ]
         first += len(payloads)
         events, letters = decide(forest, payloads, sources)
         for key, value in events:
             await events_topic.send(key=key, value=value)
         for value, headers in letters:
             await letters_topic.send(value=value, headers=dict(headers))
-        clock.done(len(payloads), len(events), len(letters))
+        clock.count_done(len(payloads), len(events), len(letters))
         if clock.rows >= wanted:
             await app.producer.flush()
             clock.print()

@@ -4,8 +4,8 @@ import sys
 import time
 from pathlib import Path
 
-from drain_clock import print_whole
-from drain_job import decide, the_forest, told
+from drain_clock import print_run_totals
+from drain_job import cached_forest, decide, required_setting
 from pyflink.table import DataTypes, EnvironmentSettings, TableEnvironment
 from pyflink.table.udf import udf
 
@@ -27,17 +27,19 @@ def score(values, numbers):
     """Give each payload its event, why it is none, or an empty text."""
     import pandas as pd
 
-    sources = [f"{told('TOPIC')}-0-{number}" for number in numbers]
-    places = {source: place for place, source in enumerate(sources)}
-    events, letters = decide(the_forest(), [bytes(value) for value in values], sources)
-    found = [""] * len(sources)
+    sources = [f"{required_setting('TOPIC')}-0-{number}" for number in numbers]
+    position_by_source = {source: place for place, source in enumerate(sources)}
+    events, letters = decide(cached_forest(), [bytes(value) for value in values], sources)
+    results = [""] * len(sources)
     for _, value in events:
         text = value.decode()
-        found[places[text.split('"', 4)[3]]] = EVENT + text
+        results[position_by_source[text.split('"', 4)[3]]] = EVENT + text
     for _, headers in letters:
-        told_of = dict(headers)
-        found[places[told_of["source"].decode()]] = LETTER + told_of["reason"].decode()
-    return pd.Series(found)
+        header_values = dict(headers)
+        results[position_by_source[header_values["source"].decode()]] = (
+            LETTER + header_values["reason"].decode()
+        )
+    return pd.Series(results)
 
 
 def sink(name: str, topic: str, columns: str) -> str:
@@ -45,7 +47,7 @@ def sink(name: str, topic: str, columns: str) -> str:
     return f"""
         CREATE TABLE {name} ({columns}) WITH (
             'connector' = 'kafka', 'topic' = '{topic}', 'format' = 'raw',
-            'properties.bootstrap.servers' = '{told("ADDRESS")}',
+            'properties.bootstrap.servers' = '{required_setting("ADDRESS")}',
             'properties.transaction.timeout.ms' = '600000',
             'sink.delivery-guarantee' = 'exactly-once',
             'sink.transactional-id-prefix' = '{topic}')"""
@@ -56,20 +58,22 @@ def main() -> None:
     tables = TableEnvironment.create(EnvironmentSettings.in_streaming_mode())
     for name, value in SETTINGS.items():
         tables.get_config().set(name, value)
-    jars = ";".join(path.absolute().as_uri() for path in Path(told("JARS")).glob("*.jar"))
+    jars = ";".join(
+        path.absolute().as_uri() for path in Path(required_setting("JARS")).glob("*.jar")
+    )
     tables.get_config().set("pipeline.jars", jars)
     tables.create_temporary_function("score", score)
     tables.execute_sql(f"""
         CREATE TABLE readings (
             `value` BYTES, `offset` BIGINT METADATA VIRTUAL
         ) WITH (
-            'connector' = 'kafka', 'topic' = '{told("TOPIC")}', 'format' = 'raw',
-            'properties.bootstrap.servers' = '{told("ADDRESS")}',
-            'properties.group.id' = '{told("GROUP")}',
+            'connector' = 'kafka', 'topic' = '{required_setting("TOPIC")}', 'format' = 'raw',
+            'properties.bootstrap.servers' = '{required_setting("ADDRESS")}',
+            'properties.group.id' = '{required_setting("GROUP")}',
             'scan.startup.mode' = 'earliest-offset', 'scan.bounded.mode' = 'latest-offset')""")
-    tables.execute_sql(sink("events", told("EVENTS"), "`value` STRING"))
+    tables.execute_sql(sink("events", required_setting("EVENTS"), "`value` STRING"))
     headers = "`value` BYTES, `headers` MAP<STRING, BYTES> METADATA"
-    tables.execute_sql(sink("letters", told("LETTERS"), headers))
+    tables.execute_sql(sink("letters", required_setting("LETTERS"), headers))
     tables.execute_sql(
         "CREATE TEMPORARY VIEW results AS"
         " SELECT `value`, score(`value`, `offset`) AS found FROM readings"
@@ -85,7 +89,7 @@ def main() -> None:
         f" FROM results WHERE SUBSTRING(found FROM 1 FOR 1) = '{LETTER}'"
     )
     both.execute().wait()
-    print_whole(int(told("ROWS")), time.perf_counter() - began)
+    print_run_totals(int(required_setting("ROWS")), time.perf_counter() - began)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from drain_job import Forest, decide, told
-from transactions import drain
+from drain_job import Forest, decide, required_setting
+from transactional_loop import drain
 
-drain(partial(decide, Forest(told("TRAINING"))))
+drain(partial(decide, Forest(required_setting("TRAINING"))))

@@ -1,22 +1,22 @@
 """The empty loop: fetch, look at every value, do nothing; `fetch.queue.backoff.ms` as told."""
 
-from drain_clock import Clock
 from confluent_kafka import Consumer
-from drain_job import told
+from drain_clock import DrainClock
+from drain_job import required_setting
 
 
 def main() -> None:
     """Drain the topic."""
-    wanted, backoff = int(told("ROWS")), told("BACKOFF")
+    wanted, backoff = int(required_setting("ROWS")), required_setting("BACKOFF")
     config = {
-        "bootstrap.servers": told("ADDRESS"),
-        "group.id": told("GROUP"),
+        "bootstrap.servers": required_setting("ADDRESS"),
+        "group.id": required_setting("GROUP"),
         "auto.offset.reset": "earliest",
         "enable.auto.commit": False,
     }
     consumer = Consumer(config | ({"fetch.queue.backoff.ms": int(backoff)} if backoff else {}))
-    consumer.subscribe([told("TOPIC")])
-    clock = Clock()
+    consumer.subscribe([required_setting("TOPIC")])
+    clock = DrainClock()
     while clock.rows < wanted:
         messages = consumer.consume(1000, 1.0)
         if not messages:
@@ -24,7 +24,7 @@ def main() -> None:
         clock.start()
         for message in messages:
             message.value()
-        clock.done(len(messages))
+        clock.count_done(len(messages))
     clock.print()
     consumer.close()
 

@@ -1,8 +1,8 @@
 """What an expert writes by hand: a batch, one transaction with events, dead letters, offsets."""
 
-from drain_clock import Clock
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
-from drain_job import told
+from drain_clock import DrainClock
+from drain_job import required_setting
 
 BATCH_ROWS = 10_000
 
@@ -11,15 +11,15 @@ def consumer() -> Consumer:
     """Return a tuned consumer, subscribed."""
     found = Consumer(
         {
-            "bootstrap.servers": told("ADDRESS"),
-            "group.id": told("GROUP"),
+            "bootstrap.servers": required_setting("ADDRESS"),
+            "group.id": required_setting("GROUP"),
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,
             "isolation.level": "read_committed",
             "fetch.queue.backoff.ms": 10,
         }
     )
-    found.subscribe([told("TOPIC")])
+    found.subscribe([required_setting("TOPIC")])
     return found
 
 
@@ -27,8 +27,8 @@ def producer() -> Producer:
     """Return a transactional producer, ready."""
     found = Producer(
         {
-            "bootstrap.servers": told("ADDRESS"),
-            "transactional.id": told("GROUP"),
+            "bootstrap.servers": required_setting("ADDRESS"),
+            "transactional.id": required_setting("GROUP"),
             "linger.ms": 5,
             "compression.type": "lz4",
         }
@@ -60,8 +60,12 @@ def commit(source: Consumer, sink: Producer, batch: list[Message]) -> None:
 
 def drain(decide) -> None:
     """Drain the topic; `decide`: from payloads and sources to events and dead letters."""
-    wanted, events_topic, letters_topic = int(told("ROWS")), told("EVENTS"), told("LETTERS")
-    source, sink, clock = consumer(), producer(), Clock()
+    wanted, events_topic, letters_topic = (
+        int(required_setting("ROWS")),
+        required_setting("EVENTS"),
+        required_setting("LETTERS"),
+    )
+    source, sink, clock = consumer(), producer(), DrainClock()
     while clock.rows < wanted:
         batch = next_batch(source)
         clock.start()
@@ -73,6 +77,6 @@ def drain(decide) -> None:
         for value, headers in letters:
             sink.produce(letters_topic, value, headers=headers)
         commit(source, sink, batch)
-        clock.done(len(batch), len(events), len(letters))
+        clock.count_done(len(batch), len(events), len(letters))
     clock.print()
     source.close()

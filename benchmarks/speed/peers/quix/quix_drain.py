@@ -1,8 +1,8 @@
 """Quix Streams with a batching sink, its fastest way: at least once."""
 
-from drain_clock import Clock
 from confluent_kafka import Producer
-from drain_job import Forest, asked, decide, told
+from drain_clock import DrainClock
+from drain_job import Forest, decide, optional_setting, required_setting
 from quixstreams import Application
 from quixstreams.sinks import BatchingSink
 
@@ -16,10 +16,16 @@ class Scoring(BatchingSink):
     def __init__(self, app: Application) -> None:
         super().__init__()
         self.app = app
-        self.clock = Clock()
-        self.forest = Forest(told("TRAINING"))
-        self.producer = Producer({"bootstrap.servers": told("ADDRESS"), "compression.type": "lz4"})
-        self.wanted, self.events, self.letters = int(told("ROWS")), told("EVENTS"), told("LETTERS")
+        self.clock = DrainClock()
+        self.forest = Forest(required_setting("TRAINING"))
+        self.producer = Producer(
+            {"bootstrap.servers": required_setting("ADDRESS"), "compression.type": "lz4"}
+        )
+        self.wanted, self.events, self.letters = (
+            int(required_setting("ROWS")),
+            required_setting("EVENTS"),
+            required_setting("LETTERS"),
+        )
 
     def add(self, **record) -> None:
         """Take a row in."""
@@ -36,7 +42,7 @@ class Scoring(BatchingSink):
         for value, headers in letters:
             self.producer.produce(self.letters, value, headers=headers)
         self.producer.flush()
-        self.clock.done(len(items), len(events), len(letters))
+        self.clock.count_done(len(items), len(events), len(letters))
         if self.clock.rows >= self.wanted:
             self.app.stop()
 
@@ -44,17 +50,19 @@ class Scoring(BatchingSink):
 def main() -> None:
     """Drain the topic."""
     app = Application(
-        broker_address=told("ADDRESS"),
-        consumer_group=told("GROUP"),
+        broker_address=required_setting("ADDRESS"),
+        consumer_group=required_setting("GROUP"),
         auto_offset_reset="earliest",
         commit_every=BATCH_ROWS,
-        commit_interval=float(asked("COMMIT_SECONDS", "1.0")),
-        consumer_poll_timeout=float(asked("POLL_SECONDS", "1.0")),
+        commit_interval=float(optional_setting("COMMIT_SECONDS", "1.0")),
+        consumer_poll_timeout=float(optional_setting("POLL_SECONDS", "1.0")),
         consumer_extra_config=FETCH,
         loglevel="WARNING",
     )
     sink = Scoring(app)
-    topic = app.topic(told("TOPIC"), value_deserializer="bytes", key_deserializer="bytes")
+    topic = app.topic(
+        required_setting("TOPIC"), value_deserializer="bytes", key_deserializer="bytes"
+    )
     app.dataframe(topic).sink(sink)
     app.run()
     sink.clock.print()

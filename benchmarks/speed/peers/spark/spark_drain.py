@@ -6,15 +6,17 @@ import tempfile
 import time
 from pathlib import Path
 
-from drain_clock import print_whole
-from drain_job import asked, decide, the_forest, told
+from drain_clock import print_run_totals
+from drain_job import cached_forest, decide, optional_setting, required_setting
 from pyspark.sql import SparkSession
 
 TRIGGER_ROWS = 100_000
 # Without an end, each micro-batch begins when the one before it is done.
-TRIGGER = {"processingTime": "0 seconds"} if asked("ENDLESS", "") else {"availableNow": True}
+TRIGGER = (
+    {"processingTime": "0 seconds"} if optional_setting("ENDLESS", "") else {"availableNow": True}
+)
 RESULT = "topic string, key binary, value binary, headers array<struct<key:string,value:binary>>"
-JARS = ",".join(map(str, Path(told("JARS")).glob("*.jar")))
+JARS = ",".join(map(str, Path(required_setting("JARS")).glob("*.jar")))
 # Python workers are started by the JVM: they need the same interpreter.
 os.environ["PYSPARK_PYTHON"] = sys.executable
 
@@ -25,12 +27,16 @@ def score(frames):
 
     for frame in frames:
         numbers = zip(frame["partition"], frame["offset"], strict=True)
-        sources = [f"{told('TOPIC')}-{partition}-{offset}" for partition, offset in numbers]
-        events, letters = decide(the_forest(), [bytes(value) for value in frame["value"]], sources)
-        rows = [(told("EVENTS"), key, value, None) for key, value in events]
+        sources = [
+            f"{required_setting('TOPIC')}-{partition}-{offset}" for partition, offset in numbers
+        ]
+        events, letters = decide(
+            cached_forest(), [bytes(value) for value in frame["value"]], sources
+        )
+        rows = [(required_setting("EVENTS"), key, value, None) for key, value in events]
         for value, headers in letters:
             named = [{"key": name, "value": content} for name, content in headers]
-            rows.append((told("LETTERS"), None, value, named))
+            rows.append((required_setting("LETTERS"), None, value, named))
         yield pd.DataFrame(rows, columns=["topic", "key", "value", "headers"])
 
 
@@ -46,11 +52,11 @@ def main() -> None:
         .getOrCreate()
     )
     spark.sparkContext.setLogLevel("ERROR")
-    kafka = {"kafka.bootstrap.servers": told("ADDRESS")}
+    kafka = {"kafka.bootstrap.servers": required_setting("ADDRESS")}
     began = time.perf_counter()
     rows = (
         spark.readStream.format("kafka")
-        .options(**kafka, subscribe=told("TOPIC"), startingOffsets="earliest")
+        .options(**kafka, subscribe=required_setting("TOPIC"), startingOffsets="earliest")
         .option("maxOffsetsPerTrigger", TRIGGER_ROWS)
         .load()
         .select("value", "partition", "offset")
@@ -59,7 +65,7 @@ def main() -> None:
         rows.mapInPandas(score, RESULT)
         .writeStream.format("kafka")
         .options(**kafka, includeHeaders="true")
-        .option("asyncProgressTrackingEnabled", asked("ASYNC", "false"))
+        .option("asyncProgressTrackingEnabled", optional_setting("ASYNC", "false"))
         .option("checkpointLocation", tempfile.mkdtemp(prefix="spark-"))
         .trigger(**TRIGGER)
         .start()
@@ -67,7 +73,7 @@ def main() -> None:
     query.awaitTermination()
     if query.exception() is not None:
         raise RuntimeError(str(query.exception()))
-    print_whole(int(told("ROWS")), time.perf_counter() - began)
+    print_run_totals(int(required_setting("ROWS")), time.perf_counter() - began)
     spark.stop()
 
 

@@ -16,10 +16,10 @@ from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPa
 from sensorwatch.common.kafka.broker_errors import transient
 from sensorwatch.common.kafka.ledger_text import LedgerRecord, from_metadata
 from sensorwatch.common.kafka.ledger_topic import read_ledger
-from sensorwatch.common.kafka.records import header, received_at
+from sensorwatch.common.kafka.records import header_value, received_at
 from sensorwatch.common.kafka.silent_logger import quiet_logger
 from sensorwatch.common.kafka.topic_reader import read_topic
-from sensorwatch.common.ledger.account import Account, advance, open_account
+from sensorwatch.common.ledger.account import Account, advance_account, open_account
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.scoring.processing import process
 from tests.brokers.child_processes import Program, tail, wait_until
@@ -31,7 +31,7 @@ MODEL = "default"
 PARTITIONS = 4
 
 
-class Plant:
+class Sandbox:
     """Names of its own on a broker that others may use; the topics are the caller's to make."""
 
     def __init__(self, address: str, folder: Path) -> None:
@@ -53,14 +53,14 @@ class Plant:
         outputs = dict.fromkeys((self.anomalies, self.dead_letters, self.ledger), 1)
         return {self.readings: PARTITIONS, self.state: PARTITIONS, **outputs}
 
-    def with_model(self) -> "Plant":
+    def with_model(self) -> "Sandbox":
         """Register a small model as the champion."""
         self.registry.register(MODEL, a_candidate(), who="test", why="test")
         return self
 
     def environment(self, **settings: object) -> dict[str, str]:
         """Return what a command needs to know of it; settings as `consumer__max_rows=100`."""
-        told: dict[str, object] = {
+        variables: dict[str, object] = {
             "topics__readings": self.readings,
             "topics__anomalies": self.anomalies,
             "topics__dead_letters": self.dead_letters,
@@ -72,7 +72,7 @@ class Plant:
             **{f"kafka__{name.replace('.', '_')}": value for name, value in self.kafka.items()},
             **settings,
         }
-        return {f"SENSORWATCH__{name.upper()}": str(told[name]) for name in told}
+        return {f"SENSORWATCH__{name.upper()}": str(variables[name]) for name in variables}
 
     def start(self, *options: str, **settings: object) -> "Worker":
         """Start `python -m consumer`; settings as for `environment`."""
@@ -135,7 +135,7 @@ class Plant:
         )
         assert self.consumed() == records, tail(worker.program.log)
 
-    def check_books(self) -> None:
+    def check_accounts(self) -> None:
         """Score the whole input again and compare: counts, digest, and outcomes by id."""
         messages = self.read(self.readings)
         accounts = self.accounts()
@@ -215,11 +215,11 @@ def _scored(
     outcome = process(
         [message.value() for message in messages],
         detector,
-        detector.cold(),
+        detector.empty_memory(),
         received=[received_at(message) for message in messages],
     )
     offsets = [_offset(message) for message in messages]
-    account = advance(
+    account = advance_account(
         open_account(0, model_version=detector.version, fingerprint=""),
         offsets=np.asarray(offsets, dtype=np.int64),
         kinds=outcome.kinds,
@@ -250,4 +250,4 @@ def _offset(message: Message) -> int:
 
 
 def _ids(messages: Sequence[Message], name: str) -> list[str]:
-    return [(header(message, name) or b"").decode() for message in messages]
+    return [(header_value(message, name) or b"").decode() for message in messages]

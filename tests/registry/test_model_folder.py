@@ -5,23 +5,23 @@ from pathlib import Path
 import pytest
 
 from sensorwatch.common.errors import UsageError
-from sensorwatch.common.registry.model_folder import Shelf
+from sensorwatch.common.registry.model_folder import ModelFolder
 from sensorwatch.common.registry.model_names import ordinal_of
 
 
 def test_waiting_for_the_lock_ends_with_what_to_do(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path, "default")
+    shelf = ModelFolder(tmp_path, "default")
 
     with (
         shelf.locked(),
-        pytest.raises(UsageError, match=r"another process has been changing .* for 0\.1 s"),
+        pytest.raises(UsageError, match=r"another process has locked .* for 0\.1 s"),
         shelf.locked(0.1),
     ):
         pass
 
 
 def test_the_lock_of_one_model_does_not_hold_up_another(tmp_path: Path) -> None:
-    with Shelf(tmp_path, "a").locked(), Shelf(tmp_path, "b").locked(0.1):
+    with ModelFolder(tmp_path, "a").locked(), ModelFolder(tmp_path, "b").locked(0.1):
         assert (tmp_path / "b" / "versions").is_dir()
 
 
@@ -30,7 +30,7 @@ def test_a_registry_that_is_a_file_is_named(tmp_path: Path) -> None:
 
     with (
         pytest.raises(UsageError, match="cannot be changed: Not a directory"),
-        Shelf(tmp_path / "registry", "default").locked(),
+        ModelFolder(tmp_path / "registry", "default").locked(),
     ):
         pass
 

@@ -12,7 +12,7 @@ from sensorwatch.common.kafka.ledger_text import LedgerRecord, from_metadata, le
 from sensorwatch.common.kafka.records import OutgoingMessage
 from sensorwatch.common.kafka.snapshot_text import Snapshot
 from sensorwatch.common.ledger.account import Account
-from sensorwatch.consumer.publishing.outbox import Conclude
+from sensorwatch.consumer.publishing.outbox import CommitPlanner
 from tests.consumer.fakes import FakeConsumer
 from tests.consumer.rig import FakeOutbox, FakeState, Rig
 from tests.kafka.record_builders import StoredRecord
@@ -25,16 +25,16 @@ class KilledError(Exception):
 
 
 @dataclass
-class World:
+class GroupState:
     """A group's topics."""
 
     input: list[StoredRecord]
     offsets: dict[int, TopicPartition] = field(default_factory=dict)
     state: FakeState = field(default_factory=FakeState)
     published: list[OutgoingMessage] = field(default_factory=list)
-    lives: int = 0
+    worker_runs: int = 0
 
-    def part(self, number: int) -> list[StoredRecord]:
+    def partition_records(self, number: int) -> list[StoredRecord]:
         return [record for record in self.input if record.stored_partition == number]
 
     def accounts(self) -> dict[int, Account]:
@@ -44,7 +44,7 @@ class World:
     def done(self) -> bool:
         accounts = self.accounts()
         return len(accounts) == PARTITIONS and all(
-            accounts[number].consumed == len(self.part(number)) for number in accounts
+            accounts[number].consumed == len(self.partition_records(number)) for number in accounts
         )
 
     def ledger(self) -> list[LedgerRecord]:
@@ -64,26 +64,26 @@ class World:
                 found.append((message.topic, message.key, message.value))
         return sorted(found, key=lambda one: one[0])
 
-    def live(self, chance: Random | None = None, **options: object) -> Rig:
+    def run_worker(self, rng: Random | None = None, **options: object) -> Rig:
         """Run a worker until all is consumed or it is killed."""
-        self.lives += 1
-        consumer = LogConsumer(self, chance)
+        self.worker_runs += 1
+        consumer = PartitionLogConsumer(self, rng)
         rig = Rig(consumer=consumer, state=self.state, **options)  # type: ignore[arg-type]  # its own
         rig.input = self.input
-        rig.outbox = WorldOutbox(self, consumer, chance)
-        consumer.give(*range(PARTITIONS))
+        rig.outbox = FaultyOutbox(self, consumer, rng)
+        consumer.assign_partitions(*range(PARTITIONS))
         rig.run(self.done)
         return rig
 
 
-class LogConsumer(FakeConsumer):
-    """Gives the log from its positions on; with `chance` in pieces, and with rebalances."""
+class PartitionLogConsumer(FakeConsumer):
+    """Gives the log from its positions on; with `rng` in pieces, and with rebalances."""
 
-    def __init__(self, world: World, chance: Random | None) -> None:
+    def __init__(self, group_state: GroupState, rng: Random | None) -> None:
         super().__init__()
-        self.world = world
-        self.offsets = world.offsets
-        self.chance = chance
+        self.group_state = group_state
+        self.offsets = group_state.offsets
+        self.rng = rng
         self.positions: dict[int, int] = {}
 
     def assign(self, partitions: list[TopicPartition]) -> None:
@@ -95,23 +95,25 @@ class LogConsumer(FakeConsumer):
         super().seek(where)
         self.positions[where.partition] = where.offset
 
-    def take(self, *partitions: int, kind: str = "on_revoke") -> None:
-        super().take(*partitions, kind=kind)
+    def revoke_partitions(self, *partitions: int, kind: str = "on_revoke") -> None:
+        super().revoke_partitions(*partitions, kind=kind)
         self.assigned = [where for where in self.assigned if where.partition not in partitions]
         for number in partitions:
             self.positions.pop(number, None)
 
     def consume(self, count: int, _seconds: float) -> Sequence[object]:
-        if self.chance is not None and self.chance.random() < 0.05:
-            number = self.chance.randrange(PARTITIONS)
-            self.take(number, kind=self.chance.choice(["on_revoke", "on_lost"]))
-            self.give(number)
-        if self.chance is not None:
-            count = self.chance.randint(0, min(count, 9))
+        if self.rng is not None and self.rng.random() < 0.05:
+            number = self.rng.randrange(PARTITIONS)
+            self.revoke_partitions(number, kind=self.rng.choice(["on_revoke", "on_lost"]))
+            self.assign_partitions(number)
+        if self.rng is not None:
+            count = self.rng.randint(0, min(count, 9))
         given: list[StoredRecord] = []
         for number in sorted(self.positions.keys() - set(self.paused)):
             waiting = [
-                r for r in self.world.part(number) if r.stored_offset >= self.positions[number]
+                r
+                for r in self.group_state.partition_records(number)
+                if r.stored_offset >= self.positions[number]
             ]
             some = waiting[: count - len(given)]
             if some:
@@ -120,33 +122,33 @@ class LogConsumer(FakeConsumer):
         return given
 
 
-class WorldOutbox(FakeOutbox):
+class FaultyOutbox(FakeOutbox):
     """Publishes to the world, or fails as it may: before or after all was committed."""
 
-    def __init__(self, world: World, consumer: FakeConsumer, chance: Random | None) -> None:
-        super().__init__(consumer, state=world.state)
-        self._world = world
-        self._chance = chance
+    def __init__(self, group_state: GroupState, consumer: FakeConsumer, rng: Random | None) -> None:
+        super().__init__(consumer, state=group_state.state)
+        self._world = group_state
+        self._chance = rng
 
     def publish(
         self,
         messages: Iterable[OutgoingMessage],
-        conclude: Conclude,
+        plan_commit: CommitPlanner,
         membership: object,
         *,
         snapshots: Sequence[Snapshot] = (),
     ) -> None:
-        before, after = self._fate()
+        before, after = self._draw_failure()
         made = list(messages)
         if before is not None:
-            conclude(self.state.offsets(snapshots))
+            plan_commit(self.state.offsets(snapshots))
             raise before
-        super().publish(made, conclude, membership, snapshots=snapshots)
+        super().publish(made, plan_commit, membership, snapshots=snapshots)
         self._world.published += self.published[-1][0]
         if after is not None:
             raise after
 
-    def _fate(self) -> tuple[Exception | None, Exception | None]:
+    def _draw_failure(self) -> tuple[Exception | None, Exception | None]:
         if self._chance is None or self._chance.random() < 0.6:
             return None, None
         failure: Exception = self._chance.choice(_FAILURES)

@@ -1,0 +1,42 @@
+"""Questions to the broker, asked again while their errors are transient."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from confluent_kafka import KafkaException
+
+from sensorwatch.common.kafka.broker_errors import transient
+
+FIRST_PAUSE_SECONDS = 0.05
+LONGEST_PAUSE_SECONDS = 1.0
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How long a question is repeated; the pause before each repetition doubles."""
+
+    seconds: float
+    """Measured from the first call. A call that begins in time may end later."""
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+    def ask(self, question: Callable[[], Answer]) -> Answer:
+        """Return the answer to `question`.
+
+        Raises its KafkaException at once if the error is not transient, and the last one if the
+        time is over.
+        """
+        deadline = self.clock() + self.seconds
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                return question()
+            except KafkaException as error:
+                if not transient(error.args[0]) or self.clock() + pause > deadline:
+                    raise
+            self.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)

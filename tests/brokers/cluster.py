@@ -1,0 +1,121 @@
+"""A Kafka of three brokers, each of which a test may kill and start again."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import KafkaException
+
+from sensorwatch.common.kafka.records import Partition
+from tests.brokers.child_processes import wait_until
+from tests.brokers.cluster_plan import cluster_plan
+from tests.brokers.jar_server import JarServer
+from tests.brokers.kafka import Kafka
+
+BROKERS = 3
+JAVA_OPTIONS = ("-Xms128m", "-Xmx256m", "-XX:TieredStopAtLevel=1")
+"""Without its second compiler, a broker starts with two thirds of the CPU time."""
+IN_SYNC_SECONDS = 60.0
+OFFSETS_TOPIC, TRANSACTIONS_TOPIC = "__consumer_offsets", "__transaction_state"
+
+
+class ClusterServer:
+    """Three brokers run from the jars; each keeps every partition, writes wait for two."""
+
+    kind = "jars"
+
+    def __init__(self, home: Path) -> None:
+        """Format the storage of all brokers; raise BrokerMissing without Java or the jars."""
+        plan = cluster_plan(BROKERS)
+
+        def formatted(number: int) -> JarServer:
+            folder = home / f"broker-{number}"
+            folder.mkdir()
+            return JarServer(folder, plan=plan, number=number, java_options=JAVA_OPTIONS)
+
+        # Formatting starts a Java process each: side by side it takes a third of the time.
+        numbers = range(1, BROKERS + 1)
+        with ThreadPoolExecutor(BROKERS) as pool:
+            self.brokers = dict(zip(numbers, pool.map(formatted, numbers), strict=True))
+        self.address = ",".join(broker.address for broker in self.brokers.values())
+
+    def start(self) -> None:
+        """Start every broker that does not run."""
+        for broker in self.brokers.values():
+            if not broker.running:
+                broker.start()
+
+    def kill(self) -> None:
+        """Kill every broker; their data stays."""
+        for broker in self.brokers.values():
+            broker.kill()
+
+    def close(self) -> None:
+        """Kill every broker; their data is in a folder that the test run removes."""
+        self.kill()
+
+    @property
+    def running(self) -> bool:
+        """Whether every broker's process runs."""
+        return all(broker.running for broker in self.brokers.values())
+
+    def log_tail(self) -> str:
+        """Return the ends of all brokers' logs."""
+        return "\n".join(broker.log_tail() for broker in self.brokers.values())
+
+
+class KafkaCluster(Kafka):
+    """A running cluster, with what a test needs to choose the broker that it kills."""
+
+    def __init__(self, server: ClusterServer) -> None:
+        super().__init__(server, replicas=BROKERS)
+        self._brokers = server.brokers
+
+    def kill_broker(self, number: int) -> None:
+        """Kill one broker (SIGKILL); its data stays."""
+        self._brokers[number].kill()
+
+    def start_broker(self, number: int) -> None:
+        """Start a killed broker again, without waiting until it is ready."""
+        self._brokers[number].start()
+
+    def wait_in_sync(self) -> None:
+        """Wait until every broker has caught up with every partition that it keeps."""
+        wait_until(self._in_sync, deadline=IN_SYNC_SECONDS, what="replicas in sync", every=0.2)
+
+    def leader(self, partition: Partition) -> int:
+        """Return the broker that leads a partition, -1 if none does."""
+        found = self._admin.list_topics(partition.topic, timeout=10).topics[partition.topic]
+        return int(found.partitions[partition.number].leader)
+
+    def group_coordinator(self, group: str) -> int:
+        """Return the broker that coordinates a consumer group."""
+        return self.leader(self._partition_of(OFFSETS_TOPIC, group))
+
+    def transaction_coordinator(self, transactional_id: str) -> int:
+        """Return the broker that coordinates a producer's transactions."""
+        return self.leader(self._partition_of(TRANSACTIONS_TOPIC, transactional_id))
+
+    def _partition_of(self, topic: str, name: str) -> Partition:
+        found = self._admin.list_topics(topic, timeout=10).topics[topic]
+        return partition_of_name(topic, name, len(found.partitions))
+
+    def _in_sync(self) -> bool:
+        try:
+            topics: Sequence[Any] = [*self._admin.list_topics(timeout=5).topics.values()]
+        except KafkaException:
+            return False
+        partitions = [one for topic in topics for one in topic.partitions.values()]
+        return all(len(one.isrs) == len(one.replicas) for one in partitions)
+
+
+def partition_of_name(topic: str, name: str, partitions: int) -> Partition:
+    """Return the partition of an internal topic that keeps a group's or a producer's records.
+
+    Kafka chooses it by Java's `String.hashCode`.
+    """
+    code = 0
+    for character in name:
+        code = (31 * code + ord(character)) & 0xFFFFFFFF
+    return Partition(topic, (code & 0x7FFFFFFF) % partitions)

@@ -1,0 +1,80 @@
+"""The ids, ports and replication of a cluster's brokers, and the settings that follow from them."""
+
+import base64
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.brokers.ports import free_ports
+
+_PROPERTIES = """\
+process.roles=broker,controller
+node.id={number}
+controller.quorum.voters={voters}
+listeners=B://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=B://127.0.0.1:{advertised}
+listener.security.protocol.map=B:PLAINTEXT,CONTROLLER:PLAINTEXT
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=B
+log.dirs={data}
+auto.create.topics.enable=false
+broker.session.timeout.ms=4000
+broker.heartbeat.interval.ms=1000
+group.initial.rebalance.delay.ms=0
+min.insync.replicas={in_sync}
+offsets.topic.replication.factor={replicas}
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor={replicas}
+transaction.state.log.min.isr={in_sync}
+transaction.state.log.num.partitions=4
+transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
+group.min.session.timeout.ms=1000
+group.consumer.min.session.timeout.ms=1000
+group.consumer.session.timeout.ms=6000
+group.consumer.min.heartbeat.interval.ms=500
+group.share.enable=false
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One broker, which is a controller too."""
+
+    number: int
+    port: int
+    controller_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterPlan:
+    """Brokers 1 to n that replicate every topic to each other; writes wait for all but one."""
+
+    cluster_id: str
+    nodes: tuple[Node, ...]
+
+    @property
+    def replicas(self) -> int:
+        """How many brokers keep each partition."""
+        return len(self.nodes)
+
+    def properties(self, node: Node, *, data: Path, advertised_port: int | None = None) -> str:
+        """Return the server.properties of one broker."""
+        voters = (f"{one.number}@127.0.0.1:{one.controller_port}" for one in self.nodes)
+        return _PROPERTIES.format(
+            number=node.number,
+            voters=",".join(voters),
+            port=node.port,
+            controller=node.controller_port,
+            advertised=advertised_port or node.port,
+            data=data,
+            replicas=self.replicas,
+            in_sync=max(1, self.replicas - 1),
+        )
+
+
+def cluster_plan(brokers: int = 1) -> ClusterPlan:
+    """Plan a new cluster on free ports of this machine."""
+    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    ports = free_ports(2 * brokers)
+    nodes = [Node(number + 1, *ports[2 * number : 2 * number + 2]) for number in range(brokers)]
+    return ClusterPlan(cluster_id, tuple(nodes))

@@ -1,0 +1,194 @@
+"""Every code block of README and docs is run, or loaded as what it claims to be."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import jsonschema
+import msgspec
+import pytest
+
+from sensorwatch.api.app import create_app
+from sensorwatch.api.inference_protocol import InferRequest
+from sensorwatch.common.kafka.ledger_text import ledger_record
+from sensorwatch.common.rows.schema import load_schema
+from sensorwatch.common.runtime.setting_keys import Settings
+from sensorwatch.common.runtime.settings import flat_values, known_keys, load_settings
+from tests.brokers.child_processes import Program, wait_until
+from tests.brokers.ports import free_port
+from tests.docs.documented_commands import commands_of, problem_of
+from tests.docs.markdown_pages import README, ROOT, Block, all_blocks
+
+LANGUAGES = {"text", "toml", "json", "sh", "python"}
+BROKER, DOCKER = "needs a broker", "needs a Docker engine"
+NOT_RUN = {
+    (README, "make demo"): "creates an environment; tests/demo runs the demo",
+    (README, "sensorwatch schema infer history.csv --out schemas/mine.toml"): BROKER,
+    ("docs/events.md", "sensorwatch ledger show"): BROKER,
+    ("docs/state.md", "sensorwatch state reset"): BROKER,
+    ("docs/models.md", "sensorwatch evaluate --data history.csv"): "the README's commands evaluate",
+    ("docs/models.md", "sensorwatch models list"): "needs versions with reports, and a broker",
+    ("docs/deployment.md", "sensorwatch config check"): BROKER,
+    ("docs/deployment.md", "sensorwatch consume --workers 2"): BROKER,
+    ("docs/deployment.md", "docker compose up --build"): DOCKER,
+}
+"""Blocks by page and first line with the reason; only their commands and options are checked."""
+SERVICE_BLOCK = "python -m producer --out data/raw/sample.csv"
+SMALL_DATA = {"python -m producer": "--rows 4000"}
+"""Options that are added to a command, so that it takes seconds."""
+SERVICE_SECONDS, COMMAND_SECONDS = 120, 600
+MINIMAL_SCHEMA = '[[signals]]\nname = "x1"\n'
+
+
+def named(blocks: list[Block]) -> pytest.MarkDecorator:
+    """Parametrize a test with blocks, named by page and line."""
+    return pytest.mark.parametrize("block", blocks, ids=[block.name for block in blocks])
+
+
+def runs(block: Block) -> bool:
+    """Return whether the block's commands are run by a test of its own."""
+    return (block.page, block.first_line) not in NOT_RUN and block.first_line != SERVICE_BLOCK
+
+
+@named(all_blocks())
+def test_a_block_names_its_language(block: Block) -> None:
+    assert block.language in LANGUAGES
+
+
+def test_every_exception_is_a_block_of_its_page() -> None:
+    assert set(NOT_RUN) <= {(block.page, block.first_line) for block in all_blocks("sh")}
+
+
+@named(all_blocks("toml"))
+def test_toml_is_a_schema_or_the_settings(block: Block, tmp_path: Path) -> None:
+    file = tmp_path / "block.toml"
+    file.write_text(block.text)
+    match block.marker:
+        case "schema: a whole file":
+            load_schema(file)
+        case "schema: a part":
+            file.write_text(block.text + "\n" + MINIMAL_SCHEMA)
+            load_schema(file)
+        case "settings":
+            load_settings(file, environ={})
+        case "settings: every key with its default":
+            check_all_defaults(file)
+        case _:
+            pytest.fail(f"{block.name}: no marker says what the block is")
+
+
+def check_all_defaults(file: Path) -> None:
+    """Check that a file sets every key, to its default."""
+    loaded = load_settings(file, environ={})
+    set_keys = {key for key, origin in loaded.origins.items() if origin != "default"}
+    assert known_keys().keys() <= set_keys
+    assert flat_values(loaded.settings) == flat_values(Settings())
+
+
+@named(all_blocks("json"))
+def test_json_is_valid_by_the_schema_that_its_marker_names(block: Block) -> None:
+    kind, _, name = block.marker.partition(": ")
+    assert kind == "json", "no marker names the schema"
+    value = json.loads(block.text)
+    if name == "ledger record":
+        ledger_record(block.text.encode())
+    elif name == "inference request":
+        msgspec.convert(value, InferRequest)
+    elif name.startswith("openapi "):
+        components = create_app().openapi()["components"]
+        reference = {"$ref": f"#/components/schemas/{name.split()[1]}", "components": components}
+        jsonschema.Draft202012Validator(reference).validate(value)
+    else:
+        schema = json.loads((ROOT / name).read_text(encoding="utf-8"))
+        jsonschema.Draft202012Validator(schema).validate(value)
+
+
+@named(all_blocks("sh"))
+def test_the_commands_of_a_block_exist(block: Block) -> None:
+    problems = {command: problem_of(command) for command in commands_of(block.text)}
+    assert not {command: problem for command, problem in problems.items() if problem}
+
+
+@dataclass(frozen=True, slots=True)
+class WorkingFolder:
+    """A folder with the data and the service that the README's commands made."""
+
+    path: Path
+    address: str
+
+    def run(self, script: str) -> str:
+        """Run commands as a shell does, and return their output; a failure fails the test."""
+        script = script.replace("localhost:8000", self.address)
+        ended = subprocess.run(
+            ["bash", "-euc", script],
+            cwd=self.path,
+            env=shell_environment(),
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+            check=False,
+        )
+        assert ended.returncode == 0, f"{script}\n{ended.stdout}{ended.stderr}"
+        return ended.stdout
+
+
+def shell_environment() -> dict[str, str]:
+    """Return an environment in which `python` and `sensorwatch` are this checkout's."""
+    own = {name: text for name, text in os.environ.items() if "SENSORWATCH__" not in name}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{own['PATH']}"
+    return own | {"PATH": path, "PYTHONPATH": str(ROOT)}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkingFolder]:
+    """Run the README's commands without Kafka, on small data, and keep the API running."""
+    path, port = tmp_path_factory.mktemp("readme"), free_port()
+    working = WorkingFolder(path, f"127.0.0.1:{port}")
+    (path / "schemas").mkdir()
+    default = (ROOT / "schemas/default.toml").read_text(encoding="utf-8")
+    (path / "schemas/default.toml").write_text(default)
+    (block,) = (block for block in all_blocks("sh") if block.first_line == SERVICE_BLOCK)
+    *commands, serve = commands_of(block.text)
+    for command in commands:
+        working.run(with_small_data(command))
+    (path / "history.csv").write_text((path / "data/raw/sample.csv").read_text())
+    arguments = [sys.executable, "-m", *serve.split(), "--port", str(port)]
+    log = path / "api.log"
+    environment = shell_environment()
+    with Program(arguments, log=log, environment=environment, folder=path) as program:
+        wait_until(
+            lambda: "Uvicorn running" in log.read_text() or not program.running,
+            deadline=SERVICE_SECONDS,
+            what="the API to start",
+            every=0.1,
+        )
+        yield working
+
+
+def with_small_data(command: str) -> str:
+    """Return the command with the options that make it fast."""
+    plain = command.partition("  #")[0]
+    added = [options for start, options in SMALL_DATA.items() if plain.startswith(start)]
+    return " ".join([plain.strip(), *added])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@named([block for block in all_blocks("sh") if runs(block)])
+def test_a_shell_block_runs(block: Block, folder: WorkingFolder) -> None:
+    output = folder.run(block.text)
+    if block.first_line.startswith("curl"):
+        assert json.loads(output)["scored"] == 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@named(all_blocks("python"))
+def test_a_python_block_runs(block: Block, folder: WorkingFolder) -> None:
+    script = folder.path / "block.py"
+    script.write_text(block.text)
+    folder.run(f"python {script.name}")

@@ -1,0 +1,98 @@
+"""Links, widths, and the tables and lists that must agree with the code."""
+
+import re
+
+import pytest
+
+from sensorwatch.common import errors
+from sensorwatch.common.kafka.ledger_text import Cause
+from sensorwatch.common.rows.rejection import Reason
+from sensorwatch.common.runtime.command_line import BROKEN_PIPE, INTERRUPTED
+from tests.docs.documented_commands import problem_of
+from tests.docs.markdown_pages import (
+    GENERATED,
+    LINKED_PAGES,
+    README,
+    ROOT,
+    USER_PAGES,
+    anchors_of,
+    inline_code_of,
+    lines_of,
+    links_of,
+    prose_of,
+)
+
+MAX_README_LINES = 150
+MAX_COLUMNS = 100
+_INLINE_CODE = re.compile(r"`[^`]+`")
+_FILE_PATH = re.compile(r"[\w.-]+(/[\w.-]+)*/[\w-]+\.(py|md|toml|yml|json)")
+
+
+@pytest.mark.parametrize("page", LINKED_PAGES)
+def test_every_relative_link_and_anchor_resolves(page: str) -> None:
+    broken = []
+    for number, target in links_of(page):
+        path, _, anchor = target.partition("#")
+        linked = (ROOT / page).parent / path if path else ROOT / page
+        if not linked.exists():
+            broken.append(f"{page}:{number}: no file {path}")
+        elif anchor:
+            linked_page = linked.resolve().relative_to(ROOT).as_posix()
+            if anchor not in anchors_of(linked_page):
+                broken.append(f"{page}:{number}: no heading #{anchor} in {linked_page}")
+    assert not broken
+
+
+def test_the_readme_is_one_page() -> None:
+    assert len(lines_of(README)) <= MAX_README_LINES
+
+
+@pytest.mark.parametrize("page", [page for page in USER_PAGES if page not in GENERATED])
+def test_prose_is_wrapped(page: str) -> None:
+    wide = [
+        f"{page}:{number}: {len(line)} columns"
+        for number, line in prose_of(page)
+        if len(_INLINE_CODE.sub("", line)) > MAX_COLUMNS and not line.startswith("|")
+        if "](" not in line
+    ]
+    assert not wide
+
+
+@pytest.mark.parametrize("page", USER_PAGES)
+def test_commands_and_files_within_the_prose_exist(page: str) -> None:
+    problems = []
+    for number, code in inline_code_of(page):
+        if code.startswith(("sensorwatch ", "make ", "python -m ")):
+            # "show | verify" in a list names several subcommands: the first one is checked.
+            problem = problem_of(code.partition(" | ")[0].partition(" \\|")[0])
+        else:
+            is_path = _FILE_PATH.fullmatch(code) is not None
+            problem = "no such file" if is_path and not (ROOT / code).exists() else None
+        if problem:
+            problems.append(f"{page}:{number}: `{code}`: {problem}")
+    assert not problems
+
+
+def test_the_index_lists_every_page_of_docs() -> None:
+    listed = {target.partition("#")[0] for _, target in links_of("docs/README.md")}
+    pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").glob("*.md")}
+    assert pages - {"README.md"} <= listed
+
+
+def first_column(page: str, pattern: str) -> set[str]:
+    """Return what `pattern` matches at the start of a page's table rows."""
+    matches = (re.match(rf"\| {pattern} \|", line) for _, line in prose_of(page))
+    return {match[1] for match in matches if match}
+
+
+def test_the_exit_codes_are_those_of_the_errors() -> None:
+    classes = [errors.SensorwatchError]
+    for error in classes:
+        classes += error.__subclasses__()
+    codes = {error.exit_code for error in classes} | {0, INTERRUPTED, BROKEN_PIPE}
+    assert first_column("docs/exit-codes.md", r"(\d+)") == {str(code) for code in codes}
+
+
+def test_the_reasons_and_the_causes_of_ledger_records_are_complete() -> None:
+    assert first_column("docs/schema.md", r"`(\w+)`") == {reason.value for reason in Reason}
+    assert {cause.value for cause in Cause} <= first_column("docs/events.md", r"`(\w+)`")

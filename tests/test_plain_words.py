@@ -1,0 +1,125 @@
+"""Words that tired readers of this project stay out of its prose and names."""
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = ("api", "benchmarks", "common", "consumer", "producer", "sensorwatch", "tests", "trainer")
+GENERATED = {"quality.md", "performance-measured.md"}
+THIS = Path(__file__)
+
+PROSE = re.compile(
+    r"\b(anew|whoever|whomever|nobody|somebody|likewise|seldom|sooner|whatever|told|tells?|"
+    r"stands|stood|so many|for want of|goes on|went on|apart from|nothing that|is there no more|"
+    r"no bit)\b",
+    re.IGNORECASE,
+)
+"""Words and phrases with a plainer equivalent; see CONTRIBUTING.md."""
+HELD = re.compile(r"(?<![`\"'.\w])held\b(?! (value|values|back|out))", re.IGNORECASE)
+"""Only a *held value* is a term; see the glossary in DESIGN.md."""
+NAMES = {
+    *("alone", "anew", "apart", "crew", "found", "habit", "looks", "plainly", "stands"),
+    *("strangers", "tell", "tells", "told", "whole"),
+}
+"""Identifiers, and first or last words of identifiers, that explain nothing."""
+
+
+def python_files() -> list[Path]:
+    files = (file for folder in SOURCES for file in (ROOT / folder).rglob("*.py"))
+    return sorted(file for file in files if file != THIS)
+
+
+def documents() -> list[Path]:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / ".github").rglob("*.md")]
+    return sorted(page for page in pages if page.name not in GENERATED)
+
+
+def label(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def prose_of_python(text: str) -> Iterator[tuple[int, str]]:
+    """Yield line and text of every comment and of every string with a space in it."""
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        is_sentence = token.type == tokenize.STRING and " " in token.string
+        if token.type == tokenize.COMMENT or is_sentence:
+            for offset, line in enumerate(token.string.splitlines()):
+                yield token.start[0] + offset, line
+
+
+def prose_of_markdown(text: str) -> Iterator[tuple[int, str]]:
+    """Yield line and text outside fenced code blocks."""
+    is_code = False
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.lstrip().startswith("```"):
+            is_code = not is_code
+        elif not is_code:
+            yield number, line
+
+
+def riddles(lines: Iterator[tuple[int, str]]) -> list[str]:
+    return [
+        f"line {number}: {match.group(0)!r} in {line.strip()!r}"
+        for number, line in lines
+        for pattern in (PROSE, HELD)
+        if (match := pattern.search(line))
+    ]
+
+
+def defined_names(text: str) -> Iterator[tuple[int, str]]:
+    """Yield line and name of every function, class, parameter, field and variable."""
+    for node in ast.walk(ast.parse(text)):
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                if not name.startswith("test_"):
+                    yield node.lineno, name
+            case ast.ClassDef(name=name):
+                yield node.lineno, name
+            case ast.arg(arg=name):
+                yield node.lineno, name
+            case ast.Name(id=name, ctx=ast.Store()):
+                yield node.lineno, name
+
+
+def is_riddle(name: str) -> bool:
+    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)
+    return bool(words) and {words[0].lower(), words[-1].lower()} <= NAMES
+
+
+@pytest.mark.parametrize("file", python_files(), ids=label)
+def test_comments_and_messages_use_plain_words(file: Path) -> None:
+    assert riddles(prose_of_python(file.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize("page", documents(), ids=label)
+def test_documents_use_plain_words(page: Path) -> None:
+    assert riddles(prose_of_markdown(page.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize("file", python_files(), ids=label)
+def test_names_use_plain_words(file: Path) -> None:
+    names = defined_names(file.read_text(encoding="utf-8"))
+
+    assert [f"line {line}: {name}" for line, name in names if is_riddle(name)] == []
+
+
+@pytest.mark.parametrize(
+    "line", ["# the digest begins anew", "# as told by a test", "# what is held there"]
+)
+def test_a_riddle_is_seen(line: str) -> None:
+    assert riddles(iter([(1, line)]))
+
+
+def test_a_held_value_is_a_term() -> None:
+    assert not riddles(iter([(1, "# a held value stays, and so does `held`")]))
+
+
+@pytest.mark.parametrize("name", ["found", "_told", "Whole", "tells_all_told"])
+def test_a_name_that_riddles_is_seen(name: str) -> None:
+    assert is_riddle(name)
