@@ -1,1 +1,1 @@
-"""Publishes sensor rows: simulated or replayed."""
+"""Send simulated or replayed sensor rows to Kafka, a file or standard output."""

@@ -1,4 +1,4 @@
-"""`python -m producer`: the same as `sensorwatch produce`."""
+"""The command line `python -m producer`, the same as `sensorwatch produce`."""
 
 import sys
 

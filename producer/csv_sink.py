@@ -1,4 +1,4 @@
-"""Simulated rows to a CSV file."""
+"""The CSV file of simulated rows."""
 
 import csv
 import os
@@ -13,19 +13,19 @@ from sensorwatch.common.simulation.stream import Chunk
 from sensorwatch.producer.malformed_rows import broken_cells
 
 
-def write_csv(
+def write_simulated_csv(
     chunks: Iterable[Chunk], path: Path, *, labels: bool, on_sent: Callable[[int], object]
 ) -> int:
-    """Write rows, folder included, and return how many; the file appears once it is complete.
+    """Write rows to a CSV file and return their number. The file appears when it is complete.
 
-    `labels`: with a last column `label`. `on_sent` hears of each chunk's rows.
-    Raises DataError when the file cannot be written.
+    `labels`: add a last column `label`. `on_sent`: called with the number of rows of each chunk.
+    A missing folder is created. Raises DataError if the file cannot be written.
     """
     partial_path = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            rows = _write(chunks, partial_path, labels, on_sent)
+            rows = _write_rows(chunks, partial_path, labels, on_sent)
             partial_path.replace(path)
         finally:
             partial_path.unlink(missing_ok=True)
@@ -34,7 +34,7 @@ def write_csv(
     return rows
 
 
-def _write(
+def _write_rows(
     chunks: Iterable[Chunk], path: Path, labels: bool, on_sent: Callable[[int], object]
 ) -> int:
     rows = 0
@@ -43,16 +43,16 @@ def _write(
         writer.writerow(["sensor_id", "timestamp", *SIGNALS, *(["label"] if labels else [])])
         for chunk in chunks:
             if labels:
-                labelled = zip(_lines(chunk), chunk.label, strict=True)
+                labelled = zip(_rows_of_cells(chunk), chunk.label, strict=True)
                 writer.writerows([*cells, label] for cells, label in labelled)
             else:
-                writer.writerows(_lines(chunk))
+                writer.writerows(_rows_of_cells(chunk))
             rows += len(chunk)
             on_sent(len(chunk))
     return rows
 
 
-def _lines(chunk: Chunk) -> Iterator[list[object]]:
+def _rows_of_cells(chunk: Chunk) -> Iterator[list[object]]:
     time = lru_cache(maxsize=16)(format_instant)
     columns = (chunk.event_time.tolist(), chunk.sensor_id, chunk.values.tolist(), chunk.defects)
     for event_time, sensor, values, defect in zip(*columns, strict=True):

@@ -1,4 +1,4 @@
-"""The faults of a simulation as one line of text, such as `rate=0.002,kinds=spike+drift,size=6`."""
+"""The parser of `--faults`, such as `rate=0.002,kinds=spike+drift,size=6`."""
 
 from dataclasses import replace
 
@@ -11,16 +11,16 @@ KEYS = ("rate", "kinds", "size")
 NONE = "none"
 
 
-def fault_plan(text: str) -> FaultPlan | None:
-    """Read a plan; `none` is None, and what is left out keeps its default.
+def parse_fault_plan(text: str) -> FaultPlan | None:
+    """Return the fault plan of a text, or None for `none`. A missing key has its default.
 
-    Raises UsageError naming what is wrong and what may stand there.
+    Raises UsageError, which names the wrong key or value and the allowed ones.
     """
     plan = FaultPlan()
     if text.strip() == NONE:
         return None
     for item in filter(None, (item.strip() for item in text.split(","))):
-        key, _, value = (text_part.strip() for text_part in item.partition("="))
+        key, _, value = map(str.strip, item.partition("="))
         match key:
             case "rate":
                 plan = replace(plan, rate=_number(key, value, 1.0))
@@ -30,8 +30,8 @@ def fault_plan(text: str) -> FaultPlan | None:
                 plan = replace(plan, kinds=_kinds(value))
             case _:
                 raise UsageError(
-                    f'--faults has no "{key}"{suggestion(key, KEYS)}: wanted {NONE}, or some of '
-                    "rate=SHARE,kinds=KIND+KIND,size=DEVIATIONS"
+                    f'--faults has no "{key}"{suggestion(key, KEYS)}; wanted {NONE}, or one or '
+                    "more of rate=SHARE, kinds=KIND+KIND, size=DEVIATIONS, separated by commas"
                 )
     return plan
 
@@ -54,7 +54,7 @@ def _kinds(value: str) -> tuple[FaultKind, ...]:
     for name in names:
         if name not in known:
             raise UsageError(
-                f'--faults kinds: there is no "{name}"{suggestion(name, known)}; wanted all, or some '
-                f"of {', '.join(known)} with + between them"
+                f'--faults kinds: there is no "{name}"{suggestion(name, known)}; wanted all, or '
+                f"one or more of {', '.join(known)}, separated by +"
             )
     return tuple(FaultKind(name) for name in names)

@@ -1,4 +1,4 @@
-"""Records as JSON lines on a stream of bytes."""
+"""The sink that writes records as JSON lines to a byte stream."""
 
 from collections.abc import Callable, Sequence
 from typing import IO
@@ -13,7 +13,7 @@ def raw_line(value: bytes) -> bytes:
 
 
 class JsonLinesSink:
-    """Writes each record's value as one line; keys and labels are not written."""
+    """Writes the value of each record as one line, without key and label."""
 
     def __init__(self, stream: IO[bytes], *, line: Callable[[bytes], bytes] = raw_line) -> None:
         self._stream = stream
@@ -21,11 +21,11 @@ class JsonLinesSink:
         self._written = 0
 
     def send(self, records: Sequence[Record]) -> None:
-        """Write the values; raises BrokenPipeError when the reader is gone."""
+        """Write the values. Raises BrokenPipeError if the reader has closed the pipe."""
         self._stream.write(b"".join([self._line(record.value) for record in records]))
         self._written += len(records)
 
     def close(self) -> DeliveryCounts:
-        """Flush and return the account."""
+        """Flush the stream and return the counts."""
         self._stream.flush()
         return DeliveryCounts(self._written, 0)

@@ -1,4 +1,4 @@
-"""Records to a Kafka topic, through an idempotent producer that counts what arrived."""
+"""The sink that sends records to a Kafka topic and counts deliveries."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,23 +22,24 @@ Headers = list[tuple[str, str | bytes | None]]
 def connect_sink(
     kafka: Mapping[str, Any], topic: str, *, stopping: Callable[[], bool], **client: Any
 ) -> "KafkaSink":
-    """Check that the topic can be reached and return a sink to it.
+    """Check that the topic can be reached, and return a sink that sends to it.
 
-    `client`: passed on to the client, such as `logger`.
-    Raises BrokerUnavailable naming the address or the topic, SettingsError for a key in `kafka`
-    that sensorwatch needs at another value or that librdkafka refuses.
+    `stopping`: returns True if the run must end. `client`: arguments of the Kafka client, such as
+    `logger`.
+    Raises BrokerUnavailable with the address or the topic if it cannot be reached. Raises
+    SettingsError if sensorwatch or librdkafka refuses a key or value of `kafka`.
     """
     config = producer_config(kafka)
     require_topics(kafka, [topic])
     try:
         producer = Producer(config, **client)
     except KafkaException as error:
-        raise SettingsError(f"[kafka] is refused by librdkafka: {error.args[0].str()}") from error
+        raise SettingsError(f"librdkafka refuses [kafka]: {error.args[0].str()}") from error
     return KafkaSink(producer, topic, stopping=stopping)
 
 
 class KafkaSink:
-    """Sends records with their key and, in a header, their label."""
+    """Sends records with their key, and with their label in a header."""
 
     def __init__(
         self,
@@ -57,11 +58,11 @@ class KafkaSink:
         self._first_error = ""
 
     def send(self, records: Sequence[Record]) -> None:
-        """Queue records, waiting where the queue is full, until told to stop.
+        """Queue records. Wait while the queue is full, unless the run must stop.
 
-        The record's timestamp is the time of sending: event times of long ago would fall to
-        retention, those ahead of the broker's clock are refused.
-        Raises BrokerUnavailable when the client cannot go on.
+        Each record's timestamp is the time of sending. Retention would delete records with old
+        event times, and brokers reject timestamps ahead of their clock.
+        Raises BrokerUnavailable if the client reports a fatal error.
         """
         for record in records:
             while not self._try_produce(record):
@@ -71,7 +72,10 @@ class KafkaSink:
         self._producer.poll(0)
 
     def close(self) -> DeliveryCounts:
-        """Wait until everything arrived, at most `flush_seconds`; what has not then, failed."""
+        """Wait up to `flush_seconds` for deliveries, and return the counts.
+
+        Records that are not confirmed by then count as failed.
+        """
         deadline = time.monotonic() + self._flush_seconds
         while undelivered := self._producer.flush(_POLL_SECONDS):
             if time.monotonic() >= deadline:
@@ -95,10 +99,10 @@ class KafkaSink:
             cause = error.args[0]
             if cause.fatal():
                 raise BrokerUnavailable(
-                    f'the producer to topic "{self._topic}" cannot go on: {cause.str()}; start it '
+                    f'the producer for topic "{self._topic}" has failed: {cause.str()}; start it '
                     "again"
                 ) from error
-            self._on_delivery(cause, None)  # one record's own fault, such as its size
+            self._on_delivery(cause, None)  # an error of one record, such as its size
         return True
 
     def _on_delivery(self, error: KafkaError | None, _message: Message | None) -> None:
@@ -110,8 +114,8 @@ class KafkaSink:
 
     def _purge_undelivered(self, undelivered: int) -> None:
         self._first_error = (
-            self._first_error or f"{undelivered} unanswered after {self._flush_seconds:g} s"
+            self._first_error or f"{undelivered} not confirmed after {self._flush_seconds:g} s"
         )
-        # Reports each one as failed, and lets the process end although a broker is gone.
+        # Reports each record as failed, and allows the process to end without a broker.
         self._producer.purge()
         self._producer.flush(1.0)

@@ -1,4 +1,4 @@
-"""Malformed rows, each broken in one way, as JSON and as CSV cells."""
+"""Malformed rows with one defect each, as JSON and as CSV cells."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -7,14 +7,14 @@ import msgspec
 
 from sensorwatch.common.simulation.faults import Defect
 
-# What Schema Registry's clients put before a value: a zero byte and a schema's id.
+# The prefix that Schema Registry clients put before a value: a zero byte and a schema id.
 _FRAME = b"\x00\x00\x00\x00\x07"
-# More than a float64 holds; JSON has no other way to write an infinity.
+# A number above the float64 range, because JSON cannot represent infinity.
 _OVERFLOW = msgspec.Raw(b"1e999")
 
 
 def broken_json(fields: Mapping[str, Any], defect: Defect) -> bytes:
-    """Return the row's JSON with the defect; the last field is the one that is broken."""
+    """Return the row's JSON with the defect. Defects of a value are in the last field."""
     encoded_row = msgspec.json.encode(fields)
     last_field = list(fields)[-1]
     match defect:
@@ -26,7 +26,7 @@ def broken_json(fields: Mapping[str, Any], defect: Defect) -> bytes:
             return encoded_row[: len(encoded_row) // 2]
         case Defect.NOT_OBJECT:
             return msgspec.json.encode(list(fields.values()))
-        case Defect.NAN:  # as Python's own json module writes it, though it is no JSON
+        case Defect.NAN:  # invalid JSON, but Python's json module writes it
             number = msgspec.json.encode(fields[last_field])
             return encoded_row.removesuffix(number + b"}") + b"NaN}"
         case Defect.MISSING_FIELD:
@@ -49,7 +49,10 @@ def _replacement_fields(last_field: str, defect: Defect) -> Mapping[str, object]
 
 
 def broken_cells(cells: list[object], defect: Defect) -> list[object]:
-    """Return a CSV line's cells (sensor, time, signals) with the defect, as many as before."""
+    """Return the cells of a CSV line (sensor, time, signals) with the defect.
+
+    The number of cells does not change.
+    """
     return _BREAK_CELLS[defect](cells)
 
 

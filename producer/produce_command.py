@@ -1,4 +1,4 @@
-"""The command `produce`: simulated or replayed rows to Kafka, a file or standard output."""
+"""The command `produce`: send simulated or replayed rows to Kafka, a file or standard output."""
 
 import sys
 import time
@@ -14,8 +14,8 @@ from sensorwatch.common.runtime.printing import json_line, print_line, print_not
 from sensorwatch.common.runtime.settings import Settings, load_settings
 from sensorwatch.common.simulation.stream import Simulation, simulate
 from sensorwatch.producer import produce_options as options
-from sensorwatch.producer import run_plan as request
-from sensorwatch.producer.csv_sink import write_csv
+from sensorwatch.producer import run_plan
+from sensorwatch.producer.csv_sink import write_simulated_csv
 from sensorwatch.producer.json_lines_sink import JsonLinesSink, raw_line
 from sensorwatch.producer.kafka_sink import connect_sink
 from sensorwatch.producer.progress_line import progress
@@ -44,11 +44,11 @@ def produce(
     topic: options.TopicOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Send simulated sensor rows with labelled faults, or a file's rows, to a Kafka topic."""
-    request.check_combination(
+    """Send simulated sensor rows with labelled faults, or the rows of a file, to a Kafka topic."""
+    run_plan.check_combination(
         out=out, csv=csv, to_stdout=stdout, rate=rate, seconds=seconds, labels=labels
     )
-    simulation = request.simulation(
+    simulation = run_plan.simulation(
         to_file=out is not None,
         sensors=sensors,
         rows=rows,
@@ -60,9 +60,7 @@ def produce(
     if out is not None:
         _write_file(simulation, out, labels=labels)
         return
-    rows_per_second_limit = request.rows_per_second(
-        rate, bounded=csv is not None or rows is not None
-    )
+    rate_limit = run_plan.rows_per_second(rate, bounded=csv is not None or rows is not None)
     overrides = {"schema.path": schema, "topics.readings": topic}
     settings = load_settings(config, overrides=overrides).settings
     records = _simulated(simulation) if csv is None else _replayed(csv, settings)
@@ -70,7 +68,7 @@ def produce(
         islice(records, rows),
         settings,
         rows=rows,
-        rate=rows_per_second_limit,
+        rate=rate_limit,
         seconds=seconds,
         stdout=stdout,
     )
@@ -87,7 +85,7 @@ def _replayed(path: Path, settings: Settings) -> Iterator[Record]:
 
 def _write_file(simulation: Simulation, path: Path, *, labels: bool) -> None:
     with progress(simulation.rows) as on_sent:
-        rows = write_csv(simulate(simulation), path, labels=labels, on_sent=on_sent)
+        rows = write_simulated_csv(simulate(simulation), path, labels=labels, on_sent=on_sent)
     print_line(f"wrote {rows} rows of {simulation.sensors} sensors to {path}")
 
 
@@ -142,15 +140,15 @@ def _stop_condition(stop: StopSignal, seconds: float | None) -> Callable[[], boo
 def _print_summary(
     delivery_counts: DeliveryCounts, elapsed_seconds: float, destination: str
 ) -> None:
-    rows_per_second_limit = (
-        delivery_counts.delivered / elapsed_seconds if elapsed_seconds > 0 else 0.0
-    )
-    # On standard error: standard output may be the rows' own.
+    delivered, failed = delivery_counts.delivered, delivery_counts.failed
+    throughput = delivered / elapsed_seconds if elapsed_seconds > 0 else 0.0
+    # On standard error, because standard output may contain the rows.
     print_note(
-        f"delivered {delivery_counts.delivered}, failed {delivery_counts.failed}, to {destination} "
-        f"in {elapsed_seconds:.1f} s ({rows_per_second_limit:.0f} rows/s)"
+        f"delivered {delivered}, failed {failed}, to {destination} in {elapsed_seconds:.1f} s "
+        f"({throughput:.0f} rows/s)"
     )
-    if delivery_counts.failed:
+    if failed:
         raise CheckFailed(
-            f"{delivery_counts.failed} records were not delivered to {destination}; the first: {delivery_counts.failure}"
+            f"{failed} records were not delivered to {destination}; "
+            f"the first error: {delivery_counts.failure}"
         )

@@ -1,4 +1,4 @@
-"""The options of `produce`, with what each one says of itself."""
+"""The command-line options of `produce`, with their help texts."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,20 +6,20 @@ from typing import Annotated
 import typer
 
 SensorsOption = Annotated[
-    int, typer.Option("--sensors", min=1, max=10_000, help="How many sensors to simulate.")
+    int, typer.Option("--sensors", min=1, max=10_000, help="Number of simulated sensors.")
 ]
 RowsOption = Annotated[
     int | None,
     typer.Option(
         "--rows",
         min=1,
-        help="How many rows to send. Default: 40320 with --out, all with --csv, else no end.",
+        help="Number of rows to send. Default: 40320 with --out, all with --csv, else endless.",
         show_default=False,
     ),
 ]
 SecondsOption = Annotated[
     float | None,
-    typer.Option("--seconds", min=0, help="Stop after so long.", show_default=False),
+    typer.Option("--seconds", min=0, help="Stop after this many seconds.", show_default=False),
 ]
 RateOption = Annotated[
     str | None,
@@ -33,7 +33,7 @@ SeedOption = Annotated[
     int, typer.Option("--seed", min=0, help="The same seed gives the same rows.")
 ]
 StartOption = Annotated[
-    str, typer.Option("--start", help="The first row's event time: RFC 3339, or now.")
+    str, typer.Option("--start", help="Event time of the first row: RFC 3339, or now.")
 ]
 IntervalOption = Annotated[
     float | None,
@@ -49,37 +49,47 @@ FaultsOption = Annotated[
     str | None,
     typer.Option(
         "--faults",
-        help="none, or some of rate=R, kinds=A+B and size=S with commas between: R the share of "
-        "rows at which a fault begins, A+B its kinds (or all), S its size in standard deviations. "
-        "Default: none with --out, else R=0.001, all, S=10.",
+        help="none, or rate=R, kinds=A+B and size=S separated by commas: R is the share of rows at "
+        "which a fault begins, A+B are its kinds (or all), S is its size in standard deviations. "
+        "Default: none with --out, else rate=0.001,kinds=all,size=10.",
         show_default=False,
     ),
 ]
 CsvOption = Annotated[
     Path | None,
     typer.Option(
-        "--csv", help="Send the rows of this CSV or Parquet file instead.", show_default=False
+        "--csv",
+        help="Send the rows of this CSV or Parquet file instead of simulated rows.",
+        show_default=False,
     ),
 ]
 SchemaOption = Annotated[
     Path | None,
     typer.Option(
         "--schema",
-        help="How the rows of --csv are written; else schema.path of the configuration.",
+        help="Schema file of the rows of --csv. Default: the setting schema.path.",
         show_default=False,
     ),
 ]
 OutOption = Annotated[
     Path | None,
-    typer.Option("--out", help="Write a CSV file instead of to Kafka.", show_default=False),
+    typer.Option(
+        "--out",
+        help="Write simulated rows to this CSV file instead of Kafka.",
+        show_default=False,
+    ),
 ]
 LabelsOption = Annotated[
-    bool, typer.Option("--labels/--no-labels", help="With a last column `label` in --out.")
+    bool, typer.Option("--labels/--no-labels", help="Add a last column `label` to --out.")
 ]
 StdoutOption = Annotated[
-    bool, typer.Option("--stdout", help="Write JSON lines instead of to Kafka.")
+    bool, typer.Option("--stdout", help="Write JSON lines to standard output instead of Kafka.")
 ]
 TopicOption = Annotated[
     str | None,
-    typer.Option("--topic", help="Else topics.readings of the configuration.", show_default=False),
+    typer.Option(
+        "--topic",
+        help="Topic for the records. Default: the setting topics.readings.",
+        show_default=False,
+    ),
 ]

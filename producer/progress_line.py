@@ -1,4 +1,4 @@
-"""How far a run has come, on a terminal only."""
+"""The progress bar of a run, on a terminal only."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -11,9 +11,10 @@ from sensorwatch.common.runtime.console import SafeConsole
 
 @contextmanager
 def progress(rows: int | None) -> Iterator[Callable[[int], object]]:
-    """Give a function that hears of rows sent; `rows`: how many there will be (None: unknown).
+    """Provide a function to call with the number of rows sent, which advances a progress bar.
 
-    Nothing is drawn where standard error is no terminal.
+    `rows`: total number of rows, or None if it is unknown. Nothing is drawn if standard error is
+    not a terminal.
     """
     if not sys.stderr.isatty():
         yield lambda _rows: None

@@ -1,4 +1,4 @@
-"""Batches at a steady rate."""
+"""Batches of rows at a steady rate."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -6,21 +6,21 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 
-# A stall longer than this is not made up for: a burst of all that was missed is no steady rate.
 MAX_CATCH_UP_SECONDS = 1.0
+"""After a longer delay, the missed rows are not sent in a burst: the schedule starts again."""
 _BATCHES_PER_SECOND = 20
 _MAX_BATCH_ROWS = 2_000
 
 
 def batch_rows(rate: float | None) -> int:
-    """Return how many rows to send at once: small enough that a second has several batches."""
+    """Return the number of rows per batch, so that a second has several batches."""
     if rate is None:
         return _MAX_BATCH_ROWS
     return max(1, min(_MAX_BATCH_ROWS, int(rate / _BATCHES_PER_SECOND)))
 
 
 def batched(items: Iterable[Item], rows: int) -> Iterator[list[Item]]:
-    """Cut a stream into lists of `rows` items, the last one shorter."""
+    """Yield the items in lists of `rows` items. The last list may be shorter."""
     source = iter(items)
     while batch := list(islice(source, rows)):
         yield batch
@@ -33,9 +33,9 @@ def rate_limited(
     clock: Callable[[], float],
     sleep: Callable[[float], object],
 ) -> Iterator[Sequence[Item]]:
-    """Yield each batch, then wait until its rows' time at `rate` (rows/s; None: no waiting).
+    """Yield each batch, then wait so that rows are sent at `rate`, in rows per second.
 
-    `clock`: monotonic seconds.
+    `rate`: None never waits. `clock`: monotonic seconds.
     """
     if rate is None:
         yield from batches

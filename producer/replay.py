@@ -1,4 +1,4 @@
-"""Rows of a file as records that mean the same as the file's rows."""
+"""The replay of a file: its rows as records that parse to the same readings."""
 
 import json
 import math
@@ -15,8 +15,8 @@ from sensorwatch.common.rows.strict_parsing import Fields
 from sensorwatch.common.tables import read_rows
 from sensorwatch.producer.simulated_records import Record
 
-# JSON has neither nan nor infinities: a number too large for any float is refused for the same
-# reason, "not_finite", where null or a text would be refused for another.
+# JSON cannot represent nan or infinity. A number above the float64 range is rejected for the same
+# reason, "not_finite"; null or a text would be rejected for another reason.
 _NOT_FINITE = msgspec.Raw(b"1e999")
 _encoder = msgspec.json.Encoder(enc_hook=str)
 
@@ -24,9 +24,9 @@ _encoder = msgspec.json.Encoder(enc_hook=str)
 def replayed_records(path: Path, schema: Schema) -> Iterator[Record]:
     """Yield each row of a CSV or Parquet file as one JSON record, in order, without a label.
 
-    Columns that the schema does not name are sent only where it rejects them. A line that is no row
-    is sent as the JSON text that says why, so that it is refused at the other end and not lost.
-    Raises DataError as `sensorwatch.common.tables.read_rows` does.
+    Columns that the schema does not name are sent only if the schema rejects unknown fields. A line
+    that cannot be read is sent as a JSON text with the reason, so the consumer rejects it and
+    counts it. Raises DataError as `sensorwatch.common.tables.read_rows` does.
     """
     send_unknown_fields = schema.unknown_fields is UnknownFields.REJECT
     declared_roots = tuple(dict.fromkeys(field.split(".")[0] for field in schema.paths))
@@ -44,11 +44,14 @@ def replayed_records(path: Path, schema: Schema) -> Iterator[Record]:
 
 
 def encode_fields(fields: Fields) -> bytes:
-    """Write fields as JSON; floats read back to the same bits, those not finite as overflows."""
+    """Return fields as JSON. Finite floats read back to the same bits.
+
+    Other floats are written as a number above the float64 range.
+    """
     json_values = {name: _json_value(value) for name, value in fields.items()}
     try:
         return _encoder.encode(json_values)
-    except UnicodeEncodeError:  # the file's bytes were no UTF-8; JSON's escapes can still say so
+    except UnicodeEncodeError:  # surrogates of bytes that are not UTF-8: JSON escapes keep them
         return json.dumps(fields).encode()
 
 
@@ -62,8 +65,8 @@ def _json_value(value: object) -> object:
 
 def _key(fields: Fields, path: list[str] | None) -> str:
     value: Any = fields
-    for path_part in path or ():
-        value = value.get(path_part) if isinstance(value, Mapping) else None
+    for name in path or ():
+        value = value.get(name) if isinstance(value, Mapping) else None
     if path is None or value is None:
         return DEFAULT_SENSOR
     return str(value).encode(errors="replace").decode()

@@ -1,4 +1,4 @@
-"""What a run of the producer was asked to do, checked and with every default filled in."""
+"""The plan of a producer run: options checked, and defaults filled in."""
 
 import time
 from pathlib import Path
@@ -7,14 +7,13 @@ from sensorwatch.common.errors import UsageError
 from sensorwatch.common.rows.instants import BadTime, time_reader
 from sensorwatch.common.rows.schema import TimeField
 from sensorwatch.common.simulation.stream import Simulation
-from sensorwatch.producer.fault_plan_text import fault_plan
+from sensorwatch.producer.fault_plan_text import parse_fault_plan
 
-# Two weeks of ten sensors every five minutes: every hour and day of the week is there to learn.
 FILE_ROWS = 40_320
+"""Two weeks of ten sensors every five minutes, so that every hour of the week has rows."""
 FILE_INTERVAL_SECONDS = 300.0
-# A stream's event time may run ahead of the clock when rows are sent faster than they are measured,
-# so it starts in the past and goes in small steps.
 STREAM_INTERVAL_SECONDS = 1.0
+"""A small step, because event times advance faster than the clock at a high rate."""
 STREAM_FAULTS = "rate=0.001,kinds=all,size=10"
 STREAM_RATE = 1_000.0
 
@@ -28,20 +27,22 @@ def check_combination(
     seconds: float | None,
     labels: bool,
 ) -> None:
-    """Raise UsageError for options of which one would silently do nothing."""
+    """Raise UsageError for options that exclude each other."""
     if out is not None and (csv is not None or to_stdout):
         conflicting_option = "--csv" if csv is not None else "--stdout"
         raise UsageError(
-            f"--out writes simulated rows to a file and cannot go with {conflicting_option}"
+            f"--out writes simulated rows to a file: remove --out or {conflicting_option}"
         )
     if out is not None and (rate is not None or seconds is not None):
         conflicting_option = "--rate" if rate is not None else "--seconds"
         raise UsageError(
-            f"{conflicting_option} is about sending and cannot go with --out; give --rows"
+            f"{conflicting_option} has no effect on --out: remove {conflicting_option}, and set "
+            "the length with --rows"
         )
     if labels and out is None:
         raise UsageError(
-            "--labels is a column of --out; in a topic the label is the header sensorwatch-label"
+            "--labels adds a column to the file of --out: give --out, or remove --labels. In a "
+            "topic, the label is in the header sensorwatch-label"
         )
 
 
@@ -55,9 +56,10 @@ def simulation(
     interval: float | None,
     faults: str | None,
 ) -> Simulation:
-    """Describe the simulated stream; raises UsageError for a bad `start` or `faults`.
+    """Return the simulation for these options, with defaults for those that are None.
 
-    A file is what somebody trains on next, so it is healthy unless faults are asked for.
+    A file has no faults by default, because it is usually training data.
+    Raises UsageError if `start` or `faults` is invalid.
     """
     default_interval = FILE_INTERVAL_SECONDS if to_file else STREAM_INTERVAL_SECONDS
     return Simulation(
@@ -66,12 +68,17 @@ def simulation(
         seed=seed,
         start=parse_start_time(start),
         interval_seconds=default_interval if interval is None else interval,
-        faults=fault_plan(("none" if to_file else STREAM_FAULTS) if faults is None else faults),
+        faults=parse_fault_plan(
+            ("none" if to_file else STREAM_FAULTS) if faults is None else faults
+        ),
     )
 
 
 def parse_start_time(text: str) -> int:
-    """Read an RFC 3339 time (UTC where it names no zone), or `now`, as microseconds UTC."""
+    """Return the time of an RFC 3339 text, or of `now`, in microseconds UTC.
+
+    A time without a zone is UTC. Raises UsageError if the text is invalid.
+    """
     if text == "now":
         return time.time_ns() // 1_000
     try:
@@ -81,7 +88,11 @@ def parse_start_time(text: str) -> int:
 
 
 def rows_per_second(text: str | None, *, bounded: bool) -> float | None:
-    """Read a rate; None is as fast as possible, the default for a bounded number of rows."""
+    """Return the rate of a text in rows per second, or None for as fast as possible.
+
+    `bounded`: the number of rows is limited. The default rate is then None. Raises UsageError if
+    the text is invalid.
+    """
     if text is None:
         return None if bounded else STREAM_RATE
     if text == "max":
@@ -91,5 +102,7 @@ def rows_per_second(text: str | None, *, bounded: bool) -> float | None:
     except ValueError:
         rate = 0.0
     if not 0 < rate <= 1e9:
-        raise UsageError(f'--rate: found "{text}", wanted rows per second above 0, or max')
+        raise UsageError(
+            f'--rate: found "{text}", wanted rows per second above 0 and at most 1e9, or max'
+        )
     return rate

@@ -1,4 +1,4 @@
-"""Simulated rows as Kafka records: the key names the sensor, the label stays out of the value."""
+"""Simulated rows as Kafka records: sensor id as key, and the label outside the value."""
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -13,16 +13,16 @@ from sensorwatch.producer.malformed_rows import broken_json
 
 
 class Record(NamedTuple):
-    """What is sent: nothing in the value says what the row is labelled."""
+    """A record to send. Its value does not reveal the label."""
 
     key: str
     """The sensor's id."""
     value: bytes
     label: str
-    """The kind of fault, or nothing."""
+    """The kind of fault, or an empty text for a healthy row."""
 
 
-# A struct, not a dict per row: it is built and written three times as fast.
+# A struct is built and encoded three times as fast as a dict.
 _Payload: Callable[..., msgspec.Struct] = msgspec.defstruct(
     "_Payload",
     [("timestamp", str), ("sensor_id", str), *((name, float) for name in SIGNALS)],
@@ -31,7 +31,7 @@ _encoder = msgspec.json.Encoder()
 
 
 def simulated_records(chunk: Chunk) -> Iterator[Record]:
-    """Yield each row as JSON; floats are written so that they read back to the same bits."""
+    """Yield a record for each row. Its floats read back to the same bits."""
     time = lru_cache(maxsize=16)(format_instant)
     rows = zip(
         chunk.event_time.tolist(),

@@ -1,4 +1,4 @@
-"""Where records go, and the account of how many arrived."""
+"""The sink protocol, and the delivery of batches to a sink."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -9,22 +9,22 @@ from sensorwatch.producer.simulated_records import Record
 
 @dataclass(frozen=True, slots=True)
 class DeliveryCounts:
-    """What became of the records that were sent."""
+    """The numbers of delivered and failed records."""
 
     delivered: int
     failed: int
     failure: str = ""
-    """What the first failure was."""
+    """The first error, or an empty text."""
 
 
 class Sink(Protocol):
-    """Takes records and knows, once closed, what became of them."""
+    """A destination of records that counts deliveries."""
 
     def send(self, records: Sequence[Record]) -> None:
-        """Hand records over, in order."""
+        """Send records in order."""
 
     def close(self) -> DeliveryCounts:
-        """Wait for what is under way, at most for a deadline, and return the account."""
+        """Wait for records in flight, up to a deadline, and return the counts."""
 
 
 def deliver(
@@ -34,7 +34,10 @@ def deliver(
     stopping: Callable[[], bool],
     on_sent: Callable[[int], object],
 ) -> DeliveryCounts:
-    """Send batches until there are no more or `stopping`; `on_sent` hears of each batch's rows."""
+    """Send batches until the end or until `stopping` returns True; return the counts.
+
+    `on_sent`: called with the number of records of each batch.
+    """
     try:
         for batch in batches:
             if stopping():

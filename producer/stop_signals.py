@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as a question that a loop can ask."""
+"""SIGINT and SIGTERM as a stop request that a loop can check."""
 
 import signal
 from collections.abc import Iterator
@@ -10,24 +10,24 @@ from types import FrameType
 
 @dataclass(slots=True)
 class StopSignal:
-    """Whether this process was asked to stop, and how."""
+    """The stop request of this process."""
 
     event: Event = field(default_factory=Event)
     interrupted: bool = False
-    """By SIGINT: a person pressed Ctrl-C."""
+    """True after SIGINT, for example Ctrl-C."""
 
     def requested(self) -> bool:
-        """Say whether to stop."""
+        """Return whether a stop was requested."""
         return self.event.is_set()
 
     def sleep(self, seconds: float) -> None:
-        """Wait, but no longer than until asked to stop."""
+        """Wait for `seconds`, or until a stop is requested."""
         self.event.wait(seconds)
 
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopSignal]:
-    """Turn the first signal into a wish to stop; a second SIGINT interrupts at once."""
+    """Provide a `StopSignal` that the first signal sets. A second SIGINT interrupts at once."""
     stop = StopSignal()
 
     def handle(number: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""Where the SKAB files are, if they are: public data that the project does not ship."""
+"""The paths of the SKAB files, public data that is not part of the repository."""
 
 import os
 from pathlib import Path
@@ -19,6 +19,15 @@ SIGNALS = [
     "Voltage",
     "Volume Flow RateRMS",
 ]
-needs_skab = pytest.mark.skipif(
-    not DATA.is_dir(), reason=f"no SKAB files in {DATA}: set {DATA_VARIABLE}"
-)
+
+
+def skab_missing() -> str | None:
+    """Return why the SKAB files cannot be used; None if they can."""
+    return (
+        None
+        if DATA.is_dir()
+        else f"no SKAB files in {DATA}: set {DATA_VARIABLE} to the parent folder"
+    )
+
+
+needs_skab = pytest.mark.skipif(skab_missing() is not None, reason=str(skab_missing()))

@@ -1,1 +1,1 @@
-"""Builds, evaluates and registers model versions."""
+"""Train, evaluate, backtest and register model versions."""

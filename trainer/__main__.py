@@ -1,4 +1,4 @@
-"""`python -m trainer train | evaluate | backtest`."""
+"""The command line `python -m trainer train | evaluate | backtest`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Score a table's rows causally, in their order, exactly as the consumer would have."""
+"""The backtest: rows of a file scored in order, with the same results as the consumer."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -22,7 +22,7 @@ def score_on(
     first_row: int,
     max_rows: int,
 ) -> Iterator[Outcome]:
-    """Score records in order, `max_rows` at a time; see `score_batches`."""
+    """Yield the outcomes of records in order, `max_rows` at a time; see `score_batches`."""
     batches = collect_batches(records, detector.schema, batch_rows=max_rows)
     return score_batches(batches, detector, memory, first_row=first_row)
 
@@ -30,10 +30,10 @@ def score_on(
 def score_batches(
     batches: Iterable[Batch], detector: Detector, memory: Memory, *, first_row: int
 ) -> Iterator[Outcome]:
-    """Score batches in order, the memory going from one to the next.
+    """Yield the outcomes of batches in order; `memory` is updated by each batch.
 
-    The outcomes' rows are numbered from `first_row` on. The scores do not depend on how the rows
-    were cut into batches.
+    The outcomes' rows are numbered from `first_row` on. The scores do not depend on the boundaries
+    between batches.
     """
     for batch in batches:
         readings, rejections = batch

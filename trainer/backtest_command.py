@@ -1,4 +1,4 @@
-"""`sensorwatch backtest`: score a file as the consumer would have."""
+"""The command `backtest`: score the rows of a file as the consumer would."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +20,7 @@ from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.tables import read_batches
 from sensorwatch.trainer.backtest import score_batches
+from sensorwatch.trainer.rejected_text import rejected_text
 from sensorwatch.trainer.score_table import ScoreTable
 from sensorwatch.trainer.trainer_options import (
     FeaturesOption,
@@ -41,16 +42,23 @@ def backtest(
     train_rows: Annotated[
         int | None,
         typer.Option(
-            "--train-rows", min=1, help="Fit on the first so many rows.", show_default=False
+            "--train-rows",
+            min=1,
+            help="Fit a model on this many first rows.",
+            show_default=False,
         ),
     ] = None,
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", help="Or: a version, by id, champion or previous.", show_default=False
+            "--model",
+            help="Or use a registered version: an id, champion or previous.",
+            show_default=False,
         ),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", help="Where the scores go.")] = Path("scores.csv"),
+    out: Annotated[Path, typer.Option("--out", help="CSV file for the scores.")] = Path(
+        "scores.csv"
+    ),
     seed: SeedOption = None,
     target_alert_rate: RateOption = None,
     features: FeaturesOption = None,
@@ -58,7 +66,7 @@ def backtest(
     registry: RegistryOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Score a file's rows in their order, each from what came before it, into a CSV file."""
+    """Score the rows of a file in order, each from earlier rows only, into a CSV file."""
     settings = settings_for(
         config,
         seed=seed,
@@ -95,7 +103,7 @@ def backtest(
 def _fit_on_first_batches(
     train_batches: Sequence[Batch], schema: Schema, settings: Settings, data: Path
 ) -> tuple[Detector, Memory, list[Rejection]]:
-    # Here, because scikit-learn takes a second to import, and a version needs none of it.
+    # Imported here, because only training needs scikit-learn, which takes a second to import.
     from sensorwatch.trainer.training import rate_note
     from sensorwatch.trainer.unregistered_model import fit_on_first_batches
 
@@ -114,17 +122,21 @@ def _fit_on_first_batches(
 
 
 def _require_same_schema(schema: Schema, detector: Detector) -> Schema:
-    """Return the schema to read the file with; only its name, units and CSV format may differ."""
+    """Return `schema`, which may differ from the detector's only in name, units and CSV format.
+
+    Raises UsageError if the fingerprints differ.
+    """
     if schema.fingerprint != detector.schema.fingerprint:
         raise UsageError(
-            f"the schema's fingerprint {schema.fingerprint} is not {detector.schema.fingerprint}, "
-            f"that of {detector.version}: leave --schema out, or choose a version trained with it"
+            f"the schema has fingerprint {schema.fingerprint}, but {detector.version} was trained "
+            f"with {detector.schema.fingerprint}: omit --schema, or choose a version that was "
+            "trained with this schema"
         )
     return schema
 
 
 def _print_summary(table: ScoreTable) -> None:
-    rejected = ", ".join(f"{count} {reason}" for reason, count in table.rejected.most_common())
+    rejected = rejected_text(table.rejected)
     print_line(f"scored     {table.scored} rows, {table.anomalies} anomalous, to {table.out}")
     print_line(
         f"rejected   {table.rejected.total()} rows{f' ({rejected})' if rejected else ''}"

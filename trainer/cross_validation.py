@@ -1,4 +1,4 @@
-"""Looks at rows by models that were not fitted on them."""
+"""Cross-validation over blocks of time: raw scores by models not fitted on the scored rows."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -21,28 +21,34 @@ from sensorwatch.trainer.scorer_fitting import (
 )
 
 BLOCKS = 10
+"""Blocks of time that the rows are divided into at the most."""
 FOLD_GAP = 10
-"""Rows of each sensor left out on either side of a fold, as far as a memory reaches."""
+"""Rows of each sensor before and after a fold that are excluded from its fit.
+
+A memory connects rows over about this distance."""
 FEW_FOLDS_ROWS_PER_SENSOR = 1_000
-"""From so many rows on half of them tell a sensor's level as well as nine in ten do ..."""
+"""Rows per sensor from which half of the rows give a level as good as nine tenths do.
+
+FEW_FOLDS folds are then used."""
 FEW_FOLDS = 2
-"""... so every other block is left out at once."""
+"""Folds for many rows. Each fold contains every second block."""
 
 
 def out_of_fold_scores(
     readings: Readings, schema: Schema, trainer_settings: TrainerSettings, *, period: int = WEEK
 ) -> RawScores:
-    """Look at rows with a model that was fitted on others: every row, or a spread of very many.
+    """Return raw scores of rows, each by a model that was not fitted on that row.
 
-    `period`: microseconds of what comes back in them, 0 if nothing does.
+    Scores every row, or a sample if there are more than MAX_FIT_ROWS.
+    `period`: the season's period in microseconds, or 0 if the rows have no season.
 
-    Blocks are contiguous in time; each one's model runs over the rows up to the block's end, so
-    that its memory is warm, and only what it found in the block is kept.
+    Blocks are contiguous in time. The model of a block also runs over the rows before the block,
+    to warm up its memory; only the scores inside the block are returned.
     """
-    rows, streams = len(readings), SensorRows(readings.sensor)
-    calibration_mask = sample_rows(streams, seed=trainer_settings.seed)
+    rows, sensor_rows = len(readings), SensorRows(readings.sensor)
+    calibration_mask = sample_rows(sensor_rows, seed=trainer_settings.seed)
     if not calibration_mask.all():
-        # What is never looked at of a sensor says nothing of the others.
+        # Sensors without a sampled row do not affect the scores of the others.
         has_scored_rows = np.isin(readings.sensor, readings.sensor[calibration_mask])
         return concatenated_scores(
             _out_of_fold_scores_of_sample(
@@ -53,11 +59,11 @@ def out_of_fold_scores(
                 period,
             )
         )
-    gap = FOLD_GAP * streams.count
+    gap = FOLD_GAP * sensor_rows.count
     result = []
     for block, (start, stop) in enumerate(pairwise(_block_edges(rows))):
         fitting = np.ones(rows, dtype=np.bool_)
-        # Of very few rows (or very many sensors) no more than a fold's width is left out.
+        # With few rows or many sensors, the gap is at most as long as the block.
         gap_rows = min(gap, stop - start)
         fitting[max(start - gap_rows, 0) : stop + gap_rows] = False
         fitted = fit_on(readings, fitting, schema, trainer_settings)
@@ -66,7 +72,7 @@ def out_of_fold_scores(
 
 
 def block_count(rows: int) -> int:
-    """How many blocks of time so many rows are cut into."""
+    """Return the number of blocks of time for a number of rows."""
     return min(BLOCKS, rows // 2)
 
 
@@ -77,19 +83,22 @@ def _out_of_fold_scores_of_sample(
     trainer_settings: TrainerSettings,
     period: int,
 ) -> Iterator[RawScores]:
-    """Let memory and levels have all rows, and look at those that are `calibration_mask` (n,) only."""
-    rows, streams = len(readings), SensorRows(readings.sensor)
-    block_edges, sensors = _block_edges(rows), streams.count
+    """Yield raw scores of the rows of `calibration_mask` (n,), fold by fold.
+
+    Memory and levels use all rows that the fold's fit may use.
+    """
+    rows, sensor_rows = len(readings), SensorRows(readings.sensor)
+    block_edges, sensors = _block_edges(rows), sensor_rows.count
     block = np.repeat(np.arange(len(block_edges) - 1), np.diff(block_edges))
     time_span = int(readings.event_time[-1] - readings.event_time[0])
-    # Blocks that fall in with the season would each time leave out the same half of it.
+    # With two folds, blocks that coincide with the season would exclude the same half of it.
     use_few_folds = rows >= FEW_FOLDS_ROWS_PER_SENSOR * sensors and time_span >= 2 * BLOCKS * period
     folds = FEW_FOLDS if use_few_folds else len(block_edges) - 1
     for fold in range(folds):
-        held_out = block % folds == fold
-        scored_in_fold = calibration_mask & held_out
-        scored_mask = scored_in_fold | streams.warm_up_mask(scored_in_fold)
-        fitting = ~_with_gap(held_out, block_edges, FOLD_GAP * sensors)
+        in_fold = block % folds == fold
+        scored_in_fold = calibration_mask & in_fold
+        scored_mask = scored_in_fold | sensor_rows.warm_up_mask(scored_in_fold)
+        fitting = ~_with_gap(in_fold, block_edges, FOLD_GAP * sensors)
         sampled = scored_mask | (calibration_mask & fitting)
         fit = fit_and_recall(readings, fitting, sampled, schema, trainer_settings)
         yield score_selected(
@@ -101,14 +110,14 @@ def _out_of_fold_scores_of_sample(
         )
 
 
-def _with_gap(held_out: NDArray[np.bool_], block_edges: list[int], gap: int) -> NDArray[np.bool_]:
-    """Return the held blocks (n,) with a gap on either side.
+def _with_gap(in_fold: NDArray[np.bool_], block_edges: list[int], gap: int) -> NDArray[np.bool_]:
+    """Return the mask (n,) of the fold's blocks, extended by `gap` rows on both sides.
 
-    Of very many sensors no more than a quarter of a block, so that half of one between two is left.
+    The gap is at most a quarter of a block, so that half of a block between two others remains.
     """
-    result = held_out.copy()
+    result = in_fold.copy()
     for start, stop in pairwise(block_edges):
-        if held_out[start]:
+        if in_fold[start]:
             gap_rows = min(gap, (stop - start) // 4)
             result[max(start - gap_rows, 0) : stop + gap_rows] = True
     return result

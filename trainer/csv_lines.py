@@ -1,4 +1,4 @@
-"""Columns of cells to the lines of a CSV table, many at a time, compiled."""
+"""Columns of cells joined into the lines of a CSV file, by a compiled kernel."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,46 +14,49 @@ _COMMA, _NEWLINE = ord(","), ord("\n")
 
 
 @dataclass(frozen=True, slots=True)
-class Cells:
-    """A column of n cells, each a stretch of the same bytes; they are written as they stand."""
+class CellColumn:
+    """A column of n cells. Each cell is a slice of `data`, and is encoded_texts unchanged."""
 
     data: NDArray[np.uint8]
     begins: NDArray[np.int64]
-    """(n,) where each cell begins in `data`."""
+    """Shape (n,). Index in `data` of each cell's first byte."""
     ends: NDArray[np.int64]
-    """(n,) where each cell ends in `data`."""
+    """Shape (n,). Index in `data` after each cell's last byte."""
 
-    def keep_where(self, mask: NDArray[np.bool_]) -> "Cells":
-        """Leave the cells empty that are not kept (n,)."""
+    def keep_where(self, mask: NDArray[np.bool_]) -> "CellColumn":
+        """Return the column with an empty cell in each row that `mask` (n,) excludes."""
         return replace(self, ends=np.where(mask, self.ends, self.begins))
 
 
-def number_cells(column: NDArray[np.float64] | NDArray[np.int64]) -> Cells:
-    """Write finite numbers (n,) so that they read back to the same bits."""
+def number_cells(column: NDArray[np.float64] | NDArray[np.int64]) -> CellColumn:
+    """Return the cells of finite numbers (n,), which read back to the same bits."""
     if len(column) == 0:
         return text_cells([], np.empty(0, dtype=np.int64))
     data = np.frombuffer(msgspec.json.encode(column.tolist()), dtype=np.uint8)
     commas = np.flatnonzero(data == _COMMA)
-    return Cells(data, np.concatenate([[0], commas]) + 1, np.append(commas, len(data) - 1))
+    return CellColumn(data, np.concatenate([[0], commas]) + 1, np.append(commas, len(data) - 1))
 
 
-def instants(microseconds: NDArray[np.int64]) -> Cells:
-    """Write instants (n,) as RFC 3339."""
+def time_cells(microseconds: NDArray[np.int64]) -> CellColumn:
+    """Return the cells of times (n,) in microseconds UTC, as RFC 3339."""
     characters, lengths = format_instants_ascii(microseconds)
     begins = np.arange(len(characters), dtype=np.int64) * characters.shape[1]
-    return Cells(characters.ravel(), begins, begins + lengths)
+    return CellColumn(characters.ravel(), begins, begins + lengths)
 
 
-def text_cells(texts: Sequence[str], codes: NDArray[np.integer]) -> Cells:
-    """Write of each row the text at its position (n,) in `texts`; a lone surrogate as an escape."""
-    written = [text.encode(errors="backslashreplace") for text in texts]
-    ends = np.cumsum([0, *map(len, written)])
-    data = np.frombuffer(b"".join(written), dtype=np.uint8)
-    return Cells(data, ends[codes], ends[1:][codes])
+def text_cells(texts: Sequence[str], codes: NDArray[np.integer]) -> CellColumn:
+    """Return a column of texts: `codes` (n,) is each row's index in `texts`.
+
+    A lone surrogate is encoded_texts as an escape.
+    """
+    encoded_texts = [text.encode(errors="backslashreplace") for text in texts]
+    ends = np.cumsum([0, *map(len, encoded_texts)])
+    data = np.frombuffer(b"".join(encoded_texts), dtype=np.uint8)
+    return CellColumn(data, ends[codes], ends[1:][codes])
 
 
-def join_lines(columns: Sequence[Cells]) -> NDArray[np.uint8]:
-    """Join the columns' cells row by row: with commas, and a newline after each row."""
+def join_lines(columns: Sequence[CellColumn]) -> NDArray[np.uint8]:
+    """Return the bytes of the lines: cells joined by commas, a newline after each row."""
     data_offsets = np.cumsum([0, *(len(column.data) for column in columns)])
     starts = list(zip(columns, data_offsets.tolist(), strict=False))
     begins = np.stack([column.begins + start for column, start in starts])

@@ -1,4 +1,4 @@
-"""Rows out of files or a topic, with what has to be known of where they came from."""
+"""The rows of files or of a topic, with a digest and the name of their source."""
 
 import glob
 import hashlib
@@ -19,6 +19,7 @@ from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.rejection import Rejection
 from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.tables import read_batches
+from sensorwatch.trainer.rejected_text import rejected_text
 from sensorwatch.trainer.topic_rows import TopicRecord, oldest_records
 
 TOPIC_PREFIX = "kafka:"
@@ -27,39 +28,36 @@ _READ_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """The rows of one source: each a reading or a rejection, numbered in the source's order."""
+    """The rows of one source. Each is a reading or a rejection, numbered in the source's order."""
 
     uri: str
-    """As it was asked for: a file, a glob, or `kafka:TOPIC`."""
+    """The value of `--data`: a file, a glob, or `kafka:TOPIC`."""
     sha256: str
-    """Over the files' bytes one after the other, or over the records' payloads."""
+    """Digest of the concatenated files, or of the records' payloads."""
     readings: Readings
     rejections: list[Rejection]
 
     @property
     def rows(self) -> int:
-        """How many rows there were, rejected ones included."""
+        """Return the number of rows, rejected rows included."""
         return len(self.readings) + len(self.rejections)
 
     @property
     def rejected(self) -> dict[str, int]:
-        """Rejected rows by reason code, the most frequent first."""
+        """Return the number of rejected rows by reason, the most frequent reason first."""
         reasons = Counter(rejection.reason.value for rejection in self.rejections)
         return dict(reasons.most_common())
 
     @property
     def source(self) -> DataSource:
-        """What a manifest says about these rows.
+        """Return the description of these rows for a model manifest.
 
-        Raises DataError where no row was accepted.
+        Raises DataError if no row is valid.
         """
         if len(self.readings) == 0:
-            reason_counts = ", ".join(
-                f"{count} {reason}" for reason, count in self.rejected.items()
-            )
             raise DataError(
-                f"{self.uri} has no valid row ({reason_counts or 'it is empty'}): "
-                "`sensorwatch schema check SCHEMA --data FILE` shows what is wrong"
+                f"{self.uri} has no valid row ({rejected_text(self.rejected) or 'it is empty'}): "
+                "`sensorwatch schema check SCHEMA --data FILE` shows why"
             )
         times = self.readings.event_time
         return DataSource(
@@ -75,11 +73,12 @@ class Dataset:
 def read_data(
     data: str, schema: Schema, *, rows: int | None = None, kafka: Mapping[str, Any]
 ) -> Dataset:
-    """Read a file, every file that a glob names (in the order of their paths) or a topic.
+    """Read one file, all files that match a glob (sorted by path), or a topic.
 
-    `rows`: the first so many rows of the files, or the oldest so many records of the topic; None:
-    all of them. `kafka`: librdkafka's settings.
-    Raises DataError where there is nothing to read, BrokerUnavailable for a topic out of reach.
+    `rows`: read only the first rows of the files, or the oldest records of the topic; None: read
+    all. `kafka`: librdkafka's settings.
+    Raises DataError if there is no file or topic to read, BrokerUnavailable if the topic cannot be
+    reached.
     """
     if data.startswith(TOPIC_PREFIX):
         records = oldest_records(data.removeprefix(TOPIC_PREFIX), rows=rows, kafka=kafka)
@@ -93,9 +92,9 @@ def read_data(
 
 
 def files_of(data: str) -> list[Path]:
-    """Return the one file, or the files that a glob names, by path.
+    """Return the named file, or the files that match a glob, sorted by path.
 
-    Raises DataError where there is none.
+    Raises DataError if no file matches.
     """
     if Path(data).is_file():
         return [Path(data)]
@@ -113,9 +112,9 @@ def files_of(data: str) -> list[Path]:
 
 
 def by_time(readings: Readings) -> Readings:
-    """Sort by event time, then sensor id, then the order they came in, and number them anew.
+    """Sort by event time, then sensor id, then input order, and number the rows from 0.
 
-    So the same rows give the same model, whether they came from a file or from a topic.
+    With this order, the same rows give the same model from a file and from a topic.
     """
     id_rank = np.empty(len(readings.sensor_ids), dtype=np.int64)
     id_rank[np.argsort(np.asarray(readings.sensor_ids, dtype=object))] = np.arange(len(id_rank))
@@ -145,7 +144,7 @@ def _digest_of_files(paths: Iterable[Path]) -> str:
 def _digest_of_payloads(payloads: Iterable[bytes | None]) -> str:
     digest = hashlib.sha256()
     for payload in payloads:
-        # With the length in front, so that the same bytes cut into other records differ.
+        # The length prefix makes the digest depend on the boundaries between records.
         digest.update((-1 if payload is None else len(payload)).to_bytes(8, "big", signed=True))
         digest.update(payload or b"")
     return digest.hexdigest()

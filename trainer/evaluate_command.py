@@ -1,4 +1,4 @@
-"""`sensorwatch evaluate`: measure a model version, write the report, and gate on it."""
+"""The command `evaluate`: check a model version and write the report."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,8 @@ from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.printing import print_line
 from sensorwatch.trainer.dataset import read_data
 from sensorwatch.trainer.evaluation import EvaluatedVersion, evaluate_version
-from sensorwatch.trainer.promotion_gate import failed_checks, require_passed
+from sensorwatch.trainer.evaluation_check import failed_checks, require_passed
+from sensorwatch.trainer.rejected_text import rejected_text
 from sensorwatch.trainer.report_output import print_report, write_report
 from sensorwatch.trainer.trainer_options import (
     DataOption,
@@ -27,12 +28,12 @@ log = logger("trainer")
 def evaluate(
     data: DataOption,
     model: Annotated[
-        str, typer.Option("--model", help="Which version: an id, champion or previous.")
+        str, typer.Option("--model", help="The version: an id, champion or previous.")
     ] = "champion",
     gate: Annotated[
-        bool, typer.Option("--gate", help="Exit with 1 where a check failed, naming it.")
+        bool, typer.Option("--gate", help="Exit with 1 and the failed checks if a check fails.")
     ] = False,
-    out: Annotated[Path, typer.Option("--out", help="Where the report goes.")] = Path(
+    out: Annotated[Path, typer.Option("--out", help="JSON file for the report.")] = Path(
         "report.json"
     ),
     rows: RowsOption = None,
@@ -40,12 +41,12 @@ def evaluate(
     registry: RegistryOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Measure a version's alert rates, its correctness, and which failures it finds."""
+    """Check a version's alert rates, correctness and detection of injected faults."""
     settings = settings_for(config, model=name, registry=registry)
     store, model_name = Registry(settings.registry.path), settings.registry.model
     version = store.load(model_name, model)
     dataset = read_data(data, version.detector.schema, rows=rows, kafka=settings.kafka)
-    log.info("evaluating", version=version.manifest.id, data=data, rows=dataset.rows)
+    log.info("evaluation started", version=version.manifest.id, data=data, rows=dataset.rows)
     evaluated_version = EvaluatedVersion(
         version, lambda: store.load(model_name, version.manifest.id)
     )
@@ -53,16 +54,16 @@ def evaluate(
     write_report(out, report)
     store.attach_report(model_name, version.manifest.id, report)
     print_report(report)
-    rejected = ", ".join(f"{count} {reason}" for reason, count in dataset.rejected.items())
+    rejected = rejected_text(dataset.rejected)
     print_line(
         f"rows       {dataset.rows} read, {len(dataset.rejections)} rejected"
         f"{f' ({rejected})' if rejected else ''}"
     )
     failed = failed_checks(report)
-    print_line(f"checks     {_verdict(len(report['checks']), failed)}; report in {out}")
+    print_line(f"checks     {_result_text(len(report['checks']), failed)}; report in {out}")
     if gate:
         require_passed(report)
 
 
-def _verdict(checks: int, failed: list[str]) -> str:
+def _result_text(checks: int, failed: list[str]) -> str:
     return f"failed: {', '.join(failed)}" if failed else f"all {checks} passed"

@@ -1,4 +1,4 @@
-"""Every question that is put to a model version, answered in one report."""
+"""The evaluation of a model version: all checks and measurements in one report."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,34 +13,36 @@ from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.trainer.dataset import Dataset, by_time
 from sensorwatch.trainer.evaluation_check import Check, Section
-from sensorwatch.trainer.fault_detection import failures
+from sensorwatch.trainer.fault_detection import fault_detection_section
 from sensorwatch.trainer.imputation import fill_missing
 from sensorwatch.trainer.level_fitting import fit_levels, with_enough_rows
-from sensorwatch.trainer.path_consistency import correctness, sklearn_agreement
-from sensorwatch.trainer.stability import stability
+from sensorwatch.trainer.path_consistency import path_consistency_section, sklearn_agreement
+from sensorwatch.trainer.stability import alert_rate_section
 from sensorwatch.trainer.training import fit_unregistered, rows_needed, split_by_time, train
 
 REPORT_FORMAT = 1
 MAX_SKLEARN_AGREEMENT_ROWS = 20_000
+"""The newest rows on which the compiled forest is compared with scikit-learn."""
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedVersion:
-    """The version that is evaluated, and how it is loaded once more."""
+    """A version to evaluate, and a function that loads it again."""
 
     version: ModelVersion
     reload: Callable[[], ModelVersion]
+    """Loads the version from its files again."""
 
 
 def evaluate_version(evaluated_version: EvaluatedVersion, dataset: Dataset) -> dict[str, Any]:
-    """Ask every question and return the report as plain JSON values.
+    """Run every check and return the report as plain JSON values.
 
-    Where the rows are those that the version was trained on, faults are injected only into the
-    part that it was not fitted on, and training is repeated: it has to give the same arrays.
-    Raises DataError for rows too few to judge by.
+    If the rows are the version's training rows, faults are injected only into rows outside the
+    fit. The training is then repeated, and must give the same arrays.
+    Raises DataError if there are too few valid rows.
     """
     manifest, detector = evaluated_version.version.manifest, evaluated_version.version.detector
-    source = dataset.source  # refuses a source without a valid row
+    source = dataset.source  # raises DataError if no row is valid
     trainer_settings = settings_of(manifest)
     readings = by_time(dataset.readings)
     if len(readings) < rows_needed(trainer_settings.calibration_share):
@@ -54,8 +56,10 @@ def evaluate_version(evaluated_version: EvaluatedVersion, dataset: Dataset) -> d
     )
     evaluated = _with_levels_of_training_start(readings, detector) if is_training_data else detector
     sections = {
-        "stability": stability(readings, evaluated, trainer_settings),
-        "correctness": correctness(readings, detector, lambda: evaluated_version.reload().detector),
+        "stability": alert_rate_section(readings, evaluated, trainer_settings),
+        "correctness": path_consistency_section(
+            readings, detector, lambda: evaluated_version.reload().detector
+        ),
         "training": _training_section(
             evaluated_version.version,
             readings,
@@ -63,7 +67,7 @@ def evaluate_version(evaluated_version: EvaluatedVersion, dataset: Dataset) -> d
             trainer_settings,
             is_training_data=is_training_data,
         ),
-        "failures": failures(*injection_input, seed=manifest.seed),
+        "failures": fault_detection_section(*injection_input, seed=manifest.seed),
     }
     checks = [check for section in sections.values() for check in section.checks]
     return {
@@ -78,7 +82,10 @@ def evaluate_version(evaluated_version: EvaluatedVersion, dataset: Dataset) -> d
 
 
 def settings_of(manifest: ModelManifest) -> TrainerSettings:
-    """Return what a version was trained with; what its manifest does not say has its default."""
+    """Return the settings of a version's training.
+
+    A setting that its manifest lacks has its default.
+    """
     known_parameters = {
         name: value
         for name, value in manifest.parameters.items()
@@ -88,15 +95,16 @@ def settings_of(manifest: ModelManifest) -> TrainerSettings:
 
 
 def trained_on(manifest: ModelManifest, dataset: Dataset) -> bool:
-    """Say whether these are the very rows that a version was trained on."""
+    """Return whether a dataset is the one that a version was trained on."""
     trained_source = manifest.data_source
     return trained_source.sha256 == dataset.sha256 and trained_source.rows == len(dataset.readings)
 
 
 def _with_levels_of_training_start(readings: Readings, detector: Detector) -> Detector:
-    """Return the detector as if its sensors had not moved yet.
+    """Return the detector with the levels at the start of its training rows.
 
-    It is made to go on after its training rows, from where they ended, not to begin with them.
+    A trained detector has the levels at the end of its training rows. Scores of the training rows
+    themselves must start from the levels at their beginning.
     """
     if detector.forecast is None:
         return detector
@@ -112,13 +120,13 @@ def _rows_to_inject(
     *,
     is_training_data: bool,
 ) -> tuple[Readings, Detector]:
-    """Return rows to inject faults into, and a detector that was not fitted on them."""
+    """Return rows for fault injection, and a detector that was not fitted on them."""
     if not is_training_data:
         return readings, detector
     split = split_by_time(readings, trainer_settings.calibration_share)
     if detector.forecast is None:
         return split.calibration, detector
-    # It was fitted on all of them: one of the same making looks instead, if the rows suffice.
+    # The version was fitted on all rows, so a new detector is fitted on the older rows.
     if len(split.fit) < rows_needed(trainer_settings.calibration_share):
         return readings, detector
     return split.calibration, fit_unregistered(split.fit, detector.schema, trainer_settings)
@@ -132,7 +140,10 @@ def _training_section(
     *,
     is_training_data: bool,
 ) -> Section:
-    """Train again: the compiled forest must agree with its estimator, the arrays with ours."""
+    """Train again, and return the checks of the arrays and of the compiled forest.
+
+    The arrays must equal the version's. The forest must agree with its scikit-learn estimator.
+    """
     detector, manifest = version.detector, version.manifest
     comparable = is_training_data and manifest.libraries == library_versions()
     checks: list[Check] = []
@@ -150,6 +161,6 @@ def _reproduction_check(actual: str, expected: str) -> Check:
     return Check(
         "training.reproduced",
         actual == expected,
-        f"same data and seed give arrays {actual[:16]}",
-        f"those of the version, {expected[:16]}",
+        f"same data and seed give arrays with digest {actual[:16]}",
+        f"the version's digest, {expected[:16]}",
     )

@@ -1,15 +1,18 @@
-"""One question that an evaluation answers with yes or no."""
+"""The checks of an evaluation report, and the gate that requires all of them to pass."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from sensorwatch.common.errors import CheckFailed
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What was wanted, what was observed, and whether that is good enough."""
+    """One check: the observed value, the wanted value, and the result."""
 
     name: str
-    """`group.question`; what the gate says when it fails."""
+    """`section.check`. `evaluate --gate` prints it if the check fails."""
     passed: bool
     observed: str
     wanted: str
@@ -21,8 +24,20 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of the report: its checks, and the figures that they were judged by."""
+    """One section of the report: its checks, and the measurements behind them."""
 
     checks: tuple[Check, ...]
     figures: Any
     """Plain JSON values."""
+
+
+def failed_checks(report: Mapping[str, Any]) -> list[str]:
+    """Return the names of the checks that a report failed."""
+    return [check["name"] for check in report["checks"] if not check["passed"]]
+
+
+def require_passed(report: Mapping[str, Any]) -> None:
+    """Raise CheckFailed with the name of every failed check, if any check failed."""
+    failed = failed_checks(report)
+    if failed:
+        raise CheckFailed(f"{report['version']} failed the gate: {', '.join(failed)}")

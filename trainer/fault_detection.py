@@ -1,4 +1,4 @@
-"""Which injected faults a model finds, how surely and how soon."""
+"""The checks of fault detection: recall, precision and delay on injected faults."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -17,15 +17,19 @@ from sensorwatch.trainer.evaluation_check import Check, Section
 from sensorwatch.trainer.fault_injection import FaultCase, Injected, inject_case, robust_spread
 
 SIZES = (4.0, 8.0, 16.0)
+"""Sizes of the injected faults, in spreads of the signal."""
 GATE_CASE = FaultCase(FaultKind.SPIKE, 8.0)
-"""What any isolation forest has to find. A plain one cannot be held to spikes in one signal of
-several: it sums over signals, so that one far out weighs no more than several a little out."""
+"""The case that every model must detect: a spike of all signals.
+
+A plain forest need not detect a spike of one signal: one large deviation weighs no more there than
+several small ones."""
 MIN_SIGNALS_FOR_STRICT_BOUNDS = 3
+"""Varying signals from which BOUNDS apply to a model without memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What the gated case has to reach."""
+    """The minimum recall and ROC-AUC of GATE_CASE."""
 
     recall: float
     roc_auc: float
@@ -33,30 +37,32 @@ class Bounds:
 
 BOUNDS = Bounds(recall=0.8, roc_auc=0.95)
 FEW_SIGNALS_BOUNDS = Bounds(recall=0.1, roc_auc=0.85)
-"""Hour and day of week are features too: beside them one or two signals weigh little, so a plain
-forest ranks such a spike well but seldom above its threshold."""
+"""Bounds of a plain forest with one or two signals.
+
+Hour and day of week are features too, so one or two signals have little weight. The forest ranks
+a spike well, but rarely above its threshold."""
 MEMORY_CASES: Mapping[str, tuple[FaultCase, float]] = {
     "failures.spike_of_one_signal": (FaultCase(FaultKind.SPIKE, 8.0, one_signal=True), 0.9),
     "failures.level_shift": (FaultCase(FaultKind.LEVEL_SHIFT, 4.0), 0.9),
     "failures.stuck": (FaultCase(FaultKind.STUCK, 0.0), 0.8),
 }
-"""What a detector with memory has to find too: share of episodes with at least one alarm."""
+"""Further cases for a detector with memory, with their minimum share of detected episodes."""
 EPISODES = 60
-"""Wanted per case; where the rows hold fewer at a time, faults are injected several times."""
+"""Episodes per case. If the rows have space for fewer, faults are injected in several rounds."""
 MAX_ROUNDS = 20
 ROWS_PER_EPISODE = 50
-"""At most one fault is put into so many rows at a time."""
+"""Rows per injected fault in one round, at least."""
 MAX_ROWS = 20_000
-"""The newest so many held-out rows are used."""
+"""The newest rows that faults are injected into."""
 
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """How a case was found; None where it could not be measured."""
+    """The detection results of a case. None: not measurable."""
 
     kind: str
     size: float
-    """In spreads of the signal; 0: the kind has no size."""
+    """Size in spreads of the signal; 0 if the kind has no size."""
     episodes: int
     rows: int
     faulty_rows: int
@@ -64,24 +70,30 @@ class CaseResult:
     """Share of episodes with at least one anomalous row."""
     recall_rows: float | None
     precision: float | None
-    """Share of the anomalous rows that are faulty; it depends on how many rows were made so."""
+    """Share of the anomalous rows that are faulty. It depends on the number of injected faults."""
     delay_rows: float | None
-    """Median over the found episodes: rows of the sensor from the first one to the first found."""
+    """Median over detected episodes: rows of the sensor from the first row to the first alarm."""
     roc_auc: float | None
     average_precision: float | None
 
 
-def failures(held_out: Readings, detector: Detector, *, seed: int) -> Section:
-    """Inject every kind at every size into rows that the model was not fitted on, and look."""
-    rows = by_time(held_out)
+def fault_detection_section(readings: Readings, detector: Detector, *, seed: int) -> Section:
+    """Inject every kind and size of fault, and return the checks and measurements.
+
+    `readings`: rows that the detector was not fitted on.
+    """
+    rows = by_time(readings)
     rows = rows.take(slice(max(len(rows) - MAX_ROWS, 0), None))
     eligible = _rows_with_history(rows, detector)
-    all_cases = cases(rows)
+    cases = fault_cases(rows)
     results = [
-        measure(rows, case, detector, rng=np.random.default_rng([seed, number]), eligible=eligible)
-        for number, case in enumerate(all_cases)
+        measure_case(
+            rows, case, detector, rng=np.random.default_rng([seed, number]), eligible=eligible
+        )
+        for number, case in enumerate(cases)
     ]
-    gate_result = results[all_cases.index(GATE_CASE)]
+    result_by_case = dict(zip(cases, results, strict=True))
+    gate_result = result_by_case[GATE_CASE]
     varying = int((robust_spread(rows) > 0).sum())
     has_memory = detector.forecast is not None
     bounds = (
@@ -94,49 +106,49 @@ def failures(held_out: Readings, detector: Detector, *, seed: int) -> Section:
     if has_memory:
         checks += [
             _minimum_check(
-                name,
-                results[all_cases.index(case)],
-                results[all_cases.index(case)].recall_events,
-                min_recall,
+                name, result_by_case[case], result_by_case[case].recall_events, min_recall
             )
             for name, (case, min_recall) in MEMORY_CASES.items()
-            if case in all_cases
+            if case in result_by_case
         ]
     figures = {
         "gated": {"kind": GATE_CASE.name, "size": GATE_CASE.size, **asdict(bounds)},
         "varying_signals": varying,
-        "cases": [asdict(case) for case in results],
+        "cases": [asdict(result) for result in results],
     }
     return Section(tuple(checks), figures)
 
 
 def _rows_with_history(rows: Readings, detector: Detector) -> NDArray[np.bool_]:
-    """Return from where on (n,) faults may come: a sensor is judged in full once it has a past."""
+    """Return the mask (n,) of rows whose sensor has completed its warm-up.
+
+    If no row has, return all rows.
+    """
     status = detector.detect(rows, detector.empty_memory()).detections.status
     scored: NDArray[np.bool_] = status == STATUSES.index(Status.SCORED)
     return scored if scored.any() else np.ones_like(scored)
 
 
-def cases(readings: Readings) -> list[FaultCase]:
-    """Return what is injected: the gated case among them, and what needs two signals only then."""
-    results: list[FaultCase] = []
+def fault_cases(readings: Readings) -> list[FaultCase]:
+    """Return the cases to inject; cases that need two signals only if two signals vary."""
+    cases: list[FaultCase] = []
     several_vary = (robust_spread(readings) > 0).sum() > 1
     for kind in VALUE_KINDS:
         if kind is FaultKind.BROKEN_CORRELATION:
-            # At size 1 the signal keeps its own spread: only the relation to the others is gone.
-            results += [FaultCase(kind, 1.0)] if several_vary else []
+            # With size 1 the signal keeps its spread, and only the correlation changes.
+            cases += [FaultCase(kind, 1.0)] if several_vary else []
         else:
-            results += [FaultCase(kind, size) for size in _sizes(kind)]
+            cases += [FaultCase(kind, size) for size in _sizes(kind)]
     if several_vary:
-        results += [FaultCase(FaultKind.SPIKE, size, one_signal=True) for size in SIZES]
-    return results
+        cases += [FaultCase(FaultKind.SPIKE, size, one_signal=True) for size in SIZES]
+    return cases
 
 
 def _sizes(kind: FaultKind) -> tuple[float, ...]:
     return (0.0,) if kind is FaultKind.STUCK else SIZES
 
 
-def measure(
+def measure_case(
     readings: Readings,
     case: FaultCase,
     detector: Detector,
@@ -144,15 +156,15 @@ def measure(
     rng: np.random.Generator,
     eligible: NDArray[np.bool_],
 ) -> CaseResult:
-    """Inject one case, as often as it takes to get EPISODES, and see what the detector finds.
+    """Inject a case until there are EPISODES of it, and return the detection results.
 
-    The rows before a fault are what the detector remembers when it comes. `eligible`: see
-    `inject_case`.
+    Every round starts with an empty memory, which the rows before a fault fill.
+    `eligible` (n,): see `inject_case`.
     """
     rounds: list[tuple[Injected, Detections]] = []
     missing_episodes = EPISODES if (robust_spread(readings) > 0).any() else 0
     while missing_episodes > 0 and len(rounds) < MAX_ROUNDS:
-        # Few at a time, so that most rows stay healthy.
+        # Few episodes per round, so that most rows stay healthy.
         wanted = min(missing_episodes, max(1, len(readings) // ROWS_PER_EPISODE))
         injected = inject_case(
             readings, case, schema=detector.schema, rng=rng, episodes=wanted, eligible=eligible
@@ -168,15 +180,15 @@ def measure(
 
 def _case_result(case: FaultCase, rounds: list[tuple[Injected, Detections]]) -> CaseResult:
     truth = np.concatenate([injected.faulty for injected, _ in rounds])
-    score = np.concatenate([results.raw_score for _, results in rounds])
-    decision = np.concatenate([results.is_anomaly for _, results in rounds])
+    score = np.concatenate([detections.raw_score for _, detections in rounds])
+    is_anomaly = np.concatenate([detections.is_anomaly for _, detections in rounds])
     detection_delays = [
         delay
-        for injected, results in rounds
-        for delay in _detection_delays(injected, results.is_anomaly)
+        for injected, detections in rounds
+        for delay in _detection_delays(injected, detections.is_anomaly)
     ]
     delays = [delay for delay in detection_delays if delay is not None]
-    true_positives = int((decision & truth).sum())
+    true_positives = int((is_anomaly & truth).sum())
     return CaseResult(
         kind=case.name,
         size=case.size,
@@ -185,7 +197,7 @@ def _case_result(case: FaultCase, rounds: list[tuple[Injected, Detections]]) -> 
         faulty_rows=int(truth.sum()),
         recall_events=len(delays) / len(detection_delays),
         recall_rows=true_positives / int(truth.sum()),
-        precision=true_positives / int(decision.sum()) if decision.any() else None,
+        precision=true_positives / int(is_anomaly.sum()) if is_anomaly.any() else None,
         delay_rows=float(np.median(delays)) if delays else None,
         roc_auc=float(roc_auc_score(truth, score)),
         average_precision=float(average_precision_score(truth, score)),
@@ -193,7 +205,7 @@ def _case_result(case: FaultCase, rounds: list[tuple[Injected, Detections]]) -> 
 
 
 def _detection_delays(injected: Injected, is_anomaly: NDArray[np.bool_]) -> list[int | None]:
-    """Return for each episode after how many of its rows it was found, or None."""
+    """Return for each episode the number of rows before its first alarm, or None without one."""
     return [
         int(np.argmax(is_anomaly[rows])) if is_anomaly[rows].any() else None
         for rows in injected.episodes
@@ -204,10 +216,10 @@ def _empty_result(case: FaultCase, rows: int) -> CaseResult:
     return CaseResult(case.name, case.size, 0, rows, 0, None, None, None, None, None, None)
 
 
-def _minimum_check(name: str, results: CaseResult, value: float | None, wanted: float) -> Check:
-    what = f"{results.kind}, {results.size:g} spreads"
+def _minimum_check(name: str, result: CaseResult, value: float | None, minimum: float) -> Check:
+    wanted = f"{minimum:g} or more ({result.kind}, {result.size:g} spreads)"
     if value is None:
-        observed = "nothing to inject: no signal varies, or a sensor has fewer than 4 rows"
-        return Check(name, passed=False, observed=observed, wanted=f"{wanted:g} or more ({what})")
-    observed = f"{value:.3f} over {results.episodes} episodes"
-    return Check(name, value >= wanted, observed, f"{wanted:g} or more ({what})")
+        observed = "no fault injected: no signal varies, or a sensor has fewer than 4 rows"
+        return Check(name, passed=False, observed=observed, wanted=wanted)
+    observed = f"{value:.3f} over {result.episodes} episodes"
+    return Check(name, value >= minimum, observed, wanted)

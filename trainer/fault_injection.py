@@ -1,4 +1,4 @@
-"""Faults put into held-out readings, with what was changed where."""
+"""The injection of labelled faults into readings."""
 
 from dataclasses import dataclass, replace
 
@@ -10,44 +10,44 @@ from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.simulation.faults import EPISODE_LENGTHS, FaultKind, inject
 
 HEALTHY_ROWS_PER_FAULTY = 9
-"""An episode takes a tenth of its slot, so that most rows stay as they were; ..."""
+"""Healthy rows per faulty row in a slot, so that most rows are unchanged."""
 MIN_HEALTHY_ROWS_PER_FAULTY = 3
-"""... of a short stream a quarter."""
+"""Minimum of healthy rows per faulty row, for sensors with few rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class FaultCase:
-    """A kind of fault at a size."""
+    """A kind of fault with a size."""
 
     kind: FaultKind
     size: float
-    """In spreads of the signal, see `robust_spread`; a stuck sensor has none (0)."""
+    """Size in units of the signal's `robust_spread`. 0 for a stuck sensor, which has no size."""
     one_signal: bool = False
-    """Hit one signal of the sensor instead of all at once."""
+    """True if the fault changes one signal of the sensor instead of all signals."""
 
     @property
     def name(self) -> str:
-        """How the report calls it."""
+        """Return the name of the case in the report."""
         return f"{self.kind.value}, one signal" if self.one_signal else self.kind.value
 
 
 @dataclass(frozen=True, slots=True)
 class Injected:
-    """Readings with faults in them."""
+    """Readings with injected faults."""
 
     readings: Readings
     faulty: NDArray[np.bool_]
-    """(n,) rows that belong to an episode."""
+    """Shape (n,). True for rows of an episode."""
     episodes: list[NDArray[np.int64]]
-    """The rows of each episode, in time order."""
+    """The row indices of each episode, in time order."""
 
 
 def robust_spread(readings: Readings) -> NDArray[np.float64]:
-    """Spread (signals,) of each signal over all rows, which few outliers cannot move.
+    """Return the spread (signals,) of each signal over all rows, robust against outliers.
 
-    The interquartile range in standard deviations of a normal distribution; where half of the rows
-    are alike, the standard deviation; 0 for a signal that never changes. What is missing (NaN)
-    does not count.
+    The spread is the interquartile range, scaled to the standard deviation of a normal
+    distribution. If that is 0, it is the standard deviation. A signal that never changes has 0.
+    Missing values (NaN) are ignored.
     """
     return np.asarray(
         [_robust_spread_of_signal(signal[~np.isnan(signal)]) for signal in readings.values.T]
@@ -70,29 +70,31 @@ def inject_case(
     episodes: int,
     eligible: NDArray[np.bool_] | None = None,
 ) -> Injected:
-    """Put at most `episodes` faults of a case into readings in time order, never overlapping.
+    """Return readings with at most `episodes` faults of a case, which do not overlap.
 
-    Signals that never change are left alone. Values stay within what the schema allows: beyond it
-    a row would be rejected, not scored. `eligible` (n,): no fault comes before a sensor's first such
-    row; a sensor that has none gets no fault.
+    Signals that never change get no fault. Values are clipped to the schema's bounds, because a
+    row beyond them would be rejected. `readings`: in time order. `eligible` (n,): faults start
+    after a sensor's first eligible row; a sensor without one gets no fault.
     """
     scale = robust_spread(readings)
     varying = np.flatnonzero(scale > 0)
     values = readings.values.copy()
     faulty = np.zeros(len(readings), dtype=np.bool_)
-    chosen = []
-    streams = _streams(readings, np.ones_like(faulty) if eligible is None else eligible)
-    for rows, at, length in _places(streams, case, rng, episodes):
+    episode_rows = []
+    rows_by_sensor = _eligible_rows(
+        readings, np.ones_like(faulty) if eligible is None else eligible
+    )
+    for rows, at, length in _choose_episodes(rows_by_sensor, case, rng, episodes):
         stream = values[np.ix_(rows, varying)]
         values[np.ix_(rows, varying)] = _inject_into_stream(
             stream, case, at, length, scale[varying], rng
         )
         faulty_rows = rows[at : at + length]
         faulty[faulty_rows] = True
-        chosen.append(faulty_rows)
+        episode_rows.append(faulty_rows)
     low, high = np.transpose([signal.bounds for signal in schema.signals])
     values = np.clip(values, low, high)
-    return Injected(replace(readings, values=values), faulty, chosen)
+    return Injected(replace(readings, values=values), faulty, episode_rows)
 
 
 def _inject_into_stream(
@@ -116,12 +118,15 @@ def _inject_into_stream(
     )
 
 
-def _places(
-    streams: list[NDArray[np.int64]], case: FaultCase, rng: np.random.Generator, episodes: int
+def _choose_episodes(
+    rows_by_sensor: list[NDArray[np.int64]],
+    case: FaultCase,
+    rng: np.random.Generator,
+    episodes: int,
 ) -> list[tuple[NDArray[np.int64], int, int]]:
-    """Choose slots: (a sensor's rows, position of the episode among them, its length)."""
+    """Return the chosen episodes: a sensor's row indices, the start among them, and the length."""
     slots = []
-    for rows in streams:
+    for rows in rows_by_sensor:
         length = min(
             sum(EPISODE_LENGTHS[case.kind]) // 2, len(rows) // (MIN_HEALTHY_ROWS_PER_FAULTY + 1)
         )
@@ -139,13 +144,13 @@ def _slot_starts(rows: int, width: int) -> range:
 def _draw_position(
     rows: NDArray[np.int64], start: int, length: int, width: int, *, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], int, int]:
-    # From 1 on: what is stuck repeats the row before.
+    # At least 1, because a stuck sensor repeats the row before the episode.
     return rows, start + int(rng.integers(1, width - length + 1)), length
 
 
-def _streams(readings: Readings, eligible: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
-    """Return each sensor's rows, in order, from the first warm one on."""
+def _eligible_rows(readings: Readings, eligible: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
+    """Return each sensor's row indices in time order, from its first eligible row on."""
     order = np.argsort(readings.sensor, kind="stable")
     ends = np.flatnonzero(np.diff(readings.sensor[order])) + 1
-    streams = [rows for rows in np.split(order, ends) if eligible[rows].any()]
-    return [rows[int(np.argmax(eligible[rows])) :] for rows in streams]
+    rows_by_sensor = [rows for rows in np.split(order, ends) if eligible[rows].any()]
+    return [rows[int(np.argmax(eligible[rows])) :] for rows in rows_by_sensor]

@@ -1,4 +1,4 @@
-"""The ridge VAR and season that forecast a row, and the whitening of what they do not foresee."""
+"""The fit of the forecast: ridge regression on lagged rows, season, and whitened residuals."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,15 +10,17 @@ from sensorwatch.common.scoring.recall import Recalled
 from sensorwatch.trainer.season_fitting import fit_season, season_deviation
 
 PENALTIES = tuple(10.0**power for power in range(-4, 3))
-"""Tried per input; generalised cross-validation chooses (Golub, Heath, Wahba 1979)."""
+"""Ridge penalties per input. Generalised cross-validation chooses one of them.
+
+Source: Golub, Heath and Wahba 1979."""
 MIN_VARIANCE = 1e-6
-"""Of a whitened direction: two signals that are copies must not divide by zero."""
+"""Minimum variance of a whitened direction, so that two identical signals do not divide by 0."""
 MAX_REPEAT_SURPRISE = 3.0
-"""Nats that one exact repeat says at the most: it takes a few to call a signal stuck."""
+"""Maximum surprise of one exact repeat, in nats. It takes a few repeats to call a signal stuck."""
 
 
 def fit_forecast(recalled: Recalled, scored: NDArray[np.bool_]) -> Forecast:
-    """Fit the forecast on the rows with memory (`scored` (n,), at least 2 of them)."""
+    """Fit the forecast on the rows of the mask `scored` (n,), at least two rows with memory."""
     signals = recalled.repeats.shape[1]
     standardised = recalled.standardised[scored]
     targets = standardised[:, :signals]
@@ -42,10 +44,11 @@ def _fit_lags_and_season(
     event_time: NDArray[np.int64],
     slots: NDArray[np.int64],
 ) -> tuple[NDArray[np.float64], Season, NDArray[np.float64]]:
-    """Fit lags and season; return the coefficients, the season, and what both leave.
+    """Return the coefficients, the season, and the residuals (n, signals) of both.
 
-    Where there is a season, the lags are fitted to how rows differ from others of their time of
-    the cycle (Frisch and Waugh 1933): a sharp hour would tell them that nothing lasts.
+    If there is a season, the coefficients are fitted to deviations from the mean of the same bin
+    of the cycle (Frisch and Waugh 1933). Otherwise a sharp daily peak would make the coefficients
+    of the lagged rows too small.
     """
     step = _median_step(event_time, slots)
     lag_coefficients = _ridge(inputs, targets)
@@ -74,14 +77,17 @@ def _residuals_of(
 
 
 def _median_step(event_time: NDArray[np.int64], slots: NDArray[np.int64]) -> float:
-    """Return the median time between two rows of a sensor, microseconds; 0 if nobody has two."""
+    """Return the median time between two rows of a sensor, microseconds.
+
+    Return 0 if no sensor has two rows.
+    """
     order = np.argsort(slots, kind="stable")
     steps = np.diff(event_time[order])[np.diff(slots[order]) == 0]
     return float(np.median(steps)) if len(steps) else 0.0
 
 
 def _ridge(inputs: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return (signals, 1 + inputs): what to add up, the constant first."""
+    """Return the coefficients (signals, 1 + inputs), the constant first."""
     rows = len(inputs)
     input_means, target_means = inputs.mean(axis=0), targets.mean(axis=0)
     centred, centred_targets = inputs - input_means, targets - target_means
@@ -95,16 +101,17 @@ def _ridge(inputs: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray
         degrees_of_freedom = float((eigenvalues / penalised).sum()) + 1.0
         if degrees_of_freedom >= rows - 1:
             continue
-        residuals = total - float(
+        residual_sum_of_squares = total - float(
             ((2.0 / penalised - eigenvalues / penalised**2)[:, None] * projected_targets**2).sum()
         )
-        criterion = max(residuals, 0.0) / (1.0 - degrees_of_freedom / rows) ** 2
+        criterion = max(residual_sum_of_squares, 0.0) / (1.0 - degrees_of_freedom / rows) ** 2
         if criterion < best:
             best, weights = criterion, eigenvectors @ (projected_targets / penalised[:, None])
     return np.concatenate([(target_means - input_means @ weights)[:, None], weights.T], axis=1)
 
 
 def _whitening(residuals: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the matrix (signals, signals) that whitens residuals, with a shrunk covariance."""
     covariance, _ = ledoit_wolf(residuals, assume_centered=True)
     variances, eigenvectors = np.linalg.eigh(covariance)
     scaled = eigenvectors / np.sqrt(np.maximum(variances, MIN_VARIANCE))
@@ -112,9 +119,9 @@ def _whitening(residuals: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _surprise(recalled: Recalled, scored: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """-ln of how often each signal repeats its value exactly (with Laplace's rule of succession).
+    """Return -ln of the rate (signals,) at which each signal repeats its value exactly, in nats.
 
-    A signal that never changed says nothing by not changing.
+    The rate is estimated by Laplace's rule of succession. A signal that never changed gets 0.
     """
     repeats = (recalled.repeats[scored] > 0).sum(axis=0)
     rows = int(scored.sum())

@@ -1,4 +1,4 @@
-"""Training rows without holes: what was missing is held from the row before, as in detection."""
+"""Training rows without missing values, filled as in detection."""
 
 from dataclasses import replace
 
@@ -10,9 +10,10 @@ from sensorwatch.common.rows.readings import Readings
 
 
 def fill_missing(readings: Readings) -> Readings:
-    """Fill what is missing with the sensor's last value; where there is none yet, the median's.
+    """Replace each missing value with the sensor's last value.
 
-    `readings`: in time order. A column that never had a value is 0.
+    A sensor without an earlier value gets the column's median. A column without any value gets 0.
+    `readings`: in time order.
     """
     if not (np.isnan(readings.values).any() or np.isnan(readings.context).any()):
         return readings

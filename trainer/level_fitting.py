@@ -1,4 +1,4 @@
-"""Where each sensor's columns lie and how far they spread, learned from training rows."""
+"""The fit of levels: location and scale of each sensor's columns, and the longest usual step."""
 
 from dataclasses import replace
 
@@ -11,46 +11,53 @@ from sensorwatch.common.rows.schema import Schema
 from sensorwatch.trainer.row_subsampling import MAX_FIT_ROWS
 
 ROWS_FOR_LEVEL = 2_000
-"""Spread over the whole time, so many rows of a sensor tell its location to 0.03 scales, and its
-scale to some percent."""
-MIN_TAIL_SHARE = 0.05
-"""A scale is at least this share of the sensors' usual one."""
+"""Rows of a sensor that are enough for its level, if they are spread over the whole time.
+
+The location is then accurate to 0.03 scales, and the scale to a few percent."""
+MIN_SHARE_OF_USUAL_SCALE = 0.05
+"""A scale is at least this share of the median scale of all sensors."""
 MIN_ROWS_OF_KNOWN_SENSOR = 50
-"""Training looks back on all of a sensor's rows at once, so it knows it from fewer than a memory
-that learns as it goes."""
+"""Rows of a sensor from which it gets a level of its own.
+
+The number is smaller than in the memory, because training sees all rows of a sensor at once."""
 CLIP_QUANTILES = (0.05, 0.95)
+"""Quantiles at which values are clipped before their standard deviation is measured."""
 CLIPPED_NORMAL_STD = 0.8903
-"""Standard deviation of a standard normal variable that is clipped at its quantiles CLIP."""
+"""Standard deviation of a standard normal variable that is clipped at CLIP_QUANTILES."""
 MIN_SHARE_OF_STD = 0.2
-"""A scale is at least this share of the whole standard deviation: a signal that rests most of the
-time and moves now and then must not be measured by its rest alone."""
+"""A scale is at least this share of the unclipped standard deviation.
+
+The limit matters for a signal that is constant most of the time and changes rarely."""
 GAP_STEPS = 10.0
-"""A gap is longer than so many usual steps ..."""
+"""A gap is longer than this multiple of the median step."""
 LONG_STEP_QUANTILE = 0.999
+"""Quantile that defines a long step: one step in a thousand is longer."""
 GAP_LONG_STEPS = 3.0
-"""... and than so many of the longest steps that training shows every thousand rows."""
+"""A gap is also longer than this multiple of a long step."""
 CONSTANT_SCALE_SHARE = 0.01
+"""Scale of a column that is constant at every sensor, as a share of its absolute value."""
 CONSTANT_TOLERANCE = 1e-9
-"""A column that varies by less than this share of its size is constant."""
+"""A column is constant if its scale is below this share of its absolute value."""
 
 
 def fit_levels(readings: Readings, schema: Schema, *, min_rows: int) -> Levels:
-    """Learn the levels of all sensors together, and of each one.
+    """Fit the pooled level of all sensors, and the level of each sensor.
 
-    One with fewer than KNOWN_ROWS rows has that of all; `with_enough_rows` leaves it out. Of more than
-    MOST_ROWS rows, those of a sensor that has very many are thinned.
-
-    `readings`: in time order, without gaps in their values (what was missing is filled).
+    A sensor with fewer than MIN_ROWS_OF_KNOWN_SENSOR rows gets the pooled level; `with_enough_rows`
+    removes it. If there are more than MAX_FIT_ROWS rows, sensors with many rows are subsampled.
+    `readings`: in time order, with missing values filled. `min_rows`: warm-up length to store.
     """
     columns = np.concatenate([readings.values, readings.context], axis=1)
-    streams = _by_sensor(readings)
+    rows_by_sensor = _by_sensor(readings)
     if len(readings) <= MAX_FIT_ROWS:
         pooled_level = _level(columns)
     else:
-        streams = [(number, _subsampled(rows, len(streams))) for number, rows in streams]
-        pooled_level = _level(columns[np.concatenate([rows for _, rows in streams])])
+        rows_by_sensor = [
+            (number, _subsampled(rows, len(rows_by_sensor))) for number, rows in rows_by_sensor
+        ]
+        pooled_level = _level(columns[np.concatenate([rows for _, rows in rows_by_sensor])])
     names, location, scale = [], [], []
-    for number, rows in streams:
+    for number, rows in rows_by_sensor:
         level = _level(columns[rows]) if len(rows) >= MIN_ROWS_OF_KNOWN_SENSOR else pooled_level
         names.append(readings.sensor_ids[number])
         location.append(level[0])
@@ -66,7 +73,10 @@ def fit_levels(readings: Readings, schema: Schema, *, min_rows: int) -> Levels:
 
 
 def with_enough_rows(levels: Levels, readings: Readings) -> Levels:
-    """Leave out the sensors with too few rows: in service they learn a level of their own."""
+    """Return the levels without sensors that have too few rows.
+
+    In service, the memory learns a level for such a sensor.
+    """
     rows = {readings.sensor_ids[number]: len(rows) for number, rows in _by_sensor(readings)}
     kept_indices = [
         level_index
@@ -84,9 +94,10 @@ def with_enough_rows(levels: Levels, readings: Readings) -> Levels:
 
 
 def max_gap(readings: Readings, schema: Schema) -> int:
-    """Microseconds between two rows of a sensor beyond which the older one says nothing.
+    """Return the longest time between two rows of a sensor that is no gap, in microseconds.
 
-    The schema's, or learned: longer than anything usual in training; 0 where there are no steps.
+    After a gap, the memory does not use the sensor's previous rows. The value comes from the
+    schema, or from the steps in the training rows. Return 0 (no limit) if there are no steps.
     """
     declared = schema.order.max_gap_seconds
     if declared is not None:
@@ -97,22 +108,24 @@ def max_gap(readings: Readings, schema: Schema) -> int:
     steps = steps[steps > 0]
     if len(steps) == 0:
         return 0
-    median_scale, longest = np.quantile(steps, (0.5, LONG_STEP_QUANTILE))
-    return int(max(GAP_STEPS * median_scale, GAP_LONG_STEPS * longest))
+    median_step, long_step = np.quantile(steps, (0.5, LONG_STEP_QUANTILE))
+    return int(max(GAP_STEPS * median_step, GAP_LONG_STEPS * long_step))
 
 
 def _by_sensor(readings: Readings) -> list[tuple[int, NDArray[np.int64]]]:
+    """Return each sensor's number and row indices, sorted by sensor id."""
     order = np.argsort(readings.sensor, kind="stable")
     sensors, starts = np.unique(readings.sensor[order], return_index=True)
-    streams = zip(sensors.tolist(), np.split(order, starts[1:]), strict=True)
-    # By name: their numbers come from the order in which a file happened to name them.
-    return sorted(streams, key=lambda stream: readings.sensor_ids[stream[0]])
+    rows_by_sensor = zip(sensors.tolist(), np.split(order, starts[1:]), strict=True)
+    # Sorted by id, because the sensor numbers depend on the order of the input rows.
+    return sorted(rows_by_sensor, key=lambda item: readings.sensor_ids[item[0]])
 
 
 def _subsampled(rows: NDArray[np.int64], sensors: int) -> NDArray[np.int64]:
-    """Draw one row out of each of equal parts of a sensor's rows, if there are more than enough.
+    """Return a sample of a sensor's rows if there are more than needed: one of each group.
 
-    Drawn, because a fixed step could always meet the same hour of a day.
+    The groups are consecutive and of equal size. The draw is random, because a fixed step could
+    always select the same hour of a day.
     """
     max_rows = max(MAX_FIT_ROWS // sensors, ROWS_FOR_LEVEL)
     if len(rows) <= max_rows:
@@ -122,8 +135,12 @@ def _subsampled(rows: NDArray[np.int64], sensors: int) -> NDArray[np.int64]:
 
 
 def _level(columns: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Median, and a spread that one row in ten cannot move; 0 for a constant column."""
-    # Sorted once: both look for ranks, and find them at once in what is in order.
+    """Return location (median) and robust scale, each (columns,); scale 0 if a column is constant.
+
+    The scale is the standard deviation after clipping at CLIP_QUANTILES, so a tenth of the rows may
+    be outliers.
+    """
+    # Median and quantiles are faster on sorted values.
     ordered = np.sort(np.ascontiguousarray(columns.T), axis=1)
     location = np.median(ordered, axis=1)
     low, high = np.quantile(ordered, CLIP_QUANTILES, axis=1)
@@ -134,15 +151,15 @@ def _level(columns: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[n
 
 def _scale_floor(
     location: NDArray[np.float64],
-    pooled_level: NDArray[np.float64],
+    pooled_scale: NDArray[np.float64],
     scales: list[NDArray[np.float64]],
 ) -> NDArray[np.float64]:
-    """(columns,) the least scale: what stands still at one sensor is measured as at the others.
+    """Return the minimum scale (columns,): a share of the median scale of the sensors.
 
-    A column that never changed anywhere has no spread to measure a change in: a share of its size
-    stands in.
+    It applies to a sensor at which a column is constant. If a column is constant at every sensor,
+    the minimum is CONSTANT_SCALE_SHARE of its absolute value.
     """
-    scales_by_sensor = np.stack(scales or [pooled_level])
+    scales_by_sensor = np.stack(scales or [pooled_scale])
     sorted_nonzero_scales = np.sort(
         np.where(scales_by_sensor > 0, scales_by_sensor, np.inf), axis=0
     )
@@ -152,6 +169,6 @@ def _scale_floor(
     )[0]
     fallback_scale = CONSTANT_SCALE_SHARE * np.maximum(np.abs(location), 1.0)
     scale_floor: NDArray[np.float64] = np.where(
-        count > 0, MIN_TAIL_SHARE * median_scale, fallback_scale
+        count > 0, MIN_SHARE_OF_USUAL_SCALE * median_scale, fallback_scale
     )
     return scale_floor

@@ -1,4 +1,4 @@
-"""Whether the same rows get the same bits, whichever way they come."""
+"""The checks that rows get the same bits on every path: Kafka, REST, CSV, and reloaded models."""
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,36 +19,45 @@ from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import Outcome, process, score_readings
 from sensorwatch.common.tables import read_batches
 from sensorwatch.trainer.evaluation_check import Check, Section
-from sensorwatch.trainer.row_serialization import cells_of, payloads_of, request_body_of, write_csv
+from sensorwatch.trainer.row_serialization import (
+    cells_of,
+    payloads_of,
+    request_body_of,
+    write_readings_csv,
+)
 
 MAX_ROWS = 5_000
+"""The newest rows that are compared."""
 SKLEARN_TOLERANCE = 1e-12
+"""Maximum difference of a forest score from scikit-learn's."""
 _KAFKA_ROWS, _REST_ROWS, _CSV_ROWS = 1_000, 100, 777
-"""Micro-batches of different sizes, because how rows are cut must not matter either."""
+"""Batch sizes of the paths. They differ, because scores must not depend on batch boundaries."""
 
 
 @dataclass(frozen=True, slots=True)
 class SerializedRows:
-    """The same rows in every form in which they can come."""
+    """The same rows in the forms that the scoring paths read."""
 
     cells: Sequence[Sequence[object]]
+    """The cells of each row, in the order of `schema.paths`."""
     payloads: Sequence[bytes]
+    """The JSON of each row."""
     schema: Schema
 
 
 ScoringPath = Callable[[SerializedRows, Detector], list[Outcome]]
-"""A way from written rows to outcomes."""
+"""A function that scores serialized rows as one of the services does."""
 
 
 def through_kafka(serialized: SerializedRows, detector: Detector) -> list[Outcome]:
-    """Score rows as the consumer does: record values, a micro-batch at a time."""
+    """Score rows as the consumer does: values of records, in micro-batches."""
     memory = detector.empty_memory()
     batches = _batches(serialized.payloads, _KAFKA_ROWS)
     return [process(batch, detector, memory) for batch in batches]
 
 
 def through_rest(serialized: SerializedRows, detector: Detector) -> list[Outcome]:
-    """Score rows as the API does: cut out of request bodies."""
+    """Score rows as the API does: from request bodies."""
     outcomes, memory = [], detector.empty_memory()
     for batch in _batches(serialized.payloads, _REST_ROWS):
         rows = split_request(request_body_of(batch), max_rows=_REST_ROWS).rows
@@ -57,29 +66,29 @@ def through_rest(serialized: SerializedRows, detector: Detector) -> list[Outcome
 
 
 def through_csv(serialized: SerializedRows, detector: Detector) -> list[Outcome]:
-    """Score rows as a backtest does: out of a CSV file."""
+    """Score rows as a backtest does: from a CSV file."""
     outcomes, memory = [], detector.empty_memory()
     with tempfile.TemporaryDirectory(prefix="sensorwatch-") as folder:
         path = Path(folder) / "rows.csv"
-        write_csv(path, serialized.cells, serialized.schema)
+        write_readings_csv(path, serialized.cells, serialized.schema)
         for readings, rejections in cut_batches(read_batches(path, serialized.schema), _CSV_ROWS):
             outcomes.append(score_readings(readings, rejections, detector, memory))
     return outcomes
 
 
 SCORING_PATHS: Mapping[str, ScoringPath] = {"csv": through_csv, "rest": through_rest}
-"""Each is compared with Kafka's."""
+"""The paths that are compared with the Kafka path."""
 
 
-def correctness(
+def path_consistency_section(
     readings: Readings,
     detector: Detector,
     reload: Callable[[], Detector],
     *,
     scoring_paths: Mapping[str, ScoringPath] = SCORING_PATHS,
 ) -> Section:
-    """Compare scores bit for bit over all ways, and over loading the model again, twice."""
-    # One after the other: rows picked here and there would all lie beyond a gap.
+    """Compare the scores of all paths bit by bit, and the scores of the model loaded again."""
+    # Consecutive rows: with sampled rows, every row would follow a gap.
     sample = readings.take(slice(max(len(readings) - MAX_ROWS, 0), None))
     cells = cells_of(sample, detector.schema)
     serialized = SerializedRows(cells, payloads_of(cells, detector.schema), detector.schema)
@@ -96,10 +105,10 @@ def correctness(
 
 
 def sklearn_agreement(detector: Detector, estimator: Any, readings: Readings) -> Check:
-    """Compare the compiled forest with the scikit-learn estimator that it was taken from.
+    """Compare the compiled forest with the scikit-learn estimator that it was built from.
 
-    A decision counts where the score is not on the threshold itself: with memory, on the score that
-    only one clean row in a thousand exceeds here.
+    Scores and decisions must agree; decisions of scores at the threshold are not compared. A
+    detector with memory has no threshold for the forest score, so its 99.9 % quantile is used.
     """
     matrix = detector.matrix(readings)
     sklearn_scores = -estimator.score_samples(matrix.astype(np.float32))
@@ -117,20 +126,20 @@ def sklearn_agreement(detector: Detector, estimator: Any, readings: Readings) ->
     return Check(
         "correctness.scikit_learn",
         max_difference <= SKLEARN_TOLERANCE and differing == 0,
-        f"scores at most {max_difference:.2g} apart, {differing} of {len(matrix)} decisions differ",
-        f"at most {SKLEARN_TOLERANCE:g} apart, no decision differs",
+        f"scores differ by {max_difference:.2g}, {differing} of {len(matrix)} decisions differ",
+        f"a difference of at most {SKLEARN_TOLERANCE:g}, no decision differs",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _ExactOutcomes:
-    """What must be the same: each row's key, values, scores and episode, as bits."""
+    """The bits that must be equal: each row's sensor, values, scores and episode."""
 
     sensors: list[str]
     bit_columns: NDArray[np.uint64]
-    """(n, columns)"""
+    """Shape (n, columns). The bits of each row's numbers."""
     closed: dict[int, ClosedEpisode]
-    """By the record with which it ended."""
+    """Closed episodes by the position of the record that closed them."""
     rejected: int
 
 
@@ -138,48 +147,48 @@ def _exact_outcomes(outcomes: Sequence[Outcome]) -> _ExactOutcomes:
     sensors: list[str] = []
     bit_columns = []
     for outcome in outcomes:
-        readings, actual = outcome.readings, outcome.detections
+        readings, detections = outcome.readings, outcome.detections
         sensors += [readings.sensor_ids[sensor] for sensor in readings.sensor.tolist()]
         columns = (
             readings.event_time.view(np.uint64),
             *np.ascontiguousarray(readings.values.T).view(np.uint64),
             *np.ascontiguousarray(readings.context.T).view(np.uint64),
-            actual.raw_score.view(np.uint64),
-            actual.anomaly_score.view(np.uint64),
-            actual.p_value.view(np.uint64),
-            actual.is_anomaly.astype(np.uint64),
-            actual.severity.astype(np.uint64),
-            actual.status.astype(np.uint64),
-            actual.episode.view(np.uint64),
-            actual.episode_rows.view(np.uint64),
-            actual.episode_time.view(np.uint64),
+            detections.raw_score.view(np.uint64),
+            detections.anomaly_score.view(np.uint64),
+            detections.p_value.view(np.uint64),
+            detections.is_anomaly.astype(np.uint64),
+            detections.severity.astype(np.uint64),
+            detections.status.astype(np.uint64),
+            detections.episode.view(np.uint64),
+            detections.episode_rows.view(np.uint64),
+            detections.episode_time.view(np.uint64),
         )
         bit_columns.append(np.stack(columns, axis=1))
-    # An episode's end is told by its record's number in the stream, not in its micro-batch.
+    # The index in the micro-batch depends on batch boundaries, so only the position is compared.
     closed = {end.position: replace(end, index=0) for o in outcomes for end in o.closed}
     rejected = sum(len(o.rejections) for o in outcomes)
     return _ExactOutcomes(sensors, np.concatenate(bit_columns), closed, rejected)
 
 
 def _count_differing(actual: _ExactOutcomes, expected: _ExactOutcomes) -> int:
-    """Count rows that are not the same; where rows are missing, all of them."""
+    """Return the number of rows that differ, or all rows if their numbers differ."""
     if actual.bit_columns.shape != expected.bit_columns.shape:
         return max(len(actual.bit_columns), len(expected.bit_columns))
-    names = np.asarray(
+    sensor_differs = np.asarray(
         [
             actual_id != expected_id
             for actual_id, expected_id in zip(actual.sensors, expected.sensors, strict=True)
         ]
     )
-    differing = names | (actual.bit_columns != expected.bit_columns).any(axis=1)
+    differing = sensor_differs | (actual.bit_columns != expected.bit_columns).any(axis=1)
     differing_episodes = actual.closed.items() ^ expected.closed.items()
     differing[[position for position, _ in differing_episodes]] = True
     return int(differing.sum())
 
 
 def _acceptance_check(actual: _ExactOutcomes, rows: int) -> Check:
-    name, expected = "correctness.accepted", "every row that was valid once is valid again"
-    return Check(name, actual.rejected == 0, f"{actual.rejected} of {rows} rejected", expected)
+    name, wanted = "correctness.accepted", "0 rejected: every row was valid before"
+    return Check(name, actual.rejected == 0, f"{actual.rejected} of {rows} rejected", wanted)
 
 
 def _identity_check(name: str, differing: int, rows: int) -> Check:

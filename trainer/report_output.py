@@ -1,4 +1,4 @@
-"""A report as a JSON file and as tables."""
+"""The output of an evaluation report: a JSON file, and tables on the terminal."""
 
 import json
 import sys
@@ -27,7 +27,7 @@ _CASE_COLUMNS = {
 
 
 def write_report(path: Path, report: Mapping[str, Any]) -> None:
-    """Write a report as JSON; raises DataError where the file cannot be written."""
+    """Write a report as JSON. Raises DataError if the file cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
@@ -40,7 +40,7 @@ def print_report(report: Mapping[str, Any]) -> None:
     out = SafeConsole(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL)
     out.print(_checks(report))
     out.print(_cases(report))
-    out.print(styled(f"tolerance of rates: {report['stability']['tolerance']}"))
+    out.print(styled(f"bounds of alert rates: {report['stability']['tolerance']}"))
 
 
 def _checks(report: Mapping[str, Any]) -> Table:
@@ -66,7 +66,7 @@ def _cases(report: Mapping[str, Any]) -> Table:
 
 
 def case_frame(report: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the fault cases as a frame, one row per kind and size, rounded for people."""
+    """Return the fault cases as a DataFrame: one row per kind and size, three decimals."""
     frame = pd.DataFrame(report["failures"]["cases"])[list(_CASE_COLUMNS)]
     return frame.rename(columns=_CASE_COLUMNS).round(3)
 

@@ -1,4 +1,4 @@
-"""Readings written as their schema declares rows: JSON payloads, a request's body, a CSV file."""
+"""Readings written in their schema's input formats: JSON payloads, a request body, a CSV file."""
 
 import csv
 import math
@@ -17,9 +17,9 @@ from sensorwatch.common.rows.schema import Schema
 
 
 def cells_of(readings: Readings, schema: Schema) -> list[list[str | int | float | None]]:
-    """Return each row's fields in the order of `schema.paths`; None: the value is missing."""
+    """Return each row's cells in the order of `schema.paths`. None: the value is missing."""
     ids = readings.sensor_ids
-    times = [_time(time, schema) for time in readings.event_time.tolist()]
+    times = [_time_cell(time, schema) for time in readings.event_time.tolist()]
     keys = [[ids[sensor]] if schema.key else [] for sensor in readings.sensor.tolist()]
     table = np.concatenate([readings.values, readings.context], axis=1)
     rows = [[None if math.isnan(value) else value for value in row] for row in table.tolist()]
@@ -27,25 +27,25 @@ def cells_of(readings: Readings, schema: Schema) -> list[list[str | int | float 
 
 
 def payloads_of(cells: Sequence[Sequence[object]], schema: Schema) -> list[bytes]:
-    """Write each row as a record's value; dotted paths become nested objects."""
+    """Return each row as the JSON value of a record. Dotted paths become nested objects."""
     return [msgspec.json.encode(_nested_document(schema.paths, row)) for row in cells]
 
 
 def request_body_of(payloads: Sequence[bytes]) -> bytes:
-    """Write rows as the body of `POST /predict`."""
+    """Return the body of `POST /predict` for rows."""
     return b'{"rows": [' + b", ".join(payloads) + b"]}"
 
 
-def write_csv(path: Path, cells: Sequence[Sequence[object]], schema: Schema) -> None:
-    """Write rows as a CSV file of the schema; every float with the digits that it needs."""
+def write_readings_csv(path: Path, cells: Sequence[Sequence[object]], schema: Schema) -> None:
+    """Write rows as a CSV file of the schema. Floats read back to the same bits."""
     with path.open("w", encoding="utf-8", newline="") as file:
-        # Texts are quoted, so that none loses a leading space.
+        # Quoted texts keep their leading spaces.
         writer = csv.writer(file, delimiter=schema.csv.delimiter, quoting=csv.QUOTE_NONNUMERIC)
         writer.writerow(schema.paths)
         writer.writerows(cells)
 
 
-def _time(microseconds: int, schema: Schema) -> str | int | float:
+def _time_cell(microseconds: int, schema: Schema) -> str | int | float:
     match schema.time.format:
         case "rfc3339":
             return format_instant(microseconds)
@@ -58,9 +58,9 @@ def _time(microseconds: int, schema: Schema) -> str | int | float:
             return (EPOCH + timedelta(microseconds=microseconds)).astimezone(zone).strftime(pattern)
 
 
-def _in_units(microseconds: int, scale: int) -> int | float:
-    quotient, remainder = divmod(microseconds, scale)
-    return microseconds / scale if remainder else quotient
+def _in_units(microseconds: int, unit: int) -> int | float:
+    quotient, remainder = divmod(microseconds, unit)
+    return microseconds / unit if remainder else quotient
 
 
 def _nested_document(paths: Sequence[str], row: Sequence[object]) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def _nested_document(paths: Sequence[str], row: Sequence[object]) -> dict[str, A
     for path, value in zip(paths, row, strict=True):
         *outer, last = path.split(".")
         inner = document
-        for part in outer:
-            inner = inner.setdefault(part, {})
+        for name in outer:
+            inner = inner.setdefault(name, {})
         inner[last] = value
     return document

@@ -1,4 +1,4 @@
-"""Which rows are looked at where there are more than a fit or a threshold needs."""
+"""The sample of rows that a fit or a calibration uses if there are very many rows."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,69 +7,76 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_FIT_ROWS = 100_000
-"""At a target alert rate of 0.001 about 100 of so many clean rows alarm, in some 25 bursts: the
-rate is then known to a fifth. A calibration keeps no more scores either, a forest samples 25,600
-rows, and a forecast of 8 signals has 136 coefficients."""
-RUN_ROWS = 100
-"""Rows of one sensor, one after the other."""
+"""Rows from which forecast, forest and calibration are learned at the most.
+
+At a target alert rate of 0.001, about 100 of this many clean rows alarm, in some 25 bursts. The
+rate is then known to about a fifth. More rows add little: a calibration keeps no more scores, a
+forest samples 25,600 rows, and a forecast of 8 signals has 136 coefficients."""
+ROW_RANGE_ROWS = 100
+"""Consecutive rows of one sensor that are sampled together."""
 WARM_UP_ROWS = 10
-"""Rows before a stretch that only warm what is smoothed: a tenth of what was before is left."""
+"""Rows before a sampled row range that only warm up the smoothed score.
+
+After them, the score's initial value has a weight of a tenth."""
 
 
 @dataclass(frozen=True)
 class SensorRows:
-    """The rows (n,) of one table, sensor after sensor."""
+    """The sensor of each of n rows in time order."""
 
     sensor: NDArray[np.int32]
-    """(n,) in time order."""
+    """Shape (n,). Number of each row's sensor."""
 
     @cached_property
     def order(self) -> NDArray[np.int64]:
-        """(n,) positions, by sensor and then by time."""
+        """Return the row indices (n,), sorted by sensor and then by time."""
         return np.argsort(self.sensor, kind="stable")
 
     @property
     def count(self) -> int:
-        """How many sensors have a row."""
+        """Return the number of sensors."""
         return len(np.unique(self.sensor))
 
-    def run_numbers(self) -> NDArray[np.int64]:
-        """Return the number of each row's stretch (n,); they are numbered as they begin in time."""
+    def row_range_numbers(self) -> NDArray[np.int64]:
+        """Return each row's row range (n,). Row ranges are numbered by the time of their start."""
         sensor = self.sensor[self.order]
         first = np.flatnonzero(np.diff(sensor, prepend=sensor[0] - 1))
         rank = np.arange(len(sensor)) - np.repeat(first, np.diff(first, append=len(sensor)))
-        run_starts = rank % RUN_ROWS == 0
-        run_number = np.empty(int(run_starts.sum()), dtype=np.int64)
-        run_number[np.argsort(self.order[run_starts])] = np.arange(len(run_number))
+        starts_range = rank % ROW_RANGE_ROWS == 0
+        range_number = np.empty(int(starts_range.sum()), dtype=np.int64)
+        range_number[np.argsort(self.order[starts_range])] = np.arange(len(range_number))
         result = np.empty(len(sensor), dtype=np.int64)
-        result[self.order] = run_number[np.cumsum(run_starts) - 1]
+        result[self.order] = range_number[np.cumsum(starts_range) - 1]
         return result
 
     def warm_up_mask(self, rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Return which rows (n,) are among the WARM_ROWS of a sensor before one of `rows` (n,)."""
-        run_count, sensor = rows[self.order], self.sensor[self.order]
-        in_warm_up = np.zeros(len(run_count), dtype=np.bool_)
+        """Return the mask (n,) of the WARM_UP_ROWS of the same sensor before each row of `rows`.
+
+        `rows` (n,): a mask. Its own rows are not in the result.
+        """
+        selected, sensor = rows[self.order], self.sensor[self.order]
+        in_warm_up = np.zeros(len(selected), dtype=np.bool_)
         for step in range(1, WARM_UP_ROWS + 1):
-            in_warm_up[:-step] |= run_count[step:] & (sensor[step:] == sensor[:-step])
-        result = np.empty(len(run_count), dtype=np.bool_)
-        result[self.order] = in_warm_up & ~run_count
+            in_warm_up[:-step] |= selected[step:] & (sensor[step:] == sensor[:-step])
+        result = np.empty(len(selected), dtype=np.bool_)
+        result[self.order] = in_warm_up & ~selected
         return result
 
 
-def sample_rows(streams: SensorRows, *, seed: int) -> NDArray[np.bool_]:
-    """Choose about MOST_ROWS rows (n,): stretches of single sensors, evenly over the whole time.
+def sample_rows(sensor_rows: SensorRows, *, seed: int) -> NDArray[np.bool_]:
+    """Return a mask (n,) of about MAX_FIT_ROWS rows, or of all rows if there are no more.
 
-    Where there are no more rows than that, all. Stretches are taken as they begin in time and cut
-    into equal parts, out of each of which `seed` draws one: no season falls in with that, and no
-    sensor is preferred.
+    Whole row ranges of single sensors are sampled. They are ordered by the time of their start and
+    divided into groups of equal size, and `seed` draws one range of each group. The random draw
+    avoids a sample that coincides with a season, and no sensor is preferred.
     """
-    rows = len(streams.sensor)
+    rows = len(sensor_rows.sensor)
     if rows <= MAX_FIT_ROWS:
         return np.ones(rows, dtype=np.bool_)
-    run_number = streams.run_numbers()
-    count = int(run_number.max()) + 1
-    run_count = -(-count * MAX_FIT_ROWS // rows)
-    drawn = np.random.default_rng(seed).random(run_count)
+    range_number = sensor_rows.row_range_numbers()
+    count = int(range_number.max()) + 1
+    groups = -(-count * MAX_FIT_ROWS // rows)
+    drawn = np.random.default_rng(seed).random(groups)
     chosen = np.zeros(count, dtype=np.bool_)
-    chosen[((np.arange(run_count) + drawn) * (count / run_count)).astype(np.int64)] = True
-    return chosen[run_number]
+    chosen[((np.arange(groups) + drawn) * (count / groups)).astype(np.int64)] = True
+    return chosen[range_number]

@@ -1,4 +1,4 @@
-"""The tables that a backtest writes: one of scores, one of rejected rows."""
+"""The CSV files that a backtest writes: one of scores, one of rejected rows."""
 
 import csv
 import io
@@ -16,7 +16,7 @@ from sensorwatch.common.rows.rejection import Rejection
 from sensorwatch.common.scoring.detections import SEVERITY_TEXTS
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.status import STATUS_TEXTS
-from sensorwatch.trainer.csv_lines import instants, join_lines, number_cells, text_cells
+from sensorwatch.trainer.csv_lines import join_lines, number_cells, text_cells, time_cells
 
 SCORE_COLUMNS = (
     "row",
@@ -29,15 +29,18 @@ SCORE_COLUMNS = (
     "episode",
     "severity",
 )
-"""`row` 0-based in the input, `event_time` RFC 3339, scores exact, `is_anomaly` 0 or 1, `episode`
-the row that the episode of an anomalous row began with (empty where normal)."""
+"""Columns of the scores.
+
+`row` is the 0-based number of the input row, `event_time` is RFC 3339, `is_anomaly` is 0 or 1.
+Scores read back to the same bits. `episode` is the first row of the row's episode; it is empty for
+a normal row."""
 REJECTED_COLUMNS = ("row", "reason", "field", "detail")
 
 
 class ScoreTable:
-    """Writes outcomes to `out` and rejections to a file beside it, and counts them.
+    """Writes outcomes to `out` and rejections to a second file in its folder, and counts both.
 
-    Both files appear when the block ends without an error, so that no half is taken for the whole.
+    Both files appear when the context ends without an error, so a file is always complete.
     """
 
     def __init__(self, out: Path) -> None:
@@ -49,17 +52,17 @@ class ScoreTable:
         self._files = ExitStack()
 
     def __enter__(self) -> Self:
-        """Open both files with their headers; raises DataError where that is not possible."""
+        """Open both files and write their headers. Raises DataError if that is not possible."""
         try:
             self.out.parent.mkdir(parents=True, exist_ok=True)
             self._scores = self._files.enter_context(_partial_path(self.out).open("wb"))
             self._scores.write(_header(SCORE_COLUMNS).encode())
-            # A detail may quote bytes that were no UTF-8; they are written as they were found.
+            # A detail may contain surrogates of bytes that are not UTF-8; they are escaped.
             path, encoding_errors = _partial_path(self.rejected_out), "backslashreplace"
             file = path.open("w", encoding="utf-8", errors=encoding_errors, newline="")
             rejected = self._files.enter_context(file)
             rejected.write(_header(REJECTED_COLUMNS))
-            self._reasons = csv.writer(rejected, lineterminator="\n")
+            self._rejected_writer = csv.writer(rejected, lineterminator="\n")
         except OSError as error:
             self._files.close()
             raise DataError(f"{error.filename} cannot be written: {error.strerror}") from error
@@ -79,13 +82,13 @@ class ScoreTable:
                 _partial_path(path).unlink(missing_ok=True)
 
     def write(self, outcome: Outcome) -> None:
-        """Write one line for every reading and every rejection."""
+        """Write one line for each reading and each rejection."""
         readings, detections = outcome.readings, outcome.detections
-        # By a kernel: csv's writer takes longer to write a row than the detector to score it.
-        written = join_lines(
+        # The csv module takes longer to write a row than the detector takes to score it.
+        lines = join_lines(
             [
                 number_cells(readings.index),
-                instants(readings.event_time),
+                time_cells(readings.event_time),
                 text_cells(_quoted(readings.sensor_ids), readings.sensor),
                 number_cells(detections.anomaly_score),
                 number_cells(detections.raw_score),
@@ -95,16 +98,16 @@ class ScoreTable:
                 text_cells(SEVERITY_TEXTS.tolist(), detections.severity),
             ]
         )
-        self._scores.write(written.data)
+        self._scores.write(lines.data)
         self.scored += len(readings)
         self.anomalies += int(detections.is_anomaly.sum())
         self.write_rejected(outcome.rejections)
 
     def write_rejected(self, rejections: Iterable[Rejection]) -> None:
-        """Write one line for every rejection."""
+        """Write one line for each rejection."""
         for rejection in rejections:
             line = (rejection.index, rejection.reason.value, rejection.field, rejection.detail)
-            self._reasons.writerow(line)
+            self._rejected_writer.writerow(line)
             self.rejected[rejection.reason.value] += 1
 
 
@@ -113,10 +116,10 @@ def _header(columns: tuple[str, ...]) -> str:
 
 
 def _quoted(texts: Sequence[str]) -> list[str]:
-    """Return texts as cells, quoted where they need it."""
+    """Return texts as CSV cells, quoted if necessary."""
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\0").writerows([text] for text in texts)
-    # No id holds a zero byte: it would not be printable.
+    # A sensor id cannot contain a zero byte, because ids must be printable.
     return buffer.getvalue().split("\0")[:-1]
 
 
@@ -128,5 +131,5 @@ def _partial_path(path: Path) -> Path:
 
 
 def rejected_path(out: Path) -> Path:
-    """Where the rejected rows go: `scores.rejected.csv` beside `scores.csv`."""
+    """Return the path for rejected rows: `scores.rejected.csv` for `scores.csv`."""
     return out.with_name(f"{out.stem}.rejected.csv")

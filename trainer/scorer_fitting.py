@@ -1,4 +1,4 @@
-"""What looks at a row with memory: levels, forecast and forest, fitted on the same rows."""
+"""Levels, forecast and forest, fitted on the same rows, and the raw scores that they give."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
@@ -29,46 +29,48 @@ from sensorwatch.trainer.recall_rows import concatenated_columns, recall_selecte
 from sensorwatch.trainer.row_subsampling import SensorRows, sample_rows
 
 UNREACHABLE_MIN_ROWS = 2**40
+"""A warm-up length that no sensor completes, so every row is scored without memory."""
 _SCORED = STATUSES.index(Status.SCORED)
 _LATE = STATUSES.index(Status.LATE)
 
 
 @dataclass(frozen=True, slots=True)
 class FittedScorer:
-    """What looks at a row; nothing of it is calibrated."""
+    """The fitted models of a detector with memory, before calibration."""
 
     layout: Layout
     levels: Levels
     final_levels: Levels
-    """Where the sensors lay after the last row: where a model that goes on from there begins."""
+    """The levels after the last row. A detector in service starts from them."""
     forecast: Forecast
     forest: Forest
     estimator: Any
+    """The scikit-learn estimator that `forest` was built from."""
 
 
 @dataclass(frozen=True, slots=True)
 class RawScores:
-    """What was found of n rows, before anything is calibrated."""
+    """The raw scores of n rows, before calibration."""
 
     components: NDArray[np.float64]
-    """(n, len(COMPONENTS)) raw."""
+    """Shape (n, len(COMPONENTS)). Raw component scores."""
     plain: NDArray[np.float64]
-    """(n, 2) forest and distance, as of rows without memory."""
+    """Shape (n, 2). Forest score and whitened distance, computed without memory."""
     scored: NDArray[np.bool_]
-    """(n,) whether the row had a memory, so that the components mean something."""
+    """Shape (n,). True if the sensor's warm-up was complete, so `components` is valid."""
     slots: NDArray[np.int64]
-    """(n,) number of its sensor."""
+    """Shape (n,). The sensor's row in the memory."""
     restarts: NDArray[np.bool_]
-    """(n,) whether its sensor begins anew with it."""
+    """Shape (n,). True if the sensor is new or follows a gap, so smoothing restarts."""
     block: NDArray[np.int64]
-    """(n,) which stretch of time it belongs to."""
-    warming: NDArray[np.bool_]
-    """(n,) whether it is there only to warm what is smoothed, and is not learned from."""
+    """Shape (n,). Number of the row's block of time."""
+    warm_up_only: NDArray[np.bool_]
+    """Shape (n,). True if the row only warms up the smoothed score; the calibration skips it."""
 
 
 @dataclass(frozen=True, slots=True)
 class FitResult:
-    """What was fitted, and what it found of the rows that were kept on the way."""
+    """A fitted scorer, with the recalled columns and residuals of the sampled rows."""
 
     fitted: FittedScorer
     recalled: Recalled
@@ -82,9 +84,10 @@ def fit_on(
     schema: Schema,
     trainer_settings: TrainerSettings,
 ) -> FittedScorer:
-    """Fit on the rows of `fitting` (n,); `readings` in time order, without holes.
+    """Fit levels, forecast and forest on the rows selected by the mask `fitting` (n,).
 
-    Of very many the levels are learned from all, forecast and forest from a spread of them.
+    `readings`: in time order, without missing values. Levels are fitted on all selected rows.
+    Forecast and forest are fitted on a sample of them if there are more than MAX_FIT_ROWS.
     """
     sampled = sample_rows(SensorRows(readings.sensor), seed=trainer_settings.seed)
     return fit_and_recall(readings, fitting, sampled, schema, trainer_settings).fitted
@@ -97,9 +100,10 @@ def fit_and_recall(
     schema: Schema,
     trainer_settings: TrainerSettings,
 ) -> FitResult:
-    """Fit levels on the rows of `fitting` (n,), all else on those that are `sampled` (n,) too.
+    """Fit as `fit_on` does, and return the recalled columns of the `sampled` rows (n,) as well.
 
-    The memory takes in every row.
+    Levels are fitted on the rows of `fitting` (n,). Forecast and forest are fitted on the rows of
+    `fitting` that are also `sampled`. The memory takes in every row.
     """
     levels = fit_levels(readings.take(fitting), schema, min_rows=trainer_settings.min_rows)
     layout = Layout(schema.signal_names, schema.context_names, trainer_settings.min_rows)
@@ -108,7 +112,7 @@ def fit_and_recall(
     fitting = fitting[sampled]
     used = fitting & (recalled.status == _SCORED)
     if used.sum() < 2:
-        # Too few rows of any sensor for its lags: everything rests on what needs no memory.
+        # No sensor has enough rows for its lagged rows, so rows in warm-up are used too.
         used = fitting & (recalled.status < _LATE)
     forecast = fit_forecast(recalled, used)
     forecast_residuals = compute_residuals(forecast, recalled)
@@ -121,7 +125,7 @@ def fit_and_recall(
 
 
 def final_levels(levels: Levels, memory: Memory) -> Levels:
-    """Return the levels with each known sensor's location as the memory has followed it."""
+    """Return the levels with each known sensor's current location in the memory."""
     location = levels.location.copy()
     columns = slice(FloatColumn.LOCATIONS, memory.layout.scales_start)
     for name, level in levels.level_by_sensor.items():
@@ -134,7 +138,10 @@ def final_levels(levels: Levels, memory: Memory) -> Levels:
 def score_after_warm_up(
     fitted: FittedScorer, readings: Readings, start: int, block: int
 ) -> RawScores:
-    """Look at rows from `start` on; the ones before warm the memory, in order, from cold."""
+    """Score the rows from `start` on. The rows before them warm up an empty memory.
+
+    `block`: number of the block of time that the scored rows belong to.
+    """
     memory = Memory(fitted.layout)
     recalled = recall(readings, fitted.levels, fitted.levels.level_by_sensor, memory)
     fit = FitResult(fitted, recalled, compute_residuals(fitted.forecast, recalled), memory)
@@ -150,12 +157,14 @@ def score_selected(
     *,
     calibration_mask: NDArray[np.bool_] | None = None,
 ) -> RawScores:
-    """Look at some of the n `readings` that were kept, each of a `block` (n,).
+    """Return the raw scores of the rows selected by `scored_mask` (n,).
 
-    `calibration_mask` (n,): those that do not only warm what is smoothed; default: all.
+    `readings`: the n sampled rows of `fit`. `block` (n,): each row's block of time.
+    `calibration_mask` (n,): rows to calibrate on; the others only warm up the smoothed score.
+    Default: all rows.
     """
     fitted, recalled, forecast_residuals = fit.fitted, fit.recalled, fit.forecast_residuals
-    # No component follows from what the forest said of other rows, so it is not asked.
+    # No component of a row depends on the forest scores of other rows, so those stay 0.
     forest_scores = np.zeros(len(readings))
     forest_scores[scored_mask] = score(
         fitted.forest, _forest_inputs(recalled, forecast_residuals, scored_mask)
@@ -163,7 +172,7 @@ def score_selected(
     decided_rows = decide(
         _UNCALIBRATED, recalled, forest_scores, forecast_residuals, fit.memory, threshold=np.inf
     )
-    warming = (
+    warm_up_only = (
         np.zeros(len(readings), dtype=np.bool_) if calibration_mask is None else ~calibration_mask
     )
     return RawScores(
@@ -173,19 +182,22 @@ def score_selected(
         slots=recalled.slots[scored_mask],
         restarts=((recalled.new_sensor_level >= 0) | recalled.gap)[scored_mask],
         block=block[scored_mask],
-        warming=warming[scored_mask],
+        warm_up_only=warm_up_only[scored_mask],
     )
 
 
-def concatenated_scores(parts: Iterable[RawScores]) -> RawScores:
-    """Put looks one after the other."""
+def concatenated_scores(scores: Iterable[RawScores]) -> RawScores:
+    """Return raw scores of several blocks as one, in the given order."""
     return RawScores(
-        **concatenated_columns(list(parts), [field.name for field in fields(RawScores)])
+        **concatenated_columns(list(scores), [field.name for field in fields(RawScores)])
     )
 
 
 def _score_without_history(fitted: FittedScorer, readings: Readings) -> NDArray[np.float64]:
-    """Look at rows as if nothing were known of their sensors: against the level of all of them."""
+    """Return (n, 2) forest score and distance of rows as if their sensors were unknown.
+
+    The rows are compared with the pooled level of all sensors.
+    """
     empty_memory = Memory(replace(fitted.layout, min_rows=UNREACHABLE_MIN_ROWS))
     recalled = recall(readings, fitted.levels, {}, empty_memory)
     forecast_residuals = compute_residuals(fitted.forecast, recalled)
@@ -196,7 +208,7 @@ def _score_without_history(fitted: FittedScorer, readings: Readings) -> NDArray[
 def _forest_inputs(
     recalled: Recalled, forecast_residuals: Residuals, rows: NDArray[np.bool_] | slice
 ) -> NDArray[np.float64]:
-    """Return what the forest sees of some rows."""
+    """Return the forest's feature matrix (m, features) of the selected rows."""
     return forecast_features(
         replace(recalled, standardised=recalled.standardised[rows]),
         replace(forecast_residuals, whitened=forecast_residuals.whitened[rows]),

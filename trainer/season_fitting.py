@@ -1,4 +1,4 @@
-"""The season of what the lags leave: taken where whole cycles show one, and it foretells others."""
+"""The fit of a season to residuals, accepted only if it predicts cycles outside the fit."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,43 +10,47 @@ from sensorwatch.common.model.forecast import N_LAGS
 from sensorwatch.common.model.season import DAY, WEEK, Season, bins_at, no_season
 
 MIN_CYCLES = 3
-"""Whole ones: from fewer nobody can tell a season from chance."""
+"""Minimum number of whole cycles. With fewer, a season cannot be distinguished from chance."""
 DAILY_BINS = (24, 48, 96)
+"""Numbers of bins that are tried for a day."""
 MIN_ERROR_REDUCTION = 0.05
-"""Of the squared error in cycles that a profile was not made of, which a signal's season takes
-away at the least ..."""
+"""Minimum relative reduction of a signal's squared error, in cycles outside the fit."""
 MIN_STANDARD_ERRORS = 2.0
-"""... and so many standard errors of its mean over the cycles above nothing."""
+"""Minimum mean reduction, in standard errors of the mean over the groups of cycles."""
 MAX_CV_GROUPS = 10
-"""The cycles are left out in so many groups at the most."""
+"""Maximum number of groups of cycles in the cross-validation."""
 ERROR_CLIP = 4.0
-"""A residual's error counts as if it were at most so many spreads."""
+"""Errors are clipped at this multiple of the residuals' robust scale."""
 MEDIAN_VARIANCE = np.pi / 2
-"""Of a median of normal values, in that of their mean."""
+"""Variance of the median of normal values, relative to the variance of their mean."""
 MAD_TO_SIGMA = 1.4826
+"""Standard deviation of normal values, relative to their median absolute deviation."""
 
 
 @dataclass(frozen=True, slots=True)
 class _CycleGrid:
-    """Times cut into cycles, and these into bins."""
+    """The cycle and the bin of each of n times."""
 
     period: int
+    """Length of a cycle, microseconds."""
     bins: int
+    """Bins per cycle."""
     cycle: NDArray[np.int64]
-    """(n,) from 0, without holes."""
+    """Shape (n,). Number of each time's cycle; cycles without rows have no number."""
     cycles: int
     bin: NDArray[np.int64]
-    """(n,)"""
+    """Shape (n,). Number of each time's bin in its cycle."""
 
 
 def fit_season(
     residuals: NDArray[np.float64], event_time: NDArray[np.int64], step: float
 ) -> Season:
-    """Learn the season of residuals (n, signals) in scales, at times (n,) in microseconds UTC.
+    """Fit the season of residuals (n, signals) at times (n,) in microseconds UTC.
 
-    `step`: the usual one between two rows of a sensor, microseconds: no bin is shorter. Of each
-    cycle the error is measured by a profile of others (cross-validation); a signal whose error that
-    does not clearly lower has none.
+    `residuals`: in units of the sensor's scale. `step`: median time between two rows of a sensor,
+    microseconds; no bin is shorter. The error of each cycle is measured with a profile of other
+    cycles (cross-validation). A signal gets a season only if the profile reduces its error
+    significantly.
     """
     signals = residuals.shape[1]
     best, lowest_error = no_season(signals), np.inf
@@ -69,7 +73,7 @@ def fit_season(
 def season_deviation(
     columns: NDArray[np.float64], event_time: NDArray[np.int64], season: Season
 ) -> NDArray[np.float64]:
-    """Return how columns (n, k) differ from the mean of their bin of the season."""
+    """Return the difference of columns (n, k) from their mean in the same bin of the season."""
     bins = season.profile.shape[1]
     bin_of_row = bins_at(event_time, season.period, bins)
     counts = np.maximum(np.bincount(bin_of_row, minlength=bins), 1)
@@ -79,8 +83,8 @@ def season_deviation(
 
 
 def _cycle_grids(event_time: NDArray[np.int64], step: float) -> Iterator[_CycleGrid]:
-    """Yield the ways to cut the times that leave enough whole cycles."""
-    # The first rows of a sensor are not among them: they only warm its memory.
+    """Yield each combination of period and bins for which the times span enough whole cycles."""
+    # `event_time` lacks the first rows of each sensor, which fill its lagged rows.
     span = int(event_time.max()) - int(event_time.min()) + (1 + N_LAGS) * step
     for period, bins in [(DAY, n) for n in DAILY_BINS] + [(WEEK, 7 * DAILY_BINS[0])]:
         if step <= 0 or span < MIN_CYCLES * period or period / bins < step:
@@ -91,7 +95,7 @@ def _cycle_grids(event_time: NDArray[np.int64], step: float) -> Iterator[_CycleG
 
 
 def _cell_means(residuals: NDArray[np.float64], grid: _CycleGrid) -> NDArray[np.float64]:
-    """Return the mean residual (signals, cycles, bins) of each cell; NaN where there is no row."""
+    """Return the mean residual (signals, cycles, bins) of each cell; NaN without rows."""
     cell_of_row = grid.cycle * grid.bins + grid.bin
     size = grid.cycles * grid.bins
     counts = np.bincount(cell_of_row, minlength=size)
@@ -101,9 +105,10 @@ def _cell_means(residuals: NDArray[np.float64], grid: _CycleGrid) -> NDArray[np.
 
 
 def _profile(means: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return (signals, bins): the medians over the cycles, shrunk by what chance would give.
+    """Return the profile (signals, bins): medians over the cycles, shrunk towards 0.
 
-    One bad cycle does not move a median; a bin that two cycles do not have is nothing.
+    The shrinkage depends on the variance that chance gives a median. Medians resist one faulty
+    cycle. A bin that fewer than two cycles have is 0.
     """
     has_rows = np.isfinite(means)
     counts = has_rows.sum(axis=1)
@@ -111,18 +116,18 @@ def _profile(means: NDArray[np.float64]) -> NDArray[np.float64]:
     deviations = np.abs(means - medians[:, np.newaxis, :])
     spread = np.stack(
         [
-            MAD_TO_SIGMA * np.median(signal_deviations[seen])
-            for signal_deviations, seen in zip(deviations, has_rows, strict=True)
+            MAD_TO_SIGMA * np.median(signal_deviations[signal_has_rows])
+            for signal_deviations, signal_has_rows in zip(deviations, has_rows, strict=True)
         ]
     )
     variance = MEDIAN_VARIANCE * spread[:, np.newaxis] ** 2 / np.maximum(counts - 1, 1)
-    kept = np.maximum(1.0 - variance / np.maximum(medians**2, 1e-12), 0.0)
-    profile: NDArray[np.float64] = np.where(counts >= 2, kept * medians, 0.0)
+    shrinkage = np.maximum(1.0 - variance / np.maximum(medians**2, 1e-12), 0.0)
+    profile: NDArray[np.float64] = np.where(counts >= 2, shrinkage * medians, 0.0)
     return profile
 
 
 def _median_over_cycles(means: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Median over the cycles, those without rows left out; 0 where none has any."""
+    """Return the median (signals, bins) over the cycles that have rows; 0 if no cycle has any."""
     ordered = np.sort(means, axis=1)  # NaN comes last
     counts = np.isfinite(means).sum(axis=1, keepdims=True)
     low = np.take_along_axis(ordered, np.maximum(counts - 1, 0) // 2, axis=1)
@@ -134,9 +139,9 @@ def _median_over_cycles(means: NDArray[np.float64]) -> NDArray[np.float64]:
 def _errors(
     residuals: NDArray[np.float64], means: NDArray[np.float64], grid: _CycleGrid
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the mean squared error of each group of cycles (groups, signals), clipped.
+    """Return the clipped mean squared errors (groups, signals) without and with a season.
 
-    Without a season, and with the profile of the other groups.
+    The season of a group of cycles is the profile of the other groups.
     """
     error_limits = ERROR_CLIP * _robust_scales(residuals)
     groups = min(grid.cycles, MAX_CV_GROUPS)
@@ -160,6 +165,6 @@ def _clipped_squared_error(
 
 
 def _robust_scales(residuals: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the spread (signals,) of residuals that a few large ones do not widen."""
+    """Return the scale (signals,) of the residuals, robust against outliers."""
     robust = MAD_TO_SIGMA * np.median(np.abs(residuals - np.median(residuals, axis=0)), axis=0)
     return np.where(robust > 0, robust, residuals.std(axis=0))

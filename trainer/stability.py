@@ -1,4 +1,4 @@
-"""Whether alerts come as often as they should, over time and whatever the seed."""
+"""The checks of the alert rate: over all rows, over folds of time, and for several seeds."""
 
 from dataclasses import asdict, dataclass
 
@@ -20,46 +20,50 @@ FOLDS = 5
 SEEDS = 3
 MIN_FOLD_ROWS = 20
 MAX_RATE_FACTOR, MAX_RATE_DIVISOR = 3.0, 5.0
-"""The rate may be so many times the target, or a part of it so small, ..."""
+"""Maximum alert rate as a multiple of the target, and divisor of the target for the minimum."""
 CONFIDENCE = 0.999
-"""... and beyond that whatever chance does in so few rows with this probability."""
+"""Quantile of the binomial count that widens both bounds, because the rows are few."""
 MAX_ROWS = 50_000
-"""The newest so many rows are used for refits: a fit is the dear part of an evaluation."""
+"""The newest rows that refits use. Fits take most of the time of an evaluation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """How often rows were called anomalous, and how often they may be."""
+    """An alert rate and its bounds."""
 
     what: str
+    """Description of the rows."""
     rows: int
     alerts: int
     rate: float
+    """Alerts per row."""
     highest: float
     lowest: float
 
     @property
     def within(self) -> bool:
-        """Whether the rate is neither too high nor too low."""
+        """Return whether the rate is within its bounds."""
         return self.lowest <= self.rate <= self.highest
 
 
-def stability(readings: Readings, detector: Detector, trainer_settings: TrainerSettings) -> Section:
-    """Judge the alert rate over the whole, over time folds, and over refits with other seeds.
+def alert_rate_section(
+    readings: Readings, detector: Detector, trainer_settings: TrainerSettings
+) -> Section:
+    """Check the alert rate over all rows, over folds of time, and over refits with other seeds.
 
-    A fold may fall quiet (only too high a rate is wrong there); the whole and a refit may not.
+    A fold only has a maximum rate. All rows together and each refit also have a minimum rate.
     """
     target = detector.calibration.target_alert_rate
     ordered = by_time(readings)
     alerts = detector.detect(ordered, detector.empty_memory()).detections.is_anomaly
-    whole = rate_of("all rows", alerts, target)
+    all_rows = rate_of("all rows", alerts, target)
     folds = [
         rate_of(f"from {format_instant(ordered.event_time[rows[0]])}", alerts[rows], target)
         for rows in _folds(len(ordered))
     ]
     seeds = seed_rates(ordered, detector.schema, trainer_settings, target)
     checks = [
-        _rate_within_bounds_check("stability.whole", [whole]),
+        _rate_within_bounds_check("stability.whole", [all_rows]),
         _rate_not_above_check("stability.folds", folds),
     ]
     if seeds:
@@ -67,7 +71,7 @@ def stability(readings: Readings, detector: Detector, trainer_settings: TrainerS
     figures = {
         "target_alert_rate": target,
         "tolerance": tolerance(),
-        "whole": asdict(whole),
+        "whole": asdict(all_rows),
         "folds": [asdict(fold) for fold in folds],
         "seeds": [asdict(seed) for seed in seeds],
     }
@@ -75,16 +79,19 @@ def stability(readings: Readings, detector: Detector, trainer_settings: TrainerS
 
 
 def tolerance() -> str:
-    """Say in words what is tolerated."""
+    """Return a sentence that describes the bounds."""
     return (
-        f"a rate of at most {MAX_RATE_FACTOR:g} times and (the whole and each seed) at least 1/{MAX_RATE_DIVISOR:g} of "
-        f"the target, beyond that only what a binomial count of so few rows reaches in "
-        f"{CONFIDENCE:.1%} of cases"
+        f"at most {MAX_RATE_FACTOR:g} times the target, and (all rows and each seed) at least "
+        f"1/{MAX_RATE_DIVISOR:g} of it; both bounds are widened to the {CONFIDENCE:.1%} quantile "
+        "of a binomial count"
     )
 
 
 def rate_of(what: str, alerts: NDArray[np.bool_], target: float) -> Rate:
-    """Count alerts (n,) and say between which rates they may lie at this target."""
+    """Return the rate of `alerts` (n,) and its bounds for this target.
+
+    `what`: description of the rows.
+    """
     rows = len(alerts)
     highest = binom.ppf(CONFIDENCE, rows, min(MAX_RATE_FACTOR * target, 1.0)) / rows
     lowest = binom.ppf(1.0 - CONFIDENCE, rows, target / MAX_RATE_DIVISOR) / rows
@@ -95,9 +102,10 @@ def rate_of(what: str, alerts: NDArray[np.bool_], target: float) -> Rate:
 def seed_rates(
     ordered: Readings, schema: Schema, trainer_settings: TrainerSettings, target: float
 ) -> list[Rate]:
-    """Refit on the older rows with several seeds and count alerts on newer rows never seen.
+    """Refit on the older rows with several seeds; return the alert rates on the newer rows.
 
-    The last `calibration_share` is held out; the rest is split as in training. Too few rows: [].
+    The newest `calibration_share` of the rows is outside the fit. Return [] if there are too few
+    rows for a fit. `ordered`: in time order.
     """
     ordered = ordered.take(slice(max(len(ordered) - MAX_ROWS, 0), None))
     cut = int(len(ordered) * (1.0 - trainer_settings.calibration_share))
@@ -136,4 +144,4 @@ def _observed(rates: list[Rate], worst: Rate) -> str:
     if len(rates) == 1:
         return rate_text
     low, high = min(rate.rate for rate in rates), max(rate.rate for rate in rates)
-    return f"{low:.5f} to {high:.5f}, nearest to its bound {rate_text} {worst.what}"
+    return f"{low:.5f} to {high:.5f}, closest to a bound: {rate_text}, {worst.what}"

@@ -1,4 +1,4 @@
-"""How rare each look at a row is, learned from rows that were not fitted on."""
+"""The calibration of the decision: rarity tables and threshold from out-of-fold scores."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,28 +16,33 @@ from sensorwatch.common.scoring.memory_layout import INITIAL_SMOOTHED_SCORE
 from sensorwatch.trainer.scorer_fitting import RawScores
 
 MAX_ROBUST_Z_SCORE = 3.5
-"""Robust z-score from which on a block's median stands out (Iglewicz and Hoaglin 1993)."""
+"""Robust z-score above which a block's median is an outlier (Iglewicz and Hoaglin 1993)."""
 BLOCKS_PER_EXCLUDED_BLOCK = 5
-"""One block in five is left out at the most."""
+"""At most one block in this many is excluded."""
 MIN_BLOCKS, MIN_BLOCK_ROWS, MIN_BLOCK_SPREAD = 5, 20, 0.1
+"""Blocks, rows per block, and spread of the medians that an exclusion needs at least."""
 MIN_TAIL_SCALES: Mapping[RarityTable, float] = {
     RarityTable.STUCK: 1.0,
     RarityTable.RARITY_SUM: 0.5,
     RarityTable.MAX_OF_SUM_AND_SMOOTHED: 0.5,
     RarityTable.NO_MEMORY_SUM: 0.5,
 }
-"""Scores in nats: their tails may not fall as if nothing beyond the sample ever came."""
+"""Minimum scales of tails of scores in nats.
+
+A smaller scale would mean that scores beyond the sample are impossible."""
 MAX_TAIL_SCALES: Mapping[RarityTable, float] = {
     RarityTable.NO_MEMORY_DISTANCE: 0.5,
     RarityTable.NO_MEMORY_SUM: 1.5,
 }
-"""Squashed, a power law with exponent 2, which has no variance, falls with a scale of 0.5: so a
-gross outlier is one however few rows there were to learn from."""
+"""Maximum scales of tails of scores without memory.
+
+After compression, a power law with exponent 2, which has no variance, has a scale of 0.5. With this
+limit a gross outlier alarms even if there were few rows to learn from."""
 
 
 @dataclass(frozen=True, slots=True)
 class CalibratedDecision:
-    """How looks become decisions."""
+    """A decision that maps raw scores to rarity, and the calibration of its threshold."""
 
     decision: Decision
     calibration: Calibration
@@ -49,15 +54,15 @@ def calibrate_decision(
     *,
     weights: tuple[float, ...] = (1.0,) * len(COMPONENTS),
 ) -> CalibratedDecision:
-    """Learn every table of the decision, stage after stage, and the threshold.
+    """Fit all rarity tables of the decision, one stage after the other, and the threshold.
 
-    Blocks of time that stand out are left out: a fault that nobody has labelled. `weights`: 1 for
-    each component that counts, else 0.
+    Blocks of time with outlying scores are excluded, because they may contain an unlabelled fault.
+    `weights`: 1 for each component that counts, else 0.
     """
     used = np.flatnonzero(
         raw_scores.scored if raw_scores.scored.any() else np.ones_like(raw_scores.scored)
     )
-    calibration_mask = ~raw_scores.warming[used]
+    calibration_mask = ~raw_scores.warm_up_only[used]
     tables = _TailTables(calibration_mask)
     total = _summed_rarity(tables, raw_scores.components[used], weights)
     typical = in_typical_blocks(total, raw_scores.block[used])
@@ -83,7 +88,10 @@ def calibrate_decision(
 
 
 def in_typical_blocks(total: NDArray[np.float64], block: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return which rows (n,) to calibrate on: all but those of blocks whose median stands out."""
+    """Return the mask (n,) of rows to calibrate on: all blocks without an outlying median.
+
+    `total` (n,): summed rarity. `block` (n,): number of each row's block of time.
+    """
     block_numbers, counts = np.unique(block, return_counts=True)
     included = np.ones(len(total), dtype=np.bool_)
     if len(block_numbers) < MIN_BLOCKS or counts.min() < MIN_BLOCK_ROWS:
@@ -101,14 +109,14 @@ def in_typical_blocks(total: NDArray[np.float64], block: NDArray[np.int64]) -> N
 
 
 class _TailTables:
-    """Tables as they are learned, from the rows that are kept."""
+    """The rarity tables fitted so far, from the rows of the mask `included`."""
 
     def __init__(self, included: NDArray[np.bool_]) -> None:
         self.included = included
         self._tails: dict[RarityTable, Tail] = {}
 
     def fit_and_apply(self, table: RarityTable, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Learn a table from the kept scores and read all of them with it."""
+        """Fit a table on the included scores, and return the rarity (n,) of all scores."""
         tail = fit_tail(
             scores[self.included],
             min_scale=MIN_TAIL_SCALES.get(table, 0.0),
@@ -118,7 +126,7 @@ class _TailTables:
         return rarity(tail, scores)
 
     def as_array(self) -> NDArray[np.float64]:
-        """Return all tables in their order."""
+        """Return all tables, in the order of `RarityTable`."""
         return np.stack([self._tails[table].table for table in RarityTable])
 
 

@@ -1,4 +1,4 @@
-"""The committed records of a topic from its beginning, in one order whatever the timing."""
+"""The committed records of a topic from its beginning, in an order that is reproducible."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,29 +11,29 @@ from sensorwatch.common.kafka.topic_reader import read_topic
 
 @dataclass(frozen=True, slots=True)
 class TopicRecord:
-    """One record's coordinates and content."""
+    """The coordinates and the content of one record."""
 
     partition: int
     offset: int
     payload: bytes | None
     received: int | None
-    """The record's timestamp, microseconds UTC; None where it has none."""
+    """The record's timestamp in microseconds UTC, or None if it has none."""
 
 
 def oldest_records(topic: str, *, rows: int | None, kafka: Mapping[str, Any]) -> list[TopicRecord]:
-    """Read the oldest `rows` committed records (None: all up to now), by partition and offset.
+    """Return the oldest `rows` committed records (None: all up to now), by partition and offset.
 
-    Which ones are the oldest follows from their timestamps and coordinates, never from which
-    partition answered first. Nothing is committed, no group is joined.
-    Raises DataError without a topic's name, BrokerUnavailable where the topic is out of reach.
+    The oldest records are chosen by timestamp and coordinates, so the choice does not depend on
+    the order in which partitions answer. The read joins no consumer group and commits no offset.
+    Raises DataError if `topic` is empty, BrokerUnavailable if the topic cannot be reached.
     """
     if not topic:
-        raise DataError("kafka: names no topic; wanted for example kafka:sensors")
+        raise DataError("kafka: names no topic; wanted kafka:TOPIC, for example kafka:sensors")
     records = []
     for message in read_topic(kafka, topic, max_records=rows):
-        where = coordinates(message)
+        position = coordinates(message)
         payload, received = message.value(), received_at(message)
-        records.append(TopicRecord(where.partition, where.offset, payload, received))
+        records.append(TopicRecord(position.partition, position.offset, payload, received))
     oldest = sorted(records, key=lambda record: (record.received or 0, *_coordinates(record)))
     return sorted(oldest[:rows], key=_coordinates)
 

@@ -1,7 +1,8 @@
-"""`sensorwatch train`: fit a model on a file or a topic and register it as a version."""
+"""The command `train`: fit a model on files or a topic and register it as a version."""
 
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from sensorwatch.common.errors import CheckFailed, ModelRefused
@@ -18,7 +19,8 @@ from sensorwatch.common.runtime.setting_keys import Settings
 from sensorwatch.trainer import training
 from sensorwatch.trainer.dataset import Dataset, read_data
 from sensorwatch.trainer.evaluation import EvaluatedVersion, evaluate_version
-from sensorwatch.trainer.promotion_gate import failed_checks
+from sensorwatch.trainer.evaluation_check import failed_checks
+from sensorwatch.trainer.rejected_text import rejected_text
 from sensorwatch.trainer.trainer_options import (
     DataOption,
     FeaturesOption,
@@ -37,14 +39,15 @@ def train(
     data: DataOption,
     rows: RowsOption = None,
     promote: Annotated[
-        bool, typer.Option("--promote", help="Evaluate, and promote if every check passes.")
+        bool,
+        typer.Option("--promote", help="Evaluate the version; promote it if every check passes."),
     ] = False,
     name: Annotated[
         str | None,
         typer.Option(
             "--name",
             "--model",
-            help="The model's name in the registry; else registry.model.",
+            help="Model name in the registry. Default: the setting registry.model.",
             show_default=False,
         ),
     ] = None,
@@ -55,7 +58,7 @@ def train(
     registry: RegistryOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Fit a model, calibrate it on rows it was not fitted on, register it as a version."""
+    """Fit a model, calibrate it on rows outside its fit, and register it as a version."""
     settings = settings_for(
         config,
         seed=seed,
@@ -65,47 +68,47 @@ def train(
         registry=registry,
         schema=schema,
     )
-    store, model_name = (
-        Registry(settings.registry.path),
-        require_model_name(settings.registry.model),
-    )
+    store = Registry(settings.registry.path)
+    model_name = require_model_name(settings.registry.model)
     row_schema = load_schema(settings.schema_.path)
     dataset = read_data(data, row_schema, rows=rows, kafka=settings.kafka)
-    log.info("read", data=data, rows=dataset.rows, rejected=len(dataset.rejections))
+    log.info("rows read", data=data, rows=dataset.rows, rejected=len(dataset.rejections))
     candidate = training.train(dataset.readings, row_schema, dataset.source, settings.trainer)
     _warn_if_few_rows(candidate)
     version = store.register(model_name, candidate, who=current_user(), why=f"trained on {data}")
-    log.info("registered", version=version, registry=settings.registry.path)
+    log.info("version registered", version=version, registry=settings.registry.path)
     _print_summary(dataset, candidate, version)
     if promote:
         _promote(store, settings, dataset, version)
     champion = store.current_aliases(model_name).champion
-    what = "this version" if champion == version else f"still {champion}"
-    print_line(f"champion   {what} (model {model_name}, registry {settings.registry.path})")
-    _warn_of_another_schema(store, model_name, version)
+    champion_text = "this version" if champion == version else f"still {champion}"
+    print_line(
+        f"champion   {champion_text} (model {model_name}, registry {settings.registry.path})"
+    )
+    _warn_if_champion_schema_differs(store, model_name, version)
 
 
-def _warn_of_another_schema(store: Registry, name: str, version: str) -> None:
-    """Say so where what serves takes other rows than those that this version was trained on."""
+def _warn_if_champion_schema_differs(store: Registry, name: str, version: str) -> None:
+    """Log a warning if the champion's schema differs from the schema of this version."""
     champion = store.current_aliases(name).champion
     if champion is None or champion == version:
         return
     try:
         champion_schema = store.manifest(name, champion).schema_fingerprint
     except ModelRefused:
-        return  # what serves is damaged, as `models verify` says
+        return  # the champion's files are damaged: `models verify` reports that
     if champion_schema != store.manifest(name, version).schema_fingerprint:
         log.warning(
-            f"the champion {champion} has another schema, so it rejects or misreads such rows: "
-            f"`sensorwatch models promote {version} --name {name}` makes this version the champion "
-            "(evaluate it first, or give --force --reason), or train under a name of its own with "
-            "--name"
+            f"the champion {champion} has another schema: it would reject or misread these rows. "
+            f"Run `sensorwatch models promote {version} --name {name}` to make this version the "
+            "champion (evaluate it first, or add --force --reason). Or train under another model "
+            "name with --name"
         )
 
 
 def _promote(store: Registry, settings: Settings, dataset: Dataset, version: str) -> None:
     name = settings.registry.model
-    log.info("evaluating", version=version)
+    log.info("evaluation started", version=version)
     evaluated_version = EvaluatedVersion(
         store.load(name, version), lambda: store.load(name, version)
     )
@@ -114,14 +117,14 @@ def _promote(store: Registry, settings: Settings, dataset: Dataset, version: str
     failed = failed_checks(report)
     is_first_champion = store.current_aliases(name).champion == version
     if failed:
-        what = (
-            "serves as the first version, but did not pass"
+        result = (
+            "is the champion because it is the first version, but it failed"
             if is_first_champion
-            else "was not promoted"
+            else "was not promoted: failed"
         )
         raise CheckFailed(
-            f"{version} was registered and {what}: failed {', '.join(failed)}; "
-            f"`sensorwatch evaluate --data {dataset.uri} --model {version}` shows the figures"
+            f"{version} was registered and {result} {', '.join(failed)}. Run `sensorwatch evaluate "
+            f"--data {dataset.uri} --model {version}` to see the measurements"
         )
     if not is_first_champion:
         store.promote(name, version, who=current_user(), why="trained, every check passed")
@@ -140,32 +143,34 @@ def _warn_if_few_rows(candidate: Candidate) -> None:
 
 
 def _print_summary(dataset: Dataset, candidate: Candidate, version: str) -> None:
-    rejected = ", ".join(f"{count} {reason}" for reason, count in dataset.rejected.items())
-    split, calibration = candidate.split, candidate.calibration
+    rejected = rejected_text(dataset.rejected)
+    calibration = candidate.calibration
+    sensors = len(np.unique(dataset.readings.sensor))
     print_line(f"rows       {dataset.rows} read, {len(dataset.readings)} accepted")
     print_line(f"rejected   {len(dataset.rejections)}{f' ({rejected})' if rejected else ''}")
-    print_line(f"split      {split['fit_rows']} rows to fit, {_calibrated(candidate)}")
+    print_line(f"sensors    {sensors}")
+    print_line(f"fit        {candidate.split['fit_rows']} rows")
+    print_line(f"calibrated {_calibration_text(candidate)}")
     print_line(
         f"threshold  raw score {calibration.threshold:.6f}"
-        f" at a target alert rate of {calibration.target_alert_rate:g}"
+        f" for a target alert rate of {calibration.target_alert_rate:g}"
     )
     if candidate.forecast is not None:
-        print_line(f"season     {_season(candidate.forecast.season, candidate.schema)}")
+        print_line(f"season     {_season_text(candidate.forecast.season, candidate.schema)}")
     print_line(f"version    {version}")
 
 
-def _season(season: Season, schema: Schema) -> str:
+def _season_text(season: Season, schema: Schema) -> str:
     if not season.is_present:
-        return "none that at least three whole days or weeks of rows show"
+        return "none (it takes at least three whole days or weeks of rows to learn one)"
     profiles = zip(schema.signal_names, season.profile, strict=True)
     names = [name for name, profile in profiles if profile.any()]
     return f"of a {season.to_plain()}, in UTC: {', '.join(names)}"
 
 
-def _calibrated(candidate: Candidate) -> str:
+def _calibration_text(candidate: Candidate) -> str:
     split = candidate.split
+    rows = split["calibration_rows"]
     if candidate.decision is None:
-        return f"{split['calibration_rows']} to calibrate from {format_instant(split['boundary_time'])} on"
-    calibrated_rows = split["calibration_rows"]
-    row_note = f" on {calibrated_rows} of them" if calibrated_rows < split["fit_rows"] else ""
-    return f"calibrated out of fold{row_note} in {split['blocks']} blocks"
+        return f"on the newest {rows} rows, from {format_instant(split['boundary_time'])} on"
+    return f"on {rows} rows, by cross-validation over {split['blocks']} blocks of time"

@@ -1,4 +1,4 @@
-"""The options that the trainer's commands share."""
+"""The command-line options that the trainer's commands share."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +13,7 @@ DataOption = Annotated[
     str,
     typer.Option(
         "--data",
-        help="A CSV or Parquet file, a glob in quotes for several, or kafka:TOPIC.",
+        help="A CSV or Parquet file, a quoted glob for several files, or kafka:TOPIC.",
         show_default=False,
     ),
 ]
@@ -25,7 +25,7 @@ RowsOption = Annotated[
     typer.Option(
         "--rows",
         min=1,
-        help="Only the first so many rows of the files, or the oldest of the topic.",
+        help="Use only this many rows: the first of the files, or the oldest of the topic.",
         show_default=False,
     ),
 ]
@@ -33,27 +33,40 @@ NameOption = Annotated[
     str | None,
     typer.Option(
         "--name",
-        help="The model's name in the registry; else registry.model.",
+        help="Model name in the registry. Default: the setting registry.model.",
         show_default=False,
     ),
 ]
 SchemaOption = Annotated[
     Path | None,
-    typer.Option("--schema", help="The rows' schema; else schema.path.", show_default=False),
+    typer.Option(
+        "--schema",
+        help="Schema file of the rows. Default: the setting schema.path.",
+        show_default=False,
+    ),
 ]
 RegistryOption = Annotated[
     Path | None,
-    typer.Option("--registry", help="The registry; else registry.path.", show_default=False),
+    typer.Option(
+        "--registry",
+        help="Folder of the registry. Default: the setting registry.path.",
+        show_default=False,
+    ),
 ]
 SeedOption = Annotated[
     int | None,
-    typer.Option("--seed", min=0, help="Else trainer.seed.", show_default=False),
+    typer.Option(
+        "--seed",
+        min=0,
+        help="Seed of the training. Default: the setting trainer.seed.",
+        show_default=False,
+    ),
 ]
 RateOption = Annotated[
     float | None,
     typer.Option(
         "--target-alert-rate",
-        help="Share of normal rows that may be called anomalous; else trainer.target_alert_rate.",
+        help="Share of normal rows that may alarm. Default: the setting trainer.target_alert_rate.",
         show_default=False,
     ),
 ]
@@ -61,8 +74,9 @@ FeaturesOption = Annotated[
     FeatureKind | None,
     typer.Option(
         "--features",
-        help="What a model looks at: forecast (each row against its sensor's past) or plain (the "
-        "raw signals, hour and day of week); else trainer.features.",
+        help="Model inputs: forecast (each row compared with a forecast from its sensor's previous "
+        "rows) or plain (raw signals, hour and day of week). Default: the setting "
+        "trainer.features.",
         show_default=False,
     ),
 ]
@@ -78,7 +92,10 @@ def settings_for(
     target_alert_rate: float | None = None,
     features: FeatureKind | None = None,
 ) -> Settings:
-    """Return the settings with these options over them, and configure the log by them."""
+    """Return the settings, overridden by these options, and configure logging from them.
+
+    An option that is None overrides nothing.
+    """
     overrides = {
         "trainer.seed": seed,
         "trainer.target_alert_rate": target_alert_rate,

@@ -1,4 +1,4 @@
-"""From readings to a candidate: fit on the older rows, set the threshold on the newer ones."""
+"""Training: readings to a candidate for the registry."""
 
 import math
 from dataclasses import dataclass
@@ -28,32 +28,32 @@ from sensorwatch.trainer.scorer_fitting import fit_on
 from sensorwatch.trainer.tail_fitting import calibrate_decision
 
 UNREGISTERED = "unkept"
-"""The version of a detector that is in no registry."""
+"""Version of a detector that is not in a registry."""
 MIN_FIT_ROWS = 20
 MIN_CALIBRATION_ROWS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Readings by time: what the forest is fitted on, and the later ones it is calibrated on."""
+    """Readings in time order, divided into older rows and newer rows."""
 
     sorted_readings: Readings
-    """Both parts, in time order."""
+    """All rows, in time order."""
     boundary: int
-    """How many rows the first part has."""
+    """Number of older rows."""
 
     @property
     def fit(self) -> Readings:
-        """The older rows."""
+        """Return the older rows."""
         return self.sorted_readings.take(slice(None, self.boundary))
 
     @property
     def calibration(self) -> Readings:
-        """The newer rows."""
+        """Return the newer rows."""
         return self.sorted_readings.take(slice(self.boundary, None))
 
     def to_plain(self) -> dict[str, Any]:
-        """What a manifest says about the split."""
+        """Return the split as plain values for the model manifest."""
         return {
             "fit_rows": len(self.fit),
             "calibration_rows": len(self.calibration),
@@ -64,20 +64,22 @@ class Split:
 def train(
     readings: Readings, schema: Schema, source: DataSource, trainer_settings: TrainerSettings
 ) -> Candidate:
-    """Train on readings in any order; the same readings, settings and seed give the same arrays.
+    """Train on readings in any order and return a candidate for the registry.
 
-    Raises DataError where there are too few.
+    The same readings, settings and seed give the same arrays.
+    Raises DataError if there are too few rows.
     """
     split = split_by_time(readings, trainer_settings.calibration_share)
-    train_plan = _train_plain if trainer_settings.features is FeatureKind.PLAIN else _train_forecast
-    return train_plan(split, schema, source, trainer_settings)
+    if trainer_settings.features is FeatureKind.PLAIN:
+        return _train_plain(split, schema, source, trainer_settings)
+    return _train_forecast(split, schema, source, trainer_settings)
 
 
 def fit_unregistered(
     readings: Readings, schema: Schema, trainer_settings: TrainerSettings
 ) -> Detector:
-    """Train a detector that nobody keeps; see `train`."""
-    # Nothing keeps this model, so nothing needs the digest of what it was made of.
+    """Train a detector without registering it; see `train`."""
+    # The digest of the source is only needed for registered versions.
     source = DataSource(
         uri="",
         sha256="0" * 64,
@@ -91,7 +93,7 @@ def fit_unregistered(
 def _train_plain(
     split: Split, schema: Schema, source: DataSource, trainer_settings: TrainerSettings
 ) -> Candidate:
-    """Fit on the older rows, calibrate on the newer ones."""
+    """Fit the forest on the older rows, and calibrate it on the newer rows."""
     plan = plain_plan(schema)
     fitting, calibrating = fill_missing(split.fit), fill_missing(split.calibration)
     estimator, forest = fit_forest(compute_features(fitting, plan), trainer_settings)
@@ -120,7 +122,10 @@ def _medians(readings: Readings) -> NDArray[np.float64]:
 def _train_forecast(
     split: Split, schema: Schema, source: DataSource, trainer_settings: TrainerSettings
 ) -> Candidate:
-    """Fit on all rows, calibrate out of fold: on all of them, or of very many on a spread."""
+    """Fit on all rows, and calibrate on scores of models that were not fitted on the scored row.
+
+    More than MAX_FIT_ROWS rows are sampled for the calibration; see `out_of_fold_scores`.
+    """
     readings = fill_missing(split.sorted_readings)
     fitted = fit_on(readings, np.ones(len(readings), dtype=np.bool_), schema, trainer_settings)
     season = fitted.forecast.season
@@ -144,7 +149,7 @@ def _train_forecast(
         split=split.to_plain()
         | {
             "fit_rows": len(readings),
-            "calibration_rows": int((~raw_scores.warming).sum()),
+            "calibration_rows": int((~raw_scores.warm_up_only).sum()),
             "blocks": block_count(len(readings)),
             "season": fitted.forecast.season.to_plain(),
         },
@@ -153,49 +158,52 @@ def _train_forecast(
 
 
 def split_by_time(readings: Readings, calibration_share: float) -> Split:
-    """Sort by time and cut off the last `calibration_share` of the rows for calibration.
+    """Sort by time; the last `calibration_share` of the rows are for calibration.
 
-    The cut moves to the beginning of its instant, so that no instant is on both sides, unless that
-    would take away more than half of the rows before it.
-    Raises DataError where there are too few rows for either side.
+    The boundary moves back to the first row of its instant, so that no instant is on both sides.
+    It stays if that would remove more than half of the older rows.
+    Raises DataError if there are too few rows for either side.
     """
-    min_calibration_rows = rows_needed(calibration_share)
-    if len(readings) < min_calibration_rows:
+    min_rows = rows_needed(calibration_share)
+    if len(readings) < min_rows:
         raise DataError(
-            f"{len(readings)} valid rows are too few to train on: at least {min_calibration_rows} are needed "
+            f"{len(readings)} valid rows are too few to train on: at least {min_rows} are needed "
             f"({MIN_FIT_ROWS} to fit and {MIN_CALIBRATION_ROWS} to calibrate at "
             f"calibration_share = {calibration_share:g})"
         )
     ordered = by_time(readings)
     boundary = math.floor(len(ordered) * (1.0 - calibration_share))
-    boundary_row = int(
+    instant_start = int(
         np.searchsorted(ordered.event_time, ordered.event_time[boundary], side="left")
     )
-    if boundary_row >= max(boundary / 2, MIN_FIT_ROWS):
-        boundary = boundary_row
+    if instant_start >= max(boundary / 2, MIN_FIT_ROWS):
+        boundary = instant_start
     return Split(ordered, boundary)
 
 
 def rows_needed(calibration_share: float) -> int:
-    """How many valid rows a training needs at least."""
-    fit_part = math.ceil(MIN_FIT_ROWS / (1.0 - calibration_share)) + 1
-    return max(fit_part, math.ceil(MIN_CALIBRATION_ROWS / calibration_share))
+    """Return the minimum number of valid rows for a training."""
+    rows_for_fit = math.ceil(MIN_FIT_ROWS / (1.0 - calibration_share)) + 1
+    return max(rows_for_fit, math.ceil(MIN_CALIBRATION_ROWS / calibration_share))
 
 
 def golden_rows(calibration: Readings) -> Readings:
-    """Choose the newest rows, one after the other; their scores are replayed at load."""
+    """Return the newest rows in time order. Their scores are stored, and checked at load."""
     return calibration.take(slice(max(len(calibration) - MAX_GOLDEN_ROWS, 0), None))
 
 
 def parameters_of(trainer_settings: TrainerSettings) -> dict[str, Any]:
-    """What training was told, as plain values for the manifest; the seed has a place of its own."""
+    """Return the training's settings as plain values for the model manifest, without the seed.
+
+    The manifest stores the seed in its own field.
+    """
     return trainer_settings.model_dump(mode="json", exclude={"seed"})
 
 
 def rate_note(calibration_rows: int, target_alert_rate: float, *, extrapolates: bool) -> str | None:
-    """Say when there are too few calibration rows to set a threshold at this rate; None: enough.
+    """Return a warning if there are too few calibration rows for this rate, else None.
 
-    `extrapolates`: a tail model stands in for the rows that are not there.
+    `extrapolates`: scores beyond the calibration rows are extrapolated by a fitted tail.
     """
     min_calibration_rows = math.ceil((MIN_EXCESSES if extrapolates else 1.0) / target_alert_rate)
     if calibration_rows >= min_calibration_rows:
@@ -203,12 +211,13 @@ def rate_note(calibration_rows: int, target_alert_rate: float, *, extrapolates: 
     if extrapolates:
         share = max(min(MIN_EXCESSES / calibration_rows, MAX_TAIL_SHARE), target_alert_rate)
         return (
-            f"{calibration_rows} rows were there to calibrate on: what is rarer than {share:.1%} "
-            f"of rows is extrapolated by an exponential tail, and the target alert rate of "
-            f"{target_alert_rate:g} lies there, so expect it to be met roughly only "
+            f"{calibration_rows} calibration rows are too few for a target alert rate of "
+            f"{target_alert_rate:g}: scores rarer than {share:.1%} of rows are extrapolated by an "
+            f"exponential tail, so the alert rate is only approximate "
             f"(wanted {min_calibration_rows} rows)"
         )
     return (
-        f"{calibration_rows} calibration rows cannot resolve a target alert rate of "
-        f"{target_alert_rate:g}: the threshold is their highest score (wanted {min_calibration_rows} rows)"
+        f"{calibration_rows} calibration rows are too few for a target alert rate of "
+        f"{target_alert_rate:g}: the threshold is their highest score "
+        f"(wanted {min_calibration_rows} rows)"
     )

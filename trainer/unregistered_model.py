@@ -1,4 +1,4 @@
-"""A model that nobody keeps, with the memory of the rows that it was fitted on."""
+"""An unregistered detector, with the memory after the rows that it was fitted on."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -23,9 +23,10 @@ def fit_on_first_records(
     rows: int,
     uri: str,
 ) -> tuple[Detector, Memory, list[Rejection]]:
-    """Take the first `rows` records, valid or not: fit on them, and warm the memory with them.
+    """Fit on the first `rows` records; return the detector, its memory and the rejections.
 
-    Raises DataError where too few of them are valid.
+    `rows` counts rejected records too. The memory has taken in the valid rows. `uri`: name of the
+    source, for errors. Raises DataError if too few of the records are valid.
     """
     return fit_on_first_batches(
         [collect_rows(islice(records, rows), schema)], schema, trainer_settings, uri=uri
@@ -39,21 +40,24 @@ def fit_on_first_batches(
     readings, rejections = join_batches(batches, schema)
     if len(readings) == 0:
         rows = len(rejections)
-        raise DataError(f"none of the first {rows} rows of {uri} is valid: nothing to train on")
+        raise DataError(
+            f"none of the first {rows} rows of {uri} is valid, so there is no row to train on: "
+            "`sensorwatch schema check SCHEMA --data FILE` shows why"
+        )
     return *fit_with_memory(readings, schema, trainer_settings), rejections
 
 
 def fit_with_memory(
     readings: Readings, schema: Schema, trainer_settings: TrainerSettings
 ) -> tuple[Detector, Memory]:
-    """Fit on readings, and return the detector with a memory that goes on after them.
+    """Fit on readings; return the detector, and a memory that has taken them in.
 
-    The readings' own numbers are their positions. Raises DataError where there are too few.
+    The positions in the memory are the readings' `index`. Raises DataError if there are too few.
     """
     detector = fit_unregistered(readings, schema, trainer_settings)
     memory = detector.empty_memory()
     detector.detect(readings, memory, positions=readings.index)
-    # As in service, where a new champion takes over: lags stay, what scores have taught begins anew
-    # (those of rows that were fitted on teach the wrong thing).
+    # As after a change of champion: lagged rows stay, columns that depend on scores are reset.
+    # Scores of rows that the model was fitted on are too low.
     memory.adopt(detector)
     return detector, memory

@@ -1,1 +1,1 @@
-"""Seeded sensors with labelled faults."""
+"""The simulation of sensors with labelled faults, reproducible from a seed."""

@@ -1,4 +1,4 @@
-"""When which sensor fails and how: a seeded schedule of fault episodes that never overlap."""
+"""The fault plan, and the schedule of fault episodes that it gives."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,33 +12,37 @@ DEFECTS = tuple(Defect)
 
 @dataclass(frozen=True, slots=True)
 class FaultPlan:
-    """How often, how, and how strongly sensors fail."""
+    """The rate, the kinds and the size of simulated faults."""
 
     rate: float = 0.001
-    """The share of rows, 0 to 1, at which an episode begins."""
+    """Share of rows at which an episode begins, 0 to 1."""
     kinds: tuple[FaultKind, ...] = tuple(FaultKind)
-    """Each episode's kind is drawn from these, all as often."""
+    """Kinds of episodes, drawn with equal probability."""
     size: float = 10.0
-    """In standard deviations of the healthy noise."""
+    """Size in standard deviations of the healthy noise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """One fault of one sensor, within one span."""
+    """One fault of one sensor, within one block of steps."""
 
     kind: FaultKind
     sensor: int
     at: int
-    """Step within the span, 1 or later."""
+    """First step within the block, 1 or later."""
     length: int
+    """Number of steps."""
     defect: Defect
-    """How a malformed record is broken; of no meaning for other kinds."""
+    """Defect of a malformed record; ignored for other kinds."""
 
 
 def schedule(
     plan: FaultPlan, *, steps: int, sensors: int, rng: np.random.Generator
 ) -> Iterator[Episode]:
-    """Yield a span's episodes by sensor and time; between two of a sensor lies a healthy row."""
+    """Yield the episodes of a block of steps, sorted by sensor and time.
+
+    Episodes of a sensor never overlap, and at least one healthy row is between them.
+    """
     starts = np.flatnonzero(rng.random((sensors, steps)) < plan.rate)
     busy_sensor, next_free_step = -1, 0
     for sensor, at in zip(*np.divmod(starts, steps), strict=True):
@@ -47,10 +51,8 @@ def schedule(
         length = min(int(rng.integers(low, high + 1)), steps - int(at))
         defect = DEFECTS[int(rng.integers(len(DEFECTS)))]
         if sensor != busy_sensor:
-            busy_sensor, next_free_step = (
-                int(sensor),
-                1,
-            )  # step 0 has no row before it to be stuck at
+            # Step 0 has no previous row that a stuck sensor could repeat.
+            busy_sensor, next_free_step = int(sensor), 1
         if at < next_free_step:
             continue
         next_free_step = int(at) + length + 1

@@ -1,4 +1,4 @@
-"""The ways in which a sensor fails, each as a change to its stream of values."""
+"""The kinds of sensor faults, and their injection into a sensor's values."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ Values = NDArray[np.float64]
 
 
 class FaultKind(StrEnum):
-    """What can go wrong with a sensor; the text is the label of the rows concerned."""
+    """A kind of sensor fault. Its text is the label of the faulty rows."""
 
     SPIKE = "spike"
     LEVEL_SHIFT = "level_shift"
@@ -24,7 +24,7 @@ class FaultKind(StrEnum):
 
 
 class Defect(StrEnum):
-    """The ways in which a malformed record is broken."""
+    """A defect of a malformed record."""
 
     TRUNCATED = "truncated"
     TEXT = "text"
@@ -50,7 +50,7 @@ EPISODE_LENGTHS = {
     FaultKind.DROPOUT: (10, 30),
     FaultKind.MALFORMED: (1, 1),
 }
-"""How many rows of a sensor an episode takes, from and to."""
+"""Minimum and maximum number of rows of an episode, by kind."""
 
 
 def inject(
@@ -64,25 +64,25 @@ def inject(
     rng: np.random.Generator,
     signals: Sequence[int] | None = None,
 ) -> Values:
-    """Return a copy of one sensor's stream with a fault in rows `at` to `at + length`.
+    """Return a copy of one sensor's values with a fault in rows `at` to `at + length`.
 
-    `values`: (n, signals) in time order, of one sensor. `size`: in standard deviations. `scale`:
-    (signals,) the standard deviation of each. `signals`: which ones are hit, together and in one
-    direction; None: all, as when the device fails. A broken correlation hits one of them. A stuck
-    sensor repeats the row before.
+    `values`: shape (n, signals), in time order. `size`: in standard deviations. `scale`: shape
+    (signals,), the standard deviation of each signal. `signals`: indices of the signals to change,
+    together and in one direction; None: all signals. A broken correlation changes one of them. A
+    stuck sensor repeats the row before `at`.
 
-    Raises ValueError for a kind that is no change of values (dropout, malformed), rows that are not
-    there, a stuck sensor in row 0, or a broken correlation of a single signal.
+    Raises ValueError if the kind changes no values (dropout, malformed), if the rows are outside of
+    `values`, for a stuck sensor at row 0, and for a broken correlation of one signal.
     """
     n, width = values.shape
     if kind not in _CHANGES:
-        raise ValueError(f"{kind} changes no values; take one of {', '.join(VALUE_KINDS)}")
+        raise ValueError(f"{kind} changes no values; wanted one of {', '.join(VALUE_KINDS)}")
     if not 0 <= at < n or length < 1:
-        raise ValueError(f"rows {at} to {at + length} are not within the {n} of the stream")
+        raise ValueError(f"rows {at} to {at + length} are not within the {n} rows of the sensor")
     if kind is FaultKind.STUCK and at == 0:
-        raise ValueError("a stuck sensor repeats the row before, and row 0 has none")
+        raise ValueError("a stuck sensor repeats the previous row, and row 0 has none")
     if kind is FaultKind.BROKEN_CORRELATION and width < 2:
-        raise ValueError("a correlation needs two signals or more")
+        raise ValueError("a broken correlation needs two signals or more, but there is one")
     changed = values.copy()
     signal_indices = list(range(width) if signals is None else signals)
     target = _FaultTarget(slice(at, min(at + length, n)), signal_indices, size * scale)
@@ -95,7 +95,7 @@ class _FaultTarget:
     rows: slice
     signal_indices: list[int]
     step: Values
-    """(signals,) the fault's size in each signal's unit."""
+    """Shape (signals,). Size of the fault in each signal's unit."""
 
     @property
     def length(self) -> int:
@@ -130,7 +130,7 @@ def _noise_burst(values: Values, target: _FaultTarget, rng: np.random.Generator)
 
 
 def _broken_correlation(values: Values, target: _FaultTarget, rng: np.random.Generator) -> None:
-    """Let one signal run against the others' common movement; at size 1 it alone looks healthy."""
+    """Replace one signal by the negative mean of the others; size 1 keeps its spread."""
     signal = int(rng.choice(target.signal_indices))
     window = values[target.rows]
     deviation = window - window.mean(axis=0)
@@ -145,7 +145,7 @@ def _random_sign(rng: np.random.Generator) -> float:
 
 _CHANGES: dict[FaultKind, _Change] = {
     FaultKind.SPIKE: _shift,
-    FaultKind.LEVEL_SHIFT: _shift,  # a spike that stays
+    FaultKind.LEVEL_SHIFT: _shift,
     FaultKind.DRIFT: _drift,
     FaultKind.STUCK: _stuck,
     FaultKind.NOISE_BURST: _noise_burst,
@@ -153,4 +153,4 @@ _CHANGES: dict[FaultKind, _Change] = {
 }
 
 VALUE_KINDS = tuple(_CHANGES)
-"""The kinds that `inject` can make: those that change values."""
+"""The kinds that change values, which `inject` accepts."""

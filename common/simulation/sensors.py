@@ -1,4 +1,4 @@
-"""What healthy sensors measure: a level of their own, a daily cycle and correlated noise."""
+"""The values of healthy sensors: a level of each sensor, a daily cycle and correlated noise."""
 
 from dataclasses import dataclass
 
@@ -9,44 +9,44 @@ SIGNALS = ("x1", "x2", "x3")
 DAY_US = 86_400_000_000
 BLOCK_ROWS = 65_536
 
-# Per signal: the fleet's mean, the noise's standard deviation, the share of the noise that all
-# signals of a row have in common (so two of them correlate by the product of their loadings).
+# Per signal: the mean of all sensors, the standard deviation of the noise, and the loading on the
+# noise that all signals of a row share. Two signals correlate by the product of their loadings.
 _MEAN = np.array([20.0, 50.0, -10.0])
 _NOISE = np.array([1.0, 2.0, 0.5])
 _LOADING = np.array([0.9, 0.9, 0.9])
 _OWN_LOADING = np.sqrt(1 - _LOADING**2)
-# In units of the signal's noise: how far sensors' levels lie apart, how far the day carries them.
+# In units of the signal's noise: the spread of the sensors' levels, and the amplitude of the day.
 _LEVEL_SPREAD = 1.0
 _DAILY_AMPLITUDE = 1.5
 
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """N sensors, each with its own level and cycle; everything follows from `seed` and N."""
+    """Sensors with their own levels and daily cycles, determined by the seed and their number."""
 
     seed: int
     level: NDArray[np.float64]
-    """(sensors, signals)"""
+    """Shape (sensors, signals). Mean of each signal."""
     amplitude: NDArray[np.float64]
-    """(sensors, signals)"""
+    """Shape (sensors, signals). Amplitude of the daily cycle, in the signal's unit."""
     phase: NDArray[np.float64]
-    """(sensors,) in days"""
+    """Shape (sensors,). Phase of the daily cycle, in days."""
 
     @property
     def sensors(self) -> int:
-        """How many sensors there are."""
+        """Return the number of sensors."""
         return len(self.phase)
 
     @property
     def block_steps(self) -> int:
-        """How many steps are generated at once; it depends on nothing but the number of sensors."""
+        """Return the steps per block, which depend only on the number of sensors."""
         return max(64, BLOCK_ROWS // self.sensors)
 
     def measure(self, block: int, *, start: int, interval: int) -> NDArray[np.float64]:
-        """Return the values of one span, (span_steps, sensors, signals).
+        """Return the values (block_steps, sensors, signals) of one block of steps.
 
-        `start`, `interval`: microseconds. Each span draws from a generator of its own and is
-        computed whole, so its bits do not depend on what was generated before or how it is cut.
+        `start`, `interval`: microseconds. Each block has its own random generator and is computed
+        as a unit, so its bits do not depend on other blocks.
         """
         steps = self.block_steps
         step = np.arange(block * steps, (block + 1) * steps, dtype=np.int64)
@@ -61,7 +61,7 @@ class Fleet:
 
 
 def fleet(seed: int, sensors: int) -> Fleet:
-    """Draw the sensors' own levels and cycles; sensor i is the same in a fleet of any size."""
+    """Return sensors with random levels and cycles; sensor i is the same in a fleet of any size."""
     rngs = (np.random.default_rng([seed, sensor, 1]) for sensor in range(sensors))
     drawn = np.array([rng.standard_normal(2 * len(SIGNALS) + 1) for rng in rngs])
     level, cycle, phase = np.split(drawn, [len(SIGNALS), 2 * len(SIGNALS)], axis=1)
@@ -74,7 +74,7 @@ def fleet(seed: int, sensors: int) -> Fleet:
 
 
 def noise_scale() -> NDArray[np.float64]:
-    """Return (signals,) the standard deviation of each signal around its daily cycle."""
+    """Return the standard deviation (signals,) of each signal around its daily cycle."""
     return _NOISE.copy()
 
 

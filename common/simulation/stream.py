@@ -1,4 +1,4 @@
-"""A seeded stream of labelled sensor rows in chunks, the same however it is cut."""
+"""A stream of simulated, labelled sensor rows, with bits that do not depend on chunk sizes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -19,35 +19,35 @@ _COLUMNS = ("event_time", "sensor", "values", "kind", "defect")
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """Everything that a simulated stream follows from."""
+    """The parameters that determine a simulated stream."""
 
     sensors: int = 10
     rows: int | None = None
-    """How many rows come out; None: no end."""
+    """Number of rows, or None for an endless stream."""
     seed: int = 0
     start: int = START
-    """Microseconds UTC of the first step, at which every sensor sends one row."""
+    """Time of the first step, microseconds UTC. Every sensor sends one row per step."""
     interval_seconds: float = 1.0
-    """Between two steps; a whole number of microseconds, at least one."""
+    """Time between two steps, a whole number of microseconds, at least one."""
     faults: FaultPlan | None = None
     chunk_rows: int = 10_000
-    """How many rows come at once; nothing else depends on it."""
+    """Rows per chunk. The rows do not depend on it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """n rows in time order, each with its label."""
+    """n simulated rows in time order, each with its label."""
 
     event_time: NDArray[np.int64]
-    """(n,) microseconds UTC."""
+    """Shape (n,). Microseconds UTC."""
     sensor: NDArray[np.int32]
-    """(n,) position in `sensor_ids`."""
+    """Shape (n,). Index in `sensor_ids`."""
     values: NDArray[np.float64]
-    """(n, signals); of a malformed row those it would have had."""
+    """Shape (n, signals). For a malformed row: the values without the defect."""
     kind: NDArray[np.int8]
-    """(n,) 0: healthy, else 1 + position in KINDS."""
+    """Shape (n,). 0 for a healthy row, else 1 + index in FAULT_KINDS."""
     defect: NDArray[np.int8]
-    """(n,) 0: well formed, else 1 + position in DEFECTS."""
+    """Shape (n,). 0 for a well-formed row, else 1 + index in DEFECTS."""
     sensor_ids: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -55,32 +55,32 @@ class Chunk:
 
     @property
     def sensor_id(self) -> list[str]:
-        """Each row's sensor."""
+        """Return each row's sensor id."""
         return [self.sensor_ids[sensor] for sensor in self.sensor.tolist()]
 
     @property
     def label(self) -> list[str]:
-        """Each row's label: the kind of fault, or nothing."""
+        """Return each row's label: the kind of fault, or an empty text for a healthy row."""
         labels = ("", *FAULT_KINDS)
         return [str(labels[kind]) for kind in self.kind.tolist()]
 
     @property
     def defects(self) -> list[Defect | None]:
-        """How each row is malformed, or None."""
+        """Return each row's defect, or None for a well-formed row."""
         names = (None, *DEFECTS)
         return [names[defect] for defect in self.defect.tolist()]
 
     def slice_rows(self, first: int, last: int) -> "Chunk":
-        """Return rows `first` to `last`."""
+        """Return rows `first` to `last`, `last` excluded."""
         columns = {name: getattr(self, name)[first:last] for name in _COLUMNS}
         return replace(self, **columns)
 
 
 def simulate(simulation: Simulation) -> Iterator[Chunk]:
-    """Yield the stream's rows by time, then sensor, `chunk_rows` at a time.
+    """Yield the rows sorted by time and sensor, `chunk_rows` at a time.
 
-    A dropout's rows are not there; its end is not labelled. The same simulation gives the same
-    bits on one machine, for any `chunk_rows`, and a longer one begins with a shorter one's rows.
+    A dropout removes its rows, and no row has its label. The same simulation gives the same bits
+    on one machine for any `chunk_rows`. A longer simulation starts with the rows of a shorter one.
     """
     remaining_rows = simulation.rows
     size = simulation.chunk_rows
@@ -120,7 +120,7 @@ def _block(simulation: Simulation, sensors: Fleet, number: int) -> Chunk:
     return Chunk(
         np.repeat(simulation.start + step * interval, sensors.sensors)[is_sent],
         np.tile(np.arange(sensors.sensors, dtype=np.int32), steps)[is_sent],
-        # No instrument shows 17 digits; the fewer also keep records small.
+        # Instruments do not show 17 digits, and fewer digits keep records small.
         np.round(values, DECIMALS).reshape(-1, len(SIGNALS))[is_sent],
         kind.ravel()[is_sent],
         defect.ravel()[is_sent],
@@ -135,10 +135,13 @@ def _inject_faults(
     plan: FaultPlan,
     rng: np.random.Generator,
 ) -> None:
-    """Write a span's faults into its (steps, sensors) columns."""
+    """Inject the faults of a block of steps into its columns, in place.
+
+    `values`: shape (steps, sensors, signals). `kind`, `defect`: shape (steps, sensors).
+    """
     steps, sensors = kind.shape
     scale = noise_scale()
-    # The whole schedule first: it must not depend on what the injected noise draws.
+    # The schedule is complete before any injection, which draws from the same generator.
     for episode in list(schedule(plan, steps=steps, sensors=sensors, rng=rng)):
         rows = slice(episode.at, episode.at + episode.length)
         kind[rows, episode.sensor] = 1 + FAULT_KINDS.index(episode.kind)

@@ -19,7 +19,7 @@ from sensorwatch.common.simulation.fault_plan import FaultPlan
 from sensorwatch.common.simulation.sensors import SIGNALS
 from sensorwatch.common.simulation.stream import Simulation, simulate
 from sensorwatch.producer.simulated_records import simulated_records
-from sensorwatch.trainer.csv_lines import instants, join_lines
+from sensorwatch.trainer.csv_lines import join_lines, time_cells
 from sensorwatch.trainer.training import fit_unregistered
 
 TRAIN_ROWS, ROWS = 1_000, 1_000
@@ -50,7 +50,7 @@ def compile_kernels() -> None:
     csv_row = b"2025-01-01T00:00:00Z,sensor-1" + b",0.5" * len(SIGNALS) + b"\n"
     ChunkReader(_SCHEMA, _SCHEMA.paths).read(csv_row)
     readings, _ = parse(payloads[:TRAIN_ROWS], _SCHEMA)
-    join_lines([instants(readings.event_time)])
+    join_lines([time_cells(readings.event_time)])
     for features in FeatureKind:
         detector = fit_unregistered(readings, _SCHEMA, TrainerSettings(features=features, trees=10))
         _score_like_consumer(payloads[TRAIN_ROWS:], detector)

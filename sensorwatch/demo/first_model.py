@@ -9,7 +9,7 @@ from sensorwatch.common.rows.schema import load_schema
 from sensorwatch.common.runtime.settings import Settings
 from sensorwatch.common.scoring.warmup import is_compiled
 from sensorwatch.demo.scenario import TRAINING_DAYS, Scenario, healthy_rows
-from sensorwatch.producer.csv_sink import write_csv
+from sensorwatch.producer.csv_sink import write_simulated_csv
 from sensorwatch.trainer.dataset import read_data
 from sensorwatch.trainer.training import train
 
@@ -25,7 +25,9 @@ def train_first_model(
         step("compiling the detector for this machine (only the first time)")
         compile_kernels()
     step(f"simulating {TRAINING_DAYS} days of healthy rows")
-    rows = write_csv(healthy_rows(scenario), data, labels=False, on_sent=lambda _rows: None)
+    rows = write_simulated_csv(
+        healthy_rows(scenario), data, labels=False, on_sent=lambda _rows: None
+    )
     step(f"training the first model on {rows:,} rows")
     return _register(settings, data)
 

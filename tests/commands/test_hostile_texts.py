@@ -245,12 +245,15 @@ def test_models_on_damaged_files(printed: Command, tmp_path: Path) -> None:
 
 def test_schema(printed: Command, tmp_path: Path) -> None:
     header = ["timestamp", "sensor_id", "x1", HOSTILE]
-    rows = [[f"2025-01-01T00:00:{second:02d}Z", "a", second, 1] for second in range(60)]
+    rows: list[list[object]] = [
+        [f"2025-01-01T00:00:{second:02d}Z", "a", second, 1] for second in range(60)
+    ]
     bad = [[HOSTILE, HOSTILE, HOSTILE, HOSTILE], ["2025-01-01T00:01:00Z", HOSTILE, 1, 1]]
     path = tmp_path / f"{FILE_NAME}.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerow(header)
-        csv.writer(file).writerows([*rows, *bad])
+        csv.writer(file).writerows(rows)
+        csv.writer(file).writerows(bad)
     write_schema(tmp_path / FILE_NAME, signal=HOSTILE)
 
     assert printed("schema", "infer", str(path))

@@ -95,7 +95,7 @@ def test_failures_in_a_row_without_a_commit_end_the_process(kind: type[Sensorwat
     """Such as an output topic that was deleted: a fresh start finds out and names it."""
     failures = [kind("_TIMED_OUT, told")] * 9
     steps = batch(*THREE_RECORDS) * 9
-    rig = Rig(*steps, failures=failures, seconds_a_look=2.0).with_opened_account()
+    rig = Rig(*steps, failures=failures, clock_step_seconds=2.0).with_opened_account()
 
     with pytest.raises(Unrecoverable, match=r"5 micro-batches in a row.*_TIMED_OUT, told"):
         rig.run()

@@ -1,11 +1,11 @@
-"""`--faults` says what it means, or what is wrong with it."""
+"""The parser of `--faults`: plans, defaults and errors."""
 
 import pytest
 
 from sensorwatch.common.errors import UsageError
 from sensorwatch.common.simulation.fault_plan import FaultPlan
 from sensorwatch.common.simulation.faults import FaultKind
-from sensorwatch.producer.fault_plan_text import fault_plan
+from sensorwatch.producer.fault_plan_text import parse_fault_plan
 
 
 @pytest.mark.parametrize(
@@ -21,8 +21,8 @@ from sensorwatch.producer.fault_plan_text import fault_plan
         ),
     ],
 )
-def test_what_is_left_out_keeps_its_default(text: str, plan: FaultPlan | None) -> None:
-    assert fault_plan(text) == plan
+def test_a_missing_key_has_its_default(text: str, plan: FaultPlan | None) -> None:
+    assert parse_fault_plan(text) == plan
 
 
 @pytest.mark.parametrize(
@@ -33,9 +33,9 @@ def test_what_is_left_out_keeps_its_default(text: str, plan: FaultPlan | None) -
         ("size=big", 'size: found "big"'),
         ("kinds=spikes", r'there is no "spikes" \(did you mean "spike"\?\)'),
         ("kind=spike", r'no "kind" \(did you mean "kinds"\?\)'),
-        ("spike", "wanted none, or some of"),
+        ("spike", "wanted none, or one or more of"),
     ],
 )
-def test_what_is_wrong_is_named_with_what_may_stand_there(text: str, message: str) -> None:
+def test_an_error_names_the_wrong_text_and_the_allowed_ones(text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        fault_plan(text)
+        parse_fault_plan(text)

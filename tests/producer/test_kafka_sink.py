@@ -1,4 +1,4 @@
-"""Records arrive with key and label, and those that do not are counted."""
+"""The Kafka sink: delivered records, and counts of failed ones."""
 
 import json
 import threading
@@ -56,31 +56,31 @@ def a_sink(address: str, *, flush_seconds: float = 20.0, **config: Any) -> Kafka
     return KafkaSink(Producer(settings), TOPIC, stopping=never, flush_seconds=flush_seconds)
 
 
-def test_every_record_arrives_with_key_value_label_and_the_time_of_sending(
+def test_every_record_is_delivered_with_key_value_label_and_time_of_sending(
     cluster: MockCluster,
 ) -> None:
-    on_sent, began = some_records(5_000), time.time()
+    sent, start_time = some_records(5_000), time.time()
     sink = connect_sink({"bootstrap.servers": cluster.address}, TOPIC, stopping=never)
 
     delivery_counts = deliver(
-        [on_sent[:2_000], on_sent[2_000:]], sink, stopping=never, on_sent=lambda _rows: None
+        [sent[:2_000], sent[2_000:]], sink, stopping=never, on_sent=lambda _rows: None
     )
 
     assert delivery_counts == DeliveryCounts(5_000, 0)
     messages = read(cluster.address, 5_000)
-    assert sorted(map(as_record, messages)) == sorted(on_sent)
+    assert sorted(map(as_record, messages)) == sorted(sent)
     for message in messages:
         kind, milliseconds = message.timestamp()
         assert kind == TIMESTAMP_CREATE_TIME
-        assert began - 1 <= milliseconds / 1000 <= time.time() + 1
+        assert start_time - 1 <= milliseconds / 1000 <= time.time() + 1
         assert b"label" not in (message.value() or b"")
 
 
 def test_the_rows_of_a_sensor_stay_in_order_in_one_partition(cluster: MockCluster) -> None:
-    on_sent = some_records(3_000, rate=0)
+    sent = some_records(3_000, rate=0)
     sink = a_sink(cluster.address)
 
-    sink.send(on_sent)
+    sink.send(sent)
     sink.close()
 
     partitions: dict[str, set[int]] = {}
@@ -88,17 +88,16 @@ def test_the_rows_of_a_sensor_stay_in_order_in_one_partition(cluster: MockCluste
     for message in read(cluster.address, 3_000):
         key = (message.key() or b"").decode()
         partitions.setdefault(key, set()).add(message.partition() or 0)
-        parse_start_time = json.loads(message.value() or b"")["timestamp"]
-        times.setdefault(key, []).append((message.offset() or 0, parse_start_time))
+        event_time = json.loads(message.value() or b"")["timestamp"]
+        times.setdefault(key, []).append((message.offset() or 0, event_time))
     assert len(partitions) == 10
-    assert all(len(seen) == 1 for seen in partitions.values())
+    assert all(len(numbers) == 1 for numbers in partitions.values())
     for rows in times.values():
-        assert [parse_start_time for _, parse_start_time in sorted(rows)] == sorted(
-            parse_start_time for _, parse_start_time in rows
-        )
+        in_offset_order = [event_time for _, event_time in sorted(rows)]
+        assert in_offset_order == sorted(in_offset_order)
 
 
-def test_a_full_queue_is_waited_for(cluster: MockCluster) -> None:
+def test_send_waits_while_the_queue_is_full(cluster: MockCluster) -> None:
     sink = a_sink(cluster.address, **{"queue.buffering.max.messages": 10})
 
     sink.send(some_records(1_000))
@@ -106,8 +105,8 @@ def test_a_full_queue_is_waited_for(cluster: MockCluster) -> None:
     assert sink.close() == DeliveryCounts(1_000, 0)
 
 
-def test_a_full_queue_does_not_keep_anybody_from_stopping(cluster: MockCluster) -> None:
-    """Without an answer from the broker the queue never empties."""
+def test_send_returns_on_a_stop_although_the_queue_is_full(cluster: MockCluster) -> None:
+    """The broker is down, so the queue never empties."""
     config = producer_config(
         {"bootstrap.servers": cluster.address, "queue.buffering.max.messages": 10}
     )
@@ -124,7 +123,7 @@ def test_a_full_queue_does_not_keep_anybody_from_stopping(cluster: MockCluster) 
     assert delivery_counts.failed == 10
 
 
-def test_what_the_broker_refuses_is_counted_as_failed(cluster: MockCluster) -> None:
+def test_a_record_that_the_broker_refuses_is_counted_as_failed(cluster: MockCluster) -> None:
     cluster.push_request_errors(Api.PRODUCE, [KafkaError.TOPIC_AUTHORIZATION_FAILED])
     sink = a_sink(cluster.address)
 
@@ -135,7 +134,7 @@ def test_what_the_broker_refuses_is_counted_as_failed(cluster: MockCluster) -> N
     assert "uthoriz" in delivery_counts.failure
 
 
-def test_a_record_too_large_for_the_client_fails_alone(cluster: MockCluster) -> None:
+def test_only_the_record_that_is_too_large_for_the_client_fails(cluster: MockCluster) -> None:
     sink = a_sink(cluster.address)
 
     sink.send([Record("a", b"x" * 2_000_000, ""), Record("a", b"{}", "")])
@@ -145,20 +144,22 @@ def test_a_record_too_large_for_the_client_fails_alone(cluster: MockCluster) -> 
     assert "too large" in delivery_counts.failure
 
 
-def test_what_is_unanswered_at_the_deadline_is_counted_as_failed(cluster: MockCluster) -> None:
+def test_records_that_are_not_confirmed_at_the_deadline_are_counted_as_failed(
+    cluster: MockCluster,
+) -> None:
     config = producer_config({"bootstrap.servers": cluster.address})
     sink = KafkaSink(
         Producer(config, logger=quiet_logger()), TOPIC, stopping=never, flush_seconds=0.5
     )
     cluster.broker_down()
-    began = time.monotonic()
+    start_time = time.monotonic()
 
     sink.send(some_records(100))
     delivery_counts = sink.close()
 
     assert (delivery_counts.delivered, delivery_counts.failed) == (0, 100)
-    assert "unanswered" in delivery_counts.failure
-    assert time.monotonic() - began < 10
+    assert "not confirmed" in delivery_counts.failure
+    assert time.monotonic() - start_time < 10
 
 
 def test_a_missing_topic_is_named_before_anything_is_sent(embedded_broker: EmbeddedBroker) -> None:
@@ -178,7 +179,7 @@ def test_an_unknown_client_setting_is_named(cluster: MockCluster) -> None:
         )
 
 
-def test_delivery_stops_between_batches_when_asked() -> None:
+def test_delivery_stops_between_batches_on_a_stop_request() -> None:
     class CountingSink:
         def __init__(self) -> None:
             self.rows = 0

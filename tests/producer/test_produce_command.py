@@ -1,4 +1,4 @@
-"""`python -m producer` does what the command line says, with and without a broker."""
+"""`python -m producer`: output, files, records and exit codes."""
 
 import json
 import os
@@ -21,9 +21,9 @@ from tests.brokers.kafka import Kafka
 PROJECT = Path(__file__).parents[2]
 
 
-def environment(**more: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if "SENSORWATCH" not in name}
-    return {**kept, "PYTHONPATH": str(PROJECT), **more}
+def environment(**added: str) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if "SENSORWATCH" not in name}
+    return {**inherited, "PYTHONPATH": str(PROJECT), **added}
 
 
 def producer(folder: Path, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -38,7 +38,7 @@ def producer(folder: Path, *args: str, **env: str) -> subprocess.CompletedProces
     )
 
 
-def test_a_sample_is_written_without_a_broker_and_every_row_of_it_is_valid(tmp_path: Path) -> None:
+def test_a_sample_file_needs_no_broker_and_has_only_valid_rows(tmp_path: Path) -> None:
     run = producer(tmp_path, "--out", "data/raw/sample.csv")
 
     schema = load_schema(PROJECT / "schemas" / "default.toml")
@@ -49,7 +49,7 @@ def test_a_sample_is_written_without_a_broker_and_every_row_of_it_is_valid(tmp_p
     assert len(readings.sensor_ids) == 10
 
 
-def test_the_same_command_writes_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
+def test_the_same_seed_writes_the_same_bytes_and_another_seed_does_not(tmp_path: Path) -> None:
     common = ("--rows", "2000", "--faults", "rate=0.01", "--labels", "--sensors", "3")
 
     for name, seed in (("a", "5"), ("b", "5"), ("c", "6")):
@@ -59,7 +59,7 @@ def test_the_same_command_writes_the_same_bytes_and_another_seed_others(tmp_path
     assert first == again != other
 
 
-def test_standard_output_holds_json_lines_and_nothing_else(tmp_path: Path) -> None:
+def test_standard_output_contains_only_json_lines(tmp_path: Path) -> None:
     run = producer(tmp_path, "--stdout", "--rows", "12", "--faults", "none", "--interval", "60")
 
     rows = [json.loads(line) for line in run.stdout.splitlines()]
@@ -70,7 +70,7 @@ def test_standard_output_holds_json_lines_and_nothing_else(tmp_path: Path) -> No
     assert "delivered 12, failed 0" in run.stderr
 
 
-def test_a_csv_becomes_json_lines(tmp_path: Path) -> None:
+def test_a_csv_file_is_sent_as_json_lines(tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text("when;temp\n1;2.5\n2;x\n")
     (tmp_path / "own.toml").write_text(
         '[time]\nfield = "when"\nformat = "epoch_s"\n[[signals]]\nname = "temp"\n'
@@ -83,7 +83,7 @@ def test_a_csv_becomes_json_lines(tmp_path: Path) -> None:
     assert run.returncode == 0
 
 
-def test_a_reader_that_leaves_ends_the_endless_stream_quietly(tmp_path: Path) -> None:
+def test_a_closed_pipe_ends_an_endless_run_without_output(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "producer", "--stdout", "--rate", "max"],
         cwd=tmp_path,
@@ -96,18 +96,18 @@ def test_a_reader_that_leaves_ends_the_endless_stream_quietly(tmp_path: Path) ->
 
     process.stdout.readline()
     process.stdout.close()
-    said = process.stderr.read()
+    error_output = process.stderr.read()
     process.stderr.close()
 
-    assert (process.wait(timeout=20), said) == (141, b"")
+    assert (process.wait(timeout=20), error_output) == (141, b"")
 
 
 @pytest.mark.parametrize(
-    ("args", "said"),
+    ("args", "message"),
     [
         (["--out", "a.csv", "--stdout"], "--out writes simulated rows"),
-        (["--out", "a.csv", "--rate", "5"], "--rate is about sending"),
-        (["--labels", "--stdout"], "--labels is a column of --out"),
+        (["--out", "a.csv", "--rate", "5"], "--rate has no effect on --out"),
+        (["--labels", "--stdout"], "--labels adds a column to the file of --out"),
         (["--stdout", "--rate", "fast"], '--rate: found "fast"'),
         (["--stdout", "--start", "soon"], "--start: found 'soon'"),
         (["--stdout", "--faults", "kinds=spikes"], 'did you mean "spike"'),
@@ -116,19 +116,19 @@ def test_a_reader_that_leaves_ends_the_endless_stream_quietly(tmp_path: Path) ->
         (["--sensors", "0"], "--sensors"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line_with_code_2(
-    tmp_path: Path, args: list[str], said: str
+def test_a_usage_error_is_one_line_and_exits_with_2(
+    tmp_path: Path, args: list[str], message: str
 ) -> None:
     run = producer(tmp_path, *args)
 
     assert run.returncode == 2
-    assert said in run.stderr
+    assert message in run.stderr
     assert len(run.stderr.splitlines()) == 1
 
 
 @pytest.mark.slow
 @pytest.mark.embedded
-def test_rows_reach_the_configured_topic_with_their_labels(
+def test_records_are_delivered_to_the_requested_topic_with_their_labels(
     tmp_path: Path, embedded_broker: EmbeddedBroker
 ) -> None:
     embedded_broker.create_topic("elsewhere")
@@ -160,7 +160,7 @@ def test_rows_reach_the_configured_topic_with_their_labels(
 @pytest.mark.slow
 @pytest.mark.embedded
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
-def test_an_endless_run_ends_when_told_to_and_reports(
+def test_a_signal_ends_an_endless_run_which_reports_its_counts(
     tmp_path: Path, embedded_broker: EmbeddedBroker, number: signal.Signals, code: int
 ) -> None:
     embedded_broker.create_topic("sensors")
@@ -172,24 +172,26 @@ def test_an_endless_run_ends_when_told_to_and_reports(
         stderr=subprocess.PIPE,
         text=True,
     )
-    watch = Consumer(reader_config({"bootstrap.servers": embedded_broker.address}, group="watch"))
-    watch.subscribe(["sensors"])
+    consumer = Consumer(
+        reader_config({"bootstrap.servers": embedded_broker.address}, group="watch")
+    )
+    consumer.subscribe(["sensors"])
     deadline = time.monotonic() + 30
     arrived = 0
     while arrived == 0 and time.monotonic() < deadline:
-        arrived += sum(not message.error() for message in watch.consume(10, 0.1))
-    watch.close()
+        arrived += sum(not message.error() for message in consumer.consume(10, 0.1))
+    consumer.close()
 
     process.send_signal(number)
-    _, said = process.communicate(timeout=20)
+    _, error_output = process.communicate(timeout=20)
 
     assert arrived
-    assert process.returncode == code, said
-    assert "failed 0" in said
+    assert process.returncode == code, error_output
+    assert "failed 0" in error_output
 
 
 @pytest.mark.slow
-def test_an_unreachable_broker_is_named_with_code_3(tmp_path: Path) -> None:
+def test_an_unreachable_broker_is_named_and_exits_with_3(tmp_path: Path) -> None:
     kafka = {"SENSORWATCH__KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}
 
     run = producer(tmp_path, "--rows", "5", **kafka)
@@ -199,22 +201,22 @@ def test_an_unreachable_broker_is_named_with_code_3(tmp_path: Path) -> None:
 
 
 @pytest.mark.broker
-def test_a_real_broker_takes_every_row_and_names_a_missing_topic(
+def test_a_real_broker_stores_every_record_and_a_missing_topic_is_named(
     tmp_path: Path, kafka: Kafka
 ) -> None:
     topic = kafka.unused_topic("produced", partitions=3)
     address = {"SENSORWATCH__KAFKA__BOOTSTRAP_SERVERS": kafka.address}
 
-    on_sent = producer(tmp_path, "--rows", "20000", "--topic", topic, **address)
+    sent = producer(tmp_path, "--rows", "20000", "--topic", topic, **address)
     missing = producer(tmp_path, "--rows", "1", "--topic", "nowhere", **address)
 
-    assert (on_sent.returncode, missing.returncode) == (0, 3), on_sent.stderr
-    assert "delivered 20000, failed 0" in on_sent.stderr
+    assert (sent.returncode, missing.returncode) == (0, 3), sent.stderr
+    assert "delivered 20000, failed 0" in sent.stderr
     assert 'no topic "nowhere"' in missing.stderr
-    assert stored(kafka.address, topic, partitions=3) == 20_000
+    assert stored_records(kafka.address, topic, partitions=3) == 20_000
 
 
-def stored(address: str, topic: str, *, partitions: int) -> int:
+def stored_records(address: str, topic: str, *, partitions: int) -> int:
     reader = Consumer(reader_config({"bootstrap.servers": address}, group="count"))
     ends = [
         reader.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)

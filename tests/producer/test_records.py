@@ -1,4 +1,4 @@
-"""What is sent is the row, exactly, and nothing that gives the label away."""
+"""Simulated records and CSV files contain the exact rows, and the value never shows the label."""
 
 import csv
 import json
@@ -17,7 +17,7 @@ from sensorwatch.common.simulation.fault_plan import FaultPlan
 from sensorwatch.common.simulation.faults import Defect, FaultKind
 from sensorwatch.common.simulation.stream import Chunk, Simulation, simulate
 from sensorwatch.common.tables import read_rows
-from sensorwatch.producer.csv_sink import write_csv
+from sensorwatch.producer.csv_sink import write_simulated_csv
 from sensorwatch.producer.malformed_rows import broken_json
 from sensorwatch.producer.simulated_records import Record, simulated_records
 
@@ -57,7 +57,7 @@ def records(simulation: Simulation) -> Iterator[Record]:
         yield from simulated_records(chunk)
 
 
-def test_the_value_is_the_row_bit_for_bit(schema: Schema) -> None:
+def test_a_records_value_is_its_row_bit_for_bit(schema: Schema) -> None:
     simulation = Simulation(rows=10_000)
 
     readings, rejections = parse([record.value for record in records(simulation)], schema)
@@ -70,27 +70,25 @@ def test_the_value_is_the_row_bit_for_bit(schema: Schema) -> None:
     assert names == chunk.sensor_id == [record.key for record in records(simulation)]
 
 
-def test_exactly_the_malformed_rows_are_rejected_and_for_many_reasons(schema: Schema) -> None:
+def test_only_malformed_rows_are_rejected_for_many_reasons(schema: Schema) -> None:
     plan = FaultPlan(rate=0.02, kinds=(FaultKind.MALFORMED, FaultKind.SPIKE))
-    on_sent = list(records(Simulation(rows=20_000, faults=plan)))
+    sent = list(records(Simulation(rows=20_000, faults=plan)))
 
-    _, rejections = parse([record.value for record in on_sent], schema)
+    _, rejections = parse([record.value for record in sent], schema)
 
-    malformed = [
-        place for place, record in enumerate(on_sent) if record.label == FaultKind.MALFORMED
-    ]
+    malformed = [index for index, record in enumerate(sent) if record.label == FaultKind.MALFORMED]
     assert [rejection.index for rejection in rejections] == malformed
     assert {rejection.reason for rejection in rejections} == {
         as_json for as_json, _ in EXPECTED.values()
     }
 
 
-def test_labels_are_beside_the_value_and_never_in_it() -> None:
-    on_sent = list(records(FAULTY))
+def test_a_label_is_never_in_the_value() -> None:
+    sent = list(records(FAULTY))
 
-    labels = Counter(record.label for record in on_sent)
+    labels = Counter(record.label for record in sent)
     assert set(labels) == {"", *FaultKind} - {FaultKind.DROPOUT}
-    for record in on_sent:
+    for record in sent:
         assert b"label" not in record.value
         assert not record.label or record.label.encode() not in record.value
         if record.label != FaultKind.MALFORMED:
@@ -98,14 +96,14 @@ def test_labels_are_beside_the_value_and_never_in_it() -> None:
 
 
 @pytest.mark.parametrize("defect", Defect)
-def test_each_defect_has_its_reason_as_json(defect: Defect, schema: Schema) -> None:
+def test_each_defect_is_rejected_for_its_reason_as_json(defect: Defect, schema: Schema) -> None:
     _, rejections = parse([broken_json(ROW, defect)], schema)
 
     assert [rejection.reason for rejection in rejections] == [EXPECTED[defect][0]]
 
 
 @pytest.mark.parametrize("defect", Defect)
-def test_each_defect_has_its_reason_in_a_csv(
+def test_each_defect_is_rejected_for_its_reason_as_csv(
     defect: Defect, tmp_path: Path, schema: Schema
 ) -> None:
     chunk = Chunk(
@@ -118,47 +116,47 @@ def test_each_defect_has_its_reason_in_a_csv(
     )
     path = tmp_path / "rows.csv"
 
-    write_csv([chunk], path, labels=True, on_sent=lambda _rows: None)
+    write_simulated_csv([chunk], path, labels=True, on_sent=lambda _rows: None)
 
     _, rejections = collect_rows(read_rows(path, schema), schema)
     assert [rejection.reason for rejection in rejections] == [EXPECTED[defect][1]]
 
 
 @pytest.mark.parametrize("labels", [True, False])
-def test_a_csv_holds_the_same_rows_as_the_records(
+def test_a_csv_file_contains_the_same_rows_as_the_records(
     labels: bool, tmp_path: Path, schema: Schema
 ) -> None:
     path = tmp_path / "new" / "rows.csv"
-    heard: list[int] = []
+    reported_rows: list[int] = []
 
-    rows = write_csv(simulate(FAULTY), path, labels=labels, on_sent=heard.append)
+    rows = write_simulated_csv(simulate(FAULTY), path, labels=labels, on_sent=reported_rows.append)
 
-    on_sent = list(records(FAULTY))
-    from_csv, refused_csv = collect_rows(read_rows(path, schema), schema)
-    from_json, refused_json = parse([record.value for record in on_sent], schema)
-    assert rows == sum(heard) == 20_000
+    sent = list(records(FAULTY))
+    from_csv, rejected_csv = collect_rows(read_rows(path, schema), schema)
+    from_json, rejected_json = parse([record.value for record in sent], schema)
+    assert rows == sum(reported_rows) == 20_000
     assert from_csv.values.tobytes() == from_json.values.tobytes()
     assert from_csv.event_time.tobytes() == from_json.event_time.tobytes()
     assert from_csv.sensor_ids == from_json.sensor_ids
-    assert [bad.index for bad in refused_csv] == [bad.index for bad in refused_json]
+    assert [bad.index for bad in rejected_csv] == [bad.index for bad in rejected_json]
     with path.open(newline="") as file:
         lines = list(csv.DictReader(file))
     if labels:
-        assert [line["label"] for line in lines] == [record.label for record in on_sent]
+        assert [line["label"] for line in lines] == [record.label for record in sent]
     else:
         assert list(lines[0]) == ["sensor_id", "timestamp", "x1", "x2", "x3"]
 
 
-def test_an_unfinished_csv_never_takes_the_place_of_a_finished_one(tmp_path: Path) -> None:
+def test_an_interrupted_run_does_not_replace_a_complete_file(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
-    path.write_text("what was there")
+    path.write_text("earlier content")
 
-    def defect_plans() -> Iterator[Chunk]:
+    def interrupted_chunks() -> Iterator[Chunk]:
         yield next(simulate(FAULTY))
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_csv(defect_plans(), path, labels=False, on_sent=lambda _rows: None)
+        write_simulated_csv(interrupted_chunks(), path, labels=False, on_sent=lambda _rows: None)
 
-    assert path.read_text() == "what was there"
+    assert path.read_text() == "earlier content"
     assert list(tmp_path.iterdir()) == [path]

@@ -1,4 +1,4 @@
-"""A replayed file's records mean what the file's rows mean."""
+"""Replayed records parse to the same readings and rejections as the rows of their file."""
 
 import json
 from collections.abc import Iterator
@@ -61,17 +61,17 @@ def parsed_values(
 
 
 @pytest.mark.parametrize("unknown", ["ignore", "reject"])
-def test_the_records_of_a_csv_mean_the_same_as_its_lines(tmp_path: Path, unknown: str) -> None:
+def test_replayed_records_parse_like_the_lines_of_the_file(tmp_path: Path, unknown: str) -> None:
     path = tmp_path / "rows.csv"
     path.write_text(BAD_LINES)
     schema = a_schema(unknown)
 
-    on_sent = list(replayed_records(path, schema))
+    sent = list(replayed_records(path, schema))
 
     from_lines = collect_rows(read_rows(path, schema), schema)
-    from_records = parse([record.value for record in on_sent], schema)
+    from_records = parse([record.value for record in sent], schema)
     assert parsed_values(from_records) == parsed_values(from_lines)
-    assert len(on_sent) == 7
+    assert len(sent) == 7
     line_with_too_many_cells = 4
     assert {bad.index: bad.reason for bad in from_records[1]} == {
         bad.index: Reason.NOT_OBJECT if bad.index == line_with_too_many_cells else bad.reason
@@ -79,7 +79,7 @@ def test_the_records_of_a_csv_mean_the_same_as_its_lines(tmp_path: Path, unknown
     }
 
 
-def test_the_key_is_the_sensor(tmp_path: Path) -> None:
+def test_the_key_is_the_sensor_id(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text(BAD_LINES)
 
@@ -88,12 +88,12 @@ def test_the_key_is_the_sensor(tmp_path: Path) -> None:
     assert keys == ["a", "b", "default", "7", "default", "d", "e"]
 
 
-def test_only_fields_of_the_schema_are_sent_where_others_do_not_matter(tmp_path: Path) -> None:
+def test_unknown_fields_are_sent_only_if_the_schema_rejects_them(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text(BAD_LINES)
 
     first = next(replayed_records(path, a_schema()))
-    with_the_rest = next(replayed_records(path, a_schema("reject")))
+    with_unknown_fields = next(replayed_records(path, a_schema("reject")))
 
     assert json.loads(first.value) == {
         "timestamp": "2025-01-01T00:00:00Z",
@@ -101,10 +101,10 @@ def test_only_fields_of_the_schema_are_sent_where_others_do_not_matter(tmp_path:
         "deep": {"x1": 1.5},
         "x2": 2.0,
     }
-    assert b'"note":"kept"' in with_the_rest.value
+    assert b'"note":"kept"' in with_unknown_fields.value
 
 
-def test_a_parquet_file_gives_the_records_of_its_csv(tmp_path: Path) -> None:
+def test_a_parquet_file_gives_the_same_records_as_a_csv_file(tmp_path: Path) -> None:
     frame = pandas.DataFrame(
         {
             "timestamp": ["2025-01-01T00:00:00Z", "2025-01-01T00:00:01Z"],
@@ -137,14 +137,14 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         }
     )
 )
-def test_any_fields_mean_the_same_after_they_were_sent(fields: Fields) -> None:
+def test_any_fields_parse_the_same_after_encoding(fields: Fields) -> None:
     schema = a_schema()
 
-    here, there = collect_rows([fields], schema), parse([encode_fields(fields)], schema)
+    direct, encoded = collect_rows([fields], schema), parse([encode_fields(fields)], schema)
 
-    assert parsed_values(there) == parsed_values(here)
-    assert [(bad.reason, bad.field) for bad in there[1]] == [
-        (bad.reason, bad.field) for bad in here[1]
+    assert parsed_values(encoded) == parsed_values(direct)
+    assert [(bad.reason, bad.field) for bad in encoded[1]] == [
+        (bad.reason, bad.field) for bad in direct[1]
     ]
 
 
@@ -154,17 +154,17 @@ def skab_lines() -> Iterator[Fields | Fault]:
 
 
 @needs_skab
-def test_real_valve_runs_are_replayed_without_loss() -> None:
-    on_sent = [
+def test_every_row_of_real_valve_runs_is_replayed() -> None:
+    sent = [
         record.value
         for path in sorted(VALVE.parent.glob("*.csv"))
         for record in replayed_records(path, SKAB_SCHEMA)
     ]
 
-    readings, rejections = parse(on_sent, SKAB_SCHEMA)
+    readings, rejections = parse(sent, SKAB_SCHEMA)
 
     lines = sum(len(path.read_text().splitlines()) - 1 for path in VALVE.parent.glob("*.csv"))
-    assert len(on_sent) == len(readings) == lines > 0
+    assert len(sent) == len(readings) == lines > 0
     assert rejections == []
     expected, _ = collect_rows(skab_lines(), SKAB_SCHEMA)
     assert readings.values.tobytes() == expected.values.tobytes()

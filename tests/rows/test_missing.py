@@ -23,7 +23,7 @@ from sensorwatch.common.rows.strict_parsing import collect_rows
 from sensorwatch.common.tables import read_rows
 from sensorwatch.producer.replay import replayed_records
 from sensorwatch.trainer.dataset import by_time
-from sensorwatch.trainer.row_serialization import cells_of, payloads_of, write_csv
+from sensorwatch.trainer.row_serialization import cells_of, payloads_of, write_readings_csv
 
 SCHEMA = schema_from_plain(
     {
@@ -244,7 +244,7 @@ def test_readings_are_written_as_they_were_read(tmp_path: Path) -> None:
     readings = some_rows()
     cells = cells_of(readings, SCHEMA)
     path = tmp_path / "rows.csv"
-    write_csv(path, cells, SCHEMA)
+    write_readings_csv(path, cells, SCHEMA)
 
     wanted = bits((readings, []))
     assert bits(parse(payloads_of(cells, SCHEMA), SCHEMA)) == wanted

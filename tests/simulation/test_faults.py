@@ -1,4 +1,4 @@
-"""Injected faults change what they say, by as much as they say."""
+"""Injected faults change the requested rows by the requested size."""
 
 import numpy as np
 import pytest
@@ -11,12 +11,12 @@ from sensorwatch.common.simulation.faults import VALUE_KINDS, FaultKind, inject
 SCALE = np.array([1.0, 2.0, 0.5])
 
 
-def a_stream(rows: int = 400, seed: int = 7) -> NDArray[np.float64]:
+def sensor_values(rows: int = 400, seed: int = 7) -> NDArray[np.float64]:
     rng = np.random.default_rng(seed)
     common = rng.standard_normal((rows, 1))
     noise = 0.9 * common + np.sqrt(1 - 0.81) * rng.standard_normal((rows, 3))
-    stream: NDArray[np.float64] = np.array([20.0, 50.0, -10.0]) + SCALE * noise
-    return stream
+    values: NDArray[np.float64] = np.array([20.0, 50.0, -10.0]) + SCALE * noise
+    return values
 
 
 def correlation(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -42,43 +42,45 @@ def injected(
 @settings(deadline=None)
 @given(
     kind=st.sampled_from(VALUE_KINDS),
-    at=st.integers(1, 398),  # a single row has no movement to run against
+    at=st.integers(1, 398),  # a broken correlation needs a previous row
     length=st.integers(2, 120),
     seed=st.integers(0, 99),
 )
-def test_exactly_the_rows_of_the_fault_change(
+def test_only_the_rows_of_the_fault_change(
     kind: FaultKind, at: int, length: int, seed: int
 ) -> None:
-    values = a_stream()
+    values = sensor_values()
 
     after = injected(values, kind, at=at, length=length, seed=seed)
 
     changed = np.flatnonzero((after != values).any(axis=1)).tolist()
     assert changed == list(range(at, min(at + length, 400)))
-    assert (values == a_stream()).all()
+    assert (values == sensor_values()).all()
 
 
 @pytest.mark.parametrize("kind", [FaultKind.SPIKE, FaultKind.LEVEL_SHIFT])
 @pytest.mark.parametrize("size", [2.0, 6.0, 15.0])
-def test_a_shift_is_of_the_asked_size_in_standard_deviations(kind: FaultKind, size: float) -> None:
-    values = a_stream()
+def test_a_shift_has_the_requested_size_in_standard_deviations(
+    kind: FaultKind, size: float
+) -> None:
+    values = sensor_values()
 
-    moved = (injected(values, kind, size=size) - values)[100:150] / SCALE
+    change = (injected(values, kind, size=size) - values)[100:150] / SCALE
 
-    assert np.abs(moved) == pytest.approx(size)
-    assert len(np.unique(np.sign(moved))) == 1
-
-
-def test_a_drift_grows_evenly_to_its_size() -> None:
-    values = a_stream()
-
-    moved = np.abs(injected(values, FaultKind.DRIFT, length=50, size=5.0) - values)[100:150]
-
-    assert moved / SCALE == pytest.approx(np.outer(np.arange(1, 51) / 10, np.ones(3)))
+    assert np.abs(change) == pytest.approx(size)
+    assert len(np.unique(np.sign(change))) == 1
 
 
-def test_a_noise_burst_has_its_size_as_standard_deviation() -> None:
-    values = a_stream(20_000)
+def test_a_drift_grows_linearly_to_its_size() -> None:
+    values = sensor_values()
+
+    change = np.abs(injected(values, FaultKind.DRIFT, length=50, size=5.0) - values)[100:150]
+
+    assert change / SCALE == pytest.approx(np.outer(np.arange(1, 51) / 10, np.ones(3)))
+
+
+def test_the_size_of_a_noise_burst_is_its_standard_deviation() -> None:
+    values = sensor_values(20_000)
 
     added = injected(values, FaultKind.NOISE_BURST, at=1, length=19_999, size=4.0) - values
 
@@ -86,16 +88,16 @@ def test_a_noise_burst_has_its_size_as_standard_deviation() -> None:
     assert added[1:].mean(axis=0) / SCALE == pytest.approx(0.0, abs=0.15)
 
 
-def test_a_stuck_sensor_repeats_the_row_before() -> None:
-    values = a_stream()
+def test_a_stuck_sensor_repeats_the_previous_row() -> None:
+    values = sensor_values()
 
     after = injected(values, FaultKind.STUCK)
 
     assert (after[100:150] == values[99]).all()
 
 
-def test_a_broken_correlation_turns_one_signal_against_the_others_but_keeps_its_spread() -> None:
-    values = a_stream(2_000)
+def test_a_broken_correlation_inverts_one_signals_correlation_and_keeps_its_spread() -> None:
+    values = sensor_values(2_000)
 
     after = injected(values, FaultKind.BROKEN_CORRELATION, at=1, length=1_999, size=1.0)
 
@@ -106,8 +108,8 @@ def test_a_broken_correlation_turns_one_signal_against_the_others_but_keeps_its_
     assert after[:, signal].std() == pytest.approx(values[:, signal].std(), rel=0.1)
 
 
-def test_only_the_named_signals_are_hit() -> None:
-    values = a_stream()
+def test_only_the_requested_signals_change() -> None:
+    values = sensor_values()
 
     for kind in VALUE_KINDS:
         after = injected(values, kind, signals=[1])
@@ -115,7 +117,7 @@ def test_only_the_named_signals_are_hit() -> None:
 
 
 def test_the_same_generator_gives_the_same_fault() -> None:
-    values = a_stream()
+    values = sensor_values()
 
     for kind in VALUE_KINDS:
         assert (injected(values, kind, seed=3) == injected(values, kind, seed=3)).all()
@@ -131,15 +133,15 @@ def test_the_same_generator_gives_the_same_fault() -> None:
         (FaultKind.SPIKE, -1, "not within"),
     ],
 )
-def test_a_fault_that_cannot_be_is_refused(kind: FaultKind, at: int, message: str) -> None:
+def test_an_impossible_fault_is_an_error(kind: FaultKind, at: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        injected(a_stream(), kind, at=at)
+        injected(sensor_values(), kind, at=at)
 
 
-def test_a_single_signal_has_no_correlation_to_break() -> None:
+def test_a_broken_correlation_of_one_signal_is_an_error() -> None:
     with pytest.raises(ValueError, match="two signals"):
         inject(
-            a_stream()[:, :1],
+            sensor_values()[:, :1],
             FaultKind.BROKEN_CORRELATION,
             at=1,
             length=20,

@@ -1,4 +1,4 @@
-"""A simulated stream follows from its description alone, and its labels tell the truth."""
+"""A simulated stream depends only on its parameters, and its labels match its faults."""
 
 from dataclasses import replace
 
@@ -18,11 +18,11 @@ VALUE_FAULTS = tuple(
 
 
 def a_simulation(**changes: object) -> Simulation:
-    plain = Simulation(sensors=5, rows=20_000, chunk_rows=20_000, faults=FaultPlan(rate=0.002))
-    return replace(plain, **changes)  # type: ignore[arg-type]  # the builder's point
+    default = Simulation(sensors=5, rows=20_000, chunk_rows=20_000, faults=FaultPlan(rate=0.002))
+    return replace(default, **changes)  # type: ignore[arg-type]  # any field by name
 
 
-def whole(simulation: Simulation) -> Chunk:
+def single_chunk(simulation: Simulation) -> Chunk:
     (chunk,) = simulate(replace(simulation, chunk_rows=10**9))
     return chunk
 
@@ -34,20 +34,20 @@ def columns(chunk: Chunk) -> list[bytes]:
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 300), st.integers(1, 3_000), st.integers(1, 5_000))
-def test_the_same_simulation_gives_the_same_bits_however_it_is_cut(
+def test_the_same_simulation_gives_the_same_bits_for_any_chunk_size(
     seed: int, sensors: int, rows: int, chunk_rows: int
 ) -> None:
     simulation = a_simulation(seed=seed, sensors=sensors, rows=rows, chunk_rows=chunk_rows)
 
     chunks = list(simulate(simulation))
 
-    joined = [b"".join(parts) for parts in zip(*map(columns, chunks), strict=True)]
-    assert joined == columns(whole(simulation))
+    joined = [b"".join(column) for column in zip(*map(columns, chunks), strict=True)]
+    assert joined == columns(single_chunk(simulation))
     assert sum(map(len, chunks)) == rows
     assert {len(chunk) for chunk in chunks[:-1]} <= {chunk_rows}
 
 
-def test_rows_cross_the_seams_of_spans_without_a_trace() -> None:
+def test_rows_continue_across_blocks() -> None:
     simulation = a_simulation(rows=150_000, chunk_rows=7_777, faults=None)
 
     chunks = list(simulate(simulation))
@@ -56,32 +56,36 @@ def test_rows_cross_the_seams_of_spans_without_a_trace() -> None:
     assert (times == START + np.arange(150_000) // 5 * 1_000_000).all()
 
 
-def test_a_longer_stream_begins_with_the_shorter_one() -> None:
-    short, long = whole(a_simulation(rows=3_000)), whole(a_simulation(rows=90_000))
+def test_a_longer_stream_starts_with_the_shorter_one() -> None:
+    short, long = single_chunk(a_simulation(rows=3_000)), single_chunk(a_simulation(rows=90_000))
 
     assert columns(long.slice_rows(0, 3_000)) == columns(short)
 
 
-def test_a_stream_without_an_end_is_lazy() -> None:
+def test_an_endless_stream_is_lazy() -> None:
     chunks = simulate(a_simulation(rows=None, chunk_rows=100))
 
     assert [len(next(chunks)) for _ in range(3)] == [100, 100, 100]
 
 
-def test_another_seed_is_another_stream() -> None:
-    assert not (whole(a_simulation(seed=1)).values == whole(a_simulation(seed=2)).values).any()
+def test_another_seed_gives_other_values() -> None:
+    assert not (
+        single_chunk(a_simulation(seed=1)).values == single_chunk(a_simulation(seed=2)).values
+    ).any()
 
 
-def test_rows_come_by_time_and_every_sensor_once_per_step() -> None:
-    chunk = whole(a_simulation(faults=None, interval_seconds=0.25, start=1_000))
+def test_rows_are_sorted_by_time_and_every_sensor_has_one_row_per_step() -> None:
+    chunk = single_chunk(a_simulation(faults=None, interval_seconds=0.25, start=1_000))
 
     assert chunk.sensor_id[:6] == [*(f"sensor-{number:03d}" for number in range(5)), "sensor-000"]
     assert chunk.event_time[[0, 4, 5]].tolist() == [1_000, 1_000, 251_000]
     assert not any(chunk.label)
 
 
-def test_signals_correlate_and_follow_the_day() -> None:
-    values = whole(a_simulation(sensors=1, rows=14_400, interval_seconds=60, faults=None)).values
+def test_signals_correlate_and_have_a_daily_cycle() -> None:
+    values = single_chunk(
+        a_simulation(sensors=1, rows=14_400, interval_seconds=60, faults=None)
+    ).values
 
     noise = values - values.reshape(10, 1_440, 3).mean(axis=0)[np.arange(14_400) % 1_440]
     hourly = values.reshape(10, 24, 60, 3).mean(axis=(0, 2))
@@ -90,10 +94,13 @@ def test_signals_correlate_and_follow_the_day() -> None:
 
 
 @pytest.mark.parametrize("kind", VALUE_FAULTS)
-def test_labels_stand_exactly_where_values_changed(kind: FaultKind) -> None:
+def test_exactly_the_changed_rows_are_labelled(kind: FaultKind) -> None:
     plan = FaultPlan(rate=0.002, kinds=(kind,), size=6)
 
-    healthy, faulty = whole(a_simulation(faults=None)), whole(a_simulation(faults=plan))
+    healthy, faulty = (
+        single_chunk(a_simulation(faults=None)),
+        single_chunk(a_simulation(faults=plan)),
+    )
 
     changed = (healthy.values != faulty.values).any(axis=1)
     labelled = np.array([label == kind for label in faulty.label])
@@ -101,24 +108,27 @@ def test_labels_stand_exactly_where_values_changed(kind: FaultKind) -> None:
     assert (changed == labelled).all()
 
 
-def test_a_spike_moves_every_signal_by_its_size_times_the_noise() -> None:
+def test_a_spike_changes_every_signal_by_its_size_times_the_noise() -> None:
     plan = FaultPlan(rate=0.002, kinds=(FaultKind.SPIKE,), size=6)
 
-    healthy, faulty = whole(a_simulation(faults=None)), whole(a_simulation(faults=plan))
+    healthy, faulty = (
+        single_chunk(a_simulation(faults=None)),
+        single_chunk(a_simulation(faults=plan)),
+    )
 
-    moved = np.abs(faulty.values - healthy.values)[faulty.kind > 0] / noise_scale()
-    assert moved == pytest.approx(6, abs=1e-5)
+    change = np.abs(faulty.values - healthy.values)[faulty.kind > 0] / noise_scale()
+    assert change == pytest.approx(6, abs=1e-5)
 
 
-def test_a_dropout_is_a_silence_of_one_sensor() -> None:
+def test_a_dropout_removes_rows_of_one_sensor() -> None:
     plan = FaultPlan(rate=0.001, kinds=(FaultKind.DROPOUT,))
 
-    chunk = whole(a_simulation(faults=plan))
+    chunk = single_chunk(a_simulation(faults=plan))
 
-    silences = [
+    steps_by_sensor = [
         np.diff(chunk.event_time[chunk.sensor == sensor]) // 1_000_000 for sensor in range(5)
     ]
-    steps = np.concatenate(silences)
+    steps = np.concatenate(steps_by_sensor)
     gaps = steps[steps > 1]
     assert len(gaps) > 5
     assert gaps.min() >= 11
@@ -127,17 +137,20 @@ def test_a_dropout_is_a_silence_of_one_sensor() -> None:
     assert not any(chunk.label)
 
 
-def test_faults_leave_the_rows_around_them_as_they_were() -> None:
+def test_faults_do_not_change_other_rows() -> None:
     plan = FaultPlan(rate=0.002, kinds=(*VALUE_FAULTS, FaultKind.MALFORMED))
 
-    healthy, faulty = whole(a_simulation(faults=None)), whole(a_simulation(faults=plan))
+    healthy, faulty = (
+        single_chunk(a_simulation(faults=None)),
+        single_chunk(a_simulation(faults=plan)),
+    )
 
-    untouched = np.isin(faulty.kind, [0, 1 + FAULT_KINDS.index(FaultKind.MALFORMED)])
-    assert (healthy.values == faulty.values)[untouched].all()
+    unchanged = np.isin(faulty.kind, [0, 1 + FAULT_KINDS.index(FaultKind.MALFORMED)])
+    assert (healthy.values == faulty.values)[unchanged].all()
 
 
 def test_only_malformed_rows_have_a_defect() -> None:
-    chunk = whole(a_simulation(faults=FaultPlan(rate=0.01)))
+    chunk = single_chunk(a_simulation(faults=FaultPlan(rate=0.01)))
 
     malformed = [label == FaultKind.MALFORMED for label in chunk.label]
     assert malformed == [defect is not None for defect in chunk.defects]
@@ -147,6 +160,6 @@ def test_only_malformed_rows_have_a_defect() -> None:
 def test_the_rate_is_the_share_of_rows_at_which_a_fault_begins() -> None:
     plan = FaultPlan(rate=0.01, kinds=(FaultKind.SPIKE,))
 
-    share = np.mean(whole(a_simulation(rows=100_000, faults=plan)).kind > 0)
+    share = np.mean(single_chunk(a_simulation(rows=100_000, faults=plan)).kind > 0)
 
     assert share == pytest.approx(0.01, rel=0.15)

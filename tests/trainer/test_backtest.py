@@ -1,3 +1,5 @@
+"""A backtest scores rows as the consumer does, and writes complete files."""
+
 import csv
 from dataclasses import replace
 from pathlib import Path
@@ -47,27 +49,27 @@ def test_each_accepted_row_after_the_training_rows_has_one_line_in_order(
 ) -> None:
     backtest(table, tmp_path / "scores.csv", train_rows=100)
 
-    found = lines(tmp_path / "scores.csv")
+    scores = lines(tmp_path / "scores.csv")
 
-    assert tuple(found[0]) == SCORE_COLUMNS
-    assert [int(line["row"]) for line in found] == [r for r in range(100, 300) if r not in BAD]
+    assert tuple(scores[0]) == SCORE_COLUMNS
+    assert [int(line["row"]) for line in scores] == [r for r in range(100, 300) if r not in BAD]
     readings = some_readings(300)
-    assert found[0]["event_time"] == format_instant(int(readings.event_time[100]))
-    assert found[1]["sensor_id"] == "s1"
-    assert {line["is_anomaly"] for line in found} <= {"0", "1"}
-    for line in found:
+    assert scores[0]["event_time"] == format_instant(int(readings.event_time[100]))
+    assert scores[1]["sensor_id"] == "s1"
+    assert {line["is_anomaly"] for line in scores} <= {"0", "1"}
+    for line in scores:
         anomalous = line["is_anomaly"] == "1"
         assert anomalous or float(line["anomaly_score"]) <= 1.0
         assert (line["severity"] != "none") == anomalous
         assert (line["episode"] != "") == anomalous
     for sensor in ("s0", "s1"):
-        statuses = [line["status"] for line in found if line["sensor_id"] == sensor]
+        statuses = [line["status"] for line in scores if line["sensor_id"] == sensor]
         assert statuses == sorted(statuses, reverse=True), "warming_up, then scored"
-    assert {"scored"} <= {line["status"] for line in found} <= {"warming_up", "scored"}
+    assert {"scored"} <= {line["status"] for line in scores} <= {"warming_up", "scored"}
 
 
-def test_the_table_names_each_rows_episode_by_the_row_it_began_with(tmp_path: Path) -> None:
-    """A level shift of one sensor, in rows of two that take turns, with rejected rows between."""
+def test_an_episode_is_named_by_its_first_row(tmp_path: Path) -> None:
+    """One of two alternating sensors has a level shift; rejected rows are between its rows."""
     readings = some_readings(300)
     values = readings.values.copy()
     values[200:220:2, 0] += 12.0
@@ -75,19 +77,19 @@ def test_the_table_names_each_rows_episode_by_the_row_it_began_with(tmp_path: Pa
 
     backtest(shifted, tmp_path / "scores.csv", train_rows=100)
 
-    found = {int(line["row"]): line for line in lines(tmp_path / "scores.csv")}
-    assert found[198]["episode"] == ""
-    assert [found[row]["episode"] for row in (200, 202, 204)] == ["200"] * 3
-    assert found[200]["severity"] in {"major", "critical"}
-    assert found[201]["episode"] == ""
+    line_by_row = {int(line["row"]): line for line in lines(tmp_path / "scores.csv")}
+    assert line_by_row[198]["episode"] == ""
+    assert [line_by_row[row]["episode"] for row in (200, 202, 204)] == ["200"] * 3
+    assert line_by_row[200]["severity"] in {"major", "critical"}
+    assert line_by_row[201]["episode"] == ""
 
 
-def test_rejected_rows_stand_in_a_table_of_their_own(table: Path, tmp_path: Path) -> None:
+def test_rejected_rows_are_written_to_a_second_file(table: Path, tmp_path: Path) -> None:
     backtest(table, tmp_path / "scores.csv", train_rows=100)
 
-    found = lines(rejected_path(tmp_path / "scores.csv"))
+    rejected = lines(rejected_path(tmp_path / "scores.csv"))
 
-    assert [(int(line["row"]), line["reason"], line["field"]) for line in found] == [
+    assert [(int(line["row"]), line["reason"], line["field"]) for line in rejected] == [
         (3, "wrong_type", "x1"),
         (130, "null_value", "x1"),
         (131, "not_finite", "x1"),
@@ -95,7 +97,7 @@ def test_rejected_rows_stand_in_a_table_of_their_own(table: Path, tmp_path: Path
     ]
 
 
-def test_how_rows_are_cut_into_micro_batches_changes_nothing(table: Path, tmp_path: Path) -> None:
+def test_the_files_do_not_depend_on_the_batch_size(table: Path, tmp_path: Path) -> None:
     backtest(table, tmp_path / "one.csv", train_rows=100, max_rows=10_000)
     backtest(table, tmp_path / "many.csv", train_rows=100, max_rows=7)
 
@@ -107,10 +109,12 @@ def test_how_rows_are_cut_into_micro_batches_changes_nothing(table: Path, tmp_pa
 
 @settings(max_examples=20, deadline=None)
 @given(max_rows=st.integers(1, 400), seed=st.integers(0, 1_000))
-def test_a_backtest_gives_what_the_consumer_gives_bit_for_bit(max_rows: int, seed: int) -> None:
+def test_a_backtest_gives_the_same_scores_as_the_consumer_bit_for_bit(
+    max_rows: int, seed: int
+) -> None:
     readings = some_readings(200, seed=seed)
     payloads = [payload_of(readings, row) for row in range(len(readings))]
-    wanted = process(payloads, a_detector(), a_detector().empty_memory())
+    expected = process(payloads, a_detector(), a_detector().empty_memory())
 
     records = (msgspec.json.decode(payload) for payload in payloads)
     outcomes = list(
@@ -119,8 +123,8 @@ def test_a_backtest_gives_what_the_consumer_gives_bit_for_bit(max_rows: int, see
 
     raw = np.concatenate([outcome.detections.raw_score for outcome in outcomes])
     anomaly = np.concatenate([outcome.detections.anomaly_score for outcome in outcomes])
-    assert raw.tobytes() == wanted.detections.raw_score.tobytes()
-    assert anomaly.tobytes() == wanted.detections.anomaly_score.tobytes()
+    assert raw.tobytes() == expected.detections.raw_score.tobytes()
+    assert anomaly.tobytes() == expected.detections.anomaly_score.tobytes()
 
 
 def payload_of(readings: Readings, row: int) -> bytes:
@@ -134,17 +138,17 @@ def payload_of(readings: Readings, row: int) -> bytes:
 
 def test_later_rows_cannot_change_earlier_scores(tmp_path: Path) -> None:
     readings = some_readings(300)
-    write_rows(tmp_path / "whole.csv", readings)
-    write_rows(tmp_path / "half.csv", readings.take(slice(0, 200)))
+    write_rows(tmp_path / "all.csv", readings)
+    write_rows(tmp_path / "first.csv", readings.take(slice(0, 200)))
 
-    backtest(tmp_path / "whole.csv", tmp_path / "a.csv", train_rows=100)
-    backtest(tmp_path / "half.csv", tmp_path / "b.csv", train_rows=100)
+    backtest(tmp_path / "all.csv", tmp_path / "all_scores.csv", train_rows=100)
+    backtest(tmp_path / "first.csv", tmp_path / "first_scores.csv", train_rows=100)
 
-    whole = (tmp_path / "a.csv").read_text(encoding="utf-8")
-    assert whole.startswith((tmp_path / "b.csv").read_text(encoding="utf-8"))
+    all_scores = (tmp_path / "all_scores.csv").read_text(encoding="utf-8")
+    assert all_scores.startswith((tmp_path / "first_scores.csv").read_text(encoding="utf-8"))
 
 
-def test_scores_keep_every_digit(tmp_path: Path) -> None:
+def test_scores_read_back_to_the_same_bits(tmp_path: Path) -> None:
     readings = some_readings(50)
     records = iter(read_rows(write_rows(tmp_path / "rows.csv", readings), a_schema()))
     outcomes = list(
@@ -153,31 +157,33 @@ def test_scores_keep_every_digit(tmp_path: Path) -> None:
     with ScoreTable(tmp_path / "scores.csv") as scores:
         scores.write(outcomes[0])
 
-    found = [float(line["raw_score"]) for line in lines(tmp_path / "scores.csv")]
+    raw_scores = [float(line["raw_score"]) for line in lines(tmp_path / "scores.csv")]
 
-    assert found == outcomes[0].detections.raw_score.tolist()
+    assert raw_scores == outcomes[0].detections.raw_score.tolist()
 
 
-def test_any_sensors_name_is_read_back(tmp_path: Path) -> None:
+def test_any_sensor_id_reads_back_unchanged(tmp_path: Path) -> None:
     names = ("a,b", 'say "x"', " blank ", "ä", "plain")
     readings = replace(some_readings(50, sensors=5), sensor_ids=names)
     outcome = score_readings(readings, [], a_detector(), a_detector().empty_memory())
-    nothing = score_readings(readings.take(slice(0)), [], a_detector(), a_detector().empty_memory())
+    empty_outcome = score_readings(
+        readings.take(slice(0)), [], a_detector(), a_detector().empty_memory()
+    )
 
     with ScoreTable(tmp_path / "scores.csv") as scores:
-        scores.write(nothing)
+        scores.write(empty_outcome)
         scores.write(outcome)
 
-    found = [line["sensor_id"] for line in lines(tmp_path / "scores.csv")]
-    assert found == [names[number] for number in readings.sensor]
+    sensor_ids = [line["sensor_id"] for line in lines(tmp_path / "scores.csv")]
+    assert sensor_ids == [names[number] for number in readings.sensor]
 
 
-def test_a_backtest_that_fails_leaves_no_half_of_a_table(tmp_path: Path) -> None:
-    def interrupted() -> None:
+def test_a_backtest_that_fails_writes_no_files(tmp_path: Path) -> None:
+    def fail_while_writing() -> None:
         with ScoreTable(tmp_path / "scores.csv"):
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        interrupted()
+        fail_while_writing()
 
     assert list(tmp_path.iterdir()) == []

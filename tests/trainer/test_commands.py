@@ -1,3 +1,5 @@
+"""The commands `train`, `evaluate` and `backtest`: output, files and exit codes."""
+
 import json
 import os
 import subprocess
@@ -27,9 +29,9 @@ def command(*args: str) -> int:
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with the shipped schema and a file of healthy rows, as after a clone."""
+    """Return a working folder with the default schema and a file of healthy rows."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SENSORWATCH__TRAINER__TREES", "20")  # as sure here, and quicker
+    monkeypatch.setenv("SENSORWATCH__TRAINER__TREES", "20")  # faster, and enough for these rows
     (tmp_path / "schemas").mkdir()
     (tmp_path / "schemas" / "default.toml").write_bytes(DEFAULT_SCHEMA.read_bytes())
     write_rows(tmp_path / "rows.csv", simulated_readings(), bad={10: "x", 11: ""})
@@ -40,22 +42,24 @@ def test_training_registers_the_champion_and_evaluating_it_passes_the_gate(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command("train", "--data", "rows.csv") == 0
-    trained = capsys.readouterr().out
+    train_output = capsys.readouterr().out
     assert command("evaluate", "--data", "rows.csv", "--gate") == 0
-    shown = capsys.readouterr().out
+    evaluate_output = capsys.readouterr().out
 
     champion = Registry(folder / "registry").current_aliases("default").champion
     assert champion is not None
-    assert f"version    {champion}" in trained
-    assert "champion   this version" in trained
-    assert "rows       4000 read, 3998 accepted" in trained
-    assert "rejected   2 (1 wrong_type, 1 null_value)" in trained
-    assert "all 15 passed" in shown
+    assert f"version    {champion}" in train_output
+    assert "champion   this version" in train_output
+    assert "rows       4000 read, 3998 accepted" in train_output
+    assert "rejected   2 (1 wrong_type, 1 null_value)" in train_output
+    assert "sensors    10" in train_output
+    assert "season     none" in train_output
+    assert "all 15 passed" in evaluate_output
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     assert report == Registry(folder / "registry").report("default", champion)
 
 
-def test_a_second_version_is_promoted_only_if_it_is_asked_for_and_passes(folder: Path) -> None:
+def test_a_second_version_is_promoted_only_with_promote_and_if_it_passes(folder: Path) -> None:
     registry = Registry(folder / "registry")
     assert command("train", "--data", "rows.csv") == 0
     first = registry.current_aliases("default").champion
@@ -70,21 +74,21 @@ def test_a_second_version_is_promoted_only_if_it_is_asked_for_and_passes(folder:
 def test_a_version_that_fails_its_checks_is_not_promoted(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A tenth of the rows jumps about, so a fault of that size is nothing strange."""
+    """A tenth of the training rows has outliers, so injected faults of that size are normal."""
     readings = simulated_readings()
     values = readings.values.copy()
     values[::10] *= 10.0
-    wild = replace(readings, values=values)
-    write_rows(folder / "wild.csv", wild)
+    with_outliers = replace(readings, values=values)
+    write_rows(folder / "outliers.csv", with_outliers)
     assert command("train", "--data", "rows.csv") == 0
     first = Registry(folder / "registry").current_aliases("default").champion
 
-    code = command("train", "--data", "wild.csv", "--promote")
+    code = command("train", "--data", "outliers.csv", "--promote")
 
-    said = capsys.readouterr().err
+    error = capsys.readouterr().err
     assert code == 1
-    assert "was not promoted: failed " in said
-    assert "failures.spike_of_one_signal" in said
+    assert "was not promoted: failed " in error
+    assert "failures.spike_of_one_signal" in error
     assert Registry(folder / "registry").current_aliases("default").champion == first
 
 
@@ -116,8 +120,10 @@ def test_a_backtest_writes_scores_and_rejections(folder: Path) -> None:
     assert rejected["row"].tolist() == [10, 11]
 
 
-def test_a_backtest_with_a_version_imports_nothing_that_only_training_needs(folder: Path) -> None:
-    """scikit-learn alone takes as long as scoring a million rows."""
+def test_a_backtest_with_a_version_imports_no_package_that_only_training_needs(
+    folder: Path,
+) -> None:
+    """The import of scikit-learn takes as long as scoring a million rows."""
     assert command("train", "--data", "rows.csv") == 0
     code = (
         "import sys\nfrom sensorwatch.__main__ import main\ncode = main()\n"
@@ -126,7 +132,7 @@ def test_a_backtest_with_a_version_imports_nothing_that_only_training_needs(fold
     )
     options = ["backtest", "--data", "rows.csv", "--model", "champion"]
 
-    ended = subprocess.run(
+    finished = subprocess.run(
         [sys.executable, "-c", code, *options],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -135,7 +141,7 @@ def test_a_backtest_with_a_version_imports_nothing_that_only_training_needs(fold
         check=False,
     )
 
-    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (finished.returncode, finished.stderr) == (0, "")
 
 
 def test_a_backtest_with_a_version_scores_every_row_with_it(folder: Path) -> None:
@@ -149,7 +155,7 @@ def test_a_backtest_with_a_version_scores_every_row_with_it(folder: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("args", "said"),
+    ("args", "message"),
     [
         (["backtest", "--data", "rows.csv"], "give either --train-rows N"),
         (["backtest", "--data", "no.csv", "--train-rows", "99"], "no.csv"),
@@ -160,20 +166,20 @@ def test_a_backtest_with_a_version_scores_every_row_with_it(folder: Path) -> Non
         (["train", "--data", "kafka:"], "names no topic"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line_and_exits_with_2(
-    args: list[str], said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+def test_a_usage_error_is_one_line_and_exits_with_2(
+    args: list[str], message: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command(*args) == 2
 
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert said in captured.err
+    assert message in captured.err
     (error,) = [line for line in captured.err.splitlines() if "info" not in line]
     assert error.startswith("error: ")
     assert not (folder / "scores.csv").exists()
 
 
-def test_evaluating_without_a_model_says_how_to_get_one(
+def test_evaluating_without_a_model_says_how_to_train_one(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert command("evaluate", "--data", "rows.csv") == 6
@@ -181,7 +187,7 @@ def test_evaluating_without_a_model_says_how_to_get_one(
     assert "sensorwatch train" in capsys.readouterr().err
 
 
-def test_a_backtest_refuses_a_schema_that_is_not_the_versions(
+def test_a_backtest_refuses_a_schema_that_differs_from_the_versions_schema(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command("train", "--data", "rows.csv") == 0
@@ -203,25 +209,27 @@ def test_too_few_calibration_rows_for_the_target_rate_are_a_warning(
 
     assert command("train", "--data", "few.csv") == 0
 
-    said = capsys.readouterr()
-    assert "rarer than 40.0% of rows is extrapolated" in said.err
-    assert "split      100 rows to fit, calibrated out of fold in 10 blocks" in said.out
+    output = capsys.readouterr()
+    assert "scores rarer than 40.0% of rows are extrapolated" in output.err
+    assert "fit        100 rows" in output.out
+    assert "calibrated on 100 rows, by cross-validation over 10 blocks of time" in output.out
 
 
-def test_the_plain_recipe_is_calibrated_on_the_newer_rows(
+def test_the_plain_detector_is_calibrated_on_the_newest_rows(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_rows(folder / "few.csv", some_readings(100))
 
     assert command("train", "--data", "few.csv", "--features", "plain") == 0
 
-    said = capsys.readouterr()
-    assert "30 calibration rows cannot resolve" in said.err
-    assert "split      70 rows to fit, 30 to calibrate from" in said.out
+    output = capsys.readouterr()
+    assert "30 calibration rows are too few" in output.err
+    assert "fit        70 rows" in output.out
+    assert "calibrated on the newest 30 rows, from" in output.out
     assert Registry(folder / "registry").load("default").detector.forecast is None
 
 
-def test_a_backtest_can_be_made_with_the_plain_recipe(folder: Path) -> None:
+def test_a_backtest_can_use_the_plain_detector(folder: Path) -> None:
     for features in ("plain", "forecast"):
         out = f"{features}.csv"
         args = ["--data", "rows.csv", "--train-rows", "400", "--out", out, "--features", features]
@@ -229,11 +237,11 @@ def test_a_backtest_can_be_made_with_the_plain_recipe(folder: Path) -> None:
 
     plain, forecast = (pd.read_csv(folder / f"{name}.csv") for name in ("plain", "forecast"))
     assert plain["row"].tolist() == forecast["row"].tolist()
-    assert (plain["raw_score"] < 1).all(), "the scores of a forest"
+    assert (plain["raw_score"] < 1).all(), "scores of a forest"
     assert (forecast["raw_score"] > 1).any(), "nats"
 
 
-def test_a_version_of_another_schema_than_the_champions_is_a_warning_with_the_remedy(
+def test_a_version_whose_schema_differs_from_the_champions_schema_gives_a_warning(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = DEFAULT_SCHEMA.read_text(encoding="utf-8").replace("-1000.0", "-999.0")
@@ -245,6 +253,6 @@ def test_a_version_of_another_schema_than_the_champions_is_a_warning_with_the_re
     assert command("train", "--data", "rows.csv", "--name", "pump", "--schema", "other.toml") == 0
 
     newest = Registry(folder / "registry").version_ids("pump")[-1]
-    said = capsys.readouterr().err
-    assert "has another schema" in said
-    assert f"sensorwatch models promote {newest} --name pump" in said
+    warning = capsys.readouterr().err
+    assert "has another schema" in warning
+    assert f"sensorwatch models promote {newest} --name pump" in warning

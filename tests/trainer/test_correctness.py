@@ -1,3 +1,5 @@
+"""The path checks detect each difference between the scoring paths."""
+
 import json
 from dataclasses import replace
 
@@ -12,7 +14,7 @@ from sensorwatch.trainer.path_consistency import (
     SCORING_PATHS,
     ScoringPath,
     SerializedRows,
-    correctness,
+    path_consistency_section,
     sklearn_agreement,
     through_kafka,
 )
@@ -27,7 +29,7 @@ from tests.trainer.training_builders import (
 )
 
 
-def test_a_way_that_changes_one_bit_of_one_row_is_caught() -> None:
+def test_a_path_that_changes_one_bit_of_one_row_fails() -> None:
     def path_that_changes_a_bit(serialized: SerializedRows, detector: Detector) -> list[Outcome]:
         cells = [list(row) for row in serialized.cells]
         value = cells[7][2]
@@ -37,7 +39,7 @@ def test_a_way_that_changes_one_bit_of_one_row_is_caught() -> None:
 
     detector = a_trained_candidate(PLAIN_SETTINGS).detector("v")
 
-    section = correctness(
+    section = path_consistency_section(
         by_time(simulated_readings()),
         detector,
         lambda: detector,
@@ -49,11 +51,11 @@ def test_a_way_that_changes_one_bit_of_one_row_is_caught() -> None:
     assert failed.observed == "1 of 4000 rows differ"
 
 
-def path_that_forgets(serialized: SerializedRows, detector: Detector) -> list[Outcome]:
-    """Forget everything in the middle of the rows."""
+def path_that_clears_the_memory(serialized: SerializedRows, detector: Detector) -> list[Outcome]:
+    """Score the second half of the rows with an empty memory."""
     half = len(serialized.payloads) // 2
-    parts = (serialized.payloads[:half], serialized.payloads[half:])
-    return [through_kafka(replace(serialized, payloads=part), detector)[0] for part in parts]
+    halves = (serialized.payloads[:half], serialized.payloads[half:])
+    return [through_kafka(replace(serialized, payloads=rows), detector)[0] for rows in halves]
 
 
 def path_without_closed_episodes(serialized: SerializedRows, detector: Detector) -> list[Outcome]:
@@ -62,37 +64,41 @@ def path_without_closed_episodes(serialized: SerializedRows, detector: Detector)
 
 def path_with_shifted_episodes(serialized: SerializedRows, detector: Detector) -> list[Outcome]:
     outcomes = through_kafka(serialized, detector)
-    later = [np.where(o.detections.episode < 0, -1, o.detections.episode + 1) for o in outcomes]
+    episodes = [np.where(o.detections.episode < 0, -1, o.detections.episode + 1) for o in outcomes]
     return [
         replace(o, detections=replace(o.detections, episode=episode))
-        for o, episode in zip(outcomes, later, strict=True)
+        for o, episode in zip(outcomes, episodes, strict=True)
     ]
 
 
 @pytest.mark.parametrize(
-    "way", [path_that_forgets, path_without_closed_episodes, path_with_shifted_episodes]
+    "scoring_path",
+    [path_that_clears_the_memory, path_without_closed_episodes, path_with_shifted_episodes],
 )
-def test_a_way_that_loses_its_memory_or_an_episode_is_caught(way: ScoringPath) -> None:
-    """The rows hold a level shift, so that there is an episode, and its end."""
+def test_a_path_that_loses_its_memory_or_an_episode_fails(scoring_path: ScoringPath) -> None:
+    """The rows contain a level shift, so that an episode opens and closes."""
     readings = by_time(simulated_readings()).take(slice(0, 900))
     values = readings.values.copy()
     values[(readings.sensor == 3) & (readings.index >= 300) & (readings.index < 600)] += 20.0
     detector = a_trained_candidate().detector("v")
 
-    section = correctness(
-        replace(readings, values=values), detector, lambda: detector, scoring_paths={"way": way}
+    section = path_consistency_section(
+        replace(readings, values=values),
+        detector,
+        lambda: detector,
+        scoring_paths={"other": scoring_path},
     )
 
-    assert [c.name for c in section.checks if not c.passed] == ["correctness.kafka_and_way"]
+    assert [c.name for c in section.checks if not c.passed] == ["correctness.kafka_and_other"]
 
 
-def test_a_way_that_loses_a_row_is_caught() -> None:
+def test_a_path_that_loses_a_row_fails() -> None:
     def path_that_loses_a_row(serialized: SerializedRows, detector: Detector) -> list[Outcome]:
         return through_kafka(replace(serialized, payloads=serialized.payloads[:-1]), detector)
 
     detector = a_trained_candidate().detector("v")
 
-    section = correctness(
+    section = path_consistency_section(
         by_time(simulated_readings()),
         detector,
         lambda: detector,
@@ -102,11 +108,11 @@ def test_a_way_that_loses_a_row_is_caught() -> None:
     assert [c.name for c in section.checks if not c.passed] == ["correctness.kafka_and_rest"]
 
 
-def test_a_model_that_comes_back_different_from_the_disk_is_caught() -> None:
+def test_a_reloaded_model_that_differs_fails() -> None:
     detector = a_trained_candidate().detector("v")
     other = a_trained_candidate(TRAINER_SETTINGS.model_copy(update={"seed": 1})).detector("v")
 
-    section = correctness(by_time(simulated_readings()), detector, lambda: other)
+    section = path_consistency_section(by_time(simulated_readings()), detector, lambda: other)
 
     assert [c.name for c in section.checks if not c.passed] == [
         "correctness.reloaded",
@@ -114,7 +120,7 @@ def test_a_model_that_comes_back_different_from_the_disk_is_caught() -> None:
     ]
 
 
-def test_a_forest_that_is_not_its_estimators_is_caught() -> None:
+def test_a_forest_that_differs_from_its_estimator_fails() -> None:
     candidate, other = (
         a_trained_candidate(),
         a_trained_candidate(TRAINER_SETTINGS.model_copy(update={"seed": 1})),
@@ -126,7 +132,7 @@ def test_a_forest_that_is_not_its_estimators_is_caught() -> None:
 
 
 @pytest.mark.parametrize("time_format", ["epoch_ms", "epoch_s", "%d.%m.%Y %H:%M:%S.%f"])
-def test_every_time_format_nested_fields_and_odd_sensor_names_keep_their_bits(
+def test_paths_agree_for_time_formats_nested_fields_and_unusual_sensor_ids(
     time_format: str,
 ) -> None:
     plain = a_schema().to_plain()
@@ -143,6 +149,6 @@ def test_every_time_format_nested_fields_and_odd_sensor_names_keep_their_bits(
     candidate = train(readings, schema, a_dataset(readings).source, TRAINER_SETTINGS)
     detector = candidate.detector("v")
 
-    section = correctness(by_time(readings), detector, lambda: detector)
+    section = path_consistency_section(by_time(readings), detector, lambda: detector)
 
     assert [check.name for check in section.checks if not check.passed] == []

@@ -1,3 +1,5 @@
+"""Datasets of files and topics: rows, order, digest and errors."""
+
 import hashlib
 from pathlib import Path
 
@@ -22,13 +24,13 @@ def read(data: Path | str, *, rows: int | None = None) -> Dataset:
     return read_data(str(data), a_schema(), rows=rows, kafka={})
 
 
-def same(left: Readings, right: Readings) -> bool:
-    left, right = by_time(left), by_time(right)
-    names = [[r.sensor_ids[s] for s in r.sensor.tolist()] for r in (left, right)]
+def same_rows(one: Readings, other: Readings) -> bool:
+    one, other = by_time(one), by_time(other)
+    ids = [[r.sensor_ids[s] for s in r.sensor.tolist()] for r in (one, other)]
     return (
-        names[0] == names[1]
-        and left.values.tobytes() == right.values.tobytes()
-        and left.event_time.tobytes() == right.event_time.tobytes()
+        ids[0] == ids[1]
+        and one.values.tobytes() == other.values.tobytes()
+        and one.event_time.tobytes() == other.event_time.tobytes()
     )
 
 
@@ -43,7 +45,7 @@ def test_rejected_rows_are_counted_by_reason(tmp_path: Path) -> None:
     assert dataset.source.rejected == dataset.rejected
 
 
-def test_the_digest_of_a_file_is_that_of_its_bytes(tmp_path: Path) -> None:
+def test_the_digest_of_a_file_is_the_digest_of_its_bytes(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "rows.csv", some_readings(20))
 
     assert read(path).sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
@@ -62,14 +64,14 @@ def test_the_files_of_a_glob_are_read_in_the_order_of_their_paths(tmp_path: Path
     assert len(read(tmp_path / "*.csv", rows=15).readings) == 15
 
 
-def test_a_file_whose_name_looks_like_a_glob_is_read(tmp_path: Path) -> None:
+def test_a_file_whose_name_is_also_a_glob_is_read(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "rows[1].csv", some_readings(20))
 
     assert len(read(path).readings) == 20
 
 
 @pytest.mark.parametrize("name", ["nothing.csv", "*.csv"])
-def test_no_file_is_said_to_be_none(tmp_path: Path, name: str) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError, match=r"no file .*csv: wanted a CSV or Parquet file, a glob"):
         read(tmp_path / name)
 
@@ -82,7 +84,7 @@ def test_a_source_without_a_valid_row_is_refused_with_the_reasons(tmp_path: Path
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from("abc")), max_size=30))
-def test_sorting_by_time_keeps_a_sensors_own_order_and_depends_on_nothing_else(
+def test_rows_are_sorted_by_time_then_sensor_then_input_order(
     rows: list[tuple[int, str]],
 ) -> None:
     readings = build_readings(
@@ -100,7 +102,7 @@ def test_sorting_by_time_keeps_a_sensors_own_order_and_depends_on_nothing_else(
     assert ordered.index.tolist() == list(range(len(rows)))
 
 
-def fill(cluster: MockCluster, payloads: list[bytes], *, partitions: int = 3) -> None:
+def produce_payloads(cluster: MockCluster, payloads: list[bytes], *, partitions: int = 3) -> None:
     cluster.topic_create("readings", partitions)
     producer = Producer(producer_config({"bootstrap.servers": cluster.address}))
     for number, payload in enumerate(payloads):
@@ -118,43 +120,43 @@ def test_a_topic_gives_the_same_readings_as_a_file_of_the_same_rows(
     mock_cluster: MockCluster, tmp_path: Path
 ) -> None:
     readings = some_readings(200)
-    fill(mock_cluster, payloads_of(cells_of(readings, a_schema()), a_schema()))
+    produce_payloads(mock_cluster, payloads_of(cells_of(readings, a_schema()), a_schema()))
     kafka = {"bootstrap.servers": mock_cluster.address}
 
-    found = read_data("kafka:readings", a_schema(), kafka=kafka)
+    dataset = read_data("kafka:readings", a_schema(), kafka=kafka)
 
-    assert len(found.readings) == 200
-    assert same(found.readings, read(write_rows(tmp_path / "rows.csv", readings)).readings)
-    assert found.sha256 == read_data("kafka:readings", a_schema(), kafka=kafka).sha256
+    assert len(dataset.readings) == 200
+    assert same_rows(dataset.readings, read(write_rows(tmp_path / "rows.csv", readings)).readings)
+    assert dataset.sha256 == read_data("kafka:readings", a_schema(), kafka=kafka).sha256
 
 
 @pytest.mark.embedded
-def test_of_a_topic_the_oldest_rows_are_taken_over_all_partitions(
+def test_rows_selects_the_oldest_records_of_all_partitions(
     mock_cluster: MockCluster,
 ) -> None:
     readings = some_readings(200)
-    fill(mock_cluster, payloads_of(cells_of(readings, a_schema()), a_schema()))
+    produce_payloads(mock_cluster, payloads_of(cells_of(readings, a_schema()), a_schema()))
     kafka = {"bootstrap.servers": mock_cluster.address}
 
-    found = read_data("kafka:readings", a_schema(), rows=50, kafka=kafka)
+    dataset = read_data("kafka:readings", a_schema(), rows=50, kafka=kafka)
 
-    assert same(found.readings, readings.take(np.arange(50)))
+    assert same_rows(dataset.readings, readings.take(np.arange(50)))
 
 
 @pytest.mark.embedded
-def test_times_ahead_of_the_records_own_are_rejected(mock_cluster: MockCluster) -> None:
+def test_event_times_after_the_records_timestamp_are_rejected(mock_cluster: MockCluster) -> None:
     ahead = b'{"timestamp": "2025-06-01T00:00:00Z", "x1": 0, "x2": 0, "x3": 0}'
-    fill(mock_cluster, [ahead, b"{"])
+    produce_payloads(mock_cluster, [ahead, b"{"])
 
-    found = read_data(
+    dataset = read_data(
         "kafka:readings", a_schema(), kafka={"bootstrap.servers": mock_cluster.address}
     )
 
-    assert found.rejected == {"future_timestamp": 1, "not_json": 1}
+    assert dataset.rejected == {"future_timestamp": 1, "not_json": 1}
 
 
 @pytest.mark.embedded
-def test_a_topic_that_is_not_there_is_named(mock_cluster: MockCluster) -> None:
+def test_a_missing_topic_is_named(mock_cluster: MockCluster) -> None:
     kafka = {"bootstrap.servers": mock_cluster.address}
     mock_cluster.topic_create("other")
     mock_cluster.topic_set_error("nowhere", 3)  # UNKNOWN_TOPIC_OR_PART
@@ -164,7 +166,7 @@ def test_a_topic_that_is_not_there_is_named(mock_cluster: MockCluster) -> None:
 
 
 @pytest.mark.broker
-def test_only_committed_records_are_trained_on(kafka: Kafka) -> None:
+def test_only_committed_records_are_read(kafka: Kafka) -> None:
     readings = some_readings(60)
     payloads = payloads_of(cells_of(readings, a_schema()), a_schema())
     topic = kafka.unused_topic("training", partitions=2)
@@ -179,11 +181,11 @@ def test_only_committed_records_are_trained_on(kafka: Kafka) -> None:
         end = producer.commit_transaction if commit else producer.abort_transaction
         end(30)
 
-    found = read_data(f"kafka:{topic}", a_schema(), kafka=settings)
+    dataset = read_data(f"kafka:{topic}", a_schema(), kafka=settings)
 
-    assert same(found.readings, readings.take(np.r_[0:20, 40:60]))
+    assert same_rows(dataset.readings, readings.take(np.r_[0:20, 40:60]))
 
 
-def test_a_directory_is_called_one(tmp_path: Path) -> None:
+def test_a_directory_is_an_error_that_suggests_a_glob(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is a directory: give its files as a glob"):
         files_of(str(tmp_path))

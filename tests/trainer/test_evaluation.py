@@ -1,3 +1,5 @@
+"""The evaluation report: checks of sound and broken models, and the output."""
+
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +18,7 @@ from sensorwatch.common.rows.schema import NumericColumn, Schema
 from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.trainer.evaluation import EvaluatedVersion, evaluate_version, trained_on
-from sensorwatch.trainer.promotion_gate import failed_checks, require_passed
+from sensorwatch.trainer.evaluation_check import failed_checks, require_passed
 from sensorwatch.trainer.report_output import case_frame, print_report, write_report
 from sensorwatch.trainer.training import train
 from tests.reading_builders import a_schema, some_readings
@@ -38,13 +40,13 @@ def version(tmp_path_factory: pytest.TempPathFactory) -> ModelVersion:
     return registry.load("default")
 
 
-def evaluated(version: ModelVersion, readings: Readings | None = None) -> dict[str, Any]:
+def evaluate(version: ModelVersion, readings: Readings | None = None) -> dict[str, Any]:
     return evaluate_version(EvaluatedVersion(version, lambda: version), a_dataset(readings))
 
 
 @pytest.fixture(scope="module")
 def report(version: ModelVersion) -> dict[str, Any]:
-    return evaluated(version)
+    return evaluate(version)
 
 
 def test_a_sound_model_passes_every_check(report: dict[str, Any]) -> None:
@@ -60,7 +62,7 @@ def test_a_sound_model_passes_every_check(report: dict[str, Any]) -> None:
     require_passed(report)
 
 
-def test_the_report_states_the_rates_their_bounds_and_every_fault(report: dict[str, Any]) -> None:
+def test_the_report_contains_the_rates_their_bounds_and_every_fault(report: dict[str, Any]) -> None:
     assert report["stability"]["target_alert_rate"] == TRAINER_SETTINGS.target_alert_rate
     assert "at most 3 times" in report["stability"]["tolerance"]
     assert len(report["stability"]["folds"]) == 5
@@ -69,11 +71,13 @@ def test_the_report_states_the_rates_their_bounds_and_every_fault(report: dict[s
     assert {("spike", 8.0), ("drift", 4.0), ("stuck", 0.0), ("spike, one signal", 16.0)} <= measured
 
 
-def test_larger_faults_are_found_more_surely_than_smaller_ones(report: dict[str, Any]) -> None:
-    areas = {(case["kind"], case["size"]): case["roc_auc"] for case in report["failures"]["cases"]}
+def test_larger_faults_have_a_larger_roc_auc(report: dict[str, Any]) -> None:
+    roc_auc = {
+        (case["kind"], case["size"]): case["roc_auc"] for case in report["failures"]["cases"]
+    }
 
-    assert areas["drift", 16.0] > areas["drift", 4.0]
-    assert areas["noise_burst", 16.0] > areas["noise_burst", 4.0]
+    assert roc_auc["drift", 16.0] > roc_auc["drift", 4.0]
+    assert roc_auc["noise_burst", 16.0] > roc_auc["noise_burst", 4.0]
 
 
 def never_alarms(detector: Detector) -> Detector:
@@ -86,8 +90,8 @@ def always_alarms(detector: Detector) -> Detector:
 
 def scores_at_random(detector: Detector) -> Detector:
     lengths = np.random.default_rng(0).permutation(detector.forest.path_length)
-    noisy = replace(detector, forest=replace(detector.forest, path_length=lengths))
-    return uses_forest_only(noisy)
+    random_forest = replace(detector.forest, path_length=lengths)
+    return uses_forest_only(replace(detector, forest=random_forest))
 
 
 def uses_forest_only(detector: Detector) -> Detector:
@@ -97,7 +101,7 @@ def uses_forest_only(detector: Detector) -> Detector:
 
 
 @pytest.mark.parametrize(
-    ("broken", "failed"),
+    ("break_detector", "failed"),
     [
         (never_alarms, {"stability.whole", "failures.recall"}),
         (always_alarms, {"stability.whole", "stability.folds"}),
@@ -105,16 +109,14 @@ def uses_forest_only(detector: Detector) -> Detector:
         (uses_forest_only, {"failures.stuck"}),
     ],
 )
-def test_a_broken_model_fails_the_gate_by_name(
-    version: ModelVersion, broken: BreakDetector, failed: set[str]
+def test_a_broken_model_fails_the_gate_with_the_names_of_its_checks(
+    version: ModelVersion, break_detector: BreakDetector, failed: set[str]
 ) -> None:
-    """On rows that it was not trained on, so that it is itself what faults are shown to."""
-    evaluated_version = ModelVersion(broken(version.detector), version.manifest)
+    """The rows are not its training rows, so the broken model itself scores the faults."""
+    broken_version = ModelVersion(break_detector(version.detector), version.manifest)
     dataset = replace(a_dataset(simulated_readings(seed=1)), sha256="cd" * 32)
 
-    report = evaluate_version(
-        EvaluatedVersion(evaluated_version, lambda: evaluated_version), dataset
-    )
+    report = evaluate_version(EvaluatedVersion(broken_version, lambda: broken_version), dataset)
 
     assert failed <= set(failed_checks(report))
     assert report["passed"] is False
@@ -122,22 +124,22 @@ def test_a_broken_model_fails_the_gate_by_name(
         require_passed(report)
 
 
-def test_a_model_that_training_does_not_give_again_fails(version: ModelVersion) -> None:
+def test_a_model_that_training_does_not_reproduce_fails(version: ModelVersion) -> None:
     manifest = version.manifest.model_copy(update={"seed": version.manifest.seed + 1})
 
-    report = evaluated(ModelVersion(version.detector, manifest))
+    report = evaluate(ModelVersion(version.detector, manifest))
 
     assert failed_checks(report) == ["training.reproduced"]
 
 
-def test_training_rows_are_known_by_their_digest(version: ModelVersion) -> None:
+def test_training_rows_are_recognised_by_their_digest(version: ModelVersion) -> None:
     other = replace(a_dataset(simulated_readings(seed=1)), sha256="cd" * 32)
 
     assert trained_on(version.manifest, a_dataset())
     assert not trained_on(version.manifest, other)
 
 
-def test_rows_that_came_to_lie_elsewhere_fail_the_alert_rate(version: ModelVersion) -> None:
+def test_rows_at_another_level_fail_the_alert_rate(version: ModelVersion) -> None:
     readings = simulated_readings()
     moved = replace(readings, values=readings.values + 30.0)
     dataset = replace(a_dataset(moved), sha256="cd" * 32)
@@ -156,7 +158,7 @@ def test_rows_that_came_to_lie_elsewhere_fail_the_alert_rate(version: ModelVersi
     ],
     ids=["plain", "forecast"],
 )
-def test_a_plain_model_of_a_single_signal_is_held_to_less_and_the_report_says_so(
+def test_a_plain_model_of_one_signal_has_lower_bounds_which_the_report_states(
     report: dict[str, Any],
     tmp_path: Path,
     trainer_settings: TrainerSettings,
@@ -168,16 +170,17 @@ def test_a_plain_model_of_a_single_signal_is_held_to_less_and_the_report_says_so
     candidate = train(readings, schema, a_dataset(readings).source, trainer_settings)
     registry.register("one", candidate, who="test", why="test")
 
-    judged = evaluated(registry.load("one"), readings)
+    one_signal = evaluate(registry.load("one"), readings)
 
-    few = judged["failures"]
-    assert few["varying_signals"] == 1
-    assert few["gated"] == {"kind": "spike", "size": 8.0} | bounds
+    detection = one_signal["failures"]
+    assert detection["varying_signals"] == 1
+    assert detection["gated"] == {"kind": "spike", "size": 8.0} | bounds
     assert report["failures"]["gated"]["recall"] == 0.8
-    assert not {"broken_correlation", "spike, one signal"} & {c["kind"] for c in few["cases"]}
-    remembered = {"failures.level_shift", "failures.stuck"} & {c["name"] for c in judged["checks"]}
-    assert len(remembered) == (0 if trainer_settings is PLAIN_SETTINGS else 2)
-    assert not {name for name in failed_checks(judged) if name.startswith("failures")}
+    assert not {"broken_correlation", "spike, one signal"} & {c["kind"] for c in detection["cases"]}
+    names = {check["name"] for check in one_signal["checks"]}
+    memory_checks = {"failures.level_shift", "failures.stuck"} & names
+    assert len(memory_checks) == (0 if trainer_settings is PLAIN_SETTINGS else 2)
+    assert not {name for name in failed_checks(one_signal) if name.startswith("failures")}
 
 
 @pytest.mark.parametrize("rows", [40, 120])
@@ -188,7 +191,7 @@ def test_one_signal_and_few_rows_can_be_evaluated(rows: int, tmp_path: Path) -> 
     candidate = train(readings, schema, a_dataset(readings).source, TRAINER_SETTINGS)
     registry.register("one", candidate, who="test", why="test")
 
-    report = evaluated(registry.load("one"), readings)
+    report = evaluate(registry.load("one"), readings)
 
     correct = [check for check in report["checks"] if check["name"].startswith("correctness")]
     assert all(check["passed"] for check in correct)
@@ -196,25 +199,25 @@ def test_one_signal_and_few_rows_can_be_evaluated(rows: int, tmp_path: Path) -> 
     print_report(report)
 
 
-def test_signals_that_never_change_are_said_to_leave_nothing_to_inject(tmp_path: Path) -> None:
+def test_signals_that_never_change_fail_with_the_reason(tmp_path: Path) -> None:
     flat = replace(some_readings(200), values=np.ones((200, 3)))
     registry = Registry(tmp_path)
     candidate = train(flat, a_schema(), a_dataset(flat).source, TRAINER_SETTINGS)
     registry.register("flat", candidate, who="test", why="test")
 
-    report = evaluated(registry.load("flat"), flat)
+    report = evaluate(registry.load("flat"), flat)
 
     assert "failures.recall" in failed_checks(report)
     (check,) = [check for check in report["checks"] if check["name"] == "failures.recall"]
-    assert "nothing to inject" in check["observed"]
+    assert "no fault injected" in check["observed"]
     print_report(report)
 
 
 @pytest.mark.slow
-def test_rows_trained_on_are_judged_from_where_their_sensor_began_not_from_where_it_ended(
+def test_training_rows_are_scored_from_their_first_levels(
     tmp_path: Path,
 ) -> None:
-    """A benign drift of 6 spreads: seen from its end, the beginning would be one long alarm."""
+    """A normal drift of 6 spreads. With the last levels, the first rows would all alarm."""
     steady = some_readings(3_000, sensors=1)
     moved = replace(steady, values=steady.values + np.linspace(0.0, 6.0, 3_000)[:, None])
     registry = Registry(tmp_path)
@@ -222,32 +225,32 @@ def test_rows_trained_on_are_judged_from_where_their_sensor_began_not_from_where
     registry.register("drift", candidate, who="test", why="test")
     version = registry.load("drift")
 
-    first, *_ = evaluated(version, moved)["stability"]["folds"]
+    first_fold, *_ = evaluate(version, moved)["stability"]["folds"]
 
-    from_the_end = version.detector.detect(
+    with_last_levels = version.detector.detect(
         moved.take(slice(0, 600)), version.detector.empty_memory()
     )
-    assert from_the_end.detections.is_anomaly.mean() > 0.1
-    assert first["rate"] < first["highest"]
+    assert with_last_levels.detections.is_anomaly.mean() > 0.1
+    assert first_fold["rate"] < first_fold["highest"]
 
 
 def test_too_few_rows_to_evaluate_on_are_refused(version: ModelVersion) -> None:
     with pytest.raises(DataError, match="5 valid rows of simulated are too few to evaluate on"):
-        evaluated(version, some_readings(5))
+        evaluate(version, some_readings(5))
 
 
 def test_the_same_rows_give_the_same_report(version: ModelVersion, report: dict[str, Any]) -> None:
-    assert evaluated(version) == report
+    assert evaluate(version) == report
 
 
-def test_the_report_is_written_and_shown(
+def test_the_report_is_written_and_printed(
     report: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_report(tmp_path / "reports" / "report.json", report)
     print_report(report)
 
-    written = json.loads((tmp_path / "reports" / "report.json").read_text(encoding="utf-8"))
-    shown = capsys.readouterr().out
-    assert written == report
-    assert all(check["name"] in shown for check in report["checks"])
+    stored = json.loads((tmp_path / "reports" / "report.json").read_text(encoding="utf-8"))
+    output = capsys.readouterr().out
+    assert stored == report
+    assert all(check["name"] in output for check in report["checks"])
     assert len(case_frame(report)) == len(report["failures"]["cases"])

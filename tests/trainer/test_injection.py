@@ -1,3 +1,5 @@
+"""Injected faults change only the labelled rows, by the requested size."""
+
 from dataclasses import replace
 
 import numpy as np
@@ -26,50 +28,50 @@ def injected(
 
 @settings(deadline=None)
 @given(FAULT_KINDS, st.integers(1, 300), st.integers(1, 8), st.integers(0, 1_000))
-def test_only_rows_called_faulty_are_changed_and_most_rows_are_not(
+def test_only_faulty_rows_are_changed_and_most_rows_are_healthy(
     kind: FaultKind, rows: int, sensors: int, seed: int
 ) -> None:
-    found = injected(kind, rows=rows, sensors=sensors, seed=seed)
+    result = injected(kind, rows=rows, sensors=sensors, seed=seed)
 
     before = some_readings(rows, sensors=sensors).values
-    changed = (found.readings.values != before).any(axis=1)
-    assert not (changed & ~found.faulty).any()
-    assert found.faulty.sum() * 4 <= rows
-    hit = [row for episode in found.episodes for row in episode.tolist()]
-    assert sorted(hit) == np.flatnonzero(found.faulty).tolist()
+    changed = (result.readings.values != before).any(axis=1)
+    assert not (changed & ~result.faulty).any()
+    assert result.faulty.sum() * 4 <= rows
+    episode_rows = [row for episode in result.episodes for row in episode.tolist()]
+    assert sorted(episode_rows) == np.flatnonzero(result.faulty).tolist()
 
 
 @settings(deadline=None)
 @given(FAULT_KINDS)
-def test_an_episode_is_of_one_sensor_and_in_time_order(kind: FaultKind) -> None:
-    found = injected(kind, sensors=5)
+def test_an_episode_has_rows_of_one_sensor_in_time_order(kind: FaultKind) -> None:
+    result = injected(kind, sensors=5)
 
-    assert found.episodes
-    for rows in found.episodes:
-        assert len(set(found.readings.sensor[rows].tolist())) == 1
-        assert (np.diff(found.readings.event_time[rows]) > 0).all()
+    assert result.episodes
+    for rows in result.episodes:
+        assert len(set(result.readings.sensor[rows].tolist())) == 1
+        assert (np.diff(result.readings.event_time[rows]) > 0).all()
 
 
-def test_a_spike_is_as_many_spreads_high_as_asked() -> None:
-    found = injected(FaultKind.SPIKE, size=8.0)
+def test_a_spike_has_the_requested_size_in_spreads() -> None:
+    result = injected(FaultKind.SPIKE, size=8.0)
 
-    (row,) = found.episodes[0].tolist()
-    step = np.abs(found.readings.values[row] - some_readings(400).values[row])
+    (row,) = result.episodes[0].tolist()
+    step = np.abs(result.readings.values[row] - some_readings(400).values[row])
     np.testing.assert_allclose(step, 8.0 * robust_spread(some_readings(400)))
 
 
-def test_values_stay_within_what_the_schema_allows() -> None:
-    found = injected(FaultKind.SPIKE, size=1e6)
+def test_values_stay_within_the_bounds_of_the_schema() -> None:
+    result = injected(FaultKind.SPIKE, size=1e6)
 
-    assert np.abs(found.readings.values).max() == 1_000.0
+    assert np.abs(result.readings.values).max() == 1_000.0
 
 
-def test_a_signal_that_never_changes_is_left_alone() -> None:
+def test_a_signal_that_never_changes_gets_no_fault() -> None:
     readings = some_readings(400)
     values = readings.values.copy()
     values[:, 1] = 5.0
 
-    found = inject_case(
+    result = inject_case(
         replace(readings, values=values),
         FaultCase(FaultKind.SPIKE, 8.0),
         schema=a_schema(),
@@ -77,12 +79,12 @@ def test_a_signal_that_never_changes_is_left_alone() -> None:
         episodes=20,
     )
 
-    assert (found.readings.values[:, 1] == 5.0).all()
-    assert (found.readings.values[found.faulty][:, 0] != values[found.faulty][:, 0]).all()
+    assert (result.readings.values[:, 1] == 5.0).all()
+    assert (result.readings.values[result.faulty][:, 0] != values[result.faulty][:, 0]).all()
 
 
 @pytest.mark.parametrize("share", [0.0, 0.05])
-def test_the_spread_is_not_moved_by_a_few_outliers(share: float) -> None:
+def test_the_spread_is_robust_against_a_few_outliers(share: float) -> None:
     readings = some_readings(10_000)
     values = readings.values.copy()
     values[: int(share * len(values))] = 1e6
@@ -90,35 +92,37 @@ def test_the_spread_is_not_moved_by_a_few_outliers(share: float) -> None:
     np.testing.assert_allclose(robust_spread(replace(readings, values=values)), 1.0, rtol=0.1)
 
 
-def test_missing_values_neither_count_in_the_spread_nor_keep_faults_away() -> None:
+def test_missing_values_are_ignored_by_the_spread_and_by_injection() -> None:
     readings = some_readings(400)
     values = readings.values.copy()
     values[::5, 1] = np.nan
     values[:, 2] = np.nan
-    gappy = replace(readings, values=values)
+    with_missing = replace(readings, values=values)
 
-    found = inject_case(
-        gappy,
+    result = inject_case(
+        with_missing,
         FaultCase(FaultKind.NOISE_BURST, 8.0),
         schema=a_schema(),
         rng=np.random.default_rng(0),
         episodes=20,
     )
 
-    assert robust_spread(gappy)[:2] == pytest.approx(1.0, rel=0.2)
-    assert robust_spread(gappy)[2] == 0.0
-    changed = found.readings.values != values
+    assert robust_spread(with_missing)[:2] == pytest.approx(1.0, rel=0.2)
+    assert robust_spread(with_missing)[2] == 0.0
+    changed = result.readings.values != values
     assert (changed[:, 1] & ~np.isnan(values[:, 1])).any()
-    np.testing.assert_array_equal(np.isnan(found.readings.values), np.isnan(values))
+    np.testing.assert_array_equal(np.isnan(result.readings.values), np.isnan(values))
 
 
 @settings(deadline=None)
 @given(FAULT_KINDS, st.integers(1, 300), st.integers(0, 1_000))
-def test_no_fault_comes_before_a_sensor_is_warm(kind: FaultKind, cold: int, seed: int) -> None:
+def test_no_fault_starts_before_a_sensors_first_eligible_row(
+    kind: FaultKind, first: int, seed: int
+) -> None:
     readings = some_readings(400)
-    eligible = (readings.index >= cold) & (readings.sensor == 1)
+    eligible = (readings.index >= first) & (readings.sensor == 1)
 
-    found = inject_case(
+    result = inject_case(
         readings,
         FaultCase(kind, 8.0),
         schema=a_schema(),
@@ -127,5 +131,5 @@ def test_no_fault_comes_before_a_sensor_is_warm(kind: FaultKind, cold: int, seed
         eligible=eligible,
     )
 
-    assert found.episodes
-    assert not (found.faulty & ~eligible).any()
+    assert result.episodes
+    assert not (result.faulty & ~eligible).any()

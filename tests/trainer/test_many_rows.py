@@ -1,4 +1,4 @@
-"""Training on more rows than a fit or a threshold needs: the bound is patched, so that few do."""
+"""Training on a sample of the rows. MAX_FIT_ROWS is patched, so that few rows exceed it."""
 
 from dataclasses import fields, replace
 
@@ -12,11 +12,16 @@ from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_layout import Layout
 from sensorwatch.common.scoring.recall import Recalled, recall
-from sensorwatch.trainer import cross_validation as folds
+from sensorwatch.trainer import cross_validation
 from sensorwatch.trainer.cross_validation import out_of_fold_scores
 from sensorwatch.trainer.level_fitting import fit_levels, max_gap
 from sensorwatch.trainer.recall_rows import recall_selected
-from sensorwatch.trainer.row_subsampling import RUN_ROWS, WARM_UP_ROWS, SensorRows, sample_rows
+from sensorwatch.trainer.row_subsampling import (
+    ROW_RANGE_ROWS,
+    WARM_UP_ROWS,
+    SensorRows,
+    sample_rows,
+)
 from sensorwatch.trainer.scorer_fitting import FitResult, fit_and_recall
 from sensorwatch.trainer.training import train
 from sensorwatch.trainer.unregistered_model import fit_with_memory
@@ -38,7 +43,7 @@ def interleaved_rows(rows: int, sensors: int) -> SensorRows:
 
 
 def readings_of_many_sensors(sensors: int, rows: int = 30_000, *, seed: int = 0) -> Readings:
-    """Sensors in turns, each at a level of its own: noise that remembers the row before."""
+    """Return interleaved rows of sensors with different levels and autocorrelated noise."""
     random = np.random.default_rng(seed)
     steps = -(-rows // sensors)
     values = random.normal(size=(steps, sensors, 3))
@@ -57,74 +62,76 @@ def readings_of_many_sensors(sensors: int, rows: int = 30_000, *, seed: int = 0)
 
 
 @pytest.mark.parametrize("sensors", [1, 7, 100, 5_000])
-def test_as_many_rows_as_wanted_are_chosen_from_every_part_of_the_time(sensors: int) -> None:
+def test_about_max_fit_rows_are_sampled_evenly_over_time(sensors: int) -> None:
     chosen = sample_rows(interleaved_rows(100_000, sensors), seed=0)
 
-    parts = chosen.reshape(5, -1).sum(axis=1)
+    rows_by_fifth = chosen.reshape(5, -1).sum(axis=1)
     assert 0.9 * PATCHED_MAX_ROWS <= chosen.sum() <= 1.1 * PATCHED_MAX_ROWS
-    assert parts.min() >= 0.7 * PATCHED_MAX_ROWS / 5
+    assert rows_by_fifth.min() >= 0.7 * PATCHED_MAX_ROWS / 5
 
 
 def test_no_sensor_is_preferred() -> None:
-    streams = interleaved_rows(100_000, 5)
+    sensor_rows = interleaved_rows(100_000, 5)
 
-    counts = np.bincount(streams.sensor[sample_rows(streams, seed=0)])
+    counts = np.bincount(sensor_rows.sensor[sample_rows(sensor_rows, seed=0)])
 
     assert counts.min() >= 0.5 * PATCHED_MAX_ROWS / 5
 
 
-def test_what_is_chosen_are_whole_stretches_of_a_sensor_s_rows() -> None:
-    streams = interleaved_rows(100_000, 5)
-    chosen = sample_rows(streams, seed=0)
+def test_whole_row_ranges_of_a_sensor_are_sampled() -> None:
+    sensor_rows = interleaved_rows(100_000, 5)
+    chosen = sample_rows(sensor_rows, seed=0)
 
     for sensor in range(5):
-        own = chosen[streams.sensor == sensor].reshape(-1, RUN_ROWS)
-        assert (own.all(axis=1) == own.any(axis=1)).all()
+        row_ranges = chosen[sensor_rows.sensor == sensor].reshape(-1, ROW_RANGE_ROWS)
+        assert (row_ranges.all(axis=1) == row_ranges.any(axis=1)).all()
 
 
-def test_up_to_the_bound_every_row_is_chosen() -> None:
+def test_up_to_max_fit_rows_every_row_is_sampled() -> None:
     assert sample_rows(interleaved_rows(PATCHED_MAX_ROWS, 5), seed=0).all()
     assert not sample_rows(interleaved_rows(PATCHED_MAX_ROWS + 1_000, 5), seed=0).all()
 
 
-def test_another_seed_chooses_others_and_another_numbering_of_sensors_does_not() -> None:
-    streams = interleaved_rows(50_000, 5)
-    chosen = sample_rows(streams, seed=0)
+def test_the_sample_depends_on_the_seed_but_not_on_sensor_numbers() -> None:
+    sensor_rows = interleaved_rows(50_000, 5)
+    chosen = sample_rows(sensor_rows, seed=0)
 
-    np.testing.assert_array_equal(sample_rows(SensorRows(4 - streams.sensor), seed=0), chosen)
-    assert not np.array_equal(sample_rows(streams, seed=1), chosen)
+    np.testing.assert_array_equal(sample_rows(SensorRows(4 - sensor_rows.sensor), seed=0), chosen)
+    assert not np.array_equal(sample_rows(sensor_rows, seed=1), chosen)
 
 
-def test_what_warms_a_stretch_are_the_sensor_s_own_rows_before_it() -> None:
-    streams = interleaved_rows(600, 3)
+def test_a_row_range_is_warmed_up_by_the_previous_rows_of_its_sensor() -> None:
+    sensor_rows = interleaved_rows(600, 3)
     rows = np.zeros(600, dtype=np.bool_)
     rows[300:330:3] = True
 
-    warm_up_mask = np.flatnonzero(streams.warm_up_mask(rows))
+    warm_up_mask = np.flatnonzero(sensor_rows.warm_up_mask(rows))
 
     np.testing.assert_array_equal(warm_up_mask, 300 - 3 * np.arange(WARM_UP_ROWS, 0, -1))
 
 
-def test_a_row_is_recalled_with_the_rows_that_were_really_before_it() -> None:
-    """Lags never join two stretches: what is known of a row is what it is if all are kept."""
+def test_a_sampled_row_is_recalled_with_its_actual_previous_rows() -> None:
+    """Its recalled columns are the same as if every row were sampled."""
     readings = readings_of_many_sensors(7, 45_000)
-    kept = sample_rows(SensorRows(readings.sensor), seed=0)
+    sampled = sample_rows(SensorRows(readings.sensor), seed=0)
     levels = fit_levels(readings, a_schema(), min_rows=100)
-    whole = recall(readings, levels, levels.level_by_sensor, a_memory())
+    expected = recall(readings, levels, levels.level_by_sensor, a_memory())
 
-    some = recall_selected(readings, kept, levels, a_memory())
+    actual = recall_selected(readings, sampled, levels, a_memory())
 
     for name in {field.name for field in fields(Recalled)} - {"evicted", "new_sensor_level"}:
-        np.testing.assert_array_equal(getattr(some, name), getattr(whole, name)[kept], err_msg=name)
+        np.testing.assert_array_equal(
+            getattr(actual, name), getattr(expected, name)[sampled], err_msg=name
+        )
 
 
-def test_whatever_is_smoothed_begins_with_the_first_kept_row_of_each_sensor() -> None:
+def test_smoothing_starts_at_the_first_sampled_row_of_each_sensor() -> None:
     readings = readings_of_many_sensors(7)
-    kept = np.ones(len(readings), dtype=np.bool_)
-    kept[:700] = False
+    sampled = np.ones(len(readings), dtype=np.bool_)
+    sampled[:700] = False
     levels = fit_levels(readings, a_schema(), min_rows=100)
 
-    new_sensor_level = recall_selected(readings, kept, levels, a_memory()).new_sensor_level
+    new_sensor_level = recall_selected(readings, sampled, levels, a_memory()).new_sensor_level
 
     np.testing.assert_array_equal(np.flatnonzero(new_sensor_level >= 0), np.arange(7))
 
@@ -134,38 +141,38 @@ def a_memory() -> Memory:
 
 
 @pytest.mark.parametrize(("sensors", "period"), [(10, 0), (10, HOUR), (1_000, 0)])
-def test_no_row_is_looked_at_by_a_model_that_was_fitted_on_it_or_next_to_it(
+def test_no_row_is_scored_by_a_model_that_was_fitted_on_it_or_next_to_it(
     sensors: int, period: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In two folds, unless blocks could fall in with what comes back, and leave half of it out."""
-    seen: list[tuple[NDArray[np.bool_], FitResult]] = []
+    """There are two folds, or one per block if the blocks could coincide with a season."""
+    fits: list[tuple[NDArray[np.bool_], FitResult]] = []
 
     def recording_fit(
         readings: Readings,
         fitting: NDArray[np.bool_],
-        kept: NDArray[np.bool_],
+        sampled: NDArray[np.bool_],
         schema: Schema,
         trainer_settings: TrainerSettings,
     ) -> FitResult:
-        seen.append((fitting, fit_and_recall(readings, fitting, kept, schema, trainer_settings)))
-        return seen[-1][1]
+        fits.append((fitting, fit_and_recall(readings, fitting, sampled, schema, trainer_settings)))
+        return fits[-1][1]
 
-    monkeypatch.setattr(folds, "fit_and_recall", recording_fit)
+    monkeypatch.setattr(cross_validation, "fit_and_recall", recording_fit)
     raw_scores = out_of_fold_scores(
         readings_of_many_sensors(sensors), a_schema(), TRAINER_SETTINGS, period=period
     )
 
-    rows = len(seen[0][0])
+    rows = len(fits[0][0])
     block = np.arange(rows) * 10 // rows
-    for fold, (fitting, _) in enumerate(seen):
-        held = block % len(seen) == fold
-        assert not (fitting & held).any()
-        assert not (fitting[1:] & held[:-1]).any()
+    for fold, (fitting, _) in enumerate(fits):
+        in_fold = block % len(fits) == fold
+        assert not (fitting & in_fold).any()
+        assert not (fitting[1:] & in_fold[:-1]).any()
         assert fitting.sum() >= 0.25 * rows
-    assert len(seen) == (2 if sensors == 10 and period == 0 else 10)
+    assert len(fits) == (2 if sensors == 10 and period == 0 else 10)
     assert set(raw_scores.block.tolist()) == set(range(10))
-    assert raw_scores.warming.any()
-    assert 0.9 * PATCHED_MAX_ROWS <= (~raw_scores.warming).sum() <= 1.1 * PATCHED_MAX_ROWS
+    assert raw_scores.warm_up_only.any()
+    assert 0.9 * PATCHED_MAX_ROWS <= (~raw_scores.warm_up_only).sum() <= 1.1 * PATCHED_MAX_ROWS
 
 
 @pytest.mark.parametrize(
@@ -177,19 +184,17 @@ def test_no_row_is_looked_at_by_a_model_that_was_fitted_on_it_or_next_to_it(
     ],
     ids=["simulated", "one sensor", "many sensors"],
 )
-def test_clean_rows_of_tomorrow_still_alarm_at_about_the_target_rate(
-    readings: Readings, target: float
-) -> None:
-    """Within a third of the target and three times it, learned from one row in eight."""
+def test_clean_later_rows_alarm_at_about_the_target_rate(readings: Readings, target: float) -> None:
+    """The rate is within a factor of three of the target, learned from one row in eight."""
     known, new = readings.take(slice(0, 40_000)), readings.take(slice(40_000, None))
 
-    detector, memory = fit_with_memory(known, a_schema(), how_at(target))
+    detector, memory = fit_with_memory(known, a_schema(), settings_for_target(target))
 
-    found = detector.detect(new, memory).detections
-    assert target / 3 <= found.is_anomaly.mean() <= target * 3
+    detections = detector.detect(new, memory).detections
+    assert target / 3 <= detections.is_anomaly.mean() <= target * 3
 
 
-def how_at(target: float) -> TrainerSettings:
+def settings_for_target(target: float) -> TrainerSettings:
     return TRAINER_SETTINGS.model_copy(update={"target_alert_rate": target})
 
 
@@ -208,12 +213,12 @@ def test_the_order_of_the_rows_in_the_file_does_not_matter() -> None:
         for rows in (readings, mixed)
     )
 
-    wanted = first.detector("v").arrays()
+    expected = first.detector("v").arrays()
     for name, array in again.detector("v").arrays().items():
-        assert array.tobytes() == wanted[name].tobytes(), name
+        assert array.tobytes() == expected[name].tobytes(), name
 
 
-def test_a_manifest_tells_on_how_many_rows_it_was_calibrated() -> None:
+def test_a_manifest_contains_the_number_of_calibration_rows() -> None:
     readings = readings_of_many_sensors(10, 12_000)
 
     candidate = train(readings, a_schema(), a_dataset(readings).source, TRAINER_SETTINGS)
@@ -221,12 +226,12 @@ def test_a_manifest_tells_on_how_many_rows_it_was_calibrated() -> None:
     split, scores = candidate.split, candidate.calibration.scores
     assert split["fit_rows"] == 12_000
     assert 0.9 * PATCHED_MAX_ROWS <= split["calibration_rows"] <= 1.1 * PATCHED_MAX_ROWS
-    # The others only have no memory yet; rows that warm are not among them.
+    # Calibration rows without a completed warm-up have no score here.
     assert 0.9 * split["calibration_rows"] <= len(scores) <= split["calibration_rows"]
 
 
 @pytest.mark.parametrize("sensors", [12_000, 3_000])
-def test_sensors_with_a_row_or_a_few_can_be_trained_on(sensors: int) -> None:
+def test_sensors_with_one_or_a_few_rows_can_be_trained_on(sensors: int) -> None:
     readings = readings_of_many_sensors(sensors, 12_000)
 
     candidate = train(readings, a_schema(), a_dataset(readings).source, TRAINER_SETTINGS)
@@ -234,43 +239,44 @@ def test_sensors_with_a_row_or_a_few_can_be_trained_on(sensors: int) -> None:
     assert np.isfinite(candidate.calibration.scores).all()
 
 
-def test_levels_hardly_move_where_a_sensor_s_rows_are_thinned(
+def test_subsampling_a_sensors_rows_hardly_changes_its_level(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     readings = readings_of_many_sensors(2, 40_000)
-    thinned = fit_levels(readings, a_schema(), min_rows=100)
+    subsampled = fit_levels(readings, a_schema(), min_rows=100)
     monkeypatch.setattr("sensorwatch.trainer.level_fitting.MAX_FIT_ROWS", len(readings))
-    whole = fit_levels(readings, a_schema(), min_rows=100)
+    from_all_rows = fit_levels(readings, a_schema(), min_rows=100)
 
-    assert not np.array_equal(thinned.location, whole.location)
-    assert np.abs((thinned.location - whole.location) / whole.scale)[1:].max() < 0.15
-    assert np.abs(thinned.scale / whole.scale - 1.0)[1:].max() < 0.1
+    assert not np.array_equal(subsampled.location, from_all_rows.location)
+    difference = (subsampled.location - from_all_rows.location) / from_all_rows.scale
+    assert np.abs(difference)[1:].max() < 0.15
+    assert np.abs(subsampled.scale / from_all_rows.scale - 1.0)[1:].max() < 0.1
 
 
-def test_a_gap_is_measured_between_rows_that_follow_one_another() -> None:
-    """Among thinned rows the steps would be longer, and no gap would ever be found."""
+def test_the_gap_limit_is_learned_from_consecutive_rows() -> None:
+    """The steps between subsampled rows are longer, and would give too long a limit."""
     readings = readings_of_many_sensors(2, 40_000)
 
     assert fit_levels(readings, a_schema(), min_rows=100).max_gap == 10_000_000
     assert max_gap(readings, a_schema()) == 10_000_000
 
 
-def test_a_day_that_comes_back_does_not_hide_faults_from_few_days() -> None:
-    """Every other half of four days left out together would teach the threshold that hours vary."""
+def test_a_daily_season_does_not_hide_faults_if_there_are_few_days() -> None:
+    """With two folds, each fit would lack the season of half a day and raise the threshold."""
     days, per_day, sensors = 7, 288, 7
-    rows, learned = days * per_day * sensors, 4 * per_day * sensors
+    rows, known_rows = days * per_day * sensors, 4 * per_day * sensors
     readings = readings_of_many_sensors(sensors, rows)
     time = 1_735_689_600_000_000 + 24 * HOUR // per_day * (np.arange(rows) // sensors)
     values = readings.values.copy()
-    values[np.isin(time // (HOUR // 4) % 96, (21, 33, 41, 60))] += 12.0  # sharp quarters of hours
-    spiked = np.arange(learned + 100, rows, 101)
+    values[np.isin(time // (HOUR // 4) % 96, (21, 33, 41, 60))] += 12.0  # short daily peaks
+    spiked = np.arange(known_rows + 100, rows, 101)
     values[spiked, 0] += 8.0
     readings = replace(readings, event_time=time, values=values)
 
-    known, new = readings.take(slice(0, learned)), readings.take(slice(learned, None))
+    known, new = readings.take(slice(0, known_rows)), readings.take(slice(known_rows, None))
     detector, memory = fit_with_memory(known, a_schema(), TRAINER_SETTINGS)
-    found = detector.detect(new, memory).detections
+    detections = detector.detect(new, memory).detections
 
     assert detector.forecast is not None
     assert detector.forecast.season.is_present
-    assert found.is_anomaly[spiked - learned].mean() > 0.9
+    assert detections.is_anomaly[spiked - known_rows].mean() > 0.9

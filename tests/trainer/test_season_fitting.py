@@ -1,4 +1,4 @@
-"""A season is taken where whole cycles show one, and nowhere else."""
+"""A season is fitted if whole cycles show one, and only then."""
 
 from collections.abc import Callable
 
@@ -34,7 +34,7 @@ def eight_oclock_peak(times: Times) -> ResidualArray:
 
 @pytest.mark.parametrize(("days", "per_day"), [(3, 288), (20, 24), (100, 24), (30, 4)])
 @pytest.mark.parametrize("kind", ["whitened", "walking", "heavy"])
-def test_chance_is_no_season(days: int, per_day: int, kind: str) -> None:
+def test_noise_has_no_season(days: int, per_day: int, kind: str) -> None:
     times = hours(days, per_day)
     seasons_fitted = 0
     for seed in range(10):
@@ -48,7 +48,7 @@ def test_chance_is_no_season(days: int, per_day: int, kind: str) -> None:
     assert seasons_fitted <= 1
 
 
-def test_a_sharp_hour_is_one_and_only_its_signal_has_it() -> None:
+def test_a_daily_peak_is_a_season_of_its_signal_only() -> None:
     times = hours(20)
     residuals = noise(len(times), 1, signals=2)
     residuals[:, :1] += eight_oclock_peak(times)
@@ -63,7 +63,7 @@ def test_a_sharp_hour_is_one_and_only_its_signal_has_it() -> None:
     np.testing.assert_array_equal(season.at(times[8:9]), season.profile[:, 8][np.newaxis])
 
 
-def test_what_comes_on_working_days_only_is_a_week() -> None:
+def test_a_peak_on_working_days_is_a_weekly_season() -> None:
     times = hours(70)
     residuals = (
         noise(len(times), 1) + eight_oclock_peak(times) * (times // DAY % 7 < 5)[:, np.newaxis]
@@ -74,42 +74,42 @@ def test_what_comes_on_working_days_only_is_a_week() -> None:
     assert (season.period, season.profile.shape) == (WEEK, (1, 168))
 
 
-def test_less_than_three_cycles_show_nothing() -> None:
+def test_fewer_than_three_cycles_give_no_season() -> None:
     times = hours(3)[:-3]
     assert not fit_season(noise(len(times), 1) + eight_oclock_peak(times), times, HOUR).is_present
     times = hours(3)
     assert fit_season(noise(len(times), 1) + eight_oclock_peak(times), times, HOUR).is_present
 
 
-def test_one_bad_day_is_no_season_and_moves_none() -> None:
+def test_one_faulty_day_neither_makes_nor_changes_a_season() -> None:
     times = hours(20)
     clean = noise(len(times), 1) + eight_oclock_peak(times)
-    bad = clean.copy()
-    bad[5 * 24 : 6 * 24] += 50.0
+    with_fault = clean.copy()
+    with_fault[5 * 24 : 6 * 24] += 50.0
 
-    found = fit_season(bad, times, HOUR).profile
+    profile = fit_season(with_fault, times, HOUR).profile
 
-    np.testing.assert_allclose(found, fit_season(clean, times, HOUR).profile, atol=0.7)
-    only_bad = noise(len(times), 1)
-    only_bad[5 * 24 : 6 * 24] += 50.0
-    assert not fit_season(only_bad, times, HOUR).is_present
+    np.testing.assert_allclose(profile, fit_season(clean, times, HOUR).profile, atol=0.7)
+    only_fault = noise(len(times), 1)
+    only_fault[5 * 24 : 6 * 24] += 50.0
+    assert not fit_season(only_fault, times, HOUR).is_present
 
 
-def test_bins_are_no_shorter_than_a_step_and_rows_may_be_missing() -> None:
+def test_bins_are_at_least_a_step_long_and_rows_may_be_missing() -> None:
     times = hours(40)
-    there = np.random.default_rng(2).random(len(times)) < 0.6
-    residuals = (noise(len(times), 1) + eight_oclock_peak(times))[there]
+    present = np.random.default_rng(2).random(len(times)) < 0.6
+    residuals = (noise(len(times), 1) + eight_oclock_peak(times))[present]
 
-    assert fit_season(residuals, times[there], HOUR).profile.shape == (1, 24)
-    assert not fit_season(residuals, times[there], 2 * HOUR).is_present
+    assert fit_season(residuals, times[present], HOUR).profile.shape == (1, 24)
+    assert not fit_season(residuals, times[present], 2 * HOUR).is_present
 
 
 @pytest.mark.parametrize("step", [0.0, float(HOUR)])
-def test_two_rows_show_nothing(step: float) -> None:
+def test_two_rows_give_no_season(step: float) -> None:
     assert not fit_season(np.zeros((2, 1)), hours(1)[:2], step).is_present
 
 
-def stream(days: int, seed: int, height: float = 25.0) -> tuple[Times, ResidualArray]:
+def rows_with_peak(days: int, seed: int, height: float = 25.0) -> tuple[Times, ResidualArray]:
     times = hours(days)
     values = noise(len(times), seed)
     for row in range(1, len(values)):
@@ -127,18 +127,18 @@ def readings(times: Times, values: ResidualArray) -> Readings:
 Change = Callable[[ResidualArray, NDArray[np.int64]], None]
 
 
-def at_the_wrong_hour(values: ResidualArray, days: NDArray[np.int64]) -> None:
+def peak_at_the_wrong_hour(values: ResidualArray, days: NDArray[np.int64]) -> None:
     values[24 * days + 15] += 25.0
 
 
-def missing(values: ResidualArray, days: NDArray[np.int64]) -> None:
+def peak_missing(values: ResidualArray, days: NDArray[np.int64]) -> None:
     values[24 * days + 8] -= 25.0
 
 
-@pytest.mark.parametrize("change", [at_the_wrong_hour, missing])
-def test_what_comes_at_the_wrong_hour_or_not_at_all_is_found(change: Change) -> None:
-    """One signal, a row an hour: what the last two rows cannot tell."""
-    times, values = stream(220, seed=2)
+@pytest.mark.parametrize("change", [peak_at_the_wrong_hour, peak_missing])
+def test_a_peak_at_the_wrong_hour_or_a_missing_peak_alarms(change: Change) -> None:
+    """One signal with one row per hour, so that lagged rows alone cannot predict the peak."""
+    times, values = rows_with_peak(220, seed=2)
     fit, schema = 20 * 24, Schema(signals=(NumericColumn(name="x1"),))
     detector = fit_unregistered(
         readings(times[:fit], values[:fit]), schema, TrainerSettings(trees=30)
@@ -152,6 +152,6 @@ def test_what_comes_at_the_wrong_hour_or_not_at_all_is_found(change: Change) -> 
         readings(times, values), detector.empty_memory(), positions=np.arange(len(times))
     )
 
-    hit = faulty.detections.is_anomaly.reshape(-1, 24)[days].any(axis=1)
-    assert hit.mean() >= 0.9
+    detected = faulty.detections.is_anomaly.reshape(-1, 24)[days].any(axis=1)
+    assert detected.mean() >= 0.9
     assert clean.detections.is_anomaly[fit:].mean() < 0.03

@@ -1,4 +1,4 @@
-"""The whole way of the trainer on real readings: a water loop with 8 sensors (SKAB)."""
+"""Training, evaluation and backtest on real readings of a water circuit (SKAB)."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ pytestmark = needs_skab
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with the schema of SKAB's files."""
+    """Return a working folder with the schema of SKAB's files."""
     monkeypatch.chdir(tmp_path)
     lines = ['name = "skab"', "[time]", 'field = "datetime"', 'format = "%Y-%m-%d %H:%M:%S"']
     lines += ['naive_zone = "UTC"', "[csv]", 'delimiter = ";"']
@@ -27,7 +27,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.slow
-def test_a_model_of_the_anomaly_free_run_is_correct_and_finds_what_is_injected(
+def test_a_model_of_the_anomaly_free_run_is_correct_and_detects_most_faults(
     folder: Path,
 ) -> None:
     data = str(ANOMALY_FREE)
@@ -40,12 +40,11 @@ def test_a_model_of_the_anomaly_free_run_is_correct_and_finds_what_is_injected(
     report = Registry(folder / "registry").report("skab", champion)
     assert report is not None
     assert report["data"]["rows"] == 9_405
-    # The run is no steady state: its temperature falls throughout and its flow changes over. So its
-    # last third is unlike the two before (5 % of it is alarmed) and teaches the sensor a wide tail
-    # of its own: a spike of 8 spreads in pressure (read in steps of one spread), current or voltage
-    # is then missed in two cases of five.
-    unsteady = {"stability.folds", "stability.seeds", "failures.spike_of_one_signal"}
-    assert set(report["failed"]) <= unsteady
+    # The run is not stationary: the temperature falls and the flow changes. Its last third differs
+    # from the first two, so 5 % of it alarms, and the sensor's tail becomes wide. Two in five
+    # spikes of 8 spreads in pressure, current or voltage are then missed.
+    may_fail = {"stability.folds", "stability.seeds", "failures.spike_of_one_signal"}
+    assert set(report["failed"]) <= may_fail
     rates = report["stability"]["seeds"]
     assert all(rate["rate"] < 0.1 for rate in rates)
 

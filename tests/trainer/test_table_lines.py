@@ -1,4 +1,4 @@
-"""Lines are what joining each row's texts gives, whatever stands in the columns."""
+"""The compiled kernel writes the same lines as Python does, for any cells."""
 
 import numpy as np
 from hypothesis import given
@@ -6,35 +6,37 @@ from hypothesis import strategies as st
 
 from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.rows.limits import EARLIEST, LATEST
-from sensorwatch.trainer.csv_lines import instants, join_lines, number_cells, text_cells
+from sensorwatch.trainer.csv_lines import join_lines, number_cells, text_cells, time_cells
 
-wholes = st.integers(-(2**63), 2**63 - 1)
-finite = st.floats(allow_nan=False, allow_infinity=False)
-moments = st.integers(EARLIEST, LATEST) | st.just(1_735_689_600_000_000)
-rows = st.tuples(wholes, finite, moments, st.integers(0, 3))
+integers = st.integers(-(2**63), 2**63 - 1)
+floats = st.floats(allow_nan=False, allow_infinity=False)
+times = st.integers(EARLIEST, LATEST) | st.just(1_735_689_600_000_000)
+rows = st.tuples(integers, floats, times, st.integers(0, 3))
 TEXTS = ("plain", "", '"a,b"', "ä\udcff")
 
 
 @given(st.lists(rows, max_size=20))
-def test_lines_are_the_texts_of_their_cells(table: list[tuple[int, float, int, int]]) -> None:
-    whole, number, moment, code = map(list, zip(*table, strict=True)) if table else ([],) * 4
-    column = np.asarray(whole, dtype=np.int64)
+def test_lines_are_the_joined_texts_of_their_cells(
+    table: list[tuple[int, float, int, int]],
+) -> None:
+    integer, number, time, code = map(list, zip(*table, strict=True)) if table else ([],) * 4
+    column = np.asarray(integer, dtype=np.int64)
 
-    found = join_lines(
+    lines = join_lines(
         [
             number_cells(column),
             number_cells(column).keep_where(column >= 0),
             number_cells(np.asarray(number, dtype=np.float64)),
-            instants(np.asarray(moment, dtype=np.int64)),
+            time_cells(np.asarray(time, dtype=np.int64)),
             text_cells(TEXTS, np.asarray(code, dtype=np.int32)),
         ]
     )
 
-    texts = found.tobytes().decode().splitlines(keepends=True)
+    texts = lines.tobytes().decode().splitlines(keepends=True)
     assert len(texts) == len(table)
-    for text, (one, other, instant, place) in zip(texts, table, strict=True):
+    for text, (first, second, instant, text_index) in zip(texts, table, strict=True):
         cells = text.split(",", 4)
-        escaped = TEXTS[place].encode(errors="backslashreplace").decode()
-        assert cells[:2] == [str(one), str(one) if one >= 0 else ""]
-        assert np.float64(cells[2]).tobytes() == np.float64(other).tobytes()
+        escaped = TEXTS[text_index].encode(errors="backslashreplace").decode()
+        assert cells[:2] == [str(first), str(first) if first >= 0 else ""]
+        assert np.float64(cells[2]).tobytes() == np.float64(second).tobytes()
         assert cells[3:] == [format_instant(instant), f"{escaped}\n"]

@@ -1,3 +1,5 @@
+"""Training: the split, the calibration, reproducibility and errors."""
+
 import subprocess
 import sys
 from dataclasses import replace
@@ -27,8 +29,8 @@ from tests.trainer.training_builders import (
 
 DIGEST = """
 import hashlib
-from tests.trainer.training_builders import a_trained
-arrays = a_trained().detector("v").arrays()
+from tests.trainer.training_builders import a_trained_candidate
+arrays = a_trained_candidate().detector("v").arrays()
 digest = hashlib.sha256()
 for name in sorted(arrays):
     digest.update(name.encode() + arrays[name].tobytes())
@@ -36,7 +38,7 @@ print(digest.hexdigest())
 """
 
 
-def test_the_fit_part_lies_before_the_calibration_part_in_time() -> None:
+def test_the_rows_to_fit_are_older_than_the_calibration_rows() -> None:
     shuffled = simulated_readings().take(np.random.default_rng(0).permutation(4_000))
 
     split = split_by_time(replace(shuffled, index=np.arange(4_000)), 0.3)
@@ -54,36 +56,36 @@ def test_no_instant_is_on_both_sides_of_the_split() -> None:
     assert len(split.fit) + len(split.calibration) == 100
 
 
-def test_rows_of_a_single_instant_are_split_by_number() -> None:
+def test_rows_of_one_instant_are_split_by_row_number() -> None:
     split = split_by_time(replace(some_readings(100), event_time=np.zeros(100, np.int64)), 0.3)
 
     assert (len(split.fit), len(split.calibration)) == (70, 30)
 
 
 @pytest.mark.parametrize(("seconds", "microseconds"), [(1e-9, 1), (0.5, 500_000), (1e12, 10**18)])
-def test_a_gap_is_bounded_as_the_schema_says(seconds: float, microseconds: int) -> None:
-    """Never by 0, which would mean that no gap is too long, nor by more than 64 bits hold."""
+def test_the_gap_limit_is_the_schemas(seconds: float, microseconds: int) -> None:
+    """The limit is never 0, which would mean no limit, and fits into 64 bits."""
     schema = a_schema().model_copy(update={"order": RowOrder(max_gap_seconds=seconds)})
 
     assert max_gap(some_readings(10), schema) == microseconds
 
 
 def test_the_threshold_comes_from_rows_the_forest_was_not_fitted_on() -> None:
-    """Later rows spread wider: a threshold out of the fit part would call them all anomalous."""
+    """The newer rows have more noise. With a threshold from the older rows, most would alarm."""
     readings = some_readings(2_000)
     values = readings.values.copy()
     values[1_400:] *= 3.0
-    later = replace(readings, values=values)
-    dataset = a_dataset(later)
+    with_noise = replace(readings, values=values)
+    dataset = a_dataset(with_noise)
 
-    candidate = train(later, a_schema(), dataset.source, PLAIN_SETTINGS)
+    candidate = train(with_noise, a_schema(), dataset.source, PLAIN_SETTINGS)
 
-    split = split_by_time(later, TRAINER_SETTINGS.calibration_share)
+    split = split_by_time(with_noise, TRAINER_SETTINGS.calibration_share)
     out_of_sample = score(candidate.forest, compute_features(split.calibration, candidate.plan))
     in_sample = score(candidate.forest, compute_features(split.fit, candidate.plan))
-    naive = calibrate(in_sample, TRAINER_SETTINGS.target_alert_rate)
+    in_sample_calibration = calibrate(in_sample, TRAINER_SETTINGS.target_alert_rate)
     assert (
-        to_anomaly_scores(out_of_sample, naive).above.mean()
+        to_anomaly_scores(out_of_sample, in_sample_calibration).above.mean()
         > 10 * TRAINER_SETTINGS.target_alert_rate
     )
     assert (
@@ -97,10 +99,10 @@ def test_the_threshold_comes_from_rows_the_forest_was_not_fitted_on() -> None:
     "trainer_settings", [TRAINER_SETTINGS, PLAIN_SETTINGS], ids=["forecast", "plain"]
 )
 @pytest.mark.parametrize("target", [0.01, 0.05])
-def test_clean_rows_of_tomorrow_raise_alerts_at_about_the_target_rate(
+def test_clean_later_rows_alarm_at_about_the_target_rate(
     target: float, trainer_settings: TrainerSettings
 ) -> None:
-    """Within half and twice the target: the bound for 20,000 rows to learn from, 10,000 new."""
+    """The rate on 10,000 new rows is within a factor of two, after 20,000 training rows."""
     readings = simulated_readings(30_000, interval=1.0)
     known = readings.take(slice(0, 20_000))
     trainer_settings = trainer_settings.model_copy(update={"target_alert_rate": target})
@@ -122,7 +124,7 @@ def test_the_same_data_and_seed_give_the_same_arrays_in_every_process() -> None:
     assert digests[0] == digests[1]
 
 
-def test_the_refractory_time_of_the_settings_is_the_detector_s() -> None:
+def test_the_detector_has_the_refractory_rows_of_the_settings() -> None:
     trained = a_trained_candidate(TRAINER_SETTINGS.model_copy(update={"refractory_rows": 60}))
 
     decision = trained.detector("v").decision
@@ -155,7 +157,7 @@ def test_the_order_of_the_rows_in_the_file_does_not_matter() -> None:
         np.testing.assert_array_equal(array, expected[name], err_msg=name)
 
 
-def test_too_few_rows_are_refused_with_the_number_that_is_needed() -> None:
+def test_too_few_rows_are_an_error_with_the_minimum_number() -> None:
     readings = some_readings(12)
 
     with pytest.raises(DataError, match=r"12 valid rows .* at least 34 are needed"):
@@ -163,7 +165,7 @@ def test_too_few_rows_are_refused_with_the_number_that_is_needed() -> None:
 
 
 @pytest.mark.parametrize("share", [0.01, 0.3, 0.5, 0.9])
-def test_as_many_rows_as_needed_are_enough(share: float) -> None:
+def test_the_minimum_number_of_rows_is_enough(share: float) -> None:
     trainer_settings = TRAINER_SETTINGS.model_copy(update={"calibration_share": share})
     readings = some_readings(rows_needed(share))
 
@@ -176,7 +178,7 @@ def test_as_many_rows_as_needed_are_enough(share: float) -> None:
 @pytest.mark.parametrize(
     "trainer_settings", [TRAINER_SETTINGS, PLAIN_SETTINGS], ids=["forecast", "plain"]
 )
-def test_golden_rows_are_the_newest_one_after_the_other(trainer_settings: TrainerSettings) -> None:
+def test_golden_rows_are_the_newest_consecutive_rows(trainer_settings: TrainerSettings) -> None:
     newest = by_time(simulated_readings()).take(slice(-MAX_GOLDEN_ROWS, None))
     golden = a_trained_candidate(trainer_settings).golden
 
@@ -184,22 +186,22 @@ def test_golden_rows_are_the_newest_one_after_the_other(trainer_settings: Traine
     np.testing.assert_array_equal(golden.values, newest.values)
 
 
-def test_too_few_rows_for_the_target_rate_are_said_to_be_so() -> None:
+def test_too_few_rows_for_the_target_rate_give_a_note() -> None:
     assert rate_note(200, 0.005, extrapolates=False) is None
     assert "wanted 200 rows" in (rate_note(199, 0.005, extrapolates=False) or "")
 
 
-def test_from_where_on_a_tail_is_extrapolated_is_said() -> None:
-    """40 scores make the tail: of 400 rows these are a tenth, and a target of 0.5 % lies beyond."""
-    said = rate_note(400, 0.005, extrapolates=True) or ""
+def test_the_note_contains_the_share_from_which_scores_are_extrapolated() -> None:
+    """The tail has 40 scores, a tenth of 400 rows. A target of 0.5 % is beyond that share."""
+    note = rate_note(400, 0.005, extrapolates=True) or ""
 
-    assert "400 rows were there to calibrate on" in said
-    assert "rarer than 10.0% of rows is extrapolated" in said
-    assert "wanted 8000 rows" in said
+    assert "400 calibration rows are too few for a target alert rate of 0.005" in note
+    assert "scores rarer than 10.0% of rows are extrapolated" in note
+    assert "wanted 8000 rows" in note
     assert rate_note(8_000, 0.005, extrapolates=True) is None
 
 
-def test_rows_beyond_the_calibration_part_are_fitted_on_and_calibrated_on_out_of_fold() -> None:
+def test_a_forecast_detector_uses_all_rows_for_fit_and_calibration() -> None:
     assert (
         a_trained_candidate().split["fit_rows"]
         == a_trained_candidate().split["calibration_rows"]
@@ -217,6 +219,6 @@ def test_the_same_rows_and_seed_give_the_same_arrays_again() -> None:
         train(readings, a_schema(), a_dataset(readings).source, TRAINER_SETTINGS) for _ in range(2)
     )
 
-    wanted = first.detector("v").arrays()
+    expected = first.detector("v").arrays()
     for name, array in again.detector("v").arrays().items():
-        assert array.tobytes() == wanted[name].tobytes(), name
+        assert array.tobytes() == expected[name].tobytes(), name

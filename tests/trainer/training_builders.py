@@ -1,4 +1,4 @@
-"""Simulated rows as readings, as datasets and as files, for the trainer's tests."""
+"""Builders of simulated readings, datasets, candidates and files for the trainer's tests."""
 
 import csv
 from functools import cache
@@ -17,12 +17,11 @@ from tests.reading_builders import a_schema
 
 TRAINER_SETTINGS = TrainerSettings(trees=20, target_alert_rate=0.01)
 PLAIN_SETTINGS = TRAINER_SETTINGS.model_copy(update={"features": FeatureKind.PLAIN})
-HOUR = 3_600.0
 
 
 @cache
 def simulated_readings(rows: int = 4_000, *, seed: int = 1, interval: float = 5.0) -> Readings:
-    """Healthy readings of 10 simulated sensors, within a few minutes."""
+    """Return healthy readings of 10 simulated sensors, `interval` seconds between two steps."""
     simulation = Simulation(
         sensors=10, rows=rows, seed=seed, interval_seconds=interval, chunk_rows=rows
     )
@@ -38,20 +37,20 @@ def simulated_readings(rows: int = 4_000, *, seed: int = 1, interval: float = 5.
 
 
 def a_dataset(readings: Readings | None = None) -> Dataset:
-    """Readings as if they came from a file."""
+    """Return a dataset of readings, by default `simulated_readings()`."""
     rows = simulated_readings() if readings is None else readings
     return Dataset("simulated", "ab" * 32, rows, [])
 
 
 @cache
 def a_trained_candidate(trainer_settings: TrainerSettings = TRAINER_SETTINGS) -> Candidate:
-    """A candidate trained on `a_dataset()`."""
+    """Return a candidate trained on `a_dataset()`."""
     dataset = a_dataset()
     return train(dataset.readings, a_schema(), dataset.source, trainer_settings)
 
 
 def write_rows(path: Path, readings: Readings, *, bad: dict[int, str] | None = None) -> Path:
-    """Write readings as a CSV file; `bad`: the text of x1 in these rows."""
+    """Write readings as a CSV file. `bad`: texts that replace x1, by row."""
     lines = []
     for row in range(len(readings)):
         x1, x2, x3 = readings.values[row].tolist()
