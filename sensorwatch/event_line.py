@@ -114,8 +114,8 @@ def full_reason(event: Event) -> Parts:
     for position, signal in enumerate(signals):
         yield "; " if position else "", ""
         actual, low, high = _numbers(signal)
-        held = " (held)" if signal.held else ""
-        yield f"{signal.name} {actual}{held}", "bold"
+        note = " (held value)" if signal.held else ""
+        yield f"{signal.name} {actual}{note}", "bold"
         yield f", expected {low} to {high}, {signal.direction}", ""
         if signal.attribution is not None:
             yield f", {100 * signal.attribution:.0f} %", ""

@@ -25,8 +25,8 @@ CAPTIONS = {"title", "subtitle", "caption"}
 
 def sources() -> list[Path]:
     """Every source file once: the links in sensorwatch/ lead to the folders beside it."""
-    found = (path for part in PARTS for path in (ROOT / part).rglob("*.py"))
-    return sorted({path.resolve() for path in found})
+    files = (path for part in PARTS for path in (ROOT / part).rglob("*.py"))
+    return sorted({path.resolve() for path in files})
 
 
 def raw_output(text: str) -> set[str]:
@@ -73,20 +73,20 @@ def _captions(tree: ast.AST) -> Iterator[str]:
 
 
 def test_every_source_prints_only_through_the_modules_that_escape() -> None:
-    found = {
+    outputs = {
         str(path.relative_to(ROOT)): raw_output(path.read_text(encoding="utf-8"))
         for path in sources()
     }
 
     assert {
         name: raw
-        for name, outputs in found.items()
-        if name not in WRITERS and (raw := outputs - ALLOWED.get(name, set()))
+        for name, ways in outputs.items()
+        if name not in WRITERS and (raw := ways - ALLOWED.get(name, set()))
     } == {}
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "ways"),
     [
         ("print(name)", {"print"}),
         ("def f():\n    print(f'{name}', file=other)", {"print"}),
@@ -104,5 +104,5 @@ def test_every_source_prints_only_through_the_modules_that_escape() -> None:
         ("screen.print(name)", set()),
     ],
 )
-def test_a_raw_output_is_seen(text: str, found: set[str]) -> None:
-    assert raw_output(text) == found
+def test_a_raw_output_is_seen(text: str, ways: set[str]) -> None:
+    assert raw_output(text) == ways

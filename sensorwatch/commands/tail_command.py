@@ -1,4 +1,4 @@
-"""`sensorwatch tail`: follow the anomaly topic, for people or for pipes."""
+"""`sensorwatch tail`: follow the anomaly topic, as text or as JSON."""
 
 from collections.abc import Callable
 from itertools import chain, islice
@@ -19,25 +19,27 @@ from sensorwatch.event_line import line_of, read_event
 
 def tail(
     as_json: Annotated[
-        bool, typer.Option("--json", help="One event a line, as it is in the topic.")
+        bool, typer.Option("--json", help="Print the JSON of each event on one line.")
     ] = False,
     from_beginning: Annotated[
-        bool, typer.Option("--from-beginning", help="All there are first, not only new ones.")
+        bool, typer.Option("--from-beginning", help="Begin with the oldest event in the topic.")
     ] = False,
     maximum: Annotated[
         int | None,
-        typer.Option("--max", min=1, help="End after so many.", show_default=False),
+        typer.Option("--max", min=1, help="End after this number of events.", show_default=False),
     ] = None,
     topic: Annotated[
         str | None,
-        typer.Option(help="Else topics.anomalies of the configuration.", show_default=False),
+        typer.Option(
+            help="The topic; else topics.anomalies of the configuration.", show_default=False
+        ),
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Follow the anomaly events until Ctrl-C: when, which sensor, how bad, what was unusual.
+    """Follow the anomaly events until Ctrl-C: time, sensor, severity, score, unusual signals.
 
-    The end of an episode is an event too. `--json` gives the values; which of the two one is says
-    the field `episode_id`, which only an episode's end has.
+    An event that closes an episode is printed, too. In JSON it has the field `episode_id`, which
+    the event of a row does not have.
     """
     settings = load_settings(config, overrides={"topics.anomalies": topic}).settings
     configure(settings.log.format, settings.log.level)

@@ -59,10 +59,10 @@ class KindScore:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """A part of a whole."""
+    """A count, and the total that it is a part of."""
 
     part: int
-    whole: int
+    total: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from sensorwatch.demo.consumer_metrics import http_get
 from sensorwatch.demo.first_model import train_first_model
 from sensorwatch.demo.scenario import Scenario
 
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 _STOP_SECONDS = 8.0
 _POLL_SECONDS = 0.05
 _LOG_LINES = 15

@@ -136,11 +136,11 @@ def _next_commands() -> Lines:
 
 
 def _share(ratio: Ratio) -> str:
-    return f"{_percent(ratio)} ({ratio.part} of {ratio.whole})"
+    return f"{_percent(ratio)} ({ratio.part} of {ratio.total})"
 
 
 def _percent(ratio: Ratio) -> str:
-    return f"{ratio.part / ratio.whole:.1%}" if ratio.whole else "-"
+    return f"{ratio.part / ratio.total:.1%}" if ratio.total else "-"
 
 
 def _program() -> str:

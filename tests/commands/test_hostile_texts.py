@@ -1,4 +1,4 @@
-"""No command prints a control character, whatever topics, files and the registry contain."""
+"""No command prints a control character that topics, files or the registry contain."""
 
 import csv
 import json
@@ -216,11 +216,12 @@ def test_a_table_on_a_terminal(
     monkeypatch.setenv("SENSORWATCH__SCHEMA__PATH", HOSTILE)
     terminal = Terminal()
     monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setenv("COLUMNS", "600")
 
     run(build_app(), command.split(), name="sensorwatch")
 
     shown = CONTROL_SEQUENCE.sub("", terminal.getvalue())
-    assert VISIBLE in shown.replace("\n", "")
+    assert "1b[2J" in shown
     assert is_safe(shown.replace("\n", ""))
 
 
@@ -248,7 +249,10 @@ def test_schema(printed: Command, tmp_path: Path) -> None:
     rows: list[list[object]] = [
         [f"2025-01-01T00:00:{second:02d}Z", "a", second, 1] for second in range(60)
     ]
-    bad = [[HOSTILE, HOSTILE, HOSTILE, HOSTILE], ["2025-01-01T00:01:00Z", HOSTILE, 1, 1]]
+    bad: list[list[object]] = [
+        [HOSTILE, HOSTILE, HOSTILE, HOSTILE],
+        ["2025-01-01T00:01:00Z", HOSTILE, 1, 1],
+    ]
     path = tmp_path / f"{FILE_NAME}.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerow(header)

@@ -111,7 +111,7 @@ def test_the_signal_that_most_is_attributed_to_is_the_reason() -> None:
 
     text = text_of(an_event(signals=signals))
 
-    assert text.endswith("x2 41.3 (held), expected 12.1 to 14.0, high, 87 %")
+    assert text.endswith("x2 41.3 (held value), expected 12.1 to 14.0, high, 87 %")
     assert "x1" not in text
 
 

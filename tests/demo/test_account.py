@@ -44,7 +44,7 @@ def test_counts_that_agree_have_no_discrepancy_and_show_the_four_numbers() -> No
     ],
 )
 def test_a_missing_or_surplus_outcome_is_reported(wrong: Counts, problem: str) -> None:
-    assert any(problem in found for found in discrepancies(wrong)), discrepancies(wrong)
+    assert any(problem in text for text in discrepancies(wrong)), discrepancies(wrong)
 
 
 def test_records_of_another_producer_are_counted_and_break_nothing() -> None:
