@@ -6,7 +6,7 @@ from confluent_kafka import Producer
 from sensorwatch.common.kafka.embedded import EmbeddedBroker
 from sensorwatch.common.kafka.records import Coordinates
 from sensorwatch.common.runtime.settings import load_settings
-from sensorwatch.consumer.publishing.event_type import EventType
+from sensorwatch.consumer.publishing.events import EventType
 from sensorwatch.demonstration.watching import Watching
 from sensorwatch.event_line import Closing, Event
 from tests.brokers.child_processes import wait_until

@@ -18,8 +18,7 @@ from sensorwatch.common.kafka.records import OutgoingMessage, received_at
 from sensorwatch.common.runtime.setting_keys import Emit
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import process
-from sensorwatch.consumer.publishing.event_type import EventType
-from sensorwatch.consumer.publishing.events import anomaly_events
+from sensorwatch.consumer.publishing.events import EventType, anomaly_events
 from tests.kafka.record_builders import StoredRecord, a_payload
 from tests.reading_builders import ANOMALOUS, NORMAL, START, a_detector
 from tests.scoring.detectors import DETECTORS
