@@ -26,16 +26,16 @@ from sensorwatch.common.runtime.setting_keys import (
 )
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.consumer.accounts import Accounts
-from sensorwatch.consumer.loop import WorkerParts, run
+from sensorwatch.consumer.loop import run
 from sensorwatch.consumer.memories import Memories
 from sensorwatch.consumer.observation import Observation
 from sensorwatch.consumer.ownership import Ownership
-from sensorwatch.consumer.publication import LedgerContext
 from sensorwatch.consumer.publishing.outbox import Commit, CommitPlanner
-from sensorwatch.consumer.restoration import RestoreSources
-from sensorwatch.consumer.restoring import MemoryRestorer
+from sensorwatch.consumer.restoration import MemoryRestorer, RestoreSources
+from sensorwatch.consumer.settlement import LedgerContext
 from sensorwatch.consumer.snapshot_schedule import SnapshotSchedule
 from sensorwatch.consumer.source import KafkaSource
+from sensorwatch.consumer.wiring import Clock, Policy, Wiring
 from tests.consumer import fakes
 from tests.consumer.fakes import TOPIC, ConsumeStep, FakeConsumer
 from tests.kafka.record_builders import StoredRecord, a_payload
@@ -203,7 +203,7 @@ class Rig:
             TOPIC,
             self.ownership,
             incremental=False,
-            on_rebalance=self.observation.rebalanced,
+            on_rebalance=self.observation.show_rebalance,
         )
         self.replayed: list[tuple[Partition, int, int]] = []
         self.input: list[StoredRecord] = []
@@ -214,7 +214,7 @@ class Rig:
             self.ownership,
             self.source,
             RestoreSources(self.state.read, self._read, self._load, fingerprint, 4),
-            on_restored=self.observation.restored,
+            on_restored=self.observation.show_restore,
             clock=self._clock,
         )
 
@@ -234,23 +234,24 @@ class Rig:
 
     def run(self, stopping: Callable[[], bool] | None = None) -> None:
         breaker = BreakerSettings(min_rows=10, window_rows=100, grace_seconds=2)
-        parts = WorkerParts(
+        wiring = Wiring(
             source=self.source,
             ownership=self.ownership,
             restorer=self.restorer,
             champion=cast("Champion", self.champion),
             outbox=self.outbox,
             observation=self.observation,
-            settings=Settings(consumer=ConsumerSettings(breaker=breaker, emit=self.emit)),
-            ledger_context=self.ledger_context,
-            max_message_bytes=1_000_000,
             check_input=lambda: None,
             snapshot_deleter=cast("OldSnapshotDeleter", self.state),
             row_executor=self.row_executor,
-            clock=self._clock,
-            wall_clock=lambda: 1_735_689_600.0,
         )
-        run(parts, stopping or (lambda: not self.consumer.steps))
+        policy = Policy(
+            Settings(consumer=ConsumerSettings(breaker=breaker, emit=self.emit)),
+            self.ledger_context,
+            max_message_bytes=1_000_000,
+        )
+        clock = Clock(self._clock, wall=lambda: 1_735_689_600.0)
+        run(wiring, policy, clock, stopping or (lambda: not self.consumer.steps))
 
     def _read(self, partition: Partition, begin: int, end: int) -> Iterator[list[StoredRecord]]:
         self.replayed.append((partition, begin, end))

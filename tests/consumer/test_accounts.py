@@ -65,7 +65,7 @@ def test_a_committed_account_goes_on_whatever_start_says(start: StartPosition) -
     account = a_committed(consumer)
     accounts = accounts_of(consumer, start=start, has_run=[ZERO])
 
-    assert accounts.assigned([ZERO]) == {ZERO: 40}
+    assert accounts.load([ZERO]) == {ZERO: 40}
     assert accounts.by_partition == {ZERO: account}
     assert accounts.unopened == frozenset()
 
@@ -76,7 +76,7 @@ def test_an_account_with_another_window_than_the_settings_have_goes_on_with_thei
     consumer.commit_offset(0, 40, to_metadata(account))
     accounts = accounts_of(consumer)
 
-    accounts.assigned([ZERO])
+    accounts.load([ZERO])
 
     assert accounts.by_partition == {ZERO: replace(account, window_bucket_rows=10)}
     accounts.reload()
@@ -91,7 +91,7 @@ def test_a_partition_without_an_offset_starts_where_it_is_told(
 ) -> None:
     accounts = accounts_of(FakeConsumer(), start=start)
 
-    assert accounts.assigned([ZERO]) == {ZERO: offset}
+    assert accounts.load([ZERO]) == {ZERO: offset}
     assert accounts.by_partition[ZERO].first_offset == offset
     assert accounts.unopened == {ZERO}
 
@@ -109,18 +109,18 @@ def test_a_partition_added_to_a_group_that_has_begun_skips_nothing(
     consumer.offsets_by_time = {SINCE: 70}
     accounts = accounts_of(consumer, start=start, has_run=[ONE])
 
-    assert accounts.assigned([ZERO]) == {ZERO: offset}
+    assert accounts.load([ZERO]) == {ZERO: offset}
 
 
 def test_start_error_leaves_the_decision_to_a_person() -> None:
     with pytest.raises(OffsetsLost, match="reset-offsets"):
-        accounts_of(FakeConsumer(), start=StartPosition.ERROR).assigned([ZERO])
+        accounts_of(FakeConsumer(), start=StartPosition.ERROR).load([ZERO])
 
 
 @pytest.mark.parametrize("start", StartPosition)
 def test_a_group_that_has_run_and_lost_its_offsets_is_refused(start: StartPosition) -> None:
     with pytest.raises(OffsetsLost, match="ledger restore"):
-        accounts_of(FakeConsumer(), start=start, has_run=[ZERO]).assigned([ZERO])
+        accounts_of(FakeConsumer(), start=start, has_run=[ZERO]).load([ZERO])
 
 
 @pytest.mark.parametrize("offset", [12, 41])
@@ -133,7 +133,7 @@ def test_an_offset_moved_from_outside_is_refused(offset: int, metadata: str | No
     accounts = accounts_of(consumer, has_run=[ZERO])
 
     with pytest.raises(StateRefused, match=f"offset {offset} of sensors-0.*state reset"):
-        accounts.assigned([ZERO])
+        accounts.load([ZERO])
 
     assert accounts.by_partition == {}
 
@@ -142,7 +142,7 @@ def test_an_offset_that_is_moved_while_running_is_refused() -> None:
     consumer = FakeConsumer()
     account = a_committed(consumer)
     accounts = accounts_of(consumer)
-    accounts.assigned([ZERO])
+    accounts.load([ZERO])
     consumer.commit_offset(0, 12, to_metadata(account))
 
     with pytest.raises(StateRefused, match="state reset"):
@@ -151,10 +151,10 @@ def test_an_offset_that_is_moved_while_running_is_refused() -> None:
 
 def test_a_commit_opens_an_account_and_moves_it_on() -> None:
     accounts = accounts_of(FakeConsumer())
-    accounts.assigned([ZERO, ONE])
+    accounts.load([ZERO, ONE])
     moved = open_account(50, model_version="m", fingerprint="f")
 
-    accounts.committed({ZERO: moved})
+    accounts.advance({ZERO: moved})
 
     assert accounts.by_partition[ZERO] == moved
     assert accounts.unopened == {ONE}
@@ -162,9 +162,9 @@ def test_a_commit_opens_an_account_and_moves_it_on() -> None:
 
 def test_what_was_revoked_is_forgotten() -> None:
     accounts = accounts_of(FakeConsumer())
-    accounts.assigned([ZERO, ONE])
+    accounts.load([ZERO, ONE])
 
-    accounts.revoked([ZERO, Partition(TOPIC, 9)])
+    accounts.forget([ZERO, Partition(TOPIC, 9)])
 
     assert set(accounts.by_partition) == set(accounts.unopened) == {ONE}
 
@@ -173,7 +173,7 @@ def test_reloading_takes_what_the_broker_has() -> None:
     """After an unknown outcome only it can say whether the transaction was committed."""
     consumer = FakeConsumer()
     accounts = accounts_of(consumer)
-    accounts.assigned([ZERO, ONE])
+    accounts.load([ZERO, ONE])
     account = a_committed(consumer, 0, 77)
 
     assert accounts.reload() == {ZERO: 77, ONE: 3}
@@ -185,7 +185,7 @@ def test_offsets_that_vanish_while_running_are_refused() -> None:
     consumer = FakeConsumer()
     a_committed(consumer)
     accounts = accounts_of(consumer)
-    accounts.assigned([ZERO])
+    accounts.load([ZERO])
     consumer.offsets.clear()
 
     with pytest.raises(OffsetsLost):
@@ -200,7 +200,7 @@ def test_a_coordinator_that_moves_is_asked_again() -> None:
     consumer.failures = [KafkaException(KafkaError(code)) for code in codes]
     accounts = accounts_of(consumer)
 
-    accounts.assigned([ZERO])
+    accounts.load([ZERO])
 
     assert accounts.by_partition == {ZERO: account}
     assert consumer.committed_calls == 4
@@ -211,7 +211,7 @@ def test_asking_ends_at_its_deadline() -> None:
     consumer.failures = [KafkaException(KafkaError(KafkaError._TIMED_OUT))] * 100
 
     with pytest.raises(BrokerUnavailable, match="committed offsets"):
-        accounts_of(consumer).assigned([ZERO])
+        accounts_of(consumer).load([ZERO])
 
     assert consumer.committed_calls <= RETRY_SECONDS / 5 + 2
 
@@ -222,7 +222,7 @@ def test_a_refusal_is_not_asked_again() -> None:
     consumer.failures = [refused] * 2
 
     with pytest.raises(BrokerUnavailable):
-        accounts_of(consumer).assigned([ZERO])
+        accounts_of(consumer).load([ZERO])
 
     assert consumer.committed_calls == 1
 
@@ -233,7 +233,7 @@ def test_an_error_for_one_partition_is_not_taken_for_no_offset() -> None:
     consumer.offsets[0] = with_error(TopicPartition(TOPIC, 0), refused)
 
     with pytest.raises(BrokerUnavailable):
-        accounts_of(consumer).assigned([ZERO])
+        accounts_of(consumer).load([ZERO])
 
 
 AWAY = [
@@ -252,7 +252,7 @@ def test_a_leader_that_is_away_is_waited_for(code: int) -> None:
     consumer.watermark_failures = [KafkaException(KafkaError(code))] * 3
     accounts = accounts_of(consumer)
 
-    assert accounts.assigned([ZERO]) == {ZERO: 3}
+    assert accounts.load([ZERO]) == {ZERO: 3}
     assert consumer.watermark_failures == []
 
 
@@ -261,7 +261,7 @@ def test_a_leader_that_stays_away_is_named_with_its_partition() -> None:
     consumer.watermark_failures = [KafkaException(KafkaError(AWAY[0]))] * 100
 
     with pytest.raises(BrokerUnavailable, match="offsets of sensors-0 cannot be read"):
-        accounts_of(consumer).assigned([ZERO])
+        accounts_of(consumer).load([ZERO])
 
 
 def test_a_time_that_cannot_be_looked_up_yet_does_not_skip_to_the_end() -> None:
@@ -271,4 +271,4 @@ def test_a_time_that_cannot_be_looked_up_yet_does_not_skip_to_the_end() -> None:
     consumer.time_errors = [KafkaError(KafkaError.LEADER_NOT_AVAILABLE)] * 2
     accounts = accounts_of(consumer, start=StartPosition.LATEST, has_run=[ONE])
 
-    assert accounts.assigned([ZERO]) == {ZERO: 70}
+    assert accounts.load([ZERO]) == {ZERO: 70}

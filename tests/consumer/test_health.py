@@ -107,8 +107,8 @@ def test_a_loop_without_a_beat_is_stuck() -> None:
     heart = Heartbeat(lambda: now, limit_seconds=10)
 
     now = 110.0
-    assert heart.live() is None
+    assert heart.stuck_reason() is None
     now = 110.5
-    assert heart.live() == "the loop is stuck: no beat for 10.5 s, at most 10 s are fine"
+    assert heart.stuck_reason() == "the loop is stuck: no beat for 10.5 s, the limit is 10 s"
     heart.beat()
-    assert heart.live() is None
+    assert heart.stuck_reason() is None

@@ -132,11 +132,11 @@ def test_from_the_second_failure_in_a_row_to_the_next_commit_it_is_not_ready() -
     ready: list[str | None] = []
 
     def look(_consumer: FakeConsumer) -> list[StoredRecord]:
-        ready.append(rig.observation.ready())
+        ready.append(rig.observation.not_ready_reason())
         return rows(*THREE_RECORDS)[:1]
 
     def nothing(_consumer: FakeConsumer) -> list[StoredRecord]:
-        ready.append(rig.observation.ready())
+        ready.append(rig.observation.not_ready_reason())
         return []
 
     again: list[ConsumeStep] = [look, rows(*THREE_RECORDS)[1:], []]
@@ -251,7 +251,7 @@ def test_an_open_breaker_commits_nothing_stays_a_member_and_ends_after_the_grace
     assert rig.outbox.tried == []
     assert rig.consumer.paused == [0]
     assert rig.metric("breaker_open") == 1
-    assert rig.observation.ready() is not None
+    assert rig.observation.not_ready_reason() is not None
     assert rig.now >= 2
 
 

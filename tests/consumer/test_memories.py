@@ -45,7 +45,7 @@ class Rig:
 def test_a_commit_moves_a_memory_on() -> None:
     rig = Rig()
 
-    rig.memories.committed()
+    rig.memories.advance()
 
     assert rig.bytes() == rig.written
     assert not rig.stands_at(BEFORE)
@@ -107,7 +107,7 @@ def test_two_micro_batches_are_never_written_into_one_memory() -> None:
 
 def test_a_swap_that_was_not_committed_leaves_the_old_memory() -> None:
     rig = Rig()
-    rig.memories.committed()
+    rig.memories.advance()
     memory = rig.memories.begin(ZERO, AFTER)
     memory.adopt(a_detector("default-0002-00000000", seed=8))
     rig.memories.expect_commit({ZERO: replace(AFTER, model_version="n")})
@@ -120,7 +120,7 @@ def test_a_swap_that_was_not_committed_leaves_the_old_memory() -> None:
 
 def test_an_idle_memory_that_is_only_written_down_stays_as_it_is() -> None:
     rig = Rig()
-    rig.memories.committed()
+    rig.memories.advance()
 
     rig.memories.expect_commit({ZERO: AFTER})
     rig.memories.reconcile({ZERO: AFTER, ONE: BEFORE})
@@ -131,7 +131,7 @@ def test_an_idle_memory_that_is_only_written_down_stays_as_it_is() -> None:
 
 def test_what_was_set_aside_comes_back_where_it_stands_and_is_forgotten_otherwise() -> None:
     rig = Rig()
-    rig.memories.committed()
+    rig.memories.advance()
     rig.memories.set_aside([ZERO, ONE, Partition("sensors", 9)])
     assert ZERO not in rig.memories
 

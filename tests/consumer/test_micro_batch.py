@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from sensorwatch.common.kafka.records import MAX_TIMESTAMP_MS, Partition
 from sensorwatch.common.rows.limits import NO_TIME
-from sensorwatch.consumer.micro_batch import BatchBuilder, micro_batch_of
+from sensorwatch.consumer.micro_batch import BatchBuilder
+from tests.consumer.micro_batches import micro_batch_of
 from tests.kafka.record_builders import StoredRecord
 
 TOPIC = "sensors"

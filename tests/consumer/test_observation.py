@@ -28,7 +28,7 @@ class Rig:
         """The lag shown after statistics, `passed` being the client's position."""
         partitions = {"0": {"app_offset": passed, "ls_offset": stable}}
         text = json.dumps({"topics": {TOPIC: {"partitions": partitions}}})
-        self.observation.statistics(text, self.held)
+        self.observation.show_lag(text, self.held)
         labels = {"topic": TOPIC, "partition": "0"}
         return self.registry.get_sample_value("sensorwatch_consumer_lag_records", labels)
 
@@ -59,9 +59,9 @@ def test_records_that_were_given_but_not_committed_yet_are_lag() -> None:
 def test_records_that_wait_for_their_commit_are_lag_however_long(how: str) -> None:
     rig = Rig()
     if how == "held":
-        rig.observation.breaker_changed("told by a test")
+        rig.observation.show_breaker("told by a test")
     else:
-        rig.observation.rolled_back(MicroBatchAborted("told"), TransactionOutcome.ABORTED, 1)
+        rig.observation.show_rollback(MicroBatchAborted("told"), TransactionOutcome.ABORTED, 1)
 
     for _ in range(3):
         assert rig.lag(passed=10, stable=10) == 7

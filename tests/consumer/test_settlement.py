@@ -13,8 +13,8 @@ from sensorwatch.common.runtime.setting_keys import BreakerSettings
 from sensorwatch.common.scoring.memory import MAX_SENSORS
 from sensorwatch.common.scoring.processing import process
 from sensorwatch.consumer.breaker import breaker_reason
-from sensorwatch.consumer.micro_batch import micro_batch_of
 from sensorwatch.consumer.settlement import Settlement, settle_account_changes, settle_batch
+from tests.consumer.micro_batches import micro_batch_of
 from tests.kafka.record_builders import StoredRecord, a_payload
 from tests.reading_builders import ANOMALOUS, a_detector
 

@@ -246,8 +246,8 @@ def test_the_memory_metrics_move_with_commits_only() -> None:
 def test_while_a_memory_is_restored_the_worker_is_not_ready() -> None:
     rig = Rig().with_opened_account()
 
-    rig.observation.set_waiting(2)
+    rig.observation.set_awaiting_memory(2)
 
-    assert rig.observation.ready() == "the memory of 2 partitions is being restored"
-    rig.observation.set_waiting(0)
-    assert rig.observation.ready() is None
+    assert rig.observation.not_ready_reason() == "the memory of 2 partitions is being restored"
+    rig.observation.set_awaiting_memory(0)
+    assert rig.observation.not_ready_reason() is None

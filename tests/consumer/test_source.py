@@ -28,11 +28,11 @@ class FakeOwner:
     forgotten: set[Partition] = field(default_factory=set)
     """Partitions whose memory is not there."""
 
-    def assigned(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
+    def assign(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
         self.held |= set(partitions)
         return {partition: 10 * partition.number for partition in partitions}
 
-    def revoked(self, partitions: Sequence[Partition]) -> None:
+    def revoke(self, partitions: Sequence[Partition]) -> None:
         self.held -= set(partitions)
 
     def reload(self) -> dict[Partition, int]:

@@ -14,8 +14,7 @@ from sensorwatch.common.scoring.memory_bytes import memory_to_bytes
 from sensorwatch.consumer.accounts import Accounts
 from sensorwatch.consumer.memories import Memories
 from sensorwatch.consumer.ownership import Ownership
-from sensorwatch.consumer.restoration import RestoreSources
-from sensorwatch.consumer.restoring import MemoryRestorer
+from sensorwatch.consumer.restoration import MemoryRestorer, RestoreSources
 from sensorwatch.consumer.snapshot_schedule import SnapshotSchedule
 from tests.consumer.fakes import TOPIC
 from tests.consumer.group_state import GroupState
@@ -242,7 +241,7 @@ def test_a_revocation_cancels_a_restore() -> None:
     slow = SlowRestore()
     for _ in range(4):
         slow.step()
-    slow.ownership.revoked([ZERO])
+    slow.ownership.revoke([ZERO])
 
     slow.step()
 
