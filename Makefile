@@ -15,18 +15,20 @@ demo: .venv/.runtime  ## see the whole way of a row, live, in a minute (DEMO_SEC
 
 setup: .venv/.dev  ## create .venv with everything that development needs
 
-test: .venv/.dev  ## run every test; those on a real Kafka need Java or Docker, and say so if skipped
-	@$(BIN)/python -m pytest
+test: .venv/.dev  ## run every test on all cores; it says first how long that takes and what it skips
+	@$(BIN)/sensorwatch warmup
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadgroup --cov --cov-report xml
 
 test-fast: .venv/.dev  ## run what needs no broker and no patience
 	@$(BIN)/python -m pytest --numprocesses auto -m "not broker and not chaos and not slow"
 
 check: lint types test  ## lint, types, tests: what CI runs
 
-lint: .venv/.dev  ## ruff, and the compose file against its schema
+lint: .venv/.dev  ## ruff, and the compose file and the workflow against their schemas
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --check .; exit 1; }
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 types: .venv/.dev  ## mypy, strict
 	@$(BIN)/mypy
@@ -47,17 +49,18 @@ bench-quality: .venv/.dev  ## how well faults are found (DATA=folder with skab/ 
 docs-plots: .venv/.dev  ## draw the plots of the user documents anew
 	@$(BIN)/python -m benchmarks.docs_plots
 
-lock: .venv/.lock-tool  ## make the lock files anew from pyproject.toml
-	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --upgrade \
+lock: .venv/.lock-tool  ## lock what pyproject.toml adds (UPGRADE=--upgrade: newest version of all)
+	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal $(UPGRADE) \
 		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--extra build --output-file requirements.lock pyproject.toml
-	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --upgrade \
+	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal $(UPGRADE) \
 		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--extra build --extra parquet --extra dev --constraint requirements.lock \
 		--output-file requirements-dev.lock pyproject.toml
 
 clean:  ## remove what the other verbs made
 	@rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -f .coverage .coverage.* coverage.xml
 	@find $(PACKAGES) tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sensorwatch.api.json_pointers import fault_pointers
 from sensorwatch.api.prediction import Prediction
 from sensorwatch.api.problem_details import Problem
-from sensorwatch.common.rows.fast.timestamp_texts import format_instants
+from sensorwatch.common.rows.fast.timestamps import format_instants
 from sensorwatch.common.rows.rejection import Rejection
 from sensorwatch.common.scoring.detections import SEVERITY_TEXTS
 from sensorwatch.common.scoring.detector import Detector

@@ -11,6 +11,7 @@ from sensorwatch.common.kafka.ledger_topic import GroupHistory
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.kafka.retrying import RetryPolicy
 from sensorwatch.common.kafka.snapshot_text import raise_state_refused
+from sensorwatch.common.kafka.topic_reader import ask_leader
 from sensorwatch.common.ledger.account import Account, open_account, resize_window
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.setting_keys import StartPosition
@@ -117,7 +118,12 @@ class Accounts:
         def request() -> Sequence[TopicPartition]:
             return _without_errors(self._consumer.committed(requested, CALL_TIMEOUT_SECONDS))
 
-        answer = self._ask(request, "the committed offsets cannot be read")
+        try:
+            answer = self._retry.ask(request)
+        except KafkaException as error:
+            raise BrokerUnavailable(
+                f"the committed offsets cannot be read: {error.args[0].str()}"
+            ) from error
         return {
             Partition(topic_partition.topic, topic_partition.partition): topic_partition
             for topic_partition in answer
@@ -159,11 +165,10 @@ class Accounts:
                 "Set the offset with kafka-consumer-groups --reset-offsets and start there with "
                 '`sensorwatch state reset`, or set start to "earliest" or "latest"'
             )
-        failure = f"the offsets of {partition} cannot be read"
         topic_partition = TopicPartition(partition.topic, partition.number)
-        low, high = self._ask(
+        low, high = self._ask_leader(
+            partition,
             lambda: self._consumer.get_watermark_offsets(topic_partition, CALL_TIMEOUT_SECONDS),
-            failure,
         )
         if self._start is StartPosition.EARLIEST:
             return low
@@ -171,19 +176,21 @@ class Accounts:
             return high
         # The partition was added after the group started: only records older than that are skipped.
         query = TopicPartition(partition.topic, partition.number, history.first_commit_ms)
-        (first_record,) = self._ask(
+        (first_record,) = self._ask_leader(
+            partition,
             lambda: _without_errors(
                 self._consumer.offsets_for_times([query], CALL_TIMEOUT_SECONDS)
             ),
-            failure,
         )
         return first_record.offset if first_record.offset >= 0 else high
 
-    def _ask(self, request: Callable[[], Answer], failure: str) -> Answer:
+    def _ask_leader(self, partition: Partition, request: Callable[[], Answer]) -> Answer:
         try:
-            return self._retry.ask(request)
+            return ask_leader(self._consumer, partition.topic, request, retry=self._retry)
         except KafkaException as error:
-            raise BrokerUnavailable(f"{failure}: {error.args[0].str()}") from error
+            raise BrokerUnavailable(
+                f"the offsets of {partition} cannot be read: {error.args[0].str()}"
+            ) from error
 
 
 def _lost_offsets_text(partition: Partition) -> str:

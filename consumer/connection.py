@@ -7,7 +7,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from sensorwatch.common.kafka.broker_errors import transient
+from sensorwatch.common.kafka.broker_errors import is_transient
 from sensorwatch.common.kafka.client_config import (
     client_config,
     consumer_config,
@@ -242,5 +242,5 @@ def _is_incremental(kafka: Mapping[str, Any]) -> bool:
 def _log_client_error(error: KafkaError) -> None:
     # A serious error is also raised by the call that fails, and librdkafka logs lost connections.
     # This logs the others.
-    if not transient(error):
+    if not is_transient(error):
         _log.warning("kafka client", code=error.name(), why=error.str())

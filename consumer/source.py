@@ -7,7 +7,7 @@ from typing import Protocol
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from sensorwatch.common.errors import BrokerUnavailable, OffsetsLost, Unrecoverable, UsageError
-from sensorwatch.common.kafka.broker_errors import transient
+from sensorwatch.common.kafka.broker_errors import is_transient
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.consumer.micro_batch import BatchBuilder, MicroBatch, Timestamp
 
@@ -283,6 +283,6 @@ def _raise_if_serious(error: KafkaError) -> None:
             )
         case KafkaError.TOPIC_AUTHORIZATION_FAILED | KafkaError.GROUP_AUTHORIZATION_FAILED:
             raise UsageError(f"{error.str()}: the broker's ACLs do not permit this client")
-    if error.fatal() or not (transient(error) or error.code() in _HANDLED_BY_CLIENT):
+    if error.fatal() or not (is_transient(error) or error.code() in _HANDLED_BY_CLIENT):
         # Also an unknown error: after a corrupt answer the client may continue at a wrong offset.
         raise Unrecoverable(f"consume: {error.name()}: {error.str()}")

@@ -1,6 +1,7 @@
 """The fixtures that any test may ask for: real brokers, shared or its own, and imitated ones."""
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from sensorwatch.common.kafka.embedded import EmbeddedBroker
+from tests import announcement
 from tests.brokers.cluster import ClusterServer, KafkaCluster
 from tests.brokers.jar_server import JarServer
 from tests.brokers.kafka import BrokerMissing, Kafka, Server
@@ -24,6 +26,36 @@ settings.register_profile("here", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 _missing = cache(kafka_missing)
+_start = pytest.StashKey[float]()
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Announce a complete run: how long it takes here, and what it leaves out."""
+    return announcement.announcement(config) if announcement.is_complete(config) else []
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Note when the run starts."""
+    session.config.stash[_start] = time.monotonic()
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Remember how long a complete run took. A worker of xdist sees only a part of the run."""
+    config = session.config
+    in_worker = hasattr(config, "workerinput")
+    if exitstatus == pytest.ExitCode.OK and announcement.is_complete(config) and not in_worker:
+        announcement.remember_duration(config, time.monotonic() - config.stash[_start])
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put all tests on a real Kafka into one group, which one worker of xdist runs in order.
+
+    So they share one broker, and two of them never put it under load at the same time.
+    """
+    for item in items:
+        if item.get_closest_marker("broker") is not None:
+            item.add_marker(pytest.mark.xdist_group("broker"))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -19,6 +19,15 @@ SIGNALS = [
     "Voltage",
     "Volume Flow RateRMS",
 ]
-needs_skab = pytest.mark.skipif(
-    not DATA.is_dir(), reason=f"no SKAB files in {DATA}: set {DATA_VARIABLE} to the parent folder"
-)
+
+
+def skab_missing() -> str | None:
+    """Return why the SKAB files cannot be used; None if they can."""
+    return (
+        None
+        if DATA.is_dir()
+        else f"no SKAB files in {DATA}: set {DATA_VARIABLE} to the parent folder"
+    )
+
+
+needs_skab = pytest.mark.skipif(skab_missing() is not None, reason=str(skab_missing()))

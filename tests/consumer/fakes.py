@@ -45,6 +45,7 @@ class FakeConsumer:
         self.watermark_failures: list[KafkaException] = []
         self.seek_failures: list[KafkaException] = []
         self.committed_calls = 0
+        self.metadata_reads = 0
         self.waited: list[float] = []
         """The timeout of each consume()."""
         self.assigned: list[TopicPartition] = []
@@ -102,6 +103,10 @@ class FakeConsumer:
         if self.watermark_failures:
             raise self.watermark_failures.pop(0)
         return self.watermarks
+
+    def list_topics(self, topic: str, *, timeout: float) -> None:
+        del topic, timeout
+        self.metadata_reads += 1
 
     def offsets_for_times(
         self, times: list[TopicPartition], _seconds: float

@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 
-from sensorwatch.common.kafka.broker_errors import transient
+from sensorwatch.common.kafka.broker_errors import is_transient
 from sensorwatch.common.kafka.ledger_text import LedgerRecord, from_metadata
 from sensorwatch.common.kafka.ledger_topic import read_ledger
 from sensorwatch.common.kafka.records import header_value, received_at
@@ -108,7 +108,7 @@ class Sandbox:
             try:
                 return {one.partition: one for one in consumer.committed(partitions, 10)}
             except KafkaException as error:
-                if not transient(error.args[0]):
+                if not is_transient(error.args[0]):
                     raise
                 return {}
 

@@ -254,6 +254,7 @@ def test_a_leader_that_is_unavailable_for_a_short_time_is_waited_for(code: int) 
 
     assert accounts.load([ZERO]) == {ZERO: 3}
     assert consumer.watermark_failures == []
+    assert consumer.metadata_reads == 3, "otherwise the client asks the old leader again"
 
 
 def test_the_error_for_a_leader_that_stays_unavailable_names_the_partition() -> None:
