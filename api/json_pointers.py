@@ -16,9 +16,9 @@ def pointer(*parts: object) -> str:
 
 
 def fault_pointers(rejection: Rejection, payload: bytes, *place: object) -> list[str]:
-    """Return the pointer of each fault of a row that stands at `place`, its bytes being `payload`.
+    """Return the pointer of each fault of a row with the bytes `payload`.
 
-    `place`: names and positions, as `pointer` takes them.
+    `place`: the path of the row in the body, as names and positions for `pointer`.
     """
     record: object = None
     pointers = []
@@ -43,7 +43,7 @@ def _path_in_record(parts: list[str], record: object) -> list[str]:
             break
         names.append(name)
         parts, record = parts[end:], record[name]
-    return names  # of a name too long to be told whole: its parent
+    return names  # the parent, if a truncated name does not match
 
 
 def _escaped(part: str) -> str:

@@ -57,7 +57,7 @@ def add_documentation_routes(app: FastAPI) -> None:
 
     app.add_api_route(OPENAPI, document, include_in_schema=False)
     app.add_api_route("/docs", docs_page, include_in_schema=False)
-    # The page's scripts from our own server: a plant's network seldom reaches a public one.
+    # The page loads its scripts from this server, because plant networks are often closed.
     folder = Path(fastapi_offline.__file__).parent / "static"
     app.mount(ASSETS, StaticFiles(directory=folder))
     app.openapi = lambda: openapi_document(  # type: ignore[method-assign]  # FastAPI's own way

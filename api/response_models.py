@@ -23,12 +23,12 @@ class PredictQuery(_StrictModel):
     on_error: Annotated[
         OnError,
         Field(
-            description="`skip`: tell each bad row's errors and score the others. "
-            "A bad row of the history is always a problem."
+            description="`skip`: list the errors of each bad row and score the others. "
+            "A bad history row always refuses the request."
         ),
     ] = OnError.REJECT
     signals: Annotated[
-        Signals, Field(description="`all`: tell the signals of normal rows too.")
+        Signals, Field(description="`all`: list the signals of normal rows too.")
     ] = Signals.ANOMALOUS
 
 
@@ -40,24 +40,26 @@ class SignalModel(_StrictModel):
     expected: Annotated[
         float,
         Field(
-            description="The forecast from the rows before; without memory the sensor's level, of "
-            "a plain model the median in training."
+            description="The forecast from the sensor's previous rows; the sensor's level if there "
+            "is no memory; the training median for a plain model."
         ),
     ]
-    expected_low: Annotated[float, Field(description="About 99 % of clean rows lie from here")]
-    expected_high: Annotated[float, Field(description="to here.")]
+    expected_low: Annotated[
+        float, Field(description="Lower end of the band with about 99 % of clean rows.")
+    ]
+    expected_high: Annotated[float, Field(description="Upper end of that band.")]
     direction: Direction
     attribution: Annotated[
         float,
         Field(
             ge=0,
             le=1,
-            description="Its share of what is strange about the row: by how much the score drops "
-            "if the signal is as the rows before and the other signals let expect. A row's signals "
-            "stand from the highest to the lowest, their sum is 1.",
+            description="The signal's share of the anomaly: how much the score drops if the signal "
+            "is replaced by its expected value. Signals are sorted from the highest share to the "
+            "lowest; the sum is 1.",
         ),
     ]
-    held: Annotated[bool, Field(description="The value was missing: the last one is held.")]
+    held: Annotated[bool, Field(description="True if the value was missing and carried forward.")]
 
 
 class ScoredRow(_StrictModel):

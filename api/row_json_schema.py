@@ -90,7 +90,7 @@ def _number_schema(column: NumericColumn, kind: str) -> dict[str, Any]:
     unit = f", in {column.unit}" if column.unit else ""
     carried_forward = column.missing is MissingPolicy.HOLD_LAST
     naive_note = (
-        "; where it is absent or null, the sensor's last value stands in" if carried_forward else ""
+        "; if absent or null, the sensor's last value is carried forward" if carried_forward else ""
     )
     return {
         "type": ["number", "null"] if carried_forward else "number",

@@ -34,7 +34,7 @@ def serve(
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Serve /predict, /model, /health and /metrics over HTTP until told to stop."""
+    """Serve /predict, /model, /health and /metrics over HTTP until SIGTERM or Ctrl-C."""
     overrides = {"api.host": host, "api.port": port}
     settings = load_settings(config, overrides=overrides).settings
     configure(settings.log.format, settings.log.level)

@@ -24,21 +24,21 @@ class Log:
     stdlib: logging.Logger
 
     def debug(self, event: str, /, **fields: object) -> None:
-        """Write what only somebody who looks for a fault wants to read."""
+        """Write a detail for diagnosis."""
         self._write(logging.DEBUG, event, fields)
 
     def info(self, event: str, /, **fields: object) -> None:
-        """Write a step of the life cycle."""
+        """Write a lifecycle event."""
         self._write(logging.INFO, event, fields)
 
     def warning(self, event: str, /, **fields: object) -> None:
-        """Write what a person should know but need not act on at once."""
+        """Write an event that a person should know but need not act on at once."""
         self._write(logging.WARNING, event, fields)
 
     def error(
         self, event: str, *, exception: BaseException | None = None, **fields: object
     ) -> None:
-        """Write what a person has to act on, with the traceback of `exception`."""
+        """Write an event that a person must act on, with the traceback of `exception`."""
         self._write(logging.ERROR, event, fields, exception)
 
     def _write(
@@ -49,7 +49,7 @@ class Log:
         exception: BaseException | None = None,
     ) -> None:
         if self.stdlib.isEnabledFor(level):
-            # The event is an argument: a % in it is no format.
+            # The event is an argument, so that a % in it is not a format.
             self.stdlib.log(level, "%s", event, exc_info=exception, extra={"fields": fields})
 
 
@@ -59,15 +59,15 @@ def logger(name: str) -> Log:
 
 
 def kafka_logger() -> logging.Logger:
-    """Return what a Kafka client takes as `logger=`, so that librdkafka's lines join ours."""
+    """Return the logger for a Kafka client, so that librdkafka's lines join our log."""
     return logging.getLogger(f"{ROOT_LOGGER}.kafka")
 
 
 def configure(format: str, level: str, stream: TextIO | None = None) -> None:  # noqa: A002 - the key
-    """Send every log line of the process to `stream` (None: standard error).
+    """Configure the log of the process to write to `stream`; None: standard error.
 
-    `format`: "human" or "json"; `level`: "debug", "info", "warning" or "error". Other libraries'
-    lines are written from "warning" on.
+    `format`: "human" or "json"; `level`: "debug", "info", "warning" or "error". Lines of other
+    libraries are written from level "warning" on.
     """
     handler = logging.StreamHandler(sys.stderr if stream is None else stream)
     handler.setFormatter(_JsonFormatter() if format == "json" else _HumanFormatter())
@@ -126,7 +126,7 @@ def _field_text(value: object) -> str:
 
 
 def _json_value(value: object) -> object:
-    # JSON has no nan and no infinities, and a line that no reader accepts is lost.
+    # JSON has no nan and no infinity, and readers would refuse the line.
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, Mapping):
