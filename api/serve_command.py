@@ -38,7 +38,7 @@ def serve(
     overrides = {"api.host": host, "api.port": port}
     settings = load_settings(config, overrides=overrides).settings
     configure(settings.log.format, settings.log.level)
-    read_key(settings.api.api_key_file)  # refused here in one line, not in the server's start
+    read_key(settings.api.api_key_file)  # report a bad key file before the server starts
     listener = open_listener(settings.api.host, settings.api.port)
     server = uvicorn.Server(
         uvicorn.Config(
@@ -49,7 +49,7 @@ def serve(
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
     )
-    # uvicorn stops at the signal and then raises it again, for whoever listened before it.
+    # uvicorn stops at the signal and then raises it again for the previous handler.
     signal.signal(signal.SIGTERM, _ignore_signal)
     _log.info("serving", address=address_of(listener), model=settings.registry.model)
     try:
