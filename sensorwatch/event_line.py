@@ -1,4 +1,4 @@
-"""An event of the anomaly topic as one line for people."""
+"""Events of the anomaly topic, and their text on one line for people."""
 
 from collections.abc import Iterator
 
@@ -8,14 +8,14 @@ from sensorwatch.common.kafka.records import Record, header_value
 from sensorwatch.consumer.publishing.events import EventType
 
 SEVERITY_STYLES = {"warning": "yellow", "major": "bold bright_red", "critical": "bold white on red"}
-OVER_STYLE = "green"
+CLOSED_STYLE = "green"
 
 Parts = Iterator[tuple[str, str]]
-"""Text and rich's style of it."""
+"""Parts of a line, each with its rich style."""
 
 
 class Signal(msgspec.Struct, frozen=True):
-    """What an event says of one signal; see common/messaging/events.py."""
+    """One signal of an event."""
 
     name: str
     actual: float
@@ -27,14 +27,15 @@ class Signal(msgspec.Struct, frozen=True):
 
 
 class Episode(msgspec.Struct, frozen=True):
-    """What an event says of the row's episode."""
+    """The episode of an anomalous row, up to this row."""
 
     rows: int
+    id: str = ""
     peak: float | None = None
 
 
 class Event(msgspec.Struct, frozen=True):
-    """What a line needs of an anomalous row's event; the rest is skipped."""
+    """The event of an anomalous row, without the fields that a line does not show."""
 
     event_id: str
     sensor_id: str
@@ -48,12 +49,12 @@ class Event(msgspec.Struct, frozen=True):
 
     @property
     def worst(self) -> float:
-        """The episode's worst score so far: a score of what is new says little to people."""
+        """The highest score of the episode so far."""
         return self.anomaly_score if self.episode.peak is None else self.episode.peak
 
 
 class Closing(msgspec.Struct, frozen=True):
-    """What a line needs of the event of an episode's end."""
+    """The event that closes an episode, without the fields that a line does not show."""
 
     event_id: str
     sensor_id: str
@@ -71,7 +72,7 @@ _DECODERS: dict[bytes | None, msgspec.json.Decoder[Event] | msgspec.json.Decoder
 
 
 def read_event(record: Record) -> Event | Closing | None:
-    """Read a record of the anomaly topic by its header `ce_type`, or None where it is no event."""
+    """Return the event in a record of the anomaly topic; None if the record is not an event."""
     decoder = _DECODERS.get(header_value(record, "ce_type"))
     try:
         return None if decoder is None else decoder.decode(record.value() or b"")
@@ -80,71 +81,66 @@ def read_event(record: Record) -> Event | Closing | None:
 
 
 def line_of(event: Event | Closing) -> Parts:
-    """Yield time, sensor, severity, score and what was unusual, each with its style."""
-    yield f"{printable(event.event_time)}  ", "dim"
-    yield f"{printable(event.sensor_id):<12}", "bold cyan"
+    """Yield time, sensor, severity, score and reason, each with its style."""
+    yield f"{event.event_time}  ", "dim"
+    yield f"{event.sensor_id:<12}", "bold cyan"
     if isinstance(event, Closing):
-        yield f"  {'over':<8} ", OVER_STYLE
+        yield f"  {'closed':<8} ", CLOSED_STYLE
         yield f" {event.peak:5.2f}  ", "bold"
-        yield from course(event)
+        yield from closing_text(event)
         return
     yield f"  {event.severity:<8} ", SEVERITY_STYLES.get(event.severity, "")
     yield f" {event.worst:5.2f}  ", "bold"
-    yield from unusual(event)
-    notes = [] if event.status == "scored" else [printable(event.status).replace("_", " ")]
+    yield from full_reason(event)
+    notes = [] if event.status == "scored" else [event.status.replace("_", " ")]
     if event.episode.rows > 1:
         notes.append(f"row {event.episode.rows} of its episode")
     if notes:
         yield f"  ({', '.join(notes)})", "dim"
 
 
-def course(closing: Closing) -> Parts:
-    """Yield how long the episode was, and how bad at its worst."""
+def closing_text(closing: Closing) -> Parts:
+    """Yield the rows, the duration and the worst severity of an episode."""
     rows = "1 row" if closing.rows == 1 else f"{closing.rows} rows"
-    yield f"the episode of {rows} has ended", ""
+    yield f"episode of {rows}", ""
     if closing.rows > 1:
-        yield f", it went on for {_duration(closing.duration_seconds)}", ""
-    yield f", at worst {printable(closing.severity)}", ""
+        yield f" in {_duration(closing.duration_seconds)}", ""
+    yield f", worst severity {closing.severity}", ""
 
 
-def unusual(event: Event) -> Parts:
-    """Yield the signals to blame, with what was expected of them."""
-    reasons = _reasons(event)
-    for position, signal in enumerate(reasons):
+def full_reason(event: Event) -> Parts:
+    """Yield the signals that explain the alarm, each with its expected range."""
+    signals = _explaining_signals(event)
+    for position, signal in enumerate(signals):
         yield "; " if position else "", ""
         actual, low, high = _numbers(signal)
-        held = " (held)" if signal.held else ""
-        yield f"{printable(signal.name)} {actual}{held}", "bold"
-        yield f", expected {low} to {high}, {printable(signal.direction)}", ""
+        note = " (held value)" if signal.held else ""
+        yield f"{signal.name} {actual}{note}", "bold"
+        yield f", expected {low} to {high}, {signal.direction}", ""
         if signal.attribution is not None:
             yield f", {100 * signal.attribution:.0f} %", ""
-    if not reasons:
-        yield "every signal within its training band, their combination is unusual", "dim"
+    if not signals:
+        yield "each signal is in its training band, but their combination is unusual", "dim"
 
 
-def briefly(event: Event) -> Parts:
-    """Yield the first signal to blame and the names of the others."""
-    reasons = _reasons(event)
-    if not reasons:
-        yield "the signals' combination", "dim"
+def short_reason(event: Event) -> Parts:
+    """Yield the first signal that explains the alarm, and the names of the others."""
+    signals = _explaining_signals(event)
+    if not signals:
+        yield "combination of signals", "dim"
         return
-    first, *others = reasons
+    first, *others = signals
     actual, low, high = _numbers(first)
-    where = "" if first.direction == "within" else f" {printable(first.direction)}"
+    direction = "" if first.direction == "within" else f" {first.direction}"
     share = "" if first.attribution is None else f", {100 * first.attribution:.0f} %"
-    yield f"{printable(first.name)} {actual}{where}", "bold"
+    yield f"{first.name} {actual}{direction}", "bold"
     yield f" ({low} to {high}){share}", ""
     if others:
-        yield f"; {', '.join(printable(signal.name) for signal in others)} too", "dim"
+        yield f"; {', '.join(signal.name for signal in others)} too", "dim"
 
 
-def printable(text: str) -> str:
-    """Escape what a terminal would obey: ids come from whoever writes to the topic."""
-    return text if text.isprintable() else text.encode("unicode_escape").decode()
-
-
-def _reasons(event: Event) -> list[Signal]:
-    """Return the signal that most is attributed to; without attributions all outside the band."""
+def _explaining_signals(event: Event) -> list[Signal]:
+    """Return the signal with the highest attribution; without attributions, all out of band."""
     attributed = [signal for signal in event.signals if signal.attribution is not None]
     if attributed:
         return [max(attributed, key=lambda signal: signal.attribution or 0.0)]
@@ -152,7 +148,7 @@ def _reasons(event: Event) -> list[Signal]:
 
 
 def _numbers(signal: Signal) -> tuple[str, str, str]:
-    """Write actual and band with 4 digits, or as many more as tell the actual from the band."""
+    """Return value and band with 4 digits, or with more if value and limit would look the same."""
     numbers = (signal.actual, signal.expected_low, signal.expected_high)
     for digits in range(4, 18):
         texts = [f"{number:.{digits}g}" for number in numbers]
@@ -168,7 +164,7 @@ def _numbers(signal: Signal) -> tuple[str, str, str]:
 
 
 def _duration(seconds: float) -> str:
-    """Write a duration in the largest unit of which it is at least two."""
+    """Return a duration in the largest unit that gives at least 2."""
     for unit, size in (("days", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= 2 * size:
             return f"{_short(seconds / size)} {unit}"

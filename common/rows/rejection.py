@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sensorwatch.common.escaping import escaped
+
 MAX_DETAIL_CHARACTERS = 200
 
 
@@ -68,16 +70,7 @@ def short_repr(value: object) -> str:
 
 def short_printable(text: str) -> str:
     """Return a text for a message, shortened and with unprintable characters escaped."""
-    return _shorten(escape_unprintable(text))
-
-
-def escape_unprintable(text: str) -> str:
-    """Escape what a terminal would obey or could not show."""
-    if text.isprintable():
-        return text
-    return "".join(
-        character if character.isprintable() else ascii(character)[1:-1] for character in text
-    )
+    return _shorten(escaped(text))
 
 
 def _shorten(text: str) -> str:

@@ -11,6 +11,7 @@ import typer
 from typer.main import get_command
 
 from sensorwatch.common.errors import SensorwatchError
+from sensorwatch.common.runtime.printing import print_note
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141  # 128 + SIGPIPE, what a shell reports for any program in this place
@@ -108,6 +109,6 @@ def _escaped(text: str) -> str:
 
 def _print_error(text: str) -> None:
     try:
-        print(text, file=sys.stderr, flush=True)  # noqa: T201 - the last word of a command
+        print_note(text)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())

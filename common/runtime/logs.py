@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
+from sensorwatch.common.escaping import escaped, escaped_json, escaped_lines
+
 ROOT_LOGGER = "sensorwatch"
 _RESERVED_FIELDS = ("ts", "level", "logger", "event", "traceback")
 _UNQUOTED = re.compile(r"[^\s\"'=\\\x00-\x1f\x7f]+")
@@ -91,8 +93,10 @@ class _HumanFormatter(_LineFormatter):
         instant = datetime.fromtimestamp(record.created).astimezone()
         time = instant.strftime("%H:%M:%S.") + f"{instant.microsecond // 1000:03d}"
         pairs = "".join(f"  {key}={_field_text(value)}" for key, value in fields.items())
-        trace = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
-        return f"{time} {level:<7} {name}  {_one_line(event)}{pairs}{trace}"
+        line = f"{time} {level:<7} {name}  {escaped(event)}{pairs}"
+        if not record.exc_info:
+            return line
+        return f"{line}\n{escaped_lines(self.formatException(record.exc_info))}"
 
 
 class _JsonFormatter(_LineFormatter):
@@ -116,11 +120,9 @@ class _JsonFormatter(_LineFormatter):
 
 def _field_text(value: object) -> str:
     text = f"{value:.6g}" if isinstance(value, float) else str(value)
-    return text if _UNQUOTED.fullmatch(text) else json.dumps(text, ensure_ascii=False)
-
-
-def _one_line(text: str) -> str:
-    return text if text.isprintable() else text.encode("unicode_escape").decode()
+    if _UNQUOTED.fullmatch(text) and escaped(text) == text:
+        return text
+    return escaped_json(json.dumps(text, ensure_ascii=False))
 
 
 def _json_value(value: object) -> object:

@@ -124,7 +124,7 @@ class TransactionalOutbox:
 
         def send(seconds: float) -> None:
             # After the group's coordinator was killed, the client may ignore this timeout and wait
-            # forever.
+            # forever: docs/decisions/0014-waiting-for-a-broker.md.
             call_within(
                 seconds + self._grace_seconds,
                 lambda: producer.send_offsets_to_transaction(offsets, membership, seconds),
@@ -243,10 +243,10 @@ class TransactionalOutbox:
             case Reaction.EXIT_FENCED:
                 self._transaction_open = False
                 raise Fenced(
-                    f'{failure}: another producer has the transactional id "'
-                    f'{self._transactional_id}", or a transaction exceeded its timeout while the '
-                    "broker was unavailable. Start again. If it fails again, give each host or pod "
-                    "its own [consumer] instance"
+                    f'{failure}: the transactional id "{self._transactional_id}" was taken over. '
+                    "Either this worker was frozen for longer than a transaction may last: start "
+                    "it again; or another process has the same id: give each host or pod its own "
+                    "[consumer] instance"
                 ) from failure
             case _:
                 raise Unrecoverable(str(failure)) from failure

@@ -1,4 +1,4 @@
-"""The demonstration as a stranger starts it, but without a terminal."""
+"""`sensorwatch demo` as a process, without a terminal."""
 
 import os
 import re
@@ -23,14 +23,14 @@ END_SECONDS = 60.0
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A working folder whose configuration must not matter, and its place for temporary files."""
+    """A working folder with a broken configuration, and a folder for temporary files."""
     (tmp_path / "sensorwatch.toml").write_text("this is no TOML")
     (tmp_path / "temporary").mkdir()
     return tmp_path
 
 
 def a_demo(folder: Path, seconds: str) -> Program:
-    """The demonstration in `folder`, where the user has a configuration of another broker."""
+    """The demo in `folder`, although the environment configures another broker."""
     return Program(
         [sys.executable, "-m", "sensorwatch", "demo"],
         log=folder / "output.txt",
@@ -46,7 +46,7 @@ def a_demo(folder: Path, seconds: str) -> Program:
 
 @pytest.fixture
 def long_demo(folder: Path) -> Iterator[Program]:
-    """A demonstration that would last for ten minutes, with rows being scored."""
+    """A demo of ten minutes that has scored some rows."""
     with a_demo(folder, "600") as program:
         wait_until(
             lambda: re.search(r"scored [1-9]", output(folder)) or not program.running,
@@ -69,10 +69,10 @@ def assert_account(folder: Path) -> None:
     assert records == normal + anomalies + letters
     assert normal > 0
     assert anomalies > 0
-    assert "It adds up" in text
+    assert "The account adds up" in text
 
 
-def test_it_ends_by_itself_with_an_account_that_adds_up_and_leaves_nothing(folder: Path) -> None:
+def test_it_ends_by_itself_with_a_sound_account_and_leaves_no_file(folder: Path) -> None:
     with a_demo(folder, "6") as program:
         assert program.wait(deadline=READY_SECONDS + END_SECONDS) == 0, output(folder)
 
@@ -89,7 +89,7 @@ def test_it_ends_by_itself_with_an_account_that_adds_up_and_leaves_nothing(folde
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
-def test_a_signal_midway_ends_it_with_the_account_and_no_process_left(
+def test_a_signal_ends_it_with_the_account_and_no_process(
     folder: Path, long_demo: Program, number: signal.Signals
 ) -> None:
     children = psutil.Process(long_demo.pid).children(recursive=True)
@@ -103,7 +103,7 @@ def test_a_signal_midway_ends_it_with_the_account_and_no_process_left(
     assert list((folder / "temporary").iterdir()) == []
 
 
-def test_ctrl_c_while_it_starts_leaves_quietly_with_130_and_no_process_left(folder: Path) -> None:
+def test_ctrl_c_during_the_start_exits_with_130_and_leaves_no_process(folder: Path) -> None:
     with a_demo(folder, "600") as program:
         wait_until(lambda: "training" in output(folder), deadline=READY_SECONDS, what="training")
         children = psutil.Process(program.pid).children(recursive=True)
@@ -117,7 +117,7 @@ def test_ctrl_c_while_it_starts_leaves_quietly_with_130_and_no_process_left(fold
     assert list((folder / "temporary").iterdir()) == []
 
 
-def test_a_consumer_that_dies_ends_it_with_code_1_and_its_log_and_no_process_left(
+def test_a_killed_consumer_ends_it_with_code_1_and_the_log_and_no_process(
     folder: Path, long_demo: Program
 ) -> None:
     children = psutil.Process(long_demo.pid).children(recursive=True)
@@ -126,11 +126,11 @@ def test_a_consumer_that_dies_ends_it_with_code_1_and_its_log_and_no_process_lef
     consumer.kill()
 
     assert long_demo.wait(deadline=END_SECONDS) == 1, output(folder)
-    assert "the consumer ended with exit code -9; its log ends:" in output(folder)
+    assert "the consumer ended with exit code -9; its log ends with:" in output(folder)
     assert not any(child.is_running() for child in children)
 
 
-def test_a_bad_number_of_seconds_is_refused_in_one_line(folder: Path) -> None:
+def test_an_invalid_duration_is_refused_in_one_line(folder: Path) -> None:
     with a_demo(folder, "soon") as program:
         assert program.wait(deadline=END_SECONDS) == 2
     assert output(folder) == ('error: DEMO_SECONDS: found "soon", wanted seconds from 1 to 3600\n')
