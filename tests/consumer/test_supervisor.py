@@ -46,11 +46,13 @@ sys.exit(supervisor.supervise(2, ["--group", "g"]))
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    package = tmp_path / "consumer"
-    package.mkdir()
+    package = tmp_path / "sensorwatch" / "consumer"
+    package.mkdir(parents=True)
+    # This package has only the stand-in of the consumer; the others are those of the repository.
+    (package.parent / "__init__.py").write_text(f"__path__.append({str(ROOT / 'sensorwatch')!r})")
     (package / "__main__.py").write_text(WORKER)
-    real = ROOT / "consumer" / "supervisor.py"
-    (package / "supervisor.py").write_text(real.read_text())
+    supervisor = ROOT / "consumer" / "supervisor.py"
+    (package / "supervisor.py").write_text(supervisor.read_text())
     (package / "__init__.py").write_text("")
     return tmp_path
 
@@ -131,6 +133,6 @@ def test_fenced_is_final_only_the_second_time_in_a_row(folder: Path) -> None:
 def test_the_exit_code_is_that_of_the_failed_worker_and_not_of_a_terminated_one(
     folder: Path,
 ) -> None:
-    (folder / "consumer" / "__main__.py").write_text(IGNORES_SIGTERM)
+    (folder / "sensorwatch" / "consumer" / "__main__.py").write_text(IGNORES_SIGTERM)
     with start(folder, worker0="5") as program:
         assert program.wait(deadline=20) == 5
