@@ -1,4 +1,4 @@
-"""The answers' shapes, declared for the OpenAPI document; tests hold real answers against them."""
+"""Models of the responses for the OpenAPI document; tests compare real responses with them."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -18,7 +18,7 @@ class _StrictModel(BaseModel):
 
 
 class PredictQuery(_StrictModel):
-    """How a request wants to be answered; a parameter that is not there is refused."""
+    """The query parameters of /predict; unknown parameters are refused."""
 
     on_error: Annotated[
         OnError,
@@ -33,7 +33,7 @@ class PredictQuery(_StrictModel):
 
 
 class SignalModel(_StrictModel):
-    """One signal of a row, beside what was expected of it."""
+    """One signal of a row, with its expected value and band."""
 
     name: str
     actual: float
@@ -63,7 +63,7 @@ class SignalModel(_StrictModel):
 class ScoredRow(_StrictModel):
     """A row with its score."""
 
-    index: Annotated[int, Field(ge=0, description="Its place in `rows`, from 0.")]
+    index: Annotated[int, Field(ge=0, description="Its index in `rows`, from 0.")]
     sensor_id: str
     event_time: datetime
     status: Annotated[
@@ -89,22 +89,22 @@ class ScoredRow(_StrictModel):
 
 
 class RowError(_StrictModel):
-    """One thing that is wrong with a row."""
+    """One fault of a row."""
 
-    pointer: Annotated[str, Field(description="JSON pointer to it in the request's body.")]
+    pointer: Annotated[str, Field(description="JSON pointer to the fault in the request body.")]
     detail: str
     reason: Reason
 
 
 class SkippedRow(_StrictModel):
-    """A bad row, in its place, where `on_error=skip` was asked for."""
+    """A bad row, at its index, for `on_error=skip`."""
 
     index: Annotated[int, Field(ge=0)]
     errors: list[RowError]
 
 
 class PredictAnswer(_StrictModel):
-    """A request's rows, in their order, all scored by one version."""
+    """The rows of a request in order, all scored by one version."""
 
     model_version: str
     threshold: Annotated[float, Field(description="The raw score whose anomaly score is 1.0.")]
@@ -115,7 +115,7 @@ class PredictAnswer(_StrictModel):
 
 
 class ProblemError(_StrictModel):
-    """One thing that is wrong with a request."""
+    """One fault of a request."""
 
     pointer: str
     detail: str
@@ -134,7 +134,7 @@ class ProblemModel(_StrictModel):
 
 
 class ServiceStatus(StrEnum):
-    """How the service is."""
+    """The status of the service."""
 
     OK = "ok"
     DEGRADED = "degraded"
@@ -142,7 +142,7 @@ class ServiceStatus(StrEnum):
 
 
 class Health(_StrictModel):
-    """A summary for people."""
+    """A summary of the service's state."""
 
     status: Annotated[
         ServiceStatus,
@@ -155,7 +155,7 @@ class Health(_StrictModel):
 
 
 class Live(_StrictModel):
-    """The answer of a probe that is content."""
+    """The response of a successful probe."""
 
     status: str = "ok"
 

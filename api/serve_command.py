@@ -17,7 +17,7 @@ from sensorwatch.common.runtime.logs import configure, logger
 from sensorwatch.common.runtime.settings import load_settings
 
 SHUTDOWN_SECONDS = 5
-"""How long requests that are under way may take after a SIGTERM."""
+"""Time limit for running requests after a SIGTERM."""
 BACKLOG = 2048
 
 _log = logger("api")

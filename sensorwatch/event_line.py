@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from sensorwatch.common.kafka.records import Record, header_value
-from sensorwatch.consumer.publishing.event_type import EventType
+from sensorwatch.consumer.publishing.events import EventType
 
 SEVERITY_STYLES = {"warning": "yellow", "major": "bold bright_red", "critical": "bold white on red"}
 CLOSED_STYLE = "green"

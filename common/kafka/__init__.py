@@ -1,1 +1,1 @@
-"""What goes over Kafka: events, dead letters, settings of the client, transactions."""
+"""Kafka: records, client settings, errors, topics, and the formats of ledger and snapshots."""

@@ -1,4 +1,4 @@
-"""What to do about each error of the broker: the table, in one place."""
+"""The reaction to each error of the broker."""
 
 from enum import StrEnum
 
@@ -6,7 +6,7 @@ from confluent_kafka import KafkaError
 
 
 class ClientOperation(StrEnum):
-    """What was being done when the error came."""
+    """The client call that failed."""
 
     INIT = "init transactions"
     PRODUCE = "produce"
@@ -17,12 +17,12 @@ class ClientOperation(StrEnum):
 
 
 class Reaction(StrEnum):
-    """What is done about it."""
+    """The reaction to an error."""
 
     RETRY = "retry until the deadline"
     ABORT_AND_REWIND = "abort, rewind to the committed offsets, go on"
     RENEW_PRODUCER = "new producer, rewind to the committed offsets, go on"
-    RENEW_BROKEN_PRODUCER = "the same, but exit if it happens twice in a row"
+    RENEW_BROKEN_PRODUCER = "as above, but exit if it happens twice in a row"
     EXIT_FENCED = "exit: another process has our transactional id"
     CRASH = "exit non-zero; a restart resumes"
 
@@ -50,7 +50,7 @@ _PERMANENT_ERRORS = {
     KafkaError.INVALID_REQUIRED_ACKS,
     KafkaError.OFFSET_METADATA_TOO_LARGE,
 }
-"""The same micro-batch would meet them again: going back to it would never end."""
+"""Errors that the same micro-batch would cause again, so a retry would never end."""
 
 
 _TRANSIENT = {
@@ -85,14 +85,14 @@ _TRANSIENT = {
     KafkaError.NOT_ENOUGH_REPLICAS,
     KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
 }
-"""What a cluster answers while one of its brokers is killed, restarted or replaced."""
+"""Errors of a cluster while one of its brokers is killed, restarted or replaced."""
 
 
 def reaction(error: KafkaError, operation: ClientOperation) -> Reaction:
-    """Look the reaction up; an error that has no flag and is in no table is fatal.
+    """Return the reaction to an error; an error without a flag and without an entry is fatal.
 
-    RETRY past the deadline is the caller's to turn into RENEW_PRODUCER: while a commit is
-    pending nobody can say whether it happened.
+    After the deadline, the caller turns RETRY into RENEW_PRODUCER, because the outcome of a pending
+    commit is unknown.
     """
     code = error.code()
     if code in _FENCED:
@@ -112,17 +112,17 @@ def reaction(error: KafkaError, operation: ClientOperation) -> Reaction:
         return Reaction.ABORT_AND_REWIND
     if error.retriable():
         return Reaction.RETRY
-    if transient(error):
+    if is_transient(error):
         # Without a flag the client does not say whether the same call may be repeated.
         return Reaction.RETRY if operation is ClientOperation.INIT else Reaction.RENEW_PRODUCER
     return Reaction.CRASH
 
 
-def transient(error: KafkaError) -> bool:
-    """Return whether repeating the question may help.
+def is_transient(error: KafkaError) -> bool:
+    """Return whether a repeated call may succeed.
 
-    For calls outside a transaction, in which the client does not set its retriable flag. A topic
-    or partition that is not there has the same codes as one whose broker is away for a moment: if
-    the difference matters, ask the metadata.
+    This is for calls outside a transaction, where the client does not set its retriable flag. A
+    missing topic or partition has the same codes as one whose broker is down for a moment. If the
+    difference matters, read the metadata.
     """
     return not error.fatal() and (error.retriable() or error.code() in _TRANSIENT)

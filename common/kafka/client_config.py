@@ -44,9 +44,9 @@ _PRODUCER: dict[str, Any] = {
 }
 _TRANSACTIONAL: dict[str, Any] = {
     "transaction.timeout.ms": 20_000,
-    # Whoever begins a transaction before the broker has ended the one before asks again after this
-    # long; then after twice as long, and so on. librdkafka's 100 ms held up every twentieth row.
-    # The Java client waits 20 ms here.
+    # The wait before a transaction begins again, if the broker has not yet ended the previous one.
+    # It doubles with each retry. librdkafka's default of 100 ms delayed every twentieth row. The
+    # Java client waits 20 ms.
     "retry.backoff.ms": 20,
 }
 _PRODUCER_FIXED: dict[str, Any] = {"enable.idempotence": True}
@@ -54,39 +54,39 @@ _SHARE_OF_TIMEOUT = 0.8
 
 
 def client_config(kafka: Mapping[str, Any], **fixed: Any) -> dict[str, Any]:
-    """Settings of a client that neither produces for the row's path nor consumes it (admin)."""
+    """Return the settings of an admin client."""
     return _merge(_COMMON, kafka, {name.replace("_", "."): value for name, value in fixed.items()})
 
 
 def consumer_config(kafka: Mapping[str, Any], *, group: str) -> dict[str, Any]:
-    """Settings of the consumer on the row's path.
+    """Return the settings of the worker's consumer.
 
-    Raises SettingsError where `kafka` sets a key that a promise rests on to another value.
+    Raises SettingsError if `kafka` changes a key that exactly-once depends on.
     """
     defaults = _COMMON | _CONSUMER
     if str(kafka.get("group.protocol", "classic")).lower() == "consumer":
-        # KIP-848: the session is the broker's setting.
+        # With KIP-848, the broker sets the session timeout.
         del defaults["session.timeout.ms"]
     return _merge(defaults, kafka, _CONSUMER_FIXED | {"group.id": group})
 
 
 def reader_config(kafka: Mapping[str, Any], *, group: str) -> dict[str, Any]:
-    """Settings of a reader that commits nothing: `tail`, `ledger`, training from a topic."""
+    """Return the settings of a reader that commits nothing: `tail`, `ledger`, training."""
     fixed = _CONSUMER_FIXED | {
         "group.id": group,
         "auto.offset.reset": "earliest",
         "enable.partition.eof": True,
     }
-    # It joins no group, and the keys of one protocol are refused with the other.
+    # A reader joins no group. librdkafka refuses the keys of one group protocol with the other.
     return _merge(_COMMON | _CONSUMER, _without(kafka, set(fixed) | _GROUP_PROTOCOL_KEYS), fixed)
 
 
 def producer_config(
     kafka: Mapping[str, Any], *, transactional_id: str | None = None
 ) -> dict[str, Any]:
-    """Settings of a producer, idempotent always, transactional where an id is given.
+    """Return the settings of an idempotent producer; with an id it is transactional.
 
-    Raises SettingsError where `kafka` sets a key that a promise rests on to another value.
+    Raises SettingsError if `kafka` changes a key that exactly-once depends on.
     """
     fixed = dict(_PRODUCER_FIXED)
     defaults = _COMMON | _PRODUCER
@@ -97,10 +97,10 @@ def producer_config(
 
 
 def transaction_seconds(producer: Mapping[str, Any], *, at_most: float) -> float:
-    """Return how long one transaction may take, in seconds, with these producer settings.
+    """Return the longest allowed duration of a transaction, in seconds.
 
-    It ends well before the broker's timeout: then the broker would abort it and fence the producer,
-    which cannot be told from another process with the same id.
+    It is well below the broker's timeout. At the timeout the broker aborts the transaction and
+    fences the producer, which looks the same as another process with the same id.
     """
     return min(at_most, _SHARE_OF_TIMEOUT * float(producer["transaction.timeout.ms"]) / 1000)
 
@@ -113,7 +113,7 @@ def _merge(
         if requested is not None and str(requested).lower() != str(value).lower():
             raise SettingsError(
                 f'[kafka] "{name}" = {requested!r} cannot be set: sensorwatch needs {value!r} '
-                "(exactly-once rests on it); remove the key"
+                "(exactly-once depends on it); remove the key"
             )
     return {**defaults, **kafka, **fixed}
 

@@ -1,4 +1,4 @@
-"""Dead letters: the original bytes, with headers that say where from and why."""
+"""Dead letters: the original bytes, with headers for origin and reason."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ _FIRST_FAILED_AT, _REPLAY_COUNT = (
     HEADER_PREFIX + name for name in ("first_failed_at", "replay.count")
 )
 FIRST_FAILURE_HEADERS = (_TOPIC, _PARTITION, _OFFSET, _TIMESTAMP, _FIRST_FAILED_AT)
-"""Headers of the first failure: a letter that is replayed and fails again keeps them."""
+"""Headers about the first failure. A letter that is replayed and fails again keeps them."""
 ID_HEADER = "__dlq.id"
-"""topic-partition-offset of the record that this letter stands for."""
+"""Header with the topic-partition-offset of the rejected record."""
 TRUNCATED_HEADER = "__dlq.truncated"
-"""What was cut to fit the message limit, with its original size in bytes."""
+"""Header that names what was cut to fit the message limit, with original sizes in bytes."""
 HEADERS_LOST_HEADER = "__dlq.headers.lost"
-"""There were headers that the client cannot read, so none is kept."""
+"""Header for a record whose headers the client could not read; none of them is kept."""
 _HEADERS_LOST_REASON = b"a header's name is not UTF-8"
 _OVERHEAD_BYTES = 4_096
 _MAX_FIRST_FAILURE_BYTES = 300
@@ -42,11 +42,11 @@ def dead_letters(
     failed_at: str,
     max_message_bytes: int,
 ) -> Iterator[OutgoingMessage]:
-    """Make one dead letter for each rejection, in the records' order.
+    """Yield one dead letter for each rejection, in the order of the records.
 
-    Key, value and headers are kept byte for byte, unless they would not fit into
-    `max_message_bytes`: then they are cut, and the header `__dlq.truncated` says so. Headers that
-    the client cannot read are lost, and the header `__dlq.headers.lost` says so.
+    Key, value and headers keep their bytes. If they exceed `max_message_bytes` they are cut, and
+    the header `__dlq.truncated` is added. If the client cannot read the headers they are dropped,
+    and the header `__dlq.headers.lost` is added.
     """
     batch_headers = _BatchHeaders(group.encode(), failed_at.encode())
     for rejection in rejections:
@@ -64,13 +64,13 @@ def dead_letters(
 
 @dataclass(frozen=True, slots=True)
 class _BatchHeaders:
-    """What is added to all letters of a micro-batch alike."""
+    """The values that all letters of a micro-batch share."""
 
     group: bytes
     failed_at: bytes
 
     def headers(self, rejection: Rejection, record: Record, original: Headers) -> Headers:
-        """Say where a record stands and why it was rejected."""
+        """Return the headers for a record's origin and the reason of its rejection."""
         origin = coordinates(record)
         field, reason = rejection.field, rejection.reason
         message = f"{field}: {rejection.detail}" if field else rejection.detail
@@ -83,7 +83,7 @@ class _BatchHeaders:
             (_GROUP, self.group),
             (_STAGE, b"scoring" if reason is Reason.SCORING_FAILED else b"validation"),
             (_CODE, reason.encode()),
-            # A field's name may hold half a surrogate pair, which is no UTF-8.
+            # A field name may contain a lone surrogate, which is not valid UTF-8.
             (_MESSAGE, message.encode(errors="backslashreplace")),
             (_FIRST_FAILED_AT, self.failed_at),
             (_REPLAY_COUNT, b"%d" % _replay_count(original)),
@@ -98,13 +98,13 @@ class _BatchHeaders:
 
 
 def _first_failure_value(original: Headers, name: str) -> bytes | None:
-    """Return what the first failure said, unless it is longer than any of ours."""
+    """Return the value of the first failure, or None if it is absent or too long to be ours."""
     first = last_header_value(original, name) if name in FIRST_FAILURE_HEADERS else None
     return first if first is not None and len(first) <= _MAX_FIRST_FAILURE_BYTES else None
 
 
 def _replay_count(original: Headers) -> int:
-    """Count how often this letter came back: 0 for a record that fails for the first time."""
+    """Return how often this letter was replayed; 0 at the first failure."""
     count = last_header_value(original, _REPLAY_COUNT)
     if count is None:
         return 0

@@ -1,4 +1,4 @@
-"""Accounts as text: in the metadata of committed offsets, and as records of the ledger topic."""
+"""Text format of accounts, for the metadata of committed offsets and for the ledger topic."""
 
 from enum import StrEnum
 from typing import Any
@@ -14,22 +14,22 @@ MAX_METADATA_BYTES = 4_095
 
 
 class Cause(StrEnum):
-    """Why the ledger topic has a record of an account."""
+    """The reason for a ledger record."""
 
     OPENED = "opened"
     """The group's first commit of this partition."""
     MODEL = "model"
-    """From this offset on another version scores."""
+    """Another model version scores from this offset on."""
     SEGMENT = "segment"
-    """From this offset on the digest begins anew: other code, libraries or CPU kind."""
+    """A new segment of the digest starts: other code, libraries or CPU kind."""
     INTERVAL = "interval"
-    """So many rows since the last record."""
+    """A snapshot was due."""
     CLOSED = "closed"
-    """The last of an account: a person let a new one begin."""
+    """The last record of an account, before a person reset it."""
 
 
 class LedgerRecord(msgspec.Struct, frozen=True):
-    """An account as it stood when every record below its next offset was accounted for."""
+    """An account that includes every record below its next offset."""
 
     ledger_version: int
     group: str
@@ -40,12 +40,12 @@ class LedgerRecord(msgspec.Struct, frozen=True):
 
     @property
     def source(self) -> Partition:
-        """The input partition it is of."""
+        """The input partition of the account."""
         return Partition(self.topic, self.partition)
 
 
 def to_metadata(account: Account) -> str:
-    """Write an account into a committed offset's metadata (about 450 bytes, ASCII)."""
+    """Return an account as metadata of a committed offset: about 450 bytes of ASCII."""
     text = msgspec.json.encode(_Metadata(LEDGER_VERSION, account)).decode()
     if len(text) > MAX_METADATA_BYTES:
         raise ValueError(f"the ledger's text has {len(text)} bytes, at most {MAX_METADATA_BYTES}")
@@ -53,10 +53,10 @@ def to_metadata(account: Account) -> str:
 
 
 def from_metadata(text: str | None, offset: int) -> Account | None:
-    """Read the account back, or None where the metadata is no account of this offset.
+    """Return the account in the metadata, or None if it is not an account of this offset.
 
-    That is so where a person or another program moved the group's offsets. Raises DataError where
-    a newer version of this program wrote it: beginning anew would throw a good account away.
+    None means that a person or another program moved the group's offsets. Raises DataError if a
+    newer version of this program wrote the account, so that a good account is not discarded.
     """
     _require_known_version(text)
     try:
@@ -70,28 +70,29 @@ def from_metadata(text: str | None, offset: int) -> Account | None:
 
 def _require_known_version(text: str | None) -> None:
     try:
-        # Read first and alone: what else a newer version writes, nobody here can know.
+        # Read only the version first, because a newer version may have other fields.
         version = msgspec.json.decode(text or "", type=_VersionField).ledger_version
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return
     if version > LEDGER_VERSION:
         raise DataError(
-            f"the committed offsets carry an account of ledger version {version}, and this program "
-            f"reads up to {LEDGER_VERSION}: a newer sensorwatch ran in this group. Nothing was "
-            "changed. Run that version or a later one, or use another [consumer] group"
+            f"the committed offsets contain an account of ledger version {version}, but this "
+            f"program reads versions up to {LEDGER_VERSION}: a newer sensorwatch ran in this "
+            "group. Nothing was changed. Run that version or a later one, or use another "
+            "[consumer] group"
         )
 
 
 def ledger_message(
     topic: str, group: str, partition: Partition, account: Account, cause: Cause
 ) -> OutgoingMessage:
-    """Make the ledger topic's record of an account; keyed by the input partition."""
+    """Return the ledger record of an account; its key is the input partition."""
     record = LedgerRecord(LEDGER_VERSION, group, partition.topic, partition.number, cause, account)
     return OutgoingMessage(topic, str(partition).encode(), msgspec.json.encode(record), [])
 
 
 def ledger_record(value: bytes | None) -> LedgerRecord:
-    """Read a record of the ledger topic; raises ValueError where it is none."""
+    """Return a parsed ledger record; raises ValueError if the value is not one."""
     record = msgspec.json.decode(value or b"", type=LedgerRecord)
     if record.ledger_version > LEDGER_VERSION:
         raise ValueError(f"ledger version {record.ledger_version} is newer than {LEDGER_VERSION}")
@@ -99,13 +100,13 @@ def ledger_record(value: bytes | None) -> LedgerRecord:
 
 
 def account_to_plain(account: Account) -> dict[str, Any]:
-    """Return an account as plain values, the digest as 16 hex digits, for people and `--json`."""
+    """Return an account as plain values for output, with the digest as 16 hex digits."""
     plain: dict[str, Any] = msgspec.to_builtins(account)
     return plain | {"digest": f"{account.digest:016x}"}
 
 
 def _is_valid(account: Account) -> bool:
-    """Whether the account can be moved on: what we write always can."""
+    """Return whether an account's numbers are possible; accounts that we wrote always are."""
     at = account.snapshot or SnapshotRef(0, 0)
     counts = (account.consumed, account.first_offset, account.segment, *account.window_rejected)
     return (

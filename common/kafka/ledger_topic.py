@@ -1,4 +1,4 @@
-"""The ledger topic, read back."""
+"""Reads the records of the ledger topic."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,18 +16,18 @@ from sensorwatch.common.kafka.topic_reader import SHORT_RETRY, read_topic, topic
 
 @dataclass(frozen=True, slots=True)
 class GroupHistory:
-    """What the ledger knows of a group's past."""
+    """The past of a group according to the ledger."""
 
     partitions: frozenset[Partition]
     """The input partitions that it has committed."""
     first_commit_ms: int | None
-    """When it first did, milliseconds since 1970 UTC; None: never."""
+    """Time of its first commit, milliseconds since 1970 UTC; None: it never committed."""
 
 
 def read_ledger(kafka: Mapping[str, Any], topic: str, *, group: str) -> list[LedgerRecord]:
-    """Return the committed records of a group, in the order they were committed per partition.
+    """Return the ledger records of a group, in commit order within each partition.
 
-    An absent topic is an empty ledger. Raises BrokerUnavailable.
+    A missing topic counts as an empty ledger. Raises BrokerUnavailable.
     """
     return [record for record, _ in _records_with_times(kafka, topic, group, SHORT_RETRY)]
 
@@ -35,7 +35,7 @@ def read_ledger(kafka: Mapping[str, Any], topic: str, *, group: str) -> list[Led
 def group_history(
     kafka: Mapping[str, Any], topic: str, *, group: str, retry: RetryPolicy = SHORT_RETRY
 ) -> GroupHistory:
-    """Return what a group has done so far.
+    """Return the past of a group.
 
     Raises BrokerUnavailable if the broker still does not answer after `retry`.
     """
@@ -49,7 +49,7 @@ def group_history(
 def _records_with_times(
     kafka: Mapping[str, Any], topic: str, group: str, retry: RetryPolicy
 ) -> Iterator[tuple[LedgerRecord, int]]:
-    """Yield the group's records, each with the time it was written."""
+    """Yield the group's records, each with its write time."""
     metadata_client = Consumer(reader_config(kafka, group=f"{group}.reader"), logger=quiet_logger())
     try:
         if not topic_partitions(metadata_client, topic, retry=retry):
@@ -63,7 +63,7 @@ def _records_with_times(
 
 
 def by_partition(records: list[LedgerRecord]) -> dict[Partition, list[LedgerRecord]]:
-    """Group records by the input partition they are of, in order."""
+    """Return records by their input partition, in order."""
     grouped: dict[Partition, list[LedgerRecord]] = {}
     for record in records:
         grouped.setdefault(record.source, []).append(record)

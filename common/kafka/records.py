@@ -1,4 +1,4 @@
-"""Records as they come from Kafka and messages as they go to it."""
+"""Records read from Kafka, and messages to be written to it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,13 +7,14 @@ from typing import Any, Protocol
 import msgspec
 
 MAX_TIMESTAMP_MS = 2**53
-"""Milliseconds from 1970 that are no time any more, and fit into 64 bits as microseconds."""
+"""Bound of a timestamp in milliseconds. It is beyond any real time and fits 64 bits in
+microseconds."""
 
 Headers = list[tuple[str, bytes | None]]
 
 
 class Record(Protocol):
-    """What is read of a consumed record: confluent_kafka's Message, or a test's own."""
+    """The methods of a consumed record: confluent_kafka's Message, or a test's own class."""
 
     def topic(self) -> str | None:
         """Return the topic's name."""
@@ -34,7 +35,7 @@ class Record(Protocol):
         """Return the headers in order, [(name, bytes or None), ...], or None."""
 
     def timestamp(self) -> tuple[int, int]:
-        """Return (type, milliseconds since 1970 UTC); type 0: there is none."""
+        """Return (type, milliseconds since 1970 UTC); type 0 means no timestamp."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -49,7 +50,7 @@ class Partition:
 
 
 class Coordinates(msgspec.Struct, frozen=True):
-    """Where a record stands: for ever the same, so events are named after it."""
+    """Topic, partition and offset of a record. They never change, so event ids use them."""
 
     topic: str
     partition: int
@@ -67,11 +68,11 @@ class OutgoingMessage(msgspec.Struct, frozen=True):
     value: bytes | None
     headers: Headers
     partition: int | None = None
-    """None: the one that the key gives."""
+    """None: the partitioner chooses by the key."""
 
 
 def coordinates(record: Record) -> Coordinates:
-    """Return where a consumed record stands."""
+    """Return the coordinates of a consumed record."""
     topic, partition, offset = record.topic(), record.partition(), record.offset()
     assert topic is not None
     assert partition is not None
@@ -80,20 +81,20 @@ def coordinates(record: Record) -> Coordinates:
 
 
 def received_at(record: Record) -> int | None:
-    """Return the record's own timestamp in microseconds UTC, or None where it has none.
+    """Return the record's own timestamp in microseconds UTC, or None.
 
-    A client may send any 64 bits as one: what lies beyond FARTHEST_MS counts as there.
+    A client may send any 64 bits as a timestamp, so it is limited to MAX_TIMESTAMP_MS.
     """
     kind, milliseconds = record.timestamp()
     return None if kind == 0 else min(max(milliseconds, -MAX_TIMESTAMP_MS), MAX_TIMESTAMP_MS) * 1000
 
 
 def headers_of(record: Record) -> Headers | None:
-    """Return the headers in order; None where there are some that the client cannot read.
+    """Return the headers in order; None if the client cannot read them.
 
-    Kafka lets a header's name be any bytes; the client wants UTF-8 and raises for anything else.
-    Ask once a record: after it has failed, it gives a tuple that holds no object where the name
-    belongs, and whoever looks at that crashes the process.
+    Kafka allows any bytes as the name of a header. The client requires UTF-8 and raises otherwise.
+    Call this once per record: after a failure the client returns a tuple with a null pointer in
+    place of the name, and reading that crashes the process.
     """
     try:
         return list(record.headers() or [])

@@ -1,4 +1,4 @@
-"""Questions to the broker, asked again while their errors are transient."""
+"""Retries of calls to the broker while their errors are transient."""
 
 import time
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from confluent_kafka import KafkaException
 
-from sensorwatch.common.kafka.broker_errors import transient
+from sensorwatch.common.kafka.broker_errors import is_transient
 
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
@@ -17,18 +17,18 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long a question is repeated; the pause before each repetition doubles."""
+    """How long a call is repeated; the pause before each repetition doubles."""
 
     seconds: float
-    """Measured from the first call. A call that begins in time may end later."""
+    """Time limit from the first call. A call that starts within it may end later."""
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
 
     def ask(self, question: Callable[[], Answer]) -> Answer:
-        """Return the answer to `question`.
+        """Return the result of `question`.
 
-        Raises its KafkaException at once if the error is not transient, and the last one if the
-        time is over.
+        Raises its KafkaException at once if the error is not transient, and the last one after the
+        time limit.
         """
         deadline = self.clock() + self.seconds
         pause = FIRST_PAUSE_SECONDS
@@ -36,7 +36,7 @@ class RetryPolicy:
             try:
                 return question()
             except KafkaException as error:
-                if not transient(error.args[0]) or self.clock() + pause > deadline:
+                if not is_transient(error.args[0]) or self.clock() + pause > deadline:
                     raise
             self.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)

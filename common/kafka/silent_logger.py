@@ -1,4 +1,4 @@
-"""A logger for clients whose troubles are told by exceptions and not by librdkafka's log."""
+"""A logger that discards librdkafka's log; callers report errors by exceptions instead."""
 
 import logging
 

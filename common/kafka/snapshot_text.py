@@ -1,4 +1,4 @@
-"""Snapshots as records of the state topic: chunks of bytes, and the manifest that names them."""
+"""Record format of snapshots: chunks of bytes, and a manifest that lists them."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from sensorwatch.common.ledger.account import Account, SnapshotRef
 
 SNAPSHOT_VERSION = 1
 CHUNK_BYTES = 900_000
-"""Fits into the 1,000,000 bytes that the client and the broker take by default."""
+"""Below the default message limit of client and broker, 1,000,000 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,20 +23,20 @@ class Snapshot:
     group: str
     source: Partition
     partitions: int
-    """How many the input has: with another number the sensors are elsewhere."""
+    """Number of input partitions. With another number, sensors are in other partitions."""
     next_offset: int
-    """The first record that the memory knows nothing of."""
+    """The first input record that the memory does not include."""
     model_version: str
-    """The version that the memory belongs to."""
+    """The model version of the memory."""
     account: Account
     content: bytes
-    """The memory, opaque here."""
+    """The memory's bytes, which this module does not interpret."""
     memory_layout: str = ""
-    """What the memory's columns are, for people; the memory's own bytes decide."""
+    """The memory's columns, for readers; the memory's own header is authoritative."""
 
 
 class SnapshotManifest(msgspec.Struct, frozen=True):
-    """The record that makes a snapshot: what it is of, and where its chunks are."""
+    """The record that completes a snapshot: its origin, and the offsets of its chunks."""
 
     snapshot_version: int
     group: str
@@ -47,7 +47,7 @@ class SnapshotManifest(msgspec.Struct, frozen=True):
     model_version: str
     memory_layout: str
     chunks: list[int]
-    """Their offsets in the state topic, in the partition of the manifest itself."""
+    """Offsets of the chunks in the state topic, in the manifest's own partition."""
     bytes: int
     sha256: str
     account: Account
@@ -56,11 +56,11 @@ class SnapshotManifest(msgspec.Struct, frozen=True):
 def chunk_messages(
     snapshot: Snapshot, topic: str, *, chunk_bytes: int = CHUNK_BYTES
 ) -> Iterator[OutgoingMessage]:
-    """Cut a snapshot's memory into messages, in order, for the partition of its source.
+    """Yield a snapshot's memory as messages, in order, for the partition of its source.
 
-    Not compressed here: memories are mostly noise to a compressor (zlib, level 1, 25 MB of
-    normally distributed float64: 0.67 s for 4 %; of a table as the memory keeps it: 0.29 s for
-    54 %), and the producer compresses what does shrink in a thread of its own.
+    The bytes are not compressed here, because memories compress poorly. zlib at level 1 took 0.67 s
+    to save 4 % of 25 MB of normally distributed float64, and 0.29 s to save 54 % of a memory table.
+    The producer compresses in a thread of its own.
     """
     for start in range(0, len(snapshot.content), chunk_bytes):
         chunk = snapshot.content[start : start + chunk_bytes]
@@ -68,12 +68,12 @@ def chunk_messages(
 
 
 def chunk_count(snapshot: Snapshot, *, chunk_bytes: int = CHUNK_BYTES) -> int:
-    """Return how many messages `chunk_messages` gives."""
+    """Return the number of messages that `chunk_messages` yields."""
     return -(-len(snapshot.content) // chunk_bytes)
 
 
 def manifest_message(snapshot: Snapshot, topic: str, chunks: Sequence[int]) -> OutgoingMessage:
-    """Make the manifest of a snapshot whose chunks stand at these offsets."""
+    """Return the manifest message of a snapshot whose chunks have these offsets."""
     manifest = SnapshotManifest(
         snapshot_version=SNAPSHOT_VERSION,
         group=snapshot.group,
@@ -93,24 +93,24 @@ def manifest_message(snapshot: Snapshot, topic: str, chunks: Sequence[int]) -> O
 
 
 def parse_snapshot_manifest(value: bytes | None, where: object) -> SnapshotManifest:
-    """Read a manifest; `where` it was found is for the message.
+    """Return a parsed manifest; `where` is its position, for messages.
 
-    Raises StateRefused where it is none, or of a newer version of this program.
+    Raises StateRefused if the value is not a manifest, or if a newer program wrote it.
     """
     try:
-        # Read first and alone: what else a newer version writes, nobody here can know.
+        # Read only the version first, because a newer version may have other fields.
         version = msgspec.json.decode(value or b"", type=_VersionField).snapshot_version
         if version > SNAPSHOT_VERSION:
             raise_state_refused(
-                f"the snapshot at {where} is of version {version}, and this program reads up to "
-                f"{SNAPSHOT_VERSION}: a newer sensorwatch wrote it. Run that version or a later one"
+                f"the snapshot at {where} has version {version}, but this program reads versions "
+                f"up to {SNAPSHOT_VERSION}: run the newer sensorwatch that wrote it"
             )
         manifest = msgspec.json.decode(value or b"", type=SnapshotManifest)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise_state_refused(f"the record at {where} is no snapshot's manifest ({error})")
+        raise_state_refused(f"the record at {where} is not a snapshot manifest ({error})")
     rising = all(a < b for a, b in zip(manifest.chunks, manifest.chunks[1:], strict=False))
     if version < 1 or manifest.bytes < 0 or not rising or min(manifest.chunks, default=0) < 0:
-        raise_state_refused(f"the manifest at {where} is damaged: its numbers make no sense")
+        raise_state_refused(f"the manifest at {where} is damaged: its numbers are impossible")
     return manifest
 
 
@@ -123,13 +123,13 @@ def require_matching_manifest(
     partitions: int,
     at: SnapshotRef,
 ) -> None:
-    """Raise StateRefused where a manifest is not the one that the ledger means by `at`."""
-    found = (manifest.group, f"{manifest.topic}-{manifest.partition}", manifest.next_offset)
+    """Raise StateRefused if a manifest does not match the snapshot `at` that the account names."""
+    actual = (manifest.group, f"{manifest.topic}-{manifest.partition}", manifest.next_offset)
     wanted = (group, str(source), at.next_offset)
-    if found != wanted:
+    if actual != wanted:
         raise_state_refused(
-            "the snapshot at {} is of group {}, partition {}, offset {}".format(where, *found)
-            + "; wanted was one of group {}, partition {}, offset {}".format(*wanted)
+            "the snapshot at {} is of group {}, partition {}, offset {}".format(where, *actual)
+            + "; wanted group {}, partition {}, offset {}".format(*wanted)
         )
     if manifest.partitions != partitions:
         raise_state_refused(
@@ -139,7 +139,7 @@ def require_matching_manifest(
 
 
 def snapshot_of(manifest: SnapshotManifest, chunks: Sequence[bytes], where: object) -> Snapshot:
-    """Put a snapshot together again; raises StateRefused where its chunks are not the ones."""
+    """Return the snapshot of a manifest and its chunks; raises StateRefused if they differ."""
     content = b"".join(chunks)
     if len(content) != manifest.bytes:
         raise_state_refused(
@@ -164,11 +164,11 @@ def snapshot_of(manifest: SnapshotManifest, chunks: Sequence[bytes], where: obje
     )
 
 
-def raise_state_refused(found: str) -> NoReturn:
-    """Raise StateRefused with what was found, and the remedy."""
+def raise_state_refused(problem: str) -> NoReturn:
+    """Raise StateRefused with the problem and the remedy."""
     raise StateRefused(
-        f"{found}. Nothing was scored or committed. See what `sensorwatch state reset` would lose "
-        "(it starts the memory cold where the group stands), and run it to go on without"
+        f"{problem}. Nothing was scored or committed. `sensorwatch state reset` shows what a reset "
+        "would lose. With --yes it starts a cold memory at the group's committed offset"
     )
 
 

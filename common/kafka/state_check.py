@@ -1,4 +1,4 @@
-"""Whether input and state topic are such that a memory can be restored from them."""
+"""Checks that a memory can be restored from the input topic and the state topic."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,18 +23,18 @@ CLEANUP_POLICY, RETENTION_MS, RETENTION_BYTES, UNLIMITED = (
     "-1",
 )
 TopicConfigReader = Callable[[Mapping[str, Any], str, float], Mapping[str, str]]
-"""Gives the settings of a topic, as `read_topic_config` does."""
+"""Returns the settings of a topic; see `read_topic_config`."""
 
 
 def read_topic_config(kafka: Mapping[str, Any], topic: str, timeout: float) -> dict[str, str]:
-    """Return the settings in force of a topic; none where the broker has none.
+    """Return the effective settings of a topic; an empty dict if the broker has none.
 
-    Raises KafkaException where the broker does not tell.
+    Raises KafkaException if the broker does not answer or refuses.
     """
     admin = AdminClient(client_config(kafka), logger=quiet_logger())
     metadata = admin.list_topics(topic, timeout=timeout)
     if metadata.controller_id not in metadata.brokers:
-        return {}  # the embedded broker would let us wait, and has no settings to tell
+        return {}  # the embedded broker has no settings, and would not answer
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
     (answer,) = admin.describe_configs([resource], request_timeout=timeout).values()
     return {name: str(entry.value) for name, entry in answer.result().items()}
@@ -50,21 +50,21 @@ def check_state_topics(
     timeout: float = CALL_TIMEOUT_SECONDS,
     read_config: TopicConfigReader = read_topic_config,
 ) -> None:
-    """Refuse what would make a restore impossible some day.
+    """Refuse topic settings that would make a later restore impossible.
 
-    `warn`: is told what the broker does not let us see, and what only may be too little. Raises
-    StateRefused where the topics differ in partitions, DataError where the input is compacted,
-    SettingsError where the state is, or where one of them is not kept for two intervals of
-    snapshots, BrokerUnavailable where a topic or the broker is not there.
+    `warn` gets a message if settings cannot be read or may be too small. Raises StateRefused if the
+    topics differ in partitions, DataError if the input is compacted, SettingsError if the state
+    topic is compacted or if either retention is below two snapshot intervals, BrokerUnavailable if
+    a topic or the broker is missing.
     """
     partitions = require_topics(kafka, [readings, state], timeout=timeout)
     if partitions[readings] != partitions[state]:
         raise StateRefused(
-            f'the input "{readings}" has {partitions[readings]} partitions, and "{state}", which '
-            f"keeps the memory of each, has {partitions[state]}. Where partitions were added to "
-            "the input, sensors have moved between them, and no memory fits any more: see what "
-            "`sensorwatch state reset` would lose, and run it to start cold. Where the state's "
-            "topic was made by hand, give it as many partitions as the input"
+            f'the input "{readings}" has {partitions[readings]} partitions, but the state topic '
+            f'"{state}" has {partitions[state]}; both need the same number.\n'
+            "If partitions were added to the input, sensors moved between them and no memory fits: "
+            "run `sensorwatch state reset` to see what is lost, and to start with a cold memory.\n"
+            "If the state topic was created by hand, give it as many partitions as the input"
         )
     min_retention_seconds = 2 * snapshot_every_seconds
     config = _config_or_warn(
@@ -90,13 +90,13 @@ def _config_or_warn(
     warn: Callable[[str], None],
     wanted: str,
 ) -> Mapping[str, str]:
-    """Return the settings of a topic; where they cannot be seen none, and a person is told."""
+    """Return the settings of a topic, or warn and return an empty dict if they cannot be read."""
     try:
         return RetryPolicy(timeout).ask(lambda: read_config(kafka, topic, timeout))
     except KafkaException as error:
         warn(
-            f'the settings of "{topic}" cannot be seen ({error.args[0].str()}): make sure yourself '
-            f'that its cleanup.policy is "delete", and {wanted}'
+            f'the settings of "{topic}" cannot be read ({error.args[0].str()}): check that its '
+            f'cleanup.policy is "delete", and {wanted}'
         )
         return {}
 
@@ -109,23 +109,23 @@ def _check_readings(
 ) -> None:
     if "compact" in config.get(CLEANUP_POLICY, ""):
         raise DataError(
-            f'the input "{topic}" is compacted ({CLEANUP_POLICY} = {config[CLEANUP_POLICY]}): records vanish from '
-            "its middle, so that neither a memory can be restored from them nor the ledger be "
-            "verified. Set cleanup.policy to delete, or read another topic"
+            f'the input "{topic}" is compacted ({CLEANUP_POLICY} = {config[CLEANUP_POLICY]}). '
+            "Compaction deletes records, so no memory could be restored and the ledger could not "
+            "be verified. Set cleanup.policy to delete, or read another topic"
         )
     retention_seconds = int(config.get(RETENTION_MS, UNLIMITED)) / 1000
     if 0 <= retention_seconds < 2 * every_seconds:
         raise SettingsError(
-            f'the input "{topic}" keeps its records for {_seconds_text(retention_seconds)} (retention.ms), and the '
-            f"memory is written down every {_seconds_text(every_seconds)} ([consumer] "
-            "snapshot_every_seconds): what lies between must still be there after a crash. Keep "
-            "the records for at least two intervals, or lower snapshot_every_seconds"
+            f'the input "{topic}" keeps its records for {_seconds_text(retention_seconds)} '
+            f"(retention.ms), but a snapshot is written every {_seconds_text(every_seconds)} "
+            "([consumer] snapshot_every_seconds). A restore needs all records since the last "
+            "snapshot. Keep the records for at least two intervals, or lower snapshot_every_seconds"
         )
     retention_bytes = int(config.get(RETENTION_BYTES, UNLIMITED))
     if retention_bytes >= 0:
         warn(
-            f'the input "{topic}" keeps {_with_spaces(retention_bytes)} bytes of each partition (retention.bytes): '
-            "make sure yourself that no more comes in two snapshot intervals, "
+            f'the input "{topic}" keeps {_with_spaces(retention_bytes)} bytes of each partition '
+            "(retention.bytes): check that fewer bytes arrive within two snapshot intervals, "
             f"{_seconds_text(2 * every_seconds)}"
         )
 
@@ -135,23 +135,24 @@ def _check_state(
 ) -> None:
     if "compact" in config.get(CLEANUP_POLICY, ""):
         raise SettingsError(
-            f'the state\'s topic "{topic}" is compacted ({CLEANUP_POLICY} = {config[CLEANUP_POLICY]}): parts of '
-            "snapshots vanish, and with them the memory. Set cleanup.policy to delete; the worker "
-            "deletes old snapshots itself"
+            f'the state topic "{topic}" is compacted ({CLEANUP_POLICY} = '
+            f"{config[CLEANUP_POLICY]}), which deletes chunks of snapshots. Set cleanup.policy to "
+            "delete; the worker deletes old snapshots itself"
         )
     retention_seconds = int(config.get(RETENTION_MS, UNLIMITED)) / 1000
     if 0 <= retention_seconds < min_retention_seconds:
         raise SettingsError(
-            f'the state\'s topic "{topic}" keeps its records for {_seconds_text(retention_seconds)} (retention.ms), '
-            f"which is less than two snapshot intervals, {_seconds_text(min_retention_seconds)}: the memory would be gone. "
-            "Set retention.ms to -1; the worker deletes old snapshots itself"
+            f'the state topic "{topic}" keeps its records for {_seconds_text(retention_seconds)} '
+            "(retention.ms), which is less than two snapshot intervals, "
+            f"{_seconds_text(min_retention_seconds)}. Set retention.ms to -1; the worker deletes "
+            "old snapshots itself"
         )
     for name in (RETENTION_MS, RETENTION_BYTES):
         if int(config.get(name, UNLIMITED)) >= 0:
             warn(
-                f'the state\'s topic "{topic}" has {name} = {config[name]}: the memory of a '
-                f"partition that is silent for long will be gone. Set {name} to -1; the worker "
-                "deletes old snapshots itself"
+                f'the state topic "{topic}" has {name} = {config[name]}: the memory of a partition '
+                f"without new records may be deleted. Set {name} to -1; the worker deletes old "
+                "snapshots itself"
             )
 
 

@@ -1,4 +1,4 @@
-"""The state topic: a snapshot read back by the offset that the ledger names, old ones deleted."""
+"""Reads snapshots from the state topic by exact offsets, and deletes old ones."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from confluent_kafka.admin import AdminClient
 
 from sensorwatch.common.errors import BrokerUnavailable
-from sensorwatch.common.kafka.broker_errors import transient
+from sensorwatch.common.kafka.broker_errors import is_transient
 from sensorwatch.common.kafka.client_config import reader_config
 from sensorwatch.common.kafka.records import Coordinates, Partition
 from sensorwatch.common.kafka.retrying import RetryPolicy
@@ -26,11 +26,12 @@ from sensorwatch.common.ledger.account import SnapshotRef
 
 STALL_TIMEOUT_SECONDS = 30.0
 _FETCH_BYTES = 16_000_000
-"""A snapshot comes in a few answers of the broker, not in one for each chunk."""
+"""Large enough that a snapshot needs only a few fetches."""
 _FETCH_WAIT_MS = 10
-"""A manifest is often the last record: its successor, which may never come, holds up the chunks."""
+"""A manifest is often the last record of a partition. A long wait for the next record would delay
+the chunks."""
 _NO_GROUP = "sensorwatch-reader"
-"""The client wants a group id even for a consumer that never joins one."""
+"""The client requires a group id even if the consumer never joins a group."""
 
 
 def read_snapshot(
@@ -45,16 +46,15 @@ def read_snapshot(
     retry: RetryPolicy = SHORT_RETRY,
     clock: Callable[[], float] = time.monotonic,
 ) -> Snapshot:
-    """Read the snapshot of a partition of the input that a *committed* account names.
+    """Return the snapshot that a *committed* account of an input partition names.
 
-    `partitions`: how many the input has now. Every record is asked for by its exact offset, and
-    with `read_uncommitted`: an offset that stands in a committed account names records that were
-    committed with it, so there is no need to wait for a transaction that somebody else holds open
-    below or above them; and whatever else lies there, aborted or open, no offset names. The digest
-    in the manifest has the last word.
+    `partitions`: the current number of input partitions. Every record is read by its exact offset
+    with `read_uncommitted`. That is safe, because a committed account names only records that were
+    committed with it, and it avoids waiting for other open transactions. The digest in the manifest
+    is checked at the end.
 
-    Raises StateRefused where a record is gone, or is not what the account means; BrokerUnavailable
-    if the broker still does not answer after `retry`, or if no record comes for `stall_seconds`.
+    Raises StateRefused if a record is missing or differs from the account, BrokerUnavailable if the
+    broker still does not answer after `retry`, or if no record comes for `stall_seconds`.
     """
     where = Coordinates(topic, source.number, at.offset)
     config = reader_config(kafka, group=_NO_GROUP) | {
@@ -81,7 +81,7 @@ def read_snapshot(
 
 
 class _PartitionReader:
-    """Records of one partition by their exact offsets."""
+    """Reads records of one partition by their exact offsets."""
 
     def __init__(
         self,
@@ -102,8 +102,7 @@ class _PartitionReader:
     def require_partition(self) -> None:
         """Raise StateRefused if the metadata has no such partition.
 
-        The error of reading a partition does not say it: if only its leader is away, the error is
-        the same.
+        A read error does not show it, because the error is the same if only the leader is down.
         """
         if self._number not in topic_partitions(self._consumer, self._topic, retry=self._retry):
             raise_state_refused(f'there is no partition {self._number} in "{self._topic}"')
@@ -111,7 +110,7 @@ class _PartitionReader:
     def read_values(self, offsets: Sequence[int]) -> list[bytes | None]:
         """Return the values of the records at these rising offsets.
 
-        Raises StateRefused naming the first that is not there.
+        Raises StateRefused that names the first missing record.
         """
         if not offsets:
             return []
@@ -128,41 +127,41 @@ class _PartitionReader:
         for offset in offsets:
             if offset not in values_by_offset:
                 raise_state_refused(
-                    f"there is no record at {self._coordinates(offset)}, which belongs to a snapshot "
-                    "(deleted, or a transaction's marker: was the topic made anew?)"
+                    f"the record at {self._coordinates(offset)}, which belongs to a snapshot, is "
+                    "missing (it was deleted, or the topic was deleted and created again)"
                 )
         return [values_by_offset[offset] for offset in offsets]
 
     def _require_retained(self, offsets: Sequence[int]) -> None:
-        # Asked of the broker with read_uncommitted: up to the end, open transactions included.
+        # With read_uncommitted the end includes records of open transactions.
         topic_partition = TopicPartition(self._topic, self._number)
         low, high = partition_bounds(self._consumer, topic_partition, retry=self._retry)
         if not (low <= offsets[0] and offsets[-1] < high):
             raise_state_refused(
-                f"the records of a snapshot, at {self._coordinates(offsets[0])} to {offsets[-1]}, are "
-                f"not among what the topic holds there (offsets {low} to {high - 1}): deleted, "
-                "expired, or the topic was made anew"
+                f"the records of a snapshot, at {self._coordinates(offsets[0])} to {offsets[-1]}, "
+                f"are outside the offsets {low} to {high - 1} that the topic has: they expired or "
+                "were deleted, or the topic was deleted and created again"
             )
 
     def _messages(self) -> Iterator[Message]:
-        """Yield what comes, the news that the partition's end is reached included."""
+        """Yield messages, including the event for the end of the partition."""
         deadline = self._clock() + self._stall_seconds
         while self._clock() < deadline:
             for message in self._consumer.consume(1_000, 0.05):
                 error = message.error()
                 if error is None or error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its name
-                    # A new leader may say too early where the end is; then more follows.
+                    # A new leader may report the end too early; then more records follow.
                     yield message
                     deadline = self._clock() + self._stall_seconds
                 elif error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
                     raise_state_refused(
                         f'a snapshot in "{self._topic}" was deleted while it was read'
                     )
-                elif not transient(error):
+                elif not is_transient(error):
                     raise KafkaException(error)
         raise BrokerUnavailable(
-            f'"{self._topic}": no record came for {self._stall_seconds:g} s of a snapshot in '
-            f"partition {self._number}: is the broker up?"
+            f'"{self._topic}": no record of a snapshot came for {self._stall_seconds:g} s from '
+            f"partition {self._number}: check that the broker is up"
         )
 
     def _coordinates(self, offset: int) -> Coordinates:
@@ -176,10 +175,10 @@ _UNSUPPORTED_ERRORS = {
 
 
 class OldSnapshotDeleter:
-    """Deletes what no account names any more, as well as it can: what stays only takes room."""
+    """Deletes replaced snapshots. Deletion is best-effort; leftovers are harmless."""
 
     def __init__(self, admin: AdminClient, topic: str, *, warn: Callable[[str], None]) -> None:
-        """`warn`: is told once, where the broker refuses."""
+        """`warn` is called once if the broker refuses a deletion."""
         self._admin = admin
         self._topic = topic
         self._warn = warn
@@ -187,10 +186,10 @@ class OldSnapshotDeleter:
         self._pending: dict[int, Future[Any]] = {}
 
     def delete_before(self, partition: int, offset: int) -> None:
-        """Ask for the records of a partition below `offset` to be deleted; never waits.
+        """Request deletion of a partition's records below `offset`, without waiting.
 
-        `offset`: one past the manifest of the snapshot that a newer, committed one replaces; what
-        it needs lies below its manifest, what the newer one needs above.
+        `offset`: one past the manifest of the replaced snapshot. All records of that snapshot are
+        below it, and all records of the newer committed snapshot are above it.
         """
         previous = self._pending.pop(partition, None)
         if previous is not None and previous.done():
@@ -208,11 +207,11 @@ class OldSnapshotDeleter:
 
     def _warn_once(self, failure: KafkaException) -> None:
         error = failure.args[0]
-        # What passes, the next time mends; and a broker that cannot delete does not have to.
-        harmless = transient(error) or error.code() in _UNSUPPORTED_ERRORS
+        # A transient error is repaired by the next request, and deletion is optional for brokers.
+        harmless = is_transient(error) or error.code() in _UNSUPPORTED_ERRORS
         if not harmless and not self._warned:
             self._warned = True
             self._warn(
                 f'old snapshots in "{self._topic}" cannot be deleted: {error.str()}. The topic '
-                "grows until this program may delete its records, or somebody does it instead"
+                "grows: give this program the right to delete records, or delete them yourself"
             )

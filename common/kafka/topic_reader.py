@@ -1,28 +1,31 @@
-"""Everything that is committed in a topic as of now, read without joining a group."""
+"""Reads all committed records of a topic, up to its current end, without joining a group."""
 
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from sensorwatch.common.errors import BrokerUnavailable
-from sensorwatch.common.kafka.broker_errors import transient
+from sensorwatch.common.kafka.broker_errors import is_transient
 from sensorwatch.common.kafka.client_config import reader_config
 from sensorwatch.common.kafka.retrying import RetryPolicy
 from sensorwatch.common.kafka.silent_logger import quiet_logger
 
-CALL_TIMEOUT_SECONDS = 10.0
-"""The longest that one question to the broker waits for its answer."""
+CALL_TIMEOUT_SECONDS = 5.0
+"""Timeout of one call to the broker."""
 STALL_TIMEOUT_SECONDS = 60.0
-"""Longer than a dead writer's transaction holds back what others committed after it."""
+"""Longer than the open transaction of a dead writer can block later records."""
 SHORT_RETRY = RetryPolicy(10.0)
-"""For a person who waits for the answer."""
+"""For commands that a user waits for."""
 FETCH_RECORDS = 1_000
 
+Answer = TypeVar("Answer")
+
 _NO_GROUP = "sensorwatch-reader"
-"""The client wants a group id even for a consumer that never joins one."""
+"""The client requires a group id even if the consumer never joins a group."""
 
 
 def read_topic(
@@ -38,11 +41,11 @@ def read_topic(
 ) -> Iterator[Message]:
     """Yield the committed records of a topic, in order within each partition.
 
-    `begin`, `end`: offsets by partition (end exclusive); without them from the first record to the
-    last one there is at the call. Where `begin` is given, partitions not in it are left out.
-    `max_records`: the most records of each partition. A transaction that is still open below the
-    end is waited for. Raises BrokerUnavailable if the topic is missing, if the broker still does
-    not answer after `retry`, or if no record comes for `stall_seconds`.
+    `begin`, `end`: offsets by partition, end exclusive. Default: from the first record to the last
+    one at the time of the call. If `begin` is given, only its partitions are read. `max_records`:
+    bound for each partition. The reader waits for transactions that are open below the end. Raises
+    BrokerUnavailable if the topic is missing, if the broker still does not answer after `retry`, or
+    if no record comes for `stall_seconds`.
     """
     batches = read_topic_batches(
         kafka,
@@ -69,9 +72,9 @@ def read_topic_batches(
     retry: RetryPolicy = SHORT_RETRY,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[list[Message]]:
-    """Yield what `read_topic` does as it comes; an empty piece says that we wait.
+    """Yield the records of `read_topic` in batches; an empty batch means that none came yet.
 
-    For a caller with something else to do meanwhile.
+    This is for callers that do other work while they wait.
     """
     bounds = _bounds(watermarks(kafka, topic, retry=retry), begin, end)
     end_offsets = {
@@ -96,9 +99,9 @@ def read_topic_batches(
             yield batch
             if clock() > deadline:
                 raise BrokerUnavailable(
-                    f'"{topic}": no record came for {stall_seconds:g} s, with offsets up to '
-                    f"{end_offsets} (by partition) still to be read: is the broker up, or a "
-                    "transaction left open?"
+                    f'"{topic}": no record came for {stall_seconds:g} s, but offsets up to '
+                    f"{end_offsets} (by partition) are not read yet: check that the broker is up "
+                    "and that no transaction is open"
                 )
     finally:
         consumer.close()
@@ -111,8 +114,8 @@ def watermarks(
 
     Raises BrokerUnavailable if there is no such topic, or still no answer after `retry`.
     """
-    # With read_committed the broker answers with the last stable offset, which an open transaction
-    # holds below what is committed after it.
+    # With read_committed the broker returns the last stable offset. An open transaction keeps that
+    # below records that were committed later.
     config = reader_config(kafka, group=_NO_GROUP) | {"isolation.level": "read_uncommitted"}
     metadata_client = Consumer(config, logger=quiet_logger())
     try:
@@ -120,7 +123,7 @@ def watermarks(
         if not numbers:
             raise BrokerUnavailable(
                 f'there is no topic "{topic}" at {kafka.get("bootstrap.servers")}: correct its '
-                "name, or make it with `sensorwatch topics create`"
+                "name, or create it with `sensorwatch topics create`"
             )
         return {
             number: partition_bounds(metadata_client, TopicPartition(topic, number), retry=retry)
@@ -136,13 +139,39 @@ def partition_bounds(
     consumer: Consumer, where: TopicPartition, *, retry: RetryPolicy
 ) -> tuple[int, int]:
     """Return a partition's first retained offset and its end; raises KafkaException."""
-    return retry.ask(lambda: consumer.get_watermark_offsets(where, CALL_TIMEOUT_SECONDS))
+    return ask_leader(
+        consumer,
+        where.topic,
+        lambda: consumer.get_watermark_offsets(where, CALL_TIMEOUT_SECONDS),
+        retry=retry,
+    )
+
+
+def ask_leader(
+    consumer: Consumer, topic: str, question: Callable[[], Answer], *, retry: RetryPolicy
+) -> Answer:
+    """Return the answer to a question that the leader of a partition answers.
+
+    After a failure the metadata is read again. For a topic that it does not consume, the client
+    does not do that by itself, and asks a leader that was killed again and again. Raises
+    KafkaException.
+    """
+
+    def ask() -> Answer:
+        try:
+            return question()
+        except KafkaException:
+            with suppress(KafkaException):
+                consumer.list_topics(topic, timeout=CALL_TIMEOUT_SECONDS)
+            raise
+
+    return retry.ask(ask)
 
 
 def topic_partitions(
     consumer: Consumer, topic: str, *, retry: RetryPolicy = SHORT_RETRY
 ) -> list[int]:
-    """Return the numbers of a topic's partitions, none if there is no such topic.
+    """Return the numbers of a topic's partitions; an empty list if the topic does not exist.
 
     Raises BrokerUnavailable if the broker still does not answer after `retry`.
     """
@@ -160,8 +189,8 @@ def topic_partitions(
         return retry.ask(ask)
     except KafkaException as error:
         raise BrokerUnavailable(
-            f"no answer from the broker: {error.args[0].str()}; is the one of [kafka] "
-            '"bootstrap.servers" up?'
+            f"no answer from the broker: {error.args[0].str()}; check that the broker of [kafka] "
+            '"bootstrap.servers" is up'
         ) from error
 
 
@@ -185,10 +214,10 @@ def _bounds(
 
 
 def _is_wanted(message: Message, end_offsets: dict[int, int]) -> bool:
-    """Say whether the message is asked for, and note partitions that have come to their end."""
+    """Return whether a message is in range; remove partitions that reached their end."""
     error = message.error()
     if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - its name
-        if transient(error):
+        if is_transient(error):
             return False
         raise BrokerUnavailable(f'"{message.topic()}" cannot be read: {error.str()}')
     number, offset = message.partition(), message.offset()
@@ -197,7 +226,7 @@ def _is_wanted(message: Message, end_offsets: dict[int, int]) -> bool:
     end_offset = end_offsets.get(number)
     if end_offset is None:
         return False
-    # At the end of a partition control records may stand, which are never delivered.
+    # A partition may end with control records, which the client never delivers.
     if offset >= (end_offset - 1 if error is None else end_offset):
         del end_offsets[number]
     return error is None and offset < end_offset

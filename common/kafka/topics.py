@@ -1,4 +1,4 @@
-"""The topics of the row's path: whether they are there, and how they are made."""
+"""The five topics: checks that they exist, and their creation."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,35 +16,35 @@ from sensorwatch.common.kafka.silent_logger import quiet_logger
 
 _DAY_MS = 86_400_000
 _MESSAGE_BYTES = "1048588"
-"""Kafka's own default, whatever the cluster's: above the largest chunk of a snapshot."""
+"""Kafka's default, which exceeds the largest snapshot chunk. A cluster may have a lower one."""
 
 
 @dataclass(frozen=True, slots=True)
 class TopicPlan:
-    """A topic as it should be made."""
+    """The settings of a topic to create."""
 
     name: str
     partitions: int
     config: Mapping[str, str] = field(default_factory=dict)
     partitions_like: str = ""
-    """A topic that it has as many partitions as, where that one is there before."""
+    """The name of an existing topic whose number of partitions is used instead."""
 
 
 class TopicStatus(StrEnum):
-    """What became of a plan."""
+    """The result of a topic plan."""
 
     CREATED = "created"
-    EXISTED = "was there already"
+    EXISTED = "existed already"
 
 
 def topic_plans(
     *, readings: str, anomalies: str, dead_letters: str, ledger: str, state: str, partitions: int
 ) -> tuple[TopicPlan, ...]:
-    """Plan the five topics of the row's path.
+    """Return the plans of the five topics.
 
-    Readings are kept for a week, what was found out of them for a month, the ledger for ever: it
-    is the proof, and small. The state is kept until the worker deletes it: a sensor may be silent
-    for longer than any time.
+    Retention: readings a week, events and dead letters a month. The ledger has no limit, because it
+    is the proof and is small. The state topic has no limit either: the worker deletes old
+    snapshots, and a sensor may be silent for any time.
     """
     unlimited_retention = {
         "cleanup.policy": "delete",
@@ -70,10 +70,10 @@ def create_topics(
     replication: int = 1,
     timeout: float = 15.0,
 ) -> dict[str, TopicStatus]:
-    """Create what is missing and leave what exists as it is.
+    """Create missing topics and return the result for each; existing topics do not change.
 
-    With 3 replicas or more, a write waits for all but one of them. Raises BrokerUnavailable when
-    no broker answers, UsageError when it cannot or will not create a topic.
+    With 3 replicas or more, a write waits for all but one of them. Raises BrokerUnavailable if no
+    broker answers, UsageError if the broker refuses to create a topic.
     """
     connection = _AdminConnection(kafka, timeout)
     existing = connection.partitions()
@@ -81,8 +81,8 @@ def create_topics(
     if missing and not connection.has_controller():
         raise UsageError(
             f"the broker at {connection.address} cannot create topics: it has no controller "
-            "(librdkafka's mock cluster, the broker of `sensorwatch demo`, has none; it makes a "
-            "topic when a producer first writes to it)"
+            "(librdkafka's mock cluster, which `sensorwatch demo` uses, has none; it creates a "
+            "topic at the first write to it)"
         )
     statuses = dict.fromkeys((plan.name for plan in plans), TopicStatus.EXISTED)
     sized_plans = [
@@ -99,8 +99,7 @@ def require_topics(
 ) -> dict[str, int]:
     """Return the number of partitions of each named topic.
 
-    Raises BrokerUnavailable naming the topics that are missing, or the address where no broker
-    answers, with the remedy.
+    Raises BrokerUnavailable that names the missing topics, or the address if no broker answers.
     """
     connection = _AdminConnection(kafka, timeout)
     existing = connection.partitions()
@@ -118,19 +117,20 @@ def require_topics(
 def extend_topic(
     kafka: Mapping[str, Any], name: str, partitions: int, *, timeout: float = 15.0
 ) -> None:
-    """Give a topic more partitions, so many in all; raises UsageError where that is refused."""
+    """Raise a topic's number of partitions to `partitions`; raises UsageError if refused."""
     admin = AdminClient(client_config(kafka), logger=quiet_logger())
     new_topics = [NewPartitions(name, partitions)]
     try:
         admin.create_partitions(new_topics, request_timeout=timeout)[name].result()
     except KafkaException as error:
         raise UsageError(
-            f'the broker did not give the topic "{name}" {partitions} partitions: {_error_text(error)}'
+            f'the broker refused {partitions} partitions for the topic "{name}": '
+            f"{_error_text(error)}"
         ) from error
 
 
 class _AdminConnection:
-    """One administrative client and what it last heard of trouble."""
+    """An admin client, and the last error that it reported."""
 
     def __init__(self, kafka: Mapping[str, Any], timeout: float) -> None:
         self._timeout = timeout
@@ -151,7 +151,7 @@ class _AdminConnection:
         }
 
     def has_controller(self) -> bool:
-        # Without one librdkafka would wait for it as long as it may.
+        # Without a controller, librdkafka would wait for one until its timeout.
         return self._metadata.controller_id in self._metadata.brokers
 
     def create(self, plans: Sequence[TopicPlan], replication: int) -> list[str]:

@@ -117,7 +117,7 @@ class Detector:
         >>> payload = '{{"at": "2026-01-01T00:{:02}:00Z", "pump": "p1", "flow": {}}}'.format
         >>> normal = [payload(minute, minute % 7).encode() for minute in range(50)]
         >>> readings, _ = parse(normal, schema)
-        >>> detector = fit_unregistered(readings, schema, TrainerSettings(features="plain"))
+        >>> detector = fit_unregistered(readings, schema, TrainerSettings(min_rows=20))
         >>> new, _ = parse([payload(50, 3).encode(), payload(51, 900).encode()], schema)
         >>> detector.detect(new, detector.empty_memory()).detections.is_anomaly
         array([False,  True])

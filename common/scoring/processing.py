@@ -101,7 +101,7 @@ def process(
     >>> payload = '{{"at": "2026-01-01T00:{:02}:00Z", "pump": "p1", "flow": {}}}'.format
     >>> normal = [payload(minute, minute % 7).encode() for minute in range(50)]
     >>> readings, _ = parse(normal, schema)
-    >>> detector = fit_unregistered(readings, schema, TrainerSettings(features="plain"))
+    >>> detector = fit_unregistered(readings, schema, TrainerSettings(min_rows=20))
     >>> new = [payload(50, 3).encode(), payload(51, 900).encode(), b"not JSON"]
     >>> outcome = process(new, detector, detector.empty_memory())
     >>> [OutcomeKind(kind).name for kind in outcome.kinds]

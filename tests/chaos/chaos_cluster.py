@@ -47,7 +47,10 @@ class LoadProducer(threading.Thread):
         self, address: str, topic: str, *, rate: float, poison: float, seed: int = 1
     ) -> None:
         super().__init__(name="load", daemon=True)
-        self._producer = Producer({"bootstrap.servers": address, "linger.ms": 5})
+        # A broker answers the requests of a connection one after the other. With replicas to wait
+        # for, requests of a few rows each would come in faster than it answers them.
+        config = {"bootstrap.servers": address, "linger.ms": 5, "max.in.flight": 5}
+        self._producer = Producer(config)
         self._topic = topic
         self._rate = rate
         self._poison = poison

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
 
-from sensorwatch.common.kafka.broker_errors import transient
+from sensorwatch.common.kafka.broker_errors import is_transient
 from sensorwatch.common.kafka.ledger_text import LedgerRecord, from_metadata, ledger_record
 from sensorwatch.common.kafka.records import Partition, Record
 from sensorwatch.common.ledger.account import Account
@@ -119,7 +119,7 @@ def _committed(run: Run) -> list[TopicPartition] | None:
         try:
             return list(asking.committed(asked, timeout=10))
         except KafkaException as error:
-            if transient(error.args[0]):
+            if is_transient(error.args[0]):
                 return None
             raise
 

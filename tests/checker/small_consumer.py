@@ -11,12 +11,17 @@ from sensorwatch.common.ledger.account import Account, open_account
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import MAX_SENSORS, Memory
 from sensorwatch.common.scoring.processing import process
-from sensorwatch.consumer.micro_batch import micro_batch_of
-from sensorwatch.consumer.publication import LedgerContext, commit_plan
 from sensorwatch.consumer.publishing.events import anomaly_events
 from sensorwatch.consumer.publishing.outbox import Commit
-from sensorwatch.consumer.settlement import Settlement, settle_account_changes, settle_batch
+from sensorwatch.consumer.settlement import (
+    LedgerContext,
+    Settlement,
+    commit_plan,
+    settle_account_changes,
+    settle_batch,
+)
 from tests.checker.collecting import Run
+from tests.consumer.micro_batches import micro_batch_of
 
 
 @dataclass(slots=True)

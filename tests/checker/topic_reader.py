@@ -18,6 +18,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from sensorwatch.common.kafka.records import Coordinates, Partition
+from sensorwatch.common.kafka.retrying import RetryPolicy
 from tests.brokers.child_processes import wait_until
 from tests.checker.run_history import OutputRecord, ReaderOutput
 
@@ -28,7 +29,8 @@ _NO_COORDINATES = Coordinates("(none)", -1, -1)
 def partitions_of(address: str, topic: str) -> list[Partition]:
     """Return the partitions of a topic."""
     admin = AdminClient({"bootstrap.servers": address, "log_level": 0})
-    found = admin.list_topics(topic, timeout=30).topics[topic]
+    retry = RetryPolicy(_READ_SECONDS)
+    found = retry.ask(lambda: admin.list_topics(topic, timeout=10)).topics[topic]
     return [Partition(topic, number) for number in sorted(found.partitions)]
 
 

@@ -14,7 +14,7 @@ from confluent_kafka import Producer
 from sensorwatch.commands.tail_command import tail
 from sensorwatch.common.kafka.embedded import EmbeddedBroker
 from sensorwatch.common.runtime.command_line import run
-from sensorwatch.consumer.publishing.event_type import EventType
+from sensorwatch.consumer.publishing.events import EventType
 from sensorwatch.event_line import Event, line_of, read_event, short_reason
 from tests.brokers.child_processes import Program, wait_until
 from tests.kafka.record_builders import StoredRecord

@@ -125,7 +125,7 @@ def test_topics_are_created_once_and_then_reported(kafka: Kafka, tmp_path: Path)
     )
     assert topics("create") == (
         0,
-        [*(f"{name}: was there already" for name in names), WARNING],
+        [*(f"{name}: existed already" for name in names), WARNING],
     )
     assert topics("check") == (
         0,
@@ -166,9 +166,9 @@ def test_only_a_new_topic_of_readings_stands_out() -> None:
     assert list(created_lines(statuses, "rows")) == [
         "rows: created (the readings' topic was not there: is [topics] readings right?)",
         "anomalies: created",
-        "l: was there already",
+        "l: existed already",
     ]
-    assert list(created_lines({"rows": TopicStatus.EXISTED}, "rows")) == ["rows: was there already"]
+    assert list(created_lines({"rows": TopicStatus.EXISTED}, "rows")) == ["rows: existed already"]
 
 
 GOOD = b'{"timestamp":"2025-01-01T00:00:00Z","x1":1,"x2":2,"x3":3}'

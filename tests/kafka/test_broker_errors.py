@@ -3,7 +3,7 @@
 import pytest
 from confluent_kafka import KafkaError
 
-from sensorwatch.common.kafka.broker_errors import ClientOperation, Reaction, reaction, transient
+from sensorwatch.common.kafka.broker_errors import ClientOperation, Reaction, is_transient, reaction
 
 
 def an_error(code: int, *, retriable: bool = False, requires_abort: bool = False) -> KafkaError:
@@ -105,9 +105,9 @@ def test_what_the_same_micro_batch_would_meet_again_is_not_gone_back_to(code: in
 def test_a_transient_error_is_known_by_its_code_unless_it_is_fatal(code: int) -> None:
     """Outside of the transactional calls the client sets no flag."""
     assert not KafkaError(code).retriable()
-    assert transient(KafkaError(code))
-    assert not transient(KafkaError(code, "told by a test", True))
+    assert is_transient(KafkaError(code))
+    assert not is_transient(KafkaError(code, "told by a test", True))
 
 
 def test_a_refusal_is_not_transient() -> None:
-    assert not transient(KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED))
+    assert not is_transient(KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED))

@@ -101,7 +101,7 @@ def test_two_swapped_chunks_are_noticed(content: bytes, chunk_bytes: int, where:
 
 @pytest.mark.parametrize("value", [None, b"", b"{", b"chunk", b"[]", b'{"snapshot_version":1}'])
 def test_what_is_no_manifest_is_refused_with_its_place_and_the_remedy(value: bytes | None) -> None:
-    with pytest.raises(StateRefused, match=r"at g\.state-2-9 is no snapshot's manifest") as caught:
+    with pytest.raises(StateRefused, match=r"at g\.state-2-9 is not a snapshot manifest") as caught:
         parse_snapshot_manifest(value, "g.state-2-9")
 
     assert "`sensorwatch state reset`" in str(caught.value)
@@ -153,7 +153,7 @@ def check_manifest(
 @pytest.mark.parametrize(
     ("check", "said"),
     [
-        (lambda: check_manifest(a_snapshot(), group="h"), "of group h"),
+        (lambda: check_manifest(a_snapshot(), group="h"), "wanted group h"),
         (lambda: check_manifest(a_snapshot(), source=Partition("in", 3)), "partition in-3"),
         (lambda: check_manifest(a_snapshot(), source=Partition("on", 2)), "partition on-2"),
         (lambda: check_manifest(a_snapshot(next_offset=8)), "offset 8; wanted .* offset 7"),

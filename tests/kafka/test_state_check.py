@@ -80,9 +80,9 @@ def test_what_we_may_not_see_is_left_to_a_person(mock_cluster: MockCluster) -> N
 
     of_input, of_state = check(mock_cluster.address, "input", "state", read_config=refused)
 
-    assert '"input" cannot be seen' in of_input
+    assert '"input" cannot be read' in of_input
     assert "its retention.ms more than 7 200 s" in of_input
-    assert '"state" cannot be seen' in of_state
+    assert '"state" cannot be read' in of_state
     assert "its retention.ms and retention.bytes -1" in of_state
 
 

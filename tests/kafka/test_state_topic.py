@@ -184,8 +184,8 @@ def test_what_is_not_there_is_refused_with_the_remedy(rig: Rig) -> None:
 
     for offset, said in (
         (manifest + 1, f"no record at {rig.state}-0-{manifest + 1}"),  # the marker
-        (manifest + 2, r"are not among what the topic holds there \(offsets 0 to 3\)"),
-        (manifest - 1, "is no snapshot's manifest"),
+        (manifest + 2, r"are outside the offsets 0 to 3"),
+        (manifest - 1, "is not a snapshot manifest"),
     ):
         with pytest.raises(StateRefused, match=said) as caught:
             rig.read(at=SnapshotRef(offset, 7))

@@ -1,4 +1,4 @@
-"""A partition's memory comes back by its snapshot and the input since, and proves itself."""
+"""A memory is restored from its snapshot and the input since, or refused."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -14,8 +14,7 @@ from sensorwatch.common.scoring.memory_bytes import memory_to_bytes
 from sensorwatch.consumer.accounts import Accounts
 from sensorwatch.consumer.memories import Memories
 from sensorwatch.consumer.ownership import Ownership
-from sensorwatch.consumer.restoration import RestoreSources
-from sensorwatch.consumer.restoring import MemoryRestorer
+from sensorwatch.consumer.restoration import MemoryRestorer, RestoreSources
 from sensorwatch.consumer.snapshot_schedule import SnapshotSchedule
 from tests.consumer.fakes import TOPIC
 from tests.consumer.group_state import GroupState
@@ -27,13 +26,13 @@ from tests.reading_builders import a_detector
 ZERO, ONE = Partition(TOPIC, 0), Partition(TOPIC, 1)
 
 
-def a_world(*, until: int = 80) -> tuple[GroupState, Rig]:
-    """A group that has consumed the first records of 120, with snapshots where 36 were there."""
-    group_state, all_of_it = GroupState(an_input()), an_input()
-    for there in (36, until):
-        group_state.input[:] = all_of_it[:there]
+def a_group(*, until: int = 80) -> tuple[GroupState, Rig]:
+    """Return a group that consumed `until` of 120 records, with snapshots after 36 of them."""
+    group_state, records = GroupState(an_input()), an_input()
+    for count in (36, until):
+        group_state.input[:] = records[:count]
         rig = group_state.run_worker()
-    group_state.input[:] = all_of_it
+    group_state.input[:] = records
     return group_state, rig
 
 
@@ -41,26 +40,28 @@ def bytes_of(rig: Rig) -> list[bytes]:
     return [memory_to_bytes(rig.memories[partition]) for partition in (ZERO, ONE)]
 
 
-def test_a_restored_memory_is_the_one_that_was_lost_bit_for_bit() -> None:
-    group_state, _ = a_world()
+def test_a_restored_memory_equals_the_lost_one_bit_for_bit() -> None:
+    group_state, _ = a_group()
     events = len(group_state.published)
     committed = group_state.accounts()
-    whole = GroupState(an_input())
+    undisturbed = GroupState(an_input())
 
-    again = group_state.run_worker()
+    rig = group_state.run_worker()
 
-    assert bytes_of(again) == bytes_of(whole.run_worker())
-    assert again.replayed == [
+    assert bytes_of(rig) == bytes_of(undisturbed.run_worker())
+    assert rig.replayed == [
         (Partition(TOPIC, number), at.next_offset, account.next_offset)
         for number, account in sorted(committed.items())
         if (at := account.snapshot) is not None
     ]
-    assert group_state.results(0) + group_state.results(1) == whole.results(0) + whole.results(1)
+    assert group_state.results(0) + group_state.results(1) == undisturbed.results(
+        0
+    ) + undisturbed.results(1)
     assert len(group_state.published) > events
 
 
-def test_only_an_account_of_nothing_begins_cold() -> None:
-    group_state, _ = a_world()
+def test_only_an_account_without_records_starts_with_a_cold_memory() -> None:
+    group_state, _ = a_group()
     account = replace(group_state.accounts()[0], snapshot=None)
     commit(group_state, account)
 
@@ -74,22 +75,21 @@ def commit(group_state: GroupState, account: Account, number: int = 0) -> None:
 
 
 def without_a_record(group_state: GroupState) -> None:
-    kept = group_state.accounts()[0]
-    assert kept.snapshot is not None
+    account = group_state.accounts()[0]
+    assert account.snapshot is not None
     group_state.input.remove(
         next(
             r
             for r in group_state.partition_records(0)
-            if r.stored_offset >= kept.snapshot.next_offset
+            if r.stored_offset >= account.snapshot.next_offset
         )
     )
 
 
 def with_another_record(group_state: GroupState) -> None:
-    """Of the same outcome, but with other score bits."""
-    kept = group_state.accounts()[0]
-    account = replace(kept, digest=kept.digest ^ 1)
-    commit(group_state, account)
+    """Commit a digest as of other score bits; the counts stay the same."""
+    account = group_state.accounts()[0]
+    commit(group_state, replace(account, digest=account.digest ^ 1))
 
 
 def without_the_snapshot(group_state: GroupState) -> None:
@@ -118,28 +118,28 @@ def with_the_snapshot_of_another_model(group_state: GroupState) -> None:
         (with_the_snapshot_of_another_model, "is of model version"),
     ],
 )
-def test_what_does_not_prove_itself_is_refused(
+def test_a_memory_that_does_not_reproduce_its_account_is_refused(
     damage: Callable[[GroupState], None], why: str
 ) -> None:
-    group_state, _ = a_world(until=60)
+    group_state, _ = a_group(until=60)
     published = len(group_state.published)
     damage(group_state)
 
     with pytest.raises(StateRefused, match=f"{why}.*state reset"):
         group_state.run_worker()
 
-    assert len(group_state.published) == published, "nothing is scored before"
+    assert len(group_state.published) == published, "no record was scored"
 
 
-def test_a_version_that_the_registry_lost_is_named_with_the_remedy() -> None:
-    group_state, _ = a_world()
+def test_the_error_for_a_missing_version_names_it_and_the_remedy() -> None:
+    group_state, _ = a_group()
 
     with pytest.raises(StateRefused, match=r"no version default-0001.*state reset"):
         group_state.run_worker(champion=NEWER, versions=(NEWER,))
 
 
-def test_a_partition_that_was_added_is_refused() -> None:
-    """With another number of partitions a key, and its sensor's past, is in another one."""
+def test_an_added_partition_is_refused() -> None:
+    """With another number of partitions a sensor's key may belong to another partition."""
     rig = Rig()
     rig.consumer.assign_partitions(4)
 
@@ -147,18 +147,19 @@ def test_a_partition_that_was_added_is_refused() -> None:
         rig.restorer.step(a_detector())
 
 
-def test_a_champion_that_came_meanwhile_takes_over_after_the_restore() -> None:
-    """The replay is by the version that scored; the ledger tells where the other one begins."""
-    group_state, before = a_world()
-    stood = {number: account.next_offset for number, account in group_state.accounts().items()}
-    told = len(group_state.ledger())
+def test_a_new_champion_is_used_after_the_restore() -> None:
+    """The replay uses the old version; a ledger record has the offset of the change."""
+    group_state, before = a_group()
+    offsets = {n: account.next_offset for n, account in group_state.accounts().items()}
+    ledger_records = len(group_state.ledger())
 
     group_state.run_worker(champion=NEWER)
 
-    news = [record for record in group_state.ledger()[told:] if record.cause is Cause.MODEL]
-    assert {record.partition: record.account.next_offset for record in news} == stood
-    assert {record.account.model_version for record in news} == {a_detector().version}
-    for record in news:
+    added = group_state.ledger()[ledger_records:]
+    changes = [record for record in added if record.cause is Cause.MODEL]
+    assert {record.partition: record.account.next_offset for record in changes} == offsets
+    assert {record.account.model_version for record in changes} == {a_detector().version}
+    for record in changes:
         at = record.account.snapshot
         assert at is not None
         assert at.next_offset == record.account.next_offset
@@ -166,32 +167,33 @@ def test_a_champion_that_came_meanwhile_takes_over_after_the_restore() -> None:
     assert before.champion.detector.version != NEWER
 
 
-def test_other_code_is_held_to_the_counts_and_begins_a_segment_at_once() -> None:
-    group_state, _ = a_world()
-    with_another_record(group_state)  # as if the last bits had been others
-    stood = group_state.accounts()
-    told = len(group_state.ledger())
+def test_another_fingerprint_must_reproduce_the_counts_only_and_starts_a_segment() -> None:
+    group_state, _ = a_group()
+    with_another_record(group_state)  # as if the other code computed other last bits
+    accounts = group_state.accounts()
+    ledger_records = len(group_state.ledger())
 
     group_state.run_worker(fingerprint="g")
 
-    news = [record for record in group_state.ledger()[told:] if record.cause is Cause.SEGMENT]
-    assert {record.partition: record.account.digest for record in news} == {
-        number: account.digest for number, account in stood.items()
+    added = group_state.ledger()[ledger_records:]
+    changes = [record for record in added if record.cause is Cause.SEGMENT]
+    assert {record.partition: record.account.digest for record in changes} == {
+        number: account.digest for number, account in accounts.items()
     }
-    for record in news:
+    for record in changes:
         assert record.account.snapshot is not None
         assert record.account.snapshot.next_offset == record.account.next_offset
     assert {account.segment for account in group_state.accounts().values()} == {1}
 
 
 class SlowRestore:
-    """Two partitions whose input comes piece by piece, with waiting in between."""
+    """A restore of two partitions whose input arrives one record at a time."""
 
     def __init__(self) -> None:
         self.now = 0.0
         self.closed: list[int] = []
-        self.went_on: list[Partition] = []
-        group_state, _ = a_world()
+        self.resumed: list[Partition] = []
+        group_state, _ = a_group()
         rig = Rig()
         self.accounts: Accounts = rig.accounts
         self.by_partition = self.accounts._by_partition
@@ -210,7 +212,7 @@ class SlowRestore:
         return self.restorer.step(a_detector())
 
     def resume_partitions(self, partitions: Sequence[Partition]) -> None:
-        self.went_on += partitions
+        self.resumed += partitions
 
     def _read(self, partition: Partition, begin: int, end: int) -> Iterator[list[StoredRecord]]:
         try:
@@ -226,15 +228,15 @@ class SlowRestore:
         return self.now
 
 
-def test_between_two_pieces_the_loop_may_poll() -> None:
+def test_a_step_returns_so_that_the_loop_can_poll() -> None:
     slow = SlowRestore()
 
-    left = [slow.step() for _ in range(5)]
+    waiting = [slow.step() for _ in range(5)]
 
-    assert left == [2] * 5
+    assert waiting == [2] * 5
     while slow.step():
         assert slow.now < 1_000
-    assert slow.went_on == [ZERO, ONE]
+    assert slow.resumed == [ZERO, ONE]
     assert slow.ownership.awaiting_memory == []
 
 
@@ -242,18 +244,18 @@ def test_a_revocation_cancels_a_restore() -> None:
     slow = SlowRestore()
     for _ in range(4):
         slow.step()
-    slow.ownership.revoked([ZERO])
+    slow.ownership.revoke([ZERO])
 
     slow.step()
 
-    assert slow.closed == [0], "its reader is closed"
+    assert slow.closed == [0], "the reader is closed"
     assert ZERO not in slow.ownership.memories
     while slow.step():
         assert slow.now < 1_000
-    assert slow.went_on == [ONE]
+    assert slow.resumed == [ONE]
 
 
-def test_a_partition_that_comes_back_moved_on_is_restored_anew() -> None:
+def test_a_restore_starts_again_if_the_account_has_changed() -> None:
     slow = SlowRestore()
     for _ in range(4):
         slow.step()
@@ -263,6 +265,6 @@ def test_a_partition_that_comes_back_moved_on_is_restored_anew() -> None:
     while slow.step():
         assert slow.now < 1_000
 
-    assert slow.went_on == [ZERO, ONE]
+    assert slow.resumed == [ZERO, ONE]
     slow.ownership.memories.begin(ZERO, other)
     assert slow.ownership.memories[ZERO].sensors == 0
