@@ -15,6 +15,7 @@ Lines = Iterator[tuple[str, str]]
 _PLAIN, _HEAD, _DIM, _GOOD, _BAD = "", "bold", "dim", "bold green", "bold red"
 _ROWS = '{"rows":[{"timestamp":"2024-02-01T12:00:00","x1":30,"x2":72,"x3":-5}]}'
 _FEW_RECORDS = 20_000
+_CLIENTS = "# or another client built on librdkafka"
 
 _NOTES = """\
 The model was trained without labels. It compares each row with a forecast from
@@ -33,8 +34,7 @@ def addresses(services: Services) -> Iterator[tuple[str, str, list[str]]]:
         f"{services.broker}, topics {names}",
         [
             f"{_program()} tail --config {shlex.quote(str(services.config))}",
-            f"kcat -b {services.broker} -t {settings.topics.anomalies} -C -o end"
-            "   # or another client built on librdkafka",
+            f"kcat -b {services.broker} -t {settings.topics.anomalies} -C -o end  {_CLIENTS}",
         ],
     )
     yield (
