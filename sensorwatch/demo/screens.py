@@ -213,7 +213,7 @@ def _sensors(latest: Sequence[Event | Closing], lines: int) -> RenderableType:
     table.add_column("severity", no_wrap=True)
     table.add_column("score", justify="right", no_wrap=True)
     table.add_column(
-        "signal, value (expected range), share of the alarm",
+        "signal, value (expected range), share",
         no_wrap=True,
         overflow="ellipsis",
         ratio=1,

@@ -1,6 +1,5 @@
 """The texts that the demo prints: addresses to try, and the closing summary."""
 
-import json
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ Lines = Iterator[tuple[str, str]]
 _PLAIN, _HEAD, _DIM, _GOOD, _BAD = "", "bold", "dim", "bold green", "bold red"
 _ROWS = '{"rows":[{"timestamp":"2024-02-01T12:00:00","x1":30,"x2":72,"x3":-5}]}'
 _FEW_RECORDS = 20_000
+_CLIENTS = "# or another client built on librdkafka"
 
 _NOTES = """\
 The model was trained without labels. It compares each row with a forecast from
@@ -31,10 +31,10 @@ def addresses(services: Services) -> Iterator[tuple[str, str, list[str]]]:
     names = " ".join([*topics, settings.ledger_topic, settings.state_topic])
     yield (
         "Kafka",
-        f"{services.broker} (librdkafka clients), topics {names}",
+        f"{services.broker}, topics {names}",
         [
             f"{_program()} tail --config {shlex.quote(str(services.config))}",
-            f"kcat -b {services.broker} -t {settings.topics.anomalies} -C -o end",
+            f"kcat -b {services.broker} -t {settings.topics.anomalies} -C -o end  {_CLIENTS}",
         ],
     )
     yield (
@@ -45,10 +45,10 @@ def addresses(services: Services) -> Iterator[tuple[str, str, list[str]]]:
             f"curl -s {api}/health",
         ],
     )
-    targets = json.dumps([address.removeprefix("http://") for address in (consumer, api)])
+    targets = " and ".join(address.removeprefix("http://") for address in (consumer, api))
     yield (
         "Prometheus",
-        f"scrape_configs: [{{job_name: demo, static_configs: [{{targets: {targets}}}]}}]",
+        f"targets {targets}",
         [f"curl -s {consumer}/metrics | grep ^sensorwatch_"],
     )
 
@@ -107,7 +107,7 @@ def _cells(kind: KindScore) -> Iterator[str]:
 
 
 def _table_line(first: str, *cells: str) -> str:
-    return f"  {first:<20}" + "".join(f"{cell:>10}" for cell in cells)
+    return f"  {first:<20}" + "".join(f"{cell:>11}" for cell in cells)
 
 
 def _totals(score: Score, target_alert_rate: float) -> Lines:
@@ -126,9 +126,9 @@ def _totals(score: Score, target_alert_rate: float) -> Lines:
 def _next_commands() -> Lines:
     sample = "data/raw/sample.csv"
     commands = {
-        f"{_program()} produce --out {sample}": "two weeks of ten sensors as a CSV file",
-        f"{_program()} train --data {sample}": "a model of your own in ./registry",
-        f"{_program()} serve": "the API at http://127.0.0.1:8000/docs",
+        f"{_program()} produce --out {sample}": "two weeks of rows as CSV",
+        f"{_program()} train --data {sample}": "a model in ./registry",
+        f"{_program()} serve": "the API at 127.0.0.1:8000/docs",
     }
     width = max(map(len, commands))
     for command, purpose in commands.items():
