@@ -1,1 +1,21 @@
-"""The face of the project: the `sensorwatch` command."""
+"""Finds anomalies in sensor streams. Import Detector, Registry and read_rows for notebooks."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sensorwatch.notebook.detector import Detector
+    from sensorwatch.notebook.registry import Registry
+    from sensorwatch.notebook.rows import read_rows
+
+__all__ = ["Detector", "Registry", "read_rows"]
+
+_MODULES = {"Detector": "detector", "Registry": "registry", "read_rows": "rows"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name at its first use, because commands need none of them."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"sensorwatch.notebook.{_MODULES[name]}"), name)

@@ -8,6 +8,8 @@ import pytest
 MODULES = (
     "sensorwatch.common.scoring.detector",
     "sensorwatch.common.scoring.processing",
+    "sensorwatch.notebook.detector",
+    "sensorwatch.notebook.registry",
 )
 """The modules with examples."""
 

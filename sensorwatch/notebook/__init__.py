@@ -1,0 +1,1 @@
+"""The Python interface for notebooks: pandas in, pandas out."""

@@ -1,0 +1,154 @@
+"""A trained detector for DataFrames."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from sensorwatch.common.errors import UsageError
+from sensorwatch.common.registry.candidate import Candidate, DataSource
+from sensorwatch.common.rows.schema import Schema
+from sensorwatch.common.runtime.setting_keys import TrainerSettings
+from sensorwatch.common.scoring.detections import SEVERITY_TEXTS
+from sensorwatch.common.scoring.detector import Detector as CoreDetector
+from sensorwatch.common.scoring.explanation import explain_rows
+from sensorwatch.common.scoring.memory import Memory
+from sensorwatch.common.scoring.processing import Outcome, score_readings
+from sensorwatch.common.scoring.status import STATUS_TEXTS
+from sensorwatch.notebook.episode_plot import draw_episode
+from sensorwatch.notebook.rows import readings_of, schema_of
+from sensorwatch.trainer.training import UNREGISTERED, train
+
+
+@dataclass(frozen=True, slots=True)
+class Detector:
+    """Trains on a DataFrame and scores DataFrames with the same bits as the consumer.
+
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> times = pd.date_range("2026-01-01", periods=200, freq="min", tz="UTC")
+    >>> noise = np.random.default_rng(0).normal(size=200)
+    >>> rows = pd.DataFrame({"timestamp": times, "flow": 10 + noise})
+    >>> detector = Detector.train(rows)
+    >>> new = pd.DataFrame({"timestamp": times + pd.Timedelta("200min"), "flow": 10 + noise})
+    >>> new.loc[150, "flow"] = 90.0
+    >>> scores = detector.score(new, history=rows)
+    >>> bool(scores.loc[150, "is_anomaly"])
+    True
+    >>> detector.explain(new, history=rows).loc[150, "direction"].tolist()
+    ['high']
+    """
+
+    core: CoreDetector
+    candidate: Candidate | None = None
+    """The result of training; None if the detector was loaded from a registry."""
+
+    @classmethod
+    def train(cls, rows: pd.DataFrame, schema: Schema | None = None, **settings: Any) -> Self:
+        """Return a detector trained on rows in any order.
+
+        `schema`: default is the schema of `read_rows`, or inferred. `settings`: keys of `[trainer]`
+        such as `seed` and `target_alert_rate`. Raises DataError if there are too few valid rows.
+        """
+        schema = schema or schema_of(rows)
+        readings, _ = readings_of(rows, schema)
+        digest = pd.util.hash_pandas_object(rows, index=False).to_numpy().tobytes()
+        source = DataSource(
+            uri="a DataFrame",
+            sha256=_sha256(digest),
+            first_time=int(readings.event_time.min(initial=2**62)),
+            last_time=int(readings.event_time.max(initial=0)),
+            rows=len(readings),
+        )
+        candidate = train(readings, schema, source, TrainerSettings(**settings))
+        return cls(candidate.detector(UNREGISTERED), candidate)
+
+    @property
+    def version(self) -> str:
+        """The version id in the registry, or `unkept`."""
+        return self.core.version
+
+    @property
+    def schema(self) -> Schema:
+        """The schema of the rows."""
+        return self.core.schema
+
+    def score(self, rows: pd.DataFrame, history: pd.DataFrame | None = None) -> pd.DataFrame:
+        """Return one line for each valid row, with the index of `rows`.
+
+        Columns: `anomaly_score` (1.0 is the threshold), `raw_score`, `p_value` float64;
+        `is_anomaly` bool; `severity`, `status` str; `episode` int64, the position of the episode's
+        first row, or -1. Rows are scored in their order. `history`: earlier rows that warm up the
+        memory and get no line. The function warns with RowsRejected.
+        """
+        outcome, first = self._outcome(rows, history)
+        detections = outcome.detections
+        return pd.DataFrame(
+            {
+                "anomaly_score": detections.anomaly_score,
+                "raw_score": detections.raw_score,
+                "is_anomaly": detections.is_anomaly,
+                "p_value": detections.p_value,
+                "severity": SEVERITY_TEXTS[detections.severity],
+                "status": STATUS_TEXTS[detections.status],
+                "episode": np.where(detections.episode < 0, -1, detections.episode - first),
+            },
+            index=rows.index[outcome.readings.index],
+        )
+
+    def explain(self, rows: pd.DataFrame, history: pd.DataFrame | None = None) -> pd.DataFrame:
+        """Return one line for each signal of each anomalous row, the highest share first.
+
+        Columns: `signal` str; `value`, `expected`, `low`, `high` float64 in the signal's unit;
+        `direction` str; `share` float64 of the row's score; `carried_forward` bool. The index is
+        that of `rows`, repeated for each signal.
+        """
+        outcome, _ = self._outcome(rows, history)
+        anomalous = np.flatnonzero(outcome.detections.is_anomaly)
+        labels = rows.index[outcome.readings.index[anomalous]]
+        explained = explain_rows(self.core, outcome, anomalous)
+        lines = [
+            (s.name, s.actual, s.expected, s.expected_low, s.expected_high, s.direction,
+             s.attribution, s.held)
+            for signals in explained
+            for s in signals
+        ]  # fmt: skip
+        columns = ["signal", "value", "expected", "low", "high", "direction", "share"]
+        return pd.DataFrame(
+            lines,
+            columns=[*columns, "carried_forward"],
+            index=labels.repeat(len(self.schema.signals)),
+        )
+
+    def plot_episode(
+        self, rows: pd.DataFrame, label: Any, history: pd.DataFrame | None = None
+    ) -> Any:
+        """Return a matplotlib figure of the episode that contains the row `label` of `rows`.
+
+        It shows the signals of that sensor around the episode, and the expected band. Raises
+        UsageError if the row is not anomalous, or if matplotlib is not installed.
+        """
+        outcome, _ = self._outcome(rows, history)
+        positions = np.flatnonzero(rows.index[outcome.readings.index] == label)
+        if len(positions) == 0 or not outcome.detections.is_anomaly[positions[0]]:
+            raise UsageError(f"row {label!r} is not anomalous: choose a row with is_anomaly")
+        return draw_episode(self.core, outcome, int(positions[0]))
+
+    def _outcome(self, rows: pd.DataFrame, history: pd.DataFrame | None) -> tuple[Outcome, int]:
+        """Return the outcome of the valid rows, and the position of the first row."""
+        memory = self.core.empty_memory()
+        if history is not None:
+            self._score_into(memory, history)
+        first = memory.position
+        return self._score_into(memory, rows), first
+
+    def _score_into(self, memory: Memory, rows: pd.DataFrame) -> Outcome:
+        readings, rejections = readings_of(rows, self.schema)
+        positions = memory.next_positions(len(rows))
+        return score_readings(readings, rejections, self.core, memory, positions=positions)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,142 @@
+"""Rows as a DataFrame, validated by a schema."""
+
+import tomllib
+import warnings
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sensorwatch.common.errors import DataError
+from sensorwatch.common.rows.batches import join_batches
+from sensorwatch.common.rows.cells import set_nested
+from sensorwatch.common.rows.fast.timestamps import format_instants
+from sensorwatch.common.rows.readings import Readings
+from sensorwatch.common.rows.rejection import Rejection
+from sensorwatch.common.rows.schema import Schema, schema_from_plain
+from sensorwatch.common.rows.strict_parsing import collect_rows
+from sensorwatch.common.tables import open_text, read_batches
+from sensorwatch.schema_inference.inference import infer_schema
+from sensorwatch.schema_inference.schema_text import schema_text
+
+SCHEMA = "sensorwatch_schema"
+"""The key of the schema in `DataFrame.attrs`."""
+_SAMPLE_ROWS = 5_000
+
+
+class RowsRejected(UserWarning):
+    """Some rows are not valid and were left out."""
+
+
+def read_rows(path: str | Path, schema: Schema | None = None) -> pd.DataFrame:
+    """Return the valid rows of a CSV or Parquet file as a DataFrame.
+
+    The columns are the schema's time field (datetime64[us, UTC]), its key field, its signals and
+    its context. `schema`: default is inferred from the first rows of a CSV file. The function warns
+    with RowsRejected if rows are rejected. Raises DataError if the file cannot be read.
+    """
+    file = Path(path)
+    schema = schema or _infer_from_file(file)
+    readings, rejections = join_batches(read_batches(file, schema), schema)
+    _warn(rejections)
+    return frame_of(readings, schema)
+
+
+def schema_of(rows: pd.DataFrame) -> Schema:
+    """Return the schema of a DataFrame: that of `read_rows`, else inferred from its columns.
+
+    Raises DataError if there is no time column or no column of numbers.
+    """
+    stored = rows.attrs.get(SCHEMA)
+    if stored is not None:
+        return schema_from_plain(stored)
+    sample = _with_time_texts(rows.head(_SAMPLE_ROWS)).to_csv(index=False)
+    return _infer(sample.splitlines(keepends=True))
+
+
+def readings_of(rows: pd.DataFrame, schema: Schema) -> tuple[Readings, list[Rejection]]:
+    """Return the readings and rejections of a DataFrame; `index` is the position in `rows`.
+
+    Missing values are NaN, None or NaT. The function warns with RowsRejected.
+    """
+    texts = _with_time_texts(rows)
+    fields = [path for path in schema.paths if path in texts.columns]
+    plain = texts[fields].astype(object).where(texts[fields].notna(), None)
+    key = schema.key.field if schema.key else None
+    records = [
+        {name: value for name, value in record.items() if not (name == key and value is None)}
+        for record in plain.to_dict(orient="records")
+    ]
+    readings, rejections = collect_rows([_nested(record) for record in records], schema)
+    _warn(rejections)
+    return readings, rejections
+
+
+def frame_of(readings: Readings, schema: Schema) -> pd.DataFrame:
+    """Return readings as a DataFrame with the columns of `read_rows`."""
+    columns: dict[str, Any] = {
+        schema.time.field: pd.to_datetime(readings.event_time, unit="us", utc=True)
+    }
+    if schema.key is not None:
+        ids = np.asarray(readings.sensor_ids, dtype=object)
+        columns[schema.key.field] = ids[readings.sensor] if len(ids) else []
+    table = np.concatenate([readings.values, readings.context], axis=1)
+    columns |= {column.path: table[:, at] for at, column in enumerate(schema.columns)}
+    frame = pd.DataFrame(columns)
+    frame.attrs[SCHEMA] = schema.to_plain()
+    return frame
+
+
+def _with_time_texts(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with times as RFC 3339 texts; naive times stay without a zone."""
+    times = rows.select_dtypes(include=["datetime", "datetimetz"])
+    texts = {str(name): pd.Series(_time_texts(times[name]), rows.index) for name in times.columns}
+    return rows.assign(**texts)
+
+
+def _time_texts(times: "pd.Series[Any]") -> list[str | None]:
+    aware = isinstance(times.dtype, pd.DatetimeTZDtype)
+    utc = times.dt.tz_convert("UTC").dt.tz_localize(None) if aware else times
+    microseconds = utc.astype("datetime64[us]").to_numpy().astype(np.int64)
+    texts = format_instants(microseconds)
+    return [
+        None if missing else text if aware else text.removesuffix("Z")
+        for text, missing in zip(texts, times.isna(), strict=True)
+    ]
+
+
+def _nested(record: dict[Any, Any]) -> dict[str, object]:
+    nested: dict[str, object] = {}
+    for name, value in record.items():
+        set_nested(nested, str(name), value)
+    return nested
+
+
+def _infer_from_file(file: Path) -> Schema:
+    if file.suffix.lower() in (".parquet", ".pq"):
+        raise DataError(f"{file} is a Parquet file: give its schema as the second argument")
+    try:
+        with open_text(file) as lines:
+            return _infer(list(islice(lines, _SAMPLE_ROWS)))
+    except OSError as error:
+        raise DataError(f"{file} cannot be read: {error.strerror or error}") from error
+
+
+def _infer(lines: list[str]) -> Schema:
+    return schema_from_plain(tomllib.loads(schema_text(infer_schema(lines), name="inferred")))
+
+
+def _warn(rejections: list[Rejection]) -> None:
+    if rejections:
+        reasons = Counter(str(rejection.reason) for rejection in rejections)
+        listed = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
+        first = rejections[0]
+        warnings.warn(
+            f"{len(rejections)} rows were rejected ({listed}). The first is row {first.index}: "
+            f"{first.field}: {first.detail}",
+            RowsRejected,
+            stacklevel=3,
+        )
