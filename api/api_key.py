@@ -1,4 +1,4 @@
-"""The optional API key that requests must carry."""
+"""The optional API key of requests."""
 
 import hmac
 from http import HTTPStatus
@@ -11,9 +11,9 @@ from sensorwatch.common.errors import SettingsError
 
 
 def read_key(path: str) -> bytes | None:
-    """Read the key's file; an empty path: no key is asked for.
+    """Return the key in a file; None for an empty path, which means that no key is required.
 
-    Raises SettingsError where the file cannot be read or holds no key.
+    Raises SettingsError if the file cannot be read or contains no key.
     """
     if not path:
         return None
@@ -34,7 +34,7 @@ def read_key(path: str) -> bytes | None:
 
 
 def has_valid_key(request: Request, key: bytes | None) -> bool:
-    """Say whether a request carries the key, compared in constant time; True where none is set."""
+    """Return whether a request has the key, compared in constant time; True if no key is set."""
     if key is None:
         return True
     sent_key = request.headers.get("x-api-key")
@@ -46,7 +46,7 @@ def has_valid_key(request: Request, key: bytes | None) -> bool:
 
 
 def check_key(request: Request, key: bytes | None) -> None:
-    """Raise Problem (401) unless the request carries the key."""
+    """Raise Problem (401) unless the request has the key."""
     if not has_valid_key(request, key):
         raise Problem(
             HTTPStatus.UNAUTHORIZED,

@@ -1,4 +1,4 @@
-"""The application put together."""
+"""Creation of the FastAPI application."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -24,9 +24,9 @@ def _settings() -> Settings:
 
 
 def create_app(settings: Callable[[], Settings] = _settings) -> FastAPI:
-    """Build the application; `settings` are asked for when it starts, not before.
+    """Return the application; `settings` is called when the application starts.
 
-    It fails to start with SettingsError where the settings cannot be used.
+    The start fails with SettingsError if the settings cannot be used.
     """
     metrics_registry = CollectorRegistry()
     ProcessCollector(registry=metrics_registry)
@@ -41,7 +41,7 @@ def create_app(settings: Callable[[], Settings] = _settings) -> FastAPI:
         title="sensorwatch",
         version=project_version(),
         lifespan=lifespan,
-        openapi_url=None,  # our own, see api/documents.py
+        openapi_url=None,  # api/openapi_document.py adds our own
     )
     add_routes(app, metrics_registry)
     add_inference_routes(app)

@@ -1,4 +1,4 @@
-"""The champion followed in the background, so that no request waits for a model to load."""
+"""Follows the champion in the background, so that no request waits for a model to load."""
 
 import asyncio
 from collections.abc import Callable
@@ -22,7 +22,7 @@ _log = logger("api")
 
 @dataclass(frozen=True, slots=True)
 class ServedVersion:
-    """The version that answers requests, since when."""
+    """The version that answers requests, and its load time."""
 
     version: ModelVersion
     loaded_at: datetime
@@ -33,7 +33,7 @@ def _utc_now() -> datetime:
 
 
 class ChampionFollower:
-    """Keeps the last good champion of a model; there may be none yet."""
+    """Keeps the last good champion of a model; it may start without one."""
 
     def __init__(
         self,
@@ -46,12 +46,12 @@ class ChampionFollower:
         self._registry, self._name, self._metrics, self._now = registry, name, metrics, now
         self._champion: Champion | None = None
         self.served: ServedVersion | None = None
-        """Read it once for a request: it changes at any time."""
+        """The served version, or None. Read it once per request, because it can change."""
         self.refused: str | None = None
-        """Why the champion is not the version that is served."""
+        """The reason why the champion is not served, or None."""
 
     def look(self) -> None:
-        """Look once for a champion, load and verify it where it is new; may take seconds."""
+        """Check for a new champion once, and load and verify it; this may take seconds."""
         try:
             if self._champion is None:
                 self._champion = Champion(
@@ -64,7 +64,7 @@ class ChampionFollower:
             self._refuse(refused)
 
     async def run(self) -> None:
-        """Look again and again, in a thread, until cancelled."""
+        """Check for a new champion periodically, in a thread, until cancelled."""
         while True:
             await asyncio.sleep(POLL_INTERVAL_SECONDS)
             await to_thread.run_sync(self.look)
@@ -92,14 +92,14 @@ class ChampionFollower:
         else:
             served_version = self.served.version.manifest.id
             _log.error(
-                "model refused, the last good one goes on", kept=served_version, reason=self.refused
+                "model refused, the last good one stays", kept=served_version, reason=self.refused
             )
 
     def _clear_refusal(self) -> None:
-        """Notice that a refused champion was taken back in favour of the version in force."""
+        """Clear the refusal if the champion alias points to the served version again."""
         if self.refused is None or self.served is None:
             return
         if self._registry.current_aliases(self._name).champion == self.served.version.manifest.id:
             self.refused = None
             self._metrics.reload_last_success.set(1)
-            _log.info("the champion is the version in force again")
+            _log.info("the champion is the served version again")

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol's tensors (V2, REST) to rows and back."""
+"""Conversion between tensors of the Open Inference Protocol (V2, REST) and rows."""
 
 from http import HTTPStatus
 from typing import Any
@@ -25,7 +25,7 @@ OUTPUTS = {
 
 
 class Tensor(msgspec.Struct):
-    """An input: the values of one field, one per row."""
+    """An input tensor: the values of one field, one per row."""
 
     name: str
     shape: list[int]
@@ -34,7 +34,7 @@ class Tensor(msgspec.Struct):
 
 
 class InferRequest(msgspec.Struct):
-    """A request: the fields of the model's schema as columns."""
+    """A request with the fields of the model's schema as columns."""
 
     inputs: list[Tensor]
     id: str | None = None
@@ -77,7 +77,7 @@ def decode_infer_request(body: bytes, schema: Schema, *, max_rows: int) -> Infer
 
 
 def rows_as_payloads(request: InferRequest) -> list[bytes]:
-    """Turn columns into one payload per row, as it would have come over the topic."""
+    """Return one payload per row, in the form that the topic uses."""
     payloads = []
     for values in zip(*(tensor.data for tensor in request.inputs), strict=True):
         row: dict[str, object] = {}
@@ -88,7 +88,7 @@ def rows_as_payloads(request: InferRequest) -> list[bytes]:
 
 
 def encode_infer_response(prediction: Prediction, request: InferRequest) -> bytes:
-    """Return the scores as columns; raises Problem (422) naming every fault of every bad row."""
+    """Return the scores as columns; raises Problem (422) with every fault of every bad row."""
     if prediction.rejections:
         raise _bad_rows_problem(prediction, request)
     detections_per_slice = [outcome.detections for outcome in prediction.outcomes]
@@ -108,7 +108,7 @@ def encode_infer_response(prediction: Prediction, request: InferRequest) -> byte
 
 
 def metadata(model: str, detector: Detector) -> dict[str, Any]:
-    """Describe the model as the protocol wants it."""
+    """Return the model metadata in the protocol's form."""
     schema = detector.schema
     text_fields = {schema.key.field} if schema.key else set()
     if not schema.time.format.startswith("epoch"):

@@ -1,4 +1,4 @@
-"""The paths of the Open Inference Protocol (V2, REST): an alias for fleets that speak it."""
+"""The routes of the Open Inference Protocol (V2, REST)."""
 
 from http import HTTPStatus
 from typing import Any
@@ -68,18 +68,18 @@ def add_inference_routes(app: FastAPI) -> None:
 
 
 async def model_metadata(request: Request, name: str) -> dict[str, Any]:
-    """Describe inputs and outputs of the version in force."""
+    """Return inputs and outputs of the served version."""
     return metadata(name, _service(request, name).served().version.detector)
 
 
 async def model_ready(request: Request, name: str) -> Live:
-    """Answer 200 as soon as the model is loaded."""
+    """Return 200 if the model is loaded."""
     _service(request, name).served()
     return Live()
 
 
 async def infer(request: Request, name: str) -> Response:
-    """Score rows that come as one input per field, each of shape [rows]."""
+    """Score rows that are given as one input per field, each of shape [rows]."""
     service = _service(request, name)
     service.check_load()
     body = await read_body(request, max_bytes=service.settings.max_bytes)

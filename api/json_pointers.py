@@ -1,4 +1,4 @@
-"""JSON pointers (RFC 6901) to what is wrong in a request's body."""
+"""JSON pointers (RFC 6901) to the faults in a request body."""
 
 from collections.abc import Mapping
 from urllib.parse import quote
@@ -11,14 +11,14 @@ _SAFE = "!$&'()*+,;=:@-._~?"
 
 
 def pointer(*parts: object) -> str:
-    """Return the pointer to the value that is reached by these names and positions, in order."""
+    """Return the pointer to a value, from the names and positions of its path."""
     return "#" + "".join(f"/{_escaped(str(part))}" for part in parts)
 
 
 def fault_pointers(rejection: Rejection, payload: bytes, *place: object) -> list[str]:
-    """Return the pointer of each fault of a row that stands at `place`, its bytes being `payload`.
+    """Return the pointer of each fault of a row with the bytes `payload`.
 
-    `place`: names and positions, as `pointer` takes them.
+    `place`: the path of the row in the body, as names and positions for `pointer`.
     """
     record: object = None
     pointers = []
@@ -32,7 +32,7 @@ def fault_pointers(rejection: Rejection, payload: bytes, *place: object) -> list
 
 
 def _path_in_record(parts: list[str], record: object) -> list[str]:
-    """Find an unknown field in the row itself, since names may have dots of their own."""
+    """Return the path of an unknown field as names; names in the row may contain dots."""
     names: list[str] = []
     while parts and isinstance(record, Mapping):
         for end in range(len(parts), 0, -1):
@@ -43,7 +43,7 @@ def _path_in_record(parts: list[str], record: object) -> list[str]:
             break
         names.append(name)
         parts, record = parts[end:], record[name]
-    return names  # of a name too long to be told whole: its parent
+    return names  # the parent, if a truncated name does not match
 
 
 def _escaped(part: str) -> str:

@@ -1,4 +1,4 @@
-"""The OpenAPI document, in which a row looks as the served model wants it."""
+"""The OpenAPI document, with the row schema of the served model."""
 
 from pathlib import Path
 from typing import Any
@@ -32,10 +32,10 @@ _EXAMPLE_ROW = {"timestamp": "2025-01-01T00:00:00", "x1": 0.1, "x2": 0.2, "x3": 
 
 
 def add_documentation_routes(app: FastAPI) -> None:
-    """Add /openapi.json and /docs to `app`, after its other routes."""
+    """Add /openapi.json and /docs to `app`; call it after adding the other routes."""
 
     def document(request: Request) -> JSONResponse:
-        # A plain function, so that it runs beside the event loop: building takes a while.
+        # A plain function runs in a thread, because building the document takes time.
         service = service_of(request)
         served = service.follower.served
         detector = (
@@ -57,7 +57,7 @@ def add_documentation_routes(app: FastAPI) -> None:
 
     app.add_api_route(OPENAPI, document, include_in_schema=False)
     app.add_api_route("/docs", docs_page, include_in_schema=False)
-    # The page's scripts from our own server: a plant's network seldom reaches a public one.
+    # The page loads its scripts from this server, because plant networks are often closed.
     folder = Path(fastapi_offline.__file__).parent / "static"
     app.mount(ASSETS, StaticFiles(directory=folder))
     app.openapi = lambda: openapi_document(  # type: ignore[method-assign]  # FastAPI's own way
@@ -66,7 +66,7 @@ def add_documentation_routes(app: FastAPI) -> None:
 
 
 def openapi_document(app: FastAPI, detector: Detector | None, *, with_key: bool) -> dict[str, Any]:
-    """Return the document; `detector`: the one in force, whose rows and example it shows."""
+    """Return the document; `detector`: the served one, for the row schema and the example."""
     document = get_openapi(
         title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes
     )
@@ -103,7 +103,7 @@ def _describe_body(operation: dict[str, Any], detector: Detector | None) -> None
 
 
 def _typical_values(detector: Detector) -> list[float]:
-    """The medians of training (of context: 0), short enough to read, inside of what is possible."""
+    """Return rounded training medians (0 for context), limited to the possible range."""
     bounds = np.asarray([column.bounds for column in detector.schema.columns])
     rounded_medians = [float(f"{value:.4g}") for value in detector.ranges.expected]
     rounded_medians += [0.0] * len(detector.schema.context)

@@ -1,4 +1,4 @@
-"""The answer to a request: each row's score, or what is wrong with it."""
+"""The response of `/predict`: the score or the errors of each row."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sensorwatch.api.json_pointers import fault_pointers
 from sensorwatch.api.prediction import Prediction
 from sensorwatch.api.problem_details import Problem
-from sensorwatch.common.rows.fast.timestamp_texts import format_instants
+from sensorwatch.common.rows.fast.timestamps import format_instants
 from sensorwatch.common.rows.rejection import Rejection
 from sensorwatch.common.scoring.detections import SEVERITY_TEXTS
 from sensorwatch.common.scoring.detector import Detector
@@ -22,21 +22,21 @@ from sensorwatch.common.scoring.status import STATUS_TEXTS
 
 
 class OnError(StrEnum):
-    """What a bad row does to the request."""
+    """The effect of a bad row on the request."""
 
     REJECT = "reject"
     SKIP = "skip"
 
 
 class Signals(StrEnum):
-    """Which rows tell their signals."""
+    """The rows whose signals are listed."""
 
     ANOMALOUS = "anomalous"
     ALL = "all"
 
 
 class _Scored(msgspec.Struct, frozen=True, gc=False):
-    """A row with its score, as `api.models.ScoredRow` declares it."""
+    """A row with its score; see `api/response_models.py`."""
 
     index: int
     sensor_id: str
@@ -52,7 +52,7 @@ class _Scored(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Skipped(msgspec.Struct, frozen=True):
-    """A bad row, as `api.models.SkippedRow` declares it."""
+    """A bad row; see `api/response_models.py`."""
 
     index: int
     errors: list[dict[str, object]]
@@ -61,9 +61,9 @@ class _Skipped(msgspec.Struct, frozen=True):
 def encode_response(
     prediction: Prediction, detector: Detector, *, on_error: OnError, signals: Signals
 ) -> bytes:
-    """Return the JSON answer to a request.
+    """Return the JSON response to a request.
 
-    Raises Problem (422) naming every fault of every row where one is bad and `on_error` is reject.
+    Raises Problem (422) with every fault of every row if a row is bad and `on_error` is reject.
     """
     bad = prediction.rejections
     if prediction.unread_rows or prediction.bad_history or (bad and on_error is OnError.REJECT):
@@ -79,7 +79,7 @@ def encode_response(
             "rejected": len(bad),
         }
     )
-    # Slice by slice: while one is encoded, nobody else gets the interpreter.
+    # Encode chunk by chunk, because encoding blocks the interpreter.
     rows = b",".join(
         msgspec.json.encode(_row_structs(outcome, detector, signals, prediction))[1:-1]
         for outcome in prediction.outcomes
@@ -91,12 +91,12 @@ def _bad_rows_problem(prediction: Prediction) -> Problem:
     bad, unread_rows = prediction.rejections, prediction.unread_rows
     detail = f"{len(bad)} of {len(prediction.payloads)} rows cannot be scored, so none was: "
     if unread_rows:
-        detail += f"so many faults that the last {unread_rows} rows were not looked at"
+        detail += f"there are too many faults, so the last {unread_rows} rows were not read"
     elif prediction.bad_history:
-        detail += "correct them; a row of the history is never skipped"
+        detail += "correct them; history rows are never skipped"
     else:
-        detail += "correct them, or ask with ?on_error=skip for the scores of the others"
-    # Row by row: while one is encoded, nobody else gets the interpreter.
+        detail += "correct them, or use ?on_error=skip to get the scores of the other rows"
+    # Encode row by row, because encoding blocks the interpreter.
     errors = b",".join(
         msgspec.json.encode(
             [
@@ -112,7 +112,7 @@ def _bad_rows_problem(prediction: Prediction) -> Problem:
 
 
 def _list_and_index(rejection: Rejection, prediction: Prediction) -> tuple[str, int]:
-    """Return the list in which a bad row stands, and where."""
+    """Return the name of the list that contains a bad row, and its index in that list."""
     index = rejection.index - prediction.history
     return ("rows", index) if index >= 0 else ("history", rejection.index)
 
@@ -129,7 +129,7 @@ def _errors(rejection: Rejection, prediction: Prediction) -> list[dict[str, obje
 def _row_structs(
     outcome: Outcome, detector: Detector, signals: Signals, prediction: Prediction
 ) -> list[_Scored | _Skipped]:
-    """Describe each row of a slice, in order."""
+    """Return the rows of a chunk for the response, in order."""
     scored = _scored_rows(outcome, detector, signals, prediction.history)
     if not outcome.rejections:
         return scored
@@ -146,7 +146,7 @@ def _row_structs(
 def _scored_rows(
     outcome: Outcome, detector: Detector, signals: Signals, history: int
 ) -> list[_Scored | _Skipped]:
-    """Describe the rows that have a score: column by column, because there may be many."""
+    """Return the scored rows for the response, built by columns for speed."""
     readings, detections = outcome.readings, outcome.detections
     anomalous = np.flatnonzero(detections.is_anomaly)
     described_rows = np.arange(len(readings)) if signals is Signals.ALL else anomalous
@@ -178,7 +178,7 @@ def _scored_rows(
 def _column_with(
     rows: int, default_value: object, row_indices: NDArray[np.int64], values_at: Sequence[object]
 ) -> list[object]:
-    """Return a column of `default_value`, with `values_at` at their places."""
+    """Return a column of `default_value`, with the values of `values_at` at their indices."""
     column = [default_value] * rows
     for row_index, value_at in zip(row_indices.tolist(), values_at, strict=True):
         column[row_index] = value_at

@@ -1,4 +1,4 @@
-"""A request's body and a detector in; one outcome per row out."""
+"""Scoring of a request's rows with one detector."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,40 +12,39 @@ from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import Outcome, process
 
 CHUNK_ROWS = 2_000
-"""Rows that are scored, and encoded, at a time: while they are, nobody else gets the interpreter
-for about a millisecond."""
+"""Rows that are scored or encoded at once, which blocks the interpreter for about 1 ms."""
 MAX_FAULTS = 50_000
-"""From here on a request's rows are not looked at any more, so that its answer stays bounded."""
+"""After this many faults, the rest of a request is not read, so that the answer stays small."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What became of a request's rows."""
+    """The outcomes and rejections of a request's rows."""
 
     version: str
     history: int
-    """How many of the rows come first and are not answered."""
+    """Number of history rows; they come first and are not answered."""
     payloads: list[bytes]
-    """Of the history's rows, then of the others."""
+    """The bytes of the history rows, then of the other rows."""
     outcomes: list[Outcome]
-    """Of consecutive slices of SLICE_ROWS rows after the history; fewer after too many faults."""
+    """Outcomes of consecutive chunks of CHUNK_ROWS rows, without history and unread rows."""
     rejections: list[Rejection]
-    """Every bad row, its index counted from the first of the history."""
+    """All bad rows; the index counts from the first history row."""
     unread_rows: int
-    """How many rows at the end were not looked at, after too many faults."""
+    """Number of rows at the end that were not read because of too many faults."""
 
     @property
     def bad_history(self) -> bool:
-        """Whether a row of the history cannot be scored."""
+        """Whether a history row cannot be scored."""
         return bool(self.rejections) and self.rejections[0].index < self.history
 
 
 def predict(body: bytes, detector: Detector, *, received: int, max_rows: int) -> Prediction:
-    """Score `{"rows": [...]}`, every row from the memory that the row before it left.
+    """Return the prediction for a body `{"rows": [...]}`, scored in order with one memory.
 
-    The memory is cold before the first row of the request's `history`, or of `rows`, if it has
-    none. `received`: when the request came, microseconds UTC; readings may not lie far after it.
-    Raises Problem where the body is not `{"rows": [...]}` or has no rows (422), or too many (413).
+    The memory is cold before the first row of `history`, or of `rows` if there is no history.
+    `received`: time of the request in microseconds UTC, for the check of future times. Raises
+    Problem if the body has another form or no rows (422), or too many rows (413).
     """
     prediction = _decode_rows(body, max_rows)
     return score_rows(prediction.rows, detector, received=received, history=prediction.history)
@@ -54,7 +53,7 @@ def predict(body: bytes, detector: Detector, *, received: int, max_rows: int) ->
 def score_rows(
     rows: list[bytes], detector: Detector, *, received: int, history: Sequence[bytes] = ()
 ) -> Prediction:
-    """Score rows that are cut already; see `predict`."""
+    """Return the prediction for rows that are already split; see `predict`."""
     payloads = [*history, *rows]
     prediction = Prediction(detector.version, len(history), payloads, [], [], 0)
     memory, faults = detector.empty_memory(), 0
@@ -74,7 +73,7 @@ def score_rows(
 
 
 def _chunk_bounds(history: int, rows: int) -> Iterator[tuple[int, int]]:
-    """Cut the history and the rest into slices of SLICE_ROWS, so that none holds both."""
+    """Yield the bounds of chunks of CHUNK_ROWS rows; no chunk mixes history and other rows."""
     for first, last in ((0, history), (history, rows)):
         for start in range(first, last, CHUNK_ROWS):
             yield start, min(start + CHUNK_ROWS, last)

@@ -1,4 +1,4 @@
-"""Every error as RFC 9457 `application/problem+json`."""
+"""Errors as RFC 9457 `application/problem+json`."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -17,7 +17,7 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class Problem(Exception):
-    """An answer that is not the one asked for, with what the client can do about it."""
+    """An error response with the remedy for the client."""
 
     def __init__(
         self,
@@ -27,13 +27,13 @@ class Problem(Exception):
         errors: Sequence[Mapping[str, object]] | msgspec.Raw = (),
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """`errors`: one `{pointer, detail, ...}` per thing that is wrong, or their JSON array."""
+        """`errors`: one `{pointer, detail, ...}` per fault, or their encoded JSON array."""
         super().__init__(detail)
         self.status, self.detail, self.errors = status, detail, errors
         self.headers = headers or {}
 
     def response(self) -> Response:
-        """The problem as it is sent."""
+        """Return the problem as an HTTP response."""
         body: dict[str, object] = {
             "type": "about:blank",
             "title": self.status.phrase,
@@ -48,7 +48,7 @@ class Problem(Exception):
 
 
 def add_problem_handlers(app: FastAPI) -> None:
-    """Let `app` answer every failure as a problem, the framework's own and unforeseen ones too."""
+    """Make `app` answer every error as a problem, including framework and unexpected errors."""
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_error)
@@ -70,7 +70,7 @@ async def _on_validation_error(_request: Request, error: Exception) -> Response:
 
 
 def _validation_error_entry(problem: Mapping[str, Any]) -> dict[str, object]:
-    """Query parameters are no part of the body; their pointers stand under `/query`."""
+    """Return a fault of a query parameter; its pointer starts with `/query`."""
     received_value = repr(problem.get("input"))
     message = str(problem["msg"])
     return {

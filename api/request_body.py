@@ -1,4 +1,4 @@
-"""A request's body, read as far as the limits allow."""
+"""Reading of a request body within limits of size and time."""
 
 import asyncio
 from http import HTTPStatus
@@ -8,14 +8,14 @@ from starlette.requests import Request
 from sensorwatch.api.problem_details import Problem
 
 BODY_SECONDS = 30.0
-"""How long a client may take to send its body."""
+"""Time limit for a client to send its body."""
 
 
 async def read_body(request: Request, *, max_bytes: int) -> bytes:
-    """Read a JSON body whole.
+    """Return a complete JSON body.
 
-    Raises Problem: 415 where it is declared to be something else, 413 as soon as it is known to be
-    longer than `max_bytes` (declared or sent, in chunks too), 408 where it does not come.
+    Raises Problem: 415 if another type is declared, 413 as soon as the declared or received size
+    exceeds `max_bytes`, 408 if the body does not arrive in time.
     """
     _check_type(request)
     declared = request.headers.get("content-length", "")
@@ -25,7 +25,7 @@ async def read_body(request: Request, *, max_bytes: int) -> bytes:
         async with asyncio.timeout(BODY_SECONDS):
             return await _read(request, max_bytes)
     except TimeoutError as error:
-        detail = f"the body did not come within {BODY_SECONDS:g} s"
+        detail = f"the body did not arrive within {BODY_SECONDS:g} s"
         closing = {"Connection": "close"}
         raise Problem(HTTPStatus.REQUEST_TIMEOUT, detail, headers=closing) from error
 
@@ -44,11 +44,14 @@ def _check_type(request: Request) -> None:
     content_type = request.headers.get("content-type", "application/json")
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type != "application/json" and not media_type.endswith("+json"):
-        detail = f'the body is declared as {content_type[:100]!r}, wanted "Content-Type: application/json"'
+        detail = (
+            f"the body is declared as {content_type[:100]!r}, wanted "
+            '"Content-Type: application/json"'
+        )
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail)
     encoding = request.headers.get("content-encoding", "identity").lower()
     if encoding != "identity":
-        detail = f"the body is encoded as {encoding[:100]!r}: send it as it is"
+        detail = f"the body is encoded as {encoding[:100]!r}: send it without encoding"
         headers = {"Accept-Encoding": "identity"}
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail, headers=headers)
 

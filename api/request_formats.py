@@ -1,4 +1,4 @@
-"""The ways to ask for scores: how a body is read, and how it is answered."""
+"""The two request formats: rows on /predict, tensors on /v2/models/{name}/infer."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,17 +14,17 @@ from sensorwatch.common.scoring.detector import Detector
 
 
 class ScoringRequest(Protocol):
-    """One request, from its body to its answer; of many rows, its methods run in a thread."""
+    """A scoring request; for large bodies its methods run in a thread."""
 
     @property
     def body(self) -> bytes:
-        """What was sent."""
+        """The request body."""
 
     def predict(self, detector: Detector, received: int) -> Prediction:
-        """Score the body's rows; `received`: microseconds UTC. Raises Problem."""
+        """Return the scores of the body's rows; `received`: microseconds UTC. Raises Problem."""
 
     def encode_response(self, prediction: Prediction, detector: Detector) -> bytes:
-        """Return the JSON answer. Raises Problem where bad rows forbid one."""
+        """Return the JSON response. Raises Problem if bad rows refuse the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,11 @@ class RowsRequest:
     signals: Signals
 
     def predict(self, detector: Detector, received: int) -> Prediction:
-        """See Exchange."""
+        """See ScoringRequest."""
         return predict(self.body, detector, received=received, max_rows=self.max_rows)
 
     def encode_response(self, prediction: Prediction, detector: Detector) -> bytes:
-        """See Exchange."""
+        """See ScoringRequest."""
         return encode_response(prediction, detector, on_error=self.on_error, signals=self.signals)
 
 
@@ -52,7 +52,7 @@ class TensorsRequest:
         self.body, self._max_rows = body, max_rows
 
     def predict(self, detector: Detector, received: int) -> Prediction:
-        """See Exchange."""
+        """See ScoringRequest."""
         self._request = decode_infer_request(self.body, detector.schema, max_rows=self._max_rows)
         return score_rows(rows_as_payloads(self._request), detector, received=received)
 
@@ -61,5 +61,5 @@ class TensorsRequest:
         prediction: Prediction,
         detector: Detector,  # noqa: ARG002 - the protocol's answer has no use for it
     ) -> bytes:
-        """See Exchange."""
+        """See ScoringRequest."""
         return encode_infer_response(prediction, self._request)

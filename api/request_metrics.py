@@ -1,4 +1,4 @@
-"""Every request counted and timed, by the route that answered it."""
+"""Metrics of requests: count and duration by route."""
 
 import time
 from http import HTTPStatus
@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sensorwatch.common.runtime.metrics import HttpMetrics
 
 UNMATCHED = "unmatched"
-"""The handler of requests for paths that are not there: a label must not hold what clients send."""
+"""The handler label for unknown paths, because a label must not contain client input."""
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -19,10 +19,10 @@ class RequestMetricsMiddleware:
     def __init__(self, app: ASGIApp, *, metrics: HttpMetrics) -> None:
         self._app, self._metrics = app, metrics
         self._labelled_metrics: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
-        """By method, handler and status: to look for labels takes longer than to count."""
+        """Cached series by method, handler and status, because label lookups are slow."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on and count its answer."""
+        """Handle a request and count its response."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -1,4 +1,4 @@
-"""The answers' shapes, declared for the OpenAPI document; tests hold real answers against them."""
+"""Models of the responses for the OpenAPI document; tests compare real responses with them."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -18,52 +18,54 @@ class _StrictModel(BaseModel):
 
 
 class PredictQuery(_StrictModel):
-    """How a request wants to be answered; a parameter that is not there is refused."""
+    """The query parameters of /predict; unknown parameters are refused."""
 
     on_error: Annotated[
         OnError,
         Field(
-            description="`skip`: tell each bad row's errors and score the others. "
-            "A bad row of the history is always a problem."
+            description="`skip`: list the errors of each bad row and score the others. "
+            "A bad history row always refuses the request."
         ),
     ] = OnError.REJECT
     signals: Annotated[
-        Signals, Field(description="`all`: tell the signals of normal rows too.")
+        Signals, Field(description="`all`: list the signals of normal rows too.")
     ] = Signals.ANOMALOUS
 
 
 class SignalModel(_StrictModel):
-    """One signal of a row, beside what was expected of it."""
+    """One signal of a row, with its expected value and band."""
 
     name: str
     actual: float
     expected: Annotated[
         float,
         Field(
-            description="The forecast from the rows before; without memory the sensor's level, of "
-            "a plain model the median in training."
+            description="The forecast from the sensor's previous rows; the sensor's level if there "
+            "is no memory; the training median for a plain model."
         ),
     ]
-    expected_low: Annotated[float, Field(description="About 99 % of clean rows lie from here")]
-    expected_high: Annotated[float, Field(description="to here.")]
+    expected_low: Annotated[
+        float, Field(description="Lower end of the band with about 99 % of clean rows.")
+    ]
+    expected_high: Annotated[float, Field(description="Upper end of that band.")]
     direction: Direction
     attribution: Annotated[
         float,
         Field(
             ge=0,
             le=1,
-            description="Its share of what is strange about the row: by how much the score drops "
-            "if the signal is as the rows before and the other signals let expect. A row's signals "
-            "stand from the highest to the lowest, their sum is 1.",
+            description="The signal's share of the anomaly: how much the score drops if the signal "
+            "is replaced by its expected value. Signals are sorted from the highest share to the "
+            "lowest; the sum is 1.",
         ),
     ]
-    held: Annotated[bool, Field(description="The value was missing: the last one is held.")]
+    held: Annotated[bool, Field(description="True if the value was missing and carried forward.")]
 
 
 class ScoredRow(_StrictModel):
     """A row with its score."""
 
-    index: Annotated[int, Field(ge=0, description="Its place in `rows`, from 0.")]
+    index: Annotated[int, Field(ge=0, description="Its index in `rows`, from 0.")]
     sensor_id: str
     event_time: datetime
     status: Annotated[
@@ -89,22 +91,22 @@ class ScoredRow(_StrictModel):
 
 
 class RowError(_StrictModel):
-    """One thing that is wrong with a row."""
+    """One fault of a row."""
 
-    pointer: Annotated[str, Field(description="JSON pointer to it in the request's body.")]
+    pointer: Annotated[str, Field(description="JSON pointer to the fault in the request body.")]
     detail: str
     reason: Reason
 
 
 class SkippedRow(_StrictModel):
-    """A bad row, in its place, where `on_error=skip` was asked for."""
+    """A bad row, at its index, for `on_error=skip`."""
 
     index: Annotated[int, Field(ge=0)]
     errors: list[RowError]
 
 
 class PredictAnswer(_StrictModel):
-    """A request's rows, in their order, all scored by one version."""
+    """The rows of a request in order, all scored by one version."""
 
     model_version: str
     threshold: Annotated[float, Field(description="The raw score whose anomaly score is 1.0.")]
@@ -115,7 +117,7 @@ class PredictAnswer(_StrictModel):
 
 
 class ProblemError(_StrictModel):
-    """One thing that is wrong with a request."""
+    """One fault of a request."""
 
     pointer: str
     detail: str
@@ -134,7 +136,7 @@ class ProblemModel(_StrictModel):
 
 
 class ServiceStatus(StrEnum):
-    """How the service is."""
+    """The status of the service."""
 
     OK = "ok"
     DEGRADED = "degraded"
@@ -142,7 +144,7 @@ class ServiceStatus(StrEnum):
 
 
 class Health(_StrictModel):
-    """A summary for people."""
+    """A summary of the service's state."""
 
     status: Annotated[
         ServiceStatus,
@@ -155,7 +157,7 @@ class Health(_StrictModel):
 
 
 class Live(_StrictModel):
-    """The answer of a probe that is content."""
+    """The response of a successful probe."""
 
     status: str = "ok"
 

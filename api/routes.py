@@ -1,4 +1,4 @@
-"""The service's paths."""
+"""The routes of the service."""
 
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
@@ -32,10 +32,10 @@ _NO_QUERY = PredictQuery()
 
 
 def add_routes(app: FastAPI, registry: CollectorRegistry) -> None:
-    """Add every path to `app`; `registry`: what /metrics tells."""
+    """Add all routes to `app`; `registry`: the metrics for /metrics."""
 
     async def metrics(request: Request) -> Response:
-        """Tell Prometheus what happened so far."""
+        """Return the metrics for Prometheus."""
         service_of(request).row_counters.update_anomaly_ratio()
         encode, content_type = choose_encoder(request.headers.get("accept") or "")
         return Response(encode(registry), media_type=content_type)
@@ -59,16 +59,16 @@ def add_routes(app: FastAPI, registry: CollectorRegistry) -> None:
 
 
 async def require_key(request: Request) -> None:
-    """Let a request pass that carries the key, where one is asked for."""
+    """Refuse a request without the key, if a key is configured."""
     check_key(request, service_of(request).key)
 
 
 async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
-    """Score rows with the champion, all of a request with one version.
+    """Score rows with the champion; all rows of a request with the same version.
 
-    The body is `{"rows": [...]}`, each row an object with the fields of the model's schema. They
-    are a stream of their own: each row is judged by what the rows before it tell of its sensor.
-    `{"history": [...], "rows": [...]}` lets rows come first that are not answered.
+    The body is `{"rows": [...]}`; each row is an object with the fields of the model's schema. The
+    rows are one stream: each row is compared with the previous rows of its sensor in the request.
+    In `{"history": [...], "rows": [...]}`, the `history` rows warm up the memory and get no scores.
     """
     service = service_of(request)
     service.check_load()
@@ -78,10 +78,10 @@ async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> 
 
 
 class _PredictRoute(APIRoute):
-    """Asks the framework only where there is a query: that costs more than to score a row."""
+    """Uses the framework's query parsing only if there is a query, because parsing is slow."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return what answers a request."""
+        """Return the handler of a request."""
         handle_with_query = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
@@ -94,12 +94,12 @@ class _PredictRoute(APIRoute):
 
 
 async def model(request: Request) -> ManifestDocument:
-    """Tell what the version in force was made of and from."""
+    """Return the manifest of the served version."""
     return service_of(request).served().version.manifest.to_plain()
 
 
 async def health(request: Request) -> Health:
-    """Tell how the service is and which version answers; 200 also without a model."""
+    """Return the status of the service and the served version; 200 even without a model."""
     service = service_of(request)
     served, refused = service.follower.served, service.follower.refused
     if served is None:
@@ -116,15 +116,15 @@ async def health(request: Request) -> Health:
 
 
 async def livez(request: Request) -> Live:
-    """Answer from the event loop itself: where that is stuck, nobody answers."""
+    """Answer from the event loop, so that a blocked event loop gives no answer."""
     if service_of(request).follower_stopped:
-        detail = "the champion is no longer followed, as the log says why: restart the process"
+        detail = "the champion is no longer followed; see the log, and restart the process"
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail)
     return Live()
 
 
 async def readyz(request: Request) -> Live:
-    """Answer 200 as soon as a model is loaded."""
+    """Return 200 if a model is loaded."""
     service_of(request).served()
     return Live()
 
@@ -135,12 +135,12 @@ def _add_get_route(
     options: dict[str, Any] = {"dependencies": [Depends(require_key)] if key else []}
     responses = problems(*statuses)
     app.add_api_route(path, endpoint, summary=summary, responses=responses, tags=[TAG], **options)
-    # Probes and load balancers ask with HEAD.
+    # Probes and load balancers use HEAD.
     app.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False, **options)
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Document that a path may answer with these problems."""
+    """Return the OpenAPI description of these problem responses."""
     content = {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{ProblemModel.__name__}"}}}
     return {
         status: {"description": HTTPStatus(status).phrase, "content": content}
@@ -149,5 +149,5 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def json_response(content: bytes) -> Response:
-    """Wrap JSON that is encoded already."""
+    """Return a response with JSON that is already encoded."""
     return Response(content, media_type="application/json")

@@ -1,4 +1,4 @@
-"""The JSON Schema of one row, and an example of it, as a model's schema declares them."""
+"""The JSON Schema of one row, and an example row, derived from a model's schema."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ EXAMPLE_TIME = datetime(2025, 1, 1, tzinfo=UTC)
 
 
 def row_schema(schema: Schema) -> dict[str, Any]:
-    """Return the JSON Schema of a row; nested where a field's path is dotted."""
+    """Return the JSON Schema of a row; dotted fields become nested objects."""
     fields = {schema.time.field: _time_schema(schema.time)}
     required = [schema.time.field]
     if schema.key is not None:
@@ -40,7 +40,7 @@ def row_schema(schema: Schema) -> dict[str, Any]:
 
 
 def example_row(schema: Schema, values: Sequence[float]) -> dict[str, Any]:
-    """Return a row with these values (signals, then context), in the form that a client sends."""
+    """Return a row with these values (signals, then context), as a client would send it."""
     row: dict[str, Any] = {}
     set_nested(row, schema.time.field, _example_time(schema.time))
     if schema.key is not None and not schema.key.optional:
@@ -90,7 +90,7 @@ def _number_schema(column: NumericColumn, kind: str) -> dict[str, Any]:
     unit = f", in {column.unit}" if column.unit else ""
     carried_forward = column.missing is MissingPolicy.HOLD_LAST
     naive_note = (
-        "; where it is absent or null, the sensor's last value stands in" if carried_forward else ""
+        "; if absent or null, the sensor's last value is carried forward" if carried_forward else ""
     )
     return {
         "type": ["number", "null"] if carried_forward else "number",

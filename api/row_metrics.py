@@ -1,4 +1,4 @@
-"""The rows of answered requests counted for Prometheus."""
+"""Metrics of the rows in requests."""
 
 import threading
 import time
@@ -12,7 +12,7 @@ from sensorwatch.common.scoring.detections import SEVERITIES
 
 
 class RowMetrics:
-    """Moves the counters of rows; may be called from any thread."""
+    """Updates the row counters; thread-safe."""
 
     def __init__(self, metrics: HttpMetrics) -> None:
         self._metrics = metrics
@@ -25,7 +25,7 @@ class RowMetrics:
             self._metrics.rows_rejected.labels(reason.value).inc(rows)
 
     def scored(self, prediction: Prediction) -> None:
-        """Count the rows whose scores are sent."""
+        """Count the scored rows of a response."""
         scores = self._metrics.scores
         rows = anomalies = 0
         for outcome in prediction.outcomes:
@@ -42,7 +42,7 @@ class RowMetrics:
             scores.recent_anomalies.add(anomalies, rows, now=time.monotonic())
 
     def update_anomaly_ratio(self) -> None:
-        """Let `anomaly_ratio` tell the share of the last minutes: to be called at each scrape."""
+        """Set `anomaly_ratio` to the share of the last minutes; call it at each scrape."""
         scores = self._metrics.scores
         with self._lock:
             scores.anomaly_ratio.set(scores.recent_anomalies.ratio(now=time.monotonic()))

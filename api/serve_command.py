@@ -17,7 +17,7 @@ from sensorwatch.common.runtime.logs import configure, logger
 from sensorwatch.common.runtime.settings import load_settings
 
 SHUTDOWN_SECONDS = 5
-"""How long requests that are under way may take after a SIGTERM."""
+"""Time limit for running requests after a SIGTERM."""
 BACKLOG = 2048
 
 _log = logger("api")
@@ -34,11 +34,11 @@ def serve(
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Serve /predict, /model, /health and /metrics over HTTP until told to stop."""
+    """Serve /predict, /model, /health and /metrics over HTTP until SIGTERM or Ctrl-C."""
     overrides = {"api.host": host, "api.port": port}
     settings = load_settings(config, overrides=overrides).settings
     configure(settings.log.format, settings.log.level)
-    read_key(settings.api.api_key_file)  # refused here in one line, not in the server's start
+    read_key(settings.api.api_key_file)  # report a bad key file before the server starts
     listener = open_listener(settings.api.host, settings.api.port)
     server = uvicorn.Server(
         uvicorn.Config(
@@ -49,7 +49,7 @@ def serve(
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
     )
-    # uvicorn stops at the signal and then raises it again, for whoever listened before it.
+    # uvicorn stops at the signal and then raises it again for the previous handler.
     signal.signal(signal.SIGTERM, _ignore_signal)
     _log.info("serving", address=address_of(listener), model=settings.registry.model)
     try:

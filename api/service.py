@@ -1,4 +1,4 @@
-"""What every request shares: settings, key, the model in force, metrics, the scoring threads."""
+"""The state that all requests share: settings, key, served model, metrics, scoring threads."""
 
 import asyncio
 import gc
@@ -24,19 +24,19 @@ from sensorwatch.common.runtime.setting_keys import ApiSettings, Settings
 from sensorwatch.common.scoring.warmup import COMPILING_MESSAGE, is_compiled
 
 INLINE_MAX_BYTES, INLINE_MAX_COMMAS = 16_384, 1_000
-"""A body without more of either holds so few rows, good or bad, that a thread costs more than they
-do, and the event loop is free again after a millisecond or two."""
+"""A body below both limits is scored in the event loop, because a thread would cost more. It blocks
+the loop for one or two milliseconds."""
 MAX_QUEUED_REQUESTS = 64
-"""Requests that may wait for a scoring thread; the next ones are asked to come back."""
+"""Number of requests that may wait for a scoring thread; further ones get status 503."""
 
 _log = logger("api")
 
 
 class Service:
-    """Lives from the start of the application to its end."""
+    """The running service, from start to end of the application."""
 
     def __init__(self, settings: Settings, metrics: HttpMetrics) -> None:
-        """Raise SettingsError where the key's file cannot be used."""
+        """Create the service; raises SettingsError if the key file cannot be used."""
         self.settings: ApiSettings = settings.api
         self.model_name = settings.registry.model
         self.key = read_key(settings.api.api_key_file)
@@ -44,13 +44,13 @@ class Service:
         self.follower = ChampionFollower(
             Registry(settings.registry.path), settings.registry.model, metrics.model
         )
-        # More threads than cores would only take the interpreter from the event loop more often.
+        # More threads than cores would only delay the event loop.
         self.threads = CapacityLimiter(os.cpu_count() or 1)
         self.follower_stopped = False
 
     @asynccontextmanager
     async def run_until_shutdown(self) -> AsyncIterator[None]:
-        """Load the champion and follow it until the end."""
+        """Load the champion, and follow it until the application ends."""
         if not is_compiled():
             _log.info(COMPILING_MESSAGE)
         await to_thread.run_sync(self.follower.look)
@@ -65,21 +65,21 @@ class Service:
                 await task
 
     def served(self) -> ServedVersion:
-        """Return the version in force; raises Problem (503) where there is none."""
+        """Return the served version; raises Problem (503) if there is none."""
         served = self.follower.served
         if served is None:
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
-                f'no version of model "{self.model_name}" is loaded; the log says why: train and '
-                "promote one, it is picked up without a restart",
+                f'no version of model "{self.model_name}" is loaded; see the log for the reason. '
+                "Train and promote a version: it is loaded without a restart",
                 headers={"Retry-After": "5"},
             )
         return served
 
     async def score(self, scoring_request: ScoringRequest) -> bytes:
-        """Score a request's rows with one version, many of them beside the event loop.
+        """Return the response to a request, scored with one version; large ones in a thread.
 
-        Raises Problem: see api.exchange.
+        Raises the Problem of `ScoringRequest`.
         """
         detector = self.served().version.detector
         received = time.time_ns() // 1000
@@ -96,11 +96,11 @@ class Service:
         return await to_thread.run_sync(score_and_encode, limiter=self.threads)
 
     def check_load(self) -> None:
-        """Raise Problem (503) where too many requests wait already."""
+        """Raise Problem (503) if too many requests are waiting."""
         if self.threads.statistics().tasks_waiting >= MAX_QUEUED_REQUESTS:
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
-                f"{MAX_QUEUED_REQUESTS} requests wait already: come back later",
+                f"{MAX_QUEUED_REQUESTS} requests are waiting: try again later",
                 headers={"Retry-After": "1"},
             )
 
@@ -109,17 +109,16 @@ class Service:
 
 
 def _is_small(body: bytes) -> bool:
-    """Tell whether a body's rows are so few that they need no thread of their own."""
+    """Return whether a body is small enough to be scored in the event loop."""
     return len(body) <= INLINE_MAX_BYTES and body.count(b",") <= INLINE_MAX_COMMAS
 
 
 def _tune_for_event_loop_latency() -> None:
-    """Keep probes quick while rows are scored; measured, p99: 13 ms instead of 85."""
-    # What is there now stays: looking through it, with everything standing still, makes 75 ms of
-    # each full garbage collection.
+    """Reduce the latency of probes while rows are scored; measured p99: 13 ms in place of 85."""
+    # Exclude the present objects, which stay, from garbage collection: 75 ms of each full run.
     gc.freeze()
-    # A scoring thread keeps the interpreter for this long after the event loop asks for it, and an
-    # answer takes the loop several such turns.
+    # A scoring thread keeps the interpreter lock for this long after the event loop requests it,
+    # and an answer needs several such switches.
     sys.setswitchinterval(0.001)
 
 

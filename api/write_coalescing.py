@@ -1,4 +1,4 @@
-"""An answer's head and body in one packet."""
+"""Sending of response head and body in one packet."""
 
 import asyncio
 from typing import Any
@@ -7,9 +7,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
 class CoalescingTransport:
-    """A transport that sends what is written in one turn of the event loop at once.
+    """A transport that sends all writes of one event loop iteration at once.
 
-    Head and body come in two writes, and a call of the system costs as much as scoring a row.
+    Head and body are two writes, and a system call costs as much as scoring a row.
     """
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
@@ -17,7 +17,7 @@ class CoalescingTransport:
         self._pending: list[bytes] = []
 
     def write(self, data: bytes) -> None:
-        """Send `data` soon, after what was written before it."""
+        """Send `data` at the end of the event loop iteration, after earlier writes."""
         if not data:
             return
         if not self._pending:

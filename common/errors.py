@@ -1,23 +1,23 @@
 """One exception class per reaction, and the exit code each ends a command with.
 
 SensorwatchError                 code  reaction
-├── UsageError                    2    stop and tell a person what to change
+├── UsageError                    2    stop; a person must change something
 │   ├── SettingsError             2    a key or value of the configuration is wrong
 │   ├── SchemaError               2    the schema file is wrong
-│   └── DataError                 2    an input file or topic cannot be read as asked
-├── CheckFailed                   1    it ran and its answer is no (gate, ledger, accounting)
+│   └── DataError                 2    an input file or topic cannot be read as requested
+├── CheckFailed                   1    a check ran and failed (gate, ledger, accounting)
 ├── BrokerUnavailable             3    broker or topic cannot be reached; a supervisor may retry
-├── Fenced                        4    another process has our transactional id: exit, never fight
+├── Fenced                        4    another process has our transactional id: exit
 ├── BreakerOpen                   5    too many rejections; a supervisor must not restart
-├── ModelRefused                  6    keep the last good model and alarm; exit where none is
-├── OffsetsLost                   7    committed offsets are gone or out of range: a person decides
-├── StateRefused                  8    a snapshot is missing, damaged or another's: a person decides
-│   └── MemoryRefused             8    the bytes of a memory are damaged, newer or another model's
-├── MicroBatchAborted             -    abort, rewind to the committed offsets, go on
-├── OutcomeUnknown                -    build a new producer, rewind to the committed offsets, go on
+├── ModelRefused                  6    keep the last good model and warn; exit if there is none
+├── OffsetsLost                   7    committed offsets are missing or out of range: ask a person
+├── StateRefused                  8    a snapshot is missing, damaged or foreign: ask a person
+│   └── MemoryRefused             8    the bytes of a memory are damaged, newer or foreign
+├── MicroBatchAborted             -    abort, rewind to the committed offsets, continue
+├── OutcomeUnknown                -    new producer, rewind to the committed offsets, continue
 └── Unrecoverable                70    crash: exit non-zero and let the supervisor restart
 
-0 is success, 130 an interrupt, 141 that the reader of our output left (`| head`).
+0 is success, 130 an interrupt, 141 a closed output pipe (`| head`).
 Bad rows are never exceptions: see common/rows/rejection.py.
 """
 
@@ -25,13 +25,13 @@ from typing import ClassVar
 
 
 class SensorwatchError(Exception):
-    """Any failure raised on purpose; its text says what was found, wanted, and next."""
+    """Base of all errors raised on purpose; the text says what was found, wanted, and to do."""
 
     exit_code: ClassVar[int] = 70
 
 
 class UsageError(SensorwatchError):
-    """What was asked cannot be done as asked; a person has to change something."""
+    """The request cannot be done; a person has to change something."""
 
     exit_code: ClassVar[int] = 2
 
@@ -45,11 +45,11 @@ class SchemaError(UsageError):
 
 
 class DataError(UsageError):
-    """An input file or topic cannot be read as asked."""
+    """An input file or topic cannot be read as requested."""
 
 
 class CheckFailed(SensorwatchError):
-    """A check was carried out and its answer is no."""
+    """A check ran and failed."""
 
     exit_code: ClassVar[int] = 1
 
@@ -85,13 +85,13 @@ class OffsetsLost(SensorwatchError):
 
 
 class StateRefused(SensorwatchError):
-    """The state that was to be gone on from cannot be: lost, damaged, newer or of another topic."""
+    """The stored state cannot be used: it is lost, damaged, newer or of another topic."""
 
     exit_code: ClassVar[int] = 8
 
 
 class MemoryRefused(StateRefused):
-    """The bytes of a memory are damaged, of a newer format, or another model's."""
+    """The bytes of a memory are damaged, of a newer format, or of another model."""
 
 
 class MicroBatchAborted(SensorwatchError):
@@ -99,7 +99,7 @@ class MicroBatchAborted(SensorwatchError):
 
 
 class OutcomeUnknown(SensorwatchError):
-    """Nobody can say whether the transaction was committed; the committed offsets will tell."""
+    """It is unknown whether the transaction was committed; the committed offsets show it."""
 
 
 class Unrecoverable(SensorwatchError):

@@ -1,4 +1,4 @@
-"""How kernels are compiled: row after row in one fixed order, so that no bit depends on the cut."""
+"""Compilation of kernels, which process rows in one fixed order."""
 
 import hashlib
 from collections.abc import Callable
@@ -12,7 +12,7 @@ Function = Callable[..., Any]
 
 
 def kernel(function: Function) -> Any:
-    """Compile what is called from Python."""
+    """Compile a function that Python calls."""
     return _compiled(function)
 
 

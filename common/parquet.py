@@ -1,4 +1,4 @@
-"""Rows out of Parquet files, through pyarrow where it is installed."""
+"""Rows of Parquet files, read with pyarrow if it is installed."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, timedelta
@@ -16,11 +16,11 @@ BATCH_ROWS = 65_536
 
 
 def read_parquet(path: Path, schema: Schema) -> Iterator[Fields]:
-    """Yield every row in order; typed columns keep their types, as JSON values would.
+    """Yield the fields of every row in order, with the types of the columns.
 
-    A timestamp column is written in the schema's time format (naive stays naive); null keys count
-    as absent. Raises DataError, at the first row, where pyarrow is not installed, the file is
-    missing or no Parquet, or a column is not there.
+    A timestamp is converted to the schema's time format; a naive one stays naive. Null keys count
+    as absent. Raises DataError at the first row if pyarrow is not installed, if the file is missing
+    or not Parquet, or if a column is missing.
     """
     arrow, parquet = _import_pyarrow(path)
     try:
@@ -92,7 +92,7 @@ def _time_values(column: Any, time: TimeField, arrow: Any) -> list[object]:
 
 
 def _time_writer(time: TimeField, *, aware: bool) -> Callable[[int], object]:
-    """Return how an instant in microseconds is written in the declared format."""
+    """Return a function that converts microseconds to the declared time format."""
     zone = ZoneInfo(time.naive_zone) if aware and time.naive_zone else UTC
 
     def rfc3339(instant: int) -> object:
@@ -123,4 +123,4 @@ def _write_or_number_text(write: Callable[[int], object], instant: int) -> objec
     try:
         return write(instant)
     except OverflowError:
-        return str(instant)  # beyond year 9999: no time in any format, so the row is rejected
+        return str(instant)  # beyond year 9999 no format can express it; the row is rejected

@@ -1,4 +1,4 @@
-"""Say in one line per problem what pydantic found wrong, with the nearest known name."""
+"""Validation errors of pydantic as one line of text for each problem."""
 
 import difflib
 from collections.abc import Iterable
@@ -7,9 +7,9 @@ from pydantic import ValidationError
 
 
 def describe_validation_error(error: ValidationError, *, known: Iterable[str] = ()) -> str:
-    """Return "path: what was found, what was wanted" per problem, joined by "; ".
+    """Return "path: problem, found value" for each problem, joined by "; ".
 
-    `known` are the dotted names that may stand there: the source of suggestions.
+    `known`: all valid dotted names, from which a similar one is suggested.
     """
     names = list(known)
     return "; ".join(
@@ -18,7 +18,7 @@ def describe_validation_error(error: ValidationError, *, known: Iterable[str] = 
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """Return ` (did you mean "x"?)`, or nothing where no known name is near."""
+    """Return ` (did you mean "x"?)`, or an empty text if no known name is similar."""
     matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f' (did you mean "{matches[0]}"?)' if matches else ""
 

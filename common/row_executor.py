@@ -1,13 +1,13 @@
-"""Rows that need no order: done in one go, or cut into parts that are done side by side."""
+"""Execution of work over rows that needs no order: serial, or in row ranges side by side."""
 
 from collections.abc import Callable
 
 RowRangeWork = Callable[[int, int], None]
-"""Does the rows from a first one to before another, and writes into places of those rows alone."""
+"""Processes the rows from a first row to before a last row, and writes to these rows only."""
 RowExecutor = Callable[[RowRangeWork, int], None]
-"""Gets so many rows done; all of them are when it returns, and what a part raised it raises."""
+"""Runs `work` over all rows and blocks until every row is done; raises what a call raised."""
 
 
 def serial(work: RowRangeWork, rows: int) -> None:
-    """Do all rows in one go, as who serves many at once already keeps every core busy."""
+    """Process all rows in one call; used by the API, which already runs requests in parallel."""
     work(0, rows)

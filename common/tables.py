@@ -1,4 +1,4 @@
-"""Rows out of CSV and Parquet files: one at a time as fields, or in batches as readings."""
+"""Rows of CSV and Parquet files, as fields one at a time or as batches of readings."""
 
 import csv
 import io
@@ -21,22 +21,22 @@ _CHUNK_BYTES = 1 << 20
 
 
 def read_rows(path: Path, schema: Schema) -> Iterator[Fields | Fault]:
-    """Yield every row of a file, in order, the way `sensorwatch.common.rows.parsing.collect` takes them.
+    """Yield the fields or the fault of every row of a file, in order; see `collect_rows`.
 
-    `.parquet` and `.pq` are read as Parquet, everything else as CSV in UTF-8 with a header and the
-    schema's delimiter. Blank lines are no rows. A line that cannot be read is a Fault.
+    `.parquet` and `.pq` are read as Parquet, all other files as CSV in UTF-8 with a header and the
+    schema's delimiter. Blank lines are skipped. A line that cannot be read yields a Fault.
 
-    Raises DataError, at the first row, where the file is missing, unreadable, empty, no UTF-8, or
-    lacks a column, and where Parquet is asked for without pyarrow.
+    Raises DataError at the first row if the file is missing, unreadable, empty or not UTF-8, if it
+    lacks a column, or if it is Parquet and pyarrow is not installed.
     """
     return read_parquet(path, schema) if _is_parquet(path) else _read_csv(path, schema)
 
 
 def read_batches(path: Path, schema: Schema) -> Iterator[Batch]:
-    """Yield every row of a file as a reading or a rejection, in order, many at a time.
+    """Yield the rows of a file, in order, as batches of readings and rejections.
 
-    They are those of `collect(read_rows(path, schema))`, from plain CSV ten times as fast. Raises
-    what `read_rows` does.
+    The rows equal those of `collect_rows(read_rows(path, schema), schema)`, but plain CSV is read
+    by a kernel. Raises the errors of `read_rows`.
     """
     start = None if _is_parquet(path) else _find_rows_start(path, schema)
     if start is None:
@@ -45,10 +45,11 @@ def read_batches(path: Path, schema: Schema) -> Iterator[Batch]:
 
 
 def open_text(path: Path) -> TextIO:
-    """Open a CSV file in UTF-8, with or without a byte order mark; its line ends stay.
+    """Return an open CSV file in UTF-8, with or without a byte order mark; line ends are kept.
 
-    A byte that is no UTF-8 becomes a lone surrogate: a fault of its cell only. Where even the first
-    line holds one, or a zero byte, the file is something else: DataError. Raises OSError.
+    An invalid byte becomes a lone surrogate, which is a fault of its cell only. Raises DataError if
+    the first line contains an invalid byte or a zero byte, because the file is then not a text in
+    UTF-8. Raises OSError.
     """
     with path.open("rb") as raw:
         start = next((line for line in raw if line.strip()), b"")
@@ -92,17 +93,17 @@ def _is_parquet(path: Path) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _RowsStart:
-    """Where a CSV file's rows begin."""
+    """The position of the first row in a CSV file."""
 
     reader: ChunkReader
     offset: int
-    """In bytes."""
+    """Position in bytes."""
     lines: int
-    """Lines before."""
+    """Number of lines before it."""
 
 
 def _find_rows_start(path: Path, schema: Schema) -> _RowsStart | None:
-    """Find where the rows begin; None where anything about the header is not plain."""
+    """Return the position of the first row; None if the header is not plain."""
     try:
         with path.open("rb") as file:
             for number, line in enumerate(iter(file.readline, b""), start=1):
@@ -116,7 +117,7 @@ def _find_rows_start(path: Path, schema: Schema) -> _RowsStart | None:
                 reader = chunk_reader(schema, [name.strip() for name in names])
                 return _RowsStart(reader, file.tell(), number) if reader else None
     except (OSError, ValueError, DataError):
-        return None  # the strict reader says so in its own words
+        return None  # the strict reader raises the error
     return None
 
 
@@ -151,7 +152,7 @@ def _read_chunks(path: Path, schema: Schema, start: _RowsStart) -> Iterator[Batc
 def _read_csv_from(
     path: Path, schema: Schema, read: CellReader, offset: int, lines: int
 ) -> Iterator[Fields | Fault]:
-    """Yield the rows from the middle of a file on."""
+    """Yield the rows from a position in the file on."""
     with path.open("rb") as file:
         file.seek(offset)
         text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")

@@ -1,4 +1,4 @@
-"""The accounts of the partitions that are ours, as the committed offsets tell them."""
+"""The accounts of the assigned partitions, read from the metadata of the committed offsets."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
@@ -18,7 +18,7 @@ from sensorwatch.common.runtime.setting_keys import StartPosition
 from sensorwatch.common.scoring.memory import MAX_SENSORS
 
 CALL_TIMEOUT_SECONDS = 5.0
-"""The longest that one question to the broker waits for its answer."""
+"""Timeout of one request to the broker."""
 
 _log = logger("consumer")
 
@@ -26,7 +26,7 @@ Answer = TypeVar("Answer")
 
 
 class Accounts:
-    """Loaded on assignment, replaced after each commit, forgotten on revocation."""
+    """Accounts by partition: loaded on assignment, replaced by commits, removed on revocation."""
 
     def __init__(
         self,
@@ -39,10 +39,11 @@ class Accounts:
         retry: RetryPolicy,
         max_sensors: int = MAX_SENSORS,
     ) -> None:
-        """`history`: asks the ledger what the group has done before, where that matters.
+        """Create an empty set of accounts.
 
-        `retry`: for each question to the broker. It has to last longer than the transaction of a
-        dead worker, whose offsets are not stable before it has ended.
+        `history` reads the group's history from the ledger; it is called only if a partition has no
+        committed offset. `retry` applies to each request to the broker. It must last longer than
+        the open transaction of a dead worker, because offsets are not stable before its end.
         """
         self._consumer = consumer
         self._start = start
@@ -61,17 +62,17 @@ class Accounts:
 
     @property
     def unopened(self) -> frozenset[Partition]:
-        """Partitions whose account nobody has committed yet."""
+        """Partitions whose account was never committed."""
         return frozenset(self._unopened)
 
-    def assigned(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
-        """Load the accounts of these partitions; return each one's next offset.
+    def load(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
+        """Load the accounts of newly assigned partitions; return their next offsets.
 
-        Raises OffsetsLost or StateRefused where a person has to decide, BrokerUnavailable where the
-        committed offsets cannot be read.
+        Raises OffsetsLost or StateRefused if a person must decide where to start, and
+        BrokerUnavailable if the committed offsets cannot be read.
         """
         new = []
-        for partition, topic_partition in self._committed(partitions).items():
+        for partition, topic_partition in self._committed_offsets(partitions).items():
             if topic_partition.offset >= 0:
                 self._by_partition[partition] = self._load_account(
                     partition, topic_partition.offset, topic_partition.metadata
@@ -85,15 +86,16 @@ class Accounts:
                 self._by_partition[partition] = self._open_account(partition, offset)
         return {partition: self._by_partition[partition].next_offset for partition in partitions}
 
-    def revoked(self, partitions: Sequence[Partition]) -> None:
-        """Forget partitions that are ours no more."""
+    def forget(self, partitions: Sequence[Partition]) -> None:
+        """Remove partitions that are no longer assigned to this worker."""
         for partition in partitions:
             self._by_partition.pop(partition, None)
             self._unopened.discard(partition)
 
     def reload(self) -> dict[Partition, int]:
-        """Read the accounts of all our partitions again; return each one's next offset."""
-        for partition, topic_partition in self._committed(list(self._by_partition)).items():
+        """Read the accounts of all assigned partitions again; return their next offsets."""
+        committed_offsets = self._committed_offsets(list(self._by_partition))
+        for partition, topic_partition in committed_offsets.items():
             if topic_partition.offset >= 0:
                 self._unopened.discard(partition)
                 self._by_partition[partition] = self._load_account(
@@ -103,38 +105,40 @@ class Accounts:
                 raise OffsetsLost(_lost_offsets_text(partition))
         return {partition: account.next_offset for partition, account in self._by_partition.items()}
 
-    def committed(self, accounts: Mapping[Partition, Account]) -> None:
-        """Take over the accounts that were just committed."""
+    def advance(self, accounts: Mapping[Partition, Account]) -> None:
+        """Replace accounts by those that were just committed."""
         self._by_partition.update(accounts)
         self._unopened.difference_update(accounts)
 
-    def _committed(self, partitions: Sequence[Partition]) -> dict[Partition, TopicPartition]:
+    def _committed_offsets(
+        self, partitions: Sequence[Partition]
+    ) -> dict[Partition, TopicPartition]:
         requested = [TopicPartition(partition.topic, partition.number) for partition in partitions]
 
         def request() -> Sequence[TopicPartition]:
             return _without_errors(self._consumer.committed(requested, CALL_TIMEOUT_SECONDS))
 
         try:
-            found = self._retry.ask(request)
+            answer = self._retry.ask(request)
         except KafkaException as error:
             raise BrokerUnavailable(
                 f"the committed offsets cannot be read: {error.args[0].str()}"
             ) from error
         return {
             Partition(topic_partition.topic, topic_partition.partition): topic_partition
-            for topic_partition in found
+            for topic_partition in answer
         }
 
     def _load_account(self, partition: Partition, offset: int, metadata: str | None) -> Account:
         account = from_metadata(metadata, offset)
         if account is None:
             raise_state_refused(
-                f"the committed offset {offset} of {partition} carries no account of its own: it "
-                "was moved from outside, and no memory stands there"
+                f"the committed offset {offset} of {partition} has no account for this offset: it "
+                "was changed by another program, and there is no memory for it"
             )
         if account.fingerprint != self._fingerprint:
             _log.warning(
-                "a new digest segment begins: other code, libraries or CPU kind",
+                "a new digest segment begins: code, libraries or CPU kind have changed",
                 partition=str(partition),
                 offset=offset,
                 before=account.fingerprint,
@@ -157,9 +161,9 @@ class Accounts:
             raise OffsetsLost(_lost_offsets_text(partition))
         if self._start is StartPosition.ERROR:
             raise OffsetsLost(
-                f'no committed offset for {partition}, and [consumer] start = "error": set the '
-                "offset with kafka-consumer-groups --reset-offsets and begin there with "
-                '`sensorwatch state reset`, or set start = "earliest" or "latest"'
+                f'there is no committed offset for {partition}, and [consumer] start is "error". '
+                "Set the offset with kafka-consumer-groups --reset-offsets and start there with "
+                '`sensorwatch state reset`, or set start to "earliest" or "latest"'
             )
         topic_partition = TopicPartition(partition.topic, partition.number)
         low, high = self._ask_leader(
@@ -170,19 +174,19 @@ class Accounts:
             return low
         if history.first_commit_ms is None:
             return high
-        # Added since the group began: what came to it since then is not old, and is not skipped.
+        # The partition was added after the group started: only records older than that are skipped.
         query = TopicPartition(partition.topic, partition.number, history.first_commit_ms)
-        (found,) = self._ask_leader(
+        (first_record,) = self._ask_leader(
             partition,
             lambda: _without_errors(
                 self._consumer.offsets_for_times([query], CALL_TIMEOUT_SECONDS)
             ),
         )
-        return found.offset if found.offset >= 0 else high
+        return first_record.offset if first_record.offset >= 0 else high
 
-    def _ask_leader(self, partition: Partition, question: Callable[[], Answer]) -> Answer:
+    def _ask_leader(self, partition: Partition, request: Callable[[], Answer]) -> Answer:
         try:
-            return ask_leader(self._consumer, partition.topic, question, retry=self._retry)
+            return ask_leader(self._consumer, partition.topic, request, retry=self._retry)
         except KafkaException as error:
             raise BrokerUnavailable(
                 f"the offsets of {partition} cannot be read: {error.args[0].str()}"
@@ -191,15 +195,15 @@ class Accounts:
 
 def _lost_offsets_text(partition: Partition) -> str:
     return (
-        f"the group has scored {partition} before (its ledger says so) but has no committed offset "
-        "for it any more (expired, deleted?). Nothing was reprocessed. See where it stood with "
-        "`sensorwatch ledger show`, then either commit that offset with `sensorwatch ledger "
-        "restore` (records scored after it are scored again) or use a new [consumer] group"
+        f"the ledger says that this group has scored {partition}, but there is no committed offset "
+        "for it (did it expire, or was it deleted?). No record was processed again. Look at the "
+        "last account with `sensorwatch ledger show`. Then commit its offset with `sensorwatch "
+        "ledger restore`, which scores later records again, or use a new [consumer] group"
     )
 
 
 def _without_errors(answer: Sequence[TopicPartition]) -> Sequence[TopicPartition]:
-    """Raise the error of a partition, which must not be taken for "there is no offset"."""
+    """Return the answer; raise a partition's error, because its offset would look like none."""
     for topic_partition in answer:
         if topic_partition.error is not None:
             raise KafkaException(topic_partition.error)

@@ -1,4 +1,4 @@
-"""When too large a share of the records is rejected, so that somebody should look first."""
+"""The breaker: stops commits if too large a share of a partition's records is rejected."""
 
 from collections.abc import Mapping
 
@@ -12,11 +12,11 @@ from sensorwatch.consumer.settlement import Settlement
 def breaker_reason(
     settlement: Settlement, current_accounts: Mapping[Partition, Account], settings: BreakerSettings
 ) -> str | None:
-    """Say why a micro-batch must not be committed after the accounts `current_accounts`, or None.
+    """Return why this micro-batch must not be committed, or None.
 
-    Each partition is judged by its own window (in its account, so a restart does not forget it),
-    record by record. One that brings no rejections, or only accepted ones, passes: what it finds in
-    the window was committed before, and only the good records that it slides over are gone.
+    Each partition has its own window, which is part of its account and survives a restart.
+    `current_accounts` have the windows before the micro-batch. A partition without new rejections
+    passes, even if its window has many. So does a partition with only accepted rejections.
     """
     for partition, rejected in settlement.rejected.items():
         excess = find_first_excess(
@@ -29,11 +29,11 @@ def breaker_reason(
             return (
                 f"{excess.rejected} of the last {excess.rows} records of {partition} were rejected,"
                 f" more than [consumer.breaker] max_rejected_ratio = "
-                f"{settings.max_rejected_ratio:g}. Nothing of this micro-batch was committed, and "
-                "all partitions of this worker wait. Look at the records with `sensorwatch topics "
-                "check`, mend the producer or the schema; or let them pass deliberately with "
-                f"`sensorwatch consume --accept-rejections-until {partition.number}:"
-                f"{settlement.accounts[partition].next_offset}` (the end of this micro-batch: more "
-                "of them may follow, so look how far they reach)"
+                f"{settings.max_rejected_ratio:g}. This micro-batch was not committed, and all "
+                "partitions of this worker are paused. Look at the records with `sensorwatch "
+                "topics check` and correct the producer or the schema. To accept the rejections, "
+                f"start with `sensorwatch consume --accept-rejections-until {partition.number}:"
+                f"{settlement.accounts[partition].next_offset}`. That is the end of this "
+                "micro-batch; more of them may follow"
             )
     return None

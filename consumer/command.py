@@ -1,4 +1,4 @@
-"""`sensorwatch consume`: score a topic until told to stop."""
+"""The command `sensorwatch consume`."""
 
 import re
 import sys
@@ -18,23 +18,23 @@ _PARTITION_OFFSET = re.compile(r"(\d+):(\d+)", re.ASCII)
 def consume(
     config: ConfigOption = None,
     workers: Annotated[
-        int | None, typer.Option(help="Processes, each with a part of the partitions.")
+        int | None, typer.Option(help="Number of processes; they share the partitions.")
     ] = None,
     group: Annotated[str | None, typer.Option(help="The consumer group.")] = None,
-    topic: Annotated[str | None, typer.Option(help="The topic of the readings.")] = None,
+    topic: Annotated[str | None, typer.Option(help="The input topic of readings.")] = None,
     http_port: Annotated[
-        int | None, typer.Option(help="Port of /metrics, /livez, /readyz; worker n adds n.")
+        int | None, typer.Option(help="Port of /metrics, /livez and /readyz; worker n adds n.")
     ] = None,
     accept_rejections_until: Annotated[
         list[str] | None,
         typer.Option(
             metavar="PARTITION:OFFSET",
-            help="Let rejections below this offset pass the breaker; may be given several times.",
+            help="Rejections below this offset do not trip the breaker; can be repeated.",
         ),
     ] = None,
     worker: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
-    """Score the topic of readings, exactly once, until SIGTERM or Ctrl-C."""
+    """Score the input topic, exactly once, until SIGTERM or Ctrl-C."""
     stopping = StopRequest()
     if worker is not None:
         stopping.stop_with_supervisor()
@@ -53,7 +53,7 @@ def consume(
         from sensorwatch.consumer.supervisor import supervise
 
         raise typer.Exit(supervise(settings.consumer.workers, _arguments()))
-    # Only here: what it imports takes a second, and `--help` needs none of it.
+    # Imported late: it takes a second, and `--help` does not need it.
     from sensorwatch.consumer.worker import run_worker
 
     run_worker(settings, worker, accepted_until, stopping)
@@ -63,12 +63,12 @@ def _parse_partition_offset(text: str) -> tuple[int, int]:
     match = _PARTITION_OFFSET.fullmatch(text)
     if match is None:
         raise UsageError(
-            f"--accept-rejections-until {text!r}: wanted PARTITION:OFFSET, e.g. 2:1500"
+            f"--accept-rejections-until {text!r}: expected PARTITION:OFFSET, for example 2:1500"
         )
     return int(match[1]), int(match[2])
 
 
 def _arguments() -> list[str]:
-    """Return this process's own options, for its workers to be started with."""
+    """Return the options of this process, which its workers get too."""
     arguments = sys.argv[1:]
     return arguments[1:] if arguments[:1] == ["consume"] else arguments

@@ -1,4 +1,4 @@
-"""The loop's parts, connected to the broker."""
+"""Connects the wiring of a worker to the broker and the registry."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,23 +32,22 @@ from sensorwatch.common.runtime.logs import kafka_logger, logger
 from sensorwatch.common.runtime.setting_keys import Delivery, Settings
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.consumer.accounts import Accounts
-from sensorwatch.consumer.loop import WorkerParts
 from sensorwatch.consumer.memories import Memories
 from sensorwatch.consumer.observation import Observation
 from sensorwatch.consumer.ownership import Ownership
-from sensorwatch.consumer.publication import LedgerContext
 from sensorwatch.consumer.publishing.flushing_outbox import FlushingOutbox
 from sensorwatch.consumer.publishing.outbox import Outbox
 from sensorwatch.consumer.publishing.transactional_outbox import TransactionalOutbox
-from sensorwatch.consumer.restoration import RestoreSources
-from sensorwatch.consumer.restoring import MemoryRestorer
+from sensorwatch.consumer.restoration import MemoryRestorer, RestoreSources
+from sensorwatch.consumer.settlement import LedgerContext
 from sensorwatch.consumer.snapshot_schedule import SnapshotSchedule
 from sensorwatch.consumer.source import KafkaSource
 from sensorwatch.consumer.topic_identity import TopicIdentity
+from sensorwatch.consumer.wiring import Policy, Wiring
 
 TOPIC_TIMEOUT_SECONDS = 15.0
 STABLE_OFFSETS_SECONDS = 60.0
-"""Longer than a dead worker's transaction, whose offsets are not stable before it has ended."""
+"""Longer than the open transaction of a dead worker: offsets are not stable before its end."""
 DEFAULT_MAX_MESSAGE_BYTES = 1_000_000
 
 _log = logger("consumer")
@@ -61,11 +60,11 @@ def connect(
     champion: Champion,
     observation: Observation,
     row_executor: RowExecutor,
-) -> WorkerParts:
-    """Connect what worker number `worker` works with; it joins the group with its first poll.
+) -> tuple[Wiring, Policy]:
+    """Return the wiring and policy of worker number `worker`; its first poll joins the group.
 
-    Raises BrokerUnavailable where a topic or the broker is not there, and what `check_state_topics`
-    does where no memory could be restored from the topics.
+    Raises BrokerUnavailable if the broker or a topic cannot be reached, and the errors of
+    `check_state_topics` if the topics do not permit a restore.
     """
     topics, options = settings.topics, settings.consumer
     names = [topics.anomalies, topics.dead_letters, settings.ledger_topic, settings.state_topic]
@@ -80,16 +79,8 @@ def connect(
         warn=_log.warning,
         timeout=TOPIC_TIMEOUT_SECONDS,
     )
-    ledger_context = LedgerContext(
-        group=options.group,
-        topic=settings.ledger_topic,
-        partitions=partition_counts[topics.readings],
-        fingerprint=fingerprint(),
-        accept_rejections_until={
-            Partition(topics.readings, number): offset
-            for number, offset in accept_rejections_until.items()
-        },
-        max_sensors=options.max_sensors,
+    ledger_context = _ledger_context(
+        settings, partition_counts[topics.readings], accept_rejections_until
     )
     consumer, ownership = _create_consumer(settings, observation)
     outbox = create_outbox(settings, worker, consumer)
@@ -98,32 +89,46 @@ def connect(
         topics.readings,
         ownership,
         incremental=_is_incremental(settings.kafka),
-        on_rebalance=observation.rebalanced,
+        on_rebalance=observation.show_rebalance,
     )
     admin = AdminClient(client_config(settings.kafka), logger=quiet_logger())
-    return WorkerParts(
+    wiring = Wiring(
         source=source,
         ownership=ownership,
         restorer=MemoryRestorer(
             ownership,
             source,
             _restore_sources(settings, ledger_context),
-            on_restored=observation.restored,
+            on_restored=observation.show_restore,
         ),
         champion=champion,
         outbox=outbox,
         observation=observation,
-        settings=settings,
-        ledger_context=ledger_context,
-        max_message_bytes=_max_message_bytes(settings),
         check_input=TopicIdentity(admin, topics.readings, clock=time.monotonic).check,
         snapshot_deleter=OldSnapshotDeleter(admin, settings.state_topic, warn=_log.warning),
         row_executor=row_executor,
     )
+    return wiring, Policy(settings, ledger_context, _max_message_bytes(settings))
+
+
+def _ledger_context(
+    settings: Settings, partitions: int, accept_rejections_until: Mapping[int, int]
+) -> LedgerContext:
+    return LedgerContext(
+        group=settings.consumer.group,
+        topic=settings.ledger_topic,
+        partitions=partitions,
+        fingerprint=fingerprint(),
+        accept_rejections_until={
+            Partition(settings.topics.readings, number): offset
+            for number, offset in accept_rejections_until.items()
+        },
+        max_sensors=settings.consumer.max_sensors,
+    )
 
 
 def _restore_sources(settings: Settings, ledger_context: LedgerContext) -> RestoreSources:
-    """Where memories are restored from: the state topic, the input, and the registry."""
+    """Return the readers of the state topic, the input topic and the registry."""
     kafka, registry = settings.kafka, Registry(settings.registry.path)
     retry = RetryPolicy(settings.consumer.commit_deadline_seconds)
 
@@ -153,13 +158,13 @@ def _restore_sources(settings: Settings, ledger_context: LedgerContext) -> Resto
 
 
 def _create_consumer(settings: Settings, observation: Observation) -> tuple[Consumer, Ownership]:
-    """Make the client and the accounts that it loads, which its statistics are read with."""
+    """Return the client and the ownership; statistics of the client update the lag."""
     options = settings.consumer
     created: list[Accounts] = []
 
     def statistics(text: str) -> None:
         for accounts in created:
-            observation.statistics(text, accounts.by_partition)
+            observation.show_lag(text, accounts.by_partition)
 
     consumer = Consumer(
         consumer_config(settings.kafka, group=options.group)
@@ -188,7 +193,7 @@ def _create_consumer(settings: Settings, observation: Observation) -> tuple[Cons
 
 
 def create_outbox(settings: Settings, worker: int, consumer: Consumer) -> Outbox:
-    """Make the outbox of worker number `worker`, which fences whoever had its transactional id."""
+    """Return the outbox of worker number `worker`; it fences a producer with the same id."""
     options = settings.consumer
     if options.delivery is Delivery.EXACTLY_ONCE:
         transactional_id = f"{options.group}.{options.instance}.{worker}"
@@ -218,7 +223,7 @@ def create_outbox(settings: Settings, worker: int, consumer: Consumer) -> Outbox
 
 
 def _chunk_bytes(settings: Settings) -> int:
-    """How large a chunk of a snapshot may be, with room for what the client adds to it."""
+    """Return the maximum size of a snapshot chunk, with room for the overhead of a message."""
     return min(CHUNK_BYTES, _max_message_bytes(settings) * 9 // 10)
 
 
@@ -227,7 +232,7 @@ def _max_message_bytes(settings: Settings) -> int:
 
 
 def _is_incremental(kafka: Mapping[str, Any]) -> bool:
-    """Whether assignments come as differences (KIP-848, or the cooperative strategy)."""
+    """Return whether the client gets assignments as differences (KIP-848 or cooperative)."""
     return (
         str(kafka.get("group.protocol", "classic")).lower() == "consumer"
         or "cooperative" in str(kafka.get("partition.assignment.strategy", "")).lower()
@@ -235,7 +240,7 @@ def _is_incremental(kafka: Mapping[str, Any]) -> bool:
 
 
 def _log_client_error(error: KafkaError) -> None:
-    # What matters also comes back from the call that it concerns, and librdkafka logs lost
-    # connections itself: this is for the rest.
+    # A serious error is also raised by the call that fails, and librdkafka logs lost connections.
+    # This logs the others.
     if not is_transient(error):
         _log.warning("kafka client", code=error.name(), why=error.str())

@@ -1,4 +1,4 @@
-"""A small HTTP server with the metrics and with whether the process is alive and ready."""
+"""An HTTP server for metrics, liveness and readiness."""
 
 import socket
 import sys
@@ -14,27 +14,27 @@ from sensorwatch.common.errors import SettingsError
 from sensorwatch.common.runtime.logs import logger
 
 Check = Callable[[], str | None]
-"""None: fine; a text: why not."""
+"""Returns None if the check passes, else the reason why not."""
 
 
 class Heartbeat:
-    """Says that a loop is stuck when it did not beat for `limit_seconds`."""
+    """Detects a loop that did not beat for `limit_seconds`."""
 
     def __init__(self, clock: Callable[[], float], limit_seconds: float) -> None:
-        """`clock`: monotonic seconds. The start counts as a beat."""
+        """Start with a beat; `clock` returns monotonic seconds."""
         self._clock, self._limit = clock, limit_seconds
         self._last = clock()
 
     def beat(self) -> None:
-        """Note that the loop came round."""
+        """Note that the loop is alive."""
         self._last = self._clock()
 
-    def live(self) -> str | None:
-        """Return why the process should be restarted, or None."""
+    def stuck_reason(self) -> str | None:
+        """Return why the loop counts as stuck, or None."""
         silent = self._clock() - self._last
         if silent <= self._limit:
             return None
-        return f"the loop is stuck: no beat for {silent:.1f} s, at most {self._limit:g} s are fine"
+        return f"the loop is stuck: no beat for {silent:.1f} s, the limit is {self._limit:g} s"
 
 
 class HealthServer:
@@ -56,7 +56,7 @@ class HealthServer:
         return f"http://{host}:{self.port}"
 
     def close(self) -> None:
-        """Stop serving and give the port back."""
+        """Stop serving and free the port."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -71,9 +71,10 @@ def serve_health(
     ready: Check,
     key: str = "[consumer] http_port",
 ) -> HealthServer:
-    """Start the server; port 0 takes any free one. `key`: where the port is set, for messages.
+    """Start and return the server; port 0 takes any free port.
 
-    Raises SettingsError when the address cannot be taken.
+    `live` and `ready` are the checks behind /livez and /readyz. `key` names the port's setting in
+    messages. Raises SettingsError if the address cannot be used.
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
@@ -81,12 +82,12 @@ def serve_health(
     except OSError as error:
         raise SettingsError(
             f"cannot serve health and metrics on {host}:{port}: {error.strerror or error}; "
-            f"free the port or set {key} to another (0: any free one)"
+            f"free the port or set {key} to another port (0: any free port)"
         ) from error
 
 
 class _Server(ThreadingMixIn, TCPServer):
-    """Not http.server's HTTPServer: that asks the name service for its own name at the start."""
+    """A TCPServer, because http.server's HTTPServer looks up its own host name at the start."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -106,7 +107,7 @@ class _Server(ThreadingMixIn, TCPServer):
         super().__init__(address, _Handler)
 
     def handle_error(self, *_request: object) -> None:
-        """Log what a check or the registry raised; a client that left is no error."""
+        """Log an error of a check or the registry; a client that disconnects is no error."""
         error = sys.exception()
         if error is not None and not isinstance(error, OSError):
             logger("health").error("request failed", exception=error)
@@ -114,7 +115,7 @@ class _Server(ThreadingMixIn, TCPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
-    timeout = 10  # seconds until a client that says nothing is dropped
+    timeout = 10  # seconds until a silent client is disconnected
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
@@ -125,12 +126,12 @@ class _Handler(BaseHTTPRequestHandler):
             problem = self.server.checks[path]()
             self._answer(503 if problem else 200, f"{problem or 'ok'}\n".encode())
         else:
-            self._answer(404, b"not here: try /metrics, /livez or /readyz\n")
+            self._answer(404, b"not found: use /metrics, /livez or /readyz\n")
 
     do_HEAD = do_GET  # noqa: N815 - the name that http.server calls
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-        """Keep quiet: a probe every second is no event."""
+        """Log nothing: probes come every second."""
 
     def _answer(
         self, status: int, body: bytes, content_type: str = "text/plain; charset=utf-8"

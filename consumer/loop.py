@@ -1,109 +1,123 @@
-"""The way of a micro-batch: consume, decide everything, publish once."""
+"""The path of a micro-batch, with the steps of DESIGN.md: consume, decide, publish, advance."""
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from sensorwatch.common.errors import BreakerOpen, MicroBatchAborted, OutcomeUnknown, Unrecoverable
+from sensorwatch.common.errors import BreakerOpen, MicroBatchAborted, OutcomeUnknown
 from sensorwatch.common.kafka.dead_letters import dead_letters
 from sensorwatch.common.kafka.records import OutgoingMessage, Partition
-from sensorwatch.common.kafka.state_topic import OldSnapshotDeleter
-from sensorwatch.common.registry.champion import Champion
-from sensorwatch.common.row_executor import RowExecutor
+from sensorwatch.common.kafka.snapshot_text import Snapshot
+from sensorwatch.common.ledger.account import Account
 from sensorwatch.common.rows.instants import format_instant
-from sensorwatch.common.runtime.metrics import BatchStage, TransactionOutcome
-from sensorwatch.common.runtime.setting_keys import Settings
+from sensorwatch.common.runtime.metrics import BatchStage
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import Outcome, process
 from sensorwatch.consumer.breaker import breaker_reason
 from sensorwatch.consumer.failure_streak import FailureStreak
 from sensorwatch.consumer.micro_batch import MicroBatch, PartitionBatch
-from sensorwatch.consumer.observation import Observation
-from sensorwatch.consumer.ownership import Ownership
-from sensorwatch.consumer.publication import (
-    LedgerContext,
+from sensorwatch.consumer.publishing.events import anomaly_events
+from sensorwatch.consumer.publishing.membership import require_member
+from sensorwatch.consumer.publishing.outbox import CommitPlan
+from sensorwatch.consumer.recovery import rewind, wait_for_champion
+from sensorwatch.consumer.settlement import (
+    Settlement,
     commit_plan,
+    settle_account_changes,
+    settle_batch,
     snapshots_of,
     with_snapshot_offsets,
 )
-from sensorwatch.consumer.publishing.events import anomaly_events
-from sensorwatch.consumer.publishing.membership import require_member
-from sensorwatch.consumer.publishing.outbox import CommitPlan, Outbox
-from sensorwatch.consumer.restoring import MemoryRestorer
-from sensorwatch.consumer.settlement import Settlement, settle_account_changes, settle_batch
-from sensorwatch.consumer.source import KafkaSource
+from sensorwatch.consumer.wiring import Clock, Policy, Wiring
 
-PAUSED_POLL_SECONDS = 0.2
 CHAMPION_REFRESH_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerParts:
-    """What the loop works with."""
+def run(wiring: Wiring, policy: Policy, clock: Clock, stopping: Callable[[], bool]) -> None:
+    """Process micro-batches until `stopping` returns True.
 
-    source: KafkaSource
-    ownership: Ownership
-    restorer: MemoryRestorer
-    champion: Champion
-    outbox: Outbox
-    observation: Observation
-    settings: Settings
-    ledger_context: LedgerContext
-    max_message_bytes: int
-    check_input: Callable[[], None]
-    """Raises OffsetsLost where the input is no longer the topic it was."""
-    snapshot_deleter: OldSnapshotDeleter
-    row_executor: RowExecutor
-    """Who scores what needs no order."""
-    clock: Callable[[], float] = time.monotonic
-    wall_clock: Callable[[], float] = time.time
-
-
-def run(parts: WorkerParts, stopping: Callable[[], bool]) -> None:
-    """Consume until told to stop; whatever it cannot handle aborts and leaves as an exception."""
-    consumer = parts.settings.consumer
-    last_refresh = parts.clock()
-    failures = FailureStreak(seconds=consumer.commit_deadline_seconds, clock=parts.clock)
-    waiting_partitions = 0
+    A micro-batch that was not committed is read again. Raises BreakerOpen, Unrecoverable and any
+    other error that reading again cannot solve.
+    """
+    consumer = policy.settings.consumer
+    last_refresh = clock.monotonic()
+    failures = FailureStreak(seconds=consumer.commit_deadline_seconds, clock=clock.monotonic)
+    awaiting_memory = 0
     while not stopping():
-        parts.observation.beat()
-        parts.check_input()
-        if parts.clock() - last_refresh >= CHAMPION_REFRESH_SECONDS:
-            # Between micro-batches, so that none mixes versions.
-            parts.champion.refresh()
-            last_refresh = parts.clock()
-        wait = 0.0 if waiting_partitions else consumer.max_wait_ms / 1000
-        batch = parts.source.next_batch(consumer.max_rows, wait)
+        wiring.observation.beat()
+        wiring.check_input()
+        if clock.monotonic() - last_refresh >= CHAMPION_REFRESH_SECONDS:
+            # Between micro-batches, so that no micro-batch mixes versions.
+            wiring.champion.refresh()
+            last_refresh = clock.monotonic()
+        # 1. Consume: take the available records, and restore the memories of new partitions.
+        wait = 0.0 if awaiting_memory else consumer.max_wait_ms / 1000
+        batch = wiring.source.next_batch(consumer.max_rows, wait)
         if batch.size:
-            parts.observation.end_stage(BatchStage.CONSUME)
-        # Right after partitions came: a new one is opened before the group changes once more.
-        waiting_partitions = parts.restorer.step(parts.champion.current())
-        parts.observation.set_waiting(waiting_partitions)
+            wiring.observation.end_stage(BatchStage.CONSUME)
+        # Before the next rebalance, so that a new partition gets its account at once.
+        awaiting_memory = wiring.restorer.step(wiring.champion.current())
+        wiring.observation.set_awaiting_memory(awaiting_memory)
         try:
-            if _commit_account_changes(parts, batch):
+            if _commit_account_changes(wiring, policy, batch.membership):
                 failures.end()
-            if _commit(parts, batch):
+            if _commit_batch(wiring, policy, clock, batch):
                 failures.end()
         except (MicroBatchAborted, OutcomeUnknown) as error:
             failures.add()
-            _rewind(parts, error, failures, stopping)
+            rewind(wiring, clock, error, failures, stopping)
         except BreakerOpen as error:
-            _wait_for_champion(parts, error, stopping)
+            wait_for_champion(wiring, clock, error, consumer.breaker.grace_seconds, stopping)
 
 
-def _commit_account_changes(parts: WorkerParts, batch: MicroBatch) -> bool:
-    """Open new accounts, and go over to another model, bound or fingerprint, idle partitions too.
+def _commit_batch(wiring: Wiring, policy: Policy, clock: Clock, batch: MicroBatch) -> bool:
+    """Decide, publish and advance; return whether there was anything to commit."""
+    # 2. Decide the outcome of every record; no I/O.
+    ownership, detector = wiring.ownership, wiring.champion.current()
+    outcomes = [
+        (partition_batch, _process(wiring, partition_batch, detector))
+        for partition_batch in batch.partition_batches
+    ]
+    settlement = settle_batch(
+        ownership.ready_accounts,
+        outcomes,
+        model_version=detector.version,
+        accept_rejections_until=policy.ledger_context.accept_rejections_until,
+        snapshot_due=ownership.snapshot_due,
+    )
+    if not settlement.accounts:
+        return False
+    trip_reason = breaker_reason(
+        settlement, ownership.accounts.by_partition, policy.settings.consumer.breaker
+    )
+    if trip_reason:
+        raise BreakerOpen(trip_reason)
+    results = _results(policy, clock, outcomes, detector)
+    wiring.observation.end_stage(BatchStage.PROCESS)
 
-    In a transaction of its own, with a snapshot of each: so between two records of the ledger, and
-    from a snapshot to the next, everything is scored by one version.
+    # 3. Publish events, dead letters, ledger records, snapshots and next offsets: all or none.
+    accounts, snapshots = _publish(wiring, policy, results, settlement, batch.membership)
+
+    # 4. Advance accounts, memories and metrics: only after the commit.
+    _advance(wiring, accounts, snapshots)
+    wiring.observation.end_stage(BatchStage.COMMIT)
+    wiring.observation.count_outcomes(outcomes)
+    return True
+
+
+def _commit_account_changes(wiring: Wiring, policy: Policy, membership: bytes) -> bool:
+    """Commit new accounts, and accounts with another model version, `max_sensors` or fingerprint.
+
+    This is a separate transaction without results. It includes partitions without records and has
+    a snapshot of each changed memory. So one version scored everything between two ledger records,
+    and everything between two snapshots. Return whether any account changed.
     """
-    ownership, detector = parts.ownership, parts.champion.current()
+    ownership, detector = wiring.ownership, wiring.champion.current()
+    max_sensors = policy.ledger_context.max_sensors
     settlement = settle_account_changes(
         ownership.ready_accounts,
         ownership.accounts.unopened,
-        parts.ledger_context.fingerprint,
+        policy.ledger_context.fingerprint,
         model_version=detector.version,
-        max_sensors=parts.ledger_context.max_sensors,
+        max_sensors=max_sensors,
     )
     if not settlement.accounts:
         return False
@@ -112,65 +126,34 @@ def _commit_account_changes(parts: WorkerParts, batch: MicroBatch) -> bool:
         memory = ownership.memories.begin(partition, account)
         if account.model_version != detector.version:
             memory.adopt(detector)
-        memory.max_sensors = parts.ledger_context.max_sensors
-    _publish(parts, [], settlement, batch.membership)
+        memory.max_sensors = max_sensors
+    accounts, snapshots = _publish(wiring, policy, [], settlement, membership)
+    _advance(wiring, accounts, snapshots)
     return True
 
 
-def _commit(parts: WorkerParts, batch: MicroBatch) -> bool:
-    """Give every record of the micro-batch its outcome, and commit all of it at once."""
-    ownership, detector = parts.ownership, parts.champion.current()
-
-    # 1. Decide everything; no I/O.
-    outcomes = [
-        (partition_batch, _process(parts, partition_batch, detector))
-        for partition_batch in batch.partition_batches
-    ]
-    settlement = settle_batch(
-        ownership.ready_accounts,
-        outcomes,
-        model_version=detector.version,
-        accept_rejections_until=parts.ledger_context.accept_rejections_until,
-        snapshot_due=ownership.snapshot_due,
-    )
-    if not settlement.accounts:
-        return False
-    trip_reason = breaker_reason(
-        settlement, ownership.accounts.by_partition, parts.settings.consumer.breaker
-    )
-    if trip_reason:
-        raise BreakerOpen(trip_reason)
-    results = _results(parts, outcomes, detector)
-    parts.observation.end_stage(BatchStage.PROCESS)
-
-    # 2. Publish once: events, dead letters, ledger, snapshots and next offsets, all or none.
-    _publish(parts, results, settlement, batch.membership)
-    parts.observation.end_stage(BatchStage.COMMIT)
-
-    # 3. It is committed: only now do the counters move.
-    parts.observation.committed(outcomes)
-    return True
-
-
-def _process(parts: WorkerParts, partition_batch: PartitionBatch, detector: Detector) -> Outcome:
-    """Decide the outcome of one partition's records, writing them into its memory."""
-    account = parts.ownership.accounts.by_partition[partition_batch.partition]
+def _process(wiring: Wiring, partition_batch: PartitionBatch, detector: Detector) -> Outcome:
+    """Return the outcomes of one partition's records; its memory is updated in place."""
+    account = wiring.ownership.accounts.by_partition[partition_batch.partition]
     return process(
         partition_batch.payloads,
         detector,
-        parts.ownership.memories.begin(partition_batch.partition, account),
+        wiring.ownership.memories.begin(partition_batch.partition, account),
         positions=partition_batch.offsets,
         received=partition_batch.received,
-        row_executor=parts.row_executor,
+        row_executor=wiring.row_executor,
     )
 
 
 def _results(
-    parts: WorkerParts, outcomes: list[tuple[PartitionBatch, Outcome]], detector: Detector
+    policy: Policy,
+    clock: Clock,
+    outcomes: Sequence[tuple[PartitionBatch, Outcome]],
+    detector: Detector,
 ) -> Iterator[OutgoingMessage]:
-    """Make the events and dead letters of a micro-batch."""
-    settings = parts.settings
-    now = format_instant(int(parts.wall_clock() * 1_000_000))
+    """Yield the events and dead letters of a micro-batch."""
+    settings = policy.settings
+    now = format_instant(int(clock.wall() * 1_000_000))
     for partition_batch, outcome in outcomes:
         yield from anomaly_events(
             outcome,
@@ -186,84 +169,41 @@ def _results(
             topic=settings.topics.dead_letters,
             group=settings.consumer.group,
             failed_at=now,
-            max_message_bytes=parts.max_message_bytes,
+            max_message_bytes=policy.max_message_bytes,
         )
 
 
 def _publish(
-    parts: WorkerParts,
+    wiring: Wiring,
+    policy: Policy,
     results: Iterable[OutgoingMessage],
     settlement: Settlement,
     membership: bytes,
-) -> None:
-    """Commit results, ledger, snapshots and next offsets; only once they are, anything moves."""
+) -> tuple[dict[Partition, Account], list[Snapshot]]:
+    """Commit one transaction; return the committed accounts and snapshots.
+
+    Raises MicroBatchAborted, OutcomeUnknown or any other error of the outbox.
+    """
     require_member(membership)
-    ownership, accounts = parts.ownership, settlement.accounts
-    snapshots = snapshots_of(settlement, ownership.memories, parts.ledger_context)
-    manifest_offsets: dict[Partition, int] = {}
+    memories, ledger_context = wiring.ownership.memories, policy.ledger_context
+    snapshots = snapshots_of(settlement, memories, ledger_context)
+    accounts = settlement.accounts
 
     def plan_commit(manifests: Mapping[Partition, int]) -> CommitPlan:
-        manifest_offsets.update(manifests)
-        ownership.memories.expect_commit(with_snapshot_offsets(accounts, manifest_offsets))
-        return commit_plan(settlement, manifests, parts.ledger_context)
+        nonlocal accounts
+        accounts = with_snapshot_offsets(settlement.accounts, manifests)
+        memories.expect_commit(accounts)
+        return commit_plan(settlement, manifests, ledger_context)
 
-    parts.outbox.publish(results, plan_commit, membership, snapshots=snapshots)
-    parts.observation.published({p: ownership.memories[p] for p in accounts}, snapshots)
-    for partition, before in ownership.committed(
-        with_snapshot_offsets(accounts, manifest_offsets)
-    ).items():
-        parts.snapshot_deleter.delete_before(partition.number, before)
+    wiring.outbox.publish(results, plan_commit, membership, snapshots=snapshots)
+    return accounts, snapshots
 
 
-def _rewind(
-    parts: WorkerParts,
-    error: MicroBatchAborted | OutcomeUnknown,
-    failures: FailureStreak,
-    stopping: Callable[[], bool],
+def _advance(
+    wiring: Wiring, accounts: Mapping[Partition, Account], snapshots: Sequence[Snapshot]
 ) -> None:
-    """Read again from the committed offsets, unless failures go on for too long."""
-    unknown = isinstance(error, OutcomeUnknown)
-    outcome = TransactionOutcome.UNKNOWN if unknown else TransactionOutcome.ABORTED
-    parts.observation.rolled_back(error, outcome, failures.count)
-    if failures.lasting:
-        # A fresh start asks whether the topics are there, and says which one is not.
-        raise Unrecoverable(
-            f"{failures.count} micro-batches in a row were not committed, the last one because of: "
-            f"{error}. Nothing is lost: a restart goes on from the committed offsets, and checks "
-            "the topics first"
-        ) from error
-    if failures.pause_seconds:
-        parts.source.pause()
-        _wait(parts, failures.pause_seconds, stopping)
-        parts.source.rewind()
-        parts.source.resume()
-    else:
-        parts.source.rewind()
-
-
-def _wait(parts: WorkerParts, seconds: float, stopping: Callable[[], bool]) -> None:
-    """Stay a member of the group for a while without taking records."""
-    end = parts.clock() + seconds
-    while parts.clock() < end and not stopping():
-        parts.observation.beat()
-        parts.source.poll_paused(min(PAUSED_POLL_SECONDS, seconds))
-
-
-def _wait_for_champion(
-    parts: WorkerParts, breaker_open: BreakerOpen, stopping: Callable[[], bool]
-) -> None:
-    """Stay a member, commit nothing, and leave after the grace time unless a new champion comes."""
-    parts.ownership.memories.undo()
-    parts.observation.breaker_changed(str(breaker_open))
-    parts.source.pause()
-    deadline = parts.clock() + parts.settings.consumer.breaker.grace_seconds
-    while not stopping():
-        parts.observation.beat()
-        if parts.champion.refresh():
-            parts.source.rewind()
-            parts.source.resume()
-            parts.observation.breaker_changed(None)
-            return
-        if parts.clock() >= deadline:
-            raise breaker_open
-        parts.source.poll_paused(PAUSED_POLL_SECONDS)
+    """Move accounts and memories to a commit, and delete snapshots that are no longer needed."""
+    ownership = wiring.ownership
+    wiring.observation.show_commit({p: ownership.memories[p] for p in accounts}, snapshots)
+    for partition, offset in ownership.advance(accounts).items():
+        wiring.snapshot_deleter.delete_before(partition.number, offset)

@@ -1,4 +1,4 @@
-"""The memories of the partitions that are ours, each beside the account that it stands at."""
+"""The memories of the assigned partitions, each with the account that it belongs to."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,29 +11,29 @@ from sensorwatch.common.scoring.memory import Memory
 
 @dataclass(frozen=True, slots=True)
 class MemoryVersion:
-    """Tells one state of a partition's memory from any other of it."""
+    """Identifies one state of a partition's memory."""
 
     next_offset: int
     digest: int
     model_version: str
     snapshot: SnapshotRef | None
-    """A swap to and fro leaves the rest as it was, but takes something of the memory away."""
+    """Also differs after a swap to another model and back, which changes only the memory."""
 
 
 @dataclass(slots=True)
 class _OwnedMemory:
     memory: Memory
     version: MemoryVersion
-    """Where it stands, or stood when it was last begun."""
+    """The last committed state."""
     next_version: MemoryVersion | None = None
-    """Where it stands once what was begun is committed."""
+    """The state after the commit in progress; equals `version` until that is known."""
 
 
 class Memories:
-    """Written in place by a micro-batch, put back where that was not committed.
+    """Memories that a micro-batch updates in place; the updates are undone if it fails.
 
-    `begin`, then either `committed`, or `undo`, or `reconcile` where only the committed offsets can
-    say which of the two it was.
+    Call `begin`, then `advance` after the commit or `undo` after a failure. If the outcome is
+    unknown, call `reconcile` with the accounts that the broker has.
     """
 
     def __init__(self) -> None:
@@ -47,28 +47,31 @@ class Memories:
         return self._owned[partition].memory
 
     def put(self, partition: Partition, memory: Memory, account: Account) -> None:
-        """Take a memory that stands where the account does."""
+        """Add a memory that belongs to this account."""
         self._owned[partition] = _OwnedMemory(memory, memory_version_of(account))
 
     def begin(self, partition: Partition, account: Account) -> Memory:
-        """Return the memory to be written in, which is to stand at this account.
+        """Return the memory of this account for updates in place.
 
-        Raises Unrecoverable where it does not: scoring on would give other bits.
+        Raises Unrecoverable if the memory belongs to another account, because the scores would
+        differ.
         """
         owned = self._owned[partition]
-        if owned.next_version is not None or owned.version != memory_version_of(account):
+        account_version = memory_version_of(account)
+        if owned.next_version is not None or owned.version != account_version:
             raise Unrecoverable(
-                f"the memory of {partition} stands at {owned.version} (then {owned.next_version}), its account at "
-                f"{memory_version_of(account)}: a restart restores it"
+                f"the memory of {partition} does not belong to its account: a restart restores the "
+                f"memory. Memory: {owned.version}, next: {owned.next_version}. "
+                f"Account: {account_version}"
             )
         owned.memory.begin()
         owned.next_version = owned.version
         return owned.memory
 
     def expect_commit(self, accounts: Mapping[Partition, Account]) -> None:
-        """Note where the memories will stand once these are committed.
+        """Note the accounts that the memories belong to after the commit in progress.
 
-        One that was not begun is only written down: what was begun before is committed.
+        A memory without a call of `begin` is only written as a snapshot.
         """
         for partition, account in accounts.items():
             owned = self._owned.get(partition)
@@ -77,50 +80,57 @@ class Memories:
                     owned.memory.begin()
                 owned.next_version = memory_version_of(account)
 
-    def committed(self) -> None:
-        """What was begun is committed."""
+    def advance(self) -> None:
+        """Keep all updates since `begin`: they are committed."""
         for owned in self._owned.values():
             if owned.next_version is not None:
                 owned.version, owned.next_version = owned.next_version, None
 
     def undo(self) -> None:
-        """Put back what was begun: nothing of it was committed."""
+        """Undo all updates since `begin`: none of them was committed."""
         for owned in self._owned.values():
             _roll_back(owned)
 
     def reconcile(self, accounts: Mapping[Partition, Account]) -> None:
-        """Keep or put back what was begun, as the committed accounts tell.
+        """Keep or undo the updates since `begin`, so that each memory matches its account.
 
-        A memory that stands at neither end is forgotten, so that it is restored.
+        Removes a memory that can match neither way; it must be restored.
         """
         for partition in list(self._owned):
-            if not _matches_committed(self._owned[partition], accounts.get(partition)):
+            if not _match_account(self._owned[partition], accounts.get(partition)):
                 del self._owned[partition]
 
     def set_aside(self, partitions: Iterable[Partition]) -> None:
-        """Use no longer what is of partitions that are ours no more."""
+        """Remove the memories of revoked partitions, but keep them for `take_back`."""
         for partition in partitions:
             owned = self._owned.pop(partition, None)
             if owned is not None:
                 self._revoked[partition] = owned
 
     def take_back(self, accounts: Mapping[Partition, Account]) -> list[Partition]:
-        """Use again what stands where these accounts do, and forget the rest of what was set aside.
+        """Reuse memories of revoked partitions that match these accounts, and drop the others.
 
-        An eager rebalance takes all partitions away and gives most of them back untouched. Return
-        the partitions that have their memory again.
+        An eager rebalance revokes all partitions and assigns most of them again. Return the
+        partitions whose memory is available again.
         """
         reused = []
         for partition, owned in self._revoked.items():
-            if _matches_committed(owned, accounts.get(partition)):
+            if _match_account(owned, accounts.get(partition)):
                 self._owned[partition] = owned
                 reused.append(partition)
         self._revoked.clear()
         return reused
 
 
-def _matches_committed(owned: _OwnedMemory, account: Account | None) -> bool:
-    """Bring a memory to where the committed account stands; False where it cannot be."""
+def memory_version_of(account: Account) -> MemoryVersion:
+    """Return the state of a memory that has processed the records of this account."""
+    return MemoryVersion(
+        account.next_offset, account.digest, account.model_version, account.snapshot
+    )
+
+
+def _match_account(owned: _OwnedMemory, account: Account | None) -> bool:
+    """Keep or undo updates so that the memory matches the account; return whether it does."""
     committed_version = None if account is None else memory_version_of(account)
     if committed_version is not None and committed_version == owned.version:
         _roll_back(owned)
@@ -129,13 +139,6 @@ def _matches_committed(owned: _OwnedMemory, account: Account | None) -> bool:
     else:
         return False
     return True
-
-
-def memory_version_of(account: Account) -> MemoryVersion:
-    """Return where a memory that has seen what the account counts stands."""
-    return MemoryVersion(
-        account.next_offset, account.digest, account.model_version, account.snapshot
-    )
 
 
 def _roll_back(owned: _OwnedMemory) -> None:

@@ -1,4 +1,4 @@
-"""A micro-batch: records that are committed together, cut by the partition they came from."""
+"""A micro-batch: the records that are processed and committed together, by partition."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -10,32 +10,48 @@ from sensorwatch.common.kafka.records import MAX_TIMESTAMP_MS, Partition, Record
 from sensorwatch.common.rows.limits import NO_TIME
 
 Timestamp = tuple[int, int]
-"""What the client says of a record's time: (type, milliseconds); type 0: there is none."""
+"""A record's timestamp as the client returns it: (type, milliseconds); type 0 means none."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionBatch:
-    """The records of one partition, in order: what one memory sees of a micro-batch."""
+    """The n records of one partition in a micro-batch, in offset order."""
 
     partition: Partition
     records: list[Record]
     payloads: list[bytes | None]
-    """(records,) their values."""
+    """The values of the records."""
     offsets: NDArray[np.int64]
-    """(records,) rising."""
+    """Shape (n,). Strictly rising."""
     received: NDArray[np.int64]
-    """(records,) their own timestamps in microseconds UTC; NO_TIME where there is none."""
+    """Shape (n,). Timestamps of the records in microseconds UTC; NO_TIME if there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class MicroBatch:
+    """Records that are processed and committed together."""
+
+    partition_batches: list[PartitionBatch]
+    """One per partition, in ascending order."""
+    membership: bytes
+    """The client's group metadata right after the last record was consumed."""
+
+    @property
+    def size(self) -> int:
+        """Number of records."""
+        return sum(len(partition_batch.records) for partition_batch in self.partition_batches)
 
 
 @dataclass(frozen=True, slots=True)
 class _PartitionRecords:
-    """What has come of one partition, in order."""
+    """The collected records of one partition, in order."""
 
     records: list[Record] = field(default_factory=list)
     payloads: list[bytes | None] = field(default_factory=list)
     offsets: list[NDArray[np.int64]] = field(default_factory=list)
+    """One array per call of `extend`."""
     received: list[int] = field(default_factory=list)
-    """Milliseconds; NO_TIME where there is none."""
+    """Milliseconds; NO_TIME if there is none."""
 
     def partition_batch(self, partition: Partition) -> PartitionBatch:
         milliseconds = np.asarray(self.received, dtype=np.int64)
@@ -50,20 +66,20 @@ class _PartitionRecords:
 
 
 class BatchBuilder:
-    """Records as they come, in columns by partition, with what is asked of each of them.
+    """Collects the records of a micro-batch in columns by partition.
 
-    Three calls into the client a record, and next to nothing else in Python: at hundreds of
-    thousands of rows a second every further one would be felt.
+    It makes three calls into the client for each record and as little else as possible, because
+    every further call is noticeable at hundreds of thousands of rows a second.
     """
 
     def __init__(self) -> None:
         self._by_partition: dict[int, _PartitionRecords] = {}
 
     def __len__(self) -> int:
-        return sum(len(collect_batches.records) for collect_batches in self._by_partition.values())
+        return sum(len(collected.records) for collected in self._by_partition.values())
 
     def extend(self, records: Sequence[Record], timestamps: Sequence[Timestamp]) -> int:
-        """Take records with their stamps in; return how many bytes their values have."""
+        """Add records with their timestamps; return the total size of their values in bytes."""
         if not records:
             return 0
         numbers = [record.partition() or 0 for record in records]
@@ -78,58 +94,35 @@ class BatchBuilder:
         return size
 
     def drop(self, partitions: Iterable[int]) -> None:
-        """Take out the records of these partitions."""
+        """Remove the records of these partitions."""
         for number in partitions:
             self._by_partition.pop(number, None)
 
     def partition_batches(self, topic: str) -> list[PartitionBatch]:
-        """Cut the records of this topic by partition, in the partitions' order."""
-        found = sorted(self._by_partition.items())
+        """Return one partition batch per partition of this topic, in ascending order."""
         return [
-            collect_batches.partition_batch(Partition(topic, number))
-            for number, collect_batches in found
+            collected.partition_batch(Partition(topic, number))
+            for number, collected in sorted(self._by_partition.items())
         ]
 
     def _extend(
         self, number: int, records: Sequence[Record], timestamps: Sequence[Timestamp]
     ) -> int:
-        collect_batches = self._by_partition.setdefault(number, _PartitionRecords())
+        collected = self._by_partition.setdefault(number, _PartitionRecords())
         payloads = [record.value() for record in records]
-        collect_batches.records.extend(records)
-        collect_batches.payloads.extend(payloads)
-        collect_batches.offsets.append(_offsets(records))
-        collect_batches.received.extend([time if kind else NO_TIME for kind, time in timestamps])
+        collected.records.extend(records)
+        collected.payloads.extend(payloads)
+        collected.offsets.append(_offsets(records))
+        collected.received.extend([time if kind else NO_TIME for kind, time in timestamps])
         return sum([len(payload) for payload in payloads if payload])
 
 
 def _offsets(records: Sequence[Record]) -> NDArray[np.int64]:
-    """Return the offsets of consecutive records of one partition, which rise.
+    """Return the rising offsets of consecutive records of one partition.
 
-    Where the last is as far from the first as there are records, none is missing in between.
+    If the first and the last offset show that none is missing, only these two are read.
     """
     first, last = records[0].offset() or 0, records[-1].offset() or 0
     if last - first == len(records) - 1:
         return np.arange(first, last + 1, dtype=np.int64)
     return np.asarray([record.offset() for record in records], dtype=np.int64)
-
-
-@dataclass(frozen=True, slots=True)
-class MicroBatch:
-    """Records that are processed and committed together, with the membership to commit under."""
-
-    partition_batches: list[PartitionBatch]
-    """By partition, in the partitions' order."""
-    membership: bytes
-    """The client's group metadata of the time when the last record was taken."""
-
-    @property
-    def size(self) -> int:
-        """How many records there are."""
-        return sum(len(partition_batch.records) for partition_batch in self.partition_batches)
-
-
-def micro_batch_of(records: Sequence[Record], topic: str) -> MicroBatch:
-    """Make a micro-batch of good records of one topic, that nobody commits as a member."""
-    builder = BatchBuilder()
-    builder.extend(records, [record.timestamp() for record in records])
-    return MicroBatch(builder.partition_batches(topic), b"")

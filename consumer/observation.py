@@ -1,4 +1,4 @@
-"""What a worker lets the world see: metrics, log lines, liveness and readiness."""
+"""Metrics, log lines, liveness and readiness of a worker."""
 
 import json
 import time
@@ -22,12 +22,13 @@ from sensorwatch.consumer.health import Heartbeat
 from sensorwatch.consumer.micro_batch import PartitionBatch
 
 NOT_READY_FAILURES = 2
+"""Number of failed micro-batches in a row after which the worker is not ready."""
 
 _log = logger("consumer")
 
 
 class Observation:
-    """Told by the loop what happened; counters move only after a commit."""
+    """Shows the loop's events in metrics and logs; counters of rows move only after a commit."""
 
     def __init__(
         self,
@@ -48,17 +49,17 @@ class Observation:
         self._failure_reason: str | None = None
         self._rewound = False
         self._last_positions: dict[Partition, int] = {}
-        """The client's positions at the statistics before."""
+        """The client's positions in the previous statistics."""
         self._awaiting_memory = 0
         self._evicted_counts: dict[Partition, int] = {}
-        """How many sensors each memory had forgotten when last seen."""
+        """Number of evicted sensors of each memory when it was last shown."""
         self._stage_started = clock()
 
-    def live(self) -> str | None:
+    def not_live_reason(self) -> str | None:
         """Return why the process should be restarted, or None."""
-        return self._heartbeat.live()
+        return self._heartbeat.stuck_reason()
 
-    def ready(self) -> str | None:
+    def not_ready_reason(self) -> str | None:
         """Return why no records are scored now, or None."""
         if not self._joined:
             return "no assignment yet: waiting for the group"
@@ -67,22 +68,22 @@ class Observation:
         return self._breaker_reason or self._failure_reason
 
     def beat(self) -> None:
-        """The loop came round."""
+        """Note that the loop is alive, and start the time of the first stage."""
         self._heartbeat.beat()
         scores = self._metrics.scores
         scores.anomaly_ratio.set(scores.recent_anomalies.ratio(now=self._clock()))
         self._stage_started = self._clock()
 
     def end_stage(self, stage: BatchStage) -> None:
-        """A stage of the micro-batch ended now; it began where the one before it ended."""
+        """Record the duration of a stage that ends now; the next stage starts now."""
         now = self._clock()
         self._metrics.batch_duration.labels(stage).observe(now - self._stage_started)
         self._stage_started = now
 
-    def published(
+    def show_commit(
         self, memories: Mapping[Partition, Memory], snapshots: Sequence[Snapshot]
     ) -> None:
-        """A transaction is committed, which moved these memories on and wrote down those."""
+        """Show a committed transaction with the memories it advanced and the snapshots in it."""
         self._failure_reason, self._rewound = None, False
         self._metrics.transactions.labels(TransactionOutcome.COMMITTED).inc()
         self._metrics.last_commit.set(self._wall_clock())
@@ -92,8 +93,8 @@ class Observation:
             self._metrics.memory.snapshots.inc()
             self._metrics.memory.snapshot_bytes.observe(len(snapshot.content))
 
-    def committed(self, outcomes: Sequence[tuple[PartitionBatch, Outcome]]) -> None:
-        """The records of a micro-batch have these outcomes, one per partition."""
+    def count_outcomes(self, outcomes: Sequence[tuple[PartitionBatch, Outcome]]) -> None:
+        """Count the outcomes of a committed micro-batch, one item per partition."""
         if not outcomes:
             return
         metrics, now = self._metrics, self._wall_clock()
@@ -105,8 +106,8 @@ class Observation:
             timestamps_us = partition_batch.received[partition_batch.received != NO_TIME]
             metrics.end_to_end_latency.observe(np.maximum(now - timestamps_us / 1_000_000, 0.0))
 
-    def restored(self, partition: Partition, memory: Memory, seconds: float) -> None:
-        """The memory of a partition is there again, or a cold one."""
+    def show_restore(self, partition: Partition, memory: Memory, seconds: float) -> None:
+        """Show a memory that was restored, or a cold memory, and how long it took."""
         self._evicted_counts[partition] = memory.evicted
         self._show_memory(partition, memory)
         self._metrics.memory.restore.observe(seconds)
@@ -117,49 +118,52 @@ class Observation:
             seconds=round(seconds, 3),
         )
 
-    def set_waiting(self, waiting: int) -> None:
-        """So many partitions wait for their memory."""
-        self._awaiting_memory = waiting
+    def set_awaiting_memory(self, partitions: int) -> None:
+        """Set how many partitions wait for their memory; if there are any, it is not ready."""
+        self._awaiting_memory = partitions
 
-    def rolled_back(self, error: Exception, outcome: TransactionOutcome, in_a_row: int) -> None:
-        """A micro-batch was not committed, or nobody knows; it will be read again.
+    def show_rollback(self, error: Exception, outcome: TransactionOutcome, in_a_row: int) -> None:
+        """Show a micro-batch that was not committed, or whose outcome is unknown.
 
-        One is a rebalance or a broker's restart; from the second in a row on we are not ready.
+        A rebalance or the restart of a broker causes one. From the second in a row the worker is
+        not ready.
         """
         self._rewound = True
         if in_a_row >= NOT_READY_FAILURES:
             self._failure_reason = f"{in_a_row} micro-batches in a row not committed: {error}"
         self._metrics.transactions.labels(outcome).inc()
-        _log.warning("micro-batch not committed, going back", outcome=outcome.value, why=str(error))
+        _log.warning(
+            "micro-batch not committed, reading it again", outcome=outcome.value, why=str(error)
+        )
 
-    def rebalanced(self, kind: str, partitions: Sequence[Partition]) -> None:
-        """Partitions came or went."""
+    def show_rebalance(self, kind: str, partitions: Sequence[Partition]) -> None:
+        """Show partitions that were "assigned", "revoked" or "lost"."""
         self._metrics.rebalances.labels(kind).inc()
         self._joined = kind == "assigned"
         for partition in partitions if kind != "assigned" else []:
             self._forget(partition)
         _log.info(f"partitions {kind}", partitions=",".join(str(p.number) for p in partitions))
 
-    def breaker_changed(self, why: str | None) -> None:
-        """The breaker opened (with the reason) or closed (None)."""
-        self._breaker_reason = why
-        self._metrics.breaker_open.set(0 if why is None else 1)
-        if why is None:
+    def show_breaker(self, reason: str | None) -> None:
+        """Show that the breaker is open for a reason, or closed (None)."""
+        self._breaker_reason = reason
+        self._metrics.breaker_open.set(0 if reason is None else 1)
+        if reason is None:
             _log.info("breaker closed")
         else:
-            _log.error("breaker open", why=why)
+            _log.error("breaker open", why=reason)
 
-    def statistics(self, text: str, accounts: Mapping[Partition, Account]) -> None:
-        """Read the lag out of the client's statistics: last stable minus committed offset.
+    def show_lag(self, statistics: str, accounts: Mapping[Partition, Account]) -> None:
+        """Show the lag from the client's statistics: last stable minus committed offset.
 
-        Where the input is written in transactions, their markers and what was aborted lie behind
-        the last record for ever, and are no lag once the client has passed them.
+        The last record of a transactional input is followed by markers and aborted records. They
+        are not counted once the client's position is behind them.
         """
-        topics = json.loads(text).get("topics", {})
+        topics = json.loads(statistics).get("topics", {})
         for partition, account in accounts.items():
-            known = topics.get(partition.topic, {}).get("partitions", {})
-            found = known.get(str(partition.number), {})
-            position, stable_offset = found.get("app_offset", -1), found.get("ls_offset", -1)
+            partitions = topics.get(partition.topic, {}).get("partitions", {})
+            numbers = partitions.get(str(partition.number), {})
+            position, stable_offset = numbers.get("app_offset", -1), numbers.get("ls_offset", -1)
             committed_offset = account.next_offset
             if self._is_committed_up_to(partition, position):
                 committed_offset = max(committed_offset, position)
@@ -170,7 +174,10 @@ class Observation:
                 )
 
     def _is_committed_up_to(self, partition: Partition, position: int) -> bool:
-        """Whether all that the client gave us below `position` is committed, as far as we know."""
+        """Return whether all records below the client's position are known to be committed.
+
+        That is so if the position has not moved since the previous statistics.
+        """
         waiting = self._rewound or self._breaker_reason is not None
         return not waiting and position == self._last_positions.get(partition)
 
@@ -202,5 +209,5 @@ class Observation:
         self._last_positions.pop(partition, None)
         self._evicted_counts.pop(partition, None)
         for gauge in (self._metrics.consumer_lag, self._metrics.memory.sensors):
-            with suppress(KeyError):  # nothing was shown of it while it was ours
+            with suppress(KeyError):  # the gauge had no value for this partition
                 gauge.remove(partition.topic, partition.number)

@@ -1,4 +1,4 @@
-"""What we hold of each of our partitions: its account, and the memory that stands at it."""
+"""The account, memory and snapshot schedule of each assigned partition, kept in step."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,7 +11,7 @@ from sensorwatch.consumer.snapshot_schedule import SnapshotSchedule
 
 
 class Ownership:
-    """Tells the source where each partition goes on, and forgets with it what goes."""
+    """Adds, advances and removes the state of assigned partitions; implements PartitionOwner."""
 
     def __init__(
         self, accounts: Accounts, memories: Memories, snapshot_schedule: SnapshotSchedule
@@ -22,7 +22,7 @@ class Ownership:
 
     @property
     def ready_accounts(self) -> dict[Partition, Account]:
-        """The accounts of the partitions whose records can be scored: their memory is there."""
+        """The accounts of the partitions whose memory is available."""
         by_partition = self.accounts.by_partition
         return {
             partition: by_partition[partition]
@@ -32,7 +32,7 @@ class Ownership:
 
     @property
     def awaiting_memory(self) -> list[Partition]:
-        """The partitions that wait for their memory."""
+        """The partitions whose memory must be restored first, in order."""
         return [
             partition
             for partition in sorted(self.accounts.by_partition)
@@ -40,39 +40,41 @@ class Ownership:
         ]
 
     def has_memory(self, partition: Partition) -> bool:
-        """Whether the partition's memory is there."""
+        """Return whether the partition's memory is available."""
         return partition in self.memories
 
     def add_restored(self, partition: Partition, memory: Memory, account: Account) -> None:
-        """Take the memory that stands at a partition's account."""
+        """Add the restored memory that belongs to a partition's account."""
         self.memories.put(partition, memory, account)
         self.snapshot_schedule.begin(partition, account)
 
     def snapshot_due(self, partition: Partition, account: Account) -> bool:
-        """Whether the memory is to be written down once it stands at this account."""
+        """Return whether this account is to be committed with a snapshot of the memory."""
         return self.snapshot_schedule.snapshot_due(
             partition, account, self.memories[partition].sensors
         )
 
-    def committed(self, accounts: Mapping[Partition, Account]) -> dict[Partition, int]:
-        """Take over what was just committed; return which state can be forgotten by now.
+    def advance(self, accounts: Mapping[Partition, Account]) -> dict[Partition, int]:
+        """Move to the accounts that were just committed.
 
-        That is, by partition, everything in the state topic before an offset.
+        Return, by partition, the offset of the state topic below which no record is needed.
         """
-        old = {}
+        deletable = {}
         for partition, account in accounts.items():
-            at = account.snapshot
-            if at is not None and at != self.accounts.by_partition[partition].snapshot:
-                old[partition] = self.snapshot_schedule.snapshot_committed(partition, at.offset)
-        self.accounts.committed(accounts)
-        self.memories.committed()
-        return {partition: before for partition, before in old.items() if before is not None}
+            snapshot = account.snapshot
+            if snapshot is not None and snapshot != self.accounts.by_partition[partition].snapshot:
+                deletable[partition] = self.snapshot_schedule.snapshot_committed(
+                    partition, snapshot.offset
+                )
+        self.accounts.advance(accounts)
+        self.memories.advance()
+        return {partition: offset for partition, offset in deletable.items() if offset is not None}
 
-    # What the source asks, also from within a rebalance.
+    # The methods of PartitionOwner. The source also calls them within a rebalance.
 
-    def assigned(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
-        """Load the accounts of newly assigned partitions; return each one's next offset."""
-        offsets = self.accounts.assigned(partitions)
+    def assign(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
+        """Load the accounts of newly assigned partitions; return their next offsets."""
+        offsets = self.accounts.load(partitions)
         by_partition = self.accounts.by_partition
         for partition in self.memories.take_back(
             {partition: by_partition[partition] for partition in offsets}
@@ -80,14 +82,14 @@ class Ownership:
             self.snapshot_schedule.begin(partition, by_partition[partition])
         return offsets
 
-    def revoked(self, partitions: Sequence[Partition]) -> None:
-        """Forget partitions that are ours no more."""
-        self.accounts.revoked(partitions)
+    def revoke(self, partitions: Sequence[Partition]) -> None:
+        """Remove partitions that are no longer assigned to this worker."""
+        self.accounts.forget(partitions)
         self.memories.set_aside(partitions)
         self.snapshot_schedule.forget(partitions)
 
     def reload(self) -> dict[Partition, int]:
-        """Read all accounts again, and bring the memories to where they stand."""
+        """Read all accounts again and move the memories to them; return the next offsets."""
         offsets = self.accounts.reload()
         self.memories.reconcile(self.accounts.by_partition)
         return offsets

@@ -1,7 +1,9 @@
-"""A memory out of its snapshot, and out of the input since then, which is scored again."""
+"""Restores a partition's memory from its snapshot and the input since the snapshot."""
 
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -13,48 +15,123 @@ from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.scoring.memory_bytes import memory_from_bytes
 from sensorwatch.common.scoring.processing import process
+from sensorwatch.consumer.memories import memory_version_of
+from sensorwatch.consumer.ownership import Ownership
 
+MAX_STEP_SECONDS = 0.1
+"""Duration after which `step` returns, so that the loop can poll and score other partitions."""
 REPLAY_BATCH_ROWS = 5_000
-"""Scored in about a tenth of a second."""
+"""About a tenth of a second of scoring."""
 COMPARED_FIELDS = ("next_offset", "consumed", "normal", "anomalies", "dead_letters")
+"""Fields of the account that a replay must reproduce under any fingerprint."""
+
+
+class PausedSource(Protocol):
+    """An input that delivers no records of a partition until the partition is resumed."""
+
+    def resume_partitions(self, partitions: Sequence[Partition]) -> None:
+        """Deliver the records of these partitions."""
 
 
 @dataclass(frozen=True, slots=True)
 class RestoreSources:
-    """Where a memory is restored from."""
+    """What a memory is restored from."""
 
     snapshot: Callable[[Partition, SnapshotRef], Snapshot]
-    """The snapshot of a partition that a committed account names; raises StateRefused."""
+    """Reads the snapshot of a partition that a committed account names; raises StateRefused."""
     records: Callable[[Partition, int, int], Iterator[Sequence[Record]]]
-    """The input from one offset to before another, piece by piece; empty while waiting."""
+    """Reads the records from one offset up to another, in batches; empty while it waits."""
     detector: Callable[[str], Detector]
-    """A model version; raises ModelRefused."""
+    """Loads a model version; raises ModelRefused."""
     fingerprint: str
-    """Of this process."""
+    """Fingerprint of this process."""
     partitions: int
-    """How many the input had when this process began."""
+    """Number of input partitions when this process started."""
+
+
+@dataclass(frozen=True, slots=True)
+class _RunningRestore:
+    partition: Partition
+    account: Account
+    started_at: float
+    steps: Generator[None, None, Memory]
+
+
+class MemoryRestorer:
+    """Restores the memories of newly assigned partitions, one partition at a time.
+
+    The loop polls between two steps, so the worker stays a member of the group during a long
+    restore. A restore is cancelled if its partition was revoked or its account has changed.
+    """
+
+    def __init__(
+        self,
+        ownership: Ownership,
+        paused_source: PausedSource,
+        sources: RestoreSources,
+        *,
+        on_restored: Callable[[Partition, Memory, float], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Create a restorer; `on_restored` receives a partition, its memory and the seconds."""
+        self._ownership = ownership
+        self._paused_source = paused_source
+        self._sources = sources
+        self._on_restored = on_restored
+        self._clock = clock
+        self._running: _RunningRestore | None = None
+
+    def step(self, champion: Detector) -> int:
+        """Restore for up to MAX_STEP_SECONDS; return how many partitions still wait.
+
+        Raises StateRefused if a memory cannot be restored, and BrokerUnavailable if the broker does
+        not answer.
+        """
+        deadline = self._clock() + MAX_STEP_SECONDS
+        while True:
+            self._cancel_if_outdated()
+            awaiting_memory = self._ownership.awaiting_memory
+            if awaiting_memory:
+                self._run_step(self._running or self._begin(awaiting_memory[0], champion))
+            if not awaiting_memory or self._clock() >= deadline:
+                return len(self._ownership.awaiting_memory)
+
+    def _begin(self, partition: Partition, champion: Detector) -> _RunningRestore:
+        account = self._ownership.accounts.by_partition[partition]
+        steps = restore_memory(partition, account, champion, self._sources)
+        self._running = _RunningRestore(partition, account, self._clock(), steps)
+        return self._running
+
+    def _run_step(self, running: _RunningRestore) -> None:
+        try:
+            next(running.steps)
+        except StopIteration as end:
+            self._running = None
+            self._ownership.add_restored(running.partition, end.value, running.account)
+            self._on_restored(running.partition, end.value, self._clock() - running.started_at)
+            self._paused_source.resume_partitions([running.partition])
+
+    def _cancel_if_outdated(self) -> None:
+        running = self._running
+        if running is None:
+            return
+        account = self._ownership.accounts.by_partition.get(running.partition)
+        if account is None or memory_version_of(account) != memory_version_of(running.account):
+            running.steps.close()
+            self._running = None
 
 
 def restore_memory(
     partition: Partition, account: Account, champion: Detector, sources: RestoreSources
 ) -> Generator[None, None, Memory]:
-    """Restore the memory that stands at a committed account; every yield is a place to poll.
+    """Return the memory that belongs to a committed account; yield whenever the loop may poll.
 
-    Only an account of nothing has a cold memory; any other names a snapshot. Nobody trusts what
-    comes out: the input since the snapshot is scored again, and has to give the committed account.
-    Raises StateRefused where that cannot be, or is not so.
+    An account without records gets a cold memory. Any other account names a snapshot. The records
+    since the snapshot are replayed, and the result is compared with the committed account. Raises
+    StateRefused if there is no usable snapshot or if the accounts differ.
     """
     if account.snapshot is None:
-        if account.consumed:
-            raise_state_refused(
-                f"the account of {partition} at offset {account.next_offset} names no snapshot of "
-                "its memory (was it committed by an older sensorwatch?)"
-            )
-        if partition.number >= sources.partitions:
-            raise_state_refused(
-                f"{partition} is new: the input had {sources.partitions} partitions when this "
-                "worker began, and with another number its sensors may have moved"
-            )
+        _require_cold_start(partition, account, sources.partitions)
         return champion.empty_memory(max_sensors=account.max_sensors)
     snapshot = sources.snapshot(partition, account.snapshot)
     yield
@@ -68,7 +145,7 @@ def restore_memory(
     yield
     replayed = snapshot.account
     batches = sources.records(partition, replayed.next_offset, account.next_offset)
-    for records in _merged(batches):
+    for records in _merge_batches(batches):
         if records:
             replayed = replay_records(replayed, records, detector, memory)
         yield
@@ -76,8 +153,22 @@ def restore_memory(
     return memory
 
 
-def _merged(batches: Iterator[Sequence[Record]]) -> Iterator[list[Record]]:
-    """Put pieces together for as long as they follow each other: many rows at once cost less."""
+def _require_cold_start(partition: Partition, account: Account, partitions: int) -> None:
+    """Raise StateRefused unless a partition without a snapshot may start with a cold memory."""
+    if account.consumed:
+        raise_state_refused(
+            f"the account of {partition} at offset {account.next_offset} names no snapshot of its "
+            "memory (was it committed by an older sensorwatch?)"
+        )
+    if partition.number >= partitions:
+        raise_state_refused(
+            f"{partition} is new: the input had {partitions} partitions when this worker started, "
+            "and another number of partitions may assign sensors to other partitions"
+        )
+
+
+def _merge_batches(batches: Iterator[Sequence[Record]]) -> Iterator[list[Record]]:
+    """Merge small batches, because many rows at once cost less; an empty batch ends a merge."""
     records: list[Record] = []
     for batch in batches:
         records += batch
@@ -94,27 +185,27 @@ def _detector(
     snapshot: Snapshot,
     sources: RestoreSources,
 ) -> Detector:
-    model_version_wanted = snapshot.model_version
-    if not model_version_wanted == snapshot.account.model_version == account.model_version:
+    version = snapshot.model_version
+    if not version == snapshot.account.model_version == account.model_version:
         raise_state_refused(
-            f"the snapshot of {partition} is of model version {model_version_wanted}, its account at offset "
+            f"the snapshot of {partition} is of model version {version}, its account at offset "
             f"{account.next_offset} of {account.model_version}"
         )
-    if model_version_wanted == champion.version:
+    if version == champion.version:
         return champion
     try:
-        return sources.detector(model_version_wanted)
+        return sources.detector(version)
     except ModelRefused as error:
         raise_state_refused(
-            f"the memory of {partition} is of a model version that the registry does not give: "
-            f"{error}. Put that version back, if you have it"
+            f"the memory of {partition} needs a model version that the registry cannot load: "
+            f"{error}. Restore that version if you have it"
         )
 
 
 def replay_records(
     account: Account, records: Sequence[Record], detector: Detector, memory: Memory
 ) -> Account:
-    """Move the memory on over records that were scored before, and the account with it."""
+    """Return the account after scoring `records` again; `memory` is updated in place."""
     offsets = np.asarray([coordinates(record).offset for record in records], dtype=np.int64)
     outcome = process(
         [record.value() for record in records],
@@ -136,22 +227,24 @@ def replay_records(
 def _require_same_account(
     partition: Partition, replayed: Account, account: Account, fingerprint: str
 ) -> None:
-    """Raise StateRefused unless scoring again led to the committed account.
+    """Raise StateRefused unless the replay reproduced the committed account.
 
-    Where other code, libraries or another CPU kind scored the records, the last bits may differ and
-    the counts alone are compared; a new segment of the digest then begins, with a snapshot.
+    The digest is compared only if one fingerprint computed all of it, because another code, library
+    or CPU kind may change the last bits of a score. A new segment and a snapshot follow then.
     """
     differences = [
-        f"{name} {getattr(account, name)}, {getattr(replayed, name)} again"
+        f"{name}: committed {getattr(account, name)}, replayed {getattr(replayed, name)}"
         for name in COMPARED_FIELDS
         if getattr(account, name) != getattr(replayed, name)
     ]
     comparable = replayed.fingerprint == account.fingerprint == fingerprint
     if comparable and replayed.digest != account.digest:
-        differences.append(f"digest {account.digest:016x}, {replayed.digest:016x} again")
+        differences.append(
+            f"digest: committed {account.digest:016x}, replayed {replayed.digest:016x}"
+        )
     if differences:
         raise_state_refused(
-            f"the memory of {partition} cannot be restored: scored again from its snapshot on, the "
-            f"input gives another account ({'; '.join(differences)}). Was input deleted that is "
-            "newer than the snapshot, or the topic made anew?"
+            f"the memory of {partition} cannot be restored: replaying the input since its snapshot "
+            f"gives another account ({'; '.join(differences)}). Probable cause: input newer than "
+            "the snapshot was deleted, or the topic was created again"
         )

@@ -1,4 +1,4 @@
-"""What a micro-batch commits: accounts moved on, next offsets, ledger records; no I/O."""
+"""What a micro-batch commits: new accounts, ledger records, snapshots and next offsets; no I/O."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -6,21 +6,44 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorwatch.common.kafka.ledger_text import Cause
+from sensorwatch.common.kafka.ledger_text import Cause, ledger_message, to_metadata
 from sensorwatch.common.kafka.records import Partition
+from sensorwatch.common.kafka.snapshot_text import Snapshot
 from sensorwatch.common.ledger.account import (
     Account,
+    SnapshotRef,
     advance_account,
     counted_rejections,
     start_segment,
 )
+from sensorwatch.common.scoring.memory import MAX_SENSORS
+from sensorwatch.common.scoring.memory_bytes import memory_to_bytes
 from sensorwatch.common.scoring.processing import Outcome
+from sensorwatch.consumer.memories import Memories
 from sensorwatch.consumer.micro_batch import PartitionBatch
+from sensorwatch.consumer.publishing.outbox import Commit, CommitPlan
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerContext:
+    """What this worker writes into the ledger, and on which terms."""
+
+    group: str
+    topic: str
+    """The ledger topic."""
+    partitions: int
+    """Number of input partitions."""
+    fingerprint: str
+    """Fingerprint of this process; see common/runtime/fingerprint.py."""
+    accept_rejections_until: Mapping[Partition, int]
+    """Offsets below which rejections do not count for the breaker."""
+    max_sensors: int = MAX_SENSORS
+    """Maximum number of sensors in the memory of a partition."""
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """An account that becomes a record of the ledger topic."""
+    """An account that becomes a ledger record."""
 
     partition: Partition
     cause: Cause
@@ -29,13 +52,13 @@ class LedgerEntry:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """The accounts as they are to be committed together, and what the ledger tells of them."""
+    """New accounts that are committed together, and their ledger entries."""
 
     accounts: dict[Partition, Account]
     ledger_entries: list[LedgerEntry] = field(default_factory=list)
-    """Each with a snapshot of its partition, apart from those that are only opened."""
+    """Each one comes with a snapshot of its partition, except those with Cause.OPENED."""
     rejected: dict[Partition, NDArray[np.bool_]] = field(default_factory=dict)
-    """Of each partition's records in the micro-batch, which count for the breaker."""
+    """By partition, shape (records,): the rejections that count for the breaker."""
 
 
 def settle_batch(
@@ -46,10 +69,10 @@ def settle_batch(
     accept_rejections_until: Mapping[Partition, int],
     snapshot_due: Callable[[Partition, Account], bool],
 ) -> Settlement:
-    """Move the accounts on by one micro-batch.
+    """Return the accounts after one micro-batch.
 
-    `snapshot_due`: whether a partition's memory is to be written down at this account; those without a
-    record in the micro-batch are asked too.
+    `snapshot_due` says whether this account is committed with a snapshot. It is also asked for
+    partitions without a record in the micro-batch.
     """
     accounts: dict[Partition, Account] = {}
     rejected: dict[Partition, NDArray[np.bool_]] = {}
@@ -83,9 +106,10 @@ def settle_account_changes(
     model_version: str,
     max_sensors: int,
 ) -> Settlement:
-    """Move no account on, but say in each by what its next records will be scored.
+    """Return the accounts that start with another model version, `max_sensors` or fingerprint.
 
-    Its ledger record tells the account as it was until here, by which what went before is proven.
+    Offsets and counts stay the same. The ledger entry has the account before the change, so that
+    the records before it can be verified. Accounts in `unopened` are always included.
     """
     accounts: dict[Partition, Account] = {}
     ledger_entries = []
@@ -103,3 +127,68 @@ def settle_account_changes(
         if account != before or partition in unopened:
             accounts[partition] = account
     return Settlement(accounts, ledger_entries)
+
+
+def snapshots_of(
+    settlement: Settlement, memories: Memories, ledger_context: LedgerContext
+) -> list[Snapshot]:
+    """Return a snapshot for every partition that has a ledger entry.
+
+    A partition that was only opened gets none: its memory is cold.
+    """
+    snapshot_partitions = {
+        entry.partition for entry in settlement.ledger_entries if entry.cause is not Cause.OPENED
+    }
+    return [
+        Snapshot(
+            group=ledger_context.group,
+            source=partition,
+            partitions=ledger_context.partitions,
+            next_offset=account.next_offset,
+            model_version=account.model_version,
+            account=account,
+            content=memory_to_bytes(memories[partition]),
+        )
+        for partition, account in settlement.accounts.items()
+        if partition in snapshot_partitions
+    ]
+
+
+def with_snapshot_offsets(
+    accounts: Mapping[Partition, Account], manifests: Mapping[Partition, int]
+) -> dict[Partition, Account]:
+    """Return the accounts, each with a reference to its new snapshot if it has one.
+
+    `manifests`: the offset of each new snapshot's manifest.
+    """
+    return {
+        partition: _with_snapshot_offset(account, manifests.get(partition))
+        for partition, account in accounts.items()
+    }
+
+
+def commit_plan(
+    settlement: Settlement, manifests: Mapping[Partition, int], ledger_context: LedgerContext
+) -> CommitPlan:
+    """Return the ledger records and the next offsets; `manifests` as in `with_snapshot_offsets`."""
+    messages = [
+        ledger_message(
+            ledger_context.topic,
+            ledger_context.group,
+            entry.partition,
+            _with_snapshot_offset(entry.account, manifests.get(entry.partition)),
+            entry.cause,
+        )
+        for entry in settlement.ledger_entries
+    ]
+    commits = [
+        Commit(partition, account.next_offset, to_metadata(account))
+        for partition, account in with_snapshot_offsets(settlement.accounts, manifests).items()
+    ]
+    return CommitPlan(messages, commits)
+
+
+def _with_snapshot_offset(account: Account, manifest: int | None) -> Account:
+    if manifest is None:
+        return account
+    return replace(account, snapshot=SnapshotRef(manifest, account.next_offset))

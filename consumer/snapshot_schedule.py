@@ -1,4 +1,4 @@
-"""When a partition's memory is written down again, and which of its snapshots are kept."""
+"""When the next snapshot of a partition is due, and which of its snapshots are kept."""
 
 import time
 from collections import deque
@@ -8,18 +8,17 @@ from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.ledger.account import Account
 
 KEPT_SNAPSHOTS = 10
-"""Newest snapshots of a partition that stay, so that `ledger verify` can start at any of them."""
+"""Number of newest snapshots kept per partition; `ledger verify` can start at any of them."""
 ROWS_PER_SENSOR = 5
-"""So many rows lie between two snapshots for each sensor in them, at least.
+"""Minimum number of rows between two snapshots, for each sensor in the memory.
 
-Writing a sensor down and sending it takes about as long as scoring a row (100,000 sensors of 3
-signals: 28 MB), so this bounds it to a fifth of the work; and what a restore scores again to so
-many rows.
+Writing one sensor takes about as long as scoring one row (100,000 sensors with 3 signals: 28 MB).
+So snapshots take at most a fifth of the work.
 """
 
 
 class SnapshotSchedule:
-    """Says when a snapshot is due: after so many rows, or so many seconds with any row in them."""
+    """Decides when snapshots are due: after `every_rows` rows, or `every_seconds` with a row."""
 
     def __init__(
         self, *, every_rows: int, every_seconds: float, clock: Callable[[], float] = time.monotonic
@@ -28,13 +27,14 @@ class SnapshotSchedule:
         self._every_seconds = every_seconds
         self._clock = clock
         self._last_snapshots: dict[Partition, tuple[int | None, float]] = {}
-        """The newest snapshot's manifest, and since when we know of it."""
+        """By partition: the offset of the newest manifest, and when this worker first saw it."""
         self._manifests: dict[Partition, deque[int]] = {}
+        """By partition: the offsets of the known manifests, oldest first."""
 
     def begin(self, partition: Partition, account: Account) -> None:
-        """Count a partition's seconds, from now on or from when we first knew of its snapshot.
+        """Start the time of a newly assigned partition, unless its newest snapshot is known.
 
-        Else rebalances that come often would put the next one off for ever.
+        Otherwise frequent rebalances would delay the next snapshot forever.
         """
         manifest = None if account.snapshot is None else account.snapshot.offset
         if partition not in self._last_snapshots or self._last_snapshots[partition][0] != manifest:
@@ -44,9 +44,9 @@ class SnapshotSchedule:
             self._manifests[partition].append(manifest)
 
     def snapshot_due(self, partition: Partition, account: Account, sensors: int) -> bool:
-        """Say whether the account is to be committed with a snapshot of these sensors."""
+        """Return whether this account is to be committed with a snapshot of `sensors` sensors."""
         snapshot = account.snapshot
-        if snapshot is None:  # nothing but a cold memory can be restored without one
+        if snapshot is None:  # without a snapshot only a cold memory can be restored
             return account.consumed > 0
         rows = account.next_offset - snapshot.next_offset
         if rows >= max(self._every_rows, ROWS_PER_SENSOR * sensors):
@@ -56,10 +56,10 @@ class SnapshotSchedule:
         )
 
     def snapshot_committed(self, partition: Partition, manifest: int) -> int | None:
-        """Note a committed snapshot by the offset of its manifest, the last record of it.
+        """Note a committed snapshot by the offset of its manifest, which is its last record.
 
-        Return before which offset of the partition's state none of the kept ones begins, if that is
-        known yet: of those taken before we came, only the newest is.
+        Return the offset of the state topic below which no kept snapshot has a record. Return None
+        until this worker knows that many snapshots; of earlier ones it knows only the newest.
         """
         self._last_snapshots[partition] = manifest, self._clock()
         manifests = self._manifests[partition]
@@ -67,6 +67,6 @@ class SnapshotSchedule:
         return manifests[0] + 1 if len(manifests) > KEPT_SNAPSHOTS else None
 
     def forget(self, partitions: Iterable[Partition]) -> None:
-        """Forget what is kept of partitions that are ours no more."""
+        """Forget the manifests of partitions that are no longer assigned to this worker."""
         for partition in partitions:
             self._manifests.pop(partition, None)

@@ -1,4 +1,4 @@
-"""The input: micro-batches of records, and the accounts of the partitions that are ours."""
+"""The consumer's input: micro-batches of the records of the assigned partitions."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -17,37 +17,43 @@ _HANDLED_BY_CLIENT = {
     KafkaError.REBALANCE_IN_PROGRESS,
     KafkaError.UNKNOWN_MEMBER_ID,
 }
-"""It joins the group again or asks again by itself; what must not be committed is fenced."""
+"""Errors after which the client joins the group again by itself; fencing protects the commits."""
 POLL_ROWS = 1_000
-"""Records a call: more is slower (the client hands them over in one go)."""
+"""Maximum number of records in one call into the client; more are slower."""
 BATCH_BYTES = 64 * 1024 * 1024
-"""Values at which a micro-batch is full: with `max_rows` records of a megabyte each it would fill
-the memory and, with their dead letters, the producer's queue (128 MiB).
+"""Size of the values at which a micro-batch is full.
+
+Without this limit, `max_rows` records of a megabyte would fill the memory. Their dead letters would
+fill the producer's queue (128 MiB).
 """
 BACKLOG_ROWS = 5_000
-"""Who finds so many at once is behind."""
+"""A worker that consumes this many records without waiting has a backlog."""
 BACKLOG_WAIT_SECONDS = 0.005
+"""Wait for the next records of a backlog."""
 SEEK_TIMEOUT_SECONDS = 10.0
 
 
 class PartitionOwner(Protocol):
-    """Knows where each partition goes on; declared here, because the source asks it."""
+    """What the source needs to know about assigned partitions; implemented by Ownership."""
 
-    def assigned(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
-        """Load the accounts of newly assigned partitions; return each one's next offset."""
+    def assign(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
+        """Add newly assigned partitions; return their next offsets."""
 
-    def revoked(self, partitions: Sequence[Partition]) -> None:
-        """Forget the accounts of partitions that are ours no more."""
+    def revoke(self, partitions: Sequence[Partition]) -> None:
+        """Remove partitions that are no longer assigned to this worker."""
 
     def reload(self) -> dict[Partition, int]:
-        """Read all accounts again; return each partition's next offset."""
+        """Return the next offsets of all assigned partitions, as committed on the broker."""
 
     def has_memory(self, partition: Partition) -> bool:
-        """Say whether the partition's records can be scored; else it waits for `resume_partitions`."""
+        """Return whether the partition's memory is available, so that records can be scored."""
 
 
 class KafkaSource:
-    """Consumes one topic as a member of a group."""
+    """Consumes one topic as a member of a group.
+
+    A newly assigned partition without a memory is paused until `resume_partitions`.
+    """
 
     def __init__(
         self,
@@ -60,6 +66,11 @@ class KafkaSource:
         seek_seconds: float = SEEK_TIMEOUT_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Subscribe; the worker joins the group with its first `next_batch`.
+
+        `incremental`: whether the client gets assignments as differences. `on_rebalance` receives
+        "assigned", "revoked" or "lost" with the partitions. `seek_seconds` limits `rewind`.
+        """
         self._consumer = consumer
         self._topic = topic
         self._owner = owner
@@ -72,19 +83,20 @@ class KafkaSource:
         self._paused = False
         self._awaiting_memory: set[Partition] = set()
         self._skipped: set[Partition] = set()
-        """Partitions of which the client gave a record while they waited."""
+        """Partitions with a record that was dropped because they had no memory."""
         self._rewind_pending = False
         consumer.subscribe(
             [topic], on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lost
         )
 
     def next_batch(self, max_rows: int, max_wait_seconds: float) -> MicroBatch:
-        """Wait for the first record, then take what is there, up to `max_rows`.
+        """Wait for the first record, then take the available records, up to `max_rows`.
 
-        It takes no more once its values reach BATCH_BYTES; the last call may have given more.
-        Under load the batches grow by themselves: what arrives during a commit is there after it.
+        Stops if the values reach BATCH_BYTES; the last call into the client may exceed it. Under
+        load the micro-batches grow, because records arrive during each commit. Raises
+        BrokerUnavailable, OffsetsLost, UsageError or Unrecoverable after an error of the client.
         """
-        if self._rewind_pending:  # not earlier: the micro-batch before is committed only now
+        if self._rewind_pending:  # not earlier: the previous micro-batch was not committed yet
             self.rewind()
         builder = self._new_batch()
         self._add(self._consumer.consume(1, max_wait_seconds))
@@ -95,7 +107,7 @@ class KafkaSource:
             self._add(messages)
             if not messages or (wait_seconds and len(messages) < max_records):
                 break
-        # Taken right after the last consume(): later it might be of another generation.
+        # Read right after the last consume(): later it could be of another generation.
         membership = self._consumer.consumer_group_metadata()
         return MicroBatch(builder.partition_batches(self._topic), membership)
 
@@ -105,15 +117,18 @@ class KafkaSource:
         return self._builder
 
     def _next_wait_seconds(self) -> float:
-        """Say how long the next call may wait for more, in seconds.
+        """Return how long the next call may wait for records, in seconds.
 
-        Who is behind waits for the client to fetch: a transaction costs as much for few as for
-        many. It ends where less comes than could: who has caught up does not wait for more.
+        With a backlog it waits for the client to fetch, because a transaction of few records costs
+        as much as one of many. Without a backlog it does not wait.
         """
         return BACKLOG_WAIT_SECONDS if len(self._builder) >= BACKLOG_ROWS else 0.0
 
     def rewind(self) -> None:
-        """Go back to the committed offsets, after a micro-batch that was not committed."""
+        """Go back to the committed offsets, after a micro-batch that was not committed.
+
+        Raises Unrecoverable if the client refuses for `seek_seconds`.
+        """
         self._rewind_pending = False
         deadline = self._clock() + self._seek_seconds
         while True:
@@ -128,19 +143,19 @@ class KafkaSource:
                     raise Unrecoverable(
                         f"cannot go back to the committed offsets: {error}"
                     ) from error
-                # Let a rebalance happen. A record that comes meanwhile is dropped, and comes again:
-                # every partition is sought once more after it.
+                # Let a rebalance happen. The next round drops the records that arrive and seeks
+                # every partition again.
                 self._add(self._consumer.consume(1, 0.05))
             else:
                 return
 
     def pause(self) -> None:
-        """Fetch nothing more, but stay a member: keep calling `poll_paused`."""
+        """Pause all partitions; call `poll_paused` to stay a member of the group."""
         self._paused = True
         self._consumer.pause(self._consumer.assignment())
 
     def resume(self) -> None:
-        """Fetch again, apart from partitions that still wait for their memory."""
+        """Resume all partitions, except those that wait for their memory."""
         self._paused = False
         assignment = self._consumer.assignment()
         self._consumer.resume(
@@ -152,7 +167,7 @@ class KafkaSource:
         )
 
     def resume_partitions(self, partitions: Sequence[Partition]) -> None:
-        """Give the records of partitions that have waited for their memory."""
+        """Resume partitions whose memory is available now, unless all partitions are paused."""
         self._awaiting_memory.difference_update(partitions)
         if self._skipped.intersection(partitions):
             self._skipped.difference_update(partitions)
@@ -161,7 +176,10 @@ class KafkaSource:
             self.resume()
 
     def poll_paused(self, seconds: float) -> None:
-        """Stay a member of the group while paused; go on with `rewind`, then `resume`."""
+        """Stay a member of the group for `seconds` while paused.
+
+        Call `rewind` and then `resume` afterwards: a record that arrives is dropped.
+        """
         self._new_batch()
         self._add(self._consumer.consume(1, seconds))
 
@@ -174,22 +192,22 @@ class KafkaSource:
         if 0 in [kind for kind, _ in timestamps]:
             messages, timestamps = _without_errors(messages, timestamps)
         if self._awaiting_memory:
-            messages, timestamps = self._without_paused(messages, timestamps)
+            messages, timestamps = self._drop_awaiting_memory(messages, timestamps)
         self._bytes += self._builder.extend(messages, timestamps)
 
-    def _without_paused(
+    def _drop_awaiting_memory(
         self, messages: Sequence[Message], timestamps: Sequence[Timestamp]
     ) -> tuple[list[Message], list[Timestamp]]:
-        """Leave out what is of partitions that wait, and note that it has to be read again."""
+        """Return the records of partitions with a memory; the others are read again later."""
         numbers = [message.partition() or 0 for message in messages]
-        paused = {Partition(self._topic, number) for number in numbers} & self._awaiting_memory
-        self._skipped |= paused
-        waiting = {partition.number for partition in paused}
-        kept = [row for row, number in enumerate(numbers) if number not in waiting]
-        return [messages[row] for row in kept], [timestamps[row] for row in kept]
+        skipped = {Partition(self._topic, number) for number in numbers} & self._awaiting_memory
+        self._skipped |= skipped
+        skipped_numbers = {partition.number for partition in skipped}
+        rows = [row for row, number in enumerate(numbers) if number not in skipped_numbers]
+        return [messages[row] for row in rows], [timestamps[row] for row in rows]
 
     def _assign(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        offsets = self._owner.assigned(
+        offsets = self._owner.assign(
             [_partition(topic_partition) for topic_partition in partitions]
         )
         starts = [TopicPartition(p.topic, p.number, offset) for p, offset in offsets.items()]
@@ -205,7 +223,7 @@ class KafkaSource:
         self._on_rebalance("assigned", list(offsets))
 
     def _pause_until_restored(self, partitions: Sequence[Partition]) -> None:
-        """Give no records of partitions that have no memory yet, until they may go on."""
+        """Pause partitions that have no memory yet."""
         self._awaiting_memory.update(partitions)
         self._consumer.pause([TopicPartition(p.topic, p.number) for p in partitions])
 
@@ -216,12 +234,12 @@ class KafkaSource:
         self._drop([_partition(topic_partition) for topic_partition in partitions], "lost")
 
     def _drop(self, partitions: list[Partition], kind: str) -> None:
-        # Records of an earlier consume() of the same micro-batch must not be committed under the
-        # generation that comes after this rebalance: they are no longer ours.
+        # The unfinished micro-batch is committed under the next generation, in which these
+        # partitions belong to another worker.
         self._builder.drop({partition.number for partition in partitions})
         self._awaiting_memory.difference_update(partitions)
         self._skipped.difference_update(partitions)
-        self._owner.revoked(partitions)
+        self._owner.revoke(partitions)
         self._on_rebalance(kind, partitions)
 
 
@@ -232,9 +250,9 @@ def _partition(topic_partition: TopicPartition) -> Partition:
 def _without_errors(
     messages: Sequence[Message], timestamps: Sequence[Timestamp]
 ) -> tuple[list[Message], list[Timestamp]]:
-    """Leave out what is no record; an error has no timestamp, so only what has none is asked.
+    """Return the records without the client's errors; raise an error the client cannot solve.
 
-    Raises what is done about an error that the client does not mend by itself.
+    An error has no timestamp, so only messages without one are checked.
     """
     row_numbers = []
     for row, (kind, _) in enumerate(timestamps):
@@ -252,19 +270,19 @@ def _raise_if_serious(error: KafkaError) -> None:
             return
         case KafkaError.UNKNOWN_TOPIC_OR_PART:
             raise BrokerUnavailable(
-                f"{error.str()}: create the topic with `sensorwatch topics create`, or name yours "
-                "in [topics] readings"
+                f"{error.str()}: create the topic with `sensorwatch topics create`, or set "
+                "[topics] readings to an existing topic"
             )
         case KafkaError._AUTO_OFFSET_RESET | KafkaError.OFFSET_OUT_OF_RANGE:  # noqa: SLF001
             raise OffsetsLost(
-                f"{error.str()}: the committed offset is outside what the topic still holds, so "
-                "records were deleted before they were scored (retention), or the topic was made "
-                "anew. Nothing was skipped. Decide where to go on, set the offset with "
-                "kafka-consumer-groups --reset-offsets, and let a new account begin there with "
+                f"{error.str()}: the committed offset is outside the topic's range. Records were "
+                "deleted before they were scored (retention), or the topic was created again. No "
+                "record was skipped. Decide where to continue, set that offset with "
+                "kafka-consumer-groups --reset-offsets, and start a new account there with "
                 "`sensorwatch state reset`"
             )
         case KafkaError.TOPIC_AUTHORIZATION_FAILED | KafkaError.GROUP_AUTHORIZATION_FAILED:
-            raise UsageError(f"{error.str()}: the broker's ACLs do not let this client in")
+            raise UsageError(f"{error.str()}: the broker's ACLs do not permit this client")
     if error.fatal() or not (is_transient(error) or error.code() in _HANDLED_BY_CLIENT):
-        # Also what has no flag: after a corrupt answer the client may go on at a made-up offset.
+        # Also an unknown error: after a corrupt answer the client may continue at a wrong offset.
         raise Unrecoverable(f"consume: {error.name()}: {error.str()}")

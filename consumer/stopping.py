@@ -1,4 +1,4 @@
-"""Asked to stop: at once while starting, after the micro-batch once the loop runs."""
+"""Reaction to SIGTERM and SIGINT: exit at once while starting, later finish the micro-batch."""
 
 import _thread
 import os
@@ -12,45 +12,46 @@ from types import FrameType
 from sensorwatch.common.runtime.logs import logger
 
 ORPHAN_SECONDS = 15.0
-"""Beyond shutdown_seconds: what a worker without a supervisor may take, even if it is stuck."""
+"""Time beyond shutdown_seconds after which a worker without a supervisor exits, even if stuck."""
 
 _log = logger("consumer")
 
 
 class StopRequest:
-    """Listens for SIGTERM and SIGINT from its making on; calling it says whether one came.
+    """Handles SIGTERM and SIGINT; calling the object returns whether one of them arrived.
 
-    Made first, before the imports that take a second: until `finish_batch_first`, there is nothing to finish,
-    and the process leaves at once with code 0.
+    Create it before the slow imports. Until `finish_batch_first` there is no micro-batch to finish,
+    so a signal ends the process at once with code 0.
     """
 
     def __init__(self) -> None:
+        """Install the signal handlers."""
         self._requested = threading.Event()
         self._limit_seconds: float | None = None
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
 
     def __call__(self) -> bool:
-        """Say whether the loop should end."""
+        """Return whether the loop should end."""
         return self._requested.is_set()
 
     def finish_batch_first(self, limit_seconds: float) -> None:
-        """From now on let the micro-batch be finished, but leave after the limit all the same."""
+        """From now on, finish the micro-batch after a signal; exit after `limit_seconds` anyway."""
         self._limit_seconds = limit_seconds
-        if self._requested.is_set():  # while an import was deaf to it
+        if self._requested.is_set():  # the signal arrived before the limit was set
             raise SystemExit(0)
 
     def stop_with_supervisor(self) -> None:
-        """Stop as on SIGTERM when the supervisor is gone, which holds the other end of stdin."""
+        """Stop as after SIGTERM if the supervisor ends, which closes the other end of stdin."""
         threading.Thread(
             target=self._wait_for_supervisor_end, name="supervisor", daemon=True
         ).start()
 
     def _wait_for_supervisor_end(self) -> None:
         with suppress(OSError):
-            while os.read(0, 1):  # nothing is ever written there: it only ends
+            while os.read(0, 1):  # no byte is ever written there; the pipe only closes
                 pass
-        _log.warning("the supervisor is gone")
+        _log.warning("the supervisor has ended")
         _thread.interrupt_main(signal.SIGTERM)
         wait_seconds = (self._limit_seconds or 0.0) + ORPHAN_SECONDS
         time.sleep(wait_seconds)
@@ -59,7 +60,7 @@ class StopRequest:
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._requested.set()
         if self._limit_seconds is None:
-            # Not SystemExit: it may come in the middle of an extension, which makes it its own.
+            # Not SystemExit: an extension module may catch it during an import.
             sys.stderr.flush()
             os._exit(0)
         _log.info("stopping", signal=signal.Signals(number).name)
@@ -69,7 +70,7 @@ class StopRequest:
 
 
 def _exit_now(seconds: float) -> None:
-    """Leave without the broker's help: a restart goes on from the committed offsets."""
-    _log.error("not stopped in time, leaving at once", seconds=seconds)
+    """Exit without closing anything: a restart continues from the committed offsets."""
+    _log.error("not stopped in time, exiting now", seconds=seconds)
     sys.stderr.flush()
     os._exit(70)

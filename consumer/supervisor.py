@@ -1,4 +1,4 @@
-"""Several workers as processes: restarted when they crash, stopped together."""
+"""Runs several workers as processes, restarts them after a crash and stops them together."""
 
 import os
 import signal
@@ -21,21 +21,21 @@ from sensorwatch.common.runtime.logs import logger
 FINAL_CODES = frozenset(
     error.exit_code for error in (UsageError, BreakerOpen, ModelRefused, OffsetsLost, StateRefused)
 )
-"""Exit codes that a restart would only repeat: a person has to act first.
+"""Exit codes that a restart would only repeat: a person must act first.
 
-Being fenced becomes final only the second time: once, it may be our own transaction that outlived
-its timeout while the broker was away; twice, another process really has our id, and we yield.
+Fenced is final only the second time in a row. The first time, the worker's own transaction may have
+exceeded its timeout during an outage of the broker. The second time, another process has its id.
 """
 POLL_SECONDS = 0.1
 BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
 STABLE_AFTER_SECONDS = 60.0
-"""A worker that ran this long starts with the shortest wait again."""
+"""After running this long, a worker that crashes is restarted after the shortest pause."""
 
 _log = logger("supervisor")
 
 
 class _Worker:
-    """One process with its history."""
+    """A worker process with its crashes."""
 
     def __init__(self, number: int, command: Sequence[str]) -> None:
         self.number = number
@@ -45,17 +45,18 @@ class _Worker:
         self._restart_at = 0.0
         self._started_at = 0.0
         self.final_code: int | None = None
+        """The exit code, once the worker is not restarted any more."""
         self.process: subprocess.Popen[bytes] | None = None
 
     def update(self, now: float, *, stopping: bool) -> None:
-        """Start it, notice its end, or wait until it may start again."""
+        """Start the process, handle its end, or wait until it may be restarted."""
         if self.final_code is not None:
             return
         if self.process is None:
             if stopping:
                 self.final_code = 0
             elif now >= self._restart_at:
-                # Its stdin is a pipe that ends when we do, however we do: see stopping.py.
+                # Its stdin is a pipe that closes if this process ends in any way; see stopping.py.
                 self.process = subprocess.Popen(  # noqa: S603 - our own command
                     self._command, stdin=subprocess.PIPE
                 )
@@ -71,7 +72,7 @@ class _Worker:
             self._crashes, self._fenced = 0, False
         fenced = code == Fenced.exit_code
         if stopping or code == 0 or code in FINAL_CODES or (fenced and self._fenced):
-            # Asked to stop before it could listen: that is no failure of its own.
+            # It was terminated before it could handle the signal: no failure.
             self.final_code = 0 if stopping and code == -signal.SIGTERM else code
             _log.info("worker ended", worker=self.number, code=code)
             return
@@ -82,9 +83,10 @@ class _Worker:
 
 
 def supervise(workers: int, arguments: Sequence[str]) -> int:
-    """Run `workers` processes of this command with `arguments`; return the exit code for all.
+    """Run `workers` processes of the consumer with `arguments`; return the common exit code.
 
-    A worker that ends with one of FINAL_CODES ends all of them: the others would meet the same.
+    If a worker ends with one of FINAL_CODES, all workers are stopped: they would fail in the same
+    way.
     """
     command = [sys.executable, "-m", "sensorwatch.consumer", *arguments]
     worker_processes = [_Worker(number, command) for number in range(workers)]
@@ -104,16 +106,17 @@ def supervise(workers: int, arguments: Sequence[str]) -> int:
 
 
 class _StopSignals:
-    """Notes that we were asked to stop, and asks the workers."""
+    """Notes SIGTERM and SIGINT, and forwards signals to the workers."""
 
     def __init__(self, processes: Callable[[], list[int]]) -> None:
+        """Install the handlers; `processes` returns the ids of the running workers."""
         self.stop_requested = False
         self._processes = processes
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
 
     def forward(self, number: signal.Signals) -> None:
-        """Send a signal to every worker that runs."""
+        """Send a signal to every running worker."""
         for process in self._processes():
             os.kill(process, number)
 

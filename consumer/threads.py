@@ -1,4 +1,4 @@
-"""A crew of threads: kernels hold no lock of Python's, so parts are done side by side."""
+"""A row executor that runs row ranges in threads; the kernels release Python's lock."""
 
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -8,18 +8,19 @@ from typing import Self
 from sensorwatch.common.row_executor import RowRangeWork
 
 TASK_ROWS = 2_560
-"""A millisecond's work, against a hundredth for taking a part; a multiple of the forest's ROWS."""
+"""Rows of one task: a millisecond of work; a multiple of the forest kernel's ROWS."""
 
 
 class ThreadedRowExecutor:
-    """Takes rows part by part, whoever is free; who did which leaves no trace in the results."""
+    """Runs row ranges in `count` threads; the results do not depend on which thread ran which."""
 
     def __init__(self, count: int) -> None:
+        """Create a pool of `count - 1` threads; the calling thread is the last one."""
         self._thread_count = count
         self._pool = ThreadPoolExecutor(max(count - 1, 1), thread_name_prefix="rows")
 
     def __call__(self, work: RowRangeWork, rows: int) -> None:
-        """Do all rows, the caller parts as well; see `sensorwatch.common.row_executor.Crew`."""
+        """Run `work` over all rows; see `sensorwatch.common.row_executor.RowExecutor`."""
         tasks = deque((begin, min(begin + TASK_ROWS, rows)) for begin in range(0, rows, TASK_ROWS))
         helper_count = min(self._thread_count, len(tasks)) - 1
         if helper_count < 1:
@@ -29,8 +30,8 @@ class ThreadedRowExecutor:
         try:
             _run_tasks(tasks, work)
         finally:
-            # Where every core is busy, who has not begun has nothing left to do. Nobody writes into
-            # the results any more when they are looked at, or given up.
+            # A helper that has not started is not needed. The others must end first, because they
+            # write into the results.
             tasks.clear()
             submitted = [future for future in submitted if not future.cancel()]
             wait(submitted)
@@ -50,7 +51,7 @@ class ThreadedRowExecutor:
 
 
 def _run_tasks(tasks: deque[tuple[int, int]], work: RowRangeWork) -> None:
-    """Do parts until none is left."""
+    """Run tasks until the queue is empty."""
     while True:
         try:
             begin, end = tasks.popleft()

@@ -1,4 +1,4 @@
-"""Whether the input is still the topic it was: one made anew under the same name is another."""
+"""Detects that the input topic was deleted and created again under the same name."""
 
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -13,10 +13,10 @@ CHECK_INTERVAL_SECONDS = 5.0
 
 
 class TopicIdentity:
-    """Compares the topic's id, which the broker gives it when it is made, every few seconds.
+    """Compares the id that the broker gave to the topic, every few seconds.
 
-    A consumer of a topic that is deleted and made anew goes on at its old position and would skip
-    what the new topic holds below it, without a word.
+    Without this check a consumer would continue in the new topic at its old position, and would
+    skip the records below it without an error.
     """
 
     def __init__(self, admin: AdminClient, topic: str, *, clock: Callable[[], float]) -> None:
@@ -28,34 +28,35 @@ class TopicIdentity:
         self._next_check = clock()
 
     def check(self) -> None:
-        """Take an answer that has come and ask again when it is time; never waits.
+        """Compare an answer that has arrived, and send the next request if it is due; never block.
 
-        Raises OffsetsLost where the topic is another one. A broker that cannot tell (no answer, or
-        one without topic ids) is no reason to stop.
+        Raises OffsetsLost if the topic has another id. A broker that does not answer, or does not
+        know topic ids, is ignored.
         """
         if self._pending is not None and self._pending.done():
             answer, self._pending = self._pending, None
             self._compare(_topic_id(answer))
         if self._pending is None and self._clock() >= self._next_check:
             self._next_check = self._clock() + CHECK_INTERVAL_SECONDS
-            wanted = TopicCollection([self._topic])
-            self._pending = self._admin.describe_topics(wanted)[self._topic]
+            topics = TopicCollection([self._topic])
+            self._pending = self._admin.describe_topics(topics)[self._topic]
 
     def _compare(self, topic_id: str | None) -> None:
         if topic_id is None:
             return
         if self._known_id is not None and topic_id != self._known_id:
             raise OffsetsLost(
-                f'the topic "{self._topic}" was deleted and made anew while it was read (its id '
-                f"was {self._known_id} and is {topic_id}): offsets committed since then are of the old "
-                "one, and what the new one holds below them was not scored. Decide where to begin "
-                "in it, set the offsets with kafka-consumer-groups --reset-offsets, and let new "
-                "accounts begin there with `sensorwatch state reset`"
+                f'the topic "{self._topic}" was deleted and created again while it was consumed '
+                f"(its id was {self._known_id} and is {topic_id}). The committed offsets belong to "
+                "the old topic, and records below them in the new topic were not scored. Decide "
+                "where to start in the new topic, set the offsets with kafka-consumer-groups "
+                "--reset-offsets, and start new accounts there with `sensorwatch state reset`"
             )
         self._known_id = topic_id
 
 
 def _topic_id(answer: "Future[Any]") -> str | None:
+    """Return the id in the answer; None after an error, or from a broker without topic ids."""
     try:
         topic_id = str(answer.result().topic_id)
     except KafkaException:

@@ -1,4 +1,4 @@
-"""One worker, from its settings to its end."""
+"""Runs one worker from its settings to its exit."""
 
 import gc
 import time
@@ -22,12 +22,13 @@ from sensorwatch.consumer.loop import run
 from sensorwatch.consumer.observation import Observation
 from sensorwatch.consumer.stopping import StopRequest
 from sensorwatch.consumer.threads import ThreadedRowExecutor
+from sensorwatch.consumer.wiring import Clock
 
 PORT_WAIT_SECONDS = 2.0
-"""Beyond shutdown_seconds: a worker whose supervisor was killed has then left its port."""
+"""Time beyond shutdown_seconds after which the worker of a killed supervisor has freed its port."""
 PORT_POLL_SECONDS = 0.2
 GC_THRESHOLD = 500_000
-"""Objects made and not yet freed, after which cycles of garbage are looked for."""
+"""Number of new objects after which the cyclic garbage collector runs."""
 
 _log = logger("consumer")
 
@@ -38,9 +39,9 @@ def run_worker(
     accept_rejections_until: Mapping[int, int],
     stopping: StopRequest,
 ) -> None:
-    """Run a worker until it is asked to stop; `number`: of those under a supervisor, if any.
+    """Run a worker until `stopping` returns True; `number` is its number under a supervisor.
 
-    Raises what `common/errors.py` names, each with its exit code.
+    Raises the errors of `common/errors.py`, each with its exit code.
     """
     worker = number or 0
     consumer_settings, topic = settings.consumer, settings.topics.readings
@@ -67,25 +68,25 @@ def run_worker(
     keep_freed_memory()
     try:
         with ThreadedRowExecutor(consumer_settings.threads) as row_executor:
-            parts = connect(
+            wiring, policy = connect(
                 settings, worker, accept_rejections_until, champion, observation, row_executor
             )
             _collect_garbage_rarely()
             try:
-                run(parts, stopping)
+                run(wiring, policy, Clock(), stopping)
             finally:
-                parts.outbox.close()
-                parts.source.close()
+                wiring.outbox.close()
+                wiring.source.close()
     finally:
         health.close()
     _log.info("worker stopped", worker=worker)
 
 
 def _collect_garbage_rarely() -> None:
-    """Let Python look for cycles of garbage seldom, and not among what stays for ever.
+    """Run the cyclic garbage collector rarely, and not over the objects that exist now.
 
-    A micro-batch makes some ten thousands of objects, none in a cycle: looking through them took
-    as long as scoring them.
+    A micro-batch creates tens of thousands of objects without cycles. Collecting them took as long
+    as scoring the records.
     """
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
@@ -98,7 +99,7 @@ def _serve_health(
     observation: Observation,
     port_wait_seconds: float,
 ) -> HealthServer:
-    """Serve health and metrics; wait `port_wait_seconds` seconds for a port that is still taken."""
+    """Serve health and metrics; wait up to `port_wait_seconds` for a port that is in use."""
     host, port = settings.consumer.http_host, settings.consumer.http_port
     deadline = time.monotonic() + port_wait_seconds
     while True:
@@ -107,21 +108,21 @@ def _serve_health(
                 host,
                 port and port + worker,
                 registry=registry,
-                live=observation.live,
-                ready=observation.ready,
+                live=observation.not_live_reason,
+                ready=observation.not_ready_reason,
             )
         except SettingsError as error:
             if time.monotonic() >= deadline:
                 raise SettingsError(
-                    f"{error}. Another worker may still be running there: look for it, and stop it"
+                    f"{error}. Another worker may use this port: find it and stop it"
                 ) from error
         time.sleep(PORT_POLL_SECONDS)
 
 
 def follow_champion(settings: Settings, metrics: ModelMetrics) -> Champion:
-    """Load the champion and say on the metrics and in the log whenever it changes.
+    """Return the loaded champion; each later change is shown in metrics and logs.
 
-    Raises ModelRefused where there is none that can be used.
+    Raises ModelRefused if there is no usable champion.
     """
     if not is_compiled():
         _log.info(COMPILING_MESSAGE)
@@ -139,7 +140,7 @@ def follow_champion(settings: Settings, metrics: ModelMetrics) -> Champion:
 
     def refused(error: ModelRefused) -> None:
         metrics.reload_last_success.set(0)
-        _log.error("model refused, the last good one goes on", why=str(error))
+        _log.error("model refused, the last good version stays in use", why=str(error))
 
     return Champion(
         Registry(settings.registry.path),

@@ -1,22 +1,28 @@
 """The sink that writes records as JSON lines to a byte stream."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import IO
 
 from sensorwatch.producer.simulated_records import Record
 from sensorwatch.producer.sink import DeliveryCounts
 
 
+def raw_line(value: bytes) -> bytes:
+    """Return a record's value, unchanged, as a line."""
+    return value + b"\n"
+
+
 class JsonLinesSink:
     """Writes the value of each record as one line, without key and label."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: IO[bytes], *, line: Callable[[bytes], bytes] = raw_line) -> None:
         self._stream = stream
+        self._line = line
         self._written = 0
 
     def send(self, records: Sequence[Record]) -> None:
         """Write the values. Raises BrokenPipeError if the reader has closed the pipe."""
-        self._stream.write(b"".join([record.value + b"\n" for record in records]))
+        self._stream.write(b"".join([self._line(record.value) for record in records]))
         self._written += len(records)
 
     def close(self) -> DeliveryCounts:

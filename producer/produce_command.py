@@ -6,18 +6,17 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
-import typer
-
 from sensorwatch.common.errors import CheckFailed
 from sensorwatch.common.rows.schema import load_schema
 from sensorwatch.common.runtime import logs
 from sensorwatch.common.runtime.command_line import ConfigOption
+from sensorwatch.common.runtime.printing import json_line, print_line, print_note
 from sensorwatch.common.runtime.settings import Settings, load_settings
 from sensorwatch.common.simulation.stream import Simulation, simulate
 from sensorwatch.producer import produce_options as options
 from sensorwatch.producer import run_plan
 from sensorwatch.producer.csv_sink import write_simulated_csv
-from sensorwatch.producer.json_lines_sink import JsonLinesSink
+from sensorwatch.producer.json_lines_sink import JsonLinesSink, raw_line
 from sensorwatch.producer.kafka_sink import connect_sink
 from sensorwatch.producer.progress_line import progress
 from sensorwatch.producer.rate_limiting import batch_rows, batched, rate_limited
@@ -87,7 +86,7 @@ def _replayed(path: Path, settings: Settings) -> Iterator[Record]:
 def _write_file(simulation: Simulation, path: Path, *, labels: bool) -> None:
     with progress(simulation.rows) as on_sent:
         rows = write_simulated_csv(simulate(simulation), path, labels=labels, on_sent=on_sent)
-    typer.echo(f"wrote {rows} rows of {simulation.sensors} sensors to {path}")
+    print_line(f"wrote {rows} rows of {simulation.sensors} sensors to {path}")
 
 
 def _send_records(
@@ -120,7 +119,8 @@ def _send_records(
 
 def _sink(settings: Settings, stop: StopSignal, *, stdout: bool) -> Sink:
     if stdout:
-        return JsonLinesSink(sys.stdout.buffer)
+        line = json_line if sys.stdout.isatty() else raw_line
+        return JsonLinesSink(sys.stdout.buffer, line=line)
     logs.configure(settings.log.format, settings.log.level)
     return connect_sink(
         settings.kafka,
@@ -143,10 +143,9 @@ def _print_summary(
     delivered, failed = delivery_counts.delivered, delivery_counts.failed
     throughput = delivered / elapsed_seconds if elapsed_seconds > 0 else 0.0
     # On standard error, because standard output may contain the rows.
-    typer.echo(
+    print_note(
         f"delivered {delivered}, failed {failed}, to {destination} in {elapsed_seconds:.1f} s "
-        f"({throughput:.0f} rows/s)",
-        err=True,
+        f"({throughput:.0f} rows/s)"
     )
     if failed:
         raise CheckFailed(

@@ -4,8 +4,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from sensorwatch.common.runtime.console import SafeConsole
 
 
 @contextmanager
@@ -19,6 +20,6 @@ def progress(rows: int | None) -> Iterator[Callable[[int], object]]:
         yield lambda _rows: None
         return
     columns = (BarColumn(), TextColumn("{task.completed:,.0f} rows"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=SafeConsole(stderr=True), transient=True) as bar:
         task_id = bar.add_task("sending", total=rows)
         yield lambda sent: bar.advance(task_id, sent)

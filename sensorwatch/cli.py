@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
 from sensorwatch.common.runtime.command_line import typer_app
+from sensorwatch.common.runtime.printing import print_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,9 @@ class CommandEntry:
 ROW_PANEL, MODEL_PANEL, SETUP_PANEL = "The way of a row", "Models", "Set up and look"
 COMMANDS: dict[str, CommandEntry] = {
     "demo": CommandEntry(
-        "sensorwatch.demo:demo", "See the whole way of a row, live, in a minute.", ROW_PANEL
+        "sensorwatch.commands.demo_command:demo",
+        "See the whole way of a row, live, in a minute.",
+        ROW_PANEL,
     ),
     "produce": CommandEntry(
         "sensorwatch.producer.produce_command:produce",
@@ -119,7 +122,7 @@ def _print_version(requested: bool) -> None:
     if requested:
         from sensorwatch.common.runtime.build import project_version
 
-        print(f"sensorwatch {project_version()} (Python {platform.python_version()})")
+        print_line(f"sensorwatch {project_version()} (Python {platform.python_version()})")
         raise typer.Exit
 
 

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "sensorwatch"
 LINKED = ("api", "common", "consumer", "producer", "trainer")
 """The folders at the top that are links in the package."""
-BASE = {f"{PACKAGE}.common.{name}" for name in ("errors", "kernels", "pydantic_errors")}
+BASE = {f"{PACKAGE}.common.{name}" for name in ("errors", "escaping", "kernels", "pydantic_errors")}
 """The modules that every room may use."""
 
 
@@ -25,6 +25,7 @@ COMMON = LEDGER | _common(
 )
 MAY_IMPORT = {
     f"{PACKAGE}.common.errors": set[str](),
+    f"{PACKAGE}.common.escaping": set[str](),
     f"{PACKAGE}.common.kernels": set[str](),
     f"{PACKAGE}.common.pydantic_errors": set[str](),
     f"{PACKAGE}.common.row_executor": set[str](),

@@ -23,6 +23,8 @@ PROSE = re.compile(
 """Words and phrases with a plainer equivalent; see CONTRIBUTING.md."""
 HELD = re.compile(r"(?<![`\"'.\w])held\b(?! (value|values|back|out))", re.IGNORECASE)
 """Only a *held value* is a term; see the glossary in DESIGN.md."""
+CODE = re.compile(r"`[^`]*`")
+"""Code in prose keeps its names."""
 NAMES = {
     *("alone", "anew", "apart", "crew", "found", "habit", "looks", "plainly", "stands"),
     *("strangers", "tell", "tells", "told", "whole"),
@@ -68,7 +70,7 @@ def riddles(lines: Iterator[tuple[int, str]]) -> list[str]:
         f"line {number}: {match.group(0)!r} in {line.strip()!r}"
         for number, line in lines
         for pattern in (PROSE, HELD)
-        if (match := pattern.search(line))
+        if (match := pattern.search(CODE.sub("", line)))
     ]
 
 

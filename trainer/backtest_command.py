@@ -14,6 +14,7 @@ from sensorwatch.common.rows.schema import Schema, load_schema
 from sensorwatch.common.runtime.allocator import keep_freed_memory
 from sensorwatch.common.runtime.command_line import ConfigOption
 from sensorwatch.common.runtime.logs import logger
+from sensorwatch.common.runtime.printing import print_line
 from sensorwatch.common.runtime.setting_keys import Settings
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import Memory
@@ -136,8 +137,8 @@ def _require_same_schema(schema: Schema, detector: Detector) -> Schema:
 
 def _print_summary(table: ScoreTable) -> None:
     rejected = rejected_text(table.rejected)
-    typer.echo(f"scored     {table.scored} rows, {table.anomalies} anomalous, to {table.out}")
-    typer.echo(
+    print_line(f"scored     {table.scored} rows, {table.anomalies} anomalous, to {table.out}")
+    print_line(
         f"rejected   {table.rejected.total()} rows{f' ({rejected})' if rejected else ''}"
         f", to {table.rejected_out}"
     )

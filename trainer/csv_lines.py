@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorwatch.common.kernels import kernel
-from sensorwatch.common.rows.fast.timestamp_texts import format_instants_ascii
+from sensorwatch.common.rows.fast.timestamps import format_instants_ascii
 
 _COMMA, _NEWLINE = ord(","), ord("\n")
 

@@ -8,6 +8,7 @@ import typer
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.runtime.command_line import ConfigOption
 from sensorwatch.common.runtime.logs import logger
+from sensorwatch.common.runtime.printing import print_line
 from sensorwatch.trainer.dataset import read_data
 from sensorwatch.trainer.evaluation import EvaluatedVersion, evaluate_version
 from sensorwatch.trainer.evaluation_check import failed_checks, require_passed
@@ -54,12 +55,12 @@ def evaluate(
     store.attach_report(model_name, version.manifest.id, report)
     print_report(report)
     rejected = rejected_text(dataset.rejected)
-    typer.echo(
+    print_line(
         f"rows       {dataset.rows} read, {len(dataset.rejections)} rejected"
         f"{f' ({rejected})' if rejected else ''}"
     )
     failed = failed_checks(report)
-    typer.echo(f"checks     {_result_text(len(report['checks']), failed)}; report in {out}")
+    print_line(f"checks     {_result_text(len(report['checks']), failed)}; report in {out}")
     if gate:
         require_passed(report)
 

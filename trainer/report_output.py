@@ -1,16 +1,16 @@
 """The output of an evaluation report: a JSON file, and tables on the terminal."""
 
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from sensorwatch.common.errors import DataError
+from sensorwatch.common.runtime.console import SafeConsole, styled
 
 _WIDTH_WITHOUT_TERMINAL = 160
 _CASE_COLUMNS = {
@@ -35,26 +35,23 @@ def write_report(path: Path, report: Mapping[str, Any]) -> None:
         raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
-def print_report(report: Mapping[str, Any], console: Console | None = None) -> None:
+def print_report(report: Mapping[str, Any]) -> None:
     """Print a report's checks and fault cases as tables on standard output."""
-    out = console or _console()
+    out = SafeConsole(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL)
     out.print(_checks(report))
     out.print(_cases(report))
-    out.print(Text(f"bounds of alert rates: {report['stability']['tolerance']}"))
+    out.print(styled(f"bounds of alert rates: {report['stability']['tolerance']}"))
 
 
 def _checks(report: Mapping[str, Any]) -> Table:
-    table = Table(title=f"{report['version']} on {report['data']['uri']}", title_justify="left")
+    title = f"{report['version']} on {report['data']['uri']}"
+    table = Table(title=styled((title, "italic")), title_justify="left")
     for heading in ("check", "passed", "observed", "wanted"):
         table.add_column(heading, overflow="fold")
     for check in report["checks"]:
-        passed_text = (
-            Text("yes", style="green") if check["passed"] else Text("NO", style="bold red")
-        )
-        # Text objects, so that rich does not interpret brackets as markup.
-        table.add_row(
-            Text(check["name"]), passed_text, Text(check["observed"]), Text(check["wanted"])
-        )
+        passed = styled(("yes", "green") if check["passed"] else ("NO", "bold red"))
+        name, observed, wanted = (styled(check[key]) for key in ("name", "observed", "wanted"))
+        table.add_row(name, passed, observed, wanted)
     return table
 
 
@@ -62,9 +59,9 @@ def _cases(report: Mapping[str, Any]) -> Table:
     frame = case_frame(report)
     table = Table(title="injected faults (sizes in spreads of the signal)", title_justify="left")
     for heading in frame.columns:
-        table.add_column(str(heading), justify="left" if heading == "fault" else "right")
+        table.add_column(styled(str(heading)), justify="left" if heading == "fault" else "right")
     for row in frame.itertuples(index=False):
-        table.add_row(*_cell_texts(row))
+        table.add_row(*map(styled, _cell_texts(row)))
     return table
 
 
@@ -80,8 +77,3 @@ def _cell_texts(row: Iterable[object]) -> list[str]:
 
 def _cell_text(cell: object) -> str:
     return f"{cell:g}" if isinstance(cell, float) else str(cell)
-
-
-def _console() -> Console:
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(width=_WIDTH_WITHOUT_TERMINAL)

@@ -14,6 +14,7 @@ from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.rows.schema import Schema, load_schema
 from sensorwatch.common.runtime.command_line import ConfigOption
 from sensorwatch.common.runtime.logs import logger
+from sensorwatch.common.runtime.printing import print_line
 from sensorwatch.common.runtime.setting_keys import Settings
 from sensorwatch.trainer import training
 from sensorwatch.trainer.dataset import Dataset, read_data
@@ -81,7 +82,7 @@ def train(
         _promote(store, settings, dataset, version)
     champion = store.current_aliases(model_name).champion
     champion_text = "this version" if champion == version else f"still {champion}"
-    typer.echo(
+    print_line(
         f"champion   {champion_text} (model {model_name}, registry {settings.registry.path})"
     )
     _warn_if_champion_schema_differs(store, model_name, version)
@@ -127,7 +128,7 @@ def _promote(store: Registry, settings: Settings, dataset: Dataset, version: str
         )
     if not is_first_champion:
         store.promote(name, version, who=current_user(), why="trained, every check passed")
-    typer.echo(f"checks     all {len(report['checks'])} passed")
+    print_line(f"checks     all {len(report['checks'])} passed")
 
 
 def _warn_if_few_rows(candidate: Candidate) -> None:
@@ -145,18 +146,18 @@ def _print_summary(dataset: Dataset, candidate: Candidate, version: str) -> None
     rejected = rejected_text(dataset.rejected)
     calibration = candidate.calibration
     sensors = len(np.unique(dataset.readings.sensor))
-    typer.echo(f"rows       {dataset.rows} read, {len(dataset.readings)} accepted")
-    typer.echo(f"rejected   {len(dataset.rejections)}{f' ({rejected})' if rejected else ''}")
-    typer.echo(f"sensors    {sensors}")
-    typer.echo(f"fit        {candidate.split['fit_rows']} rows")
-    typer.echo(f"calibrated {_calibration_text(candidate)}")
-    typer.echo(
+    print_line(f"rows       {dataset.rows} read, {len(dataset.readings)} accepted")
+    print_line(f"rejected   {len(dataset.rejections)}{f' ({rejected})' if rejected else ''}")
+    print_line(f"sensors    {sensors}")
+    print_line(f"fit        {candidate.split['fit_rows']} rows")
+    print_line(f"calibrated {_calibration_text(candidate)}")
+    print_line(
         f"threshold  raw score {calibration.threshold:.6f}"
         f" for a target alert rate of {calibration.target_alert_rate:g}"
     )
     if candidate.forecast is not None:
-        typer.echo(f"season     {_season_text(candidate.forecast.season, candidate.schema)}")
-    typer.echo(f"version    {version}")
+        print_line(f"season     {_season_text(candidate.forecast.season, candidate.schema)}")
+    print_line(f"version    {version}")
 
 
 def _season_text(season: Season, schema: Schema) -> str:

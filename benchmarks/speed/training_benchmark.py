@@ -18,7 +18,7 @@ import typer
 from numpy.typing import NDArray
 
 from sensorwatch.common.registry.store import Registry
-from sensorwatch.common.rows.fast.timestamp_texts import format_instants
+from sensorwatch.common.rows.fast.timestamps import format_instants
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.runtime.allocator import keep_freed_memory
 from sensorwatch.common.runtime.command_line import run

@@ -1,1 +1,1 @@
-"""From bytes or cells to columns of readings, bad rows as values."""
+"""Parsing of payloads and CSV cells to columns of readings; bad rows become rejections."""

@@ -1,4 +1,4 @@
-"""Rows in batches: cut where one wants, and joined again."""
+"""Batches of parsed rows: splitting and joining them."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -12,21 +12,21 @@ from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.rows.strict_parsing import Fields, collect_rows
 
 Batch = tuple[Readings, list[Rejection]]
-"""The rows of consecutive records, each a reading or a rejection, numbered from 0 on."""
+"""Readings and rejections of consecutive records, numbered from 0."""
 BATCH_ROWS = 10_000
 
 
 def collect_batches(
     records: Iterable[Fields | Fault], schema: Schema, *, batch_rows: int = BATCH_ROWS
 ) -> Iterator[Batch]:
-    """Turn records into batches of so many."""
+    """Yield records as batches of `batch_rows` rows; the last batch may be smaller."""
     remaining = iter(records)
     while batch_records := list(islice(remaining, batch_rows)):
         yield collect_rows(batch_records, schema)
 
 
 def split_batches(batches: Iterable[Batch], rows: int) -> tuple[list[Batch], Iterator[Batch]]:
-    """Take the first `rows` records; return their batches, and those of the others."""
+    """Return the batches of the first `rows` records, and an iterator over the others."""
     remaining, taken = iter(batches), []
     while rows > 0 and (batch := next(remaining, None)) is not None:
         size = _record_count(batch)
@@ -39,7 +39,7 @@ def split_batches(batches: Iterable[Batch], rows: int) -> tuple[list[Batch], Ite
 
 
 def cut_batches(batches: Iterable[Batch], rows: int) -> Iterator[Batch]:
-    """Cut batches into ones of so many records at the most."""
+    """Yield batches of at most `rows` records."""
     for batch in batches:
         size = _record_count(batch)
         for start in range(0, size, rows):
@@ -47,7 +47,7 @@ def cut_batches(batches: Iterable[Batch], rows: int) -> Iterator[Batch]:
 
 
 def join_batches(batches: Iterable[Batch], schema: Schema) -> Batch:
-    """Put batches one after the other, their records numbered through."""
+    """Return consecutive batches as one batch, with continuous numbers."""
     parts, rejections, records_before = [_no_readings(schema)], list[Rejection](), 0
     for batch in batches:
         readings, rejected = batch

@@ -1,4 +1,4 @@
-"""From a table's text cells to the fields that the same row has as JSON."""
+"""Text cells of a table, converted to the fields of the same row in JSON."""
 
 import csv
 from collections import Counter
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
     from _csv import Reader as CsvReader
 
 CellReader = Callable[[Sequence[str]], Fields | Fault]
-"""From a line's cells, in the header's order, to its fields or to why it is no row."""
+"""Maps the cells of a line, in header order, to its fields or its fault."""
 
-# Longer whole numbers are no instants; bounding them also keeps int() from refusing its input.
+# A longer integer is not a valid instant, and int() refuses very long texts.
 _MAX_EPOCH_CHARACTERS = 18
 
 
 def cell_reader(schema: Schema, header: Sequence[str]) -> CellReader:
-    """Compile schema and header into a function from one line's cells to its fields.
+    """Return a function that converts the cells of one line to its fields.
 
-    A number's cell (a signal's, a context column's) becomes a float (`nan` and `inf` too, so that
-    validation names them), an empty one None, any other text stays text; the time's cell becomes a
-    number where the format is an epoch; an empty key counts as absent, as does every cell that a
-    short line lacks. A column named like a dotted path is nested. Columns that the schema does not
-    name are kept as text.
+    * A cell of a signal or context column becomes a float. `nan` and `inf` become floats too, so
+      that validation reports them. An empty cell becomes None, any other text stays text.
+    * A time cell becomes a number if the time format is an epoch.
+    * An empty key counts as absent. So does every cell that a short line lacks.
+    * A column with a dotted name becomes nested fields. Unknown columns stay texts.
 
-    Raises DataError where a column is missing, stands there twice, or contradicts another.
+    Raises DataError if a column is missing, repeated, or conflicts with another one.
     """
     names = [name.strip() for name in header]
     check_columns(schema, names)
@@ -44,7 +44,7 @@ def cell_reader(schema: Schema, header: Sequence[str]) -> CellReader:
 
     def read(cells: Sequence[str]) -> Fields | Fault:
         if len(cells) > width and any(cells[width:]):
-            # The cells may be shifted (an unquoted decimal comma), so none of them can be trusted.
+            # The cells may be shifted, for example by an unquoted decimal comma. Trust none.
             detail = (
                 f"the line has {len(cells)} cells, the header {width}; found {short_repr(cells)}"
             )
@@ -66,7 +66,7 @@ def cell_reader(schema: Schema, header: Sequence[str]) -> CellReader:
 
 
 def csv_reader(lines: Iterable[str], schema: Schema) -> "CsvReader":
-    """Return the reader of a file's lines, in the schema's dialect."""
+    """Return a csv reader of lines in the schema's dialect."""
     delimiter = schema.csv.delimiter
     return csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter != " ")
 
@@ -74,9 +74,9 @@ def csv_reader(lines: Iterable[str], schema: Schema) -> "CsvReader":
 def read_csv_rows(
     lines: "CsvReader", read: CellReader, *, lines_before: int = 0
 ) -> Iterator[Fields | Fault]:
-    """Yield what each record of a file says; a blank line is none.
+    """Yield the fields or the fault of each CSV row; blank lines are skipped.
 
-    `lines_before`: how many lines of the file come before the reader's first.
+    `lines_before`: number of lines of the file before the first line of the reader.
     """
     while True:
         try:
@@ -91,11 +91,11 @@ def read_csv_rows(
 
 
 def check_columns(schema: Schema, names: Sequence[str]) -> None:
-    """Check that a table's columns can be rows of the schema; nested fields may stand as a root.
+    """Check that the columns of a table match the schema.
 
-    What may be missing in a row is wanted in the header all the same: a name spelt wrong would
-    otherwise pass as a value that is always missing.
-    Raises DataError which lists what is missing and what was found.
+    A nested field may be given by its parent column. The header must also name columns whose values
+    may be missing, because a misspelt name would otherwise pass as a value that is always missing.
+    Raises DataError with the missing and the existing columns.
     """
     present = set(names)
     optional = {schema.key.field} if schema.key and schema.key.optional else set()
@@ -115,26 +115,26 @@ def check_columns(schema: Schema, names: Sequence[str]) -> None:
         name for name, count in Counter(names).items() if count > 1 and name in schema.paths
     ]
     if duplicated:
-        raise DataError(f"the column {_join_names(duplicated)} stands in the header more than once")
+        raise DataError(f"the header contains the column {_join_names(duplicated)} more than once")
     conflicting = [
         path for path in schema.paths if path in present and present & set(_parent_paths(path))
     ]
     if conflicting:
         raise DataError(
-            f"the column {_join_names(conflicting)} and one that it would stand inside of are both there; "
-            "remove one of them"
+            f"the header contains the nested column {_join_names(conflicting)} and also its parent "
+            "column; remove one of them"
         )
 
 
 def parse_number_cell(cell: object) -> object:
-    """Return the correctly rounded float of a number's text, None for blank, else the text."""
+    """Return a number text as its nearest float, None for a blank text, else the text itself."""
     if not isinstance(cell, str):
         return cell
     try:
         value = float(cell)
     except ValueError:
         return cell if cell.strip() else None
-    # float() also takes 1_000 and digits of other scripts, which no instrument writes.
+    # float() also accepts 1_000 and digits of other scripts, which are not numbers here.
     return cell if "_" in cell or not cell.isascii() else value
 
 
@@ -151,11 +151,11 @@ def _text_or_none(cell: object) -> object:
 
 
 def set_nested(record: dict[str, object], path: str, value: object) -> None:
-    """Set a dotted path's value inside of nested mappings, made where they are not there yet."""
+    """Set the value of a dotted path in nested mappings, creating missing mappings."""
     *outer, last = path.split(".")
     for part in outer:
         inner = record.setdefault(part, {})
-        assert isinstance(inner, dict), "check_columns refuses a column beside its own parts"
+        assert isinstance(inner, dict), "check_columns refuses a column beside its parent"
         record = inner
     record[last] = value
 

@@ -1,4 +1,4 @@
-"""Consecutive lines of a CSV file to readings and rejections, the plain ones compiled."""
+"""Parsing of a chunk of CSV lines: a kernel reads plain lines, the strict parser the others."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from sensorwatch.common.rows.strict_parsing import Fields, collect_rows
 
 @dataclass(frozen=True, slots=True)
 class _LineColumns:
-    """What the kernel found of n lines."""
+    """The output of the kernel for n lines."""
 
     begins: NDArray[np.int64]
     ends: NDArray[np.int64]
@@ -30,12 +30,12 @@ class _LineColumns:
 
 
 class ChunkReader:
-    """Reads lines under one header; see `chunk_reader`."""
+    """Reads chunks of lines that share one header; see `chunk_reader`."""
 
     def __init__(self, schema: Schema, names: Sequence[str]) -> None:
         self._schema = schema
         self.strict: CellReader = cell_reader(schema, names)
-        """Reads the cells of any line."""
+        """Converts the cells of any line."""
         self._roles = np.asarray([_column_role(schema, name) for name in names], dtype=np.int64)
         low, high = zip(*(column.bounds for column in schema.columns), strict=True)
         self._low, self._high = np.asarray(low), np.asarray(high)
@@ -44,9 +44,9 @@ class ChunkReader:
         self._has_key_column = schema.key is not None and schema.key.field in names
 
     def read(self, chunk: bytes) -> tuple[Batch, int]:
-        """Read whole lines; return their rows and how many bytes were taken.
+        """Return the rows of complete lines, and the number of bytes that were read.
 
-        Not all of them are where a line comes that may go on in the next (see `read_lines`).
+        It stops before a line that may continue in the next line; see `read_lines`.
         """
         parsed, bytes_taken = self._run_kernel(chunk)
         strict_lines = np.flatnonzero(parsed.line_status == LineStatus.NEEDS_STRICT_PARSER)
@@ -81,7 +81,7 @@ class ChunkReader:
     def _read_strictly(
         self, chunk: bytes, parsed: _LineColumns, strict_lines: NDArray[np.int64]
     ) -> Iterator[Fields | Fault]:
-        """Read lines one by one, as `cells.py` does."""
+        """Yield the fields or faults of single lines, by the rules of `cells.py`."""
         line_ranges = zip(
             parsed.begins[strict_lines].tolist(), parsed.ends[strict_lines].tolist(), strict=True
         )
@@ -95,12 +95,13 @@ class ChunkReader:
         strict_accepted: NDArray[np.int64],
         strict_readings: Readings,
     ) -> bytes:
-        """Set the keys of all lines that have none in the chunk as it is; return where they are.
+        """Return the bytes that contain all sensor ids, and set `parsed.keys` to their ranges.
 
-        `strict_accepted`: the unusual lines that are readings after all, `strict_readings`.
+        `strict_accepted`: the lines that the strict parser accepted as `strict_readings`. Their ids
+        are appended to the chunk.
         """
         if not self._has_key_column:
-            parsed.keys[:] = 0, -1  # of no length: the default sensor
+            parsed.keys[:] = 0, -1  # a negative length means the default sensor
             return chunk
         texts = [name.encode() for name in strict_readings.sensor_ids]
         ends = len(chunk) + np.cumsum([0, *map(len, texts)])
@@ -141,9 +142,9 @@ class ChunkReader:
 
 
 def chunk_reader(schema: Schema, names: Sequence[str]) -> ChunkReader | None:
-    """Return the reader of lines under a header; None where no line can be plain.
+    """Return a reader of chunks under a header; None if the kernel cannot read this schema.
 
-    Raises DataError as `cell_reader` does.
+    Raises DataError like `cell_reader`.
     """
     cell_reader(schema, names)
     unknown = set(names) - set(schema.paths)

@@ -1,4 +1,4 @@
-"""From one record's fields to one row, or to all the faults that keep it from being one."""
+"""Validation of one record's fields: a row, or all faults of the record."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from sensorwatch.common.rows.rejection import Fault, Reason, make_fault, short_r
 from sensorwatch.common.rows.schema import MissingPolicy, NumericColumn, Schema, UnknownFields
 
 MAX_FAULTS = 100
-"""Of one record; with unknown fields rejected, a hostile one could name tens of thousands."""
+"""Bound for one record. A hostile record could have tens of thousands of unknown fields."""
 
 _ABSENT = object()
 
@@ -29,15 +29,15 @@ class Row(NamedTuple):
     event_time: int
     sensor_id: str
     values: list[float]
-    """Of the schema's columns, signals before context; NaN: missing, the last one is to be held."""
+    """Values of signals, then context. NaN: missing, to be carried forward."""
 
 
 FieldReader = Callable[[Mapping[str, object], int | None], Row | tuple[Fault, ...]]
-"""From a record's fields and its time of receipt (microseconds UTC; None: unknown)."""
+"""Maps a record's fields and receive time (microseconds UTC; None: unknown) to row or faults."""
 
 
 def field_reader(schema: Schema) -> FieldReader:
-    """Compile the schema into the one function that decides whether fields are a row."""
+    """Return the function that validates the fields of one record against the schema."""
     read_time = _make_time_reader(schema)
     read_key = _make_key_reader(schema)
     columns = [(_make_lookup(column.path), column, *column.bounds) for column in schema.columns]
@@ -50,7 +50,7 @@ def field_reader(schema: Schema) -> FieldReader:
         values = []
         for lookup, column, low, high in columns:
             value = lookup(record)
-            # The good path first: a finite number inside the bounds.
+            # The common case first: a finite number within the bounds.
             if type(value) is int:
                 value = _to_float(value)
             if type(value) is float and low <= value <= high and abs(value) < FLOAT32_OVERFLOW:
@@ -104,8 +104,8 @@ def _make_time_reader(
             and event_time > received + max_future_us
         ):
             detail = (
-                f"{format_instant(event_time)} is more than {max_future_seconds:g} s after it was received, "
-                f"{format_instant(min(max(received, EARLIEST), LATEST))}"
+                f"{format_instant(event_time)} is more than {max_future_seconds:g} s after the "
+                f"receive time {format_instant(min(max(received, EARLIEST), LATEST))}"
             )
             faults.append(make_fault(Reason.FUTURE_TIMESTAMP, time_field.field, detail))
         return event_time
@@ -164,7 +164,7 @@ def _make_unknown_field_check(
 
 
 def _is_missing(record: Mapping[str, object], path: str) -> bool:
-    """Tell whether the field, or what it would stand inside of, is absent or null."""
+    """Return whether the field, or an object around it, is absent or null."""
     value: object = record
     for part in path.split("."):
         if not isinstance(value, Mapping):
@@ -195,7 +195,7 @@ def _value_fault(value: object, column: NumericColumn) -> Fault:
 def _absent_fault(value: object, field: str) -> Fault:
     if value is None:
         return make_fault(Reason.NULL_VALUE, field, "found null")
-    return make_fault(Reason.MISSING_FIELD, field, "the field is not there")
+    return make_fault(Reason.MISSING_FIELD, field, "the field is missing")
 
 
 def _to_float(value: int) -> float:

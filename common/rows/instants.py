@@ -1,4 +1,4 @@
-"""From the ways people write a time to microseconds since 1970-01-01 UTC."""
+"""Times in the declared formats, parsed to microseconds since 1970-01-01 UTC."""
 
 import re
 from collections.abc import Callable
@@ -11,8 +11,7 @@ from sensorwatch.common.rows.schema import TimeField
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-# RFC 3339 section 5.6, with its note that a space may stand for the T; the zone may be left out
-# where the schema names one.
+# RFC 3339 section 5.6, including a space for the T. The zone is optional if the schema names one.
 _RFC3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,20}))?([Zz]|[+-]\d\d:\d\d)?",
     re.ASCII,
@@ -20,11 +19,11 @@ _RFC3339 = re.compile(
 
 
 class BadTime(ValueError):
-    """A value is not a time in the declared format; the text says why."""
+    """A value is not a time in the declared format; the text gives the reason."""
 
 
 def time_reader(time_field: TimeField) -> Callable[[object], int]:
-    """Return a function from a field's value to microseconds UTC; it raises BadTime."""
+    """Return a function that parses a field's value to microseconds UTC or raises BadTime."""
     zone = ZoneInfo(time_field.naive_zone) if time_field.naive_zone else None
     match time_field.format:
         case "rfc3339":
@@ -38,7 +37,7 @@ def time_reader(time_field: TimeField) -> Callable[[object], int]:
 
 
 def format_instant(microseconds: int) -> str:
-    """Write an instant as RFC 3339 in UTC, with a fraction only where there is one."""
+    """Return an instant as RFC 3339 in UTC, with a fraction only if it is not zero."""
     instant = EPOCH + timedelta(microseconds=int(microseconds))
     return instant.replace(tzinfo=None).isoformat() + "Z"
 
@@ -97,12 +96,12 @@ def _parse_pattern(value: object, pattern: str, zone: ZoneInfo | None) -> int:
 
 def _naive_to_utc(naive: datetime, zone: ZoneInfo | None, value: object) -> int:
     if zone is None:
-        raise BadTime(f"found {short_repr(value)}: no zone, and the schema declares no naive_zone")
+        raise BadTime(f"found {short_repr(value)}: no zone, and the schema has no naive_zone")
     if zone.key == "UTC":
         return _microseconds(naive.replace(tzinfo=UTC))
     try:
         return _check_range(_microseconds(naive.replace(tzinfo=zone)), value)
-    except OverflowError as error:  # a zone's rules reach past year 1 or 9999
+    except OverflowError as error:  # the zone moves the time out of the years 1 to 9999
         raise BadTime(f"found {short_repr(value)}: outside the years 1 to 9999") from error
 
 

@@ -1,4 +1,4 @@
-"""From payloads to readings and rejections: what is usual in one go, the rest strictly."""
+"""Parsing of a micro-batch: a kernel reads the usual payloads, the strict parser the others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,13 +24,13 @@ from sensorwatch.common.rows.schema import MissingPolicy, Schema, UnknownFields
 from sensorwatch.common.rows.strict_parsing import Times, parse_strictly
 
 MIN_PAYLOADS_FOR_KERNEL = 4
-"""With fewer payloads the strict parser is there sooner."""
+"""Below this number of payloads the strict parser is faster."""
 _MAX_FUTURE_US = 2**61
 
 
 @dataclass(frozen=True, slots=True)
 class _KernelSchema:
-    """A schema as the kernel reads it: fields are the time, the key if there is one, columns."""
+    """A schema in the form that the kernel reads; the fields are time, key if any, columns."""
 
     names: NDArray[np.uint8]
     name_ends: NDArray[np.int64]
@@ -38,8 +38,8 @@ class _KernelSchema:
     high: NDArray[np.float64]
     may_be_missing: NDArray[np.bool_]
     schema_rules: tuple[int, bool, int, int, bool]
-    """Kind of times, whether naive ones are UTC, microseconds that they may lie ahead
-    (-1: any), whether there is a key, whether unknown fields are ignored.
+    """Time kind, whether naive times are UTC, the largest distance into the future in microseconds
+    (-1: no limit), the rule for the key, whether unknown fields are ignored.
     """
 
 
@@ -50,10 +50,11 @@ def parse(
     received: Times | None = None,
     row_executor: RowExecutor = serial,
 ) -> tuple[Readings, list[Rejection]]:
-    """Turn JSON payloads into readings and rejections, each payload into exactly one of them.
+    """Return the readings and rejections of JSON payloads; each payload is in one of them.
 
-    The same as `parse_strictly`, to the bit. `received`: one time per payload, against which
-    `max_future_seconds` is checked; None (whole or one): not checked.
+    The result is bit-identical to `parse_strictly`. `received`: the receive time of each payload,
+    for the check of `max_future_seconds`; None skips the check for one or all payloads.
+    `row_executor`: how the kernel runs over the payloads.
     """
     kernel_schema = _kernel_schema(schema) if len(payloads) >= MIN_PAYLOADS_FOR_KERNEL else None
     if kernel_schema is None:
@@ -84,12 +85,12 @@ def _read_by_kernel(
     received: NDArray[np.int64],
     row_executor: RowExecutor,
 ) -> tuple[NDArray[np.bool_], Readings]:
-    """Read what the kernel reads; say of each payload whether it is among the readings."""
+    """Return which payloads the kernel read, shape (n,), and their readings."""
     n, columns, signals = len(payloads), len(schema.columns), len(schema.signals)
     texts = cast("Sequence[bytes]", payloads)
     try:
         text = b"".join(texts)
-    except TypeError:  # some have no value: asking each beforehand would be felt
+    except TypeError:  # some payloads are None; checking each of them first would cost time
         texts = [payload or b"" for payload in payloads]
         text = b"".join(texts)
     data = np.frombuffer(text, dtype=np.uint8)
@@ -135,7 +136,7 @@ def _times_as_array(received: Times | None, n: int) -> NDArray[np.int64]:
 
 @lru_cache(maxsize=64)
 def _kernel_schema(schema: Schema) -> _KernelSchema | None:
-    """Return None where the kernel cannot read rows of this schema."""
+    """Return the schema for the kernel; None if the kernel cannot read rows of this schema."""
     time_field, paths = schema.time, schema.paths
     time_kind = TIME_KIND_OF_FORMAT.get(time_field.format)
     plain = all(path.isascii() and path.isprintable() for path in paths)

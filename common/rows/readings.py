@@ -11,10 +11,10 @@ DEFAULT_SENSOR = "default"
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """n readings, each a sensor's measurements at one instant, in the order they came in."""
+    """n readings, each one sensor's measurements at one instant, in input order."""
 
     index: NDArray[np.int64]
-    """(n,) position of each reading among the records it was parsed from, strictly rising."""
+    """(n,) strictly rising position of each reading among the parsed records."""
     event_time: NDArray[np.int64]
     """(n,) microseconds since 1970-01-01 UTC."""
     sensor: NDArray[np.int32]
@@ -22,9 +22,9 @@ class Readings:
     sensor_ids: tuple[str, ...]
     """The distinct sensors, in order of first appearance."""
     values: NDArray[np.float64]
-    """(n, signals) in the schema's order; finite in float32 too, or NaN where one was missing."""
+    """(n, signals) in the schema's order; finite also in float32, or NaN if missing."""
     context: NDArray[np.float64]
-    """(n, contexts) likewise, of the schema's context columns: 0 columns where it has none."""
+    """(n, contexts) values of the schema's context columns, with the same rules."""
 
     def __len__(self) -> int:
         return len(self.index)
@@ -50,9 +50,9 @@ def build_readings(
     signals: int,
     contexts: int = 0,
 ) -> Readings:
-    """Put rows into columns; `sensor_ids` holds one id per row.
+    """Return rows as columns.
 
-    `values` holds one sequence per row: its signals, then its context.
+    `sensor_ids`: one id per row. `values`: one sequence per row, signals before context.
     """
     numbers: dict[str, int] = {}
     sensor = [numbers.setdefault(name, len(numbers)) for name in sensor_ids]
@@ -68,9 +68,9 @@ def build_readings(
 
 
 def merge_readings(parts: Sequence[Readings]) -> Readings:
-    """Put readings of one source together, in the order of their index; `parts` holds at least one.
+    """Return the readings of at least one part, merged in the order of their index.
 
-    A sensor that is in several of them becomes one.
+    A sensor that occurs in several parts gets one number.
     """
     index = np.concatenate([part.index for part in parts])
     order = slice(None) if np.all(np.diff(index) > 0) else np.argsort(index)

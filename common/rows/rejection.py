@@ -1,13 +1,15 @@
-"""Why a record is not a reading, as a value."""
+"""Rejections: the reasons why a record is not a valid reading."""
 
 from dataclasses import dataclass
 from enum import StrEnum
+
+from sensorwatch.common.escaping import escaped
 
 MAX_DETAIL_CHARACTERS = 200
 
 
 class Reason(StrEnum):
-    """The closed list of reasons; the order is part of the ledger's digest, so it only grows."""
+    """All reasons. The ledger's digest uses their order, so new reasons go to the end."""
 
     EMPTY = "empty"
     NOT_JSON = "not_json"
@@ -30,54 +32,45 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong with a record, in which field, and what was found there."""
+    """One fault of a record: its reason, its field and the details."""
 
     reason: Reason
     field: str
-    """The field's path in the record; empty where the record as a whole is meant."""
+    """The path of the field; empty for a fault of the whole record."""
     detail: str
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why the record at `index` of its micro-batch is not a reading: all its faults in order."""
+    """All faults, in order, of the record at `index` of its micro-batch."""
 
     index: int
     faults: tuple[Fault, ...]
 
     @property
     def reason(self) -> Reason:
-        """The first fault's reason: the one that names the dead letter."""
+        """The reason of the first fault, which becomes the code of the dead letter."""
         return self.faults[0].reason
 
     @property
     def field(self) -> str:
-        """The first fault's field."""
+        """The field of the first fault."""
         return self.faults[0].field
 
     @property
     def detail(self) -> str:
-        """The first fault's detail."""
+        """The detail of the first fault."""
         return self.faults[0].detail
 
 
 def short_repr(value: object) -> str:
-    """Describe a value that was found, cut to a bound, so that it can stand in a message."""
+    """Return the repr of a value for a message, shortened."""
     return _shorten(repr(value))
 
 
 def short_printable(text: str) -> str:
-    """Return a text that can stand in a message: cut like `short_repr`, nothing a terminal obeys."""
-    return _shorten(escape_unprintable(text))
-
-
-def escape_unprintable(text: str) -> str:
-    """Escape what a terminal would obey or could not show."""
-    if text.isprintable():
-        return text
-    return "".join(
-        character if character.isprintable() else ascii(character)[1:-1] for character in text
-    )
+    """Return a text for a message, shortened and with unprintable characters escaped."""
+    return _shorten(escaped(text))
 
 
 def _shorten(text: str) -> str:
@@ -86,7 +79,7 @@ def _shorten(text: str) -> str:
 
 
 def make_fault(reason: Reason, field: str, detail: str) -> Fault:
-    """Build a fault whose field and detail are cut to `MAX_DETAIL_CHARACTERS`."""
+    """Return a fault with field and detail truncated to `MAX_DETAIL_CHARACTERS`."""
     return Fault(reason, _truncate(field), _truncate(detail))
 
 

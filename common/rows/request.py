@@ -1,4 +1,4 @@
-"""The body of a request, `{"rows": [...]}`, cut into one payload per row."""
+"""The body of a `/predict` request, split into one payload per row."""
 
 from dataclasses import dataclass
 
@@ -6,19 +6,19 @@ import msgspec
 
 
 class BadBody(ValueError):
-    """A request's body is not `{"rows": [...]}`; the text says what was found."""
+    """The body is not `{"rows": [...]}`; the text says what was found instead."""
 
 
 class TooManyRows(BadBody):
-    """A request holds more rows than it may."""
+    """A request has more rows than allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestRows:
-    """Each row's own bytes, in order."""
+    """The bytes of each row, in order."""
 
     history: list[bytes]
-    """The rows before `rows`; none where the body has no `history`."""
+    """The rows before `rows`; empty if the body has no `history`."""
     rows: list[bytes]
 
 
@@ -31,11 +31,11 @@ _DECODER = msgspec.json.Decoder(_Body)
 
 
 def split_request(body: bytes, *, max_rows: int) -> RequestRows:
-    """Cut a body into its rows' own bytes, in order, for `sensorwatch.common.rows.parsing.parse`.
+    """Return the bytes of each row of a body, in order, for `common.rows.parsing.parse`.
 
-    What stands inside a row is not looked at here, so that a row means the same as on the topic.
-    Raises TooManyRows above `max_rows`, history included, BadBody where the body is not
-    `{"rows": [...]}`, or `{"history": [...], "rows": [...]}`.
+    The rows are not decoded here, so that a row means the same as on the topic. Raises TooManyRows
+    above `max_rows`, including history, and BadBody if the body is not `{"rows": [...]}` or
+    `{"history": [...], "rows": [...]}`.
     """
     try:
         decoded = _DECODER.decode(body)
@@ -45,7 +45,8 @@ def split_request(body: bytes, *, max_rows: int) -> RequestRows:
     if row_count > max_rows:
         history_note = f", {history} of them history" if history else ""
         raise TooManyRows(
-            f"{row_count} rows in one request{history_note}, at most {max_rows}: send several"
+            f"{row_count} rows in one request{history_note}, at most {max_rows}: send several "
+            "requests"
         )
     return RequestRows(
         [bytes(row) for row in decoded.history], [bytes(row) for row in decoded.rows]

@@ -1,4 +1,4 @@
-"""What a valid row looks like: one declaration, read from TOML, used everywhere."""
+"""The schema: the declaration of a valid row, read from TOML."""
 
 import hashlib
 import json
@@ -22,38 +22,38 @@ class _SchemaModel(BaseModel):
 
 
 class UnknownFields(StrEnum):
-    """What happens to fields that the schema does not name."""
+    """What to do with fields that the schema does not name."""
 
     IGNORE = "ignore"
     REJECT = "reject"
 
 
 class MissingPolicy(StrEnum):
-    """What happens to a reading without this column."""
+    """What to do with a row in which a column is missing."""
 
     REJECT = "reject"
     HOLD_LAST = "hold_last"
-    """The sensor's last value stands in for it, marked as held."""
+    """The sensor's previous value is carried forward and marked as a held value."""
 
 
 class OutOfOrderPolicy(StrEnum):
-    """What happens to a reading that is not newer than the newest one of its sensor."""
+    """What to do with a row that is not newer than the newest row of its sensor."""
 
     SCORE = "score"
-    """Judged by what needs no memory, and not remembered."""
+    """Score it without memory, and do not store it in the memory."""
     REJECT = "reject"
 
 
 class TimeField(_SchemaModel):
-    """Where the event time stands and how it is written."""
+    """The field and format of the event time."""
 
     field: Annotated[str, Field(min_length=1)] = "timestamp"
     format: Annotated[str, Field(min_length=1)] = "rfc3339"
     """`rfc3339`, `epoch_ms`, `epoch_s`, or a strptime pattern."""
     naive_zone: str | None = None
-    """IANA zone of times without one; None rejects them."""
+    """IANA zone for times without a zone; None rejects such times."""
     max_future_seconds: Annotated[float, Field(ge=0)] | None = None
-    """How far the event time may lie ahead of the record's time; None: any."""
+    """How far the event time may be after the record's time; None: no limit."""
 
     @field_validator("naive_zone")
     @classmethod
@@ -74,7 +74,7 @@ class TimeField(_SchemaModel):
 
 
 class KeyField(_SchemaModel):
-    """Which field names the sensor."""
+    """The field that names the sensor."""
 
     field: Annotated[str, Field(min_length=1)] = "sensor_id"
     optional: bool = False
@@ -82,13 +82,13 @@ class KeyField(_SchemaModel):
 
 
 class NumericColumn(_SchemaModel):
-    """A column of numbers: a measured one, or one of the context."""
+    """A column of numbers: a signal or a context column."""
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
     field: str = ""
-    """Where it stands in the record (a dotted path reaches into nested JSON); default: `name`."""
+    """The field in the record; a dotted path addresses nested JSON. Default: `name`."""
     min: float | None = None
-    """Physically impossible below: the row is rejected."""
+    """Smallest physically possible value; a row below it is rejected."""
     max: float | None = None
     unit: str = ""
     missing: Annotated[MissingPolicy, Field(strict=False)] = MissingPolicy.REJECT
@@ -101,29 +101,29 @@ class NumericColumn(_SchemaModel):
 
     @property
     def path(self) -> str:
-        """The field it is read from."""
+        """The field that contains the value."""
         return self.field or self.name
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """The possible range, both ends included."""
+        """The possible range, including both ends."""
         low = -math.inf if self.min is None else self.min
         return low, math.inf if self.max is None else self.max
 
 
 class RowOrder(_SchemaModel):
-    """What the times of a sensor's rows mean for its memory."""
+    """The rules for rows out of order and for gaps."""
 
     late: Annotated[OutOfOrderPolicy, Field(strict=False)] = OutOfOrderPolicy.SCORE
-    """A row older than the newest one of its sensor."""
+    """The policy for a row that is older than the newest row of its sensor."""
     duplicate: Annotated[OutOfOrderPolicy, Field(strict=False)] = OutOfOrderPolicy.SCORE
-    """A row as old as the newest one of its sensor."""
+    """The policy for a row with the same time as the newest row of its sensor."""
     max_gap_seconds: Annotated[float, Field(gt=0, le=1e12)] | None = None
-    """A longer step makes the rows before it say nothing any more; None: learned in training."""
+    """After a longer step, no earlier row is used; None: learned in training."""
 
 
 class CsvFormat(_SchemaModel):
-    """How a CSV file of such rows is written; no part of the rows' meaning."""
+    """The CSV dialect; it does not change the meaning of a row."""
 
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
 
@@ -137,7 +137,7 @@ class Schema(_SchemaModel):
     key: KeyField | None = None
     signals: Annotated[tuple[NumericColumn, ...], Field(min_length=1, max_length=MAX_SIGNALS)]
     context: Annotated[tuple[NumericColumn, ...], Field(max_length=MAX_SIGNALS)] = ()
-    """Commands, set-points, loads: they explain the signals and are never accused."""
+    """Commands, set-points, loads. They explain the signals and never raise an alarm."""
     order: RowOrder = RowOrder()
     csv: CsvFormat = CsvFormat()
 
@@ -161,7 +161,7 @@ class Schema(_SchemaModel):
         for path in paths:
             inside = [other for other in paths if other.startswith(path + ".")]
             if inside:
-                raise ValueError(f'field "{path}" cannot hold a value and "{inside[0]}" too')
+                raise ValueError(f'field "{path}" cannot contain both a value and "{inside[0]}"')
         return self
 
     @property
@@ -171,7 +171,7 @@ class Schema(_SchemaModel):
 
     @property
     def columns(self) -> tuple[NumericColumn, ...]:
-        """The columns of numbers in order: signals, then context."""
+        """All number columns in order: signals, then context."""
         return self.signals + self.context
 
     @property
@@ -181,16 +181,15 @@ class Schema(_SchemaModel):
 
     @property
     def paths(self) -> list[str]:
-        """Every field that a row is read from: time, key, signals, context."""
+        """All fields of a row: time, key, signals, context."""
         key = [self.key.field] if self.key else []
         return [self.time.field, *key, *(column.path for column in self.columns)]
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits of what decides a row's meaning (not the name, units or CSV format).
+        """16 hex digits of everything that decides a row's meaning: not name, units or CSV format.
 
-        Context and order count only where they are declared, so that a schema without them keeps
-        the fingerprint that it had before there were any.
+        Context and order count only if they are declared.
         """
         meaning = self.to_plain()
         del meaning["name"], meaning["csv"]
@@ -204,7 +203,7 @@ class Schema(_SchemaModel):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def to_plain(self) -> dict[str, Any]:
-        """Return the schema as plain values, every default filled in (JSON for the manifest)."""
+        """Return the schema as plain JSON values, including defaults."""
         plain = self.model_dump(mode="json")
         columns = [*plain["signals"], *plain["context"]]
         for column, declared in zip(columns, self.columns, strict=True):
@@ -213,9 +212,9 @@ class Schema(_SchemaModel):
 
 
 def schema_from_plain(plain: dict[str, Any]) -> Schema:
-    """Build a schema from plain values such as a TOML file's.
+    """Return a schema from plain values, such as the content of a TOML file.
 
-    Raises SchemaError with every problem named.
+    Raises SchemaError that names every problem.
     """
     try:
         return Schema.model_validate(plain)
@@ -224,9 +223,9 @@ def schema_from_plain(plain: dict[str, Any]) -> Schema:
 
 
 def load_schema(path: Path) -> Schema:
-    """Read a schema file.
+    """Return the schema in a TOML file.
 
-    Raises SchemaError when it is missing, not TOML, or not a schema.
+    Raises SchemaError if the file is missing, not TOML, or not a schema.
     """
     try:
         plain = tomllib.loads(path.read_text(encoding="utf-8"))

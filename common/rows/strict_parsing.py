@@ -1,4 +1,4 @@
-"""From payloads to columns of readings and rejections, one by one; never raises for any bytes."""
+"""The strict parser, which defines what a valid JSON row is. It raises for no input."""
 
 import json
 import re
@@ -19,13 +19,13 @@ MAX_NESTING = 64
 
 Fields = Mapping[str, object]
 Times = Sequence[int | None] | NDArray[np.int64]
-"""Microseconds UTC; None, or NO_TIME in an array, where there is none."""
+"""Microseconds UTC; None, or NO_TIME in an array, marks a missing time."""
 
-# A text, or a quote that opens one that never ends: its group takes all that follows, so that the
-# search goes on at no quote in it. Possessive, so that no text is read twice.
+# A string, or a quote without an end. In that case the group takes all remaining bytes, so that no
+# later quote starts another search. Possessive quantifiers keep the time linear.
 _TEXT = re.compile(rb'"(?:[^"\\]*+(?:\\.[^"\\]*+)*+"|(.*))', re.DOTALL)
 _LEVELS = np.zeros(256, dtype=np.int8)
-"""By how many levels a byte outside of texts changes the nesting."""
+"""The change of the nesting level by each byte outside strings."""
 _LEVELS[[*b"[{"]], _LEVELS[[*b"]}"]] = 1, -1
 
 
@@ -35,11 +35,10 @@ def parse_strictly(
     *,
     received: Times | None = None,
 ) -> tuple[Readings, list[Rejection]]:
-    """Turn JSON payloads into readings and rejections, each payload into exactly one of them.
+    """Return the readings and rejections of JSON payloads; each payload is in one of them.
 
-    What this says is what a row is: `sensorwatch.common.rows.parsing.parse` says the same, sooner.
-    `received`: one time per payload, against which `max_future_seconds` is checked; None (whole or
-    one): not checked.
+    `common.rows.parsing.parse` gives the same result faster. `received`: the receive time of each
+    payload, for the check of `max_future_seconds`; None skips the check for one or all payloads.
     """
     return collect_rows((decode(payload) for payload in payloads), schema, received=received)
 
@@ -50,7 +49,7 @@ def collect_rows(
     *,
     received: Times | None = None,
 ) -> tuple[Readings, list[Rejection]]:
-    """Turn decoded records (fields, or the fault that kept them from being any) into columns."""
+    """Return the readings and rejections of decoded records: fields, or a fault of decoding."""
     read, times = _cached_field_reader(schema), _times_as_list(received)
     index: list[int] = []
     rows: list[Row] = []
@@ -77,7 +76,7 @@ def collect_rows(
 
 
 def decode(payload: bytes | None) -> Fields | Fault:
-    """Turn one payload into its JSON object's fields, or into the fault that it is none."""
+    """Return the fields of a payload's JSON object, or the fault of the payload."""
     if not payload:
         return make_fault(Reason.EMPTY, "", "the record has no value")
     if len(payload) > MAX_PAYLOAD_BYTES:
@@ -103,8 +102,8 @@ def _decode_json(payload: bytes) -> object:
     try:
         return msgspec.json.decode(payload)
     except msgspec.ValidationError:
-        # Well-formed, but with a number that no float64 holds: read it as an infinity, so that
-        # the field is named as not finite instead of the whole record as no JSON.
+        # The JSON is well-formed, but a number exceeds float64. Read it as infinity, so that the
+        # fault is `not_finite` of the field and not `not_json` of the record.
         return json.loads(payload, parse_int=float, parse_constant=_refuse_constant)
 
 
@@ -113,7 +112,7 @@ def _refuse_constant(name: str) -> object:
 
 
 def _nested_too_deep(payload: bytes) -> bool:
-    """Bound the depth ourselves: the decoder's own limit depends on the caller's stack."""
+    """Return whether the nesting exceeds our bound; the decoder's bound depends on the stack."""
     if payload.count(b"[") + payload.count(b"{") <= MAX_NESTING:
         return False
     outside_texts = b"".join(filter(None, _TEXT.split(payload)))

@@ -1,22 +1,22 @@
-"""The C library's allocator: what is freed is kept, because as much is wanted again at once."""
+"""Settings of the C library's allocator, so that freed memory is reused without page faults."""
 
 import ctypes
 import os
 
 TRIM_THRESHOLD_BYTES = 128 * 1024 * 1024
-"""So much freed memory at the top of the heap is not given back."""
+"""Freed memory at the top of the heap that is not returned to the system."""
 MMAP_THRESHOLD_BYTES = 32 * 1024 * 1024
-"""What is as large as this has pages of its own, which do go back; the most that glibc takes."""
+"""Larger allocations get their own pages, which are returned; glibc allows no larger value."""
 # From glibc's malloc.h; see mallopt(3).
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 def keep_freed_memory() -> bool:
-    """Let this process keep what it frees; return whether its C library can (glibc).
+    """Let this process reuse freed memory; return whether the C library supports it (glibc).
 
-    By default the columns of a micro-batch go back to the system after it, and the next one waits
-    for every page of them: up to a quarter of the time it takes to score. Whoever sets one of
-    glibc's MALLOC_ variables decides that without us.
+    By default, glibc returns the columns of a micro-batch to the system, and the next micro-batch
+    waits for page faults: up to a quarter of the scoring time. The function does nothing if the
+    user set one of glibc's MALLOC_ variables.
     """
     if any(name.startswith("MALLOC_") for name in os.environ):
         return False

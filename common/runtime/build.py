@@ -1,4 +1,4 @@
-"""Which build of the project is running."""
+"""The version of the running build."""
 
 from importlib.metadata import PackageNotFoundError, version
 

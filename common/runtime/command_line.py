@@ -1,4 +1,4 @@
-"""Run a command so that every failure ends in one plain line and its own exit code."""
+"""Runs a command; every failure ends in one line of text and its own exit code."""
 
 import os
 import sys
@@ -11,6 +11,7 @@ import typer
 from typer.main import get_command
 
 from sensorwatch.common.errors import SensorwatchError
+from sensorwatch.common.runtime.printing import print_note
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141  # 128 + SIGPIPE, what a shell reports for any program in this place
@@ -37,10 +38,10 @@ def run(
     *,
     name: str | None = None,
 ) -> int:
-    """Run an app, or a function with typer's annotations, and return its exit code.
+    """Run a typer app, or a function with typer's annotations, and return its exit code.
 
-    `args`: without the program's name; None: those of the process. `name`: how the program is
-    called in messages; None: its file's name. The codes are those of common/errors.py.
+    `args`: arguments without the program's name; None: those of the process. `name`: the program's
+    name in messages; None: its file name. See common/errors.py for the exit codes.
     """
     try:
         _invoke(command, sys.argv[1:] if args is None else args, name or Path(sys.argv[0]).name)
@@ -55,7 +56,7 @@ def run(
 
 
 def _report(error: BaseException) -> int:
-    """Say what has to be said about a failure and return its exit code."""
+    """Print an error and return its exit code."""
     match error:
         case typer.Exit():
             return error.exit_code
@@ -80,7 +81,7 @@ def _invoke(command: typer.Typer | Callable[..., Any], args: Sequence[str], name
         app = typer_app()
         app.command()(command)
     parsed = get_command(app)
-    # Not `parsed.main`: it answers a broken pipe, an interrupt and usage errors in its own way.
+    # `parsed.main` would handle broken pipes, interrupts and usage errors by itself.
     with parsed.make_context(name, list(args)) as context:
         parsed.invoke(context)
 
@@ -96,7 +97,7 @@ def _report_usage_error(error: typer.TyperException) -> int:
 
 
 def _discard_stdout() -> int:
-    # Python flushes standard output once more at exit: give it somewhere to go.
+    # Python flushes standard output again at exit, so redirect it.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return BROKEN_PIPE
 
@@ -108,6 +109,6 @@ def _escaped(text: str) -> str:
 
 def _print_error(text: str) -> None:
     try:
-        print(text, file=sys.stderr, flush=True)  # noqa: T201 - the last word of a command
+        print_note(text)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())

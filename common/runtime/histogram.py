@@ -1,4 +1,4 @@
-"""A Prometheus histogram that takes an array at a time."""
+"""A Prometheus histogram that observes a whole array at once."""
 
 import math
 import threading
@@ -13,12 +13,12 @@ from prometheus_client.registry import Collector
 
 
 class RowHistogram(Collector):
-    """A histogram of one value per row, since `Histogram.observe` 10,000 times costs too much."""
+    """A histogram of one value per row; calling `Histogram.observe` for each row is too slow."""
 
     def __init__(
         self, name: str, documentation: str, *, bounds: Sequence[float], registry: CollectorRegistry
     ) -> None:
-        """Register under `name`; `bounds`: the buckets' upper ends, rising, +Inf left out."""
+        """Register the histogram; `bounds`: rising upper ends of the buckets, without +Inf."""
         assert all(low < high for low, high in pairwise(bounds)), "the bounds must rise"
         self._name, self._documentation = name, documentation
         self._bounds = np.asarray([*bounds, math.inf])
@@ -36,7 +36,7 @@ class RowHistogram(Collector):
             self._sum += float(values.sum())
 
     def collect(self) -> Iterator[Metric]:
-        """Give the registry the counts, cumulative as Prometheus wants them."""
+        """Yield the cumulative counts for the registry."""
         with self._lock:
             cumulative, total = np.cumsum(self._counts), self._sum
         buckets = [

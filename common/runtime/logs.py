@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
+from sensorwatch.common.escaping import escaped, escaped_json, escaped_lines
+
 ROOT_LOGGER = "sensorwatch"
 _RESERVED_FIELDS = ("ts", "level", "logger", "event", "traceback")
 _UNQUOTED = re.compile(r"[^\s\"'=\\\x00-\x1f\x7f]+")
@@ -22,21 +24,21 @@ class Log:
     stdlib: logging.Logger
 
     def debug(self, event: str, /, **fields: object) -> None:
-        """Write what only somebody who looks for a fault wants to read."""
+        """Write a detail for diagnosis."""
         self._write(logging.DEBUG, event, fields)
 
     def info(self, event: str, /, **fields: object) -> None:
-        """Write a step of the life cycle."""
+        """Write a lifecycle event."""
         self._write(logging.INFO, event, fields)
 
     def warning(self, event: str, /, **fields: object) -> None:
-        """Write what a person should know but need not act on at once."""
+        """Write an event that a person should know but need not act on at once."""
         self._write(logging.WARNING, event, fields)
 
     def error(
         self, event: str, *, exception: BaseException | None = None, **fields: object
     ) -> None:
-        """Write what a person has to act on, with the traceback of `exception`."""
+        """Write an event that a person must act on, with the traceback of `exception`."""
         self._write(logging.ERROR, event, fields, exception)
 
     def _write(
@@ -47,7 +49,7 @@ class Log:
         exception: BaseException | None = None,
     ) -> None:
         if self.stdlib.isEnabledFor(level):
-            # The event is an argument: a % in it is no format.
+            # The event is an argument, so that a % in it is not a format.
             self.stdlib.log(level, "%s", event, exc_info=exception, extra={"fields": fields})
 
 
@@ -57,15 +59,15 @@ def logger(name: str) -> Log:
 
 
 def kafka_logger() -> logging.Logger:
-    """Return what a Kafka client takes as `logger=`, so that librdkafka's lines join ours."""
+    """Return the logger for a Kafka client, so that librdkafka's lines join our log."""
     return logging.getLogger(f"{ROOT_LOGGER}.kafka")
 
 
 def configure(format: str, level: str, stream: TextIO | None = None) -> None:  # noqa: A002 - the key
-    """Send every log line of the process to `stream` (None: standard error).
+    """Configure the log of the process to write to `stream`; None: standard error.
 
-    `format`: "human" or "json"; `level`: "debug", "info", "warning" or "error". Other libraries'
-    lines are written from "warning" on.
+    `format`: "human" or "json"; `level`: "debug", "info", "warning" or "error". Lines of other
+    libraries are written from level "warning" on.
     """
     handler = logging.StreamHandler(sys.stderr if stream is None else stream)
     handler.setFormatter(_JsonFormatter() if format == "json" else _HumanFormatter())
@@ -91,8 +93,10 @@ class _HumanFormatter(_LineFormatter):
         instant = datetime.fromtimestamp(record.created).astimezone()
         time = instant.strftime("%H:%M:%S.") + f"{instant.microsecond // 1000:03d}"
         pairs = "".join(f"  {key}={_field_text(value)}" for key, value in fields.items())
-        trace = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
-        return f"{time} {level:<7} {name}  {_one_line(event)}{pairs}{trace}"
+        line = f"{time} {level:<7} {name}  {escaped(event)}{pairs}"
+        if not record.exc_info:
+            return line
+        return f"{line}\n{escaped_lines(self.formatException(record.exc_info))}"
 
 
 class _JsonFormatter(_LineFormatter):
@@ -116,15 +120,13 @@ class _JsonFormatter(_LineFormatter):
 
 def _field_text(value: object) -> str:
     text = f"{value:.6g}" if isinstance(value, float) else str(value)
-    return text if _UNQUOTED.fullmatch(text) else json.dumps(text, ensure_ascii=False)
-
-
-def _one_line(text: str) -> str:
-    return text if text.isprintable() else text.encode("unicode_escape").decode()
+    if _UNQUOTED.fullmatch(text) and escaped(text) == text:
+        return text
+    return escaped_json(json.dumps(text, ensure_ascii=False))
 
 
 def _json_value(value: object) -> object:
-    # JSON has no nan and no infinities, and a line that no reader accepts is lost.
+    # JSON has no nan and no infinity, and readers would refuse the line.
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, Mapping):

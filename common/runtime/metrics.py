@@ -1,4 +1,4 @@
-"""Every metric that sensorwatch offers to Prometheus, by the part that moves it."""
+"""All Prometheus metrics, grouped by the component that updates them."""
 
 import platform
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from sensorwatch.common.scoring.detections import Severity
 from sensorwatch.common.scoring.status import Status
 
 PREFIX = "sensorwatch"
-# Prometheus drops sum and count of a histogram that has a bucket below zero.
+# Prometheus drops sum and count of a histogram with a negative bucket.
 SCORE_BOUNDS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0)
 LATENCY_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 STAGE_BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0)
@@ -32,7 +32,7 @@ class BatchStage(StrEnum):
 
 
 class Rebalance(StrEnum):
-    """What happened to partitions."""
+    """A change of the assigned partitions."""
 
     ASSIGNED = "assigned"
     REVOKED = "revoked"
@@ -40,7 +40,7 @@ class Rebalance(StrEnum):
 
 
 class TransactionOutcome(StrEnum):
-    """How a transaction ended, as far as we know."""
+    """The known result of a transaction."""
 
     COMMITTED = "committed"
     ABORTED = "aborted"
@@ -48,7 +48,7 @@ class TransactionOutcome(StrEnum):
 
 
 class ScoreMetrics:
-    """What the model said about the rows."""
+    """Metrics of scores and anomalies."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.rows_scored = _counter(registry, "rows_scored_total", "Rows that got a score.")
@@ -58,7 +58,7 @@ class ScoreMetrics:
             registry, "anomaly_ratio", "Share of anomalous rows among those of the last 5 minutes."
         )
         self.recent_anomalies = WindowedRatio(300)
-        """Feeds `anomaly_ratio`."""
+        """The source of `anomaly_ratio`."""
         self.anomaly_score = RowHistogram(
             f"{PREFIX}_anomaly_score",
             "Anomaly score of every row; 1 is the threshold.",
@@ -68,19 +68,19 @@ class ScoreMetrics:
 
 
 class MemoryMetrics:
-    """What is remembered of the sensors, how it is kept, and what it said about the rows."""
+    """Metrics of the sensors' memory: size, evictions, row statuses, episodes, snapshots."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.sensors = _gauge(
             registry, "sensors", "Sensors in the memory of a partition.", "topic", "partition"
         )
         self.sensors_evicted = _counter(
-            registry, "sensors_evicted_total", "Sensors forgotten to make room for others."
+            registry, "sensors_evicted_total", "Sensors removed to make room for others."
         )
         self.rows_by_status = _counter(
             registry,
             "rows_by_status_total",
-            "Rows that got a score, by what stood behind it.",
+            "Scored rows, by status: how much of the memory could be used.",
             "status",
         )
         _create_label_series(self.rows_by_status, Status)
@@ -100,21 +100,21 @@ class MemoryMetrics:
 
 
 class ModelMetrics:
-    """Which model is in force."""
+    """Metrics of the loaded model."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.info = _gauge(
-            registry, "model_info", "1 for the model in force.", "model", "version", "schema"
+            registry, "model_info", "1 for the loaded model.", "model", "version", "schema"
         )
         self.loaded_timestamp = _gauge(
-            registry, "model_loaded_timestamp_seconds", "When the model in force was loaded."
+            registry, "model_loaded_timestamp_seconds", "Time when the model was loaded."
         )
         self.reload_last_success = _gauge(
             registry, "model_reload_last_success", "1 if the last load succeeded, 0 if refused."
         )
 
     def loaded(self, *, model: str, version: str, schema: str, at: float) -> None:
-        """Note that a version is in force since `at` (seconds since 1970)."""
+        """Record that a version was loaded at `at`, in seconds since 1970."""
         self.info.clear()
         self.info.labels(model=model, version=version, schema=schema).set(1)
         self.loaded_timestamp.set(at)
@@ -122,7 +122,7 @@ class ModelMetrics:
 
 
 class ConsumerMetrics:
-    """What the consumer did; counters move only after a commit."""
+    """Metrics of the consumer; counters change only after a commit."""
 
     def __init__(self, registry: CollectorRegistry, *, topic: str) -> None:
         _build_info(registry)
@@ -134,7 +134,7 @@ class ConsumerMetrics:
         )
         _create_label_series(self.records_consumed, [topic])
         self.dead_letters = _counter(
-            registry, "dead_letters_total", "Records that were no reading.", "reason"
+            registry, "dead_letters_total", "Records that were not valid readings.", "reason"
         )
         _create_label_series(self.dead_letters, Reason)
         self.batch_rows = _histogram(
@@ -160,24 +160,24 @@ class ConsumerMetrics:
         self.consumer_lag = _gauge(
             registry,
             "consumer_lag_records",
-            "Last stable offset minus committed offset; markers of transactions do not count.",
+            "Last stable offset minus committed offset, without transaction markers.",
             "topic",
             "partition",
         )
         self.last_commit = _gauge(
-            registry, "last_commit_timestamp_seconds", "When offsets were last committed."
+            registry, "last_commit_timestamp_seconds", "Time of the last commit of offsets."
         )
         self.rebalances = _counter(registry, "rebalances_total", "Rebalances.", "kind")
         _create_label_series(self.rebalances, Rebalance)
         self.transactions = _counter(registry, "transactions_total", "Transactions.", "outcome")
         _create_label_series(self.transactions, TransactionOutcome)
         self.breaker_open = _gauge(
-            registry, "breaker_open", "1 while too many rejections hold the consumer."
+            registry, "breaker_open", "1 while too many rejections pause the consumer."
         )
 
 
 class HttpMetrics:
-    """What the HTTP service did."""
+    """Metrics of the HTTP service."""
 
     def __init__(
         self, registry: CollectorRegistry, *, handlers: Iterable[tuple[str, str]] = ()
@@ -198,7 +198,7 @@ class HttpMetrics:
             bounds=STAGE_BOUNDS,
         )
         self.rows_rejected = _counter(
-            registry, "rows_rejected_total", "Rows of requests that were no reading.", "reason"
+            registry, "rows_rejected_total", "Rows of requests that were not valid.", "reason"
         )
         _create_label_series(self.rows_rejected, Reason)
         for method, handler in handlers:
@@ -207,7 +207,7 @@ class HttpMetrics:
 
 
 def _build_info(registry: CollectorRegistry) -> None:
-    # One more series for every label of every counter, which no dashboard of ours reads.
+    # Without this, every counter has one more series per label that no dashboard reads.
     disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no type here
     gauge = _gauge(registry, "build_info", "1 for the running build.", "version", "python")
     gauge.labels(version=project_version(), python=platform.python_version()).set(1)
@@ -228,6 +228,6 @@ def _histogram(
 
 
 def _create_label_series(metric: Counter | Histogram, values: Iterable[str]) -> None:
-    """Offer a label's known values from 0 on, so that a rate sees the first increase."""
+    """Create the series of all known label values, so that a rate includes the first increase."""
     for value in values:
         metric.labels(value)

@@ -1,4 +1,4 @@
-"""`python -m sensorwatch.common.runtime.probe URL`: exit 0 if it answers 200 (a container's health check)."""
+"""Health check of a container: `python -m sensorwatch.common.runtime.probe URL`."""
 
 import sys
 from urllib.error import URLError
@@ -8,7 +8,7 @@ TIMEOUT_SECONDS = 4
 
 
 def probe(url: str) -> int:
-    """Return 0 where `url` answers with 200 within four seconds, else 1."""
+    """Return 0 if `url` answers with status 200 within four seconds, else 1."""
     if not url.startswith("http://"):
         return 1
     try:

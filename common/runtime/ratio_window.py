@@ -1,13 +1,13 @@
-"""A ratio over the last seconds."""
+"""A ratio over a sliding window of time."""
 
 from collections import deque
 
 
 class WindowedRatio:
-    """How large a share of the rows of the last `seconds` were hits.
+    """The share of hits among the rows of the last `seconds`.
 
-    Time is an argument (monotonic seconds). Rows are kept by whole second, so the memory is
-    bounded by the window and not by the rate.
+    Time is an argument, in monotonic seconds. Rows are counted per second, so the memory use does
+    not depend on the rate.
     """
 
     def __init__(self, seconds: int = 300) -> None:

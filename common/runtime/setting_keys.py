@@ -1,4 +1,4 @@
-"""Every key of the configuration with its type, bounds and default."""
+"""All configuration keys with their types, bounds and defaults."""
 
 import re
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from pydantic import (
 
 KAFKA_DEFAULTS: Mapping[str, str] = {"bootstrap.servers": "localhost:9092"}
 MAX_WAIT_MS = 200
-"""A signal's handler runs only when the client's consume() returns."""
+"""Python runs a signal handler only after the client's consume() returns."""
 
 
 class Delivery(StrEnum):
@@ -29,16 +29,16 @@ class Delivery(StrEnum):
 
 
 class Emit(StrEnum):
-    """What is published of an episode, besides its end; what is counted does not depend on it."""
+    """Which events of an episode are published, besides its end; the counts do not change."""
 
     ROWS = "rows"
-    """Every anomalous row."""
+    """One event for each anomalous row."""
     EPISODES = "episodes"
-    """Its first row only; a late or duplicate row is an episode of its own."""
+    """One event for the first row; a late or duplicate row is an episode of its own."""
 
 
 class StartPosition(StrEnum):
-    """Where a partition without a committed offset begins."""
+    """The start offset of a partition without a committed offset."""
 
     EARLIEST = "earliest"
     LATEST = "latest"
@@ -46,23 +46,23 @@ class StartPosition(StrEnum):
 
 
 class FeatureKind(StrEnum):
-    """What a model looks at."""
+    """The features of a model."""
 
     FORECAST = "forecast"
-    """Each row against what the rows before it let expect."""
+    """Each row compared with a forecast from its sensor's previous rows."""
     PLAIN = "plain"
     """The raw signals, hour and day of week; no memory."""
 
 
 class LogFormat(StrEnum):
-    """Who reads the log."""
+    """The format of the log: for people or for machines."""
 
     HUMAN = "human"
     JSON = "json"
 
 
 class LogLevel(StrEnum):
-    """The least important line that is still written."""
+    """The lowest level that is written."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -71,7 +71,7 @@ class LogLevel(StrEnum):
 
 
 def is_topic(name: str) -> bool:
-    """Say whether Kafka allows a topic of this name."""
+    """Return whether Kafka allows this name for a topic."""
     return re.fullmatch(r"[A-Za-z0-9._-]{1,249}", name) is not None and name not in (".", "..")
 
 
@@ -82,7 +82,7 @@ def _check_topic_name(name: str) -> str:
 
 
 def _check_scalar(value: object) -> object:
-    # One message instead of pydantic's one for every type of the union.
+    # One message in place of one for every type of the union.
     if not isinstance(value, str | int | float | bool):
         raise ValueError("not a text, a number, true or false")  # noqa: TRY004 - pydantic's way
     return value
@@ -91,8 +91,8 @@ def _check_scalar(value: object) -> object:
 def _check_wait(milliseconds: int) -> int:
     if milliseconds > MAX_WAIT_MS:
         raise ValueError(
-            f"at most {MAX_WAIT_MS}, found {milliseconds}: a SIGTERM is heard only when the "
-            "wait for records ends, and waiting longer makes no batch larger"
+            f"at most {MAX_WAIT_MS}, found {milliseconds}: the worker reacts to SIGTERM only after "
+            "this wait, and a longer wait makes no micro-batch larger"
         )
     return milliseconds
 
@@ -107,7 +107,7 @@ Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Ratio = Annotated[float, Field(gt=0, lt=1)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
-# The files and the environment know no paths and enums, only texts.
+# Files and environment variables contain paths and enums as texts.
 FilePath = Annotated[Path, Field(strict=False)]
 Text = Annotated[str, Field(min_length=1)]
 
@@ -123,26 +123,26 @@ class TopicSettings(_SettingsTable):
     anomalies: Topic = "anomalies"
     dead_letters: Topic = "sensors.dlq"
     ledger: Annotated[str, AfterValidator(_check_optional_topic_name)] = ""
-    """Empty: `<group>.ledger`; read it as `Settings.ledger_topic`."""
+    """Empty: `<group>.ledger`; use `Settings.ledger_topic` for the resolved name."""
     state: Annotated[str, AfterValidator(_check_optional_topic_name)] = ""
-    """Empty: `<group>.state`; read it as `Settings.state_topic`."""
+    """Empty: `<group>.state`; use `Settings.state_topic` for the resolved name."""
 
 
 class SchemaSettings(_SettingsTable):
-    """Where the declaration of a row stands."""
+    """The path of the schema file."""
 
     path: FilePath = Path("schemas/default.toml")
 
 
 class RegistrySettings(_SettingsTable):
-    """Where the model versions are kept, and the name of ours."""
+    """The folder of the registry, and the model name to use."""
 
     path: FilePath = Path("registry")
     model: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = "default"
 
 
 class BreakerSettings(_SettingsTable):
-    """When too many rejections stop the consumer."""
+    """The limits at which too many rejections stop the consumer."""
 
     max_rejected_ratio: Annotated[float, Field(gt=0, le=1)] = 0.5
     min_rows: Count = 1_000
@@ -151,23 +151,23 @@ class BreakerSettings(_SettingsTable):
 
     @model_validator(mode="after")
     def _check_min_rows(self) -> Self:
-        # The window is ten buckets (common/detection/ledger.py); the newest may just have begun.
+        # The window has ten buckets (common/ledger/account.py), and the newest may be nearly empty.
         guaranteed_rows = 9 * (self.window_rows // 10)
         if self.min_rows > guaranteed_rows:
             raise ValueError(
-                f"min_rows {self.min_rows} is above {guaranteed_rows}, which is all that a window of "
-                f"window_rows {self.window_rows} always holds (nine tenths), so the breaker could "
-                "stay shut: lower min_rows or raise window_rows"
+                f"min_rows {self.min_rows} is above {guaranteed_rows}, the records that a "
+                f"window of window_rows {self.window_rows} always contains (nine tenths), so the "
+                "breaker might never open: lower min_rows or raise window_rows"
             )
         return self
 
 
 class ConsumerSettings(_SettingsTable):
-    """The consumer's loop."""
+    """Settings of the consumer."""
 
     group: Text = "sensorwatch"
     instance: Text = "0"
-    """Stable per host or pod; the transactional id is group.instance.worker."""
+    """A stable name per host or pod; the transactional id is group.instance.worker."""
     delivery: Annotated[Delivery, Field(strict=False)] = Delivery.EXACTLY_ONCE
     start: Annotated[StartPosition, Field(strict=False)] = StartPosition.EARLIEST
     emit: Annotated[Emit, Field(strict=False)] = Emit.ROWS
@@ -175,16 +175,16 @@ class ConsumerSettings(_SettingsTable):
     max_wait_ms: Annotated[int, Field(ge=0), AfterValidator(_check_wait)] = 50
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     threads: Annotated[int, Field(ge=1, le=64)] = 2
-    """Of a worker, for what needs no order among the rows of a large micro-batch."""
+    """Threads of a worker for parsing and for the forest, in large micro-batches."""
     http_host: Text = "127.0.0.1"
     http_port: Port = 9101
-    """Worker n adds n; 0: any free port."""
+    """Port of worker 0; worker n adds n. 0: any free port."""
     snapshot_every_rows: Count = 250_000
-    """At least twice the sensors of a partition lie between two snapshots of its memory."""
+    """Rows of a partition between two snapshots of its memory; at least five per sensor."""
     snapshot_every_seconds: Seconds = 3_600
-    """Of a partition that had any record since. Keep it far below the input's retention."""
+    """Seconds between snapshots if the partition had records. Keep it far below the retention."""
     max_sensors: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
-    """Of a partition; for one more the sensor that was silent for longest is forgotten."""
+    """Sensors in a partition's memory. For one more, the sensor silent for longest is removed."""
     commit_deadline_seconds: Seconds = 30
     shutdown_seconds: Seconds = 5
     breaker: BreakerSettings = BreakerSettings()
@@ -198,7 +198,7 @@ class ConsumerSettings(_SettingsTable):
 
 
 class TrainerSettings(_SettingsTable):
-    """How a model is fitted."""
+    """Settings of training."""
 
     target_alert_rate: Annotated[float, Field(gt=0, le=0.5)] = 0.005
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
@@ -207,9 +207,9 @@ class TrainerSettings(_SettingsTable):
     calibration_share: Ratio = 0.3
     features: Annotated[FeatureKind, Field(strict=False)] = FeatureKind.FORECAST
     min_rows: Annotated[int, Field(ge=3, le=1_000_000)] = 100
-    """Rows that a sensor unknown to training learns its own level from."""
+    """Rows from which a sensor that is unknown to training learns its own level."""
     refractory_rows: Annotated[int, Field(ge=0, le=1_000_000)] = 0
-    """So many rows of a sensor after an alarm raise none."""
+    """Rows of a sensor after an alarm that raise no alarm."""
 
 
 class ApiSettings(_SettingsTable):
@@ -218,13 +218,13 @@ class ApiSettings(_SettingsTable):
     host: Text = "127.0.0.1"
     port: Port = 8000
     api_key_file: str = ""
-    """A file that holds the key which requests must carry; empty: no key."""
+    """A file with the key that requests must contain; empty: no key."""
     max_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     max_bytes: Annotated[int, Field(ge=1_024, le=1_000_000_000)] = 5_000_000
 
 
 class LogSettings(_SettingsTable):
-    """How the log is written."""
+    """Settings of the log."""
 
     format: Annotated[LogFormat, Field(strict=False)] = LogFormat.HUMAN
     level: Annotated[LogLevel, Field(strict=False)] = LogLevel.INFO
@@ -234,7 +234,7 @@ class Settings(_SettingsTable):
     """The whole configuration."""
 
     kafka: dict[str, Annotated[Scalar, BeforeValidator(_check_scalar)]] = dict(KAFKA_DEFAULTS)
-    """By librdkafka's own key, passed through as it is."""
+    """librdkafka's own keys, passed through unchanged."""
     topics: TopicSettings = TopicSettings()
     schema_: SchemaSettings = Field(default=SchemaSettings(), alias="schema")
     registry: RegistrySettings = RegistrySettings()
@@ -250,10 +250,10 @@ class Settings(_SettingsTable):
 
     @property
     def ledger_topic(self) -> str:
-        """The topic of the ledger's records."""
+        """The name of the ledger topic."""
         return self.topics.ledger or f"{self.consumer.group}.ledger"
 
     @property
     def state_topic(self) -> str:
-        """The topic of the snapshots."""
+        """The name of the state topic."""
         return self.topics.state or f"{self.consumer.group}.state"

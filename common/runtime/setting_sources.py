@@ -1,4 +1,4 @@
-"""What the file, the environment and the command line say, as values by dotted key."""
+"""Values by dotted key from the file, the environment and the command line."""
 
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from sensorwatch.common.pydantic_errors import suggestion
 DEFAULT_FILE = Path("sensorwatch.toml")
 PREFIX = "SENSORWATCH__"
 _KAFKA = "kafka"
-# Keys of librdkafka that end in `file` themselves, so that no secret is read for them.
+# librdkafka keys that end in `file` themselves, so no file content is read for them.
 _KAFKA_FILE_KEYS = frozenset(
     {
         "sasl.oauthbearer.assertion.file",
@@ -26,16 +26,16 @@ _KAFKA_FILE_KEYS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class CommandEntry:
-    """A value and who set it."""
+    """A value and its origin."""
 
     value: Any
     origin: str
 
 
 def file_entries(config: Path | None) -> dict[str, CommandEntry]:
-    """Read a TOML file; None: `sensorwatch.toml` of the working folder, nothing without one.
+    """Return the entries of a TOML file; None: `sensorwatch.toml` in the working folder, if any.
 
-    Raises SettingsError when the file is missing or not TOML.
+    Raises SettingsError if the given file is missing or not TOML.
     """
     path = DEFAULT_FILE if config is None else config
     try:
@@ -44,8 +44,7 @@ def file_entries(config: Path | None) -> dict[str, CommandEntry]:
         if config is None:
             return {}
         raise SettingsError(
-            f"no configuration file {path}: correct --config, or leave it out (every key has a "
-            "default)"
+            f"no configuration file {path}: correct --config, or omit it (every key has a default)"
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise SettingsError(f"{path} cannot be read as a configuration: {error}") from error
@@ -55,9 +54,10 @@ def file_entries(config: Path | None) -> dict[str, CommandEntry]:
 def environment_entries(
     environ: Mapping[str, str], known: Mapping[str, type[Any]]
 ) -> dict[str, CommandEntry]:
-    """Read `SENSORWATCH__TABLE__KEY` and `..._FILE` (its content); `known`: the keys' types.
+    """Return the entries of variables `SENSORWATCH__TABLE__KEY` and `..._FILE` (file content).
 
-    Raises SettingsError for an unknown key, a file that cannot be read, or a key set twice.
+    `known`: the type of each key. Raises SettingsError for an unknown key, an unreadable file, or a
+    key that is set twice.
     """
     entries: dict[str, CommandEntry] = {}
     for variable in sorted(name for name in environ if name.startswith(PREFIX)):
@@ -74,7 +74,7 @@ def environment_entries(
 
 
 def override_entries(overrides: Mapping[str, object]) -> dict[str, CommandEntry]:
-    """Take the command line's values by dotted key; None stands for "not given"."""
+    """Return the entries of the command line; None means "not given"."""
     return {
         key: CommandEntry(value, "command line")
         for key, value in overrides.items()
@@ -109,7 +109,7 @@ def _parse_variable(variable: str, known: Mapping[str, type[Any]]) -> tuple[str,
 
 def _content(path: Path, variable: str) -> str:
     try:
-        # A secret's file usually ends in a line break that is no part of the secret.
+        # The file of a secret usually ends in a line break that is not part of the secret.
         return path.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(
@@ -121,4 +121,4 @@ def _converted(text: str, kind: type[Any]) -> object:
     try:
         return TypeAdapter(kind).validate_strings(text)
     except ValidationError:
-        return text  # left as found, so that the check of all values names it
+        return text  # validation reports it with all other problems

@@ -1,4 +1,4 @@
-"""The configuration in force: defaults, file, environment and command line put together."""
+"""The effective configuration, from defaults, file, environment and command line."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -40,18 +40,18 @@ __all__ = [
 
 HIDDEN = "(hidden)"
 _SECRET_WORDS = ("password", "secret", "token", "api.key", "apikey", "credential", "jaas")
-# Keys of `[kafka]` that hold a secret without saying so, and those that only sound like one.
+# Keys of `[kafka]` with a secret but without a secret word, and suffixes that are never secret.
 _SECRET_KEYS = ("ssl.key.pem", "oauthbearer.assertion.private.key.pem", "oauthbearer.config")
 _NOT_SECRET_SUFFIXES = (".url", ".file", ".location", "_file")
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedSettings:
-    """The configuration in force, with where each value came from."""
+    """The effective configuration, and the origin of each value."""
 
     settings: Settings
     origins: Mapping[str, str]
-    """By dotted key, e.g. `consumer.max_rows`: "default", "file sensorwatch.toml", ..."""
+    """Origin by dotted key such as `consumer.max_rows`: "default", "file sensorwatch.toml", ..."""
 
 
 def load_settings(
@@ -60,11 +60,11 @@ def load_settings(
     environ: Mapping[str, str] | None = None,
     overrides: Mapping[str, object] | None = None,
 ) -> LoadedSettings:
-    """Put defaults, file, environment and command line together, the later above the earlier.
+    """Return the configuration from defaults, file, environment and command line.
 
-    `config`: the file; None: `sensorwatch.toml` of the working folder, where there is one.
-    `overrides`: by dotted key; a value of None stands for "not given".
-    Raises SettingsError naming every unknown key and bad value with its source.
+    Later sources override earlier ones. `config`: the file; None: `sensorwatch.toml` in the working
+    folder, if it exists. `overrides`: command-line values by dotted key; None means "not given".
+    Raises SettingsError that names every unknown key and bad value with its source.
     """
     known = known_keys()
     entries = {
@@ -82,7 +82,7 @@ def load_settings(
 
 
 def flat_values(settings: Settings) -> dict[str, Any]:
-    """Return the value of every dotted key as plain text, numbers and truth values."""
+    """Return the value of every dotted key as text, number or boolean."""
     plain = settings.model_dump(mode="json", by_alias=True)
     return {
         f"{table}.{key}": value for table, keys in plain.items() for key, value in _leaves(keys)
@@ -90,12 +90,12 @@ def flat_values(settings: Settings) -> dict[str, Any]:
 
 
 def known_keys() -> dict[str, type[Any]]:
-    """Return the type of every dotted key but those of `[kafka]`, which are librdkafka's."""
+    """Return the type of every dotted key, without `[kafka]`, whose keys are librdkafka's."""
     return dict(_key_types(Settings, ""))
 
 
 def redacted(loaded: LoadedSettings) -> dict[str, Any]:
-    """Return the value of every dotted key as `flat_values` does, secrets hidden."""
+    """Return the values of `flat_values` with secrets hidden."""
     return {
         key: HIDDEN if _is_secret(key) else value
         for key, value in flat_values(loaded.settings).items()
@@ -124,7 +124,7 @@ def _check_topics(settings: Settings) -> None:
     for key, name in (("ledger", settings.ledger_topic), ("state", settings.state_topic)):
         if not is_topic(name):
             raise SettingsError(
-                f'"{name}", made of [consumer] group, cannot be the name of a topic: '
+                f'"{name}", derived from [consumer] group, is not a valid topic name: '
                 f"set [topics] {key}"
             )
 
@@ -137,7 +137,7 @@ def _nested(entries: Mapping[str, CommandEntry]) -> dict[str, Any]:
         inner: Any = tree
         for part in [table, *parts[:-1]] if rest else []:
             inner = inner.setdefault(part, {}) if isinstance(inner, dict) else inner
-        if isinstance(inner, dict):  # else a table was set to a plain value: the check names it
+        if isinstance(inner, dict):  # else a table has a plain value, which validation reports
             inner[parts[-1] if rest else table] = entry.value
     return tree
 
@@ -156,7 +156,7 @@ def _error_text(error: ValidationError, entries: Mapping[str, CommandEntry]) -> 
 def _origins(loc: tuple[int | str, ...], entries: Mapping[str, CommandEntry]) -> Iterator[str]:
     path = ".".join(str(part) for part in loc)
     for key, entry in entries.items():
-        # Of a union's problem the location goes on below the key, with the type that was tried.
+        # For a union, the location also contains the type that was tried.
         if not path or key == path or key.startswith(path + ".") or path.startswith(key + "."):
             yield entry.origin
 

@@ -1,1 +1,1 @@
-"""How the consumer publishes the results of a micro-batch."""
+"""Publishes the results of a micro-batch."""

@@ -1,4 +1,4 @@
-"""A call that may never return, given up when its time is over."""
+"""A call with a time limit, for functions that may never return."""
 
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
@@ -6,13 +6,13 @@ from threading import Thread
 
 
 class CallOverdue(Exception):
-    """The call did not return in time; its thread goes on waiting for it."""
+    """The call did not return in time; its thread still waits for it."""
 
 
 def call_within(seconds: float, action: Callable[[], None]) -> None:
-    """Run `action` in a thread of its own and return when it does, or raise what it raises.
+    """Run `action` in a separate thread, wait for its end, and raise what it raises.
 
-    Raises CallOverdue after `seconds`. The thread does not keep the process from ending.
+    Raises CallOverdue after `seconds`. The thread does not prevent the process from exiting.
     """
     outcome: SimpleQueue[BaseException | None] = SimpleQueue()
 

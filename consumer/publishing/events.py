@@ -1,6 +1,7 @@
-"""Events of anomalous rows and of episodes that ended: JSON values with CloudEvents headers."""
+"""Events of anomalous rows and of closed episodes: JSON values with CloudEvents headers."""
 
 from collections.abc import Iterator, Sequence
+from enum import StrEnum
 from operator import itemgetter
 
 import msgspec
@@ -16,30 +17,41 @@ from sensorwatch.common.kafka.records import (
     header_value,
 )
 from sensorwatch.common.model.calibration import p_values
-from sensorwatch.common.rows.fast.timestamp_texts import format_instants
+from sensorwatch.common.rows.fast.timestamps import format_instants
 from sensorwatch.common.runtime.setting_keys import Emit
 from sensorwatch.common.scoring.detections import SEVERITY_TEXTS, Detections
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.explanation import SignalReading, explain_rows
 from sensorwatch.common.scoring.processing import Outcome
 from sensorwatch.common.scoring.status import STATUS_TEXTS
-from sensorwatch.consumer.publishing.event_type import EventType
 
 EVENT_SCHEMA_VERSION = 1
 MAX_TRACE_BYTES = 256
-"""W3C's form of today has 55. What is longer is no trace, and could make an event too large."""
+"""Maximum size of a `traceparent` header; the W3C format has 55 bytes.
+
+A longer value is not copied, because the event could exceed the broker's limit.
+"""
+
+
+class EventType(StrEnum):
+    """The type of an event, in the header `ce_type`."""
+
+    DETECTED = "io.sensorwatch.anomaly.detected.v1"
+    """An anomalous row."""
+    CLOSED = "io.sensorwatch.episode.closed.v1"
+    """The end of an episode."""
 
 
 class _EventValue(msgspec.Struct, frozen=True):
-    """What the values of both kinds of events begin with; fields are written in their order."""
+    """The first fields of both event types; fields are written in this order."""
 
     event_id: str
     schema_version: int
     sensor_id: str
     event_time: str
-    """Of the row of the record that caused the event."""
+    """Event time of the record that caused the event."""
     source: Coordinates
-    """Where that record stands."""
+    """Topic, partition and offset of that record."""
     model_version: str
 
 
@@ -51,7 +63,7 @@ class _Episode(msgspec.Struct, frozen=True):
 
 
 class _DetectedEvent(_EventValue, frozen=True):
-    """The value of an anomalous row's event."""
+    """The value of the event of an anomalous row."""
 
     status: str
     anomaly_score: float
@@ -64,7 +76,7 @@ class _DetectedEvent(_EventValue, frozen=True):
 
 
 class _ClosedEvent(_EventValue, frozen=True):
-    """The value of an episode's end."""
+    """The value of the event of a closed episode."""
 
     episode_id: str
     start: str
@@ -84,22 +96,20 @@ def anomaly_events(
     detected_at: str,
     emit: Emit = Emit.ROWS,
 ) -> Iterator[OutgoingMessage]:
-    """Make the events of a micro-batch in the order of the records that caused them.
+    """Yield the events of a partition batch, in the order of the records that caused them.
 
-    One for each anomalous row (`emit`: or only for the first of an episode) and one for each
-    episode that ended; where one record causes both, the end comes first. `records`: the
-    micro-batch that `outcome` is of. `detected_at` (RFC 3339) goes into a header only: key and
-    value do not depend on the clock or on how rows were batched.
+    There is one event per anomalous row, or only one for the first row of an episode if `emit` says
+    so. There is one event per closed episode; it comes first if one record causes both. `records`
+    are the records of `outcome`. `detected_at` (RFC 3339) is only a header, so key and value do not
+    depend on the clock or on the boundaries of micro-batches.
     """
     events: list[tuple[int, _EventValue]] = [
         *_closed_events(outcome, detector, records),
         *_detected_events(outcome, detector, records, emit),
     ]
-    events.sort(key=itemgetter(0))  # stable: an end stays before what began with its record
-    encode, detected_at_header = (
-        msgspec.json.Encoder().encode,
-        ("detected_at", detected_at.encode()),
-    )
+    events.sort(key=itemgetter(0))  # stable: a closed episode stays before an anomalous row
+    encode = msgspec.json.Encoder().encode
+    detected_at_header = ("detected_at", detected_at.encode())
     for index, value in events:
         headers = _headers(value, records[index], detected_at_header)
         yield OutgoingMessage(topic, value.sensor_id.encode(), encode(value), headers)
@@ -108,7 +118,7 @@ def anomaly_events(
 def _detected_events(
     outcome: Outcome, detector: Detector, records: Sequence[Record], emit: Emit
 ) -> Iterator[tuple[int, _EventValue]]:
-    """Give the events' values, each with the index of its record."""
+    """Yield the value of each detected event with the index of its record."""
     readings, detections = outcome.readings, outcome.detections
     is_reported = detections.is_anomaly if emit is Emit.ROWS else detections.episode_rows == 1
     rows = np.flatnonzero(is_reported)
@@ -153,7 +163,7 @@ def _detected_events(
 def _episodes(
     detections: Detections, rows: NDArray[np.int64]
 ) -> Iterator[tuple[int, str, int, float]]:
-    """Give for each row its episode's first position, and its start, rows and peak so far."""
+    """Yield (position of the first row, start, rows so far, peak so far) of each row's episode."""
     columns = (detections.episode_rows, detections.episode_peak)
     return zip(
         detections.episode[rows].tolist(),
@@ -166,8 +176,8 @@ def _episodes(
 def _closed_events(
     outcome: Outcome, detector: Detector, records: Sequence[Record]
 ) -> Iterator[tuple[int, _EventValue]]:
-    """Give the ends' values, each with the index of its record."""
-    times_us = [(one.closed_time, one.start_time, one.last_time) for one in outcome.closed]
+    """Yield the value of each closed event with the index of its record."""
+    times_us = [(e.closed_time, e.start_time, e.last_time) for e in outcome.closed]
     texts = format_instants(np.asarray(times_us, dtype=np.int64).ravel())
     times = zip(texts[::3], texts[1::3], texts[2::3], strict=True)
     for episode, (time, start, last) in zip(outcome.closed, times, strict=True):
@@ -194,15 +204,13 @@ def _closed_events(
 
 
 def _episode_id(origin: Coordinates, start: int) -> str:
-    """Name an episode after its first anomalous row, which has the id of that row's event."""
+    """Return the id of an episode, which is the event id of its first anomalous row."""
     return str(Coordinates(origin.topic, origin.partition, start))
 
 
-# The same tuples for all events: making them took half of the headers' time.
-_SPEC_VERSION_HEADER, _CONTENT_TYPE_HEADER = (
-    ("ce_specversion", b"1.0"),
-    ("content-type", b"application/json"),
-)
+# Shared by all events: creating these tuples took half of the time for the headers.
+_SPEC_VERSION_HEADER = ("ce_specversion", b"1.0")
+_CONTENT_TYPE_HEADER = ("content-type", b"application/json")
 _TYPE_HEADERS = {
     _DetectedEvent: ("ce_type", EventType.DETECTED.encode()),
     _ClosedEvent: ("ce_type", EventType.CLOSED.encode()),
@@ -221,7 +229,7 @@ def _headers(value: _EventValue, record: Record, detected_at_header: tuple[str, 
         detected_at_header,
     ]
     if isinstance(value, _ClosedEvent):
-        # The trace is its row's; and of a record headers may be asked for only once.
+        # The trace belongs to the detected event; and a record returns its headers only once.
         return headers
     trace = header_value(record, "traceparent")
     if trace is not None and len(trace) <= MAX_TRACE_BYTES:

@@ -1,4 +1,4 @@
-"""At least once, for brokers without transactions: flush the results, then commit offsets."""
+"""An at-least-once outbox for brokers without transactions: flush messages, then commit offsets."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -20,11 +20,11 @@ from sensorwatch.consumer.publishing.outbox import (
 from sensorwatch.consumer.publishing.snapshot_writing import DeliveryTracker, write_snapshots
 
 CALL_TIMEOUT_SECONDS = 0.5
-"""The longest that one call into the client waits: signals are only handled between calls."""
+"""Timeout of one call into the client; Python handles signals only between calls."""
 
 
 class FlushingOutbox:
-    """A plain idempotent producer beside a plain commit."""
+    """Publishes with an idempotent producer and then commits with the consumer."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class FlushingOutbox:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`commit`: returns once it is answered, with the error of each partition."""
+        """Create an outbox; `commit` waits for the answer, which has an error per partition."""
         self._producer = producer
         self._commit = commit
         self._deadline_seconds = deadline_seconds
@@ -55,11 +55,11 @@ class FlushingOutbox:
         *,
         snapshots: Sequence[Snapshot] = (),
     ) -> None:
-        """Flush, then commit; after a crash between the two, messages are published again.
+        """Flush the messages, then commit; a crash in between publishes the messages again.
 
-        Raises MicroBatchAborted where the group's membership was lost, else Unrecoverable.
+        Raises MicroBatchAborted if the membership was lost, else Unrecoverable.
         """
-        del membership  # a plain commit is fenced by the consumer's own
+        del membership  # the consumer's commit uses its own membership
         deadline = self._clock() + self._deadline_seconds
         self._delivery_error = None
         for message in messages:
@@ -84,18 +84,20 @@ class FlushingOutbox:
             raise Unrecoverable(f"commit: {error.args[0].str()}") from error
 
     def close(self) -> None:
-        """Nothing stays open between two publications."""
+        """Do nothing: no transaction is ever open."""
 
     def _deliver(self, messages: Iterable[OutgoingMessage], deadline: float) -> list[int]:
-        """Produce messages and wait until their offsets are known."""
+        """Produce messages, wait for their delivery, and return their offsets."""
         tracker = DeliveryTracker()
         for message in messages:
             self._produce(message, deadline, tracker.next_callback())
         self._flush()
         if tracker.first_error is not None:
-            raise Unrecoverable(f"snapshot not delivered: {tracker.first_error}")
+            raise Unrecoverable(f"a snapshot was not delivered: {tracker.first_error}")
         if tracker.offsets is None:
-            raise MicroBatchAborted("the broker has a part of a snapshot, but did not say where")
+            raise MicroBatchAborted(
+                "the broker stored a chunk of a snapshot but did not return its offset"
+            )
         return tracker.offsets
 
     def _flush(self) -> None:
@@ -107,7 +109,7 @@ class FlushingOutbox:
             except KafkaException as error:  # a fatal one
                 raise Unrecoverable(f"not delivered: {error.args[0].str()}") from error
         if undelivered or self._delivery_error:
-            why = self._delivery_error or f"{undelivered} messages still waiting"
+            why = self._delivery_error or f"{undelivered} messages are still in the queue"
             raise Unrecoverable(f"not delivered within {self._deadline_seconds:g} s: {why}")
 
     def _produce(self, message: OutgoingMessage, deadline: float, on_delivery: OnDelivery) -> None:
@@ -116,7 +118,9 @@ class FlushingOutbox:
                 return produce(self._producer, message, on_delivery)
             except BufferError:
                 if self._clock() > deadline:
-                    raise Unrecoverable("the producer's queue stays full") from None
+                    raise Unrecoverable(
+                        f"the producer's queue was full for {self._deadline_seconds:g} s"
+                    ) from None
                 poll_callbacks(self._producer)
             except KafkaException as error:
                 raise Unrecoverable(f"produce: {error.args[0].str()}") from error
@@ -127,7 +131,7 @@ class FlushingOutbox:
 
 
 def _raise_first_error(answer: Sequence[TopicPartition]) -> None:
-    """Raise what one partition's commit failed with: the call itself succeeds all the same."""
+    """Raise the error of a partition's commit, which the call returns instead of raising."""
     for topic_partition in answer:
         if topic_partition.error is not None:
             raise KafkaException(topic_partition.error)

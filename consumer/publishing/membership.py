@@ -1,4 +1,4 @@
-"""The group's generation and our member id, out of the client's opaque metadata."""
+"""Generation and member id from the client's opaque group metadata."""
 
 import struct
 
@@ -8,25 +8,28 @@ _MAGIC = b"CGMDv2:"
 
 
 def require_member(membership: bytes) -> None:
-    """Refuse to commit when we are no member.
+    """Raise MicroBatchAborted if this client is not a member of the group.
 
-    A classic group accepts a transactional commit without generation and member id unfenced, so
-    this check is half of the fencing. Raises MicroBatchAborted.
+    A classic group accepts a transactional commit without generation and member id, and does not
+    fence it. So this check is half of the fencing.
     """
     generation, member = parse_membership(membership)
     if generation < 0 or not member:
-        raise MicroBatchAborted(f"no member of the group any more (generation {generation})")
+        raise MicroBatchAborted(
+            f"this client is no longer a member of the group (generation {generation})"
+        )
 
 
 def parse_membership(membership: bytes) -> tuple[int, str]:
-    """Read generation and member id.
+    """Return generation and member id; raises Unrecoverable if the layout is unknown.
 
     Layout (librdkafka, rd_kafka_consumer_group_metadata_write): the magic, the generation as
-    little-endian int32, then group id, member id and instance id, each ended by a NUL.
+    little-endian int32, then group id, member id and instance id, each followed by a NUL.
     """
     if not membership.startswith(_MAGIC) or len(membership) < len(_MAGIC) + 4:
         raise Unrecoverable(
-            f"the client's group metadata {membership[:16]!r} is of a form this code does not know"
+            f"the client's group metadata starts with {membership[:16]!r} instead of {_MAGIC!r}: "
+            "this version of confluent-kafka is not supported"
         )
     (generation,) = struct.unpack_from("<i", membership, len(_MAGIC))
     _group, member, *_rest = membership[len(_MAGIC) + 4 :].split(b"\0")

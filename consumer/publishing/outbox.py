@@ -1,4 +1,4 @@
-"""Where results leave: messages and next offsets together, all of them or none."""
+"""The outbox protocol: publish messages and next offsets together, all or none."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -11,9 +11,9 @@ from sensorwatch.common.kafka.records import OutgoingMessage, Partition
 from sensorwatch.common.kafka.snapshot_text import Snapshot
 
 OnDelivery = Callable[[KafkaError | None, Message], None]
-"""What the client calls once a message is delivered or given up."""
+"""Called by the client after a message was delivered or has failed."""
 _ANY_PARTITION = -1
-"""To the client: choose by the key."""
+"""The client chooses the partition from the key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Commit:
     metadata: str
 
     def to_client(self) -> TopicPartition:
-        """Return it as the client's own type."""
+        """Return the commit as the client's type."""
         input_partition = self.partition
         return TopicPartition(
             input_partition.topic, input_partition.number, self.next_offset, metadata=self.metadata
@@ -34,18 +34,18 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class CommitPlan:
-    """What ends a publication: said only once it is known where the snapshots stand."""
+    """The last messages and the next offsets of a publication; both name snapshots by offset."""
 
     messages: list[OutgoingMessage]
     commits: list[Commit]
 
 
 CommitPlanner = Callable[[Mapping[Partition, int]], CommitPlan]
-"""Takes, for the partition of each snapshot, the offset of its manifest; decides, without I/O."""
+"""Returns the plan from the offset of each snapshot's manifest, by partition; no I/O."""
 
 
 class Outbox(Protocol):
-    """Publishes a micro-batch's results."""
+    """Publishes the results of a micro-batch."""
 
     def publish(
         self,
@@ -55,20 +55,20 @@ class Outbox(Protocol):
         *,
         snapshots: Sequence[Snapshot] = (),
     ) -> None:
-        """Publish messages and snapshots, then what `plan_commit` makes of the snapshots' places.
+        """Publish messages and snapshots, then the commit plan; all of it is committed or none.
 
-        `snapshots`: one per partition at the most. All or none of it is committed. Raises one of
-        the errors of errors.py.
+        `snapshots` has at most one snapshot per partition. `plan_commit` gets the offsets of their
+        manifests. Raises an error of `common/errors.py`.
         """
 
     def close(self) -> None:
-        """Leave nothing open."""
+        """Abort an open transaction."""
 
 
 def produce(
     producer: Producer, message: OutgoingMessage, on_delivery: OnDelivery | None = None
 ) -> None:
-    """Hand a message to the client; raises what the client raises, BufferError where it is full."""
+    """Add a message to the client's queue; raises BufferError if the queue is full."""
     producer.produce(
         message.topic,
         message.value,
@@ -80,16 +80,16 @@ def produce(
 
 
 def flush(producer: Producer, seconds: float) -> int:
-    """Wait for deliveries; return how many are still open. Raises KafkaException, a fatal one."""
+    """Wait for deliveries; return the number still open. Raises KafkaException if it is fatal."""
     try:
         return producer.flush(seconds)
     except SystemError:
-        # Seen with a fatal error and lines of the client's log in one call: it says that there is
-        # an exception, and has lost it. The deliveries or the next call tell it.
+        # Observed after a fatal error and a log line of the client in one call: the client reports
+        # an exception but has lost it. The delivery reports or the next call raise it.
         return len(producer)
 
 
 def poll_callbacks(producer: Producer) -> None:
-    """Let the client call back. A fatal error is raised here; the next call names it again."""
+    """Let the client run callbacks; a fatal error is ignored, because the next call raises it."""
     with suppress(KafkaException):
         producer.poll(0.05)

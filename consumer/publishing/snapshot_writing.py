@@ -1,4 +1,4 @@
-"""Snapshots on their way out: their chunks, and once those have offsets, their manifests."""
+"""Writes snapshots to the state topic: first their chunks, then their manifests."""
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, islice
@@ -22,15 +22,16 @@ def write_snapshots(
     *,
     chunk_bytes: int = CHUNK_BYTES,
 ) -> dict[Partition, int]:
-    """Write snapshots to the state topic; return the offset of each one's manifest.
+    """Write snapshots to the state topic; return the offset of each manifest by partition.
 
-    `deliver`: produces messages, waits, and returns the offset of each one.
+    `deliver` produces messages, waits for their delivery, and returns their offsets. Raises
+    ValueError if two snapshots have the same partition.
     """
     if not snapshots:
         return {}
     sources = [snapshot.source for snapshot in snapshots]
     if len(set(sources)) < len(sources):
-        raise ValueError(f"two snapshots of one partition among those of {sources}")
+        raise ValueError(f"two snapshots have the same partition: {sources}")
     chunks = (chunk_messages(snapshot, topic, chunk_bytes=chunk_bytes) for snapshot in snapshots)
     offsets = iter(deliver(chain.from_iterable(chunks)))
     manifests = [
@@ -43,16 +44,16 @@ def write_snapshots(
 
 
 class DeliveryTracker:
-    """What the client reports about messages whose offsets have to be known."""
+    """Collects the client's delivery reports of messages whose offsets are needed."""
 
     def __init__(self) -> None:
         self._offsets: list[int | None] = []
         self._waiting = 0
         self.first_error: KafkaError | None = None
-        """The first failure."""
+        """The first error that the client reported."""
 
     def next_callback(self) -> Callable[[KafkaError | None, Message], None]:
-        """Return what the client has to call about the next message."""
+        """Return the delivery callback of the next message."""
         number = len(self._offsets)
         self._offsets.append(None)
         self._waiting += 1
@@ -68,15 +69,15 @@ class DeliveryTracker:
 
     @property
     def finished(self) -> bool:
-        """Whether there is nothing to wait for: all is delivered, or something failed."""
+        """Whether all messages were delivered, or one has failed."""
         return self.first_error is not None or not self._waiting
 
     @property
     def offsets(self) -> list[int] | None:
-        """Each message's offset, in the order of `next_callback`; None where one is not known.
+        """The offsets in the order of `next_callback`; None if one of them is unknown.
 
-        The broker that has stored a message but whose answer was lost says "duplicate" to the
-        second try, and the client then reports it as delivered, without an offset.
+        If the broker stored a message but its answer was lost, it answers "duplicate" to the second
+        try. The client then reports the message as delivered, without an offset.
         """
         stored_offsets = [offset for offset in self._offsets if offset is not None and offset >= 0]
         return stored_offsets if len(stored_offsets) == len(self._offsets) else None

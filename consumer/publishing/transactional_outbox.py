@@ -1,4 +1,4 @@
-"""Exactly once: results and next offsets in one transaction of a stable transactional id."""
+"""The exactly-once outbox: one transaction for messages, snapshots and next offsets."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,16 +27,16 @@ from sensorwatch.consumer.publishing.outbox import (
 from sensorwatch.consumer.publishing.snapshot_writing import DeliveryTracker, write_snapshots
 
 CALL_TIMEOUT_SECONDS = 5.0
-"""The longest that one call into the client waits before the deadline is looked at again."""
+"""Timeout of one call into the client; the deadline is checked between calls."""
 GRACE_SECONDS = 1.0
-"""How long after its timeout a call that ignores it is given up."""
+"""Time after which a call that ignores its timeout is abandoned."""
 CLOSING_SECONDS = 2.0
 _FAILED_TRANSACTION_ERRORS = {KafkaError._STATE, KafkaError._FATAL}  # noqa: SLF001 - the client's names
-"""What produce() says in a transaction that has failed in the background."""
+"""Errors of produce() in a transaction that has failed in the background."""
 
 
 class TransactionalOutbox:
-    """One transaction per publication; what fails is told by the reaction it calls for."""
+    """Runs one transaction per publication, and raises one error class per reaction."""
 
     def __init__(
         self,
@@ -50,11 +50,11 @@ class TransactionalOutbox:
         grace_seconds: float = GRACE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Start a producer, which ends the open transaction of a predecessor with the same id.
+        """Start a producer, which aborts the open transaction of an earlier producer with this id.
 
-        `transaction_seconds`: how long one transaction may take. It has to be less than the timeout
-        after which the broker aborts the transaction and fences the producer. `deadline_seconds`:
-        how long starting a producer may take, and aborting.
+        `transaction_seconds` limits one transaction. It must be less than the timeout after which
+        the broker aborts the transaction and fences the producer. `deadline_seconds` limits
+        starting a producer, and aborting. Raises Fenced or BrokerUnavailable.
         """
         self._new_producer = new_producer
         self._transactional_id = transactional_id
@@ -78,21 +78,21 @@ class TransactionalOutbox:
     ) -> None:
         """Run one transaction.
 
-        Raises MicroBatchAborted where it was aborted, OutcomeUnknown where nobody can say (in both
-        cases go on from the committed offsets), Fenced or Unrecoverable where the process must go.
+        Raises MicroBatchAborted if it was aborted and OutcomeUnknown if that is not known; both
+        times the caller continues from the committed offsets. Raises Fenced or Unrecoverable if the
+        process must exit, and BrokerUnavailable if no new producer can be started.
         """
         deadline = self._clock() + self._transaction_seconds
         try:
-            # 1. Begin only now, with everything decided: no transaction is open while consuming.
+            # Everything is decided by now, so no transaction is open while the loop consumes.
             self._call(
                 ClientOperation.INIT, deadline, lambda _seconds: self._producer.begin_transaction()
             )
             self._transaction_open = True
             try:
-                # 2. Results.
                 for message in messages:
                     self._produce(message, deadline)
-                # 3. Snapshots, and what has to say where they stand.
+                # The plan needs the offsets of the snapshots' manifests.
                 commit_plan = plan_commit(self._write_snapshots(snapshots, deadline))
                 for message in commit_plan.messages:
                     self._produce(message, deadline)
@@ -100,17 +100,16 @@ class TransactionalOutbox:
                 if failure.cause_unknown:
                     self._raise_cause(membership, deadline)
                 raise
-            # 4. Next offsets, with the account as metadata, fenced by the group's generation.
+            # The membership's generation fences the next offsets.
             offsets = [commit.to_client() for commit in commit_plan.commits]
             self._send_offsets(offsets, membership, deadline)
-            # 5. All of it becomes visible, or none.
             self._call(ClientOperation.COMMIT, deadline, self._commit)
         except _ClientFailure as failure:
             self._raise_for_reaction(failure)
         self._transaction_open = self._broken_producer_replaced = False
 
     def close(self) -> None:
-        """Abort what is open, so that no reader waits for it."""
+        """Abort an open transaction, so that no reader waits for its end."""
         if self._transaction_open:
             try:
                 self._producer.abort_transaction(CLOSING_SECONDS)
@@ -124,14 +123,14 @@ class TransactionalOutbox:
         producer = self._producer
 
         def send(seconds: float) -> None:
-            # After the group's coordinator was killed, the client may wait for it for ever, past
-            # this timeout: docs/decisions/0013.
+            # After the group's coordinator was killed, the client may ignore this timeout and wait
+            # forever: docs/decisions/0014-waiting-for-a-broker.md.
             call_within(
                 seconds + self._grace_seconds,
                 lambda: producer.send_offsets_to_transaction(offsets, membership, seconds),
             )
 
-        # One call with all the time that remains: its timeout aborts the transaction.
+        # One call with all of the remaining time, because its timeout aborts the transaction.
         self._call(
             ClientOperation.SEND_OFFSETS,
             deadline,
@@ -143,10 +142,10 @@ class TransactionalOutbox:
         self._producer.commit_transaction(seconds)
 
     def _raise_cause(self, membership: object, deadline: float) -> None:
-        """Raise why the transaction failed in the background: only the next call tells.
+        """Raise the cause of a failure in the background, which only the next call returns.
 
-        The client answers before it looks at what it is asked to send, and if it were sent after
-        all, it would never be committed.
+        The client returns it before it looks at the offsets. If it sent them after all, they would
+        never be committed.
         """
         self._send_offsets([TopicPartition(self._state_topic, 0, 0)], membership, deadline)
 
@@ -161,9 +160,9 @@ class TransactionalOutbox:
         )
 
     def _deliver(self, messages: Iterable[OutgoingMessage], deadline: float) -> list[int]:
-        """Produce messages and wait until their offsets are known.
+        """Produce messages, wait for their delivery, and return their offsets.
 
-        Only for the few of a snapshot: being told of each message halves the rate.
+        Used for snapshots only: a delivery report for each message halves the rate.
         """
         tracker = DeliveryTracker()
         for message in messages:
@@ -210,7 +209,7 @@ class TransactionalOutbox:
         *,
         max_call_seconds: float = CALL_TIMEOUT_SECONDS,
     ) -> None:
-        """Call the client until it succeeds, fails for good, or the deadline is past."""
+        """Call the client until it succeeds, fails permanently, or the deadline has passed."""
         while True:
             try:
                 action(max(0.1, min(max_call_seconds, deadline - self._clock())))
@@ -225,7 +224,7 @@ class TransactionalOutbox:
     def _wait_or_fail(
         self, operation: ClientOperation, deadline: float, error: KafkaException
     ) -> None:
-        """Let the client work before the same call is tried again, if that may help."""
+        """Let the client run before the same call is tried again; raise if that cannot help."""
         wanted_reaction = reaction(error.args[0], operation)
         if wanted_reaction is not Reaction.RETRY:
             raise _ClientFailure(operation, error.args[0], wanted_reaction) from error
@@ -245,8 +244,8 @@ class TransactionalOutbox:
                 self._transaction_open = False
                 raise Fenced(
                     f'{failure}: the transactional id "{self._transactional_id}" was taken over. '
-                    "Either a transaction outlived its timeout while the broker was away: start "
-                    "again; or another process has the same id: give each host or pod its own "
+                    "Either this worker was frozen for longer than a transaction may last: start "
+                    "it again; or another process has the same id: give each host or pod its own "
                     "[consumer] instance"
                 ) from failure
             case _:
@@ -263,11 +262,13 @@ class TransactionalOutbox:
         self._transaction_open = False
 
     def _replace_producer(self, failure: "_ClientFailure") -> None:
-        """Drop the producer: initialising a new one with the same id settles what is pending."""
+        """Start a new producer with the same id, which ends the pending transaction."""
         self._transaction_open = False
         broken = failure.reaction is Reaction.RENEW_BROKEN_PRODUCER
         if broken and self._broken_producer_replaced:
-            raise Unrecoverable(f"{failure}: twice in a row, also with a new producer") from failure
+            raise Unrecoverable(
+                f"{failure}: twice in a row, the second time with a new producer"
+            ) from failure
         self._broken_producer_replaced = broken
         self._producer.purge()
         self._producer = self._start_producer()
@@ -282,15 +283,15 @@ class TransactionalOutbox:
             if failure.reaction is Reaction.EXIT_FENCED:
                 self._raise_for_reaction(failure)
             raise BrokerUnavailable(
-                f"{failure}: the broker did not begin transactions for "
-                f'"{self._transactional_id}" within {self._deadline_seconds:g} s; check that it is '
+                f"{failure}: the broker did not initialise transactions for "
+                f'"{self._transactional_id}" within {self._deadline_seconds:g} s. Check that it is '
                 'up and supports transactions, or set [consumer] delivery = "at_least_once"'
             ) from failure
         return producer
 
 
 class _ClientFailure(Exception):
-    """An error of the client with the reaction that the table gives for it."""
+    """An error of the client with its reaction from the table in broker_errors.py."""
 
     def __init__(
         self,
@@ -303,4 +304,4 @@ class _ClientFailure(Exception):
         super().__init__(f"{operation}: {error.name()}: {error.str()}")
         self.reaction = reaction
         self.cause_unknown = cause_unknown or error.code() in _FAILED_TRANSACTION_ERRORS
-        """Whether it only follows from another that is still to be asked for."""
+        """Whether this error only follows from an earlier one, which the next call returns."""

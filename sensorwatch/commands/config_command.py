@@ -9,6 +9,7 @@ from sensorwatch.commands.kafka_settings_check import check_client_settings
 from sensorwatch.common.errors import SettingsError
 from sensorwatch.common.rows.schema import load_schema
 from sensorwatch.common.runtime.command_line import ConfigOption, typer_app
+from sensorwatch.common.runtime.printing import print_line, print_note
 from sensorwatch.common.runtime.settings import (
     Delivery,
     LoadedSettings,
@@ -39,8 +40,8 @@ def check(config: ConfigOption = None) -> None:
     if settings.schema_.path.exists():
         load_schema(settings.schema_.path)
     for note in _notes(settings):
-        print(f"note: {note}", file=sys.stderr)
-    print("the configuration is sound", file=sys.stderr)
+        print_note(f"note: {note}")
+    print_note("the configuration is sound")
 
 
 def _print_values(loaded: LoadedSettings) -> None:
@@ -54,18 +55,18 @@ def _print_values(loaded: LoadedSettings) -> None:
     ]
     if not sys.stdout.isatty():
         for key, value, origin in rows:
-            print(f"{key} = {value}  # {origin}")
+            print_line(f"{key} = {value}  # {origin}")
         return
     # Slow to import, and only a person at a terminal needs them.
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
+
+    from sensorwatch.common.runtime.console import SafeConsole, styled
 
     table = Table("key", "value", "from", box=None)
     for key, value, origin in rows:
         style = "dim" if origin == "default" else ""
-        table.add_row(*(Text(cell) for cell in (key, value, origin)), style=style)
-    Console().print(table)
+        table.add_row(*(styled(cell) for cell in (key, value, origin)), style=style)
+    SafeConsole().print(table)
 
 
 def _effective_value_note(key: str, loaded: LoadedSettings) -> str:

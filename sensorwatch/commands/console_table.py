@@ -3,6 +3,8 @@
 import sys
 from collections.abc import Iterable, Sequence
 
+from sensorwatch.common.runtime.printing import print_cells
+
 
 def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], *, unbroken_column: str | None = None
@@ -10,16 +12,16 @@ def print_table(
     """Print rows under their columns' names; the column `unbroken_column` is never broken into lines."""
     if not sys.stdout.isatty():
         for row in (columns, *rows):
-            print("\t".join(row))
+            print_cells(row)
         return
     # Slow to import, and only a person needs it.
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
+
+    from sensorwatch.common.runtime.console import SafeConsole, styled
 
     table = Table(box=None)
     for column in columns:
-        table.add_column(column, no_wrap=column == unbroken_column, overflow="fold")
+        table.add_column(styled(column), no_wrap=column == unbroken_column, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)
+        table.add_row(*(styled(cell) for cell in row))
+    SafeConsole().print(table)

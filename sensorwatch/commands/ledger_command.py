@@ -1,6 +1,5 @@
 """`sensorwatch ledger`: show the account of every record, verify it, restore lost offsets."""
 
-import json
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -12,6 +11,7 @@ from sensorwatch.common.kafka.ledger_topic import by_partition, read_ledger
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.ledger.account import Account
 from sensorwatch.common.runtime.command_line import ConfigOption, typer_app
+from sensorwatch.common.runtime.printing import print_json, print_line, print_note
 from sensorwatch.common.runtime.setting_keys import Settings
 from sensorwatch.common.runtime.settings import load_settings
 from sensorwatch.proof.ledger_intervals import (
@@ -68,7 +68,7 @@ def show(
         ]
     if as_json:
         for partition, cause, committed_account in rows:
-            typer.echo(json.dumps(account_values(partition, cause, committed_account)))
+            print_json(account_values(partition, cause, committed_account))
     else:
         print_accounts(rows, committed_accounts_by_partition)
     _require_adding_up(committed_accounts_by_partition)
@@ -116,16 +116,18 @@ def verify_command(
         only = "" if partition is None else f" in partition {partition}"
         raise UsageError(f"{_no_account_message(settings)}{only}: there is nothing to verify")
     for finding in findings:
-        typer.echo(json.dumps(finding_values(finding)) if as_json else finding_line(finding))
+        if as_json:
+            print_json(finding_values(finding))
+        else:
+            print_line(finding_line(finding))
     failed_findings = [
         f for f in findings if f.verdict in (Verdict.DIFFERENT, Verdict.ACCOUNT_RESTARTED)
     ]
     proven = [finding for finding in findings if finding.verdict is Verdict.PROVEN]
     records_proven = sum(finding.interval.records for finding in proven)
-    typer.echo(
-        f"{records_proven} records proven in {len(proven)} of {len(findings)} stretches",
-        err=as_json,
-    )
+    # Standard output is for JSON only, if that was asked for.
+    print_total = print_note if as_json else print_line
+    print_total(f"{records_proven} records proven in {len(proven)} of {len(findings)} stretches")
     if failed_findings:
         raise CheckFailed(
             f"{len(failed_findings)} of {len(findings)} stretches are not as they should be"
@@ -155,16 +157,16 @@ def restore(
         if partition_key not in committed_accounts_by_partition
     }
     if not lost:
-        typer.echo("no partition has lost its offset; nothing to do")
+        print_line("no partition has lost its offset; nothing to do")
         return
     for partition_key, account in lost.items():
-        typer.echo(
+        print_line(
             f"{partition_key}: offset {account.next_offset} (after {account.consumed} records)"
         )
     if not yes:
         raise UsageError("nothing was committed; say --yes to commit these offsets")
     commit_accounts(settings, lost)
-    typer.echo(f"committed {len(lost)} offsets for group {settings.consumer.group}")
+    print_line(f"committed {len(lost)} offsets for group {settings.consumer.group}")
 
 
 def _settings(config: Any, group: str | None) -> Settings:

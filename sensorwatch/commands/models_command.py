@@ -1,10 +1,8 @@
 """`sensorwatch models`: look at the versions in the registry, and move the aliases."""
 
-import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -15,6 +13,7 @@ from sensorwatch.common.registry.audit import AuditEntry
 from sensorwatch.common.registry.model_names import current_user
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.runtime.command_line import ConfigOption, typer_app
+from sensorwatch.common.runtime.printing import print_json, print_line, print_note
 from sensorwatch.common.runtime.settings import Settings, load_settings
 
 app = typer_app(no_args_is_help=True)
@@ -52,7 +51,7 @@ def list_versions(
     names = registry.names() if model is None else [model]
     version_rows = [row for name in names for row in _versions(registry, name)]
     if as_json:
-        _print_json(version_rows)
+        print_json(version_rows, indent=2)
     elif version_rows:
         print_table(
             list(version_rows[0]),
@@ -61,7 +60,7 @@ def list_versions(
         )
     else:
         missing_text = f"no version of {model}" if model else "no model"
-        _print_note(
+        print_note(
             f"there is {missing_text} in {settings.registry.path} yet: `sensorwatch train` makes one"
         )
 
@@ -76,7 +75,7 @@ def show(
     aliases = [alias for alias, id_ in registry.aliases(name).items() if id_ == version_id]
     manifest = registry.manifest(name, version_id).to_plain()
     report = registry.report(name, version_id)
-    _print_json({"manifest": manifest, "aliases": aliases, "report": report})
+    print_json({"manifest": manifest, "aliases": aliases, "report": report}, indent=2)
 
 
 @app.command()
@@ -95,7 +94,7 @@ def promote(
     reason = _as_utf8(reason)
     why = reason or "by command"
     registry.promote(name, version_id, who=current_user(), why=why, force=reason if force else None)
-    print(f"{version_id} is the champion of {name}")
+    print_line(f"{version_id} is the champion of {name}")
 
 
 @app.command()
@@ -105,7 +104,7 @@ def rollback(
     """Make the previous version the champion again."""
     registry, name = _open(config, model)
     version = registry.rollback(name, who=current_user(), why=_as_utf8(reason) or "by command")
-    print(f"{version} is the champion of {name} again")
+    print_line(f"{version} is the champion of {name} again")
 
 
 @app.command()
@@ -125,7 +124,7 @@ def verify(
     damaged = []
     for version in versions_to_verify:
         problems = registry.verify(name, version)
-        print(f"{version}: {'; '.join(problems) or 'sound'}")
+        print_line(f"{version}: {'; '.join(problems) or 'sound'}")
         if problems:
             damaged.append(version)
     if damaged:
@@ -142,14 +141,14 @@ def audit(
     registry, name = _open(config, model)
     entries = registry.audit(name)
     if as_json:
-        _print_json([entry.model_dump(mode="json") for entry in entries])
+        print_json([entry.model_dump(mode="json") for entry in entries], indent=2)
     else:
         columns = ["#", "when", "who", "action", "version", "why"]
         print_table(columns, map(_audit_row, entries), unbroken_column="version")
     problems = registry.verify_audit(name)
     if problems:
         raise CheckFailed(f"the audit log of {name}: {'; '.join(problems)}")
-    _print_note(f"{len(entries)} lines, the chain is whole")
+    print_note(f"{len(entries)} lines, the chain is whole")
 
 
 @app.command()
@@ -173,8 +172,8 @@ def prune(
     why = _as_utf8(reason) or "by command"
     deleted = registry.prune(name, keep=keep, who=current_user(), why=why, in_use=protected)
     for version in deleted:
-        print(f"deleted {version}")
-    _print_note(f"{len(deleted)} versions deleted, {len(registry.version_ids(name))} kept")
+        print_line(f"deleted {version}")
+    print_note(f"{len(deleted)} versions deleted, {len(registry.version_ids(name))} kept")
 
 
 def _open(config: Path | None, model: str | None) -> tuple[Registry, str]:
@@ -194,7 +193,7 @@ def _versions(registry: Registry, name: str) -> Iterator[dict[str, str]]:
     try:
         aliases_by_name = registry.aliases(name)
     except ModelRefused as error:
-        _print_note(f"warning: {error}")
+        print_note(f"warning: {error}")
         aliases_by_name = {}
     for version in registry.version_ids(name):
         aliases = [alias for alias, id_ in aliases_by_name.items() if id_ == version]
@@ -244,11 +243,3 @@ def _audit_row(entry: AuditEntry) -> list[str]:
 def _as_utf8(argument: str) -> str:
     """Take bytes that are no UTF-8 out of an argument: they could not be written down."""
     return argument.encode("utf-8", "replace").decode().strip()
-
-
-def _print_json(plain: Any) -> None:
-    print(json.dumps(plain, indent=2, ensure_ascii=False))
-
-
-def _print_note(text: str) -> None:
-    print(text, file=sys.stderr)

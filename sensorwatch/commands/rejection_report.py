@@ -1,6 +1,5 @@
 """How many of some rows are no readings, and why, with the first examples of each reason."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
@@ -43,6 +42,4 @@ class RejectionReport:
 
 def _example(rejection: Rejection, location: str) -> str:
     field = f"{rejection.field}: " if rejection.field else ""
-    text = f"{location}: {field}{rejection.detail}"
-    # A row may hold anything, a terminal's control characters too.
-    return text if text.isprintable() else json.dumps(text)
+    return f"{location}: {field}{rejection.detail}"

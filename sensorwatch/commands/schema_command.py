@@ -13,6 +13,7 @@ from sensorwatch.common.errors import CheckFailed, DataError, UsageError
 from sensorwatch.common.rows.schema import Schema, load_schema, schema_from_plain
 from sensorwatch.common.rows.strict_parsing import collect_rows
 from sensorwatch.common.runtime.command_line import typer_app
+from sensorwatch.common.runtime.printing import print_line, print_text
 from sensorwatch.common.tables import open_text, read_rows
 from sensorwatch.schema_inference.inference import infer_schema
 from sensorwatch.schema_inference.schema_text import schema_text
@@ -44,7 +45,7 @@ def infer_command(
     except UsageError as error:
         raise DataError(f"{file}: {error}") from error
     if out is None:
-        print(text, end="")
+        print_text(text.removesuffix("\n"))
         return
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +57,7 @@ def infer_command(
         ) from error
     except OSError as error:
         raise UsageError(f"{out} cannot be written: {error.strerror}") from error
-    print(f"wrote {out}; try it: sensorwatch schema check {out} --data {file}")
+    print_line(f"wrote {out}; try it: sensorwatch schema check {out} --data {file}")
 
 
 @app.command("check")
@@ -71,7 +72,8 @@ def check_command(
     """
     row_schema = load_schema(path)
     report = _check_rows(row_schema, data)
-    print("\n".join(report.lines()))
+    for line in report.lines():
+        print_line(line)
     if report.rows == 0:
         raise DataError(f"{data} holds no rows")
     if report.rejected == report.rows or (strict and report.rejected):

@@ -1,6 +1,5 @@
 """`sensorwatch state`: show what the memory of a group holds, and let it begin anew."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
@@ -18,6 +17,7 @@ from sensorwatch.common.ledger.account import Account
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.runtime.command_line import ConfigOption, typer_app
 from sensorwatch.common.runtime.fingerprint import fingerprint
+from sensorwatch.common.runtime.printing import print_json, print_line
 from sensorwatch.common.runtime.setting_keys import Settings
 from sensorwatch.common.runtime.settings import load_settings
 from sensorwatch.proof.proof_inputs import connect_proof_inputs
@@ -64,7 +64,7 @@ def show(
     ]
     if as_json:
         for row in rows:
-            typer.echo(json.dumps(_row_values(*row)))
+            print_json(_row_values(*row))
         return
     print_table(
         (*COLUMNS, "model"), [_table_cells(*row) for row in rows], unbroken_column="partition"
@@ -111,10 +111,10 @@ def reset(
     summary = _snapshot_summaries(settings, group_state)
     for reset_plan in resets:
         for report_fields in lost_by_reset(reset_plan, summary[reset_plan.partition]):
-            typer.echo(report_fields)
+            print_line(report_fields)
     needs_partitions = group_state.partitions > group_state.state_partitions
     if needs_partitions:
-        typer.echo(
+        print_line(
             f'"{settings.state_topic}" gets {group_state.partitions} partitions, as the readings have '
             f"(now {group_state.state_partitions})"
         )
@@ -132,7 +132,7 @@ def _commit(settings: Settings, resets: list[Reset]) -> None:
         accounts,
         [ledger_entry for reset_plan in resets for ledger_entry in reset_plan.ledger_entries],
     )
-    typer.echo(f"{len(accounts)} partitions of {settings.consumer.group} begin anew")
+    print_line(f"{len(accounts)} partitions of {settings.consumer.group} begin anew")
 
 
 def _settings(config: Any, group: str | None) -> Settings:

@@ -1,6 +1,5 @@
 """`sensorwatch topics`: create the topics, and check that they are there."""
 
-import sys
 from collections.abc import Iterator, Mapping
 from typing import Annotated
 
@@ -16,6 +15,7 @@ from sensorwatch.common.kafka.topics import TopicStatus, create_topics, require_
 from sensorwatch.common.rows.parsing import parse
 from sensorwatch.common.rows.schema import load_schema
 from sensorwatch.common.runtime.command_line import ConfigOption, typer_app
+from sensorwatch.common.runtime.printing import print_line, print_note
 from sensorwatch.common.runtime.settings import Settings, load_settings
 
 app = typer_app(no_args_is_help=True)
@@ -47,13 +47,13 @@ def create(
     }
     plans = topic_plans(**topic_names, partitions=partitions)
     statuses = create_topics(settings.kafka, plans, replication=replication)
-    print("\n".join(created_lines(statuses, settings.topics.readings)))
+    for line in created_lines(statuses, settings.topics.readings):
+        print_line(line)
     path = settings.schema_.path
     if not path.exists():
-        print(
+        print_note(
             f"warning: there is no schema {path}, which `train` and `topics check` will need: "
-            "write it with `sensorwatch schema infer FILE`, or correct [schema] path",
-            file=sys.stderr,
+            "write it with `sensorwatch schema infer FILE`, or correct [schema] path"
         )
 
 
@@ -79,13 +79,13 @@ def check(
     settings = load_settings(config).settings
     partition_counts = require_topics(settings.kafka, _all_topic_names(settings))
     for name, partitions in partition_counts.items():
-        print(f"{name}: {partitions} partition{'s' if partitions > 1 else ''}")
+        print_line(f"{name}: {partitions} partition{'s' if partitions > 1 else ''}")
     check_state_topics(
         settings.kafka,
         readings=settings.topics.readings,
         state=settings.state_topic,
         snapshot_every_seconds=settings.consumer.snapshot_every_seconds,
-        warn=lambda said: print(f"warning: {said}", file=sys.stderr),
+        warn=lambda said: print_note(f"warning: {said}"),
     )
     if rows and settings.schema_.path.exists():
         _try_schema(settings, rows=rows)
@@ -102,8 +102,9 @@ def _try_schema(settings: Settings, *, rows: int) -> None:
     )
     report = RejectionReport()
     report.add(len(records), rejections, location=lambda index: _record_position(records[index]))
-    print(f"{topic}, the latest of it by {settings.schema_.path}:")
-    print("\n".join(report.lines()))
+    print_line(f"{topic}, the latest of it by {settings.schema_.path}:")
+    for line in report.lines():
+        print_line(line)
     if report.rows and report.rejected == report.rows:
         raise CheckFailed(
             f"all of the latest {report.rows} records of {topic} would be rejected: see "

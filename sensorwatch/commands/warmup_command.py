@@ -9,6 +9,7 @@ from sensorwatch.common.rows.csv_chunk import ChunkReader
 from sensorwatch.common.rows.parsing import parse
 from sensorwatch.common.rows.schema import schema_from_plain
 from sensorwatch.common.runtime.fingerprint import fingerprint
+from sensorwatch.common.runtime.printing import print_line
 from sensorwatch.common.runtime.setting_keys import FeatureKind, TrainerSettings
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.explanation import explain_rows
@@ -40,7 +41,7 @@ def warmup() -> None:
     began = time.perf_counter()
     compile_kernels()
     elapsed_seconds = time.perf_counter() - began
-    print(f"every kernel is compiled, in {elapsed_seconds:.1f} s; the next start finds them")
+    print_line(f"every kernel is compiled, in {elapsed_seconds:.1f} s; the next start finds them")
 
 
 def compile_kernels() -> None:

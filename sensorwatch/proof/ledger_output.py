@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-import typer
-
 from sensorwatch.commands.console_table import print_table
 from sensorwatch.common.kafka.ledger_text import account_to_plain
 from sensorwatch.common.kafka.records import Partition
+from sensorwatch.common.runtime.printing import print_line
 from sensorwatch.proof.ledger_intervals import COUNTS, Finding
 from sensorwatch.state.committed_accounts import CommittedAccount
 
@@ -39,7 +38,7 @@ def print_accounts(
         s.account for s in committed_accounts_by_partition.values() if s.account is not None
     ]
     total = [sum(getattr(a, name) for a in accounts) for name in COUNTS]
-    typer.echo("records in {} = normal {} + anomalies {} + dead letters {}".format(*total))
+    print_line("records in {} = normal {} + anomalies {} + dead letters {}".format(*total))
 
 
 def _cells(partition: str, cause: str, committed_account: CommittedAccount) -> list[str]:

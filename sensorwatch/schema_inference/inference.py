@@ -1,4 +1,4 @@
-"""A schema that fits a CSV file, guessed from its first rows."""
+"""Inference of a schema from the first rows of a CSV file."""
 
 import csv
 import math
@@ -31,7 +31,7 @@ _MAX_SHOWN_COLUMNS = 10
 
 
 class ColumnKind(StrEnum):
-    """What a column is taken for."""
+    """The inferred kind of a column."""
 
     TIME = "the time"
     KEY = "the sensor's id"
@@ -43,28 +43,28 @@ class ColumnKind(StrEnum):
     EMPTY = "empty"
     NO_VALUES = "no values, only cells such as NaN, n/a and empty ones"
     NAMELESS = "a column without a name"
-    DUPLICATE_NAME = "a name that stands in the header more than once"
+    DUPLICATE_NAME = "a name that the header contains more than once"
 
 
 @dataclass(frozen=True, slots=True)
 class InferredColumn:
-    """A column and what its sampled cells say about it."""
+    """A column and the statistics of its sampled cells."""
 
     name: str
     kind: ColumnKind
     cells: int
-    """How many cells were looked at, the empty ones too."""
+    """Number of sampled cells, including empty ones."""
     not_finite: int = 0
-    """Of a signal: how many of them are no finite number."""
+    """For a signal: number of cells without a finite number."""
     empty: int = 0
-    """Of a signal: how many of those are empty."""
+    """For a signal: number of empty cells."""
     low: float = math.nan
     high: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
 class Inference:
-    """What a file looks like."""
+    """The inferred dialect, time format and columns of a file."""
 
     delimiter: str
     time: TimeGuess
@@ -77,9 +77,9 @@ class Inference:
 
 
 def infer_schema(lines: Sequence[str]) -> Inference:
-    """Guess from a file's first lines, the header among them.
+    """Return the schema inferred from a file's first lines, including the header.
 
-    Raises DataError where there is no header, no column of times, or no column of numbers.
+    Raises DataError if there is no header, no time column, or no column of numbers.
     """
     delimiter, header, rows = _split_table(lines)
     cells = {name: [row[at].strip() for row in rows] for at, name in enumerate(header)}
@@ -104,12 +104,15 @@ def infer_schema(lines: Sequence[str]) -> Inference:
             if len(inference.columns) > _MAX_SHOWN_COLUMNS
             else ""
         )
-        raise DataError(f"no column of numbers to take as a signal: {', '.join(shown)}{more}")
+        raise DataError(f"no column of numbers that could be a signal: {', '.join(shown)}{more}")
     return inference
 
 
 def _split_table(lines: Sequence[str]) -> tuple[str, list[str], list[list[str]]]:
-    """Split the lines at the delimiter that gives the most columns to the most rows."""
+    """Return the best delimiter, the header and the rows.
+
+    The best delimiter gives the most columns to the most rows.
+    """
     non_blank_lines = [line for line in lines if line.strip()]
     if len(non_blank_lines) < 2:
         raise DataError(f"found {len(non_blank_lines)} lines, wanted a header and at least one row")
@@ -123,7 +126,7 @@ def _split_table(lines: Sequence[str]) -> tuple[str, list[str], list[list[str]]]
     header = [name.strip() for name in header]
     if all(isinstance(parse_number_cell(name), float) or not name for name in header):
         raise DataError(
-            f"the first line holds no names, wanted a header: found {short_repr(non_blank_lines[0])}"
+            f"the first line has no names, wanted a header: found {short_repr(non_blank_lines[0])}"
         )
     rows = [row for row in rows if len(row) == len(header)]
     if not rows:
@@ -150,8 +153,8 @@ def _find_time_column(header: Sequence[str], cells: dict[str, list[str]]) -> tup
     if len(header) == 1:
         tried = ", ".join(map(repr, DELIMITERS))
         raise DataError(
-            f"one column only, and it holds no times; the delimiters {tried} were tried, and none "
-            f"splits the lines; the first row is {shown}"
+            f"only one column, and it contains no times; none of the delimiters {tried} splits the "
+            f"lines; the first row is {shown}"
         )
     raise DataError(
         f"no column of times (RFC 3339, seconds or milliseconds since 1970, or a usual date "

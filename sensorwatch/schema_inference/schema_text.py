@@ -1,4 +1,4 @@
-"""A guessed schema as a TOML file that a person goes on from."""
+"""An inferred schema as TOML text for a person to edit."""
 
 import json
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from sensorwatch.schema_inference.inference import ColumnKind, Inference, Inferr
 
 
 def schema_text(inference: Inference, *, name: str) -> str:
-    """Write the schema; what was seen but decides nothing stands in comments."""
+    """Return the schema as TOML; comments contain observations and open questions."""
     blocks = [
         _header_lines(inference, name),
         _time(inference),
@@ -19,7 +19,8 @@ def schema_text(inference: Inference, *, name: str) -> str:
 
 
 def _header_lines(inference: Inference, name: str) -> Iterator[str]:
-    yield f"# Guessed from {inference.rows} rows by `sensorwatch schema infer`: check it before use."
+    yield f"# Inferred from {inference.rows} rows by `sensorwatch schema infer`."
+    yield "# Check it before use."
     yield f"name = {_quoted(name)}"
     yield 'unknown_fields = "ignore"        # or "reject"'
 
@@ -29,11 +30,11 @@ def _time(inference: Inference) -> Iterator[str]:
     yield "[time]"
     yield f"field = {_quoted(column.name)}"
     if inference.time.alternative:
-        yield f"# {_quoted(inference.time.alternative)} would fit as well: which one is it?"
+        yield f"# {_quoted(inference.time.alternative)} fits as well: choose one."
     yield f"format = {_quoted(inference.time.format)}"
     if inference.time.naive:
-        yield 'naive_zone = "UTC"               # the times have no zone: is it this one?'
-    yield "# max_future_seconds = 300       # on a topic: reject what claims to be from the future"
+        yield 'naive_zone = "UTC"               # the times have no zone: check this one'
+    yield "# max_future_seconds = 300       # on a topic: reject times too far in the future"
 
 
 def _key(inference: Inference) -> Iterator[str]:
@@ -50,20 +51,21 @@ def _signals(inference: Inference) -> Iterator[Iterator[str]]:
 
 
 def _context_hint() -> Iterator[str]:
-    yield "# Is one of these a command or a set-point? Write [[context]] for its [[signals]]:"
-    yield "# context explains the signals and is never accused."
+    yield "# If one of these is a command or a set-point, change its [[signals]] to [[context]]."
+    yield "# Context explains the signals and never raises an alarm."
 
 
 def _signal(column: InferredColumn) -> Iterator[str]:
     yield "[[signals]]"
     yield f"name = {_quoted(column.name)}"
-    yield f"# observed {column.low:g} to {column.high:g}; min and max are for the impossible"
+    yield f"# observed {column.low:g} to {column.high:g}; min and max reject impossible values"
     if column.low == column.high:
-        yield "# it never changed in these rows: a model learns nothing from it"
+        yield "# it never changed in these rows, so a model learns nothing from it"
     if column.not_finite:
-        yield f"# {column.not_finite} of {column.cells} rows have no finite number here: they are rejected"
+        yield f"# {column.not_finite} of {column.cells} rows have no finite number here"
+        yield "# and are rejected"
     if column.empty:
-        yield f"# of these, {column.empty} are empty; with this the sensor's last value stands in:"
+        yield f"# {column.empty} of these are empty; this carries the previous value forward:"
         yield '# missing = "hold_last"'
 
 
@@ -74,7 +76,7 @@ def _unused_and_csv(inference: Inference) -> Iterator[str]:
         if column.kind not in (ColumnKind.TIME, ColumnKind.KEY, ColumnKind.SIGNAL)
     ]
     for column in unused:
-        yield f"# left out: {_quoted(column.name)}, {column.kind}"
+        yield f"# not used: {_quoted(column.name)}, {column.kind}"
     if unused:
         yield ""
     yield "[csv]"
@@ -82,5 +84,5 @@ def _unused_and_csv(inference: Inference) -> Iterator[str]:
 
 
 def _quoted(text: str) -> str:
-    """Write a text as a TOML basic string, which also cannot leave a comment's line."""
+    """Return a text as a TOML basic string, which cannot end a comment line."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

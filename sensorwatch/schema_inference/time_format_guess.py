@@ -1,4 +1,4 @@
-"""Which declared time format reads a column of texts."""
+"""Guesses the time format of a column of texts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from sensorwatch.common.rows.cells import parse_number_cell
 from sensorwatch.common.rows.instants import BadTime, time_reader
 from sensorwatch.common.rows.schema import TimeField
 
-# In order of preference where several read a column equally well and in rising order.
+# In order of preference, if several formats fit a column equally well.
 PATTERNS = (
     "%Y-%m-%d %H:%M",
     "%Y-%m-%dT%H:%M",
@@ -29,28 +29,28 @@ PATTERNS = (
     "%Y-%m-%d %H:%M:%S%z",
     "%a %b %d %H:%M:%S %Y",
 )
-# strptime takes one digit for two: without this, any whole number of 8 to 14 digits were a time.
+# strptime accepts one digit for two, so any integer of 8 to 14 digits would be a time.
 _EXACT_LENGTHS = {"%Y%m%d%H%M%S": 14, "%Y%m%dT%H%M%S": 15}
 _MIN_READABLE_SHARE = 0.95
-# From 1973 to 2096: a smaller number is a counter, a larger one another unit.
+# The years 1973 to 2096. Smaller numbers are counters, larger ones have another unit.
 _EPOCH_RANGES = {"epoch_s": (1e8, 4e9), "epoch_ms": (1e11, 4e12)}
 
 
 @dataclass(frozen=True, slots=True)
 class TimeGuess:
-    """A format that reads a column."""
+    """A time format that fits a column."""
 
     format: str
     naive: bool
-    """True: at least one time has no zone."""
+    """True if at least one time has no zone."""
     alternative: str = ""
-    """Another format that reads it as well; empty: none."""
+    """Another format that fits equally well; empty: none."""
 
 
 def guess_time(cells: Sequence[str], *, name_suggests_time: bool) -> TimeGuess | None:
-    """Find the format of a column's non-empty cells; None: they are no times.
+    """Return the time format of a column's non-empty cells; None if they are not times.
 
-    `name_suggests_time`: the column's name says time, so plain numbers may be one.
+    `name_suggests_time`: the column's name contains a word for time, so plain numbers may be times.
     """
     if name_suggests_time and (epoch := _guess_epoch(cells)):
         return TimeGuess(epoch, naive=False)
@@ -61,7 +61,7 @@ def guess_time(cells: Sequence[str], *, name_suggests_time: bool) -> TimeGuess |
     ]
     if not fits:
         return None
-    # Day and month can be taken for each other; a recording's times rise.
+    # Day and month can be confused. The times of a recording rise, which decides.
     best = max(fits, key=lambda fit: (fit[1], fit[2]))
     equally_good = [
         time_format for time_format, share, rising in fits if (share, rising) == best[1:]
@@ -84,7 +84,7 @@ def _guess_epoch(cells: Sequence[str]) -> str | None:
 def _fit_format(cells: Sequence[str], time_format: str) -> tuple[float, float] | None:
     """Return the share of cells that the format reads, and the share of steps that do not fall."""
     time_field = TimeField(format=time_format, naive_zone="UTC")
-    # Most formats fail at once: a few cells tell.
+    # A few cells exclude most formats.
     if (
         _readable_share(cells[:20], time_field) < _MIN_READABLE_SHARE
         or _readable_share(cells, time_field) < _MIN_READABLE_SHARE

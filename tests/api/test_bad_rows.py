@@ -106,7 +106,7 @@ def test_a_request_with_very_many_faults_gets_a_bounded_answer(
 
     assert exactly.status_code == 200
     assert more.status_code == 422
-    assert "the last 1099 rows were not looked at" in apps.problem(more)["detail"]
+    assert "the last 1099 rows were not read" in apps.problem(more)["detail"]
     assert len(apps.problem(more)["errors"]) == 4 * 501
 
 

@@ -1,1 +1,1 @@
-"""Real and imitated Kafka brokers, and the tools that break them on purpose."""
+"""Real and mock Kafka brokers, and tools that inject failures."""

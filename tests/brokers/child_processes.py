@@ -1,4 +1,4 @@
-"""Programs under test as processes of their own: killed, frozen, thawed and waited for."""
+"""Programs under test as separate processes that can be killed, frozen and waited for."""
 
 import atexit
 import os
@@ -17,15 +17,15 @@ _running: set["Program"] = set()
 
 
 class DeadlineMissed(AssertionError):
-    """What a test waited for did not happen in time."""
+    """A condition did not become true in time."""
 
 
 def wait_until(
     condition: Callable[[], T | None], *, deadline: float, what: str, every: float = 0.02
 ) -> T:
-    """Ask `condition` until its answer is true and return it.
+    """Call `condition` until its result is true, and return the result.
 
-    `deadline` and `every` are in seconds. Raises DeadlineMissed, naming `what`.
+    `deadline` and `every` are in seconds. Raises DeadlineMissed with `what` in its text.
     """
     end = time.monotonic() + deadline
     while True:
@@ -33,12 +33,14 @@ def wait_until(
         if answer:
             return answer
         if time.monotonic() > end:
-            raise DeadlineMissed(f"waited {deadline:g} s in vain for: {what} (last: {answer!r})")
+            raise DeadlineMissed(
+                f"waited {deadline:g} s without success for: {what} (last: {answer!r})"
+            )
         time.sleep(every)
 
 
 def tail(path: Path, lines: int = 40) -> str:
-    """Return the last lines of a log file, or a word on why there are none."""
+    """Return the last lines of a log file, or a text if there is no file."""
     try:
         return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
     except FileNotFoundError:
@@ -46,9 +48,9 @@ def tail(path: Path, lines: int = 40) -> str:
 
 
 class Program:
-    """A command running in a process group of its own, its output in a file.
+    """A command in a separate process group, with its output in a file.
 
-    Signals go to the whole group, so supervised children share the fate of their parent.
+    Signals go to all processes of the group, so they reach supervised children too.
     """
 
     def __init__(
@@ -59,7 +61,7 @@ class Program:
         environment: Mapping[str, str] | None = None,
         folder: Path | None = None,
     ) -> None:
-        """Start `command`; `environment` is added to ours, `log` is appended to."""
+        """Start `command` with our environment and `environment`; its output is added to `log`."""
         self.command = list(command)
         self.log = log
         with log.open("ab") as output:
@@ -86,29 +88,29 @@ class Program:
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended yet (a frozen one has not)."""
+        """Whether it has not ended yet; a frozen program is running."""
         return self.exit_code is None
 
     def kill9(self) -> None:
-        """Kill the whole group at once, without a chance to say goodbye."""
+        """Kill all processes of the group (SIGKILL)."""
         self.close()
 
     def freeze(self) -> None:
-        """Freeze it (SIGSTOP): alive, but silent, as in a long pause of the machine."""
+        """Freeze all processes of the group (SIGSTOP)."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Thaw it (SIGCONT)."""
+        """Continue all processes of the group (SIGCONT)."""
         self._signal(signal.SIGCONT)
 
     def terminate(self, *, deadline: float = 10) -> int:
-        """Ask it to end (SIGTERM, to the leader alone, as a supervisor would) and wait."""
+        """Send SIGTERM to the first process only, as a supervisor does, and wait."""
         if self.running:
             self._process.send_signal(signal.SIGTERM)
         return self.wait(deadline=deadline)
 
     def wait(self, *, deadline: float) -> int:
-        """Wait for the end and return the exit code; past the deadline show the log's tail."""
+        """Wait for the end and return the exit code; raises DeadlineMissed with the log's end."""
         try:
             return self._process.wait(timeout=deadline)
         except subprocess.TimeoutExpired:
@@ -117,7 +119,7 @@ class Program:
             ) from None
 
     def close(self) -> None:
-        """End whatever is left of the group; safe to call twice."""
+        """Kill the remaining processes of the group; safe to call twice."""
         if self in _running:
             _running.discard(self)
             self._signal(signal.SIGKILL)

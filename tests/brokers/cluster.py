@@ -1,13 +1,13 @@
 """A Kafka of three brokers, each of which a test may kill and start again."""
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from confluent_kafka import KafkaException
+from confluent_kafka.admin._metadata import TopicMetadata
 
 from sensorwatch.common.kafka.records import Partition
+from sensorwatch.common.kafka.retrying import RetryPolicy
 from tests.brokers.child_processes import wait_until
 from tests.brokers.cluster_plan import cluster_plan
 from tests.brokers.jar_server import JarServer
@@ -86,8 +86,7 @@ class KafkaCluster(Kafka):
 
     def leader(self, partition: Partition) -> int:
         """Return the broker that leads a partition, -1 if none does."""
-        found = self._admin.list_topics(partition.topic, timeout=10).topics[partition.topic]
-        return int(found.partitions[partition.number].leader)
+        return int(self._metadata(partition.topic).partitions[partition.number].leader)
 
     def group_coordinator(self, group: str) -> int:
         """Return the broker that coordinates a consumer group."""
@@ -98,12 +97,15 @@ class KafkaCluster(Kafka):
         return self.leader(self._partition_of(TRANSACTIONS_TOPIC, transactional_id))
 
     def _partition_of(self, topic: str, name: str) -> Partition:
-        found = self._admin.list_topics(topic, timeout=10).topics[topic]
-        return partition_of_name(topic, name, len(found.partitions))
+        return partition_of_name(topic, name, len(self._metadata(topic).partitions))
+
+    def _metadata(self, topic: str) -> TopicMetadata:
+        retry = RetryPolicy(IN_SYNC_SECONDS)
+        return retry.ask(lambda: self._admin.list_topics(topic, timeout=10)).topics[topic]
 
     def _in_sync(self) -> bool:
         try:
-            topics: Sequence[Any] = [*self._admin.list_topics(timeout=5).topics.values()]
+            topics = self._admin.list_topics(timeout=5).topics.values()
         except KafkaException:
             return False
         partitions = [one for topic in topics for one in topic.partitions.values()]

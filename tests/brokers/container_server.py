@@ -1,4 +1,4 @@
-"""A broker in a container, where a Docker engine answers."""
+"""A broker in a container, if there is a Docker engine."""
 
 import gc
 import os
@@ -13,7 +13,7 @@ _IMAGE = "confluentinc/cp-kafka:8.1.0"  # Apache Kafka 4.1; its start script is 
 _PORT = 9093
 _START_SECONDS = 120
 _ENVIRONMENT = {
-    # The image leaves the transaction log at three replicas: init_transactions would hang.
+    # The image has three replicas for the transaction log, so init_transactions would hang.
     "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
     "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
     "KAFKA_TRANSACTION_STATE_LOG_NUM_PARTITIONS": "4",
@@ -29,9 +29,9 @@ _ENVIRONMENT = {
 
 @cache
 def docker_missing() -> str | None:
-    """Say why no container can be started here, or None where a Docker engine answers."""
+    """Return why no container can be started, or None if there is a Docker engine."""
     with warnings.catch_warnings():
-        # The docker package leaves its socket open when nobody answers.
+        # The docker package does not close its socket if there is no answer.
         warnings.simplefilter("ignore", ResourceWarning)
         reason = _ask_docker()
         gc.collect()
@@ -55,22 +55,22 @@ def _ask_docker() -> str | None:
 
 
 class ContainerServer:
-    """A single broker in KRaft mode in a container, on a host port that survives a restart."""
+    """A single broker in KRaft mode in a container, with the same host port after a restart."""
 
     kind = "container"
 
     def __init__(self) -> None:
-        """Prepare the container; raise BrokerMissing where no Docker engine answers."""
+        """Prepare the container; raises BrokerMissing without a Docker engine."""
         missing = docker_missing()
         if missing is not None:
             raise BrokerMissing(missing)
         self._container: Any = None
-        # Bound, not exposed: an exposed port changes when the container starts again.
+        # A bound port, because an exposed port changes at a restart.
         self._host_port = free_port()
         self.address = f"localhost:{self._host_port}"
 
     def start(self) -> None:
-        """Start the container, or the killed one again, which keeps its data."""
+        """Start the container; a killed container keeps its data."""
         if self._container is not None:
             self._container.get_wrapped_container().start()
             return
@@ -86,7 +86,7 @@ class ContainerServer:
         self.address = container.get_bootstrap_server()
 
     def kill(self) -> None:
-        """Kill the broker's process (SIGKILL); the container and its data stay."""
+        """Kill the broker's process (SIGKILL); the container and its data remain."""
         self._container.get_wrapped_container().kill()
 
     def close(self) -> None:
@@ -97,7 +97,7 @@ class ContainerServer:
 
     @property
     def running(self) -> bool:
-        """Ask Docker."""
+        """Whether Docker reports the container as running."""
         wrapped = self._container.get_wrapped_container()
         wrapped.reload()
         return bool(wrapped.status == "running")

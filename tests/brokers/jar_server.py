@@ -1,4 +1,4 @@
-"""A broker run from the jars with Java, in a process group and a data folder of its own."""
+"""A broker run from the jars with Java, in a separate process group and data folder."""
 
 import shutil
 import subprocess
@@ -50,7 +50,7 @@ class JarServer:
         self._format(plan.cluster_id)
 
     def start(self) -> None:
-        """Start the broker; call it from a thread that stays (see `_kill_with_parent`)."""
+        """Start the broker; the calling thread must stay alive (see `_kill_with_parent`)."""
         options = [*self._java_options, "-XX:+UseSerialGC", "-Dorg.apache.logging.log4j.level=WARN"]
         command = self._java(*options, main="kafka.Kafka")
         self._program = Program(
@@ -79,7 +79,7 @@ class JarServer:
         return ["java", *options, "-cp", f"{self._jars}/*", main]
 
     def _format(self, cluster_id: str) -> None:
-        # With "=": an id that begins with "-" would be read as an option.
+        # With "=", because an id that begins with "-" would be read as an option.
         arguments = ["format", f"--cluster-id={cluster_id}", "-c", str(self._properties)]
         command = self._java("-XX:TieredStopAtLevel=1", main="kafka.tools.StorageTool")
         done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
@@ -90,6 +90,6 @@ class JarServer:
 
 
 def _kill_with_parent() -> list[str]:
-    """Let the kernel end the broker with the thread that started it, even by kill -9."""
+    """Return a prefix that makes the kernel kill the broker if the starting thread ends."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []

@@ -1,4 +1,4 @@
-"""The jars of Apache Kafka, fetched once by Maven into a cache folder."""
+"""The jars of Apache Kafka, downloaded once by Maven into a cache folder."""
 
 import os
 import re
@@ -20,22 +20,22 @@ class JarsMissing(Exception):
 
 
 def java_missing() -> str | None:
-    """Say why a broker cannot be run from jars here, or None where it can."""
+    """Return why a broker cannot be run from jars, or None if it can."""
     java = shutil.which("java")
     if java is None:
         return "no `java` (17 or newer) on the PATH"
-    found = _java_version(java)
-    if found < 17:
-        return f"`java` is version {found}, wanted 17 or newer"
+    version = _java_version(java)
+    if version < 17:
+        return f"`java` is version {version}, expected 17 or newer"
     if not _cache().exists() and shutil.which("mvn") is None:
-        return f"no `mvn` on the PATH to fetch the jars with, and no {_cache()}"
+        return f"no `mvn` on the PATH to download the jars, and no {_cache()}"
     return None
 
 
 def kafka_jars() -> Path:
-    """Return the folder of the jars, fetching them the first time (54 MB).
+    """Return the folder of the jars; the first call downloads them (54 MB).
 
-    Raises NoJars where Maven fails, with the end of what it said.
+    Raises JarsMissing with the end of Maven's output if Maven fails.
     """
     cache = _cache()
     cache.parent.mkdir(parents=True, exist_ok=True)
@@ -57,15 +57,15 @@ def _java_version(java: str) -> int:
 
 
 def _fetch(cache: Path) -> None:
-    # Renamed into place when complete: a folder that exists is a folder that can be used.
-    started = Path(tempfile.mkdtemp(dir=cache.parent, prefix="fetching-"))
+    # Renamed when complete, so that an existing folder is always usable.
+    partial = Path(tempfile.mkdtemp(dir=cache.parent, prefix="fetching-"))
     try:
-        _run_maven(started)
-        started.chmod(0o755)
-        started.rename(cache)
+        _run_maven(partial)
+        partial.chmod(0o755)
+        partial.rename(cache)
     finally:
         with suppress(FileNotFoundError):
-            shutil.rmtree(started)
+            shutil.rmtree(partial)
 
 
 def _run_maven(folder: Path) -> None:

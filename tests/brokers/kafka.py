@@ -1,4 +1,4 @@
-"""What a test may ask of a Kafka broker, however it is run."""
+"""A Kafka broker for tests, independent of how it is run."""
 
 import uuid
 from functools import cached_property
@@ -14,7 +14,7 @@ READY_SECONDS = 90
 
 
 class BrokerMissing(Exception):
-    """No broker of this kind can be had on this machine; the text says why."""
+    """No broker of this kind is available on this machine; the text says why."""
 
 
 class BrokerEnded(Exception):
@@ -30,23 +30,23 @@ class Server(Protocol):
 
     @property
     def address(self) -> str:
-        """Where clients connect to: `host:port`."""
+        """The address for clients: `host:port`."""
 
     def start(self) -> None:
-        """Start the broker on the data it had, without waiting until it is ready."""
+        """Start the broker with its existing data, without waiting until it is ready."""
 
     def kill(self) -> None:
-        """Kill the broker at once; its data stays."""
+        """Kill the broker; its data remains."""
 
     def close(self) -> None:
-        """End the broker for good."""
+        """Stop the broker permanently."""
 
     @property
     def running(self) -> bool:
         """Whether the broker's process has not ended."""
 
     def log_tail(self) -> str:
-        """Return the end of the broker's log, and whatever explains why it does not start."""
+        """Return the end of the broker's log, which explains why it does not start."""
 
 
 class Kafka:
@@ -65,18 +65,18 @@ class Kafka:
         try:
             wait_ready(self._server)
         except (KafkaException, DeadlineMissed, BrokerEnded) as error:
-            words = self._server.log_tail()
+            log = self._server.log_tail()
             self._server.close()
-            raise RuntimeError(f"the broker is not ready: {error}\n{words}") from error
+            raise RuntimeError(f"the broker is not ready: {error}\n{log}") from error
         self.address = self._server.address
         return self
 
     def stop_hard(self) -> None:
-        """Kill the broker (SIGKILL); its data stays."""
+        """Kill the broker (SIGKILL); its data remains."""
         self._server.kill()
 
     def start_again(self) -> None:
-        """Start the killed broker at the same address, on the same data, and wait for it."""
+        """Start the killed broker with the same address and data, and wait until it is ready."""
         self.start()
 
     def close(self) -> None:
@@ -86,7 +86,7 @@ class Kafka:
     def create_topic(self, name: str, partitions: int = 1, **config: str) -> str:
         """Create a topic, wait until it can be written to, and return its name.
 
-        `config` holds topic settings with `_` for `.`, as in `retention_ms="1000"`.
+        `config` has topic settings with `_` for `.`, as in `retention_ms="1000"`.
         """
         settings = {key.replace("_", "."): value for key, value in config.items()}
         topic = NewTopic(
@@ -103,7 +103,7 @@ class Kafka:
         return self.create_topic(f"{stem}-{uuid.uuid4().hex[:8]}", partitions)
 
     def delete_topic(self, name: str) -> None:
-        """Delete a topic with everything in it."""
+        """Delete a topic with its records."""
         self._admin.delete_topics([name])[name].result(timeout=30)
 
     def delete_group(self, group: str) -> None:
@@ -112,7 +112,7 @@ class Kafka:
 
     @cached_property
     def _admin(self) -> AdminClient:
-        # Kept: a client that is dropped destroys the calls still under way.
+        # Cached, because a client that is dropped cancels its pending calls.
         return AdminClient({"bootstrap.servers": self.address, "log_level": 0})
 
     def _leaders(self, name: str) -> int:
@@ -121,7 +121,7 @@ class Kafka:
 
 
 def wait_ready(server: Server) -> None:
-    """Wait until metadata and transactions work: an open port is too early a sign."""
+    """Wait until metadata and transactions work; an open port is not enough."""
     config: dict[str, Any] = {"bootstrap.servers": server.address, "log_level": 0}
     wait_until(
         lambda: _has_metadata(server, config), deadline=READY_SECONDS, what="the broker", every=0.1

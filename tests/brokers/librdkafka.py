@@ -21,7 +21,7 @@ _SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "rd_kafka_new": (_VOID, (_INT, _VOID, _TEXT, _SIZE)),
     "rd_kafka_destroy": (None, (_VOID,)),
     "rd_kafka_flush": (_INT, (_VOID, _INT)),
-    # Variadic: tags (rd_kafka_vtype_t) follow, each with what belongs to it.
+    # Variadic: tags (rd_kafka_vtype_t) follow, each with its values.
     "rd_kafka_producev": (_INT, (_VOID,)),
     "rd_kafka_mock_cluster_new": (_VOID, (_VOID, _INT)),
     "rd_kafka_mock_cluster_destroy": (None, (_VOID,)),
@@ -53,7 +53,7 @@ _SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
 
 @cache
 def librdkafka() -> ctypes.CDLL:
-    """Return the very library that confluent_kafka uses, with its functions' types declared."""
+    """Return the library that confluent_kafka uses, with the types of its functions."""
     library = ctypes.CDLL(str(_path()))
     for name, (result, arguments) in _SIGNATURES.items():
         function = getattr(library, name)
@@ -65,7 +65,7 @@ def librdkafka() -> ctypes.CDLL:
 def _path() -> Path:
     package = Path(confluent_kafka.__file__).parent
     folders = [package.with_name("confluent_kafka.libs"), package / ".dylibs"]
-    found = [path for folder in folders for path in sorted(folder.glob("librdkafka*"))]
-    if not found:
+    libraries = [path for folder in folders for path in sorted(folder.glob("librdkafka*"))]
+    if not libraries:
         raise FileNotFoundError(f"no librdkafka in {folders}: is confluent-kafka from a wheel?")
-    return found[0]
+    return libraries[0]

@@ -1,4 +1,4 @@
-"""librdkafka's mock cluster with its levers: any broker error on any request, on demand."""
+"""librdkafka's mock cluster, which can return any error for any request."""
 
 import ctypes
 from collections.abc import Sequence
@@ -12,10 +12,10 @@ _NO_ERROR = 0
 
 
 class MockCluster:
-    """Brokers 1 to n on loopback, in this process, that fail as they are told.
+    """Brokers 1 to n on loopback, in this process, with injected errors.
 
-    The limits are those of `sensorwatch.common.kafka.embedded.EmbeddedBroker`: tests on it assert which
-    *action* follows an error; that no record is lost or doubled is asserted on the real broker.
+    It has the limits of `sensorwatch.demo.embedded_broker.EmbeddedBroker`. Tests on it check the
+    reaction to an error. Tests on a real broker check that no record is lost or doubled.
     """
 
     def __init__(self, brokers: int = 1) -> None:
@@ -49,7 +49,7 @@ class MockCluster:
         _check(call(self._cluster, topic.encode(), partition, before_offset), "delete records")
 
     def set_partition_leader(self, topic: str, partition: int, broker: int) -> None:
-        """Make `broker` the leader of a partition; -1 leaves it without one."""
+        """Make `broker` the leader of a partition; -1 means no leader."""
         call = self._library.rd_kafka_mock_partition_set_leader
         _check(call(self._cluster, topic.encode(), partition, broker), "set leader")
 
@@ -65,7 +65,7 @@ class MockCluster:
         _check(call(self._cluster, b"transaction", name, broker), "set coordinator")
 
     def broker_down(self, broker: int = 1) -> None:
-        """Cut the broker's connections and refuse new ones."""
+        """Close the broker's connections and refuse new ones."""
         _check(self._library.rd_kafka_mock_broker_set_down(self._cluster, broker), "broker down")
 
     def broker_up(self, broker: int = 1) -> None:
@@ -73,15 +73,15 @@ class MockCluster:
         _check(self._library.rd_kafka_mock_broker_set_up(self._cluster, broker), "broker up")
 
     def set_delay(self, milliseconds: int, *, broker: int = 1) -> None:
-        """Let the broker answer every request only after so long."""
+        """Delay every answer of the broker by `milliseconds`."""
         call = self._library.rd_kafka_mock_broker_set_rtt
         _check(call(self._cluster, broker, milliseconds), "set round trip time")
 
     def push_request_errors(self, api: Api, errors: Sequence[int]) -> None:
         """Answer the next requests of this kind with these errors, one each; 0 means none.
 
-        `errors` are codes of `confluent_kafka.KafkaError`. `KafkaError._TRANSPORT` cuts the
-        connection instead of answering.
+        `errors` are codes of `confluent_kafka.KafkaError`. `KafkaError._TRANSPORT` closes
+        the connection without an answer.
         """
         codes = (ctypes.c_int * len(errors))(*errors)
         self._library.rd_kafka_mock_push_request_errors_array(
@@ -91,17 +91,17 @@ class MockCluster:
     def push_request_errors_rtts(
         self, api: Api, errors: Sequence[tuple[int, int]], *, broker: int = 1
     ) -> None:
-        """As `push_request_errors`, each error after its delay: pairs (error, milliseconds)."""
+        """Push errors like `push_request_errors`, each with a delay: (error, milliseconds)."""
         flat = [ctypes.c_int(number) for pair in errors for number in pair]
         call = self._library.rd_kafka_mock_broker_push_request_error_rtts
         _check(call(self._cluster, broker, api, len(errors), *flat), "push errors")
 
     def clear_request_errors(self, api: Api) -> None:
-        """Forget the errors of this kind of request that have not been used."""
+        """Remove the unused errors of this kind of request."""
         self._library.rd_kafka_mock_clear_request_errors(self._cluster, api)
 
     def track_requests(self) -> None:
-        """Begin to remember requests, forgetting earlier ones."""
+        """Start recording requests, without earlier ones."""
         self._library.rd_kafka_mock_start_request_tracking(self._cluster)
         self._library.rd_kafka_mock_clear_requests(self._cluster)
 
@@ -126,7 +126,9 @@ class MockCluster:
         self._library.rd_kafka_conf_set(config, b"log_level", b"0", error_buffer, len(error_buffer))
         client = self._library.rd_kafka_new(PRODUCER_TYPE, config, error_buffer, len(error_buffer))
         if not client:
-            raise RuntimeError(f"librdkafka could not make a client: {error_buffer.value.decode()}")
+            raise RuntimeError(
+                f"librdkafka could not create a client: {error_buffer.value.decode()}"
+            )
         return int(client)
 
     def __enter__(self) -> Self:

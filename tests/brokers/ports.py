@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 
 def free_ports(count: int) -> list[int]:
-    """Find `count` different ports that nobody listens on now."""
+    """Return `count` different ports that are free now."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:
@@ -14,5 +14,5 @@ def free_ports(count: int) -> list[int]:
 
 
 def free_port() -> int:
-    """Find a port that nobody listens on now."""
+    """Return a port that is free now."""
     return free_ports(1)[0]

@@ -1,10 +1,10 @@
-"""The numbers of Kafka's requests (https://kafka.apache.org/protocol#protocol_api_keys)."""
+"""The API keys of Kafka's requests (https://kafka.apache.org/protocol#protocol_api_keys)."""
 
 from enum import IntEnum
 
 
 class Api(IntEnum):
-    """The kinds of request that tests break."""
+    """The API keys of requests for which tests inject errors."""
 
     PRODUCE = 0
     FETCH = 1

@@ -1,4 +1,4 @@
-"""A TCP proxy before a Kafka broker that understands just enough to lose the right answer."""
+"""A TCP proxy for a Kafka broker that can drop the answers of one kind of request."""
 
 import socket
 import struct
@@ -18,21 +18,21 @@ _CORRELATION = struct.Struct(">i")
 
 
 class Loss(Enum):
-    """What happens to the connection whose answer was swallowed."""
+    """What happens to the connection after an answer was dropped."""
 
-    CUT = "cut"  # the client sees a lost connection
-    HOLD = "hold"  # the client sees silence, until its own timeout
+    CUT = "cut"  # the connection is closed
+    HOLD = "hold"  # the client gets no answer until its timeout
 
 
 class KafkaProxy:
-    """A proxy on loopback; a broker that advertises `port` has all its clients pass here.
+    """A proxy on loopback; all clients of a broker that advertises `port` connect through it.
 
-    `lose_answers` loses the answers of coming requests of one kind: the broker has done what it was
-    asked, and the client cannot know.
+    `lose_answers` drops the answers of later requests of one kind. The broker has processed such a
+    request, but the client cannot know.
     """
 
     def __init__(self, *, port: int, upstream: int) -> None:
-        """Listen on `port` and pass everything on to the port `upstream`, both on 127.0.0.1."""
+        """Listen on `port` and forward to the port `upstream`, both on 127.0.0.1."""
         self._upstream = upstream
         self._lock = threading.Lock()
         self._due_losses: Counter[int] = Counter()
@@ -47,30 +47,30 @@ class KafkaProxy:
         self._acceptor.start()
 
     def lose_answers(self, api: Api, *, count: int = 1, loss: Loss = Loss.CUT) -> None:
-        """Lose the answers of the next `count` requests of this kind, beside those still due."""
+        """Drop the answers of `count` more requests of this kind."""
         with self._lock:
             self._due_losses[api] += count
             self._loss = loss
 
     def lost_answers(self, api: Api) -> int:
-        """How many answers of this kind were lost so far."""
+        """Return the number of dropped answers of this kind."""
         with self._lock:
             return self._lost_answers[api]
 
     def seen(self, api: Api) -> int:
-        """How many requests of this kind passed so far."""
+        """Return the number of forwarded requests of this kind."""
         with self._lock:
             return self._seen[api]
 
     def cut_all(self) -> None:
-        """Cut every connection; clients may connect anew at once."""
+        """Close every connection; clients may connect again at once."""
         with self._lock:
             connections = list(self._connections)
         for connection in connections:
             connection.cut()
 
     def close(self) -> None:
-        """Stop listening and cut every connection; safe to call twice."""
+        """Stop listening and close every connection; safe to call twice."""
         self._closing = True
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -79,12 +79,12 @@ class KafkaProxy:
         self.cut_all()
 
     def note_request(self, api: int) -> None:
-        """Count a request that passes."""
+        """Count a forwarded request."""
         with self._lock:
             self._seen[api] += 1
 
     def take_loss(self, api: int) -> Loss | None:
-        """Say whether the answer that has just come is to be lost, and count it if so."""
+        """Return how to drop the current answer, and count it; None if it is not dropped."""
         with self._lock:
             if not self._due_losses[api]:
                 return None
@@ -93,7 +93,7 @@ class KafkaProxy:
             return self._loss
 
     def forget(self, connection: "_Connection") -> None:
-        """Take a connection that has ended off the list."""
+        """Remove a connection that has ended."""
         with self._lock:
             self._connections.discard(connection)
 
@@ -130,13 +130,13 @@ class KafkaProxy:
 
 
 class _Connection:
-    """One client's connection and its counterpart to the broker, pumped by a thread each way."""
+    """A client's connection and the one to the broker, with one thread per direction."""
 
     def __init__(self, proxy: KafkaProxy, client: socket.socket, broker: socket.socket) -> None:
         self._proxy = proxy
         self._client = client
         self._broker = broker
-        self._asked: dict[int, int] = {}  # correlation id -> API key
+        self._apis: dict[int, int] = {}  # correlation id -> API key
         self._ended = threading.Lock()
 
     def start(self) -> None:
@@ -153,7 +153,7 @@ class _Connection:
             while forward_one():
                 pass
         self.cut()
-        # The second thread to end closes both: neither closes what the other still reads.
+        # The second thread closes both sockets, so that none is closed while it is read.
         if not self._ended.acquire(blocking=False):
             self._client.close()
             self._broker.close()
@@ -164,7 +164,7 @@ class _Connection:
         if frame is None:
             return False
         api, _, correlation = _REQUEST_HEAD.unpack_from(frame)
-        self._asked[correlation] = api
+        self._apis[correlation] = api
         self._proxy.note_request(api)
         self._broker.sendall(_LENGTH.pack(len(frame)) + frame)
         return True
@@ -174,7 +174,7 @@ class _Connection:
         if frame is None:
             return False
         (correlation,) = _CORRELATION.unpack_from(frame)
-        loss = self._proxy.take_loss(self._asked.pop(correlation))
+        loss = self._proxy.take_loss(self._apis.pop(correlation))
         if loss is None:
             self._client.sendall(_LENGTH.pack(len(frame)) + frame)
         return loss is not Loss.CUT
@@ -186,10 +186,10 @@ def _read_frame(source: socket.socket) -> bytes | None:
 
 
 def _read_exactly(source: socket.socket, size: int) -> bytes | None:
-    parts = bytearray()
-    while len(parts) < size:
-        part = source.recv(min(size - len(parts), 1 << 20))
-        if not part:
+    received = bytearray()
+    while len(received) < size:
+        chunk = source.recv(min(size - len(received), 1 << 20))
+        if not chunk:
             return None
-        parts += part
-    return bytes(parts)
+        received += chunk
+    return bytes(received)

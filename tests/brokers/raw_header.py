@@ -4,7 +4,7 @@ import ctypes
 
 from tests.brokers.librdkafka import PRODUCER_TYPE, librdkafka
 
-# Tags of rd_kafka_vtype_t, as src/rdkafka.h numbers them.
+# Tags of rd_kafka_vtype_t (src/rdkafka.h).
 _END, _TOPIC, _PARTITION, _VALUE, _FLAGS, _HEADER = 0, 1, 3, 4, 7, 9
 _COPY = 2
 _DEADLINE_MS = 10_000
@@ -13,7 +13,7 @@ _DEADLINE_MS = 10_000
 def produce_with_header(
     address: str, topic: str, value: bytes, *, partition: int, name: bytes, content: bytes
 ) -> None:
-    """Send one record with one header, and wait until the broker has it."""
+    """Send one record with one header, and wait for its delivery."""
     library = librdkafka()
     error_buffer = ctypes.create_string_buffer(512)
     conf = library.rd_kafka_conf_new()

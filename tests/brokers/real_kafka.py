@@ -1,4 +1,4 @@
-"""A real Apache Kafka from whichever of three back ends this machine has."""
+"""A real Apache Kafka from one of three back ends: an address, a container or jars."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ REQUIRE_VARIABLE = "SENSORWATCH_REQUIRE_KAFKA"
 
 
 class AddressServer:
-    """A broker that somebody else runs; it cannot be stopped from here."""
+    """A broker that is already running and cannot be stopped by a test."""
 
     kind = "address"
 
@@ -21,27 +21,29 @@ class AddressServer:
         self.address = address
 
     def start(self) -> None:
-        """Do nothing: it runs already."""
+        """Do nothing: the broker is running."""
 
     def kill(self) -> None:
-        """Refuse."""
-        raise RuntimeError(f"the broker at {self.address} is not ours to kill; use `own_kafka`")
+        """Raise RuntimeError."""
+        raise RuntimeError(
+            f"the broker at {self.address} cannot be killed by a test; use `own_kafka`"
+        )
 
     def close(self) -> None:
-        """Do nothing: it is not ours."""
+        """Do nothing: the broker keeps running."""
 
     @property
     def running(self) -> bool:
-        """Assume so."""
+        """Always True."""
         return True
 
     def log_tail(self) -> str:
-        """Name the variable the address came from."""
+        """Return the variable that has the address."""
         return f"the address came from {ADDRESS_VARIABLE}"
 
 
 def kafka_missing() -> str | None:
-    """Say why no real Kafka can be had here, or None where one can be started."""
+    """Return why no real Kafka is available, or None if one can be started."""
     if os.environ.get(ADDRESS_VARIABLE):
         return None
     reasons = [f"{ADDRESS_VARIABLE} is not set"]
@@ -54,23 +56,23 @@ def kafka_missing() -> str | None:
 
 
 def kafka_required() -> bool:
-    """Whether a missing broker is a failure (as in CI) rather than a reason to skip."""
+    """Return whether a missing broker is a failure (as in CI) instead of a reason to skip."""
     return os.environ.get(REQUIRE_VARIABLE, "") not in {"", "0"}
 
 
 def shared_server(home: Path) -> Server:
-    """Return the first back end that can be had, its data (if ours) in `home`.
+    """Return the first available back end; a broker started by a test has its data in `home`.
 
-    Raises BrokerMissing where there is none.
+    Raises BrokerMissing if there is none.
     """
     address = os.environ.get(ADDRESS_VARIABLE)
     return AddressServer(address) if address else own_server(home)
 
 
 def own_server(home: Path) -> Server:
-    """Return a broker that a test may kill, its data (where it runs from jars) in `home`.
+    """Return a broker that a test may kill; one that runs from jars has its data in `home`.
 
-    Raises BrokerMissing where there is none.
+    Raises BrokerMissing if there is none.
     """
     return JarServer(home) if docker_missing() else ContainerServer()
 

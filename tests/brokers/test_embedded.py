@@ -1,7 +1,7 @@
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
-from sensorwatch.common.kafka.embedded import PARTITIONS, EmbeddedBroker
+from sensorwatch.demo.embedded_broker import PARTITIONS, EmbeddedBroker
 
 pytestmark = pytest.mark.embedded
 
@@ -21,7 +21,7 @@ def test_a_record_sent_to_the_embedded_broker_can_be_read(embedded_broker: Embed
     assert message.value() == b"row"
 
 
-def test_a_plain_commit_keeps_its_metadata(embedded_broker: EmbeddedBroker) -> None:
+def test_a_commit_keeps_its_metadata(embedded_broker: EmbeddedBroker) -> None:
     embedded_broker.create_topic("sensors")
     config = {"bootstrap.servers": embedded_broker.address, "group.id": "g"}
     with Consumer(config) as consumer:
@@ -33,7 +33,7 @@ def test_a_plain_commit_keeps_its_metadata(embedded_broker: EmbeddedBroker) -> N
     assert (committed.offset, committed.metadata) == (3, "the ledger")
 
 
-def test_a_closed_broker_is_gone_and_may_be_closed_again() -> None:
+def test_a_closed_broker_does_not_answer_and_can_be_closed_again() -> None:
     broker = EmbeddedBroker()
     address = broker.address
     broker.close()

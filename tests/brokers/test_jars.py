@@ -11,7 +11,7 @@ FAILS = LOG_CALL + "echo 'no such artifact'; exit 1"
 
 
 class Machine:
-    """A machine whose only programs are the ones a test installs."""
+    """A machine that has only the programs that a test installs."""
 
     def __init__(self, folder: Path) -> None:
         self.bin = folder / "bin"
@@ -37,18 +37,18 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     return machine
 
 
-def test_a_machine_without_java_says_so(machine: Machine) -> None:
+def test_a_missing_java_is_reported(machine: Machine) -> None:
     assert "no `java`" in (java_missing() or "")
 
 
 @pytest.mark.parametrize("version", ["11.0.2", "1.8.0_292"])
-def test_an_old_java_is_not_enough(machine: Machine, version: str) -> None:
+def test_an_old_java_is_reported(machine: Machine, version: str) -> None:
     machine.install("java", JAVA % version)
 
-    assert "wanted 17" in (java_missing() or "")
+    assert "expected 17" in (java_missing() or "")
 
 
-def test_without_maven_the_jars_must_be_there_already(machine: Machine) -> None:
+def test_without_maven_the_jars_must_be_in_the_cache(machine: Machine) -> None:
     machine.install("java", JAVA % "17.0.1")
     assert "no `mvn`" in (java_missing() or "")
 
@@ -57,7 +57,7 @@ def test_without_maven_the_jars_must_be_there_already(machine: Machine) -> None:
     assert java_missing() is None
 
 
-def test_jars_are_fetched_once(machine: Machine) -> None:
+def test_jars_are_downloaded_once(machine: Machine) -> None:
     machine.install("mvn", FETCHES.format(log=machine.log))
 
     assert kafka_jars() == kafka_jars() == machine.cache
@@ -66,7 +66,7 @@ def test_jars_are_fetched_once(machine: Machine) -> None:
     assert [path.name for path in machine.cache.iterdir()] == ["kafka_2.13.jar"]
 
 
-def test_a_failed_fetch_says_why_and_leaves_nothing_behind(machine: Machine) -> None:
+def test_a_failed_download_reports_its_cause_and_leaves_no_files(machine: Machine) -> None:
     machine.install("mvn", FAILS.format(log=machine.log))
 
     with pytest.raises(JarsMissing, match="no such artifact"):
@@ -76,7 +76,7 @@ def test_a_failed_fetch_says_why_and_leaves_nothing_behind(machine: Machine) -> 
     assert not list(machine.cache.parent.glob("fetching-*"))
 
 
-def test_a_fetch_that_brought_no_kafka_is_a_failed_one(machine: Machine) -> None:
+def test_a_download_without_kafka_is_a_failure(machine: Machine) -> None:
     machine.install("mvn", "exit 0")
 
     with pytest.raises(JarsMissing):

@@ -35,7 +35,7 @@ def a_producer(cluster: MockCluster, **settings: Any) -> Producer:
 
 
 def one_transaction(producer: Producer, consumer: Consumer) -> None:
-    """Do all that a micro-batch does, from its begin to its commit."""
+    """Run a transaction like that of a micro-batch."""
     producer.init_transactions(5)
     producer.begin_transaction()
     producer.produce(OUTPUT, b"event")
@@ -44,16 +44,16 @@ def one_transaction(producer: Producer, consumer: Consumer) -> None:
     producer.commit_transaction(5)
 
 
-def test_without_injected_errors_a_transaction_goes_through(
+def test_without_injected_errors_a_transaction_succeeds(
     cluster: MockCluster, consumer: Consumer
 ) -> None:
     cluster.track_requests()
 
     one_transaction(a_producer(cluster), consumer)
 
-    asked = cluster.requests()
-    assert [asked.count(api) for api in (Api.INIT_PRODUCER_ID, Api.END_TXN)] == [1, 1]
-    assert {Api.PRODUCE, Api.ADD_OFFSETS_TO_TXN, Api.TXN_OFFSET_COMMIT} <= set(asked)
+    requests = cluster.requests()
+    assert [requests.count(api) for api in (Api.INIT_PRODUCER_ID, Api.END_TXN)] == [1, 1]
+    assert {Api.PRODUCE, Api.ADD_OFFSETS_TO_TXN, Api.TXN_OFFSET_COMMIT} <= set(requests)
 
 
 @pytest.mark.parametrize(
@@ -94,23 +94,23 @@ def test_an_injected_error_reaches_the_client(
         one_transaction(producer, consumer)
     except KafkaException as error:
         errors.append(error.args[0].code())
-    with suppress(KafkaException):  # a fatal error is raised here once more
+    with suppress(KafkaException):  # a fatal error is raised again
         producer.flush(2)
 
     assert seen in errors
 
 
-def test_a_delayed_answer_comes_late(cluster: MockCluster) -> None:
+def test_an_answer_is_delayed(cluster: MockCluster) -> None:
     cluster.push_request_errors_rtts(Api.INIT_PRODUCER_ID, [(KafkaError.NO_ERROR, 300)])
     producer = a_producer(cluster)
 
-    began = time.monotonic()
+    start = time.monotonic()
     producer.init_transactions(5)
 
-    assert time.monotonic() - began >= 0.3
+    assert time.monotonic() - start >= 0.3
 
 
-def test_a_broker_that_is_down_answers_again_once_up(cluster: MockCluster) -> None:
+def test_a_broker_that_was_down_answers_again(cluster: MockCluster) -> None:
     delivered: list[KafkaError | None] = []
 
     def note(error: KafkaError | None, _: Message) -> None:
@@ -129,7 +129,7 @@ def test_a_broker_that_is_down_answers_again_once_up(cluster: MockCluster) -> No
     assert delivered == [None]
 
 
-def test_a_partition_follows_the_leader_it_is_given() -> None:
+def test_a_partition_gets_the_leader_that_is_set() -> None:
     with MockCluster(brokers=2) as two:
         two.topic_create(OUTPUT)
         two.set_partition_leader(OUTPUT, 0, 2)

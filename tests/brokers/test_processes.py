@@ -34,7 +34,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
         program.close()
 
 
-def test_a_killed_program_takes_its_children_with_it(run: Run) -> None:
+def test_killing_a_program_kills_its_children(run: Run) -> None:
     program = run(CHILD + SLEEP)
     (child,) = psutil.Process(program.pid).children()
 
@@ -44,7 +44,7 @@ def test_a_killed_program_takes_its_children_with_it(run: Run) -> None:
     wait_until(lambda: not _alive(child), deadline=5, what="the end of the child")
 
 
-def test_children_that_outlive_their_parent_are_ended_at_close(run: Run) -> None:
+def test_close_kills_children_that_outlive_the_program(run: Run) -> None:
     program = run(CHILD + START + "import time; time.sleep(0.3)")
     (child,) = psutil.Process(program.pid).children()
     program.wait(deadline=5)
@@ -55,7 +55,7 @@ def test_children_that_outlive_their_parent_are_ended_at_close(run: Run) -> None
     wait_until(lambda: not _alive(child), deadline=5, what="the end of the child")
 
 
-def test_a_frozen_program_is_still_there_and_can_be_thawed(run: Run) -> None:
+def test_a_frozen_program_is_running_and_can_be_continued(run: Run) -> None:
     program = run(SLEEP)
     process = psutil.Process(program.pid)
 
@@ -68,14 +68,14 @@ def test_a_frozen_program_is_still_there_and_can_be_thawed(run: Run) -> None:
     assert program.terminate(deadline=5) == -signal.SIGTERM
 
 
-def test_a_program_that_does_not_end_in_time_is_reported_with_its_log(run: Run) -> None:
+def test_the_error_for_a_program_that_does_not_end_has_its_log(run: Run) -> None:
     program = run(STUBBORN)
 
     with pytest.raises(DeadlineMissed, match=r"still runs after 0\.2 s; its log ends:\nup"):
         program.terminate(deadline=0.2)
 
 
-def test_the_environment_given_is_added_to_ours(tmp_path: Path) -> None:
+def test_the_environment_is_added_to_that_of_the_tests(tmp_path: Path) -> None:
     log = tmp_path / "log"
     code = "import os; print(os.environ['GIVEN'], os.environ['PATH'])"
 
@@ -85,9 +85,9 @@ def test_the_environment_given_is_added_to_ours(tmp_path: Path) -> None:
     assert log.read_text().strip() == f"x {os.environ['PATH']}"
 
 
-def test_a_wait_in_vain_says_what_it_waited_for() -> None:
-    with pytest.raises(DeadlineMissed, match="for: the moon"):
-        wait_until(lambda: False, deadline=0, what="the moon")
+def test_the_error_of_wait_until_names_the_condition() -> None:
+    with pytest.raises(DeadlineMissed, match="for: a condition"):
+        wait_until(lambda: False, deadline=0, what="a condition")
 
 
 def _alive(process: psutil.Process) -> bool:

@@ -17,7 +17,7 @@ def a_producer(address: str, name: str) -> Producer:
 
 
 def committed_values(address: str, topic: str, count: int) -> list[bytes | str | None]:
-    """Read `count` committed records, and no more."""
+    """Return the values of the first `count` committed records."""
     config = {"bootstrap.servers": address, "group.id": "r", "isolation.level": "read_committed"}
     with Consumer(config) as consumer:
         consumer.assign([TopicPartition(topic, 0, 0)])
@@ -25,11 +25,11 @@ def committed_values(address: str, topic: str, count: int) -> list[bytes | str |
 
 
 @pytest.mark.parametrize("loss", list(Loss))
-def test_a_transaction_whose_answer_is_swallowed_is_committed_all_the_same(
+def test_a_transaction_whose_answer_is_dropped_is_committed(
     proxied_kafka: tuple[Kafka, KafkaProxy], loss: Loss
 ) -> None:
     kafka, proxy = proxied_kafka
-    topic = kafka.unused_topic("swallowed")
+    topic = kafka.unused_topic("dropped")
     producer = a_producer(kafka.address, topic)
     before = proxy.lost_answers(Api.END_TXN)
     producer.begin_transaction()
@@ -44,7 +44,7 @@ def test_a_transaction_whose_answer_is_swallowed_is_committed_all_the_same(
     assert committed_values(kafka.address, topic, 1) == [b"only once"]
 
 
-def test_a_swallowed_answer_is_no_answer(proxied_kafka: tuple[Kafka, KafkaProxy]) -> None:
+def test_a_client_gets_no_dropped_answer(proxied_kafka: tuple[Kafka, KafkaProxy]) -> None:
     kafka, proxy = proxied_kafka
     topic = kafka.unused_topic("silent")
     producer = a_producer(kafka.address, topic)
@@ -57,7 +57,7 @@ def test_a_swallowed_answer_is_no_answer(proxied_kafka: tuple[Kafka, KafkaProxy]
         producer.commit_transaction(1)
 
 
-def test_a_client_whose_connections_are_cut_connects_again(
+def test_a_client_connects_again_after_its_connections_were_closed(
     proxied_kafka: tuple[Kafka, KafkaProxy],
 ) -> None:
     kafka, proxy = proxied_kafka
@@ -65,11 +65,11 @@ def test_a_client_whose_connections_are_cut_connects_again(
     producer = Producer({"bootstrap.servers": kafka.address, "log_level": 0})
     producer.produce(topic, b"1")
     assert producer.flush(10) == 0
-    asked = proxy.seen(Api.METADATA)
+    before = proxy.seen(Api.METADATA)
 
     proxy.cut_all()
     producer.produce(topic, b"2")
 
     assert producer.flush(10) == 0
     assert committed_values(kafka.address, topic, 2) == [b"1", b"2"]
-    assert proxy.seen(Api.METADATA) > asked
+    assert proxy.seen(Api.METADATA) > before

@@ -1,1 +1,1 @@
-"""Faults on purpose, under load, on a real Kafka; the checker judges."""
+"""Injected failures under load on a real Kafka; the checker verifies the results."""

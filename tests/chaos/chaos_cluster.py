@@ -1,4 +1,4 @@
-"""A run under load: topics, a registry, a producer that never stops, workers, a reader."""
+"""A run under load: topics, a registry, a load producer, workers and a reader."""
 
 import json
 import os
@@ -28,33 +28,36 @@ from tests.reading_builders import DEFAULT_SCHEMA, START
 
 MODEL = "default"
 SENSORS = 40
-"""Some of them are known to the model; the others warm up."""
+"""The model knows some of them; the others warm up."""
 TIME_JUMP_US = 3_600_000_000
-"""Microseconds, far beyond the gap after which lags say nothing."""
+"""Microseconds; much longer than the model's longest gap."""
 START_SECONDS = 60.0
-"""A worker's start on a busy machine, with a group that waits for a dead member's session."""
+"""The start of a worker on a busy machine, in a group that waits for a dead member's session."""
 DRAIN_SECONDS = 90.0
 
 
 class LoadProducer(threading.Thread):
-    """Produces seeded rows until stopped, with everything that a memory has a rule for.
+    """Produces seeded rows until stopped, of every kind that a memory treats differently.
 
-    Rows are normal, faulty for a while (so that there are episodes), broken, late or doubled; now
-    and then time makes a leap.
+    Rows are normal, anomalous in a row (so that there are episodes), invalid, late or duplicate.
+    Sometimes there is a gap in time.
     """
 
     def __init__(
         self, address: str, topic: str, *, rate: float, poison: float, seed: int = 1
     ) -> None:
         super().__init__(name="load", daemon=True)
-        self._producer = Producer({"bootstrap.servers": address, "linger.ms": 5})
+        # A broker answers the requests of a connection one after the other. With replicas to wait
+        # for, requests of a few rows each would come in faster than it answers them.
+        config = {"bootstrap.servers": address, "linger.ms": 5, "max.in.flight": 5}
+        self._producer = Producer(config)
         self._topic = topic
         self._rate = rate
         self._poison = poison
         self._random = np.random.default_rng(seed)
         self._stopping = threading.Event()
         self._faulty = [0] * SENSORS
-        """Rows that each sensor's fault goes on for."""
+        """Number of remaining anomalous rows of each sensor."""
         self._time = START
         self.sent = 0
 
@@ -65,7 +68,7 @@ class LoadProducer(threading.Thread):
             self._producer.poll(0)
 
     def burst(self, rows: int) -> None:
-        """Send so many rows at once, from the caller's thread (before `start`)."""
+        """Send `rows` rows in the calling thread, before `start`."""
         for _ in range(rows):
             self._send()
         assert self._producer.flush(30) == 0
@@ -82,7 +85,7 @@ class LoadProducer(threading.Thread):
         self._time += STEP // SENSORS + (self.sent % 20_000 == 0) * TIME_JUMP_US
         sensor = self.sent % SENSORS
         chance = self._random.random()
-        # One row before: as old as the sensor's newest. Five rows: late.
+        # One row earlier is a duplicate of the sensor's newest row; five rows earlier is late.
         time = self._time - STEP * (chance < 0.01) - 4 * STEP * (chance < 0.005)
         if self._random.random() < 0.01:
             self._faulty[sensor] = int(self._random.integers(1, 12))
@@ -109,15 +112,15 @@ class LoadProducer(threading.Thread):
 
 @dataclass
 class ChaosCluster:
-    """Everything that a run needs, of its own on a broker that others may use too."""
+    """Unique topics, a registry and workers on a shared broker."""
 
     kafka: Kafka
     folder: Path
     partitions: int = 4
     settings: dict[str, str] = field(default_factory=dict)
-    """More configuration, as environment variables."""
+    """Additional settings, as environment variables."""
     client: dict[str, str | int] = field(default_factory=dict)
-    """More of the Kafka client's settings for the workers."""
+    """Additional settings of the workers' Kafka client."""
 
     def __post_init__(self) -> None:
         name = uuid.uuid4().hex[:8]
@@ -175,7 +178,7 @@ class ChaosCluster:
         return program
 
     def command(self, *arguments: str) -> tuple[int, str]:
-        """Run `sensorwatch` with the workers' settings; return its exit code and what it said."""
+        """Run `sensorwatch` with the workers' settings; return its exit code and output."""
         log = self.folder / f"command-{uuid.uuid4().hex[:8]}.txt"
         program = Program(
             [sys.executable, "-m", "sensorwatch", *arguments, "--config", str(self._config(0))],
@@ -187,13 +190,13 @@ class ChaosCluster:
         return program.wait(deadline=START_SECONDS), log.read_text()
 
     def verify(self) -> None:
-        """Let `sensorwatch ledger verify` prove all of it: every outcome, and every memory."""
+        """Verify every outcome and every memory with `sensorwatch ledger verify`."""
         code, output = self.command("ledger", "verify")
         assert code == 0, output
         assert "input not retained" not in output, output
 
     def expect_progress(self, records: int = 1, *, deadline: float = START_SECONDS) -> None:
-        """Wait until the group has committed so many more records."""
+        """Wait until the group has committed `records` more records."""
         before = sum(committed_offsets(self.run).values())
         wait_until(
             lambda: sum(committed_offsets(self.run).values()) >= before + records,
@@ -210,11 +213,11 @@ class ChaosCluster:
             now = committed_offsets(self.run)
             return all(now[partition] > offset for partition, offset in before.items())
 
-        wait_until(moved, deadline=deadline, what="all partitions to move on", every=0.2)
+        wait_until(moved, deadline=deadline, what="progress of all partitions", every=0.2)
 
     @contextmanager
     def load(self, *, rate: float = 1_000, poison: float = 0.02) -> Iterator[ConcurrentReader]:
-        """Produce and read concurrently; on a clean exit drain, stop the workers and judge."""
+        """Produce and read concurrently; at the end drain, stop the workers and check."""
         run = self.run
         load = LoadProducer(run.address, run.readings, rate=rate, poison=poison)
         load.burst(2_000)
@@ -233,7 +236,7 @@ class ChaosCluster:
             self.check_history(reader.finish())
 
     def check_history(self, during: ReaderOutput) -> None:
-        """Fail with every broken promise; also where there was nothing to judge."""
+        """Fail with all violations, and if the run had no anomaly, episode or dead letter."""
         history = collect(self.run, during, until=input_ends(self.run))
         assert during.detections, "the run had no anomaly"
         assert during.episode_ends, "the run had no episode that ended"

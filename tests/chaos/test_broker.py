@@ -13,31 +13,33 @@ pytestmark = [pytest.mark.broker, pytest.mark.chaos, pytest.mark.timeout(600)]
 LOST_ANSWERS = 10
 
 
-def test_a_swallowed_answer_to_end_of_transaction_is_settled_by_the_committed_offsets(
+def test_after_a_lost_answer_to_a_commit_the_committed_offsets_decide(
     proxied_kafka: tuple[Kafka, KafkaProxy], tmp_path: Path
 ) -> None:
-    """Ten times: the broker commits, the worker never hears of it, or only silence."""
+    """Ten times the broker commits, and the worker gets no answer or a lost connection."""
     kafka, proxy = proxied_kafka
     short = {"SENSORWATCH__CONSUMER__COMMIT_DEADLINE_SECONDS": "3"}
     with ChaosCluster(kafka, tmp_path, settings=short) as chaos_cluster, chaos_cluster.load():
         worker = chaos_cluster.worker(0)
         chaos_cluster.expect_progress(2_000)
         for number in range(LOST_ANSWERS):
-            already = proxy.lost_answers(Api.END_TXN)
+            before = proxy.lost_answers(Api.END_TXN)
             proxy.lose_answers(Api.END_TXN, loss=Loss.HOLD if number % 2 else Loss.CUT)
             wait_until(
-                lambda already=already: proxy.lost_answers(Api.END_TXN) > already,  # type: ignore[misc] # bound now
+                lambda before=before: proxy.lost_answers(Api.END_TXN) > before,  # type: ignore[misc] # bound now
                 deadline=30,
-                what=f"answer {number} to be swallowed",
+                what=f"answer {number} to be lost",
             )
             chaos_cluster.expect_progress(1_000)
         assert proxy.lost_answers(Api.END_TXN) >= LOST_ANSWERS
         assert worker.running
         log = worker.log.read_text()
-        assert log.count("outcome=unknown") >= LOST_ANSWERS // 2, "silence must leave it unknown"
+        assert log.count("outcome=unknown") >= LOST_ANSWERS // 2, (
+            "without an answer the outcome must be unknown"
+        )
 
 
-def test_a_broker_that_is_killed_and_comes_back_finds_everybody_where_they_were(
+def test_workers_survive_a_broker_that_is_killed_and_restarted(
     own_kafka: Kafka, tmp_path: Path
 ) -> None:
     with ChaosCluster(own_kafka, tmp_path) as chaos_cluster, chaos_cluster.load():

@@ -1,4 +1,4 @@
-"""What no memory can be restored from is refused, and the remedy it names works."""
+"""A worker refuses a memory that cannot be restored, and `state reset` repairs it."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ RATE = 500
 
 
 def expect_refusal(chaos_cluster: ChaosCluster, why: str) -> None:
-    """The worker leaves with exit code 8, says why, names the remedy, and has written nothing."""
+    """Check that a worker exits with code 8, names cause and remedy, and writes nothing."""
     before = committed_offsets(chaos_cluster.run)
     events = written(chaos_cluster)
     worker = chaos_cluster.worker(0)
@@ -43,30 +43,28 @@ def written(chaos_cluster: ChaosCluster) -> list[tuple[int | None, int | None]]:
 
 
 def expect_reset(chaos_cluster: ChaosCluster, *options: str) -> str:
-    """Without --yes it only says what it would do; with it, it is done."""
+    """Check that the reset only prints without --yes, and is done with it; return its output."""
     before = committed_offsets(chaos_cluster.run)
-    code, said = chaos_cluster.command(*RESET, *options)
-    assert code == UsageError.exit_code, said
-    assert "--yes" in said
+    code, output = chaos_cluster.command(*RESET, *options)
+    assert code == UsageError.exit_code, output
+    assert "--yes" in output
     assert committed_offsets(chaos_cluster.run) == before
-    code, said = chaos_cluster.command(*RESET, *options, "--yes")
-    assert code == 0, said
-    return said
+    code, output = chaos_cluster.command(*RESET, *options, "--yes")
+    assert code == 0, output
+    return output
 
 
-def test_a_state_that_was_deleted_is_refused_until_it_is_reset(
-    kafka: Kafka, tmp_path: Path
-) -> None:
+def test_a_deleted_state_topic_is_refused_until_the_reset(kafka: Kafka, tmp_path: Path) -> None:
     with ChaosCluster(kafka, tmp_path) as chaos_cluster, chaos_cluster.load(rate=RATE):
         worker = chaos_cluster.worker(0)
         chaos_cluster.expect_progress(2_500)
-        code, said = chaos_cluster.command(*RESET, "--yes")
-        assert code == UsageError.exit_code, said
-        assert "has members" in said
+        code, output = chaos_cluster.command(*RESET, "--yes")
+        assert code == UsageError.exit_code, output
+        assert "has members" in output
         assert worker.terminate(deadline=15) == 0
-        code, said = chaos_cluster.command("state", "show")
-        assert code == 0, said
-        assert said.count(next(iter(chaos_cluster.detectors))) == chaos_cluster.partitions
+        code, output = chaos_cluster.command("state", "show")
+        assert code == 0, output
+        assert output.count(next(iter(chaos_cluster.detectors))) == chaos_cluster.partitions
 
         admin = AdminClient({"bootstrap.servers": chaos_cluster.run.address})
         ends = [
@@ -83,7 +81,7 @@ def test_a_state_that_was_deleted_is_refused_until_it_is_reset(
     chaos_cluster.verify()
 
 
-def test_an_offset_that_was_moved_by_hand_is_refused_until_it_is_reset(
+def test_an_offset_that_was_changed_by_hand_is_refused_until_the_reset(
     kafka: Kafka, tmp_path: Path
 ) -> None:
     with ChaosCluster(kafka, tmp_path) as chaos_cluster, chaos_cluster.load(rate=RATE):
@@ -100,16 +98,16 @@ def test_an_offset_that_was_moved_by_hand_is_refused_until_it_is_reset(
             back = TopicPartition(partition.topic, partition.number, offset - 10)
             consumer.commit(offsets=[back], asynchronous=False)
 
-        expect_refusal(chaos_cluster, "was moved from outside")
-        only = ("--partition", str(partition.number), "--to", str(offset))
-        said = expect_reset(chaos_cluster, *only)
-        assert "sensors, which warm up again" in said
-        assert said.count("a new account") == 1
+        expect_refusal(chaos_cluster, "was changed by another program")
+        options = ("--partition", str(partition.number), "--to", str(offset))
+        output = expect_reset(chaos_cluster, *options)
+        assert "sensors, which warm up again" in output
+        assert output.count("a new account") == 1
         chaos_cluster.worker(0)
         chaos_cluster.expect_progress(2_500)
 
 
-def test_partitions_that_were_added_are_refused_until_all_are_reset(
+def test_added_partitions_are_refused_until_all_partitions_are_reset(
     kafka: Kafka, tmp_path: Path
 ) -> None:
     with ChaosCluster(kafka, tmp_path) as chaos_cluster, chaos_cluster.load(rate=RATE):
@@ -120,8 +118,8 @@ def test_partitions_that_were_added_are_refused_until_all_are_reset(
         extend_topic(config, chaos_cluster.run.readings, chaos_cluster.partitions + 1)
 
         expect_refusal(chaos_cluster, "5 partitions")
-        said = expect_reset(chaos_cluster)
-        assert f'"{chaos_cluster.state}" gets 5 partitions' in said
+        output = expect_reset(chaos_cluster)
+        assert f'"{chaos_cluster.state}" gets 5 partitions' in output
         chaos_cluster.worker(0)
         chaos_cluster.expect_progress(3_000)
 

@@ -1,1 +1,1 @@
-"""Judges, after a run, whether every input record had exactly one outcome."""
+"""Checks after a run that every input record had exactly one outcome."""

@@ -1,4 +1,4 @@
-"""Judge a history: has every input record exactly one outcome, the right one, in order."""
+"""Checks that every input record of a history has exactly one correct outcome, in order."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -21,23 +21,23 @@ from tests.checker.violation import Violation, ViolationKind, report
 
 
 def check(history: History) -> list[Violation]:
-    """Return every broken promise, none for a faultless history."""
+    """Return all violations of a history; a faultless history has none."""
     return [
         *_check_outcomes(history, RecordOutcome.ANOMALY, history.afterwards.detections),
         *_check_episode_ends(history),
         *_check_outcomes(history, RecordOutcome.DEAD_LETTER, history.afterwards.dead_letters),
-        *_check_reading(history.during, "during"),
-        *_check_reading(history.afterwards, "afterwards"),
+        *_check_order(history.during, "during"),
+        *_check_order(history.afterwards, "afterwards"),
         *_compare(history.during.events, history.afterwards.events),
         *_compare(history.during.dead_letters, history.afterwards.dead_letters),
-        *(found for one in history.inputs for found in check_offset(one)),
-        *(found for one in history.inputs for found in check_account(one)),
+        *(violation for one in history.inputs for violation in check_offset(one)),
+        *(violation for one in history.inputs for violation in check_account(one)),
         *_check_open_transactions(history.ends),
     ]
 
 
 def assert_faultless(history: History) -> None:
-    """Fail with a report of every broken promise, if there is one."""
+    """Fail with a report of all violations, if there are any."""
     violations = check(history)
     assert not violations, report(violations)
 
@@ -45,18 +45,18 @@ def assert_faultless(history: History) -> None:
 def _check_outcomes(
     history: History, record_outcome: RecordOutcome, written: Sequence[OutputRecord]
 ) -> Iterator[Violation]:
-    """Compare what was written with what must be, as sets of input coordinates."""
-    wanted = _wanted(history, record_outcome)
+    """Compare the written outcomes with the expected ones, by input record."""
+    all_expected = _expected_records(history, record_outcome)
     below = {one.partition: one.committed or 0 for one in history.inputs}
     seen = {one.source for one in written}
-    for source, expected in wanted.items():
+    for source, expected in all_expected.items():
         committed = expected.offset < below[Partition(source.topic, source.partition)]
         if committed and source not in seen:
             yield Violation(
                 ViolationKind.LOST, f"{source} should be an {record_outcome}; there is none"
             )
     for one in written:
-        expected_record = wanted.get(one.source)
+        expected_record = all_expected.get(one.source)
         if expected_record is None:
             yield Violation(
                 ViolationKind.UNEXPECTED, f"{one.at}: an {record_outcome} for {one.source}"
@@ -70,8 +70,8 @@ def _check_outcomes(
 
 
 def _check_episode_ends(history: History) -> Iterator[Violation]:
-    """Compare the ends of episodes that were told with those that there must be."""
-    wanted = {
+    """Compare the written ends of episodes with the expected ones."""
+    expected_ends = {
         Coordinates(one.partition.topic, one.partition.number, episode_end.offset): episode_end
         for one in history.inputs
         for episode_end in one.episode_ends
@@ -79,13 +79,15 @@ def _check_episode_ends(history: History) -> Iterator[Violation]:
     below = {one.partition: one.committed or 0 for one in history.inputs}
     written = history.afterwards.episode_ends
     seen = {one.source for one in written}
-    for source, episode_end in wanted.items():
+    for source, episode_end in expected_ends.items():
         committed = episode_end.offset < below[Partition(source.topic, source.partition)]
         if committed and source not in seen:
-            yield Violation(ViolationKind.LOST, f"{source} should end an episode; no event says so")
+            yield Violation(
+                ViolationKind.LOST, f"{source} should end an episode; there is no event"
+            )
     for one in written:
         what = f"{one.at}: an end of {one.episode} at {one.source}"
-        expected_record = wanted.get(one.source)
+        expected_record = expected_ends.get(one.source)
         if (
             expected_record is None
             or structs.replace(one.source, offset=expected_record.episode) != one.episode
@@ -97,7 +99,9 @@ def _check_episode_ends(history: History) -> Iterator[Violation]:
         yield from _check_bytes(one, expected_record)
 
 
-def _wanted(history: History, record_outcome: RecordOutcome) -> dict[Coordinates, Expected]:
+def _expected_records(
+    history: History, record_outcome: RecordOutcome
+) -> dict[Coordinates, Expected]:
     return {
         Coordinates(one.partition.topic, one.partition.number, expected.offset): expected
         for one in history.inputs
@@ -106,29 +110,26 @@ def _wanted(history: History, record_outcome: RecordOutcome) -> dict[Coordinates
     }
 
 
-def _check_bytes(found: OutputRecord, wanted: Expected | EpisodeEnd) -> Iterator[Violation]:
-    if found.key != wanted.key:
-        yield Violation(
-            ViolationKind.CHANGED, f"{found.at}: key {found.key!r}, wanted {wanted.key!r}"
-        )
-    reason = wanted.reason if isinstance(wanted, Expected) else None
-    if found.reason != reason:
-        yield Violation(
-            ViolationKind.CHANGED, f"{found.at}: reason {found.reason!r}, wanted {reason!r}"
-        )
-    value = wanted.value
-    if found.truncated and value is not None and found.value is not None:
-        value = value[: len(found.value)]
-    if found.value != value:
-        yield Violation(
-            ViolationKind.CHANGED, f"{found.at}: value {found.value!r}, wanted {value!r}"
-        )
+def _check_bytes(written: OutputRecord, expected: Expected | EpisodeEnd) -> Iterator[Violation]:
+    reason = expected.reason if isinstance(expected, Expected) else None
+    value = expected.value
+    if written.truncated and value is not None and written.value is not None:
+        value = value[: len(written.value)]
+    for name, actual, wanted in (
+        ("key", written.key, expected.key),
+        ("reason", written.reason, reason),
+        ("value", written.value, value),
+    ):
+        if actual != wanted:
+            yield Violation(
+                ViolationKind.CHANGED, f"{written.at}: {name} {actual!r}, expected {wanted!r}"
+            )
 
 
-def _check_reading(reading: ReaderOutput, when: str) -> Iterator[Violation]:
-    """No input record comes up twice, and none before an earlier one of its partition.
+def _check_order(reading: ReaderOutput, when: str) -> Iterator[Violation]:
+    """Yield outcomes of one input record that are doubled, and outcomes that are out of order.
 
-    Where a record ends an episode and is an anomaly, the episode's end comes first.
+    If a record ends an episode and is an anomaly, the end must come first.
     """
     counts = Counter(one.source for one in (*reading.detections, *reading.dead_letters))
     for source, count in counts.items():
@@ -156,18 +157,18 @@ def _order_key(written: OutputRecord) -> tuple[int, bool]:
 def _by_partition_pair(
     written: Sequence[OutputRecord],
 ) -> dict[tuple[Partition, Partition], list[OutputRecord]]:
-    """Split by output partition and input partition: within both, order is promised."""
-    lanes = defaultdict(list)
+    """Group by output and input partition; the order is guaranteed within each group."""
+    groups = defaultdict(list)
     for one in written:
         output = Partition(one.at.topic, one.at.partition)
-        lanes[output, Partition(one.source.topic, one.source.partition)].append(one)
-    return lanes
+        groups[output, Partition(one.source.topic, one.source.partition)].append(one)
+    return groups
 
 
 def _compare(
     during: Sequence[OutputRecord], afterwards: Sequence[OutputRecord]
 ) -> Iterator[Violation]:
-    """What was read during the run is a beginning, of each partition, of what is there after."""
+    """Check that the records read during the run are the first ones of each partition."""
     final_records = {one.at: one for one in afterwards}
     reached: dict[Partition, int] = {}
     for one in during:
@@ -180,9 +181,7 @@ def _compare(
     seen = {one.at for one in during}
     for at in final_records:
         if at not in seen and at.offset < reached.get(Partition(at.topic, at.partition), -1):
-            yield Violation(
-                ViolationKind.MISSED, f"{at} was passed over by the reader during the run"
-            )
+            yield Violation(ViolationKind.MISSED, f"the reader skipped {at} during the run")
 
 
 def _check_open_transactions(ends: Sequence[EndOffsets]) -> Iterator[Violation]:

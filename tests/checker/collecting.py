@@ -1,4 +1,4 @@
-"""Collect the history of a run from a real broker."""
+"""Collects the history of a run from a real broker."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -34,7 +34,7 @@ from tests.checker.topic_reader import (
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Where a run of the consumer took place."""
+    """The broker, group, topics and versions of a run of the consumer."""
 
     address: str
     group: str
@@ -43,7 +43,7 @@ class Run:
     dead_letters: str
     ledger: str
     detectors: Mapping[str, Detector]
-    """Every version that was in force, by its id."""
+    """Every version that scored records, by its id."""
     emit: Emit = Emit.ROWS
 
 
@@ -54,11 +54,11 @@ def collect(
     until: Mapping[Partition, int] | None = None,
     settle_seconds: float = 45,
 ) -> History:
-    """Ask the broker for all that the checker wants to know, once no consumer runs any more.
+    """Return the history of a run; call it when no consumer is running any more.
 
-    `during`: what a ConcurrentReader got. `until`: offsets that the run had to reach, as
-    `input_ends` gives them. Transactions that a dead consumer left open have `settle_seconds` to
-    time out; the default is longer than the consumer's transaction timeout.
+    `during` is the output of a ConcurrentReader. `until` has the offsets that the run had to reach,
+    as `input_ends` returns them. An open transaction of a dead consumer may take `settle_seconds`
+    to time out; the default is longer than the consumer's transaction timeout.
     """
     ends = _settled_ends(run, settle_seconds)
     ledger = [ledger_record(message.value()) for message in read_committed(run.address, run.ledger)]
@@ -76,12 +76,12 @@ def collect(
 
 
 def input_ends(run: Run) -> dict[Partition, int]:
-    """Return the end of each input partition."""
+    """Return the end offset of each input partition."""
     return committed_ends(run.address, run.readings)
 
 
 def wait_drained(run: Run, *, deadline: float) -> None:
-    """Wait until the group has committed the present end of every input partition."""
+    """Wait until the group has committed the current end of every input partition."""
     ends = input_ends(run)
     wait_until(
         lambda: committed_offsets(run) == ends,
@@ -92,32 +92,32 @@ def wait_drained(run: Run, *, deadline: float) -> None:
 
 
 def committed_offsets(run: Run) -> dict[Partition, int]:
-    """Return the committed offset of each input partition, 0 where there is none."""
+    """Return the committed offset of each input partition; 0 if there is none."""
     return {one: offset or 0 for one, (offset, _) in committed_accounts(run).items()}
 
 
 def committed_accounts(run: Run) -> dict[Partition, tuple[int | None, Account | None]]:
     """Return each input partition's committed offset, and the account in its metadata."""
-    found = wait_until(lambda: _committed(run), deadline=60, what="stable committed offsets")
+    offsets = wait_until(lambda: _committed(run), deadline=60, what="stable committed offsets")
     return {
         Partition(one.topic, one.partition): (
             (one.offset, from_metadata(one.metadata, one.offset))
             if one.offset >= 0
             else (None, None)
         )
-        for one in found
+        for one in offsets
     }
 
 
 def _committed(run: Run) -> list[TopicPartition] | None:
-    asked = [
+    partitions = [
         TopicPartition(one.topic, one.number) for one in partitions_of(run.address, run.readings)
     ]
     config = {"bootstrap.servers": run.address, "group.id": run.group, "log_level": 0}
-    # read_committed, so that an open transaction's offsets are waited for and not overlooked.
-    with Consumer({**config, "isolation.level": "read_committed"}) as asking:
+    # With read_committed the client waits for the offsets of an open transaction.
+    with Consumer({**config, "isolation.level": "read_committed"}) as client:
         try:
-            return list(asking.committed(asked, timeout=10))
+            return list(client.committed(partitions, timeout=10))
         except KafkaException as error:
             if is_transient(error.args[0]):
                 return None
@@ -169,11 +169,11 @@ def _final(account: Account) -> FinalAccount:
 
 
 def _settled_ends(run: Run, seconds: float) -> tuple[EndOffsets, ...]:
-    """Wait for open transactions to end; where they do not, return the ends that show it."""
+    """Wait for open transactions to end, and return the end offsets in any case."""
     topics = (run.anomalies, run.dead_letters, run.ledger)
     partitions = [one for topic in topics for one in partitions_of(run.address, topic)]
     partitions.append(_partition_of_group(run))
-    with suppress(DeadlineMissed):  # the checker says so, with the offsets
+    with suppress(DeadlineMissed):  # the checker reports it with the offsets
         wait_until(
             lambda: all(one.committed == one.uncommitted for one in _ends(run, partitions)),
             deadline=seconds,
@@ -185,11 +185,11 @@ def _settled_ends(run: Run, seconds: float) -> tuple[EndOffsets, ...]:
 
 def _ends(run: Run, partitions: Sequence[Partition]) -> tuple[EndOffsets, ...]:
     committed = end_offsets(run.address, partitions, IsolationLevel.READ_COMMITTED)
-    every = end_offsets(run.address, partitions, IsolationLevel.READ_UNCOMMITTED)
-    return tuple(EndOffsets(one, committed[one], every[one]) for one in partitions)
+    uncommitted = end_offsets(run.address, partitions, IsolationLevel.READ_UNCOMMITTED)
+    return tuple(EndOffsets(one, committed[one], uncommitted[one]) for one in partitions)
 
 
 def _partition_of_group(run: Run) -> Partition:
-    """Return the partition that holds the group's committed offsets."""
+    """Return the partition with the group's committed offsets."""
     count = len(partitions_of(run.address, OFFSETS_TOPIC))
     return partition_of_name(OFFSETS_TOPIC, run.group, count)

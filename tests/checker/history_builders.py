@@ -1,4 +1,4 @@
-"""Fabricated histories: a faultless one of ten records, and ways to spoil it."""
+"""A faultless history of ten records, and changes to it."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -30,7 +30,7 @@ OUTCOMES = {
 
 
 def expected(offset: int) -> Expected:
-    """Ten records: anomalies at 3, 5 and 8, a dead letter at 4, the others normal."""
+    """Return the outcome of a record: anomalies are 3, 5 and 8, 4 is a dead letter."""
     record_outcome = OUTCOMES.get(offset, RecordOutcome.NORMAL)
     if record_outcome is RecordOutcome.NORMAL:
         return Expected(offset, record_outcome)
@@ -39,17 +39,17 @@ def expected(offset: int) -> Expected:
 
 
 def written(offset: int, at: int, **changes: object) -> OutputRecord:
-    """Write the outcome of the input record `offset` at the output offset `at`."""
-    wanted = expected(offset)
-    output = LETTERS if wanted.record_outcome is RecordOutcome.DEAD_LETTER else EVENTS
-    right = OutputRecord(
+    """Return the outcome of the input record `offset`, written at the output offset `at`."""
+    outcome = expected(offset)
+    output = LETTERS if outcome.record_outcome is RecordOutcome.DEAD_LETTER else EVENTS
+    correct = OutputRecord(
         Coordinates(output.topic, output.number, at),
         Coordinates(INPUT.topic, INPUT.number, offset),
-        wanted.key,
-        wanted.value,
-        wanted.reason,
+        outcome.key,
+        outcome.value,
+        outcome.reason,
     )
-    return replace(right, **changes)  # type: ignore[arg-type]  # what a test changes is its affair
+    return replace(correct, **changes)  # type: ignore[arg-type]  # any field
 
 
 def events(*offsets: int) -> tuple[OutputRecord, ...]:
@@ -74,7 +74,7 @@ def a_history(
 
 
 def afterwards(**changes: tuple[OutputRecord, ...]) -> History:
-    """Give a history whose output is as told; the reader during the run saw nothing."""
+    """Return a history with this output; the reader during the run read nothing."""
     return a_history(afterwards=replace(FAULTLESS, **changes), during=ReaderOutput())
 
 

@@ -1,4 +1,4 @@
-"""Judge what a group says of itself: its committed offsets and the ledger beside them."""
+"""Checks the committed offsets and accounts of a group."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -7,57 +7,64 @@ from tests.checker.run_history import FinalAccount, InputPartition, RecordOutcom
 from tests.checker.violation import Violation, ViolationKind
 
 
-def check_offset(found: InputPartition) -> Iterator[Violation]:
-    """The committed offset is the last processed one plus one, and as far as it had to be."""
-    name, committed = found.partition, found.committed
-    if found.until is not None and (committed or 0) != found.until:
+def check_offset(input_partition: InputPartition) -> Iterator[Violation]:
+    """Check that the committed offset is a next offset, and is the one that was expected."""
+    name, committed = input_partition.partition, input_partition.committed
+    if input_partition.until is not None and (committed or 0) != input_partition.until:
         yield Violation(
-            ViolationKind.OFFSET, f"{name}: committed {committed}, wanted {found.until}"
+            ViolationKind.OFFSET, f"{name}: committed {committed}, expected {input_partition.until}"
         )
-    if committed is None or not found.expected:
+    if committed is None or not input_partition.expected:
         return
-    possible = {found.expected[0].offset, *(expected.offset + 1 for expected in found.expected)}
+    possible = {
+        input_partition.expected[0].offset,
+        *(expected.offset + 1 for expected in input_partition.expected),
+    }
     if committed not in possible:
-        yield Violation(ViolationKind.OFFSET, f"{name}: committed {committed}, one past no record")
+        yield Violation(
+            ViolationKind.OFFSET, f"{name}: committed {committed}, which is not after a record"
+        )
 
 
-def check_account(found: InputPartition) -> Iterator[Violation]:
-    """The ledger is there, adds up, counts as we do and has our digest."""
-    name, account = found.partition, found.account
-    if found.committed is None:
+def check_account(input_partition: InputPartition) -> Iterator[Violation]:
+    """Check that there is an account, that it adds up, and its counts and digest."""
+    name, account = input_partition.partition, input_partition.account
+    if input_partition.committed is None:
         return
     if account is None:
         yield Violation(ViolationKind.ACCOUNT, f"{name}: no account with the committed offset")
         return
-    if account.next_offset != found.committed:
+    if account.next_offset != input_partition.committed:
         yield Violation(
             ViolationKind.ACCOUNT,
-            f"{name}: up to {account.next_offset}, committed {found.committed}",
+            f"{name}: up to {account.next_offset}, committed {input_partition.committed}",
         )
     if account.consumed != account.normal + account.anomalies + account.dead_letters:
         yield Violation(ViolationKind.ACCOUNT, f"{name}: does not add up: {account}")
-    yield from _check_counts(found, account, found.committed)
-    if account.digest != found.digest:
+    yield from _check_counts(input_partition, account, input_partition.committed)
+    if account.digest != input_partition.digest:
         yield Violation(
-            ViolationKind.DIGEST, f"{name}: digest {account.digest}, wanted {found.digest}"
+            ViolationKind.DIGEST,
+            f"{name}: digest {account.digest}, expected {input_partition.digest}",
         )
 
 
 def _check_counts(
-    found: InputPartition, account: FinalAccount, committed: int
+    input_partition: InputPartition, account: FinalAccount, committed: int
 ) -> Iterator[Violation]:
     outcome_counts = Counter(
         one.record_outcome
-        for one in found.expected
+        for one in input_partition.expected
         if account.first_offset <= one.offset < committed
     )
-    for what, stated, wanted in (
+    for name, stated, counted in (
         ("consumed", account.consumed, outcome_counts.total()),
         ("normal", account.normal, outcome_counts[RecordOutcome.NORMAL]),
         ("anomalies", account.anomalies, outcome_counts[RecordOutcome.ANOMALY]),
         ("dead letters", account.dead_letters, outcome_counts[RecordOutcome.DEAD_LETTER]),
     ):
-        if stated != wanted:
+        if stated != counted:
             yield Violation(
-                ViolationKind.ACCOUNT, f"{found.partition}: {what} {stated}, wanted {wanted}"
+                ViolationKind.ACCOUNT,
+                f"{input_partition.partition}: {name} {stated}, expected {counted}",
             )

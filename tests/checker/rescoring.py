@@ -1,4 +1,4 @@
-"""Score an input partition again, with the versions the ledger names, to know what must be."""
+"""Scores an input partition again, with the versions in the ledger, to get expected outcomes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ _OUTCOMES = {
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """How the records of a partition must have ended, and the digest of those committed."""
+    """The expected outcomes of a partition, and the digest of the committed records."""
 
     expected: tuple[Expected, ...]
     episode_ends: tuple[EpisodeEnd, ...]
@@ -47,23 +47,22 @@ def rescore(
     detectors: Mapping[str, Detector],
     emit: Emit = Emit.ROWS,
 ) -> Expectation:
-    """Score the records of one partition, in order and from the group's first one.
+    """Return the expected outcomes of the records of one partition, from the group's first one.
 
-    `account`: the partition's last one; `ledger`: the partition's records of the ledger topic;
-    `detectors`: every version that was ever in force. What lies above the account's offset is
-    scored with the newest version.
+    `account` is the last account of the partition, `ledger` has its ledger records and `detectors`
+    every version. Records that are not committed are scored with the newest version.
     """
     rescored = _account_at_segment(account)
     expected: list[Expected] = []
     episode_ends: list[EpisodeEnd] = []
-    for part, detector, memory in _version_runs(records, account, ledger, detectors):
-        for chunk in _chunks(part):
-            outcome = _process(chunk, detector, memory)
-            events = anomaly_events(outcome, detector, chunk, topic="", detected_at="", emit=emit)
+    for version_records, detector, memory in _version_runs(records, account, ledger, detectors):
+        for batch in _batches(version_records):
+            outcome = _process(batch, detector, memory)
+            events = anomaly_events(outcome, detector, batch, topic="", detected_at="", emit=emit)
             by_id = {dict(event.headers)["ce_id"]: event for event in events}
-            expected += _expected(outcome, chunk, by_id)
-            episode_ends += _expected_ends(outcome, chunk, by_id)
-            rescored = _account_for(rescored, account, chunk, outcome)
+            expected += _expected(outcome, batch, by_id)
+            episode_ends += _expected_ends(outcome, batch, by_id)
+            rescored = _account_for(rescored, account, batch, outcome)
     digest = None if rescored is None else rescored.digest
     return Expectation(tuple(expected), tuple(episode_ends), digest)
 
@@ -74,32 +73,34 @@ def _version_runs(
     ledger: Sequence[LedgerRecord],
     detectors: Mapping[str, Detector],
 ) -> Iterator[tuple[list[Record], Detector, Memory]]:
-    """Give each version its records, with the memory that it goes on with.
+    """Yield the records of each version with its detector and memory.
 
-    There is one memory for each time that the account was opened, bounded as the account says.
+    There is one memory for each time that the account was opened, with its `max_sensors`.
     """
-    bound = MAX_SENSORS if account is None else account.max_sensors
+    max_sensors = MAX_SENSORS if account is None else account.max_sensors
     remaining = list(records)
     lifetimes = _account_lifetimes(ledger)
     for lifetime, following in zip(lifetimes, [*lifetimes[1:], None], strict=True):
         end = None if following is None else following[0].account.next_offset
-        part = [one for one in remaining if end is None or coordinates(one).offset < end]
-        remaining = remaining[len(part) :]
+        lifetime_records = [
+            one for one in remaining if end is None or coordinates(one).offset < end
+        ]
+        remaining = remaining[len(lifetime_records) :]
         newest = account if following is None else lifetime[-1].account
         version = next(iter(detectors)) if newest is None else newest.model_version
         memory: Memory | None = None
         versions = _versions(newest, lifetime)
-        for name, version_records in _by_version(part, [*versions, (None, version)]):
+        for name, version_records in _by_version(lifetime_records, [*versions, (None, version)]):
             detector = detectors[name]
             if memory is None:
-                memory = detector.empty_memory(max_sensors=bound)
+                memory = detector.empty_memory(max_sensors=max_sensors)
             else:
                 memory.adopt(detector)
             yield version_records, detector, memory
 
 
 def _account_lifetimes(ledger: Sequence[LedgerRecord]) -> list[list[LedgerRecord]]:
-    """Cut a partition's ledger where its account was opened anew."""
+    """Group a partition's ledger records by opened account."""
     lifetimes: list[list[LedgerRecord]] = [[]]
     for one in ledger:
         if one.cause is Cause.OPENED and lifetimes[-1]:
@@ -109,7 +110,7 @@ def _account_lifetimes(ledger: Sequence[LedgerRecord]) -> list[list[LedgerRecord
 
 
 def _versions(account: Account | None, ledger: Sequence[LedgerRecord]) -> list[tuple[int, str]]:
-    """List (offset, version): the version scored the records from the last offset up to here."""
+    """Return (next offset, version): the version scored the records below this offset."""
     swaps = [one.account for one in ledger if one.cause is Cause.MODEL]
     swaps += [] if account is None else [account]
     return [(one.next_offset, one.model_version) for one in swaps]
@@ -118,20 +119,20 @@ def _versions(account: Account | None, ledger: Sequence[LedgerRecord]) -> list[t
 def _by_version(
     records: Sequence[Record], versions: Sequence[tuple[int | None, str]]
 ) -> Iterator[tuple[str, list[Record]]]:
-    """Give each version its records, also one that scored none: the memory changed hands for it.
+    """Yield each version with its records; a version without records still adopts the memory.
 
-    A version that follows itself is the same model going on.
+    Consecutive entries of the same version are merged.
     """
     remaining = list(records)
-    for name, turns in groupby(versions, key=itemgetter(1)):
-        *_, (before, _) = turns
-        part = [one for one in remaining if before is None or coordinates(one).offset < before]
-        remaining = remaining[len(part) :]
-        yield name, part
+    for name, entries in groupby(versions, key=itemgetter(1)):
+        *_, (end, _) = entries
+        version_records = [one for one in remaining if end is None or coordinates(one).offset < end]
+        remaining = remaining[len(version_records) :]
+        yield name, version_records
 
 
-def _chunks(records: list[Record]) -> list[list[Record]]:
-    # An odd size: nothing may depend on how the consumer cut its micro-batches.
+def _batches(records: list[Record]) -> list[list[Record]]:
+    # An unusual size: no result may depend on the boundaries of micro-batches.
     return [records[start : start + 997] for start in range(0, len(records), 997)]
 
 
@@ -150,39 +151,41 @@ def _expected(
     outcome: Outcome, records: list[Record], events: Mapping[bytes | None, OutgoingMessage]
 ) -> list[Expected]:
     rejections = iter(outcome.rejections)
-    found = []
+    expected = []
     for record, number in zip(records, outcome.kinds, strict=True):
         record_outcome = _OUTCOMES[OutcomeKind(number)]
         offset = coordinates(record).offset
         match record_outcome:
             case RecordOutcome.NORMAL:
-                found.append(Expected(offset, record_outcome))
+                expected.append(Expected(offset, record_outcome))
             case RecordOutcome.ANOMALY:
                 event = events.get(str(coordinates(record)).encode())
                 if event is None:
-                    found.append(Expected(offset, record_outcome, has_event=False))
+                    expected.append(Expected(offset, record_outcome, has_event=False))
                 else:
-                    found.append(Expected(offset, record_outcome, event.key, event.value))
+                    expected.append(Expected(offset, record_outcome, event.key, event.value))
             case RecordOutcome.DEAD_LETTER:
-                # The record's own bytes: what a dead letter must keep needs no code of ours.
+                # A dead letter keeps the record's bytes, so no code of the consumer is needed.
                 reason = next(rejections).reason.value
-                found.append(Expected(offset, record_outcome, record.key(), record.value(), reason))
-    return found
+                expected.append(
+                    Expected(offset, record_outcome, record.key(), record.value(), reason)
+                )
+    return expected
 
 
 def _expected_ends(
     outcome: Outcome, records: list[Record], events: Mapping[bytes | None, OutgoingMessage]
 ) -> list[EpisodeEnd]:
-    found = []
+    ends = []
     for closed in outcome.closed:
-        where = coordinates(records[closed.index])
-        event = events[f"{structs.replace(where, offset=closed.start)}-closed".encode()]
-        found.append(EpisodeEnd(closed.start, where.offset, event.key, event.value))
-    return found
+        origin = coordinates(records[closed.index])
+        event = events[f"{structs.replace(origin, offset=closed.start)}-closed".encode()]
+        ends.append(EpisodeEnd(closed.start, origin.offset, event.key, event.value))
+    return ends
 
 
 def _account_at_segment(account: Account | None) -> Account | None:
-    """Return the account as it was where its digest began."""
+    """Return the account at the first offset of its segment."""
     if account is None:
         return None
     return open_account(account.segment_offset, model_version="", fingerprint=account.fingerprint)
@@ -206,7 +209,7 @@ def _account_for(
 
 
 def of_partition(ledger: Sequence[LedgerRecord], partition: Partition) -> list[LedgerRecord]:
-    """Return the ledger topic's records of one input partition, in order."""
+    """Return the ledger records of one input partition, in order."""
     return [
         one for one in ledger if (one.topic, one.partition) == (partition.topic, partition.number)
     ]

@@ -1,4 +1,4 @@
-"""What is known after a run, as plain values: what should have come out and what did."""
+"""The expected and the actual output of a run, as values."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,7 +7,7 @@ from sensorwatch.common.kafka.records import Coordinates, Partition
 
 
 class RecordOutcome(StrEnum):
-    """The three ways in which an input record may end."""
+    """The outcomes of an input record."""
 
     NORMAL = "normal"
     ANOMALY = "anomaly"
@@ -16,58 +16,58 @@ class RecordOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """How the input record at `offset` must end, found by scoring it again."""
+    """The outcome of the input record at `offset`, from scoring it again."""
 
     offset: int
     record_outcome: RecordOutcome
     key: bytes | None = None
-    """Of the event or dead letter; a normal record leaves neither."""
+    """Key of the event or dead letter; None for a normal record."""
     value: bytes | None = None
     reason: str | None = None
-    """Of a dead letter: its reason code."""
+    """The reason code of a dead letter."""
     has_event: bool = True
-    """False: an anomaly without an event of its own, since not every row of an episode is told."""
+    """False for an anomaly without an event, with `emit = "episodes"`."""
 
 
 @dataclass(frozen=True, slots=True)
 class EpisodeEnd:
-    """The end of an episode, which an event has to tell, found by scoring again."""
+    """The end of an episode, which must have an event, from scoring again."""
 
     episode: int
     """Offset of its first anomalous record."""
     offset: int
-    """Offset of the record with which it ended."""
+    """Offset of the record that ended it."""
     key: bytes | None
     value: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
 class OutputRecord:
-    """A record that came out: an event, of a record or of an episode's end, or a dead letter."""
+    """A published record: an event of a row, an event of an episode's end, or a dead letter."""
 
     at: Coordinates
     source: Coordinates
-    """The input record it says it is the outcome of, or with which it says the episode ended."""
+    """The input record that it names as its source."""
     key: bytes | None = None
     value: bytes | None = None
     reason: str | None = None
     truncated: bool = False
-    """A dead letter that says its value was cut to fit."""
+    """Whether a dead letter has the header for a truncated value."""
     episode: Coordinates | None = None
-    """Of an episode's end: the input record with which it says the episode began."""
+    """The first record of the episode, if this is the event of an episode's end."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReaderOutput:
-    """What a read_committed reader got, in the order in which it got it."""
+    """The records that a read_committed reader got, in its order."""
 
     events: tuple[OutputRecord, ...] = ()
-    """Of records and of episodes' ends."""
+    """Events of rows and of episodes' ends."""
     dead_letters: tuple[OutputRecord, ...] = ()
 
     @property
     def detections(self) -> tuple[OutputRecord, ...]:
-        """The events of records."""
+        """The events of rows."""
         return tuple(one for one in self.events if one.episode is None)
 
     @property
@@ -78,7 +78,7 @@ class ReaderOutput:
 
 @dataclass(frozen=True, slots=True)
 class FinalAccount:
-    """The ledger's account found in the metadata of a partition's committed offset."""
+    """The account in the metadata of a partition's committed offset."""
 
     next_offset: int
     consumed: int
@@ -87,12 +87,12 @@ class FinalAccount:
     dead_letters: int
     digest: int
     first_offset: int = 0
-    """What lies before counts in an account that was given up."""
+    """First offset that the account counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class InputPartition:
-    """One input partition: its records, what became of them, and how far the group says it is."""
+    """An input partition: its expected outcomes, committed offset and account."""
 
     partition: Partition
     expected: tuple[Expected, ...]
@@ -101,16 +101,16 @@ class InputPartition:
     """The group's committed offset, or None."""
     account: FinalAccount | None
     digest: int | None
-    """The digest over the records below `committed`, computed anew."""
+    """The digest of the records below `committed`, computed again."""
     until: int | None = None
-    """The offset that the run had to reach, where it had to reach one."""
+    """The offset that the run had to reach, if any."""
     episode_ends: tuple[EpisodeEnd, ...] = ()
     """The ends of episodes, rising by offset."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndOffsets:
-    """The end of an output partition as readers of committed and of all records see it."""
+    """The end offsets of an output partition for read_committed and for read_uncommitted."""
 
     partition: Partition
     committed: int
@@ -119,11 +119,11 @@ class EndOffsets:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """All that the checker judges."""
+    """The input of the checker."""
 
     inputs: tuple[InputPartition, ...]
     afterwards: ReaderOutput
-    """One pass over the output from its beginning, when all was quiet."""
+    """The output, read from its beginning after the run."""
     during: ReaderOutput
-    """What a reader saw that read from the beginning while the faults happened."""
+    """The output, read from its beginning during the run."""
     ends: tuple[EndOffsets, ...]

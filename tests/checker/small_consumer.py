@@ -1,4 +1,4 @@
-"""The consumer in its smallest form, for tests of the checker: it takes orders."""
+"""A minimal consumer for tests of the checker, which a test controls step by step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,17 +11,22 @@ from sensorwatch.common.ledger.account import Account, open_account
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import MAX_SENSORS, Memory
 from sensorwatch.common.scoring.processing import process
-from sensorwatch.consumer.micro_batch import micro_batch_of
-from sensorwatch.consumer.publication import LedgerContext, commit_plan
 from sensorwatch.consumer.publishing.events import anomaly_events
 from sensorwatch.consumer.publishing.outbox import Commit
-from sensorwatch.consumer.settlement import Settlement, settle_account_changes, settle_batch
+from sensorwatch.consumer.settlement import (
+    LedgerContext,
+    Settlement,
+    commit_plan,
+    settle_account_changes,
+    settle_batch,
+)
 from tests.checker.collecting import Run
+from tests.consumer.micro_batches import micro_batch_of
 
 
 @dataclass(slots=True)
 class TransactionContent:
-    """All that one transaction is to carry."""
+    """The content of one transaction."""
 
     messages: list[OutgoingMessage]
     commits: list[Commit]
@@ -29,7 +34,7 @@ class TransactionContent:
 
 
 class SmallConsumer:
-    """Takes records by hand and commits them in transactions; it joins no group."""
+    """Scores given records and commits them in transactions; it joins no group."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -43,14 +48,14 @@ class SmallConsumer:
         self._memories: dict[Partition, Memory] = {}
 
     def decide(self, records: Sequence[Message], detector: Detector) -> TransactionContent:
-        """Score records and return all that must be written."""
+        """Score records and return the content of their transaction."""
         run = self._run
-        where = Partition(run.readings, records[0].partition() or 0)
-        new = open_account(0, model_version=detector.version, fingerprint="f")
-        accounts = {where: self._accounts.get(where, new)}
-        memory = self._memories.setdefault(where, detector.empty_memory())
+        partition = Partition(run.readings, records[0].partition() or 0)
+        opened = open_account(0, model_version=detector.version, fingerprint="f")
+        accounts = {partition: self._accounts.get(partition, opened)}
+        memory = self._memories.setdefault(partition, detector.empty_memory())
         memory.begin()
-        if accounts[where].model_version != detector.version:
+        if accounts[partition].model_version != detector.version:
             memory.adopt(detector)
         (partition_batch,) = micro_batch_of(records, run.readings).partition_batches
         outcome = process(
@@ -90,7 +95,7 @@ class SmallConsumer:
         return TransactionContent(messages, plan.commits, settlement.accounts)
 
     def write(self, batch: TransactionContent) -> None:
-        """Write a batch into a transaction, and leave that open."""
+        """Write a batch into a transaction, and leave it open."""
         self._producer.begin_transaction()
         for one in batch.messages:
             self._producer.produce(one.topic, one.value, one.key, headers=list(one.headers))

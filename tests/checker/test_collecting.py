@@ -23,7 +23,7 @@ RECORDS = 40
 
 
 def payload(number: int) -> bytes:
-    """Of every ten, a minute apart, one is no JSON and two are anomalies, each an episode."""
+    """Return a row; of ten rows one is not JSON and two are anomalies, each an episode."""
     if number % 10 == 3:
         return b"{ %d" % number
     row = ANOMALOUS if number % 5 == 1 else NORMAL
@@ -68,12 +68,12 @@ def consumer(run: Run) -> Iterator[SmallConsumer]:
 def kinds(
     run: Run, during: ReaderOutput | None = None, *, settle_seconds: float = 10
 ) -> set[ViolationKind]:
-    seen = during if during is not None else ReaderOutput()
-    history = collect(run, seen, until=input_ends(run), settle_seconds=settle_seconds)
+    output = during if during is not None else ReaderOutput()
+    history = collect(run, output, until=input_ends(run), settle_seconds=settle_seconds)
     return {violation.kind for violation in check(history)}
 
 
-def test_an_honest_run_with_an_abort_and_a_new_model_is_faultless(
+def test_a_run_with_an_abort_and_a_new_model_has_no_violation(
     run: Run, records: list[Message], consumer: SmallConsumer
 ) -> None:
     with ConcurrentReader(
@@ -97,9 +97,7 @@ def test_an_honest_run_with_an_abort_and_a_new_model_is_faultless(
     assert len(history.afterwards.episode_ends) == len(partition.episode_ends) >= RECORDS // 10
 
 
-def test_an_event_that_was_never_sent_is_lost(
-    run: Run, records: list[Message], consumer: SmallConsumer
-) -> None:
+def test_a_missing_event_is_lost(run: Run, records: list[Message], consumer: SmallConsumer) -> None:
     batch = consumer.decide(records, FIRST)
     del batch.messages[0]
 
@@ -108,7 +106,7 @@ def test_an_event_that_was_never_sent_is_lost(
     assert kinds(run) == {ViolationKind.LOST}
 
 
-def test_the_end_of_an_episode_that_was_never_sent_is_lost(
+def test_a_missing_end_of_an_episode_is_lost(
     run: Run, records: list[Message], consumer: SmallConsumer
 ) -> None:
     batch = consumer.decide(records, FIRST)
@@ -124,7 +122,7 @@ def test_the_end_of_an_episode_that_was_never_sent_is_lost(
     assert kinds(run) == {ViolationKind.LOST}
 
 
-def test_what_is_sent_twice_is_doubled(
+def test_an_event_that_is_sent_twice_is_doubled(
     run: Run, records: list[Message], consumer: SmallConsumer
 ) -> None:
     batch = consumer.decide(records, FIRST)
@@ -135,7 +133,7 @@ def test_what_is_sent_twice_is_doubled(
     assert kinds(run) == {ViolationKind.DOUBLED}
 
 
-def test_a_run_scored_by_another_version_than_its_account_says_is_found(
+def test_a_run_with_another_version_than_its_account_is_detected(
     run: Run, records: list[Message], consumer: SmallConsumer
 ) -> None:
     consumer.commit(consumer.decide(records, replace(SECOND, version="first")))
@@ -143,7 +141,7 @@ def test_a_run_scored_by_another_version_than_its_account_says_is_found(
     assert {ViolationKind.DIGEST, ViolationKind.CHANGED} <= kinds(run)
 
 
-def test_an_offset_skipped_is_found(
+def test_skipped_records_are_detected(
     run: Run, records: list[Message], consumer: SmallConsumer
 ) -> None:
     consumer.commit(consumer.decide(records[:10], FIRST))
@@ -152,18 +150,18 @@ def test_an_offset_skipped_is_found(
     assert {ViolationKind.LOST, ViolationKind.ACCOUNT, ViolationKind.DIGEST} == kinds(run)
 
 
-def test_a_transaction_left_open_hangs(
+def test_an_open_transaction_is_detected(
     run: Run, records: list[Message], consumer: SmallConsumer
 ) -> None:
     consumer.commit(consumer.decide(records[:30], FIRST))
     consumer.write(consumer.decide(records[30:], FIRST))
 
-    found = kinds(run, settle_seconds=0)
+    violations = kinds(run, settle_seconds=0)
 
-    assert found == {ViolationKind.HANGING, ViolationKind.OFFSET}
+    assert violations == {ViolationKind.HANGING, ViolationKind.OFFSET}
 
 
-def test_a_dead_consumers_transaction_is_waited_for(
+def test_the_open_transaction_of_a_dead_consumer_is_waited_for(
     run: Run, records: list[Message], consumer: SmallConsumer
 ) -> None:
     consumer.commit(consumer.decide(records[:30], FIRST))

@@ -1,4 +1,4 @@
-"""What scoring a partition again says that must be there."""
+"""Expected outcomes from scoring a partition again."""
 
 from dataclasses import replace
 
@@ -17,13 +17,15 @@ RECORDS = [
 ]
 
 
-def test_every_anomaly_has_its_event_unless_only_episodes_are_told() -> None:
+def test_every_anomaly_has_an_event_unless_emit_is_episodes() -> None:
     detectors = {"default-0001-00000000": a_detector()}
     every = rescore(RECORDS, None, [], detectors)
     fewer = rescore(RECORDS, None, [], detectors, Emit.EPISODES)
 
-    for found, has_event in ((every, [True, True]), (fewer, [True, False])):
-        anomalies = [one for one in found.expected if one.record_outcome is RecordOutcome.ANOMALY]
+    for expectation, has_event in ((every, [True, True]), (fewer, [True, False])):
+        anomalies = [
+            one for one in expectation.expected if one.record_outcome is RecordOutcome.ANOMALY
+        ]
         assert [one.offset for one in anomalies] == [1, 2]
         assert [one.has_event for one in anomalies] == has_event
         assert [(one.value is not None) for one in anomalies] == has_event
@@ -32,8 +34,8 @@ def test_every_anomaly_has_its_event_unless_only_episodes_are_told() -> None:
     assert (episode_end.episode, episode_end.offset, episode_end.key) == (1, 3, b"pump-7")
 
 
-def test_an_account_that_was_opened_anew_begins_with_a_cold_memory() -> None:
-    """The episode of offset 1 has no end then, and that of offset 2 is another one."""
+def test_an_account_that_was_opened_again_starts_with_a_cold_memory() -> None:
+    """So the episode of offset 1 has no end, and offset 2 begins another one."""
     version = "default-0001-00000000"
     first = open_account(0, model_version=version, fingerprint="f")
     second = open_account(2, model_version=version, fingerprint="f")
@@ -46,18 +48,18 @@ def test_an_account_that_was_opened_anew_begins_with_a_cold_memory() -> None:
         )
     ]
 
-    found = rescore(RECORDS, replace(second, next_offset=4), ledger, {version: a_detector()})
+    expectation = rescore(RECORDS, replace(second, next_offset=4), ledger, {version: a_detector()})
 
-    assert [one.offset for one in found.expected] == [0, 1, 2, 3]
-    assert [(one.episode, one.offset) for one in found.episode_ends] == [(2, 3)]
+    assert [one.offset for one in expectation.expected] == [0, 1, 2, 3]
+    assert [(one.episode, one.offset) for one in expectation.episode_ends] == [(2, 3)]
 
 
-def test_the_memory_is_bounded_as_the_account_says() -> None:
-    """With one sensor at the most, another one's row ends the episode of the first."""
+def test_the_memory_has_the_max_sensors_of_the_account() -> None:
+    """With `max_sensors` 1, a row of another sensor ends the episode of the first one."""
     version = "default-0001-00000000"
     other = StoredRecord(a_payload(NORMAL, timestamp="2025-01-01T00:00:09Z", sensor_id="b"), 9)
     account = open_account(0, model_version=version, fingerprint="f", max_sensors=1)
 
-    found = rescore([*RECORDS[:3], other], account, [], {version: a_detector()})
+    expectation = rescore([*RECORDS[:3], other], account, [], {version: a_detector()})
 
-    assert [(one.episode, one.offset) for one in found.episode_ends] == [(1, 9)]
+    assert [(one.episode, one.offset) for one in expectation.episode_ends] == [(1, 9)]

@@ -1,4 +1,4 @@
-"""Read what came out of a run: once when all is quiet, or all the while faults happen."""
+"""Readers of the output of a run, after it or during it."""
 
 import json
 import threading
@@ -18,6 +18,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from sensorwatch.common.kafka.records import Coordinates, Partition
+from sensorwatch.common.kafka.retrying import RetryPolicy
 from tests.brokers.child_processes import wait_until
 from tests.checker.run_history import OutputRecord, ReaderOutput
 
@@ -28,21 +29,22 @@ _NO_COORDINATES = Coordinates("(none)", -1, -1)
 def partitions_of(address: str, topic: str) -> list[Partition]:
     """Return the partitions of a topic."""
     admin = AdminClient({"bootstrap.servers": address, "log_level": 0})
-    found = admin.list_topics(topic, timeout=30).topics[topic]
-    return [Partition(topic, number) for number in sorted(found.partitions)]
+    retry = RetryPolicy(_READ_SECONDS)
+    metadata = retry.ask(lambda: admin.list_topics(topic, timeout=10)).topics[topic]
+    return [Partition(topic, number) for number in sorted(metadata.partitions)]
 
 
 def end_offsets(
     address: str, partitions: Sequence[Partition], isolation: IsolationLevel
 ) -> dict[Partition, int]:
-    """Return where each partition ends for readers of this isolation level."""
+    """Return the end offset of each partition at this isolation level."""
     admin = AdminClient({"bootstrap.servers": address, "log_level": 0})
-    latest: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # it has no stub
-    asked = {TopicPartition(one.topic, one.number): latest for one in partitions}
-    answers = admin.list_offsets(asked, isolation_level=isolation, request_timeout=30)
+    latest: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # no stub
+    requests = {TopicPartition(one.topic, one.number): latest for one in partitions}
+    answers = admin.list_offsets(requests, isolation_level=isolation, request_timeout=30)
     return {
-        Partition(where.topic, where.partition): answer.result().offset
-        for where, answer in answers.items()
+        Partition(one.topic, one.partition): answer.result().offset
+        for one, answer in answers.items()
     }
 
 
@@ -53,7 +55,7 @@ def committed_ends(address: str, *topics: str) -> dict[Partition, int]:
 
 
 def read_committed(address: str, topic: str) -> list[Message]:
-    """Return all that is committed in a topic, in order within each partition."""
+    """Return all committed records of a topic, in order within each partition."""
     ends = committed_ends(address, topic)
     with _assigned(address, ends) as consumer:
         reader = _MessageCollector(consumer)
@@ -67,7 +69,7 @@ def read_committed(address: str, topic: str) -> list[Message]:
 
 
 def as_event(message: Message) -> OutputRecord:
-    """Understand a record of the anomaly topic by its headers `ce_type` and `ce_id`."""
+    """Return a record of the anomaly topic, identified by its headers `ce_type` and `ce_id`."""
     headers = _headers(message)
     at, key, value = _at(message), message.key(), message.value()
     event_id = headers.get("ce_id", "")
@@ -81,7 +83,7 @@ def as_event(message: Message) -> OutputRecord:
 
 
 def _source(value: bytes | None) -> Coordinates:
-    """Read out of an event which record it comes from."""
+    """Return the source in the value of an event."""
     try:
         source = json.loads(value or b"")["source"]
         return Coordinates(source["topic"], source["partition"], source["offset"])
@@ -90,7 +92,7 @@ def _source(value: bytes | None) -> Coordinates:
 
 
 def as_dead_letter(message: Message) -> OutputRecord:
-    """Understand a record of the dead letter topic by its headers."""
+    """Return a record of the dead letter topic, identified by its headers."""
     headers = _headers(message)
     prefix = "__dlq.errors."
     origin = "-".join(headers.get(prefix + n, "") for n in ("topic", "partition", "offset"))
@@ -105,10 +107,10 @@ def as_dead_letter(message: Message) -> OutputRecord:
 
 
 class ConcurrentReader:
-    """A read_committed reader of events and dead letters in a thread, from their beginning."""
+    """Reads events and dead letters from their beginning in a thread, with read_committed."""
 
     def __init__(self, address: str, *, anomalies: str, dead_letters: str) -> None:
-        """Begin to read; both topics must exist."""
+        """Start reading; both topics must exist."""
         self._address = address
         self._anomalies = anomalies
         self._dead_letters = dead_letters
@@ -122,7 +124,7 @@ class ConcurrentReader:
         self._thread.start()
 
     def finish(self) -> ReaderOutput:
-        """Read on to what is the end now, stop, and return all that was read."""
+        """Read up to the current end, stop, and return all records."""
         ends = committed_ends(self._address, self._anomalies, self._dead_letters)
         try:
             wait_until(
@@ -157,7 +159,7 @@ class ConcurrentReader:
 
 
 class _MessageCollector:
-    """Takes messages off a consumer and knows how far it has come."""
+    """Collects the messages of a consumer and its positions."""
 
     def __init__(self, consumer: Consumer) -> None:
         self.messages: list[Message] = []
@@ -168,12 +170,12 @@ class _MessageCollector:
         for message in self._consumer.consume(1_000, 0.1):
             error = message.error()
             if error is not None and error.code() != KafkaError._PARTITION_EOF:
-                # A broker that is away comes back; only what nothing can mend is raised.
+                # The client reconnects after a transient error; only a fatal one is raised.
                 if error.fatal():
                     raise KafkaException(error)
                 continue
             at = _at(message)
-            # An end of partition stands at the next offset; control records may lie before it.
+            # The end of a partition has the next offset; control records may come before it.
             self._next[Partition(at.topic, at.partition)] = at.offset + (error is None)
             if error is None:
                 self.messages.append(message)

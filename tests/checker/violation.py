@@ -1,4 +1,4 @@
-"""One way in which a history breaks a promise."""
+"""Violations that the checker reports."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -9,37 +9,37 @@ _SHOWN = 5
 
 
 class ViolationKind(StrEnum):
-    """Which promise is broken."""
+    """The kind of a violation."""
 
     LOST = "lost"
     """A record below the committed offset has no outcome."""
     DOUBLED = "doubled"
     """A record has more than one outcome."""
     REORDERED = "reordered"
-    """Outcomes of one input partition stand in another order than their records."""
+    """Outcomes of one input partition are in another order than their records."""
     CHANGED = "changed"
-    """An outcome is not, byte for byte, what scoring the record again gives."""
+    """An outcome differs from the result of scoring the record again."""
     UNEXPECTED = "unexpected"
-    """An outcome of a record that should have ended otherwise, or that does not exist."""
+    """A record has another kind of outcome than expected, or does not exist."""
     UNCOMMITTED = "uncommitted"
-    """An outcome of a record that is not below the committed offset: it will come again."""
+    """A record that is not below the committed offset has an outcome."""
     PHANTOM = "phantom"
-    """A reader got during the run what is not there afterwards: it was aborted."""
+    """A reader read an aborted record during the run."""
     MISSED = "missed"
-    """A reader passed over a record that is there afterwards."""
+    """A reader skipped a committed record during the run."""
     OFFSET = "offset"
-    """The committed offset is not the last processed one plus one, or not as far as it must be."""
+    """The committed offset is not a next offset, or not the expected one."""
     ACCOUNT = "account"
-    """The ledger has no account, or one that does not add up or counts otherwise than we do."""
+    """There is no account, it does not add up, or its counts are wrong."""
     DIGEST = "digest"
-    """The ledger's digest is not that of the records scored again."""
+    """The digest of the account differs from that of the records scored again."""
     HANGING = "hanging"
-    """A transaction is still open and stalls every read_committed reader."""
+    """A transaction is still open and blocks every read_committed reader."""
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A broken promise, with what was found and what was wanted."""
+    """A violation with the actual and the expected value."""
 
     kind: ViolationKind
     detail: str
@@ -49,7 +49,7 @@ class Violation:
 
 
 def report(violations: Sequence[Violation]) -> str:
-    """Say how many violations of each kind there are, with the first few of each."""
+    """Return a text with the number of violations of each kind, and the first few."""
     by_kind: dict[ViolationKind, list[str]] = defaultdict(list)
     for violation in violations:
         by_kind[violation.kind].append(violation.detail)

@@ -1,4 +1,4 @@
-"""A group's consumer as a test tells it to be, behind the part of the client that is used."""
+"""A fake of the Kafka client's Consumer that a test controls."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -13,10 +13,10 @@ ConsumeStep = Sequence[object] | Callable[["FakeConsumer"], Sequence[object]]
 
 
 class FailedFetch:
-    """What consume() gives in place of a record where something is wrong."""
+    """The message that consume() returns for an error."""
 
     def __init__(self, code: int, *, fatal: bool = False) -> None:
-        self._error = KafkaError(code, "told by a test", fatal)
+        self._error = KafkaError(code, "made by a test", fatal)
 
     def error(self) -> KafkaError:
         return self._error
@@ -25,14 +25,14 @@ class FailedFetch:
         return 0, -1
 
 
-def with_error(where: TopicPartition, error: KafkaError) -> TopicPartition:
-    """Make the answer for a partition about which the broker reports an error."""
+def with_error(partition: TopicPartition, error: KafkaError) -> TopicPartition:
+    """Return the broker's answer for a partition that has an error."""
     kind = type("WithError", (TopicPartition,), {"error": error})
-    return cast("TopicPartition", kind(where.topic, where.partition, -1001))
+    return cast("TopicPartition", kind(partition.topic, partition.partition, -1001))
 
 
 class FakeConsumer:
-    """Gives what `steps` holds, one step a call; knows committed offsets and watermarks."""
+    """Returns one of `steps` per call of consume(); has committed offsets and watermarks."""
 
     def __init__(self, *steps: ConsumeStep) -> None:
         self.steps = list(steps)
@@ -40,14 +40,14 @@ class FakeConsumer:
         self.watermarks = (3, 90)
         self.offsets_by_time: dict[int, int] = {}
         self.time_errors: list[KafkaError] = []
-        """Errors of the next answers to `offsets_for_times`, each inside its answer."""
+        """Errors in the next answers of `offsets_for_times`."""
         self.failures: list[KafkaException] = []
         self.watermark_failures: list[KafkaException] = []
         self.seek_failures: list[KafkaException] = []
         self.committed_calls = 0
         self.metadata_reads = 0
         self.waited: list[float] = []
-        """How long each consume() was allowed to wait."""
+        """The timeout of each consume()."""
         self.assigned: list[TopicPartition] = []
         self.sought: list[tuple[int, int]] = []
         self.paused: list[int] = []
@@ -61,7 +61,7 @@ class FakeConsumer:
     def commit_offset(self, partition: int, offset: int, metadata: str = "") -> None:
         self.offsets[partition] = TopicPartition(TOPIC, partition, offset, metadata=metadata)
 
-    # What a test lets the group do.
+    # Rebalances, which a test triggers.
 
     def assign_partitions(self, *partitions: int) -> None:
         self.callbacks["on_assign"](self, [TopicPartition(TOPIC, p) for p in partitions])
@@ -69,7 +69,7 @@ class FakeConsumer:
     def revoke_partitions(self, *partitions: int, kind: str = "on_revoke") -> None:
         self.callbacks[kind](self, [TopicPartition(TOPIC, p) for p in partitions])
 
-    # The client's own calls.
+    # The methods of the client.
 
     def subscribe(self, _topics: list[str], **callbacks: Any) -> None:
         self.callbacks = callbacks
@@ -78,28 +78,28 @@ class FakeConsumer:
         self.waited.append(seconds)
         step = self.steps[0] if self.steps else []
         if step and not callable(step) and self._all_paused:
-            return []  # records of paused partitions come later
+            return []  # the step stays until a partition is resumed
         self.steps[:1] = []
-        given = step(self) if callable(step) else step
-        assert len(given) <= count
-        return given
+        messages = step(self) if callable(step) else step
+        assert len(messages) <= count
+        return messages
 
     @property
     def _all_paused(self) -> bool:
-        assigned = {where.partition for where in self.assigned}
+        assigned = {one.partition for one in self.assigned}
         return bool(assigned) and assigned <= set(self.paused)
 
     def committed(self, partitions: list[TopicPartition], _seconds: float) -> list[TopicPartition]:
         self.committed_calls += 1
         if self.failures:
             raise self.failures.pop(0)
-        nothing = -1001
+        no_offset = -1001
         return [
-            self.offsets.get(p.partition, TopicPartition(p.topic, p.partition, nothing))
+            self.offsets.get(p.partition, TopicPartition(p.topic, p.partition, no_offset))
             for p in partitions
         ]
 
-    def get_watermark_offsets(self, _where: TopicPartition, _seconds: float) -> tuple[int, int]:
+    def get_watermark_offsets(self, _partition: TopicPartition, _seconds: float) -> tuple[int, int]:
         if self.watermark_failures:
             raise self.watermark_failures.pop(0)
         return self.watermarks
@@ -131,22 +131,22 @@ class FakeConsumer:
     def assignment(self) -> list[TopicPartition]:
         return self.assigned
 
-    def seek(self, where: TopicPartition) -> None:
+    def seek(self, position: TopicPartition) -> None:
         if self.seek_failures:
             raise self.seek_failures.pop(0)
-        self.sought.append((where.partition, where.offset))
+        self.sought.append((position.partition, position.offset))
 
     def pause(self, partitions: list[TopicPartition]) -> None:
-        self.paused += [where.partition for where in partitions]
+        self.paused += [one.partition for one in partitions]
 
     def resume(self, partitions: list[TopicPartition]) -> None:
-        gone = {where.partition for where in partitions}
-        self.paused = [number for number in self.paused if number not in gone]
+        resumed = {one.partition for one in partitions}
+        self.paused = [number for number in self.paused if number not in resumed]
 
     def close(self) -> None:
         self.closed = True
 
 
 def records(partition: int, *offsets: int) -> list[StoredRecord]:
-    """Records of a partition, with nothing of interest in them."""
+    """Return records of a partition with an empty JSON object as value."""
     return [StoredRecord(b"{}", offset, partition) for offset in offsets]

@@ -1,4 +1,4 @@
-"""What outlives a worker: the input, committed offsets, snapshots, and what was published."""
+"""What remains after a worker has ended: input, committed offsets, snapshots and output."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -21,12 +21,12 @@ PARTITIONS = 2
 
 
 class KilledError(Exception):
-    """The worker is gone, wherever it was."""
+    """The worker was killed."""
 
 
 @dataclass
 class GroupState:
-    """A group's topics."""
+    """The input, offsets, state and output of a group."""
 
     input: list[StoredRecord]
     offsets: dict[int, TopicPartition] = field(default_factory=dict)
@@ -38,8 +38,8 @@ class GroupState:
         return [record for record in self.input if record.stored_partition == number]
 
     def accounts(self) -> dict[int, Account]:
-        found = {n: from_metadata(at.metadata, at.offset) for n, at in self.offsets.items()}
-        return {number: account for number, account in found.items() if account is not None}
+        accounts = {n: from_metadata(at.metadata, at.offset) for n, at in self.offsets.items()}
+        return {number: account for number, account in accounts.items() if account is not None}
 
     def done(self) -> bool:
         accounts = self.accounts()
@@ -51,8 +51,8 @@ class GroupState:
         return [ledger_record(m.value) for m in self.published if m.topic == "g.ledger"]
 
     def results(self, number: int) -> list[tuple[str, bytes | None, bytes | None]]:
-        """Topic, key and value of all that came of a partition's records, in each topic's order."""
-        found = []
+        """Return topic, key and value of all results of a partition, sorted by topic."""
+        results = []
         for message in self.published:
             if message.topic == "anomalies":
                 source = json.loads(message.value or b"")["source"]["partition"]
@@ -61,14 +61,14 @@ class GroupState:
             else:
                 continue
             if source == number:
-                found.append((message.topic, message.key, message.value))
-        return sorted(found, key=lambda one: one[0])
+                results.append((message.topic, message.key, message.value))
+        return sorted(results, key=lambda one: one[0])
 
     def run_worker(self, rng: Random | None = None, **options: object) -> Rig:
-        """Run a worker until all is consumed or it is killed."""
+        """Run a worker until all records are consumed or it is killed."""
         self.worker_runs += 1
         consumer = PartitionLogConsumer(self, rng)
-        rig = Rig(consumer=consumer, state=self.state, **options)  # type: ignore[arg-type]  # its own
+        rig = Rig(consumer=consumer, state=self.state, **options)  # type: ignore[arg-type]  # options of Rig
         rig.input = self.input
         rig.outbox = FaultyOutbox(self, consumer, rng)
         consumer.assign_partitions(*range(PARTITIONS))
@@ -77,7 +77,7 @@ class GroupState:
 
 
 class PartitionLogConsumer(FakeConsumer):
-    """Gives the log from its positions on; with `rng` in pieces, and with rebalances."""
+    """Returns records from its positions; with `rng`, in random batches and with rebalances."""
 
     def __init__(self, group_state: GroupState, rng: Random | None) -> None:
         super().__init__()
@@ -87,17 +87,17 @@ class PartitionLogConsumer(FakeConsumer):
         self.positions: dict[int, int] = {}
 
     def assign(self, partitions: list[TopicPartition]) -> None:
-        ours = {where.partition: where for where in [*self.assigned, *partitions]}
-        self.assigned = list(ours.values())
-        self.positions |= {where.partition: where.offset for where in partitions}
+        assigned = {one.partition: one for one in [*self.assigned, *partitions]}
+        self.assigned = list(assigned.values())
+        self.positions |= {one.partition: one.offset for one in partitions}
 
-    def seek(self, where: TopicPartition) -> None:
-        super().seek(where)
-        self.positions[where.partition] = where.offset
+    def seek(self, position: TopicPartition) -> None:
+        super().seek(position)
+        self.positions[position.partition] = position.offset
 
     def revoke_partitions(self, *partitions: int, kind: str = "on_revoke") -> None:
         super().revoke_partitions(*partitions, kind=kind)
-        self.assigned = [where for where in self.assigned if where.partition not in partitions]
+        self.assigned = [one for one in self.assigned if one.partition not in partitions]
         for number in partitions:
             self.positions.pop(number, None)
 
@@ -108,27 +108,27 @@ class PartitionLogConsumer(FakeConsumer):
             self.assign_partitions(number)
         if self.rng is not None:
             count = self.rng.randint(0, min(count, 9))
-        given: list[StoredRecord] = []
+        records: list[StoredRecord] = []
         for number in sorted(self.positions.keys() - set(self.paused)):
             waiting = [
                 r
                 for r in self.group_state.partition_records(number)
                 if r.stored_offset >= self.positions[number]
             ]
-            some = waiting[: count - len(given)]
-            if some:
-                self.positions[number] = some[-1].stored_offset + 1
-            given += some
-        return given
+            batch = waiting[: count - len(records)]
+            if batch:
+                self.positions[number] = batch[-1].stored_offset + 1
+            records += batch
+        return records
 
 
 class FaultyOutbox(FakeOutbox):
-    """Publishes to the world, or fails as it may: before or after all was committed."""
+    """Publishes into the group state, or fails at random before or after the commit."""
 
     def __init__(self, group_state: GroupState, consumer: FakeConsumer, rng: Random | None) -> None:
         super().__init__(consumer, state=group_state.state)
-        self._world = group_state
-        self._chance = rng
+        self._group_state = group_state
+        self._rng = rng
 
     def publish(
         self,
@@ -139,25 +139,25 @@ class FaultyOutbox(FakeOutbox):
         snapshots: Sequence[Snapshot] = (),
     ) -> None:
         before, after = self._draw_failure()
-        made = list(messages)
+        messages = list(messages)
         if before is not None:
             plan_commit(self.state.offsets(snapshots))
             raise before
-        super().publish(made, plan_commit, membership, snapshots=snapshots)
-        self._world.published += self.published[-1][0]
+        super().publish(messages, plan_commit, membership, snapshots=snapshots)
+        self._group_state.published += self.published[-1][0]
         if after is not None:
             raise after
 
     def _draw_failure(self) -> tuple[Exception | None, Exception | None]:
-        if self._chance is None or self._chance.random() < 0.6:
+        if self._rng is None or self._rng.random() < 0.6:
             return None, None
-        failure: Exception = self._chance.choice(_FAILURES)
-        aborted = isinstance(failure, MicroBatchAborted) or self._chance.random() < 0.5
+        failure: Exception = self._rng.choice(_FAILURES)
+        aborted = isinstance(failure, MicroBatchAborted) or self._rng.random() < 0.5
         return (failure, None) if aborted else (None, failure)
 
 
 _FAILURES: list[SensorwatchError | KilledError] = [
-    MicroBatchAborted("told"),
-    OutcomeUnknown("told"),
-    KilledError("told"),
+    MicroBatchAborted("injected"),
+    OutcomeUnknown("injected"),
+    KilledError("injected"),
 ]

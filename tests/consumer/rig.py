@@ -1,4 +1,4 @@
-"""A loop on fakes: the client does as it is told, the outbox keeps what it is given."""
+"""A loop with a fake client, state topic, champion and outbox."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,16 +26,16 @@ from sensorwatch.common.runtime.setting_keys import (
 )
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.consumer.accounts import Accounts
-from sensorwatch.consumer.loop import WorkerParts, run
+from sensorwatch.consumer.loop import run
 from sensorwatch.consumer.memories import Memories
 from sensorwatch.consumer.observation import Observation
 from sensorwatch.consumer.ownership import Ownership
-from sensorwatch.consumer.publication import LedgerContext
 from sensorwatch.consumer.publishing.outbox import Commit, CommitPlanner
-from sensorwatch.consumer.restoration import RestoreSources
-from sensorwatch.consumer.restoring import MemoryRestorer
+from sensorwatch.consumer.restoration import MemoryRestorer, RestoreSources
+from sensorwatch.consumer.settlement import LedgerContext
 from sensorwatch.consumer.snapshot_schedule import SnapshotSchedule
 from sensorwatch.consumer.source import KafkaSource
+from sensorwatch.consumer.wiring import Clock, Policy, Wiring
 from tests.consumer import fakes
 from tests.consumer.fakes import TOPIC, ConsumeStep, FakeConsumer
 from tests.kafka.record_builders import StoredRecord, a_payload
@@ -46,37 +46,39 @@ OLDER, NEWER = "default-0001-00000000", "default-0002-00000000"
 
 
 class FakeState:
-    """A state topic: snapshots by the offset of their manifest; what is not kept cannot be read."""
+    """A state topic: the stored snapshots by the offset of their manifest."""
 
     def __init__(self) -> None:
         self.end = 0
         self.snapshots: dict[SnapshotRef, Snapshot] = {}
-        self.forgotten: list[tuple[int, int]] = []
+        self.deleted: list[tuple[int, int]] = []
+        """(partition, offset) of each call of `delete_before`."""
 
     def offsets(self, snapshots: Sequence[Snapshot]) -> dict[Partition, int]:
-        """Give each one the next place, also where the transaction is aborted later."""
+        """Return the offsets of the manifests; they are used up even if the transaction aborts."""
         first, self.end = self.end, self.end + 2 * len(snapshots)
-        return {found.source: first + 2 * place + 1 for place, found in enumerate(snapshots)}
+        return {one.source: first + 2 * number + 1 for number, one in enumerate(snapshots)}
 
     def write(self, snapshots: Sequence[Snapshot], offsets: Mapping[Partition, int]) -> None:
-        for found in snapshots:
-            self.snapshots[SnapshotRef(offsets[found.source], found.next_offset)] = found
+        for snapshot in snapshots:
+            at = SnapshotRef(offsets[snapshot.source], snapshot.next_offset)
+            self.snapshots[at] = snapshot
 
     def read(self, partition: Partition, at: SnapshotRef) -> Snapshot:
         if at not in self.snapshots:
             raise_state_refused(f"there is no snapshot at {at}")
-        found = self.snapshots[at]
-        assert found.source == partition
-        return found
+        snapshot = self.snapshots[at]
+        assert snapshot.source == partition
+        return snapshot
 
     def delete_before(self, partition: int, offset: int) -> None:
-        self.forgotten.append((partition, offset))
+        self.deleted.append((partition, offset))
 
 
 class FakeOutbox:
-    """Remembers what was published; fails first as `failures` says (None: that one works).
+    """Records what is published; the first calls raise `failures` (None: the call succeeds).
 
-    `fail_after_commit`: those failures come when all was committed.
+    `fail_after_commit`: raise the failures after the commit.
     """
 
     def __init__(
@@ -103,15 +105,15 @@ class FakeOutbox:
         snapshots: Sequence[Snapshot] = (),
     ) -> None:
         assert membership == fakes.MEMBERSHIP
-        made = list(messages)
+        all_messages = list(messages)
         offsets = self.state.offsets(snapshots)
         commit_plan = plan_commit(offsets)
-        made += commit_plan.messages
-        self.tried.append(made)
+        all_messages += commit_plan.messages
+        self.tried.append(all_messages)
         failure = self._failures.pop(0) if self._failures else None
         if failure is not None and not self._after:
             raise failure
-        self.published.append((made, commit_plan.commits))
+        self.published.append((all_messages, commit_plan.commits))
         self.state.write(snapshots, offsets)
         for commit in commit_plan.commits:
             self._consumer.commit_offset(
@@ -126,7 +128,7 @@ class FakeOutbox:
 
 @dataclass
 class FakeChampion:
-    """Another version comes into force at the refresh of that number."""
+    """A champion that is replaced by NEWER at refresh number `swap_at`."""
 
     swap_at: int = 0
     refreshed: int = 0
@@ -144,7 +146,7 @@ class FakeChampion:
 
 
 class Rig:
-    """A loop whose input are `steps`; it is told to stop when they are used up."""
+    """A loop that consumes `steps` and stops after the last one."""
 
     def __init__(
         self,
@@ -165,7 +167,7 @@ class Rig:
         detector: Callable[[str], Detector] = a_detector,
     ) -> None:
         self.now = 0.0
-        self._seconds_a_look = clock_step_seconds
+        self._clock_step_seconds = clock_step_seconds
         self.consumer = consumer or FakeConsumer(*steps)
         self.consumer.watermarks = (0, 90)
         self.state = state or FakeState()
@@ -203,23 +205,23 @@ class Rig:
             TOPIC,
             self.ownership,
             incremental=False,
-            on_rebalance=self.observation.rebalanced,
+            on_rebalance=self.observation.show_rebalance,
         )
         self.replayed: list[tuple[Partition, int, int]] = []
         self.input: list[StoredRecord] = []
-        """What can be read of the input again."""
+        """The records that a replay can read."""
         self.detectors = {version: detector(version) for version in versions}
         self.ledger_context = LedgerContext("g", "g.ledger", 4, fingerprint, {}, max_sensors)
         self.restorer = MemoryRestorer(
             self.ownership,
             self.source,
             RestoreSources(self.state.read, self._read, self._load, fingerprint, 4),
-            on_restored=self.observation.restored,
+            on_restored=self.observation.show_restore,
             clock=self._clock,
         )
 
     def with_opened_account(self) -> "Rig":
-        """Give it partition 0, opened before, so that only what a test is about is published."""
+        """Assign partition 0 with an account that is already opened and committed."""
         account = open_account(
             0,
             model_version=a_detector().version,
@@ -234,34 +236,35 @@ class Rig:
 
     def run(self, stopping: Callable[[], bool] | None = None) -> None:
         breaker = BreakerSettings(min_rows=10, window_rows=100, grace_seconds=2)
-        parts = WorkerParts(
+        wiring = Wiring(
             source=self.source,
             ownership=self.ownership,
             restorer=self.restorer,
             champion=cast("Champion", self.champion),
             outbox=self.outbox,
             observation=self.observation,
-            settings=Settings(consumer=ConsumerSettings(breaker=breaker, emit=self.emit)),
-            ledger_context=self.ledger_context,
-            max_message_bytes=1_000_000,
             check_input=lambda: None,
             snapshot_deleter=cast("OldSnapshotDeleter", self.state),
             row_executor=self.row_executor,
-            clock=self._clock,
-            wall_clock=lambda: 1_735_689_600.0,
         )
-        run(parts, stopping or (lambda: not self.consumer.steps))
+        policy = Policy(
+            Settings(consumer=ConsumerSettings(breaker=breaker, emit=self.emit)),
+            self.ledger_context,
+            max_message_bytes=1_000_000,
+        )
+        clock = Clock(self._clock, wall=lambda: 1_735_689_600.0)
+        run(wiring, policy, clock, stopping or (lambda: not self.consumer.steps))
 
     def _read(self, partition: Partition, begin: int, end: int) -> Iterator[list[StoredRecord]]:
         self.replayed.append((partition, begin, end))
-        found = [
+        records = [
             record
             for record in self.input
             if record.partition() == partition.number and begin <= record.stored_offset < end
         ]
-        for start in range(0, len(found), 3):
+        for start in range(0, len(records), 3):
             yield []
-            yield found[start : start + 3]
+            yield records[start : start + 3]
 
     def _load(self, version: str) -> Detector:
         if version not in self.detectors:
@@ -272,7 +275,7 @@ class Rig:
         return self.metrics.get_sample_value(f"sensorwatch_{name}", labels)
 
     def _clock(self) -> float:
-        self.now += self._seconds_a_look
+        self.now += self._clock_step_seconds
         return self.now
 
 
@@ -281,9 +284,9 @@ def rows(*values: bytes, first: int = 0) -> list[StoredRecord]:
 
 
 def batch(*values: bytes, first: int = 0) -> list[ConsumeStep]:
-    """The steps of the client's calls that give one micro-batch."""
-    given = rows(*values, first=first)
-    return [given[:1], given[1:], *([[]] if len(given) > 1 else [])]
+    """Return the steps of consume() that form one micro-batch."""
+    records = rows(*values, first=first)
+    return [records[:1], records[1:], *([[]] if len(records) > 1 else [])]
 
 
 THREE_RECORDS = (a_payload(), a_payload(ANOMALOUS), b"{")

@@ -1,4 +1,4 @@
-"""A plant under watch: topics, a model, and workers as processes of their own."""
+"""A sandbox on a broker: topics, a model, and workers as separate processes."""
 
 import json
 import re
@@ -32,7 +32,7 @@ PARTITIONS = 4
 
 
 class Sandbox:
-    """Names of its own on a broker that others may use; the topics are the caller's to make."""
+    """Unique names on a shared broker; the caller creates the topics."""
 
     def __init__(self, address: str, folder: Path) -> None:
         self.kafka: dict[str, Any] = {"bootstrap.servers": address}
@@ -49,7 +49,7 @@ class Sandbox:
 
     @property
     def topics(self) -> dict[str, int]:
-        """The topics to make, with their partitions."""
+        """The topics to create, with their number of partitions."""
         outputs = dict.fromkeys((self.anomalies, self.dead_letters, self.ledger), 1)
         return {self.readings: PARTITIONS, self.state: PARTITIONS, **outputs}
 
@@ -59,7 +59,7 @@ class Sandbox:
         return self
 
     def environment(self, **settings: object) -> dict[str, str]:
-        """Return what a command needs to know of it; settings as `consumer__max_rows=100`."""
+        """Return the environment of a command; settings as `consumer__max_rows=100`."""
         variables: dict[str, object] = {
             "topics__readings": self.readings,
             "topics__anomalies": self.anomalies,
@@ -86,14 +86,14 @@ class Sandbox:
         return Worker(program)
 
     def send(self, payloads: Sequence[bytes], *, partition: int | None = None) -> None:
-        """Produce payloads, to the partitions in turns or to one."""
+        """Produce payloads to all partitions in turn, or to one partition."""
         for number, payload in enumerate(payloads):
-            where = number % PARTITIONS if partition is None else partition
-            self._producer.produce(self.readings, payload, b"key", where)
+            target = number % PARTITIONS if partition is None else partition
+            self._producer.produce(self.readings, payload, b"key", target)
         assert self._producer.flush(20) == 0
 
     def read(self, topic: str) -> list[Message]:
-        """Return everything committed in a topic."""
+        """Return all committed records of a topic."""
         return list(read_topic(self.kafka, topic))
 
     def ledger_records(self) -> list[LedgerRecord]:
@@ -104,9 +104,9 @@ class Sandbox:
         """Return the group's committed offsets, with their metadata."""
         config = {**self.kafka, "group.id": self.group}
         with Consumer(config, logger=quiet_logger()) as consumer:
-            asked = [TopicPartition(self.readings, number) for number in range(PARTITIONS)]
+            partitions = [TopicPartition(self.readings, number) for number in range(PARTITIONS)]
             try:
-                return {where.partition: where for where in consumer.committed(asked, 10)}
+                return {one.partition: one for one in consumer.committed(partitions, 10)}
             except KafkaException as error:
                 if not is_transient(error.args[0]):
                     raise
@@ -114,19 +114,19 @@ class Sandbox:
 
     def accounts(self) -> dict[int, Account]:
         """Return the accounts in the committed offsets' metadata, by partition."""
-        found = {}
-        for number, where in self.committed().items():
-            account = from_metadata(where.metadata, where.offset)
+        accounts = {}
+        for number, committed in self.committed().items():
+            account = from_metadata(committed.metadata, committed.offset)
             if account is not None:
-                found[number] = account
-        return found
+                accounts[number] = account
+        return accounts
 
     def consumed(self) -> int:
-        """How many records have been accounted for."""
+        """Return the number of records in all accounts."""
         return sum(account.consumed for account in self.accounts().values())
 
     def wait_consumed(self, records: int, worker: "Worker") -> None:
-        """Wait until so many records are accounted for."""
+        """Wait until the accounts have this number of records."""
         wait_until(
             lambda: self.consumed() >= records or not worker.program.running,
             deadline=START_SECONDS,
@@ -136,17 +136,18 @@ class Sandbox:
         assert self.consumed() == records, tail(worker.program.log)
 
     def check_accounts(self) -> None:
-        """Score the whole input again and compare: counts, digest, and outcomes by id."""
+        """Score all of the input again, and compare counts, digest and the ids of the outcomes."""
         messages = self.read(self.readings)
         accounts = self.accounts()
         events, letters = [], []
         for number in sorted(accounts):
             account = accounts[number]
-            part = [m for m in messages if m.partition() == number]
-            part = [m for m in part if _offset(m) < account.next_offset]
-            wanted, anomalous, rejected = _scored(part, self.registry)
+            consumed = [
+                m for m in messages if m.partition() == number and _offset(m) < account.next_offset
+            ]
+            expected, anomalous, rejected = _scored(consumed, self.registry)
             assert account.adds_up
-            assert _counts(account) == _counts(wanted), number
+            assert _counts(account) == _counts(expected), number
             events += [f"{self.readings}-{number}-{offset}" for offset in anomalous]
             letters += [f"{self.readings}-{number}-{offset}" for offset in rejected]
         assert sorted(_ids(self.read(self.anomalies), "ce_id")) == sorted(events)
@@ -190,15 +191,15 @@ class Worker:
             return 0
 
     def metric(self, sample: str) -> float:
-        """Return a sample of /metrics, named with its labels as it stands there."""
+        """Return the value of a sample of /metrics, named as there, with its labels."""
         with urllib.request.urlopen(f"{self._address()}/metrics", timeout=5) as answer:
             text = answer.read().decode()
-        found = re.search(rf"^{re.escape(sample)} (\S+)$", text, re.MULTILINE)
-        assert found is not None, f"no sample {sample}"
-        return float(found[1])
+        match = re.search(rf"^{re.escape(sample)} (\S+)$", text, re.MULTILINE)
+        assert match is not None, f"no sample {sample}"
+        return float(match[1])
 
     def log(self) -> str:
-        """Return what it has logged."""
+        """Return the log of the worker."""
         return self.program.log.read_text(errors="replace")
 
     def _address(self) -> str | None:

@@ -1,4 +1,4 @@
-"""Accounts begin, go on or are refused as the committed offsets tell."""
+"""Accounts are opened, continued or refused, depending on the committed offsets."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,12 +22,12 @@ RETRY_SECONDS = 60.0
 
 
 class Clock:
-    """Each look at it takes five seconds; a pause takes as long as it says."""
+    """A clock that advances five seconds per reading."""
 
     def __init__(self) -> None:
         self.now = 0.0
 
-    def look(self) -> float:
+    def read(self) -> float:
         self.now += 5.0
         return self.now
 
@@ -49,7 +49,7 @@ def accounts_of(
         window_rows=100,
         fingerprint="f",
         history=lambda: history,
-        retry=RetryPolicy(RETRY_SECONDS, clock=clock.look, sleep=clock.sleep),
+        retry=RetryPolicy(RETRY_SECONDS, clock=clock.read, sleep=clock.sleep),
     )
 
 
@@ -60,23 +60,23 @@ def a_committed(consumer: FakeConsumer, partition: int = 0, offset: int = 40) ->
 
 
 @pytest.mark.parametrize("start", StartPosition)
-def test_a_committed_account_goes_on_whatever_start_says(start: StartPosition) -> None:
+def test_a_committed_account_continues_with_any_start_setting(start: StartPosition) -> None:
     consumer = FakeConsumer()
     account = a_committed(consumer)
     accounts = accounts_of(consumer, start=start, has_run=[ZERO])
 
-    assert accounts.assigned([ZERO]) == {ZERO: 40}
+    assert accounts.load([ZERO]) == {ZERO: 40}
     assert accounts.by_partition == {ZERO: account}
     assert accounts.unopened == frozenset()
 
 
-def test_an_account_with_another_window_than_the_settings_have_goes_on_with_theirs() -> None:
+def test_an_account_with_another_window_size_gets_the_size_of_the_settings() -> None:
     consumer = FakeConsumer()
     account = open_account(40, model_version="m", fingerprint="f", window_rows=5_000)
     consumer.commit_offset(0, 40, to_metadata(account))
     accounts = accounts_of(consumer)
 
-    accounts.assigned([ZERO])
+    accounts.load([ZERO])
 
     assert accounts.by_partition == {ZERO: replace(account, window_bucket_rows=10)}
     accounts.reload()
@@ -86,12 +86,12 @@ def test_an_account_with_another_window_than_the_settings_have_goes_on_with_thei
 @pytest.mark.parametrize(
     ("start", "offset"), [(StartPosition.EARLIEST, 3), (StartPosition.LATEST, 90)]
 )
-def test_a_partition_without_an_offset_starts_where_it_is_told(
+def test_a_partition_without_an_offset_starts_at_the_start_setting(
     start: StartPosition, offset: int
 ) -> None:
     accounts = accounts_of(FakeConsumer(), start=start)
 
-    assert accounts.assigned([ZERO]) == {ZERO: offset}
+    assert accounts.load([ZERO]) == {ZERO: offset}
     assert accounts.by_partition[ZERO].first_offset == offset
     assert accounts.unopened == {ZERO}
 
@@ -101,79 +101,79 @@ def test_a_partition_without_an_offset_starts_where_it_is_told(
     [(StartPosition.EARLIEST, 3), (StartPosition.LATEST, 70)],
     ids=["earliest", "latest"],
 )
-def test_a_partition_added_to_a_group_that_has_begun_skips_nothing(
+def test_a_partition_added_to_a_running_group_skips_no_new_record(
     start: StartPosition, offset: int
 ) -> None:
-    """What came to it since the group began is not old, also for `latest`."""
+    """With `latest` it starts at the time of the group's first commit."""
     consumer = FakeConsumer()
     consumer.offsets_by_time = {SINCE: 70}
     accounts = accounts_of(consumer, start=start, has_run=[ONE])
 
-    assert accounts.assigned([ZERO]) == {ZERO: offset}
+    assert accounts.load([ZERO]) == {ZERO: offset}
 
 
-def test_start_error_leaves_the_decision_to_a_person() -> None:
+def test_start_error_refuses_a_partition_without_an_offset() -> None:
     with pytest.raises(OffsetsLost, match="reset-offsets"):
-        accounts_of(FakeConsumer(), start=StartPosition.ERROR).assigned([ZERO])
+        accounts_of(FakeConsumer(), start=StartPosition.ERROR).load([ZERO])
 
 
 @pytest.mark.parametrize("start", StartPosition)
-def test_a_group_that_has_run_and_lost_its_offsets_is_refused(start: StartPosition) -> None:
+def test_a_group_that_lost_its_offsets_is_refused(start: StartPosition) -> None:
     with pytest.raises(OffsetsLost, match="ledger restore"):
-        accounts_of(FakeConsumer(), start=start, has_run=[ZERO]).assigned([ZERO])
+        accounts_of(FakeConsumer(), start=start, has_run=[ZERO]).load([ZERO])
 
 
 @pytest.mark.parametrize("offset", [12, 41])
-@pytest.mark.parametrize("metadata", ["", "of somebody else's", None])
-def test_an_offset_moved_from_outside_is_refused(offset: int, metadata: str | None) -> None:
-    """No memory stands there: going on would score rows with another past than theirs."""
+@pytest.mark.parametrize("metadata", ["", "of another program", None])
+def test_an_offset_set_by_another_program_is_refused(offset: int, metadata: str | None) -> None:
+    """There is no memory for this offset, so rows would be scored with other previous rows."""
     consumer = FakeConsumer()
     own = to_metadata(a_committed(consumer, offset=40))
     consumer.commit_offset(0, offset, own if metadata is None else metadata)
     accounts = accounts_of(consumer, has_run=[ZERO])
 
     with pytest.raises(StateRefused, match=f"offset {offset} of sensors-0.*state reset"):
-        accounts.assigned([ZERO])
+        accounts.load([ZERO])
 
     assert accounts.by_partition == {}
 
 
-def test_an_offset_that_is_moved_while_running_is_refused() -> None:
+def test_an_offset_changed_while_running_is_refused() -> None:
     consumer = FakeConsumer()
     account = a_committed(consumer)
     accounts = accounts_of(consumer)
-    accounts.assigned([ZERO])
+    accounts.load([ZERO])
     consumer.commit_offset(0, 12, to_metadata(account))
 
     with pytest.raises(StateRefused, match="state reset"):
         accounts.reload()
 
 
-def test_a_commit_opens_an_account_and_moves_it_on() -> None:
+def test_a_commit_opens_an_account_and_advances_it() -> None:
     accounts = accounts_of(FakeConsumer())
-    accounts.assigned([ZERO, ONE])
+    accounts.load([ZERO, ONE])
     moved = open_account(50, model_version="m", fingerprint="f")
 
-    accounts.committed({ZERO: moved})
+    accounts.advance({ZERO: moved})
 
     assert accounts.by_partition[ZERO] == moved
     assert accounts.unopened == {ONE}
 
 
-def test_what_was_revoked_is_forgotten() -> None:
+def test_revoked_partitions_are_removed() -> None:
     accounts = accounts_of(FakeConsumer())
-    accounts.assigned([ZERO, ONE])
+    accounts.load([ZERO, ONE])
 
-    accounts.revoked([ZERO, Partition(TOPIC, 9)])
+    accounts.forget([ZERO, Partition(TOPIC, 9)])
 
     assert set(accounts.by_partition) == set(accounts.unopened) == {ONE}
 
 
-def test_reloading_takes_what_the_broker_has() -> None:
-    """After an unknown outcome only it can say whether the transaction was committed."""
+def test_reloading_takes_the_accounts_of_the_broker() -> None:
+    """After an unknown outcome only the broker knows whether the transaction was committed."""
     consumer = FakeConsumer()
     accounts = accounts_of(consumer)
-    accounts.assigned([ZERO, ONE])
+    accounts.load([ZERO, ONE])
     account = a_committed(consumer, 0, 77)
 
     assert accounts.reload() == {ZERO: 77, ONE: 3}
@@ -181,48 +181,48 @@ def test_reloading_takes_what_the_broker_has() -> None:
     assert accounts.unopened == {ONE}
 
 
-def test_offsets_that_vanish_while_running_are_refused() -> None:
+def test_offsets_that_are_deleted_while_running_are_refused() -> None:
     consumer = FakeConsumer()
     a_committed(consumer)
     accounts = accounts_of(consumer)
-    accounts.assigned([ZERO])
+    accounts.load([ZERO])
     consumer.offsets.clear()
 
     with pytest.raises(OffsetsLost):
         accounts.reload()
 
 
-def test_a_coordinator_that_moves_is_asked_again() -> None:
-    """These errors carry no flag: the client sets it in transactional calls only."""
+def test_a_request_to_a_moving_coordinator_is_repeated() -> None:
+    """These errors have no `retriable` flag: the client sets it in transactional calls only."""
     consumer = FakeConsumer()
     account = a_committed(consumer)
     codes = [KafkaError.NOT_COORDINATOR, KafkaError._TIMED_OUT, KafkaError.UNSTABLE_OFFSET_COMMIT]
     consumer.failures = [KafkaException(KafkaError(code)) for code in codes]
     accounts = accounts_of(consumer)
 
-    accounts.assigned([ZERO])
+    accounts.load([ZERO])
 
     assert accounts.by_partition == {ZERO: account}
     assert consumer.committed_calls == 4
 
 
-def test_asking_ends_at_its_deadline() -> None:
+def test_requests_end_at_the_deadline() -> None:
     consumer = FakeConsumer()
     consumer.failures = [KafkaException(KafkaError(KafkaError._TIMED_OUT))] * 100
 
     with pytest.raises(BrokerUnavailable, match="committed offsets"):
-        accounts_of(consumer).assigned([ZERO])
+        accounts_of(consumer).load([ZERO])
 
     assert consumer.committed_calls <= RETRY_SECONDS / 5 + 2
 
 
-def test_a_refusal_is_not_asked_again() -> None:
+def test_a_refused_request_is_not_repeated() -> None:
     consumer = FakeConsumer()
     refused = KafkaException(KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED))
     consumer.failures = [refused] * 2
 
     with pytest.raises(BrokerUnavailable):
-        accounts_of(consumer).assigned([ZERO])
+        accounts_of(consumer).load([ZERO])
 
     assert consumer.committed_calls == 1
 
@@ -233,7 +233,7 @@ def test_an_error_for_one_partition_is_not_taken_for_no_offset() -> None:
     consumer.offsets[0] = with_error(TopicPartition(TOPIC, 0), refused)
 
     with pytest.raises(BrokerUnavailable):
-        accounts_of(consumer).assigned([ZERO])
+        accounts_of(consumer).load([ZERO])
 
 
 AWAY = [
@@ -243,33 +243,33 @@ AWAY = [
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.UNKNOWN_TOPIC_OR_PART,
 ]
-"""What asking about a partition gives while the broker that leads it is away."""
+"""Errors of a request about a partition while the leader is unavailable."""
 
 
 @pytest.mark.parametrize("code", AWAY)
-def test_a_leader_that_is_away_is_waited_for(code: int) -> None:
+def test_a_leader_that_is_unavailable_for_a_short_time_is_waited_for(code: int) -> None:
     consumer = FakeConsumer()
     consumer.watermark_failures = [KafkaException(KafkaError(code))] * 3
     accounts = accounts_of(consumer)
 
-    assert accounts.assigned([ZERO]) == {ZERO: 3}
+    assert accounts.load([ZERO]) == {ZERO: 3}
     assert consumer.watermark_failures == []
-    assert consumer.metadata_reads == 3, "else the client may ask the old leader again"
+    assert consumer.metadata_reads == 3, "otherwise the client asks the old leader again"
 
 
-def test_a_leader_that_stays_away_is_named_with_its_partition() -> None:
+def test_the_error_for_a_leader_that_stays_unavailable_names_the_partition() -> None:
     consumer = FakeConsumer()
     consumer.watermark_failures = [KafkaException(KafkaError(AWAY[0]))] * 100
 
     with pytest.raises(BrokerUnavailable, match="offsets of sensors-0 cannot be read"):
-        accounts_of(consumer).assigned([ZERO])
+        accounts_of(consumer).load([ZERO])
 
 
-def test_a_time_that_cannot_be_looked_up_yet_does_not_skip_to_the_end() -> None:
-    """The answer carries the error; its offset is below zero, as if there were no such record."""
+def test_an_error_of_a_time_lookup_does_not_start_at_the_end() -> None:
+    """The answer has the error and a negative offset, which usually means: no such record."""
     consumer = FakeConsumer()
     consumer.offsets_by_time = {SINCE: 70}
     consumer.time_errors = [KafkaError(KafkaError.LEADER_NOT_AVAILABLE)] * 2
     accounts = accounts_of(consumer, start=StartPosition.LATEST, has_run=[ONE])
 
-    assert accounts.assigned([ZERO]) == {ZERO: 70}
+    assert accounts.load([ZERO]) == {ZERO: 70}

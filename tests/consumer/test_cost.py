@@ -1,4 +1,4 @@
-"""What a good row costs in Python: calls and objects, which do not shake with the machine."""
+"""The number of Python calls and objects per valid row, which does not depend on the machine."""
 
 import gc
 import sys
@@ -13,31 +13,33 @@ from tests.reading_builders import a_detector
 
 ROWS = 2_000
 ACCESSORS = 4
-"""Calls into the client that a record may cost at the most."""
+"""Maximum number of calls into the client per record."""
 
 
 def calls_of(count: int, *, sensors: int = 5) -> Counter[str]:
-    """Take records in, and score them; return the calls by name, Python's and C's."""
+    """Collect and score records; return the number of Python and C calls by name."""
     records = [
         StoredRecord(a_payload(sensor_id=f"pump-{number % sensors}"), number)
         for number in range(count)
     ]
     detector = a_detector()
-    process([a_payload()] * 9, detector, detector.empty_memory())  # whatever is made but once
-    found: Counter[str] = Counter()
+    process(
+        [a_payload()] * 9, detector, detector.empty_memory()
+    )  # creates what is created only once
+    calls: Counter[str] = Counter()
 
     def note(frame: FrameType, event: str, argument: object) -> None:
         if event == "call":
-            found[frame.f_code.co_name] += 1
+            calls[frame.f_code.co_name] += 1
         elif event == "c_call":
-            found[getattr(argument, "__name__", "?")] += 1
+            calls[getattr(argument, "__name__", "?")] += 1
 
     sys.setprofile(note)
     try:
         builder = BatchBuilder()
         for start in range(0, count, 1_000):
-            some = records[start : start + 1_000]
-            builder.extend(some, [record.timestamp() for record in some])
+            chunk = records[start : start + 1_000]
+            builder.extend(chunk, [record.timestamp() for record in chunk])
         (partition_batch,) = builder.partition_batches("sensors")
         process(
             partition_batch.payloads,
@@ -48,34 +50,36 @@ def calls_of(count: int, *, sensors: int = 5) -> Counter[str]:
         )
     finally:
         sys.setprofile(None)
-    return found
+    return calls
 
 
-def test_a_good_row_costs_a_few_calls_into_the_client_and_nothing_else() -> None:
-    """What does not grow with the rows is left out by comparing two sizes."""
+def test_a_valid_row_costs_a_few_calls_into_the_client_and_no_other_calls() -> None:
+    """The difference of two sizes excludes calls that do not depend on the number of rows."""
     more, fewer = calls_of(2 * ROWS), calls_of(ROWS)
     grown = {name: (more[name] - fewer[name]) / ROWS for name in more}
-    asked = ("value", "partition", "timestamp", "offset")
+    accessors = ("value", "partition", "timestamp", "offset")
 
-    assert sum(grown.get(name, 0) for name in asked) <= ACCESSORS
-    assert sum(share for name, share in grown.items() if name not in asked) < 1.1, grown
+    assert sum(grown.get(name, 0) for name in accessors) <= ACCESSORS
+    assert sum(count for name, count in grown.items() if name not in accessors) < 1.1, grown
 
 
-def test_a_good_row_leaves_next_to_nothing_on_the_heap() -> None:
-    """Columns, not objects: what a row leaves behind while its micro-batch is worked on."""
+def test_a_valid_row_needs_almost_no_heap() -> None:
+    """A row is stored in columns, not in objects."""
     more, fewer = (memory_of(count) for count in (2 * ROWS, ROWS))
     blocks, size = (large - small for large, small in zip(more, fewer, strict=True))
 
-    assert blocks / ROWS < 0.5  # objects of Python's
-    assert size / ROWS < 600  # bytes: texts joined, readings, scores and lists, in arrays
+    assert blocks / ROWS < 0.5  # Python objects
+    assert size / ROWS < 600  # bytes
 
 
 def memory_of(count: int) -> tuple[int, int]:
-    """Return the Python objects that are there after so many rows, and the most bytes till then."""
+    """Return the number of Python objects after `count` rows, and the peak in bytes."""
     records = [StoredRecord(a_payload(), number) for number in range(count)]
     timestamps = [record.timestamp() for record in records]
     detector, memory = a_detector(), a_detector().empty_memory()
-    process([a_payload()] * 9, detector, detector.empty_memory())  # whatever is made but once
+    process(
+        [a_payload()] * 9, detector, detector.empty_memory()
+    )  # creates what is created only once
     gc.collect()
     tracemalloc.start()
     try:

@@ -1,11 +1,11 @@
-"""A worker on the embedded broker, at least once: what it writes, shows and ends with."""
+"""A worker on the embedded broker with at-least-once delivery: output, metrics, exit codes."""
 
 from pathlib import Path
 
 import pytest
 
-from sensorwatch.common.kafka.embedded import EmbeddedBroker
 from sensorwatch.common.kafka.ledger_text import Cause
+from sensorwatch.demo.embedded_broker import EmbeddedBroker
 from tests.consumer.sandbox import MODEL, Sandbox
 from tests.kafka.record_builders import a_payload
 from tests.publishing.test_events import VALIDATOR, plain_value
@@ -26,7 +26,7 @@ def sandbox(embedded_broker: EmbeddedBroker, tmp_path: Path) -> Sandbox:
 
 
 @pytest.mark.slow
-def test_a_worker_gives_every_record_its_outcome_shows_it_and_stops_in_time(
+def test_a_worker_publishes_and_counts_every_outcome_and_stops_in_time(
     sandbox: Sandbox,
 ) -> None:
     sandbox.with_model().send(PAYLOADS)
@@ -51,7 +51,7 @@ def test_a_worker_gives_every_record_its_outcome_shows_it_and_stops_in_time(
 
 
 @pytest.mark.slow
-def test_a_restarted_worker_goes_on_from_the_account(sandbox: Sandbox) -> None:
+def test_a_restarted_worker_continues_from_the_account(sandbox: Sandbox) -> None:
     sandbox.with_model().send(PAYLOADS)
     for total in (40, 80):
         with sandbox.start(**PLAIN) as worker:
@@ -66,20 +66,22 @@ def test_a_restarted_worker_goes_on_from_the_account(sandbox: Sandbox) -> None:
     assert {account.first_offset for account in sandbox.accounts().values()} == {0}
 
 
-def test_without_a_model_it_ends_at_once_and_says_what_to_do(sandbox: Sandbox) -> None:
+def test_without_a_model_a_worker_exits_with_code_6_and_names_the_model(sandbox: Sandbox) -> None:
     with sandbox.start(**PLAIN) as worker:
         assert worker.program.wait(deadline=30) == 6
         assert f"has no model {MODEL}" in worker.log()
 
 
-def test_a_topic_that_is_missing_is_named(sandbox: Sandbox) -> None:
+def test_with_a_missing_topic_a_worker_exits_with_code_3_and_names_the_topic(
+    sandbox: Sandbox,
+) -> None:
     sandbox.with_model()
     with sandbox.start(**PLAIN, topics__anomalies="nowhere") as worker:
         assert worker.program.wait(deadline=40) == 3
         assert '"nowhere"' in worker.log()
 
 
-def test_a_wrong_setting_ends_with_code_2(sandbox: Sandbox) -> None:
+def test_with_a_wrong_setting_a_worker_exits_with_code_2(sandbox: Sandbox) -> None:
     with sandbox.start(consumer__max_rows=0) as worker:
         assert worker.program.wait(deadline=30) == 2
         assert "max_rows" in worker.log()

@@ -1,4 +1,4 @@
-"""Whatever happens to the workers, the results are those of one that nothing happened to."""
+"""Crashes, rebalances and failed commits do not change any result."""
 
 import json
 from functools import cache
@@ -18,10 +18,10 @@ ROWS = 120
 
 
 def an_input(rows: int = ROWS) -> list[StoredRecord]:
-    """Rows of a few sensors: late, doubled, after gaps, anomalous for a while, and broken ones."""
+    """Return rows of three sensors, some late, duplicate, after gaps, anomalous or invalid."""
     random = np.random.default_rng(5)
     next_offset = [0] * PARTITIONS
-    found = []
+    records = []
     for number in range(rows):
         partition = int(random.integers(PARTITIONS))
         sensor = f"pump-{random.integers(3)}"
@@ -31,11 +31,11 @@ def an_input(rows: int = ROWS) -> list[StoredRecord]:
         values = ANOMALOUS if number % 40 in range(7, 21) else random.normal(size=3).tolist()
         value = a_payload(values, sensor_id=sensor, timestamp=time)
         value = b"{" if number % 31 == 30 else value
-        # Markers of transactions and what was aborted take offsets too.
+        # Transaction markers and aborted records use offsets too.
         offset = next_offset[partition] + int(random.integers(3) == 0)
         next_offset[partition] = offset + 1
-        found.append(StoredRecord(value, offset, partition))
-    return found
+        records.append(StoredRecord(value, offset, partition))
+    return records
 
 
 def without_failures(max_sensors: int = 1_000, emit: Emit = Emit.ROWS) -> GroupState:
@@ -45,10 +45,10 @@ def without_failures(max_sensors: int = 1_000, emit: Emit = Emit.ROWS) -> GroupS
 
 
 def with_failures(seed: int, max_sensors: int = 1_000) -> GroupState:
-    """Let workers live and die until all is consumed; everything follows from the seed."""
+    """Run and kill workers until all records are consumed; the seed determines everything."""
     rng, group_state = Random(seed), GroupState(an_input())
     while not group_state.done():
-        assert group_state.worker_runs < 200, "it never comes to an end"
+        assert group_state.worker_runs < 200, "the records are never all consumed"
         try:
             group_state.run_worker(
                 rng, snapshot_every_rows=rng.randint(1, 60), max_sensors=max_sensors
@@ -63,35 +63,37 @@ EXPECTED_STATE = cache(without_failures)
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), max_sensors=st.sampled_from([1_000, 2]))
-def test_cuts_aborts_rebalances_and_deaths_change_no_bit(seed: int, max_sensors: int) -> None:
-    """With two sensors at the most, of three, some are forgotten with nearly every row."""
-    wanted, group_state = EXPECTED_STATE(max_sensors), with_failures(seed, max_sensors)
+def test_batch_boundaries_aborts_rebalances_and_crashes_change_no_result(
+    seed: int, max_sensors: int
+) -> None:
+    """With `max_sensors` 2 and three sensors, nearly every row evicts one."""
+    expected, group_state = EXPECTED_STATE(max_sensors), with_failures(seed, max_sensors)
 
     for number in range(PARTITIONS):
-        assert group_state.results(number) == wanted.results(number)
-        found, event_messages = group_state.accounts()[number], wanted.accounts()[number]
-        assert (found.digest, found.consumed) == (event_messages.digest, event_messages.consumed)
-        assert (found.normal, found.anomalies) == (event_messages.normal, event_messages.anomalies)
+        assert group_state.results(number) == expected.results(number)
+        account, reference = group_state.accounts()[number], expected.accounts()[number]
+        assert (account.digest, account.consumed) == (reference.digest, reference.consumed)
+        assert (account.normal, account.anomalies) == (reference.normal, reference.anomalies)
 
 
-def test_the_input_of_these_tests_has_what_a_memory_can_get_wrong() -> None:
+def test_the_input_of_these_tests_has_late_and_duplicate_rows_and_long_episodes() -> None:
     group_state = EXPECTED_STATE(1_000)
 
     values = b"".join(
         value or b"" for n in range(PARTITIONS) for _, _, value in group_state.results(n)
     )
-    for part in (b'"status":"late"', b'"status":"duplicate"', b'"rows":2', b'"rows":3'):
-        assert part in values
+    for text in (b'"status":"late"', b'"status":"duplicate"', b'"rows":2', b'"rows":3'):
+        assert text in values
 
 
-def test_another_bound_gives_other_episodes_and_is_no_damage() -> None:
+def test_max_sensors_can_change_and_changes_the_episodes() -> None:
     def event_messages(group_state: GroupState) -> list[tuple[bytes | None, bytes | None]]:
         return [(key, value) for n in range(PARTITIONS) for _, key, value in group_state.results(n)]
 
     few, many, changed = EXPECTED_STATE(2), EXPECTED_STATE(1_000), GroupState([])
-    for there, bound in ((50, 2), (80, 1_000), (ROWS, 2)):
-        changed.input = an_input()[:there]
-        changed.run_worker(max_sensors=bound)
+    for rows, max_sensors in ((50, 2), (80, 1_000), (ROWS, 2)):
+        changed.input = an_input()[:rows]
+        changed.run_worker(max_sensors=max_sensors)
 
     assert event_messages(few) != event_messages(many)
     assert changed.done()
@@ -100,8 +102,8 @@ def test_another_bound_gives_other_episodes_and_is_no_damage() -> None:
     assert {account.next_offset for account in swaps if account.snapshot}
 
 
-def test_what_is_told_of_an_episode_changes_no_account() -> None:
-    """With `emit = "episodes"` its later rows are not told, and all else is as with "rows"."""
+def test_the_emit_setting_changes_no_account() -> None:
+    """With `emit = "episodes"` only the events of later rows of an episode are omitted."""
     every, few = EXPECTED_STATE(1_000), without_failures(emit=Emit.EPISODES)
 
     assert few.accounts() == every.accounts()
@@ -113,6 +115,6 @@ def test_what_is_told_of_an_episode_changes_no_account() -> None:
 
 
 def is_later_row(topic: str, _key: bytes | None, value: bytes | None) -> bool:
-    """Whether it is the event of an anomalous row that is not its episode's first."""
+    """Return whether this is the event of an anomalous row after the first of its episode."""
     event = json.loads(value or b"") if topic == "anomalies" else {}
     return "signals" in event and event["episode"]["rows"] > 1

@@ -1,4 +1,4 @@
-"""Failures in a row are lasting only if they are many and go on for long."""
+"""Failures in a row are lasting only if there are many of them over a long time."""
 
 from sensorwatch.consumer.failure_streak import LONGEST_PAUSE_SECONDS, MIN_FAILURES, FailureStreak
 
@@ -15,15 +15,15 @@ class Streak:
         return self.failures.lasting
 
 
-def test_many_failures_in_a_moment_are_not_lasting() -> None:
+def test_many_failures_in_a_short_time_are_not_lasting() -> None:
     assert not Streak().fail(100)
 
 
-def test_a_few_failures_are_not_lasting_however_long_they_take() -> None:
+def test_a_few_failures_are_not_lasting_even_after_a_long_time() -> None:
     assert not Streak().fail(MIN_FAILURES - 1, every=100.0)
 
 
-def test_many_failures_for_long_are_lasting() -> None:
+def test_many_failures_over_a_long_time_are_lasting() -> None:
     assert Streak().fail(MIN_FAILURES, every=10.0)
 
 
@@ -36,7 +36,7 @@ def test_a_commit_ends_the_streak() -> None:
     assert not streak.fail(MIN_FAILURES)
 
 
-def test_the_first_failure_is_tried_again_at_once_and_later_ones_after_growing_pauses() -> None:
+def test_there_is_no_pause_after_the_first_failure_and_a_growing_one_after_later_ones() -> None:
     streak = Streak()
     pauses = []
     for _ in range(1_200):

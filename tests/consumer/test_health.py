@@ -1,4 +1,4 @@
-"""The health server: what it answers, and what it says when it cannot start."""
+"""Answers and errors of the health server."""
 
 import urllib.error
 import urllib.request
@@ -12,7 +12,7 @@ from sensorwatch.consumer.health import HealthServer, Heartbeat, serve_health
 
 
 class HealthStates:
-    """What the checks answer, to be set by a test."""
+    """The results of the checks, set by a test."""
 
     live: str | None = None
     ready: str | None = None
@@ -20,7 +20,7 @@ class HealthStates:
 
 @pytest.fixture
 def states() -> HealthStates:
-    """Answers that say all is well."""
+    """Checks that pass."""
     return HealthStates()
 
 
@@ -37,7 +37,7 @@ def server(states: HealthStates) -> Iterator[HealthServer]:
 
 
 def get(server: HealthServer, path: str, method: str = "GET") -> tuple[int, str]:
-    """Ask and return status and body."""
+    """Send a request; return status and body."""
     request = urllib.request.Request(server.address + path, method=method)
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
@@ -58,7 +58,7 @@ def test_a_check_answers_200_or_503_with_the_reason(
     assert get(server, "/livez") == (200, "ok\n")
 
 
-def test_metrics_are_served_and_any_other_path_is_not_there(server: HealthServer) -> None:
+def test_metrics_are_served_and_an_unknown_path_is_not_found(server: HealthServer) -> None:
     status, body = get(server, "/metrics?name[]=x")
     assert status == 200
     assert "events_total 3.0" in body
@@ -81,7 +81,7 @@ def test_a_check_that_raises_does_not_end_the_server() -> None:
         server.close()
 
 
-def test_a_taken_port_is_a_clear_error_and_a_closed_server_gives_its_port_back(
+def test_a_port_in_use_is_an_error_that_names_the_setting_and_close_frees_the_port(
     server: HealthServer,
 ) -> None:
     def again() -> HealthServer:
@@ -104,11 +104,11 @@ def test_a_taken_port_is_a_clear_error_and_a_closed_server_gives_its_port_back(
 
 def test_a_loop_without_a_beat_is_stuck() -> None:
     now = 100.0
-    heart = Heartbeat(lambda: now, limit_seconds=10)
+    heartbeat = Heartbeat(lambda: now, limit_seconds=10)
 
     now = 110.0
-    assert heart.live() is None
+    assert heartbeat.stuck_reason() is None
     now = 110.5
-    assert heart.live() == "the loop is stuck: no beat for 10.5 s, at most 10 s are fine"
-    heart.beat()
-    assert heart.live() is None
+    assert heartbeat.stuck_reason() == "the loop is stuck: no beat for 10.5 s, the limit is 10 s"
+    heartbeat.beat()
+    assert heartbeat.stuck_reason() is None

@@ -1,4 +1,4 @@
-"""The way of a micro-batch: decided, published once, and only then does anything move."""
+"""The steps of a micro-batch, with failures, a new champion and the breaker."""
 
 from dataclasses import replace
 
@@ -23,13 +23,13 @@ from tests.reading_builders import a_detector
 from tests.scoring.detectors import a_forecast_detector
 
 
-def test_a_micro_batch_is_published_once_with_all_it_led_to() -> None:
+def test_a_micro_batch_is_published_once_with_all_its_results() -> None:
     rig = Rig(*batch(*THREE_RECORDS)).with_opened_account()
 
     rig.run()
 
     ((messages, commits),) = rig.outbox.published
-    # The account was opened without a model, so the ledger says which one begins to score.
+    # The ledger record is that of the first snapshot.
     assert [message.topic for message in messages] == ["anomalies", "sensors.dlq", "g.ledger"]
     assert [(commit.partition, commit.next_offset) for commit in commits] == [(ZERO, 3)]
     account = rig.accounts.by_partition[ZERO]
@@ -44,15 +44,15 @@ def test_a_micro_batch_is_published_once_with_all_it_led_to() -> None:
 
 
 def results(messages: list[OutgoingMessage]) -> list[OutgoingMessage]:
-    """Without the ledger's records, which say where a snapshot was tried to be written."""
+    """Return the messages without ledger records, which contain the offsets of snapshots."""
     return [message for message in messages if message.topic != "g.ledger"]
 
 
 @pytest.mark.parametrize(
     ("failure", "outcome"),
-    [(MicroBatchAborted("told"), "aborted"), (OutcomeUnknown("told"), "unknown")],
+    [(MicroBatchAborted("injected"), "aborted"), (OutcomeUnknown("injected"), "unknown")],
 )
-def test_nothing_moves_before_the_commit_and_the_batch_is_read_again(
+def test_nothing_advances_without_a_commit_and_the_micro_batch_is_read_again(
     failure: SensorwatchError, outcome: str
 ) -> None:
     seen: list[tuple[int, float | None]] = []
@@ -76,9 +76,9 @@ def test_nothing_moves_before_the_commit_and_the_batch_is_read_again(
     assert rig.accounts.by_partition[ZERO].consumed == 3
 
 
-def test_an_unknown_outcome_that_was_a_commit_is_not_repeated() -> None:
-    """The committed offset, read again, says that it was one."""
-    rig = Rig(*batch(*THREE_RECORDS), failures=[OutcomeUnknown("told")]).with_opened_account()
+def test_a_micro_batch_with_an_unknown_outcome_that_was_committed_is_not_repeated() -> None:
+    """The committed offset, read again, shows the commit."""
+    rig = Rig(*batch(*THREE_RECORDS), failures=[OutcomeUnknown("injected")]).with_opened_account()
     done = Rig(*batch(*THREE_RECORDS)).with_opened_account()
     done.run()
     (commit,) = done.outbox.published[0][1]
@@ -92,20 +92,20 @@ def test_an_unknown_outcome_that_was_a_commit_is_not_repeated() -> None:
 
 @pytest.mark.parametrize("kind", [MicroBatchAborted, OutcomeUnknown])
 def test_failures_in_a_row_without_a_commit_end_the_process(kind: type[SensorwatchError]) -> None:
-    """Such as an output topic that was deleted: a fresh start finds out and names it."""
-    failures = [kind("_TIMED_OUT, told")] * 9
+    """For example after an output topic was deleted; a restart names it."""
+    failures = [kind("_TIMED_OUT, injected")] * 9
     steps = batch(*THREE_RECORDS) * 9
     rig = Rig(*steps, failures=failures, clock_step_seconds=2.0).with_opened_account()
 
-    with pytest.raises(Unrecoverable, match=r"5 micro-batches in a row.*_TIMED_OUT, told"):
+    with pytest.raises(Unrecoverable, match=r"5 micro-batches in a row.*_TIMED_OUT, injected"):
         rig.run()
 
     assert len(rig.outbox.tried) == 5
 
 
-def test_failures_in_quick_succession_are_waited_out() -> None:
-    """A coordinator that moves refuses many micro-batches within a second."""
-    failures = [MicroBatchAborted("told")] * 10
+def test_many_failures_within_a_second_are_waited_for() -> None:
+    """A moving coordinator refuses many micro-batches within a second."""
+    failures = [MicroBatchAborted("injected")] * 10
     rig = Rig(*batch(*THREE_RECORDS) * 11, failures=failures).with_opened_account()
 
     rig.run()
@@ -115,8 +115,8 @@ def test_failures_in_quick_succession_are_waited_out() -> None:
     assert rig.consumer.paused == []
 
 
-def test_failures_with_commits_in_between_go_on_for_ever() -> None:
-    failures: list[SensorwatchError | None] = [*[MicroBatchAborted("told")] * 4, None]
+def test_failures_with_commits_in_between_never_end_the_process() -> None:
+    failures: list[SensorwatchError | None] = [*[MicroBatchAborted("injected")] * 4, None]
     steps = [
         step for first in (0, 3, 6) for step in batch(*THREE_RECORDS, first=first) * len(failures)
     ]
@@ -128,31 +128,31 @@ def test_failures_with_commits_in_between_go_on_for_ever() -> None:
     assert rig.metric("transactions_total", outcome="aborted") == 12
 
 
-def test_from_the_second_failure_in_a_row_to_the_next_commit_it_is_not_ready() -> None:
+def test_the_worker_is_not_ready_from_the_second_failure_in_a_row_to_the_next_commit() -> None:
     ready: list[str | None] = []
 
     def look(_consumer: FakeConsumer) -> list[StoredRecord]:
-        ready.append(rig.observation.ready())
+        ready.append(rig.observation.not_ready_reason())
         return rows(*THREE_RECORDS)[:1]
 
     def nothing(_consumer: FakeConsumer) -> list[StoredRecord]:
-        ready.append(rig.observation.ready())
+        ready.append(rig.observation.not_ready_reason())
         return []
 
     again: list[ConsumeStep] = [look, rows(*THREE_RECORDS)[1:], []]
-    failures = [MicroBatchAborted("told")] * 2
-    # With steps of a second the pause after the second failure is over at once.
+    failures = [MicroBatchAborted("injected")] * 2
+    # Each reading of the clock adds a second, so the pause after the second failure ends at once.
     rig = Rig(*again * 3, nothing, failures=failures, clock_step_seconds=1.0).with_opened_account()
 
     rig.run()
 
     assert ready[:2] == [None, None]
-    assert ready[2] == "2 micro-batches in a row not committed: told"
+    assert ready[2] == "2 micro-batches in a row not committed: injected"
     assert ready[3] is None
 
 
-@pytest.mark.parametrize("error", [Fenced("told"), Unrecoverable("told")], ids=str)
-def test_what_the_loop_cannot_handle_leaves(error: SensorwatchError) -> None:
+@pytest.mark.parametrize("error", [Fenced("injected"), Unrecoverable("injected")], ids=str)
+def test_other_errors_are_raised(error: SensorwatchError) -> None:
     rig = Rig(*batch(*THREE_RECORDS), failures=[error]).with_opened_account()
 
     with pytest.raises(type(error)):
@@ -169,7 +169,7 @@ def test_without_records_nothing_is_published() -> None:
     assert rig.outbox.tried == []
 
 
-def test_an_idle_partition_that_is_new_is_committed_all_the_same() -> None:
+def test_a_new_partition_without_records_is_committed() -> None:
     def rebalance(consumer: FakeConsumer) -> list[StoredRecord]:
         consumer.assign_partitions(1)
         return []
@@ -183,10 +183,10 @@ def test_an_idle_partition_that_is_new_is_committed_all_the_same() -> None:
     assert [commit.partition.number for commit in commits] == [1]
 
 
-def test_who_is_no_member_commits_nothing() -> None:
+def test_a_worker_that_is_not_a_member_commits_nothing() -> None:
     rig = Rig(*batch(*THREE_RECORDS)).with_opened_account()
     lost = fakes.MEMBERSHIP.replace(b"\x01\x00\x00\x00", b"\xff\xff\xff\xff")
-    rig.consumer.consumer_group_metadata = lambda: lost  # type: ignore[method-assign]  # as lost
+    rig.consumer.consumer_group_metadata = lambda: lost  # type: ignore[method-assign]  # a lost membership
 
     rig.run()
 
@@ -194,7 +194,7 @@ def test_who_is_no_member_commits_nothing() -> None:
     assert rig.consumer.sought == [(0, 0)]
 
 
-def test_a_new_champion_comes_in_between_two_micro_batches() -> None:
+def test_a_new_champion_is_used_from_the_next_micro_batch_on() -> None:
     rig = Rig(
         *batch(*THREE_RECORDS), *batch(*THREE_RECORDS, first=3), swap_at=1, clock_step_seconds=0.2
     ).with_opened_account()
@@ -217,8 +217,8 @@ def a_row(minute: int, x1: float = 0.1) -> bytes:
     return a_payload((x1, 0.0, -0.2), sensor_id="s0", timestamp=f"2024-12-31T{hour}:00Z")
 
 
-def test_rows_are_counted_by_what_stood_behind_them_and_closed_episodes_once() -> None:
-    """All in one: the gap ends the episode that the fault began."""
+def test_rows_are_counted_by_status_and_each_closed_episode_is_counted_once() -> None:
+    """The gap closes the episode of the fault."""
     minutes = [0, 2, 4, 6, 8, 8, 8, 8, 7, 5, 3, 1]
     after_a_gap = 20 * 60
     values = [*map(a_row, minutes), a_row(10, x1=30.0), a_row(after_a_gap)]
@@ -244,7 +244,7 @@ def test_rows_are_counted_by_what_stood_behind_them_and_closed_episodes_once() -
 POISON = (b"poison",) * 12
 
 
-def test_an_open_breaker_commits_nothing_stays_a_member_and_ends_after_the_grace_time() -> None:
+def test_an_open_breaker_pauses_commits_nothing_and_ends_the_worker_after_the_grace_time() -> None:
     rig = Rig(*batch(*POISON), clock_step_seconds=0.05).with_opened_account()
 
     with pytest.raises(BreakerOpen, match="10 of the last 10"):
@@ -253,7 +253,7 @@ def test_an_open_breaker_commits_nothing_stays_a_member_and_ends_after_the_grace
     assert rig.outbox.tried == []
     assert rig.consumer.paused == [0]
     assert rig.metric("breaker_open") == 1
-    assert rig.observation.ready() is not None
+    assert rig.observation.not_ready_reason() is not None
     assert rig.now >= 2
 
 
@@ -268,7 +268,7 @@ def test_a_new_champion_closes_the_breaker_and_the_batch_is_read_again() -> None
     assert rig.accounts.by_partition[ZERO].model_version == NEWER
 
 
-def test_while_the_breaker_is_open_one_can_still_be_stopped() -> None:
+def test_a_worker_with_an_open_breaker_can_be_stopped() -> None:
     rig = Rig(*batch(*POISON), [], []).with_opened_account()
 
     rig.run()

@@ -1,4 +1,4 @@
-"""A memory of very many sensors comes back whole."""
+"""A memory of 100,000 sensors is restored completely."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -22,13 +22,13 @@ from tests.forecasts import STEP, a_forecast_candidate
 from tests.kafka.record_builders import SENT_AT_MS, StoredRecord, a_payload
 from tests.reading_builders import START
 
-WHERE = Partition(TOPIC, 0)
+SOURCE = Partition(TOPIC, 0)
 SENSORS = 100_000
 DETECTOR = a_forecast_candidate().detector("default-0001-00000000")
 
 
 def records(begin: int, end: int) -> Iterator[list[Record]]:
-    """Rows of the sensors in turns, in pieces as the client gives them."""
+    """Yield rows of the sensors in turn, in batches like the client's."""
     for start in range(begin, end, 1_000):
         yield [a_record(number) for number in range(start, min(start + 1_000, end))]
 
@@ -49,32 +49,34 @@ def replay(account: Account, memory: Memory, begin: int, end: int) -> Account:
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_sensors_are_restored_to_the_bit() -> None:
+def test_a_hundred_thousand_sensors_are_restored_bit_for_bit() -> None:
     since = 2 * REPLAY_BATCH_ROWS + 7
     memory = DETECTOR.empty_memory(max_sensors=SENSORS)
-    begun = open_account(0, model_version=DETECTOR.version, fingerprint="f", max_sensors=SENSORS)
-    account = replay(begun, memory, 0, SENSORS)
+    opened = open_account(0, model_version=DETECTOR.version, fingerprint="f", max_sensors=SENSORS)
+    account = replay(opened, memory, 0, SENSORS)
     at = SnapshotRef(1, SENSORS)
-    snapshot = Snapshot("g", WHERE, 1, SENSORS, DETECTOR.version, account, memory_to_bytes(memory))
+    snapshot = Snapshot("g", SOURCE, 1, SENSORS, DETECTOR.version, account, memory_to_bytes(memory))
     committed = replace(replay(account, memory, SENSORS, SENSORS + since), snapshot=at)
     read: list[tuple[int, int]] = []
 
-    def replayed(_where: Partition, begin: int, end: int) -> Iterator[Sequence[Record]]:
+    def replayed(_source: Partition, begin: int, end: int) -> Iterator[Sequence[Record]]:
         read.append((begin, end))
         return records(begin, end)
 
     sources = RestoreSources(lambda *_: snapshot, replayed, lambda _: DETECTOR, "f", 1)
-    steps = restore_memory(WHERE, committed, DETECTOR, sources)
+    steps = restore_memory(SOURCE, committed, DETECTOR, sources)
     pauses = 0
     while True:
         try:
             next(steps)
         except StopIteration as end:
-            found: Memory = end.value
+            restored: Memory = end.value
             break
         pauses += 1
 
-    assert memory_to_bytes(found) == memory_to_bytes(memory)
-    assert found.sensors == SENSORS
-    assert read == [(SENSORS, SENSORS + since)], "no more than came since the snapshot"
-    assert pauses >= 2 + since // REPLAY_BATCH_ROWS, "so that the worker stays a member meanwhile"
+    assert memory_to_bytes(restored) == memory_to_bytes(memory)
+    assert restored.sensors == SENSORS
+    assert read == [(SENSORS, SENSORS + since)], "only the records since the snapshot"
+    assert pauses >= 2 + since // REPLAY_BATCH_ROWS, (
+        "so that the worker stays a member of the group"
+    )

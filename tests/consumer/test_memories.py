@@ -1,4 +1,4 @@
-"""Memories stand where their accounts do, whatever became of a micro-batch."""
+"""Memories always match their accounts, also after a failed micro-batch."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ OTHER = replace(AFTER, digest=8)
 
 
 class Rig:
-    """Two partitions, a micro-batch of the first of them in flight."""
+    """Two partitions; a micro-batch of the first one is not committed yet."""
 
     def __init__(self) -> None:
         self.memories = Memories()
@@ -27,14 +27,14 @@ class Rig:
         self.empty_memory = self.bytes()
         memory = self.memories.begin(ZERO, BEFORE)
         a_detector().detect(some_readings(40), memory)
-        self.written = self.bytes()
-        assert self.written != self.empty_memory
+        self.updated = self.bytes()
+        assert self.updated != self.empty_memory
         self.memories.expect_commit({ZERO: AFTER})
 
     def bytes(self) -> bytes:
         return memory_to_bytes(self.memories[ZERO])
 
-    def stands_at(self, account: Account) -> bool:
+    def belongs_to(self, account: Account) -> bool:
         try:
             self.memories.begin(ZERO, account)
         except Unrecoverable:
@@ -42,53 +42,53 @@ class Rig:
         return True
 
 
-def test_a_commit_moves_a_memory_on() -> None:
+def test_a_commit_advances_a_memory() -> None:
     rig = Rig()
 
-    rig.memories.committed()
+    rig.memories.advance()
 
-    assert rig.bytes() == rig.written
-    assert not rig.stands_at(BEFORE)
-    assert rig.stands_at(AFTER)
+    assert rig.bytes() == rig.updated
+    assert not rig.belongs_to(BEFORE)
+    assert rig.belongs_to(AFTER)
 
 
-def test_what_was_not_committed_is_put_back() -> None:
+def test_updates_without_a_commit_are_undone() -> None:
     rig = Rig()
 
     rig.memories.undo()
 
     assert rig.bytes() == rig.empty_memory
-    assert not rig.stands_at(AFTER)
-    assert rig.stands_at(BEFORE)
+    assert not rig.belongs_to(AFTER)
+    assert rig.belongs_to(BEFORE)
 
 
 @pytest.mark.parametrize("committed", [False, True])
-def test_the_committed_account_tells_what_became_of_a_memory(committed: bool) -> None:
+def test_the_committed_account_decides_whether_updates_are_kept(committed: bool) -> None:
     rig = Rig()
-    found = AFTER if committed else BEFORE
+    account = AFTER if committed else BEFORE
 
-    rig.memories.reconcile({ZERO: found, ONE: BEFORE})
+    rig.memories.reconcile({ZERO: account, ONE: BEFORE})
 
-    assert rig.bytes() == (rig.written if committed else rig.empty_memory)
-    assert rig.stands_at(found)
+    assert rig.bytes() == (rig.updated if committed else rig.empty_memory)
+    assert rig.belongs_to(account)
     assert ONE in rig.memories
 
 
 @pytest.mark.parametrize(
-    "found",
+    "account",
     [OTHER, replace(AFTER, next_offset=41), replace(AFTER, model_version="n"), None],
-    ids=["another digest", "another offset", "another model", "not ours"],
+    ids=["another digest", "another offset", "another model", "not assigned"],
 )
-def test_a_memory_that_stands_nowhere_is_forgotten(found: Account | None) -> None:
+def test_a_memory_that_matches_no_account_is_removed(account: Account | None) -> None:
     rig = Rig()
 
-    rig.memories.reconcile({ONE: BEFORE} if found is None else {ZERO: found, ONE: BEFORE})
+    rig.memories.reconcile({ONE: BEFORE} if account is None else {ZERO: account, ONE: BEFORE})
 
     assert ZERO not in rig.memories
     assert ONE in rig.memories
 
 
-def test_also_an_idle_memory_has_to_stand_at_its_account() -> None:
+def test_a_memory_without_updates_must_match_its_account_too() -> None:
     rig = Rig()
 
     rig.memories.reconcile({ZERO: AFTER, ONE: OTHER})
@@ -97,63 +97,65 @@ def test_also_an_idle_memory_has_to_stand_at_its_account() -> None:
     assert ONE not in rig.memories
 
 
-def test_two_micro_batches_are_never_written_into_one_memory() -> None:
-    """Else putting back the second would leave the first in it."""
+def test_a_second_micro_batch_cannot_update_a_memory_before_the_commit() -> None:
+    """Otherwise `undo` would undo only the second one."""
     rig = Rig()
 
-    assert not rig.stands_at(BEFORE)
-    assert not rig.stands_at(AFTER)
+    assert not rig.belongs_to(BEFORE)
+    assert not rig.belongs_to(AFTER)
 
 
-def test_a_swap_that_was_not_committed_leaves_the_old_memory() -> None:
+def test_a_swap_without_a_commit_is_undone() -> None:
     rig = Rig()
-    rig.memories.committed()
+    rig.memories.advance()
     memory = rig.memories.begin(ZERO, AFTER)
     memory.adopt(a_detector("default-0002-00000000", seed=8))
     rig.memories.expect_commit({ZERO: replace(AFTER, model_version="n")})
 
     rig.memories.reconcile({ZERO: AFTER, ONE: BEFORE})
 
-    assert rig.bytes() == rig.written
-    assert rig.stands_at(AFTER)
+    assert rig.bytes() == rig.updated
+    assert rig.belongs_to(AFTER)
 
 
-def test_an_idle_memory_that_is_only_written_down_stays_as_it_is() -> None:
+def test_a_snapshot_of_a_memory_without_updates_changes_nothing() -> None:
     rig = Rig()
-    rig.memories.committed()
+    rig.memories.advance()
 
     rig.memories.expect_commit({ZERO: AFTER})
     rig.memories.reconcile({ZERO: AFTER, ONE: BEFORE})
 
-    assert rig.bytes() == rig.written
-    assert rig.stands_at(AFTER)
+    assert rig.bytes() == rig.updated
+    assert rig.belongs_to(AFTER)
 
 
-def test_what_was_set_aside_comes_back_where_it_stands_and_is_forgotten_otherwise() -> None:
+def test_a_memory_set_aside_is_reused_if_it_matches_and_is_dropped_otherwise() -> None:
     rig = Rig()
-    rig.memories.committed()
+    rig.memories.advance()
     rig.memories.set_aside([ZERO, ONE, Partition("sensors", 9)])
     assert ZERO not in rig.memories
 
     assert rig.memories.take_back({ZERO: AFTER, ONE: OTHER}) == [ZERO]
 
-    assert rig.bytes() == rig.written
-    assert rig.stands_at(AFTER)
+    assert rig.bytes() == rig.updated
+    assert rig.belongs_to(AFTER)
     assert ONE not in rig.memories
-    assert rig.memories.take_back({ONE: BEFORE}) == [], "it is not kept for longer"
+    assert rig.memories.take_back({ONE: BEFORE}) == [], "it is kept until the next assignment only"
 
 
 @pytest.mark.parametrize("committed", [False, True])
-def test_also_what_was_set_aside_in_flight_goes_by_the_committed_account(committed: bool) -> None:
+def test_a_memory_set_aside_with_uncommitted_updates_follows_the_committed_account(
+    committed: bool,
+) -> None:
     rig = Rig()
     rig.memories.set_aside([ZERO])
 
     rig.memories.take_back({ZERO: AFTER if committed else BEFORE})
 
-    assert rig.bytes() == (rig.written if committed else rig.empty_memory)
+    assert rig.bytes() == (rig.updated if committed else rig.empty_memory)
 
 
-def test_what_is_given_to_others_is_not_used_meanwhile() -> None:
+def test_a_memory_of_a_revoked_partition_is_not_used() -> None:
     rig = Rig()
 
     rig.memories.set_aside([ZERO])

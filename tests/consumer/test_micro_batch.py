@@ -1,11 +1,12 @@
-"""Records in columns by partition: nothing is lost, doubled or out of order."""
+"""A batch builder keeps every record once, by partition and in order."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sensorwatch.common.kafka.records import MAX_TIMESTAMP_MS, Partition
 from sensorwatch.common.rows.limits import NO_TIME
-from sensorwatch.consumer.micro_batch import BatchBuilder, micro_batch_of
+from sensorwatch.consumer.micro_batch import BatchBuilder
+from tests.consumer.micro_batches import micro_batch_of
 from tests.kafka.record_builders import StoredRecord
 
 TOPIC = "sensors"
@@ -18,7 +19,7 @@ TOPIC = "sensors"
 def test_each_partition_gets_its_records_in_order_with_their_offsets(
     steps: list[tuple[int, int]], size: int
 ) -> None:
-    """Offsets may be missing in between: of markers, and of what was aborted."""
+    """Offsets may be missing, for markers and aborted records."""
     newest = dict.fromkeys(range(3), 0)
     records: list[StoredRecord] = []
     for number, step in steps:
@@ -26,8 +27,8 @@ def test_each_partition_gets_its_records_in_order_with_their_offsets(
         records.append(StoredRecord(b"%d" % len(records), newest[number], number))
     builder = BatchBuilder()
     for start in range(0, len(records), size):
-        some = records[start : start + size]
-        builder.extend(some, [record.timestamp() for record in some])
+        chunk = records[start : start + size]
+        builder.extend(chunk, [record.timestamp() for record in chunk])
 
     partition_batches = builder.partition_batches(TOPIC)
 
@@ -35,16 +36,16 @@ def test_each_partition_gets_its_records_in_order_with_their_offsets(
         Partition(TOPIC, number) for number in sorted({number for number, _ in steps})
     ]
     for partition_batch in partition_batches:
-        ours = [one for one in records if one.partition() == partition_batch.partition.number]
-        assert partition_batch.records == ours
-        assert partition_batch.payloads == [one.value() for one in ours]
-        assert partition_batch.offsets.tolist() == [one.offset() for one in ours]
+        expected = [one for one in records if one.partition() == partition_batch.partition.number]
+        assert partition_batch.records == expected
+        assert partition_batch.payloads == [one.value() for one in expected]
+        assert partition_batch.offsets.tolist() == [one.offset() for one in expected]
 
 
-def test_what_is_dropped_is_gone_and_the_rest_stays() -> None:
+def test_dropping_a_partition_keeps_the_records_of_the_others() -> None:
     builder = BatchBuilder()
-    some = [StoredRecord(b"a", 1, 0), StoredRecord(b"b", 5, 1), StoredRecord(b"c", 2, 0)]
-    builder.extend(some, [record.timestamp() for record in some])
+    records = [StoredRecord(b"a", 1, 0), StoredRecord(b"b", 5, 1), StoredRecord(b"c", 2, 0)]
+    builder.extend(records, [record.timestamp() for record in records])
 
     builder.drop({0, 7})
 
@@ -56,7 +57,7 @@ def test_what_is_dropped_is_gone_and_the_rest_stays() -> None:
     )
 
 
-def test_any_time_that_a_client_may_send_fits() -> None:
+def test_extreme_timestamps_are_limited() -> None:
     times = [(1, 5), (0, -1), (2, 2**62), (1, -(2**62))]
     records = [StoredRecord(b"", n, stored_timestamp=time) for n, time in enumerate(times)]
 

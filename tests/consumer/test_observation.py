@@ -1,4 +1,4 @@
-"""What a worker shows of its lag, read out of the client's statistics."""
+"""The lag that a worker shows from the client's statistics."""
 
 import json
 
@@ -22,53 +22,53 @@ class Rig:
         self.registry = CollectorRegistry()
         metrics = ConsumerMetrics(self.registry, topic=TOPIC)
         self.observation = Observation(metrics, topic=TOPIC, stuck_after_seconds=60)
-        self.held = {ZERO: open_account(3, model_version="m", fingerprint="f")}
+        self.accounts = {ZERO: open_account(3, model_version="m", fingerprint="f")}
 
-    def lag(self, *, passed: int, stable: int) -> float | None:
-        """The lag shown after statistics, `passed` being the client's position."""
-        partitions = {"0": {"app_offset": passed, "ls_offset": stable}}
+    def lag(self, *, position: int, stable: int) -> float | None:
+        """Return the lag after statistics with this position and last stable offset."""
+        partitions = {"0": {"app_offset": position, "ls_offset": stable}}
         text = json.dumps({"topics": {TOPIC: {"partitions": partitions}}})
-        self.observation.statistics(text, self.held)
+        self.observation.show_lag(text, self.accounts)
         labels = {"topic": TOPIC, "partition": "0"}
         return self.registry.get_sample_value("sensorwatch_consumer_lag_records", labels)
 
 
-def test_the_lag_is_what_is_stable_and_not_committed() -> None:
+def test_the_lag_is_the_last_stable_minus_the_committed_offset() -> None:
     rig = Rig()
 
-    assert rig.lag(passed=3, stable=10) == 7
-    assert rig.lag(passed=3, stable=10) == 7
+    assert rig.lag(position=3, stable=10) == 7
+    assert rig.lag(position=3, stable=10) == 7
 
 
-def test_a_marker_behind_the_last_record_is_no_lag_once_it_is_passed() -> None:
+def test_a_marker_after_the_last_record_is_no_lag_once_the_position_is_behind_it() -> None:
     rig = Rig()
-    rig.lag(passed=4, stable=4)
+    rig.lag(position=4, stable=4)
 
-    assert rig.lag(passed=4, stable=4) == 0
-    assert rig.lag(passed=4, stable=9) == 5
+    assert rig.lag(position=4, stable=4) == 0
+    assert rig.lag(position=4, stable=9) == 5
 
 
-def test_records_that_were_given_but_not_committed_yet_are_lag() -> None:
+def test_consumed_records_that_are_not_committed_are_lag() -> None:
     rig = Rig()
-    rig.lag(passed=3, stable=3)
+    rig.lag(position=3, stable=3)
 
-    assert rig.lag(passed=10, stable=10) == 7
+    assert rig.lag(position=10, stable=10) == 7
 
 
-@pytest.mark.parametrize("how", ["went back", "held"])
-def test_records_that_wait_for_their_commit_are_lag_however_long(how: str) -> None:
+@pytest.mark.parametrize("cause", ["rolled back", "breaker open"])
+def test_records_that_wait_for_their_commit_stay_lag(cause: str) -> None:
     rig = Rig()
-    if how == "held":
-        rig.observation.breaker_changed("told by a test")
+    if cause == "breaker open":
+        rig.observation.show_breaker("too many rejections")
     else:
-        rig.observation.rolled_back(MicroBatchAborted("told"), TransactionOutcome.ABORTED, 1)
+        rig.observation.show_rollback(MicroBatchAborted("injected"), TransactionOutcome.ABORTED, 1)
 
     for _ in range(3):
-        assert rig.lag(passed=10, stable=10) == 7
+        assert rig.lag(position=10, stable=10) == 7
 
 
-def test_a_client_without_a_position_shows_the_committed_offset() -> None:
+def test_without_a_position_of_the_client_the_committed_offset_counts() -> None:
     rig = Rig()
 
     for _ in range(3):
-        assert rig.lag(passed=-1001, stable=4) == 1
+        assert rig.lag(position=-1001, stable=4) == 1

@@ -1,4 +1,4 @@
-"""Workers as processes on a real Kafka, exactly once."""
+"""Worker processes on a real Kafka with exactly-once delivery."""
 
 import time
 from pathlib import Path
@@ -35,8 +35,8 @@ def sandbox(kafka: Kafka, tmp_path: Path) -> Sandbox:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_every_record_has_its_outcome_through_a_rebalance(sandbox: Sandbox, protocol: str) -> None:
-    """With the classic group protocol and with KIP-848's."""
+def test_every_record_has_one_outcome_during_a_rebalance(sandbox: Sandbox, protocol: str) -> None:
+    """With the classic group protocol and with that of KIP-848."""
     sandbox.kafka["group.protocol"] = protocol
     sandbox.send(PAYLOADS)
     with sandbox.start(consumer__max_rows=7) as first:
@@ -81,7 +81,7 @@ def test_lost_offsets_are_refused_and_nothing_is_scored_again(
     assert sandbox.accounts() == {}
 
 
-def test_lost_offsets_come_back_out_of_the_ledger_with_the_memory_that_stood_there(
+def test_lost_offsets_are_restored_from_the_ledger_with_their_memory(
     sandbox: Sandbox, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sandbox.send(PAYLOADS)
@@ -105,7 +105,7 @@ def test_lost_offsets_come_back_out_of_the_ledger_with_the_memory_that_stood_the
         assert worker.program.terminate(deadline=5) == 0
 
 
-def test_the_breaker_commits_nothing_past_the_ratio_until_a_person_lets_it(
+def test_the_breaker_stops_commits_until_the_rejections_are_accepted(
     sandbox: Sandbox,
 ) -> None:
     strict = {
@@ -121,16 +121,16 @@ def test_the_breaker_commits_nothing_past_the_ratio_until_a_person_lets_it(
         wait_until(lambda: worker.status("/readyz") == 503, deadline=20, what="the breaker")
         assert worker.metric("sensorwatch_breaker_open") == 1
         assert worker.program.wait(deadline=20) == BreakerOpen.exit_code
-    held = sandbox.accounts()[2]
-    assert held.adds_up
-    assert held.next_offset < 50
-    rows, rejected = held.window
+    account = sandbox.accounts()[2]
+    assert account.adds_up
+    assert account.next_offset < 50
+    rows, rejected = account.window
     assert rejected <= 0.5 * rows
-    assert len(sandbox.read(sandbox.dead_letters)) == held.dead_letters
+    assert len(sandbox.read(sandbox.dead_letters)) == account.dead_letters
 
-    with sandbox.start(**strict) as worker:  # the window is in the account: a restart is no way out
+    with sandbox.start(**strict) as worker:  # the window is in the account and survives a restart
         assert worker.program.wait(deadline=START_SECONDS) == BreakerOpen.exit_code
-    assert sandbox.accounts()[2] == held
+    assert sandbox.accounts()[2] == account
 
     with sandbox.start("--accept-rejections-until", "2:50", **strict) as worker:
         sandbox.wait_consumed(60, worker)
@@ -139,8 +139,8 @@ def test_the_breaker_commits_nothing_past_the_ratio_until_a_person_lets_it(
     sandbox.check_accounts()
 
 
-def test_a_header_that_the_client_cannot_read_stops_nothing(sandbox: Sandbox, kafka: Kafka) -> None:
-    """Its record becomes a dead letter or an event as without it, and the partition goes on."""
+def test_an_unreadable_header_does_not_stop_the_partition(sandbox: Sandbox, kafka: Kafka) -> None:
+    """The record becomes a dead letter or an event in the same way as without the header."""
     for value in (b"{", a_payload(ANOMALOUS)):
         produce_with_header(
             kafka.address, sandbox.readings, value, partition=1, name=b"\xff\xfe", content=b"v"
@@ -156,11 +156,11 @@ def test_a_header_that_the_client_cannot_read_stops_nothing(sandbox: Sandbox, ka
     assert len(sandbox.read(sandbox.anomalies)) == 1
 
 
-def test_latest_begins_behind_what_is_there(sandbox: Sandbox) -> None:
+def test_start_latest_skips_the_existing_records(sandbox: Sandbox) -> None:
     sandbox.send(PAYLOADS)
     with sandbox.start(consumer__start="latest") as worker:
         worker.wait_ready()
-        # Also idle partitions are committed, so that a restart skips nothing that came meanwhile.
+        # Idle partitions are committed too, so that a restart skips no later record.
         wait_until(lambda: len(sandbox.accounts()) == 4, deadline=20, what="accounts opened")
         assert worker.program.terminate(deadline=5) == 0
     sandbox.send(PAYLOADS)
@@ -171,7 +171,7 @@ def test_latest_begins_behind_what_is_there(sandbox: Sandbox) -> None:
     assert {account.first_offset for account in sandbox.accounts().values()} == {10}
 
 
-def test_error_begins_nowhere_by_itself(sandbox: Sandbox) -> None:
+def test_start_error_does_not_start_without_an_offset(sandbox: Sandbox) -> None:
     sandbox.send(PAYLOADS)
     with sandbox.start(consumer__start="error") as worker:
         assert worker.program.wait(deadline=START_SECONDS) == OffsetsLost.exit_code
@@ -179,7 +179,7 @@ def test_error_begins_nowhere_by_itself(sandbox: Sandbox) -> None:
     assert sandbox.accounts() == {}
 
 
-def test_of_two_with_one_transactional_id_one_ends_and_no_record_is_doubled(
+def test_one_of_two_workers_with_the_same_transactional_id_is_fenced(
     sandbox: Sandbox,
 ) -> None:
     sandbox.send(PAYLOADS)
@@ -190,12 +190,12 @@ def test_of_two_with_one_transactional_id_one_ends_and_no_record_is_doubled(
             deadline = time.monotonic() + START_SECONDS
             while first.program.running and second.program.running:
                 sandbox.send(PAYLOADS)
-                assert time.monotonic() < deadline, "both go on"
-            (ended, left) = (first, second) if second.program.running else (second, first)
+                assert time.monotonic() < deadline, "both workers are still running"
+            (ended, running) = (first, second) if second.program.running else (second, first)
             assert ended.program.exit_code == Fenced.exit_code
             assert "[consumer] instance" in ended.log()
             sent = len(sandbox.read(sandbox.readings))
-            sandbox.wait_consumed(sent, left)
-            assert left.program.terminate(deadline=5) == 0
+            sandbox.wait_consumed(sent, running)
+            assert running.program.terminate(deadline=5) == 0
 
     sandbox.check_accounts()

@@ -1,4 +1,4 @@
-"""When memories are written down, and which snapshots stay."""
+"""When a snapshot is due, and which snapshots are kept."""
 
 from dataclasses import replace
 
@@ -30,15 +30,15 @@ class Rig:
         return self.snapshot_schedule.snapshot_due(ZERO, account, sensors)
 
 
-def test_a_snapshot_is_due_after_so_many_rows() -> None:
+def test_a_snapshot_is_due_after_every_rows() -> None:
     assert [Rig().snapshot_due(rows) for rows in (0, 49, 50)] == [False, False, True]
 
 
-def test_many_sensors_are_written_down_less_often() -> None:
+def test_snapshots_of_many_sensors_are_due_less_often() -> None:
     assert [Rig().snapshot_due(rows, sensors=50) for rows in (249, 250)] == [False, True]
 
 
-def test_a_snapshot_is_due_after_so_many_seconds_if_there_was_a_row() -> None:
+def test_a_snapshot_is_due_after_every_seconds_if_there_was_a_row() -> None:
     rig = Rig()
     rig.now = 59.9
     assert not rig.snapshot_due(1)
@@ -50,7 +50,7 @@ def test_a_snapshot_is_due_after_so_many_seconds_if_there_was_a_row() -> None:
     assert not rig.snapshot_due(1)
 
 
-def test_rebalances_do_not_put_a_snapshot_off() -> None:
+def test_rebalances_do_not_delay_a_snapshot() -> None:
     rig = Rig()
     for rig.now in (20.0, 40.0, 60.0):
         rig.snapshot_schedule.forget([ZERO])
@@ -58,19 +58,19 @@ def test_rebalances_do_not_put_a_snapshot_off() -> None:
     assert rig.snapshot_due(1)
 
     rig.snapshot_schedule.begin(ZERO, replace(TAKEN, snapshot=SnapshotRef(9, 100)))
-    assert not rig.snapshot_due(1), "others took another one"
+    assert not rig.snapshot_due(1), "another worker wrote a newer snapshot"
 
 
 @pytest.mark.parametrize(("consumed", "snapshot_due"), [(0, False), (1, True)])
-def test_only_an_account_of_nothing_needs_no_snapshot(consumed: int, snapshot_due: bool) -> None:
-    """Without one only a cold memory can be restored."""
+def test_an_account_without_records_needs_no_snapshot(consumed: int, snapshot_due: bool) -> None:
+    """Without a snapshot only a cold memory can be restored."""
     account = replace(TAKEN, snapshot=None, consumed=consumed)
 
     assert Rig().snapshot_schedule.snapshot_due(ZERO, account, 1) is snapshot_due
 
 
-def test_the_newest_snapshots_stay() -> None:
-    """What lies before them is forgotten, up to the manifest of the one before the oldest kept."""
+def test_the_newest_snapshots_are_kept() -> None:
+    """Records up to the manifest before the oldest kept snapshot can be deleted."""
     rig = Rig()
 
     answers = [
@@ -82,7 +82,7 @@ def test_the_newest_snapshots_stay() -> None:
     assert answers[KEPT_SNAPSHOTS - 1 :] == [8, 11, 21]
 
 
-def test_a_partition_that_comes_back_begins_anew() -> None:
+def test_a_partition_that_is_assigned_again_starts_without_known_snapshots() -> None:
     rig = Rig()
     for manifest in range(KEPT_SNAPSHOTS):
         rig.snapshot_schedule.snapshot_committed(ZERO, manifest)

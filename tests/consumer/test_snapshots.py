@@ -1,4 +1,4 @@
-"""Memories are written down by the interval and at each swap, with the ledger's record of it."""
+"""Snapshots are written at each interval and each swap, with a ledger record."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,7 +24,7 @@ def ledger_records(messages: Sequence[OutgoingMessage]) -> list[LedgerRecord]:
 
 
 def history(rig: Rig) -> list[tuple[int, Cause, int, str]]:
-    """Partition, cause, offset and model of every ledger record."""
+    """Return partition, cause, offset and model version of every ledger record."""
     return [
         (record.partition, record.cause, record.account.next_offset, record.account.model_version)
         for messages, _ in rig.outbox.published
@@ -33,7 +33,7 @@ def history(rig: Rig) -> list[tuple[int, Cause, int, str]]:
 
 
 def require_snapshots(rig: Rig) -> None:
-    """Every ledger record but those of an opening names a snapshot at its own offset."""
+    """Assert that every ledger record, except Cause.OPENED, names a snapshot at its offset."""
     for messages, _ in rig.outbox.published:
         for record in ledger_records(messages):
             at = record.account.snapshot
@@ -45,7 +45,7 @@ def require_snapshots(rig: Rig) -> None:
             assert at in rig.state.snapshots
 
 
-def test_the_first_commit_of_records_has_a_snapshot_and_then_one_comes_every_so_many_rows() -> None:
+def test_the_first_commit_has_a_snapshot_and_later_ones_after_every_rows() -> None:
     steps = [step for first in range(0, 18, 3) for step in batch(*THREE_RECORDS, first=first)]
     rig = Rig(*steps, snapshot_every_rows=6).with_opened_account()
 
@@ -61,8 +61,8 @@ def test_the_first_commit_of_records_has_a_snapshot_and_then_one_comes_every_so_
     )
 
 
-def test_an_idle_partition_is_written_down_after_so_many_seconds() -> None:
-    """Else its input since the last snapshot could go by retention, and with it the memory."""
+def test_an_idle_partition_gets_a_snapshot_after_every_seconds() -> None:
+    """Otherwise retention could delete the input since the last snapshot."""
     steps = [*batch(*THREE_RECORDS), *batch(*THREE_RECORDS, first=3), *[[]] * 60]
     rig = Rig(*steps, snapshot_every_seconds=3, clock_step_seconds=0.05).with_opened_account()
 
@@ -76,12 +76,12 @@ def test_an_idle_partition_is_written_down_after_so_many_seconds() -> None:
 
 
 @pytest.mark.parametrize("kind", [MicroBatchAborted, OutcomeUnknown])
-def test_an_idle_memory_is_as_it_was_after_its_snapshot_failed(
+def test_a_failed_snapshot_does_not_change_an_idle_memory(
     kind: type[SensorwatchError],
 ) -> None:
-    """What was written into it before is committed, and must not be put back."""
+    """Its earlier updates are committed and must not be undone."""
     steps = [*batch(*THREE_RECORDS), *batch(*THREE_RECORDS, first=3), *[[]] * 60]
-    failures = [None, None, kind("told")]
+    failures = [None, None, kind("injected")]
     rig = Rig(
         *steps, failures=failures, snapshot_every_seconds=3, clock_step_seconds=0.05
     ).with_opened_account()
@@ -97,14 +97,14 @@ def test_an_idle_memory_is_as_it_was_after_its_snapshot_failed(
     assert memory_to_bytes(rig.memories[ZERO]) == memory_to_bytes(undisturbed.memories[ZERO])
 
 
-def test_old_snapshots_are_forgotten_only_once_newer_ones_are_committed() -> None:
+def test_old_snapshots_are_deleted_only_after_newer_ones_are_committed() -> None:
     firsts = range(0, 6 * (KEPT_SNAPSHOTS + 4), 6)
     steps = [
         step for first in firsts for step in batch(*THREE_RECORDS, *THREE_RECORDS, first=first)
     ]
     failures: list[SensorwatchError | None] = [
         *[None] * (KEPT_SNAPSHOTS + 2),
-        MicroBatchAborted("told"),
+        MicroBatchAborted("injected"),
     ]
     rig = Rig(*steps, snapshot_every_rows=1, failures=failures).with_opened_account()
 
@@ -112,7 +112,7 @@ def test_old_snapshots_are_forgotten_only_once_newer_ones_are_committed() -> Non
 
     assert len(rig.outbox.published) == KEPT_SNAPSHOTS + 3
     kept = sorted(rig.state.snapshots, key=lambda at: at.offset)
-    assert rig.state.forgotten == [(0, at.offset + 1) for at in kept[:3]]
+    assert rig.state.deleted == [(0, at.offset + 1) for at in kept[:3]]
 
 
 def idle(consumer: FakeConsumer) -> list[StoredRecord]:
@@ -121,35 +121,34 @@ def idle(consumer: FakeConsumer) -> list[StoredRecord]:
 
 
 SWAP = [*batch(*THREE_RECORDS), idle, *[[]] * 8]
-"""Records for partition 0, then partition 1 comes and is idle."""
+"""Records of partition 0, then partition 1 is assigned and has none."""
 
 
-def test_a_swap_writes_every_memory_down_in_a_transaction_of_its_own() -> None:
+def test_a_swap_writes_all_snapshots_in_a_separate_transaction() -> None:
     rig = Rig(
         *SWAP, *batch(*THREE_RECORDS, first=3), swap_at=2, clock_step_seconds=0.15
     ).with_opened_account()
 
     rig.run()
 
-    (at,) = [n for n, (made, _) in enumerate(rig.outbox.published) if is_swap(made)]
-    messages, commits = rig.outbox.published[at]
+    ((messages, commits),) = [one for one in rig.outbox.published if is_swap(one[0])]
     assert [message.topic for message in messages] == ["g.ledger"] * 2
     assert [(commit.partition, commit.next_offset) for commit in commits] == [(ZERO, 3), (ONE, 0)]
     assert {record.account.model_version for record in ledger_records(messages)} == {OLDER}
     require_snapshots(rig)
-    taken = [
+    snapshots = [
         rig.state.snapshots[r.account.snapshot]
         for r in ledger_records(messages)
         if r.account.snapshot
     ]
-    assert {snapshot.model_version for snapshot in taken} == {NEWER}
+    assert {snapshot.model_version for snapshot in snapshots} == {NEWER}
     assert {account.model_version for account in rig.accounts.by_partition.values()} == {NEWER}
     assert all(account.model_version == NEWER for account in rig.accounts.by_partition.values())
 
 
-def test_a_memory_that_others_swapped_and_swapped_back_is_restored() -> None:
-    """A swap takes something of it away, also where no record came to it meanwhile."""
-    others: list[bytes] = []
+def test_a_memory_that_another_worker_swapped_and_swapped_back_is_restored() -> None:
+    """A swap changes the memory even if no record arrives between the two swaps."""
+    swapped: list[bytes] = []
 
     def swap_elsewhere(consumer: FakeConsumer) -> list[StoredRecord]:
         account, memory = rig.accounts.by_partition[ZERO], rig.memories[ZERO]
@@ -159,11 +158,11 @@ def test_a_memory_that_others_swapped_and_swapped_back_is_restored() -> None:
         )
         memory.adopt(a_detector(NEWER))
         memory.adopt(a_detector(OLDER))
-        others.append(memory_to_bytes(memory))
+        swapped.append(memory_to_bytes(memory))
         at = SnapshotRef(99, account.next_offset)
         account = replace(account, snapshot=at)
         (before,) = rig.state.snapshots.values()
-        rig.state.snapshots[at] = replace(before, account=account, content=others[0])
+        rig.state.snapshots[at] = replace(before, account=account, content=swapped[0])
         consumer.commit_offset(0, account.next_offset, to_metadata(account))
         consumer.assign_partitions(0)
         return []
@@ -172,7 +171,7 @@ def test_a_memory_that_others_swapped_and_swapped_back_is_restored() -> None:
 
     rig.run()
 
-    assert memory_to_bytes(rig.memories[ZERO]) == others[0]
+    assert memory_to_bytes(rig.memories[ZERO]) == swapped[0]
 
 
 def is_swap(messages: Sequence[OutgoingMessage]) -> bool:
@@ -182,16 +181,16 @@ def is_swap(messages: Sequence[OutgoingMessage]) -> bool:
 @pytest.mark.parametrize(
     ("failure", "fail_after_commit"),
     [
-        (MicroBatchAborted("told"), False),
-        (OutcomeUnknown("told"), False),
-        (OutcomeUnknown("told, but it was committed"), True),
+        (MicroBatchAborted("injected"), False),
+        (OutcomeUnknown("injected"), False),
+        (OutcomeUnknown("committed"), True),
     ],
     ids=str,
 )
-def test_a_swap_that_fails_leaves_the_old_memory_and_is_tried_again(
+def test_a_failed_swap_keeps_the_old_memory_and_is_repeated(
     failure: SensorwatchError, *, fail_after_commit: bool
 ) -> None:
-    """After an unknown outcome that was a commit there is nothing to try again."""
+    """A swap with an unknown outcome that was committed is not repeated."""
     seen: list[tuple[bytes, str]] = []
 
     def look(_consumer: FakeConsumer) -> list[StoredRecord]:
@@ -211,20 +210,22 @@ def test_a_swap_that_fails_leaves_the_old_memory_and_is_tried_again(
 
     rig.run()
 
-    assert sum(is_swap(made) for made in rig.outbox.tried) == (1 if fail_after_commit else 2)
-    assert sum(is_swap(made) for made, _ in rig.outbox.published) == 1
+    assert sum(is_swap(messages) for messages in rig.outbox.tried) == (
+        1 if fail_after_commit else 2
+    )
+    assert sum(is_swap(messages) for messages, _ in rig.outbox.published) == 1
     assert {model for _, model in seen} == {OLDER, NEWER}
     assert rig.accounts.by_partition[ZERO].consumed == 6
     undisturbed = Rig(*steps, swap_at=2, clock_step_seconds=0.15).with_opened_account()
-    wanted = memory_to_bytes(rig.memories[ZERO])
-    rig = undisturbed  # which `look` looks at
+    actual = memory_to_bytes(rig.memories[ZERO])
+    rig = undisturbed  # `look` reads this variable
     rig.run()
-    assert memory_to_bytes(rig.memories[ZERO]) == wanted
+    assert actual == memory_to_bytes(rig.memories[ZERO])
 
 
-def test_the_memory_metrics_move_with_commits_only() -> None:
+def test_the_memory_metrics_change_only_with_a_commit() -> None:
     rig = Rig(
-        *batch(*THREE_RECORDS), [], failures=[MicroBatchAborted("told")]
+        *batch(*THREE_RECORDS), [], failures=[MicroBatchAborted("injected")]
     ).with_opened_account()
     rig.run()
     assert rig.metric("rows_by_status_total", status="scored") == 0
@@ -243,11 +244,11 @@ def test_the_memory_metrics_move_with_commits_only() -> None:
     assert rig.metric("sensors", topic=TOPIC, partition="0") is None
 
 
-def test_while_a_memory_is_restored_the_worker_is_not_ready() -> None:
+def test_a_worker_that_restores_a_memory_is_not_ready() -> None:
     rig = Rig().with_opened_account()
 
-    rig.observation.set_waiting(2)
+    rig.observation.set_awaiting_memory(2)
 
-    assert rig.observation.ready() == "the memory of 2 partitions is being restored"
-    rig.observation.set_waiting(0)
-    assert rig.observation.ready() is None
+    assert rig.observation.not_ready_reason() == "the memory of 2 partitions is being restored"
+    rig.observation.set_awaiting_memory(0)
+    assert rig.observation.not_ready_reason() is None

@@ -1,4 +1,4 @@
-"""Micro-batches hold only records that are ours, and errors become what is done about them."""
+"""Micro-batches have only records of assigned partitions, and errors become exceptions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,42 +22,44 @@ from tests.kafka.record_builders import StoredRecord
 
 @dataclass
 class FakeOwner:
-    """Every partition goes on at 10 times its number."""
+    """Every partition continues at 10 times its number."""
 
-    held: set[Partition] = field(default_factory=set)
-    forgotten: set[Partition] = field(default_factory=set)
-    """Partitions whose memory is not there."""
+    owned: set[Partition] = field(default_factory=set)
+    without_memory: set[Partition] = field(default_factory=set)
 
-    def assigned(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
-        self.held |= set(partitions)
+    def assign(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
+        self.owned |= set(partitions)
         return {partition: 10 * partition.number for partition in partitions}
 
-    def revoked(self, partitions: Sequence[Partition]) -> None:
-        self.held -= set(partitions)
+    def revoke(self, partitions: Sequence[Partition]) -> None:
+        self.owned -= set(partitions)
 
     def reload(self) -> dict[Partition, int]:
-        return {partition: 10 * partition.number for partition in sorted(self.held)}
+        return {partition: 10 * partition.number for partition in sorted(self.owned)}
 
     def has_memory(self, partition: Partition) -> bool:
-        return partition not in self.forgotten
+        return partition not in self.without_memory
 
 
 class Rig:
     def __init__(self, consumer: FakeConsumer, *, incremental: bool = False) -> None:
-        self.positions = FakeOwner()
-        self.told: list[tuple[str, list[int]]] = []
+        self.owner = FakeOwner()
+        self.rebalances: list[tuple[str, list[int]]] = []
         ticks = iter(range(1_000))
         self.source = KafkaSource(
             consumer.as_client(),
             TOPIC,
-            self.positions,
+            self.owner,
             incremental=incremental,
-            on_rebalance=lambda kind, gone: self.told.append((kind, [p.number for p in gone])),
+            on_rebalance=self._note_rebalance,
             clock=lambda: float(next(ticks)),
         )
 
+    def _note_rebalance(self, kind: str, partitions: Sequence[Partition]) -> None:
+        self.rebalances.append((kind, [partition.number for partition in partitions]))
 
-def where(batch: MicroBatch) -> list[tuple[int, int]]:
+
+def positions(batch: MicroBatch) -> list[tuple[int, int]]:
     return [
         (partition_batch.partition.number, int(offset))
         for partition_batch in batch.partition_batches
@@ -65,17 +67,17 @@ def where(batch: MicroBatch) -> list[tuple[int, int]]:
     ]
 
 
-def test_a_batch_is_what_is_there_and_carries_the_membership() -> None:
+def test_a_micro_batch_has_the_available_records_and_the_membership() -> None:
     consumer = FakeConsumer(records(0, 5), records(0, 6, 7), [], records(0, 8))
 
     batch = Rig(consumer).source.next_batch(100, 0.05)
 
-    assert where(batch) == [(0, 5), (0, 6), (0, 7)]
+    assert positions(batch) == [(0, 5), (0, 6), (0, 7)]
     assert batch.membership == MEMBERSHIP
 
 
-def test_a_worker_that_is_behind_fills_its_batch_and_one_that_caught_up_does_not_wait() -> None:
-    """Else at a rate that it could easily bear it would wait for a full batch, for a second."""
+def test_only_a_worker_with_a_backlog_waits_for_more_records() -> None:
+    """Otherwise a worker without a backlog would wait a second for a full micro-batch."""
     calls = BACKLOG_ROWS // POLL_ROWS
     full = [records(0, *range(1 + n * POLL_ROWS, 1 + (n + 1) * POLL_ROWS)) for n in range(calls)]
     consumer = FakeConsumer(records(0, 0), *full, records(0, 9_000), records(0, 9_001))
@@ -87,37 +89,37 @@ def test_a_worker_that_is_behind_fills_its_batch_and_one_that_caught_up_does_not
     assert consumer.waited == [0.05, *[0.0] * calls, BACKLOG_WAIT_SECONDS]
 
 
-def test_a_batch_is_never_larger_than_asked() -> None:
+def test_a_micro_batch_never_exceeds_max_rows() -> None:
     consumer = FakeConsumer(records(0, 5), records(0, 6), records(0, 7))
     rig = Rig(consumer)
 
-    assert where(rig.source.next_batch(2, 0.05)) == [(0, 5), (0, 6)]
-    assert where(rig.source.next_batch(2, 0.05)) == [(0, 7)]
+    assert positions(rig.source.next_batch(2, 0.05)) == [(0, 5), (0, 6)]
+    assert positions(rig.source.next_batch(2, 0.05)) == [(0, 7)]
 
 
-def test_a_batch_takes_no_more_once_its_values_are_large() -> None:
-    """So many rows of so many bytes are never in memory, nor in the producer's queue, at once."""
+def test_a_micro_batch_is_full_when_its_values_are_large() -> None:
+    """The limit bounds the memory and the producer's queue."""
     size = BATCH_BYTES // 4
     large = [StoredRecord(bytes(size), offset) for offset in range(6)]
     consumer = FakeConsumer(*[[record] for record in large], [StoredRecord(None, 6)])
     rig = Rig(consumer)
 
-    assert where(rig.source.next_batch(100, 0.05)) == [(0, 0), (0, 1), (0, 2), (0, 3)]
-    assert where(rig.source.next_batch(100, 0.05)) == [(0, 4), (0, 5), (0, 6)]
+    assert positions(rig.source.next_batch(100, 0.05)) == [(0, 0), (0, 1), (0, 2), (0, 3)]
+    assert positions(rig.source.next_batch(100, 0.05)) == [(0, 4), (0, 5), (0, 6)]
 
 
-def test_nothing_there_is_an_empty_batch() -> None:
-    assert where(Rig(FakeConsumer()).source.next_batch(10, 0.05)) == []
+def test_without_records_a_micro_batch_is_empty() -> None:
+    assert positions(Rig(FakeConsumer()).source.next_batch(10, 0.05)) == []
 
 
-@pytest.mark.parametrize(("kind", "told"), [("on_revoke", "revoked"), ("on_lost", "lost")])
-def test_records_of_a_partition_that_goes_are_dropped_from_the_unfinished_batch(
-    kind: str, told: str
+@pytest.mark.parametrize(("callback", "kind"), [("on_revoke", "revoked"), ("on_lost", "lost")])
+def test_records_of_a_revoked_partition_are_dropped_from_the_unfinished_micro_batch(
+    callback: str, kind: str
 ) -> None:
-    """Else they would be committed under the generation that comes after."""
+    """Otherwise they would be committed under the next generation."""
 
     def rebalance(consumer: FakeConsumer) -> list[object]:
-        consumer.revoke_partitions(0, kind=kind)
+        consumer.revoke_partitions(0, kind=callback)
         return [*records(1, 11)]
 
     consumer = FakeConsumer(records(0, 5), [*records(1, 10), *records(0, 6)], rebalance)
@@ -125,13 +127,13 @@ def test_records_of_a_partition_that_goes_are_dropped_from_the_unfinished_batch(
     consumer.assign_partitions(0, 1)
     rig.source.resume_partitions([Partition(TOPIC, 0), Partition(TOPIC, 1)])
 
-    assert where(rig.source.next_batch(100, 0.05)) == [(1, 10), (1, 11)]
-    assert rig.positions.held == {Partition(TOPIC, 1)}
-    assert rig.told == [("assigned", [0, 1]), (told, [0])]
+    assert positions(rig.source.next_batch(100, 0.05)) == [(1, 10), (1, 11)]
+    assert rig.owner.owned == {Partition(TOPIC, 1)}
+    assert rig.rebalances == [("assigned", [0, 1]), (kind, [0])]
 
 
 @pytest.mark.parametrize("incremental", [False, True])
-def test_partitions_begin_at_their_accounts(incremental: bool) -> None:
+def test_partitions_start_at_their_next_offsets(incremental: bool) -> None:
     consumer = FakeConsumer()
     Rig(consumer, incremental=incremental)
 
@@ -141,7 +143,7 @@ def test_partitions_begin_at_their_accounts(incremental: bool) -> None:
     assert consumer.incremental is incremental
 
 
-def test_rewinding_seeks_every_partition_that_is_ours() -> None:
+def test_rewinding_seeks_every_assigned_partition() -> None:
     consumer = FakeConsumer(records(0, 5))
     rig = Rig(consumer)
     consumer.assign_partitions(0, 2)
@@ -152,7 +154,7 @@ def test_rewinding_seeks_every_partition_that_is_ours() -> None:
     assert consumer.sought == [(0, 0), (2, 20)]
 
 
-def test_rewinding_tries_again_and_drops_what_comes_meanwhile() -> None:
+def test_rewinding_tries_again_and_drops_records_that_arrive() -> None:
     consumer = FakeConsumer(records(0, 5))
     consumer.seek_failures = [KafkaException(KafkaError(KafkaError._STATE))]
     rig = Rig(consumer)
@@ -161,10 +163,10 @@ def test_rewinding_tries_again_and_drops_what_comes_meanwhile() -> None:
     rig.source.rewind()
 
     assert consumer.sought == [(0, 0), (2, 20)]
-    assert where(rig.source.next_batch(10, 0.05)) == []
+    assert positions(rig.source.next_batch(10, 0.05)) == []
 
 
-def test_rewinding_in_vain_ends_the_process() -> None:
+def test_rewinding_that_keeps_failing_ends_the_process() -> None:
     consumer = FakeConsumer()
     consumer.seek_failures = [KafkaException(KafkaError(KafkaError._STATE))] * 1_000
     rig = Rig(consumer)
@@ -174,7 +176,7 @@ def test_rewinding_in_vain_ends_the_process() -> None:
         rig.source.rewind()
 
 
-def test_paused_it_stays_a_member_and_new_partitions_are_paused_too() -> None:
+def test_partitions_assigned_while_paused_are_paused_too() -> None:
     def rebalance(consumer: FakeConsumer) -> list[object]:
         consumer.assign_partitions(0, 1)
         return []
@@ -188,16 +190,16 @@ def test_paused_it_stays_a_member_and_new_partitions_are_paused_too() -> None:
     rig.source.poll_paused(0.1)
     assert set(consumer.paused) == {0, 1}
     rig.source.resume_partitions([Partition(TOPIC, 0), Partition(TOPIC, 1)])
-    assert set(consumer.paused) == {0, 1}, "while all of them are paused"
+    assert set(consumer.paused) == {0, 1}, "all partitions are still paused"
     rig.source.resume()
     assert set(consumer.paused) == set()
 
 
-def test_new_partitions_wait_until_they_may_go_on() -> None:
+def test_new_partitions_without_a_memory_are_paused_until_resumed() -> None:
     consumer = FakeConsumer()
     rig = Rig(consumer)
     zero, one = Partition(TOPIC, 0), Partition(TOPIC, 1)
-    rig.positions.forgotten = {zero, one}
+    rig.owner.without_memory = {zero, one}
 
     consumer.assign_partitions(0, 1)
     assert set(consumer.paused) == {0, 1}
@@ -205,45 +207,45 @@ def test_new_partitions_wait_until_they_may_go_on() -> None:
     assert set(consumer.paused) == {0}
     rig.source.pause()
     rig.source.resume()
-    assert set(consumer.paused) == {0}, "the breaker lets nothing go on that has no memory"
+    assert set(consumer.paused) == {0}, "`resume` does not resume a partition without a memory"
     rig.source.resume_partitions([zero])
     assert set(consumer.paused) == set()
 
 
-def test_a_partition_that_has_its_memory_does_not_wait() -> None:
+def test_a_new_partition_with_a_memory_is_not_paused() -> None:
     consumer = FakeConsumer()
     rig = Rig(consumer)
-    rig.positions.forgotten = {Partition(TOPIC, 1)}
+    rig.owner.without_memory = {Partition(TOPIC, 1)}
 
     consumer.assign_partitions(0, 1)
 
     assert set(consumer.paused) == {1}
 
 
-def test_a_record_that_comes_before_its_partition_may_go_on_is_read_again() -> None:
-    """The client promises that none comes; but one that got lost here would never be scored."""
+def test_a_record_of_a_partition_without_a_memory_is_read_again() -> None:
+    """The client should not return one while the partition is paused; it must not be lost."""
     consumer = FakeConsumer(records(1, 10), records(0, 5), records(1, 11), [])
     rig = Rig(consumer)
-    rig.positions.forgotten = {Partition(TOPIC, 1)}
+    rig.owner.without_memory = {Partition(TOPIC, 1)}
     consumer.assign_partitions(0, 1)
 
-    assert where(rig.source.next_batch(100, 0.05)) == []
-    assert where(rig.source.next_batch(100, 0.05)) == [(0, 5)]
-    rig.positions.forgotten = set()
+    assert positions(rig.source.next_batch(100, 0.05)) == []
+    assert positions(rig.source.next_batch(100, 0.05)) == [(0, 5)]
+    rig.owner.without_memory = set()
     rig.source.resume_partitions([Partition(TOPIC, 1)])
-    assert consumer.sought == [], "a micro-batch may still wait for its commit"
+    assert consumer.sought == [], "the previous micro-batch may not be committed yet"
 
     rig.source.next_batch(100, 0.05)
 
     assert consumer.sought == [(0, 0), (1, 10)]
 
 
-def test_a_partition_whose_memory_is_lost_waits_again_after_going_back() -> None:
+def test_a_partition_that_lost_its_memory_is_paused_after_a_rewind() -> None:
     consumer = FakeConsumer()
     rig = Rig(consumer)
     consumer.assign_partitions(0, 1)
     rig.source.resume_partitions([Partition(TOPIC, 0), Partition(TOPIC, 1)])
-    rig.positions.forgotten = {Partition(TOPIC, 1)}
+    rig.owner.without_memory = {Partition(TOPIC, 1)}
 
     rig.source.rewind()
 
@@ -266,13 +268,13 @@ ERRORS: list[tuple[FailedFetch, type[Exception] | None]] = [
 @pytest.mark.parametrize(
     ("failed", "raised"), ERRORS, ids=lambda value: getattr(value, "__name__", "fetch")
 )
-def test_each_error_of_fetching_has_its_reaction(
+def test_each_error_of_the_client_has_its_reaction(
     failed: FailedFetch, raised: type[Exception] | None
 ) -> None:
     source = Rig(FakeConsumer([failed])).source
 
     if raised is None:
-        assert where(source.next_batch(10, 0.05)) == []
+        assert positions(source.next_batch(10, 0.05)) == []
     else:
         with pytest.raises(raised) as caught:
             source.next_batch(10, 0.05)

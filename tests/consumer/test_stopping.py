@@ -1,4 +1,4 @@
-"""A worker ends when it is asked to, however early, and never outlives its supervisor."""
+"""A worker stops after a signal at any time, and after the end of its supervisor."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from tests.brokers.child_processes import DeadlineMissed, tail, wait_until
 from tests.brokers.kafka import Kafka
 from tests.consumer.sandbox import START_SECONDS, Sandbox, Worker
 
-# Stands in for the client's library, whose import is the first thing that takes its time.
+# Replaces the client library, whose import is the first slow step.
 SLOW_IMPORT = """
 import pathlib, time
 pathlib.Path("importing").touch()
@@ -20,7 +20,7 @@ time.sleep(60)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_asked_to_stop_while_it_still_imports_it_ends_with_0(
+def test_a_signal_during_the_imports_ends_a_worker_with_code_0(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     (tmp_path / "confluent_kafka.py").write_text(SLOW_IMPORT)
@@ -34,30 +34,30 @@ def test_asked_to_stop_while_it_still_imports_it_ends_with_0(
         assert "Traceback" not in worker.log()
 
 
-def test_a_worker_whose_supervisor_is_gone_before_it_runs_ends_too(tmp_path: Path) -> None:
-    """Its stdin is at its end: nobody holds the other end of the pipe."""
+def test_a_worker_whose_supervisor_ends_during_the_imports_ends_too(tmp_path: Path) -> None:
+    """Its stdin is closed."""
     (tmp_path / "confluent_kafka.py").write_text(SLOW_IMPORT)
     with Sandbox("127.0.0.1:1", tmp_path).start("--worker", "0") as worker:
         assert worker.program.wait(deadline=START_SECONDS) == 0
-        assert "the supervisor is gone" in worker.log()
+        assert "the supervisor has ended" in worker.log()
 
 
-def test_a_port_that_is_taken_is_said_to_be_so_by_another_worker_perhaps(tmp_path: Path) -> None:
+def test_the_error_for_a_port_in_use_names_another_worker_as_a_cause(tmp_path: Path) -> None:
     sandbox = Sandbox("127.0.0.1:1", tmp_path).with_model()
     with (
         socket.create_server(("127.0.0.1", 0)) as other,
         sandbox.start(consumer__http_port=other.getsockname()[1]) as worker,
     ):
         assert worker.program.wait(deadline=START_SECONDS) == 2
-        assert "Another worker may still be running there" in worker.log()
+        assert "Another worker may use this port" in worker.log()
 
 
 @pytest.mark.broker
 @pytest.mark.slow
-def test_workers_end_with_a_killed_supervisor_and_leave_their_ports_to_the_next(
+def test_workers_of_a_killed_supervisor_end_and_free_their_ports(
     kafka: Kafka, tmp_path: Path
 ) -> None:
-    """On a real broker: the imitated one leaves members that come and go together without any."""
+    """On a real broker, because the mock cluster's rebalances do not finish in this case."""
     sandbox = Sandbox(kafka.address, tmp_path).with_model()
     for topic, partitions in sandbox.topics.items():
         kafka.create_topic(topic, partitions)
@@ -86,7 +86,7 @@ def _wait_for(worker: Worker, event: str, times: int) -> None:
 
 
 def _two_free_ports() -> int:
-    """Return the first of two ports next to each other."""
+    """Return the first of two consecutive free ports."""
     while True:
         with socket.create_server(("127.0.0.1", 0)) as one:
             port = int(one.getsockname()[1])

@@ -1,4 +1,4 @@
-"""Workers are restarted when they crash, and stopped together."""
+"""The supervisor restarts crashed workers and stops all workers together."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from sensorwatch.consumer.supervisor import FINAL_CODES
 from tests.brokers.child_processes import Program, wait_until
 
 ROOT = Path(__file__).parents[2]
-# A stand-in for `python -m consumer`: what a worker does is told by the environment.
+# Replaces `python -m sensorwatch.consumer`; the environment has the exit codes of its runs.
 WORKER = """
 import os, pathlib, signal, sys, time
 number = sys.argv[sys.argv.index("--worker") + 1]
@@ -46,18 +46,20 @@ sys.exit(supervisor.supervise(2, ["--group", "g"]))
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    package = tmp_path / "consumer"
-    package.mkdir()
+    package = tmp_path / "sensorwatch" / "consumer"
+    package.mkdir(parents=True)
+    # This package has only the stand-in of the consumer; the others are those of the repository.
+    (package.parent / "__init__.py").write_text(f"__path__.append({str(ROOT / 'sensorwatch')!r})")
     (package / "__main__.py").write_text(WORKER)
-    real = ROOT / "consumer" / "supervisor.py"
-    (package / "supervisor.py").write_text(real.read_text())
+    supervisor = ROOT / "consumer" / "supervisor.py"
+    (package / "supervisor.py").write_text(supervisor.read_text())
     (package / "__init__.py").write_text("")
     return tmp_path
 
 
 def start(folder: Path, **codes: str) -> Program:
     """Start two workers; `codes` are the exit codes of a worker's first runs."""
-    environment = {f"CODES_{name.removeprefix('worker')}": told for name, told in codes.items()}
+    environment = {f"CODES_{name.removeprefix('worker')}": text for name, text in codes.items()}
     return Program(
         [sys.executable, "-c", SUPERVISOR],
         log=folder / "log",
@@ -91,7 +93,7 @@ def test_each_worker_has_its_number_and_sigterm_stops_them_all(folder: Path) -> 
     wait_for(folder, "stopped-0", "stopped-1")
 
 
-def test_a_crashed_worker_is_started_again_and_its_neighbour_left_alone(folder: Path) -> None:
+def test_a_crashed_worker_is_restarted_and_the_other_one_is_not(folder: Path) -> None:
     with start(folder, worker1="70,3,-9") as program:
         wait_for(folder, "waiting-0", "waiting-1")
 
@@ -99,7 +101,7 @@ def test_a_crashed_worker_is_started_again_and_its_neighbour_left_alone(folder: 
         assert program.terminate(deadline=10) == 0
 
 
-def test_a_killed_worker_is_started_again(folder: Path) -> None:
+def test_a_killed_worker_is_restarted(folder: Path) -> None:
     with start(folder) as program:
         wait_for(folder, "waiting-0", "waiting-1")
         os.kill(int((folder / "waiting-0").read_text()), signal.SIGKILL)
@@ -109,15 +111,15 @@ def test_a_killed_worker_is_started_again(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("code", sorted(FINAL_CODES))
-def test_a_final_code_is_not_restarted_and_ends_them_all(folder: Path, code: int) -> None:
+def test_a_final_exit_code_ends_all_workers(folder: Path, code: int) -> None:
     with start(folder, worker0=str(code)) as program:
         assert program.wait(deadline=20) == code
 
     assert runs(folder, 0) == 1
 
 
-def test_being_fenced_is_final_only_the_second_time_in_a_row(folder: Path) -> None:
-    """Once, it may be our own transaction that outlived its time while the broker was away."""
+def test_fenced_is_final_only_the_second_time_in_a_row(folder: Path) -> None:
+    """The first time, the worker's own transaction may have timed out."""
     fenced = Fenced.exit_code
     with start(folder, worker0=f"{fenced},{fenced}") as program:
         assert program.wait(deadline=20) == fenced
@@ -128,7 +130,9 @@ def test_being_fenced_is_final_only_the_second_time_in_a_row(folder: Path) -> No
         assert program.terminate(deadline=10) == 0
 
 
-def test_a_worker_that_is_stopped_before_it_listens_hides_no_reason(folder: Path) -> None:
-    (folder / "consumer" / "__main__.py").write_text(IGNORES_SIGTERM)
+def test_the_exit_code_is_that_of_the_failed_worker_and_not_of_a_terminated_one(
+    folder: Path,
+) -> None:
+    (folder / "sensorwatch" / "consumer" / "__main__.py").write_text(IGNORES_SIGTERM)
     with start(folder, worker0="5") as program:
         assert program.wait(deadline=20) == 5

@@ -1,4 +1,4 @@
-"""Threads side by side give what one gives, to the bit; they fail together and end together."""
+"""Threads compute the same bits as one thread, report errors and end with the executor."""
 
 import threading
 from collections.abc import Sequence
@@ -22,13 +22,13 @@ from tests.scoring.detectors import DETECTORS
 
 
 @pytest.fixture(autouse=True)
-def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let few rows be enough for several parts."""
+def small_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make tasks of one row."""
     monkeypatch.setattr(threads, "TASK_ROWS", 1)
 
 
 def some_payloads(seed: int, count: int) -> list[bytes | None]:
-    """Good rows of some sensors, and every third time something else."""
+    """Return payloads of four sensors; a third of them are invalid or unusual."""
     random = np.random.default_rng(seed)
     others = [None, b"", b"{", b'{"a": 1}', a_payload(ANOMALOUS), a_payload(x1=None), b"[]"]
     return [
@@ -46,7 +46,7 @@ def some_payloads(seed: int, count: int) -> list[bytes | None]:
 def result(
     payloads: Sequence[bytes | None], detector: Detector, row_executor: RowExecutor
 ) -> tuple[object, ...]:
-    """All that is decided of payloads, and the memory afterwards."""
+    """Return all results of the payloads, and the memory afterwards."""
     memory = detector.empty_memory()
     outcome = process(payloads, detector, memory, row_executor=row_executor)
     readings = outcome.readings
@@ -67,23 +67,22 @@ def result(
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32), count=st.integers(0, 120), cuts=st.lists(st.integers(0, 120)))
 @pytest.mark.parametrize("kind", DETECTORS)
-def test_no_bit_depends_on_the_parts_or_their_order(
+def test_no_bit_depends_on_the_row_ranges_or_their_order(
     kind: str, seed: int, count: int, cuts: list[int]
 ) -> None:
-    def in_parts(work: RowRangeWork, rows: int) -> None:
+    def in_ranges(work: RowRangeWork, rows: int) -> None:
         edges = sorted({0, rows, *(cut for cut in cuts if cut < rows)})
-        parts = list(pairwise(edges))
-        for begin, end in reversed(parts):
+        for begin, end in reversed(list(pairwise(edges))):
             work(begin, end)
 
     payloads, detector = some_payloads(seed, count), DETECTORS[kind]()
 
-    assert result(payloads, detector, in_parts) == result(payloads, detector, serial)
+    assert result(payloads, detector, in_ranges) == result(payloads, detector, serial)
 
 
 @pytest.mark.parametrize("kind", DETECTORS)
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_threads_give_what_one_gives(
+def test_threads_compute_the_same_bits_as_one_thread(
     kind: str, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(threads, "TASK_ROWS", 70)
@@ -93,7 +92,7 @@ def test_threads_give_what_one_gives(
         assert result(payloads, detector, row_executor) == result(payloads, detector, serial)
 
 
-def test_a_forest_too_deep_for_the_fast_layout_is_cut_too() -> None:
+def test_a_forest_too_deep_for_the_fast_layout_runs_in_threads_too() -> None:
     from sklearn.ensemble import IsolationForest
 
     rows = np.random.default_rng(1).normal(size=(1_000, 3))
@@ -110,7 +109,7 @@ def test_a_forest_too_deep_for_the_fast_layout_is_cut_too() -> None:
 
 @given(rows=st.integers(0, 500), count=st.integers(1, 5))
 @settings(max_examples=50, deadline=None)
-def test_each_row_is_done_once(rows: int, count: int) -> None:
+def test_each_row_is_processed_once(rows: int, count: int) -> None:
     done = np.zeros(rows, dtype=np.int64)
 
     def work(begin: int, end: int) -> None:
@@ -122,8 +121,8 @@ def test_each_row_is_done_once(rows: int, count: int) -> None:
     assert done.tolist() == [1] * rows
 
 
-def test_parts_run_at_the_same_time() -> None:
-    """Each waits for the other: one after the other, neither would come on."""
+def test_row_ranges_run_at_the_same_time() -> None:
+    """Each waits for the other, so one after the other would block."""
     both = threading.Barrier(2, timeout=20)
 
     def work(_begin: int, _end: int) -> None:
@@ -133,43 +132,43 @@ def test_parts_run_at_the_same_time() -> None:
         row_executor(work, 2)
 
 
-def test_few_rows_are_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_rows_are_one_task(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "TASK_ROWS", 100)
-    parts: list[tuple[int, int]] = []
+    ranges: list[tuple[int, int]] = []
 
     with ThreadedRowExecutor(2) as row_executor:
         for rows in (0, 100, 101):
-            row_executor(lambda begin, end: parts.append((begin, end)), rows)
+            row_executor(lambda begin, end: ranges.append((begin, end)), rows)
 
-    assert sorted(parts) == [(0, 0), (0, 100), (0, 100), (100, 101)]
+    assert sorted(ranges) == [(0, 0), (0, 100), (0, 100), (100, 101)]
 
 
 @pytest.mark.parametrize("failing", [0, 1, 2])
-def test_what_a_part_raises_comes_out_once_all_have_ended(failing: int) -> None:
-    begun: list[int] = []
+def test_an_error_is_raised_after_all_threads_have_ended(failing: int) -> None:
+    started: list[int] = []
     ended: list[int] = []
     others = threading.Event()
 
     def work(begin: int, _end: int) -> None:
         if begin == failing:
             others.set()
-            raise ValueError(f"part {begin}")
-        begun.append(begin)
+            raise ValueError(f"row {begin}")
+        started.append(begin)
         assert others.wait(20)
         ended.append(begin)
 
     with ThreadedRowExecutor(3) as row_executor:
-        with pytest.raises(ValueError, match=f"part {failing}"):
+        with pytest.raises(ValueError, match=f"row {failing}"):
             row_executor(work, 3)
-        assert sorted(ended) == sorted(begun)
+        assert sorted(ended) == sorted(started)
 
-        again: list[int] = []
-        row_executor(lambda begin, _end: again.append(begin), 3)
-    assert sorted(again) == [0, 1, 2]
+        rows: list[int] = []
+        row_executor(lambda begin, _end: rows.append(begin), 3)
+    assert sorted(rows) == [0, 1, 2]
 
 
-def test_who_has_not_begun_is_not_waited_for() -> None:
-    """Where the other cores are busy, the caller does it all."""
+def test_a_thread_that_has_not_started_is_not_waited_for() -> None:
+    """If the other cores are busy, the calling thread runs all tasks."""
     free = threading.Event()
 
     with ThreadedRowExecutor(2) as row_executor:
@@ -180,7 +179,7 @@ def test_who_has_not_begun_is_not_waited_for() -> None:
         free.set()
 
 
-def test_the_threads_end_with_the_crew() -> None:
+def test_the_threads_end_with_the_executor() -> None:
     with ThreadedRowExecutor(3) as row_executor:
         row_executor(lambda _begin, _end: None, 3)
         assert _threads()
@@ -191,11 +190,11 @@ def _threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("rows")]
 
 
-def test_the_loop_lets_its_crew_score() -> None:
-    asked: list[int] = []
+def test_the_loop_uses_its_row_executor() -> None:
+    row_counts: list[int] = []
 
     def row_executor(work: RowRangeWork, rows: int) -> None:
-        asked.append(rows)
+        row_counts.append(rows)
         serial(work, rows)
 
     rig = Rig(*batch(*THREE_RECORDS, *THREE_RECORDS)).with_opened_account()
@@ -203,4 +202,4 @@ def test_the_loop_lets_its_crew_score() -> None:
 
     rig.run()
 
-    assert asked == [6, 4]  # texts that are read, rows that are scored
+    assert row_counts == [6, 4]  # parsed payloads, scored rows

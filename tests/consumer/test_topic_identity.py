@@ -14,23 +14,23 @@ from tests.brokers.kafka import Kafka
 
 
 class FakeAdmin:
-    """Answers with one topic id after the other; an exception is an answer too."""
+    """Answers with one topic id after another; an exception is an answer too."""
 
     def __init__(self, *answers: str | Exception) -> None:
         self.answers = list(answers)
 
     def describe_topics(self, _topics: object) -> dict[str, Future[Any]]:
         answer: Future[Any] = Future()
-        given = self.answers.pop(0)
-        if isinstance(given, Exception):
-            answer.set_exception(given)
+        result = self.answers.pop(0)
+        if isinstance(result, Exception):
+            answer.set_exception(result)
         else:
-            answer.set_result(SimpleNamespace(topic_id=given))
+            answer.set_result(SimpleNamespace(topic_id=result))
         return {"sensors": answer}
 
 
 def checked(*answers: str | Exception) -> None:
-    """Check often enough to hear every answer."""
+    """Run enough checks to compare every answer."""
     now = 0.0
     admin = FakeAdmin(*answers)
     identity = TopicIdentity(cast("AdminClient", admin), "sensors", clock=lambda: now)
@@ -38,19 +38,19 @@ def checked(*answers: str | Exception) -> None:
         identity.check()
         now += CHECK_INTERVAL_SECONDS
     now = 0.0
-    identity.check()  # hears the last answer, asks no more
+    identity.check()  # compares the last answer, sends no request
 
 
-def test_the_same_topic_is_no_finding() -> None:
+def test_an_unchanged_topic_passes() -> None:
     checked("id-1", "id-1", "id-1")
 
 
-def test_a_topic_made_anew_is_refused() -> None:
-    with pytest.raises(OffsetsLost, match="deleted and made anew"):
+def test_a_topic_that_was_created_again_is_refused() -> None:
+    with pytest.raises(OffsetsLost, match="deleted and created again"):
         checked("id-1", "id-2", "id-2")
 
 
-def test_a_broker_that_cannot_tell_is_no_reason_to_stop() -> None:
+def test_a_broker_without_an_answer_or_an_id_is_ignored() -> None:
     silent = KafkaException(KafkaError(KafkaError._TIMED_OUT))
     no_id = "AAAAAAAAAAAAAAAAAAAAAA"
 
@@ -58,7 +58,7 @@ def test_a_broker_that_cannot_tell_is_no_reason_to_stop() -> None:
 
 
 @pytest.mark.broker
-def test_a_real_topic_made_anew_is_noticed(kafka: Kafka) -> None:
+def test_a_real_topic_that_was_created_again_is_detected(kafka: Kafka) -> None:
     now = 0.0
     topic = f"again-{uuid.uuid4().hex[:8]}"
     kafka.create_topic(topic)

@@ -11,7 +11,7 @@ from urllib.request import Request, urlopen
 
 from confluent_kafka import Message
 
-from sensorwatch.consumer.publishing.event_type import EventType
+from sensorwatch.consumer.publishing.events import EventType
 from tests.brokers.child_processes import Program, tail, wait_until
 from tests.brokers.kafka import Kafka
 from tests.checker.topic_reader import read_committed

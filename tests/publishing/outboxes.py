@@ -1,4 +1,4 @@
-"""A scripted client with its clock, for the tests of the outboxes."""
+"""A fake producer that fails by a script, with a clock, for the tests of the outboxes."""
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -25,14 +25,14 @@ SUCCESSFUL_CALLS = [
 
 
 def failure(code: int, *, retriable: bool = False, requires_abort: bool = False) -> KafkaException:
-    return KafkaException(KafkaError(code, "told by a test", False, retriable, requires_abort))
+    return KafkaException(KafkaError(code, "made by a test", False, retriable, requires_abort))
 
 
 TIMED_OUT = failure(KafkaError._TIMED_OUT, retriable=True)
 
 
 class FakeProducer:
-    """Does as it is told: `failing[call]` holds what its next calls raise."""
+    """Raises the errors in `scenario.failing[call]`, one per call."""
 
     def __init__(self, scenario: "ClientScenario") -> None:
         self.scenario = scenario
@@ -111,7 +111,7 @@ class FakeProducer:
 
 
 class ClientScenario:
-    """Clock, script and record of a test; each call into the client takes half a second."""
+    """The clock, the errors and the calls of a test; each call into the client takes 0.5 s."""
 
     def __init__(
         self,
@@ -126,15 +126,15 @@ class ClientScenario:
         self.producers: list[FakeProducer] = []
         self.failing = {name: deque(errors) for name, errors in failing.items()}
         self.repeat_last = repeat_last
-        """The last failure of each script repeats itself."""
+        """Whether the last error of each call is repeated."""
         self.hanging = hanging or set()
-        """Calls that do not return as long as they are in here."""
+        """Calls that block until they are removed from this set."""
         self.transaction_seconds = transaction_seconds
         self.undelivered = 0
         self.delivery_error: KafkaError | None = None
         self.commits: list[list[TopicPartition]] = []
         self.offset_of: Callable[[int], int] = lambda number: 100 + number
-        """The offset that the message of this number is given."""
+        """Returns the offset of the message with this number."""
 
     def new_producer(self) -> Producer:
         self.producers.append(FakeProducer(self))
@@ -182,12 +182,12 @@ class ClientScenario:
 
 
 def failing_call(call: str, *errors: Exception | None) -> dict[str, Any]:
-    """The failures of a call whose name is a parameter of the test."""
+    """Return keyword arguments of ClientScenario for a call whose name is a parameter."""
     return {call: list(errors)}
 
 
-def fixed_commit_plan(_at: Mapping[Partition, int]) -> CommitPlan:
-    """Nothing follows from the snapshots."""
+def fixed_commit_plan(_manifests: Mapping[Partition, int]) -> CommitPlan:
+    """Return a plan that ignores the snapshots."""
     return CommitPlan([], COMMITS)
 
 

@@ -1,4 +1,4 @@
-"""A call has a limit even if the function that is called has none."""
+"""A call is limited even if the called function has no timeout."""
 
 from threading import Event, current_thread, main_thread
 
@@ -7,17 +7,17 @@ import pytest
 from sensorwatch.consumer.publishing.bounded_call import CallOverdue, call_within
 
 
-def test_a_call_that_returns_in_time_has_run_in_another_thread() -> None:
+def test_a_call_runs_in_another_thread() -> None:
     threads = []
 
     call_within(30, lambda: threads.append(current_thread()))
 
     (thread,) = threads
     assert thread is not main_thread()
-    assert thread.daemon, "else a call that never returns would keep the process from ending"
+    assert thread.daemon, "otherwise a call that never returns would prevent the exit"
 
 
-def test_what_the_call_raises_is_raised_to_the_caller() -> None:
+def test_an_error_of_the_call_is_raised_to_the_caller() -> None:
     def failing() -> None:
         raise ZeroDivisionError
 
@@ -25,7 +25,7 @@ def test_what_the_call_raises_is_raised_to_the_caller() -> None:
         call_within(30, failing)
 
 
-def test_a_call_that_does_not_return_is_given_up() -> None:
+def test_a_call_that_does_not_return_is_abandoned() -> None:
     released = Event()
 
     def hanging() -> None:

@@ -1,4 +1,4 @@
-"""Episodes in the events: ids, counts and ends, wherever the stream is cut."""
+"""Events of episodes: ids, counts and closings, for any boundaries of micro-batches."""
 
 import json
 from collections import Counter, defaultdict
@@ -18,8 +18,7 @@ from sensorwatch.common.kafka.records import OutgoingMessage, received_at
 from sensorwatch.common.runtime.setting_keys import Emit
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import process
-from sensorwatch.consumer.publishing.event_type import EventType
-from sensorwatch.consumer.publishing.events import anomaly_events
+from sensorwatch.consumer.publishing.events import EventType, anomaly_events
 from tests.kafka.record_builders import StoredRecord, a_payload
 from tests.reading_builders import ANOMALOUS, NORMAL, START, a_detector
 from tests.scoring.detectors import DETECTORS
@@ -50,7 +49,7 @@ def records_of(*values: bytes, first: int = 0) -> list[StoredRecord]:
 
 
 def with_gaps(kind: str = "plain") -> Detector:
-    """A detector that takes steps of more than an hour for gaps."""
+    """Return a detector for which more than an hour between two rows is a gap."""
     detector = DETECTORS[kind]()
     return replace(detector, levels=replace(detector.levels, max_gap=HOUR_US))
 
@@ -64,24 +63,27 @@ def events_of(
     kind: str = "plain",
     anomalies: list[int] | None = None,
 ) -> list[OutgoingMessage]:
-    """Process a stream, cut before these records; `anomalies` gets how many each part had."""
+    """Return the events of a stream that is cut at `cuts`.
+
+    The number of anomalous rows of each micro-batch is appended to `anomalies`.
+    """
     detector = with_gaps(kind)
     memory = detector.empty_memory(max_sensors=max_sensors)
-    found: list[OutgoingMessage] = []
+    events: list[OutgoingMessage] = []
     for number, (start, end) in enumerate(zip([0, *cuts], [*cuts, len(records)], strict=True)):
-        part = records[start:end]
+        batch = records[start:end]
         outcome = process(
-            [record.value() for record in part],
+            [record.value() for record in batch],
             detector,
             memory,
-            positions=np.asarray([record.stored_offset for record in part], dtype=np.int64),
-            received=[received_at(record) for record in part],
+            positions=np.asarray([record.stored_offset for record in batch], dtype=np.int64),
+            received=[received_at(record) for record in batch],
         )
         if anomalies is not None:
             anomalies.append(int(outcome.detections.is_anomaly.sum()))
         now = f"2030-01-01T00:00:{number:02}Z"
-        found += anomaly_events(outcome, detector, part, topic="a", detected_at=now, emit=emit)
-    return found
+        events += anomaly_events(outcome, detector, batch, topic="a", detected_at=now, emit=emit)
+    return events
 
 
 def kind_of(message: OutgoingMessage) -> EventType:
@@ -96,7 +98,11 @@ def plain(message: OutgoingMessage) -> dict[str, Any]:
     return value
 
 
-def test_the_schema_is_sound_its_examples_follow_it_and_all_is_described() -> None:
+def keys_and_values(messages: Sequence[OutgoingMessage]) -> list[tuple[bytes | None, bytes | None]]:
+    return [(message.key, message.value) for message in messages]
+
+
+def test_the_schema_is_valid_with_its_examples_and_describes_every_property() -> None:
     schema = SCHEMAS[EventType.CLOSED]
     Draft202012Validator.check_schema(schema)
 
@@ -108,8 +114,8 @@ def test_the_schema_is_sound_its_examples_follow_it_and_all_is_described() -> No
         assert declared.get("description"), name
 
 
-def test_an_episode_is_told_row_by_row_and_then_its_end() -> None:
-    """A normal row ends it; the next anomalous one begins another."""
+def test_an_episode_has_an_event_per_row_and_one_for_its_end() -> None:
+    """A normal row closes it; the next anomalous row begins another."""
     records = records_of(
         a_row("p", 0),
         a_row("p", 1, ANOMALOUS),
@@ -159,7 +165,7 @@ def test_an_episode_is_told_row_by_row_and_then_its_end() -> None:
     }
 
 
-def test_the_end_has_cloudevents_headers_of_its_own_and_no_trace_of_a_row() -> None:
+def test_a_closed_event_has_cloudevents_headers_and_no_traceparent() -> None:
     first, second = records_of(a_row("p", 0, ANOMALOUS), a_row("p", 1))
     traced = replace(second, stored_headers=[("traceparent", b"00-of-the-normal-row")])
 
@@ -178,8 +184,8 @@ def test_the_end_has_cloudevents_headers_of_its_own_and_no_trace_of_a_row() -> N
     }
 
 
-def test_where_one_record_ends_an_episode_and_begins_another_the_end_comes_first() -> None:
-    """After a gap: the rows before it say nothing about this one."""
+def test_if_one_record_closes_an_episode_and_begins_another_the_closed_event_is_first() -> None:
+    """The record after a gap does both."""
     records = records_of(a_row("p", 0, ANOMALOUS), a_row("p", 61, ANOMALOUS))
 
     events = [plain(message) for message in events_of(records)]
@@ -193,7 +199,7 @@ def test_where_one_record_ends_an_episode_and_begins_another_the_end_comes_first
     assert events[2]["episode"]["id"] == "sensors-0-1"
 
 
-def test_an_evicted_sensors_episode_ends_under_its_own_name() -> None:
+def test_the_closed_event_of_an_evicted_sensor_names_that_sensor() -> None:
     records = records_of(a_row("p", 0, ANOMALOUS), a_row("q", 5))
 
     _, closed = events_of(records, max_sensors=1)
@@ -208,26 +214,26 @@ def test_an_evicted_sensors_episode_ends_under_its_own_name() -> None:
 
 @pytest.mark.parametrize(("minute", "status"), [(5, "duplicate"), (1, "late")])
 @pytest.mark.parametrize("emit", list(Emit))
-def test_a_row_out_of_order_is_told_by_itself_and_leaves_the_episode_as_it_is(
+def test_a_late_or_duplicate_row_is_a_separate_episode(
     emit: Emit, minute: float, status: str
 ) -> None:
     records = records_of(
         a_row("p", 5, ANOMALOUS), a_row("p", minute, ANOMALOUS), a_row("p", 6), a_row("p", 7)
     )
 
-    first, apart, closed = [plain(message) for message in events_of(records, emit=emit)]
+    first, separate, closed = [plain(message) for message in events_of(records, emit=emit)]
 
     assert first["episode"]["rows"] == closed["rows"] == 1
-    assert apart["status"] == status
-    assert apart["episode"] == {
+    assert separate["status"] == status
+    assert separate["episode"] == {
         "id": "sensors-0-1",
-        "start": apart["event_time"],
+        "start": separate["event_time"],
         "rows": 1,
-        "peak": apart["anomaly_score"],
+        "peak": separate["anomaly_score"],
     }
 
 
-def test_with_episodes_only_the_first_row_and_the_end_are_told() -> None:
+def test_with_emit_episodes_only_the_first_row_and_the_end_have_events() -> None:
     rows = [a_row("p", minute, ANOMALOUS) for minute in range(5)]
     records = records_of(*rows, a_row("p", 5))
 
@@ -237,7 +243,7 @@ def test_with_episodes_only_the_first_row_and_the_end_are_told() -> None:
 
 
 def some_records(drawn: list[tuple[str, str, int]]) -> list[StoredRecord]:
-    """Rows by sensor, kind and minutes since the row before; a bad kind is no row."""
+    """Return records from (sensor, kind, minutes since the previous row)."""
     minute, values = 1_000, []
     for sensor, kind, step in drawn:
         minute += step
@@ -259,20 +265,20 @@ STREAMS = st.lists(
 @pytest.mark.parametrize("kind", DETECTORS)
 @settings(max_examples=60, deadline=None)
 @given(records=STREAMS, max_sensors=st.integers(1, 4), data=st.data())
-def test_events_tell_the_same_episodes_wherever_the_stream_is_cut(
+def test_events_do_not_depend_on_the_boundaries_of_micro_batches(
     kind: str, records: list[StoredRecord], max_sensors: int, data: st.DataObject
 ) -> None:
     cuts = data.draw(st.lists(st.integers(0, len(records)), max_size=6).map(sorted))
 
     anomalies: list[int] = []
-    whole = events_of(records, max_sensors=max_sensors, kind=kind, anomalies=anomalies)
-    parts = events_of(records, cuts=cuts, max_sensors=max_sensors, kind=kind)
+    at_once = events_of(records, max_sensors=max_sensors, kind=kind, anomalies=anomalies)
+    in_batches = events_of(records, cuts=cuts, max_sensors=max_sensors, kind=kind)
 
-    assert [(one.key, one.value) for one in parts] == [(one.key, one.value) for one in whole]
+    assert keys_and_values(in_batches) == keys_and_values(at_once)
     rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
     ends: Counter[str] = Counter()
     sources = []
-    for message in whole:
+    for message in at_once:
         event = plain(message)
         sources.append(event["source"]["offset"])
         if kind_of(message) is EventType.DETECTED:
@@ -281,7 +287,7 @@ def test_events_tell_the_same_episodes_wherever_the_stream_is_cut(
             assert event["episode"]["rows"] == len(reported)
             assert event["episode"]["start"] == reported[0]["event_time"]
             assert event["episode"]["id"] == reported[0]["event_id"]
-            assert ends[event["episode"]["id"]] == 0, "no row after its end"
+            assert ends[event["episode"]["id"]] == 0, "no row follows the end"
             continue
         reported = rows.get(event["episode_id"], [])
         ends[event["episode_id"]] += 1
@@ -303,15 +309,15 @@ def test_events_tell_the_same_episodes_wherever_the_stream_is_cut(
 @pytest.mark.parametrize("kind", DETECTORS)
 @settings(max_examples=40, deadline=None)
 @given(records=STREAMS, max_sensors=st.integers(1, 4))
-def test_with_episodes_only_beginnings_and_ends_are_left_and_they_are_the_same(
+def test_emit_episodes_omits_events_and_changes_none(
     kind: str, records: list[StoredRecord], max_sensors: int
 ) -> None:
     every = events_of(records, max_sensors=max_sensors, kind=kind)
     fewer = events_of(records, max_sensors=max_sensors, emit=Emit.EPISODES, kind=kind)
 
-    left = [
+    expected = [
         one
         for one in every
         if kind_of(one) is EventType.CLOSED or plain(one)["episode"]["rows"] == 1
     ]
-    assert [(one.key, one.value) for one in fewer] == [(one.key, one.value) for one in left]
+    assert keys_and_values(fewer) == keys_and_values(expected)

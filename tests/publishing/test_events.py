@@ -1,4 +1,4 @@
-"""Events of anomalous rows follow their JSON Schema and say where they came from."""
+"""Events of anomalous rows follow their JSON Schema and name their record."""
 
 import json
 from pathlib import Path
@@ -9,8 +9,7 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from sensorwatch.common.kafka.records import OutgoingMessage, received_at
 from sensorwatch.common.scoring.processing import process
-from sensorwatch.consumer.publishing.event_type import EventType
-from sensorwatch.consumer.publishing.events import MAX_TRACE_BYTES, anomaly_events
+from sensorwatch.consumer.publishing.events import MAX_TRACE_BYTES, EventType, anomaly_events
 from tests.kafka.record_builders import StoredRecord, UnreadableHeaders, a_payload
 from tests.reading_builders import ANOMALOUS, NORMAL, a_detector
 
@@ -35,7 +34,7 @@ def events_of(records: list[StoredRecord], *, detected_at: str = NOW) -> list[Ou
 
 
 def some_records(seed: int = 0, count: int = 40) -> list[StoredRecord]:
-    """Normal, anomalous and bad rows of two partitions in turns."""
+    """Return normal, anomalous and invalid rows of two partitions in turn."""
     kinds = [a_payload(), a_payload(ANOMALOUS), b"{", a_payload((3.0, -4.0, float(seed)))]
     return [
         StoredRecord(kinds[(number * 7 + seed) % 4], number, stored_partition=number % 2)
@@ -54,7 +53,7 @@ def plain_value(value: bytes | None) -> dict[str, object]:
     return event
 
 
-def test_the_schema_is_sound_and_its_examples_follow_it() -> None:
+def test_the_schema_is_valid_and_so_are_its_examples() -> None:
     Draft202012Validator.check_schema(SCHEMA)
 
     assert SCHEMA["examples"]
@@ -79,7 +78,7 @@ def test_an_event_without_a_required_property_is_refused(missing: str) -> None:
         VALIDATOR.validate(event)
 
 
-def test_events_follow_the_schema_and_fill_all_of_it() -> None:
+def test_events_follow_the_schema_and_have_all_of_its_properties() -> None:
     events = [plain(event) for event in events_of(some_records())]
 
     assert len(events) >= 10
@@ -90,11 +89,11 @@ def test_events_follow_the_schema_and_fill_all_of_it() -> None:
     assert set(events[0]["signals"][0]) == set(signals)  # type: ignore[index]  # just validated
 
 
-def test_an_event_may_grow() -> None:
+def test_an_event_with_a_new_property_is_valid() -> None:
     VALIDATOR.validate(SCHEMA["examples"][0] | {"attribution_method": "new"})
 
 
-def test_an_event_says_where_it_came_from_and_why() -> None:
+def test_an_event_names_its_record_model_threshold_and_signals() -> None:
     record = StoredRecord(a_payload(ANOMALOUS), 41, stored_partition=3)
 
     (message,) = events_of([record])
@@ -116,7 +115,7 @@ def test_an_event_says_where_it_came_from_and_why() -> None:
     assert (message.topic, message.key) == ("anomalies", b"pump-7")
 
 
-def test_headers_are_those_of_cloudevents_in_binary_mode() -> None:
+def test_an_event_has_the_cloudevents_headers_of_binary_mode() -> None:
     record = StoredRecord(a_payload(ANOMALOUS), 41, stored_partition=3)
 
     (message,) = events_of([record])
@@ -133,7 +132,7 @@ def test_headers_are_those_of_cloudevents_in_binary_mode() -> None:
     }
 
 
-def test_a_trace_is_passed_on_and_the_newest_one_counts() -> None:
+def test_the_last_traceparent_header_is_copied() -> None:
     headers = [("traceparent", b"00-old"), ("traceparent", b"00-new"), ("other", b"x")]
 
     (message,) = events_of([StoredRecord(a_payload(ANOMALOUS), stored_headers=headers)])
@@ -141,24 +140,24 @@ def test_a_trace_is_passed_on_and_the_newest_one_counts() -> None:
     assert [value for name, value in message.headers if name == "traceparent"] == [b"00-new"]
 
 
-def test_what_is_too_long_for_a_trace_is_not_passed_on() -> None:
-    """Else the event could be larger than the broker takes."""
-    for length, passed in ((MAX_TRACE_BYTES, True), (MAX_TRACE_BYTES + 1, False)):
+def test_a_traceparent_header_that_is_too_long_is_not_copied() -> None:
+    """Otherwise the event could exceed the broker's limit."""
+    for length, copied in ((MAX_TRACE_BYTES, True), (MAX_TRACE_BYTES + 1, False)):
         headers = [("traceparent", b"0" * length)]
 
         (message,) = events_of([StoredRecord(a_payload(ANOMALOUS), stored_headers=headers)])
 
-        assert ("traceparent" in dict(message.headers)) is passed
+        assert ("traceparent" in dict(message.headers)) is copied
 
 
-def test_headers_that_cannot_be_read_do_not_hold_up_the_event() -> None:
+def test_a_record_with_unreadable_headers_has_an_event() -> None:
     (message,) = events_of([UnreadableHeaders(a_payload(ANOMALOUS), 41)])
 
     assert dict(message.headers)["ce_id"] == b"sensors-0-41"
     assert "traceparent" not in dict(message.headers)
 
 
-def test_a_row_without_a_sensor_is_keyed_by_the_default() -> None:
+def test_the_event_of_a_row_without_a_sensor_has_the_default_key() -> None:
     value = json.dumps(
         {"timestamp": "2025-01-01T00:00:00Z"}
         | dict(zip(("x1", "x2", "x3"), ANOMALOUS, strict=True))
@@ -169,5 +168,5 @@ def test_a_row_without_a_sensor_is_keyed_by_the_default() -> None:
     assert message.key == b"default"
 
 
-def test_normal_rows_make_no_event() -> None:
+def test_normal_rows_have_no_event() -> None:
     assert events_of([StoredRecord(a_payload(NORMAL), offset) for offset in range(5)]) == []

@@ -1,4 +1,4 @@
-"""Every row of the table of broker errors, injected into the real client: the action taken."""
+"""Each row of the table of broker errors is injected into the real client and gets its reaction."""
 
 from collections.abc import Iterator, Mapping
 
@@ -35,7 +35,7 @@ TABLE = [
     (Api.PRODUCE, KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, UNKNOWN),
     (Api.PRODUCE, KafkaError.INVALID_PRODUCER_ID_MAPPING, UNKNOWN),
     (Api.PRODUCE, KafkaError.UNKNOWN_PRODUCER_ID, ABORTED),
-    # librdkafka reads an old epoch as being fenced, and so do we.
+    # librdkafka reports an old epoch as fenced, and so does the table.
     (Api.PRODUCE, KafkaError.INVALID_PRODUCER_EPOCH, FENCED),
     (Api.PRODUCE, KafkaError.MSG_SIZE_TOO_LARGE, CRASH),
     (Api.PRODUCE, KafkaError.TOPIC_AUTHORIZATION_FAILED, CRASH),
@@ -51,14 +51,14 @@ TABLE = [
     (Api.TXN_OFFSET_COMMIT, KafkaError.FENCED_INSTANCE_ID, FENCED),
     (Api.TXN_OFFSET_COMMIT, KafkaError.OFFSET_METADATA_TOO_LARGE, CRASH),
     (Api.TXN_OFFSET_COMMIT, KafkaError.GROUP_AUTHORIZATION_FAILED, CRASH),
-    # end
+    # commit
     (Api.END_TXN, KafkaError.PRODUCER_FENCED, FENCED),
     (Api.END_TXN, KafkaError.INVALID_PRODUCER_EPOCH, FENCED),
     (Api.END_TXN, KafkaError.INVALID_TXN_STATE, UNKNOWN),
     (Api.END_TXN, KafkaError.INVALID_PRODUCER_ID_MAPPING, UNKNOWN),
     (Api.END_TXN, KafkaError.UNKNOWN_PRODUCER_ID, ABORTED),
     (Api.END_TXN, KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, CRASH),
-    # settled by the client or by asking again
+    # solved by the client or by a retry
     (Api.END_TXN, KafkaError.COORDINATOR_NOT_AVAILABLE, None),
     (Api.END_TXN, KafkaError._TRANSPORT, None),
     (Api.PRODUCE, KafkaError.NOT_LEADER_FOR_PARTITION, None),
@@ -67,7 +67,7 @@ TABLE = [
 ]
 
 
-def fixed_commit_plan(_at: Mapping[Partition, int]) -> CommitPlan:
+def fixed_commit_plan(_manifests: Mapping[Partition, int]) -> CommitPlan:
     return CommitPlan([], COMMITS)
 
 
@@ -80,13 +80,13 @@ def named(value: object) -> str:
 
 
 class Rig:
-    """A real outbox on an imitated broker, and the producers that it made."""
+    """A real outbox on the mock cluster, and the producers that it created."""
 
     def __init__(self, cluster: MockCluster, *, deadline_seconds: float = 5.0) -> None:
         self.cluster = cluster
         self.deadline_seconds = deadline_seconds
         self.producers: list[Producer] = []
-        self.heard: list[KafkaError] = []
+        self.reported: list[KafkaError] = []
         config = {"bootstrap.servers": cluster.address, "group.id": "group"}
         self.consumer = Consumer(config, logger=quiet_logger())
 
@@ -106,13 +106,13 @@ class Rig:
         quick = {"retry.backoff.ms": 20, "reconnect.backoff.ms": 20, "linger.ms": 0}
         kafka = {"bootstrap.servers": self.cluster.address, **quick}
         config = producer_config(kafka, transactional_id="writer")
-        heard = {"error_cb": self.heard.append, "on_delivery": self._delivered}
-        self.producers.append(Producer(config | heard, logger=quiet_logger()))
+        callbacks = {"error_cb": self.reported.append, "on_delivery": self._delivered}
+        self.producers.append(Producer(config | callbacks, logger=quiet_logger()))
         return self.producers[-1]
 
     def _delivered(self, error: KafkaError | None, _message: object) -> None:
         if error is not None:
-            self.heard.append(error)
+            self.reported.append(error)
 
 
 @pytest.fixture
@@ -125,10 +125,10 @@ def rig(mock_cluster: MockCluster) -> Iterator[Rig]:
 
 
 @pytest.mark.parametrize(("api", "code", "raised"), TABLE, ids=named)
-def test_each_broker_error_has_its_action(
+def test_each_broker_error_has_its_reaction(
     rig: Rig, api: Api, code: int, raised: type[SensorwatchError] | None
 ) -> None:
-    """A producer is renewed where the outcome is unknown, and only there."""
+    """A new producer is created only if the outcome is unknown."""
     outbox = rig.outbox()
     rig.cluster.push_request_errors(api, [code])
 
@@ -140,7 +140,7 @@ def test_each_broker_error_has_its_action(
         assert type(caught.value) is raised
 
     assert len(rig.producers) == (2 if raised is UNKNOWN else 1)
-    if raised in (ABORTED, UNKNOWN, None):  # it goes on: the next micro-batch is published
+    if raised in (ABORTED, UNKNOWN, None):  # the next micro-batch is published
         rig.publish(outbox, iter([MESSAGE]))
     outbox.close()
 
@@ -157,10 +157,10 @@ def test_each_broker_error_has_its_action(
     ],
     ids=named,
 )
-def test_an_error_that_comes_while_more_is_produced_has_the_same_action(
+def test_an_error_between_two_messages_has_the_same_reaction(
     rig: Rig, api: Api, code: int, raised: type[SensorwatchError]
 ) -> None:
-    """The client says only "erroneous state" to the next message; the cause is found."""
+    """The next message only gets "erroneous state"; the outbox asks for the cause."""
     outbox = rig.outbox()
     rig.cluster.push_request_errors(api, [code])
 
@@ -174,7 +174,7 @@ def test_an_error_that_comes_while_more_is_produced_has_the_same_action(
             rig.producers[0].poll(0.02)
         except KafkaException:
             return True  # a fatal one
-        return bool(rig.heard)
+        return bool(rig.reported)
 
     with pytest.raises(raised) as caught:
         rig.publish(outbox, messages())
@@ -184,7 +184,7 @@ def test_an_error_that_comes_while_more_is_produced_has_the_same_action(
     outbox.close()
 
 
-def test_a_commit_without_an_answer_past_the_deadline_renews_the_producer(rig: Rig) -> None:
+def test_a_commit_without_an_answer_until_the_deadline_renews_the_producer(rig: Rig) -> None:
     rig.deadline_seconds = 1.0
     outbox = rig.outbox()
     rig.cluster.push_request_errors(Api.END_TXN, [KafkaError.COORDINATOR_NOT_AVAILABLE] * 1000)
@@ -216,7 +216,7 @@ def test_a_second_broken_producer_in_a_row_ends_the_process(rig: Rig) -> None:
     ],
     ids=named,
 )
-def test_a_start_that_the_broker_refuses_says_so(
+def test_the_error_of_a_refused_start_names_the_transactional_id(
     rig: Rig, code: int, raised: type[SensorwatchError]
 ) -> None:
     rig.cluster.push_request_errors(Api.INIT_PRODUCER_ID, [code])
@@ -225,7 +225,7 @@ def test_a_start_that_the_broker_refuses_says_so(
         rig.outbox()
 
 
-def test_a_coordinator_that_loads_is_waited_for_until_the_deadline(rig: Rig) -> None:
+def test_a_loading_coordinator_is_waited_for_until_the_deadline(rig: Rig) -> None:
     loading = KafkaError.COORDINATOR_LOAD_IN_PROGRESS
     rig.cluster.push_request_errors(Api.INIT_PRODUCER_ID, [loading])
     rig.outbox()
@@ -237,9 +237,9 @@ def test_a_coordinator_that_loads_is_waited_for_until_the_deadline(rig: Rig) -> 
 
 
 def test_a_group_coordinator_that_is_killed_and_replaced_does_not_hang_the_worker() -> None:
-    """The client (2.16) waits for the old one for ever, past its timeout (librdkafka 5511, 5456).
+    """The client (2.16) ignores its timeout and waits forever (librdkafka 5511, 5456).
 
-    Here the outbox gives the call up; the new producer asks for the coordinator again.
+    The outbox abandons the call, and its new producer finds the new coordinator.
     """
     with MockCluster(brokers=3) as cluster:
         cluster.topic_create("input")
@@ -253,7 +253,7 @@ def test_a_group_coordinator_that_is_killed_and_replaced_does_not_hang_the_worke
 
         cluster.broker_down(2)
         known = rig.producers[0].list_topics(timeout=5).brokers
-        assert sorted(known) == [1, 3], "the client has to learn that broker 2 is gone"
+        assert sorted(known) == [1, 3], "the client must know that broker 2 is down"
         cluster.set_group_coordinator("group", 3)
 
         with pytest.raises(OutcomeUnknown, match="send offsets: _TIMED_OUT: no answer"):
@@ -265,7 +265,7 @@ def test_a_group_coordinator_that_is_killed_and_replaced_does_not_hang_the_worke
         rig.consumer.close()
 
 
-def test_what_is_open_is_aborted_on_closing(rig: Rig) -> None:
+def test_closing_aborts_an_open_transaction(rig: Rig) -> None:
     outbox = rig.outbox()
     rig.cluster.track_requests()
 
@@ -282,8 +282,8 @@ def test_what_is_open_is_aborted_on_closing(rig: Rig) -> None:
     assert Api.END_TXN in rig.cluster.requests()
 
 
-def test_the_transaction_after_a_cut_connection_goes_through(rig: Rig) -> None:
-    """With the client's own default for `metadata.recovery.strategy` it hangs for good."""
+def test_the_transaction_after_a_lost_connection_succeeds(rig: Rig) -> None:
+    """With the client's default of `metadata.recovery.strategy` it would hang forever."""
     outbox = rig.outbox()
     rig.cluster.push_request_errors(Api.PRODUCE, [KafkaError._TRANSPORT])
     rig.publish(outbox, iter([MESSAGE]))

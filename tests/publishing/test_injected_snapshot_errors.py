@@ -1,4 +1,4 @@
-"""The broker errors that a snapshot may meet, injected into the real client: the action taken."""
+"""Broker errors of a snapshot are injected into the real client and get their reaction."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -40,21 +40,21 @@ def rig(mock_cluster: MockCluster) -> Iterator[Rig]:
 
 
 def publish(rig: Rig, outbox: TransactionalOutbox | FlushingOutbox) -> int:
-    """Publish the snapshot alone; return the offset of its manifest."""
-    told: list[int] = []
+    """Publish only the snapshot; return the offset of its manifest."""
+    offsets: list[int] = []
 
     def plan_commit(manifests: Mapping[Partition, int]) -> CommitPlan:
-        told.extend(manifests.values())
+        offsets.extend(manifests.values())
         return CommitPlan([], COMMITS)
 
     membership = rig.consumer.consumer_group_metadata()
     outbox.publish([], plan_commit, membership, snapshots=[SNAPSHOT])
-    (manifest,) = told
+    (manifest,) = offsets
     return manifest
 
 
 class LosingProducer(Producer):
-    """A client that says after its first flush that there is an exception, and has lost it."""
+    """A client whose first flush reports an exception that it has lost."""
 
     lost = False
 
@@ -70,7 +70,7 @@ class LosingProducer(Producer):
 @pytest.mark.parametrize(
     ("code", "raised"), [(None, None), (KafkaError.INVALID_PRODUCER_EPOCH, FENCED)]
 )
-def test_an_exception_that_the_client_lost_is_asked_for_again(
+def test_an_exception_that_the_client_lost_is_raised_by_the_next_call(
     rig: Rig,
     monkeypatch: pytest.MonkeyPatch,
     code: int | None,
@@ -103,12 +103,12 @@ def test_an_exception_that_the_client_lost_is_asked_for_again(
     ],
     ids=named,
 )
-@pytest.mark.parametrize("fine", [0, 1], ids=["chunk", "manifest"])
-def test_each_error_of_producing_a_snapshot_has_its_action(
-    rig: Rig, fine: int, code: int, raised: type[SensorwatchError] | None
+@pytest.mark.parametrize("successes", [0, 1], ids=["chunk", "manifest"])
+def test_each_error_of_a_snapshot_has_its_reaction(
+    rig: Rig, successes: int, code: int, raised: type[SensorwatchError] | None
 ) -> None:
     outbox = rig.outbox()
-    rig.cluster.push_request_errors(Api.PRODUCE, [0] * fine + [code])
+    rig.cluster.push_request_errors(Api.PRODUCE, [0] * successes + [code])
 
     if raised is None:
         publish(rig, outbox)
@@ -118,17 +118,17 @@ def test_each_error_of_producing_a_snapshot_has_its_action(
         assert type(caught.value) is raised
 
     assert len(rig.producers) == (2 if raised is UNKNOWN else 1)
-    if raised in (ABORTED, UNKNOWN, None):  # it goes on: the next micro-batch is published
+    if raised in (ABORTED, UNKNOWN, None):  # the next micro-batch is published
         publish(rig, outbox)
     outbox.close()
 
 
-@pytest.mark.parametrize("fine", [0, 1], ids=["chunk", "manifest"])
-def test_a_record_that_is_stored_nobody_knows_where_aborts(rig: Rig, fine: int) -> None:
-    """Only that: the imitated broker, which has not stored it, is out of step afterwards."""
+@pytest.mark.parametrize("successes", [0, 1], ids=["chunk", "manifest"])
+def test_a_stored_record_without_an_offset_aborts(rig: Rig, successes: int) -> None:
+    """Nothing else is published: the mock cluster has not stored the record."""
     outbox = rig.outbox()
     rig.cluster.push_request_errors(
-        Api.PRODUCE, [0] * fine + [KafkaError.DUPLICATE_SEQUENCE_NUMBER]
+        Api.PRODUCE, [0] * successes + [KafkaError.DUPLICATE_SEQUENCE_NUMBER]
     )
 
     with pytest.raises(MicroBatchAborted, match="DUPLICATE"):
@@ -138,7 +138,7 @@ def test_a_record_that_is_stored_nobody_knows_where_aborts(rig: Rig, fine: int) 
     outbox.close()
 
 
-def test_a_chunk_without_an_answer_past_the_deadline_renews_the_producer(rig: Rig) -> None:
+def test_a_chunk_without_an_answer_until_the_deadline_renews_the_producer(rig: Rig) -> None:
     rig.deadline_seconds = 1.0
     outbox = rig.outbox()
     rig.cluster.push_request_errors(Api.PRODUCE, [KafkaError.NOT_LEADER_FOR_PARTITION] * 1_000)
@@ -160,7 +160,7 @@ def test_a_chunk_without_an_answer_past_the_deadline_renews_the_producer(rig: Ri
     ],
     ids=named,
 )
-def test_without_transactions_each_error_has_its_action_too(
+def test_each_error_of_the_flushing_outbox_has_its_reaction(
     rig: Rig, code: int, raised: type[SensorwatchError] | None
 ) -> None:
     kafka = {"bootstrap.servers": rig.cluster.address, "retry.backoff.ms": 20, "linger.ms": 0}

@@ -1,4 +1,4 @@
-"""Commits carry the group's generation, or are refused."""
+"""The membership is parsed, and a client that is not a member may not commit."""
 
 import struct
 
@@ -14,7 +14,7 @@ def a_membership(generation: int, member: str = "member-1") -> bytes:
     return b"CGMDv2:" + struct.pack("<i", generation) + b"group\0" + member.encode() + b"\0" + b"\0"
 
 
-def test_generation_and_member_are_read() -> None:
+def test_generation_and_member_id_are_parsed() -> None:
     assert parse_membership(a_membership(7, "märz")) == (7, "märz")
 
 
@@ -25,13 +25,13 @@ def test_a_member_may_commit() -> None:
 @pytest.mark.parametrize(
     "membership", [a_membership(-1), a_membership(3, ""), a_membership(-1, "")]
 )
-def test_who_is_no_member_may_not(membership: bytes) -> None:
-    with pytest.raises(MicroBatchAborted, match="no member"):
+def test_a_client_that_is_not_a_member_may_not_commit(membership: bytes) -> None:
+    with pytest.raises(MicroBatchAborted, match="no longer a member"):
         require_member(membership)
 
 
-def test_a_client_that_has_not_joined_is_no_member() -> None:
-    """The layout is the installed client's: should it change, this fails first."""
+def test_a_client_that_has_not_joined_has_no_generation() -> None:
+    """Fails if the installed client has another layout."""
     with Consumer({"group.id": "g"}, logger=quiet_logger()) as consumer:
         membership = consumer.consumer_group_metadata()
 
@@ -39,6 +39,6 @@ def test_a_client_that_has_not_joined_is_no_member() -> None:
 
 
 @pytest.mark.parametrize("membership", [b"", b"CGMDv2:", b"CGMDv3:" + bytes(20), b"CGMDv2:\1\0\0"])
-def test_an_unknown_form_ends_the_process(membership: bytes) -> None:
-    with pytest.raises(Unrecoverable, match="form"):
+def test_an_unknown_layout_ends_the_process(membership: bytes) -> None:
+    with pytest.raises(Unrecoverable, match="not supported"):
         require_member(membership)

@@ -1,4 +1,4 @@
-"""The reasons in an event of a detector with memory, and the line that a person reads of it."""
+"""The reasons in an event of the default detector, and in the line that `tail` prints."""
 
 import json
 import re
@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 from jsonschema import Draft202012Validator
 
+from sensorwatch.commands.event_line import line_of, read_event
 from sensorwatch.common.kafka.records import OutgoingMessage
 from sensorwatch.common.scoring.processing import process
 from sensorwatch.consumer.publishing.events import anomaly_events
-from sensorwatch.event_line import line_of, read_event
 from tests.kafka.record_builders import StoredRecord
 from tests.scoring.detectors import a_forecast_detector
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "anomaly-event.v1.json"
 
 
-def the_event_after(*values: dict[str, float | None]) -> OutgoingMessage:
-    """Score rows of s0, one a minute, all as usual but for what `values` say of the last ones."""
+def last_event_after(*values: dict[str, float | None]) -> OutgoingMessage:
+    """Return the last event of 40 normal rows; the last rows are changed to `values`."""
     noise = np.random.default_rng(3).normal(size=(40, 3)).round(3).tolist()
     rows: list[dict[str, Any]] = [dict(zip(("x1", "x2", "x3"), row, strict=True)) for row in noise]
     for row, changes in zip(rows[-len(values) :], values, strict=True):
@@ -39,8 +39,8 @@ def the_event_after(*values: dict[str, float | None]) -> OutgoingMessage:
     return last
 
 
-def test_an_event_names_the_signal_that_is_off_first_and_what_was_expected_of_it() -> None:
-    message = the_event_after({"x2": 41.3})
+def test_an_event_names_the_anomalous_signal_first_with_its_expected_range() -> None:
+    message = last_event_after({"x2": 41.3})
 
     event = json.loads(message.value or b"")
 
@@ -51,27 +51,27 @@ def test_an_event_names_the_signal_that_is_off_first_and_what_was_expected_of_it
     assert (first["name"], first["actual"], first["direction"]) == ("x2", 41.3, "high")
     assert first["expected_low"] < first["expected"] < first["expected_high"] < 41.3
     assert first["attribution"] > 0.5
-    shares = [first["attribution"], *(other["attribution"] for other in others)]
-    assert abs(sum(shares) - 1.0) <= 1e-9
+    attributions = [first["attribution"], *(other["attribution"] for other in others)]
+    assert abs(sum(attributions) - 1.0) <= 1e-9
     assert not any(signal["held"] for signal in event["signals"])
 
 
-def test_a_value_that_was_missing_is_marked_as_held() -> None:
-    event = json.loads(the_event_after({"x1": 0.25}, {"x1": None, "x2": -30.0}).value or b"")
+def test_a_missing_value_is_marked_as_held() -> None:
+    event = json.loads(last_event_after({"x1": 0.25}, {"x1": None, "x2": -30.0}).value or b"")
 
-    held = {signal["name"]: (signal["held"], signal["actual"]) for signal in event["signals"]}
+    signals = {signal["name"]: (signal["held"], signal["actual"]) for signal in event["signals"]}
     assert event["signals"][0]["name"] == "x2"
-    assert held["x1"] == (True, 0.25)
-    assert held["x2"] == (False, -30.0)
+    assert signals["x1"] == (True, 0.25)
+    assert signals["x2"] == (False, -30.0)
 
 
-def test_a_person_reads_the_reason_in_words() -> None:
-    message = the_event_after({"x2": 41.3})
+def test_the_printed_line_has_the_reason() -> None:
+    message = last_event_after({"x2": 41.3})
     signal = json.loads(message.value or b"")["signals"][0]
 
     event = read_event(StoredRecord(message.value, stored_headers=message.headers))
 
     assert event is not None
-    text = "".join(part for part, _ in line_of(event))
-    share = f"{100 * signal['attribution']:.0f}"
-    assert re.search(rf"x2 41\.3\d*, expected -?[\d.]+ to -?[\d.]+, high, {share} %$", text)
+    text = "".join(fragment for fragment, _ in line_of(event))
+    percent = f"{100 * signal['attribution']:.0f}"
+    assert re.search(rf"x2 41\.3\d*, expected -?[\d.]+ to -?[\d.]+, high, {percent} %$", text)

@@ -1,4 +1,4 @@
-"""Snapshots go out with the results: chunks, manifests, and only then what names them."""
+"""Snapshots are published with the results: chunks, then manifests, then the commit plan."""
 
 from collections.abc import Mapping, Sequence
 
@@ -26,7 +26,7 @@ from tests.publishing.outboxes import (
 
 OTHER = Partition("in", 3)
 ONE, TWO = a_snapshot(b"0123456789"), a_snapshot(b"abcde", source=OTHER)
-"""With chunks of four bytes: three of the one, two of the other."""
+"""With chunks of four bytes: three chunks and two chunks."""
 Outbox = TransactionalOutbox | FlushingOutbox
 
 
@@ -35,44 +35,45 @@ def outbox_of(scenario: ClientScenario, kind: str) -> Outbox:
 
 
 def publish_with(outbox: Outbox, *snapshots: Snapshot) -> Mapping[Partition, int]:
-    told: dict[Partition, int] = {}
+    offsets: dict[Partition, int] = {}
 
     def plan_commit(manifests: Mapping[Partition, int]) -> CommitPlan:
-        told.update(manifests)
+        offsets.update(manifests)
         return CommitPlan([OutgoingMessage("ledger", None, b"account", [], 1)], COMMITS)
 
     outbox.publish(iter(MESSAGES), plan_commit, b"membership", snapshots=snapshots)
-    return told
+    return offsets
 
 
 KINDS = pytest.mark.parametrize("kind", ["transactional", "flushing"])
 
 
 @KINDS
-def test_the_ledger_is_told_where_each_manifest_stands(kind: str) -> None:
+def test_the_commit_plan_gets_the_offset_of_each_manifest(kind: str) -> None:
     scenario = ClientScenario()
 
-    told = publish_with(outbox_of(scenario, kind), ONE, TWO)
+    offsets = publish_with(outbox_of(scenario, kind), ONE, TWO)
 
     (producer,) = scenario.producers
     topics = [topic for topic, *_ in producer.produced]
     assert topics == ["out"] * 3 + [STATE] * 7 + ["ledger"]
     assert producer.partitions == [-1] * 3 + [2, 2, 2, 3, 3] + [2, 3] + [1]
-    assert told == {SOURCE: 108, OTHER: 109}
+    assert offsets == {SOURCE: 108, OTHER: 109}
     stored = {100 + n: value for n, (_, _, value, _) in enumerate(producer.produced)}
     for snapshot in (ONE, TWO):
         assert (
-            read(parse_snapshot_manifest(stored[told[snapshot.source]], "here"), stored) == snapshot
+            read(parse_snapshot_manifest(stored[offsets[snapshot.source]], "here"), stored)
+            == snapshot
         )
 
 
 @KINDS
-def test_everything_is_delivered_before_it_is_named(kind: str) -> None:
+def test_chunks_and_manifests_are_delivered_before_their_offsets_are_used(kind: str) -> None:
     scenario = ClientScenario()
 
     publish_with(outbox_of(scenario, kind), ONE)
 
-    # Three results and three chunks; the manifest; the ledger's record; the commit.
+    # Three results and three chunks; the manifest; the ledger record; the commit.
     waits = [*["produce"] * 6, "flush", "produce", "flush", "produce"]
     begin, end = {
         "transactional": (["init_transactions", SUCCESSFUL_CALLS[0]], SUCCESSFUL_CALLS[-2:]),
@@ -81,7 +82,7 @@ def test_everything_is_delivered_before_it_is_named(kind: str) -> None:
     assert scenario.calls == [*begin, *waits, *end]
 
 
-def test_without_snapshots_nobody_waits_for_or_is_told_of_a_delivery() -> None:
+def test_without_snapshots_there_is_no_delivery_report_and_no_flush() -> None:
     scenario = ClientScenario()
 
     publish(scenario.transactional())
@@ -92,8 +93,8 @@ def test_without_snapshots_nobody_waits_for_or_is_told_of_a_delivery() -> None:
 
 
 @KINDS
-def test_an_offset_that_is_not_known_aborts_the_micro_batch(kind: str) -> None:
-    """The broker has the chunk, but told so only in answer to the second try."""
+def test_an_unknown_offset_of_a_chunk_aborts_the_micro_batch(kind: str) -> None:
+    """The broker stored the chunk, but answered only the second try."""
     scenario = ClientScenario()
     scenario.offset_of = lambda number: -1001 if number == 4 else 100 + number
     outbox = outbox_of(scenario, kind)
@@ -116,10 +117,10 @@ def test_an_offset_that_is_not_known_aborts_the_micro_batch(kind: str) -> None:
         (KafkaError.MSG_SIZE_TOO_LARGE, Unrecoverable),
     ],
 )
-def test_a_chunk_that_is_not_delivered_has_the_reaction_to_the_cause(
+def test_a_chunk_that_is_not_delivered_has_the_reaction_of_its_cause(
     code: int, raised: type[Exception]
 ) -> None:
-    """The report of it may only say that it was dropped; the next call says why."""
+    """The delivery report may only say that it was dropped; the next call has the cause."""
     scenario = ClientScenario(send_offsets_to_transaction=[failure(code)])
     scenario.delivery_error = KafkaError(KafkaError._PURGE_QUEUE)
 
@@ -129,7 +130,7 @@ def test_a_chunk_that_is_not_delivered_has_the_reaction_to_the_cause(
     assert "commit_transaction" not in scenario.calls
 
 
-def test_a_chunk_that_is_not_delivered_is_never_committed_without_a_cause() -> None:
+def test_a_chunk_that_is_not_delivered_is_never_committed() -> None:
     scenario = ClientScenario()
     scenario.delivery_error = KafkaError(KafkaError._PURGE_QUEUE)
 
@@ -146,16 +147,16 @@ def test_a_chunk_that_is_not_delivered_is_never_committed_without_a_cause() -> N
         ("flushing", KafkaError._FATAL, Unrecoverable),
     ],
 )
-def test_a_fatal_error_while_waiting_is_one_of_ours(
+def test_a_fatal_error_of_a_flush_has_its_reaction(
     kind: str, fatal: int, raised: type[Exception]
 ) -> None:
-    error = KafkaException(KafkaError(fatal, "told by a test", True))
+    error = KafkaException(KafkaError(fatal, "made by a test", True))
 
     with pytest.raises(raised):
         publish_with(outbox_of(ClientScenario(**failing_call("flush", error)), kind), ONE)
 
 
-def test_a_chunk_without_an_answer_past_the_deadline_renews_the_producer() -> None:
+def test_a_chunk_without_an_answer_until_the_deadline_renews_the_producer() -> None:
     scenario = ClientScenario()
     scenario.undelivered = 1
 
@@ -167,7 +168,7 @@ def test_a_chunk_without_an_answer_past_the_deadline_renews_the_producer() -> No
 
 
 @KINDS
-def test_without_delivery_of_a_chunk_there_is_no_plain_commit(kind: str) -> None:
+def test_without_delivery_of_a_chunk_there_is_no_commit(kind: str) -> None:
     scenario = ClientScenario()
     scenario.delivery_error = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
 
@@ -178,19 +179,19 @@ def test_without_delivery_of_a_chunk_there_is_no_plain_commit(kind: str) -> None
 
 
 @KINDS
-def test_two_snapshots_of_one_partition_are_a_mistake(kind: str) -> None:
-    with pytest.raises(ValueError, match="two snapshots of one partition"):
+def test_two_snapshots_of_one_partition_are_refused(kind: str) -> None:
+    with pytest.raises(ValueError, match="two snapshots have the same partition"):
         publish_with(outbox_of(ClientScenario(), kind), ONE, a_snapshot(next_offset=9))
 
 
 @pytest.mark.parametrize("offsets", [[], [5], [5, 6]])
-def test_deliveries_keep_the_order_in_which_they_were_expected(offsets: Sequence[int]) -> None:
+def test_offsets_have_the_order_of_the_callbacks(offsets: Sequence[int]) -> None:
     deliveries = DeliveryTracker()
     reports = [deliveries.next_callback() for _ in offsets]
 
     assert deliveries.finished is (not offsets)
     for offset, report in reversed([*zip(offsets, reports, strict=True)]):
-        report(None, Stored(offset))  # type: ignore[arg-type]  # of a message only its offset
+        report(None, Stored(offset))  # type: ignore[arg-type]  # only the offset is used
 
     assert deliveries.finished
     assert deliveries.offsets == offsets

@@ -1,4 +1,4 @@
-"""The transactional outbox publishes all or none, and takes the action for each failure."""
+"""The transactional outbox publishes all or none, and each failure has its reaction."""
 
 from collections.abc import Iterator
 
@@ -26,7 +26,7 @@ from tests.publishing.outboxes import (
 )
 
 
-def test_messages_and_offsets_go_in_one_transaction() -> None:
+def test_messages_and_offsets_are_in_one_transaction() -> None:
     scenario = ClientScenario()
 
     publish(scenario.transactional())
@@ -34,12 +34,13 @@ def test_messages_and_offsets_go_in_one_transaction() -> None:
     assert scenario.calls == ["init_transactions", *SUCCESSFUL_CALLS]
     (producer,) = scenario.producers
     assert producer.produced == [("out", b"k", b"%d" % n, [("h", b"x")]) for n in range(3)]
-    (where,) = producer.offsets
-    assert (where.topic, where.partition, where.offset, where.metadata) == ("in", 2, 7, "account")
+    (offset,) = producer.offsets
+    assert (offset.topic, offset.partition) == ("in", 2)
+    assert (offset.offset, offset.metadata) == (7, "account")
 
 
 @pytest.mark.parametrize("call", ["init_transactions", *dict.fromkeys(SUCCESSFUL_CALLS)])
-def test_each_call_is_tried_again_while_the_client_says_so(call: str) -> None:
+def test_each_call_is_repeated_after_a_retriable_error(call: str) -> None:
     scenario = ClientScenario(**failing_call(call, TIMED_OUT, TIMED_OUT))
 
     publish(scenario.transactional())
@@ -48,23 +49,25 @@ def test_each_call_is_tried_again_while_the_client_says_so(call: str) -> None:
     assert len(scenario.producers) == 1
 
 
-def test_a_commit_that_stays_unanswered_makes_the_outcome_unknown() -> None:
-    """Retried up to the deadline and not longer; then a new producer settles what is pending."""
+def test_a_commit_without_an_answer_has_an_unknown_outcome() -> None:
+    """It is repeated until the deadline; then a new producer ends the transaction."""
     scenario = ClientScenario(repeat_last=True, commit_transaction=[TIMED_OUT])
     outbox = scenario.transactional()
-    began = scenario.now
+    start = scenario.now
 
     with pytest.raises(OutcomeUnknown):
         publish(outbox)
 
-    assert 10 <= scenario.now - began <= 13
-    assert "abort_transaction" not in scenario.calls, "while a commit is pending there is no abort"
+    assert 10 <= scenario.now - start <= 13
+    assert "abort_transaction" not in scenario.calls, (
+        "a transaction with a pending commit is not aborted"
+    )
     assert scenario.calls[-2:] == ["purge", "init_transactions"]
     assert len(scenario.producers) == 2
 
 
-def test_a_call_that_ignores_its_timeout_is_given_up_and_the_producer_renewed() -> None:
-    """The client may wait for ever for a group's coordinator that was killed."""
+def test_a_call_that_ignores_its_timeout_is_abandoned_and_the_producer_renewed() -> None:
+    """The client may wait forever for a group coordinator that was killed."""
     scenario = ClientScenario(hanging={"send_offsets_to_transaction"}, transaction_seconds=0.1)
     outbox = scenario.transactional(grace_seconds=0.05)
 
@@ -76,8 +79,8 @@ def test_a_call_that_ignores_its_timeout_is_given_up_and_the_producer_renewed() 
     scenario.hanging.clear()
 
 
-def test_offsets_are_sent_in_one_call_that_may_take_all_the_time_there_is() -> None:
-    """A timeout of this call aborts the transaction, so a short one would not be tried again."""
+def test_offsets_are_sent_in_one_call_with_all_of_the_remaining_time() -> None:
+    """A timeout of this call aborts the transaction, so the call cannot be repeated."""
     scenario = ClientScenario()
 
     publish(scenario.transactional())
@@ -87,21 +90,21 @@ def test_offsets_are_sent_in_one_call_that_may_take_all_the_time_there_is() -> N
 
 
 def test_a_transaction_ends_before_the_timeout_of_the_broker() -> None:
-    """Past it the broker fences the producer, as if another process had its id."""
+    """After its timeout the broker fences the producer."""
     scenario = ClientScenario(
         repeat_last=True, transaction_seconds=4.0, commit_transaction=[TIMED_OUT]
     )
     outbox = scenario.transactional()
-    began = scenario.now
+    start = scenario.now
 
     with pytest.raises(OutcomeUnknown):
         publish(outbox)
 
-    assert 4 <= scenario.now - began <= 6
+    assert 4 <= scenario.now - start <= 6
 
 
-def test_deadlines_missed_in_a_row_renew_the_producer_each_time() -> None:
-    """A cluster in trouble is waited for; the loop counts the failures."""
+def test_each_missed_deadline_in_a_row_renews_the_producer() -> None:
+    """The outbox has no limit; the loop counts the failures."""
     scenario = ClientScenario(repeat_last=True, commit_transaction=[TIMED_OUT])
     outbox = scenario.transactional()
 
@@ -112,7 +115,7 @@ def test_deadlines_missed_in_a_row_renew_the_producer_each_time() -> None:
     assert len(scenario.producers) == 4
 
 
-def test_a_broken_producer_is_renewed_once_and_the_second_time_ends_the_process() -> None:
+def test_a_second_broken_producer_in_a_row_ends_the_process() -> None:
     broken = failure(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER)
     scenario = ClientScenario(commit_transaction=[broken, broken])
     outbox = scenario.transactional()
@@ -125,7 +128,7 @@ def test_a_broken_producer_is_renewed_once_and_the_second_time_ends_the_process(
     assert len(scenario.producers) == 2
 
 
-def test_a_success_in_between_makes_the_next_renewal_the_first_again() -> None:
+def test_a_broken_producer_after_a_success_is_renewed_again() -> None:
     broken = failure(KafkaError.INVALID_TXN_STATE)
     scenario = ClientScenario(commit_transaction=[broken, None, broken])
     outbox = scenario.transactional()
@@ -167,7 +170,7 @@ def test_an_abort_that_fails_renews_the_producer() -> None:
 @pytest.mark.parametrize(
     "call", ["begin_transaction", "produce", "send_offsets_to_transaction", "commit_transaction"]
 )
-def test_the_fenced_leave_at_once_and_touch_nothing(call: str) -> None:
+def test_a_fenced_producer_makes_no_further_call(call: str) -> None:
     scenario = ClientScenario(**failing_call(call, failure(KafkaError._FENCED)))
     outbox = scenario.transactional()
 
@@ -179,7 +182,7 @@ def test_the_fenced_leave_at_once_and_touch_nothing(call: str) -> None:
     assert len(scenario.producers) == 1
 
 
-def test_an_error_without_a_flag_ends_the_process_and_closing_aborts() -> None:
+def test_an_unknown_error_ends_the_process_and_closing_aborts_once() -> None:
     scenario = ClientScenario(send_offsets_to_transaction=[failure(KafkaError._FAIL)])
     outbox = scenario.transactional()
 
@@ -207,7 +210,7 @@ def test_a_queue_that_stays_full_renews_the_producer() -> None:
 
 
 def test_a_failed_transaction_is_never_committed_without_its_later_messages() -> None:
-    """Also where the client, asked why produce() was refused, finds nothing wrong."""
+    """That is so even if the client reports no cause for the refused produce()."""
     scenario = ClientScenario(produce=[None, failure(KafkaError._STATE)])
 
     with pytest.raises(Unrecoverable, match="_STATE"):
@@ -216,7 +219,7 @@ def test_a_failed_transaction_is_never_committed_without_its_later_messages() ->
     assert "commit_transaction" not in scenario.calls
 
 
-def test_an_error_while_messages_are_made_leaves_the_transaction_to_be_aborted() -> None:
+def test_closing_aborts_the_transaction_after_an_error_in_the_messages() -> None:
     def failing() -> Iterator[OutgoingMessage]:
         yield MESSAGES[0]
         raise ZeroDivisionError
@@ -231,7 +234,7 @@ def test_an_error_while_messages_are_made_leaves_the_transaction_to_be_aborted()
     assert scenario.calls[-1] == "abort_transaction"
 
 
-def test_a_broker_that_does_not_begin_transactions_is_named_with_the_remedy() -> None:
+def test_the_error_of_a_broker_without_transactions_has_the_remedy() -> None:
     scenario = ClientScenario(repeat_last=True, init_transactions=[TIMED_OUT])
 
     with pytest.raises(BrokerUnavailable, match="at_least_once"):

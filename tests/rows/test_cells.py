@@ -191,7 +191,7 @@ def test_the_error_names_missing_and_present_columns() -> None:
 
 
 def test_a_duplicate_column_is_refused() -> None:
-    with pytest.raises(DataError, match="x1 stands in the header more than once"):
+    with pytest.raises(DataError, match="contains the column x1 more than once"):
         cell_reader(a_schema(), [*HEADER, "x1"])
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensorwatch.common.rows.fast.timestamp_texts import format_instants
+from sensorwatch.common.rows.fast.timestamps import format_instants
 from sensorwatch.common.rows.instants import EPOCH, BadTime, format_instant, time_reader
 from sensorwatch.common.rows.limits import EARLIEST, LATEST
 from sensorwatch.common.rows.schema import TimeField

@@ -41,7 +41,7 @@ def test_the_default_schema_has_the_signals_and_key_that_users_send() -> None:
         ('signals = [{name = "x1"}, {name = "y", field = "x1"}]', "read only once, repeated: x1"),
         (
             'signals = [{name = "a", field = "p"}, {name = "b", field = "p.q"}]',
-            'field "p" cannot hold a value and "p.q" too',
+            'field "p" cannot contain both a value and "p.q"',
         ),
         ('signals = [{name = "x1", min = 2.0, max = 1.0}]', "min 2.0 is above max 1.0"),
         ('signals = [{name = "x1", min = nan}]', "finite"),

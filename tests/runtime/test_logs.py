@@ -6,10 +6,12 @@ import logging
 import re
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
 from sensorwatch.common.runtime.logs import configure, kafka_logger, logger
+from tests.runtime.test_printing import is_safe
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +65,18 @@ def test_nothing_that_is_logged_can_forge_a_second_line(form: str) -> None:
     logger("api").warning("bad\nrow", found="x\n12:00:00.000 error forged")
 
     assert stream.getvalue().count("\n") == 1
+
+
+@pytest.mark.parametrize("form", ["human", "json"])
+def test_no_control_character_reaches_the_log(form: str) -> None:
+    stream = written(form)
+    hostile = "\x1b[2J\x7f\x9b\u202e\u2028\u200b\udcff\r"
+
+    logger("api").warning(hostile, value=hostile, path=Path(hostile), word="\x9b31m")
+    logger("api").error(hostile, exception=ValueError(hostile))
+
+    assert is_safe(stream.getvalue().replace("\n", ""))
+    assert "1b[2J" in stream.getvalue()
 
 
 @pytest.mark.parametrize("form", ["human", "json"])

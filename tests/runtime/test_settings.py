@@ -178,7 +178,7 @@ def test_the_bounds_themselves_are_allowed(tmp_path: Path) -> None:
         ("[topics]\nreadings = 'anomalies'", {}, "five different topics"),
         ("[topics]\nstate = 'sensors'", {}, "five different topics"),
         ("[consumer]\ngroup = 'a b'", {}, "set [topics] ledger"),
-        ("[consumer.breaker]\nmin_rows = 9001", {}, "above 9000, which is all that a window of"),
+        ("[consumer.breaker]\nmin_rows = 9001", {}, "above 9000, the records that a window of"),
         ("[consumer.breaker]\nmin_rows = 1\nwindow_rows = 9", {}, "min_rows 1 is above 0"),
         ("[consumer]\nmax_wait_ms = 201", {}, "consumer.max_wait_ms: at most 200, found 201"),
         ("[consumer]\nhttp_port = 65535\nworkers = 2", {}, "end at 65536"),

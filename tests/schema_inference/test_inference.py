@@ -77,7 +77,7 @@ def test_a_day_and_month_that_can_be_swapped_are_pointed_out() -> None:
     text = schema_text(infer_schema(lines), name="guessed")
 
     assert 'format = "%d/%m/%Y %H:%M"' in text
-    assert '# "%m/%d/%Y %H:%M" would fit as well' in text
+    assert '# "%m/%d/%Y %H:%M" fits as well' in text
 
 
 def test_each_column_is_taken_for_what_it_is() -> None:
@@ -109,12 +109,12 @@ def test_each_column_is_taken_for_what_it_is() -> None:
     text = schema_text(result, name="guessed")
     assert "# observed 0.5 to 29.5" in text
     assert "# 1 of 30 rows have no finite number here" in text
-    assert "# of these, 1 are empty;" in text
+    assert "# 1 of these are empty;" in text
     held = schema_from_plain(tomllib.loads(text.replace("# missing = ", "missing = ")))
     assert [signal.missing for signal in held.signals] == ["reject", "hold_last", "reject"]
     assert "# it never changed in these rows" in text
-    assert text.count("Write [[context]] for its [[signals]]") == 1
-    assert '# left out: "anomaly", a label' in text
+    assert text.count("change its [[signals]] to [[context]]") == 1
+    assert '# not used: "anomaly", a label' in text
     schema = schema_from_plain(tomllib.loads(text))
     assert schema.signal_names == ("temp", "flow", "const")
     assert schema.key == KeyField(field="sensor_id")
@@ -126,7 +126,7 @@ def test_each_column_is_taken_for_what_it_is() -> None:
     [
         ([], "found 0 lines"),
         (["time,x\n"], "found 1 lines"),
-        (["1,2\n", "3,4\n"], "the first line holds no names"),
+        (["1,2\n", "3,4\n"], "the first line has no names"),
         (["time,note\n", "2025-01-01T00:00:00Z,ok\n"], "no column of numbers"),
         (["a,b\n", "1,2\n"], "no column of times"),
         (["a,b\n", "1,2,3\n"], "no row has as many cells as the header"),

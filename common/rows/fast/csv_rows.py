@@ -1,7 +1,7 @@
-"""Lines of a CSV file to columns, compiled, where every cell is written the usual way.
+"""Kernel that reads plain lines of a CSV file into columns.
 
-`cells.py` and `fields.py` say what a cell means; here only what is plain is read, and a line with
-anything else is left to them. Nothing is read here otherwise than there, to the last bit.
+`cells.py` and `fields.py` define what a cell means. The kernel reads only plain cells, with the
+same bits. A line with any other cell is read by the strict parser.
 """
 
 from enum import IntEnum
@@ -9,13 +9,13 @@ from enum import IntEnum
 import numpy as np
 
 from sensorwatch.common.kernels import inlined_kernel, kernel
-from sensorwatch.common.rows.fast.plain_numbers import read_decimal
+from sensorwatch.common.rows.fast.numbers import read_decimal
 from sensorwatch.common.rows.fast.timestamps import read_instant
 from sensorwatch.common.rows.limits import FLOAT32_OVERFLOW, MAX_SENSOR_ID_CHARACTERS
 
 
 class ColumnRole(IntEnum):
-    """What a column is, where it is no number; a number's role is its place among the numbers."""
+    """The role of a column without numbers; the role of a number column is its index, from 0."""
 
     IGNORED = -1
     TIME = -2
@@ -23,11 +23,11 @@ class ColumnRole(IntEnum):
 
 
 class LineStatus(IntEnum):
-    """What became of a line."""
+    """The result for a line."""
 
     READ = 0
     NEEDS_STRICT_PARSER = 1
-    """Some cell is not as usual: the line says nothing about the others."""
+    """A cell is not plain, so no cell of the line was used."""
 
 
 MAX_LINE_BYTES = 100_000
@@ -39,18 +39,22 @@ def read_lines(  # type: ignore[no-untyped-def]
     data, delimiter, roles, low, high, may_be_missing, time_kind, naive_is_utc,
     begins, ends, line_status, event_time, keys, values,
 ):  # fmt: skip
-    """Read the lines of `data`, each ended by a newline; return how many, and the bytes they took.
+    """Read the lines of `data`, each with its newline; return the number of lines and of bytes.
 
-    `roles` (columns,): see Role. Written for each line that is not blank: `begins` and `ends`, its
-    place in `data`; `line_status`, its Line; and where it is READ `event_time`, `keys` (the place of its
-    key) and `values`. Stops before a line that may go on in the next, or that csv may refuse: with
-    a quote, a zero byte, a carriage return before its end, or more than MOST_LINE_BYTES.
+    Inputs: `roles` (columns,) int64, see ColumnRole; `low` and `high` (numbers,) float64 bounds;
+    `may_be_missing` (numbers,) bool. Outputs, one entry for each line that is not blank: `begins`
+    and `ends` (lines,) int64, its range in `data`; `line_status`, see LineStatus; and if it is READ
+    `event_time` in microseconds, `keys` (lines, 2) int64, the range of its key, and `values`
+    (lines, numbers) float64.
+
+    The kernel stops before a line that the csv module may join with the next line or refuse: one
+    with a quote, a zero byte, a carriage return inside, or more than MAX_LINE_BYTES.
     """
     pos, row = 0, 0
     while pos < len(data):
         end = pos
         while True:
-            while data[end] > _QUOTE:  # nearly every byte: one question instead of four
+            while data[end] > _QUOTE:  # one comparison for nearly every byte
                 end += 1
             byte = data[end]
             if byte == _NEWLINE:
@@ -64,8 +68,8 @@ def read_lines(  # type: ignore[no-untyped-def]
         if stop > pos:
             begins[row], ends[row] = pos, stop
             is_read = _read_line(
-                data, pos, stop, delimiter, roles, low, high, may_be_missing, time_kind, naive_is_utc,
-                event_time[row : row + 1], keys[row], values[row],
+                data, pos, stop, delimiter, roles, low, high, may_be_missing, time_kind,
+                naive_is_utc, event_time[row : row + 1], keys[row], values[row],
             )  # fmt: skip
             line_status[row] = LineStatus.READ if is_read else LineStatus.NEEDS_STRICT_PARSER
             row += 1
@@ -103,7 +107,7 @@ def _read_line(  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _read_number_cell(data, pos, end, column, low, high, may_be_missing, values):  # type: ignore[no-untyped-def]
-    """Read a number's cell as `fields.py` wants it; False where it is not plain."""
+    """Read a number cell; return whether it is plain and valid by the rules of `fields.py`."""
     if pos == end:
         values[column] = np.nan
         return may_be_missing[column]

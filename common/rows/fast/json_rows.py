@@ -1,13 +1,13 @@
-"""Rows out of JSON texts by a schema: a kernel that reads what is usual and leaves the rest.
+"""Kernel that reads rows in the usual JSON form; the strict parser reads all others.
 
-What it takes, it takes as `sensorwatch.common.rows.fields` would, to the bit; whatever it is not certain of (an
-escape, a nested value, a value that may be refused) is unusual and is for the strict parser to say.
+It reads values with the same bits as `common/rows/fields.py`. If it meets an escape, a nested value
+or a value that may be invalid, it leaves the whole row to the strict parser. It never rejects.
 """
 
 import numpy as np
 
 from sensorwatch.common.kernels import inlined_kernel, kernel
-from sensorwatch.common.rows.fast.json_number import NEEDS_STRICT_PARSER, read_json_number
+from sensorwatch.common.rows.fast.numbers import NEEDS_STRICT_PARSER, read_json_number
 from sensorwatch.common.rows.fast.timestamps import TimeKind, read_instant
 from sensorwatch.common.rows.limits import (
     FLOAT32_OVERFLOW,
@@ -18,9 +18,9 @@ from sensorwatch.common.rows.limits import (
 
 NO_KEY, REQUIRED_KEY, OPTIONAL_KEY = 0, 1, 2
 NO_ID_LENGTH = -1
-"""As the length of a sensor id: there is none."""
+"""Length of a missing sensor id."""
 MAX_TIME_DIFFERENCE = 2**61
-"""Microseconds beyond which a difference of times might not fit."""
+"""Bound in microseconds, so that a difference of times fits into 64 bits."""
 
 _QUOTE, _BACKSLASH, _COLON, _COMMA = ord('"'), ord("\\"), ord(":"), ord(",")
 _OPENING_BRACE, _CLOSING_BRACE, _MINUS, _ZERO, _NINE = (
@@ -41,16 +41,20 @@ def read_json_rows(  # type: ignore[no-untyped-def]
     first, last, data, ends, names, name_ends, low, high, may_be_missing, schema_rules, received,
     is_read, event_time, values, id_start, id_length,
 ):  # fmt: skip
-    """Read the texts `first` to before `last` of those that end at `ends` in `data`.
+    """Read the payloads `first` to `last` - 1; `is_read` shows which ones became rows.
 
-    `is_read` says which of them are rows now.
+    Inputs: `data` uint8, all payloads; `ends` (n,) int64, the end of each; `names` uint8 and
+    `name_ends` (fields,) int64, the field names: time, key, columns; `low`, `high` (columns,)
+    float64 bounds; `may_be_missing` (columns,) bool; `schema_rules`, see `_KernelSchema`;
+    `received` (n,) int64 microseconds. Outputs: `is_read` (n,) bool; `event_time` (n,) int64
+    microseconds; `values` (n, columns) float64; `id_start`, `id_length` (n,) int64, the sensor id.
     """
     last_row_with_field = np.zeros(len(name_ends), dtype=np.int64)
     begin = ends[first - 1] if first else 0
     for row in range(first, last):
         is_read[row] = ends[row] - begin <= MAX_PAYLOAD_BYTES and _read_row(
-            data, begin, ends[row], names, name_ends, low, high, may_be_missing, schema_rules, received[row],
-            row, last_row_with_field, event_time, values[row], id_start, id_length,
+            data, begin, ends[row], names, name_ends, low, high, may_be_missing, schema_rules,
+            received[row], row, last_row_with_field, event_time, values[row], id_start, id_length,
         )  # fmt: skip
         begin = ends[row]
 
@@ -73,11 +77,11 @@ def _read_row(  # type: ignore[no-untyped-def]
             return False
         if field < 0:
             pos = _skip_value(data, pos, end) if ignore_unknown else NEEDS_STRICT_PARSER
-        elif last_row_with_field[field] > row:  # twice
+        elif last_row_with_field[field] > row:  # a repeated field
             return False
         else:
-            pos = _read_field(data, pos, end, field, low, high, may_be_missing, schema_rules, row, event_time,
-                             values, id_start, id_length)  # fmt: skip
+            pos = _read_field(data, pos, end, field, low, high, may_be_missing, schema_rules, row,
+                             event_time, values, id_start, id_length)  # fmt: skip
             last_row_with_field[field] = row + 1
             expected_field = field + 1
         pos = _skip_whitespace(data, pos, end) if pos >= 0 else end
@@ -93,7 +97,8 @@ def _read_row(  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _read_field(  # type: ignore[no-untyped-def]
-    data, pos, end, field, low, high, may_be_missing, schema_rules, row, event_time, values, id_start, id_length,
+    data, pos, end, field, low, high, may_be_missing, schema_rules, row, event_time, values,
+    id_start, id_length,
 ):  # fmt: skip
     """Read the value of a field; return the position after it."""
     time_kind, naive_is_utc, _, key, _ = schema_rules
@@ -117,7 +122,7 @@ def _read_field(  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _has_required_fields(last_row_with_field, row, key, may_be_missing, values):  # type: ignore[no-untyped-def]
-    """Say whether all is there that must be; what may be held and is not there becomes NaN."""
+    """Return whether all required fields are present; a value that may be missing becomes NaN."""
     if last_row_with_field[0] <= row or (key == REQUIRED_KEY and last_row_with_field[1] <= row):
         return False
     first_column = len(last_row_with_field) - len(values)
@@ -141,7 +146,7 @@ def _is_not_in_future(event_time, received, max_future_us):  # type: ignore[no-u
 
 @inlined_kernel
 def _read_field_name(data, pos, end, names, name_ends, expected_field):  # type: ignore[no-untyped-def]
-    """Read a name with its colon; return where the value begins, and the field or -1."""
+    """Read a name and its colon; return the position of the value, and the field or -1."""
     if pos >= end or data[pos] != _QUOTE:
         return NEEDS_STRICT_PARSER, -1
     pos += 1
@@ -195,7 +200,7 @@ def _skip_whitespace(data, pos, end):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _end_of_string(data, pos, end):  # type: ignore[no-untyped-def]
-    """Return the closing quote of the text that begins at `pos`, if it is plain and printable."""
+    """Return the position of a string's closing quote, if the string is printable ASCII."""
     if data[pos] != _QUOTE:
         return NEEDS_STRICT_PARSER
     pos += 1
@@ -208,7 +213,7 @@ def _end_of_string(data, pos, end):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _skip_literal(data, pos, end, literal):  # type: ignore[no-untyped-def]
-    """Return the position after the word, if it stands there."""
+    """Return the position after `literal`, if it is at `pos`."""
     if pos + len(literal) > end:
         return NEEDS_STRICT_PARSER
     for i in range(len(literal)):
@@ -219,7 +224,7 @@ def _skip_literal(data, pos, end, literal):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _skip_value(data, pos, end):  # type: ignore[no-untyped-def]
-    """Pass over a value that nobody asked for, if it is plain."""
+    """Return the position after the value of an unknown field, if the value is plain."""
     first = data[pos]
     if first == _QUOTE:
         closing_quote = _end_of_string(data, pos, end)

@@ -1,4 +1,4 @@
-"""Which rows are of one sensor, by the bytes of its id, and its name, as a kernel."""
+"""Kernel that numbers sensor ids by their bytes."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,13 +1,16 @@
-"""Plain times to microseconds since 1970-01-01 UTC, compiled; see `instants.py`."""
+"""Kernels that read and write times as microseconds since 1970-01-01 UTC; see `instants.py`."""
 
 from enum import IntEnum
 
-from sensorwatch.common.kernels import inlined_kernel
+import numpy as np
+from numpy.typing import NDArray
+
+from sensorwatch.common.kernels import inlined_kernel, kernel
 from sensorwatch.common.rows.limits import EARLIEST, LATEST
 
 
 class TimeKind(IntEnum):
-    """The formats that are read here."""
+    """The time formats that the kernel reads."""
 
     RFC3339 = 0
     EPOCH_S = 1
@@ -15,16 +18,19 @@ class TimeKind(IntEnum):
 
 
 TIME_KIND_OF_FORMAT = {time_kind.name.lower(): time_kind for time_kind in TimeKind}
-"""By the name that a schema gives them."""
+"""The kind by the name of the format in a schema."""
 
 _DAY_SECONDS = 86_400
+_TEXT_LENGTH = 27  # 2025-01-01T00:00:00.123456Z
+_TEXT_LENGTH_WITHOUT_FRACTION = 20  # 2025-01-01T00:00:00Z
+_DAY_US = 86_400_000_000
 _INVALID = -(2**40)
-"""No number of days or seconds."""
+"""Marks an invalid number of days or seconds."""
 
 
 @inlined_kernel
 def read_instant(data, pos, end, time_kind, naive_is_utc):  # type: ignore[no-untyped-def]
-    """Read data[at:end] as microseconds UTC; the second is False where it is not plain enough."""
+    """Read data[pos:end] as microseconds UTC; return the value and whether it could be read."""
     if time_kind != TimeKind.RFC3339:
         return _read_epoch(data, pos, end, 1_000_000 if time_kind == TimeKind.EPOCH_S else 1_000)
     days, seconds = _read_date(data, pos, end), _read_time_of_day(data, pos + 11, end)
@@ -40,7 +46,7 @@ def read_instant(data, pos, end, time_kind, naive_is_utc):  # type: ignore[no-un
 
 @inlined_kernel
 def _read_date(data, pos, end):  # type: ignore[no-untyped-def]
-    """Return days since 1970-01-01, of a date with a time behind it."""
+    """Return days since 1970-01-01 of a date that is followed by a time."""
     if end - pos < 19 or data[pos + 4] != 45 or data[pos + 7] != 45:
         return _INVALID
     year, month, day = (
@@ -70,7 +76,7 @@ def _read_time_of_day(data, pos, end):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _read_fraction(data, pos, end):  # type: ignore[no-untyped-def]
-    """Return microseconds of up to 6 digits, and their end: where there are none, before them."""
+    """Return microseconds of up to 6 digits, and the position after them."""
     if pos >= end or data[pos] != 46:
         return 0, pos
     first, fraction = pos + 1, 0
@@ -87,7 +93,7 @@ def _read_fraction(data, pos, end):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _read_utc_offset(data, pos, end, naive_is_utc):  # type: ignore[no-untyped-def]
-    """Return seconds east of UTC, and whether what stands at the end of a time is plain."""
+    """Return seconds east of UTC, and whether the end of the time could be read."""
     if pos == end:
         return 0, naive_is_utc
     if end - pos == 1:
@@ -113,7 +119,7 @@ def _read_epoch(data, pos, end, scale):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _read_int(data, pos, digits):  # type: ignore[no-untyped-def]
-    """Read so many digits as a whole number; -1 where one of them is none."""
+    """Read `digits` digits as an integer; -1 if one of them is not a digit."""
     value = 0
     for i in range(pos, pos + digits):
         if not 48 <= data[i] <= 57:
@@ -131,7 +137,10 @@ def _days_in_month(year, month):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _days_before_month(year, month):  # type: ignore[no-untyped-def]
-    """Days from 1970-01-01 to the first of a month (Hinnant, "chrono-compatible algorithms")."""
+    """Return days from 1970-01-01 to the first of a month.
+
+    Source: Hinnant, "chrono-Compatible Low-Level Date Algorithms", days_from_civil.
+    """
     shifted = year - (1 if month <= 2 else 0)
     era = shifted // 400
     day_of_era = shifted - era * 400
@@ -144,3 +153,68 @@ def _days_before_month(year, month):  # type: ignore[no-untyped-def]
         + day_of_year
         - 719_468
     )
+
+
+def format_instants(microseconds: NDArray[np.int64]) -> list[str]:
+    """Return instants (n,), microseconds UTC, as texts; the same as `format_instant` of each."""
+    characters = np.zeros((len(microseconds), _TEXT_LENGTH), dtype=np.uint32)
+    _format_kernel(microseconds, characters)
+    texts: list[str] = characters.view(f"<U{_TEXT_LENGTH}").ravel().tolist()
+    return texts
+
+
+def format_instants_ascii(
+    microseconds: NDArray[np.int64],
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Return the texts of `format_instants` as ASCII bytes (n, 27), and their lengths (n,)."""
+    characters = np.zeros((len(microseconds), _TEXT_LENGTH), dtype=np.uint8)
+    _format_kernel(microseconds, characters)
+    return characters, np.where(
+        microseconds % 1_000_000 == 0, _TEXT_LENGTH_WITHOUT_FRACTION, _TEXT_LENGTH
+    )
+
+
+@kernel
+def _format_kernel(instants, characters):  # type: ignore[no-untyped-def]
+    for row in range(len(instants)):
+        days = instants[row] // _DAY_US
+        time_of_day = instants[row] - days * _DAY_US
+        year, month, day = _date_of_day(days)
+        line = characters[row]
+        _write_digits(line, 0, 4, year)
+        line[4] = line[7] = 45
+        _write_digits(line, 5, 2, month)
+        _write_digits(line, 8, 2, day)
+        line[10] = 84
+        seconds, fraction = time_of_day // 1_000_000, time_of_day % 1_000_000
+        _write_digits(line, 11, 2, seconds // 3600)
+        line[13] = line[16] = 58
+        _write_digits(line, 14, 2, seconds // 60 % 60)
+        _write_digits(line, 17, 2, seconds % 60)
+        end = 19
+        if fraction:
+            line[19] = 46
+            _write_digits(line, 20, 6, fraction)
+            end = 26
+        line[end] = 90
+
+
+@inlined_kernel
+def _write_digits(line, start, count, value):  # type: ignore[no-untyped-def]
+    for i in range(start + count - 1, start - 1, -1):
+        line[i] = 48 + value % 10
+        value //= 10
+
+
+@inlined_kernel
+def _date_of_day(days):  # type: ignore[no-untyped-def]
+    """Return year, month and day of days since 1970-01-01 (Hinnant, civil_from_days)."""
+    shifted = days + 719_468
+    era = shifted // 146_097
+    day_of_era = shifted - era * 146_097
+    year = (day_of_era - day_of_era // 1_460 + day_of_era // 36_524 - day_of_era // 146_096) // 365
+    day_of_year = day_of_era - (365 * year + year // 4 - year // 100)
+    month = (5 * day_of_year + 2) // 153
+    day = day_of_year - (153 * month + 2) // 5 + 1
+    month = month + 3 if month < 10 else month - 9
+    return year + era * 400 + (1 if month <= 2 else 0), month, day

@@ -1,0 +1,25 @@
+"""Styled output for a terminal: every text is escaped here, and no markup is read."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from sensorwatch.common.escaping import escaped, escaped_lines
+
+
+class SafeConsole(Console):
+    """A rich console that prints texts literally: no markup, no emoji codes, no control codes."""
+
+    def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
+        super().__init__(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return a plain string as rich renders it, escaped; rich calls this for every string."""
+        return super().render_str(escaped_lines(text), **options)
+
+
+def styled(*parts: str | tuple[str, str]) -> Text:
+    """Return parts as one escaped text; a part is a text, or a text and its rich style."""
+    pairs = ((part, "") if isinstance(part, str) else part for part in parts)
+    return Text.assemble(*((escaped(text), style) for text, style in pairs))

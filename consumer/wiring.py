@@ -1,0 +1,53 @@
+"""What the loop of a worker works with: connected objects, policy and clocks."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sensorwatch.common.kafka.state_topic import OldSnapshotDeleter
+from sensorwatch.common.registry.champion import Champion
+from sensorwatch.common.row_executor import RowExecutor
+from sensorwatch.common.runtime.setting_keys import Settings
+from sensorwatch.consumer.observation import Observation
+from sensorwatch.consumer.ownership import Ownership
+from sensorwatch.consumer.publishing.outbox import Outbox
+from sensorwatch.consumer.restoration import MemoryRestorer
+from sensorwatch.consumer.settlement import LedgerContext
+from sensorwatch.consumer.source import KafkaSource
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """The connected objects that the loop calls."""
+
+    source: KafkaSource
+    ownership: Ownership
+    restorer: MemoryRestorer
+    champion: Champion
+    outbox: Outbox
+    observation: Observation
+    check_input: Callable[[], None]
+    """Raises OffsetsLost if the input topic was deleted and created again."""
+    snapshot_deleter: OldSnapshotDeleter
+    row_executor: RowExecutor
+    """Runs the row ranges of a micro-batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The settings and limits that the loop follows."""
+
+    settings: Settings
+    ledger_context: LedgerContext
+    max_message_bytes: int
+    """Maximum size of a record that the producer accepts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The clocks that the loop reads."""
+
+    monotonic: Callable[[], float] = time.monotonic
+    """Seconds, for durations and deadlines."""
+    wall: Callable[[], float] = time.time
+    """Seconds since 1970 UTC, for timestamps."""

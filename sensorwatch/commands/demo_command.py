@@ -1,0 +1,45 @@
+"""`sensorwatch demo`: sensors, broker, model, consumer and API on one machine, for a minute."""
+
+import os
+import signal
+import sys
+
+from sensorwatch.common.errors import UsageError
+from sensorwatch.common.runtime.logs import configure
+from sensorwatch.common.runtime.printing import print_line
+from sensorwatch.producer.stop_signals import stop_on_signals
+
+VARIABLE = "DEMO_SECONDS"
+DEFAULT_SECONDS = 60.0
+MAX_SECONDS = 3_600.0
+
+
+def demo() -> None:
+    """Watch rows on their way from simulated sensors to anomaly events; needs no Kafka.
+
+    Starts an embedded broker, trains a first model, and starts the consumer and the API. Ends
+    after DEMO_SECONDS (default 60) or on Ctrl-C, with a summary that accounts for every record.
+    """
+    seconds = _seconds(os.environ.get(VARIABLE, ""))
+    configure("human", "error")
+    with stop_on_signals() as stop:
+        # If the terminal is closed, the services must be stopped, too.
+        signal.signal(signal.SIGHUP, lambda _number, _frame: stop.event.set())
+        print_line("sensorwatch demo: loading ...")
+        # After the first line, because these imports take seconds.
+        from sensorwatch.demo.run import run_demo
+        from sensorwatch.demo.scenario import Scenario
+        from sensorwatch.demo.screens import LiveScreen, PlainScreen
+
+        screen = LiveScreen() if sys.stdout.isatty() else PlainScreen()
+        run_demo(Scenario(seconds), screen, stop)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text or DEFAULT_SECONDS)
+    except ValueError:
+        seconds = -1.0
+    if not 1 <= seconds <= MAX_SECONDS:
+        raise UsageError(f'{VARIABLE}: found "{text}", wanted seconds from 1 to {MAX_SECONDS:g}')
+    return seconds

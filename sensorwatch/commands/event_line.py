@@ -1,0 +1,175 @@
+"""Events of the anomaly topic, and their text on one line for people."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from sensorwatch.common.kafka.records import Record, header_value
+from sensorwatch.consumer.publishing.events import EventType
+
+SEVERITY_STYLES = {"warning": "yellow", "major": "bold bright_red", "critical": "bold white on red"}
+CLOSED_STYLE = "green"
+
+Parts = Iterator[tuple[str, str]]
+"""Parts of a line, each with its rich style."""
+
+
+class Signal(msgspec.Struct, frozen=True):
+    """One signal of an event."""
+
+    name: str
+    actual: float
+    expected_low: float
+    expected_high: float
+    direction: str
+    attribution: float | None = None
+    held: bool = False
+
+
+class Episode(msgspec.Struct, frozen=True):
+    """The episode of an anomalous row, up to this row."""
+
+    rows: int
+    id: str = ""
+    peak: float | None = None
+
+
+class Event(msgspec.Struct, frozen=True):
+    """The event of an anomalous row, without the fields that a line does not show."""
+
+    event_id: str
+    sensor_id: str
+    event_time: str
+    model_version: str
+    anomaly_score: float
+    severity: str
+    signals: list[Signal]
+    status: str = "scored"
+    episode: Episode = Episode(rows=1)
+
+    @property
+    def worst(self) -> float:
+        """The highest score of the episode so far."""
+        return self.anomaly_score if self.episode.peak is None else self.episode.peak
+
+
+class Closing(msgspec.Struct, frozen=True):
+    """The event that closes an episode, without the fields that a line does not show."""
+
+    event_id: str
+    sensor_id: str
+    event_time: str
+    duration_seconds: float
+    rows: int
+    peak: float
+    severity: str
+
+
+_DECODERS: dict[bytes | None, msgspec.json.Decoder[Event] | msgspec.json.Decoder[Closing]] = {
+    EventType.DETECTED.encode(): msgspec.json.Decoder(Event),
+    EventType.CLOSED.encode(): msgspec.json.Decoder(Closing),
+}
+
+
+def read_event(record: Record) -> Event | Closing | None:
+    """Return the event in a record of the anomaly topic; None if the record is not an event."""
+    decoder = _DECODERS.get(header_value(record, "ce_type"))
+    try:
+        return None if decoder is None else decoder.decode(record.value() or b"")
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def line_of(event: Event | Closing) -> Parts:
+    """Yield time, sensor, severity, score and reason, each with its style."""
+    yield f"{event.event_time}  ", "dim"
+    yield f"{event.sensor_id:<12}", "bold cyan"
+    if isinstance(event, Closing):
+        yield f"  {'closed':<8} ", CLOSED_STYLE
+        yield f" {event.peak:5.2f}  ", "bold"
+        yield from closing_text(event)
+        return
+    yield f"  {event.severity:<8} ", SEVERITY_STYLES.get(event.severity, "")
+    yield f" {event.worst:5.2f}  ", "bold"
+    yield from full_reason(event)
+    notes = [] if event.status == "scored" else [event.status.replace("_", " ")]
+    if event.episode.rows > 1:
+        notes.append(f"row {event.episode.rows} of its episode")
+    if notes:
+        yield f"  ({', '.join(notes)})", "dim"
+
+
+def closing_text(closing: Closing) -> Parts:
+    """Yield the rows, the duration and the worst severity of an episode."""
+    rows = "1 row" if closing.rows == 1 else f"{closing.rows} rows"
+    yield f"episode of {rows}", ""
+    if closing.rows > 1:
+        yield f" in {_duration(closing.duration_seconds)}", ""
+    yield f", worst severity {closing.severity}", ""
+
+
+def full_reason(event: Event) -> Parts:
+    """Yield the signals that explain the alarm, each with its expected range."""
+    signals = _explaining_signals(event)
+    for position, signal in enumerate(signals):
+        yield "; " if position else "", ""
+        actual, low, high = _numbers(signal)
+        note = " (held value)" if signal.held else ""
+        yield f"{signal.name} {actual}{note}", "bold"
+        yield f", expected {low} to {high}, {signal.direction}", ""
+        if signal.attribution is not None:
+            yield f", {100 * signal.attribution:.0f} %", ""
+    if not signals:
+        yield "each signal is in its training band, but their combination is unusual", "dim"
+
+
+def short_reason(event: Event) -> Parts:
+    """Yield the first signal that explains the alarm, and the names of the others."""
+    signals = _explaining_signals(event)
+    if not signals:
+        yield "combination of signals", "dim"
+        return
+    first, *others = signals
+    actual, low, high = _numbers(first)
+    direction = "" if first.direction == "within" else f" {first.direction}"
+    share = "" if first.attribution is None else f", {100 * first.attribution:.0f} %"
+    yield f"{first.name} {actual}{direction}", "bold"
+    yield f" ({low} to {high}){share}", ""
+    if others:
+        yield f"; {', '.join(signal.name for signal in others)} too", "dim"
+
+
+def _explaining_signals(event: Event) -> list[Signal]:
+    """Return the signal with the highest attribution; without attributions, all out of band."""
+    attributed = [signal for signal in event.signals if signal.attribution is not None]
+    if attributed:
+        return [max(attributed, key=lambda signal: signal.attribution or 0.0)]
+    return [signal for signal in event.signals if signal.direction != "within"]
+
+
+def _numbers(signal: Signal) -> tuple[str, str, str]:
+    """Return value and band with 4 digits, or with more if value and limit would look the same."""
+    numbers = (signal.actual, signal.expected_low, signal.expected_high)
+    for digits in range(4, 18):
+        texts = [f"{number:.{digits}g}" for number in numbers]
+        actual, low, high = texts
+        if (actual == low) <= (numbers[0] == numbers[1]) and (actual == high) <= (
+            numbers[0] == numbers[2]
+        ):
+            break
+    if not any("e" in text for text in texts):
+        decimals = max(len(text.partition(".")[2]) for text in texts)
+        actual, low, high = (f"{number:.{decimals}f}" for number in numbers)
+    return actual, low, high
+
+
+def _duration(seconds: float) -> str:
+    """Return a duration in the largest unit that gives at least 2."""
+    for unit, size in (("days", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{_short(seconds / size)} {unit}"
+    return f"{_short(seconds)} s"
+
+
+def _short(number: float) -> str:
+    return f"{number:.1f}".removesuffix(".0")

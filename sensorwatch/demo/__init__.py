@@ -1,0 +1,1 @@
+"""`sensorwatch demo`: all services on one machine, with simulated sensors and faults."""

@@ -1,0 +1,183 @@
+"""The account of the demo: every record has exactly one outcome, by independent counts."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from sensorwatch.common.errors import BrokerUnavailable
+from sensorwatch.common.kafka.client_config import reader_config
+from sensorwatch.common.kafka.ledger_text import from_metadata
+from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.common.ledger.account import Account
+from sensorwatch.demo.embedded_broker import PARTITIONS
+from sensorwatch.demo.services import Services
+from sensorwatch.demo.topic_watcher import TopicWatcher
+from sensorwatch.producer.sink import DeliveryCounts
+
+DRAIN_SECONDS = 30.0
+READ_SECONDS = 10.0
+_CALL_SECONDS = 10.0
+_POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The records of one run, counted independently by producer, broker, ledger and reader."""
+
+    delivered: int
+    """Records that the broker acknowledged to the demo's producer."""
+    failed: int
+    """Records that the producer could not deliver."""
+    records_in: int
+    """Records in the readings' topic, by its end offsets; other producers' records included."""
+    accounts: Sequence[Account]
+    """The ledger of each partition, from the committed offsets."""
+    events: int
+    """Events of anomalous rows read back, each id once; closing events are not rows."""
+    dead_letters: int
+    """Dead letters read back, each id once."""
+    duplicates: int = 0
+    """Events and dead letters that were read back a second time."""
+
+    @property
+    def normal(self) -> int:
+        """Rows scored normal; only the ledger counts these."""
+        return sum(account.normal for account in self.accounts)
+
+    @property
+    def foreign(self) -> int:
+        """Records that another producer sent to the topic."""
+        return max(0, self.records_in - self.delivered)
+
+
+def equation(counts: Counts) -> str:
+    """Return the account as one line with its four numbers."""
+    return (
+        f"records in {counts.records_in} = normal {counts.normal} + anomalies {counts.events} "
+        f"+ dead letters {counts.dead_letters}"
+    )
+
+
+def discrepancies(counts: Counts) -> list[str]:
+    """Return every disagreement between the counts; none if each record has one outcome."""
+    consumed = sum(account.consumed for account in counts.accounts)
+    anomalies = sum(account.anomalies for account in counts.accounts)
+    letters = sum(account.dead_letters for account in counts.accounts)
+    checks = (
+        (
+            all(account.adds_up for account in counts.accounts),
+            "the ledger of one partition does not add up",
+        ),
+        (not counts.failed, f"{counts.failed} records were not delivered to the broker"),
+        (
+            counts.delivered <= counts.records_in,
+            f"{counts.delivered} records delivered, but only {counts.records_in} in the topic",
+        ),
+        (
+            consumed == counts.records_in,
+            f"{counts.records_in} records in the topic, but {consumed} in the ledger",
+        ),
+        (
+            anomalies == counts.events,
+            f"{anomalies} anomalies in the ledger, but {counts.events} events read back",
+        ),
+        (
+            letters == counts.dead_letters,
+            f"{letters} dead letters in the ledger, but {counts.dead_letters} read back",
+        ),
+        (
+            counts.records_in == counts.normal + counts.events + counts.dead_letters,
+            f"{equation(counts)} is not true",
+        ),
+    )
+    return [problem for holds, problem in checks if not holds]
+
+
+def count_records(services: Services, delivery: DeliveryCounts, watcher: TopicWatcher) -> Counts:
+    """Wait until the consumer has processed every record, stop it, and count; feed stopped before.
+
+    A consumer or watcher that does not reach the end in time is counted where it is: the counts
+    then disagree. Raises BrokerUnavailable if the broker does not answer.
+    """
+    ends, committed = _drain(services)
+    # Records that another producer sent after the end offsets were read are committed, too.
+    records_in = sum(max(pair) for pair in zip(ends, _next_offsets(committed), strict=True))
+    accounts = _accounts(committed)
+    events = sum(account.anomalies for account in accounts)
+    letters = sum(account.dead_letters for account in accounts)
+    _wait_until(
+        lambda: watcher.has(rows=records_in, events=events, dead_letters=letters),
+        seconds=READ_SECONDS,
+        check=watcher.check,
+    )
+    watcher.stop()
+    return Counts(
+        delivered=delivery.delivered,
+        failed=delivery.failed,
+        records_in=records_in,
+        accounts=accounts,
+        events=len(watcher.seen.alarms),
+        dead_letters=len(watcher.seen.dead_letters),
+        duplicates=watcher.duplicates,
+    )
+
+
+def _drain(services: Services) -> tuple[list[int], list[TopicPartition]]:
+    """Let the consumer reach the end offsets, stop it; return end offsets and committed offsets."""
+    kafka, group = services.settings.kafka, services.settings.consumer.group
+    topic = services.settings.topics.readings
+    reader = Consumer(reader_config(kafka, group=group), logger=quiet_logger())
+    try:
+        ends = _end_offsets(reader, topic)
+        _wait_until(
+            lambda: _has_reached(_committed(reader, topic), ends),
+            seconds=DRAIN_SECONDS,
+            check=services.consumer.check,
+        )
+        services.consumer.stop()
+        return ends, _committed(reader, topic)
+    except KafkaException as error:
+        raise BrokerUnavailable(
+            f"the committed offsets cannot be read: {error.args[0].str()}"
+        ) from error
+    finally:
+        reader.close()
+
+
+def _wait_until(
+    condition: Callable[[], bool], *, seconds: float, check: Callable[[], object]
+) -> None:
+    """Wait until the condition is true or the time is over; `check` may raise before."""
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        check()
+        time.sleep(_POLL_SECONDS)
+
+
+def _end_offsets(reader: Consumer, topic: str) -> list[int]:
+    """Return the end offset of each partition: the number of records written to it so far."""
+    return [
+        reader.get_watermark_offsets(TopicPartition(topic, number), _CALL_SECONDS)[1]
+        for number in range(PARTITIONS)
+    ]
+
+
+def _committed(reader: Consumer, topic: str) -> list[TopicPartition]:
+    partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+    committed: list[TopicPartition] = reader.committed(partitions, _CALL_SECONDS)
+    return committed
+
+
+def _has_reached(committed: list[TopicPartition], ends: list[int]) -> bool:
+    return all(at >= end for at, end in zip(_next_offsets(committed), ends, strict=True))
+
+
+def _next_offsets(committed: list[TopicPartition]) -> list[int]:
+    return [max(0, where.offset) for where in committed]
+
+
+def _accounts(committed: list[TopicPartition]) -> list[Account]:
+    accounts = (from_metadata(where.metadata, where.offset) for where in committed)
+    return [account for account in accounts if account is not None]

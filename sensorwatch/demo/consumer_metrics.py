@@ -1,0 +1,94 @@
+"""The consumer's metrics, read over HTTP as Prometheus reads them."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from http.client import HTTPException
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from sensorwatch.common.runtime.metrics import PREFIX
+
+_RATE_SECONDS = 5.0
+_TIMEOUT_SECONDS = 1.0
+_LATENCY = "end_to_end_latency_seconds"
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerMetrics:
+    """The consumer's metrics at one instant."""
+
+    records: int = 0
+    anomalies: int = 0
+    dead_letters: int = 0
+    anomaly_ratio: float = 0.0
+    latency_seconds: float = 0.0
+    """Mean over the newest records, from the record's timestamp to the commit of its outcome."""
+    version: str = ""
+    rows_per_second: float = 0.0
+    """Mean over the last seconds."""
+
+
+@dataclass(slots=True)
+class MetricsReader:
+    """Reads `/metrics` of the consumer and computes rate and latency from the changes."""
+
+    address: str
+    _latest: ConsumerMetrics = field(default_factory=ConsumerMetrics)
+    _records: deque[tuple[float, int]] = field(default_factory=deque)
+    """Instants and record counts of the last seconds."""
+    _latency_total: tuple[float, float] = (0.0, 0.0)
+    """Sum and count of all latencies at the last change."""
+    _latency: float = 0.0
+
+    def read(self, now: float) -> ConsumerMetrics:
+        """Return the metrics at `now` (monotonic seconds), or the previous ones on a failure."""
+        text = http_get(f"{self.address}/metrics")
+        if text is not None:
+            self._latest = self._metrics(text, now)
+        return self._latest
+
+    def _metrics(self, text: str, now: float) -> ConsumerMetrics:
+        totals: dict[str, float] = {}
+        version = ""
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                name = sample.name.removeprefix(f"{PREFIX}_")
+                totals[name] = totals.get(name, 0.0) + sample.value
+                if name == "model_info":
+                    version = sample.labels["version"]
+        records = int(totals.get("records_consumed_total", 0))
+        return ConsumerMetrics(
+            records=records,
+            anomalies=int(totals.get("anomalies_total", 0)),
+            dead_letters=int(totals.get("dead_letters_total", 0)),
+            anomaly_ratio=totals.get("anomaly_ratio", 0.0),
+            latency_seconds=self._mean_latency(totals),
+            version=version,
+            rows_per_second=self._rate(now, records),
+        )
+
+    def _mean_latency(self, totals: dict[str, float]) -> float:
+        total, count = totals.get(f"{_LATENCY}_sum", 0.0), totals.get(f"{_LATENCY}_count", 0.0)
+        previous_total, previous_count = self._latency_total
+        if count > previous_count:
+            self._latency_total = (total, count)
+            self._latency = (total - previous_total) / (count - previous_count)
+        return self._latency
+
+    def _rate(self, now: float, records: int) -> float:
+        self._records.append((now, records))
+        while len(self._records) > 2 and now - self._records[0][0] > _RATE_SECONDS:
+            self._records.popleft()
+        since, previous = self._records[0]
+        return (records - previous) / (now - since) if now > since else 0.0
+
+
+def http_get(url: str) -> str | None:
+    """Return the body of a response with status 200 within one second, else None."""
+    try:
+        with urlopen(url, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310 - our own address
+            return str(response.read().decode())
+    except (URLError, OSError, HTTPException):
+        return None

@@ -1,0 +1,71 @@
+"""A thread that sends the simulated rows to the broker."""
+
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from types import TracebackType
+from typing import Any, Self
+
+from sensorwatch.common.kafka.silent_logger import quiet_logger
+from sensorwatch.demo.scenario import Scenario, live_rows
+from sensorwatch.producer.kafka_sink import connect_sink
+from sensorwatch.producer.rate_limiting import batch_rows, batched, rate_limited
+from sensorwatch.producer.simulated_records import Record, simulated_records
+from sensorwatch.producer.sink import DeliveryCounts, deliver
+
+
+class RowFeed:
+    """Sends rows at the scenario's rate until `stop`."""
+
+    def __init__(self, scenario: Scenario, kafka: Mapping[str, Any], topic: str) -> None:
+        """Connect and begin to send; raises BrokerUnavailable."""
+        self._scenario = scenario
+        self._stopping = Event()
+        self._sink = connect_sink(
+            kafka, topic, stopping=self._stopping.is_set, logger=quiet_logger()
+        )
+        self.sent = 0
+        """The number of rows handed to the client so far."""
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="row-feed")
+        self._counts = self._thread.submit(self._send)
+
+    def check(self) -> None:
+        """Raise the error that ended the thread, if there is one."""
+        if self._counts.done():
+            self._counts.result()
+
+    def stop(self) -> DeliveryCounts:
+        """Stop sending, wait for the broker's acknowledgements and return the counts."""
+        self._stopping.set()
+        return self._counts.result()
+
+    def _send(self) -> DeliveryCounts:
+        rate = self._scenario.rate
+        batches = rate_limited(
+            batched(_records(self._scenario), batch_rows(rate)),
+            rate,
+            clock=time.monotonic,
+            sleep=self._stopping.wait,
+        )
+        return deliver(batches, self._sink, stopping=self._stopping.is_set, on_sent=self._count)
+
+    def _count(self, rows: int) -> None:
+        self.sent += rows
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stopping.set()
+        self._thread.shutdown()
+
+
+def _records(scenario: Scenario) -> Iterator[Record]:
+    for chunk in live_rows(scenario):
+        yield from simulated_records(chunk)

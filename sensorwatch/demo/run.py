@@ -1,0 +1,87 @@
+"""One run of the demo, from the first service to the closing summary."""
+
+import time
+from collections.abc import Mapping
+
+from sensorwatch.common.errors import CheckFailed
+from sensorwatch.demo.account import Counts, count_records, discrepancies
+from sensorwatch.demo.consumer_metrics import MetricsReader
+from sensorwatch.demo.row_feed import RowFeed
+from sensorwatch.demo.scenario import RATE, SENSORS, Scenario
+from sensorwatch.demo.score import Observations, score
+from sensorwatch.demo.screens import Screen, State
+from sensorwatch.demo.services import Services, start_services
+from sensorwatch.demo.texts import summary
+from sensorwatch.demo.topic_watcher import TopicWatcher
+from sensorwatch.producer.stop_signals import StopSignal
+
+
+def run_demo(scenario: Scenario, screen: Screen, stop: StopSignal) -> None:
+    """Start the services, show the run until its end or until `stop`, and print the summary.
+
+    Raises CheckFailed if a service ends early or if a record does not have exactly one outcome.
+    """
+    with start_services(scenario, announce=screen.step, stopping=stop.requested) as services:
+        settings = services.settings
+        with (
+            TopicWatcher(settings) as watcher,
+            RowFeed(scenario, settings.kafka, settings.topics.readings) as feed,
+        ):
+            screen.step(f"{SENSORS} sensors send {RATE:g} rows/s for {scenario.seconds:g} s")
+            screen.show_addresses(services)
+            with screen.live():
+                _show(scenario, screen, stop, services, feed, watcher)
+            screen.step("the sensors stop, and the consumer processes the remaining rows")
+            counts = count_records(services, feed.stop(), watcher)
+        print_summary(
+            screen,
+            counts,
+            watcher.seen,
+            watcher.reasons,
+            target_alert_rate=settings.trainer.target_alert_rate,
+        )
+
+
+def _show(
+    scenario: Scenario,
+    screen: Screen,
+    stop: StopSignal,
+    services: Services,
+    feed: RowFeed,
+    watcher: TopicWatcher,
+) -> None:
+    """Update the screen until the time is over or until `stop`."""
+    began = time.monotonic()
+    metrics = MetricsReader(services.consumer_address)
+    while (elapsed := time.monotonic() - began) < scenario.seconds and not stop.requested():
+        for part in (feed, watcher, services.consumer, services.api):
+            part.check()
+        state = State(
+            elapsed=elapsed,
+            seconds=scenario.seconds,
+            sent=feed.sent,
+            metrics=metrics.read(time.monotonic()),
+            reasons=dict(watcher.reasons),
+            latest=list(watcher.latest),
+        )
+        screen.update(state)
+        remaining = scenario.seconds - (time.monotonic() - began)
+        stop.sleep(max(0.0, min(screen.every_seconds, remaining)))
+
+
+def print_summary(
+    screen: Screen,
+    counts: Counts,
+    seen: Observations,
+    reasons: Mapping[str, int],
+    *,
+    target_alert_rate: float,
+) -> None:
+    """Print the summary; raise CheckFailed if a record does not have exactly one outcome."""
+    screen.print("", "")
+    lines = summary(counts, score(seen), reasons, target_alert_rate=target_alert_rate)
+    for text, style in lines:
+        screen.print(text, style)
+    problems = discrepancies(counts)
+    if problems:
+        raise CheckFailed(f"the account does not add up: {'; '.join(problems)}")

@@ -1,0 +1,253 @@
+"""The two outputs of the demo: a live view on a terminal, and plain lines elsewhere."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from sensorwatch.commands.event_line import (
+    CLOSED_STYLE,
+    SEVERITY_STYLES,
+    Closing,
+    Event,
+    closing_text,
+    line_of,
+    short_reason,
+)
+from sensorwatch.common.runtime.console import SafeConsole, styled
+from sensorwatch.common.runtime.printing import print_line
+from sensorwatch.demo.consumer_metrics import ConsumerMetrics
+from sensorwatch.demo.services import Services
+from sensorwatch.demo.texts import addresses
+
+_MAX_REASONS = 4
+_MAX_SENSORS = 10
+_FIXED_LINES = 12
+"""Lines of the live view without the sensors."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the screen shows at one instant."""
+
+    elapsed: float
+    """Seconds since the first row."""
+    seconds: float
+    """The length of the run."""
+    sent: int
+    metrics: ConsumerMetrics
+    reasons: Mapping[str, int]
+    """The number of dead letters by reason code."""
+    latest: Sequence[Event | Closing]
+    """The newest events, the newest last."""
+
+
+class Screen(Protocol):
+    """The output of the demo."""
+
+    every_seconds: float
+    """The interval between two calls of `update`."""
+
+    def step(self, text: str) -> None:
+        """Show what is started or stopped now."""
+
+    def print(self, text: str, style: str) -> None:
+        """Print a line; `style`: rich's, ignored if the output has no styles."""
+
+    def show_addresses(self, services: Services) -> None:
+        """Print the addresses, with commands to try in another terminal."""
+
+    def live(self) -> AbstractContextManager[object]:
+        """Return the context in which `update` is called."""
+
+    def update(self, state: State) -> None:
+        """Show the newest state."""
+
+
+class PlainScreen:
+    """Prints one line every few seconds; for logs and pipes."""
+
+    every_seconds = 2.0
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._printed: object = None
+
+    def step(self, text: str) -> None:
+        """Print the step with the seconds since the start."""
+        print_line(f"[{time.monotonic() - self._began:5.1f} s] {text} ...")
+
+    def print(self, text: str, style: str) -> None:  # noqa: ARG002 - plain lines have no styles
+        """Print a line."""
+        print_line(text)
+
+    def show_addresses(self, services: Services) -> None:
+        """Print each address with its commands."""
+        for name, address, commands in addresses(services):
+            print_line(f"{name:<12}{address}")
+            for command in commands:
+                print_line(f"    {command}")
+
+    def live(self) -> AbstractContextManager[object]:
+        """Return an empty context."""
+        return nullcontext()
+
+    def update(self, state: State) -> None:
+        """Print the metrics, and the newest event if there is a new one."""
+        metrics = state.metrics
+        print_line(
+            f"{state.elapsed:5.1f} s  sent {state.sent}  scored {metrics.records} "
+            f"({metrics.rows_per_second:.0f} rows/s)  anomalies {metrics.anomalies} "
+            f"({metrics.anomaly_ratio:.1%})  dead letters {metrics.dead_letters}  "
+            f"model {metrics.version}"
+        )
+        newest = state.latest[-1] if state.latest else None
+        if newest is not None and newest is not self._printed:
+            self._printed = newest
+            print_line("         " + "".join(text for text, _ in line_of(newest)))
+
+
+class LiveScreen:
+    """Draws a view that changes in place, below the lines that are printed once."""
+
+    every_seconds = 0.25
+
+    def __init__(self) -> None:
+        self._console = SafeConsole()
+        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        self._began = time.monotonic()
+
+    def step(self, text: str) -> None:
+        """Print the step with the seconds since the start."""
+        elapsed = f"{time.monotonic() - self._began:5.1f} s "
+        self._console.print(styled((elapsed, "dim"), f" {text} ..."))
+
+    def print(self, text: str, style: str) -> None:
+        """Print a line without wrapping, so that it can be copied."""
+        self._console.print(styled((text, style)), soft_wrap=True)
+
+    def show_addresses(self, services: Services) -> None:
+        """Print each address with its commands, to be copied into another terminal."""
+        self._console.print()
+        for name, address, commands in addresses(services):
+            self._console.print(styled((f"{name:<12}", "bold green"), address), soft_wrap=True)
+            for command in commands:
+                self.print(f"  {command}", "cyan")
+        self._console.print()
+
+    def live(self) -> AbstractContextManager[object]:
+        """Return the context that draws the view and erases it at the end."""
+        return self._live
+
+    def update(self, state: State) -> None:
+        """Draw the newest state."""
+        lines = max(1, min(_MAX_SENSORS, self._console.size.height - _FIXED_LINES))
+        self._live.update(_view(state, lines), refresh=True)
+
+
+def _view(state: State, lines: int) -> RenderableType:
+    title = "latest alarm of each sensor"
+    return Group(
+        _overview(state),
+        Panel(_sensors(state.latest, lines), title=styled(title), border_style="dim"),
+        styled(("Ctrl-C stops the sensors and prints the summary", "dim")),
+    )
+
+
+def _overview(state: State) -> Panel:
+    metrics = state.metrics
+    grid = Table.grid(padding=(0, 3), expand=True)
+    for _ in range(3):
+        grid.add_column(ratio=1)
+    grid.add_row(
+        _figure("rows/s", f"{metrics.rows_per_second:,.0f}"),
+        _figure("anomaly ratio", f"{metrics.anomaly_ratio:.1%}"),
+        _figure("latency", f"{metrics.latency_seconds * 1000:.0f} ms"),
+    )
+    grid.add_row(
+        _figure("scored", f"{metrics.records:,} of {state.sent:,}"),
+        _figure("anomalies", f"{metrics.anomalies:,}"),
+        _figure("dead letters", f"{metrics.dead_letters:,}"),
+    )
+    bar = ProgressBar(
+        total=state.seconds, completed=min(state.elapsed, state.seconds), complete_style="green"
+    )
+    remaining = max(0.0, state.seconds - state.elapsed)
+    return Panel(
+        Group(grid, _reasons(state.reasons), bar),
+        title=styled(f"sensorwatch demo, model {metrics.version or '...'}"),
+        subtitle=styled(f"{remaining:.0f} s to go"),
+        border_style="green",
+    )
+
+
+def _figure(name: str, value: str) -> RenderableType:
+    return styled((f"{name} ", "dim"), (value, "bold"))
+
+
+def _reasons(reasons: Mapping[str, int]) -> RenderableType:
+    ordered = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+    shown = "  ".join(f"{code} {count}" for code, count in ordered[:_MAX_REASONS])
+    others = len(ordered) - _MAX_REASONS
+    more = f"  and {others} more reasons" if others > 0 else ""
+    text = styled(("dead letters by reason ", "dim"), f"{shown}{more}" or "none yet")
+    text.no_wrap, text.overflow = True, "ellipsis"
+    return text
+
+
+def _sensors(latest: Sequence[Event | Closing], lines: int) -> RenderableType:
+    if not latest:
+        return styled(("none yet", "dim"))
+    table = Table(box=None, expand=True, padding=(0, 1), header_style="dim")
+    table.add_column("event time", style="dim", width=16)
+    table.add_column("sensor", style="cyan", no_wrap=True)
+    table.add_column("rows", justify="right", no_wrap=True)
+    table.add_column("severity", no_wrap=True)
+    table.add_column("score", justify="right", no_wrap=True)
+    table.add_column(
+        "signal, value (expected range), share",
+        no_wrap=True,
+        overflow="ellipsis",
+        ratio=1,
+    )
+    # One line for each sensor: a long fault would fill the screen otherwise.
+    newest = {event.sensor_id: event for event in latest}
+    order = dict.fromkeys(event.sensor_id for event in reversed(latest))
+    alarms = {event.sensor_id: event for event in latest if isinstance(event, Event)}
+    for sensor in islice(order, lines):
+        event = newest[sensor]
+        table.add_row(
+            styled(event.event_time[:16].replace("T", " ")),
+            styled(sensor),
+            *_episode_cells(event, alarms.get(sensor)),
+        )
+    return table
+
+
+def _episode_cells(event: Event | Closing, alarm: Event | None) -> Iterator[RenderableType]:
+    """Yield rows of the episode, severity, worst score and signal.
+
+    `alarm`: the newest alarm of the sensor, if it is among the newest events.
+    """
+    if isinstance(event, Closing):
+        yield str(event.rows)
+        yield styled(("closed", CLOSED_STYLE))
+        yield f"{event.peak:.2f}"
+        yield styled(*((text, "dim") for text, _ in _reason_of(event, alarm)))
+        return
+    yield str(event.episode.rows)
+    yield styled((event.severity, SEVERITY_STYLES.get(event.severity, "")))
+    yield f"{event.worst:.2f}"
+    yield styled(*short_reason(event))
+
+
+def _reason_of(closing: Closing, alarm: Event | None) -> Iterator[tuple[str, str]]:
+    return closing_text(closing) if alarm is None else short_reason(alarm)

@@ -1,0 +1,216 @@
+"""The services of the demo: an embedded broker, and API and consumer as processes of their own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from sensorwatch.common.errors import CheckFailed, UsageError
+from sensorwatch.common.runtime.settings import Settings, load_settings
+from sensorwatch.demo.consumer_metrics import http_get
+from sensorwatch.demo.embedded_broker import EmbeddedBroker
+from sensorwatch.demo.first_model import train_first_model
+from sensorwatch.demo.scenario import Scenario
+
+START_SECONDS = 120.0
+_STOP_SECONDS = 8.0
+_POLL_SECONDS = 0.05
+_LOG_LINES = 15
+_PROJECT = Path(__file__).parents[2]
+_SCHEMA = Path(__file__).parents[1] / "schemas" / "default.toml"
+_CONFIG = """\
+# The configuration of a running `sensorwatch demo`; it is deleted when the demo ends.
+[kafka]
+"bootstrap.servers" = {broker}
+[schema]
+path = {schema}
+[registry]
+path = {registry}
+[consumer]
+group = "demo"
+delivery = "at_least_once"       # the embedded broker has no transactions
+http_port = 0
+[api]
+port = 0
+"""
+
+T = TypeVar("T")
+
+
+class ServiceProcess:
+    """`python -m MODULE ...` as a child process that writes its log to a file."""
+
+    def __init__(self, name: str, command: Sequence[str], *, log: Path) -> None:
+        """Start the process; as a context manager it is stopped at the end of the block."""
+        self.name = name
+        self._log = log
+        # Settings in the user's environment are for the user's broker, not for the demo.
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("SENSORWATCH__")}
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(  # noqa: S603 - this Python, our own modules
+                [sys.executable, "-m", *command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**environment, "SENSORWATCH__LOG__FORMAT": "json"},
+                cwd=_PROJECT,
+                # Outside our process group: Ctrl-C reaches only us, and we stop it in order.
+                start_new_session=True,
+            )
+
+    def logged(self, field: str) -> str | None:
+        """Return the newest value of a log field, or None."""
+        for line in reversed(self._log_lines()):
+            with suppress(ValueError):
+                entry = json.loads(line)
+                if isinstance(entry, dict) and field in entry:
+                    return str(entry[field])
+        return None
+
+    def wait_for(self, ask: Callable[[], T | None], *, stopping: Callable[[], bool]) -> T:
+        """Call `ask` until it returns a value, and return the value.
+
+        Raises CheckFailed with the end of the log if the process ends or START_SECONDS pass,
+        KeyboardInterrupt if `stopping`.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        while (answer := ask()) is None:
+            self.check()
+            if stopping():
+                raise KeyboardInterrupt
+            if time.monotonic() > deadline:
+                raise CheckFailed(
+                    f"the {self.name} was not ready in {START_SECONDS:g} s{self._log_end()}"
+                )
+            time.sleep(_POLL_SECONDS)
+        return answer
+
+    def check(self) -> None:
+        """Raise CheckFailed with the end of the log if the process has ended."""
+        code = self._process.poll()
+        if code is not None:
+            raise CheckFailed(f"the {self.name} ended with exit code {code}{self._log_end()}")
+
+    def stop(self) -> None:
+        """Terminate the process, kill it after some seconds; safe to call twice."""
+        with suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _log_lines(self) -> list[str]:
+        return self._log.read_text(encoding="utf-8", errors="replace").splitlines()
+
+    def _log_end(self) -> str:
+        lines = self._log_lines()[-_LOG_LINES:]
+        return "; its log ends with:\n" + "\n".join(lines) if lines else "; its log is empty"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The running services and their addresses."""
+
+    settings: Settings
+    config: Path
+    """The configuration file; other commands use the demo's broker with it."""
+    broker: str
+    consumer: ServiceProcess
+    consumer_address: str
+    api: ServiceProcess
+    api_address: str
+
+
+@contextmanager
+def start_services(
+    scenario: Scenario, *, announce: Callable[[str], object], stopping: Callable[[], bool]
+) -> Iterator[Services]:
+    """Start all services with a first model; stop them and delete their files at the end.
+
+    Raises KeyboardInterrupt if `stopping` before all services are ready, CheckFailed if one ends.
+    """
+
+    def step(text: str) -> None:
+        if stopping():
+            raise KeyboardInterrupt
+        announce(text)
+
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sensorwatch-demo-")))
+        step("starting a Kafka broker in this process, and the API")
+        broker = stack.enter_context(EmbeddedBroker())
+        config = _write_config(folder, broker.address)
+        settings = load_settings(config, environ={}).settings
+        _create_topics(broker, settings)
+
+        def start(name: str, *command: str) -> ServiceProcess:
+            arguments = [*command, "--config", str(config)]
+            process = ServiceProcess(name, arguments, log=folder / f"{name}.log")
+            return stack.enter_context(process)
+
+        # The API loads its code while the model is trained, and waits for a champion.
+        api = start("API", "sensorwatch", "serve")
+        train_first_model(scenario, settings, folder / "healthy.csv", step)
+        step("starting the consumer")
+        consumer = start("consumer", "sensorwatch.consumer")
+        yield Services(
+            settings=settings,
+            config=config,
+            broker=broker.address,
+            consumer=consumer,
+            consumer_address=_wait_until_ready(consumer, "health", stopping),
+            api=api,
+            api_address=_wait_until_ready(api, "address", stopping),
+        )
+
+
+def _create_topics(broker: EmbeddedBroker, settings: Settings) -> None:
+    topics = settings.topics
+    names = (topics.readings, topics.anomalies, topics.dead_letters)
+    for name in (*names, settings.ledger_topic, settings.state_topic):
+        broker.create_topic(name)
+
+
+def _wait_until_ready(
+    process: ServiceProcess, address_field: str, stopping: Callable[[], bool]
+) -> str:
+    """Wait until a service has logged its address and reports ready; return the address."""
+    address = process.wait_for(lambda: process.logged(address_field), stopping=stopping)
+    process.wait_for(lambda: http_get(f"{address}/readyz"), stopping=stopping)
+    return address
+
+
+def _write_config(folder: Path, broker: str) -> Path:
+    if not _SCHEMA.exists():
+        raise UsageError(f"there is no file {_SCHEMA}: install sensorwatch again")
+    config = folder / "sensorwatch.toml"
+    # A JSON string of printable text is a TOML string.
+    quoted = {
+        "broker": json.dumps(broker),
+        "schema": json.dumps(str(_SCHEMA), ensure_ascii=False),
+        "registry": json.dumps(str(folder / "registry"), ensure_ascii=False),
+    }
+    config.write_text(_CONFIG.format(**quoted), encoding="utf-8")
+    return config

@@ -1,1 +1,0 @@
-"""What `sensorwatch demo` sets up, shows and counts."""

@@ -1,0 +1,52 @@
+"""Killing one of three brokers ends no worker, and no record is lost or doubled."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sensorwatch.common.kafka.records import Partition
+from tests.brokers.cluster import KafkaCluster
+from tests.chaos.chaos_cluster import ChaosCluster
+
+pytestmark = [pytest.mark.broker, pytest.mark.chaos, pytest.mark.timeout(600)]
+
+RATE = 300
+SHORT_DEADLINE = {"SENSORWATCH__CONSUMER__COMMIT_DEADLINE_SECONDS": "10"}
+"""A call of the client that hangs after a coordinator was killed then costs 10 s instead of 16."""
+
+
+def test_killing_leaders_and_coordinators_ends_no_worker(
+    kafka_cluster: KafkaCluster, tmp_path: Path
+) -> None:
+    """First the coordinator of the group, then that of a worker's transactions."""
+    with (
+        ChaosCluster(kafka_cluster, tmp_path, settings=SHORT_DEADLINE) as chaos_cluster,
+        chaos_cluster.load(rate=RATE),
+    ):
+        run = chaos_cluster.run
+        workers = [chaos_cluster.worker(number) for number in (0, 1)]
+        chaos_cluster.expect_progress_everywhere()
+        roles: list[Callable[[], int]] = [
+            lambda: kafka_cluster.group_coordinator(run.group),
+            lambda: kafka_cluster.transaction_coordinator(f"{run.group}.0.0"),
+        ]
+        for coordinator in roles:
+            broker = coordinator()
+            assert broker in leaders(chaos_cluster, kafka_cluster), "it leads partitions as well"
+            kafka_cluster.kill_broker(broker)
+            chaos_cluster.expect_progress_everywhere()
+            assert coordinator() != broker
+            assert all(worker.running for worker in workers)
+            kafka_cluster.start_broker(broker)
+            kafka_cluster.wait_in_sync()
+        chaos_cluster.expect_progress_everywhere()
+        assert all(worker.running for worker in workers)
+
+
+def leaders(chaos_cluster: ChaosCluster, kafka_cluster: KafkaCluster) -> set[int]:
+    """Return the brokers that lead partitions of the input."""
+    topic = chaos_cluster.run.readings
+    return {
+        kafka_cluster.leader(Partition(topic, number)) for number in range(chaos_cluster.partitions)
+    }

@@ -1,0 +1,136 @@
+"""`sensorwatch demo` as a process, without a terminal."""
+
+import os
+import re
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.brokers.child_processes import Program, wait_until
+
+pytestmark = [pytest.mark.embedded, pytest.mark.slow]
+
+EQUATION = re.compile(
+    r"^records in (\d+) = normal (\d+) \+ anomalies (\d+) \+ dead letters (\d+)$", re.MULTILINE
+)
+READY_SECONDS = 120.0
+END_SECONDS = 60.0
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A working folder with a broken configuration, and a folder for temporary files."""
+    (tmp_path / "sensorwatch.toml").write_text("this is no TOML")
+    (tmp_path / "temporary").mkdir()
+    return tmp_path
+
+
+def a_demo(folder: Path, seconds: str) -> Program:
+    """The demo in `folder`, although the environment configures another broker."""
+    return Program(
+        [sys.executable, "-m", "sensorwatch", "demo"],
+        log=folder / "output.txt",
+        environment={
+            "DEMO_SECONDS": seconds,
+            "TMPDIR": str(folder / "temporary"),
+            "SENSORWATCH__KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1",
+            "SENSORWATCH__CONSUMER__HTTP_PORT": "1",
+        },
+        folder=folder,
+    )
+
+
+@pytest.fixture
+def long_demo(folder: Path) -> Iterator[Program]:
+    """A demo of ten minutes that has scored some rows."""
+    with a_demo(folder, "600") as program:
+        wait_until(
+            lambda: re.search(r"scored [1-9]", output(folder)) or not program.running,
+            deadline=READY_SECONDS,
+            what="scored rows",
+        )
+        assert program.running, output(folder)
+        yield program
+
+
+def output(folder: Path) -> str:
+    return (folder / "output.txt").read_text()
+
+
+def assert_account(folder: Path) -> None:
+    text = output(folder)
+    match = EQUATION.search(text)
+    assert match, text
+    records, normal, anomalies, letters = map(int, match.groups())
+    assert records == normal + anomalies + letters
+    assert normal > 0
+    assert anomalies > 0
+    assert "The account adds up" in text
+
+
+def test_it_ends_by_itself_with_a_sound_account_and_leaves_no_file(folder: Path) -> None:
+    with a_demo(folder, "6") as program:
+        assert program.wait(deadline=READY_SECONDS + END_SECONDS) == 0, output(folder)
+
+    assert_account(folder)
+    text = output(folder)
+    for part in ("curl -s http://127.0.0.1:", "/metrics", "tail --config", "precision", "\nNext\n"):
+        assert part in text
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "output.txt",
+        "sensorwatch.toml",
+        "temporary",
+    ]
+    assert list((folder / "temporary").iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_it_with_the_account_and_no_process(
+    folder: Path, long_demo: Program, number: signal.Signals
+) -> None:
+    children = psutil.Process(long_demo.pid).children(recursive=True)
+    assert len(children) >= 2
+
+    os.kill(long_demo.pid, number)
+
+    assert long_demo.wait(deadline=END_SECONDS) == 0, output(folder)
+    assert_account(folder)
+    assert not any(child.is_running() for child in children)
+    assert list((folder / "temporary").iterdir()) == []
+
+
+def test_ctrl_c_during_the_start_exits_with_130_and_leaves_no_process(folder: Path) -> None:
+    with a_demo(folder, "600") as program:
+        wait_until(lambda: "training" in output(folder), deadline=READY_SECONDS, what="training")
+        children = psutil.Process(program.pid).children(recursive=True)
+
+        os.kill(program.pid, signal.SIGINT)
+
+        assert program.wait(deadline=END_SECONDS) == 130, output(folder)
+
+    assert "error" not in output(folder)
+    assert not any(child.is_running() for child in children)
+    assert list((folder / "temporary").iterdir()) == []
+
+
+def test_a_killed_consumer_ends_it_with_code_1_and_the_log_and_no_process(
+    folder: Path, long_demo: Program
+) -> None:
+    children = psutil.Process(long_demo.pid).children(recursive=True)
+    (consumer,) = [child for child in children if "consumer" in child.cmdline()]
+
+    consumer.kill()
+
+    assert long_demo.wait(deadline=END_SECONDS) == 1, output(folder)
+    assert "the consumer ended with exit code -9; its log ends with:" in output(folder)
+    assert not any(child.is_running() for child in children)
+
+
+def test_an_invalid_duration_is_refused_in_one_line(folder: Path) -> None:
+    with a_demo(folder, "soon") as program:
+        assert program.wait(deadline=END_SECONDS) == 2
+    assert output(folder) == ('error: DEMO_SECONDS: found "soon", wanted seconds from 1 to 3600\n')

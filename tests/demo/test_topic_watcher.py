@@ -1,0 +1,89 @@
+"""The demo's reader of the topics: events of rows are counted, closing events are not."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from confluent_kafka import Producer
+
+from sensorwatch.commands.event_line import Closing, Event
+from sensorwatch.common.kafka.dead_letters import HEADER_PREFIX, ID_HEADER
+from sensorwatch.common.kafka.records import Coordinates
+from sensorwatch.common.runtime.settings import load_settings
+from sensorwatch.consumer.publishing.events import EventType
+from sensorwatch.demo.embedded_broker import EmbeddedBroker
+from sensorwatch.demo.topic_watcher import TopicWatcher
+from tests.brokers.child_processes import wait_until
+from tests.commands.test_tail import a_closing, an_event
+
+pytestmark = pytest.mark.embedded
+
+Headers = list[tuple[str, str | bytes | None]]
+
+
+@contextmanager
+def a_watcher(*messages: tuple[str, bytes, Headers]) -> Iterator[TopicWatcher]:
+    """A watcher of topics that hold these messages (topic, value, headers)."""
+    with EmbeddedBroker() as broker:
+        for topic in ("sensors", "anomalies", "sensors.dlq"):
+            broker.create_topic(topic)
+        producer = Producer({"bootstrap.servers": broker.address})
+        for topic, value, headers in messages:
+            producer.produce(topic, value, partition=0, headers=headers)
+        assert producer.flush(10) == 0
+        environ = {"SENSORWATCH__KAFKA__BOOTSTRAP_SERVERS": broker.address}
+        with TopicWatcher(load_settings(environ=environ).settings) as watcher:
+            yield watcher
+
+
+def anomaly(value: bytes, kind: str) -> tuple[str, bytes, Headers]:
+    return "anomalies", value, [("ce_type", kind.encode())]
+
+
+def dead_letter(id_: bytes, code: bytes) -> tuple[str, bytes, Headers]:
+    return "sensors.dlq", b"{", [(ID_HEADER, id_), (HEADER_PREFIX + "code", code)]
+
+
+def test_a_closing_event_is_kept_but_is_no_alarm() -> None:
+    with a_watcher(
+        anomaly(an_event(1), EventType.DETECTED),
+        anomaly(a_closing(), EventType.CLOSED),
+        anomaly(a_closing(), EventType.CLOSED),
+        anomaly(b"of another program", "of.another.type"),
+        anomaly(an_event(2, episode={"id": "sensors-0-1", "rows": 2}), EventType.DETECTED),
+    ) as watcher:
+        wait_until(
+            lambda: watcher.has(rows=0, events=2, dead_letters=0),
+            deadline=30,
+            what="the events of both rows",
+            every=0.05,
+        )
+        watcher.stop()
+
+    assert watcher.seen.alarms == {
+        Coordinates("sensors", 0, 1): "sensors-0-1",
+        Coordinates("sensors", 0, 2): "sensors-0-1",
+    }
+    assert [type(event) for event in watcher.latest] == [Event, Closing, Closing, Event]
+    assert watcher.closings == {"sensors-0-1-closed"}
+    assert watcher.duplicates == 1
+
+
+def test_dead_letters_are_counted_once_and_headers_of_another_program_stop_nothing() -> None:
+    with a_watcher(
+        dead_letter(b"\xff", b"\xc3"),
+        dead_letter(b"sensors-0-7", b"not_json"),
+        dead_letter(b"sensors-0-7", b"not_json"),
+        dead_letter(b"sensors-0-9", b"empty"),
+    ) as watcher:
+        wait_until(
+            lambda: watcher.has(rows=0, events=0, dead_letters=2),
+            deadline=30,
+            what="both dead letters",
+            every=0.05,
+        )
+        watcher.stop()
+
+    assert {where.offset for where in watcher.seen.dead_letters} == {7, 9}
+    assert watcher.reasons == {"\ufffd": 1, "not_json": 2, "empty": 1}
+    assert watcher.duplicates == 1
