@@ -51,9 +51,10 @@ def announcement(config: pytest.Config) -> list[str]:
 
 def remember_duration(config: pytest.Config, seconds: float) -> None:
     """Keep the duration of a complete run for the announcement of the next one."""
-    if config.cache is not None:
+    cache = _cache(config)
+    if cache is not None:
         known = {**_seconds_by_expression(config), config.getoption("markexpr"): seconds}
-        config.cache.set(_CACHE_KEY, known)
+        cache.set(_CACHE_KEY, known)
 
 
 def lines(expression: str, seconds: float | None, all_needs: Iterable[Need]) -> list[str]:
@@ -92,5 +93,12 @@ def _missing(need: Need) -> str:
 
 
 def _seconds_by_expression(config: pytest.Config) -> dict[str, float]:
-    known: dict[str, float] = {} if config.cache is None else config.cache.get(_CACHE_KEY, {})
+    cache = _cache(config)
+    known: dict[str, float] = {} if cache is None else cache.get(_CACHE_KEY, {})
     return known
+
+
+def _cache(config: pytest.Config) -> pytest.Cache | None:
+    """Return the folder that pytest keeps between runs; None for a run without one."""
+    # The attribute itself is missing if the plugin is switched off (-p no:cacheprovider).
+    return getattr(config, "cache", None)

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import is_hypothesis_test, settings
 
 from sensorwatch.demo.embedded_broker import EmbeddedBroker
 from tests import announcement
@@ -49,13 +49,23 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put all tests on a real Kafka into one group, which one worker of xdist runs in order.
+    """Assign the tests on a real Kafka to one worker of xdist, and coverage to the quick tests.
 
-    So they share one broker, and two of them never put it under load at the same time.
+    Tests of one group run in one worker, in order: they share one broker, and two of them never put
+    it under load at the same time. A tracer would nearly double the time of slow tests and of tests
+    with many generated examples, for few more lines.
     """
     for item in items:
-        if item.get_closest_marker("broker") is not None:
+        on_kafka = item.get_closest_marker("broker") is not None
+        if on_kafka:
             item.add_marker(pytest.mark.xdist_group("broker"))
+        if on_kafka or item.get_closest_marker("slow") is not None or _is_generated(item):
+            item.add_marker(pytest.mark.no_cover)
+
+
+def _is_generated(item: pytest.Item) -> bool:
+    """Say whether hypothesis generates the examples of a test."""
+    return isinstance(item, pytest.Function) and is_hypothesis_test(item.obj)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -61,14 +61,14 @@ def test_a_complete_run_announces_the_duration_of_the_run_before(
     second.stdout.fnmatch_lines("time: about * seconds, as the last such run here")
 
 
+def test_a_run_without_pytests_cache_is_announced_too(project: pytest.Pytester) -> None:
+    ended = project.runpytest_inprocess("-p", "no:cacheprovider", "--collect-only")
+
+    assert ended.ret == pytest.ExitCode.OK
+    ended.stdout.fnmatch_lines("time: * not measured here yet")
+
+
 def test_a_run_of_named_files_announces_nothing(project: pytest.Pytester) -> None:
     ended = project.runpytest_inprocess("--collect-only", "--", *project.path.glob("test_*.py"))
 
     ended.stdout.no_fnmatch_line("time: *")
-
-
-def test_one_worker_runs_all_tests_on_a_real_kafka(project: pytest.Pytester) -> None:
-    items, _ = project.inline_genitems()
-
-    groups = [mark.args for item in items for mark in item.iter_markers("xdist_group")]
-    assert groups == [("broker",)]
