@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from sensorwatch.common.kafka.embedded import EmbeddedBroker
+from sensorwatch.demo.embedded_broker import EmbeddedBroker
 from tests import announcement
 from tests.brokers.cluster import ClusterServer, KafkaCluster
 from tests.brokers.jar_server import JarServer

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from confluent_kafka import Message
 
+from sensorwatch.commands.event_line import line_of, read_event
 from sensorwatch.commands.topic_follower import StartAt, follow_topics
 from sensorwatch.common.kafka.records import coordinates
 from sensorwatch.common.runtime.command_line import ConfigOption
@@ -14,7 +15,6 @@ from sensorwatch.common.runtime.console import SafeConsole, styled
 from sensorwatch.common.runtime.logs import configure, kafka_logger
 from sensorwatch.common.runtime.printing import print_json_line
 from sensorwatch.common.runtime.settings import load_settings
-from sensorwatch.event_line import line_of, read_event
 
 
 def tail(

@@ -8,10 +8,10 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from sensorwatch.common.errors import BrokerUnavailable
 from sensorwatch.common.kafka.client_config import reader_config
-from sensorwatch.common.kafka.embedded import PARTITIONS
 from sensorwatch.common.kafka.ledger_text import from_metadata
 from sensorwatch.common.kafka.silent_logger import quiet_logger
 from sensorwatch.common.ledger.account import Account
+from sensorwatch.demo.embedded_broker import PARTITIONS
 from sensorwatch.demo.services import Services
 from sensorwatch.demo.topic_watcher import TopicWatcher
 from sensorwatch.producer.sink import DeliveryCounts

@@ -13,12 +13,7 @@ from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from sensorwatch.common.runtime.console import SafeConsole, styled
-from sensorwatch.common.runtime.printing import print_line
-from sensorwatch.demo.consumer_metrics import ConsumerMetrics
-from sensorwatch.demo.services import Services
-from sensorwatch.demo.texts import addresses
-from sensorwatch.event_line import (
+from sensorwatch.commands.event_line import (
     CLOSED_STYLE,
     SEVERITY_STYLES,
     Closing,
@@ -27,6 +22,11 @@ from sensorwatch.event_line import (
     line_of,
     short_reason,
 )
+from sensorwatch.common.runtime.console import SafeConsole, styled
+from sensorwatch.common.runtime.printing import print_line
+from sensorwatch.demo.consumer_metrics import ConsumerMetrics
+from sensorwatch.demo.services import Services
+from sensorwatch.demo.texts import addresses
 
 _MAX_REASONS = 4
 _MAX_SENSORS = 10

@@ -15,9 +15,9 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from sensorwatch.common.errors import CheckFailed, UsageError
-from sensorwatch.common.kafka.embedded import EmbeddedBroker
 from sensorwatch.common.runtime.settings import Settings, load_settings
 from sensorwatch.demo.consumer_metrics import http_get
+from sensorwatch.demo.embedded_broker import EmbeddedBroker
 from sensorwatch.demo.first_model import train_first_model
 from sensorwatch.demo.scenario import Scenario
 

@@ -12,6 +12,7 @@ from typing import Self
 
 from confluent_kafka import Message
 
+from sensorwatch.commands.event_line import Closing, Event, read_event
 from sensorwatch.commands.topic_follower import StartAt, follow_topics
 from sensorwatch.common.kafka.dead_letters import HEADER_PREFIX, ID_HEADER
 from sensorwatch.common.kafka.records import (
@@ -24,7 +25,6 @@ from sensorwatch.common.kafka.records import (
 from sensorwatch.common.kafka.silent_logger import quiet_logger
 from sensorwatch.common.runtime.settings import Settings
 from sensorwatch.demo.score import Observations
-from sensorwatch.event_line import Closing, Event, read_event
 from sensorwatch.producer.kafka_sink import LABEL_HEADER
 
 _LATEST_EVENTS = 300

@@ -14,7 +14,7 @@ _NO_ERROR = 0
 class MockCluster:
     """Brokers 1 to n on loopback, in this process, that fail as they are told.
 
-    The limits are those of `sensorwatch.common.kafka.embedded.EmbeddedBroker`: tests on it assert which
+    The limits are those of `sensorwatch.demo.embedded_broker.EmbeddedBroker`: tests on it assert which
     *action* follows an error; that no record is lost or doubled is asserted on the real broker.
     """
 

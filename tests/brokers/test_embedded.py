@@ -1,7 +1,7 @@
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
-from sensorwatch.common.kafka.embedded import PARTITIONS, EmbeddedBroker
+from sensorwatch.demo.embedded_broker import PARTITIONS, EmbeddedBroker
 
 pytestmark = pytest.mark.embedded
 

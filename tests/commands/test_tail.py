@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
+from sensorwatch.commands.event_line import Event, line_of, read_event, short_reason
 from sensorwatch.commands.tail_command import tail
-from sensorwatch.common.kafka.embedded import EmbeddedBroker
 from sensorwatch.common.runtime.command_line import run
 from sensorwatch.consumer.publishing.events import EventType
-from sensorwatch.event_line import Event, line_of, read_event, short_reason
+from sensorwatch.demo.embedded_broker import EmbeddedBroker
 from tests.brokers.child_processes import Program, wait_until
 from tests.kafka.record_builders import StoredRecord
 

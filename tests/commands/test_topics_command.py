@@ -11,7 +11,6 @@ from confluent_kafka.admin import AdminClient
 from sensorwatch.commands.recent_records import recent_records
 from sensorwatch.commands.topics_command import created_lines
 from sensorwatch.common.errors import BrokerUnavailable, UsageError
-from sensorwatch.common.kafka.embedded import EmbeddedBroker
 from sensorwatch.common.kafka.snapshot_text import CHUNK_BYTES
 from sensorwatch.common.kafka.topics import (
     TopicPlan,
@@ -20,6 +19,7 @@ from sensorwatch.common.kafka.topics import (
     require_topics,
     topic_plans,
 )
+from sensorwatch.demo.embedded_broker import EmbeddedBroker
 from tests.brokers.kafka import Kafka
 from tests.brokers.ports import free_port
 from tests.commands.command_runner import run_in_process, sensorwatch

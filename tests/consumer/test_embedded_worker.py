@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sensorwatch.common.kafka.embedded import EmbeddedBroker
 from sensorwatch.common.kafka.ledger_text import Cause
+from sensorwatch.demo.embedded_broker import EmbeddedBroker
 from tests.consumer.sandbox import MODEL, Sandbox
 from tests.kafka.record_builders import a_payload
 from tests.publishing.test_events import VALIDATOR, plain_value

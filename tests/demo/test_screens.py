@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
+from sensorwatch.commands.event_line import read_event
 from sensorwatch.demo.consumer_metrics import ConsumerMetrics
 from sensorwatch.demo.screens import LiveScreen, PlainScreen, Screen, State
-from sensorwatch.event_line import read_event
 from tests.commands.test_tail import a_signal, an_event, as_record
 from tests.runtime.test_printing import is_safe
 

@@ -7,12 +7,12 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from sensorwatch.common.errors import BrokerUnavailable, DataError, SettingsError, StateRefused
-from sensorwatch.common.kafka.embedded import EmbeddedBroker
 from sensorwatch.common.kafka.state_check import (
     TopicConfigReader,
     check_state_topics,
     read_topic_config,
 )
+from sensorwatch.demo.embedded_broker import EmbeddedBroker
 from tests.brokers.kafka import Kafka
 from tests.brokers.mock_cluster import MockCluster
 

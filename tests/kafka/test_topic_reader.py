@@ -7,7 +7,6 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 
 from sensorwatch.common.errors import BrokerUnavailable
 from sensorwatch.common.kafka.client_config import reader_config
-from sensorwatch.common.kafka.embedded import EmbeddedBroker
 from sensorwatch.common.kafka.retrying import RetryPolicy
 from sensorwatch.common.kafka.silent_logger import quiet_logger
 from sensorwatch.common.kafka.topic_reader import (
@@ -16,6 +15,7 @@ from sensorwatch.common.kafka.topic_reader import (
     read_topic,
     topic_partitions,
 )
+from sensorwatch.demo.embedded_broker import EmbeddedBroker
 from tests.brokers.mock_cluster import MockCluster
 
 pytestmark = pytest.mark.embedded

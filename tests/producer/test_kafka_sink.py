@@ -11,10 +11,10 @@ from confluent_kafka import TIMESTAMP_CREATE_TIME, Consumer, KafkaError, Message
 
 from sensorwatch.common.errors import BrokerUnavailable, SettingsError, UsageError
 from sensorwatch.common.kafka.client_config import producer_config, reader_config
-from sensorwatch.common.kafka.embedded import EmbeddedBroker
 from sensorwatch.common.kafka.silent_logger import quiet_logger
 from sensorwatch.common.simulation.fault_plan import FaultPlan
 from sensorwatch.common.simulation.stream import Simulation, simulate
+from sensorwatch.demo.embedded_broker import EmbeddedBroker
 from sensorwatch.producer.kafka_sink import LABEL_HEADER, KafkaSink, connect_sink
 from sensorwatch.producer.simulated_records import Record, simulated_records
 from sensorwatch.producer.sink import DeliveryCounts, deliver

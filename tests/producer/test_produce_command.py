@@ -12,10 +12,10 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from sensorwatch.common.kafka.client_config import reader_config
-from sensorwatch.common.kafka.embedded import EmbeddedBroker
 from sensorwatch.common.rows.schema import load_schema
 from sensorwatch.common.rows.strict_parsing import collect_rows
 from sensorwatch.common.tables import read_rows
+from sensorwatch.demo.embedded_broker import EmbeddedBroker
 from tests.brokers.kafka import Kafka
 
 PROJECT = Path(__file__).parents[2]

@@ -1,8 +1,8 @@
 import pytest
 
 from sensorwatch.commands.ledger_command import app
-from sensorwatch.common.kafka.embedded import EmbeddedBroker
 from sensorwatch.common.runtime.command_line import run
+from sensorwatch.demo.embedded_broker import EmbeddedBroker
 
 
 @pytest.mark.embedded

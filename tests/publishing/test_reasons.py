@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from jsonschema import Draft202012Validator
 
+from sensorwatch.commands.event_line import line_of, read_event
 from sensorwatch.common.kafka.records import OutgoingMessage
 from sensorwatch.common.scoring.processing import process
 from sensorwatch.consumer.publishing.events import anomaly_events
-from sensorwatch.event_line import line_of, read_event
 from tests.kafka.record_builders import StoredRecord
 from tests.scoring.detectors import a_forecast_detector
 

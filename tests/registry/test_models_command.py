@@ -12,12 +12,12 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from sensorwatch.cli import build_app
 from sensorwatch.commands import versions_in_use as named_versions
 from sensorwatch.common.errors import BrokerUnavailable
-from sensorwatch.common.kafka.embedded import EmbeddedBroker
 from sensorwatch.common.kafka.ledger_text import Cause, ledger_message, to_metadata
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.ledger.account import Account, open_account
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.runtime.command_line import run
+from sensorwatch.demo.embedded_broker import EmbeddedBroker
 from tests.commands.command_runner import CommandResult, run_in_process
 from tests.reading_builders import a_candidate
 from tests.registry.forging import NAME, WHO, a_registry, folder_of
