@@ -6,15 +6,10 @@ from types import FrameType
 from typing import Annotated
 
 import typer
-import uvicorn
 
-from sensorwatch.api.api_key import read_key
-from sensorwatch.api.app import create_app
-from sensorwatch.api.write_coalescing import CoalescingProtocol
 from sensorwatch.common.errors import SettingsError, Unrecoverable
 from sensorwatch.common.runtime.command_line import ConfigOption
 from sensorwatch.common.runtime.logs import configure, logger
-from sensorwatch.common.runtime.settings import load_settings
 
 SHUTDOWN_SECONDS = 5
 """Time limit for running requests after a SIGTERM."""
@@ -35,6 +30,13 @@ def serve(
     config: ConfigOption = None,
 ) -> None:
     """Serve /predict, /model, /health and /metrics over HTTP until SIGTERM or Ctrl-C."""
+    import uvicorn
+
+    from sensorwatch.api.api_key import read_key
+    from sensorwatch.api.app import create_app
+    from sensorwatch.api.write_coalescing import CoalescingProtocol
+    from sensorwatch.common.runtime.settings import load_settings
+
     overrides = {"api.host": host, "api.port": port}
     settings = load_settings(config, overrides=overrides).settings
     configure(settings.log.format, settings.log.level)

@@ -1,12 +1,11 @@
 """Compilation of kernels, which process rows in one fixed order."""
 
-import hashlib
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from numba import njit
+
+from sensorwatch.common.kernel_cache import KernelCache
 
 Function = Callable[..., Any]
 
@@ -27,24 +26,12 @@ def inlined_kernel(function: Function) -> Any:
 
 
 def is_cached(compiled: Any) -> bool:
-    """Say whether numba's cache has this kernel as the code is now; else a call compiles it."""
-    return bool(compiled._cache._cache_file._load_index())  # noqa: SLF001 - numba does not tell
+    """Say whether this kernel's compiled code is on disk; if not, its first call compiles it."""
+    return not compiled._cache.is_empty()  # noqa: SLF001 - see `_compiled`
 
 
 def _compiled(function: Function, **options: Any) -> Any:
-    compiled: Any = njit(cache=True, nogil=True, error_model="numpy", **options)(function)
-    # numba looks only at the file that a function stands in, and would go on with what it compiled
-    # before a part in another file was changed.
-    file = compiled._cache._cache_file  # noqa: SLF001 - there is no other way to say so
-    file._source_stamp = (file._source_stamp, _kernel_sources_stamp())  # noqa: SLF001
+    compiled: Any = njit(nogil=True, error_model="numpy", **options)(function)
+    # Not numba's `cache=True`: it looks at the disk at import, and at one file only.
+    compiled._cache = KernelCache(function)  # noqa: SLF001 - numba has no public way
     return compiled
-
-
-@cache
-def _kernel_sources_stamp() -> str:
-    """Tell by sizes and times whether any file that kernels stand in has changed."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("**/*.py")):
-        file_stat = path.stat()
-        digest.update(f"{path.name} {file_stat.st_size} {file_stat.st_mtime_ns}\n".encode())
-    return digest.hexdigest()

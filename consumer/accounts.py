@@ -14,7 +14,7 @@ from sensorwatch.common.kafka.snapshot_text import raise_state_refused
 from sensorwatch.common.kafka.topic_reader import ask_leader
 from sensorwatch.common.ledger.account import Account, open_account, resize_window
 from sensorwatch.common.runtime.logs import logger
-from sensorwatch.common.runtime.setting_keys import StartPosition
+from sensorwatch.common.runtime.setting_choices import StartPosition
 from sensorwatch.common.scoring.memory import MAX_SENSORS
 
 CALL_TIMEOUT_SECONDS = 5.0

@@ -9,7 +9,6 @@ import typer
 from sensorwatch.common.errors import UsageError
 from sensorwatch.common.runtime.command_line import ConfigOption
 from sensorwatch.common.runtime.logs import configure
-from sensorwatch.common.runtime.settings import load_settings
 from sensorwatch.consumer.stopping import StopRequest
 
 _PARTITION_OFFSET = re.compile(r"(\d+):(\d+)", re.ASCII)
@@ -35,6 +34,8 @@ def consume(
     worker: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Score the input topic, exactly once, until SIGTERM or Ctrl-C."""
+    from sensorwatch.common.runtime.settings import load_settings
+
     stopping = StopRequest()
     if worker is not None:
         stopping.stop_with_supervisor()

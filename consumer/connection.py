@@ -29,7 +29,8 @@ from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.row_executor import RowExecutor
 from sensorwatch.common.runtime.fingerprint import fingerprint
 from sensorwatch.common.runtime.logs import kafka_logger, logger
-from sensorwatch.common.runtime.setting_keys import Delivery, Settings
+from sensorwatch.common.runtime.setting_choices import Delivery
+from sensorwatch.common.runtime.setting_keys import Settings
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.consumer.accounts import Accounts
 from sensorwatch.consumer.memories import Memories

@@ -1,27 +1,66 @@
-"""What was compiled before any file with kernels changed is not used again."""
+"""Kernels are compiled once, and again after any file with kernels changed."""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from sensorwatch.common import kernels
+from sensorwatch.common import kernel_cache, kernels
 
 ROOT = Path(__file__).parents[1]
+READ = """
+import numpy as np
+from sensorwatch.common.kernels import is_cached
+from sensorwatch.common.model.tails import for_each, rarity, tail_from
+print(is_cached(for_each), end=" ")
+rarity(tail_from(np.ones(9)), np.ones(2))
+print(for_each.stats.cache_hits.total())
+"""
 
 
-def test_a_change_in_any_kernel_file_recompiles_all_kernels(
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_change_in_any_source_makes_all_kernels_new(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    before = _stamp_of_a_kernel()
-    assert _stamp_of_a_kernel() == before
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    source = tmp_path / "another_file.py"
+    source.write_text("SCALE = 1.0\n", encoding="utf-8")
+    monkeypatch.setattr(kernel_cache, "kernel_sources", lambda: [source])
+    monkeypatch.setattr(kernel_cache, "source_stamp", kernel_cache.source_stamp.__wrapped__)
+    _a_kernel()()
+    assert kernels.is_cached(_a_kernel())
 
-    monkeypatch.setattr(kernels, "_kernel_sources_stamp", lambda: "another part was changed")
+    source.write_text("SCALE = 2.0\n", encoding="utf-8")
 
-    assert _stamp_of_a_kernel() != before
+    assert not kernels.is_cached(_a_kernel())
+
+
+def test_every_file_with_kernels_is_a_source() -> None:
+    parts = ("api", "common", "consumer", "producer", "sensorwatch", "trainer")
+    files = [path for part in parts for path in (ROOT / part).rglob("*.py")]
+    with_kernels = {
+        path
+        for path in files
+        if "common.kernels import" in path.read_text(encoding="utf-8")
+        and "is_cached" not in path.read_text(encoding="utf-8")
+    }
+
+    assert len(with_kernels) > 15
+    assert with_kernels <= {path.resolve() for path in kernel_cache.kernel_sources()}
+
+
+def test_importing_every_kernel_looks_at_no_source_and_at_no_folder(tmp_path: Path) -> None:
+    code = """
+import sensorwatch.commands.warmup_run
+from sensorwatch.common import kernel_cache, kernel_folder
+for looked in (kernel_cache.source_stamp, kernel_folder._own_folder):
+    print(looked.cache_info().misses)
+"""
+    assert _output_of(code, tmp_path) == "0\n0"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_inlined_kernels_count_no_references() -> None:
@@ -31,41 +70,44 @@ def test_inlined_kernels_count_no_references() -> None:
 
     @kernels.kernel
     def total(rows):  # type: ignore[no-untyped-def]
-        result = 0.0
+        found = 0.0
         for row in range(len(rows)):
-            result += first(rows[row])
-        return result
+            found += first(rows[row])
+        return found
 
     assert total(np.arange(6.0).reshape(3, 2)) == 0.0 + 2.0 + 4.0
 
 
-def test_is_cached_says_whether_a_kernel_is_in_the_cache(tmp_path: Path) -> None:
-    ask = "from sensorwatch.common.kernels import is_cached; from sensorwatch.common.model.tails import for_each; "
-    told = [_output_of(ask + "print(is_cached(for_each))", tmp_path)]
-    _output_of(
-        "from sensorwatch.common.model.tails import *; rarity(tail_from(np.ones(9)), np.ones(2))",
-        tmp_path,
-    )
-    told.append(_output_of(ask + "print(is_cached(for_each))", tmp_path))
+def test_a_second_process_loads_what_the_first_compiled(tmp_path: Path) -> None:
+    assert _output_of(READ, tmp_path) == "False 0"
+    assert _output_of(READ, tmp_path) == "True 1"
 
-    assert told == ["False", "True"]
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 100])
+@pytest.mark.parametrize("suffix", ["nbi", "nbc"])
+def test_damaged_files_are_compiled_again(tmp_path: Path, suffix: str, content: bytes) -> None:
+    """What a crash or a full disk leaves behind must not end every later start."""
+    _output_of(READ, tmp_path)
+    for path in tmp_path.rglob(f"*.{suffix}"):
+        path.write_bytes(content)
+
+    _output_of(READ, tmp_path)
+
+    assert _output_of(READ, tmp_path) == "True 1"
 
 
 def _output_of(code: str, cache: Path) -> str:
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache), "PYTHONPATH": str(ROOT)}
-    result = subprocess.run(
-        [sys.executable, "-c", "import numpy as np; " + code],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
     )
-    return result.stdout.strip()
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
 
 
-def _stamp_of_a_kernel() -> object:
+def _a_kernel() -> Any:
     @kernels.kernel
     def one():  # type: ignore[no-untyped-def]
         return 1
 
-    return one._cache._cache_file._source_stamp
+    return one

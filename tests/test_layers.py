@@ -26,7 +26,9 @@ COMMON = LEDGER | _common(
 MAY_IMPORT = {
     f"{PACKAGE}.common.errors": set[str](),
     f"{PACKAGE}.common.escaping": set[str](),
-    f"{PACKAGE}.common.kernels": set[str](),
+    f"{PACKAGE}.common.kernel_folder": set[str](),
+    f"{PACKAGE}.common.kernel_cache": _common("kernel_folder"),
+    f"{PACKAGE}.common.kernels": _common("kernel_cache"),
     f"{PACKAGE}.common.pydantic_errors": set[str](),
     f"{PACKAGE}.common.row_executor": set[str](),
     f"{PACKAGE}.common.rows": BASE | _common("row_executor"),

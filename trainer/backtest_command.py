@@ -1,27 +1,12 @@
 """The command `backtest`: score the rows of a file as the consumer would."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sensorwatch.common.errors import UsageError
-from sensorwatch.common.registry.store import Registry
-from sensorwatch.common.rows.batches import Batch, split_batches
-from sensorwatch.common.rows.rejection import Rejection
-from sensorwatch.common.rows.schema import Schema, load_schema
-from sensorwatch.common.runtime.allocator import keep_freed_memory
 from sensorwatch.common.runtime.command_line import ConfigOption
-from sensorwatch.common.runtime.logs import logger
-from sensorwatch.common.runtime.printing import print_line
-from sensorwatch.common.runtime.setting_keys import Settings
-from sensorwatch.common.scoring.detector import Detector
-from sensorwatch.common.scoring.memory import Memory
-from sensorwatch.common.tables import read_batches
-from sensorwatch.trainer.backtest import score_batches
-from sensorwatch.trainer.rejected_text import rejected_text
-from sensorwatch.trainer.score_table import ScoreTable
 from sensorwatch.trainer.trainer_options import (
     FeaturesOption,
     FileOption,
@@ -32,8 +17,6 @@ from sensorwatch.trainer.trainer_options import (
     SeedOption,
     settings_for,
 )
-
-log = logger("trainer")
 
 
 def backtest(
@@ -78,67 +61,7 @@ def backtest(
     )
     if (train_rows is None) == (model is None):
         raise UsageError("give either --train-rows N (fit on the first N rows) or --model VERSION")
-    if model is None:
-        row_schema = load_schema(settings.schema_.path)
-        train_batches, batches = split_batches(read_batches(data, row_schema), train_rows or 0)
-        detector, memory, rejections = _fit_on_first_batches(
-            train_batches, row_schema, settings, data
-        )
-    else:
-        detector = Registry(settings.registry.path).load(settings.registry.model, model).detector
-        row_schema = (
-            detector.schema
-            if schema is None
-            else _require_same_schema(load_schema(schema), detector)
-        )
-        batches, memory, rejections = read_batches(data, row_schema), detector.empty_memory(), []
-    keep_freed_memory()
-    with ScoreTable(out) as table:
-        table.write_rejected(rejections)
-        for outcome in score_batches(batches, detector, memory, first_row=train_rows or 0):
-            table.write(outcome)
-    _print_summary(table)
+    # Imported late: it takes a second, and `--help` does not need it.
+    from sensorwatch.trainer.backtest_run import run_backtest
 
-
-def _fit_on_first_batches(
-    train_batches: Sequence[Batch], schema: Schema, settings: Settings, data: Path
-) -> tuple[Detector, Memory, list[Rejection]]:
-    # Imported here, because only training needs scikit-learn, which takes a second to import.
-    from sensorwatch.trainer.training import rate_note
-    from sensorwatch.trainer.unregistered_model import fit_on_first_batches
-
-    detector, memory, rejections = fit_on_first_batches(
-        train_batches, schema, settings.trainer, uri=str(data)
-    )
-    calibration = detector.calibration
-    note = rate_note(
-        len(calibration.scores),
-        calibration.target_alert_rate,
-        extrapolates=detector.decision is not None,
-    )
-    if note:
-        log.warning(note)
-    return detector, memory, rejections
-
-
-def _require_same_schema(schema: Schema, detector: Detector) -> Schema:
-    """Return `schema`, which may differ from the detector's only in name, units and CSV format.
-
-    Raises UsageError if the fingerprints differ.
-    """
-    if schema.fingerprint != detector.schema.fingerprint:
-        raise UsageError(
-            f"the schema has fingerprint {schema.fingerprint}, but {detector.version} was trained "
-            f"with {detector.schema.fingerprint}: omit --schema, or choose a version that was "
-            "trained with this schema"
-        )
-    return schema
-
-
-def _print_summary(table: ScoreTable) -> None:
-    rejected = rejected_text(table.rejected)
-    print_line(f"scored     {table.scored} rows, {table.anomalies} anomalous, to {table.out}")
-    print_line(
-        f"rejected   {table.rejected.total()} rows{f' ({rejected})' if rejected else ''}"
-        f", to {table.rejected_out}"
-    )
+    run_backtest(settings, data, schema=schema, train_rows=train_rows, model=model, out=out)

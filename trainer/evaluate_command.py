@@ -5,15 +5,11 @@ from typing import Annotated
 
 import typer
 
-from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.runtime.command_line import ConfigOption
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.printing import print_line
-from sensorwatch.trainer.dataset import read_data
-from sensorwatch.trainer.evaluation import EvaluatedVersion, evaluate_version
 from sensorwatch.trainer.evaluation_check import failed_checks, require_passed
 from sensorwatch.trainer.rejected_text import rejected_text
-from sensorwatch.trainer.report_output import print_report, write_report
 from sensorwatch.trainer.trainer_options import (
     DataOption,
     NameOption,
@@ -42,6 +38,11 @@ def evaluate(
     config: ConfigOption = None,
 ) -> None:
     """Check a version's alert rates, correctness and detection of injected faults."""
+    from sensorwatch.common.registry.store import Registry
+    from sensorwatch.trainer.dataset import read_data
+    from sensorwatch.trainer.evaluation import EvaluatedVersion, evaluate_version
+    from sensorwatch.trainer.report_output import print_report, write_report
+
     settings = settings_for(config, model=name, registry=registry)
     store, model_name = Registry(settings.registry.path), settings.registry.model
     version = store.load(model_name, model)

@@ -1,13 +1,17 @@
 """The command-line options that the trainer's commands share."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sensorwatch.common.runtime.logs import configure
-from sensorwatch.common.runtime.setting_keys import FeatureKind, Settings
-from sensorwatch.common.runtime.settings import load_settings
+from sensorwatch.common.runtime.setting_choices import FeatureKind
+
+if TYPE_CHECKING:
+    from sensorwatch.common.runtime.setting_keys import Settings
 
 DataOption = Annotated[
     str,
@@ -96,6 +100,8 @@ def settings_for(
 
     An option that is None overrides nothing.
     """
+    from sensorwatch.common.runtime.settings import load_settings
+
     overrides = {
         "trainer.seed": seed,
         "trainer.target_alert_rate": target_alert_rate,

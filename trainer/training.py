@@ -16,7 +16,8 @@ from sensorwatch.common.model.tails import MAX_TAIL_SHARE, MIN_EXCESSES
 from sensorwatch.common.registry.candidate import MAX_GOLDEN_ROWS, Candidate, DataSource
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema
-from sensorwatch.common.runtime.setting_keys import FeatureKind, TrainerSettings
+from sensorwatch.common.runtime.setting_choices import FeatureKind
+from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.scoring.detector import Detector, learn_signal_ranges
 from sensorwatch.common.scoring.features import compute_features
 from sensorwatch.trainer.cross_validation import block_count, out_of_fold_scores

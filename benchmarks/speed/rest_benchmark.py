@@ -27,7 +27,8 @@ from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.rows.schema import Schema, load_schema
 from sensorwatch.common.runtime.command_line import run
-from sensorwatch.common.runtime.setting_keys import FeatureKind, TrainerSettings
+from sensorwatch.common.runtime.setting_choices import FeatureKind
+from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.scoring.features import compute_features
 from sensorwatch.common.simulation.stream import Simulation, simulate
 from sensorwatch.trainer.training import train

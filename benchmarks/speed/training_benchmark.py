@@ -22,7 +22,7 @@ from sensorwatch.common.rows.fast.timestamps import format_instants
 from sensorwatch.common.rows.readings import Readings
 from sensorwatch.common.runtime.allocator import keep_freed_memory
 from sensorwatch.common.runtime.command_line import run
-from sensorwatch.common.runtime.setting_keys import FeatureKind
+from sensorwatch.common.runtime.setting_choices import FeatureKind
 from sensorwatch.common.scoring.processing import score_readings
 
 SIGNALS, SENSORS = 8, 100

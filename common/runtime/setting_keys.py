@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -16,58 +15,18 @@ from pydantic import (
     model_validator,
 )
 
+from sensorwatch.common.runtime.setting_choices import (
+    Delivery,
+    Emit,
+    FeatureKind,
+    LogFormat,
+    LogLevel,
+    StartPosition,
+)
+
 KAFKA_DEFAULTS: Mapping[str, str] = {"bootstrap.servers": "localhost:9092"}
 MAX_WAIT_MS = 200
 """Python runs a signal handler only after the client's consume() returns."""
-
-
-class Delivery(StrEnum):
-    """How results and offsets are committed."""
-
-    EXACTLY_ONCE = "exactly_once"
-    AT_LEAST_ONCE = "at_least_once"
-
-
-class Emit(StrEnum):
-    """Which events of an episode are published, besides its end; the counts do not change."""
-
-    ROWS = "rows"
-    """One event for each anomalous row."""
-    EPISODES = "episodes"
-    """One event for the first row; a late or duplicate row is an episode of its own."""
-
-
-class StartPosition(StrEnum):
-    """The start offset of a partition without a committed offset."""
-
-    EARLIEST = "earliest"
-    LATEST = "latest"
-    ERROR = "error"
-
-
-class FeatureKind(StrEnum):
-    """The features of a model."""
-
-    FORECAST = "forecast"
-    """Each row compared with a forecast from its sensor's previous rows."""
-    PLAIN = "plain"
-    """The raw signals, hour and day of week; no memory."""
-
-
-class LogFormat(StrEnum):
-    """The format of the log: for people or for machines."""
-
-    HUMAN = "human"
-    JSON = "json"
-
-
-class LogLevel(StrEnum):
-    """The lowest level that is written."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
 
 
 def is_topic(name: str) -> bool:

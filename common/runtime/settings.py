@@ -10,14 +10,8 @@ from pydantic import BaseModel, ValidationError
 
 from sensorwatch.common.errors import SettingsError
 from sensorwatch.common.pydantic_errors import describe_validation_error
-from sensorwatch.common.runtime.setting_keys import (
-    Delivery,
-    LogFormat,
-    LogLevel,
-    Settings,
-    StartPosition,
-    is_topic,
-)
+from sensorwatch.common.runtime.setting_choices import Delivery, LogFormat, LogLevel, StartPosition
+from sensorwatch.common.runtime.setting_keys import Settings, is_topic
 from sensorwatch.common.runtime.setting_sources import (
     CommandEntry,
     environment_entries,

@@ -18,7 +18,7 @@ from sensorwatch.common.kafka.records import (
 )
 from sensorwatch.common.model.calibration import p_values
 from sensorwatch.common.rows.fast.timestamps import format_instants
-from sensorwatch.common.runtime.setting_keys import Emit
+from sensorwatch.common.runtime.setting_choices import Emit
 from sensorwatch.common.scoring.detections import SEVERITY_TEXTS, Detections
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.explanation import SignalReading, explain_rows

@@ -1,22 +1,19 @@
 """`sensorwatch config`: say whether the configuration is sound and who set each value."""
 
+from __future__ import annotations
+
 import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sensorwatch.commands.kafka_settings_check import check_client_settings
 from sensorwatch.common.errors import SettingsError
-from sensorwatch.common.rows.schema import load_schema
 from sensorwatch.common.runtime.command_line import ConfigOption, typer_app
 from sensorwatch.common.runtime.printing import print_line, print_note
-from sensorwatch.common.runtime.settings import (
-    Delivery,
-    LoadedSettings,
-    Settings,
-    load_settings,
-    redacted,
-)
+
+if TYPE_CHECKING:
+    from sensorwatch.common.runtime.settings import LoadedSettings, Settings
 
 app = typer_app(no_args_is_help=True)
 
@@ -29,6 +26,10 @@ def config() -> None:
 @app.command()
 def check(config: ConfigOption = None) -> None:
     """Validate the whole configuration; show every value (secrets hidden) and who set it."""
+    from sensorwatch.commands.kafka_settings_check import check_client_settings
+    from sensorwatch.common.rows.schema import load_schema
+    from sensorwatch.common.runtime.settings import load_settings
+
     loaded = load_settings(config)
     settings = loaded.settings
     _print_values(loaded)
@@ -45,6 +46,8 @@ def check(config: ConfigOption = None) -> None:
 
 
 def _print_values(loaded: LoadedSettings) -> None:
+    from sensorwatch.common.runtime.settings import redacted
+
     rows = [
         (
             key,
@@ -91,6 +94,8 @@ def _check_key_file(name: str) -> None:
 
 
 def _notes(settings: Settings) -> Iterator[str]:
+    from sensorwatch.common.runtime.settings import Delivery
+
     if not settings.schema_.path.exists():
         yield (
             f"there is no schema file {settings.schema_.path}: `train` and `topics` will need one "

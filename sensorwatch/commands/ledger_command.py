@@ -1,36 +1,23 @@
 """`sensorwatch ledger`: show the account of every record, verify it, restore lost offsets."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sensorwatch.common.errors import CheckFailed, UsageError
-from sensorwatch.common.kafka.ledger_text import LedgerRecord
-from sensorwatch.common.kafka.ledger_topic import by_partition, read_ledger
-from sensorwatch.common.kafka.records import Partition
-from sensorwatch.common.ledger.account import Account
 from sensorwatch.common.runtime.command_line import ConfigOption, typer_app
 from sensorwatch.common.runtime.printing import print_json, print_line, print_note
-from sensorwatch.common.runtime.setting_keys import Settings
-from sensorwatch.common.runtime.settings import load_settings
-from sensorwatch.proof.ledger_intervals import (
-    Finding,
-    Verdict,
-    restarted_accounts,
-    since_last_opening,
-    split_ledger,
-)
-from sensorwatch.proof.ledger_output import (
-    account_values,
-    finding_line,
-    finding_values,
-    print_accounts,
-)
-from sensorwatch.proof.proof_inputs import connect_proof_inputs
-from sensorwatch.proof.replay_proof import ReplayProof
-from sensorwatch.state.account_commit import commit_accounts
-from sensorwatch.state.committed_accounts import CommittedAccount, committed_accounts
+
+if TYPE_CHECKING:
+    from sensorwatch.common.kafka.ledger_text import LedgerRecord
+    from sensorwatch.common.kafka.records import Partition
+    from sensorwatch.common.ledger.account import Account
+    from sensorwatch.common.runtime.setting_keys import Settings
+    from sensorwatch.proof.ledger_intervals import Finding
+    from sensorwatch.state.committed_accounts import CommittedAccount
 
 app = typer_app(help="Show the account of every record, and verify it.", no_args_is_help=True)
 
@@ -48,6 +35,9 @@ def show(
     ] = False,
 ) -> None:
     """Show each partition's account as committed, and check that it adds up (exit 1 if not)."""
+    from sensorwatch.proof.ledger_output import account_values, print_accounts
+    from sensorwatch.state.committed_accounts import CommittedAccount
+
     settings = _settings(config, group)
     committed_accounts_by_partition = _committed_accounts(settings)
     records = _ledger_records(settings) if history else {}
@@ -96,6 +86,16 @@ def verify_command(
     Works while the input is retained and the registry has the versions that scored it, from the
     opening of an account or from a snapshot of the sensors' memory that is still there.
     """
+    from sensorwatch.proof.ledger_intervals import (
+        Verdict,
+        restarted_accounts,
+        since_last_opening,
+        split_ledger,
+    )
+    from sensorwatch.proof.ledger_output import finding_line, finding_values
+    from sensorwatch.proof.proof_inputs import connect_proof_inputs
+    from sensorwatch.proof.replay_proof import ReplayProof
+
     settings = _settings(config, group)
     committed_accounts_by_partition = _committed_accounts(settings)
     proof_sources = connect_proof_inputs(settings)
@@ -145,6 +145,8 @@ def restore(
     Records that were scored after that ledger record are scored again: their events and dead
     letters come a second time (with the same ids). Stop the consumers first.
     """
+    from sensorwatch.state.account_commit import commit_accounts
+
     settings = _settings(config, group)
     committed_accounts_by_partition = _committed_accounts(settings)
     newest = {
@@ -170,16 +172,22 @@ def restore(
 
 
 def _settings(config: Any, group: str | None) -> Settings:
+    from sensorwatch.common.runtime.settings import load_settings
+
     return load_settings(config, overrides={"consumer.group": group}).settings
 
 
 def _committed_accounts(settings: Settings) -> dict[Partition, CommittedAccount]:
+    from sensorwatch.state.committed_accounts import committed_accounts
+
     return committed_accounts(
         settings.kafka, settings.topics.readings, group=settings.consumer.group
     )
 
 
 def _ledger_records(settings: Settings) -> dict[Partition, list[LedgerRecord]]:
+    from sensorwatch.common.kafka.ledger_topic import by_partition, read_ledger
+
     partition_records = read_ledger(
         settings.kafka, settings.ledger_topic, group=settings.consumer.group
     )

@@ -1,20 +1,23 @@
 """`sensorwatch models`: look at the versions in the registry, and move the aliases."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sensorwatch.commands.console_table import print_table
-from sensorwatch.commands.versions_in_use import named_versions
 from sensorwatch.common.errors import CheckFailed, ModelRefused, UsageError
-from sensorwatch.common.registry.audit import AuditEntry
 from sensorwatch.common.registry.model_names import current_user
-from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.runtime.command_line import ConfigOption, typer_app
 from sensorwatch.common.runtime.printing import print_json, print_line, print_note
-from sensorwatch.common.runtime.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from sensorwatch.common.registry.audit import AuditEntry
+    from sensorwatch.common.registry.store import Registry
+    from sensorwatch.common.runtime.settings import Settings
 
 app = typer_app(no_args_is_help=True)
 
@@ -46,6 +49,9 @@ def list_versions(
     config: ConfigOption = None, model: ModelOption = None, as_json: JsonOption = False
 ) -> None:
     """List the versions of every model, or of one."""
+    from sensorwatch.common.registry.store import Registry
+    from sensorwatch.common.runtime.settings import load_settings
+
     settings = load_settings(config).settings
     registry = Registry(settings.registry.path)
     names = registry.names() if model is None else [model]
@@ -165,6 +171,9 @@ def prune(
     reason: ReasonOption = "",
 ) -> None:
     """Delete old versions; never champion, previous, or what the group's ledger names."""
+    from sensorwatch.commands.versions_in_use import named_versions
+    from sensorwatch.common.runtime.settings import load_settings
+
     registry, name = _open(config, model)
     protected = frozenset(registry.resolve(name, version) for version in in_use or ())
     if registry.version_ids(name) and not offline:
@@ -177,6 +186,9 @@ def prune(
 
 
 def _open(config: Path | None, model: str | None) -> tuple[Registry, str]:
+    from sensorwatch.common.registry.store import Registry
+    from sensorwatch.common.runtime.settings import load_settings
+
     settings: Settings = load_settings(config).settings
     return Registry(settings.registry.path), model or settings.registry.model
 

@@ -1,22 +1,22 @@
 """`sensorwatch schema`: write a schema from a file, and try a schema on a file."""
 
+from __future__ import annotations
+
 import tomllib
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sensorwatch.commands.rejection_report import RejectionReport
 from sensorwatch.common.errors import CheckFailed, DataError, UsageError
-from sensorwatch.common.rows.schema import Schema, load_schema, schema_from_plain
-from sensorwatch.common.rows.strict_parsing import collect_rows
 from sensorwatch.common.runtime.command_line import typer_app
 from sensorwatch.common.runtime.printing import print_line, print_text
-from sensorwatch.common.tables import open_text, read_rows
-from sensorwatch.schema_inference.inference import infer_schema
-from sensorwatch.schema_inference.schema_text import schema_text
+
+if TYPE_CHECKING:
+    from sensorwatch.common.rows.schema import Schema
 
 SAMPLE_LINES = 20_000
 CHUNK_ROWS = 50_000
@@ -38,6 +38,10 @@ def infer_command(
     ] = None,
 ) -> None:
     """Guess a schema from a CSV file: delimiter, time format, sensor id, signals."""
+    from sensorwatch.common.rows.schema import schema_from_plain
+    from sensorwatch.schema_inference.inference import infer_schema
+    from sensorwatch.schema_inference.schema_text import schema_text
+
     lines = _first_lines(file)
     try:
         text = schema_text(infer_schema(lines), name=file.stem.encode("utf-8", "replace").decode())
@@ -70,6 +74,8 @@ def check_command(
 
     Exits with 1 if every row would be (with --strict: if any would be).
     """
+    from sensorwatch.common.rows.schema import load_schema
+
     row_schema = load_schema(path)
     report = _check_rows(row_schema, data)
     for line in report.lines():
@@ -83,6 +89,8 @@ def check_command(
 
 
 def _first_lines(file: Path) -> list[str]:
+    from sensorwatch.common.tables import open_text
+
     if file.suffix.lower() in (".parquet", ".pq"):
         raise DataError(f"{file}: a Parquet file; wanted a CSV file")
     try:
@@ -93,6 +101,9 @@ def _first_lines(file: Path) -> list[str]:
 
 
 def _check_rows(row_schema: Schema, data: Path) -> RejectionReport:
+    from sensorwatch.common.rows.strict_parsing import collect_rows
+    from sensorwatch.common.tables import read_rows
+
     report = RejectionReport()
     records = read_rows(data, row_schema)
     while chunk := list(islice(records, CHUNK_ROWS)):

@@ -1,30 +1,26 @@
 """`sensorwatch state`: show what the memory of a group holds, and let it begin anew."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sensorwatch.commands.console_table import print_table
 from sensorwatch.commands.ledger_command import GroupOption, JsonOption
 from sensorwatch.common.errors import ModelRefused, StateRefused, UsageError
-from sensorwatch.common.kafka.ledger_topic import by_partition, read_ledger
-from sensorwatch.common.kafka.records import Partition
-from sensorwatch.common.kafka.topic_reader import watermarks
-from sensorwatch.common.kafka.topics import extend_topic, require_topics
-from sensorwatch.common.ledger.account import Account
-from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.runtime.command_line import ConfigOption, typer_app
-from sensorwatch.common.runtime.fingerprint import fingerprint
 from sensorwatch.common.runtime.printing import print_json, print_line
-from sensorwatch.common.runtime.setting_keys import Settings
-from sensorwatch.common.runtime.settings import load_settings
-from sensorwatch.proof.proof_inputs import connect_proof_inputs
-from sensorwatch.state.account_commit import commit_accounts, require_no_members
-from sensorwatch.state.account_reset import AccountSettings, Reset, lost_by_reset, plan_reset
-from sensorwatch.state.committed_accounts import CommittedAccount, committed_accounts
-from sensorwatch.state.snapshot_summary import SnapshotSummary, inventory
+
+if TYPE_CHECKING:
+    from sensorwatch.common.kafka.records import Partition
+    from sensorwatch.common.ledger.account import Account
+    from sensorwatch.common.runtime.setting_keys import Settings
+    from sensorwatch.state.account_reset import AccountSettings, Reset
+    from sensorwatch.state.committed_accounts import CommittedAccount
+    from sensorwatch.state.snapshot_summary import SnapshotSummary
 
 app = typer_app(help="Show the sensors' memory, and let it begin anew.", no_args_is_help=True)
 COLUMNS = ("partition", "offset", "snapshot", "age", "sensors", "episodes", "warming up", "bytes")
@@ -90,6 +86,11 @@ def reset(
 
     For a group whose memory cannot be restored. Stop its consumers first.
     """
+    from sensorwatch.common.kafka.topic_reader import watermarks
+    from sensorwatch.common.kafka.topics import extend_topic
+    from sensorwatch.state.account_commit import require_no_members
+    from sensorwatch.state.account_reset import lost_by_reset, plan_reset
+
     settings = _settings(config, group)
     require_no_members(settings)
     group_state = _read_group_state(settings)
@@ -126,6 +127,8 @@ def reset(
 
 
 def _commit(settings: Settings, resets: list[Reset]) -> None:
+    from sensorwatch.state.account_commit import commit_accounts
+
     accounts = {reset_plan.partition: reset_plan.account for reset_plan in resets}
     commit_accounts(
         settings,
@@ -136,10 +139,16 @@ def _commit(settings: Settings, resets: list[Reset]) -> None:
 
 
 def _settings(config: Any, group: str | None) -> Settings:
+    from sensorwatch.common.runtime.settings import load_settings
+
     return load_settings(config, overrides={"consumer.group": group}).settings
 
 
 def _read_group_state(settings: Settings) -> _GroupState:
+    from sensorwatch.common.kafka.ledger_topic import by_partition, read_ledger
+    from sensorwatch.common.kafka.topics import require_topics
+    from sensorwatch.state.committed_accounts import committed_accounts
+
     kafka, group, topic = settings.kafka, settings.consumer.group, settings.topics.readings
     counts = require_topics(kafka, [topic, settings.state_topic])
     ledger = by_partition(read_ledger(kafka, settings.ledger_topic, group=group))
@@ -190,6 +199,10 @@ def _partitions_to_reset(group_state: _GroupState, numbers: list[int] | None) ->
 
 
 def _account_settings(settings: Settings) -> AccountSettings:
+    from sensorwatch.common.registry.store import Registry
+    from sensorwatch.common.runtime.fingerprint import fingerprint
+    from sensorwatch.state.account_reset import AccountSettings
+
     try:
         version = Registry(settings.registry.path).resolve(settings.registry.model, "champion")
     except ModelRefused:
@@ -202,6 +215,9 @@ def _snapshot_summaries(
     settings: Settings, group_state: _GroupState
 ) -> dict[Partition, SnapshotSummary | str | None]:
     """Return for each partition what its snapshot holds, or why that cannot be said."""
+    from sensorwatch.proof.proof_inputs import connect_proof_inputs
+    from sensorwatch.state.snapshot_summary import inventory
+
     # Of the state's topic, which has as many as the readings had when the snapshots were made.
     proof_sources = connect_proof_inputs(settings, partitions=group_state.state_partitions)
     summary: dict[Partition, SnapshotSummary | str | None] = {}
@@ -220,6 +236,8 @@ def _row_values(
     committed_account: CommittedAccount | None,
     summary: SnapshotSummary | str | None,
 ) -> dict[str, Any]:
+    from sensorwatch.state.snapshot_summary import SnapshotSummary
+
     offset = None if committed_account is None else committed_account.offset
     report_fields: Mapping[str, Any] = {}
     if isinstance(summary, SnapshotSummary):
@@ -240,6 +258,8 @@ def _table_cells(
     committed_account: CommittedAccount | None,
     summary: SnapshotSummary | str | None,
 ) -> list[str]:
+    from sensorwatch.state.snapshot_summary import SnapshotSummary
+
     offset = "lost" if committed_account is None else str(committed_account.offset)
     if not isinstance(summary, SnapshotSummary):
         return [str(partition_key), offset, *["-"] * 6, summary or "nothing written down yet"]

@@ -1,20 +1,19 @@
 """`sensorwatch tail`: follow the anomaly topic, as text or as JSON."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from itertools import chain, islice
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from confluent_kafka import Message
 
-from sensorwatch.commands.event_line import line_of, read_event
-from sensorwatch.commands.topic_follower import StartAt, follow_topics
-from sensorwatch.common.kafka.records import coordinates
 from sensorwatch.common.runtime.command_line import ConfigOption
-from sensorwatch.common.runtime.console import SafeConsole, styled
 from sensorwatch.common.runtime.logs import configure, kafka_logger
 from sensorwatch.common.runtime.printing import print_json_line
-from sensorwatch.common.runtime.settings import load_settings
+
+if TYPE_CHECKING:
+    from confluent_kafka import Message
 
 
 def tail(
@@ -41,6 +40,9 @@ def tail(
     An event that closes an episode is printed, too. In JSON it has the field `episode_id`, which
     the event of a row does not have.
     """
+    from sensorwatch.commands.topic_follower import StartAt, follow_topics
+    from sensorwatch.common.runtime.settings import load_settings
+
     settings = load_settings(config, overrides={"topics.anomalies": topic}).settings
     configure(settings.log.format, settings.log.level)
     batches = follow_topics(
@@ -59,6 +61,10 @@ def _print_value(message: Message) -> None:
 
 
 def _event_printer() -> Callable[[Message], None]:
+    from sensorwatch.commands.event_line import line_of, read_event
+    from sensorwatch.common.kafka.records import coordinates
+    from sensorwatch.common.runtime.console import SafeConsole, styled
+
     console = SafeConsole()
 
     def show(message: Message) -> None:

@@ -1,22 +1,22 @@
 """`sensorwatch topics`: create the topics, and check that they are there."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from confluent_kafka import Message
 
-from sensorwatch.commands.recent_records import recent_records
 from sensorwatch.commands.rejection_report import RejectionReport
 from sensorwatch.common.errors import CheckFailed
-from sensorwatch.common.kafka.records import received_at
-from sensorwatch.common.kafka.state_check import check_state_topics
-from sensorwatch.common.kafka.topics import TopicStatus, create_topics, require_topics, topic_plans
-from sensorwatch.common.rows.parsing import parse
-from sensorwatch.common.rows.schema import load_schema
 from sensorwatch.common.runtime.command_line import ConfigOption, typer_app
 from sensorwatch.common.runtime.printing import print_line, print_note
-from sensorwatch.common.runtime.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from confluent_kafka import Message
+
+    from sensorwatch.common.kafka.topics import TopicStatus
+    from sensorwatch.common.runtime.settings import Settings
 
 app = typer_app(no_args_is_help=True)
 
@@ -39,6 +39,9 @@ def create(
 
     The state has as many partitions as the readings, also where those were there before.
     """
+    from sensorwatch.common.kafka.topics import create_topics, topic_plans
+    from sensorwatch.common.runtime.settings import load_settings
+
     settings = load_settings(config).settings
     topic_names = {
         **settings.topics.model_dump(),
@@ -59,6 +62,8 @@ def create(
 
 def created_lines(statuses: Mapping[str, TopicStatus], readings: str) -> Iterator[str]:
     """Yield what became of each topic; that of the readings should have been there before."""
+    from sensorwatch.common.kafka.topics import TopicStatus
+
     for name, outcome in statuses.items():
         new = name == readings and outcome is TopicStatus.CREATED
         note = " (the readings' topic was not there: is [topics] readings right?)" if new else ""
@@ -76,6 +81,10 @@ def check(
 
     Exits with 1 if the schema would reject every one of them.
     """
+    from sensorwatch.common.kafka.state_check import check_state_topics
+    from sensorwatch.common.kafka.topics import require_topics
+    from sensorwatch.common.runtime.settings import load_settings
+
     settings = load_settings(config).settings
     partition_counts = require_topics(settings.kafka, _all_topic_names(settings))
     for name, partitions in partition_counts.items():
@@ -92,6 +101,11 @@ def check(
 
 
 def _try_schema(settings: Settings, *, rows: int) -> None:
+    from sensorwatch.commands.recent_records import recent_records
+    from sensorwatch.common.kafka.records import received_at
+    from sensorwatch.common.rows.parsing import parse
+    from sensorwatch.common.rows.schema import load_schema
+
     row_schema = load_schema(settings.schema_.path)
     topic = settings.topics.readings
     records = recent_records(settings.kafka, topic, rows=rows)

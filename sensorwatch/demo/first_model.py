@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from sensorwatch.commands.warmup_command import compile_kernels
+from sensorwatch.commands.warmup_run import compile_kernels
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.rows.schema import load_schema
 from sensorwatch.common.runtime.settings import Settings

@@ -16,7 +16,8 @@ from sensorwatch.common.kafka.ledger_text import Cause, ledger_message, to_metad
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.kafka.silent_logger import quiet_logger
 from sensorwatch.common.ledger.account import Account
-from sensorwatch.common.runtime.setting_keys import Delivery, Settings
+from sensorwatch.common.runtime.setting_choices import Delivery
+from sensorwatch.common.runtime.setting_keys import Settings
 from sensorwatch.consumer.connection import create_outbox
 from sensorwatch.consumer.publishing.outbox import Commit, CommitPlan, Outbox
 

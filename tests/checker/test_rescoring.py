@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from sensorwatch.common.kafka.ledger_text import Cause, LedgerRecord
 from sensorwatch.common.ledger.account import open_account
-from sensorwatch.common.runtime.setting_keys import Emit
+from sensorwatch.common.runtime.setting_choices import Emit
 from tests.checker.rescoring import rescore
 from tests.checker.run_history import RecordOutcome
 from tests.kafka.record_builders import StoredRecord, a_payload

@@ -9,12 +9,51 @@ import pytest
 from sensorwatch.cli import COMMANDS, load_command
 from tests.commands.command_runner import ROOT, sensorwatch
 
+HEAVY = (
+    *("confluent_kafka", "fastapi", "numba", "numpy", "pandas", "prometheus_client"),
+    *("pyarrow", "scipy", "sklearn", "uvicorn"),
+)
+"""Libraries that take long to import. typer itself imports pydantic."""
+# Calls `--help` and a mistyped option of every command and subcommand, and prints what they import.
+# In one process, because a library that one call imports is missing from the list of none.
+IMPORTS_OF_HELP = f"""
+import contextlib, io, sys
+from sensorwatch.__main__ import main
+from sensorwatch.cli import COMMANDS, load_command
+
+def call(*arguments):
+    sys.argv = ["sensorwatch", *arguments]
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        code = main()
+    print(*arguments, code, *sorted({set(HEAVY)!r} & set(sys.modules)))
+
+for name in COMMANDS:
+    for path in [(name,), *((name, inner) for inner in getattr(load_command(name), "commands", ()))]:
+        call(*path, "--help")
+        call(*path, "--no-such-option")
+"""
+
+
+def test_help_and_usage_errors_of_every_command_import_no_heavy_library() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", IMPORTS_OF_HELP],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    lines = ended.stdout.splitlines()
+    assert len(lines) > 2 * len(COMMANDS)
+    for line in lines:
+        assert line.endswith((" --help 0", " --no-such-option 2")), line
+
 
 def test_help_lists_every_command_without_importing_any() -> None:
     code = (
         "import sys\nfrom sensorwatch.__main__ import main\n"
         "sys.argv = ['sensorwatch', '--help']\ncode = main()\n"
-        "heavy = {'sklearn', 'numba', 'numpy', 'pandas', 'confluent_kafka', 'pydantic'}\n"
+        f"heavy = { ({*HEAVY, 'pydantic'})!r}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\nsys.exit(code)"
     )
 

@@ -17,13 +17,8 @@ from sensorwatch.common.ledger.account import SnapshotRef, open_account
 from sensorwatch.common.registry.champion import Champion
 from sensorwatch.common.row_executor import RowExecutor, serial
 from sensorwatch.common.runtime.metrics import ConsumerMetrics
-from sensorwatch.common.runtime.setting_keys import (
-    BreakerSettings,
-    ConsumerSettings,
-    Emit,
-    Settings,
-    StartPosition,
-)
+from sensorwatch.common.runtime.setting_choices import Emit, StartPosition
+from sensorwatch.common.runtime.setting_keys import BreakerSettings, ConsumerSettings, Settings
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.consumer.accounts import Accounts
 from sensorwatch.consumer.loop import run

@@ -12,7 +12,7 @@ from sensorwatch.common.kafka.ledger_topic import GroupHistory
 from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.kafka.retrying import RetryPolicy
 from sensorwatch.common.ledger.account import Account, open_account
-from sensorwatch.common.runtime.setting_keys import StartPosition
+from sensorwatch.common.runtime.setting_choices import StartPosition
 from sensorwatch.consumer.accounts import Accounts
 from tests.consumer.fakes import TOPIC, FakeConsumer, with_error
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sensorwatch.common.errors import Unrecoverable
-from sensorwatch.common.runtime.setting_keys import Emit
+from sensorwatch.common.runtime.setting_choices import Emit
 from tests.consumer.group_state import PARTITIONS, GroupState, KilledError
 from tests.kafka.record_builders import StoredRecord, a_payload
 from tests.reading_builders import ANOMALOUS

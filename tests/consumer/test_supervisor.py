@@ -35,7 +35,7 @@ while True:
 IGNORES_SIGTERM = WORKER.replace("signal.signal(", "pass; (")
 SUPERVISOR = """
 import sys
-from sensorwatch.common.runtime.setting_keys import LogFormat, LogLevel
+from sensorwatch.common.runtime.setting_choices import LogFormat, LogLevel
 from sensorwatch.common.runtime.logs import configure
 from sensorwatch.consumer import supervisor
 configure(LogFormat.JSON, LogLevel.INFO)

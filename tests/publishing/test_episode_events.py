@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from sensorwatch.common.kafka.records import OutgoingMessage, received_at
-from sensorwatch.common.runtime.setting_keys import Emit
+from sensorwatch.common.runtime.setting_choices import Emit
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import process
 from sensorwatch.consumer.publishing.events import EventType, anomaly_events

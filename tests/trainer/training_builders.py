@@ -9,7 +9,8 @@ import numpy as np
 from sensorwatch.common.registry.candidate import Candidate
 from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.rows.readings import Readings
-from sensorwatch.common.runtime.setting_keys import FeatureKind, TrainerSettings
+from sensorwatch.common.runtime.setting_choices import FeatureKind
+from sensorwatch.common.runtime.setting_keys import TrainerSettings
 from sensorwatch.common.simulation.stream import Simulation, simulate
 from sensorwatch.trainer.dataset import Dataset
 from sensorwatch.trainer.training import train

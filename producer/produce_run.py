@@ -1,0 +1,108 @@
+"""A run of `produce`: send rows to Kafka, a file or standard output, and count them."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from itertools import chain, islice
+from pathlib import Path
+
+from sensorwatch.common.errors import CheckFailed
+from sensorwatch.common.rows.schema import load_schema
+from sensorwatch.common.runtime import logs
+from sensorwatch.common.runtime.printing import json_line, print_line, print_note
+from sensorwatch.common.runtime.settings import Settings
+from sensorwatch.common.simulation.stream import Simulation, simulate
+from sensorwatch.producer.csv_sink import write_simulated_csv
+from sensorwatch.producer.json_lines_sink import JsonLinesSink, raw_line
+from sensorwatch.producer.kafka_sink import connect_sink
+from sensorwatch.producer.progress_line import progress
+from sensorwatch.producer.rate_limiting import batch_rows, batched, rate_limited
+from sensorwatch.producer.replay import replayed_records
+from sensorwatch.producer.simulated_records import Record, simulated_records
+from sensorwatch.producer.sink import DeliveryCounts, Sink, deliver
+from sensorwatch.producer.stop_signals import StopSignal, stop_on_signals
+
+
+def write_file(simulation: Simulation, path: Path, *, labels: bool) -> None:
+    """Write the simulated rows to a CSV file and print their number."""
+    with progress(simulation.rows) as on_sent:
+        rows = write_simulated_csv(simulate(simulation), path, labels=labels, on_sent=on_sent)
+    print_line(f"wrote {rows} rows of {simulation.sensors} sensors to {path}")
+
+
+def send_records(
+    source: Simulation | Path,
+    settings: Settings,
+    *,
+    rows: int | None,
+    rate: float | None,
+    seconds: float | None,
+    stdout: bool,
+) -> None:
+    """Send the rows of a simulation or of a CSV file, and print how many were delivered.
+
+    Ends after `rows` rows, `seconds` seconds or a signal; None: no limit. `rate`: rows per second;
+    None: as fast as possible. Raises CheckFailed if a row was not delivered, KeyboardInterrupt
+    after SIGINT.
+    """
+    records = islice(_records(source, settings), rows)
+    with stop_on_signals() as stop, progress(rows) as on_sent:
+        began = time.monotonic()
+        sink = _sink(settings, stop, stdout=stdout)
+        batches = rate_limited(
+            batched(records, batch_rows(rate)), rate, clock=time.monotonic, sleep=stop.sleep
+        )
+        delivery_counts = deliver(
+            batches, sink, stopping=_stop_condition(stop, seconds), on_sent=on_sent
+        )
+        elapsed_seconds = time.monotonic() - began
+    _print_summary(
+        delivery_counts,
+        elapsed_seconds,
+        "standard output" if stdout else f'topic "{settings.topics.readings}"',
+    )
+    if stop.interrupted:
+        raise KeyboardInterrupt
+
+
+def _records(source: Simulation | Path, settings: Settings) -> Iterator[Record]:
+    if isinstance(source, Path):
+        return replayed_records(source, load_schema(settings.schema_.path))
+    return chain.from_iterable(map(simulated_records, simulate(source)))
+
+
+def _sink(settings: Settings, stop: StopSignal, *, stdout: bool) -> Sink:
+    if stdout:
+        line = json_line if sys.stdout.isatty() else raw_line
+        return JsonLinesSink(sys.stdout.buffer, line=line)
+    logs.configure(settings.log.format, settings.log.level)
+    return connect_sink(
+        settings.kafka,
+        settings.topics.readings,
+        stopping=stop.requested,
+        logger=logs.kafka_logger(),
+    )
+
+
+def _stop_condition(stop: StopSignal, seconds: float | None) -> Callable[[], bool]:
+    if seconds is None:
+        return stop.requested
+    end = time.monotonic() + seconds
+    return lambda: stop.requested() or time.monotonic() >= end
+
+
+def _print_summary(
+    delivery_counts: DeliveryCounts, elapsed_seconds: float, destination: str
+) -> None:
+    delivered, failed = delivery_counts.delivered, delivery_counts.failed
+    throughput = delivered / elapsed_seconds if elapsed_seconds > 0 else 0.0
+    # On standard error, because standard output may contain the rows.
+    print_note(
+        f"delivered {delivered}, failed {failed}, to {destination} in {elapsed_seconds:.1f} s "
+        f"({throughput:.0f} rows/s)"
+    )
+    if failed:
+        raise CheckFailed(
+            f"{failed} records were not delivered to {destination}; "
+            f"the first error: {delivery_counts.failure}"
+        )

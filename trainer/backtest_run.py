@@ -1,0 +1,101 @@
+"""A run of `backtest`: from the rows of a file to the table of their scores."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sensorwatch.common.errors import UsageError
+from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.rows.batches import Batch, split_batches
+from sensorwatch.common.rows.rejection import Rejection
+from sensorwatch.common.rows.schema import Schema, load_schema
+from sensorwatch.common.runtime.allocator import keep_freed_memory
+from sensorwatch.common.runtime.logs import logger
+from sensorwatch.common.runtime.printing import print_line
+from sensorwatch.common.runtime.setting_keys import Settings
+from sensorwatch.common.scoring.detector import Detector
+from sensorwatch.common.scoring.memory import Memory
+from sensorwatch.common.tables import read_batches
+from sensorwatch.trainer.backtest import score_batches
+from sensorwatch.trainer.rejected_text import rejected_text
+from sensorwatch.trainer.score_table import ScoreTable
+
+log = logger("trainer")
+
+
+def run_backtest(
+    settings: Settings,
+    data: Path,
+    *,
+    schema: Path | None,
+    train_rows: int | None,
+    model: str | None,
+    out: Path,
+) -> None:
+    """Score the rows of `data`, write the scores to `out` and print a summary.
+
+    If `model` is None, a model is fitted on the `train_rows` first rows, and the others are scored.
+    """
+    if model is None:
+        row_schema = load_schema(settings.schema_.path)
+        train_batches, batches = split_batches(read_batches(data, row_schema), train_rows or 0)
+        detector, memory, rejections = _fit_on_first_batches(
+            train_batches, row_schema, settings, data
+        )
+    else:
+        detector = Registry(settings.registry.path).load(settings.registry.model, model).detector
+        row_schema = (
+            detector.schema
+            if schema is None
+            else _require_same_schema(load_schema(schema), detector)
+        )
+        batches, memory, rejections = read_batches(data, row_schema), detector.empty_memory(), []
+    keep_freed_memory()
+    with ScoreTable(out) as table:
+        table.write_rejected(rejections)
+        for outcome in score_batches(batches, detector, memory, first_row=train_rows or 0):
+            table.write(outcome)
+    _print_summary(table)
+
+
+def _fit_on_first_batches(
+    train_batches: Sequence[Batch], schema: Schema, settings: Settings, data: Path
+) -> tuple[Detector, Memory, list[Rejection]]:
+    # Imported here, because only training needs scikit-learn, which takes a second to import.
+    from sensorwatch.trainer.training import rate_note
+    from sensorwatch.trainer.unregistered_model import fit_on_first_batches
+
+    detector, memory, rejections = fit_on_first_batches(
+        train_batches, schema, settings.trainer, uri=str(data)
+    )
+    calibration = detector.calibration
+    note = rate_note(
+        len(calibration.scores),
+        calibration.target_alert_rate,
+        extrapolates=detector.decision is not None,
+    )
+    if note:
+        log.warning(note)
+    return detector, memory, rejections
+
+
+def _require_same_schema(schema: Schema, detector: Detector) -> Schema:
+    """Return `schema`, which may differ from the detector's only in name, units and CSV format.
+
+    Raises UsageError if the fingerprints differ.
+    """
+    if schema.fingerprint != detector.schema.fingerprint:
+        raise UsageError(
+            f"the schema has fingerprint {schema.fingerprint}, but {detector.version} was trained "
+            f"with {detector.schema.fingerprint}: omit --schema, or choose a version that was "
+            "trained with this schema"
+        )
+    return schema
+
+
+def _print_summary(table: ScoreTable) -> None:
+    rejected = rejected_text(table.rejected)
+    print_line(f"scored     {table.scored} rows, {table.anomalies} anomalous, to {table.out}")
+    print_line(
+        f"rejected   {table.rejected.total()} rows{f' ({rejected})' if rejected else ''}"
+        f", to {table.rejected_out}"
+    )

@@ -1,0 +1,135 @@
+"""A run of `train`: from the rows to a registered version and its report."""
+
+import numpy as np
+
+from sensorwatch.common.errors import CheckFailed, ModelRefused
+from sensorwatch.common.model.season import Season
+from sensorwatch.common.registry.candidate import Candidate
+from sensorwatch.common.registry.model_names import current_user, require_model_name
+from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.rows.instants import format_instant
+from sensorwatch.common.rows.schema import Schema, load_schema
+from sensorwatch.common.runtime.logs import logger
+from sensorwatch.common.runtime.printing import print_line
+from sensorwatch.common.runtime.setting_keys import Settings
+from sensorwatch.trainer import training
+from sensorwatch.trainer.dataset import Dataset, read_data
+from sensorwatch.trainer.evaluation import EvaluatedVersion, evaluate_version
+from sensorwatch.trainer.evaluation_check import failed_checks
+from sensorwatch.trainer.rejected_text import rejected_text
+
+log = logger("trainer")
+
+
+def train_version(settings: Settings, data: str, *, rows: int | None, promote: bool) -> None:
+    """Train a model on `data`, register it as a version and print a summary.
+
+    `rows`: the number of first rows to use; None: all. With `promote`, evaluate the version and
+    promote it. Raises CheckFailed if a check of the evaluation fails.
+    """
+    store = Registry(settings.registry.path)
+    model_name = require_model_name(settings.registry.model)
+    row_schema = load_schema(settings.schema_.path)
+    dataset = read_data(data, row_schema, rows=rows, kafka=settings.kafka)
+    log.info("rows read", data=data, rows=dataset.rows, rejected=len(dataset.rejections))
+    candidate = training.train(dataset.readings, row_schema, dataset.source, settings.trainer)
+    _warn_if_few_rows(candidate)
+    version = store.register(model_name, candidate, who=current_user(), why=f"trained on {data}")
+    log.info("version registered", version=version, registry=settings.registry.path)
+    _print_summary(dataset, candidate, version)
+    if promote:
+        _promote(store, settings, dataset, version)
+    champion = store.current_aliases(model_name).champion
+    champion_text = "this version" if champion == version else f"still {champion}"
+    print_line(
+        f"champion   {champion_text} (model {model_name}, registry {settings.registry.path})"
+    )
+    _warn_if_champion_schema_differs(store, model_name, version)
+
+
+def _warn_if_champion_schema_differs(store: Registry, name: str, version: str) -> None:
+    """Log a warning if the champion's schema differs from the schema of this version."""
+    champion = store.current_aliases(name).champion
+    if champion is None or champion == version:
+        return
+    try:
+        champion_schema = store.manifest(name, champion).schema_fingerprint
+    except ModelRefused:
+        return  # the champion's files are damaged: `models verify` reports that
+    if champion_schema != store.manifest(name, version).schema_fingerprint:
+        log.warning(
+            f"the champion {champion} has another schema: it would reject or misread these rows. "
+            f"Run `sensorwatch models promote {version} --name {name}` to make this version the "
+            "champion (evaluate it first, or add --force --reason). Or train under another model "
+            "name with --name"
+        )
+
+
+def _promote(store: Registry, settings: Settings, dataset: Dataset, version: str) -> None:
+    name = settings.registry.model
+    log.info("evaluation started", version=version)
+    evaluated_version = EvaluatedVersion(
+        store.load(name, version), lambda: store.load(name, version)
+    )
+    report = evaluate_version(evaluated_version, dataset)
+    store.attach_report(name, version, report)
+    failed = failed_checks(report)
+    is_first_champion = store.current_aliases(name).champion == version
+    if failed:
+        result = (
+            "is the champion because it is the first version, but it failed"
+            if is_first_champion
+            else "was not promoted: failed"
+        )
+        raise CheckFailed(
+            f"{version} was registered and {result} {', '.join(failed)}. Run `sensorwatch evaluate "
+            f"--data {dataset.uri} --model {version}` to see the measurements"
+        )
+    if not is_first_champion:
+        store.promote(name, version, who=current_user(), why="trained, every check passed")
+    print_line(f"checks     all {len(report['checks'])} passed")
+
+
+def _warn_if_few_rows(candidate: Candidate) -> None:
+    calibration = candidate.calibration
+    note = training.rate_note(
+        candidate.split["calibration_rows"],
+        calibration.target_alert_rate,
+        extrapolates=candidate.decision is not None,
+    )
+    if note:
+        log.warning(note)
+
+
+def _print_summary(dataset: Dataset, candidate: Candidate, version: str) -> None:
+    rejected = rejected_text(dataset.rejected)
+    calibration = candidate.calibration
+    sensors = len(np.unique(dataset.readings.sensor))
+    print_line(f"rows       {dataset.rows} read, {len(dataset.readings)} accepted")
+    print_line(f"rejected   {len(dataset.rejections)}{f' ({rejected})' if rejected else ''}")
+    print_line(f"sensors    {sensors}")
+    print_line(f"fit        {candidate.split['fit_rows']} rows")
+    print_line(f"calibrated {_calibration_text(candidate)}")
+    print_line(
+        f"threshold  raw score {calibration.threshold:.6f}"
+        f" for a target alert rate of {calibration.target_alert_rate:g}"
+    )
+    if candidate.forecast is not None:
+        print_line(f"season     {_season_text(candidate.forecast.season, candidate.schema)}")
+    print_line(f"version    {version}")
+
+
+def _season_text(season: Season, schema: Schema) -> str:
+    if not season.is_present:
+        return "none (it takes at least three whole days or weeks of rows to learn one)"
+    profiles = zip(schema.signal_names, season.profile, strict=True)
+    names = [name for name, profile in profiles if profile.any()]
+    return f"of a {season.to_plain()}, in UTC: {', '.join(names)}"
+
+
+def _calibration_text(candidate: Candidate) -> str:
+    split = candidate.split
+    rows = split["calibration_rows"]
+    if candidate.decision is None:
+        return f"on the newest {rows} rows, from {format_instant(split['boundary_time'])} on"
+    return f"on {rows} rows, by cross-validation over {split['blocks']} blocks of time"
