@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient
 
 from benchmarks.speed.process_usage import cpu_seconds, memory_mb
 from benchmarks.speed.run_statistics import DrainRun
-from sensorwatch.common.kafka.broker_errors import transient
+from sensorwatch.common.kafka.broker_errors import is_transient
 from sensorwatch.common.kafka.ledger_text import from_metadata
 from sensorwatch.common.kafka.silent_logger import quiet_logger
 from sensorwatch.common.kafka.topics import create_topics, topic_plans
@@ -106,7 +106,7 @@ class Worker:
         try:
             return self._offset_reader.committed(partitions_requested, 10)
         except KafkaException as error:
-            if transient(error.args[0]):
+            if is_transient(error.args[0]):
                 return []
             raise
 

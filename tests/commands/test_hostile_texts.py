@@ -19,7 +19,7 @@ from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.kafka.snapshot_text import Snapshot, chunk_messages, manifest_message
 from sensorwatch.common.ledger.account import Account, SnapshotRef, open_account
 from sensorwatch.common.runtime.command_line import run
-from sensorwatch.consumer.publishing.event_type import EventType
+from sensorwatch.consumer.publishing.events import EventType
 from tests.commands.test_tail import a_closing, a_signal, an_event
 from tests.demo.test_screens import CONTROL_SEQUENCE, Terminal
 from tests.registry.forging import NAME, a_registry, edit_manifest, folder_of

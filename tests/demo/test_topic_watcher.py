@@ -10,7 +10,7 @@ from sensorwatch.common.kafka.dead_letters import HEADER_PREFIX, ID_HEADER
 from sensorwatch.common.kafka.embedded import EmbeddedBroker
 from sensorwatch.common.kafka.records import Coordinates
 from sensorwatch.common.runtime.settings import load_settings
-from sensorwatch.consumer.publishing.event_type import EventType
+from sensorwatch.consumer.publishing.events import EventType
 from sensorwatch.demo.topic_watcher import TopicWatcher
 from sensorwatch.event_line import Closing, Event
 from tests.brokers.child_processes import wait_until
