@@ -26,7 +26,7 @@ from sensorwatch.consumer.publishing.outbox import Commit, CommitPlan
 
 @dataclass(frozen=True, slots=True)
 class LedgerContext:
-    """What this worker writes into the ledger, and on which terms."""
+    """Constants of this worker for accounts, ledger records and snapshots."""
 
     group: str
     topic: str
