@@ -40,15 +40,18 @@ def test_inlined_kernels_count_no_references() -> None:
 
 
 def test_is_cached_says_whether_a_kernel_is_in_the_cache(tmp_path: Path) -> None:
-    ask = "from sensorwatch.common.kernels import is_cached; from sensorwatch.common.model.tails import for_each; "
-    told = [_output_of(ask + "print(is_cached(for_each))", tmp_path)]
+    ask = (
+        "from sensorwatch.common.kernels import is_cached; "
+        "from sensorwatch.common.model.tails import for_each; "
+    )
+    answers = [_output_of(ask + "print(is_cached(for_each))", tmp_path)]
     _output_of(
         "from sensorwatch.common.model.tails import *; rarity(tail_from(np.ones(9)), np.ones(2))",
         tmp_path,
     )
-    told.append(_output_of(ask + "print(is_cached(for_each))", tmp_path))
+    answers.append(_output_of(ask + "print(is_cached(for_each))", tmp_path))
 
-    assert told == ["False", "True"]
+    assert answers == ["False", "True"]
 
 
 def _output_of(code: str, cache: Path) -> str:

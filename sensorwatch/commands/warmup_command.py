@@ -1,4 +1,4 @@
-"""`sensorwatch warmup`: compile every kernel ahead, so that no first row waits for it."""
+"""`sensorwatch warmup`: compile every kernel before the first start."""
 
 import time
 
@@ -33,19 +33,19 @@ _SCHEMA = schema_from_plain(
 
 
 def warmup() -> None:
-    """Compile what scoring, explaining and training need, and keep it in numba's cache.
+    """Compile the kernels of scoring, explanation and training into numba's cache.
 
-    The cache holds for this version on this kind of CPU (NUMBA_CACHE_DIR says where it is). Without
-    it the first start compiles, and its first rows wait.
+    The cache is valid for this version on this CPU type; NUMBA_CACHE_DIR sets its folder. Without
+    it the first start compiles the kernels, and the first rows wait.
     """
     began = time.perf_counter()
     compile_kernels()
     elapsed_seconds = time.perf_counter() - began
-    print_line(f"every kernel is compiled, in {elapsed_seconds:.1f} s; the next start finds them")
+    print_line(f"every kernel is compiled, in {elapsed_seconds:.1f} s, and cached")
 
 
 def compile_kernels() -> None:
-    """Send a small stream the whole way, by each plan, so that nothing is left to compile."""
+    """Train and score a small stream with each kind of features, which compiles every kernel."""
     payloads = _payloads()
     csv_row = b"2025-01-01T00:00:00Z,sensor-1" + b",0.5" * len(SIGNALS) + b"\n"
     ChunkReader(_SCHEMA, _SCHEMA.paths).read(csv_row)
@@ -57,7 +57,7 @@ def compile_kernels() -> None:
 
 
 def _score_like_consumer(payloads: list[bytes], detector: Detector) -> None:
-    """Do with the rows what a consumer does, from the payload to snapshot and account."""
+    """Process rows as a consumer does: score, explain, write a snapshot, advance the account."""
     memory = detector.empty_memory()
     memory.begin()
     outcome = process(payloads, detector, memory)
@@ -75,7 +75,7 @@ def _score_like_consumer(payloads: list[bytes], detector: Detector) -> None:
 
 
 def _payloads() -> list[bytes]:
-    """Simulate healthy rows, then as many with faults of every kind, broken records too."""
+    """Return payloads of `TRAIN_ROWS` healthy rows, then `ROWS` rows with all kinds of faults."""
     healthy = Simulation(sensors=5, rows=TRAIN_ROWS)
     faulty = Simulation(sensors=5, rows=ROWS, faults=FaultPlan(rate=0.02))
     return [

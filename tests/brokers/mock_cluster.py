@@ -12,10 +12,10 @@ _NO_ERROR = 0
 
 
 class MockCluster:
-    """Brokers 1 to n on loopback, in this process, that fail as they are told.
+    """Brokers 1 to n on loopback, in this process, with injected failures.
 
-    The limits are those of `sensorwatch.demo.embedded_broker.EmbeddedBroker`: tests on it assert which
-    *action* follows an error; that no record is lost or doubled is asserted on the real broker.
+    It has the limits of `sensorwatch.demo.embedded_broker.EmbeddedBroker`. Tests on it assert the
+    action that follows an error. Tests on the real broker assert that no record is lost or doubled.
     """
 
     def __init__(self, brokers: int = 1) -> None:

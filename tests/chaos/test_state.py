@@ -77,7 +77,7 @@ def test_a_state_that_was_deleted_is_refused_until_it_is_reset(
             answer.result()
 
         expect_refusal(chaos_cluster, "deleted")
-        assert "cannot be told" in expect_reset(chaos_cluster)
+        assert "lost memory cannot be read" in expect_reset(chaos_cluster)
         chaos_cluster.worker(0)
         chaos_cluster.expect_progress(2_500)
     chaos_cluster.verify()

@@ -39,7 +39,7 @@ def test_a_sound_configuration_is_shown_with_its_sources_and_without_secrets(
     assert 'consumer.group = "sensorwatch"  # default' in lines
     assert any(line.startswith('kafka.sasl.password = "(hidden)"') for line in lines)
     assert "geheim" not in ended.out + ended.err
-    assert ended.err.endswith("the configuration is sound\n")
+    assert ended.err.endswith("the configuration is valid\n")
     assert "there is no schema file schemas/default.toml" in ended.err
 
 

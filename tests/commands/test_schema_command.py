@@ -46,7 +46,7 @@ def test_a_schema_that_is_there_is_never_overwritten(good: Path, tmp_path: Path)
     ended = run_in_process("schema", "infer", good, "--out", out)
 
     assert ended.code == 2
-    assert "is there already" in ended.err
+    assert "already exists" in ended.err
     assert out.read_text(encoding="utf-8") == "mine"
 
 

@@ -208,7 +208,7 @@ def test_without_a_terminal_lines_are_plain_uncut_and_no_event_stops_them(
     assert run(tail, ["--from-beginning", "--max", "3"]) == 0
 
     assert capfd.readouterr().out.splitlines() == [
-        "anomalies-0-0 is no anomaly event",
+        "anomalies-0-0 is not an anomaly event",
         text_of(an_event(1, sensor_id="s" * 200)),
         text_of(a_closing(), EventType.CLOSED),
     ]

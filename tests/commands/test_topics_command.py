@@ -25,7 +25,7 @@ from tests.brokers.ports import free_port
 from tests.commands.command_runner import run_in_process, sensorwatch
 
 WARNING = (
-    "warning: there is no schema schemas/default.toml, which `train` and `topics check` will need: "
+    "warning: there is no schema schemas/default.toml, which `train` and `topics check` need: "
     "write it with `sensorwatch schema infer FILE`, or correct [schema] path"
 )
 
@@ -118,7 +118,7 @@ def test_topics_are_created_once_and_then_reported(kafka: Kafka, tmp_path: Path)
     assert topics("create", "--partitions", "3") == (
         0,
         [
-            f"{stem}: created (the readings' topic was not there: is [topics] readings right?)",
+            f"{stem}: created (the readings' topic did not exist: check [topics] readings)",
             *(f"{name}: created" for name in names[1:]),
             WARNING,
         ],
@@ -164,7 +164,7 @@ def test_only_a_new_topic_of_readings_stands_out() -> None:
     }
 
     assert list(created_lines(statuses, "rows")) == [
-        "rows: created (the readings' topic was not there: is [topics] readings right?)",
+        "rows: created (the readings' topic did not exist: check [topics] readings)",
         "anomalies: created",
         "l: existed already",
     ]

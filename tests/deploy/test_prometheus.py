@@ -144,7 +144,8 @@ class TestScraping:
     def test_the_lag_of_every_partition_ends_at_zero(
         self, scraped_services: ScrapedServices
     ) -> None:
-        lag = f'count(sensorwatch_consumer_lag_records{{topic="{scraped_services.services.topic}"}} == 0)'
+        topic = scraped_services.services.topic
+        lag = f'count(sensorwatch_consumer_lag_records{{topic="{topic}"}} == 0)'
         scraped_services.prometheus.wait_for(lag, 2)
 
     @pytest.mark.parametrize("expression", dashboard_expressions())
@@ -152,8 +153,8 @@ class TestScraping:
         self, scraped_services: ScrapedServices, expression: str
     ) -> None:
         def numbers() -> list[float]:
-            found = [one.value for one in scraped_services.prometheus.query(expression)]
-            return [number for number in found if not math.isnan(number)]
+            values = [sample.value for sample in scraped_services.prometheus.query(expression)]
+            return [value for value in values if not math.isnan(value)]
 
         assert wait_until(numbers, deadline=20, what=f"{expression} to give a number", every=0.3)
 

@@ -200,7 +200,7 @@ def test_the_audit_log_tells_the_story_and_its_chain_is_whole(scored_stream: Sco
     told = scored_stream.session.run_command("models audit")
     actions = [line.split("\t")[3] for line in told.out.splitlines()[1:]]
     assert actions == ["register", "promote", "register", "evaluate", "promote", "rollback"]
-    assert "the chain is whole" in told.err
+    assert "the chain is intact" in told.err
 
 
 def test_a_version_without_a_passing_report_is_not_promoted(scored_stream: ScoredStream) -> None:
