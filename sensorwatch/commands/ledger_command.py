@@ -77,7 +77,7 @@ def verify_command(
         ),
     ] = False,
 ) -> None:
-    """Score the input again and compare; exit 1 if records were lost, doubled or scored differently.
+    """Score the input again; exit 1 if a record was lost, doubled or scored differently.
 
     Needs the retained input, and the versions that scored it in the registry. Starts at the
     opening of an account, or at a snapshot that still exists.
