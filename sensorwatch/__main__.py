@@ -1,4 +1,4 @@
-"""`sensorwatch` and `python -m sensorwatch`."""
+"""The entry point of `sensorwatch` and `python -m sensorwatch`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The `sensorwatch` command: the table of its commands, each imported only when it is called."""
+"""The `sensorwatch` command line, which imports each command only when it is called."""
 
 import platform
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ from sensorwatch.common.runtime.printing import print_line
 
 @dataclass(frozen=True, slots=True)
 class CommandEntry:
-    """A command: where it is written, and what `--help` says of it."""
+    """Where a command is defined, and its line in `--help`."""
 
     target: str
-    """`module:function`, or `module:app` for a command with commands of its own."""
+    """`module:function`, or `module:app` for a command with subcommands."""
     help: str
     panel: str
 
 
-ROW_PANEL, MODEL_PANEL, SETUP_PANEL = "The way of a row", "Models", "Set up and look"
+ROW_PANEL, MODEL_PANEL, SETUP_PANEL = "Data", "Models", "Setup"
 COMMANDS: dict[str, CommandEntry] = {
     "demo": CommandEntry(
         "sensorwatch.commands.demo_command:demo",
-        "See the whole way of a row, live, in a minute.",
+        "Watch rows on their way from sensors to events.",
         ROW_PANEL,
     ),
     "produce": CommandEntry(
@@ -37,7 +37,7 @@ COMMANDS: dict[str, CommandEntry] = {
     ),
     "consume": CommandEntry(
         "sensorwatch.consumer.command:consume",
-        "Score the readings' topic, exactly once, into events.",
+        "Score readings and publish events, exactly once.",
         ROW_PANEL,
     ),
     "serve": CommandEntry(
@@ -48,12 +48,12 @@ COMMANDS: dict[str, CommandEntry] = {
     ),
     "ledger": CommandEntry(
         "sensorwatch.commands.ledger_command:app",
-        "Show the account of every record, and verify it.",
+        "Show the accounts of all records, and verify them.",
         ROW_PANEL,
     ),
     "state": CommandEntry(
         "sensorwatch.commands.state_command:app",
-        "Show the sensors' memory, or let it begin anew.",
+        "Show the memory of the sensors, or reset it.",
         ROW_PANEL,
     ),
     "train": CommandEntry(
@@ -63,7 +63,7 @@ COMMANDS: dict[str, CommandEntry] = {
     ),
     "evaluate": CommandEntry(
         "sensorwatch.trainer.evaluate_command:evaluate",
-        "Measure a version, or gate on it.",
+        "Measure a version, and check it against the gate.",
         MODEL_PANEL,
     ),
     "backtest": CommandEntry(
@@ -81,12 +81,12 @@ COMMANDS: dict[str, CommandEntry] = {
     ),
     "schema": CommandEntry(
         "sensorwatch.commands.schema_command:app",
-        "Write a schema from a file, or try one on it.",
+        "Infer a schema from a file, or check a file.",
         SETUP_PANEL,
     ),
     "warmup": CommandEntry(
         "sensorwatch.commands.warmup_command:warmup",
-        "Compile ahead, so that the first start is quick.",
+        "Compile the kernels, so that the first start is fast.",
         SETUP_PANEL,
     ),
     "config": CommandEntry(
@@ -98,10 +98,10 @@ COMMANDS: dict[str, CommandEntry] = {
 
 
 class LazyGroup(TyperGroup):
-    """Swaps the stub that `--help` shows for the command itself when it is called."""
+    """Group that replaces the stub in `--help` with the real command when it is called."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command that the arguments begin with, and import it."""
+        """Import the command that the first argument names."""
         name, _placeholder, rest = super().resolve_command(ctx, args)
         return name, None if name is None else load_command(name), rest
 
@@ -134,11 +134,11 @@ def _root(
         ),
     ] = False,
 ) -> None:
-    """Find anomalies in sensor streams on Kafka, exactly once, and say why."""
+    """Detect anomalies in sensor streams on Kafka, exactly once, and explain them."""
 
 
 def build_app() -> typer.Typer:
-    """Put the app together: a stub for each command of the table."""
+    """Return the app, with a stub for each command of `COMMANDS`."""
     app = typer_app(cls=LazyGroup, no_args_is_help=True)
     app.callback()(_root)
     for name, entry in COMMANDS.items():
@@ -147,4 +147,4 @@ def build_app() -> typer.Typer:
 
 
 def _placeholder() -> None:
-    raise AssertionError("LazyGroup calls the command, never its stub")
+    raise AssertionError("LazyGroup must call the command, not its stub")

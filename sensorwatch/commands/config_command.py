@@ -1,4 +1,4 @@
-"""`sensorwatch config`: say whether the configuration is sound and who set each value."""
+"""`sensorwatch config`: validate the configuration and show the source of each value."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def config() -> None:
 
 @app.command()
 def check(config: ConfigOption = None) -> None:
-    """Validate the whole configuration; show every value (secrets hidden) and who set it."""
+    """Validate the configuration; show every value (secrets hidden) and its source."""
     from sensorwatch.commands.kafka_settings_check import check_client_settings
     from sensorwatch.common.rows.schema import load_schema
     from sensorwatch.common.runtime.settings import load_settings
@@ -42,7 +42,7 @@ def check(config: ConfigOption = None) -> None:
         load_schema(settings.schema_.path)
     for note in _notes(settings):
         print_note(f"note: {note}")
-    print_note("the configuration is sound")
+    print_note("the configuration is valid")
 
 
 def _print_values(loaded: LoadedSettings) -> None:
@@ -60,7 +60,7 @@ def _print_values(loaded: LoadedSettings) -> None:
         for key, value, origin in rows:
             print_line(f"{key} = {value}  # {origin}")
         return
-    # Slow to import, and only a person at a terminal needs them.
+    # Slow to import, and only a terminal needs it.
     from rich.table import Table
 
     from sensorwatch.common.runtime.console import SafeConsole, styled
@@ -73,12 +73,12 @@ def _print_values(loaded: LoadedSettings) -> None:
 
 
 def _effective_value_note(key: str, loaded: LoadedSettings) -> str:
-    """Say what an empty value stands for, where it stands for another one."""
+    """Return a note with the topic name that an empty setting gives; otherwise ""."""
     settings = loaded.settings
     if key == "topics.ledger" and not settings.topics.ledger:
-        return f": {settings.ledger_topic}, made of consumer.group"
+        return f": {settings.ledger_topic}, derived from consumer.group"
     if key == "topics.state" and not settings.topics.state:
-        return f": {settings.state_topic}, made of consumer.group"
+        return f": {settings.state_topic}, derived from consumer.group"
     return ""
 
 
@@ -90,7 +90,9 @@ def _check_key_file(name: str) -> None:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"[api] api_key_file {name} cannot be read: {error}") from error
     if not key:
-        raise SettingsError(f"[api] api_key_file {name} is empty: every request would be refused")
+        raise SettingsError(
+            f"[api] api_key_file {name} is empty, so every request would be refused"
+        )
 
 
 def _notes(settings: Settings) -> Iterator[str]:
@@ -98,16 +100,16 @@ def _notes(settings: Settings) -> Iterator[str]:
 
     if not settings.schema_.path.exists():
         yield (
-            f"there is no schema file {settings.schema_.path}: `train` and `topics` will need one "
+            f"there is no schema file {settings.schema_.path}; `train` and `topics` need one "
             "(`sensorwatch schema infer FILE` writes it)"
         )
     if not settings.registry.path.is_dir():
         yield (
-            f'[registry] path = "{settings.registry.path}" is not there yet: `sensorwatch train` '
-            "makes it"
+            f'[registry] path = "{settings.registry.path}" does not exist yet; '
+            "`sensorwatch train` creates it"
         )
     if settings.consumer.delivery is Delivery.AT_LEAST_ONCE:
         yield (
-            "consumer.delivery is at_least_once: after a crash an event can come twice, with the "
-            "same ce_id"
+            "consumer.delivery is at_least_once: after a crash an event can be published twice, "
+            "with the same ce_id"
         )

@@ -1,4 +1,4 @@
-"""A table for a person at a terminal, or lines with tabs for a pipe."""
+"""Output of rows as a table on a terminal, and as tab-separated lines in a pipe."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -9,12 +9,12 @@ from sensorwatch.common.runtime.printing import print_cells
 def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], *, unbroken_column: str | None = None
 ) -> None:
-    """Print rows under their columns' names; the column `unbroken_column` is never broken into lines."""
+    """Print rows with a header; the cells of `unbroken_column` are never wrapped."""
     if not sys.stdout.isatty():
         for row in (columns, *rows):
             print_cells(row)
         return
-    # Slow to import, and only a person needs it.
+    # Slow to import, and only a terminal needs it.
     from rich.table import Table
 
     from sensorwatch.common.runtime.console import SafeConsole, styled

@@ -1,4 +1,4 @@
-"""`sensorwatch demo`: sensors, broker, model, consumer and API on one machine, for a minute."""
+"""`sensorwatch demo`: run sensors, broker, consumer and API on this machine for a minute."""
 
 import os
 import signal

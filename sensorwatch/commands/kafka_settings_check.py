@@ -1,4 +1,4 @@
-"""Whether librdkafka would take our settings, and whether they fit the consumer's loop."""
+"""A check of the [kafka] settings against librdkafka and the consumer's loop."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,11 +13,11 @@ from sensorwatch.common.kafka.silent_logger import quiet_logger
 def check_client_settings(
     kafka: Mapping[str, Any], *, group: str, max_pause_seconds: float
 ) -> None:
-    """Build both clients of the row's path as they would be built, without waiting for a broker.
+    """Create the consumer's two Kafka clients as a check, without waiting for a broker.
 
-    `max_pause_seconds`: the longest that the loop may stay away from the consumer.
-    Raises SettingsError where librdkafka refuses a key or value, a promise forbids it, or the
-    group would expel a consumer during such a pause.
+    `max_pause_seconds`: the longest time between two polls of the consumer.
+    Raises SettingsError if librdkafka refuses a key or value, if a value contradicts one that
+    exactly-once delivery needs, or if the group would expel a consumer during such a pause.
     """
     consumer = consumer_config(kafka, group=group)
     producer = producer_config(kafka)

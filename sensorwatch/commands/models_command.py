@@ -1,4 +1,4 @@
-"""`sensorwatch models`: look at the versions in the registry, and move the aliases."""
+"""`sensorwatch models`: show the versions in the registry, and move the aliases."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ ModelOption = Annotated[
     typer.Option(
         "--name",
         "--model",
-        help="The model's name in the registry; else registry.model of the configuration.",
+        help="The model's name in the registry; default: registry.model of the configuration.",
         show_default=False,
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ReasonOption = Annotated[
-    str, typer.Option("--reason", help="Why, for the audit log.", show_default=False)
+    str, typer.Option("--reason", help="The reason, for the audit log.", show_default=False)
 ]
 VersionArgument = Annotated[
     str, typer.Argument(metavar="VERSION", help="An id, `champion` or `previous`.")
@@ -48,7 +48,7 @@ def models() -> None:
 def list_versions(
     config: ConfigOption = None, model: ModelOption = None, as_json: JsonOption = False
 ) -> None:
-    """List the versions of every model, or of one."""
+    """List the versions of every model, or of the model given by --name."""
     from sensorwatch.common.registry.store import Registry
     from sensorwatch.common.runtime.settings import load_settings
 
@@ -65,9 +65,9 @@ def list_versions(
             unbroken_column="version",
         )
     else:
-        missing_text = f"no version of {model}" if model else "no model"
+        missing = f"no version of {model}" if model else "no model"
         print_note(
-            f"there is {missing_text} in {settings.registry.path} yet: `sensorwatch train` makes one"
+            f"there is {missing} in {settings.registry.path} yet; `sensorwatch train` creates one"
         )
 
 
@@ -90,11 +90,11 @@ def promote(
     config: ConfigOption = None,
     model: ModelOption = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Without a passing report; needs --reason.")
+        bool, typer.Option("--force", help="Promote without a passing report; needs --reason.")
     ] = False,
     reason: ReasonOption = "",
 ) -> None:
-    """Make a version the champion; running services follow by themselves."""
+    """Make a version the champion; running services load it by themselves."""
     registry, name = _open(config, model)
     version_id = registry.resolve(name, version)
     reason = _as_utf8(reason)
@@ -117,12 +117,12 @@ def rollback(
 def verify(
     versions: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[VERSION]...", help="Default: all.", show_default=False),
+        typer.Argument(metavar="[VERSION]...", help="Default: all versions.", show_default=False),
     ] = None,
     config: ConfigOption = None,
     model: ModelOption = None,
 ) -> None:
-    """Check digests, bounds, golden rows and reports; exit 1 where something is wrong."""
+    """Check digests, bounds, golden rows and reports; exit 1 if a version is damaged."""
     registry, name = _open(config, model)
     versions_to_verify = (
         [registry.resolve(name, v) for v in versions] if versions else _all_versions(registry, name)
@@ -135,7 +135,8 @@ def verify(
             damaged.append(version)
     if damaged:
         raise CheckFailed(
-            f"{len(damaged)} of {len(versions_to_verify)} versions: {', '.join(damaged)}"
+            f"{len(damaged)} of {len(versions_to_verify)} versions are damaged: "
+            f"{', '.join(damaged)}"
         )
 
 
@@ -143,7 +144,7 @@ def verify(
 def audit(
     config: ConfigOption = None, model: ModelOption = None, as_json: JsonOption = False
 ) -> None:
-    """Show who did what, when and why; exit 1 where the log was tampered with."""
+    """Show which user did what, when and why; exit 1 if the log was changed."""
     registry, name = _open(config, model)
     entries = registry.audit(name)
     if as_json:
@@ -154,23 +155,25 @@ def audit(
     problems = registry.verify_audit(name)
     if problems:
         raise CheckFailed(f"the audit log of {name}: {'; '.join(problems)}")
-    print_note(f"{len(entries)} lines, the chain is whole")
+    print_note(f"{len(entries)} lines, the chain is intact")
 
 
 @app.command()
 def prune(
-    keep: Annotated[int, typer.Option("--keep", min=0, help="How many of the newest stay.")],
+    keep: Annotated[
+        int, typer.Option("--keep", min=0, help="Keep this number of newest versions.")
+    ],
     config: ConfigOption = None,
     model: ModelOption = None,
     in_use: Annotated[
-        list[str] | None, typer.Option("--in-use", help="Keep this version, too (repeatable).")
+        list[str] | None, typer.Option("--in-use", help="Also keep this version (repeatable).")
     ] = None,
     offline: Annotated[
-        bool, typer.Option("--offline", help="Without asking the broker what the ledger names.")
+        bool, typer.Option("--offline", help="Do not read the ledger; its versions may be deleted.")
     ] = False,
     reason: ReasonOption = "",
 ) -> None:
-    """Delete old versions; never champion, previous, or what the group's ledger names."""
+    """Delete old versions, but never champion, previous, or a version that the ledger names."""
     from sensorwatch.commands.versions_in_use import named_versions
     from sensorwatch.common.runtime.settings import load_settings
 
@@ -196,12 +199,15 @@ def _open(config: Path | None, model: str | None) -> tuple[Registry, str]:
 def _all_versions(registry: Registry, name: str) -> list[str]:
     ids = registry.version_ids(name)
     if not ids:
-        raise UsageError(f"model {name} has no version; there are models: {registry.names()}")
+        raise UsageError(
+            f"model {name} has no version; the registry has the models {registry.names()}: "
+            "correct --name or [registry] model"
+        )
     return ids
 
 
 def _versions(registry: Registry, name: str) -> Iterator[dict[str, str]]:
-    """Yield a row of the table for each version, the damaged ones too."""
+    """Yield a table row for each version, also for damaged ones."""
     try:
         aliases_by_name = registry.aliases(name)
     except ModelRefused as error:
@@ -253,5 +259,5 @@ def _audit_row(entry: AuditEntry) -> list[str]:
 
 
 def _as_utf8(argument: str) -> str:
-    """Take bytes that are no UTF-8 out of an argument: they could not be written down."""
+    """Return an argument with every byte replaced that is not UTF-8 and cannot be stored."""
     return argument.encode("utf-8", "replace").decode().strip()

@@ -1,4 +1,4 @@
-"""The latest records of a topic, for a look at what is in it."""
+"""Reading of the newest records of a topic."""
 
 import heapq
 from collections.abc import Mapping
@@ -10,11 +10,10 @@ from sensorwatch.common.kafka.topic_reader import read_topic, watermarks
 
 
 def recent_records(kafka: Mapping[str, Any], topic: str, *, rows: int) -> list[Message]:
-    """Return the newest `rows` committed records of all partitions by timestamp, by coordinates.
+    """Return the newest `rows` committed records by timestamp, in order of partition and offset.
 
-    Up to `rows` are read of each partition (fewer where markers of transactions stand among them).
-    Nothing is committed and no group is joined. Raises BrokerUnavailable where the topic cannot
-    be read.
+    Reads the last `rows` offsets of each partition; transaction markers among them are skipped.
+    Commits no offset and joins no group. Raises BrokerUnavailable if the topic cannot be read.
     """
     bounds = watermarks(kafka, topic)
     begin = {number: high - rows for number, (_, high) in bounds.items()}
@@ -23,5 +22,5 @@ def recent_records(kafka: Mapping[str, Any], topic: str, *, rows: int) -> list[M
 
 
 def _recency(record: Message) -> tuple[int, int, int]:
-    """Order by timestamp, which some records lack (-1); the offset decides between equal ones."""
+    """Return the sort key: timestamp (-1 if the record has none), then offset, then partition."""
     return record.timestamp()[1], record.offset() or 0, record.partition() or 0

@@ -1,4 +1,4 @@
-"""How many of some rows are no readings, and why, with the first examples of each reason."""
+"""Counts of rejected rows by reason, with the first examples of each reason."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -9,7 +9,7 @@ EXAMPLES = 3
 
 
 class RejectionReport:
-    """Counts rows as they come and keeps the first examples."""
+    """Counts rows and rejections, and keeps the first examples of each reason."""
 
     def __init__(self) -> None:
         self.rows = 0
@@ -18,13 +18,13 @@ class RejectionReport:
 
     @property
     def rejected(self) -> int:
-        """How many rows are no readings."""
+        """Return the number of rejected rows."""
         return self._reasons.total()
 
     def add(
         self, rows: int, rejections: Sequence[Rejection], *, location: Callable[[int], str]
     ) -> None:
-        """Count rows; `location` names the one at a rejection's index for a person."""
+        """Count `rows` rows and their rejections; `location` turns a row index into its label."""
         self.rows += rows
         for rejection in rejections:
             self._reasons[rejection.reason] += 1

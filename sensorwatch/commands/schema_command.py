@@ -1,4 +1,4 @@
-"""`sensorwatch schema`: write a schema from a file, and try a schema on a file."""
+"""`sensorwatch schema`: infer a schema from a file, and check a file against a schema."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ app = typer_app(no_args_is_help=True)
 
 @app.callback()
 def schema() -> None:
-    """Write a schema from a file, or try one on it."""
+    """Infer a schema from a file, or check a file against a schema."""
 
 
 @app.command("infer")
@@ -34,10 +34,10 @@ def infer_command(
     file: Annotated[Path, typer.Argument(help="A CSV file with a header.", show_default=False)],
     out: Annotated[
         Path | None,
-        typer.Option(help="Where to write it; without it: standard output.", show_default=False),
+        typer.Option(help="The file to write; default: standard output.", show_default=False),
     ] = None,
 ) -> None:
-    """Guess a schema from a CSV file: delimiter, time format, sensor id, signals."""
+    """Infer a schema from a CSV file: delimiter, time format, sensor id, signals."""
     from sensorwatch.common.rows.schema import schema_from_plain
     from sensorwatch.schema_inference.inference import infer_schema
     from sensorwatch.schema_inference.schema_text import schema_text
@@ -57,11 +57,11 @@ def infer_command(
             target.write(text)
     except FileExistsError as error:
         raise UsageError(
-            f"{error.filename} is there already: remove it, or give --out another"
+            f"{error.filename} already exists: remove it, or give --out another path"
         ) from error
     except OSError as error:
         raise UsageError(f"{out} cannot be written: {error.strerror}") from error
-    print_line(f"wrote {out}; try it: sensorwatch schema check {out} --data {file}")
+    print_line(f"wrote {out}; check it: sensorwatch schema check {out} --data {file}")
 
 
 @app.command("check")
@@ -70,9 +70,9 @@ def check_command(
     data: Annotated[Path, typer.Option(help="A CSV or Parquet file.", show_default=False)],
     strict: Annotated[bool, typer.Option("--strict", help="Fail on any rejected row.")] = False,
 ) -> None:
-    """Say how many rows of a file would be rejected, and why, with the first examples.
+    """Show how many rows of a file would be rejected, and why, with the first examples.
 
-    Exits with 1 if every row would be (with --strict: if any would be).
+    Exits with 1 if every row would be rejected (with --strict: if any row would be).
     """
     from sensorwatch.common.rows.schema import load_schema
 
@@ -81,7 +81,7 @@ def check_command(
     for line in report.lines():
         print_line(line)
     if report.rows == 0:
-        raise DataError(f"{data} holds no rows")
+        raise DataError(f"{data} has no rows; wanted at least one")
     if report.rejected == report.rows or (strict and report.rejected):
         raise CheckFailed(
             f"{report.rejected} of {report.rows} rows of {data} would be rejected by {path}"

@@ -1,4 +1,4 @@
-"""`sensorwatch state`: show what the memory of a group holds, and let it begin anew."""
+"""`sensorwatch state`: show the contents of a group's memory, and reset it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sensorwatch.commands.console_table import print_table
-from sensorwatch.commands.ledger_command import GroupOption, JsonOption
+from sensorwatch.commands.group_options import GroupOption, JsonOption, YesOption, group_settings
 from sensorwatch.common.errors import ModelRefused, StateRefused, UsageError
 from sensorwatch.common.runtime.command_line import ConfigOption, typer_app
 from sensorwatch.common.runtime.printing import print_json, print_line
@@ -22,41 +21,46 @@ if TYPE_CHECKING:
     from sensorwatch.state.committed_accounts import CommittedAccount
     from sensorwatch.state.snapshot_summary import SnapshotSummary
 
-app = typer_app(help="Show the sensors' memory, and let it begin anew.", no_args_is_help=True)
+
+app = typer_app(help="Show the memory of the sensors, or reset it.", no_args_is_help=True)
 COLUMNS = ("partition", "offset", "snapshot", "age", "sensors", "episodes", "warming up", "bytes")
 
 
 @dataclass(frozen=True, slots=True)
 class _GroupState:
-    """Where a group stands, partition by partition."""
+    """The accounts of a group, and the partition counts of its topics."""
 
-    committed_accounts_by_partition: dict[Partition, CommittedAccount]
+    committed: dict[Partition, CommittedAccount]
     ledger_accounts: dict[Partition, Account]
-    """By its ledger."""
+    """Each partition's account in its newest ledger record."""
     partitions: int
+    """Number of partitions of the readings' topic."""
     state_partitions: int
+    """Number of partitions of the state topic."""
 
     @property
     def known_partitions(self) -> list[Partition]:
-        return sorted({*self.committed_accounts_by_partition, *self.ledger_accounts})
+        return sorted({*self.committed, *self.ledger_accounts})
 
-    def account(self, partition_key: Partition) -> Account | None:
-        """The newest one that is known: the committed one, else the ledger's."""
-        committed_account = self.committed_accounts_by_partition.get(partition_key)
-        committed = None if committed_account is None else committed_account.account
-        return committed or self.ledger_accounts.get(partition_key)
+    def account(self, partition: Partition) -> Account | None:
+        """Return the committed account; if there is none, the account in the ledger."""
+        at = self.committed.get(partition)
+        committed_account = None if at is None else at.account
+        return committed_account or self.ledger_accounts.get(partition)
 
 
 @app.command()
 def show(
     config: ConfigOption = None, group: GroupOption = None, as_json: JsonOption = False
 ) -> None:
-    """Show for each partition what its newest snapshot holds, and how old that is in records."""
-    settings = _settings(config, group)
+    """Show the contents of each partition's newest snapshot, and its age in records."""
+    from sensorwatch.commands.console_table import print_table
+
+    settings = group_settings(config, group)
     group_state = _read_group_state(settings)
     rows = [
-        (partition_key, group_state.committed_accounts_by_partition.get(partition_key), summary)
-        for partition_key, summary in _snapshot_summaries(settings, group_state).items()
+        (partition, group_state.committed.get(partition), summary)
+        for partition, summary in _snapshot_summaries(settings, group_state).items()
     ]
     if as_json:
         for row in rows:
@@ -72,76 +76,73 @@ def reset(
     config: ConfigOption = None,
     group: GroupOption = None,
     partition: Annotated[
-        list[int] | None, typer.Option(help="Only this partition; may be given several times.")
+        list[int] | None, typer.Option(help="Reset only this partition (repeatable).")
     ] = None,
     to: Annotated[
         str | None,
         typer.Option(
-            metavar="earliest|latest|OFFSET", help="Begin there, and not where the group stands."
+            metavar="earliest|latest|OFFSET",
+            help="The first offset to score; default: the committed offset.",
         ),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do it; without it only say what.")] = False,
+    yes: YesOption = False,
 ) -> None:
-    """Begin with a cold memory and a new account, and say what is lost by it.
+    """Start with a cold memory and a new account, and print what is lost.
 
     For a group whose memory cannot be restored. Stop its consumers first.
     """
-    from sensorwatch.common.kafka.topic_reader import watermarks
     from sensorwatch.common.kafka.topics import extend_topic
     from sensorwatch.state.account_commit import require_no_members
-    from sensorwatch.state.account_reset import lost_by_reset, plan_reset
+    from sensorwatch.state.account_reset import lost_by_reset
 
-    settings = _settings(config, group)
+    settings = group_settings(config, group)
     require_no_members(settings)
     group_state = _read_group_state(settings)
-    partitions_to_reset = _partitions_to_reset(group_state, partition)
-    retained, account_settings = (
-        watermarks(settings.kafka, settings.topics.readings),
-        _account_settings(settings),
-    )
-    resets = [
-        plan_reset(
-            partition_key,
-            group_state.committed_accounts_by_partition.get(partition_key),
-            retained[partition_key.number],
-            to,
-            account_settings,
-        )
-        for partition_key in partitions_to_reset
-    ]
-    summary = _snapshot_summaries(settings, group_state)
-    for reset_plan in resets:
-        for report_fields in lost_by_reset(reset_plan, summary[reset_plan.partition]):
-            print_line(report_fields)
+    resets = _plan_resets(settings, group_state, _partitions_to_reset(group_state, partition), to)
+    summaries = _snapshot_summaries(settings, group_state)
+    for planned in resets:
+        for line in lost_by_reset(planned, summaries[planned.partition]):
+            print_line(line)
     needs_partitions = group_state.partitions > group_state.state_partitions
     if needs_partitions:
         print_line(
-            f'"{settings.state_topic}" gets {group_state.partitions} partitions, as the readings have '
+            f'"{settings.state_topic}" gets {group_state.partitions} partitions, like the readings '
             f"(now {group_state.state_partitions})"
         )
     if not yes:
-        raise UsageError("nothing was committed; say --yes to begin anew there")
+        raise UsageError("nothing was committed; say --yes to reset these partitions")
     if needs_partitions:
         extend_topic(settings.kafka, settings.state_topic, group_state.partitions)
     _commit(settings, resets)
 
 
+def _plan_resets(
+    settings: Settings, group_state: _GroupState, partitions: list[Partition], to: str | None
+) -> list[Reset]:
+    from sensorwatch.common.kafka.topic_reader import watermarks
+    from sensorwatch.state.account_reset import plan_reset
+
+    retained = watermarks(settings.kafka, settings.topics.readings)
+    account_settings = _account_settings(settings)
+    return [
+        plan_reset(
+            partition,
+            group_state.committed.get(partition),
+            retained[partition.number],
+            to,
+            account_settings,
+        )
+        for partition in partitions
+    ]
+
+
 def _commit(settings: Settings, resets: list[Reset]) -> None:
     from sensorwatch.state.account_commit import commit_accounts
 
-    accounts = {reset_plan.partition: reset_plan.account for reset_plan in resets}
-    commit_accounts(
-        settings,
-        accounts,
-        [ledger_entry for reset_plan in resets for ledger_entry in reset_plan.ledger_entries],
-    )
-    print_line(f"{len(accounts)} partitions of {settings.consumer.group} begin anew")
-
-
-def _settings(config: Any, group: str | None) -> Settings:
-    from sensorwatch.common.runtime.settings import load_settings
-
-    return load_settings(config, overrides={"consumer.group": group}).settings
+    accounts = {planned.partition: planned.account for planned in resets}
+    entries = [entry for planned in resets for entry in planned.ledger_entries]
+    commit_accounts(settings, accounts, entries)
+    print_line(f"reset {len(accounts)} partitions of {settings.consumer.group}")
 
 
 def _read_group_state(settings: Settings) -> _GroupState:
@@ -155,46 +156,45 @@ def _read_group_state(settings: Settings) -> _GroupState:
     group_state = _GroupState(
         committed_accounts(kafka, topic, group=group),
         {
-            partition_key: records[-1].account
-            for partition_key, records in ledger.items()
-            if partition_key.topic == topic
+            partition: records[-1].account
+            for partition, records in ledger.items()
+            if partition.topic == topic
         },
         counts[topic],
         counts[settings.state_topic],
     )
     if not group_state.known_partitions:
         raise UsageError(
-            f'the group "{group}" has no account of the topic "{topic}", and so no memory: correct '
-            "--group or [topics] readings"
+            f'the group "{group}" has no account of the topic "{topic}", and therefore no memory: '
+            "correct --group or [topics] readings"
         )
     return group_state
 
 
 def _partitions_to_reset(group_state: _GroupState, numbers: list[int] | None) -> list[Partition]:
-    """Return the partitions that are asked for; raises UsageError where they cannot be reset."""
-    if group_state.partitions < group_state.state_partitions:
+    """Return the requested partitions; raises UsageError if one cannot be reset."""
+    readings_count, state_count = group_state.partitions, group_state.state_partitions
+    if readings_count < state_count:
         raise UsageError(
-            f"the state's topic has {group_state.state_partitions} partitions, and the readings have "
-            f"{group_state.partitions}: delete it, let `sensorwatch topics create` make it anew, and "
-            "reset then"
+            f"the state topic has {state_count} partitions, but the readings have "
+            f"{readings_count}: delete the state topic, create it again with "
+            "`sensorwatch topics create`, and then reset"
         )
-    requested_partitions = set(numbers or [])
-    if requested_partitions and group_state.partitions != group_state.state_partitions:
+    requested = set(numbers or [])
+    if requested and readings_count != state_count:
         raise UsageError(
-            f"the readings got partitions ({group_state.state_partitions} before, {group_state.partitions} "
-            "now), and sensors may have moved between all of them: leave --partition out"
+            f"partitions were added to the readings ({state_count} before, {readings_count} now), "
+            "so sensors may have moved between all of them: omit --partition"
         )
-    unknown_partitions = requested_partitions - {
-        partition_key.number for partition_key in group_state.known_partitions
-    }
-    if unknown_partitions:
+    unknown = requested - {partition.number for partition in group_state.known_partitions}
+    if unknown:
         raise UsageError(
-            f"the group has no account of partition {min(unknown_partitions)}: correct it"
+            f"the group has no account of partition {min(unknown)}: correct --partition"
         )
     return [
-        partition_key
-        for partition_key in group_state.known_partitions
-        if not requested_partitions or partition_key.number in requested_partitions
+        partition
+        for partition in group_state.known_partitions
+        if not requested or partition.number in requested
     ]
 
 
@@ -206,7 +206,7 @@ def _account_settings(settings: Settings) -> AccountSettings:
     try:
         version = Registry(settings.registry.path).resolve(settings.registry.model, "champion")
     except ModelRefused:
-        version = ""  # the worker will say what it scores by
+        version = ""  # The worker writes the version that it scores with.
     options = settings.consumer
     return AccountSettings(version, fingerprint(), options.breaker.window_rows, options.max_sensors)
 
@@ -214,56 +214,56 @@ def _account_settings(settings: Settings) -> AccountSettings:
 def _snapshot_summaries(
     settings: Settings, group_state: _GroupState
 ) -> dict[Partition, SnapshotSummary | str | None]:
-    """Return for each partition what its snapshot holds, or why that cannot be said."""
+    """Return each partition's snapshot summary, or the reason why the snapshot is unreadable."""
     from sensorwatch.proof.proof_inputs import connect_proof_inputs
-    from sensorwatch.state.snapshot_summary import inventory
+    from sensorwatch.state.snapshot_summary import summarize_snapshot
 
-    # Of the state's topic, which has as many as the readings had when the snapshots were made.
-    proof_sources = connect_proof_inputs(settings, partitions=group_state.state_partitions)
-    summary: dict[Partition, SnapshotSummary | str | None] = {}
-    for partition_key in group_state.known_partitions:
+    # The state topic has the number of partitions that the readings had at the snapshots.
+    inputs = connect_proof_inputs(settings, partitions=group_state.state_partitions)
+    summaries: dict[Partition, SnapshotSummary | str | None] = {}
+    for partition in group_state.known_partitions:
         try:
-            summary[partition_key] = inventory(
-                partition_key, group_state.account(partition_key), proof_sources
+            summaries[partition] = summarize_snapshot(
+                partition, group_state.account(partition), inputs
             )
         except (StateRefused, ModelRefused) as error:
-            summary[partition_key] = str(error).partition(". Nothing was scored")[0]
-    return summary
+            summaries[partition] = str(error).partition(". Nothing was scored")[0]
+    return summaries
 
 
 def _row_values(
-    partition_key: Partition,
-    committed_account: CommittedAccount | None,
+    partition: Partition,
+    committed: CommittedAccount | None,
     summary: SnapshotSummary | str | None,
 ) -> dict[str, Any]:
     from sensorwatch.state.snapshot_summary import SnapshotSummary
 
-    offset = None if committed_account is None else committed_account.offset
-    report_fields: Mapping[str, Any] = {}
+    offset = None if committed is None else committed.offset
+    snapshot_values: Mapping[str, Any] = {}
     if isinstance(summary, SnapshotSummary):
         age = None if offset is None else offset - summary.next_offset
-        report_fields = {"snapshot": asdict(summary), "age_records": age}
+        snapshot_values = {"snapshot": asdict(summary), "age_records": age}
     elif summary is not None:
-        report_fields = {"refused": summary}
+        snapshot_values = {"refused": summary}
     return {
-        "topic": partition_key.topic,
-        "partition": partition_key.number,
+        "topic": partition.topic,
+        "partition": partition.number,
         "committed": offset,
-        **report_fields,
+        **snapshot_values,
     }
 
 
 def _table_cells(
-    partition_key: Partition,
-    committed_account: CommittedAccount | None,
+    partition: Partition,
+    committed: CommittedAccount | None,
     summary: SnapshotSummary | str | None,
 ) -> list[str]:
     from sensorwatch.state.snapshot_summary import SnapshotSummary
 
-    offset = "lost" if committed_account is None else str(committed_account.offset)
+    offset = "lost" if committed is None else str(committed.offset)
     if not isinstance(summary, SnapshotSummary):
-        return [str(partition_key), offset, *["-"] * 6, summary or "nothing written down yet"]
-    age = "?" if committed_account is None else str(committed_account.offset - summary.next_offset)
+        return [str(partition), offset, *["-"] * 6, summary or "no snapshot yet"]
+    age = "?" if committed is None else str(committed.offset - summary.next_offset)
     counts = (
         summary.next_offset,
         age,
@@ -272,4 +272,4 @@ def _table_cells(
         summary.warming_up,
         summary.bytes,
     )
-    return [str(partition_key), offset, *(str(count) for count in counts), summary.model_version]
+    return [str(partition), offset, *(str(count) for count in counts), summary.model_version]

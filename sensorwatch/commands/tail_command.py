@@ -1,4 +1,4 @@
-"""`sensorwatch tail`: follow the anomaly topic, as text or as JSON."""
+"""`sensorwatch tail`: print the events of the anomaly topic, as text or as JSON."""
 
 from __future__ import annotations
 
@@ -30,15 +30,14 @@ def tail(
     topic: Annotated[
         str | None,
         typer.Option(
-            help="The topic; else topics.anomalies of the configuration.", show_default=False
+            help="The topic; default: topics.anomalies of the configuration.", show_default=False
         ),
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Follow the anomaly events until Ctrl-C: time, sensor, severity, score, unusual signals.
+    """Print new anomaly events until Ctrl-C: time, sensor, severity, score, unusual signals.
 
-    An event that closes an episode is printed, too. In JSON it has the field `episode_id`, which
-    the event of a row does not have.
+    Events that close an episode are printed, too. In JSON only they have the field `episode_id`.
     """
     from sensorwatch.commands.topic_follower import StartAt, follow_topics
     from sensorwatch.common.runtime.settings import load_settings
@@ -70,7 +69,7 @@ def _event_printer() -> Callable[[Message], None]:
     def show(message: Message) -> None:
         event = read_event(message)
         if event is None:
-            line = styled((f"{coordinates(message)} is no anomaly event", "dim"))
+            line = styled((f"{coordinates(message)} is not an anomaly event", "dim"))
         else:
             line = styled(*line_of(event))
         console.print(line, soft_wrap=True)

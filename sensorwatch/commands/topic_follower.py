@@ -1,4 +1,4 @@
-"""Topics as they grow: everything written to them, without a group and without a commit."""
+"""A reader that follows topics without a consumer group and without commits."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
@@ -12,12 +12,12 @@ from sensorwatch.common.kafka.topics import require_topics
 
 CALL_TIMEOUT_SECONDS = 10.0
 WAIT_SECONDS = 0.1
-"""How long one call waits: a signal's handler runs only when it returns."""
+"""Maximum wait of one call. Short, because Python runs a signal handler only after it returns."""
 _MAX_MESSAGES = 1_000
 
 
 class StartAt(StrEnum):
-    """Where following begins."""
+    """The offset at which following begins."""
 
     NOW = "now"
     BEGINNING = "beginning"
@@ -31,17 +31,17 @@ def follow_topics(
     stopping: Callable[[], bool] = lambda: False,
     **client: Any,
 ) -> Iterator[list[Message]]:
-    """Yield committed records as they come, in order within each partition, until `stopping`.
+    """Yield lists of new committed records, in order within each partition, until `stopping`.
 
-    A list is empty where nothing came for `WAIT_SECONDS`. `client`: passed on to the client, such
-    as `logger`. Raises BrokerUnavailable naming the address or the topic.
+    A list is empty if no record arrived within `WAIT_SECONDS`. `client`: more arguments of the
+    Kafka client, such as `logger`. Raises BrokerUnavailable, which names the address or topic.
     """
     partitions = require_topics(kafka, topics)
     consumer = Consumer(reader_config(kafka, group="sensorwatch-follower"), **client)
     try:
         consumer.assign(list(_start_offsets(consumer, partitions, begin)))
         while not stopping():
-            # One first: `consume` waits its whole time where it cannot fill the list.
+            # Wait for one record only: `consume` waits the full time if it cannot fill the list.
             first = consumer.consume(1, WAIT_SECONDS)
             rest = consumer.consume(_MAX_MESSAGES, 0) if first else []
             yield [message for message in [*first, *rest] if _is_record(message)]
@@ -71,4 +71,4 @@ def _is_record(message: Message) -> bool:
         return True
     if error.code() == KafkaError._PARTITION_EOF or error.retriable():  # noqa: SLF001 - its public name
         return False
-    raise BrokerUnavailable(f'"{message.topic()}" cannot be followed any more: {error.str()}')
+    raise BrokerUnavailable(f'the topic "{message.topic()}" cannot be read: {error.str()}')

@@ -1,4 +1,4 @@
-"""`sensorwatch topics`: create the topics, and check that they are there."""
+"""`sensorwatch topics`: create the topics, and check that they exist."""
 
 from __future__ import annotations
 
@@ -30,14 +30,20 @@ def topics() -> None:
 def create(
     partitions: Annotated[
         int,
-        typer.Option(min=1, max=10_000, help="Of readings, anomalies, dead letters and state."),
+        typer.Option(
+            min=1,
+            max=10_000,
+            help="Partitions of readings, anomalies, dead letters and state.",
+        ),
     ] = 4,
-    replication: Annotated[int, typer.Option(min=1, max=32, help="Copies of each.")] = 1,
+    replication: Annotated[
+        int, typer.Option(min=1, max=32, help="Replicas of each partition.")
+    ] = 1,
     config: ConfigOption = None,
 ) -> None:
-    """Create what is missing of the topics of readings, anomalies, dead letters, ledger and state.
+    """Create the missing topics of readings, anomalies, dead letters, ledger and state.
 
-    The state has as many partitions as the readings, also where those were there before.
+    The state topic gets as many partitions as the readings have, even if those existed before.
     """
     from sensorwatch.common.kafka.topics import create_topics, topic_plans
     from sensorwatch.common.runtime.settings import load_settings
@@ -55,31 +61,31 @@ def create(
     path = settings.schema_.path
     if not path.exists():
         print_note(
-            f"warning: there is no schema {path}, which `train` and `topics check` will need: "
+            f"warning: there is no schema {path}, which `train` and `topics check` need: "
             "write it with `sensorwatch schema infer FILE`, or correct [schema] path"
         )
 
 
 def created_lines(statuses: Mapping[str, TopicStatus], readings: str) -> Iterator[str]:
-    """Yield what became of each topic; that of the readings should have been there before."""
+    """Yield the status of each topic, with a note if the readings' topic did not exist before."""
     from sensorwatch.common.kafka.topics import TopicStatus
 
     for name, outcome in statuses.items():
         new = name == readings and outcome is TopicStatus.CREATED
-        note = " (the readings' topic was not there: is [topics] readings right?)" if new else ""
+        note = " (the readings' topic did not exist: check [topics] readings)" if new else ""
         yield f"{name}: {outcome}{note}"
 
 
 @app.command()
 def check(
     rows: Annotated[
-        int, typer.Option(min=0, max=100_000, help="How many of the latest readings to try.")
+        int, typer.Option(min=0, max=100_000, help="Number of latest records to check.")
     ] = 1_000,
     config: ConfigOption = None,
 ) -> None:
-    """Check that every topic is there, and try the schema on the latest readings.
+    """Check that every topic exists, and check the latest records against the schema.
 
-    Exits with 1 if the schema would reject every one of them.
+    Exits with 1 if the schema would reject all of them.
     """
     from sensorwatch.common.kafka.state_check import check_state_topics
     from sensorwatch.common.kafka.topics import require_topics
@@ -94,13 +100,13 @@ def check(
         readings=settings.topics.readings,
         state=settings.state_topic,
         snapshot_every_seconds=settings.consumer.snapshot_every_seconds,
-        warn=lambda said: print_note(f"warning: {said}"),
+        warn=lambda text: print_note(f"warning: {text}"),
     )
     if rows and settings.schema_.path.exists():
-        _try_schema(settings, rows=rows)
+        _check_latest_records(settings, rows=rows)
 
 
-def _try_schema(settings: Settings, *, rows: int) -> None:
+def _check_latest_records(settings: Settings, *, rows: int) -> None:
     from sensorwatch.commands.recent_records import recent_records
     from sensorwatch.common.kafka.records import received_at
     from sensorwatch.common.rows.parsing import parse
@@ -116,7 +122,7 @@ def _try_schema(settings: Settings, *, rows: int) -> None:
     )
     report = RejectionReport()
     report.add(len(records), rejections, location=lambda index: _record_position(records[index]))
-    print_line(f"{topic}, the latest of it by {settings.schema_.path}:")
+    print_line(f"latest records of {topic}, checked with {settings.schema_.path}:")
     for line in report.lines():
         print_line(line)
     if report.rows and report.rejected == report.rows:
@@ -132,5 +138,5 @@ def _record_position(record: Message) -> str:
 
 def _all_topic_names(settings: Settings) -> list[str]:
     topics = settings.topics
-    made_of_group = [settings.ledger_topic, settings.state_topic]
-    return [topics.readings, topics.anomalies, topics.dead_letters, *made_of_group]
+    group_topics = [settings.ledger_topic, settings.state_topic]
+    return [topics.readings, topics.anomalies, topics.dead_letters, *group_topics]

@@ -1,4 +1,4 @@
-"""The model versions that a group cannot do without: its accounts and its ledger name them."""
+"""The model versions that a consumer group's accounts and ledger name."""
 
 from sensorwatch.common.errors import BrokerUnavailable
 from sensorwatch.common.kafka.ledger_topic import read_ledger
@@ -7,11 +7,11 @@ from sensorwatch.state.committed_accounts import committed_accounts
 
 
 def named_versions(settings: Settings) -> frozenset[str]:
-    """Return every version that scored a record of the configured group, as far as is written.
+    """Return every version that the committed accounts or the ledger of the group name.
 
-    A memory is restored by the version of the committed account, and the ledger can only be proven
-    by the versions it names; those of the snapshots are among them, as each swap is recorded.
-    Raises BrokerUnavailable.
+    Restoring a memory needs the version of the committed account. Verifying the ledger needs the
+    versions that it names. They include those of the snapshots, because the ledger records every
+    change of the version. Raises BrokerUnavailable.
     """
     kafka, group = settings.kafka, settings.consumer.group
     try:
@@ -19,8 +19,8 @@ def named_versions(settings: Settings) -> frozenset[str]:
         recorded = read_ledger(kafka, settings.ledger_topic, group=group)
     except BrokerUnavailable as error:
         raise BrokerUnavailable(
-            f'which versions the group "{group}" needs is not known: {error}. Nothing was deleted. '
-            "Try again when it can be asked, or say --offline to keep only champion, previous, "
+            f'the versions that the group "{group}" needs are unknown: {error}. Nothing was '
+            "deleted. Try again later, or say --offline to keep only champion, previous, "
             "--keep and --in-use"
         ) from error
     accounts = [

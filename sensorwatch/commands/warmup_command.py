@@ -1,4 +1,4 @@
-"""`sensorwatch warmup`: compile every kernel ahead, so that no first row waits for it."""
+"""`sensorwatch warmup`: compile every kernel before the first start."""
 
 import time
 
@@ -6,10 +6,10 @@ from sensorwatch.common.runtime.printing import print_line
 
 
 def warmup() -> None:
-    """Compile what scoring, explaining and training need, and keep it in numba's cache.
+    """Compile the kernels of scoring, explanation and training into numba's cache.
 
-    The cache holds for this version on this kind of CPU (NUMBA_CACHE_DIR says where it is). Without
-    it the first start compiles, and its first rows wait.
+    The cache is valid for this version on this CPU type; NUMBA_CACHE_DIR sets its folder. Without
+    it the first start compiles the kernels, and the first rows wait.
     """
     # Imported late: it takes seconds, and `--help` does not need it.
     from sensorwatch.commands.warmup_run import compile_kernels
@@ -17,4 +17,4 @@ def warmup() -> None:
     began = time.perf_counter()
     compile_kernels()
     elapsed_seconds = time.perf_counter() - began
-    print_line(f"every kernel is compiled, in {elapsed_seconds:.1f} s; the next start finds them")
+    print_line(f"every kernel is compiled, in {elapsed_seconds:.1f} s, and cached")

@@ -7,22 +7,22 @@ from confluent_kafka import KafkaException, Producer
 
 from sensorwatch.common.errors import BrokerUnavailable
 
-PARTITIONS: Final = 4  # the mock cluster gives every topic as many; it cannot be asked for others
+PARTITIONS: Final = 4  # The mock cluster gives every topic 4 partitions; this cannot be changed.
 _TIMEOUT_SECONDS: Final = 10.0
 
 
 class EmbeddedBroker:
-    """A Kafka broker on loopback that lives in this process's memory, as long as it is open.
+    """A Kafka broker on loopback, in the memory of this process.
 
-    Other processes on the machine may connect to `address`. What it is not:
+    Other processes on the machine may connect to `address`. Its limits:
 
-    * It has no transactions worth the name: offsets sent in a transaction are discarded,
-      `read_committed` is ignored and nobody is ever fenced. Serve it with plain commits
-      (`delivery = "at_least_once"`) and never claim exactly once on it.
-    * Topics have `PARTITIONS` partitions and appear when a client that may create them first asks;
-      there is no CreateTopics call, hence `create_topic` here.
+    * No working transactions: offsets sent in a transaction are discarded, `read_committed` is
+      ignored, and no producer is fenced. Use `delivery = "at_least_once"`; delivery on this
+      broker is never exactly once.
+    * Topics have `PARTITIONS` partitions. A topic is created when a client that may create topics
+      first asks for it. There is no CreateTopics call, so `create_topic` does this.
     * A partition keeps 5 MiB or 100,000 message sets, counted compressed; the oldest are dropped
-      without a word.
+      silently.
     * The first member of a group waits 3 s for others before it gets its partitions.
     * Only clients built on librdkafka are known to work with it.
     """

@@ -1,4 +1,4 @@
-"""What of a ledger is to be proven, stretch by stretch, and what may come of it."""
+"""The intervals of a ledger to verify, and the verdicts on them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ COUNTS = ("consumed", "normal", "anomalies", "dead_letters")
 
 
 class Verdict(StrEnum):
-    """What came of scoring a stretch again."""
+    """The result of scoring a ledger interval again."""
 
     PROVEN = "proven"
-    """Same counts, same digest, same memory: every record had this outcome and these bits."""
+    """Counts, digest and memory are equal: every record had this outcome and these score bits."""
     COUNTS_ONLY = "counts only"
-    """Same counts, but written by other code, libraries or CPU kind: no digest to compare."""
+    """Counts are equal; the digest comes from other code, libraries or CPU, so is not compared."""
     DIFFERENT = "DIFFERENT"
-    """Counts, digest or memory differ: something was lost, doubled or scored differently."""
+    """Counts, digest or memory differ: a record was lost, doubled or scored differently."""
     NOT_RETAINED = "input not retained"
-    """The topic no longer holds all of the input, or of that which the memory came from."""
-    ACCOUNT_RESTARTED = "ACCOUNT BEGUN ANEW"
-    """Somebody moved the group's offset: what lies between the two accounts is not proven."""
+    """Part of the input, or of the earlier input that the memory depends on, was deleted."""
+    ACCOUNT_RESTARTED = "ACCOUNT RESTARTED"
+    """The group's offset was moved, so the records between the two accounts are not proven."""
     NO_MODEL = "model not there"
-    """The registry no longer holds the version that scored it, or refuses it."""
+    """The registry no longer has the version that scored the interval, or refuses it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +37,22 @@ class LedgerInterval:
     begin: Account
     end: Account
     unused_versions: tuple[str, ...] = ()
-    """Versions that came into force and went again right before it, without scoring a record."""
+    """Versions that were the champion directly before the interval, but scored no record."""
 
     @property
     def version(self) -> str:
-        """The version that scored it."""
+        """Return the version that scored the interval."""
         return self.end.model_version
 
     @property
     def records(self) -> int:
-        """How many records its two accounts enclose; none where the second begins anew."""
+        """Return the number of records between the two accounts; 0 if the account restarted."""
         return max(0, self.end.consumed - self.begin.consumed)
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The verdict on a stretch."""
+    """The verdict on a ledger interval."""
 
     interval: LedgerInterval
     verdict: Verdict
@@ -62,32 +62,32 @@ class Finding:
 def split_ledger(
     records: Sequence[LedgerRecord], committed: Account | None
 ) -> list[LedgerInterval]:
-    """Cut a partition's ledger into stretches of one model version and one digest segment each.
+    """Return the intervals of a partition's ledger, each with one version and digest segment.
 
     `records`: of one partition, in order. `committed`: the account in its committed offset.
     """
-    account_points = [(record.cause, record.account) for record in records]
-    if account_points and committed is not None:
-        account_points.append((Cause.INTERVAL, committed))
-    results = []
+    accounts = [(record.cause, record.account) for record in records]
+    if accounts and committed is not None:
+        accounts.append((Cause.INTERVAL, committed))
+    intervals = []
     unused_versions: list[str] = []
-    for (_, begin), (cause, end) in pairwise(account_points):
+    for (_, begin), (cause, end) in pairwise(accounts):
         if cause is Cause.OPENED or end.next_offset == begin.next_offset:
             unused_versions = [] if cause is Cause.OPENED else [*unused_versions, end.model_version]
             continue
         if end.segment != begin.segment:
-            begin = start_segment(begin, fingerprint=end.fingerprint)  # noqa: PLW2901 - same place, new digest
-        results.append(LedgerInterval(records[0].source, begin, end, tuple(unused_versions)))
+            begin = start_segment(begin, fingerprint=end.fingerprint)  # noqa: PLW2901 - same offset, new digest
+        intervals.append(LedgerInterval(records[0].source, begin, end, tuple(unused_versions)))
         unused_versions = []
-    return results
+    return intervals
 
 
 def restarted_accounts(records: Sequence[LedgerRecord]) -> list[Finding]:
-    """Name each place where a partition's account was begun a second time, and what that means.
+    """Return a finding for each restart of a partition's account at another offset.
 
     `records`: of one partition, in order.
     """
-    results = []
+    findings = []
     for before, after in pairwise(records):
         old, new = before.account.next_offset, after.account.next_offset
         if after.cause is not Cause.OPENED or old == new:
@@ -95,16 +95,15 @@ def restarted_accounts(records: Sequence[LedgerRecord]) -> list[Finding]:
         consequence = (
             f"offsets {new} to {old - 1} were scored again"
             if new < old
-            else f"whatever was committed from offset {old} to {new - 1} was skipped, or its "
-            "account is lost"
+            else f"offsets {old} to {new - 1} were skipped, or their account is lost"
         )
         interval = LedgerInterval(before.source, before.account, after.account)
-        detail = f"the group's offset was moved to {new} from outside: {consequence}"
-        results.append(Finding(interval, Verdict.ACCOUNT_RESTARTED, detail))
-    return results
+        detail = f"the group's offset was moved by hand to {new}: {consequence}"
+        findings.append(Finding(interval, Verdict.ACCOUNT_RESTARTED, detail))
+    return findings
 
 
 def since_last_opening(records: Sequence[LedgerRecord]) -> Sequence[LedgerRecord]:
-    """Return the records from the newest beginning of the account on."""
-    opened = [n for n, record in enumerate(records) if record.cause is Cause.OPENED]
+    """Return the records from the newest opening of the account to the end."""
+    opened = [index for index, record in enumerate(records) if record.cause is Cause.OPENED]
     return records[opened[-1] :] if opened else records

@@ -1,4 +1,4 @@
-"""Accounts and findings as they are printed: a table for people, JSON for programs."""
+"""Accounts and findings as a table, as lines and as JSON values."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from sensorwatch.state.committed_accounts import CommittedAccount
 def account_values(
     partition: Partition, cause: str, committed_account: CommittedAccount
 ) -> dict[str, Any]:
-    """Return an account with where it was found, as plain values."""
+    """Return an account with its partition and the cause of its record, as plain values."""
     account = (
         {} if committed_account.account is None else account_to_plain(committed_account.account)
     )
@@ -24,20 +24,18 @@ def account_values(
 
 def print_accounts(
     rows: list[tuple[Partition, str, CommittedAccount]],
-    committed_accounts_by_partition: Mapping[Partition, CommittedAccount],
+    committed: Mapping[Partition, CommittedAccount],
 ) -> None:
-    """Print accounts as a table, and the sum of the committed ones."""
+    """Print `rows` as a table, and the sum of the `committed` accounts."""
     columns = ("partition", "record", "offset", *(name.replace("_", " ") for name in COUNTS))
     lines = [
         _cells(str(partition), cause, committed_account)
         for partition, cause, committed_account in rows
     ]
-    # Without the digests, which are for programs: `--json` has them.
+    # Digests are too long for a table; `--json` has them.
     print_table((*columns, "model"), lines, unbroken_column="partition")
-    accounts = [
-        s.account for s in committed_accounts_by_partition.values() if s.account is not None
-    ]
-    total = [sum(getattr(a, name) for a in accounts) for name in COUNTS]
+    accounts = [at.account for at in committed.values() if at.account is not None]
+    total = [sum(getattr(account, name) for account in accounts) for name in COUNTS]
     print_line("records in {} = normal {} + anomalies {} + dead letters {}".format(*total))
 
 
@@ -63,10 +61,10 @@ def finding_values(finding: Finding) -> dict[str, Any]:
 
 
 def finding_line(finding: Finding) -> str:
-    """Return a finding as a line."""
-    finding_fields = finding_values(finding)
+    """Return a finding as one line of text."""
+    interval = finding.interval
     detail = f"  ({finding.detail})" if finding.detail else ""
     return (
-        f"{finding_fields['partition']}  {finding_fields['from']}..{finding_fields['to']}  {finding_fields['records']} records  "
-        f"{finding_fields['model_version']}  {finding_fields['verdict']}{detail}"
+        f"{interval.partition}  {interval.begin.next_offset}..{interval.end.next_offset}  "
+        f"{interval.records} records  {interval.version}  {finding.verdict.value}{detail}"
     )

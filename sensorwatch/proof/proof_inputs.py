@@ -1,4 +1,4 @@
-"""What a proof needs, out of the broker and the registry."""
+"""The inputs of a replay proof, read from the broker and the registry."""
 
 from functools import cache
 
@@ -15,10 +15,10 @@ from sensorwatch.proof.replay_proof import ProofInputs
 
 
 def connect_proof_inputs(settings: Settings, *, partitions: int | None = None) -> ProofInputs:
-    """Connect a proof with its sources, which raise BrokerUnavailable.
+    """Return proof inputs that read from the broker and the registry when called.
 
-    `partitions`: how many the input had when the snapshots were made, where that is not how many it
-    has.
+    `partitions`: number of partitions that the input had when the snapshots were made; None: the
+    number that it has now. The inputs raise BrokerUnavailable if the broker does not answer.
     """
     kafka, registry = settings.kafka, Registry(settings.registry.path)
 

@@ -1,4 +1,4 @@
-"""Proof that nothing was lost, doubled or scored differently: score the input again, compare."""
+"""Verification of ledger intervals by scoring the input again."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,36 +19,38 @@ REPLAY_CHUNK_ROWS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class ProofInputs:
-    """Where a proof takes from what it needs."""
+    """The functions by which a proof reads its inputs."""
 
     fingerprint: str
-    """Of this process."""
+    """Fingerprint of this process."""
     first_retained: Callable[[Partition], int]
+    """First offset of the input that is not deleted."""
     records: Callable[[LedgerInterval], Iterator[Record]]
-    """The input of a stretch."""
+    """The input records of an interval."""
     detector: Callable[[str], Detector]
-    """A model version; raises ModelRefused."""
+    """The detector of a model version; raises ModelRefused."""
     snapshot: Callable[[Partition, SnapshotRef], Snapshot]
-    """Raises StateRefused where it is there no more."""
+    """A snapshot of a partition's memory; raises StateRefused if it no longer exists."""
 
 
 @dataclass(frozen=True, slots=True)
 class _ReplayState:
-    """Where scoring again has led to."""
+    """The memory and account after the last verified interval."""
 
     memory: Memory
     account: Account
     version: str
     proven: bool
+    """Whether the interval was proven, and written by the code that runs here."""
 
 
 class ReplayProof:
-    """Walks through the stretches of one partition, in order, with one memory.
+    """Verifies the intervals of one partition, in order, with one memory.
 
-    It is cold where the account was opened, is handed from version to version where the ledger
-    tells of a swap, and is taken from a snapshot where its past cannot be scored again: that is no
-    longer retained, or was scored by other code, whose bits are others. Where both are there, the
-    memory reached and the one that was written down have to be the same, byte for byte.
+    The memory is cold at the opening of the account. The next version adopts it if the ledger
+    records a change of the version. It comes from a snapshot if the earlier input cannot be scored
+    again with the same bits: the input is deleted, or other code scored it. If an interval ends
+    with a snapshot, the memory and the snapshot must be equal, byte for byte.
     """
 
     def __init__(self, inputs: ProofInputs) -> None:
@@ -56,7 +58,10 @@ class ReplayProof:
         self._state: _ReplayState | None = None
 
     def verify(self, interval: LedgerInterval) -> Finding:
-        """Score a stretch again and compare account and memory with what was written of them."""
+        """Score an interval again and return how account and memory compare with the stored ones.
+
+        Call it for all intervals of the partition, in order.
+        """
         previous, self._state = self._state, None
         first = self._inputs.first_retained(interval.partition)
         if first > interval.begin.next_offset:
@@ -70,7 +75,7 @@ class ReplayProof:
             memory = self._starting_memory(interval, previous, detector)
         except StateRefused:
             at = interval.begin.next_offset
-            reason = f"the memory at offset {at} is kept no more, nor what it came from"
+            reason = f"the memory at offset {at} and the input before it are not retained"
             return Finding(interval, Verdict.NOT_RETAINED, reason)
         memory.max_sensors = interval.end.max_sensors
         account = _recompute_account(interval, self._inputs.records(interval), detector, memory)
@@ -85,7 +90,7 @@ class ReplayProof:
     def _starting_memory(
         self, interval: LedgerInterval, previous: _ReplayState | None, detector: Detector
     ) -> Memory:
-        """Give the memory that the stretch begins with; raises StateRefused."""
+        """Return the memory at the begin of the interval; raises StateRefused."""
         begin = interval.begin
         if begin.consumed == 0:
             return detector.empty_memory()
@@ -100,7 +105,7 @@ class ReplayProof:
             return carried_memory
 
     def _carry_memory(self, interval: LedgerInterval, previous: _ReplayState) -> Memory | None:
-        """Hand the memory over to each version that came; None where that cannot be said."""
+        """Return the previous memory, adopted by each later version; None if that is impossible."""
         begin, current_version = interval.begin, previous.version
         at = (previous.account.next_offset, previous.account.segment)
         if at != (begin.next_offset, begin.segment):
@@ -117,14 +122,17 @@ class ReplayProof:
     def _memory_from_snapshot(
         self, partition: Partition, at: Account, detector: Detector
     ) -> Memory:
-        """Read a memory back for this version; raises StateRefused."""
-        found = self._snapshot(partition, at)
-        if found.model_version != detector.version:
-            raise StateRefused(f"the snapshot at offset {at.next_offset} is another version's")
-        return memory_from_bytes(found.content, detector)
+        """Return the memory in a snapshot of this version; raises StateRefused."""
+        snapshot = self._snapshot(partition, at)
+        if snapshot.model_version != detector.version:
+            raise StateRefused(
+                f"the snapshot at offset {at.next_offset} is from version "
+                f"{snapshot.model_version}, wanted {detector.version}"
+            )
+        return memory_from_bytes(snapshot.content, detector)
 
     def _snapshot(self, partition: Partition, at: Account) -> Snapshot:
-        """Read the memory that was written down at this account; raises StateRefused."""
+        """Return the snapshot that was written with this account; raises StateRefused."""
         if at.snapshot is None or at.snapshot.next_offset != at.next_offset:
             raise StateRefused(f"the ledger names no snapshot at offset {at.next_offset}")
         return self._inputs.snapshot(partition, at.snapshot)
@@ -132,14 +140,12 @@ class ReplayProof:
     def _compare(
         self, interval: LedgerInterval, recomputed: Account, memory: Memory, detector: Detector
     ) -> Finding:
-        differences, same_fingerprint = (
-            _count_differences(recomputed, interval.end),
-            self._has_same_fingerprint(interval),
-        )
+        differences = _count_differences(recomputed, interval.end)
+        same_fingerprint = self._has_same_fingerprint(interval)
         same_digest = recomputed.digest == interval.end.digest
         if same_fingerprint and not same_digest:
-            ledger = f"digest {interval.end.digest:016x} in the ledger"
-            differences.append(f"{ledger}, {recomputed.digest:016x} again")
+            in_ledger = f"digest {interval.end.digest:016x} in the ledger"
+            differences.append(f"{in_ledger}, {recomputed.digest:016x} recomputed")
         if same_fingerprint and not differences:
             differences += self._memory_differences(interval, memory, detector)
         if differences:
@@ -147,31 +153,31 @@ class ReplayProof:
         if same_digest:
             return Finding(interval, Verdict.PROVEN)
         own_fingerprint = self._inputs.fingerprint
-        detail = f"written by fingerprint {interval.end.fingerprint}, here it is {own_fingerprint}"
+        detail = (
+            f"written by code with fingerprint {interval.end.fingerprint}, "
+            f"verified by {own_fingerprint}"
+        )
         return Finding(interval, Verdict.COUNTS_ONLY, detail)
 
     def _memory_differences(
         self, interval: LedgerInterval, memory: Memory, detector: Detector
     ) -> list[str]:
-        """Compare the memory reached with the one written down, where one can be read."""
+        """Return the difference between the memory and the snapshot, if it can be read."""
         content = memory_to_bytes(memory)
         try:
-            stored_snapshot = self._snapshot(interval.partition, interval.end)
-            if stored_snapshot.account.segment != interval.end.segment:
-                return []  # restored by other code, and so of other bits
-            if (
-                stored_snapshot.model_version != detector.version
-            ):  # when the next one had taken over
-                adopted_memory = memory_from_bytes(content, detector)
-                adopted_memory.adopt(self._inputs.detector(stored_snapshot.model_version))
-                content = memory_to_bytes(adopted_memory)
+            snapshot = self._snapshot(interval.partition, interval.end)
+            if snapshot.account.segment != interval.end.segment:
+                return []  # Other code restored this memory, so its bits may differ.
+            if snapshot.model_version != detector.version:
+                # The snapshot was written after the next version had adopted the memory.
+                adopted = memory_from_bytes(content, detector)
+                adopted.adopt(self._inputs.detector(snapshot.model_version))
+                content = memory_to_bytes(adopted)
         except (StateRefused, ModelRefused):
             return []
-        if content == stored_snapshot.content:
+        if content == snapshot.content:
             return []
-        return [
-            f"the memory written down at offset {interval.end.next_offset} is not that of again"
-        ]
+        return [f"the snapshot at offset {interval.end.next_offset} differs from the memory"]
 
 
 def _recompute_account(
@@ -185,7 +191,7 @@ def _recompute_account(
 
 def _count_differences(recomputed: Account, ledger: Account) -> list[str]:
     return [
-        f"{name} {getattr(ledger, name)} in the ledger, {getattr(recomputed, name)} again"
+        f"{name} {getattr(ledger, name)} in the ledger, {getattr(recomputed, name)} recomputed"
         for name in COUNTS
         if getattr(ledger, name) != getattr(recomputed, name)
     ]

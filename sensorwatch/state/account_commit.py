@@ -1,4 +1,4 @@
-"""Accounts committed by hand for a group that stands still."""
+"""Commits of accounts for a consumer group without running consumers."""
 
 from collections.abc import Mapping, Sequence
 
@@ -32,9 +32,9 @@ def commit_accounts(
 ) -> None:
     """Commit accounts with their offsets, and ledger records, in one transaction.
 
-    It runs under the workers' own transactional ids, so that a worker of this [consumer] instance
-    that hangs somewhere is fenced; another's could not commit any more, for it is no member. Raises
-    UsageError where the group has members, BrokerUnavailable.
+    The transaction uses the transactional ids of the workers. This fences a worker of this
+    [consumer] instance that hangs. A worker of another instance is no longer a member of the
+    group, so it cannot commit. Raises UsageError if the group has members, BrokerUnavailable.
     """
     group, ledger = settings.consumer.group, settings.ledger_topic
     transactional = settings.consumer.delivery is Delivery.EXACTLY_ONCE
@@ -61,8 +61,8 @@ def commit_accounts(
         outboxes[0].publish([], plan_commit, consumer.consumer_group_metadata())
     except (KafkaException, MicroBatchAborted, OutcomeUnknown) as error:
         raise BrokerUnavailable(
-            f"the offsets of {group} were not committed, as far as is known: {error}. Are all its "
-            "consumers stopped? Then try again"
+            f"the commit of the offsets of {group} was not confirmed: {error}. Stop all its "
+            "consumers, then try again"
         ) from error
     finally:
         for outbox in outboxes:
@@ -71,10 +71,10 @@ def commit_accounts(
 
 
 def require_no_members(settings: Settings) -> None:
-    """Raise UsageError where somebody consumes in the group, BrokerUnavailable without an answer.
+    """Raise UsageError if the group has members, BrokerUnavailable if the broker does not answer.
 
-    Asked of the list of groups, which tells of both group protocols alike. Without transactions
-    nobody is asked: a plain commit is refused by the broker itself while there are members.
+    Reads the list of groups, which has the state for both group protocols. Checks nothing without
+    transactions, because the broker refuses a plain commit while the group has members.
     """
     if settings.consumer.delivery is not Delivery.EXACTLY_ONCE:
         return
@@ -87,7 +87,7 @@ def require_no_members(settings: Settings) -> None:
     for listed_group in listed.valid:
         if listed_group.group_id == group and listed_group.state not in _STATES_WITHOUT_MEMBERS:
             raise UsageError(
-                f'the group "{group}" has members ({listed_group.state.name.lower()}): stop its consumers '
-                "first (one that was killed counts until its session times out). Nothing was "
-                "committed"
+                f'the group "{group}" has members ({listed_group.state.name.lower()}). Nothing was '
+                "committed. Stop its consumers first; a killed consumer is a member until its "
+                "session times out"
             )

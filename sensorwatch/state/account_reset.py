@@ -1,4 +1,4 @@
-"""A new beginning for a partition whose memory is given up: where, and what is lost by it."""
+"""Planning of a partition's reset to a cold memory and a new account."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ EARLIEST, LATEST = "earliest", "latest"
 
 @dataclass(frozen=True, slots=True)
 class AccountSettings:
-    """What every new account begins with."""
+    """The values that every new account starts with."""
 
     model_version: str
     fingerprint: str
@@ -25,17 +25,17 @@ class AccountSettings:
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """How a partition's account and memory begin anew."""
+    """The planned reset of a partition."""
 
     partition: Partition
     committed_account: CommittedAccount | None
-    """Where it stands; None: its offset is lost."""
+    """The committed offset and account before the reset; None if the offset is lost."""
     account: Account
-    """The new one."""
+    """The new account."""
 
     @property
     def ledger_entries(self) -> list[tuple[Partition, Cause, Account]]:
-        """What the ledger tells: how the old account ended, if it is known, and the new one."""
+        """Return the ledger records to write: the old account as closed, if known, then the new."""
         old_account = None if self.committed_account is None else self.committed_account.account
         opened_entry = [(self.partition, Cause.OPENED, self.account)]
         return (
@@ -52,16 +52,17 @@ def plan_reset(
     to: str | None,
     account_settings: AccountSettings,
 ) -> Reset:
-    """Decide where a partition begins anew; raises UsageError where that cannot be.
+    """Return the reset of a partition to a new account.
 
-    `retained_range`: the first offset that the input still holds, and its end. `to`: "earliest", "latest", an
-    offset, or None for where the group stands.
+    `retained_range`: the first offset of the input that is not deleted, and the end offset.
+    `to`: "earliest", "latest", an offset, or None for the committed offset. Raises UsageError if
+    `to` is none of these, or if the offset is not in the retained range.
     """
     first, end = retained_range
     if to is None and committed_account is None:
         raise UsageError(
-            f"the group has no committed offset for {partition}: say where to begin with --to, or "
-            "see `sensorwatch ledger restore`. Nothing was committed"
+            f"the group has no committed offset for {partition}. Nothing was committed. Give an "
+            "offset with --to, or restore it with `sensorwatch ledger restore`"
         )
     committed_offset = 0 if committed_account is None else committed_account.offset
     offset = {EARLIEST: first, LATEST: end, None: committed_offset}.get(to, -1)
@@ -71,8 +72,8 @@ def plan_reset(
         raise UsageError(f'--to {to!r}: wanted "earliest", "latest" or an offset')
     if not first <= offset <= end:
         raise UsageError(
-            f"{partition} holds offsets {first} to {end - 1}, and not {offset}: say another --to. "
-            "Nothing was committed"
+            f"{partition} has offsets {first} to {end - 1}, but not {offset}. Nothing was "
+            "committed. Give another --to"
         )
     account = open_account(
         offset,
@@ -85,28 +86,37 @@ def plan_reset(
 
 
 def lost_by_reset(reset: Reset, summary: SnapshotSummary | str | None) -> Iterator[str]:
-    """Say what a reset gives up.
+    """Yield lines that say what the reset loses.
 
-    `summary`: what the newest snapshot has, why it cannot be read, or None where there is none.
+    `summary`: of the newest snapshot; the reason if it cannot be read; None if there is none.
     """
-    offset, committed_account = reset.account.next_offset, reset.committed_account
+    offset = reset.account.next_offset
     yield f"{reset.partition}: a new account and a cold memory from offset {offset} on"
-    if committed_account is not None and committed_account.account is None:
-        yield f"  the committed offset {committed_account.offset} has no account: it was moved from outside"
-    if committed_account is not None and offset > committed_account.offset:
-        yield f"  records {committed_account.offset} to {offset - 1} are never scored, if not before"
-    if committed_account is not None and offset < committed_account.offset:
+    if reset.committed_account is not None:
+        yield from _lost_records(offset, reset.committed_account)
+    yield _lost_memory(summary)
+
+
+def _lost_records(offset: int, committed: CommittedAccount) -> Iterator[str]:
+    if committed.account is None:
+        yield f"  the committed offset {committed.offset} has no account: it was moved by hand"
+    if offset > committed.offset:
+        skipped = f"records {committed.offset} to {offset - 1}"
+        yield f"  {skipped} are never scored, unless they were scored before"
+    if offset < committed.offset:
         yield (
-            f"  records {offset} to {committed_account.offset - 1} are scored again, if they were before: "
-            "their events and dead letters come a second time, with the same ids"
+            f"  records {offset} to {committed.offset - 1} are scored again, if they were scored "
+            "before: their events and dead letters are published a second time, with the same ids"
         )
+
+
+def _lost_memory(summary: SnapshotSummary | str | None) -> str:
     if isinstance(summary, str):
-        yield f"  what was remembered cannot be told: {summary}"
-    elif summary is None:
-        yield "  no memory of it has been written down"
-    else:
-        yield (
-            f"  forgotten, as of offset {summary.next_offset}: {summary.sensors} sensors, which warm up "
-            f"again ({summary.warming_up} of them had not done so yet), and {summary.open_episodes} open "
-            "episodes, whose end no event tells"
-        )
+        return f"  the lost memory cannot be read: {summary}"
+    if summary is None:
+        return "  the partition has no snapshot of its memory"
+    return (
+        f"  lost memory, as of offset {summary.next_offset}: {summary.sensors} sensors, which "
+        f"warm up again ({summary.warming_up} of them were still warming up), and "
+        f"{summary.open_episodes} open episodes, for which no closing event is published"
+    )

@@ -1,4 +1,4 @@
-"""Where a group stands: its committed accounts, and its records on the ledger topic."""
+"""The committed offsets and accounts of a consumer group."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,19 +20,20 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True)
 class CommittedAccount:
-    """A partition's committed offset and the account that came with it, None where none did."""
+    """A partition's committed offset and its account."""
 
     offset: int
     account: Account | None
+    """None if the offset was committed without an account."""
 
 
 def committed_accounts(
     kafka: Mapping[str, Any], topic: str, *, group: str
 ) -> dict[Partition, CommittedAccount]:
-    """Return the standing of each partition that the group has committed, in order.
+    """Return offset and account of each partition that the group has committed, in order.
 
-    Asks without joining the group. Raises BrokerUnavailable where there is no such topic or no
-    answer.
+    Does not join the group. Raises BrokerUnavailable if the topic does not exist or the broker
+    does not answer.
     """
     numbers = range(require_topics(kafka, [topic])[topic])
     consumer = Consumer(consumer_config(kafka, group=group), logger=quiet_logger())

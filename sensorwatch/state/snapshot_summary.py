@@ -1,4 +1,4 @@
-"""What a group's memory of a partition holds, by the snapshot that its ledger names."""
+"""A summary of the newest snapshot of a partition's memory."""
 
 from dataclasses import dataclass
 
@@ -13,36 +13,36 @@ from sensorwatch.proof.replay_proof import ProofInputs
 
 @dataclass(frozen=True, slots=True)
 class SnapshotSummary:
-    """The memory of a partition as it was written down."""
+    """The contents of a snapshot."""
 
     next_offset: int
-    """The first record that it knows nothing of."""
+    """Offset of the first record that is not in the memory."""
     model_version: str
     sensors: int
     open_episodes: int
     warming_up: int
-    """Sensors whose level is not learned yet."""
+    """Number of sensors whose level is not learned yet."""
     bytes: int
 
 
-def inventory(
-    partition: Partition, account: Account | None, evidence: ProofInputs
+def summarize_snapshot(
+    partition: Partition, account: Account | None, inputs: ProofInputs
 ) -> SnapshotSummary | None:
-    """Count what the snapshot of an account holds; None: nothing has been written down of it.
+    """Return the summary of the snapshot that an account names; None if it names none.
 
-    Raises StateRefused or ModelRefused where it cannot be read.
+    Raises StateRefused or ModelRefused if the snapshot cannot be read.
     """
     if account is None or account.snapshot is None:
         return None
-    snapshot_found = evidence.snapshot(partition, account.snapshot)
-    detector = evidence.detector(snapshot_found.model_version)
-    memory = memory_from_bytes(snapshot_found.content, detector)
+    snapshot = inputs.snapshot(partition, account.snapshot)
+    detector = inputs.detector(snapshot.model_version)
+    memory = memory_from_bytes(snapshot.content, detector)
     ints = memory.ints[: memory.sensors]
     return SnapshotSummary(
-        next_offset=snapshot_found.next_offset,
-        model_version=snapshot_found.model_version,
+        next_offset=snapshot.next_offset,
+        model_version=snapshot.model_version,
         sensors=memory.sensors,
         open_episodes=int(np.count_nonzero(ints[:, IntColumn.EPISODE_ROWS])),
         warming_up=int(np.count_nonzero(ints[:, IntColumn.LEVEL_ROWS] < memory.layout.min_rows)),
-        bytes=len(snapshot_found.content),
+        bytes=len(snapshot.content),
     )

@@ -75,7 +75,7 @@ def test_a_deleted_state_topic_is_refused_until_the_reset(kafka: Kafka, tmp_path
             answer.result()
 
         expect_refusal(chaos_cluster, "deleted")
-        assert "cannot be told" in expect_reset(chaos_cluster)
+        assert "lost memory cannot be read" in expect_reset(chaos_cluster)
         chaos_cluster.worker(0)
         chaos_cluster.expect_progress(2_500)
     chaos_cluster.verify()

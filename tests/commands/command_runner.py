@@ -1,4 +1,4 @@
-"""Run `sensorwatch` as a process of its own, the way a person does, or in this one, quickly."""
+"""Runners of `sensorwatch` commands, in a new process or in this one."""
 
 import contextlib
 import io
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """How a command ended."""
+    """The exit code and output of a command."""
 
     code: int
     out: str
@@ -27,7 +27,10 @@ class CommandResult:
 def sensorwatch(
     *args: str | Path, folder: Path | None = None, environ: Mapping[str, str] | None = None
 ) -> CommandResult:
-    """Run a command in a folder (None: the project's own), free of outer SENSORWATCH__ settings."""
+    """Run a command in a new process, without the SENSORWATCH__ settings of this one.
+
+    `folder`: the working folder; None: the project's root.
+    """
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith("SENSORWATCH__")
     }
@@ -44,7 +47,7 @@ def sensorwatch(
 
 
 def run_in_process(*args: str | Path, folder: Path | None = None) -> CommandResult:
-    """Run a command like `sensorwatch` does, without the cost of starting Python."""
+    """Run a command as `sensorwatch` does, without the cost of a new Python process."""
     out, err = io.StringIO(), io.StringIO()
     with (
         contextlib.chdir(folder or ROOT),

@@ -1,4 +1,4 @@
-"""The command as a whole: its help, its version, its table of commands."""
+"""Tests of the command line's help, version and table of commands."""
 
 import importlib.util
 import subprocess
@@ -68,14 +68,14 @@ def test_help_lists_every_command_without_importing_any() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
-def test_every_command_of_the_table_is_there_and_explains_itself(name: str) -> None:
+def test_every_command_of_the_table_exists_and_has_a_help_text(name: str) -> None:
     module = COMMANDS[name].target.partition(":")[0]
-    assert importlib.util.find_spec(module) is not None, f"{module} is not there"
+    assert importlib.util.find_spec(module) is not None, f"{module} does not exist"
 
     assert load_command(name).help
 
 
-def test_the_version_is_said() -> None:
+def test_the_version_is_printed() -> None:
     ended = sensorwatch("--version")
 
     assert ended.code == 0
@@ -90,7 +90,7 @@ def test_without_a_command_the_help_is_shown() -> None:
     assert "error" not in ended.err
 
 
-def test_a_mistyped_command_is_one_line_with_the_nearest() -> None:
+def test_a_mistyped_command_is_an_error_that_suggests_the_nearest() -> None:
     ended = sensorwatch("trian")
 
     assert (ended.code, ended.out) == (2, "")

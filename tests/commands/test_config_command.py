@@ -1,4 +1,4 @@
-"""`sensorwatch config check`: sound or not, and who set what."""
+"""Tests of `sensorwatch config check`."""
 
 import os
 import pty
@@ -14,12 +14,12 @@ from tests.commands.command_runner import ROOT, run_in_process, sensorwatch
 
 
 @pytest.fixture(autouse=True)
-def _free_of_outer_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def _without_outer_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("SENSORWATCH__")]:
         monkeypatch.delenv(name)
 
 
-def test_a_sound_configuration_is_shown_with_its_sources_and_without_secrets(
+def test_a_valid_configuration_is_shown_with_its_sources_and_without_secrets(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "sensorwatch.toml").write_text("[consumer]\nmax_rows = 5\n", encoding="utf-8")
@@ -39,12 +39,12 @@ def test_a_sound_configuration_is_shown_with_its_sources_and_without_secrets(
     assert 'consumer.group = "sensorwatch"  # default' in lines
     assert any(line.startswith('kafka.sasl.password = "(hidden)"') for line in lines)
     assert "geheim" not in ended.out + ended.err
-    assert ended.err.endswith("the configuration is sound\n")
+    assert ended.err.endswith("the configuration is valid\n")
     assert "there is no schema file schemas/default.toml" in ended.err
 
 
 @pytest.mark.parametrize(
-    ("toml", "said"),
+    ("toml", "message"),
     [
         ("[consumer]\nmax_row = 5", 'did you mean "consumer.max_rows"?'),
         ('[kafka]\n"bootstrap.server" = "a:1"', 'No such configuration property: "boot'),
@@ -57,8 +57,8 @@ def test_a_sound_configuration_is_shown_with_its_sources_and_without_secrets(
         ('[schema]\npath = "empty"', "empty: "),
     ],
 )  # fmt: skip
-def test_what_is_unsound_is_said_in_one_line_with_code_2(
-    toml: str, said: str, tmp_path: Path
+def test_an_invalid_configuration_is_reported_in_one_line_with_code_2(
+    toml: str, message: str, tmp_path: Path
 ) -> None:
     (tmp_path / "empty").write_text("", encoding="utf-8")
     (tmp_path / "sensorwatch.toml").write_text(toml, encoding="utf-8")
@@ -67,7 +67,7 @@ def test_what_is_unsound_is_said_in_one_line_with_code_2(
 
     assert ended.code == 2
     assert ended.err.startswith("error: ")
-    assert said in ended.err
+    assert message in ended.err
     assert ended.err.count("\n") == 1
 
 
@@ -78,24 +78,24 @@ def test_a_given_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
     assert ended.err.startswith("error: no configuration file nope.toml")
 
 
-def test_the_newer_group_protocol_is_sound_too(tmp_path: Path) -> None:
+def test_the_newer_group_protocol_is_valid_too(tmp_path: Path) -> None:
     environ = {"SENSORWATCH__KAFKA__GROUP_PROTOCOL": "consumer"}
 
     assert sensorwatch("config", "check", folder=tmp_path, environ=environ).code == 0
 
 
 def test_a_terminal_gets_a_table(tmp_path: Path) -> None:
-    ours, theirs = pty.openpty()
+    reading_end, command_end = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-m", "sensorwatch", "config", "check"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120", "TERM": "dumb"},
-        stdout=theirs,
+        stdout=command_end,
         stderr=subprocess.DEVNULL,
     ) as command:
-        os.close(theirs)
-        shown = "".join(_until_closed(ours))
-    os.close(ours)
+        os.close(command_end)
+        shown = "".join(_until_closed(reading_end))
+    os.close(reading_end)
 
     assert command.returncode == 0
     assert re.search(r"key +value +from", shown)
@@ -107,4 +107,4 @@ def _until_closed(terminal: int) -> Iterator[str]:
         while chunk := os.read(terminal, 4096):
             yield chunk.decode()
     except OSError:
-        return  # Linux says so when the last writer has closed a terminal
+        return  # Linux raises EIO after the last writer has closed the terminal.

@@ -1,4 +1,4 @@
-"""`sensorwatch schema`: write one from a file, try one on a file."""
+"""Tests of `sensorwatch schema infer` and `sensorwatch schema check`."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def good(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_schema_is_written_beside_the_file_and_fits_it(good: Path, tmp_path: Path) -> None:
+def test_an_inferred_schema_fits_its_file(good: Path, tmp_path: Path) -> None:
     out = tmp_path / "good.toml"
 
     wrote = sensorwatch("schema", "infer", good, "--out", out)
@@ -39,19 +39,19 @@ def test_without_out_the_schema_goes_to_standard_output(good: Path) -> None:
     assert '[time]\nfield = "timestamp"\nformat = "rfc3339"\n' in ended.out
 
 
-def test_a_schema_that_is_there_is_never_overwritten(good: Path, tmp_path: Path) -> None:
+def test_an_existing_schema_is_never_overwritten(good: Path, tmp_path: Path) -> None:
     out = tmp_path / "mine.toml"
     out.write_text("mine", encoding="utf-8")
 
     ended = run_in_process("schema", "infer", good, "--out", out)
 
     assert ended.code == 2
-    assert "is there already" in ended.err
+    assert "already exists" in ended.err
     assert out.read_text(encoding="utf-8") == "mine"
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("", "found 0 lines"),
         ("a\n", "found 1 lines"),
@@ -67,8 +67,8 @@ def test_a_schema_that_is_there_is_never_overwritten(good: Path, tmp_path: Path)
         ),
     ],
 )
-def test_a_file_that_is_no_table_is_one_line_that_names_it(
-    content: str, said: str, tmp_path: Path
+def test_a_file_without_a_table_is_an_error_that_names_the_file(
+    content: str, message: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "odd.csv"
     path.write_bytes(content.encode("latin-1"))
@@ -77,24 +77,24 @@ def test_a_file_that_is_no_table_is_one_line_that_names_it(
 
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.startswith(f"error: {path}")
-    assert said in ended.err
+    assert message in ended.err
     assert ended.err.removesuffix("\n").isprintable()
     assert len(ended.err) < len(str(path)) + 400
 
 
-def test_what_is_not_utf8_is_said_by_check_as_by_infer(tmp_path: Path) -> None:
+def test_check_and_infer_report_a_file_that_is_not_utf8_alike(tmp_path: Path) -> None:
     path = tmp_path / "utf16.csv"
     path.write_bytes(GOOD.encode("utf-16"))
 
-    tried = run_in_process("schema", "check", DEFAULT, "--data", path)
-    guessed = run_in_process("schema", "infer", path)
+    checked = run_in_process("schema", "check", DEFAULT, "--data", path)
+    inferred = run_in_process("schema", "infer", path)
 
-    assert (tried.code, guessed.code) == (2, 2)
-    assert tried.err == guessed.err
-    assert f"{path} is not UTF-8 (byte 0xff at 0" in tried.err
+    assert (checked.code, inferred.code) == (2, 2)
+    assert checked.err == inferred.err
+    assert f"{path} is not UTF-8 (byte 0xff at 0" in checked.err
 
 
-def test_the_folder_of_the_schema_is_made(good: Path, tmp_path: Path) -> None:
+def test_the_folder_of_the_schema_is_created(good: Path, tmp_path: Path) -> None:
     out = tmp_path / "schemas" / "of" / "mine.toml"
 
     assert run_in_process("schema", "infer", good, "--out", out).code == 0
@@ -117,7 +117,7 @@ def test_rejections_are_counted_by_reason_with_their_rows(tmp_path: Path) -> Non
     assert "\x1b" not in ended.out
 
 
-def test_strict_fails_on_one_rejection_and_any_check_fails_on_nothing_but_rejections(
+def test_strict_fails_on_one_rejection_and_every_check_fails_if_all_rows_are_rejected(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "mixed.csv"

@@ -1,4 +1,4 @@
-"""`sensorwatch tail`: what it prints of the anomaly topic, and how it ends."""
+"""Tests of `sensorwatch tail` and of the text of an event."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from tests.kafka.record_builders import StoredRecord
 
 
 def an_event(number: int = 0, **changes: Any) -> bytes:
-    """The value of an event of `sensor-<number>`, x2 too high."""
+    """Return the value of an event of `sensor-<number>` with x2 too high."""
     signals = [
         {"name": "x1", "actual": 1.0, "expected_low": 0.0, "expected_high": 2.0},
         {"name": "x2", "actual": 41.3, "expected_low": 12.1, "expected_high": 14.0},
@@ -42,7 +42,7 @@ def an_event(number: int = 0, **changes: Any) -> bytes:
 
 
 def a_closing(**changes: Any) -> bytes:
-    """The value of the event that closes an episode."""
+    """Return the value of an event that closes an episode."""
     value = {
         "event_id": "sensors-0-1-closed",
         "episode_id": "sensors-0-1",
@@ -73,7 +73,7 @@ def a_signal(name: str, actual: float, direction: str, **more: object) -> dict[s
 
 @pytest.fixture
 def broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedBroker]:
-    """The embedded broker with an anomaly topic, as the configured one."""
+    """The embedded broker with an anomaly topic; the settings name this broker."""
     with EmbeddedBroker() as embedded:
         embedded.create_topic("anomalies")
         monkeypatch.setenv("SENSORWATCH__KAFKA__BOOTSTRAP_SERVERS", embedded.address)
@@ -89,13 +89,13 @@ def produce(broker: EmbeddedBroker, *values: bytes, kind: EventType = EventType.
     producer.close()
 
 
-def test_a_line_says_when_who_how_bad_and_which_signal_is_where() -> None:
+def test_a_line_has_time_sensor_severity_score_and_signal_with_its_expected_range() -> None:
     assert text_of(an_event(3)) == (
         "2025-01-01T00:00:00Z  sensor-3      critical   2.35  x2 41.3, expected 12.1 to 14.0, high"
     )
 
 
-def test_a_line_says_how_the_row_was_judged_and_which_of_its_episode_it_is() -> None:
+def test_a_line_has_the_status_and_the_row_number_in_the_episode() -> None:
     assert text_of(an_event(status="warming_up")).endswith("high  (warming up)")
     assert text_of(an_event(status="scored", episode={"rows": 1})).endswith("high")
     assert text_of(an_event(status="gap", episode={"rows": 3})).endswith(
@@ -103,7 +103,7 @@ def test_a_line_says_how_the_row_was_judged_and_which_of_its_episode_it_is() -> 
     )
 
 
-def test_the_signal_that_most_is_attributed_to_is_the_reason() -> None:
+def test_the_signal_with_the_highest_attribution_is_the_reason() -> None:
     signals = [
         a_signal("x1", 20.0, "high", attribution=0.13),
         a_signal("x2", 41.3, "high", attribution=0.87, held=True),
@@ -115,8 +115,8 @@ def test_the_signal_that_most_is_attributed_to_is_the_reason() -> None:
     assert "x1" not in text
 
 
-def test_the_reason_may_lie_within_its_band() -> None:
-    """A sensor that is stuck repeats what is usual."""
+def test_the_reason_can_be_a_signal_within_its_expected_range() -> None:
+    """A stuck sensor repeats a usual value."""
     signals = [a_signal("x1", 13.0, "within", attribution=1.0)]
 
     assert text_of(an_event(signals=signals)).endswith(
@@ -125,7 +125,7 @@ def test_the_reason_may_lie_within_its_band() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "expected"),
     [
         ({}, "episode of 12 rows in 11 min, worst severity critical"),
         ({"rows": 1}, "episode of 1 row, worst severity critical"),
@@ -134,21 +134,23 @@ def test_the_reason_may_lie_within_its_band() -> None:
         ({"duration_seconds": 180_000.0}, "in 2.1 days, worst"),
     ],
 )
-def test_the_end_of_an_episode_is_told_in_words(changes: dict[str, Any], said: str) -> None:
+def test_a_closing_event_has_rows_duration_and_worst_severity(
+    changes: dict[str, Any], expected: str
+) -> None:
     text = text_of(a_closing(**changes), EventType.CLOSED)
 
     assert text.startswith("2025-01-01T00:12:00Z  sensor-1      closed     2.35  ")
-    assert said in text
+    assert expected in text
 
 
-def test_a_line_says_so_where_no_signal_alone_is_unusual() -> None:
+def test_a_line_reports_an_unusual_combination_if_no_single_signal_is_unusual() -> None:
     assert text_of(an_event(signals=[])).endswith(
         "each signal is in its training band, but their combination is unusual"
     )
 
 
 @pytest.mark.parametrize(
-    ("signals", "said"),
+    ("signals", "expected"),
     [
         (
             [("x1", 13.0, "within", 0.13), ("x2", 41.3, "high", 0.87)],
@@ -162,21 +164,22 @@ def test_a_line_says_so_where_no_signal_alone_is_unusual() -> None:
         ([], "combination of signals"),
     ],
 )
-def test_the_demo_says_the_reason_in_few_words(
-    signals: list[tuple[str, float, str, float | None]], said: str
+def test_the_demo_prints_a_short_reason(
+    signals: list[tuple[str, float, str, float | None]], expected: str
 ) -> None:
-    told = [
-        a_signal(name, actual, where, attribution=share) for name, actual, where, share in signals
+    event_signals = [
+        a_signal(name, actual, direction, attribution=attribution)
+        for name, actual, direction, attribution in signals
     ]
 
-    event = read_event(as_record(an_event(signals=told)))
+    event = read_event(as_record(an_event(signals=event_signals)))
 
     assert isinstance(event, Event)
-    assert "".join(text for text, _ in short_reason(event)) == said
+    assert "".join(text for text, _ in short_reason(event)) == expected
 
 
 @pytest.mark.parametrize("value", [None, b"", b"\xff", b"{", b'{"sensor_id": 1}'])
-def test_what_is_no_event_is_none(value: bytes | None) -> None:
+def test_an_invalid_event_is_none(value: bytes | None) -> None:
     assert read_event(as_record(value)) is None
     assert read_event(as_record(value, EventType.CLOSED)) is None
 
@@ -188,7 +191,7 @@ def test_another_type_of_event_is_none() -> None:
 
 
 @pytest.mark.embedded
-def test_json_gives_each_value_on_a_line_of_its_own_as_it_is_in_the_topic(
+def test_json_prints_each_value_unchanged_on_its_own_line(
     broker: EmbeddedBroker, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     produce(broker, an_event(1), an_event(2))
@@ -199,7 +202,7 @@ def test_json_gives_each_value_on_a_line_of_its_own_as_it_is_in_the_topic(
 
 
 @pytest.mark.embedded
-def test_without_a_terminal_lines_are_plain_uncut_and_no_event_stops_them(
+def test_without_a_terminal_lines_are_unstyled_uncut_and_invalid_events_are_skipped(
     broker: EmbeddedBroker, capfd: pytest.CaptureFixture[str]
 ) -> None:
     produce(broker, b"{", an_event(1, sensor_id="s" * 200))
@@ -208,7 +211,7 @@ def test_without_a_terminal_lines_are_plain_uncut_and_no_event_stops_them(
     assert run(tail, ["--from-beginning", "--max", "3"]) == 0
 
     assert capfd.readouterr().out.splitlines() == [
-        "anomalies-0-0 is no anomaly event",
+        "anomalies-0-0 is not an anomaly event",
         text_of(an_event(1, sensor_id="s" * 200)),
         text_of(a_closing(), EventType.CLOSED),
     ]
@@ -224,13 +227,13 @@ def test_a_missing_topic_is_named_with_the_remedy(
 
 
 @pytest.mark.embedded
-def test_it_gives_only_new_events_at_once_and_ends_quietly_on_ctrl_c(
+def test_it_prints_new_events_at_once_and_ends_silently_on_ctrl_c(
     broker: EmbeddedBroker, tmp_path: Path
 ) -> None:
     produce(broker, an_event(1))
     log = tmp_path / "output.txt"
     with Program([sys.executable, "-m", "sensorwatch", "tail", "--json"], log=log) as program:
-        # When it follows is not seen from outside: so new events come until it shows one.
+        # The process does not show when it has started to follow, so send events until it prints.
         def printed_lines() -> bool:
             produce(broker, an_event(2))
             return log.stat().st_size > 0
@@ -242,7 +245,7 @@ def test_it_gives_only_new_events_at_once_and_ends_quietly_on_ctrl_c(
     assert set(log.read_bytes().splitlines()) == {an_event(2)}
 
 
-def test_actual_and_band_are_told_apart_however_near_they_are() -> None:
+def test_actual_and_limit_are_printed_with_enough_digits_to_differ() -> None:
     signals = [
         {"name": "Thermocouple", "actual": 26.8768, "direction": "low"}
         | {"expected_low": 26.8802, "expected_high": 29.0},

@@ -1,4 +1,4 @@
-"""`sensorwatch topics`, and what anybody hears whose topic or broker is not there."""
+"""Tests of `sensorwatch topics`, and of errors for a missing topic or broker."""
 
 import uuid
 from collections.abc import Sequence
@@ -25,12 +25,12 @@ from tests.brokers.ports import free_port
 from tests.commands.command_runner import run_in_process, sensorwatch
 
 WARNING = (
-    "warning: there is no schema schemas/default.toml, which `train` and `topics check` will need: "
+    "warning: there is no schema schemas/default.toml, which `train` and `topics check` need: "
     "write it with `sensorwatch schema infer FILE`, or correct [schema] path"
 )
 
 
-def test_the_ledger_is_kept_for_ever_in_one_partition() -> None:
+def test_the_ledger_topic_has_one_partition_and_unlimited_retention() -> None:
     plans = a_plan(partitions=4)
 
     assert [(plan.name, plan.partitions) for plan in plans] == [
@@ -39,7 +39,7 @@ def test_the_ledger_is_kept_for_ever_in_one_partition() -> None:
     assert plans[-2].config["retention.ms"] == "-1"
 
 
-def test_the_state_never_expires_and_takes_its_largest_chunk() -> None:
+def test_the_state_topic_never_expires_and_accepts_its_largest_chunk() -> None:
     config = a_plan(partitions=4)[-1].config
 
     assert (config["cleanup.policy"], config["retention.ms"], config["retention.bytes"]) == (
@@ -55,7 +55,7 @@ def a_plan(*, partitions: int) -> tuple[TopicPlan, ...]:
 
 
 @pytest.mark.embedded
-def test_the_embedded_broker_says_that_it_creates_no_topics(
+def test_the_embedded_broker_refuses_to_create_topics(
     embedded_broker: EmbeddedBroker,
 ) -> None:
     kafka = {"bootstrap.servers": embedded_broker.address}
@@ -80,12 +80,12 @@ def test_a_missing_topic_is_named_with_the_address_and_the_remedy(
     with pytest.raises(BrokerUnavailable) as caught:
         require_topics(kafka, ["there", "not-there"])
 
-    said = str(caught.value)
-    assert f'the broker at {embedded_broker.address} has no topic "not-there"' in said
-    assert "`sensorwatch topics create`" in said
+    message = str(caught.value)
+    assert f'the broker at {embedded_broker.address} has no topic "not-there"' in message
+    assert "`sensorwatch topics create`" in message
 
 
-def test_an_address_where_nobody_answers_is_named_with_the_cause() -> None:
+def test_an_address_without_a_broker_is_named_with_the_cause() -> None:
     address = f"127.0.0.1:{free_port()}"
 
     with pytest.raises(BrokerUnavailable) as caught:
@@ -118,7 +118,7 @@ def test_topics_are_created_once_and_then_reported(kafka: Kafka, tmp_path: Path)
     assert topics("create", "--partitions", "3") == (
         0,
         [
-            f"{stem}: created (the readings' topic was not there: is [topics] readings right?)",
+            f"{stem}: created (the readings' topic did not exist: check [topics] readings)",
             *(f"{name}: created" for name in names[1:]),
             WARNING,
         ],
@@ -138,7 +138,7 @@ def test_topics_are_created_once_and_then_reported(kafka: Kafka, tmp_path: Path)
 
 
 @pytest.mark.broker
-def test_the_state_has_the_partitions_that_the_readings_have(kafka: Kafka) -> None:
+def test_the_state_topic_gets_as_many_partitions_as_the_readings_have(kafka: Kafka) -> None:
     readings, new = kafka.unused_topic("readings", partitions=3), f"new-{uuid.uuid4().hex[:8]}"
     kafka_settings = {"bootstrap.servers": kafka.address}
     plan = TopicPlan(new, 7, {}, partitions_like=readings)
@@ -149,14 +149,14 @@ def test_the_state_has_the_partitions_that_the_readings_have(kafka: Kafka) -> No
 
 
 @pytest.mark.broker
-def test_more_copies_than_brokers_is_an_error_that_names_the_topic(kafka: Kafka) -> None:
+def test_more_replicas_than_brokers_is_an_error_that_names_the_topic(kafka: Kafka) -> None:
     name = f"copies-{uuid.uuid4().hex[:8]}"
 
     with pytest.raises(UsageError, match=f'did not create the topic "{name}": .*[Rr]eplication'):
         create_topics({"bootstrap.servers": kafka.address}, [TopicPlan(name, 1)], replication=30)
 
 
-def test_only_a_new_topic_of_readings_stands_out() -> None:
+def test_only_a_new_topic_of_readings_gets_a_note() -> None:
     statuses = {
         "rows": TopicStatus.CREATED,
         "anomalies": TopicStatus.CREATED,
@@ -164,7 +164,7 @@ def test_only_a_new_topic_of_readings_stands_out() -> None:
     }
 
     assert list(created_lines(statuses, "rows")) == [
-        "rows: created (the readings' topic was not there: is [topics] readings right?)",
+        "rows: created (the readings' topic did not exist: check [topics] readings)",
         "anomalies: created",
         "l: existed already",
     ]
@@ -175,7 +175,7 @@ GOOD = b'{"timestamp":"2025-01-01T00:00:00Z","x1":1,"x2":2,"x3":3}'
 
 
 def send(address: str, topic: str, values: Sequence[bytes]) -> None:
-    """Produce values, in turn to the partitions 0 and 1."""
+    """Produce values alternately to the partitions 0 and 1."""
     producer = Producer({"bootstrap.servers": address, "log_level": 0})
     for number, value in enumerate(values):
         producer.produce(topic, value=value, partition=number % 2)
@@ -183,7 +183,7 @@ def send(address: str, topic: str, values: Sequence[bytes]) -> None:
 
 
 @pytest.mark.embedded
-def test_the_schema_is_tried_on_the_latest_readings(
+def test_the_latest_records_are_checked_against_the_schema(
     embedded_broker: EmbeddedBroker, tmp_path: Path
 ) -> None:
     address, config = embedded_broker.address, tmp_path / "config.toml"
@@ -194,20 +194,20 @@ def test_the_schema_is_tried_on_the_latest_readings(
     assert "0 rows: 0 readings, 0 rejected" in empty.out
 
     send(address, "sensors", [b"{"] * 12)
-    nothing_fits = run_in_process("topics", "check", "--config", config)
+    all_rejected = run_in_process("topics", "check", "--config", config)
     send(address, "sensors", [GOOD, GOOD, GOOD, b"[]"])
     mixed = run_in_process("topics", "check", "--rows", "4", "--config", config)
 
-    assert nothing_fits.code == 1
-    assert "12 rows: 0 readings, 12 rejected\n  not_json: 12\n    0:0: " in nothing_fits.out
-    assert nothing_fits.err.startswith("error: all of the latest 12 records of sensors would be")
+    assert all_rejected.code == 1
+    assert "12 rows: 0 readings, 12 rejected\n  not_json: 12\n    0:0: " in all_rejected.out
+    assert all_rejected.err.startswith("error: all of the latest 12 records of sensors would be")
     assert mixed.code == 0
     assert "4 rows: 3 readings, 1 rejected\n  not_object: 1\n    1:7: " in mixed.out
 
 
 @pytest.mark.broker
-def test_the_latest_records_end_where_the_partitions_end(kafka: Kafka) -> None:
-    """Markers of transactions, committed and aborted, take offsets without being records."""
+def test_the_latest_records_exclude_transaction_markers_and_aborted_records(kafka: Kafka) -> None:
+    """Commit and abort markers occupy offsets, but are not records."""
     topic = kafka.unused_topic("recent", partitions=2)
     producer = Producer({"bootstrap.servers": kafka.address, "transactional.id": topic})
     producer.init_transactions(20)
@@ -218,8 +218,8 @@ def test_the_latest_records_end_where_the_partitions_end(kafka: Kafka) -> None:
         producer.flush(20)
         (producer.commit_transaction if end == "commit" else producer.abort_transaction)(20)
 
-    found = recent_records({"bootstrap.servers": kafka.address}, topic, rows=100)
+    records = recent_records({"bootstrap.servers": kafka.address}, topic, rows=100)
 
-    assert [(record.partition(), record.value()) for record in found] == [
+    assert [(record.partition(), record.value()) for record in records] == [
         (0, b"kept"), (0, b"last"), (1, b"kept"), (1, b"last"),
     ]  # fmt: skip

@@ -9,7 +9,7 @@ from sensorwatch.common.scoring.warmup import compile_kernels, is_compiled
 from tests.commands.command_runner import ROOT
 from tests.reading_builders import a_detector
 
-# In a process of its own, which finds in numba's cache what another one left there.
+# For a new process, which loads the kernels that another process put into numba's cache.
 COMPILED_NOW = """
 import sys
 
@@ -36,7 +36,7 @@ for module in [module for name, module in sys.modules.items() if name.startswith
 
 
 def run(cache: Path, *arguments: str) -> str:
-    """What a process says that keeps compiled kernels in `cache`."""
+    """Return the output of a Python process that uses `cache` as numba's cache."""
     return subprocess.run(
         [sys.executable, *arguments],
         env={**os.environ, "NUMBA_CACHE_DIR": str(cache)},
@@ -47,19 +47,21 @@ def run(cache: Path, *arguments: str) -> str:
     ).stdout
 
 
-def test_kernels_that_were_used_are_found_in_the_cache() -> None:
+def test_used_kernels_are_in_the_cache() -> None:
     compile_kernels(a_detector())
 
     assert is_compiled()
 
 
 @pytest.mark.slow
-def test_after_the_warmup_nothing_is_left_to_compile(tmp_path: Path) -> None:
-    ask = "from sensorwatch.common.scoring.warmup import is_compiled; print(is_compiled())"
-    assert run(tmp_path, "-c", ask) == "False\n"
+def test_after_the_warmup_no_kernel_is_compiled(tmp_path: Path) -> None:
+    print_is_compiled = (
+        "from sensorwatch.common.scoring.warmup import is_compiled; print(is_compiled())"
+    )
+    assert run(tmp_path, "-c", print_is_compiled) == "False\n"
 
-    said = run(tmp_path, "-m", "sensorwatch", "warmup")
+    output = run(tmp_path, "-m", "sensorwatch", "warmup")
 
-    assert "every kernel is compiled" in said
-    assert run(tmp_path, "-c", ask) == "True\n"
+    assert "every kernel is compiled" in output
+    assert run(tmp_path, "-c", print_is_compiled) == "True\n"
     assert run(tmp_path, "-c", COMPILED_NOW) == ""

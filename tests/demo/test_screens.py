@@ -1,4 +1,4 @@
-"""The live view of the demo shows texts of strangers literally."""
+"""The live view of the demo escapes texts from other programs."""
 
 import io
 import re
@@ -50,7 +50,7 @@ def state() -> State:
 
 
 @pytest.mark.parametrize("kind", [LiveScreen, PlainScreen])
-def test_texts_of_strangers_are_escaped_and_no_markup(
+def test_texts_from_other_programs_are_escaped_and_not_read_as_markup(
     kind: type[Screen], state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     terminal = Terminal()

@@ -1,1 +1,1 @@
-"""The deployment files tried without containers: compose file, image, Prometheus, Grafana."""
+"""Tests of the deployment files without containers."""

@@ -1,4 +1,4 @@
-"""The services of docker-compose.yml, as Docker would run them."""
+"""The services of docker-compose.yml."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -13,27 +13,27 @@ ROOT = Path(__file__).parents[2]
 COMPOSE_FILE = ROOT / "docker-compose.yml"
 OUR_IMAGE = "sensorwatch:local"
 Rewrite = Callable[[str], str]
-"""A text as in the compose file -> the same outside of containers."""
+"""Turns a text of the compose file into its equivalent outside containers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One service: what it runs, with what, after whom."""
+    """One service of the compose file."""
 
     name: str
     image: str
     command: tuple[str, ...]
     environment: dict[str, str]
     healthcheck: tuple[str, ...]
-    """The command, without its leading "CMD"; empty where there is none."""
+    """The command without its leading "CMD"; empty if there is no health check."""
     needs: dict[str, str]
-    """The services it waits for, each with the condition."""
+    """The services that it waits for, with the condition of each."""
     container_ports: tuple[int, ...]
     grace_seconds: float
 
     @property
     def is_ours(self) -> bool:
-        """Whether it runs our image."""
+        """Return whether the service runs our image."""
         return self.image == OUR_IMAGE
 
 
@@ -44,10 +44,10 @@ def read_compose() -> dict[str, Any]:
 
 
 def services() -> dict[str, Service]:
-    """Return every service by name, each after those that it depends on."""
-    found = {name: _service(name, body) for name, body in read_compose()["services"].items()}
-    order = TopologicalSorter({name: service.needs for name, service in found.items()})
-    return {name: found[name] for name in order.static_order()}
+    """Return every service by name, each after the services that it depends on."""
+    by_name = {name: _service(name, body) for name, body in read_compose()["services"].items()}
+    order = TopologicalSorter({name: service.needs for name, service in by_name.items()})
+    return {name: by_name[name] for name in order.static_order()}
 
 
 def our_services() -> dict[str, Service]:
@@ -56,14 +56,16 @@ def our_services() -> dict[str, Service]:
 
 
 def is_one_shot(name: str) -> bool:
-    """Say whether somebody waits for this service's successful end."""
+    """Return whether another service waits until this service ends successfully."""
     wanted = "service_completed_successfully"
     return any(service.needs.get(name) == wanted for service in services().values())
 
 
 def _service(name: str, body: dict[str, Any]) -> Service:
     check = body.get("healthcheck", {}).get("test", ["CMD"])
-    assert check[0] == "CMD", f"{name}: a health check in a shell hides which program it needs"
+    assert check[0] == "CMD", (
+        f"{name}: a health check must not use a shell, which hides its program"
+    )
     return Service(
         name=name,
         image=body["image"],

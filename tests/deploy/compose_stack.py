@@ -1,4 +1,4 @@
-"""Our services of docker-compose.yml, started outside of containers in the order of their needs."""
+"""The services of our image in docker-compose.yml, run outside containers."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ from tests.deploy.image import Image
 
 @dataclass
 class Stack:
-    """Our services, started in their order; what is outside of the containers rewritten."""
+    """Our services, with paths, hosts and ports rewritten for use outside containers."""
 
     kafka: Kafka
     image: Image
@@ -28,7 +28,7 @@ class Stack:
         self.topics = f"compose-{uuid.uuid4().hex[:8]}"
 
     def up(self) -> None:
-        """Start everything; who is waited for first, and until it ended or is healthy."""
+        """Start every service after its dependencies; wait for the end of one-shot services."""
         for name, service in self.services.items():
             program = self.programs[name] = Program(
                 [self.outside_container(word) for word in service.command],
@@ -41,20 +41,20 @@ class Stack:
                 assert self.codes[name] == 0, f"{name}: {tail(program.log)}"
 
     def outside_container(self, text: str) -> str:
-        """Rewrite what only containers have: the volume, the names and ports of hosts."""
-        rewritten = {
+        """Return a text with the volume, host names and ports of containers replaced."""
+        replacements = {
             "/data": str(self.image.data),
             "kafka:9092": self.kafka.address,
             "0.0.0.0": "127.0.0.1",
             "127.0.0.1:9101": f"127.0.0.1:{self.consumer_port}",
             "127.0.0.1:8000": f"127.0.0.1:{self.api_port}",
         }
-        for written, outside_container in rewritten.items():
-            text = text.replace(written, outside_container)
+        for inside, outside in replacements.items():
+            text = text.replace(inside, outside)
         return text
 
     def environment(self, service: Service) -> dict[str, str]:
-        """The service's own environment, with topics and ports that nobody else uses."""
+        """Return the service's environment, with topics and ports for this stack only."""
         return {
             **self.image.environment,
             **{name: self.outside_container(value) for name, value in service.environment.items()},
@@ -67,7 +67,7 @@ class Stack:
         }
 
     def healthy(self, name: str) -> bool:
-        """Run the service's health check once, as Docker would."""
+        """Run the service's health check once; return whether it passes."""
         service = self.services[name]
         command = [self.outside_container(word) for word in service.healthcheck]
         checked = subprocess.run(
@@ -90,16 +90,17 @@ class Stack:
         return content
 
     def value(self, port: int, series: str) -> float:
-        """Read one series, written with its labels, off /metrics; 0 where it is not there."""
+        """Return the value of one series of /metrics, given with its labels; 0 if it is missing."""
         lines = self.get(port, "/metrics").decode().splitlines()
-        found = [line.rpartition(" ")[2] for line in lines if line.startswith(f"{series} ")]
-        return float(found[0]) if found else 0.0
+        values = [line.rpartition(" ")[2] for line in lines if line.startswith(f"{series} ")]
+        return float(values[0]) if values else 0.0
 
     def logs(self) -> str:
-        """The ends of all logs, for whoever reads a failure."""
-        return "\n".join(f"{name}: {tail(one.log, 5)}" for name, one in self.programs.items())
+        """Return the last lines of all logs, for the message of a failure."""
+        programs = self.programs.items()
+        return "\n".join(f"{name}: {tail(program.log, 5)}" for name, program in programs)
 
     def close(self) -> None:
-        """End what still runs."""
+        """Stop all running services."""
         for program in self.programs.values():
             program.close()

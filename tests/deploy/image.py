@@ -1,4 +1,4 @@
-"""The image of deploy/Dockerfile, put together in a folder without a container."""
+"""The image of deploy/Dockerfile, built in a folder without a container."""
 
 import fnmatch
 import os
@@ -22,29 +22,29 @@ class Instruction:
     keyword: str
     arguments: tuple[str, ...]
     options: tuple[str, ...]
-    """Those that begin with `--`."""
+    """The words that begin with `--`."""
 
     @property
     def from_another_stage(self) -> bool:
-        """Whether a COPY takes its files from an earlier stage."""
+        """Return whether a COPY takes its files from an earlier stage."""
         return any(option.startswith("--from=") for option in self.options)
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """Where the image's folders stand here."""
+    """The folders and variables of a built image."""
 
     app: Path
-    """What is /app in the image: the working folder."""
+    """/app in the image: the working folder."""
     data: Path
-    """What is /data: the volume."""
+    """/data in the image: the volume."""
     environment: dict[str, str]
-    """What the programs in it need to find our installed copy and their own variables."""
+    """The environment variables of the programs in the image."""
 
 
 @cache
 def instructions() -> tuple[Instruction, ...]:
-    """Read the Dockerfile, continued lines joined."""
+    """Return the instructions of the Dockerfile, with continued lines joined."""
     text = DOCKERFILE.read_text().replace("\\\n", " ")
     lines = [line.split() for line in text.splitlines() if line.strip() and line[0] != "#"]
     return tuple(_instruction(words) for words in lines)
@@ -60,9 +60,9 @@ def copies() -> list[Instruction]:
 
 
 def in_context(path: str) -> bool:
-    """Say whether .dockerignore lets a path (relative to the root) into the build context.
+    """Return whether a path, relative to the root, is in the build context.
 
-    The last rule that matches the path, or a folder above it, decides, as in Docker.
+    As in Docker, the last rule of .dockerignore that matches the path or its parents decides.
     """
     parts = PurePosixPath(path).parts
     prefixes = ["/".join(parts[: length + 1]) for length in range(len(parts))]
@@ -77,7 +77,7 @@ def in_context(path: str) -> bool:
 
 
 def build(folder: Path) -> Image:
-    """Do what the Dockerfile does with our files, in `folder`: copy and install them."""
+    """Copy and install our files in `folder` as the Dockerfile does, and return the image."""
     source, site, app, data = (folder / name for name in ("src", "site", "app", "data"))
     for made in (source, app, data):
         made.mkdir(parents=True)
@@ -93,7 +93,7 @@ def build(folder: Path) -> Image:
 
 
 def variables() -> dict[str, str]:
-    """Return what the last stage's ENV lines set."""
+    """Return the variables that the last stage sets with ENV."""
     last = max(
         index for index, instruction in enumerate(instructions()) if instruction.keyword == "FROM"
     )
@@ -118,22 +118,22 @@ def _matches(name: str, pattern: str) -> bool:
 
 
 def _inside(folder: Path, target: str) -> Path:
-    """Where a path of the image stands here."""
+    """Return the path in `folder` of a path in the image."""
     return folder / target.lstrip("/")
 
 
 def _copy(origin: str, target: Path) -> None:
-    where = ROOT / origin
-    if where.is_file():
-        into = target / where.name if target.is_dir() else target
-        into.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(where, into)
+    source = ROOT / origin
+    if source.is_file():
+        destination = target / source.name if target.is_dir() else target
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, destination)
         return
-    for path in _files(where):
+    for path in _files(source):
         if in_context(path.relative_to(ROOT).as_posix()):
-            into = target / path.relative_to(where)
-            into.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, into)
+            destination = target / path.relative_to(source)
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, destination)
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -147,10 +147,10 @@ def _environment(folder: Path, site: Path) -> dict[str, str]:
     python = binaries / "python"
     python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     python.chmod(0o755)
-    our_services = {
+    settings = {
         name: text.replace("/data", str(folder / "data")) for name, text in variables().items()
     }
-    path = our_services.pop("PATH").replace("/opt/venv/bin", str(binaries))
+    path = settings.pop("PATH").replace("/opt/venv/bin", str(binaries))
     path = path.replace("$PATH", os.environ["PATH"])
-    # Ahead of the editable installation, which comes last among the finders.
-    return {**our_services, "PATH": path, "PYTHONPATH": str(site)}
+    # PYTHONPATH is searched before the editable installation.
+    return {**settings, "PATH": path, "PYTHONPATH": str(site)}

@@ -1,4 +1,4 @@
-"""A consumer and an API of a test's own that a Prometheus may scrape."""
+"""A consumer and an API for tests, with metrics that a Prometheus can scrape."""
 
 import json
 import os
@@ -19,7 +19,7 @@ TIME = "2025-01-01T00:00:00Z"
 
 
 def a_row(values: tuple[float, float, float]) -> dict[str, object]:
-    """A row of the default schema."""
+    """Return a row of the default schema."""
     return {
         "timestamp": TIME,
         "sensor_id": "s0",
@@ -28,7 +28,7 @@ def a_row(values: tuple[float, float, float]) -> dict[str, object]:
 
 
 class MonitoredServices:
-    """Both services, running on one registry, and what was sent to them."""
+    """A consumer and an API that run on one registry, and clients for both."""
 
     def __init__(self, kafka: Kafka, folder: Path) -> None:
         self.kafka = kafka
@@ -63,7 +63,7 @@ class MonitoredServices:
         ]
 
     def wait_ready(self) -> None:
-        """Wait until both would get traffic."""
+        """Wait until both services are ready."""
         for program, address in zip(self._programs, (self.consumer, self.api), strict=True):
             wait_until(
                 lambda address=address: self._ready(address),  # type: ignore[misc] # bound now
@@ -73,7 +73,7 @@ class MonitoredServices:
             )
 
     def send(self, *, normal: int, anomalous: int, broken: int) -> None:
-        """Send so many records of each kind to the topic."""
+        """Send the given numbers of records to the topic."""
         producer = Producer({"bootstrap.servers": self.kafka.address})
         for count, value in (
             (normal, json.dumps(a_row(NORMAL))),
@@ -85,7 +85,7 @@ class MonitoredServices:
         assert producer.flush(30) == 0
 
     def predict(self, *, normal: int, anomalous: int) -> None:
-        """Ask the API for the scores of so many rows."""
+        """Send the given numbers of rows to the API in one request."""
         rows = [a_row(NORMAL)] * normal + [a_row(ANOMALOUS)] * anomalous
         self.get(self.api, "/predict", json.dumps({"rows": rows}).encode())
 
@@ -99,7 +99,7 @@ class MonitoredServices:
             return answer.headers["Content-Type"], answer.read().decode()
 
     def close(self) -> None:
-        """End both."""
+        """Stop both services."""
         for program in self._programs:
             program.close()
 

@@ -1,4 +1,4 @@
-"""A real Prometheus with the project's configuration, and its tool promtool."""
+"""A real Prometheus with the project's configuration, and promtool."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ ALERTS = FOLDER / "alerts.yml"
 
 
 def prometheus_missing() -> str | None:
-    """Say which program is missing, or None where both are there."""
+    """Return a message about the missing programs, or None if both are installed."""
     missing = [name for name in ("prometheus", "promtool") if shutil.which(name) is None]
     if not missing:
         return None
@@ -26,7 +26,7 @@ def prometheus_missing() -> str | None:
 
 
 def promtool(*arguments: str | Path, text: str = "") -> subprocess.CompletedProcess[str]:
-    """Run promtool with `text` as its input; what it says is in `stdout` and `stderr`."""
+    """Run promtool with `text` on standard input; the result has its output as text."""
     command = ["promtool", *map(str, arguments)]
     return subprocess.run(command, input=text, capture_output=True, text=True, check=False)
 
@@ -40,14 +40,14 @@ class Sample:
 
 
 class Prometheus:
-    """A server of its own with our configuration, asking `targets` every second."""
+    """A Prometheus server with our configuration that scrapes `targets` every second."""
 
     def __init__(self, folder: Path, targets: dict[str, str]) -> None:
-        """`targets`: host:port as in the configuration -> where it is here."""
+        """Start the server; `targets` maps host:port in the configuration to the real address."""
         text = (FOLDER / "prometheus.yml").read_text()
-        for written, here in {**targets, "interval: 5s": "interval: 1s"}.items():
-            assert written in text, f"{written} is not in prometheus.yml"
-            text = text.replace(written, here)
+        for configured, actual in {**targets, "interval: 5s": "interval: 1s"}.items():
+            assert configured in text, f"{configured} is not in prometheus.yml"
+            text = text.replace(configured, actual)
         (folder / "prometheus.yml").write_text(text)
         shutil.copy(ALERTS, folder)
         port = free_port()
@@ -60,14 +60,14 @@ class Prometheus:
         self._program = Program(["prometheus", *options], log=folder / "prometheus.log")
 
     def query(self, expression: str) -> list[Sample]:
-        """Evaluate an expression now; raises HTTPError where it does not parse."""
-        found = self._ask("query", query=expression)["result"]
-        return [Sample(one["metric"], float(one["value"][1])) for one in found]
+        """Return the current samples of an expression; raises HTTPError if it does not parse."""
+        series = self._ask("query", query=expression)["result"]
+        return [Sample(one["metric"], float(one["value"][1])) for one in series]
 
     def number(self, expression: str) -> float | None:
-        """The value of the only series of an answer, or None where there is not exactly one."""
-        found = self.query(expression)
-        return found[0].value if len(found) == 1 else None
+        """Return the value of an expression; None if it does not have exactly one series."""
+        samples = self.query(expression)
+        return samples[0].value if len(samples) == 1 else None
 
     def wait_for(self, expression: str, value: float, *, deadline: float = 20) -> None:
         """Wait until an expression has one series with this value."""
@@ -79,21 +79,21 @@ class Prometheus:
         )
 
     def metric_names(self) -> set[str]:
-        """Every name that was scraped."""
+        """Return the names of all scraped metrics."""
         names: list[str] = self._ask("label/__name__/values")
         return set(names)
 
     def rules(self) -> list[dict[str, Any]]:
-        """The alerting rules with their health and state."""
+        """Return the alerting rules with their health and state."""
         return [rule for group in self._ask("rules")["groups"] for rule in group["rules"]]
 
     def wait_ready(self) -> Self:
-        """Wait until it answers."""
+        """Wait until the server answers."""
         wait_until(self._answers, deadline=30, what="Prometheus to answer", every=0.1)
         return self
 
     def close(self) -> None:
-        """End the server."""
+        """Stop the server."""
         self._program.close()
 
     def _answers(self) -> bool:

@@ -1,4 +1,4 @@
-"""docker-compose.yml, its services run outside of containers against a real broker."""
+"""Tests of docker-compose.yml; its services run outside containers on a real broker."""
 
 import json
 import subprocess
@@ -26,14 +26,14 @@ def _schema_check(path: Path) -> int:
     return subprocess.run([program, *command[1:]], capture_output=True, check=False).returncode
 
 
-def test_the_compose_file_keeps_to_the_compose_specification(tmp_path: Path) -> None:
+def test_the_compose_file_is_valid_by_the_compose_specification(tmp_path: Path) -> None:
     assert _schema_check(COMPOSE_FILE) == 0
     broken = tmp_path / "broken.yml"
     broken.write_text(COMPOSE_FILE.read_text().replace("healthcheck:", "healthchek:"))
-    assert _schema_check(broken) == 1, "the check must notice a misspelt key"
+    assert _schema_check(broken) == 1, "the check must report a misspelt key"
 
 
-def test_every_dependency_is_a_service_that_can_fulfil_it() -> None:
+def test_every_dependency_is_a_service_with_a_health_check_if_needed() -> None:
     known = services()
     for service in known.values():
         for name, condition in service.needs.items():
@@ -42,17 +42,17 @@ def test_every_dependency_is_a_service_that_can_fulfil_it() -> None:
                 assert known[name].healthcheck
 
 
-def test_published_ports_are_those_that_the_services_listen_on_by_default() -> None:
+def test_published_ports_are_the_default_ports_of_the_services() -> None:
     known = services()
     assert known["consumer"].container_ports == (DEFAULTS.consumer.http_port,)
     assert known["api"].container_ports == (DEFAULTS.api.port,)
 
 
-def test_docker_waits_longer_for_a_stop_than_the_consumer_takes() -> None:
+def test_docker_waits_longer_for_a_stop_than_the_consumer_needs() -> None:
     assert services()["consumer"].grace_seconds > DEFAULTS.consumer.shutdown_seconds
 
 
-def test_images_of_others_are_pinned() -> None:
+def test_external_images_are_pinned() -> None:
     others = [service.image for service in services().values() if not service.is_ours]
     assert len(others) == 3
     assert [image for image in others if ":" not in image or image.endswith(":latest")] == []
@@ -60,7 +60,7 @@ def test_images_of_others_are_pinned() -> None:
 
 @pytest.fixture(scope="module")
 def stack(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Everything of ours that `docker compose up` would start, started and healthy."""
+    """All services of our image, started and healthy."""
     running = Stack(kafka, build(tmp_path_factory.mktemp("image")))
     try:
         running.up()
@@ -79,16 +79,18 @@ def stack(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
 @pytest.mark.broker
 @pytest.mark.slow
 class TestServices:
-    """The command lines of the compose file, as they are written there."""
+    """Tests of the services with their command lines from the compose file."""
 
-    def test_what_is_waited_for_ends_with_success(self, stack: Stack) -> None:
+    def test_one_shot_services_end_with_success(self, stack: Stack) -> None:
         assert stack.codes == {"topics": 0, "sample": 0, "trainer": 0}
 
-    def test_the_trainer_leaves_a_champion_in_the_volume(self, stack: Stack) -> None:
+    def test_the_trainer_registers_a_champion_in_the_volume(self, stack: Stack) -> None:
         registry = Registry(stack.image.data / "registry")
         assert registry.load("default").detector.version.startswith("default-0001-")
 
-    def test_the_consumer_is_ready_and_scores_what_the_producer_sends(self, stack: Stack) -> None:
+    def test_the_consumer_is_ready_and_scores_the_records_of_the_producer(
+        self, stack: Stack
+    ) -> None:
         port = stack.consumer_port
         assert stack.get(port, "/livez") == b"ok\n"
         wait_until(
@@ -119,14 +121,12 @@ class TestServices:
             first = stack.programs[name].log.read_text().splitlines()[0]
             assert "event" in json.loads(first), name
 
-    def test_nothing_is_written_outside_of_the_volume(self, stack: Stack) -> None:
+    def test_no_file_is_written_outside_the_volume(self, stack: Stack) -> None:
         assert [path.name for path in stack.image.app.iterdir()] == ["schemas"]
 
-    def test_a_stop_ends_every_service_in_time_and_the_health_checks_notice(
-        self, stack: Stack
-    ) -> None:
-        """Last of all: nothing runs afterwards."""
-        running = {name: one for name, one in stack.programs.items() if one.running}
+    def test_a_stop_ends_every_service_in_time_and_health_checks_fail(self, stack: Stack) -> None:
+        """Must be the last test, because it stops all services."""
+        running = {name: program for name, program in stack.programs.items() if program.running}
         assert set(running) == {"producer", "consumer", "api"}
         codes = {
             name: program.terminate(deadline=stack.services[name].grace_seconds)

@@ -1,4 +1,4 @@
-"""Grafana's provisioning: the pieces name each other rightly."""
+"""Tests of the references between Grafana's provisioning files."""
 
 import json
 from typing import Any
@@ -16,7 +16,7 @@ def yaml(name: str) -> Any:
     return YAML(typ="safe").load(PROVISIONING / name)
 
 
-def test_the_dashboard_asks_the_data_source_that_is_provisioned() -> None:
+def test_the_dashboard_uses_the_provisioned_data_source() -> None:
     source = yaml("datasources/prometheus.yml")["datasources"][0]
     dashboard = json.loads((GRAFANA / "dashboards" / "sensorwatch.json").read_text())
     assert len(dashboard["panels"]) >= 10
@@ -29,7 +29,7 @@ def test_the_data_source_is_the_prometheus_of_the_compose_file() -> None:
     assert services()["prometheus"].container_ports == (9090,)
 
 
-def test_the_dashboards_are_mounted_where_grafana_is_told_to_look() -> None:
+def test_the_dashboards_are_mounted_in_the_provisioned_folder() -> None:
     folder = yaml("dashboards/sensorwatch.yml")["providers"][0]["options"]["path"]
     mounts = read_compose()["services"]["grafana"]["volumes"]
     assert f"./deploy/grafana/dashboards:{folder}:ro" in mounts

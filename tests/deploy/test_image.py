@@ -1,4 +1,4 @@
-"""The Dockerfile and what it copies."""
+"""Tests of the Dockerfile and of the files that it copies."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
 def packages() -> list[str]:
-    """The packages that the project's own rule finds."""
+    """Return the packages that pyproject.toml includes."""
     rules: list[str] = PROJECT["tool"]["setuptools"]["packages"]["find"]["include"]
     folders = [
         path.parent
@@ -26,19 +26,19 @@ def packages() -> list[str]:
     return [name for name in names if any(fnmatchcase(name, rule) for rule in rules)]
 
 
-def test_everything_copied_exists_and_is_let_into_the_build_context() -> None:
+def test_every_copied_path_exists_and_is_in_the_build_context() -> None:
     origins = [origin for copy in copies() for origin in copy.arguments[:-1]]
     assert origins
     for origin in origins:
-        assert (ROOT / origin).exists(), f"COPY {origin}: not there"
-        assert in_context(origin), f"COPY {origin}: .dockerignore keeps it out"
+        assert (ROOT / origin).exists(), f"COPY {origin}: does not exist"
+        assert in_context(origin), f"COPY {origin}: .dockerignore excludes it"
 
 
 @pytest.mark.parametrize(
-    "kept_out", [".git/config", "tests/conftest.py", "registry/default/x", "api/__pycache__/a.pyc"]
+    "excluded", [".git/config", "tests/conftest.py", "registry/default/x", "api/__pycache__/a.pyc"]
 )
-def test_what_the_image_does_not_need_stays_out_of_the_build_context(kept_out: str) -> None:
-    assert not in_context(kept_out)
+def test_files_that_the_image_does_not_need_are_not_in_the_build_context(excluded: str) -> None:
+    assert not in_context(excluded)
 
 
 def test_every_top_level_package_is_copied() -> None:
@@ -48,7 +48,7 @@ def test_every_top_level_package_is_copied() -> None:
     assert top_level <= copied
 
 
-def test_dependencies_come_from_the_lock_by_their_hashes_and_nothing_else_is_fetched() -> None:
+def test_only_locked_dependencies_are_downloaded_and_their_hashes_are_checked() -> None:
     runs = [one.arguments for one in instructions() if one.keyword == "RUN"]
     installs = [arguments for arguments in runs if "install" in arguments and "-m" not in arguments]
     installs = [arguments for arguments in installs if arguments[0].endswith("pip")]
@@ -64,7 +64,7 @@ def test_every_pinned_package_of_the_lock_has_a_hash() -> None:
     assert [entry.split()[0] for entry in pinned if "--hash=sha256:" not in entry] == []
 
 
-def test_the_image_has_a_python_that_the_project_allows() -> None:
+def test_the_python_of_the_image_is_supported_by_the_project() -> None:
     bases = {one.arguments[0] for one in instructions() if one.keyword == "FROM"}
     assert len(bases) == 1, "packages built for one Python do not fit another"
     version = bases.pop().removeprefix("python:").partition("-")[0].split(".")
@@ -80,7 +80,7 @@ def test_programs_run_as_an_unprivileged_user_that_owns_the_volume() -> None:
     assert variables()["NUMBA_CACHE_DIR"].startswith("/data/"), "the root file system is read-only"
 
 
-def test_the_kernels_are_compiled_by_the_user_and_into_what_a_new_volume_begins_with() -> None:
+def test_the_kernels_are_compiled_by_the_user_before_the_volume_is_declared() -> None:
     lines = [(one.keyword, *one.arguments) for one in instructions()]
     warmup = lines.index(("RUN", "sensorwatch", "warmup"))
     assert lines.index(("USER", "sensorwatch")) < warmup < lines.index(("VOLUME", "/data"))
@@ -105,13 +105,13 @@ def test_the_installed_copy_has_every_module_and_the_command(tmp_path: Path) -> 
         check=True,
     )
     assert answer.stdout.split()[1] == PROJECT["project"]["version"]
-    where = "import sensorwatch; print(sensorwatch.__file__)"
-    found = subprocess.run(
-        [sys.executable, "-c", where],
+    print_file = "import sensorwatch; print(sensorwatch.__file__)"
+    imported = subprocess.run(
+        [sys.executable, "-c", print_file],
         env=image.environment,
         cwd=image.app,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert Path(found.stdout.strip()).is_relative_to(site), "the copy is what runs, not the clone"
+    assert Path(imported.stdout.strip()).is_relative_to(site), "the installed copy must be imported"

@@ -1,4 +1,4 @@
-"""Prometheus' configuration, alerts and metrics, and Grafana's dashboard, by a real Prometheus."""
+"""Tests of Prometheus' configuration, alerts, metrics and dashboard with a real Prometheus."""
 
 import json
 import math
@@ -25,7 +25,7 @@ PROMETHEUS_3 = (
     "application/openmetrics-text;version=0.0.1;q=0.5,"
     "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
 )
-"""What Prometheus 3.7, the version of the compose file, asks for."""
+"""The Accept header of Prometheus 3.7, the version in the compose file."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -39,7 +39,7 @@ def _needs_prometheus() -> None:
 
 
 def dashboard_expressions() -> list[str]:
-    """Every PromQL expression of the dashboard."""
+    """Return every PromQL expression of the dashboard."""
     panels = json.loads(DASHBOARD.read_text())["panels"]
     return [target["expr"] for panel in panels for target in panel.get("targets", [])]
 
@@ -50,7 +50,7 @@ def test_promtool_accepts_the_configuration_and_the_alerts() -> None:
         assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_alerts_fire_when_they_should_and_only_then() -> None:
+def test_alerts_fire_only_in_the_expected_cases() -> None:
     tested = promtool("test", "rules", Path(__file__).with_name("alerts_test.yml"))
     assert tested.returncode == 0, tested.stdout + tested.stderr
 
@@ -62,7 +62,7 @@ def test_every_alert_has_a_case_in_which_it_fires() -> None:
     assert fired == names
 
 
-def test_what_is_scraped_is_where_the_compose_file_has_it() -> None:
+def test_scrape_targets_are_services_and_ports_of_the_compose_file() -> None:
     known = services()
     targets = re.findall(r'"(\w+):(\d+)"', CONFIGURATION.read_text())
     assert {name for name, _ in targets} == {"consumer", "api"}
@@ -72,7 +72,7 @@ def test_what_is_scraped_is_where_the_compose_file_has_it() -> None:
 
 @dataclass(frozen=True, slots=True)
 class ScrapedServices:
-    """Services with known traffic, and the Prometheus that watched it."""
+    """Services with known traffic, and a Prometheus that scraped them."""
 
     services: MonitoredServices
     prometheus: Prometheus
@@ -90,13 +90,13 @@ def scraped_services(
     try:
         monitored.wait_ready()
         prometheus.wait_ready()
-        # In two parts, the second after a scrape of the first: a rate needs to see an increase.
-        for part in (1, 2):
+        # Twice, the second time after a scrape of the first, because a rate needs an increase.
+        for round_number in (1, 2):
             monitored.send(normal=145, anomalous=5, broken=5)
             monitored.predict(normal=3, anomalous=1)
             consumed = f"sum(sensorwatch_records_consumed_total{CONSUMER})"
-            prometheus.wait_for(consumed, 155 * part, deadline=40)
-            prometheus.wait_for(f"sum(sensorwatch_rows_scored_total{API})", 4 * part)
+            prometheus.wait_for(consumed, 155 * round_number, deadline=40)
+            prometheus.wait_for(f"sum(sensorwatch_rows_scored_total{API})", 4 * round_number)
         yield ScrapedServices(monitored, prometheus)
     finally:
         prometheus.close()
@@ -106,10 +106,11 @@ def scraped_services(
 @pytest.mark.broker
 @pytest.mark.slow
 class TestScraping:
-    """What a real Prometheus makes of running services."""
+    """Tests of the metrics that a real Prometheus scrapes from running services."""
 
     def test_both_targets_are_up(self, scraped_services: ScrapedServices) -> None:
-        up = {one.labels["job"]: one.value for one in scraped_services.prometheus.query("up")}
+        samples = scraped_services.prometheus.query("up")
+        up = {sample.labels["job"]: sample.value for sample in samples}
         assert up == {"sensorwatch-consumer": 1, "sensorwatch-api": 1}
 
     @pytest.mark.parametrize(
@@ -132,32 +133,36 @@ class TestScraping:
             ('sensorwatch_http_request_duration_seconds_count{handler="/predict"}', 2),
         ],
     )
-    def test_the_numbers_are_those_of_what_was_sent(
+    def test_the_metrics_count_the_traffic(
         self, scraped_services: ScrapedServices, expression: str, expected: float
     ) -> None:
         scraped_services.prometheus.wait_for(expression, expected)
 
-    def test_both_name_the_model_in_force(self, scraped_services: ScrapedServices) -> None:
-        models = scraped_services.prometheus.query("sensorwatch_model_info == 1")
-        assert [one.labels["version"] for one in models] == [scraped_services.services.version] * 2
+    def test_both_services_name_the_champion(self, scraped_services: ScrapedServices) -> None:
+        samples = scraped_services.prometheus.query("sensorwatch_model_info == 1")
+        versions = [sample.labels["version"] for sample in samples]
+        assert versions == [scraped_services.services.version] * 2
 
     def test_the_lag_of_every_partition_ends_at_zero(
         self, scraped_services: ScrapedServices
     ) -> None:
-        lag = f'count(sensorwatch_consumer_lag_records{{topic="{scraped_services.services.topic}"}} == 0)'
+        topic = scraped_services.services.topic
+        lag = f'count(sensorwatch_consumer_lag_records{{topic="{topic}"}} == 0)'
         scraped_services.prometheus.wait_for(lag, 2)
 
     @pytest.mark.parametrize("expression", dashboard_expressions())
-    def test_every_panel_of_the_dashboard_shows_something(
+    def test_every_panel_of_the_dashboard_has_a_value(
         self, scraped_services: ScrapedServices, expression: str
     ) -> None:
         def numbers() -> list[float]:
-            found = [one.value for one in scraped_services.prometheus.query(expression)]
-            return [number for number in found if not math.isnan(number)]
+            values = [sample.value for sample in scraped_services.prometheus.query(expression)]
+            return [value for value in values if not math.isnan(value)]
 
         assert wait_until(numbers, deadline=20, what=f"{expression} to give a number", every=0.3)
 
-    def test_the_alerts_are_evaluated_and_silent(self, scraped_services: ScrapedServices) -> None:
+    def test_the_alerts_are_evaluated_and_do_not_fire(
+        self, scraped_services: ScrapedServices
+    ) -> None:
         wait_until(
             lambda: {rule["health"] for rule in scraped_services.prometheus.rules()} == {"ok"},
             deadline=20,
@@ -171,7 +176,7 @@ class TestScraping:
         ]
         assert firing == []
 
-    def test_alerts_and_dashboard_name_no_metric_that_is_not_there(
+    def test_every_metric_of_alerts_and_dashboard_exists(
         self, scraped_services: ScrapedServices
     ) -> None:
         text = ALERTS.read_text() + "\n".join(dashboard_expressions())
@@ -184,17 +189,15 @@ class TestScraping:
             every=0.3,
         )
 
-    def test_promtool_has_no_complaint_about_the_metrics(
-        self, scraped_services: ScrapedServices
-    ) -> None:
+    def test_promtool_accepts_the_metrics(self, scraped_services: ScrapedServices) -> None:
         for address in (scraped_services.services.consumer, scraped_services.services.api):
             _, text = scraped_services.services.get(address, "/metrics")
             checked = promtool("check", "metrics", text=text)
             assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
-        complained = promtool("check", "metrics", text="# TYPE a_total gauge\na_total 1\n")
-        assert complained.returncode != 0, "promtool must be able to complain"
+        rejected = promtool("check", "metrics", text="# TYPE a_total gauge\na_total 1\n")
+        assert rejected.returncode != 0, "promtool must reject a wrong type"
 
-    def test_what_prometheus_3_asks_for_is_answered_in_a_format_that_it_reads(
+    def test_prometheus_3_gets_a_format_that_it_accepts(
         self, scraped_services: ScrapedServices
     ) -> None:
         for address in (scraped_services.services.consumer, scraped_services.services.api):

@@ -1,1 +1,1 @@
-"""The whole way of a row through commands, as a person would type them."""
+"""Tests of all commands together, from training to verified events."""

@@ -1,4 +1,4 @@
-"""A person in a working folder: types commands, reads answers, keeps services running."""
+"""A session of commands and services in one working folder."""
 
 import json
 import os
@@ -21,7 +21,7 @@ SERVICE_SECONDS = 45
 
 
 class CommandSession:
-    """Somebody with a configuration file, on topics and a group of their own."""
+    """Runs commands and services with one configuration file, and new topics and group."""
 
     def __init__(self, kafka: Kafka, folder: Path, *, schema: Path) -> None:
         self.kafka = kafka
@@ -56,15 +56,15 @@ format = "json"
         return ended
 
     def run_json_command(self, command: str) -> list[Any]:
-        """Run a command that prints JSON lines and return what they say."""
+        """Run a command that prints JSON lines and return their values."""
         return [json.loads(line) for line in self.run_command(command).out.splitlines()]
 
     def start_service(self, command: str) -> Program:
-        """Start a service and wait until it says where it listens."""
+        """Start a service and wait until it logs its address."""
         environment = {
             name: text for name, text in os.environ.items() if name.startswith("SENSORWATCH__")
         }
-        assert not environment, f"these would change what is tested: {environment}"
+        assert not environment, f"these settings would change the test: {environment}"
         program = Program(
             [sys.executable, "-m", "sensorwatch", *command.split()],
             log=self.folder / f"{command}.log",
@@ -75,14 +75,14 @@ format = "json"
         wait_until(
             lambda: self.address(command),
             deadline=SERVICE_SECONDS,
-            what=f"{command} to say where it listens: {tail(program.log, 5)}",
+            what=f"{command} to log its address: {tail(program.log, 5)}",
         )
         return program
 
     def address(self, command: str) -> str | None:
-        """Where a service listens, from its log, or None while it has not said so."""
-        found = re.search(r"http://[0-9.]+:\d+", self._services[command].log.read_text())
-        return found[0] if found else None
+        """Return the address of a service from its log; None if it is not logged yet."""
+        match = re.search(r"http://[0-9.]+:\d+", self._services[command].log.read_text())
+        return match[0] if match else None
 
     def fetch(self, command: str, path: str, body: object = None) -> str:
         """Fetch a page from a service; a status above 399 raises HTTPError."""
@@ -93,7 +93,7 @@ format = "json"
         return text
 
     def wait_until_consumed(self, records: int) -> None:
-        """Wait until the consumer's metrics count so many records."""
+        """Wait until the consumer's metrics count this number of records."""
         series = f'sensorwatch_records_consumed_total{{topic="{self.readings}"}} {records:.1f}'
         wait_until(
             lambda: series in self.fetch("consume", "/metrics"),
@@ -103,19 +103,19 @@ format = "json"
         )
 
     def stop_service(self, command: str) -> int:
-        """Stop a service as a supervisor would and return its exit code."""
+        """Stop a service with SIGTERM and return its exit code."""
         return self._services[command].terminate(deadline=10)
 
     def committed(self, topic: str) -> list[Message]:
-        """Read all that is committed in a topic."""
+        """Return all committed records of a topic."""
         return read_committed(self.kafka.address, topic)
 
     def events(self) -> list[dict[str, Any]]:
-        """Read all committed events of anomalous rows."""
+        """Return all committed events of anomalous rows."""
         return self._events(EventType.DETECTED)
 
     def episode_end_events(self) -> list[dict[str, Any]]:
-        """Read all committed events of episodes' ends."""
+        """Return all committed events that close an episode."""
         return self._events(EventType.CLOSED)
 
     def _events(self, kind: EventType) -> list[dict[str, Any]]:
@@ -126,6 +126,6 @@ format = "json"
         ]
 
     def close(self) -> None:
-        """End what still runs."""
+        """Stop all running services."""
         for program in self._services.values():
             program.close()

@@ -1,4 +1,4 @@
-"""What a person reads where no broker is: one line that names it, and no client's noise."""
+"""Tests of the error message of each command if no broker answers."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,14 +12,14 @@ COMMANDS = ("topics create", "produce --rows 10", "tail --max 1", "ledger show",
 
 
 @pytest.mark.slow
-def test_a_broker_that_is_not_there_is_one_plain_line_for_every_command(tmp_path: Path) -> None:
+def test_every_command_reports_a_missing_broker_in_one_line(tmp_path: Path) -> None:
     nowhere = f"127.0.0.1:{free_port()}"
     environment = {"SENSORWATCH__KAFKA__BOOTSTRAP_SERVERS": nowhere}
 
     def run_command(command: str) -> CommandResult:
         return sensorwatch(*command.split(), folder=tmp_path, environ=environment)
 
-    with ThreadPoolExecutor(len(COMMANDS)) as pool:  # each waits for some seconds
+    with ThreadPoolExecutor(len(COMMANDS)) as pool:  # Each command waits some seconds.
         answers = dict(zip(COMMANDS, pool.map(run_command, COMMANDS), strict=True))
     for command, ended in answers.items():
         assert (ended.code, ended.out) == (3, ""), command

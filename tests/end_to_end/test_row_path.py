@@ -1,4 +1,4 @@
-"""The whole way of a row: every command once, with two models under way."""
+"""Tests of every command on one stream that two model versions score in turn."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from tests.reading_builders import DEFAULT_SCHEMA
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 ROWS_PER_VERSION = 6_000
-"""Rows sent while one model is in force."""
+"""Rows sent while one version is the champion."""
 FAULTS = "rate=0.01,kinds=spike+malformed,size=10"
 TRAINING = "--out sample.csv --rows 8000"
 STREAM = f"--rows {ROWS_PER_VERSION} --rate max --interval 300 --faults {FAULTS}"
@@ -26,13 +26,13 @@ STREAM = f"--rows {ROWS_PER_VERSION} --rate max --interval 300 --faults {FAULTS}
 
 @dataclass(frozen=True, slots=True)
 class ScoredStream:
-    """What somebody has after a day with it."""
+    """The versions and events of a scored stream."""
 
     session: CommandSession
     first: str
     second: str
     versions: tuple[str, str, str]
-    """The versions that were in force while the parts were scored."""
+    """The champion of each third of the stream."""
     events: list[dict[str, Any]]
     episode_end_events: list[dict[str, Any]]
     exit_code: int
@@ -40,7 +40,7 @@ class ScoredStream:
 
 @pytest.fixture(scope="module")
 def scored_stream(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScoredStream]:
-    """Topics, a file, two versions; a stream scored by the first, the second, the first again."""
+    """A stream scored by the first version, by the second, and by the first again."""
     session = CommandSession(kafka, tmp_path_factory.mktemp("day"), schema=DEFAULT_SCHEMA)
     try:
         session.run_command("topics create --partitions 2")
@@ -50,12 +50,12 @@ def scored_stream(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Ite
         session.run_command(f"evaluate --data sample.csv --model {second} --gate")
         session.start_service("consume")
         session.start_service("serve")
-        for part, change in enumerate(("", f"promote {second}", "rollback --reason test"), 1):
+        for third, change in enumerate(("", f"promote {second}", "rollback --reason test"), 1):
             if change:
                 session.run_command(f"models {change}")
-                _wait_for_model(session, second if part == 2 else first)
-            session.run_command(f"produce {STREAM} --seed {part}")
-            session.wait_until_consumed(part * ROWS_PER_VERSION)
+                _wait_for_model(session, second if third == 2 else first)
+            session.run_command(f"produce {STREAM} --seed {third}")
+            session.wait_until_consumed(third * ROWS_PER_VERSION)
         code = session.stop_service("consume")
         events, episode_end_events = session.events(), session.episode_end_events()
         yield ScoredStream(
@@ -66,18 +66,18 @@ def scored_stream(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def _trained(session: CommandSession, options: str) -> str:
-    """Train a version and return its id, as printed."""
-    found = re.search(
+    """Train a version and return the printed id."""
+    match = re.search(
         r"^version +(\S+)$",
         session.run_command(f"train --data sample.csv {options}").out,
         re.MULTILINE,
     )
-    assert found is not None
-    return found[1]
+    assert match is not None
+    return match[1]
 
 
 def _wait_for_model(session: CommandSession, version: str) -> None:
-    """Wait until the consumer and the API say that a version is in force."""
+    """Wait until the metrics of the consumer and the API name a version."""
     for service in ("consume", "serve"):
         wait_until(
             lambda service=service: f'version="{version}"' in session.fetch(service, "/metrics"),  # type: ignore[misc] # bound now
@@ -87,11 +87,13 @@ def _wait_for_model(session: CommandSession, version: str) -> None:
         )
 
 
-def test_the_consumer_ends_well(scored_stream: ScoredStream) -> None:
+def test_the_consumer_exits_with_0(scored_stream: ScoredStream) -> None:
     assert scored_stream.exit_code == 0
 
 
-def test_the_ledger_adds_up_to_what_was_sent_and_what_came_out(scored_stream: ScoredStream) -> None:
+def test_the_ledger_counts_equal_the_records_events_and_dead_letters(
+    scored_stream: ScoredStream,
+) -> None:
     shown = scored_stream.session.run_json_command("ledger show --json")
     totals = Counter[str]()
     for partition in shown:
@@ -109,41 +111,41 @@ def test_the_ledger_adds_up_to_what_was_sent_and_what_came_out(scored_stream: Sc
 def test_the_ledger_proves_every_record_with_the_version_that_scored_it(
     scored_stream: ScoredStream,
 ) -> None:
-    stretches = scored_stream.session.run_json_command("ledger verify --json")
-    assert {stretch["verdict"] for stretch in stretches} == {"proven"}
-    assert sum(stretch["records"] for stretch in stretches) == 3 * ROWS_PER_VERSION
-    assert {stretch["model_version"] for stretch in stretches} == {
+    findings = scored_stream.session.run_json_command("ledger verify --json")
+    assert {finding["verdict"] for finding in findings} == {"proven"}
+    assert sum(finding["records"] for finding in findings) == 3 * ROWS_PER_VERSION
+    assert {finding["model_version"] for finding in findings} == {
         scored_stream.first,
         scored_stream.second,
     }
 
 
-def test_events_come_from_every_model_in_the_order_they_were_in_force(
+def test_events_name_the_versions_in_the_order_of_their_promotion(
     scored_stream: ScoredStream,
 ) -> None:
     by_partition: dict[int, list[tuple[int, str]]] = {}
     for event in scored_stream.events:
         source = event["source"]
-        found = by_partition.setdefault(source["partition"], [])
-        found.append((source["offset"], event["model_version"]))
+        events = by_partition.setdefault(source["partition"], [])
+        events.append((source["offset"], event["model_version"]))
     assert set(by_partition) == {0, 1}
-    for found in by_partition.values():
-        assert found == sorted(found)
-        versions = [version for _, version in found]
+    for events in by_partition.values():
+        assert events == sorted(events)
+        versions = [version for _, version in events]
         changes = [
             version for n, version in enumerate(versions) if versions[n - 1 : n] != [version]
         ]
         assert tuple(changes) == scored_stream.versions
 
 
-def test_no_event_comes_twice(scored_stream: ScoredStream) -> None:
+def test_no_event_is_published_twice(scored_stream: ScoredStream) -> None:
     ids = [
         event["event_id"] for event in (*scored_stream.events, *scored_stream.episode_end_events)
     ]
     assert len(set(ids)) == len(ids)
 
 
-def test_an_episodes_end_tells_of_as_many_rows_as_have_events(scored_stream: ScoredStream) -> None:
+def test_a_closing_event_counts_the_rows_that_have_events(scored_stream: ScoredStream) -> None:
     rows = Counter(event["episode"]["id"] for event in scored_stream.events)
     assert scored_stream.episode_end_events
     assert {
@@ -151,27 +153,27 @@ def test_an_episodes_end_tells_of_as_many_rows_as_have_events(scored_stream: Sco
     }.items() <= rows.items()
 
 
-def test_tail_gives_pipes_every_event_as_it_is_in_the_topic(scored_stream: ScoredStream) -> None:
+def test_tail_prints_every_event_unchanged_as_json(scored_stream: ScoredStream) -> None:
     events = [*scored_stream.events, *scored_stream.episode_end_events]
     command = f"tail --json --from-beginning --max {len(events)}"
     shown = {event["event_id"]: event for event in scored_stream.session.run_json_command(command)}
     assert shown == {event["event_id"]: event for event in events}
 
 
-def test_faults_that_were_sent_are_found(scored_stream: ScoredStream) -> None:
-    """The labels stand in the headers of the readings, never in their values."""
+def test_more_than_90_percent_of_the_spikes_are_detected(scored_stream: ScoredStream) -> None:
+    """The labels are in the headers of the readings, never in their values."""
     labelled = {
         f"{message.topic()}-{message.partition()}-{message.offset()}"
         for message in scored_stream.session.committed(scored_stream.session.readings)
         if dict(message.headers() or []).get("sensorwatch-label") == b"spike"
     }
     assert len(labelled) > 50
-    found = labelled & {event["event_id"] for event in scored_stream.events}
-    assert len(found) / len(labelled) > 0.9
+    detected = labelled & {event["event_id"] for event in scored_stream.events}
+    assert len(detected) / len(labelled) > 0.9
 
 
-def test_the_api_gives_a_row_the_score_that_its_event_has(scored_stream: ScoredStream) -> None:
-    """Bit for bit, from the same memory: the partition's rows before it are its history."""
+def test_the_api_returns_the_score_of_the_event_for_its_row(scored_stream: ScoredStream) -> None:
+    """Bit for bit, because the request has the partition's earlier rows as history."""
     of_first = [
         event for event in scored_stream.events if event["model_version"] == scored_stream.first
     ]
@@ -196,14 +198,14 @@ def test_the_api_gives_a_row_the_score_that_its_event_has(scored_stream: ScoredS
         assert scored[name] == event[name]
 
 
-def test_the_audit_log_tells_the_story_and_its_chain_is_whole(scored_stream: ScoredStream) -> None:
-    told = scored_stream.session.run_command("models audit")
-    actions = [line.split("\t")[3] for line in told.out.splitlines()[1:]]
+def test_the_audit_log_has_every_action_and_an_intact_chain(scored_stream: ScoredStream) -> None:
+    shown = scored_stream.session.run_command("models audit")
+    actions = [line.split("\t")[3] for line in shown.out.splitlines()[1:]]
     assert actions == ["register", "promote", "register", "evaluate", "promote", "rollback"]
-    assert "the chain is whole" in told.err
+    assert "the chain is intact" in shown.err
 
 
 def test_a_version_without_a_passing_report_is_not_promoted(scored_stream: ScoredStream) -> None:
     refused = scored_stream.session.run_command(f"models promote {scored_stream.first}", code=1)
     assert "report" in refused.err
-    assert refused.err.count("\n") == 1, "one plain line"
+    assert refused.err.count("\n") == 1, "the error must be one line"

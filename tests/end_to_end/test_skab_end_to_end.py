@@ -1,4 +1,4 @@
-"""Real readings of a water loop (SKAB) from a file through a real broker to proven events."""
+"""Tests of all commands on real readings of a water loop (SKAB) and a real broker."""
 
 import csv
 import json
@@ -30,14 +30,14 @@ def rows_of(path: Path) -> int:
 
 @dataclass(frozen=True, slots=True)
 class StreamedFiles:
-    """What came of streaming the valve file, and then the anomaly-free run."""
+    """The results of streaming the valve file, and then the anomaly-free run."""
 
     session: CommandSession
     schema: dict[str, Any]
     produced: tuple[CommandResult, CommandResult]
     exit_code: int
     events: dict[int, dict[str, Any]]
-    """By the offset of the reading: one sensor, so one partition, in the order of the files."""
+    """Events by the offset of the reading. One sensor, so one partition, in file order."""
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def streamed_files(
         session.close()
 
 
-def test_the_schema_of_the_file_is_guessed_right(streamed_files: StreamedFiles) -> None:
+def test_the_inferred_schema_is_correct(streamed_files: StreamedFiles) -> None:
     schema = streamed_files.schema
     assert [signal["name"] for signal in schema["signals"]] == SIGNALS
     assert schema["csv"]["delimiter"] == ";"
@@ -72,9 +72,9 @@ def test_the_schema_of_the_file_is_guessed_right(streamed_files: StreamedFiles) 
     assert "key" not in schema, "one water loop is one sensor"
 
 
-def test_label_columns_are_neither_signals_nor_in_the_way(streamed_files: StreamedFiles) -> None:
-    guessed = tomllib.loads(streamed_files.session.run_command(f"schema infer {VALVE}").out)
-    assert [signal["name"] for signal in guessed["signals"]] == SIGNALS
+def test_label_columns_are_neither_inferred_nor_sent(streamed_files: StreamedFiles) -> None:
+    inferred = tomllib.loads(streamed_files.session.run_command(f"schema infer {VALVE}").out)
+    assert [signal["name"] for signal in inferred["signals"]] == SIGNALS
     sent = [
         json.loads(message.value() or b"")
         for message in streamed_files.session.committed(streamed_files.session.readings)
@@ -84,7 +84,9 @@ def test_label_columns_are_neither_signals_nor_in_the_way(streamed_files: Stream
     assert all("anomaly" not in row and "changepoint" not in row for row in names), names
 
 
-def test_every_row_is_delivered_and_the_consumer_ends_well(streamed_files: StreamedFiles) -> None:
+def test_every_row_is_delivered_and_the_consumer_exits_with_0(
+    streamed_files: StreamedFiles,
+) -> None:
     for ended, path in zip(streamed_files.produced, (VALVE, ANOMALY_FREE), strict=True):
         assert f"delivered {rows_of(path)}, failed 0" in ended.err
     assert streamed_files.exit_code == 0
@@ -97,16 +99,16 @@ def test_the_ledger_counts_every_row_and_proves_every_score(streamed_files: Stre
     assert 0 < anomalies < total, "the files must have normal rows and anomalous ones"
     sums = f"records in {total} = normal {total - anomalies} + anomalies {anomalies}"
     assert f"{sums} + dead letters 0" in shown
-    stretches = streamed_files.session.run_json_command("ledger verify --json")
-    assert {stretch["verdict"] for stretch in stretches} == {"proven"}
-    assert sum(stretch["records"] for stretch in stretches) == total
+    findings = streamed_files.session.run_json_command("ledger verify --json")
+    assert {finding["verdict"] for finding in findings} == {"proven"}
+    assert sum(finding["records"] for finding in findings) == total
     assert f"{total} records proven" in streamed_files.session.run_command("ledger verify").out
 
 
-def test_a_backtest_of_both_files_gives_the_scores_of_the_events_bit_for_bit(
+def test_a_backtest_of_both_files_has_the_scores_of_the_events_bit_for_bit(
     streamed_files: StreamedFiles,
 ) -> None:
-    """One file after the other, since what the memory knows of the first counts for the second."""
+    """Both files in one backtest, because the memory of the first affects the second."""
     both = streamed_files.session.folder / "both.csv"
     with both.open("w", newline="") as out:
         writer = csv.DictWriter(out, ["datetime", *SIGNALS], delimiter=";", extrasaction="ignore")
@@ -124,16 +126,16 @@ def test_a_backtest_of_both_files_gives_the_scores_of_the_events_bit_for_bit(
         for row in scored
         if row["is_anomaly"] == "1"
     }
-    found = {
+    published = {
         offset: (event["anomaly_score"], event["raw_score"])
         for offset, event in streamed_files.events.items()
     }
     assert expected
-    assert found == expected
+    assert published == expected
 
 
-def test_tail_shows_a_person_what_was_unusual(streamed_files: StreamedFiles) -> None:
+def test_tail_prints_the_unusual_signal(streamed_files: StreamedFiles) -> None:
     line = streamed_files.session.run_command("tail --from-beginning --max 1").out
     assert "2020-03-09T10:14:33Z" in line
-    # The water is colder than in the month that the model was trained on.
+    # The water is colder than in the training data.
     assert re.search(r"Temperature 79\.34, expected [\d.]+ to [\d.]+, low, \d+ %", line), line

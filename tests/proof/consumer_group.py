@@ -1,4 +1,4 @@
-"""A group that scores one partition, with its ledger and its snapshots, in memory."""
+"""An in-memory consumer group that scores one partition and keeps its ledger and snapshots."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -30,7 +30,7 @@ SOURCE = Partition("sensors", 0)
 
 
 class LedgerGroup:
-    """Scores as the consumer does, and writes down what the consumer does."""
+    """Scores records, and writes ledger records and snapshots as the consumer does."""
 
     def __init__(
         self,
@@ -73,34 +73,34 @@ class LedgerGroup:
         )
 
     def write_snapshot(self) -> None:
-        """Write the memory down."""
+        """Write a snapshot of the memory, and a ledger record that names it."""
         self._write(Cause.INTERVAL, self.account, self.account)
 
     def swap(self, version: str) -> None:
-        """Go on with another version."""
+        """Continue with another version."""
         before, self.version = self.account, version
         self.memory.adopt(self.detectors[version])
         self.account = replace(before, model_version=version)
         self._write(Cause.MODEL, before, self.account)
 
     def set_max_sensors(self, max_sensors: int) -> None:
-        """Go on with another bound of the memory."""
+        """Continue with another limit of sensors in the memory."""
         before, self.memory.max_sensors = self.account, max_sensors
         self.account = replace(before, max_sensors=max_sensors)
         self._write(Cause.INTERVAL, before, self.account)
 
     def segment(self, fingerprint: str) -> None:
-        """Go on with other code."""
+        """Continue with other code, which starts a new digest segment."""
         before = self.account
         self.account = start_segment(before, fingerprint=fingerprint)
         self._write(Cause.SEGMENT, before, self.account)
 
     def verify(self, *, first_retained: int = 0) -> list[Finding]:
-        """Prove the whole ledger, in order."""
+        """Verify all intervals of the ledger, in order."""
 
         def records(interval: LedgerInterval) -> Iterator[Record]:
             begin, end = interval.begin.next_offset, interval.end.next_offset
-            return (one for one in self.input if begin <= coordinates(one).offset < end)
+            return (record for record in self.input if begin <= coordinates(record).offset < end)
 
         def detector(version: str) -> Detector:
             if version not in self.detectors:
@@ -110,7 +110,7 @@ class LedgerGroup:
         def snapshot(_partition: Partition, at: SnapshotRef) -> Snapshot:
             self.read.append(at)
             if at not in self.snapshots:
-                raise StateRefused(f"nothing at {at}")
+                raise StateRefused(f"no snapshot at {at}")
             return self.snapshots[at]
 
         proof = ReplayProof(

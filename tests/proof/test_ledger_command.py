@@ -7,7 +7,7 @@ from sensorwatch.demo.embedded_broker import EmbeddedBroker
 
 @pytest.mark.embedded
 @pytest.mark.parametrize("command", ["show", "verify"])
-def test_a_group_without_an_account_is_an_error_and_no_proof(
+def test_a_group_without_an_account_is_an_error(
     embedded_broker: EmbeddedBroker,
     command: str,
     capsys: pytest.CaptureFixture[str],

@@ -100,10 +100,10 @@ def verified(
     records: Sequence[Record],
     *,
     first_retained: int = 0,
-    here: str = OWN_FINGERPRINT,
+    own_fingerprint: str = OWN_FINGERPRINT,
 ) -> Finding:
-    def read(asked: LedgerInterval) -> Iterator[Record]:
-        begin, end = asked.begin.next_offset, asked.end.next_offset
+    def read(requested: LedgerInterval) -> Iterator[Record]:
+        begin, end = requested.begin.next_offset, requested.end.next_offset
         return (record for record in records if begin <= (record.offset() or 0) < end)
 
     def load(version: str) -> Detector:
@@ -115,11 +115,11 @@ def verified(
     def snapshot(partition: Partition, at: SnapshotRef) -> Snapshot:
         raise StateRefused(f"no snapshot of {partition} at {at}")
 
-    evidence = ProofInputs(here, lambda _partition: first_retained, read, load, snapshot)
-    return ReplayProof(evidence).verify(interval)
+    inputs = ProofInputs(own_fingerprint, lambda _partition: first_retained, read, load, snapshot)
+    return ReplayProof(inputs).verify(interval)
 
 
-def test_an_honest_stretch_is_proven() -> None:
+def test_a_correct_interval_is_proven() -> None:
     records = some_records()
     interval = LedgerInterval(
         SOURCE, opened_account(), account_after_scoring(opened_account(), records, FIRST)
@@ -129,18 +129,18 @@ def test_an_honest_stretch_is_proven() -> None:
 
 
 @pytest.mark.parametrize("missing", [0, 3, 6, 29])
-def test_a_record_that_was_never_accounted_for_is_found(missing: int) -> None:
+def test_a_record_missing_in_the_account_is_detected(missing: int) -> None:
     records = some_records()
     kept = [record for record in records if record.offset() != missing]
     interval = LedgerInterval(
         SOURCE, opened_account(), account_after_scoring(opened_account(), kept, FIRST)
     )
-    whole = replace(interval, end=replace(interval.end, next_offset=30))
+    full_interval = replace(interval, end=replace(interval.end, next_offset=30))
 
-    assert verified(whole, records).verdict is Verdict.DIFFERENT
+    assert verified(full_interval, records).verdict is Verdict.DIFFERENT
 
 
-def test_a_row_scored_by_another_version_is_found_even_with_the_same_decisions() -> None:
+def test_a_row_scored_by_another_version_is_detected_even_with_the_same_decisions() -> None:
     records = some_records()
     by_second = account_after_scoring(
         opened_account(), records, replace(SECOND, calibration=FIRST.calibration)
@@ -150,7 +150,7 @@ def test_a_row_scored_by_another_version_is_found_even_with_the_same_decisions()
     assert verified(interval, records).verdict is Verdict.DIFFERENT
 
 
-def test_two_outcomes_swapped_with_equal_counts_are_found_by_the_digest() -> None:
+def test_swapped_outcomes_with_equal_counts_are_detected_by_the_digest() -> None:
     records = some_records()
     swapped = list(records)
     swapped[3], swapped[4] = InputRecord(3, records[4].value()), InputRecord(4, records[3].value())
@@ -174,7 +174,7 @@ def test_an_account_by_other_code_is_compared_by_its_counts() -> None:
     assert verified(LedgerInterval(SOURCE, theirs, wrong), records).verdict is Verdict.DIFFERENT
 
 
-def test_input_that_is_deleted_or_a_model_that_is_gone_is_said_so() -> None:
+def test_deleted_input_and_a_missing_model_have_their_own_verdicts() -> None:
     records = some_records()
     end = account_after_scoring(opened_account(), records, FIRST)
 
@@ -182,14 +182,11 @@ def test_input_that_is_deleted_or_a_model_that_is_gone_is_said_so() -> None:
         verified(LedgerInterval(SOURCE, opened_account(), end), records, first_retained=5).verdict
         is Verdict.NOT_RETAINED
     )
-    gone = replace(end, model_version="pruned")
-    assert (
-        verified(LedgerInterval(SOURCE, opened_account(), gone), records).verdict
-        is Verdict.NO_MODEL
-    )
+    pruned = LedgerInterval(SOURCE, opened_account(), replace(end, model_version="pruned"))
+    assert verified(pruned, records).verdict is Verdict.NO_MODEL
 
 
-def test_a_ledger_with_a_swap_and_a_new_segment_is_cut_into_stretches() -> None:
+def test_a_ledger_is_split_at_a_new_version_and_at_a_new_segment() -> None:
     records = some_records(30)
     start = opened_account(fingerprint="bbbbbbbbbbbb")
     swap = account_after_scoring(start, records[:10], FIRST)
@@ -202,36 +199,37 @@ def test_a_ledger_with_a_swap_and_a_new_segment_is_cut_into_stretches() -> None:
         ledger_record(Cause.SEGMENT, other),
     ]
 
-    found = split_ledger(ledger, committed)
+    intervals = split_ledger(ledger, committed)
 
-    assert [(s.begin.next_offset, s.end.next_offset, s.version) for s in found] == [
+    assert [(i.begin.next_offset, i.end.next_offset, i.version) for i in intervals] == [
         (0, 10, "first"),
         (10, 20, "second"),
         (20, 30, "second"),
     ]
-    assert verified(found[0], records).verdict is Verdict.PROVEN
+    assert verified(intervals[0], records).verdict is Verdict.PROVEN
 
 
-def test_an_account_opened_anew_is_not_joined_to_the_one_before() -> None:
+def test_an_account_opened_again_is_not_joined_to_the_one_before() -> None:
     before = account_after_scoring(opened_account(), some_records(10), FIRST)
-    anew = opened_account(50)
-    committed = account_after_scoring(anew, some_records(10, first=50), FIRST)
+    reopened = opened_account(50)
+    committed = account_after_scoring(reopened, some_records(10, first=50), FIRST)
     ledger = [
         ledger_record(Cause.OPENED, opened_account()),
         ledger_record(Cause.INTERVAL, before),
-        ledger_record(Cause.OPENED, anew),
+        ledger_record(Cause.OPENED, reopened),
     ]
 
-    found = split_ledger(ledger, committed)
+    intervals = split_ledger(ledger, committed)
 
-    assert [(s.begin.next_offset, s.end.next_offset) for s in found] == [(0, 10), (50, 60)]
-    assert split_ledger(since_last_opening(ledger), committed) == found[1:]
+    assert [(i.begin.next_offset, i.end.next_offset) for i in intervals] == [(0, 10), (50, 60)]
+    assert split_ledger(since_last_opening(ledger), committed) == intervals[1:]
 
 
 @pytest.mark.parametrize(
-    ("moved_to", "said"), [(4, "offsets 4 to 9 were scored again"), (50, "10 to 49 was skipped")]
+    ("moved_to", "detail"),
+    [(4, "offsets 4 to 9 were scored again"), (50, "10 to 49 were skipped")],
 )
-def test_an_offset_moved_by_somebody_is_a_finding_of_its_own(moved_to: int, said: str) -> None:
+def test_an_offset_moved_by_hand_is_a_separate_finding(moved_to: int, detail: str) -> None:
     before = account_after_scoring(opened_account(), some_records(10), FIRST)
     ledger = [
         ledger_record(Cause.OPENED, opened_account()),
@@ -242,12 +240,12 @@ def test_an_offset_moved_by_somebody_is_a_finding_of_its_own(moved_to: int, said
     (finding,) = restarted_accounts(ledger)
 
     assert finding.verdict is Verdict.ACCOUNT_RESTARTED
-    assert said in finding.detail
+    assert detail in finding.detail
     assert finding.interval.records == 0
     assert restarted_accounts(since_last_opening(ledger)) == []
 
 
-def test_an_account_begun_anew_where_the_old_one_ended_leaves_nothing_unproven() -> None:
+def test_an_account_restarted_at_the_same_offset_is_not_a_finding() -> None:
     before = account_after_scoring(opened_account(), some_records(10), FIRST)
 
     assert (

@@ -1,4 +1,4 @@
-"""`ledger verify` with memory: one is carried through the stretches, and proves the snapshots."""
+"""Tests of the replay proof with a memory that is carried from interval to interval."""
 
 from dataclasses import replace
 from functools import cache
@@ -34,16 +34,16 @@ def detectors() -> dict[str, Detector]:
 
 @cache
 def an_input() -> list[StoredRecord]:
-    """Rows in turns of the sensors 06 to 09, with faults that last, at every second offset."""
+    """Rows of the sensors 06 to 09 in turn, with lasting faults, at every second offset."""
     random = np.random.default_rng(3)
-    found = []
+    records = []
     for number in range(REPLAY_CHUNK_ROWS):
         sensor, turn = number % SENSORS, number // SENSORS
         values = random.normal(size=3) + 12.0 * (turn % 17 in (11, 12, 13) and sensor % 2)
         time = format_instant(START - STEP * (REPLAY_CHUNK_ROWS // SENSORS - turn))
         payload = a_payload(values.tolist(), timestamp=time, sensor_id=f"sensor-{6 + sensor:02d}")
-        found.append(StoredRecord(payload, 2 * number))
-    return found
+        records.append(StoredRecord(payload, 2 * number))
+    return records
 
 
 def a_group(fingerprint: str = OWN_FINGERPRINT) -> LedgerGroup:
@@ -51,12 +51,12 @@ def a_group(fingerprint: str = OWN_FINGERPRINT) -> LedgerGroup:
 
 
 def a_long_group(fingerprint: str = OWN_FINGERPRINT) -> LedgerGroup:
-    """Four fifths of the input with a record of the ledger after each, the rest without one."""
-    group, part = a_group(fingerprint), REPLAY_CHUNK_ROWS // 5
+    """A group with a ledger record after each of four fifths of the input, none after the last."""
+    group, fifth = a_group(fingerprint), REPLAY_CHUNK_ROWS // 5
     for number in range(4):
-        group.consume(an_input()[number * part : (number + 1) * part])
+        group.consume(an_input()[number * fifth : (number + 1) * fifth])
         group.write_snapshot()
-    group.consume(an_input()[4 * part :])
+    group.consume(an_input()[4 * fifth :])
     return group
 
 
@@ -64,7 +64,7 @@ def verdicts(group: LedgerGroup, *, first_retained: int = 0) -> list[Verdict]:
     return [finding.verdict for finding in group.verify(first_retained=first_retained)]
 
 
-def test_one_memory_walks_through_all_stretches_and_proves_every_snapshot() -> None:
+def test_one_memory_is_carried_through_all_intervals_and_proves_every_snapshot() -> None:
     group = a_long_group()
 
     assert verdicts(group) == [PROVEN] * 5
@@ -72,20 +72,20 @@ def test_one_memory_walks_through_all_stretches_and_proves_every_snapshot() -> N
     assert group.account.anomalies > 0
 
 
-def test_a_memory_that_was_written_down_wrong_is_found_though_every_score_is_right() -> None:
+def test_a_wrong_snapshot_is_detected_even_if_every_score_is_right() -> None:
     group = a_long_group()
     at = list(group.snapshots)[1]
     content = bytearray(group.snapshots[at].content)
     content[-1] ^= 1
     group.snapshots[at] = replace(group.snapshots[at], content=bytes(content))
 
-    found = group.verify()
+    findings = group.verify()
 
-    assert [finding.verdict for finding in found[:2]] == [PROVEN, DIFFERENT]
-    assert f"memory written down at offset {at.next_offset}" in found[1].detail
+    assert [finding.verdict for finding in findings[:2]] == [PROVEN, DIFFERENT]
+    assert f"the snapshot at offset {at.next_offset} differs" in findings[1].detail
 
 
-def test_a_stretch_after_a_wrong_one_is_judged_from_the_snapshot_between_them() -> None:
+def test_an_interval_after_a_wrong_one_is_verified_from_the_snapshot_between_them() -> None:
     group = a_long_group()
     wrong = REPLAY_CHUNK_ROWS // 5 + 3
     group.input[wrong] = StoredRecord(b"{", group.input[wrong].stored_offset)
@@ -93,27 +93,27 @@ def test_a_stretch_after_a_wrong_one_is_judged_from_the_snapshot_between_them() 
     assert verdicts(group) == [PROVEN, DIFFERENT, PROVEN, PROVEN, PROVEN]
 
 
-def test_where_the_input_is_deleted_it_begins_at_the_oldest_snapshot_that_is_left() -> None:
+def test_after_deleted_input_the_proof_begins_at_the_next_snapshot() -> None:
     group = a_long_group()
     second = list(group.snapshots)[1]
 
-    found = verdicts(group, first_retained=second.next_offset)
+    results = verdicts(group, first_retained=second.next_offset)
 
-    assert found == [NOT_RETAINED, NOT_RETAINED, PROVEN, PROVEN, PROVEN]
+    assert results == [NOT_RETAINED, NOT_RETAINED, PROVEN, PROVEN, PROVEN]
 
 
-def test_what_lies_before_the_oldest_snapshot_cannot_be_said() -> None:
+def test_intervals_before_the_oldest_snapshot_cannot_be_verified() -> None:
     group = a_long_group()
     for at in list(group.snapshots)[:3]:
         del group.snapshots[at]
 
-    found = group.verify(first_retained=1)
+    findings = group.verify(first_retained=1)
 
-    assert [finding.verdict for finding in found] == [NOT_RETAINED] * 4 + [PROVEN]
-    assert "the memory at offset" in found[1].detail
+    assert [finding.verdict for finding in findings] == [NOT_RETAINED] * 4 + [PROVEN]
+    assert "the memory at offset" in findings[1].detail
 
 
-def test_old_snapshots_are_not_missed_while_the_input_is_all_there() -> None:
+def test_snapshots_are_not_needed_while_all_input_is_retained() -> None:
     group = a_long_group()
     group.snapshots.clear()
 
@@ -123,7 +123,7 @@ def test_old_snapshots_are_not_missed_while_the_input_is_all_there() -> None:
 @pytest.mark.parametrize(
     "swaps", [[SECOND], [SECOND, FIRST], [SECOND, FIRST, SECOND]], ids="-".join
 )
-def test_the_memory_changes_hands_at_every_swap_also_of_versions_that_scored_nothing(
+def test_every_later_version_adopts_the_memory_even_if_it_scored_no_record(
     swaps: list[str],
 ) -> None:
     group = a_group()
@@ -136,7 +136,7 @@ def test_the_memory_changes_hands_at_every_swap_also_of_versions_that_scored_not
     assert verdicts(group) == [PROVEN, PROVEN]
 
 
-def test_where_a_version_between_is_gone_the_snapshot_helps() -> None:
+def test_a_missing_unused_version_is_bridged_by_the_snapshot() -> None:
     group = a_group()
     group.consume(an_input()[: REPLAY_CHUNK_ROWS // 2])
     group.swap(SECOND)
@@ -150,7 +150,7 @@ def test_where_a_version_between_is_gone_the_snapshot_helps() -> None:
     assert verdicts(group) == [PROVEN, NOT_RETAINED]
 
 
-def test_after_a_version_that_is_gone_it_begins_at_the_snapshot_of_the_swap() -> None:
+def test_after_a_missing_version_the_proof_begins_at_the_snapshot_of_the_change() -> None:
     group = a_group()
     group.consume(an_input()[: REPLAY_CHUNK_ROWS // 2])
     group.swap(SECOND)
@@ -160,7 +160,7 @@ def test_after_a_version_that_is_gone_it_begins_at_the_snapshot_of_the_swap() ->
     assert verdicts(group) == [Verdict.NO_MODEL, PROVEN]
 
 
-def test_another_bound_counts_from_where_the_ledger_tells_it() -> None:
+def test_a_changed_max_sensors_applies_from_its_ledger_record_on() -> None:
     group = LedgerGroup(detectors(), max_sensors=3)
     group.consume(an_input()[: REPLAY_CHUNK_ROWS // 3])
     group.set_max_sensors(SENSORS)
@@ -174,8 +174,8 @@ def test_another_bound_counts_from_where_the_ledger_tells_it() -> None:
     assert verdicts(group) == [PROVEN] * 3
 
 
-def test_a_new_segment_begins_with_the_memory_that_was_written_down_there() -> None:
-    """Other code restored it: its last bits may be others than scoring again here gives."""
+def test_a_new_segment_begins_with_the_memory_in_its_snapshot() -> None:
+    """Other code restored that memory, so its last bits may differ from those computed here."""
     group = a_group(OTHER_FINGERPRINT)
     group.consume(an_input()[: REPLAY_CHUNK_ROWS // 2])
     group.memory.floats[0, 0] += 1e-9
@@ -188,13 +188,14 @@ def test_a_new_segment_begins_with_the_memory_that_was_written_down_there() -> N
     assert verdicts(group) == [PROVEN, NOT_RETAINED]
 
 
-def test_what_other_code_wrote_is_compared_by_counts_and_taken_up_at_each_snapshot() -> None:
+def test_intervals_of_other_code_are_compared_by_counts_from_each_snapshot() -> None:
     group = a_long_group(OTHER_FINGERPRINT)
     group.account = replace(group.account, digest=1)
-    others = [
-        structs.replace(told, account=replace(told.account, digest=1)) for told in group.ledger
+    changed = [
+        structs.replace(record, account=replace(record.account, digest=1))
+        for record in group.ledger
     ]
-    group.ledger[1:] = others[1:]
+    group.ledger[1:] = changed[1:]
 
     assert verdicts(group) == [COUNTS_ONLY] * 5
     assert group.read == list(group.snapshots)
@@ -202,7 +203,7 @@ def test_what_other_code_wrote_is_compared_by_counts_and_taken_up_at_each_snapsh
     assert verdicts(group) == [COUNTS_ONLY] * 5
 
 
-def test_a_snapshot_that_stands_elsewhere_is_none_of_this_record() -> None:
+def test_a_snapshot_of_another_offset_is_not_compared() -> None:
     group = a_group()
     group.consume(an_input()[: REPLAY_CHUNK_ROWS // 2])
     group.write_snapshot()

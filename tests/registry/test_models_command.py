@@ -88,7 +88,7 @@ def test_an_empty_registry_says_how_to_fill_it(tmp_path: Path) -> None:
     ended = _models(tmp_path, "list")
 
     assert (ended.code, ended.out) == (0, "")
-    assert "`sensorwatch train` makes one" in ended.err
+    assert "`sensorwatch train` creates one" in ended.err
 
 
 def test_show_prints_manifest_aliases_and_report(registry: Registry, tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_verify_names_what_is_damaged_and_ends_with_1(registry: Registry, tmp_pa
 
     assert ended.code == 1
     assert ended.out.count(": sound") == 2
-    assert f"1 of 3 versions: {second}" in ended.err
+    assert f"1 of 3 versions are damaged: {second}" in ended.err
     assert _models(tmp_path, "verify", "champion").code == 0
 
 
@@ -160,7 +160,7 @@ def test_audit_ends_with_1_when_the_log_was_tampered_with(
     registry: Registry, tmp_path: Path
 ) -> None:
     path = tmp_path / "registry" / NAME / "audit.jsonl"
-    assert "the chain is whole" in _models(tmp_path, "audit").err
+    assert "the chain is intact" in _models(tmp_path, "audit").err
     path.write_text(path.read_text().replace('"why":"test"', '"why":"tset"', 1))
 
     ended = _models(tmp_path, "audit", "--json")
@@ -232,7 +232,7 @@ def test_prune_deletes_nothing_while_the_ledger_cannot_be_read(
     ended = _models(tmp_path, "prune", "--keep", "0")
 
     assert ended.code == 3
-    assert 'the group "sensorwatch" needs is not known: no answer from the broker' in ended.err
+    assert 'the group "sensorwatch" needs are unknown: no answer from the broker' in ended.err
     assert "--offline" in ended.err
     assert len(registry.version_ids(NAME)) == 3
 

@@ -12,7 +12,7 @@ from sensorwatch.state.snapshot_summary import SnapshotSummary
 
 PARTITION = Partition("sensors", 2)
 ACCOUNT_SETTINGS = AccountSettings("default-0001-00000000", "f", window_rows=200, max_sensors=9)
-KEPT_SNAPSHOTS = (100, 900)
+RETAINED_RANGE = (100, 900)
 SNAPSHOT_SUMMARY = SnapshotSummary(
     480, "default-0001-00000000", 40, open_episodes=3, warming_up=5, bytes=9_000
 )
@@ -27,20 +27,20 @@ def a_reset(to: str | None = None, committed_account: CommittedAccount | None = 
     return plan_reset(
         PARTITION,
         committed_account or CommittedAccount(500, an_account()),
-        KEPT_SNAPSHOTS,
+        RETAINED_RANGE,
         to,
         ACCOUNT_SETTINGS,
     )
 
 
-def reset_text(reset: Reset, held: SnapshotSummary | str | None = SNAPSHOT_SUMMARY) -> str:
-    return "\n".join(lost_by_reset(reset, held))
+def reset_text(reset: Reset, summary: SnapshotSummary | str | None = SNAPSHOT_SUMMARY) -> str:
+    return "\n".join(lost_by_reset(reset, summary))
 
 
 @pytest.mark.parametrize(
     ("to", "offset"), [(None, 500), ("earliest", 100), ("latest", 900), ("333", 333)]
 )
-def test_a_new_account_begins_where_the_group_stands_or_where_it_is_told(
+def test_a_new_account_begins_at_the_committed_offset_or_at_the_given_one(
     to: str | None, offset: int
 ) -> None:
     account = a_reset(to).account
@@ -52,10 +52,10 @@ def test_a_new_account_begins_where_the_group_stands_or_where_it_is_told(
         window_rows=200,
         max_sensors=9,
     )
-    assert account.snapshot is None, "which means a cold memory"
+    assert account.snapshot is None, "an account without a snapshot means a cold memory"
 
 
-def test_the_ledger_tells_how_the_old_account_ended_and_that_a_new_one_begins() -> None:
+def test_the_ledger_gets_the_end_of_the_old_account_and_the_opening_of_the_new() -> None:
     reset = a_reset()
 
     assert reset.ledger_entries == [
@@ -67,44 +67,40 @@ def test_the_ledger_tells_how_the_old_account_ended_and_that_a_new_one_begins() 
 
 
 @pytest.mark.parametrize("to", ["99", "901", "-1", "soon", "1e2", ""])
-def test_an_offset_that_the_input_does_not_hold_is_refused(to: str) -> None:
+def test_an_offset_outside_the_retained_range_is_refused(to: str) -> None:
     with pytest.raises(UsageError, match="--to"):
         a_reset(to)
 
 
-def test_a_standing_that_the_input_does_not_hold_any_more_is_refused() -> None:
-    with pytest.raises(UsageError, match="holds offsets 100 to 899, and not 50"):
+def test_a_committed_offset_whose_input_is_deleted_is_refused() -> None:
+    with pytest.raises(UsageError, match="has offsets 100 to 899, but not 50"):
         a_reset(committed_account=CommittedAccount(50, an_account(50)))
 
 
-def test_a_lost_offset_has_to_be_told() -> None:
+def test_a_lost_offset_must_be_given() -> None:
     with pytest.raises(UsageError, match="ledger restore"):
-        plan_reset(PARTITION, None, KEPT_SNAPSHOTS, None, ACCOUNT_SETTINGS)
+        plan_reset(PARTITION, None, RETAINED_RANGE, None, ACCOUNT_SETTINGS)
 
-    assert (
-        plan_reset(PARTITION, None, KEPT_SNAPSHOTS, "700", ACCOUNT_SETTINGS).account.next_offset
-        == 700
-    )
+    reset = plan_reset(PARTITION, None, RETAINED_RANGE, "700", ACCOUNT_SETTINGS)
+    assert reset.account.next_offset == 700
 
 
-def test_what_is_lost_is_counted_and_from_where_on() -> None:
+def test_lost_sensors_and_episodes_are_counted() -> None:
     text = reset_text(a_reset())
 
     assert "sensors-2: a new account and a cold memory from offset 500 on" in text
     assert "as of offset 480: 40 sensors, which warm up again (5 of them" in text
-    assert "3 open episodes, whose end no event tells" in text
+    assert "3 open episodes, for which no closing event is published" in text
     assert "scored again" not in text
     assert "never" not in text
 
 
-def test_what_comes_twice_or_never_is_said() -> None:
+def test_records_scored_twice_or_never_are_reported() -> None:
     assert "records 333 to 499 are scored again" in reset_text(a_reset("333"))
     assert "records 500 to 899 are never scored" in reset_text(a_reset("latest"))
 
 
-def test_what_cannot_be_told_is_said_to_be_so() -> None:
-    assert "cannot be told: deleted" in reset_text(a_reset(), "deleted")
-    assert "no memory of it" in reset_text(a_reset(), None)
-    assert "moved from outside" in reset_text(
-        a_reset(committed_account=CommittedAccount(500, None))
-    )
+def test_an_unreadable_or_missing_snapshot_or_account_is_reported() -> None:
+    assert "cannot be read: deleted" in reset_text(a_reset(), "deleted")
+    assert "no snapshot" in reset_text(a_reset(), None)
+    assert "moved by hand" in reset_text(a_reset(committed_account=CommittedAccount(500, None)))
