@@ -15,10 +15,10 @@ ROOT = Path(__file__).parents[1]
 READ = """
 import numpy as np
 from sensorwatch.common.kernels import is_cached
-from sensorwatch.common.model.tails import for_each, rarity, tail_from
-print(is_cached(for_each), end=" ")
-rarity(tail_from(np.ones(9)), np.ones(2))
-print(for_each.stats.cache_hits.total())
+from sensorwatch.common.model.tails import fit_tail, look_up_rarities, rarity
+print(is_cached(look_up_rarities), end=" ")
+rarity(fit_tail(np.ones(9)), np.ones(2))
+print(look_up_rarities.stats.cache_hits.total())
 """
 
 

@@ -28,7 +28,8 @@ def call(*arguments):
     print(*arguments, code, *sorted({set(HEAVY)!r} & set(sys.modules)))
 
 for name in COMMANDS:
-    for path in [(name,), *((name, inner) for inner in getattr(load_command(name), "commands", ()))]:
+    subcommands = getattr(load_command(name), "commands", ())
+    for path in [(name,), *((name, subcommand) for subcommand in subcommands)]:
         call(*path, "--help")
         call(*path, "--no-such-option")
 """

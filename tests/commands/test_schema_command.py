@@ -60,7 +60,7 @@ def test_an_existing_schema_is_never_overwritten(good: Path, tmp_path: Path) -> 
         ("t\x00,\x00x\x00\n", "is not UTF-8 text"),
         ("a,b\n1,2\n", "no column of times"),
         ("a,b\n\x1b[31mred,\x07\xff\n", r"first row is a=\x1b[31mred, b=\x07\udcff"),
-        ("a:b\n1:2\n", r"the delimiters ',', ';', '\t', '|' were tried"),
+        ("a:b\n1:2\n", r"none of the delimiters ',', ';', '\t', '|' splits"),
         (
             "time,x,y\n2025-01-01,NaN,\n2025-01-02,n/a,\n",
             "'x' is no values, only cells such as NaN",
