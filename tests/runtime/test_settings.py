@@ -71,11 +71,11 @@ def test_the_promised_file_is_what_holds_without_any_file(tmp_path: Path) -> Non
 
 def leaves(table: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     """Flatten nested tables to dotted keys."""
-    found = []
+    actual = []
     for key, value in table.items():
         inner = leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else None
-        found += inner if inner is not None else [(prefix + key, value)]
-    return found
+        actual += inner if inner is not None else [(prefix + key, value)]
+    return actual
 
 
 def test_each_source_overrides_the_one_before_and_is_named(tmp_path: Path) -> None:
