@@ -103,7 +103,7 @@ def _discard_stdout() -> int:
 
 
 def _escaped(text: str) -> str:
-    """Escape characters that a terminal would interpret; a message may quote the content of a file."""
+    """Escape characters that a terminal would interpret; a message may quote a file."""
     return "".join(s if s.isprintable() or s == "\n" else ascii(s)[1:-1] for s in text)
 
 
