@@ -42,7 +42,7 @@ class Rig:
         return TransactionalOutbox(
             lambda: self.producer("worker"),
             transactional_id="worker",
-            deadline_seconds=20,
+            start_seconds=20,
             transaction_seconds=20,
             state_topic=self.state,
             chunk_bytes=CHUNK_BYTES,
