@@ -47,8 +47,11 @@ from sensorwatch.consumer.topic_identity import TopicIdentity
 from sensorwatch.consumer.wiring import Policy, Wiring
 
 TOPIC_TIMEOUT_SECONDS = 15.0
-STABLE_OFFSETS_SECONDS = 60.0
-"""Longer than the open transaction of a dead worker: offsets are not stable before its end."""
+OLD_TRANSACTION_SECONDS = 60.0
+"""Longer than the open transaction of a dead worker, or of a producer that was given up, lasts.
+
+Until it has ended, offsets are not stable and a producer with the same id cannot start.
+"""
 DEFAULT_MAX_MESSAGE_BYTES = 1_000_000
 
 _log = logger("consumer")
@@ -183,7 +186,7 @@ def _create_consumer(settings: Settings, observation: Observation) -> tuple[Cons
             group=options.group,
             retry=RetryPolicy(options.commit_deadline_seconds),
         ),
-        retry=RetryPolicy(max(options.commit_deadline_seconds, STABLE_OFFSETS_SECONDS)),
+        retry=RetryPolicy(max(options.commit_deadline_seconds, OLD_TRANSACTION_SECONDS)),
         max_sensors=options.max_sensors,
     )
     created.append(accounts)
@@ -202,7 +205,7 @@ def create_outbox(settings: Settings, worker: int, consumer: Consumer) -> Outbox
         return TransactionalOutbox(
             lambda: Producer(config | {"error_cb": _log_client_error}, logger=kafka_logger()),
             transactional_id=transactional_id,
-            deadline_seconds=options.commit_deadline_seconds,
+            start_seconds=max(options.commit_deadline_seconds, OLD_TRANSACTION_SECONDS),
             transaction_seconds=transaction_seconds(
                 config, at_most=options.commit_deadline_seconds
             ),

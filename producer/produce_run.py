@@ -10,7 +10,7 @@ from sensorwatch.common.errors import CheckFailed
 from sensorwatch.common.rows.schema import load_schema
 from sensorwatch.common.runtime import logs
 from sensorwatch.common.runtime.printing import json_line, print_line, print_note
-from sensorwatch.common.runtime.settings import Settings
+from sensorwatch.common.runtime.settings import Settings, schema_file
 from sensorwatch.common.simulation.stream import Simulation, simulate
 from sensorwatch.producer.csv_sink import write_simulated_csv
 from sensorwatch.producer.json_lines_sink import JsonLinesSink, raw_line
@@ -67,7 +67,7 @@ def send_records(
 
 def _records(source: Simulation | Path, settings: Settings) -> Iterator[Record]:
     if isinstance(source, Path):
-        return replayed_records(source, load_schema(settings.schema_.path))
+        return replayed_records(source, load_schema(schema_file(settings)))
     return chain.from_iterable(map(simulated_records, simulate(source)))
 
 

@@ -145,7 +145,7 @@ def kafka_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaClu
 
 @pytest.fixture
 def mock_cluster() -> Iterator[MockCluster]:
-    """Give an imitated broker of this test's own, which fails as it is told."""
+    """Return a mock cluster for one test, which injects errors."""
     with MockCluster() as cluster:
         yield cluster
 

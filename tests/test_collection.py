@@ -26,8 +26,8 @@ def items(pytester: pytest.Pytester) -> list[pytest.Item]:
     pytester.makeini("[pytest]\nmarkers =\n  broker\n  slow")
     pytester.makeconftest("from tests.conftest import *")
     pytester.makepyfile(TESTS)
-    found, _ = pytester.inline_genitems()
-    return found
+    actual, _ = pytester.inline_genitems()
+    return actual
 
 
 def marked(items: list[pytest.Item], marker: str) -> list[str]:

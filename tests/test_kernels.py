@@ -70,10 +70,10 @@ def test_inlined_kernels_count_no_references() -> None:
 
     @kernels.kernel
     def total(rows):  # type: ignore[no-untyped-def]
-        found = 0.0
+        actual = 0.0
         for row in range(len(rows)):
-            found += first(rows[row])
-        return found
+            actual += first(rows[row])
+        return actual
 
     assert total(np.arange(6.0).reshape(3, 2)) == 0.0 + 2.0 + 4.0
 

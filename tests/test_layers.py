@@ -114,14 +114,14 @@ def breaches(module: str, text: str) -> set[str]:
 
 
 def test_only_the_benchmark_of_speed_takes_anything_from_the_tests() -> None:
-    """It needs the real Kafka that they start; nothing that is installed may lean on them."""
-    found = {
+    """The benchmark needs their real Kafka; installed code must not depend on tests."""
+    actual = {
         module
         for path in sources()
         if "tests" in libraries(module := module_of(path), path.read_text(encoding="utf-8"))
     }
 
-    assert {module.rpartition(".")[0] for module in found} <= {"benchmarks.speed"}
+    assert {module.rpartition(".")[0] for module in actual} <= {"benchmarks.speed"}
 
 
 def libraries(module: str, text: str) -> set[str]:
@@ -150,15 +150,15 @@ def test_the_order_has_no_circle() -> None:
 @pytest.mark.parametrize("room", PURE_ROOMS)
 def test_a_pure_room_touches_nothing_of_the_world(room: str) -> None:
     for path in folder_of(room).rglob("*.py"):
-        found = libraries(module_of(path), path.read_text(encoding="utf-8"))
-        assert found & LIBRARIES_WITH_IO == set(), path.name
+        actual = libraries(module_of(path), path.read_text(encoding="utf-8"))
+        assert actual & LIBRARIES_WITH_IO == set(), path.name
 
 
 @pytest.mark.parametrize("room", ROOMS_OF_SERVICES)
 def test_nothing_that_serves_imports_what_executes_on_load(room: str) -> None:
     for path in folder_of(room).rglob("*.py"):
-        found = libraries(module_of(path), path.read_text(encoding="utf-8"))
-        assert found & EXECUTES_ON_LOAD == set(), path.name
+        actual = libraries(module_of(path), path.read_text(encoding="utf-8"))
+        assert actual & EXECUTES_ON_LOAD == set(), path.name
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,8 @@ PROSE = re.compile(
 """Words and phrases with a plainer equivalent; see CONTRIBUTING.md."""
 HELD = re.compile(r"(?<![`\"'.\w])held\b(?! (value|values|back|out))", re.IGNORECASE)
 """Only a *held value* is a term; see the glossary in DESIGN.md."""
-CODE = re.compile(r"`[^`]*`")
-"""Code in prose keeps its names."""
+CODE = re.compile(r"`[^`]*`|\{[^}]*\}")
+"""Code in prose and in f-strings keeps its names."""
 NAMES = {
     *("alone", "anew", "apart", "crew", "found", "habit", "looks", "plainly", "stands"),
     *("strangers", "tell", "tells", "told", "whole"),

@@ -30,8 +30,8 @@ def read_yaml(name: str) -> dict[str, Any]:
 def the_job() -> dict[str, Any]:
     """The only job of the workflow."""
     (job,) = read_yaml(".github/workflows/ci.yml")["jobs"].values()
-    found: dict[str, Any] = job
-    return found
+    actual: dict[str, Any] = job
+    return actual
 
 
 def step_using(action: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A file read in batches gives the rows that it gives one at a time, whatever is in it."""
+"""A file read in batches gives the same rows as one read row by row."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -149,9 +149,9 @@ def test_usual_lines_need_no_strict_reader(tmp_path: Path, monkeypatch: pytest.M
 @given(st.integers(0, 250), st.integers(1, 90))
 def test_batches_are_cut_and_joined_without_a_trace(first: int, at_once: int) -> None:
     schema = shipped_schema()
-    whole: Batch = (some_readings(200), [])
+    complete: Batch = (some_readings(200), [])
 
-    some, rest = split_batches(cut_batches([whole], at_once), first)
+    some, rest = split_batches(cut_batches([complete], at_once), first)
 
     assert sum(len(part[0]) for part in some) == min(first, 200)
-    assert outcome(join_batches([*some, *rest], schema)) == outcome(whole)
+    assert outcome(join_batches([*some, *rest], schema)) == outcome(complete)

@@ -12,6 +12,7 @@ from sensorwatch.common.runtime.allocator import keep_freed_memory
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.printing import print_line
 from sensorwatch.common.runtime.setting_keys import Settings
+from sensorwatch.common.runtime.settings import schema_file
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import Memory
 from sensorwatch.common.tables import read_batches
@@ -36,7 +37,7 @@ def run_backtest(
     If `model` is None, a model is fitted on the `train_rows` first rows, and the others are scored.
     """
     if model is None:
-        row_schema = load_schema(settings.schema_.path)
+        row_schema = load_schema(schema_file(settings))
         train_batches, batches = split_batches(read_batches(data, row_schema), train_rows or 0)
         detector, memory, rejections = _fit_on_first_batches(
             train_batches, row_schema, settings, data

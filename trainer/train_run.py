@@ -12,6 +12,7 @@ from sensorwatch.common.rows.schema import Schema, load_schema
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.printing import print_line
 from sensorwatch.common.runtime.setting_keys import Settings
+from sensorwatch.common.runtime.settings import schema_file
 from sensorwatch.trainer import training
 from sensorwatch.trainer.dataset import Dataset, read_data
 from sensorwatch.trainer.evaluation import EvaluatedVersion, evaluate_version
@@ -29,7 +30,7 @@ def train_version(settings: Settings, data: str, *, rows: int | None, promote: b
     """
     store = Registry(settings.registry.path)
     model_name = require_model_name(settings.registry.model)
-    row_schema = load_schema(settings.schema_.path)
+    row_schema = load_schema(schema_file(settings))
     dataset = read_data(data, row_schema, rows=rows, kafka=settings.kafka)
     log.info("rows read", data=data, rows=dataset.rows, rejected=len(dataset.rejections))
     candidate = training.train(dataset.readings, row_schema, dataset.source, settings.trainer)

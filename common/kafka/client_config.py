@@ -48,6 +48,10 @@ _TRANSACTIONAL: dict[str, Any] = {
     # It doubles with each retry. librdkafka's default of 100 ms delayed every twentieth row. The
     # Java client waits 20 ms.
     "retry.backoff.ms": 20,
+    # If the group's coordinator is killed, librdkafka (2.16) waits for it until any connection
+    # changes (its issue 5511). Closing idle connections is such a change. It takes longer than a
+    # broker waits for a follower that was killed (9 s), and less than a transaction may last.
+    "connections.max.idle.ms": 10_000,
 }
 _PRODUCER_FIXED: dict[str, Any] = {"enable.idempotence": True}
 _SHARE_OF_TIMEOUT = 0.8

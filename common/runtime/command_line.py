@@ -103,7 +103,7 @@ def _discard_stdout() -> int:
 
 
 def _escaped(text: str) -> str:
-    """Escape what a terminal would obey: a message may quote what somebody's file holds."""
+    """Escape characters that a terminal would interpret; a message may quote a file."""
     return "".join(s if s.isprintable() or s == "\n" else ascii(s)[1:-1] for s in text)
 
 

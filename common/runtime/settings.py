@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from sensorwatch.common.errors import SettingsError
 from sensorwatch.common.pydantic_errors import describe_validation_error
 from sensorwatch.common.runtime.setting_choices import Delivery, LogFormat, LogLevel, StartPosition
-from sensorwatch.common.runtime.setting_keys import Settings, is_topic
+from sensorwatch.common.runtime.setting_keys import SchemaSettings, Settings, is_topic
 from sensorwatch.common.runtime.setting_sources import (
     CommandEntry,
     environment_entries,
@@ -30,8 +30,11 @@ __all__ = [
     "known_keys",
     "load_settings",
     "redacted",
+    "schema_file",
 ]
 
+PACKAGED_SCHEMA = Path(__file__).parents[2] / "schemas" / "default.toml"
+"""The default schema inside the installed package."""
 HIDDEN = "(hidden)"
 _SECRET_WORDS = ("password", "secret", "token", "api.key", "apikey", "credential", "jaas")
 # Keys of `[kafka]` with a secret but without a secret word, and suffixes that are never secret.
@@ -73,6 +76,16 @@ def load_settings(
     _check_topics(settings)
     origins = dict.fromkeys(flat_values(settings), "default")
     return LoadedSettings(settings, origins | {key: entry.origin for key, entry in entries.items()})
+
+
+def schema_file(settings: Settings) -> Path:
+    """Return the schema file: `[schema] path`, or the packaged default if neither was changed.
+
+    The packaged file is used if `[schema] path` has its default and that file does not exist.
+    """
+    path = settings.schema_.path
+    is_default = path == SchemaSettings().path
+    return PACKAGED_SCHEMA if is_default and not path.exists() else path
 
 
 def flat_values(settings: Settings) -> dict[str, Any]:

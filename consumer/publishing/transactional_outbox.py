@@ -43,7 +43,7 @@ class TransactionalOutbox:
         new_producer: Callable[[], Producer],
         *,
         transactional_id: str,
-        deadline_seconds: float,
+        start_seconds: float,
         transaction_seconds: float,
         state_topic: str,
         chunk_bytes: int = CHUNK_BYTES,
@@ -52,13 +52,13 @@ class TransactionalOutbox:
     ) -> None:
         """Start a producer, which aborts the open transaction of an earlier producer with this id.
 
-        `transaction_seconds` limits one transaction. It must be less than the timeout after which
-        the broker aborts the transaction and fences the producer. `deadline_seconds` limits
-        starting a producer, and aborting. Raises Fenced or BrokerUnavailable.
+        `start_seconds` limits that, for this and every later producer. `transaction_seconds` limits
+        one transaction, and aborting it. It must be less than the timeout after which the broker
+        aborts the transaction and fences the producer. Raises Fenced or BrokerUnavailable.
         """
         self._new_producer = new_producer
         self._transactional_id = transactional_id
-        self._deadline_seconds = deadline_seconds
+        self._start_seconds = start_seconds
         self._transaction_seconds = transaction_seconds
         self._grace_seconds = grace_seconds
         self._state_topic = state_topic
@@ -252,7 +252,7 @@ class TransactionalOutbox:
                 raise Unrecoverable(str(failure)) from failure
 
     def _abort(self) -> None:
-        deadline = self._clock() + self._deadline_seconds
+        deadline = self._clock() + self._transaction_seconds
         try:
             self._call(ClientOperation.ABORT, deadline, self._producer.abort_transaction)
         except _ClientFailure as failure:
@@ -276,7 +276,7 @@ class TransactionalOutbox:
     def _start_producer(self) -> Producer:
         producer = self._new_producer()
         self._producer = producer
-        deadline = self._clock() + self._deadline_seconds
+        deadline = self._clock() + self._start_seconds
         try:
             self._call(ClientOperation.INIT, deadline, producer.init_transactions)
         except _ClientFailure as failure:
@@ -284,7 +284,7 @@ class TransactionalOutbox:
                 self._raise_for_reaction(failure)
             raise BrokerUnavailable(
                 f"{failure}: the broker did not initialise transactions for "
-                f'"{self._transactional_id}" within {self._deadline_seconds:g} s. Check that it is '
+                f'"{self._transactional_id}" within {self._start_seconds:g} s. Check that it is '
                 'up and supports transactions, or set [consumer] delivery = "at_least_once"'
             ) from failure
         return producer

@@ -28,7 +28,7 @@ def check(config: ConfigOption = None) -> None:
     """Validate the configuration; show every value (secrets hidden) and its source."""
     from sensorwatch.commands.kafka_settings_check import check_client_settings
     from sensorwatch.common.rows.schema import load_schema
-    from sensorwatch.common.runtime.settings import load_settings
+    from sensorwatch.common.runtime.settings import load_settings, schema_file
 
     loaded = load_settings(config)
     settings = loaded.settings
@@ -38,8 +38,8 @@ def check(config: ConfigOption = None) -> None:
         settings.kafka, group=settings.consumer.group, max_pause_seconds=longest_pause
     )
     _check_key_file(settings.api.api_key_file)
-    if settings.schema_.path.exists():
-        load_schema(settings.schema_.path)
+    if schema_file(settings).exists():
+        load_schema(schema_file(settings))
     for note in _notes(settings):
         print_note(f"note: {note}")
     print_note("the configuration is valid")
@@ -96,11 +96,11 @@ def _check_key_file(name: str) -> None:
 
 
 def _notes(settings: Settings) -> Iterator[str]:
-    from sensorwatch.common.runtime.settings import Delivery
+    from sensorwatch.common.runtime.settings import Delivery, schema_file
 
-    if not settings.schema_.path.exists():
+    if not schema_file(settings).exists():
         yield (
-            f"there is no schema file {settings.schema_.path}; `train` and `topics` need one "
+            f"there is no schema file {schema_file(settings)}; `train` and `topics` need one "
             "(`sensorwatch schema infer FILE` writes it)"
         )
     if not settings.registry.path.is_dir():

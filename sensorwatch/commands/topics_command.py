@@ -46,7 +46,7 @@ def create(
     The state topic gets as many partitions as the readings have, even if those existed before.
     """
     from sensorwatch.common.kafka.topics import create_topics, topic_plans
-    from sensorwatch.common.runtime.settings import load_settings
+    from sensorwatch.common.runtime.settings import load_settings, schema_file
 
     settings = load_settings(config).settings
     topic_names = {
@@ -58,7 +58,7 @@ def create(
     statuses = create_topics(settings.kafka, plans, replication=replication)
     for line in created_lines(statuses, settings.topics.readings):
         print_line(line)
-    path = settings.schema_.path
+    path = schema_file(settings)
     if not path.exists():
         print_note(
             f"warning: there is no schema {path}, which `train` and `topics check` need: "
@@ -89,7 +89,7 @@ def check(
     """
     from sensorwatch.common.kafka.state_check import check_state_topics
     from sensorwatch.common.kafka.topics import require_topics
-    from sensorwatch.common.runtime.settings import load_settings
+    from sensorwatch.common.runtime.settings import load_settings, schema_file
 
     settings = load_settings(config).settings
     partition_counts = require_topics(settings.kafka, _all_topic_names(settings))
@@ -102,7 +102,7 @@ def check(
         snapshot_every_seconds=settings.consumer.snapshot_every_seconds,
         warn=lambda text: print_note(f"warning: {text}"),
     )
-    if rows and settings.schema_.path.exists():
+    if rows and schema_file(settings).exists():
         _check_latest_records(settings, rows=rows)
 
 
@@ -111,8 +111,9 @@ def _check_latest_records(settings: Settings, *, rows: int) -> None:
     from sensorwatch.common.kafka.records import received_at
     from sensorwatch.common.rows.parsing import parse
     from sensorwatch.common.rows.schema import load_schema
+    from sensorwatch.common.runtime.settings import schema_file
 
-    row_schema = load_schema(settings.schema_.path)
+    row_schema = load_schema(schema_file(settings))
     topic = settings.topics.readings
     records = recent_records(settings.kafka, topic, rows=rows)
     _, rejections = parse(
@@ -122,7 +123,7 @@ def _check_latest_records(settings: Settings, *, rows: int) -> None:
     )
     report = RejectionReport()
     report.add(len(records), rejections, location=lambda index: _record_position(records[index]))
-    print_line(f"latest records of {topic}, checked with {settings.schema_.path}:")
+    print_line(f"latest records of {topic}, checked with {schema_file(settings)}:")
     for line in report.lines():
         print_line(line)
     if report.rows and report.rejected == report.rows:

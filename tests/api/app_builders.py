@@ -102,8 +102,8 @@ def pointers(response: httpx.Response) -> list[tuple[str, str | None]]:
 
 def metric(client: Client, line: str) -> float:
     """The value of a metric's line, given up to the value."""
-    for found in client.get("/metrics").text.splitlines():
-        name, _, value = found.rpartition(" ")
+    for actual in client.get("/metrics").text.splitlines():
+        name, _, value = actual.rpartition(" ")
         if name == line:
             return float(value)
     raise AssertionError(f"no {line} in /metrics")

@@ -128,9 +128,9 @@ def test_pointers_reach_into_nested_rows_and_escape_odd_names() -> None:
     )
     row = {"payload": {"d.e": 1}, "meta": {"id": "s", "odd": 2}, "f.g": 3, "\u00e9": 4} | MORE
 
-    found = {(error["pointer"], error["reason"]) for error in errors_of(schema, row)}
+    actual = {(error["pointer"], error["reason"]) for error in errors_of(schema, row)}
 
-    assert found == {
+    assert actual == {
         ("#/rows/0/meta/at", "missing_field"),
         ("#/rows/0/payload/a~1b~0c%20%25", "missing_field"),
         ("#/rows/0/payload/d.e", "unknown_field"),

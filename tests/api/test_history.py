@@ -142,8 +142,8 @@ def test_history_is_documented_as_it_is_taken_and_answered(client: Client) -> No
     assert declared.is_valid({"history": [], "rows": [ROW]})
     assert declared.is_valid({"history": [ROW], "rows": [ROW]})
     assert not declared.is_valid({"history": [{**ROW, "x1": "1"}], "rows": [ROW]})
-    found = ask(client, [row_at(0, ANOMALY)], [row_at(1, ANOMALY), row_at(2)]).json()
-    jsonschema.Draft202012Validator(answered).validate(found)
+    actual = ask(client, [row_at(0, ANOMALY)], [row_at(1, ANOMALY), row_at(2)]).json()
+    jsonschema.Draft202012Validator(answered).validate(actual)
 
 
 def test_the_counters_know_only_rows_that_are_answered(registry_path: Path) -> None:
@@ -189,19 +189,19 @@ def backtest_outcomes(rows: list[dict[str, Any]], detector: Detector, path: Path
 
 
 def described_scores(outcomes: list[Outcome], history: int) -> list[tuple[object, ...]]:
-    """What /predict tells of each row after the history, scores as bits."""
-    found: list[tuple[object, ...]] = []
+    """The response of /predict for each row after the history, with scores as bits."""
+    actual: list[tuple[object, ...]] = []
     for outcome in outcomes:
         detections = outcome.detections
         scores = (detections.raw_score, detections.anomaly_score, detections.p_value)
         starts = np.where(detections.is_anomaly, detections.episode - history, -1_000)
-        found += zip(
+        actual += zip(
             *(score.view(np.uint64).tolist() for score in scores),
             [str(STATUSES[status]) for status in detections.status],
             starts.tolist(),
             strict=True,
         )
-    return found[history:]
+    return actual[history:]
 
 
 @pytest.mark.parametrize("kind", DETECTORS)

@@ -9,7 +9,7 @@ from tests.api.app_builders import ANOMALY, ROW, Client
 
 @pytest.fixture
 def unused_client(registry_path: Path) -> Iterator[Client]:
-    """An application that nobody asked for anything yet."""
+    """An application without any request."""
     with apps.a_client(registry_path) as client:
         yield client
 

@@ -47,10 +47,10 @@ def test_columns_get_the_same_scores_as_rows(client: Client) -> None:
 
 
 def test_the_metadata_names_the_inputs_that_are_taken(client: Client) -> None:
-    found = client.get("/v2/models/default").json()
+    actual = client.get("/v2/models/default").json()
 
-    assert found["versions"] == [client.get("/health").json()["model_version"]]
-    datatypes = {column["name"]: column["datatype"] for column in found["inputs"]}
+    assert actual["versions"] == [client.get("/health").json()["model_version"]]
+    datatypes = {column["name"]: column["datatype"] for column in actual["inputs"]}
     assert datatypes == {
         "timestamp": "BYTES",
         "sensor_id": "BYTES",

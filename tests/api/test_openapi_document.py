@@ -24,8 +24,8 @@ from tests.reading_builders import a_detector
 @pytest.fixture(scope="module")
 def document(client: Client) -> dict[str, Any]:
     """The OpenAPI document as it is served."""
-    found: dict[str, Any] = client.get("/openapi.json").json()
-    return found
+    actual: dict[str, Any] = client.get("/openapi.json").json()
+    return actual
 
 
 def validator_of(document: dict[str, Any], name: str) -> jsonschema.Draft202012Validator:
@@ -179,9 +179,9 @@ def test_what_may_be_missing_is_said_to_be(change: dict[str, Any], *, valid: boo
 def test_the_tensors_of_a_model_are_its_signals_and_context() -> None:
     schema = Schema(key=KeyField(), signals=SIGNALS, context=CONTEXT)
 
-    found = metadata("pump", replace(a_detector(), schema=schema))["inputs"]
+    actual = metadata("pump", replace(a_detector(), schema=schema))["inputs"]
 
-    assert {column["name"]: column["datatype"] for column in found} == {
+    assert {column["name"]: column["datatype"] for column in actual} == {
         "timestamp": "BYTES",
         "sensor_id": "BYTES",
         "in.a": "FP64",

@@ -26,8 +26,8 @@ def word_after(mark: str, program: Program) -> str:
 
     def word() -> str | None:
         assert program.running, program.log.read_text()
-        _, found, rest = program.log.read_text().partition(mark)
-        return rest.split()[0] if found and "\n" in rest else None
+        _, actual, rest = program.log.read_text().partition(mark)
+        return rest.split()[0] if actual and "\n" in rest else None
 
     return wait_until(word, deadline=60, what=mark)
 

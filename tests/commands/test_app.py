@@ -28,8 +28,8 @@ def call(*arguments):
     print(*arguments, code, *sorted({set(HEAVY)!r} & set(sys.modules)))
 
 for name in COMMANDS:
-    subcommands = getattr(load_command(name), "commands", ())
-    for path in [(name,), *((name, subcommand) for subcommand in subcommands)]:
+    inner_names = getattr(load_command(name), "commands", ())
+    for path in [(name,), *((name, inner) for inner in inner_names)]:
         call(*path, "--help")
         call(*path, "--no-such-option")
 """

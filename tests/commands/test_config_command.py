@@ -28,6 +28,7 @@ def test_a_valid_configuration_is_shown_with_its_sources_and_without_secrets(
     environ = {
         "SENSORWATCH__KAFKA__SASL_PASSWORD_FILE": str(secret),
         "SENSORWATCH__API__PORT": "1234",
+        "SENSORWATCH__SCHEMA__PATH": "schemas/mine.toml",
     }
 
     ended = sensorwatch("config", "check", folder=tmp_path, environ=environ)
@@ -40,7 +41,7 @@ def test_a_valid_configuration_is_shown_with_its_sources_and_without_secrets(
     assert any(line.startswith('kafka.sasl.password = "(hidden)"') for line in lines)
     assert "geheim" not in ended.out + ended.err
     assert ended.err.endswith("the configuration is valid\n")
-    assert "there is no schema file schemas/default.toml" in ended.err
+    assert "there is no schema file schemas/mine.toml" in ended.err
 
 
 @pytest.mark.parametrize(

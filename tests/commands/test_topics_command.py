@@ -25,7 +25,7 @@ from tests.brokers.ports import free_port
 from tests.commands.command_runner import run_in_process, sensorwatch
 
 WARNING = (
-    "warning: there is no schema schemas/default.toml, which `train` and `topics check` need: "
+    "warning: there is no schema schemas/mine.toml, which `train` and `topics check` need: "
     "write it with `sensorwatch schema infer FILE`, or correct [schema] path"
 )
 
@@ -100,7 +100,8 @@ def test_topics_are_created_once_and_then_reported(kafka: Kafka, tmp_path: Path)
     stem = uuid.uuid4().hex[:8]
     (tmp_path / "sensorwatch.toml").write_text(
         f'[topics]\nreadings = "{stem}"\nanomalies = "{stem}.anomalies"\n'
-        f'dead_letters = "{stem}.dlq"\n[consumer]\ngroup = "{stem}"\n',
+        f'dead_letters = "{stem}.dlq"\n[consumer]\ngroup = "{stem}"\n'
+        '[schema]\npath = "schemas/mine.toml"\n',
         encoding="utf-8",
     )
     environ = {"SENSORWATCH__KAFKA__BOOTSTRAP_SERVERS": kafka.address}

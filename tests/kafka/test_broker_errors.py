@@ -7,7 +7,7 @@ from sensorwatch.common.kafka.broker_errors import ClientOperation, Reaction, is
 
 
 def an_error(code: int, *, retriable: bool = False, requires_abort: bool = False) -> KafkaError:
-    return KafkaError(code, "told by a test", False, retriable, requires_abort)
+    return KafkaError(code, "injected by a test", False, retriable, requires_abort)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_transient_error_is_known_by_its_code_unless_it_is_fatal(code: int) ->
     """Outside of the transactional calls the client sets no flag."""
     assert not KafkaError(code).retriable()
     assert is_transient(KafkaError(code))
-    assert not is_transient(KafkaError(code, "told by a test", True))
+    assert not is_transient(KafkaError(code, "injected by a test", True))
 
 
 def test_a_refusal_is_not_transient() -> None:

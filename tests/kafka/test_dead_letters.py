@@ -137,17 +137,17 @@ def test_only_rejected_records_become_letters_in_their_order() -> None:
 
 
 def test_a_replayed_letter_keeps_its_origin_and_counts_the_replays() -> None:
-    """The id is that of the record it now stands for: each replay is an input record of its own."""
+    """The id is that of the replayed record, because each replay is a new input record."""
     (letter,) = letters_of([StoredRecord(b"{", 42, 3)])
     for replay in (1, 2, 3):
         (letter,) = letters_of([read_back(letter, 100 + replay)], failed_at="2026-01-01T00:00:00Z")
 
-        found = errors(letter.headers)
-        assert (found["topic"], found["partition"], found["offset"]) == ("sensors", "3", "42")
-        assert (found["first_failed_at"], found["timestamp"]) == (NOW, str(SENT_AT_MS))
-        assert found["replay.count"] == str(replay)
+        actual = errors(letter.headers)
+        assert (actual["topic"], actual["partition"], actual["offset"]) == ("sensors", "3", "42")
+        assert (actual["first_failed_at"], actual["timestamp"]) == (NOW, str(SENT_AT_MS))
+        assert actual["replay.count"] == str(replay)
         assert dict(letter.headers)[ID_HEADER] == f"sensors-1-{100 + replay}".encode()
-        assert len(letter.headers) == 11, "each header stands there once"
+        assert len(letter.headers) == 11, "each header occurs once"
         assert letter.value == b"{"
 
 

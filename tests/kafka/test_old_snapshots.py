@@ -1,4 +1,4 @@
-"""Old snapshots are deleted as well as the broker lets us, and a refusal is told once."""
+"""Old snapshots are deleted if the broker allows it, and a refusal is reported once."""
 
 from concurrent.futures import Future
 from typing import cast
@@ -34,7 +34,7 @@ NO_ANSWER = 0
 
 
 def warned(*answers: int | None) -> list[str]:
-    """What is said after so many requests about partition 1, the last one not answered."""
+    """The warnings after several requests for partition 1, without an answer to the last one."""
     warnings: list[str] = []
     admin = FakeAdmin(*answers, NO_ANSWER)
     old = OldSnapshotDeleter(cast("AdminClient", admin), "g.state", warn=warnings.append)

@@ -42,7 +42,7 @@ class Rig:
         return TransactionalOutbox(
             lambda: self.producer("worker"),
             transactional_id="worker",
-            deadline_seconds=20,
+            start_seconds=20,
             transaction_seconds=20,
             state_topic=self.state,
             chunk_bytes=CHUNK_BYTES,
@@ -53,12 +53,12 @@ class Rig:
         return Producer(config, logger=quiet_logger())
 
     def other(self) -> Producer:
-        """Somebody else in the middle of a transaction with records in both partitions."""
+        """Another producer with an open transaction and records in both partitions."""
         other = self.producer("other")
         other.init_transactions(20)
         other.begin_transaction()
         for number in (0, 1):
-            other.produce(self.state, b"of somebody else", partition=number)
+            other.produce(self.state, b"of another producer", partition=number)
         assert other.flush(20) == 0
         return other
 
@@ -67,10 +67,10 @@ class Rig:
         return a_snapshot(content, source=where, next_offset=next_offset)
 
     def publish(self, *snapshots: Snapshot, failing: Exception | None = None) -> None:
-        told: dict[Partition, int] = {}
+        messages: dict[Partition, int] = {}
 
         def plan_commit(manifests: Mapping[Partition, int]) -> CommitPlan:
-            told.update(manifests)
+            messages.update(manifests)
             if failing is not None:
                 raise failing
             return CommitPlan([], [Commit(s.source, s.next_offset, "") for s in snapshots])
@@ -79,7 +79,7 @@ class Rig:
         membership = self.consumer.consumer_group_metadata()
         self.outbox.publish([message], plan_commit, membership, snapshots=snapshots)
         for snapshot in snapshots:
-            at = SnapshotRef(told[snapshot.source], snapshot.next_offset)
+            at = SnapshotRef(messages[snapshot.source], snapshot.next_offset)
             self.committed[snapshot.source.number] = at
 
     def read(self, number: int = 0, *, at: SnapshotRef | None = None) -> Snapshot:
@@ -133,7 +133,7 @@ def below_last_stable(rig: Rig) -> int:
 
 
 def test_what_was_aborted_is_named_by_no_manifest(rig: Rig) -> None:
-    """Neither the chunks of somebody else among ours, nor those of our own first try."""
+    """Chunks of another producer and of our own first try are skipped."""
     with pytest.raises(ZeroDivisionError):
         rig.publish(rig.snapshot(noise(3_000, seed=3)), failing=ZeroDivisionError())
     rig.outbox.close()
@@ -144,7 +144,7 @@ def test_what_was_aborted_is_named_by_no_manifest(rig: Rig) -> None:
     rig.publish(snapshot)
     other.abort_transaction(20)
 
-    # Three chunks, a manifest and a marker of the first try; a record of somebody else; ours.
+    # Three chunks, a manifest and a marker of the first try; a record of another producer; ours.
     assert rig.committed[0].offset == 5 + 1 + 3
     assert rig.read() == snapshot
 

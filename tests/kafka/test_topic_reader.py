@@ -36,13 +36,13 @@ def kafka(embedded_broker: EmbeddedBroker) -> dict[str, str]:
 
 
 def offsets(kafka: dict[str, str], **bounds: dict[int, int]) -> dict[int, list[int | None]]:
-    found: dict[int, list[int | None]] = {}
+    actual: dict[int, list[int | None]] = {}
     for message in read_topic(kafka, TOPIC, **bounds):  # type: ignore[arg-type]  # only bounds
         partition = message.partition()
         assert partition is not None
         assert message.value() == b"%d" % (message.offset() or 0)
-        found.setdefault(partition, []).append(message.offset())
-    return dict(sorted(found.items()))
+        actual.setdefault(partition, []).append(message.offset())
+    return dict(sorted(actual.items()))
 
 
 def test_without_bounds_everything_is_read_in_order(kafka: dict[str, str]) -> None:
@@ -50,9 +50,9 @@ def test_without_bounds_everything_is_read_in_order(kafka: dict[str, str]) -> No
 
 
 def test_bounds_choose_partitions_and_offsets(kafka: dict[str, str]) -> None:
-    found = offsets(kafka, begin={0: 3, 2: 9, 3: 10}, end={0: 5})
+    actual = offsets(kafka, begin={0: 3, 2: 9, 3: 10}, end={0: 5})
 
-    assert found == {0: [3, 4], 2: [9]}
+    assert actual == {0: [3, 4], 2: [9]}
 
 
 def test_an_end_behind_the_last_record_is_not_waited_for(kafka: dict[str, str]) -> None:
@@ -82,7 +82,7 @@ def silent_leader() -> Iterator[MockCluster]:
 
 
 def test_a_leader_that_is_gone_is_not_asked_again_and_again(silent_leader: MockCluster) -> None:
-    """The client keeps the leader that it knows; only reading the metadata tells it the new one."""
+    """The client keeps the known leader; only reading the metadata gives it the new one."""
     config = reader_config({"bootstrap.servers": silent_leader.address}, group="g")
     consumer = Consumer(config, logger=quiet_logger())
     where = TopicPartition("input", 0)

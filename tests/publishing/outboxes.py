@@ -144,7 +144,7 @@ class ClientScenario:
         return TransactionalOutbox(
             self.new_producer,
             transactional_id="writer",
-            deadline_seconds=10,
+            start_seconds=10,
             transaction_seconds=self.transaction_seconds,
             state_topic=STATE,
             chunk_bytes=4,

@@ -82,9 +82,13 @@ def named(value: object) -> str:
 class Rig:
     """A real outbox on the mock cluster, and the producers that it created."""
 
-    def __init__(self, cluster: MockCluster, *, deadline_seconds: float = 5.0) -> None:
+    def __init__(
+        self, cluster: MockCluster, *, deadline_seconds: float = 5.0, idle_seconds: float = 10.0
+    ) -> None:
         self.cluster = cluster
+        self.start_seconds = 10.0
         self.deadline_seconds = deadline_seconds
+        self.idle_seconds = idle_seconds
         self.producers: list[Producer] = []
         self.reported: list[KafkaError] = []
         config = {"bootstrap.servers": cluster.address, "group.id": "group"}
@@ -94,7 +98,7 @@ class Rig:
         return TransactionalOutbox(
             self._new_producer,
             transactional_id="writer",
-            deadline_seconds=self.deadline_seconds,
+            start_seconds=self.start_seconds,
             transaction_seconds=self.deadline_seconds,
             state_topic=STATE,
         )
@@ -104,7 +108,8 @@ class Rig:
 
     def _new_producer(self) -> Producer:
         quick = {"retry.backoff.ms": 20, "reconnect.backoff.ms": 20, "linger.ms": 0}
-        kafka = {"bootstrap.servers": self.cluster.address, **quick}
+        idle = {"connections.max.idle.ms": int(self.idle_seconds * 1000)}
+        kafka = {"bootstrap.servers": self.cluster.address, **quick, **idle}
         config = producer_config(kafka, transactional_id="writer")
         callbacks = {"error_cb": self.reported.append, "on_delivery": self._delivered}
         self.producers.append(Producer(config | callbacks, logger=quiet_logger()))
@@ -230,31 +235,33 @@ def test_a_loading_coordinator_is_waited_for_until_the_deadline(rig: Rig) -> Non
     rig.cluster.push_request_errors(Api.INIT_PRODUCER_ID, [loading])
     rig.outbox()
 
-    rig.deadline_seconds = 0.5
+    rig.start_seconds = 0.5
     rig.cluster.push_request_errors(Api.INIT_PRODUCER_ID, [loading] * 1000)
     with pytest.raises(BrokerUnavailable, match=r"within 0\.5 s"):
         rig.outbox()
 
 
-def test_a_group_coordinator_that_is_killed_and_replaced_does_not_hang_the_worker() -> None:
-    """The client (2.16) ignores its timeout and waits forever (librdkafka 5511, 5456).
+def test_a_group_coordinator_that_was_killed_and_replaced_is_found_again() -> None:
+    """The client waits for the old one until a connection changes (librdkafka's issue 5511).
 
-    The outbox abandons the call, and its new producer finds the new coordinator.
+    Closing idle connections is such a change.
     """
     with MockCluster(brokers=3) as cluster:
-        cluster.topic_create("input")
-        cluster.topic_create("output")
-        cluster.set_transaction_coordinator("writer", 1)
-        cluster.set_partition_leader("output", 0, 1)
-        cluster.set_group_coordinator("group", 2)
-        rig = Rig(cluster, deadline_seconds=3.0)
-        outbox = rig.outbox()
+        rig = Rig(cluster, deadline_seconds=10.0, idle_seconds=1.0)
+        outbox = with_replaced_group_coordinator(rig)
+
         rig.publish(outbox, iter([MESSAGE]))
 
-        cluster.broker_down(2)
-        known = rig.producers[0].list_topics(timeout=5).brokers
-        assert sorted(known) == [1, 3], "the client must know that broker 2 is down"
-        cluster.set_group_coordinator("group", 3)
+        assert len(rig.producers) == 1
+        outbox.close()
+        rig.consumer.close()
+
+
+def test_a_client_that_waits_for_a_killed_group_coordinator_is_given_up() -> None:
+    """It ignores the timeout of the call (librdkafka's issue 5456)."""
+    with MockCluster(brokers=3) as cluster:
+        rig = Rig(cluster, deadline_seconds=2.0, idle_seconds=0.0)
+        outbox = with_replaced_group_coordinator(rig)
 
         with pytest.raises(OutcomeUnknown, match="send offsets: _TIMED_OUT: no answer"):
             rig.publish(outbox, iter([MESSAGE]))
@@ -263,6 +270,22 @@ def test_a_group_coordinator_that_is_killed_and_replaced_does_not_hang_the_worke
         assert len(rig.producers) == 2
         outbox.close()
         rig.consumer.close()
+
+
+def with_replaced_group_coordinator(rig: Rig) -> TransactionalOutbox:
+    """Publish once, kill the group's coordinator, and let the client learn that it is gone."""
+    rig.cluster.topic_create("input")
+    rig.cluster.topic_create("output")
+    rig.cluster.set_transaction_coordinator("writer", 1)
+    rig.cluster.set_partition_leader("output", 0, 1)
+    rig.cluster.set_group_coordinator("group", 2)
+    outbox = rig.outbox()
+    rig.publish(outbox, iter([MESSAGE]))
+    rig.cluster.broker_down(2)
+    known = rig.producers[0].list_topics(timeout=5).brokers
+    assert sorted(known) == [1, 3]
+    rig.cluster.set_group_coordinator("group", 3)
+    return outbox
 
 
 def test_closing_aborts_an_open_transaction(rig: Rig) -> None:

@@ -1,4 +1,4 @@
-"""Registries for tests, and version folders edited by somebody who knows the format well."""
+"""Registries for tests, and version folders that an expert of the format has edited."""
 
 import hashlib
 import json

@@ -28,17 +28,17 @@ any_arrays = st.dictionaries(st.sampled_from(["a", "b", "forest"]), any_array)
 def test_arrays_come_back_bit_for_bit_and_equal_arrays_give_equal_bytes(arrays: Arrays) -> None:
     packed = pack(arrays)
 
-    found = unpack(packed, "it")
+    actual = unpack(packed, "it")
 
-    assert {name: (a.dtype, a.shape, a.tobytes()) for name, a in found.items()} == {
+    assert {name: (a.dtype, a.shape, a.tobytes()) for name, a in actual.items()} == {
         name: (a.dtype, a.shape, a.tobytes()) for name, a in arrays.items()
     }
-    assert pack(dict(reversed(found.items()))) == packed
+    assert pack(dict(reversed(actual.items()))) == packed
 
 
 def test_numpy_itself_reads_what_was_packed_without_pickle() -> None:
-    with np.load(io.BytesIO(pack(ARRAYS)), allow_pickle=False) as found:
-        assert {name: array_digest(found[name]) for name in found.files} == {
+    with np.load(io.BytesIO(pack(ARRAYS)), allow_pickle=False) as actual:
+        assert {name: array_digest(actual[name]) for name in actual.files} == {
             name: array_digest(array) for name, array in ARRAYS.items()
         }
 
@@ -57,12 +57,12 @@ def test_damaged_bytes_are_refused_or_harmless_and_nothing_else(data: st.DataObj
     cut = data.draw(st.one_of(st.none(), st.integers(0, len(packed))))
 
     try:
-        found = unpack(bytes(packed[:cut]), "it")
+        actual = unpack(bytes(packed[:cut]), "it")
     except ModelRefused:
         return
 
     # zipfile's own check covers the numbers; names and headers are covered by our digests.
-    assert sum(array.nbytes for array in found.values()) <= len(packed)
+    assert sum(array.nbytes for array in actual.values()) <= len(packed)
 
 
 @given(st.binary(max_size=300))

@@ -1,4 +1,4 @@
-"""The audit log tells everything, and tells when somebody has touched it."""
+"""The audit log records every change and detects edits of itself."""
 
 import json
 import shutil

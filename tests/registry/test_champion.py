@@ -14,7 +14,7 @@ from tests.registry.forging import NAME, WHO, a_registry, folder_of
 
 
 class WatchedChampion:
-    """A champion and what it told."""
+    """A champion and its callbacks."""
 
     def __init__(self, registry: Registry) -> None:
         self.loaded: list[str] = []
@@ -29,7 +29,7 @@ class WatchedChampion:
 
 
 def _point_by_hand(root: Path, version: str | None) -> None:
-    """Edit the alias file as somebody in a hurry would."""
+    """Edit the alias file without an atomic replacement."""
     path = root / "registry" / NAME / "aliases.json"
     plain = json.loads(path.read_bytes()) | {"champion": version}
     path.write_text(json.dumps(plain))

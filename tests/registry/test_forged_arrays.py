@@ -1,4 +1,4 @@
-"""Arrays edited by somebody who made every digest fit are refused all the same."""
+"""Edited arrays are refused even if every digest was corrected."""
 
 from collections.abc import Callable
 from pathlib import Path

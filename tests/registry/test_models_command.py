@@ -208,8 +208,8 @@ def _publish_group_state(
     broker.create_topic("sensors")
     producer = Producer({"bootstrap.servers": broker.address})
     for group, version in recorded:
-        told = ledger_message(LEDGER, group, ZERO, _account(version), Cause.MODEL)
-        producer.produce(told.topic, told.value, told.key)
+        messages = ledger_message(LEDGER, group, ZERO, _account(version), Cause.MODEL)
+        producer.produce(messages.topic, messages.value, messages.key)
     producer.flush()
     at = TopicPartition("sensors", 0, 0, metadata=to_metadata(_account(committed)))
     consumer = Consumer({"bootstrap.servers": broker.address, "group.id": "sensorwatch"})

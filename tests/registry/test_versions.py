@@ -32,11 +32,11 @@ def test_a_loaded_version_scores_bit_for_bit_as_the_candidate(tmp_path: Path) ->
     wanted = (
         candidate.detector("x").detect(readings, candidate.detector("x").empty_memory()).detections
     )
-    found = loaded.detect(readings, loaded.empty_memory()).detections
-    assert found.raw_score.tobytes() == wanted.raw_score.tobytes()
-    assert found.anomaly_score.tobytes() == wanted.anomaly_score.tobytes()
-    assert found.p_value.tobytes() == wanted.p_value.tobytes()
-    assert np.array_equal(found.severity, wanted.severity)
+    actual = loaded.detect(readings, loaded.empty_memory()).detections
+    assert actual.raw_score.tobytes() == wanted.raw_score.tobytes()
+    assert actual.anomaly_score.tobytes() == wanted.anomaly_score.tobytes()
+    assert actual.p_value.tobytes() == wanted.p_value.tobytes()
+    assert np.array_equal(actual.severity, wanted.severity)
     assert loaded.schema.to_plain() == candidate.schema.to_plain()
     assert loaded.plan == candidate.plan
 
@@ -96,10 +96,10 @@ def test_another_process_makes_the_same_arrays_digest_for_digest(tmp_path: Path)
         "registry = a_registry(Path(sys.argv[1]));"
         "print(registry.load('default').manifest.arrays_digest)"
     )
-    found = [_output(program, tmp_path / str(n), hash_seed=n) for n in (1, 2)]
+    actual = [_output(program, tmp_path / str(n), hash_seed=n) for n in (1, 2)]
 
     own = a_registry(tmp_path).load(NAME).manifest
-    assert found == [own.arrays_digest] * 2
+    assert actual == [own.arrays_digest] * 2
     files = [tmp_path / n / "registry/default/versions" / own.id / "arrays.npz" for n in "12"]
     assert len({path.read_bytes() for path in files}) == 1
 

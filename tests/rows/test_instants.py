@@ -102,7 +102,7 @@ moments = st.datetimes(
 
 
 seconds = st.integers(EARLIEST // 1_000_000, LATEST // 1_000_000).map(
-    lambda whole: whole * 1_000_000
+    lambda complete: complete * 1_000_000
 )
 
 

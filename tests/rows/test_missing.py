@@ -87,7 +87,7 @@ def cell(value: object) -> str:
 def test_the_same_rows_give_the_same_bits_from_a_file_a_topic_a_request_and_tensors(
     table: list[dict[str, Any]],
 ) -> None:
-    # A cell cannot tell an empty text from a missing value; JSON can.
+    # A cell cannot distinguish an empty text from a missing value; JSON can.
     table = [{name: None if value == "" else value for name, value in row.items()} for row in table]
     payloads = [a_payload(**row) for row in table]
     tensors = [

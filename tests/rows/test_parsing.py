@@ -228,10 +228,10 @@ def test_for_any_bytes_each_payload_is_a_reading_or_a_rejection(result: list[byt
 def test_what_a_payload_becomes_does_not_depend_on_its_neighbours(
     result: list[bytes | None], cut: int
 ) -> None:
-    whole, whole_rejections = parse(result, a_schema())
+    complete, whole_rejections = parse(result, a_schema())
     first, first_rejections = parse(result[:cut], a_schema())
     second, second_rejections = parse(result[cut:], a_schema())
 
-    assert whole.values.tobytes() == first.values.tobytes() + second.values.tobytes()
-    apart = [*first_rejections, *second_rejections]
-    assert [r.faults for r in whole_rejections] == [r.faults for r in apart]
+    assert complete.values.tobytes() == first.values.tobytes() + second.values.tobytes()
+    separate = [*first_rejections, *second_rejections]
+    assert [r.faults for r in whole_rejections] == [r.faults for r in separate]

@@ -33,7 +33,7 @@ def run(how: str, **more: str) -> tuple[str, int]:
     return kept, int(faults)
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has these settings")
 def test_what_is_freed_is_there_again_without_page_faults() -> None:
     (_, before), (kept, after) = run("leave"), run("keep")
 

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensorwatch.common.errors import SettingsError
+from sensorwatch.common.rows.schema import load_schema
 from sensorwatch.common.runtime.settings import (
     HIDDEN,
+    PACKAGED_SCHEMA,
     Delivery,
     LoadedSettings,
     Settings,
@@ -18,6 +20,7 @@ from sensorwatch.common.runtime.settings import (
     known_keys,
     load_settings,
     redacted,
+    schema_file,
 )
 
 # The issue's own example, word for word: its names and defaults are promised.
@@ -71,11 +74,11 @@ def test_the_promised_file_is_what_holds_without_any_file(tmp_path: Path) -> Non
 
 def leaves(table: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     """Flatten nested tables to dotted keys."""
-    found = []
+    actual = []
     for key, value in table.items():
         inner = leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else None
-        found += inner if inner is not None else [(prefix + key, value)]
-    return found
+        actual += inner if inner is not None else [(prefix + key, value)]
+    return actual
 
 
 def test_each_source_overrides_the_one_before_and_is_named(tmp_path: Path) -> None:
@@ -286,3 +289,18 @@ def test_the_environment_and_the_command_line_mean_the_same(values: dict[str, ob
 
 def test_every_key_has_a_type_and_a_default() -> None:
     assert {*known_keys(), "kafka.bootstrap.servers"} == set(flat_values(Settings()))
+
+
+def test_the_packaged_schema_replaces_a_missing_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert schema_file(load_settings(environ={}).settings) == PACKAGED_SCHEMA
+    assert load_schema(PACKAGED_SCHEMA).name == "default"
+
+    named = load_settings(environ={}, overrides={"schema.path": Path("mine.toml")}).settings
+    assert schema_file(named) == Path("mine.toml")
+
+    (tmp_path / "schemas").mkdir()
+    (tmp_path / "schemas" / "default.toml").write_text("")
+    assert schema_file(load_settings(environ={}).settings) == Path("schemas/default.toml")
