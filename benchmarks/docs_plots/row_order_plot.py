@@ -18,8 +18,8 @@ COLOURS = {
 }
 STATUS_NOTES = {
     Status.LATE: (11.2, 1.0, "late: scored without memory, which stays as it is"),
-    Status.DUPLICATE: (16.4, 9.2, "duplicate: likewise"),
-    Status.GAP: (21.4, 47.6, "gap: the rows before say nothing any more"),
+    Status.DUPLICATE: (16.4, 9.2, "duplicate: treated as late"),
+    Status.GAP: (21.4, 47.6, "gap: the rows before it no longer count"),
 }
 
 

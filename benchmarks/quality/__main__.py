@@ -25,14 +25,15 @@ def main(
         list[str] | None,
         typer.Option("--files", help="Files by pattern ('valve1/*'); writes no document."),
     ] = None,
-    alone: Annotated[
-        bool, typer.Option("--alone", help="Nobody beside the default; writes no document.")
+    is_default_only: Annotated[
+        bool, typer.Option("--alone", help="Only the default detector; writes no document.")
     ] = False,
     seeds: Annotated[
         int, typer.Option("--seeds", min=0, help="How often SKAB's files are cut.")
     ] = skab.SEEDS,
     refit_every: Annotated[
-        int | None, typer.Option("--refit-every", min=1, help="Beside: fit anew every N rows.")
+        int | None,
+        typer.Option("--refit-every", min=1, help="Also measure with a refit every N rows."),
     ] = None,
     processes: Annotated[int, typer.Option("--processes", min=1)] = 1,
     out: Annotated[
@@ -41,7 +42,7 @@ def main(
 ) -> None:
     """Measure how well faults are found."""
     options = RunOptions(
-        FileSelection(data, tuple(files or ())), alone, seeds, refit_every, processes
+        FileSelection(data, tuple(files or ())), is_default_only, seeds, refit_every, processes
     )
     sections = []
     for part in only or Benchmark:
@@ -50,8 +51,8 @@ def main(
         for table in sections[-1].tables:
             show(table)
         print(f"\n{part.value}: {perf_counter() - begun:.1f} s", flush=True)
-    whole = not (only or files or alone) and seeds == skab.SEEDS
-    folder = out or (Path("docs") if whole else None)
+    is_full_run = not (only or files or is_default_only) and seeds == skab.SEEDS
+    folder = out or (Path("docs") if is_full_run else None)
     if folder is not None:
         date = datetime.now(UTC).date().isoformat()
         print(f"\nwritten: {DOCUMENT.write(folder, sections, date=date)}")

@@ -1,4 +1,4 @@
-"""The default detector with a part taken out, calibrated anew without it."""
+"""The default detector with one part removed, calibrated again without that part."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -107,7 +107,7 @@ def _outcomes(
     edit_memory: Callable[[Memory], None] | None,
 ) -> Iterator[Outcome]:
     first = stream.train_rows
-    # Nobody has two rows in as many as there are sensors: so each row finds what was forgotten.
+    # One row of each sensor at a time, so that every row is scored on the edited memory.
     rows_at_once = stream.sensors if edit_memory else MAX_ROWS
     if edit_memory:
         edit_memory(memory)

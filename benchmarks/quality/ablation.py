@@ -82,7 +82,7 @@ def ablation(variants: Sequence[ComparedDetector], data: AblationData) -> Table:
             "alert rate",
         ),
         [_table_row(detector, data) for detector in variants],
-        "Each variant is calibrated anew on the same looks at the same rows.",
+        "Each variant is calibrated again, on the same scores of the same rows.",
     )
 
 

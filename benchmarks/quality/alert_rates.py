@@ -35,10 +35,12 @@ def load() -> list[RecordStream]:
     return [clean_stream(kind).stream() for kind in CleanStreamKind]
 
 
-def compared(rate: float, *, alone: bool) -> list[ComparedDetector]:
+def compared(rate: float, *, is_default_only: bool) -> list[ComparedDetector]:
     """List who can be asked for a rate."""
     return (
-        default_detectors(rate=rate)[:1] if alone else [*default_detectors(rate=rate), ewma(rate)]
+        default_detectors(rate=rate)[:1]
+        if is_default_only
+        else [*default_detectors(rate=rate), ewma(rate)]
     )
 
 

@@ -57,7 +57,7 @@ def backtest(
 ) -> JudgedRows:
     """Fit on a stream's first rows and score the others causally, in order.
 
-    `refit_every`: fit anew on all rows so far after every so many, as a scheduled trainer would.
+    `refit_every`: after this many rows, fit again on all rows so far, as a scheduled trainer does.
     """
     first, end = stream.train_rows, len(stream.records)
     cuts = [first, *range(first + refit_every, end, refit_every)] if refit_every else [first]
@@ -93,7 +93,7 @@ def _fit_and_score(
 def collect_judged(
     outcomes: Iterable[Outcome], first: int, rows: int, seconds: tuple[float, float] = (0.0, 0.0)
 ) -> JudgedRows:
-    """Bring the outcomes of so many rows from `first` on into one place."""
+    """Collect the outcomes of `rows` rows, starting at row `first`, in arrays."""
     score = np.zeros(rows)
     is_anomaly = np.zeros(rows, dtype=np.bool_)
     starts = np.zeros(rows, dtype=np.bool_)

@@ -36,7 +36,9 @@ def select_files(
     selected = [(name, folder / name) for name in sorted(names) if selection.matches(name)]
     if not selected:
         failure = f"fits {', '.join(selection.patterns)}" if names else "is there"
-        raise DataError(f"of {folder} no file {failure}: give the folder it stands in with --data")
+        raise DataError(
+            f"of {folder} no file {failure}: give the folder that contains it with --data"
+        )
     return selected
 
 

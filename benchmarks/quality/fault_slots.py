@@ -9,7 +9,7 @@ from sensorwatch.common.simulation.faults import EPISODE_LENGTHS, FaultKind, inj
 
 SLOT_STEPS = 400
 HEALTHY_MARGIN_STEPS = 100
-"""So many rows of a slot before its fault are healthy, and so many after it."""
+"""Number of healthy rows in a slot before its fault, and again after it."""
 SIZES = {
     FaultKind.SPIKE: 6.0,
     FaultKind.LEVEL_SHIFT: 4.0,

@@ -17,7 +17,7 @@ MAX_PROBATION_ROWS = 750
 TRUE_ALARM, FALSE_ALARM, MISSED = 1.0, 0.11, 1.0
 """Weights of the standard profile: A_TP, A_FP, A_FN."""
 MAX_DISTANCE_BEHIND = 3.0
-"""So many widths behind a window an alarm has nothing to do with it any more."""
+"""In window widths: an alarm further behind a window does not belong to it."""
 NO_WINDOW = -1
 
 

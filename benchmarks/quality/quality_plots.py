@@ -22,8 +22,8 @@ def skab_plots(files: Sequence[skab.SkabFile], runs: Sequence[skab.SkabRun]) -> 
     """Draw false alarms against missed rows, and the first contestant's alarms file by file."""
     points = []
     for run in runs:
-        whole, colour = pooled(run.counts), _colour(run.name)
-        points.append(Point(run.name, whole.far, whole.mar, colour))
+        uncut, colour = pooled(run.counts), _colour(run.name)
+        points.append(Point(run.name, uncut.far, uncut.mar, colour))
         if run.cut:
             cut = pooled(run.cut)
             points.append(Point(f"{run.name}, cut", cut.far, cut.mar, colour, hollow=True))

@@ -39,7 +39,7 @@ class RunOptions:
     """What the command was asked for."""
 
     selection: FileSelection
-    alone: bool = False
+    is_default_only: bool = False
     """The default detector only."""
     seeds: int = skab.SEEDS
     refit_every: int | None = None
@@ -49,7 +49,7 @@ class RunOptions:
     def compared(self) -> list[ComparedDetector]:
         """Who is measured."""
         results = default_detectors(refit_every=self.refit_every)
-        return results[:1] if self.alone else [*results, *trivial_rules()]
+        return results[:1] if self.is_default_only else [*results, *trivial_rules()]
 
 
 def section(part: Benchmark, options: RunOptions) -> Section:
@@ -83,7 +83,7 @@ def _rates(options: RunOptions) -> Section:
     results = [
         one
         for rate in rates.RATES
-        for detector in rates.compared(rate, alone=options.alone)
+        for detector in rates.compared(rate, is_default_only=options.is_default_only)
         for one in rates.measure(streams, detector, rate, processes=options.processes)
     ]
     return Section("Alert rate", [rates.table(results)], rate_plots(results))

@@ -1,4 +1,4 @@
-"""What the default detector is held to: the least that it must reach."""
+"""The minimum results that the default detector must reach."""
 
 SKAB = (0.78, 16.0, 27.0)
 """F1 at least, FAR % and MAR % at most, files as they are."""

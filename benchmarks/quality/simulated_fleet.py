@@ -63,7 +63,7 @@ class FleetRun:
     kinds: dict[str, KindResult]
     """By kind, and all but drift under ALL."""
     alert_rate: float
-    """Alarmed share of the rows apart from faults."""
+    """Alarmed share of the healthy rows, away from faults."""
     fit_seconds: float
     microseconds: float
     """To score a row, without parsing it."""
@@ -92,22 +92,22 @@ def measure(fleet: FaultyFleet, detector: ComparedDetector) -> FleetRun:
     alarmed = fleet.grid.as_steps(judged.is_anomaly)
     is_healthy = healthy_mask(fleet.faults, *alarmed.shape)
     kinds = {
-        kind.value: found([fault for fault in fleet.faults if fault.kind is kind], alarmed)
+        kind.value: result_of_kind([fault for fault in fleet.faults if fault.kind is kind], alarmed)
         for kind in SIZES
     }
     sudden_faults = [fault for fault in fleet.faults if fault.kind is not FaultKind.DRIFT]
     scoring = judged.score_seconds - fleet.parse_seconds if judged.score_seconds else 0.0
     return FleetRun(
         detector.name,
-        {ALL_BUT_DRIFT: found(sudden_faults, alarmed), **kinds},
+        {ALL_BUT_DRIFT: result_of_kind(sudden_faults, alarmed), **kinds},
         float(alarmed[is_healthy].mean()),
         judged.fit_seconds,
         1e6 * max(scoring, 0.0) / fleet.stream.judged_rows,
     )
 
 
-def found(faults: Sequence[PlacedFault], alarmed: NDArray[np.bool_]) -> KindResult:
-    """Say how faults were found by alarms (steps, sensors)."""
+def result_of_kind(faults: Sequence[PlacedFault], alarmed: NDArray[np.bool_]) -> KindResult:
+    """Return how many faults the alarms (steps, sensors) find, and how soon."""
     rows = [alarmed[fault.steps, fault.sensor] for fault in faults]
     healthy_rows_before = [alarmed[fault.steps_before, fault.sensor] for fault in faults]
     delays = [int(np.argmax(row)) for row in rows if row.any()]
@@ -137,7 +137,7 @@ def _by_kind(runs: Sequence[FleetRun], fleet: FaultyFleet) -> Table:
         "Trained on a clean day, one row a minute. Every fault is in one signal of one sensor. "
         f"Sizes, in the standard deviation of that sensor's own noise (common/simulation): {sizes};"
         " stuck for 30 rows, drift over 200. Found: an alarm in the faulty rows; by chance: in as "
-        "many healthy rows before. Alert rate: alarmed share of the rows apart from faults. "
+        "many healthy rows before. Alert rate: alarmed share of the healthy rows. "
         f"Wanted, all but drift: {100 * SIMULATED_RECALL:.0f} %, {SIMULATED_DELAY:g} rows.",
     )
 

@@ -142,7 +142,8 @@ def _cut(skab_runs: Sequence[SkabRun]) -> Table:
     f1, far, mar = goals.SKAB_CUT
     rows.append(("wanted", f"{f1:.2f}", f"{far:.0f}", f"{mar:.0f}", "", "", ""))
     return Table(
-        f"SKAB, 0-{MAX_CUT_ROWS} rows cut at random from each file's start, {len(skab_runs[0].cut)} seeds",
+        f"SKAB, 0-{MAX_CUT_ROWS} rows cut at random from each file's start, "
+        f"{len(skab_runs[0].cut)} seeds",
         ("", "F1", "FAR %", "MAR %", "F1 by seed", "FAR by seed", "MAR by seed"),
         rows,
         "Pooled over all files and seeds; by seed: lowest to highest of the seeds' pooled figures.",

@@ -56,7 +56,7 @@ def pooled(counts: Iterable[Counts]) -> Counts:
 
 
 def delays(faulty: NDArray[np.bool_], alarmed: NDArray[np.bool_]) -> list[int | None]:
-    """Return of each run of faulty rows after how many the first alarm stands; None: not found."""
+    """Return for each run of faulty rows how many precede its first alarm; None: not found."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], faulty, [False])).astype(np.int8)))
     runs = [alarmed[first:end] for first, end in zip(edges[::2], edges[1::2], strict=True)]
     return [int(np.argmax(run)) if run.any() else None for run in runs]

@@ -25,7 +25,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What stands around the sections."""
+    """The texts around the sections."""
 
     name: str
     """Of the file."""

@@ -1,4 +1,4 @@
-"""One real Kafka for the whole run, from its jars, stopped at the end whatever happens."""
+"""One real Kafka for the whole run, started from its jars, always stopped at the end."""
 
 import tempfile
 from collections.abc import Iterator

@@ -16,14 +16,14 @@ ROOT = Path(__file__).parents[2]
 TRAINING_ROWS = 200_000
 WEEK_SECONDS = 7 * 86_400.0
 STEPS_PER_SENSOR = 10
-"""At least so many training rows of each sensor, so that the model knows all of them."""
+"""Minimum number of training rows of each sensor, so that the model knows all sensors."""
 _MIN_ROWS_SETTING = {"SENSORWATCH__TRAINER__MIN_ROWS": str(STEPS_PER_SENSOR)}
 HOUR, DAY = 3_600_000_000, 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class TrainedModels:
-    """A folder with a registry, for a stream that goes on where the training ended."""
+    """A folder with a registry, for a stream that continues after the training rows."""
 
     registry: Path
     training: Path
@@ -40,7 +40,7 @@ class TrainedModels:
 
 
 def train(folder: Path, *, sensors: int, features: tuple[str, ...] = ("plain",)) -> TrainedModels:
-    """Train a model named after each kind of features, on clean rows of so many sensors."""
+    """Train a model named after each kind of features, on clean rows of `sensors` sensors."""
     steps = max(TRAINING_ROWS // sensors, STEPS_PER_SENSOR)
     # A week, so that the features of time take all their values.
     step_seconds = WEEK_SECONDS / steps

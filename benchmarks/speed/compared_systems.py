@@ -71,7 +71,7 @@ class PeerScript:
         return replace(run, events=events, dead_letters=letters)
 
     def environment(self, drain_setup: DrainSetup, group: str) -> dict[str, str]:
-        """Make the topics for its results, named after its group; return what it is told."""
+        """Create the topics for its results, named after its group; return its environment."""
         for name in ("events", "letters"):
             drain_setup.kafka.create_topic(f"{group}.{name}")
         environment_values = {

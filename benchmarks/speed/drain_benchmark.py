@@ -150,8 +150,9 @@ def table(
         columns + more,
         rows,
         f"Median (lowest..highest) of {len(rounds)} runs in turn, each a process of its own; "
-        f"ratios within a round. {loaded_topic.bytes / loaded_topic.rows:.0f} bytes a row, {loaded_topic.bad:,} rows "
-        "cannot be read. Ours: from its first commit to its last, seen in the committed offsets; "
+        f"ratios within a round. {loaded_topic.bytes / loaded_topic.rows:.0f} bytes a row, "
+        f"{loaded_topic.bad:,} rows cannot be read. Ours: from its first commit to its last, "
+        "seen in the committed offsets; "
         "the others: from their first row to their last.",
     )
 

@@ -1,9 +1,9 @@
 """Load for an HTTP server: kept connections that each ask again as soon as they are answered.
 
-`python -m benchmarks.speed.http_load_generator PORT BODIES SECONDS`, BODIES being a JSON list of texts, one
-connection each, writes what it measured as JSON. Raw sockets in one thread: a library's client
-would take more of the machine than the server that is measured. One connection more asks for
-/livez a hundred times a second at the most, as a probe does.
+`python -m benchmarks.speed.http_load_generator PORT BODIES SECONDS` writes what it measured as
+JSON. BODIES is a JSON list of texts; each text gets its own connection. The sockets are raw, in one
+thread: a library's client would take more of the machine than the server that is measured. One
+more connection asks for /livez at most a hundred times a second, as a probe does.
 """
 
 import json

@@ -14,7 +14,7 @@ BAD_SHARE, OUTLIER_SHARE = 0.01, 0.01
 OUTLIER_SIGMAS = 10.0
 """How far an anomalous row's first two signals are carried, in standard deviations of noise."""
 OUTLIER_STEPS = 8
-"""A sensor is far from usual for so many steps at a time, as a fault is."""
+"""Number of steps in a row for which a sensor is far from usual, as in a fault."""
 PATTERN = b'{"timestamp":"%b","sensor_id":"sensor-%06d","x1":%.4f,"x2":%.4f,"x3":%.4f}'
 _BAD_PATTERNS = (
     b'{"timestamp":"%b","sensor_id":"sensor-%06d","x1":%.4f,"x2":%.4f,"x3":%.4f',
@@ -26,7 +26,7 @@ _BAD_PATTERNS = (
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Rows of so many sensors, each in turn, at even steps; all follows from these numbers.
+    """Rows of several sensors in turn, at even steps; these numbers determine all rows.
 
     Each sensor keeps its level: what a model was trained on is what it meets.
     """

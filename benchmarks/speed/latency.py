@@ -38,9 +38,9 @@ def latency(bench: Testbed) -> SectionResult:
         ("ms", "p50", "p90", "p99", "highest", "events", "pacer late by"),
         rows,
         "From the input record's timestamp (the producer's, linger 1 ms) until a read_committed "
-        f"reader has the event; without the first {WARM_UP_SECONDS:g} s of a run, and without a first "
-        f"run, which warms the broker. Median (lowest..highest) of {options.rounds} runs. Timestamps "
-        "are whole milliseconds.",
+        f"reader has the event; without the first {WARM_UP_SECONDS:g} s of a run, and without a "
+        f"first run, which warms the broker. Median (lowest..highest) of {options.rounds} runs. "
+        "Timestamps are whole milliseconds.",
     )
     verdicts = [
         Verdict(target, median_and_range([run.latency_percentile(percent) for run in runs]), name)

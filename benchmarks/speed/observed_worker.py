@@ -117,7 +117,7 @@ class Worker:
         return sum(account.consumed for account in self.accounts())
 
     def wait_consumed(self, rows: int) -> None:
-        """Wait until at least so many rows are committed."""
+        """Wait until at least `rows` rows are committed."""
         wait_until(
             lambda: self.consumed() >= rows,
             deadline=TIMEOUT_SECONDS,
@@ -135,7 +135,7 @@ class Worker:
         )
 
     def wait_assigned(self, workers: int) -> None:
-        """Wait until so many workers have their share of the partitions."""
+        """Wait until `workers` workers have their share of the partitions."""
         self.wait_opened()
         admin = AdminClient(self.job.kafka, logger=quiet_logger())
         wait_until(
@@ -182,9 +182,9 @@ class DrainTooFast(RuntimeError):
 
 
 def measure_drain(job: WorkerJob, rows: int) -> DrainRun:
-    """Let a worker drain a topic of so many rows: measured from its first commit to its last.
+    """Let a worker drain a topic of `rows` rows; measure from its first commit to its last.
 
-    Raises NothingMeasured where the first commit that is seen is the last one.
+    Raises NothingMeasured if the first commit that is seen is the last one.
     """
     job.make_topics()
     with a_worker(job) as worker:

@@ -67,10 +67,11 @@ def run_paced_load(load: Load, is_done: Callable[[], bool]) -> Latencies:
 def event_latencies(
     sent: NDArray[np.float64], event_arrivals: list[tuple[int, float]], *, rows: int
 ) -> NDArray[np.float64]:
-    """Return how long each event's row took, in milliseconds, without the first WARM_SECONDS.
+    """Return how long each event's row took, in milliseconds, without the first WARM_UP_SECONDS.
 
-    `sent` (records,): the time of each record of the topic, whose last `rows` are the load; `event_arrivals`:
-    each event's offset there, and when it was there, in milliseconds since 1970.
+    `sent` (records,): the time of each record of the topic, whose last `rows` are the load;
+    `event_arrivals`: the offset of each event's row, and when the event arrived, in milliseconds
+    since 1970.
     """
     offsets = np.asarray([offset for offset, _ in event_arrivals], dtype=np.int64)
     visible = np.asarray([when for _, when in event_arrivals], dtype=np.float64)
@@ -89,7 +90,7 @@ def _event_arrivals(reader: Consumer, is_done: Callable[[], bool]) -> list[tuple
         now = 1000 * time.time()
         for message in messages:
             value = json.loads(message.value() or b"{}") if message.error() is None else {}
-            if "signals" in value:  # an episode's end tells of no row
+            if "signals" in value:  # the end of an episode belongs to no row
                 arrivals.append((int(value["event_id"].rpartition("-")[2]), now))
         if not messages and time.monotonic() - last_check > 0.5:
             last_check = time.monotonic()
@@ -106,7 +107,7 @@ def _reader(load: Load) -> Consumer:
 
 @contextmanager
 def _pacer(load: Load) -> Iterator[subprocess.Popen[str]]:
-    """Start the process that brings the load; it ends with the block whatever happens."""
+    """Start the process that produces the load; it always ends with the block."""
     pacer_arguments = {
         "address": load.kafka["bootstrap.servers"],
         "topic": load.topic,

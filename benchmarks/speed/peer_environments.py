@@ -28,10 +28,10 @@ class Peer:
     folder: str
     guarantee: str
     rows: int
-    """So many that it runs for ten seconds or more."""
+    """Enough rows for a run of ten seconds or more."""
     validation: str = MSGSPEC
     short_rows: int = 0
-    """Also a run of so many, to leave start-up out; 0: its own clock begins with its first row."""
+    """Rows of a second run, to subtract start-up; 0: its own clock begins with its first row."""
 
     def as_compared_system(self, bench: Testbed) -> ComparedSystem:
         """Return it ready to run; raises NoPeer."""
@@ -56,7 +56,7 @@ class Peer:
 
 
 def script_of(folder: str, bench: Testbed, environment_values: Mapping[str, str]) -> PeerScript:
-    """Return a peer's script with its environment and what it is told; raises NoPeer."""
+    """Return a peer's script with its Python and its environment; raises NoPeer."""
     environments_folder = bench.options.environments
     environment_values = {"JARS": str(_jars_of(environments_folder / folder)), **environment_values}
     return PeerScript(
@@ -65,7 +65,7 @@ def script_of(folder: str, bench: Testbed, environment_values: Mapping[str, str]
 
 
 def _environment(folder: str, environments_folder: Path) -> Path:
-    """Return the Python of a peer's environment in `environments_folder`, installing it the first time."""
+    """Return the Python of a peer's environment; install the environment the first time."""
     home, requirements = environments_folder / folder, FOLDER / folder / "requirements.txt"
     python, done = home / "bin" / "python", home / "installed.txt"
     if done.exists() and done.read_bytes() == requirements.read_bytes():

@@ -33,7 +33,7 @@ PERCENTILES = (10, 25, 50, 75, 90, 95, 99, 100)
 
 @dataclass(frozen=True, slots=True)
 class EndlessPeer:
-    """A framework that goes on until it is ended, set up to answer soon."""
+    """A framework that runs until it is stopped, configured for low latency."""
 
     name: str
     folder: str

@@ -1,4 +1,4 @@
-"""What the system tells about a running process: CPU and memory."""
+"""CPU and memory of a running process, as the system reports them."""
 
 from pathlib import Path
 

@@ -31,10 +31,14 @@ def memory(bench: Testbed) -> SectionResult:
         (f"{options.memory_rows * checkpoint // CHECKPOINTS:,}", f"{resident:.0f}", f"{peak:.0f}")
         for checkpoint, (resident, peak) in enumerate(memory_by_checkpoint, start=1)
     ]
-    title = f"Resident memory along {options.memory_rows:,} rows, default detector, {options.few_sensors:,} sensors"
+    title = (
+        f"Resident memory along {options.memory_rows:,} rows, default detector, "
+        f"{options.few_sensors:,} sensors"
+    )
     table = Table(title, ("rows so far", "MB", "most so far"), rows)
     growth_mb = memory_by_checkpoint[-1][0] - memory_by_checkpoint[WARM_UP_CHECKPOINTS - 1][0]
-    note = f"from {options.memory_rows * WARM_UP_CHECKPOINTS // CHECKPOINTS:,} to {options.memory_rows:,} rows"
+    warm_up_rows = options.memory_rows * WARM_UP_CHECKPOINTS // CHECKPOINTS
+    note = f"from {warm_up_rows:,} to {options.memory_rows:,} rows"
     return SectionResult(
         Section(title, [table]), [Verdict(goals.MEMORY_GROWTH, median_and_range([growth_mb]), note)]
     )

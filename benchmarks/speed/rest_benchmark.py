@@ -82,7 +82,8 @@ def _compare(work_folder: Path, ports: dict[str, int], seconds: float, repeats: 
         for name, measurements in figures_by_server.items():
             median_figures = _median(measurements)
             print(
-                f"{size:>4}  {name:<9} {median_figures.per_second:>11.0f} {median_figures.p50_ms:>8.1f} "
+                f"{size:>4}  {name:<9} {median_figures.per_second:>11.0f} "
+                f"{median_figures.p50_ms:>8.1f} "
                 f"{median_figures.p99_ms:>8.1f} {median_figures.probe_p99_ms:>15.1f} "
                 f"{median_figures.per_second / plain.per_second:>9.1f}",
                 flush=True,

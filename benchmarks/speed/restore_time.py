@@ -15,7 +15,7 @@ from benchmarks.speed.testbed import DrainSetup, Testbed
 from tests.brokers.child_processes import wait_until
 
 KILL_AT_SHARES = (0.51, 0.67, 0.79)
-"""Of the rows: killed after so many, so at different distances from the last snapshot."""
+"""Shares of the rows after which it is killed: different distances from the last snapshot."""
 
 
 def restoring(bench: Testbed) -> SectionResult:

@@ -50,8 +50,9 @@ def growth(bench: Testbed) -> SectionResult:
         curves_drawn.append(Curve(f"{axis} (slope {_slope(costs_by_value):.2f})", costs_by_value))
     title = "How cost grows: microseconds a row, default detector, one process, no broker"
     note = (
-        f"Where nothing else is said: {DEFAULT_CASE.rows:,} rows at once, {DEFAULT_CASE.sensors:,} sensors, "
-        f"{DEFAULT_CASE.signals} signals, {DEFAULT_CASE.trees} trees. Slope: of the logarithms, between the "
+        f"Unless stated otherwise: {DEFAULT_CASE.rows:,} rows at once, "
+        f"{DEFAULT_CASE.sensors:,} sensors, {DEFAULT_CASE.signals} signals, "
+        f"{DEFAULT_CASE.trees} trees. Slope: of the logarithms, between the "
         "last two points; 0: a row costs the same, 1: in proportion."
     )
     table = Table(title, ("", "value", "median (lowest..highest)"), rows, note)

@@ -9,9 +9,9 @@ from benchmarks.speed.benchmark_broker import KAFKA
 from benchmarks.speed.testbed import cores
 
 _INTRODUCTION = """\
-Every figure is a ratio of things run in turn on one machine, or stands beside one. How:
-`benchmarks/speed/`. What was tried, and what each step gave, stands in
-[performance.md](performance.md), which is written by hand.
+Every figure is a ratio of programs that ran in turn on one machine, or belongs to such a ratio.
+The programs are in `benchmarks/speed/`. [performance.md](performance.md), which is written by hand,
+lists what was tried and what each step gained.
 """
 
 

@@ -1,4 +1,4 @@
-"""What speed is held to, as issue 5 states it, and whether what was measured reaches it."""
+"""The speed targets of issue 5, and whether the measured figures reach them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

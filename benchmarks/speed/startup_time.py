@@ -21,9 +21,8 @@ def starting(bench: Testbed) -> SectionResult:
     drain_setup = bench.drain_setup(sensors=bench.options.few_sensors, rows=ROWS)
     rows, times_by_model = [], {}
     for name, model in MODELS.items():
-        _time_start(
-            drain_setup, model, None
-        )  # whatever is compiled now is in the cache from here on
+        # This start fills the cache of compiled code.
+        _time_start(drain_setup, model, None)
         warm = median_and_range(
             [_time_start(drain_setup, model, None) for _ in range(bench.options.rounds)]
         )

@@ -46,7 +46,7 @@ def warm_detector(case: Case) -> tuple[Detector, Memory, int]:
 
 
 def payloads(case: Case, rows: int, first: int) -> list[bytes]:
-    """Return so many rows from number `first` on, the sensors in turn, a second a turn."""
+    """Return `rows` rows from number `first` on, the sensors in turn, one second per turn."""
     rng = np.random.default_rng([case.signals, first])
     values = rng.standard_normal((rows, case.signals)).round(4).tolist()
     names = [f'"x{number + 1}":' for number in range(case.signals)]
@@ -75,7 +75,7 @@ def _schema(signals: int) -> Schema:
 
 @cache
 def detector_of(signals: int, trees: int) -> Detector:
-    """Return the default detector for so many signals; sensors that it does not know are usual."""
+    """Return the default detector for `signals` signals; it need not know the sensors."""
     schema = _schema(signals)
     training = payloads(Case(sensors=10, signals=signals), TRAINING_ROWS, 0)
     trainer_settings = TrainerSettings(trees=trees, min_rows=10)

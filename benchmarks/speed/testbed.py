@@ -104,7 +104,7 @@ class Testbed:
         return Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-speed-")))
 
     def trained(self, sensors: int) -> TrainedModels:
-        """Return the models for so many sensors."""
+        """Return the models for `sensors` sensors."""
         if sensors not in self._trained:
             print(f"training on {sensors} sensors ...", flush=True)
             kinds = FEATURE_KINDS[1:] if sensors >= MANY_SENSORS else FEATURE_KINDS
@@ -112,7 +112,7 @@ class Testbed:
         return self._trained[sensors]
 
     def drain_setup(self, *, sensors: int, rows: int, partitions: int = 1) -> DrainSetup:
-        """Return a topic of so many rows, kept for whoever asks for the same."""
+        """Return a topic of `rows` rows; equal arguments return the same topic."""
         trained, key = self.trained(sensors), (sensors, rows, partitions)
         if key not in self._loaded_topics:
             self._loaded_topics[key] = self.load_new_topic(sensors, rows, partitions)

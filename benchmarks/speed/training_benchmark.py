@@ -1,4 +1,6 @@
-"""`python -m benchmarks.speed.training_benchmark`: training and backtest on 1,000,000 rows of 8 signals.
+"""Training and backtest on 1,000,000 rows of 8 signals.
+
+Command: `python -m benchmarks.speed.training_benchmark`.
 
 Whole commands as processes of their own, in turn: `sensorwatch train` against pandas and
 scikit-learn in one script; `sensorwatch backtest` against the rate of the scoring alone.
@@ -76,8 +78,8 @@ def _training(work_folder: Path, repeats: int) -> None:
 def _backtest(work_folder: Path, readings: Readings, repeats: int) -> None:
     """Compare the whole command with scoring alone, both on one core.
 
-    Scoring alone: `score_readings` on columns that are there already, in a process that is warm,
-    so many rows at once as it is fastest with.
+    Scoring alone: `score_readings` on columns that exist already, in a warm process, with the
+    number of rows at once that is fastest.
     """
     keep_freed_memory()
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # and of the commands started here

@@ -1,7 +1,7 @@
 """The plain training: pandas and scikit-learn in one script, as a tutorial writes it.
 
-`python -m benchmarks.speed.tutorial_training CSV MODEL`. The older 70 % of the rows are fitted on, the
-scores of the newer ones give a threshold; the times are used as features, so they are parsed.
+`python -m benchmarks.speed.tutorial_training CSV MODEL` fits on the older 70 % of the rows. The
+scores of the newer rows give a threshold. The times are features, so they are parsed.
 """
 
 import sys

@@ -37,10 +37,10 @@ def test_every_stream_is_judged_by_every_variant(tmp_path: Path) -> None:
     trainer_settings = TrainerSettings.model_validate({"trees": 5})
     variants = [FULL_DETECTOR, Variant("forest alone", weights=(1.0, 0.0, 0.0, 0.0))]
 
-    whole, forest = detectors_of_variants(variants, bench, trainer_settings)
+    full, forest = detectors_of_variants(variants, bench, trainer_settings)
 
-    assert [whole.name, forest.name] == ["whole", "forest alone"]
+    assert [full.name, forest.name] == ["whole", "forest alone"]
     for stream in bench.streams():
-        assert [len(one.anomaly_score) for one in whole.judge_all([stream])] == [stream.judged_rows]
-    (one,), (other,) = whole.judge_all([bench.fleet.stream]), forest.judge_all([bench.fleet.stream])
+        assert [len(one.anomaly_score) for one in full.judge_all([stream])] == [stream.judged_rows]
+    (one,), (other,) = full.judge_all([bench.fleet.stream]), forest.judge_all([bench.fleet.stream])
     assert one.anomaly_score.tobytes() != other.anomaly_score.tobytes()

@@ -30,31 +30,31 @@ def test_flagging_everything_flags_every_judged_row() -> None:
 
 
 def test_the_ewma_looks_at_each_sensor_by_its_own_level() -> None:
-    found = ewma_of_z(a_stream(), rate=0.01)
+    judged = ewma_of_z(a_stream(), rate=0.01)
 
-    assert found.is_anomaly[-18:].all()
-    assert found.is_anomaly[:80].mean() < 0.1
-    assert (found.is_anomaly == (found.anomaly_score > 1)).all()
+    assert judged.is_anomaly[-18:].all()
+    assert judged.is_anomaly[:80].mean() < 0.1
+    assert (judged.is_anomaly == (judged.anomaly_score > 1)).all()
 
 
 def test_the_ewma_does_not_look_ahead() -> None:
-    whole, shorter = a_stream(300), a_stream(300)
+    complete, shorter = a_stream(300), a_stream(300)
     shorter = RecordStream("short", shorter.schema, shorter.records[:250], 200)
 
-    ahead = ewma_of_z(whole, rate=0.01).anomaly_score[:50]
+    ahead = ewma_of_z(complete, rate=0.01).anomaly_score[:50]
 
     assert ahead.tolist() == ewma_of_z(shorter, rate=0.01).anomaly_score.tolist()
 
 
 def test_a_rejected_row_is_no_alarm_and_moves_no_other() -> None:
-    whole, broken = a_stream(), a_stream(bad=290)
+    complete, broken = a_stream(), a_stream(bad=290)
 
     for judge in (lambda stream: ewma_of_z(stream, rate=0.01), forest_in_sample):
-        found = judge(broken)
-        assert len(found.is_anomaly) == 100
-        assert not found.is_anomaly[90]
-        assert found.anomaly_score[90] == 0.0
-        assert found.anomaly_score[91] == judge(whole).anomaly_score[91]  # the other sensor's
+        judged = judge(broken)
+        assert len(judged.is_anomaly) == 100
+        assert not judged.is_anomaly[90]
+        assert judged.anomaly_score[90] == 0.0
+        assert judged.anomaly_score[91] == judge(complete).anomaly_score[91]  # the other sensor's
 
 
 def test_an_episode_begins_where_its_own_sensor_was_quiet() -> None:

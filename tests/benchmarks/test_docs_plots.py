@@ -44,9 +44,9 @@ def test_a_plot_is_drawn_the_same_again() -> None:
 
 
 def test_a_known_sensor_is_scored_from_its_first_row_on() -> None:
-    found = score_sensor(MINUTE_FLEET, 0, slice(0, 20))
+    scored = score_sensor(MINUTE_FLEET, 0, slice(0, 20))
 
-    assert {status.value for status in found.statuses} == {"scored"}
+    assert {status.value for status in scored.statuses} == {"scored"}
 
 
 def test_what_lies_beyond_a_panel_is_put_on_its_edge() -> None:

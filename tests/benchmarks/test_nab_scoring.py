@@ -98,10 +98,10 @@ def test_the_threshold_is_one_for_all_files() -> None:
     one = np.where(alarms_at(40, 70), 5.0, 0.0)
     other = np.where(alarms_at(40, 70), 6.0, 0.0) + np.where(alarms_at(20), 7.0, 0.0)
 
-    found = best_threshold_score([FILE, FILE], [one, other])
+    best = best_threshold_score([FILE, FILE], [one, other])
 
-    assert found.threshold == 5.0
-    assert found.score == pytest.approx(100 * (8 - VALUE_FAR_FROM_WINDOW) / 8)
+    assert best.threshold == 5.0
+    assert best.score == pytest.approx(100 * (8 - VALUE_FAR_FROM_WINDOW) / 8)
 
 
 def test_a_file_without_windows_adds_nothing_but_its_false_alarms() -> None:

@@ -21,8 +21,8 @@ SCALE = np.array([1.0, 5.0, 0.2, 30.0])
 
 
 def values(kind: CleanStreamKind, *, seed: int = 0) -> NDArray[np.float64]:
-    found: NDArray[np.float64] = clean_stream(kind, seed=seed, judged_steps=7_000).values / SCALE
-    return found
+    scaled: NDArray[np.float64] = clean_stream(kind, seed=seed, judged_steps=7_000).values / SCALE
+    return scaled
 
 
 def test_a_stream_follows_from_its_kind_and_seed() -> None:
@@ -91,13 +91,13 @@ def test_a_rate_is_the_alarmed_share_of_the_judged_rows() -> None:
     "kind", [CleanStreamKind.DAILY, CleanStreamKind.DRIFT, CleanStreamKind.HEAVY_TAILS]
 )
 def test_clean_rows_alarm_about_as_often_as_configured(kind: CleanStreamKind) -> None:
-    """Within the factor that the benchmark is held to; at the lowest rate 30 alarms are due."""
+    """Within the target factor of the benchmark; at the lowest rate 30 alarms are expected."""
     stream = clean_stream(kind, judged_steps=3_000).stream()
 
     for rate in rates.RATES:
         trainer_settings = TrainerSettings(trees=50, target_alert_rate=rate)
-        (found,) = rates.measure([stream], detector_with("default", trainer_settings), rate)
-        assert 1 / RATE_FACTOR <= found.ratio <= RATE_FACTOR, found
+        (measured,) = rates.measure([stream], detector_with("default", trainer_settings), rate)
+        assert 1 / RATE_FACTOR <= measured.ratio <= RATE_FACTOR, measured
 
 
 def test_what_is_off_by_more_than_the_factor_is_marked() -> None:

@@ -1,4 +1,4 @@
-"""The stream with one sharp hour: what is wrong stands where the measuring looks for it."""
+"""The stream with one sharp hour has its wrong rows at the hours that are measured."""
 
 import numpy as np
 
@@ -28,7 +28,7 @@ def test_hours_are_sharp_wrong_or_missing_as_told() -> None:
 
 
 def test_alarms_are_counted_by_hour() -> None:
-    """Someone who alarms on whatever is high finds what is wrong, and nothing that is missing."""
+    """A detector that alarms on high values finds the wrong rows, and no missing ones."""
 
     def judge(stream: RecordStream) -> JudgedRows:
         rows = stream.records[stream.train_rows :]
@@ -36,10 +36,10 @@ def test_alarms_are_counted_by_hour() -> None:
         return JudgedRows(high.astype(float), high, high)
 
     sharps = [draw_stream(per_day, 1) for per_day in PER_DAY]
-    found = table(sharps, [ComparedDetector("height", judge)], processes=1)
+    counts = table(sharps, [ComparedDetector("height", judge)], processes=1)
 
-    assert found.rows[0][0] == "height"
-    for cell in found.rows[0][1:]:
+    assert counts.rows[0][0] == "height"
+    for cell in counts.rows[0][1:]:
         wrong_hours, missing_hours, rate = cell.removesuffix(" %").split(" / ")
         assert (wrong_hours, missing_hours) == ("100", "0")
         assert 4.0 < float(rate) < 4.4

@@ -1,4 +1,4 @@
-"""Faults stand where they are said to stand, and are counted as found by their own rows only."""
+"""Faults are at their stated places, and only alarms in their own rows find them."""
 
 from collections import Counter
 
@@ -13,7 +13,7 @@ from benchmarks.quality.fault_slots import (
     healthy_mask,
     place_faults,
 )
-from benchmarks.quality.simulated_fleet import found, load, measure
+from benchmarks.quality.simulated_fleet import load, measure, result_of_kind
 from sensorwatch.common.simulation.faults import FaultKind
 from sensorwatch.common.simulation.sensors import noise_scale
 from tests.benchmarks.test_streams import flagging_nothing
@@ -57,7 +57,7 @@ def test_a_fault_is_found_by_an_alarm_in_its_rows_and_of_its_sensor() -> None:
     alarmed[199, 1] = alarmed[230, 1] = True  # just before and just behind
     alarmed[165, 1] = True  # by chance
 
-    seen = found([at_once, later, never], alarmed)
+    seen = result_of_kind([at_once, later, never], alarmed)
 
     assert (seen.episodes, seen.delay) == (3, 4.0)
     assert seen.recall == pytest.approx(2 / 3)
@@ -65,10 +65,10 @@ def test_a_fault_is_found_by_an_alarm_in_its_rows_and_of_its_sensor() -> None:
 
 
 def test_rows_apart_from_faults_are_counted_for_the_alert_rate() -> None:
-    apart = healthy_mask([PlacedFault(FaultKind.STUCK, sensor=1, at=100, length=30)], 400, 2)
+    healthy = healthy_mask([PlacedFault(FaultKind.STUCK, sensor=1, at=100, length=30)], 400, 2)
 
-    assert apart[:, 0].all()
-    assert np.flatnonzero(~apart[:, 1]).tolist() == list(range(100, 130 + HEALTHY_MARGIN_STEPS))
+    assert healthy[:, 0].all()
+    assert np.flatnonzero(~healthy[:, 1]).tolist() == list(range(100, 130 + HEALTHY_MARGIN_STEPS))
 
 
 def test_a_detector_that_never_alarms_finds_nothing() -> None:

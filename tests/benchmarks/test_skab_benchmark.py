@@ -47,12 +47,14 @@ def write_files(folder: Path) -> Path:
 
 
 def test_counts_and_rates_of_a_stretch() -> None:
-    found = count(rows("..####.."), rows(".#.##..."))
+    counts = count(rows("..####.."), rows(".#.##..."))
 
-    assert found == Counts(true_positives=2, false_positives=1, false_negatives=2, true_negatives=3)
-    assert found.f1 == pytest.approx(2 * 2 / (2 * 2 + 1 + 2))
-    assert found.far == pytest.approx(25.0)
-    assert found.mar == pytest.approx(50.0)
+    assert counts == Counts(
+        true_positives=2, false_positives=1, false_negatives=2, true_negatives=3
+    )
+    assert counts.f1 == pytest.approx(2 * 2 / (2 * 2 + 1 + 2))
+    assert counts.far == pytest.approx(25.0)
+    assert counts.mar == pytest.approx(50.0)
 
 
 def test_files_are_pooled_by_their_rows() -> None:

@@ -38,11 +38,11 @@ def test_a_stream_is_the_same_every_time_and_goes_on_where_another_ended() -> No
 
 def test_as_many_rows_are_rejected_as_are_bad_and_a_sensors_times_rise() -> None:
     schema = load_schema(ROOT / "schemas" / "default.toml")
-    whole = list(chunks(STREAM))
+    all_chunks = list(chunks(STREAM))
 
-    readings, rejections = parse([p for chunk in whole for p in payloads(chunk)], schema)
+    readings, rejections = parse([p for chunk in all_chunks for p in payloads(chunk)], schema)
 
-    bad = np.concatenate([chunk.bad for chunk in whole])
+    bad = np.concatenate([chunk.bad for chunk in all_chunks])
     assert [rejection.index for rejection in rejections] == np.flatnonzero(bad).tolist()
     assert 0.005 < bad.mean() < 0.015
     assert len(set(readings.sensor_ids)) == 50

@@ -31,21 +31,21 @@ def flagging_nothing() -> ComparedDetector:
 
 
 def test_every_judged_row_has_its_place() -> None:
-    found = backtest(a_stream(bad=290), HOW)
+    judged = backtest(a_stream(bad=290), HOW)
 
-    assert len(found.anomaly_score) == len(found.is_anomaly) == len(found.starts) == 100
-    assert found.anomaly_score[90] == 0.0
-    assert not found.is_anomaly[90]
-    assert found.is_anomaly[-8:].all()
-    assert found.starts.sum() >= 1
-    assert (found.is_anomaly | ~found.starts).all()
+    assert len(judged.anomaly_score) == len(judged.is_anomaly) == len(judged.starts) == 100
+    assert judged.anomaly_score[90] == 0.0
+    assert not judged.is_anomaly[90]
+    assert judged.is_anomaly[-8:].all()
+    assert judged.starts.sum() >= 1
+    assert (judged.is_anomaly | ~judged.starts).all()
 
 
 def test_scores_are_causal() -> None:
-    whole = a_stream()
-    shorter = RecordStream("short", whole.schema, whole.records[:250], whole.train_rows)
+    complete = a_stream()
+    shorter = RecordStream("short", complete.schema, complete.records[:250], complete.train_rows)
 
-    ahead = backtest(whole, HOW).anomaly_score[:50]
+    ahead = backtest(complete, HOW).anomaly_score[:50]
 
     assert ahead.tobytes() == backtest(shorter, HOW).anomaly_score.tobytes()
 

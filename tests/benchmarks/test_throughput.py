@@ -31,12 +31,12 @@ def test_a_worker_keeps_up_with_a_share_of_an_empty_loop(kafka: Kafka, tmp_path:
     empty, our_worker = who.hand_written_loops()[0], who.our_worker(who.PLAIN, "plain")
 
     # What happens to the machine may spoil one or two rounds; a slow worker is slow in each.
-    found: list[float] = []
+    ratios: list[float] = []
     for _ in range(3):
         with suppress(DrainTooFast):
-            found += rate_ratios(
+            ratios += rate_ratios(
                 run_rounds([empty, our_worker], drain_setup, 1), who.PLAIN, empty.name
             )
-        if found and found[-1] > MIN_RATIO:
+        if ratios and ratios[-1] > MIN_RATIO:
             return
-    pytest.fail(f"shares of the empty loop's rate: {found}, wanted one above {MIN_RATIO}")
+    pytest.fail(f"shares of the empty loop's rate: {ratios}, wanted one above {MIN_RATIO}")

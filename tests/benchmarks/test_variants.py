@@ -21,20 +21,20 @@ def a_two_sensor_stream() -> RecordStream:
 def test_the_whole_is_what_the_backtest_makes_of_the_stream() -> None:
     stream = a_two_sensor_stream()
 
-    (whole,) = judge(stream, [FULL_DETECTOR], HOW)
+    (full,) = judge(stream, [FULL_DETECTOR], HOW)
     expected = backtest(stream, HOW)
 
-    assert whole.anomaly_score.tobytes() == expected.anomaly_score.tobytes()
-    assert whole.is_anomaly.tolist() == expected.is_anomaly.tolist()
-    assert whole.starts.tolist() == expected.starts.tolist()
+    assert full.anomaly_score.tobytes() == expected.anomaly_score.tobytes()
+    assert full.is_anomaly.tolist() == expected.is_anomaly.tolist()
+    assert full.starts.tolist() == expected.starts.tolist()
 
 
 def test_every_variant_scores_rows_otherwise_and_finds_a_gross_fault() -> None:
-    whole, *others = judge(a_two_sensor_stream(), VARIANTS, HOW)
+    full, *others = judge(a_two_sensor_stream(), VARIANTS, HOW)
 
     for detector_with, judged in zip(VARIANTS[1:], others, strict=True):
-        # Nothing stands out in this stream's training rows, and nothing repeats in any.
-        same = judged.anomaly_score.tobytes() == whole.anomaly_score.tobytes()
+        # This stream's training rows have no outliers, and none of its rows repeat.
+        same = judged.anomaly_score.tobytes() == full.anomaly_score.tobytes()
         assert same == (
             detector_with.include_outlier_blocks or detector_with.name == "without exact repeats"
         )
@@ -46,9 +46,9 @@ def test_what_is_forgotten_between_rows_is_forgotten_before_each_row() -> None:
     by_row = RecordStream(stream.name, stream.schema, stream.records, stream.train_rows, sensors=1)
     forgetful = [detector_with for detector_with in VARIANTS if detector_with.edit_memory]
 
-    together, apart = judge(stream, forgetful, HOW), judge(by_row, forgetful, HOW)
+    together, one_by_one = judge(stream, forgetful, HOW), judge(by_row, forgetful, HOW)
 
-    for one, other in zip(together, apart, strict=True):
+    for one, other in zip(together, one_by_one, strict=True):
         assert one.anomaly_score.tobytes() == other.anomaly_score.tobytes()
 
 
@@ -60,14 +60,14 @@ def test_a_stuck_signal_goes_unseen_without_what_sees_it(name: str) -> None:
         records[row]["x1"] = 0.01  # where that sensor usually is
     stuck = RecordStream(stream.name, stream.schema, records, stream.train_rows, sensors=2)
 
-    whole, without = judge(stuck, [FULL_DETECTOR, BY_NAME[name]], HOW)
+    full, without = judge(stuck, [FULL_DETECTOR, BY_NAME[name]], HOW)
 
     rows = np.arange(44, 80, 2)
-    assert whole.is_anomaly[rows].mean() > 0.8
+    assert full.is_anomaly[rows].mean() > 0.8
     assert without.is_anomaly[rows].mean() < 0.5
 
 
 def test_a_variant_is_the_whole_unless_told_otherwise() -> None:
-    whole, same = judge(a_two_sensor_stream(), [FULL_DETECTOR, Variant("same")], HOW)
+    full, same = judge(a_two_sensor_stream(), [FULL_DETECTOR, Variant("same")], HOW)
 
-    assert whole.anomaly_score.tobytes() == same.anomaly_score.tobytes()
+    assert full.anomaly_score.tobytes() == same.anomaly_score.tobytes()

@@ -21,7 +21,7 @@ class DrainClock:
             self._began = _now()
 
     def count_done(self, rows: int, events: int = 0, dead_letters: int = 0) -> None:
-        """So many more rows are dealt with."""
+        """Add these rows and their results to the counts."""
         self.rows += rows
         self.events += events
         self.dead_letters += dead_letters
@@ -30,29 +30,29 @@ class DrainClock:
     def print(self) -> None:
         """Print what the contest reads, as the last line."""
         began = self._began or self._ended
-        found = {
+        figures = {
             "rows": self.rows,
             "seconds": self._ended[0] - began[0],
             "cpu_seconds": self._ended[1] - began[1],
             "events": self.events,
             "dead_letters": self.dead_letters,
         }
-        _print(found)
+        _print(figures)
 
 
 def print_run_totals(rows: int, seconds: float) -> None:
     """Print a whole run's figures, with the CPU of all processes below this one.
 
-    For frameworks whose rows are in other processes: two such runs, of a short and a long topic,
-    tell what a row costs.
+    For frameworks that process rows in other processes: the difference between two such runs, of
+    a short and a long topic, gives the cost of a row.
     """
-    found = {"rows": rows, "seconds": seconds, "cpu_seconds": _tree_cpu_seconds()}
-    _print(found)
+    figures = {"rows": rows, "seconds": seconds, "cpu_seconds": _tree_cpu_seconds()}
+    _print(figures)
 
 
-def _print(found: dict[str, float]) -> None:
+def _print(figures: dict[str, float]) -> None:
     # Faust makes lines of its log out of what is printed in the usual way.
-    print(json.dumps(found), file=sys.__stdout__, flush=True)
+    print(json.dumps(figures), file=sys.__stdout__, flush=True)
 
 
 def _tree_cpu_seconds() -> float:
@@ -65,11 +65,11 @@ def _tree_cpu_seconds() -> float:
             continue
         # After the name: state, parent; utime, stime, cutime and cstime are the 12th to 15th.
         stats[int(path.parent.name)] = int(stat_fields[1]), sum(map(int, stat_fields[11:15]))
-    found, children = {os.getpid()}, True
+    tree, children = {os.getpid()}, True
     while children:
-        children = {pid for pid, (parent, _) in stats.items() if parent in found} - found
-        found |= children
-    return sum(stats[pid][1] for pid in found if pid in stats) / os.sysconf("SC_CLK_TCK")
+        children = {pid for pid, (parent, _) in stats.items() if parent in tree} - tree
+        tree |= children
+    return sum(stats[pid][1] for pid in tree if pid in stats) / os.sysconf("SC_CLK_TCK")
 
 
 def _now() -> tuple[float, float]:

@@ -97,10 +97,10 @@ def decide(
 
 
 def required_setting(name: str) -> str:
-    """Return what the contest told this process in its environment: BENCH_<NAME>."""
+    """Return the environment variable BENCH_<NAME>, which the contest sets."""
     return os.environ[f"BENCH_{name}"]
 
 
 def optional_setting(name: str, default: str) -> str:
-    """Return what the contest may have told: BENCH_<NAME>."""
+    """Return the environment variable BENCH_<NAME>, or the default if it is not set."""
     return os.environ.get(f"BENCH_{name}", default)

@@ -24,12 +24,12 @@ def main() -> None:
         clock.start()
         sources = [f"{m.topic}-{m.partition}-{m.offset}" for m in messages]
         events, letters = decide(forest, [m.value for m in messages], sources)
-        found = [(True, KafkaSinkMessage(key, value)) for key, value in events]
-        found += [
+        messages = [(True, KafkaSinkMessage(key, value)) for key, value in events]
+        messages += [
             (False, KafkaSinkMessage(None, value, headers=headers)) for value, headers in letters
         ]
         clock.count_done(len(messages), len(events), len(letters))
-        return found
+        return messages
 
     flow = Dataflow("drain")
     source = KafkaSource(

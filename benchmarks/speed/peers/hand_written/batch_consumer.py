@@ -1,4 +1,4 @@
-"""By hand: scikit-learn per batch, transactions of 10,000 rows; validation as told."""
+"""By hand: scikit-learn per batch, transactions of 10,000 rows; validation as configured."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""The empty loop: fetch, look at every value, do nothing; `fetch.queue.backoff.ms` as told."""
+"""The empty loop: fetch, look at every value; `fetch.queue.backoff.ms` as configured."""
 
 from confluent_kafka import Consumer
 from drain_clock import DrainClock

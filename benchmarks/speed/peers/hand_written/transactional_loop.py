@@ -9,7 +9,7 @@ BATCH_ROWS = 10_000
 
 def consumer() -> Consumer:
     """Return a tuned consumer, subscribed."""
-    found = Consumer(
+    consumer = Consumer(
         {
             "bootstrap.servers": required_setting("ADDRESS"),
             "group.id": required_setting("GROUP"),
@@ -19,13 +19,13 @@ def consumer() -> Consumer:
             "fetch.queue.backoff.ms": 10,
         }
     )
-    found.subscribe([required_setting("TOPIC")])
-    return found
+    consumer.subscribe([required_setting("TOPIC")])
+    return consumer
 
 
 def producer() -> Producer:
     """Return a transactional producer, ready."""
-    found = Producer(
+    producer = Producer(
         {
             "bootstrap.servers": required_setting("ADDRESS"),
             "transactional.id": required_setting("GROUP"),
@@ -33,8 +33,8 @@ def producer() -> Producer:
             "compression.type": "lz4",
         }
     )
-    found.init_transactions(30)
-    return found
+    producer.init_transactions(30)
+    return producer
 
 
 def next_batch(source: Consumer) -> list[Message]:
