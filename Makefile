@@ -5,7 +5,7 @@ PACKAGES := api benchmarks common consumer producer sensorwatch trainer
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast check lint types fix bench bench-full bench-quality docs-plots lock clean
+.PHONY: help setup demo test test-long test-fast check lint types fix bench bench-full bench-quality docs-plots lock clean
 
 help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -15,9 +15,15 @@ demo: .venv/.runtime  ## see the whole way of a row, live, in a minute (DEMO_SEC
 
 setup: .venv/.dev  ## create .venv with everything that development needs
 
-test: .venv/.dev  ## run every test on all cores; it says first how long that takes and what it skips
+test: .venv/.dev  ## run the tests; each part says first how long it takes and what it leaves out
 	@$(BIN)/sensorwatch warmup
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadgroup --cov --cov-report xml
+	@echo "part 1 of 2: the tests without a real Kafka, on all cores"
+	@$(BIN)/python -m pytest --numprocesses auto --cov --cov-report xml -m "not broker"
+	@echo "part 2 of 2: the tests on a real Kafka, one after the other"
+	@$(BIN)/python -m pytest -m "broker and not long"
+
+test-long: .venv/.dev  ## run the tests on a real Kafka that take minutes each (three brokers)
+	@$(BIN)/python -m pytest -m long
 
 test-fast: .venv/.dev  ## run what needs no broker and no patience
 	@$(BIN)/python -m pytest --numprocesses auto -m "not broker and not chaos and not slow"

@@ -10,7 +10,12 @@ from tests.brokers.child_processes import Program, tail
 from tests.brokers.cluster import KafkaCluster
 from tests.chaos.chaos_cluster import ChaosCluster
 
-pytestmark = [pytest.mark.broker, pytest.mark.chaos, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.broker,
+    pytest.mark.chaos,
+    pytest.mark.long,
+    pytest.mark.timeout(600),
+]
 
 RATE = 300
 
