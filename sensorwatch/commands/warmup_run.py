@@ -31,7 +31,7 @@ _SCHEMA = schema_from_plain(
 
 
 def compile_kernels() -> None:
-    """Send a small stream the whole way, by each plan, so that nothing is left to compile."""
+    """Train and score a small stream with each kind of features, which compiles every kernel."""
     payloads = _payloads()
     csv_row = b"2025-01-01T00:00:00Z,sensor-1" + b",0.5" * len(SIGNALS) + b"\n"
     ChunkReader(_SCHEMA, _SCHEMA.paths).read(csv_row)
@@ -43,7 +43,7 @@ def compile_kernels() -> None:
 
 
 def _score_like_consumer(payloads: list[bytes], detector: Detector) -> None:
-    """Do with the rows what a consumer does, from the payload to snapshot and account."""
+    """Process rows like a consumer: score, explain, write a snapshot, advance the account."""
     memory = detector.empty_memory()
     memory.begin()
     outcome = process(payloads, detector, memory)

@@ -16,7 +16,7 @@ import sys
 import numpy as np
 from numba.core.dispatcher import Dispatcher
 
-from sensorwatch.common.scoring.explanation import signals_of_rows
+from sensorwatch.common.scoring.explanation import explain_rows
 from sensorwatch.common.scoring.processing import score_readings
 from tests.reading_builders import a_detector, some_readings
 from tests.forecasts import a_forecast_candidate
@@ -25,7 +25,7 @@ from sensorwatch.trainer.csv_lines import join_lines, time_cells
 for detector in (a_detector(), a_forecast_candidate().detector("v")):
     readings = some_readings(50, signals=len(detector.schema.signals))
     outcome = score_readings(readings, [], detector, detector.empty_memory())
-    signals_of_rows(detector, outcome, np.arange(50))
+    explain_rows(detector, outcome, np.arange(50))
     join_lines([time_cells(readings.event_time)])
 ours = ("sensorwatch.common.", "sensorwatch.trainer.")
 for module in [module for name, module in sys.modules.items() if name.startswith(ours)]:

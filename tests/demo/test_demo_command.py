@@ -121,7 +121,7 @@ def test_a_killed_consumer_ends_it_with_code_1_and_the_log_and_no_process(
     folder: Path, long_demo: Program
 ) -> None:
     children = psutil.Process(long_demo.pid).children(recursive=True)
-    (consumer,) = [child for child in children if "consumer" in child.cmdline()]
+    (consumer,) = [child for child in children if "sensorwatch.consumer" in child.cmdline()]
 
     consumer.kill()
 

@@ -133,11 +133,13 @@ def _copy(origin: str, target: Path) -> None:
         if in_context(path.relative_to(ROOT).as_posix()):
             destination = target / path.relative_to(source)
             destination.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, destination)
+            # Like Docker, copy a link inside a folder as a link.
+            shutil.copyfile(path, destination, follow_symlinks=False)
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    yield from (path for path in sorted(folder.rglob("*")) if path.is_file())
+    entries = sorted(folder.rglob("*"))
+    yield from (path for path in entries if path.is_symlink() or path.is_file())
 
 
 def _environment(folder: Path, site: Path) -> dict[str, str]:
