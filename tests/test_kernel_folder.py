@@ -28,8 +28,8 @@ os.setuid({NOBODY})
 USE_A_KERNEL = """
 import os
 import numpy as np
-from sensorwatch.common.model.tails import rarity, tail_from
-assert rarity(tail_from(np.ones(9)), np.ones(2)).tolist() == [0.0, 0.0]
+from sensorwatch.common.model.tails import fit_tail, rarity
+assert rarity(fit_tail(np.ones(9)), np.ones(2)).tolist() == [0.0, 0.0]
 print(os.environ.get("SENSORWATCH_PRIVATE_KERNELS"))
 """
 
