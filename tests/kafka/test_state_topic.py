@@ -183,7 +183,7 @@ def test_what_is_not_there_is_refused_with_the_remedy(rig: Rig) -> None:
     manifest = rig.committed[0].offset
 
     for offset, said in (
-        (manifest + 1, f"no record at {rig.state}-0-{manifest + 1}"),  # the marker
+        (manifest + 1, f"the record at {rig.state}-0-{manifest + 1}, .* is missing"),  # the marker
         (manifest + 2, r"are outside the offsets 0 to 3"),
         (manifest - 1, "is not a snapshot manifest"),
     ):
