@@ -11,7 +11,7 @@ PARTS = ("api", "common", "consumer", "producer", "sensorwatch", "trainer")
 WRITERS = {"common/runtime/printing.py", "common/runtime/console.py"}
 ALLOWED = {
     # Rows as a program reads them from a pipe; on a terminal they are escaped.
-    "producer/produce_command.py": {"sys.stdout.buffer"},
+    "producer/produce_run.py": {"sys.stdout.buffer"},
     # A logging handler: its formatters escape.
     "common/runtime/logs.py": {"sys.stderr"},
 }

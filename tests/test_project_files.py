@@ -83,7 +83,7 @@ def test_the_workflow_uploads_the_coverage_that_the_tests_write() -> None:
     uploaded = step_using("upload-artifact")["path"]
 
     assert uploaded == "coverage.xml"
-    assert re.search(r"pytest .*--cov --cov-report xml$", MAKEFILE, re.MULTILINE)
+    assert re.search(r"pytest .*--cov --cov-report xml\b", MAKEFILE, re.MULTILINE)
     assert f"/{uploaded}" in (ROOT / ".gitignore").read_text().split()
 
 
