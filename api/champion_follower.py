@@ -11,9 +11,10 @@ from sensorwatch.common.errors import ModelRefused
 from sensorwatch.common.registry.champion import Champion
 from sensorwatch.common.registry.manifest import ModelVersion
 from sensorwatch.common.registry.store import Registry
+from sensorwatch.common.runtime.kernel_progress import compile_ahead
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.metrics import ModelMetrics
-from sensorwatch.common.scoring.warmup import compile_kernels
+from sensorwatch.common.scoring.warmup import load_kernels
 
 POLL_INTERVAL_SECONDS = 1.0
 
@@ -70,7 +71,8 @@ class ChampionFollower:
             await to_thread.run_sync(self.look)
 
     def _loaded(self, version: ModelVersion) -> None:
-        compile_kernels(version.detector)
+        compile_ahead()
+        load_kernels(version.detector)
         at = self._now()
         self.served, self.refused = ServedVersion(version, at), None
         manifest = version.manifest

@@ -21,7 +21,6 @@ from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.metrics import HttpMetrics
 from sensorwatch.common.runtime.setting_keys import ApiSettings, Settings
-from sensorwatch.common.scoring.warmup import COMPILING_MESSAGE, is_compiled
 
 INLINE_MAX_BYTES, INLINE_MAX_COMMAS = 16_384, 1_000
 """A body below both limits is scored in the event loop, because a thread would cost more. It blocks
@@ -51,8 +50,6 @@ class Service:
     @asynccontextmanager
     async def run_until_shutdown(self) -> AsyncIterator[None]:
         """Load the champion, and follow it until the application ends."""
-        if not is_compiled():
-            _log.info(COMPILING_MESSAGE)
         await to_thread.run_sync(self.follower.look)
         _tune_for_event_loop_latency()
         task = asyncio.create_task(self.follower.run())

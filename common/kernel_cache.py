@@ -18,6 +18,13 @@ from sensorwatch.common.kernel_folder import kernel_folder
 
 _log = logging.getLogger("sensorwatch.kernels")
 
+_listeners: list[Callable[[str], object]] = []
+
+
+def on_compiled(listener: Callable[[str], object]) -> None:
+    """Call `listener` with the module and name of each kernel that this process compiles."""
+    _listeners.append(listener)
+
 
 class KernelCache:
     """One kernel's compiled code, by signature and CPU: what a dispatcher of numba keeps it in.
@@ -59,6 +66,8 @@ class KernelCache:
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep the compiled code of a signature, if it can be kept."""
+        for listener in _listeners:
+            listener(f"{self._function.__module__}.{self._function.__qualname__}")
         opened = self._open()
         if opened is None:
             return
@@ -96,6 +105,15 @@ def source_stamp() -> str:
         digest.update(f"{path.name} {len(content)}\n".encode())
         digest.update(content)
     return digest.hexdigest()
+
+
+def kernel_count() -> int:
+    """Return the number of kernels in all files, counted in their text."""
+    return sum(
+        line in (b"@kernel", b"@inlined_kernel")
+        for path in kernel_sources()
+        for line in path.read_bytes().splitlines()
+    )
 
 
 def kernel_sources() -> list[Path]:

@@ -9,10 +9,14 @@ from sensorwatch.common.kernel_cache import KernelCache
 
 Function = Callable[..., Any]
 
+_called_from_python: list[Any] = []
+
 
 def kernel(function: Function) -> Any:
     """Compile a function that Python calls."""
-    return _compiled(function)
+    compiled = _compiled(function)
+    _called_from_python.append(compiled)
+    return compiled
 
 
 def inlined_kernel(function: Function) -> Any:
@@ -26,8 +30,13 @@ def inlined_kernel(function: Function) -> Any:
 
 
 def is_cached(compiled: Any) -> bool:
-    """Say whether this kernel's compiled code is on disk; if not, its first call compiles it."""
+    """Return whether the compiled code of a kernel is on disk; if not, its first call compiles."""
     return not compiled._cache.is_empty()  # noqa: SLF001 - see `_compiled`
+
+
+def all_cached() -> bool:
+    """Return whether the compiled code of every imported kernel is on disk."""
+    return all(map(is_cached, _called_from_python))
 
 
 def _compiled(function: Function, **options: Any) -> Any:

@@ -12,10 +12,11 @@ from sensorwatch.common.registry.manifest import ModelVersion
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.runtime.allocator import keep_freed_memory
 from sensorwatch.common.runtime.build import project_version
+from sensorwatch.common.runtime.kernel_progress import compile_ahead
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.metrics import ConsumerMetrics, ModelMetrics
 from sensorwatch.common.runtime.setting_keys import Settings
-from sensorwatch.common.scoring.warmup import COMPILING_MESSAGE, compile_kernels, is_compiled
+from sensorwatch.common.scoring.warmup import load_kernels
 from sensorwatch.consumer.connection import connect
 from sensorwatch.consumer.health import HealthServer, serve_health
 from sensorwatch.consumer.loop import run
@@ -124,11 +125,10 @@ def follow_champion(settings: Settings, metrics: ModelMetrics) -> Champion:
 
     Raises ModelRefused if there is no usable champion.
     """
-    if not is_compiled():
-        _log.info(COMPILING_MESSAGE)
 
     def loaded(version: ModelVersion) -> None:
-        compile_kernels(version.detector)
+        compile_ahead()
+        load_kernels(version.detector)
         schema = version.detector.schema.fingerprint
         metrics.loaded(
             model=settings.registry.model,

@@ -54,7 +54,8 @@ def test_every_file_with_kernels_is_a_source() -> None:
 
 def test_importing_every_kernel_looks_at_no_source_and_at_no_folder(tmp_path: Path) -> None:
     code = """
-import sensorwatch.commands.warmup_run
+import sensorwatch.common.ledger.account, sensorwatch.common.rows.csv_chunk
+import sensorwatch.common.scoring.explanation, sensorwatch.trainer.training
 from sensorwatch.common import kernel_cache, kernel_folder
 for looked in (kernel_cache.source_stamp, kernel_folder._own_folder):
     print(looked.cache_info().misses)

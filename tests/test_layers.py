@@ -40,9 +40,11 @@ MAY_IMPORT = {
     f"{PACKAGE}.common.ledger": LEDGER,
     f"{PACKAGE}.common.registry": LEDGER,
     f"{PACKAGE}.common.kafka": LEDGER | _common("ledger"),
-    f"{PACKAGE}.common.runtime": LEDGER,
+    f"{PACKAGE}.common.runtime": LEDGER | _common("kernel_cache", "kernel_folder"),
     **{f"{PACKAGE}.{part}": COMMON for part in LINKED if part != "common"},
-    PACKAGE: COMMON | {f"{PACKAGE}.{part}" for part in LINKED if part != "common"},
+    PACKAGE: COMMON
+    | _common("kernel_cache")
+    | {f"{PACKAGE}.{part}" for part in LINKED if part != "common"},
     "benchmarks": COMMON | {f"{PACKAGE}.trainer"},
 }
 """The rooms that each room may import."""

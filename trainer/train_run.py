@@ -9,6 +9,7 @@ from sensorwatch.common.registry.model_names import current_user, require_model_
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.rows.instants import format_instant
 from sensorwatch.common.rows.schema import Schema, load_schema
+from sensorwatch.common.runtime.kernel_progress import compile_ahead
 from sensorwatch.common.runtime.logs import logger
 from sensorwatch.common.runtime.printing import print_line
 from sensorwatch.common.runtime.setting_keys import Settings
@@ -28,6 +29,7 @@ def train_version(settings: Settings, data: str, *, rows: int | None, promote: b
     `rows`: the number of first rows to use; None: all. With `promote`, evaluate the version and
     promote it. Raises CheckFailed if a check of the evaluation fails.
     """
+    compile_ahead()
     store = Registry(settings.registry.path)
     model_name = require_model_name(settings.registry.model)
     row_schema = load_schema(schema_file(settings))

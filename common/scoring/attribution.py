@@ -181,17 +181,36 @@ def _sum_rarities(tables, weights, scored, component_scores, total):  # type: ig
             total[row, variant] = rarities
 
 
+# Loops instead of array expressions, which numba takes ten times as long to compile.
 @kernel
 def _write_shares(total, outlyingness, shares):  # type: ignore[no-untyped-def]
     """Write shares of the score drops; of `outlyingness` if none drops; else equal shares.
 
     A drop is the score of the last variant minus that of the signal's variant.
     """
-    signals = shares.shape[1]
     for row in range(len(shares)):
-        shares[row] = np.maximum(total[row, signals] - total[row, :signals], 0.0)
-        if np.sum(shares[row]) <= MIN_SCORE_DROP:
-            shares[row] = outlyingness[row]
-        if np.sum(shares[row]) <= MIN_SCORE_DROP:
+        _write_drops(total[row], shares[row])
+        if _sum(shares[row]) <= MIN_SCORE_DROP:
+            for signal in range(shares.shape[1]):
+                shares[row, signal] = outlyingness[row, signal]
+        if _sum(shares[row]) <= MIN_SCORE_DROP:
             shares[row] = 1.0
-        shares[row] /= np.sum(shares[row])
+        divisor = _sum(shares[row])
+        for signal in range(shares.shape[1]):
+            shares[row, signal] /= divisor
+
+
+@inlined_kernel
+def _write_drops(scores, drops):  # type: ignore[no-untyped-def]
+    """Write how far the last of `scores` exceeds each other one; 0 if it does not."""
+    for signal in range(len(drops)):
+        drop = scores[-1] - scores[signal]
+        drops[signal] = max(drop, 0.0)
+
+
+@inlined_kernel
+def _sum(values):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for value in values:
+        total += value
+    return total

@@ -1,23 +1,19 @@
-"""The compilation of the scoring kernels before the first row."""
+"""The loading of the scoring kernels before the first row."""
 
 import numpy as np
 
-from sensorwatch.common.kernels import is_cached
-from sensorwatch.common.model.forest import path_lengths_to_scores
 from sensorwatch.common.rows.parsing import MIN_PAYLOADS_FOR_KERNEL, parse
 from sensorwatch.common.rows.readings import DEFAULT_SENSOR, build_readings
 from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.explanation import explain_rows
 from sensorwatch.common.scoring.processing import score_readings
 
-COMPILING_MESSAGE = (
-    "compiling the scoring code for this machine, once: this takes some seconds; "
-    "`sensorwatch warmup` does it in advance"
-)
 
+def load_kernels(detector: Detector) -> None:
+    """Load the scoring kernels from numba's cache by scoring a synthetic row.
 
-def compile_kernels(detector: Detector) -> None:
-    """Compile the kernels, or load them from numba's cache, by scoring synthetic rows."""
+    A kernel that is not in the cache is compiled.
+    """
     parse([b"{}"] * MIN_PAYLOADS_FOR_KERNEL, detector.schema)
     signals, contexts = len(detector.schema.signals), len(detector.schema.context)
     readings = build_readings(
@@ -30,8 +26,3 @@ def compile_kernels(detector: Detector) -> None:
     )
     outcome = score_readings(readings, [], detector, detector.empty_memory())
     explain_rows(detector, outcome, np.arange(len(outcome.readings)))
-
-
-def is_compiled() -> bool:
-    """Return whether numba's cache has the kernels of this code; compiling takes some seconds."""
-    return is_cached(path_lengths_to_scores)

@@ -74,9 +74,11 @@ def verify_command(
     Needs the retained input, and the versions that scored it in the registry. Starts at the
     opening of an account, or at a snapshot that still exists.
     """
+    from sensorwatch.common.runtime.kernel_progress import compile_ahead
     from sensorwatch.proof.ledger_intervals import Verdict, since_last_opening
     from sensorwatch.proof.proof_inputs import connect_proof_inputs
 
+    compile_ahead()
     settings = group_settings(config, group)
     committed = _committed_accounts(settings)
     inputs = connect_proof_inputs(settings)

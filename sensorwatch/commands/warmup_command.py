@@ -2,6 +2,7 @@
 
 import time
 
+from sensorwatch.common.errors import CheckFailed
 from sensorwatch.common.runtime.printing import print_line
 
 
@@ -11,10 +12,14 @@ def warmup() -> None:
     The cache is valid for this version on this CPU type; NUMBA_CACHE_DIR sets its folder. Without
     it the first start compiles the kernels, and the first rows wait.
     """
-    # Imported late: it takes seconds, and `--help` does not need it.
-    from sensorwatch.commands.warmup_run import compile_kernels
+    # Imported late: it takes a second, and `--help` does not need it.
+    from sensorwatch.common.runtime.kernel_compilation import KernelCompilation
+    from sensorwatch.common.runtime.kernel_progress import shown_share
 
     began = time.perf_counter()
-    compile_kernels()
+    with KernelCompilation(is_cached=lambda: False) as compilation, shown_share() as on_share:
+        errors = compilation.wait(on_share)
+    if errors:
+        raise CheckFailed(f"the kernels cannot be compiled: {'; '.join(errors)}")
     elapsed_seconds = time.perf_counter() - began
     print_line(f"every kernel is compiled, in {elapsed_seconds:.1f} s, and cached")

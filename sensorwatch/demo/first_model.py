@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from sensorwatch.commands.warmup_run import compile_kernels
 from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.rows.schema import load_schema
+from sensorwatch.common.runtime.kernel_compilation import CSV_JOB, SCORING_JOB, KernelCompilation
+from sensorwatch.common.runtime.kernel_progress import shown_share
 from sensorwatch.common.runtime.settings import Settings
-from sensorwatch.common.scoring.warmup import is_compiled
 from sensorwatch.demo.scenario import TRAINING_DAYS, Scenario, healthy_rows
 from sensorwatch.producer.csv_sink import write_simulated_csv
 from sensorwatch.trainer.dataset import read_data
@@ -21,15 +21,21 @@ def train_first_model(
 
     `data`: where the training rows are written. `step` announces what begins.
     """
-    if not is_compiled():
-        step("compiling the detector for this machine (only the first time)")
-        compile_kernels()
-    step(f"simulating {TRAINING_DAYS} days of healthy rows")
-    rows = write_simulated_csv(
-        healthy_rows(scenario), data, labels=False, on_sent=lambda _rows: None
-    )
-    step(f"training the first model on {rows:,} rows")
-    return _register(settings, data)
+    with KernelCompilation() as compilation:
+        if compilation.is_needed:
+            step("compiling the detector for this CPU (only the first time)")
+        step(f"simulating {TRAINING_DAYS} days of healthy rows")
+        rows = write_simulated_csv(
+            healthy_rows(scenario), data, labels=False, on_sent=lambda _rows: None
+        )
+        with shown_share(step) as on_share:
+            compilation.wait(on_share, [CSV_JOB, SCORING_JOB])
+        # The other job is for the consumer, and runs beside the training.
+        step(f"training the first model on {rows:,} rows")
+        version = _register(settings, data)
+        with shown_share(step) as on_share:
+            compilation.wait(on_share)
+    return version
 
 
 def _register(settings: Settings, data: Path) -> str:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sensorwatch.common.scoring.warmup import compile_kernels, is_compiled
+from sensorwatch.common.kernels import all_cached
+from sensorwatch.common.scoring.warmup import load_kernels
 from tests.commands.command_runner import ROOT
 from tests.reading_builders import a_detector
 
@@ -48,15 +49,16 @@ def run(cache: Path, *arguments: str) -> str:
 
 
 def test_used_kernels_are_in_the_cache() -> None:
-    compile_kernels(a_detector())
+    load_kernels(a_detector())
 
-    assert is_compiled()
+    assert all_cached()
 
 
 @pytest.mark.slow
 def test_after_the_warmup_no_kernel_is_compiled(tmp_path: Path) -> None:
     print_is_compiled = (
-        "from sensorwatch.common.scoring.warmup import is_compiled; print(is_compiled())"
+        "import sensorwatch.common.scoring.warmup; "
+        "from sensorwatch.common.kernels import all_cached; print(all_cached())"
     )
     assert run(tmp_path, "-c", print_is_compiled) == "False\n"
 

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from sensorwatch.common.rows.fast.json_rows import read_json_rows
-from sensorwatch.common.scoring.warmup import compile_kernels
+from sensorwatch.common.scoring.warmup import load_kernels
 from tests.reading_builders import a_detector
 
 
-def test_compile_kernels_calls_the_kernel_that_parses_many_rows(
+def test_load_kernels_calls_the_kernel_that_parses_many_rows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     calls = []
@@ -20,6 +20,6 @@ def test_compile_kernels_calls_the_kernel_that_parses_many_rows(
 
     monkeypatch.setattr("sensorwatch.common.rows.parsing.read_json_rows", read_and_count)
 
-    compile_kernels(a_detector())
+    load_kernels(a_detector())
 
     assert calls

@@ -1,0 +1,153 @@
+"""Compilation of all kernels in child processes, side by side, before the first row."""
+
+import fcntl
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from threading import Thread
+from types import TracebackType
+from typing import IO, Self
+
+from sensorwatch.common.kernel_cache import kernel_count
+from sensorwatch.common.kernel_folder import kernel_folder
+from sensorwatch.common.kernels import all_cached
+
+OnShare = Callable[[float], object]
+"""Called with the share of all kernels that are compiled, from 0 to 1."""
+
+CSV_JOB, JSON_JOB, SCORING_JOB = JOBS = ("csv", "json", "scoring")
+"""What a child process compiles; see `sensorwatch/kernel_jobs.py`."""
+# Reading CSV and reading JSON share kernels, so one process does both.
+_JOBS_OF_ONE_CPU = ((CSV_JOB, SCORING_JOB, JSON_JOB),)
+_JOBS_OF_TWO_CPUS = ((CSV_JOB, JSON_JOB), (SCORING_JOB,))
+_POLL_SECONDS = 0.05
+
+
+class KernelCompilation:
+    """The compilation of every kernel that is not in the cache; a context manager.
+
+    Of several processes that need kernels, one compiles and the others wait for it. Without it, or
+    if a child process fails, the first call of a kernel compiles it.
+    """
+
+    def __init__(self, *, is_cached: Callable[[], bool] = all_cached) -> None:
+        """Start to compile unless `is_cached`; the default checks the kernels that are imported."""
+        self._is_cached = is_cached
+        folder = None if is_cached() else kernel_folder(Path(__file__).parents[1])
+        self._lock_file = None if folder is None else (folder / "compilation.lock").open("wb")
+        self._total = 0 if folder is None else kernel_count()
+        self._children: list[_Child] = []
+        self._start_unless_locked()
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether kernels are being compiled, here or in another process."""
+        return self._lock_file is not None
+
+    def wait(self, on_share: OnShare, jobs: Sequence[str] = JOBS) -> list[str]:
+        """Block until `jobs` are done; return the error of each child process that failed."""
+        while self._is_running(jobs):
+            on_share(self._share())
+            time.sleep(_POLL_SECONDS)
+        return [error for child in self._children if (error := child.error()) is not None]
+
+    def close(self) -> None:
+        """Stop the child processes that still run."""
+        for child in self._children:
+            child.stop()
+        if self._lock_file is not None:
+            self._lock_file.close()
+            self._lock_file = None
+
+    def _is_running(self, jobs: Sequence[str]) -> bool:
+        if self._lock_file is not None and not self._children:
+            self._start_unless_locked()
+        if self._lock_file is None:
+            return False
+        return not self._children or any(child.is_running(jobs) for child in self._children)
+
+    def _start_unless_locked(self) -> None:
+        """Start the child processes, unless another process compiles or has compiled."""
+        if self._lock_file is None or not _lock(self._lock_file):
+            return
+        if self._is_cached():
+            self.close()
+            return
+        enough = len(os.sched_getaffinity(0)) > 1
+        lists = _JOBS_OF_TWO_CPUS if enough else _JOBS_OF_ONE_CPU
+        self._children = [_Child(jobs) for jobs in lists]
+
+    def _share(self) -> float:
+        compiled: set[str] = set().union(*(child.compiled for child in self._children))
+        return min(1.0, len(compiled) / self._total)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _lock(file: IO[bytes]) -> bool:
+    """Lock the file until it is closed; return False if another process has locked it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+class _Child:
+    """A child process that compiles some jobs and reports each kernel on its standard output."""
+
+    def __init__(self, jobs: Sequence[str]) -> None:
+        self.compiled: set[str] = set()
+        self._remaining = set(jobs)
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `stop`
+        self._process = subprocess.Popen(  # noqa: S603 - this Python, our own module
+            [sys.executable, "-m", "sensorwatch.kernel_jobs", *jobs],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+        )
+        self._reader = Thread(target=self._read_reports, daemon=True)
+        self._reader.start()
+
+    def is_running(self, jobs: Sequence[str]) -> bool:
+        """Return whether one of `jobs` is still to be done by this process."""
+        return self._reader.is_alive() and not self._remaining.isdisjoint(jobs)
+
+    def error(self) -> str | None:
+        """Return the last line of standard error if the process failed, else None."""
+        if self._reader.is_alive() or self._process.wait() == 0:
+            return None
+        self._errors.seek(0)
+        lines = self._errors.read().decode(errors="replace").splitlines()
+        return lines[-1] if lines else f"exit code {self._process.returncode}, no message"
+
+    def stop(self) -> None:
+        """Stop the process if it still runs."""
+        self._process.terminate()
+        self._process.wait()
+        self._reader.join()
+        self._errors.close()
+
+    def _read_reports(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as reports:
+            for line in reports:
+                kind, name = line.split()
+                if kind == "done":
+                    self._remaining.discard(name)
+                else:
+                    self.compiled.add(name)

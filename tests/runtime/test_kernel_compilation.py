@@ -1,0 +1,127 @@
+"""Kernels are compiled in child processes, side by side, by one process at a time."""
+
+import fcntl
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sensorwatch.common import kernel_cache
+from sensorwatch.common.kernel_folder import kernel_folder
+from sensorwatch.common.runtime import kernel_compilation
+from sensorwatch.common.runtime.kernel_compilation import JOBS, SCORING_JOB, KernelCompilation
+from sensorwatch.common.runtime.kernel_progress import shown_share
+from tests.commands.command_runner import ROOT
+
+COMPILE = """
+import sensorwatch.common.scoring.warmup
+from sensorwatch.common.runtime.kernel_compilation import KernelCompilation
+shares = []
+with KernelCompilation() as compilation:
+    print(compilation.is_needed, compilation.wait(shares.append), end=" ")
+print(shares == sorted(shares), bool(shares) and shares[-1] > 0.5)
+"""
+
+
+def compiling_process(cache: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", COMPILE],
+        env={**os.environ, "NUMBA_CACHE_DIR": str(cache)},
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.slow
+def test_of_two_processes_one_compiles_and_the_other_waits(tmp_path: Path) -> None:
+    processes = [compiling_process(tmp_path) for _ in range(2)]
+    outputs = [process.communicate()[0].split() for process in processes]
+
+    # The process that waits has no share to show.
+    assert sorted(outputs) == [["True", "[]", "True", "False"], ["True", "[]", "True", "True"]]
+
+    output, _ = compiling_process(tmp_path).communicate()
+
+    assert output.split() == ["False", "[]", "True", "False"]
+
+
+def test_nothing_is_compiled_if_every_kernel_is_in_the_cache() -> None:
+    with KernelCompilation(is_cached=lambda: True) as compilation:
+        assert not compilation.is_needed
+        assert compilation.wait(pytest.fail) == []
+
+
+def test_the_error_of_a_child_process_is_returned(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    for lists in ("_JOBS_OF_ONE_CPU", "_JOBS_OF_TWO_CPUS"):
+        monkeypatch.setattr(kernel_compilation, lists, (("unknown-job",),))
+
+    with KernelCompilation(is_cached=lambda: False) as compilation:
+        errors = compilation.wait(lambda _share: None, ["unknown-job"])
+
+    assert errors == ["KeyError: 'unknown-job'"]
+
+
+def test_a_process_waits_while_another_one_has_the_lock_and_then_finds_the_kernels(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    folder = kernel_folder(Path(kernel_cache.__file__).parent)
+    assert folder is not None
+    folder.mkdir(parents=True, exist_ok=True)
+    cached = False
+
+    with (folder / "compilation.lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+        def finish(_share: float) -> None:
+            nonlocal cached
+            cached = True
+            fcntl.flock(lock, fcntl.LOCK_UN)
+
+        with KernelCompilation(is_cached=lambda: cached) as compilation:
+            assert compilation.wait(finish, JOBS) == []
+
+    assert cached
+
+
+def test_a_compilation_that_is_closed_leaves_no_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(kernel_compilation, "_JOBS_OF_ONE_CPU", ((SCORING_JOB,),))
+
+    with KernelCompilation(is_cached=lambda: False) as compilation:
+        children = [child._process for child in compilation._children]
+        assert [child.poll() for child in children] == [None] * len(children)
+
+    assert all(child.poll() is not None for child in children)
+
+
+def test_kernels_are_counted_in_the_text_of_the_sources(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    source = tmp_path / "kernels_of_a_test.py"
+    source.write_text("@kernel\ndef f(): ...\n@inlined_kernel\ndef g(): ...\n# @kernel\n")
+    monkeypatch.setattr(kernel_cache, "kernel_sources", lambda: [source])
+
+    assert kernel_cache.kernel_count() == 2
+
+
+def test_without_a_terminal_the_share_is_said_every_five_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[str] = []
+    seconds = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: seconds)
+
+    with shown_share(said.append) as on_share:
+        for seconds in (1.0, 4.9, 5.0, 6.0, 10.0):
+            on_share(seconds / 20)
+
+    assert said == ["compiled 25% of the scoring code", "compiled 50% of the scoring code"]
