@@ -1,4 +1,4 @@
-"""Validation errors of pydantic as one line of text for each problem."""
+"""Conversion of pydantic's validation errors to one line of text."""
 
 import difflib
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from pydantic import ValidationError
 def describe_validation_error(error: ValidationError, *, known: Iterable[str] = ()) -> str:
     """Return "path: problem, found value" for each problem, joined by "; ".
 
-    `known`: all valid dotted names, from which a similar one is suggested.
+    `known`: all valid dotted names. For an unknown key, the most similar valid name is suggested.
     """
     names = list(known)
     return "; ".join(
@@ -31,5 +31,5 @@ def _describe_problem(problem: object, known: list[str]) -> str:
     if problem["type"] == "missing":
         return f'"{path}" is missing'
     message = str(problem["msg"]).removeprefix("Value error, ")
-    shown = repr(problem.get("input"))
-    return f"{path or 'the whole'}: {message}, found {shown if len(shown) <= 80 else shown[:80]}"
+    input_text = repr(problem.get("input"))
+    return f"{path or 'the whole'}: {message}, found {input_text[:80]}"

@@ -35,14 +35,17 @@ COMPONENTS = (RarityTable.FOREST, RarityTable.DISTANCE, RarityTable.DRIFT, Rarit
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """How to combine components into one score in nats: -ln of the share of clean rows as high."""
+    """Parameters that combine the components of a row into one score.
+
+    The score is in nats: -ln of the share of clean rows that score as high.
+    """
 
     tables: NDArray[np.float64]
     """Shape (len(RarityTable), KNOTS + 2). One `Tail.table` per RarityTable."""
     weights: NDArray[np.float64]
     """Shape (len(COMPONENTS),). 1 if the component counts, 0 if an ablation leaves it out."""
     refractory_rows: int = 0
-    """Number of rows of a sensor after an alarm that cannot start another one."""
+    """Number of rows after an alarm in which the same sensor cannot start another alarm."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays by name, as they are stored."""

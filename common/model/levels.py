@@ -17,11 +17,11 @@ class Levels:
     sensor_ids: tuple[str, ...]
     """Sensors with a level of their own; sensor k has row k + 1 of the tables."""
     location: NDArray[np.float64]
-    """Shape (1 + sensors, columns). In the column's unit; row 0 is of all sensors together."""
+    """Shape (1 + sensors, columns). In the column's unit; row 0 is for all sensors together."""
     scale: NDArray[np.float64]
     """Shape (1 + sensors, columns). In the column's unit, above 0; rows as in `location`."""
     min_rows: int
-    """Number of rows from which a sensor unknown to training learns its level.
+    """Number of rows from which the level of a sensor that training did not see is learned.
 
     0: the plan uses no levels.
     """
@@ -30,7 +30,7 @@ class Levels:
 
     @cached_property
     def level_by_sensor(self) -> dict[str, int]:
-        """The row of the tables of each sensor with a level of its own."""
+        """The table row of each sensor that has a level of its own."""
         return {name: row for row, name in enumerate(self.sensor_ids, start=1)}
 
     @cached_property
@@ -74,8 +74,8 @@ def levels_from_arrays(arrays: dict[str, NDArray[Any]], columns: int) -> Levels:
 
 
 def no_levels(location: NDArray[np.float64], *, max_gap: int = 0) -> Levels:
-    """Return the levels of a plan that uses none.
+    """Return the levels for a feature plan that does not use levels.
 
-    `location`: shape (columns,). Replaces values that are missing before a sensor's first value.
+    `location`: shape (columns,), replaces values that are missing before a sensor's first value.
     """
     return Levels((), location[None].copy(), np.ones((1, len(location))), 0, max_gap)

@@ -1,4 +1,4 @@
-"""Validation of one record's fields: a row, or all faults of the record."""
+"""Validation of one record's fields; the result is a row, or all faults of the record."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -16,11 +16,15 @@ from sensorwatch.common.rows.rejection import Fault, Reason, make_fault, short_r
 from sensorwatch.common.rows.schema import MissingPolicy, NumericColumn, Schema, UnknownFields
 
 MAX_FAULTS = 100
-"""Bound for one record. A hostile record could have tens of thousands of unknown fields."""
+"""Number of faults of a record from which unknown fields are no longer added.
+
+A hostile record could have tens of thousands of unknown fields.
+"""
 
 _ABSENT = object()
 
 Lookup = Callable[[Mapping[str, object]], object]
+"""A function that returns the value of one field of a record, or _ABSENT."""
 
 
 class Row(NamedTuple):
@@ -29,11 +33,14 @@ class Row(NamedTuple):
     event_time: int
     sensor_id: str
     values: list[float]
-    """Values of signals, then context. NaN: missing, to be carried forward."""
+    """Values of the signals, then of the context columns; NaN if a value is missing."""
 
 
 FieldReader = Callable[[Mapping[str, object], int | None], Row | tuple[Fault, ...]]
-"""Maps a record's fields and receive time (microseconds UTC; None: unknown) to row or faults."""
+"""A function that validates a record's fields and returns a row or the faults of the record.
+
+The second argument is the receive time in microseconds UTC, or None if it is unknown.
+"""
 
 
 def field_reader(schema: Schema) -> FieldReader:
@@ -41,7 +48,7 @@ def field_reader(schema: Schema) -> FieldReader:
     read_time = _make_time_reader(schema)
     read_key = _make_key_reader(schema)
     columns = [(_make_lookup(column.path), column, *column.bounds) for column in schema.columns]
-    unknown = _make_unknown_field_check(schema)
+    check_unknown_fields = _make_unknown_field_check(schema)
 
     def read(record: Mapping[str, object], received: int | None) -> Row | tuple[Fault, ...]:
         faults: list[Fault] = []
@@ -50,7 +57,7 @@ def field_reader(schema: Schema) -> FieldReader:
         values = []
         for lookup, column, low, high in columns:
             value = lookup(record)
-            # The common case first: a finite number within the bounds.
+            # The most common case comes first: a finite number within the bounds.
             if type(value) is int:
                 value = _to_float(value)
             if type(value) is float and low <= value <= high and abs(value) < FLOAT32_OVERFLOW:
@@ -59,25 +66,25 @@ def field_reader(schema: Schema) -> FieldReader:
                 values.append(math.nan)
             else:
                 faults.append(_value_fault(value, column))
-        unknown(record, faults)
+        check_unknown_fields(record, faults)
         return tuple(faults) if faults else Row(event_time, sensor_id, values)
 
     return read
 
 
 def _make_lookup(path: str) -> Lookup:
-    first, *rest = path.split(".")
+    first_name, *inner_names = path.split(".")
 
-    def plain(record: Mapping[str, object]) -> object:
+    def look_up_plain(record: Mapping[str, object]) -> object:
         return record.get(path, _ABSENT)
 
-    def nested(record: Mapping[str, object]) -> object:
-        value = record.get(first, _ABSENT)
-        for part in rest:
-            value = value.get(part, _ABSENT) if isinstance(value, Mapping) else _ABSENT
+    def look_up_nested(record: Mapping[str, object]) -> object:
+        value = record.get(first_name, _ABSENT)
+        for name in inner_names:
+            value = value.get(name, _ABSENT) if isinstance(value, Mapping) else _ABSENT
         return value
 
-    return nested if rest else plain
+    return look_up_nested if inner_names else look_up_plain
 
 
 def _make_time_reader(
