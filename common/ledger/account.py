@@ -29,13 +29,13 @@ class SnapshotRef:
 class Account:
     """The outcomes of one partition's records from `first_offset` to before `next_offset`.
 
-    It is cumulative and does not depend on the boundaries of micro-batches.
+    The account is cumulative and does not depend on the boundaries of micro-batches.
     """
 
     first_offset: int
     next_offset: int
     consumed: int = 0
-    """Number of records."""
+    """Number of records with any outcome."""
     normal: int = 0
     anomalies: int = 0
     dead_letters: int = 0
@@ -54,7 +54,7 @@ class Account:
     fingerprint: str = ""
     """Fingerprint of everything that can change a score's last bit: code, libraries, CPU kind."""
     snapshot: SnapshotRef | None = None
-    """None if there is no snapshot; the memory was cold at `first_offset` then."""
+    """The newest snapshot; None: there is none, and the memory was cold at `first_offset`."""
     max_sensors: int = MAX_SENSORS
     """Largest number of sensors in the memory that scored the newest records."""
 
@@ -65,18 +65,18 @@ class Account:
 
     @property
     def oldest_bucket(self) -> int:
-        """Number of the window's first bucket.
+        """Number of the first bucket in the breaker's window.
 
         Bucket k contains the records from number k * window_bucket_rows on.
         """
-        newest = max(self.consumed - 1, 0) // self.window_bucket_rows
-        return newest - len(self.window_rejected) + 1
+        newest_record = max(self.consumed - 1, 0) // self.window_bucket_rows
+        return newest_record - len(self.window_rejected) + 1
 
     @property
     def window(self) -> tuple[int, int]:
         """Number of records and of rejections in the breaker's window."""
-        before = self.oldest_bucket * self.window_bucket_rows
-        return self.consumed - before, sum(self.window_rejected)
+        records_before_window = self.oldest_bucket * self.window_bucket_rows
+        return self.consumed - records_before_window, sum(self.window_rejected)
 
 
 def open_account(
@@ -87,7 +87,7 @@ def open_account(
     window_rows: int = 10_000,
     max_sensors: int = MAX_SENSORS,
 ) -> Account:
-    """Return the account of a partition without records; the first one is at `offset` or later."""
+    """Return an account without records; its first record is at `offset` or later."""
     return Account(
         first_offset=offset,
         next_offset=offset,
@@ -111,25 +111,31 @@ def start_segment(account: Account, *, fingerprint: str) -> Account:
 
 
 def resize_window(account: Account, window_rows: int) -> Account:
-    """Return the account with the breaker's window in buckets of the size set for `window_rows`.
+    """Return the account with buckets of the size that the setting `window_rows` asks for.
 
     The rejections of an old bucket are distributed evenly over its records. The new window starts
-    at or after the bucket with the old window's first record. Records of that bucket before the
-    old window count as accepted.
+    at or after the new bucket that contains the old window's first record. Records of this bucket
+    that are not in the old window count as accepted.
     """
-    size = _bucket_rows(window_rows)
-    if size == account.window_bucket_rows:
+    bucket_size = _bucket_rows(window_rows)
+    if bucket_size == account.window_bucket_rows:
         return account
-    newest = max(account.consumed - 1, 0)
+    newest_record = max(account.consumed - 1, 0)
     old_size, old_first = account.window_bucket_rows, account.oldest_bucket
-    first = max(old_first * old_size // size, newest // size - WINDOW_BUCKETS + 1, 0)
+    first_bucket = max(
+        old_first * old_size // bucket_size, newest_record // bucket_size - WINDOW_BUCKETS + 1, 0
+    )
     total = np.concatenate(([0.0], np.cumsum(account.window_rejected)))
     cumulative = np.interp(
-        _bucket_edges(account, first, size), _bucket_edges(account, old_first, old_size), total
+        _bucket_edges(account, first_bucket, bucket_size),
+        _bucket_edges(account, old_first, old_size),
+        total,
     )
     counts = np.diff(np.rint(cumulative).astype(np.int64))
     return replace(
-        account, window_bucket_rows=size, window_rejected=tuple(int(count) for count in counts)
+        account,
+        window_bucket_rows=bucket_size,
+        window_rejected=tuple(int(count) for count in counts),
     )
 
 
@@ -184,9 +190,9 @@ def _bucket_rows(window_rows: int) -> int:
 
 
 def _bucket_edges(account: Account, first: int, size: int) -> NDArray[np.float64]:
-    """Return the first record numbers of the buckets from `first` on, and the account's end.
+    """Return the number of the first record of each bucket from `first` on, and the last end.
 
-    Numbers are relative to the end: small numbers are exact in float64.
+    Records are numbered relative to the end of the account: small numbers are exact in float64.
     """
     newest = max(account.consumed - 1, 0) // size
     begins = [bucket * size - account.consumed for bucket in range(first, newest + 1)]
@@ -202,9 +208,9 @@ def _window_counts(account: Account, rejected: NDArray[np.bool_]) -> tuple[int, 
     return tuple(int(count) for count in counts[-WINDOW_BUCKETS:])
 
 
-# Compiled, because in Python the digest would take longer than the scoring. The mixing step is
-# the finaliser of splitmix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators",
-# OOPSLA 2014).
+# This is a kernel because in Python the digest would take longer than the scoring. The mixing step
+# is the finaliser of splitmix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number
+# generators", OOPSLA 2014).
 @kernel
 def _digest(
     digest: np.uint64,
