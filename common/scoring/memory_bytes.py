@@ -1,4 +1,4 @@
-"""The bytes of a memory: the content of a snapshot."""
+"""Conversion of a memory to the bytes of a snapshot, and back."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from sensorwatch.common.scoring.memory import MAX_SENSORS, Memory, ModelForMemor
 from sensorwatch.common.scoring.memory_layout import Layout
 
 FORMAT = 1
-"""Version of the byte format; this code refuses newer ones."""
+"""Version of the byte format; bytes of a newer format are refused."""
 
 
 class _Header(msgspec.Struct, frozen=True):

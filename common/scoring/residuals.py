@@ -35,7 +35,7 @@ class Residuals:
 
 
 def compute_residuals(forecast: Forecast, recalled: Recalled) -> Residuals:
-    """Return the residuals of rows; a row without memory is compared with its sensor's level."""
+    """Return the residuals of rows; for a row without memory the forecast is its sensor's level."""
     n, signals = len(recalled.slots), len(forecast.spread)
     result = Residuals(
         expected=np.zeros((n, signals)),
@@ -51,7 +51,7 @@ def compute_residuals(forecast: Forecast, recalled: Recalled) -> Residuals:
         scored=recalled.status == _SCORED,
         event_time=recalled.event_time,
     )
-    model = _Model(
+    parameters = _Parameters(
         coefficients=forecast.coefficients,
         whitening=forecast.whitening,
         signal_whitening=forecast.signal_whitening,
@@ -59,8 +59,10 @@ def compute_residuals(forecast: Forecast, recalled: Recalled) -> Residuals:
         profile=forecast.season.profile,
         period=forecast.season.period,
     )
-    out = _Out(result.expected, result.residual, result.whitened, result.distance, result.stuck)
-    _compute_rows(rows, model, out)
+    outputs = _Outputs(
+        result.expected, result.residual, result.whitened, result.distance, result.stuck
+    )
+    _compute_rows(rows, parameters, outputs)
     return result
 
 
@@ -75,7 +77,7 @@ class _Rows(NamedTuple):
     event_time: NDArray[np.int64]
 
 
-class _Model(NamedTuple):
+class _Parameters(NamedTuple):
     """The kernel's parameters; see `Forecast` and `Season` for shapes and units."""
 
     coefficients: NDArray[np.float64]
@@ -86,7 +88,7 @@ class _Model(NamedTuple):
     period: int
 
 
-class _Out(NamedTuple):
+class _Outputs(NamedTuple):
     """The kernel's output for n rows; see `Residuals` for shapes and units."""
 
     expected: NDArray[np.float64]
@@ -96,12 +98,13 @@ class _Out(NamedTuple):
     stuck: NDArray[np.float64]
 
 
-# Without BLAS, whose last bit depends on the number of rows: each sum has one fixed order.
+# The kernel does not use BLAS, because the last bit of its results depends on the number of rows.
+# Here each sum has a fixed order.
 @kernel
-def _compute_rows(rows, model, out):  # type: ignore[no-untyped-def]
+def _compute_rows(rows, parameters, outputs):  # type: ignore[no-untyped-def]
     standardised, lagged, repeats, scored, event_time = rows
-    coefficients, whitening, signal_whitening, repeat_nats, profile, period = model
-    expected, residual, whitened, distance, stuck = out
+    coefficients, whitening, signal_whitening, repeat_nats, profile, period = parameters
+    expected, residual, whitened, distance, stuck = outputs
     signals, contexts = residual.shape[1], standardised.shape[1] - residual.shape[1]
     n_lagged = lagged.shape[1]
     allowance = repeat_allowance(repeat_nats)
@@ -133,9 +136,10 @@ def _compute_rows(rows, model, out):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def repeat_allowance(repeat_nats):  # type: ignore[no-untyped-def]
-    """Return the nats that a run of repeats must exceed to count.
+    """Return the nats that the rarity of a run of repeats must exceed to count.
 
-    Among more signals, a repeat by chance is more frequent. A signal with 0 nats does not count.
+    With more signals, a repeat by chance is more frequent. Signals whose repeats have a rarity of 0
+    nats are ignored.
     """
     repeating_signals = 0
     for signal in range(len(repeat_nats)):

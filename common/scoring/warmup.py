@@ -33,5 +33,5 @@ def compile_kernels(detector: Detector) -> None:
 
 
 def is_compiled() -> bool:
-    """Return whether numba's cache has the kernels of this code; compiling takes some seconds."""
+    """Return whether numba's cache contains the kernels of this code."""
     return is_cached(path_lengths_to_scores)
