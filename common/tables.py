@@ -151,10 +151,10 @@ def _read_chunks(path: Path, schema: Schema, start: _RowsStart) -> Iterator[Batc
 
 
 def _read_csv_from(
-    path: Path, schema: Schema, read: CellReader, position: int, lines: int
+    path: Path, schema: Schema, read_cells: CellReader, position: int, lines: int
 ) -> Iterator[Fields | Fault]:
     """Yield the rows from byte `position` of the file on; `lines` are before that position."""
     with path.open("rb") as file:
         file.seek(position)
         text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")
-        yield from read_csv_rows(csv_reader(text, schema), read, lines_before=lines)
+        yield from read_csv_rows(csv_reader(text, schema), read_cells, lines_before=lines)

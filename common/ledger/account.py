@@ -125,11 +125,11 @@ def resize_window(account: Account, window_rows: int) -> Account:
     first_bucket = max(
         old_first * old_size // bucket_size, newest_record // bucket_size - WINDOW_BUCKETS + 1, 0
     )
-    total = np.concatenate(([0.0], np.cumsum(account.window_rejected)))
+    rejections_before = np.concatenate(([0.0], np.cumsum(account.window_rejected)))
     cumulative = np.interp(
         _bucket_edges(account, first_bucket, bucket_size),
         _bucket_edges(account, old_first, old_size),
-        total,
+        rejections_before,
     )
     counts = np.diff(np.rint(cumulative).astype(np.int64))
     return replace(
@@ -162,15 +162,15 @@ def advance_account(
             f"offsets from {offsets[0]} to {offsets[-1]} do not rise, wanted rising offsets from "
             f"{account.next_offset} on"
         )
-    count = np.bincount(kinds, minlength=4)
+    kind_counts = np.bincount(kinds, minlength=4)
     rejected = counted_rejections(offsets, kinds, accept_rejections_until)
     return replace(
         account,
         next_offset=int(offsets[-1]) + 1,
         consumed=account.consumed + len(offsets),
-        normal=account.normal + int(count[OutcomeKind.NORMAL]),
-        anomalies=account.anomalies + int(count[OutcomeKind.ANOMALY]),
-        dead_letters=account.dead_letters + int(count[OutcomeKind.DEAD_LETTER]),
+        normal=account.normal + int(kind_counts[OutcomeKind.NORMAL]),
+        anomalies=account.anomalies + int(kind_counts[OutcomeKind.ANOMALY]),
+        dead_letters=account.dead_letters + int(kind_counts[OutcomeKind.DEAD_LETTER]),
         window_rejected=_window_counts(account, rejected),
         model_version=model_version,
         digest=int(_digest(np.uint64(account.digest), offsets, kinds, reasons, score_bits)),
@@ -201,8 +201,8 @@ def _bucket_edges(account: Account, first: int, size: int) -> NDArray[np.float64
 
 def _window_counts(account: Account, rejected: NDArray[np.bool_]) -> tuple[int, ...]:
     """Return the rejections per bucket after n more records; `rejected` (n,) marks rejections."""
-    number = account.consumed + np.arange(len(rejected))
-    bucket = number // account.window_bucket_rows - account.oldest_bucket
+    record_number = account.consumed + np.arange(len(rejected))
+    bucket = record_number // account.window_bucket_rows - account.oldest_bucket
     counts = np.bincount(bucket[rejected], minlength=int(bucket[-1]) + 1)
     counts[: len(account.window_rejected)] += np.asarray(account.window_rejected)
     return tuple(int(count) for count in counts[-WINDOW_BUCKETS:])

@@ -32,16 +32,16 @@ def find_first_excess(
     if not rejected.any():
         return None
     bucket_size = account.window_bucket_rows
-    oldest = account.oldest_bucket
-    number = account.consumed + np.arange(len(rejected))
-    bucket = number // bucket_size - oldest
+    oldest_bucket = account.oldest_bucket
+    record_number = account.consumed + np.arange(len(rejected))
+    bucket = record_number // bucket_size - oldest_bucket
     dropped_buckets = np.maximum(bucket - WINDOW_BUCKETS + 1, 0)
     bucket_rejections = np.bincount(bucket[rejected], minlength=int(bucket[-1]) + 1)
     bucket_rejections[: len(account.window_rejected)] += np.asarray(account.window_rejected)
     rejections_before = np.concatenate(([0], np.cumsum(bucket_rejections)))
     total_rejections = sum(account.window_rejected) + np.cumsum(rejected)
     window_rejections = total_rejections - rejections_before[dropped_buckets]
-    rows = number + 1 - (dropped_buckets + oldest) * bucket_size
+    rows = record_number + 1 - (dropped_buckets + oldest_bucket) * bucket_size
     excess = np.flatnonzero(rejected & (rows >= min_rows) & (window_rejections > max_ratio * rows))
     return (
         WindowExcess(int(rows[excess[0]]), int(window_rejections[excess[0]]))

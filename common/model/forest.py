@@ -179,9 +179,12 @@ def _node_depths(left: NDArray[Any], right: NDArray[Any]) -> NDArray[np.float64]
 
 
 def _check_trees(forest: Forest) -> None:
-    start, nodes, normaliser = forest.tree_start, len(forest.feature), forest.normaliser[0]
+    tree_start, nodes, normaliser = forest.tree_start, len(forest.feature), forest.normaliser[0]
     divides_nodes = (
-        len(start) > 1 and start[0] == 0 and start[-1] == nodes and np.all(np.diff(start) > 0)
+        len(tree_start) > 1
+        and tree_start[0] == 0
+        and tree_start[-1] == nodes
+        and np.all(np.diff(tree_start) > 0)
     )
     require(
         divides_nodes,

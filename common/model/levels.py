@@ -60,8 +60,13 @@ def levels_from_arrays(arrays: dict[str, NDArray[Any]], columns: int) -> Levels:
     location = stored_array(arrays, "level_location", np.float64, shape)
     scale = stored_array(arrays, "level_scale", np.float64, shape)
     limits = stored_array(arrays, "level_limits", np.int64, (2,))
-    repeated = len(names) - len(set(names))
-    require(repeated == 0, "level_sensors", actual=f"{repeated} repeated ids", wanted="none")
+    repeated_count = len(names) - len(set(names))
+    require(
+        repeated_count == 0,
+        "level_sensors",
+        actual=f"{repeated_count} repeated ids",
+        wanted="none",
+    )
     smallest = scale.min(initial=np.inf)
     require(smallest > 0, "level_scale", actual=f"a scale of {smallest}", wanted="positive ones")
     require(

@@ -66,9 +66,9 @@ def _record_count(batch: Batch) -> int:
 def _slice_batch(batch: Batch, start: int, stop: int) -> Batch:
     readings, rejections = batch
     first_reading, reading_end = np.searchsorted(readings.index, [start, stop])
-    selected = readings.take(slice(first_reading, reading_end))
+    sliced_readings = readings.take(slice(first_reading, reading_end))
     return (
-        replace(selected, index=selected.index - start),
+        replace(sliced_readings, index=sliced_readings.index - start),
         [
             Rejection(rejection.index - start, rejection.faults)
             for rejection in rejections

@@ -43,7 +43,7 @@ def cell_reader(schema: Schema, header: Sequence[str]) -> CellReader:
     nested_paths = [path for path in schema.paths if "." in path and path in names]
     width = len(names)
 
-    def read(cells: Sequence[str]) -> Fields | Fault:
+    def read_cells(cells: Sequence[str]) -> Fields | Fault:
         if len(cells) > width and any(cells[width:]):
             # The cells may be shifted, for example by an unquoted decimal comma. Use no cell.
             detail = (
@@ -63,7 +63,7 @@ def cell_reader(schema: Schema, header: Sequence[str]) -> CellReader:
                 set_nested(record, name, record.pop(name))
         return record
 
-    return read
+    return read_cells
 
 
 def csv_reader(lines: Iterable[str], schema: Schema) -> "CsvReader":
@@ -73,7 +73,7 @@ def csv_reader(lines: Iterable[str], schema: Schema) -> "CsvReader":
 
 
 def read_csv_rows(
-    lines: "CsvReader", read: CellReader, *, lines_before: int = 0
+    lines: "CsvReader", read_cells: CellReader, *, lines_before: int = 0
 ) -> Iterator[Fields | Fault]:
     """Yield the fields or the fault of each CSV row; blank lines are skipped.
 
@@ -83,7 +83,7 @@ def read_csv_rows(
         try:
             for cells in lines:
                 if cells:
-                    yield read(cells)
+                    yield read_cells(cells)
         except csv.Error as error:
             line = lines_before + lines.line_num
             yield make_fault(Reason.TOO_LARGE, "", f"line {line}: {error}")

@@ -50,7 +50,9 @@ def field_reader(schema: Schema) -> FieldReader:
     columns = [(_make_lookup(column.path), column, *column.bounds) for column in schema.columns]
     check_unknown_fields = _make_unknown_field_check(schema)
 
-    def read(record: Mapping[str, object], received: int | None) -> Row | tuple[Fault, ...]:
+    def validate_record(
+        record: Mapping[str, object], received: int | None
+    ) -> Row | tuple[Fault, ...]:
         faults: list[Fault] = []
         event_time = read_time(record, received, faults)
         sensor_id = read_key(record, faults)
@@ -69,7 +71,7 @@ def field_reader(schema: Schema) -> FieldReader:
         check_unknown_fields(record, faults)
         return tuple(faults) if faults else Row(event_time, sensor_id, values)
 
-    return read
+    return validate_record
 
 
 def _make_lookup(path: str) -> Lookup:
@@ -95,7 +97,7 @@ def _make_time_reader(
     max_future_seconds = time_field.max_future_seconds
     max_future_us = None if max_future_seconds is None else int(max_future_seconds * 1_000_000)
 
-    def read(record: Mapping[str, object], received: int | None, faults: list[Fault]) -> int:
+    def read_time(record: Mapping[str, object], received: int | None, faults: list[Fault]) -> int:
         value = lookup(record)
         if value is _ABSENT or value is None:
             faults.append(_absent_fault(value, time_field.field))
@@ -117,7 +119,7 @@ def _make_time_reader(
             faults.append(make_fault(Reason.FUTURE_TIMESTAMP, time_field.field, detail))
         return event_time
 
-    return read
+    return read_time
 
 
 def _make_key_reader(schema: Schema) -> Callable[[Mapping[str, object], list[Fault]], str]:
@@ -125,7 +127,7 @@ def _make_key_reader(schema: Schema) -> Callable[[Mapping[str, object], list[Fau
         return lambda _record, _faults: DEFAULT_SENSOR
     lookup, optional, field = _make_lookup(schema.key.field), schema.key.optional, schema.key.field
 
-    def read(record: Mapping[str, object], faults: list[Fault]) -> str:
+    def read_key(record: Mapping[str, object], faults: list[Fault]) -> str:
         value = lookup(record)
         if (
             type(value) is str
@@ -144,7 +146,7 @@ def _make_key_reader(schema: Schema) -> Callable[[Mapping[str, object], list[Fau
             faults.append(make_fault(Reason.BAD_KEY, field, f"found {short_repr(value)}, {wanted}"))
         return ""
 
-    return read
+    return read_key
 
 
 def _make_unknown_field_check(
@@ -152,9 +154,11 @@ def _make_unknown_field_check(
 ) -> Callable[[Mapping[str, object], list[Fault]], None]:
     if schema.unknown_fields is UnknownFields.IGNORE:
         return lambda _record, _faults: None
-    known = set(schema.paths)
+    known_paths = set(schema.paths)
     parent_paths = {
-        ".".join(path.split(".")[:end]) for path in known for end in range(1, path.count(".") + 1)
+        ".".join(path.split(".")[:end])
+        for path in known_paths
+        for end in range(1, path.count(".") + 1)
     }
 
     def check(record: Mapping[str, object], faults: list[Fault], prefix: str = "") -> None:
@@ -164,7 +168,7 @@ def _make_unknown_field_check(
             path = prefix + name
             if path in parent_paths and isinstance(value, Mapping):
                 check(value, faults, path + ".")
-            elif path not in known:
+            elif path not in known_paths:
                 faults.append(make_fault(Reason.UNKNOWN_FIELD, path, f"found {short_repr(value)}"))
 
     return check

@@ -153,14 +153,17 @@ class Schema(_SchemaModel):
     def _check_distinct(self) -> Self:
         names = [column.name for column in self.columns]
         if len(set(names)) < len(names):
-            repeated = sorted({name for name in names if names.count(name) > 1})
+            repeated_names = sorted({name for name in names if names.count(name) > 1})
             raise ValueError(
-                "names of signals and context must be distinct, repeated: " + ", ".join(repeated)
+                "names of signals and context must be distinct, repeated: "
+                + ", ".join(repeated_names)
             )
         paths = self.paths
         if len(set(paths)) < len(paths):
-            repeated = sorted({path for path in paths if paths.count(path) > 1})
-            raise ValueError(f"a field can be read only once, repeated: {', '.join(repeated)}")
+            repeated_paths = sorted({path for path in paths if paths.count(path) > 1})
+            raise ValueError(
+                f"a field can be read only once, repeated: {', '.join(repeated_paths)}"
+            )
         for path in paths:
             nested_paths = [nested for nested in paths if nested.startswith(path + ".")]
             if nested_paths:

@@ -54,7 +54,7 @@ def collect_rows(
     `records`: the fields of each record, or the fault that its decoding found. `received`: see
     `parse_strictly`.
     """
-    read, times = _cached_field_reader(schema), _times_as_list(received)
+    validate_record, times = _cached_field_reader(schema), _times_as_list(received)
     index: list[int] = []
     rows: list[Row] = []
     rejections: list[Rejection] = []
@@ -62,7 +62,7 @@ def collect_rows(
         if isinstance(record, Fault):
             rejections.append(Rejection(position, (record,)))
             continue
-        row = read(record, None if times is None else times[position])
+        row = validate_record(record, None if times is None else times[position])
         if isinstance(row, Row):
             index.append(position)
             rows.append(row)

@@ -79,7 +79,7 @@ def _attribute_with_forecast(
 ) -> None:
     """Write the signals' shares of the sum of rarities; the expectation uses the forecast."""
     evidence: ScoreEvidence = outcome.detections.evidence
-    scored = outcome.detections.status[rows] == _SCORED
+    is_scored = outcome.detections.status[rows] == _SCORED
     n, signals = shares.shape
     matrix = np.zeros((n, signals + 1, 2 * signals))
     component_scores = np.zeros((n, signals + 1, len(COMPONENTS)))
@@ -89,7 +89,7 @@ def _attribute_with_forecast(
         evidence.expected[rows],
         evidence.drift[rows],
         evidence.repeats[rows],
-        scored,
+        is_scored,
         forecast.whitening,
         forecast.signal_whitening,
         forecast.repeat_nats,
@@ -101,14 +101,14 @@ def _attribute_with_forecast(
         n, -1
     )
     total = np.empty((n, signals + 1))
-    _sum_rarities(decision.tables, decision.weights, scored, component_scores, total)
+    _sum_rarities(decision.tables, decision.weights, is_scored, component_scores, total)
     _write_shares(total, outlyingness, shares)
 
 
 # The kernel computes row by row in a fixed order: the bits of a row do not depend on other rows.
 @kernel
 def _replace_each_signal(  # type: ignore[no-untyped-def]
-    standardised, expected, drift, repeats, scored, whitening, signal_whitening, repeat_nats,
+    standardised, expected, drift, repeats, is_scored, whitening, signal_whitening, repeat_nats,
     matrix, component_scores, outlyingness,
 ):  # fmt: skip
     """Write the forest's inputs and the component scores of each variant of each row.
@@ -118,8 +118,8 @@ def _replace_each_signal(  # type: ignore[no-untyped-def]
     signals = expected.shape[1]
     allowance = repeat_allowance(repeat_nats)
     whitened = np.empty(signals)
-    for row in range(len(scored)):
-        weights = whitening if scored[row] else signal_whitening
+    for row in range(len(is_scored)):
+        weights = whitening if is_scored[row] else signal_whitening
         for i in range(signals):
             whitened[i] = 0.0
             for j in range(signals):
@@ -137,7 +137,7 @@ def _replace_each_signal(  # type: ignore[no-untyped-def]
                 value = whitened[i] - excess * weight
                 squares += value * value
                 matrix[row, variant, signals + i] = standardised[row, i]
-                if scored[row]:
+                if is_scored[row]:
                     matrix[row, variant, i] = value
                     largest_drift = max(largest_drift, abs(drift[row, i] - drift_excess * weight))
                     if i != variant:
@@ -166,12 +166,12 @@ def _excess(weights, whitened, signal):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _sum_rarities(tables, weights, scored, component_scores, total):  # type: ignore[no-untyped-def]
+def _sum_rarities(tables, weights, is_scored, component_scores, total):  # type: ignore[no-untyped-def]
     """Write the sum of the components' rarities (n, variants) into `total`."""
-    for row in range(len(scored)):
+    for row in range(len(is_scored)):
         for variant in range(component_scores.shape[1]):
             scores = component_scores[row, variant]
-            if scored[row]:
+            if is_scored[row]:
                 rarities = weights[0] * look_up_rarity(tables[RarityTable.FOREST], scores[0])
                 rarities += weights[1] * look_up_rarity(tables[RarityTable.DISTANCE], scores[1])
                 rarities += weights[2] * look_up_rarity(tables[RarityTable.DRIFT], scores[2])

@@ -118,8 +118,8 @@ def _forecast_and_band(
     """Convert the forecast and its band to the signals' units, within the schema's bounds."""
     evidence, signals = outcome.detections.evidence, len(forecast.spread)
     location, scale = evidence.location[rows, :signals], evidence.scale[rows, :signals]
-    scored = outcome.detections.status[rows, np.newaxis] == _SCORED
-    half_band = BAND_SPREADS * np.where(scored, forecast.spread, 1.0)
+    is_scored = outcome.detections.status[rows, np.newaxis] == _SCORED
+    half_band = BAND_SPREADS * np.where(is_scored, forecast.spread, 1.0)
     expected = evidence.expected[rows]
     lower_bounds, upper_bounds = np.transpose([signal.bounds for signal in detector.schema.signals])
     return [

@@ -37,7 +37,7 @@ class SlotAssignment:
 class _Checkpoint:
     """The counters that `Memory.undo` restores."""
 
-    size: int
+    sensors: int
     clock: int
     position: int
     evicted: int
@@ -86,9 +86,9 @@ class Memory:
         for entry in reversed(self._journal):
             entry.undo(self)
         self._journal.clear()
-        for name in self.names[self._checkpoint.size :]:
+        for name in self.names[self._checkpoint.sensors :]:
             del self.slot_by_sensor[name]
-        del self.names[self._checkpoint.size :]
+        del self.names[self._checkpoint.sensors :]
         self.clock, self.position = self._checkpoint.clock, self._checkpoint.position
         self.evicted = self._checkpoint.evicted
 
@@ -192,7 +192,7 @@ class Memory:
 
     def _save_for_undo(self, slots: NDArray[np.int64]) -> None:
         if self._checkpoint is not None:
-            old_slots = slots[slots < self._checkpoint.size]
+            old_slots = slots[slots < self._checkpoint.sensors]
             self.record_undo(
                 _OverwrittenSlots(old_slots, self.floats[old_slots], self.ints[old_slots])
             )

@@ -128,14 +128,14 @@ def score_readings(
     records = len(readings) + len(rejections)
     if positions is None:
         positions = memory.next_positions(records)
-    result = detector.detect(
+    detection_result = detector.detect(
         readings,
         memory,
         positions=positions[readings.index],
         next_position=int(positions[-1]) + 1 if records else None,
         row_executor=row_executor,
     )
-    readings, detections = result.readings, result.detections
+    readings, detections = detection_result.readings, detection_result.detections
     faults_by_row = _find_unscored(detections, detector.schema.order)
     if faults_by_row:
         unscored_rejections = [
@@ -148,7 +148,7 @@ def score_readings(
         is_accepted = np.ones(len(readings), dtype=np.bool_)
         is_accepted[list(faults_by_row)] = False
         readings, detections = readings.take(is_accepted), detections.take(is_accepted)
-    return Outcome(readings, detections, rejections, result.closed, positions)
+    return Outcome(readings, detections, rejections, detection_result.closed, positions)
 
 
 def _find_unscored(detections: Detections, order: RowOrder) -> dict[int, Fault]:

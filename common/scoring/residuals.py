@@ -37,7 +37,7 @@ class Residuals:
 def compute_residuals(forecast: Forecast, recalled: Recalled) -> Residuals:
     """Return the residuals of rows; for a row without memory the forecast is its sensor's level."""
     n, signals = len(recalled.slots), len(forecast.spread)
-    result = Residuals(
+    residuals = Residuals(
         expected=np.zeros((n, signals)),
         residual=np.empty((n, signals)),
         whitened=np.zeros((n, signals)),
@@ -48,7 +48,7 @@ def compute_residuals(forecast: Forecast, recalled: Recalled) -> Residuals:
         standardised=recalled.standardised,
         lagged=recalled.lagged,
         repeats=recalled.repeats,
-        scored=recalled.status == _SCORED,
+        is_scored=recalled.status == _SCORED,
         event_time=recalled.event_time,
     )
     parameters = _Parameters(
@@ -60,10 +60,14 @@ def compute_residuals(forecast: Forecast, recalled: Recalled) -> Residuals:
         period=forecast.season.period,
     )
     outputs = _Outputs(
-        result.expected, result.residual, result.whitened, result.distance, result.stuck
+        residuals.expected,
+        residuals.residual,
+        residuals.whitened,
+        residuals.distance,
+        residuals.stuck,
     )
     _compute_rows(rows, parameters, outputs)
-    return result
+    return residuals
 
 
 class _Rows(NamedTuple):
@@ -72,7 +76,7 @@ class _Rows(NamedTuple):
     standardised: NDArray[np.float64]
     lagged: NDArray[np.float64]
     repeats: NDArray[np.int64]
-    scored: NDArray[np.bool_]
+    is_scored: NDArray[np.bool_]
     """Shape (n,). Whether the row has status SCORED."""
     event_time: NDArray[np.int64]
 
@@ -102,14 +106,14 @@ class _Outputs(NamedTuple):
 # Here each sum has a fixed order.
 @kernel
 def _compute_rows(rows, parameters, outputs):  # type: ignore[no-untyped-def]
-    standardised, lagged, repeats, scored, event_time = rows
+    standardised, lagged, repeats, is_scored, event_time = rows
     coefficients, whitening, signal_whitening, repeat_nats, profile, period = parameters
     expected, residual, whitened, distance, stuck = outputs
     signals, contexts = residual.shape[1], standardised.shape[1] - residual.shape[1]
     n_lagged = lagged.shape[1]
     allowance = repeat_allowance(repeat_nats)
-    for row in range(len(scored)):
-        if scored[row]:
+    for row in range(len(is_scored)):
+        if is_scored[row]:
             phase = bin_at(event_time[row], period, profile.shape[1])
             for signal in range(signals):
                 total = coefficients[signal, 0] + profile[signal, phase]
@@ -126,10 +130,10 @@ def _compute_rows(rows, parameters, outputs):  # type: ignore[no-untyped-def]
         for i in range(signals):
             total = 0.0
             for j in range(signals):
-                weight = whitening[i, j] if scored[row] else signal_whitening[i, j]
+                weight = whitening[i, j] if is_scored[row] else signal_whitening[i, j]
                 total += weight * residual[row, j]
             squares += total * total
-            if scored[row]:
+            if is_scored[row]:
                 whitened[row, i] = total
         distance[row] = np.sqrt(squares)
 

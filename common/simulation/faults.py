@@ -134,13 +134,15 @@ def _add_noise(values: Values, target: _FaultTarget, rng: np.random.Generator) -
 def _break_correlation(values: Values, target: _FaultTarget, rng: np.random.Generator) -> None:
     """Replace one signal by the negative mean of the other signals; size 1 keeps its spread."""
     signal = int(rng.choice(target.signal_indices))
-    window = values[target.rows]
-    deviation = window - window.mean(axis=0)
+    faulty_values = values[target.rows]
+    deviation = faulty_values - faulty_values.mean(axis=0)
     spread = deviation.std(axis=0)
     other_signals = np.delete(deviation / np.where(spread > 0, spread, 1.0), signal, axis=1).mean(
         axis=1
     )
-    values[target.rows, signal] = window[:, signal].mean() - target.step[signal] * other_signals
+    values[target.rows, signal] = (
+        faulty_values[:, signal].mean() - target.step[signal] * other_signals
+    )
 
 
 def _random_sign(rng: np.random.Generator) -> float:

@@ -84,18 +84,18 @@ def simulate(simulation: Simulation) -> Iterator[Chunk]:
     shorter one.
     """
     remaining_rows = simulation.rows
-    size = simulation.chunk_rows
+    chunk_size = simulation.chunk_rows
     pending_blocks: list[Chunk] = []
     for block in _simulate_blocks(simulation):
         pending_blocks.append(block)
         available = sum(map(len, pending_blocks))
         if remaining_rows is not None and available >= remaining_rows:
-            yield from _split_chunk(_join_chunks(pending_blocks), remaining_rows, size)
+            yield from _split_chunk(_join_chunks(pending_blocks), remaining_rows, chunk_size)
             return
-        complete_rows = available - available % size
+        complete_rows = available - available % chunk_size
         if complete_rows:
             joined_blocks = _join_chunks(pending_blocks)
-            yield from _split_chunk(joined_blocks, complete_rows, size)
+            yield from _split_chunk(joined_blocks, complete_rows, chunk_size)
             pending_blocks = [joined_blocks.slice_rows(complete_rows, available)]
             remaining_rows = None if remaining_rows is None else remaining_rows - complete_rows
 
@@ -169,6 +169,6 @@ def _join_chunks(chunks: list[Chunk]) -> Chunk:
     return replace(chunks[0], **columns)
 
 
-def _split_chunk(chunk: Chunk, rows: int, size: int) -> Iterator[Chunk]:
-    for first in range(0, rows, size):
-        yield chunk.slice_rows(first, min(first + size, rows))
+def _split_chunk(chunk: Chunk, rows: int, chunk_size: int) -> Iterator[Chunk]:
+    for first in range(0, rows, chunk_size):
+        yield chunk.slice_rows(first, min(first + chunk_size, rows))

@@ -228,15 +228,15 @@ def _skip_literal(data, pos, end, literal):  # type: ignore[no-untyped-def]
 @inlined_kernel
 def _skip_value(data, pos, end):  # type: ignore[no-untyped-def]
     """Return the position after the value of an unknown field; the value must be plain."""
-    first = data[pos]
-    if first == _QUOTE:
+    first_byte = data[pos]
+    if first_byte == _QUOTE:
         closing_quote = _end_of_string(data, pos, end)
         return closing_quote + 1 if closing_quote >= 0 else NEEDS_STRICT_PARSER
-    if first == _TRUE[0]:
+    if first_byte == _TRUE[0]:
         return _skip_literal(data, pos, end, _TRUE)
-    if first == _FALSE[0]:
+    if first_byte == _FALSE[0]:
         return _skip_literal(data, pos, end, _FALSE)
-    if first == _NULL[0]:
+    if first_byte == _NULL[0]:
         return _skip_literal(data, pos, end, _NULL)
     return read_json_number(data, pos, end)[0]
 
@@ -263,9 +263,9 @@ def _read_time(data, pos, end, time_kind, naive_is_utc):  # type: ignore[no-unty
             return NEEDS_STRICT_PARSER, 0
         time, ok = read_instant(data, pos + 1, closing_quote, time_kind, naive_is_utc)
         return closing_quote + 1 if ok else NEEDS_STRICT_PARSER, time
-    first = pos
+    time_start = pos
     while pos < end and (_ZERO <= data[pos] <= _NINE or data[pos] == _MINUS):
         pos += 1
-    time, ok = read_instant(data, first, pos, time_kind, naive_is_utc)
-    digit = first + (data[first] == _MINUS)
+    time, ok = read_instant(data, time_start, pos, time_kind, naive_is_utc)
+    digit = time_start + (data[time_start] == _MINUS)
     return pos if ok and (data[digit] != _ZERO or pos == digit + 1) else NEEDS_STRICT_PARSER, time

@@ -141,9 +141,9 @@ def _days_before_month(year, month):  # type: ignore[no-untyped-def]
 
     Source: Hinnant, "chrono-Compatible Low-Level Date Algorithms", days_from_civil.
     """
-    shifted = year - (1 if month <= 2 else 0)
-    era = shifted // 400
-    day_of_era = shifted - era * 400
+    shifted_year = year - (1 if month <= 2 else 0)
+    era = shifted_year // 400
+    day_of_era = shifted_year - era * 400
     day_of_year = (153 * (month - 3 if month > 2 else month + 9) + 2) // 5
     return (
         era * 146_097
@@ -209,9 +209,9 @@ def _write_digits(line, start, count, value):  # type: ignore[no-untyped-def]
 @inlined_kernel
 def _date_of_day(days):  # type: ignore[no-untyped-def]
     """Return year, month and day of days since 1970-01-01 (Hinnant, civil_from_days)."""
-    shifted = days + 719_468
-    era = shifted // 146_097
-    day_of_era = shifted - era * 146_097
+    shifted_days = days + 719_468
+    era = shifted_days // 146_097
+    day_of_era = shifted_days - era * 146_097
     year = (day_of_era - day_of_era // 1_460 + day_of_era // 36_524 - day_of_era // 146_096) // 365
     day_of_year = day_of_era - (365 * year + year // 4 - year // 100)
     month = (5 * day_of_year + 2) // 153
