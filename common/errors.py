@@ -49,7 +49,7 @@ class DataError(UsageError):
 
 
 class CheckFailed(SensorwatchError):
-    """A check that ran to its end has failed, for example the quality gate of a model."""
+    """A check has failed, for example the quality gate of a model."""
 
     exit_code: ClassVar[int] = 1
 

@@ -32,4 +32,4 @@ def _describe_problem(problem: object, known_names: list[str]) -> str:
         return f'"{path}" is missing'
     message = str(problem["msg"]).removeprefix("Value error, ")
     input_text = repr(problem.get("input"))
-    return f"{path or 'the whole'}: {message}, found {input_text[:80]}"
+    return f"{path or 'the whole input'}: {message}, found {input_text[:80]}"

@@ -153,7 +153,7 @@ def _read_chunks(path: Path, schema: Schema, start: _RowsStart) -> Iterator[Batc
 def _read_csv_from(
     path: Path, schema: Schema, read_cells: CellReader, position: int, lines: int
 ) -> Iterator[Fields | Fault]:
-    """Yield the rows from byte `position` of the file on; `lines` are before that position."""
+    """Yield the rows after the first `position` bytes, which contain `lines` lines."""
     with path.open("rb") as file:
         file.seek(position)
         text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")

@@ -190,7 +190,7 @@ def _bucket_rows(window_rows: int) -> int:
 
 
 def _bucket_edges(account: Account, first: int, size: int) -> NDArray[np.float64]:
-    """Return the number of the first record of each bucket from `first` on, and the last end.
+    """Return the record number at which each bucket from `first` on starts, and the end.
 
     Records are numbered relative to the end of the account: small numbers are exact in float64.
     """

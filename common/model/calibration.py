@@ -33,7 +33,7 @@ class Calibration:
     """Requested share of calibration scores above the threshold, between 0 and 1."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the arrays by name, as they are stored."""
+        """Return the arrays of the calibration by name, as a model version stores them."""
         numbers = [self.threshold, self.centre, self.target_alert_rate]
         return {"calibration_scores": self.scores, "calibration": np.asarray(numbers)}
 
@@ -43,7 +43,7 @@ class AnomalyScores:
     """The calibrated scores of n rows."""
 
     anomaly_score: NDArray[np.float64]
-    """Shape (n,). 0.0 at the calibration's centre, 1.0 at its threshold, at least 0."""
+    """Shape (n,). 0.0 for a raw score at or below the centre, 1.0 at the threshold."""
     above: NDArray[np.bool_]
     """Shape (n,). Whether the raw score is strictly above the threshold."""
 

@@ -48,7 +48,7 @@ class Decision:
     """Number of rows after an alarm in which the same sensor cannot start another alarm."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the arrays by name, as they are stored."""
+        """Return the arrays of the decision by name, as a model version stores them."""
         refractory = np.asarray([self.refractory_rows], dtype=np.int64)
         return {
             "decision_tables": self.tables,

@@ -37,7 +37,7 @@ class Forecast:
     """Daily or weekly profile that is added to the forecast."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the arrays by name, as they are stored."""
+        """Return the arrays of the forecast by name, as a model version stores them."""
         stored = {name: getattr(self, attribute) for attribute, name in _STORED_NAMES.items()}
         return stored | self.season.arrays()
 

@@ -50,7 +50,7 @@ class Forest:
 
     @cached_property
     def heap(self) -> ForestHeap | None:
-        """The same trees in the fast layout; None if they do not fit into it."""
+        """The trees in the fast layout of `forest_heap`; None if they do not fit into it."""
         return build_heap(
             tree_start=self.tree_start,
             feature=self.feature,
@@ -61,7 +61,7 @@ class Forest:
         )
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the arrays by name, as they are stored."""
+        """Return the arrays of the forest by name, as a model version stores them."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
@@ -172,7 +172,7 @@ def _tree_arrays(tree: Any, feature_subset: NDArray[Any], start: int) -> dict[st
 
 def _node_depths(left: NDArray[Any], right: NDArray[Any]) -> NDArray[np.float64]:
     depth = np.zeros(len(left), dtype=np.float64)
-    for node in range(len(left)):  # a parent comes before its children
+    for node in range(len(left)):  # a parent node comes before its children
         if left[node] != -1:
             depth[left[node]] = depth[right[node]] = depth[node] + 1
     return depth

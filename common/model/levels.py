@@ -19,12 +19,9 @@ class Levels:
     location: NDArray[np.float64]
     """Shape (1 + sensors, columns). In the column's unit; row 0 is for all sensors together."""
     scale: NDArray[np.float64]
-    """Shape (1 + sensors, columns). In the column's unit, above 0; rows as in `location`."""
+    """Shape (1 + sensors, columns). In the column's unit, above 0; row 0 is for all sensors."""
     min_rows: int
-    """Number of rows from which the level of a sensor that training did not see is learned.
-
-    0: the plan uses no levels.
-    """
+    """Number of rows that a new sensor's level is learned from; 0: the plan uses no levels."""
     max_gap: int
     """Longest time between two rows of a sensor without a gap, in microseconds; 0: no limit."""
 
@@ -44,7 +41,7 @@ class Levels:
         return median_scale
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the arrays by name, as they are stored."""
+        """Return the arrays of the levels by name, as a model version stores them."""
         return {
             "level_sensors": np.asarray(self.sensor_ids, dtype=np.str_),
             "level_location": self.location,

@@ -40,7 +40,7 @@ class Season:
         return self.profile[:, bins_at(event_time, self.period, self.profile.shape[1])].T
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the arrays by name, as they are stored; no arrays if there is no season."""
+        """Return the arrays of the season by name, as stored; none if there is no season."""
         if not self.is_present:
             return {}
         period = np.asarray([self.period], dtype=np.int64)
@@ -55,7 +55,7 @@ def no_season(signals: int) -> Season:
 def season_from_arrays(arrays: dict[str, NDArray[Any]], signals: int) -> Season:
     """Build a season from stored arrays; raises ModelRefused if one of them is wrong.
 
-    A model without these arrays has no season.
+    A model that has neither of the two arrays has no season.
     """
     if "season_profile" not in arrays and "season_period" not in arrays:
         return no_season(signals)

@@ -12,9 +12,9 @@ KNOTS = 25
 MIN_EXCESSES = 40
 """Smallest number of scores above the last knot; they determine the tail's scale."""
 MIN_TAIL_SHARE = 0.002
-"""Smallest share of the scores above the last knot."""
+"""Smallest share of the scores that are above the last knot."""
 MAX_TAIL_SHARE = 0.5
-"""Largest share of the scores above the last knot."""
+"""Largest share of the scores that are above the last knot."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ def cell_reader(schema: Schema, header: Sequence[str]) -> CellReader:
 
     def read_cells(cells: Sequence[str]) -> Fields | Fault:
         if len(cells) > width and any(cells[width:]):
-            # The cells may be shifted, for example by an unquoted decimal comma. Use no cell.
+            # The cells may be shifted, for example by an unquoted decimal comma.
             detail = (
                 f"the line has {len(cells)} cells, the header {width}; found {short_repr(cells)}"
             )

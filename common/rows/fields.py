@@ -16,7 +16,7 @@ from sensorwatch.common.rows.rejection import Fault, Reason, make_fault, short_r
 from sensorwatch.common.rows.schema import MissingPolicy, NumericColumn, Schema, UnknownFields
 
 MAX_FAULTS = 100
-"""Number of faults of a record from which unknown fields are no longer added.
+"""If a record has this number of faults, no more unknown fields are added to them.
 
 A hostile record could have tens of thousands of unknown fields.
 """
@@ -28,7 +28,7 @@ Lookup = Callable[[Mapping[str, object]], object]
 
 
 class Row(NamedTuple):
-    """One valid reading."""
+    """The valid values of one record."""
 
     event_time: int
     sensor_id: str

@@ -38,7 +38,7 @@ class _KernelSchema:
     high: NDArray[np.float64]
     may_be_missing: NDArray[np.bool_]
     schema_rules: tuple[int, bool, int, int, bool]
-    """The other rules of the schema, five values.
+    """Five rules of the schema.
 
     They are the time kind; whether times without a zone are UTC; how many microseconds a time may
     be in the future (-1: no limit); the rule for the key; whether unknown fields are ignored.
@@ -56,7 +56,7 @@ def parse(
 
     The result is bit-identical to that of `parse_strictly`. `received`: the receive time of each
     payload, for the check of `max_future_seconds`; a payload without a time skips the check.
-    `row_executor`: how the kernel runs over the payloads.
+    `row_executor`: runs the kernel on row ranges of the payloads.
     """
     kernel_schema = _kernel_schema(schema) if len(payloads) >= MIN_PAYLOADS_FOR_KERNEL else None
     if kernel_schema is None:

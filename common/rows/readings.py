@@ -16,7 +16,7 @@ class Readings:
     index: NDArray[np.int64]
     """(n,) strictly rising position of each reading among the parsed records."""
     event_time: NDArray[np.int64]
-    """(n,) microseconds since 1970-01-01 UTC."""
+    """(n,) event times in microseconds since 1970-01-01 UTC."""
     sensor: NDArray[np.int32]
     """(n,) position of each reading's sensor in `sensor_ids`."""
     sensor_ids: tuple[str, ...]

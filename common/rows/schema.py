@@ -53,7 +53,7 @@ class TimeField(_SchemaModel):
     naive_zone: str | None = None
     """IANA zone for times without a zone; None: rows with such times are rejected."""
     max_future_seconds: Annotated[float, Field(ge=0)] | None = None
-    """Seconds by which the event time may be after the record's time; None: no limit."""
+    """Most seconds that the event time may be after the record's time; None: no limit."""
 
     @field_validator("naive_zone")
     @classmethod

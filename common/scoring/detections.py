@@ -67,9 +67,9 @@ class Detections:
     is_anomaly: NDArray[np.bool_]
     """Whether the row is in an alarm; an alarm may last at anomaly scores below 1.0."""
     severity: NDArray[np.int8]
-    """Position in SEVERITIES of the severity of `episode_peak`."""
+    """Severity of `episode_peak`, as its position in SEVERITIES."""
     status: NDArray[np.int8]
-    """Position in STATUSES."""
+    """Status of the row, as its position in STATUSES."""
     episode: NDArray[np.int64]
     """Position in the stream of the episode's first anomalous row; -1 for a normal row."""
     episode_rows: NDArray[np.int64]
@@ -132,7 +132,7 @@ class ClosedEpisode:
     peak: float
     """Highest full score (see `Detections.episode_peak`)."""
     severity: Severity
-    """Severity of the peak."""
+    """Severity of the episode's highest full score."""
 
 
 def severity_numbers(anomaly_score: NDArray[np.float64]) -> NDArray[np.int8]:

@@ -51,7 +51,7 @@ class SignalRanges:
     """The 99.5 % quantile of the training values."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the arrays by name, as they are stored."""
+        """Return the array of the ranges by name, as a model version stores it."""
         return {"signal_ranges": np.stack([self.low, self.expected, self.high])}
 
 
@@ -79,9 +79,9 @@ class Detector:
     calibration: Calibration
     ranges: SignalRanges
     forecast: Forecast | None = None
-    """None with the plain plan, which scores each row without previous rows."""
+    """The forecast; None with the plain plan, which scores each row without previous rows."""
     decision: Decision | None = None
-    """None with the plain plan."""
+    """Parameters of the decision; None with the plain plan, which uses the raw score."""
 
     @property
     def layout(self) -> Layout:

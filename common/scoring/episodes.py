@@ -86,9 +86,9 @@ class _Rows(NamedTuple):
     gap: NDArray[np.bool_]
     """Whether the row is the first one after a gap."""
     event_time: NDArray[np.int64]
-    """Microseconds UTC."""
+    """Event time in microseconds UTC."""
     positions: NDArray[np.int64]
-    """Position in the stream."""
+    """Position of the row in the stream."""
     is_anomaly: NDArray[np.bool_]
     full_score: NDArray[np.float64]
     """Anomaly score that the row would have as the first row of an episode."""

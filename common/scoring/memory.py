@@ -250,4 +250,4 @@ class _RenamedSlot:
     previous_name: str
 
     def undo(self, memory: Memory) -> None:
-        memory._rename(self.slot, self.previous_name)  # noqa: SLF001 - a class of this module
+        memory._rename(self.slot, self.previous_name)  # noqa: SLF001 - in this module

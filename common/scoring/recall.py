@@ -37,13 +37,13 @@ class Recalled:
     slots: NDArray[np.int64]
     """Shape (n,). Row of the sensor in the memory's tables."""
     event_time: NDArray[np.int64]
-    """Shape (n,). Microseconds UTC."""
+    """Shape (n,). Event time in microseconds UTC."""
     new_sensor_level: NDArray[np.int32]
     """Shape (n,). 0 or more if the row's sensor is new; see `SlotAssignment`."""
     evicted: dict[int, str]
     """The id of each evicted sensor, by the row that needed the sensor's slot."""
     status: NDArray[np.int8]
-    """Shape (n,). Position in STATUSES."""
+    """Shape (n,). Status of the row, as its position in STATUSES."""
     gap: NDArray[np.bool_]
     """Shape (n,). Whether the row is the first one after a gap."""
     measured: NDArray[np.float64]

@@ -35,7 +35,7 @@ class Residuals:
 
 
 def compute_residuals(forecast: Forecast, recalled: Recalled) -> Residuals:
-    """Return the residuals of rows; for a row without memory the forecast is its sensor's level."""
+    """Return the residuals of rows; without memory, the forecast is the sensor's location."""
     n, signals = len(recalled.slots), len(forecast.spread)
     residuals = Residuals(
         expected=np.zeros((n, signals)),

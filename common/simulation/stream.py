@@ -39,9 +39,9 @@ class Chunk:
     """n simulated rows in time order, each with its label."""
 
     event_time: NDArray[np.int64]
-    """Shape (n,). Microseconds UTC."""
+    """Shape (n,). Event time in microseconds UTC."""
     sensor: NDArray[np.int32]
-    """Shape (n,). Index in `sensor_ids`."""
+    """Shape (n,). Index of the row's sensor in `sensor_ids`."""
     values: NDArray[np.float64]
     """Shape (n, signals). For a malformed row: the values without the defect."""
     kind: NDArray[np.int8]

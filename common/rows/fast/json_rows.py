@@ -20,8 +20,8 @@ from sensorwatch.common.rows.limits import (
 NO_KEY, REQUIRED_KEY, OPTIONAL_KEY = 0, 1, 2
 NO_ID_LENGTH = -1
 """Value of `id_length` if a row has no sensor id."""
-MAX_TIME_DIFFERENCE = 2**61
-"""Bound of a receive time, in microseconds; a difference of two times then fits into 64 bits."""
+MAX_RECEIVE_TIME = 2**61
+"""Largest receive time, in microseconds; differences of times then fit into 64 bits."""
 
 _QUOTE, _BACKSLASH, _COLON, _COMMA = ord('"'), ord("\\"), ord(":"), ord(",")
 _OPENING_BRACE, _CLOSING_BRACE, _MINUS, _ZERO, _NINE = (
@@ -78,7 +78,7 @@ def _read_row(  # type: ignore[no-untyped-def]
             return False
         if field < 0:
             pos = _skip_value(data, pos, end) if ignore_unknown else NEEDS_STRICT_PARSER
-        elif last_row_with_field[field] > row:  # a repeated field
+        elif last_row_with_field[field] > row:  # the field is repeated
             return False
         else:
             pos = _read_field(data, pos, end, field, low, high, may_be_missing, schema_rules, row,
@@ -140,7 +140,7 @@ def _is_not_in_future(event_time, received, max_future_us):  # type: ignore[no-u
     if max_future_us < 0 or received == NO_TIME:
         return True
     return (
-        -MAX_TIME_DIFFERENCE < received < MAX_TIME_DIFFERENCE
+        -MAX_RECEIVE_TIME < received < MAX_RECEIVE_TIME
         and event_time - received <= max_future_us
     )
 

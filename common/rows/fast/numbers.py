@@ -24,7 +24,10 @@ _TEN = np.uint64(10)
 
 
 def _power_of_five(exponent: int) -> tuple[int, int]:
-    """Return the 128 leading bits of 5 ** exponent as two words; they are rounded up below 1."""
+    """Return the 128 leading bits of 5 ** exponent as two words.
+
+    The bits are rounded up if the exponent is negative.
+    """
     if exponent >= 0:
         power = 5**exponent
         bits = power << 128 >> power.bit_length()
@@ -116,7 +119,7 @@ def read_decimal(data, pos, end):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _read_decimal_digits(data, pos, end):  # type: ignore[no-untyped-def]
-    """Return mantissa, exponent and end position of digits with a point; -1: cannot be read."""
+    """Read digits with a point; return mantissa, exponent, end position (-1 if not readable)."""
     mantissa, digits, exponent = 0, 0, 0
     has_digit = has_point = False
     while pos < end:
