@@ -106,8 +106,8 @@ def _find_rows_start(path: Path, schema: Schema) -> _RowsStart | None:
     """Return the position of the first row; None if the kernel cannot read the header."""
     try:
         with path.open("rb") as file:
-            for number, line in enumerate(iter(file.readline, b""), start=1):
-                header = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+            for line_number, line in enumerate(iter(file.readline, b""), start=1):
+                header = line.removeprefix(b"\xef\xbb\xbf") if line_number == 1 else line
                 header = header.removesuffix(b"\n").removesuffix(b"\r")
                 if not header:
                     continue
@@ -115,7 +115,7 @@ def _find_rows_start(path: Path, schema: Schema) -> _RowsStart | None:
                     return None
                 names = next(csv_reader([header.decode()], schema))
                 reader = chunk_reader(schema, [name.strip() for name in names])
-                return _RowsStart(reader, file.tell(), number) if reader else None
+                return _RowsStart(reader, file.tell(), line_number) if reader else None
     except (OSError, ValueError, DataError):
         return None  # the strict reader then raises a DataError that describes the problem
     return None

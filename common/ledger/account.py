@@ -126,12 +126,12 @@ def resize_window(account: Account, window_rows: int) -> Account:
         old_first * old_size // bucket_size, newest_record // bucket_size - WINDOW_BUCKETS + 1, 0
     )
     rejections_before = np.concatenate(([0.0], np.cumsum(account.window_rejected)))
-    cumulative = np.interp(
+    cumulative_rejections = np.interp(
         _bucket_edges(account, first_bucket, bucket_size),
         _bucket_edges(account, old_first, old_size),
         rejections_before,
     )
-    counts = np.diff(np.rint(cumulative).astype(np.int64))
+    counts = np.diff(np.rint(cumulative_rejections).astype(np.int64))
     return replace(
         account,
         window_bucket_rows=bucket_size,
@@ -189,14 +189,16 @@ def _bucket_rows(window_rows: int) -> int:
     return max(1, window_rows // WINDOW_BUCKETS)
 
 
-def _bucket_edges(account: Account, first: int, size: int) -> NDArray[np.float64]:
-    """Return the record number at which each bucket from `first` on starts, and the end.
+def _bucket_edges(account: Account, first_bucket: int, bucket_size: int) -> NDArray[np.float64]:
+    """Return the record number at which each bucket from `first_bucket` on starts, and the end.
 
     Records are numbered relative to the end of the account: small numbers are exact in float64.
     """
-    newest = max(account.consumed - 1, 0) // size
-    begins = [bucket * size - account.consumed for bucket in range(first, newest + 1)]
-    return np.asarray([*begins, 0], dtype=np.float64)
+    newest_bucket = max(account.consumed - 1, 0) // bucket_size
+    bucket_starts = [
+        bucket * bucket_size - account.consumed for bucket in range(first_bucket, newest_bucket + 1)
+    ]
+    return np.asarray([*bucket_starts, 0], dtype=np.float64)
 
 
 def _window_counts(account: Account, rejected: NDArray[np.bool_]) -> tuple[int, ...]:
@@ -222,8 +224,12 @@ def _digest(
     for record in range(len(offsets)):
         outcome = np.uint64(kinds[record]) | (np.uint64(reasons[record]) << np.uint64(8))
         for word in (np.uint64(offsets[record]), outcome, score_bits[record]):
-            mixed = digest ^ word
-            mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-            mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-            digest = (mixed ^ (mixed >> np.uint64(31))) + np.uint64(0x9E3779B97F4A7C15)
+            mixed_word = digest ^ word
+            mixed_word = (mixed_word ^ (mixed_word >> np.uint64(30))) * np.uint64(
+                0xBF58476D1CE4E5B9
+            )
+            mixed_word = (mixed_word ^ (mixed_word >> np.uint64(27))) * np.uint64(
+                0x94D049BB133111EB
+            )
+            digest = (mixed_word ^ (mixed_word >> np.uint64(31))) + np.uint64(0x9E3779B97F4A7C15)
     return digest

@@ -49,11 +49,11 @@ class Decision:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays of the decision by name, as a model version stores them."""
-        refractory = np.asarray([self.refractory_rows], dtype=np.int64)
+        refractory_array = np.asarray([self.refractory_rows], dtype=np.int64)
         return {
             "decision_tables": self.tables,
             "decision_weights": self.weights,
-            "decision_refractory": refractory,
+            "decision_refractory": refractory_array,
         }
 
 
@@ -61,7 +61,7 @@ def decision_from_arrays(arrays: dict[str, NDArray[Any]]) -> Decision:
     """Build a decision from stored arrays; raises ModelRefused if one of them is wrong."""
     tables = stored_array(arrays, "decision_tables", np.float64, (len(RarityTable), KNOTS + 2))
     weights = stored_array(arrays, "decision_weights", np.float64, (len(COMPONENTS),))
-    refractory = stored_array(arrays, "decision_refractory", np.int64, (1,))
+    refractory_array = stored_array(arrays, "decision_refractory", np.int64, (1,))
     knots, scales = tables[:, :KNOTS], tables[:, KNOTS:]
     is_rising = bool(np.all(np.diff(knots) >= 0))
     require(is_rising, "decision_tables", actual="falling knots", wanted="rising ones")
@@ -77,6 +77,6 @@ def decision_from_arrays(arrays: dict[str, NDArray[Any]]) -> Decision:
         actual=f"the weights {weights.tolist()}",
         wanted="0 or 1",
     )
-    rows = int(refractory[0])
+    rows = int(refractory_array[0])
     require(rows >= 0, "decision_refractory", actual=f"{rows} rows", wanted="0 or more")
     return Decision(tables, weights, rows)

@@ -95,9 +95,11 @@ def _round_down_to_float32(threshold: NDArray[np.float64]) -> NDArray[np.float32
 
     A float32 is at most this value if and only if it is at most the threshold.
     """
-    nearest = threshold.astype(np.float32)
-    below = np.nextafter(nearest, np.float32(-np.inf))
-    return np.where(nearest.astype(np.float64) > threshold, below, nearest)
+    nearest_float32 = threshold.astype(np.float32)
+    next_lower_float32 = np.nextafter(nearest_float32, np.float32(-np.inf))
+    return np.where(
+        nearest_float32.astype(np.float64) > threshold, next_lower_float32, nearest_float32
+    )
 
 
 # The indices are unsigned, because numba checks every signed index for a negative value.

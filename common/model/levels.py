@@ -64,8 +64,13 @@ def levels_from_arrays(arrays: dict[str, NDArray[Any]], columns: int) -> Levels:
         actual=f"{repeated_count} repeated ids",
         wanted="none",
     )
-    smallest = scale.min(initial=np.inf)
-    require(smallest > 0, "level_scale", actual=f"a scale of {smallest}", wanted="positive ones")
+    smallest_scale = scale.min(initial=np.inf)
+    require(
+        smallest_scale > 0,
+        "level_scale",
+        actual=f"a scale of {smallest_scale}",
+        wanted="positive ones",
+    )
     require(
         np.all(limits >= 0),
         "level_limits",

@@ -20,22 +20,22 @@ def collect_batches(
     records: Iterable[Fields | Fault], schema: Schema, *, batch_rows: int = BATCH_ROWS
 ) -> Iterator[Batch]:
     """Parse records and yield batches of `batch_rows` rows; the last batch may be smaller."""
-    remaining = iter(records)
-    while batch_records := list(islice(remaining, batch_rows)):
+    remaining_records = iter(records)
+    while batch_records := list(islice(remaining_records, batch_rows)):
         yield collect_rows(batch_records, schema)
 
 
 def split_batches(batches: Iterable[Batch], rows: int) -> tuple[list[Batch], Iterator[Batch]]:
     """Return the batches of the first `rows` records, and an iterator over later batches."""
-    remaining, first_batches = iter(batches), []
-    while rows > 0 and (batch := next(remaining, None)) is not None:
+    remaining_batches, first_batches = iter(batches), []
+    while rows > 0 and (batch := next(remaining_batches, None)) is not None:
         size = _record_count(batch)
         if size > rows:
-            remaining = chain([_slice_batch(batch, rows, size)], remaining)
+            remaining_batches = chain([_slice_batch(batch, rows, size)], remaining_batches)
             batch = _slice_batch(batch, 0, rows)
         first_batches.append(batch)
         rows -= min(rows, size)
-    return first_batches, remaining
+    return first_batches, remaining_batches
 
 
 def cut_batches(batches: Iterable[Batch], rows: int) -> Iterator[Batch]:
@@ -50,10 +50,11 @@ def join_batches(batches: Iterable[Batch], schema: Schema) -> Batch:
     """Return consecutive batches as one batch, with an index that counts through all of them."""
     parts, rejections, records_before = [_no_readings(schema)], list[Rejection](), 0
     for batch in batches:
-        readings, rejected = batch
+        readings, batch_rejections = batch
         parts.append(replace(readings, index=readings.index + records_before))
         rejections += [
-            Rejection(records_before + rejection.index, rejection.faults) for rejection in rejected
+            Rejection(records_before + rejection.index, rejection.faults)
+            for rejection in batch_rejections
         ]
         records_before += _record_count(batch)
     return merge_readings(parts), rejections

@@ -157,12 +157,12 @@ def _text_or_none(cell: object) -> object:
 
 def set_nested(record: dict[str, object], path: str, value: object) -> None:
     """Set the value of a dotted path in nested mappings, creating missing mappings."""
-    *outer, last = path.split(".")
-    for part in outer:
-        inner = record.setdefault(part, {})
-        assert isinstance(inner, dict), "check_columns refuses a column beside its parent"
-        record = inner
-    record[last] = value
+    *parent_names, field_name = path.split(".")
+    for name in parent_names:
+        nested_record = record.setdefault(name, {})
+        assert isinstance(nested_record, dict), "check_columns refuses a column beside its parent"
+        record = nested_record
+    record[field_name] = value
 
 
 def _parent_paths(path: str) -> list[str]:

@@ -148,7 +148,7 @@ def chunk_reader(schema: Schema, names: Sequence[str]) -> ChunkReader | None:
     """
     cell_reader(schema, names)
     unknown_names = set(names) - set(schema.paths)
-    supported = (
+    is_supported = (
         schema.time.format in TIME_KIND_OF_FORMAT
         and schema.time.naive_zone in (None, "UTC")
         and schema.csv.delimiter.isascii()
@@ -156,7 +156,7 @@ def chunk_reader(schema: Schema, names: Sequence[str]) -> ChunkReader | None:
         and all(path in names for path in _required_fields(schema))
         and not (unknown_names and schema.unknown_fields is UnknownFields.REJECT)
     )
-    return ChunkReader(schema, names) if supported else None
+    return ChunkReader(schema, names) if is_supported else None
 
 
 def _required_fields(schema: Schema) -> list[str]:

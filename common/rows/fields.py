@@ -125,7 +125,11 @@ def _make_time_reader(
 def _make_key_reader(schema: Schema) -> Callable[[Mapping[str, object], list[Fault]], str]:
     if schema.key is None:
         return lambda _record, _faults: DEFAULT_SENSOR
-    lookup, optional, field = _make_lookup(schema.key.field), schema.key.optional, schema.key.field
+    lookup, is_optional, field = (
+        _make_lookup(schema.key.field),
+        schema.key.optional,
+        schema.key.field,
+    )
 
     def read_key(record: Mapping[str, object], faults: list[Fault]) -> str:
         value = lookup(record)
@@ -135,15 +139,19 @@ def _make_key_reader(schema: Schema) -> Callable[[Mapping[str, object], list[Fau
             and value.isprintable()
         ):
             return value
-        if value is _ABSENT and optional:
+        if value is _ABSENT and is_optional:
             return DEFAULT_SENSOR
         if type(value) is int and abs(value) < 2**63:
             return str(value)
         if value is _ABSENT or value is None:
             faults.append(_absent_fault(value, field))
         else:
-            wanted = f"wanted 1 to {MAX_SENSOR_ID_CHARACTERS} printable characters or an integer"
-            faults.append(make_fault(Reason.BAD_KEY, field, f"found {short_repr(value)}, {wanted}"))
+            wanted_text = (
+                f"wanted 1 to {MAX_SENSOR_ID_CHARACTERS} printable characters or an integer"
+            )
+            faults.append(
+                make_fault(Reason.BAD_KEY, field, f"found {short_repr(value)}, {wanted_text}")
+            )
         return ""
 
     return read_key
@@ -161,17 +169,19 @@ def _make_unknown_field_check(
         for end in range(1, path.count(".") + 1)
     }
 
-    def check(record: Mapping[str, object], faults: list[Fault], prefix: str = "") -> None:
+    def add_unknown_fields(
+        record: Mapping[str, object], faults: list[Fault], prefix: str = ""
+    ) -> None:
         for name, value in record.items():
             if len(faults) >= MAX_FAULTS:
                 return
             path = prefix + name
             if path in parent_paths and isinstance(value, Mapping):
-                check(value, faults, path + ".")
+                add_unknown_fields(value, faults, path + ".")
             elif path not in known_paths:
                 faults.append(make_fault(Reason.UNKNOWN_FIELD, path, f"found {short_repr(value)}"))
 
-    return check
+    return add_unknown_fields
 
 
 def _is_missing(record: Mapping[str, object], path: str) -> bool:

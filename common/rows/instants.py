@@ -52,14 +52,15 @@ def _parse_rfc3339(value: object, zone: ZoneInfo | None) -> int:
     *numbers, fraction, offset = match.groups()
     year, month, day, hour, minute, second = map(int, numbers)
     try:
-        naive = datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 - zone set below
+        naive_time = datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 - zone set below
     except ValueError as error:
         raise BadTime(f"found {short_repr(value)}: {error}") from error
     fraction_us = int(f"{fraction or '0':0<6.6}")
     if offset is None:
-        return _naive_to_utc(naive, zone, value) + fraction_us
+        return _naive_to_utc(naive_time, zone, value) + fraction_us
     return _check_range(
-        _microseconds(naive.replace(tzinfo=_parse_utc_offset(offset, value))) + fraction_us, value
+        _microseconds(naive_time.replace(tzinfo=_parse_utc_offset(offset, value))) + fraction_us,
+        value,
     )
 
 
@@ -95,13 +96,13 @@ def _parse_pattern(value: object, pattern: str, zone: ZoneInfo | None) -> int:
     return _check_range(_microseconds(instant), value)
 
 
-def _naive_to_utc(naive: datetime, zone: ZoneInfo | None, value: object) -> int:
+def _naive_to_utc(naive_time: datetime, zone: ZoneInfo | None, value: object) -> int:
     if zone is None:
         raise BadTime(f"found {short_repr(value)}: no zone, and the schema has no naive_zone")
     if zone.key == "UTC":
-        return _microseconds(naive.replace(tzinfo=UTC))
+        return _microseconds(naive_time.replace(tzinfo=UTC))
     try:
-        return _check_range(_microseconds(naive.replace(tzinfo=zone)), value)
+        return _check_range(_microseconds(naive_time.replace(tzinfo=zone)), value)
     except OverflowError as error:  # the zone moves the time out of the years 1 to 9999
         raise BadTime(f"found {short_repr(value)}: outside the years 1 to 9999") from error
 

@@ -38,11 +38,11 @@ def split_request(body: bytes, *, max_rows: int) -> RequestRows:
     body is not `{"rows": [...]}` or `{"history": [...], "rows": [...]}`.
     """
     try:
-        decoded = _DECODER.decode(body)
+        decoded_body = _DECODER.decode(body)
     except (ValueError, RecursionError) as error:
         raise BadBody(f'{error}; wanted {{"rows": [{{...}}, ...]}}') from error
-    history_count = len(decoded.history)
-    row_count = history_count + len(decoded.rows)
+    history_count = len(decoded_body.history)
+    row_count = history_count + len(decoded_body.rows)
     if row_count > max_rows:
         history_note = f", {history_count} of them history" if history_count else ""
         raise TooManyRows(
@@ -50,5 +50,5 @@ def split_request(body: bytes, *, max_rows: int) -> RequestRows:
             "requests"
         )
     return RequestRows(
-        [bytes(row) for row in decoded.history], [bytes(row) for row in decoded.rows]
+        [bytes(row) for row in decoded_body.history], [bytes(row) for row in decoded_body.rows]
     )

@@ -129,8 +129,8 @@ def _replace_each_signal(  # type: ignore[no-untyped-def]
         for variant in range(signals + 1):
             excess, drift_excess = 0.0, 0.0
             if variant < signals:
-                excess = _excess(weights, whitened, variant)
-                drift_excess = _excess(weights, drift[row], variant)
+                excess = _residual_excess(weights, whitened, variant)
+                drift_excess = _residual_excess(weights, drift[row], variant)
             squares, largest_drift, longest_repeat = 0.0, 0.0, 0.0
             for i in range(signals):
                 weight = weights[i, min(variant, signals - 1)]
@@ -152,7 +152,7 @@ def _replace_each_signal(  # type: ignore[no-untyped-def]
 
 
 @inlined_kernel
-def _excess(weights, whitened, signal):  # type: ignore[no-untyped-def]
+def _residual_excess(weights, whitened, signal):  # type: ignore[no-untyped-def]
     """Return by how much a signal's residual exceeds its expectation given the other residuals.
 
     For normally distributed residuals the expectation is the conditional mean. The excess is then

@@ -115,7 +115,7 @@ _SCORED, _LATE = STATUSES.index(Status.SCORED), STATUSES.index(Status.LATE)
 
 @kernel
 def _decide_rows(  # type: ignore[no-untyped-def]
-    floats, ints, drift_start, tables, weights, threshold, refractory, slots, new_sensor_level,
+    floats, ints, drift_start, tables, weights, threshold, refractory_rows, slots, new_sensor_level,
     gaps, statuses, forest_score, distance, stuck, whitened, raw_score, is_anomaly, novelty,
     components, drift,
 ):  # fmt: skip
@@ -139,10 +139,10 @@ def _decide_rows(  # type: ignore[no-untyped-def]
         relative_score = (
             _relative_to_sensor_tail(float_row, score) if statuses[row] == _SCORED else score
         )
-        out_of_order = statuses[row] >= _LATE
-        was_in_alarm = int_row[IntColumn.IN_ALARM] == 1 and not out_of_order
+        is_out_of_order = statuses[row] >= _LATE
+        was_in_alarm = int_row[IntColumn.IN_ALARM] == 1 and not is_out_of_order
         starts_alarm = relative_score > threshold and (
-            out_of_order or int_row[IntColumn.ROWS_SINCE_ALARM] >= refractory
+            is_out_of_order or int_row[IntColumn.ROWS_SINCE_ALARM] >= refractory_rows
         )
         in_alarm = (was_in_alarm and relative_score >= ALARM_HOLD_SHARE * threshold) or starts_alarm
         raw_score[row], is_anomaly[row] = relative_score, in_alarm
@@ -151,7 +151,7 @@ def _decide_rows(  # type: ignore[no-untyped-def]
             if was_in_alarm and in_alarm
             else relative_score
         )
-        if not out_of_order:
+        if not is_out_of_order:
             float_row[FloatColumn.ALARM_PEAK_SCORE] = max(
                 relative_score, float_row[FloatColumn.ALARM_PEAK_SCORE] if was_in_alarm else 0.0
             )
@@ -238,10 +238,10 @@ def smooth_score(smoothed_score, score):  # type: ignore[no-untyped-def]
 @inlined_kernel
 def update_drift(float_row, drift_start, whitened, drift):  # type: ignore[no-untyped-def]
     """Update the smoothed residuals by one row; return the largest size in standard deviations."""
-    largest = 0.0
+    largest_drift = 0.0
     for signal in range(len(whitened)):
         value = min(max(whitened[signal], -DRIFT_CLIP), DRIFT_CLIP)
         float_row[drift_start + signal] += SMOOTHING * (value - float_row[drift_start + signal])
         drift[signal] = float_row[drift_start + signal]
-        largest = max(largest, abs(drift[signal]))
-    return DRIFT_SCALE * largest
+        largest_drift = max(largest_drift, abs(drift[signal]))
+    return DRIFT_SCALE * largest_drift

@@ -145,7 +145,7 @@ class Detector:
             episode_rows=row_episodes.rows,
             episode_time=row_episodes.time,
             episode_peak=row_episodes.peak,
-            evidence=_evidence(recalled, decisions, expected),
+            evidence=_score_evidence(recalled, decisions, expected),
         )
         return DetectionResult(readings, detections, row_episodes.closed)
 
@@ -248,7 +248,7 @@ def forecast_features(recalled: Recalled, row_residuals: Residuals) -> NDArray[n
     return np.concatenate([row_residuals.whitened, recalled.standardised[:, :signals]], axis=1)
 
 
-def _evidence(
+def _score_evidence(
     recalled: Recalled, decisions: RowDecisions, expected: NDArray[np.float64]
 ) -> ScoreEvidence:
     return ScoreEvidence(

@@ -19,7 +19,7 @@ BAND_SPREADS = 2.58
 
 The unit is the forecast's spread, or the sensor's scale for a row without memory.
 """
-MAX_SQUASHED = 500.0
+MAX_COMPRESSED_VALUE = 500.0
 """Limit of a compressed value before it is expanded, so that the result is finite."""
 
 _SCORED = STATUSES.index(Status.SCORED)
@@ -123,7 +123,7 @@ def _forecast_and_band(
     expected = evidence.expected[rows]
     lower_bounds, upper_bounds = np.transpose([signal.bounds for signal in detector.schema.signals])
     return [
-        np.clip(location + scale * _unsquash(end), lower_bounds, upper_bounds)
+        np.clip(location + scale * _undo_compression(end), lower_bounds, upper_bounds)
         for end in (expected, expected - half_band, expected + half_band)
     ]
 
@@ -131,13 +131,13 @@ def _forecast_and_band(
 # This is a kernel because a vectorised exponential may round the last rows differently from the
 # first rows.
 @kernel
-def _unsquash(squashed):  # type: ignore[no-untyped-def]
+def _undo_compression(compressed):  # type: ignore[no-untyped-def]
     """Return standardised values before their compression by `squash`."""
-    unsquashed = squashed.copy()
-    for row in range(unsquashed.shape[0]):
-        for signal in range(unsquashed.shape[1]):
-            magnitude = min(abs(squashed[row, signal]), MAX_SQUASHED)
+    standardised = compressed.copy()
+    for row in range(standardised.shape[0]):
+        for signal in range(standardised.shape[1]):
+            magnitude = min(abs(compressed[row, signal]), MAX_COMPRESSED_VALUE)
             if magnitude > LINEAR_SCALES:
                 expanded = np.exp(magnitude - LINEAR_SCALES) + (LINEAR_SCALES - 1.0)
-                unsquashed[row, signal] = expanded if squashed[row, signal] > 0 else -expanded
-    return unsquashed
+                standardised[row, signal] = expanded if compressed[row, signal] > 0 else -expanded
+    return standardised

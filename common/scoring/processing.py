@@ -158,8 +158,8 @@ def _find_unscored(detections: Detections, order: RowOrder) -> dict[int, Fault]:
         if policy is OutOfOrderPolicy.REJECT:
             rows = np.flatnonzero(detections.status == STATUSES.index(status))
             faults.update(dict.fromkeys(rows.tolist(), _ORDER_FAULTS[status]))
-    failed = np.flatnonzero(~np.isfinite(detections.raw_score))
-    faults.update(dict.fromkeys(failed.tolist(), _SCORING_FAULT))
+    failed_rows = np.flatnonzero(~np.isfinite(detections.raw_score))
+    faults.update(dict.fromkeys(failed_rows.tolist(), _SCORING_FAULT))
     return faults
 
 

@@ -70,7 +70,7 @@ def recall(
     `level_by_sensor`: row of `levels` of each sensor with a level of its own.
     """
     layout, n = memory.layout, len(readings)
-    measured = _measured(readings)
+    measured = _measured_values(readings)
     imputed = np.isnan(measured)
     shape = (n, layout.columns)
     recalled = Recalled(
@@ -94,17 +94,17 @@ def recall(
             assignment.new_sensor_level,
         )
         recalled.evicted.update(assignment.evicted)
-        _recall(recalled, assignment.rows, levels, memory)
+        _recall_row_range(recalled, assignment.rows, levels, memory)
     return recalled
 
 
-def _measured(readings: Readings) -> NDArray[np.float64]:
+def _measured_values(readings: Readings) -> NDArray[np.float64]:
     if readings.context.shape[1] == 0:
         return readings.values.copy()
     return np.concatenate([readings.values, readings.context], axis=1)
 
 
-def _recall(recalled: Recalled, rows: slice, levels: Levels, memory: Memory) -> None:
+def _recall_row_range(recalled: Recalled, rows: slice, levels: Levels, memory: Memory) -> None:
     layout = memory.layout
     memory.clock = _recall_rows(
         memory.floats,

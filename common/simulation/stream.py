@@ -88,15 +88,15 @@ def simulate(simulation: Simulation) -> Iterator[Chunk]:
     pending_blocks: list[Chunk] = []
     for block in _simulate_blocks(simulation):
         pending_blocks.append(block)
-        available = sum(map(len, pending_blocks))
-        if remaining_rows is not None and available >= remaining_rows:
+        available_rows = sum(map(len, pending_blocks))
+        if remaining_rows is not None and available_rows >= remaining_rows:
             yield from _split_chunk(_join_chunks(pending_blocks), remaining_rows, chunk_size)
             return
-        complete_rows = available - available % chunk_size
+        complete_rows = available_rows - available_rows % chunk_size
         if complete_rows:
             joined_blocks = _join_chunks(pending_blocks)
             yield from _split_chunk(joined_blocks, complete_rows, chunk_size)
-            pending_blocks = [joined_blocks.slice_rows(complete_rows, available)]
+            pending_blocks = [joined_blocks.slice_rows(complete_rows, available_rows)]
             remaining_rows = None if remaining_rows is None else remaining_rows - complete_rows
 
 
