@@ -140,8 +140,7 @@ def _is_not_in_future(event_time, received, max_future_us):  # type: ignore[no-u
     if max_future_us < 0 or received == NO_TIME:
         return True
     return (
-        -MAX_RECEIVE_TIME < received < MAX_RECEIVE_TIME
-        and event_time - received <= max_future_us
+        -MAX_RECEIVE_TIME < received < MAX_RECEIVE_TIME and event_time - received <= max_future_us
     )
 
 
