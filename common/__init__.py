@@ -1,1 +1,1 @@
-"""The shared core: one meaning of a row for trainer, consumer and API."""
+"""Code that the trainer, the consumer and the API share to parse and score rows."""

@@ -1,4 +1,4 @@
-"""One exception class per reaction, and the exit code each ends a command with.
+"""Exception classes, one per reaction of the caller, and the exit code of each class.
 
 SensorwatchError                 code  reaction
 ├── UsageError                    2    stop; a person must change something
@@ -11,21 +11,21 @@ SensorwatchError                 code  reaction
 ├── BreakerOpen                   5    too many rejections; a supervisor must not restart
 ├── ModelRefused                  6    keep the last good model and warn; exit if there is none
 ├── OffsetsLost                   7    committed offsets are missing or out of range: ask a person
-├── StateRefused                  8    a snapshot is missing, damaged or foreign: ask a person
-│   └── MemoryRefused             8    the bytes of a memory are damaged, newer or foreign
+├── StateRefused                  8    a snapshot is lost, damaged or of another topic: ask a person
+│   └── MemoryRefused             8    the bytes of a memory are damaged, newer or of another model
 ├── MicroBatchAborted             -    abort, rewind to the committed offsets, continue
 ├── OutcomeUnknown                -    new producer, rewind to the committed offsets, continue
 └── Unrecoverable                70    crash: exit non-zero and let the supervisor restart
 
-0 is success, 130 an interrupt, 141 a closed output pipe (`| head`).
-Bad rows are never exceptions: see common/rows/rejection.py.
+Exit code 0 means success, 130 an interrupt, 141 a closed output pipe (as in `| head`).
+A bad row never raises an exception; it becomes a rejection (common/rows/rejection.py).
 """
 
 from typing import ClassVar
 
 
 class SensorwatchError(Exception):
-    """Base of all errors raised on purpose; the text says what was found, wanted, and to do."""
+    """Base class of our errors; the text says what was found, what was wanted, what to do."""
 
     exit_code: ClassVar[int] = 70
 
@@ -49,7 +49,7 @@ class DataError(UsageError):
 
 
 class CheckFailed(SensorwatchError):
-    """A check ran and failed."""
+    """A check has failed, for example the quality gate of a model."""
 
     exit_code: ClassVar[int] = 1
 
@@ -79,13 +79,13 @@ class ModelRefused(SensorwatchError):
 
 
 class OffsetsLost(SensorwatchError):
-    """A group that has run before has no usable committed offset."""
+    """A consumer group that has run before has no usable committed offset."""
 
     exit_code: ClassVar[int] = 7
 
 
 class StateRefused(SensorwatchError):
-    """The stored state cannot be used: it is lost, damaged, newer or of another topic."""
+    """The stored state cannot be used: it is lost, damaged or of another topic."""
 
     exit_code: ClassVar[int] = 8
 
@@ -99,8 +99,8 @@ class MicroBatchAborted(SensorwatchError):
 
 
 class OutcomeUnknown(SensorwatchError):
-    """It is unknown whether the transaction was committed; the committed offsets show it."""
+    """A commit has an unknown outcome; the committed offsets show whether it happened."""
 
 
 class Unrecoverable(SensorwatchError):
-    """A state that only a fresh process can leave."""
+    """The process cannot continue correctly and has to be restarted."""

@@ -1,4 +1,4 @@
-"""Rows of Parquet files, read with pyarrow if it is installed."""
+"""Reader of Parquet files; it needs pyarrow, which is an optional dependency."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, timedelta
@@ -16,11 +16,13 @@ BATCH_ROWS = 65_536
 
 
 def read_parquet(path: Path, schema: Schema) -> Iterator[Fields]:
-    """Yield the fields of every row in order, with the types of the columns.
+    """Yield the fields of every row of a Parquet file, in order.
 
-    A timestamp is converted to the schema's time format; a naive one stays naive. Null keys count
-    as absent. Raises DataError at the first row if pyarrow is not installed, if the file is missing
-    or not Parquet, or if a column is missing.
+    A timestamp is converted to the schema's time format. A timestamp without a zone stays without
+    one. A sensor key that is null counts as absent.
+
+    Raises DataError at the first row if pyarrow is not installed, if the file is missing or not
+    Parquet, or if a column is missing.
     """
     arrow, parquet = _import_pyarrow(path)
     try:
@@ -45,14 +47,15 @@ def _import_pyarrow(path: Path) -> tuple[Any, Any]:
 
 
 def _wanted_columns(path: Path, names: list[str], schema: Schema) -> list[str] | None:
+    """Return the names of the columns to read; None means all columns."""
     try:
         check_columns(schema, names)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     if schema.unknown_fields is UnknownFields.REJECT:
         return None
-    wanted = {*schema.paths, *(field.split(".")[0] for field in schema.paths)}
-    return [name for name in names if name in wanted]
+    wanted_names = {*schema.paths, *(field.split(".")[0] for field in schema.paths)}
+    return [name for name in names if name in wanted_names]
 
 
 def _rows_of_batch(batch: Any, schema: Schema, arrow: Any) -> Iterator[Fields]:
@@ -87,40 +90,41 @@ def _time_values(column: Any, time: TimeField, arrow: Any) -> list[object]:
         return _column_values(column, arrow)
     zone = column.type.tz
     microseconds = column.cast(arrow.timestamp("us", tz=zone), safe=False).cast(arrow.int64())
-    write = _time_writer(time, aware=zone is not None)
+    write = _time_writer(time, has_zone=zone is not None)
     return [None if instant is None else write(instant) for instant in microseconds.to_pylist()]
 
 
-def _time_writer(time: TimeField, *, aware: bool) -> Callable[[int], object]:
+def _time_writer(time: TimeField, *, has_zone: bool) -> Callable[[int], object]:
     """Return a function that converts microseconds to the declared time format."""
-    zone = ZoneInfo(time.naive_zone) if aware and time.naive_zone else UTC
+    zone = ZoneInfo(time.naive_zone) if has_zone and time.naive_zone else UTC
 
-    def rfc3339(instant: int) -> object:
+    def write_rfc3339(instant: int) -> object:
         text = format_instant(instant)
-        return text if aware else text.removesuffix("Z")
+        return text if has_zone else text.removesuffix("Z")
 
-    def pattern(instant: int) -> object:
+    def write_pattern(instant: int) -> object:
         moment = EPOCH + timedelta(microseconds=instant)
         return moment.astimezone(zone).strftime(time.format)
 
     match time.format:
         case "rfc3339":
-            write: Callable[[int], object] = rfc3339
+            write: Callable[[int], object] = write_rfc3339
         case "epoch_s":
             write = _epoch_writer(1_000_000)
         case "epoch_ms":
             write = _epoch_writer(1_000)
         case _:
-            write = pattern
-    return lambda instant: _write_or_number_text(write, instant)
+            write = write_pattern
+    return lambda instant: _write_or_fall_back(write, instant)
 
 
 def _epoch_writer(scale: int) -> Callable[[int], object]:
     return lambda instant: instant / scale if instant % scale else instant // scale
 
 
-def _write_or_number_text(write: Callable[[int], object], instant: int) -> object:
+def _write_or_fall_back(write: Callable[[int], object], instant: int) -> object:
     try:
         return write(instant)
     except OverflowError:
-        return str(instant)  # beyond year 9999 no format can express it; the row is rejected
+        # No time format can express a year above 9999. The parser rejects this text.
+        return str(instant)

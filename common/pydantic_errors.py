@@ -1,4 +1,4 @@
-"""Validation errors of pydantic as one line of text for each problem."""
+"""Conversion of pydantic's validation errors to one line of text."""
 
 import difflib
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from pydantic import ValidationError
 def describe_validation_error(error: ValidationError, *, known: Iterable[str] = ()) -> str:
     """Return "path: problem, found value" for each problem, joined by "; ".
 
-    `known`: all valid dotted names, from which a similar one is suggested.
+    `known`: all valid dotted names. For an unknown key, the most similar valid name is suggested.
     """
     names = list(known)
     return "; ".join(
@@ -17,19 +17,19 @@ def describe_validation_error(error: ValidationError, *, known: Iterable[str] = 
     )
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
+def suggestion(name: str, known_names: Iterable[str]) -> str:
     """Return ` (did you mean "x"?)`, or an empty text if no known name is similar."""
-    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    matches = difflib.get_close_matches(name, list(known_names), n=1, cutoff=0.6)
     return f' (did you mean "{matches[0]}"?)' if matches else ""
 
 
-def _describe_problem(problem: object, known: list[str]) -> str:
+def _describe_problem(problem: object, known_names: list[str]) -> str:
     assert isinstance(problem, dict)
     path = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        return f'unknown key "{path}"{suggestion(path, known)}'
+        return f'unknown key "{path}"{suggestion(path, known_names)}'
     if problem["type"] == "missing":
         return f'"{path}" is missing'
     message = str(problem["msg"]).removeprefix("Value error, ")
-    shown = repr(problem.get("input"))
-    return f"{path or 'the whole'}: {message}, found {shown if len(shown) <= 80 else shown[:80]}"
+    input_text = repr(problem.get("input"))
+    return f"{path or 'the whole input'}: {message}, found {input_text[:80]}"

@@ -1,11 +1,14 @@
-"""Execution of work over rows that needs no order: serial, or in row ranges side by side."""
+"""Execution of work that needs no row order, serially or in parallel row ranges."""
 
 from collections.abc import Callable
 
 RowRangeWork = Callable[[int, int], None]
-"""Processes the rows from a first row to before a last row, and writes to these rows only."""
+"""A function (begin, end) that processes the rows `begin` to `end` - 1, and writes only to them."""
 RowExecutor = Callable[[RowRangeWork, int], None]
-"""Runs `work` over all rows and blocks until every row is done; raises what a call raised."""
+"""A function (work, rows) that runs `work` on all rows and blocks until every row is done.
+
+It raises the exception of a failed call of `work`.
+"""
 
 
 def serial(work: RowRangeWork, rows: int) -> None:

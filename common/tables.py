@@ -1,4 +1,4 @@
-"""Rows of CSV and Parquet files, as fields one at a time or as batches of readings."""
+"""Readers of CSV and Parquet files, which yield single rows or batches of readings."""
 
 import csv
 import io
@@ -35,8 +35,8 @@ def read_rows(path: Path, schema: Schema) -> Iterator[Fields | Fault]:
 def read_batches(path: Path, schema: Schema) -> Iterator[Batch]:
     """Yield the rows of a file, in order, as batches of readings and rejections.
 
-    The rows equal those of `collect_rows(read_rows(path, schema), schema)`, but plain CSV is read
-    by a kernel. Raises the errors of `read_rows`.
+    The rows equal those of `collect_rows(read_rows(path, schema), schema)`, but a kernel reads
+    plain CSV lines, which is faster. Raises the same errors as `read_rows`.
     """
     start = None if _is_parquet(path) else _find_rows_start(path, schema)
     if start is None:
@@ -45,18 +45,18 @@ def read_batches(path: Path, schema: Schema) -> Iterator[Batch]:
 
 
 def open_text(path: Path) -> TextIO:
-    """Return an open CSV file in UTF-8, with or without a byte order mark; line ends are kept.
+    """Open a CSV file in UTF-8; a byte order mark is skipped, and line ends are kept.
 
-    An invalid byte becomes a lone surrogate, which is a fault of its cell only. Raises DataError if
-    the first line contains an invalid byte or a zero byte, because the file is then not a text in
-    UTF-8. Raises OSError.
+    An invalid byte becomes a lone surrogate, which affects only the cell that contains it. Raises
+    DataError if the first line contains an invalid byte or a zero byte, because the file is then
+    not a text in UTF-8. Raises OSError if the file cannot be opened.
     """
-    with path.open("rb") as raw:
-        start = next((line for line in raw if line.strip()), b"")
+    with path.open("rb") as binary_file:
+        first_line = next((line for line in binary_file if line.strip()), b"")
     try:
-        text = start.decode("utf-8-sig")
+        text = first_line.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        bad_byte = f"byte {start[error.start]:#04x} at {error.start} of its first line"
+        bad_byte = f"byte {first_line[error.start]:#04x} at {error.start} of its first line"
         raise DataError(
             f"{path} is not UTF-8 ({bad_byte}); save it as UTF-8 (`iconv -t UTF-8 -f ...`)"
         ) from error
@@ -96,36 +96,36 @@ class _RowsStart:
     """The position of the first row in a CSV file."""
 
     reader: ChunkReader
-    offset: int
-    """Position in bytes."""
+    position: int
+    """Number of bytes before the first row."""
     lines: int
-    """Number of lines before it."""
+    """Number of lines before the first row."""
 
 
 def _find_rows_start(path: Path, schema: Schema) -> _RowsStart | None:
-    """Return the position of the first row; None if the header is not plain."""
+    """Return the position of the first row; None if the kernel cannot read the header."""
     try:
         with path.open("rb") as file:
-            for number, line in enumerate(iter(file.readline, b""), start=1):
-                text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-                text = text.removesuffix(b"\n").removesuffix(b"\r")
-                if not text:
+            for line_number, line in enumerate(iter(file.readline, b""), start=1):
+                header = line.removeprefix(b"\xef\xbb\xbf") if line_number == 1 else line
+                header = header.removesuffix(b"\n").removesuffix(b"\r")
+                if not header:
                     continue
-                if len(text) > MAX_LINE_BYTES or any(byte in text for byte in b'"\r\0'):
+                if len(header) > MAX_LINE_BYTES or any(byte in header for byte in b'"\r\0'):
                     return None
-                names = next(csv_reader([text.decode()], schema))
+                names = next(csv_reader([header.decode()], schema))
                 reader = chunk_reader(schema, [name.strip() for name in names])
-                return _RowsStart(reader, file.tell(), number) if reader else None
+                return _RowsStart(reader, file.tell(), line_number) if reader else None
     except (OSError, ValueError, DataError):
-        return None  # the strict reader raises the error
+        return None  # the strict reader then raises a DataError that describes the problem
     return None
 
 
 def _read_chunks(path: Path, schema: Schema, start: _RowsStart) -> Iterator[Batch]:
-    offset, lines, unfinished_line = start.offset, start.lines, b""
+    position, lines, unfinished_line = start.position, start.lines, b""
     try:
         with path.open("rb") as file:
-            file.seek(offset)
+            file.seek(position)
             while True:
                 new_bytes = file.read(_CHUNK_BYTES)
                 chunk = (
@@ -137,23 +137,24 @@ def _read_chunks(path: Path, schema: Schema, start: _RowsStart) -> Iterator[Batc
                 batch, bytes_taken = start.reader.read(chunk[:end])
                 unfinished_line = chunk[end:]
                 yield batch
-                offset, lines = offset + bytes_taken, lines + chunk.count(b"\n", 0, bytes_taken)
+                position += bytes_taken
+                lines += chunk.count(b"\n", 0, bytes_taken)
                 if bytes_taken < end or len(unfinished_line) > MAX_LINE_BYTES:
                     break
                 if not new_bytes:
                     return
         yield from collect_batches(
-            _read_csv_from(path, schema, start.reader.strict, offset, lines), schema
+            _read_csv_from(path, schema, start.reader.strict, position, lines), schema
         )
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def _read_csv_from(
-    path: Path, schema: Schema, read: CellReader, offset: int, lines: int
+    path: Path, schema: Schema, read_cells: CellReader, position: int, lines: int
 ) -> Iterator[Fields | Fault]:
-    """Yield the rows from a position in the file on."""
+    """Yield the rows after the first `position` bytes, which contain `lines` lines."""
     with path.open("rb") as file:
-        file.seek(offset)
+        file.seek(position)
         text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")
-        yield from read_csv_rows(csv_reader(text, schema), read, lines_before=lines)
+        yield from read_csv_rows(csv_reader(text, schema), read_cells, lines_before=lines)

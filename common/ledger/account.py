@@ -29,13 +29,13 @@ class SnapshotRef:
 class Account:
     """The outcomes of one partition's records from `first_offset` to before `next_offset`.
 
-    It is cumulative and does not depend on the boundaries of micro-batches.
+    The account is cumulative and does not depend on the boundaries of micro-batches.
     """
 
     first_offset: int
     next_offset: int
     consumed: int = 0
-    """Number of records."""
+    """Number of records with any outcome."""
     normal: int = 0
     anomalies: int = 0
     dead_letters: int = 0
@@ -54,7 +54,7 @@ class Account:
     fingerprint: str = ""
     """Fingerprint of everything that can change a score's last bit: code, libraries, CPU kind."""
     snapshot: SnapshotRef | None = None
-    """None if there is no snapshot; the memory was cold at `first_offset` then."""
+    """The newest snapshot; None: there is none, and the memory was cold at `first_offset`."""
     max_sensors: int = MAX_SENSORS
     """Largest number of sensors in the memory that scored the newest records."""
 
@@ -65,18 +65,18 @@ class Account:
 
     @property
     def oldest_bucket(self) -> int:
-        """Number of the window's first bucket.
+        """Number of the first bucket in the breaker's window.
 
         Bucket k contains the records from number k * window_bucket_rows on.
         """
-        newest = max(self.consumed - 1, 0) // self.window_bucket_rows
-        return newest - len(self.window_rejected) + 1
+        newest_record = max(self.consumed - 1, 0) // self.window_bucket_rows
+        return newest_record - len(self.window_rejected) + 1
 
     @property
     def window(self) -> tuple[int, int]:
         """Number of records and of rejections in the breaker's window."""
-        before = self.oldest_bucket * self.window_bucket_rows
-        return self.consumed - before, sum(self.window_rejected)
+        records_before_window = self.oldest_bucket * self.window_bucket_rows
+        return self.consumed - records_before_window, sum(self.window_rejected)
 
 
 def open_account(
@@ -87,7 +87,7 @@ def open_account(
     window_rows: int = 10_000,
     max_sensors: int = MAX_SENSORS,
 ) -> Account:
-    """Return the account of a partition without records; the first one is at `offset` or later."""
+    """Return an account without records; its first record is at `offset` or later."""
     return Account(
         first_offset=offset,
         next_offset=offset,
@@ -111,25 +111,31 @@ def start_segment(account: Account, *, fingerprint: str) -> Account:
 
 
 def resize_window(account: Account, window_rows: int) -> Account:
-    """Return the account with the breaker's window in buckets of the size set for `window_rows`.
+    """Return the account with buckets of the size that the setting `window_rows` asks for.
 
     The rejections of an old bucket are distributed evenly over its records. The new window starts
-    at or after the bucket with the old window's first record. Records of that bucket before the
-    old window count as accepted.
+    at or after the new bucket that contains the old window's first record. Records of this bucket
+    that are not in the old window count as accepted.
     """
-    size = _bucket_rows(window_rows)
-    if size == account.window_bucket_rows:
+    bucket_size = _bucket_rows(window_rows)
+    if bucket_size == account.window_bucket_rows:
         return account
-    newest = max(account.consumed - 1, 0)
+    newest_record = max(account.consumed - 1, 0)
     old_size, old_first = account.window_bucket_rows, account.oldest_bucket
-    first = max(old_first * old_size // size, newest // size - WINDOW_BUCKETS + 1, 0)
-    total = np.concatenate(([0.0], np.cumsum(account.window_rejected)))
-    cumulative = np.interp(
-        _bucket_edges(account, first, size), _bucket_edges(account, old_first, old_size), total
+    first_bucket = max(
+        old_first * old_size // bucket_size, newest_record // bucket_size - WINDOW_BUCKETS + 1, 0
     )
-    counts = np.diff(np.rint(cumulative).astype(np.int64))
+    rejections_before = np.concatenate(([0.0], np.cumsum(account.window_rejected)))
+    cumulative_rejections = np.interp(
+        _bucket_edges(account, first_bucket, bucket_size),
+        _bucket_edges(account, old_first, old_size),
+        rejections_before,
+    )
+    counts = np.diff(np.rint(cumulative_rejections).astype(np.int64))
     return replace(
-        account, window_bucket_rows=size, window_rejected=tuple(int(count) for count in counts)
+        account,
+        window_bucket_rows=bucket_size,
+        window_rejected=tuple(int(count) for count in counts),
     )
 
 
@@ -156,15 +162,15 @@ def advance_account(
             f"offsets from {offsets[0]} to {offsets[-1]} do not rise, wanted rising offsets from "
             f"{account.next_offset} on"
         )
-    count = np.bincount(kinds, minlength=4)
+    kind_counts = np.bincount(kinds, minlength=4)
     rejected = counted_rejections(offsets, kinds, accept_rejections_until)
     return replace(
         account,
         next_offset=int(offsets[-1]) + 1,
         consumed=account.consumed + len(offsets),
-        normal=account.normal + int(count[OutcomeKind.NORMAL]),
-        anomalies=account.anomalies + int(count[OutcomeKind.ANOMALY]),
-        dead_letters=account.dead_letters + int(count[OutcomeKind.DEAD_LETTER]),
+        normal=account.normal + int(kind_counts[OutcomeKind.NORMAL]),
+        anomalies=account.anomalies + int(kind_counts[OutcomeKind.ANOMALY]),
+        dead_letters=account.dead_letters + int(kind_counts[OutcomeKind.DEAD_LETTER]),
         window_rejected=_window_counts(account, rejected),
         model_version=model_version,
         digest=int(_digest(np.uint64(account.digest), offsets, kinds, reasons, score_bits)),
@@ -183,28 +189,30 @@ def _bucket_rows(window_rows: int) -> int:
     return max(1, window_rows // WINDOW_BUCKETS)
 
 
-def _bucket_edges(account: Account, first: int, size: int) -> NDArray[np.float64]:
-    """Return the first record numbers of the buckets from `first` on, and the account's end.
+def _bucket_edges(account: Account, first_bucket: int, bucket_size: int) -> NDArray[np.float64]:
+    """Return the record number at which each bucket from `first_bucket` on starts, and the end.
 
-    Numbers are relative to the end: small numbers are exact in float64.
+    Records are numbered relative to the end of the account: small numbers are exact in float64.
     """
-    newest = max(account.consumed - 1, 0) // size
-    begins = [bucket * size - account.consumed for bucket in range(first, newest + 1)]
-    return np.asarray([*begins, 0], dtype=np.float64)
+    newest_bucket = max(account.consumed - 1, 0) // bucket_size
+    bucket_starts = [
+        bucket * bucket_size - account.consumed for bucket in range(first_bucket, newest_bucket + 1)
+    ]
+    return np.asarray([*bucket_starts, 0], dtype=np.float64)
 
 
 def _window_counts(account: Account, rejected: NDArray[np.bool_]) -> tuple[int, ...]:
     """Return the rejections per bucket after n more records; `rejected` (n,) marks rejections."""
-    number = account.consumed + np.arange(len(rejected))
-    bucket = number // account.window_bucket_rows - account.oldest_bucket
+    record_number = account.consumed + np.arange(len(rejected))
+    bucket = record_number // account.window_bucket_rows - account.oldest_bucket
     counts = np.bincount(bucket[rejected], minlength=int(bucket[-1]) + 1)
     counts[: len(account.window_rejected)] += np.asarray(account.window_rejected)
     return tuple(int(count) for count in counts[-WINDOW_BUCKETS:])
 
 
-# Compiled, because in Python the digest would take longer than the scoring. The mixing step is
-# the finaliser of splitmix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators",
-# OOPSLA 2014).
+# This is a kernel because in Python the digest would take longer than the scoring. The mixing step
+# is the finaliser of splitmix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number
+# generators", OOPSLA 2014).
 @kernel
 def _digest(
     digest: np.uint64,
@@ -216,8 +224,12 @@ def _digest(
     for record in range(len(offsets)):
         outcome = np.uint64(kinds[record]) | (np.uint64(reasons[record]) << np.uint64(8))
         for word in (np.uint64(offsets[record]), outcome, score_bits[record]):
-            mixed = digest ^ word
-            mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-            mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-            digest = (mixed ^ (mixed >> np.uint64(31))) + np.uint64(0x9E3779B97F4A7C15)
+            mixed_word = digest ^ word
+            mixed_word = (mixed_word ^ (mixed_word >> np.uint64(30))) * np.uint64(
+                0xBF58476D1CE4E5B9
+            )
+            mixed_word = (mixed_word ^ (mixed_word >> np.uint64(27))) * np.uint64(
+                0x94D049BB133111EB
+            )
+            digest = (mixed_word ^ (mixed_word >> np.uint64(31))) + np.uint64(0x9E3779B97F4A7C15)
     return digest

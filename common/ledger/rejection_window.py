@@ -15,31 +15,36 @@ class WindowExcess:
     rows: int
     """Number of records in the window."""
     rejected: int
-    """Number of rejections among them."""
+    """Number of rejections in the window."""
 
 
 def find_first_excess(
     account: Account, rejected: NDArray[np.bool_], *, min_rows: int, max_ratio: float
 ) -> WindowExcess | None:
-    """Return the window at the first rejection that exceeds the limits, or None.
+    """Return the breaker's window at the first rejection that makes it exceed limits, or None.
 
     `rejected`: shape (n,), whether each record after `account` counts as a rejection. A window
     exceeds the limits if it has at least `min_rows` records and more than `max_ratio` of them are
-    rejections. It is checked at each rejection, so the result does not depend on the boundaries of
-    micro-batches. An accepted record never trips the check, even if its bucket raises the ratio.
+    rejections. The window is checked at each rejection, so the result does not depend on the
+    boundaries of micro-batches. At an accepted record the window is never returned, even
+    if the ratio rises there because the window drops its oldest bucket.
     """
     if not rejected.any():
         return None
-    size = account.window_bucket_rows
-    oldest = account.oldest_bucket
-    number = account.consumed + np.arange(len(rejected))
-    bucket = number // size - oldest
+    bucket_size = account.window_bucket_rows
+    oldest_bucket = account.oldest_bucket
+    record_number = account.consumed + np.arange(len(rejected))
+    bucket = record_number // bucket_size - oldest_bucket
     dropped_buckets = np.maximum(bucket - WINDOW_BUCKETS + 1, 0)
     bucket_rejections = np.bincount(bucket[rejected], minlength=int(bucket[-1]) + 1)
     bucket_rejections[: len(account.window_rejected)] += np.asarray(account.window_rejected)
     rejections_before = np.concatenate(([0], np.cumsum(bucket_rejections)))
     total_rejections = sum(account.window_rejected) + np.cumsum(rejected)
-    count = total_rejections - rejections_before[dropped_buckets]
-    rows = number + 1 - (dropped_buckets + oldest) * size
-    excess = np.flatnonzero(rejected & (rows >= min_rows) & (count > max_ratio * rows))
-    return WindowExcess(int(rows[excess[0]]), int(count[excess[0]])) if len(excess) else None
+    window_rejections = total_rejections - rejections_before[dropped_buckets]
+    rows = record_number + 1 - (dropped_buckets + oldest_bucket) * bucket_size
+    excess = np.flatnonzero(rejected & (rows >= min_rows) & (window_rejections > max_ratio * rows))
+    return (
+        WindowExcess(int(rows[excess[0]]), int(window_rejections[excess[0]]))
+        if len(excess)
+        else None
+    )

@@ -9,28 +9,31 @@ from numpy.typing import NDArray
 from sensorwatch.common.model.stored_arrays import require, stored_array
 
 MAX_CALIBRATION_SCORES = 100_000
-"""Number of calibration scores that are stored; more are thinned evenly."""
+"""Largest number of stored calibration scores; of more scores, an evenly spaced part is stored."""
 MIN_CENTRE_DISTANCE = 1e-9
 """Smallest distance between centre and threshold; it keeps anomaly scores from overflowing."""
 _MIN_VALUES_TO_SORT = 300
-"""Number of values from which sorting them makes the binary search faster."""
+"""Number of values from which it is faster to sort them before the binary search."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """How to convert a model's raw scores, learned from rows that it was not fitted on."""
+    """Parameters that convert a model's raw scores to anomaly scores and p-values.
+
+    They are learned from rows that the model was not fitted on.
+    """
 
     threshold: float
     """The raw score whose anomaly score is 1.0."""
     centre: float
     """The raw score whose anomaly score is 0.0: the median of the calibration scores."""
     scores: NDArray[np.float64]
-    """Shape (m,). Calibration scores, rising; m is at most MAX_CALIBRATION_SCORES."""
+    """Shape (m,). Calibration scores in ascending order; m <= MAX_CALIBRATION_SCORES."""
     target_alert_rate: float
-    """Share of calibration scores above the threshold that was asked for, between 0 and 1."""
+    """Requested share of calibration scores above the threshold, between 0 and 1."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the arrays by name, as they are stored."""
+        """Return the arrays of the calibration by name, as a model version stores them."""
         numbers = [self.threshold, self.centre, self.target_alert_rate]
         return {"calibration_scores": self.scores, "calibration": np.asarray(numbers)}
 
@@ -40,7 +43,7 @@ class AnomalyScores:
     """The calibrated scores of n rows."""
 
     anomaly_score: NDArray[np.float64]
-    """Shape (n,). 0.0 at the calibration's centre, 1.0 at its threshold, at least 0."""
+    """Shape (n,). 0.0 for a raw score at or below the centre, 1.0 at the threshold."""
     above: NDArray[np.bool_]
     """Shape (n,). Whether the raw score is strictly above the threshold."""
 
@@ -48,25 +51,26 @@ class AnomalyScores:
 def calibrate(
     raw_scores: NDArray[np.float64], target_alert_rate: float, *, threshold: float | None = None
 ) -> Calibration:
-    """Return a calibration with `target_alert_rate` of `raw_scores` above its threshold.
+    """Return a calibration with a share `target_alert_rate` of scores above its threshold.
 
-    `raw_scores`: shape (m,), of rows that the model was not fitted on. `threshold`: use this
-    threshold instead, for scores that are rarities already. Raises ValueError if m is 0.
+    `raw_scores`: shape (m,), of rows that the model was not fitted on. `threshold`: if given, it is
+    used instead of `target_alert_rate`, for raw scores that are rarities already. Raises
+    ValueError if m is 0.
     """
     if len(raw_scores) == 0:
         raise ValueError("no calibration scores")
-    ordered = np.sort(np.asarray(raw_scores, dtype=np.float64))
+    sorted_scores = np.sort(np.asarray(raw_scores, dtype=np.float64))
     if threshold is None:
-        threshold = float(np.quantile(ordered, 1.0 - target_alert_rate, method="higher"))
-    centre = float(np.median(ordered))
-    # Equal scores have no distance between centre and threshold: use a small one.
+        threshold = float(np.quantile(sorted_scores, 1.0 - target_alert_rate, method="higher"))
+    centre = float(np.median(sorted_scores))
+    # If all scores are equal, centre and threshold are equal: use a small distance.
     centre = min(centre, threshold - max(abs(threshold) * 1e-3, MIN_CENTRE_DISTANCE))
-    if len(ordered) > MAX_CALIBRATION_SCORES:
+    if len(sorted_scores) > MAX_CALIBRATION_SCORES:
         kept_indices = (
-            np.linspace(0, len(ordered) - 1, MAX_CALIBRATION_SCORES).round().astype(np.int64)
+            np.linspace(0, len(sorted_scores) - 1, MAX_CALIBRATION_SCORES).round().astype(np.int64)
         )
-        ordered = ordered[kept_indices]
-    return Calibration(threshold, centre, ordered, target_alert_rate)
+        sorted_scores = sorted_scores[kept_indices]
+    return Calibration(threshold, centre, sorted_scores, target_alert_rate)
 
 
 def calibration_from_arrays(arrays: dict[str, NDArray[Any]]) -> Calibration:
@@ -92,12 +96,15 @@ def calibration_from_arrays(arrays: dict[str, NDArray[Any]]) -> Calibration:
     return Calibration(threshold, centre, scores, target_alert_rate)
 
 
-def to_anomaly_scores(raw: NDArray[np.float64], calibration: Calibration) -> AnomalyScores:
-    """Return anomaly scores of raw scores (n,): above 1.0 exactly if above the threshold."""
+def to_anomaly_scores(raw_scores: NDArray[np.float64], calibration: Calibration) -> AnomalyScores:
+    """Return the anomaly scores of raw scores (n,).
+
+    An anomaly score is above 1.0 if and only if the raw score is above the threshold.
+    """
     centre_distance = calibration.threshold - calibration.centre
-    above = raw > calibration.threshold
-    anomaly_score = np.maximum((raw - calibration.centre) / centre_distance, 0.0)
-    # Rounding must not give a row above the threshold 1.0, or a row below it more than 1.0.
+    above = raw_scores > calibration.threshold
+    anomaly_score = np.maximum((raw_scores - calibration.centre) / centre_distance, 0.0)
+    # Rounding must not give 1.0 to a row above the threshold, or more than 1.0 to another row.
     just_above_one = np.nextafter(1.0, 2.0)
     anomaly_score = np.where(
         above, np.maximum(anomaly_score, just_above_one), np.minimum(anomaly_score, 1.0)
@@ -105,20 +112,23 @@ def to_anomaly_scores(raw: NDArray[np.float64], calibration: Calibration) -> Ano
     return AnomalyScores(anomaly_score, above)
 
 
-def p_values(raw: NDArray[np.float64], calibration: Calibration) -> NDArray[np.float64]:
-    """Return conformal p-values (n,): (1 + calibration scores at least as high) / (1 + m)."""
-    count_at_least = len(calibration.scores) - _count_below(calibration.scores, raw)
+def p_values(raw_scores: NDArray[np.float64], calibration: Calibration) -> NDArray[np.float64]:
+    """Return conformal p-values (n,): (1 + count of scores at least as high) / (1 + m)."""
+    count_at_least = len(calibration.scores) - _count_below(calibration.scores, raw_scores)
     return (1.0 + count_at_least.astype(np.float64)) / (1.0 + len(calibration.scores))
 
 
-def _count_below(ordered: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return how many of `ordered` (rising) are below each of `values` (n,).
+def _count_below(
+    sorted_scores: NDArray[np.float64], values: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """Return, for each of `values` (n,), how many of `sorted_scores` are below the value.
 
-    Many values are sorted first: consecutive searches then read neighbouring memory.
+    Many values are sorted before the search, because consecutive searches then read neighbouring
+    memory.
     """
     if len(values) < _MIN_VALUES_TO_SORT:
-        return np.searchsorted(ordered, values, side="left")
+        return np.searchsorted(sorted_scores, values, side="left")
     order = np.argsort(values)
     counts = np.empty(len(values), dtype=np.int64)
-    counts[order] = np.searchsorted(ordered, values[order], side="left")
+    counts[order] = np.searchsorted(sorted_scores, values[order], side="left")
     return counts

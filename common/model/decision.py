@@ -35,22 +35,25 @@ COMPONENTS = (RarityTable.FOREST, RarityTable.DISTANCE, RarityTable.DRIFT, Rarit
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """How to combine components into one score in nats: -ln of the share of clean rows as high."""
+    """Parameters that combine the components of a row into one score.
+
+    The score is in nats: -ln of the share of clean rows that score as high.
+    """
 
     tables: NDArray[np.float64]
     """Shape (len(RarityTable), KNOTS + 2). One `Tail.table` per RarityTable."""
     weights: NDArray[np.float64]
     """Shape (len(COMPONENTS),). 1 if the component counts, 0 if an ablation leaves it out."""
     refractory_rows: int = 0
-    """Number of rows of a sensor after an alarm that cannot start another one."""
+    """Number of rows after an alarm in which the same sensor cannot start another alarm."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the arrays by name, as they are stored."""
-        refractory = np.asarray([self.refractory_rows], dtype=np.int64)
+        """Return the arrays of the decision by name, as a model version stores them."""
+        refractory_array = np.asarray([self.refractory_rows], dtype=np.int64)
         return {
             "decision_tables": self.tables,
             "decision_weights": self.weights,
-            "decision_refractory": refractory,
+            "decision_refractory": refractory_array,
         }
 
 
@@ -58,7 +61,7 @@ def decision_from_arrays(arrays: dict[str, NDArray[Any]]) -> Decision:
     """Build a decision from stored arrays; raises ModelRefused if one of them is wrong."""
     tables = stored_array(arrays, "decision_tables", np.float64, (len(RarityTable), KNOTS + 2))
     weights = stored_array(arrays, "decision_weights", np.float64, (len(COMPONENTS),))
-    refractory = stored_array(arrays, "decision_refractory", np.int64, (1,))
+    refractory_array = stored_array(arrays, "decision_refractory", np.int64, (1,))
     knots, scales = tables[:, :KNOTS], tables[:, KNOTS:]
     is_rising = bool(np.all(np.diff(knots) >= 0))
     require(is_rising, "decision_tables", actual="falling knots", wanted="rising ones")
@@ -74,6 +77,6 @@ def decision_from_arrays(arrays: dict[str, NDArray[Any]]) -> Decision:
         actual=f"the weights {weights.tolist()}",
         wanted="0 or 1",
     )
-    rows = int(refractory[0])
+    rows = int(refractory_array[0])
     require(rows >= 0, "decision_refractory", actual=f"{rows} rows", wanted="0 or more")
     return Decision(tables, weights, rows)

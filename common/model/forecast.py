@@ -1,4 +1,4 @@
-"""The stored one-step forecast of a sensor's signals: a ridge VAR and a season."""
+"""The stored one-step forecast of signals: a ridge vector autoregression and a season."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -37,7 +37,7 @@ class Forecast:
     """Daily or weekly profile that is added to the forecast."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the arrays by name, as they are stored."""
+        """Return the arrays of the forecast by name, as a model version stores them."""
         stored = {name: getattr(self, attribute) for attribute, name in _STORED_NAMES.items()}
         return stored | self.season.arrays()
 
@@ -49,7 +49,7 @@ _STORED_NAMES = {
     "signal_whitening": "forecast_ground",
     "repeat_nats": "forecast_surprise",
 }
-"""The name of each attribute's array in a model version."""
+"""The name of the array of each attribute in a model version."""
 
 
 def forecast_from_arrays(
@@ -64,8 +64,8 @@ def forecast_from_arrays(
         "signal_whitening": (signals, signals),
         "repeat_nats": (signals,),
     }
-    checked = {
+    checked_arrays = {
         attribute: stored_array(arrays, name, np.float64, shapes[attribute])
         for attribute, name in _STORED_NAMES.items()
     }
-    return Forecast(**checked, season=season_from_arrays(arrays, signals))
+    return Forecast(**checked_arrays, season=season_from_arrays(arrays, signals))

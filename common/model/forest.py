@@ -37,9 +37,9 @@ class Forest:
     right: NDArray[np.int32]
     """Shape (nodes,). Position of the right child among all nodes; LEAF at a leaf."""
     path_length: NDArray[np.float64]
-    """Shape (nodes,). At a leaf: edges from the root plus c(rows in the leaf)."""
+    """Shape (nodes,). At a leaf: edges from the root + `average_path_length(rows in leaf)`."""
     normaliser: NDArray[np.float64]
-    """Shape (1,). Number of trees times c(max_samples)."""
+    """Shape (1,). Number of trees * `average_path_length(max_samples)`."""
     columns: NDArray[np.int32]
     """Shape (1,). Number of features of a row."""
 
@@ -50,7 +50,7 @@ class Forest:
 
     @cached_property
     def heap(self) -> ForestHeap | None:
-        """The same trees in the fast layout; None if a tree is too deep for it."""
+        """The trees in the fast layout of `forest_heap`; None if they do not fit into it."""
         return build_heap(
             tree_start=self.tree_start,
             feature=self.feature,
@@ -61,24 +61,24 @@ class Forest:
         )
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the arrays by name, as they are stored."""
+        """Return the arrays of the forest by name, as a model version stores them."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 def forest_from_sklearn(estimator: Any) -> Forest:
     """Return the forest of a fitted scikit-learn IsolationForest."""
     arrays_by_name: dict[str, list[NDArray[Any]]] = {name: [] for name in _NODE_ARRAYS}
-    start = [0]
+    tree_starts = [0]
     trees = zip(estimator.estimators_, estimator.estimators_features_, strict=True)
-    for fitted, feature_subset in trees:
+    for fitted_tree, feature_subset in trees:
         for name, array in _tree_arrays(
-            fitted.tree_, np.asarray(feature_subset), start[-1]
+            fitted_tree.tree_, np.asarray(feature_subset), tree_starts[-1]
         ).items():
             arrays_by_name[name].append(array)
-        start.append(start[-1] + fitted.tree_.node_count)
+        tree_starts.append(tree_starts[-1] + fitted_tree.tree_.node_count)
     normaliser = len(estimator.estimators_) * average_path_length(estimator.max_samples_)
     return Forest(
-        tree_start=np.asarray(start, dtype=np.int32),
+        tree_start=np.asarray(tree_starts, dtype=np.int32),
         normaliser=np.asarray([normaliser], dtype=np.float64),
         columns=np.asarray([estimator.n_features_in_], dtype=np.int32),
         **{name: np.concatenate(arrays) for name, arrays in arrays_by_name.items()},
@@ -89,7 +89,7 @@ def forest_from_arrays(arrays: dict[str, NDArray[Any]]) -> Forest:
     """Build a forest from stored arrays after checking everything that the kernel relies on.
 
     Raises ModelRefused if an array is missing or has another type, or if a walk down a tree could
-    leave the arrays or not end.
+    leave the arrays or never end.
     """
     feature = stored_array(arrays, "feature", np.int32, (None,))
     forest = Forest(
@@ -112,19 +112,22 @@ def score(
 ) -> NDArray[np.float64]:
     """Return the raw score (n,) of each row of `matrix` (n, features), between 0 and 1.
 
-    A higher score is more anomalous. It equals scikit-learn's `-score_samples` within 1e-12. Its
-    bits do not depend on the other rows. Raises ValueError if the matrix has another width.
+    A higher score is more anomalous. The score equals scikit-learn's `-score_samples` within 1e-12.
+    The bits of a row's score do not depend on the other rows. Raises ValueError if the
+    matrix has another width.
     """
     rows = np.ascontiguousarray(matrix, dtype=np.float32)
     if rows.ndim != 2 or rows.shape[1] != forest.columns[0]:
         raise ValueError(f"the matrix has shape {rows.shape}, wanted (n, {forest.columns[0]})")
-    raw = np.empty(len(rows), dtype=np.float64)
-    row_executor(lambda begin, end: _score(forest, rows[begin:end], raw[begin:end]), len(rows))
-    return raw
+    raw_scores = np.empty(len(rows), dtype=np.float64)
+    row_executor(
+        lambda begin, end: _score(forest, rows[begin:end], raw_scores[begin:end]), len(rows)
+    )
+    return raw_scores
 
 
 def average_path_length(rows: float) -> float:
-    """Return c(n): the mean depth of an unsuccessful search in a tree of n rows (equation 1)."""
+    """Return c(n), equation 1: the mean depth of an unsuccessful search in a tree of n rows."""
     if rows <= 1:
         return 0.0
     if rows <= 2:
@@ -135,9 +138,9 @@ def average_path_length(rows: float) -> float:
 _NODE_ARRAYS = ("feature", "threshold", "left", "right", "path_length")
 
 
-def _score(forest: Forest, rows: NDArray[np.float32], raw: NDArray[np.float64]) -> None:
+def _score(forest: Forest, rows: NDArray[np.float32], raw_scores: NDArray[np.float64]) -> None:
     if forest.heap is not None:
-        add_path_lengths(forest.heap, rows, raw)
+        add_path_lengths(forest.heap, rows, raw_scores)
     else:
         _add_path_lengths(
             rows,
@@ -147,38 +150,41 @@ def _score(forest: Forest, rows: NDArray[np.float32], raw: NDArray[np.float64]) 
             forest.left,
             forest.right,
             forest.path_length,
-            raw,
+            raw_scores,
         )
-    path_lengths_to_scores(raw, forest.normaliser[0])
+    path_lengths_to_scores(raw_scores, forest.normaliser[0])
 
 
 def _tree_arrays(tree: Any, feature_subset: NDArray[Any], start: int) -> dict[str, NDArray[Any]]:
-    leaf = tree.children_left == -1
+    is_leaf = tree.children_left == -1
     depth = _node_depths(tree.children_left, tree.children_right)
-    leaf_extra = np.asarray([average_path_length(rows) for rows in tree.n_node_samples])
+    leaf_path_lengths = np.asarray([average_path_length(rows) for rows in tree.n_node_samples])
     return {
-        "feature": np.where(leaf, LEAF, feature_subset[np.where(leaf, 0, tree.feature)]).astype(
-            np.int32
-        ),
-        "threshold": np.where(leaf, 0.0, tree.threshold).astype(np.float64),
-        "left": np.where(leaf, LEAF, tree.children_left + start).astype(np.int32),
-        "right": np.where(leaf, LEAF, tree.children_right + start).astype(np.int32),
-        "path_length": np.where(leaf, depth + leaf_extra, 0.0),
+        "feature": np.where(
+            is_leaf, LEAF, feature_subset[np.where(is_leaf, 0, tree.feature)]
+        ).astype(np.int32),
+        "threshold": np.where(is_leaf, 0.0, tree.threshold).astype(np.float64),
+        "left": np.where(is_leaf, LEAF, tree.children_left + start).astype(np.int32),
+        "right": np.where(is_leaf, LEAF, tree.children_right + start).astype(np.int32),
+        "path_length": np.where(is_leaf, depth + leaf_path_lengths, 0.0),
     }
 
 
 def _node_depths(left: NDArray[Any], right: NDArray[Any]) -> NDArray[np.float64]:
     depth = np.zeros(len(left), dtype=np.float64)
-    for node in range(len(left)):  # a parent comes before its children
+    for node in range(len(left)):  # a parent node comes before its children
         if left[node] != -1:
             depth[left[node]] = depth[right[node]] = depth[node] + 1
     return depth
 
 
 def _check_trees(forest: Forest) -> None:
-    start, nodes, normaliser = forest.tree_start, len(forest.feature), forest.normaliser[0]
+    tree_start, nodes, normaliser = forest.tree_start, len(forest.feature), forest.normaliser[0]
     divides_nodes = (
-        len(start) > 1 and start[0] == 0 and start[-1] == nodes and np.all(np.diff(start) > 0)
+        len(tree_start) > 1
+        and tree_start[0] == 0
+        and tree_start[-1] == nodes
+        and np.all(np.diff(tree_start) > 0)
     )
     require(
         divides_nodes,
@@ -198,10 +204,10 @@ def _check_nodes(forest: Forest) -> None:
         actual=f"{len(wrong_feature)} nodes with a feature that does not exist",
         wanted=f"{LEAF} to {columns - 1}",
     )
-    inner = np.flatnonzero(feature != LEAF)
-    tree_end = np.repeat(forest.tree_start[1:], np.diff(forest.tree_start))[inner]
-    for name, child in (("left", forest.left[inner]), ("right", forest.right[inner])):
-        wrong_child = np.flatnonzero((child <= inner) | (child >= tree_end))
+    inner_nodes = np.flatnonzero(feature != LEAF)
+    tree_end = np.repeat(forest.tree_start[1:], np.diff(forest.tree_start))[inner_nodes]
+    for name, child in (("left", forest.left[inner_nodes]), ("right", forest.right[inner_nodes])):
+        wrong_child = np.flatnonzero((child <= inner_nodes) | (child >= tree_end))
         require(
             len(wrong_child) == 0,
             name,
@@ -221,7 +227,8 @@ def _add_path_lengths(
     path_length: NDArray[np.float64],
     total: NDArray[np.float64],
 ) -> None:
-    # Tree by tree, because one tree's nodes fit into the CPU cache; each row sums in tree order.
+    # All rows walk down one tree, then the next: the nodes of one tree fit into the CPU cache. The
+    # path lengths of a row are always summed in tree order.
     total[:] = 0.0
     for tree in range(len(tree_start) - 1):
         for row in range(rows.shape[0]):
@@ -233,10 +240,10 @@ def _add_path_lengths(
             total[row] += path_length[node]
 
 
-# Compiled, because numpy's power uses other instructions for the last rows of an array. The last
-# bit of a row's score would depend on the number of rows.
+# This is a kernel because numpy's power uses other instructions for the last rows of an array: the
+# last bit of a row's score would depend on the number of rows.
 @kernel
-def path_lengths_to_scores(raw: NDArray[np.float64], normaliser: float) -> None:
+def path_lengths_to_scores(scores: NDArray[np.float64], normaliser: float) -> None:
     """Replace summed path lengths (n,) by raw scores, in place."""
-    for row in range(len(raw)):
-        raw[row] = 2.0 ** (-raw[row] / normaliser)
+    for row in range(len(scores)):
+        scores[row] = 2.0 ** (-scores[row] / normaliser)

@@ -1,4 +1,4 @@
-"""The fast layout of a forest of shallow trees: every tree padded to a full heap of depth 8."""
+"""A fast layout of a forest of shallow trees: each tree is padded to a full heap of depth 8."""
 
 from dataclasses import dataclass
 
@@ -8,16 +8,16 @@ from numpy.typing import NDArray
 from sensorwatch.common.kernels import inlined_kernel, kernel
 
 HEAP_DEPTH = 8
-"""Depth of scikit-learn's trees of at most 256 rows: ceil(log2(max_samples))."""
+"""Largest depth of scikit-learn's trees of up to 256 rows: ceil(log2(max_samples))."""
 LEAVES_PER_TREE = 1 << HEAP_DEPTH
-"""Leaves of a full tree.
+"""Number of leaves of a full tree.
 
-The inner nodes are 1 to LEAVES_PER_TREE - 1; the children of node i are 2i and 2i + 1.
+The inner nodes have the numbers 1 to LEAVES_PER_TREE - 1. The children of node i are 2i and 2i + 1.
 """
 MAX_COLUMNS = 256
-"""Number of features from which on the heap cannot be used."""
+"""Largest number of features for which the heap can be used."""
 WALK_WIDTH = 32
-"""Number of rows (or of trees, for a single row) that are walked together.
+"""Number of walks at a time: of several rows down one tree, or of one row down several trees.
 
 A single walk would wait for memory at every step.
 """
@@ -32,14 +32,15 @@ _LEAVES_PER_TREE, _WALK_WIDTH, _ONE, _TWO = (
 
 @dataclass(frozen=True, slots=True)
 class ForestHeap:
-    """The trees as heaps: every path below an original leaf leads to that leaf's path length."""
+    """The trees as heaps; all heap leaves below an original leaf have its path length."""
 
     threshold: NDArray[np.float32]
-    """Shape (trees * LEAVES_PER_TREE,). A row goes left if x <= threshold; +inf below a leaf."""
+    """Shape (trees * LEAVES_PER_TREE,). A row goes left if x <= threshold; +inf from a leaf on."""
     feature: NDArray[np.uint16]
-    """Shape (trees * LEAVES_PER_TREE,). The node's column times WALK_WIDTH.
+    """Shape (trees * LEAVES_PER_TREE,). Feature of the node times WALK_WIDTH.
 
-    That is the first value of the column in a block of WALK_WIDTH rows, stored column by column.
+    This product is the position of the feature's first value in a block of WALK_WIDTH rows, which
+    is stored column by column.
     """
     path_length: NDArray[np.float64]
     """Shape (trees * LEAVES_PER_TREE,). Path length of each leaf, from left to right."""
@@ -66,11 +67,13 @@ def build_heap(
     thresholds = np.full((count, LEAVES_PER_TREE), np.inf, dtype=np.float32)
     features = np.zeros((count, LEAVES_PER_TREE), dtype=np.uint16)
     for level in range(HEAP_DEPTH):
-        nodes_at = slice(1 << level, 2 << level)
-        leaf = feature[nodes] < 0
-        thresholds[:, nodes_at] = np.where(leaf, np.inf, _round_down_to_float32(threshold[nodes]))
-        features[:, nodes_at] = np.where(leaf, 0, feature[nodes] * WALK_WIDTH)
-        children = [np.where(leaf, nodes, side[nodes]) for side in (left, right)]
+        level_nodes = slice(1 << level, 2 << level)
+        is_leaf = feature[nodes] < 0
+        thresholds[:, level_nodes] = np.where(
+            is_leaf, np.inf, _round_down_to_float32(threshold[nodes])
+        )
+        features[:, level_nodes] = np.where(is_leaf, 0, feature[nodes] * WALK_WIDTH)
+        children = [np.where(is_leaf, nodes, child[nodes]) for child in (left, right)]
         nodes = np.stack(children, axis=-1).reshape(count, -1)
     if np.any(feature[nodes] >= 0):
         return None
@@ -88,18 +91,23 @@ def add_path_lengths(
 
 
 def _round_down_to_float32(threshold: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return the largest float32 t32 <= t: x <= t32 equals x <= t for every float32 x."""
-    nearest = threshold.astype(np.float32)
-    below = np.nextafter(nearest, np.float32(-np.inf))
-    return np.where(nearest.astype(np.float64) > threshold, below, nearest)
+    """Return the largest float32 that is not above each threshold.
+
+    A float32 is at most this value if and only if it is at most the threshold.
+    """
+    nearest_float32 = threshold.astype(np.float32)
+    next_lower_float32 = np.nextafter(nearest_float32, np.float32(-np.inf))
+    return np.where(
+        nearest_float32.astype(np.float64) > threshold, next_lower_float32, nearest_float32
+    )
 
 
-# Unsigned indices, because numba checks every signed index for a negative value.
+# The indices are unsigned, because numba checks every signed index for a negative value.
 @kernel
 def _walk_forest(rows, threshold, feature, path_length, total):  # type: ignore[no-untyped-def]
     n, columns = rows.shape
     block = np.empty(columns * WALK_WIDTH, dtype=np.float32)
-    nodes_at = np.empty(WALK_WIDTH, dtype=np.uint32)
+    current_nodes = np.empty(WALK_WIDTH, dtype=np.uint32)
     total[:] = 0.0
     full_rows = n - n % WALK_WIDTH
     for first in range(0, full_rows, WALK_WIDTH):
@@ -107,15 +115,15 @@ def _walk_forest(rows, threshold, feature, path_length, total):  # type: ignore[
             for column in range(columns):
                 block[column * WALK_WIDTH + row] = rows[first + row, column]
         _walk_rows(
-            block, threshold, feature, path_length, nodes_at, total[first : first + WALK_WIDTH]
+            block, threshold, feature, path_length, current_nodes, total[first : first + WALK_WIDTH]
         )
     for row in range(full_rows, n):
-        total[row] = _walk_one_row(rows[row], threshold, feature, path_length, nodes_at)
+        total[row] = _walk_one_row(rows[row], threshold, feature, path_length, current_nodes)
 
 
 @inlined_kernel
-def _walk_rows(block, threshold, feature, path_length, nodes_at, total):  # type: ignore[no-untyped-def]
-    """Walk WALK_WIDTH rows down one tree after the other; `block` has them column by column."""
+def _walk_rows(block, threshold, feature, path_length, current_nodes, total):  # type: ignore[no-untyped-def]
+    """Walk WALK_WIDTH rows down one tree after the other; `block` is stored by column."""
     for tree in range(0, len(threshold), LEAVES_PER_TREE):
         thresholds, features = (
             threshold[tree : tree + LEAVES_PER_TREE],
@@ -123,32 +131,32 @@ def _walk_rows(block, threshold, feature, path_length, nodes_at, total):  # type
         )
         lengths = path_length[tree : tree + LEAVES_PER_TREE]
         for row in range(WALK_WIDTH):
-            nodes_at[row] = _ONE
+            current_nodes[row] = _ONE
         for _ in range(HEAP_DEPTH):
             for row in range(WALK_WIDTH):
-                node = nodes_at[row]
+                node = current_nodes[row]
                 value = block[np.uint32(features[node]) + np.uint32(row)]
-                nodes_at[row] = _TWO * node + np.uint32(not value <= thresholds[node])
+                current_nodes[row] = _TWO * node + np.uint32(not value <= thresholds[node])
         for row in range(WALK_WIDTH):
-            total[row] += lengths[nodes_at[row] - _LEAVES_PER_TREE]
+            total[row] += lengths[current_nodes[row] - _LEAVES_PER_TREE]
 
 
 @inlined_kernel
-def _walk_one_row(row, threshold, feature, path_length, nodes_at):  # type: ignore[no-untyped-def]
+def _walk_one_row(row, threshold, feature, path_length, current_nodes):  # type: ignore[no-untyped-def]
     """Walk one row down WALK_WIDTH trees at a time; sum the path lengths in tree order."""
     total = 0.0
     trees = len(threshold) // LEAVES_PER_TREE
     for first in range(0, trees, WALK_WIDTH):
         tree_count = min(WALK_WIDTH, trees - first)
         for tree in range(tree_count):
-            nodes_at[tree] = _ONE
+            current_nodes[tree] = _ONE
         for _ in range(HEAP_DEPTH):
             for tree in range(tree_count):
-                node = np.uint32(first + tree) * _LEAVES_PER_TREE + nodes_at[tree]
-                right = not row[np.uint32(feature[node]) // _WALK_WIDTH] <= threshold[node]
-                nodes_at[tree] = _TWO * nodes_at[tree] + np.uint32(right)
+                node = np.uint32(first + tree) * _LEAVES_PER_TREE + current_nodes[tree]
+                goes_right = not row[np.uint32(feature[node]) // _WALK_WIDTH] <= threshold[node]
+                current_nodes[tree] = _TWO * current_nodes[tree] + np.uint32(goes_right)
         for tree in range(tree_count):
             total += path_length[
-                np.uint32(first + tree) * _LEAVES_PER_TREE + nodes_at[tree] - _LEAVES_PER_TREE
+                np.uint32(first + tree) * _LEAVES_PER_TREE + current_nodes[tree] - _LEAVES_PER_TREE
             ]
     return total

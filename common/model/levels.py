@@ -17,20 +17,17 @@ class Levels:
     sensor_ids: tuple[str, ...]
     """Sensors with a level of their own; sensor k has row k + 1 of the tables."""
     location: NDArray[np.float64]
-    """Shape (1 + sensors, columns). In the column's unit; row 0 is of all sensors together."""
+    """Shape (1 + sensors, columns). In the column's unit; row 0 is for all sensors together."""
     scale: NDArray[np.float64]
-    """Shape (1 + sensors, columns). In the column's unit, above 0; rows as in `location`."""
+    """Shape (1 + sensors, columns). In the column's unit, above 0; row 0 is for all sensors."""
     min_rows: int
-    """Number of rows from which a sensor unknown to training learns its level.
-
-    0: the plan uses no levels.
-    """
+    """Number of rows that a new sensor's level is learned from; 0: the plan uses no levels."""
     max_gap: int
     """Longest time between two rows of a sensor without a gap, in microseconds; 0: no limit."""
 
     @cached_property
     def level_by_sensor(self) -> dict[str, int]:
-        """The row of the tables of each sensor with a level of its own."""
+        """The table row of each sensor that has a level of its own."""
         return {name: row for row, name in enumerate(self.sensor_ids, start=1)}
 
     @cached_property
@@ -44,7 +41,7 @@ class Levels:
         return median_scale
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the arrays by name, as they are stored."""
+        """Return the arrays of the levels by name, as a model version stores them."""
         return {
             "level_sensors": np.asarray(self.sensor_ids, dtype=np.str_),
             "level_location": self.location,
@@ -60,10 +57,20 @@ def levels_from_arrays(arrays: dict[str, NDArray[Any]], columns: int) -> Levels:
     location = stored_array(arrays, "level_location", np.float64, shape)
     scale = stored_array(arrays, "level_scale", np.float64, shape)
     limits = stored_array(arrays, "level_limits", np.int64, (2,))
-    repeated = len(names) - len(set(names))
-    require(repeated == 0, "level_sensors", actual=f"{repeated} repeated ids", wanted="none")
-    smallest = scale.min(initial=np.inf)
-    require(smallest > 0, "level_scale", actual=f"a scale of {smallest}", wanted="positive ones")
+    repeated_count = len(names) - len(set(names))
+    require(
+        repeated_count == 0,
+        "level_sensors",
+        actual=f"{repeated_count} repeated ids",
+        wanted="none",
+    )
+    smallest_scale = scale.min(initial=np.inf)
+    require(
+        smallest_scale > 0,
+        "level_scale",
+        actual=f"a scale of {smallest_scale}",
+        wanted="positive ones",
+    )
     require(
         np.all(limits >= 0),
         "level_limits",
@@ -74,8 +81,8 @@ def levels_from_arrays(arrays: dict[str, NDArray[Any]], columns: int) -> Levels:
 
 
 def no_levels(location: NDArray[np.float64], *, max_gap: int = 0) -> Levels:
-    """Return the levels of a plan that uses none.
+    """Return the levels for a feature plan that does not use levels.
 
-    `location`: shape (columns,). Replaces values that are missing before a sensor's first value.
+    `location`: shape (columns,), replaces values that are missing before a sensor's first value.
     """
     return Levels((), location[None].copy(), np.ones((1, len(location))), 0, max_gap)

@@ -10,6 +10,7 @@ from sensorwatch.common.rows.schema import Schema
 PLAN_VERSION = 2
 """Newest plan version that this code reads."""
 PLAIN, FORECAST = "plain", "forecast"
+"""Names of the two feature plans."""
 
 
 class FeatureKind(StrEnum):
@@ -57,7 +58,7 @@ class FeaturePlan:
 
 
 def plain_plan(schema: Schema) -> FeaturePlan:
-    """Return the plan without memory: the raw signals, then hour and day of week (UTC)."""
+    """Return the plain plan, without memory: raw signals, then hour and day of week (UTC)."""
     signals = [
         Feature(name, FeatureKind.SIGNAL, position)
         for position, name in enumerate(schema.signal_names)
@@ -67,7 +68,7 @@ def plain_plan(schema: Schema) -> FeaturePlan:
 
 
 def forecast_plan(schema: Schema) -> FeaturePlan:
-    """Return the plan with memory: whitened forecast residuals, then standardised signals."""
+    """Return the forecast plan, with memory: whitened residuals, then standardised signals."""
     columns = [
         Feature(f"{name} {kind}", kind, position)
         for kind in (FeatureKind.RESIDUAL, FeatureKind.STANDARD)
@@ -96,8 +97,8 @@ def plan_from_plain(plain: dict[str, Any], schema: Schema) -> FeaturePlan:
     except (KeyError, TypeError, ValueError) as error:
         raise ModelRefused(f"the feature plan cannot be read: {error!r}") from error
     for feature in plan.features:
-        calendar = feature.kind in (FeatureKind.HOUR, FeatureKind.DAY_OF_WEEK)
-        if not calendar and not 0 <= feature.signal < len(schema.signals):
+        is_calendar_feature = feature.kind in (FeatureKind.HOUR, FeatureKind.DAY_OF_WEEK)
+        if not is_calendar_feature and not 0 <= feature.signal < len(schema.signals):
             raise ModelRefused(
                 f"the feature {feature.name!r} uses signal number {feature.signal}, wanted 0 to "
                 f"{len(schema.signals) - 1}"

@@ -10,9 +10,9 @@ from sensorwatch.common.kernels import inlined_kernel
 from sensorwatch.common.model.stored_arrays import require, stored_array
 
 DAY = 86_400_000_000
-"""Microseconds."""
+"""One day in microseconds."""
 WEEK = 7 * DAY
-"""Microseconds."""
+"""One week in microseconds."""
 MAX_BINS = 7 * 96
 """Largest number of bins: a week of quarter hours."""
 
@@ -22,9 +22,9 @@ class Season:
     """A periodic profile of each signal, constant within each bin of the period, in UTC."""
 
     profile: NDArray[np.float64]
-    """Shape (signals, bins). What is added to the forecast, in scales."""
+    """Shape (signals, bins). Values that are added to the forecast, in scales."""
     period: int
-    """Microseconds of one cycle: DAY, WEEK, or 1 if there is no season."""
+    """Length of one cycle in microseconds: DAY, WEEK, or 1 if there is no season."""
 
     @property
     def is_present(self) -> bool:
@@ -40,7 +40,7 @@ class Season:
         return self.profile[:, bins_at(event_time, self.period, self.profile.shape[1])].T
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the arrays by name, as they are stored; no arrays if there is no season."""
+        """Return the arrays of the season by name, as stored; none if there is no season."""
         if not self.is_present:
             return {}
         period = np.asarray([self.period], dtype=np.int64)
@@ -55,7 +55,7 @@ def no_season(signals: int) -> Season:
 def season_from_arrays(arrays: dict[str, NDArray[Any]], signals: int) -> Season:
     """Build a season from stored arrays; raises ModelRefused if one of them is wrong.
 
-    A model without both arrays has no season.
+    A model that has neither of the two arrays has no season.
     """
     if "season_profile" not in arrays and "season_period" not in arrays:
         return no_season(signals)
@@ -75,10 +75,10 @@ def season_from_arrays(arrays: dict[str, NDArray[Any]], signals: int) -> Season:
 
 
 def bins_at(event_time: NDArray[np.int64], period: int, bins: int) -> NDArray[np.int64]:
-    """Return the bin (n,) of the period that each event time (n,) is in."""
+    """Return the number of the bin (n,) of the period that contains each event time (n,)."""
     bin_index: NDArray[np.int64] = event_time % period * bins // period
     return bin_index
 
 
 bin_at = inlined_kernel(bins_at)
-"""`bins_at` for one event time, called from kernels."""
+"""Return the number of the bin that contains one event time; called from kernels."""

@@ -47,8 +47,8 @@ def _has_dtype(array: NDArray[Any], dtype: type[np.generic]) -> bool:
 
 def _has_shape(array: NDArray[Any], shape: tuple[int | None, ...]) -> bool:
     return array.ndim == len(shape) and all(
-        wanted is None or length == wanted
-        for length, wanted in zip(array.shape, shape, strict=True)
+        wanted_length is None or length == wanted_length
+        for length, wanted_length in zip(array.shape, shape, strict=True)
     )
 
 

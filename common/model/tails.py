@@ -10,11 +10,11 @@ from sensorwatch.common.kernels import inlined_kernel, kernel
 KNOTS = 25
 """Number of knots of a tail's table."""
 MIN_EXCESSES = 40
-"""Smallest number of scores above the last knot, from which the tail's scale is estimated."""
+"""Smallest number of scores above the last knot; they determine the tail's scale."""
 MIN_TAIL_SHARE = 0.002
-"""Smallest share of the scores above the last knot."""
+"""Smallest share of the scores that are above the last knot."""
 MAX_TAIL_SHARE = 0.5
-"""Largest share of the scores above the last knot."""
+"""Largest share of the scores that are above the last knot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +33,16 @@ def fit_tail(
     The tail's scale is the mean excess over the last knot, the maximum likelihood estimate for an
     exponential. `min_scale`, `max_scale`: bounds on the tail's scale.
     """
-    ordered = np.sort(scores)
-    share = min(max(MIN_EXCESSES / len(ordered), MIN_TAIL_SHARE), MAX_TAIL_SHARE)
-    last = -np.log(share)
-    rarity = np.linspace(0.0, last, KNOTS)
-    knots = np.quantile(ordered, 1.0 - np.exp(-rarity))
-    excess = ordered[ordered > knots[-1]] - knots[-1]
-    # Equal scores have no range to derive a scale from: use 1.
+    sorted_scores = np.sort(scores)
+    share = min(max(MIN_EXCESSES / len(sorted_scores), MIN_TAIL_SHARE), MAX_TAIL_SHARE)
+    last_rarity = -np.log(share)
+    rarity = np.linspace(0.0, last_rarity, KNOTS)
+    knots = np.quantile(sorted_scores, 1.0 - np.exp(-rarity))
+    excess = sorted_scores[sorted_scores > knots[-1]] - knots[-1]
+    # If all scores are equal, their range gives no scale: use 1.
     scale_floor = max(min_scale, 1e-3 * float(knots[-1] - knots[0])) or 1.0
     scale = min(max(float(excess.mean()) if len(excess) else 0.0, scale_floor), max_scale)
-    return Tail(np.concatenate([knots, [last, scale]]))
+    return Tail(np.concatenate([knots, [last_rarity, scale]]))
 
 
 def identity_tables(tables: int) -> NDArray[np.float64]:
@@ -68,21 +68,21 @@ def look_up_rarities(table, scores, rarities):  # type: ignore[no-untyped-def]
 def look_up_rarity(table, score):  # type: ignore[no-untyped-def]
     """Return the rarity of one score.
 
-    Equal knots give the lowest of their rarities: all those scores are equally high.
+    If several knots have this score, the lowest of their rarities is returned.
     """
-    last, end = KNOTS - 1, table[KNOTS]
+    last_knot, last_rarity = KNOTS - 1, table[KNOTS]
     if score <= table[0]:
         return 0.0
-    if score > table[last]:
-        return end + (score - table[last]) / table[KNOTS + 1]
-    low, high = 0, last  # table[low] < score <= table[high]
+    if score > table[last_knot]:
+        return last_rarity + (score - table[last_knot]) / table[KNOTS + 1]
+    low, high = 0, last_knot  # table[low] < score <= table[high]
     while high - low > 1:
         middle = (low + high) // 2
         if table[middle] < score:
             low = middle
         else:
             high = middle
-    share = (score - table[low]) / (table[high] - table[low])
+    fraction = (score - table[low]) / (table[high] - table[low])
     while low > 0 and table[low - 1] == table[low]:
         low -= 1
-    return end / last * (low + share * (high - low))
+    return last_rarity / last_knot * (low + fraction * (high - low))

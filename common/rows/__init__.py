@@ -1,1 +1,1 @@
-"""Parsing of payloads and CSV cells to columns of readings; bad rows become rejections."""
+"""Parsing of payloads and CSV cells into readings; bad rows become rejections."""

@@ -1,4 +1,4 @@
-"""Batches of parsed rows: splitting and joining them."""
+"""Splitting and joining of batches of parsed rows."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -12,34 +12,34 @@ from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.rows.strict_parsing import Fields, collect_rows
 
 Batch = tuple[Readings, list[Rejection]]
-"""Readings and rejections of consecutive records, numbered from 0."""
+"""Readings and rejections of consecutive records; their index starts at 0 in each batch."""
 BATCH_ROWS = 10_000
 
 
 def collect_batches(
     records: Iterable[Fields | Fault], schema: Schema, *, batch_rows: int = BATCH_ROWS
 ) -> Iterator[Batch]:
-    """Yield records as batches of `batch_rows` rows; the last batch may be smaller."""
-    remaining = iter(records)
-    while batch_records := list(islice(remaining, batch_rows)):
+    """Parse records and yield batches of `batch_rows` rows; the last batch may be smaller."""
+    remaining_records = iter(records)
+    while batch_records := list(islice(remaining_records, batch_rows)):
         yield collect_rows(batch_records, schema)
 
 
 def split_batches(batches: Iterable[Batch], rows: int) -> tuple[list[Batch], Iterator[Batch]]:
-    """Return the batches of the first `rows` records, and an iterator over the others."""
-    remaining, taken = iter(batches), []
-    while rows > 0 and (batch := next(remaining, None)) is not None:
+    """Return the batches of the first `rows` records, and an iterator over later batches."""
+    remaining_batches, first_batches = iter(batches), []
+    while rows > 0 and (batch := next(remaining_batches, None)) is not None:
         size = _record_count(batch)
         if size > rows:
-            remaining = chain([_slice_batch(batch, rows, size)], remaining)
+            remaining_batches = chain([_slice_batch(batch, rows, size)], remaining_batches)
             batch = _slice_batch(batch, 0, rows)
-        taken.append(batch)
+        first_batches.append(batch)
         rows -= min(rows, size)
-    return taken, remaining
+    return first_batches, remaining_batches
 
 
 def cut_batches(batches: Iterable[Batch], rows: int) -> Iterator[Batch]:
-    """Yield batches of at most `rows` records."""
+    """Yield the same records in batches of at most `rows` records."""
     for batch in batches:
         size = _record_count(batch)
         for start in range(0, size, rows):
@@ -47,13 +47,14 @@ def cut_batches(batches: Iterable[Batch], rows: int) -> Iterator[Batch]:
 
 
 def join_batches(batches: Iterable[Batch], schema: Schema) -> Batch:
-    """Return consecutive batches as one batch, with continuous numbers."""
+    """Return consecutive batches as one batch, with an index that counts through all of them."""
     parts, rejections, records_before = [_no_readings(schema)], list[Rejection](), 0
     for batch in batches:
-        readings, rejected = batch
+        readings, batch_rejections = batch
         parts.append(replace(readings, index=readings.index + records_before))
         rejections += [
-            Rejection(records_before + rejection.index, rejection.faults) for rejection in rejected
+            Rejection(records_before + rejection.index, rejection.faults)
+            for rejection in batch_rejections
         ]
         records_before += _record_count(batch)
     return merge_readings(parts), rejections
@@ -65,10 +66,10 @@ def _record_count(batch: Batch) -> int:
 
 def _slice_batch(batch: Batch, start: int, stop: int) -> Batch:
     readings, rejections = batch
-    low, high = np.searchsorted(readings.index, [start, stop])
-    selected = readings.take(slice(low, high))
+    first_reading, reading_end = np.searchsorted(readings.index, [start, stop])
+    sliced_readings = readings.take(slice(first_reading, reading_end))
     return (
-        replace(selected, index=selected.index - start),
+        replace(sliced_readings, index=sliced_readings.index - start),
         [
             Rejection(rejection.index - start, rejection.faults)
             for rejection in rejections

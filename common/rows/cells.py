@@ -1,4 +1,4 @@
-"""Text cells of a table, converted to the fields of the same row in JSON."""
+"""Conversion of a table's text cells to the fields that the same row has in JSON."""
 
 import csv
 from collections import Counter
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from _csv import Reader as CsvReader
 
 CellReader = Callable[[Sequence[str]], Fields | Fault]
-"""Maps the cells of a line, in header order, to its fields or its fault."""
+"""A function that converts the cells of a line, in header order, to fields or a fault."""
 
-# A longer integer is not a valid instant, and int() refuses very long texts.
+# An integer with more characters is not a valid time, and int() refuses very long texts.
 _MAX_EPOCH_CHARACTERS = 18
 
 
@@ -26,53 +26,54 @@ def cell_reader(schema: Schema, header: Sequence[str]) -> CellReader:
     * A cell of a signal or context column becomes a float. `nan` and `inf` become floats too, so
       that validation reports them. An empty cell becomes None, any other text stays text.
     * A time cell becomes a number if the time format is an epoch.
-    * An empty key counts as absent. So does every cell that a short line lacks.
+    * An empty key counts as absent. Cells that are missing at the end of a short line are absent.
     * A column with a dotted name becomes nested fields. Unknown columns stay texts.
 
-    Raises DataError if a column is missing, repeated, or conflicts with another one.
+    Raises DataError if a column is missing or repeated, or if the header contains both a nested
+    column and its parent column.
     """
     names = [name.strip() for name in header]
     check_columns(schema, names)
-    numbers = [column.path for column in schema.columns]
-    time = schema.time.field
+    number_paths = [column.path for column in schema.columns]
+    time_name = schema.time.field
     read_time = (
         _parse_epoch_cell if schema.time.format in ("epoch_ms", "epoch_s") else _text_or_none
     )
-    key = schema.key.field if schema.key else None
-    nested = [path for path in schema.paths if "." in path and path in names]
+    key_name = schema.key.field if schema.key else None
+    nested_paths = [path for path in schema.paths if "." in path and path in names]
     width = len(names)
 
-    def read(cells: Sequence[str]) -> Fields | Fault:
+    def read_cells(cells: Sequence[str]) -> Fields | Fault:
         if len(cells) > width and any(cells[width:]):
-            # The cells may be shifted, for example by an unquoted decimal comma. Trust none.
+            # The cells may be shifted, for example by an unquoted decimal comma.
             detail = (
                 f"the line has {len(cells)} cells, the header {width}; found {short_repr(cells)}"
             )
             return make_fault(Reason.UNKNOWN_FIELD, "", detail)
         record: dict[str, object] = dict(zip(names, cells, strict=False))
-        for name in numbers:
+        for name in number_paths:
             if name in record:
                 record[name] = parse_number_cell(record[name])
-        if time in record:
-            record[time] = read_time(record[time])
-        if key is not None and record.get(key) == "":
-            del record[key]
-        for name in nested:
+        if time_name in record:
+            record[time_name] = read_time(record[time_name])
+        if key_name is not None and record.get(key_name) == "":
+            del record[key_name]
+        for name in nested_paths:
             if name in record:
                 set_nested(record, name, record.pop(name))
         return record
 
-    return read
+    return read_cells
 
 
 def csv_reader(lines: Iterable[str], schema: Schema) -> "CsvReader":
-    """Return a csv reader of lines in the schema's dialect."""
+    """Return a reader of the csv module that splits lines at the schema's delimiter."""
     delimiter = schema.csv.delimiter
     return csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter != " ")
 
 
 def read_csv_rows(
-    lines: "CsvReader", read: CellReader, *, lines_before: int = 0
+    lines: "CsvReader", read_cells: CellReader, *, lines_before: int = 0
 ) -> Iterator[Fields | Fault]:
     """Yield the fields or the fault of each CSV row; blank lines are skipped.
 
@@ -82,7 +83,7 @@ def read_csv_rows(
         try:
             for cells in lines:
                 if cells:
-                    yield read(cells)
+                    yield read_cells(cells)
         except csv.Error as error:
             line = lines_before + lines.line_num
             yield make_fault(Reason.TOO_LARGE, "", f"line {line}: {error}")
@@ -93,41 +94,45 @@ def read_csv_rows(
 def check_columns(schema: Schema, names: Sequence[str]) -> None:
     """Check that the columns of a table match the schema.
 
-    A nested field may be given by its parent column. The header must also name columns whose values
-    may be missing, because a misspelt name would otherwise pass as a value that is always missing.
-    Raises DataError with the missing and the existing columns.
+    A table may contain the parent column instead of a nested column. The header must also name
+    columns whose values may be missing: a misspelt name would otherwise count as a missing value
+    in every row. Raises DataError with a message that lists the missing and the existing columns.
     """
-    present = set(names)
-    optional = {schema.key.field} if schema.key and schema.key.optional else set()
-    missing = [
+    header_names = set(names)
+    optional_names = {schema.key.field} if schema.key and schema.key.optional else set()
+    missing_paths = [
         path
         for path in schema.paths
-        if path not in present | optional
-        and not any(root in present for root in _parent_paths(path))
+        if path not in header_names | optional_names
+        and not any(parent in header_names for parent in _parent_paths(path))
     ]
-    if missing:
+    if missing_paths:
         raise DataError(
-            f"no column {_join_names(missing)} in the header; found {_join_names(names)} "
+            f"no column {_join_names(missing_paths)} in the header; found {_join_names(names)} "
             f'(schema "{schema.name}", delimiter {schema.csv.delimiter!r}): '
             "`sensorwatch schema infer FILE` writes a schema that fits a file"
         )
-    duplicated = [
+    duplicate_names = [
         name for name, count in Counter(names).items() if count > 1 and name in schema.paths
     ]
-    if duplicated:
-        raise DataError(f"the header contains the column {_join_names(duplicated)} more than once")
-    conflicting = [
-        path for path in schema.paths if path in present and present & set(_parent_paths(path))
-    ]
-    if conflicting:
+    if duplicate_names:
         raise DataError(
-            f"the header contains the nested column {_join_names(conflicting)} and also its parent "
-            "column; remove one of them"
+            f"the header contains the column {_join_names(duplicate_names)} more than once"
+        )
+    conflicting_paths = [
+        path
+        for path in schema.paths
+        if path in header_names and header_names & set(_parent_paths(path))
+    ]
+    if conflicting_paths:
+        raise DataError(
+            f"the header contains the nested column {_join_names(conflicting_paths)} and also its "
+            "parent column; remove one of them"
         )
 
 
 def parse_number_cell(cell: object) -> object:
-    """Return a number text as its nearest float, None for a blank text, else the text itself."""
+    """Return the float nearest to a number text, None for a blank text, or another text itself."""
     if not isinstance(cell, str):
         return cell
     try:
@@ -152,12 +157,12 @@ def _text_or_none(cell: object) -> object:
 
 def set_nested(record: dict[str, object], path: str, value: object) -> None:
     """Set the value of a dotted path in nested mappings, creating missing mappings."""
-    *outer, last = path.split(".")
-    for part in outer:
-        inner = record.setdefault(part, {})
-        assert isinstance(inner, dict), "check_columns refuses a column beside its parent"
-        record = inner
-    record[last] = value
+    *parent_names, field_name = path.split(".")
+    for name in parent_names:
+        nested_record = record.setdefault(name, {})
+        assert isinstance(nested_record, dict), "check_columns refuses a column beside its parent"
+        record = nested_record
+    record[field_name] = value
 
 
 def _parent_paths(path: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Parsing of a chunk of CSV lines: a kernel reads plain lines, the strict parser the others."""
+"""Parsing of a chunk of CSV lines: a kernel reads plain lines, the strict parser all others."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from sensorwatch.common.rows.strict_parsing import Fields, collect_rows
 
 @dataclass(frozen=True, slots=True)
 class _LineColumns:
-    """The output of the kernel for n lines."""
+    """The columns that the kernel `read_lines` writes, one entry per line."""
 
     begins: NDArray[np.int64]
     ends: NDArray[np.int64]
@@ -35,7 +35,7 @@ class ChunkReader:
     def __init__(self, schema: Schema, names: Sequence[str]) -> None:
         self._schema = schema
         self.strict: CellReader = cell_reader(schema, names)
-        """Converts the cells of any line."""
+        """The strict reader, which converts the cells of any line."""
         self._roles = np.asarray([_column_role(schema, name) for name in names], dtype=np.int64)
         low, high = zip(*(column.bounds for column in schema.columns), strict=True)
         self._low, self._high = np.asarray(low), np.asarray(high)
@@ -46,72 +46,72 @@ class ChunkReader:
     def read(self, chunk: bytes) -> tuple[Batch, int]:
         """Return the rows of complete lines, and the number of bytes that were read.
 
-        It stops before a line that may continue in the next line; see `read_lines`.
+        Reading stops before a line that may continue in the next line; see `read_lines`.
         """
-        parsed, bytes_taken = self._run_kernel(chunk)
-        strict_lines = np.flatnonzero(parsed.line_status == LineStatus.NEEDS_STRICT_PARSER)
+        columns, bytes_taken = self._run_kernel(chunk)
+        strict_lines = np.flatnonzero(columns.line_status == LineStatus.NEEDS_STRICT_PARSER)
         strict_readings, rejections = collect_rows(
-            self._read_strictly(chunk, parsed, strict_lines), self._schema
+            self._read_strictly(chunk, columns, strict_lines), self._schema
         )
         strict_rejections = [
             Rejection(int(strict_lines[rejection.index]), rejection.faults)
             for rejection in rejections
         ]
-        strict_accepted = strict_lines[strict_readings.index]
-        parsed.line_status[strict_accepted] = LineStatus.READ
-        parsed.event_time[strict_accepted] = strict_readings.event_time
-        parsed.values[strict_accepted] = np.concatenate(
+        accepted_lines = strict_lines[strict_readings.index]
+        columns.line_status[accepted_lines] = LineStatus.READ
+        columns.event_time[accepted_lines] = strict_readings.event_time
+        columns.values[accepted_lines] = np.concatenate(
             [strict_readings.values, strict_readings.context], axis=1
         )
-        names = self._locate_sensor_ids(chunk, parsed, strict_accepted, strict_readings)
-        index = np.flatnonzero(parsed.line_status == LineStatus.READ)
-        begins, ends = np.ascontiguousarray(parsed.keys[index].T)
-        sensor, sensor_ids = number_sensors(names, begins, ends - begins)
+        id_text = self._locate_sensor_ids(chunk, columns, accepted_lines, strict_readings)
+        index = np.flatnonzero(columns.line_status == LineStatus.READ)
+        begins, ends = np.ascontiguousarray(columns.keys[index].T)
+        sensor, sensor_ids = number_sensors(id_text, begins, ends - begins)
         signals = len(self._schema.signals)
         readings = Readings(
             index,
-            parsed.event_time[index],
+            columns.event_time[index],
             sensor,
             sensor_ids,
-            parsed.values[index, :signals],
-            parsed.values[index, signals:],
+            columns.values[index, :signals],
+            columns.values[index, signals:],
         )
         return (readings, strict_rejections), bytes_taken
 
     def _read_strictly(
-        self, chunk: bytes, parsed: _LineColumns, strict_lines: NDArray[np.int64]
+        self, chunk: bytes, columns: _LineColumns, strict_lines: NDArray[np.int64]
     ) -> Iterator[Fields | Fault]:
-        """Yield the fields or faults of single lines, by the rules of `cells.py`."""
+        """Yield the fields or the fault of each of `strict_lines`, by the rules of `cells.py`."""
         line_ranges = zip(
-            parsed.begins[strict_lines].tolist(), parsed.ends[strict_lines].tolist(), strict=True
+            columns.begins[strict_lines].tolist(), columns.ends[strict_lines].tolist(), strict=True
         )
-        texts = (chunk[at:end].decode(errors="surrogateescape") for at, end in line_ranges)
+        texts = (chunk[begin:end].decode(errors="surrogateescape") for begin, end in line_ranges)
         return read_csv_rows(csv_reader(texts, self._schema), self.strict)
 
     def _locate_sensor_ids(
         self,
         chunk: bytes,
-        parsed: _LineColumns,
-        strict_accepted: NDArray[np.int64],
+        columns: _LineColumns,
+        accepted_lines: NDArray[np.int64],
         strict_readings: Readings,
     ) -> bytes:
-        """Return the bytes that contain all sensor ids, and set `parsed.keys` to their ranges.
+        """Return bytes that contain all sensor ids, and set `columns.keys` to the ids' ranges.
 
-        `strict_accepted`: the lines that the strict parser accepted as `strict_readings`. Their ids
-        are appended to the chunk.
+        `accepted_lines`: the lines that the strict parser accepted as `strict_readings`. The ids of
+        these lines are appended to the chunk.
         """
         if not self._has_key_column:
-            parsed.keys[:] = 0, -1  # a negative length means the default sensor
+            columns.keys[:] = 0, -1  # a negative length means the default sensor
             return chunk
         texts = [name.encode() for name in strict_readings.sensor_ids]
         ends = len(chunk) + np.cumsum([0, *map(len, texts)])
-        parsed.keys[strict_accepted, 0] = ends[strict_readings.sensor]
-        parsed.keys[strict_accepted, 1] = ends[1:][strict_readings.sensor]
+        columns.keys[accepted_lines, 0] = ends[strict_readings.sensor]
+        columns.keys[accepted_lines, 1] = ends[1:][strict_readings.sensor]
         return b"".join([chunk, *texts])
 
     def _run_kernel(self, chunk: bytes) -> tuple[_LineColumns, int]:
         max_lines = chunk.count(b"\n")
-        parsed = _LineColumns(
+        columns = _LineColumns(
             begins=np.empty(max_lines, dtype=np.int64),
             ends=np.empty(max_lines, dtype=np.int64),
             line_status=np.empty(max_lines, dtype=np.int8),
@@ -129,34 +129,34 @@ class ChunkReader:
             self._may_be_missing,
             int(TIME_KIND_OF_FORMAT[time.format]),
             time.naive_zone == "UTC",
-            parsed.begins,
-            parsed.ends,
-            parsed.line_status,
-            parsed.event_time,
-            parsed.keys,
-            parsed.values,
+            columns.begins,
+            columns.ends,
+            columns.line_status,
+            columns.event_time,
+            columns.keys,
+            columns.values,
         )
         return _LineColumns(
-            *(getattr(parsed, name)[:rows] for name in _LineColumns.__slots__)
+            *(getattr(columns, name)[:rows] for name in _LineColumns.__slots__)
         ), bytes_taken
 
 
 def chunk_reader(schema: Schema, names: Sequence[str]) -> ChunkReader | None:
-    """Return a reader of chunks under a header; None if the kernel cannot read this schema.
+    """Return a reader for lines under a header; None if the kernel cannot read this schema.
 
     Raises DataError like `cell_reader`.
     """
     cell_reader(schema, names)
-    unknown = set(names) - set(schema.paths)
-    supported = (
+    unknown_names = set(names) - set(schema.paths)
+    is_supported = (
         schema.time.format in TIME_KIND_OF_FORMAT
         and schema.time.naive_zone in (None, "UTC")
         and schema.csv.delimiter.isascii()
         and schema.csv.delimiter not in '"\r\n\0'
         and all(path in names for path in _required_fields(schema))
-        and not (unknown and schema.unknown_fields is UnknownFields.REJECT)
+        and not (unknown_names and schema.unknown_fields is UnknownFields.REJECT)
     )
-    return ChunkReader(schema, names) if supported else None
+    return ChunkReader(schema, names) if is_supported else None
 
 
 def _required_fields(schema: Schema) -> list[str]:

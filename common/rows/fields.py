@@ -1,4 +1,4 @@
-"""Validation of one record's fields: a row, or all faults of the record."""
+"""Validation of one record's fields; the result is a row, or all faults of the record."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -16,24 +16,31 @@ from sensorwatch.common.rows.rejection import Fault, Reason, make_fault, short_r
 from sensorwatch.common.rows.schema import MissingPolicy, NumericColumn, Schema, UnknownFields
 
 MAX_FAULTS = 100
-"""Bound for one record. A hostile record could have tens of thousands of unknown fields."""
+"""If a record has this number of faults, no more unknown fields are added to them.
+
+A hostile record could have tens of thousands of unknown fields.
+"""
 
 _ABSENT = object()
 
 Lookup = Callable[[Mapping[str, object]], object]
+"""A function that returns the value of one field of a record, or _ABSENT."""
 
 
 class Row(NamedTuple):
-    """One valid reading."""
+    """The valid values of one record."""
 
     event_time: int
     sensor_id: str
     values: list[float]
-    """Values of signals, then context. NaN: missing, to be carried forward."""
+    """Values of the signals, then of the context columns; NaN if a value is missing."""
 
 
 FieldReader = Callable[[Mapping[str, object], int | None], Row | tuple[Fault, ...]]
-"""Maps a record's fields and receive time (microseconds UTC; None: unknown) to row or faults."""
+"""A function that validates a record's fields and returns a row or the faults of the record.
+
+The second argument is the receive time in microseconds UTC, or None if it is unknown.
+"""
 
 
 def field_reader(schema: Schema) -> FieldReader:
@@ -41,16 +48,18 @@ def field_reader(schema: Schema) -> FieldReader:
     read_time = _make_time_reader(schema)
     read_key = _make_key_reader(schema)
     columns = [(_make_lookup(column.path), column, *column.bounds) for column in schema.columns]
-    unknown = _make_unknown_field_check(schema)
+    check_unknown_fields = _make_unknown_field_check(schema)
 
-    def read(record: Mapping[str, object], received: int | None) -> Row | tuple[Fault, ...]:
+    def validate_record(
+        record: Mapping[str, object], received: int | None
+    ) -> Row | tuple[Fault, ...]:
         faults: list[Fault] = []
         event_time = read_time(record, received, faults)
         sensor_id = read_key(record, faults)
         values = []
         for lookup, column, low, high in columns:
             value = lookup(record)
-            # The common case first: a finite number within the bounds.
+            # The most common case comes first: a finite number within the bounds.
             if type(value) is int:
                 value = _to_float(value)
             if type(value) is float and low <= value <= high and abs(value) < FLOAT32_OVERFLOW:
@@ -59,25 +68,25 @@ def field_reader(schema: Schema) -> FieldReader:
                 values.append(math.nan)
             else:
                 faults.append(_value_fault(value, column))
-        unknown(record, faults)
+        check_unknown_fields(record, faults)
         return tuple(faults) if faults else Row(event_time, sensor_id, values)
 
-    return read
+    return validate_record
 
 
 def _make_lookup(path: str) -> Lookup:
-    first, *rest = path.split(".")
+    first_name, *inner_names = path.split(".")
 
-    def plain(record: Mapping[str, object]) -> object:
+    def look_up_plain(record: Mapping[str, object]) -> object:
         return record.get(path, _ABSENT)
 
-    def nested(record: Mapping[str, object]) -> object:
-        value = record.get(first, _ABSENT)
-        for part in rest:
-            value = value.get(part, _ABSENT) if isinstance(value, Mapping) else _ABSENT
+    def look_up_nested(record: Mapping[str, object]) -> object:
+        value = record.get(first_name, _ABSENT)
+        for name in inner_names:
+            value = value.get(name, _ABSENT) if isinstance(value, Mapping) else _ABSENT
         return value
 
-    return nested if rest else plain
+    return look_up_nested if inner_names else look_up_plain
 
 
 def _make_time_reader(
@@ -88,7 +97,7 @@ def _make_time_reader(
     max_future_seconds = time_field.max_future_seconds
     max_future_us = None if max_future_seconds is None else int(max_future_seconds * 1_000_000)
 
-    def read(record: Mapping[str, object], received: int | None, faults: list[Fault]) -> int:
+    def read_time(record: Mapping[str, object], received: int | None, faults: list[Fault]) -> int:
         value = lookup(record)
         if value is _ABSENT or value is None:
             faults.append(_absent_fault(value, time_field.field))
@@ -110,15 +119,19 @@ def _make_time_reader(
             faults.append(make_fault(Reason.FUTURE_TIMESTAMP, time_field.field, detail))
         return event_time
 
-    return read
+    return read_time
 
 
 def _make_key_reader(schema: Schema) -> Callable[[Mapping[str, object], list[Fault]], str]:
     if schema.key is None:
         return lambda _record, _faults: DEFAULT_SENSOR
-    lookup, optional, field = _make_lookup(schema.key.field), schema.key.optional, schema.key.field
+    lookup, is_optional, field = (
+        _make_lookup(schema.key.field),
+        schema.key.optional,
+        schema.key.field,
+    )
 
-    def read(record: Mapping[str, object], faults: list[Fault]) -> str:
+    def read_key(record: Mapping[str, object], faults: list[Fault]) -> str:
         value = lookup(record)
         if (
             type(value) is str
@@ -126,18 +139,22 @@ def _make_key_reader(schema: Schema) -> Callable[[Mapping[str, object], list[Fau
             and value.isprintable()
         ):
             return value
-        if value is _ABSENT and optional:
+        if value is _ABSENT and is_optional:
             return DEFAULT_SENSOR
         if type(value) is int and abs(value) < 2**63:
             return str(value)
         if value is _ABSENT or value is None:
             faults.append(_absent_fault(value, field))
         else:
-            wanted = f"wanted 1 to {MAX_SENSOR_ID_CHARACTERS} printable characters or an integer"
-            faults.append(make_fault(Reason.BAD_KEY, field, f"found {short_repr(value)}, {wanted}"))
+            wanted_text = (
+                f"wanted 1 to {MAX_SENSOR_ID_CHARACTERS} printable characters or an integer"
+            )
+            faults.append(
+                make_fault(Reason.BAD_KEY, field, f"found {short_repr(value)}, {wanted_text}")
+            )
         return ""
 
-    return read
+    return read_key
 
 
 def _make_unknown_field_check(
@@ -145,22 +162,26 @@ def _make_unknown_field_check(
 ) -> Callable[[Mapping[str, object], list[Fault]], None]:
     if schema.unknown_fields is UnknownFields.IGNORE:
         return lambda _record, _faults: None
-    known = set(schema.paths)
+    known_paths = set(schema.paths)
     parent_paths = {
-        ".".join(path.split(".")[:end]) for path in known for end in range(1, path.count(".") + 1)
+        ".".join(path.split(".")[:end])
+        for path in known_paths
+        for end in range(1, path.count(".") + 1)
     }
 
-    def check(record: Mapping[str, object], faults: list[Fault], prefix: str = "") -> None:
+    def add_unknown_fields(
+        record: Mapping[str, object], faults: list[Fault], prefix: str = ""
+    ) -> None:
         for name, value in record.items():
             if len(faults) >= MAX_FAULTS:
                 return
             path = prefix + name
             if path in parent_paths and isinstance(value, Mapping):
-                check(value, faults, path + ".")
-            elif path not in known:
+                add_unknown_fields(value, faults, path + ".")
+            elif path not in known_paths:
                 faults.append(make_fault(Reason.UNKNOWN_FIELD, path, f"found {short_repr(value)}"))
 
-    return check
+    return add_unknown_fields
 
 
 def _is_missing(record: Mapping[str, object], path: str) -> bool:

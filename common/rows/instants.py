@@ -1,4 +1,4 @@
-"""Times in the declared formats, parsed to microseconds since 1970-01-01 UTC."""
+"""Parsing of times in the declared formats to microseconds since 1970-01-01 UTC."""
 
 import re
 from collections.abc import Callable
@@ -11,7 +11,8 @@ from sensorwatch.common.rows.schema import TimeField
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-# RFC 3339 section 5.6, including a space for the T. The zone is optional if the schema names one.
+# A time by RFC 3339 section 5.6, with a T or a space after the date. A time without a zone matches,
+# too; it is valid if the schema names a zone for such times.
 _RFC3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,20}))?([Zz]|[+-]\d\d:\d\d)?",
     re.ASCII,
@@ -51,14 +52,15 @@ def _parse_rfc3339(value: object, zone: ZoneInfo | None) -> int:
     *numbers, fraction, offset = match.groups()
     year, month, day, hour, minute, second = map(int, numbers)
     try:
-        naive = datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 - zone comes next
+        naive_time = datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 - zone set below
     except ValueError as error:
         raise BadTime(f"found {short_repr(value)}: {error}") from error
     fraction_us = int(f"{fraction or '0':0<6.6}")
     if offset is None:
-        return _naive_to_utc(naive, zone, value) + fraction_us
+        return _naive_to_utc(naive_time, zone, value) + fraction_us
     return _check_range(
-        _microseconds(naive.replace(tzinfo=_parse_utc_offset(offset, value))) + fraction_us, value
+        _microseconds(naive_time.replace(tzinfo=_parse_utc_offset(offset, value))) + fraction_us,
+        value,
     )
 
 
@@ -68,8 +70,8 @@ def _parse_utc_offset(text: str, value: object) -> timezone:
     hours, minutes = int(text[1:3]), int(text[4:6])
     if hours > 23 or minutes > 59:
         raise BadTime(f"found {short_repr(value)}: no such UTC offset {text}")
-    size = timedelta(hours=hours, minutes=minutes)
-    return timezone(-size if text[0] == "-" else size)
+    offset_size = timedelta(hours=hours, minutes=minutes)
+    return timezone(-offset_size if text[0] == "-" else offset_size)
 
 
 def _parse_epoch(value: object, scale: int) -> int:
@@ -86,7 +88,7 @@ def _parse_pattern(value: object, pattern: str, zone: ZoneInfo | None) -> int:
     if not isinstance(value, str):
         raise BadTime(f"found {short_repr(value)}, wanted a text like {pattern}")
     try:
-        instant = datetime.strptime(value, pattern)  # noqa: DTZ007 - the zone comes next
+        instant = datetime.strptime(value, pattern)  # noqa: DTZ007 - the zone is set below
     except (ValueError, OverflowError) as error:
         raise BadTime(f"found {short_repr(value)}, wanted a text like {pattern}") from error
     if instant.tzinfo is None:
@@ -94,13 +96,13 @@ def _parse_pattern(value: object, pattern: str, zone: ZoneInfo | None) -> int:
     return _check_range(_microseconds(instant), value)
 
 
-def _naive_to_utc(naive: datetime, zone: ZoneInfo | None, value: object) -> int:
+def _naive_to_utc(naive_time: datetime, zone: ZoneInfo | None, value: object) -> int:
     if zone is None:
         raise BadTime(f"found {short_repr(value)}: no zone, and the schema has no naive_zone")
     if zone.key == "UTC":
-        return _microseconds(naive.replace(tzinfo=UTC))
+        return _microseconds(naive_time.replace(tzinfo=UTC))
     try:
-        return _check_range(_microseconds(naive.replace(tzinfo=zone)), value)
+        return _check_range(_microseconds(naive_time.replace(tzinfo=zone)), value)
     except OverflowError as error:  # the zone moves the time out of the years 1 to 9999
         raise BadTime(f"found {short_repr(value)}: outside the years 1 to 9999") from error
 

@@ -1,4 +1,4 @@
-"""Parsing of a micro-batch: a kernel reads the usual payloads, the strict parser the others."""
+"""Parsing of a micro-batch: a kernel reads simple payloads, the strict parser reads the others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -30,7 +30,7 @@ _MAX_FUTURE_US = 2**61
 
 @dataclass(frozen=True, slots=True)
 class _KernelSchema:
-    """A schema in the form that the kernel reads; the fields are time, key if any, columns."""
+    """A schema as arrays for the kernel; the fields are time, key (if any) and columns."""
 
     names: NDArray[np.uint8]
     name_ends: NDArray[np.int64]
@@ -38,8 +38,10 @@ class _KernelSchema:
     high: NDArray[np.float64]
     may_be_missing: NDArray[np.bool_]
     schema_rules: tuple[int, bool, int, int, bool]
-    """Time kind, whether naive times are UTC, the largest distance into the future in microseconds
-    (-1: no limit), the rule for the key, whether unknown fields are ignored.
+    """Five rules of the schema.
+
+    They are the time kind; whether times without a zone are UTC; how many microseconds a time may
+    be in the future (-1: no limit); the rule for the key; whether unknown fields are ignored.
     """
 
 
@@ -50,30 +52,30 @@ def parse(
     received: Times | None = None,
     row_executor: RowExecutor = serial,
 ) -> tuple[Readings, list[Rejection]]:
-    """Return the readings and rejections of JSON payloads; each payload is in one of them.
+    """Parse JSON payloads; each payload becomes one reading or one rejection.
 
-    The result is bit-identical to `parse_strictly`. `received`: the receive time of each payload,
-    for the check of `max_future_seconds`; None skips the check for one or all payloads.
-    `row_executor`: how the kernel runs over the payloads.
+    The result is bit-identical to that of `parse_strictly`. `received`: the receive time of each
+    payload, for the check of `max_future_seconds`; a payload without a time skips the check.
+    `row_executor`: runs the kernel on row ranges of the payloads.
     """
     kernel_schema = _kernel_schema(schema) if len(payloads) >= MIN_PAYLOADS_FOR_KERNEL else None
     if kernel_schema is None:
         return parse_strictly(payloads, schema, received=received)
     times = _times_as_array(received, len(payloads))
     is_read, readings = _read_by_kernel(payloads, kernel_schema, schema, times, row_executor)
-    unread = np.flatnonzero(~is_read)
-    if len(unread) == 0:
+    unread_positions = np.flatnonzero(~is_read)
+    if len(unread_positions) == 0:
         return readings, []
-    unread_rows = unread.tolist()
+    unread_rows = unread_positions.tolist()
     strict_readings, rejections = parse_strictly(
-        [payloads[row] for row in unread_rows], schema, received=times[unread]
+        [payloads[row] for row in unread_rows], schema, received=times[unread_positions]
     )
     rejections = [
         Rejection(unread_rows[rejection.index], rejection.faults) for rejection in rejections
     ]
     if len(strict_readings):
         readings = merge_readings(
-            [readings, replace(strict_readings, index=unread[strict_readings.index])]
+            [readings, replace(strict_readings, index=unread_positions[strict_readings.index])]
         )
     return readings, rejections
 
@@ -85,12 +87,12 @@ def _read_by_kernel(
     received: NDArray[np.int64],
     row_executor: RowExecutor,
 ) -> tuple[NDArray[np.bool_], Readings]:
-    """Return which payloads the kernel read, shape (n,), and their readings."""
+    """Return a mask (n,) of the payloads that the kernel could read, and their readings."""
     n, columns, signals = len(payloads), len(schema.columns), len(schema.signals)
     texts = cast("Sequence[bytes]", payloads)
     try:
         text = b"".join(texts)
-    except TypeError:  # some payloads are None; checking each of them first would cost time
+    except TypeError:  # a payload is None; checking all payloads in advance would cost time
         texts = [payload or b"" for payload in payloads]
         text = b"".join(texts)
     data = np.frombuffer(text, dtype=np.uint8)
@@ -130,8 +132,8 @@ def _times_as_array(received: Times | None, n: int) -> NDArray[np.int64]:
         return np.full(n, NO_TIME, dtype=np.int64)
     if isinstance(received, np.ndarray):
         return received
-    known = [NO_TIME if time is None else time for time in received]
-    return np.asarray(known, dtype=np.int64)
+    times = [NO_TIME if time is None else time for time in received]
+    return np.asarray(times, dtype=np.int64)
 
 
 @lru_cache(maxsize=64)
@@ -139,9 +141,9 @@ def _kernel_schema(schema: Schema) -> _KernelSchema | None:
     """Return the schema for the kernel; None if the kernel cannot read rows of this schema."""
     time_field, paths = schema.time, schema.paths
     time_kind = TIME_KIND_OF_FORMAT.get(time_field.format)
-    plain = all(path.isascii() and path.isprintable() for path in paths)
-    nested = any("." in path or '"' in path or "\\" in path for path in paths)
-    if time_kind is None or nested or not plain:
+    is_printable_ascii = all(path.isascii() and path.isprintable() for path in paths)
+    has_special_characters = any("." in path or '"' in path or "\\" in path for path in paths)
+    if time_kind is None or has_special_characters or not is_printable_ascii:
         return None
     max_future_seconds = time_field.max_future_seconds
     key = NO_KEY if schema.key is None else OPTIONAL_KEY if schema.key.optional else REQUIRED_KEY

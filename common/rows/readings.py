@@ -1,4 +1,4 @@
-"""Valid sensor rows in columns."""
+"""Valid sensor rows, stored in columns."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,26 +11,26 @@ DEFAULT_SENSOR = "default"
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """n readings, each one sensor's measurements at one instant, in input order."""
+    """n readings in input order; a reading is one sensor's measurements at one instant."""
 
     index: NDArray[np.int64]
     """(n,) strictly rising position of each reading among the parsed records."""
     event_time: NDArray[np.int64]
-    """(n,) microseconds since 1970-01-01 UTC."""
+    """(n,) event times in microseconds since 1970-01-01 UTC."""
     sensor: NDArray[np.int32]
-    """(n,) position in `sensor_ids`."""
+    """(n,) position of each reading's sensor in `sensor_ids`."""
     sensor_ids: tuple[str, ...]
-    """The distinct sensors, in order of first appearance."""
+    """The ids of the distinct sensors, in order of first appearance."""
     values: NDArray[np.float64]
-    """(n, signals) in the schema's order; finite also in float32, or NaN if missing."""
+    """(n, signals) values of the signals; finite also in float32, or NaN if missing."""
     context: NDArray[np.float64]
-    """(n, contexts) values of the schema's context columns, with the same rules."""
+    """(n, contexts) values of the context columns; finite also in float32, or NaN."""
 
     def __len__(self) -> int:
         return len(self.index)
 
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_] | slice) -> "Readings":
-        """Select rows by position, mask or slice; the sensors keep their numbers."""
+        """Return the readings at a position, mask or slice; `sensor_ids` does not change."""
         return Readings(
             self.index[rows],
             self.event_time[rows],
@@ -50,7 +50,7 @@ def build_readings(
     signals: int,
     contexts: int = 0,
 ) -> Readings:
-    """Return rows as columns.
+    """Return the readings of rows that are given one by one.
 
     `sensor_ids`: one id per row. `values`: one sequence per row, signals before context.
     """
@@ -68,7 +68,7 @@ def build_readings(
 
 
 def merge_readings(parts: Sequence[Readings]) -> Readings:
-    """Return the readings of at least one part, merged in the order of their index.
+    """Merge readings in the order of their index; at least one part is needed.
 
     A sensor that occurs in several parts gets one number.
     """
@@ -76,12 +76,12 @@ def merge_readings(parts: Sequence[Readings]) -> Readings:
     order = slice(None) if np.all(np.diff(index) > 0) else np.argsort(index)
     names = [name for part in parts for name in part.sensor_ids]
     begins = np.cumsum([0, *(len(part.sensor_ids) for part in parts)])
-    shifted = [part.sensor + begin for part, begin in zip(parts, begins, strict=False)]
-    sensor = np.concatenate(shifted)[order]
+    shifted_sensors = [part.sensor + begin for part, begin in zip(parts, begins, strict=False)]
+    sensor = np.concatenate(shifted_sensors)[order]
     numbers: dict[str, int] = {}
     new_number = np.zeros(len(names), dtype=np.int32)
-    present, first = np.unique(sensor, return_index=True)
-    for number in present[np.argsort(first)].tolist():
+    present_sensors, first_rows = np.unique(sensor, return_index=True)
+    for number in present_sensors[np.argsort(first_rows)].tolist():
         new_number[number] = numbers.setdefault(names[number], len(numbers))
     return Readings(
         index[order],

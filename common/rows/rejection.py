@@ -9,7 +9,7 @@ MAX_DETAIL_CHARACTERS = 200
 
 
 class Reason(StrEnum):
-    """All reasons. The ledger's digest uses their order, so new reasons go to the end."""
+    """Reasons of rejections; the ledger's digest uses their order, so add new ones at the end."""
 
     EMPTY = "empty"
     NOT_JSON = "not_json"
@@ -42,9 +42,10 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """All faults, in order, of the record at `index` of its micro-batch."""
+    """All faults of one record, in order."""
 
     index: int
+    """Position of the record in its micro-batch."""
     faults: tuple[Fault, ...]
 
     @property

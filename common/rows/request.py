@@ -15,10 +15,10 @@ class TooManyRows(BadBody):
 
 @dataclass(frozen=True, slots=True)
 class RequestRows:
-    """The bytes of each row, in order."""
+    """The rows of a request in order, each as the bytes of its JSON object."""
 
     history: list[bytes]
-    """The rows before `rows`; empty if the body has no `history`."""
+    """Rows that come before `rows`; empty if the body has no `history`."""
     rows: list[bytes]
 
 
@@ -33,21 +33,22 @@ _DECODER = msgspec.json.Decoder(_Body)
 def split_request(body: bytes, *, max_rows: int) -> RequestRows:
     """Return the bytes of each row of a body, in order, for `common.rows.parsing.parse`.
 
-    The rows are not decoded here, so that a row means the same as on the topic. Raises TooManyRows
-    above `max_rows`, including history, and BadBody if the body is not `{"rows": [...]}` or
-    `{"history": [...], "rows": [...]}`.
+    The rows are not decoded here, because the parser of Kafka records decodes them. Raises
+    TooManyRows if there are more than `max_rows` rows, including history. Raises BadBody if the
+    body is not `{"rows": [...]}` or `{"history": [...], "rows": [...]}`.
     """
     try:
-        decoded = _DECODER.decode(body)
+        decoded_body = _DECODER.decode(body)
     except (ValueError, RecursionError) as error:
         raise BadBody(f'{error}; wanted {{"rows": [{{...}}, ...]}}') from error
-    row_count, history = len(decoded.history) + len(decoded.rows), len(decoded.history)
+    history_count = len(decoded_body.history)
+    row_count = history_count + len(decoded_body.rows)
     if row_count > max_rows:
-        history_note = f", {history} of them history" if history else ""
+        history_note = f", {history_count} of them history" if history_count else ""
         raise TooManyRows(
             f"{row_count} rows in one request{history_note}, at most {max_rows}: send several "
             "requests"
         )
     return RequestRows(
-        [bytes(row) for row in decoded.history], [bytes(row) for row in decoded.rows]
+        [bytes(row) for row in decoded_body.history], [bytes(row) for row in decoded_body.rows]
     )

@@ -22,14 +22,14 @@ class _SchemaModel(BaseModel):
 
 
 class UnknownFields(StrEnum):
-    """What to do with fields that the schema does not name."""
+    """The policy for fields that the schema does not name."""
 
     IGNORE = "ignore"
     REJECT = "reject"
 
 
 class MissingPolicy(StrEnum):
-    """What to do with a row in which a column is missing."""
+    """The policy for a row in which a column is missing."""
 
     REJECT = "reject"
     HOLD_LAST = "hold_last"
@@ -37,10 +37,10 @@ class MissingPolicy(StrEnum):
 
 
 class OutOfOrderPolicy(StrEnum):
-    """What to do with a row that is not newer than the newest row of its sensor."""
+    """The policy for a row that is not newer than the newest row of its sensor."""
 
     SCORE = "score"
-    """Score it without memory, and do not store it in the memory."""
+    """The row is scored without memory and is not stored in the memory."""
     REJECT = "reject"
 
 
@@ -51,9 +51,9 @@ class TimeField(_SchemaModel):
     format: Annotated[str, Field(min_length=1)] = "rfc3339"
     """`rfc3339`, `epoch_ms`, `epoch_s`, or a strptime pattern."""
     naive_zone: str | None = None
-    """IANA zone for times without a zone; None rejects such times."""
+    """IANA zone for times without a zone; None: rows with such times are rejected."""
     max_future_seconds: Annotated[float, Field(ge=0)] | None = None
-    """How far the event time may be after the record's time; None: no limit."""
+    """Most seconds that the event time may be after the record's time; None: no limit."""
 
     @field_validator("naive_zone")
     @classmethod
@@ -88,7 +88,7 @@ class NumericColumn(_SchemaModel):
     field: str = ""
     """The field in the record; a dotted path addresses nested JSON. Default: `name`."""
     min: float | None = None
-    """Smallest physically possible value; a row below it is rejected."""
+    """Smallest physically possible value; a row with a smaller value is rejected."""
     max: float | None = None
     unit: str = ""
     missing: Annotated[MissingPolicy, Field(strict=False)] = MissingPolicy.REJECT
@@ -106,7 +106,7 @@ class NumericColumn(_SchemaModel):
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """The possible range, including both ends."""
+        """The smallest and the largest valid value; infinite if the schema sets no limit."""
         low = -math.inf if self.min is None else self.min
         return low, math.inf if self.max is None else self.max
 
@@ -119,7 +119,10 @@ class RowOrder(_SchemaModel):
     duplicate: Annotated[OutOfOrderPolicy, Field(strict=False)] = OutOfOrderPolicy.SCORE
     """The policy for a row with the same time as the newest row of its sensor."""
     max_gap_seconds: Annotated[float, Field(gt=0, le=1e12)] | None = None
-    """After a longer step, no earlier row is used; None: learned in training."""
+    """Longest time between two rows of a sensor without a gap; None: learned in training.
+
+    After a gap, the sensor's lagged rows are not used.
+    """
 
 
 class CsvFormat(_SchemaModel):
@@ -129,7 +132,7 @@ class CsvFormat(_SchemaModel):
 
 
 class Schema(_SchemaModel):
-    """A valid row: time, key, signals and context in order."""
+    """The declaration of a valid row: time, key, signals and context columns, in order."""
 
     name: Annotated[str, Field(min_length=1)] = "default"
     unknown_fields: Annotated[UnknownFields, Field(strict=False)] = UnknownFields.IGNORE
@@ -137,7 +140,7 @@ class Schema(_SchemaModel):
     key: KeyField | None = None
     signals: Annotated[tuple[NumericColumn, ...], Field(min_length=1, max_length=MAX_SIGNALS)]
     context: Annotated[tuple[NumericColumn, ...], Field(max_length=MAX_SIGNALS)] = ()
-    """Commands, set-points, loads. They explain the signals and never raise an alarm."""
+    """Context columns, such as commands, set-points and loads; they never raise an alarm."""
     order: RowOrder = RowOrder()
     csv: CsvFormat = CsvFormat()
 
@@ -150,18 +153,23 @@ class Schema(_SchemaModel):
     def _check_distinct(self) -> Self:
         names = [column.name for column in self.columns]
         if len(set(names)) < len(names):
-            repeated = sorted({name for name in names if names.count(name) > 1})
+            repeated_names = sorted({name for name in names if names.count(name) > 1})
             raise ValueError(
-                "names of signals and context must be distinct, repeated: " + ", ".join(repeated)
+                "names of signals and context must be distinct, repeated: "
+                + ", ".join(repeated_names)
             )
         paths = self.paths
         if len(set(paths)) < len(paths):
-            repeated = sorted({path for path in paths if paths.count(path) > 1})
-            raise ValueError(f"a field can be read only once, repeated: {', '.join(repeated)}")
+            repeated_paths = sorted({path for path in paths if paths.count(path) > 1})
+            raise ValueError(
+                f"a field can be read only once, repeated: {', '.join(repeated_paths)}"
+            )
         for path in paths:
-            inside = [other for other in paths if other.startswith(path + ".")]
-            if inside:
-                raise ValueError(f'field "{path}" cannot contain both a value and "{inside[0]}"')
+            nested_paths = [nested for nested in paths if nested.startswith(path + ".")]
+            if nested_paths:
+                raise ValueError(
+                    f'field "{path}" cannot contain both a value and "{nested_paths[0]}"'
+                )
         return self
 
     @property
@@ -187,18 +195,19 @@ class Schema(_SchemaModel):
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits of everything that decides a row's meaning: not name, units or CSV format.
+        """Hash, in 16 hex digits, of everything that changes the meaning of a row.
 
-        Context and order count only if they are declared.
+        The schema's name, its units and its CSV format are left out. Context and order count only
+        if they are declared.
         """
         meaning = self.to_plain()
         del meaning["name"], meaning["csv"]
         meaning |= {"order": self.order.model_dump(mode="json", exclude_defaults=True)}
         for column in [*meaning["signals"], *meaning["context"]]:
             del column["unit"]
-        for addition in ("context", "order"):
-            if not meaning[addition]:
-                del meaning[addition]
+        for optional_part in ("context", "order"):
+            if not meaning[optional_part]:
+                del meaning[optional_part]
         text = json.dumps(meaning, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -214,7 +223,7 @@ class Schema(_SchemaModel):
 def schema_from_plain(plain: dict[str, Any]) -> Schema:
     """Return a schema from plain values, such as the content of a TOML file.
 
-    Raises SchemaError that names every problem.
+    Raises SchemaError with a message that lists every problem.
     """
     try:
         return Schema.model_validate(plain)

@@ -1,4 +1,4 @@
-"""The strict parser, which defines what a valid JSON row is. It raises for no input."""
+"""The strict parser defines what a valid JSON row is; it raises no exception for any input."""
 
 import json
 import re
@@ -19,14 +19,14 @@ MAX_NESTING = 64
 
 Fields = Mapping[str, object]
 Times = Sequence[int | None] | NDArray[np.int64]
-"""Microseconds UTC; None, or NO_TIME in an array, marks a missing time."""
+"""Times in microseconds UTC; None, or NO_TIME in an array, marks a missing time."""
 
-# A string, or a quote without an end. In that case the group takes all remaining bytes, so that no
-# later quote starts another search. Possessive quantifiers keep the time linear.
-_TEXT = re.compile(rb'"(?:[^"\\]*+(?:\\.[^"\\]*+)*+"|(.*))', re.DOTALL)
-_LEVELS = np.zeros(256, dtype=np.int8)
+# Matches a string. A quote that no other quote closes is matched with all remaining bytes, so that
+# the search does not start again at each later quote. Possessive quantifiers keep the time linear.
+_JSON_STRING = re.compile(rb'"(?:[^"\\]*+(?:\\.[^"\\]*+)*+"|(.*))', re.DOTALL)
+_LEVEL_CHANGES = np.zeros(256, dtype=np.int8)
 """The change of the nesting level by each byte outside strings."""
-_LEVELS[[*b"[{"]], _LEVELS[[*b"]}"]] = 1, -1
+_LEVEL_CHANGES[[*b"[{"]], _LEVEL_CHANGES[[*b"]}"]] = 1, -1
 
 
 def parse_strictly(
@@ -35,10 +35,10 @@ def parse_strictly(
     *,
     received: Times | None = None,
 ) -> tuple[Readings, list[Rejection]]:
-    """Return the readings and rejections of JSON payloads; each payload is in one of them.
+    """Parse JSON payloads; each payload becomes one reading or one rejection.
 
     `common.rows.parsing.parse` gives the same result faster. `received`: the receive time of each
-    payload, for the check of `max_future_seconds`; None skips the check for one or all payloads.
+    payload, for the check of `max_future_seconds`; a payload without a time skips the check.
     """
     return collect_rows((decode(payload) for payload in payloads), schema, received=received)
 
@@ -49,8 +49,12 @@ def collect_rows(
     *,
     received: Times | None = None,
 ) -> tuple[Readings, list[Rejection]]:
-    """Return the readings and rejections of decoded records: fields, or a fault of decoding."""
-    read, times = _cached_field_reader(schema), _times_as_list(received)
+    """Validate decoded records; each record becomes one reading or one rejection.
+
+    `records`: the fields of each record, or the fault that its decoding found. `received`: see
+    `parse_strictly`.
+    """
+    validate_record, times = _cached_field_reader(schema), _times_as_list(received)
     index: list[int] = []
     rows: list[Row] = []
     rejections: list[Rejection] = []
@@ -58,7 +62,7 @@ def collect_rows(
         if isinstance(record, Fault):
             rejections.append(Rejection(position, (record,)))
             continue
-        row = read(record, None if times is None else times[position])
+        row = validate_record(record, None if times is None else times[position])
         if isinstance(row, Row):
             index.append(position)
             rows.append(row)
@@ -112,11 +116,14 @@ def _refuse_constant(name: str) -> object:
 
 
 def _nested_too_deep(payload: bytes) -> bool:
-    """Return whether the nesting exceeds our bound; the decoder's bound depends on the stack."""
+    """Return whether the payload has more than MAX_NESTING levels of arrays and objects.
+
+    The decoder has a bound of its own, but it depends on the stack of the caller.
+    """
     if payload.count(b"[") + payload.count(b"{") <= MAX_NESTING:
         return False
-    outside_texts = b"".join(filter(None, _TEXT.split(payload)))
-    levels = _LEVELS[np.frombuffer(outside_texts, dtype=np.uint8)]
+    bytes_outside_strings = b"".join(filter(None, _JSON_STRING.split(payload)))
+    levels = _LEVEL_CHANGES[np.frombuffer(bytes_outside_strings, dtype=np.uint8)]
     return int(levels.cumsum(dtype=np.int64).max(initial=0)) > MAX_NESTING
 
 

@@ -27,12 +27,13 @@ _SCORED = STATUSES.index(Status.SCORED)
 def attribute_rows(
     detector: Detector, outcome: Outcome, rows: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Return the shares (len(rows), signals) of the signals in each row's score; a row sums to 1.
+    """Return each signal's share of each row's score; shape (len(rows), signals).
 
     `rows`: positions among the outcome's readings. Each signal in turn is replaced by its
-    expectation. The resulting drop of the score, relative to all drops, is the signal's share. The
-    expectation comes from the previous rows and from the row's other signals, so correlated signals
-    support each other. If no score drops, the shares follow the signals' outlyingness.
+    expectation. The resulting drop of the score, relative to the sum of all drops, is the signal's
+    share; the shares of a row sum to 1. The expectation comes from the previous rows and from the
+    row's other signals. With the plain plan, it is the signal's median in training. If no score
+    drops, the shares are proportional to the signals' outlyingness.
     """
     signals = len(detector.schema.signals)
     shares = np.empty((len(rows), signals))
@@ -41,26 +42,26 @@ def attribute_rows(
     for start in range(0, len(rows), rows_per_call):
         rows_of_call = slice(start, start + rows_per_call)
         if detector.forecast is None or detector.decision is None:
-            _without_forecast(detector, outcome, rows[rows_of_call], shares[rows_of_call])
+            _attribute_without_forecast(detector, outcome, rows[rows_of_call], shares[rows_of_call])
         else:
-            _with_forecast(
+            _attribute_with_forecast(
                 detector, detector.forecast, detector.decision, outcome, rows[rows_of_call],
                 shares[rows_of_call],
             )  # fmt: skip
     return shares
 
 
-def _without_forecast(
+def _attribute_without_forecast(
     detector: Detector, outcome: Outcome, rows: NDArray[np.int64], shares: NDArray[np.float64]
 ) -> None:
-    """Write the shares of the raw score; the expectation is the signal's median in training."""
+    """Write the signals' shares of the raw score; the expectation is the median in training."""
     matrix = compute_features(outcome.readings.take(rows), detector.plan)
     signals, ranges = shares.shape[1], detector.ranges
-    replaced = np.repeat(matrix[:, np.newaxis], signals + 1, axis=1)
+    variants = np.repeat(matrix[:, np.newaxis], signals + 1, axis=1)
     for column, feature in enumerate(detector.plan.features):
         if feature.signal >= 0:
-            replaced[:, feature.signal, column] = ranges.expected[feature.signal]
-    total = score(detector.forest, replaced.reshape(-1, matrix.shape[1]))
+            variants[:, feature.signal, column] = ranges.expected[feature.signal]
+    total = score(detector.forest, variants.reshape(-1, matrix.shape[1]))
     width = ranges.high - ranges.low
     outlyingness = (outcome.readings.values[rows] - ranges.expected) / np.where(
         width > 0, width, 1.0
@@ -68,7 +69,7 @@ def _without_forecast(
     _write_shares(total.reshape(len(rows), signals + 1), outlyingness**2, shares)
 
 
-def _with_forecast(
+def _attribute_with_forecast(
     detector: Detector,
     forecast: Forecast,
     decision: Decision,
@@ -76,9 +77,9 @@ def _with_forecast(
     rows: NDArray[np.int64],
     shares: NDArray[np.float64],
 ) -> None:
-    """Write the shares of the sum of rarities; the expectation is the forecast."""
+    """Write the signals' shares of the sum of rarities; the expectation uses the forecast."""
     evidence: ScoreEvidence = outcome.detections.evidence
-    scored = outcome.detections.status[rows] == _SCORED
+    is_scored = outcome.detections.status[rows] == _SCORED
     n, signals = shares.shape
     matrix = np.zeros((n, signals + 1, 2 * signals))
     component_scores = np.zeros((n, signals + 1, len(COMPONENTS)))
@@ -88,7 +89,7 @@ def _with_forecast(
         evidence.expected[rows],
         evidence.drift[rows],
         evidence.repeats[rows],
-        scored,
+        is_scored,
         forecast.whitening,
         forecast.signal_whitening,
         forecast.repeat_nats,
@@ -100,25 +101,25 @@ def _with_forecast(
         n, -1
     )
     total = np.empty((n, signals + 1))
-    _sum_rarities(decision.tables, decision.weights, scored, component_scores, total)
+    _sum_rarities(decision.tables, decision.weights, is_scored, component_scores, total)
     _write_shares(total, outlyingness, shares)
 
 
-# Row by row in one fixed order: the bits of a row do not depend on the other rows.
+# The kernel computes row by row in a fixed order: the bits of a row do not depend on other rows.
 @kernel
 def _replace_each_signal(  # type: ignore[no-untyped-def]
-    standardised, expected, drift, repeats, scored, whitening, signal_whitening, repeat_nats,
+    standardised, expected, drift, repeats, is_scored, whitening, signal_whitening, repeat_nats,
     matrix, component_scores, outlyingness,
 ):  # fmt: skip
     """Write the forest's inputs and the component scores of each variant of each row.
 
-    Variant i has signal i replaced; the last variant has none replaced.
+    In variant i, signal i is replaced by its expectation. The last variant is the row itself.
     """
     signals = expected.shape[1]
     allowance = repeat_allowance(repeat_nats)
     whitened = np.empty(signals)
-    for row in range(len(scored)):
-        weights = whitening if scored[row] else signal_whitening
+    for row in range(len(is_scored)):
+        weights = whitening if is_scored[row] else signal_whitening
         for i in range(signals):
             whitened[i] = 0.0
             for j in range(signals):
@@ -128,15 +129,15 @@ def _replace_each_signal(  # type: ignore[no-untyped-def]
         for variant in range(signals + 1):
             excess, drift_excess = 0.0, 0.0
             if variant < signals:
-                excess = _excess(weights, whitened, variant)
-                drift_excess = _excess(weights, drift[row], variant)
+                excess = _residual_excess(weights, whitened, variant)
+                drift_excess = _residual_excess(weights, drift[row], variant)
             squares, largest_drift, longest_repeat = 0.0, 0.0, 0.0
             for i in range(signals):
                 weight = weights[i, min(variant, signals - 1)]
                 value = whitened[i] - excess * weight
                 squares += value * value
                 matrix[row, variant, signals + i] = standardised[row, i]
-                if scored[row]:
+                if is_scored[row]:
                     matrix[row, variant, i] = value
                     largest_drift = max(largest_drift, abs(drift[row, i] - drift_excess * weight))
                     if i != variant:
@@ -151,11 +152,11 @@ def _replace_each_signal(  # type: ignore[no-untyped-def]
 
 
 @inlined_kernel
-def _excess(weights, whitened, signal):  # type: ignore[no-untyped-def]
-    """Return the residual of a signal beyond its expectation given the other residuals.
+def _residual_excess(weights, whitened, signal):  # type: ignore[no-untyped-def]
+    """Return by how much a signal's residual exceeds its expectation given the other residuals.
 
-    It is the conditional mean for normal residuals: the multiple of the signal's column of
-    `weights` that, subtracted from `whitened`, leaves the smallest norm.
+    For normally distributed residuals the expectation is the conditional mean. The excess is then
+    the factor f for which `whitened - f * weights[:, signal]` has the smallest norm.
     """
     projection, squared_norm = 0.0, 0.0
     for i in range(len(whitened)):
@@ -165,12 +166,12 @@ def _excess(weights, whitened, signal):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _sum_rarities(tables, weights, scored, component_scores, total):  # type: ignore[no-untyped-def]
+def _sum_rarities(tables, weights, is_scored, component_scores, total):  # type: ignore[no-untyped-def]
     """Write the sum of the components' rarities (n, variants) into `total`."""
-    for row in range(len(scored)):
+    for row in range(len(is_scored)):
         for variant in range(component_scores.shape[1]):
             scores = component_scores[row, variant]
-            if scored[row]:
+            if is_scored[row]:
                 rarities = weights[0] * look_up_rarity(tables[RarityTable.FOREST], scores[0])
                 rarities += weights[1] * look_up_rarity(tables[RarityTable.DISTANCE], scores[1])
                 rarities += weights[2] * look_up_rarity(tables[RarityTable.DRIFT], scores[2])
@@ -184,9 +185,10 @@ def _sum_rarities(tables, weights, scored, component_scores, total):  # type: ig
 # Loops instead of array expressions, which numba takes ten times as long to compile.
 @kernel
 def _write_shares(total, outlyingness, shares):  # type: ignore[no-untyped-def]
-    """Write shares of the score drops; of `outlyingness` if none drops; else equal shares.
+    """Write each signal's share of the score drops of each row.
 
-    A drop is the score of the last variant minus that of the signal's variant.
+    The drop of a signal is the score of the last variant minus the score of the signal's variant.
+    If no score drops, the shares are those of `outlyingness`. If it is 0 too, they are equal.
     """
     for row in range(len(shares)):
         _write_drops(total[row], shares[row])

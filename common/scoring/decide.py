@@ -1,4 +1,4 @@
-"""The second pass over the memory: components of each row combined into a score and a decision."""
+"""The second pass over the memory: it combines the components of a row into a decision."""
 
 from dataclasses import dataclass
 
@@ -22,17 +22,20 @@ from sensorwatch.common.scoring.residuals import Residuals
 from sensorwatch.common.scoring.status import STATUSES, Status
 
 SMOOTHING = 0.2
-"""Weight of the newest row in smoothed residuals and scores; a span of nine rows."""
+"""Weight of the newest row in smoothed residuals and scores; the span is nine rows."""
 DRIFT_CLIP = 4.0
 """Largest whitened residual of one row that counts in a smoothed residual."""
 MAX_SCORE_IN_SMOOTHING = 12.0
-"""Largest score of one row, in nats, in the smoothed score: a spike must not prolong an alarm."""
+"""Largest score of a row, in nats, that counts in smoothing: a spike must not prolong an alarm."""
 ALARM_HOLD_SHARE = 0.8
-"""Share of the threshold at which an alarm ends; it starts above the threshold itself."""
+"""Share of the threshold below which an alarm ends; an alarm starts above the threshold."""
 SENSOR_TAIL_ROWS = 1000.0
-"""Time constant, in rows, of a sensor's own tail; equal to that of its location."""
+"""Time constant, in rows, of a sensor's own tail; the sensor's location has the same one."""
 ALARM_ROW_WEIGHT = 0.1
-"""Weight of a row inside an alarm in the sensor's own tail: a fault must not become usual."""
+"""Weight of a row inside an alarm in the sensor's own tail.
+
+The weight is small, because the tail should describe rows without a fault.
+"""
 SENSOR_TAIL_SCALE_RANGE = (0.5, 20.0)
 """Smallest and largest scale of a sensor's own tail, in nats."""
 SENSOR_TAIL_CLIP = 3.0
@@ -40,7 +43,7 @@ SENSOR_TAIL_CLIP = 3.0
 MIN_TAIL_START_SHARE = 0.3
 """Smallest start of a sensor's own tail, as a share of CLEAN_TAIL_START."""
 DRIFT_SCALE = float(np.sqrt((2.0 - SMOOTHING) / SMOOTHING))
-"""Inverse of the standard deviation of a smoothed residual of independent rows."""
+"""Inverse of the standard deviation of a smoothed residual, for independent rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class RowDecisions:
     is_anomaly: NDArray[np.bool_]
     """Shape (n,). Whether the row is in an alarm."""
     novelty: NDArray[np.float64]
-    """Shape (n,). Raw score; inside an alarm, its excess over the alarm's peak so far."""
+    """Shape (n,). Raw score; inside an alarm, its excess over the alarm's highest raw score."""
     components: NDArray[np.float64]
     """Shape (n, len(COMPONENTS)). Rarity of each component, in nats; 0 for a row without memory."""
     drift: NDArray[np.float64]
@@ -68,7 +71,7 @@ def decide(
     *,
     threshold: float,
 ) -> RowDecisions:
-    """Return the decisions of rows in their order; updates the scores and alarms in `memory`.
+    """Return the decisions of rows, in row order; update scores and alarms in `memory`.
 
     `forest_score`: shape (n,), raw scores of the forest. `threshold`: score in nats above which an
     alarm starts.
@@ -112,7 +115,7 @@ _SCORED, _LATE = STATUSES.index(Status.SCORED), STATUSES.index(Status.LATE)
 
 @kernel
 def _decide_rows(  # type: ignore[no-untyped-def]
-    floats, ints, drift_start, tables, weights, threshold, refractory, slots, new_sensor_level,
+    floats, ints, drift_start, tables, weights, threshold, refractory_rows, slots, new_sensor_level,
     gaps, statuses, forest_score, distance, stuck, whitened, raw_score, is_anomaly, novelty,
     components, drift,
 ):  # fmt: skip
@@ -136,21 +139,21 @@ def _decide_rows(  # type: ignore[no-untyped-def]
         relative_score = (
             _relative_to_sensor_tail(float_row, score) if statuses[row] == _SCORED else score
         )
-        out_of_order = statuses[row] >= _LATE
-        before = int_row[IntColumn.IN_ALARM] == 1 and not out_of_order
+        is_out_of_order = statuses[row] >= _LATE
+        was_in_alarm = int_row[IntColumn.IN_ALARM] == 1 and not is_out_of_order
         starts_alarm = relative_score > threshold and (
-            out_of_order or int_row[IntColumn.ROWS_SINCE_ALARM] >= refractory
+            is_out_of_order or int_row[IntColumn.ROWS_SINCE_ALARM] >= refractory_rows
         )
-        in_alarm = (before and relative_score >= ALARM_HOLD_SHARE * threshold) or starts_alarm
+        in_alarm = (was_in_alarm and relative_score >= ALARM_HOLD_SHARE * threshold) or starts_alarm
         raw_score[row], is_anomaly[row] = relative_score, in_alarm
         novelty[row] = (
             max(relative_score - float_row[FloatColumn.ALARM_PEAK_SCORE], 0.0)
-            if before and in_alarm
+            if was_in_alarm and in_alarm
             else relative_score
         )
-        if not out_of_order:
+        if not is_out_of_order:
             float_row[FloatColumn.ALARM_PEAK_SCORE] = max(
-                relative_score, float_row[FloatColumn.ALARM_PEAK_SCORE] if before else 0.0
+                relative_score, float_row[FloatColumn.ALARM_PEAK_SCORE] if was_in_alarm else 0.0
             )
             int_row[IntColumn.IN_ALARM] = 1 if in_alarm else 0
             int_row[IntColumn.ROWS_SINCE_ALARM] = (
@@ -159,7 +162,9 @@ def _decide_rows(  # type: ignore[no-untyped-def]
                 else min(int_row[IntColumn.ROWS_SINCE_ALARM] + 1, MAX_ROWS_SINCE_ALARM)
             )
         if statuses[row] == _SCORED:
-            _adapt_sensor_tail(float_row, score, ALARM_ROW_WEIGHT if in_alarm and before else 1.0)
+            _adapt_sensor_tail(
+                float_row, score, ALARM_ROW_WEIGHT if in_alarm and was_in_alarm else 1.0
+            )
 
 
 @inlined_kernel
@@ -212,27 +217,31 @@ def _score_with_memory(  # type: ignore[no-untyped-def]
     total = 0.0
     for component in range(len(components)):
         total += weights[component] * components[component]
-    now = look_up_rarity(tables[RarityTable.RARITY_SUM], total)
-    float_row[FloatColumn.SMOOTHED_SCORE] = smooth_score(float_row[FloatColumn.SMOOTHED_SCORE], now)
+    sum_rarity = look_up_rarity(tables[RarityTable.RARITY_SUM], total)
+    float_row[FloatColumn.SMOOTHED_SCORE] = smooth_score(
+        float_row[FloatColumn.SMOOTHED_SCORE], sum_rarity
+    )
     smoothed_rarity = look_up_rarity(
         tables[RarityTable.SMOOTHED_SCORE], float_row[FloatColumn.SMOOTHED_SCORE]
     )
-    return look_up_rarity(tables[RarityTable.MAX_OF_SUM_AND_SMOOTHED], max(now, smoothed_rarity))
+    return look_up_rarity(
+        tables[RarityTable.MAX_OF_SUM_AND_SMOOTHED], max(sum_rarity, smoothed_rarity)
+    )
 
 
 @inlined_kernel
-def smooth_score(before, now):  # type: ignore[no-untyped-def]
+def smooth_score(smoothed_score, score):  # type: ignore[no-untyped-def]
     """Return the smoothed score after one more row."""
-    return before + SMOOTHING * (min(now, MAX_SCORE_IN_SMOOTHING) - before)
+    return smoothed_score + SMOOTHING * (min(score, MAX_SCORE_IN_SMOOTHING) - smoothed_score)
 
 
 @inlined_kernel
 def update_drift(float_row, drift_start, whitened, drift):  # type: ignore[no-untyped-def]
-    """Update the smoothed residuals by one row; return the largest one in standard deviations."""
-    largest = 0.0
+    """Update the smoothed residuals by one row; return the largest size in standard deviations."""
+    largest_drift = 0.0
     for signal in range(len(whitened)):
         value = min(max(whitened[signal], -DRIFT_CLIP), DRIFT_CLIP)
         float_row[drift_start + signal] += SMOOTHING * (value - float_row[drift_start + signal])
         drift[signal] = float_row[drift_start + signal]
-        largest = max(largest, abs(drift[signal]))
-    return DRIFT_SCALE * largest
+        largest_drift = max(largest_drift, abs(drift[signal]))
+    return DRIFT_SCALE * largest_drift

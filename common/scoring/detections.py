@@ -23,12 +23,12 @@ SEVERITIES = tuple(Severity)
 SEVERITY_TEXTS = np.asarray([severity.value for severity in SEVERITIES], dtype=object)
 """The values of SEVERITIES as plain texts, which encoders write faster than enum members."""
 SEVERITY_BOUNDS = {Severity.MAJOR: 1.25, Severity.CRITICAL: 1.5}
-"""Lowest anomaly score of a severity; a lower score has severity warning."""
+"""Lowest anomaly score of a severity; an anomaly with a lower score is a warning."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreEvidence:
-    """The inputs of the scores of n rows, kept to explain them."""
+    """The values that the scores of n rows were computed from, for their explanation."""
 
     imputed: NDArray[np.bool_]
     """Shape (n, columns). Whether the value was missing."""
@@ -37,7 +37,7 @@ class ScoreEvidence:
     scale: NDArray[np.float64]
     """Shape (n, columns). Scale of the sensor's level before the row, in the column's unit."""
     standardised: NDArray[np.float64]
-    """Shape (n, columns). `squash((value - location) / scale)`."""
+    """Shape (n, columns). Standardised values: `squash((value - location) / scale)`."""
     expected: NDArray[np.float64]
     """Shape (n, signals). Forecast of `standardised`; 0 without memory.
 
@@ -61,14 +61,15 @@ class Detections:
     anomaly_score: NDArray[np.float64]
     """Calibrated score: 0.0 at the median of calibration, 1.0 at the threshold.
 
-    With memory, inside an alarm: of the excess over the alarm's highest raw score so far.
+    For a row inside an alarm, with memory: the calibrated excess of its raw score over the alarm's
+    highest raw score so far.
     """
     is_anomaly: NDArray[np.bool_]
     """Whether the row is in an alarm; an alarm may last at anomaly scores below 1.0."""
     severity: NDArray[np.int8]
-    """Position in SEVERITIES of the severity of `episode_peak`."""
+    """Severity of `episode_peak`, as its position in SEVERITIES."""
     status: NDArray[np.int8]
-    """Position in STATUSES."""
+    """Status of the row, as its position in STATUSES."""
     episode: NDArray[np.int64]
     """Position in the stream of the episode's first anomalous row; -1 for a normal row."""
     episode_rows: NDArray[np.int64]
@@ -78,7 +79,7 @@ class Detections:
     episode_peak: NDArray[np.float64]
     """Highest full score of the episode so far, the row included; 0 for a normal row.
 
-    The full score is the anomaly score of the row as the first one of an episode.
+    The full score is the anomaly score that the row would have as the first row of an episode.
     """
     calibration: Calibration
     """Calibration of the detector that made the scores."""
@@ -115,11 +116,11 @@ class ClosedEpisode:
     index: int
     """Index in its micro-batch of the record that ended the episode."""
     position: int
-    """Position in the stream of that record."""
+    """Position in the stream of the record that ended the episode."""
     closed_time: int
-    """Event time of that record, microseconds UTC."""
+    """Event time of the record that ended the episode, microseconds UTC."""
     sensor_id: str
-    """Sensor of the episode; not the sensor of that record if the sensor was evicted."""
+    """Sensor of the episode; if it was evicted, the ending record is of another sensor."""
     start: int
     """Position in the stream of the first anomalous row."""
     start_time: int
@@ -131,7 +132,7 @@ class ClosedEpisode:
     peak: float
     """Highest full score (see `Detections.episode_peak`)."""
     severity: Severity
-    """Severity of the peak."""
+    """Severity of the episode's highest full score."""
 
 
 def severity_numbers(anomaly_score: NDArray[np.float64]) -> NDArray[np.int8]:

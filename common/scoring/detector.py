@@ -36,7 +36,7 @@ from sensorwatch.common.scoring.recall import Recalled, recall
 from sensorwatch.common.scoring.residuals import Residuals, compute_residuals
 
 RANGE_QUANTILES = (0.005, 0.5, 0.995)
-"""Quantiles of `SignalRanges`: low, expected, high."""
+"""Quantiles for the fields of `SignalRanges`: low, expected, high."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +44,14 @@ class SignalRanges:
     """The range of each signal in training; each array has shape (signals,)."""
 
     low: NDArray[np.float64]
-    """0.5 % quantile."""
+    """The 0.5 % quantile of the training values."""
     expected: NDArray[np.float64]
-    """Median."""
+    """The median of the training values."""
     high: NDArray[np.float64]
-    """99.5 % quantile."""
+    """The 99.5 % quantile of the training values."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the arrays by name, as they are stored."""
+        """Return the array of the ranges by name, as a model version stores it."""
         return {"signal_ranges": np.stack([self.low, self.expected, self.high])}
 
 
@@ -62,7 +62,7 @@ class DetectionResult:
     readings: Readings
     """The readings, with missing values imputed."""
     detections: Detections
-    """One per reading, in the same order."""
+    """One detection per reading, in the same order."""
     closed: list[ClosedEpisode]
     """The episodes that ended, in ascending order of their index."""
 
@@ -79,9 +79,9 @@ class Detector:
     calibration: Calibration
     ranges: SignalRanges
     forecast: Forecast | None = None
-    """None with the plain plan, which scores each row without previous rows."""
+    """The forecast; None with the plain plan, which scores each row without previous rows."""
     decision: Decision | None = None
-    """None with the plain plan."""
+    """Parameters of the decision; None with the plain plan, which uses the raw score."""
 
     @property
     def layout(self) -> Layout:
@@ -89,7 +89,7 @@ class Detector:
         return Layout(self.schema.signal_names, self.schema.context_names, self.levels.min_rows)
 
     def empty_memory(self, *, max_sensors: int = MAX_SENSORS) -> Memory:
-        """Return a cold memory: the one before the first row of a stream."""
+        """Return a cold memory, as it is before the first row of a stream."""
         return Memory(self.layout, max_sensors=max_sensors)
 
     def detect(
@@ -101,10 +101,10 @@ class Detector:
         next_position: int | None = None,
         row_executor: RowExecutor = serial,
     ) -> DetectionResult:
-        """Return the detections of readings in their order; updates `memory` with each reading.
+        """Return the detections of readings, in order; update `memory` with each reading.
 
         `positions`: shape (n,), strictly rising positions of the readings in their stream (Kafka's
-        offsets); default: those that follow the memory's. `next_position`: position of the record
+        offsets); default: the memory's next positions. `next_position`: position of the record
         after these readings; default: the last of `positions` plus 1.
 
         >>> from sensorwatch.common.rows.parsing import parse
@@ -145,12 +145,12 @@ class Detector:
             episode_rows=row_episodes.rows,
             episode_time=row_episodes.time,
             episode_peak=row_episodes.peak,
-            evidence=_evidence(recalled, decisions, expected),
+            evidence=_score_evidence(recalled, decisions, expected),
         )
         return DetectionResult(readings, detections, row_episodes.closed)
 
     def matrix(self, readings: Readings) -> NDArray[np.float64]:
-        """Return the forest's matrix (n, features) of readings in order, from a cold memory."""
+        """Return the forest's matrix (n, features) of readings in order, with a cold memory."""
         recalled = recall(readings, self.levels, self.levels.level_by_sensor, self.empty_memory())
         if self.forecast is None:
             return compute_features(_with_imputed_values(readings, recalled), self.plan)
@@ -159,14 +159,16 @@ class Detector:
     def _score_and_decide(
         self, readings: Readings, recalled: Recalled, memory: Memory, row_executor: RowExecutor
     ) -> tuple[RowDecisions, NDArray[np.float64]]:
-        """Return the decisions and the forecast (n, signals); (n, 0) with the plain plan."""
+        """Return decisions and the forecast (n, signals), which is empty with the plain plan."""
         threshold = self.calibration.threshold
         if self.forecast is None or self.decision is None:
-            raw = score(
+            raw_score = score(
                 self.forest, compute_features(readings, self.plan), row_executor=row_executor
             )
-            no_columns = np.zeros((len(raw), 0))
-            return RowDecisions(raw, raw > threshold, raw, no_columns, no_columns), no_columns
+            no_columns = np.zeros((len(raw_score), 0))
+            return RowDecisions(
+                raw_score, raw_score > threshold, raw_score, no_columns, no_columns
+            ), no_columns
         row_residuals = compute_residuals(self.forecast, recalled)
         forest_score = score(
             self.forest, forecast_features(recalled, row_residuals), row_executor=row_executor
@@ -205,7 +207,7 @@ def detector_from_arrays(
     # Old versions with the plain plan have no levels and need none.
     has_no_levels = "level_sensors" not in arrays and not plan.needs_memory
     levels = no_levels(np.zeros(columns)) if has_no_levels else levels_from_arrays(arrays, columns)
-    plain = Detector(
+    detector = Detector(
         version,
         schema,
         plan,
@@ -215,9 +217,9 @@ def detector_from_arrays(
         SignalRanges(*ranges),
     )
     if not plan.needs_memory:
-        return plain
+        return detector
     return replace(
-        plain,
+        detector,
         forecast=forecast_from_arrays(arrays, signals=signals, contexts=columns - signals),
         decision=decision_from_arrays(arrays),
     )
@@ -246,7 +248,7 @@ def forecast_features(recalled: Recalled, row_residuals: Residuals) -> NDArray[n
     return np.concatenate([row_residuals.whitened, recalled.standardised[:, :signals]], axis=1)
 
 
-def _evidence(
+def _score_evidence(
     recalled: Recalled, decisions: RowDecisions, expected: NDArray[np.float64]
 ) -> ScoreEvidence:
     return ScoreEvidence(

@@ -22,13 +22,13 @@ class Episodes:
     """The episode of each of n rows, and the episodes that ended; see `Detections`."""
 
     start: NDArray[np.int64]
-    """Shape (n,). `Detections.episode`."""
+    """Shape (n,). Position of the first row of the episode; see `Detections.episode`."""
     rows: NDArray[np.int64]
-    """Shape (n,). `Detections.episode_rows`."""
+    """Shape (n,). Number of rows of the episode so far; see `Detections.episode_rows`."""
     time: NDArray[np.int64]
-    """Shape (n,). `Detections.episode_time`."""
+    """Shape (n,). Event time of the first row of the episode; see `Detections.episode_time`."""
     peak: NDArray[np.float64]
-    """Shape (n,). `Detections.episode_peak`."""
+    """Shape (n,). Highest full score of the episode so far; see `Detections.episode_peak`."""
     closed: list[ClosedEpisode]
     """The episodes that ended, in ascending order of their index."""
 
@@ -41,13 +41,14 @@ def track_episodes(
     full_score: NDArray[np.float64],
     memory: Memory,
 ) -> Episodes:
-    """Return the episodes of rows; opens, extends and closes episodes in `memory`.
+    """Return the episodes of rows; open, extend and close episodes in `memory`.
 
     An episode ends with its sensor's first normal row, with the first row after a gap, or when the
-    sensor is evicted. A late or duplicate row is an episode of its own without an end.
+    sensor is evicted. An anomalous row that is late or a duplicate is an episode of its own, whose
+    end is not reported.
 
     `positions`: shape (n,), positions of the readings in their stream. `full_score`: shape (n,),
-    anomaly score of each row as the first one of an episode.
+    anomaly score that each row would have as the first row of an episode.
     """
     n = len(readings)
     rows = _Rows(
@@ -60,7 +61,7 @@ def track_episodes(
         is_anomaly=is_anomaly,
         full_score=full_score,
     )
-    out = _Out(
+    outputs = _Outputs(
         start=np.full(n, -1, dtype=np.int64),
         rows=np.zeros(n, dtype=np.int64),
         time=np.zeros(n, dtype=np.int64),
@@ -68,9 +69,9 @@ def track_episodes(
         ended=np.zeros((n, 4), dtype=np.int64),
         ended_peak=np.zeros(n),
     )
-    _track_rows(rows, memory.floats, memory.ints, out)
-    closed = _closed_episodes(readings, recalled, positions, out)
-    return Episodes(out.start, out.rows, out.time, out.peak, closed)
+    _track_rows(rows, memory.floats, memory.ints, outputs)
+    closed = _closed_episodes(readings, recalled, positions, outputs)
+    return Episodes(outputs.start, outputs.rows, outputs.time, outputs.peak, closed)
 
 
 class _Rows(NamedTuple):
@@ -85,16 +86,16 @@ class _Rows(NamedTuple):
     gap: NDArray[np.bool_]
     """Whether the row is the first one after a gap."""
     event_time: NDArray[np.int64]
-    """Microseconds UTC."""
+    """Event time in microseconds UTC."""
     positions: NDArray[np.int64]
-    """Position in the stream."""
+    """Position of the row in the stream."""
     is_anomaly: NDArray[np.bool_]
     full_score: NDArray[np.float64]
-    """Anomaly score of the row as the first one of an episode."""
+    """Anomaly score that the row would have as the first row of an episode."""
 
 
-class _Out(NamedTuple):
-    """The kernel's output for n rows; see `Episodes` for the first four."""
+class _Outputs(NamedTuple):
+    """The kernel's output for n rows; `Episodes` describes the first four arrays."""
 
     start: NDArray[np.int64]
     rows: NDArray[np.int64]
@@ -103,22 +104,22 @@ class _Out(NamedTuple):
     ended: NDArray[np.int64]
     """Shape (n, 4). The episode that the row ended: rows, start, start time, last time.
 
-    All 0 if the row ended none.
+    All values are 0 if the row ended no episode.
     """
     ended_peak: NDArray[np.float64]
     """Shape (n,). Highest full score of the episode that the row ended."""
 
 
 def _closed_episodes(
-    readings: Readings, recalled: Recalled, positions: NDArray[np.int64], out: _Out
+    readings: Readings, recalled: Recalled, positions: NDArray[np.int64], outputs: _Outputs
 ) -> list[ClosedEpisode]:
-    rows = np.flatnonzero(out.ended[:, 0])
-    peaks = out.ended_peak[rows]
+    rows = np.flatnonzero(outputs.ended[:, 0])
+    peaks = outputs.ended_peak[rows]
     return [
         _closed_episode(readings, recalled, positions, *episode)
         for episode in zip(
             rows.tolist(),
-            out.ended[rows].tolist(),
+            outputs.ended[rows].tolist(),
             peaks.tolist(),
             severity_numbers(peaks).tolist(),
             strict=True,
@@ -152,11 +153,11 @@ def _closed_episode(
 
 
 @kernel
-def _track_rows(rows, floats, ints, out):  # type: ignore[no-untyped-def]
+def _track_rows(rows, floats, ints, outputs):  # type: ignore[no-untyped-def]
     slots, new_sensor_level, is_out_of_order, gap, event_time, positions, is_anomaly, full_score = (
         rows
     )
-    start, episode_rows, time, peak, ended, ended_peak = out
+    start, episode_rows, time, peak, ended, ended_peak = outputs
     for row in range(len(slots)):
         float_row, int_row = floats[slots[row]], ints[slots[row]]
         if is_out_of_order[row] and is_anomaly[row]:

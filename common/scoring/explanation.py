@@ -15,12 +15,12 @@ from sensorwatch.common.scoring.recall import LINEAR_SCALES
 from sensorwatch.common.scoring.status import STATUSES, Status
 
 BAND_SPREADS = 2.58
-"""Half the width of the expected band; it contains 99 % of normally distributed residuals.
+"""Half the width of the expected band, which contains 99 % of normally distributed residuals.
 
-The unit is the forecast's spread; without memory it is the scale.
+The unit is the forecast's spread, or the sensor's scale for a row without memory.
 """
-MAX_SQUASHED = 500.0
-"""Largest absolute squashed value that `_unsquash` converts to a finite number."""
+MAX_COMPRESSED_VALUE = 500.0
+"""Limit of a compressed value before it is expanded, so that the result is finite."""
 
 _SCORED = STATUSES.index(Status.SCORED)
 
@@ -36,7 +36,8 @@ class Direction(StrEnum):
 _DIRECTIONS = np.asarray([direction.value for direction in Direction], dtype=object)
 
 
-# Not a dataclass, which takes three times as long to build and encode; every event has several.
+# This is no dataclass, because a dataclass takes three times as long to build and encode. Every
+# event contains several signal readings.
 class SignalReading(msgspec.Struct, frozen=True):
     """One signal of one row; its fields are those of an event's `signals`, in the same order."""
 
@@ -44,14 +45,14 @@ class SignalReading(msgspec.Struct, frozen=True):
     actual: float
     """The value, imputed if it was missing."""
     expected: float
-    """The forecast, or the sensor's location without memory.
+    """The forecast, or the sensor's location for a row without memory.
 
-    With the plain plan: the training median.
+    With the plain plan: the signal's median in training.
     """
     expected_low: float
     """Lower end of the band that contains about 99 % of clean rows."""
     expected_high: float
-    """Upper end of that band."""
+    """Upper end of the band that contains about 99 % of clean rows."""
     direction: str
     """The value of a Direction as plain text, which encoders write faster than enum members."""
     attribution: float
@@ -63,7 +64,7 @@ class SignalReading(msgspec.Struct, frozen=True):
 def explain_rows(
     detector: Detector, outcome: Outcome, rows: NDArray[np.int64]
 ) -> list[list[SignalReading]]:
-    """Return each row's signals, from the highest attribution to the lowest.
+    """Return the signal readings of each row, from the highest attribution to the lowest.
 
     `rows`: positions among the outcome's readings.
     """
@@ -72,7 +73,7 @@ def explain_rows(
     names = np.asarray(detector.schema.signal_names, dtype=object)
     signals = len(names)
     shares = attribute_rows(detector, outcome, rows)
-    orders = np.argsort(-shares, axis=1, kind="stable")
+    signal_orders = np.argsort(-shares, axis=1, kind="stable")
     actual = outcome.readings.values[rows]
     expected, low, high = _expected_and_band(detector, outcome, rows)
     columns = [
@@ -85,9 +86,15 @@ def explain_rows(
         outcome.detections.evidence.imputed[rows, :signals],
     ]
     row_index = np.arange(len(rows))[:, np.newaxis]
-    ordered = [names[orders], *(column[row_index, orders] for column in columns)]
-    # Build all signals from flat columns: one list per row took longer than all other steps.
-    signal_readings = list(map(SignalReading, *(column.ravel().tolist() for column in ordered)))
+    ordered_columns = [
+        names[signal_orders],
+        *(column[row_index, signal_orders] for column in columns),
+    ]
+    # All signal readings are built from flat columns: to build a list of columns for each row took
+    # longer than all other steps.
+    signal_readings = list(
+        map(SignalReading, *(column.ravel().tolist() for column in ordered_columns))
+    )
     return [
         signal_readings[first : first + signals]
         for first in range(0, len(signal_readings), signals)
@@ -101,7 +108,7 @@ def _expected_and_band(
     if detector.forecast is None:
         ranges, shape = detector.ranges, (len(rows), len(detector.schema.signals))
         band_columns = (ranges.expected, ranges.low, ranges.high)
-        return [np.broadcast_to(end, shape) for end in band_columns]
+        return [np.broadcast_to(band_column, shape) for band_column in band_columns]
     return _forecast_and_band(detector, detector.forecast, outcome, rows)
 
 
@@ -111,25 +118,26 @@ def _forecast_and_band(
     """Convert the forecast and its band to the signals' units, within the schema's bounds."""
     evidence, signals = outcome.detections.evidence, len(forecast.spread)
     location, scale = evidence.location[rows, :signals], evidence.scale[rows, :signals]
-    scored = outcome.detections.status[rows, np.newaxis] == _SCORED
-    half_band = BAND_SPREADS * np.where(scored, forecast.spread, 1.0)
+    is_scored = outcome.detections.status[rows, np.newaxis] == _SCORED
+    half_band = BAND_SPREADS * np.where(is_scored, forecast.spread, 1.0)
     expected = evidence.expected[rows]
     lower_bounds, upper_bounds = np.transpose([signal.bounds for signal in detector.schema.signals])
     return [
-        np.clip(location + scale * _unsquash(end), lower_bounds, upper_bounds)
+        np.clip(location + scale * _undo_compression(end), lower_bounds, upper_bounds)
         for end in (expected, expected - half_band, expected + half_band)
     ]
 
 
-# Compiled, because a vectorised exponential may round the last rows differently from the first.
+# This is a kernel because a vectorised exponential may round the last rows differently from the
+# first rows.
 @kernel
-def _unsquash(squashed):  # type: ignore[no-untyped-def]
-    """Return the inverse of `squash` for each value."""
-    unsquashed = squashed.copy()
-    for row in range(unsquashed.shape[0]):
-        for signal in range(unsquashed.shape[1]):
-            magnitude = min(abs(squashed[row, signal]), MAX_SQUASHED)
+def _undo_compression(compressed):  # type: ignore[no-untyped-def]
+    """Return standardised values before their compression by `squash`."""
+    standardised = compressed.copy()
+    for row in range(standardised.shape[0]):
+        for signal in range(standardised.shape[1]):
+            magnitude = min(abs(compressed[row, signal]), MAX_COMPRESSED_VALUE)
             if magnitude > LINEAR_SCALES:
                 expanded = np.exp(magnitude - LINEAR_SCALES) + (LINEAR_SCALES - 1.0)
-                unsquashed[row, signal] = expanded if squashed[row, signal] > 0 else -expanded
-    return unsquashed
+                standardised[row, signal] = expanded if compressed[row, signal] > 0 else -expanded
+    return standardised

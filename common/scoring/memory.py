@@ -13,7 +13,7 @@ from sensorwatch.common.scoring.memory_adoption import adopt_tables
 from sensorwatch.common.scoring.memory_layout import NO_ROW_YET, IntColumn, Layout
 
 MAX_SENSORS = 100_000
-"""Number of sensors that a memory keeps by default."""
+"""Largest number of sensors in a memory, by default."""
 KNOWN_SENSOR = -1
 """Value of `SlotAssignment.new_sensor_level` if the sensor was in the memory already."""
 _FIRST_CAPACITY = 16
@@ -30,14 +30,14 @@ class SlotAssignment:
     new_sensor_level: NDArray[np.int32]
     """Shape (n,). KNOWN_SENSOR, or the row of the model's levels that a new sensor starts with."""
     evicted: dict[int, str]
-    """The evicted sensor, by the row of the reading that needed its slot."""
+    """The id of each evicted sensor, by the row of the reading that needed the sensor's slot."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Checkpoint:
     """The counters that `Memory.undo` restores."""
 
-    size: int
+    sensors: int
     clock: int
     position: int
     evicted: int
@@ -46,7 +46,7 @@ class _Checkpoint:
 class Memory:
     """The state of every sensor of one stream: an input partition, a request or a file.
 
-    Scoring writes into the memory in place. `begin` marks a state; `undo` restores it.
+    Scoring writes into the memory in place. `begin` marks the current state, `undo` restores it.
     """
 
     def __init__(self, layout: Layout, *, max_sensors: int = MAX_SENSORS) -> None:
@@ -75,7 +75,7 @@ class Memory:
         return len(self.names)
 
     def begin(self) -> None:
-        """Mark the current state as the one that `undo` restores."""
+        """Mark the current state of the memory, which `undo` restores."""
         self._checkpoint = _Checkpoint(self.sensors, self.clock, self.position, self.evicted)
         self._journal.clear()
 
@@ -86,9 +86,9 @@ class Memory:
         for entry in reversed(self._journal):
             entry.undo(self)
         self._journal.clear()
-        for name in self.names[self._checkpoint.size :]:
+        for name in self.names[self._checkpoint.sensors :]:
             del self.slot_by_sensor[name]
-        del self.names[self._checkpoint.size :]
+        del self.names[self._checkpoint.sensors :]
         self.clock, self.position = self._checkpoint.clock, self._checkpoint.position
         self.evicted = self._checkpoint.evicted
 
@@ -98,26 +98,26 @@ class Memory:
         """Yield the slot of every reading's sensor, in row ranges; evict sensors if slots run out.
 
         `level_by_sensor`: row of `Levels` of each sensor with a level of its own; other sensors
-        get 0. Write each row range into the memory before taking the next one: the least recently
-        used sensor depends on the rows before.
+        get 0. Write each row range into the memory before taking the next one, because the rows
+        decide which sensor was used least recently.
         """
-        new = [name for name in readings.sensor_ids if name not in self.slot_by_sensor]
-        if self.sensors + len(new) <= self.max_sensors:
+        new_sensors = [name for name in readings.sensor_ids if name not in self.slot_by_sensor]
+        if self.sensors + len(new_sensors) <= self.max_sensors:
             yield self._assign(readings, 0, len(readings), level_by_sensor)
             return
-        start, unassigned = 0, set[str]()
+        start, unassigned_names = 0, set[str]()
         for row, number in enumerate(readings.sensor.tolist()):
             name = readings.sensor_ids[number]
-            if name in self.slot_by_sensor or name in unassigned:
+            if name in self.slot_by_sensor or name in unassigned_names:
                 continue
-            if self.sensors + len(unassigned) < self.max_sensors:
-                unassigned.add(name)
+            if self.sensors + len(unassigned_names) < self.max_sensors:
+                unassigned_names.add(name)
                 continue
             if row > start:
                 yield self._assign(readings, start, row, level_by_sensor)
             yield self._evict_oldest(readings, row, level_by_sensor)
             start = row + 1
-            unassigned.clear()
+            unassigned_names.clear()
         if start < len(readings):
             yield self._assign(readings, start, len(readings), level_by_sensor)
 
@@ -145,16 +145,18 @@ class Memory:
         self, readings: Readings, start: int, stop: int, level_by_sensor: dict[str, int]
     ) -> SlotAssignment:
         sensors = readings.sensor[start:stop]
-        present, first, inverse = np.unique(sensors, return_index=True, return_inverse=True)
+        present_sensors, first_rows, inverse = np.unique(
+            sensors, return_index=True, return_inverse=True
+        )
         new_sensor_level = np.full(stop - start, KNOWN_SENSOR, dtype=np.int32)
-        names = [readings.sensor_ids[number] for number in present.tolist()]
+        names = [readings.sensor_ids[number] for number in present_sensors.tolist()]
         slots = np.asarray([self.slot_by_sensor.get(name, -1) for name in names], dtype=np.int64)
-        new = np.flatnonzero(slots < 0)
-        for index in new[np.argsort(first[new])].tolist():
+        new_positions = np.flatnonzero(slots < 0)
+        for index in new_positions[np.argsort(first_rows[new_positions])].tolist():
             name = names[index]
             if name not in self.slot_by_sensor:
                 self._add_sensor(name)
-                new_sensor_level[first[index]] = level_by_sensor.get(name, 0)
+                new_sensor_level[first_rows[index]] = level_by_sensor.get(name, 0)
             slots[index] = self.slot_by_sensor[name]
         self._save_for_undo(slots)
         return SlotAssignment(slice(start, stop), slots[inverse], new_sensor_level, {})
@@ -190,8 +192,10 @@ class Memory:
 
     def _save_for_undo(self, slots: NDArray[np.int64]) -> None:
         if self._checkpoint is not None:
-            old = slots[slots < self._checkpoint.size]
-            self.record_undo(_OverwrittenSlots(old, self.floats[old], self.ints[old]))
+            old_slots = slots[slots < self._checkpoint.sensors]
+            self.record_undo(
+                _OverwrittenSlots(old_slots, self.floats[old_slots], self.ints[old_slots])
+            )
 
 
 class ModelForMemory(Protocol):
@@ -215,6 +219,8 @@ class Undoable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _OverwrittenSlots:
+    """Slots whose rows scoring may overwrite, with copies of the rows."""
+
     slots: NDArray[np.int64]
     floats: NDArray[np.float64]
     ints: NDArray[np.int64]
@@ -226,6 +232,8 @@ class _OverwrittenSlots:
 
 @dataclass(frozen=True, slots=True)
 class _ReplacedTables:
+    """The tables that an adoption of another model replaced."""
+
     layout: Layout
     floats: NDArray[np.float64]
     ints: NDArray[np.int64]
@@ -236,8 +244,10 @@ class _ReplacedTables:
 
 @dataclass(frozen=True, slots=True)
 class _RenamedSlot:
+    """A slot that an eviction gave to another sensor."""
+
     slot: int
-    before: str
+    previous_name: str
 
     def undo(self, memory: Memory) -> None:
-        memory._rename(self.slot, self.before)  # noqa: SLF001 - a class of this module
+        memory._rename(self.slot, self.previous_name)  # noqa: SLF001 - in this module

@@ -1,4 +1,4 @@
-"""The conversion of a memory's tables to another model."""
+"""The conversion of a memory's tables for use with another model."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,10 +33,11 @@ def adopt_tables(
     """Return the tables of the sensors `names` for a model with `layout` and `levels`.
 
     * Newest times and open episodes are kept.
-    * Lagged rows and repeats are kept if the columns are the same. So is the level, complete or
-      not, of a sensor without a level in the new model.
+    * Lagged rows and repeats are kept if the columns are the same.
+    * If both models use levels and the columns are the same, the level of a sensor without a level
+      in the new model is kept. An incomplete level is kept only if `min_rows` is the same.
     * Smoothed scores, alarms and each sensor's own tail start again.
-    * The rows since an alarm are kept, except for a sensor with an open episode.
+    * The count of rows since an alarm is kept, except for a sensor with an open episode.
     * If the columns differ, the new model's locations replace values that are missing.
     """
     old_floats, old_ints = tables
@@ -59,18 +60,18 @@ def adopt_tables(
         ints[:, IntColumn.REPEATS :] = old_ints[:, IntColumn.REPEATS :]
     if same_columns and old_layout.min_rows and layout.min_rows:
         level_rows = old_ints[:, IntColumn.LEVEL_ROWS]
-        # An incomplete level for another number of rows cannot be completed: it is learned again.
+        # A level that is incomplete and needs another number of rows now has to be learned again.
         keeps_level = (level_rows >= old_layout.min_rows) | (old_layout.min_rows == layout.min_rows)
         level_columns = slice(FloatColumn.LOCATIONS, layout.lags_start)
         floats[keeps_level, level_columns] = old_floats[keeps_level, level_columns]
-        learned = level_rows[keeps_level] >= old_layout.min_rows
+        is_complete = level_rows[keeps_level] >= old_layout.min_rows
         ints[keeps_level, IntColumn.LEVEL_ROWS] = np.where(
-            learned, layout.min_rows, level_rows[keeps_level]
+            is_complete, layout.min_rows, level_rows[keeps_level]
         )
     # The plain plan has no refractory rows and does not count the rows since an alarm.
-    refractory_over = (old_ints[:, IntColumn.EPISODE_ROWS] > 0) | (old_layout.min_rows == 0)
+    may_start_alarm = (old_ints[:, IntColumn.EPISODE_ROWS] > 0) | (old_layout.min_rows == 0)
     ints[:, IntColumn.ROWS_SINCE_ALARM] = np.where(
-        refractory_over, MAX_ROWS_SINCE_ALARM, old_ints[:, IntColumn.ROWS_SINCE_ALARM]
+        may_start_alarm, MAX_ROWS_SINCE_ALARM, old_ints[:, IntColumn.ROWS_SINCE_ALARM]
     )
     level_by_sensor = levels.level_by_sensor
     for slot, name in enumerate(names):

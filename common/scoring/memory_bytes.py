@@ -1,4 +1,4 @@
-"""The bytes of a memory: the content of a snapshot."""
+"""Conversion of a memory to the bytes of a snapshot, and back."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from sensorwatch.common.scoring.memory import MAX_SENSORS, Memory, ModelForMemor
 from sensorwatch.common.scoring.memory_layout import Layout
 
 FORMAT = 1
-"""Version of the byte format; this code refuses newer ones."""
+"""Version of the byte format; bytes of a newer format are refused."""
 
 
 class _Header(msgspec.Struct, frozen=True):
@@ -54,21 +54,23 @@ def memory_from_bytes(
     layout = model.layout
     if header.layout != layout:
         raise MemoryRefused(f"its layout is {header.layout}, the model wants {layout}")
-    count = len(header.names)
-    floats_size = 8 * count * layout.float_columns
-    size = floats_size + 8 * count * layout.int_columns
-    if len(tables) != size:
+    sensor_count = len(header.names)
+    floats_size = 8 * sensor_count * layout.float_columns
+    tables_size = floats_size + 8 * sensor_count * layout.int_columns
+    if len(tables) != tables_size:
         raise MemoryRefused(
-            f"its tables have {len(tables)} bytes, wanted {size} for {count} sensors"
+            f"its tables have {len(tables)} bytes, wanted {tables_size} for {sensor_count} sensors"
         )
-    if len(set(header.names)) != count:
-        raise MemoryRefused(f"its {count} sensors are not all different, wanted each one once")
+    if len(set(header.names)) != sensor_count:
+        raise MemoryRefused(
+            f"its {sensor_count} sensors are not all different, wanted each one once"
+        )
     memory = Memory(layout, max_sensors=max_sensors)
     memory.names = header.names
     memory.slot_by_sensor = {name: slot for slot, name in enumerate(header.names)}
-    if count:
-        memory.floats = _table(tables[:floats_size], "<f8", count)
-        memory.ints = _table(tables[floats_size:], "<i8", count)
+    if sensor_count:
+        memory.floats = _table(tables[:floats_size], "<f8", sensor_count)
+        memory.ints = _table(tables[floats_size:], "<i8", sensor_count)
     memory.clock, memory.position, memory.evicted = header.clock, header.position, header.evicted
     return memory
 

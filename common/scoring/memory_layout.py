@@ -1,4 +1,4 @@
-"""The layout of a memory: the columns of a sensor's row in the table of each type."""
+"""The layout of a memory: the columns of its table of integers and its table of floats."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -7,9 +7,9 @@ from math import log
 from sensorwatch.common.model.forecast import N_LAGS
 
 SENSOR_TAIL_SHARE = 0.05
-"""Share of a sensor's scores, the highest ones, that are its tail."""
+"""Share of a sensor's scores that are its tail; the tail consists of the highest scores."""
 CLEAN_TAIL_START = -log(SENSOR_TAIL_SHARE)
-"""Score in nats from which a clean sensor's tail begins."""
+"""Score, in nats, at which the tail of a sensor without faults begins."""
 INITIAL_SMOOTHED_SCORE = 1.0
 """Smoothed score before a sensor's first row: the mean of a rarity, in nats."""
 MAX_ROWS_SINCE_ALARM = 1_000_000
@@ -17,7 +17,7 @@ MAX_ROWS_SINCE_ALARM = 1_000_000
 
 
 class IntColumn(IntEnum):
-    """The first columns of a sensor's integers; from REPEATS on there is one per signal."""
+    """Columns of the table of integers; from REPEATS on, there is one column per signal."""
 
     NEWEST_TIME = 0
     """Event time of the newest row, microseconds UTC; NO_ROW_YET before the first row."""
@@ -26,9 +26,9 @@ class IntColumn(IntEnum):
     LAG_COUNT = 2
     """Number of lagged rows that are stored, at most N_LAGS."""
     LAST_USED = 3
-    """Value of the memory's clock at the newest row; the lowest one is evicted first."""
+    """Value of the memory's clock at the newest row; the lowest value is evicted first."""
     IN_ALARM = 4
-    """1 while the sensor is in an alarm, else 0."""
+    """1 if the sensor is in an alarm, else 0."""
     ROWS_SINCE_ALARM = 5
     """Number of rows since the last anomalous row, at most MAX_ROWS_SINCE_ALARM."""
     EPISODE_START = 6
@@ -44,12 +44,12 @@ class IntColumn(IntEnum):
 
 
 class FloatColumn(IntEnum):
-    """The first columns of a sensor's floats; locations, scales, lagged rows and drift follow."""
+    """First columns of the table of floats; locations, scales, lagged rows and drift follow."""
 
     SMOOTHED_SCORE = 0
     """Exponentially weighted mean of the combined score, in nats."""
     TAIL_START = 1
-    """Score from which the sensor's own tail begins, in nats."""
+    """Score at which the sensor's own tail begins, in nats."""
     TAIL_SCALE = 2
     """Mean excess of the sensor's own tail, in nats."""
     ALARM_PEAK_SCORE = 3
@@ -71,7 +71,7 @@ class Layout:
     signals: tuple[str, ...]
     contexts: tuple[str, ...] = ()
     min_rows: int = 0
-    """Number of rows from which a new sensor's level is learned; 0: the plan uses no levels."""
+    """Number of rows that a new sensor's level is learned from; 0: the plan uses no levels."""
 
     @property
     def columns(self) -> int:

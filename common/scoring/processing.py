@@ -38,9 +38,9 @@ class Outcome:
     readings: Readings
     """The scored readings, with missing values imputed."""
     detections: Detections
-    """One per reading, in the same order."""
+    """One detection per reading, in the same order."""
     rejections: list[Rejection]
-    """In ascending order of their index."""
+    """The rejections, in ascending order of their index."""
     closed: list[ClosedEpisode]
     """The episodes that the records ended, in ascending order of their index."""
     positions: NDArray[np.int64]
@@ -62,7 +62,7 @@ class Outcome:
 
     @property
     def reasons(self) -> NDArray[np.uint8]:
-        """Position (n,) in REASONS plus 1 for a rejected record, 0 for a scored one."""
+        """Reason number (n,): position in REASONS plus 1 of a rejected record, else 0."""
         reasons = np.zeros(self.records, dtype=np.uint8)
         for rejection in self.rejections:
             reasons[rejection.index] = _REASON_NUMBERS[rejection.reason]
@@ -85,10 +85,10 @@ def process(
     received: Times | None = None,
     row_executor: RowExecutor = serial,
 ) -> Outcome:
-    """Return exactly one outcome for each payload of a stream; updates `memory` with the rows.
+    """Return exactly one outcome for each payload of a stream; update `memory` with the rows.
 
     `positions`: shape (records,), strictly rising positions of the records in their stream (Kafka's
-    offsets); default: those that follow the memory's. `received`: see
+    offsets); default: the memory's next positions. `received`: see
     `sensorwatch.common.rows.parsing.parse`. `row_executor`: runs the work that needs no row order.
 
     >>> from sensorwatch.common.rows.parsing import parse
@@ -128,41 +128,42 @@ def score_readings(
     records = len(readings) + len(rejections)
     if positions is None:
         positions = memory.next_positions(records)
-    result = detector.detect(
+    detection_result = detector.detect(
         readings,
         memory,
         positions=positions[readings.index],
         next_position=int(positions[-1]) + 1 if records else None,
         row_executor=row_executor,
     )
-    readings, detections = result.readings, result.detections
-    unscored = _find_unscored(detections, detector.schema.order)
-    if unscored:
+    readings, detections = detection_result.readings, detection_result.detections
+    faults_by_row = _find_unscored(detections, detector.schema.order)
+    if faults_by_row:
         unscored_rejections = [
-            Rejection(int(readings.index[row]), (row_fault,)) for row, row_fault in unscored.items()
+            Rejection(int(readings.index[row]), (row_fault,))
+            for row, row_fault in faults_by_row.items()
         ]
         rejections = sorted(
             [*rejections, *unscored_rejections], key=lambda rejection: rejection.index
         )
-        is_kept = np.ones(len(readings), dtype=np.bool_)
-        is_kept[list(unscored)] = False
-        readings, detections = readings.take(is_kept), detections.take(is_kept)
-    return Outcome(readings, detections, rejections, result.closed, positions)
+        is_accepted = np.ones(len(readings), dtype=np.bool_)
+        is_accepted[list(faults_by_row)] = False
+        readings, detections = readings.take(is_accepted), detections.take(is_accepted)
+    return Outcome(readings, detections, rejections, detection_result.closed, positions)
 
 
 def _find_unscored(detections: Detections, order: RowOrder) -> dict[int, Fault]:
-    """Return the fault of each reading that must be rejected after scoring, by row."""
-    result: dict[int, Fault] = {}
-    for status, rule in ((Status.LATE, order.late), (Status.DUPLICATE, order.duplicate)):
-        if rule is OutOfOrderPolicy.REJECT:
+    """Return the faults of the readings that must be rejected after scoring, by row."""
+    faults: dict[int, Fault] = {}
+    for status, policy in ((Status.LATE, order.late), (Status.DUPLICATE, order.duplicate)):
+        if policy is OutOfOrderPolicy.REJECT:
             rows = np.flatnonzero(detections.status == STATUSES.index(status))
-            result.update(dict.fromkeys(rows.tolist(), _OUT_OF_ORDER[status]))
-    failed = np.flatnonzero(~np.isfinite(detections.raw_score))
-    result.update(dict.fromkeys(failed.tolist(), _FAILED))
-    return result
+            faults.update(dict.fromkeys(rows.tolist(), _ORDER_FAULTS[status]))
+    failed_rows = np.flatnonzero(~np.isfinite(detections.raw_score))
+    faults.update(dict.fromkeys(failed_rows.tolist(), _SCORING_FAULT))
+    return faults
 
 
-_OUT_OF_ORDER = {
+_ORDER_FAULTS = {
     Status.LATE: make_fault(
         Reason.LATE, "", "older than the newest row of its sensor, wanted a newer one"
     ),
@@ -170,4 +171,6 @@ _OUT_OF_ORDER = {
         Reason.DUPLICATE, "", "as old as the newest row of its sensor, wanted a newer one"
     ),
 }
-_FAILED = make_fault(Reason.SCORING_FAILED, "", "the model gave no finite score for this row")
+_SCORING_FAULT = make_fault(
+    Reason.SCORING_FAILED, "", "the model gave no finite score for this row"
+)

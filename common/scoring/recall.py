@@ -14,16 +14,16 @@ from sensorwatch.common.scoring.memory_layout import NO_ROW_YET, FloatColumn, In
 from sensorwatch.common.scoring.status import STATUSES
 
 LINEAR_SCALES = 4.0
-"""Largest distance, in scales, that `squash` keeps; it compresses larger ones."""
+"""Largest distance, in scales, that `squash` does not change; larger ones are compressed."""
 MAX_FOLLOWED_SCALES = 3.0
 """Largest distance, in scales, at which a value moves its sensor's location in full."""
 LOCATION_ADAPTS_IN_ROWS = 1000.0
 """Time constant, in rows, of a sensor's location.
 
-    It is long enough that a location follows slow change but hardly follows a fault.
-    """
+The location follows a slow change, but hardly a fault.
+"""
 LEARN_CLIP_FROM_ROW = 20
-"""Number of rows of a new sensor from which LEARN_CLIP applies."""
+"""Number of rows of a new sensor from which its values are clipped at LEARN_CLIP."""
 LEARN_CLIP = 4.0
 """Largest distance, in standard deviations, at which a value counts for a new sensor's level."""
 
@@ -32,18 +32,18 @@ _SCORED, _WARMING_UP, _GAP, _LATE, _DUPLICATE = range(len(STATUSES))
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
-    """The memory's state of n rows' sensors, each from before the row changed it."""
+    """What the memory stored for the sensors of n rows before each row changed the memory."""
 
     slots: NDArray[np.int64]
     """Shape (n,). Row of the sensor in the memory's tables."""
     event_time: NDArray[np.int64]
-    """Shape (n,). Microseconds UTC."""
+    """Shape (n,). Event time in microseconds UTC."""
     new_sensor_level: NDArray[np.int32]
-    """Shape (n,). 0 or more if the sensor is new; see `SlotAssignment.new_sensor_level`."""
+    """Shape (n,). 0 or more if the row's sensor is new; see `SlotAssignment`."""
     evicted: dict[int, str]
-    """The evicted sensor, by the row that needed its slot."""
+    """The id of each evicted sensor, by the row that needed the sensor's slot."""
     status: NDArray[np.int8]
-    """Shape (n,). Position in STATUSES."""
+    """Shape (n,). Status of the row, as its position in STATUSES."""
     gap: NDArray[np.bool_]
     """Shape (n,). Whether the row is the first one after a gap."""
     measured: NDArray[np.float64]
@@ -55,7 +55,7 @@ class Recalled:
     scale: NDArray[np.float64]
     """Shape (n, columns). Scale of the sensor's level, in the column's unit."""
     standardised: NDArray[np.float64]
-    """Shape (n, columns). `squash((measured - location) / scale)`."""
+    """Shape (n, columns). Standardised values: `squash((measured - location) / scale)`."""
     lagged: NDArray[np.float64]
     """Shape (n, N_LAGS * columns). Lagged rows, standardised, the newest first; 0 if absent."""
     repeats: NDArray[np.int64]
@@ -65,12 +65,12 @@ class Recalled:
 def recall(
     readings: Readings, levels: Levels, level_by_sensor: dict[str, int], memory: Memory
 ) -> Recalled:
-    """Return the state of each row's sensor; updates `memory` with the rows, in their order.
+    """Return what `memory` stores for each row's sensor; update it with each row, in order.
 
     `level_by_sensor`: row of `levels` of each sensor with a level of its own.
     """
     layout, n = memory.layout, len(readings)
-    measured = _measured(readings)
+    measured = _measured_values(readings)
     imputed = np.isnan(measured)
     shape = (n, layout.columns)
     recalled = Recalled(
@@ -94,17 +94,17 @@ def recall(
             assignment.new_sensor_level,
         )
         recalled.evicted.update(assignment.evicted)
-        _recall(recalled, assignment.rows, levels, memory)
+        _recall_row_range(recalled, assignment.rows, levels, memory)
     return recalled
 
 
-def _measured(readings: Readings) -> NDArray[np.float64]:
+def _measured_values(readings: Readings) -> NDArray[np.float64]:
     if readings.context.shape[1] == 0:
         return readings.values.copy()
     return np.concatenate([readings.values, readings.context], axis=1)
 
 
-def _recall(recalled: Recalled, rows: slice, levels: Levels, memory: Memory) -> None:
+def _recall_row_range(recalled: Recalled, rows: slice, levels: Levels, memory: Memory) -> None:
     layout = memory.layout
     memory.clock = _recall_rows(
         memory.floats,
@@ -138,7 +138,7 @@ def _column_starts(layout: Layout) -> tuple[int, int, int]:
 
 @inlined_kernel
 def squash(standardised: float) -> float:
-    """Compress outliers: linear up to LINEAR_SCALES scales, logarithmic beyond."""
+    """Return a standardised value; above LINEAR_SCALES it is compressed logarithmically."""
     size = abs(standardised)
     if size <= LINEAR_SCALES:
         return standardised
@@ -146,10 +146,11 @@ def squash(standardised: float) -> float:
     return compressed if standardised > 0 else -compressed
 
 
-# Row by row in one fixed order: the bits do not depend on the boundaries of micro-batches.
+# The kernel computes row by row in a fixed order, so that the bits of a result do not depend on the
+# boundaries of micro-batches.
 @kernel
 def _recall_rows(  # type: ignore[no-untyped-def]
-    floats, ints, columns, clock, level_location, level_scale, min_scale, min_rows, max_gap,
+    floats, ints, column_starts, clock, level_location, level_scale, min_scale, min_rows, max_gap,
     required_lags, slots, new_sensor_level, event_time, imputed, statuses, gaps, measured, location,
     scale, standardised, lagged, repeats,
 ):  # fmt: skip
@@ -159,7 +160,7 @@ def _recall_rows(  # type: ignore[no-untyped-def]
             _start_sensor(
                 float_row,
                 int_row,
-                columns,
+                column_starts,
                 new_sensor_level[row],
                 level_location,
                 level_scale,
@@ -170,15 +171,21 @@ def _recall_rows(  # type: ignore[no-untyped-def]
         if status == _GAP:
             int_row[IntColumn.LAG_COUNT] = 0
             int_row[IntColumn.REPEATS :] = 0
-        _read_level(float_row, int_row, columns, level_location, level_scale, min_rows,
+        _read_level(float_row, int_row, column_starts, level_location, level_scale, min_rows,
                     location[row], scale[row])  # fmt: skip
-        _impute_missing(float_row, int_row, columns, imputed[row], location[row], measured[row])
-        _standardise(float_row, int_row, columns, measured[row], location[row], scale[row],
+        _impute_missing(
+            float_row, int_row, column_starts, imputed[row], location[row], measured[row]
+        )
+        _standardise(float_row, int_row, column_starts, measured[row], location[row], scale[row],
                      standardised[row], lagged[row])  # fmt: skip
         statuses[row] = status
         if status < _LATE:
-            _count_repeats(float_row, int_row, columns, imputed[row], measured[row], repeats[row])
-            _update_level_and_lags(float_row, int_row, columns, measured[row], min_scale, min_rows)
+            _count_repeats(
+                float_row, int_row, column_starts, imputed[row], measured[row], repeats[row]
+            )
+            _update_level_and_lags(
+                float_row, int_row, column_starts, measured[row], min_scale, min_rows
+            )
             clock += 1
             int_row[IntColumn.NEWEST_TIME] = event_time[row]
             int_row[IntColumn.LAST_USED] = clock
@@ -186,9 +193,9 @@ def _recall_rows(  # type: ignore[no-untyped-def]
 
 
 @inlined_kernel
-def _start_sensor(float_row, int_row, columns, level, level_location, level_scale, min_rows):  # type: ignore[no-untyped-def]
-    """Reset the slot of a new sensor to its own level, or to no level if it has none."""
-    scales_start, lags_start, signals = columns
+def _start_sensor(float_row, int_row, column_starts, level, level_location, level_scale, min_rows):  # type: ignore[no-untyped-def]
+    """Reset the slot of a new sensor; the sensor starts with its level in the model, if any."""
+    scales_start, lags_start, signals = column_starts
     width = lags_start - scales_start
     int_row[IntColumn.NEWEST_TIME] = NO_ROW_YET
     has_level = level > 0 or min_rows == 0
@@ -206,13 +213,13 @@ def _start_sensor(float_row, int_row, columns, level, level_location, level_scal
 
 @inlined_kernel
 def _row_status(int_row, event_time, min_rows, max_gap, required_lags):  # type: ignore[no-untyped-def]
-    newest = int_row[IntColumn.NEWEST_TIME]
-    if newest != NO_ROW_YET:
-        if event_time < newest:
+    newest_time = int_row[IntColumn.NEWEST_TIME]
+    if newest_time != NO_ROW_YET:
+        if event_time < newest_time:
             return _LATE
-        if event_time == newest:
+        if event_time == newest_time:
             return _DUPLICATE
-        if max_gap > 0 and event_time - newest > max_gap:
+        if max_gap > 0 and event_time - newest_time > max_gap:
             return _GAP
     if int_row[IntColumn.LEVEL_ROWS] < min_rows or int_row[IntColumn.LAG_COUNT] < required_lags:
         return _WARMING_UP
@@ -221,9 +228,9 @@ def _row_status(int_row, event_time, min_rows, max_gap, required_lags):  # type:
 
 @inlined_kernel
 def _read_level(  # type: ignore[no-untyped-def]
-    float_row, int_row, columns, level_location, level_scale, min_rows, location, scale
+    float_row, int_row, column_starts, level_location, level_scale, min_rows, location, scale
 ):  # fmt: skip
-    scales_start = columns[0]
+    scales_start = column_starts[0]
     has_own_level = int_row[IntColumn.LEVEL_ROWS] >= min_rows
     for column in range(len(location)):
         location[column] = (
@@ -237,31 +244,33 @@ def _read_level(  # type: ignore[no-untyped-def]
 
 
 @inlined_kernel
-def _impute_missing(float_row, int_row, columns, imputed, location, measured):  # type: ignore[no-untyped-def]
-    lags_start = columns[1]
+def _impute_missing(float_row, int_row, column_starts, imputed, location, measured):  # type: ignore[no-untyped-def]
+    lags_start = column_starts[1]
     for column in range(len(measured)):
         if imputed[column]:
-            before = int_row[IntColumn.NEWEST_TIME] != NO_ROW_YET
-            measured[column] = float_row[lags_start + column] if before else location[column]
+            has_previous_row = int_row[IntColumn.NEWEST_TIME] != NO_ROW_YET
+            measured[column] = (
+                float_row[lags_start + column] if has_previous_row else location[column]
+            )
 
 
 @inlined_kernel
 def _standardise(  # type: ignore[no-untyped-def]
-    float_row, int_row, columns, measured, location, scale, standardised, lagged
+    float_row, int_row, column_starts, measured, location, scale, standardised, lagged
 ):  # fmt: skip
-    lags_start, width = columns[1], len(measured)
+    lags_start, width = column_starts[1], len(measured)
     for column in range(width):
         standardised[column] = squash((measured[column] - location[column]) / scale[column])
         for lag in range(min(N_LAGS, int_row[IntColumn.LAG_COUNT])):
-            before = float_row[lags_start + lag * width + column]
+            lagged_value = float_row[lags_start + lag * width + column]
             lagged_column = lag * width + column
-            lagged[lagged_column] = squash((before - location[column]) / scale[column])
+            lagged[lagged_column] = squash((lagged_value - location[column]) / scale[column])
 
 
 @inlined_kernel
-def _count_repeats(float_row, int_row, columns, imputed, measured, repeats):  # type: ignore[no-untyped-def]
-    lags_start = columns[1]
-    for signal in range(columns[2]):
+def _count_repeats(float_row, int_row, column_starts, imputed, measured, repeats):  # type: ignore[no-untyped-def]
+    lags_start = column_starts[1]
+    for signal in range(column_starts[2]):
         repeat_count = int_row[IntColumn.REPEATS + signal]
         if not imputed[signal]:  # an imputed value does not change the count
             is_repeat = (
@@ -274,8 +283,8 @@ def _count_repeats(float_row, int_row, columns, imputed, measured, repeats):  # 
 
 
 @inlined_kernel
-def _update_level_and_lags(float_row, int_row, columns, measured, min_scale, min_rows):  # type: ignore[no-untyped-def]
-    scales_start, lags_start, _ = columns
+def _update_level_and_lags(float_row, int_row, column_starts, measured, min_scale, min_rows):  # type: ignore[no-untyped-def]
+    scales_start, lags_start, _ = column_starts
     width, level_rows = len(measured), int_row[IntColumn.LEVEL_ROWS]
     for column in range(width):
         if level_rows >= min_rows:
@@ -298,8 +307,8 @@ def _update_level_and_lags(float_row, int_row, columns, measured, min_scale, min
                 min_rows,
             )
         for lag in range(N_LAGS - 1, 0, -1):
-            older = lags_start + lag * width + column
-            float_row[older] = float_row[older - width]
+            older_column = lags_start + lag * width + column
+            float_row[older_column] = float_row[older_column - width]
         float_row[lags_start + column] = measured[column]
     int_row[IntColumn.LEVEL_ROWS] = min(level_rows + 1, min_rows)
     int_row[IntColumn.LAG_COUNT] = min(int_row[IntColumn.LAG_COUNT] + 1, N_LAGS)

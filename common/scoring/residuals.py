@@ -35,9 +35,9 @@ class Residuals:
 
 
 def compute_residuals(forecast: Forecast, recalled: Recalled) -> Residuals:
-    """Return the residuals of rows; a row without memory is compared with its sensor's level."""
+    """Return the residuals of rows; without memory, the forecast is the sensor's location."""
     n, signals = len(recalled.slots), len(forecast.spread)
-    result = Residuals(
+    residuals = Residuals(
         expected=np.zeros((n, signals)),
         residual=np.empty((n, signals)),
         whitened=np.zeros((n, signals)),
@@ -48,10 +48,10 @@ def compute_residuals(forecast: Forecast, recalled: Recalled) -> Residuals:
         standardised=recalled.standardised,
         lagged=recalled.lagged,
         repeats=recalled.repeats,
-        scored=recalled.status == _SCORED,
+        is_scored=recalled.status == _SCORED,
         event_time=recalled.event_time,
     )
-    model = _Model(
+    parameters = _Parameters(
         coefficients=forecast.coefficients,
         whitening=forecast.whitening,
         signal_whitening=forecast.signal_whitening,
@@ -59,9 +59,15 @@ def compute_residuals(forecast: Forecast, recalled: Recalled) -> Residuals:
         profile=forecast.season.profile,
         period=forecast.season.period,
     )
-    out = _Out(result.expected, result.residual, result.whitened, result.distance, result.stuck)
-    _compute_rows(rows, model, out)
-    return result
+    outputs = _Outputs(
+        residuals.expected,
+        residuals.residual,
+        residuals.whitened,
+        residuals.distance,
+        residuals.stuck,
+    )
+    _compute_rows(rows, parameters, outputs)
+    return residuals
 
 
 class _Rows(NamedTuple):
@@ -70,12 +76,12 @@ class _Rows(NamedTuple):
     standardised: NDArray[np.float64]
     lagged: NDArray[np.float64]
     repeats: NDArray[np.int64]
-    scored: NDArray[np.bool_]
+    is_scored: NDArray[np.bool_]
     """Shape (n,). Whether the row has status SCORED."""
     event_time: NDArray[np.int64]
 
 
-class _Model(NamedTuple):
+class _Parameters(NamedTuple):
     """The kernel's parameters; see `Forecast` and `Season` for shapes and units."""
 
     coefficients: NDArray[np.float64]
@@ -86,7 +92,7 @@ class _Model(NamedTuple):
     period: int
 
 
-class _Out(NamedTuple):
+class _Outputs(NamedTuple):
     """The kernel's output for n rows; see `Residuals` for shapes and units."""
 
     expected: NDArray[np.float64]
@@ -96,17 +102,18 @@ class _Out(NamedTuple):
     stuck: NDArray[np.float64]
 
 
-# Without BLAS, whose last bit depends on the number of rows: each sum has one fixed order.
+# The kernel does not use BLAS, because the last bit of its results depends on the number of rows.
+# Here each sum has a fixed order.
 @kernel
-def _compute_rows(rows, model, out):  # type: ignore[no-untyped-def]
-    standardised, lagged, repeats, scored, event_time = rows
-    coefficients, whitening, signal_whitening, repeat_nats, profile, period = model
-    expected, residual, whitened, distance, stuck = out
+def _compute_rows(rows, parameters, outputs):  # type: ignore[no-untyped-def]
+    standardised, lagged, repeats, is_scored, event_time = rows
+    coefficients, whitening, signal_whitening, repeat_nats, profile, period = parameters
+    expected, residual, whitened, distance, stuck = outputs
     signals, contexts = residual.shape[1], standardised.shape[1] - residual.shape[1]
     n_lagged = lagged.shape[1]
     allowance = repeat_allowance(repeat_nats)
-    for row in range(len(scored)):
-        if scored[row]:
+    for row in range(len(is_scored)):
+        if is_scored[row]:
             phase = bin_at(event_time[row], period, profile.shape[1])
             for signal in range(signals):
                 total = coefficients[signal, 0] + profile[signal, phase]
@@ -123,19 +130,20 @@ def _compute_rows(rows, model, out):  # type: ignore[no-untyped-def]
         for i in range(signals):
             total = 0.0
             for j in range(signals):
-                weight = whitening[i, j] if scored[row] else signal_whitening[i, j]
+                weight = whitening[i, j] if is_scored[row] else signal_whitening[i, j]
                 total += weight * residual[row, j]
             squares += total * total
-            if scored[row]:
+            if is_scored[row]:
                 whitened[row, i] = total
         distance[row] = np.sqrt(squares)
 
 
 @inlined_kernel
 def repeat_allowance(repeat_nats):  # type: ignore[no-untyped-def]
-    """Return the nats that a run of repeats must exceed to count.
+    """Return the nats that the rarity of a run of repeats must exceed to count.
 
-    Among more signals, a repeat by chance is more frequent. A signal with 0 nats does not count.
+    With more signals, a repeat by chance is more frequent. Signals whose repeats have a rarity of 0
+    nats are ignored.
     """
     repeating_signals = 0
     for signal in range(len(repeat_nats)):

@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Status(StrEnum):
-    """How much of the memory a row's score used; only `scored` used all of it."""
+    """How much of the memory could be used to score a row; only `scored` means all of it."""
 
     SCORED = "scored"
     WARMING_UP = "warming_up"
@@ -14,9 +14,9 @@ class Status(StrEnum):
     GAP = "gap"
     """The sensor's previous row is older than the model's longest gap."""
     LATE = "late"
-    """Older than the sensor's newest row; the row does not change the memory."""
+    """The row is older than the sensor's newest row; it does not change the memory."""
     DUPLICATE = "duplicate"
-    """As old as the sensor's newest row; the row does not change the memory."""
+    """The row has the time of the sensor's newest row; it does not change the memory."""
 
 
 STATUSES = tuple(Status)

@@ -1,4 +1,4 @@
-"""The fault plan, and the schedule of fault episodes that it gives."""
+"""The plan of simulated faults, and the schedule of fault episodes that is drawn from it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ class FaultPlan:
     """The rate, the kinds and the size of simulated faults."""
 
     rate: float = 0.001
-    """Share of rows at which an episode begins, 0 to 1."""
+    """Share of rows at which a fault episode begins, 0 to 1."""
     kinds: tuple[FaultKind, ...] = tuple(FaultKind)
     """Kinds of episodes, drawn with equal probability."""
     size: float = 10.0
-    """Size in standard deviations of the healthy noise."""
+    """Size of a fault, in standard deviations of the healthy noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,10 @@ class Episode:
 
     kind: FaultKind
     sensor: int
-    at: int
-    """First step within the block, 1 or later."""
+    first_step: int
+    """First faulty step within the block, 1 or later."""
     length: int
-    """Number of steps."""
+    """Number of faulty steps."""
     defect: Defect
     """Defect of a malformed record; ignored for other kinds."""
 
@@ -44,16 +44,16 @@ def schedule(
     Episodes of a sensor never overlap, and at least one healthy row is between them.
     """
     starts = np.flatnonzero(rng.random((sensors, steps)) < plan.rate)
-    busy_sensor, next_free_step = -1, 0
-    for sensor, at in zip(*np.divmod(starts, steps), strict=True):
+    previous_sensor, next_free_step = -1, 0
+    for sensor, first_step in zip(*np.divmod(starts, steps), strict=True):
         kind = plan.kinds[int(rng.integers(len(plan.kinds)))]
         low, high = EPISODE_LENGTHS[kind]
-        length = min(int(rng.integers(low, high + 1)), steps - int(at))
+        length = min(int(rng.integers(low, high + 1)), steps - int(first_step))
         defect = DEFECTS[int(rng.integers(len(DEFECTS)))]
-        if sensor != busy_sensor:
+        if sensor != previous_sensor:
             # Step 0 has no previous row that a stuck sensor could repeat.
-            busy_sensor, next_free_step = int(sensor), 1
-        if at < next_free_step:
+            previous_sensor, next_free_step = int(sensor), 1
+        if first_step < next_free_step:
             continue
-        next_free_step = int(at) + length + 1
-        yield Episode(kind, int(sensor), int(at), length, defect)
+        next_free_step = int(first_step) + length + 1
+        yield Episode(kind, int(sensor), int(first_step), length, defect)

@@ -64,18 +64,18 @@ def inject(
     rng: np.random.Generator,
     signals: Sequence[int] | None = None,
 ) -> Values:
-    """Return a copy of one sensor's values with a fault in rows `at` to `at + length`.
+    """Return a copy of one sensor's values with a fault in rows `at` to `at + length - 1`.
 
-    `values`: shape (n, signals), in time order. `size`: in standard deviations. `scale`: shape
-    (signals,), the standard deviation of each signal. `signals`: indices of the signals to change,
-    together and in one direction; None: all signals. A broken correlation changes one of them. A
-    stuck sensor repeats the row before `at`.
+    `values`: shape (n, signals), in time order. `size`: size of the fault, in standard deviations.
+    `scale`: shape (signals,), the standard deviation of each signal. `signals`: indices of the
+    signals to change, together and in one direction; None: all signals. A broken correlation
+    changes one of these signals. A stuck sensor repeats row `at - 1`.
 
-    Raises ValueError if the kind changes no values (dropout, malformed), if the rows are outside of
+    Raises ValueError if the kind changes no values (dropout, malformed), if the rows are outside
     `values`, for a stuck sensor at row 0, and for a broken correlation of one signal.
     """
     n, width = values.shape
-    if kind not in _CHANGES:
+    if kind not in _INJECTIONS:
         raise ValueError(f"{kind} changes no values; wanted one of {', '.join(VALUE_KINDS)}")
     if not 0 <= at < n or length < 1:
         raise ValueError(f"rows {at} to {at + length} are not within the {n} rows of the sensor")
@@ -83,15 +83,17 @@ def inject(
         raise ValueError("a stuck sensor repeats the previous row, and row 0 has none")
     if kind is FaultKind.BROKEN_CORRELATION and width < 2:
         raise ValueError("a broken correlation needs two signals or more, but there is one")
-    changed = values.copy()
+    faulty_values = values.copy()
     signal_indices = list(range(width) if signals is None else signals)
     target = _FaultTarget(slice(at, min(at + length, n)), signal_indices, size * scale)
-    _CHANGES[kind](changed, target, rng)
-    return changed
+    _INJECTIONS[kind](faulty_values, target, rng)
+    return faulty_values
 
 
 @dataclass(frozen=True, slots=True)
 class _FaultTarget:
+    """The rows and signals of one fault, and its size."""
+
     rows: slice
     signal_indices: list[int]
     step: Values
@@ -102,55 +104,59 @@ class _FaultTarget:
         return int(self.rows.stop - self.rows.start)
 
 
-_Change = Callable[[Values, _FaultTarget, np.random.Generator], None]
+_Injection = Callable[[Values, _FaultTarget, np.random.Generator], None]
 
 
-def _shift(values: Values, target: _FaultTarget, rng: np.random.Generator) -> None:
+def _add_step(values: Values, target: _FaultTarget, rng: np.random.Generator) -> None:
     values[target.rows, target.signal_indices] += (
         _random_sign(rng) * target.step[target.signal_indices]
     )
 
 
-def _drift(values: Values, target: _FaultTarget, rng: np.random.Generator) -> None:
+def _add_ramp(values: Values, target: _FaultTarget, rng: np.random.Generator) -> None:
     ramp = np.arange(1, target.length + 1) / target.length
     values[target.rows, target.signal_indices] += _random_sign(rng) * np.outer(
         ramp, target.step[target.signal_indices]
     )
 
 
-def _stuck(values: Values, target: _FaultTarget, _rng: np.random.Generator) -> None:
+def _repeat_previous_row(values: Values, target: _FaultTarget, _rng: np.random.Generator) -> None:
     values[target.rows, target.signal_indices] = values[
         target.rows.start - 1, target.signal_indices
     ]
 
 
-def _noise_burst(values: Values, target: _FaultTarget, rng: np.random.Generator) -> None:
+def _add_noise(values: Values, target: _FaultTarget, rng: np.random.Generator) -> None:
     noise = rng.standard_normal((target.length, len(target.signal_indices)))
     values[target.rows, target.signal_indices] += target.step[target.signal_indices] * noise
 
 
-def _broken_correlation(values: Values, target: _FaultTarget, rng: np.random.Generator) -> None:
-    """Replace one signal by the negative mean of the others; size 1 keeps its spread."""
+def _break_correlation(values: Values, target: _FaultTarget, rng: np.random.Generator) -> None:
+    """Replace one signal by the negative mean of the other signals; size 1 keeps its spread."""
     signal = int(rng.choice(target.signal_indices))
-    window = values[target.rows]
-    deviation = window - window.mean(axis=0)
+    faulty_values = values[target.rows]
+    deviation = faulty_values - faulty_values.mean(axis=0)
     spread = deviation.std(axis=0)
-    others = np.delete(deviation / np.where(spread > 0, spread, 1.0), signal, axis=1).mean(axis=1)
-    values[target.rows, signal] = window[:, signal].mean() - target.step[signal] * others
+    other_signals = np.delete(deviation / np.where(spread > 0, spread, 1.0), signal, axis=1).mean(
+        axis=1
+    )
+    values[target.rows, signal] = (
+        faulty_values[:, signal].mean() - target.step[signal] * other_signals
+    )
 
 
 def _random_sign(rng: np.random.Generator) -> float:
     return float(rng.choice([-1.0, 1.0]))
 
 
-_CHANGES: dict[FaultKind, _Change] = {
-    FaultKind.SPIKE: _shift,
-    FaultKind.LEVEL_SHIFT: _shift,
-    FaultKind.DRIFT: _drift,
-    FaultKind.STUCK: _stuck,
-    FaultKind.NOISE_BURST: _noise_burst,
-    FaultKind.BROKEN_CORRELATION: _broken_correlation,
+_INJECTIONS: dict[FaultKind, _Injection] = {
+    FaultKind.SPIKE: _add_step,
+    FaultKind.LEVEL_SHIFT: _add_step,
+    FaultKind.DRIFT: _add_ramp,
+    FaultKind.STUCK: _repeat_previous_row,
+    FaultKind.NOISE_BURST: _add_noise,
+    FaultKind.BROKEN_CORRELATION: _break_correlation,
 }
 
-VALUE_KINDS = tuple(_CHANGES)
+VALUE_KINDS = tuple(_INJECTIONS)
 """The kinds that change values, which `inject` accepts."""

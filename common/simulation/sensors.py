@@ -9,20 +9,22 @@ SIGNALS = ("x1", "x2", "x3")
 DAY_US = 86_400_000_000
 BLOCK_ROWS = 65_536
 
-# Per signal: the mean of all sensors, the standard deviation of the noise, and the loading on the
-# noise that all signals of a row share. Two signals correlate by the product of their loadings.
+# The values per signal are the mean of all sensors, the standard deviation of the noise, and the
+# loading on the noise that all signals of a row share. The correlation of two signals is the
+# product of their loadings.
 _MEAN = np.array([20.0, 50.0, -10.0])
 _NOISE = np.array([1.0, 2.0, 0.5])
 _LOADING = np.array([0.9, 0.9, 0.9])
 _OWN_LOADING = np.sqrt(1 - _LOADING**2)
-# In units of the signal's noise: the spread of the sensors' levels, and the amplitude of the day.
+# Both values are in units of the signal's noise: the standard deviation of the sensors' levels, and
+# the amplitude of the daily cycle.
 _LEVEL_SPREAD = 1.0
 _DAILY_AMPLITUDE = 1.5
 
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """Sensors with their own levels and daily cycles, determined by the seed and their number."""
+    """Simulated sensors, each with a level and a daily cycle that the seed determines."""
 
     seed: int
     level: NDArray[np.float64]
@@ -53,8 +55,8 @@ class Fleet:
         day = ((start + step * interval) % DAY_US) / DAY_US
         angle = 2 * np.pi * (day[:, np.newaxis] - self.phase)
         rng = np.random.default_rng([self.seed, block, 0])
-        drawn = rng.standard_normal((steps, self.sensors, len(SIGNALS) + 1))
-        noise = _LOADING * drawn[..., -1:] + _OWN_LOADING * drawn[..., :-1]
+        normal_draws = rng.standard_normal((steps, self.sensors, len(SIGNALS) + 1))
+        noise = _LOADING * normal_draws[..., -1:] + _OWN_LOADING * normal_draws[..., :-1]
         cycle = self.amplitude * np.sin(angle)[..., np.newaxis]
         values: NDArray[np.float64] = self.level + cycle + _NOISE * noise
         return values
@@ -63,8 +65,8 @@ class Fleet:
 def fleet(seed: int, sensors: int) -> Fleet:
     """Return sensors with random levels and cycles; sensor i is the same in a fleet of any size."""
     rngs = (np.random.default_rng([seed, sensor, 1]) for sensor in range(sensors))
-    drawn = np.array([rng.standard_normal(2 * len(SIGNALS) + 1) for rng in rngs])
-    level, cycle, phase = np.split(drawn, [len(SIGNALS), 2 * len(SIGNALS)], axis=1)
+    normal_draws = np.array([rng.standard_normal(2 * len(SIGNALS) + 1) for rng in rngs])
+    level, cycle, phase = np.split(normal_draws, [len(SIGNALS), 2 * len(SIGNALS)], axis=1)
     return Fleet(
         seed,
         _MEAN + _NOISE * _LEVEL_SPREAD * level,
@@ -79,5 +81,5 @@ def noise_scale() -> NDArray[np.float64]:
 
 
 def sensor_names(sensors: int) -> tuple[str, ...]:
-    """Return `sensor-000`, `sensor-001`, ..."""
+    """Return the sensor ids `sensor-000`, `sensor-001` and so on."""
     return tuple(f"sensor-{number:03d}" for number in range(sensors))

@@ -31,7 +31,7 @@ class Simulation:
     """Time between two steps, a whole number of microseconds, at least one."""
     faults: FaultPlan | None = None
     chunk_rows: int = 10_000
-    """Rows per chunk. The rows do not depend on it."""
+    """Number of rows per chunk. The chunk size does not change the rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,9 @@ class Chunk:
     """n simulated rows in time order, each with its label."""
 
     event_time: NDArray[np.int64]
-    """Shape (n,). Microseconds UTC."""
+    """Shape (n,). Event time in microseconds UTC."""
     sensor: NDArray[np.int32]
-    """Shape (n,). Index in `sensor_ids`."""
+    """Shape (n,). Index of the row's sensor in `sensor_ids`."""
     values: NDArray[np.float64]
     """Shape (n, signals). For a malformed row: the values without the defect."""
     kind: NDArray[np.int8]
@@ -79,35 +79,36 @@ class Chunk:
 def simulate(simulation: Simulation) -> Iterator[Chunk]:
     """Yield the rows sorted by time and sensor, `chunk_rows` at a time.
 
-    A dropout removes its rows, and no row has its label. The same simulation gives the same bits
-    on one machine for any `chunk_rows`. A longer simulation starts with the rows of a shorter one.
+    The rows of a dropout are missing, so no row has the label `dropout`. The same simulation gives
+    the same bits on one machine for any `chunk_rows`. A longer simulation starts with the rows of a
+    shorter one.
     """
     remaining_rows = simulation.rows
-    size = simulation.chunk_rows
-    pending: list[Chunk] = []
-    for block in _blocks(simulation):
-        pending.append(block)
-        available = sum(map(len, pending))
-        if remaining_rows is not None and available >= remaining_rows:
-            yield from _split(_joined(pending), remaining_rows, size)
+    chunk_size = simulation.chunk_rows
+    pending_blocks: list[Chunk] = []
+    for block in _simulate_blocks(simulation):
+        pending_blocks.append(block)
+        available_rows = sum(map(len, pending_blocks))
+        if remaining_rows is not None and available_rows >= remaining_rows:
+            yield from _split_chunk(_join_chunks(pending_blocks), remaining_rows, chunk_size)
             return
-        complete_rows = available - available % size
+        complete_rows = available_rows - available_rows % chunk_size
         if complete_rows:
-            joined = _joined(pending)
-            yield from _split(joined, complete_rows, size)
-            pending = [joined.slice_rows(complete_rows, available)]
+            joined_blocks = _join_chunks(pending_blocks)
+            yield from _split_chunk(joined_blocks, complete_rows, chunk_size)
+            pending_blocks = [joined_blocks.slice_rows(complete_rows, available_rows)]
             remaining_rows = None if remaining_rows is None else remaining_rows - complete_rows
 
 
-def _blocks(simulation: Simulation) -> Iterator[Chunk]:
+def _simulate_blocks(simulation: Simulation) -> Iterator[Chunk]:
     sensors = fleet(simulation.seed, simulation.sensors)
     number = 0
     while True:
-        yield _block(simulation, sensors, number)
+        yield _simulate_block(simulation, sensors, number)
         number += 1
 
 
-def _block(simulation: Simulation, sensors: Fleet, number: int) -> Chunk:
+def _simulate_block(simulation: Simulation, sensors: Fleet, number: int) -> Chunk:
     steps, interval = sensors.block_steps, round(simulation.interval_seconds * 1_000_000)
     values = sensors.measure(number, start=simulation.start, interval=interval)
     kind = np.zeros((steps, sensors.sensors), dtype=np.int8)
@@ -141,9 +142,9 @@ def _inject_faults(
     """
     steps, sensors = kind.shape
     scale = noise_scale()
-    # The schedule is complete before any injection, which draws from the same generator.
+    # Draw the whole schedule first, because the injections draw from the same generator.
     for episode in list(schedule(plan, steps=steps, sensors=sensors, rng=rng)):
-        rows = slice(episode.at, episode.at + episode.length)
+        rows = slice(episode.first_step, episode.first_step + episode.length)
         kind[rows, episode.sensor] = 1 + FAULT_KINDS.index(episode.kind)
         if episode.kind is FaultKind.MALFORMED:
             defect[rows, episode.sensor] = 1 + DEFECTS.index(episode.defect)
@@ -151,7 +152,7 @@ def _inject_faults(
             values[:, episode.sensor] = inject(
                 values[:, episode.sensor],
                 episode.kind,
-                at=episode.at,
+                at=episode.first_step,
                 length=episode.length,
                 size=plan.size,
                 scale=scale,
@@ -159,7 +160,7 @@ def _inject_faults(
             )
 
 
-def _joined(chunks: list[Chunk]) -> Chunk:
+def _join_chunks(chunks: list[Chunk]) -> Chunk:
     if len(chunks) == 1:
         return chunks[0]
     columns: dict[str, Any] = {
@@ -168,6 +169,6 @@ def _joined(chunks: list[Chunk]) -> Chunk:
     return replace(chunks[0], **columns)
 
 
-def _split(chunk: Chunk, rows: int, size: int) -> Iterator[Chunk]:
-    for first in range(0, rows, size):
-        yield chunk.slice_rows(first, min(first + size, rows))
+def _split_chunk(chunk: Chunk, rows: int, chunk_size: int) -> Iterator[Chunk]:
+    for first in range(0, rows, chunk_size):
+        yield chunk.slice_rows(first, min(first + chunk_size, rows))

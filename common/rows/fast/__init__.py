@@ -1,1 +1,1 @@
-"""Kernels that read and write rows; the strict parser defines what is valid."""
+"""Kernels that read rows and write times; the strict parser defines which rows are valid."""

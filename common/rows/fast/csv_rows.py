@@ -1,7 +1,7 @@
 """Kernel that reads plain lines of a CSV file into columns.
 
-`cells.py` and `fields.py` define what a cell means. The kernel reads only plain cells, with the
-same bits. A line with any other cell is read by the strict parser.
+`cells.py` and `fields.py` define what a cell means. The kernel reads only plain cells, and its
+values have the same bits. The strict parser reads every line that has another cell.
 """
 
 from enum import IntEnum
@@ -15,7 +15,7 @@ from sensorwatch.common.rows.limits import FLOAT32_OVERFLOW, MAX_SENSOR_ID_CHARA
 
 
 class ColumnRole(IntEnum):
-    """The role of a column without numbers; the role of a number column is its index, from 0."""
+    """Roles of columns that are not numbers; a number column has its index, 0 or more, as role."""
 
     IGNORED = -1
     TIME = -2
@@ -23,11 +23,11 @@ class ColumnRole(IntEnum):
 
 
 class LineStatus(IntEnum):
-    """The result for a line."""
+    """Whether the kernel has read a line."""
 
     READ = 0
     NEEDS_STRICT_PARSER = 1
-    """A cell is not plain, so no cell of the line was used."""
+    """A cell of the line is not plain, so the kernel used no cell of the line."""
 
 
 MAX_LINE_BYTES = 100_000
@@ -42,19 +42,21 @@ def read_lines(  # type: ignore[no-untyped-def]
     """Read the lines of `data`, each with its newline; return the number of lines and of bytes.
 
     Inputs: `roles` (columns,) int64, see ColumnRole; `low` and `high` (numbers,) float64 bounds;
-    `may_be_missing` (numbers,) bool. Outputs, one entry for each line that is not blank: `begins`
-    and `ends` (lines,) int64, its range in `data`; `line_status`, see LineStatus; and if it is READ
-    `event_time` in microseconds, `keys` (lines, 2) int64, the range of its key, and `values`
+    `may_be_missing` (numbers,) bool.
+
+    Outputs, one entry for each line that is not blank: `begins` and `ends` (lines,) int64, the
+    range of the line in `data`; `line_status`, see LineStatus. A line with status READ also has
+    `event_time` in microseconds; `keys` (lines, 2) int64, the range of the key in `data`; `values`
     (lines, numbers) float64.
 
-    The kernel stops before a line that the csv module may join with the next line or refuse: one
-    with a quote, a zero byte, a carriage return inside, or more than MAX_LINE_BYTES.
+    The kernel stops before a line that the csv module may join with the next line or refuse. Such a
+    line contains a quote, a zero byte, an inner carriage return, or more than MAX_LINE_BYTES.
     """
     pos, row = 0, 0
     while pos < len(data):
         end = pos
         while True:
-            while data[end] > _QUOTE:  # one comparison for nearly every byte
+            while data[end] > _QUOTE:  # nearly every byte needs only this comparison
                 end += 1
             byte = data[end]
             if byte == _NEWLINE:

@@ -1,7 +1,8 @@
-"""Kernel that reads rows in the usual JSON form; the strict parser reads all others.
+"""Kernel that reads rows in the usual JSON form; the strict parser reads all other rows.
 
-It reads values with the same bits as `common/rows/fields.py`. If it meets an escape, a nested value
-or a value that may be invalid, it leaves the whole row to the strict parser. It never rejects.
+The kernel returns values with the same bits as `common/rows/fields.py`. If a row contains an
+escape, a nested value or a value that may be invalid, the strict parser reads the whole row. The
+kernel never rejects a row.
 """
 
 import numpy as np
@@ -18,9 +19,9 @@ from sensorwatch.common.rows.limits import (
 
 NO_KEY, REQUIRED_KEY, OPTIONAL_KEY = 0, 1, 2
 NO_ID_LENGTH = -1
-"""Length of a missing sensor id."""
-MAX_TIME_DIFFERENCE = 2**61
-"""Bound in microseconds, so that a difference of times fits into 64 bits."""
+"""Value of `id_length` if a row has no sensor id."""
+MAX_RECEIVE_TIME = 2**61
+"""Largest receive time, in microseconds; differences of times then fit into 64 bits."""
 
 _QUOTE, _BACKSLASH, _COLON, _COMMA = ord('"'), ord("\\"), ord(":"), ord(",")
 _OPENING_BRACE, _CLOSING_BRACE, _MINUS, _ZERO, _NINE = (
@@ -41,10 +42,10 @@ def read_json_rows(  # type: ignore[no-untyped-def]
     first, last, data, ends, names, name_ends, low, high, may_be_missing, schema_rules, received,
     is_read, event_time, values, id_start, id_length,
 ):  # fmt: skip
-    """Read the payloads `first` to `last` - 1; `is_read` shows which ones became rows.
+    """Read the payloads `first` to `last` - 1; `is_read` marks those that became rows.
 
-    Inputs: `data` uint8, all payloads; `ends` (n,) int64, the end of each; `names` uint8 and
-    `name_ends` (fields,) int64, the field names: time, key, columns; `low`, `high` (columns,)
+    Inputs: `data` uint8, all payloads; `ends` (n,) int64, the end of each payload; `names` uint8
+    and `name_ends` (fields,) int64, the field names: time, key, columns; `low`, `high` (columns,)
     float64 bounds; `may_be_missing` (columns,) bool; `schema_rules`, see `_KernelSchema`;
     `received` (n,) int64 microseconds. Outputs: `is_read` (n,) bool; `event_time` (n,) int64
     microseconds; `values` (n, columns) float64; `id_start`, `id_length` (n,) int64, the sensor id.
@@ -77,7 +78,7 @@ def _read_row(  # type: ignore[no-untyped-def]
             return False
         if field < 0:
             pos = _skip_value(data, pos, end) if ignore_unknown else NEEDS_STRICT_PARSER
-        elif last_row_with_field[field] > row:  # a repeated field
+        elif last_row_with_field[field] > row:  # the field is repeated
             return False
         else:
             pos = _read_field(data, pos, end, field, low, high, may_be_missing, schema_rules, row,
@@ -100,7 +101,7 @@ def _read_field(  # type: ignore[no-untyped-def]
     data, pos, end, field, low, high, may_be_missing, schema_rules, row, event_time, values,
     id_start, id_length,
 ):  # fmt: skip
-    """Read the value of a field; return the position after it."""
+    """Read the value of a field; return the position after the value."""
     time_kind, naive_is_utc, _, key, _ = schema_rules
     column = field - (1 if key == NO_KEY else 2)
     if field == 0:
@@ -139,14 +140,13 @@ def _is_not_in_future(event_time, received, max_future_us):  # type: ignore[no-u
     if max_future_us < 0 or received == NO_TIME:
         return True
     return (
-        -MAX_TIME_DIFFERENCE < received < MAX_TIME_DIFFERENCE
-        and event_time - received <= max_future_us
+        -MAX_RECEIVE_TIME < received < MAX_RECEIVE_TIME and event_time - received <= max_future_us
     )
 
 
 @inlined_kernel
 def _read_field_name(data, pos, end, names, name_ends, expected_field):  # type: ignore[no-untyped-def]
-    """Read a name and its colon; return the position of the value, and the field or -1."""
+    """Read a name and its colon; return the value's position, and the field (-1: unknown)."""
     if pos >= end or data[pos] != _QUOTE:
         return NEEDS_STRICT_PARSER, -1
     pos += 1
@@ -166,10 +166,12 @@ def _read_field_name(data, pos, end, names, name_ends, expected_field):  # type:
         closing_quote = _end_of_string(data, pos - 1, end)
         if closing_quote < 0:
             return NEEDS_STRICT_PARSER, -1
-        for other in range(len(name_ends)):
-            length = name_ends[other] - (name_ends[other - 1] if other else 0)
-            if length == closing_quote - pos and _name_equals(data, pos, names, name_ends, other):
-                field = other
+        for candidate in range(len(name_ends)):
+            length = name_ends[candidate] - (name_ends[candidate - 1] if candidate else 0)
+            if length == closing_quote - pos and _name_equals(
+                data, pos, names, name_ends, candidate
+            ):
+                field = candidate
                 break
     pos = _skip_whitespace(data, closing_quote + 1, end)
     if pos >= end or data[pos] != _COLON:
@@ -200,7 +202,7 @@ def _skip_whitespace(data, pos, end):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _end_of_string(data, pos, end):  # type: ignore[no-untyped-def]
-    """Return the position of a string's closing quote, if the string is printable ASCII."""
+    """Return the position of a string's closing quote; the string must be printable ASCII."""
     if data[pos] != _QUOTE:
         return NEEDS_STRICT_PARSER
     pos += 1
@@ -213,7 +215,7 @@ def _end_of_string(data, pos, end):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _skip_literal(data, pos, end, literal):  # type: ignore[no-untyped-def]
-    """Return the position after `literal`, if it is at `pos`."""
+    """Return the position after the literal that begins at `pos`."""
     if pos + len(literal) > end:
         return NEEDS_STRICT_PARSER
     for i in range(len(literal)):
@@ -224,23 +226,23 @@ def _skip_literal(data, pos, end, literal):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _skip_value(data, pos, end):  # type: ignore[no-untyped-def]
-    """Return the position after the value of an unknown field, if the value is plain."""
-    first = data[pos]
-    if first == _QUOTE:
+    """Return the position after the value of an unknown field; the value must be plain."""
+    first_byte = data[pos]
+    if first_byte == _QUOTE:
         closing_quote = _end_of_string(data, pos, end)
         return closing_quote + 1 if closing_quote >= 0 else NEEDS_STRICT_PARSER
-    if first == _TRUE[0]:
+    if first_byte == _TRUE[0]:
         return _skip_literal(data, pos, end, _TRUE)
-    if first == _FALSE[0]:
+    if first_byte == _FALSE[0]:
         return _skip_literal(data, pos, end, _FALSE)
-    if first == _NULL[0]:
+    if first_byte == _NULL[0]:
         return _skip_literal(data, pos, end, _NULL)
     return read_json_number(data, pos, end)[0]
 
 
 @inlined_kernel
 def _read_column_value(data, pos, end, low, high, may_be_missing):  # type: ignore[no-untyped-def]
-    """Read a column's value; return the position after it, and the value."""
+    """Read the number at `pos`, or null; return the position after the number, and the number."""
     if data[pos] == _NULL[0]:
         return (
             _skip_literal(data, pos, end, _NULL) if may_be_missing else NEEDS_STRICT_PARSER
@@ -253,16 +255,16 @@ def _read_column_value(data, pos, end, low, high, may_be_missing):  # type: igno
 
 @inlined_kernel
 def _read_time(data, pos, end, time_kind, naive_is_utc):  # type: ignore[no-untyped-def]
-    """Read the time; return the position after it, and the time."""
+    """Read the time at `pos`; return the position after the time, and the time."""
     if time_kind == TimeKind.RFC3339:
         closing_quote = _end_of_string(data, pos, end)
         if closing_quote < 0:
             return NEEDS_STRICT_PARSER, 0
         time, ok = read_instant(data, pos + 1, closing_quote, time_kind, naive_is_utc)
         return closing_quote + 1 if ok else NEEDS_STRICT_PARSER, time
-    first = pos
+    time_start = pos
     while pos < end and (_ZERO <= data[pos] <= _NINE or data[pos] == _MINUS):
         pos += 1
-    time, ok = read_instant(data, first, pos, time_kind, naive_is_utc)
-    digit = first + (data[first] == _MINUS)
+    time, ok = read_instant(data, time_start, pos, time_kind, naive_is_utc)
+    digit = time_start + (data[time_start] == _MINUS)
     return pos if ok and (data[digit] != _ZERO or pos == digit + 1) else NEEDS_STRICT_PARSER, time

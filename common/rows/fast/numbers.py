@@ -1,7 +1,7 @@
 """Kernels that read decimal numbers as the nearest float64.
 
 Sources: Clinger, "How to read floating point numbers accurately" (PLDI 1990), for numbers that need
-one rounding only; Lemire, "Number parsing at a gigabyte per second" (SPE 2021), algorithm 1, for
+only one rounding; Lemire, "Number parsing at a gigabyte per second" (SPE 2021), algorithm 1, for
 the others.
 """
 
@@ -10,11 +10,11 @@ import numpy as np
 from sensorwatch.common.kernels import inlined_kernel
 
 NEEDS_STRICT_PARSER = -1
-"""Returned in place of a position if only the strict parser can read the text."""
+"""Returned instead of a position if only the strict parser can read the text."""
 MAX_DECIMAL_DIGITS = 18
 """Largest number of digits that `read_decimal` reads."""
 MIN_EXPONENT, MAX_EXPONENT = -27, 55
-"""In this range, 128 bits of a power of five always decide the rounding of the product."""
+"""Decimal exponents for which 128 bits of a power of five decide how a product is rounded."""
 MAX_UINT64_DIGITS = 19
 """Number of decimal digits that always fit into 64 bits."""
 
@@ -24,7 +24,10 @@ _TEN = np.uint64(10)
 
 
 def _power_of_five(exponent: int) -> tuple[int, int]:
-    """Return the 128 leading bits of 5 ** exponent in two words; a reciprocal is rounded up."""
+    """Return the 128 leading bits of 5 ** exponent as two words.
+
+    The bits are rounded up if the exponent is negative.
+    """
     if exponent >= 0:
         power = 5**exponent
         bits = power << 128 >> power.bit_length()
@@ -96,7 +99,7 @@ def _read_json_digits(data, pos, end, significand, digit_count):  # type: ignore
 def read_decimal(data, pos, end):  # type: ignore[no-untyped-def]
     """Read data[pos:end] as the nearest float64; return the value and whether it could be read.
 
-    It reads up to MAX_DECIMAL_DIGITS digits, a point and an exponent.
+    The text may contain up to MAX_DECIMAL_DIGITS digits, a point and an exponent.
     """
     negative = False
     if pos < end and (data[pos] == 45 or data[pos] == 43):
@@ -116,7 +119,7 @@ def read_decimal(data, pos, end):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _read_decimal_digits(data, pos, end):  # type: ignore[no-untyped-def]
-    """Return mantissa, exponent and end position of digits with a point; end -1: no digits."""
+    """Read digits with a point; return mantissa, exponent, end position (-1 if not readable)."""
     mantissa, digits, exponent = 0, 0, 0
     has_digit = has_point = False
     while pos < end:
@@ -138,7 +141,7 @@ def _read_decimal_digits(data, pos, end):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def read_exponent(data, pos, end):  # type: ignore[no-untyped-def]
-    """Return the value of an exponent and its end position; -1: there are no digits."""
+    """Return the value of an exponent and its end position; -1 if there are no digits."""
     negative = False
     if pos < end and (data[pos] == 45 or data[pos] == 43):
         negative = data[pos] == 45
@@ -152,7 +155,7 @@ def read_exponent(data, pos, end):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def nearest_float64(significand, exponent):  # type: ignore[no-untyped-def]
-    """Return the float64 nearest to significand * 10 ** exponent, or NaN if it is not decided here.
+    """Return the float64 nearest to significand * 10 ** exponent; NaN if it cannot be found here.
 
     `significand`: uint64. `exponent`: int64.
     """
@@ -182,14 +185,14 @@ def _nearest_by_product(significand, exponent):  # type: ignore[no-untyped-def]
     fraction = high >> dropped_bits
     power = ((217706 * exponent) >> 16) + 63 + np.int64(top_bit) - shift + 1023
     may_be_tie = low <= _ONE and -4 <= exponent <= 23 and fraction << dropped_bits == high
-    if may_be_tie and fraction & _THREE == _ONE:  # exactly between two: the even one
+    if may_be_tie and fraction & _THREE == _ONE:  # halfway between two floats: take the even one
         fraction -= _ONE
     fraction += fraction & _ONE
     fraction >>= _ONE
     if fraction >= _IMPLICIT_BIT << _ONE:
         fraction = _IMPLICIT_BIT
         power += 1
-    # In range: 1 to 2 ** 64 times 10 ** -27 to 10 ** 55 is neither tiny nor infinite.
+    # The result is normal, neither subnormal nor infinite: it is from 1e-27 to 2 ** 64 * 1e55.
     bits = fraction & ~_IMPLICIT_BIT | np.uint64(power) << np.uint64(52)
     return np.uint64(bits).view(np.float64)
 
@@ -206,7 +209,7 @@ def _leading_zeros(word):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _multiply(a, b):  # type: ignore[no-untyped-def]
-    """Return the product of two words in two words, the high one first."""
+    """Return the product of two 64-bit words as two words, the high word first."""
     a_high, a_low = a >> _HALF_BITS, a & _LOW_HALF_MASK
     b_high, b_low = b >> _HALF_BITS, b & _LOW_HALF_MASK
     lowest = a_low * b_low

@@ -1,4 +1,4 @@
-"""Kernel that numbers sensor ids by their bytes."""
+"""Kernel that assigns a number to each distinct sensor id."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,35 +13,36 @@ _FOLD_BITS = np.uint64(32)
 def number_sensors(
     text: bytes, start: NDArray[np.int64], length: NDArray[np.int64]
 ) -> tuple[NDArray[np.int32], tuple[str, ...]]:
-    """Number the ids (n,) that begin at `start` in `text` in order of first appearance.
+    """Number sensor ids in the order of their first appearance.
 
-    `length` below 0 is the default sensor. Returns each row's number, and the ids by their numbers.
+    `start` and `length`: shape (n,), the byte range of each row's id in `text`. A negative length
+    means the default sensor. Returns the number of each row's id (n,), and the ids by number.
     """
     data = np.frombuffer(text, dtype=np.uint8)
     number = np.empty(len(start), dtype=np.int32)
-    first = np.empty(len(start), dtype=np.int64)
+    first_row = np.empty(len(start), dtype=np.int64)
     hash_table = np.full(1 << (2 * len(start)).bit_length(), -1, dtype=np.int32)
-    count = _number_kernel(data, start, length, hash_table, number, first)
-    first = first[:count]
+    count = _number_kernel(data, start, length, hash_table, number, first_row)
+    first_row = first_row[:count]
     return number, tuple(
         text[begin : begin + size].decode() if size >= 0 else DEFAULT_SENSOR
-        for begin, size in zip(start[first].tolist(), length[first].tolist(), strict=True)
+        for begin, size in zip(start[first_row].tolist(), length[first_row].tolist(), strict=True)
     )
 
 
 @kernel
-def _number_kernel(data, start, length, hash_table, number, first):  # type: ignore[no-untyped-def]
+def _number_kernel(data, start, length, hash_table, number, first_row):  # type: ignore[no-untyped-def]
     mask = np.int64(len(hash_table) - 1)
     count = 0
     for row in range(len(start)):
         position = np.int64(_hash(data, start[row], length[row])) & mask
         while hash_table[position] >= 0 and not _same_id(
-            data, start, length, first[hash_table[position]], row
+            data, start, length, first_row[hash_table[position]], row
         ):
             position = (position + 1) & mask
         if hash_table[position] < 0:
             hash_table[position] = count
-            first[count] = row
+            first_row[count] = row
             count += 1
         number[row] = hash_table[position]
     return count

@@ -18,7 +18,7 @@ class TimeKind(IntEnum):
 
 
 TIME_KIND_OF_FORMAT = {time_kind.name.lower(): time_kind for time_kind in TimeKind}
-"""The kind by the name of the format in a schema."""
+"""The TimeKind of each time format of a schema that the kernel reads."""
 
 _DAY_SECONDS = 86_400
 _TEXT_LENGTH = 27  # 2025-01-01T00:00:00.123456Z
@@ -46,7 +46,7 @@ def read_instant(data, pos, end, time_kind, naive_is_utc):  # type: ignore[no-un
 
 @inlined_kernel
 def _read_date(data, pos, end):  # type: ignore[no-untyped-def]
-    """Return days since 1970-01-01 of a date that is followed by a time."""
+    """Read a date before a time of day; return days since 1970-01-01, or _INVALID."""
     if end - pos < 19 or data[pos + 4] != 45 or data[pos + 7] != 45:
         return _INVALID
     year, month, day = (
@@ -61,7 +61,7 @@ def _read_date(data, pos, end):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _read_time_of_day(data, pos, end):  # type: ignore[no-untyped-def]
-    """Return seconds since midnight."""
+    """Read a time of day; return seconds since midnight, or _INVALID."""
     if end - pos < 8 or data[pos + 2] != 58 or data[pos + 5] != 58:
         return _INVALID
     hour, minute, second = (
@@ -76,7 +76,7 @@ def _read_time_of_day(data, pos, end):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _read_fraction(data, pos, end):  # type: ignore[no-untyped-def]
-    """Return microseconds of up to 6 digits, and the position after them."""
+    """Read a fraction of up to 6 digits; return microseconds, and the position after it."""
     if pos >= end or data[pos] != 46:
         return 0, pos
     first, fraction = pos + 1, 0
@@ -93,7 +93,7 @@ def _read_fraction(data, pos, end):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _read_utc_offset(data, pos, end, naive_is_utc):  # type: ignore[no-untyped-def]
-    """Return seconds east of UTC, and whether the end of the time could be read."""
+    """Read a UTC offset; return seconds east of UTC, and whether the offset is valid."""
     if pos == end:
         return 0, naive_is_utc
     if end - pos == 1:
@@ -102,8 +102,8 @@ def _read_utc_offset(data, pos, end, naive_is_utc):  # type: ignore[no-untyped-d
         return 0, False
     hours, minutes = _read_int(data, pos + 1, 2), _read_int(data, pos + 4, 2)
     size = hours * 3600 + minutes * 60
-    ok = 0 <= hours <= 23 and 0 <= minutes <= 59
-    return (-size if data[pos] == 45 else size), ok
+    is_valid = 0 <= hours <= 23 and 0 <= minutes <= 59
+    return (-size if data[pos] == 45 else size), is_valid
 
 
 @inlined_kernel
@@ -119,7 +119,7 @@ def _read_epoch(data, pos, end, scale):  # type: ignore[no-untyped-def]
 
 @inlined_kernel
 def _read_int(data, pos, digits):  # type: ignore[no-untyped-def]
-    """Read `digits` digits as an integer; -1 if one of them is not a digit."""
+    """Read an integer of `digits` characters; return -1 if a character is not a digit."""
     value = 0
     for i in range(pos, pos + digits):
         if not 48 <= data[i] <= 57:
@@ -141,9 +141,9 @@ def _days_before_month(year, month):  # type: ignore[no-untyped-def]
 
     Source: Hinnant, "chrono-Compatible Low-Level Date Algorithms", days_from_civil.
     """
-    shifted = year - (1 if month <= 2 else 0)
-    era = shifted // 400
-    day_of_era = shifted - era * 400
+    shifted_year = year - (1 if month <= 2 else 0)
+    era = shifted_year // 400
+    day_of_era = shifted_year - era * 400
     day_of_year = (153 * (month - 3 if month > 2 else month + 9) + 2) // 5
     return (
         era * 146_097
@@ -156,7 +156,7 @@ def _days_before_month(year, month):  # type: ignore[no-untyped-def]
 
 
 def format_instants(microseconds: NDArray[np.int64]) -> list[str]:
-    """Return instants (n,), microseconds UTC, as texts; the same as `format_instant` of each."""
+    """Return a text for each instant (n,), microseconds UTC, equal to that of `format_instant`."""
     characters = np.zeros((len(microseconds), _TEXT_LENGTH), dtype=np.uint32)
     _format_kernel(microseconds, characters)
     texts: list[str] = characters.view(f"<U{_TEXT_LENGTH}").ravel().tolist()
@@ -209,9 +209,9 @@ def _write_digits(line, start, count, value):  # type: ignore[no-untyped-def]
 @inlined_kernel
 def _date_of_day(days):  # type: ignore[no-untyped-def]
     """Return year, month and day of days since 1970-01-01 (Hinnant, civil_from_days)."""
-    shifted = days + 719_468
-    era = shifted // 146_097
-    day_of_era = shifted - era * 146_097
+    shifted_days = days + 719_468
+    era = shifted_days // 146_097
+    day_of_era = shifted_days - era * 146_097
     year = (day_of_era - day_of_era // 1_460 + day_of_era // 36_524 - day_of_era // 146_096) // 365
     day_of_year = day_of_era - (365 * year + year // 4 - year // 100)
     month = (5 * day_of_year + 2) // 153
