@@ -207,7 +207,7 @@ def create_outbox(settings: Settings, worker: int, consumer: Consumer) -> Outbox
             transactional_id=transactional_id,
             start_seconds=max(options.commit_deadline_seconds, OLD_TRANSACTION_SECONDS),
             transaction_seconds=transaction_seconds(
-                config, at_most=options.commit_deadline_seconds
+                config, max_seconds=options.commit_deadline_seconds
             ),
             state_topic=settings.state_topic,
             chunk_bytes=_chunk_bytes(settings),

@@ -1,4 +1,4 @@
-"""The five topics: checks that they exist, and their creation."""
+"""Creates the five topics, and checks that they exist."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,12 +16,13 @@ from sensorwatch.common.kafka.silent_logger import quiet_logger
 
 _DAY_MS = 86_400_000
 _MESSAGE_BYTES = "1048588"
-"""Kafka's default, which exceeds the largest snapshot chunk. A cluster may have a lower one."""
+"""Largest message of the state topic: Kafka's default, which exceeds the largest snapshot chunk.
+The default of a cluster may be lower."""
 
 
 @dataclass(frozen=True, slots=True)
 class TopicPlan:
-    """The settings of a topic to create."""
+    """Name, number of partitions and settings of a topic to create."""
 
     name: str
     partitions: int
@@ -31,7 +32,7 @@ class TopicPlan:
 
 
 class TopicStatus(StrEnum):
-    """The result of a topic plan."""
+    """Whether a planned topic was created or existed already."""
 
     CREATED = "created"
     EXISTED = "existed already"
@@ -42,9 +43,9 @@ def topic_plans(
 ) -> tuple[TopicPlan, ...]:
     """Return the plans of the five topics.
 
-    Retention: readings a week, events and dead letters a month. The ledger has no limit, because it
-    is the proof and is small. The state topic has no limit either: the worker deletes old
-    snapshots, and a sensor may be silent for any time.
+    Readings are kept for a week, events and dead letters for a month. The ledger is kept without
+    limit, because it is small and proofs need all of its records. The state topic has no limit
+    either, because a sensor may be silent for any time. The worker deletes old snapshots itself.
     """
     unlimited_retention = {
         "cleanup.policy": "delete",
@@ -55,7 +56,7 @@ def topic_plans(
         TopicPlan(readings, partitions, {"retention.ms": str(7 * _DAY_MS)}),
         TopicPlan(anomalies, partitions, {"retention.ms": str(30 * _DAY_MS)}),
         TopicPlan(dead_letters, partitions, {"retention.ms": str(30 * _DAY_MS)}),
-        # One partition: the account is read from its beginning, in order.
+        # The ledger has one partition, because readers need all of its records in order.
         TopicPlan(ledger, 1, unlimited_retention),
         TopicPlan(
             state, partitions, unlimited_retention | {"max.message.bytes": _MESSAGE_BYTES}, readings
@@ -99,16 +100,16 @@ def require_topics(
 ) -> dict[str, int]:
     """Return the number of partitions of each named topic.
 
-    Raises BrokerUnavailable that names the missing topics, or the address if no broker answers.
+    Raises BrokerUnavailable if a topic is missing or if no broker answers.
     """
     connection = _AdminConnection(kafka, timeout)
     existing = connection.partitions()
     wanted = list(names)
     missing = [name for name in wanted if name not in existing]
     if missing:
-        listed = ", ".join(f'"{name}"' for name in missing)
+        missing_names = ", ".join(f'"{name}"' for name in missing)
         raise BrokerUnavailable(
-            f"the broker at {connection.address} has no topic {listed}: make it with "
+            f"the broker at {connection.address} has no topic {missing_names}: make it with "
             "`sensorwatch topics create`, or correct [topics]"
         )
     return {name: existing[name] for name in wanted}
@@ -117,7 +118,10 @@ def require_topics(
 def extend_topic(
     kafka: Mapping[str, Any], name: str, partitions: int, *, timeout: float = 15.0
 ) -> None:
-    """Raise a topic's number of partitions to `partitions`; raises UsageError if refused."""
+    """Raise a topic's number of partitions to `partitions`.
+
+    Raises UsageError if the broker refuses.
+    """
     admin = AdminClient(client_config(kafka), logger=quiet_logger())
     new_topics = [NewPartitions(name, partitions)]
     try:
@@ -130,7 +134,7 @@ def extend_topic(
 
 
 class _AdminConnection:
-    """An admin client, and the last error that it reported."""
+    """An admin client with the cluster's metadata, and the last error that the client reported."""
 
     def __init__(self, kafka: Mapping[str, Any], timeout: float) -> None:
         self._timeout = timeout
@@ -171,15 +175,15 @@ class _AdminConnection:
         return created
 
     def _create_topics(self, new_topics: list[NewTopic]) -> dict[str, Any]:
-        limits = {"request_timeout": self._timeout, "operation_timeout": self._timeout}
-        return dict(self._admin.create_topics(new_topics, **limits)) if new_topics else {}
+        timeouts = {"request_timeout": self._timeout, "operation_timeout": self._timeout}
+        return dict(self._admin.create_topics(new_topics, **timeouts)) if new_topics else {}
 
     def _fetch_metadata(self) -> Any:
         retry = RetryPolicy(self._timeout)
         try:
             return retry.ask(lambda: self._admin.list_topics(timeout=self._timeout))
         except KafkaException as error:
-            self._admin.poll(0)  # lets the client say what it met
+            self._admin.poll(0)  # calls `_on_client_error` with the errors that the client met
             raise BrokerUnavailable(
                 f"no broker answers at {self.address} within {self._timeout:g} s "
                 f"({self._last_client_error or _error_text(error)}): start one, or correct [kafka] "
@@ -192,12 +196,12 @@ class _AdminConnection:
 
 
 def _new_topic(plan: TopicPlan, replication: int) -> NewTopic:
-    in_sync = {"min.insync.replicas": str(max(1, replication - 1))}
+    replica_config = {"min.insync.replicas": str(max(1, replication - 1))}
     return NewTopic(
         plan.name,
         num_partitions=plan.partitions,
         replication_factor=replication,
-        config={**in_sync, **plan.config},
+        config={**replica_config, **plan.config},
     )
 
 

@@ -1,4 +1,4 @@
-"""Arrays as the bytes of an .npz file; equal arrays give equal bytes, and reading runs no code."""
+"""Packs arrays into the bytes of an .npz file, and unpacks them without running code."""
 
 import hashlib
 import io
@@ -25,7 +25,10 @@ _HEADER = re.compile(
 
 
 def pack(arrays: Arrays) -> bytes:
-    """Return arrays as an uncompressed .npz that numpy.load reads with allow_pickle=False."""
+    """Return arrays as an uncompressed .npz file, which numpy.load reads with allow_pickle=False.
+
+    Equal arrays give equal bytes.
+    """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(arrays):
@@ -36,10 +39,10 @@ def pack(arrays: Arrays) -> bytes:
 
 
 def unpack(data: bytes, file_name: str) -> Arrays:
-    """Return the arrays that `pack` wrote; `file_name` is for messages.
+    """Return the arrays that `pack` wrote; error messages contain `file_name`.
 
-    Raises ModelRefused for other types, compressed or repeated entries, objects, and sizes that
-    do not match the bytes.
+    Raises ModelRefused for data types that `pack` does not write, for compressed or repeated
+    entries, and for sizes that do not match the bytes.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -47,7 +50,8 @@ def unpack(data: bytes, file_name: str) -> Arrays:
             arrays = {
                 _array_name(entry): _parse_npy(_entry_bytes(archive, entry)) for entry in entries
             }
-    # RuntimeError: marked as encrypted. NotImplementedError: a method that zipfile lacks.
+    # zipfile raises RuntimeError for an encrypted entry, and NotImplementedError (a RuntimeError)
+    # for an unknown compression method.
     except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError, KeyError) as error:
         raise ModelRefused(f"{file_name} is damaged: {error}") from error
     if len(arrays) != len(entries):
@@ -97,5 +101,6 @@ def _parse_npy(body: bytes) -> NDArray[Any]:
     shape = tuple(int(size) for size in header[2].split(b",") if size.strip())
     if math.prod(shape) * dtype.itemsize != len(body) - end:
         raise ValueError(f"{len(body) - end} bytes do not fit the shape {shape} of {dtype}")
-    # An array over bytes is read-only, and kernels would be compiled again for it. So copy.
+    # Copy, because an array over bytes is read-only, and numba would compile every kernel again for
+    # read-only arrays.
     return np.frombuffer(body, dtype=dtype, offset=end).reshape(shape).copy()

@@ -1,4 +1,4 @@
-"""Golden rows: readings stored with their scores, scored again before a model is used."""
+"""Golden rows: readings stored with their scores. They are scored again before a model is used."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from sensorwatch.common.rows.schema import MissingPolicy, Schema
 from sensorwatch.common.scoring.detector import Detector
 
 TOLERANCE = 1e-9
-"""Largest allowed difference between a raw score and the recorded one."""
+"""Largest allowed difference between a raw score and the recorded raw score."""
 
 _DTYPES = {"event_time": "<i8", "sensor": "<i4", "values": "<f8", "context": "<f8"} | {
     "raw_score": "<f8",
@@ -49,16 +49,17 @@ def check_golden_rows(detector: Detector, golden: Arrays) -> None:
     readings = _readings(golden, detector.schema)
     rescored = detector.detect(readings, detector.empty_memory()).detections
     calibration = detector.calibration
-    # An anomaly score is a raw score divided by this span; compare both in raw units.
+    # Anomaly scores are raw scores divided by `threshold - centre`. Divide their differences by
+    # this scale, so that TOLERANCE has the unit of a raw score.
     scale = 1.0 / min(1.0, calibration.threshold - calibration.centre)
     difference = np.maximum(
         np.abs(rescored.raw_score - golden["raw_score"]),
         np.abs(rescored.anomaly_score - golden["anomaly_score"]) / scale,
     )
-    # The threshold is itself a calibration score, and may be the score of a golden row. There the
-    # last bit decides, which may differ on another kind of machine.
+    # A golden row may have exactly the threshold as its score. Then the last bit decides, which may
+    # differ on another kind of CPU, so the decision of such a row is not compared.
     at_threshold = np.abs(golden["raw_score"] - calibration.threshold) <= TOLERANCE
-    # This form also counts NaN as a difference.
+    # `~(difference <= TOLERANCE)` is also true for NaN, but `difference > TOLERANCE` is not.
     differs = ~(difference <= TOLERANCE) | (
         (rescored.is_anomaly != golden["is_anomaly"]) & ~at_threshold
     )
@@ -84,14 +85,18 @@ def _readings(golden: Arrays, schema: Schema) -> Readings:
         if array is None or array.dtype.str != dtype or array.shape != shape:
             raise ModelRefused(f"the golden rows' {name} is not {dtype} of shape {shape}")
     _check_finite(golden, schema)
-    ids, sensor = golden.get("sensor_ids"), golden["sensor"]
-    if ids is None or ids.ndim != 1 or np.any((sensor < 0) | (sensor >= len(ids))):
+    sensor_ids, sensor = golden.get("sensor_ids"), golden["sensor"]
+    if (
+        sensor_ids is None
+        or sensor_ids.ndim != 1
+        or np.any((sensor < 0) | (sensor >= len(sensor_ids)))
+    ):
         raise ModelRefused("the golden rows name sensors that are missing from their sensor ids")
     return Readings(
         np.arange(rows, dtype=np.int64),
         golden["event_time"],
         sensor,
-        tuple(str(name) for name in ids),
+        tuple(str(name) for name in sensor_ids),
         golden["values"],
         golden["context"],
     )

@@ -1,4 +1,4 @@
-"""Loading of a version: verify its folder completely, then build its detector."""
+"""Loads a version: verifies all files in its folder, then builds its detector."""
 
 import hashlib
 import stat
@@ -25,7 +25,7 @@ MAX_FILE_BYTES = 2**30
 def load_version(folder: Path) -> ModelVersion:
     """Return a version after checking digests, bounds, schema and golden rows; unpickles nothing.
 
-    Raises ModelRefused that names the version, the problem and the remedy.
+    The ModelRefused that it raises names the version, the problem and the remedy.
     """
     try:
         manifest = load_manifest(folder)
@@ -44,7 +44,10 @@ def load_version(folder: Path) -> ModelVersion:
 
 
 def load_manifest(folder: Path) -> ModelManifest:
-    """Return a version's manifest; raises ModelRefused if it belongs to another folder."""
+    """Return a version's manifest.
+
+    Raises ModelRefused if the manifest is damaged or belongs to another folder.
+    """
     path = folder / MANIFEST
     size = _size(path)
     if size > MAX_MANIFEST_BYTES:
@@ -58,40 +61,40 @@ def load_manifest(folder: Path) -> ModelManifest:
 
 
 def _verified_content(folder: Path, file: str, manifest: ModelManifest) -> bytes:
-    """Return a file's bytes after checking exactly these bytes against the recorded digest."""
-    recorded = manifest.files[file]
-    _check_size(folder / file, recorded)
+    """Return the content of a file after comparing its digest with the manifest."""
+    stored_file = manifest.files[file]
+    _check_size(folder / file, stored_file)
     content = _read(folder / file)
-    _check_digest(file, hashlib.sha256(content).hexdigest(), recorded)
+    _check_digest(file, hashlib.sha256(content).hexdigest(), stored_file)
     return content
 
 
 def _check_estimator(folder: Path, manifest: ModelManifest) -> None:
     """Check the digest of the estimator's file without loading it, because it is a pickle."""
-    recorded = manifest.files[ESTIMATOR]
-    _check_size(folder / ESTIMATOR, recorded)
+    stored_file = manifest.files[ESTIMATOR]
+    _check_size(folder / ESTIMATOR, stored_file)
     try:
         with (folder / ESTIMATOR).open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise ModelRefused(f"{ESTIMATOR} cannot be read: {error.strerror or error}") from error
-    _check_digest(ESTIMATOR, digest, recorded)
+    _check_digest(ESTIMATOR, digest, stored_file)
 
 
-def _check_size(path: Path, recorded: StoredFile) -> None:
+def _check_size(path: Path, stored_file: StoredFile) -> None:
     size = _size(path)
-    if size != recorded.bytes or size > MAX_FILE_BYTES:
+    if size != stored_file.bytes or size > MAX_FILE_BYTES:
         raise ModelRefused(
-            f"{path.name} has {size} bytes; the manifest records {recorded.bytes}, and the limit "
-            f"is {MAX_FILE_BYTES}"
+            f"{path.name} has {size} bytes; the manifest records {stored_file.bytes}, and the "
+            f"limit is {MAX_FILE_BYTES}"
         )
 
 
-def _check_digest(file: str, digest: str, recorded: StoredFile) -> None:
-    if digest != recorded.sha256:
+def _check_digest(file: str, digest: str, stored_file: StoredFile) -> None:
+    if digest != stored_file.sha256:
         raise ModelRefused(
             f"{file} was edited or damaged: its SHA-256 is {digest[:16]}..., but the manifest "
-            f"records {recorded.sha256[:16]}..."
+            f"records {stored_file.sha256[:16]}..."
         )
 
 
@@ -108,12 +111,12 @@ def _detector(arrays: Arrays, manifest: ModelManifest) -> Detector:
     detector = detector_from_arrays(
         manifest.id, schema, plan_from_plain(manifest.plan, schema), arrays
     )
-    summary, stored = manifest.calibration, detector.calibration
+    summary, calibration = manifest.calibration, detector.calibration
     if (summary.threshold, summary.centre, summary.target_alert_rate, summary.scores) != (
-        stored.threshold,
-        stored.centre,
-        stored.target_alert_rate,
-        len(stored.scores),
+        calibration.threshold,
+        calibration.centre,
+        calibration.target_alert_rate,
+        len(calibration.scores),
     ):
         raise ModelRefused("the manifest's calibration does not match the arrays")
     return detector
