@@ -17,16 +17,20 @@ class MemoryVersion:
     digest: int
     model_version: str
     snapshot: SnapshotRef | None
-    """Also differs after a swap to another model and back, which changes only the memory."""
+    """The snapshot of the account. After a swap to another model and back, only this field
+    differs."""
 
 
 @dataclass(slots=True)
 class _OwnedMemory:
     memory: Memory
     version: MemoryVersion
-    """The last committed state."""
+    """The state of the memory at the last commit."""
     next_version: MemoryVersion | None = None
-    """The state after the commit in progress; equals `version` until that is known."""
+    """The state after the commit in progress, or `version` until that state is known.
+
+    None if no update is in progress.
+    """
 
 
 class Memories:
@@ -47,7 +51,7 @@ class Memories:
         return self._owned[partition].memory
 
     def put(self, partition: Partition, memory: Memory, account: Account) -> None:
-        """Add a memory that belongs to this account."""
+        """Add the memory of a partition, which belongs to this account."""
         self._owned[partition] = _OwnedMemory(memory, memory_version_of(account))
 
     def begin(self, partition: Partition, account: Account) -> Memory:
@@ -71,7 +75,7 @@ class Memories:
     def expect_commit(self, accounts: Mapping[Partition, Account]) -> None:
         """Note the accounts that the memories belong to after the commit in progress.
 
-        A memory without a call of `begin` is only written as a snapshot.
+        A memory for which `begin` was not called is only written as a snapshot.
         """
         for partition, account in accounts.items():
             owned = self._owned.get(partition)
@@ -81,20 +85,21 @@ class Memories:
                 owned.next_version = memory_version_of(account)
 
     def advance(self) -> None:
-        """Keep all updates since `begin`: they are committed."""
+        """Keep all updates since `begin`, because they were committed."""
         for owned in self._owned.values():
             if owned.next_version is not None:
                 owned.version, owned.next_version = owned.next_version, None
 
     def undo(self) -> None:
-        """Undo all updates since `begin`: none of them was committed."""
+        """Undo all updates since `begin`, because they were not committed."""
         for owned in self._owned.values():
             _roll_back(owned)
 
     def reconcile(self, accounts: Mapping[Partition, Account]) -> None:
         """Keep or undo the updates since `begin`, so that each memory matches its account.
 
-        Removes a memory that can match neither way; it must be restored.
+        Removes each memory that can match its account in neither way. Such a memory must be
+        restored.
         """
         for partition in list(self._owned):
             if not _match_account(self._owned[partition], accounts.get(partition)):
@@ -108,18 +113,18 @@ class Memories:
                 self._revoked[partition] = owned
 
     def take_back(self, accounts: Mapping[Partition, Account]) -> list[Partition]:
-        """Reuse memories of revoked partitions that match these accounts, and drop the others.
+        """Reuse the memories of revoked partitions that match these accounts; drop all other ones.
 
         An eager rebalance revokes all partitions and assigns most of them again. Return the
         partitions whose memory is available again.
         """
-        reused = []
+        reused_partitions = []
         for partition, owned in self._revoked.items():
             if _match_account(owned, accounts.get(partition)):
                 self._owned[partition] = owned
-                reused.append(partition)
+                reused_partitions.append(partition)
         self._revoked.clear()
-        return reused
+        return reused_partitions
 
 
 def memory_version_of(account: Account) -> MemoryVersion:
