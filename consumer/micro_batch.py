@@ -113,7 +113,9 @@ class BatchBuilder:
         collected.records.extend(records)
         collected.payloads.extend(payloads)
         collected.offsets.append(_offsets(records))
-        collected.received.extend([time if type_ else NO_TIME for type_, time in timestamps])
+        collected.received.extend(
+            [time if timestamp_type else NO_TIME for timestamp_type, time in timestamps]
+        )
         return sum([len(payload) for payload in payloads if payload])
 
 

@@ -45,7 +45,7 @@ class SnapshotSchedule:
             self._manifests[partition].append(manifest)
 
     def snapshot_due(self, partition: Partition, account: Account, sensors: int) -> bool:
-        """Return whether to commit this account with a snapshot of a memory of `sensors` sensors."""
+        """Return whether to commit an account with a snapshot of `sensors` sensors."""
         snapshot = account.snapshot
         if snapshot is None:  # without a snapshot only a cold memory can be restored
             return account.consumed > 0

@@ -192,7 +192,7 @@ class KafkaSource:
 
     def _add(self, messages: Sequence[Message]) -> None:
         timestamps = [message.timestamp() for message in messages]
-        if 0 in [type_ for type_, _ in timestamps]:
+        if 0 in [timestamp_type for timestamp_type, _ in timestamps]:
             messages, timestamps = _without_errors(messages, timestamps)
         if self._awaiting_memory:
             messages, timestamps = self._drop_awaiting_memory(messages, timestamps)
@@ -264,8 +264,8 @@ def _without_errors(
     An error has no timestamp, so only messages without a timestamp are checked.
     """
     row_numbers = []
-    for row, (type_, _) in enumerate(timestamps):
-        error = messages[row].error() if type_ == 0 else None
+    for row, (timestamp_type, _) in enumerate(timestamps):
+        error = messages[row].error() if timestamp_type == 0 else None
         if error is None:
             row_numbers.append(row)
         else:

@@ -1,4 +1,4 @@
-"""Enums for the settings with a few choices; this module imports nothing that is slow."""
+"""Enums for the settings that have a few choices. The import of this module is fast."""
 
 from enum import StrEnum
 

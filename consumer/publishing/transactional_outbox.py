@@ -146,9 +146,9 @@ class TransactionalOutbox:
     def _raise_cause(self, membership: object, deadline: float) -> None:
         """Raise the cause of a failure that happened in the client's background.
 
-        Only the next call into the client returns this cause, so this method calls the client with an
-        offset of the state topic. The client returns the cause before it sends the offset. If the
-        client did send the offset, it would not be committed.
+        Only the next call into the client returns this cause, so this method calls the client with
+        an offset of the state topic. The client returns the cause before it sends the offset. If
+        the client did send the offset, it would not be committed.
         """
         self._send_offsets([TopicPartition(self._state_topic, 0, 0)], membership, deadline)
 
