@@ -43,7 +43,7 @@ class Accounts:
 
         `history` reads the group's history from the ledger; it is called only if a partition has no
         committed offset. `retry` applies to each request to the broker. Its time must be longer
-        than the open transaction of a dead worker, because until then offsets are not stable.
+        than the open transaction of a dead worker, because offsets are not stable before its end.
         """
         self._consumer = consumer
         self._start = start
@@ -206,7 +206,7 @@ def _lost_offsets_text(partition: Partition) -> str:
 def _require_no_errors(answer: Sequence[TopicPartition]) -> Sequence[TopicPartition]:
     """Return the answer, or raise the first error of a partition in it.
 
-    The offset of a partition with an error would look like the offset without a commit.
+    Without this check, a partition with an error would look like one without a committed offset.
     """
     for topic_partition in answer:
         if topic_partition.error is not None:

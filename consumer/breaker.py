@@ -16,7 +16,7 @@ def breaker_reason(
 
     Each partition has its own window, which is part of its account and survives a restart.
     `current_accounts` have the windows before the micro-batch. A partition passes if it has no new
-    rejections or only accepted ones, even if its window contains many rejections.
+    rejections or only accepted rejections, even if its window contains many rejections.
     """
     for partition, rejected in settlement.rejected.items():
         excess = find_first_excess(

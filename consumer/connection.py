@@ -72,7 +72,7 @@ def connect(
     Raises BrokerUnavailable if the broker or a topic cannot be reached, and the errors of
     `check_state_topics` if the topics do not permit a restore.
     """
-    topics, options = settings.topics, settings.consumer
+    topics, consumer_settings = settings.topics, settings.consumer
     names = [topics.anomalies, topics.dead_letters, settings.ledger_topic, settings.state_topic]
     partition_counts = require_topics(
         settings.kafka, [topics.readings, *names], timeout=TOPIC_TIMEOUT_SECONDS
@@ -81,7 +81,7 @@ def connect(
         settings.kafka,
         readings=topics.readings,
         state=settings.state_topic,
-        snapshot_every_seconds=options.snapshot_every_seconds,
+        snapshot_every_seconds=consumer_settings.snapshot_every_seconds,
         warn=_log.warning,
         timeout=TOPIC_TIMEOUT_SECONDS,
     )
@@ -169,7 +169,7 @@ def _restore_sources(settings: Settings, ledger_context: LedgerContext) -> Resto
 
 def _create_consumer(settings: Settings, observation: Observation) -> tuple[Consumer, Ownership]:
     """Return the consumer and the ownership; the consumer's statistics update the lag metric."""
-    options = settings.consumer
+    consumer_settings = settings.consumer
     created_accounts: list[Accounts] = []
 
     def show_statistics(text: str) -> None:
@@ -177,43 +177,44 @@ def _create_consumer(settings: Settings, observation: Observation) -> tuple[Cons
             observation.show_lag(text, accounts.by_partition)
 
     consumer = Consumer(
-        consumer_config(settings.kafka, group=options.group)
+        consumer_config(settings.kafka, group=consumer_settings.group)
         | {"stats_cb": show_statistics, "error_cb": _log_client_error},
         logger=kafka_logger(),
     )
     accounts = Accounts(
         consumer,
-        start=options.start,
-        window_rows=options.breaker.window_rows,
+        start=consumer_settings.start,
+        window_rows=consumer_settings.breaker.window_rows,
         fingerprint=fingerprint(),
         history=lambda: group_history(
             settings.kafka,
             settings.ledger_topic,
-            group=options.group,
-            retry=RetryPolicy(options.commit_deadline_seconds),
+            group=consumer_settings.group,
+            retry=RetryPolicy(consumer_settings.commit_deadline_seconds),
         ),
-        retry=RetryPolicy(max(options.commit_deadline_seconds, OLD_TRANSACTION_SECONDS)),
-        max_sensors=options.max_sensors,
+        retry=RetryPolicy(max(consumer_settings.commit_deadline_seconds, OLD_TRANSACTION_SECONDS)),
+        max_sensors=consumer_settings.max_sensors,
     )
     created_accounts.append(accounts)
     snapshot_schedule = SnapshotSchedule(
-        every_rows=options.snapshot_every_rows, every_seconds=options.snapshot_every_seconds
+        every_rows=consumer_settings.snapshot_every_rows,
+        every_seconds=consumer_settings.snapshot_every_seconds,
     )
     return consumer, Ownership(accounts, Memories(), snapshot_schedule)
 
 
 def create_outbox(settings: Settings, worker: int, consumer: Consumer) -> Outbox:
     """Return the outbox of worker number `worker`, which fences a producer with the same id."""
-    options = settings.consumer
-    if options.delivery is Delivery.EXACTLY_ONCE:
-        transactional_id = f"{options.group}.{options.instance}.{worker}"
+    consumer_settings = settings.consumer
+    if consumer_settings.delivery is Delivery.EXACTLY_ONCE:
+        transactional_id = f"{consumer_settings.group}.{consumer_settings.instance}.{worker}"
         config = producer_config(settings.kafka, transactional_id=transactional_id)
         return TransactionalOutbox(
             lambda: Producer(config | {"error_cb": _log_client_error}, logger=kafka_logger()),
             transactional_id=transactional_id,
-            start_seconds=max(options.commit_deadline_seconds, OLD_TRANSACTION_SECONDS),
+            start_seconds=max(consumer_settings.commit_deadline_seconds, OLD_TRANSACTION_SECONDS),
             transaction_seconds=transaction_seconds(
-                config, max_seconds=options.commit_deadline_seconds
+                config, max_seconds=consumer_settings.commit_deadline_seconds
             ),
             state_topic=settings.state_topic,
             chunk_bytes=_chunk_bytes(settings),
@@ -226,7 +227,7 @@ def create_outbox(settings: Settings, worker: int, consumer: Consumer) -> Outbox
     return FlushingOutbox(
         Producer(config, logger=kafka_logger()),
         commit,
-        deadline_seconds=options.commit_deadline_seconds,
+        deadline_seconds=consumer_settings.commit_deadline_seconds,
         state_topic=settings.state_topic,
         chunk_bytes=_chunk_bytes(settings),
     )

@@ -123,19 +123,19 @@ class _Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         if path == "/metrics":
             encode, content_type = choose_encoder(self.headers.get("Accept") or "")
-            self._answer(200, encode(self.server.registry), content_type)
+            self._respond(200, encode(self.server.registry), content_type)
         elif path in self.server.checks:
             problem = self.server.checks[path]()
-            self._answer(503 if problem else 200, f"{problem or 'ok'}\n".encode())
+            self._respond(503 if problem else 200, f"{problem or 'ok'}\n".encode())
         else:
-            self._answer(404, b"not found: use /metrics, /livez or /readyz\n")
+            self._respond(404, b"not found: use /metrics, /livez or /readyz\n")
 
     do_HEAD = do_GET  # noqa: N815 - the name that http.server calls
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
         """Log nothing, because probes come every second."""
 
-    def _answer(
+    def _respond(
         self, status: int, body: bytes, content_type: str = "text/plain; charset=utf-8"
     ) -> None:
         self.send_response(status)

@@ -76,7 +76,9 @@ class BatchBuilder:
         self._by_partition: dict[int, _PartitionRecords] = {}
 
     def __len__(self) -> int:
-        return sum(len(collected.records) for collected in self._by_partition.values())
+        return sum(
+            len(partition_records.records) for partition_records in self._by_partition.values()
+        )
 
     def extend(self, records: Sequence[Record], timestamps: Sequence[Timestamp]) -> int:
         """Add records with their timestamps; return the total size of their values in bytes."""
@@ -101,19 +103,19 @@ class BatchBuilder:
     def partition_batches(self, topic: str) -> list[PartitionBatch]:
         """Return one partition batch per partition of this topic, in ascending order."""
         return [
-            collected.partition_batch(Partition(topic, number))
-            for number, collected in sorted(self._by_partition.items())
+            partition_records.partition_batch(Partition(topic, number))
+            for number, partition_records in sorted(self._by_partition.items())
         ]
 
     def _extend(
         self, number: int, records: Sequence[Record], timestamps: Sequence[Timestamp]
     ) -> int:
-        collected = self._by_partition.setdefault(number, _PartitionRecords())
+        partition_records = self._by_partition.setdefault(number, _PartitionRecords())
         payloads = [record.value() for record in records]
-        collected.records.extend(records)
-        collected.payloads.extend(payloads)
-        collected.offsets.append(_offsets(records))
-        collected.received.extend(
+        partition_records.records.extend(records)
+        partition_records.payloads.extend(payloads)
+        partition_records.offsets.append(_offsets(records))
+        partition_records.received.extend(
             [time if timestamp_type else NO_TIME for timestamp_type, time in timestamps]
         )
         return sum([len(payload) for payload in payloads if payload])

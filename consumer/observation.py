@@ -1,4 +1,4 @@
-"""Metrics, log lines, liveness and readiness of a worker."""
+"""Reports a worker's state in metrics, log lines, liveness and readiness."""
 
 import json
 import time
@@ -179,8 +179,8 @@ class Observation:
     def _is_committed_up_to(self, partition: Partition, position: int) -> bool:
         """Return whether all records below the client's position are known to be committed.
 
-        They are committed if the position has not moved since the previous statistics, no rewind
-        is unfinished and the breaker is closed.
+        They are committed if the position has not moved since the previous statistics, no
+        failed micro-batch waits to be read again, and the breaker is closed.
         """
         is_waiting = self._rewound or self._breaker_reason is not None
         return not is_waiting and position == self._last_positions.get(partition)

@@ -11,7 +11,7 @@ from sensorwatch.consumer.snapshot_schedule import SnapshotSchedule
 
 
 class Ownership:
-    """Adds, advances and removes what is stored for assigned partitions; a PartitionOwner."""
+    """Adds, advances and removes the data of assigned partitions; implements PartitionOwner."""
 
     def __init__(
         self, accounts: Accounts, memories: Memories, snapshot_schedule: SnapshotSchedule

@@ -82,7 +82,7 @@ class MemoryRestorer:
         self._sources = sources
         self._on_restored = on_restored
         self._clock = clock
-        self._running: _RunningRestore | None = None
+        self._running_restore: _RunningRestore | None = None
 
     def step(self, champion: Detector) -> int:
         """Restore for up to MAX_STEP_SECONDS; return how many partitions still wait for a memory.
@@ -95,33 +95,39 @@ class MemoryRestorer:
             self._cancel_if_outdated()
             awaiting_memory = self._ownership.awaiting_memory
             if awaiting_memory:
-                self._run_step(self._running or self._begin(awaiting_memory[0], champion))
+                self._run_step(self._running_restore or self._begin(awaiting_memory[0], champion))
             if not awaiting_memory or self._clock() >= deadline:
                 return len(self._ownership.awaiting_memory)
 
     def _begin(self, partition: Partition, champion: Detector) -> _RunningRestore:
         account = self._ownership.accounts.by_partition[partition]
         steps = restore_memory(partition, account, champion, self._sources)
-        self._running = _RunningRestore(partition, account, self._clock(), steps)
-        return self._running
+        self._running_restore = _RunningRestore(partition, account, self._clock(), steps)
+        return self._running_restore
 
-    def _run_step(self, running: _RunningRestore) -> None:
+    def _run_step(self, running_restore: _RunningRestore) -> None:
         try:
-            next(running.steps)
+            next(running_restore.steps)
         except StopIteration as result:
-            self._running = None
-            self._ownership.add_restored(running.partition, result.value, running.account)
-            self._on_restored(running.partition, result.value, self._clock() - running.started_at)
-            self._paused_source.resume_partitions([running.partition])
+            self._running_restore = None
+            self._ownership.add_restored(
+                running_restore.partition, result.value, running_restore.account
+            )
+            self._on_restored(
+                running_restore.partition, result.value, self._clock() - running_restore.started_at
+            )
+            self._paused_source.resume_partitions([running_restore.partition])
 
     def _cancel_if_outdated(self) -> None:
-        running = self._running
-        if running is None:
+        running_restore = self._running_restore
+        if running_restore is None:
             return
-        account = self._ownership.accounts.by_partition.get(running.partition)
-        if account is None or memory_version_of(account) != memory_version_of(running.account):
-            running.steps.close()
-            self._running = None
+        account = self._ownership.accounts.by_partition.get(running_restore.partition)
+        if account is None or memory_version_of(account) != memory_version_of(
+            running_restore.account
+        ):
+            running_restore.steps.close()
+            self._running_restore = None
 
 
 def restore_memory(

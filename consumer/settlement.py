@@ -108,8 +108,9 @@ def settle_account_changes(
 ) -> Settlement:
     """Return the accounts that start with another model version, `max_sensors` or fingerprint.
 
-    Offsets and counts stay the same. Except for Cause.OPENED, a ledger entry lets the records
-    before the change be verified. The accounts of `unopened` partitions are always included.
+    Offsets and counts stay the same. A ledger entry has the digest before the change, so that
+    the records before the change can be verified. Accounts of `unopened` partitions are always
+    included.
     """
     accounts: dict[Partition, Account] = {}
     ledger_entries = []

@@ -57,7 +57,7 @@ class SnapshotSchedule:
         )
 
     def snapshot_committed(self, partition: Partition, manifest: int) -> int | None:
-        """Note a committed snapshot by the offset of its manifest, which is its last record.
+        """Record that a snapshot was committed, whose manifest is at the offset `manifest`.
 
         Return the offset of the state topic below which no kept snapshot has a record. Return None
         until this worker knows more than KEPT_SNAPSHOTS snapshots. Of the snapshots before the

@@ -42,7 +42,7 @@ class StopRequest:
             raise SystemExit(0)
 
     def stop_with_supervisor(self) -> None:
-        """Stop as after SIGTERM if the supervisor ends, which closes the other end of stdin."""
+        """Stop as after SIGTERM if the supervisor ends, which closes the pipe at this stdin."""
         threading.Thread(
             target=self._wait_for_supervisor_end, name="supervisor", daemon=True
         ).start()

@@ -112,17 +112,17 @@ def supervise(workers: int, arguments: Sequence[str]) -> int:
 class _StopSignals:
     """Notes SIGTERM and SIGINT, and forwards signals to the workers."""
 
-    def __init__(self, processes: Callable[[], list[int]]) -> None:
-        """Install the handlers; `processes` returns the ids of the running workers."""
+    def __init__(self, process_ids: Callable[[], list[int]]) -> None:
+        """Install the handlers; `process_ids` returns the process ids of the running workers."""
         self.stop_requested = False
-        self._processes = processes
+        self._process_ids = process_ids
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
 
     def forward(self, number: signal.Signals) -> None:
         """Send a signal to every running worker."""
-        for process in self._processes():
-            os.kill(process, number)
+        for process_id in self._process_ids():
+            os.kill(process_id, number)
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self.stop_requested = True

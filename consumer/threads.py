@@ -1,4 +1,4 @@
-"""A row executor that runs row ranges in threads; the kernels release Python's lock."""
+"""A row executor that runs row ranges in threads; the kernels release Python's global lock."""
 
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor, wait

@@ -27,13 +27,13 @@ class Reaction(StrEnum):
     CRASH = "exit non-zero; a restart resumes"
 
 
-_FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.FENCED_INSTANCE_ID}  # noqa: SLF001 - the client's name
-_BROKEN_PRODUCER = {
+_FENCED_ERRORS = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.FENCED_INSTANCE_ID}  # noqa: SLF001 - the client's name
+_BROKEN_PRODUCER_ERRORS = {
     KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER,
     KafkaError.INVALID_PRODUCER_EPOCH,
     KafkaError.INVALID_PRODUCER_ID_MAPPING,
 }
-_LOST_MEMBERSHIP = {
+_LOST_MEMBERSHIP_ERRORS = {
     KafkaError.ILLEGAL_GENERATION,
     KafkaError.UNKNOWN_MEMBER_ID,
     KafkaError.REBALANCE_IN_PROGRESS,
@@ -53,7 +53,7 @@ _PERMANENT_ERRORS = {
 """Errors that the same micro-batch would cause again, so a retry would never end."""
 
 
-_TRANSIENT = {
+_TRANSIENT_ERRORS = {
     # Errors that the client itself raises. Their names begin with an underscore.
     KafkaError._TIMED_OUT,  # noqa: SLF001
     KafkaError._TIMED_OUT_QUEUE,  # noqa: SLF001
@@ -95,11 +95,11 @@ def reaction(error: KafkaError, operation: ClientOperation) -> Reaction:
     the caller turns RETRY into RENEW_PRODUCER, because the outcome of a pending commit is unknown.
     """
     code = error.code()
-    if code in _FENCED:
+    if code in _FENCED_ERRORS:
         return Reaction.EXIT_FENCED
-    if code in _BROKEN_PRODUCER:
+    if code in _BROKEN_PRODUCER_ERRORS:
         return Reaction.RENEW_BROKEN_PRODUCER
-    if code in _LOST_MEMBERSHIP or code == KafkaError.UNKNOWN_PRODUCER_ID:
+    if code in _LOST_MEMBERSHIP_ERRORS or code == KafkaError.UNKNOWN_PRODUCER_ID:
         return Reaction.ABORT_AND_REWIND
     if code == KafkaError.INVALID_TXN_STATE and operation in (
         ClientOperation.COMMIT,
@@ -113,7 +113,7 @@ def reaction(error: KafkaError, operation: ClientOperation) -> Reaction:
     if error.retriable():
         return Reaction.RETRY
     if is_transient(error):
-        # The client set neither flag, so it is unknown whether the same call may be repeated.
+        # The client did not mark the error as retriable, so the same call may not be repeated.
         return Reaction.RETRY if operation is ClientOperation.INIT else Reaction.RENEW_PRODUCER
     return Reaction.CRASH
 
@@ -122,7 +122,7 @@ def is_transient(error: KafkaError) -> bool:
     """Return whether a call that failed with this error may succeed if it is repeated.
 
     Outside a transaction the client does not set its retriable flag, so the error code decides. A
-    missing topic or partition has the same codes as a topic whose broker is down for a moment. If
-    the difference matters, read the metadata.
+    missing topic or partition has the same error codes as one whose broker is down for a moment. If
+    the difference matters to a caller, it must read the metadata.
     """
-    return not error.fatal() and (error.retriable() or error.code() in _TRANSIENT)
+    return not error.fatal() and (error.retriable() or error.code() in _TRANSIENT_ERRORS)

@@ -82,8 +82,8 @@ def consumer_config(kafka: Mapping[str, Any], *, group: str) -> dict[str, Any]:
 
 
 def reader_config(kafka: Mapping[str, Any], *, group: str) -> dict[str, Any]:
-    """Return the settings of a reader that commits nothing: `tail`, `ledger`, training."""
-    fixed = _CONSUMER_FIXED | {
+    """Return the settings of a consumer that commits no offsets, such as that of `tail`."""
+    fixed_settings = _CONSUMER_FIXED | {
         "group.id": group,
         "auto.offset.reset": "earliest",
         "enable.partition.eof": True,
@@ -91,8 +91,8 @@ def reader_config(kafka: Mapping[str, Any], *, group: str) -> dict[str, Any]:
     # A reader joins no group. librdkafka refuses the keys of one group protocol with the other.
     return _merge_settings(
         _COMMON_DEFAULTS | _CONSUMER_DEFAULTS,
-        _without_keys(kafka, set(fixed) | _GROUP_PROTOCOL_KEYS),
-        fixed,
+        _without_keys(kafka, set(fixed_settings) | _GROUP_PROTOCOL_KEYS),
+        fixed_settings,
     )
 
 
@@ -105,20 +105,20 @@ def producer_config(
 
     Raises SettingsError if `kafka` changes a key that exactly-once depends on.
     """
-    fixed = dict(_PRODUCER_FIXED)
+    fixed_settings = dict(_PRODUCER_FIXED)
     defaults = _COMMON_DEFAULTS | _PRODUCER_DEFAULTS
     if transactional_id is not None:
         defaults |= _TRANSACTIONAL_DEFAULTS
-        fixed |= {"transactional.id": transactional_id}
-    return _merge_settings(defaults, kafka, fixed)
+        fixed_settings |= {"transactional.id": transactional_id}
+    return _merge_settings(defaults, kafka, fixed_settings)
 
 
 def transaction_seconds(producer: Mapping[str, Any], *, max_seconds: float) -> float:
     """Return the longest allowed duration of a transaction, in seconds.
 
     The duration is well below the broker's transaction timeout. At the timeout the broker aborts
-    the transaction and fences the producer. The same error means that a second process uses the
-    same transactional id.
+    the transaction and fences the producer. The client reports the same error if a second process
+    uses the transactional id.
     """
     return min(
         max_seconds, _MAX_SHARE_OF_TIMEOUT * float(producer["transaction.timeout.ms"]) / 1000
@@ -126,16 +126,16 @@ def transaction_seconds(producer: Mapping[str, Any], *, max_seconds: float) -> f
 
 
 def _merge_settings(
-    defaults: Mapping[str, Any], kafka: Mapping[str, Any], fixed: Mapping[str, Any]
+    defaults: Mapping[str, Any], kafka: Mapping[str, Any], fixed_settings: Mapping[str, Any]
 ) -> dict[str, Any]:
-    for name, value in fixed.items():
-        requested = kafka.get(name)
-        if requested is not None and str(requested).lower() != str(value).lower():
+    for name, value in fixed_settings.items():
+        user_value = kafka.get(name)
+        if user_value is not None and str(user_value).lower() != str(value).lower():
             raise SettingsError(
-                f'[kafka] "{name}" = {requested!r} cannot be set: sensorwatch needs {value!r} '
+                f'[kafka] "{name}" = {user_value!r} cannot be set: sensorwatch needs {value!r} '
                 "(exactly-once depends on it); remove the key"
             )
-    return {**defaults, **kafka, **fixed}
+    return {**defaults, **kafka, **fixed_settings}
 
 
 def _without_keys(kafka: Mapping[str, Any], names: set[str]) -> dict[str, Any]:

@@ -54,12 +54,12 @@ def dead_letters(
     for rejection in rejections:
         record = records[rejection.index]
         headers = headers_of(record)
-        original = headers or []
-        letter_headers = batch_headers.headers(rejection, record, original)
+        record_headers = headers or []
+        letter_headers = batch_headers.headers(rejection, record, record_headers)
         if headers is None:
             letter_headers.append((HEADERS_LOST_HEADER, _HEADERS_LOST_REASON))
         original_headers = [
-            (name, value) for name, value in original if not _is_dead_letter_header(name)
+            (name, value) for name, value in record_headers if not _is_dead_letter_header(name)
         ]
         yield _fit_to_limit(record, original_headers, letter_headers, topic, max_message_bytes)
 
@@ -71,10 +71,10 @@ class _BatchHeaders:
     group: bytes
     failed_at: bytes
 
-    def headers(self, rejection: Rejection, record: Record, original: Headers) -> Headers:
+    def headers(self, rejection: Rejection, record: Record, record_headers: Headers) -> Headers:
         """Return the headers with the origin of a record and the reason for its rejection.
 
-        `original`: the record's own headers.
+        `record_headers`: the headers that the record came with.
         """
         origin = coordinates(record)
         field, reason = rejection.field, rejection.reason
@@ -91,34 +91,34 @@ class _BatchHeaders:
             # A field name may contain a lone surrogate, which is not valid UTF-8.
             (_MESSAGE, message.encode(errors="backslashreplace")),
             (_FIRST_FAILED_AT, self.failed_at),
-            (_REPLAY_COUNT, b"%d" % _replay_count(original)),
+            (_REPLAY_COUNT, b"%d" % _replay_count(record_headers)),
         ]
-        if not original:
+        if not record_headers:
             return current_headers
         candidates = (
-            (name, current, _first_failure_value(original, name))
-            for name, current in current_headers
+            (name, current_value, _first_failure_value(record_headers, name))
+            for name, current_value in current_headers
         )
         return [
-            (name, current if first_failure is None else first_failure)
-            for name, current, first_failure in candidates
+            (name, current_value if first_failure is None else first_failure)
+            for name, current_value, first_failure in candidates
         ]
 
 
-def _first_failure_value(original: Headers, name: str) -> bytes | None:
+def _first_failure_value(record_headers: Headers, name: str) -> bytes | None:
     """Return a header's value from the first failure, or None if there is none.
 
-    A value that is longer than any that this program writes counts as none.
+    A value that is too long to come from this program is ignored.
     """
     if name not in FIRST_FAILURE_HEADERS:
         return None
-    value = last_header_value(original, name)
+    value = last_header_value(record_headers, name)
     return value if value is not None and len(value) <= _MAX_FIRST_FAILURE_BYTES else None
 
 
-def _replay_count(original: Headers) -> int:
+def _replay_count(record_headers: Headers) -> int:
     """Return how often the record was replayed as a dead letter; 0 at its first failure."""
-    count = last_header_value(original, _REPLAY_COUNT)
+    count = last_header_value(record_headers, _REPLAY_COUNT)
     if count is None:
         return 0
     return int(count) + 1 if count.isdigit() and len(count) < 10 else 1

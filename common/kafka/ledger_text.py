@@ -21,11 +21,11 @@ class Cause(StrEnum):
     MODEL = "model"
     """Another model version scores from this offset on."""
     SEGMENT = "segment"
-    """A new segment of the digest starts: other code, libraries or CPU kind."""
+    """A new segment of the digest starts, because code, libraries or CPU kind changed."""
     INTERVAL = "interval"
     """The commit includes a snapshot, because one was due."""
     CLOSED = "closed"
-    """The last record of an account, before a person reset it."""
+    """A person reset the account; this is its last record."""
 
 
 class LedgerRecord(msgspec.Struct, frozen=True):

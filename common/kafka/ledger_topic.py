@@ -64,7 +64,7 @@ def _records_with_times(
 
 def by_partition(records: list[LedgerRecord]) -> dict[Partition, list[LedgerRecord]]:
     """Group ledger records by input partition; the order within a partition is kept."""
-    grouped: dict[Partition, list[LedgerRecord]] = {}
+    records_by_partition: dict[Partition, list[LedgerRecord]] = {}
     for record in records:
-        grouped.setdefault(record.source, []).append(record)
-    return dict(sorted(grouped.items()))
+        records_by_partition.setdefault(record.source, []).append(record)
+    return dict(sorted(records_by_partition.items()))

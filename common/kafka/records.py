@@ -1,4 +1,4 @@
-"""Records read from Kafka, and messages to be written to it."""
+"""Records that were read from Kafka, and messages that will be written to Kafka."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Retries of calls to the broker while their errors are transient."""
+"""Repeats calls to the broker while their errors are transient."""
 
 import time
 from collections.abc import Callable

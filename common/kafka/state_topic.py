@@ -180,12 +180,12 @@ class OldSnapshotDeleter:
     """Deletes replaced snapshots. Deletion is best-effort; leftovers are harmless."""
 
     def __init__(self, admin: AdminClient, topic: str, *, warn: Callable[[str], None]) -> None:
-        """`warn` is called once if the broker refuses a deletion."""
+        """Create a deleter, which calls `warn` once if the broker refuses a deletion."""
         self._admin = admin
         self._topic = topic
         self._warn = warn
         self._warned = False
-        self._pending: dict[int, Future[Any]] = {}
+        self._pending_answers: dict[int, Future[Any]] = {}
 
     def delete_before(self, partition: int, offset: int) -> None:
         """Request deletion of a partition's records below `offset`, without waiting.
@@ -193,12 +193,12 @@ class OldSnapshotDeleter:
         `offset`: one past the manifest of the replaced snapshot. All records of that snapshot are
         below it, and all records of the newer committed snapshot are above it.
         """
-        previous = self._pending.pop(partition, None)
-        if previous is not None and previous.done():
-            self._check_answer(previous)
+        previous_answer = self._pending_answers.pop(partition, None)
+        if previous_answer is not None and previous_answer.done():
+            self._check_answer(previous_answer)
         request = [TopicPartition(self._topic, partition, offset)]
         try:
-            (self._pending[partition],) = self._admin.delete_records(request).values()
+            (self._pending_answers[partition],) = self._admin.delete_records(request).values()
         except KafkaException as error:
             self._warn_once(error)
 
@@ -209,7 +209,8 @@ class OldSnapshotDeleter:
 
     def _warn_once(self, failure: KafkaException) -> None:
         error = failure.args[0]
-        # After a transient error the next request deletes more. Brokers may lack this request.
+        # After a transient error, the next request deletes these records too. A broker that does
+        # not support the deletion of records is ignored.
         is_harmless = is_transient(error) or error.code() in _UNSUPPORTED_ERRORS
         if not is_harmless and not self._warned:
             self._warned = True

@@ -42,8 +42,8 @@ def read_topic(
 ) -> Iterator[Message]:
     """Yield the committed records of a topic, in order within each partition.
 
-    `begin`, `end`: offsets by partition, end exclusive. By default, all records are read that the
-    topic has at the time of the call. If `begin` is given, only its partitions are read.
+    `begin`, `end`: offsets by partition, end exclusive. The defaults are the first and the end
+    offset at the time of the call. If `begin` is given, only its partitions are read.
     `max_records`: largest number of records of each partition. The reader waits for transactions
     that are open below the end.
 
@@ -156,9 +156,9 @@ def ask_leader(
 ) -> Answer:
     """Return the result of `question`, a call to the leader of a partition.
 
-    After a failure, this function reads the topic's metadata again. For a topic that the client
-    does not consume, it does not read the metadata by itself, and keeps calling a leader that was
-    killed. Raises KafkaException.
+    After a failure, this function reads the topic's metadata again. Without this, the client
+    would keep calling a leader that was killed, because it does not refresh the metadata of a topic
+    that it does not consume. Raises KafkaException.
     """
 
     def ask_or_refresh() -> Answer:
@@ -211,8 +211,11 @@ def _offset_bounds(
     end: Mapping[int, int] | None,
 ) -> dict[int, tuple[int, int]]:
     return {
-        number: (max(low, (begin or {}).get(number, low)), min(high, (end or {}).get(number, high)))
-        for number, (low, high) in watermarks_by_partition.items()
+        number: (
+            max(first_offset, (begin or {}).get(number, first_offset)),
+            min(end_offset, (end or {}).get(number, end_offset)),
+        )
+        for number, (first_offset, end_offset) in watermarks_by_partition.items()
         if begin is None or number in begin
     }
 

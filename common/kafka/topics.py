@@ -1,4 +1,4 @@
-"""Creates the five topics, and checks that they exist."""
+"""Creates the five topics, and checks that topics exist."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -77,9 +77,9 @@ def create_topics(
     broker answers, UsageError if the broker refuses to create a topic.
     """
     connection = _AdminConnection(kafka, timeout)
-    existing = connection.partitions()
-    missing = [plan for plan in plans if plan.name not in existing]
-    if missing and not connection.has_controller():
+    partition_counts = connection.partitions()
+    missing_plans = [plan for plan in plans if plan.name not in partition_counts]
+    if missing_plans and not connection.has_controller():
         raise UsageError(
             f"the broker at {connection.address} cannot create topics: it has no controller "
             "(librdkafka's mock cluster, which `sensorwatch demo` uses, has none; it creates a "
@@ -87,8 +87,8 @@ def create_topics(
         )
     statuses = dict.fromkeys((plan.name for plan in plans), TopicStatus.EXISTED)
     sized_plans = [
-        replace(plan, partitions=existing.get(plan.partitions_like, plan.partitions))
-        for plan in missing
+        replace(plan, partitions=partition_counts.get(plan.partitions_like, plan.partitions))
+        for plan in missing_plans
     ]
     for name in connection.create(sized_plans, replication):
         statuses[name] = TopicStatus.CREATED
@@ -103,16 +103,16 @@ def require_topics(
     Raises BrokerUnavailable if a topic is missing or if no broker answers.
     """
     connection = _AdminConnection(kafka, timeout)
-    existing = connection.partitions()
-    wanted = list(names)
-    missing = [name for name in wanted if name not in existing]
+    partition_counts = connection.partitions()
+    wanted_names = list(names)
+    missing = [name for name in wanted_names if name not in partition_counts]
     if missing:
         missing_names = ", ".join(f'"{name}"' for name in missing)
         raise BrokerUnavailable(
             f"the broker at {connection.address} has no topic {missing_names}: make it with "
             "`sensorwatch topics create`, or correct [topics]"
         )
-    return {name: existing[name] for name in wanted}
+    return {name: partition_counts[name] for name in wanted_names}
 
 
 def extend_topic(
@@ -159,20 +159,20 @@ class _AdminConnection:
         return self._metadata.controller_id in self._metadata.brokers
 
     def create(self, plans: Sequence[TopicPlan], replication: int) -> list[str]:
-        """Create topics; return the names of those that did not exist."""
+        """Create topics; return the names of the topics that did not exist before."""
         new_topics = [_new_topic(plan, replication) for plan in plans]
-        created = []
+        created_names = []
         for name, future in self._create_topics(new_topics).items():
             try:
                 future.result()
-                created.append(name)
+                created_names.append(name)
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise UsageError(
                         f'the broker at {self.address} did not create the topic "{name}": '
                         f"{_error_text(error)}"
                     ) from error
-        return created
+        return created_names
 
     def _create_topics(self, new_topics: list[NewTopic]) -> dict[str, Any]:
         timeouts = {"request_timeout": self._timeout, "operation_timeout": self._timeout}

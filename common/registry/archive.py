@@ -14,7 +14,7 @@ from sensorwatch.common.errors import ModelRefused
 
 Arrays = dict[str, NDArray[Any]]
 
-_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can hold
+_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can store
 _CREATED_ON_UNIX = 3
 _MAGIC = b"\x93NUMPY\x01\x00"
 # Numbers, booleans and texts of a fixed size. Objects are refused, because they are pickles.
@@ -92,15 +92,16 @@ def _entry_bytes(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
 
 
 def _parse_npy(body: bytes) -> NDArray[Any]:
-    start = len(_MAGIC) + 2
-    end = start + int.from_bytes(body[len(_MAGIC) : start], "little")
-    header = _HEADER.fullmatch(body[start:end])
+    header_start = len(_MAGIC) + 2
+    header_end = header_start + int.from_bytes(body[len(_MAGIC) : header_start], "little")
+    header = _HEADER.fullmatch(body[header_start:header_end])
     if not body.startswith(_MAGIC) or header is None:
-        raise ValueError(f"an array header of another kind: {body[start : min(end, start + 80)]!r}")
+        shown_header = body[header_start : min(header_end, header_start + 80)]
+        raise ValueError(f"an array header of another kind: {shown_header!r}")
     dtype = np.dtype(header[1].decode())
     shape = tuple(int(size) for size in header[2].split(b",") if size.strip())
-    if math.prod(shape) * dtype.itemsize != len(body) - end:
-        raise ValueError(f"{len(body) - end} bytes do not fit the shape {shape} of {dtype}")
+    if math.prod(shape) * dtype.itemsize != len(body) - header_end:
+        raise ValueError(f"{len(body) - header_end} bytes do not fit the shape {shape} of {dtype}")
     # Copy, because an array over bytes is read-only, and numba would compile every kernel again for
     # read-only arrays.
-    return np.frombuffer(body, dtype=dtype, offset=end).reshape(shape).copy()
+    return np.frombuffer(body, dtype=dtype, offset=header_end).reshape(shape).copy()

@@ -79,7 +79,7 @@ class AuditLog:
 
     def entries(self) -> list[AuditEntry]:
         """Return every readable entry."""
-        return [line.entry for line in self._read()[0] if line.entry is not None]
+        return [line.entry for line in self._read_lines()[0] if line.entry is not None]
 
     def append(
         self,
@@ -110,7 +110,7 @@ class AuditLog:
 
     def repair(self, *, when: datetime, who: str) -> None:
         """Remove a torn last line, if there is one, and log the removal."""
-        lines, torn_line = self._read()
+        lines, torn_line = self._read_lines()
         if not torn_line:
             return
         replace_file(self._path, b"".join(line.text for line in lines))
@@ -125,7 +125,7 @@ class AuditLog:
 
     def problems(self) -> list[str]:
         """Return one text for each break in the chain of lines; an empty list if it is intact."""
-        lines, torn_line = self._read()
+        lines, torn_line = self._read_lines()
         problems = ["the last line is torn: the next change removes it"] if torn_line else []
         previous_digest, number = ZERO_DIGEST, 0
         for position, line in enumerate(lines, start=1):
@@ -146,7 +146,7 @@ class AuditLog:
         return problems + self._head_problems(lines, number)
 
     def _head_problems(self, lines: list[_LogLine], number: int) -> list[str]:
-        head_number, digest = self._head()
+        head_number, digest = self._read_head()
         if head_number > number:
             return [
                 f"line {head_number} was written, but the log ends at {number}: lines are missing"
@@ -160,8 +160,8 @@ class AuditLog:
 
     def _last_line(self) -> tuple[int, str]:
         """Return the number and digest of the line that was written last."""
-        number, digest = self._head()
-        lines, _ = self._read()
+        number, digest = self._read_head()
+        lines, _ = self._read_lines()
         last_entry = lines[-1].entry if lines else None
         # After a kill the head may be one line behind the log. Otherwise the chain continues from
         # the head, so that an edited end of the log does not become part of the chain.
@@ -169,23 +169,23 @@ class AuditLog:
             return last_entry.number, lines[-1].digest
         return number, digest
 
-    def _read(self) -> tuple[list[_LogLine], bytes]:
+    def _read_lines(self) -> tuple[list[_LogLine], bytes]:
         """Return the complete lines, and the bytes after the last line break."""
         try:
             *texts, torn_line = self._path.read_bytes().split(b"\n")
         except FileNotFoundError:
             return [], b""
-        return [_LogLine(text + b"\n", _entry(text)) for text in texts], torn_line
+        return [_LogLine(text + b"\n", _parse_entry(text)) for text in texts], torn_line
 
-    def _head(self) -> tuple[int, str]:
+    def _read_head(self) -> tuple[int, str]:
         try:
             head = _LogHead.model_validate_json(self._head_path.read_bytes())
         except (OSError, ValidationError):
-            return 0, ZERO_DIGEST  # without a head, a log of two or more lines has a problem
+            return 0, ZERO_DIGEST  # `problems` reports a log of two or more lines without a head
         return head.number, head.sha256
 
 
-def _entry(text: bytes) -> AuditEntry | None:
+def _parse_entry(text: bytes) -> AuditEntry | None:
     try:
         return AuditEntry.model_validate_json(text)
     except ValidationError:

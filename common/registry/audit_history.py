@@ -39,12 +39,18 @@ def logged_state(entries: Iterable[AuditEntry]) -> RegistryState:
     return state
 
 
-def differences(logged: RegistryState, actual: RegistryState) -> list[str]:
+def differences(expected_state: RegistryState, actual_state: RegistryState) -> list[str]:
     """Return one text for each difference between a folder and its audit log."""
-    texts = [f"{version} is missing" for version in sorted(logged.versions - actual.versions)]
-    texts += [f"{version} has no entry" for version in sorted(actual.versions - logged.versions)]
+    texts = [
+        f"{version} is missing"
+        for version in sorted(expected_state.versions - actual_state.versions)
+    ]
+    texts += [
+        f"{version} has no entry"
+        for version in sorted(actual_state.versions - expected_state.versions)
+    ]
     for alias in (CHAMPION, PREVIOUS):
-        logged_id, actual_id = getattr(logged, alias), getattr(actual, alias)
+        logged_id, actual_id = getattr(expected_state, alias), getattr(actual_state, alias)
         if logged_id != actual_id:
             texts.append(f"{alias} is {actual_id or 'unset'}, logged was {logged_id or 'unset'}")
     return texts

@@ -37,7 +37,7 @@ class ModelFolder:
 
     @property
     def staging(self) -> Path:
-        """The folder of versions that are being written or deleted. A kill leaves them there."""
+        """The folder of versions that are being written or deleted; a kill leaves them there."""
         return self.folder / "staging"
 
     @property

@@ -47,7 +47,8 @@ class Registry:
         self._root = root
         self._now = now
 
-    # Reading needs no lock: versions never change, and aliases change atomically.
+    # The next methods only read. They need no lock, because versions never change, and aliases
+    # change atomically.
 
     def names(self) -> list[str]:
         """Return the names of the models that have a version."""
@@ -61,7 +62,8 @@ class Registry:
     def versions(self, name: str) -> list[ModelManifest]:
         """Return the manifests of a model's versions, oldest first.
 
-        Raises ModelRefused if one is damaged. `version_ids` and `manifest` show which one.
+        Raises ModelRefused if one is damaged. Use `version_ids` and `manifest` to find the damaged
+        version.
         """
         return [self.manifest(name, version) for version in self.version_ids(name)]
 
@@ -139,7 +141,8 @@ class Registry:
                 problems = folder.log.problems() + log_mismatches(folder)
         return problems
 
-    # Changing needs the lock. The audit entry is written before the change that it records.
+    # The next methods change a model's folder and take its lock. They write each audit entry before
+    # the change that it records.
 
     def register(self, name: str, candidate: Candidate, *, who: str, why: str) -> str:
         """Store a candidate as a new version and return its id.
@@ -216,7 +219,7 @@ class Registry:
         content = report_bytes(report)
         folder = self._version_folder(name, version)
         with locked_change(self._model_folder(name), who or current_user(), self._now) as change:
-            self.resolve(name, folder.name)  # it may have been pruned before the lock was taken
+            self.resolve(name, folder.name)  # a prune may have deleted the version before the lock
             path = next_report(folder)
             detail = report_detail(path, content, passed=report["passed"])
             change.log_action(Action.EVALUATE, folder.name, "evaluated", detail)

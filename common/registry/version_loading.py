@@ -25,7 +25,7 @@ MAX_FILE_BYTES = 2**30
 def load_version(folder: Path) -> ModelVersion:
     """Return a version after checking digests, bounds, schema and golden rows; unpickles nothing.
 
-    The ModelRefused that it raises names the version, the problem and the remedy.
+    If a check fails, raises ModelRefused with the version, the problem and the remedy.
     """
     try:
         manifest = load_manifest(folder)
@@ -33,7 +33,7 @@ def load_version(folder: Path) -> ModelVersion:
         arrays = unpack(_verified_content(folder, ARRAYS, manifest), ARRAYS)
         golden = unpack(_verified_content(folder, GOLDEN, manifest), GOLDEN)
         _check_arrays(arrays, manifest)
-        detector = _detector(arrays, manifest)
+        detector = _build_detector(arrays, manifest)
         check_golden_rows(detector, golden)
     except ModelRefused as error:
         raise ModelRefused(
@@ -49,10 +49,10 @@ def load_manifest(folder: Path) -> ModelManifest:
     Raises ModelRefused if the manifest is damaged or belongs to another folder.
     """
     path = folder / MANIFEST
-    size = _size(path)
+    size = _file_size(path)
     if size > MAX_MANIFEST_BYTES:
         raise ModelRefused(f"{MANIFEST} has {size} bytes, more than {MAX_MANIFEST_BYTES}")
-    manifest = parse_manifest(_read(path))
+    manifest = parse_manifest(_read_file(path))
     if manifest.id != folder.name:
         raise ModelRefused(f"the manifest is that of {manifest.id}")
     if set(manifest.files) != {ARRAYS, GOLDEN, ESTIMATOR}:
@@ -64,7 +64,7 @@ def _verified_content(folder: Path, file: str, manifest: ModelManifest) -> bytes
     """Return the content of a file after comparing its digest with the manifest."""
     stored_file = manifest.files[file]
     _check_size(folder / file, stored_file)
-    content = _read(folder / file)
+    content = _read_file(folder / file)
     _check_digest(file, hashlib.sha256(content).hexdigest(), stored_file)
     return content
 
@@ -82,7 +82,7 @@ def _check_estimator(folder: Path, manifest: ModelManifest) -> None:
 
 
 def _check_size(path: Path, stored_file: StoredFile) -> None:
-    size = _size(path)
+    size = _file_size(path)
     if size != stored_file.bytes or size > MAX_FILE_BYTES:
         raise ModelRefused(
             f"{path.name} has {size} bytes; the manifest records {stored_file.bytes}, and the "
@@ -106,8 +106,8 @@ def _check_arrays(arrays: Arrays, manifest: ModelManifest) -> None:
         raise ModelRefused("the digest over all arrays is not the one that the manifest records")
 
 
-def _detector(arrays: Arrays, manifest: ModelManifest) -> Detector:
-    schema = _schema(manifest)
+def _build_detector(arrays: Arrays, manifest: ModelManifest) -> Detector:
+    schema = _parse_schema(manifest)
     detector = detector_from_arrays(
         manifest.id, schema, plan_from_plain(manifest.plan, schema), arrays
     )
@@ -122,7 +122,7 @@ def _detector(arrays: Arrays, manifest: ModelManifest) -> Detector:
     return detector
 
 
-def _schema(manifest: ModelManifest) -> Schema:
+def _parse_schema(manifest: ModelManifest) -> Schema:
     try:
         schema = schema_from_plain(manifest.row_schema)
     except SchemaError as error:
@@ -135,7 +135,7 @@ def _schema(manifest: ModelManifest) -> Schema:
     return schema
 
 
-def _size(path: Path) -> int:
+def _file_size(path: Path) -> int:
     try:
         status = path.stat()
     except OSError as error:
@@ -145,7 +145,7 @@ def _size(path: Path) -> int:
     return status.st_size
 
 
-def _read(path: Path) -> bytes:
+def _read_file(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:

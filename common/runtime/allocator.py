@@ -7,7 +7,7 @@ TRIM_THRESHOLD_BYTES = 128 * 1024 * 1024
 """Freed bytes at the top of the heap that the C library keeps before it returns any to the
 system."""
 MMAP_THRESHOLD_BYTES = 32 * 1024 * 1024
-"""Allocations from this size get pages of their own, which a free returns to the system.
+"""Allocations from this size get pages of their own, which return to the system when freed.
 
 glibc allows no larger value.
 """
@@ -16,7 +16,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 def keep_freed_memory() -> bool:
-    """Let this process reuse freed memory; return whether the C library supports it (glibc).
+    """Make glibc keep freed memory for reuse; return False for another C library.
 
     By default, glibc returns the columns of a micro-batch to the system. The page faults of the
     next micro-batch then take up to a quarter of the scoring time. The function does nothing if the

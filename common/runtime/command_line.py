@@ -1,4 +1,4 @@
-"""Runs a command; every failure ends in one line of text and its own exit code."""
+"""Runs a command, and turns every failure into a message and an exit code."""
 
 import os
 import sys
@@ -47,7 +47,7 @@ def run(
         _invoke(command, sys.argv[1:] if args is None else args, name or Path(sys.argv[0]).name)
         sys.stdout.flush()
     except SystemExit as stop:
-        if isinstance(stop.__context__, BrokenPipeError):  # rich turns it into exit code 1
+        if isinstance(stop.__context__, BrokenPipeError):  # rich exits with code 1
             return BROKEN_PIPE
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - reported below
@@ -81,7 +81,7 @@ def _invoke(command: typer.Typer | Callable[..., Any], args: Sequence[str], name
         app = typer_app()
         app.command()(command)
     parsed_command = get_command(app)
-    # `parsed.main` would handle broken pipes, interrupts and usage errors by itself.
+    # `parsed_command.main` is not used, because it handles interrupts and usage errors itself.
     with parsed_command.make_context(name, list(args)) as context:
         parsed_command.invoke(context)
 

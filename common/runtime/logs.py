@@ -21,7 +21,7 @@ _UNQUOTED = re.compile(r"[^\s\"'=\\\x00-\x1f\x7f]+")
 class Log:
     """Writes events under one logger name; keyword arguments become their fields."""
 
-    stdlib: logging.Logger
+    stdlib_logger: logging.Logger
 
     def debug(self, event: str, /, **fields: object) -> None:
         """Write an event that helps with a diagnosis."""
@@ -48,9 +48,9 @@ class Log:
         fields: Mapping[str, object],
         exception: BaseException | None = None,
     ) -> None:
-        if self.stdlib.isEnabledFor(level):
+        if self.stdlib_logger.isEnabledFor(level):
             # The event is an argument, so that a % in its text is not read as a format.
-            self.stdlib.log(level, "%s", event, exc_info=exception, extra={"fields": fields})
+            self.stdlib_logger.log(level, "%s", event, exc_info=exception, extra={"fields": fields})
 
 
 def logger(name: str) -> Log:

@@ -14,7 +14,8 @@ from sensorwatch.common.scoring.detections import Severity
 from sensorwatch.common.scoring.status import Status
 
 PREFIX = "sensorwatch"
-# No bound is negative, because Prometheus drops the sum and count of such a histogram.
+# No bound is negative, because Prometheus drops the sum and count of a
+# histogram with a negative bound.
 SCORE_BOUNDS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0)
 LATENCY_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 STAGE_BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0)

@@ -34,17 +34,17 @@ def print_json(value: Any, *, indent: int | None = None) -> None:
 
 
 def json_line(value: bytes) -> bytes:
-    r"""Return a JSON document that this program did not write as one line that is safe to print.
+    r"""Return a JSON document from outside this program as one line that is safe to print.
 
-    The line has the same JSON value. Bytes that are not UTF-8 become escapes such as `\xff`, and
-    the line is then not JSON.
+    The JSON value does not change. If bytes are not UTF-8, they become escapes such as `\xff`, and
+    the line is not JSON.
     """
     text = b" ".join(value.splitlines()).decode(errors="backslashreplace")
     return escaped_json(text).encode() + b"\n"
 
 
 def print_json_line(value: bytes) -> None:
-    """Print a JSON document that this program did not write, on one line."""
+    """Print a JSON document from outside this program on one line."""
     sys.stdout.buffer.write(json_line(value))
     sys.stdout.buffer.flush()
 

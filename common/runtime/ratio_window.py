@@ -29,8 +29,8 @@ class WindowedRatio:
 
     def ratio(self, *, now: float) -> float:
         """Return the share of hits, from 0 to 1; 0 if the window has no rows."""
-        oldest = int(now) - self._seconds
-        while self._slots and self._slots[0][0] <= oldest:
+        last_expired_second = int(now) - self._seconds
+        while self._slots and self._slots[0][0] <= last_expired_second:
             _, hits, rows = self._slots.popleft()
             self._hits -= hits
             self._rows -= rows

@@ -103,7 +103,7 @@ class RegistrySettings(_SettingsTable):
 
 
 class BreakerSettings(_SettingsTable):
-    """The limits at which too many rejections stop the consumer."""
+    """Settings of the breaker, which stops the consumer after too many rejections."""
 
     max_rejected_ratio: Annotated[float, Field(gt=0, le=1)] = 0.5
     min_rows: Count = 1_000
@@ -136,18 +136,18 @@ class ConsumerSettings(_SettingsTable):
     max_wait_ms: Annotated[int, Field(ge=0), AfterValidator(_check_wait)] = 50
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     threads: Annotated[int, Field(ge=1, le=64)] = 2
-    """Threads of a worker for parsing and for the forest, in large micro-batches."""
+    """Number of threads in which a worker parses and scores a large micro-batch."""
     http_host: Text = "127.0.0.1"
     http_port: Port = 9101
     """Port of worker 0; worker n uses this port plus n. With 0, the system chooses a free port."""
     snapshot_every_rows: Count = 250_000
-    """Rows of a partition between two snapshots; the worker waits for at least five per sensor."""
+    """Number of rows of a partition between two snapshots, but at least five rows per sensor."""
     snapshot_every_seconds: Seconds = 3_600
     """Seconds between two snapshots of a partition with new records; must be far below the
     retention."""
     max_sensors: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
-    """Largest number of sensors in a partition's memory; a further one evicts the longest
-    silent."""
+    """Largest number of sensors in a partition's memory. A further sensor evicts the sensor that
+    was silent longest."""
     commit_deadline_seconds: Seconds = 30
     shutdown_seconds: Seconds = 5
     breaker: BreakerSettings = BreakerSettings()

@@ -53,23 +53,24 @@ def file_entries(config: Path | None) -> dict[str, SettingEntry]:
 
 
 def environment_entries(
-    environ: Mapping[str, str], known: Mapping[str, type[Any]]
+    environ: Mapping[str, str], key_types: Mapping[str, type[Any]]
 ) -> dict[str, SettingEntry]:
-    """Return the entries of variables `SENSORWATCH__TABLE__KEY` and `..._FILE` (file content).
+    """Return the entries of the environment variables `SENSORWATCH__TABLE__KEY`.
 
-    `known`: the type of each key. Raises SettingsError for an unknown key, an unreadable file, or a
+    A variable `SENSORWATCH__TABLE__KEY_FILE` names a file that contains the value. `key_types`: the
+    type of each key. Raises SettingsError for an unknown key, an unreadable file, or a
     key that is set twice.
     """
     entries: dict[str, SettingEntry] = {}
     for variable in sorted(name for name in environ if name.startswith(PREFIX)):
-        key, from_file = _parse_variable(variable, known)
+        key, is_file = _parse_variable(variable, key_types)
         if key in entries:
             raise SettingsError(
                 f"{key} is set twice, by {variable} and by {entries[key].origin}: remove one"
             )
-        text = _file_content(Path(environ[variable]), variable) if from_file else environ[variable]
+        text = _file_content(Path(environ[variable]), variable) if is_file else environ[variable]
         entries[key] = SettingEntry(
-            _parse_text(text, known.get(key, str)), f"environment {variable}"
+            _parse_text(text, key_types.get(key, str)), f"environment {variable}"
         )
     return entries
 
@@ -91,20 +92,20 @@ def _flat_items(plain: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[st
             yield prefix + key, value
 
 
-def _parse_variable(variable: str, known: Mapping[str, type[Any]]) -> tuple[str, bool]:
+def _parse_variable(variable: str, key_types: Mapping[str, type[Any]]) -> tuple[str, bool]:
     """Return the dotted key that a variable names, and whether its value is a file's content."""
     key = variable.removeprefix(PREFIX).lower().replace("__", ".")
     table, _, name = key.partition(".")
     if table == _KAFKA and name:
         key = f"{_KAFKA}.{name.replace('_', '.')}"
-        from_file = key.endswith(".file") and key.removeprefix("kafka.") not in _KAFKA_FILE_KEYS
-        return (key.removesuffix(".file"), True) if from_file else (key, False)
-    if key in known:
+        is_file = key.endswith(".file") and key.removeprefix("kafka.") not in _KAFKA_FILE_KEYS
+        return (key.removesuffix(".file"), True) if is_file else (key, False)
+    if key in key_types:
         return key, False
-    if key.removesuffix("_file") in known:
+    if key.removesuffix("_file") in key_types:
         return key.removesuffix("_file"), True
     raise SettingsError(
-        f'unknown key "{key}" in the environment variable {variable}{suggestion(key, known)}'
+        f'unknown key "{key}" in the environment variable {variable}{suggestion(key, key_types)}'
     )
 
 
@@ -122,4 +123,4 @@ def _parse_text(text: str, value_type: type[Any]) -> object:
     try:
         return TypeAdapter(value_type).validate_strings(text)
     except ValidationError:
-        return text  # the validation of all settings reports this text with other problems
+        return text  # the later validation of all settings reports this text

@@ -71,7 +71,7 @@ def load_settings(
         **override_entries(overrides or {}),
     }
     try:
-        settings = Settings.model_validate(_nested(entries))
+        settings = Settings.model_validate(_nest_entries(entries))
     except ValidationError as error:
         raise SettingsError(_error_text(error, entries)) from error
     _check_topics(settings)
@@ -138,7 +138,7 @@ def _check_topics(settings: Settings) -> None:
             )
 
 
-def _nested(entries: Mapping[str, SettingEntry]) -> dict[str, Any]:
+def _nest_entries(entries: Mapping[str, SettingEntry]) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for key, entry in entries.items():
         table, _, name = key.partition(".")

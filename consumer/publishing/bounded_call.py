@@ -10,7 +10,7 @@ class CallOverdue(Exception):
 
 
 def call_within(seconds: float, action: Callable[[], None]) -> None:
-    """Run `action` in a separate thread, wait for its end, and raise what it raises.
+    """Run `action` in a separate thread, wait for its end, and raise its exception if it fails.
 
     Raises CallOverdue after `seconds`. The thread does not prevent the process from exiting.
     """

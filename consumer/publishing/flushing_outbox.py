@@ -103,15 +103,15 @@ class FlushingOutbox:
 
     def _flush(self) -> None:
         deadline = self._clock() + self._deadline_seconds
-        undelivered = 1
-        while undelivered and not self._delivery_error and self._clock() < deadline:
+        undelivered_count = 1
+        while undelivered_count and not self._delivery_error and self._clock() < deadline:
             try:
-                undelivered = flush(self._producer, CALL_TIMEOUT_SECONDS)
+                undelivered_count = flush(self._producer, CALL_TIMEOUT_SECONDS)
             except KafkaException as error:  # a fatal error
                 raise Unrecoverable(f"not delivered: {error.args[0].str()}") from error
-        if undelivered or self._delivery_error:
-            why = self._delivery_error or f"{undelivered} messages are still in the queue"
-            raise Unrecoverable(f"not delivered within {self._deadline_seconds:g} s: {why}")
+        if undelivered_count or self._delivery_error:
+            reason = self._delivery_error or f"{undelivered_count} messages are still in the queue"
+            raise Unrecoverable(f"not delivered within {self._deadline_seconds:g} s: {reason}")
 
     def _produce(self, message: OutgoingMessage, deadline: float, on_delivery: OnDelivery) -> None:
         while True:

@@ -34,14 +34,14 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class CommitPlan:
-    """The messages and next offsets that follow the snapshots and name them by their offsets."""
+    """The ledger messages and next offsets of a transaction; they contain snapshot offsets."""
 
     messages: list[OutgoingMessage]
     commits: list[Commit]
 
 
 CommitPlanner = Callable[[Mapping[Partition, int]], CommitPlan]
-"""A function that returns the commit plan for the manifest offset of each partition's snapshot."""
+"""A function from the manifest offset of each partition's snapshot to the commit plan."""
 
 
 class Outbox(Protocol):
@@ -55,7 +55,7 @@ class Outbox(Protocol):
         *,
         snapshots: Sequence[Snapshot] = (),
     ) -> None:
-        """Publish messages and snapshots, then the commit plan, all or none.
+        """Publish messages, snapshots and the commit plan; commit either all of them or none.
 
         `snapshots` has at most one snapshot per partition. `plan_commit` gets the offsets of the
         snapshot manifests. Raises an error of `common/errors.py`.

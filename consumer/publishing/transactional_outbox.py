@@ -29,7 +29,7 @@ from sensorwatch.consumer.publishing.snapshot_writing import DeliveryTracker, wr
 CALL_TIMEOUT_SECONDS = 5.0
 """Timeout of one call into the client; the deadline is checked between calls."""
 GRACE_SECONDS = 1.0
-"""Time beyond its timeout after which a call that ignores its timeout is abandoned."""
+"""Time after the timeout of a call at which the call is abandoned."""
 CLOSING_SECONDS = 2.0
 _FAILED_TRANSACTION_ERRORS = {KafkaError._STATE, KafkaError._FATAL}  # noqa: SLF001 - the client's names
 """Errors of produce() in a transaction that has failed in the background."""
@@ -52,7 +52,7 @@ class TransactionalOutbox:
     ) -> None:
         """Start a producer, which aborts the open transaction of an earlier producer with this id.
 
-        `start_seconds` is the time limit for the start of this producer and of each later one.
+        `start_seconds` is the time limit for the start of this and of each later producer.
         `transaction_seconds` is the time limit for a transaction, and for its abort. This limit
         must be less than the timeout after which the broker aborts the transaction and fences the
         producer. Raises Fenced or BrokerUnavailable.
@@ -173,8 +173,10 @@ class TransactionalOutbox:
             self._produce(message, deadline, tracker.next_callback())
         while not tracker.finished:
             if self._clock() > deadline:
-                timed_out = KafkaError(KafkaError._TIMED_OUT)  # noqa: SLF001 - the client's name
-                raise _ClientFailure(ClientOperation.PRODUCE, timed_out, Reaction.RENEW_PRODUCER)
+                timeout_error = KafkaError(KafkaError._TIMED_OUT)  # noqa: SLF001 - the client's name
+                raise _ClientFailure(
+                    ClientOperation.PRODUCE, timeout_error, Reaction.RENEW_PRODUCER
+                )
             try:
                 flush(self._producer, CALL_TIMEOUT_SECONDS)
             except KafkaException as error:  # a fatal error
@@ -185,8 +187,10 @@ class TransactionalOutbox:
                 ClientOperation.PRODUCE, tracker.first_error, wanted_reaction, cause_unknown=True
             )
         if tracker.offsets is None:
-            duplicate = KafkaError(KafkaError.DUPLICATE_SEQUENCE_NUMBER)
-            raise _ClientFailure(ClientOperation.PRODUCE, duplicate, Reaction.ABORT_AND_REWIND)
+            duplicate_error = KafkaError(KafkaError.DUPLICATE_SEQUENCE_NUMBER)
+            raise _ClientFailure(
+                ClientOperation.PRODUCE, duplicate_error, Reaction.ABORT_AND_REWIND
+            )
         return tracker.offsets
 
     def _produce(
@@ -199,9 +203,9 @@ class TransactionalOutbox:
                 self._wait_or_fail(ClientOperation.PRODUCE, deadline, error)
             except BufferError:
                 if self._clock() > deadline:
-                    queue_full = KafkaError(KafkaError._QUEUE_FULL)  # noqa: SLF001 - the client's name
+                    queue_full_error = KafkaError(KafkaError._QUEUE_FULL)  # noqa: SLF001 - the client's name
                     raise _ClientFailure(
-                        ClientOperation.PRODUCE, queue_full, Reaction.RENEW_PRODUCER
+                        ClientOperation.PRODUCE, queue_full_error, Reaction.RENEW_PRODUCER
                     ) from None
                 poll_callbacks(self._producer)
 
@@ -220,8 +224,8 @@ class TransactionalOutbox:
             except KafkaException as error:
                 self._wait_or_fail(operation, deadline, error)
             except CallOverdue as error:
-                overdue = KafkaError(KafkaError._TIMED_OUT, str(error))  # noqa: SLF001 - its name
-                raise _ClientFailure(operation, overdue, Reaction.RENEW_PRODUCER) from error
+                overdue_error = KafkaError(KafkaError._TIMED_OUT, str(error))  # noqa: SLF001 - the client's name
+                raise _ClientFailure(operation, overdue_error, Reaction.RENEW_PRODUCER) from error
             else:
                 return
 
