@@ -71,6 +71,6 @@ class StopRequest:
 
 def _exit_now(seconds: float) -> None:
     """Exit without closing anything, because a restart continues from the committed offsets."""
-    _log.error("not stopped in time, exiting now", seconds=seconds)
+    _log.error("the worker did not stop in time and exits now", seconds=seconds)
     sys.stderr.flush()
     os._exit(70)

@@ -109,7 +109,7 @@ def require_topics(
     if missing:
         missing_names = ", ".join(f'"{name}"' for name in missing)
         raise BrokerUnavailable(
-            f"the broker at {connection.address} has no topic {missing_names}: make it with "
+            f"the broker at {connection.address} has no topic {missing_names}: create it with "
             "`sensorwatch topics create`, or correct [topics]"
         )
     return {name: partition_counts[name] for name in wanted_names}

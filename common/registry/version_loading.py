@@ -51,7 +51,7 @@ def load_manifest(folder: Path) -> ModelManifest:
     path = folder / MANIFEST
     size = _file_size(path)
     if size > MAX_MANIFEST_BYTES:
-        raise ModelRefused(f"{MANIFEST} has {size} bytes, more than {MAX_MANIFEST_BYTES}")
+        raise ModelRefused(f"{MANIFEST} has {size} bytes, but the limit is {MAX_MANIFEST_BYTES}")
     manifest = parse_manifest(_read_file(path))
     if manifest.id != folder.name:
         raise ModelRefused(f"the manifest is that of {manifest.id}")

@@ -94,7 +94,7 @@ class MemoryMetrics:
             "Time it took to restore the memory of a partition.",
             bounds=STAGE_BOUNDS,
         )
-        self.snapshots = _counter(registry, "snapshots_total", "Snapshots of memories committed.")
+        self.snapshots = _counter(registry, "snapshots_total", "Committed snapshots of memories.")
         self.snapshot_bytes = _histogram(
             registry, "snapshot_bytes", "Size of a snapshot's memory.", bounds=BYTES_BOUNDS
         )
@@ -111,7 +111,9 @@ class ModelMetrics:
             registry, "model_loaded_timestamp_seconds", "Time when the model was loaded."
         )
         self.reload_last_success = _gauge(
-            registry, "model_reload_last_success", "1 if the last load succeeded, 0 if refused."
+            registry,
+            "model_reload_last_success",
+            "1 if the last load succeeded, 0 if the model was refused.",
         )
 
     def loaded(self, *, model: str, version: str, schema: str, at: float) -> None:
@@ -151,7 +153,7 @@ class ConsumerMetrics:
         _create_label_series(self.batch_duration, BatchStage)
         self.end_to_end_latency = RowHistogram(
             f"{PREFIX}_end_to_end_latency_seconds",
-            "From the record's timestamp to the commit of its outcome.",
+            "Seconds from the record's timestamp to the commit of its outcome.",
             bounds=LATENCY_BOUNDS,
             registry=registry,
         )
