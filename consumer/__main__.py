@@ -1,4 +1,4 @@
-"""`python -m consumer`."""
+"""Runs the consumer: `python -m sensorwatch.consumer`."""
 
 import sys
 
@@ -7,7 +7,7 @@ from sensorwatch.consumer.stopping import StopRequest
 
 def main() -> int:
     """Run the command and return its exit code."""
-    StopRequest()  # first: the imports below take their time
+    StopRequest()  # before the imports below, because they are slow
     from sensorwatch.common.runtime.command_line import run
     from sensorwatch.consumer.command import consume
 

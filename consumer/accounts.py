@@ -42,8 +42,8 @@ class Accounts:
         """Create an empty set of accounts.
 
         `history` reads the group's history from the ledger; it is called only if a partition has no
-        committed offset. `retry` applies to each request to the broker. It must last longer than
-        the open transaction of a dead worker, because offsets are not stable before its end.
+        committed offset. `retry` applies to each request to the broker. Its time must be longer
+        than the open transaction of a dead worker, because offsets are not stable before its end.
         """
         self._consumer = consumer
         self._start = start
@@ -62,7 +62,7 @@ class Accounts:
 
     @property
     def unopened(self) -> frozenset[Partition]:
-        """Partitions whose account was never committed."""
+        """The partitions whose account was never committed."""
         return frozenset(self._unopened)
 
     def load(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
@@ -71,23 +71,23 @@ class Accounts:
         Raises OffsetsLost or StateRefused if a person must decide where to start, and
         BrokerUnavailable if the committed offsets cannot be read.
         """
-        new = []
+        new_partitions = []
         for partition, topic_partition in self._committed_offsets(partitions).items():
             if topic_partition.offset >= 0:
                 self._by_partition[partition] = self._load_account(
                     partition, topic_partition.offset, topic_partition.metadata
                 )
             else:
-                new.append(partition)
-        if new:
+                new_partitions.append(partition)
+        if new_partitions:
             history = self._history()
-            for partition in new:
+            for partition in new_partitions:
                 offset = self._first_offset(partition, history)
                 self._by_partition[partition] = self._open_account(partition, offset)
         return {partition: self._by_partition[partition].next_offset for partition in partitions}
 
     def forget(self, partitions: Sequence[Partition]) -> None:
-        """Remove partitions that are no longer assigned to this worker."""
+        """Remove the accounts of partitions that are no longer assigned to this worker."""
         for partition in partitions:
             self._by_partition.pop(partition, None)
             self._unopened.discard(partition)
@@ -106,7 +106,7 @@ class Accounts:
         return {partition: account.next_offset for partition, account in self._by_partition.items()}
 
     def advance(self, accounts: Mapping[Partition, Account]) -> None:
-        """Replace accounts by those that were just committed."""
+        """Replace accounts by the accounts that were just committed."""
         self._by_partition.update(accounts)
         self._unopened.difference_update(accounts)
 
@@ -116,7 +116,7 @@ class Accounts:
         requested = [TopicPartition(partition.topic, partition.number) for partition in partitions]
 
         def request() -> Sequence[TopicPartition]:
-            return _without_errors(self._consumer.committed(requested, CALL_TIMEOUT_SECONDS))
+            return _require_no_errors(self._consumer.committed(requested, CALL_TIMEOUT_SECONDS))
 
         try:
             answer = self._retry.ask(request)
@@ -166,23 +166,24 @@ class Accounts:
                 '`sensorwatch state reset`, or set start to "earliest" or "latest"'
             )
         topic_partition = TopicPartition(partition.topic, partition.number)
-        low, high = self._ask_leader(
+        first_offset, end_offset = self._ask_leader(
             partition,
             lambda: self._consumer.get_watermark_offsets(topic_partition, CALL_TIMEOUT_SECONDS),
         )
         if self._start is StartPosition.EARLIEST:
-            return low
+            return first_offset
         if history.first_commit_ms is None:
-            return high
-        # The partition was added after the group started: only records older than that are skipped.
+            return end_offset
+        # The partition was added after the group's first commit. With start = "latest", skip only
+        # the records that are older than this commit.
         query = TopicPartition(partition.topic, partition.number, history.first_commit_ms)
         (first_record,) = self._ask_leader(
             partition,
-            lambda: _without_errors(
+            lambda: _require_no_errors(
                 self._consumer.offsets_for_times([query], CALL_TIMEOUT_SECONDS)
             ),
         )
-        return first_record.offset if first_record.offset >= 0 else high
+        return first_record.offset if first_record.offset >= 0 else end_offset
 
     def _ask_leader(self, partition: Partition, request: Callable[[], Answer]) -> Answer:
         try:
@@ -202,8 +203,11 @@ def _lost_offsets_text(partition: Partition) -> str:
     )
 
 
-def _without_errors(answer: Sequence[TopicPartition]) -> Sequence[TopicPartition]:
-    """Return the answer; raise a partition's error, because its offset would look like none."""
+def _require_no_errors(answer: Sequence[TopicPartition]) -> Sequence[TopicPartition]:
+    """Return the answer, or raise the first error of a partition in it.
+
+    Without this check, a partition with an error would look like one without a committed offset.
+    """
     for topic_partition in answer:
         if topic_partition.error is not None:
             raise KafkaException(topic_partition.error)

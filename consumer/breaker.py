@@ -15,8 +15,8 @@ def breaker_reason(
     """Return why this micro-batch must not be committed, or None.
 
     Each partition has its own window, which is part of its account and survives a restart.
-    `current_accounts` have the windows before the micro-batch. A partition without new rejections
-    passes, even if its window has many. So does a partition with only accepted rejections.
+    `current_accounts` have the windows before the micro-batch. A partition passes if it has no new
+    rejections or only accepted rejections, even if its window contains many rejections.
     """
     for partition, rejected in settlement.rejected.items():
         excess = find_first_excess(
@@ -33,7 +33,7 @@ def breaker_reason(
                 "partitions of this worker are paused. Look at the records with `sensorwatch "
                 "topics check` and correct the producer or the schema. To accept the rejections, "
                 f"start with `sensorwatch consume --accept-rejections-until {partition.number}:"
-                f"{settlement.accounts[partition].next_offset}`. That is the end of this "
-                "micro-batch; more of them may follow"
+                f"{settlement.accounts[partition].next_offset}`. That offset is the end of "
+                "this micro-batch; after these rejections, more of them may follow"
             )
     return None

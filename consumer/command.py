@@ -22,7 +22,8 @@ def consume(
     group: Annotated[str | None, typer.Option(help="The consumer group.")] = None,
     topic: Annotated[str | None, typer.Option(help="The input topic of readings.")] = None,
     http_port: Annotated[
-        int | None, typer.Option(help="Port of /metrics, /livez and /readyz; worker n adds n.")
+        int | None,
+        typer.Option(help="Port of /metrics, /livez and /readyz; worker n uses this plus n."),
     ] = None,
     accept_rejections_until: Annotated[
         list[str] | None,
@@ -53,8 +54,8 @@ def consume(
     if settings.consumer.workers > 1 and worker is None:
         from sensorwatch.consumer.supervisor import supervise
 
-        raise typer.Exit(supervise(settings.consumer.workers, _arguments()))
-    # Imported late: it takes a second, and `--help` does not need it.
+        raise typer.Exit(supervise(settings.consumer.workers, _worker_arguments()))
+    # Imported late, because the import takes a second and `--help` does not need it.
     from sensorwatch.consumer.worker import run_worker
 
     run_worker(settings, worker, accepted_until, stopping)
@@ -69,7 +70,7 @@ def _parse_partition_offset(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def _arguments() -> list[str]:
-    """Return the options of this process, which its workers get too."""
+def _worker_arguments() -> list[str]:
+    """Return the options of this process, which the supervisor passes to its workers."""
     arguments = sys.argv[1:]
     return arguments[1:] if arguments[:1] == ["consume"] else arguments

@@ -48,9 +48,9 @@ from sensorwatch.consumer.wiring import Policy, Wiring
 
 TOPIC_TIMEOUT_SECONDS = 15.0
 OLD_TRANSACTION_SECONDS = 60.0
-"""Longer than the open transaction of a dead worker, or of a producer that was given up, lasts.
+"""Longest wait for the end of the open transaction of a dead worker or an abandoned producer.
 
-Until it has ended, offsets are not stable and a producer with the same id cannot start.
+Until that transaction ends, offsets are not stable and a producer with the same id cannot start.
 """
 DEFAULT_MAX_MESSAGE_BYTES = 1_000_000
 
@@ -65,12 +65,14 @@ def connect(
     observation: Observation,
     row_executor: RowExecutor,
 ) -> tuple[Wiring, Policy]:
-    """Return the wiring and policy of worker number `worker`; its first poll joins the group.
+    """Return the wiring and policy of worker number `worker`.
+
+    The first poll of the wiring's source joins the group.
 
     Raises BrokerUnavailable if the broker or a topic cannot be reached, and the errors of
     `check_state_topics` if the topics do not permit a restore.
     """
-    topics, options = settings.topics, settings.consumer
+    topics, consumer_settings = settings.topics, settings.consumer
     names = [topics.anomalies, topics.dead_letters, settings.ledger_topic, settings.state_topic]
     partition_counts = require_topics(
         settings.kafka, [topics.readings, *names], timeout=TOPIC_TIMEOUT_SECONDS
@@ -79,7 +81,7 @@ def connect(
         settings.kafka,
         readings=topics.readings,
         state=settings.state_topic,
-        snapshot_every_seconds=options.snapshot_every_seconds,
+        snapshot_every_seconds=consumer_settings.snapshot_every_seconds,
         warn=_log.warning,
         timeout=TOPIC_TIMEOUT_SECONDS,
     )
@@ -136,7 +138,7 @@ def _restore_sources(settings: Settings, ledger_context: LedgerContext) -> Resto
     kafka, registry = settings.kafka, Registry(settings.registry.path)
     retry = RetryPolicy(settings.consumer.commit_deadline_seconds)
 
-    def snapshot(partition: Partition, at: SnapshotRef) -> Snapshot:
+    def read_partition_snapshot(partition: Partition, at: SnapshotRef) -> Snapshot:
         return read_snapshot(
             kafka,
             settings.state_topic,
@@ -147,67 +149,72 @@ def _restore_sources(settings: Settings, ledger_context: LedgerContext) -> Resto
             retry=retry,
         )
 
-    def records(partition: Partition, begin: int, end: int) -> Iterator[Sequence[Record]]:
+    def read_records(partition: Partition, begin: int, end: int) -> Iterator[Sequence[Record]]:
         number = partition.number
         return read_topic_batches(
             kafka, partition.topic, begin={number: begin}, end={number: end}, retry=retry
         )
 
-    def detector(version: str) -> Detector:
+    def load_detector(version: str) -> Detector:
         return registry.load(settings.registry.model, version).detector
 
     return RestoreSources(
-        snapshot, records, detector, ledger_context.fingerprint, ledger_context.partitions
+        read_partition_snapshot,
+        read_records,
+        load_detector,
+        ledger_context.fingerprint,
+        ledger_context.partitions,
     )
 
 
 def _create_consumer(settings: Settings, observation: Observation) -> tuple[Consumer, Ownership]:
-    """Return the client and the ownership; statistics of the client update the lag."""
-    options = settings.consumer
-    created: list[Accounts] = []
+    """Return the consumer and the ownership; the consumer's statistics update the lag metric."""
+    consumer_settings = settings.consumer
+    created_accounts: list[Accounts] = []
 
-    def statistics(text: str) -> None:
-        for accounts in created:
+    def show_statistics(text: str) -> None:
+        for accounts in created_accounts:
             observation.show_lag(text, accounts.by_partition)
 
     consumer = Consumer(
-        consumer_config(settings.kafka, group=options.group)
-        | {"stats_cb": statistics, "error_cb": _log_client_error},
+        consumer_config(settings.kafka, group=consumer_settings.group)
+        | {"stats_cb": show_statistics, "error_cb": _log_client_error},
         logger=kafka_logger(),
     )
     accounts = Accounts(
         consumer,
-        start=options.start,
-        window_rows=options.breaker.window_rows,
+        start=consumer_settings.start,
+        window_rows=consumer_settings.breaker.window_rows,
         fingerprint=fingerprint(),
         history=lambda: group_history(
             settings.kafka,
             settings.ledger_topic,
-            group=options.group,
-            retry=RetryPolicy(options.commit_deadline_seconds),
+            group=consumer_settings.group,
+            retry=RetryPolicy(consumer_settings.commit_deadline_seconds),
         ),
-        retry=RetryPolicy(max(options.commit_deadline_seconds, OLD_TRANSACTION_SECONDS)),
-        max_sensors=options.max_sensors,
+        retry=RetryPolicy(max(consumer_settings.commit_deadline_seconds, OLD_TRANSACTION_SECONDS)),
+        max_sensors=consumer_settings.max_sensors,
     )
-    created.append(accounts)
+    created_accounts.append(accounts)
     snapshot_schedule = SnapshotSchedule(
-        every_rows=options.snapshot_every_rows, every_seconds=options.snapshot_every_seconds
+        every_rows=consumer_settings.snapshot_every_rows,
+        every_seconds=consumer_settings.snapshot_every_seconds,
     )
     return consumer, Ownership(accounts, Memories(), snapshot_schedule)
 
 
 def create_outbox(settings: Settings, worker: int, consumer: Consumer) -> Outbox:
-    """Return the outbox of worker number `worker`; it fences a producer with the same id."""
-    options = settings.consumer
-    if options.delivery is Delivery.EXACTLY_ONCE:
-        transactional_id = f"{options.group}.{options.instance}.{worker}"
+    """Return the outbox of worker number `worker`, which fences a producer with the same id."""
+    consumer_settings = settings.consumer
+    if consumer_settings.delivery is Delivery.EXACTLY_ONCE:
+        transactional_id = f"{consumer_settings.group}.{consumer_settings.instance}.{worker}"
         config = producer_config(settings.kafka, transactional_id=transactional_id)
         return TransactionalOutbox(
             lambda: Producer(config | {"error_cb": _log_client_error}, logger=kafka_logger()),
             transactional_id=transactional_id,
-            start_seconds=max(options.commit_deadline_seconds, OLD_TRANSACTION_SECONDS),
+            start_seconds=max(consumer_settings.commit_deadline_seconds, OLD_TRANSACTION_SECONDS),
             transaction_seconds=transaction_seconds(
-                config, at_most=options.commit_deadline_seconds
+                config, max_seconds=consumer_settings.commit_deadline_seconds
             ),
             state_topic=settings.state_topic,
             chunk_bytes=_chunk_bytes(settings),
@@ -220,14 +227,14 @@ def create_outbox(settings: Settings, worker: int, consumer: Consumer) -> Outbox
     return FlushingOutbox(
         Producer(config, logger=kafka_logger()),
         commit,
-        deadline_seconds=options.commit_deadline_seconds,
+        deadline_seconds=consumer_settings.commit_deadline_seconds,
         state_topic=settings.state_topic,
         chunk_bytes=_chunk_bytes(settings),
     )
 
 
 def _chunk_bytes(settings: Settings) -> int:
-    """Return the maximum size of a snapshot chunk, with room for the overhead of a message."""
+    """Return the largest size of a snapshot chunk, with room for the overhead of a message."""
     return min(CHUNK_BYTES, _max_message_bytes(settings) * 9 // 10)
 
 
@@ -236,7 +243,7 @@ def _max_message_bytes(settings: Settings) -> int:
 
 
 def _is_incremental(kafka: Mapping[str, Any]) -> bool:
-    """Return whether the client gets assignments as differences (KIP-848 or cooperative)."""
+    """Return whether the client gets only the changes of its assignment (KIP-848, cooperative)."""
     return (
         str(kafka.get("group.protocol", "classic")).lower() == "consumer"
         or "cooperative" in str(kafka.get("partition.assignment.strategy", "")).lower()
@@ -244,7 +251,6 @@ def _is_incremental(kafka: Mapping[str, Any]) -> bool:
 
 
 def _log_client_error(error: KafkaError) -> None:
-    # A serious error is also raised by the call that fails, and librdkafka logs lost connections.
-    # This logs the others.
+    # Transient errors are not logged here, because librdkafka logs lost connections itself.
     if not is_transient(error):
         _log.warning("kafka client", code=error.name(), why=error.str())

@@ -1,4 +1,4 @@
-"""The number of micro-batches in a row that were not committed, and the pause after each."""
+"""Counts the micro-batches in a row that were not committed, and computes the pause after each."""
 
 from collections.abc import Callable
 
@@ -8,10 +8,10 @@ LONGEST_PAUSE_SECONDS = 2.0
 
 
 class FailureStreak:
-    """Counts failures since the last commit; a short outage of a broker causes several."""
+    """Counts failures since the last commit. A short outage of a broker causes several failures."""
 
     def __init__(self, *, seconds: float, clock: Callable[[], float]) -> None:
-        """Start with no failures; `seconds`: the duration after which failures count as lasting."""
+        """Start with no failures; after `seconds`, failures count as lasting."""
         self._seconds = seconds
         self._clock = clock
         self._started_at = 0.0
@@ -29,13 +29,13 @@ class FailureStreak:
 
     @property
     def lasting(self) -> bool:
-        """Whether there are at least MIN_FAILURES, and the first one is old enough."""
+        """Whether there are MIN_FAILURES failures or more, and the first is `seconds` old."""
         return self.count >= MIN_FAILURES and self._clock() - self._started_at >= self._seconds
 
     @property
     def pause_seconds(self) -> float:
-        """Seconds to wait before the next try: 0 after the first failure, then doubling."""
+        """Seconds to wait before the next try: 0 after one failure, later twice the last pause."""
         if self.count <= 1:
             return 0.0
-        # The exponent is bounded because a long streak would overflow.
+        # The exponent is bounded, because the power would overflow after a long streak.
         return min(FIRST_PAUSE_SECONDS * 2.0 ** min(self.count - 2, 16), LONGEST_PAUSE_SECONDS)

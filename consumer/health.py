@@ -14,27 +14,29 @@ from sensorwatch.common.errors import SettingsError
 from sensorwatch.common.runtime.logs import logger
 
 Check = Callable[[], str | None]
-"""Returns None if the check passes, else the reason why not."""
+"""A health check, which returns None if it passes, else the reason for the failure."""
 
 
 class Heartbeat:
-    """Detects a loop that did not beat for `limit_seconds`."""
+    """Detects a loop that did not call `beat` for `limit_seconds`."""
 
     def __init__(self, clock: Callable[[], float], limit_seconds: float) -> None:
-        """Start with a beat; `clock` returns monotonic seconds."""
+        """Start as if the loop had just called `beat`; `clock` returns monotonic seconds."""
         self._clock, self._limit = clock, limit_seconds
-        self._last = clock()
+        self._last_beat = clock()
 
     def beat(self) -> None:
         """Note that the loop is alive."""
-        self._last = self._clock()
+        self._last_beat = self._clock()
 
     def stuck_reason(self) -> str | None:
         """Return why the loop counts as stuck, or None."""
-        silent = self._clock() - self._last
-        if silent <= self._limit:
+        silent_seconds = self._clock() - self._last_beat
+        if silent_seconds <= self._limit:
             return None
-        return f"the loop is stuck: no beat for {silent:.1f} s, the limit is {self._limit:g} s"
+        return (
+            f"the loop is stuck: no beat for {silent_seconds:.1f} s, the limit is {self._limit:g} s"
+        )
 
 
 class HealthServer:
@@ -51,7 +53,7 @@ class HealthServer:
 
     @property
     def address(self) -> str:
-        """The base URL."""
+        """The base URL of the server."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
 
@@ -71,10 +73,10 @@ def serve_health(
     ready: Check,
     key: str = "[consumer] http_port",
 ) -> HealthServer:
-    """Start and return the server; port 0 takes any free port.
+    """Start a health server and return it; with port 0, the system chooses a free port.
 
-    `live` and `ready` are the checks behind /livez and /readyz. `key` names the port's setting in
-    messages. Raises SettingsError if the address cannot be used.
+    `live` and `ready` are the checks behind /livez and /readyz. Error messages name `key`, the
+    setting of the port. Raises SettingsError if the address cannot be used.
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
@@ -87,7 +89,7 @@ def serve_health(
 
 
 class _Server(ThreadingMixIn, TCPServer):
-    """A TCPServer, because http.server's HTTPServer looks up its own host name at the start."""
+    """An HTTP server that, unlike http.server's HTTPServer, does not look up its own host name."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -107,7 +109,7 @@ class _Server(ThreadingMixIn, TCPServer):
         super().__init__(address, _Handler)
 
     def handle_error(self, *_request: object) -> None:
-        """Log an error of a check or the registry; a client that disconnects is no error."""
+        """Log an error of a check or of the registry, but not that a client has disconnected."""
         error = sys.exception()
         if error is not None and not isinstance(error, OSError):
             logger("health").error("request failed", exception=error)
@@ -121,19 +123,19 @@ class _Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         if path == "/metrics":
             encode, content_type = choose_encoder(self.headers.get("Accept") or "")
-            self._answer(200, encode(self.server.registry), content_type)
+            self._respond(200, encode(self.server.registry), content_type)
         elif path in self.server.checks:
             problem = self.server.checks[path]()
-            self._answer(503 if problem else 200, f"{problem or 'ok'}\n".encode())
+            self._respond(503 if problem else 200, f"{problem or 'ok'}\n".encode())
         else:
-            self._answer(404, b"not found: use /metrics, /livez or /readyz\n")
+            self._respond(404, b"not found: use /metrics, /livez or /readyz\n")
 
     do_HEAD = do_GET  # noqa: N815 - the name that http.server calls
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-        """Log nothing: probes come every second."""
+        """Log nothing, because probes come every second."""
 
-    def _answer(
+    def _respond(
         self, status: int, body: bytes, content_type: str = "text/plain; charset=utf-8"
     ) -> None:
         self.send_response(status)

@@ -34,28 +34,28 @@ CHAMPION_REFRESH_SECONDS = 1.0
 def run(wiring: Wiring, policy: Policy, clock: Clock, stopping: Callable[[], bool]) -> None:
     """Process micro-batches until `stopping` returns True.
 
-    A micro-batch that was not committed is read again. Raises BreakerOpen, Unrecoverable and any
-    other error that reading again cannot solve.
+    A micro-batch that was not committed is read again. Raises BreakerOpen, Unrecoverable and every
+    other error that a second read cannot solve.
     """
     consumer = policy.settings.consumer
     last_refresh = clock.monotonic()
     failures = FailureStreak(seconds=consumer.commit_deadline_seconds, clock=clock.monotonic)
-    awaiting_memory = 0
+    partitions_without_memory = 0
     while not stopping():
         wiring.observation.beat()
         wiring.check_input()
         if clock.monotonic() - last_refresh >= CHAMPION_REFRESH_SECONDS:
-            # Between micro-batches, so that no micro-batch mixes versions.
+            # Refresh between micro-batches, so that no micro-batch mixes versions.
             wiring.champion.refresh()
             last_refresh = clock.monotonic()
         # 1. Consume: take the available records, and restore the memories of new partitions.
-        wait = 0.0 if awaiting_memory else consumer.max_wait_ms / 1000
-        batch = wiring.source.next_batch(consumer.max_rows, wait)
+        wait_seconds = 0.0 if partitions_without_memory else consumer.max_wait_ms / 1000
+        batch = wiring.source.next_batch(consumer.max_rows, wait_seconds)
         if batch.size:
             wiring.observation.end_stage(BatchStage.CONSUME)
-        # Before the next rebalance, so that a new partition gets its account at once.
-        awaiting_memory = wiring.restorer.step(wiring.champion.current())
-        wiring.observation.set_awaiting_memory(awaiting_memory)
+        # Restore before the next rebalance, so that a new partition's account is committed at once.
+        partitions_without_memory = wiring.restorer.step(wiring.champion.current())
+        wiring.observation.set_awaiting_memory(partitions_without_memory)
         try:
             if _commit_account_changes(wiring, policy, batch.membership):
                 failures.end()
@@ -69,8 +69,8 @@ def run(wiring: Wiring, policy: Policy, clock: Clock, stopping: Callable[[], boo
 
 
 def _commit_batch(wiring: Wiring, policy: Policy, clock: Clock, batch: MicroBatch) -> bool:
-    """Decide, publish and advance; return whether there was anything to commit."""
-    # 2. Decide the outcome of every record; no I/O.
+    """Decide, publish and advance a micro-batch; return False if there was nothing to commit."""
+    # 2. Decide the outcome of every record, without I/O.
     ownership, detector = wiring.ownership, wiring.champion.current()
     outcomes = [
         (partition_batch, _process(wiring, partition_batch, detector))
@@ -93,10 +93,11 @@ def _commit_batch(wiring: Wiring, policy: Policy, clock: Clock, batch: MicroBatc
     results = _results(policy, clock, outcomes, detector)
     wiring.observation.end_stage(BatchStage.PROCESS)
 
-    # 3. Publish events, dead letters, ledger records, snapshots and next offsets: all or none.
+    # 3. Publish events, dead letters, ledger records, snapshots and next offsets in one
+    # transaction.
     accounts, snapshots = _publish(wiring, policy, results, settlement, batch.membership)
 
-    # 4. Advance accounts, memories and metrics: only after the commit.
+    # 4. Advance accounts, memories and metrics, only after the commit.
     _advance(wiring, accounts, snapshots)
     wiring.observation.end_stage(BatchStage.COMMIT)
     wiring.observation.count_outcomes(outcomes)
@@ -106,9 +107,9 @@ def _commit_batch(wiring: Wiring, policy: Policy, clock: Clock, batch: MicroBatc
 def _commit_account_changes(wiring: Wiring, policy: Policy, membership: bytes) -> bool:
     """Commit new accounts, and accounts with another model version, `max_sensors` or fingerprint.
 
-    This is a separate transaction without results. It includes partitions without records and has
-    a snapshot of each changed memory. So one version scored everything between two ledger records,
-    and everything between two snapshots. Return whether any account changed.
+    This separate transaction has no events and no dead letters. It includes partitions without
+    records, and a snapshot of each changed memory. So only one version scores the records between
+    two ledger records, or between two snapshots. Return whether any account changed.
     """
     ownership, detector = wiring.ownership, wiring.champion.current()
     max_sensors = policy.ledger_context.max_sensors
@@ -133,7 +134,7 @@ def _commit_account_changes(wiring: Wiring, policy: Policy, membership: bytes) -
 
 
 def _process(wiring: Wiring, partition_batch: PartitionBatch, detector: Detector) -> Outcome:
-    """Return the outcomes of one partition's records; its memory is updated in place."""
+    """Return the outcomes of a partition's records; the partition's memory is updated in place."""
     account = wiring.ownership.accounts.by_partition[partition_batch.partition]
     return process(
         partition_batch.payloads,
@@ -202,7 +203,7 @@ def _publish(
 def _advance(
     wiring: Wiring, accounts: Mapping[Partition, Account], snapshots: Sequence[Snapshot]
 ) -> None:
-    """Move accounts and memories to a commit, and delete snapshots that are no longer needed."""
+    """Advance accounts and memories after a commit, and delete snapshots that are not needed."""
     ownership = wiring.ownership
     wiring.observation.show_commit({p: ownership.memories[p] for p in accounts}, snapshots)
     for partition, offset in ownership.advance(accounts).items():

@@ -17,16 +17,20 @@ class MemoryVersion:
     digest: int
     model_version: str
     snapshot: SnapshotRef | None
-    """Also differs after a swap to another model and back, which changes only the memory."""
+    """The snapshot of the account. After a swap to another model and back, only this field
+    differs."""
 
 
 @dataclass(slots=True)
 class _OwnedMemory:
     memory: Memory
     version: MemoryVersion
-    """The last committed state."""
+    """The state of the memory at the last commit."""
     next_version: MemoryVersion | None = None
-    """The state after the commit in progress; equals `version` until that is known."""
+    """The state after the commit in progress, or `version` until that state is known.
+
+    None if no update is in progress.
+    """
 
 
 class Memories:
@@ -37,18 +41,18 @@ class Memories:
     """
 
     def __init__(self) -> None:
-        self._owned: dict[Partition, _OwnedMemory] = {}
-        self._revoked: dict[Partition, _OwnedMemory] = {}
+        self._owned_memories: dict[Partition, _OwnedMemory] = {}
+        self._revoked_memories: dict[Partition, _OwnedMemory] = {}
 
     def __contains__(self, partition: Partition) -> bool:
-        return partition in self._owned
+        return partition in self._owned_memories
 
     def __getitem__(self, partition: Partition) -> Memory:
-        return self._owned[partition].memory
+        return self._owned_memories[partition].memory
 
     def put(self, partition: Partition, memory: Memory, account: Account) -> None:
-        """Add a memory that belongs to this account."""
-        self._owned[partition] = _OwnedMemory(memory, memory_version_of(account))
+        """Add the memory of a partition, which belongs to this account."""
+        self._owned_memories[partition] = _OwnedMemory(memory, memory_version_of(account))
 
     def begin(self, partition: Partition, account: Account) -> Memory:
         """Return the memory of this account for updates in place.
@@ -56,70 +60,71 @@ class Memories:
         Raises Unrecoverable if the memory belongs to another account, because the scores would
         differ.
         """
-        owned = self._owned[partition]
+        owned_memory = self._owned_memories[partition]
         account_version = memory_version_of(account)
-        if owned.next_version is not None or owned.version != account_version:
+        if owned_memory.next_version is not None or owned_memory.version != account_version:
             raise Unrecoverable(
                 f"the memory of {partition} does not belong to its account: a restart restores the "
-                f"memory. Memory: {owned.version}, next: {owned.next_version}. "
+                f"memory. Memory: {owned_memory.version}, next: {owned_memory.next_version}. "
                 f"Account: {account_version}"
             )
-        owned.memory.begin()
-        owned.next_version = owned.version
-        return owned.memory
+        owned_memory.memory.begin()
+        owned_memory.next_version = owned_memory.version
+        return owned_memory.memory
 
     def expect_commit(self, accounts: Mapping[Partition, Account]) -> None:
         """Note the accounts that the memories belong to after the commit in progress.
 
-        A memory without a call of `begin` is only written as a snapshot.
+        A memory for which `begin` was not called is only written as a snapshot.
         """
         for partition, account in accounts.items():
-            owned = self._owned.get(partition)
-            if owned is not None:
-                if owned.next_version is None:
-                    owned.memory.begin()
-                owned.next_version = memory_version_of(account)
+            owned_memory = self._owned_memories.get(partition)
+            if owned_memory is not None:
+                if owned_memory.next_version is None:
+                    owned_memory.memory.begin()
+                owned_memory.next_version = memory_version_of(account)
 
     def advance(self) -> None:
-        """Keep all updates since `begin`: they are committed."""
-        for owned in self._owned.values():
-            if owned.next_version is not None:
-                owned.version, owned.next_version = owned.next_version, None
+        """Keep all updates since `begin`, because they were committed."""
+        for owned_memory in self._owned_memories.values():
+            if owned_memory.next_version is not None:
+                owned_memory.version, owned_memory.next_version = owned_memory.next_version, None
 
     def undo(self) -> None:
-        """Undo all updates since `begin`: none of them was committed."""
-        for owned in self._owned.values():
-            _roll_back(owned)
+        """Undo all updates since `begin`, because they were not committed."""
+        for owned_memory in self._owned_memories.values():
+            _roll_back(owned_memory)
 
     def reconcile(self, accounts: Mapping[Partition, Account]) -> None:
         """Keep or undo the updates since `begin`, so that each memory matches its account.
 
-        Removes a memory that can match neither way; it must be restored.
+        A memory that matches its account neither with nor without the updates is removed. It must
+        be restored.
         """
-        for partition in list(self._owned):
-            if not _match_account(self._owned[partition], accounts.get(partition)):
-                del self._owned[partition]
+        for partition in list(self._owned_memories):
+            if not _match_account(self._owned_memories[partition], accounts.get(partition)):
+                del self._owned_memories[partition]
 
     def set_aside(self, partitions: Iterable[Partition]) -> None:
         """Remove the memories of revoked partitions, but keep them for `take_back`."""
         for partition in partitions:
-            owned = self._owned.pop(partition, None)
-            if owned is not None:
-                self._revoked[partition] = owned
+            owned_memory = self._owned_memories.pop(partition, None)
+            if owned_memory is not None:
+                self._revoked_memories[partition] = owned_memory
 
     def take_back(self, accounts: Mapping[Partition, Account]) -> list[Partition]:
-        """Reuse memories of revoked partitions that match these accounts, and drop the others.
+        """Reuse the memories of revoked partitions that match these accounts; drop all other ones.
 
         An eager rebalance revokes all partitions and assigns most of them again. Return the
         partitions whose memory is available again.
         """
-        reused = []
-        for partition, owned in self._revoked.items():
-            if _match_account(owned, accounts.get(partition)):
-                self._owned[partition] = owned
-                reused.append(partition)
-        self._revoked.clear()
-        return reused
+        reused_partitions = []
+        for partition, owned_memory in self._revoked_memories.items():
+            if _match_account(owned_memory, accounts.get(partition)):
+                self._owned_memories[partition] = owned_memory
+                reused_partitions.append(partition)
+        self._revoked_memories.clear()
+        return reused_partitions
 
 
 def memory_version_of(account: Account) -> MemoryVersion:
@@ -129,19 +134,19 @@ def memory_version_of(account: Account) -> MemoryVersion:
     )
 
 
-def _match_account(owned: _OwnedMemory, account: Account | None) -> bool:
+def _match_account(owned_memory: _OwnedMemory, account: Account | None) -> bool:
     """Keep or undo updates so that the memory matches the account; return whether it does."""
     committed_version = None if account is None else memory_version_of(account)
-    if committed_version is not None and committed_version == owned.version:
-        _roll_back(owned)
-    elif committed_version is not None and committed_version == owned.next_version:
-        owned.version, owned.next_version = committed_version, None
+    if committed_version is not None and committed_version == owned_memory.version:
+        _roll_back(owned_memory)
+    elif committed_version is not None and committed_version == owned_memory.next_version:
+        owned_memory.version, owned_memory.next_version = committed_version, None
     else:
         return False
     return True
 
 
-def _roll_back(owned: _OwnedMemory) -> None:
-    if owned.next_version is not None:
-        owned.memory.undo()
-        owned.next_version = None
+def _roll_back(owned_memory: _OwnedMemory) -> None:
+    if owned_memory.next_version is not None:
+        owned_memory.memory.undo()
+        owned_memory.next_version = None

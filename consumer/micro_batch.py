@@ -22,9 +22,9 @@ class PartitionBatch:
     payloads: list[bytes | None]
     """The values of the records."""
     offsets: NDArray[np.int64]
-    """Shape (n,). Strictly rising."""
+    """The offsets of the records, shape (n,), strictly rising."""
     received: NDArray[np.int64]
-    """Shape (n,). Timestamps of the records in microseconds UTC; NO_TIME if there is none."""
+    """The timestamps of the records, shape (n,), in microseconds UTC; NO_TIME for a missing one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class MicroBatch:
     """Records that are processed and committed together."""
 
     partition_batches: list[PartitionBatch]
-    """One per partition, in ascending order."""
+    """One partition batch per partition, in ascending order of the partition numbers."""
     membership: bytes
     """The client's group metadata right after the last record was consumed."""
 
@@ -49,34 +49,36 @@ class _PartitionRecords:
     records: list[Record] = field(default_factory=list)
     payloads: list[bytes | None] = field(default_factory=list)
     offsets: list[NDArray[np.int64]] = field(default_factory=list)
-    """One array per call of `extend`."""
+    """One array of offsets per call of `extend`."""
     received: list[int] = field(default_factory=list)
-    """Milliseconds; NO_TIME if there is none."""
+    """Timestamps in milliseconds; NO_TIME for a record without a timestamp."""
 
     def partition_batch(self, partition: Partition) -> PartitionBatch:
         milliseconds = np.asarray(self.received, dtype=np.int64)
-        known = milliseconds.clip(-MAX_TIMESTAMP_MS, MAX_TIMESTAMP_MS) * 1000
+        microseconds = milliseconds.clip(-MAX_TIMESTAMP_MS, MAX_TIMESTAMP_MS) * 1000
         return PartitionBatch(
             partition,
             self.records,
             self.payloads,
             np.concatenate(self.offsets),
-            np.where(milliseconds == NO_TIME, NO_TIME, known),
+            np.where(milliseconds == NO_TIME, NO_TIME, microseconds),
         )
 
 
 class BatchBuilder:
     """Collects the records of a micro-batch in columns by partition.
 
-    It makes three calls into the client for each record and as little else as possible, because
-    every further call is noticeable at hundreds of thousands of rows a second.
+    The builder makes only three calls into the client for each record, because every further call
+    is noticeable at hundreds of thousands of rows a second.
     """
 
     def __init__(self) -> None:
         self._by_partition: dict[int, _PartitionRecords] = {}
 
     def __len__(self) -> int:
-        return sum(len(collected.records) for collected in self._by_partition.values())
+        return sum(
+            len(partition_records.records) for partition_records in self._by_partition.values()
+        )
 
     def extend(self, records: Sequence[Record], timestamps: Sequence[Timestamp]) -> int:
         """Add records with their timestamps; return the total size of their values in bytes."""
@@ -87,7 +89,7 @@ class BatchBuilder:
             return self._extend(numbers[0], records, timestamps)
         size = 0
         for number in dict.fromkeys(numbers):
-            rows = [row for row, other in enumerate(numbers) if other == number]
+            rows = [row for row, row_number in enumerate(numbers) if row_number == number]
             size += self._extend(
                 number, [records[row] for row in rows], [timestamps[row] for row in rows]
             )
@@ -101,26 +103,28 @@ class BatchBuilder:
     def partition_batches(self, topic: str) -> list[PartitionBatch]:
         """Return one partition batch per partition of this topic, in ascending order."""
         return [
-            collected.partition_batch(Partition(topic, number))
-            for number, collected in sorted(self._by_partition.items())
+            partition_records.partition_batch(Partition(topic, number))
+            for number, partition_records in sorted(self._by_partition.items())
         ]
 
     def _extend(
         self, number: int, records: Sequence[Record], timestamps: Sequence[Timestamp]
     ) -> int:
-        collected = self._by_partition.setdefault(number, _PartitionRecords())
+        partition_records = self._by_partition.setdefault(number, _PartitionRecords())
         payloads = [record.value() for record in records]
-        collected.records.extend(records)
-        collected.payloads.extend(payloads)
-        collected.offsets.append(_offsets(records))
-        collected.received.extend([time if kind else NO_TIME for kind, time in timestamps])
+        partition_records.records.extend(records)
+        partition_records.payloads.extend(payloads)
+        partition_records.offsets.append(_offsets(records))
+        partition_records.received.extend(
+            [time if timestamp_type else NO_TIME for timestamp_type, time in timestamps]
+        )
         return sum([len(payload) for payload in payloads if payload])
 
 
 def _offsets(records: Sequence[Record]) -> NDArray[np.int64]:
     """Return the rising offsets of consecutive records of one partition.
 
-    If the first and the last offset show that none is missing, only these two are read.
+    If the first and the last offset show that no offset is missing, only these two are read.
     """
     first, last = records[0].offset() or 0, records[-1].offset() or 0
     if last - first == len(records) - 1:

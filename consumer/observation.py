@@ -1,4 +1,4 @@
-"""Metrics, log lines, liveness and readiness of a worker."""
+"""Reports a worker's state in metrics, log lines, liveness and readiness."""
 
 import json
 import time
@@ -28,7 +28,7 @@ _log = logger("consumer")
 
 
 class Observation:
-    """Shows the loop's events in metrics and logs; counters of rows move only after a commit."""
+    """Shows the loop's events in metrics and logs; counters of rows change only after a commit."""
 
     def __init__(
         self,
@@ -49,10 +49,10 @@ class Observation:
         self._failure_reason: str | None = None
         self._rewound = False
         self._last_positions: dict[Partition, int] = {}
-        """The client's positions in the previous statistics."""
+        """The client's position in each partition, from its previous statistics."""
         self._awaiting_memory = 0
         self._evicted_counts: dict[Partition, int] = {}
-        """Number of evicted sensors of each memory when it was last shown."""
+        """The number of evicted sensors of each memory when the memory was last shown."""
         self._stage_started = clock()
 
     def not_live_reason(self) -> str | None:
@@ -68,7 +68,7 @@ class Observation:
         return self._breaker_reason or self._failure_reason
 
     def beat(self) -> None:
-        """Note that the loop is alive, and start the time of the first stage."""
+        """Note that the loop is alive; the first stage of a micro-batch starts now."""
         self._heartbeat.beat()
         scores = self._metrics.scores
         scores.anomaly_ratio.set(scores.recent_anomalies.ratio(now=self._clock()))
@@ -83,7 +83,7 @@ class Observation:
     def show_commit(
         self, memories: Mapping[Partition, Memory], snapshots: Sequence[Snapshot]
     ) -> None:
-        """Show a committed transaction with the memories it advanced and the snapshots in it."""
+        """Show a committed transaction with its advanced memories and its snapshots."""
         self._failure_reason, self._rewound = None, False
         self._metrics.transactions.labels(TransactionOutcome.COMMITTED).inc()
         self._metrics.last_commit.set(self._wall_clock())
@@ -94,7 +94,7 @@ class Observation:
             self._metrics.memory.snapshot_bytes.observe(len(snapshot.content))
 
     def count_outcomes(self, outcomes: Sequence[tuple[PartitionBatch, Outcome]]) -> None:
-        """Count the outcomes of a committed micro-batch, one item per partition."""
+        """Count the outcomes of a committed micro-batch; `outcomes` has one item per partition."""
         if not outcomes:
             return
         metrics, now = self._metrics, self._wall_clock()
@@ -107,7 +107,7 @@ class Observation:
             metrics.end_to_end_latency.observe(np.maximum(now - timestamps_us / 1_000_000, 0.0))
 
     def show_restore(self, partition: Partition, memory: Memory, seconds: float) -> None:
-        """Show a memory that was restored, or a cold memory, and how long it took."""
+        """Show a restored or cold memory, and the seconds that its restore took."""
         self._evicted_counts[partition] = memory.evicted
         self._show_memory(partition, memory)
         self._metrics.memory.restore.observe(seconds)
@@ -119,25 +119,27 @@ class Observation:
         )
 
     def set_awaiting_memory(self, partitions: int) -> None:
-        """Set how many partitions wait for their memory; if there are any, it is not ready."""
+        """Set how many partitions wait for their memory; above 0, the worker is not ready."""
         self._awaiting_memory = partitions
 
-    def show_rollback(self, error: Exception, outcome: TransactionOutcome, in_a_row: int) -> None:
+    def show_rollback(
+        self, error: Exception, outcome: TransactionOutcome, failure_count: int
+    ) -> None:
         """Show a micro-batch that was not committed, or whose outcome is unknown.
 
-        A rebalance or the restart of a broker causes one. From the second in a row the worker is
-        not ready.
+        A rebalance or the restart of a broker causes such a micro-batch. After NOT_READY_FAILURES
+        of them in a row, the worker is not ready.
         """
         self._rewound = True
-        if in_a_row >= NOT_READY_FAILURES:
-            self._failure_reason = f"{in_a_row} micro-batches in a row not committed: {error}"
+        if failure_count >= NOT_READY_FAILURES:
+            self._failure_reason = f"{failure_count} micro-batches in a row not committed: {error}"
         self._metrics.transactions.labels(outcome).inc()
         _log.warning(
             "micro-batch not committed, reading it again", outcome=outcome.value, why=str(error)
         )
 
     def show_rebalance(self, kind: str, partitions: Sequence[Partition]) -> None:
-        """Show partitions that were "assigned", "revoked" or "lost"."""
+        """Show partitions whose assignment changed; `kind` is "assigned", "revoked" or "lost"."""
         self._metrics.rebalances.labels(kind).inc()
         self._joined = kind == "assigned"
         for partition in partitions if kind != "assigned" else []:
@@ -145,7 +147,7 @@ class Observation:
         _log.info(f"partitions {kind}", partitions=",".join(str(p.number) for p in partitions))
 
     def show_breaker(self, reason: str | None) -> None:
-        """Show that the breaker is open for a reason, or closed (None)."""
+        """Show that the breaker is open for `reason`, or that it is closed if `reason` is None."""
         self._breaker_reason = reason
         self._metrics.breaker_open.set(0 if reason is None else 1)
         if reason is None:
@@ -154,16 +156,17 @@ class Observation:
             _log.error("breaker open", why=reason)
 
     def show_lag(self, statistics: str, accounts: Mapping[Partition, Account]) -> None:
-        """Show the lag from the client's statistics: last stable minus committed offset.
+        """Compute each partition's lag from the client's statistics, and show it as a metric.
 
-        The last record of a transactional input is followed by markers and aborted records. They
-        are not counted once the client's position is behind them.
+        The lag is the last stable offset minus the committed offset. In a transactional input,
+        transaction markers and aborted records may follow the last record. They do not count if the
+        client's position is past them and no record waits for a commit.
         """
         topics = json.loads(statistics).get("topics", {})
         for partition, account in accounts.items():
             partitions = topics.get(partition.topic, {}).get("partitions", {})
-            numbers = partitions.get(str(partition.number), {})
-            position, stable_offset = numbers.get("app_offset", -1), numbers.get("ls_offset", -1)
+            values = partitions.get(str(partition.number), {})
+            position, stable_offset = values.get("app_offset", -1), values.get("ls_offset", -1)
             committed_offset = account.next_offset
             if self._is_committed_up_to(partition, position):
                 committed_offset = max(committed_offset, position)
@@ -176,10 +179,11 @@ class Observation:
     def _is_committed_up_to(self, partition: Partition, position: int) -> bool:
         """Return whether all records below the client's position are known to be committed.
 
-        That is so if the position has not moved since the previous statistics.
+        They are committed if the position has not moved since the previous statistics, no
+        failed micro-batch waits to be read again, and the breaker is closed.
         """
-        waiting = self._rewound or self._breaker_reason is not None
-        return not waiting and position == self._last_positions.get(partition)
+        is_waiting = self._rewound or self._breaker_reason is not None
+        return not is_waiting and position == self._last_positions.get(partition)
 
     def _count_outcome(self, outcome: Outcome) -> None:
         metrics, detections = self._metrics, outcome.detections
@@ -200,9 +204,10 @@ class Observation:
         )
 
     def _show_memory(self, partition: Partition, memory: Memory) -> None:
-        metrics, before = self._metrics.memory, self._evicted_counts.get(partition, memory.evicted)
+        metrics = self._metrics.memory
+        previous_count = self._evicted_counts.get(partition, memory.evicted)
         metrics.sensors.labels(partition.topic, partition.number).set(memory.sensors)
-        metrics.sensors_evicted.inc(memory.evicted - before)
+        metrics.sensors_evicted.inc(memory.evicted - previous_count)
         self._evicted_counts[partition] = memory.evicted
 
     def _forget(self, partition: Partition) -> None:

@@ -1,4 +1,4 @@
-"""The account, memory and snapshot schedule of each assigned partition, kept in step."""
+"""Keeps the account, memory and snapshot schedule of each assigned partition consistent."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,7 +11,7 @@ from sensorwatch.consumer.snapshot_schedule import SnapshotSchedule
 
 
 class Ownership:
-    """Adds, advances and removes the state of assigned partitions; implements PartitionOwner."""
+    """Adds, advances and removes the data of assigned partitions; implements PartitionOwner."""
 
     def __init__(
         self, accounts: Accounts, memories: Memories, snapshot_schedule: SnapshotSchedule
@@ -32,7 +32,7 @@ class Ownership:
 
     @property
     def awaiting_memory(self) -> list[Partition]:
-        """The partitions whose memory must be restored first, in order."""
+        """The partitions whose memory must be restored, in order."""
         return [
             partition
             for partition in sorted(self.accounts.by_partition)
@@ -49,28 +49,32 @@ class Ownership:
         self.snapshot_schedule.begin(partition, account)
 
     def snapshot_due(self, partition: Partition, account: Account) -> bool:
-        """Return whether this account is to be committed with a snapshot of the memory."""
+        """Return whether to commit this account with a snapshot of the partition's memory."""
         return self.snapshot_schedule.snapshot_due(
             partition, account, self.memories[partition].sensors
         )
 
     def advance(self, accounts: Mapping[Partition, Account]) -> dict[Partition, int]:
-        """Move to the accounts that were just committed.
+        """Advance accounts and memories to the accounts that were just committed.
 
         Return, by partition, the offset of the state topic below which no record is needed.
         """
-        deletable = {}
+        deletion_offsets = {}
         for partition, account in accounts.items():
             snapshot = account.snapshot
             if snapshot is not None and snapshot != self.accounts.by_partition[partition].snapshot:
-                deletable[partition] = self.snapshot_schedule.snapshot_committed(
+                deletion_offsets[partition] = self.snapshot_schedule.snapshot_committed(
                     partition, snapshot.offset
                 )
         self.accounts.advance(accounts)
         self.memories.advance()
-        return {partition: offset for partition, offset in deletable.items() if offset is not None}
+        return {
+            partition: offset
+            for partition, offset in deletion_offsets.items()
+            if offset is not None
+        }
 
-    # The methods of PartitionOwner. The source also calls them within a rebalance.
+    # The methods below implement PartitionOwner. The source also calls them during a rebalance.
 
     def assign(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
         """Load the accounts of newly assigned partitions; return their next offsets."""
@@ -89,7 +93,7 @@ class Ownership:
         self.snapshot_schedule.forget(partitions)
 
     def reload(self) -> dict[Partition, int]:
-        """Read all accounts again and move the memories to them; return the next offsets."""
+        """Read all accounts again and make the memories match them; return the next offsets."""
         offsets = self.accounts.reload()
         self.memories.reconcile(self.accounts.by_partition)
         return offsets

@@ -1,4 +1,4 @@
-"""What the loop does after a micro-batch that was not committed."""
+"""Recovers the loop after a micro-batch that was not committed."""
 
 from collections.abc import Callable
 
@@ -21,11 +21,11 @@ def rewind(
 
     Raises Unrecoverable if the failures have lasted for too long.
     """
-    unknown = isinstance(error, OutcomeUnknown)
-    outcome = TransactionOutcome.UNKNOWN if unknown else TransactionOutcome.ABORTED
+    is_unknown = isinstance(error, OutcomeUnknown)
+    outcome = TransactionOutcome.UNKNOWN if is_unknown else TransactionOutcome.ABORTED
     wiring.observation.show_rollback(error, outcome, failures.count)
     if failures.lasting:
-        # A restart checks the topics and names one that is missing.
+        # A restart checks the topics, and its error names a missing topic.
         raise Unrecoverable(
             f"{failures.count} micro-batches in a row were not committed. Last error: {error}. "
             "No record is lost: a restart checks the topics and continues from the committed "
@@ -33,7 +33,7 @@ def rewind(
         ) from error
     if failures.pause_seconds:
         wiring.source.pause()
-        _wait(wiring, clock, failures.pause_seconds, stopping)
+        _wait_as_member(wiring, clock, failures.pause_seconds, stopping)
         wiring.source.rewind()
         wiring.source.resume()
     else:
@@ -68,9 +68,11 @@ def wait_for_champion(
         wiring.source.poll_paused(PAUSED_POLL_SECONDS)
 
 
-def _wait(wiring: Wiring, clock: Clock, seconds: float, stopping: Callable[[], bool]) -> None:
+def _wait_as_member(
+    wiring: Wiring, clock: Clock, seconds: float, stopping: Callable[[], bool]
+) -> None:
     """Stay a member of the group for `seconds` without consuming records."""
-    end = clock.monotonic() + seconds
-    while clock.monotonic() < end and not stopping():
+    deadline = clock.monotonic() + seconds
+    while clock.monotonic() < deadline and not stopping():
         wiring.observation.beat()
         wiring.source.poll_paused(min(PAUSED_POLL_SECONDS, seconds))

@@ -21,30 +21,30 @@ from sensorwatch.consumer.ownership import Ownership
 MAX_STEP_SECONDS = 0.1
 """Duration after which `step` returns, so that the loop can poll and score other partitions."""
 REPLAY_BATCH_ROWS = 5_000
-"""About a tenth of a second of scoring."""
+"""Number of records that are replayed at once; scoring them takes about a tenth of a second."""
 COMPARED_FIELDS = ("next_offset", "consumed", "normal", "anomalies", "dead_letters")
-"""Fields of the account that a replay must reproduce under any fingerprint."""
+"""Fields of the account that a replay must reproduce, even with another fingerprint."""
 
 
 class PausedSource(Protocol):
     """An input that delivers no records of a partition until the partition is resumed."""
 
     def resume_partitions(self, partitions: Sequence[Partition]) -> None:
-        """Deliver the records of these partitions."""
+        """Resume these partitions, so that their records are delivered."""
 
 
 @dataclass(frozen=True, slots=True)
 class RestoreSources:
-    """What a memory is restored from."""
+    """The readers of snapshots, records and model versions that a restore uses."""
 
     snapshot: Callable[[Partition, SnapshotRef], Snapshot]
     """Reads the snapshot of a partition that a committed account names; raises StateRefused."""
     records: Callable[[Partition, int, int], Iterator[Sequence[Record]]]
-    """Reads the records from one offset up to another, in batches; empty while it waits."""
+    """Reads a partition's records from one offset to another; a batch is empty during a wait."""
     detector: Callable[[str], Detector]
     """Loads a model version; raises ModelRefused."""
     fingerprint: str
-    """Fingerprint of this process."""
+    """The fingerprint of this process."""
     partitions: int
     """Number of input partitions when this process started."""
 
@@ -73,16 +73,19 @@ class MemoryRestorer:
         on_restored: Callable[[Partition, Memory, float], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Create a restorer; `on_restored` receives a partition, its memory and the seconds."""
+        """Create a restorer.
+
+        `on_restored` gets the partition, its memory and the duration of the restore in seconds.
+        """
         self._ownership = ownership
         self._paused_source = paused_source
         self._sources = sources
         self._on_restored = on_restored
         self._clock = clock
-        self._running: _RunningRestore | None = None
+        self._running_restore: _RunningRestore | None = None
 
     def step(self, champion: Detector) -> int:
-        """Restore for up to MAX_STEP_SECONDS; return how many partitions still wait.
+        """Restore for up to MAX_STEP_SECONDS; return how many partitions still wait for a memory.
 
         Raises StateRefused if a memory cannot be restored, and BrokerUnavailable if the broker does
         not answer.
@@ -92,33 +95,39 @@ class MemoryRestorer:
             self._cancel_if_outdated()
             awaiting_memory = self._ownership.awaiting_memory
             if awaiting_memory:
-                self._run_step(self._running or self._begin(awaiting_memory[0], champion))
+                self._run_step(self._running_restore or self._begin(awaiting_memory[0], champion))
             if not awaiting_memory or self._clock() >= deadline:
                 return len(self._ownership.awaiting_memory)
 
     def _begin(self, partition: Partition, champion: Detector) -> _RunningRestore:
         account = self._ownership.accounts.by_partition[partition]
         steps = restore_memory(partition, account, champion, self._sources)
-        self._running = _RunningRestore(partition, account, self._clock(), steps)
-        return self._running
+        self._running_restore = _RunningRestore(partition, account, self._clock(), steps)
+        return self._running_restore
 
-    def _run_step(self, running: _RunningRestore) -> None:
+    def _run_step(self, running_restore: _RunningRestore) -> None:
         try:
-            next(running.steps)
-        except StopIteration as end:
-            self._running = None
-            self._ownership.add_restored(running.partition, end.value, running.account)
-            self._on_restored(running.partition, end.value, self._clock() - running.started_at)
-            self._paused_source.resume_partitions([running.partition])
+            next(running_restore.steps)
+        except StopIteration as result:
+            self._running_restore = None
+            self._ownership.add_restored(
+                running_restore.partition, result.value, running_restore.account
+            )
+            self._on_restored(
+                running_restore.partition, result.value, self._clock() - running_restore.started_at
+            )
+            self._paused_source.resume_partitions([running_restore.partition])
 
     def _cancel_if_outdated(self) -> None:
-        running = self._running
-        if running is None:
+        running_restore = self._running_restore
+        if running_restore is None:
             return
-        account = self._ownership.accounts.by_partition.get(running.partition)
-        if account is None or memory_version_of(account) != memory_version_of(running.account):
-            running.steps.close()
-            self._running = None
+        account = self._ownership.accounts.by_partition.get(running_restore.partition)
+        if account is None or memory_version_of(account) != memory_version_of(
+            running_restore.account
+        ):
+            running_restore.steps.close()
+            self._running_restore = None
 
 
 def restore_memory(
@@ -143,13 +152,13 @@ def restore_memory(
             f"the snapshot of {partition} at offset {snapshot.next_offset}: {error}"
         )
     yield
-    replayed = snapshot.account
-    batches = sources.records(partition, replayed.next_offset, account.next_offset)
+    replayed_account = snapshot.account
+    batches = sources.records(partition, replayed_account.next_offset, account.next_offset)
     for records in _merge_batches(batches):
         if records:
-            replayed = replay_records(replayed, records, detector, memory)
+            replayed_account = replay_records(replayed_account, records, detector, memory)
         yield
-    _require_same_account(partition, replayed, account, sources.fingerprint)
+    _require_same_account(partition, replayed_account, account, sources.fingerprint)
     return memory
 
 
@@ -168,7 +177,7 @@ def _require_cold_start(partition: Partition, account: Account, partitions: int)
 
 
 def _merge_batches(batches: Iterator[Sequence[Record]]) -> Iterator[list[Record]]:
-    """Merge small batches, because many rows at once cost less; an empty batch ends a merge."""
+    """Merge small batches, because large ones cost less per row; an empty batch ends a merge."""
     records: list[Record] = []
     for batch in batches:
         records += batch
@@ -225,22 +234,23 @@ def replay_records(
 
 
 def _require_same_account(
-    partition: Partition, replayed: Account, account: Account, fingerprint: str
+    partition: Partition, replayed_account: Account, account: Account, fingerprint: str
 ) -> None:
     """Raise StateRefused unless the replay reproduced the committed account.
 
-    The digest is compared only if one fingerprint computed all of it, because another code, library
-    or CPU kind may change the last bits of a score. A new segment and a snapshot follow then.
+    The digest is compared only if snapshot, account and this process have the same fingerprint.
+    Other code, another library or another kind of CPU may change the last bits of a score. After
+    such a change the worker starts a new segment and writes a snapshot.
     """
     differences = [
-        f"{name}: committed {getattr(account, name)}, replayed {getattr(replayed, name)}"
+        f"{name}: committed {getattr(account, name)}, replayed {getattr(replayed_account, name)}"
         for name in COMPARED_FIELDS
-        if getattr(account, name) != getattr(replayed, name)
+        if getattr(account, name) != getattr(replayed_account, name)
     ]
-    comparable = replayed.fingerprint == account.fingerprint == fingerprint
-    if comparable and replayed.digest != account.digest:
+    is_comparable = replayed_account.fingerprint == account.fingerprint == fingerprint
+    if is_comparable and replayed_account.digest != account.digest:
         differences.append(
-            f"digest: committed {account.digest:016x}, replayed {replayed.digest:016x}"
+            f"digest: committed {account.digest:016x}, replayed {replayed_account.digest:016x}"
         )
     if differences:
         raise_state_refused(

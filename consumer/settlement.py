@@ -1,4 +1,4 @@
-"""What a micro-batch commits: new accounts, ledger records, snapshots and next offsets; no I/O."""
+"""Computes what a commit contains: new accounts, ledger records, snapshots and next offsets."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,7 +26,7 @@ from sensorwatch.consumer.publishing.outbox import Commit, CommitPlan
 
 @dataclass(frozen=True, slots=True)
 class LedgerContext:
-    """Constants of this worker for accounts, ledger records and snapshots."""
+    """The constants of this worker that accounts, ledger records and snapshots contain."""
 
     group: str
     topic: str
@@ -56,9 +56,9 @@ class Settlement:
 
     accounts: dict[Partition, Account]
     ledger_entries: list[LedgerEntry] = field(default_factory=list)
-    """Each one comes with a snapshot of its partition, except those with Cause.OPENED."""
+    """Each entry is committed with a snapshot of its partition, except if it has Cause.OPENED."""
     rejected: dict[Partition, NDArray[np.bool_]] = field(default_factory=dict)
-    """By partition, shape (records,): the rejections that count for the breaker."""
+    """By partition, a mask of shape (records,) of the rejections that count for the breaker."""
 
 
 def settle_batch(
@@ -71,8 +71,8 @@ def settle_batch(
 ) -> Settlement:
     """Return the accounts after one micro-batch.
 
-    `snapshot_due` says whether this account is committed with a snapshot. It is also asked for
-    partitions without a record in the micro-batch.
+    `snapshot_due` returns whether an account is to be committed with a snapshot. It is also called
+    for partitions without a record in the micro-batch.
     """
     accounts: dict[Partition, Account] = {}
     rejected: dict[Partition, NDArray[np.bool_]] = {}
@@ -108,23 +108,24 @@ def settle_account_changes(
 ) -> Settlement:
     """Return the accounts that start with another model version, `max_sensors` or fingerprint.
 
-    Offsets and counts stay the same. The ledger entry has the account before the change, so that
-    the records before it can be verified. Accounts in `unopened` are always included.
+    Offsets and counts stay the same. A ledger entry has the digest before the change, so that
+    the records before the change can be verified. Accounts of `unopened` partitions are always
+    included.
     """
     accounts: dict[Partition, Account] = {}
     ledger_entries = []
-    for partition, before in sorted(current_accounts.items()):
-        account = replace(before, model_version=model_version, max_sensors=max_sensors)
+    for partition, current_account in sorted(current_accounts.items()):
+        account = replace(current_account, model_version=model_version, max_sensors=max_sensors)
         if partition in unopened:
             ledger_entries.append(LedgerEntry(partition, Cause.OPENED, account))
-        elif before.model_version != model_version:
-            ledger_entries.append(LedgerEntry(partition, Cause.MODEL, before))
-        elif before.max_sensors != max_sensors:
-            ledger_entries.append(LedgerEntry(partition, Cause.INTERVAL, before))
-        if before.fingerprint != fingerprint:
+        elif current_account.model_version != model_version:
+            ledger_entries.append(LedgerEntry(partition, Cause.MODEL, current_account))
+        elif current_account.max_sensors != max_sensors:
+            ledger_entries.append(LedgerEntry(partition, Cause.INTERVAL, current_account))
+        if current_account.fingerprint != fingerprint:
             ledger_entries.append(LedgerEntry(partition, Cause.SEGMENT, account))
             account = start_segment(account, fingerprint=fingerprint)
-        if account != before or partition in unopened:
+        if account != current_account or partition in unopened:
             accounts[partition] = account
     return Settlement(accounts, ledger_entries)
 
@@ -134,7 +135,7 @@ def snapshots_of(
 ) -> list[Snapshot]:
     """Return a snapshot for every partition that has a ledger entry.
 
-    A partition that was only opened gets none: its memory is cold.
+    A partition whose only entry has Cause.OPENED gets no snapshot, because its memory is cold.
     """
     snapshot_partitions = {
         entry.partition for entry in settlement.ledger_entries if entry.cause is not Cause.OPENED
@@ -157,9 +158,9 @@ def snapshots_of(
 def with_snapshot_offsets(
     accounts: Mapping[Partition, Account], manifests: Mapping[Partition, int]
 ) -> dict[Partition, Account]:
-    """Return the accounts, each with a reference to its new snapshot if it has one.
+    """Return the accounts; an account with a new snapshot names this snapshot.
 
-    `manifests`: the offset of each new snapshot's manifest.
+    `manifests`: the offset of each new snapshot's manifest, by partition.
     """
     return {
         partition: _with_snapshot_offset(account, manifests.get(partition))
@@ -170,7 +171,10 @@ def with_snapshot_offsets(
 def commit_plan(
     settlement: Settlement, manifests: Mapping[Partition, int], ledger_context: LedgerContext
 ) -> CommitPlan:
-    """Return the ledger records and the next offsets; `manifests` as in `with_snapshot_offsets`."""
+    """Return the ledger records and the next offsets of a settlement.
+
+    `manifests`: the offset of each new snapshot's manifest, by partition.
+    """
     messages = [
         ledger_message(
             ledger_context.topic,

@@ -1,4 +1,4 @@
-"""When the next snapshot of a partition is due, and which of its snapshots are kept."""
+"""Decides when a partition's next snapshot is due, and which of its snapshots are kept."""
 
 import time
 from collections import deque
@@ -8,7 +8,7 @@ from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.ledger.account import Account
 
 KEPT_SNAPSHOTS = 10
-"""Number of newest snapshots kept per partition; `ledger verify` can start at any of them."""
+"""Number of snapshots that are kept per partition; `ledger verify` can start at any of them."""
 ROWS_PER_SENSOR = 5
 """Minimum number of rows between two snapshots, for each sensor in the memory.
 
@@ -18,7 +18,7 @@ So snapshots take at most a fifth of the work.
 
 
 class SnapshotSchedule:
-    """Decides when snapshots are due: after `every_rows` rows, or `every_seconds` with a row."""
+    """Decides when snapshots are due: after `every_rows` rows or `every_seconds` with a new row."""
 
     def __init__(
         self, *, every_rows: int, every_seconds: float, clock: Callable[[], float] = time.monotonic
@@ -27,14 +27,15 @@ class SnapshotSchedule:
         self._every_seconds = every_seconds
         self._clock = clock
         self._last_snapshots: dict[Partition, tuple[int | None, float]] = {}
-        """By partition: the offset of the newest manifest, and when this worker first saw it."""
+        """By partition: the offset of the newest manifest, and the time when it became known."""
         self._manifests: dict[Partition, deque[int]] = {}
         """By partition: the offsets of the known manifests, oldest first."""
 
     def begin(self, partition: Partition, account: Account) -> None:
-        """Start the time of a newly assigned partition, unless its newest snapshot is known.
+        """Start the interval until the next snapshot of a newly assigned partition.
 
-        Otherwise frequent rebalances would delay the next snapshot forever.
+        If this worker already knows the newest snapshot, the interval continues. Without this rule,
+        frequent rebalances would delay the next snapshot forever.
         """
         manifest = None if account.snapshot is None else account.snapshot.offset
         if partition not in self._last_snapshots or self._last_snapshots[partition][0] != manifest:
@@ -44,7 +45,7 @@ class SnapshotSchedule:
             self._manifests[partition].append(manifest)
 
     def snapshot_due(self, partition: Partition, account: Account, sensors: int) -> bool:
-        """Return whether this account is to be committed with a snapshot of `sensors` sensors."""
+        """Return whether to commit an account with a snapshot of `sensors` sensors."""
         snapshot = account.snapshot
         if snapshot is None:  # without a snapshot only a cold memory can be restored
             return account.consumed > 0
@@ -56,10 +57,11 @@ class SnapshotSchedule:
         )
 
     def snapshot_committed(self, partition: Partition, manifest: int) -> int | None:
-        """Note a committed snapshot by the offset of its manifest, which is its last record.
+        """Record that a snapshot was committed, whose manifest is at the offset `manifest`.
 
         Return the offset of the state topic below which no kept snapshot has a record. Return None
-        until this worker knows that many snapshots; of earlier ones it knows only the newest.
+        until this worker knows more than KEPT_SNAPSHOTS snapshots. Of the snapshots before the
+        assignment it knows only the newest.
         """
         self._last_snapshots[partition] = manifest, self._clock()
         manifests = self._manifests[partition]

@@ -1,4 +1,4 @@
-"""The consumer's input: micro-batches of the records of the assigned partitions."""
+"""Consumes the records of the assigned partitions as micro-batches."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -19,22 +19,22 @@ _HANDLED_BY_CLIENT = {
 }
 """Errors after which the client joins the group again by itself; fencing protects the commits."""
 POLL_ROWS = 1_000
-"""Maximum number of records in one call into the client; more are slower."""
+"""Largest number of records that one call into the client requests; larger calls are slower."""
 BATCH_BYTES = 64 * 1024 * 1024
-"""Size of the values at which a micro-batch is full.
+"""Total size of the records' values at which a micro-batch is full.
 
 Without this limit, `max_rows` records of a megabyte would fill the memory. Their dead letters would
 fill the producer's queue (128 MiB).
 """
 BACKLOG_ROWS = 5_000
-"""A worker that consumes this many records without waiting has a backlog."""
+"""A worker has a backlog if it consumed at least this number of records without waiting."""
 BACKLOG_WAIT_SECONDS = 0.005
-"""Wait for the next records of a backlog."""
+"""Longest wait for the next records if there is a backlog."""
 SEEK_TIMEOUT_SECONDS = 10.0
 
 
 class PartitionOwner(Protocol):
-    """What the source needs to know about assigned partitions; implemented by Ownership."""
+    """Stores accounts and memories of the assigned partitions; Ownership implements it."""
 
     def assign(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
         """Add newly assigned partitions; return their next offsets."""
@@ -68,8 +68,9 @@ class KafkaSource:
     ) -> None:
         """Subscribe; the worker joins the group with its first `next_batch`.
 
-        `incremental`: whether the client gets assignments as differences. `on_rebalance` receives
-        "assigned", "revoked" or "lost" with the partitions. `seek_seconds` limits `rewind`.
+        `incremental`: whether the client gets only the changes of its assignment. `on_rebalance`
+        gets "assigned", "revoked" or "lost" with the partitions. `seek_seconds`: time limit of
+        `rewind`.
         """
         self._consumer = consumer
         self._topic = topic
@@ -82,21 +83,23 @@ class KafkaSource:
         self._bytes = 0
         self._paused = False
         self._awaiting_memory: set[Partition] = set()
-        self._skipped: set[Partition] = set()
-        """Partitions with a record that was dropped because they had no memory."""
+        self._skipped_partitions: set[Partition] = set()
+        """Partitions of which a record was dropped, because their memory was not restored yet."""
         self._rewind_pending = False
         consumer.subscribe(
-            [topic], on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lost
+            [topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
 
     def next_batch(self, max_rows: int, max_wait_seconds: float) -> MicroBatch:
         """Wait for the first record, then take the available records, up to `max_rows`.
 
-        Stops if the values reach BATCH_BYTES; the last call into the client may exceed it. Under
-        load the micro-batches grow, because records arrive during each commit. Raises
-        BrokerUnavailable, OffsetsLost, UsageError or Unrecoverable after an error of the client.
+        The micro-batch also ends if its values reach BATCH_BYTES, which the last call into the
+        client may exceed. Under load the micro-batches grow, because records arrive during each
+        commit. Raises BrokerUnavailable, OffsetsLost, UsageError or Unrecoverable after an error of
+        the client.
         """
-        if self._rewind_pending:  # not earlier: the previous micro-batch was not committed yet
+        # Rewind only now, because earlier the previous micro-batch was not committed yet.
+        if self._rewind_pending:
             self.rewind()
         builder = self._new_batch()
         self._add(self._consumer.consume(1, max_wait_seconds))
@@ -107,7 +110,7 @@ class KafkaSource:
             self._add(messages)
             if not messages or (wait_seconds and len(messages) < max_records):
                 break
-        # Read right after the last consume(): later it could be of another generation.
+        # Read the membership now, because later it could be of another generation.
         membership = self._consumer.consumer_group_metadata()
         return MicroBatch(builder.partition_batches(self._topic), membership)
 
@@ -119,8 +122,8 @@ class KafkaSource:
     def _next_wait_seconds(self) -> float:
         """Return how long the next call may wait for records, in seconds.
 
-        With a backlog it waits for the client to fetch, because a transaction of few records costs
-        as much as one of many. Without a backlog it does not wait.
+        With a backlog, a short wait lets the client fetch more records, because a transaction of
+        few records costs as much as a transaction of many. Without a backlog there is no wait.
         """
         return BACKLOG_WAIT_SECONDS if len(self._builder) >= BACKLOG_ROWS else 0.0
 
@@ -143,8 +146,8 @@ class KafkaSource:
                     raise Unrecoverable(
                         f"cannot go back to the committed offsets: {error}"
                     ) from error
-                # Let a rebalance happen. The next round drops the records that arrive and seeks
-                # every partition again.
+                # Poll, so that a rebalance can happen. The next round drops the records that arrive
+                # and seeks every partition again.
                 self._add(self._consumer.consume(1, 0.05))
             else:
                 return
@@ -169,8 +172,8 @@ class KafkaSource:
     def resume_partitions(self, partitions: Sequence[Partition]) -> None:
         """Resume partitions whose memory is available now, unless all partitions are paused."""
         self._awaiting_memory.difference_update(partitions)
-        if self._skipped.intersection(partitions):
-            self._skipped.difference_update(partitions)
+        if self._skipped_partitions.intersection(partitions):
+            self._skipped_partitions.difference_update(partitions)
             self._rewind_pending = True
         if not self._paused:
             self.resume()
@@ -178,7 +181,7 @@ class KafkaSource:
     def poll_paused(self, seconds: float) -> None:
         """Stay a member of the group for `seconds` while paused.
 
-        Call `rewind` and then `resume` afterwards: a record that arrives is dropped.
+        Records that arrive are dropped, so call `rewind` and then `resume` afterwards.
         """
         self._new_batch()
         self._add(self._consumer.consume(1, seconds))
@@ -189,7 +192,7 @@ class KafkaSource:
 
     def _add(self, messages: Sequence[Message]) -> None:
         timestamps = [message.timestamp() for message in messages]
-        if 0 in [kind for kind, _ in timestamps]:
+        if 0 in [timestamp_type for timestamp_type, _ in timestamps]:
             messages, timestamps = _without_errors(messages, timestamps)
         if self._awaiting_memory:
             messages, timestamps = self._drop_awaiting_memory(messages, timestamps)
@@ -198,25 +201,27 @@ class KafkaSource:
     def _drop_awaiting_memory(
         self, messages: Sequence[Message], timestamps: Sequence[Timestamp]
     ) -> tuple[list[Message], list[Timestamp]]:
-        """Return the records of partitions with a memory; the others are read again later."""
+        """Return the records of partitions with a memory; other records are read again later."""
         numbers = [message.partition() or 0 for message in messages]
-        skipped = {Partition(self._topic, number) for number in numbers} & self._awaiting_memory
-        self._skipped |= skipped
-        skipped_numbers = {partition.number for partition in skipped}
+        partitions = {Partition(self._topic, number) for number in numbers} & self._awaiting_memory
+        self._skipped_partitions |= partitions
+        skipped_numbers = {partition.number for partition in partitions}
         rows = [row for row, number in enumerate(numbers) if number not in skipped_numbers]
         return [messages[row] for row in rows], [timestamps[row] for row in rows]
 
-    def _assign(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+    def _on_assign(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         offsets = self._owner.assign(
             [_partition(topic_partition) for topic_partition in partitions]
         )
-        starts = [TopicPartition(p.topic, p.number, offset) for p, offset in offsets.items()]
+        start_positions = [
+            TopicPartition(p.topic, p.number, offset) for p, offset in offsets.items()
+        ]
         if self._incremental:
-            self._consumer.incremental_assign(starts)
+            self._consumer.incremental_assign(start_positions)
         else:
-            self._consumer.assign(starts)
+            self._consumer.assign(start_positions)
         if self._paused:
-            self._consumer.pause(starts)
+            self._consumer.pause(start_positions)
         self._pause_until_restored(
             [partition for partition in offsets if not self._owner.has_memory(partition)]
         )
@@ -227,18 +232,22 @@ class KafkaSource:
         self._awaiting_memory.update(partitions)
         self._consumer.pause([TopicPartition(p.topic, p.number) for p in partitions])
 
-    def _revoke(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._drop([_partition(topic_partition) for topic_partition in partitions], "revoked")
+    def _on_revoke(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._remove_partitions(
+            [_partition(topic_partition) for topic_partition in partitions], "revoked"
+        )
 
-    def _lost(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._drop([_partition(topic_partition) for topic_partition in partitions], "lost")
+    def _on_lost(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._remove_partitions(
+            [_partition(topic_partition) for topic_partition in partitions], "lost"
+        )
 
-    def _drop(self, partitions: list[Partition], kind: str) -> None:
+    def _remove_partitions(self, partitions: list[Partition], kind: str) -> None:
         # The unfinished micro-batch is committed under the next generation, in which these
         # partitions belong to another worker.
         self._builder.drop({partition.number for partition in partitions})
         self._awaiting_memory.difference_update(partitions)
-        self._skipped.difference_update(partitions)
+        self._skipped_partitions.difference_update(partitions)
         self._owner.revoke(partitions)
         self._on_rebalance(kind, partitions)
 
@@ -250,13 +259,13 @@ def _partition(topic_partition: TopicPartition) -> Partition:
 def _without_errors(
     messages: Sequence[Message], timestamps: Sequence[Timestamp]
 ) -> tuple[list[Message], list[Timestamp]]:
-    """Return the records without the client's errors; raise an error the client cannot solve.
+    """Return the records without the client's errors; raise an error that the client cannot solve.
 
-    An error has no timestamp, so only messages without one are checked.
+    An error has no timestamp, so only messages without a timestamp are checked.
     """
     row_numbers = []
-    for row, (kind, _) in enumerate(timestamps):
-        error = messages[row].error() if kind == 0 else None
+    for row, (timestamp_type, _) in enumerate(timestamps):
+        error = messages[row].error() if timestamp_type == 0 else None
         if error is None:
             row_numbers.append(row)
         else:
@@ -284,5 +293,6 @@ def _raise_if_serious(error: KafkaError) -> None:
         case KafkaError.TOPIC_AUTHORIZATION_FAILED | KafkaError.GROUP_AUTHORIZATION_FAILED:
             raise UsageError(f"{error.str()}: the broker's ACLs do not permit this client")
     if error.fatal() or not (is_transient(error) or error.code() in _HANDLED_BY_CLIENT):
-        # Also an unknown error: after a corrupt answer the client may continue at a wrong offset.
+        # Raise unknown errors too: after a corrupt answer the client may continue at a wrong
+        # offset.
         raise Unrecoverable(f"consume: {error.name()}: {error.str()}")

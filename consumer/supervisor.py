@@ -21,31 +21,33 @@ from sensorwatch.common.runtime.logs import logger
 FINAL_CODES = frozenset(
     error.exit_code for error in (UsageError, BreakerOpen, ModelRefused, OffsetsLost, StateRefused)
 )
-"""Exit codes that a restart would only repeat: a person must act first.
+"""Exit codes after which a worker is not restarted, because a person must act first.
 
-Fenced is final only the second time in a row. The first time, the worker's own transaction may have
-exceeded its timeout during an outage of the broker. The second time, another process has its id.
+The code of Fenced is final only if it occurs twice in a row. The first time, the worker's own
+transaction may have exceeded its timeout during an outage of the broker. The second time, another
+process has the worker's transactional id.
 """
 POLL_SECONDS = 0.1
 BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
 STABLE_AFTER_SECONDS = 60.0
-"""After running this long, a worker that crashes is restarted after the shortest pause."""
+"""Running time after which earlier crashes of a worker do not lengthen the pause before a
+restart."""
 
 _log = logger("supervisor")
 
 
 class _Worker:
-    """A worker process with its crashes."""
+    """A worker process that is restarted after a crash."""
 
     def __init__(self, number: int, command: Sequence[str]) -> None:
         self.number = number
         self._command = [*command, "--worker", str(number)]
         self._crashes = 0
-        self._fenced = False
+        self._was_fenced = False
         self._restart_at = 0.0
         self._started_at = 0.0
         self.final_code: int | None = None
-        """The exit code, once the worker is not restarted any more."""
+        """The exit code of a worker that is not restarted any more, else None."""
         self.process: subprocess.Popen[bytes] | None = None
 
     def update(self, now: float, *, stopping: bool) -> None:
@@ -56,7 +58,7 @@ class _Worker:
             if stopping:
                 self.final_code = 0
             elif now >= self._restart_at:
-                # Its stdin is a pipe that closes if this process ends in any way; see stopping.py.
+                # The worker's stdin is a pipe, which closes if this process ends; see stopping.py.
                 self.process = subprocess.Popen(  # noqa: S603 - our own command
                     self._command, stdin=subprocess.PIPE
                 )
@@ -69,24 +71,26 @@ class _Worker:
         self.process.stdin.close()
         self.process = None
         if now - self._started_at > STABLE_AFTER_SECONDS:
-            self._crashes, self._fenced = 0, False
-        fenced = code == Fenced.exit_code
-        if stopping or code == 0 or code in FINAL_CODES or (fenced and self._fenced):
-            # It was terminated before it could handle the signal: no failure.
+            self._crashes, self._was_fenced = 0, False
+        is_fenced = code == Fenced.exit_code
+        if stopping or code == 0 or code in FINAL_CODES or (is_fenced and self._was_fenced):
+            # A worker that SIGTERM ended before it could handle the signal has not failed.
             self.final_code = 0 if stopping and code == -signal.SIGTERM else code
             _log.info("worker ended", worker=self.number, code=code)
             return
-        self._crashes, self._fenced = self._crashes + 1, fenced
-        wait = BACKOFF_SECONDS[min(self._crashes, len(BACKOFF_SECONDS)) - 1]
-        self._restart_at = now + wait
-        _log.warning("worker crashed", worker=self.number, code=code, restart_in_seconds=wait)
+        self._crashes, self._was_fenced = self._crashes + 1, is_fenced
+        wait_seconds = BACKOFF_SECONDS[min(self._crashes, len(BACKOFF_SECONDS)) - 1]
+        self._restart_at = now + wait_seconds
+        _log.warning(
+            "worker crashed", worker=self.number, code=code, restart_in_seconds=wait_seconds
+        )
 
 
 def supervise(workers: int, arguments: Sequence[str]) -> int:
     """Run `workers` processes of the consumer with `arguments`; return the common exit code.
 
-    If a worker ends with one of FINAL_CODES, all workers are stopped: they would fail in the same
-    way.
+    If a worker ends with one of FINAL_CODES, all workers are stopped, because they would fail in
+    the same way.
     """
     command = [sys.executable, "-m", "sensorwatch.consumer", *arguments]
     worker_processes = [_Worker(number, command) for number in range(workers)]
@@ -97,8 +101,8 @@ def supervise(workers: int, arguments: Sequence[str]) -> int:
     while any(worker.final_code is None for worker in worker_processes):
         for worker in worker_processes:
             worker.update(time.monotonic(), stopping=stopping or signals.stop_requested)
-        failed = [worker for worker in worker_processes if worker.final_code]
-        if (failed or signals.stop_requested) and not stopping:
+        failed_workers = [worker for worker in worker_processes if worker.final_code]
+        if (failed_workers or signals.stop_requested) and not stopping:
             stopping = True
             signals.forward(signal.SIGTERM)
         time.sleep(POLL_SECONDS)
@@ -108,17 +112,17 @@ def supervise(workers: int, arguments: Sequence[str]) -> int:
 class _StopSignals:
     """Notes SIGTERM and SIGINT, and forwards signals to the workers."""
 
-    def __init__(self, processes: Callable[[], list[int]]) -> None:
-        """Install the handlers; `processes` returns the ids of the running workers."""
+    def __init__(self, process_ids: Callable[[], list[int]]) -> None:
+        """Install the handlers; `process_ids` returns the process ids of the running workers."""
         self.stop_requested = False
-        self._processes = processes
+        self._process_ids = process_ids
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
 
     def forward(self, number: signal.Signals) -> None:
         """Send a signal to every running worker."""
-        for process in self._processes():
-            os.kill(process, number)
+        for process_id in self._process_ids():
+            os.kill(process_id, number)
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self.stop_requested = True

@@ -1,4 +1,4 @@
-"""A row executor that runs row ranges in threads; the kernels release Python's lock."""
+"""A row executor that runs row ranges in threads; the kernels release Python's global lock."""
 
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -8,14 +8,14 @@ from typing import Self
 from sensorwatch.common.row_executor import RowRangeWork
 
 TASK_ROWS = 2_560
-"""Rows of one task: a millisecond of work; a multiple of the forest kernel's ROWS."""
+"""Number of rows of a task, about a millisecond of work; a multiple of the forest kernel's ROWS."""
 
 
 class ThreadedRowExecutor:
-    """Runs row ranges in `count` threads; the results do not depend on which thread ran which."""
+    """Runs row ranges in `count` threads; which thread runs a range does not change the results."""
 
     def __init__(self, count: int) -> None:
-        """Create a pool of `count - 1` threads; the calling thread is the last one."""
+        """Create a pool of `count - 1` threads; the calling thread runs row ranges too."""
         self._thread_count = count
         self._pool = ThreadPoolExecutor(max(count - 1, 1), thread_name_prefix="rows")
 
@@ -26,16 +26,16 @@ class ThreadedRowExecutor:
         if helper_count < 1:
             work(0, rows)
             return
-        submitted = [self._pool.submit(_run_tasks, tasks, work) for _ in range(helper_count)]
+        futures = [self._pool.submit(_run_tasks, tasks, work) for _ in range(helper_count)]
         try:
             _run_tasks(tasks, work)
         finally:
-            # A helper that has not started is not needed. The others must end first, because they
+            # Cancel the futures that have not started. Wait for all other futures, because they
             # write into the results.
             tasks.clear()
-            submitted = [future for future in submitted if not future.cancel()]
-            wait(submitted)
-        for future in submitted:
+            futures = [future for future in futures if not future.cancel()]
+            wait(futures)
+        for future in futures:
             future.result()
 
     def __enter__(self) -> Self:

@@ -13,10 +13,10 @@ CHECK_INTERVAL_SECONDS = 5.0
 
 
 class TopicIdentity:
-    """Compares the id that the broker gave to the topic, every few seconds.
+    """Compares the topic's current id with its first known id, every few seconds.
 
     Without this check a consumer would continue in the new topic at its old position, and would
-    skip the records below it without an error.
+    skip the records below that position without an error.
     """
 
     def __init__(self, admin: AdminClient, topic: str, *, clock: Callable[[], float]) -> None:
@@ -24,22 +24,22 @@ class TopicIdentity:
         self._topic = topic
         self._clock = clock
         self._known_id: str | None = None
-        self._pending: Future[Any] | None = None
+        self._pending_answer: Future[Any] | None = None
         self._next_check = clock()
 
     def check(self) -> None:
-        """Compare an answer that has arrived, and send the next request if it is due; never block.
+        """Compare the id in an answer that has arrived, and send the next request; never block.
 
         Raises OffsetsLost if the topic has another id. A broker that does not answer, or does not
         know topic ids, is ignored.
         """
-        if self._pending is not None and self._pending.done():
-            answer, self._pending = self._pending, None
+        if self._pending_answer is not None and self._pending_answer.done():
+            answer, self._pending_answer = self._pending_answer, None
             self._compare(_topic_id(answer))
-        if self._pending is None and self._clock() >= self._next_check:
+        if self._pending_answer is None and self._clock() >= self._next_check:
             self._next_check = self._clock() + CHECK_INTERVAL_SECONDS
             topics = TopicCollection([self._topic])
-            self._pending = self._admin.describe_topics(topics)[self._topic]
+            self._pending_answer = self._admin.describe_topics(topics)[self._topic]
 
     def _compare(self, topic_id: str | None) -> None:
         if topic_id is None:
@@ -56,7 +56,7 @@ class TopicIdentity:
 
 
 def _topic_id(answer: "Future[Any]") -> str | None:
-    """Return the id in the answer; None after an error, or from a broker without topic ids."""
+    """Return the topic id in the answer; None after an error or if the broker has no topic ids."""
     try:
         topic_id = str(answer.result().topic_id)
     except KafkaException:

@@ -1,4 +1,4 @@
-"""What the loop of a worker works with: connected objects, policy and clocks."""
+"""The connected objects, the policy and the clocks that a worker's loop uses."""
 
 import time
 from collections.abc import Callable
@@ -40,7 +40,7 @@ class Policy:
     settings: Settings
     ledger_context: LedgerContext
     max_message_bytes: int
-    """Maximum size of a record that the producer accepts."""
+    """The largest size of a record that the producer accepts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,6 @@ class Clock:
     """The clocks that the loop reads."""
 
     monotonic: Callable[[], float] = time.monotonic
-    """Seconds, for durations and deadlines."""
+    """Returns monotonic seconds, for durations and deadlines."""
     wall: Callable[[], float] = time.time
-    """Seconds since 1970 UTC, for timestamps."""
+    """Returns seconds since 1970 UTC, for timestamps."""

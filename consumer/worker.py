@@ -40,9 +40,10 @@ def run_worker(
     accept_rejections_until: Mapping[int, int],
     stopping: StopRequest,
 ) -> None:
-    """Run a worker until `stopping` returns True; `number` is its number under a supervisor.
+    """Run a worker until `stopping` returns True.
 
-    Raises the errors of `common/errors.py`, each with its exit code.
+    `number`: the worker's number; None if it has no supervisor. Raises the errors of
+    `common/errors.py`, each with its exit code.
     """
     worker = number or 0
     consumer_settings, topic = settings.consumer, settings.topics.readings
@@ -84,7 +85,7 @@ def run_worker(
 
 
 def _collect_garbage_rarely() -> None:
-    """Run the cyclic garbage collector rarely, and not over the objects that exist now.
+    """Run the cyclic garbage collector rarely, and never over the objects that exist now.
 
     A micro-batch creates tens of thousands of objects without cycles. Collecting them took as long
     as scoring the records.
@@ -121,12 +122,12 @@ def _serve_health(
 
 
 def follow_champion(settings: Settings, metrics: ModelMetrics) -> Champion:
-    """Return the loaded champion; each later change is shown in metrics and logs.
+    """Load the champion and return it; metrics and logs show each later change.
 
-    Raises ModelRefused if there is no usable champion.
+    Raises ModelRefused if no champion can be loaded.
     """
 
-    def loaded(version: ModelVersion) -> None:
+    def on_loaded(version: ModelVersion) -> None:
         compile_ahead()
         load_kernels(version.detector)
         schema = version.detector.schema.fingerprint
@@ -138,13 +139,13 @@ def follow_champion(settings: Settings, metrics: ModelMetrics) -> Champion:
         )
         _log.info("model loaded", version=version.detector.version, schema=schema)
 
-    def refused(error: ModelRefused) -> None:
+    def on_refused(error: ModelRefused) -> None:
         metrics.reload_last_success.set(0)
         _log.error("model refused, the last good version stays in use", why=str(error))
 
     return Champion(
         Registry(settings.registry.path),
         settings.registry.model,
-        on_loaded=loaded,
-        on_refused=refused,
+        on_loaded=on_loaded,
+        on_refused=on_refused,
     )

@@ -1,4 +1,4 @@
-"""The reaction to each error of the broker."""
+"""Decides how to react to an error of the Kafka client or the broker."""
 
 from enum import StrEnum
 
@@ -6,7 +6,7 @@ from confluent_kafka import KafkaError
 
 
 class ClientOperation(StrEnum):
-    """The client call that failed."""
+    """A call of the Kafka client that can fail."""
 
     INIT = "init transactions"
     PRODUCE = "produce"
@@ -17,27 +17,27 @@ class ClientOperation(StrEnum):
 
 
 class Reaction(StrEnum):
-    """The reaction to an error."""
+    """How to react to an error of the Kafka client or the broker."""
 
     RETRY = "retry until the deadline"
     ABORT_AND_REWIND = "abort, rewind to the committed offsets, go on"
     RENEW_PRODUCER = "new producer, rewind to the committed offsets, go on"
-    RENEW_BROKEN_PRODUCER = "as above, but exit if it happens twice in a row"
+    RENEW_BROKEN_PRODUCER = "new producer, rewind, go on; exit if this happens twice in a row"
     EXIT_FENCED = "exit: another process has our transactional id"
     CRASH = "exit non-zero; a restart resumes"
 
 
-_FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.FENCED_INSTANCE_ID}  # noqa: SLF001 - that is the client's name for it
-_BROKEN_PRODUCER = {
+_FENCED_ERRORS = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.FENCED_INSTANCE_ID}  # noqa: SLF001 - the client's name
+_BROKEN_PRODUCER_ERRORS = {
     KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER,
     KafkaError.INVALID_PRODUCER_EPOCH,
     KafkaError.INVALID_PRODUCER_ID_MAPPING,
 }
-_LOST_MEMBERSHIP = {
+_LOST_MEMBERSHIP_ERRORS = {
     KafkaError.ILLEGAL_GENERATION,
     KafkaError.UNKNOWN_MEMBER_ID,
     KafkaError.REBALANCE_IN_PROGRESS,
-    113,  # STALE_MEMBER_EPOCH (KIP-848); the client has no name for it yet
+    113,  # STALE_MEMBER_EPOCH (KIP-848); the client has no constant for this code yet
 }
 _PERMANENT_ERRORS = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -53,17 +53,17 @@ _PERMANENT_ERRORS = {
 """Errors that the same micro-batch would cause again, so a retry would never end."""
 
 
-_TRANSIENT = {
-    # The client's names for its own errors.
+_TRANSIENT_ERRORS = {
+    # Errors that the client itself raises. Their names begin with an underscore.
     KafkaError._TIMED_OUT,  # noqa: SLF001
     KafkaError._TIMED_OUT_QUEUE,  # noqa: SLF001
     KafkaError._TRANSPORT,  # noqa: SLF001
     KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
     KafkaError._RESOLVE,  # noqa: SLF001
     KafkaError._WAIT_COORD,  # noqa: SLF001
-    KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 - also: its leader is away
+    KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 - also raised if the leader is down
     KafkaError._DESTROY_BROKER,  # noqa: SLF001 - the broker is no longer in the metadata
-    # A broker that stops, starts, or has not heard of the newest leader.
+    # Errors of a broker that stops, starts, or does not know the newest leader yet.
     KafkaError.BROKER_NOT_AVAILABLE,
     KafkaError.FENCED_LEADER_EPOCH,
     KafkaError.KAFKA_STORAGE_ERROR,
@@ -76,12 +76,12 @@ _TRANSIENT = {
     KafkaError.REQUEST_TIMED_OUT,
     KafkaError.UNKNOWN_LEADER_EPOCH,
     KafkaError.UNKNOWN_TOPIC_OR_PART,
-    # A coordinator that moves.
+    # Errors while a coordinator moves to another broker.
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.NOT_COORDINATOR,
     KafkaError.UNSTABLE_OFFSET_COMMIT,
-    # Too few replicas until a broker is back.
+    # Too few replicas are in sync until a broker is up again.
     KafkaError.NOT_ENOUGH_REPLICAS,
     KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
 }
@@ -89,17 +89,17 @@ _TRANSIENT = {
 
 
 def reaction(error: KafkaError, operation: ClientOperation) -> Reaction:
-    """Return the reaction to an error; an error without a flag and without an entry is fatal.
+    """Return the reaction to an error of a client operation.
 
-    After the deadline, the caller turns RETRY into RENEW_PRODUCER, because the outcome of a pending
-    commit is unknown.
+    An error that has no flag of the client and no entry in this file is fatal. After the deadline,
+    the caller turns RETRY into RENEW_PRODUCER, because the outcome of a pending commit is unknown.
     """
     code = error.code()
-    if code in _FENCED:
+    if code in _FENCED_ERRORS:
         return Reaction.EXIT_FENCED
-    if code in _BROKEN_PRODUCER:
+    if code in _BROKEN_PRODUCER_ERRORS:
         return Reaction.RENEW_BROKEN_PRODUCER
-    if code in _LOST_MEMBERSHIP or code == KafkaError.UNKNOWN_PRODUCER_ID:
+    if code in _LOST_MEMBERSHIP_ERRORS or code == KafkaError.UNKNOWN_PRODUCER_ID:
         return Reaction.ABORT_AND_REWIND
     if code == KafkaError.INVALID_TXN_STATE and operation in (
         ClientOperation.COMMIT,
@@ -113,16 +113,16 @@ def reaction(error: KafkaError, operation: ClientOperation) -> Reaction:
     if error.retriable():
         return Reaction.RETRY
     if is_transient(error):
-        # Without a flag the client does not say whether the same call may be repeated.
+        # The client did not mark the error as retriable, so the same call may not be repeated.
         return Reaction.RETRY if operation is ClientOperation.INIT else Reaction.RENEW_PRODUCER
     return Reaction.CRASH
 
 
 def is_transient(error: KafkaError) -> bool:
-    """Return whether a repeated call may succeed.
+    """Return whether a call that failed with this error may succeed if it is repeated.
 
-    This is for calls outside a transaction, where the client does not set its retriable flag. A
-    missing topic or partition has the same codes as one whose broker is down for a moment. If the
-    difference matters, read the metadata.
+    Outside a transaction the client does not set its retriable flag, so the error code decides. A
+    missing topic or partition has the same error codes as one whose broker is down for a moment. If
+    the difference matters to a caller, it must read the metadata.
     """
-    return not error.fatal() and (error.retriable() or error.code() in _TRANSIENT)
+    return not error.fatal() and (error.retriable() or error.code() in _TRANSIENT_ERRORS)

@@ -1,4 +1,4 @@
-"""The settings of the Kafka clients: ours below the user's, except those a promise rests on."""
+"""Merges the settings of the Kafka clients: defaults, the user's settings, and fixed keys."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,16 +6,16 @@ from typing import Any
 from sensorwatch.common.errors import SettingsError
 
 # Sources for each value: librdkafka's CONFIGURATION.md and docs/decisions.
-_COMMON: dict[str, Any] = {
+_COMMON_DEFAULTS: dict[str, Any] = {
     "client.id": "sensorwatch",
     "reconnect.backoff.max.ms": 1000,
-    # With librdkafka's default, "rebootstrap" (measured, 2.16), a client whose brokers were all
-    # away hangs for good in the next transaction, past every timeout, and it tries to connect, and
-    # logs that, twenty times a second.
+    # With librdkafka's default, "rebootstrap", a client whose brokers were all down hangs in its
+    # next transaction, past every timeout (measured with 2.16). The client also tries to connect
+    # twenty times a second, and logs each attempt.
     "metadata.recovery.strategy": "none",
     "socket.keepalive.enable": True,
 }
-_CONSUMER: dict[str, Any] = {
+_CONSUMER_DEFAULTS: dict[str, Any] = {
     "session.timeout.ms": 10_000,
     "max.poll.interval.ms": 120_000,
     # librdkafka's default of 1000 ms stalls fetching whenever its queue is full.
@@ -28,13 +28,14 @@ _CONSUMER_FIXED: dict[str, Any] = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
     "auto.offset.reset": "error",
-    # Also on a plain input: only then does librdkafka ask for stable offsets (KIP-447).
+    # Needed even if the input has no transactions. Only with read_committed does librdkafka ask
+    # for stable offsets (KIP-447).
     "isolation.level": "read_committed",
     "allow.auto.create.topics": False,
     "enable.partition.eof": False,
 }
 _GROUP_PROTOCOL_KEYS = {"group.protocol", "group.remote.assignor"}
-_PRODUCER: dict[str, Any] = {
+_PRODUCER_DEFAULTS: dict[str, Any] = {
     "linger.ms": 5,
     "batch.size": 1_000_000,
     "compression.type": "lz4",
@@ -42,24 +43,30 @@ _PRODUCER: dict[str, Any] = {
     # The same key goes to the same partition as with Java clients.
     "partitioner": "murmur2_random",
 }
-_TRANSACTIONAL: dict[str, Any] = {
+_TRANSACTIONAL_DEFAULTS: dict[str, Any] = {
     "transaction.timeout.ms": 20_000,
-    # The wait before a transaction begins again, if the broker has not yet ended the previous one.
-    # It doubles with each retry. librdkafka's default of 100 ms delayed every twentieth row. The
-    # Java client waits 20 ms.
+    # The wait before a retry to begin a transaction, if the broker has not yet ended the previous
+    # transaction. The wait doubles with each retry. librdkafka's default of 100 ms delayed one row
+    # in twenty. The Java client waits 20 ms.
     "retry.backoff.ms": 20,
     # If the group's coordinator is killed, librdkafka (2.16) waits for it until any connection
-    # changes (its issue 5511). Closing idle connections is such a change. It takes longer than a
-    # broker waits for a follower that was killed (9 s), and less than a transaction may last.
+    # changes (librdkafka issue 5511). An idle connection that is closed counts as a change. The
+    # limit is above the 9 s for which a broker waits for a killed follower, and below the longest
+    # transaction.
     "connections.max.idle.ms": 10_000,
 }
 _PRODUCER_FIXED: dict[str, Any] = {"enable.idempotence": True}
-_SHARE_OF_TIMEOUT = 0.8
+_MAX_SHARE_OF_TIMEOUT = 0.8
 
 
 def client_config(kafka: Mapping[str, Any], **fixed: Any) -> dict[str, Any]:
-    """Return the settings of an admin client."""
-    return _merge(_COMMON, kafka, {name.replace("_", "."): value for name, value in fixed.items()})
+    """Return the settings of an admin client.
+
+    `fixed`: keys that the user cannot change, with `_` in place of `.` in their names.
+    """
+    return _merge_settings(
+        _COMMON_DEFAULTS, kafka, {name.replace("_", "."): value for name, value in fixed.items()}
+    )
 
 
 def consumer_config(kafka: Mapping[str, Any], *, group: str) -> dict[str, Any]:
@@ -67,60 +74,69 @@ def consumer_config(kafka: Mapping[str, Any], *, group: str) -> dict[str, Any]:
 
     Raises SettingsError if `kafka` changes a key that exactly-once depends on.
     """
-    defaults = _COMMON | _CONSUMER
+    defaults = _COMMON_DEFAULTS | _CONSUMER_DEFAULTS
     if str(kafka.get("group.protocol", "classic")).lower() == "consumer":
         # With KIP-848, the broker sets the session timeout.
         del defaults["session.timeout.ms"]
-    return _merge(defaults, kafka, _CONSUMER_FIXED | {"group.id": group})
+    return _merge_settings(defaults, kafka, _CONSUMER_FIXED | {"group.id": group})
 
 
 def reader_config(kafka: Mapping[str, Any], *, group: str) -> dict[str, Any]:
-    """Return the settings of a reader that commits nothing: `tail`, `ledger`, training."""
-    fixed = _CONSUMER_FIXED | {
+    """Return the settings of a consumer that commits no offsets, such as that of `tail`."""
+    fixed_settings = _CONSUMER_FIXED | {
         "group.id": group,
         "auto.offset.reset": "earliest",
         "enable.partition.eof": True,
     }
     # A reader joins no group. librdkafka refuses the keys of one group protocol with the other.
-    return _merge(_COMMON | _CONSUMER, _without(kafka, set(fixed) | _GROUP_PROTOCOL_KEYS), fixed)
+    return _merge_settings(
+        _COMMON_DEFAULTS | _CONSUMER_DEFAULTS,
+        _without_keys(kafka, set(fixed_settings) | _GROUP_PROTOCOL_KEYS),
+        fixed_settings,
+    )
 
 
 def producer_config(
     kafka: Mapping[str, Any], *, transactional_id: str | None = None
 ) -> dict[str, Any]:
-    """Return the settings of an idempotent producer; with an id it is transactional.
+    """Return the settings of an idempotent producer.
+
+    The producer is transactional if `transactional_id` is given.
 
     Raises SettingsError if `kafka` changes a key that exactly-once depends on.
     """
-    fixed = dict(_PRODUCER_FIXED)
-    defaults = _COMMON | _PRODUCER
+    fixed_settings = dict(_PRODUCER_FIXED)
+    defaults = _COMMON_DEFAULTS | _PRODUCER_DEFAULTS
     if transactional_id is not None:
-        defaults |= _TRANSACTIONAL
-        fixed |= {"transactional.id": transactional_id}
-    return _merge(defaults, kafka, fixed)
+        defaults |= _TRANSACTIONAL_DEFAULTS
+        fixed_settings |= {"transactional.id": transactional_id}
+    return _merge_settings(defaults, kafka, fixed_settings)
 
 
-def transaction_seconds(producer: Mapping[str, Any], *, at_most: float) -> float:
+def transaction_seconds(producer: Mapping[str, Any], *, max_seconds: float) -> float:
     """Return the longest allowed duration of a transaction, in seconds.
 
-    It is well below the broker's timeout. At the timeout the broker aborts the transaction and
-    fences the producer, which looks the same as another process with the same id.
+    The duration is well below the broker's transaction timeout. At the timeout the broker aborts
+    the transaction and fences the producer. The client reports the same error if a second process
+    uses the transactional id.
     """
-    return min(at_most, _SHARE_OF_TIMEOUT * float(producer["transaction.timeout.ms"]) / 1000)
+    return min(
+        max_seconds, _MAX_SHARE_OF_TIMEOUT * float(producer["transaction.timeout.ms"]) / 1000
+    )
 
 
-def _merge(
-    defaults: Mapping[str, Any], kafka: Mapping[str, Any], fixed: Mapping[str, Any]
+def _merge_settings(
+    defaults: Mapping[str, Any], kafka: Mapping[str, Any], fixed_settings: Mapping[str, Any]
 ) -> dict[str, Any]:
-    for name, value in fixed.items():
-        requested = kafka.get(name)
-        if requested is not None and str(requested).lower() != str(value).lower():
+    for name, value in fixed_settings.items():
+        user_value = kafka.get(name)
+        if user_value is not None and str(user_value).lower() != str(value).lower():
             raise SettingsError(
-                f'[kafka] "{name}" = {requested!r} cannot be set: sensorwatch needs {value!r} '
+                f'[kafka] "{name}" = {user_value!r} cannot be set: sensorwatch needs {value!r} '
                 "(exactly-once depends on it); remove the key"
             )
-    return {**defaults, **kafka, **fixed}
+    return {**defaults, **kafka, **fixed_settings}
 
 
-def _without(kafka: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
+def _without_keys(kafka: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
     return {name: value for name, value in kafka.items() if name not in names}

@@ -1,4 +1,4 @@
-"""Dead letters: the original bytes, with headers for origin and reason."""
+"""Builds dead letters: a rejected record's bytes, with headers for its origin and reason."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,13 +21,15 @@ _FIRST_FAILED_AT, _REPLAY_COUNT = (
     HEADER_PREFIX + name for name in ("first_failed_at", "replay.count")
 )
 FIRST_FAILURE_HEADERS = (_TOPIC, _PARTITION, _OFFSET, _TIMESTAMP, _FIRST_FAILED_AT)
-"""Headers about the first failure. A letter that is replayed and fails again keeps them."""
+"""Headers about a record's first failure. A dead letter that is replayed and fails again keeps the
+values of these headers."""
 ID_HEADER = "__dlq.id"
 """Header with the topic-partition-offset of the rejected record."""
 TRUNCATED_HEADER = "__dlq.truncated"
-"""Header that names what was cut to fit the message limit, with original sizes in bytes."""
+"""Header that lists what was cut to fit the message limit: headers, key or value, each with its
+original size in bytes."""
 HEADERS_LOST_HEADER = "__dlq.headers.lost"
-"""Header for a record whose headers the client could not read; none of them is kept."""
+"""Header that says that the record's headers are lost, because the client could not read them."""
 _HEADERS_LOST_REASON = b"a header's name is not UTF-8"
 _OVERHEAD_BYTES = 4_096
 _MAX_FIRST_FAILURE_BYTES = 300
@@ -44,33 +46,36 @@ def dead_letters(
 ) -> Iterator[OutgoingMessage]:
     """Yield one dead letter for each rejection, in the order of the records.
 
-    Key, value and headers keep their bytes. If they exceed `max_message_bytes` they are cut, and
-    the header `__dlq.truncated` is added. If the client cannot read the headers they are dropped,
-    and the header `__dlq.headers.lost` is added.
+    Key, value and headers keep their bytes. If a dead letter would exceed `max_message_bytes`, they
+    are cut, and the header `__dlq.truncated` is added. If the client cannot read the headers, they
+    are dropped, and the header `__dlq.headers.lost` is added.
     """
     batch_headers = _BatchHeaders(group.encode(), failed_at.encode())
     for rejection in rejections:
         record = records[rejection.index]
         headers = headers_of(record)
-        original = headers or []
-        letter_headers = batch_headers.headers(rejection, record, original)
+        record_headers = headers or []
+        letter_headers = batch_headers.headers(rejection, record, record_headers)
         if headers is None:
             letter_headers.append((HEADERS_LOST_HEADER, _HEADERS_LOST_REASON))
         original_headers = [
-            (name, value) for name, value in original if not _is_letter_header(name)
+            (name, value) for name, value in record_headers if not _is_dead_letter_header(name)
         ]
         yield _fit_to_limit(record, original_headers, letter_headers, topic, max_message_bytes)
 
 
 @dataclass(frozen=True, slots=True)
 class _BatchHeaders:
-    """The values that all letters of a micro-batch share."""
+    """The header values that all dead letters of a micro-batch share."""
 
     group: bytes
     failed_at: bytes
 
-    def headers(self, rejection: Rejection, record: Record, original: Headers) -> Headers:
-        """Return the headers for a record's origin and the reason of its rejection."""
+    def headers(self, rejection: Rejection, record: Record, record_headers: Headers) -> Headers:
+        """Return the headers with the origin of a record and the reason for its rejection.
+
+        `record_headers`: the headers that the record came with.
+        """
         origin = coordinates(record)
         field, reason = rejection.field, rejection.reason
         message = f"{field}: {rejection.detail}" if field else rejection.detail
@@ -86,46 +91,54 @@ class _BatchHeaders:
             # A field name may contain a lone surrogate, which is not valid UTF-8.
             (_MESSAGE, message.encode(errors="backslashreplace")),
             (_FIRST_FAILED_AT, self.failed_at),
-            (_REPLAY_COUNT, b"%d" % _replay_count(original)),
+            (_REPLAY_COUNT, b"%d" % _replay_count(record_headers)),
         ]
-        if not original:
+        if not record_headers:
             return current_headers
-        merged = (
-            (name, current, _first_failure_value(original, name))
-            for name, current in current_headers
+        candidates = (
+            (name, current_value, _first_failure_value(record_headers, name))
+            for name, current_value in current_headers
         )
-        return [(name, current if first is None else first) for name, current, first in merged]
+        return [
+            (name, current_value if first_failure is None else first_failure)
+            for name, current_value, first_failure in candidates
+        ]
 
 
-def _first_failure_value(original: Headers, name: str) -> bytes | None:
-    """Return the value of the first failure, or None if it is absent or too long to be ours."""
-    first = last_header_value(original, name) if name in FIRST_FAILURE_HEADERS else None
-    return first if first is not None and len(first) <= _MAX_FIRST_FAILURE_BYTES else None
+def _first_failure_value(record_headers: Headers, name: str) -> bytes | None:
+    """Return a header's value from the first failure, or None if there is none.
+
+    A value that is too long to come from this program is ignored.
+    """
+    if name not in FIRST_FAILURE_HEADERS:
+        return None
+    value = last_header_value(record_headers, name)
+    return value if value is not None and len(value) <= _MAX_FIRST_FAILURE_BYTES else None
 
 
-def _replay_count(original: Headers) -> int:
-    """Return how often this letter was replayed; 0 at the first failure."""
-    count = last_header_value(original, _REPLAY_COUNT)
+def _replay_count(record_headers: Headers) -> int:
+    """Return how often the record was replayed as a dead letter; 0 at its first failure."""
+    count = last_header_value(record_headers, _REPLAY_COUNT)
     if count is None:
         return 0
     return int(count) + 1 if count.isdigit() and len(count) < 10 else 1
 
 
-def _is_letter_header(name: str) -> bool:
+def _is_dead_letter_header(name: str) -> bool:
     return name in (ID_HEADER, TRUNCATED_HEADER) or name.startswith(HEADER_PREFIX)
 
 
 def _fit_to_limit(
     record: Record,
     original_headers: Headers,
-    batch_headers: Headers,
+    letter_headers: Headers,
     topic: str,
     max_message_bytes: int,
 ) -> OutgoingMessage:
     key, value = record.key(), record.value()
-    available_bytes = max_message_bytes - _OVERHEAD_BYTES - _size(batch_headers)
+    available_bytes = max_message_bytes - _OVERHEAD_BYTES - _headers_size(letter_headers)
     truncations = []
-    size = _size(original_headers)
+    size = _headers_size(original_headers)
     if size > available_bytes // 4:
         truncations.append(f"headers {size}")
         original_headers = []
@@ -138,13 +151,15 @@ def _fit_to_limit(
     if value is not None and len(value) > available_bytes:
         truncations.append(f"value {len(value)}")
         value = value[:available_bytes]
-    truncated: Headers = (
+    truncation_headers: Headers = (
         [(TRUNCATED_HEADER, ", ".join(truncations).encode())] if truncations else []
     )
-    return OutgoingMessage(topic, key, value, [*original_headers, *batch_headers, *truncated])
+    return OutgoingMessage(
+        topic, key, value, [*original_headers, *letter_headers, *truncation_headers]
+    )
 
 
-def _size(headers: Headers) -> int:
+def _headers_size(headers: Headers) -> int:
     names = "".join([name for name, _ in headers])
-    size = len(names) if names.isascii() else len(names.encode())
-    return 10 * len(headers) + size + sum([len(value) for _, value in headers if value])
+    name_bytes = len(names) if names.isascii() else len(names.encode())
+    return 10 * len(headers) + name_bytes + sum([len(value) for _, value in headers if value])

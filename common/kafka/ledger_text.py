@@ -17,15 +17,15 @@ class Cause(StrEnum):
     """The reason for a ledger record."""
 
     OPENED = "opened"
-    """The group's first commit of this partition."""
+    """The group committed an offset of this partition for the first time."""
     MODEL = "model"
     """Another model version scores from this offset on."""
     SEGMENT = "segment"
-    """A new segment of the digest starts: other code, libraries or CPU kind."""
+    """A new segment of the digest starts, because code, libraries or CPU kind changed."""
     INTERVAL = "interval"
-    """A snapshot was due."""
+    """The commit includes a snapshot, because one was due."""
     CLOSED = "closed"
-    """The last record of an account, before a person reset it."""
+    """A person reset the account; this is its last record."""
 
 
 class LedgerRecord(msgspec.Struct, frozen=True):
@@ -48,15 +48,17 @@ def to_metadata(account: Account) -> str:
     """Return an account as metadata of a committed offset: about 450 bytes of ASCII."""
     text = msgspec.json.encode(_Metadata(LEDGER_VERSION, account)).decode()
     if len(text) > MAX_METADATA_BYTES:
-        raise ValueError(f"the ledger's text has {len(text)} bytes, at most {MAX_METADATA_BYTES}")
+        raise ValueError(
+            f"the account has {len(text)} bytes of text, but at most {MAX_METADATA_BYTES} fit"
+        )
     return text
 
 
 def from_metadata(text: str | None, offset: int) -> Account | None:
-    """Return the account in the metadata, or None if it is not an account of this offset.
+    """Return the account in an offset's metadata, or None if it is not an account of this offset.
 
-    None means that a person or another program moved the group's offsets. Raises DataError if a
-    newer version of this program wrote the account, so that a good account is not discarded.
+    None means that a person or another program moved the group's offsets. If a newer version of
+    this program wrote the account, raises DataError, so that a good account is not discarded.
     """
     _require_known_version(text)
     try:
@@ -64,8 +66,9 @@ def from_metadata(text: str | None, offset: int) -> Account | None:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     account = metadata.account
-    fits = metadata.ledger_version == LEDGER_VERSION and account.next_offset == offset
-    return account if fits and _is_valid(account) else None
+    if metadata.ledger_version != LEDGER_VERSION or account.next_offset != offset:
+        return None
+    return account if _is_valid(account) else None
 
 
 def _require_known_version(text: str | None) -> None:
@@ -106,12 +109,12 @@ def account_to_plain(account: Account) -> dict[str, Any]:
 
 
 def _is_valid(account: Account) -> bool:
-    """Return whether an account's numbers are possible; accounts that we wrote always are."""
-    at = account.snapshot or SnapshotRef(0, 0)
+    """Return whether an account's numbers are possible, as in every account of this program."""
+    snapshot = account.snapshot or SnapshotRef(0, 0)
     counts = (account.consumed, account.first_offset, account.segment, *account.window_rejected)
     return (
         account.max_sensors >= 1
-        and min(*counts, at.offset, at.next_offset) >= 0
+        and min(*counts, snapshot.offset, snapshot.next_offset) >= 0
         and account.window_bucket_rows >= 1
         and 1 <= len(account.window_rejected) <= WINDOW_BUCKETS
         and 0 <= account.digest < 2**64

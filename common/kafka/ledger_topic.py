@@ -16,12 +16,12 @@ from sensorwatch.common.kafka.topic_reader import SHORT_RETRY, read_topic, topic
 
 @dataclass(frozen=True, slots=True)
 class GroupHistory:
-    """The past of a group according to the ledger."""
+    """What the ledger records about the past of a group."""
 
     partitions: frozenset[Partition]
-    """The input partitions that it has committed."""
+    """The input partitions for which the group has committed offsets."""
     first_commit_ms: int | None
-    """Time of its first commit, milliseconds since 1970 UTC; None: it never committed."""
+    """Time of the group's first commit in milliseconds since 1970 UTC; None without a commit."""
 
 
 def read_ledger(kafka: Mapping[str, Any], topic: str, *, group: str) -> list[LedgerRecord]:
@@ -35,21 +35,21 @@ def read_ledger(kafka: Mapping[str, Any], topic: str, *, group: str) -> list[Led
 def group_history(
     kafka: Mapping[str, Any], topic: str, *, group: str, retry: RetryPolicy = SHORT_RETRY
 ) -> GroupHistory:
-    """Return the past of a group.
+    """Return a group's committed partitions and the time of its first commit.
 
     Raises BrokerUnavailable if the broker still does not answer after `retry`.
     """
     records_with_times = list(_records_with_times(kafka, topic, group, retry))
     return GroupHistory(
         frozenset(record.source for record, _ in records_with_times),
-        min((at for _, at in records_with_times), default=None),
+        min((written_ms for _, written_ms in records_with_times), default=None),
     )
 
 
 def _records_with_times(
     kafka: Mapping[str, Any], topic: str, group: str, retry: RetryPolicy
 ) -> Iterator[tuple[LedgerRecord, int]]:
-    """Yield the group's records, each with its write time."""
+    """Yield the group's ledger records, each with the time of its write in milliseconds."""
     metadata_client = Consumer(reader_config(kafka, group=f"{group}.reader"), logger=quiet_logger())
     try:
         if not topic_partitions(metadata_client, topic, retry=retry):
@@ -63,8 +63,8 @@ def _records_with_times(
 
 
 def by_partition(records: list[LedgerRecord]) -> dict[Partition, list[LedgerRecord]]:
-    """Return records by their input partition, in order."""
-    grouped: dict[Partition, list[LedgerRecord]] = {}
+    """Group ledger records by input partition; the order within a partition is kept."""
+    records_by_partition: dict[Partition, list[LedgerRecord]] = {}
     for record in records:
-        grouped.setdefault(record.source, []).append(record)
-    return dict(sorted(grouped.items()))
+        records_by_partition.setdefault(record.source, []).append(record)
+    return dict(sorted(records_by_partition.items()))

@@ -1,4 +1,4 @@
-"""Records read from Kafka, and messages to be written to it."""
+"""Records that were read from Kafka, and messages that will be written to Kafka."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from typing import Any, Protocol
 import msgspec
 
 MAX_TIMESTAMP_MS = 2**53
-"""Bound of a timestamp in milliseconds. It is beyond any real time and fits 64 bits in
-microseconds."""
+"""Largest timestamp in milliseconds. No real time reaches it. In microseconds it fits into 64
+bits."""
 
 Headers = list[tuple[str, bytes | None]]
 
 
 class Record(Protocol):
-    """The methods of a consumed record: confluent_kafka's Message, or a test's own class."""
+    """A consumed record: confluent_kafka's Message, or a class of a test."""
 
     def topic(self) -> str | None:
         """Return the topic's name."""
@@ -68,7 +68,7 @@ class OutgoingMessage(msgspec.Struct, frozen=True):
     value: bytes | None
     headers: Headers
     partition: int | None = None
-    """None: the partitioner chooses by the key."""
+    """The partition to write to. If None, the partitioner chooses one by the key."""
 
 
 def coordinates(record: Record) -> Coordinates:
@@ -81,20 +81,22 @@ def coordinates(record: Record) -> Coordinates:
 
 
 def received_at(record: Record) -> int | None:
-    """Return the record's own timestamp in microseconds UTC, or None.
+    """Return the record's Kafka timestamp in microseconds since 1970 UTC; None if it has none.
 
-    A client may send any 64 bits as a timestamp, so it is limited to MAX_TIMESTAMP_MS.
+    A client may send any 64-bit timestamp, so the result is limited to MAX_TIMESTAMP_MS.
     """
-    kind, milliseconds = record.timestamp()
-    return None if kind == 0 else min(max(milliseconds, -MAX_TIMESTAMP_MS), MAX_TIMESTAMP_MS) * 1000
+    timestamp_type, milliseconds = record.timestamp()
+    if timestamp_type == 0:
+        return None
+    return min(max(milliseconds, -MAX_TIMESTAMP_MS), MAX_TIMESTAMP_MS) * 1000
 
 
 def headers_of(record: Record) -> Headers | None:
     """Return the headers in order; None if the client cannot read them.
 
     Kafka allows any bytes as the name of a header. The client requires UTF-8 and raises otherwise.
-    Call this once per record: after a failure the client returns a tuple with a null pointer in
-    place of the name, and reading that crashes the process.
+    Call this function once per record. After a failure the client returns a tuple with a null
+    pointer in place of the name, and a read of that pointer crashes the process.
     """
     try:
         return list(record.headers() or [])
@@ -103,7 +105,7 @@ def headers_of(record: Record) -> Headers | None:
 
 
 def header_value(record: Record, name: str) -> bytes | None:
-    """Return the newest value of a header, or None."""
+    """Return the last value of a record's header `name`, or None."""
     return last_header_value(headers_of(record) or [], name)
 
 

@@ -1,4 +1,4 @@
-"""Retries of calls to the broker while their errors are transient."""
+"""Repeats calls to the broker while their errors are transient."""
 
 import time
 from collections.abc import Callable
@@ -17,18 +17,18 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long a call is repeated; the pause before each repetition doubles."""
+    """How long a failed call to the broker is repeated; each pause is twice the previous one."""
 
     seconds: float
-    """Time limit from the first call. A call that starts within it may end later."""
+    """Time limit for the start of the last repetition, counted from the first call."""
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
 
     def ask(self, question: Callable[[], Answer]) -> Answer:
-        """Return the result of `question`.
+        """Return the result of `question`, and repeat the call while its error is transient.
 
-        Raises its KafkaException at once if the error is not transient, and the last one after the
-        time limit.
+        Raises the KafkaException of a call at once if it is not transient. Raises the last
+        KafkaException after the time limit.
         """
         deadline = self.clock() + self.seconds
         pause = FIRST_PAUSE_SECONDS

@@ -13,7 +13,8 @@ from sensorwatch.common.ledger.account import Account, SnapshotRef
 
 SNAPSHOT_VERSION = 1
 CHUNK_BYTES = 900_000
-"""Below the default message limit of client and broker, 1,000,000 bytes."""
+"""Largest size of a chunk, below the default message limit of client and broker, 1,000,000
+bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,20 +24,20 @@ class Snapshot:
     group: str
     source: Partition
     partitions: int
-    """Number of input partitions. With another number, sensors are in other partitions."""
+    """Number of input partitions. If this number changes, sensors move to other partitions."""
     next_offset: int
-    """The first input record that the memory does not include."""
+    """Offset of the first input record that the memory does not include."""
     model_version: str
-    """The model version of the memory."""
+    """Id of the model version that the memory belongs to."""
     account: Account
     content: bytes
     """The memory's bytes, which this module does not interpret."""
     memory_layout: str = ""
-    """The memory's columns, for readers; the memory's own header is authoritative."""
+    """The memory's columns, as information for people. The header in `content` is authoritative."""
 
 
 class SnapshotManifest(msgspec.Struct, frozen=True):
-    """The record that completes a snapshot: its origin, and the offsets of its chunks."""
+    """The record that completes a snapshot, with its origin and the offsets of its chunks."""
 
     snapshot_version: int
     group: str
@@ -56,11 +57,12 @@ class SnapshotManifest(msgspec.Struct, frozen=True):
 def chunk_messages(
     snapshot: Snapshot, topic: str, *, chunk_bytes: int = CHUNK_BYTES
 ) -> Iterator[OutgoingMessage]:
-    """Yield a snapshot's memory as messages, in order, for the partition of its source.
+    """Yield the chunk messages of a snapshot, in order.
 
+    Each message goes to the partition of the state topic with the number of the input partition.
     The bytes are not compressed here, because memories compress poorly. zlib at level 1 took 0.67 s
     to save 4 % of 25 MB of normally distributed float64, and 0.29 s to save 54 % of a memory table.
-    The producer compresses in a thread of its own.
+    The producer compresses messages in a thread of its own.
     """
     for start in range(0, len(snapshot.content), chunk_bytes):
         chunk = snapshot.content[start : start + chunk_bytes]
@@ -92,8 +94,8 @@ def manifest_message(snapshot: Snapshot, topic: str, chunks: Sequence[int]) -> O
     return OutgoingMessage(topic, None, text, [], snapshot.source.number)
 
 
-def parse_snapshot_manifest(value: bytes | None, where: object) -> SnapshotManifest:
-    """Return a parsed manifest; `where` is its position, for messages.
+def parse_snapshot_manifest(value: bytes | None, position: object) -> SnapshotManifest:
+    """Return a parsed manifest; error messages name its `position`.
 
     Raises StateRefused if the value is not a manifest, or if a newer program wrote it.
     """
@@ -102,54 +104,59 @@ def parse_snapshot_manifest(value: bytes | None, where: object) -> SnapshotManif
         version = msgspec.json.decode(value or b"", type=_VersionField).snapshot_version
         if version > SNAPSHOT_VERSION:
             raise_state_refused(
-                f"the snapshot at {where} has version {version}, but this program reads versions "
-                f"up to {SNAPSHOT_VERSION}: run the newer sensorwatch that wrote it"
+                f"the snapshot at {position} has version {version}, but this program reads "
+                f"versions up to {SNAPSHOT_VERSION}: run the newer sensorwatch that wrote it"
             )
         manifest = msgspec.json.decode(value or b"", type=SnapshotManifest)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise_state_refused(f"the record at {where} is not a snapshot manifest ({error})")
-    rising = all(a < b for a, b in zip(manifest.chunks, manifest.chunks[1:], strict=False))
-    if version < 1 or manifest.bytes < 0 or not rising or min(manifest.chunks, default=0) < 0:
-        raise_state_refused(f"the manifest at {where} is damaged: its numbers are impossible")
+        raise_state_refused(f"the record at {position} is not a snapshot manifest ({error})")
+    is_rising = all(a < b for a, b in zip(manifest.chunks, manifest.chunks[1:], strict=False))
+    if version < 1 or manifest.bytes < 0 or not is_rising or min(manifest.chunks, default=0) < 0:
+        raise_state_refused(f"the manifest at {position} is damaged: its numbers are impossible")
     return manifest
 
 
 def require_matching_manifest(
     manifest: SnapshotManifest,
-    where: object,
+    position: object,
     *,
     group: str,
     source: Partition,
     partitions: int,
     at: SnapshotRef,
 ) -> None:
-    """Raise StateRefused if a manifest does not match the snapshot `at` that the account names."""
-    actual = (manifest.group, f"{manifest.topic}-{manifest.partition}", manifest.next_offset)
-    wanted = (group, str(source), at.next_offset)
-    if actual != wanted:
+    """Raise StateRefused unless a manifest belongs to the snapshot `at` that the account names."""
+    actual_origin = (manifest.group, f"{manifest.topic}-{manifest.partition}", manifest.next_offset)
+    wanted_origin = (group, str(source), at.next_offset)
+    if actual_origin != wanted_origin:
         raise_state_refused(
-            "the snapshot at {} is of group {}, partition {}, offset {}".format(where, *actual)
-            + "; wanted group {}, partition {}, offset {}".format(*wanted)
+            "the snapshot at {} is of group {}, partition {}, offset {}".format(
+                position, *actual_origin
+            )
+            + "; wanted group {}, partition {}, offset {}".format(*wanted_origin)
         )
     if manifest.partitions != partitions:
         raise_state_refused(
             f'the input "{source.topic}" had {manifest.partitions} partitions when the snapshot at '
-            f"{where} was made, and has {partitions} now: its sensors may have moved"
+            f"{position} was made, and has {partitions} now: its sensors may have moved"
         )
 
 
-def snapshot_of(manifest: SnapshotManifest, chunks: Sequence[bytes], where: object) -> Snapshot:
-    """Return the snapshot of a manifest and its chunks; raises StateRefused if they differ."""
+def snapshot_of(manifest: SnapshotManifest, chunks: Sequence[bytes], position: object) -> Snapshot:
+    """Return the snapshot of a manifest and its chunks.
+
+    Raises StateRefused if the chunks do not match the manifest.
+    """
     content = b"".join(chunks)
     if len(content) != manifest.bytes:
         raise_state_refused(
-            f"the snapshot at {where} is damaged: {len(content)} bytes in {len(chunks)} chunks, "
+            f"the snapshot at {position} is damaged: {len(content)} bytes in {len(chunks)} chunks, "
             f"{manifest.bytes} in {len(manifest.chunks)} by its manifest"
         )
     digest = hashlib.sha256(content).hexdigest()
     if digest != manifest.sha256:
         raise_state_refused(
-            f"the snapshot at {where} is damaged: its sha256 is {digest}, "
+            f"the snapshot at {position} is damaged: its sha256 is {digest}, "
             f"{manifest.sha256} by its manifest"
         )
     return Snapshot(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its stubs forgot the second
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the stubs lack ConfigResource
     AdminClient,
     ConfigResource,
 )
@@ -23,21 +23,21 @@ CLEANUP_POLICY, RETENTION_MS, RETENTION_BYTES, UNLIMITED = (
     "-1",
 )
 TopicConfigReader = Callable[[Mapping[str, Any], str, float], Mapping[str, str]]
-"""Returns the settings of a topic; see `read_topic_config`."""
+"""A function that returns the settings of a topic, such as `read_topic_config`."""
 
 
 def read_topic_config(kafka: Mapping[str, Any], topic: str, timeout: float) -> dict[str, str]:
-    """Return the effective settings of a topic; an empty dict if the broker has none.
+    """Return the effective settings of a topic; an empty dict if the broker has no settings.
 
-    Raises KafkaException if the broker does not answer or refuses.
+    Raises KafkaException if the broker does not answer or refuses the request.
     """
     admin = AdminClient(client_config(kafka), logger=quiet_logger())
     metadata = admin.list_topics(topic, timeout=timeout)
     if metadata.controller_id not in metadata.brokers:
-        return {}  # the embedded broker has no settings, and would not answer
+        return {}  # librdkafka's mock cluster has no controller and would never answer
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
-    (answer,) = admin.describe_configs([resource], request_timeout=timeout).values()
-    return {name: str(entry.value) for name, entry in answer.result().items()}
+    (future,) = admin.describe_configs([resource], request_timeout=timeout).values()
+    return {name: str(entry.value) for name, entry in future.result().items()}
 
 
 def check_state_topics(
@@ -52,10 +52,10 @@ def check_state_topics(
 ) -> None:
     """Refuse topic settings that would make a later restore impossible.
 
-    `warn` gets a message if settings cannot be read or may be too small. Raises StateRefused if the
-    topics differ in partitions, DataError if the input is compacted, SettingsError if the state
-    topic is compacted or if either retention is below two snapshot intervals, BrokerUnavailable if
-    a topic or the broker is missing.
+    Calls `warn` with a message if a topic's settings cannot be read, or if records might be deleted
+    too early. Raises StateRefused if the topics differ in partitions, DataError if the input is
+    compacted, SettingsError if the state topic is compacted or if either retention is below two
+    snapshot intervals, BrokerUnavailable if a topic or the broker is missing.
     """
     partitions = require_topics(kafka, [readings, state], timeout=timeout)
     if partitions[readings] != partitions[state]:
@@ -88,7 +88,7 @@ def _config_or_warn(
     topic: str,
     timeout: float,
     warn: Callable[[str], None],
-    wanted: str,
+    recommendation: str,
 ) -> Mapping[str, str]:
     """Return the settings of a topic, or warn and return an empty dict if they cannot be read."""
     try:
@@ -96,7 +96,7 @@ def _config_or_warn(
     except KafkaException as error:
         warn(
             f'the settings of "{topic}" cannot be read ({error.args[0].str()}): check that its '
-            f'cleanup.policy is "delete", and {wanted}'
+            f'cleanup.policy is "delete", and {recommendation}'
         )
         return {}
 
@@ -104,7 +104,7 @@ def _config_or_warn(
 def _check_readings(
     topic: str,
     config: Mapping[str, str],
-    every_seconds: float,
+    snapshot_every_seconds: float,
     warn: Callable[[str], None],
 ) -> None:
     if "compact" in config.get(CLEANUP_POLICY, ""):
@@ -114,19 +114,20 @@ def _check_readings(
             "be verified. Set cleanup.policy to delete, or read another topic"
         )
     retention_seconds = int(config.get(RETENTION_MS, UNLIMITED)) / 1000
-    if 0 <= retention_seconds < 2 * every_seconds:
+    if 0 <= retention_seconds < 2 * snapshot_every_seconds:
         raise SettingsError(
             f'the input "{topic}" keeps its records for {_seconds_text(retention_seconds)} '
-            f"(retention.ms), but a snapshot is written every {_seconds_text(every_seconds)} "
-            "([consumer] snapshot_every_seconds). A restore needs all records since the last "
-            "snapshot. Keep the records for at least two intervals, or lower snapshot_every_seconds"
+            "(retention.ms), but a snapshot is written every "
+            f"{_seconds_text(snapshot_every_seconds)} ([consumer] snapshot_every_seconds). "
+            "A restore needs all records since the last snapshot. Keep the records for at "
+            "least two intervals, or lower snapshot_every_seconds"
         )
     retention_bytes = int(config.get(RETENTION_BYTES, UNLIMITED))
     if retention_bytes >= 0:
         warn(
-            f'the input "{topic}" keeps {_with_spaces(retention_bytes)} bytes of each partition '
+            f'the input "{topic}" keeps {_grouped_digits(retention_bytes)} bytes of each partition '
             "(retention.bytes): check that fewer bytes arrive within two snapshot intervals, "
-            f"{_seconds_text(2 * every_seconds)}"
+            f"{_seconds_text(2 * snapshot_every_seconds)}"
         )
 
 
@@ -156,9 +157,9 @@ def _check_state(
             )
 
 
-def _with_spaces(count: float) -> str:
+def _grouped_digits(count: float) -> str:
     return f"{count:,.15g}".replace(",", " ")
 
 
 def _seconds_text(seconds: float) -> str:
-    return f"{_with_spaces(seconds)} s"
+    return f"{_grouped_digits(seconds)} s"

@@ -1,4 +1,4 @@
-"""Reads snapshots from the state topic by exact offsets, and deletes old ones."""
+"""Reads snapshots from the state topic by exact offsets, and deletes replaced snapshots."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,10 +26,10 @@ from sensorwatch.common.ledger.account import SnapshotRef
 
 STALL_TIMEOUT_SECONDS = 30.0
 _FETCH_BYTES = 16_000_000
-"""Large enough that a snapshot needs only a few fetches."""
+"""Size of a fetch, large enough that a snapshot needs only a few fetches."""
 _FETCH_WAIT_MS = 10
-"""A manifest is often the last record of a partition. A long wait for the next record would delay
-the chunks."""
+"""Longest wait of the broker for more bytes. A manifest is often the last record of its partition,
+so a long wait for a further record would delay the read of the chunks."""
 _NO_GROUP = "sensorwatch-reader"
 """The client requires a group id even if the consumer never joins a group."""
 
@@ -49,14 +49,14 @@ def read_snapshot(
     """Return the snapshot that a *committed* account of an input partition names.
 
     `partitions`: the current number of input partitions. Every record is read by its exact offset
-    with `read_uncommitted`. That is safe, because a committed account names only records that were
-    committed with it, and it avoids waiting for other open transactions. The digest in the manifest
-    is checked at the end.
+    with `read_uncommitted`. This level is safe, because a committed account names only records that
+    were committed with it. The read does not wait for other open transactions. The digest in the
+    manifest is checked at the end.
 
-    Raises StateRefused if a record is missing or differs from the account, BrokerUnavailable if the
-    broker still does not answer after `retry`, or if no record comes for `stall_seconds`.
+    Raises StateRefused if a record is missing or differs from the account. Raises BrokerUnavailable
+    if the broker still does not answer after `retry`, or if no record comes for `stall_seconds`.
     """
-    where = Coordinates(topic, source.number, at.offset)
+    manifest_position = Coordinates(topic, source.number, at.offset)
     config = reader_config(kafka, group=_NO_GROUP) | {
         "isolation.level": "read_uncommitted",
         "auto.offset.reset": "error",
@@ -68,12 +68,12 @@ def read_snapshot(
         reader = _PartitionReader(consumer, topic, source.number, stall_seconds, retry, clock)
         reader.require_partition()
         (value,) = reader.read_values([at.offset])
-        manifest = parse_snapshot_manifest(value, where)
+        manifest = parse_snapshot_manifest(value, manifest_position)
         require_matching_manifest(
-            manifest, where, group=group, source=source, partitions=partitions, at=at
+            manifest, manifest_position, group=group, source=source, partitions=partitions, at=at
         )
         chunks = reader.read_values(manifest.chunks)
-        return snapshot_of(manifest, [chunk or b"" for chunk in chunks], where)
+        return snapshot_of(manifest, [chunk or b"" for chunk in chunks], manifest_position)
     except KafkaException as error:
         raise BrokerUnavailable(f'"{topic}" cannot be read: {error.args[0].str()}') from error
     finally:
@@ -100,9 +100,9 @@ class _PartitionReader:
         self._clock = clock
 
     def require_partition(self) -> None:
-        """Raise StateRefused if the metadata has no such partition.
+        """Raise StateRefused if the topic's metadata does not contain the partition.
 
-        A read error does not show it, because the error is the same if only the leader is down.
+        A failed read does not show this, because its error is the same if only the leader is down.
         """
         if self._number not in topic_partitions(self._consumer, self._topic, retry=self._retry):
             raise_state_refused(f'there is no partition {self._number} in "{self._topic}"')
@@ -110,19 +110,19 @@ class _PartitionReader:
     def read_values(self, offsets: Sequence[int]) -> list[bytes | None]:
         """Return the values of the records at these rising offsets.
 
-        Raises StateRefused that names the first missing record.
+        If a record is missing, raises StateRefused with the position of the first missing one.
         """
         if not offsets:
             return []
         self._require_retained(offsets)
         self._consumer.assign([TopicPartition(self._topic, self._number, offsets[0])])
         values_by_offset: dict[int, bytes | None] = {}
-        wanted = set(offsets)
+        wanted_offsets = set(offsets)
         for message in self._messages():
             offset = message.offset() or 0
-            if message.error() is None and offset in wanted:
+            if message.error() is None and offset in wanted_offsets:
                 values_by_offset[offset] = message.value()
-            if offset > offsets[-1] or len(values_by_offset) == len(wanted):
+            if offset > offsets[-1] or len(values_by_offset) == len(wanted_offsets):
                 break
         for offset in offsets:
             if offset not in values_by_offset:
@@ -133,14 +133,16 @@ class _PartitionReader:
         return [values_by_offset[offset] for offset in offsets]
 
     def _require_retained(self, offsets: Sequence[int]) -> None:
-        # With read_uncommitted the end includes records of open transactions.
+        # With read_uncommitted the end offset is above the records of open transactions.
         topic_partition = TopicPartition(self._topic, self._number)
-        low, high = partition_bounds(self._consumer, topic_partition, retry=self._retry)
-        if not (low <= offsets[0] and offsets[-1] < high):
+        first_offset, end_offset = partition_bounds(
+            self._consumer, topic_partition, retry=self._retry
+        )
+        if not (first_offset <= offsets[0] and offsets[-1] < end_offset):
             raise_state_refused(
                 f"the records of a snapshot, at {self._coordinates(offsets[0])} to {offsets[-1]}, "
-                f"are outside the offsets {low} to {high - 1} that the topic has: they expired or "
-                "were deleted, or the topic was deleted and created again"
+                f"are outside the offsets {first_offset} to {end_offset - 1} that the topic has: "
+                "they expired or were deleted, or the topic was deleted and created again"
             )
 
     def _messages(self) -> Iterator[Message]:
@@ -149,8 +151,8 @@ class _PartitionReader:
         while self._clock() < deadline:
             for message in self._consumer.consume(1_000, 0.05):
                 error = message.error()
-                if error is None or error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its name
-                    # A new leader may report the end too early; then more records follow.
+                if error is None or error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
+                    # A new leader may report the end too early, so continue to read.
                     yield message
                     deadline = self._clock() + self._stall_seconds
                 elif error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
@@ -178,12 +180,12 @@ class OldSnapshotDeleter:
     """Deletes replaced snapshots. Deletion is best-effort; leftovers are harmless."""
 
     def __init__(self, admin: AdminClient, topic: str, *, warn: Callable[[str], None]) -> None:
-        """`warn` is called once if the broker refuses a deletion."""
+        """Create a deleter, which calls `warn` once if the broker refuses a deletion."""
         self._admin = admin
         self._topic = topic
         self._warn = warn
         self._warned = False
-        self._pending: dict[int, Future[Any]] = {}
+        self._pending_answers: dict[int, Future[Any]] = {}
 
     def delete_before(self, partition: int, offset: int) -> None:
         """Request deletion of a partition's records below `offset`, without waiting.
@@ -191,12 +193,12 @@ class OldSnapshotDeleter:
         `offset`: one past the manifest of the replaced snapshot. All records of that snapshot are
         below it, and all records of the newer committed snapshot are above it.
         """
-        previous = self._pending.pop(partition, None)
-        if previous is not None and previous.done():
-            self._check_answer(previous)
+        previous_answer = self._pending_answers.pop(partition, None)
+        if previous_answer is not None and previous_answer.done():
+            self._check_answer(previous_answer)
         request = [TopicPartition(self._topic, partition, offset)]
         try:
-            (self._pending[partition],) = self._admin.delete_records(request).values()
+            (self._pending_answers[partition],) = self._admin.delete_records(request).values()
         except KafkaException as error:
             self._warn_once(error)
 
@@ -207,9 +209,10 @@ class OldSnapshotDeleter:
 
     def _warn_once(self, failure: KafkaException) -> None:
         error = failure.args[0]
-        # A transient error is repaired by the next request, and deletion is optional for brokers.
-        harmless = is_transient(error) or error.code() in _UNSUPPORTED_ERRORS
-        if not harmless and not self._warned:
+        # After a transient error, the next request deletes these records too. A broker that does
+        # not support the deletion of records is ignored.
+        is_harmless = is_transient(error) or error.code() in _UNSUPPORTED_ERRORS
+        if not is_harmless and not self._warned:
             self._warned = True
             self._warn(
                 f'old snapshots in "{self._topic}" cannot be deleted: {error.str()}. The topic '

@@ -17,9 +17,10 @@ from sensorwatch.common.kafka.silent_logger import quiet_logger
 CALL_TIMEOUT_SECONDS = 5.0
 """Timeout of one call to the broker."""
 STALL_TIMEOUT_SECONDS = 60.0
-"""Longer than the open transaction of a dead writer can block later records."""
+"""Longest wait for the next record. The open transaction of a dead producer blocks later records
+for a shorter time."""
 SHORT_RETRY = RetryPolicy(10.0)
-"""For commands that a user waits for."""
+"""Retry policy of the commands that a user waits for."""
 FETCH_RECORDS = 1_000
 
 Answer = TypeVar("Answer")
@@ -41,11 +42,13 @@ def read_topic(
 ) -> Iterator[Message]:
     """Yield the committed records of a topic, in order within each partition.
 
-    `begin`, `end`: offsets by partition, end exclusive. Default: from the first record to the last
-    one at the time of the call. If `begin` is given, only its partitions are read. `max_records`:
-    bound for each partition. The reader waits for transactions that are open below the end. Raises
-    BrokerUnavailable if the topic is missing, if the broker still does not answer after `retry`, or
-    if no record comes for `stall_seconds`.
+    `begin`, `end`: offsets by partition, end exclusive. The defaults are the first and the end
+    offset at the time of the call. If `begin` is given, only its partitions are read.
+    `max_records`: largest number of records of each partition. The reader waits for transactions
+    that are open below the end.
+
+    Raises BrokerUnavailable if the topic is missing, if the broker still does not answer after
+    `retry`, or if no record comes for `stall_seconds`.
     """
     batches = read_topic_batches(
         kafka,
@@ -72,11 +75,11 @@ def read_topic_batches(
     retry: RetryPolicy = SHORT_RETRY,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[list[Message]]:
-    """Yield the records of `read_topic` in batches; an empty batch means that none came yet.
+    """Yield the records of `read_topic` in batches; an empty batch means that no record came yet.
 
-    This is for callers that do other work while they wait.
+    This function is for callers that do other work while they wait for records.
     """
-    bounds = _bounds(watermarks(kafka, topic, retry=retry), begin, end)
+    bounds = _offset_bounds(watermarks(kafka, topic, retry=retry), begin, end)
     end_offsets = {
         number: end_offset for number, (start, end_offset) in bounds.items() if start < end_offset
     }
@@ -110,12 +113,13 @@ def read_topic_batches(
 def watermarks(
     kafka: Mapping[str, Any], topic: str, *, retry: RetryPolicy = SHORT_RETRY
 ) -> dict[int, tuple[int, int]]:
-    """Return each partition's first retained offset and its end, open transactions included.
+    """Return each partition's first retained offset and its end offset.
 
-    Raises BrokerUnavailable if there is no such topic, or still no answer after `retry`.
+    The end offset is above the records of open transactions. Raises BrokerUnavailable if the topic
+    does not exist, or if the broker still does not answer after `retry`.
     """
-    # With read_committed the broker returns the last stable offset. An open transaction keeps that
-    # below records that were committed later.
+    # With read_committed the broker returns the last stable offset as the end. An open transaction
+    # keeps the last stable offset below records that were committed later.
     config = reader_config(kafka, group=_NO_GROUP) | {"isolation.level": "read_uncommitted"}
     metadata_client = Consumer(config, logger=quiet_logger())
     try:
@@ -136,13 +140,13 @@ def watermarks(
 
 
 def partition_bounds(
-    consumer: Consumer, where: TopicPartition, *, retry: RetryPolicy
+    consumer: Consumer, topic_partition: TopicPartition, *, retry: RetryPolicy
 ) -> tuple[int, int]:
-    """Return a partition's first retained offset and its end; raises KafkaException."""
+    """Return a partition's first retained offset and its end offset; raises KafkaException."""
     return ask_leader(
         consumer,
-        where.topic,
-        lambda: consumer.get_watermark_offsets(where, CALL_TIMEOUT_SECONDS),
+        topic_partition.topic,
+        lambda: consumer.get_watermark_offsets(topic_partition, CALL_TIMEOUT_SECONDS),
         retry=retry,
     )
 
@@ -150,14 +154,14 @@ def partition_bounds(
 def ask_leader(
     consumer: Consumer, topic: str, question: Callable[[], Answer], *, retry: RetryPolicy
 ) -> Answer:
-    """Return the answer to a question that the leader of a partition answers.
+    """Return the result of `question`, a call to the leader of a partition.
 
-    After a failure the metadata is read again. For a topic that it does not consume, the client
-    does not do that by itself, and asks a leader that was killed again and again. Raises
-    KafkaException.
+    After a failure, this function reads the topic's metadata again. Without this, the client
+    would keep calling a leader that was killed, because it does not refresh the metadata of a topic
+    that it does not consume. Raises KafkaException.
     """
 
-    def ask() -> Answer:
+    def ask_or_refresh() -> Answer:
         try:
             return question()
         except KafkaException:
@@ -165,7 +169,7 @@ def ask_leader(
                 consumer.list_topics(topic, timeout=CALL_TIMEOUT_SECONDS)
             raise
 
-    return retry.ask(ask)
+    return retry.ask(ask_or_refresh)
 
 
 def topic_partitions(
@@ -176,7 +180,7 @@ def topic_partitions(
     Raises BrokerUnavailable if the broker still does not answer after `retry`.
     """
 
-    def ask() -> list[int]:
+    def read_numbers() -> list[int]:
         metadata = consumer.list_topics(topic, timeout=CALL_TIMEOUT_SECONDS).topics[topic]
         if metadata.error is not None:
             if metadata.error.code() in _NO_SUCH_TOPIC:
@@ -186,7 +190,7 @@ def topic_partitions(
         return sorted(metadata.partitions)
 
     try:
-        return retry.ask(ask)
+        return retry.ask(read_numbers)
     except KafkaException as error:
         raise BrokerUnavailable(
             f"no answer from the broker: {error.args[0].str()}; check that the broker of [kafka] "
@@ -201,22 +205,28 @@ _NO_SUCH_TOPIC = {
 }
 
 
-def _bounds(
+def _offset_bounds(
     watermarks_by_partition: Mapping[int, tuple[int, int]],
     begin: Mapping[int, int] | None,
     end: Mapping[int, int] | None,
 ) -> dict[int, tuple[int, int]]:
     return {
-        number: (max(low, (begin or {}).get(number, low)), min(high, (end or {}).get(number, high)))
-        for number, (low, high) in watermarks_by_partition.items()
+        number: (
+            max(first_offset, (begin or {}).get(number, first_offset)),
+            min(end_offset, (end or {}).get(number, end_offset)),
+        )
+        for number, (first_offset, end_offset) in watermarks_by_partition.items()
         if begin is None or number in begin
     }
 
 
 def _is_wanted(message: Message, end_offsets: dict[int, int]) -> bool:
-    """Return whether a message is in range; remove partitions that reached their end."""
+    """Return whether a message is below its partition's end offset.
+
+    If the partition reached its end, remove its entry from `end_offsets`.
+    """
     error = message.error()
-    if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - its name
+    if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001
         if is_transient(error):
             return False
         raise BrokerUnavailable(f'"{message.topic()}" cannot be read: {error.str()}')

@@ -1,4 +1,4 @@
-"""The five topics: checks that they exist, and their creation."""
+"""Creates the five topics, and checks that topics exist."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,12 +16,13 @@ from sensorwatch.common.kafka.silent_logger import quiet_logger
 
 _DAY_MS = 86_400_000
 _MESSAGE_BYTES = "1048588"
-"""Kafka's default, which exceeds the largest snapshot chunk. A cluster may have a lower one."""
+"""Largest message of the state topic: Kafka's default, which exceeds the largest snapshot chunk.
+The default of a cluster may be lower."""
 
 
 @dataclass(frozen=True, slots=True)
 class TopicPlan:
-    """The settings of a topic to create."""
+    """Name, number of partitions and settings of a topic to create."""
 
     name: str
     partitions: int
@@ -31,7 +32,7 @@ class TopicPlan:
 
 
 class TopicStatus(StrEnum):
-    """The result of a topic plan."""
+    """Whether a planned topic was created or existed already."""
 
     CREATED = "created"
     EXISTED = "existed already"
@@ -42,9 +43,9 @@ def topic_plans(
 ) -> tuple[TopicPlan, ...]:
     """Return the plans of the five topics.
 
-    Retention: readings a week, events and dead letters a month. The ledger has no limit, because it
-    is the proof and is small. The state topic has no limit either: the worker deletes old
-    snapshots, and a sensor may be silent for any time.
+    Readings are kept for a week, events and dead letters for a month. The ledger is kept without
+    limit, because it is small and proofs need all of its records. The state topic has no limit
+    either, because a sensor may be silent for any time. The worker deletes old snapshots itself.
     """
     unlimited_retention = {
         "cleanup.policy": "delete",
@@ -55,7 +56,7 @@ def topic_plans(
         TopicPlan(readings, partitions, {"retention.ms": str(7 * _DAY_MS)}),
         TopicPlan(anomalies, partitions, {"retention.ms": str(30 * _DAY_MS)}),
         TopicPlan(dead_letters, partitions, {"retention.ms": str(30 * _DAY_MS)}),
-        # One partition: the account is read from its beginning, in order.
+        # The ledger has one partition, because readers need all of its records in order.
         TopicPlan(ledger, 1, unlimited_retention),
         TopicPlan(
             state, partitions, unlimited_retention | {"max.message.bytes": _MESSAGE_BYTES}, readings
@@ -76,9 +77,9 @@ def create_topics(
     broker answers, UsageError if the broker refuses to create a topic.
     """
     connection = _AdminConnection(kafka, timeout)
-    existing = connection.partitions()
-    missing = [plan for plan in plans if plan.name not in existing]
-    if missing and not connection.has_controller():
+    partition_counts = connection.partitions()
+    missing_plans = [plan for plan in plans if plan.name not in partition_counts]
+    if missing_plans and not connection.has_controller():
         raise UsageError(
             f"the broker at {connection.address} cannot create topics: it has no controller "
             "(librdkafka's mock cluster, which `sensorwatch demo` uses, has none; it creates a "
@@ -86,8 +87,8 @@ def create_topics(
         )
     statuses = dict.fromkeys((plan.name for plan in plans), TopicStatus.EXISTED)
     sized_plans = [
-        replace(plan, partitions=existing.get(plan.partitions_like, plan.partitions))
-        for plan in missing
+        replace(plan, partitions=partition_counts.get(plan.partitions_like, plan.partitions))
+        for plan in missing_plans
     ]
     for name in connection.create(sized_plans, replication):
         statuses[name] = TopicStatus.CREATED
@@ -99,25 +100,28 @@ def require_topics(
 ) -> dict[str, int]:
     """Return the number of partitions of each named topic.
 
-    Raises BrokerUnavailable that names the missing topics, or the address if no broker answers.
+    Raises BrokerUnavailable if a topic is missing or if no broker answers.
     """
     connection = _AdminConnection(kafka, timeout)
-    existing = connection.partitions()
-    wanted = list(names)
-    missing = [name for name in wanted if name not in existing]
+    partition_counts = connection.partitions()
+    wanted_names = list(names)
+    missing = [name for name in wanted_names if name not in partition_counts]
     if missing:
-        listed = ", ".join(f'"{name}"' for name in missing)
+        missing_names = ", ".join(f'"{name}"' for name in missing)
         raise BrokerUnavailable(
-            f"the broker at {connection.address} has no topic {listed}: make it with "
+            f"the broker at {connection.address} has no topic {missing_names}: create it with "
             "`sensorwatch topics create`, or correct [topics]"
         )
-    return {name: existing[name] for name in wanted}
+    return {name: partition_counts[name] for name in wanted_names}
 
 
 def extend_topic(
     kafka: Mapping[str, Any], name: str, partitions: int, *, timeout: float = 15.0
 ) -> None:
-    """Raise a topic's number of partitions to `partitions`; raises UsageError if refused."""
+    """Raise a topic's number of partitions to `partitions`.
+
+    Raises UsageError if the broker refuses.
+    """
     admin = AdminClient(client_config(kafka), logger=quiet_logger())
     new_topics = [NewPartitions(name, partitions)]
     try:
@@ -130,7 +134,7 @@ def extend_topic(
 
 
 class _AdminConnection:
-    """An admin client, and the last error that it reported."""
+    """An admin client with the cluster's metadata, and the last error that the client reported."""
 
     def __init__(self, kafka: Mapping[str, Any], timeout: float) -> None:
         self._timeout = timeout
@@ -155,31 +159,31 @@ class _AdminConnection:
         return self._metadata.controller_id in self._metadata.brokers
 
     def create(self, plans: Sequence[TopicPlan], replication: int) -> list[str]:
-        """Create topics; return the names of those that did not exist."""
+        """Create topics; return the names of the topics that did not exist before."""
         new_topics = [_new_topic(plan, replication) for plan in plans]
-        created = []
+        created_names = []
         for name, future in self._create_topics(new_topics).items():
             try:
                 future.result()
-                created.append(name)
+                created_names.append(name)
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise UsageError(
                         f'the broker at {self.address} did not create the topic "{name}": '
                         f"{_error_text(error)}"
                     ) from error
-        return created
+        return created_names
 
     def _create_topics(self, new_topics: list[NewTopic]) -> dict[str, Any]:
-        limits = {"request_timeout": self._timeout, "operation_timeout": self._timeout}
-        return dict(self._admin.create_topics(new_topics, **limits)) if new_topics else {}
+        timeouts = {"request_timeout": self._timeout, "operation_timeout": self._timeout}
+        return dict(self._admin.create_topics(new_topics, **timeouts)) if new_topics else {}
 
     def _fetch_metadata(self) -> Any:
         retry = RetryPolicy(self._timeout)
         try:
             return retry.ask(lambda: self._admin.list_topics(timeout=self._timeout))
         except KafkaException as error:
-            self._admin.poll(0)  # lets the client say what it met
+            self._admin.poll(0)  # calls `_on_client_error` with the errors that the client met
             raise BrokerUnavailable(
                 f"no broker answers at {self.address} within {self._timeout:g} s "
                 f"({self._last_client_error or _error_text(error)}): start one, or correct [kafka] "
@@ -192,12 +196,12 @@ class _AdminConnection:
 
 
 def _new_topic(plan: TopicPlan, replication: int) -> NewTopic:
-    in_sync = {"min.insync.replicas": str(max(1, replication - 1))}
+    replica_config = {"min.insync.replicas": str(max(1, replication - 1))}
     return NewTopic(
         plan.name,
         num_partitions=plan.partitions,
         replication_factor=replication,
-        config={**in_sync, **plan.config},
+        config={**replica_config, **plan.config},
     )
 
 

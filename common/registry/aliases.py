@@ -1,4 +1,4 @@
-"""The aliases of one model name: the version in use and the one before it."""
+"""The aliases of one model name: the champion and the previous version."""
 
 import json
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ ALIASES_FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Aliases:
-    """The version of each alias; None if it is unset."""
+    """The version id of each alias; None if the alias is unset."""
 
     champion: str | None = None
     previous: str | None = None
     changed: datetime | None = None
-    """The time of the last write; it shows that the same aliases were written again."""
+    """The time of the last write. It changes even if the same aliases are written again."""
 
     def to_plain(self) -> dict[str, str]:
         """Return the version of each alias that is set."""
@@ -60,7 +60,7 @@ def read_aliases(path: Path) -> Aliases:
 
 
 def write_aliases(path: Path, aliases: Aliases) -> None:
-    """Write all aliases atomically: a reader sees either the old or the new ones."""
+    """Write all aliases atomically: a reader sees either the old or the new aliases."""
     plain = {
         "format": ALIASES_FORMAT,
         CHAMPION: aliases.champion,

@@ -1,4 +1,4 @@
-"""Arrays as the bytes of an .npz file; equal arrays give equal bytes, and reading runs no code."""
+"""Packs arrays into the bytes of an .npz file, and unpacks them without running code."""
 
 import hashlib
 import io
@@ -14,7 +14,7 @@ from sensorwatch.common.errors import ModelRefused
 
 Arrays = dict[str, NDArray[Any]]
 
-_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can hold
+_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can store
 _CREATED_ON_UNIX = 3
 _MAGIC = b"\x93NUMPY\x01\x00"
 # Numbers, booleans and texts of a fixed size. Objects are refused, because they are pickles.
@@ -25,7 +25,10 @@ _HEADER = re.compile(
 
 
 def pack(arrays: Arrays) -> bytes:
-    """Return arrays as an uncompressed .npz that numpy.load reads with allow_pickle=False."""
+    """Return arrays as an uncompressed .npz file, which numpy.load reads with allow_pickle=False.
+
+    Equal arrays give equal bytes.
+    """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(arrays):
@@ -36,10 +39,10 @@ def pack(arrays: Arrays) -> bytes:
 
 
 def unpack(data: bytes, file_name: str) -> Arrays:
-    """Return the arrays that `pack` wrote; `file_name` is for messages.
+    """Return the arrays that `pack` wrote; error messages contain `file_name`.
 
-    Raises ModelRefused for other types, compressed or repeated entries, objects, and sizes that
-    do not match the bytes.
+    Raises ModelRefused for data types that `pack` does not write, for compressed or repeated
+    entries, and for sizes that do not match the bytes.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -47,7 +50,8 @@ def unpack(data: bytes, file_name: str) -> Arrays:
             arrays = {
                 _array_name(entry): _parse_npy(_entry_bytes(archive, entry)) for entry in entries
             }
-    # RuntimeError: marked as encrypted. NotImplementedError: a method that zipfile lacks.
+    # zipfile raises RuntimeError for an encrypted entry, and NotImplementedError (a RuntimeError)
+    # for an unknown compression method.
     except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError, KeyError) as error:
         raise ModelRefused(f"{file_name} is damaged: {error}") from error
     if len(arrays) != len(entries):
@@ -88,14 +92,16 @@ def _entry_bytes(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
 
 
 def _parse_npy(body: bytes) -> NDArray[Any]:
-    start = len(_MAGIC) + 2
-    end = start + int.from_bytes(body[len(_MAGIC) : start], "little")
-    header = _HEADER.fullmatch(body[start:end])
+    header_start = len(_MAGIC) + 2
+    header_end = header_start + int.from_bytes(body[len(_MAGIC) : header_start], "little")
+    header = _HEADER.fullmatch(body[header_start:header_end])
     if not body.startswith(_MAGIC) or header is None:
-        raise ValueError(f"an array header of another kind: {body[start : min(end, start + 80)]!r}")
+        shown_header = body[header_start : min(header_end, header_start + 80)]
+        raise ValueError(f"an array header of another kind: {shown_header!r}")
     dtype = np.dtype(header[1].decode())
     shape = tuple(int(size) for size in header[2].split(b",") if size.strip())
-    if math.prod(shape) * dtype.itemsize != len(body) - end:
-        raise ValueError(f"{len(body) - end} bytes do not fit the shape {shape} of {dtype}")
-    # An array over bytes is read-only, and kernels would be compiled again for it. So copy.
-    return np.frombuffer(body, dtype=dtype, offset=end).reshape(shape).copy()
+    if math.prod(shape) * dtype.itemsize != len(body) - header_end:
+        raise ValueError(f"{len(body) - header_end} bytes do not fit the shape {shape} of {dtype}")
+    # Copy, because an array over bytes is read-only, and numba would compile every kernel again for
+    # read-only arrays.
+    return np.frombuffer(body, dtype=dtype, offset=header_end).reshape(shape).copy()

@@ -1,8 +1,9 @@
 """The audit log: user, action, time and reason of each change, as a chain of digests.
 
-A line is complete only with its line break. Bytes after the last break were torn by a kill. The
-next change to the registry removes them and adds an entry that says so. A head file beside the log
-repeats the number and digest of the last line, so that removed lines at the end are noticed.
+A line is complete only if it ends in a line break. Bytes after the last line break are a torn line,
+which a kill left. The next change to the registry removes it and adds an entry about that. A head
+file beside the log repeats the number and digest of the last line, so that removed lines at the end
+are noticed.
 """
 
 import hashlib
@@ -21,7 +22,7 @@ _MAX_SHOWN_BYTES = 200
 
 
 class Action(StrEnum):
-    """The kind of change."""
+    """The kind of a change to the registry."""
 
     REGISTER = "register"
     EVALUATE = "evaluate"
@@ -35,7 +36,7 @@ class Action(StrEnum):
 
 
 class AuditEntry(BaseModel):
-    """One line of the log."""
+    """One entry of the audit log."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -47,7 +48,7 @@ class AuditEntry(BaseModel):
     why: str
     detail: dict[str, Any]
     before: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    """SHA-256 of the previous line with its line break; zeros in the first line."""
+    """SHA-256 of the previous line including its line break; zeros in the first line."""
 
 
 class _LogHead(BaseModel):
@@ -78,7 +79,7 @@ class AuditLog:
 
     def entries(self) -> list[AuditEntry]:
         """Return every readable entry."""
-        return [line.entry for line in self._read()[0] if line.entry is not None]
+        return [line.entry for line in self._read_lines()[0] if line.entry is not None]
 
     def append(
         self,
@@ -91,7 +92,7 @@ class AuditLog:
         detail: dict[str, Any] | None = None,
     ) -> None:
         """Append an entry; the caller must have repaired a torn line."""
-        number, before = self._last_line()
+        number, previous_digest = self._last_line()
         entry = AuditEntry(
             number=number + 1,
             when=when,
@@ -100,7 +101,7 @@ class AuditLog:
             version=version,
             why=why,
             detail=detail or {},
-            before=before,
+            before=previous_digest,
         )
         text = entry.model_dump_json().encode() + b"\n"
         append_to_file(self._path, text)
@@ -108,81 +109,83 @@ class AuditLog:
         replace_file(self._head_path, head.model_dump_json().encode() + b"\n")
 
     def repair(self, *, when: datetime, who: str) -> None:
-        """Remove a torn last line, if any, and log that."""
-        lines, torn = self._read()
-        if not torn:
+        """Remove a torn last line, if there is one, and log the removal."""
+        lines, torn_line = self._read_lines()
+        if not torn_line:
             return
         replace_file(self._path, b"".join(line.text for line in lines))
-        shown = torn[:_MAX_SHOWN_BYTES].decode(errors="backslashreplace")
+        torn_text = torn_line[:_MAX_SHOWN_BYTES].decode(errors="backslashreplace")
         self.append(
             Action.REPAIR,
             when=when,
             who=who,
-            why=f"a torn line of {len(torn)} bytes was removed",
-            detail={"torn": shown},
+            why=f"a torn line of {len(torn_line)} bytes was removed",
+            detail={"torn": torn_text},
         )
 
     def problems(self) -> list[str]:
-        """Return where the chain of lines is broken; an empty list if it is intact."""
-        lines, torn = self._read()
-        broken = ["the last line is torn: the next change removes it"] if torn else []
-        before, number = ZERO_DIGEST, 0
+        """Return one text for each break in the chain of lines; an empty list if it is intact."""
+        lines, torn_line = self._read_lines()
+        problems = ["the last line is torn: the next change removes it"] if torn_line else []
+        previous_digest, number = ZERO_DIGEST, 0
         for position, line in enumerate(lines, start=1):
             if line.entry is None:
-                broken.append(f"line {position} cannot be read")
+                problems.append(f"line {position} cannot be read")
                 number += 1
             else:
-                if line.entry.before != before:
-                    broken.append(
+                if line.entry.before != previous_digest:
+                    problems.append(
                         f"line {position} does not match the digest of the line before it"
                     )
                 if line.entry.number != number + 1:
-                    broken.append(
+                    problems.append(
                         f"line {position} has number {line.entry.number}: lines are missing"
                     )
                 number = line.entry.number
-            before = line.digest
-        return broken + self._head_problems(lines, number)
+            previous_digest = line.digest
+        return problems + self._head_problems(lines, number)
 
     def _head_problems(self, lines: list[_LogLine], number: int) -> list[str]:
-        recorded, digest = self._head()
-        if recorded > number:
-            return [f"line {recorded} was written, but the log ends at {number}: lines are missing"]
+        head_number, digest = self._read_head()
+        if head_number > number:
+            return [
+                f"line {head_number} was written, but the log ends at {number}: lines are missing"
+            ]
         digests = [ZERO_DIGEST, *(line.digest for line in lines)]
-        # A kill between the writes of line and head leaves the head one line behind.
-        ends = {number: digests[-1]} | ({number - 1: digests[-2]} if lines else {})
-        if ends.get(recorded) != digest:
+        # A kill between the writes of a line and its head leaves the head one line behind.
+        expected_digests = {number: digests[-1]} | ({number - 1: digests[-2]} if lines else {})
+        if expected_digests.get(head_number) != digest:
             return [f"{self._head_path.name} does not match the end of the log"]
         return []
 
     def _last_line(self) -> tuple[int, str]:
-        """Return the number and digest of the line written last."""
-        number, digest = self._head()
-        lines, _ = self._read()
-        last = lines[-1].entry if lines else None
-        # A kill can leave the head behind the log. Otherwise the head counts, so that later edits
-        # of the log's end do not become part of the chain.
-        if last is not None and last.number > number:
-            return last.number, lines[-1].digest
+        """Return the number and digest of the line that was written last."""
+        number, digest = self._read_head()
+        lines, _ = self._read_lines()
+        last_entry = lines[-1].entry if lines else None
+        # After a kill the head may be one line behind the log. Otherwise the chain continues from
+        # the head, so that an edited end of the log does not become part of the chain.
+        if last_entry is not None and last_entry.number > number:
+            return last_entry.number, lines[-1].digest
         return number, digest
 
-    def _read(self) -> tuple[list[_LogLine], bytes]:
+    def _read_lines(self) -> tuple[list[_LogLine], bytes]:
         """Return the complete lines, and the bytes after the last line break."""
         try:
-            *texts, torn = self._path.read_bytes().split(b"\n")
+            *texts, torn_line = self._path.read_bytes().split(b"\n")
         except FileNotFoundError:
             return [], b""
-        return [_LogLine(text + b"\n", _entry(text)) for text in texts], torn
+        return [_LogLine(text + b"\n", _parse_entry(text)) for text in texts], torn_line
 
-    def _head(self) -> tuple[int, str]:
+    def _read_head(self) -> tuple[int, str]:
         try:
             head = _LogHead.model_validate_json(self._head_path.read_bytes())
         except (OSError, ValidationError):
-            return 0, ZERO_DIGEST  # matches no log of more than one line
+            return 0, ZERO_DIGEST  # `problems` reports a log of two or more lines without a head
         return head.number, head.sha256
 
 
-def _entry(text: bytes) -> AuditEntry | None:
+def _parse_entry(text: bytes) -> AuditEntry | None:
     try:
         return AuditEntry.model_validate_json(text)
     except ValidationError:

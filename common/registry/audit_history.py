@@ -1,7 +1,7 @@
-"""The state of a model's folder as its audit log records it, beside the actual state.
+"""Compares the state of a model's folder with the state that its audit log records.
 
-An entry is written before its change is done. A kill can therefore leave only the last entry
-without its change. The next change then adds an entry with the actual state.
+An entry is written before its change is done. After a kill, therefore, only the change of the
+last entry can be missing. The next change then adds an entry with the actual state.
 """
 
 from collections.abc import Iterable
@@ -32,21 +32,27 @@ def folder_state(versions: Iterable[str], aliases: Aliases) -> RegistryState:
 
 
 def logged_state(entries: Iterable[AuditEntry]) -> RegistryState:
-    """Return the state after the changes of all entries."""
+    """Return the state of a folder after the changes of all audit entries."""
     state = RegistryState()
     for entry in entries:
         state = _apply(state, entry)
     return state
 
 
-def differences(logged: RegistryState, actual: RegistryState) -> list[str]:
-    """Return in words how a folder differs from the log."""
-    texts = [f"{version} is missing" for version in sorted(logged.versions - actual.versions)]
-    texts += [f"{version} has no entry" for version in sorted(actual.versions - logged.versions)]
+def differences(expected_state: RegistryState, actual_state: RegistryState) -> list[str]:
+    """Return one text for each difference between a folder and its audit log."""
+    texts = [
+        f"{version} is missing"
+        for version in sorted(expected_state.versions - actual_state.versions)
+    ]
+    texts += [
+        f"{version} has no entry"
+        for version in sorted(actual_state.versions - expected_state.versions)
+    ]
     for alias in (CHAMPION, PREVIOUS):
-        wanted, got = getattr(logged, alias), getattr(actual, alias)
-        if wanted != got:
-            texts.append(f"{alias} is {got or 'unset'}, logged was {wanted or 'unset'}")
+        logged_id, actual_id = getattr(expected_state, alias), getattr(actual_state, alias)
+        if logged_id != actual_id:
+            texts.append(f"{alias} is {actual_id or 'unset'}, logged was {logged_id or 'unset'}")
     return texts
 
 
@@ -61,6 +67,6 @@ def _apply(state: RegistryState, entry: AuditEntry) -> RegistryState:
             return RegistryState(state.versions, detail.get(CHAMPION), detail.get(PREVIOUS))
         case Action.CORRECT:
             versions = detail.get("versions")
-            listed = map(str, versions) if isinstance(versions, list) else ()
-            return RegistryState(frozenset(listed), detail.get(CHAMPION), detail.get(PREVIOUS))
+            version_ids = map(str, versions) if isinstance(versions, list) else ()
+            return RegistryState(frozenset(version_ids), detail.get(CHAMPION), detail.get(PREVIOUS))
     return state

@@ -32,9 +32,9 @@ class DataSource(BaseModel):
     last_time: int
     """Latest event time, microseconds since 1970-01-01 UTC."""
     rows: Annotated[int, Field(ge=0)]
-    """Accepted rows."""
+    """Number of accepted rows."""
     rejected: dict[str, int] = {}
-    """Rejected rows by reason code."""
+    """Number of rejected rows by reason code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Candidate:
     """1 to MAX_GOLDEN_ROWS readings, spread over the calibration rows, scored from cold memory."""
     forecast: Forecast | None = None
     decision: Decision | None = None
-    """Forecast and decision are None for the plain plan."""
+    """`forecast` and `decision` are None if the features are `plain`."""
 
     def detector(self, version: str) -> Detector:
         """Return this candidate as a detector with the id `version`."""

@@ -1,4 +1,4 @@
-"""The champion version, followed while it changes."""
+"""Follows a model's champion alias and loads each new champion version."""
 
 from collections.abc import Callable
 
@@ -9,16 +9,16 @@ from sensorwatch.common.registry.store import Registry
 from sensorwatch.common.scoring.detector import Detector
 
 
-def _ignore(_: object) -> None:
+def _do_nothing(_: object) -> None:
     pass
 
 
 class Champion:
     """Follows a model's champion alias; a refused version never replaces a good one.
 
-    The constructor raises ModelRefused if there is no usable champion. `on_loaded` is called with
-    every version that is loaded, including the first. `on_refused` is called once for each write of
-    the aliases that cannot be followed.
+    The constructor raises ModelRefused if no champion can be loaded. `on_loaded` is called with
+    every loaded version, including the first. `on_refused` is called once for each write of the
+    alias file whose champion cannot be loaded.
     """
 
     def __init__(
@@ -26,15 +26,15 @@ class Champion:
         registry: Registry,
         name: str,
         *,
-        on_loaded: Callable[[ModelVersion], None] = _ignore,
-        on_refused: Callable[[ModelRefused], None] = _ignore,
+        on_loaded: Callable[[ModelVersion], None] = _do_nothing,
+        on_refused: Callable[[ModelRefused], None] = _do_nothing,
     ) -> None:
         self._registry = registry
         self._name = name
         self._on_loaded = on_loaded
         self._on_refused = on_refused
-        self._last_seen: Aliases | str = registry.current_aliases(name)
-        """The last result of reading the aliases: the aliases, or the error text."""
+        self._last_result: Aliases | str = registry.current_aliases(name)
+        """What the last read of the alias file returned: the aliases, or the text of the error."""
         self._version = registry.load(name)
         on_loaded(self._version)
 
@@ -50,20 +50,20 @@ class Champion:
     def refresh(self) -> bool:
         """Read the alias file once and load a new champion; return True if the version changed."""
         try:
-            seen = self._registry.current_aliases(self._name)
+            aliases = self._registry.current_aliases(self._name)
         except ModelRefused as refused:
-            if self._last_seen != str(refused):
-                self._last_seen = str(refused)
+            if self._last_result != str(refused):
+                self._last_result = str(refused)
                 self._on_refused(refused)
             return False
-        if seen == self._last_seen:
+        if aliases == self._last_result:
             return False
-        self._last_seen = seen
-        return seen.champion != self._version.manifest.id and self._load_champion(seen)
+        self._last_result = aliases
+        return aliases.champion != self._version.manifest.id and self._load_champion(aliases)
 
-    def _load_champion(self, seen: Aliases) -> bool:
+    def _load_champion(self, aliases: Aliases) -> bool:
         try:
-            version = self._registry.load(self._name, seen.champion or CHAMPION)
+            version = self._registry.load(self._name, aliases.champion or CHAMPION)
         except ModelRefused as refused:
             self._on_refused(refused)
             return False

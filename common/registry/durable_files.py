@@ -1,4 +1,4 @@
-"""File writes that are complete or absent after a kill or a power cut."""
+"""Writes files so that a kill or a power cut leaves no half-written content."""
 
 import os
 import secrets
@@ -27,11 +27,11 @@ def replace_file(path: Path, content: bytes) -> None:
 
 def append_to_file(path: Path, content: bytes) -> None:
     """Append to a file and sync it; create the file if it does not exist."""
-    created = not path.exists()
+    is_new = not path.exists()
     with path.open("ab", buffering=0) as file:
         file.write(content)
         os.fsync(file.fileno())
-    if created:
+    if is_new:
         sync_folder(path.parent)
 
 

@@ -24,7 +24,7 @@ def report_bytes(report: dict[str, Any]) -> bytes:
 
 
 def report_detail(path: Path, content: bytes, *, passed: bool) -> dict[str, Any]:
-    """Return what the audit log records about a report."""
+    """Return the detail of a report's audit entry: file name, digest and result."""
     digest = hashlib.sha256(content).hexdigest()
     return {"report": path.name, "sha256": digest, "passed": passed}
 
@@ -50,11 +50,13 @@ def newest_report(folder: Path) -> dict[str, Any] | None:
 
 
 def report_problems(folder: Path, entries: list[AuditEntry]) -> list[str]:
-    """Return which reports of a version differ from their audit entries."""
-    recorded = {entry.detail.get("report"): entry for entry in _evaluations(folder.name, entries)}
+    """Return one text for each report of a version that differs from its audit entry."""
+    entries_by_report = {
+        entry.detail.get("report"): entry for entry in _evaluations(folder.name, entries)
+    }
     problems = []
     for path in _reports(folder):
-        entry = recorded.get(path.name)
+        entry = entries_by_report.get(path.name)
         if entry is None or entry.detail.get("sha256") != _digest(path):
             problems.append(f"{REPORTS}/{path.name} is not what the audit log recorded")
     return problems

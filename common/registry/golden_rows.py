@@ -1,4 +1,4 @@
-"""Golden rows: readings stored with their scores, scored again before a model is used."""
+"""Golden rows: readings stored with their scores. They are scored again before a model is used."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from sensorwatch.common.rows.schema import MissingPolicy, Schema
 from sensorwatch.common.scoring.detector import Detector
 
 TOLERANCE = 1e-9
-"""Largest allowed difference between a raw score and the recorded one."""
+"""Largest allowed difference between a raw score and the recorded raw score."""
 
 _DTYPES = {"event_time": "<i8", "sensor": "<i4", "values": "<f8", "context": "<f8"} | {
     "raw_score": "<f8",
@@ -40,65 +40,70 @@ def golden_arrays(detector: Detector, readings: Readings) -> Arrays:
     }
 
 
-def check_golden_rows(detector: Detector, golden: Arrays) -> None:
+def check_golden_rows(detector: Detector, stored_rows: Arrays) -> None:
     """Score the golden rows again.
 
-    Raises ModelRefused unless every decision equals the recorded one and every score differs by at
-    most TOLERANCE.
+    Raises ModelRefused unless every decision equals the recorded decision, and every score differs
+    from the recorded score by at most TOLERANCE.
     """
-    readings = _readings(golden, detector.schema)
-    rescored = detector.detect(readings, detector.empty_memory()).detections
+    readings = _readings(stored_rows, detector.schema)
+    detections = detector.detect(readings, detector.empty_memory()).detections
     calibration = detector.calibration
-    # An anomaly score is a raw score divided by this span; compare both in raw units.
+    # Anomaly scores are raw scores divided by `threshold - centre`. Divide their differences by
+    # this scale, so that TOLERANCE has the unit of a raw score.
     scale = 1.0 / min(1.0, calibration.threshold - calibration.centre)
     difference = np.maximum(
-        np.abs(rescored.raw_score - golden["raw_score"]),
-        np.abs(rescored.anomaly_score - golden["anomaly_score"]) / scale,
+        np.abs(detections.raw_score - stored_rows["raw_score"]),
+        np.abs(detections.anomaly_score - stored_rows["anomaly_score"]) / scale,
     )
-    # The threshold is itself a calibration score, and may be the score of a golden row. There the
-    # last bit decides, which may differ on another kind of machine.
-    at_threshold = np.abs(golden["raw_score"] - calibration.threshold) <= TOLERANCE
-    # This form also counts NaN as a difference.
-    differs = ~(difference <= TOLERANCE) | (
-        (rescored.is_anomaly != golden["is_anomaly"]) & ~at_threshold
+    # A golden row may have exactly the threshold as its score. Then the last bit of the score
+    # decides. This bit may differ on another kind of CPU, so the decision is not compared.
+    is_at_threshold = np.abs(stored_rows["raw_score"] - calibration.threshold) <= TOLERANCE
+    # `~(difference <= TOLERANCE)` is also true for NaN, but `difference > TOLERANCE` is not.
+    is_different = ~(difference <= TOLERANCE) | (
+        (detections.is_anomaly != stored_rows["is_anomaly"]) & ~is_at_threshold
     )
-    if np.any(differs):
+    if np.any(is_different):
         raise ModelRefused(
-            f"{np.count_nonzero(differs)} of {len(readings)} golden rows get another score or "
+            f"{np.count_nonzero(is_different)} of {len(readings)} golden rows get another score or "
             f"decision than at training (largest difference {np.max(difference):.3g}, allowed "
             f"{TOLERANCE:g})"
         )
 
 
-def _readings(golden: Arrays, schema: Schema) -> Readings:
-    rows = len(golden["event_time"]) if "event_time" in golden else 0
+def _readings(stored_rows: Arrays, schema: Schema) -> Readings:
+    rows = len(stored_rows["event_time"]) if "event_time" in stored_rows else 0
     if not 1 <= rows <= MAX_GOLDEN_ROWS:
         raise ModelRefused(f"{rows} golden rows, wanted 1 to {MAX_GOLDEN_ROWS}")
     # Context is stored only if the schema has context columns.
     no_context: Arrays = {"context": np.empty((rows, 0))}
-    golden = no_context | golden
+    stored_rows = no_context | stored_rows
     columns = {"values": schema.signals, "context": schema.context}
     for name, dtype in _DTYPES.items():
         shape = (rows, len(columns[name])) if name in columns else (rows,)
-        array = golden.get(name)
+        array = stored_rows.get(name)
         if array is None or array.dtype.str != dtype or array.shape != shape:
             raise ModelRefused(f"the golden rows' {name} is not {dtype} of shape {shape}")
-    _check_finite(golden, schema)
-    ids, sensor = golden.get("sensor_ids"), golden["sensor"]
-    if ids is None or ids.ndim != 1 or np.any((sensor < 0) | (sensor >= len(ids))):
+    _check_finite(stored_rows, schema)
+    sensor_ids, sensor = stored_rows.get("sensor_ids"), stored_rows["sensor"]
+    if (
+        sensor_ids is None
+        or sensor_ids.ndim != 1
+        or np.any((sensor < 0) | (sensor >= len(sensor_ids)))
+    ):
         raise ModelRefused("the golden rows name sensors that are missing from their sensor ids")
     return Readings(
         np.arange(rows, dtype=np.int64),
-        golden["event_time"],
+        stored_rows["event_time"],
         sensor,
-        tuple(str(name) for name in ids),
-        golden["values"],
-        golden["context"],
+        tuple(str(name) for name in sensor_ids),
+        stored_rows["values"],
+        stored_rows["context"],
     )
 
 
-def _check_finite(golden: Arrays, schema: Schema) -> None:
-    table = np.concatenate([golden["values"], golden["context"]], axis=1)
+def _check_finite(stored_rows: Arrays, schema: Schema) -> None:
+    table = np.concatenate([stored_rows["values"], stored_rows["context"]], axis=1)
     may_be_missing = np.asarray(
         [column.missing is MissingPolicy.HOLD_LAST for column in schema.columns]
     )

@@ -1,4 +1,4 @@
-"""A change to a model's folder, under its lock, with the audit entry written first."""
+"""Changes a model's folder under its lock, and writes the audit entry before each change."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ from sensorwatch.common.registry.model_names import ordinal_of
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The operations on a model's folder while its lock is taken."""
+    """The operations that change a model's folder; its lock must be taken."""
 
     folder: ModelFolder
     who: str
@@ -37,10 +37,10 @@ class Change:
             action, when=when, who=self.who, why=why, version=version, detail=detail
         )
 
-    def move(
+    def move_aliases(
         self, action: Action, target: Aliases, why: str, detail: dict[str, Any] | None = None
     ) -> None:
-        """Log the new aliases, then write them."""
+        """Log the target of the aliases, then write the aliases."""
         aliases = {CHAMPION: target.champion, PREVIOUS: target.previous}
         self.log_action(action, target.champion, why, {**aliases, **(detail or {})})
         write_aliases(self.folder.aliases, replace(target, changed=self.now()))
@@ -52,16 +52,20 @@ class Change:
 
     def next_ordinal(self) -> int:
         """Return the next free number; numbers of deleted versions are not reused."""
-        logged = [entry.version for entry in self.folder.log.entries() if entry.version]
+        logged_versions = [entry.version for entry in self.folder.log.entries() if entry.version]
         numbers = (
-            ordinal_of(self.folder.name, id_) for id_ in [*logged, *self.folder.version_ids()]
+            ordinal_of(self.folder.name, version)
+            for version in [*logged_versions, *self.folder.version_ids()]
         )
         return 1 + max((number for number in numbers if number is not None), default=0)
 
 
 @contextmanager
 def locked_change(folder: ModelFolder, who: str, now: Callable[[], datetime]) -> Iterator[Change]:
-    """Lock a model's folder and correct its audit log first if the folder differs from it."""
+    """Lock a model's folder and yield its `Change`.
+
+    If the folder differs from its audit log, the log first gets an entry with the actual state.
+    """
     with folder.locked():
         change = Change(folder, who, now)
         folder.log.repair(when=now(), who=who)
@@ -74,18 +78,19 @@ def locked_change(folder: ModelFolder, who: str, now: Callable[[], datetime]) ->
 
 
 def log_mismatches(folder: ModelFolder) -> list[str]:
-    """Return how a model's folder differs from the state in its audit log."""
+    """Return one text for each difference between a model's folder and its audit log."""
     aliases = aliases_or_none(folder)
-    unreadable = ["the aliases cannot be read"] if aliases is None else []
-    logged = logged_state(folder.log.entries())
-    actual = folder_state(
-        folder.version_ids(), aliases or Aliases(logged.champion, logged.previous)
+    alias_problems = ["the aliases cannot be read"] if aliases is None else []
+    logged_folder_state = logged_state(folder.log.entries())
+    actual_folder_state = folder_state(
+        folder.version_ids(),
+        aliases or Aliases(logged_folder_state.champion, logged_folder_state.previous),
     )
-    return unreadable + differences(logged, actual)
+    return alias_problems + differences(logged_folder_state, actual_folder_state)
 
 
 def aliases_or_none(folder: ModelFolder) -> Aliases | None:
-    """Return the aliases, or None if their file is damaged; promoting a version repairs it."""
+    """Return the aliases, or None if the alias file is damaged; promoting a version repairs it."""
     try:
         return read_aliases(folder.aliases)
     except ModelRefused:

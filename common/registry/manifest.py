@@ -13,7 +13,7 @@ from sensorwatch.common.registry.candidate import DataSource
 from sensorwatch.common.scoring.detector import Detector
 
 MANIFEST_FORMAT = 1
-"""Format of the manifest and of the files that it names. A newer format is refused."""
+"""Format of the manifest and of the files that it names. A version of a newer format is refused."""
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
@@ -28,7 +28,7 @@ class StoredArray(_ManifestModel):
     dtype: str
     shape: tuple[int, ...]
     sha256: Sha256
-    """Digest of type, shape and bytes."""
+    """SHA-256 of the array's type, shape and bytes."""
 
 
 class StoredFile(_ManifestModel):
@@ -39,7 +39,7 @@ class StoredFile(_ManifestModel):
 
 
 class CalibrationSummary(_ManifestModel):
-    """The main numbers of the calibration, for readers; scoring uses the arrays."""
+    """The main numbers of the calibration. They inform people; scoring uses the arrays."""
 
     threshold: float
     centre: float
@@ -48,7 +48,7 @@ class CalibrationSummary(_ManifestModel):
 
 
 class ModelManifest(_ManifestModel):
-    """Describes one version; it never changes after it is written."""
+    """The description of one version. It never changes after it is written."""
 
     format: int = MANIFEST_FORMAT
     id: str
@@ -67,13 +67,13 @@ class ModelManifest(_ManifestModel):
     libraries: dict[str, str]
     arrays: dict[str, StoredArray]
     arrays_digest: Sha256
-    """Digest of all array digests. It is equal for equal data and seed."""
+    """Digest of all array digests. The same data and seed give the same digest."""
     files: dict[str, StoredFile]
     digest: str = ""
     """SHA-256 of all other fields."""
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _check_id(self) -> Self:
         if not self.id.startswith(f"{self.name}-"):
             raise ValueError(f'id "{self.id}" is not one of model "{self.name}"')
         if not self.id.endswith(f"-{self.arrays_digest[:8]}"):
@@ -102,7 +102,7 @@ class ModelVersion:
 def parse_manifest(content: bytes) -> ModelManifest:
     """Return the manifest in a file's content.
 
-    Raises ModelRefused if it is damaged, edited, or of a newer format.
+    Raises ModelRefused if the manifest is damaged, edited, or of a newer format.
     """
     try:
         plain = json.loads(content)
@@ -127,6 +127,6 @@ def parse_manifest(content: bytes) -> ModelManifest:
 
 
 def _digest(plain: dict[str, Any]) -> str:
-    rest = {key: value for key, value in plain.items() if key != "digest"}
-    text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
+    other_fields = {key: value for key, value in plain.items() if key != "digest"}
+    text = json.dumps(other_fields, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

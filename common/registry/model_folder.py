@@ -20,7 +20,7 @@ LOCK_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class ModelFolder:
-    """`versions/ID/`, `staging/` for unfinished work, `aliases.json`, `audit.jsonl`, `lock`."""
+    """The paths of one model: `versions/ID/`, `staging/`, `aliases.json`, `audit.jsonl`, `lock`."""
 
     root: Path
     name: str
@@ -37,7 +37,7 @@ class ModelFolder:
 
     @property
     def staging(self) -> Path:
-        """The folder of versions that are being written or deleted; leftovers were interrupted."""
+        """The folder of versions that are being written or deleted; a kill leaves them there."""
         return self.folder / "staging"
 
     @property
@@ -51,19 +51,22 @@ class ModelFolder:
         return AuditLog(self.folder / "audit.jsonl")
 
     def version_ids(self) -> list[str]:
-        """Return the ids of the versions, oldest first; raises ModelRefused if unreadable."""
+        """Return the ids of the versions, oldest first.
+
+        Raises ModelRefused if the folder cannot be read.
+        """
         try:
             folders = [entry.name for entry in os.scandir(self.versions) if entry.is_dir()]
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
             raise ModelRefused(f"{self.versions} cannot be read: {error.strerror}") from error
-        numbered = [(ordinal_of(self.name, version), version) for version in folders]
-        return [version for ordinal, version in sorted(numbered) if ordinal is not None]
+        numbered_ids = [(ordinal_of(self.name, version), version) for version in folders]
+        return [version for ordinal, version in sorted(numbered_ids) if ordinal is not None]
 
     @contextmanager
     def locked(self, seconds: float = LOCK_SECONDS) -> Iterator[None]:
-        """Lock this model name for changes by one process; a killed process releases the lock.
+        """Lock this model's folder for changes by this process; a kill releases the lock.
 
         Raises UsageError if the lock is not free in time, or if the folder cannot be changed.
         """
@@ -98,26 +101,26 @@ class ModelFolder:
             shutil.rmtree(parent)
 
     def add_version(self, staging_folder: Path, version: str) -> None:
-        """Make a written folder a version, atomically."""
+        """Make a completely written folder a version, atomically for readers."""
         staging_folder.rename(self.versions / version)
         sync_folder(self.versions)
 
     def remove(self, version: str) -> None:
         """Remove a version, atomically for readers."""
-        deleted = self._new_staging_folder("deleting")
-        (self.versions / version).rename(deleted / version)
+        deletion_folder = self._new_staging_folder("deleting")
+        (self.versions / version).rename(deletion_folder / version)
         sync_folder(self.versions)
-        shutil.rmtree(deleted)
+        shutil.rmtree(deletion_folder)
 
     def remove_leftovers(self) -> None:
-        """Remove leftovers of interrupted changes; the caller must have the lock."""
+        """Remove the files that interrupted changes left; the caller must have the lock."""
         for entry in self.staging.iterdir():
             shutil.rmtree(entry)
         for entry in self.folder.glob(".*-*"):  # temporary files of `replace_file`
             entry.unlink(missing_ok=True)
 
-    def _new_staging_folder(self, what: str) -> Path:
-        folder = self.staging / f"{what}-{secrets.token_hex(4)}"
+    def _new_staging_folder(self, purpose: str) -> Path:
+        folder = self.staging / f"{purpose}-{secrets.token_hex(4)}"
         folder.mkdir()
         return folder
 

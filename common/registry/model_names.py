@@ -1,4 +1,4 @@
-"""Valid model names and version ids."""
+"""Checks model names and version ids, and returns the current user's name."""
 
 import getpass
 import os

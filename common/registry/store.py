@@ -1,4 +1,4 @@
-"""The registry of model versions: its operations for reading and changing."""
+"""The registry of model versions: reads, registers, promotes, rolls back and prunes them."""
 
 import os
 from collections.abc import Callable
@@ -37,7 +37,7 @@ def _utc_now() -> datetime:
 
 
 class Registry:
-    """A folder of named models.
+    """A folder of named models and their versions.
 
     Any number of processes may read and change it at the same time. A change that is killed at any
     point leaves the registry intact. `now` returns the time for manifests and audit entries.
@@ -47,7 +47,8 @@ class Registry:
         self._root = root
         self._now = now
 
-    # Reading needs no lock: versions never change, and aliases change atomically.
+    # The next methods only read. They need no lock, because versions never change, and aliases
+    # change atomically.
 
     def names(self) -> list[str]:
         """Return the names of the models that have a version."""
@@ -61,7 +62,8 @@ class Registry:
     def versions(self, name: str) -> list[ModelManifest]:
         """Return the manifests of a model's versions, oldest first.
 
-        Raises ModelRefused if one is damaged. `version_ids` and `manifest` show which one.
+        Raises ModelRefused if one is damaged. Use `version_ids` and `manifest` to find the damaged
+        version.
         """
         return [self.manifest(name, version) for version in self.version_ids(name)]
 
@@ -77,19 +79,22 @@ class Registry:
         return self.current_aliases(name).to_plain()
 
     def current_aliases(self, name: str) -> Aliases:
-        """Read the aliases, one small file; raises ModelRefused if the file is damaged."""
+        """Return the aliases, read from one small file; raises ModelRefused if it is damaged."""
         return read_aliases(self._model_folder(name).aliases)
 
     def resolve(self, name: str, ref: str) -> str:
-        """Return the version id of an alias or id; raises ModelRefused if it is unknown."""
+        """Return the version id for `ref`, an alias or a version id.
+
+        Raises ModelRefused if `ref` is unknown.
+        """
         folder = self._model_folder(name)
-        alias = ref in (CHAMPION, PREVIOUS)
-        version = read_aliases(folder.aliases).to_plain().get(ref) if alias else ref
+        is_alias = ref in (CHAMPION, PREVIOUS)
+        version = read_aliases(folder.aliases).to_plain().get(ref) if is_alias else ref
         # Only a well-formed id becomes part of a path.
         if version is None or ordinal_of(name, version) is None:
-            raise ModelRefused(self._unknown(name, ref))
-        if not alias and version not in folder.version_ids():
-            raise ModelRefused(self._unknown(name, ref))
+            raise ModelRefused(self._unknown_text(name, ref))
+        if not is_alias and version not in folder.version_ids():
+            raise ModelRefused(self._unknown_text(name, ref))
         return version
 
     def load(self, name: str, ref: str = CHAMPION) -> ModelVersion:
@@ -124,19 +129,20 @@ class Registry:
         return self._model_folder(name).log.entries()
 
     def verify_audit(self, name: str) -> list[str]:
-        """Return where the audit log is broken or the folder differs from it."""
+        """Return one text for each break in the audit log and each difference from the folder."""
         folder = self._model_folder(name)
         if not folder.folder.is_dir():
             return []
         problems = folder.log.problems() + log_mismatches(folder)
-        # Another process may have written an entry and not yet done the change. The lock excludes
-        # that; a reader without write access cannot take it.
+        # Another process may have written an entry and not yet done the change. With the lock
+        # taken, no change is half done. A reader without write access cannot take the lock.
         if problems and os.access(folder.folder, os.W_OK):
             with folder.locked():
                 problems = folder.log.problems() + log_mismatches(folder)
         return problems
 
-    # Changing needs the lock. The audit entry is written before the change that it records.
+    # The next methods change a model's folder and take its lock. They write each audit entry before
+    # the change that it records.
 
     def register(self, name: str, candidate: Candidate, *, who: str, why: str) -> str:
         """Store a candidate as a new version and return its id.
@@ -161,8 +167,8 @@ class Registry:
                 change.log_action(Action.REGISTER, manifest.id, why, {"manifest": digest})
                 change.folder.add_version(folder, manifest.id)
             if aliases is not None and aliases.champion is None:
-                first = Aliases(champion=manifest.id, previous=aliases.previous)
-                change.move(Action.PROMOTE, first, "there was no champion")
+                first_aliases = Aliases(champion=manifest.id, previous=aliases.previous)
+                change.move_aliases(Action.PROMOTE, first_aliases, "there was no champion")
         return manifest.id
 
     def promote(
@@ -171,7 +177,7 @@ class Registry:
         """Make a version the champion, and the old champion the previous version.
 
         `force`: the reason to promote a version without a passing report. Raises CheckFailed if
-        there is neither, ModelRefused if the version cannot be loaded.
+        there is neither a passing report nor `force`, ModelRefused if the version cannot be loaded.
         """
         if force is not None and not force.strip():
             raise UsageError("promoting by force needs a reason: give it with --reason")
@@ -185,11 +191,11 @@ class Registry:
                     f"evaluate --data FILE --model {folder.name}`, or promote it with --force "
                     "--reason TEXT"
                 )
-            before = aliases_or_none(change.folder) or Aliases()
-            already_champion = before.champion == folder.name
-            target = Aliases(folder.name, before.previous if already_champion else before.champion)
+            aliases = aliases_or_none(change.folder) or Aliases()
+            is_champion = aliases.champion == folder.name
+            target = Aliases(folder.name, aliases.previous if is_champion else aliases.champion)
             detail = {"force": force, "without": obstacle} if obstacle else {}
-            change.move(Action.PROMOTE, target, why, detail)
+            change.move_aliases(Action.PROMOTE, target, why, detail)
 
     def rollback(self, name: str, *, who: str, why: str) -> str:
         """Make the previous version the champion again, and return its id.
@@ -200,7 +206,7 @@ class Registry:
         with locked_change(self._model_folder(name), who, self._now) as change:
             version = self.load(name, PREVIOUS).manifest.id
             champion = read_aliases(change.folder.aliases).champion
-            change.move(Action.ROLLBACK, Aliases(version, champion), why)
+            change.move_aliases(Action.ROLLBACK, Aliases(version, champion), why)
         return version
 
     def attach_report(
@@ -208,12 +214,12 @@ class Registry:
     ) -> Path:
         """Store an evaluation report, a JSON object with "passed", beside a version.
 
-        `who`: the user in the audit log; None: the user of this process.
+        `who`: the user in the audit log; if None, the user of this process.
         """
         content = report_bytes(report)
         folder = self._version_folder(name, version)
         with locked_change(self._model_folder(name), who or current_user(), self._now) as change:
-            self.resolve(name, folder.name)  # again: it may have been pruned in the meantime
+            self.resolve(name, folder.name)  # a prune may have deleted the version before the lock
             path = next_report(folder)
             detail = report_detail(path, content, passed=report["passed"])
             change.log_action(Action.EVALUATE, folder.name, "evaluated", detail)
@@ -227,25 +233,27 @@ class Registry:
     ) -> list[str]:
         """Delete all but the newest `keep` versions, and return the deleted ids.
 
-        Keeps the champion, the previous version and `in_use`. Also removes leftovers of
-        interrupted changes.
+        The champion, the previous version and the versions in `in_use` are always kept. Files that
+        interrupted changes left are removed too.
         """
         if keep < 0:
             raise UsageError(f"keep must be 0 or more, found {keep}")
         if not self._model_folder(name).folder.is_dir():
-            raise ModelRefused(self._unknown(name, CHAMPION))
+            raise ModelRefused(self._unknown_text(name, CHAMPION))
         with locked_change(self._model_folder(name), who, self._now) as change:
             change.folder.remove_leftovers()
-            kept = in_use | set(read_aliases(change.folder.aliases).to_plain().values())
+            protected_versions = in_use | set(
+                read_aliases(change.folder.aliases).to_plain().values()
+            )
             version_ids = change.folder.version_ids()
-            old = [
+            deleted_versions = [
                 version
                 for version in version_ids[: max(len(version_ids) - keep, 0)]
-                if version not in kept
+                if version not in protected_versions
             ]
-            for version in old:
+            for version in deleted_versions:
                 change.delete(version, why)
-        return old
+        return deleted_versions
 
     def _model_folder(self, name: str) -> ModelFolder:
         return ModelFolder(self._root, require_model_name(name))
@@ -253,7 +261,7 @@ class Registry:
     def _version_folder(self, name: str, ref: str) -> Path:
         return self._model_folder(name).versions / self.resolve(name, ref)
 
-    def _unknown(self, name: str, ref: str) -> str:
+    def _unknown_text(self, name: str, ref: str) -> str:
         version_ids = self.version_ids(name)
         if not version_ids:
             model_names = ", ".join(self.names()) or "none"
@@ -261,10 +269,10 @@ class Registry:
                 f"the registry {self._root} has no model {name} (its models: {model_names}): train "
                 "one with `sensorwatch train`, or correct [registry] path and model"
             )
-        known = ", ".join(version_ids[-10:])
+        newest_ids = ", ".join(version_ids[-10:])
         if ref in (CHAMPION, PREVIOUS):
             return (
-                f"model {name} has no {ref}: make one of {known} the champion with `sensorwatch "
-                "models promote VERSION`"
+                f"model {name} has no {ref}: make one of {newest_ids} the champion with "
+                "`sensorwatch models promote VERSION`"
             )
-        return f"model {name} has no version {ref}; the newest are {known}"
+        return f"model {name} has no version {ref}; the newest are {newest_ids}"

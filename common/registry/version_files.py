@@ -1,4 +1,4 @@
-"""The files of a version's folder, written from a candidate."""
+"""Builds the files of a version from a candidate, and writes them into a folder."""
 
 import importlib.metadata
 import io
@@ -42,8 +42,8 @@ class VersionContents:
 
 
 def contents_of(candidate: Candidate) -> VersionContents:
-    """Return a candidate as file contents, with its golden rows scored."""
-    import joblib  # here, because readers of versions do not need it
+    """Return the file contents of a candidate; its golden rows are scored here."""
+    import joblib  # imported here, because processes that only load versions do not need it
 
     detector = candidate.detector("candidate")
     arrays = detector.arrays()
@@ -66,7 +66,7 @@ def manifest_for(
     parent: str | None,
     created: datetime,
 ) -> ModelManifest:
-    """Return the manifest of a version."""
+    """Return the manifest of the version that a candidate becomes."""
     digests = contents.array_digests
     arrays_digest = joint_digest(digests)
     calibration = candidate.calibration

@@ -1,4 +1,4 @@
-"""Loading of a version: verify its folder completely, then build its detector."""
+"""Loads a version: verifies all files in its folder, then builds its detector."""
 
 import hashlib
 import stat
@@ -25,7 +25,7 @@ MAX_FILE_BYTES = 2**30
 def load_version(folder: Path) -> ModelVersion:
     """Return a version after checking digests, bounds, schema and golden rows; unpickles nothing.
 
-    Raises ModelRefused that names the version, the problem and the remedy.
+    If a check fails, raises ModelRefused with the version, the problem and the remedy.
     """
     try:
         manifest = load_manifest(folder)
@@ -33,7 +33,7 @@ def load_version(folder: Path) -> ModelVersion:
         arrays = unpack(_verified_content(folder, ARRAYS, manifest), ARRAYS)
         golden = unpack(_verified_content(folder, GOLDEN, manifest), GOLDEN)
         _check_arrays(arrays, manifest)
-        detector = _detector(arrays, manifest)
+        detector = _build_detector(arrays, manifest)
         check_golden_rows(detector, golden)
     except ModelRefused as error:
         raise ModelRefused(
@@ -44,12 +44,15 @@ def load_version(folder: Path) -> ModelVersion:
 
 
 def load_manifest(folder: Path) -> ModelManifest:
-    """Return a version's manifest; raises ModelRefused if it belongs to another folder."""
+    """Return a version's manifest.
+
+    Raises ModelRefused if the manifest is damaged or belongs to another folder.
+    """
     path = folder / MANIFEST
-    size = _size(path)
+    size = _file_size(path)
     if size > MAX_MANIFEST_BYTES:
-        raise ModelRefused(f"{MANIFEST} has {size} bytes, more than {MAX_MANIFEST_BYTES}")
-    manifest = parse_manifest(_read(path))
+        raise ModelRefused(f"{MANIFEST} has {size} bytes, but the limit is {MAX_MANIFEST_BYTES}")
+    manifest = parse_manifest(_read_file(path))
     if manifest.id != folder.name:
         raise ModelRefused(f"the manifest is that of {manifest.id}")
     if set(manifest.files) != {ARRAYS, GOLDEN, ESTIMATOR}:
@@ -58,40 +61,40 @@ def load_manifest(folder: Path) -> ModelManifest:
 
 
 def _verified_content(folder: Path, file: str, manifest: ModelManifest) -> bytes:
-    """Return a file's bytes after checking exactly these bytes against the recorded digest."""
-    recorded = manifest.files[file]
-    _check_size(folder / file, recorded)
-    content = _read(folder / file)
-    _check_digest(file, hashlib.sha256(content).hexdigest(), recorded)
+    """Return the content of a file after comparing its digest with the manifest."""
+    stored_file = manifest.files[file]
+    _check_size(folder / file, stored_file)
+    content = _read_file(folder / file)
+    _check_digest(file, hashlib.sha256(content).hexdigest(), stored_file)
     return content
 
 
 def _check_estimator(folder: Path, manifest: ModelManifest) -> None:
     """Check the digest of the estimator's file without loading it, because it is a pickle."""
-    recorded = manifest.files[ESTIMATOR]
-    _check_size(folder / ESTIMATOR, recorded)
+    stored_file = manifest.files[ESTIMATOR]
+    _check_size(folder / ESTIMATOR, stored_file)
     try:
         with (folder / ESTIMATOR).open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise ModelRefused(f"{ESTIMATOR} cannot be read: {error.strerror or error}") from error
-    _check_digest(ESTIMATOR, digest, recorded)
+    _check_digest(ESTIMATOR, digest, stored_file)
 
 
-def _check_size(path: Path, recorded: StoredFile) -> None:
-    size = _size(path)
-    if size != recorded.bytes or size > MAX_FILE_BYTES:
+def _check_size(path: Path, stored_file: StoredFile) -> None:
+    size = _file_size(path)
+    if size != stored_file.bytes or size > MAX_FILE_BYTES:
         raise ModelRefused(
-            f"{path.name} has {size} bytes; the manifest records {recorded.bytes}, and the limit "
-            f"is {MAX_FILE_BYTES}"
+            f"{path.name} has {size} bytes; the manifest records {stored_file.bytes}, and the "
+            f"limit is {MAX_FILE_BYTES}"
         )
 
 
-def _check_digest(file: str, digest: str, recorded: StoredFile) -> None:
-    if digest != recorded.sha256:
+def _check_digest(file: str, digest: str, stored_file: StoredFile) -> None:
+    if digest != stored_file.sha256:
         raise ModelRefused(
             f"{file} was edited or damaged: its SHA-256 is {digest[:16]}..., but the manifest "
-            f"records {recorded.sha256[:16]}..."
+            f"records {stored_file.sha256[:16]}..."
         )
 
 
@@ -103,23 +106,23 @@ def _check_arrays(arrays: Arrays, manifest: ModelManifest) -> None:
         raise ModelRefused("the digest over all arrays is not the one that the manifest records")
 
 
-def _detector(arrays: Arrays, manifest: ModelManifest) -> Detector:
-    schema = _schema(manifest)
+def _build_detector(arrays: Arrays, manifest: ModelManifest) -> Detector:
+    schema = _parse_schema(manifest)
     detector = detector_from_arrays(
         manifest.id, schema, plan_from_plain(manifest.plan, schema), arrays
     )
-    summary, stored = manifest.calibration, detector.calibration
+    summary, calibration = manifest.calibration, detector.calibration
     if (summary.threshold, summary.centre, summary.target_alert_rate, summary.scores) != (
-        stored.threshold,
-        stored.centre,
-        stored.target_alert_rate,
-        len(stored.scores),
+        calibration.threshold,
+        calibration.centre,
+        calibration.target_alert_rate,
+        len(calibration.scores),
     ):
         raise ModelRefused("the manifest's calibration does not match the arrays")
     return detector
 
 
-def _schema(manifest: ModelManifest) -> Schema:
+def _parse_schema(manifest: ModelManifest) -> Schema:
     try:
         schema = schema_from_plain(manifest.row_schema)
     except SchemaError as error:
@@ -132,7 +135,7 @@ def _schema(manifest: ModelManifest) -> Schema:
     return schema
 
 
-def _size(path: Path) -> int:
+def _file_size(path: Path) -> int:
     try:
         status = path.stat()
     except OSError as error:
@@ -142,7 +145,7 @@ def _size(path: Path) -> int:
     return status.st_size
 
 
-def _read(path: Path) -> bytes:
+def _read_file(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:

@@ -1,1 +1,1 @@
-"""What touches the process: settings, logs, metrics, health."""
+"""What every process needs at run time: settings, logs, metrics and exit codes."""

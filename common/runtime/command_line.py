@@ -1,4 +1,4 @@
-"""Runs a command; every failure ends in one line of text and its own exit code."""
+"""Runs a command, and turns every failure into a message and an exit code."""
 
 import os
 import sys
@@ -14,21 +14,21 @@ from sensorwatch.common.errors import SensorwatchError
 from sensorwatch.common.runtime.printing import print_note
 
 INTERRUPTED = 130
-BROKEN_PIPE = 141  # 128 + SIGPIPE, what a shell reports for any program in this place
+BROKEN_PIPE = 141  # 128 + SIGPIPE, as a shell reports for a program that SIGPIPE ended
 INTERNAL_ERROR = 70
 
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
         "--config",
-        help="The configuration; without it sensorwatch.toml of the working folder, if any.",
+        help="Configuration file; default: sensorwatch.toml in the working folder, if it exists.",
         show_default=False,
     ),
 ]
 
 
 def typer_app(**options: Any) -> typer.Typer:
-    """Return an empty typer app: no completion commands, no decorated tracebacks."""
+    """Return an empty typer app without completion commands and decorated tracebacks."""
     return typer.Typer(add_completion=False, pretty_exceptions_enable=False, **options)
 
 
@@ -40,17 +40,17 @@ def run(
 ) -> int:
     """Run a typer app, or a function with typer's annotations, and return its exit code.
 
-    `args`: arguments without the program's name; None: those of the process. `name`: the program's
-    name in messages; None: its file name. See common/errors.py for the exit codes.
+    `args`: arguments without the program's name; if None, the arguments of this process. `name`:
+    the program's name in messages; if None, its file name. See common/errors.py for the exit codes.
     """
     try:
         _invoke(command, sys.argv[1:] if args is None else args, name or Path(sys.argv[0]).name)
         sys.stdout.flush()
     except SystemExit as stop:
-        if isinstance(stop.__context__, BrokenPipeError):  # rich answers one with exit code 1
+        if isinstance(stop.__context__, BrokenPipeError):  # rich exits with code 1
             return BROKEN_PIPE
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the outermost frame
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - reported below
         return _report(error)
     return 0
 
@@ -80,10 +80,10 @@ def _invoke(command: typer.Typer | Callable[..., Any], args: Sequence[str], name
     else:
         app = typer_app()
         app.command()(command)
-    parsed = get_command(app)
-    # `parsed.main` would handle broken pipes, interrupts and usage errors by itself.
-    with parsed.make_context(name, list(args)) as context:
-        parsed.invoke(context)
+    parsed_command = get_command(app)
+    # `parsed_command.main` is not used, because it handles interrupts and usage errors itself.
+    with parsed_command.make_context(name, list(args)) as context:
+        parsed_command.invoke(context)
 
 
 def _report_usage_error(error: typer.TyperException) -> int:
@@ -97,14 +97,16 @@ def _report_usage_error(error: typer.TyperException) -> int:
 
 
 def _discard_stdout() -> int:
-    # Python flushes standard output again at exit, so redirect it.
+    # At exit, Python flushes standard output again, which would fail. So redirect it.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return BROKEN_PIPE
 
 
 def _escaped(text: str) -> str:
-    """Escape characters that a terminal would interpret; a message may quote a file."""
-    return "".join(s if s.isprintable() or s == "\n" else ascii(s)[1:-1] for s in text)
+    """Escape the characters that a terminal would interpret; a message may quote a file."""
+    return "".join(
+        char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text
+    )
 
 
 def _print_error(text: str) -> None:

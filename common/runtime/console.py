@@ -1,4 +1,4 @@
-"""Styled output for a terminal: every text is escaped here, and no markup is read."""
+"""Styled output for a terminal: every text is escaped here, and markup has no effect."""
 
 from typing import Any
 
@@ -15,11 +15,11 @@ class SafeConsole(Console):
         super().__init__(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Return a plain string as rich renders it, escaped; rich calls this for every string."""
+        """Return an escaped string as rich renders it; rich calls this method for every string."""
         return super().render_str(escaped_lines(text), **options)
 
 
 def styled(*parts: str | tuple[str, str]) -> Text:
-    """Return parts as one escaped text; a part is a text, or a text and its rich style."""
+    """Join parts to one escaped text; a part is a text, or a pair of text and rich style."""
     pairs = ((part, "") if isinstance(part, str) else part for part in parts)
     return Text.assemble(*((escaped(text), style) for text, style in pairs))

@@ -1,4 +1,4 @@
-"""A fingerprint of everything that decides the bits of a score on this machine."""
+"""Computes a fingerprint of everything that decides the bits of a score on this machine."""
 
 import hashlib
 import platform
@@ -11,7 +11,7 @@ import llvmlite.binding as llvm
 import sensorwatch.common
 
 _LIBRARIES = ("llvmlite", "msgspec", "numba", "numpy")
-_ROOMS = ("rows", "model", "scoring", "ledger")
+_FOLDERS = ("rows", "model", "scoring", "ledger")
 _FILES = ("kernels.py", "row_executor.py")
 
 
@@ -19,8 +19,8 @@ _FILES = ("kernels.py", "row_executor.py")
 def fingerprint() -> str:
     """Return 12 hex digits of the scoring code, its libraries and the kind of CPU.
 
-    Two processes with the same fingerprint give every row the same bits. The ledger's digest
-    begins a new segment if the fingerprint changes. The C library counts as a library, because
+    Two processes with the same fingerprint give every row a bit-identical score. If the fingerprint
+    changes, the ledger's digest begins a new segment. The C library counts as a library, because
     compiled code calls its logarithm.
     """
     parts = [f"{name} {version(name)}" for name in _LIBRARIES]
@@ -34,10 +34,10 @@ def fingerprint() -> str:
 def code_digest(common: Path) -> bytes:
     """Return the SHA-256 of all source files in `common` that parse, score and account for rows.
 
-    The digest contains no absolute path, so a checkout and an installed wheel have the same one.
+    Absolute paths are not part of the digest, so it is equal in a checkout and an installed wheel.
     """
     files = [common / name for name in _FILES]
-    files += [file for room in _ROOMS for file in (common / room).rglob("*.py")]
+    files += [file for folder in _FOLDERS for file in (common / folder).rglob("*.py")]
     digest = hashlib.sha256()
     for file in sorted(files):
         digest.update(f"{file.relative_to(common).as_posix()}\n".encode())

@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 
 
 class RowHistogram(Collector):
-    """A histogram of one value per row; calling `Histogram.observe` for each row is too slow."""
+    """A histogram of one value per row. A call of `Histogram.observe` for each row is too slow."""
 
     def __init__(
         self, name: str, documentation: str, *, bounds: Sequence[float], registry: CollectorRegistry
@@ -28,7 +28,10 @@ class RowHistogram(Collector):
         registry.register(self)
 
     def observe(self, values: NDArray[np.float64]) -> None:
-        """Count every value of an array (n,); a value on a bound belongs to the bucket below it."""
+        """Count every value of an array (n,).
+
+        A value that equals a bound belongs to the bucket below the bound.
+        """
         bucket = np.searchsorted(self._bounds, values, side="left")
         counts = np.bincount(bucket, minlength=len(self._bounds))
         with self._lock:
@@ -36,7 +39,7 @@ class RowHistogram(Collector):
             self._sum += float(values.sum())
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the cumulative counts for the registry."""
+        """Yield the cumulative counts of the buckets; the registry calls this method."""
         with self._lock:
             cumulative, total = np.cumsum(self._counts), self._sum
         buckets = [

@@ -19,12 +19,12 @@ _UNQUOTED = re.compile(r"[^\s\"'=\\\x00-\x1f\x7f]+")
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """Writes events under one name; fields are keyword arguments."""
+    """Writes events under one logger name; keyword arguments become their fields."""
 
-    stdlib: logging.Logger
+    stdlib_logger: logging.Logger
 
     def debug(self, event: str, /, **fields: object) -> None:
-        """Write a detail for diagnosis."""
+        """Write an event that helps with a diagnosis."""
         self._write(logging.DEBUG, event, fields)
 
     def info(self, event: str, /, **fields: object) -> None:
@@ -32,7 +32,7 @@ class Log:
         self._write(logging.INFO, event, fields)
 
     def warning(self, event: str, /, **fields: object) -> None:
-        """Write an event that a person should know but need not act on at once."""
+        """Write an event that a person should know of, but need not act on at once."""
         self._write(logging.WARNING, event, fields)
 
     def error(
@@ -48,9 +48,9 @@ class Log:
         fields: Mapping[str, object],
         exception: BaseException | None = None,
     ) -> None:
-        if self.stdlib.isEnabledFor(level):
-            # The event is an argument, so that a % in it is not a format.
-            self.stdlib.log(level, "%s", event, exc_info=exception, extra={"fields": fields})
+        if self.stdlib_logger.isEnabledFor(level):
+            # The event is an argument, so that a % in its text is not read as a format.
+            self.stdlib_logger.log(level, "%s", event, exc_info=exception, extra={"fields": fields})
 
 
 def logger(name: str) -> Log:
@@ -59,12 +59,12 @@ def logger(name: str) -> Log:
 
 
 def kafka_logger() -> logging.Logger:
-    """Return the logger for a Kafka client, so that librdkafka's lines join our log."""
+    """Return the logger for a Kafka client; with it, librdkafka's lines are in our log."""
     return logging.getLogger(f"{ROOT_LOGGER}.kafka")
 
 
-def configure(format: str, level: str, stream: TextIO | None = None) -> None:  # noqa: A002 - the key
-    """Configure the log of the process to write to `stream`; None: standard error.
+def configure(format: str, level: str, stream: TextIO | None = None) -> None:  # noqa: A002 - the setting
+    """Configure the log of the process to write to `stream`; if None, to standard error.
 
     `format`: "human" or "json"; `level`: "debug", "info", "warning" or "error". Lines of other
     libraries are written from level "warning" on.
@@ -72,12 +72,13 @@ def configure(format: str, level: str, stream: TextIO | None = None) -> None:  #
     handler = logging.StreamHandler(sys.stderr if stream is None else stream)
     handler.setFormatter(_JsonFormatter() if format == "json" else _HumanFormatter())
     root = logging.getLogger()
-    for old in [old for old in root.handlers if isinstance(old.formatter, _LineFormatter)]:
-        root.removeHandler(old)
+    own_handlers = [h for h in root.handlers if isinstance(h.formatter, _LineFormatter)]
+    for own_handler in own_handlers:
+        root.removeHandler(own_handler)
     root.addHandler(handler)
-    number = logging.getLevelNamesMapping()[level.upper()]
-    root.setLevel(max(number, logging.WARNING))
-    logging.getLogger(ROOT_LOGGER).setLevel(number)
+    level_number = logging.getLevelNamesMapping()[level.upper()]
+    root.setLevel(max(level_number, logging.WARNING))
+    logging.getLogger(ROOT_LOGGER).setLevel(level_number)
 
 
 class _LineFormatter(logging.Formatter):
@@ -126,11 +127,11 @@ def _field_text(value: object) -> str:
 
 
 def _json_value(value: object) -> object:
-    # JSON has no nan and no infinity, and readers would refuse the line.
+    # JSON has no NaN and no infinity, so parsers would refuse the line.
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, Mapping):
-        return {str(key): _json_value(inner) for key, inner in value.items()}
+        return {str(key): _json_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_json_value(inner) for inner in value]
+        return [_json_value(item) for item in value]
     return value

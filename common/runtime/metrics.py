@@ -14,7 +14,8 @@ from sensorwatch.common.scoring.detections import Severity
 from sensorwatch.common.scoring.status import Status
 
 PREFIX = "sensorwatch"
-# Prometheus drops sum and count of a histogram with a negative bucket.
+# No bound is negative, because Prometheus drops the sum and count of a
+# histogram with a negative bound.
 SCORE_BOUNDS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0)
 LATENCY_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 STAGE_BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0)
@@ -24,7 +25,7 @@ ANOMALY_SEVERITIES = tuple(severity for severity in Severity if severity is not 
 
 
 class BatchStage(StrEnum):
-    """A step of a micro-batch whose time is measured."""
+    """A step of a micro-batch whose duration is measured."""
 
     CONSUME = "consume"
     PROCESS = "process"
@@ -40,7 +41,7 @@ class Rebalance(StrEnum):
 
 
 class TransactionOutcome(StrEnum):
-    """The known result of a transaction."""
+    """The result of a transaction, as far as it is known."""
 
     COMMITTED = "committed"
     ABORTED = "aborted"
@@ -58,7 +59,7 @@ class ScoreMetrics:
             registry, "anomaly_ratio", "Share of anomalous rows among those of the last 5 minutes."
         )
         self.recent_anomalies = WindowedRatio(300)
-        """The source of `anomaly_ratio`."""
+        """The window from which `anomaly_ratio` is computed."""
         self.anomaly_score = RowHistogram(
             f"{PREFIX}_anomaly_score",
             "Anomaly score of every row; 1 is the threshold.",
@@ -93,7 +94,7 @@ class MemoryMetrics:
             "Time it took to restore the memory of a partition.",
             bounds=STAGE_BOUNDS,
         )
-        self.snapshots = _counter(registry, "snapshots_total", "Snapshots of memories committed.")
+        self.snapshots = _counter(registry, "snapshots_total", "Committed snapshots of memories.")
         self.snapshot_bytes = _histogram(
             registry, "snapshot_bytes", "Size of a snapshot's memory.", bounds=BYTES_BOUNDS
         )
@@ -110,7 +111,9 @@ class ModelMetrics:
             registry, "model_loaded_timestamp_seconds", "Time when the model was loaded."
         )
         self.reload_last_success = _gauge(
-            registry, "model_reload_last_success", "1 if the last load succeeded, 0 if refused."
+            registry,
+            "model_reload_last_success",
+            "1 if the last load succeeded, 0 if the model was refused.",
         )
 
     def loaded(self, *, model: str, version: str, schema: str, at: float) -> None:
@@ -125,7 +128,7 @@ class ConsumerMetrics:
     """Metrics of the consumer; counters change only after a commit."""
 
     def __init__(self, registry: CollectorRegistry, *, topic: str) -> None:
-        _build_info(registry)
+        _create_build_info(registry)
         self.scores = ScoreMetrics(registry)
         self.model = ModelMetrics(registry)
         self.memory = MemoryMetrics(registry)
@@ -150,7 +153,7 @@ class ConsumerMetrics:
         _create_label_series(self.batch_duration, BatchStage)
         self.end_to_end_latency = RowHistogram(
             f"{PREFIX}_end_to_end_latency_seconds",
-            "From the record's timestamp to the commit of its outcome.",
+            "Seconds from the record's timestamp to the commit of its outcome.",
             bounds=LATENCY_BOUNDS,
             registry=registry,
         )
@@ -182,8 +185,8 @@ class HttpMetrics:
     def __init__(
         self, registry: CollectorRegistry, *, handlers: Iterable[tuple[str, str]] = ()
     ) -> None:
-        """`handlers`: method and path template of every known route."""
-        _build_info(registry)
+        """Create the metrics; `handlers` has the method and path template of every known route."""
+        _create_build_info(registry)
         self.scores = ScoreMetrics(registry)
         self.model = ModelMetrics(registry)
         self.requests = _counter(
@@ -206,9 +209,10 @@ class HttpMetrics:
             self.request_duration.labels(method=method, handler=handler)
 
 
-def _build_info(registry: CollectorRegistry) -> None:
-    # Without this, every counter has one more series per label that no dashboard reads.
-    disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no type here
+def _create_build_info(registry: CollectorRegistry) -> None:
+    # Without this call, every counter has a second series with its creation time, which no
+    # dashboard reads.
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # the function has no types
     gauge = _gauge(registry, "build_info", "1 for the running build.", "version", "python")
     gauge.labels(version=project_version(), python=platform.python_version()).set(1)
 
@@ -228,6 +232,6 @@ def _histogram(
 
 
 def _create_label_series(metric: Counter | Histogram, values: Iterable[str]) -> None:
-    """Create the series of all known label values, so that a rate includes the first increase."""
+    """Create a series for each known label value, so that a rate includes the first increase."""
     for value in values:
         metric.labels(value)

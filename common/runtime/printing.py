@@ -34,16 +34,17 @@ def print_json(value: Any, *, indent: int | None = None) -> None:
 
 
 def json_line(value: bytes) -> bytes:
-    r"""Return a JSON document from elsewhere as one line with the same value, safe to print.
+    r"""Return a JSON document from outside this program as one line that is safe to print.
 
-    Bytes that are not UTF-8 become escapes such as `\xff`; such a document is not JSON.
+    The JSON value does not change. If bytes are not UTF-8, they become escapes such as `\xff`, and
+    the line is not JSON.
     """
     text = b" ".join(value.splitlines()).decode(errors="backslashreplace")
     return escaped_json(text).encode() + b"\n"
 
 
 def print_json_line(value: bytes) -> None:
-    """Print a JSON document from elsewhere on one line."""
+    """Print a JSON document from outside this program on one line."""
     sys.stdout.buffer.write(json_line(value))
     sys.stdout.buffer.flush()
 

@@ -1,4 +1,4 @@
-"""A ratio over a sliding window of time."""
+"""Computes a ratio over a sliding window of time."""
 
 from collections import deque
 
@@ -17,20 +17,20 @@ class WindowedRatio:
         self._rows = 0
 
     def add(self, hits: int, rows: int, *, now: float) -> None:
-        """Count `rows` rows of which `hits` were hits."""
+        """Count `rows` rows, of which `hits` rows were hits."""
         second = int(now)
         if self._slots and self._slots[-1][0] >= second:
-            last, before_hits, before_rows = self._slots.pop()
-            self._slots.append((last, before_hits + hits, before_rows + rows))
+            last_second, last_hits, last_rows = self._slots.pop()
+            self._slots.append((last_second, last_hits + hits, last_rows + rows))
         else:
             self._slots.append((second, hits, rows))
         self._hits += hits
         self._rows += rows
 
     def ratio(self, *, now: float) -> float:
-        """Return the share from 0 to 1; 0 without rows in the window."""
-        oldest = int(now) - self._seconds
-        while self._slots and self._slots[0][0] <= oldest:
+        """Return the share of hits, from 0 to 1; 0 if the window has no rows."""
+        last_expired_second = int(now) - self._seconds
+        while self._slots and self._slots[0][0] <= last_expired_second:
             _, hits, rows = self._slots.popleft()
             self._hits -= hits
             self._rows -= rows

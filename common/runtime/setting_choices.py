@@ -1,4 +1,4 @@
-"""The configuration values that are one of a few choices; imports in no time."""
+"""Enums for the settings that have a few choices. The import of this module is fast."""
 
 from enum import StrEnum
 
@@ -11,12 +11,16 @@ class Delivery(StrEnum):
 
 
 class Emit(StrEnum):
-    """Which events of an episode are published, besides its end; the counts do not change."""
+    """Which rows of an episode get an event. The end of an episode always gets one.
+
+    Metrics and ledger count all anomalous rows in both cases.
+    """
 
     ROWS = "rows"
     """One event for each anomalous row."""
     EPISODES = "episodes"
-    """One event for the first row; a late or duplicate row is an episode of its own."""
+    """One event for the first row of an episode. A late or duplicate row is an episode of its
+    own."""
 
 
 class StartPosition(StrEnum):
@@ -28,12 +32,12 @@ class StartPosition(StrEnum):
 
 
 class FeatureKind(StrEnum):
-    """The features of a model."""
+    """The kind of features that a model uses."""
 
     FORECAST = "forecast"
-    """Each row compared with a forecast from its sensor's previous rows."""
+    """Each row is compared with a forecast from its sensor's previous rows."""
     PLAIN = "plain"
-    """The raw signals, hour and day of week; no memory."""
+    """The raw signals, the hour and the day of the week, without a memory."""
 
 
 class LogFormat(StrEnum):
@@ -44,7 +48,7 @@ class LogFormat(StrEnum):
 
 
 class LogLevel(StrEnum):
-    """The lowest level that is written."""
+    """The lowest level of events that are written to the log."""
 
     DEBUG = "debug"
     INFO = "info"

@@ -26,7 +26,8 @@ from sensorwatch.common.runtime.setting_choices import (
 
 KAFKA_DEFAULTS: Mapping[str, str] = {"bootstrap.servers": "localhost:9092"}
 MAX_WAIT_MS = 200
-"""Python runs a signal handler only after the client's consume() returns."""
+"""Largest `max_wait_ms`. A longer wait would delay SIGTERM, because Python runs a signal handler
+only after the client's consume() returns."""
 
 
 def is_topic(name: str) -> bool:
@@ -41,9 +42,9 @@ def _check_topic_name(name: str) -> str:
 
 
 def _check_scalar(value: object) -> object:
-    # One message in place of one for every type of the union.
+    # Without this check, pydantic reports one problem for each type of the union.
     if not isinstance(value, str | int | float | bool):
-        raise ValueError("not a text, a number, true or false")  # noqa: TRY004 - pydantic's way
+        raise ValueError("not a text, a number, true or false")  # noqa: TRY004 - for pydantic
     return value
 
 
@@ -82,9 +83,10 @@ class TopicSettings(_SettingsTable):
     anomalies: Topic = "anomalies"
     dead_letters: Topic = "sensors.dlq"
     ledger: Annotated[str, AfterValidator(_check_optional_topic_name)] = ""
-    """Empty: `<group>.ledger`; use `Settings.ledger_topic` for the resolved name."""
+    """If empty, the topic is `<group>.ledger`; `Settings.ledger_topic` returns the resolved
+    name."""
     state: Annotated[str, AfterValidator(_check_optional_topic_name)] = ""
-    """Empty: `<group>.state`; use `Settings.state_topic` for the resolved name."""
+    """If empty, the topic is `<group>.state`; `Settings.state_topic` returns the resolved name."""
 
 
 class SchemaSettings(_SettingsTable):
@@ -101,7 +103,7 @@ class RegistrySettings(_SettingsTable):
 
 
 class BreakerSettings(_SettingsTable):
-    """The limits at which too many rejections stop the consumer."""
+    """Settings of the breaker, which stops the consumer after too many rejections."""
 
     max_rejected_ratio: Annotated[float, Field(gt=0, le=1)] = 0.5
     min_rows: Count = 1_000
@@ -126,7 +128,7 @@ class ConsumerSettings(_SettingsTable):
 
     group: Text = "sensorwatch"
     instance: Text = "0"
-    """A stable name per host or pod; the transactional id is group.instance.worker."""
+    """A stable name of the host or pod; the transactional id is group.instance.worker."""
     delivery: Annotated[Delivery, Field(strict=False)] = Delivery.EXACTLY_ONCE
     start: Annotated[StartPosition, Field(strict=False)] = StartPosition.EARLIEST
     emit: Annotated[Emit, Field(strict=False)] = Emit.ROWS
@@ -134,25 +136,29 @@ class ConsumerSettings(_SettingsTable):
     max_wait_ms: Annotated[int, Field(ge=0), AfterValidator(_check_wait)] = 50
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     threads: Annotated[int, Field(ge=1, le=64)] = 2
-    """Threads of a worker for parsing and for the forest, in large micro-batches."""
+    """Number of threads in which a worker parses and scores a large micro-batch."""
     http_host: Text = "127.0.0.1"
     http_port: Port = 9101
-    """Port of worker 0; worker n adds n. 0: any free port."""
+    """Port of worker 0; worker n uses this port plus n. With 0, the system chooses a free port."""
     snapshot_every_rows: Count = 250_000
-    """Rows of a partition between two snapshots of its memory; at least five per sensor."""
+    """Number of rows of a partition between two snapshots, but at least five rows per sensor."""
     snapshot_every_seconds: Seconds = 3_600
-    """Seconds between snapshots if the partition had records. Keep it far below the retention."""
+    """Seconds between two snapshots of a partition with new records; must be far below the
+    retention."""
     max_sensors: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
-    """Sensors in a partition's memory. For one more, the sensor silent for longest is removed."""
+    """Largest number of sensors in a partition's memory. A further sensor evicts the sensor that
+    was silent longest."""
     commit_deadline_seconds: Seconds = 30
     shutdown_seconds: Seconds = 5
     breaker: BreakerSettings = BreakerSettings()
 
     @model_validator(mode="after")
     def _check_last_port(self) -> Self:
-        last = self.http_port + self.workers - 1
-        if self.http_port and last > 65_535:
-            raise ValueError(f"http_port {self.http_port} + {self.workers} workers end at {last}")
+        last_port = self.http_port + self.workers - 1
+        if self.http_port and last_port > 65_535:
+            raise ValueError(
+                f"http_port {self.http_port} + {self.workers} workers end at {last_port}"
+            )
         return self
 
 
@@ -166,18 +172,18 @@ class TrainerSettings(_SettingsTable):
     calibration_share: Ratio = 0.3
     features: Annotated[FeatureKind, Field(strict=False)] = FeatureKind.FORECAST
     min_rows: Annotated[int, Field(ge=3, le=1_000_000)] = 100
-    """Rows from which a sensor that is unknown to training learns its own level."""
+    """Number of rows from which a sensor that training did not see learns its own level."""
     refractory_rows: Annotated[int, Field(ge=0, le=1_000_000)] = 0
-    """Rows of a sensor after an alarm that raise no alarm."""
+    """Number of a sensor's rows after an alarm that cannot raise another alarm."""
 
 
 class ApiSettings(_SettingsTable):
-    """The HTTP service."""
+    """Settings of the HTTP service."""
 
     host: Text = "127.0.0.1"
     port: Port = 8000
     api_key_file: str = ""
-    """A file with the key that requests must contain; empty: no key."""
+    """A file with the key that requests must contain; if empty, requests need no key."""
     max_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     max_bytes: Annotated[int, Field(ge=1_024, le=1_000_000_000)] = 5_000_000
 
@@ -193,7 +199,7 @@ class Settings(_SettingsTable):
     """The whole configuration."""
 
     kafka: dict[str, Annotated[Scalar, BeforeValidator(_check_scalar)]] = dict(KAFKA_DEFAULTS)
-    """librdkafka's own keys, passed through unchanged."""
+    """librdkafka's own keys, which the Kafka clients get unchanged."""
     topics: TopicSettings = TopicSettings()
     schema_: SchemaSettings = Field(default=SchemaSettings(), alias="schema")
     registry: RegistrySettings = RegistrySettings()
@@ -204,7 +210,7 @@ class Settings(_SettingsTable):
 
     @field_validator("kafka")
     @classmethod
-    def _with_defaults(cls, kafka: dict[str, Any]) -> dict[str, Any]:
+    def _add_kafka_defaults(cls, kafka: dict[str, Any]) -> dict[str, Any]:
         return {**KAFKA_DEFAULTS, **kafka}
 
     @property

@@ -1,4 +1,4 @@
-"""Values by dotted key from the file, the environment and the command line."""
+"""Reads settings by dotted key from the file, the environment and the command line."""
 
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from sensorwatch.common.pydantic_errors import suggestion
 DEFAULT_FILE = Path("sensorwatch.toml")
 PREFIX = "SENSORWATCH__"
 _KAFKA = "kafka"
-# librdkafka keys that end in `file` themselves, so no file content is read for them.
+# librdkafka's own keys that end in `file`. Their value is a path, so the file is not read.
 _KAFKA_FILE_KEYS = frozenset(
     {
         "sasl.oauthbearer.assertion.file",
@@ -25,17 +25,18 @@ _KAFKA_FILE_KEYS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class CommandEntry:
-    """A value and its origin."""
+class SettingEntry:
+    """The value of a setting, and where the value comes from."""
 
     value: Any
     origin: str
 
 
-def file_entries(config: Path | None) -> dict[str, CommandEntry]:
-    """Return the entries of a TOML file; None: `sensorwatch.toml` in the working folder, if any.
+def file_entries(config: Path | None) -> dict[str, SettingEntry]:
+    """Return the entries of a TOML file.
 
-    Raises SettingsError if the given file is missing or not TOML.
+    If `config` is None, the file is `sensorwatch.toml` in the working folder, and may be missing.
+    Raises SettingsError if a given file is missing, or if the file is not TOML.
     """
     path = DEFAULT_FILE if config is None else config
     try:
@@ -48,66 +49,67 @@ def file_entries(config: Path | None) -> dict[str, CommandEntry]:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise SettingsError(f"{path} cannot be read as a configuration: {error}") from error
-    return {key: CommandEntry(value, f"file {path}") for key, value in _flat(plain)}
+    return {key: SettingEntry(value, f"file {path}") for key, value in _flat_items(plain)}
 
 
 def environment_entries(
-    environ: Mapping[str, str], known: Mapping[str, type[Any]]
-) -> dict[str, CommandEntry]:
-    """Return the entries of variables `SENSORWATCH__TABLE__KEY` and `..._FILE` (file content).
+    environ: Mapping[str, str], key_types: Mapping[str, type[Any]]
+) -> dict[str, SettingEntry]:
+    """Return the entries of the environment variables `SENSORWATCH__TABLE__KEY`.
 
-    `known`: the type of each key. Raises SettingsError for an unknown key, an unreadable file, or a
+    A variable `SENSORWATCH__TABLE__KEY_FILE` names a file that contains the value. `key_types`: the
+    type of each key. Raises SettingsError for an unknown key, an unreadable file, or a
     key that is set twice.
     """
-    entries: dict[str, CommandEntry] = {}
+    entries: dict[str, SettingEntry] = {}
     for variable in sorted(name for name in environ if name.startswith(PREFIX)):
-        key, from_file = _parse_variable(variable, known)
+        key, is_file = _parse_variable(variable, key_types)
         if key in entries:
             raise SettingsError(
                 f"{key} is set twice, by {variable} and by {entries[key].origin}: remove one"
             )
-        text = _content(Path(environ[variable]), variable) if from_file else environ[variable]
-        entries[key] = CommandEntry(
-            _converted(text, known.get(key, str)), f"environment {variable}"
+        text = _file_content(Path(environ[variable]), variable) if is_file else environ[variable]
+        entries[key] = SettingEntry(
+            _parse_text(text, key_types.get(key, str)), f"environment {variable}"
         )
     return entries
 
 
-def override_entries(overrides: Mapping[str, object]) -> dict[str, CommandEntry]:
+def override_entries(overrides: Mapping[str, object]) -> dict[str, SettingEntry]:
     """Return the entries of the command line; None means "not given"."""
     return {
-        key: CommandEntry(value, "command line")
+        key: SettingEntry(value, "command line")
         for key, value in overrides.items()
         if value is not None
     }
 
 
-def _flat(plain: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flat_items(plain: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in plain.items():
         if isinstance(value, dict) and value:
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from _flat_items(value, f"{prefix}{key}.")
         elif not isinstance(value, dict):
             yield prefix + key, value
 
 
-def _parse_variable(variable: str, known: Mapping[str, type[Any]]) -> tuple[str, bool]:
+def _parse_variable(variable: str, key_types: Mapping[str, type[Any]]) -> tuple[str, bool]:
     """Return the dotted key that a variable names, and whether its value is a file's content."""
     key = variable.removeprefix(PREFIX).lower().replace("__", ".")
     table, _, name = key.partition(".")
     if table == _KAFKA and name:
         key = f"{_KAFKA}.{name.replace('_', '.')}"
-        from_file = key.endswith(".file") and key.removeprefix("kafka.") not in _KAFKA_FILE_KEYS
-        return (key.removesuffix(".file"), True) if from_file else (key, False)
-    if key in known:
+        is_file = key.endswith(".file") and key.removeprefix("kafka.") not in _KAFKA_FILE_KEYS
+        return (key.removesuffix(".file"), True) if is_file else (key, False)
+    if key in key_types:
         return key, False
-    if key.removesuffix("_file") in known:
+    if key.removesuffix("_file") in key_types:
         return key.removesuffix("_file"), True
     raise SettingsError(
-        f'unknown key "{key}" in the environment variable {variable}{suggestion(key, known)}'
+        f'unknown key "{key}" in the environment variable {variable}{suggestion(key, key_types)}'
     )
 
 
-def _content(path: Path, variable: str) -> str:
+def _file_content(path: Path, variable: str) -> str:
     try:
         # The file of a secret usually ends in a line break that is not part of the secret.
         return path.read_text(encoding="utf-8").rstrip("\r\n")
@@ -117,8 +119,8 @@ def _content(path: Path, variable: str) -> str:
         ) from error
 
 
-def _converted(text: str, kind: type[Any]) -> object:
+def _parse_text(text: str, value_type: type[Any]) -> object:
     try:
-        return TypeAdapter(kind).validate_strings(text)
+        return TypeAdapter(value_type).validate_strings(text)
     except ValidationError:
-        return text  # validation reports it with all other problems
+        return text  # the later validation of all settings reports this text

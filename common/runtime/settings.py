@@ -1,4 +1,4 @@
-"""The effective configuration, from defaults, file, environment and command line."""
+"""Loads the effective configuration from defaults, file, environment and command line."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from sensorwatch.common.pydantic_errors import describe_validation_error
 from sensorwatch.common.runtime.setting_choices import Delivery, LogFormat, LogLevel, StartPosition
 from sensorwatch.common.runtime.setting_keys import SchemaSettings, Settings, is_topic
 from sensorwatch.common.runtime.setting_sources import (
-    CommandEntry,
+    SettingEntry,
     environment_entries,
     file_entries,
     override_entries,
@@ -37,8 +37,9 @@ PACKAGED_SCHEMA = Path(__file__).parents[2] / "schemas" / "default.toml"
 """The default schema inside the installed package."""
 HIDDEN = "(hidden)"
 _SECRET_WORDS = ("password", "secret", "token", "api.key", "apikey", "credential", "jaas")
-# Keys of `[kafka]` with a secret but without a secret word, and suffixes that are never secret.
+# Endings of `[kafka]` keys that are secret although their name contains no secret word.
 _SECRET_KEYS = ("ssl.key.pem", "oauthbearer.assertion.private.key.pem", "oauthbearer.config")
+# Endings of keys that are never secret.
 _NOT_SECRET_SUFFIXES = (".url", ".file", ".location", "_file")
 
 
@@ -59,9 +60,9 @@ def load_settings(
 ) -> LoadedSettings:
     """Return the configuration from defaults, file, environment and command line.
 
-    Later sources override earlier ones. `config`: the file; None: `sensorwatch.toml` in the working
-    folder, if it exists. `overrides`: command-line values by dotted key; None means "not given".
-    Raises SettingsError that names every unknown key and bad value with its source.
+    Each source overrides the sources before it. `config`: the file; if None, `sensorwatch.toml` in
+    the working folder, if it exists. `overrides`: command-line values by dotted key; None means
+    "not given". Raises SettingsError, which names every unknown key and bad value with its source.
     """
     known = known_keys()
     entries = {
@@ -70,7 +71,7 @@ def load_settings(
         **override_entries(overrides or {}),
     }
     try:
-        settings = Settings.model_validate(_nested(entries))
+        settings = Settings.model_validate(_nest_entries(entries))
     except ValidationError as error:
         raise SettingsError(_error_text(error, entries)) from error
     _check_topics(settings)
@@ -79,9 +80,10 @@ def load_settings(
 
 
 def schema_file(settings: Settings) -> Path:
-    """Return the schema file: `[schema] path`, or the packaged default if neither was changed.
+    """Return the path of the schema file.
 
-    The packaged file is used if `[schema] path` has its default and that file does not exist.
+    It is `[schema] path`. If this setting has its default and the file does not exist, it is the
+    schema inside the installed package.
     """
     path = settings.schema_.path
     is_default = path == SchemaSettings().path
@@ -92,7 +94,7 @@ def flat_values(settings: Settings) -> dict[str, Any]:
     """Return the value of every dotted key as text, number or boolean."""
     plain = settings.model_dump(mode="json", by_alias=True)
     return {
-        f"{table}.{key}": value for table, keys in plain.items() for key, value in _leaves(keys)
+        f"{table}.{key}": value for table, keys in plain.items() for key, value in _leaf_items(keys)
     }
 
 
@@ -126,8 +128,8 @@ def _check_topics(settings: Settings) -> None:
         "state": settings.state_topic,
     }
     if len(set(names.values())) < len(names):
-        listed = ", ".join(f'{key} = "{name}"' for key, name in names.items())
-        raise SettingsError(f"[topics] must name five different topics, found {listed}")
+        settings_text = ", ".join(f'{key} = "{name}"' for key, name in names.items())
+        raise SettingsError(f"[topics] must name five different topics, found {settings_text}")
     for key, name in (("ledger", settings.ledger_topic), ("state", settings.state_topic)):
         if not is_topic(name):
             raise SettingsError(
@@ -136,20 +138,20 @@ def _check_topics(settings: Settings) -> None:
             )
 
 
-def _nested(entries: Mapping[str, CommandEntry]) -> dict[str, Any]:
+def _nest_entries(entries: Mapping[str, SettingEntry]) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for key, entry in entries.items():
-        table, _, rest = key.partition(".")
-        parts = [rest] if table == "kafka" else rest.split(".")
-        inner: Any = tree
-        for part in [table, *parts[:-1]] if rest else []:
-            inner = inner.setdefault(part, {}) if isinstance(inner, dict) else inner
-        if isinstance(inner, dict):  # else a table has a plain value, which validation reports
-            inner[parts[-1] if rest else table] = entry.value
+        table, _, name = key.partition(".")
+        parts = [name] if table == "kafka" else name.split(".")
+        subtree: Any = tree
+        for part in [table, *parts[:-1]] if name else []:
+            subtree = subtree.setdefault(part, {}) if isinstance(subtree, dict) else subtree
+        if isinstance(subtree, dict):  # else a table has a plain value, which validation reports
+            subtree[parts[-1] if name else table] = entry.value
     return tree
 
 
-def _error_text(error: ValidationError, entries: Mapping[str, CommandEntry]) -> str:
+def _error_text(error: ValidationError, entries: Mapping[str, SettingEntry]) -> str:
     known = known_keys()
     tables = {".".join(key.split(".")[:-1]) for key in known} | {"kafka"}
     text = describe_validation_error(error, known=[*known, *tables])
@@ -160,18 +162,18 @@ def _error_text(error: ValidationError, entries: Mapping[str, CommandEntry]) -> 
     return f"{text}; set by {', '.join(sorted(origins))}" if origins else text
 
 
-def _origins(loc: tuple[int | str, ...], entries: Mapping[str, CommandEntry]) -> Iterator[str]:
+def _origins(loc: tuple[int | str, ...], entries: Mapping[str, SettingEntry]) -> Iterator[str]:
     path = ".".join(str(part) for part in loc)
     for key, entry in entries.items():
-        # For a union, the location also contains the type that was tried.
+        # For a union, pydantic appends the type that it tried to the location.
         if not path or key == path or key.startswith(path + ".") or path.startswith(key + "."):
             yield entry.origin
 
 
-def _leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _leaf_items(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in table.items():
         if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.")
+            yield from _leaf_items(value, f"{prefix}{key}.")
         else:
             yield prefix + key, value
 

@@ -1,4 +1,4 @@
-"""A call with a time limit, for functions that may never return."""
+"""Calls a function with a time limit, because some functions never return."""
 
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
@@ -6,11 +6,11 @@ from threading import Thread
 
 
 class CallOverdue(Exception):
-    """The call did not return in time; its thread still waits for it."""
+    """The call did not return in time; its thread still waits for the end of the call."""
 
 
 def call_within(seconds: float, action: Callable[[], None]) -> None:
-    """Run `action` in a separate thread, wait for its end, and raise what it raises.
+    """Run `action` in a separate thread, wait for its end, and raise its exception if it fails.
 
     Raises CallOverdue after `seconds`. The thread does not prevent the process from exiting.
     """

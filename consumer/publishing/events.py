@@ -51,7 +51,7 @@ class _EventValue(msgspec.Struct, frozen=True):
     event_time: str
     """Event time of the record that caused the event."""
     source: Coordinates
-    """Topic, partition and offset of that record."""
+    """Topic, partition and offset of the record that caused the event."""
     model_version: str
 
 
@@ -98,16 +98,17 @@ def anomaly_events(
 ) -> Iterator[OutgoingMessage]:
     """Yield the events of a partition batch, in the order of the records that caused them.
 
-    There is one event per anomalous row, or only one for the first row of an episode if `emit` says
-    so. There is one event per closed episode; it comes first if one record causes both. `records`
-    are the records of `outcome`. `detected_at` (RFC 3339) is only a header, so key and value do not
-    depend on the clock or on the boundaries of micro-batches.
+    There is one event per anomalous row or, with `Emit.EPISODES`, only for the first row of each
+    episode. There is one event per closed episode. If one record causes both events, the event of
+    the closed episode comes first. `records` are the records of `outcome`. `detected_at` (RFC 3339)
+    is only a header, so key and value do not depend on the clock or on the boundaries of
+    micro-batches.
     """
     events: list[tuple[int, _EventValue]] = [
         *_closed_events(outcome, detector, records),
         *_detected_events(outcome, detector, records, emit),
     ]
-    events.sort(key=itemgetter(0))  # stable: a closed episode stays before an anomalous row
+    events.sort(key=itemgetter(0))  # a stable sort: a closed episode stays before an anomalous row
     encode = msgspec.json.Encoder().encode
     detected_at_header = ("detected_at", detected_at.encode())
     for index, value in events:
@@ -118,7 +119,7 @@ def anomaly_events(
 def _detected_events(
     outcome: Outcome, detector: Detector, records: Sequence[Record], emit: Emit
 ) -> Iterator[tuple[int, _EventValue]]:
-    """Yield the value of each detected event with the index of its record."""
+    """Yield the value of each event of an anomalous row, with the index of its record."""
     readings, detections = outcome.readings, outcome.detections
     is_reported = detections.is_anomaly if emit is Emit.ROWS else detections.episode_rows == 1
     rows = np.flatnonzero(is_reported)
@@ -176,7 +177,7 @@ def _episodes(
 def _closed_events(
     outcome: Outcome, detector: Detector, records: Sequence[Record]
 ) -> Iterator[tuple[int, _EventValue]]:
-    """Yield the value of each closed event with the index of its record."""
+    """Yield the value of each event of a closed episode, with the index of its record."""
     times_us = [(e.closed_time, e.start_time, e.last_time) for e in outcome.closed]
     texts = format_instants(np.asarray(times_us, dtype=np.int64).ravel())
     times = zip(texts[::3], texts[1::3], texts[2::3], strict=True)
@@ -208,7 +209,7 @@ def _episode_id(origin: Coordinates, start: int) -> str:
     return str(Coordinates(origin.topic, origin.partition, start))
 
 
-# Shared by all events: creating these tuples took half of the time for the headers.
+# All events share these tuples, because creating them took half of the time for the headers.
 _SPEC_VERSION_HEADER = ("ce_specversion", b"1.0")
 _CONTENT_TYPE_HEADER = ("content-type", b"application/json")
 _TYPE_HEADERS = {
@@ -229,7 +230,7 @@ def _headers(value: _EventValue, record: Record, detected_at_header: tuple[str, 
         detected_at_header,
     ]
     if isinstance(value, _ClosedEvent):
-        # The trace belongs to the detected event; and a record returns its headers only once.
+        # The trace belongs to the detected event. Also, a record's headers may be read only once.
         return headers
     trace = header_value(record, "traceparent")
     if trace is not None and len(trace) <= MAX_TRACE_BYTES:

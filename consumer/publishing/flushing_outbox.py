@@ -1,4 +1,4 @@
-"""An at-least-once outbox for brokers without transactions: flush messages, then commit offsets."""
+"""An at-least-once outbox, for brokers without transactions."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -24,7 +24,7 @@ CALL_TIMEOUT_SECONDS = 0.5
 
 
 class FlushingOutbox:
-    """Publishes with an idempotent producer and then commits with the consumer."""
+    """Publishes messages with an idempotent producer, then commits offsets with the consumer."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class FlushingOutbox:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Create an outbox; `commit` waits for the answer, which has an error per partition."""
+        """Create an outbox; `commit` commits offsets and returns the result of each partition."""
         self._producer = producer
         self._commit = commit
         self._deadline_seconds = deadline_seconds
@@ -55,15 +55,16 @@ class FlushingOutbox:
         *,
         snapshots: Sequence[Snapshot] = (),
     ) -> None:
-        """Flush the messages, then commit; a crash in between publishes the messages again.
+        """Flush the messages, then commit the next offsets.
 
-        Raises MicroBatchAborted if the membership was lost, else Unrecoverable.
+        After a crash between the two steps, the messages are published again. Raises
+        MicroBatchAborted if the membership was lost, and Unrecoverable after any other error.
         """
         del membership  # the consumer's commit uses its own membership
         deadline = self._clock() + self._deadline_seconds
         self._delivery_error = None
         for message in messages:
-            self._produce(message, deadline, self._delivered)
+            self._produce(message, deadline, self._on_delivery)
         commit_plan = plan_commit(
             write_snapshots(
                 snapshots,
@@ -73,7 +74,7 @@ class FlushingOutbox:
             )
         )
         for message in commit_plan.messages:
-            self._produce(message, deadline, self._delivered)
+            self._produce(message, deadline, self._on_delivery)
         self._flush()
         offsets = [commit.to_client() for commit in commit_plan.commits]
         try:
@@ -84,7 +85,7 @@ class FlushingOutbox:
             raise Unrecoverable(f"commit: {error.args[0].str()}") from error
 
     def close(self) -> None:
-        """Do nothing: no transaction is ever open."""
+        """Do nothing, because no transaction is ever open."""
 
     def _deliver(self, messages: Iterable[OutgoingMessage], deadline: float) -> list[int]:
         """Produce messages, wait for their delivery, and return their offsets."""
@@ -102,15 +103,15 @@ class FlushingOutbox:
 
     def _flush(self) -> None:
         deadline = self._clock() + self._deadline_seconds
-        undelivered = 1
-        while undelivered and not self._delivery_error and self._clock() < deadline:
+        undelivered_count = 1
+        while undelivered_count and not self._delivery_error and self._clock() < deadline:
             try:
-                undelivered = flush(self._producer, CALL_TIMEOUT_SECONDS)
-            except KafkaException as error:  # a fatal one
+                undelivered_count = flush(self._producer, CALL_TIMEOUT_SECONDS)
+            except KafkaException as error:  # a fatal error
                 raise Unrecoverable(f"not delivered: {error.args[0].str()}") from error
-        if undelivered or self._delivery_error:
-            why = self._delivery_error or f"{undelivered} messages are still in the queue"
-            raise Unrecoverable(f"not delivered within {self._deadline_seconds:g} s: {why}")
+        if undelivered_count or self._delivery_error:
+            reason = self._delivery_error or f"{undelivered_count} messages are still in the queue"
+            raise Unrecoverable(f"not delivered within {self._deadline_seconds:g} s: {reason}")
 
     def _produce(self, message: OutgoingMessage, deadline: float, on_delivery: OnDelivery) -> None:
         while True:
@@ -125,7 +126,7 @@ class FlushingOutbox:
             except KafkaException as error:
                 raise Unrecoverable(f"produce: {error.args[0].str()}") from error
 
-    def _delivered(self, error: KafkaError | None, _message: object) -> None:
+    def _on_delivery(self, error: KafkaError | None, _message: object) -> None:
         if error is not None and self._delivery_error is None:
             self._delivery_error = error
 

@@ -1,4 +1,4 @@
-"""Generation and member id from the client's opaque group metadata."""
+"""Reads generation and member id from the client's opaque group metadata."""
 
 import struct
 
@@ -11,7 +11,7 @@ def require_member(membership: bytes) -> None:
     """Raise MicroBatchAborted if this client is not a member of the group.
 
     A classic group accepts a transactional commit without generation and member id, and does not
-    fence it. So this check is half of the fencing.
+    fence it. This check refuses such a commit.
     """
     generation, member = parse_membership(membership)
     if generation < 0 or not member:
@@ -32,5 +32,5 @@ def parse_membership(membership: bytes) -> tuple[int, str]:
             "this version of confluent-kafka is not supported"
         )
     (generation,) = struct.unpack_from("<i", membership, len(_MAGIC))
-    _group, member, *_rest = membership[len(_MAGIC) + 4 :].split(b"\0")
+    _group, member, *_remainder = membership[len(_MAGIC) + 4 :].split(b"\0")
     return generation, member.decode()

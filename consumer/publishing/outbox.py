@@ -11,9 +11,9 @@ from sensorwatch.common.kafka.records import OutgoingMessage, Partition
 from sensorwatch.common.kafka.snapshot_text import Snapshot
 
 OnDelivery = Callable[[KafkaError | None, Message], None]
-"""Called by the client after a message was delivered or has failed."""
+"""A callback that the client runs after a message was delivered or has failed."""
 _ANY_PARTITION = -1
-"""The client chooses the partition from the key."""
+"""The partition number with which the client chooses the partition from the key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +34,18 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class CommitPlan:
-    """The last messages and the next offsets of a publication; both name snapshots by offset."""
+    """The ledger messages and next offsets of a transaction; they contain snapshot offsets."""
 
     messages: list[OutgoingMessage]
     commits: list[Commit]
 
 
 CommitPlanner = Callable[[Mapping[Partition, int]], CommitPlan]
-"""Returns the plan from the offset of each snapshot's manifest, by partition; no I/O."""
+"""A function from the manifest offset of each partition's snapshot to the commit plan."""
 
 
 class Outbox(Protocol):
-    """Publishes the results of a micro-batch."""
+    """Publishes the results and the next offsets of a micro-batch."""
 
     def publish(
         self,
@@ -55,10 +55,10 @@ class Outbox(Protocol):
         *,
         snapshots: Sequence[Snapshot] = (),
     ) -> None:
-        """Publish messages and snapshots, then the commit plan; all of it is committed or none.
+        """Publish messages, snapshots and the commit plan; commit either all of them or none.
 
-        `snapshots` has at most one snapshot per partition. `plan_commit` gets the offsets of their
-        manifests. Raises an error of `common/errors.py`.
+        `snapshots` has at most one snapshot per partition. `plan_commit` gets the offsets of the
+        snapshot manifests. Raises an error of `common/errors.py`.
         """
 
     def close(self) -> None:
@@ -80,16 +80,19 @@ def produce(
 
 
 def flush(producer: Producer, seconds: float) -> int:
-    """Wait for deliveries; return the number still open. Raises KafkaException if it is fatal."""
+    """Wait for deliveries, and return the number of messages that are not delivered yet.
+
+    Raises KafkaException after a fatal error.
+    """
     try:
         return producer.flush(seconds)
     except SystemError:
-        # Observed after a fatal error and a log line of the client in one call: the client reports
-        # an exception but has lost it. The delivery reports or the next call raise it.
+        # Observed if a fatal error and a log line of the client occur in the same call: the client
+        # raises SystemError. The fatal error follows in a delivery report or in the next call.
         return len(producer)
 
 
 def poll_callbacks(producer: Producer) -> None:
-    """Let the client run callbacks; a fatal error is ignored, because the next call raises it."""
+    """Let the client run callbacks; ignore a fatal error, because the next call raises it again."""
     with suppress(KafkaException):
         producer.poll(0.05)

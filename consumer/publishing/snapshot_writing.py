@@ -48,36 +48,36 @@ class DeliveryTracker:
 
     def __init__(self) -> None:
         self._offsets: list[int | None] = []
-        self._waiting = 0
+        self._undelivered_count = 0
         self.first_error: KafkaError | None = None
-        """The first error that the client reported."""
+        """The first delivery error that the client reported."""
 
     def next_callback(self) -> Callable[[KafkaError | None, Message], None]:
         """Return the delivery callback of the next message."""
-        number = len(self._offsets)
+        position = len(self._offsets)
         self._offsets.append(None)
-        self._waiting += 1
+        self._undelivered_count += 1
 
-        def delivered(error: KafkaError | None, message: Message) -> None:
-            self._waiting -= 1
+        def on_delivery(error: KafkaError | None, message: Message) -> None:
+            self._undelivered_count -= 1
             if error is not None:
                 self.first_error = self.first_error or error
             else:
-                self._offsets[number] = message.offset()
+                self._offsets[position] = message.offset()
 
-        return delivered
+        return on_delivery
 
     @property
     def finished(self) -> bool:
-        """Whether all messages were delivered, or one has failed."""
-        return self.first_error is not None or not self._waiting
+        """Whether all messages were delivered, or a message has failed."""
+        return self.first_error is not None or not self._undelivered_count
 
     @property
     def offsets(self) -> list[int] | None:
-        """The offsets in the order of `next_callback`; None if one of them is unknown.
+        """The offsets in the order of `next_callback`; None if an offset is unknown.
 
-        If the broker stored a message but its answer was lost, it answers "duplicate" to the second
-        try. The client then reports the message as delivered, without an offset.
+        If the broker's answer to a stored message is lost, the client sends the message again. The
+        broker then answers "duplicate", and the client reports a delivery without an offset.
         """
         stored_offsets = [offset for offset in self._offsets if offset is not None and offset >= 0]
         return stored_offsets if len(stored_offsets) == len(self._offsets) else None

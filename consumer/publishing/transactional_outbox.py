@@ -29,14 +29,14 @@ from sensorwatch.consumer.publishing.snapshot_writing import DeliveryTracker, wr
 CALL_TIMEOUT_SECONDS = 5.0
 """Timeout of one call into the client; the deadline is checked between calls."""
 GRACE_SECONDS = 1.0
-"""Time after which a call that ignores its timeout is abandoned."""
+"""Time after the timeout of a call at which the call is abandoned."""
 CLOSING_SECONDS = 2.0
 _FAILED_TRANSACTION_ERRORS = {KafkaError._STATE, KafkaError._FATAL}  # noqa: SLF001 - the client's names
 """Errors of produce() in a transaction that has failed in the background."""
 
 
 class TransactionalOutbox:
-    """Runs one transaction per publication, and raises one error class per reaction."""
+    """Publishes each micro-batch in one transaction, and raises one error class per reaction."""
 
     def __init__(
         self,
@@ -52,9 +52,10 @@ class TransactionalOutbox:
     ) -> None:
         """Start a producer, which aborts the open transaction of an earlier producer with this id.
 
-        `start_seconds` limits that, for this and every later producer. `transaction_seconds` limits
-        one transaction, and aborting it. It must be less than the timeout after which the broker
-        aborts the transaction and fences the producer. Raises Fenced or BrokerUnavailable.
+        `start_seconds` is the time limit for the start of this and of each later producer.
+        `transaction_seconds` is the time limit for a transaction, and for its abort. This limit
+        must be less than the timeout after which the broker aborts the transaction and fences the
+        producer. Raises Fenced or BrokerUnavailable.
         """
         self._new_producer = new_producer
         self._transactional_id = transactional_id
@@ -76,15 +77,16 @@ class TransactionalOutbox:
         *,
         snapshots: Sequence[Snapshot] = (),
     ) -> None:
-        """Run one transaction.
+        """Publish everything in one transaction.
 
-        Raises MicroBatchAborted if it was aborted and OutcomeUnknown if that is not known; both
-        times the caller continues from the committed offsets. Raises Fenced or Unrecoverable if the
-        process must exit, and BrokerUnavailable if no new producer can be started.
+        Raises MicroBatchAborted if the transaction was aborted, and OutcomeUnknown if its outcome
+        is not known. After both errors, the caller continues from the committed offsets. Raises
+        Fenced or Unrecoverable if the process must exit, and BrokerUnavailable if no new producer
+        can be started.
         """
         deadline = self._clock() + self._transaction_seconds
         try:
-            # Everything is decided by now, so no transaction is open while the loop consumes.
+            # Begin only now, after all decisions, so that no transaction is open during consume().
             self._call(
                 ClientOperation.INIT, deadline, lambda _seconds: self._producer.begin_transaction()
             )
@@ -100,7 +102,7 @@ class TransactionalOutbox:
                 if failure.cause_unknown:
                     self._raise_cause(membership, deadline)
                 raise
-            # The membership's generation fences the next offsets.
+            # The generation in `membership` fences the commit of the next offsets.
             offsets = [commit.to_client() for commit in commit_plan.commits]
             self._send_offsets(offsets, membership, deadline)
             self._call(ClientOperation.COMMIT, deadline, self._commit)
@@ -114,7 +116,7 @@ class TransactionalOutbox:
             try:
                 self._producer.abort_transaction(CLOSING_SECONDS)
             except KafkaException:
-                return  # the next start with the same transactional id aborts it
+                return  # the next producer with the same transactional id aborts the transaction
             self._transaction_open = False
 
     def _send_offsets(
@@ -130,7 +132,7 @@ class TransactionalOutbox:
                 lambda: producer.send_offsets_to_transaction(offsets, membership, seconds),
             )
 
-        # One call with all of the remaining time, because its timeout aborts the transaction.
+        # Make one call with all of the remaining time, because its timeout aborts the transaction.
         self._call(
             ClientOperation.SEND_OFFSETS,
             deadline,
@@ -142,10 +144,11 @@ class TransactionalOutbox:
         self._producer.commit_transaction(seconds)
 
     def _raise_cause(self, membership: object, deadline: float) -> None:
-        """Raise the cause of a failure in the background, which only the next call returns.
+        """Raise the cause of a failure that happened in the client's background.
 
-        The client returns it before it looks at the offsets. If it sent them after all, they would
-        never be committed.
+        Only the next call into the client returns this cause, so this method calls the client with
+        an offset of the state topic. The client returns the cause before it sends the offset. If
+        the client did send the offset, it would not be committed.
         """
         self._send_offsets([TopicPartition(self._state_topic, 0, 0)], membership, deadline)
 
@@ -162,18 +165,21 @@ class TransactionalOutbox:
     def _deliver(self, messages: Iterable[OutgoingMessage], deadline: float) -> list[int]:
         """Produce messages, wait for their delivery, and return their offsets.
 
-        Used for snapshots only: a delivery report for each message halves the rate.
+        This method is used for snapshots only, because a delivery report per message halves the
+        rate.
         """
         tracker = DeliveryTracker()
         for message in messages:
             self._produce(message, deadline, tracker.next_callback())
         while not tracker.finished:
             if self._clock() > deadline:
-                timed_out = KafkaError(KafkaError._TIMED_OUT)  # noqa: SLF001 - the client's name
-                raise _ClientFailure(ClientOperation.PRODUCE, timed_out, Reaction.RENEW_PRODUCER)
+                timeout_error = KafkaError(KafkaError._TIMED_OUT)  # noqa: SLF001 - the client's name
+                raise _ClientFailure(
+                    ClientOperation.PRODUCE, timeout_error, Reaction.RENEW_PRODUCER
+                )
             try:
                 flush(self._producer, CALL_TIMEOUT_SECONDS)
-            except KafkaException as error:  # a fatal one
+            except KafkaException as error:  # a fatal error
                 tracker.first_error = error.args[0]
         if tracker.first_error is not None:
             wanted_reaction = reaction(tracker.first_error, ClientOperation.PRODUCE)
@@ -181,8 +187,10 @@ class TransactionalOutbox:
                 ClientOperation.PRODUCE, tracker.first_error, wanted_reaction, cause_unknown=True
             )
         if tracker.offsets is None:
-            duplicate = KafkaError(KafkaError.DUPLICATE_SEQUENCE_NUMBER)
-            raise _ClientFailure(ClientOperation.PRODUCE, duplicate, Reaction.ABORT_AND_REWIND)
+            duplicate_error = KafkaError(KafkaError.DUPLICATE_SEQUENCE_NUMBER)
+            raise _ClientFailure(
+                ClientOperation.PRODUCE, duplicate_error, Reaction.ABORT_AND_REWIND
+            )
         return tracker.offsets
 
     def _produce(
@@ -195,9 +203,9 @@ class TransactionalOutbox:
                 self._wait_or_fail(ClientOperation.PRODUCE, deadline, error)
             except BufferError:
                 if self._clock() > deadline:
-                    queue_full = KafkaError(KafkaError._QUEUE_FULL)  # noqa: SLF001 - the client's name
+                    queue_full_error = KafkaError(KafkaError._QUEUE_FULL)  # noqa: SLF001 - the client's name
                     raise _ClientFailure(
-                        ClientOperation.PRODUCE, queue_full, Reaction.RENEW_PRODUCER
+                        ClientOperation.PRODUCE, queue_full_error, Reaction.RENEW_PRODUCER
                     ) from None
                 poll_callbacks(self._producer)
 
@@ -209,22 +217,22 @@ class TransactionalOutbox:
         *,
         max_call_seconds: float = CALL_TIMEOUT_SECONDS,
     ) -> None:
-        """Call the client until it succeeds, fails permanently, or the deadline has passed."""
+        """Call the client until it succeeds; raise after a permanent error or the deadline."""
         while True:
             try:
                 action(max(0.1, min(max_call_seconds, deadline - self._clock())))
             except KafkaException as error:
                 self._wait_or_fail(operation, deadline, error)
             except CallOverdue as error:
-                overdue = KafkaError(KafkaError._TIMED_OUT, str(error))  # noqa: SLF001 - its name
-                raise _ClientFailure(operation, overdue, Reaction.RENEW_PRODUCER) from error
+                overdue_error = KafkaError(KafkaError._TIMED_OUT, str(error))  # noqa: SLF001 - the client's name
+                raise _ClientFailure(operation, overdue_error, Reaction.RENEW_PRODUCER) from error
             else:
                 return
 
     def _wait_or_fail(
         self, operation: ClientOperation, deadline: float, error: KafkaException
     ) -> None:
-        """Let the client run before the same call is tried again; raise if that cannot help."""
+        """Run the client's callbacks before a retry of the call; raise if a retry cannot help."""
         wanted_reaction = reaction(error.args[0], operation)
         if wanted_reaction is not Reaction.RETRY:
             raise _ClientFailure(operation, error.args[0], wanted_reaction) from error
@@ -244,8 +252,8 @@ class TransactionalOutbox:
                 self._transaction_open = False
                 raise Fenced(
                     f'{failure}: the transactional id "{self._transactional_id}" was taken over. '
-                    "Either this worker was frozen for longer than a transaction may last: start "
-                    "it again; or another process has the same id: give each host or pod its own "
+                    "If this worker was frozen for longer than a transaction may last, start it "
+                    "again. If another process has the same id, give each host or pod its own "
                     "[consumer] instance"
                 ) from failure
             case _:
@@ -264,12 +272,13 @@ class TransactionalOutbox:
     def _replace_producer(self, failure: "_ClientFailure") -> None:
         """Start a new producer with the same id, which ends the pending transaction."""
         self._transaction_open = False
-        broken = failure.reaction is Reaction.RENEW_BROKEN_PRODUCER
-        if broken and self._broken_producer_replaced:
+        is_broken = failure.reaction is Reaction.RENEW_BROKEN_PRODUCER
+        if is_broken and self._broken_producer_replaced:
             raise Unrecoverable(
-                f"{failure}: twice in a row, the second time with a new producer"
+                f"{failure}: an error of this kind occurred twice in a row, the second time with a "
+                "new producer"
             ) from failure
-        self._broken_producer_replaced = broken
+        self._broken_producer_replaced = is_broken
         self._producer.purge()
         self._producer = self._start_producer()
 
@@ -291,7 +300,7 @@ class TransactionalOutbox:
 
 
 class _ClientFailure(Exception):
-    """An error of the client with its reaction from the table in broker_errors.py."""
+    """An error of the client, with its reaction from broker_errors.py."""
 
     def __init__(
         self,
@@ -304,4 +313,4 @@ class _ClientFailure(Exception):
         super().__init__(f"{operation}: {error.name()}: {error.str()}")
         self.reaction = reaction
         self.cause_unknown = cause_unknown or error.code() in _FAILED_TRANSACTION_ERRORS
-        """Whether this error only follows from an earlier one, which the next call returns."""
+        """Whether the error only follows from an earlier error, which the next call returns."""
