@@ -1,3 +1,5 @@
+"""The embedded broker stores records and commits, and can be closed."""
+
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 

@@ -1,4 +1,4 @@
-"""Workers under load: topics, a registry, a load producer, workers and a reader."""
+"""A consumer group under load, with its topics, registry, load producer and reader."""
 
 import json
 import os
