@@ -61,9 +61,9 @@ class ContainerServer:
 
     def __init__(self) -> None:
         """Prepare the container; raises BrokerMissing without a Docker engine."""
-        missing = docker_missing()
-        if missing is not None:
-            raise BrokerMissing(missing)
+        missing_reason = docker_missing()
+        if missing_reason is not None:
+            raise BrokerMissing(missing_reason)
         self._container: Any = None
         # Bind a host port, because Docker changes an exposed port at a restart.
         self._host_port = free_port()

@@ -29,9 +29,9 @@ class JarServer:
 
         Raises BrokerMissing without Java or the jars.
         """
-        missing = java_missing()
-        if missing is not None:
-            raise BrokerMissing(missing)
+        missing_reason = java_missing()
+        if missing_reason is not None:
+            raise BrokerMissing(missing_reason)
         try:
             self._jars = kafka_jars()
         except JarsMissing as error:
@@ -50,7 +50,7 @@ class JarServer:
         self._format(plan.cluster_id)
 
     def start(self) -> None:
-        """Start the broker; the kernel kills the broker if the calling thread ends."""
+        """Start the broker; the kernel may kill the broker when the calling thread ends."""
         options = [*self._java_options, "-XX:+UseSerialGC", "-Dorg.apache.logging.log4j.level=WARN"]
         command = self._java(*options, main="kafka.Kafka")
         self._process = Program(
@@ -90,6 +90,9 @@ class JarServer:
 
 
 def _parent_death_prefix() -> list[str]:
-    """Return a command prefix with which the kernel kills the broker if its parent ends."""
+    """Return a command prefix with which the kernel kills the broker if its parent ends.
+
+    Without `setpriv` the prefix is empty.
+    """
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []

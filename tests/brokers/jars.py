@@ -27,8 +27,8 @@ def java_missing() -> str | None:
     version = _java_version(java)
     if version < 17:
         return f"`java` is version {version}, expected 17 or newer"
-    if not _cache_folder().exists() and shutil.which("mvn") is None:
-        return f"no `mvn` on the PATH to download the jars, and no {_cache_folder()}"
+    if not _cache().exists() and shutil.which("mvn") is None:
+        return f"no `mvn` on the PATH to download the jars, and no {_cache()}"
     return None
 
 
@@ -37,7 +37,7 @@ def kafka_jars() -> Path:
 
     Raises JarsMissing with the end of Maven's output if Maven fails.
     """
-    cache = _cache_folder()
+    cache = _cache()
     cache.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(cache.with_name(cache.name + ".lock"), timeout=_DOWNLOAD_SECONDS):
         if not cache.exists():
@@ -45,7 +45,7 @@ def kafka_jars() -> Path:
     return cache
 
 
-def _cache_folder() -> Path:
+def _cache() -> Path:
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(root) / "sensorwatch" / f"kafka-{KAFKA_VERSION}"
 

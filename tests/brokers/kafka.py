@@ -1,4 +1,4 @@
-"""A Kafka broker for tests, independent of how it is run."""
+"""A Kafka broker for tests, independently of how the broker runs."""
 
 import uuid
 from functools import cached_property

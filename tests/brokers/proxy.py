@@ -84,7 +84,7 @@ class KafkaProxy:
             self._request_counts[api] += 1
 
     def take_loss(self, api: int) -> Loss | None:
-        """Return how to drop the current answer and count the loss; None: forward the answer."""
+        """Return how to drop the current answer and count the loss, or None to forward it."""
         with self._lock:
             if not self._remaining_losses[api]:
                 return None

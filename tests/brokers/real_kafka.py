@@ -70,7 +70,7 @@ def shared_server(home: Path) -> Server:
 
 
 def own_server(home: Path) -> Server:
-    """Return a broker that a test may kill; one that runs from jars has its data in `home`.
+    """Return a broker that a test may kill; a broker from jars has its data in `home`.
 
     Raises BrokerMissing if there is none.
     """

@@ -14,7 +14,7 @@ from tests.brokers.cluster_plan import cluster_plan
     # In Java, "group".hashCode() is 98629247 and "sensorwatch.0.0".hashCode() is -1304648231.
     [("group", 98629247 % 50), ("sensorwatch.0.0", (-1304648231 & 0x7FFFFFFF) % 50)],
 )
-def test_a_name_has_the_partition_that_kafka_gives_it(name: str, partition: int) -> None:
+def test_a_name_has_the_same_partition_as_in_kafka(name: str, partition: int) -> None:
     assert partition_of_name(OFFSETS_TOPIC, name, 50) == Partition(OFFSETS_TOPIC, partition)
 
 

@@ -47,8 +47,8 @@ class LoadProducer(threading.Thread):
         self, address: str, topic: str, *, rate: float, invalid_share: float, seed: int = 1
     ) -> None:
         super().__init__(name="load", daemon=True)
-        # A broker answers the requests of a connection in turn, each after its replicas. It could
-        # not answer requests of a few rows fast enough, so `linger.ms` makes requests larger.
+        # A broker answers the requests of a connection in turn, after the replicas have the rows.
+        # Small requests would arrive faster than answers, so `linger.ms` makes larger requests.
         config = {"bootstrap.servers": address, "linger.ms": 5, "max.in.flight": 5}
         self._producer = Producer(config)
         self._topic = topic
@@ -85,7 +85,7 @@ class LoadProducer(threading.Thread):
         self._time += STEP // SENSORS + (self.sent_rows % 20_000 == 0) * TIME_JUMP_US
         sensor = self.sent_rows % SENSORS
         time_draw = self._rng.random()
-        # A row one step earlier is a duplicate of the sensor's newest row, five steps earlier late.
+        # A time one step earlier makes a duplicate row; a time five steps earlier makes a late row.
         time = self._time - STEP * (time_draw < 0.01) - 4 * STEP * (time_draw < 0.005)
         if self._rng.random() < 0.01:
             self._anomalous_rows_left[sensor] = int(self._rng.integers(1, 12))
@@ -144,7 +144,6 @@ class ChaosCluster:
             detectors=self.detectors,
         )
         self.state_topic = f"{self.run.group}.state"
-        self.workers: list[Program] = []
         self._processes: list[Program] = []
 
     def add_model(self, *, seed: int) -> str:
@@ -224,16 +223,18 @@ class ChaosCluster:
         On exit, wait until every row is consumed, stop the workers and check the history.
         """
         run = self.run
-        load = LoadProducer(run.address, run.readings, rate=rate, invalid_share=invalid_share)
-        load.send_rows(2_000)
+        load_producer = LoadProducer(
+            run.address, run.readings, rate=rate, invalid_share=invalid_share
+        )
+        load_producer.send_rows(2_000)
         with ConcurrentReader(
             run.address, anomalies=run.anomalies, dead_letters=run.dead_letters
         ) as reader:
-            load.start()
+            load_producer.start()
             try:
                 yield reader
             finally:
-                load.finish()
+                load_producer.finish()
             wait_drained(run, deadline=DRAIN_SECONDS)
             for process in self._processes:
                 if process.running:

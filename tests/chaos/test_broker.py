@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.broker, pytest.mark.chaos, pytest.mark.timeout(600)]
 LOST_ANSWERS = 10
 
 
-def test_after_a_lost_answer_to_a_commit_the_committed_offsets_decide(
+def test_after_a_lost_answer_to_a_commit_the_worker_reads_the_committed_offsets(
     proxied_kafka: tuple[Kafka, KafkaProxy], tmp_path: Path
 ) -> None:
     """Ten times the broker commits a transaction, but its answer to the worker is lost."""

@@ -23,8 +23,8 @@ def test_kill_9_at_random_times_loses_and_doubles_no_record(kafka: Kafka, tmp_pa
     with ChaosCluster(kafka, tmp_path) as chaos_cluster, chaos_cluster.load():
         workers = [chaos_cluster.start_worker(number) for number in (0, 1)]
         chaos_cluster.expect_progress()
-        for kill in range(KILLS):
-            number = kill % 2
+        for kill_number in range(KILLS):
+            number = kill_number % 2
             # A kill happens during the start of a worker or in normal operation.
             pause = rng.uniform(0.2, 3.6)
             wait_seconds(pause)

@@ -58,13 +58,13 @@ def _check_outcomes(
     history: History, record_outcome: RecordOutcome, records: Sequence[OutputRecord]
 ) -> Iterator[Violation]:
     """Compare the published outcomes with the expected outcomes of the input records."""
-    all_expected = _expected_records(history, record_outcome)
+    expected_by_source = _expected_records(history, record_outcome)
     committed_offsets = {
         input_partition.partition: input_partition.committed_offset or 0
         for input_partition in history.inputs
     }
     sources = {record.source for record in records}
-    for source, expected in all_expected.items():
+    for source, expected in expected_by_source.items():
         is_committed = (
             expected.offset < committed_offsets[Partition(source.topic, source.partition)]
         )
@@ -73,7 +73,7 @@ def _check_outcomes(
                 ViolationKind.LOST, f"{source} should be an {record_outcome}; there is none"
             )
     for record in records:
-        expected_record = all_expected.get(record.source)
+        expected_record = expected_by_source.get(record.source)
         if expected_record is None:
             yield Violation(
                 ViolationKind.UNEXPECTED,

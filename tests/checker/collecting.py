@@ -198,10 +198,10 @@ def _ends_after_transactions(run: Run, seconds: float) -> tuple[EndOffsets, ...]
 
 
 def _ends(run: Run, partitions: Sequence[Partition]) -> tuple[EndOffsets, ...]:
-    committed = end_offsets(run.address, partitions, IsolationLevel.READ_COMMITTED)
-    uncommitted = end_offsets(run.address, partitions, IsolationLevel.READ_UNCOMMITTED)
+    stable_offsets = end_offsets(run.address, partitions, IsolationLevel.READ_COMMITTED)
+    high_watermarks = end_offsets(run.address, partitions, IsolationLevel.READ_UNCOMMITTED)
     return tuple(
-        EndOffsets(partition, committed[partition], uncommitted[partition])
+        EndOffsets(partition, stable_offsets[partition], high_watermarks[partition])
         for partition in partitions
     )
 

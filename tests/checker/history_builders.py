@@ -42,14 +42,14 @@ def output_record(offset: int, output_offset: int, **changes: object) -> OutputR
     """Return the outcome of input record `offset`, published at `output_offset`."""
     outcome = expected_outcome(offset)
     output = DEAD_LETTERS if outcome.record_outcome is RecordOutcome.DEAD_LETTER else EVENTS
-    correct = OutputRecord(
+    record = OutputRecord(
         Coordinates(output.topic, output.number, output_offset),
         Coordinates(INPUT.topic, INPUT.number, offset),
         outcome.key,
         outcome.value,
         outcome.reason,
     )
-    return replace(correct, **changes)  # type: ignore[arg-type]  # any field
+    return replace(record, **changes)  # type: ignore[arg-type]  # any field
 
 
 def event_records(*offsets: int) -> tuple[OutputRecord, ...]:

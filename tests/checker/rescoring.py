@@ -80,16 +80,16 @@ def _records_with_versions(
     Each opened account begins with a cold memory, which has the `max_sensors` of the account.
     """
     max_sensors = MAX_SENSORS if account is None else account.max_sensors
-    remaining = list(records)
+    remaining_records = list(records)
     lifetimes = _account_lifetimes(ledger)
     for lifetime, next_lifetime in zip(lifetimes, [*lifetimes[1:], None], strict=True):
         end_offset = None if next_lifetime is None else next_lifetime[0].account.next_offset
         lifetime_records = [
             record
-            for record in remaining
+            for record in remaining_records
             if end_offset is None or coordinates(record).offset < end_offset
         ]
-        remaining = remaining[len(lifetime_records) :]
+        remaining_records = remaining_records[len(lifetime_records) :]
         last_account = account if next_lifetime is None else lifetime[-1].account
         version = next(iter(detectors)) if last_account is None else last_account.model_version
         memory: Memory | None = None
@@ -123,19 +123,19 @@ def _versions(account: Account | None, ledger: Sequence[LedgerRecord]) -> list[t
 def _by_version(
     records: Sequence[Record], versions: Sequence[tuple[int | None, str]]
 ) -> Iterator[tuple[str, list[Record]]]:
-    """Yield each version with its records; a version without records still adopts the memory.
+    """Yield each version with its records, also a version without records.
 
     Consecutive entries of the same version are merged.
     """
-    remaining = list(records)
+    remaining_records = list(records)
     for name, entries in groupby(versions, key=itemgetter(1)):
         *_, (end_offset, _) = entries
         version_records = [
             record
-            for record in remaining
+            for record in remaining_records
             if end_offset is None or coordinates(record).offset < end_offset
         ]
-        remaining = remaining[len(version_records) :]
+        remaining_records = remaining_records[len(version_records) :]
         yield name, version_records
 
 

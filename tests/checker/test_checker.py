@@ -58,7 +58,7 @@ def test_a_partition_that_was_not_consumed_has_no_violation() -> None:
     assert check(a_history(inputs=[FAULTLESS_INPUT, unconsumed_input])) == []
 
 
-def test_gaps_between_input_offsets_are_no_loss() -> None:
+def test_gaps_between_input_offsets_are_no_violation() -> None:
     outcomes = tuple(
         outcome for outcome in FAULTLESS_INPUT.expected_outcomes if outcome.offset not in (0, 6, 9)
     )
@@ -226,7 +226,7 @@ def test_a_commit_off_by_one_is_detected(committed_offset: int) -> None:
     assert ViolationKind.OFFSET in violation_kinds(a_history(inputs=[input_partition]))
 
 
-def test_a_commit_off_by_one_is_detected_without_an_expected_end() -> None:
+def test_a_commit_off_by_one_is_detected_without_a_required_offset() -> None:
     assert violation_kinds(history_with_commit(9)) == {
         ViolationKind.ACCOUNT
     }  # the account counts one record too many

@@ -48,19 +48,19 @@ def test_events_in_the_order_of_their_records_have_no_violation() -> None:
 
 
 @pytest.mark.parametrize("lost_end", [FIRST_END, SECOND_END])
-def test_a_lost_end_is_detected(lost_end: OutputRecord) -> None:
+def test_a_lost_episode_end_is_detected(lost_end: OutputRecord) -> None:
     assert violation_kinds(history_of(*(event for event in EVENTS if event != lost_end))) == {
         ViolationKind.LOST
     }
 
 
-def test_a_doubled_end_is_detected() -> None:
+def test_a_doubled_episode_end_is_detected() -> None:
     assert violation_kinds(history_of(*EVENTS, end_record(EPISODE_ENDS[1], 5))) == {
         ViolationKind.DOUBLED
     }
 
 
-def test_an_end_before_its_last_row_is_detected() -> None:
+def test_an_episode_end_before_the_last_row_is_detected() -> None:
     events = (
         output_record(3, 0),
         end_record(EPISODE_ENDS[0], 1),
@@ -72,7 +72,7 @@ def test_an_end_before_its_last_row_is_detected() -> None:
     assert violation_kinds(history_of(*events)) == {ViolationKind.REORDERED}
 
 
-def test_the_end_must_come_before_the_event_of_the_same_record() -> None:
+def test_an_episode_end_must_come_before_the_event_of_the_same_record() -> None:
     episode_end = replace(EPISODE_ENDS[0], offset=8)
     input_partition = replace(INPUT, episode_ends=(episode_end,))
     row_events = (output_record(3, 0), output_record(5, 1))
@@ -91,7 +91,7 @@ def test_the_end_must_come_before_the_event_of_the_same_record() -> None:
 
 
 @pytest.mark.parametrize("change", [{"key": b"other"}, {"value": b"end of 4"}, {"value": None}])
-def test_a_changed_end_is_detected(change: dict[str, bytes | None]) -> None:
+def test_a_changed_episode_end_is_detected(change: dict[str, bytes | None]) -> None:
     changed_end = replace(FIRST_END, **change)  # type: ignore[arg-type]  # a field and its value
 
     assert violation_kinds(
@@ -100,7 +100,7 @@ def test_a_changed_end_is_detected(change: dict[str, bytes | None]) -> None:
 
 
 @pytest.mark.parametrize("field", ["source", "episode"])
-def test_an_end_of_a_wrong_record_is_detected(field: str) -> None:
+def test_an_episode_end_with_a_wrong_record_is_detected(field: str) -> None:
     wrong_end = replace(FIRST_END, **{field: Coordinates("sensors", 0, 7)})  # type: ignore[arg-type]  # one of two
 
     violations = violation_kinds(
@@ -110,7 +110,7 @@ def test_an_end_of_a_wrong_record_is_detected(field: str) -> None:
     assert ViolationKind.UNEXPECTED in violations
 
 
-def test_an_end_above_the_committed_offset_is_detected() -> None:
+def test_an_episode_end_above_the_committed_offset_is_detected() -> None:
     account = replace(ACCOUNT, next_offset=9, consumed=9, normal=5)
     input_partition = replace(INPUT, committed_offset=9, account=account, required_offset=None)
     output = replace(FAULTLESS_OUTPUT, events=EVENTS)
@@ -122,7 +122,7 @@ def test_an_end_above_the_committed_offset_is_detected() -> None:
     ) == {ViolationKind.UNCOMMITTED}
 
 
-def test_an_event_of_a_row_that_should_have_none_is_detected() -> None:
+def test_an_event_of_a_row_that_should_have_no_event_is_detected() -> None:
     """With `emit = "episodes"` the second row of an episode has no event."""
     outcomes = tuple(
         replace(outcome, has_event=False) if outcome.offset == 5 else outcome

@@ -141,7 +141,7 @@ def test_an_event_that_is_sent_twice_is_reported_as_doubled(
     assert violation_kinds(run) == {ViolationKind.DOUBLED}
 
 
-def test_a_run_with_another_version_than_its_account_is_detected(
+def test_a_run_with_another_version_than_the_account_names_is_detected(
     run: Run, records: list[Message], consumer: SmallConsumer
 ) -> None:
     consumer.commit(consumer.prepare(records, replace(SECOND_DETECTOR, version="first")))

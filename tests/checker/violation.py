@@ -30,7 +30,7 @@ class ViolationKind(StrEnum):
     OFFSET = "offset"
     """The committed offset is not a next offset or not the required offset."""
     ACCOUNT = "account"
-    """There is no account, it does not add up, or its counts are wrong."""
+    """An account is missing, does not add up or has wrong counts."""
     DIGEST = "digest"
     """The digest of the account differs from the digest of the records scored again."""
     HANGING = "hanging"

@@ -78,7 +78,7 @@ class FakeConsumer:
         self.consume_timeouts.append(seconds)
         step = self.steps[0] if self.steps else []
         if step and not callable(step) and self._all_paused:
-            return []  # keep this step until a partition is resumed
+            return []  # all partitions are paused, so the step stays
         self.steps[:1] = []
         messages = step(self) if callable(step) else step
         assert len(messages) <= count

@@ -68,7 +68,7 @@ class GroupState:
         return sorted(results, key=lambda result: result[0])
 
     def run_worker(self, rng: Random | None = None, **options: object) -> Rig:
-        """Run a worker until all records are consumed or it is killed."""
+        """Run a worker until all records are consumed or the worker is killed."""
         self.worker_runs += 1
         consumer = PartitionLogConsumer(self, rng)
         rig = Rig(consumer=consumer, state_topic=self.state_topic, **options)  # type: ignore[arg-type]  # options of Rig
@@ -159,7 +159,7 @@ class FaultyOutbox(FakeOutbox):
             plan_commit(self.state_topic.offsets(snapshots))
             raise abort
         super().publish(messages, plan_commit, membership, snapshots=snapshots)
-        self._group_state.published_messages += self.published[-1][0]
+        self._group_state.published_messages += self.published_batches[-1][0]
         if late_failure is not None:
             raise late_failure
 

@@ -44,14 +44,14 @@ class FakeStateTopic:
     """A fake of the state topic, which stores snapshots in a dict."""
 
     def __init__(self) -> None:
-        self.end = 0
+        self.end_offset = 0
         self.snapshots: dict[SnapshotRef, Snapshot] = {}
-        self.deleted: list[tuple[int, int]] = []
+        self.deletions: list[tuple[int, int]] = []
         """The partition and offset of each call of `delete_before`."""
 
     def offsets(self, snapshots: Sequence[Snapshot]) -> dict[Partition, int]:
         """Return the manifests' offsets, which are used up even if the transaction aborts."""
-        first_offset, self.end = self.end, self.end + 2 * len(snapshots)
+        first_offset, self.end_offset = self.end_offset, self.end_offset + 2 * len(snapshots)
         return {
             snapshot.source: first_offset + 2 * number + 1
             for number, snapshot in enumerate(snapshots)
@@ -70,7 +70,7 @@ class FakeStateTopic:
         return snapshot
 
     def delete_before(self, partition: int, offset: int) -> None:
-        self.deleted.append((partition, offset))
+        self.deletions.append((partition, offset))
 
 
 class FakeOutbox:
@@ -92,7 +92,7 @@ class FakeOutbox:
         self._failures = list(failures)
         self._fail_after_commit = fail_after_commit
         self.state_topic = state_topic or FakeStateTopic()
-        self.published: list[tuple[list[OutgoingMessage], list[Commit]]] = []
+        self.published_batches: list[tuple[list[OutgoingMessage], list[Commit]]] = []
         self.attempts: list[list[OutgoingMessage]] = []
 
     def publish(
@@ -112,7 +112,7 @@ class FakeOutbox:
         failure = self._failures.pop(0) if self._failures else None
         if failure is not None and not self._fail_after_commit:
             raise failure
-        self.published.append((all_messages, commit_plan.commits))
+        self.published_batches.append((all_messages, commit_plan.commits))
         self.state_topic.write(snapshots, offsets)
         for commit in commit_plan.commits:
             self._consumer.commit_offset(
@@ -281,13 +281,13 @@ class Rig:
         return self.now
 
 
-def stored_records(*values: bytes, first: int = 0) -> list[StoredRecord]:
-    return [StoredRecord(value, first + number) for number, value in enumerate(values)]
+def stored_records(*values: bytes, first_offset: int = 0) -> list[StoredRecord]:
+    return [StoredRecord(value, first_offset + number) for number, value in enumerate(values)]
 
 
-def batch_steps(*values: bytes, first: int = 0) -> list[ConsumeStep]:
+def batch_steps(*values: bytes, first_offset: int = 0) -> list[ConsumeStep]:
     """Return the steps of consume() that form one micro-batch."""
-    records = stored_records(*values, first=first)
+    records = stored_records(*values, first_offset=first_offset)
     return [records[:1], records[1:], *([[]] if len(records) > 1 else [])]
 
 

@@ -59,7 +59,7 @@ class Sandbox:
         return self
 
     def environment(self, **settings: object) -> dict[str, str]:
-        """Return environment variables for settings, which are written `consumer__max_rows=100`."""
+        """Return settings as environment variables; write a setting `consumer__max_rows=100`."""
         values: dict[str, object] = {
             "topics__readings": self.readings,
             "topics__anomalies": self.anomalies,
@@ -181,7 +181,7 @@ class Worker:
         return self
 
     def status(self, path: str) -> int:
-        """Return the HTTP status of a path of the worker's server; 0 if the server is not there."""
+        """Return the HTTP status of a path of the worker's server; 0 means no answer."""
         address = self._address()
         if address is None:
             return 0

@@ -251,7 +251,7 @@ LEADER_ERRORS = [
 
 
 @pytest.mark.parametrize("code", LEADER_ERRORS)
-def test_a_leader_that_is_unavailable_for_a_short_time_is_waited_for(code: int) -> None:
+def test_a_request_waits_for_a_leader_that_is_unavailable_for_a_short_time(code: int) -> None:
     consumer = FakeConsumer()
     consumer.watermark_failures = [KafkaException(KafkaError(code))] * 3
     accounts = accounts_of(consumer)

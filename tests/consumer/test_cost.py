@@ -1,4 +1,4 @@
-"""The number of Python calls and objects per valid row, which does not depend on the machine."""
+"""A valid row costs few Python calls and few objects, independently of the machine."""
 
 import gc
 import sys
@@ -67,14 +67,14 @@ def test_a_valid_row_costs_a_few_calls_into_the_client_and_no_other_calls() -> N
 
 
 def test_a_valid_row_needs_almost_no_heap() -> None:
-    """A row is stored in columns, not in objects."""
+    """The rows of a micro-batch are stored in columns, not in Python objects."""
     large_allocations, small_allocations = (allocations_of(count) for count in (2 * ROWS, ROWS))
-    added_blocks, added_bytes = (
+    added_objects, added_bytes = (
         large - small for large, small in zip(large_allocations, small_allocations, strict=True)
     )
 
-    assert added_blocks / ROWS < 0.5  # Python objects
-    assert added_bytes / ROWS < 600  # bytes
+    assert added_objects / ROWS < 0.5
+    assert added_bytes / ROWS < 600
 
 
 def allocations_of(count: int) -> tuple[int, int]:

@@ -70,13 +70,22 @@ def test_batch_boundaries_aborts_rebalances_and_crashes_change_no_result(
     seed: int, max_sensors: int
 ) -> None:
     """With `max_sensors` 2 and three sensors, nearly every row evicts a sensor."""
-    expected, group_state = expected_state(max_sensors), run_with_failures(seed, max_sensors)
+    expected_group, group_state = expected_state(max_sensors), run_with_failures(seed, max_sensors)
 
     for number in range(PARTITIONS):
-        assert group_state.results(number) == expected.results(number)
-        account, reference = group_state.accounts()[number], expected.accounts()[number]
-        assert (account.digest, account.consumed) == (reference.digest, reference.consumed)
-        assert (account.normal, account.anomalies) == (reference.normal, reference.anomalies)
+        assert group_state.results(number) == expected_group.results(number)
+        account, expected_account = (
+            group_state.accounts()[number],
+            expected_group.accounts()[number],
+        )
+        assert (account.digest, account.consumed) == (
+            expected_account.digest,
+            expected_account.consumed,
+        )
+        assert (account.normal, account.anomalies) == (
+            expected_account.normal,
+            expected_account.anomalies,
+        )
 
 
 def test_the_input_of_these_tests_has_late_and_duplicate_rows_and_long_episodes() -> None:
@@ -93,41 +102,39 @@ def test_max_sensors_can_change_and_changes_the_episodes() -> None:
     def event_messages(group_state: GroupState) -> list[tuple[bytes | None, bytes | None]]:
         return [(key, value) for n in range(PARTITIONS) for _, key, value in group_state.results(n)]
 
-    few_sensors, many_sensors, changing_sensors = (
+    few_sensors_group, many_sensors_group, changing_group = (
         expected_state(2),
         expected_state(1_000),
         GroupState([]),
     )
     for rows, max_sensors in ((50, 2), (80, 1_000), (ROWS, 2)):
-        changing_sensors.input_records = an_input()[:rows]
-        changing_sensors.run_worker(max_sensors=max_sensors)
+        changing_group.input_records = an_input()[:rows]
+        changing_group.run_worker(max_sensors=max_sensors)
 
-    assert event_messages(few_sensors) != event_messages(many_sensors)
-    assert changing_sensors.all_consumed()
-    assert [account.max_sensors for account in changing_sensors.accounts().values()] == [2, 2]
+    assert event_messages(few_sensors_group) != event_messages(many_sensors_group)
+    assert changing_group.all_consumed()
+    assert [account.max_sensors for account in changing_group.accounts().values()] == [2, 2]
     middle_accounts = [
-        record.account
-        for record in changing_sensors.ledger()
-        if record.account.max_sensors == 1_000
+        record.account for record in changing_group.ledger() if record.account.max_sensors == 1_000
     ]
     assert {account.next_offset for account in middle_accounts if account.snapshot}
 
 
 def test_the_emit_setting_changes_no_account() -> None:
-    """With `emit = "episodes"` only events of later rows of an episode are not published."""
-    all_rows, episode_starts = expected_state(1_000), run_without_failures(emit=Emit.EPISODES)
+    """`emit = "episodes"` omits the events of an episode's later rows and keeps other events."""
+    rows_group, episodes_group = expected_state(1_000), run_without_failures(emit=Emit.EPISODES)
 
-    assert episode_starts.accounts() == all_rows.accounts()
-    assert episode_starts.ledger() == all_rows.ledger()
+    assert episodes_group.accounts() == rows_group.accounts()
+    assert episodes_group.ledger() == rows_group.ledger()
     for number in range(PARTITIONS):
         without_later_rows = [
-            result for result in all_rows.results(number) if not is_later_row(*result)
+            result for result in rows_group.results(number) if not is_later_row(*result)
         ]
-        assert episode_starts.results(number) == without_later_rows
-        assert len(without_later_rows) < len(all_rows.results(number))
+        assert episodes_group.results(number) == without_later_rows
+        assert len(without_later_rows) < len(rows_group.results(number))
 
 
 def is_later_row(topic: str, _key: bytes | None, value: bytes | None) -> bool:
-    """Return whether this is the event of an anomalous row after the first of its episode."""
+    """Return whether a result is the event of a row after the first row of its episode."""
     event = json.loads(value or b"") if topic == "anomalies" else {}
     return "signals" in event and event["episode"]["rows"] > 1

@@ -10,8 +10,8 @@ class Streak:
         self.now = 100.0
         self.failures = FailureStreak(seconds=30.0, clock=lambda: self.now)
 
-    def fail(self, times: int, *, seconds_apart: float = 0.0) -> bool:
-        for _ in range(times):
+    def fail(self, count: int, *, seconds_apart: float = 0.0) -> bool:
+        for _ in range(count):
             self.failures.add()
             self.now += seconds_apart
         return self.failures.lasting

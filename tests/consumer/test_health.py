@@ -14,8 +14,8 @@ from sensorwatch.consumer.health import HealthServer, Heartbeat, serve_health
 class CheckResults:
     """Results of the liveness and readiness checks, which a test sets."""
 
-    live: str | None = None
-    ready: str | None = None
+    not_live_reason: str | None = None
+    not_ready_reason: str | None = None
 
 
 @pytest.fixture
@@ -33,8 +33,8 @@ def server(check_results: CheckResults) -> Iterator[HealthServer]:
         "127.0.0.1",
         0,
         registry=registry,
-        live=lambda: check_results.live,
-        ready=lambda: check_results.ready,
+        live=lambda: check_results.not_live_reason,
+        ready=lambda: check_results.not_ready_reason,
     )
     yield server
     server.close()
@@ -56,7 +56,7 @@ def test_a_check_answers_200_or_503_with_the_reason(
 ) -> None:
     assert get(server, "/livez") == get(server, "/readyz") == (200, "ok\n")
 
-    check_results.ready = "no model is loaded"
+    check_results.not_ready_reason = "no model is loaded"
 
     assert get(server, "/readyz") == (503, "no model is loaded\n")
     assert get(server, "/livez") == (200, "ok\n")
@@ -97,10 +97,10 @@ def test_a_port_in_use_is_an_error_that_names_the_setting_and_close_frees_the_po
             ready=lambda: None,
         )
 
-    with pytest.raises(SettingsError) as caught:
+    with pytest.raises(SettingsError) as error_info:
         serve_on_same_port()
-    assert f"127.0.0.1:{server.port}: Address already in use" in str(caught.value)
-    assert "[consumer] http_port" in str(caught.value)
+    assert f"127.0.0.1:{server.port}: Address already in use" in str(error_info.value)
+    assert "[consumer] http_port" in str(error_info.value)
 
     server.close()
     serve_on_same_port().close()

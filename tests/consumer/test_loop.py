@@ -36,7 +36,7 @@ def test_a_micro_batch_is_published_once_with_all_its_results() -> None:
 
     rig.run()
 
-    ((messages, commits),) = rig.outbox.published
+    ((messages, commits),) = rig.outbox.published_batches
     # The ledger record belongs to the first snapshot.
     assert [message.topic for message in messages] == ["anomalies", "sensors.dlq", "g.ledger"]
     assert [(commit.partition, commit.next_offset) for commit in commits] == [(PARTITION_0, 3)]
@@ -60,7 +60,7 @@ def without_ledger_records(messages: list[OutgoingMessage]) -> list[OutgoingMess
     ("failure", "outcome"),
     [(MicroBatchAborted("injected"), "aborted"), (OutcomeUnknown("injected"), "unknown")],
 )
-def test_nothing_advances_without_a_commit_and_the_micro_batch_is_read_again(
+def test_without_a_commit_no_account_advances_and_the_micro_batch_is_read_again(
     failure: SensorwatchError, outcome: str
 ) -> None:
     observations: list[tuple[int, float | None]] = []
@@ -99,7 +99,7 @@ def test_a_micro_batch_with_an_unknown_outcome_that_was_committed_is_not_repeate
     ).with_opened_account()
     reference = Rig(*batch_steps(*THREE_RECORDS)).with_opened_account()
     reference.run()
-    (commit,) = reference.outbox.published[0][1]
+    (commit,) = reference.outbox.published_batches[0][1]
     rig.consumer.commit_offset(0, commit.next_offset, commit.metadata)
 
     rig.run()
@@ -112,7 +112,7 @@ def test_a_micro_batch_with_an_unknown_outcome_that_was_committed_is_not_repeate
 def test_failures_in_a_row_without_a_commit_end_the_process(
     failure_class: type[SensorwatchError],
 ) -> None:
-    """An example is a deleted output topic, which the restarted worker names."""
+    """The cause may be a deleted output topic; the restarted worker names the topic."""
     failures = [failure_class("_TIMED_OUT, injected")] * 9
     steps = batch_steps(*THREE_RECORDS) * 9
     rig = Rig(*steps, failures=failures, clock_step_seconds=2.0).with_opened_account()
@@ -139,8 +139,8 @@ def test_failures_with_commits_in_between_never_end_the_process() -> None:
     failures: list[SensorwatchError | None] = [*[MicroBatchAborted("injected")] * 4, None]
     steps = [
         step
-        for first in (0, 3, 6)
-        for step in batch_steps(*THREE_RECORDS, first=first) * len(failures)
+        for first_offset in (0, 3, 6)
+        for step in batch_steps(*THREE_RECORDS, first_offset=first_offset) * len(failures)
     ]
     rig = Rig(*steps, failures=failures * 3).with_opened_account()
 
@@ -202,7 +202,7 @@ def test_a_new_partition_without_records_is_committed() -> None:
 
     rig.run()
 
-    ((messages, commits),) = rig.outbox.published
+    ((messages, commits),) = rig.outbox.published_batches
     assert [message.topic for message in messages] == ["g.ledger"]
     assert [commit.partition.number for commit in commits] == [1]
 
@@ -221,7 +221,7 @@ def test_a_worker_without_a_membership_commits_nothing() -> None:
 def test_a_new_champion_is_used_from_the_next_micro_batch_on() -> None:
     rig = Rig(
         *batch_steps(*THREE_RECORDS),
-        *batch_steps(*THREE_RECORDS, first=3),
+        *batch_steps(*THREE_RECORDS, first_offset=3),
         swap_at_refresh=1,
         clock_step_seconds=0.2,
     ).with_opened_account()
@@ -230,7 +230,7 @@ def test_a_new_champion_is_used_from_the_next_micro_batch_on() -> None:
 
     versions = {
         message.value.split(b'"model_version":"')[1].split(b'"')[0].decode()
-        for messages, _ in rig.outbox.published
+        for messages, _ in rig.outbox.published_batches
         for message in messages
         if message.topic == "anomalies" and message.value
     }

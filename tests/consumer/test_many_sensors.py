@@ -86,5 +86,5 @@ def test_a_hundred_thousand_sensors_are_restored_bit_for_bit() -> None:
         "a replay reads only records after the snapshot"
     )
     assert pauses >= 2 + rows_since_snapshot // REPLAY_BATCH_ROWS, (
-        "a worker that does not pause leaves the group"
+        "without pauses the worker would leave the group"
     )

@@ -62,14 +62,14 @@ def test_updates_without_a_commit_are_undone() -> None:
     assert rig.belongs_to(OLD_ACCOUNT)
 
 
-@pytest.mark.parametrize("committed", [False, True])
-def test_the_committed_account_decides_whether_updates_are_kept(committed: bool) -> None:
+@pytest.mark.parametrize("is_committed", [False, True])
+def test_the_committed_account_decides_whether_updates_are_kept(is_committed: bool) -> None:
     rig = Rig()
-    account = NEW_ACCOUNT if committed else OLD_ACCOUNT
+    account = NEW_ACCOUNT if is_committed else OLD_ACCOUNT
 
     rig.memories.reconcile({PARTITION_0: account, PARTITION_1: OLD_ACCOUNT})
 
-    assert rig.memory_bytes() == (rig.updated_memory if committed else rig.empty_memory)
+    assert rig.memory_bytes() == (rig.updated_memory if is_committed else rig.empty_memory)
     assert rig.belongs_to(account)
     assert PARTITION_1 in rig.memories
 
@@ -107,7 +107,7 @@ def test_a_memory_without_updates_must_match_its_account() -> None:
 
 
 def test_a_second_micro_batch_cannot_update_a_memory_before_the_commit() -> None:
-    """Otherwise `undo` would undo only the second micro-batch."""
+    """`undo` undoes only the last micro-batch, so two micro-batches must not be open."""
     rig = Rig()
 
     assert not rig.belongs_to(OLD_ACCOUNT)
@@ -138,7 +138,7 @@ def test_a_snapshot_of_a_memory_without_updates_changes_nothing() -> None:
     assert rig.belongs_to(NEW_ACCOUNT)
 
 
-def test_a_memory_set_aside_is_reused_if_it_matches_and_is_dropped_otherwise() -> None:
+def test_a_memory_set_aside_is_reused_only_if_it_matches_its_account() -> None:
     rig = Rig()
     rig.memories.advance()
     rig.memories.set_aside([PARTITION_0, PARTITION_1, Partition("sensors", 9)])
@@ -156,16 +156,16 @@ def test_a_memory_set_aside_is_reused_if_it_matches_and_is_dropped_otherwise() -
     )
 
 
-@pytest.mark.parametrize("committed", [False, True])
+@pytest.mark.parametrize("is_committed", [False, True])
 def test_a_memory_set_aside_with_uncommitted_updates_follows_the_committed_account(
-    committed: bool,
+    is_committed: bool,
 ) -> None:
     rig = Rig()
     rig.memories.set_aside([PARTITION_0])
 
-    rig.memories.take_back({PARTITION_0: NEW_ACCOUNT if committed else OLD_ACCOUNT})
+    rig.memories.take_back({PARTITION_0: NEW_ACCOUNT if is_committed else OLD_ACCOUNT})
 
-    assert rig.memory_bytes() == (rig.updated_memory if committed else rig.empty_memory)
+    assert rig.memory_bytes() == (rig.updated_memory if is_committed else rig.empty_memory)
 
 
 def test_a_memory_of_a_revoked_partition_is_not_used() -> None:

@@ -19,7 +19,7 @@ TOPIC = "sensors"
 def test_each_partition_gets_its_records_in_order_with_their_offsets(
     steps: list[tuple[int, int]], size: int
 ) -> None:
-    """The offsets have gaps, as transaction markers and aborted records cause them."""
+    """The offsets have gaps, as after transaction markers and aborted records."""
     last_offsets = dict.fromkeys(range(3), 0)
     records: list[StoredRecord] = []
     for number, step in steps:
@@ -44,7 +44,7 @@ def test_each_partition_gets_its_records_in_order_with_their_offsets(
         assert partition_batch.offsets.tolist() == [record.offset() for record in expected]
 
 
-def test_dropping_a_partition_keeps_the_records_of_the_others() -> None:
+def test_dropping_a_partition_keeps_the_records_of_other_partitions() -> None:
     builder = BatchBuilder()
     records = [StoredRecord(b"a", 1, 0), StoredRecord(b"b", 5, 1), StoredRecord(b"c", 2, 0)]
     builder.extend(records, [record.timestamp() for record in records])

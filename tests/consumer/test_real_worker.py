@@ -36,21 +36,21 @@ def sandbox(kafka: Kafka, tmp_path: Path) -> Sandbox:
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_every_record_has_one_outcome_during_a_rebalance(sandbox: Sandbox, protocol: str) -> None:
-    """Test this with the classic group protocol and the protocol of KIP-848."""
+    """The group protocol is the classic protocol or the protocol of KIP-848."""
     sandbox.kafka["group.protocol"] = protocol
     sandbox.send(PAYLOADS)
-    with sandbox.start(consumer__max_rows=7) as first:
-        sandbox.wait_consumed(40, first)
-        with sandbox.start(consumer__instance="1", consumer__max_rows=7) as second:
-            second.wait_ready()
+    with sandbox.start(consumer__max_rows=7) as first_worker:
+        sandbox.wait_consumed(40, first_worker)
+        with sandbox.start(consumer__instance="1", consumer__max_rows=7) as second_worker:
+            second_worker.wait_ready()
             sandbox.send(PAYLOADS * 3)
-            sandbox.wait_consumed(160, second)
-            assert scored_rows(first) + scored_rows(second) == 96
-            assert scored_rows(second) > 0
-            assert second.process.terminate(deadline=5) == 0
+            sandbox.wait_consumed(160, second_worker)
+            assert scored_rows(first_worker) + scored_rows(second_worker) == 96
+            assert scored_rows(second_worker) > 0
+            assert second_worker.process.terminate(deadline=5) == 0
         sandbox.send(PAYLOADS)
-        sandbox.wait_consumed(200, first)
-        assert first.process.terminate(deadline=5) == 0
+        sandbox.wait_consumed(200, first_worker)
+        assert first_worker.process.terminate(deadline=5) == 0
 
     sandbox.check_accounts()
     for message in sandbox.read(sandbox.anomalies):
@@ -128,9 +128,8 @@ def test_the_breaker_stops_commits_until_the_rejections_are_accepted(
     assert rejected <= 0.5 * rows
     assert len(sandbox.read(sandbox.dead_letters)) == account.dead_letters
 
-    with sandbox.start(
-        **breaker_settings
-    ) as worker:  # the window is in the account and survives a restart
+    # The breaker's window is in the account, so a restart does not reset the window.
+    with sandbox.start(**breaker_settings) as worker:
         assert worker.process.wait(deadline=START_SECONDS) == BreakerOpen.exit_code
     assert sandbox.accounts()[2] == account
 
@@ -142,7 +141,7 @@ def test_the_breaker_stops_commits_until_the_rejections_are_accepted(
 
 
 def test_an_unreadable_header_does_not_stop_the_partition(sandbox: Sandbox, kafka: Kafka) -> None:
-    """The record becomes a dead letter or an event in the same way as without the header."""
+    """A record with an unreadable header becomes a dead letter or an event as usual."""
     for value in (b"{", a_payload(ANOMALOUS)):
         produce_with_header(
             kafka.address, sandbox.readings, value, partition=1, name=b"\xff\xfe", content=b"v"
@@ -185,16 +184,18 @@ def test_one_of_two_workers_with_the_same_transactional_id_is_fenced(
     sandbox: Sandbox,
 ) -> None:
     sandbox.send(PAYLOADS)
-    with sandbox.start() as first:
-        sandbox.wait_consumed(40, first)
-        with sandbox.start() as second:
-            second.wait_ready()
+    with sandbox.start() as first_worker:
+        sandbox.wait_consumed(40, first_worker)
+        with sandbox.start() as second_worker:
+            second_worker.wait_ready()
             deadline = time.monotonic() + START_SECONDS
-            while first.process.running and second.process.running:
+            while first_worker.process.running and second_worker.process.running:
                 sandbox.send(PAYLOADS)
                 assert time.monotonic() < deadline, "both workers are still running"
             (ended_worker, running_worker) = (
-                (first, second) if second.process.running else (second, first)
+                (first_worker, second_worker)
+                if second_worker.process.running
+                else (second_worker, first_worker)
             )
             assert ended_worker.process.exit_code == Fenced.exit_code
             assert "[consumer] instance" in ended_worker.log()

@@ -26,10 +26,10 @@ from tests.reading_builders import a_detector
 PARTITION_0, PARTITION_1 = Partition(TOPIC, 0), Partition(TOPIC, 1)
 
 
-def a_group(*, until: int = 80) -> tuple[GroupState, Rig]:
-    """Return a group that consumed `until` of 120 records and wrote its snapshots after 36."""
+def a_group(*, consumed_records: int = 80) -> tuple[GroupState, Rig]:
+    """Return a group with snapshots after 36 of `consumed_records` records; the input has 120."""
     group_state, records = GroupState(an_input()), an_input()
-    for count in (36, until):
+    for count in (36, consumed_records):
         group_state.input_records[:] = records[:count]
         rig = group_state.run_worker()
     group_state.input_records[:] = records
@@ -40,7 +40,7 @@ def memory_bytes_of(rig: Rig) -> list[bytes]:
     return [memory_to_bytes(rig.memories[partition]) for partition in (PARTITION_0, PARTITION_1)]
 
 
-def test_a_restored_memory_equals_the_lost_one_bit_for_bit() -> None:
+def test_a_restored_memory_has_the_same_bytes_as_the_lost_memory() -> None:
     group_state, _ = a_group()
     message_count = len(group_state.published_messages)
     committed = group_state.accounts()
@@ -87,7 +87,7 @@ def without_a_record(group_state: GroupState) -> None:
 
 
 def with_another_digest(group_state: GroupState) -> None:
-    """Commit another digest, as other score bits would give it; the counts stay the same."""
+    """Commit an account with the same counts and another digest, as if scores differed."""
     account = group_state.accounts()[0]
     commit(group_state, replace(account, digest=account.digest ^ 1))
 
@@ -125,7 +125,7 @@ def with_the_snapshot_of_another_model(group_state: GroupState) -> None:
 def test_a_memory_that_does_not_reproduce_its_account_is_refused(
     damage: Callable[[GroupState], None], reason: str
 ) -> None:
-    group_state, _ = a_group(until=60)
+    group_state, _ = a_group(consumed_records=60)
     message_count = len(group_state.published_messages)
     damage(group_state)
 
@@ -135,7 +135,7 @@ def test_a_memory_that_does_not_reproduce_its_account_is_refused(
     assert len(group_state.published_messages) == message_count, "no record was scored"
 
 
-def test_the_error_for_a_missing_version_names_it_and_the_remedy() -> None:
+def test_the_error_for_a_missing_version_names_the_version_and_the_remedy() -> None:
     group_state, _ = a_group()
 
     with pytest.raises(StateRefused, match=r"no version default-0001.*state reset"):
@@ -143,7 +143,7 @@ def test_the_error_for_a_missing_version_names_it_and_the_remedy() -> None:
 
 
 def test_a_partition_added_to_the_topic_is_refused() -> None:
-    """If the number of partitions changes, records of a sensor may move to another one."""
+    """With more partitions, the records of a sensor may move to another partition."""
     rig = Rig()
     rig.consumer.assign_partitions(4)
 
@@ -160,10 +160,10 @@ def test_a_new_champion_is_used_after_the_restore() -> None:
     group_state.run_worker(champion=NEW_VERSION)
 
     new_ledger_records = group_state.ledger()[ledger_length:]
-    changes = [record for record in new_ledger_records if record.cause is Cause.MODEL]
-    assert {record.partition: record.account.next_offset for record in changes} == offsets
-    assert {record.account.model_version for record in changes} == {a_detector().version}
-    for record in changes:
+    change_records = [record for record in new_ledger_records if record.cause is Cause.MODEL]
+    assert {record.partition: record.account.next_offset for record in change_records} == offsets
+    assert {record.account.model_version for record in change_records} == {a_detector().version}
+    for record in change_records:
         snapshot_ref = record.account.snapshot
         assert snapshot_ref is not None
         assert snapshot_ref.next_offset == record.account.next_offset
@@ -180,11 +180,11 @@ def test_another_fingerprint_starts_a_segment_and_needs_the_same_counts_only() -
     group_state.run_worker(fingerprint="g")
 
     new_ledger_records = group_state.ledger()[ledger_length:]
-    changes = [record for record in new_ledger_records if record.cause is Cause.SEGMENT]
-    assert {record.partition: record.account.digest for record in changes} == {
+    change_records = [record for record in new_ledger_records if record.cause is Cause.SEGMENT]
+    assert {record.partition: record.account.digest for record in change_records} == {
         number: account.digest for number, account in accounts.items()
     }
-    for record in changes:
+    for record in change_records:
         assert record.account.snapshot is not None
         assert record.account.snapshot.next_offset == record.account.next_offset
     assert {account.segment for account in group_state.accounts().values()} == {1}
@@ -235,42 +235,42 @@ class SlowRestore:
 
 
 def test_each_restore_step_returns_early_so_that_the_loop_can_poll() -> None:
-    slow = SlowRestore()
+    slow_restore = SlowRestore()
 
-    waiting_counts = [slow.step() for _ in range(5)]
+    waiting_counts = [slow_restore.step() for _ in range(5)]
 
     assert waiting_counts == [2] * 5
-    while slow.step():
-        assert slow.now < 1_000
-    assert slow.resumed_partitions == [PARTITION_0, PARTITION_1]
-    assert slow.ownership.awaiting_memory == []
+    while slow_restore.step():
+        assert slow_restore.now < 1_000
+    assert slow_restore.resumed_partitions == [PARTITION_0, PARTITION_1]
+    assert slow_restore.ownership.awaiting_memory == []
 
 
 def test_a_revocation_cancels_a_restore() -> None:
-    slow = SlowRestore()
+    slow_restore = SlowRestore()
     for _ in range(4):
-        slow.step()
-    slow.ownership.revoke([PARTITION_0])
+        slow_restore.step()
+    slow_restore.ownership.revoke([PARTITION_0])
 
-    slow.step()
+    slow_restore.step()
 
-    assert slow.closed_partitions == [0], "the reader is closed"
-    assert PARTITION_0 not in slow.ownership.memories
-    while slow.step():
-        assert slow.now < 1_000
-    assert slow.resumed_partitions == [PARTITION_1]
+    assert slow_restore.closed_partitions == [0], "the reader is closed"
+    assert PARTITION_0 not in slow_restore.ownership.memories
+    while slow_restore.step():
+        assert slow_restore.now < 1_000
+    assert slow_restore.resumed_partitions == [PARTITION_1]
 
 
 def test_a_restore_starts_again_if_the_account_has_changed() -> None:
-    slow = SlowRestore()
+    slow_restore = SlowRestore()
     for _ in range(4):
-        slow.step()
+        slow_restore.step()
     new_account = open_account(7, model_version=a_detector().version, fingerprint="f")
-    slow.by_partition[PARTITION_0] = new_account
+    slow_restore.by_partition[PARTITION_0] = new_account
 
-    while slow.step():
-        assert slow.now < 1_000
+    while slow_restore.step():
+        assert slow_restore.now < 1_000
 
-    assert slow.resumed_partitions == [PARTITION_0, PARTITION_1]
-    slow.ownership.memories.begin(PARTITION_0, new_account)
-    assert slow.ownership.memories[PARTITION_0].sensors == 0
+    assert slow_restore.resumed_partitions == [PARTITION_0, PARTITION_1]
+    slow_restore.ownership.memories.begin(PARTITION_0, new_account)
+    assert slow_restore.ownership.memories[PARTITION_0].sensors == 0

@@ -36,7 +36,7 @@ def settle(
     accounts: dict[Partition, Account],
     records: list[StoredRecord],
     *,
-    accept: dict[Partition, int] | None = None,
+    accepted_offsets: dict[Partition, int] | None = None,
     snapshot_due: Callable[[Partition, Account], bool] = lambda *_: False,
 ) -> Settlement:
     detector = a_detector()
@@ -56,7 +56,7 @@ def settle(
         accounts,
         outcomes,
         model_version=MODEL,
-        accept_rejections_until=accept or {},
+        accept_rejections_until=accepted_offsets or {},
         snapshot_due=snapshot_due,
     )
 
@@ -129,7 +129,7 @@ def account_changes(accounts: dict[Partition, Account], *unopened: Partition) ->
 
 
 def test_an_account_is_opened_before_its_first_record() -> None:
-    """Otherwise a restart with `start = "latest"` would skip records."""
+    """Without an opened account, a restart with `start = "latest"` would skip records."""
     settlement = account_changes(
         {PARTITION_0: an_account(7, model=""), PARTITION_1: an_account()}, PARTITION_0
     )
@@ -151,7 +151,9 @@ def test_another_model_version_gets_a_ledger_entry_at_its_first_offset() -> None
     settlement = account_changes({PARTITION_0: old_account, PARTITION_1: an_account()})
 
     assert entry_summaries(settlement) == [(PARTITION_0, Cause.MODEL, 5)]
-    assert settlement.ledger_entries[0].account == old_account, "the account of the old version"
+    assert settlement.ledger_entries[0].account == old_account, (
+        "the entry has the account of the old version"
+    )
     assert settlement.accounts == {PARTITION_0: an_account(5)}
 
 
@@ -161,7 +163,9 @@ def test_another_max_sensors_gets_a_ledger_entry_at_its_first_offset() -> None:
     settlement = account_changes({PARTITION_0: old_account, PARTITION_1: an_account()})
 
     assert entry_summaries(settlement) == [(PARTITION_0, Cause.INTERVAL, 5)]
-    assert settlement.ledger_entries[0].account == old_account, "the account before the change"
+    assert settlement.ledger_entries[0].account == old_account, (
+        "the entry has the account before the change"
+    )
     assert settlement.accounts == {PARTITION_0: an_account(5)}
 
 
@@ -200,15 +204,19 @@ def breaker_reason_of(
 
 
 def settle_rejections(
-    valid: int, invalid: int, *, accept_until: int = 0, old_account: Account | None = None
+    valid_count: int,
+    invalid_count: int,
+    *,
+    accept_until: int = 0,
+    old_account: Account | None = None,
 ) -> Settlement:
     """Return the settlement of a micro-batch of valid and then invalid records."""
     old_account = an_account() if old_account is None else old_account
-    values = [a_payload()] * valid + [b"{"] * invalid
+    values = [a_payload()] * valid_count + [b"{"] * invalid_count
     records = [
         StoredRecord(value, offset) for offset, value in enumerate(values, old_account.next_offset)
     ]
-    return settle({PARTITION_0: old_account}, records, accept={PARTITION_0: accept_until})
+    return settle({PARTITION_0: old_account}, records, accepted_offsets={PARTITION_0: accept_until})
 
 
 def test_the_breaker_trips_only_above_the_ratio() -> None:
@@ -228,7 +236,7 @@ def test_the_breaker_needs_its_minimum_of_rows() -> None:
 
 
 def test_valid_records_at_the_end_of_a_micro_batch_do_not_hide_rejections() -> None:
-    """In smaller micro-batches the same rejections trip the breaker."""
+    """The same rejections would trip the breaker in smaller micro-batches."""
     values = [b"{"] * 200 + [a_payload()] * 200
     records = [StoredRecord(value, offset) for offset, value in enumerate(values)]
 
@@ -253,13 +261,13 @@ def test_the_window_of_the_breaker_is_part_of_the_metadata() -> None:
     )
 
 
-def test_accepted_rejections_pass_and_later_rejections_do_not() -> None:
+def test_only_rejections_above_the_accepted_offset_trip_the_breaker() -> None:
     assert breaker_reason_of(settle_rejections(0, 40, accept_until=40)) is None
     assert settle_rejections(0, 40, accept_until=40).accounts[PARTITION_0].dead_letters == 40
     assert breaker_reason_of(settle_rejections(0, 90, accept_until=40)) is not None
 
 
-def test_records_without_rejections_pass_with_any_window() -> None:
+def test_a_micro_batch_without_rejections_does_not_trip_the_breaker() -> None:
     """Old valid records leave the window, which may raise the ratio of rejections."""
     old_account = replace(an_account(), consumed=100, normal=50, dead_letters=50)
     old_account = replace(old_account, window_rejected=(0, 0, 0, 0, 0, 10, 10, 10, 10, 10))
@@ -273,11 +281,11 @@ def test_records_without_rejections_pass_with_any_window() -> None:
     ), "a new rejection trips the breaker"
 
 
-def test_accepted_rejections_pass_with_any_window() -> None:
+def test_accepted_rejections_do_not_trip_the_breaker_with_any_window() -> None:
     old_account = settle_rejections(5, 35).accounts[PARTITION_0]
 
-    for until, is_accepted in ((50, True), (49, False)):
-        settlement = settle_rejections(0, 10, accept_until=until, old_account=old_account)
+    for accept_until, is_accepted in ((50, True), (49, False)):
+        settlement = settle_rejections(0, 10, accept_until=accept_until, old_account=old_account)
         assert (breaker_reason_of(settlement, old_account=old_account) is None) is is_accepted
 
 

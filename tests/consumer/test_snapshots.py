@@ -34,14 +34,14 @@ def ledger_summaries(rig: Rig) -> list[tuple[int, Cause, int, str]]:
     """Return partition, cause, offset and model version of every ledger record."""
     return [
         (record.partition, record.cause, record.account.next_offset, record.account.model_version)
-        for messages, _ in rig.outbox.published
+        for messages, _ in rig.outbox.published_batches
         for record in ledger_records(messages)
     ]
 
 
 def require_snapshots(rig: Rig) -> None:
     """Assert that every ledger record, except Cause.OPENED, names a snapshot at its offset."""
-    for messages, _ in rig.outbox.published:
+    for messages, _ in rig.outbox.published_batches:
         for record in ledger_records(messages):
             snapshot_ref = record.account.snapshot
             if record.cause is Cause.OPENED:
@@ -53,7 +53,11 @@ def require_snapshots(rig: Rig) -> None:
 
 
 def test_snapshots_are_written_at_the_first_commit_and_each_interval_of_rows() -> None:
-    steps = [step for first in range(0, 18, 3) for step in batch_steps(*THREE_RECORDS, first=first)]
+    steps = [
+        step
+        for first_offset in range(0, 18, 3)
+        for step in batch_steps(*THREE_RECORDS, first_offset=first_offset)
+    ]
     rig = Rig(*steps, snapshot_every_rows=6).with_opened_account()
 
     rig.run()
@@ -69,8 +73,8 @@ def test_snapshots_are_written_at_the_first_commit_and_each_interval_of_rows() -
 
 
 def test_an_idle_partition_gets_a_snapshot_after_each_interval_of_seconds() -> None:
-    """Otherwise retention could delete the input since the last snapshot."""
-    steps = [*batch_steps(*THREE_RECORDS), *batch_steps(*THREE_RECORDS, first=3), *[[]] * 60]
+    """Without a new snapshot, retention could delete the input that a replay needs."""
+    steps = [*batch_steps(*THREE_RECORDS), *batch_steps(*THREE_RECORDS, first_offset=3), *[[]] * 60]
     rig = Rig(*steps, snapshot_every_seconds=3, clock_step_seconds=0.05).with_opened_account()
 
     rig.run()
@@ -87,7 +91,7 @@ def test_a_failed_snapshot_does_not_change_an_idle_memory(
     failure_class: type[SensorwatchError],
 ) -> None:
     """Earlier updates of the memory are committed and must not be undone."""
-    steps = [*batch_steps(*THREE_RECORDS), *batch_steps(*THREE_RECORDS, first=3), *[[]] * 60]
+    steps = [*batch_steps(*THREE_RECORDS), *batch_steps(*THREE_RECORDS, first_offset=3), *[[]] * 60]
     failures = [None, None, failure_class("injected")]
     rig = Rig(
         *steps, failures=failures, snapshot_every_seconds=3, clock_step_seconds=0.05
@@ -109,12 +113,12 @@ def test_a_failed_snapshot_does_not_change_an_idle_memory(
     )
 
 
-def test_old_snapshots_are_deleted_only_after_newer_ones_are_committed() -> None:
+def test_old_snapshots_are_deleted_only_after_newer_snapshots_are_committed() -> None:
     first_offsets = range(0, 6 * (KEPT_SNAPSHOTS + 4), 6)
     steps = [
         step
-        for first in first_offsets
-        for step in batch_steps(*THREE_RECORDS, *THREE_RECORDS, first=first)
+        for first_offset in first_offsets
+        for step in batch_steps(*THREE_RECORDS, *THREE_RECORDS, first_offset=first_offset)
     ]
     failures: list[SensorwatchError | None] = [
         *[None] * (KEPT_SNAPSHOTS + 2),
@@ -124,9 +128,9 @@ def test_old_snapshots_are_deleted_only_after_newer_ones_are_committed() -> None
 
     rig.run()
 
-    assert len(rig.outbox.published) == KEPT_SNAPSHOTS + 3
+    assert len(rig.outbox.published_batches) == KEPT_SNAPSHOTS + 3
     snapshot_refs = sorted(rig.state_topic.snapshots, key=lambda snapshot_ref: snapshot_ref.offset)
-    assert rig.state_topic.deleted == [
+    assert rig.state_topic.deletions == [
         (0, snapshot_ref.offset + 1) for snapshot_ref in snapshot_refs[:3]
     ]
 
@@ -143,7 +147,7 @@ SWAP_STEPS = [*batch_steps(*THREE_RECORDS), assign_idle_partition, *[[]] * 8]
 def test_a_swap_writes_all_snapshots_in_a_separate_transaction() -> None:
     rig = Rig(
         *SWAP_STEPS,
-        *batch_steps(*THREE_RECORDS, first=3),
+        *batch_steps(*THREE_RECORDS, first_offset=3),
         swap_at_refresh=2,
         clock_step_seconds=0.15,
     ).with_opened_account()
@@ -151,7 +155,7 @@ def test_a_swap_writes_all_snapshots_in_a_separate_transaction() -> None:
     rig.run()
 
     ((messages, commits),) = [
-        published for published in rig.outbox.published if is_swap(published[0])
+        published for published in rig.outbox.published_batches if is_swap(published[0])
     ]
     assert [message.topic for message in messages] == ["g.ledger"] * 2
     assert [(commit.partition, commit.next_offset) for commit in commits] == [
@@ -220,7 +224,7 @@ def is_swap(messages: Sequence[OutgoingMessage]) -> bool:
 def test_a_failed_swap_keeps_the_old_memory_and_is_repeated(
     failure: SensorwatchError, *, fail_after_commit: bool
 ) -> None:
-    """If the outcome is unknown but the swap was committed, the worker does not repeat it."""
+    """If a swap was committed with an unknown outcome, the worker does not repeat the swap."""
     observations: list[tuple[bytes, str]] = []
 
     def observe(_consumer: FakeConsumer) -> list[StoredRecord]:
@@ -232,7 +236,7 @@ def test_a_failed_swap_keeps_the_old_memory_and_is_repeated(
         *batch_steps(*THREE_RECORDS),
         observe,
         *[observe] * 12,
-        *batch_steps(*THREE_RECORDS, first=3),
+        *batch_steps(*THREE_RECORDS, first_offset=3),
     ]
     failures = [None, failure]
     rig = Rig(
@@ -248,12 +252,12 @@ def test_a_failed_swap_keeps_the_old_memory_and_is_repeated(
     assert sum(is_swap(messages) for messages in rig.outbox.attempts) == (
         1 if fail_after_commit else 2
     )
-    assert sum(is_swap(messages) for messages, _ in rig.outbox.published) == 1
+    assert sum(is_swap(messages) for messages, _ in rig.outbox.published_batches) == 1
     assert {model for _, model in observations} == {OLD_VERSION, NEW_VERSION}
     assert rig.accounts.by_partition[PARTITION_0].consumed == 6
     reference_rig = Rig(*steps, swap_at_refresh=2, clock_step_seconds=0.15).with_opened_account()
     memory_bytes = memory_to_bytes(rig.memories[PARTITION_0])
-    rig = reference_rig  # `observe` reads this variable
+    rig = reference_rig  # `observe` reads the variable `rig`
     rig.run()
     assert memory_bytes == memory_to_bytes(rig.memories[PARTITION_0])
 

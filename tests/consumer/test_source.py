@@ -24,25 +24,25 @@ from tests.kafka.record_builders import StoredRecord
 class FakeOwner:
     """An owner of partitions; the next offset of partition n is 10 times n."""
 
-    owned: set[Partition] = field(default_factory=set)
-    without_memory: set[Partition] = field(default_factory=set)
+    owned_partitions: set[Partition] = field(default_factory=set)
+    partitions_without_memory: set[Partition] = field(default_factory=set)
 
     def assign(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
-        self.owned |= set(partitions)
+        self.owned_partitions |= set(partitions)
         return {partition: 10 * partition.number for partition in partitions}
 
     def revoke(self, partitions: Sequence[Partition]) -> None:
-        self.owned -= set(partitions)
+        self.owned_partitions -= set(partitions)
 
     def reload(self) -> dict[Partition, int]:
-        return {partition: 10 * partition.number for partition in sorted(self.owned)}
+        return {partition: 10 * partition.number for partition in sorted(self.owned_partitions)}
 
     def has_memory(self, partition: Partition) -> bool:
-        return partition not in self.without_memory
+        return partition not in self.partitions_without_memory
 
 
 class Rig:
-    """A source with a fake owner, which stores its rebalances."""
+    """A source with a fake owner; the rig stores all rebalances."""
 
     def __init__(self, consumer: FakeConsumer, *, incremental: bool = False) -> None:
         self.owner = FakeOwner()
@@ -79,7 +79,7 @@ def test_a_micro_batch_has_the_available_records_and_the_membership() -> None:
 
 
 def test_a_worker_waits_for_more_records_only_if_it_has_a_backlog() -> None:
-    """Otherwise a worker without a backlog would wait a second for a full micro-batch."""
+    """A worker without a backlog must not wait a second for a full micro-batch."""
     full_polls = BACKLOG_ROWS // POLL_ROWS
     full_batches = [
         records_at(0, *range(1 + n * POLL_ROWS, 1 + (n + 1) * POLL_ROWS)) for n in range(full_polls)
@@ -105,9 +105,9 @@ def test_a_micro_batch_never_exceeds_max_rows() -> None:
 
 def test_a_micro_batch_is_full_when_its_values_are_large() -> None:
     """The limit on bytes bounds the heap and the producer's queue."""
-    size = BATCH_BYTES // 4
-    large = [StoredRecord(bytes(size), offset) for offset in range(6)]
-    consumer = FakeConsumer(*[[record] for record in large], [StoredRecord(None, 6)])
+    value_size = BATCH_BYTES // 4
+    large_records = [StoredRecord(bytes(value_size), offset) for offset in range(6)]
+    consumer = FakeConsumer(*[[record] for record in large_records], [StoredRecord(None, 6)])
     rig = Rig(consumer)
 
     assert positions(rig.source.next_batch(100, 0.05)) == [(0, 0), (0, 1), (0, 2), (0, 3)]
@@ -122,7 +122,7 @@ def test_without_records_a_micro_batch_is_empty() -> None:
 def test_records_of_a_revoked_partition_are_dropped_from_the_unfinished_micro_batch(
     callback: str, kind: str
 ) -> None:
-    """Otherwise the records would be committed in the group's next generation."""
+    """Records of a revoked partition must not be committed in the next generation."""
 
     def rebalance(consumer: FakeConsumer) -> list[object]:
         consumer.revoke_partitions(0, kind=callback)
@@ -134,7 +134,7 @@ def test_records_of_a_revoked_partition_are_dropped_from_the_unfinished_micro_ba
     rig.source.resume_partitions([Partition(TOPIC, 0), Partition(TOPIC, 1)])
 
     assert positions(rig.source.next_batch(100, 0.05)) == [(1, 10), (1, 11)]
-    assert rig.owner.owned == {Partition(TOPIC, 1)}
+    assert rig.owner.owned_partitions == {Partition(TOPIC, 1)}
     assert rig.rebalances == [("assigned", [0, 1]), (kind, [0])]
 
 
@@ -205,7 +205,7 @@ def test_new_partitions_without_a_memory_are_paused_until_resumed() -> None:
     consumer = FakeConsumer()
     rig = Rig(consumer)
     partition_0, partition_1 = Partition(TOPIC, 0), Partition(TOPIC, 1)
-    rig.owner.without_memory = {partition_0, partition_1}
+    rig.owner.partitions_without_memory = {partition_0, partition_1}
 
     consumer.assign_partitions(0, 1)
     assert set(consumer.paused_partitions) == {0, 1}
@@ -223,7 +223,7 @@ def test_new_partitions_without_a_memory_are_paused_until_resumed() -> None:
 def test_a_new_partition_with_a_memory_is_not_paused() -> None:
     consumer = FakeConsumer()
     rig = Rig(consumer)
-    rig.owner.without_memory = {Partition(TOPIC, 1)}
+    rig.owner.partitions_without_memory = {Partition(TOPIC, 1)}
 
     consumer.assign_partitions(0, 1)
 
@@ -234,12 +234,12 @@ def test_a_record_of_a_partition_without_a_memory_is_read_again() -> None:
     """A paused partition should return no records; if it does, no record may be lost."""
     consumer = FakeConsumer(records_at(1, 10), records_at(0, 5), records_at(1, 11), [])
     rig = Rig(consumer)
-    rig.owner.without_memory = {Partition(TOPIC, 1)}
+    rig.owner.partitions_without_memory = {Partition(TOPIC, 1)}
     consumer.assign_partitions(0, 1)
 
     assert positions(rig.source.next_batch(100, 0.05)) == []
     assert positions(rig.source.next_batch(100, 0.05)) == [(0, 5)]
-    rig.owner.without_memory = set()
+    rig.owner.partitions_without_memory = set()
     rig.source.resume_partitions([Partition(TOPIC, 1)])
     assert consumer.seeks == [], "the previous micro-batch may not be committed yet"
 
@@ -253,7 +253,7 @@ def test_a_partition_that_lost_its_memory_is_paused_after_a_rewind() -> None:
     rig = Rig(consumer)
     consumer.assign_partitions(0, 1)
     rig.source.resume_partitions([Partition(TOPIC, 0), Partition(TOPIC, 1)])
-    rig.owner.without_memory = {Partition(TOPIC, 1)}
+    rig.owner.partitions_without_memory = {Partition(TOPIC, 1)}
 
     rig.source.rewind()
 
@@ -284,9 +284,9 @@ def test_each_client_error_is_ignored_or_raised_as_a_project_error(
     if error_class is None:
         assert positions(source.next_batch(10, 0.05)) == []
     else:
-        with pytest.raises(error_class) as caught:
+        with pytest.raises(error_class) as error_info:
             source.next_batch(10, 0.05)
-        assert type(caught.value) is error_class
+        assert type(error_info.value) is error_class
 
 
 def test_closing_leaves_the_group() -> None:

@@ -118,7 +118,7 @@ def test_a_final_exit_code_ends_all_workers(folder: Path, code: int) -> None:
     assert run_count(folder, 0) == 1
 
 
-def test_fenced_is_final_only_the_second_time_in_a_row(folder: Path) -> None:
+def test_only_a_worker_that_is_fenced_twice_in_a_row_ends_all_workers(folder: Path) -> None:
     """A single fencing may mean only that the worker's own transaction timed out."""
     exit_code = Fenced.exit_code
     with start(folder, worker0=f"{exit_code},{exit_code}") as process:

@@ -106,7 +106,7 @@ def test_threads_compute_the_same_bits_as_one_thread(
         )
 
 
-def test_a_forest_too_deep_for_the_fast_layout_runs_in_threads_too() -> None:
+def test_a_forest_too_deep_for_the_heap_layout_runs_in_threads() -> None:
     from sklearn.ensemble import IsolationForest
 
     rows = np.random.default_rng(1).normal(size=(1_000, 3))
@@ -157,14 +157,14 @@ def test_few_rows_are_one_task(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sorted(ranges) == [(0, 0), (0, 100), (0, 100), (100, 101)]
 
 
-@pytest.mark.parametrize("failing", [0, 1, 2])
-def test_an_error_is_raised_after_all_threads_have_ended(failing: int) -> None:
+@pytest.mark.parametrize("failing_row", [0, 1, 2])
+def test_an_error_is_raised_after_all_threads_have_ended(failing_row: int) -> None:
     started_rows: list[int] = []
     ended_rows: list[int] = []
     has_failed = threading.Event()
 
     def work(begin: int, _end: int) -> None:
-        if begin == failing:
+        if begin == failing_row:
             has_failed.set()
             raise ValueError(f"row {begin}")
         started_rows.append(begin)
@@ -172,7 +172,7 @@ def test_an_error_is_raised_after_all_threads_have_ended(failing: int) -> None:
         ended_rows.append(begin)
 
     with ThreadedRowExecutor(3) as row_executor:
-        with pytest.raises(ValueError, match=f"row {failing}"):
+        with pytest.raises(ValueError, match=f"row {failing_row}"):
             row_executor(work, 3)
         assert sorted(ended_rows) == sorted(started_rows)
 
@@ -216,4 +216,4 @@ def test_the_loop_uses_its_row_executor() -> None:
 
     rig.run()
 
-    assert row_counts == [6, 4]  # parsed payloads, scored rows
+    assert row_counts == [6, 4]  # 6 payloads are parsed, and 4 rows are scored

@@ -88,8 +88,10 @@ format = "json"
         """Fetch a page from a service; a status above 399 raises HTTPError."""
         data = None if body is None else json.dumps(body).encode()
         url = f"{self.address(command)}{path}"
-        with urlopen(Request(url, data, {"Content-Type": "application/json"}), timeout=20) as page:
-            text: str = page.read().decode()
+        with urlopen(
+            Request(url, data, {"Content-Type": "application/json"}), timeout=20
+        ) as response:
+            text: str = response.read().decode()
         return text
 
     def wait_until_consumed(self, records: int) -> None:

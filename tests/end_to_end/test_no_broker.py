@@ -19,7 +19,9 @@ def test_every_command_reports_a_missing_broker_in_one_line(tmp_path: Path) -> N
     def run_command(command: str) -> CommandResult:
         return sensorwatch(*command.split(), folder=tmp_path, environ=environment)
 
-    with ThreadPoolExecutor(len(COMMANDS)) as pool:  # Each command waits some seconds.
+    with ThreadPoolExecutor(
+        len(COMMANDS)
+    ) as pool:  # The commands run in parallel, because each command waits some seconds.
         results = dict(zip(COMMANDS, pool.map(run_command, COMMANDS), strict=True))
     for command, result in results.items():
         assert (result.code, result.out) == (3, ""), command

@@ -171,7 +171,7 @@ def test_tail_prints_every_event_unchanged_as_json(scored_stream: ScoredStream) 
 
 
 def test_more_than_90_percent_of_the_spikes_are_detected(scored_stream: ScoredStream) -> None:
-    """The labels are in the headers of the readings, never in their values."""
+    """The fault labels are in the headers of the readings, never in the values."""
     spike_ids = {
         f"{message.topic()}-{message.partition()}-{message.offset()}"
         for message in scored_stream.session.committed_records(scored_stream.session.readings)

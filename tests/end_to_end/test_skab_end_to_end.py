@@ -97,9 +97,9 @@ def test_every_row_is_delivered_and_the_consumer_exits_with_0(
 def test_the_ledger_counts_every_row_and_proves_every_score(streamed_files: StreamedFiles) -> None:
     total = count_rows(VALVE) + count_rows(ANOMALY_FREE)
     output = streamed_files.session.run_command("ledger show").out
-    anomalies = len(streamed_files.events)
-    assert 0 < anomalies < total, "the files must have normal rows and anomalous ones"
-    equation = f"records in {total} = normal {total - anomalies} + anomalies {anomalies}"
+    anomaly_count = len(streamed_files.events)
+    assert 0 < anomaly_count < total, "the files must have normal rows and anomalous rows"
+    equation = f"records in {total} = normal {total - anomaly_count} + anomalies {anomaly_count}"
     assert f"{equation} + dead letters 0" in output
     findings = streamed_files.session.run_json_command("ledger verify --json")
     assert {finding["verdict"] for finding in findings} == {"proven"}

@@ -188,7 +188,7 @@ class ClientScenario:
         self.now += seconds
 
 
-def failing_call(call: str, *errors: Exception | None) -> dict[str, Any]:
+def errors_of_call(call: str, *errors: Exception | None) -> dict[str, Any]:
     """Return arguments for a ClientScenario in which this call raises these errors."""
     return {call: list(errors)}
 

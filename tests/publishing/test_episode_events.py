@@ -116,7 +116,7 @@ def test_the_schema_is_valid_with_its_examples_and_describes_every_property() ->
         assert property_schema.get("description"), name
 
 
-def test_an_episode_has_an_event_per_row_and_one_for_its_end() -> None:
+def test_an_episode_has_an_event_per_row_and_an_event_for_its_end() -> None:
     """A normal row closes an episode; the next anomalous row begins another episode."""
     records = records_of(
         a_row("p", 0),

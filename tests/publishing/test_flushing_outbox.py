@@ -10,7 +10,7 @@ from sensorwatch.common.errors import (
     MicroBatchAborted,
     Unrecoverable,
 )
-from tests.publishing.outboxes import ClientScenario, failing_call, kafka_exception, publish
+from tests.publishing.outboxes import ClientScenario, errors_of_call, kafka_exception, publish
 
 
 def test_offsets_are_committed_after_the_delivery_of_all_messages() -> None:
@@ -41,7 +41,7 @@ def test_a_fatal_error_of_the_client_is_unrecoverable() -> None:
     fatal_error = KafkaException(KafkaError(KafkaError._FATAL, "made by a test", True))
     for call in ("produce", "flush"):
         with pytest.raises(Unrecoverable):
-            publish(ClientScenario(**failing_call(call, fatal_error)).flushing_outbox())
+            publish(ClientScenario(**errors_of_call(call, fatal_error)).flushing_outbox())
 
 
 @pytest.mark.parametrize(

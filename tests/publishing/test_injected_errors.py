@@ -24,7 +24,7 @@ from tests.brokers.protocol import Api
 
 pytestmark = [pytest.mark.embedded, pytest.mark.slow]
 
-STALE_MEMBER_EPOCH = 113  # the client has no name for it yet
+STALE_MEMBER_EPOCH = 113  # KafkaError has no name for this code
 MESSAGE = OutgoingMessage("output", None, b"event", [])
 COMMITS = [Commit(Partition("input", 0), 1, "account")]
 STATE_TOPIC = "state"
@@ -111,11 +111,14 @@ class Rig:
         idle_timeout = {"connections.max.idle.ms": int(self.idle_seconds * 1000)}
         kafka = {"bootstrap.servers": self.cluster.address, **short_delays, **idle_timeout}
         config = producer_config(kafka, transactional_id="writer")
-        callbacks = {"error_cb": self.reported_errors.append, "on_delivery": self._delivered}
+        callbacks = {
+            "error_cb": self.reported_errors.append,
+            "on_delivery": self._store_delivery_error,
+        }
         self.producers.append(Producer(config | callbacks, logger=quiet_logger()))
         return self.producers[-1]
 
-    def _delivered(self, error: KafkaError | None, _message: object) -> None:
+    def _store_delivery_error(self, error: KafkaError | None, _message: object) -> None:
         if error is not None:
             self.reported_errors.append(error)
 
@@ -140,12 +143,12 @@ def test_each_broker_error_is_solved_or_raised_as_a_project_error(
     if error_class is None:
         rig.publish(outbox, iter([MESSAGE]))
     else:
-        with pytest.raises(error_class) as caught:
+        with pytest.raises(error_class) as error_info:
             rig.publish(outbox, iter([MESSAGE]))
-        assert type(caught.value) is error_class
+        assert type(error_info.value) is error_class
 
     assert len(rig.producers) == (2 if error_class is UNKNOWN else 1)
-    if error_class in (ABORTED, UNKNOWN, None):  # the next micro-batch is published
+    if error_class in (ABORTED, UNKNOWN, None):  # the outbox can publish again
         rig.publish(outbox, iter([MESSAGE]))
     outbox.close()
 
@@ -181,10 +184,10 @@ def test_an_error_between_two_messages_is_raised_with_its_cause(
             return True  # a fatal error
         return bool(rig.reported_errors)
 
-    with pytest.raises(error_class) as caught:
+    with pytest.raises(error_class) as error_info:
         rig.publish(outbox, messages())
 
-    assert type(caught.value) is error_class
+    assert type(error_info.value) is error_class
     assert len(rig.producers) == (2 if error_class is UNKNOWN else 1)
     outbox.close()
 
@@ -206,11 +209,11 @@ def test_a_second_broken_producer_in_a_row_ends_the_process(rig: Rig) -> None:
     outbox = rig.outbox()
     for _ in range(2):
         rig.cluster.push_request_errors(Api.END_TXN, [KafkaError.INVALID_TXN_STATE])
-        with pytest.raises(SensorwatchError) as caught:
+        with pytest.raises(SensorwatchError) as error_info:
             rig.publish(outbox, iter([MESSAGE]))
 
-    assert type(caught.value) is Unrecoverable
-    assert "twice in a row" in str(caught.value)
+    assert type(error_info.value) is Unrecoverable
+    assert "twice in a row" in str(error_info.value)
 
 
 @pytest.mark.parametrize(
@@ -257,7 +260,7 @@ def test_a_group_coordinator_that_was_killed_and_replaced_is_found_again() -> No
         rig.consumer.close()
 
 
-def test_a_client_that_waits_for_a_killed_group_coordinator_is_given_up() -> None:
+def test_a_client_that_waits_for_a_killed_group_coordinator_is_abandoned() -> None:
     """The client ignores the timeout of the call; see librdkafka's issue 5456."""
     with MockCluster(brokers=3) as cluster:
         rig = Rig(cluster, deadline_seconds=2.0, idle_seconds=0.0)
@@ -273,7 +276,7 @@ def test_a_client_that_waits_for_a_killed_group_coordinator_is_given_up() -> Non
 
 
 def replace_group_coordinator(rig: Rig) -> TransactionalOutbox:
-    """Publish once, kill the group's coordinator, and let the client learn that it is gone."""
+    """Publish a message, kill the group's coordinator and make broker 3 the coordinator."""
     rig.cluster.topic_create("input")
     rig.cluster.topic_create("output")
     rig.cluster.set_transaction_coordinator("writer", 1)
@@ -306,7 +309,7 @@ def test_closing_aborts_an_open_transaction(rig: Rig) -> None:
 
 
 def test_the_transaction_after_a_lost_connection_succeeds(rig: Rig) -> None:
-    """With the client's default of `metadata.recovery.strategy` the client hangs forever."""
+    """With the default of `metadata.recovery.strategy` the second transaction never ends."""
     outbox = rig.outbox()
     rig.cluster.push_request_errors(Api.PRODUCE, [KafkaError._TRANSPORT])
     rig.publish(outbox, iter([MESSAGE]))

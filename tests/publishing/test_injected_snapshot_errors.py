@@ -40,7 +40,7 @@ def rig(mock_cluster: MockCluster) -> Iterator[Rig]:
 
 
 def publish(rig: Rig, outbox: TransactionalOutbox | FlushingOutbox) -> int:
-    """Publish only the snapshot; return the offset of its manifest."""
+    """Publish a snapshot without messages; return the offset of its manifest."""
     offsets: list[int] = []
 
     def plan_commit(manifests: Mapping[Partition, int]) -> CommitPlan:
@@ -113,12 +113,12 @@ def test_each_broker_error_of_a_snapshot_is_solved_or_raised(
     if error_class is None:
         publish(rig, outbox)
     else:
-        with pytest.raises(error_class) as caught:
+        with pytest.raises(error_class) as error_info:
             publish(rig, outbox)
-        assert type(caught.value) is error_class
+        assert type(error_info.value) is error_class
 
     assert len(rig.producers) == (2 if error_class is UNKNOWN else 1)
-    if error_class in (ABORTED, UNKNOWN, None):  # the next micro-batch is published
+    if error_class in (ABORTED, UNKNOWN, None):  # the outbox can publish again
         publish(rig, outbox)
     outbox.close()
 

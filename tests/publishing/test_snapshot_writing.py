@@ -19,7 +19,7 @@ from tests.publishing.outboxes import (
     STATE_TOPIC,
     SUCCESSFUL_CALLS,
     ClientScenario,
-    failing_call,
+    errors_of_call,
     kafka_exception,
     publish,
 )
@@ -158,7 +158,9 @@ def test_a_fatal_error_of_a_flush_is_raised(
     error = KafkaException(KafkaError(code, "made by a test", True))
 
     with pytest.raises(error_class):
-        publish_snapshots(outbox_of(ClientScenario(**failing_call("flush", error)), kind), SNAPSHOT)
+        publish_snapshots(
+            outbox_of(ClientScenario(**errors_of_call("flush", error)), kind), SNAPSHOT
+        )
 
 
 def test_a_chunk_without_an_answer_until_the_deadline_renews_the_producer() -> None:

@@ -19,7 +19,7 @@ from tests.publishing.outboxes import (
     SUCCESSFUL_CALLS,
     TIMED_OUT,
     ClientScenario,
-    failing_call,
+    errors_of_call,
     fixed_commit_plan,
     kafka_exception,
     publish,
@@ -41,7 +41,7 @@ def test_messages_and_offsets_are_in_one_transaction() -> None:
 
 @pytest.mark.parametrize("call", ["init_transactions", *dict.fromkeys(SUCCESSFUL_CALLS)])
 def test_each_call_is_repeated_after_a_retriable_error(call: str) -> None:
-    scenario = ClientScenario(**failing_call(call, TIMED_OUT, TIMED_OUT))
+    scenario = ClientScenario(**errors_of_call(call, TIMED_OUT, TIMED_OUT))
 
     publish(scenario.transactional_outbox())
 
@@ -82,7 +82,7 @@ def test_a_call_that_ignores_its_timeout_is_abandoned_and_the_producer_renewed()
 
 
 def test_offsets_are_sent_in_one_call_with_all_of_the_remaining_time() -> None:
-    """A timeout of this call aborts the transaction, so the call cannot be repeated."""
+    """A timeout of send_offsets_to_transaction() aborts the transaction."""
     scenario = ClientScenario()
 
     publish(scenario.transactional_outbox())
@@ -92,7 +92,7 @@ def test_offsets_are_sent_in_one_call_with_all_of_the_remaining_time() -> None:
 
 
 def test_a_transaction_ends_before_the_timeout_of_the_broker() -> None:
-    """After this timeout the broker fences the producer."""
+    """After the transaction timeout the broker fences the producer."""
     scenario = ClientScenario(
         repeat_last_error=True, transaction_seconds=4.0, commit_transaction=[TIMED_OUT]
     )
@@ -175,7 +175,7 @@ def test_an_abort_that_fails_renews_the_producer() -> None:
     "call", ["begin_transaction", "produce", "send_offsets_to_transaction", "commit_transaction"]
 )
 def test_a_fenced_producer_makes_no_further_call(call: str) -> None:
-    scenario = ClientScenario(**failing_call(call, kafka_exception(KafkaError._FENCED)))
+    scenario = ClientScenario(**errors_of_call(call, kafka_exception(KafkaError._FENCED)))
     outbox = scenario.transactional_outbox()
 
     with pytest.raises(Fenced, match=r"\[consumer\] instance"):
