@@ -63,13 +63,13 @@ def collect(
     ends = _ends_after_transactions(run, settle_seconds)
     ledger = [ledger_record(message.value()) for message in read_committed(run.address, run.ledger)]
     records = _records_by_partition(run)
-    committed = committed_accounts(run)
+    accounts = committed_accounts(run)
     inputs = tuple(
         _input_partition(
             run,
             partition,
             records[partition],
-            committed[partition],
+            accounts[partition],
             ledger,
             (required_offsets or {}).get(partition),
         )
@@ -111,12 +111,15 @@ def committed_accounts(run: Run) -> dict[Partition, tuple[int | None, Account | 
         lambda: _try_committed_offsets(run), deadline=60, what="stable committed offsets"
     )
     return {
-        Partition(committed.topic, committed.partition): (
-            (committed.offset, from_metadata(committed.metadata, committed.offset))
-            if committed.offset >= 0
+        Partition(committed_offset.topic, committed_offset.partition): (
+            (
+                committed_offset.offset,
+                from_metadata(committed_offset.metadata, committed_offset.offset),
+            )
+            if committed_offset.offset >= 0
             else (None, None)
         )
-        for committed in offsets
+        for committed_offset in offsets
     }
 
 
@@ -149,11 +152,11 @@ def _input_partition(
     run: Run,
     partition: Partition,
     records: Sequence[Record],
-    committed: tuple[int | None, Account | None],
+    committed_account: tuple[int | None, Account | None],
     ledger: Sequence[LedgerRecord],
     required_offset: int | None,
 ) -> InputPartition:
-    offset, account = committed
+    offset, account = committed_account
     expectation = rescore(
         records, account, ledger_records_of(ledger, partition), run.detectors, run.emit
     )

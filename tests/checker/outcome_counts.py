@@ -9,24 +9,25 @@ from tests.checker.violation import Violation, ViolationKind
 
 def check_offset(input_partition: InputPartition) -> Iterator[Violation]:
     """Check that the committed offset is a next offset and equals the required offset."""
-    name, committed = input_partition.partition, input_partition.committed_offset
+    name, committed_offset = input_partition.partition, input_partition.committed_offset
     if (
         input_partition.required_offset is not None
-        and (committed or 0) != input_partition.required_offset
+        and (committed_offset or 0) != input_partition.required_offset
     ):
         yield Violation(
             ViolationKind.OFFSET,
-            f"{name}: committed {committed}, expected {input_partition.required_offset}",
+            f"{name}: committed {committed_offset}, expected {input_partition.required_offset}",
         )
-    if committed is None or not input_partition.expected_outcomes:
+    if committed_offset is None or not input_partition.expected_outcomes:
         return
     next_offsets = {
         input_partition.expected_outcomes[0].offset,
         *(expected.offset + 1 for expected in input_partition.expected_outcomes),
     }
-    if committed not in next_offsets:
+    if committed_offset not in next_offsets:
         yield Violation(
-            ViolationKind.OFFSET, f"{name}: committed {committed}, which is not after a record"
+            ViolationKind.OFFSET,
+            f"{name}: committed {committed_offset}, which is not after a record",
         )
 
 
@@ -54,12 +55,12 @@ def check_account(input_partition: InputPartition) -> Iterator[Violation]:
 
 
 def _check_counts(
-    input_partition: InputPartition, account: FinalAccount, committed: int
+    input_partition: InputPartition, account: FinalAccount, committed_offset: int
 ) -> Iterator[Violation]:
     outcome_counts = Counter(
         outcome.record_outcome
         for outcome in input_partition.expected_outcomes
-        if account.first_offset <= outcome.offset < committed
+        if account.first_offset <= outcome.offset < committed_offset
     )
     for name, account_count, expected_count in (
         ("consumed", account.consumed, outcome_counts.total()),

@@ -52,7 +52,7 @@ class FakeConsumer:
         self.seeks: list[tuple[int, int]] = []
         self.paused_partitions: list[int] = []
         self.callbacks: dict[str, Any] = {}
-        self.closed = False
+        self.is_closed = False
         self.incremental = False
 
     def as_client(self) -> Consumer:
@@ -148,7 +148,7 @@ class FakeConsumer:
         ]
 
     def close(self) -> None:
-        self.closed = True
+        self.is_closed = True
 
 
 def records_at(partition: int, *offsets: int) -> list[StoredRecord]:

@@ -14,7 +14,7 @@ from sensorwatch.common.kafka.snapshot_text import Snapshot
 from sensorwatch.common.ledger.account import Account
 from sensorwatch.consumer.publishing.outbox import CommitPlanner
 from tests.consumer.fakes import FakeConsumer
-from tests.consumer.rig import FakeOutbox, FakeStateTopic, Rig
+from tests.consumer.rig import FakeOutbox, FakeStateTopic, LoopRig
 from tests.kafka.record_builders import StoredRecord
 
 PARTITIONS = 2
@@ -39,8 +39,8 @@ class GroupState:
 
     def accounts(self) -> dict[int, Account]:
         accounts = {
-            n: from_metadata(committed.metadata, committed.offset)
-            for n, committed in self.offsets.items()
+            n: from_metadata(committed_offset.metadata, committed_offset.offset)
+            for n, committed_offset in self.offsets.items()
         }
         return {number: account for number, account in accounts.items() if account is not None}
 
@@ -67,11 +67,11 @@ class GroupState:
                 results.append((message.topic, message.key, message.value))
         return sorted(results, key=lambda result: result[0])
 
-    def run_worker(self, rng: Random | None = None, **options: object) -> Rig:
+    def run_worker(self, rng: Random | None = None, **options: object) -> LoopRig:
         """Run a worker until all records are consumed or the worker is killed."""
         self.worker_runs += 1
         consumer = PartitionLogConsumer(self, rng)
-        rig = Rig(consumer=consumer, state_topic=self.state_topic, **options)  # type: ignore[arg-type]  # options of Rig
+        rig = LoopRig(consumer=consumer, state_topic=self.state_topic, **options)  # type: ignore[arg-type]  # options of LoopRig
         rig.input_records = self.input_records
         rig.outbox = FaultyOutbox(self, consumer, rng)
         consumer.assign_partitions(*range(PARTITIONS))

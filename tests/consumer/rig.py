@@ -144,7 +144,7 @@ class FakeChampion:
         return False
 
 
-class Rig:
+class LoopRig:
     """A consumer loop that consumes `steps` and stops after the last step."""
 
     def __init__(
@@ -222,7 +222,7 @@ class Rig:
             clock=self._clock,
         )
 
-    def with_opened_account(self) -> "Rig":
+    def with_opened_account(self) -> "LoopRig":
         """Assign partition 0 with an account that is already opened and committed."""
         account = open_account(
             0,

@@ -100,7 +100,7 @@ class Sandbox:
         """Return the group's ledger records."""
         return read_ledger(self.kafka, self.ledger, group=self.group)
 
-    def committed(self) -> dict[int, TopicPartition]:
+    def committed_offsets(self) -> dict[int, TopicPartition]:
         """Return the group's committed offsets, with their metadata."""
         config = {**self.kafka, "group.id": self.group}
         with Consumer(config, logger=quiet_logger()) as consumer:
@@ -118,25 +118,25 @@ class Sandbox:
     def accounts(self) -> dict[int, Account]:
         """Return the accounts in the committed offsets' metadata, by partition."""
         accounts = {}
-        for number, committed in self.committed().items():
-            account = from_metadata(committed.metadata, committed.offset)
+        for number, committed_offset in self.committed_offsets().items():
+            account = from_metadata(committed_offset.metadata, committed_offset.offset)
             if account is not None:
                 accounts[number] = account
         return accounts
 
-    def consumed(self) -> int:
+    def consumed_count(self) -> int:
         """Return the number of records in all accounts."""
         return sum(account.consumed for account in self.accounts().values())
 
     def wait_consumed(self, record_count: int, worker: "Worker") -> None:
         """Wait until the accounts count this number of records."""
         wait_until(
-            lambda: self.consumed() >= record_count or not worker.process.running,
+            lambda: self.consumed_count() >= record_count or not worker.process.running,
             deadline=START_SECONDS,
             what=f"{record_count} records consumed",
             every=0.1,
         )
-        assert self.consumed() == record_count, tail(worker.process.log)
+        assert self.consumed_count() == record_count, tail(worker.process.log)
 
     def check_accounts(self) -> None:
         """Score the whole input again; compare counts, digests and ids of outcomes."""
@@ -145,10 +145,12 @@ class Sandbox:
         event_ids, dead_letter_ids = [], []
         for number in sorted(accounts):
             account = accounts[number]
-            consumed = [
+            consumed_messages = [
                 m for m in messages if m.partition() == number and _offset(m) < account.next_offset
             ]
-            expected, anomalous_offsets, rejected_offsets = _score_again(consumed, self.registry)
+            expected, anomalous_offsets, rejected_offsets = _score_again(
+                consumed_messages, self.registry
+            )
             assert account.adds_up
             assert _counts(account) == _counts(expected), number
             event_ids += [f"{self.readings}-{number}-{offset}" for offset in anomalous_offsets]

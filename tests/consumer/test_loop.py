@@ -22,7 +22,7 @@ from tests.consumer.rig import (
     OLD_VERSION,
     PARTITION_0,
     THREE_RECORDS,
-    Rig,
+    LoopRig,
     batch_steps,
     stored_records,
 )
@@ -32,7 +32,7 @@ from tests.scoring.detectors import a_forecast_detector
 
 
 def test_a_micro_batch_is_published_once_with_all_its_results() -> None:
-    rig = Rig(*batch_steps(*THREE_RECORDS)).with_opened_account()
+    rig = LoopRig(*batch_steps(*THREE_RECORDS)).with_opened_account()
 
     rig.run()
 
@@ -71,7 +71,7 @@ def test_without_a_commit_no_account_advances_and_the_micro_batch_is_read_again(
         )
         return stored_records(*THREE_RECORDS)[:1]
 
-    rig = Rig(
+    rig = LoopRig(
         *batch_steps(*THREE_RECORDS),
         observe,
         stored_records(*THREE_RECORDS)[1:],
@@ -94,10 +94,10 @@ def test_without_a_commit_no_account_advances_and_the_micro_batch_is_read_again(
 
 def test_a_micro_batch_with_an_unknown_outcome_that_was_committed_is_not_repeated() -> None:
     """The worker reads the committed offset again and finds the commit."""
-    rig = Rig(
+    rig = LoopRig(
         *batch_steps(*THREE_RECORDS), failures=[OutcomeUnknown("injected")]
     ).with_opened_account()
-    reference = Rig(*batch_steps(*THREE_RECORDS)).with_opened_account()
+    reference = LoopRig(*batch_steps(*THREE_RECORDS)).with_opened_account()
     reference.run()
     (commit,) = reference.outbox.published_batches[0][1]
     rig.consumer.commit_offset(0, commit.next_offset, commit.metadata)
@@ -115,7 +115,7 @@ def test_failures_in_a_row_without_a_commit_end_the_process(
     """The cause may be a deleted output topic; the restarted worker names the topic."""
     failures = [failure_class("_TIMED_OUT, injected")] * 9
     steps = batch_steps(*THREE_RECORDS) * 9
-    rig = Rig(*steps, failures=failures, clock_step_seconds=2.0).with_opened_account()
+    rig = LoopRig(*steps, failures=failures, clock_step_seconds=2.0).with_opened_account()
 
     with pytest.raises(Unrecoverable, match=r"5 micro-batches in a row.*_TIMED_OUT, injected"):
         rig.run()
@@ -126,7 +126,7 @@ def test_failures_in_a_row_without_a_commit_end_the_process(
 def test_many_failures_within_a_second_do_not_end_the_process() -> None:
     """A coordinator that moves to another broker refuses many micro-batches in a second."""
     failures = [MicroBatchAborted("injected")] * 10
-    rig = Rig(*batch_steps(*THREE_RECORDS) * 11, failures=failures).with_opened_account()
+    rig = LoopRig(*batch_steps(*THREE_RECORDS) * 11, failures=failures).with_opened_account()
 
     rig.run()
 
@@ -142,7 +142,7 @@ def test_failures_with_commits_in_between_never_end_the_process() -> None:
         for first_offset in (0, 3, 6)
         for step in batch_steps(*THREE_RECORDS, first_offset=first_offset) * len(failures)
     ]
-    rig = Rig(*steps, failures=failures * 3).with_opened_account()
+    rig = LoopRig(*steps, failures=failures * 3).with_opened_account()
 
     rig.run()
 
@@ -164,7 +164,7 @@ def test_the_worker_is_not_ready_from_the_second_failure_in_a_row_to_the_next_co
     attempt_steps: list[ConsumeStep] = [observe, stored_records(*THREE_RECORDS)[1:], []]
     failures = [MicroBatchAborted("injected")] * 2
     # The clock advances a second per reading, so the pause after the second failure ends at once.
-    rig = Rig(
+    rig = LoopRig(
         *attempt_steps * 3, observe_without_records, failures=failures, clock_step_seconds=1.0
     ).with_opened_account()
 
@@ -177,7 +177,7 @@ def test_the_worker_is_not_ready_from_the_second_failure_in_a_row_to_the_next_co
 
 @pytest.mark.parametrize("error", [Fenced("injected"), Unrecoverable("injected")], ids=str)
 def test_fenced_and_unrecoverable_errors_end_the_loop(error: SensorwatchError) -> None:
-    rig = Rig(*batch_steps(*THREE_RECORDS), failures=[error]).with_opened_account()
+    rig = LoopRig(*batch_steps(*THREE_RECORDS), failures=[error]).with_opened_account()
 
     with pytest.raises(type(error)):
         rig.run()
@@ -186,7 +186,7 @@ def test_fenced_and_unrecoverable_errors_end_the_loop(error: SensorwatchError) -
 
 
 def test_without_records_nothing_is_published() -> None:
-    rig = Rig([], [], []).with_opened_account()
+    rig = LoopRig([], [], []).with_opened_account()
 
     rig.run()
 
@@ -198,7 +198,7 @@ def test_a_new_partition_without_records_is_committed() -> None:
         consumer.assign_partitions(1)
         return []
 
-    rig = Rig(rebalance, []).with_opened_account()
+    rig = LoopRig(rebalance, []).with_opened_account()
 
     rig.run()
 
@@ -208,7 +208,7 @@ def test_a_new_partition_without_records_is_committed() -> None:
 
 
 def test_a_worker_without_a_membership_commits_nothing() -> None:
-    rig = Rig(*batch_steps(*THREE_RECORDS)).with_opened_account()
+    rig = LoopRig(*batch_steps(*THREE_RECORDS)).with_opened_account()
     lost_membership = fakes.MEMBERSHIP.replace(b"\x01\x00\x00\x00", b"\xff\xff\xff\xff")
     rig.consumer.consumer_group_metadata = lambda: lost_membership  # type: ignore[method-assign]  # a lost membership
 
@@ -219,7 +219,7 @@ def test_a_worker_without_a_membership_commits_nothing() -> None:
 
 
 def test_a_new_champion_is_used_from_the_next_micro_batch_on() -> None:
-    rig = Rig(
+    rig = LoopRig(
         *batch_steps(*THREE_RECORDS),
         *batch_steps(*THREE_RECORDS, first_offset=3),
         swap_at_refresh=1,
@@ -253,7 +253,7 @@ def test_rows_are_counted_by_status_and_each_closed_episode_is_counted_once() ->
     def forecast_detector(name: str = OLD_VERSION) -> Detector:
         return replace(a_forecast_detector(), version=name)
 
-    rig = Rig(*batch_steps(*values), detector=forecast_detector).with_opened_account()
+    rig = LoopRig(*batch_steps(*values), detector=forecast_detector).with_opened_account()
 
     rig.run()
 
@@ -274,7 +274,7 @@ INVALID_VALUES = (b"poison",) * 12
 
 
 def test_an_open_breaker_pauses_commits_nothing_and_ends_the_worker_after_the_grace_time() -> None:
-    rig = Rig(*batch_steps(*INVALID_VALUES), clock_step_seconds=0.05).with_opened_account()
+    rig = LoopRig(*batch_steps(*INVALID_VALUES), clock_step_seconds=0.05).with_opened_account()
 
     with pytest.raises(BreakerOpen, match="10 of the last 10"):
         rig.run(lambda: False)
@@ -287,7 +287,7 @@ def test_an_open_breaker_pauses_commits_nothing_and_ends_the_worker_after_the_gr
 
 
 def test_a_new_champion_closes_the_breaker_and_the_batch_is_read_again() -> None:
-    rig = Rig(
+    rig = LoopRig(
         *batch_steps(*INVALID_VALUES), [], *batch_steps(*THREE_RECORDS), swap_at_refresh=2
     ).with_opened_account()
 
@@ -300,7 +300,7 @@ def test_a_new_champion_closes_the_breaker_and_the_batch_is_read_again() -> None
 
 
 def test_a_worker_with_an_open_breaker_can_be_stopped() -> None:
-    rig = Rig(*batch_steps(*INVALID_VALUES), [], []).with_opened_account()
+    rig = LoopRig(*batch_steps(*INVALID_VALUES), [], []).with_opened_account()
 
     rig.run()
 

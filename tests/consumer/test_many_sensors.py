@@ -60,7 +60,7 @@ def test_a_hundred_thousand_sensors_are_restored_bit_for_bit() -> None:
     snapshot = Snapshot(
         "g", PARTITION, 1, SENSORS, DETECTOR.version, account, memory_to_bytes(memory)
     )
-    committed = replace(
+    committed_account = replace(
         replay(account, memory, SENSORS, SENSORS + rows_since_snapshot), snapshot=snapshot_ref
     )
     read_ranges: list[tuple[int, int]] = []
@@ -70,7 +70,7 @@ def test_a_hundred_thousand_sensors_are_restored_bit_for_bit() -> None:
         return record_batches(begin, end)
 
     sources = RestoreSources(lambda *_: snapshot, read_input, lambda _: DETECTOR, "f", 1)
-    steps = restore_memory(PARTITION, committed, DETECTOR, sources)
+    steps = restore_memory(PARTITION, committed_account, DETECTOR, sources)
     pauses = 0
     while True:
         try:

@@ -17,7 +17,7 @@ NEW_ACCOUNT = replace(OLD_ACCOUNT, next_offset=40, consumed=40, digest=7)
 OTHER_ACCOUNT = replace(NEW_ACCOUNT, digest=8)
 
 
-class Rig:
+class MemoriesRig:
     """Memories of two partitions; a micro-batch of partition 0 is not committed yet."""
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Rig:
 
 
 def test_a_commit_advances_a_memory() -> None:
-    rig = Rig()
+    rig = MemoriesRig()
 
     rig.memories.advance()
 
@@ -53,7 +53,7 @@ def test_a_commit_advances_a_memory() -> None:
 
 
 def test_updates_without_a_commit_are_undone() -> None:
-    rig = Rig()
+    rig = MemoriesRig()
 
     rig.memories.undo()
 
@@ -64,7 +64,7 @@ def test_updates_without_a_commit_are_undone() -> None:
 
 @pytest.mark.parametrize("is_committed", [False, True])
 def test_the_committed_account_decides_whether_updates_are_kept(is_committed: bool) -> None:
-    rig = Rig()
+    rig = MemoriesRig()
     account = NEW_ACCOUNT if is_committed else OLD_ACCOUNT
 
     rig.memories.reconcile({PARTITION_0: account, PARTITION_1: OLD_ACCOUNT})
@@ -85,7 +85,7 @@ def test_the_committed_account_decides_whether_updates_are_kept(is_committed: bo
     ids=["another digest", "another offset", "another model", "not assigned"],
 )
 def test_a_memory_that_matches_no_account_is_removed(account: Account | None) -> None:
-    rig = Rig()
+    rig = MemoriesRig()
 
     rig.memories.reconcile(
         {PARTITION_1: OLD_ACCOUNT}
@@ -98,7 +98,7 @@ def test_a_memory_that_matches_no_account_is_removed(account: Account | None) ->
 
 
 def test_a_memory_without_updates_must_match_its_account() -> None:
-    rig = Rig()
+    rig = MemoriesRig()
 
     rig.memories.reconcile({PARTITION_0: NEW_ACCOUNT, PARTITION_1: OTHER_ACCOUNT})
 
@@ -108,14 +108,14 @@ def test_a_memory_without_updates_must_match_its_account() -> None:
 
 def test_a_second_micro_batch_cannot_update_a_memory_before_the_commit() -> None:
     """`undo` undoes only the last micro-batch, so two micro-batches must not be open."""
-    rig = Rig()
+    rig = MemoriesRig()
 
     assert not rig.belongs_to(OLD_ACCOUNT)
     assert not rig.belongs_to(NEW_ACCOUNT)
 
 
 def test_a_swap_without_a_commit_is_undone() -> None:
-    rig = Rig()
+    rig = MemoriesRig()
     rig.memories.advance()
     memory = rig.memories.begin(PARTITION_0, NEW_ACCOUNT)
     memory.adopt(a_detector("default-0002-00000000", seed=8))
@@ -128,7 +128,7 @@ def test_a_swap_without_a_commit_is_undone() -> None:
 
 
 def test_a_snapshot_of_a_memory_without_updates_changes_nothing() -> None:
-    rig = Rig()
+    rig = MemoriesRig()
     rig.memories.advance()
 
     rig.memories.expect_commit({PARTITION_0: NEW_ACCOUNT})
@@ -139,7 +139,7 @@ def test_a_snapshot_of_a_memory_without_updates_changes_nothing() -> None:
 
 
 def test_a_memory_set_aside_is_reused_only_if_it_matches_its_account() -> None:
-    rig = Rig()
+    rig = MemoriesRig()
     rig.memories.advance()
     rig.memories.set_aside([PARTITION_0, PARTITION_1, Partition("sensors", 9)])
     assert PARTITION_0 not in rig.memories
@@ -160,7 +160,7 @@ def test_a_memory_set_aside_is_reused_only_if_it_matches_its_account() -> None:
 def test_a_memory_set_aside_with_uncommitted_updates_follows_the_committed_account(
     is_committed: bool,
 ) -> None:
-    rig = Rig()
+    rig = MemoriesRig()
     rig.memories.set_aside([PARTITION_0])
 
     rig.memories.take_back({PARTITION_0: NEW_ACCOUNT if is_committed else OLD_ACCOUNT})
@@ -169,7 +169,7 @@ def test_a_memory_set_aside_with_uncommitted_updates_follows_the_committed_accou
 
 
 def test_a_memory_of_a_revoked_partition_is_not_used() -> None:
-    rig = Rig()
+    rig = MemoriesRig()
 
     rig.memories.set_aside([PARTITION_0])
 

@@ -15,7 +15,7 @@ TOPIC = "sensors"
 PARTITION_0 = Partition(TOPIC, 0)
 
 
-class Rig:
+class ObservationRig:
     """An observation of one partition with committed offset 3."""
 
     def __init__(self) -> None:
@@ -34,14 +34,14 @@ class Rig:
 
 
 def test_the_lag_is_the_last_stable_minus_the_committed_offset() -> None:
-    rig = Rig()
+    rig = ObservationRig()
 
     assert rig.lag(position=3, last_stable=10) == 7
     assert rig.lag(position=3, last_stable=10) == 7
 
 
 def test_a_transaction_marker_before_the_position_is_no_lag() -> None:
-    rig = Rig()
+    rig = ObservationRig()
     rig.lag(position=4, last_stable=4)
 
     assert rig.lag(position=4, last_stable=4) == 0
@@ -49,7 +49,7 @@ def test_a_transaction_marker_before_the_position_is_no_lag() -> None:
 
 
 def test_consumed_records_without_a_commit_count_as_lag() -> None:
-    rig = Rig()
+    rig = ObservationRig()
     rig.lag(position=3, last_stable=3)
 
     assert rig.lag(position=10, last_stable=10) == 7
@@ -57,7 +57,7 @@ def test_consumed_records_without_a_commit_count_as_lag() -> None:
 
 @pytest.mark.parametrize("cause", ["rolled back", "breaker open"])
 def test_records_that_wait_for_their_commit_count_as_lag(cause: str) -> None:
-    rig = Rig()
+    rig = ObservationRig()
     if cause == "breaker open":
         rig.observation.show_breaker("too many rejections")
     else:
@@ -68,7 +68,7 @@ def test_records_that_wait_for_their_commit_count_as_lag(cause: str) -> None:
 
 
 def test_without_a_position_the_lag_starts_at_the_committed_offset() -> None:
-    rig = Rig()
+    rig = ObservationRig()
 
     for _ in range(3):
         assert rig.lag(position=-1001, last_stable=4) == 1

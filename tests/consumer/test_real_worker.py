@@ -124,8 +124,8 @@ def test_the_breaker_stops_commits_until_the_rejections_are_accepted(
     account = sandbox.accounts()[2]
     assert account.adds_up
     assert account.next_offset < 50
-    rows, rejected = account.window
-    assert rejected <= 0.5 * rows
+    rows, rejected_rows = account.window
+    assert rejected_rows <= 0.5 * rows
     assert len(sandbox.read(sandbox.dead_letters)) == account.dead_letters
 
     # The breaker's window is in the account, so a restart does not reset the window.

@@ -18,7 +18,7 @@ from sensorwatch.consumer.restoration import MemoryRestorer, RestoreSources
 from sensorwatch.consumer.snapshot_schedule import SnapshotSchedule
 from tests.consumer.fakes import TOPIC
 from tests.consumer.group_state import GroupState
-from tests.consumer.rig import NEW_VERSION, Rig
+from tests.consumer.rig import NEW_VERSION, LoopRig
 from tests.consumer.test_exactness import an_input
 from tests.kafka.record_builders import StoredRecord
 from tests.reading_builders import a_detector
@@ -26,7 +26,7 @@ from tests.reading_builders import a_detector
 PARTITION_0, PARTITION_1 = Partition(TOPIC, 0), Partition(TOPIC, 1)
 
 
-def a_group(*, consumed_records: int = 80) -> tuple[GroupState, Rig]:
+def a_group(*, consumed_records: int = 80) -> tuple[GroupState, LoopRig]:
     """Return a group with snapshots after 36 of `consumed_records` records; the input has 120."""
     group_state, records = GroupState(an_input()), an_input()
     for count in (36, consumed_records):
@@ -36,14 +36,14 @@ def a_group(*, consumed_records: int = 80) -> tuple[GroupState, Rig]:
     return group_state, rig
 
 
-def memory_bytes_of(rig: Rig) -> list[bytes]:
+def memory_bytes_of(rig: LoopRig) -> list[bytes]:
     return [memory_to_bytes(rig.memories[partition]) for partition in (PARTITION_0, PARTITION_1)]
 
 
 def test_a_restored_memory_has_the_same_bytes_as_the_lost_memory() -> None:
     group_state, _ = a_group()
     message_count = len(group_state.published_messages)
-    committed = group_state.accounts()
+    committed_accounts = group_state.accounts()
     uninterrupted_group = GroupState(an_input())
 
     rig = group_state.run_worker()
@@ -51,7 +51,7 @@ def test_a_restored_memory_has_the_same_bytes_as_the_lost_memory() -> None:
     assert memory_bytes_of(rig) == memory_bytes_of(uninterrupted_group.run_worker())
     assert rig.replays == [
         (Partition(TOPIC, number), snapshot_ref.next_offset, account.next_offset)
-        for number, account in sorted(committed.items())
+        for number, account in sorted(committed_accounts.items())
         if (snapshot_ref := account.snapshot) is not None
     ]
     assert group_state.results(0) + group_state.results(1) == uninterrupted_group.results(
@@ -144,7 +144,7 @@ def test_the_error_for_a_missing_version_names_the_version_and_the_remedy() -> N
 
 def test_a_partition_added_to_the_topic_is_refused() -> None:
     """With more partitions, the records of a sensor may move to another partition."""
-    rig = Rig()
+    rig = LoopRig()
     rig.consumer.assign_partitions(4)
 
     with pytest.raises(StateRefused, match=r"sensors-4 is new.*had 4 partitions.*state reset"):
@@ -198,11 +198,14 @@ class SlowRestore:
         self.closed_partitions: list[int] = []
         self.resumed_partitions: list[Partition] = []
         group_state, _ = a_group()
-        rig = Rig()
+        rig = LoopRig()
         self.accounts: Accounts = rig.accounts
         self.by_partition = self.accounts._by_partition
-        committed = group_state.accounts()
-        self.by_partition |= {PARTITION_0: committed[0], PARTITION_1: committed[1]}
+        committed_accounts = group_state.accounts()
+        self.by_partition |= {
+            PARTITION_0: committed_accounts[0],
+            PARTITION_1: committed_accounts[1],
+        }
         self.group_state = group_state
         self.ownership = Ownership(
             self.accounts, Memories(), SnapshotSchedule(every_rows=1, every_seconds=1)

@@ -17,7 +17,7 @@ ACCOUNT = replace(
 )
 
 
-class Rig:
+class ScheduleRig:
     """A schedule whose account has a snapshot at offset 100, with a clock that tests set."""
 
     def __init__(self, *, every_rows: int = 50, every_seconds: float = 60.0) -> None:
@@ -33,15 +33,15 @@ class Rig:
 
 
 def test_a_snapshot_is_due_after_the_configured_number_of_rows() -> None:
-    assert [Rig().snapshot_due(rows) for rows in (0, 49, 50)] == [False, False, True]
+    assert [ScheduleRig().snapshot_due(rows) for rows in (0, 49, 50)] == [False, False, True]
 
 
 def test_snapshots_of_many_sensors_are_due_less_often() -> None:
-    assert [Rig().snapshot_due(rows, sensors=50) for rows in (249, 250)] == [False, True]
+    assert [ScheduleRig().snapshot_due(rows, sensors=50) for rows in (249, 250)] == [False, True]
 
 
 def test_a_snapshot_is_due_after_the_configured_seconds_if_there_was_a_row() -> None:
-    rig = Rig()
+    rig = ScheduleRig()
     rig.now = 59.9
     assert not rig.snapshot_due(1)
     rig.now = 60.0
@@ -53,7 +53,7 @@ def test_a_snapshot_is_due_after_the_configured_seconds_if_there_was_a_row() -> 
 
 
 def test_rebalances_do_not_delay_a_snapshot() -> None:
-    rig = Rig()
+    rig = ScheduleRig()
     for rig.now in (20.0, 40.0, 60.0):
         rig.snapshot_schedule.forget([PARTITION_0])
         rig.snapshot_schedule.begin(PARTITION_0, ACCOUNT)
@@ -68,12 +68,12 @@ def test_an_account_without_records_needs_no_snapshot(consumed: int, snapshot_du
     """Without a snapshot only a cold memory can be restored."""
     account = replace(ACCOUNT, snapshot=None, consumed=consumed)
 
-    assert Rig().snapshot_schedule.snapshot_due(PARTITION_0, account, 1) is snapshot_due
+    assert ScheduleRig().snapshot_schedule.snapshot_due(PARTITION_0, account, 1) is snapshot_due
 
 
 def test_a_commit_returns_the_offset_before_which_snapshots_can_be_deleted() -> None:
     """Every record up to the manifest of the newest unneeded snapshot can be deleted."""
-    rig = Rig()
+    rig = ScheduleRig()
 
     deletable_offsets = [
         rig.snapshot_schedule.snapshot_committed(PARTITION_0, manifest)
@@ -85,7 +85,7 @@ def test_a_commit_returns_the_offset_before_which_snapshots_can_be_deleted() -> 
 
 
 def test_a_partition_that_is_assigned_again_starts_without_known_snapshots() -> None:
-    rig = Rig()
+    rig = ScheduleRig()
     for manifest in range(KEPT_SNAPSHOTS):
         rig.snapshot_schedule.snapshot_committed(PARTITION_0, manifest)
     rig.snapshot_schedule.forget([PARTITION_0, Partition("sensors", 9)])

@@ -17,7 +17,7 @@ from tests.consumer.rig import (
     OLD_VERSION,
     PARTITION_0,
     THREE_RECORDS,
-    Rig,
+    LoopRig,
     batch_steps,
 )
 from tests.kafka.record_builders import StoredRecord
@@ -30,7 +30,7 @@ def ledger_records(messages: Sequence[OutgoingMessage]) -> list[LedgerRecord]:
     return [ledger_record(m.value) for m in messages if m.topic == "g.ledger"]
 
 
-def ledger_summaries(rig: Rig) -> list[tuple[int, Cause, int, str]]:
+def ledger_summaries(rig: LoopRig) -> list[tuple[int, Cause, int, str]]:
     """Return partition, cause, offset and model version of every ledger record."""
     return [
         (record.partition, record.cause, record.account.next_offset, record.account.model_version)
@@ -39,7 +39,7 @@ def ledger_summaries(rig: Rig) -> list[tuple[int, Cause, int, str]]:
     ]
 
 
-def require_snapshots(rig: Rig) -> None:
+def require_snapshots(rig: LoopRig) -> None:
     """Assert that every ledger record, except Cause.OPENED, names a snapshot at its offset."""
     for messages, _ in rig.outbox.published_batches:
         for record in ledger_records(messages):
@@ -58,7 +58,7 @@ def test_snapshots_are_written_at_the_first_commit_and_each_interval_of_rows() -
         for first_offset in range(0, 18, 3)
         for step in batch_steps(*THREE_RECORDS, first_offset=first_offset)
     ]
-    rig = Rig(*steps, snapshot_every_rows=6).with_opened_account()
+    rig = LoopRig(*steps, snapshot_every_rows=6).with_opened_account()
 
     rig.run()
 
@@ -75,7 +75,7 @@ def test_snapshots_are_written_at_the_first_commit_and_each_interval_of_rows() -
 def test_an_idle_partition_gets_a_snapshot_after_each_interval_of_seconds() -> None:
     """Without a new snapshot, retention could delete the input that a replay needs."""
     steps = [*batch_steps(*THREE_RECORDS), *batch_steps(*THREE_RECORDS, first_offset=3), *[[]] * 60]
-    rig = Rig(*steps, snapshot_every_seconds=3, clock_step_seconds=0.05).with_opened_account()
+    rig = LoopRig(*steps, snapshot_every_seconds=3, clock_step_seconds=0.05).with_opened_account()
 
     rig.run()
 
@@ -93,10 +93,10 @@ def test_a_failed_snapshot_does_not_change_an_idle_memory(
     """Earlier updates of the memory are committed and must not be undone."""
     steps = [*batch_steps(*THREE_RECORDS), *batch_steps(*THREE_RECORDS, first_offset=3), *[[]] * 60]
     failures = [None, None, failure_class("injected")]
-    rig = Rig(
+    rig = LoopRig(
         *steps, failures=failures, snapshot_every_seconds=3, clock_step_seconds=0.05
     ).with_opened_account()
-    reference_rig = Rig(
+    reference_rig = LoopRig(
         *steps, snapshot_every_seconds=3, clock_step_seconds=0.05
     ).with_opened_account()
 
@@ -124,7 +124,7 @@ def test_old_snapshots_are_deleted_only_after_newer_snapshots_are_committed() ->
         *[None] * (KEPT_SNAPSHOTS + 2),
         MicroBatchAborted("injected"),
     ]
-    rig = Rig(*steps, snapshot_every_rows=1, failures=failures).with_opened_account()
+    rig = LoopRig(*steps, snapshot_every_rows=1, failures=failures).with_opened_account()
 
     rig.run()
 
@@ -145,7 +145,7 @@ SWAP_STEPS = [*batch_steps(*THREE_RECORDS), assign_idle_partition, *[[]] * 8]
 
 
 def test_a_swap_writes_all_snapshots_in_a_separate_transaction() -> None:
-    rig = Rig(
+    rig = LoopRig(
         *SWAP_STEPS,
         *batch_steps(*THREE_RECORDS, first_offset=3),
         swap_at_refresh=2,
@@ -154,9 +154,7 @@ def test_a_swap_writes_all_snapshots_in_a_separate_transaction() -> None:
 
     rig.run()
 
-    ((messages, commits),) = [
-        published for published in rig.outbox.published_batches if is_swap(published[0])
-    ]
+    ((messages, commits),) = [batch for batch in rig.outbox.published_batches if is_swap(batch[0])]
     assert [message.topic for message in messages] == ["g.ledger"] * 2
     assert [(commit.partition, commit.next_offset) for commit in commits] == [
         (PARTITION_0, 3),
@@ -201,7 +199,9 @@ def test_a_memory_that_another_worker_swapped_and_swapped_back_is_restored() -> 
         consumer.assign_partitions(0)
         return []
 
-    rig = Rig(*batch_steps(*THREE_RECORDS), swap_on_another_worker, *[[]] * 3).with_opened_account()
+    rig = LoopRig(
+        *batch_steps(*THREE_RECORDS), swap_on_another_worker, *[[]] * 3
+    ).with_opened_account()
 
     rig.run()
 
@@ -239,7 +239,7 @@ def test_a_failed_swap_keeps_the_old_memory_and_is_repeated(
         *batch_steps(*THREE_RECORDS, first_offset=3),
     ]
     failures = [None, failure]
-    rig = Rig(
+    rig = LoopRig(
         *steps,
         failures=failures,
         fail_after_commit=fail_after_commit,
@@ -255,7 +255,9 @@ def test_a_failed_swap_keeps_the_old_memory_and_is_repeated(
     assert sum(is_swap(messages) for messages, _ in rig.outbox.published_batches) == 1
     assert {model for _, model in observations} == {OLD_VERSION, NEW_VERSION}
     assert rig.accounts.by_partition[PARTITION_0].consumed == 6
-    reference_rig = Rig(*steps, swap_at_refresh=2, clock_step_seconds=0.15).with_opened_account()
+    reference_rig = LoopRig(
+        *steps, swap_at_refresh=2, clock_step_seconds=0.15
+    ).with_opened_account()
     memory_bytes = memory_to_bytes(rig.memories[PARTITION_0])
     rig = reference_rig  # `observe` reads the variable `rig`
     rig.run()
@@ -263,7 +265,7 @@ def test_a_failed_swap_keeps_the_old_memory_and_is_repeated(
 
 
 def test_the_memory_metrics_change_only_with_a_commit() -> None:
-    rig = Rig(
+    rig = LoopRig(
         *batch_steps(*THREE_RECORDS), [], failures=[MicroBatchAborted("injected")]
     ).with_opened_account()
     rig.run()
@@ -284,7 +286,7 @@ def test_the_memory_metrics_change_only_with_a_commit() -> None:
 
 
 def test_a_worker_that_restores_a_memory_is_not_ready() -> None:
-    rig = Rig().with_opened_account()
+    rig = LoopRig().with_opened_account()
 
     rig.observation.set_awaiting_memory(2)
 

@@ -41,7 +41,7 @@ class FakeOwner:
         return partition not in self.partitions_without_memory
 
 
-class Rig:
+class SourceRig:
     """A source with a fake owner; the rig stores all rebalances."""
 
     def __init__(self, consumer: FakeConsumer, *, incremental: bool = False) -> None:
@@ -72,7 +72,7 @@ def positions(batch: MicroBatch) -> list[tuple[int, int]]:
 def test_a_micro_batch_has_the_available_records_and_the_membership() -> None:
     consumer = FakeConsumer(records_at(0, 5), records_at(0, 6, 7), [], records_at(0, 8))
 
-    batch = Rig(consumer).source.next_batch(100, 0.05)
+    batch = SourceRig(consumer).source.next_batch(100, 0.05)
 
     assert positions(batch) == [(0, 5), (0, 6), (0, 7)]
     assert batch.membership == MEMBERSHIP
@@ -87,7 +87,7 @@ def test_a_worker_waits_for_more_records_only_if_it_has_a_backlog() -> None:
     consumer = FakeConsumer(
         records_at(0, 0), *full_batches, records_at(0, 9_000), records_at(0, 9_001)
     )
-    rig = Rig(consumer)
+    rig = SourceRig(consumer)
 
     (partition_batch,) = rig.source.next_batch(50_000, 0.05).partition_batches
 
@@ -97,7 +97,7 @@ def test_a_worker_waits_for_more_records_only_if_it_has_a_backlog() -> None:
 
 def test_a_micro_batch_never_exceeds_max_rows() -> None:
     consumer = FakeConsumer(records_at(0, 5), records_at(0, 6), records_at(0, 7))
-    rig = Rig(consumer)
+    rig = SourceRig(consumer)
 
     assert positions(rig.source.next_batch(2, 0.05)) == [(0, 5), (0, 6)]
     assert positions(rig.source.next_batch(2, 0.05)) == [(0, 7)]
@@ -108,14 +108,14 @@ def test_a_micro_batch_is_full_when_its_values_are_large() -> None:
     value_size = BATCH_BYTES // 4
     large_records = [StoredRecord(bytes(value_size), offset) for offset in range(6)]
     consumer = FakeConsumer(*[[record] for record in large_records], [StoredRecord(None, 6)])
-    rig = Rig(consumer)
+    rig = SourceRig(consumer)
 
     assert positions(rig.source.next_batch(100, 0.05)) == [(0, 0), (0, 1), (0, 2), (0, 3)]
     assert positions(rig.source.next_batch(100, 0.05)) == [(0, 4), (0, 5), (0, 6)]
 
 
 def test_without_records_a_micro_batch_is_empty() -> None:
-    assert positions(Rig(FakeConsumer()).source.next_batch(10, 0.05)) == []
+    assert positions(SourceRig(FakeConsumer()).source.next_batch(10, 0.05)) == []
 
 
 @pytest.mark.parametrize(("callback", "kind"), [("on_revoke", "revoked"), ("on_lost", "lost")])
@@ -129,7 +129,7 @@ def test_records_of_a_revoked_partition_are_dropped_from_the_unfinished_micro_ba
         return [*records_at(1, 11)]
 
     consumer = FakeConsumer(records_at(0, 5), [*records_at(1, 10), *records_at(0, 6)], rebalance)
-    rig = Rig(consumer)
+    rig = SourceRig(consumer)
     consumer.assign_partitions(0, 1)
     rig.source.resume_partitions([Partition(TOPIC, 0), Partition(TOPIC, 1)])
 
@@ -141,7 +141,7 @@ def test_records_of_a_revoked_partition_are_dropped_from_the_unfinished_micro_ba
 @pytest.mark.parametrize("incremental", [False, True])
 def test_partitions_start_at_their_next_offsets(incremental: bool) -> None:
     consumer = FakeConsumer()
-    Rig(consumer, incremental=incremental)
+    SourceRig(consumer, incremental=incremental)
 
     consumer.assign_partitions(1, 2)
 
@@ -151,7 +151,7 @@ def test_partitions_start_at_their_next_offsets(incremental: bool) -> None:
 
 def test_rewinding_seeks_every_assigned_partition() -> None:
     consumer = FakeConsumer(records_at(0, 5))
-    rig = Rig(consumer)
+    rig = SourceRig(consumer)
     consumer.assign_partitions(0, 2)
     rig.source.next_batch(10, 0.05)
 
@@ -163,7 +163,7 @@ def test_rewinding_seeks_every_assigned_partition() -> None:
 def test_rewinding_repeats_a_failed_seek_and_drops_records_that_arrive() -> None:
     consumer = FakeConsumer(records_at(0, 5))
     consumer.seek_failures = [KafkaException(KafkaError(KafkaError._STATE))]
-    rig = Rig(consumer)
+    rig = SourceRig(consumer)
     consumer.assign_partitions(0, 2)
 
     rig.source.rewind()
@@ -175,7 +175,7 @@ def test_rewinding_repeats_a_failed_seek_and_drops_records_that_arrive() -> None
 def test_rewinding_that_keeps_failing_ends_the_process() -> None:
     consumer = FakeConsumer()
     consumer.seek_failures = [KafkaException(KafkaError(KafkaError._STATE))] * 1_000
-    rig = Rig(consumer)
+    rig = SourceRig(consumer)
     consumer.assign_partitions(0)
 
     with pytest.raises(Unrecoverable, match="go back"):
@@ -188,7 +188,7 @@ def test_partitions_assigned_while_paused_are_paused_too() -> None:
         return []
 
     consumer = FakeConsumer(rebalance)
-    rig = Rig(consumer)
+    rig = SourceRig(consumer)
     consumer.assign_partitions(0)
     rig.source.resume_partitions([Partition(TOPIC, 0)])
 
@@ -203,7 +203,7 @@ def test_partitions_assigned_while_paused_are_paused_too() -> None:
 
 def test_new_partitions_without_a_memory_are_paused_until_resumed() -> None:
     consumer = FakeConsumer()
-    rig = Rig(consumer)
+    rig = SourceRig(consumer)
     partition_0, partition_1 = Partition(TOPIC, 0), Partition(TOPIC, 1)
     rig.owner.partitions_without_memory = {partition_0, partition_1}
 
@@ -222,7 +222,7 @@ def test_new_partitions_without_a_memory_are_paused_until_resumed() -> None:
 
 def test_a_new_partition_with_a_memory_is_not_paused() -> None:
     consumer = FakeConsumer()
-    rig = Rig(consumer)
+    rig = SourceRig(consumer)
     rig.owner.partitions_without_memory = {Partition(TOPIC, 1)}
 
     consumer.assign_partitions(0, 1)
@@ -233,7 +233,7 @@ def test_a_new_partition_with_a_memory_is_not_paused() -> None:
 def test_a_record_of_a_partition_without_a_memory_is_read_again() -> None:
     """A paused partition should return no records; if it does, no record may be lost."""
     consumer = FakeConsumer(records_at(1, 10), records_at(0, 5), records_at(1, 11), [])
-    rig = Rig(consumer)
+    rig = SourceRig(consumer)
     rig.owner.partitions_without_memory = {Partition(TOPIC, 1)}
     consumer.assign_partitions(0, 1)
 
@@ -250,7 +250,7 @@ def test_a_record_of_a_partition_without_a_memory_is_read_again() -> None:
 
 def test_a_partition_that_lost_its_memory_is_paused_after_a_rewind() -> None:
     consumer = FakeConsumer()
-    rig = Rig(consumer)
+    rig = SourceRig(consumer)
     consumer.assign_partitions(0, 1)
     rig.source.resume_partitions([Partition(TOPIC, 0), Partition(TOPIC, 1)])
     rig.owner.partitions_without_memory = {Partition(TOPIC, 1)}
@@ -279,7 +279,7 @@ ERRORS: list[tuple[FailedFetch, type[Exception] | None]] = [
 def test_each_client_error_is_ignored_or_raised_as_a_project_error(
     failed_fetch: FailedFetch, error_class: type[Exception] | None
 ) -> None:
-    source = Rig(FakeConsumer([failed_fetch])).source
+    source = SourceRig(FakeConsumer([failed_fetch])).source
 
     if error_class is None:
         assert positions(source.next_batch(10, 0.05)) == []
@@ -292,6 +292,6 @@ def test_each_client_error_is_ignored_or_raised_as_a_project_error(
 def test_closing_leaves_the_group() -> None:
     consumer = FakeConsumer()
 
-    Rig(consumer).source.close()
+    SourceRig(consumer).source.close()
 
-    assert consumer.closed
+    assert consumer.is_closed

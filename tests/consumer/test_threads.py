@@ -15,7 +15,7 @@ from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import process
 from sensorwatch.consumer import threads
 from sensorwatch.consumer.threads import ThreadedRowExecutor
-from tests.consumer.rig import THREE_RECORDS, Rig, batch_steps
+from tests.consumer.rig import THREE_RECORDS, LoopRig, batch_steps
 from tests.kafka.record_builders import a_payload
 from tests.reading_builders import ANOMALOUS
 from tests.scoring.detectors import DETECTORS
@@ -211,7 +211,7 @@ def test_the_loop_uses_its_row_executor() -> None:
         row_counts.append(rows)
         serial(work, rows)
 
-    rig = Rig(*batch_steps(*THREE_RECORDS, *THREE_RECORDS)).with_opened_account()
+    rig = LoopRig(*batch_steps(*THREE_RECORDS, *THREE_RECORDS)).with_opened_account()
     rig.row_executor = row_executor
 
     rig.run()

@@ -173,10 +173,10 @@ def test_a_closed_event_has_cloudevents_headers_and_no_traceparent() -> None:
         normal_record, stored_headers=[("traceparent", b"00-of-the-normal-row")]
     )
 
-    _, closed = events_of([anomalous_record, record_with_trace])
+    _, closed_message = events_of([anomalous_record, record_with_trace])
 
-    assert closed.key == b"p"
-    assert dict(closed.headers) == {
+    assert closed_message.key == b"p"
+    assert dict(closed_message.headers) == {
         "ce_specversion": b"1.0",
         "ce_id": b"sensors-0-0-closed",
         "ce_source": b"/kafka/sensors",
@@ -206,11 +206,11 @@ def test_if_one_record_closes_an_episode_and_begins_another_the_closed_event_is_
 def test_the_closed_event_of_an_evicted_sensor_names_that_sensor() -> None:
     records = records_of(a_row("p", 0, ANOMALOUS), a_row("q", 5))
 
-    _, closed = events_of(records, max_sensors=1)
+    _, closed_message = events_of(records, max_sensors=1)
 
-    event = validated_event(closed)
-    assert (closed.key, event["sensor_id"]) == (b"p", "p")
-    assert dict(closed.headers)["ce_subject"] == b"p"
+    event = validated_event(closed_message)
+    assert (closed_message.key, event["sensor_id"]) == (b"p", "p")
+    assert dict(closed_message.headers)["ce_subject"] == b"p"
     assert event["source"]["offset"] == 1
     assert event["event_time"] == "2025-01-01T00:05:00Z"
     assert event["last"] == "2025-01-01T00:00:00Z"

@@ -79,7 +79,7 @@ def parameter_id(value: object) -> str:
     return value.__name__ if isinstance(value, type) else "committed"
 
 
-class Rig:
+class OutboxRig:
     """A transactional outbox on the mock cluster, and all producers that it created."""
 
     def __init__(
@@ -124,17 +124,17 @@ class Rig:
 
 
 @pytest.fixture
-def rig(mock_cluster: MockCluster) -> Iterator[Rig]:
+def rig(mock_cluster: MockCluster) -> Iterator[OutboxRig]:
     mock_cluster.topic_create("input")
     mock_cluster.topic_create("output")
-    rig = Rig(mock_cluster)
+    rig = OutboxRig(mock_cluster)
     yield rig
     rig.consumer.close()
 
 
 @pytest.mark.parametrize(("api", "code", "error_class"), BROKER_ERRORS, ids=parameter_id)
 def test_each_broker_error_is_solved_or_raised_as_a_project_error(
-    rig: Rig, api: Api, code: int, error_class: type[SensorwatchError] | None
+    rig: OutboxRig, api: Api, code: int, error_class: type[SensorwatchError] | None
 ) -> None:
     """A new producer is created only if the outcome is unknown."""
     outbox = rig.outbox()
@@ -166,7 +166,7 @@ def test_each_broker_error_is_solved_or_raised_as_a_project_error(
     ids=parameter_id,
 )
 def test_an_error_between_two_messages_is_raised_with_its_cause(
-    rig: Rig, api: Api, code: int, error_class: type[SensorwatchError]
+    rig: OutboxRig, api: Api, code: int, error_class: type[SensorwatchError]
 ) -> None:
     """The next produce() reports only an "erroneous state"; the outbox finds the cause."""
     outbox = rig.outbox()
@@ -192,7 +192,7 @@ def test_an_error_between_two_messages_is_raised_with_its_cause(
     outbox.close()
 
 
-def test_a_commit_without_an_answer_until_the_deadline_renews_the_producer(rig: Rig) -> None:
+def test_a_commit_without_an_answer_until_the_deadline_renews_the_producer(rig: OutboxRig) -> None:
     rig.deadline_seconds = 1.0
     outbox = rig.outbox()
     rig.cluster.push_request_errors(Api.END_TXN, [KafkaError.COORDINATOR_NOT_AVAILABLE] * 1000)
@@ -205,7 +205,7 @@ def test_a_commit_without_an_answer_until_the_deadline_renews_the_producer(rig: 
     rig.publish(outbox, iter([MESSAGE]))
 
 
-def test_a_second_broken_producer_in_a_row_ends_the_process(rig: Rig) -> None:
+def test_a_second_broken_producer_in_a_row_ends_the_process(rig: OutboxRig) -> None:
     outbox = rig.outbox()
     for _ in range(2):
         rig.cluster.push_request_errors(Api.END_TXN, [KafkaError.INVALID_TXN_STATE])
@@ -225,7 +225,7 @@ def test_a_second_broken_producer_in_a_row_ends_the_process(rig: Rig) -> None:
     ids=parameter_id,
 )
 def test_the_error_of_a_refused_start_names_the_transactional_id(
-    rig: Rig, code: int, error_class: type[SensorwatchError]
+    rig: OutboxRig, code: int, error_class: type[SensorwatchError]
 ) -> None:
     rig.cluster.push_request_errors(Api.INIT_PRODUCER_ID, [code])
 
@@ -233,7 +233,7 @@ def test_the_error_of_a_refused_start_names_the_transactional_id(
         rig.outbox()
 
 
-def test_a_start_waits_for_a_loading_coordinator_until_the_deadline(rig: Rig) -> None:
+def test_a_start_waits_for_a_loading_coordinator_until_the_deadline(rig: OutboxRig) -> None:
     error_code = KafkaError.COORDINATOR_LOAD_IN_PROGRESS
     rig.cluster.push_request_errors(Api.INIT_PRODUCER_ID, [error_code])
     rig.outbox()
@@ -250,7 +250,7 @@ def test_a_group_coordinator_that_was_killed_and_replaced_is_found_again() -> No
     Closing an idle connection is such a change; see librdkafka's issue 5511.
     """
     with MockCluster(brokers=3) as cluster:
-        rig = Rig(cluster, deadline_seconds=10.0, idle_seconds=1.0)
+        rig = OutboxRig(cluster, deadline_seconds=10.0, idle_seconds=1.0)
         outbox = replace_group_coordinator(rig)
 
         rig.publish(outbox, iter([MESSAGE]))
@@ -263,7 +263,7 @@ def test_a_group_coordinator_that_was_killed_and_replaced_is_found_again() -> No
 def test_a_client_that_waits_for_a_killed_group_coordinator_is_abandoned() -> None:
     """The client ignores the timeout of the call; see librdkafka's issue 5456."""
     with MockCluster(brokers=3) as cluster:
-        rig = Rig(cluster, deadline_seconds=2.0, idle_seconds=0.0)
+        rig = OutboxRig(cluster, deadline_seconds=2.0, idle_seconds=0.0)
         outbox = replace_group_coordinator(rig)
 
         with pytest.raises(OutcomeUnknown, match="send offsets: _TIMED_OUT: no answer"):
@@ -275,7 +275,7 @@ def test_a_client_that_waits_for_a_killed_group_coordinator_is_abandoned() -> No
         rig.consumer.close()
 
 
-def replace_group_coordinator(rig: Rig) -> TransactionalOutbox:
+def replace_group_coordinator(rig: OutboxRig) -> TransactionalOutbox:
     """Publish a message, kill the group's coordinator and make broker 3 the coordinator."""
     rig.cluster.topic_create("input")
     rig.cluster.topic_create("output")
@@ -291,7 +291,7 @@ def replace_group_coordinator(rig: Rig) -> TransactionalOutbox:
     return outbox
 
 
-def test_closing_aborts_an_open_transaction(rig: Rig) -> None:
+def test_closing_aborts_an_open_transaction(rig: OutboxRig) -> None:
     outbox = rig.outbox()
     rig.cluster.track_requests()
 
@@ -308,7 +308,7 @@ def test_closing_aborts_an_open_transaction(rig: Rig) -> None:
     assert Api.END_TXN in rig.cluster.requests()
 
 
-def test_the_transaction_after_a_lost_connection_succeeds(rig: Rig) -> None:
+def test_the_transaction_after_a_lost_connection_succeeds(rig: OutboxRig) -> None:
     """With the default of `metadata.recovery.strategy` the second transaction never ends."""
     outbox = rig.outbox()
     rig.cluster.push_request_errors(Api.PRODUCE, [KafkaError._TRANSPORT])

@@ -22,7 +22,7 @@ from sensorwatch.consumer.publishing.transactional_outbox import TransactionalOu
 from tests.brokers.mock_cluster import MockCluster
 from tests.brokers.protocol import Api
 from tests.kafka.snapshot_builders import a_snapshot
-from tests.publishing.test_injected_errors import COMMITS, STATE_TOPIC, Rig, parameter_id
+from tests.publishing.test_injected_errors import COMMITS, STATE_TOPIC, OutboxRig, parameter_id
 
 pytestmark = [pytest.mark.embedded, pytest.mark.slow]
 
@@ -31,15 +31,15 @@ ABORTED, UNKNOWN, FENCED, UNRECOVERABLE = MicroBatchAborted, OutcomeUnknown, Fen
 
 
 @pytest.fixture
-def rig(mock_cluster: MockCluster) -> Iterator[Rig]:
+def rig(mock_cluster: MockCluster) -> Iterator[OutboxRig]:
     for topic in ("input", STATE_TOPIC):
         mock_cluster.topic_create(topic)
-    rig = Rig(mock_cluster)
+    rig = OutboxRig(mock_cluster)
     yield rig
     rig.consumer.close()
 
 
-def publish(rig: Rig, outbox: TransactionalOutbox | FlushingOutbox) -> int:
+def publish(rig: OutboxRig, outbox: TransactionalOutbox | FlushingOutbox) -> int:
     """Publish a snapshot without messages; return the offset of its manifest."""
     offsets: list[int] = []
 
@@ -71,7 +71,7 @@ class ProducerWithLostException(Producer):
     ("code", "error_class"), [(None, None), (KafkaError.INVALID_PRODUCER_EPOCH, FENCED)]
 )
 def test_an_exception_that_the_client_lost_is_raised_by_the_next_call(
-    rig: Rig,
+    rig: OutboxRig,
     monkeypatch: pytest.MonkeyPatch,
     code: int | None,
     error_class: type[SensorwatchError] | None,
@@ -105,7 +105,7 @@ def test_an_exception_that_the_client_lost_is_raised_by_the_next_call(
 )
 @pytest.mark.parametrize("preceding_successes", [0, 1], ids=["chunk", "manifest"])
 def test_each_broker_error_of_a_snapshot_is_solved_or_raised(
-    rig: Rig, preceding_successes: int, code: int, error_class: type[SensorwatchError] | None
+    rig: OutboxRig, preceding_successes: int, code: int, error_class: type[SensorwatchError] | None
 ) -> None:
     outbox = rig.outbox()
     rig.cluster.push_request_errors(Api.PRODUCE, [0] * preceding_successes + [code])
@@ -125,7 +125,7 @@ def test_each_broker_error_of_a_snapshot_is_solved_or_raised(
 
 @pytest.mark.parametrize("preceding_successes", [0, 1], ids=["chunk", "manifest"])
 def test_a_stored_record_without_an_offset_aborts_the_micro_batch(
-    rig: Rig, preceding_successes: int
+    rig: OutboxRig, preceding_successes: int
 ) -> None:
     """The test publishes no further record: the mock cluster has not stored this one."""
     outbox = rig.outbox()
@@ -140,7 +140,7 @@ def test_a_stored_record_without_an_offset_aborts_the_micro_batch(
     outbox.close()
 
 
-def test_a_chunk_without_an_answer_until_the_deadline_renews_the_producer(rig: Rig) -> None:
+def test_a_chunk_without_an_answer_until_the_deadline_renews_the_producer(rig: OutboxRig) -> None:
     rig.deadline_seconds = 1.0
     outbox = rig.outbox()
     rig.cluster.push_request_errors(Api.PRODUCE, [KafkaError.NOT_LEADER_FOR_PARTITION] * 1_000)
@@ -163,7 +163,7 @@ def test_a_chunk_without_an_answer_until_the_deadline_renews_the_producer(rig: R
     ids=parameter_id,
 )
 def test_the_flushing_outbox_solves_or_raises_each_broker_error(
-    rig: Rig, code: int, error_class: type[SensorwatchError] | None
+    rig: OutboxRig, code: int, error_class: type[SensorwatchError] | None
 ) -> None:
     kafka = {"bootstrap.servers": rig.cluster.address, "retry.backoff.ms": 20, "linger.ms": 0}
     outbox = FlushingOutbox(
