@@ -1,4 +1,4 @@
-"""Programs under test as separate processes that can be killed, frozen and waited for."""
+"""Commands as child processes, which a test can kill, freeze and wait for."""
 
 import atexit
 import os
@@ -13,7 +13,7 @@ from typing import Self, TypeVar
 
 T = TypeVar("T")
 
-_running: set["Program"] = set()
+_open_programs: set["Program"] = set()
 
 
 class DeadlineMissed(AssertionError):
@@ -29,18 +29,18 @@ def wait_until(
     """
     end = time.monotonic() + deadline
     while True:
-        answer = condition()
-        if answer:
-            return answer
+        result = condition()
+        if result:
+            return result
         if time.monotonic() > end:
             raise DeadlineMissed(
-                f"waited {deadline:g} s without success for: {what} (last: {answer!r})"
+                f"waited {deadline:g} s without success for: {what} (last: {result!r})"
             )
         time.sleep(every)
 
 
 def tail(path: Path, lines: int = 40) -> str:
-    """Return the last lines of a log file, or a text if there is no file."""
+    """Return the last lines of a log file, or a text that says that there is no file."""
     try:
         return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
     except FileNotFoundError:
@@ -48,7 +48,7 @@ def tail(path: Path, lines: int = 40) -> str:
 
 
 class Program:
-    """A command in a separate process group, with its output in a file.
+    """A command that runs in a separate process group and writes its output to a file.
 
     Signals go to all processes of the group, so they reach supervised children too.
     """
@@ -61,7 +61,10 @@ class Program:
         environment: Mapping[str, str] | None = None,
         folder: Path | None = None,
     ) -> None:
-        """Start `command` with our environment and `environment`; its output is added to `log`."""
+        """Start `command` and append its output to `log`.
+
+        `environment` has variables that are added to those of this process.
+        """
         self.command = list(command)
         self.log = log
         with log.open("ab") as output:
@@ -74,21 +77,21 @@ class Program:
                 cwd=folder,
                 start_new_session=True,
             )
-        _running.add(self)
+        _open_programs.add(self)
 
     @property
     def pid(self) -> int:
-        """The process id, which is also the id of its group."""
+        """The process id, which is also the id of the process group."""
         return self._process.pid
 
     @property
     def exit_code(self) -> int | None:
-        """The exit code, negative for a signal, or None while it runs."""
+        """The exit code, which is negative after a signal; None while the command runs."""
         return self._process.poll()
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended yet; a frozen program is running."""
+        """Whether the command has not ended; a frozen command counts as running."""
         return self.exit_code is None
 
     def kill9(self) -> None:
@@ -104,13 +107,13 @@ class Program:
         self._signal(signal.SIGCONT)
 
     def terminate(self, *, deadline: float = 10) -> int:
-        """Send SIGTERM to the first process only, as a supervisor does, and wait."""
+        """Send SIGTERM to the first process only, as a supervisor does; return the exit code."""
         if self.running:
             self._process.send_signal(signal.SIGTERM)
         return self.wait(deadline=deadline)
 
     def wait(self, *, deadline: float) -> int:
-        """Wait for the end and return the exit code; raises DeadlineMissed with the log's end."""
+        """Wait for the exit code; the text of DeadlineMissed has the end of the log."""
         try:
             return self._process.wait(timeout=deadline)
         except subprocess.TimeoutExpired:
@@ -120,8 +123,8 @@ class Program:
 
     def close(self) -> None:
         """Kill the remaining processes of the group; safe to call twice."""
-        if self in _running:
-            _running.discard(self)
+        if self in _open_programs:
+            _open_programs.discard(self)
             self._signal(signal.SIGKILL)
             self._process.wait(timeout=10)
 
@@ -142,6 +145,6 @@ class Program:
 
 
 @atexit.register
-def _end_all() -> None:
-    for program in list(_running):
+def _close_all_programs() -> None:
+    for program in list(_open_programs):
         program.close()

@@ -1,4 +1,4 @@
-"""A Kafka of three brokers, each of which a test may kill and start again."""
+"""A Kafka cluster of three brokers; a test may kill and restart each broker."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,13 +15,13 @@ from tests.brokers.kafka import Kafka
 
 BROKERS = 3
 JAVA_OPTIONS = ("-Xms128m", "-Xmx256m", "-XX:TieredStopAtLevel=1")
-"""Without its second compiler, a broker starts with two thirds of the CPU time."""
+"""Without Java's second compiler, the start of a broker needs a third less CPU time."""
 IN_SYNC_SECONDS = 60.0
 OFFSETS_TOPIC, TRANSACTIONS_TOPIC = "__consumer_offsets", "__transaction_state"
 
 
 class ClusterServer:
-    """Three brokers run from the jars; each keeps every partition, writes wait for two."""
+    """Three brokers from jars; each broker keeps every partition, and writes wait for two."""
 
     kind = "jars"
 
@@ -29,15 +29,15 @@ class ClusterServer:
         """Format the storage of all brokers; raise BrokerMissing without Java or the jars."""
         plan = cluster_plan(BROKERS)
 
-        def formatted(number: int) -> JarServer:
+        def format_broker(number: int) -> JarServer:
             folder = home / f"broker-{number}"
             folder.mkdir()
             return JarServer(folder, plan=plan, number=number, java_options=JAVA_OPTIONS)
 
-        # Formatting starts a Java process each: side by side it takes a third of the time.
+        # Formatting starts a Java process per broker; in parallel it takes a third of the time.
         numbers = range(1, BROKERS + 1)
         with ThreadPoolExecutor(BROKERS) as pool:
-            self.brokers = dict(zip(numbers, pool.map(formatted, numbers), strict=True))
+            self.brokers = dict(zip(numbers, pool.map(format_broker, numbers), strict=True))
         self.address = ",".join(broker.address for broker in self.brokers.values())
 
     def start(self) -> None:
@@ -66,7 +66,7 @@ class ClusterServer:
 
 
 class KafkaCluster(Kafka):
-    """A running cluster, with what a test needs to choose the broker that it kills."""
+    """A running cluster with methods that find leaders and coordinators and kill brokers."""
 
     def __init__(self, server: ClusterServer) -> None:
         super().__init__(server, replicas=BROKERS)
@@ -82,18 +82,20 @@ class KafkaCluster(Kafka):
 
     def wait_in_sync(self) -> None:
         """Wait until every broker has caught up with every partition that it keeps."""
-        wait_until(self._in_sync, deadline=IN_SYNC_SECONDS, what="replicas in sync", every=0.2)
+        wait_until(
+            self._replicas_in_sync, deadline=IN_SYNC_SECONDS, what="replicas in sync", every=0.2
+        )
 
     def leader(self, partition: Partition) -> int:
-        """Return the broker that leads a partition, -1 if none does."""
+        """Return the number of the broker that leads a partition; -1 means no leader."""
         return int(self._metadata(partition.topic).partitions[partition.number].leader)
 
     def group_coordinator(self, group: str) -> int:
-        """Return the broker that coordinates a consumer group."""
+        """Return the number of the broker that coordinates a consumer group."""
         return self.leader(self._partition_of(OFFSETS_TOPIC, group))
 
     def transaction_coordinator(self, transactional_id: str) -> int:
-        """Return the broker that coordinates a producer's transactions."""
+        """Return the number of the broker that coordinates a producer's transactions."""
         return self.leader(self._partition_of(TRANSACTIONS_TOPIC, transactional_id))
 
     def _partition_of(self, topic: str, name: str) -> Partition:
@@ -103,19 +105,19 @@ class KafkaCluster(Kafka):
         retry = RetryPolicy(IN_SYNC_SECONDS)
         return retry.ask(lambda: self._admin.list_topics(topic, timeout=10)).topics[topic]
 
-    def _in_sync(self) -> bool:
+    def _replicas_in_sync(self) -> bool:
         try:
             topics = self._admin.list_topics(timeout=5).topics.values()
         except KafkaException:
             return False
-        partitions = [one for topic in topics for one in topic.partitions.values()]
-        return all(len(one.isrs) == len(one.replicas) for one in partitions)
+        partitions = [partition for topic in topics for partition in topic.partitions.values()]
+        return all(len(partition.isrs) == len(partition.replicas) for partition in partitions)
 
 
 def partition_of_name(topic: str, name: str, partitions: int) -> Partition:
     """Return the partition of an internal topic that keeps a group's or a producer's records.
 
-    Kafka chooses it by Java's `String.hashCode`.
+    Kafka chooses the partition by Java's `String.hashCode` of the name.
     """
     code = 0
     for character in name:

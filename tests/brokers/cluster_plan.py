@@ -1,4 +1,4 @@
-"""The ids, ports and replication of a cluster's brokers, and the settings that follow from them."""
+"""A plan of a cluster: the ids, ports, replication and properties of its brokers."""
 
 import base64
 import uuid
@@ -38,7 +38,7 @@ group.share.enable=false
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One broker, which is a controller too."""
+    """A broker that is also a controller."""
 
     number: int
     port: int
@@ -47,19 +47,19 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class ClusterPlan:
-    """Brokers 1 to n that replicate every topic to each other; writes wait for all but one."""
+    """A plan of brokers 1 to n that all keep every partition; writes wait for all but one."""
 
     cluster_id: str
     nodes: tuple[Node, ...]
 
     @property
     def replicas(self) -> int:
-        """How many brokers keep each partition."""
+        """The number of brokers that keep each partition."""
         return len(self.nodes)
 
     def properties(self, node: Node, *, data: Path, advertised_port: int | None = None) -> str:
         """Return the server.properties of one broker."""
-        voters = (f"{one.number}@127.0.0.1:{one.controller_port}" for one in self.nodes)
+        voters = (f"{node.number}@127.0.0.1:{node.controller_port}" for node in self.nodes)
         return _PROPERTIES.format(
             number=node.number,
             voters=",".join(voters),

@@ -9,11 +9,11 @@ from typing import Any
 from tests.brokers.kafka import BrokerMissing
 from tests.brokers.ports import free_port
 
-_IMAGE = "confluentinc/cp-kafka:8.1.0"  # Apache Kafka 4.1; its start script is the one that fits
+_IMAGE = "confluentinc/cp-kafka:8.1.0"  # Apache Kafka 4.1; testcontainers needs Confluent's scripts
 _PORT = 9093
 _START_SECONDS = 120
 _ENVIRONMENT = {
-    # The image has three replicas for the transaction log, so init_transactions would hang.
+    # By default the image has three replicas of this topic, so init_transactions would hang.
     "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
     "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
     "KAFKA_TRANSACTION_STATE_LOG_NUM_PARTITIONS": "4",
@@ -31,7 +31,7 @@ _ENVIRONMENT = {
 def docker_missing() -> str | None:
     """Return why no container can be started, or None if there is a Docker engine."""
     with warnings.catch_warnings():
-        # The docker package does not close its socket if there is no answer.
+        # The docker package does not close its socket if no engine answers.
         warnings.simplefilter("ignore", ResourceWarning)
         reason = _ask_docker()
         gc.collect()
@@ -61,11 +61,11 @@ class ContainerServer:
 
     def __init__(self) -> None:
         """Prepare the container; raises BrokerMissing without a Docker engine."""
-        missing = docker_missing()
-        if missing is not None:
-            raise BrokerMissing(missing)
+        missing_reason = docker_missing()
+        if missing_reason is not None:
+            raise BrokerMissing(missing_reason)
         self._container: Any = None
-        # A bound port, because an exposed port changes at a restart.
+        # Bind a host port, because Docker changes an exposed port at a restart.
         self._host_port = free_port()
         self.address = f"localhost:{self._host_port}"
 
@@ -98,13 +98,13 @@ class ContainerServer:
     @property
     def running(self) -> bool:
         """Whether Docker reports the container as running."""
-        wrapped = self._container.get_wrapped_container()
-        wrapped.reload()
-        return bool(wrapped.status == "running")
+        docker_container = self._container.get_wrapped_container()
+        docker_container.reload()
+        return bool(docker_container.status == "running")
 
     def log_tail(self) -> str:
         """Return the end of the container's log."""
         if self._container is None:
             return "(the container never started)"
-        out, err = self._container.get_logs()
-        return "\n".join((out + err).decode(errors="replace").splitlines()[-40:])
+        output, errors = self._container.get_logs()
+        return "\n".join((output + errors).decode(errors="replace").splitlines()[-40:])

@@ -1,4 +1,4 @@
-"""A broker run from the jars with Java, in a separate process group and data folder."""
+"""A broker that Java runs from jars, in a separate process group and data folder."""
 
 import shutil
 import subprocess
@@ -12,7 +12,7 @@ from tests.brokers.kafka import BrokerMissing
 
 
 class JarServer:
-    """A broker in KRaft mode; `advertised_port` sends its clients through a proxy."""
+    """A broker in KRaft mode; its clients connect to `advertised_port`, the port of a proxy."""
 
     kind = "jars"
 
@@ -25,13 +25,13 @@ class JarServer:
         java_options: Sequence[str] = ("-Xms256m", "-Xmx512m"),
         advertised_port: int | None = None,
     ) -> None:
-        """Format the storage of broker `number` of `plan` (without a plan: of a single broker).
+        """Format the storage of broker `number` of `plan`; the default plan has one broker.
 
         Raises BrokerMissing without Java or the jars.
         """
-        missing = java_missing()
-        if missing is not None:
-            raise BrokerMissing(missing)
+        missing_reason = java_missing()
+        if missing_reason is not None:
+            raise BrokerMissing(missing_reason)
         try:
             self._jars = kafka_jars()
         except JarsMissing as error:
@@ -42,7 +42,7 @@ class JarServer:
         self._java_options = java_options
         self._properties = home / "server.properties"
         self._log = home / "broker.log"
-        self._program: Program | None = None
+        self._process: Program | None = None
         self.address = f"127.0.0.1:{advertised_port or node.port}"
         self._properties.write_text(
             plan.properties(node, data=home / "data", advertised_port=advertised_port)
@@ -50,17 +50,17 @@ class JarServer:
         self._format(plan.cluster_id)
 
     def start(self) -> None:
-        """Start the broker; the calling thread must stay alive (see `_kill_with_parent`)."""
+        """Start the broker; the kernel may kill the broker when the calling thread ends."""
         options = [*self._java_options, "-XX:+UseSerialGC", "-Dorg.apache.logging.log4j.level=WARN"]
         command = self._java(*options, main="kafka.Kafka")
-        self._program = Program(
-            [*_kill_with_parent(), *command, str(self._properties)], log=self._log
+        self._process = Program(
+            [*_parent_death_prefix(), *command, str(self._properties)], log=self._log
         )
 
     def kill(self) -> None:
         """Kill the broker's process group."""
-        if self._program is not None:
-            self._program.close()
+        if self._process is not None:
+            self._process.close()
 
     def close(self) -> None:
         """Kill the broker's process group; its data is in a folder that the test run removes."""
@@ -69,7 +69,7 @@ class JarServer:
     @property
     def running(self) -> bool:
         """Whether the process runs."""
-        return self._program is not None and self._program.running
+        return self._process is not None and self._process.running
 
     def log_tail(self) -> str:
         """Return the end of the broker's log."""
@@ -79,17 +79,20 @@ class JarServer:
         return ["java", *options, "-cp", f"{self._jars}/*", main]
 
     def _format(self, cluster_id: str) -> None:
-        # With "=", because an id that begins with "-" would be read as an option.
+        # Without "=", an id that begins with "-" would be read as an option.
         arguments = ["format", f"--cluster-id={cluster_id}", "-c", str(self._properties)]
         command = self._java("-XX:TieredStopAtLevel=1", main="kafka.tools.StorageTool")
-        done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
-        if done.returncode != 0:
+        result = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+        if result.returncode != 0:
             raise RuntimeError(
-                f"formatting the broker's storage failed: {done.stdout}{done.stderr}"
+                f"formatting the broker's storage failed: {result.stdout}{result.stderr}"
             )
 
 
-def _kill_with_parent() -> list[str]:
-    """Return a prefix that makes the kernel kill the broker if the starting thread ends."""
+def _parent_death_prefix() -> list[str]:
+    """Return a command prefix with which the kernel kills the broker if its parent ends.
+
+    Without `setpriv` the prefix is empty.
+    """
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []

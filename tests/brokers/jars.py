@@ -1,4 +1,4 @@
-"""The jars of Apache Kafka, downloaded once by Maven into a cache folder."""
+"""The jars of Apache Kafka, which Maven downloads once to a cache folder."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from filelock import FileLock
 
 KAFKA_VERSION = "4.1.0"
 _POM = Path(__file__).with_name("pom.xml")
-_FETCH_SECONDS = 600
+_DOWNLOAD_SECONDS = 600
 
 
 class JarsMissing(Exception):
@@ -39,9 +39,9 @@ def kafka_jars() -> Path:
     """
     cache = _cache()
     cache.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(cache.with_name(cache.name + ".lock"), timeout=_FETCH_SECONDS):
+    with FileLock(cache.with_name(cache.name + ".lock"), timeout=_DOWNLOAD_SECONDS):
         if not cache.exists():
-            _fetch(cache)
+            _download(cache)
     return cache
 
 
@@ -56,29 +56,29 @@ def _java_version(java: str) -> int:
     return int(match[1]) if match else 0
 
 
-def _fetch(cache: Path) -> None:
-    # Renamed when complete, so that an existing folder is always usable.
-    partial = Path(tempfile.mkdtemp(dir=cache.parent, prefix="fetching-"))
+def _download(cache: Path) -> None:
+    # Only a complete folder gets its final name, so an existing folder is always usable.
+    partial_folder = Path(tempfile.mkdtemp(dir=cache.parent, prefix="fetching-"))
     try:
-        _run_maven(partial)
-        partial.chmod(0o755)
-        partial.rename(cache)
+        _run_maven(partial_folder)
+        partial_folder.chmod(0o755)
+        partial_folder.rename(cache)
     finally:
         with suppress(FileNotFoundError):
-            shutil.rmtree(partial)
+            shutil.rmtree(partial_folder)
 
 
 def _run_maven(folder: Path) -> None:
     command = ["mvn", "-q", "-B", "-f", str(_POM), "dependency:copy-dependencies"]
     command.append(f"-DoutputDirectory={folder}")
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=_FETCH_SECONDS
+        result = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=_DOWNLOAD_SECONDS
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise JarsMissing(f"Maven could not fetch Kafka {KAFKA_VERSION}: {error}") from error
-    if done.returncode != 0 or not list(folder.glob("kafka_*.jar")):
+    if result.returncode != 0 or not list(folder.glob("kafka_*.jar")):
         raise JarsMissing(
-            f"Maven could not fetch Kafka {KAFKA_VERSION} (exit {done.returncode}): "
-            + (done.stdout + done.stderr)[-2000:]
+            f"Maven could not fetch Kafka {KAFKA_VERSION} (exit {result.returncode}): "
+            + (result.stdout + result.stderr)[-2000:]
         )

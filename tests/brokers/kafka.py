@@ -1,4 +1,4 @@
-"""A Kafka broker for tests, independent of how it is run."""
+"""A Kafka broker for tests, independently of how the broker runs."""
 
 import uuid
 from functools import cached_property
@@ -22,11 +22,11 @@ class BrokerEnded(Exception):
 
 
 class Server(Protocol):
-    """One way to run a broker."""
+    """A way to run a broker, for example in a container."""
 
     @property
     def kind(self) -> str:
-        """Which back end this is: `address`, `container` or `jars`."""
+        """The kind of the server: `address`, `container` or `jars`."""
 
     @property
     def address(self) -> str:
@@ -50,10 +50,10 @@ class Server(Protocol):
 
 
 class Kafka:
-    """A running broker with the few administrative calls that tests need."""
+    """A running broker with the administrative calls that tests need."""
 
     def __init__(self, server: Server, *, replicas: int = 1) -> None:
-        """`replicas`: how many brokers keep each partition of a topic that a test creates."""
+        """Use a server; `replicas` brokers keep each partition of a created topic."""
         self._server = server
         self._replicas = replicas
         self.kind = server.kind
@@ -71,11 +71,11 @@ class Kafka:
         self.address = self._server.address
         return self
 
-    def stop_hard(self) -> None:
+    def kill(self) -> None:
         """Kill the broker (SIGKILL); its data remains."""
         self._server.kill()
 
-    def start_again(self) -> None:
+    def restart(self) -> None:
         """Start the killed broker with the same address and data, and wait until it is ready."""
         self.start()
 
@@ -94,7 +94,7 @@ class Kafka:
         )
         self._admin.create_topics([topic])[name].result(timeout=30)
         wait_until(
-            lambda: self._leaders(name) == partitions, deadline=30, what=f"leaders of {name}"
+            lambda: self._leader_count(name) == partitions, deadline=30, what=f"leaders of {name}"
         )
         return name
 
@@ -112,10 +112,10 @@ class Kafka:
 
     @cached_property
     def _admin(self) -> AdminClient:
-        # Cached, because a client that is dropped cancels its pending calls.
+        # The client is cached, because a deleted client cancels its pending calls.
         return AdminClient({"bootstrap.servers": self.address, "log_level": 0})
 
-    def _leaders(self, name: str) -> int:
+    def _leader_count(self, name: str) -> int:
         topic = self._admin.list_topics(name, timeout=10).topics[name]
         return sum(partition.leader >= 0 for partition in topic.partitions.values())
 

@@ -1,4 +1,4 @@
-"""The C functions of the mock cluster, which the wheel's librdkafka exports and Python does not."""
+"""C functions of librdkafka's mock cluster, which the Python client does not offer."""
 
 import ctypes
 from functools import cache
@@ -14,14 +14,14 @@ _INT16 = ctypes.c_int16
 _INT32 = ctypes.c_int32
 _SIZE = ctypes.c_size_t
 
-# Name: result type, then argument types (src/rdkafka_mock.h).
+# The result type and the argument types of each function, from src/rdkafka_mock.h.
 _SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "rd_kafka_conf_new": (_VOID, ()),
     "rd_kafka_conf_set": (_INT, (_VOID, _TEXT, _TEXT, _TEXT, _SIZE)),
     "rd_kafka_new": (_VOID, (_INT, _VOID, _TEXT, _SIZE)),
     "rd_kafka_destroy": (None, (_VOID,)),
     "rd_kafka_flush": (_INT, (_VOID, _INT)),
-    # Variadic: tags (rd_kafka_vtype_t) follow, each with its values.
+    # Variadic: the further arguments are tags (rd_kafka_vtype_t), each with its values.
     "rd_kafka_producev": (_INT, (_VOID,)),
     "rd_kafka_mock_cluster_new": (_VOID, (_VOID, _INT)),
     "rd_kafka_mock_cluster_destroy": (None, (_VOID,)),
@@ -41,7 +41,7 @@ _SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
         (_VOID, _INT16, _SIZE, ctypes.POINTER(_INT)),
     ),
     "rd_kafka_mock_clear_request_errors": (None, (_VOID, _INT16)),
-    # Variadic: pairs of error and milliseconds follow.
+    # Variadic: the further arguments are pairs of error code and milliseconds.
     "rd_kafka_mock_broker_push_request_error_rtts": (_INT, (_VOID, _INT32, _INT16, _SIZE)),
     "rd_kafka_mock_start_request_tracking": (None, (_VOID,)),
     "rd_kafka_mock_clear_requests": (None, (_VOID,)),

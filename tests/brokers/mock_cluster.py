@@ -12,10 +12,10 @@ _NO_ERROR = 0
 
 
 class MockCluster:
-    """Brokers 1 to n on loopback, in this process, with injected errors.
+    """Mock brokers 1 to n on loopback in this process, which return injected errors.
 
-    It has the limits of `sensorwatch.demo.embedded_broker.EmbeddedBroker`. Tests on it check the
-    reaction to an error. Tests on a real broker check that no record is lost or doubled.
+    The mock cluster has the limits of `sensorwatch.demo.embedded_broker.EmbeddedBroker`. Tests of
+    error handling use it; tests on a real broker check that no record is lost or doubled.
     """
 
     def __init__(self, brokers: int = 1) -> None:
@@ -30,55 +30,55 @@ class MockCluster:
 
     def topic_create(self, name: str, partitions: int = 1) -> str:
         """Create a topic and return its name."""
-        call = self._library.rd_kafka_mock_topic_create
-        _check(call(self._cluster, name.encode(), partitions, 1), f"create topic {name}")
+        function = self._library.rd_kafka_mock_topic_create
+        _check(function(self._cluster, name.encode(), partitions, 1), f"create topic {name}")
         return name
 
     def topic_delete(self, name: str) -> None:
         """Delete a topic."""
-        call = self._library.rd_kafka_mock_topic_delete
-        _check(call(self._cluster, name.encode()), f"delete topic {name}")
+        function = self._library.rd_kafka_mock_topic_delete
+        _check(function(self._cluster, name.encode()), f"delete topic {name}")
 
     def topic_set_error(self, name: str, error: int) -> None:
-        """Answer every metadata request about the topic with `error` (0: no longer)."""
+        """Answer every metadata request about the topic with `error`; 0 removes the error."""
         self._library.rd_kafka_mock_topic_set_error(self._cluster, name.encode(), error)
 
     def delete_records(self, topic: str, partition: int, before_offset: int) -> None:
-        """Delete the records below `before_offset`, as retention would."""
-        call = self._library.rd_kafka_mock_partition_delete_records
-        _check(call(self._cluster, topic.encode(), partition, before_offset), "delete records")
+        """Delete the records below `before_offset`, as the broker's retention does."""
+        function = self._library.rd_kafka_mock_partition_delete_records
+        _check(function(self._cluster, topic.encode(), partition, before_offset), "delete records")
 
     def set_partition_leader(self, topic: str, partition: int, broker: int) -> None:
         """Make `broker` the leader of a partition; -1 means no leader."""
-        call = self._library.rd_kafka_mock_partition_set_leader
-        _check(call(self._cluster, topic.encode(), partition, broker), "set leader")
+        function = self._library.rd_kafka_mock_partition_set_leader
+        _check(function(self._cluster, topic.encode(), partition, broker), "set leader")
 
     def set_group_coordinator(self, group: str, broker: int) -> None:
         """Make `broker` the coordinator of a group."""
-        call = self._library.rd_kafka_mock_coordinator_set
-        _check(call(self._cluster, b"group", group.encode(), broker), "set coordinator")
+        function = self._library.rd_kafka_mock_coordinator_set
+        _check(function(self._cluster, b"group", group.encode(), broker), "set coordinator")
 
     def set_transaction_coordinator(self, transactional_id: str, broker: int) -> None:
         """Make `broker` the coordinator of a producer's transactions."""
-        call = self._library.rd_kafka_mock_coordinator_set
+        function = self._library.rd_kafka_mock_coordinator_set
         name = transactional_id.encode()
-        _check(call(self._cluster, b"transaction", name, broker), "set coordinator")
+        _check(function(self._cluster, b"transaction", name, broker), "set coordinator")
 
     def broker_down(self, broker: int = 1) -> None:
-        """Close the broker's connections and refuse new ones."""
+        """Close the broker's connections and refuse new connections."""
         _check(self._library.rd_kafka_mock_broker_set_down(self._cluster, broker), "broker down")
 
     def broker_up(self, broker: int = 1) -> None:
-        """Accept connections again."""
+        """Let the broker accept connections again."""
         _check(self._library.rd_kafka_mock_broker_set_up(self._cluster, broker), "broker up")
 
     def set_delay(self, milliseconds: int, *, broker: int = 1) -> None:
         """Delay every answer of the broker by `milliseconds`."""
-        call = self._library.rd_kafka_mock_broker_set_rtt
-        _check(call(self._cluster, broker, milliseconds), "set round trip time")
+        function = self._library.rd_kafka_mock_broker_set_rtt
+        _check(function(self._cluster, broker, milliseconds), "set round trip time")
 
     def push_request_errors(self, api: Api, errors: Sequence[int]) -> None:
-        """Answer the next requests of this kind with these errors, one each; 0 means none.
+        """Answer each of the next requests of a kind with the next of `errors`; 0 is no error.
 
         `errors` are codes of `confluent_kafka.KafkaError`. `KafkaError._TRANSPORT` closes
         the connection without an answer.
@@ -91,22 +91,22 @@ class MockCluster:
     def push_request_errors_rtts(
         self, api: Api, errors: Sequence[tuple[int, int]], *, broker: int = 1
     ) -> None:
-        """Push errors like `push_request_errors`, each with a delay: (error, milliseconds)."""
-        flat = [ctypes.c_int(number) for pair in errors for number in pair]
-        call = self._library.rd_kafka_mock_broker_push_request_error_rtts
-        _check(call(self._cluster, broker, api, len(errors), *flat), "push errors")
+        """Answer the next requests of a kind with pairs of error and delay in milliseconds."""
+        arguments = [ctypes.c_int(number) for pair in errors for number in pair]
+        function = self._library.rd_kafka_mock_broker_push_request_error_rtts
+        _check(function(self._cluster, broker, api, len(errors), *arguments), "push errors")
 
     def clear_request_errors(self, api: Api) -> None:
         """Remove the unused errors of this kind of request."""
         self._library.rd_kafka_mock_clear_request_errors(self._cluster, api)
 
     def track_requests(self) -> None:
-        """Start recording requests, without earlier ones."""
+        """Record requests from now on and forget earlier requests."""
         self._library.rd_kafka_mock_start_request_tracking(self._cluster)
         self._library.rd_kafka_mock_clear_requests(self._cluster)
 
     def requests(self) -> list[int]:
-        """Return the kinds (API keys) of the requests since `track_requests`, in order."""
+        """Return the API keys of the requests since `track_requests`, in order."""
         count = ctypes.c_size_t()
         array = self._library.rd_kafka_mock_get_requests(self._cluster, ctypes.byref(count))
         kinds = [self._library.rd_kafka_mock_request_api_key(array[i]) for i in range(count.value)]
@@ -143,6 +143,6 @@ class MockCluster:
         self.close()
 
 
-def _check(code: int, what: str) -> None:
+def _check(code: int, action: str) -> None:
     if code != _NO_ERROR:
-        raise RuntimeError(f"the mock cluster could not {what}: error {code}")
+        raise RuntimeError(f"the mock cluster could not {action}: error {code}")

@@ -8,9 +8,9 @@ def free_ports(count: int) -> list[int]:
     """Return `count` different ports that are free now."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
+        for bound_socket in sockets:
+            bound_socket.bind(("127.0.0.1", 0))
+        return [int(bound_socket.getsockname()[1]) for bound_socket in sockets]
 
 
 def free_port() -> int:

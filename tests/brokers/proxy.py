@@ -13,7 +13,7 @@ from typing import Self
 from tests.brokers.protocol import Api
 
 _LENGTH = struct.Struct(">i")
-_REQUEST_HEAD = struct.Struct(">hhi")  # API key, API version, correlation id
+_REQUEST_HEADER = struct.Struct(">hhi")  # API key, API version, correlation id
 _CORRELATION = struct.Struct(">i")
 
 
@@ -25,20 +25,20 @@ class Loss(Enum):
 
 
 class KafkaProxy:
-    """A proxy on loopback; all clients of a broker that advertises `port` connect through it.
+    """A proxy on loopback for the clients of a broker that advertises the proxy's port.
 
-    `lose_answers` drops the answers of later requests of one kind. The broker has processed such a
-    request, but the client cannot know.
+    `lose_answers` drops the answers of later requests of one kind. The broker has processed these
+    requests, but the client does not know.
     """
 
     def __init__(self, *, port: int, upstream: int) -> None:
-        """Listen on `port` and forward to the port `upstream`, both on 127.0.0.1."""
+        """Listen on `port` and forward to port `upstream`; both ports are on 127.0.0.1."""
         self._upstream = upstream
         self._lock = threading.Lock()
-        self._due_losses: Counter[int] = Counter()
+        self._remaining_losses: Counter[int] = Counter()
         self._loss = Loss.CUT
-        self._lost_answers: Counter[int] = Counter()
-        self._seen: Counter[int] = Counter()
+        self._loss_counts: Counter[int] = Counter()
+        self._request_counts: Counter[int] = Counter()
         self._connections: set[_Connection] = set()
         self._listener = socket.create_server(("127.0.0.1", port))
         self.address = f"127.0.0.1:{port}"
@@ -49,18 +49,18 @@ class KafkaProxy:
     def lose_answers(self, api: Api, *, count: int = 1, loss: Loss = Loss.CUT) -> None:
         """Drop the answers of `count` more requests of this kind."""
         with self._lock:
-            self._due_losses[api] += count
+            self._remaining_losses[api] += count
             self._loss = loss
 
     def lost_answers(self, api: Api) -> int:
         """Return the number of dropped answers of this kind."""
         with self._lock:
-            return self._lost_answers[api]
+            return self._loss_counts[api]
 
-    def seen(self, api: Api) -> int:
+    def request_count(self, api: Api) -> int:
         """Return the number of forwarded requests of this kind."""
         with self._lock:
-            return self._seen[api]
+            return self._request_counts[api]
 
     def cut_all(self) -> None:
         """Close every connection; clients may connect again at once."""
@@ -78,18 +78,18 @@ class KafkaProxy:
         self._acceptor.join(5)
         self.cut_all()
 
-    def note_request(self, api: int) -> None:
+    def count_request(self, api: int) -> None:
         """Count a forwarded request."""
         with self._lock:
-            self._seen[api] += 1
+            self._request_counts[api] += 1
 
     def take_loss(self, api: int) -> Loss | None:
-        """Return how to drop the current answer, and count it; None if it is not dropped."""
+        """Return how to drop the current answer and count the loss, or None to forward it."""
         with self._lock:
-            if not self._due_losses[api]:
+            if not self._remaining_losses[api]:
                 return None
-            self._due_losses[api] -= 1
-            self._lost_answers[api] += 1
+            self._remaining_losses[api] -= 1
+            self._loss_counts[api] += 1
             return self._loss
 
     def forget(self, connection: "_Connection") -> None:
@@ -130,66 +130,66 @@ class KafkaProxy:
 
 
 class _Connection:
-    """A client's connection and the one to the broker, with one thread per direction."""
+    """A client's connection and its connection to the broker, with a thread per direction."""
 
     def __init__(self, proxy: KafkaProxy, client: socket.socket, broker: socket.socket) -> None:
         self._proxy = proxy
         self._client = client
         self._broker = broker
-        self._apis: dict[int, int] = {}  # correlation id -> API key
-        self._ended = threading.Lock()
+        self._apis_by_correlation: dict[int, int] = {}  # correlation id -> API key
+        self._one_thread_ended = threading.Lock()
 
     def start(self) -> None:
-        for pump in (self._requests, self._responses):
-            threading.Thread(target=self._pump, args=(pump,), daemon=True).start()
+        for forward in (self._forward_request, self._forward_response):
+            threading.Thread(target=self._forward_all, args=(forward,), daemon=True).start()
 
     def cut(self) -> None:
-        for end in (self._client, self._broker):
+        for endpoint in (self._client, self._broker):
             with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+                endpoint.shutdown(socket.SHUT_RDWR)
 
-    def _pump(self, forward_one: Callable[[], bool]) -> None:
+    def _forward_all(self, forward: Callable[[], bool]) -> None:
         with suppress(OSError):
-            while forward_one():
+            while forward():
                 pass
         self.cut()
-        # The second thread closes both sockets, so that none is closed while it is read.
-        if not self._ended.acquire(blocking=False):
+        # The last thread to end closes both sockets, so no socket is closed while it is read.
+        if not self._one_thread_ended.acquire(blocking=False):
             self._client.close()
             self._broker.close()
             self._proxy.forget(self)
 
-    def _requests(self) -> bool:
+    def _forward_request(self) -> bool:
         frame = _read_frame(self._client)
         if frame is None:
             return False
-        api, _, correlation = _REQUEST_HEAD.unpack_from(frame)
-        self._apis[correlation] = api
-        self._proxy.note_request(api)
+        api, _, correlation = _REQUEST_HEADER.unpack_from(frame)
+        self._apis_by_correlation[correlation] = api
+        self._proxy.count_request(api)
         self._broker.sendall(_LENGTH.pack(len(frame)) + frame)
         return True
 
-    def _responses(self) -> bool:
+    def _forward_response(self) -> bool:
         frame = _read_frame(self._broker)
         if frame is None:
             return False
         (correlation,) = _CORRELATION.unpack_from(frame)
-        loss = self._proxy.take_loss(self._apis.pop(correlation))
+        loss = self._proxy.take_loss(self._apis_by_correlation.pop(correlation))
         if loss is None:
             self._client.sendall(_LENGTH.pack(len(frame)) + frame)
         return loss is not Loss.CUT
 
 
-def _read_frame(source: socket.socket) -> bytes | None:
-    head = _read_exactly(source, _LENGTH.size)
-    return None if head is None else _read_exactly(source, _LENGTH.unpack(head)[0])
+def _read_frame(connection: socket.socket) -> bytes | None:
+    length = _read_exactly(connection, _LENGTH.size)
+    return None if length is None else _read_exactly(connection, _LENGTH.unpack(length)[0])
 
 
-def _read_exactly(source: socket.socket, size: int) -> bytes | None:
-    received = bytearray()
-    while len(received) < size:
-        chunk = source.recv(min(size - len(received), 1 << 20))
+def _read_exactly(connection: socket.socket, size: int) -> bytes | None:
+    data = bytearray()
+    while len(data) < size:
+        chunk = connection.recv(min(size - len(data), 1 << 20))
         if not chunk:
             return None
-        received += chunk
-    return bytes(received)
+        data += chunk
+    return bytes(data)

@@ -24,7 +24,7 @@ class AddressServer:
         """Do nothing: the broker is running."""
 
     def kill(self) -> None:
-        """Raise RuntimeError."""
+        """Raise RuntimeError, because a test must not kill this broker."""
         raise RuntimeError(
             f"the broker at {self.address} cannot be killed by a test; use `own_kafka`"
         )
@@ -34,11 +34,11 @@ class AddressServer:
 
     @property
     def running(self) -> bool:
-        """Always True."""
+        """True, because the broker runs independently of the tests."""
         return True
 
     def log_tail(self) -> str:
-        """Return the variable that has the address."""
+        """Return a text that names the environment variable with the address."""
         return f"the address came from {ADDRESS_VARIABLE}"
 
 
@@ -47,8 +47,8 @@ def kafka_missing() -> str | None:
     if os.environ.get(ADDRESS_VARIABLE):
         return None
     reasons = [f"{ADDRESS_VARIABLE} is not set"]
-    for missing in (docker_missing, java_missing):
-        reason = missing()
+    for find_reason in (docker_missing, java_missing):
+        reason = find_reason()
         if reason is None:
             return None
         reasons.append(reason)
@@ -56,7 +56,7 @@ def kafka_missing() -> str | None:
 
 
 def kafka_required() -> bool:
-    """Return whether a missing broker is a failure (as in CI) instead of a reason to skip."""
+    """Return whether tests fail without a broker, as in CI, instead of being skipped."""
     return os.environ.get(REQUIRE_VARIABLE, "") not in {"", "0"}
 
 
@@ -70,7 +70,7 @@ def shared_server(home: Path) -> Server:
 
 
 def own_server(home: Path) -> Server:
-    """Return a broker that a test may kill; one that runs from jars has its data in `home`.
+    """Return a broker that a test may kill; a broker from jars has its data in `home`.
 
     Raises BrokerMissing if there is none.
     """

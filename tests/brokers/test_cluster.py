@@ -1,4 +1,4 @@
-"""A cluster's plan, without starting it."""
+"""The plan of a cluster has the correct partitions, properties and ports."""
 
 from pathlib import Path
 
@@ -14,18 +14,18 @@ from tests.brokers.cluster_plan import cluster_plan
     # In Java, "group".hashCode() is 98629247 and "sensorwatch.0.0".hashCode() is -1304648231.
     [("group", 98629247 % 50), ("sensorwatch.0.0", (-1304648231 & 0x7FFFFFFF) % 50)],
 )
-def test_a_name_has_the_partition_that_kafka_gives_it(name: str, partition: int) -> None:
+def test_a_name_has_the_same_partition_as_in_kafka(name: str, partition: int) -> None:
     assert partition_of_name(OFFSETS_TOPIC, name, 50) == Partition(OFFSETS_TOPIC, partition)
 
 
 def test_every_broker_knows_all_voters_and_waits_for_all_but_one_replica() -> None:
     plan = cluster_plan(3)
 
-    texts = [plan.properties(node, data=Path("data")) for node in plan.nodes]
+    properties_files = [plan.properties(node, data=Path("data")) for node in plan.nodes]
 
     voters = [f"{node.number}@127.0.0.1:{node.controller_port}" for node in plan.nodes]
-    for node, text in zip(plan.nodes, texts, strict=True):
-        lines = text.splitlines()
+    for node, properties in zip(plan.nodes, properties_files, strict=True):
+        lines = properties.splitlines()
         assert f"node.id={node.number}" in lines
         assert f"controller.quorum.voters={','.join(voters)}" in lines
         assert "offsets.topic.replication.factor=3" in lines

@@ -1,3 +1,5 @@
+"""The embedded broker stores records and commits, and can be closed."""
+
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
@@ -28,9 +30,9 @@ def test_a_commit_keeps_its_metadata(embedded_broker: EmbeddedBroker) -> None:
         offsets = [TopicPartition("sensors", 0, 3, metadata="the ledger")]
         consumer.commit(offsets=offsets, asynchronous=False)
 
-        (committed,) = consumer.committed([TopicPartition("sensors", 0)], timeout=5)
+        (committed_offset,) = consumer.committed([TopicPartition("sensors", 0)], timeout=5)
 
-    assert (committed.offset, committed.metadata) == (3, "the ledger")
+    assert (committed_offset.offset, committed_offset.metadata) == (3, "the ledger")
 
 
 def test_a_closed_broker_does_not_answer_and_can_be_closed_again() -> None:

@@ -1,38 +1,42 @@
+"""Missing programs and failed downloads of the jars are reported."""
+
 from pathlib import Path
 
 import pytest
 
 from tests.brokers.jars import KAFKA_VERSION, JarsMissing, java_missing, kafka_jars
 
-JAVA = "echo 'openjdk version \"%s\"' >&2"
+JAVA_SCRIPT = "echo 'openjdk version \"%s\"' >&2"
 LOG_CALL = "echo called >> {log};"
-FETCHES = LOG_CALL + 'for last; do :; done; touch "${{last#-DoutputDirectory=}}/kafka_2.13.jar"'
-FAILS = LOG_CALL + "echo 'no such artifact'; exit 1"
+SUCCESSFUL_MAVEN = (
+    LOG_CALL + 'for last; do :; done; touch "${{last#-DoutputDirectory=}}/kafka_2.13.jar"'
+)
+FAILING_MAVEN = LOG_CALL + "echo 'no such artifact'; exit 1"
 
 
 class Machine:
     """A machine that has only the programs that a test installs."""
 
     def __init__(self, folder: Path) -> None:
-        self.bin = folder / "bin"
-        self.bin.mkdir()
+        self.bin_folder = folder / "bin"
+        self.bin_folder.mkdir()
         self.cache = folder / "cache" / "sensorwatch" / f"kafka-{KAFKA_VERSION}"
         self.log = folder / "calls"
 
     def install(self, name: str, script: str) -> None:
-        program = self.bin / name
-        program.write_text(f"#!/bin/sh\nPATH=/usr/bin:/bin\n{script}\n")
-        program.chmod(0o755)
+        path = self.bin_folder / name
+        path.write_text(f"#!/bin/sh\nPATH=/usr/bin:/bin\n{script}\n")
+        path.chmod(0o755)
 
     @property
-    def calls(self) -> int:
+    def call_count(self) -> int:
         return len(self.log.read_text().splitlines()) if self.log.exists() else 0
 
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     machine = Machine(tmp_path)
-    monkeypatch.setenv("PATH", str(machine.bin))
+    monkeypatch.setenv("PATH", str(machine.bin_folder))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return machine
 
@@ -43,13 +47,13 @@ def test_a_missing_java_is_reported(machine: Machine) -> None:
 
 @pytest.mark.parametrize("version", ["11.0.2", "1.8.0_292"])
 def test_an_old_java_is_reported(machine: Machine, version: str) -> None:
-    machine.install("java", JAVA % version)
+    machine.install("java", JAVA_SCRIPT % version)
 
     assert "expected 17" in (java_missing() or "")
 
 
 def test_without_maven_the_jars_must_be_in_the_cache(machine: Machine) -> None:
-    machine.install("java", JAVA % "17.0.1")
+    machine.install("java", JAVA_SCRIPT % "17.0.1")
     assert "no `mvn`" in (java_missing() or "")
 
     machine.cache.mkdir(parents=True)
@@ -58,16 +62,16 @@ def test_without_maven_the_jars_must_be_in_the_cache(machine: Machine) -> None:
 
 
 def test_jars_are_downloaded_once(machine: Machine) -> None:
-    machine.install("mvn", FETCHES.format(log=machine.log))
+    machine.install("mvn", SUCCESSFUL_MAVEN.format(log=machine.log))
 
     assert kafka_jars() == kafka_jars() == machine.cache
 
-    assert machine.calls == 1
+    assert machine.call_count == 1
     assert [path.name for path in machine.cache.iterdir()] == ["kafka_2.13.jar"]
 
 
 def test_a_failed_download_reports_its_cause_and_leaves_no_files(machine: Machine) -> None:
-    machine.install("mvn", FAILS.format(log=machine.log))
+    machine.install("mvn", FAILING_MAVEN.format(log=machine.log))
 
     with pytest.raises(JarsMissing, match="no such artifact"):
         kafka_jars()

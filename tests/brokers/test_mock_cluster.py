@@ -1,3 +1,5 @@
+"""The mock cluster returns the errors, delays and leaders that a test sets."""
+
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -34,8 +36,8 @@ def a_producer(cluster: MockCluster, **settings: Any) -> Producer:
     return Producer({**config, "transactional.id": "writer", **settings})
 
 
-def one_transaction(producer: Producer, consumer: Consumer) -> None:
-    """Run a transaction like that of a micro-batch."""
+def run_transaction(producer: Producer, consumer: Consumer) -> None:
+    """Run a transaction with the calls that the consumer makes for a micro-batch."""
     producer.init_transactions(5)
     producer.begin_transaction()
     producer.produce(OUTPUT, b"event")
@@ -49,7 +51,7 @@ def test_without_injected_errors_a_transaction_succeeds(
 ) -> None:
     cluster.track_requests()
 
-    one_transaction(a_producer(cluster), consumer)
+    run_transaction(a_producer(cluster), consumer)
 
     requests = cluster.requests()
     assert [requests.count(api) for api in (Api.INIT_PRODUCER_ID, Api.END_TXN)] == [1, 1]
@@ -57,7 +59,7 @@ def test_without_injected_errors_a_transaction_succeeds(
 
 
 @pytest.mark.parametrize(
-    ("api", "injected", "seen"),
+    ("api", "injected_code", "client_code"),
     [
         (
             Api.INIT_PRODUCER_ID,
@@ -82,22 +84,22 @@ def test_without_injected_errors_a_transaction_succeeds(
     ids=lambda value: value.name if isinstance(value, Api) else str(value),
 )
 def test_an_injected_error_reaches_the_client(
-    cluster: MockCluster, consumer: Consumer, api: Api, injected: int, seen: int
+    cluster: MockCluster, consumer: Consumer, api: Api, injected_code: int, client_code: int
 ) -> None:
-    cluster.push_request_errors(api, [injected] * 10)
+    cluster.push_request_errors(api, [injected_code] * 10)
     errors: list[int] = []
     producer = a_producer(
         cluster, on_delivery=lambda error, _: errors.append(error.code()) if error else None
     )
 
     try:
-        one_transaction(producer, consumer)
+        run_transaction(producer, consumer)
     except KafkaException as error:
         errors.append(error.args[0].code())
     with suppress(KafkaException):  # a fatal error is raised again
         producer.flush(2)
 
-    assert seen in errors
+    assert client_code in errors
 
 
 def test_an_answer_is_delayed(cluster: MockCluster) -> None:
@@ -111,29 +113,29 @@ def test_an_answer_is_delayed(cluster: MockCluster) -> None:
 
 
 def test_a_broker_that_was_down_answers_again(cluster: MockCluster) -> None:
-    delivered: list[KafkaError | None] = []
+    delivery_errors: list[KafkaError | None] = []
 
-    def note(error: KafkaError | None, _: Message) -> None:
-        delivered.append(error)
+    def store_error(error: KafkaError | None, _: Message) -> None:
+        delivery_errors.append(error)
 
     config = {"bootstrap.servers": cluster.address, "log_level": 0, "reconnect.backoff.max.ms": 200}
     producer = Producer(config)
     cluster.broker_down()
-    producer.produce(OUTPUT, b"x", on_delivery=note)
+    producer.produce(OUTPUT, b"x", on_delivery=store_error)
     assert producer.flush(0.3) == 1
-    assert not delivered
+    assert not delivery_errors
 
     cluster.broker_up()
 
     assert producer.flush(5) == 0
-    assert delivered == [None]
+    assert delivery_errors == [None]
 
 
 def test_a_partition_gets_the_leader_that_is_set() -> None:
-    with MockCluster(brokers=2) as two:
-        two.topic_create(OUTPUT)
-        two.set_partition_leader(OUTPUT, 0, 2)
-        producer = Producer({"bootstrap.servers": two.address, "log_level": 0})
+    with MockCluster(brokers=2) as cluster:
+        cluster.topic_create(OUTPUT)
+        cluster.set_partition_leader(OUTPUT, 0, 2)
+        producer = Producer({"bootstrap.servers": cluster.address, "log_level": 0})
 
         metadata = producer.list_topics(OUTPUT, timeout=5).topics[OUTPUT]
 

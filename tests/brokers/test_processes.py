@@ -1,3 +1,5 @@
+"""A program can be killed with its children, frozen, continued and waited for."""
+
 import os
 import signal
 import sys
@@ -9,33 +11,33 @@ import pytest
 
 from tests.brokers.child_processes import DeadlineMissed, Program, wait_until
 
-START = "print('up', flush=True);"
-SLEEP = START + "import time; time.sleep(600)"
-CHILD = (
+PRINT_CODE = "print('up', flush=True);"
+SLEEP_CODE = PRINT_CODE + "import time; time.sleep(600)"
+START_CHILD_CODE = (
     "import subprocess,sys; subprocess.Popen([sys.executable,'-c','import time;time.sleep(600)']);"
 )
-STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + SLEEP
+IGNORE_SIGTERM_CODE = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + SLEEP_CODE
 
-Run = Callable[[str], Program]
+StartProgram = Callable[[str], Program]
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Iterator[Run]:
-    started: list[Program] = []
+def start_program(tmp_path: Path) -> Iterator[StartProgram]:
+    programs: list[Program] = []
 
-    def start(code: str) -> Program:
-        log = tmp_path / f"{len(started)}.log"
-        started.append(Program([sys.executable, "-c", code], log=log))
+    def start_code(code: str) -> Program:
+        log = tmp_path / f"{len(programs)}.log"
+        programs.append(Program([sys.executable, "-c", code], log=log))
         wait_until(log.read_text, deadline=10, what="the program to be up")
-        return started[-1]
+        return programs[-1]
 
-    yield start
-    for program in started:
+    yield start_code
+    for program in programs:
         program.close()
 
 
-def test_killing_a_program_kills_its_children(run: Run) -> None:
-    program = run(CHILD + SLEEP)
+def test_killing_a_program_kills_its_children(start_program: StartProgram) -> None:
+    program = start_program(START_CHILD_CODE + SLEEP_CODE)
     (child,) = psutil.Process(program.pid).children()
 
     program.kill9()
@@ -44,8 +46,8 @@ def test_killing_a_program_kills_its_children(run: Run) -> None:
     wait_until(lambda: not _alive(child), deadline=5, what="the end of the child")
 
 
-def test_close_kills_children_that_outlive_the_program(run: Run) -> None:
-    program = run(CHILD + START + "import time; time.sleep(0.3)")
+def test_close_kills_children_that_outlive_the_program(start_program: StartProgram) -> None:
+    program = start_program(START_CHILD_CODE + PRINT_CODE + "import time; time.sleep(0.3)")
     (child,) = psutil.Process(program.pid).children()
     program.wait(deadline=5)
     assert _alive(child)
@@ -55,8 +57,8 @@ def test_close_kills_children_that_outlive_the_program(run: Run) -> None:
     wait_until(lambda: not _alive(child), deadline=5, what="the end of the child")
 
 
-def test_a_frozen_program_is_running_and_can_be_continued(run: Run) -> None:
-    program = run(SLEEP)
+def test_a_frozen_program_is_running_and_can_be_continued(start_program: StartProgram) -> None:
+    program = start_program(SLEEP_CODE)
     process = psutil.Process(program.pid)
 
     program.freeze()
@@ -68,18 +70,18 @@ def test_a_frozen_program_is_running_and_can_be_continued(run: Run) -> None:
     assert program.terminate(deadline=5) == -signal.SIGTERM
 
 
-def test_the_error_for_a_program_that_does_not_end_has_its_log(run: Run) -> None:
-    program = run(STUBBORN)
+def test_the_error_for_a_program_that_does_not_end_has_its_log(start_program: StartProgram) -> None:
+    program = start_program(IGNORE_SIGTERM_CODE)
 
     with pytest.raises(DeadlineMissed, match=r"still runs after 0\.2 s; its log ends:\nup"):
         program.terminate(deadline=0.2)
 
 
-def test_the_environment_is_added_to_that_of_the_tests(tmp_path: Path) -> None:
+def test_a_program_has_its_own_variables_and_those_of_the_tests(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    code = "import os; print(os.environ['GIVEN'], os.environ['PATH'])"
+    code = "import os; print(os.environ['ADDED'], os.environ['PATH'])"
 
-    with Program([sys.executable, "-c", code], log=log, environment={"GIVEN": "x"}) as program:
+    with Program([sys.executable, "-c", code], log=log, environment={"ADDED": "x"}) as program:
         assert program.wait(deadline=10) == 0
 
     assert log.read_text().strip() == f"x {os.environ['PATH']}"

@@ -1,10 +1,12 @@
+"""A real Kafka returns committed records, also after a kill."""
+
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from tests.brokers.kafka import Kafka
 
 
-def _write(address: str, topic: str, value: bytes) -> None:
+def _write_committed(address: str, topic: str, value: bytes) -> None:
     producer = Producer({"bootstrap.servers": address, "transactional.id": f"writer-{topic}"})
     producer.init_transactions(20)
     producer.begin_transaction()
@@ -12,7 +14,7 @@ def _write(address: str, topic: str, value: bytes) -> None:
     producer.commit_transaction(20)
 
 
-def _read_one(address: str, topic: str) -> bytes | str | None:
+def _read_first_value(address: str, topic: str) -> bytes | str | None:
     config = {"bootstrap.servers": address, "group.id": "reader", "auto.offset.reset": "error"}
     with Consumer(config) as consumer:
         consumer.assign([TopicPartition(topic, 0, 0)])
@@ -25,9 +27,9 @@ def _read_one(address: str, topic: str) -> bytes | str | None:
 def test_a_committed_record_can_be_read(kafka: Kafka) -> None:
     topic = kafka.unused_topic("roundtrip")
 
-    _write(kafka.address, topic, b"hello")
+    _write_committed(kafka.address, topic, b"hello")
 
-    assert _read_one(kafka.address, topic) == b"hello"
+    assert _read_first_value(kafka.address, topic) == b"hello"
 
 
 @pytest.mark.broker
@@ -35,10 +37,10 @@ def test_a_committed_record_can_be_read(kafka: Kafka) -> None:
 def test_a_committed_record_survives_a_kill_of_the_broker(own_kafka: Kafka) -> None:
     topic = own_kafka.unused_topic("restart")
     address = own_kafka.address
-    _write(address, topic, b"before")
+    _write_committed(address, topic, b"before")
 
-    own_kafka.stop_hard()
-    own_kafka.start_again()
+    own_kafka.kill()
+    own_kafka.restart()
 
     assert own_kafka.address == address
-    assert _read_one(address, topic) == b"before"
+    assert _read_first_value(address, topic) == b"before"

@@ -1,4 +1,4 @@
-"""A run under load: topics, a registry, a load producer, workers and a reader."""
+"""A consumer group under load, with its topics, registry, load producer and reader."""
 
 import json
 import os
@@ -28,38 +28,38 @@ from tests.reading_builders import DEFAULT_SCHEMA, START
 
 MODEL = "default"
 SENSORS = 40
-"""The model knows some of them; the others warm up."""
+"""Number of sensors; the model knows some of these sensors, and the other sensors warm up."""
 TIME_JUMP_US = 3_600_000_000
-"""Microseconds; much longer than the model's longest gap."""
+"""A gap in event time in microseconds, longer than the model's `max_gap`."""
 START_SECONDS = 60.0
-"""The start of a worker on a busy machine, in a group that waits for a dead member's session."""
+"""Deadline for a worker's start; a busy machine or a dead member's session delays the start."""
 DRAIN_SECONDS = 90.0
 
 
 class LoadProducer(threading.Thread):
-    """Produces seeded rows until stopped, of every kind that a memory treats differently.
+    """A thread that produces random rows with a fixed seed until `finish` is called.
 
-    Rows are normal, anomalous in a row (so that there are episodes), invalid, late or duplicate.
-    Sometimes there is a gap in time.
+    Rows are normal, anomalous, invalid, late or duplicate. Anomalous rows of a sensor follow each
+    other, so that there are episodes. Sometimes event time has a gap.
     """
 
     def __init__(
-        self, address: str, topic: str, *, rate: float, poison: float, seed: int = 1
+        self, address: str, topic: str, *, rate: float, invalid_share: float, seed: int = 1
     ) -> None:
         super().__init__(name="load", daemon=True)
-        # A broker answers the requests of a connection one after the other. With replicas to wait
-        # for, requests of a few rows each would come in faster than it answers them.
+        # A broker answers the requests of a connection in turn, after the replicas have the rows.
+        # Small requests would arrive faster than answers, so `linger.ms` makes larger requests.
         config = {"bootstrap.servers": address, "linger.ms": 5, "max.in.flight": 5}
         self._producer = Producer(config)
         self._topic = topic
         self._rate = rate
-        self._poison = poison
-        self._random = np.random.default_rng(seed)
+        self._invalid_share = invalid_share
+        self._rng = np.random.default_rng(seed)
         self._stopping = threading.Event()
-        self._faulty = [0] * SENSORS
+        self._anomalous_rows_left = [0] * SENSORS
         """Number of remaining anomalous rows of each sensor."""
         self._time = START
-        self.sent = 0
+        self.sent_rows = 0
 
     def run(self) -> None:
         while not self._stopping.wait(0.02):
@@ -67,59 +67,59 @@ class LoadProducer(threading.Thread):
                 self._send()
             self._producer.poll(0)
 
-    def burst(self, rows: int) -> None:
-        """Send `rows` rows in the calling thread, before `start`."""
+    def send_rows(self, rows: int) -> None:
+        """Send `rows` rows in the calling thread; call this method before `start`."""
         for _ in range(rows):
             self._send()
         assert self._producer.flush(30) == 0
 
     def finish(self) -> None:
-        """Stop and wait until everything is delivered."""
+        """Stop the thread and wait until every row is delivered."""
         self._stopping.set()
         if self.is_alive():
             self.join()
         assert self._producer.flush(30) == 0, "rows were not delivered"
 
     def _send(self) -> None:
-        self.sent += 1
-        self._time += STEP // SENSORS + (self.sent % 20_000 == 0) * TIME_JUMP_US
-        sensor = self.sent % SENSORS
-        chance = self._random.random()
-        # One row earlier is a duplicate of the sensor's newest row; five rows earlier is late.
-        time = self._time - STEP * (chance < 0.01) - 4 * STEP * (chance < 0.005)
-        if self._random.random() < 0.01:
-            self._faulty[sensor] = int(self._random.integers(1, 12))
-        values = self._random.normal(size=3)
-        if self._faulty[sensor]:
-            self._faulty[sensor] -= 1
+        self.sent_rows += 1
+        self._time += STEP // SENSORS + (self.sent_rows % 20_000 == 0) * TIME_JUMP_US
+        sensor = self.sent_rows % SENSORS
+        time_draw = self._rng.random()
+        # A time one step earlier makes a duplicate row; a time five steps earlier makes a late row.
+        time = self._time - STEP * (time_draw < 0.01) - 4 * STEP * (time_draw < 0.005)
+        if self._rng.random() < 0.01:
+            self._anomalous_rows_left[sensor] = int(self._rng.integers(1, 12))
+        values = self._rng.normal(size=3)
+        if self._anomalous_rows_left[sensor]:
+            self._anomalous_rows_left[sensor] -= 1
             values[sensor % 3] += 12.0
         key = f"sensor-{sensor:02d}"
         row: dict[str, object] = {
             "timestamp": format_instant(time),
             "sensor_id": key,
-            "n": self.sent,
+            "n": self.sent_rows,
         }
         row |= {name: float(value) for name, value in zip(("x1", "x2", "x3"), values, strict=True)}
-        text = json.dumps(row).encode()
-        if self._random.random() < self._poison:
-            text = text[: self._random.integers(0, len(text) - 1)]
+        payload = json.dumps(row).encode()
+        if self._rng.random() < self._invalid_share:
+            payload = payload[: self._rng.integers(0, len(payload) - 1)]
         while True:
             try:
-                return self._producer.produce(self._topic, text, key)
+                return self._producer.produce(self._topic, payload, key)
             except BufferError:
                 self._producer.poll(0.05)
 
 
 @dataclass
 class ChaosCluster:
-    """Unique topics, a registry and workers on a shared broker."""
+    """Topics that no other test uses, a registry and workers on a shared broker."""
 
     kafka: Kafka
     folder: Path
     partitions: int = 4
     settings: dict[str, str] = field(default_factory=dict)
     """Additional settings, as environment variables."""
-    client: dict[str, str | int] = field(default_factory=dict)
+    client_settings: dict[str, str | int] = field(default_factory=dict)
     """Additional settings of the workers' Kafka client."""
 
     def __post_init__(self) -> None:
@@ -143,9 +143,8 @@ class ChaosCluster:
             ledger=topics["ledger"],
             detectors=self.detectors,
         )
-        self.state = f"{self.run.group}.state"
-        self.workers: list[Program] = []
-        self._programs: list[Program] = []
+        self.state_topic = f"{self.run.group}.state"
+        self._processes: list[Program] = []
 
     def add_model(self, *, seed: int) -> str:
         """Register a version (the first becomes champion) and return its id."""
@@ -156,12 +155,12 @@ class ChaosCluster:
         return version
 
     def promote(self, version: str) -> None:
-        """Make a version the champion, while the workers run."""
+        """Make a version the champion while the workers run."""
         self.registry.promote(MODEL, version, who="test", why="chaos", force="test")
 
-    def worker(self, number: int, *options: str) -> Program:
-        """Start worker `number`; its transactional id is always the same."""
-        program = Program(
+    def start_worker(self, number: int, *options: str) -> Program:
+        """Start worker `number`, whose transactional id depends only on its number."""
+        process = Program(
             [
                 sys.executable,
                 "-m",
@@ -174,84 +173,95 @@ class ChaosCluster:
             environment=self._environment(number),
             folder=self.folder,
         )
-        self._programs.append(program)
-        return program
+        self._processes.append(process)
+        return process
 
-    def command(self, *arguments: str) -> tuple[int, str]:
+    def run_command(self, *arguments: str) -> tuple[int, str]:
         """Run `sensorwatch` with the workers' settings; return its exit code and output."""
         log = self.folder / f"command-{uuid.uuid4().hex[:8]}.txt"
-        program = Program(
+        process = Program(
             [sys.executable, "-m", "sensorwatch", *arguments, "--config", str(self._config(0))],
             log=log,
             environment=self._environment(0),
             folder=self.folder,
         )
-        self._programs.append(program)
-        return program.wait(deadline=START_SECONDS), log.read_text()
+        self._processes.append(process)
+        return process.wait(deadline=START_SECONDS), log.read_text()
 
     def verify(self) -> None:
         """Verify every outcome and every memory with `sensorwatch ledger verify`."""
-        code, output = self.command("ledger", "verify")
+        code, output = self.run_command("ledger", "verify")
         assert code == 0, output
         assert "input not retained" not in output, output
 
     def expect_progress(self, records: int = 1, *, deadline: float = START_SECONDS) -> None:
         """Wait until the group has committed `records` more records."""
-        before = sum(committed_offsets(self.run).values())
+        old_count = sum(committed_offsets(self.run).values())
         wait_until(
-            lambda: sum(committed_offsets(self.run).values()) >= before + records,
+            lambda: sum(committed_offsets(self.run).values()) >= old_count + records,
             deadline=deadline,
             what=f"{records} more records to be committed\n{self._logs()}",
             every=0.1,
         )
 
-    def expect_progress_everywhere(self, *, deadline: float = START_SECONDS) -> None:
+    def expect_progress_of_all_partitions(self, *, deadline: float = START_SECONDS) -> None:
         """Wait until the group has committed records of every partition."""
-        before = committed_offsets(self.run)
+        old_offsets = committed_offsets(self.run)
 
-        def moved() -> bool:
-            now = committed_offsets(self.run)
-            return all(now[partition] > offset for partition, offset in before.items())
+        def all_advanced() -> bool:
+            new_offsets = committed_offsets(self.run)
+            return all(new_offsets[partition] > offset for partition, offset in old_offsets.items())
 
-        wait_until(moved, deadline=deadline, what="progress of all partitions", every=0.2)
+        wait_until(all_advanced, deadline=deadline, what="progress of all partitions", every=0.2)
 
     @contextmanager
-    def load(self, *, rate: float = 1_000, poison: float = 0.02) -> Iterator[ConcurrentReader]:
-        """Produce and read concurrently; at the end drain, stop the workers and check."""
+    def load(
+        self, *, rate: float = 1_000, invalid_share: float = 0.02
+    ) -> Iterator[ConcurrentReader]:
+        """Produce rows and read the output in threads.
+
+        On exit, wait until every row is consumed, stop the workers and check the history.
+        """
         run = self.run
-        load = LoadProducer(run.address, run.readings, rate=rate, poison=poison)
-        load.burst(2_000)
+        load_producer = LoadProducer(
+            run.address, run.readings, rate=rate, invalid_share=invalid_share
+        )
+        load_producer.send_rows(2_000)
         with ConcurrentReader(
             run.address, anomalies=run.anomalies, dead_letters=run.dead_letters
         ) as reader:
-            load.start()
+            load_producer.start()
             try:
                 yield reader
             finally:
-                load.finish()
+                load_producer.finish()
             wait_drained(run, deadline=DRAIN_SECONDS)
-            for program in self._programs:
-                if program.running:
-                    program.terminate(deadline=15)
+            for process in self._processes:
+                if process.running:
+                    process.terminate(deadline=15)
             self.check_history(reader.finish())
 
-    def check_history(self, during: ReaderOutput) -> None:
-        """Fail with all violations, and if the run had no anomaly, episode or dead letter."""
-        history = collect(self.run, during, until=input_ends(self.run))
-        assert during.detections, "the run had no anomaly"
-        assert during.episode_ends, "the run had no episode that ended"
-        assert during.dead_letters, "the run had no dead letter"
+    def check_history(self, output_during_run: ReaderOutput) -> None:
+        """Check the history, which must have anomalies, ended episodes and dead letters."""
+        history = collect(self.run, output_during_run, required_offsets=input_ends(self.run))
+        assert output_during_run.detections, "the run had no anomaly"
+        assert output_during_run.episode_ends, "the run had no episode that ended"
+        assert output_during_run.dead_letters, "the run had no dead letter"
         assert_faultless(history)
 
     def close(self) -> None:
-        """End every worker."""
-        for program in self._programs:
-            program.close()
+        """Kill every process."""
+        for process in self._processes:
+            process.close()
 
     def _config(self, number: int) -> Path:
-        client = {"session.timeout.ms": 6_000, "heartbeat.interval.ms": 500, **self.client}
+        settings = {
+            "session.timeout.ms": 6_000,
+            "heartbeat.interval.ms": 500,
+            **self.client_settings,
+        }
         config = self.folder / f"worker-{number}.toml"
-        lines = [f'"{key}" = {json.dumps(value)}' for key, value in client.items()]
+        lines = [f'"{key}" = {json.dumps(value)}' for key, value in settings.items()]
         config.write_text("[kafka]\n" + "\n".join(lines) + "\n")
         return config
 

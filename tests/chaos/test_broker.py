@@ -1,3 +1,5 @@
+"""Workers lose and double no record if answers are lost or the broker is killed."""
+
 from pathlib import Path
 
 import pytest
@@ -13,20 +15,23 @@ pytestmark = [pytest.mark.broker, pytest.mark.chaos, pytest.mark.timeout(600)]
 LOST_ANSWERS = 10
 
 
-def test_after_a_lost_answer_to_a_commit_the_committed_offsets_decide(
+def test_after_a_lost_answer_to_a_commit_the_worker_reads_the_committed_offsets(
     proxied_kafka: tuple[Kafka, KafkaProxy], tmp_path: Path
 ) -> None:
-    """Ten times the broker commits, and the worker gets no answer or a lost connection."""
+    """Ten times the broker commits a transaction, but its answer to the worker is lost."""
     kafka, proxy = proxied_kafka
-    short = {"SENSORWATCH__CONSUMER__COMMIT_DEADLINE_SECONDS": "3"}
-    with ChaosCluster(kafka, tmp_path, settings=short) as chaos_cluster, chaos_cluster.load():
-        worker = chaos_cluster.worker(0)
+    short_deadline = {"SENSORWATCH__CONSUMER__COMMIT_DEADLINE_SECONDS": "3"}
+    with (
+        ChaosCluster(kafka, tmp_path, settings=short_deadline) as chaos_cluster,
+        chaos_cluster.load(),
+    ):
+        worker = chaos_cluster.start_worker(0)
         chaos_cluster.expect_progress(2_000)
         for number in range(LOST_ANSWERS):
-            before = proxy.lost_answers(Api.END_TXN)
+            old_count = proxy.lost_answers(Api.END_TXN)
             proxy.lose_answers(Api.END_TXN, loss=Loss.HOLD if number % 2 else Loss.CUT)
             wait_until(
-                lambda before=before: proxy.lost_answers(Api.END_TXN) > before,  # type: ignore[misc] # bound now
+                lambda old_count=old_count: proxy.lost_answers(Api.END_TXN) > old_count,  # type: ignore[misc] # a default binds the value
                 deadline=30,
                 what=f"answer {number} to be lost",
             )
@@ -43,10 +48,10 @@ def test_workers_survive_a_broker_that_is_killed_and_restarted(
     own_kafka: Kafka, tmp_path: Path
 ) -> None:
     with ChaosCluster(own_kafka, tmp_path) as chaos_cluster, chaos_cluster.load():
-        supervisor = chaos_cluster.worker(0, "--workers", "2")
+        supervisor = chaos_cluster.start_worker(0, "--workers", "2")
         chaos_cluster.expect_progress(2_000)
         for _ in range(2):
-            own_kafka.stop_hard()
-            own_kafka.start_again()
+            own_kafka.kill()
+            own_kafka.restart()
             chaos_cluster.expect_progress(2_000)
         assert supervisor.running

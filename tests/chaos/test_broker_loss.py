@@ -23,25 +23,27 @@ RATE = 300
 def test_killing_leaders_and_coordinators_ends_no_worker(
     kafka_cluster: KafkaCluster, tmp_path: Path
 ) -> None:
-    """First the coordinator of the group, then that of a worker's transactions."""
+    """The test kills the group's coordinator, then the coordinator of a worker's transactions."""
     with ChaosCluster(kafka_cluster, tmp_path) as chaos_cluster, chaos_cluster.load(rate=RATE):
         run = chaos_cluster.run
-        workers = [chaos_cluster.worker(number) for number in (0, 1)]
-        chaos_cluster.expect_progress_everywhere()
-        roles: list[Callable[[], int]] = [
+        workers = [chaos_cluster.start_worker(number) for number in (0, 1)]
+        chaos_cluster.expect_progress_of_all_partitions()
+        coordinator_finders: list[Callable[[], int]] = [
             lambda: kafka_cluster.group_coordinator(run.group),
             lambda: kafka_cluster.transaction_coordinator(f"{run.group}.0.0"),
         ]
-        for coordinator in roles:
-            broker = coordinator()
-            assert broker in leaders(chaos_cluster, kafka_cluster), "it leads partitions as well"
+        for find_coordinator in coordinator_finders:
+            broker = find_coordinator()
+            assert broker in input_leaders(chaos_cluster, kafka_cluster), (
+                "the killed broker must lead input partitions"
+            )
             kafka_cluster.kill_broker(broker)
-            chaos_cluster.expect_progress_everywhere()
-            assert coordinator() != broker
+            chaos_cluster.expect_progress_of_all_partitions()
+            assert find_coordinator() != broker
             assert_running(workers)
             kafka_cluster.start_broker(broker)
             kafka_cluster.wait_in_sync()
-        chaos_cluster.expect_progress_everywhere()
+        chaos_cluster.expect_progress_of_all_partitions()
         assert_running(workers)
 
 
@@ -51,7 +53,7 @@ def assert_running(workers: Sequence[Program]) -> None:
     assert not logs, "\n".join(logs)
 
 
-def leaders(chaos_cluster: ChaosCluster, kafka_cluster: KafkaCluster) -> set[int]:
+def input_leaders(chaos_cluster: ChaosCluster, kafka_cluster: KafkaCluster) -> set[int]:
     """Return the brokers that lead partitions of the input."""
     topic = chaos_cluster.run.readings
     return {

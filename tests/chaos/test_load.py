@@ -1,3 +1,5 @@
+"""Invalid rows, model swaps and a corrupt champion under load cause no wrong outcome."""
+
 from pathlib import Path
 
 import pytest
@@ -11,26 +13,26 @@ pytestmark = [pytest.mark.broker, pytest.mark.chaos, pytest.mark.timeout(300)]
 
 
 def test_ten_percent_invalid_rows_all_become_dead_letters(kafka: Kafka, tmp_path: Path) -> None:
-    with ChaosCluster(kafka, tmp_path) as chaos_cluster, chaos_cluster.load(poison=0.10):
+    with ChaosCluster(kafka, tmp_path) as chaos_cluster, chaos_cluster.load(invalid_share=0.10):
         for number in (0, 1):
-            chaos_cluster.worker(number)
+            chaos_cluster.start_worker(number)
         chaos_cluster.expect_progress(5_000)
-    letters = read_committed(chaos_cluster.run.address, chaos_cluster.run.dead_letters)
-    assert len(letters) > 400
+    dead_letters = read_committed(chaos_cluster.run.address, chaos_cluster.run.dead_letters)
+    assert len(dead_letters) > 400
 
 
 def test_a_model_swapped_and_rolled_back_under_load_scores_every_row_once(
     kafka: Kafka, tmp_path: Path
 ) -> None:
     with ChaosCluster(kafka, tmp_path) as chaos_cluster, chaos_cluster.load():
-        workers = [chaos_cluster.worker(number) for number in (0, 1)]
+        workers = [chaos_cluster.start_worker(number) for number in (0, 1)]
         chaos_cluster.expect_progress(2_000)
-        second = chaos_cluster.add_model(seed=8)
-        chaos_cluster.promote(second)
+        second_version = chaos_cluster.add_model(seed=8)
+        chaos_cluster.promote(second_version)
         chaos_cluster.expect_progress(3_000)
         chaos_cluster.registry.rollback(MODEL, who="test", why="chaos")
         chaos_cluster.expect_progress(3_000)
-        chaos_cluster.promote(second)
+        chaos_cluster.promote(second_version)
         chaos_cluster.expect_progress(3_000)
         assert all(worker.running for worker in workers)
     versions = {
@@ -46,23 +48,28 @@ def test_a_corrupt_champion_is_refused_and_the_last_good_version_stays_in_use(
     kafka: Kafka, tmp_path: Path
 ) -> None:
     with ChaosCluster(kafka, tmp_path) as chaos_cluster, chaos_cluster.load():
-        worker = chaos_cluster.worker(0)
+        worker = chaos_cluster.start_worker(0)
         chaos_cluster.expect_progress(2_000)
-        second = chaos_cluster.add_model(seed=8)
-        arrays = next((tmp_path / "registry").rglob(f"{second}/arrays.npz"))
-        chaos_cluster.promote(second)
-        wait_until(lambda: second in worker.log.read_text(), deadline=30, what="the swap")
+        second_version = chaos_cluster.add_model(seed=8)
+        arrays_path = next((tmp_path / "registry").rglob(f"{second_version}/arrays.npz"))
+        chaos_cluster.promote(second_version)
+        wait_until(lambda: second_version in worker.log.read_text(), deadline=30, what="the swap")
         chaos_cluster.registry.rollback(MODEL, who="test", why="chaos")
         chaos_cluster.expect_progress(2_000)
-        damaged = bytearray(arrays.read_bytes())
-        damaged[len(damaged) // 2] ^= 1
-        arrays.chmod(0o644)
-        arrays.write_bytes(damaged)
+        damaged_bytes = bytearray(arrays_path.read_bytes())
+        damaged_bytes[len(damaged_bytes) // 2] ^= 1
+        arrays_path.chmod(0o644)
+        arrays_path.write_bytes(damaged_bytes)
         # The alias is changed by hand, without the registry's check.
-        aliases = next((tmp_path / "registry").rglob("aliases.json"))
-        first = next(version for version in chaos_cluster.detectors if version != second)
-        aliases.write_text(
-            aliases.read_text().replace(first, "*").replace(second, first).replace("*", second)
+        aliases_path = next((tmp_path / "registry").rglob("aliases.json"))
+        first_version = next(
+            version for version in chaos_cluster.detectors if version != second_version
+        )
+        aliases_path.write_text(
+            aliases_path.read_text()
+            .replace(first_version, "*")
+            .replace(second_version, first_version)
+            .replace("*", second_version)
         )
         wait_until(lambda: "refused" in worker.log.read_text(), deadline=30, what="the refusal")
         chaos_cluster.expect_progress(2_000)

@@ -16,67 +16,68 @@ from tests.checker.topic_reader import read_committed
 
 pytestmark = [pytest.mark.broker, pytest.mark.chaos, pytest.mark.timeout(300)]
 
-RESET = ("state", "reset")
+RESET_COMMAND = ("state", "reset")
 RATE = 500
 
 
-def expect_refusal(chaos_cluster: ChaosCluster, why: str) -> None:
-    """Check that a worker exits with code 8, names cause and remedy, and writes nothing."""
-    before = committed_offsets(chaos_cluster.run)
-    events = written(chaos_cluster)
-    worker = chaos_cluster.worker(0)
+def expect_refusal(chaos_cluster: ChaosCluster, reason: str) -> None:
+    """Check that a worker exits with code 8, logs cause and remedy, and writes nothing."""
+    old_offsets = committed_offsets(chaos_cluster.run)
+    old_events = event_positions(chaos_cluster)
+    worker = chaos_cluster.start_worker(0)
     assert worker.wait(deadline=START_SECONDS) == StateRefused.exit_code
     log = worker.log.read_text()
-    assert why in log
+    assert reason in log
     assert "sensorwatch state reset" in log
-    assert committed_offsets(chaos_cluster.run) == before
-    assert written(chaos_cluster) == events
+    assert committed_offsets(chaos_cluster.run) == old_offsets
+    assert event_positions(chaos_cluster) == old_events
 
 
-def written(chaos_cluster: ChaosCluster) -> list[tuple[int | None, int | None]]:
-    def place(message: Message) -> tuple[int | None, int | None]:
+def event_positions(chaos_cluster: ChaosCluster) -> list[tuple[int | None, int | None]]:
+    def position(message: Message) -> tuple[int | None, int | None]:
         return message.partition(), message.offset()
 
     return sorted(
-        map(place, read_committed(chaos_cluster.run.address, chaos_cluster.run.anomalies)), key=str
+        map(position, read_committed(chaos_cluster.run.address, chaos_cluster.run.anomalies)),
+        key=str,
     )
 
 
 def expect_reset(chaos_cluster: ChaosCluster, *options: str) -> str:
-    """Check that the reset only prints without --yes, and is done with it; return its output."""
-    before = committed_offsets(chaos_cluster.run)
-    code, output = chaos_cluster.command(*RESET, *options)
+    """Check that only a reset with --yes changes offsets; return the output of the reset."""
+    old_offsets = committed_offsets(chaos_cluster.run)
+    code, output = chaos_cluster.run_command(*RESET_COMMAND, *options)
     assert code == UsageError.exit_code, output
     assert "--yes" in output
-    assert committed_offsets(chaos_cluster.run) == before
-    code, output = chaos_cluster.command(*RESET, *options, "--yes")
+    assert committed_offsets(chaos_cluster.run) == old_offsets
+    code, output = chaos_cluster.run_command(*RESET_COMMAND, *options, "--yes")
     assert code == 0, output
     return output
 
 
 def test_a_deleted_state_topic_is_refused_until_the_reset(kafka: Kafka, tmp_path: Path) -> None:
     with ChaosCluster(kafka, tmp_path) as chaos_cluster, chaos_cluster.load(rate=RATE):
-        worker = chaos_cluster.worker(0)
+        worker = chaos_cluster.start_worker(0)
         chaos_cluster.expect_progress(2_500)
-        code, output = chaos_cluster.command(*RESET, "--yes")
+        code, output = chaos_cluster.run_command(*RESET_COMMAND, "--yes")
         assert code == UsageError.exit_code, output
         assert "has members" in output
         assert worker.terminate(deadline=15) == 0
-        code, output = chaos_cluster.command("state", "show")
+        code, output = chaos_cluster.run_command("state", "show")
         assert code == 0, output
         assert output.count(next(iter(chaos_cluster.detectors))) == chaos_cluster.partitions
 
         admin = AdminClient({"bootstrap.servers": chaos_cluster.run.address})
-        ends = [
-            TopicPartition(chaos_cluster.state, number, -1)
+        end_offsets = [
+            TopicPartition(chaos_cluster.state_topic, number, -1)
             for number in range(chaos_cluster.partitions)
         ]
-        for answer in admin.delete_records(ends).values():
-            answer.result()
+        for deletion in admin.delete_records(end_offsets).values():
+            deletion.result()
 
         expect_refusal(chaos_cluster, "deleted")
         assert "lost memory cannot be read" in expect_reset(chaos_cluster)
-        chaos_cluster.worker(0)
+        chaos_cluster.start_worker(0)
         chaos_cluster.expect_progress(2_500)
     chaos_cluster.verify()
 
@@ -85,25 +86,25 @@ def test_an_offset_that_was_changed_by_hand_is_refused_until_the_reset(
     kafka: Kafka, tmp_path: Path
 ) -> None:
     with ChaosCluster(kafka, tmp_path) as chaos_cluster, chaos_cluster.load(rate=RATE):
-        worker = chaos_cluster.worker(0)
+        worker = chaos_cluster.start_worker(0)
         chaos_cluster.expect_progress(2_500)
         assert worker.terminate(deadline=15) == 0
-        moved = max(committed_offsets(chaos_cluster.run).items(), key=lambda one: one[1])
-        partition, offset = moved
+        offsets = committed_offsets(chaos_cluster.run)
+        partition, offset = max(offsets.items(), key=lambda item: item[1])
         config = {
             "bootstrap.servers": chaos_cluster.run.address,
             "group.id": chaos_cluster.run.group,
         }
         with Consumer(config) as consumer:
-            back = TopicPartition(partition.topic, partition.number, offset - 10)
-            consumer.commit(offsets=[back], asynchronous=False)
+            earlier_offset = TopicPartition(partition.topic, partition.number, offset - 10)
+            consumer.commit(offsets=[earlier_offset], asynchronous=False)
 
         expect_refusal(chaos_cluster, "was changed by another program")
         options = ("--partition", str(partition.number), "--to", str(offset))
         output = expect_reset(chaos_cluster, *options)
         assert "sensors, which warm up again" in output
         assert output.count("a new account") == 1
-        chaos_cluster.worker(0)
+        chaos_cluster.start_worker(0)
         chaos_cluster.expect_progress(2_500)
 
 
@@ -111,7 +112,7 @@ def test_added_partitions_are_refused_until_all_partitions_are_reset(
     kafka: Kafka, tmp_path: Path
 ) -> None:
     with ChaosCluster(kafka, tmp_path) as chaos_cluster, chaos_cluster.load(rate=RATE):
-        worker = chaos_cluster.worker(0)
+        worker = chaos_cluster.start_worker(0)
         chaos_cluster.expect_progress(2_500)
         assert worker.terminate(deadline=15) == 0
         config = {"bootstrap.servers": chaos_cluster.run.address}
@@ -119,8 +120,8 @@ def test_added_partitions_are_refused_until_all_partitions_are_reset(
 
         expect_refusal(chaos_cluster, "5 partitions")
         output = expect_reset(chaos_cluster)
-        assert f'"{chaos_cluster.state}" gets 5 partitions' in output
-        chaos_cluster.worker(0)
+        assert f'"{chaos_cluster.state_topic}" gets 5 partitions' in output
+        chaos_cluster.start_worker(0)
         chaos_cluster.expect_progress(3_000)
 
 
@@ -128,16 +129,16 @@ def test_a_frozen_worker_that_wakes_up_after_a_reset_is_fenced(
     kafka: Kafka, tmp_path: Path
 ) -> None:
     with ChaosCluster(kafka, tmp_path) as chaos_cluster, chaos_cluster.load(rate=RATE):
-        worker = chaos_cluster.worker(0)
+        worker = chaos_cluster.start_worker(0)
         chaos_cluster.expect_progress(2_500)
         worker.freeze()
         wait_until(
-            lambda: chaos_cluster.command(*RESET, "--yes")[0] == 0,
+            lambda: chaos_cluster.run_command(*RESET_COMMAND, "--yes")[0] == 0,
             deadline=60,
             what="the session of the frozen worker to end",
         )
         worker.thaw()
         assert worker.wait(deadline=30) == Fenced.exit_code
-        chaos_cluster.worker(0)
+        chaos_cluster.start_worker(0)
         chaos_cluster.expect_progress(2_500)
     chaos_cluster.verify()

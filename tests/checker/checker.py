@@ -11,7 +11,7 @@ from tests.checker.outcome_counts import check_account, check_offset
 from tests.checker.run_history import (
     EndOffsets,
     EpisodeEnd,
-    Expected,
+    ExpectedOutcome,
     History,
     OutputRecord,
     ReaderOutput,
@@ -23,172 +23,218 @@ from tests.checker.violation import Violation, ViolationKind, report
 def check(history: History) -> list[Violation]:
     """Return all violations of a history; a faultless history has none."""
     return [
-        *_check_outcomes(history, RecordOutcome.ANOMALY, history.afterwards.detections),
+        *_check_outcomes(history, RecordOutcome.ANOMALY, history.output_after_run.detections),
         *_check_episode_ends(history),
-        *_check_outcomes(history, RecordOutcome.DEAD_LETTER, history.afterwards.dead_letters),
-        *_check_order(history.during, "during"),
-        *_check_order(history.afterwards, "afterwards"),
-        *_compare(history.during.events, history.afterwards.events),
-        *_compare(history.during.dead_letters, history.afterwards.dead_letters),
-        *(violation for one in history.inputs for violation in check_offset(one)),
-        *(violation for one in history.inputs for violation in check_account(one)),
-        *_check_open_transactions(history.ends),
+        *_check_outcomes(history, RecordOutcome.DEAD_LETTER, history.output_after_run.dead_letters),
+        *_check_order(history.output_during_run, "during"),
+        *_check_order(history.output_after_run, "afterwards"),
+        *_check_concurrent_reader(
+            history.output_during_run.events, history.output_after_run.events
+        ),
+        *_check_concurrent_reader(
+            history.output_during_run.dead_letters, history.output_after_run.dead_letters
+        ),
+        *(
+            violation
+            for input_partition in history.inputs
+            for violation in check_offset(input_partition)
+        ),
+        *(
+            violation
+            for input_partition in history.inputs
+            for violation in check_account(input_partition)
+        ),
+        *_check_open_transactions(history.output_ends),
     ]
 
 
 def assert_faultless(history: History) -> None:
-    """Fail with a report of all violations, if there are any."""
+    """Raise AssertionError with a report if the history has violations."""
     violations = check(history)
     assert not violations, report(violations)
 
 
 def _check_outcomes(
-    history: History, record_outcome: RecordOutcome, written: Sequence[OutputRecord]
+    history: History, record_outcome: RecordOutcome, records: Sequence[OutputRecord]
 ) -> Iterator[Violation]:
-    """Compare the written outcomes with the expected ones, by input record."""
-    all_expected = _expected_records(history, record_outcome)
-    below = {one.partition: one.committed or 0 for one in history.inputs}
-    seen = {one.source for one in written}
-    for source, expected in all_expected.items():
-        committed = expected.offset < below[Partition(source.topic, source.partition)]
-        if committed and source not in seen:
+    """Compare the published outcomes with the expected outcomes of the input records."""
+    expected_by_source = _expected_records(history, record_outcome)
+    committed_offsets = {
+        input_partition.partition: input_partition.committed_offset or 0
+        for input_partition in history.inputs
+    }
+    sources = {record.source for record in records}
+    for source, expected in expected_by_source.items():
+        is_committed = (
+            expected.offset < committed_offsets[Partition(source.topic, source.partition)]
+        )
+        if is_committed and source not in sources:
             yield Violation(
                 ViolationKind.LOST, f"{source} should be an {record_outcome}; there is none"
             )
-    for one in written:
-        expected_record = all_expected.get(one.source)
+    for record in records:
+        expected_record = expected_by_source.get(record.source)
         if expected_record is None:
             yield Violation(
-                ViolationKind.UNEXPECTED, f"{one.at}: an {record_outcome} for {one.source}"
+                ViolationKind.UNEXPECTED,
+                f"{record.coordinates}: an {record_outcome} for {record.source}",
             )
             continue
-        if one.source.offset >= below[Partition(one.source.topic, one.source.partition)]:
+        if (
+            record.source.offset
+            >= committed_offsets[Partition(record.source.topic, record.source.partition)]
+        ):
             yield Violation(
-                ViolationKind.UNCOMMITTED, f"{one.at}: an {record_outcome} for {one.source}"
+                ViolationKind.UNCOMMITTED,
+                f"{record.coordinates}: an {record_outcome} for {record.source}",
             )
-        yield from _check_bytes(one, expected_record)
+        yield from _check_bytes(record, expected_record)
 
 
 def _check_episode_ends(history: History) -> Iterator[Violation]:
-    """Compare the written ends of episodes with the expected ones."""
+    """Compare the published ends of episodes with the expected ends."""
     expected_ends = {
-        Coordinates(one.partition.topic, one.partition.number, episode_end.offset): episode_end
-        for one in history.inputs
-        for episode_end in one.episode_ends
+        Coordinates(
+            input_partition.partition.topic, input_partition.partition.number, episode_end.offset
+        ): episode_end
+        for input_partition in history.inputs
+        for episode_end in input_partition.episode_ends
     }
-    below = {one.partition: one.committed or 0 for one in history.inputs}
-    written = history.afterwards.episode_ends
-    seen = {one.source for one in written}
+    committed_offsets = {
+        input_partition.partition: input_partition.committed_offset or 0
+        for input_partition in history.inputs
+    }
+    records = history.output_after_run.episode_ends
+    sources = {record.source for record in records}
     for source, episode_end in expected_ends.items():
-        committed = episode_end.offset < below[Partition(source.topic, source.partition)]
-        if committed and source not in seen:
+        is_committed = (
+            episode_end.offset < committed_offsets[Partition(source.topic, source.partition)]
+        )
+        if is_committed and source not in sources:
             yield Violation(
                 ViolationKind.LOST, f"{source} should end an episode; there is no event"
             )
-    for one in written:
-        what = f"{one.at}: an end of {one.episode} at {one.source}"
-        expected_record = expected_ends.get(one.source)
+    for record in records:
+        description = f"{record.coordinates}: an end of {record.episode} at {record.source}"
+        expected_record = expected_ends.get(record.source)
         if (
             expected_record is None
-            or structs.replace(one.source, offset=expected_record.episode) != one.episode
+            or structs.replace(record.source, offset=expected_record.episode) != record.episode
         ):
-            yield Violation(ViolationKind.UNEXPECTED, what)
+            yield Violation(ViolationKind.UNEXPECTED, description)
             continue
-        if one.source.offset >= below[Partition(one.source.topic, one.source.partition)]:
-            yield Violation(ViolationKind.UNCOMMITTED, what)
-        yield from _check_bytes(one, expected_record)
+        if (
+            record.source.offset
+            >= committed_offsets[Partition(record.source.topic, record.source.partition)]
+        ):
+            yield Violation(ViolationKind.UNCOMMITTED, description)
+        yield from _check_bytes(record, expected_record)
 
 
 def _expected_records(
     history: History, record_outcome: RecordOutcome
-) -> dict[Coordinates, Expected]:
+) -> dict[Coordinates, ExpectedOutcome]:
     return {
-        Coordinates(one.partition.topic, one.partition.number, expected.offset): expected
-        for one in history.inputs
-        for expected in one.expected
+        Coordinates(
+            input_partition.partition.topic, input_partition.partition.number, expected.offset
+        ): expected
+        for input_partition in history.inputs
+        for expected in input_partition.expected_outcomes
         if expected.record_outcome is record_outcome and expected.has_event
     }
 
 
-def _check_bytes(written: OutputRecord, expected: Expected | EpisodeEnd) -> Iterator[Violation]:
-    reason = expected.reason if isinstance(expected, Expected) else None
+def _check_bytes(
+    record: OutputRecord, expected: ExpectedOutcome | EpisodeEnd
+) -> Iterator[Violation]:
+    reason = expected.reason if isinstance(expected, ExpectedOutcome) else None
     value = expected.value
-    if written.truncated and value is not None and written.value is not None:
-        value = value[: len(written.value)]
-    for name, actual, wanted in (
-        ("key", written.key, expected.key),
-        ("reason", written.reason, reason),
-        ("value", written.value, value),
+    if record.truncated and value is not None and record.value is not None:
+        value = value[: len(record.value)]
+    for name, actual, expected_value in (
+        ("key", record.key, expected.key),
+        ("reason", record.reason, reason),
+        ("value", record.value, value),
     ):
-        if actual != wanted:
+        if actual != expected_value:
             yield Violation(
-                ViolationKind.CHANGED, f"{written.at}: {name} {actual!r}, expected {wanted!r}"
+                ViolationKind.CHANGED,
+                f"{record.coordinates}: {name} {actual!r}, expected {expected_value!r}",
             )
 
 
-def _check_order(reading: ReaderOutput, when: str) -> Iterator[Violation]:
-    """Yield outcomes of one input record that are doubled, and outcomes that are out of order.
+def _check_order(output: ReaderOutput, read_time: str) -> Iterator[Violation]:
+    """Yield a violation for each doubled outcome and for each outcome out of order.
 
-    If a record ends an episode and is an anomaly, the end must come first.
+    If a record ends an episode and is an anomaly, the event of the end must come first.
     """
-    counts = Counter(one.source for one in (*reading.detections, *reading.dead_letters))
+    counts = Counter(record.source for record in (*output.detections, *output.dead_letters))
     for source, count in counts.items():
         if count > 1:
-            yield Violation(ViolationKind.DOUBLED, f"{source} has {count} outcomes, read {when}")
-    for episode, count in Counter(one.episode for one in reading.episode_ends).items():
+            yield Violation(
+                ViolationKind.DOUBLED, f"{source} has {count} outcomes, read {read_time}"
+            )
+    for episode, count in Counter(record.episode for record in output.episode_ends).items():
         if count > 1:
             yield Violation(
-                ViolationKind.DOUBLED, f"the episode of {episode} ends {count} times, {when}"
+                ViolationKind.DOUBLED, f"the episode of {episode} ends {count} times, {read_time}"
             )
-    for written in (reading.events, reading.dead_letters):
-        for pair_records in _by_partition_pair(written).values():
-            for before, after in pairwise(pair_records):
-                if _order_key(after) < _order_key(before):
+    for records in (output.events, output.dead_letters):
+        for pair_records in _by_partition_pair(records).values():
+            for previous_record, next_record in pairwise(pair_records):
+                if _order_key(next_record) < _order_key(previous_record):
                     yield Violation(
                         ViolationKind.REORDERED,
-                        f"{after.source} after {before.source}, read {when}",
+                        f"{next_record.source} after {previous_record.source}, read {read_time}",
                     )
 
 
-def _order_key(written: OutputRecord) -> tuple[int, bool]:
-    return written.source.offset, written.episode is None
+def _order_key(record: OutputRecord) -> tuple[int, bool]:
+    return record.source.offset, record.episode is None
 
 
 def _by_partition_pair(
-    written: Sequence[OutputRecord],
+    records: Sequence[OutputRecord],
 ) -> dict[tuple[Partition, Partition], list[OutputRecord]]:
-    """Group by output and input partition; the order is guaranteed within each group."""
+    """Group records by output and input partition; Kafka keeps the order within a group."""
     groups = defaultdict(list)
-    for one in written:
-        output = Partition(one.at.topic, one.at.partition)
-        groups[output, Partition(one.source.topic, one.source.partition)].append(one)
+    for record in records:
+        output = Partition(record.coordinates.topic, record.coordinates.partition)
+        groups[output, Partition(record.source.topic, record.source.partition)].append(record)
     return groups
 
 
-def _compare(
-    during: Sequence[OutputRecord], afterwards: Sequence[OutputRecord]
+def _check_concurrent_reader(
+    records_during_run: Sequence[OutputRecord], records_after_run: Sequence[OutputRecord]
 ) -> Iterator[Violation]:
-    """Check that the records read during the run are the first ones of each partition."""
-    final_records = {one.at: one for one in afterwards}
-    reached: dict[Partition, int] = {}
-    for one in during:
-        reached[Partition(one.at.topic, one.at.partition)] = one.at.offset
-        if final_records.get(one.at) != one:
+    """Check that the records read during the run are the first records of each partition."""
+    final_records = {record.coordinates: record for record in records_after_run}
+    last_read_offsets: dict[Partition, int] = {}
+    for record in records_during_run:
+        last_read_offsets[Partition(record.coordinates.topic, record.coordinates.partition)] = (
+            record.coordinates.offset
+        )
+        if final_records.get(record.coordinates) != record:
             yield Violation(
                 ViolationKind.PHANTOM,
-                f"{one.at} was {one} during the run, is {final_records.get(one.at)}",
+                f"{record.coordinates} was {record} during the run, "
+                f"is {final_records.get(record.coordinates)}",
             )
-    seen = {one.at for one in during}
-    for at in final_records:
-        if at not in seen and at.offset < reached.get(Partition(at.topic, at.partition), -1):
-            yield Violation(ViolationKind.MISSED, f"the reader skipped {at} during the run")
+    read_coordinates = {record.coordinates for record in records_during_run}
+    for coordinates in final_records:
+        if coordinates not in read_coordinates and coordinates.offset < last_read_offsets.get(
+            Partition(coordinates.topic, coordinates.partition), -1
+        ):
+            yield Violation(
+                ViolationKind.MISSED, f"the reader skipped {coordinates} during the run"
+            )
 
 
 def _check_open_transactions(ends: Sequence[EndOffsets]) -> Iterator[Violation]:
     for end in ends:
-        if end.committed != end.uncommitted:
+        if end.read_committed != end.read_uncommitted:
             yield Violation(
                 ViolationKind.HANGING,
-                f"{end.partition} ends at {end.committed} for read_committed, "
-                f"at {end.uncommitted} for all",
+                f"{end.partition} ends at {end.read_committed} for read_committed, "
+                f"at {end.read_uncommitted} for all",
             )

@@ -14,7 +14,7 @@ from sensorwatch.common.runtime.setting_choices import Emit
 from sensorwatch.common.scoring.detector import Detector
 from tests.brokers.child_processes import DeadlineMissed, wait_until
 from tests.brokers.cluster import OFFSETS_TOPIC, partition_of_name
-from tests.checker.rescoring import of_partition, rescore
+from tests.checker.rescoring import ledger_records_of, rescore
 from tests.checker.run_history import (
     EndOffsets,
     FinalAccount,
@@ -23,10 +23,10 @@ from tests.checker.run_history import (
     ReaderOutput,
 )
 from tests.checker.topic_reader import (
-    as_dead_letter,
-    as_event,
     committed_ends,
     end_offsets,
+    parse_dead_letter,
+    parse_event,
     partitions_of,
     read_committed,
 )
@@ -49,30 +49,39 @@ class Run:
 
 def collect(
     run: Run,
-    during: ReaderOutput,
+    output_during_run: ReaderOutput,
     *,
-    until: Mapping[Partition, int] | None = None,
+    required_offsets: Mapping[Partition, int] | None = None,
     settle_seconds: float = 45,
 ) -> History:
-    """Return the history of a run; call it when no consumer is running any more.
+    """Return the history of a run whose consumers have all ended.
 
-    `during` is the output of a ConcurrentReader. `until` has the offsets that the run had to reach,
-    as `input_ends` returns them. An open transaction of a dead consumer may take `settle_seconds`
-    to time out; the default is longer than the consumer's transaction timeout.
+    `output_during_run` is what a ConcurrentReader read. `required_offsets` has the offsets that the
+    run had to commit, as `input_ends` returns them. An open transaction of a dead consumer may take
+    `settle_seconds` to time out; the default is longer than the consumer's transaction timeout.
     """
-    ends = _settled_ends(run, settle_seconds)
+    ends = _ends_after_transactions(run, settle_seconds)
     ledger = [ledger_record(message.value()) for message in read_committed(run.address, run.ledger)]
-    records = _by_partition(run)
-    committed = committed_accounts(run)
+    records = _records_by_partition(run)
+    accounts = committed_accounts(run)
     inputs = tuple(
-        _input(run, one, records[one], committed[one], ledger, (until or {}).get(one))
-        for one in sorted(records)
+        _input_partition(
+            run,
+            partition,
+            records[partition],
+            accounts[partition],
+            ledger,
+            (required_offsets or {}).get(partition),
+        )
+        for partition in sorted(records)
     )
-    afterwards = ReaderOutput(
-        tuple(as_event(one) for one in read_committed(run.address, run.anomalies)),
-        tuple(as_dead_letter(one) for one in read_committed(run.address, run.dead_letters)),
+    output_after_run = ReaderOutput(
+        tuple(parse_event(message) for message in read_committed(run.address, run.anomalies)),
+        tuple(
+            parse_dead_letter(message) for message in read_committed(run.address, run.dead_letters)
+        ),
     )
-    return History(inputs, afterwards, during, ends)
+    return History(inputs, output_after_run, output_during_run, ends)
 
 
 def input_ends(run: Run) -> dict[Partition, int]:
@@ -93,25 +102,31 @@ def wait_drained(run: Run, *, deadline: float) -> None:
 
 def committed_offsets(run: Run) -> dict[Partition, int]:
     """Return the committed offset of each input partition; 0 if there is none."""
-    return {one: offset or 0 for one, (offset, _) in committed_accounts(run).items()}
+    return {partition: offset or 0 for partition, (offset, _) in committed_accounts(run).items()}
 
 
 def committed_accounts(run: Run) -> dict[Partition, tuple[int | None, Account | None]]:
     """Return each input partition's committed offset, and the account in its metadata."""
-    offsets = wait_until(lambda: _committed(run), deadline=60, what="stable committed offsets")
+    offsets = wait_until(
+        lambda: _try_committed_offsets(run), deadline=60, what="stable committed offsets"
+    )
     return {
-        Partition(one.topic, one.partition): (
-            (one.offset, from_metadata(one.metadata, one.offset))
-            if one.offset >= 0
+        Partition(committed_offset.topic, committed_offset.partition): (
+            (
+                committed_offset.offset,
+                from_metadata(committed_offset.metadata, committed_offset.offset),
+            )
+            if committed_offset.offset >= 0
             else (None, None)
         )
-        for one in offsets
+        for committed_offset in offsets
     }
 
 
-def _committed(run: Run) -> list[TopicPartition] | None:
+def _try_committed_offsets(run: Run) -> list[TopicPartition] | None:
     partitions = [
-        TopicPartition(one.topic, one.number) for one in partitions_of(run.address, run.readings)
+        TopicPartition(partition.topic, partition.number)
+        for partition in partitions_of(run.address, run.readings)
     ]
     config = {"bootstrap.servers": run.address, "group.id": run.group, "log_level": 0}
     # With read_committed the client waits for the offsets of an open transaction.
@@ -124,39 +139,39 @@ def _committed(run: Run) -> list[TopicPartition] | None:
             raise
 
 
-def _by_partition(run: Run) -> dict[Partition, list[Record]]:
+def _records_by_partition(run: Run) -> dict[Partition, list[Record]]:
     records: dict[Partition, list[Record]] = {
-        one: [] for one in partitions_of(run.address, run.readings)
+        partition: [] for partition in partitions_of(run.address, run.readings)
     }
     for message in read_committed(run.address, run.readings):
         records[Partition(run.readings, message.partition() or 0)].append(message)
     return records
 
 
-def _input(
+def _input_partition(
     run: Run,
     partition: Partition,
     records: Sequence[Record],
-    committed: tuple[int | None, Account | None],
+    committed_account: tuple[int | None, Account | None],
     ledger: Sequence[LedgerRecord],
-    until: int | None,
+    required_offset: int | None,
 ) -> InputPartition:
-    offset, account = committed
+    offset, account = committed_account
     expectation = rescore(
-        records, account, of_partition(ledger, partition), run.detectors, run.emit
+        records, account, ledger_records_of(ledger, partition), run.detectors, run.emit
     )
     return InputPartition(
         partition,
-        expectation.expected,
+        expectation.expected_outcomes,
         offset,
-        None if account is None else _final(account),
+        None if account is None else _final_account(account),
         expectation.digest,
-        until,
+        required_offset,
         expectation.episode_ends,
     )
 
 
-def _final(account: Account) -> FinalAccount:
+def _final_account(account: Account) -> FinalAccount:
     return FinalAccount(
         account.next_offset,
         account.consumed,
@@ -168,14 +183,16 @@ def _final(account: Account) -> FinalAccount:
     )
 
 
-def _settled_ends(run: Run, seconds: float) -> tuple[EndOffsets, ...]:
-    """Wait for open transactions to end, and return the end offsets in any case."""
+def _ends_after_transactions(run: Run, seconds: float) -> tuple[EndOffsets, ...]:
+    """Wait at most `seconds` for open transactions to end; return the end offsets."""
     topics = (run.anomalies, run.dead_letters, run.ledger)
-    partitions = [one for topic in topics for one in partitions_of(run.address, topic)]
+    partitions = [partition for topic in topics for partition in partitions_of(run.address, topic)]
     partitions.append(_partition_of_group(run))
-    with suppress(DeadlineMissed):  # the checker reports it with the offsets
+    with suppress(DeadlineMissed):  # the checker reports the open transaction
         wait_until(
-            lambda: all(one.committed == one.uncommitted for one in _ends(run, partitions)),
+            lambda: all(
+                end.read_committed == end.read_uncommitted for end in _ends(run, partitions)
+            ),
             deadline=seconds,
             what="open transactions to end",
             every=0.2,
@@ -184,9 +201,12 @@ def _settled_ends(run: Run, seconds: float) -> tuple[EndOffsets, ...]:
 
 
 def _ends(run: Run, partitions: Sequence[Partition]) -> tuple[EndOffsets, ...]:
-    committed = end_offsets(run.address, partitions, IsolationLevel.READ_COMMITTED)
-    uncommitted = end_offsets(run.address, partitions, IsolationLevel.READ_UNCOMMITTED)
-    return tuple(EndOffsets(one, committed[one], uncommitted[one]) for one in partitions)
+    stable_offsets = end_offsets(run.address, partitions, IsolationLevel.READ_COMMITTED)
+    high_watermarks = end_offsets(run.address, partitions, IsolationLevel.READ_UNCOMMITTED)
+    return tuple(
+        EndOffsets(partition, stable_offsets[partition], high_watermarks[partition])
+        for partition in partitions
+    )
 
 
 def _partition_of_group(run: Run) -> Partition:

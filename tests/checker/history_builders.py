@@ -1,4 +1,4 @@
-"""A faultless history of ten records, and changes to it."""
+"""Builders of a faultless history of ten records and of histories with violations."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,7 +7,7 @@ from sensorwatch.common.kafka.records import Coordinates, Partition
 from tests.checker.checker import check
 from tests.checker.run_history import (
     EndOffsets,
-    Expected,
+    ExpectedOutcome,
     FinalAccount,
     History,
     InputPartition,
@@ -19,7 +19,7 @@ from tests.checker.violation import ViolationKind
 
 INPUT = Partition("sensors", 0)
 EVENTS = Partition("anomalies", 0)
-LETTERS = Partition("sensors.dlq", 0)
+DEAD_LETTERS = Partition("sensors.dlq", 0)
 DIGEST = 77
 OUTCOMES = {
     3: RecordOutcome.ANOMALY,
@@ -29,65 +29,76 @@ OUTCOMES = {
 }
 
 
-def expected(offset: int) -> Expected:
-    """Return the outcome of a record: anomalies are 3, 5 and 8, 4 is a dead letter."""
+def expected_outcome(offset: int) -> ExpectedOutcome:
+    """Return the expected outcome: 3, 5 and 8 are anomalies, 4 is a dead letter."""
     record_outcome = OUTCOMES.get(offset, RecordOutcome.NORMAL)
     if record_outcome is RecordOutcome.NORMAL:
-        return Expected(offset, record_outcome)
+        return ExpectedOutcome(offset, record_outcome)
     reason = "not_json" if record_outcome is RecordOutcome.DEAD_LETTER else None
-    return Expected(offset, record_outcome, b"sensor", b"outcome of %d" % offset, reason)
+    return ExpectedOutcome(offset, record_outcome, b"sensor", b"outcome of %d" % offset, reason)
 
 
-def written(offset: int, at: int, **changes: object) -> OutputRecord:
-    """Return the outcome of the input record `offset`, written at the output offset `at`."""
-    outcome = expected(offset)
-    output = LETTERS if outcome.record_outcome is RecordOutcome.DEAD_LETTER else EVENTS
-    correct = OutputRecord(
-        Coordinates(output.topic, output.number, at),
+def output_record(offset: int, output_offset: int, **changes: object) -> OutputRecord:
+    """Return the outcome of input record `offset`, published at `output_offset`."""
+    outcome = expected_outcome(offset)
+    output = DEAD_LETTERS if outcome.record_outcome is RecordOutcome.DEAD_LETTER else EVENTS
+    record = OutputRecord(
+        Coordinates(output.topic, output.number, output_offset),
         Coordinates(INPUT.topic, INPUT.number, offset),
         outcome.key,
         outcome.value,
         outcome.reason,
     )
-    return replace(correct, **changes)  # type: ignore[arg-type]  # any field
+    return replace(record, **changes)  # type: ignore[arg-type]  # any field
 
 
-def events(*offsets: int) -> tuple[OutputRecord, ...]:
-    return tuple(written(offset, at) for at, offset in enumerate(offsets))
+def event_records(*offsets: int) -> tuple[OutputRecord, ...]:
+    return tuple(
+        output_record(offset, output_offset) for output_offset, offset in enumerate(offsets)
+    )
 
 
-FAULTLESS = ReaderOutput(events(3, 5, 8), (written(4, 0),))
+FAULTLESS_OUTPUT = ReaderOutput(event_records(3, 5, 8), (output_record(4, 0),))
 ACCOUNT = FinalAccount(10, consumed=10, normal=6, anomalies=3, dead_letters=1, digest=DIGEST)
 FAULTLESS_INPUT = InputPartition(
-    INPUT, tuple(expected(offset) for offset in range(10)), 10, ACCOUNT, DIGEST, until=10
+    INPUT,
+    tuple(expected_outcome(offset) for offset in range(10)),
+    10,
+    ACCOUNT,
+    DIGEST,
+    required_offset=10,
 )
 
 
 def a_history(
     *,
-    afterwards: ReaderOutput = FAULTLESS,
-    during: ReaderOutput = FAULTLESS,
+    output_after_run: ReaderOutput = FAULTLESS_OUTPUT,
+    output_during_run: ReaderOutput = FAULTLESS_OUTPUT,
     inputs: Sequence[InputPartition] = (FAULTLESS_INPUT,),
-    ends: Sequence[EndOffsets] = (EndOffsets(EVENTS, 4, 4), EndOffsets(LETTERS, 2, 2)),
+    output_ends: Sequence[EndOffsets] = (EndOffsets(EVENTS, 4, 4), EndOffsets(DEAD_LETTERS, 2, 2)),
 ) -> History:
-    return History(tuple(inputs), afterwards, during, tuple(ends))
+    return History(tuple(inputs), output_after_run, output_during_run, tuple(output_ends))
 
 
-def afterwards(**changes: tuple[OutputRecord, ...]) -> History:
-    """Return a history with this output; the reader during the run read nothing."""
-    return a_history(afterwards=replace(FAULTLESS, **changes), during=ReaderOutput())
+def history_after_run(**changes: tuple[OutputRecord, ...]) -> History:
+    """Return a history with this output after the run and without a reader during the run."""
+    return a_history(
+        output_after_run=replace(FAULTLESS_OUTPUT, **changes), output_during_run=ReaderOutput()
+    )
 
 
-def with_account(**changes: int) -> History:
+def history_with_account(**changes: int) -> History:
     account = replace(ACCOUNT, **changes)
     return a_history(inputs=[replace(FAULTLESS_INPUT, account=account)])
 
 
-def with_commit(offset: int, **changes: int) -> History:
+def history_with_commit(offset: int, **changes: int) -> History:
     account = replace(ACCOUNT, next_offset=offset, **changes)
-    one = replace(FAULTLESS_INPUT, committed=offset, account=account, until=None)
-    return a_history(inputs=[one])
+    input_partition = replace(
+        FAULTLESS_INPUT, committed_offset=offset, account=account, required_offset=None
+    )
+    return a_history(inputs=[input_partition])
 
 
-def kinds(history: History) -> set[ViolationKind]:
+def violation_kinds(history: History) -> set[ViolationKind]:
     return {violation.kind for violation in check(history)}

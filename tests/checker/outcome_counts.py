@@ -8,40 +8,45 @@ from tests.checker.violation import Violation, ViolationKind
 
 
 def check_offset(input_partition: InputPartition) -> Iterator[Violation]:
-    """Check that the committed offset is a next offset, and is the one that was expected."""
-    name, committed = input_partition.partition, input_partition.committed
-    if input_partition.until is not None and (committed or 0) != input_partition.until:
+    """Check that the committed offset is a next offset and equals the required offset."""
+    name, committed_offset = input_partition.partition, input_partition.committed_offset
+    if (
+        input_partition.required_offset is not None
+        and (committed_offset or 0) != input_partition.required_offset
+    ):
         yield Violation(
-            ViolationKind.OFFSET, f"{name}: committed {committed}, expected {input_partition.until}"
+            ViolationKind.OFFSET,
+            f"{name}: committed {committed_offset}, expected {input_partition.required_offset}",
         )
-    if committed is None or not input_partition.expected:
+    if committed_offset is None or not input_partition.expected_outcomes:
         return
-    possible = {
-        input_partition.expected[0].offset,
-        *(expected.offset + 1 for expected in input_partition.expected),
+    next_offsets = {
+        input_partition.expected_outcomes[0].offset,
+        *(expected.offset + 1 for expected in input_partition.expected_outcomes),
     }
-    if committed not in possible:
+    if committed_offset not in next_offsets:
         yield Violation(
-            ViolationKind.OFFSET, f"{name}: committed {committed}, which is not after a record"
+            ViolationKind.OFFSET,
+            f"{name}: committed {committed_offset}, which is not after a record",
         )
 
 
 def check_account(input_partition: InputPartition) -> Iterator[Violation]:
-    """Check that there is an account, that it adds up, and its counts and digest."""
+    """Check that an account exists and adds up, and that its counts and digest are correct."""
     name, account = input_partition.partition, input_partition.account
-    if input_partition.committed is None:
+    if input_partition.committed_offset is None:
         return
     if account is None:
         yield Violation(ViolationKind.ACCOUNT, f"{name}: no account with the committed offset")
         return
-    if account.next_offset != input_partition.committed:
+    if account.next_offset != input_partition.committed_offset:
         yield Violation(
             ViolationKind.ACCOUNT,
-            f"{name}: up to {account.next_offset}, committed {input_partition.committed}",
+            f"{name}: up to {account.next_offset}, committed {input_partition.committed_offset}",
         )
     if account.consumed != account.normal + account.anomalies + account.dead_letters:
         yield Violation(ViolationKind.ACCOUNT, f"{name}: does not add up: {account}")
-    yield from _check_counts(input_partition, account, input_partition.committed)
+    yield from _check_counts(input_partition, account, input_partition.committed_offset)
     if account.digest != input_partition.digest:
         yield Violation(
             ViolationKind.DIGEST,
@@ -50,21 +55,21 @@ def check_account(input_partition: InputPartition) -> Iterator[Violation]:
 
 
 def _check_counts(
-    input_partition: InputPartition, account: FinalAccount, committed: int
+    input_partition: InputPartition, account: FinalAccount, committed_offset: int
 ) -> Iterator[Violation]:
     outcome_counts = Counter(
-        one.record_outcome
-        for one in input_partition.expected
-        if account.first_offset <= one.offset < committed
+        outcome.record_outcome
+        for outcome in input_partition.expected_outcomes
+        if account.first_offset <= outcome.offset < committed_offset
     )
-    for name, stated, counted in (
+    for name, account_count, expected_count in (
         ("consumed", account.consumed, outcome_counts.total()),
         ("normal", account.normal, outcome_counts[RecordOutcome.NORMAL]),
         ("anomalies", account.anomalies, outcome_counts[RecordOutcome.ANOMALY]),
         ("dead letters", account.dead_letters, outcome_counts[RecordOutcome.DEAD_LETTER]),
     ):
-        if stated != counted:
+        if account_count != expected_count:
             yield Violation(
                 ViolationKind.ACCOUNT,
-                f"{input_partition.partition}: {name} {stated}, expected {counted}",
+                f"{input_partition.partition}: {name} {account_count}, expected {expected_count}",
             )

@@ -1,4 +1,4 @@
-"""Scores an input partition again, with the versions in the ledger, to get expected outcomes."""
+"""Scores an input partition again, with the versions in the ledger, for expected outcomes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.memory import MAX_SENSORS, Memory
 from sensorwatch.common.scoring.processing import Outcome, OutcomeKind, process
 from sensorwatch.consumer.publishing.events import anomaly_events
-from tests.checker.run_history import EpisodeEnd, Expected, RecordOutcome
+from tests.checker.run_history import EpisodeEnd, ExpectedOutcome, RecordOutcome
 
 _OUTCOMES = {
     OutcomeKind.NORMAL: RecordOutcome.NORMAL,
@@ -35,7 +35,7 @@ _OUTCOMES = {
 class Expectation:
     """The expected outcomes of a partition, and the digest of the committed records."""
 
-    expected: tuple[Expected, ...]
+    expected_outcomes: tuple[ExpectedOutcome, ...]
     episode_ends: tuple[EpisodeEnd, ...]
     digest: int | None
 
@@ -47,27 +47,29 @@ def rescore(
     detectors: Mapping[str, Detector],
     emit: Emit = Emit.ROWS,
 ) -> Expectation:
-    """Return the expected outcomes of the records of one partition, from the group's first one.
+    """Return the expected outcomes of a partition's records, from the group's first record on.
 
     `account` is the last account of the partition, `ledger` has its ledger records and `detectors`
     every version. Records that are not committed are scored with the newest version.
     """
-    rescored = _account_at_segment(account)
-    expected: list[Expected] = []
+    rescored_account = _account_at_segment(account)
+    expected_outcomes: list[ExpectedOutcome] = []
     episode_ends: list[EpisodeEnd] = []
-    for version_records, detector, memory in _version_runs(records, account, ledger, detectors):
+    for version_records, detector, memory in _records_with_versions(
+        records, account, ledger, detectors
+    ):
         for batch in _batches(version_records):
             outcome = _process(batch, detector, memory)
             events = anomaly_events(outcome, detector, batch, topic="", detected_at="", emit=emit)
-            by_id = {dict(event.headers)["ce_id"]: event for event in events}
-            expected += _expected(outcome, batch, by_id)
-            episode_ends += _expected_ends(outcome, batch, by_id)
-            rescored = _account_for(rescored, account, batch, outcome)
-    digest = None if rescored is None else rescored.digest
-    return Expectation(tuple(expected), tuple(episode_ends), digest)
+            events_by_id = {dict(event.headers)["ce_id"]: event for event in events}
+            expected_outcomes += _expected_outcomes(outcome, batch, events_by_id)
+            episode_ends += _expected_ends(outcome, batch, events_by_id)
+            rescored_account = _advance_rescored(rescored_account, account, batch, outcome)
+    digest = None if rescored_account is None else rescored_account.digest
+    return Expectation(tuple(expected_outcomes), tuple(episode_ends), digest)
 
 
-def _version_runs(
+def _records_with_versions(
     records: Sequence[Record],
     account: Account | None,
     ledger: Sequence[LedgerRecord],
@@ -75,21 +77,23 @@ def _version_runs(
 ) -> Iterator[tuple[list[Record], Detector, Memory]]:
     """Yield the records of each version with its detector and memory.
 
-    There is one memory for each time that the account was opened, with its `max_sensors`.
+    Each opened account begins with a cold memory, which has the `max_sensors` of the account.
     """
     max_sensors = MAX_SENSORS if account is None else account.max_sensors
-    remaining = list(records)
+    remaining_records = list(records)
     lifetimes = _account_lifetimes(ledger)
-    for lifetime, following in zip(lifetimes, [*lifetimes[1:], None], strict=True):
-        end = None if following is None else following[0].account.next_offset
+    for lifetime, next_lifetime in zip(lifetimes, [*lifetimes[1:], None], strict=True):
+        end_offset = None if next_lifetime is None else next_lifetime[0].account.next_offset
         lifetime_records = [
-            one for one in remaining if end is None or coordinates(one).offset < end
+            record
+            for record in remaining_records
+            if end_offset is None or coordinates(record).offset < end_offset
         ]
-        remaining = remaining[len(lifetime_records) :]
-        newest = account if following is None else lifetime[-1].account
-        version = next(iter(detectors)) if newest is None else newest.model_version
+        remaining_records = remaining_records[len(lifetime_records) :]
+        last_account = account if next_lifetime is None else lifetime[-1].account
+        version = next(iter(detectors)) if last_account is None else last_account.model_version
         memory: Memory | None = None
-        versions = _versions(newest, lifetime)
+        versions = _versions(last_account, lifetime)
         for name, version_records in _by_version(lifetime_records, [*versions, (None, version)]):
             detector = detectors[name]
             if memory is None:
@@ -100,39 +104,43 @@ def _version_runs(
 
 
 def _account_lifetimes(ledger: Sequence[LedgerRecord]) -> list[list[LedgerRecord]]:
-    """Group a partition's ledger records by opened account."""
+    """Group a partition's ledger records; each opened account begins a group."""
     lifetimes: list[list[LedgerRecord]] = [[]]
-    for one in ledger:
-        if one.cause is Cause.OPENED and lifetimes[-1]:
+    for record in ledger:
+        if record.cause is Cause.OPENED and lifetimes[-1]:
             lifetimes.append([])
-        lifetimes[-1].append(one)
+        lifetimes[-1].append(record)
     return lifetimes
 
 
 def _versions(account: Account | None, ledger: Sequence[LedgerRecord]) -> list[tuple[int, str]]:
-    """Return (next offset, version): the version scored the records below this offset."""
-    swaps = [one.account for one in ledger if one.cause is Cause.MODEL]
-    swaps += [] if account is None else [account]
-    return [(one.next_offset, one.model_version) for one in swaps]
+    """Return pairs of next offset and version; the version scored records below the offset."""
+    accounts = [record.account for record in ledger if record.cause is Cause.MODEL]
+    accounts += [] if account is None else [account]
+    return [(account.next_offset, account.model_version) for account in accounts]
 
 
 def _by_version(
     records: Sequence[Record], versions: Sequence[tuple[int | None, str]]
 ) -> Iterator[tuple[str, list[Record]]]:
-    """Yield each version with its records; a version without records still adopts the memory.
+    """Yield each version with its records, also a version without records.
 
     Consecutive entries of the same version are merged.
     """
-    remaining = list(records)
+    remaining_records = list(records)
     for name, entries in groupby(versions, key=itemgetter(1)):
-        *_, (end, _) = entries
-        version_records = [one for one in remaining if end is None or coordinates(one).offset < end]
-        remaining = remaining[len(version_records) :]
+        *_, (end_offset, _) = entries
+        version_records = [
+            record
+            for record in remaining_records
+            if end_offset is None or coordinates(record).offset < end_offset
+        ]
+        remaining_records = remaining_records[len(version_records) :]
         yield name, version_records
 
 
 def _batches(records: list[Record]) -> list[list[Record]]:
-    # An unusual size: no result may depend on the boundaries of micro-batches.
+    # The size is unusual because no result may depend on the boundaries of micro-batches.
     return [records[start : start + 997] for start in range(0, len(records), 997)]
 
 
@@ -147,41 +155,45 @@ def _process(records: list[Record], detector: Detector, memory: Memory) -> Outco
     )
 
 
-def _expected(
+def _expected_outcomes(
     outcome: Outcome, records: list[Record], events: Mapping[bytes | None, OutgoingMessage]
-) -> list[Expected]:
+) -> list[ExpectedOutcome]:
     rejections = iter(outcome.rejections)
-    expected = []
-    for record, number in zip(records, outcome.kinds, strict=True):
-        record_outcome = _OUTCOMES[OutcomeKind(number)]
+    expected_outcomes = []
+    for record, kind in zip(records, outcome.kinds, strict=True):
+        record_outcome = _OUTCOMES[OutcomeKind(kind)]
         offset = coordinates(record).offset
         match record_outcome:
             case RecordOutcome.NORMAL:
-                expected.append(Expected(offset, record_outcome))
+                expected_outcomes.append(ExpectedOutcome(offset, record_outcome))
             case RecordOutcome.ANOMALY:
                 event = events.get(str(coordinates(record)).encode())
                 if event is None:
-                    expected.append(Expected(offset, record_outcome, has_event=False))
+                    expected_outcomes.append(
+                        ExpectedOutcome(offset, record_outcome, has_event=False)
+                    )
                 else:
-                    expected.append(Expected(offset, record_outcome, event.key, event.value))
+                    expected_outcomes.append(
+                        ExpectedOutcome(offset, record_outcome, event.key, event.value)
+                    )
             case RecordOutcome.DEAD_LETTER:
-                # A dead letter keeps the record's bytes, so no code of the consumer is needed.
+                # A dead letter has the record's bytes, so the consumer's code is not needed.
                 reason = next(rejections).reason.value
-                expected.append(
-                    Expected(offset, record_outcome, record.key(), record.value(), reason)
+                expected_outcomes.append(
+                    ExpectedOutcome(offset, record_outcome, record.key(), record.value(), reason)
                 )
-    return expected
+    return expected_outcomes
 
 
 def _expected_ends(
     outcome: Outcome, records: list[Record], events: Mapping[bytes | None, OutgoingMessage]
 ) -> list[EpisodeEnd]:
-    ends = []
-    for closed in outcome.closed:
-        origin = coordinates(records[closed.index])
-        event = events[f"{structs.replace(origin, offset=closed.start)}-closed".encode()]
-        ends.append(EpisodeEnd(closed.start, origin.offset, event.key, event.value))
-    return ends
+    episode_ends = []
+    for closed_episode in outcome.closed:
+        origin = coordinates(records[closed_episode.index])
+        event = events[f"{structs.replace(origin, offset=closed_episode.start)}-closed".encode()]
+        episode_ends.append(EpisodeEnd(closed_episode.start, origin.offset, event.key, event.value))
+    return episode_ends
 
 
 def _account_at_segment(account: Account | None) -> Account | None:
@@ -191,15 +203,18 @@ def _account_at_segment(account: Account | None) -> Account | None:
     return open_account(account.segment_offset, model_version="", fingerprint=account.fingerprint)
 
 
-def _account_for(
-    rescored: Account | None, account: Account | None, records: list[Record], outcome: Outcome
+def _advance_rescored(
+    rescored_account: Account | None,
+    account: Account | None,
+    records: list[Record],
+    outcome: Outcome,
 ) -> Account | None:
-    if rescored is None or account is None:
+    if rescored_account is None or account is None:
         return None
     offsets = np.array([coordinates(record).offset for record in records], dtype=np.int64)
     in_segment = (offsets >= account.segment_offset) & (offsets < account.next_offset)
     return advance_account(
-        rescored,
+        rescored_account,
         offsets=offsets[in_segment],
         kinds=outcome.kinds[in_segment],
         reasons=outcome.reasons[in_segment],
@@ -208,8 +223,10 @@ def _account_for(
     )
 
 
-def of_partition(ledger: Sequence[LedgerRecord], partition: Partition) -> list[LedgerRecord]:
+def ledger_records_of(ledger: Sequence[LedgerRecord], partition: Partition) -> list[LedgerRecord]:
     """Return the ledger records of one input partition, in order."""
     return [
-        one for one in ledger if (one.topic, one.partition) == (partition.topic, partition.number)
+        record
+        for record in ledger
+        if (record.topic, record.partition) == (partition.topic, partition.number)
     ]

@@ -1,4 +1,4 @@
-"""The expected and the actual output of a run, as values."""
+"""Data classes for the expected and the actual output of a run."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,8 +15,8 @@ class RecordOutcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
-    """The outcome of the input record at `offset`, from scoring it again."""
+class ExpectedOutcome:
+    """The outcome that an input record should have, from scoring the record again."""
 
     offset: int
     record_outcome: RecordOutcome
@@ -26,40 +26,40 @@ class Expected:
     reason: str | None = None
     """The reason code of a dead letter."""
     has_event: bool = True
-    """False for an anomaly without an event, with `emit = "episodes"`."""
+    """False if `emit = "episodes"` omits the event of an anomaly."""
 
 
 @dataclass(frozen=True, slots=True)
 class EpisodeEnd:
-    """The end of an episode, which must have an event, from scoring again."""
+    """The end of an episode, for which an event should be published."""
 
     episode: int
-    """Offset of its first anomalous record."""
+    """Offset of the first anomalous record of the episode."""
     offset: int
-    """Offset of the record that ended it."""
+    """Offset of the record that ended the episode."""
     key: bytes | None
     value: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
 class OutputRecord:
-    """A published record: an event of a row, an event of an episode's end, or a dead letter."""
+    """A published record: the event of a row or of the end of an episode, or a dead letter."""
 
-    at: Coordinates
+    coordinates: Coordinates
     source: Coordinates
-    """The input record that it names as its source."""
+    """The input record that the published record names as its source."""
     key: bytes | None = None
     value: bytes | None = None
     reason: str | None = None
     truncated: bool = False
     """Whether a dead letter has the header for a truncated value."""
     episode: Coordinates | None = None
-    """The first record of the episode, if this is the event of an episode's end."""
+    """The first record of the episode, if the record is the event of an episode's end."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReaderOutput:
-    """The records that a read_committed reader got, in its order."""
+    """The records that a read_committed reader returned, in reading order."""
 
     events: tuple[OutputRecord, ...] = ()
     """Events of rows and of episodes' ends."""
@@ -68,12 +68,12 @@ class ReaderOutput:
     @property
     def detections(self) -> tuple[OutputRecord, ...]:
         """The events of rows."""
-        return tuple(one for one in self.events if one.episode is None)
+        return tuple(record for record in self.events if record.episode is None)
 
     @property
     def episode_ends(self) -> tuple[OutputRecord, ...]:
         """The events of episodes' ends."""
-        return tuple(one for one in self.events if one.episode is not None)
+        return tuple(record for record in self.events if record.episode is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +95,17 @@ class InputPartition:
     """An input partition: its expected outcomes, committed offset and account."""
 
     partition: Partition
-    expected: tuple[Expected, ...]
-    """One for every record from the group's first offset on, rising by offset."""
-    committed: int | None
+    expected_outcomes: tuple[ExpectedOutcome, ...]
+    """One outcome for every record from the group's first offset on, in offset order."""
+    committed_offset: int | None
     """The group's committed offset, or None."""
     account: FinalAccount | None
     digest: int | None
-    """The digest of the records below `committed`, computed again."""
-    until: int | None = None
-    """The offset that the run had to reach, if any."""
+    """The digest of the records below `committed_offset`, computed again."""
+    required_offset: int | None = None
+    """The offset that the run had to commit; None if any offset is correct."""
     episode_ends: tuple[EpisodeEnd, ...] = ()
-    """The ends of episodes, rising by offset."""
+    """The ends of episodes, in offset order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,17 +113,17 @@ class EndOffsets:
     """The end offsets of an output partition for read_committed and for read_uncommitted."""
 
     partition: Partition
-    committed: int
-    uncommitted: int
+    read_committed: int
+    read_uncommitted: int
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The input of the checker."""
+    """The expected and actual output of a run, which the checker compares."""
 
     inputs: tuple[InputPartition, ...]
-    afterwards: ReaderOutput
+    output_after_run: ReaderOutput
     """The output, read from its beginning after the run."""
-    during: ReaderOutput
+    output_during_run: ReaderOutput
     """The output, read from its beginning during the run."""
-    ends: tuple[EndOffsets, ...]
+    output_ends: tuple[EndOffsets, ...]

@@ -1,4 +1,4 @@
-"""A minimal consumer for tests of the checker, which a test controls step by step."""
+"""A minimal consumer that a test of the checker controls step by step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from tests.consumer.micro_batches import micro_batch_of
 
 @dataclass(slots=True)
 class TransactionContent:
-    """The content of one transaction."""
+    """The messages, commits and new accounts of one transaction."""
 
     messages: list[OutgoingMessage]
     commits: list[Commit]
@@ -34,12 +34,12 @@ class TransactionContent:
 
 
 class SmallConsumer:
-    """Scores given records and commits them in transactions; it joins no group."""
+    """A consumer that scores given records in transactions and joins no group."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
         config = {"bootstrap.servers": run.address, "log_level": 0}
-        self._group = Consumer({**config, "group.id": run.group})
+        self._group_client = Consumer({**config, "group.id": run.group})
         self._producer = Producer(
             {**config, "transactional.id": run.group, "transaction.timeout.ms": 4000}
         )
@@ -47,12 +47,12 @@ class SmallConsumer:
         self._accounts: dict[Partition, Account] = {}
         self._memories: dict[Partition, Memory] = {}
 
-    def decide(self, records: Sequence[Message], detector: Detector) -> TransactionContent:
+    def prepare(self, records: Sequence[Message], detector: Detector) -> TransactionContent:
         """Score records and return the content of their transaction."""
         run = self._run
         partition = Partition(run.readings, records[0].partition() or 0)
-        opened = open_account(0, model_version=detector.version, fingerprint="f")
-        accounts = {partition: self._accounts.get(partition, opened)}
+        new_account = open_account(0, model_version=detector.version, fingerprint="f")
+        accounts = {partition: self._accounts.get(partition, new_account)}
         memory = self._memories.setdefault(partition, detector.empty_memory())
         memory.begin()
         if accounts[partition].model_version != detector.version:
@@ -83,7 +83,7 @@ class SmallConsumer:
         events = anomaly_events(
             outcome, detector, records, topic=self._run.anomalies, detected_at="now"
         )
-        letters = dead_letters(
+        dead_letter_messages = dead_letters(
             outcome.rejections,
             records,
             topic=self._run.dead_letters,
@@ -91,34 +91,36 @@ class SmallConsumer:
             failed_at="now",
             max_message_bytes=10_000,
         )
-        messages = [*events, *letters, *plan.messages]
+        messages = [*events, *dead_letter_messages, *plan.messages]
         return TransactionContent(messages, plan.commits, settlement.accounts)
 
-    def write(self, batch: TransactionContent) -> None:
-        """Write a batch into a transaction, and leave it open."""
+    def write(self, content: TransactionContent) -> None:
+        """Write the content in a new transaction and leave the transaction open."""
         self._producer.begin_transaction()
-        for one in batch.messages:
-            self._producer.produce(one.topic, one.value, one.key, headers=list(one.headers))
+        for message in content.messages:
+            self._producer.produce(
+                message.topic, message.value, message.key, headers=list(message.headers)
+            )
         self._producer.flush(10)
         self._producer.send_offsets_to_transaction(
-            [commit.to_client() for commit in batch.commits],
-            self._group.consumer_group_metadata(),
+            [commit.to_client() for commit in content.commits],
+            self._group_client.consumer_group_metadata(),
             10,
         )
 
-    def commit(self, batch: TransactionContent) -> None:
-        """Write a batch and commit it."""
-        self.write(batch)
+    def commit(self, content: TransactionContent) -> None:
+        """Write the content in a transaction and commit the transaction."""
+        self.write(content)
         self._producer.commit_transaction(10)
-        self._accounts.update(batch.accounts)
+        self._accounts.update(content.accounts)
 
-    def abort(self, batch: TransactionContent) -> None:
-        """Write a batch and abort it."""
-        self.write(batch)
+    def abort(self, content: TransactionContent) -> None:
+        """Write the content in a transaction and abort the transaction."""
+        self.write(content)
         self._producer.abort_transaction(10)
-        for partition in batch.accounts:
+        for partition in content.accounts:
             self._memories[partition].undo()
 
     def close(self) -> None:
-        """Close both clients."""
-        self._group.close()
+        """Close the client of the group."""
+        self._group_client.close()

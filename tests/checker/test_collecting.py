@@ -1,3 +1,5 @@
+"""The collected history of a real run shows whether an output is missing or wrong."""
+
 import json
 import uuid
 from collections.abc import Iterator
@@ -18,12 +20,12 @@ from tests.reading_builders import ANOMALOUS, NORMAL, a_detector
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
-FIRST, SECOND = a_detector("first", seed=7), a_detector("second", seed=8)
+FIRST_DETECTOR, SECOND_DETECTOR = a_detector("first", seed=7), a_detector("second", seed=8)
 RECORDS = 40
 
 
 def payload(number: int) -> bytes:
-    """Return a row; of ten rows one is not JSON and two are anomalies, each an episode."""
+    """Return a payload; of ten, one is not JSON and two are anomalies in two episodes."""
     if number % 10 == 3:
         return b"{ %d" % number
     row = ANOMALOUS if number % 5 == 1 else NORMAL
@@ -35,7 +37,7 @@ def payload(number: int) -> bytes:
 @pytest.fixture
 def run(kafka: Kafka) -> Run:
     name = uuid.uuid4().hex[:8]
-    readings, anomalies, letters, ledger = (
+    readings, anomalies, dead_letters, ledger = (
         kafka.create_topic(f"{name}.{kind}") for kind in ("in", "events", "dlq", "ledger")
     )
     producer = Producer({"bootstrap.servers": kafka.address})
@@ -47,9 +49,9 @@ def run(kafka: Kafka) -> Run:
         f"group-{name}",
         readings=readings,
         anomalies=anomalies,
-        dead_letters=letters,
+        dead_letters=dead_letters,
         ledger=ledger,
-        detectors={"first": FIRST, "second": SECOND},
+        detectors={"first": FIRST_DETECTOR, "second": SECOND_DETECTOR},
     )
 
 
@@ -65,11 +67,11 @@ def consumer(run: Run) -> Iterator[SmallConsumer]:
     consumer.close()
 
 
-def kinds(
-    run: Run, during: ReaderOutput | None = None, *, settle_seconds: float = 10
+def violation_kinds(
+    run: Run, output_during_run: ReaderOutput | None = None, *, settle_seconds: float = 10
 ) -> set[ViolationKind]:
-    output = during if during is not None else ReaderOutput()
-    history = collect(run, output, until=input_ends(run), settle_seconds=settle_seconds)
+    output = output_during_run if output_during_run is not None else ReaderOutput()
+    history = collect(run, output, required_offsets=input_ends(run), settle_seconds=settle_seconds)
     return {violation.kind for violation in check(history)}
 
 
@@ -79,96 +81,102 @@ def test_a_run_with_an_abort_and_a_new_model_has_no_violation(
     with ConcurrentReader(
         run.address, anomalies=run.anomalies, dead_letters=run.dead_letters
     ) as reader:
-        consumer.commit(consumer.decide(records[:11], FIRST))
-        consumer.abort(consumer.decide(records[11:25], FIRST))
-        consumer.commit(consumer.decide(records[11:17], FIRST))
-        consumer.commit(consumer.decide(records[17:], SECOND))
-        during = reader.finish()
+        consumer.commit(consumer.prepare(records[:11], FIRST_DETECTOR))
+        consumer.abort(consumer.prepare(records[11:25], FIRST_DETECTOR))
+        consumer.commit(consumer.prepare(records[11:17], FIRST_DETECTOR))
+        consumer.commit(consumer.prepare(records[17:], SECOND_DETECTOR))
+        output_during_run = reader.finish()
 
     wait_drained(run, deadline=20)
-    history = collect(run, during, until=input_ends(run))
+    history = collect(run, output_during_run, required_offsets=input_ends(run))
 
     assert_faultless(history)
-    assert history.during == history.afterwards
-    assert len(history.afterwards.dead_letters) == RECORDS // 10
+    assert history.output_during_run == history.output_after_run
+    assert len(history.output_after_run.dead_letters) == RECORDS // 10
     (partition,) = history.inputs
-    anomalies = sum(one.record_outcome is RecordOutcome.ANOMALY for one in partition.expected)
-    assert len(history.afterwards.detections) == anomalies >= RECORDS // 5
-    assert len(history.afterwards.episode_ends) == len(partition.episode_ends) >= RECORDS // 10
+    anomalies = sum(
+        outcome.record_outcome is RecordOutcome.ANOMALY for outcome in partition.expected_outcomes
+    )
+    assert len(history.output_after_run.detections) == anomalies >= RECORDS // 5
+    assert (
+        len(history.output_after_run.episode_ends) == len(partition.episode_ends) >= RECORDS // 10
+    )
 
 
-def test_a_missing_event_is_lost(run: Run, records: list[Message], consumer: SmallConsumer) -> None:
-    batch = consumer.decide(records, FIRST)
-    del batch.messages[0]
-
-    consumer.commit(batch)
-
-    assert kinds(run) == {ViolationKind.LOST}
-
-
-def test_a_missing_end_of_an_episode_is_lost(
+def test_a_missing_event_is_reported_as_lost(
     run: Run, records: list[Message], consumer: SmallConsumer
 ) -> None:
-    batch = consumer.decide(records, FIRST)
-    ends = [
-        one
-        for one in batch.messages
-        if b"-closed" in (last_header_value(one.headers, "ce_id") or b"")
+    content = consumer.prepare(records, FIRST_DETECTOR)
+    del content.messages[0]
+
+    consumer.commit(content)
+
+    assert violation_kinds(run) == {ViolationKind.LOST}
+
+
+def test_a_missing_end_of_an_episode_is_reported_as_lost(
+    run: Run, records: list[Message], consumer: SmallConsumer
+) -> None:
+    content = consumer.prepare(records, FIRST_DETECTOR)
+    end_events = [
+        message
+        for message in content.messages
+        if b"-closed" in (last_header_value(message.headers, "ce_id") or b"")
     ]
-    batch.messages.remove(ends[0])
+    content.messages.remove(end_events[0])
 
-    consumer.commit(batch)
+    consumer.commit(content)
 
-    assert kinds(run) == {ViolationKind.LOST}
+    assert violation_kinds(run) == {ViolationKind.LOST}
 
 
-def test_an_event_that_is_sent_twice_is_doubled(
+def test_an_event_that_is_sent_twice_is_reported_as_doubled(
     run: Run, records: list[Message], consumer: SmallConsumer
 ) -> None:
-    batch = consumer.decide(records, FIRST)
-    batch.messages.insert(0, batch.messages[0])
+    content = consumer.prepare(records, FIRST_DETECTOR)
+    content.messages.insert(0, content.messages[0])
 
-    consumer.commit(batch)
+    consumer.commit(content)
 
-    assert kinds(run) == {ViolationKind.DOUBLED}
+    assert violation_kinds(run) == {ViolationKind.DOUBLED}
 
 
-def test_a_run_with_another_version_than_its_account_is_detected(
+def test_a_run_with_another_version_than_the_account_names_is_detected(
     run: Run, records: list[Message], consumer: SmallConsumer
 ) -> None:
-    consumer.commit(consumer.decide(records, replace(SECOND, version="first")))
+    consumer.commit(consumer.prepare(records, replace(SECOND_DETECTOR, version="first")))
 
-    assert {ViolationKind.DIGEST, ViolationKind.CHANGED} <= kinds(run)
+    assert {ViolationKind.DIGEST, ViolationKind.CHANGED} <= violation_kinds(run)
 
 
 def test_skipped_records_are_detected(
     run: Run, records: list[Message], consumer: SmallConsumer
 ) -> None:
-    consumer.commit(consumer.decide(records[:10], FIRST))
-    consumer.commit(consumer.decide(records[12:], FIRST))
+    consumer.commit(consumer.prepare(records[:10], FIRST_DETECTOR))
+    consumer.commit(consumer.prepare(records[12:], FIRST_DETECTOR))
 
-    assert {ViolationKind.LOST, ViolationKind.ACCOUNT, ViolationKind.DIGEST} == kinds(run)
+    assert {ViolationKind.LOST, ViolationKind.ACCOUNT, ViolationKind.DIGEST} == violation_kinds(run)
 
 
 def test_an_open_transaction_is_detected(
     run: Run, records: list[Message], consumer: SmallConsumer
 ) -> None:
-    consumer.commit(consumer.decide(records[:30], FIRST))
-    consumer.write(consumer.decide(records[30:], FIRST))
+    consumer.commit(consumer.prepare(records[:30], FIRST_DETECTOR))
+    consumer.write(consumer.prepare(records[30:], FIRST_DETECTOR))
 
-    violations = kinds(run, settle_seconds=0)
+    violations = violation_kinds(run, settle_seconds=0)
 
     assert violations == {ViolationKind.HANGING, ViolationKind.OFFSET}
 
 
-def test_the_open_transaction_of_a_dead_consumer_is_waited_for(
+def test_collecting_waits_for_the_open_transaction_of_a_dead_consumer(
     run: Run, records: list[Message], consumer: SmallConsumer
 ) -> None:
-    consumer.commit(consumer.decide(records[:30], FIRST))
-    consumer.write(consumer.decide(records[30:], FIRST))
+    consumer.commit(consumer.prepare(records[:30], FIRST_DETECTOR))
+    consumer.write(consumer.prepare(records[30:], FIRST_DETECTOR))
 
     history = collect(run, ReaderOutput(), settle_seconds=30)
 
     assert_faultless(history)
-    assert history.inputs[0].committed == 30
+    assert history.inputs[0].committed_offset == 30
     assert history.inputs[0].partition == Partition(run.readings, 0)

@@ -1,4 +1,4 @@
-"""Expected outcomes from scoring a partition again."""
+"""Scoring a partition again gives the expected outcomes."""
 
 from dataclasses import replace
 
@@ -19,47 +19,53 @@ RECORDS = [
 
 def test_every_anomaly_has_an_event_unless_emit_is_episodes() -> None:
     detectors = {"default-0001-00000000": a_detector()}
-    every = rescore(RECORDS, None, [], detectors)
-    fewer = rescore(RECORDS, None, [], detectors, Emit.EPISODES)
+    all_events = rescore(RECORDS, None, [], detectors)
+    first_events = rescore(RECORDS, None, [], detectors, Emit.EPISODES)
 
-    for expectation, has_event in ((every, [True, True]), (fewer, [True, False])):
+    for expectation, has_event in ((all_events, [True, True]), (first_events, [True, False])):
         anomalies = [
-            one for one in expectation.expected if one.record_outcome is RecordOutcome.ANOMALY
+            outcome
+            for outcome in expectation.expected_outcomes
+            if outcome.record_outcome is RecordOutcome.ANOMALY
         ]
-        assert [one.offset for one in anomalies] == [1, 2]
-        assert [one.has_event for one in anomalies] == has_event
-        assert [(one.value is not None) for one in anomalies] == has_event
-    assert every.episode_ends == fewer.episode_ends
-    (episode_end,) = every.episode_ends
+        assert [outcome.offset for outcome in anomalies] == [1, 2]
+        assert [outcome.has_event for outcome in anomalies] == has_event
+        assert [(outcome.value is not None) for outcome in anomalies] == has_event
+    assert all_events.episode_ends == first_events.episode_ends
+    (episode_end,) = all_events.episode_ends
     assert (episode_end.episode, episode_end.offset, episode_end.key) == (1, 3, b"pump-7")
 
 
 def test_an_account_that_was_opened_again_starts_with_a_cold_memory() -> None:
-    """So the episode of offset 1 has no end, and offset 2 begins another one."""
+    """The episode of offset 1 has no end, and offset 2 begins another episode."""
     version = "default-0001-00000000"
-    first = open_account(0, model_version=version, fingerprint="f")
-    second = open_account(2, model_version=version, fingerprint="f")
+    first_account = open_account(0, model_version=version, fingerprint="f")
+    second_account = open_account(2, model_version=version, fingerprint="f")
     ledger = [
         LedgerRecord(1, "g", "sensors", 0, cause, account)
         for cause, account in (
-            (Cause.OPENED, first),
-            (Cause.CLOSED, replace(first, next_offset=2, consumed=2)),
-            (Cause.OPENED, second),
+            (Cause.OPENED, first_account),
+            (Cause.CLOSED, replace(first_account, next_offset=2, consumed=2)),
+            (Cause.OPENED, second_account),
         )
     ]
 
-    expectation = rescore(RECORDS, replace(second, next_offset=4), ledger, {version: a_detector()})
+    expectation = rescore(
+        RECORDS, replace(second_account, next_offset=4), ledger, {version: a_detector()}
+    )
 
-    assert [one.offset for one in expectation.expected] == [0, 1, 2, 3]
-    assert [(one.episode, one.offset) for one in expectation.episode_ends] == [(2, 3)]
+    assert [outcome.offset for outcome in expectation.expected_outcomes] == [0, 1, 2, 3]
+    assert [(end.episode, end.offset) for end in expectation.episode_ends] == [(2, 3)]
 
 
 def test_the_memory_has_the_max_sensors_of_the_account() -> None:
-    """With `max_sensors` 1, a row of another sensor ends the episode of the first one."""
+    """With `max_sensors` 1, a row of another sensor ends the episode of the first sensor."""
     version = "default-0001-00000000"
-    other = StoredRecord(a_payload(NORMAL, timestamp="2025-01-01T00:00:09Z", sensor_id="b"), 9)
+    other_sensor_record = StoredRecord(
+        a_payload(NORMAL, timestamp="2025-01-01T00:00:09Z", sensor_id="b"), 9
+    )
     account = open_account(0, model_version=version, fingerprint="f", max_sensors=1)
 
-    expectation = rescore([*RECORDS[:3], other], account, [], {version: a_detector()})
+    expectation = rescore([*RECORDS[:3], other_sensor_record], account, [], {version: a_detector()})
 
-    assert [(one.episode, one.offset) for one in expectation.episode_ends] == [(1, 9)]
+    assert [(end.episode, end.offset) for end in expectation.episode_ends] == [(1, 9)]

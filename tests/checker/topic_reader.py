@@ -1,4 +1,4 @@
-"""Readers of the output of a run, after it or during it."""
+"""Readers of the output of a run, during the run or after it."""
 
 import json
 import threading
@@ -40,27 +40,29 @@ def end_offsets(
     """Return the end offset of each partition at this isolation level."""
     admin = AdminClient({"bootstrap.servers": address, "log_level": 0})
     latest: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # no stub
-    requests = {TopicPartition(one.topic, one.number): latest for one in partitions}
-    answers = admin.list_offsets(requests, isolation_level=isolation, request_timeout=30)
+    requests = {
+        TopicPartition(partition.topic, partition.number): latest for partition in partitions
+    }
+    results = admin.list_offsets(requests, isolation_level=isolation, request_timeout=30)
     return {
-        Partition(one.topic, one.partition): answer.result().offset
-        for one, answer in answers.items()
+        Partition(partition.topic, partition.partition): result.result().offset
+        for partition, result in results.items()
     }
 
 
 def committed_ends(address: str, *topics: str) -> dict[Partition, int]:
     """Return the last stable offset of every partition of these topics."""
-    partitions = [one for topic in topics for one in partitions_of(address, topic)]
+    partitions = [partition for topic in topics for partition in partitions_of(address, topic)]
     return end_offsets(address, partitions, IsolationLevel.READ_COMMITTED)
 
 
 def read_committed(address: str, topic: str) -> list[Message]:
     """Return all committed records of a topic, in order within each partition."""
     ends = committed_ends(address, topic)
-    with _assigned(address, ends) as consumer:
+    with _assigned_consumer(address, ends) as consumer:
         reader = _MessageCollector(consumer)
         wait_until(
-            lambda: reader.reached(ends),
+            lambda: reader.take_and_compare(ends),
             deadline=_READ_SECONDS,
             what=f"the end of {topic}",
             every=0,
@@ -68,18 +70,18 @@ def read_committed(address: str, topic: str) -> list[Message]:
     return reader.messages
 
 
-def as_event(message: Message) -> OutputRecord:
+def parse_event(message: Message) -> OutputRecord:
     """Return a record of the anomaly topic, identified by its headers `ce_type` and `ce_id`."""
     headers = _headers(message)
-    at, key, value = _at(message), message.key(), message.value()
+    coordinates, key, value = _coordinates(message), message.key(), message.value()
     event_id = headers.get("ce_id", "")
     match headers.get("ce_type"):
         case "io.sensorwatch.anomaly.detected.v1":
-            return OutputRecord(at, _parsed(event_id), key, value)
+            return OutputRecord(coordinates, _parse_coordinates(event_id), key, value)
         case "io.sensorwatch.episode.closed.v1" if event_id.endswith("-closed"):
-            episode = _parsed(event_id.removesuffix("-closed"))
-            return OutputRecord(at, _source(value), key, value, episode=episode)
-    return OutputRecord(at, _NO_COORDINATES, key, value)
+            episode = _parse_coordinates(event_id.removesuffix("-closed"))
+            return OutputRecord(coordinates, _source(value), key, value, episode=episode)
+    return OutputRecord(coordinates, _NO_COORDINATES, key, value)
 
 
 def _source(value: bytes | None) -> Coordinates:
@@ -91,14 +93,14 @@ def _source(value: bytes | None) -> Coordinates:
         return _NO_COORDINATES
 
 
-def as_dead_letter(message: Message) -> OutputRecord:
+def parse_dead_letter(message: Message) -> OutputRecord:
     """Return a record of the dead letter topic, identified by its headers."""
     headers = _headers(message)
     prefix = "__dlq.errors."
     origin = "-".join(headers.get(prefix + n, "") for n in ("topic", "partition", "offset"))
     return OutputRecord(
-        _at(message),
-        _parsed(headers.get("__dlq.id", origin)),
+        _coordinates(message),
+        _parse_coordinates(headers.get("__dlq.id", origin)),
         message.key(),
         message.value(),
         headers.get(prefix + "code"),
@@ -107,7 +109,7 @@ def as_dead_letter(message: Message) -> OutputRecord:
 
 
 class ConcurrentReader:
-    """Reads events and dead letters from their beginning in a thread, with read_committed."""
+    """Reads all events and dead letters in a thread, with read_committed."""
 
     def __init__(self, address: str, *, anomalies: str, dead_letters: str) -> None:
         """Start reading; both topics must exist."""
@@ -115,9 +117,11 @@ class ConcurrentReader:
         self._anomalies = anomalies
         self._dead_letters = dead_letters
         partitions = [
-            one for topic in (anomalies, dead_letters) for one in partitions_of(address, topic)
+            partition
+            for topic in (anomalies, dead_letters)
+            for partition in partitions_of(address, topic)
         ]
-        self._consumer = _assigned(address, dict.fromkeys(partitions, 0))
+        self._consumer = _assigned_consumer(address, dict.fromkeys(partitions, 0))
         self._collector = _MessageCollector(self._consumer)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._read, name="reader", daemon=True)
@@ -136,8 +140,14 @@ class ConcurrentReader:
             self.close()
         messages = self._collector.messages
         return ReaderOutput(
-            tuple(as_event(one) for one in messages if one.topic() == self._anomalies),
-            tuple(as_dead_letter(one) for one in messages if one.topic() == self._dead_letters),
+            tuple(
+                parse_event(message) for message in messages if message.topic() == self._anomalies
+            ),
+            tuple(
+                parse_dead_letter(message)
+                for message in messages
+                if message.topic() == self._dead_letters
+            ),
         )
 
     def close(self) -> None:
@@ -164,31 +174,33 @@ class _MessageCollector:
     def __init__(self, consumer: Consumer) -> None:
         self.messages: list[Message] = []
         self._consumer = consumer
-        self._next: dict[Partition, int] = {}
+        self._next_offsets: dict[Partition, int] = {}
 
     def take(self) -> None:
         for message in self._consumer.consume(1_000, 0.1):
             error = message.error()
             if error is not None and error.code() != KafkaError._PARTITION_EOF:
-                # The client reconnects after a transient error; only a fatal one is raised.
+                # The client reconnects after a transient error, so only a fatal error is raised.
                 if error.fatal():
                     raise KafkaException(error)
                 continue
-            at = _at(message)
-            # The end of a partition has the next offset; control records may come before it.
-            self._next[Partition(at.topic, at.partition)] = at.offset + (error is None)
+            coordinates = _coordinates(message)
+            # An end-of-partition message has the next offset, also after control records.
+            self._next_offsets[Partition(coordinates.topic, coordinates.partition)] = (
+                coordinates.offset + (error is None)
+            )
             if error is None:
                 self.messages.append(message)
 
     def has_reached(self, ends: Mapping[Partition, int]) -> bool:
-        return all(self._next.get(one, 0) >= end for one, end in ends.items())
+        return all(self._next_offsets.get(partition, 0) >= end for partition, end in ends.items())
 
-    def reached(self, ends: Mapping[Partition, int]) -> bool:
+    def take_and_compare(self, ends: Mapping[Partition, int]) -> bool:
         self.take()
         return self.has_reached(ends)
 
 
-def _assigned(address: str, partitions: Mapping[Partition, int]) -> Consumer:
+def _assigned_consumer(address: str, partitions: Mapping[Partition, int]) -> Consumer:
     consumer = Consumer(
         {
             "bootstrap.servers": address,
@@ -203,11 +215,13 @@ def _assigned(address: str, partitions: Mapping[Partition, int]) -> Consumer:
             "log_level": 0,
         }
     )
-    consumer.assign([TopicPartition(one.topic, one.number, 0) for one in partitions])
+    consumer.assign(
+        [TopicPartition(partition.topic, partition.number, 0) for partition in partitions]
+    )
     return consumer
 
 
-def _at(message: Message) -> Coordinates:
+def _coordinates(message: Message) -> Coordinates:
     topic, partition, offset = message.topic(), message.partition(), message.offset()
     assert topic is not None
     assert partition is not None
@@ -220,9 +234,9 @@ def _headers(message: Message) -> dict[str, str]:
     return {name: value.decode() for name, value in pairs.items() if isinstance(value, bytes)}
 
 
-def _parsed(source: str | None) -> Coordinates:
-    topic, _, rest = (source or "").rpartition("-")
+def _parse_coordinates(source: str | None) -> Coordinates:
+    topic, _, offset = (source or "").rpartition("-")
     topic, _, partition = topic.rpartition("-")
-    if not (topic and partition.isdigit() and rest.isdigit()):
+    if not (topic and partition.isdigit() and offset.isdigit()):
         return _NO_COORDINATES
-    return Coordinates(topic, int(partition), int(rest))
+    return Coordinates(topic, int(partition), int(offset))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-_SHOWN = 5
+_MAX_DETAILS = 5
 
 
 class ViolationKind(StrEnum):
@@ -20,7 +20,7 @@ class ViolationKind(StrEnum):
     CHANGED = "changed"
     """An outcome differs from the result of scoring the record again."""
     UNEXPECTED = "unexpected"
-    """A record has another kind of outcome than expected, or does not exist."""
+    """An outcome is of another kind than expected, or its record does not exist."""
     UNCOMMITTED = "uncommitted"
     """A record that is not below the committed offset has an outcome."""
     PHANTOM = "phantom"
@@ -28,11 +28,11 @@ class ViolationKind(StrEnum):
     MISSED = "missed"
     """A reader skipped a committed record during the run."""
     OFFSET = "offset"
-    """The committed offset is not a next offset, or not the expected one."""
+    """The committed offset is not a next offset or not the required offset."""
     ACCOUNT = "account"
-    """There is no account, it does not add up, or its counts are wrong."""
+    """An account is missing, does not add up or has wrong counts."""
     DIGEST = "digest"
-    """The digest of the account differs from that of the records scored again."""
+    """The digest of the account differs from the digest of the records scored again."""
     HANGING = "hanging"
     """A transaction is still open and blocks every read_committed reader."""
 
@@ -49,12 +49,12 @@ class Violation:
 
 
 def report(violations: Sequence[Violation]) -> str:
-    """Return a text with the number of violations of each kind, and the first few."""
-    by_kind: dict[ViolationKind, list[str]] = defaultdict(list)
+    """Return a text with the number of violations and the first details of each kind."""
+    details_by_kind: dict[ViolationKind, list[str]] = defaultdict(list)
     for violation in violations:
-        by_kind[violation.kind].append(violation.detail)
+        details_by_kind[violation.kind].append(violation.detail)
     lines = []
-    for kind, details in by_kind.items():
+    for kind, details in details_by_kind.items():
         lines.append(f"{kind} ({len(details)})")
-        lines += [f"  {detail}" for detail in details[:_SHOWN]]
+        lines += [f"  {detail}" for detail in details[:_MAX_DETAILS]]
     return "\n".join(lines) or "no violations"

@@ -1,4 +1,4 @@
-"""A fake of the Kafka client's Consumer that a test controls."""
+"""A fake of the Kafka client's Consumer; a test sets what its methods return."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -13,7 +13,7 @@ ConsumeStep = Sequence[object] | Callable[["FakeConsumer"], Sequence[object]]
 
 
 class FailedFetch:
-    """The message that consume() returns for an error."""
+    """A message with an error instead of a record, as the client's consume() returns it."""
 
     def __init__(self, code: int, *, fatal: bool = False) -> None:
         self._error = KafkaError(code, "made by a test", fatal)
@@ -25,14 +25,14 @@ class FailedFetch:
         return 0, -1
 
 
-def with_error(partition: TopicPartition, error: KafkaError) -> TopicPartition:
-    """Return the broker's answer for a partition that has an error."""
-    kind = type("WithError", (TopicPartition,), {"error": error})
-    return cast("TopicPartition", kind(partition.topic, partition.partition, -1001))
+def partition_with_error(partition: TopicPartition, error: KafkaError) -> TopicPartition:
+    """Return a partition with an error, as in a broker's answer."""
+    answer_class = type("WithError", (TopicPartition,), {"error": error})
+    return cast("TopicPartition", answer_class(partition.topic, partition.partition, -1001))
 
 
 class FakeConsumer:
-    """Returns one of `steps` per call of consume(); has committed offsets and watermarks."""
+    """A consumer that returns the next of `steps` from each call of consume()."""
 
     def __init__(self, *steps: ConsumeStep) -> None:
         self.steps = list(steps)
@@ -40,19 +40,19 @@ class FakeConsumer:
         self.watermarks = (3, 90)
         self.offsets_by_time: dict[int, int] = {}
         self.time_errors: list[KafkaError] = []
-        """Errors in the next answers of `offsets_for_times`."""
-        self.failures: list[KafkaException] = []
+        """Errors that the next calls of `offsets_for_times` return."""
+        self.committed_failures: list[KafkaException] = []
         self.watermark_failures: list[KafkaException] = []
         self.seek_failures: list[KafkaException] = []
         self.committed_calls = 0
         self.metadata_reads = 0
-        self.waited: list[float] = []
-        """The timeout of each consume()."""
-        self.assigned: list[TopicPartition] = []
-        self.sought: list[tuple[int, int]] = []
-        self.paused: list[int] = []
+        self.consume_timeouts: list[float] = []
+        """The timeout of each consume() call, in seconds."""
+        self.assigned_partitions: list[TopicPartition] = []
+        self.seeks: list[tuple[int, int]] = []
+        self.paused_partitions: list[int] = []
         self.callbacks: dict[str, Any] = {}
-        self.closed = False
+        self.is_closed = False
         self.incremental = False
 
     def as_client(self) -> Consumer:
@@ -61,7 +61,7 @@ class FakeConsumer:
     def commit_offset(self, partition: int, offset: int, metadata: str = "") -> None:
         self.offsets[partition] = TopicPartition(TOPIC, partition, offset, metadata=metadata)
 
-    # Rebalances, which a test triggers.
+    # Methods with which a test triggers a rebalance.
 
     def assign_partitions(self, *partitions: int) -> None:
         self.callbacks["on_assign"](self, [TopicPartition(TOPIC, p) for p in partitions])
@@ -69,16 +69,16 @@ class FakeConsumer:
     def revoke_partitions(self, *partitions: int, kind: str = "on_revoke") -> None:
         self.callbacks[kind](self, [TopicPartition(TOPIC, p) for p in partitions])
 
-    # The methods of the client.
+    # Methods of the client.
 
     def subscribe(self, _topics: list[str], **callbacks: Any) -> None:
         self.callbacks = callbacks
 
     def consume(self, count: int, seconds: float) -> Sequence[object]:
-        self.waited.append(seconds)
+        self.consume_timeouts.append(seconds)
         step = self.steps[0] if self.steps else []
         if step and not callable(step) and self._all_paused:
-            return []  # the step stays until a partition is resumed
+            return []  # all partitions are paused, so the step stays
         self.steps[:1] = []
         messages = step(self) if callable(step) else step
         assert len(messages) <= count
@@ -86,13 +86,13 @@ class FakeConsumer:
 
     @property
     def _all_paused(self) -> bool:
-        assigned = {one.partition for one in self.assigned}
-        return bool(assigned) and assigned <= set(self.paused)
+        assigned_numbers = {partition.partition for partition in self.assigned_partitions}
+        return bool(assigned_numbers) and assigned_numbers <= set(self.paused_partitions)
 
     def committed(self, partitions: list[TopicPartition], _seconds: float) -> list[TopicPartition]:
         self.committed_calls += 1
-        if self.failures:
-            raise self.failures.pop(0)
+        if self.committed_failures:
+            raise self.committed_failures.pop(0)
         no_offset = -1001
         return [
             self.offsets.get(p.partition, TopicPartition(p.topic, p.partition, no_offset))
@@ -112,41 +112,45 @@ class FakeConsumer:
         self, times: list[TopicPartition], _seconds: float
     ) -> list[TopicPartition]:
         if self.time_errors:
-            return [with_error(t, self.time_errors.pop(0)) for t in times]
+            return [partition_with_error(request, self.time_errors.pop(0)) for request in times]
         return [
-            TopicPartition(t.topic, t.partition, self.offsets_by_time.get(t.offset, -1))
-            for t in times
+            TopicPartition(
+                request.topic, request.partition, self.offsets_by_time.get(request.offset, -1)
+            )
+            for request in times
         ]
 
     def consumer_group_metadata(self) -> bytes:
         return MEMBERSHIP
 
     def assign(self, partitions: list[TopicPartition]) -> None:
-        self.assigned = list(partitions)
+        self.assigned_partitions = list(partitions)
 
     def incremental_assign(self, partitions: list[TopicPartition]) -> None:
         self.incremental = True
-        self.assigned += partitions
+        self.assigned_partitions += partitions
 
     def assignment(self) -> list[TopicPartition]:
-        return self.assigned
+        return self.assigned_partitions
 
     def seek(self, position: TopicPartition) -> None:
         if self.seek_failures:
             raise self.seek_failures.pop(0)
-        self.sought.append((position.partition, position.offset))
+        self.seeks.append((position.partition, position.offset))
 
     def pause(self, partitions: list[TopicPartition]) -> None:
-        self.paused += [one.partition for one in partitions]
+        self.paused_partitions += [partition.partition for partition in partitions]
 
     def resume(self, partitions: list[TopicPartition]) -> None:
-        resumed = {one.partition for one in partitions}
-        self.paused = [number for number in self.paused if number not in resumed]
+        resumed_numbers = {partition.partition for partition in partitions}
+        self.paused_partitions = [
+            number for number in self.paused_partitions if number not in resumed_numbers
+        ]
 
     def close(self) -> None:
-        self.closed = True
+        self.is_closed = True
 
 
-def records(partition: int, *offsets: int) -> list[StoredRecord]:
+def records_at(partition: int, *offsets: int) -> list[StoredRecord]:
     """Return records of a partition with an empty JSON object as value."""
     return [StoredRecord(b"{}", offset, partition) for offset in offsets]

@@ -1,4 +1,4 @@
-"""What remains after a worker has ended: input, committed offsets, snapshots and output."""
+"""A simulated consumer group whose input, offsets, snapshots and output outlive a worker."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ from sensorwatch.common.kafka.snapshot_text import Snapshot
 from sensorwatch.common.ledger.account import Account
 from sensorwatch.consumer.publishing.outbox import CommitPlanner
 from tests.consumer.fakes import FakeConsumer
-from tests.consumer.rig import FakeOutbox, FakeState, Rig
+from tests.consumer.rig import FakeOutbox, FakeStateTopic, LoopRig
 from tests.kafka.record_builders import StoredRecord
 
 PARTITIONS = 2
@@ -26,34 +26,37 @@ class KilledError(Exception):
 
 @dataclass
 class GroupState:
-    """The input, offsets, state and output of a group."""
+    """What Kafka stores for a group: input, committed offsets, snapshots and output."""
 
-    input: list[StoredRecord]
+    input_records: list[StoredRecord]
     offsets: dict[int, TopicPartition] = field(default_factory=dict)
-    state: FakeState = field(default_factory=FakeState)
-    published: list[OutgoingMessage] = field(default_factory=list)
+    state_topic: FakeStateTopic = field(default_factory=FakeStateTopic)
+    published_messages: list[OutgoingMessage] = field(default_factory=list)
     worker_runs: int = 0
 
     def partition_records(self, number: int) -> list[StoredRecord]:
-        return [record for record in self.input if record.stored_partition == number]
+        return [record for record in self.input_records if record.stored_partition == number]
 
     def accounts(self) -> dict[int, Account]:
-        accounts = {n: from_metadata(at.metadata, at.offset) for n, at in self.offsets.items()}
+        accounts = {
+            n: from_metadata(committed_offset.metadata, committed_offset.offset)
+            for n, committed_offset in self.offsets.items()
+        }
         return {number: account for number, account in accounts.items() if account is not None}
 
-    def done(self) -> bool:
+    def all_consumed(self) -> bool:
         accounts = self.accounts()
         return len(accounts) == PARTITIONS and all(
             accounts[number].consumed == len(self.partition_records(number)) for number in accounts
         )
 
     def ledger(self) -> list[LedgerRecord]:
-        return [ledger_record(m.value) for m in self.published if m.topic == "g.ledger"]
+        return [ledger_record(m.value) for m in self.published_messages if m.topic == "g.ledger"]
 
     def results(self, number: int) -> list[tuple[str, bytes | None, bytes | None]]:
         """Return topic, key and value of all results of a partition, sorted by topic."""
         results = []
-        for message in self.published:
+        for message in self.published_messages:
             if message.topic == "anomalies":
                 source = json.loads(message.value or b"")["source"]["partition"]
             elif message.topic == "sensors.dlq":
@@ -62,22 +65,25 @@ class GroupState:
                 continue
             if source == number:
                 results.append((message.topic, message.key, message.value))
-        return sorted(results, key=lambda one: one[0])
+        return sorted(results, key=lambda result: result[0])
 
-    def run_worker(self, rng: Random | None = None, **options: object) -> Rig:
-        """Run a worker until all records are consumed or it is killed."""
+    def run_worker(self, rng: Random | None = None, **options: object) -> LoopRig:
+        """Run a worker until all records are consumed or the worker is killed."""
         self.worker_runs += 1
         consumer = PartitionLogConsumer(self, rng)
-        rig = Rig(consumer=consumer, state=self.state, **options)  # type: ignore[arg-type]  # options of Rig
-        rig.input = self.input
+        rig = LoopRig(consumer=consumer, state_topic=self.state_topic, **options)  # type: ignore[arg-type]  # options of LoopRig
+        rig.input_records = self.input_records
         rig.outbox = FaultyOutbox(self, consumer, rng)
         consumer.assign_partitions(*range(PARTITIONS))
-        rig.run(self.done)
+        rig.run(self.all_consumed)
         return rig
 
 
 class PartitionLogConsumer(FakeConsumer):
-    """Returns records from its positions; with `rng`, in random batches and with rebalances."""
+    """A consumer that reads the input of a group from its positions.
+
+    With `rng` the batches have random sizes and partitions are revoked at random.
+    """
 
     def __init__(self, group_state: GroupState, rng: Random | None) -> None:
         super().__init__()
@@ -87,9 +93,11 @@ class PartitionLogConsumer(FakeConsumer):
         self.positions: dict[int, int] = {}
 
     def assign(self, partitions: list[TopicPartition]) -> None:
-        assigned = {one.partition: one for one in [*self.assigned, *partitions]}
-        self.assigned = list(assigned.values())
-        self.positions |= {one.partition: one.offset for one in partitions}
+        partitions_by_number = {
+            partition.partition: partition for partition in [*self.assigned_partitions, *partitions]
+        }
+        self.assigned_partitions = list(partitions_by_number.values())
+        self.positions |= {partition.partition: partition.offset for partition in partitions}
 
     def seek(self, position: TopicPartition) -> None:
         super().seek(position)
@@ -97,7 +105,11 @@ class PartitionLogConsumer(FakeConsumer):
 
     def revoke_partitions(self, *partitions: int, kind: str = "on_revoke") -> None:
         super().revoke_partitions(*partitions, kind=kind)
-        self.assigned = [one for one in self.assigned if one.partition not in partitions]
+        self.assigned_partitions = [
+            partition
+            for partition in self.assigned_partitions
+            if partition.partition not in partitions
+        ]
         for number in partitions:
             self.positions.pop(number, None)
 
@@ -109,13 +121,13 @@ class PartitionLogConsumer(FakeConsumer):
         if self.rng is not None:
             count = self.rng.randint(0, min(count, 9))
         records: list[StoredRecord] = []
-        for number in sorted(self.positions.keys() - set(self.paused)):
-            waiting = [
+        for number in sorted(self.positions.keys() - set(self.paused_partitions)):
+            remaining_records = [
                 r
                 for r in self.group_state.partition_records(number)
                 if r.stored_offset >= self.positions[number]
             ]
-            batch = waiting[: count - len(records)]
+            batch = remaining_records[: count - len(records)]
             if batch:
                 self.positions[number] = batch[-1].stored_offset + 1
             records += batch
@@ -123,10 +135,13 @@ class PartitionLogConsumer(FakeConsumer):
 
 
 class FaultyOutbox(FakeOutbox):
-    """Publishes into the group state, or fails at random before or after the commit."""
+    """An outbox that publishes to the group state, or fails before or after the commit.
+
+    Without `rng` there are no failures.
+    """
 
     def __init__(self, group_state: GroupState, consumer: FakeConsumer, rng: Random | None) -> None:
-        super().__init__(consumer, state=group_state.state)
+        super().__init__(consumer, state_topic=group_state.state_topic)
         self._group_state = group_state
         self._rng = rng
 
@@ -138,22 +153,22 @@ class FaultyOutbox(FakeOutbox):
         *,
         snapshots: Sequence[Snapshot] = (),
     ) -> None:
-        before, after = self._draw_failure()
+        abort, late_failure = self._draw_failure()
         messages = list(messages)
-        if before is not None:
-            plan_commit(self.state.offsets(snapshots))
-            raise before
+        if abort is not None:
+            plan_commit(self.state_topic.offsets(snapshots))
+            raise abort
         super().publish(messages, plan_commit, membership, snapshots=snapshots)
-        self._group_state.published += self.published[-1][0]
-        if after is not None:
-            raise after
+        self._group_state.published_messages += self.published_batches[-1][0]
+        if late_failure is not None:
+            raise late_failure
 
     def _draw_failure(self) -> tuple[Exception | None, Exception | None]:
         if self._rng is None or self._rng.random() < 0.6:
             return None, None
         failure: Exception = self._rng.choice(_FAILURES)
-        aborted = isinstance(failure, MicroBatchAborted) or self._rng.random() < 0.5
-        return (failure, None) if aborted else (None, failure)
+        is_abort = isinstance(failure, MicroBatchAborted) or self._rng.random() < 0.5
+        return (failure, None) if is_abort else (None, failure)
 
 
 _FAILURES: list[SensorwatchError | KilledError] = [

@@ -1,4 +1,4 @@
-"""Micro-batches made of given records."""
+"""A builder of micro-batches for tests."""
 
 from collections.abc import Sequence
 

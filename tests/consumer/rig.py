@@ -1,4 +1,4 @@
-"""A loop with a fake client, state topic, champion and outbox."""
+"""The consumer loop with fakes of the client, the state topic, the champion and the outbox."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,44 +36,48 @@ from tests.consumer.fakes import TOPIC, ConsumeStep, FakeConsumer
 from tests.kafka.record_builders import StoredRecord, a_payload
 from tests.reading_builders import ANOMALOUS, a_detector
 
-ZERO = Partition(TOPIC, 0)
-OLDER, NEWER = "default-0001-00000000", "default-0002-00000000"
+PARTITION_0 = Partition(TOPIC, 0)
+OLD_VERSION, NEW_VERSION = "default-0001-00000000", "default-0002-00000000"
 
 
-class FakeState:
-    """A state topic: the stored snapshots by the offset of their manifest."""
+class FakeStateTopic:
+    """A fake of the state topic, which stores snapshots in a dict."""
 
     def __init__(self) -> None:
-        self.end = 0
+        self.end_offset = 0
         self.snapshots: dict[SnapshotRef, Snapshot] = {}
-        self.deleted: list[tuple[int, int]] = []
-        """(partition, offset) of each call of `delete_before`."""
+        self.deletions: list[tuple[int, int]] = []
+        """The partition and offset of each call of `delete_before`."""
 
     def offsets(self, snapshots: Sequence[Snapshot]) -> dict[Partition, int]:
-        """Return the offsets of the manifests; they are used up even if the transaction aborts."""
-        first, self.end = self.end, self.end + 2 * len(snapshots)
-        return {one.source: first + 2 * number + 1 for number, one in enumerate(snapshots)}
+        """Return the manifests' offsets, which are used up even if the transaction aborts."""
+        first_offset, self.end_offset = self.end_offset, self.end_offset + 2 * len(snapshots)
+        return {
+            snapshot.source: first_offset + 2 * number + 1
+            for number, snapshot in enumerate(snapshots)
+        }
 
     def write(self, snapshots: Sequence[Snapshot], offsets: Mapping[Partition, int]) -> None:
         for snapshot in snapshots:
-            at = SnapshotRef(offsets[snapshot.source], snapshot.next_offset)
-            self.snapshots[at] = snapshot
+            snapshot_ref = SnapshotRef(offsets[snapshot.source], snapshot.next_offset)
+            self.snapshots[snapshot_ref] = snapshot
 
-    def read(self, partition: Partition, at: SnapshotRef) -> Snapshot:
-        if at not in self.snapshots:
-            raise_state_refused(f"there is no snapshot at {at}")
-        snapshot = self.snapshots[at]
+    def read(self, partition: Partition, snapshot_ref: SnapshotRef) -> Snapshot:
+        if snapshot_ref not in self.snapshots:
+            raise_state_refused(f"there is no snapshot at {snapshot_ref}")
+        snapshot = self.snapshots[snapshot_ref]
         assert snapshot.source == partition
         return snapshot
 
     def delete_before(self, partition: int, offset: int) -> None:
-        self.deleted.append((partition, offset))
+        self.deletions.append((partition, offset))
 
 
 class FakeOutbox:
-    """Records what is published; the first calls raise `failures` (None: the call succeeds).
+    """An outbox that stores what is published.
 
-    `fail_after_commit`: raise the failures after the commit.
+    Each of the first calls raises the next of `failures`; None means that the call succeeds.
+    With `fail_after_commit` a call raises its failure after the commit.
     """
 
     def __init__(
@@ -82,14 +86,14 @@ class FakeOutbox:
         failures: Sequence[SensorwatchError | None] = (),
         *,
         fail_after_commit: bool = False,
-        state: "FakeState | None" = None,
+        state_topic: FakeStateTopic | None = None,
     ) -> None:
         self._consumer = consumer
         self._failures = list(failures)
-        self._after = fail_after_commit
-        self.state = state or FakeState()
-        self.published: list[tuple[list[OutgoingMessage], list[Commit]]] = []
-        self.tried: list[list[OutgoingMessage]] = []
+        self._fail_after_commit = fail_after_commit
+        self.state_topic = state_topic or FakeStateTopic()
+        self.published_batches: list[tuple[list[OutgoingMessage], list[Commit]]] = []
+        self.attempts: list[list[OutgoingMessage]] = []
 
     def publish(
         self,
@@ -101,15 +105,15 @@ class FakeOutbox:
     ) -> None:
         assert membership == fakes.MEMBERSHIP
         all_messages = list(messages)
-        offsets = self.state.offsets(snapshots)
+        offsets = self.state_topic.offsets(snapshots)
         commit_plan = plan_commit(offsets)
         all_messages += commit_plan.messages
-        self.tried.append(all_messages)
+        self.attempts.append(all_messages)
         failure = self._failures.pop(0) if self._failures else None
-        if failure is not None and not self._after:
+        if failure is not None and not self._fail_after_commit:
             raise failure
-        self.published.append((all_messages, commit_plan.commits))
-        self.state.write(snapshots, offsets)
+        self.published_batches.append((all_messages, commit_plan.commits))
+        self.state_topic.write(snapshots, offsets)
         for commit in commit_plan.commits:
             self._consumer.commit_offset(
                 commit.partition.number, commit.next_offset, commit.metadata
@@ -123,38 +127,38 @@ class FakeOutbox:
 
 @dataclass
 class FakeChampion:
-    """A champion that is replaced by NEWER at refresh number `swap_at`."""
+    """A champion whose detector becomes NEW_VERSION at refresh number `swap_at_refresh`."""
 
-    swap_at: int = 0
-    refreshed: int = 0
+    swap_at_refresh: int = 0
+    refresh_count: int = 0
     detector: Detector = field(default_factory=a_detector)
 
     def current(self) -> Detector:
         return self.detector
 
     def refresh(self) -> bool:
-        self.refreshed += 1
-        if self.refreshed == self.swap_at:
-            self.detector = a_detector(NEWER)
+        self.refresh_count += 1
+        if self.refresh_count == self.swap_at_refresh:
+            self.detector = a_detector(NEW_VERSION)
             return True
         return False
 
 
-class Rig:
-    """A loop that consumes `steps` and stops after the last one."""
+class LoopRig:
+    """A consumer loop that consumes `steps` and stops after the last step."""
 
     def __init__(
         self,
         *steps: ConsumeStep,
         failures: Sequence[SensorwatchError | None] = (),
         fail_after_commit: bool = False,
-        swap_at: int = 0,
+        swap_at_refresh: int = 0,
         clock_step_seconds: float = 0.01,
         consumer: FakeConsumer | None = None,
-        state: FakeState | None = None,
+        state_topic: FakeStateTopic | None = None,
         fingerprint: str = "f",
-        champion: str = OLDER,
-        versions: Sequence[str] = (OLDER, NEWER),
+        champion: str = OLD_VERSION,
+        versions: Sequence[str] = (OLD_VERSION, NEW_VERSION),
         snapshot_every_rows: int = 1_000_000,
         snapshot_every_seconds: float = 1_000_000.0,
         max_sensors: int = 1_000,
@@ -165,13 +169,16 @@ class Rig:
         self._clock_step_seconds = clock_step_seconds
         self.consumer = consumer or FakeConsumer(*steps)
         self.consumer.watermarks = (0, 90)
-        self.state = state or FakeState()
+        self.state_topic = state_topic or FakeStateTopic()
         self.outbox = FakeOutbox(
-            self.consumer, failures, fail_after_commit=fail_after_commit, state=self.state
+            self.consumer,
+            failures,
+            fail_after_commit=fail_after_commit,
+            state_topic=self.state_topic,
         )
         self.emit = emit
         self.row_executor: RowExecutor = serial
-        self.champion = FakeChampion(swap_at, detector=detector(champion))
+        self.champion = FakeChampion(swap_at_refresh, detector=detector(champion))
         self.metrics = CollectorRegistry()
         self.observation = Observation(
             ConsumerMetrics(self.metrics, topic=TOPIC),
@@ -202,20 +209,20 @@ class Rig:
             incremental=False,
             on_rebalance=self.observation.show_rebalance,
         )
-        self.replayed: list[tuple[Partition, int, int]] = []
-        self.input: list[StoredRecord] = []
-        """The records that a replay can read."""
+        self.replays: list[tuple[Partition, int, int]] = []
+        self.input_records: list[StoredRecord] = []
+        """The records that a replay can read from the input topic."""
         self.detectors = {version: detector(version) for version in versions}
         self.ledger_context = LedgerContext("g", "g.ledger", 4, fingerprint, {}, max_sensors)
         self.restorer = MemoryRestorer(
             self.ownership,
             self.source,
-            RestoreSources(self.state.read, self._read, self._load, fingerprint, 4),
+            RestoreSources(self.state_topic.read, self._read, self._load, fingerprint, 4),
             on_restored=self.observation.show_restore,
             clock=self._clock,
         )
 
-    def with_opened_account(self) -> "Rig":
+    def with_opened_account(self) -> "LoopRig":
         """Assign partition 0 with an account that is already opened and committed."""
         account = open_account(
             0,
@@ -239,7 +246,7 @@ class Rig:
             outbox=self.outbox,
             observation=self.observation,
             check_input=lambda: None,
-            snapshot_deleter=cast("OldSnapshotDeleter", self.state),
+            snapshot_deleter=cast("OldSnapshotDeleter", self.state_topic),
             row_executor=self.row_executor,
         )
         policy = Policy(
@@ -251,10 +258,10 @@ class Rig:
         run(wiring, policy, clock, stopping or (lambda: not self.consumer.steps))
 
     def _read(self, partition: Partition, begin: int, end: int) -> Iterator[list[StoredRecord]]:
-        self.replayed.append((partition, begin, end))
+        self.replays.append((partition, begin, end))
         records = [
             record
-            for record in self.input
+            for record in self.input_records
             if record.partition() == partition.number and begin <= record.stored_offset < end
         ]
         for start in range(0, len(records), 3):
@@ -274,13 +281,13 @@ class Rig:
         return self.now
 
 
-def rows(*values: bytes, first: int = 0) -> list[StoredRecord]:
-    return [StoredRecord(value, first + number) for number, value in enumerate(values)]
+def stored_records(*values: bytes, first_offset: int = 0) -> list[StoredRecord]:
+    return [StoredRecord(value, first_offset + number) for number, value in enumerate(values)]
 
 
-def batch(*values: bytes, first: int = 0) -> list[ConsumeStep]:
+def batch_steps(*values: bytes, first_offset: int = 0) -> list[ConsumeStep]:
     """Return the steps of consume() that form one micro-batch."""
-    records = rows(*values, first=first)
+    records = stored_records(*values, first_offset=first_offset)
     return [records[:1], records[1:], *([[]] if len(records) > 1 else [])]
 
 

@@ -1,4 +1,4 @@
-"""A sandbox on a broker: topics, a model, and workers as separate processes."""
+"""Topics with unique names, a model and worker processes for a test on a shared broker."""
 
 import json
 import re
@@ -32,7 +32,7 @@ PARTITIONS = 4
 
 
 class Sandbox:
-    """Unique names on a shared broker; the caller creates the topics."""
+    """Topics and a group that no other test uses; the caller creates the topics."""
 
     def __init__(self, address: str, folder: Path) -> None:
         self.kafka: dict[str, Any] = {"bootstrap.servers": address}
@@ -42,16 +42,16 @@ class Sandbox:
         self.anomalies = f"{self.readings}.anomalies"
         self.dead_letters = f"{self.readings}.dlq"
         self.ledger = f"{self.group}.ledger"
-        self.state = f"{self.group}.state"
+        self.state_topic = f"{self.group}.state"
         self.registry = Registry(folder / "registry")
         self._started = 0
         self._producer = Producer({**self.kafka, "linger.ms": 1}, logger=quiet_logger())
 
     @property
     def topics(self) -> dict[str, int]:
-        """The topics to create, with their number of partitions."""
+        """The names of all topics, with their numbers of partitions."""
         outputs = dict.fromkeys((self.anomalies, self.dead_letters, self.ledger), 1)
-        return {self.readings: PARTITIONS, self.state: PARTITIONS, **outputs}
+        return {self.readings: PARTITIONS, self.state_topic: PARTITIONS, **outputs}
 
     def with_model(self) -> "Sandbox":
         """Register a small model as the champion."""
@@ -59,8 +59,8 @@ class Sandbox:
         return self
 
     def environment(self, **settings: object) -> dict[str, str]:
-        """Return the environment of a command; settings as `consumer__max_rows=100`."""
-        variables: dict[str, object] = {
+        """Return settings as environment variables; write a setting `consumer__max_rows=100`."""
+        values: dict[str, object] = {
             "topics__readings": self.readings,
             "topics__anomalies": self.anomalies,
             "topics__dead_letters": self.dead_letters,
@@ -72,18 +72,18 @@ class Sandbox:
             **{f"kafka__{name.replace('.', '_')}": value for name, value in self.kafka.items()},
             **settings,
         }
-        return {f"SENSORWATCH__{name.upper()}": str(variables[name]) for name in variables}
+        return {f"SENSORWATCH__{name.upper()}": str(values[name]) for name in values}
 
     def start(self, *options: str, **settings: object) -> "Worker":
-        """Start `python -m consumer`; settings as for `environment`."""
+        """Start a worker process; `environment` explains the settings."""
         self._started += 1
-        program = Program(
+        process = Program(
             [sys.executable, "-m", "sensorwatch.consumer", *options],
             log=self.folder / f"worker-{self._started}.log",
             environment={**self.environment(**settings), "PYTHONPATH": str(ROOT)},
             folder=self.folder,
         )
-        return Worker(program)
+        return Worker(process)
 
     def send(self, payloads: Sequence[bytes], *, partition: int | None = None) -> None:
         """Produce payloads to all partitions in turn, or to one partition."""
@@ -97,16 +97,19 @@ class Sandbox:
         return list(read_topic(self.kafka, topic))
 
     def ledger_records(self) -> list[LedgerRecord]:
-        """Return the ledger topic's records."""
+        """Return the group's ledger records."""
         return read_ledger(self.kafka, self.ledger, group=self.group)
 
-    def committed(self) -> dict[int, TopicPartition]:
+    def committed_offsets(self) -> dict[int, TopicPartition]:
         """Return the group's committed offsets, with their metadata."""
         config = {**self.kafka, "group.id": self.group}
         with Consumer(config, logger=quiet_logger()) as consumer:
             partitions = [TopicPartition(self.readings, number) for number in range(PARTITIONS)]
             try:
-                return {one.partition: one for one in consumer.committed(partitions, 10)}
+                return {
+                    partition.partition: partition
+                    for partition in consumer.committed(partitions, 10)
+                }
             except KafkaException as error:
                 if not is_transient(error.args[0]):
                     raise
@@ -115,92 +118,94 @@ class Sandbox:
     def accounts(self) -> dict[int, Account]:
         """Return the accounts in the committed offsets' metadata, by partition."""
         accounts = {}
-        for number, committed in self.committed().items():
-            account = from_metadata(committed.metadata, committed.offset)
+        for number, committed_offset in self.committed_offsets().items():
+            account = from_metadata(committed_offset.metadata, committed_offset.offset)
             if account is not None:
                 accounts[number] = account
         return accounts
 
-    def consumed(self) -> int:
+    def consumed_count(self) -> int:
         """Return the number of records in all accounts."""
         return sum(account.consumed for account in self.accounts().values())
 
-    def wait_consumed(self, records: int, worker: "Worker") -> None:
-        """Wait until the accounts have this number of records."""
+    def wait_consumed(self, record_count: int, worker: "Worker") -> None:
+        """Wait until the accounts count this number of records."""
         wait_until(
-            lambda: self.consumed() >= records or not worker.program.running,
+            lambda: self.consumed_count() >= record_count or not worker.process.running,
             deadline=START_SECONDS,
-            what=f"{records} records consumed",
+            what=f"{record_count} records consumed",
             every=0.1,
         )
-        assert self.consumed() == records, tail(worker.program.log)
+        assert self.consumed_count() == record_count, tail(worker.process.log)
 
     def check_accounts(self) -> None:
-        """Score all of the input again, and compare counts, digest and the ids of the outcomes."""
+        """Score the whole input again; compare counts, digests and ids of outcomes."""
         messages = self.read(self.readings)
         accounts = self.accounts()
-        events, letters = [], []
+        event_ids, dead_letter_ids = [], []
         for number in sorted(accounts):
             account = accounts[number]
-            consumed = [
+            consumed_messages = [
                 m for m in messages if m.partition() == number and _offset(m) < account.next_offset
             ]
-            expected, anomalous, rejected = _scored(consumed, self.registry)
+            expected, anomalous_offsets, rejected_offsets = _score_again(
+                consumed_messages, self.registry
+            )
             assert account.adds_up
             assert _counts(account) == _counts(expected), number
-            events += [f"{self.readings}-{number}-{offset}" for offset in anomalous]
-            letters += [f"{self.readings}-{number}-{offset}" for offset in rejected]
-        assert sorted(_ids(self.read(self.anomalies), "ce_id")) == sorted(events)
-        assert sorted(_ids(self.read(self.dead_letters), "__dlq.id")) == sorted(letters)
+            event_ids += [f"{self.readings}-{number}-{offset}" for offset in anomalous_offsets]
+            dead_letter_ids += [f"{self.readings}-{number}-{offset}" for offset in rejected_offsets]
+        assert sorted(_ids(self.read(self.anomalies), "ce_id")) == sorted(event_ids)
+        assert sorted(_ids(self.read(self.dead_letters), "__dlq.id")) == sorted(dead_letter_ids)
 
 
 class Worker:
-    """A running `python -m consumer`."""
+    """A running worker process."""
 
-    def __init__(self, program: Program) -> None:
-        self.program = program
+    def __init__(self, process: Program) -> None:
+        self.process = process
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.program.close()
+        self.process.close()
 
     def wait_ready(self) -> "Worker":
-        """Wait until it has an assignment."""
+        """Wait until /readyz answers 200."""
         wait_until(
-            lambda: self.status("/readyz") == 200 or not self.program.running,
+            lambda: self.status("/readyz") == 200 or not self.process.running,
             deadline=START_SECONDS,
             what="ready",
             every=0.05,
         )
-        assert self.program.running, tail(self.program.log)
+        assert self.process.running, tail(self.process.log)
         return self
 
     def status(self, path: str) -> int:
-        """Return the status of a path of its HTTP server; 0 while there is no server."""
+        """Return the HTTP status of a path of the worker's server; 0 means no answer."""
         address = self._address()
         if address is None:
             return 0
         try:
-            with urllib.request.urlopen(address + path, timeout=5) as answer:
-                return int(answer.status)
+            with urllib.request.urlopen(address + path, timeout=5) as response:
+                return int(response.status)
         except urllib.error.HTTPError as error:
             return error.code
         except OSError:
             return 0
 
     def metric(self, sample: str) -> float:
-        """Return the value of a sample of /metrics, named as there, with its labels."""
-        with urllib.request.urlopen(f"{self._address()}/metrics", timeout=5) as answer:
-            text = answer.read().decode()
+        """Return the value of a sample of /metrics; its name includes the labels."""
+        with urllib.request.urlopen(f"{self._address()}/metrics", timeout=5) as response:
+            text = response.read().decode()
         match = re.search(rf"^{re.escape(sample)} (\S+)$", text, re.MULTILINE)
         assert match is not None, f"no sample {sample}"
         return float(match[1])
 
     def log(self) -> str:
         """Return the log of the worker."""
-        return self.program.log.read_text(errors="replace")
+        return self.process.log.read_text(errors="replace")
 
     def _address(self) -> str | None:
         for line in self.log().splitlines():
@@ -209,7 +214,7 @@ class Worker:
         return None
 
 
-def _scored(
+def _score_again(
     messages: Sequence[Message], registry: Registry
 ) -> tuple[Account, list[int], list[int]]:
     detector = registry.load(MODEL).detector
@@ -228,9 +233,9 @@ def _scored(
         score_bits=outcome.score_bits,
         model_version=detector.version,
     )
-    anomalous = outcome.readings.index[outcome.detections.is_anomaly]
-    rejected = [rejection.index for rejection in outcome.rejections]
-    return account, [offsets[i] for i in anomalous], [offsets[i] for i in rejected]
+    anomalous_offsets = outcome.readings.index[outcome.detections.is_anomaly]
+    rejected_offsets = [rejection.index for rejection in outcome.rejections]
+    return account, [offsets[i] for i in anomalous_offsets], [offsets[i] for i in rejected_offsets]
 
 
 def _counts(account: Account) -> tuple[int, ...]:

@@ -14,10 +14,10 @@ from sensorwatch.common.kafka.retrying import RetryPolicy
 from sensorwatch.common.ledger.account import Account, open_account
 from sensorwatch.common.runtime.setting_choices import StartPosition
 from sensorwatch.consumer.accounts import Accounts
-from tests.consumer.fakes import TOPIC, FakeConsumer, with_error
+from tests.consumer.fakes import TOPIC, FakeConsumer, partition_with_error
 
-ZERO, ONE = Partition(TOPIC, 0), Partition(TOPIC, 1)
-SINCE = 1_735_689_600_000
+PARTITION_0, PARTITION_1 = Partition(TOPIC, 0), Partition(TOPIC, 1)
+FIRST_COMMIT_MS = 1_735_689_600_000
 RETRY_SECONDS = 60.0
 
 
@@ -39,10 +39,12 @@ def accounts_of(
     consumer: FakeConsumer,
     *,
     start: StartPosition = StartPosition.EARLIEST,
-    has_run: Sequence[Partition] = (),
+    committed_partitions: Sequence[Partition] = (),
 ) -> Accounts:
     clock = Clock()
-    history = GroupHistory(frozenset(has_run), SINCE if has_run else None)
+    history = GroupHistory(
+        frozenset(committed_partitions), FIRST_COMMIT_MS if committed_partitions else None
+    )
     return Accounts(
         consumer.as_client(),
         start=start,
@@ -53,7 +55,7 @@ def accounts_of(
     )
 
 
-def a_committed(consumer: FakeConsumer, partition: int = 0, offset: int = 40) -> Account:
+def commit_account(consumer: FakeConsumer, partition: int = 0, offset: int = 40) -> Account:
     account = open_account(offset, model_version="m", fingerprint="f", window_rows=100)
     consumer.commit_offset(partition, offset, to_metadata(account))
     return account
@@ -62,25 +64,25 @@ def a_committed(consumer: FakeConsumer, partition: int = 0, offset: int = 40) ->
 @pytest.mark.parametrize("start", StartPosition)
 def test_a_committed_account_continues_with_any_start_setting(start: StartPosition) -> None:
     consumer = FakeConsumer()
-    account = a_committed(consumer)
-    accounts = accounts_of(consumer, start=start, has_run=[ZERO])
+    account = commit_account(consumer)
+    accounts = accounts_of(consumer, start=start, committed_partitions=[PARTITION_0])
 
-    assert accounts.load([ZERO]) == {ZERO: 40}
-    assert accounts.by_partition == {ZERO: account}
+    assert accounts.load([PARTITION_0]) == {PARTITION_0: 40}
+    assert accounts.by_partition == {PARTITION_0: account}
     assert accounts.unopened == frozenset()
 
 
-def test_an_account_with_another_window_size_gets_the_size_of_the_settings() -> None:
+def test_an_account_gets_the_window_size_of_the_settings() -> None:
     consumer = FakeConsumer()
     account = open_account(40, model_version="m", fingerprint="f", window_rows=5_000)
     consumer.commit_offset(0, 40, to_metadata(account))
     accounts = accounts_of(consumer)
 
-    accounts.load([ZERO])
+    accounts.load([PARTITION_0])
 
-    assert accounts.by_partition == {ZERO: replace(account, window_bucket_rows=10)}
+    assert accounts.by_partition == {PARTITION_0: replace(account, window_bucket_rows=10)}
     accounts.reload()
-    assert accounts.by_partition == {ZERO: replace(account, window_bucket_rows=10)}
+    assert accounts.by_partition == {PARTITION_0: replace(account, window_bucket_rows=10)}
 
 
 @pytest.mark.parametrize(
@@ -91,9 +93,9 @@ def test_a_partition_without_an_offset_starts_at_the_start_setting(
 ) -> None:
     accounts = accounts_of(FakeConsumer(), start=start)
 
-    assert accounts.load([ZERO]) == {ZERO: offset}
-    assert accounts.by_partition[ZERO].first_offset == offset
-    assert accounts.unopened == {ZERO}
+    assert accounts.load([PARTITION_0]) == {PARTITION_0: offset}
+    assert accounts.by_partition[PARTITION_0].first_offset == offset
+    assert accounts.unopened == {PARTITION_0}
 
 
 @pytest.mark.parametrize(
@@ -104,45 +106,47 @@ def test_a_partition_without_an_offset_starts_at_the_start_setting(
 def test_a_partition_added_to_a_running_group_skips_no_new_record(
     start: StartPosition, offset: int
 ) -> None:
-    """With `latest` it starts at the time of the group's first commit."""
+    """With `latest` the partition starts at the time of the group's first commit."""
     consumer = FakeConsumer()
-    consumer.offsets_by_time = {SINCE: 70}
-    accounts = accounts_of(consumer, start=start, has_run=[ONE])
+    consumer.offsets_by_time = {FIRST_COMMIT_MS: 70}
+    accounts = accounts_of(consumer, start=start, committed_partitions=[PARTITION_1])
 
-    assert accounts.load([ZERO]) == {ZERO: offset}
+    assert accounts.load([PARTITION_0]) == {PARTITION_0: offset}
 
 
 def test_start_error_refuses_a_partition_without_an_offset() -> None:
     with pytest.raises(OffsetsLost, match="reset-offsets"):
-        accounts_of(FakeConsumer(), start=StartPosition.ERROR).load([ZERO])
+        accounts_of(FakeConsumer(), start=StartPosition.ERROR).load([PARTITION_0])
 
 
 @pytest.mark.parametrize("start", StartPosition)
 def test_a_group_that_lost_its_offsets_is_refused(start: StartPosition) -> None:
     with pytest.raises(OffsetsLost, match="ledger restore"):
-        accounts_of(FakeConsumer(), start=start, has_run=[ZERO]).load([ZERO])
+        accounts_of(FakeConsumer(), start=start, committed_partitions=[PARTITION_0]).load(
+            [PARTITION_0]
+        )
 
 
 @pytest.mark.parametrize("offset", [12, 41])
 @pytest.mark.parametrize("metadata", ["", "of another program", None])
 def test_an_offset_set_by_another_program_is_refused(offset: int, metadata: str | None) -> None:
-    """There is no memory for this offset, so rows would be scored with other previous rows."""
+    """The worker has no memory for this offset and would score rows with wrong lagged rows."""
     consumer = FakeConsumer()
-    own = to_metadata(a_committed(consumer, offset=40))
-    consumer.commit_offset(0, offset, own if metadata is None else metadata)
-    accounts = accounts_of(consumer, has_run=[ZERO])
+    own_metadata = to_metadata(commit_account(consumer, offset=40))
+    consumer.commit_offset(0, offset, own_metadata if metadata is None else metadata)
+    accounts = accounts_of(consumer, committed_partitions=[PARTITION_0])
 
     with pytest.raises(StateRefused, match=f"offset {offset} of sensors-0.*state reset"):
-        accounts.load([ZERO])
+        accounts.load([PARTITION_0])
 
     assert accounts.by_partition == {}
 
 
-def test_an_offset_changed_while_running_is_refused() -> None:
+def test_a_changed_offset_is_refused_when_accounts_are_reloaded() -> None:
     consumer = FakeConsumer()
-    account = a_committed(consumer)
+    account = commit_account(consumer)
     accounts = accounts_of(consumer)
-    accounts.load([ZERO])
+    accounts.load([PARTITION_0])
     consumer.commit_offset(0, 12, to_metadata(account))
 
     with pytest.raises(StateRefused, match="state reset"):
@@ -151,41 +155,41 @@ def test_an_offset_changed_while_running_is_refused() -> None:
 
 def test_a_commit_opens_an_account_and_advances_it() -> None:
     accounts = accounts_of(FakeConsumer())
-    accounts.load([ZERO, ONE])
-    moved = open_account(50, model_version="m", fingerprint="f")
+    accounts.load([PARTITION_0, PARTITION_1])
+    new_account = open_account(50, model_version="m", fingerprint="f")
 
-    accounts.advance({ZERO: moved})
+    accounts.advance({PARTITION_0: new_account})
 
-    assert accounts.by_partition[ZERO] == moved
-    assert accounts.unopened == {ONE}
+    assert accounts.by_partition[PARTITION_0] == new_account
+    assert accounts.unopened == {PARTITION_1}
 
 
 def test_revoked_partitions_are_removed() -> None:
     accounts = accounts_of(FakeConsumer())
-    accounts.load([ZERO, ONE])
+    accounts.load([PARTITION_0, PARTITION_1])
 
-    accounts.forget([ZERO, Partition(TOPIC, 9)])
+    accounts.forget([PARTITION_0, Partition(TOPIC, 9)])
 
-    assert set(accounts.by_partition) == set(accounts.unopened) == {ONE}
+    assert set(accounts.by_partition) == set(accounts.unopened) == {PARTITION_1}
 
 
-def test_reloading_takes_the_accounts_of_the_broker() -> None:
+def test_reloading_reads_the_accounts_from_the_broker() -> None:
     """After an unknown outcome only the broker knows whether the transaction was committed."""
     consumer = FakeConsumer()
     accounts = accounts_of(consumer)
-    accounts.load([ZERO, ONE])
-    account = a_committed(consumer, 0, 77)
+    accounts.load([PARTITION_0, PARTITION_1])
+    account = commit_account(consumer, 0, 77)
 
-    assert accounts.reload() == {ZERO: 77, ONE: 3}
-    assert accounts.by_partition[ZERO] == account
-    assert accounts.unopened == {ONE}
+    assert accounts.reload() == {PARTITION_0: 77, PARTITION_1: 3}
+    assert accounts.by_partition[PARTITION_0] == account
+    assert accounts.unopened == {PARTITION_1}
 
 
 def test_offsets_that_are_deleted_while_running_are_refused() -> None:
     consumer = FakeConsumer()
-    a_committed(consumer)
+    commit_account(consumer)
     accounts = accounts_of(consumer)
-    accounts.load([ZERO])
+    accounts.load([PARTITION_0])
     consumer.offsets.clear()
 
     with pytest.raises(OffsetsLost):
@@ -193,83 +197,83 @@ def test_offsets_that_are_deleted_while_running_are_refused() -> None:
 
 
 def test_a_request_to_a_moving_coordinator_is_repeated() -> None:
-    """These errors have no `retriable` flag: the client sets it in transactional calls only."""
+    """The client sets the `retriable` flag of an error in transactional calls only."""
     consumer = FakeConsumer()
-    account = a_committed(consumer)
+    account = commit_account(consumer)
     codes = [KafkaError.NOT_COORDINATOR, KafkaError._TIMED_OUT, KafkaError.UNSTABLE_OFFSET_COMMIT]
-    consumer.failures = [KafkaException(KafkaError(code)) for code in codes]
+    consumer.committed_failures = [KafkaException(KafkaError(code)) for code in codes]
     accounts = accounts_of(consumer)
 
-    accounts.load([ZERO])
+    accounts.load([PARTITION_0])
 
-    assert accounts.by_partition == {ZERO: account}
+    assert accounts.by_partition == {PARTITION_0: account}
     assert consumer.committed_calls == 4
 
 
-def test_requests_end_at_the_deadline() -> None:
+def test_a_repeated_request_ends_at_the_deadline() -> None:
     consumer = FakeConsumer()
-    consumer.failures = [KafkaException(KafkaError(KafkaError._TIMED_OUT))] * 100
+    consumer.committed_failures = [KafkaException(KafkaError(KafkaError._TIMED_OUT))] * 100
 
     with pytest.raises(BrokerUnavailable, match="committed offsets"):
-        accounts_of(consumer).load([ZERO])
+        accounts_of(consumer).load([PARTITION_0])
 
     assert consumer.committed_calls <= RETRY_SECONDS / 5 + 2
 
 
 def test_a_refused_request_is_not_repeated() -> None:
     consumer = FakeConsumer()
-    refused = KafkaException(KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED))
-    consumer.failures = [refused] * 2
+    refusal = KafkaException(KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED))
+    consumer.committed_failures = [refusal] * 2
 
     with pytest.raises(BrokerUnavailable):
-        accounts_of(consumer).load([ZERO])
+        accounts_of(consumer).load([PARTITION_0])
 
     assert consumer.committed_calls == 1
 
 
-def test_an_error_for_one_partition_is_not_taken_for_no_offset() -> None:
+def test_an_error_for_one_partition_does_not_count_as_a_missing_offset() -> None:
     consumer = FakeConsumer()
-    refused = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
-    consumer.offsets[0] = with_error(TopicPartition(TOPIC, 0), refused)
+    refusal = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    consumer.offsets[0] = partition_with_error(TopicPartition(TOPIC, 0), refusal)
 
     with pytest.raises(BrokerUnavailable):
-        accounts_of(consumer).load([ZERO])
+        accounts_of(consumer).load([PARTITION_0])
 
 
-AWAY = [
+LEADER_ERRORS = [
     KafkaError._UNKNOWN_PARTITION,
     KafkaError._DESTROY_BROKER,
     KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.UNKNOWN_TOPIC_OR_PART,
 ]
-"""Errors of a request about a partition while the leader is unavailable."""
+"""Errors of requests about a partition while its leader is unavailable."""
 
 
-@pytest.mark.parametrize("code", AWAY)
-def test_a_leader_that_is_unavailable_for_a_short_time_is_waited_for(code: int) -> None:
+@pytest.mark.parametrize("code", LEADER_ERRORS)
+def test_a_request_waits_for_a_leader_that_is_unavailable_for_a_short_time(code: int) -> None:
     consumer = FakeConsumer()
     consumer.watermark_failures = [KafkaException(KafkaError(code))] * 3
     accounts = accounts_of(consumer)
 
-    assert accounts.load([ZERO]) == {ZERO: 3}
+    assert accounts.load([PARTITION_0]) == {PARTITION_0: 3}
     assert consumer.watermark_failures == []
-    assert consumer.metadata_reads == 3, "otherwise the client asks the old leader again"
+    assert consumer.metadata_reads == 3, "without new metadata the client asks the old leader again"
 
 
 def test_the_error_for_a_leader_that_stays_unavailable_names_the_partition() -> None:
     consumer = FakeConsumer()
-    consumer.watermark_failures = [KafkaException(KafkaError(AWAY[0]))] * 100
+    consumer.watermark_failures = [KafkaException(KafkaError(LEADER_ERRORS[0]))] * 100
 
     with pytest.raises(BrokerUnavailable, match="offsets of sensors-0 cannot be read"):
-        accounts_of(consumer).load([ZERO])
+        accounts_of(consumer).load([PARTITION_0])
 
 
-def test_an_error_of_a_time_lookup_does_not_start_at_the_end() -> None:
-    """The answer has the error and a negative offset, which usually means: no such record."""
+def test_after_an_error_a_time_lookup_is_repeated() -> None:
+    """An answer with an error has a negative offset, as if there were no such record."""
     consumer = FakeConsumer()
-    consumer.offsets_by_time = {SINCE: 70}
+    consumer.offsets_by_time = {FIRST_COMMIT_MS: 70}
     consumer.time_errors = [KafkaError(KafkaError.LEADER_NOT_AVAILABLE)] * 2
-    accounts = accounts_of(consumer, start=StartPosition.LATEST, has_run=[ONE])
+    accounts = accounts_of(consumer, start=StartPosition.LATEST, committed_partitions=[PARTITION_1])
 
-    assert accounts.load([ZERO]) == {ZERO: 70}
+    assert accounts.load([PARTITION_0]) == {PARTITION_0: 70}

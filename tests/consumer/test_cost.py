@@ -1,4 +1,4 @@
-"""The number of Python calls and objects per valid row, which does not depend on the machine."""
+"""A valid row costs few Python calls and few objects, independently of the machine."""
 
 import gc
 import sys
@@ -12,7 +12,7 @@ from tests.kafka.record_builders import StoredRecord, a_payload
 from tests.reading_builders import a_detector
 
 ROWS = 2_000
-ACCESSORS = 4
+MAX_CLIENT_CALLS = 4
 """Maximum number of calls into the client per record."""
 
 
@@ -23,18 +23,17 @@ def calls_of(count: int, *, sensors: int = 5) -> Counter[str]:
         for number in range(count)
     ]
     detector = a_detector()
-    process(
-        [a_payload()] * 9, detector, detector.empty_memory()
-    )  # creates what is created only once
+    # The first call also creates objects that later calls use again; do not count them.
+    process([a_payload()] * 9, detector, detector.empty_memory())
     calls: Counter[str] = Counter()
 
-    def note(frame: FrameType, event: str, argument: object) -> None:
+    def count_call(frame: FrameType, event: str, argument: object) -> None:
         if event == "call":
             calls[frame.f_code.co_name] += 1
         elif event == "c_call":
             calls[getattr(argument, "__name__", "?")] += 1
 
-    sys.setprofile(note)
+    sys.setprofile(count_call)
     try:
         builder = BatchBuilder()
         for start in range(0, count, 1_000):
@@ -54,50 +53,55 @@ def calls_of(count: int, *, sensors: int = 5) -> Counter[str]:
 
 
 def test_a_valid_row_costs_a_few_calls_into_the_client_and_no_other_calls() -> None:
-    """The difference of two sizes excludes calls that do not depend on the number of rows."""
-    more, fewer = calls_of(2 * ROWS), calls_of(ROWS)
-    grown = {name: (more[name] - fewer[name]) / ROWS for name in more}
-    accessors = ("value", "partition", "timestamp", "offset")
+    """The difference between two batch sizes excludes calls that do not depend on the rows."""
+    large_counts, small_counts = calls_of(2 * ROWS), calls_of(ROWS)
+    calls_per_row = {
+        name: (large_counts[name] - small_counts[name]) / ROWS for name in large_counts
+    }
+    client_calls = ("value", "partition", "timestamp", "offset")
 
-    assert sum(grown.get(name, 0) for name in accessors) <= ACCESSORS
-    assert sum(count for name, count in grown.items() if name not in accessors) < 1.1, grown
+    assert sum(calls_per_row.get(name, 0) for name in client_calls) <= MAX_CLIENT_CALLS
+    assert sum(count for name, count in calls_per_row.items() if name not in client_calls) < 1.1, (
+        calls_per_row
+    )
 
 
 def test_a_valid_row_needs_almost_no_heap() -> None:
-    """A row is stored in columns, not in objects."""
-    more, fewer = (memory_of(count) for count in (2 * ROWS, ROWS))
-    blocks, size = (large - small for large, small in zip(more, fewer, strict=True))
+    """The rows of a micro-batch are stored in columns, not in Python objects."""
+    large_allocations, small_allocations = (allocations_of(count) for count in (2 * ROWS, ROWS))
+    added_objects, added_bytes = (
+        large - small for large, small in zip(large_allocations, small_allocations, strict=True)
+    )
 
-    assert blocks / ROWS < 0.5  # Python objects
-    assert size / ROWS < 600  # bytes
+    assert added_objects / ROWS < 0.5
+    assert added_bytes / ROWS < 600
 
 
-def memory_of(count: int) -> tuple[int, int]:
-    """Return the number of Python objects after `count` rows, and the peak in bytes."""
+def allocations_of(count: int) -> tuple[int, int]:
+    """Score `count` rows; return the number of new Python objects and the peak memory in bytes."""
     records = [StoredRecord(a_payload(), number) for number in range(count)]
     timestamps = [record.timestamp() for record in records]
     detector, memory = a_detector(), a_detector().empty_memory()
-    process(
-        [a_payload()] * 9, detector, detector.empty_memory()
-    )  # creates what is created only once
+    # The first call also creates objects that later calls use again; do not count them.
+    process([a_payload()] * 9, detector, detector.empty_memory())
     gc.collect()
     tracemalloc.start()
     try:
-        before = sys.getallocatedblocks()
+        blocks_before = sys.getallocatedblocks()
         builder = BatchBuilder()
         builder.extend(records, timestamps)
         (partition_batch,) = builder.partition_batches("sensors")
         outcome = process(
             partition_batch.payloads, detector, memory, positions=partition_batch.offsets
         )
-        blocks = sys.getallocatedblocks() - before
+        blocks = sys.getallocatedblocks() - blocks_before
         assert len(outcome.readings) == count
         return blocks, tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
 
 
-def test_another_sensor_in_a_micro_batch_costs_little() -> None:
-    more, fewer = calls_of(ROWS, sensors=1_000), calls_of(ROWS, sensors=500)
+def test_each_further_sensor_in_a_micro_batch_costs_fewer_than_ten_calls() -> None:
+    large_counts, small_counts = calls_of(ROWS, sensors=1_000), calls_of(ROWS, sensors=500)
 
-    assert (more.total() - fewer.total()) / 500 < 10
+    assert (large_counts.total() - small_counts.total()) / 500 < 10

@@ -1,4 +1,4 @@
-"""A worker on the embedded broker with at-least-once delivery: output, metrics, exit codes."""
+"""Output, metrics and exit codes of a worker with at-least-once delivery."""
 
 from pathlib import Path
 
@@ -8,13 +8,13 @@ from sensorwatch.common.kafka.ledger_text import Cause
 from sensorwatch.demo.embedded_broker import EmbeddedBroker
 from tests.consumer.sandbox import MODEL, Sandbox
 from tests.kafka.record_builders import a_payload
-from tests.publishing.test_events import VALIDATOR, plain_value
+from tests.publishing.test_events import VALIDATOR, decode_event
 from tests.reading_builders import ANOMALOUS
 
 pytestmark = pytest.mark.embedded
 
 PAYLOADS = [a_payload(), a_payload(ANOMALOUS), b"{", a_payload(x1=None)] * 10
-PLAIN = {"consumer__delivery": "at_least_once"}
+AT_LEAST_ONCE = {"consumer__delivery": "at_least_once"}
 
 
 @pytest.fixture
@@ -30,22 +30,22 @@ def test_a_worker_publishes_and_counts_every_outcome_and_stops_in_time(
     sandbox: Sandbox,
 ) -> None:
     sandbox.with_model().send(PAYLOADS)
-    with sandbox.start(**PLAIN) as worker:
+    with sandbox.start(**AT_LEAST_ONCE) as worker:
         worker.wait_ready()
         sandbox.wait_consumed(len(PAYLOADS), worker)
 
         assert (worker.status("/livez"), worker.status("/readyz")) == (200, 200)
-        consumed = f'sensorwatch_records_consumed_total{{topic="{sandbox.readings}"}}'
-        assert worker.metric(consumed) == 40
+        consumed_sample = f'sensorwatch_records_consumed_total{{topic="{sandbox.readings}"}}'
+        assert worker.metric(consumed_sample) == 40
         assert worker.metric("sensorwatch_rows_scored_total") == 20
         assert worker.metric('sensorwatch_dead_letters_total{reason="not_json"}') == 10
         assert worker.metric('sensorwatch_transactions_total{outcome="committed"}') >= 1
         assert worker.metric("sensorwatch_model_reload_last_success") == 1
-        assert worker.program.terminate(deadline=5) == 0
+        assert worker.process.terminate(deadline=5) == 0
 
     sandbox.check_accounts()
     for message in sandbox.read(sandbox.anomalies):
-        VALIDATOR.validate(plain_value(message.value()))
+        VALIDATOR.validate(decode_event(message.value()))
     causes = [record.cause for record in sandbox.ledger_records()]
     assert causes.count(Cause.OPENED) == 4
 
@@ -54,21 +54,21 @@ def test_a_worker_publishes_and_counts_every_outcome_and_stops_in_time(
 def test_a_restarted_worker_continues_from_the_account(sandbox: Sandbox) -> None:
     sandbox.with_model().send(PAYLOADS)
     for total in (40, 80):
-        with sandbox.start(**PLAIN) as worker:
+        with sandbox.start(**AT_LEAST_ONCE) as worker:
             sandbox.wait_consumed(total, worker)
             if total == 40:
-                worker.program.kill9()
+                worker.process.kill9()
                 sandbox.send(PAYLOADS)
             else:
-                assert worker.program.terminate(deadline=5) == 0
+                assert worker.process.terminate(deadline=5) == 0
 
     sandbox.check_accounts()
     assert {account.first_offset for account in sandbox.accounts().values()} == {0}
 
 
 def test_without_a_model_a_worker_exits_with_code_6_and_names_the_model(sandbox: Sandbox) -> None:
-    with sandbox.start(**PLAIN) as worker:
-        assert worker.program.wait(deadline=30) == 6
+    with sandbox.start(**AT_LEAST_ONCE) as worker:
+        assert worker.process.wait(deadline=30) == 6
         assert f"has no model {MODEL}" in worker.log()
 
 
@@ -76,12 +76,12 @@ def test_with_a_missing_topic_a_worker_exits_with_code_3_and_names_the_topic(
     sandbox: Sandbox,
 ) -> None:
     sandbox.with_model()
-    with sandbox.start(**PLAIN, topics__anomalies="nowhere") as worker:
-        assert worker.program.wait(deadline=40) == 3
+    with sandbox.start(**AT_LEAST_ONCE, topics__anomalies="nowhere") as worker:
+        assert worker.process.wait(deadline=40) == 3
         assert '"nowhere"' in worker.log()
 
 
 def test_with_a_wrong_setting_a_worker_exits_with_code_2(sandbox: Sandbox) -> None:
     with sandbox.start(consumer__max_rows=0) as worker:
-        assert worker.program.wait(deadline=30) == 2
+        assert worker.process.wait(deadline=30) == 2
         assert "max_rows" in worker.log()

@@ -18,37 +18,40 @@ ROWS = 120
 
 
 def an_input(rows: int = ROWS) -> list[StoredRecord]:
-    """Return rows of three sensors, some late, duplicate, after gaps, anomalous or invalid."""
-    random = np.random.default_rng(5)
+    """Return records of three sensors.
+
+    Some rows are late, duplicate, after a gap, anomalous or invalid.
+    """
+    rng = np.random.default_rng(5)
     next_offset = [0] * PARTITIONS
     records = []
     for number in range(rows):
-        partition = int(random.integers(PARTITIONS))
-        sensor = f"pump-{random.integers(3)}"
-        minute = number - int(random.choice([0, 0, 0, 0, 1, 7]))
+        partition = int(rng.integers(PARTITIONS))
+        sensor = f"pump-{rng.integers(3)}"
+        minute = number - int(rng.choice([0, 0, 0, 0, 1, 7]))
         hour = 1 + 5 * (number >= 80)
         time = f"2024-12-31T{hour + max(minute, 0) // 60:02}:{max(minute, 0) % 60:02}:00Z"
-        values = ANOMALOUS if number % 40 in range(7, 21) else random.normal(size=3).tolist()
+        values = ANOMALOUS if number % 40 in range(7, 21) else rng.normal(size=3).tolist()
         value = a_payload(values, sensor_id=sensor, timestamp=time)
         value = b"{" if number % 31 == 30 else value
         # Transaction markers and aborted records use offsets too.
-        offset = next_offset[partition] + int(random.integers(3) == 0)
+        offset = next_offset[partition] + int(rng.integers(3) == 0)
         next_offset[partition] = offset + 1
         records.append(StoredRecord(value, offset, partition))
     return records
 
 
-def without_failures(max_sensors: int = 1_000, emit: Emit = Emit.ROWS) -> GroupState:
+def run_without_failures(max_sensors: int = 1_000, emit: Emit = Emit.ROWS) -> GroupState:
     group_state = GroupState(an_input())
     group_state.run_worker(max_sensors=max_sensors, emit=emit)
     return group_state
 
 
-def with_failures(seed: int, max_sensors: int = 1_000) -> GroupState:
-    """Run and kill workers until all records are consumed; the seed determines everything."""
+def run_with_failures(seed: int, max_sensors: int = 1_000) -> GroupState:
+    """Run and kill workers until all records are consumed; the seed determines all failures."""
     rng, group_state = Random(seed), GroupState(an_input())
-    while not group_state.done():
-        assert group_state.worker_runs < 200, "the records are never all consumed"
+    while not group_state.all_consumed():
+        assert group_state.worker_runs < 200, "200 workers did not consume all records"
         try:
             group_state.run_worker(
                 rng, snapshot_every_rows=rng.randint(1, 60), max_sensors=max_sensors
@@ -58,7 +61,7 @@ def with_failures(seed: int, max_sensors: int = 1_000) -> GroupState:
     return group_state
 
 
-EXPECTED_STATE = cache(without_failures)
+expected_state = cache(run_without_failures)
 
 
 @settings(max_examples=25, deadline=None)
@@ -66,18 +69,27 @@ EXPECTED_STATE = cache(without_failures)
 def test_batch_boundaries_aborts_rebalances_and_crashes_change_no_result(
     seed: int, max_sensors: int
 ) -> None:
-    """With `max_sensors` 2 and three sensors, nearly every row evicts one."""
-    expected, group_state = EXPECTED_STATE(max_sensors), with_failures(seed, max_sensors)
+    """With `max_sensors` 2 and three sensors, nearly every row evicts a sensor."""
+    expected_group, group_state = expected_state(max_sensors), run_with_failures(seed, max_sensors)
 
     for number in range(PARTITIONS):
-        assert group_state.results(number) == expected.results(number)
-        account, reference = group_state.accounts()[number], expected.accounts()[number]
-        assert (account.digest, account.consumed) == (reference.digest, reference.consumed)
-        assert (account.normal, account.anomalies) == (reference.normal, reference.anomalies)
+        assert group_state.results(number) == expected_group.results(number)
+        account, expected_account = (
+            group_state.accounts()[number],
+            expected_group.accounts()[number],
+        )
+        assert (account.digest, account.consumed) == (
+            expected_account.digest,
+            expected_account.consumed,
+        )
+        assert (account.normal, account.anomalies) == (
+            expected_account.normal,
+            expected_account.anomalies,
+        )
 
 
 def test_the_input_of_these_tests_has_late_and_duplicate_rows_and_long_episodes() -> None:
-    group_state = EXPECTED_STATE(1_000)
+    group_state = expected_state(1_000)
 
     values = b"".join(
         value or b"" for n in range(PARTITIONS) for _, _, value in group_state.results(n)
@@ -90,31 +102,39 @@ def test_max_sensors_can_change_and_changes_the_episodes() -> None:
     def event_messages(group_state: GroupState) -> list[tuple[bytes | None, bytes | None]]:
         return [(key, value) for n in range(PARTITIONS) for _, key, value in group_state.results(n)]
 
-    few, many, changed = EXPECTED_STATE(2), EXPECTED_STATE(1_000), GroupState([])
+    few_sensors_group, many_sensors_group, changing_group = (
+        expected_state(2),
+        expected_state(1_000),
+        GroupState([]),
+    )
     for rows, max_sensors in ((50, 2), (80, 1_000), (ROWS, 2)):
-        changed.input = an_input()[:rows]
-        changed.run_worker(max_sensors=max_sensors)
+        changing_group.input_records = an_input()[:rows]
+        changing_group.run_worker(max_sensors=max_sensors)
 
-    assert event_messages(few) != event_messages(many)
-    assert changed.done()
-    assert [account.max_sensors for account in changed.accounts().values()] == [2, 2]
-    swaps = [record.account for record in changed.ledger() if record.account.max_sensors == 1_000]
-    assert {account.next_offset for account in swaps if account.snapshot}
+    assert event_messages(few_sensors_group) != event_messages(many_sensors_group)
+    assert changing_group.all_consumed()
+    assert [account.max_sensors for account in changing_group.accounts().values()] == [2, 2]
+    middle_accounts = [
+        record.account for record in changing_group.ledger() if record.account.max_sensors == 1_000
+    ]
+    assert {account.next_offset for account in middle_accounts if account.snapshot}
 
 
 def test_the_emit_setting_changes_no_account() -> None:
-    """With `emit = "episodes"` only the events of later rows of an episode are omitted."""
-    every, few = EXPECTED_STATE(1_000), without_failures(emit=Emit.EPISODES)
+    """`emit = "episodes"` omits the events of an episode's later rows and keeps other events."""
+    rows_group, episodes_group = expected_state(1_000), run_without_failures(emit=Emit.EPISODES)
 
-    assert few.accounts() == every.accounts()
-    assert few.ledger() == every.ledger()
+    assert episodes_group.accounts() == rows_group.accounts()
+    assert episodes_group.ledger() == rows_group.ledger()
     for number in range(PARTITIONS):
-        event_messages = [one for one in every.results(number) if not is_later_row(*one)]
-        assert few.results(number) == event_messages
-        assert len(event_messages) < len(every.results(number))
+        without_later_rows = [
+            result for result in rows_group.results(number) if not is_later_row(*result)
+        ]
+        assert episodes_group.results(number) == without_later_rows
+        assert len(without_later_rows) < len(rows_group.results(number))
 
 
 def is_later_row(topic: str, _key: bytes | None, value: bytes | None) -> bool:
-    """Return whether this is the event of an anomalous row after the first of its episode."""
+    """Return whether a result is the event of a row after the first row of its episode."""
     event = json.loads(value or b"") if topic == "anomalies" else {}
     return "signals" in event and event["episode"]["rows"] > 1

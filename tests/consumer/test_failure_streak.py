@@ -1,17 +1,19 @@
-"""Failures in a row are lasting only if there are many of them over a long time."""
+"""A failure streak is lasting only if it has many failures over a long time."""
 
 from sensorwatch.consumer.failure_streak import LONGEST_PAUSE_SECONDS, MIN_FAILURES, FailureStreak
 
 
 class Streak:
+    """A failure streak with a clock that the test advances."""
+
     def __init__(self) -> None:
         self.now = 100.0
         self.failures = FailureStreak(seconds=30.0, clock=lambda: self.now)
 
-    def fail(self, times: int, *, every: float = 0.0) -> bool:
-        for _ in range(times):
+    def fail(self, count: int, *, seconds_apart: float = 0.0) -> bool:
+        for _ in range(count):
             self.failures.add()
-            self.now += every
+            self.now += seconds_apart
         return self.failures.lasting
 
 
@@ -20,23 +22,23 @@ def test_many_failures_in_a_short_time_are_not_lasting() -> None:
 
 
 def test_a_few_failures_are_not_lasting_even_after_a_long_time() -> None:
-    assert not Streak().fail(MIN_FAILURES - 1, every=100.0)
+    assert not Streak().fail(MIN_FAILURES - 1, seconds_apart=100.0)
 
 
 def test_many_failures_over_a_long_time_are_lasting() -> None:
-    assert Streak().fail(MIN_FAILURES, every=10.0)
+    assert Streak().fail(MIN_FAILURES, seconds_apart=10.0)
 
 
 def test_a_commit_ends_the_streak() -> None:
     streak = Streak()
-    streak.fail(MIN_FAILURES, every=10.0)
+    streak.fail(MIN_FAILURES, seconds_apart=10.0)
 
     streak.failures.end()
 
     assert not streak.fail(MIN_FAILURES)
 
 
-def test_there_is_no_pause_after_the_first_failure_and_a_growing_one_after_later_ones() -> None:
+def test_the_first_failure_has_no_pause_and_later_pauses_grow_to_a_limit() -> None:
     streak = Streak()
     pauses = []
     for _ in range(1_200):

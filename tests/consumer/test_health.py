@@ -1,4 +1,4 @@
-"""Answers and errors of the health server."""
+"""The health server answers checks and metrics requests, and reports errors."""
 
 import urllib.error
 import urllib.request
@@ -11,26 +11,30 @@ from sensorwatch.common.errors import SettingsError
 from sensorwatch.consumer.health import HealthServer, Heartbeat, serve_health
 
 
-class HealthStates:
-    """The results of the checks, set by a test."""
+class CheckResults:
+    """Results of the liveness and readiness checks, which a test sets."""
 
-    live: str | None = None
-    ready: str | None = None
-
-
-@pytest.fixture
-def states() -> HealthStates:
-    """Checks that pass."""
-    return HealthStates()
+    not_live_reason: str | None = None
+    not_ready_reason: str | None = None
 
 
 @pytest.fixture
-def server(states: HealthStates) -> Iterator[HealthServer]:
-    """A server on a free port."""
+def check_results() -> CheckResults:
+    """Return check results that pass."""
+    return CheckResults()
+
+
+@pytest.fixture
+def server(check_results: CheckResults) -> Iterator[HealthServer]:
+    """Run a health server on a free port."""
     registry = CollectorRegistry()
     Counter("events", "Events.", registry=registry).inc(3)
     server = serve_health(
-        "127.0.0.1", 0, registry=registry, live=lambda: states.live, ready=lambda: states.ready
+        "127.0.0.1",
+        0,
+        registry=registry,
+        live=lambda: check_results.not_live_reason,
+        ready=lambda: check_results.not_ready_reason,
     )
     yield server
     server.close()
@@ -40,19 +44,19 @@ def get(server: HealthServer, path: str, method: str = "GET") -> tuple[int, str]
     """Send a request; return status and body."""
     request = urllib.request.Request(server.address + path, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return answer.status, answer.read().decode()
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.read().decode()
 
 
 def test_a_check_answers_200_or_503_with_the_reason(
-    server: HealthServer, states: HealthStates
+    server: HealthServer, check_results: CheckResults
 ) -> None:
     assert get(server, "/livez") == get(server, "/readyz") == (200, "ok\n")
 
-    states.ready = "no model is loaded"
+    check_results.not_ready_reason = "no model is loaded"
 
     assert get(server, "/readyz") == (503, "no model is loaded\n")
     assert get(server, "/livez") == (200, "ok\n")
@@ -67,11 +71,11 @@ def test_metrics_are_served_and_an_unknown_path_is_not_found(server: HealthServe
 
 
 def test_a_check_that_raises_does_not_end_the_server() -> None:
-    def broken() -> str | None:
+    def failing_check() -> str | None:
         raise RuntimeError("bug")
 
     server = serve_health(
-        "127.0.0.1", 0, registry=CollectorRegistry(), live=broken, ready=lambda: None
+        "127.0.0.1", 0, registry=CollectorRegistry(), live=failing_check, ready=lambda: None
     )
     try:
         with pytest.raises(OSError, match="closed connection"):
@@ -84,7 +88,7 @@ def test_a_check_that_raises_does_not_end_the_server() -> None:
 def test_a_port_in_use_is_an_error_that_names_the_setting_and_close_frees_the_port(
     server: HealthServer,
 ) -> None:
-    def again() -> HealthServer:
+    def serve_on_same_port() -> HealthServer:
         return serve_health(
             "127.0.0.1",
             server.port,
@@ -93,13 +97,13 @@ def test_a_port_in_use_is_an_error_that_names_the_setting_and_close_frees_the_po
             ready=lambda: None,
         )
 
-    with pytest.raises(SettingsError) as caught:
-        again()
-    assert f"127.0.0.1:{server.port}: Address already in use" in str(caught.value)
-    assert "[consumer] http_port" in str(caught.value)
+    with pytest.raises(SettingsError) as error_info:
+        serve_on_same_port()
+    assert f"127.0.0.1:{server.port}: Address already in use" in str(error_info.value)
+    assert "[consumer] http_port" in str(error_info.value)
 
     server.close()
-    again().close()
+    serve_on_same_port().close()
 
 
 def test_a_loop_without_a_beat_is_stuck() -> None:

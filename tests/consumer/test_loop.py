@@ -1,4 +1,4 @@
-"""The steps of a micro-batch, with failures, a new champion and the breaker."""
+"""The loop processes micro-batches, also with failures, a new champion or an open breaker."""
 
 from dataclasses import replace
 
@@ -17,22 +17,30 @@ from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.status import Status
 from tests.consumer import fakes
 from tests.consumer.fakes import TOPIC, ConsumeStep, FakeConsumer
-from tests.consumer.rig import NEWER, OLDER, THREE_RECORDS, ZERO, Rig, batch, rows
+from tests.consumer.rig import (
+    NEW_VERSION,
+    OLD_VERSION,
+    PARTITION_0,
+    THREE_RECORDS,
+    LoopRig,
+    batch_steps,
+    stored_records,
+)
 from tests.kafka.record_builders import StoredRecord, a_payload
 from tests.reading_builders import a_detector
 from tests.scoring.detectors import a_forecast_detector
 
 
 def test_a_micro_batch_is_published_once_with_all_its_results() -> None:
-    rig = Rig(*batch(*THREE_RECORDS)).with_opened_account()
+    rig = LoopRig(*batch_steps(*THREE_RECORDS)).with_opened_account()
 
     rig.run()
 
-    ((messages, commits),) = rig.outbox.published
-    # The ledger record is that of the first snapshot.
+    ((messages, commits),) = rig.outbox.published_batches
+    # The ledger record belongs to the first snapshot.
     assert [message.topic for message in messages] == ["anomalies", "sensors.dlq", "g.ledger"]
-    assert [(commit.partition, commit.next_offset) for commit in commits] == [(ZERO, 3)]
-    account = rig.accounts.by_partition[ZERO]
+    assert [(commit.partition, commit.next_offset) for commit in commits] == [(PARTITION_0, 3)]
+    account = rig.accounts.by_partition[PARTITION_0]
     assert (account.consumed, account.normal, account.anomalies, account.dead_letters) == (
         3,
         1,
@@ -43,7 +51,7 @@ def test_a_micro_batch_is_published_once_with_all_its_results() -> None:
     assert rig.metric("transactions_total", outcome="committed") == 1
 
 
-def results(messages: list[OutgoingMessage]) -> list[OutgoingMessage]:
+def without_ledger_records(messages: list[OutgoingMessage]) -> list[OutgoingMessage]:
     """Return the messages without ledger records, which contain the offsets of snapshots."""
     return [message for message in messages if message.topic != "g.ledger"]
 
@@ -52,121 +60,137 @@ def results(messages: list[OutgoingMessage]) -> list[OutgoingMessage]:
     ("failure", "outcome"),
     [(MicroBatchAborted("injected"), "aborted"), (OutcomeUnknown("injected"), "unknown")],
 )
-def test_nothing_advances_without_a_commit_and_the_micro_batch_is_read_again(
+def test_without_a_commit_no_account_advances_and_the_micro_batch_is_read_again(
     failure: SensorwatchError, outcome: str
 ) -> None:
-    seen: list[tuple[int, float | None]] = []
+    observations: list[tuple[int, float | None]] = []
 
-    def look(_consumer: FakeConsumer) -> list[StoredRecord]:
-        seen.append((rig.accounts.by_partition[ZERO].consumed, rig.metric("rows_scored_total")))
-        return rows(*THREE_RECORDS)[:1]
+    def observe(_consumer: FakeConsumer) -> list[StoredRecord]:
+        observations.append(
+            (rig.accounts.by_partition[PARTITION_0].consumed, rig.metric("rows_scored_total"))
+        )
+        return stored_records(*THREE_RECORDS)[:1]
 
-    rig = Rig(
-        *batch(*THREE_RECORDS), look, rows(*THREE_RECORDS)[1:], [], failures=[failure]
+    rig = LoopRig(
+        *batch_steps(*THREE_RECORDS),
+        observe,
+        stored_records(*THREE_RECORDS)[1:],
+        [],
+        failures=[failure],
     ).with_opened_account()
 
     rig.run()
 
-    assert seen == [(0, 0)]
-    assert rig.consumer.sought == [(0, 0)]
+    assert observations == [(0, 0)]
+    assert rig.consumer.seeks == [(0, 0)]
     assert rig.metric("transactions_total", outcome=outcome) == 1
     assert rig.metric("rows_scored_total") == 2
-    first, second = (results(messages) for messages in rig.outbox.tried)
-    assert [(m.key, m.value) for m in first] == [(m.key, m.value) for m in second]
-    assert rig.accounts.by_partition[ZERO].consumed == 3
+    first_attempt, second_attempt = (
+        without_ledger_records(messages) for messages in rig.outbox.attempts
+    )
+    assert [(m.key, m.value) for m in first_attempt] == [(m.key, m.value) for m in second_attempt]
+    assert rig.accounts.by_partition[PARTITION_0].consumed == 3
 
 
 def test_a_micro_batch_with_an_unknown_outcome_that_was_committed_is_not_repeated() -> None:
-    """The committed offset, read again, shows the commit."""
-    rig = Rig(*batch(*THREE_RECORDS), failures=[OutcomeUnknown("injected")]).with_opened_account()
-    done = Rig(*batch(*THREE_RECORDS)).with_opened_account()
-    done.run()
-    (commit,) = done.outbox.published[0][1]
+    """The worker reads the committed offset again and finds the commit."""
+    rig = LoopRig(
+        *batch_steps(*THREE_RECORDS), failures=[OutcomeUnknown("injected")]
+    ).with_opened_account()
+    reference = LoopRig(*batch_steps(*THREE_RECORDS)).with_opened_account()
+    reference.run()
+    (commit,) = reference.outbox.published_batches[0][1]
     rig.consumer.commit_offset(0, commit.next_offset, commit.metadata)
 
     rig.run()
 
-    assert rig.consumer.sought == [(0, 3)]
-    assert rig.accounts.by_partition[ZERO] == done.accounts.by_partition[ZERO]
+    assert rig.consumer.seeks == [(0, 3)]
+    assert rig.accounts.by_partition[PARTITION_0] == reference.accounts.by_partition[PARTITION_0]
 
 
-@pytest.mark.parametrize("kind", [MicroBatchAborted, OutcomeUnknown])
-def test_failures_in_a_row_without_a_commit_end_the_process(kind: type[SensorwatchError]) -> None:
-    """For example after an output topic was deleted; a restart names it."""
-    failures = [kind("_TIMED_OUT, injected")] * 9
-    steps = batch(*THREE_RECORDS) * 9
-    rig = Rig(*steps, failures=failures, clock_step_seconds=2.0).with_opened_account()
+@pytest.mark.parametrize("failure_class", [MicroBatchAborted, OutcomeUnknown])
+def test_failures_in_a_row_without_a_commit_end_the_process(
+    failure_class: type[SensorwatchError],
+) -> None:
+    """The cause may be a deleted output topic; the restarted worker names the topic."""
+    failures = [failure_class("_TIMED_OUT, injected")] * 9
+    steps = batch_steps(*THREE_RECORDS) * 9
+    rig = LoopRig(*steps, failures=failures, clock_step_seconds=2.0).with_opened_account()
 
     with pytest.raises(Unrecoverable, match=r"5 micro-batches in a row.*_TIMED_OUT, injected"):
         rig.run()
 
-    assert len(rig.outbox.tried) == 5
+    assert len(rig.outbox.attempts) == 5
 
 
-def test_many_failures_within_a_second_are_waited_for() -> None:
-    """A moving coordinator refuses many micro-batches within a second."""
+def test_many_failures_within_a_second_do_not_end_the_process() -> None:
+    """A coordinator that moves to another broker refuses many micro-batches in a second."""
     failures = [MicroBatchAborted("injected")] * 10
-    rig = Rig(*batch(*THREE_RECORDS) * 11, failures=failures).with_opened_account()
+    rig = LoopRig(*batch_steps(*THREE_RECORDS) * 11, failures=failures).with_opened_account()
 
     rig.run()
 
-    assert len(rig.outbox.tried) == 11
-    assert rig.accounts.by_partition[ZERO].consumed == 3
-    assert rig.consumer.paused == []
+    assert len(rig.outbox.attempts) == 11
+    assert rig.accounts.by_partition[PARTITION_0].consumed == 3
+    assert rig.consumer.paused_partitions == []
 
 
 def test_failures_with_commits_in_between_never_end_the_process() -> None:
     failures: list[SensorwatchError | None] = [*[MicroBatchAborted("injected")] * 4, None]
     steps = [
-        step for first in (0, 3, 6) for step in batch(*THREE_RECORDS, first=first) * len(failures)
+        step
+        for first_offset in (0, 3, 6)
+        for step in batch_steps(*THREE_RECORDS, first_offset=first_offset) * len(failures)
     ]
-    rig = Rig(*steps, failures=failures * 3).with_opened_account()
+    rig = LoopRig(*steps, failures=failures * 3).with_opened_account()
 
     rig.run()
 
-    assert len(rig.outbox.tried) == 15
+    assert len(rig.outbox.attempts) == 15
     assert rig.metric("transactions_total", outcome="aborted") == 12
 
 
 def test_the_worker_is_not_ready_from_the_second_failure_in_a_row_to_the_next_commit() -> None:
-    ready: list[str | None] = []
+    not_ready_reasons: list[str | None] = []
 
-    def look(_consumer: FakeConsumer) -> list[StoredRecord]:
-        ready.append(rig.observation.not_ready_reason())
-        return rows(*THREE_RECORDS)[:1]
+    def observe(_consumer: FakeConsumer) -> list[StoredRecord]:
+        not_ready_reasons.append(rig.observation.not_ready_reason())
+        return stored_records(*THREE_RECORDS)[:1]
 
-    def nothing(_consumer: FakeConsumer) -> list[StoredRecord]:
-        ready.append(rig.observation.not_ready_reason())
+    def observe_without_records(_consumer: FakeConsumer) -> list[StoredRecord]:
+        not_ready_reasons.append(rig.observation.not_ready_reason())
         return []
 
-    again: list[ConsumeStep] = [look, rows(*THREE_RECORDS)[1:], []]
+    attempt_steps: list[ConsumeStep] = [observe, stored_records(*THREE_RECORDS)[1:], []]
     failures = [MicroBatchAborted("injected")] * 2
-    # Each reading of the clock adds a second, so the pause after the second failure ends at once.
-    rig = Rig(*again * 3, nothing, failures=failures, clock_step_seconds=1.0).with_opened_account()
+    # The clock advances a second per reading, so the pause after the second failure ends at once.
+    rig = LoopRig(
+        *attempt_steps * 3, observe_without_records, failures=failures, clock_step_seconds=1.0
+    ).with_opened_account()
 
     rig.run()
 
-    assert ready[:2] == [None, None]
-    assert ready[2] == "2 micro-batches in a row not committed: injected"
-    assert ready[3] is None
+    assert not_ready_reasons[:2] == [None, None]
+    assert not_ready_reasons[2] == "2 micro-batches in a row not committed: injected"
+    assert not_ready_reasons[3] is None
 
 
 @pytest.mark.parametrize("error", [Fenced("injected"), Unrecoverable("injected")], ids=str)
-def test_other_errors_are_raised(error: SensorwatchError) -> None:
-    rig = Rig(*batch(*THREE_RECORDS), failures=[error]).with_opened_account()
+def test_fenced_and_unrecoverable_errors_end_the_loop(error: SensorwatchError) -> None:
+    rig = LoopRig(*batch_steps(*THREE_RECORDS), failures=[error]).with_opened_account()
 
     with pytest.raises(type(error)):
         rig.run()
 
-    assert rig.accounts.by_partition[ZERO].consumed == 0
+    assert rig.accounts.by_partition[PARTITION_0].consumed == 0
 
 
 def test_without_records_nothing_is_published() -> None:
-    rig = Rig([], [], []).with_opened_account()
+    rig = LoopRig([], [], []).with_opened_account()
 
     rig.run()
 
-    assert rig.outbox.tried == []
+    assert rig.outbox.attempts == []
 
 
 def test_a_new_partition_without_records_is_committed() -> None:
@@ -174,64 +198,69 @@ def test_a_new_partition_without_records_is_committed() -> None:
         consumer.assign_partitions(1)
         return []
 
-    rig = Rig(rebalance, []).with_opened_account()
+    rig = LoopRig(rebalance, []).with_opened_account()
 
     rig.run()
 
-    ((messages, commits),) = rig.outbox.published
+    ((messages, commits),) = rig.outbox.published_batches
     assert [message.topic for message in messages] == ["g.ledger"]
     assert [commit.partition.number for commit in commits] == [1]
 
 
-def test_a_worker_that_is_not_a_member_commits_nothing() -> None:
-    rig = Rig(*batch(*THREE_RECORDS)).with_opened_account()
-    lost = fakes.MEMBERSHIP.replace(b"\x01\x00\x00\x00", b"\xff\xff\xff\xff")
-    rig.consumer.consumer_group_metadata = lambda: lost  # type: ignore[method-assign]  # a lost membership
+def test_a_worker_without_a_membership_commits_nothing() -> None:
+    rig = LoopRig(*batch_steps(*THREE_RECORDS)).with_opened_account()
+    lost_membership = fakes.MEMBERSHIP.replace(b"\x01\x00\x00\x00", b"\xff\xff\xff\xff")
+    rig.consumer.consumer_group_metadata = lambda: lost_membership  # type: ignore[method-assign]  # a lost membership
 
     rig.run()
 
-    assert rig.outbox.tried == []
-    assert rig.consumer.sought == [(0, 0)]
+    assert rig.outbox.attempts == []
+    assert rig.consumer.seeks == [(0, 0)]
 
 
 def test_a_new_champion_is_used_from_the_next_micro_batch_on() -> None:
-    rig = Rig(
-        *batch(*THREE_RECORDS), *batch(*THREE_RECORDS, first=3), swap_at=1, clock_step_seconds=0.2
+    rig = LoopRig(
+        *batch_steps(*THREE_RECORDS),
+        *batch_steps(*THREE_RECORDS, first_offset=3),
+        swap_at_refresh=1,
+        clock_step_seconds=0.2,
     ).with_opened_account()
 
     rig.run()
 
     versions = {
         message.value.split(b'"model_version":"')[1].split(b'"')[0].decode()
-        for messages, _ in rig.outbox.published
+        for messages, _ in rig.outbox.published_batches
         for message in messages
         if message.topic == "anomalies" and message.value
     }
-    assert rig.champion.refreshed >= 1
-    assert versions <= {a_detector().version, NEWER}
-    assert rig.accounts.by_partition[ZERO].model_version == NEWER
+    assert rig.champion.refresh_count >= 1
+    assert versions <= {a_detector().version, NEW_VERSION}
+    assert rig.accounts.by_partition[PARTITION_0].model_version == NEW_VERSION
 
 
 def a_row(minute: int, x1: float = 0.1) -> bytes:
-    hour = f"{minute // 60:02}:{minute % 60:02}"
-    return a_payload((x1, 0.0, -0.2), sensor_id="s0", timestamp=f"2024-12-31T{hour}:00Z")
+    time = f"{minute // 60:02}:{minute % 60:02}"
+    return a_payload((x1, 0.0, -0.2), sensor_id="s0", timestamp=f"2024-12-31T{time}:00Z")
 
 
 def test_rows_are_counted_by_status_and_each_closed_episode_is_counted_once() -> None:
-    """The gap closes the episode of the fault."""
+    """The gap before the last row closes the episode of the anomalous row."""
     minutes = [0, 2, 4, 6, 8, 8, 8, 8, 7, 5, 3, 1]
     after_a_gap = 20 * 60
     values = [*map(a_row, minutes), a_row(10, x1=30.0), a_row(after_a_gap)]
 
-    def version(name: str = OLDER) -> Detector:
+    def forecast_detector(name: str = OLD_VERSION) -> Detector:
         return replace(a_forecast_detector(), version=name)
 
-    rig = Rig(*batch(*values), detector=version).with_opened_account()
+    rig = LoopRig(*batch_steps(*values), detector=forecast_detector).with_opened_account()
 
     rig.run()
 
-    counted = {status: rig.metric("rows_by_status_total", status=status) for status in Status}
-    assert counted == {
+    rows_by_status = {
+        status: rig.metric("rows_by_status_total", status=status) for status in Status
+    }
+    assert rows_by_status == {
         Status.WARMING_UP: 2,
         Status.SCORED: 4,
         Status.DUPLICATE: 3,
@@ -241,36 +270,38 @@ def test_rows_are_counted_by_status_and_each_closed_episode_is_counted_once() ->
     assert rig.metric("episodes_closed_total") == 1
 
 
-POISON = (b"poison",) * 12
+INVALID_VALUES = (b"poison",) * 12
 
 
 def test_an_open_breaker_pauses_commits_nothing_and_ends_the_worker_after_the_grace_time() -> None:
-    rig = Rig(*batch(*POISON), clock_step_seconds=0.05).with_opened_account()
+    rig = LoopRig(*batch_steps(*INVALID_VALUES), clock_step_seconds=0.05).with_opened_account()
 
     with pytest.raises(BreakerOpen, match="10 of the last 10"):
         rig.run(lambda: False)
 
-    assert rig.outbox.tried == []
-    assert rig.consumer.paused == [0]
+    assert rig.outbox.attempts == []
+    assert rig.consumer.paused_partitions == [0]
     assert rig.metric("breaker_open") == 1
     assert rig.observation.not_ready_reason() is not None
     assert rig.now >= 2
 
 
 def test_a_new_champion_closes_the_breaker_and_the_batch_is_read_again() -> None:
-    rig = Rig(*batch(*POISON), [], *batch(*THREE_RECORDS), swap_at=2).with_opened_account()
+    rig = LoopRig(
+        *batch_steps(*INVALID_VALUES), [], *batch_steps(*THREE_RECORDS), swap_at_refresh=2
+    ).with_opened_account()
 
     rig.run()
 
-    assert rig.consumer.paused == []
-    assert rig.consumer.sought == [(0, 0)]
+    assert rig.consumer.paused_partitions == []
+    assert rig.consumer.seeks == [(0, 0)]
     assert rig.metric("breaker_open") == 0
-    assert rig.accounts.by_partition[ZERO].model_version == NEWER
+    assert rig.accounts.by_partition[PARTITION_0].model_version == NEW_VERSION
 
 
 def test_a_worker_with_an_open_breaker_can_be_stopped() -> None:
-    rig = Rig(*batch(*POISON), [], []).with_opened_account()
+    rig = LoopRig(*batch_steps(*INVALID_VALUES), [], []).with_opened_account()
 
     rig.run()
 
-    assert rig.outbox.tried == []
+    assert rig.outbox.attempts == []

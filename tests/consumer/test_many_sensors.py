@@ -22,13 +22,13 @@ from tests.forecasts import STEP, a_forecast_candidate
 from tests.kafka.record_builders import SENT_AT_MS, StoredRecord, a_payload
 from tests.reading_builders import START
 
-SOURCE = Partition(TOPIC, 0)
+PARTITION = Partition(TOPIC, 0)
 SENSORS = 100_000
 DETECTOR = a_forecast_candidate().detector("default-0001-00000000")
 
 
-def records(begin: int, end: int) -> Iterator[list[Record]]:
-    """Yield rows of the sensors in turn, in batches like the client's."""
+def record_batches(begin: int, end: int) -> Iterator[list[Record]]:
+    """Yield records of the sensors in turn, in batches of 1,000."""
     for start in range(begin, end, 1_000):
         yield [a_record(number) for number in range(start, min(start + 1_000, end))]
 
@@ -43,28 +43,34 @@ def a_record(number: int) -> StoredRecord:
 
 
 def replay(account: Account, memory: Memory, begin: int, end: int) -> Account:
-    for batch in records(begin, end):
+    for batch in record_batches(begin, end):
         account = replay_records(account, batch, DETECTOR, memory)
     return account
 
 
 @pytest.mark.slow
 def test_a_hundred_thousand_sensors_are_restored_bit_for_bit() -> None:
-    since = 2 * REPLAY_BATCH_ROWS + 7
+    rows_since_snapshot = 2 * REPLAY_BATCH_ROWS + 7
     memory = DETECTOR.empty_memory(max_sensors=SENSORS)
-    opened = open_account(0, model_version=DETECTOR.version, fingerprint="f", max_sensors=SENSORS)
-    account = replay(opened, memory, 0, SENSORS)
-    at = SnapshotRef(1, SENSORS)
-    snapshot = Snapshot("g", SOURCE, 1, SENSORS, DETECTOR.version, account, memory_to_bytes(memory))
-    committed = replace(replay(account, memory, SENSORS, SENSORS + since), snapshot=at)
-    read: list[tuple[int, int]] = []
+    opened_account = open_account(
+        0, model_version=DETECTOR.version, fingerprint="f", max_sensors=SENSORS
+    )
+    account = replay(opened_account, memory, 0, SENSORS)
+    snapshot_ref = SnapshotRef(1, SENSORS)
+    snapshot = Snapshot(
+        "g", PARTITION, 1, SENSORS, DETECTOR.version, account, memory_to_bytes(memory)
+    )
+    committed_account = replace(
+        replay(account, memory, SENSORS, SENSORS + rows_since_snapshot), snapshot=snapshot_ref
+    )
+    read_ranges: list[tuple[int, int]] = []
 
-    def replayed(_source: Partition, begin: int, end: int) -> Iterator[Sequence[Record]]:
-        read.append((begin, end))
-        return records(begin, end)
+    def read_input(_source: Partition, begin: int, end: int) -> Iterator[Sequence[Record]]:
+        read_ranges.append((begin, end))
+        return record_batches(begin, end)
 
-    sources = RestoreSources(lambda *_: snapshot, replayed, lambda _: DETECTOR, "f", 1)
-    steps = restore_memory(SOURCE, committed, DETECTOR, sources)
+    sources = RestoreSources(lambda *_: snapshot, read_input, lambda _: DETECTOR, "f", 1)
+    steps = restore_memory(PARTITION, committed_account, DETECTOR, sources)
     pauses = 0
     while True:
         try:
@@ -76,7 +82,9 @@ def test_a_hundred_thousand_sensors_are_restored_bit_for_bit() -> None:
 
     assert memory_to_bytes(restored) == memory_to_bytes(memory)
     assert restored.sensors == SENSORS
-    assert read == [(SENSORS, SENSORS + since)], "only the records since the snapshot"
-    assert pauses >= 2 + since // REPLAY_BATCH_ROWS, (
-        "so that the worker stays a member of the group"
+    assert read_ranges == [(SENSORS, SENSORS + rows_since_snapshot)], (
+        "a replay reads only records after the snapshot"
+    )
+    assert pauses >= 2 + rows_since_snapshot // REPLAY_BATCH_ROWS, (
+        "without pauses the worker would leave the group"
     )

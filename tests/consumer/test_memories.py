@@ -11,154 +11,167 @@ from sensorwatch.common.scoring.memory_bytes import memory_to_bytes
 from sensorwatch.consumer.memories import Memories
 from tests.reading_builders import a_detector, some_readings
 
-ZERO, ONE = Partition("sensors", 0), Partition("sensors", 1)
-BEFORE = open_account(0, model_version="m", fingerprint="f")
-AFTER = replace(BEFORE, next_offset=40, consumed=40, digest=7)
-OTHER = replace(AFTER, digest=8)
+PARTITION_0, PARTITION_1 = Partition("sensors", 0), Partition("sensors", 1)
+OLD_ACCOUNT = open_account(0, model_version="m", fingerprint="f")
+NEW_ACCOUNT = replace(OLD_ACCOUNT, next_offset=40, consumed=40, digest=7)
+OTHER_ACCOUNT = replace(NEW_ACCOUNT, digest=8)
 
 
-class Rig:
-    """Two partitions; a micro-batch of the first one is not committed yet."""
+class MemoriesRig:
+    """Memories of two partitions; a micro-batch of partition 0 is not committed yet."""
 
     def __init__(self) -> None:
         self.memories = Memories()
-        for partition in (ZERO, ONE):
-            self.memories.put(partition, a_detector().empty_memory(), BEFORE)
-        self.empty_memory = self.bytes()
-        memory = self.memories.begin(ZERO, BEFORE)
+        for partition in (PARTITION_0, PARTITION_1):
+            self.memories.put(partition, a_detector().empty_memory(), OLD_ACCOUNT)
+        self.empty_memory = self.memory_bytes()
+        memory = self.memories.begin(PARTITION_0, OLD_ACCOUNT)
         a_detector().detect(some_readings(40), memory)
-        self.updated = self.bytes()
-        assert self.updated != self.empty_memory
-        self.memories.expect_commit({ZERO: AFTER})
+        self.updated_memory = self.memory_bytes()
+        assert self.updated_memory != self.empty_memory
+        self.memories.expect_commit({PARTITION_0: NEW_ACCOUNT})
 
-    def bytes(self) -> bytes:
-        return memory_to_bytes(self.memories[ZERO])
+    def memory_bytes(self) -> bytes:
+        return memory_to_bytes(self.memories[PARTITION_0])
 
     def belongs_to(self, account: Account) -> bool:
         try:
-            self.memories.begin(ZERO, account)
+            self.memories.begin(PARTITION_0, account)
         except Unrecoverable:
             return False
         return True
 
 
 def test_a_commit_advances_a_memory() -> None:
-    rig = Rig()
+    rig = MemoriesRig()
 
     rig.memories.advance()
 
-    assert rig.bytes() == rig.updated
-    assert not rig.belongs_to(BEFORE)
-    assert rig.belongs_to(AFTER)
+    assert rig.memory_bytes() == rig.updated_memory
+    assert not rig.belongs_to(OLD_ACCOUNT)
+    assert rig.belongs_to(NEW_ACCOUNT)
 
 
 def test_updates_without_a_commit_are_undone() -> None:
-    rig = Rig()
+    rig = MemoriesRig()
 
     rig.memories.undo()
 
-    assert rig.bytes() == rig.empty_memory
-    assert not rig.belongs_to(AFTER)
-    assert rig.belongs_to(BEFORE)
+    assert rig.memory_bytes() == rig.empty_memory
+    assert not rig.belongs_to(NEW_ACCOUNT)
+    assert rig.belongs_to(OLD_ACCOUNT)
 
 
-@pytest.mark.parametrize("committed", [False, True])
-def test_the_committed_account_decides_whether_updates_are_kept(committed: bool) -> None:
-    rig = Rig()
-    account = AFTER if committed else BEFORE
+@pytest.mark.parametrize("is_committed", [False, True])
+def test_the_committed_account_decides_whether_updates_are_kept(is_committed: bool) -> None:
+    rig = MemoriesRig()
+    account = NEW_ACCOUNT if is_committed else OLD_ACCOUNT
 
-    rig.memories.reconcile({ZERO: account, ONE: BEFORE})
+    rig.memories.reconcile({PARTITION_0: account, PARTITION_1: OLD_ACCOUNT})
 
-    assert rig.bytes() == (rig.updated if committed else rig.empty_memory)
+    assert rig.memory_bytes() == (rig.updated_memory if is_committed else rig.empty_memory)
     assert rig.belongs_to(account)
-    assert ONE in rig.memories
+    assert PARTITION_1 in rig.memories
 
 
 @pytest.mark.parametrize(
     "account",
-    [OTHER, replace(AFTER, next_offset=41), replace(AFTER, model_version="n"), None],
+    [
+        OTHER_ACCOUNT,
+        replace(NEW_ACCOUNT, next_offset=41),
+        replace(NEW_ACCOUNT, model_version="n"),
+        None,
+    ],
     ids=["another digest", "another offset", "another model", "not assigned"],
 )
 def test_a_memory_that_matches_no_account_is_removed(account: Account | None) -> None:
-    rig = Rig()
+    rig = MemoriesRig()
 
-    rig.memories.reconcile({ONE: BEFORE} if account is None else {ZERO: account, ONE: BEFORE})
+    rig.memories.reconcile(
+        {PARTITION_1: OLD_ACCOUNT}
+        if account is None
+        else {PARTITION_0: account, PARTITION_1: OLD_ACCOUNT}
+    )
 
-    assert ZERO not in rig.memories
-    assert ONE in rig.memories
+    assert PARTITION_0 not in rig.memories
+    assert PARTITION_1 in rig.memories
 
 
-def test_a_memory_without_updates_must_match_its_account_too() -> None:
-    rig = Rig()
+def test_a_memory_without_updates_must_match_its_account() -> None:
+    rig = MemoriesRig()
 
-    rig.memories.reconcile({ZERO: AFTER, ONE: OTHER})
+    rig.memories.reconcile({PARTITION_0: NEW_ACCOUNT, PARTITION_1: OTHER_ACCOUNT})
 
-    assert ZERO in rig.memories
-    assert ONE not in rig.memories
+    assert PARTITION_0 in rig.memories
+    assert PARTITION_1 not in rig.memories
 
 
 def test_a_second_micro_batch_cannot_update_a_memory_before_the_commit() -> None:
-    """Otherwise `undo` would undo only the second one."""
-    rig = Rig()
+    """`undo` undoes only the last micro-batch, so two micro-batches must not be open."""
+    rig = MemoriesRig()
 
-    assert not rig.belongs_to(BEFORE)
-    assert not rig.belongs_to(AFTER)
+    assert not rig.belongs_to(OLD_ACCOUNT)
+    assert not rig.belongs_to(NEW_ACCOUNT)
 
 
 def test_a_swap_without_a_commit_is_undone() -> None:
-    rig = Rig()
+    rig = MemoriesRig()
     rig.memories.advance()
-    memory = rig.memories.begin(ZERO, AFTER)
+    memory = rig.memories.begin(PARTITION_0, NEW_ACCOUNT)
     memory.adopt(a_detector("default-0002-00000000", seed=8))
-    rig.memories.expect_commit({ZERO: replace(AFTER, model_version="n")})
+    rig.memories.expect_commit({PARTITION_0: replace(NEW_ACCOUNT, model_version="n")})
 
-    rig.memories.reconcile({ZERO: AFTER, ONE: BEFORE})
+    rig.memories.reconcile({PARTITION_0: NEW_ACCOUNT, PARTITION_1: OLD_ACCOUNT})
 
-    assert rig.bytes() == rig.updated
-    assert rig.belongs_to(AFTER)
+    assert rig.memory_bytes() == rig.updated_memory
+    assert rig.belongs_to(NEW_ACCOUNT)
 
 
 def test_a_snapshot_of_a_memory_without_updates_changes_nothing() -> None:
-    rig = Rig()
+    rig = MemoriesRig()
     rig.memories.advance()
 
-    rig.memories.expect_commit({ZERO: AFTER})
-    rig.memories.reconcile({ZERO: AFTER, ONE: BEFORE})
+    rig.memories.expect_commit({PARTITION_0: NEW_ACCOUNT})
+    rig.memories.reconcile({PARTITION_0: NEW_ACCOUNT, PARTITION_1: OLD_ACCOUNT})
 
-    assert rig.bytes() == rig.updated
-    assert rig.belongs_to(AFTER)
+    assert rig.memory_bytes() == rig.updated_memory
+    assert rig.belongs_to(NEW_ACCOUNT)
 
 
-def test_a_memory_set_aside_is_reused_if_it_matches_and_is_dropped_otherwise() -> None:
-    rig = Rig()
+def test_a_memory_set_aside_is_reused_only_if_it_matches_its_account() -> None:
+    rig = MemoriesRig()
     rig.memories.advance()
-    rig.memories.set_aside([ZERO, ONE, Partition("sensors", 9)])
-    assert ZERO not in rig.memories
+    rig.memories.set_aside([PARTITION_0, PARTITION_1, Partition("sensors", 9)])
+    assert PARTITION_0 not in rig.memories
 
-    assert rig.memories.take_back({ZERO: AFTER, ONE: OTHER}) == [ZERO]
+    assert rig.memories.take_back({PARTITION_0: NEW_ACCOUNT, PARTITION_1: OTHER_ACCOUNT}) == [
+        PARTITION_0
+    ]
 
-    assert rig.bytes() == rig.updated
-    assert rig.belongs_to(AFTER)
-    assert ONE not in rig.memories
-    assert rig.memories.take_back({ONE: BEFORE}) == [], "it is kept until the next assignment only"
+    assert rig.memory_bytes() == rig.updated_memory
+    assert rig.belongs_to(NEW_ACCOUNT)
+    assert PARTITION_1 not in rig.memories
+    assert rig.memories.take_back({PARTITION_1: OLD_ACCOUNT}) == [], (
+        "a memory that does not match at the next assignment is dropped"
+    )
 
 
-@pytest.mark.parametrize("committed", [False, True])
+@pytest.mark.parametrize("is_committed", [False, True])
 def test_a_memory_set_aside_with_uncommitted_updates_follows_the_committed_account(
-    committed: bool,
+    is_committed: bool,
 ) -> None:
-    rig = Rig()
-    rig.memories.set_aside([ZERO])
+    rig = MemoriesRig()
+    rig.memories.set_aside([PARTITION_0])
 
-    rig.memories.take_back({ZERO: AFTER if committed else BEFORE})
+    rig.memories.take_back({PARTITION_0: NEW_ACCOUNT if is_committed else OLD_ACCOUNT})
 
-    assert rig.bytes() == (rig.updated if committed else rig.empty_memory)
+    assert rig.memory_bytes() == (rig.updated_memory if is_committed else rig.empty_memory)
 
 
 def test_a_memory_of_a_revoked_partition_is_not_used() -> None:
-    rig = Rig()
+    rig = MemoriesRig()
 
-    rig.memories.set_aside([ZERO])
+    rig.memories.set_aside([PARTITION_0])
 
-    assert rig.memories.take_back({ONE: BEFORE}) == []
-    assert ZERO not in rig.memories
+    assert rig.memories.take_back({PARTITION_1: OLD_ACCOUNT}) == []
+    assert PARTITION_0 not in rig.memories

@@ -1,4 +1,4 @@
-"""A batch builder keeps every record once, by partition and in order."""
+"""A batch builder sorts records by partition and keeps their order."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,12 +19,12 @@ TOPIC = "sensors"
 def test_each_partition_gets_its_records_in_order_with_their_offsets(
     steps: list[tuple[int, int]], size: int
 ) -> None:
-    """Offsets may be missing, for markers and aborted records."""
-    newest = dict.fromkeys(range(3), 0)
+    """The offsets have gaps, as after transaction markers and aborted records."""
+    last_offsets = dict.fromkeys(range(3), 0)
     records: list[StoredRecord] = []
     for number, step in steps:
-        newest[number] += step
-        records.append(StoredRecord(b"%d" % len(records), newest[number], number))
+        last_offsets[number] += step
+        records.append(StoredRecord(b"%d" % len(records), last_offsets[number], number))
     builder = BatchBuilder()
     for start in range(0, len(records), size):
         chunk = records[start : start + size]
@@ -36,13 +36,15 @@ def test_each_partition_gets_its_records_in_order_with_their_offsets(
         Partition(TOPIC, number) for number in sorted({number for number, _ in steps})
     ]
     for partition_batch in partition_batches:
-        expected = [one for one in records if one.partition() == partition_batch.partition.number]
+        expected = [
+            record for record in records if record.partition() == partition_batch.partition.number
+        ]
         assert partition_batch.records == expected
-        assert partition_batch.payloads == [one.value() for one in expected]
-        assert partition_batch.offsets.tolist() == [one.offset() for one in expected]
+        assert partition_batch.payloads == [record.value() for record in expected]
+        assert partition_batch.offsets.tolist() == [record.offset() for record in expected]
 
 
-def test_dropping_a_partition_keeps_the_records_of_the_others() -> None:
+def test_dropping_a_partition_keeps_the_records_of_other_partitions() -> None:
     builder = BatchBuilder()
     records = [StoredRecord(b"a", 1, 0), StoredRecord(b"b", 5, 1), StoredRecord(b"c", 2, 0)]
     builder.extend(records, [record.timestamp() for record in records])
@@ -63,5 +65,5 @@ def test_extreme_timestamps_are_limited() -> None:
 
     (partition_batch,) = micro_batch_of(records, TOPIC).partition_batches
 
-    farthest = MAX_TIMESTAMP_MS * 1000
-    assert partition_batch.received.tolist() == [5_000, NO_TIME, farthest, -farthest]
+    limit = MAX_TIMESTAMP_MS * 1000
+    assert partition_batch.received.tolist() == [5_000, NO_TIME, limit, -limit]

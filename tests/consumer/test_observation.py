@@ -1,4 +1,4 @@
-"""The lag that a worker shows from the client's statistics."""
+"""A worker computes its lag from the client's statistics and the committed offset."""
 
 import json
 
@@ -12,21 +12,21 @@ from sensorwatch.common.runtime.metrics import ConsumerMetrics, TransactionOutco
 from sensorwatch.consumer.observation import Observation
 
 TOPIC = "sensors"
-ZERO = Partition(TOPIC, 0)
+PARTITION_0 = Partition(TOPIC, 0)
 
 
-class Rig:
-    """An observation of one partition, whose committed offset is 3."""
+class ObservationRig:
+    """An observation of one partition with committed offset 3."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         metrics = ConsumerMetrics(self.registry, topic=TOPIC)
         self.observation = Observation(metrics, topic=TOPIC, stuck_after_seconds=60)
-        self.accounts = {ZERO: open_account(3, model_version="m", fingerprint="f")}
+        self.accounts = {PARTITION_0: open_account(3, model_version="m", fingerprint="f")}
 
-    def lag(self, *, position: int, stable: int) -> float | None:
+    def lag(self, *, position: int, last_stable: int) -> float | None:
         """Return the lag after statistics with this position and last stable offset."""
-        partitions = {"0": {"app_offset": position, "ls_offset": stable}}
+        partitions = {"0": {"app_offset": position, "ls_offset": last_stable}}
         text = json.dumps({"topics": {TOPIC: {"partitions": partitions}}})
         self.observation.show_lag(text, self.accounts)
         labels = {"topic": TOPIC, "partition": "0"}
@@ -34,41 +34,41 @@ class Rig:
 
 
 def test_the_lag_is_the_last_stable_minus_the_committed_offset() -> None:
-    rig = Rig()
+    rig = ObservationRig()
 
-    assert rig.lag(position=3, stable=10) == 7
-    assert rig.lag(position=3, stable=10) == 7
-
-
-def test_a_marker_after_the_last_record_is_no_lag_once_the_position_is_behind_it() -> None:
-    rig = Rig()
-    rig.lag(position=4, stable=4)
-
-    assert rig.lag(position=4, stable=4) == 0
-    assert rig.lag(position=4, stable=9) == 5
+    assert rig.lag(position=3, last_stable=10) == 7
+    assert rig.lag(position=3, last_stable=10) == 7
 
 
-def test_consumed_records_that_are_not_committed_are_lag() -> None:
-    rig = Rig()
-    rig.lag(position=3, stable=3)
+def test_a_transaction_marker_before_the_position_is_no_lag() -> None:
+    rig = ObservationRig()
+    rig.lag(position=4, last_stable=4)
 
-    assert rig.lag(position=10, stable=10) == 7
+    assert rig.lag(position=4, last_stable=4) == 0
+    assert rig.lag(position=4, last_stable=9) == 5
+
+
+def test_consumed_records_without_a_commit_count_as_lag() -> None:
+    rig = ObservationRig()
+    rig.lag(position=3, last_stable=3)
+
+    assert rig.lag(position=10, last_stable=10) == 7
 
 
 @pytest.mark.parametrize("cause", ["rolled back", "breaker open"])
-def test_records_that_wait_for_their_commit_stay_lag(cause: str) -> None:
-    rig = Rig()
+def test_records_that_wait_for_their_commit_count_as_lag(cause: str) -> None:
+    rig = ObservationRig()
     if cause == "breaker open":
         rig.observation.show_breaker("too many rejections")
     else:
         rig.observation.show_rollback(MicroBatchAborted("injected"), TransactionOutcome.ABORTED, 1)
 
     for _ in range(3):
-        assert rig.lag(position=10, stable=10) == 7
+        assert rig.lag(position=10, last_stable=10) == 7
 
 
-def test_without_a_position_of_the_client_the_committed_offset_counts() -> None:
-    rig = Rig()
+def test_without_a_position_the_lag_starts_at_the_committed_offset() -> None:
+    rig = ObservationRig()
 
     for _ in range(3):
-        assert rig.lag(position=-1001, stable=4) == 1
+        assert rig.lag(position=-1001, last_stable=4) == 1

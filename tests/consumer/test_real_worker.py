@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sensorwatch.commands.ledger_command import app as ledger
+from sensorwatch.commands.ledger_command import app as ledger_app
 from sensorwatch.common.errors import BreakerOpen, Fenced, OffsetsLost, UsageError
 from sensorwatch.common.kafka.dead_letters import HEADERS_LOST_HEADER
 from sensorwatch.common.kafka.ledger_text import Cause
@@ -16,14 +16,14 @@ from tests.brokers.kafka import Kafka
 from tests.brokers.raw_header import produce_with_header
 from tests.consumer.sandbox import START_SECONDS, Sandbox, Worker
 from tests.kafka.record_builders import a_payload
-from tests.publishing.test_events import VALIDATOR, plain_value
+from tests.publishing.test_events import VALIDATOR, decode_event
 from tests.reading_builders import ANOMALOUS
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 PAYLOADS = [a_payload(), a_payload(ANOMALOUS), b"{", a_payload(), a_payload(x1=None)] * 8
 PROTOCOLS = ["classic", "consumer"]
-POISON = [b"poison"] * 30
+INVALID_VALUES = [b"poison"] * 30
 
 
 @pytest.fixture
@@ -36,30 +36,30 @@ def sandbox(kafka: Kafka, tmp_path: Path) -> Sandbox:
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_every_record_has_one_outcome_during_a_rebalance(sandbox: Sandbox, protocol: str) -> None:
-    """With the classic group protocol and with that of KIP-848."""
+    """The group protocol is the classic protocol or the protocol of KIP-848."""
     sandbox.kafka["group.protocol"] = protocol
     sandbox.send(PAYLOADS)
-    with sandbox.start(consumer__max_rows=7) as first:
-        sandbox.wait_consumed(40, first)
-        with sandbox.start(consumer__instance="1", consumer__max_rows=7) as second:
-            second.wait_ready()
+    with sandbox.start(consumer__max_rows=7) as first_worker:
+        sandbox.wait_consumed(40, first_worker)
+        with sandbox.start(consumer__instance="1", consumer__max_rows=7) as second_worker:
+            second_worker.wait_ready()
             sandbox.send(PAYLOADS * 3)
-            sandbox.wait_consumed(160, second)
-            assert scored(first) + scored(second) == 96
-            assert scored(second) > 0
-            assert second.program.terminate(deadline=5) == 0
+            sandbox.wait_consumed(160, second_worker)
+            assert scored_rows(first_worker) + scored_rows(second_worker) == 96
+            assert scored_rows(second_worker) > 0
+            assert second_worker.process.terminate(deadline=5) == 0
         sandbox.send(PAYLOADS)
-        sandbox.wait_consumed(200, first)
-        assert first.program.terminate(deadline=5) == 0
+        sandbox.wait_consumed(200, first_worker)
+        assert first_worker.process.terminate(deadline=5) == 0
 
     sandbox.check_accounts()
     for message in sandbox.read(sandbox.anomalies):
-        VALIDATOR.validate(plain_value(message.value()))
-    opened = [r for r in sandbox.ledger_records() if r.cause is Cause.OPENED]
-    assert sorted(record.partition for record in opened) == [0, 1, 2, 3]
+        VALIDATOR.validate(decode_event(message.value()))
+    opened_records = [r for r in sandbox.ledger_records() if r.cause is Cause.OPENED]
+    assert sorted(record.partition for record in opened_records) == [0, 1, 2, 3]
 
 
-def scored(worker: Worker) -> float:
+def scored_rows(worker: Worker) -> float:
     return worker.metric("sensorwatch_rows_scored_total")
 
 
@@ -69,15 +69,15 @@ def test_lost_offsets_are_refused_and_nothing_is_scored_again(
     sandbox.send(PAYLOADS)
     with sandbox.start() as worker:
         sandbox.wait_consumed(40, worker)
-        assert worker.program.terminate(deadline=5) == 0
-    events = len(sandbox.read(sandbox.anomalies))
+        assert worker.process.terminate(deadline=5) == 0
+    event_count = len(sandbox.read(sandbox.anomalies))
     kafka.delete_group(sandbox.group)
 
     with sandbox.start() as worker:
-        assert worker.program.wait(deadline=START_SECONDS) == OffsetsLost.exit_code
+        assert worker.process.wait(deadline=START_SECONDS) == OffsetsLost.exit_code
         assert "sensorwatch ledger restore" in worker.log()
 
-    assert len(sandbox.read(sandbox.anomalies)) == events
+    assert len(sandbox.read(sandbox.anomalies)) == event_count
     assert sandbox.accounts() == {}
 
 
@@ -87,60 +87,61 @@ def test_lost_offsets_are_restored_from_the_ledger_with_their_memory(
     sandbox.send(PAYLOADS)
     with sandbox.start() as worker:
         sandbox.wait_consumed(40, worker)
-        assert worker.program.terminate(deadline=5) == 0
+        assert worker.process.terminate(deadline=5) == 0
     kafka.delete_group(sandbox.group)
     for name, value in sandbox.environment().items():
         monkeypatch.setenv(name, value)
 
-    assert run(ledger, ["restore"]) == UsageError.exit_code
+    assert run(ledger_app, ["restore"]) == UsageError.exit_code
     assert sandbox.accounts() == {}
-    assert run(ledger, ["restore", "--yes"]) == 0
+    assert run(ledger_app, ["restore", "--yes"]) == 0
 
-    newest = {record.partition: record.account for record in sandbox.ledger_records()}
-    assert sandbox.accounts() == newest
-    assert all(account.snapshot is not None for account in newest.values())
+    newest_accounts = {record.partition: record.account for record in sandbox.ledger_records()}
+    assert sandbox.accounts() == newest_accounts
+    assert all(account.snapshot is not None for account in newest_accounts.values())
     with sandbox.start() as worker:
         sandbox.send(PAYLOADS)
         sandbox.wait_consumed(80, worker)
-        assert worker.program.terminate(deadline=5) == 0
+        assert worker.process.terminate(deadline=5) == 0
 
 
 def test_the_breaker_stops_commits_until_the_rejections_are_accepted(
     sandbox: Sandbox,
 ) -> None:
-    strict = {
+    breaker_settings = {
         "consumer__breaker__min_rows": 10,
         "consumer__breaker__window_rows": 20,
         "consumer__breaker__grace_seconds": 1,
         "consumer__max_rows": 5,
     }
     sandbox.send([a_payload()] * 20, partition=2)
-    with sandbox.start(**strict) as worker:
+    with sandbox.start(**breaker_settings) as worker:
         sandbox.wait_consumed(20, worker)
-        sandbox.send(POISON + [a_payload()] * 10, partition=2)
+        sandbox.send(INVALID_VALUES + [a_payload()] * 10, partition=2)
         wait_until(lambda: worker.status("/readyz") == 503, deadline=20, what="the breaker")
         assert worker.metric("sensorwatch_breaker_open") == 1
-        assert worker.program.wait(deadline=20) == BreakerOpen.exit_code
+        assert worker.process.wait(deadline=20) == BreakerOpen.exit_code
     account = sandbox.accounts()[2]
     assert account.adds_up
     assert account.next_offset < 50
-    rows, rejected = account.window
-    assert rejected <= 0.5 * rows
+    rows, rejected_rows = account.window
+    assert rejected_rows <= 0.5 * rows
     assert len(sandbox.read(sandbox.dead_letters)) == account.dead_letters
 
-    with sandbox.start(**strict) as worker:  # the window is in the account and survives a restart
-        assert worker.program.wait(deadline=START_SECONDS) == BreakerOpen.exit_code
+    # The breaker's window is in the account, so a restart does not reset the window.
+    with sandbox.start(**breaker_settings) as worker:
+        assert worker.process.wait(deadline=START_SECONDS) == BreakerOpen.exit_code
     assert sandbox.accounts()[2] == account
 
-    with sandbox.start("--accept-rejections-until", "2:50", **strict) as worker:
+    with sandbox.start("--accept-rejections-until", "2:50", **breaker_settings) as worker:
         sandbox.wait_consumed(60, worker)
-        assert worker.program.terminate(deadline=5) == 0
+        assert worker.process.terminate(deadline=5) == 0
     assert sandbox.accounts()[2].dead_letters == 30
     sandbox.check_accounts()
 
 
 def test_an_unreadable_header_does_not_stop_the_partition(sandbox: Sandbox, kafka: Kafka) -> None:
-    """The record becomes a dead letter or an event in the same way as without the header."""
+    """A record with an unreadable header becomes a dead letter or an event as usual."""
     for value in (b"{", a_payload(ANOMALOUS)):
         produce_with_header(
             kafka.address, sandbox.readings, value, partition=1, name=b"\xff\xfe", content=b"v"
@@ -148,11 +149,11 @@ def test_an_unreadable_header_does_not_stop_the_partition(sandbox: Sandbox, kafk
     sandbox.send([a_payload()] * 3, partition=1)
     with sandbox.start() as worker:
         sandbox.wait_consumed(5, worker)
-        assert worker.program.terminate(deadline=5) == 0
+        assert worker.process.terminate(deadline=5) == 0
 
     sandbox.check_accounts()
-    (letter,) = sandbox.read(sandbox.dead_letters)
-    assert header_value(letter, HEADERS_LOST_HEADER) is not None
+    (dead_letter,) = sandbox.read(sandbox.dead_letters)
+    assert header_value(dead_letter, HEADERS_LOST_HEADER) is not None
     assert len(sandbox.read(sandbox.anomalies)) == 1
 
 
@@ -160,13 +161,13 @@ def test_start_latest_skips_the_existing_records(sandbox: Sandbox) -> None:
     sandbox.send(PAYLOADS)
     with sandbox.start(consumer__start="latest") as worker:
         worker.wait_ready()
-        # Idle partitions are committed too, so that a restart skips no later record.
+        # Partitions without records are committed too, so that a restart skips no later record.
         wait_until(lambda: len(sandbox.accounts()) == 4, deadline=20, what="accounts opened")
-        assert worker.program.terminate(deadline=5) == 0
+        assert worker.process.terminate(deadline=5) == 0
     sandbox.send(PAYLOADS)
     with sandbox.start(consumer__start="latest") as worker:
         sandbox.wait_consumed(40, worker)
-        assert worker.program.terminate(deadline=5) == 0
+        assert worker.process.terminate(deadline=5) == 0
 
     assert {account.first_offset for account in sandbox.accounts().values()} == {10}
 
@@ -174,7 +175,7 @@ def test_start_latest_skips_the_existing_records(sandbox: Sandbox) -> None:
 def test_start_error_does_not_start_without_an_offset(sandbox: Sandbox) -> None:
     sandbox.send(PAYLOADS)
     with sandbox.start(consumer__start="error") as worker:
-        assert worker.program.wait(deadline=START_SECONDS) == OffsetsLost.exit_code
+        assert worker.process.wait(deadline=START_SECONDS) == OffsetsLost.exit_code
         assert "reset-offsets" in worker.log()
     assert sandbox.accounts() == {}
 
@@ -183,19 +184,23 @@ def test_one_of_two_workers_with_the_same_transactional_id_is_fenced(
     sandbox: Sandbox,
 ) -> None:
     sandbox.send(PAYLOADS)
-    with sandbox.start() as first:
-        sandbox.wait_consumed(40, first)
-        with sandbox.start() as second:
-            second.wait_ready()
+    with sandbox.start() as first_worker:
+        sandbox.wait_consumed(40, first_worker)
+        with sandbox.start() as second_worker:
+            second_worker.wait_ready()
             deadline = time.monotonic() + START_SECONDS
-            while first.program.running and second.program.running:
+            while first_worker.process.running and second_worker.process.running:
                 sandbox.send(PAYLOADS)
                 assert time.monotonic() < deadline, "both workers are still running"
-            (ended, running) = (first, second) if second.program.running else (second, first)
-            assert ended.program.exit_code == Fenced.exit_code
-            assert "[consumer] instance" in ended.log()
-            sent = len(sandbox.read(sandbox.readings))
-            sandbox.wait_consumed(sent, running)
-            assert running.program.terminate(deadline=5) == 0
+            (ended_worker, running_worker) = (
+                (first_worker, second_worker)
+                if second_worker.process.running
+                else (second_worker, first_worker)
+            )
+            assert ended_worker.process.exit_code == Fenced.exit_code
+            assert "[consumer] instance" in ended_worker.log()
+            record_count = len(sandbox.read(sandbox.readings))
+            sandbox.wait_consumed(record_count, running_worker)
+            assert running_worker.process.terminate(deadline=5) == 0
 
     sandbox.check_accounts()

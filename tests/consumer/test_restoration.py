@@ -1,4 +1,4 @@
-"""A memory is restored from its snapshot and the input since, or refused."""
+"""A memory is restored from its snapshot and the records after it, or refused."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -18,49 +18,49 @@ from sensorwatch.consumer.restoration import MemoryRestorer, RestoreSources
 from sensorwatch.consumer.snapshot_schedule import SnapshotSchedule
 from tests.consumer.fakes import TOPIC
 from tests.consumer.group_state import GroupState
-from tests.consumer.rig import NEWER, Rig
+from tests.consumer.rig import NEW_VERSION, LoopRig
 from tests.consumer.test_exactness import an_input
 from tests.kafka.record_builders import StoredRecord
 from tests.reading_builders import a_detector
 
-ZERO, ONE = Partition(TOPIC, 0), Partition(TOPIC, 1)
+PARTITION_0, PARTITION_1 = Partition(TOPIC, 0), Partition(TOPIC, 1)
 
 
-def a_group(*, until: int = 80) -> tuple[GroupState, Rig]:
-    """Return a group that consumed `until` of 120 records, with snapshots after 36 of them."""
+def a_group(*, consumed_records: int = 80) -> tuple[GroupState, LoopRig]:
+    """Return a group with snapshots after 36 of `consumed_records` records; the input has 120."""
     group_state, records = GroupState(an_input()), an_input()
-    for count in (36, until):
-        group_state.input[:] = records[:count]
+    for count in (36, consumed_records):
+        group_state.input_records[:] = records[:count]
         rig = group_state.run_worker()
-    group_state.input[:] = records
+    group_state.input_records[:] = records
     return group_state, rig
 
 
-def bytes_of(rig: Rig) -> list[bytes]:
-    return [memory_to_bytes(rig.memories[partition]) for partition in (ZERO, ONE)]
+def memory_bytes_of(rig: LoopRig) -> list[bytes]:
+    return [memory_to_bytes(rig.memories[partition]) for partition in (PARTITION_0, PARTITION_1)]
 
 
-def test_a_restored_memory_equals_the_lost_one_bit_for_bit() -> None:
+def test_a_restored_memory_has_the_same_bytes_as_the_lost_memory() -> None:
     group_state, _ = a_group()
-    events = len(group_state.published)
-    committed = group_state.accounts()
-    undisturbed = GroupState(an_input())
+    message_count = len(group_state.published_messages)
+    committed_accounts = group_state.accounts()
+    uninterrupted_group = GroupState(an_input())
 
     rig = group_state.run_worker()
 
-    assert bytes_of(rig) == bytes_of(undisturbed.run_worker())
-    assert rig.replayed == [
-        (Partition(TOPIC, number), at.next_offset, account.next_offset)
-        for number, account in sorted(committed.items())
-        if (at := account.snapshot) is not None
+    assert memory_bytes_of(rig) == memory_bytes_of(uninterrupted_group.run_worker())
+    assert rig.replays == [
+        (Partition(TOPIC, number), snapshot_ref.next_offset, account.next_offset)
+        for number, account in sorted(committed_accounts.items())
+        if (snapshot_ref := account.snapshot) is not None
     ]
-    assert group_state.results(0) + group_state.results(1) == undisturbed.results(
+    assert group_state.results(0) + group_state.results(1) == uninterrupted_group.results(
         0
-    ) + undisturbed.results(1)
-    assert len(group_state.published) > events
+    ) + uninterrupted_group.results(1)
+    assert len(group_state.published_messages) > message_count
 
 
-def test_only_an_account_without_records_starts_with_a_cold_memory() -> None:
+def test_an_account_with_records_but_without_a_snapshot_is_refused() -> None:
     group_state, _ = a_group()
     account = replace(group_state.accounts()[0], snapshot=None)
     commit(group_state, account)
@@ -77,7 +77,7 @@ def commit(group_state: GroupState, account: Account, number: int = 0) -> None:
 def without_a_record(group_state: GroupState) -> None:
     account = group_state.accounts()[0]
     assert account.snapshot is not None
-    group_state.input.remove(
+    group_state.input_records.remove(
         next(
             r
             for r in group_state.partition_records(0)
@@ -86,61 +86,65 @@ def without_a_record(group_state: GroupState) -> None:
     )
 
 
-def with_another_record(group_state: GroupState) -> None:
-    """Commit a digest as of other score bits; the counts stay the same."""
+def with_another_digest(group_state: GroupState) -> None:
+    """Commit an account with the same counts and another digest, as if scores differed."""
     account = group_state.accounts()[0]
     commit(group_state, replace(account, digest=account.digest ^ 1))
 
 
 def without_the_snapshot(group_state: GroupState) -> None:
-    group_state.state.snapshots.clear()
+    group_state.state_topic.snapshots.clear()
 
 
 def with_a_damaged_snapshot(group_state: GroupState) -> None:
-    changed = {
-        at: replace(s, content=s.content[:-8]) for at, s in group_state.state.snapshots.items()
+    changed_snapshots = {
+        snapshot_ref: replace(s, content=s.content[:-8])
+        for snapshot_ref, s in group_state.state_topic.snapshots.items()
     }
-    group_state.state.snapshots.update(changed)
+    group_state.state_topic.snapshots.update(changed_snapshots)
 
 
 def with_the_snapshot_of_another_model(group_state: GroupState) -> None:
-    changed = {at: replace(s, model_version=NEWER) for at, s in group_state.state.snapshots.items()}
-    group_state.state.snapshots.update(changed)
+    changed_snapshots = {
+        snapshot_ref: replace(s, model_version=NEW_VERSION)
+        for snapshot_ref, s in group_state.state_topic.snapshots.items()
+    }
+    group_state.state_topic.snapshots.update(changed_snapshots)
 
 
 @pytest.mark.parametrize(
-    ("damage", "why"),
+    ("damage", "reason"),
     [
         (without_a_record, "consumed"),
-        (with_another_record, "digest"),
+        (with_another_digest, "digest"),
         (without_the_snapshot, "no snapshot"),
         (with_a_damaged_snapshot, "tables have"),
         (with_the_snapshot_of_another_model, "is of model version"),
     ],
 )
 def test_a_memory_that_does_not_reproduce_its_account_is_refused(
-    damage: Callable[[GroupState], None], why: str
+    damage: Callable[[GroupState], None], reason: str
 ) -> None:
-    group_state, _ = a_group(until=60)
-    published = len(group_state.published)
+    group_state, _ = a_group(consumed_records=60)
+    message_count = len(group_state.published_messages)
     damage(group_state)
 
-    with pytest.raises(StateRefused, match=f"{why}.*state reset"):
+    with pytest.raises(StateRefused, match=f"{reason}.*state reset"):
         group_state.run_worker()
 
-    assert len(group_state.published) == published, "no record was scored"
+    assert len(group_state.published_messages) == message_count, "no record was scored"
 
 
-def test_the_error_for_a_missing_version_names_it_and_the_remedy() -> None:
+def test_the_error_for_a_missing_version_names_the_version_and_the_remedy() -> None:
     group_state, _ = a_group()
 
     with pytest.raises(StateRefused, match=r"no version default-0001.*state reset"):
-        group_state.run_worker(champion=NEWER, versions=(NEWER,))
+        group_state.run_worker(champion=NEW_VERSION, versions=(NEW_VERSION,))
 
 
-def test_an_added_partition_is_refused() -> None:
-    """With another number of partitions a sensor's key may belong to another partition."""
-    rig = Rig()
+def test_a_partition_added_to_the_topic_is_refused() -> None:
+    """With more partitions, the records of a sensor may move to another partition."""
+    rig = LoopRig()
     rig.consumer.assign_partitions(4)
 
     with pytest.raises(StateRefused, match=r"sensors-4 is new.*had 4 partitions.*state reset"):
@@ -148,62 +152,67 @@ def test_an_added_partition_is_refused() -> None:
 
 
 def test_a_new_champion_is_used_after_the_restore() -> None:
-    """The replay uses the old version; a ledger record has the offset of the change."""
-    group_state, before = a_group()
+    """The replay uses the old version; a ledger record has the offset of the model change."""
+    group_state, first_rig = a_group()
     offsets = {n: account.next_offset for n, account in group_state.accounts().items()}
-    ledger_records = len(group_state.ledger())
+    ledger_length = len(group_state.ledger())
 
-    group_state.run_worker(champion=NEWER)
+    group_state.run_worker(champion=NEW_VERSION)
 
-    added = group_state.ledger()[ledger_records:]
-    changes = [record for record in added if record.cause is Cause.MODEL]
-    assert {record.partition: record.account.next_offset for record in changes} == offsets
-    assert {record.account.model_version for record in changes} == {a_detector().version}
-    for record in changes:
-        at = record.account.snapshot
-        assert at is not None
-        assert at.next_offset == record.account.next_offset
-        assert group_state.state.snapshots[at].model_version == NEWER
-    assert before.champion.detector.version != NEWER
+    new_ledger_records = group_state.ledger()[ledger_length:]
+    change_records = [record for record in new_ledger_records if record.cause is Cause.MODEL]
+    assert {record.partition: record.account.next_offset for record in change_records} == offsets
+    assert {record.account.model_version for record in change_records} == {a_detector().version}
+    for record in change_records:
+        snapshot_ref = record.account.snapshot
+        assert snapshot_ref is not None
+        assert snapshot_ref.next_offset == record.account.next_offset
+        assert group_state.state_topic.snapshots[snapshot_ref].model_version == NEW_VERSION
+    assert first_rig.champion.detector.version != NEW_VERSION
 
 
-def test_another_fingerprint_must_reproduce_the_counts_only_and_starts_a_segment() -> None:
+def test_another_fingerprint_starts_a_segment_and_needs_the_same_counts_only() -> None:
     group_state, _ = a_group()
-    with_another_record(group_state)  # as if the other code computed other last bits
+    with_another_digest(group_state)  # other code may compute other last bits of a score
     accounts = group_state.accounts()
-    ledger_records = len(group_state.ledger())
+    ledger_length = len(group_state.ledger())
 
     group_state.run_worker(fingerprint="g")
 
-    added = group_state.ledger()[ledger_records:]
-    changes = [record for record in added if record.cause is Cause.SEGMENT]
-    assert {record.partition: record.account.digest for record in changes} == {
+    new_ledger_records = group_state.ledger()[ledger_length:]
+    change_records = [record for record in new_ledger_records if record.cause is Cause.SEGMENT]
+    assert {record.partition: record.account.digest for record in change_records} == {
         number: account.digest for number, account in accounts.items()
     }
-    for record in changes:
+    for record in change_records:
         assert record.account.snapshot is not None
         assert record.account.snapshot.next_offset == record.account.next_offset
     assert {account.segment for account in group_state.accounts().values()} == {1}
 
 
 class SlowRestore:
-    """A restore of two partitions whose input arrives one record at a time."""
+    """A restore of two partitions that reads one record per step."""
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.closed: list[int] = []
-        self.resumed: list[Partition] = []
+        self.closed_partitions: list[int] = []
+        self.resumed_partitions: list[Partition] = []
         group_state, _ = a_group()
-        rig = Rig()
+        rig = LoopRig()
         self.accounts: Accounts = rig.accounts
         self.by_partition = self.accounts._by_partition
-        committed = group_state.accounts()
-        self.by_partition |= {ZERO: committed[0], ONE: committed[1]}
+        committed_accounts = group_state.accounts()
+        self.by_partition |= {
+            PARTITION_0: committed_accounts[0],
+            PARTITION_1: committed_accounts[1],
+        }
         self.group_state = group_state
         self.ownership = Ownership(
             self.accounts, Memories(), SnapshotSchedule(every_rows=1, every_seconds=1)
         )
-        sources = RestoreSources(group_state.state.read, self._read, lambda _: a_detector(), "f", 2)
+        sources = RestoreSources(
+            group_state.state_topic.read, self._read, lambda _: a_detector(), "f", 2
+        )
         self.restorer = MemoryRestorer(
             self.ownership, self, sources, on_restored=lambda *_: None, clock=self._clock
         )
@@ -212,7 +221,7 @@ class SlowRestore:
         return self.restorer.step(a_detector())
 
     def resume_partitions(self, partitions: Sequence[Partition]) -> None:
-        self.resumed += partitions
+        self.resumed_partitions += partitions
 
     def _read(self, partition: Partition, begin: int, end: int) -> Iterator[list[StoredRecord]]:
         try:
@@ -221,50 +230,50 @@ class SlowRestore:
                     yield [record]
                     yield []
         finally:
-            self.closed.append(partition.number)
+            self.closed_partitions.append(partition.number)
 
     def _clock(self) -> float:
         self.now += 1.0
         return self.now
 
 
-def test_a_step_returns_so_that_the_loop_can_poll() -> None:
-    slow = SlowRestore()
+def test_each_restore_step_returns_early_so_that_the_loop_can_poll() -> None:
+    slow_restore = SlowRestore()
 
-    waiting = [slow.step() for _ in range(5)]
+    waiting_counts = [slow_restore.step() for _ in range(5)]
 
-    assert waiting == [2] * 5
-    while slow.step():
-        assert slow.now < 1_000
-    assert slow.resumed == [ZERO, ONE]
-    assert slow.ownership.awaiting_memory == []
+    assert waiting_counts == [2] * 5
+    while slow_restore.step():
+        assert slow_restore.now < 1_000
+    assert slow_restore.resumed_partitions == [PARTITION_0, PARTITION_1]
+    assert slow_restore.ownership.awaiting_memory == []
 
 
 def test_a_revocation_cancels_a_restore() -> None:
-    slow = SlowRestore()
+    slow_restore = SlowRestore()
     for _ in range(4):
-        slow.step()
-    slow.ownership.revoke([ZERO])
+        slow_restore.step()
+    slow_restore.ownership.revoke([PARTITION_0])
 
-    slow.step()
+    slow_restore.step()
 
-    assert slow.closed == [0], "the reader is closed"
-    assert ZERO not in slow.ownership.memories
-    while slow.step():
-        assert slow.now < 1_000
-    assert slow.resumed == [ONE]
+    assert slow_restore.closed_partitions == [0], "the reader is closed"
+    assert PARTITION_0 not in slow_restore.ownership.memories
+    while slow_restore.step():
+        assert slow_restore.now < 1_000
+    assert slow_restore.resumed_partitions == [PARTITION_1]
 
 
 def test_a_restore_starts_again_if_the_account_has_changed() -> None:
-    slow = SlowRestore()
+    slow_restore = SlowRestore()
     for _ in range(4):
-        slow.step()
-    other = open_account(7, model_version=a_detector().version, fingerprint="f")
-    slow.by_partition[ZERO] = other
+        slow_restore.step()
+    new_account = open_account(7, model_version=a_detector().version, fingerprint="f")
+    slow_restore.by_partition[PARTITION_0] = new_account
 
-    while slow.step():
-        assert slow.now < 1_000
+    while slow_restore.step():
+        assert slow_restore.now < 1_000
 
-    assert slow.resumed == [ZERO, ONE]
-    slow.ownership.memories.begin(ZERO, other)
-    assert slow.ownership.memories[ZERO].sensors == 0
+    assert slow_restore.resumed_partitions == [PARTITION_0, PARTITION_1]
+    slow_restore.ownership.memories.begin(PARTITION_0, new_account)
+    assert slow_restore.ownership.memories[PARTITION_0].sensors == 0

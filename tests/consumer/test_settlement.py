@@ -1,4 +1,4 @@
-"""New accounts and ledger entries of a micro-batch, and the breaker."""
+"""The settlement of a micro-batch has new accounts and ledger entries and can trip the breaker."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,7 +18,7 @@ from tests.consumer.micro_batches import micro_batch_of
 from tests.kafka.record_builders import StoredRecord, a_payload
 from tests.reading_builders import ANOMALOUS, a_detector
 
-ONE, TWO = Partition("sensors", 0), Partition("sensors", 1)
+PARTITION_0, PARTITION_1 = Partition("sensors", 0), Partition("sensors", 1)
 MODEL = a_detector().version
 
 
@@ -32,11 +32,11 @@ def some_records(count: int = 20) -> list[StoredRecord]:
     return [StoredRecord(values[number % 3], number // 2, number % 2) for number in range(count)]
 
 
-def settled(
+def settle(
     accounts: dict[Partition, Account],
     records: list[StoredRecord],
     *,
-    accept: dict[Partition, int] | None = None,
+    accepted_offsets: dict[Partition, int] | None = None,
     snapshot_due: Callable[[Partition, Account], bool] = lambda *_: False,
 ) -> Settlement:
     detector = a_detector()
@@ -56,7 +56,7 @@ def settled(
         accounts,
         outcomes,
         model_version=MODEL,
-        accept_rejections_until=accept or {},
+        accept_rejections_until=accepted_offsets or {},
         snapshot_due=snapshot_due,
     )
 
@@ -69,11 +69,11 @@ def entry_summaries(settlement: Settlement) -> list[tuple[Partition, Cause, int]
 
 
 def test_each_account_counts_the_records_of_its_partition() -> None:
-    settlement = settled({ONE: an_account(), TWO: an_account()}, some_records(20))
+    settlement = settle({PARTITION_0: an_account(), PARTITION_1: an_account()}, some_records(20))
 
     assert {p: account.consumed for p, account in settlement.accounts.items()} == {
-        ONE: 10,
-        TWO: 10,
+        PARTITION_0: 10,
+        PARTITION_1: 10,
     }
     assert all(account.adds_up for account in settlement.accounts.values())
     assert entry_summaries(settlement) == []
@@ -82,37 +82,44 @@ def test_each_account_counts_the_records_of_its_partition() -> None:
 def test_partitions_without_records_are_not_committed() -> None:
     records = [record for record in some_records() if record.partition() == 0]
 
-    assert list(settled({ONE: an_account(), TWO: an_account()}, records).accounts) == [ONE]
+    assert list(
+        settle({PARTITION_0: an_account(), PARTITION_1: an_account()}, records).accounts
+    ) == [PARTITION_0]
 
 
 def test_a_snapshot_that_is_due_gets_a_ledger_entry_with_its_account() -> None:
     records = [record for record in some_records() if record.partition() == 0]
-    asked: list[tuple[Partition, int]] = []
+    snapshot_due_calls: list[tuple[Partition, int]] = []
 
     def snapshot_due(partition: Partition, account: Account) -> bool:
-        asked.append((partition, account.next_offset))
+        snapshot_due_calls.append((partition, account.next_offset))
         return True
 
-    settlement = settled(
-        {ONE: an_account(), TWO: an_account(4)}, records, snapshot_due=snapshot_due
+    settlement = settle(
+        {PARTITION_0: an_account(), PARTITION_1: an_account(4)}, records, snapshot_due=snapshot_due
     )
 
-    assert asked == [(ONE, 10), (TWO, 4)], "also for an idle partition"
-    assert entry_summaries(settlement) == [(ONE, Cause.INTERVAL, 10), (TWO, Cause.INTERVAL, 4)]
-    assert settlement.accounts[TWO] == an_account(4)
+    assert snapshot_due_calls == [(PARTITION_0, 10), (PARTITION_1, 4)], (
+        "an idle partition can get a snapshot too"
+    )
+    assert entry_summaries(settlement) == [
+        (PARTITION_0, Cause.INTERVAL, 10),
+        (PARTITION_1, Cause.INTERVAL, 4),
+    ]
+    assert settlement.accounts[PARTITION_1] == an_account(4)
 
 
 @settings(max_examples=40, deadline=None)
-@given(cuts=st.lists(st.integers(0, 60), max_size=6).map(sorted))
-def test_accounts_do_not_depend_on_the_boundaries_of_micro_batches(cuts: list[int]) -> None:
+@given(batch_ends=st.lists(st.integers(0, 60), max_size=6).map(sorted))
+def test_accounts_do_not_depend_on_the_boundaries_of_micro_batches(batch_ends: list[int]) -> None:
     records = some_records(60)
-    at_once = settled({ONE: an_account(), TWO: an_account()}, records)
-    accounts = {ONE: an_account(), TWO: an_account()}
+    single_settlement = settle({PARTITION_0: an_account(), PARTITION_1: an_account()}, records)
+    accounts = {PARTITION_0: an_account(), PARTITION_1: an_account()}
 
-    for start, end in zip([0, *cuts], [*cuts, 60], strict=True):
-        accounts |= settled(accounts, records[start:end]).accounts
+    for start, end in zip([0, *batch_ends], [*batch_ends, 60], strict=True):
+        accounts |= settle(accounts, records[start:end]).accounts
 
-    assert accounts == at_once.accounts
+    assert accounts == single_settlement.accounts
 
 
 def account_changes(accounts: dict[Partition, Account], *unopened: Partition) -> Settlement:
@@ -122,144 +129,165 @@ def account_changes(accounts: dict[Partition, Account], *unopened: Partition) ->
 
 
 def test_an_account_is_opened_before_its_first_record() -> None:
-    """Otherwise a restart with `start = "latest"` would skip records."""
-    settlement = account_changes({ONE: an_account(7, model=""), TWO: an_account()}, ONE)
+    """Without an opened account, a restart with `start = "latest"` would skip records."""
+    settlement = account_changes(
+        {PARTITION_0: an_account(7, model=""), PARTITION_1: an_account()}, PARTITION_0
+    )
 
-    assert entry_summaries(settlement) == [(ONE, Cause.OPENED, 7)]
-    assert settlement.accounts == {ONE: an_account(7)}
+    assert entry_summaries(settlement) == [(PARTITION_0, Cause.OPENED, 7)]
+    assert settlement.accounts == {PARTITION_0: an_account(7)}
     assert settlement.ledger_entries[0].account == an_account(7)
 
 
 def test_unchanged_accounts_are_not_committed() -> None:
-    settlement = account_changes({ONE: an_account(), TWO: an_account()})
+    settlement = account_changes({PARTITION_0: an_account(), PARTITION_1: an_account()})
 
     assert settlement == Settlement({})
 
 
 def test_another_model_version_gets_a_ledger_entry_at_its_first_offset() -> None:
-    old = an_account(5, model="default-0000-00000000")
+    old_account = an_account(5, model="default-0000-00000000")
 
-    settlement = account_changes({ONE: old, TWO: an_account()})
+    settlement = account_changes({PARTITION_0: old_account, PARTITION_1: an_account()})
 
-    assert entry_summaries(settlement) == [(ONE, Cause.MODEL, 5)]
-    assert settlement.ledger_entries[0].account == old, "the account of the old version"
-    assert settlement.accounts == {ONE: an_account(5)}
+    assert entry_summaries(settlement) == [(PARTITION_0, Cause.MODEL, 5)]
+    assert settlement.ledger_entries[0].account == old_account, (
+        "the entry has the account of the old version"
+    )
+    assert settlement.accounts == {PARTITION_0: an_account(5)}
 
 
 def test_another_max_sensors_gets_a_ledger_entry_at_its_first_offset() -> None:
-    old = replace(an_account(5), max_sensors=2)
+    old_account = replace(an_account(5), max_sensors=2)
 
-    settlement = account_changes({ONE: old, TWO: an_account()})
+    settlement = account_changes({PARTITION_0: old_account, PARTITION_1: an_account()})
 
-    assert entry_summaries(settlement) == [(ONE, Cause.INTERVAL, 5)]
-    assert settlement.ledger_entries[0].account == old, "the account before the change"
-    assert settlement.accounts == {ONE: an_account(5)}
+    assert entry_summaries(settlement) == [(PARTITION_0, Cause.INTERVAL, 5)]
+    assert settlement.ledger_entries[0].account == old_account, (
+        "the entry has the account before the change"
+    )
+    assert settlement.accounts == {PARTITION_0: an_account(5)}
 
 
 def test_another_fingerprint_starts_a_segment_and_keeps_the_counts() -> None:
-    before = replace(an_account(fingerprint="old"), consumed=9, normal=9, digest=17)
+    old_account = replace(an_account(fingerprint="old"), consumed=9, normal=9, digest=17)
 
-    settlement = account_changes({ONE: before, TWO: an_account()})
+    settlement = account_changes({PARTITION_0: old_account, PARTITION_1: an_account()})
 
-    assert entry_summaries(settlement) == [(ONE, Cause.SEGMENT, 0)]
+    assert entry_summaries(settlement) == [(PARTITION_0, Cause.SEGMENT, 0)]
     assert settlement.ledger_entries[0].account.digest == 17
-    after = settlement.accounts[ONE]
-    assert (after.segment, after.segment_offset, after.consumed) == (1, 0, 9)
-    assert (after.digest, after.fingerprint) == (DIGEST_SEED, "f")
+    new_account = settlement.accounts[PARTITION_0]
+    assert (new_account.segment, new_account.segment_offset, new_account.consumed) == (1, 0, 9)
+    assert (new_account.digest, new_account.fingerprint) == (DIGEST_SEED, "f")
 
 
 def test_another_model_version_and_another_fingerprint_get_two_ledger_entries() -> None:
-    before = an_account(model="default-0000-00000000", fingerprint="old")
+    old_account = an_account(model="default-0000-00000000", fingerprint="old")
 
-    settlement = account_changes({ONE: before})
+    settlement = account_changes({PARTITION_0: old_account})
 
-    assert entry_summaries(settlement) == [(ONE, Cause.MODEL, 0), (ONE, Cause.SEGMENT, 0)]
-    assert settlement.accounts[ONE].model_version == MODEL
-    assert settlement.accounts[ONE].segment == 1
+    assert entry_summaries(settlement) == [
+        (PARTITION_0, Cause.MODEL, 0),
+        (PARTITION_0, Cause.SEGMENT, 0),
+    ]
+    assert settlement.accounts[PARTITION_0].model_version == MODEL
+    assert settlement.accounts[PARTITION_0].segment == 1
 
 
 def breaker_reason_of(
-    settlement: Settlement, *, before: Account | None = None, min_rows: int = 10
+    settlement: Settlement, *, old_account: Account | None = None, min_rows: int = 10
 ) -> str | None:
     settings = BreakerSettings(min_rows=min_rows, max_rejected_ratio=0.5, window_rows=100)
-    return breaker_reason(settlement, {ONE: an_account() if before is None else before}, settings)
+    return breaker_reason(
+        settlement, {PARTITION_0: an_account() if old_account is None else old_account}, settings
+    )
 
 
-def with_rejections(
-    valid: int, invalid: int, *, accept_until: int = 0, before: Account | None = None
+def settle_rejections(
+    valid_count: int,
+    invalid_count: int,
+    *,
+    accept_until: int = 0,
+    old_account: Account | None = None,
 ) -> Settlement:
-    """Return a settlement of valid and then invalid rows."""
-    before = an_account() if before is None else before
-    values = [a_payload()] * valid + [b"{"] * invalid
+    """Return the settlement of a micro-batch of valid and then invalid records."""
+    old_account = an_account() if old_account is None else old_account
+    values = [a_payload()] * valid_count + [b"{"] * invalid_count
     records = [
-        StoredRecord(value, offset) for offset, value in enumerate(values, before.next_offset)
+        StoredRecord(value, offset) for offset, value in enumerate(values, old_account.next_offset)
     ]
-    return settled({ONE: before}, records, accept={ONE: accept_until})
+    return settle({PARTITION_0: old_account}, records, accepted_offsets={PARTITION_0: accept_until})
 
 
-def test_the_breaker_trips_above_the_ratio_and_not_at_it() -> None:
-    assert breaker_reason_of(with_rejections(10, 10)) is None
+def test_the_breaker_trips_only_above_the_ratio() -> None:
+    assert breaker_reason_of(settle_rejections(10, 10)) is None
 
-    why = breaker_reason_of(with_rejections(10, 11))
+    reason = breaker_reason_of(settle_rejections(10, 11))
 
-    assert why is not None
-    assert "11 of the last 21 records of sensors-0" in why
-    assert "--accept-rejections-until 0:21" in why
-    assert "more of them may follow" in why
+    assert reason is not None
+    assert "11 of the last 21 records of sensors-0" in reason
+    assert "--accept-rejections-until 0:21" in reason
+    assert "more of them may follow" in reason
 
 
 def test_the_breaker_needs_its_minimum_of_rows() -> None:
-    assert breaker_reason_of(with_rejections(0, 9)) is None
-    assert breaker_reason_of(with_rejections(0, 10)) is not None
+    assert breaker_reason_of(settle_rejections(0, 9)) is None
+    assert breaker_reason_of(settle_rejections(0, 10)) is not None
 
 
-def test_valid_records_at_the_end_of_a_micro_batch_hide_no_rejections() -> None:
-    """In smaller micro-batches the same rejections trip the breaker."""
+def test_valid_records_at_the_end_of_a_micro_batch_do_not_hide_rejections() -> None:
+    """The same rejections would trip the breaker in smaller micro-batches."""
     values = [b"{"] * 200 + [a_payload()] * 200
     records = [StoredRecord(value, offset) for offset, value in enumerate(values)]
 
-    settlement = settled({ONE: an_account()}, records)
+    settlement = settle({PARTITION_0: an_account()}, records)
 
-    assert settlement.accounts[ONE].window == (100, 0)
+    assert settlement.accounts[PARTITION_0].window == (100, 0)
     assert breaker_reason_of(settlement) is not None
 
 
 def test_the_window_of_the_breaker_is_part_of_the_metadata() -> None:
-    settlement = with_rejections(5, 9)
+    settlement = settle_rejections(5, 9)
 
-    loaded = from_metadata(to_metadata(settlement.accounts[ONE]), 14)
+    loaded_account = from_metadata(to_metadata(settlement.accounts[PARTITION_0]), 14)
 
-    assert loaded is not None
-    assert loaded.window == settlement.accounts[ONE].window == (14, 9)
-    assert breaker_reason_of(with_rejections(0, 1, before=loaded), before=loaded) is not None
-
-
-def test_accepted_rejections_pass_and_later_ones_do_not() -> None:
-    assert breaker_reason_of(with_rejections(0, 40, accept_until=40)) is None
-    assert with_rejections(0, 40, accept_until=40).accounts[ONE].dead_letters == 40
-    assert breaker_reason_of(with_rejections(0, 90, accept_until=40)) is not None
-
-
-def test_records_without_rejections_pass_with_any_window() -> None:
-    """Old valid records drop out of the window, which may raise the ratio."""
-    before = replace(an_account(), consumed=100, normal=50, dead_letters=50)
-    before = replace(before, window_rejected=(0, 0, 0, 0, 0, 10, 10, 10, 10, 10))
-    after = with_rejections(1, 0, before=before)
-    assert after.accounts[ONE].window == (91, 50)
-
-    assert breaker_reason_of(after, before=before) is None
-    assert breaker_reason_of(with_rejections(1, 1, before=before), before=before) is not None, (
-        "a new rejection"
+    assert loaded_account is not None
+    assert loaded_account.window == settlement.accounts[PARTITION_0].window == (14, 9)
+    assert (
+        breaker_reason_of(
+            settle_rejections(0, 1, old_account=loaded_account), old_account=loaded_account
+        )
+        is not None
     )
 
 
-def test_accepted_rejections_pass_with_any_window() -> None:
-    before = with_rejections(5, 35).accounts[ONE]
+def test_only_rejections_above_the_accepted_offset_trip_the_breaker() -> None:
+    assert breaker_reason_of(settle_rejections(0, 40, accept_until=40)) is None
+    assert settle_rejections(0, 40, accept_until=40).accounts[PARTITION_0].dead_letters == 40
+    assert breaker_reason_of(settle_rejections(0, 90, accept_until=40)) is not None
 
-    for until, passes in ((50, True), (49, False)):
-        settlement = with_rejections(0, 10, accept_until=until, before=before)
-        assert (breaker_reason_of(settlement, before=before) is None) is passes
+
+def test_a_micro_batch_without_rejections_does_not_trip_the_breaker() -> None:
+    """Old valid records leave the window, which may raise the ratio of rejections."""
+    old_account = replace(an_account(), consumed=100, normal=50, dead_letters=50)
+    old_account = replace(old_account, window_rejected=(0, 0, 0, 0, 0, 10, 10, 10, 10, 10))
+    valid_settlement = settle_rejections(1, 0, old_account=old_account)
+    assert valid_settlement.accounts[PARTITION_0].window == (91, 50)
+
+    assert breaker_reason_of(valid_settlement, old_account=old_account) is None
+    assert (
+        breaker_reason_of(settle_rejections(1, 1, old_account=old_account), old_account=old_account)
+        is not None
+    ), "a new rejection trips the breaker"
+
+
+def test_accepted_rejections_do_not_trip_the_breaker_with_any_window() -> None:
+    old_account = settle_rejections(5, 35).accounts[PARTITION_0]
+
+    for accept_until, is_accepted in ((50, True), (49, False)):
+        settlement = settle_rejections(0, 10, accept_until=accept_until, old_account=old_account)
+        assert (breaker_reason_of(settlement, old_account=old_account) is None) is is_accepted
 
 
 def test_the_breaker_does_not_trip_without_records() -> None:
-    assert breaker_reason_of(with_rejections(0, 0)) is None
+    assert breaker_reason_of(settle_rejections(0, 0)) is None

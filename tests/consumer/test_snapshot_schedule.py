@@ -1,4 +1,4 @@
-"""When a snapshot is due, and which snapshots are kept."""
+"""The snapshot schedule decides when a snapshot is due and which snapshots are deleted."""
 
 from dataclasses import replace
 
@@ -8,8 +8,8 @@ from sensorwatch.common.kafka.records import Partition
 from sensorwatch.common.ledger.account import SnapshotRef, open_account
 from sensorwatch.consumer.snapshot_schedule import KEPT_SNAPSHOTS, SnapshotSchedule
 
-ZERO = Partition("sensors", 0)
-TAKEN = replace(
+PARTITION_0 = Partition("sensors", 0)
+ACCOUNT = replace(
     open_account(0, model_version="m", fingerprint="f"),
     next_offset=100,
     consumed=90,
@@ -17,77 +17,79 @@ TAKEN = replace(
 )
 
 
-class Rig:
+class ScheduleRig:
+    """A schedule whose account has a snapshot at offset 100, with a clock that tests set."""
+
     def __init__(self, *, every_rows: int = 50, every_seconds: float = 60.0) -> None:
         self.now = 0.0
         self.snapshot_schedule = SnapshotSchedule(
             every_rows=every_rows, every_seconds=every_seconds, clock=lambda: self.now
         )
-        self.snapshot_schedule.begin(ZERO, TAKEN)
+        self.snapshot_schedule.begin(PARTITION_0, ACCOUNT)
 
     def snapshot_due(self, rows: int, *, sensors: int = 1) -> bool:
-        account = replace(TAKEN, next_offset=TAKEN.next_offset + rows)
-        return self.snapshot_schedule.snapshot_due(ZERO, account, sensors)
+        account = replace(ACCOUNT, next_offset=ACCOUNT.next_offset + rows)
+        return self.snapshot_schedule.snapshot_due(PARTITION_0, account, sensors)
 
 
-def test_a_snapshot_is_due_after_every_rows() -> None:
-    assert [Rig().snapshot_due(rows) for rows in (0, 49, 50)] == [False, False, True]
+def test_a_snapshot_is_due_after_the_configured_number_of_rows() -> None:
+    assert [ScheduleRig().snapshot_due(rows) for rows in (0, 49, 50)] == [False, False, True]
 
 
 def test_snapshots_of_many_sensors_are_due_less_often() -> None:
-    assert [Rig().snapshot_due(rows, sensors=50) for rows in (249, 250)] == [False, True]
+    assert [ScheduleRig().snapshot_due(rows, sensors=50) for rows in (249, 250)] == [False, True]
 
 
-def test_a_snapshot_is_due_after_every_seconds_if_there_was_a_row() -> None:
-    rig = Rig()
+def test_a_snapshot_is_due_after_the_configured_seconds_if_there_was_a_row() -> None:
+    rig = ScheduleRig()
     rig.now = 59.9
     assert not rig.snapshot_due(1)
     rig.now = 60.0
     assert rig.snapshot_due(1, sensors=100_000)
     assert not rig.snapshot_due(0)
 
-    rig.snapshot_schedule.snapshot_committed(ZERO, 9)
+    rig.snapshot_schedule.snapshot_committed(PARTITION_0, 9)
     assert not rig.snapshot_due(1)
 
 
 def test_rebalances_do_not_delay_a_snapshot() -> None:
-    rig = Rig()
+    rig = ScheduleRig()
     for rig.now in (20.0, 40.0, 60.0):
-        rig.snapshot_schedule.forget([ZERO])
-        rig.snapshot_schedule.begin(ZERO, TAKEN)
+        rig.snapshot_schedule.forget([PARTITION_0])
+        rig.snapshot_schedule.begin(PARTITION_0, ACCOUNT)
     assert rig.snapshot_due(1)
 
-    rig.snapshot_schedule.begin(ZERO, replace(TAKEN, snapshot=SnapshotRef(9, 100)))
+    rig.snapshot_schedule.begin(PARTITION_0, replace(ACCOUNT, snapshot=SnapshotRef(9, 100)))
     assert not rig.snapshot_due(1), "another worker wrote a newer snapshot"
 
 
 @pytest.mark.parametrize(("consumed", "snapshot_due"), [(0, False), (1, True)])
 def test_an_account_without_records_needs_no_snapshot(consumed: int, snapshot_due: bool) -> None:
     """Without a snapshot only a cold memory can be restored."""
-    account = replace(TAKEN, snapshot=None, consumed=consumed)
+    account = replace(ACCOUNT, snapshot=None, consumed=consumed)
 
-    assert Rig().snapshot_schedule.snapshot_due(ZERO, account, 1) is snapshot_due
+    assert ScheduleRig().snapshot_schedule.snapshot_due(PARTITION_0, account, 1) is snapshot_due
 
 
-def test_the_newest_snapshots_are_kept() -> None:
-    """Records up to the manifest before the oldest kept snapshot can be deleted."""
-    rig = Rig()
+def test_a_commit_returns_the_offset_before_which_snapshots_can_be_deleted() -> None:
+    """Every record up to the manifest of the newest unneeded snapshot can be deleted."""
+    rig = ScheduleRig()
 
-    answers = [
-        rig.snapshot_schedule.snapshot_committed(ZERO, manifest)
+    deletable_offsets = [
+        rig.snapshot_schedule.snapshot_committed(PARTITION_0, manifest)
         for manifest in range(10, 10 * (KEPT_SNAPSHOTS + 3), 10)
     ]
 
-    assert answers[: KEPT_SNAPSHOTS - 1] == [None] * (KEPT_SNAPSHOTS - 1)
-    assert answers[KEPT_SNAPSHOTS - 1 :] == [8, 11, 21]
+    assert deletable_offsets[: KEPT_SNAPSHOTS - 1] == [None] * (KEPT_SNAPSHOTS - 1)
+    assert deletable_offsets[KEPT_SNAPSHOTS - 1 :] == [8, 11, 21]
 
 
 def test_a_partition_that_is_assigned_again_starts_without_known_snapshots() -> None:
-    rig = Rig()
+    rig = ScheduleRig()
     for manifest in range(KEPT_SNAPSHOTS):
-        rig.snapshot_schedule.snapshot_committed(ZERO, manifest)
-    rig.snapshot_schedule.forget([ZERO, Partition("sensors", 9)])
+        rig.snapshot_schedule.snapshot_committed(PARTITION_0, manifest)
+    rig.snapshot_schedule.forget([PARTITION_0, Partition("sensors", 9)])
 
-    rig.snapshot_schedule.begin(ZERO, TAKEN)
+    rig.snapshot_schedule.begin(PARTITION_0, ACCOUNT)
 
-    assert rig.snapshot_schedule.snapshot_committed(ZERO, 99) is None
+    assert rig.snapshot_schedule.snapshot_committed(PARTITION_0, 99) is None

@@ -1,4 +1,4 @@
-"""Snapshots are written at each interval and each swap, with a ledger record."""
+"""Each interval and each swap of the model writes a snapshot and a ledger record."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,166 +12,200 @@ from sensorwatch.common.ledger.account import SnapshotRef
 from sensorwatch.common.scoring.memory_bytes import memory_from_bytes, memory_to_bytes
 from sensorwatch.consumer.snapshot_schedule import KEPT_SNAPSHOTS
 from tests.consumer.fakes import TOPIC, FakeConsumer
-from tests.consumer.rig import NEWER, OLDER, THREE_RECORDS, ZERO, Rig, batch
+from tests.consumer.rig import (
+    NEW_VERSION,
+    OLD_VERSION,
+    PARTITION_0,
+    THREE_RECORDS,
+    LoopRig,
+    batch_steps,
+)
 from tests.kafka.record_builders import StoredRecord
 from tests.reading_builders import a_detector
 
-ONE = Partition(TOPIC, 1)
+PARTITION_1 = Partition(TOPIC, 1)
 
 
 def ledger_records(messages: Sequence[OutgoingMessage]) -> list[LedgerRecord]:
     return [ledger_record(m.value) for m in messages if m.topic == "g.ledger"]
 
 
-def history(rig: Rig) -> list[tuple[int, Cause, int, str]]:
+def ledger_summaries(rig: LoopRig) -> list[tuple[int, Cause, int, str]]:
     """Return partition, cause, offset and model version of every ledger record."""
     return [
         (record.partition, record.cause, record.account.next_offset, record.account.model_version)
-        for messages, _ in rig.outbox.published
+        for messages, _ in rig.outbox.published_batches
         for record in ledger_records(messages)
     ]
 
 
-def require_snapshots(rig: Rig) -> None:
+def require_snapshots(rig: LoopRig) -> None:
     """Assert that every ledger record, except Cause.OPENED, names a snapshot at its offset."""
-    for messages, _ in rig.outbox.published:
+    for messages, _ in rig.outbox.published_batches:
         for record in ledger_records(messages):
-            at = record.account.snapshot
+            snapshot_ref = record.account.snapshot
             if record.cause is Cause.OPENED:
-                assert at is None
+                assert snapshot_ref is None
                 continue
-            assert at is not None
-            assert at.next_offset == record.account.next_offset
-            assert at in rig.state.snapshots
+            assert snapshot_ref is not None
+            assert snapshot_ref.next_offset == record.account.next_offset
+            assert snapshot_ref in rig.state_topic.snapshots
 
 
-def test_the_first_commit_has_a_snapshot_and_later_ones_after_every_rows() -> None:
-    steps = [step for first in range(0, 18, 3) for step in batch(*THREE_RECORDS, first=first)]
-    rig = Rig(*steps, snapshot_every_rows=6).with_opened_account()
+def test_snapshots_are_written_at_the_first_commit_and_each_interval_of_rows() -> None:
+    steps = [
+        step
+        for first_offset in range(0, 18, 3)
+        for step in batch_steps(*THREE_RECORDS, first_offset=first_offset)
+    ]
+    rig = LoopRig(*steps, snapshot_every_rows=6).with_opened_account()
 
     rig.run()
 
-    assert [(cause, offset) for _, cause, offset, _ in history(rig)] == [
+    assert [(cause, offset) for _, cause, offset, _ in ledger_summaries(rig)] == [
         (Cause.INTERVAL, offset) for offset in (3, 9, 15)
     ]
     require_snapshots(rig)
     assert rig.metric("snapshots_total") == 3
-    assert rig.accounts.by_partition[ZERO].snapshot == max(
-        rig.state.snapshots, key=lambda at: at.offset
+    assert rig.accounts.by_partition[PARTITION_0].snapshot == max(
+        rig.state_topic.snapshots, key=lambda snapshot_ref: snapshot_ref.offset
     )
 
 
-def test_an_idle_partition_gets_a_snapshot_after_every_seconds() -> None:
-    """Otherwise retention could delete the input since the last snapshot."""
-    steps = [*batch(*THREE_RECORDS), *batch(*THREE_RECORDS, first=3), *[[]] * 60]
-    rig = Rig(*steps, snapshot_every_seconds=3, clock_step_seconds=0.05).with_opened_account()
+def test_an_idle_partition_gets_a_snapshot_after_each_interval_of_seconds() -> None:
+    """Without a new snapshot, retention could delete the input that a replay needs."""
+    steps = [*batch_steps(*THREE_RECORDS), *batch_steps(*THREE_RECORDS, first_offset=3), *[[]] * 60]
+    rig = LoopRig(*steps, snapshot_every_seconds=3, clock_step_seconds=0.05).with_opened_account()
 
     rig.run()
 
-    assert [(cause, offset) for _, cause, offset, _ in history(rig)] == [
+    assert [(cause, offset) for _, cause, offset, _ in ledger_summaries(rig)] == [
         (Cause.INTERVAL, 3),
         (Cause.INTERVAL, 6),
     ]
     require_snapshots(rig)
 
 
-@pytest.mark.parametrize("kind", [MicroBatchAborted, OutcomeUnknown])
+@pytest.mark.parametrize("failure_class", [MicroBatchAborted, OutcomeUnknown])
 def test_a_failed_snapshot_does_not_change_an_idle_memory(
-    kind: type[SensorwatchError],
+    failure_class: type[SensorwatchError],
 ) -> None:
-    """Its earlier updates are committed and must not be undone."""
-    steps = [*batch(*THREE_RECORDS), *batch(*THREE_RECORDS, first=3), *[[]] * 60]
-    failures = [None, None, kind("injected")]
-    rig = Rig(
+    """Earlier updates of the memory are committed and must not be undone."""
+    steps = [*batch_steps(*THREE_RECORDS), *batch_steps(*THREE_RECORDS, first_offset=3), *[[]] * 60]
+    failures = [None, None, failure_class("injected")]
+    rig = LoopRig(
         *steps, failures=failures, snapshot_every_seconds=3, clock_step_seconds=0.05
     ).with_opened_account()
-    undisturbed = Rig(
+    reference_rig = LoopRig(
         *steps, snapshot_every_seconds=3, clock_step_seconds=0.05
     ).with_opened_account()
 
     rig.run()
-    undisturbed.run()
+    reference_rig.run()
 
-    assert len(rig.outbox.tried) == len(undisturbed.outbox.tried) + 1
-    assert rig.accounts.by_partition[ZERO].digest == undisturbed.accounts.by_partition[ZERO].digest
-    assert memory_to_bytes(rig.memories[ZERO]) == memory_to_bytes(undisturbed.memories[ZERO])
+    assert len(rig.outbox.attempts) == len(reference_rig.outbox.attempts) + 1
+    assert (
+        rig.accounts.by_partition[PARTITION_0].digest
+        == reference_rig.accounts.by_partition[PARTITION_0].digest
+    )
+    assert memory_to_bytes(rig.memories[PARTITION_0]) == memory_to_bytes(
+        reference_rig.memories[PARTITION_0]
+    )
 
 
-def test_old_snapshots_are_deleted_only_after_newer_ones_are_committed() -> None:
-    firsts = range(0, 6 * (KEPT_SNAPSHOTS + 4), 6)
+def test_old_snapshots_are_deleted_only_after_newer_snapshots_are_committed() -> None:
+    first_offsets = range(0, 6 * (KEPT_SNAPSHOTS + 4), 6)
     steps = [
-        step for first in firsts for step in batch(*THREE_RECORDS, *THREE_RECORDS, first=first)
+        step
+        for first_offset in first_offsets
+        for step in batch_steps(*THREE_RECORDS, *THREE_RECORDS, first_offset=first_offset)
     ]
     failures: list[SensorwatchError | None] = [
         *[None] * (KEPT_SNAPSHOTS + 2),
         MicroBatchAborted("injected"),
     ]
-    rig = Rig(*steps, snapshot_every_rows=1, failures=failures).with_opened_account()
+    rig = LoopRig(*steps, snapshot_every_rows=1, failures=failures).with_opened_account()
 
     rig.run()
 
-    assert len(rig.outbox.published) == KEPT_SNAPSHOTS + 3
-    kept = sorted(rig.state.snapshots, key=lambda at: at.offset)
-    assert rig.state.deleted == [(0, at.offset + 1) for at in kept[:3]]
+    assert len(rig.outbox.published_batches) == KEPT_SNAPSHOTS + 3
+    snapshot_refs = sorted(rig.state_topic.snapshots, key=lambda snapshot_ref: snapshot_ref.offset)
+    assert rig.state_topic.deletions == [
+        (0, snapshot_ref.offset + 1) for snapshot_ref in snapshot_refs[:3]
+    ]
 
 
-def idle(consumer: FakeConsumer) -> list[StoredRecord]:
+def assign_idle_partition(consumer: FakeConsumer) -> list[StoredRecord]:
     consumer.assign_partitions(1)
     return []
 
 
-SWAP = [*batch(*THREE_RECORDS), idle, *[[]] * 8]
-"""Records of partition 0, then partition 1 is assigned and has none."""
+SWAP_STEPS = [*batch_steps(*THREE_RECORDS), assign_idle_partition, *[[]] * 8]
+"""Steps that consume records of partition 0 and then assign partition 1, which is empty."""
 
 
 def test_a_swap_writes_all_snapshots_in_a_separate_transaction() -> None:
-    rig = Rig(
-        *SWAP, *batch(*THREE_RECORDS, first=3), swap_at=2, clock_step_seconds=0.15
+    rig = LoopRig(
+        *SWAP_STEPS,
+        *batch_steps(*THREE_RECORDS, first_offset=3),
+        swap_at_refresh=2,
+        clock_step_seconds=0.15,
     ).with_opened_account()
 
     rig.run()
 
-    ((messages, commits),) = [one for one in rig.outbox.published if is_swap(one[0])]
+    ((messages, commits),) = [batch for batch in rig.outbox.published_batches if is_swap(batch[0])]
     assert [message.topic for message in messages] == ["g.ledger"] * 2
-    assert [(commit.partition, commit.next_offset) for commit in commits] == [(ZERO, 3), (ONE, 0)]
-    assert {record.account.model_version for record in ledger_records(messages)} == {OLDER}
+    assert [(commit.partition, commit.next_offset) for commit in commits] == [
+        (PARTITION_0, 3),
+        (PARTITION_1, 0),
+    ]
+    assert {record.account.model_version for record in ledger_records(messages)} == {OLD_VERSION}
     require_snapshots(rig)
     snapshots = [
-        rig.state.snapshots[r.account.snapshot]
+        rig.state_topic.snapshots[r.account.snapshot]
         for r in ledger_records(messages)
         if r.account.snapshot
     ]
-    assert {snapshot.model_version for snapshot in snapshots} == {NEWER}
-    assert {account.model_version for account in rig.accounts.by_partition.values()} == {NEWER}
-    assert all(account.model_version == NEWER for account in rig.accounts.by_partition.values())
+    assert {snapshot.model_version for snapshot in snapshots} == {NEW_VERSION}
+    assert {account.model_version for account in rig.accounts.by_partition.values()} == {
+        NEW_VERSION
+    }
+    assert all(
+        account.model_version == NEW_VERSION for account in rig.accounts.by_partition.values()
+    )
 
 
 def test_a_memory_that_another_worker_swapped_and_swapped_back_is_restored() -> None:
-    """A swap changes the memory even if no record arrives between the two swaps."""
-    swapped: list[bytes] = []
+    """A swap of the model changes the memory even if no record arrives between two swaps."""
+    swapped_bytes: list[bytes] = []
 
-    def swap_elsewhere(consumer: FakeConsumer) -> list[StoredRecord]:
-        account, memory = rig.accounts.by_partition[ZERO], rig.memories[ZERO]
+    def swap_on_another_worker(consumer: FakeConsumer) -> list[StoredRecord]:
+        account, memory = rig.accounts.by_partition[PARTITION_0], rig.memories[PARTITION_0]
         consumer.revoke_partitions(0)
         memory = memory_from_bytes(
             memory_to_bytes(memory), a_detector(), max_sensors=memory.max_sensors
         )
-        memory.adopt(a_detector(NEWER))
-        memory.adopt(a_detector(OLDER))
-        swapped.append(memory_to_bytes(memory))
-        at = SnapshotRef(99, account.next_offset)
-        account = replace(account, snapshot=at)
-        (before,) = rig.state.snapshots.values()
-        rig.state.snapshots[at] = replace(before, account=account, content=swapped[0])
+        memory.adopt(a_detector(NEW_VERSION))
+        memory.adopt(a_detector(OLD_VERSION))
+        swapped_bytes.append(memory_to_bytes(memory))
+        snapshot_ref = SnapshotRef(99, account.next_offset)
+        account = replace(account, snapshot=snapshot_ref)
+        (old_snapshot,) = rig.state_topic.snapshots.values()
+        rig.state_topic.snapshots[snapshot_ref] = replace(
+            old_snapshot, account=account, content=swapped_bytes[0]
+        )
         consumer.commit_offset(0, account.next_offset, to_metadata(account))
         consumer.assign_partitions(0)
         return []
 
-    rig = Rig(*batch(*THREE_RECORDS), swap_elsewhere, *[[]] * 3).with_opened_account()
+    rig = LoopRig(
+        *batch_steps(*THREE_RECORDS), swap_on_another_worker, *[[]] * 3
+    ).with_opened_account()
 
     rig.run()
 
-    assert memory_to_bytes(rig.memories[ZERO]) == swapped[0]
+    assert memory_to_bytes(rig.memories[PARTITION_0]) == swapped_bytes[0]
 
 
 def is_swap(messages: Sequence[OutgoingMessage]) -> bool:
@@ -190,49 +224,56 @@ def is_swap(messages: Sequence[OutgoingMessage]) -> bool:
 def test_a_failed_swap_keeps_the_old_memory_and_is_repeated(
     failure: SensorwatchError, *, fail_after_commit: bool
 ) -> None:
-    """A swap with an unknown outcome that was committed is not repeated."""
-    seen: list[tuple[bytes, str]] = []
+    """If a swap was committed with an unknown outcome, the worker does not repeat the swap."""
+    observations: list[tuple[bytes, str]] = []
 
-    def look(_consumer: FakeConsumer) -> list[StoredRecord]:
-        model = rig.accounts.by_partition[ZERO].model_version
-        seen.append((memory_to_bytes(rig.memories[ZERO]), model))
+    def observe(_consumer: FakeConsumer) -> list[StoredRecord]:
+        model = rig.accounts.by_partition[PARTITION_0].model_version
+        observations.append((memory_to_bytes(rig.memories[PARTITION_0]), model))
         return []
 
-    steps = [*batch(*THREE_RECORDS), look, *[look] * 12, *batch(*THREE_RECORDS, first=3)]
-    failing = [None, failure]
-    rig = Rig(
+    steps = [
+        *batch_steps(*THREE_RECORDS),
+        observe,
+        *[observe] * 12,
+        *batch_steps(*THREE_RECORDS, first_offset=3),
+    ]
+    failures = [None, failure]
+    rig = LoopRig(
         *steps,
-        failures=failing,
+        failures=failures,
         fail_after_commit=fail_after_commit,
-        swap_at=2,
+        swap_at_refresh=2,
         clock_step_seconds=0.15,
     ).with_opened_account()
 
     rig.run()
 
-    assert sum(is_swap(messages) for messages in rig.outbox.tried) == (
+    assert sum(is_swap(messages) for messages in rig.outbox.attempts) == (
         1 if fail_after_commit else 2
     )
-    assert sum(is_swap(messages) for messages, _ in rig.outbox.published) == 1
-    assert {model for _, model in seen} == {OLDER, NEWER}
-    assert rig.accounts.by_partition[ZERO].consumed == 6
-    undisturbed = Rig(*steps, swap_at=2, clock_step_seconds=0.15).with_opened_account()
-    actual = memory_to_bytes(rig.memories[ZERO])
-    rig = undisturbed  # `look` reads this variable
+    assert sum(is_swap(messages) for messages, _ in rig.outbox.published_batches) == 1
+    assert {model for _, model in observations} == {OLD_VERSION, NEW_VERSION}
+    assert rig.accounts.by_partition[PARTITION_0].consumed == 6
+    reference_rig = LoopRig(
+        *steps, swap_at_refresh=2, clock_step_seconds=0.15
+    ).with_opened_account()
+    memory_bytes = memory_to_bytes(rig.memories[PARTITION_0])
+    rig = reference_rig  # `observe` reads the variable `rig`
     rig.run()
-    assert actual == memory_to_bytes(rig.memories[ZERO])
+    assert memory_bytes == memory_to_bytes(rig.memories[PARTITION_0])
 
 
 def test_the_memory_metrics_change_only_with_a_commit() -> None:
-    rig = Rig(
-        *batch(*THREE_RECORDS), [], failures=[MicroBatchAborted("injected")]
+    rig = LoopRig(
+        *batch_steps(*THREE_RECORDS), [], failures=[MicroBatchAborted("injected")]
     ).with_opened_account()
     rig.run()
     assert rig.metric("rows_by_status_total", status="scored") == 0
     assert rig.metric("sensors", topic=TOPIC, partition="0") == 0
     assert rig.metric("restore_seconds_count") == 1
 
-    rig.consumer.steps = [*batch(*THREE_RECORDS)]
+    rig.consumer.steps = [*batch_steps(*THREE_RECORDS)]
     rig.run()
 
     rows = [rig.metric("rows_by_status_total", status=s) or 0 for s in ("scored", "duplicate")]
@@ -245,7 +286,7 @@ def test_the_memory_metrics_change_only_with_a_commit() -> None:
 
 
 def test_a_worker_that_restores_a_memory_is_not_ready() -> None:
-    rig = Rig().with_opened_account()
+    rig = LoopRig().with_opened_account()
 
     rig.observation.set_awaiting_memory(2)
 

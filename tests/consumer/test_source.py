@@ -1,4 +1,4 @@
-"""Micro-batches have only records of assigned partitions, and errors become exceptions."""
+"""The source returns only records of assigned partitions and raises project errors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,32 +16,34 @@ from sensorwatch.consumer.source import (
     POLL_ROWS,
     KafkaSource,
 )
-from tests.consumer.fakes import MEMBERSHIP, TOPIC, FailedFetch, FakeConsumer, records
+from tests.consumer.fakes import MEMBERSHIP, TOPIC, FailedFetch, FakeConsumer, records_at
 from tests.kafka.record_builders import StoredRecord
 
 
 @dataclass
 class FakeOwner:
-    """Every partition continues at 10 times its number."""
+    """An owner of partitions; the next offset of partition n is 10 times n."""
 
-    owned: set[Partition] = field(default_factory=set)
-    without_memory: set[Partition] = field(default_factory=set)
+    owned_partitions: set[Partition] = field(default_factory=set)
+    partitions_without_memory: set[Partition] = field(default_factory=set)
 
     def assign(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
-        self.owned |= set(partitions)
+        self.owned_partitions |= set(partitions)
         return {partition: 10 * partition.number for partition in partitions}
 
     def revoke(self, partitions: Sequence[Partition]) -> None:
-        self.owned -= set(partitions)
+        self.owned_partitions -= set(partitions)
 
     def reload(self) -> dict[Partition, int]:
-        return {partition: 10 * partition.number for partition in sorted(self.owned)}
+        return {partition: 10 * partition.number for partition in sorted(self.owned_partitions)}
 
     def has_memory(self, partition: Partition) -> bool:
-        return partition not in self.without_memory
+        return partition not in self.partitions_without_memory
 
 
-class Rig:
+class SourceRig:
+    """A source with a fake owner; the rig stores all rebalances."""
+
     def __init__(self, consumer: FakeConsumer, *, incremental: bool = False) -> None:
         self.owner = FakeOwner()
         self.rebalances: list[tuple[str, list[int]]] = []
@@ -68,108 +70,112 @@ def positions(batch: MicroBatch) -> list[tuple[int, int]]:
 
 
 def test_a_micro_batch_has_the_available_records_and_the_membership() -> None:
-    consumer = FakeConsumer(records(0, 5), records(0, 6, 7), [], records(0, 8))
+    consumer = FakeConsumer(records_at(0, 5), records_at(0, 6, 7), [], records_at(0, 8))
 
-    batch = Rig(consumer).source.next_batch(100, 0.05)
+    batch = SourceRig(consumer).source.next_batch(100, 0.05)
 
     assert positions(batch) == [(0, 5), (0, 6), (0, 7)]
     assert batch.membership == MEMBERSHIP
 
 
-def test_only_a_worker_with_a_backlog_waits_for_more_records() -> None:
-    """Otherwise a worker without a backlog would wait a second for a full micro-batch."""
-    calls = BACKLOG_ROWS // POLL_ROWS
-    full = [records(0, *range(1 + n * POLL_ROWS, 1 + (n + 1) * POLL_ROWS)) for n in range(calls)]
-    consumer = FakeConsumer(records(0, 0), *full, records(0, 9_000), records(0, 9_001))
-    rig = Rig(consumer)
+def test_a_worker_waits_for_more_records_only_if_it_has_a_backlog() -> None:
+    """A worker without a backlog must not wait a second for a full micro-batch."""
+    full_polls = BACKLOG_ROWS // POLL_ROWS
+    full_batches = [
+        records_at(0, *range(1 + n * POLL_ROWS, 1 + (n + 1) * POLL_ROWS)) for n in range(full_polls)
+    ]
+    consumer = FakeConsumer(
+        records_at(0, 0), *full_batches, records_at(0, 9_000), records_at(0, 9_001)
+    )
+    rig = SourceRig(consumer)
 
     (partition_batch,) = rig.source.next_batch(50_000, 0.05).partition_batches
 
     assert partition_batch.offsets.tolist() == [*range(BACKLOG_ROWS + 1), 9_000]
-    assert consumer.waited == [0.05, *[0.0] * calls, BACKLOG_WAIT_SECONDS]
+    assert consumer.consume_timeouts == [0.05, *[0.0] * full_polls, BACKLOG_WAIT_SECONDS]
 
 
 def test_a_micro_batch_never_exceeds_max_rows() -> None:
-    consumer = FakeConsumer(records(0, 5), records(0, 6), records(0, 7))
-    rig = Rig(consumer)
+    consumer = FakeConsumer(records_at(0, 5), records_at(0, 6), records_at(0, 7))
+    rig = SourceRig(consumer)
 
     assert positions(rig.source.next_batch(2, 0.05)) == [(0, 5), (0, 6)]
     assert positions(rig.source.next_batch(2, 0.05)) == [(0, 7)]
 
 
 def test_a_micro_batch_is_full_when_its_values_are_large() -> None:
-    """The limit bounds the memory and the producer's queue."""
-    size = BATCH_BYTES // 4
-    large = [StoredRecord(bytes(size), offset) for offset in range(6)]
-    consumer = FakeConsumer(*[[record] for record in large], [StoredRecord(None, 6)])
-    rig = Rig(consumer)
+    """The limit on bytes bounds the heap and the producer's queue."""
+    value_size = BATCH_BYTES // 4
+    large_records = [StoredRecord(bytes(value_size), offset) for offset in range(6)]
+    consumer = FakeConsumer(*[[record] for record in large_records], [StoredRecord(None, 6)])
+    rig = SourceRig(consumer)
 
     assert positions(rig.source.next_batch(100, 0.05)) == [(0, 0), (0, 1), (0, 2), (0, 3)]
     assert positions(rig.source.next_batch(100, 0.05)) == [(0, 4), (0, 5), (0, 6)]
 
 
 def test_without_records_a_micro_batch_is_empty() -> None:
-    assert positions(Rig(FakeConsumer()).source.next_batch(10, 0.05)) == []
+    assert positions(SourceRig(FakeConsumer()).source.next_batch(10, 0.05)) == []
 
 
 @pytest.mark.parametrize(("callback", "kind"), [("on_revoke", "revoked"), ("on_lost", "lost")])
 def test_records_of_a_revoked_partition_are_dropped_from_the_unfinished_micro_batch(
     callback: str, kind: str
 ) -> None:
-    """Otherwise they would be committed under the next generation."""
+    """Records of a revoked partition must not be committed in the next generation."""
 
     def rebalance(consumer: FakeConsumer) -> list[object]:
         consumer.revoke_partitions(0, kind=callback)
-        return [*records(1, 11)]
+        return [*records_at(1, 11)]
 
-    consumer = FakeConsumer(records(0, 5), [*records(1, 10), *records(0, 6)], rebalance)
-    rig = Rig(consumer)
+    consumer = FakeConsumer(records_at(0, 5), [*records_at(1, 10), *records_at(0, 6)], rebalance)
+    rig = SourceRig(consumer)
     consumer.assign_partitions(0, 1)
     rig.source.resume_partitions([Partition(TOPIC, 0), Partition(TOPIC, 1)])
 
     assert positions(rig.source.next_batch(100, 0.05)) == [(1, 10), (1, 11)]
-    assert rig.owner.owned == {Partition(TOPIC, 1)}
+    assert rig.owner.owned_partitions == {Partition(TOPIC, 1)}
     assert rig.rebalances == [("assigned", [0, 1]), (kind, [0])]
 
 
 @pytest.mark.parametrize("incremental", [False, True])
 def test_partitions_start_at_their_next_offsets(incremental: bool) -> None:
     consumer = FakeConsumer()
-    Rig(consumer, incremental=incremental)
+    SourceRig(consumer, incremental=incremental)
 
     consumer.assign_partitions(1, 2)
 
-    assert [(p.partition, p.offset) for p in consumer.assigned] == [(1, 10), (2, 20)]
+    assert [(p.partition, p.offset) for p in consumer.assigned_partitions] == [(1, 10), (2, 20)]
     assert consumer.incremental is incremental
 
 
 def test_rewinding_seeks_every_assigned_partition() -> None:
-    consumer = FakeConsumer(records(0, 5))
-    rig = Rig(consumer)
+    consumer = FakeConsumer(records_at(0, 5))
+    rig = SourceRig(consumer)
     consumer.assign_partitions(0, 2)
     rig.source.next_batch(10, 0.05)
 
     rig.source.rewind()
 
-    assert consumer.sought == [(0, 0), (2, 20)]
+    assert consumer.seeks == [(0, 0), (2, 20)]
 
 
-def test_rewinding_tries_again_and_drops_records_that_arrive() -> None:
-    consumer = FakeConsumer(records(0, 5))
+def test_rewinding_repeats_a_failed_seek_and_drops_records_that_arrive() -> None:
+    consumer = FakeConsumer(records_at(0, 5))
     consumer.seek_failures = [KafkaException(KafkaError(KafkaError._STATE))]
-    rig = Rig(consumer)
+    rig = SourceRig(consumer)
     consumer.assign_partitions(0, 2)
 
     rig.source.rewind()
 
-    assert consumer.sought == [(0, 0), (2, 20)]
+    assert consumer.seeks == [(0, 0), (2, 20)]
     assert positions(rig.source.next_batch(10, 0.05)) == []
 
 
 def test_rewinding_that_keeps_failing_ends_the_process() -> None:
     consumer = FakeConsumer()
     consumer.seek_failures = [KafkaException(KafkaError(KafkaError._STATE))] * 1_000
-    rig = Rig(consumer)
+    rig = SourceRig(consumer)
     consumer.assign_partitions(0)
 
     with pytest.raises(Unrecoverable, match="go back"):
@@ -182,74 +188,76 @@ def test_partitions_assigned_while_paused_are_paused_too() -> None:
         return []
 
     consumer = FakeConsumer(rebalance)
-    rig = Rig(consumer)
+    rig = SourceRig(consumer)
     consumer.assign_partitions(0)
     rig.source.resume_partitions([Partition(TOPIC, 0)])
 
     rig.source.pause()
     rig.source.poll_paused(0.1)
-    assert set(consumer.paused) == {0, 1}
+    assert set(consumer.paused_partitions) == {0, 1}
     rig.source.resume_partitions([Partition(TOPIC, 0), Partition(TOPIC, 1)])
-    assert set(consumer.paused) == {0, 1}, "all partitions are still paused"
+    assert set(consumer.paused_partitions) == {0, 1}, "all partitions are still paused"
     rig.source.resume()
-    assert set(consumer.paused) == set()
+    assert set(consumer.paused_partitions) == set()
 
 
 def test_new_partitions_without_a_memory_are_paused_until_resumed() -> None:
     consumer = FakeConsumer()
-    rig = Rig(consumer)
-    zero, one = Partition(TOPIC, 0), Partition(TOPIC, 1)
-    rig.owner.without_memory = {zero, one}
+    rig = SourceRig(consumer)
+    partition_0, partition_1 = Partition(TOPIC, 0), Partition(TOPIC, 1)
+    rig.owner.partitions_without_memory = {partition_0, partition_1}
 
     consumer.assign_partitions(0, 1)
-    assert set(consumer.paused) == {0, 1}
-    rig.source.resume_partitions([one])
-    assert set(consumer.paused) == {0}
+    assert set(consumer.paused_partitions) == {0, 1}
+    rig.source.resume_partitions([partition_1])
+    assert set(consumer.paused_partitions) == {0}
     rig.source.pause()
     rig.source.resume()
-    assert set(consumer.paused) == {0}, "`resume` does not resume a partition without a memory"
-    rig.source.resume_partitions([zero])
-    assert set(consumer.paused) == set()
+    assert set(consumer.paused_partitions) == {0}, (
+        "`resume` does not resume a partition without a memory"
+    )
+    rig.source.resume_partitions([partition_0])
+    assert set(consumer.paused_partitions) == set()
 
 
 def test_a_new_partition_with_a_memory_is_not_paused() -> None:
     consumer = FakeConsumer()
-    rig = Rig(consumer)
-    rig.owner.without_memory = {Partition(TOPIC, 1)}
+    rig = SourceRig(consumer)
+    rig.owner.partitions_without_memory = {Partition(TOPIC, 1)}
 
     consumer.assign_partitions(0, 1)
 
-    assert set(consumer.paused) == {1}
+    assert set(consumer.paused_partitions) == {1}
 
 
 def test_a_record_of_a_partition_without_a_memory_is_read_again() -> None:
-    """The client should not return one while the partition is paused; it must not be lost."""
-    consumer = FakeConsumer(records(1, 10), records(0, 5), records(1, 11), [])
-    rig = Rig(consumer)
-    rig.owner.without_memory = {Partition(TOPIC, 1)}
+    """A paused partition should return no records; if it does, no record may be lost."""
+    consumer = FakeConsumer(records_at(1, 10), records_at(0, 5), records_at(1, 11), [])
+    rig = SourceRig(consumer)
+    rig.owner.partitions_without_memory = {Partition(TOPIC, 1)}
     consumer.assign_partitions(0, 1)
 
     assert positions(rig.source.next_batch(100, 0.05)) == []
     assert positions(rig.source.next_batch(100, 0.05)) == [(0, 5)]
-    rig.owner.without_memory = set()
+    rig.owner.partitions_without_memory = set()
     rig.source.resume_partitions([Partition(TOPIC, 1)])
-    assert consumer.sought == [], "the previous micro-batch may not be committed yet"
+    assert consumer.seeks == [], "the previous micro-batch may not be committed yet"
 
     rig.source.next_batch(100, 0.05)
 
-    assert consumer.sought == [(0, 0), (1, 10)]
+    assert consumer.seeks == [(0, 0), (1, 10)]
 
 
 def test_a_partition_that_lost_its_memory_is_paused_after_a_rewind() -> None:
     consumer = FakeConsumer()
-    rig = Rig(consumer)
+    rig = SourceRig(consumer)
     consumer.assign_partitions(0, 1)
     rig.source.resume_partitions([Partition(TOPIC, 0), Partition(TOPIC, 1)])
-    rig.owner.without_memory = {Partition(TOPIC, 1)}
+    rig.owner.partitions_without_memory = {Partition(TOPIC, 1)}
 
     rig.source.rewind()
 
-    assert set(consumer.paused) == {1}
+    assert set(consumer.paused_partitions) == {1}
 
 
 ERRORS: list[tuple[FailedFetch, type[Exception] | None]] = [
@@ -266,24 +274,24 @@ ERRORS: list[tuple[FailedFetch, type[Exception] | None]] = [
 
 
 @pytest.mark.parametrize(
-    ("failed", "raised"), ERRORS, ids=lambda value: getattr(value, "__name__", "fetch")
+    ("failed_fetch", "error_class"), ERRORS, ids=lambda value: getattr(value, "__name__", "fetch")
 )
-def test_each_error_of_the_client_has_its_reaction(
-    failed: FailedFetch, raised: type[Exception] | None
+def test_each_client_error_is_ignored_or_raised_as_a_project_error(
+    failed_fetch: FailedFetch, error_class: type[Exception] | None
 ) -> None:
-    source = Rig(FakeConsumer([failed])).source
+    source = SourceRig(FakeConsumer([failed_fetch])).source
 
-    if raised is None:
+    if error_class is None:
         assert positions(source.next_batch(10, 0.05)) == []
     else:
-        with pytest.raises(raised) as caught:
+        with pytest.raises(error_class) as error_info:
             source.next_batch(10, 0.05)
-        assert type(caught.value) is raised
+        assert type(error_info.value) is error_class
 
 
 def test_closing_leaves_the_group() -> None:
     consumer = FakeConsumer()
 
-    Rig(consumer).source.close()
+    SourceRig(consumer).source.close()
 
-    assert consumer.closed
+    assert consumer.is_closed

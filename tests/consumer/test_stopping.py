@@ -1,4 +1,4 @@
-"""A worker stops after a signal at any time, and after the end of its supervisor."""
+"""A worker stops after a signal at any time and if its supervisor has ended."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from tests.brokers.child_processes import DeadlineMissed, tail, wait_until
 from tests.brokers.kafka import Kafka
 from tests.consumer.sandbox import START_SECONDS, Sandbox, Worker
 
-# Replaces the client library, whose import is the first slow step.
+# A stand-in for the client library, whose import is the first slow step of a worker.
 SLOW_IMPORT = """
 import pathlib, time
 pathlib.Path("importing").touch()
@@ -19,36 +19,36 @@ time.sleep(60)
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_during_the_imports_ends_a_worker_with_code_0(
-    tmp_path: Path, number: signal.Signals
+    tmp_path: Path, signal_number: signal.Signals
 ) -> None:
     (tmp_path / "confluent_kafka.py").write_text(SLOW_IMPORT)
     with Sandbox("127.0.0.1:1", tmp_path).start() as worker:
         importing = tmp_path / "importing"
         wait_until(importing.exists, deadline=START_SECONDS, what="the import", every=0.01)
 
-        os.kill(worker.program.pid, number)
+        os.kill(worker.process.pid, signal_number)
 
-        assert worker.program.wait(deadline=5) == 0
+        assert worker.process.wait(deadline=5) == 0
         assert "Traceback" not in worker.log()
 
 
 def test_a_worker_whose_supervisor_ends_during_the_imports_ends_too(tmp_path: Path) -> None:
-    """Its stdin is closed."""
+    """The stdin of a worker is closed if its supervisor has ended."""
     (tmp_path / "confluent_kafka.py").write_text(SLOW_IMPORT)
     with Sandbox("127.0.0.1:1", tmp_path).start("--worker", "0") as worker:
-        assert worker.program.wait(deadline=START_SECONDS) == 0
+        assert worker.process.wait(deadline=START_SECONDS) == 0
         assert "the supervisor has ended" in worker.log()
 
 
 def test_the_error_for_a_port_in_use_names_another_worker_as_a_cause(tmp_path: Path) -> None:
     sandbox = Sandbox("127.0.0.1:1", tmp_path).with_model()
     with (
-        socket.create_server(("127.0.0.1", 0)) as other,
-        sandbox.start(consumer__http_port=other.getsockname()[1]) as worker,
+        socket.create_server(("127.0.0.1", 0)) as other_server,
+        sandbox.start(consumer__http_port=other_server.getsockname()[1]) as worker,
     ):
-        assert worker.program.wait(deadline=START_SECONDS) == 2
+        assert worker.process.wait(deadline=START_SECONDS) == 2
         assert "Another worker may use this port" in worker.log()
 
 
@@ -57,20 +57,20 @@ def test_the_error_for_a_port_in_use_names_another_worker_as_a_cause(tmp_path: P
 def test_workers_of_a_killed_supervisor_end_and_free_their_ports(
     kafka: Kafka, tmp_path: Path
 ) -> None:
-    """On a real broker, because the mock cluster's rebalances do not finish in this case."""
+    """The test needs a real broker: in the mock cluster these rebalances do not finish."""
     sandbox = Sandbox(kafka.address, tmp_path).with_model()
     for topic, partitions in sandbox.topics.items():
         kafka.create_topic(topic, partitions)
-    port = _two_free_ports()
+    port = _first_of_two_free_ports()
 
-    with sandbox.start("--workers", "2", consumer__http_port=port) as orphaned:
-        _wait_for(orphaned, '"partitions assigned"', 2)
-        os.kill(orphaned.program.pid, signal.SIGKILL)
+    with sandbox.start("--workers", "2", consumer__http_port=port) as orphaned_workers:
+        _wait_for(orphaned_workers, '"partitions assigned"', 2)
+        os.kill(orphaned_workers.process.pid, signal.SIGKILL)
 
-        with sandbox.start("--workers", "2", consumer__http_port=port) as following:
-            _wait_for(following, '"partitions assigned"', 2)
-            _wait_for(orphaned, '"worker stopped"', 2)
-            assert following.program.terminate(deadline=10) == 0, tail(following.program.log)
+        with sandbox.start("--workers", "2", consumer__http_port=port) as new_workers:
+            _wait_for(new_workers, '"partitions assigned"', 2)
+            _wait_for(orphaned_workers, '"worker stopped"', 2)
+            assert new_workers.process.terminate(deadline=10) == 0, tail(new_workers.process.log)
 
 
 def _wait_for(worker: Worker, event: str, times: int) -> None:
@@ -81,15 +81,15 @@ def _wait_for(worker: Worker, event: str, times: int) -> None:
             what=f"{event} {times} times",
             every=0.05,
         )
-    except DeadlineMissed as missed:
-        raise DeadlineMissed(f"{missed}; its log ends:\n{tail(worker.program.log)}") from None
+    except DeadlineMissed as error:
+        raise DeadlineMissed(f"{error}; its log ends:\n{tail(worker.process.log)}") from None
 
 
-def _two_free_ports() -> int:
+def _first_of_two_free_ports() -> int:
     """Return the first of two consecutive free ports."""
     while True:
-        with socket.create_server(("127.0.0.1", 0)) as one:
-            port = int(one.getsockname()[1])
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = int(server.getsockname()[1])
             try:
                 with socket.create_server(("127.0.0.1", port + 1)):
                     return port

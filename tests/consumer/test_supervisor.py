@@ -12,7 +12,7 @@ from sensorwatch.consumer.supervisor import FINAL_CODES
 from tests.brokers.child_processes import Program, wait_until
 
 ROOT = Path(__file__).parents[2]
-# Replaces `python -m sensorwatch.consumer`; the environment has the exit codes of its runs.
+# A stand-in for `python -m sensorwatch.consumer`; CODES_<n> has the exit codes of its runs.
 WORKER = """
 import os, pathlib, signal, sys, time
 number = sys.argv[sys.argv.index("--worker") + 1]
@@ -48,7 +48,7 @@ sys.exit(supervisor.supervise(2, ["--group", "g"]))
 def folder(tmp_path: Path) -> Path:
     package = tmp_path / "sensorwatch" / "consumer"
     package.mkdir(parents=True)
-    # This package has only the stand-in of the consumer; the others are those of the repository.
+    # Only the stand-in is in this package; Python finds all other packages in the repository.
     (package.parent / "__init__.py").write_text(f"__path__.append({str(ROOT / 'sensorwatch')!r})")
     (package / "__main__.py").write_text(WORKER)
     supervisor = ROOT / "consumer" / "supervisor.py"
@@ -58,7 +58,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def start(folder: Path, **codes: str) -> Program:
-    """Start two workers; `codes` are the exit codes of a worker's first runs."""
+    """Start a supervisor of two workers; `codes` has the exit codes of their first runs."""
     environment = {f"CODES_{name.removeprefix('worker')}": text for name, text in codes.items()}
     return Program(
         [sys.executable, "-c", SUPERVISOR],
@@ -72,7 +72,7 @@ def start(folder: Path, **codes: str) -> Program:
     )
 
 
-def runs(folder: Path, worker: int) -> int:
+def run_count(folder: Path, worker: int) -> int:
     path = folder / f"runs-{worker}"
     return len(path.read_text()) if path.exists() else 0
 
@@ -83,56 +83,56 @@ def wait_for(folder: Path, *names: str) -> None:
     )
 
 
-def test_each_worker_has_its_number_and_sigterm_stops_them_all(folder: Path) -> None:
-    with start(folder) as program:
+def test_each_worker_has_its_number_and_sigterm_stops_all_workers(folder: Path) -> None:
+    with start(folder) as process:
         wait_for(folder, "waiting-0", "waiting-1")
         assert (folder / "arguments-1").read_text() == "--group g --worker 1"
 
-        assert program.terminate(deadline=10) == 0
+        assert process.terminate(deadline=10) == 0
 
     wait_for(folder, "stopped-0", "stopped-1")
 
 
-def test_a_crashed_worker_is_restarted_and_the_other_one_is_not(folder: Path) -> None:
-    with start(folder, worker1="70,3,-9") as program:
+def test_a_crashed_worker_is_restarted_and_the_other_worker_is_not(folder: Path) -> None:
+    with start(folder, worker1="70,3,-9") as process:
         wait_for(folder, "waiting-0", "waiting-1")
 
-        assert (runs(folder, 0), runs(folder, 1)) == (1, 4)
-        assert program.terminate(deadline=10) == 0
+        assert (run_count(folder, 0), run_count(folder, 1)) == (1, 4)
+        assert process.terminate(deadline=10) == 0
 
 
 def test_a_killed_worker_is_restarted(folder: Path) -> None:
-    with start(folder) as program:
+    with start(folder) as process:
         wait_for(folder, "waiting-0", "waiting-1")
         os.kill(int((folder / "waiting-0").read_text()), signal.SIGKILL)
 
-        wait_until(lambda: runs(folder, 0) == 2, deadline=20, what="a second run")
-        assert program.terminate(deadline=10) == 0
+        wait_until(lambda: run_count(folder, 0) == 2, deadline=20, what="a second run")
+        assert process.terminate(deadline=10) == 0
 
 
 @pytest.mark.parametrize("code", sorted(FINAL_CODES))
 def test_a_final_exit_code_ends_all_workers(folder: Path, code: int) -> None:
-    with start(folder, worker0=str(code)) as program:
-        assert program.wait(deadline=20) == code
+    with start(folder, worker0=str(code)) as process:
+        assert process.wait(deadline=20) == code
 
-    assert runs(folder, 0) == 1
-
-
-def test_fenced_is_final_only_the_second_time_in_a_row(folder: Path) -> None:
-    """The first time, the worker's own transaction may have timed out."""
-    fenced = Fenced.exit_code
-    with start(folder, worker0=f"{fenced},{fenced}") as program:
-        assert program.wait(deadline=20) == fenced
-    assert runs(folder, 0) == 2
-
-    with start(folder, worker1=f"{fenced},70,{fenced}") as program:
-        wait_until(lambda: runs(folder, 1) >= 4, deadline=20, what="a fourth run")
-        assert program.terminate(deadline=10) == 0
+    assert run_count(folder, 0) == 1
 
 
-def test_the_exit_code_is_that_of_the_failed_worker_and_not_of_a_terminated_one(
+def test_only_a_worker_that_is_fenced_twice_in_a_row_ends_all_workers(folder: Path) -> None:
+    """A single fencing may mean only that the worker's own transaction timed out."""
+    exit_code = Fenced.exit_code
+    with start(folder, worker0=f"{exit_code},{exit_code}") as process:
+        assert process.wait(deadline=20) == exit_code
+    assert run_count(folder, 0) == 2
+
+    with start(folder, worker1=f"{exit_code},70,{exit_code}") as process:
+        wait_until(lambda: run_count(folder, 1) >= 4, deadline=20, what="a fourth run")
+        assert process.terminate(deadline=10) == 0
+
+
+def test_the_supervisor_exits_with_the_code_of_the_failed_worker(
     folder: Path,
 ) -> None:
     (folder / "sensorwatch" / "consumer" / "__main__.py").write_text(IGNORES_SIGTERM)
-    with start(folder, worker0="5") as program:
-        assert program.wait(deadline=20) == 5
+    with start(folder, worker0="5") as process:
+        assert process.wait(deadline=20) == 5

@@ -15,7 +15,7 @@ from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import process
 from sensorwatch.consumer import threads
 from sensorwatch.consumer.threads import ThreadedRowExecutor
-from tests.consumer.rig import THREE_RECORDS, Rig, batch
+from tests.consumer.rig import THREE_RECORDS, LoopRig, batch_steps
 from tests.kafka.record_builders import a_payload
 from tests.reading_builders import ANOMALOUS
 from tests.scoring.detectors import DETECTORS
@@ -23,37 +23,45 @@ from tests.scoring.detectors import DETECTORS
 
 @pytest.fixture(autouse=True)
 def small_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make tasks of one row."""
+    """Make each task one row, so that small tests use all threads."""
     monkeypatch.setattr(threads, "TASK_ROWS", 1)
 
 
 def some_payloads(seed: int, count: int) -> list[bytes | None]:
     """Return payloads of four sensors; a third of them are invalid or unusual."""
-    random = np.random.default_rng(seed)
-    others = [None, b"", b"{", b'{"a": 1}', a_payload(ANOMALOUS), a_payload(x1=None), b"[]"]
+    rng = np.random.default_rng(seed)
+    unusual_payloads = [
+        None,
+        b"",
+        b"{",
+        b'{"a": 1}',
+        a_payload(ANOMALOUS),
+        a_payload(x1=None),
+        b"[]",
+    ]
     return [
-        others[random.integers(len(others))]
-        if random.random() < 0.3
+        unusual_payloads[rng.integers(len(unusual_payloads))]
+        if rng.random() < 0.3
         else a_payload(
-            random.normal(size=3).round(random.integers(17)).tolist(),
-            sensor_id=f"s{random.integers(4)}",
+            rng.normal(size=3).round(rng.integers(17)).tolist(),
+            sensor_id=f"s{rng.integers(4)}",
             timestamp=f"2025-01-01T00:{number // 60 % 60:02d}:{number % 60:02d}Z",
         )
         for number in range(count)
     ]
 
 
-def result(
+def result_bytes(
     payloads: Sequence[bytes | None], detector: Detector, row_executor: RowExecutor
 ) -> tuple[object, ...]:
-    """Return all results of the payloads, and the memory afterwards."""
+    """Process the payloads; return all results and the contents of the memory."""
     memory = detector.empty_memory()
     outcome = process(payloads, detector, memory, row_executor=row_executor)
     readings = outcome.readings
     return (
         outcome.kinds.tobytes(),
         outcome.score_bits.tobytes(),
-        [(one.index, one.faults) for one in outcome.rejections],
+        [(rejection.index, rejection.faults) for rejection in outcome.rejections],
         readings.index.tobytes(),
         readings.event_time.tobytes(),
         readings.sensor.tobytes(),
@@ -65,19 +73,23 @@ def result(
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 2**32), count=st.integers(0, 120), cuts=st.lists(st.integers(0, 120)))
+@given(
+    seed=st.integers(0, 2**32), count=st.integers(0, 120), chunk_ends=st.lists(st.integers(0, 120))
+)
 @pytest.mark.parametrize("kind", DETECTORS)
-def test_no_bit_depends_on_the_row_ranges_or_their_order(
-    kind: str, seed: int, count: int, cuts: list[int]
+def test_results_do_not_depend_on_the_row_ranges_or_their_order(
+    kind: str, seed: int, count: int, chunk_ends: list[int]
 ) -> None:
-    def in_ranges(work: RowRangeWork, rows: int) -> None:
-        edges = sorted({0, rows, *(cut for cut in cuts if cut < rows)})
-        for begin, end in reversed(list(pairwise(edges))):
+    def run_row_ranges(work: RowRangeWork, rows: int) -> None:
+        range_ends = sorted({0, rows, *(end for end in chunk_ends if end < rows)})
+        for begin, end in reversed(list(pairwise(range_ends))):
             work(begin, end)
 
     payloads, detector = some_payloads(seed, count), DETECTORS[kind]()
 
-    assert result(payloads, detector, in_ranges) == result(payloads, detector, serial)
+    assert result_bytes(payloads, detector, run_row_ranges) == result_bytes(
+        payloads, detector, serial
+    )
 
 
 @pytest.mark.parametrize("kind", DETECTORS)
@@ -89,15 +101,17 @@ def test_threads_compute_the_same_bits_as_one_thread(
     payloads, detector = some_payloads(count, 6_000), DETECTORS[kind]()
 
     with ThreadedRowExecutor(count) as row_executor:
-        assert result(payloads, detector, row_executor) == result(payloads, detector, serial)
+        assert result_bytes(payloads, detector, row_executor) == result_bytes(
+            payloads, detector, serial
+        )
 
 
-def test_a_forest_too_deep_for_the_fast_layout_runs_in_threads_too() -> None:
+def test_a_forest_too_deep_for_the_heap_layout_runs_in_threads() -> None:
     from sklearn.ensemble import IsolationForest
 
     rows = np.random.default_rng(1).normal(size=(1_000, 3))
-    deep = IsolationForest(n_estimators=7, max_samples=1_000, random_state=0).fit(rows)
-    forest = forest_from_sklearn(deep)
+    deep_forest = IsolationForest(n_estimators=7, max_samples=1_000, random_state=0).fit(rows)
+    forest = forest_from_sklearn(deep_forest)
     assert forest.heap is None
 
     with ThreadedRowExecutor(3) as row_executor:
@@ -110,23 +124,23 @@ def test_a_forest_too_deep_for_the_fast_layout_runs_in_threads_too() -> None:
 @given(rows=st.integers(0, 500), count=st.integers(1, 5))
 @settings(max_examples=50, deadline=None)
 def test_each_row_is_processed_once(rows: int, count: int) -> None:
-    done = np.zeros(rows, dtype=np.int64)
+    call_counts = np.zeros(rows, dtype=np.int64)
 
     def work(begin: int, end: int) -> None:
-        done[begin:end] += 1
+        call_counts[begin:end] += 1
 
     with ThreadedRowExecutor(count) as row_executor:
         row_executor(work, rows)
 
-    assert done.tolist() == [1] * rows
+    assert call_counts.tolist() == [1] * rows
 
 
 def test_row_ranges_run_at_the_same_time() -> None:
-    """Each waits for the other, so one after the other would block."""
-    both = threading.Barrier(2, timeout=20)
+    """Each row range waits until the other range has started."""
+    barrier = threading.Barrier(2, timeout=20)
 
     def work(_begin: int, _end: int) -> None:
-        both.wait()
+        barrier.wait()
 
     with ThreadedRowExecutor(2) as row_executor:
         row_executor(work, 2)
@@ -143,50 +157,50 @@ def test_few_rows_are_one_task(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sorted(ranges) == [(0, 0), (0, 100), (0, 100), (100, 101)]
 
 
-@pytest.mark.parametrize("failing", [0, 1, 2])
-def test_an_error_is_raised_after_all_threads_have_ended(failing: int) -> None:
-    started: list[int] = []
-    ended: list[int] = []
-    others = threading.Event()
+@pytest.mark.parametrize("failing_row", [0, 1, 2])
+def test_an_error_is_raised_after_all_threads_have_ended(failing_row: int) -> None:
+    started_rows: list[int] = []
+    ended_rows: list[int] = []
+    has_failed = threading.Event()
 
     def work(begin: int, _end: int) -> None:
-        if begin == failing:
-            others.set()
+        if begin == failing_row:
+            has_failed.set()
             raise ValueError(f"row {begin}")
-        started.append(begin)
-        assert others.wait(20)
-        ended.append(begin)
+        started_rows.append(begin)
+        assert has_failed.wait(20)
+        ended_rows.append(begin)
 
     with ThreadedRowExecutor(3) as row_executor:
-        with pytest.raises(ValueError, match=f"row {failing}"):
+        with pytest.raises(ValueError, match=f"row {failing_row}"):
             row_executor(work, 3)
-        assert sorted(ended) == sorted(started)
+        assert sorted(ended_rows) == sorted(started_rows)
 
         rows: list[int] = []
         row_executor(lambda begin, _end: rows.append(begin), 3)
     assert sorted(rows) == [0, 1, 2]
 
 
-def test_a_thread_that_has_not_started_is_not_waited_for() -> None:
+def test_the_executor_does_not_wait_for_a_thread_that_has_not_started() -> None:
     """If the other cores are busy, the calling thread runs all tasks."""
-    free = threading.Event()
+    release = threading.Event()
 
     with ThreadedRowExecutor(2) as row_executor:
-        row_executor._pool.submit(free.wait, 20)
-        done: list[int] = []
-        row_executor(lambda begin, _end: done.append(begin), 5)
-        assert done == [0, 1, 2, 3, 4]
-        free.set()
+        row_executor._pool.submit(release.wait, 20)
+        processed_rows: list[int] = []
+        row_executor(lambda begin, _end: processed_rows.append(begin), 5)
+        assert processed_rows == [0, 1, 2, 3, 4]
+        release.set()
 
 
 def test_the_threads_end_with_the_executor() -> None:
     with ThreadedRowExecutor(3) as row_executor:
         row_executor(lambda _begin, _end: None, 3)
-        assert _threads()
-    assert not _threads()
+        assert _row_thread_names()
+    assert not _row_thread_names()
 
 
-def _threads() -> list[str]:
+def _row_thread_names() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("rows")]
 
 
@@ -197,9 +211,9 @@ def test_the_loop_uses_its_row_executor() -> None:
         row_counts.append(rows)
         serial(work, rows)
 
-    rig = Rig(*batch(*THREE_RECORDS, *THREE_RECORDS)).with_opened_account()
+    rig = LoopRig(*batch_steps(*THREE_RECORDS, *THREE_RECORDS)).with_opened_account()
     rig.row_executor = row_executor
 
     rig.run()
 
-    assert row_counts == [6, 4]  # parsed payloads, scored rows
+    assert row_counts == [6, 4]  # 6 payloads are parsed, and 4 rows are scored

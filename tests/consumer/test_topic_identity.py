@@ -1,3 +1,5 @@
+"""A worker detects by the topic id that a topic was deleted and created again."""
+
 import uuid
 from concurrent.futures import Future
 from types import SimpleNamespace
@@ -14,23 +16,23 @@ from tests.brokers.kafka import Kafka
 
 
 class FakeAdmin:
-    """Answers with one topic id after another; an exception is an answer too."""
+    """An admin client whose requests return or raise the next of `answers`."""
 
     def __init__(self, *answers: str | Exception) -> None:
         self.answers = list(answers)
 
     def describe_topics(self, _topics: object) -> dict[str, Future[Any]]:
-        answer: Future[Any] = Future()
-        result = self.answers.pop(0)
-        if isinstance(result, Exception):
-            answer.set_exception(result)
+        future: Future[Any] = Future()
+        next_answer = self.answers.pop(0)
+        if isinstance(next_answer, Exception):
+            future.set_exception(next_answer)
         else:
-            answer.set_result(SimpleNamespace(topic_id=result))
-        return {"sensors": answer}
+            future.set_result(SimpleNamespace(topic_id=next_answer))
+        return {"sensors": future}
 
 
-def checked(*answers: str | Exception) -> None:
-    """Run enough checks to compare every answer."""
+def run_checks(*answers: str | Exception) -> None:
+    """Check a topic until every answer is compared."""
     now = 0.0
     admin = FakeAdmin(*answers)
     identity = TopicIdentity(cast("AdminClient", admin), "sensors", clock=lambda: now)
@@ -38,23 +40,23 @@ def checked(*answers: str | Exception) -> None:
         identity.check()
         now += CHECK_INTERVAL_SECONDS
     now = 0.0
-    identity.check()  # compares the last answer, sends no request
+    identity.check()  # compares the last answer and sends no request
 
 
 def test_an_unchanged_topic_passes() -> None:
-    checked("id-1", "id-1", "id-1")
+    run_checks("id-1", "id-1", "id-1")
 
 
 def test_a_topic_that_was_created_again_is_refused() -> None:
     with pytest.raises(OffsetsLost, match="deleted and created again"):
-        checked("id-1", "id-2", "id-2")
+        run_checks("id-1", "id-2", "id-2")
 
 
 def test_a_broker_without_an_answer_or_an_id_is_ignored() -> None:
-    silent = KafkaException(KafkaError(KafkaError._TIMED_OUT))
-    no_id = "AAAAAAAAAAAAAAAAAAAAAA"
+    timeout_error = KafkaException(KafkaError(KafkaError._TIMED_OUT))
+    zero_id = "AAAAAAAAAAAAAAAAAAAAAA"
 
-    checked("id-1", silent, no_id, "id-1")
+    run_checks("id-1", timeout_error, zero_id, "id-1")
 
 
 @pytest.mark.broker
@@ -65,20 +67,20 @@ def test_a_real_topic_that_was_created_again_is_detected(kafka: Kafka) -> None:
     admin = AdminClient({"bootstrap.servers": kafka.address})
     identity = TopicIdentity(admin, topic, clock=lambda: now)
 
-    def known() -> bool:
+    def id_is_known() -> bool:
         nonlocal now
         now += CHECK_INTERVAL_SECONDS
         identity.check()
         return identity._known_id is not None
 
-    wait_until(known, deadline=20, what="the topic's id")
+    wait_until(id_is_known, deadline=20, what="the topic's id")
     kafka.delete_topic(topic)
     wait_until(
         lambda: topic not in admin.list_topics(timeout=10).topics, deadline=20, what="the deletion"
     )
     kafka.create_topic(topic)
 
-    def refused() -> bool:
+    def is_refused() -> bool:
         nonlocal now
         now += CHECK_INTERVAL_SECONDS
         try:
@@ -87,4 +89,4 @@ def test_a_real_topic_that_was_created_again_is_detected(kafka: Kafka) -> None:
             return True
         return False
 
-    wait_until(refused, deadline=20, what="the refusal")
+    wait_until(is_refused, deadline=20, what="the refusal")

@@ -21,7 +21,7 @@ SERVICE_SECONDS = 45
 
 
 class CommandSession:
-    """Runs commands and services with one configuration file, and new topics and group."""
+    """Runs commands and services with one configuration file, unused topics and an unused group."""
 
     def __init__(self, kafka: Kafka, folder: Path, *, schema: Path) -> None:
         self.kafka = kafka
@@ -50,10 +50,10 @@ format = "json"
         )
 
     def run_command(self, command: str, *, code: int = 0) -> CommandResult:
-        """Run `sensorwatch COMMAND` in the folder and expect it to end with `code`."""
-        ended = sensorwatch(*command.split(), folder=self.folder)
-        assert ended.code == code, f"{command} ended with {ended.code}\n{ended.out}{ended.err}"
-        return ended
+        """Run `sensorwatch COMMAND` in the folder and check that the exit code is `code`."""
+        result = sensorwatch(*command.split(), folder=self.folder)
+        assert result.code == code, f"{command} ended with {result.code}\n{result.out}{result.err}"
+        return result
 
     def run_json_command(self, command: str) -> list[Any]:
         """Run a command that prints JSON lines and return their values."""
@@ -65,19 +65,19 @@ format = "json"
             name: text for name, text in os.environ.items() if name.startswith("SENSORWATCH__")
         }
         assert not environment, f"these settings would change the test: {environment}"
-        program = Program(
+        process = Program(
             [sys.executable, "-m", "sensorwatch", *command.split()],
             log=self.folder / f"{command}.log",
             environment={"PYTHONPATH": str(ROOT)},
             folder=self.folder,
         )
-        self._services[command] = program
+        self._services[command] = process
         wait_until(
             lambda: self.address(command),
             deadline=SERVICE_SECONDS,
-            what=f"{command} to log its address: {tail(program.log, 5)}",
+            what=f"{command} to log its address: {tail(process.log, 5)}",
         )
-        return program
+        return process
 
     def address(self, command: str) -> str | None:
         """Return the address of a service from its log; None if it is not logged yet."""
@@ -88,17 +88,19 @@ format = "json"
         """Fetch a page from a service; a status above 399 raises HTTPError."""
         data = None if body is None else json.dumps(body).encode()
         url = f"{self.address(command)}{path}"
-        with urlopen(Request(url, data, {"Content-Type": "application/json"}), timeout=20) as page:
-            text: str = page.read().decode()
+        with urlopen(
+            Request(url, data, {"Content-Type": "application/json"}), timeout=20
+        ) as response:
+            text: str = response.read().decode()
         return text
 
     def wait_until_consumed(self, records: int) -> None:
         """Wait until the consumer's metrics count this number of records."""
-        series = f'sensorwatch_records_consumed_total{{topic="{self.readings}"}} {records:.1f}'
+        metric_line = f'sensorwatch_records_consumed_total{{topic="{self.readings}"}} {records:.1f}'
         wait_until(
-            lambda: series in self.fetch("consume", "/metrics"),
+            lambda: metric_line in self.fetch("consume", "/metrics"),
             deadline=SERVICE_SECONDS,
-            what=f"{series}; the log ends {tail(self._services['consume'].log, 5)}",
+            what=f"{metric_line}; the log ends {tail(self._services['consume'].log, 5)}",
             every=0.1,
         )
 
@@ -106,7 +108,7 @@ format = "json"
         """Stop a service with SIGTERM and return its exit code."""
         return self._services[command].terminate(deadline=10)
 
-    def committed(self, topic: str) -> list[Message]:
+    def committed_records(self, topic: str) -> list[Message]:
         """Return all committed records of a topic."""
         return read_committed(self.kafka.address, topic)
 
@@ -118,14 +120,14 @@ format = "json"
         """Return all committed events that close an episode."""
         return self._events(EventType.CLOSED)
 
-    def _events(self, kind: EventType) -> list[dict[str, Any]]:
+    def _events(self, event_type: EventType) -> list[dict[str, Any]]:
         return [
             json.loads(message.value() or b"")
-            for message in self.committed(self.anomalies)
-            if dict(message.headers() or [])["ce_type"] == kind.encode()
+            for message in self.committed_records(self.anomalies)
+            if dict(message.headers() or [])["ce_type"] == event_type.encode()
         ]
 
     def close(self) -> None:
         """Stop all running services."""
-        for program in self._services.values():
-            program.close()
+        for process in self._services.values():
+            process.close()

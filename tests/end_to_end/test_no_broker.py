@@ -1,4 +1,4 @@
-"""Tests of the error message of each command if no broker answers."""
+"""Without a broker, each command prints an error message of one line."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,15 +13,17 @@ COMMANDS = ("topics create", "produce --rows 10", "tail --max 1", "ledger show",
 
 @pytest.mark.slow
 def test_every_command_reports_a_missing_broker_in_one_line(tmp_path: Path) -> None:
-    nowhere = f"127.0.0.1:{free_port()}"
-    environment = {"SENSORWATCH__KAFKA__BOOTSTRAP_SERVERS": nowhere}
+    unused_address = f"127.0.0.1:{free_port()}"
+    environment = {"SENSORWATCH__KAFKA__BOOTSTRAP_SERVERS": unused_address}
 
     def run_command(command: str) -> CommandResult:
         return sensorwatch(*command.split(), folder=tmp_path, environ=environment)
 
-    with ThreadPoolExecutor(len(COMMANDS)) as pool:  # Each command waits some seconds.
-        answers = dict(zip(COMMANDS, pool.map(run_command, COMMANDS), strict=True))
-    for command, ended in answers.items():
-        assert (ended.code, ended.out) == (3, ""), command
-        assert ended.err.startswith(f"error: no broker answers at {nowhere} "), command
-        assert ended.err.count("\n") == 1, command
+    with ThreadPoolExecutor(
+        len(COMMANDS)
+    ) as pool:  # The commands run in parallel, because each command waits some seconds.
+        results = dict(zip(COMMANDS, pool.map(run_command, COMMANDS), strict=True))
+    for command, result in results.items():
+        assert (result.code, result.out) == (3, ""), command
+        assert result.err.startswith(f"error: no broker answers at {unused_address} "), command
+        assert result.err.count("\n") == 1, command

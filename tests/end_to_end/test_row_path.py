@@ -1,4 +1,4 @@
-"""Tests of every command on one stream that two model versions score in turn."""
+"""Tests of every command with a stream that two model versions score in turn."""
 
 import json
 import re
@@ -18,10 +18,10 @@ from tests.reading_builders import DEFAULT_SCHEMA
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 ROWS_PER_VERSION = 6_000
-"""Rows sent while one version is the champion."""
-FAULTS = "rate=0.01,kinds=spike+malformed,size=10"
-TRAINING = "--out sample.csv --rows 8000"
-STREAM = f"--rows {ROWS_PER_VERSION} --rate max --interval 300 --faults {FAULTS}"
+"""Number of rows that are sent while one version is the champion."""
+FAULT_OPTIONS = "rate=0.01,kinds=spike+malformed,size=10"
+TRAINING_OPTIONS = "--out sample.csv --rows 8000"
+STREAM_OPTIONS = f"--rows {ROWS_PER_VERSION} --rate max --interval 300 --faults {FAULT_OPTIONS}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,9 @@ class ScoredStream:
     """The versions and events of a scored stream."""
 
     session: CommandSession
-    first: str
-    second: str
-    versions: tuple[str, str, str]
+    first_version: str
+    second_version: str
+    champions: tuple[str, str, str]
     """The champion of each third of the stream."""
     events: list[dict[str, Any]]
     episode_end_events: list[dict[str, Any]]
@@ -40,32 +40,40 @@ class ScoredStream:
 
 @pytest.fixture(scope="module")
 def scored_stream(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScoredStream]:
-    """A stream scored by the first version, by the second, and by the first again."""
+    """Score a stream with the first version, the second version and the first version again."""
     session = CommandSession(kafka, tmp_path_factory.mktemp("day"), schema=DEFAULT_SCHEMA)
     try:
         session.run_command("topics create --partitions 2")
-        session.run_command(f"produce {TRAINING}")
-        first = _trained(session, "--seed 1")
-        second = _trained(session, "--seed 2")
-        session.run_command(f"evaluate --data sample.csv --model {second} --gate")
+        session.run_command(f"produce {TRAINING_OPTIONS}")
+        first_version = _train_version(session, "--seed 1")
+        second_version = _train_version(session, "--seed 2")
+        session.run_command(f"evaluate --data sample.csv --model {second_version} --gate")
         session.start_service("consume")
         session.start_service("serve")
-        for third, change in enumerate(("", f"promote {second}", "rollback --reason test"), 1):
-            if change:
-                session.run_command(f"models {change}")
-                _wait_for_model(session, second if third == 2 else first)
-            session.run_command(f"produce {STREAM} --seed {third}")
+        for third, model_command in enumerate(
+            ("", f"promote {second_version}", "rollback --reason test"), 1
+        ):
+            if model_command:
+                session.run_command(f"models {model_command}")
+                _wait_for_model(session, second_version if third == 2 else first_version)
+            session.run_command(f"produce {STREAM_OPTIONS} --seed {third}")
             session.wait_until_consumed(third * ROWS_PER_VERSION)
         code = session.stop_service("consume")
         events, episode_end_events = session.events(), session.episode_end_events()
         yield ScoredStream(
-            session, first, second, (first, second, first), events, episode_end_events, code
+            session,
+            first_version,
+            second_version,
+            (first_version, second_version, first_version),
+            events,
+            episode_end_events,
+            code,
         )
     finally:
         session.close()
 
 
-def _trained(session: CommandSession, options: str) -> str:
+def _train_version(session: CommandSession, options: str) -> str:
     """Train a version and return the printed id."""
     match = re.search(
         r"^version +(\S+)$",
@@ -80,7 +88,7 @@ def _wait_for_model(session: CommandSession, version: str) -> None:
     """Wait until the metrics of the consumer and the API name a version."""
     for service in ("consume", "serve"):
         wait_until(
-            lambda service=service: f'version="{version}"' in session.fetch(service, "/metrics"),  # type: ignore[misc] # bound now
+            lambda service=service: f'version="{version}"' in session.fetch(service, "/metrics"),  # type: ignore[misc] # a default binds the value
             deadline=20,
             what=f"{service} to follow the champion to {version}",
             every=0.1,
@@ -94,15 +102,15 @@ def test_the_consumer_exits_with_0(scored_stream: ScoredStream) -> None:
 def test_the_ledger_counts_equal_the_records_events_and_dead_letters(
     scored_stream: ScoredStream,
 ) -> None:
-    shown = scored_stream.session.run_json_command("ledger show --json")
+    partitions = scored_stream.session.run_json_command("ledger show --json")
     totals = Counter[str]()
-    for partition in shown:
+    for partition in partitions:
         for outcome in ("consumed", "normal", "anomalies", "dead_letters"):
             totals[outcome] += partition[outcome]
     assert totals["consumed"] == 3 * ROWS_PER_VERSION
     assert totals["anomalies"] == len(scored_stream.events)
     assert totals["dead_letters"] == len(
-        scored_stream.session.committed(scored_stream.session.dead_letters)
+        scored_stream.session.committed_records(scored_stream.session.dead_letters)
     )
     assert min(totals.values()) > 0, "the stream must have rows of every outcome"
     assert totals["normal"] == 3 * ROWS_PER_VERSION - totals["anomalies"] - totals["dead_letters"]
@@ -115,27 +123,27 @@ def test_the_ledger_proves_every_record_with_the_version_that_scored_it(
     assert {finding["verdict"] for finding in findings} == {"proven"}
     assert sum(finding["records"] for finding in findings) == 3 * ROWS_PER_VERSION
     assert {finding["model_version"] for finding in findings} == {
-        scored_stream.first,
-        scored_stream.second,
+        scored_stream.first_version,
+        scored_stream.second_version,
     }
 
 
 def test_events_name_the_versions_in_the_order_of_their_promotion(
     scored_stream: ScoredStream,
 ) -> None:
-    by_partition: dict[int, list[tuple[int, str]]] = {}
+    events_by_partition: dict[int, list[tuple[int, str]]] = {}
     for event in scored_stream.events:
         source = event["source"]
-        events = by_partition.setdefault(source["partition"], [])
+        events = events_by_partition.setdefault(source["partition"], [])
         events.append((source["offset"], event["model_version"]))
-    assert set(by_partition) == {0, 1}
-    for events in by_partition.values():
+    assert set(events_by_partition) == {0, 1}
+    for events in events_by_partition.values():
         assert events == sorted(events)
         versions = [version for _, version in events]
         changes = [
             version for n, version in enumerate(versions) if versions[n - 1 : n] != [version]
         ]
-        assert tuple(changes) == scored_stream.versions
+        assert tuple(changes) == scored_stream.champions
 
 
 def test_no_event_is_published_twice(scored_stream: ScoredStream) -> None:
@@ -146,66 +154,74 @@ def test_no_event_is_published_twice(scored_stream: ScoredStream) -> None:
 
 
 def test_a_closing_event_counts_the_rows_that_have_events(scored_stream: ScoredStream) -> None:
-    rows = Counter(event["episode"]["id"] for event in scored_stream.events)
+    row_counts = Counter(event["episode"]["id"] for event in scored_stream.events)
     assert scored_stream.episode_end_events
     assert {
         end["episode_id"]: end["rows"] for end in scored_stream.episode_end_events
-    }.items() <= rows.items()
+    }.items() <= row_counts.items()
 
 
 def test_tail_prints_every_event_unchanged_as_json(scored_stream: ScoredStream) -> None:
     events = [*scored_stream.events, *scored_stream.episode_end_events]
     command = f"tail --json --from-beginning --max {len(events)}"
-    shown = {event["event_id"]: event for event in scored_stream.session.run_json_command(command)}
-    assert shown == {event["event_id"]: event for event in events}
+    printed_events = {
+        event["event_id"]: event for event in scored_stream.session.run_json_command(command)
+    }
+    assert printed_events == {event["event_id"]: event for event in events}
 
 
 def test_more_than_90_percent_of_the_spikes_are_detected(scored_stream: ScoredStream) -> None:
-    """The labels are in the headers of the readings, never in their values."""
-    labelled = {
+    """The fault labels are in the headers of the readings, never in the values."""
+    spike_ids = {
         f"{message.topic()}-{message.partition()}-{message.offset()}"
-        for message in scored_stream.session.committed(scored_stream.session.readings)
+        for message in scored_stream.session.committed_records(scored_stream.session.readings)
         if dict(message.headers() or []).get("sensorwatch-label") == b"spike"
     }
-    assert len(labelled) > 50
-    detected = labelled & {event["event_id"] for event in scored_stream.events}
-    assert len(detected) / len(labelled) > 0.9
+    assert len(spike_ids) > 50
+    detected_ids = spike_ids & {event["event_id"] for event in scored_stream.events}
+    assert len(detected_ids) / len(spike_ids) > 0.9
 
 
 def test_the_api_returns_the_score_of_the_event_for_its_row(scored_stream: ScoredStream) -> None:
-    """Bit for bit, because the request has the partition's earlier rows as history."""
-    of_first = [
-        event for event in scored_stream.events if event["model_version"] == scored_stream.first
+    """Both scores have the same bits, because the request has the partition's earlier rows."""
+    first_version_events = [
+        event
+        for event in scored_stream.events
+        if event["model_version"] == scored_stream.first_version
     ]
-    event = next(event for event in of_first if event["source"]["offset"] > ROWS_PER_VERSION // 8)
+    event = next(
+        event for event in first_version_events if event["source"]["offset"] > ROWS_PER_VERSION // 8
+    )
     source = event["source"]
-    rejected = {
+    rejected_ids = {
         (header_value(message, "__dlq.id") or b"").decode()
-        for message in scored_stream.session.committed(scored_stream.session.dead_letters)
+        for message in scored_stream.session.committed_records(scored_stream.session.dead_letters)
     }
     rows = [
         json.loads(message.value() or b"")
-        for message in scored_stream.session.committed(source["topic"])
+        for message in scored_stream.session.committed_records(source["topic"])
         if message.partition() == source["partition"]
         and (message.offset() or 0) <= source["offset"]
-        and f"{source['topic']}-{source['partition']}-{message.offset()}" not in rejected
+        and f"{source['topic']}-{source['partition']}-{message.offset()}" not in rejected_ids
     ]
     body = {"history": rows[:-1], "rows": rows[-1:]}
-    answer = json.loads(scored_stream.session.fetch("serve", "/predict", body))
-    assert answer["model_version"] == scored_stream.first
-    (scored,) = answer["rows"]
+    response = json.loads(scored_stream.session.fetch("serve", "/predict", body))
+    assert response["model_version"] == scored_stream.first_version
+    (scored_row,) = response["rows"]
     for name in ("status", "anomaly_score", "raw_score", "p_value", "severity", "signals"):
-        assert scored[name] == event[name]
+        assert scored_row[name] == event[name]
 
 
 def test_the_audit_log_has_every_action_and_an_intact_chain(scored_stream: ScoredStream) -> None:
-    shown = scored_stream.session.run_command("models audit")
-    actions = [line.split("\t")[3] for line in shown.out.splitlines()[1:]]
+    result = scored_stream.session.run_command("models audit")
+    actions = [line.split("\t")[3] for line in result.out.splitlines()[1:]]
     assert actions == ["register", "promote", "register", "evaluate", "promote", "rollback"]
-    assert "the chain is intact" in shown.err
+    assert "the chain is intact" in result.err
 
 
 def test_a_version_without_a_passing_report_is_not_promoted(scored_stream: ScoredStream) -> None:
-    refused = scored_stream.session.run_command(f"models promote {scored_stream.first}", code=1)
-    assert "report" in refused.err
-    assert refused.err.count("\n") == 1, "the error must be one line"
+    result = scored_stream.session.run_command(
+        f"models promote {scored_stream.first_version}", code=1
+    )
+    assert "report" in result.err
+    assert result.err.count("\n") == 1, "the error must be one line"

@@ -23,21 +23,21 @@ pytestmark = [
 ]
 
 
-def rows_of(path: Path) -> int:
+def count_rows(path: Path) -> int:
     """Count the rows of a CSV file."""
     return len(path.read_text().splitlines()) - 1
 
 
 @dataclass(frozen=True, slots=True)
 class StreamedFiles:
-    """The results of streaming the valve file, and then the anomaly-free run."""
+    """The results of streaming the valve file and then the anomaly-free file."""
 
     session: CommandSession
     schema: dict[str, Any]
-    produced: tuple[CommandResult, CommandResult]
+    produce_results: tuple[CommandResult, CommandResult]
     exit_code: int
     events: dict[int, dict[str, Any]]
-    """Events by the offset of the reading. One sensor, so one partition, in file order."""
+    """Events by the offset of the reading; one partition has all readings in file order."""
 
 
 @pytest.fixture(scope="module")
@@ -50,16 +50,16 @@ def streamed_files(
         session.run_command(f"schema infer {ANOMALY_FREE} --out skab.toml")
         session.run_command(f"train --data {ANOMALY_FREE}")
         session.run_command("topics create")
-        produced = (
+        produce_results = (
             session.run_command(f"produce --csv {VALVE}"),
             session.run_command(f"produce --csv {ANOMALY_FREE}"),
         )
         session.start_service("consume")
-        session.wait_until_consumed(rows_of(VALVE) + rows_of(ANOMALY_FREE))
+        session.wait_until_consumed(count_rows(VALVE) + count_rows(ANOMALY_FREE))
         code = session.stop_service("consume")
         events = {event["source"]["offset"]: event for event in session.events()}
         schema = tomllib.loads((folder / "skab.toml").read_text())
-        yield StreamedFiles(session, schema, produced, code, events)
+        yield StreamedFiles(session, schema, produce_results, code, events)
     finally:
         session.close()
 
@@ -73,32 +73,34 @@ def test_the_inferred_schema_is_correct(streamed_files: StreamedFiles) -> None:
 
 
 def test_label_columns_are_neither_inferred_nor_sent(streamed_files: StreamedFiles) -> None:
-    inferred = tomllib.loads(streamed_files.session.run_command(f"schema infer {VALVE}").out)
-    assert [signal["name"] for signal in inferred["signals"]] == SIGNALS
-    sent = [
+    inferred_schema = tomllib.loads(streamed_files.session.run_command(f"schema infer {VALVE}").out)
+    assert [signal["name"] for signal in inferred_schema["signals"]] == SIGNALS
+    readings = [
         json.loads(message.value() or b"")
-        for message in streamed_files.session.committed(streamed_files.session.readings)
+        for message in streamed_files.session.committed_records(streamed_files.session.readings)
     ]
-    assert len(sent) == rows_of(VALVE) + rows_of(ANOMALY_FREE)
-    names = {frozenset(row) for row in sent}
-    assert all("anomaly" not in row and "changepoint" not in row for row in names), names
+    assert len(readings) == count_rows(VALVE) + count_rows(ANOMALY_FREE)
+    field_names = {frozenset(row) for row in readings}
+    assert all("anomaly" not in row and "changepoint" not in row for row in field_names), (
+        field_names
+    )
 
 
 def test_every_row_is_delivered_and_the_consumer_exits_with_0(
     streamed_files: StreamedFiles,
 ) -> None:
-    for ended, path in zip(streamed_files.produced, (VALVE, ANOMALY_FREE), strict=True):
-        assert f"delivered {rows_of(path)}, failed 0" in ended.err
+    for result, path in zip(streamed_files.produce_results, (VALVE, ANOMALY_FREE), strict=True):
+        assert f"delivered {count_rows(path)}, failed 0" in result.err
     assert streamed_files.exit_code == 0
 
 
 def test_the_ledger_counts_every_row_and_proves_every_score(streamed_files: StreamedFiles) -> None:
-    total = rows_of(VALVE) + rows_of(ANOMALY_FREE)
-    shown = streamed_files.session.run_command("ledger show").out
-    anomalies = len(streamed_files.events)
-    assert 0 < anomalies < total, "the files must have normal rows and anomalous ones"
-    sums = f"records in {total} = normal {total - anomalies} + anomalies {anomalies}"
-    assert f"{sums} + dead letters 0" in shown
+    total = count_rows(VALVE) + count_rows(ANOMALY_FREE)
+    output = streamed_files.session.run_command("ledger show").out
+    anomaly_count = len(streamed_files.events)
+    assert 0 < anomaly_count < total, "the files must have normal rows and anomalous rows"
+    equation = f"records in {total} = normal {total - anomaly_count} + anomalies {anomaly_count}"
+    assert f"{equation} + dead letters 0" in output
     findings = streamed_files.session.run_json_command("ledger verify --json")
     assert {finding["verdict"] for finding in findings} == {"proven"}
     assert sum(finding["records"] for finding in findings) == total
@@ -108,30 +110,32 @@ def test_the_ledger_counts_every_row_and_proves_every_score(streamed_files: Stre
 def test_a_backtest_of_both_files_has_the_scores_of_the_events_bit_for_bit(
     streamed_files: StreamedFiles,
 ) -> None:
-    """Both files in one backtest, because the memory of the first affects the second."""
-    both = streamed_files.session.folder / "both.csv"
-    with both.open("w", newline="") as out:
-        writer = csv.DictWriter(out, ["datetime", *SIGNALS], delimiter=";", extrasaction="ignore")
+    """A backtest needs both files, because the memory of the first affects the second."""
+    combined_file = streamed_files.session.folder / "both.csv"
+    with combined_file.open("w", newline="") as output_file:
+        writer = csv.DictWriter(
+            output_file, ["datetime", *SIGNALS], delimiter=";", extrasaction="ignore"
+        )
         writer.writeheader()
         for path in (VALVE, ANOMALY_FREE):
-            with path.open(newline="") as file:
-                writer.writerows(csv.DictReader(file, delimiter=";"))
+            with path.open(newline="") as input_file:
+                writer.writerows(csv.DictReader(input_file, delimiter=";"))
     command = "backtest --data both.csv --schema skab.toml --model champion --out scores.csv"
     streamed_files.session.run_command(command)
-    with (streamed_files.session.folder / "scores.csv").open() as file:
-        scored = list(csv.DictReader(file))
-    assert [int(row["row"]) for row in scored] == list(range(rows_of(both)))
-    expected = {
+    with (streamed_files.session.folder / "scores.csv").open() as input_file:
+        backtest_rows = list(csv.DictReader(input_file))
+    assert [int(row["row"]) for row in backtest_rows] == list(range(count_rows(combined_file)))
+    expected_scores = {
         int(row["row"]): (float(row["anomaly_score"]), float(row["raw_score"]))
-        for row in scored
+        for row in backtest_rows
         if row["is_anomaly"] == "1"
     }
-    published = {
+    published_scores = {
         offset: (event["anomaly_score"], event["raw_score"])
         for offset, event in streamed_files.events.items()
     }
-    assert expected
-    assert published == expected
+    assert expected_scores
+    assert published_scores == expected_scores
 
 
 def test_tail_prints_the_unusual_signal(streamed_files: StreamedFiles) -> None:

@@ -1,4 +1,4 @@
-"""A fake producer that fails by a script, with a clock, for the tests of the outboxes."""
+"""A fake producer and a scenario of errors, calls and time, for the tests of the outboxes."""
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from tests.kafka.record_builders import StoredRecord
 
 MESSAGES = [OutgoingMessage("out", b"k", b"%d" % number, [("h", b"x")]) for number in range(3)]
 COMMITS = [Commit(Partition("in", 2), 7, "account")]
-STATE = "g.state"
+STATE_TOPIC = "g.state"
 SUCCESSFUL_CALLS = [
     "begin_transaction",
     *["produce"] * 3,
@@ -24,34 +24,38 @@ SUCCESSFUL_CALLS = [
 ]
 
 
-def failure(code: int, *, retriable: bool = False, requires_abort: bool = False) -> KafkaException:
+def kafka_exception(
+    code: int, *, retriable: bool = False, requires_abort: bool = False
+) -> KafkaException:
     return KafkaException(KafkaError(code, "made by a test", False, retriable, requires_abort))
 
 
-TIMED_OUT = failure(KafkaError._TIMED_OUT, retriable=True)
+TIMED_OUT = kafka_exception(KafkaError._TIMED_OUT, retriable=True)
 
 
 class FakeProducer:
-    """Raises the errors in `scenario.failing[call]`, one per call."""
+    """A producer whose calls raise the errors in `scenario.errors_by_call`, one per call."""
 
     def __init__(self, scenario: "ClientScenario") -> None:
         self.scenario = scenario
         self.offsets: list[TopicPartition] = []
-        self.longest_flush = 0.0
-        self.longest_send_offsets = 0.0
-        self.produced: list[tuple[Any, ...]] = []
+        self.longest_flush_timeout = 0.0
+        self.longest_send_offsets_timeout = 0.0
+        self.produced_messages: list[tuple[Any, ...]] = []
         self.partitions: list[int] = []
         self.deliveries: list[tuple[int, Callable[[KafkaError | None, Message], None]]] = []
 
     def _call(self, name: str) -> None:
         self.scenario.calls.append(name)
-        while name in self.scenario.hanging:
+        while name in self.scenario.hanging_calls:
             sleep(0.01)
         self.scenario.now += 0.5
-        script = self.scenario.failing.get(name)
-        if script:
+        call_errors = self.scenario.errors_by_call.get(name)
+        if call_errors:
             error = (
-                script.popleft() if len(script) > 1 or not self.scenario.repeat_last else script[0]
+                call_errors.popleft()
+                if len(call_errors) > 1 or not self.scenario.repeat_last_error
+                else call_errors[0]
             )
             if error is not None:
                 raise error
@@ -73,15 +77,15 @@ class FakeProducer:
         headers: list[tuple[str, bytes]],
     ) -> None:
         self._call("produce")
-        self.produced.append((topic, key, value, headers))
+        self.produced_messages.append((topic, key, value, headers))
         self.partitions.append(partition)
         if on_delivery is not None:
-            self.deliveries.append((len(self.produced) - 1, on_delivery))
+            self.deliveries.append((len(self.produced_messages) - 1, on_delivery))
 
     def send_offsets_to_transaction(
         self, offsets: list[TopicPartition], membership: object, seconds: float
     ) -> None:
-        self.longest_send_offsets = max(self.longest_send_offsets, seconds)
+        self.longest_send_offsets_timeout = max(self.longest_send_offsets_timeout, seconds)
         self._call("send_offsets_to_transaction")
         assert membership == b"membership"
         self.offsets = offsets
@@ -94,13 +98,13 @@ class FakeProducer:
 
     def flush(self, seconds: float) -> int:
         self._call("flush")
-        self.longest_flush = max(self.longest_flush, seconds)
-        if not self.scenario.undelivered:
-            waiting, self.deliveries = self.deliveries, []
-            for number, delivered in waiting:
-                stored = StoredRecord(b"", self.scenario.offset_of(number))
-                delivered(self.scenario.delivery_error, cast("Message", stored))
-        return self.scenario.undelivered
+        self.longest_flush_timeout = max(self.longest_flush_timeout, seconds)
+        if not self.scenario.undelivered_count:
+            pending_deliveries, self.deliveries = self.deliveries, []
+            for number, report_delivery in pending_deliveries:
+                stored_record = StoredRecord(b"", self.scenario.offset_of(number))
+                report_delivery(self.scenario.delivery_error, cast("Message", stored_record))
+        return self.scenario.undelivered_count
 
     def poll(self, _seconds: float) -> int:
         self.scenario.now += 0.05
@@ -111,67 +115,70 @@ class FakeProducer:
 
 
 class ClientScenario:
-    """The clock, the errors and the calls of a test; each call into the client takes 0.5 s."""
+    """The clock, the injected errors and the recorded calls of a test.
+
+    Each call of the producer takes 0.5 s.
+    """
 
     def __init__(
         self,
         *,
-        repeat_last: bool = False,
-        hanging: set[str] | None = None,
+        repeat_last_error: bool = False,
+        hanging_calls: set[str] | None = None,
         transaction_seconds: float = 10.0,
-        **failing: list[Exception | None],
+        **errors_by_call: list[Exception | None],
     ) -> None:
         self.now = 0.0
         self.calls: list[str] = []
         self.producers: list[FakeProducer] = []
-        self.failing = {name: deque(errors) for name, errors in failing.items()}
-        self.repeat_last = repeat_last
-        """Whether the last error of each call is repeated."""
-        self.hanging = hanging or set()
+        self.errors_by_call = {name: deque(errors) for name, errors in errors_by_call.items()}
+        self.repeat_last_error = repeat_last_error
+        """Whether a call raises its last error again and again."""
+        self.hanging_calls = hanging_calls or set()
         """Calls that block until they are removed from this set."""
         self.transaction_seconds = transaction_seconds
-        self.undelivered = 0
+        self.undelivered_count = 0
         self.delivery_error: KafkaError | None = None
         self.commits: list[list[TopicPartition]] = []
         self.offset_of: Callable[[int], int] = lambda number: 100 + number
-        """Returns the offset of the message with this number."""
+        """Returns the offset that the broker gives to the message with this number."""
 
     def new_producer(self) -> Producer:
         self.producers.append(FakeProducer(self))
         return cast("Producer", self.producers[-1])
 
-    def transactional(self, *, grace_seconds: float = 60.0) -> TransactionalOutbox:
+    def transactional_outbox(self, *, grace_seconds: float = 60.0) -> TransactionalOutbox:
         return TransactionalOutbox(
             self.new_producer,
             transactional_id="writer",
             start_seconds=10,
             transaction_seconds=self.transaction_seconds,
-            state_topic=STATE,
+            state_topic=STATE_TOPIC,
             chunk_bytes=4,
             grace_seconds=grace_seconds,
             clock=lambda: self.now,
         )
 
-    def flushing(
+    def flushing_outbox(
         self,
         commit_error: KafkaException | None = None,
-        answer: Sequence[TopicPartition] | None = None,
+        commit_result: Sequence[TopicPartition] | None = None,
     ) -> FlushingOutbox:
         def commit(offsets: list[TopicPartition]) -> list[TopicPartition] | None:
             self.calls.append("commit")
-            script = self.failing.get("commit")
-            if script:
-                raise script.popleft() or AssertionError
+            commit_errors = self.errors_by_call.get("commit")
+            if commit_errors:
+                raise commit_errors.popleft() or AssertionError
             if commit_error is not None:
                 raise commit_error
             self.commits.append(offsets)
-            return None if answer is None else list(answer)
+            return None if commit_result is None else list(commit_result)
 
         return FlushingOutbox(
             self.new_producer(),
             commit,
             deadline_seconds=10,
-            state_topic=STATE,
+            state_topic=STATE_TOPIC,
             chunk_bytes=4,
             clock=lambda: self.now,
             sleep=self.sleep,
@@ -181,13 +188,13 @@ class ClientScenario:
         self.now += seconds
 
 
-def failing_call(call: str, *errors: Exception | None) -> dict[str, Any]:
-    """Return keyword arguments of ClientScenario for a call whose name is a parameter."""
+def errors_of_call(call: str, *errors: Exception | None) -> dict[str, Any]:
+    """Return arguments for a ClientScenario in which this call raises these errors."""
     return {call: list(errors)}
 
 
 def fixed_commit_plan(_manifests: Mapping[Partition, int]) -> CommitPlan:
-    """Return a plan that ignores the snapshots."""
+    """Return a commit plan that does not depend on the snapshots."""
     return CommitPlan([], COMMITS)
 
 

@@ -1,4 +1,4 @@
-"""A call is limited even if the called function has no timeout."""
+"""`call_within` returns at its deadline even if the called function has no timeout."""
 
 from threading import Event, current_thread, main_thread
 
@@ -14,24 +14,24 @@ def test_a_call_runs_in_another_thread() -> None:
 
     (thread,) = threads
     assert thread is not main_thread()
-    assert thread.daemon, "otherwise a call that never returns would prevent the exit"
+    assert thread.daemon, "a call that never returns must not prevent the exit"
 
 
 def test_an_error_of_the_call_is_raised_to_the_caller() -> None:
-    def failing() -> None:
+    def raise_error() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        call_within(30, failing)
+        call_within(30, raise_error)
 
 
 def test_a_call_that_does_not_return_is_abandoned() -> None:
-    released = Event()
+    release = Event()
 
-    def hanging() -> None:
-        released.wait()
+    def wait_for_release() -> None:
+        release.wait()
 
     with pytest.raises(CallOverdue, match=r"within 0\.05 s"):
-        call_within(0.05, hanging)
+        call_within(0.05, wait_for_release)
 
-    released.set()
+    release.set()

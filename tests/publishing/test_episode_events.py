@@ -1,4 +1,4 @@
-"""Events of episodes: ids, counts and closings, for any boundaries of micro-batches."""
+"""Episode events have the same ids and counts for all boundaries of micro-batches."""
 
 import json
 from collections import Counter, defaultdict
@@ -41,14 +41,14 @@ def a_row(sensor: str, minute: float, values: Sequence[float] = NORMAL) -> bytes
     return a_payload(values, sensor_id=sensor, timestamp=time.isoformat())
 
 
-def records_of(*values: bytes, first: int = 0) -> list[StoredRecord]:
+def records_of(*values: bytes, first_offset: int = 0) -> list[StoredRecord]:
     return [
         StoredRecord(value, offset, stored_timestamp=(1, SENT_MS))
-        for offset, value in enumerate(values, first)
+        for offset, value in enumerate(values, first_offset)
     ]
 
 
-def with_gaps(kind: str = "plain") -> Detector:
+def detector_with_gaps(kind: str = "plain") -> Detector:
     """Return a detector for which more than an hour between two rows is a gap."""
     detector = DETECTORS[kind]()
     return replace(detector, levels=replace(detector.levels, max_gap=HOUR_US))
@@ -57,20 +57,22 @@ def with_gaps(kind: str = "plain") -> Detector:
 def events_of(
     records: Sequence[StoredRecord],
     *,
-    cuts: Sequence[int] = (),
+    batch_ends: Sequence[int] = (),
     emit: Emit = Emit.ROWS,
     max_sensors: int = 100,
     kind: str = "plain",
-    anomalies: list[int] | None = None,
+    anomaly_counts: list[int] | None = None,
 ) -> list[OutgoingMessage]:
-    """Return the events of a stream that is cut at `cuts`.
+    """Return the events of a stream whose micro-batches end before the records `batch_ends`.
 
-    The number of anomalous rows of each micro-batch is appended to `anomalies`.
+    Appends the number of anomalous rows of each micro-batch to `anomaly_counts`.
     """
-    detector = with_gaps(kind)
+    detector = detector_with_gaps(kind)
     memory = detector.empty_memory(max_sensors=max_sensors)
     events: list[OutgoingMessage] = []
-    for number, (start, end) in enumerate(zip([0, *cuts], [*cuts, len(records)], strict=True)):
+    for number, (start, end) in enumerate(
+        zip([0, *batch_ends], [*batch_ends, len(records)], strict=True)
+    ):
         batch = records[start:end]
         outcome = process(
             [record.value() for record in batch],
@@ -79,21 +81,21 @@ def events_of(
             positions=np.asarray([record.stored_offset for record in batch], dtype=np.int64),
             received=[received_at(record) for record in batch],
         )
-        if anomalies is not None:
-            anomalies.append(int(outcome.detections.is_anomaly.sum()))
+        if anomaly_counts is not None:
+            anomaly_counts.append(int(outcome.detections.is_anomaly.sum()))
         now = f"2030-01-01T00:00:{number:02}Z"
         events += anomaly_events(outcome, detector, batch, topic="a", detected_at=now, emit=emit)
     return events
 
 
-def kind_of(message: OutgoingMessage) -> EventType:
+def event_type_of(message: OutgoingMessage) -> EventType:
     return EventType((dict(message.headers)["ce_type"] or b"").decode())
 
 
-def plain(message: OutgoingMessage) -> dict[str, Any]:
+def validated_event(message: OutgoingMessage) -> dict[str, Any]:
     value: dict[str, Any] = json.loads(message.value or b"")
     Draft202012Validator(
-        SCHEMAS[kind_of(message)], format_checker=Draft202012Validator.FORMAT_CHECKER
+        SCHEMAS[event_type_of(message)], format_checker=Draft202012Validator.FORMAT_CHECKER
     ).validate(value)
     return value
 
@@ -110,12 +112,12 @@ def test_the_schema_is_valid_with_its_examples_and_describes_every_property() ->
     for example in schema["examples"]:
         Draft202012Validator(schema).validate(example)
         assert set(example) == set(schema["properties"]) == set(schema["required"])
-    for name, declared in schema["properties"].items():
-        assert declared.get("description"), name
+    for name, property_schema in schema["properties"].items():
+        assert property_schema.get("description"), name
 
 
-def test_an_episode_has_an_event_per_row_and_one_for_its_end() -> None:
-    """A normal row closes it; the next anomalous row begins another."""
+def test_an_episode_has_an_event_per_row_and_an_event_for_its_end() -> None:
+    """A normal row closes an episode; the next anomalous row begins another episode."""
     records = records_of(
         a_row("p", 0),
         a_row("p", 1, ANOMALOUS),
@@ -123,12 +125,12 @@ def test_an_episode_has_an_event_per_row_and_one_for_its_end() -> None:
         a_row("p", 2, ANOMALOUS),
         a_row("p", 3.5),
         a_row("p", 4, ANOMALOUS),
-        first=40,
+        first_offset=40,
     )
 
     messages = events_of(records)
 
-    events = [plain(message) for message in messages]
+    events = [validated_event(message) for message in messages]
     start = "2025-01-01T00:01:00Z"
     assert [event["event_id"] for event in events] == [
         "sensors-0-41",
@@ -166,13 +168,15 @@ def test_an_episode_has_an_event_per_row_and_one_for_its_end() -> None:
 
 
 def test_a_closed_event_has_cloudevents_headers_and_no_traceparent() -> None:
-    first, second = records_of(a_row("p", 0, ANOMALOUS), a_row("p", 1))
-    traced = replace(second, stored_headers=[("traceparent", b"00-of-the-normal-row")])
+    anomalous_record, normal_record = records_of(a_row("p", 0, ANOMALOUS), a_row("p", 1))
+    record_with_trace = replace(
+        normal_record, stored_headers=[("traceparent", b"00-of-the-normal-row")]
+    )
 
-    _, closed = events_of([first, traced])
+    _, closed_message = events_of([anomalous_record, record_with_trace])
 
-    assert closed.key == b"p"
-    assert dict(closed.headers) == {
+    assert closed_message.key == b"p"
+    assert dict(closed_message.headers) == {
         "ce_specversion": b"1.0",
         "ce_id": b"sensors-0-0-closed",
         "ce_source": b"/kafka/sensors",
@@ -185,10 +189,10 @@ def test_a_closed_event_has_cloudevents_headers_and_no_traceparent() -> None:
 
 
 def test_if_one_record_closes_an_episode_and_begins_another_the_closed_event_is_first() -> None:
-    """The record after a gap does both."""
+    """The first record after a gap closes the episode and may begin another episode."""
     records = records_of(a_row("p", 0, ANOMALOUS), a_row("p", 61, ANOMALOUS))
 
-    events = [plain(message) for message in events_of(records)]
+    events = [validated_event(message) for message in events_of(records)]
 
     assert [event["event_id"] for event in events] == [
         "sensors-0-0",
@@ -202,11 +206,11 @@ def test_if_one_record_closes_an_episode_and_begins_another_the_closed_event_is_
 def test_the_closed_event_of_an_evicted_sensor_names_that_sensor() -> None:
     records = records_of(a_row("p", 0, ANOMALOUS), a_row("q", 5))
 
-    _, closed = events_of(records, max_sensors=1)
+    _, closed_message = events_of(records, max_sensors=1)
 
-    event = plain(closed)
-    assert (closed.key, event["sensor_id"]) == (b"p", "p")
-    assert dict(closed.headers)["ce_subject"] == b"p"
+    event = validated_event(closed_message)
+    assert (closed_message.key, event["sensor_id"]) == (b"p", "p")
+    assert dict(closed_message.headers)["ce_subject"] == b"p"
     assert event["source"]["offset"] == 1
     assert event["event_time"] == "2025-01-01T00:05:00Z"
     assert event["last"] == "2025-01-01T00:00:00Z"
@@ -221,15 +225,17 @@ def test_a_late_or_duplicate_row_is_a_separate_episode(
         a_row("p", 5, ANOMALOUS), a_row("p", minute, ANOMALOUS), a_row("p", 6), a_row("p", 7)
     )
 
-    first, separate, closed = [plain(message) for message in events_of(records, emit=emit)]
+    first_event, separate_event, closed_event = [
+        validated_event(message) for message in events_of(records, emit=emit)
+    ]
 
-    assert first["episode"]["rows"] == closed["rows"] == 1
-    assert separate["status"] == status
-    assert separate["episode"] == {
+    assert first_event["episode"]["rows"] == closed_event["rows"] == 1
+    assert separate_event["status"] == status
+    assert separate_event["episode"] == {
         "id": "sensors-0-1",
-        "start": separate["event_time"],
+        "start": separate_event["event_time"],
         "rows": 1,
-        "peak": separate["anomaly_score"],
+        "peak": separate_event["anomaly_score"],
     }
 
 
@@ -237,19 +243,21 @@ def test_with_emit_episodes_only_the_first_row_and_the_end_have_events() -> None
     rows = [a_row("p", minute, ANOMALOUS) for minute in range(5)]
     records = records_of(*rows, a_row("p", 5))
 
-    ids = [plain(message)["event_id"] for message in events_of(records, emit=Emit.EPISODES)]
+    ids = [
+        validated_event(message)["event_id"] for message in events_of(records, emit=Emit.EPISODES)
+    ]
 
     assert ids == ["sensors-0-0", "sensors-0-0-closed"]
 
 
-def some_records(drawn: list[tuple[str, str, int]]) -> list[StoredRecord]:
-    """Return records from (sensor, kind, minutes since the previous row)."""
+def some_records(row_specs: list[tuple[str, str, int]]) -> list[StoredRecord]:
+    """Return a record for each sensor, kind and number of minutes since the previous record."""
     minute, values = 1_000, []
-    for sensor, kind, step in drawn:
+    for sensor, kind, step in row_specs:
         minute += step
         row = a_row(sensor, minute, ANOMALOUS if kind == "anomalous" else NORMAL)
         values.append(b"{" if kind == "bad" else row)
-    return records_of(*values, first=7)
+    return records_of(*values, first_offset=7)
 
 
 STREAMS = st.lists(
@@ -268,56 +276,63 @@ STREAMS = st.lists(
 def test_events_do_not_depend_on_the_boundaries_of_micro_batches(
     kind: str, records: list[StoredRecord], max_sensors: int, data: st.DataObject
 ) -> None:
-    cuts = data.draw(st.lists(st.integers(0, len(records)), max_size=6).map(sorted))
+    batch_ends = data.draw(st.lists(st.integers(0, len(records)), max_size=6).map(sorted))
 
-    anomalies: list[int] = []
-    at_once = events_of(records, max_sensors=max_sensors, kind=kind, anomalies=anomalies)
-    in_batches = events_of(records, cuts=cuts, max_sensors=max_sensors, kind=kind)
+    anomaly_counts: list[int] = []
+    single_batch_messages = events_of(
+        records, max_sensors=max_sensors, kind=kind, anomaly_counts=anomaly_counts
+    )
+    split_messages = events_of(records, batch_ends=batch_ends, max_sensors=max_sensors, kind=kind)
 
-    assert keys_and_values(in_batches) == keys_and_values(at_once)
-    rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    ends: Counter[str] = Counter()
-    sources = []
-    for message in at_once:
-        event = plain(message)
-        sources.append(event["source"]["offset"])
-        if kind_of(message) is EventType.DETECTED:
-            reported = rows[event["episode"]["id"]]
-            reported.append(event)
-            assert event["episode"]["rows"] == len(reported)
-            assert event["episode"]["start"] == reported[0]["event_time"]
-            assert event["episode"]["id"] == reported[0]["event_id"]
-            assert ends[event["episode"]["id"]] == 0, "no row follows the end"
+    assert keys_and_values(split_messages) == keys_and_values(single_batch_messages)
+    events_by_episode: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    end_counts: Counter[str] = Counter()
+    source_offsets = []
+    for message in single_batch_messages:
+        event = validated_event(message)
+        source_offsets.append(event["source"]["offset"])
+        if event_type_of(message) is EventType.DETECTED:
+            episode_events = events_by_episode[event["episode"]["id"]]
+            episode_events.append(event)
+            assert event["episode"]["rows"] == len(episode_events)
+            assert event["episode"]["start"] == episode_events[0]["event_time"]
+            assert event["episode"]["id"] == episode_events[0]["event_id"]
+            assert end_counts[event["episode"]["id"]] == 0, "a row follows the end of its episode"
             continue
-        reported = rows.get(event["episode_id"], [])
-        ends[event["episode_id"]] += 1
-        assert event["rows"] == len(reported)
-        assert {one["sensor_id"] for one in reported} == {event["sensor_id"]}
+        episode_events = events_by_episode.get(event["episode_id"], [])
+        end_counts[event["episode_id"]] += 1
+        assert event["rows"] == len(episode_events)
+        assert {row_event["sensor_id"] for row_event in episode_events} == {event["sensor_id"]}
         assert (event["start"], event["last"]) == (
-            reported[0]["event_time"],
-            reported[-1]["event_time"],
+            episode_events[0]["event_time"],
+            episode_events[-1]["event_time"],
         )
-        peaks = [one["episode"]["peak"] for one in reported]
+        peaks = [row_event["episode"]["peak"] for row_event in episode_events]
         assert peaks == sorted(peaks)
-        assert peaks[0] == reported[0]["anomaly_score"]
-        assert event["peak"] == peaks[-1] >= max(one["anomaly_score"] for one in reported)
-    assert sources == sorted(sources)
-    assert all(count == 1 for count in ends.values())
-    assert sum(map(len, rows.values())) == sum(anomalies)
+        assert peaks[0] == episode_events[0]["anomaly_score"]
+        assert (
+            event["peak"]
+            == peaks[-1]
+            >= max(row_event["anomaly_score"] for row_event in episode_events)
+        )
+    assert source_offsets == sorted(source_offsets)
+    assert all(count == 1 for count in end_counts.values())
+    assert sum(map(len, events_by_episode.values())) == sum(anomaly_counts)
 
 
 @pytest.mark.parametrize("kind", DETECTORS)
 @settings(max_examples=40, deadline=None)
 @given(records=STREAMS, max_sensors=st.integers(1, 4))
-def test_emit_episodes_omits_events_and_changes_none(
+def test_emit_episodes_omits_events_and_changes_no_event(
     kind: str, records: list[StoredRecord], max_sensors: int
 ) -> None:
-    every = events_of(records, max_sensors=max_sensors, kind=kind)
-    fewer = events_of(records, max_sensors=max_sensors, emit=Emit.EPISODES, kind=kind)
+    all_messages = events_of(records, max_sensors=max_sensors, kind=kind)
+    episode_messages = events_of(records, max_sensors=max_sensors, emit=Emit.EPISODES, kind=kind)
 
     expected = [
-        one
-        for one in every
-        if kind_of(one) is EventType.CLOSED or plain(one)["episode"]["rows"] == 1
+        message
+        for message in all_messages
+        if event_type_of(message) is EventType.CLOSED
+        or validated_event(message)["episode"]["rows"] == 1
     ]
-    assert keys_and_values(fewer) == keys_and_values(expected)
+    assert keys_and_values(episode_messages) == keys_and_values(expected)

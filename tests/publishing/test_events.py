@@ -1,4 +1,4 @@
-"""Events of anomalous rows follow their JSON Schema and name their record."""
+"""Events of anomalous rows follow the JSON Schema and name the record of the row."""
 
 import json
 from pathlib import Path
@@ -42,18 +42,18 @@ def some_records(seed: int = 0, count: int = 40) -> list[StoredRecord]:
     ]
 
 
-def plain(message: OutgoingMessage) -> dict[str, object]:
-    return plain_value(message.value)
+def event_of(message: OutgoingMessage) -> dict[str, object]:
+    return decode_event(message.value)
 
 
-def plain_value(value: bytes | None) -> dict[str, object]:
+def decode_event(value: bytes | None) -> dict[str, object]:
     assert value is not None
     event = json.loads(value)
     assert isinstance(event, dict)
     return event
 
 
-def test_the_schema_is_valid_and_so_are_its_examples() -> None:
+def test_the_schema_and_its_examples_are_valid() -> None:
     Draft202012Validator.check_schema(SCHEMA)
 
     assert SCHEMA["examples"]
@@ -65,21 +65,21 @@ def test_the_schema_describes_every_property() -> None:
     signals = SCHEMA["properties"]["signals"]["items"]["properties"]
     episode = SCHEMA["properties"]["episode"]["properties"]
 
-    for name, declared in {**SCHEMA["properties"], **signals, **episode}.items():
-        assert declared.get("description"), name
+    for name, property_schema in {**SCHEMA["properties"], **signals, **episode}.items():
+        assert property_schema.get("description"), name
 
 
-@pytest.mark.parametrize("missing", SCHEMA["required"])
-def test_an_event_without_a_required_property_is_refused(missing: str) -> None:
+@pytest.mark.parametrize("property_name", SCHEMA["required"])
+def test_an_event_without_a_required_property_is_refused(property_name: str) -> None:
     event = dict(SCHEMA["examples"][0])
-    del event[missing]
+    del event[property_name]
 
-    with pytest.raises(ValidationError, match=missing):
+    with pytest.raises(ValidationError, match=property_name):
         VALIDATOR.validate(event)
 
 
 def test_events_follow_the_schema_and_have_all_of_its_properties() -> None:
-    events = [plain(event) for event in events_of(some_records())]
+    events = [event_of(event) for event in events_of(some_records())]
 
     assert len(events) >= 10
     for event in events:
@@ -98,7 +98,7 @@ def test_an_event_names_its_record_model_threshold_and_signals() -> None:
 
     (message,) = events_of([record])
 
-    event = plain(message)
+    event = event_of(message)
     assert event["event_id"] == "sensors-3-41"
     assert event["source"] == {"topic": "sensors", "partition": 3, "offset": 41}
     assert event["model_version"] == a_detector().version
@@ -141,13 +141,13 @@ def test_the_last_traceparent_header_is_copied() -> None:
 
 
 def test_a_traceparent_header_that_is_too_long_is_not_copied() -> None:
-    """Otherwise the event could exceed the broker's limit."""
-    for length, copied in ((MAX_TRACE_BYTES, True), (MAX_TRACE_BYTES + 1, False)):
+    """With a longer header the event could exceed the broker's size limit."""
+    for length, is_copied in ((MAX_TRACE_BYTES, True), (MAX_TRACE_BYTES + 1, False)):
         headers = [("traceparent", b"0" * length)]
 
         (message,) = events_of([StoredRecord(a_payload(ANOMALOUS), stored_headers=headers)])
 
-        assert ("traceparent" in dict(message.headers)) is copied
+        assert ("traceparent" in dict(message.headers)) is is_copied
 
 
 def test_a_record_with_unreadable_headers_has_an_event() -> None:

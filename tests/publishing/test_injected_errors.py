@@ -1,4 +1,4 @@
-"""Each row of the table of broker errors is injected into the real client and gets its reaction."""
+"""The outbox raises the expected error for each error that a broker sends to the client."""
 
 from collections.abc import Iterator, Mapping
 
@@ -24,41 +24,41 @@ from tests.brokers.protocol import Api
 
 pytestmark = [pytest.mark.embedded, pytest.mark.slow]
 
-STALE_MEMBER_EPOCH = 113  # the client has no name for it yet
+STALE_MEMBER_EPOCH = 113  # KafkaError has no name for this code
 MESSAGE = OutgoingMessage("output", None, b"event", [])
 COMMITS = [Commit(Partition("input", 0), 1, "account")]
-STATE = "state"
+STATE_TOPIC = "state"
 
-ABORTED, UNKNOWN, FENCED, CRASH = MicroBatchAborted, OutcomeUnknown, Fenced, Unrecoverable
-TABLE = [
-    # produce
+ABORTED, UNKNOWN, FENCED, UNRECOVERABLE = MicroBatchAborted, OutcomeUnknown, Fenced, Unrecoverable
+BROKER_ERRORS = [
+    # Errors of produce requests.
     (Api.PRODUCE, KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, UNKNOWN),
     (Api.PRODUCE, KafkaError.INVALID_PRODUCER_ID_MAPPING, UNKNOWN),
     (Api.PRODUCE, KafkaError.UNKNOWN_PRODUCER_ID, ABORTED),
-    # librdkafka reports an old epoch as fenced, and so does the table.
+    # librdkafka reports an old producer epoch as a fenced producer.
     (Api.PRODUCE, KafkaError.INVALID_PRODUCER_EPOCH, FENCED),
-    (Api.PRODUCE, KafkaError.MSG_SIZE_TOO_LARGE, CRASH),
-    (Api.PRODUCE, KafkaError.TOPIC_AUTHORIZATION_FAILED, CRASH),
-    # add offsets
+    (Api.PRODUCE, KafkaError.MSG_SIZE_TOO_LARGE, UNRECOVERABLE),
+    (Api.PRODUCE, KafkaError.TOPIC_AUTHORIZATION_FAILED, UNRECOVERABLE),
+    # Errors of requests that add offsets to a transaction.
     (Api.ADD_OFFSETS_TO_TXN, KafkaError.PRODUCER_FENCED, FENCED),
     (Api.ADD_OFFSETS_TO_TXN, KafkaError.INVALID_PRODUCER_EPOCH, FENCED),
-    (Api.ADD_OFFSETS_TO_TXN, KafkaError.INVALID_TXN_STATE, CRASH),
-    # send offsets
+    (Api.ADD_OFFSETS_TO_TXN, KafkaError.INVALID_TXN_STATE, UNRECOVERABLE),
+    # Errors of requests that send offsets.
     (Api.TXN_OFFSET_COMMIT, KafkaError.ILLEGAL_GENERATION, ABORTED),
     (Api.TXN_OFFSET_COMMIT, KafkaError.UNKNOWN_MEMBER_ID, ABORTED),
     (Api.TXN_OFFSET_COMMIT, STALE_MEMBER_EPOCH, ABORTED),
     (Api.TXN_OFFSET_COMMIT, KafkaError.REBALANCE_IN_PROGRESS, ABORTED),
     (Api.TXN_OFFSET_COMMIT, KafkaError.FENCED_INSTANCE_ID, FENCED),
-    (Api.TXN_OFFSET_COMMIT, KafkaError.OFFSET_METADATA_TOO_LARGE, CRASH),
-    (Api.TXN_OFFSET_COMMIT, KafkaError.GROUP_AUTHORIZATION_FAILED, CRASH),
-    # commit
+    (Api.TXN_OFFSET_COMMIT, KafkaError.OFFSET_METADATA_TOO_LARGE, UNRECOVERABLE),
+    (Api.TXN_OFFSET_COMMIT, KafkaError.GROUP_AUTHORIZATION_FAILED, UNRECOVERABLE),
+    # Errors of requests that end a transaction.
     (Api.END_TXN, KafkaError.PRODUCER_FENCED, FENCED),
     (Api.END_TXN, KafkaError.INVALID_PRODUCER_EPOCH, FENCED),
     (Api.END_TXN, KafkaError.INVALID_TXN_STATE, UNKNOWN),
     (Api.END_TXN, KafkaError.INVALID_PRODUCER_ID_MAPPING, UNKNOWN),
     (Api.END_TXN, KafkaError.UNKNOWN_PRODUCER_ID, ABORTED),
-    (Api.END_TXN, KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, CRASH),
-    # solved by the client or by a retry
+    (Api.END_TXN, KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, UNRECOVERABLE),
+    # Errors that the client or the outbox solves by a retry.
     (Api.END_TXN, KafkaError.COORDINATOR_NOT_AVAILABLE, None),
     (Api.END_TXN, KafkaError._TRANSPORT, None),
     (Api.PRODUCE, KafkaError.NOT_LEADER_FOR_PARTITION, None),
@@ -71,7 +71,7 @@ def fixed_commit_plan(_manifests: Mapping[Partition, int]) -> CommitPlan:
     return CommitPlan([], COMMITS)
 
 
-def named(value: object) -> str:
+def parameter_id(value: object) -> str:
     if isinstance(value, Api):
         return value.name
     if isinstance(value, int):
@@ -79,8 +79,8 @@ def named(value: object) -> str:
     return value.__name__ if isinstance(value, type) else "committed"
 
 
-class Rig:
-    """A real outbox on the mock cluster, and the producers that it created."""
+class OutboxRig:
+    """A transactional outbox on the mock cluster, and all producers that it created."""
 
     def __init__(
         self, cluster: MockCluster, *, deadline_seconds: float = 5.0, idle_seconds: float = 10.0
@@ -90,7 +90,7 @@ class Rig:
         self.deadline_seconds = deadline_seconds
         self.idle_seconds = idle_seconds
         self.producers: list[Producer] = []
-        self.reported: list[KafkaError] = []
+        self.reported_errors: list[KafkaError] = []
         config = {"bootstrap.servers": cluster.address, "group.id": "group"}
         self.consumer = Consumer(config, logger=quiet_logger())
 
@@ -100,96 +100,99 @@ class Rig:
             transactional_id="writer",
             start_seconds=self.start_seconds,
             transaction_seconds=self.deadline_seconds,
-            state_topic=STATE,
+            state_topic=STATE_TOPIC,
         )
 
     def publish(self, outbox: TransactionalOutbox, messages: Iterator[OutgoingMessage]) -> None:
         outbox.publish(messages, fixed_commit_plan, self.consumer.consumer_group_metadata())
 
     def _new_producer(self) -> Producer:
-        quick = {"retry.backoff.ms": 20, "reconnect.backoff.ms": 20, "linger.ms": 0}
-        idle = {"connections.max.idle.ms": int(self.idle_seconds * 1000)}
-        kafka = {"bootstrap.servers": self.cluster.address, **quick, **idle}
+        short_delays = {"retry.backoff.ms": 20, "reconnect.backoff.ms": 20, "linger.ms": 0}
+        idle_timeout = {"connections.max.idle.ms": int(self.idle_seconds * 1000)}
+        kafka = {"bootstrap.servers": self.cluster.address, **short_delays, **idle_timeout}
         config = producer_config(kafka, transactional_id="writer")
-        callbacks = {"error_cb": self.reported.append, "on_delivery": self._delivered}
+        callbacks = {
+            "error_cb": self.reported_errors.append,
+            "on_delivery": self._store_delivery_error,
+        }
         self.producers.append(Producer(config | callbacks, logger=quiet_logger()))
         return self.producers[-1]
 
-    def _delivered(self, error: KafkaError | None, _message: object) -> None:
+    def _store_delivery_error(self, error: KafkaError | None, _message: object) -> None:
         if error is not None:
-            self.reported.append(error)
+            self.reported_errors.append(error)
 
 
 @pytest.fixture
-def rig(mock_cluster: MockCluster) -> Iterator[Rig]:
+def rig(mock_cluster: MockCluster) -> Iterator[OutboxRig]:
     mock_cluster.topic_create("input")
     mock_cluster.topic_create("output")
-    rig = Rig(mock_cluster)
+    rig = OutboxRig(mock_cluster)
     yield rig
     rig.consumer.close()
 
 
-@pytest.mark.parametrize(("api", "code", "raised"), TABLE, ids=named)
-def test_each_broker_error_has_its_reaction(
-    rig: Rig, api: Api, code: int, raised: type[SensorwatchError] | None
+@pytest.mark.parametrize(("api", "code", "error_class"), BROKER_ERRORS, ids=parameter_id)
+def test_each_broker_error_is_solved_or_raised_as_a_project_error(
+    rig: OutboxRig, api: Api, code: int, error_class: type[SensorwatchError] | None
 ) -> None:
     """A new producer is created only if the outcome is unknown."""
     outbox = rig.outbox()
     rig.cluster.push_request_errors(api, [code])
 
-    if raised is None:
+    if error_class is None:
         rig.publish(outbox, iter([MESSAGE]))
     else:
-        with pytest.raises(raised) as caught:
+        with pytest.raises(error_class) as error_info:
             rig.publish(outbox, iter([MESSAGE]))
-        assert type(caught.value) is raised
+        assert type(error_info.value) is error_class
 
-    assert len(rig.producers) == (2 if raised is UNKNOWN else 1)
-    if raised in (ABORTED, UNKNOWN, None):  # the next micro-batch is published
+    assert len(rig.producers) == (2 if error_class is UNKNOWN else 1)
+    if error_class in (ABORTED, UNKNOWN, None):  # the outbox can publish again
         rig.publish(outbox, iter([MESSAGE]))
     outbox.close()
 
 
 @pytest.mark.parametrize(
-    ("api", "code", "raised"),
+    ("api", "code", "error_class"),
     [
         (Api.PRODUCE, KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, UNKNOWN),
         (Api.PRODUCE, KafkaError.INVALID_PRODUCER_ID_MAPPING, UNKNOWN),
         (Api.PRODUCE, KafkaError.UNKNOWN_PRODUCER_ID, ABORTED),
         (Api.PRODUCE, KafkaError.INVALID_PRODUCER_EPOCH, FENCED),
         (Api.ADD_PARTITIONS_TO_TXN, KafkaError.PRODUCER_FENCED, FENCED),
-        (Api.ADD_PARTITIONS_TO_TXN, KafkaError.TOPIC_AUTHORIZATION_FAILED, CRASH),
+        (Api.ADD_PARTITIONS_TO_TXN, KafkaError.TOPIC_AUTHORIZATION_FAILED, UNRECOVERABLE),
     ],
-    ids=named,
+    ids=parameter_id,
 )
-def test_an_error_between_two_messages_has_the_same_reaction(
-    rig: Rig, api: Api, code: int, raised: type[SensorwatchError]
+def test_an_error_between_two_messages_is_raised_with_its_cause(
+    rig: OutboxRig, api: Api, code: int, error_class: type[SensorwatchError]
 ) -> None:
-    """The next message only gets "erroneous state"; the outbox asks for the cause."""
+    """The next produce() reports only an "erroneous state"; the outbox finds the cause."""
     outbox = rig.outbox()
     rig.cluster.push_request_errors(api, [code])
 
     def messages() -> Iterator[OutgoingMessage]:
         yield MESSAGE
-        wait_until(failed_in_the_background, deadline=5, what="the transaction to fail")
+        wait_until(transaction_has_failed, deadline=5, what="the transaction to fail")
         yield MESSAGE
 
-    def failed_in_the_background() -> bool:
+    def transaction_has_failed() -> bool:
         try:
             rig.producers[0].poll(0.02)
         except KafkaException:
-            return True  # a fatal one
-        return bool(rig.reported)
+            return True  # a fatal error
+        return bool(rig.reported_errors)
 
-    with pytest.raises(raised) as caught:
+    with pytest.raises(error_class) as error_info:
         rig.publish(outbox, messages())
 
-    assert type(caught.value) is raised
-    assert len(rig.producers) == (2 if raised is UNKNOWN else 1)
+    assert type(error_info.value) is error_class
+    assert len(rig.producers) == (2 if error_class is UNKNOWN else 1)
     outbox.close()
 
 
-def test_a_commit_without_an_answer_until_the_deadline_renews_the_producer(rig: Rig) -> None:
+def test_a_commit_without_an_answer_until_the_deadline_renews_the_producer(rig: OutboxRig) -> None:
     rig.deadline_seconds = 1.0
     outbox = rig.outbox()
     rig.cluster.push_request_errors(Api.END_TXN, [KafkaError.COORDINATOR_NOT_AVAILABLE] * 1000)
@@ -202,53 +205,53 @@ def test_a_commit_without_an_answer_until_the_deadline_renews_the_producer(rig: 
     rig.publish(outbox, iter([MESSAGE]))
 
 
-def test_a_second_broken_producer_in_a_row_ends_the_process(rig: Rig) -> None:
+def test_a_second_broken_producer_in_a_row_ends_the_process(rig: OutboxRig) -> None:
     outbox = rig.outbox()
     for _ in range(2):
         rig.cluster.push_request_errors(Api.END_TXN, [KafkaError.INVALID_TXN_STATE])
-        with pytest.raises(SensorwatchError) as caught:
+        with pytest.raises(SensorwatchError) as error_info:
             rig.publish(outbox, iter([MESSAGE]))
 
-    assert type(caught.value) is Unrecoverable
-    assert "twice in a row" in str(caught.value)
+    assert type(error_info.value) is Unrecoverable
+    assert "twice in a row" in str(error_info.value)
 
 
 @pytest.mark.parametrize(
-    ("code", "raised"),
+    ("code", "error_class"),
     [
         (KafkaError.PRODUCER_FENCED, Fenced),
         (KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, BrokerUnavailable),
     ],
-    ids=named,
+    ids=parameter_id,
 )
 def test_the_error_of_a_refused_start_names_the_transactional_id(
-    rig: Rig, code: int, raised: type[SensorwatchError]
+    rig: OutboxRig, code: int, error_class: type[SensorwatchError]
 ) -> None:
     rig.cluster.push_request_errors(Api.INIT_PRODUCER_ID, [code])
 
-    with pytest.raises(raised, match="writer"):
+    with pytest.raises(error_class, match="writer"):
         rig.outbox()
 
 
-def test_a_loading_coordinator_is_waited_for_until_the_deadline(rig: Rig) -> None:
-    loading = KafkaError.COORDINATOR_LOAD_IN_PROGRESS
-    rig.cluster.push_request_errors(Api.INIT_PRODUCER_ID, [loading])
+def test_a_start_waits_for_a_loading_coordinator_until_the_deadline(rig: OutboxRig) -> None:
+    error_code = KafkaError.COORDINATOR_LOAD_IN_PROGRESS
+    rig.cluster.push_request_errors(Api.INIT_PRODUCER_ID, [error_code])
     rig.outbox()
 
     rig.start_seconds = 0.5
-    rig.cluster.push_request_errors(Api.INIT_PRODUCER_ID, [loading] * 1000)
+    rig.cluster.push_request_errors(Api.INIT_PRODUCER_ID, [error_code] * 1000)
     with pytest.raises(BrokerUnavailable, match=r"within 0\.5 s"):
         rig.outbox()
 
 
 def test_a_group_coordinator_that_was_killed_and_replaced_is_found_again() -> None:
-    """The client waits for the old one until a connection changes (librdkafka's issue 5511).
+    """The client waits for the old coordinator until a connection changes.
 
-    Closing idle connections is such a change.
+    Closing an idle connection is such a change; see librdkafka's issue 5511.
     """
     with MockCluster(brokers=3) as cluster:
-        rig = Rig(cluster, deadline_seconds=10.0, idle_seconds=1.0)
-        outbox = with_replaced_group_coordinator(rig)
+        rig = OutboxRig(cluster, deadline_seconds=10.0, idle_seconds=1.0)
+        outbox = replace_group_coordinator(rig)
 
         rig.publish(outbox, iter([MESSAGE]))
 
@@ -257,11 +260,11 @@ def test_a_group_coordinator_that_was_killed_and_replaced_is_found_again() -> No
         rig.consumer.close()
 
 
-def test_a_client_that_waits_for_a_killed_group_coordinator_is_given_up() -> None:
-    """It ignores the timeout of the call (librdkafka's issue 5456)."""
+def test_a_client_that_waits_for_a_killed_group_coordinator_is_abandoned() -> None:
+    """The client ignores the timeout of the call; see librdkafka's issue 5456."""
     with MockCluster(brokers=3) as cluster:
-        rig = Rig(cluster, deadline_seconds=2.0, idle_seconds=0.0)
-        outbox = with_replaced_group_coordinator(rig)
+        rig = OutboxRig(cluster, deadline_seconds=2.0, idle_seconds=0.0)
+        outbox = replace_group_coordinator(rig)
 
         with pytest.raises(OutcomeUnknown, match="send offsets: _TIMED_OUT: no answer"):
             rig.publish(outbox, iter([MESSAGE]))
@@ -272,8 +275,8 @@ def test_a_client_that_waits_for_a_killed_group_coordinator_is_given_up() -> Non
         rig.consumer.close()
 
 
-def with_replaced_group_coordinator(rig: Rig) -> TransactionalOutbox:
-    """Publish once, kill the group's coordinator, and let the client learn that it is gone."""
+def replace_group_coordinator(rig: OutboxRig) -> TransactionalOutbox:
+    """Publish a message, kill the group's coordinator and make broker 3 the coordinator."""
     rig.cluster.topic_create("input")
     rig.cluster.topic_create("output")
     rig.cluster.set_transaction_coordinator("writer", 1)
@@ -282,31 +285,31 @@ def with_replaced_group_coordinator(rig: Rig) -> TransactionalOutbox:
     outbox = rig.outbox()
     rig.publish(outbox, iter([MESSAGE]))
     rig.cluster.broker_down(2)
-    known = rig.producers[0].list_topics(timeout=5).brokers
-    assert sorted(known) == [1, 3]
+    live_brokers = rig.producers[0].list_topics(timeout=5).brokers
+    assert sorted(live_brokers) == [1, 3]
     rig.cluster.set_group_coordinator("group", 3)
     return outbox
 
 
-def test_closing_aborts_an_open_transaction(rig: Rig) -> None:
+def test_closing_aborts_an_open_transaction(rig: OutboxRig) -> None:
     outbox = rig.outbox()
     rig.cluster.track_requests()
 
-    def failing() -> Iterator[OutgoingMessage]:
+    def messages_with_error() -> Iterator[OutgoingMessage]:
         yield MESSAGE
         wait_until(lambda: rig.producers[0].flush(0.1) == 0, deadline=5, what="delivery")
         raise KafkaException(KafkaError(KafkaError._FAIL))
 
     with pytest.raises(KafkaException):
-        rig.publish(outbox, failing())
+        rig.publish(outbox, messages_with_error())
     assert Api.END_TXN not in rig.cluster.requests()
     outbox.close()
 
     assert Api.END_TXN in rig.cluster.requests()
 
 
-def test_the_transaction_after_a_lost_connection_succeeds(rig: Rig) -> None:
-    """With the client's default of `metadata.recovery.strategy` it would hang forever."""
+def test_the_transaction_after_a_lost_connection_succeeds(rig: OutboxRig) -> None:
+    """With the default of `metadata.recovery.strategy` the second transaction never ends."""
     outbox = rig.outbox()
     rig.cluster.push_request_errors(Api.PRODUCE, [KafkaError._TRANSPORT])
     rig.publish(outbox, iter([MESSAGE]))

@@ -1,4 +1,4 @@
-"""Broker errors of a snapshot are injected into the real client and get their reaction."""
+"""The outboxes raise the expected error for each broker error of a snapshot."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -22,25 +22,25 @@ from sensorwatch.consumer.publishing.transactional_outbox import TransactionalOu
 from tests.brokers.mock_cluster import MockCluster
 from tests.brokers.protocol import Api
 from tests.kafka.snapshot_builders import a_snapshot
-from tests.publishing.test_injected_errors import COMMITS, STATE, Rig, named
+from tests.publishing.test_injected_errors import COMMITS, STATE_TOPIC, OutboxRig, parameter_id
 
 pytestmark = [pytest.mark.embedded, pytest.mark.slow]
 
 SNAPSHOT = a_snapshot(b"content", source=Partition("input", 0))
-ABORTED, UNKNOWN, FENCED, CRASH = MicroBatchAborted, OutcomeUnknown, Fenced, Unrecoverable
+ABORTED, UNKNOWN, FENCED, UNRECOVERABLE = MicroBatchAborted, OutcomeUnknown, Fenced, Unrecoverable
 
 
 @pytest.fixture
-def rig(mock_cluster: MockCluster) -> Iterator[Rig]:
-    for topic in ("input", STATE):
+def rig(mock_cluster: MockCluster) -> Iterator[OutboxRig]:
+    for topic in ("input", STATE_TOPIC):
         mock_cluster.topic_create(topic)
-    rig = Rig(mock_cluster)
+    rig = OutboxRig(mock_cluster)
     yield rig
     rig.consumer.close()
 
 
-def publish(rig: Rig, outbox: TransactionalOutbox | FlushingOutbox) -> int:
-    """Publish only the snapshot; return the offset of its manifest."""
+def publish(rig: OutboxRig, outbox: TransactionalOutbox | FlushingOutbox) -> int:
+    """Publish a snapshot without messages; return the offset of its manifest."""
     offsets: list[int] = []
 
     def plan_commit(manifests: Mapping[Partition, int]) -> CommitPlan:
@@ -53,82 +53,84 @@ def publish(rig: Rig, outbox: TransactionalOutbox | FlushingOutbox) -> int:
     return manifest
 
 
-class LosingProducer(Producer):
-    """A client whose first flush reports an exception that it has lost."""
+class ProducerWithLostException(Producer):
+    """A client whose first flush() loses its exception and raises SystemError."""
 
-    lost = False
+    has_lost_exception = False
 
     def flush(self, *seconds: float) -> int:
-        if self.lost:
+        if self.has_lost_exception:
             return int(super().flush(*seconds))
-        self.lost = True
+        self.has_lost_exception = True
         with suppress(KafkaException):
             super().flush(*seconds)
         raise SystemError("flush returned NULL without setting an exception")
 
 
 @pytest.mark.parametrize(
-    ("code", "raised"), [(None, None), (KafkaError.INVALID_PRODUCER_EPOCH, FENCED)]
+    ("code", "error_class"), [(None, None), (KafkaError.INVALID_PRODUCER_EPOCH, FENCED)]
 )
 def test_an_exception_that_the_client_lost_is_raised_by_the_next_call(
-    rig: Rig,
+    rig: OutboxRig,
     monkeypatch: pytest.MonkeyPatch,
     code: int | None,
-    raised: type[SensorwatchError] | None,
+    error_class: type[SensorwatchError] | None,
 ) -> None:
-    monkeypatch.setattr("tests.publishing.test_injected_errors.Producer", LosingProducer)
+    monkeypatch.setattr("tests.publishing.test_injected_errors.Producer", ProducerWithLostException)
     outbox = rig.outbox()
-    if code is None or raised is None:
+    if code is None or error_class is None:
         assert publish(rig, outbox) > 0
     else:
         rig.cluster.push_request_errors(Api.PRODUCE, [code])
-        with pytest.raises(raised):
+        with pytest.raises(error_class):
             publish(rig, outbox)
     (producer,) = rig.producers
-    assert isinstance(producer, LosingProducer)
-    assert producer.lost
+    assert isinstance(producer, ProducerWithLostException)
+    assert producer.has_lost_exception
 
 
 @pytest.mark.parametrize(
-    ("code", "raised"),
+    ("code", "error_class"),
     [
         (KafkaError.UNKNOWN_PRODUCER_ID, ABORTED),
         (KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, UNKNOWN),
         (KafkaError.INVALID_PRODUCER_ID_MAPPING, UNKNOWN),
         (KafkaError.INVALID_PRODUCER_EPOCH, FENCED),
-        (KafkaError.MSG_SIZE_TOO_LARGE, CRASH),
-        (KafkaError.TOPIC_AUTHORIZATION_FAILED, CRASH),
+        (KafkaError.MSG_SIZE_TOO_LARGE, UNRECOVERABLE),
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, UNRECOVERABLE),
         (KafkaError.NOT_LEADER_FOR_PARTITION, None),
         (KafkaError._TRANSPORT, None),
     ],
-    ids=named,
+    ids=parameter_id,
 )
-@pytest.mark.parametrize("successes", [0, 1], ids=["chunk", "manifest"])
-def test_each_error_of_a_snapshot_has_its_reaction(
-    rig: Rig, successes: int, code: int, raised: type[SensorwatchError] | None
+@pytest.mark.parametrize("preceding_successes", [0, 1], ids=["chunk", "manifest"])
+def test_each_broker_error_of_a_snapshot_is_solved_or_raised(
+    rig: OutboxRig, preceding_successes: int, code: int, error_class: type[SensorwatchError] | None
 ) -> None:
     outbox = rig.outbox()
-    rig.cluster.push_request_errors(Api.PRODUCE, [0] * successes + [code])
+    rig.cluster.push_request_errors(Api.PRODUCE, [0] * preceding_successes + [code])
 
-    if raised is None:
+    if error_class is None:
         publish(rig, outbox)
     else:
-        with pytest.raises(raised) as caught:
+        with pytest.raises(error_class) as error_info:
             publish(rig, outbox)
-        assert type(caught.value) is raised
+        assert type(error_info.value) is error_class
 
-    assert len(rig.producers) == (2 if raised is UNKNOWN else 1)
-    if raised in (ABORTED, UNKNOWN, None):  # the next micro-batch is published
+    assert len(rig.producers) == (2 if error_class is UNKNOWN else 1)
+    if error_class in (ABORTED, UNKNOWN, None):  # the outbox can publish again
         publish(rig, outbox)
     outbox.close()
 
 
-@pytest.mark.parametrize("successes", [0, 1], ids=["chunk", "manifest"])
-def test_a_stored_record_without_an_offset_aborts(rig: Rig, successes: int) -> None:
-    """Nothing else is published: the mock cluster has not stored the record."""
+@pytest.mark.parametrize("preceding_successes", [0, 1], ids=["chunk", "manifest"])
+def test_a_stored_record_without_an_offset_aborts_the_micro_batch(
+    rig: OutboxRig, preceding_successes: int
+) -> None:
+    """The test publishes no further record: the mock cluster has not stored this one."""
     outbox = rig.outbox()
     rig.cluster.push_request_errors(
-        Api.PRODUCE, [0] * successes + [KafkaError.DUPLICATE_SEQUENCE_NUMBER]
+        Api.PRODUCE, [0] * preceding_successes + [KafkaError.DUPLICATE_SEQUENCE_NUMBER]
     )
 
     with pytest.raises(MicroBatchAborted, match="DUPLICATE"):
@@ -138,7 +140,7 @@ def test_a_stored_record_without_an_offset_aborts(rig: Rig, successes: int) -> N
     outbox.close()
 
 
-def test_a_chunk_without_an_answer_until_the_deadline_renews_the_producer(rig: Rig) -> None:
+def test_a_chunk_without_an_answer_until_the_deadline_renews_the_producer(rig: OutboxRig) -> None:
     rig.deadline_seconds = 1.0
     outbox = rig.outbox()
     rig.cluster.push_request_errors(Api.PRODUCE, [KafkaError.NOT_LEADER_FOR_PARTITION] * 1_000)
@@ -152,30 +154,30 @@ def test_a_chunk_without_an_answer_until_the_deadline_renews_the_producer(rig: R
 
 
 @pytest.mark.parametrize(
-    ("code", "raised"),
+    ("code", "error_class"),
     [
         (KafkaError.DUPLICATE_SEQUENCE_NUMBER, ABORTED),
-        (KafkaError.MSG_SIZE_TOO_LARGE, CRASH),
+        (KafkaError.MSG_SIZE_TOO_LARGE, UNRECOVERABLE),
         (KafkaError.NOT_LEADER_FOR_PARTITION, None),
     ],
-    ids=named,
+    ids=parameter_id,
 )
-def test_each_error_of_the_flushing_outbox_has_its_reaction(
-    rig: Rig, code: int, raised: type[SensorwatchError] | None
+def test_the_flushing_outbox_solves_or_raises_each_broker_error(
+    rig: OutboxRig, code: int, error_class: type[SensorwatchError] | None
 ) -> None:
     kafka = {"bootstrap.servers": rig.cluster.address, "retry.backoff.ms": 20, "linger.ms": 0}
     outbox = FlushingOutbox(
         Producer(producer_config(kafka), logger=quiet_logger()),
         lambda offsets: offsets,
         deadline_seconds=5,
-        state_topic=STATE,
+        state_topic=STATE_TOPIC,
     )
     rig.cluster.push_request_errors(Api.PRODUCE, [code])
 
-    if raised is None:
+    if error_class is None:
         assert publish(rig, outbox) == 1
         return
-    with pytest.raises(raised):
+    with pytest.raises(error_class):
         publish(rig, outbox)
-    if raised is ABORTED:
+    if error_class is ABORTED:
         assert publish(rig, outbox) >= 1

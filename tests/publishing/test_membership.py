@@ -31,7 +31,7 @@ def test_a_client_that_is_not_a_member_may_not_commit(membership: bytes) -> None
 
 
 def test_a_client_that_has_not_joined_has_no_generation() -> None:
-    """Fails if the installed client has another layout."""
+    """The test fails if the installed client writes the membership in another layout."""
     with Consumer({"group.id": "g"}, logger=quiet_logger()) as consumer:
         membership = consumer.consumer_group_metadata()
 

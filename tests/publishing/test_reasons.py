@@ -1,4 +1,4 @@
-"""The reasons in an event of the default detector, and in the line that `tail` prints."""
+"""Events of the default detector and the lines of `tail` name the signals of an anomaly."""
 
 import json
 import re
@@ -19,7 +19,7 @@ SCHEMA = Path(__file__).parents[2] / "schemas" / "anomaly-event.v1.json"
 
 
 def last_event_after(*values: dict[str, float | None]) -> OutgoingMessage:
-    """Return the last event of 40 normal rows; the last rows are changed to `values`."""
+    """Score 40 rows and return the last event; the last rows get the given values."""
     noise = np.random.default_rng(3).normal(size=(40, 3)).round(3).tolist()
     rows: list[dict[str, Any]] = [dict(zip(("x1", "x2", "x3"), row, strict=True)) for row in noise]
     for row, changes in zip(rows[-len(values) :], values, strict=True):
@@ -35,8 +35,8 @@ def last_event_after(*values: dict[str, float | None]) -> OutgoingMessage:
     ]
     detector = a_forecast_detector()
     outcome = process([record.value() for record in records], detector, detector.empty_memory())
-    *_, last = anomaly_events(outcome, detector, records, topic="anomalies", detected_at="")
-    return last
+    *_, last_event = anomaly_events(outcome, detector, records, topic="anomalies", detected_at="")
+    return last_event
 
 
 def test_an_event_names_the_anomalous_signal_first_with_its_expected_range() -> None:
@@ -47,11 +47,23 @@ def test_an_event_names_the_anomalous_signal_first_with_its_expected_range() -> 
     Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8"))).validate(event)
     assert event["source"]["offset"] == 39
     assert event["status"] == "scored"
-    first, *others = event["signals"]
-    assert (first["name"], first["actual"], first["direction"]) == ("x2", 41.3, "high")
-    assert first["expected_low"] < first["expected"] < first["expected_high"] < 41.3
-    assert first["attribution"] > 0.5
-    attributions = [first["attribution"], *(other["attribution"] for other in others)]
+    first_signal, *other_signals = event["signals"]
+    assert (first_signal["name"], first_signal["actual"], first_signal["direction"]) == (
+        "x2",
+        41.3,
+        "high",
+    )
+    assert (
+        first_signal["expected_low"]
+        < first_signal["expected"]
+        < first_signal["expected_high"]
+        < 41.3
+    )
+    assert first_signal["attribution"] > 0.5
+    attributions = [
+        first_signal["attribution"],
+        *(signal["attribution"] for signal in other_signals),
+    ]
     assert abs(sum(attributions) - 1.0) <= 1e-9
     assert not any(signal["held"] for signal in event["signals"])
 

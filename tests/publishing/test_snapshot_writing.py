@@ -1,4 +1,4 @@
-"""Snapshots are published with the results: chunks, then manifests, then the commit plan."""
+"""The outboxes publish the chunks of snapshots, then the manifests, then the commit plan."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,25 +16,25 @@ from tests.kafka.snapshot_builders import SOURCE, a_snapshot, read
 from tests.publishing.outboxes import (
     COMMITS,
     MESSAGES,
-    STATE,
+    STATE_TOPIC,
     SUCCESSFUL_CALLS,
     ClientScenario,
-    failing_call,
-    failure,
+    errors_of_call,
+    kafka_exception,
     publish,
 )
 
-OTHER = Partition("in", 3)
-ONE, TWO = a_snapshot(b"0123456789"), a_snapshot(b"abcde", source=OTHER)
-"""With chunks of four bytes: three chunks and two chunks."""
+OTHER_SOURCE = Partition("in", 3)
+SNAPSHOT, OTHER_SNAPSHOT = a_snapshot(b"0123456789"), a_snapshot(b"abcde", source=OTHER_SOURCE)
+"""Snapshots of three chunks and of two chunks of four bytes."""
 Outbox = TransactionalOutbox | FlushingOutbox
 
 
 def outbox_of(scenario: ClientScenario, kind: str) -> Outbox:
-    return scenario.flushing() if kind == "flushing" else scenario.transactional()
+    return scenario.flushing_outbox() if kind == "flushing" else scenario.transactional_outbox()
 
 
-def publish_with(outbox: Outbox, *snapshots: Snapshot) -> Mapping[Partition, int]:
+def publish_snapshots(outbox: Outbox, *snapshots: Snapshot) -> Mapping[Partition, int]:
     offsets: dict[Partition, int] = {}
 
     def plan_commit(manifests: Mapping[Partition, int]) -> CommitPlan:
@@ -45,71 +45,76 @@ def publish_with(outbox: Outbox, *snapshots: Snapshot) -> Mapping[Partition, int
     return offsets
 
 
-KINDS = pytest.mark.parametrize("kind", ["transactional", "flushing"])
+EACH_OUTBOX = pytest.mark.parametrize("kind", ["transactional", "flushing"])
 
 
-@KINDS
+@EACH_OUTBOX
 def test_the_commit_plan_gets_the_offset_of_each_manifest(kind: str) -> None:
     scenario = ClientScenario()
 
-    offsets = publish_with(outbox_of(scenario, kind), ONE, TWO)
+    offsets = publish_snapshots(outbox_of(scenario, kind), SNAPSHOT, OTHER_SNAPSHOT)
 
     (producer,) = scenario.producers
-    topics = [topic for topic, *_ in producer.produced]
-    assert topics == ["out"] * 3 + [STATE] * 7 + ["ledger"]
+    topics = [topic for topic, *_ in producer.produced_messages]
+    assert topics == ["out"] * 3 + [STATE_TOPIC] * 7 + ["ledger"]
     assert producer.partitions == [-1] * 3 + [2, 2, 2, 3, 3] + [2, 3] + [1]
-    assert offsets == {SOURCE: 108, OTHER: 109}
-    stored = {100 + n: value for n, (_, _, value, _) in enumerate(producer.produced)}
-    for snapshot in (ONE, TWO):
+    assert offsets == {SOURCE: 108, OTHER_SOURCE: 109}
+    values_by_offset = {
+        100 + n: value for n, (_, _, value, _) in enumerate(producer.produced_messages)
+    }
+    for snapshot in (SNAPSHOT, OTHER_SNAPSHOT):
         assert (
-            read(parse_snapshot_manifest(stored[offsets[snapshot.source]], "here"), stored)
+            read(
+                parse_snapshot_manifest(values_by_offset[offsets[snapshot.source]], "here"),
+                values_by_offset,
+            )
             == snapshot
         )
 
 
-@KINDS
+@EACH_OUTBOX
 def test_chunks_and_manifests_are_delivered_before_their_offsets_are_used(kind: str) -> None:
     scenario = ClientScenario()
 
-    publish_with(outbox_of(scenario, kind), ONE)
+    publish_snapshots(outbox_of(scenario, kind), SNAPSHOT)
 
-    # Three results and three chunks; the manifest; the ledger record; the commit.
-    waits = [*["produce"] * 6, "flush", "produce", "flush", "produce"]
-    begin, end = {
+    # The calls produce 3 results and 3 chunks, then the manifest, then the ledger record.
+    snapshot_calls = [*["produce"] * 6, "flush", "produce", "flush", "produce"]
+    first_calls, last_calls = {
         "transactional": (["init_transactions", SUCCESSFUL_CALLS[0]], SUCCESSFUL_CALLS[-2:]),
         "flushing": ([], ["flush", "commit"]),
     }[kind]
-    assert scenario.calls == [*begin, *waits, *end]
+    assert scenario.calls == [*first_calls, *snapshot_calls, *last_calls]
 
 
 def test_without_snapshots_there_is_no_delivery_report_and_no_flush() -> None:
     scenario = ClientScenario()
 
-    publish(scenario.transactional())
+    publish(scenario.transactional_outbox())
 
     (producer,) = scenario.producers
     assert producer.deliveries == []
     assert "flush" not in scenario.calls
 
 
-@KINDS
+@EACH_OUTBOX
 def test_an_unknown_offset_of_a_chunk_aborts_the_micro_batch(kind: str) -> None:
-    """The broker stored the chunk, but answered only the second try."""
+    """The broker stored the chunk at the first try but answered only the second try."""
     scenario = ClientScenario()
     scenario.offset_of = lambda number: -1001 if number == 4 else 100 + number
     outbox = outbox_of(scenario, kind)
 
     with pytest.raises(MicroBatchAborted):
-        publish_with(outbox, ONE)
+        publish_snapshots(outbox, SNAPSHOT)
 
     assert not {"commit", "commit_transaction", "send_offsets_to_transaction"} & {*scenario.calls}
     scenario.offset_of = lambda number: 100 + number
-    publish_with(outbox, ONE)
+    publish_snapshots(outbox, SNAPSHOT)
     assert len(scenario.producers) == 1
 
 
 @pytest.mark.parametrize(
-    ("code", "raised"),
+    ("code", "error_class"),
     [
         (KafkaError.UNKNOWN_PRODUCER_ID, MicroBatchAborted),
         (KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, OutcomeUnknown),
@@ -117,15 +122,15 @@ def test_an_unknown_offset_of_a_chunk_aborts_the_micro_batch(kind: str) -> None:
         (KafkaError.MSG_SIZE_TOO_LARGE, Unrecoverable),
     ],
 )
-def test_a_chunk_that_is_not_delivered_has_the_reaction_of_its_cause(
-    code: int, raised: type[Exception]
+def test_the_outbox_raises_the_cause_of_an_undelivered_chunk(
+    code: int, error_class: type[Exception]
 ) -> None:
-    """The delivery report may only say that it was dropped; the next call has the cause."""
-    scenario = ClientScenario(send_offsets_to_transaction=[failure(code)])
+    """The delivery report may say only that the chunk was dropped; the next call has the cause."""
+    scenario = ClientScenario(send_offsets_to_transaction=[kafka_exception(code)])
     scenario.delivery_error = KafkaError(KafkaError._PURGE_QUEUE)
 
-    with pytest.raises(raised):
-        publish_with(scenario.transactional(), ONE)
+    with pytest.raises(error_class):
+        publish_snapshots(scenario.transactional_outbox(), SNAPSHOT)
 
     assert "commit_transaction" not in scenario.calls
 
@@ -135,69 +140,71 @@ def test_a_chunk_that_is_not_delivered_is_never_committed() -> None:
     scenario.delivery_error = KafkaError(KafkaError._PURGE_QUEUE)
 
     with pytest.raises(Unrecoverable, match="_PURGE_QUEUE"):
-        publish_with(scenario.transactional(), ONE)
+        publish_snapshots(scenario.transactional_outbox(), SNAPSHOT)
 
     assert "commit_transaction" not in scenario.calls
 
 
 @pytest.mark.parametrize(
-    ("kind", "fatal", "raised"),
+    ("kind", "code", "error_class"),
     [
         ("transactional", KafkaError._FENCED, Fenced),
         ("flushing", KafkaError._FATAL, Unrecoverable),
     ],
 )
-def test_a_fatal_error_of_a_flush_has_its_reaction(
-    kind: str, fatal: int, raised: type[Exception]
+def test_a_fatal_error_of_a_flush_is_raised(
+    kind: str, code: int, error_class: type[Exception]
 ) -> None:
-    error = KafkaException(KafkaError(fatal, "made by a test", True))
+    error = KafkaException(KafkaError(code, "made by a test", True))
 
-    with pytest.raises(raised):
-        publish_with(outbox_of(ClientScenario(**failing_call("flush", error)), kind), ONE)
+    with pytest.raises(error_class):
+        publish_snapshots(
+            outbox_of(ClientScenario(**errors_of_call("flush", error)), kind), SNAPSHOT
+        )
 
 
 def test_a_chunk_without_an_answer_until_the_deadline_renews_the_producer() -> None:
     scenario = ClientScenario()
-    scenario.undelivered = 1
+    scenario.undelivered_count = 1
 
     with pytest.raises(OutcomeUnknown, match="produce"):
-        publish_with(scenario.transactional(), ONE)
+        publish_snapshots(scenario.transactional_outbox(), SNAPSHOT)
 
     assert len(scenario.producers) == 2
     assert "commit_transaction" not in scenario.calls
 
 
-@KINDS
+@EACH_OUTBOX
 def test_without_delivery_of_a_chunk_there_is_no_commit(kind: str) -> None:
     scenario = ClientScenario()
     scenario.delivery_error = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
 
     with pytest.raises(Unrecoverable, match="MSG_SIZE_TOO_LARGE"):
-        publish_with(outbox_of(scenario, kind), ONE)
+        publish_snapshots(outbox_of(scenario, kind), SNAPSHOT)
 
     assert scenario.commits == []
 
 
-@KINDS
+@EACH_OUTBOX
 def test_two_snapshots_of_one_partition_are_refused(kind: str) -> None:
     with pytest.raises(ValueError, match="two snapshots have the same partition"):
-        publish_with(outbox_of(ClientScenario(), kind), ONE, a_snapshot(next_offset=9))
+        publish_snapshots(outbox_of(ClientScenario(), kind), SNAPSHOT, a_snapshot(next_offset=9))
 
 
 @pytest.mark.parametrize("offsets", [[], [5], [5, 6]])
 def test_offsets_have_the_order_of_the_callbacks(offsets: Sequence[int]) -> None:
     deliveries = DeliveryTracker()
-    reports = [deliveries.next_callback() for _ in offsets]
+    callbacks = [deliveries.next_callback() for _ in offsets]
 
     assert deliveries.finished is (not offsets)
-    for offset, report in reversed([*zip(offsets, reports, strict=True)]):
-        report(None, Stored(offset))  # type: ignore[arg-type]  # only the offset is used
+    for offset, callback in reversed([*zip(offsets, callbacks, strict=True)]):
+        callback(None, DeliveredMessage(offset))  # type: ignore[arg-type]  # only the offset is used
 
     assert deliveries.finished
     assert deliveries.offsets == offsets
 
 
-class Stored:
+class DeliveredMessage:
     """A delivered message."""
 
     def __init__(self, offset: int) -> None:

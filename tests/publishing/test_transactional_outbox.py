@@ -1,4 +1,4 @@
-"""The transactional outbox publishes all or none, and each failure has its reaction."""
+"""The transactional outbox publishes all messages or none and raises project errors."""
 
 from collections.abc import Iterator
 
@@ -19,9 +19,9 @@ from tests.publishing.outboxes import (
     SUCCESSFUL_CALLS,
     TIMED_OUT,
     ClientScenario,
-    failing_call,
-    failure,
+    errors_of_call,
     fixed_commit_plan,
+    kafka_exception,
     publish,
 )
 
@@ -29,11 +29,11 @@ from tests.publishing.outboxes import (
 def test_messages_and_offsets_are_in_one_transaction() -> None:
     scenario = ClientScenario()
 
-    publish(scenario.transactional())
+    publish(scenario.transactional_outbox())
 
     assert scenario.calls == ["init_transactions", *SUCCESSFUL_CALLS]
     (producer,) = scenario.producers
-    assert producer.produced == [("out", b"k", b"%d" % n, [("h", b"x")]) for n in range(3)]
+    assert producer.produced_messages == [("out", b"k", b"%d" % n, [("h", b"x")]) for n in range(3)]
     (offset,) = producer.offsets
     assert (offset.topic, offset.partition) == ("in", 2)
     assert (offset.offset, offset.metadata) == (7, "account")
@@ -41,18 +41,18 @@ def test_messages_and_offsets_are_in_one_transaction() -> None:
 
 @pytest.mark.parametrize("call", ["init_transactions", *dict.fromkeys(SUCCESSFUL_CALLS)])
 def test_each_call_is_repeated_after_a_retriable_error(call: str) -> None:
-    scenario = ClientScenario(**failing_call(call, TIMED_OUT, TIMED_OUT))
+    scenario = ClientScenario(**errors_of_call(call, TIMED_OUT, TIMED_OUT))
 
-    publish(scenario.transactional())
+    publish(scenario.transactional_outbox())
 
     assert scenario.calls.count(call) == (5 if call == "produce" else 3)
     assert len(scenario.producers) == 1
 
 
 def test_a_commit_without_an_answer_has_an_unknown_outcome() -> None:
-    """It is repeated until the deadline; then a new producer ends the transaction."""
-    scenario = ClientScenario(repeat_last=True, commit_transaction=[TIMED_OUT])
-    outbox = scenario.transactional()
+    """The commit is repeated until the deadline; then a new producer ends the transaction."""
+    scenario = ClientScenario(repeat_last_error=True, commit_transaction=[TIMED_OUT])
+    outbox = scenario.transactional_outbox()
     start = scenario.now
 
     with pytest.raises(OutcomeUnknown):
@@ -68,33 +68,35 @@ def test_a_commit_without_an_answer_has_an_unknown_outcome() -> None:
 
 def test_a_call_that_ignores_its_timeout_is_abandoned_and_the_producer_renewed() -> None:
     """The client may wait forever for a group coordinator that was killed."""
-    scenario = ClientScenario(hanging={"send_offsets_to_transaction"}, transaction_seconds=0.1)
-    outbox = scenario.transactional(grace_seconds=0.05)
+    scenario = ClientScenario(
+        hanging_calls={"send_offsets_to_transaction"}, transaction_seconds=0.1
+    )
+    outbox = scenario.transactional_outbox(grace_seconds=0.05)
 
     with pytest.raises(OutcomeUnknown, match="send offsets: _TIMED_OUT"):
         publish(outbox)
 
     assert scenario.calls[-2:] == ["purge", "init_transactions"]
     assert len(scenario.producers) == 2
-    scenario.hanging.clear()
+    scenario.hanging_calls.clear()
 
 
 def test_offsets_are_sent_in_one_call_with_all_of_the_remaining_time() -> None:
-    """A timeout of this call aborts the transaction, so the call cannot be repeated."""
+    """A timeout of send_offsets_to_transaction() aborts the transaction."""
     scenario = ClientScenario()
 
-    publish(scenario.transactional())
+    publish(scenario.transactional_outbox())
 
     (producer,) = scenario.producers
-    assert producer.longest_send_offsets > CALL_TIMEOUT_SECONDS
+    assert producer.longest_send_offsets_timeout > CALL_TIMEOUT_SECONDS
 
 
 def test_a_transaction_ends_before_the_timeout_of_the_broker() -> None:
-    """After its timeout the broker fences the producer."""
+    """After the transaction timeout the broker fences the producer."""
     scenario = ClientScenario(
-        repeat_last=True, transaction_seconds=4.0, commit_transaction=[TIMED_OUT]
+        repeat_last_error=True, transaction_seconds=4.0, commit_transaction=[TIMED_OUT]
     )
-    outbox = scenario.transactional()
+    outbox = scenario.transactional_outbox()
     start = scenario.now
 
     with pytest.raises(OutcomeUnknown):
@@ -104,9 +106,9 @@ def test_a_transaction_ends_before_the_timeout_of_the_broker() -> None:
 
 
 def test_each_missed_deadline_in_a_row_renews_the_producer() -> None:
-    """The outbox has no limit; the loop counts the failures."""
-    scenario = ClientScenario(repeat_last=True, commit_transaction=[TIMED_OUT])
-    outbox = scenario.transactional()
+    """The outbox does not limit the failures in a row; the loop counts them."""
+    scenario = ClientScenario(repeat_last_error=True, commit_transaction=[TIMED_OUT])
+    outbox = scenario.transactional_outbox()
 
     for _ in range(3):
         with pytest.raises(OutcomeUnknown):
@@ -116,9 +118,9 @@ def test_each_missed_deadline_in_a_row_renews_the_producer() -> None:
 
 
 def test_a_second_broken_producer_in_a_row_ends_the_process() -> None:
-    broken = failure(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER)
-    scenario = ClientScenario(commit_transaction=[broken, broken])
-    outbox = scenario.transactional()
+    producer_error = kafka_exception(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER)
+    scenario = ClientScenario(commit_transaction=[producer_error, producer_error])
+    outbox = scenario.transactional_outbox()
 
     with pytest.raises(OutcomeUnknown):
         publish(outbox)
@@ -129,9 +131,9 @@ def test_a_second_broken_producer_in_a_row_ends_the_process() -> None:
 
 
 def test_a_broken_producer_after_a_success_is_renewed_again() -> None:
-    broken = failure(KafkaError.INVALID_TXN_STATE)
-    scenario = ClientScenario(commit_transaction=[broken, None, broken])
-    outbox = scenario.transactional()
+    producer_error = kafka_exception(KafkaError.INVALID_TXN_STATE)
+    scenario = ClientScenario(commit_transaction=[producer_error, None, producer_error])
+    outbox = scenario.transactional_outbox()
 
     with pytest.raises(OutcomeUnknown):
         publish(outbox)
@@ -142,9 +144,11 @@ def test_a_broken_producer_after_a_success_is_renewed_again() -> None:
     assert len(scenario.producers) == 3
 
 
-def test_a_lost_membership_aborts_and_the_producer_is_kept() -> None:
-    scenario = ClientScenario(send_offsets_to_transaction=[failure(KafkaError.ILLEGAL_GENERATION)])
-    outbox = scenario.transactional()
+def test_a_lost_membership_aborts_the_transaction_and_keeps_the_producer() -> None:
+    scenario = ClientScenario(
+        send_offsets_to_transaction=[kafka_exception(KafkaError.ILLEGAL_GENERATION)]
+    )
+    outbox = scenario.transactional_outbox()
 
     with pytest.raises(MicroBatchAborted, match="ILLEGAL_GENERATION"):
         publish(outbox)
@@ -157,12 +161,12 @@ def test_a_lost_membership_aborts_and_the_producer_is_kept() -> None:
 
 def test_an_abort_that_fails_renews_the_producer() -> None:
     scenario = ClientScenario(
-        send_offsets_to_transaction=[failure(KafkaError.ILLEGAL_GENERATION)],
-        abort_transaction=[failure(KafkaError.INVALID_TXN_STATE)],
+        send_offsets_to_transaction=[kafka_exception(KafkaError.ILLEGAL_GENERATION)],
+        abort_transaction=[kafka_exception(KafkaError.INVALID_TXN_STATE)],
     )
 
     with pytest.raises(MicroBatchAborted):
-        publish(scenario.transactional())
+        publish(scenario.transactional_outbox())
 
     assert len(scenario.producers) == 2
 
@@ -171,8 +175,8 @@ def test_an_abort_that_fails_renews_the_producer() -> None:
     "call", ["begin_transaction", "produce", "send_offsets_to_transaction", "commit_transaction"]
 )
 def test_a_fenced_producer_makes_no_further_call(call: str) -> None:
-    scenario = ClientScenario(**failing_call(call, failure(KafkaError._FENCED)))
-    outbox = scenario.transactional()
+    scenario = ClientScenario(**errors_of_call(call, kafka_exception(KafkaError._FENCED)))
+    outbox = scenario.transactional_outbox()
 
     with pytest.raises(Fenced, match=r"\[consumer\] instance"):
         publish(outbox)
@@ -183,8 +187,8 @@ def test_a_fenced_producer_makes_no_further_call(call: str) -> None:
 
 
 def test_an_unknown_error_ends_the_process_and_closing_aborts_once() -> None:
-    scenario = ClientScenario(send_offsets_to_transaction=[failure(KafkaError._FAIL)])
-    outbox = scenario.transactional()
+    scenario = ClientScenario(send_offsets_to_transaction=[kafka_exception(KafkaError._FAIL)])
+    outbox = scenario.transactional_outbox()
 
     with pytest.raises(Unrecoverable, match="send offsets"):
         publish(outbox)
@@ -194,48 +198,48 @@ def test_an_unknown_error_ends_the_process_and_closing_aborts_once() -> None:
     assert scenario.calls.count("abort_transaction") == 1
 
 
-def test_a_full_queue_is_waited_for() -> None:
+def test_the_outbox_waits_while_the_queue_is_full() -> None:
     scenario = ClientScenario(produce=[BufferError(), BufferError()])
 
-    publish(scenario.transactional())
+    publish(scenario.transactional_outbox())
 
-    assert len(scenario.producers[0].produced) == 3
+    assert len(scenario.producers[0].produced_messages) == 3
 
 
 def test_a_queue_that_stays_full_renews_the_producer() -> None:
-    scenario = ClientScenario(repeat_last=True, produce=[BufferError()])
+    scenario = ClientScenario(repeat_last_error=True, produce=[BufferError()])
 
     with pytest.raises(OutcomeUnknown, match="_QUEUE_FULL"):
-        publish(scenario.transactional())
+        publish(scenario.transactional_outbox())
 
 
 def test_a_failed_transaction_is_never_committed_without_its_later_messages() -> None:
-    """That is so even if the client reports no cause for the refused produce()."""
-    scenario = ClientScenario(produce=[None, failure(KafkaError._STATE)])
+    """The client may report no cause for a refused produce()."""
+    scenario = ClientScenario(produce=[None, kafka_exception(KafkaError._STATE)])
 
     with pytest.raises(Unrecoverable, match="_STATE"):
-        publish(scenario.transactional())
+        publish(scenario.transactional_outbox())
 
     assert "commit_transaction" not in scenario.calls
 
 
 def test_closing_aborts_the_transaction_after_an_error_in_the_messages() -> None:
-    def failing() -> Iterator[OutgoingMessage]:
+    def failing_messages() -> Iterator[OutgoingMessage]:
         yield MESSAGES[0]
         raise ZeroDivisionError
 
     scenario = ClientScenario()
-    outbox = scenario.transactional()
+    outbox = scenario.transactional_outbox()
 
     with pytest.raises(ZeroDivisionError):
-        outbox.publish(failing(), fixed_commit_plan, b"membership")
+        outbox.publish(failing_messages(), fixed_commit_plan, b"membership")
     outbox.close()
 
     assert scenario.calls[-1] == "abort_transaction"
 
 
 def test_the_error_of_a_broker_without_transactions_has_the_remedy() -> None:
-    scenario = ClientScenario(repeat_last=True, init_transactions=[TIMED_OUT])
+    scenario = ClientScenario(repeat_last_error=True, init_transactions=[TIMED_OUT])
 
     with pytest.raises(BrokerUnavailable, match="at_least_once"):
-        scenario.transactional()
+        scenario.transactional_outbox()
