@@ -1,4 +1,4 @@
-"""Training: the split, the calibration, reproducibility and errors."""
+"""Training of a candidate: its split, calibration, reproducibility and errors."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ from tests.trainer.training_builders import (
     simulated_readings,
 )
 
-DIGEST = """
+DIGEST_SCRIPT = """
 import hashlib
 from tests.trainer.training_builders import a_trained_candidate
 arrays = a_trained_candidate().detector("v").arrays()
@@ -63,8 +63,8 @@ def test_rows_of_one_instant_are_split_by_row_number() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "microseconds"), [(1e-9, 1), (0.5, 500_000), (1e12, 10**18)])
-def test_the_gap_limit_is_the_schemas(seconds: float, microseconds: int) -> None:
-    """The limit is never 0, which would mean no limit, and fits into 64 bits."""
+def test_the_gap_limit_is_taken_from_the_schema(seconds: float, microseconds: int) -> None:
+    """The limit is never 0, because 0 means no limit. A long limit still fits into 64 bits."""
     schema = a_schema().model_copy(update={"order": RowOrder(max_gap_seconds=seconds)})
 
     assert max_gap(some_readings(10), schema) == microseconds
@@ -102,20 +102,20 @@ def test_the_threshold_comes_from_rows_the_forest_was_not_fitted_on() -> None:
 def test_clean_later_rows_alarm_at_about_the_target_rate(
     target: float, trainer_settings: TrainerSettings
 ) -> None:
-    """The rate on 10,000 new rows is within a factor of two, after 20,000 training rows."""
+    """After 20,000 training rows, the rate on 10,000 later rows is within a factor of two."""
     readings = simulated_readings(30_000, interval=1.0)
-    known = readings.take(slice(0, 20_000))
+    training_rows = readings.take(slice(0, 20_000))
     trainer_settings = trainer_settings.model_copy(update={"target_alert_rate": target})
 
-    detector, memory = fit_with_memory(known, a_schema(), trainer_settings)
+    detector, memory = fit_with_memory(training_rows, a_schema(), trainer_settings)
 
-    new = detector.detect(readings.take(slice(20_000, None)), memory).detections
-    assert target / 2 <= new.is_anomaly.mean() <= target * 2
+    detections = detector.detect(readings.take(slice(20_000, None)), memory).detections
+    assert target / 2 <= detections.is_anomaly.mean() <= target * 2
 
 
 @pytest.mark.slow
 def test_the_same_data_and_seed_give_the_same_arrays_in_every_process() -> None:
-    command = [sys.executable, "-c", DIGEST]
+    command = [sys.executable, "-c", DIGEST_SCRIPT]
     runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
 
     digests = [run.communicate(timeout=120)[0].strip() for run in runs]
@@ -125,32 +125,36 @@ def test_the_same_data_and_seed_give_the_same_arrays_in_every_process() -> None:
 
 
 def test_the_detector_has_the_refractory_rows_of_the_settings() -> None:
-    trained = a_trained_candidate(TRAINER_SETTINGS.model_copy(update={"refractory_rows": 60}))
+    candidate = a_trained_candidate(TRAINER_SETTINGS.model_copy(update={"refractory_rows": 60}))
 
-    decision = trained.detector("v").decision
+    decision = candidate.detector("v").decision
     assert decision is not None
     assert decision.refractory_rows == 60
 
 
 def test_another_seed_gives_another_forest() -> None:
-    other = a_trained_candidate(TRAINER_SETTINGS.model_copy(update={"seed": 1}))
+    other_candidate = a_trained_candidate(TRAINER_SETTINGS.model_copy(update={"seed": 1}))
 
-    assert not np.array_equal(other.forest.threshold, a_trained_candidate().forest.threshold)
+    assert not np.array_equal(
+        other_candidate.forest.threshold, a_trained_candidate().forest.threshold
+    )
 
 
 def test_the_order_of_the_rows_in_the_file_does_not_matter() -> None:
     readings = simulated_readings()
     order = np.random.default_rng(3).permutation(len(readings))
-    names = tuple(reversed(readings.sensor_ids))
-    numbers = len(names) - 1 - readings.sensor
-    mixed = replace(
+    reversed_ids = tuple(reversed(readings.sensor_ids))
+    reversed_numbers = len(reversed_ids) - 1 - readings.sensor
+    shuffled_readings = replace(
         readings.take(order),
         index=np.arange(len(readings)),
-        sensor=numbers[order],
-        sensor_ids=names,
+        sensor=reversed_numbers[order],
+        sensor_ids=reversed_ids,
     )
 
-    candidate = train(mixed, a_schema(), a_dataset(mixed).source, TRAINER_SETTINGS)
+    candidate = train(
+        shuffled_readings, a_schema(), a_dataset(shuffled_readings).source, TRAINER_SETTINGS
+    )
 
     expected = a_trained_candidate().detector("v").arrays()
     for name, array in candidate.detector("v").arrays().items():
@@ -192,7 +196,7 @@ def test_too_few_rows_for_the_target_rate_give_a_note() -> None:
 
 
 def test_the_note_contains_the_share_from_which_scores_are_extrapolated() -> None:
-    """The tail has 40 scores, a tenth of 400 rows. A target of 0.5 % is beyond that share."""
+    """The tail is fitted to 40 of 400 scores, so a target rate of 0.5 % is within the tail."""
     note = rate_note(400, 0.005, extrapolates=True) or ""
 
     assert "400 calibration rows are too few for a target alert rate of 0.005" in note
@@ -212,13 +216,13 @@ def test_a_forecast_detector_uses_all_rows_for_fit_and_calibration() -> None:
     assert a_trained_candidate(PLAIN_SETTINGS).decision is None
 
 
-def test_the_same_rows_and_seed_give_the_same_arrays_again() -> None:
+def test_the_same_rows_and_seed_give_the_same_arrays() -> None:
     readings = some_readings(600)
 
-    first, again = (
+    first_candidate, second_candidate = (
         train(readings, a_schema(), a_dataset(readings).source, TRAINER_SETTINGS) for _ in range(2)
     )
 
-    expected = first.detector("v").arrays()
-    for name, array in again.detector("v").arrays().items():
+    expected = first_candidate.detector("v").arrays()
+    for name, array in second_candidate.detector("v").arrays().items():
         assert array.tobytes() == expected[name].tobytes(), name
