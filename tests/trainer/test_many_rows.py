@@ -264,7 +264,7 @@ def test_the_gap_limit_is_learned_from_consecutive_rows() -> None:
 
 
 def test_a_daily_season_does_not_hide_faults_if_there_are_few_days() -> None:
-    """With two folds, a fit would not learn half of the daily season, so the threshold would rise."""
+    """With two folds, a fit would not learn half of the daily season and raise the threshold."""
     days, steps_per_day, sensors = 7, 288, 7
     rows, training_length = days * steps_per_day * sensors, 4 * steps_per_day * sensors
     readings = readings_of_many_sensors(sensors, rows)
