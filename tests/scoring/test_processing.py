@@ -82,9 +82,8 @@ def test_outcomes_do_not_depend_on_micro_batch_boundaries(
     second = process(payloads[boundary:], a_detector(), memory)
 
     parts = zip(outcome_bytes(first), outcome_bytes(second), strict=True)
-    assert tuple(first_part + second_part for first_part, second_part in parts) == outcome_bytes(
-        at_once
-    )  # type: ignore[operator]  # each pair is two bytes or two lists
+    joined = tuple(first_part + second_part for first_part, second_part in parts)  # type: ignore[operator]  # each pair is two bytes or two lists
+    assert joined == outcome_bytes(at_once)
 
 
 def test_normal_anomalous_and_invalid_records_have_their_outcomes() -> None:
