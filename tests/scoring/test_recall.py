@@ -195,9 +195,8 @@ def test_a_location_changes_slowly_even_during_a_fault() -> None:
     location = outcome.detections.evidence.location[:, 0]
     scale = outcome.detections.evidence.scale[0, 0]
     assert abs(location[200] - location[0]) < 0.2 * scale
-    assert (
-        abs(location[-1] - location[200]) < 0.31 * scale
-    )  # each of 100 rows moves the location by 0.003 scales
+    # Each of 100 rows moves the location by 0.003 scales.
+    assert abs(location[-1] - location[200]) < 0.31 * scale
 
 
 def test_squash_is_linear_near_zero_and_logarithmic_beyond() -> None:
