@@ -88,7 +88,7 @@ def test_the_first_excess_does_not_depend_on_micro_batch_boundaries(
 
 @pytest.mark.parametrize("batch_rows", [37, 1_000, 100_000])
 def test_rejections_before_accepted_records_are_reported_at_min_rows(batch_rows: int) -> None:
-    """Accepted records later in a large micro-batch do not hide the excess."""
+    """Accepted records after the rejections in one micro-batch do not hide the excess."""
     is_rejected = np.arange(100_000) < 90_000
     account = an_account(10_000)
     for start in range(0, len(is_rejected), batch_rows):

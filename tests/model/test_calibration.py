@@ -176,10 +176,10 @@ def test_calibrating_without_scores_is_an_error() -> None:
 def test_a_calibration_is_restored_from_its_arrays() -> None:
     calibration = calibrate(some_scores(), 0.01)
 
-    restored = calibration_from_arrays(calibration.arrays())
+    restored_calibration = calibration_from_arrays(calibration.arrays())
 
     raw = some_scores(100, seed=3)
-    assert decide(raw, restored).anomaly_score.tobytes() == (
+    assert decide(raw, restored_calibration).anomaly_score.tobytes() == (
         decide(raw, calibration).anomaly_score.tobytes()
     )
 

@@ -106,7 +106,7 @@ def test_values_are_compared_as_float32() -> None:
 
 @pytest.mark.parametrize("contamination", [0.01, 0.1, 0.5])
 def test_decisions_equal_those_of_scikit_learn(contamination: float) -> None:
-    """scikit-learn's score is the negative of ours, so our threshold is `-offset_`."""
+    """The score of scikit-learn is the negative of `score`, so the threshold is `-offset_`."""
     estimator = fit_estimator(contamination=contamination)
     rows = np.concatenate([some_rows(), rows_on_thresholds()])
     raw = score(forest_from_sklearn(estimator), rows)
@@ -166,10 +166,10 @@ def test_the_average_path_length_equals_the_formula_of_the_paper() -> None:
 
 
 def test_a_forest_is_restored_from_its_arrays() -> None:
-    restored = forest_from_arrays(forest().arrays())
+    restored_forest = forest_from_arrays(forest().arrays())
 
-    assert np.array_equal(score(restored, some_rows()), score(forest(), some_rows()))
-    assert restored.trees == 30
+    assert np.array_equal(score(restored_forest, some_rows()), score(forest(), some_rows()))
+    assert restored_forest.trees == 30
 
 
 def forest_with(name: str, position: int, value: float) -> Forest:

@@ -25,68 +25,70 @@ PASSING_REPORT = {"passed": True}
 
 def test_a_version_with_a_passing_report_is_promoted(tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=2)
-    first, second = registry.version_ids(NAME)
-    registry.attach_report(NAME, second, PASSING_REPORT)
+    first_version, second_version = registry.version_ids(NAME)
+    registry.attach_report(NAME, second_version, PASSING_REPORT)
 
-    registry.promote(NAME, second, who=WHO, why="better")
+    registry.promote(NAME, second_version, who=WHO, why="better")
 
-    assert registry.aliases(NAME) == {"champion": second, "previous": first}
+    assert registry.aliases(NAME) == {"champion": second_version, "previous": first_version}
 
 
 def test_a_version_without_a_report_is_not_promoted(tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=2)
-    first, second = registry.version_ids(NAME)
+    first_version, second_version = registry.version_ids(NAME)
 
     with pytest.raises(CheckFailed, match=r"it has no report; evaluate it with .*--force"):
-        registry.promote(NAME, second, who=WHO, why="hope")
+        registry.promote(NAME, second_version, who=WHO, why="hope")
 
-    assert registry.aliases(NAME) == {"champion": first}
+    assert registry.aliases(NAME) == {"champion": first_version}
 
 
 def test_promotion_depends_on_the_newest_report_only(tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=2)
-    second = registry.version_ids(NAME)[1]
-    registry.attach_report(NAME, second, PASSING_REPORT)
-    registry.attach_report(NAME, second, {"passed": False})
+    second_version = registry.version_ids(NAME)[1]
+    registry.attach_report(NAME, second_version, PASSING_REPORT)
+    registry.attach_report(NAME, second_version, {"passed": False})
 
     with pytest.raises(CheckFailed, match=r"0002\.json did not pass"):
-        registry.promote(NAME, second, who=WHO, why="hope")
+        registry.promote(NAME, second_version, who=WHO, why="hope")
 
 
 def test_a_report_of_another_version_does_not_allow_promotion(tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=2)
-    first, second = registry.version_ids(NAME)
-    registry.attach_report(NAME, first, PASSING_REPORT)
+    first_version, second_version = registry.version_ids(NAME)
+    registry.attach_report(NAME, first_version, PASSING_REPORT)
 
     with pytest.raises(CheckFailed, match="it has no report"):
-        registry.promote(NAME, second, who=WHO, why="hope")
+        registry.promote(NAME, second_version, who=WHO, why="hope")
 
 
 def test_an_edited_report_does_not_allow_promotion(tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=2)
-    second = registry.version_ids(NAME)[1]
-    path = registry.attach_report(NAME, second, {"passed": False})
+    second_version = registry.version_ids(NAME)[1]
+    path = registry.attach_report(NAME, second_version, {"passed": False})
     path.write_text('{"passed": true}')
 
     with pytest.raises(CheckFailed, match="missing or was edited"):
-        registry.promote(NAME, second, who=WHO, why="hope")
-    assert registry.verify(NAME, second) == ["reports/0001.json is not what the audit log recorded"]
+        registry.promote(NAME, second_version, who=WHO, why="hope")
+    assert registry.verify(NAME, second_version) == [
+        "reports/0001.json is not what the audit log recorded"
+    ]
 
 
 def test_a_report_that_was_not_registered_does_not_allow_promotion(tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=2)
-    second = registry.version_ids(NAME)[1]
-    (folder_of(tmp_path, second) / "reports" / "0001.json").write_text('{"passed": true}')
+    second_version = registry.version_ids(NAME)[1]
+    (folder_of(tmp_path, second_version) / "reports" / "0001.json").write_text('{"passed": true}')
 
     with pytest.raises(CheckFailed, match="it has no report"):
-        registry.promote(NAME, second, who=WHO, why="hope")
+        registry.promote(NAME, second_version, who=WHO, why="hope")
 
 
 def test_force_promotes_without_a_report_and_logs_the_reason(tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=2)
-    second = registry.version_ids(NAME)[1]
+    second_version = registry.version_ids(NAME)[1]
 
-    registry.promote(NAME, second, who=WHO, why="urgent", force="plant is down")
+    registry.promote(NAME, second_version, who=WHO, why="urgent", force="plant is down")
 
     entry = registry.audit(NAME)[-1]
     assert (entry.action, entry.who, entry.why) == (Action.PROMOTE, WHO, "urgent")
@@ -103,42 +105,42 @@ def test_force_with_a_blank_reason_is_refused(tmp_path: Path) -> None:
 
 def test_force_does_not_promote_a_damaged_version(tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=2)
-    first, second = registry.version_ids(NAME)
-    (folder_of(tmp_path, second) / "arrays.npz").write_bytes(b"")
+    first_version, second_version = registry.version_ids(NAME)
+    (folder_of(tmp_path, second_version) / "arrays.npz").write_bytes(b"")
 
-    with pytest.raises(ModelRefused, match=f"{second} is refused"):
-        registry.promote(NAME, second, who=WHO, why="x", force="really")
+    with pytest.raises(ModelRefused, match=f"{second_version} is refused"):
+        registry.promote(NAME, second_version, who=WHO, why="x", force="really")
 
-    assert registry.aliases(NAME) == {"champion": first}
+    assert registry.aliases(NAME) == {"champion": first_version}
 
 
 def test_promoting_the_champion_again_keeps_the_previous_alias(tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=2)
-    first, second = registry.version_ids(NAME)
+    first_version, second_version = registry.version_ids(NAME)
     for _ in range(2):
-        registry.promote(NAME, second, who=WHO, why="x", force="test")
+        registry.promote(NAME, second_version, who=WHO, why="x", force="test")
 
-    assert registry.aliases(NAME) == {"champion": second, "previous": first}
+    assert registry.aliases(NAME) == {"champion": second_version, "previous": first_version}
 
 
 def test_a_version_can_be_promoted_by_its_alias(tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=2)
-    first, second = registry.version_ids(NAME)
-    registry.promote(NAME, second, who=WHO, why="x", force="test")
+    first_version, second_version = registry.version_ids(NAME)
+    registry.promote(NAME, second_version, who=WHO, why="x", force="test")
 
     registry.promote(NAME, "previous", who=WHO, why="x", force="test")
 
-    assert registry.aliases(NAME) == {"champion": first, "previous": second}
+    assert registry.aliases(NAME) == {"champion": first_version, "previous": second_version}
 
 
 def test_rolling_back_twice_restores_the_champion(tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=2)
-    first, second = registry.version_ids(NAME)
-    registry.promote(NAME, second, who=WHO, why="x", force="test")
+    first_version, second_version = registry.version_ids(NAME)
+    registry.promote(NAME, second_version, who=WHO, why="x", force="test")
 
-    assert registry.rollback(NAME, who=WHO, why="worse") == first
-    assert registry.rollback(NAME, who=WHO, why="better after all") == second
-    assert registry.aliases(NAME) == {"champion": second, "previous": first}
+    assert registry.rollback(NAME, who=WHO, why="worse") == first_version
+    assert registry.rollback(NAME, who=WHO, why="better after all") == second_version
+    assert registry.aliases(NAME) == {"champion": second_version, "previous": first_version}
 
 
 def test_a_rollback_without_a_previous_version_is_refused(tmp_path: Path) -> None:
@@ -150,25 +152,34 @@ def test_a_rollback_without_a_previous_version_is_refused(tmp_path: Path) -> Non
 
 def test_rolling_back_to_a_damaged_version_is_refused(tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=2)
-    first, second = registry.version_ids(NAME)
-    registry.promote(NAME, second, who=WHO, why="x", force="test")
-    (folder_of(tmp_path, first) / "golden.npz").unlink()
+    first_version, second_version = registry.version_ids(NAME)
+    registry.promote(NAME, second_version, who=WHO, why="x", force="test")
+    (folder_of(tmp_path, first_version) / "golden.npz").unlink()
 
-    with pytest.raises(ModelRefused, match=f"{first} is refused"):
+    with pytest.raises(ModelRefused, match=f"{first_version} is refused"):
         registry.rollback(NAME, who=WHO, why="x")
 
-    assert registry.aliases(NAME)["champion"] == second
+    assert registry.aliases(NAME)["champion"] == second_version
 
 
 def test_pruning_keeps_the_champion_the_previous_and_versions_in_use(tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=5)
-    first, second, third, fourth, fifth = registry.version_ids(NAME)
-    registry.promote(NAME, third, who=WHO, why="x", force="test")
+    first_version, second_version, third_version, fourth_version, fifth_version = (
+        registry.version_ids(NAME)
+    )
+    registry.promote(NAME, third_version, who=WHO, why="x", force="test")
 
-    deleted = registry.prune(NAME, keep=1, who=WHO, why="space", in_use=frozenset({second}))
+    deleted_ids = registry.prune(
+        NAME, keep=1, who=WHO, why="space", in_use=frozenset({second_version})
+    )
 
-    assert deleted == [fourth]
-    assert registry.version_ids(NAME) == [first, second, third, fifth]
+    assert deleted_ids == [fourth_version]
+    assert registry.version_ids(NAME) == [
+        first_version,
+        second_version,
+        third_version,
+        fifth_version,
+    ]
     assert registry.audit(NAME)[-1].action is Action.DELETE
     assert registry.verify_audit(NAME) == []
 
@@ -247,9 +258,9 @@ class AliasModel(RuleBasedStateMachine):
     @rule(keep=st.integers(0, 4))
     def prune(self, keep: int) -> None:
         self.registry.prune(NAME, keep=keep, who=WHO, why="x")
-        newest = self.ids[len(self.ids) - min(keep, len(self.ids)) :]
-        protected = {*newest, self.champion, self.previous}
-        self.ids = [version for version in self.ids if version in protected]
+        newest_ids = self.ids[len(self.ids) - min(keep, len(self.ids)) :]
+        protected_ids = {*newest_ids, self.champion, self.previous}
+        self.ids = [version for version in self.ids if version in protected_ids]
 
     @invariant()
     def registry_has_the_expected_versions(self) -> None:

@@ -28,14 +28,14 @@ arrays_strategy = st.dictionaries(st.sampled_from(["a", "b", "forest"]), array_s
 
 @given(arrays_strategy)
 def test_unpacked_arrays_have_the_same_bits_and_pack_to_the_same_bytes(arrays: Arrays) -> None:
-    packed = pack(arrays)
+    archive_bytes = pack(arrays)
 
-    actual = unpack(packed, "arrays.npz")
+    actual = unpack(archive_bytes, "arrays.npz")
 
     assert {name: (a.dtype, a.shape, a.tobytes()) for name, a in actual.items()} == {
         name: (a.dtype, a.shape, a.tobytes()) for name, a in arrays.items()
     }
-    assert pack(dict(reversed(actual.items()))) == packed
+    assert pack(dict(reversed(actual.items()))) == archive_bytes
 
 
 def test_numpy_reads_a_packed_archive_without_pickle() -> None:
@@ -46,7 +46,7 @@ def test_numpy_reads_a_packed_archive_without_pickle() -> None:
 
 
 def test_unpacked_arrays_are_writable() -> None:
-    """For numba, a read-only array has another type. It would compile the kernel a second time."""
+    """A read-only array has another type in numba, so the kernel would be compiled again."""
     assert all(array.flags.writeable for array in unpack(pack(ARRAYS), "arrays.npz").values())
 
 
@@ -54,19 +54,19 @@ def test_unpacked_arrays_are_writable() -> None:
 def test_damaged_bytes_are_refused_or_give_arrays_of_at_most_their_size(
     data: st.DataObject,
 ) -> None:
-    packed = bytearray(pack(ARRAYS))
+    archive_bytes = bytearray(pack(ARRAYS))
     for _ in range(data.draw(st.integers(1, 4))):
-        position = data.draw(st.integers(0, len(packed) - 1))
-        packed[position] = data.draw(st.integers(0, 255))
-    end = data.draw(st.one_of(st.none(), st.integers(0, len(packed))))
+        position = data.draw(st.integers(0, len(archive_bytes) - 1))
+        archive_bytes[position] = data.draw(st.integers(0, 255))
+    end = data.draw(st.one_of(st.none(), st.integers(0, len(archive_bytes))))
 
     try:
-        actual = unpack(bytes(packed[:end]), "arrays.npz")
+        actual = unpack(bytes(archive_bytes[:end]), "arrays.npz")
     except ModelRefused:
         return
 
     # zipfile checks the bytes of each entry. Our digests also check names and array headers.
-    assert sum(array.nbytes for array in actual.values()) <= len(packed)
+    assert sum(array.nbytes for array in actual.values()) <= len(archive_bytes)
 
 
 @given(st.binary(max_size=300))
@@ -84,9 +84,9 @@ def test_pickled_objects_are_refused_and_not_executed(tmp_path: Path) -> None:
         unpack(buffer.getvalue(), "arrays.npz")
 
     assert not marker.exists()
-    with np.load(io.BytesIO(buffer.getvalue()), allow_pickle=True) as loaded:
-        assert loaded["a"].shape == (1,)
-    assert marker.exists()  # unpickling does create the file
+    with np.load(io.BytesIO(buffer.getvalue()), allow_pickle=True) as loaded_arrays:
+        assert loaded_arrays["a"].shape == (1,)
+    assert marker.exists()  # confirms that unpickling creates the file
 
 
 def test_a_file_with_one_pickle_is_refused_and_not_executed(tmp_path: Path) -> None:
@@ -106,10 +106,10 @@ def test_a_shape_that_exceeds_the_bytes_is_refused_before_memory_is_allocated() 
 
 
 def test_compressed_entries_are_refused() -> None:
-    bomb = _zip({"a.npy": _npy(np.zeros(100_000))}, zipfile.ZIP_DEFLATED)
+    compressed_archive = _zip({"a.npy": _npy(np.zeros(100_000))}, zipfile.ZIP_DEFLATED)
 
     with pytest.raises(ModelRefused, match="compressed"):
-        unpack(bomb, "arrays.npz")
+        unpack(compressed_archive, "arrays.npz")
 
 
 def test_entries_that_are_no_arrays_are_refused() -> None:

@@ -27,25 +27,25 @@ def log(registry: Registry, tmp_path: Path) -> Path:
 def test_every_change_has_an_entry_with_who_when_and_why(tmp_path: Path) -> None:
     fixed_time = datetime(2026, 1, 2, tzinfo=UTC)
     registry = Registry(tmp_path, now=lambda: fixed_time)
-    first = registry.register(NAME, a_candidate(), who="anna", why="new data")
-    second = registry.register(NAME, a_candidate(), who="anna", why="newer data")
-    third = registry.register(NAME, a_candidate(), who="anna", why="newest data")
-    registry.attach_report(NAME, second, {"passed": True}, who="ci")
-    registry.promote(NAME, second, who="ben", why="better")
+    first_version = registry.register(NAME, a_candidate(), who="anna", why="new data")
+    second_version = registry.register(NAME, a_candidate(), who="anna", why="newer data")
+    third_version = registry.register(NAME, a_candidate(), who="anna", why="newest data")
+    registry.attach_report(NAME, second_version, {"passed": True}, who="ci")
+    registry.promote(NAME, second_version, who="ben", why="better")
     registry.rollback(NAME, who="cleo", why="worse")
     registry.prune(NAME, keep=0, who="dan", why="space")
 
     entries = registry.audit(NAME)
 
     assert [(entry.action, entry.version, entry.who, entry.why) for entry in entries] == [
-        (Action.REGISTER, first, "anna", "new data"),
-        (Action.PROMOTE, first, "anna", "there was no champion"),
-        (Action.REGISTER, second, "anna", "newer data"),
-        (Action.REGISTER, third, "anna", "newest data"),
-        (Action.EVALUATE, second, "ci", "evaluated"),
-        (Action.PROMOTE, second, "ben", "better"),
-        (Action.ROLLBACK, first, "cleo", "worse"),
-        (Action.DELETE, third, "dan", "space"),
+        (Action.REGISTER, first_version, "anna", "new data"),
+        (Action.PROMOTE, first_version, "anna", "there was no champion"),
+        (Action.REGISTER, second_version, "anna", "newer data"),
+        (Action.REGISTER, third_version, "anna", "newest data"),
+        (Action.EVALUATE, second_version, "ci", "evaluated"),
+        (Action.PROMOTE, second_version, "ben", "better"),
+        (Action.ROLLBACK, first_version, "cleo", "worse"),
+        (Action.DELETE, third_version, "dan", "space"),
     ]
     assert {entry.when for entry in entries} == {fixed_time}
     assert [entry.number for entry in entries] == list(range(1, 9))
@@ -139,11 +139,11 @@ def test_a_torn_last_line_is_reported_and_the_next_change_repairs_it(
 
 
 def test_a_version_removed_by_hand_is_found_and_then_logged(registry: Registry) -> None:
-    _, second, _ = registry.version_ids(NAME)
-    folder = registry.attach_report(NAME, second, {"passed": True}).parents[1]
+    _, second_version, _ = registry.version_ids(NAME)
+    folder = registry.attach_report(NAME, second_version, {"passed": True}).parents[1]
     folder.rename(folder.parents[3] / "elsewhere")
 
-    assert registry.verify_audit(NAME) == [f"{second} is missing"]
+    assert registry.verify_audit(NAME) == [f"{second_version} is missing"]
     registry.register(NAME, a_candidate(), who=WHO, why="test")
 
     assert registry.verify_audit(NAME) == []
@@ -151,8 +151,8 @@ def test_a_version_removed_by_hand_is_found_and_then_logged(registry: Registry) 
 
 
 def test_a_version_copied_in_by_hand_is_found(registry: Registry, tmp_path: Path) -> None:
-    first = registry.version_ids(NAME)[0]
-    copied_folder = folder_of(tmp_path, f"default-0009-{first[-8:]}")
+    first_version = registry.version_ids(NAME)[0]
+    copied_folder = folder_of(tmp_path, f"default-0009-{first_version[-8:]}")
     copied_folder.mkdir()
 
     assert registry.verify_audit(NAME) == [f"{copied_folder.name} has no entry"]
@@ -161,15 +161,17 @@ def test_a_version_copied_in_by_hand_is_found(registry: Registry, tmp_path: Path
 def test_an_alias_moved_by_hand_is_found_and_then_logged(
     registry: Registry, tmp_path: Path
 ) -> None:
-    first, second, third = registry.version_ids(NAME)
+    first_version, second_version, third_version = registry.version_ids(NAME)
     path = tmp_path / "registry" / NAME / "aliases.json"
-    path.write_text(json.dumps(json.loads(path.read_bytes()) | {"champion": second}))
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | {"champion": second_version}))
 
-    assert registry.verify_audit(NAME) == [f"champion is {second}, logged was {first}"]
-    registry.attach_report(NAME, third, {"passed": True})
+    assert registry.verify_audit(NAME) == [
+        f"champion is {second_version}, logged was {first_version}"
+    ]
+    registry.attach_report(NAME, third_version, {"passed": True})
 
     assert registry.verify_audit(NAME) == []
-    assert registry.audit(NAME)[-2].detail["champion"] == second
+    assert registry.audit(NAME)[-2].detail["champion"] == second_version
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"number": 4, "sha256": "%s"}' % ("0" * 64)])
@@ -183,15 +185,15 @@ def test_an_edit_of_the_file_audit_head_is_found(registry: Registry, log: Path, 
 def test_a_deleted_version_restored_from_a_backup_is_found_and_can_be_promoted(
     registry: Registry, tmp_path: Path
 ) -> None:
-    third = registry.version_ids(NAME)[2]
-    folder = folder_of(tmp_path, third)
+    third_version = registry.version_ids(NAME)[2]
+    folder = folder_of(tmp_path, third_version)
     shutil.copytree(folder, tmp_path / "backup")
     registry.prune(NAME, keep=0, who=WHO, why="test")
     shutil.copytree(tmp_path / "backup", folder)
-    assert registry.verify_audit(NAME) == [f"{third} has no entry"]
+    assert registry.verify_audit(NAME) == [f"{third_version} has no entry"]
 
-    registry.promote(NAME, third, who=WHO, why="needed after all", force="test")
+    registry.promote(NAME, third_version, who=WHO, why="needed after all", force="test")
 
-    assert registry.load(NAME).manifest.id == third
+    assert registry.load(NAME).manifest.id == third_version
     assert registry.verify_audit(NAME) == []
-    assert registry.verify(NAME, third) == []
+    assert registry.verify(NAME, third_version) == []

@@ -52,8 +52,8 @@ def test_concurrent_trainers_lose_and_damage_nothing(tmp_path: Path) -> None:
     assert all(registry.verify(NAME, version) == [] for version in ids)
     assert registry.verify_audit(NAME) == []
     assert registry.load(NAME).manifest.id == champion.version.manifest.id
-    promoted = [line for line in registry.audit(NAME) if line.action == "promote"]
-    assert len(promoted) == 1 + TRAINERS * 2
+    promotions = [line for line in registry.audit(NAME) if line.action == "promote"]
+    assert len(promotions) == 1 + TRAINERS * 2
     assert swaps > 0
 
 
@@ -68,5 +68,5 @@ def test_the_entries_of_a_trainer_are_in_the_order_of_its_changes(tmp_path: Path
     assert WHO in {line.who for line in registry.audit(NAME)}
 
 
-def _fail(refused: Exception) -> None:
-    raise AssertionError(f"a reader saw an unsound registry: {refused}")
+def _fail(error: Exception) -> None:
+    raise AssertionError(f"a reader saw an unsound registry: {error}")

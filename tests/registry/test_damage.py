@@ -136,11 +136,13 @@ def test_a_manifest_that_does_not_match_its_version_is_refused(
 
 def test_a_version_under_the_name_of_another_is_refused(tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=2)
-    first, second = (folder_of(tmp_path, version) for version in registry.version_ids(NAME))
-    first.rename(tmp_path / "gone")
-    second.rename(first)
+    first_folder, second_folder = (
+        folder_of(tmp_path, version) for version in registry.version_ids(NAME)
+    )
+    first_folder.rename(tmp_path / "gone")
+    second_folder.rename(first_folder)
 
-    with pytest.raises(ModelRefused, match=f"the manifest is that of {second.name}"):
+    with pytest.raises(ModelRefused, match=f"the manifest is that of {second_folder.name}"):
         registry.load(NAME)
 
 
@@ -171,7 +173,7 @@ def test_the_estimator_is_not_executed_even_if_its_digest_is_correct(
 
     assert not marker.exists()
     joblib.load(folder / "estimator.joblib")
-    assert marker.exists()  # unpickling does create the file
+    assert marker.exists()  # confirms that unpickling creates the file
 
 
 def test_a_damaged_version_is_listed_but_its_manifest_is_refused(tmp_path: Path) -> None:

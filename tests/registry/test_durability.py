@@ -14,15 +14,15 @@ from tests.registry.forging import NAME, WHO
 def test_the_files_of_a_version_are_flushed_before_its_folder_gets_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    synced: list[str] = []
+    synced_names: list[str] = []
     synced_at_rename: list[list[str]] = []
     rename = Path.rename
 
     def fsync(descriptor: int) -> None:
-        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        synced_names.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
 
     def record_and_rename(self: Path, target: Path) -> Path:
-        synced_at_rename.append(list(synced))
+        synced_at_rename.append(list(synced_names))
         return rename(self, target)
 
     monkeypatch.setattr(os, "fsync", fsync)
@@ -34,7 +34,7 @@ def test_the_files_of_a_version_are_flushed_before_its_folder_gets_its_name(
     files = {"manifest.json", "arrays.npz", "golden.npz", "estimator.joblib"}
     assert files | {version, "audit.jsonl"} <= set(synced_before)
     assert "versions" not in synced_before
-    assert "versions" in synced
+    assert "versions" in synced_names
 
 
 def test_a_failed_replacement_leaves_the_old_file_and_no_temporary_file(
@@ -42,7 +42,7 @@ def test_a_failed_replacement_leaves_the_old_file_and_no_temporary_file(
 ) -> None:
     registry = Registry(tmp_path)
     registry.register(NAME, a_candidate(), who=WHO, why="test")
-    second = registry.register(NAME, a_candidate(seed=8), who=WHO, why="test")
+    second_version = registry.register(NAME, a_candidate(seed=8), who=WHO, why="test")
     aliases = registry.aliases(NAME)
 
     def raise_disk_full(self: Path, target: Path) -> Path:
@@ -51,9 +51,9 @@ def test_a_failed_replacement_leaves_the_old_file_and_no_temporary_file(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", raise_disk_full)
         with pytest.raises(UsageError, match="cannot be changed: No space left"):
-            registry.promote(NAME, second, who=WHO, why="x", force="test")
+            registry.promote(NAME, second_version, who=WHO, why="x", force="test")
 
     assert registry.aliases(NAME) == aliases
     assert not list((tmp_path / NAME).glob(".*"))
-    registry.promote(NAME, second, who=WHO, why="x", force="test")
+    registry.promote(NAME, second_version, who=WHO, why="x", force="test")
     assert registry.verify_audit(NAME) == []

@@ -47,10 +47,10 @@ def _scale_normaliser(arrays: Arrays) -> None:
 def test_golden_rows_detect_edited_arrays_with_recomputed_digests(
     folder: Path, edit: Callable[[Arrays], None]
 ) -> None:
-    forged = edit_arrays(folder, edit)
+    forged_folder = edit_arrays(folder, edit)
 
     with pytest.raises(ModelRefused, match="golden rows get another score"):
-        load_version(forged)
+        load_version(forged_folder)
 
 
 def _make_cycle(arrays: Arrays) -> None:
@@ -102,10 +102,10 @@ def _narrow_ranges(arrays: Arrays) -> None:
 def test_arrays_that_the_kernel_cannot_walk_are_refused_before_it_runs(
     folder: Path, edit: Callable[[Arrays], None]
 ) -> None:
-    forged = edit_arrays(folder, edit)
+    forged_folder = edit_arrays(folder, edit)
 
     with pytest.raises(ModelRefused, match='the array "'):
-        load_version(forged)
+        load_version(forged_folder)
 
 
 @pytest.mark.parametrize(

@@ -51,13 +51,13 @@ def test_a_change_killed_before_any_file_operation_leaves_a_sound_registry(
         root = tmp_path / str(operation_number)
         registry = a_registry(root, versions=3)
         champion_before = registry.aliases(NAME)["champion"]
-        killed = _killed_before(lambda: change(registry), root, operation_number)  # noqa: B023 - runs before the next iteration
+        was_killed = _killed_before(lambda: change(registry), root, operation_number)  # noqa: B023 - runs before the next iteration
 
         _check_loads(registry, champion_before)
         _check_recovers(registry, root)
-        if not killed:
+        if not was_killed:
             break
-    assert not killed
+    assert not was_killed
     assert operation_number > 5
 
 
@@ -66,16 +66,16 @@ def test_a_killed_first_registration_does_not_prevent_the_next(tmp_path: Path) -
     a_candidate(seed=9)
     for operation_number in range(1, 200):
         registry = Registry(tmp_path / str(operation_number) / "registry")
-        killed = _killed_before(lambda: _register(registry), tmp_path, operation_number)  # noqa: B023 - as above
+        was_killed = _killed_before(lambda: _register(registry), tmp_path, operation_number)  # noqa: B023 - as above
 
         version = registry.register(NAME, a_candidate(), who=WHO, why="next")
 
         assert version in registry.version_ids(NAME)
         assert registry.load(NAME).manifest.id in registry.version_ids(NAME)
         assert registry.verify_audit(NAME) == []
-        if not killed:
+        if not was_killed:
             break
-    assert not killed
+    assert not was_killed
     assert operation_number > 5
 
 
@@ -141,11 +141,11 @@ def _kill_before(root: Path, operation_number: int) -> None:
 def test_a_kill_between_a_log_entry_and_its_change_is_corrected_in_the_log(tmp_path: Path) -> None:
     """The alias file is restored by hand, because a kill rarely occurs at exactly this point."""
     registry = a_registry(tmp_path, versions=2)
-    first, second = registry.version_ids(NAME)
+    first_version, second_version = registry.version_ids(NAME)
     log = tmp_path / "registry" / NAME / "audit.jsonl"
     log_before = log.read_bytes()
     aliases = (tmp_path / "registry" / NAME / "aliases.json").read_bytes()
-    registry.promote(NAME, second, who=WHO, why="killed", force="test")
+    registry.promote(NAME, second_version, who=WHO, why="killed", force="test")
     (tmp_path / "registry" / NAME / "aliases.json").write_bytes(aliases)
     assert log_before != log.read_bytes()
 
@@ -157,5 +157,5 @@ def test_a_kill_between_a_log_entry_and_its_change_is_corrected_in_the_log(tmp_p
         Action.CORRECT,
         Action.REGISTER,
     ]
-    assert lines[-2].detail["champion"] == first
-    assert registry.aliases(NAME) == {"champion": first}
+    assert lines[-2].detail["champion"] == first_version
+    assert registry.aliases(NAME) == {"champion": first_version}

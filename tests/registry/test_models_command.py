@@ -40,8 +40,8 @@ def _version(registry: Registry, position: int) -> str:
 
 
 def test_list_shows_every_version_with_alias_and_report(registry: Registry, tmp_path: Path) -> None:
-    first, second, _ = registry.version_ids(NAME)
-    registry.attach_report(NAME, second, {"passed": True})
+    first_version, second_version, _ = registry.version_ids(NAME)
+    registry.attach_report(NAME, second_version, {"passed": True})
 
     result = _models(tmp_path, "list")
 
@@ -49,8 +49,8 @@ def test_list_shows_every_version_with_alias_and_report(registry: Registry, tmp_
     assert result.code == 0
     assert header[:2] == ["version", "alias"]
     assert [(line[0], line[1], line[-1]) for line in lines] == [
-        (first, "champion", "none"),
-        (second, "", "passed"),
+        (first_version, "champion", "none"),
+        (second_version, "", "passed"),
         (_version(registry, 2), "", "none"),
     ]
 
@@ -58,10 +58,10 @@ def test_list_shows_every_version_with_alias_and_report(registry: Registry, tmp_
 def test_list_as_json_marks_a_damaged_version(registry: Registry, tmp_path: Path) -> None:
     (folder_of(tmp_path, _version(registry, 1)) / "manifest.json").write_text("{")
 
-    listed = json.loads(_models(tmp_path, "list", "--json").out)
+    listed_versions = json.loads(_models(tmp_path, "list", "--json").out)
 
-    assert [row["report"] for row in listed] == ["none", "damaged", "none"]
-    assert [row["version"] for row in listed] == registry.version_ids(NAME)
+    assert [row["report"] for row in listed_versions] == ["none", "damaged", "none"]
+    assert [row["version"] for row in listed_versions] == registry.version_ids(NAME)
 
 
 def test_list_warns_about_a_damaged_alias_file_and_shows_the_versions(
@@ -96,12 +96,12 @@ def test_an_empty_registry_says_how_to_fill_it(tmp_path: Path) -> None:
 def test_show_prints_manifest_aliases_and_report(registry: Registry, tmp_path: Path) -> None:
     registry.attach_report(NAME, "champion", {"passed": True, "recall": 0.9})
 
-    shown = json.loads(_models(tmp_path, "show").out)
+    shown_model = json.loads(_models(tmp_path, "show").out)
 
-    assert shown["manifest"]["id"] == _version(registry, 0)
-    assert shown["manifest"]["schema"]["name"] == "default"
-    assert shown["aliases"] == ["champion"]
-    assert shown["report"]["recall"] == 0.9
+    assert shown_model["manifest"]["id"] == _version(registry, 0)
+    assert shown_model["manifest"]["schema"]["name"] == "default"
+    assert shown_model["aliases"] == ["champion"]
+    assert shown_model["report"]["recall"] == 0.9
 
 
 def test_promote_without_a_report_ends_with_1_and_says_what_to_do(
@@ -136,27 +136,27 @@ def test_promote_refuses_a_damaged_version_with_6(registry: Registry, tmp_path: 
 
 
 def test_rollback_restores_the_previous_champion(registry: Registry, tmp_path: Path) -> None:
-    first, second, _ = registry.version_ids(NAME)
-    _models(tmp_path, "promote", second, "--force", "--reason", "x")
+    first_version, second_version, _ = registry.version_ids(NAME)
+    _models(tmp_path, "promote", second_version, "--force", "--reason", "x")
 
     result = _models(tmp_path, "rollback", "--reason", "worse")
 
-    assert (result.code, result.out) == (0, f"{first} is the champion of default again\n")
+    assert (result.code, result.out) == (0, f"{first_version} is the champion of default again\n")
     assert registry.audit(NAME)[-1].why == "worse"
 
 
 def test_verify_names_the_damaged_versions_and_ends_with_1(
     registry: Registry, tmp_path: Path
 ) -> None:
-    second = _version(registry, 1)
+    second_version = _version(registry, 1)
     assert _models(tmp_path, "verify").code == 0
-    (folder_of(tmp_path, second) / "golden.npz").write_bytes(b"")
+    (folder_of(tmp_path, second_version) / "golden.npz").write_bytes(b"")
 
     result = _models(tmp_path, "verify")
 
     assert result.code == 1
     assert result.out.count(": sound") == 2
-    assert f"1 of 3 versions are damaged: {second}" in result.err
+    assert f"1 of 3 versions are damaged: {second_version}" in result.err
     assert _models(tmp_path, "verify", "champion").code == 0
 
 
@@ -175,12 +175,12 @@ def test_audit_ends_with_1_when_the_log_was_tampered_with(
 
 
 def test_prune_deletes_old_versions_but_none_in_use(registry: Registry, tmp_path: Path) -> None:
-    first, second, third = registry.version_ids(NAME)
+    first_version, second_version, third_version = registry.version_ids(NAME)
 
-    result = _models(tmp_path, "prune", "--keep", "0", "--in-use", third, "--offline")
+    result = _models(tmp_path, "prune", "--keep", "0", "--in-use", third_version, "--offline")
 
-    assert (result.code, result.out) == (0, f"deleted {second}\n")
-    assert registry.version_ids(NAME) == [first, third]
+    assert (result.code, result.out) == (0, f"deleted {second_version}\n")
+    assert registry.version_ids(NAME) == [first_version, third_version]
 
 
 @pytest.mark.embedded
@@ -192,17 +192,25 @@ def test_prune_keeps_versions_named_by_the_ledger_or_a_committed_account(
 ) -> None:
     for number in (3, 4):
         registry.register(NAME, a_candidate(seed=7 + number), who=WHO, why="test")
-    first, recorded, unnamed, of_another_group, committed = registry.version_ids(NAME)
+    (
+        first_version,
+        recorded_version,
+        unnamed_version,
+        version_of_another_group,
+        committed_version,
+    ) = registry.version_ids(NAME)
     _publish_group_state(
-        embedded_broker, [("sensorwatch", recorded), ("other", of_another_group)], committed
+        embedded_broker,
+        [("sensorwatch", recorded_version), ("other", version_of_another_group)],
+        committed_version,
     )
     monkeypatch.setenv("SENSORWATCH__KAFKA__BOOTSTRAP_SERVERS", embedded_broker.address)
 
     result = _models(tmp_path, "prune", "--keep", "0")
 
     assert result.code == 0, result.err
-    assert result.out.split() == ["deleted", unnamed, "deleted", of_another_group]
-    assert registry.version_ids(NAME) == [first, recorded, committed]
+    assert result.out.split() == ["deleted", unnamed_version, "deleted", version_of_another_group]
+    assert registry.version_ids(NAME) == [first_version, recorded_version, committed_version]
 
 
 def _publish_group_state(

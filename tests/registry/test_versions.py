@@ -27,28 +27,28 @@ def test_a_loaded_version_scores_bit_for_bit_as_the_candidate(tmp_path: Path) ->
     candidate = a_candidate()
     readings = some_readings(300, seed=99)
 
-    loaded = a_registry(tmp_path).load(NAME).detector
+    loaded_detector = a_registry(tmp_path).load(NAME).detector
 
     expected = (
         candidate.detector("x").detect(readings, candidate.detector("x").empty_memory()).detections
     )
-    actual = loaded.detect(readings, loaded.empty_memory()).detections
+    actual = loaded_detector.detect(readings, loaded_detector.empty_memory()).detections
     assert actual.raw_score.tobytes() == expected.raw_score.tobytes()
     assert actual.anomaly_score.tobytes() == expected.anomaly_score.tobytes()
     assert actual.p_value.tobytes() == expected.p_value.tobytes()
     assert np.array_equal(actual.severity, expected.severity)
-    assert loaded.schema.to_plain() == candidate.schema.to_plain()
-    assert loaded.plan == candidate.plan
+    assert loaded_detector.schema.to_plain() == candidate.schema.to_plain()
+    assert loaded_detector.plan == candidate.plan
 
 
 def test_the_first_version_is_the_champion_and_the_parent_of_the_next(tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=2)
 
-    first, second = registry.versions(NAME)
+    first_version, second_version = registry.versions(NAME)
 
-    assert registry.aliases(NAME) == {"champion": first.id}
-    assert (first.parent, second.parent) == (None, first.id)
-    assert (first.id[:13], second.id[:13]) == ("default-0001-", "default-0002-")
+    assert registry.aliases(NAME) == {"champion": first_version.id}
+    assert (first_version.parent, second_version.parent) == (None, first_version.id)
+    assert (first_version.id[:13], second_version.id[:13]) == ("default-0001-", "default-0002-")
 
 
 def test_the_manifest_records_data_seed_parameters_and_libraries(tmp_path: Path) -> None:
@@ -111,9 +111,9 @@ def test_two_processes_store_the_same_arrays_with_the_same_digest(tmp_path: Path
 def test_another_seed_gives_another_digest(tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=2)
 
-    first, second = registry.versions(NAME)
+    first_version, second_version = registry.versions(NAME)
 
-    assert first.arrays_digest != second.arrays_digest
+    assert first_version.arrays_digest != second_version.arrays_digest
 
 
 def test_the_arrays_digest_does_not_depend_on_the_creation_time(tmp_path: Path) -> None:
@@ -169,10 +169,10 @@ def test_a_candidate_that_cannot_be_loaded_is_not_stored(tmp_path: Path) -> None
     left_children = candidate.forest.left.copy()
     left_children[0] = len(left_children) - 1  # a leaf of the last tree
     paths_before = sorted((tmp_path / "registry").rglob("*"))
-    damaged = _with_left_children(candidate, left_children)
+    damaged_candidate = _with_left_children(candidate, left_children)
 
     with pytest.raises(ModelRefused, match='the array "left"'):
-        registry.register(NAME, damaged, who=WHO, why="test")
+        registry.register(NAME, damaged_candidate, who=WHO, why="test")
 
     assert sorted((tmp_path / "registry").rglob("*")) == paths_before
     assert registry.verify_audit(NAME) == []
@@ -183,11 +183,11 @@ def test_attaching_reports_does_not_change_the_version(tmp_path: Path) -> None:
     version = registry.resolve(NAME, "champion")
     manifest = (folder_of(tmp_path, version) / "manifest.json").read_bytes()
 
-    first = registry.attach_report(NAME, "champion", {"passed": False, "recall": 0.5})
-    second = registry.attach_report(NAME, version, {"passed": True, "recall": 0.9})
+    first_report = registry.attach_report(NAME, "champion", {"passed": False, "recall": 0.5})
+    second_report = registry.attach_report(NAME, version, {"passed": True, "recall": 0.9})
 
-    assert (first.name, second.name) == ("0001.json", "0002.json")
-    assert json.loads(first.read_bytes())["recall"] == 0.5
+    assert (first_report.name, second_report.name) == ("0001.json", "0002.json")
+    assert json.loads(first_report.read_bytes())["recall"] == 0.5
     assert registry.report(NAME, version) == {"passed": True, "recall": 0.9}
     assert (folder_of(tmp_path, version) / "manifest.json").read_bytes() == manifest
     assert registry.verify(NAME, version) == []
@@ -201,8 +201,8 @@ def test_a_report_without_a_valid_result_is_refused(
         a_registry(tmp_path).attach_report(NAME, "champion", report)
 
 
-def _with_left_children(candidate: Candidate, left: NDArray[np.int32]) -> Candidate:
-    return replace(candidate, forest=replace(candidate.forest, left=left))
+def _with_left_children(candidate: Candidate, left_children: NDArray[np.int32]) -> Candidate:
+    return replace(candidate, forest=replace(candidate.forest, left=left_children))
 
 
 def _output(script: str, root: Path, *, hash_seed: int) -> str:

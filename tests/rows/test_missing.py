@@ -105,7 +105,12 @@ def test_the_same_rows_give_the_same_bits_from_a_file_a_topic_a_request_and_tens
     table = [{name: None if value == "" else value for name, value in row.items()} for row in table]
     payloads = [a_payload(**row) for row in table]
     tensors = [
-        {"name": name, "datatype": "FP64", "shape": [len(table)], "data": [r[name] for r in table]}
+        {
+            "name": name,
+            "datatype": "FP64",
+            "shape": [len(table)],
+            "data": [row[name] for row in table],
+        }
         for name in GOOD_ROW
     ]
     body = json.dumps({"inputs": tensors}).encode()
@@ -267,8 +272,8 @@ def test_readings_that_were_written_are_read_unchanged(tmp_path: Path) -> None:
     expected_bits = result_bits((readings, []))
     assert result_bits(parse(payloads_of(cells, SCHEMA), SCHEMA)) == expected_bits
     assert result_bits(collect_rows(read_rows(path, SCHEMA), SCHEMA)) == expected_bits
-    replayed = [record.value for record in replayed_records(path, SCHEMA)]
-    assert result_bits(parse(replayed, SCHEMA)) == expected_bits
+    replayed_payloads = [record.value for record in replayed_records(path, SCHEMA)]
+    assert result_bits(parse(replayed_payloads, SCHEMA)) == expected_bits
 
 
 def test_a_null_in_a_parquet_file_is_missing_but_nan_is_rejected(tmp_path: Path) -> None:

@@ -181,8 +181,8 @@ def test_every_form_of_minus_zero_is_read_as_zero() -> None:
 
 def test_the_number_of_faults_and_the_length_of_their_texts_are_bounded() -> None:
     strict_schema = schema_from_plain(a_schema().to_plain() | {"unknown_fields": "reject"})
-    extra: dict[str, Any] = {f"f{n}" * 100: n for n in range(200)}
-    payload = a_payload("", x1="y" * 10_000, **extra)
+    extra_fields: dict[str, Any] = {f"f{n}" * 100: n for n in range(200)}
+    payload = a_payload("", x1="y" * 10_000, **extra_fields)
 
     rejection = only_rejection(payload, strict_schema)
 
@@ -198,8 +198,8 @@ def test_brackets_in_texts_do_not_count_as_nesting() -> None:
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+    lambda elements: (
+        st.lists(elements, max_size=3) | st.dictionaries(st.text(max_size=4), elements, max_size=3)
     ),
     max_leaves=5,
 )
@@ -232,10 +232,15 @@ def test_any_payload_is_a_reading_or_a_rejection(row_payloads: list[bytes | None
 def test_the_result_of_a_payload_does_not_depend_on_other_payloads(
     row_payloads: list[bytes | None], boundary: int
 ) -> None:
-    at_once, rejections_at_once = parse(row_payloads, a_schema())
-    first, first_rejections = parse(row_payloads[:boundary], a_schema())
-    second, second_rejections = parse(row_payloads[boundary:], a_schema())
+    readings, rejections_at_once = parse(row_payloads, a_schema())
+    first_readings, first_rejections = parse(row_payloads[:boundary], a_schema())
+    second_readings, second_rejections = parse(row_payloads[boundary:], a_schema())
 
-    assert at_once.values.tobytes() == first.values.tobytes() + second.values.tobytes()
+    assert (
+        readings.values.tobytes()
+        == first_readings.values.tobytes() + second_readings.values.tobytes()
+    )
     separate_rejections = [*first_rejections, *second_rejections]
-    assert [r.faults for r in rejections_at_once] == [r.faults for r in separate_rejections]
+    assert [rejection.faults for rejection in rejections_at_once] == [
+        rejection.faults for rejection in separate_rejections
+    ]

@@ -121,11 +121,11 @@ def detect_faults(fleet: str, kind: FaultKind, *, size: float, slots: int) -> De
             slot_start = TRAIN_STEPS + slot * SLOT_STEPS
             last_start = SLOT_STEPS - _FAULT_FREE_STEPS - FAULT_ROWS[kind]
             first_step = slot_start + int(rng.integers(_FAULT_FREE_STEPS, last_start + 1))
-            healthy = values[:, sensor].copy()
+            healthy_values = values[:, sensor].copy()
             # `inject` selects the signal of a broken correlation.
             selects_signal = kind is FaultKind.BROKEN_CORRELATION
             values[:, sensor] = inject(
-                healthy,
+                healthy_values,
                 kind,
                 at=first_step,
                 length=FAULT_ROWS[kind],
@@ -134,7 +134,7 @@ def detect_faults(fleet: str, kind: FaultKind, *, size: float, slots: int) -> De
                 rng=rng,
                 signals=None if selects_signal else [int(rng.integers(len(scale)))],
             )
-            (signal,) = np.flatnonzero((values[:, sensor] != healthy).any(axis=0)).tolist()
+            (signal,) = np.flatnonzero((values[:, sensor] != healthy_values).any(axis=0)).tolist()
             faults.append(Fault(sensor, first_step, FAULT_ROWS[kind], signal))
     detector = trained_detector(fleet)
     outcome = score_readings(readings_from(values), [], detector, detector.empty_memory())

@@ -74,7 +74,7 @@ def test_a_small_lasting_shift_is_attributed_to_its_signal(fleet: str) -> None:
 
 
 def test_context_gets_no_attribution() -> None:
-    """An extreme command makes the row anomalous, but only signals get a share."""
+    """An extreme command makes the row anomalous, but only signals get an attribution."""
     schema = a_schema().model_copy(update={"context": (NumericColumn(name="command"),)})
     readings = some_readings(600)
     command = np.random.default_rng(1).normal(size=(600, 1))

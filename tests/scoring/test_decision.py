@@ -155,9 +155,9 @@ def test_a_gap_ends_the_alarm_and_resets_smoothed_residuals_and_score() -> None:
 def test_the_p_value_of_clean_rows_is_uniform() -> None:
     """The Kolmogorov-Smirnov distance of the p-values from the uniform distribution is small."""
     detector = a_forecast_detector()
-    clean = some_readings(8_000, seed=99)
+    clean_readings = some_readings(8_000, seed=99)
 
-    result = score_all(detector, clean).detections
+    result = score_all(detector, clean_readings).detections
 
     p_value = np.sort(result.p_value[1_000:])
     distance = np.max(np.abs(p_value - np.arange(1, len(p_value) + 1) / len(p_value)))
@@ -232,12 +232,12 @@ def test_a_wrong_array_is_refused_by_its_name(name: str, array: NDArray[np.gener
 
 def test_each_missing_array_is_refused() -> None:
     signals = len(a_forecast_detector().schema.signals)
-    for read in (
+    for read_arrays in (
         decision_from_arrays,
         lambda arrays: forecast_from_arrays(arrays, signals=signals, contexts=0),
     ):
         with pytest.raises(ModelRefused):
-            read({})
+            read_arrays({})
     with pytest.raises(ModelRefused):
         levels_from_arrays({}, 3)
 

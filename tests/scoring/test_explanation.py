@@ -25,7 +25,7 @@ from tests.scoring.detectors import DETECTORS, a_forecast_detector
 
 
 def outcome_of(values: list[list[float]], detector: Detector) -> Outcome:
-    """Return the outcome of rows of s0, one a minute."""
+    """Return the outcome of rows of the sensor s0, one row a minute."""
     readings = replace(
         some_readings(len(values), sensors=1), values=np.asarray(values, dtype=np.float64)
     )
@@ -42,8 +42,8 @@ def by_name(row: list[SignalReading]) -> dict[str, SignalReading]:
 
 def test_a_value_outside_the_training_band_is_low_or_high() -> None:
     detector = a_detector()
-    low, high = detector.ranges.low, detector.ranges.high
-    values = [low, high, np.nextafter(low, -np.inf), np.nextafter(high, np.inf)]
+    band_low, band_high = detector.ranges.low, detector.ranges.high
+    values = [band_low, band_high, np.nextafter(band_low, -np.inf), np.nextafter(band_high, np.inf)]
 
     rows = explain_all_rows(outcome_of([row.tolist() for row in values], detector), detector)
 
@@ -194,5 +194,5 @@ def test_explanations_do_not_depend_on_micro_batch_boundaries(
         for batch in batches
         for row in range(len(batch.readings))
     ]
-    # repr distinguishes every two floats, and unlike `==` it is equal for NaN.
+    # Two different floats have different texts, and NaN has the same text as NaN.
     assert repr(row_by_row) == repr(explain_all_rows(at_once, detector))

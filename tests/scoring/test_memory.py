@@ -80,12 +80,12 @@ def test_a_memory_restored_from_bytes_scores_the_same(
     memory = detector.empty_memory()
     score_in_batches(readings.take(slice(0, boundary)), detector, memory)
 
-    restored = memory_from_bytes(memory_to_bytes(memory), detector)
+    restored_memory = memory_from_bytes(memory_to_bytes(memory), detector)
 
-    assert detection_bytes(score_in_batches(readings, detector, restored)) == detection_bytes(
-        score_in_batches(readings, detector, memory)
-    )
-    assert memory_to_bytes(restored) == memory_to_bytes(memory)
+    assert detection_bytes(
+        score_in_batches(readings, detector, restored_memory)
+    ) == detection_bytes(score_in_batches(readings, detector, memory))
+    assert memory_to_bytes(restored_memory) == memory_to_bytes(memory)
 
 
 @pytest.mark.parametrize(("old_kind", "new_kind"), [("plain", "forecast"), ("forecast", "plain")])
@@ -126,9 +126,14 @@ def test_an_open_episode_ends_when_its_sensor_is_evicted() -> None:
 
     (outcome,) = score_in_batches(readings, detector, detector.empty_memory(max_sensors=1))
 
-    (closed,) = outcome.closed
-    assert (closed.sensor_id, closed.rows, closed.index, closed.start) == ("s0", 2, 2, 0)
-    assert closed.last_time == readings.event_time[1]
+    (closed_episode,) = outcome.closed
+    assert (
+        closed_episode.sensor_id,
+        closed_episode.rows,
+        closed_episode.index,
+        closed_episode.start,
+    ) == ("s0", 2, 2, 0)
+    assert closed_episode.last_time == readings.event_time[1]
 
 
 def test_undo_without_begin_is_an_error() -> None:

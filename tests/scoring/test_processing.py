@@ -78,11 +78,11 @@ def test_outcomes_do_not_depend_on_micro_batch_boundaries(
     at_once = process(payloads, a_detector(), a_detector().empty_memory())
 
     memory = a_detector().empty_memory()
-    first = process(payloads[:boundary], a_detector(), memory)
-    second = process(payloads[boundary:], a_detector(), memory)
+    first_outcome = process(payloads[:boundary], a_detector(), memory)
+    second_outcome = process(payloads[boundary:], a_detector(), memory)
 
-    parts = zip(outcome_bytes(first), outcome_bytes(second), strict=True)
-    joined = tuple(first_part + second_part for first_part, second_part in parts)  # type: ignore[operator]  # each pair is two bytes or two lists
+    parts = zip(outcome_bytes(first_outcome), outcome_bytes(second_outcome), strict=True)
+    joined = tuple(first_part + second_part for first_part, second_part in parts)  # type: ignore[operator]  # each pair is two `bytes` or two lists
     assert joined == outcome_bytes(at_once)
 
 
@@ -138,11 +138,11 @@ def test_score_readings_gives_the_same_scores_as_detect() -> None:
 def test_a_stored_detector_scores_the_same_bits() -> None:
     detector = a_detector()
 
-    restored = detector_from_arrays("v", detector.schema, detector.plan, detector.arrays())
+    restored_detector = detector_from_arrays("v", detector.schema, detector.plan, detector.arrays())
 
     readings = some_readings(100, seed=9)
     expected = detector.detect(readings, detector.empty_memory()).detections
-    actual = restored.detect(readings, restored.empty_memory()).detections
+    actual = restored_detector.detect(readings, restored_detector.empty_memory()).detections
     assert expected.anomaly_score.tobytes() == actual.anomaly_score.tobytes()
 
 
@@ -156,7 +156,7 @@ def test_ranges_that_do_not_fit_the_schema_are_refused(ranges: object) -> None:
     arrays = detector.arrays() | {"signal_ranges": ranges}
 
     with pytest.raises(ModelRefused, match='the array "signal_ranges" '):
-        detector_from_arrays("v", detector.schema, detector.plan, arrays)  # type: ignore[arg-type]  # a wrong type is the test
+        detector_from_arrays("v", detector.schema, detector.plan, arrays)  # type: ignore[arg-type]  # the test passes a wrong type
 
 
 def test_a_forest_with_more_features_than_the_plan_is_refused() -> None:

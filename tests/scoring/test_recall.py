@@ -130,8 +130,12 @@ def test_a_gap_resets_the_lags_and_ends_an_open_episode() -> None:
 
     assert statuses(outcome)[3:] == [Status.SCORED, Status.GAP, Status.WARMING_UP]
     assert not outcome.detections.is_anomaly[4:].any()
-    (closed,) = outcome.closed
-    assert (closed.index, closed.rows, closed.last_time) == (4, 1, START + 6 * MINUTE)
+    (closed_episode,) = outcome.closed
+    assert (closed_episode.index, closed_episode.rows, closed_episode.last_time) == (
+        4,
+        1,
+        START + 6 * MINUTE,
+    )
 
 
 def test_a_time_step_equal_to_the_gap_limit_is_not_a_gap() -> None:

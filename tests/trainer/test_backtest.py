@@ -91,9 +91,9 @@ def test_an_episode_is_named_by_its_first_row(tmp_path: Path) -> None:
 def test_rejected_rows_are_written_to_a_second_file(rows_file: Path, tmp_path: Path) -> None:
     backtest(rows_file, tmp_path / "scores.csv", train_rows=100)
 
-    rejected = csv_rows(rejected_path(tmp_path / "scores.csv"))
+    rejected_lines = csv_rows(rejected_path(tmp_path / "scores.csv"))
 
-    assert [(int(line["row"]), line["reason"], line["field"]) for line in rejected] == [
+    assert [(int(line["row"]), line["reason"], line["field"]) for line in rejected_lines] == [
         (3, "wrong_type", "x1"),
         (130, "null_value", "x1"),
         (131, "not_finite", "x1"),

@@ -31,7 +31,7 @@ def run_command(*args: str) -> int:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a working folder with the default schema and a file of healthy rows."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SENSORWATCH__TRAINER__TREES", "20")  # 20 trees train fast
+    monkeypatch.setenv("SENSORWATCH__TRAINER__TREES", "20")  # 20 trees are enough and train fast
     (tmp_path / "schemas").mkdir()
     (tmp_path / "schemas" / "default.toml").write_bytes(DEFAULT_SCHEMA.read_bytes())
     write_rows(tmp_path / "rows.csv", simulated_readings(), x1_texts={10: "x", 11: ""})
@@ -78,8 +78,8 @@ def test_a_version_that_fails_its_checks_is_not_promoted(
     readings = simulated_readings()
     values = readings.values.copy()
     values[::10] *= 10.0
-    with_outliers = replace(readings, values=values)
-    write_rows(folder / "outliers.csv", with_outliers)
+    readings_with_outliers = replace(readings, values=values)
+    write_rows(folder / "outliers.csv", readings_with_outliers)
     assert run_command("train", "--data", "rows.csv") == 0
     first_version = Registry(folder / "registry").current_aliases("default").champion
 
@@ -114,10 +114,10 @@ def test_a_backtest_writes_scores_and_rejections(folder: Path) -> None:
     )  # fmt: skip
 
     scores = pd.read_csv(folder / "out" / "scores.csv")
-    rejected = pd.read_csv(folder / "out" / "scores.rejected.csv")
+    rejected_rows = pd.read_csv(folder / "out" / "scores.rejected.csv")
     assert exit_code == 0
     assert scores["row"].tolist() == list(range(400, 4_000))
-    assert rejected["row"].tolist() == [10, 11]
+    assert rejected_rows["row"].tolist() == [10, 11]
 
 
 def test_a_backtest_with_a_version_imports_no_package_that_only_training_needs(

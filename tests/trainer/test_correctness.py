@@ -64,10 +64,13 @@ def path_without_closed_episodes(serialized: SerializedRows, detector: Detector)
 
 def path_with_shifted_episodes(serialized: SerializedRows, detector: Detector) -> list[Outcome]:
     outcomes = through_kafka(serialized, detector)
-    episodes = [np.where(o.detections.episode < 0, -1, o.detections.episode + 1) for o in outcomes]
+    episodes = [
+        np.where(outcome.detections.episode < 0, -1, outcome.detections.episode + 1)
+        for outcome in outcomes
+    ]
     return [
-        replace(o, detections=replace(o.detections, episode=episode))
-        for o, episode in zip(outcomes, episodes, strict=True)
+        replace(outcome, detections=replace(outcome.detections, episode=episode))
+        for outcome, episode in zip(outcomes, episodes, strict=True)
     ]
 
 
@@ -89,7 +92,9 @@ def test_a_path_that_loses_its_memory_or_an_episode_fails(scoring_path: ScoringP
         scoring_paths={"faulty": scoring_path},
     )
 
-    assert [c.name for c in section.checks if not c.passed] == ["correctness.kafka_and_faulty"]
+    assert [check.name for check in section.checks if not check.passed] == [
+        "correctness.kafka_and_faulty"
+    ]
 
 
 def test_a_path_that_loses_a_row_fails() -> None:
@@ -105,7 +110,9 @@ def test_a_path_that_loses_a_row_fails() -> None:
         scoring_paths={"rest": path_that_loses_a_row},
     )
 
-    assert [c.name for c in section.checks if not c.passed] == ["correctness.kafka_and_rest"]
+    assert [check.name for check in section.checks if not check.passed] == [
+        "correctness.kafka_and_rest"
+    ]
 
 
 def test_a_reloaded_model_that_differs_fails() -> None:
@@ -118,7 +125,7 @@ def test_a_reloaded_model_that_differs_fails() -> None:
         by_time(simulated_readings()), detector, lambda: other_detector
     )
 
-    assert [c.name for c in section.checks if not c.passed] == [
+    assert [check.name for check in section.checks if not check.passed] == [
         "correctness.reloaded",
         "correctness.reloaded_again",
     ]

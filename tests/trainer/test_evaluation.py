@@ -67,8 +67,13 @@ def test_the_report_contains_the_rates_their_bounds_and_every_fault(report: dict
     assert "at most 3 times" in report["stability"]["tolerance"]
     assert len(report["stability"]["folds"]) == 5
     assert len(report["stability"]["seeds"]) == 3
-    measured = {(case["kind"], case["size"]) for case in report["failures"]["cases"]}
-    assert {("spike", 8.0), ("drift", 4.0), ("stuck", 0.0), ("spike, one signal", 16.0)} <= measured
+    measured_cases = {(case["kind"], case["size"]) for case in report["failures"]["cases"]}
+    assert {
+        ("spike", 8.0),
+        ("drift", 4.0),
+        ("stuck", 0.0),
+        ("spike, one signal", 16.0),
+    } <= measured_cases
 
 
 def test_larger_faults_have_a_larger_roc_auc(report: dict[str, Any]) -> None:
@@ -112,7 +117,7 @@ def use_forest_only(detector: Detector) -> Detector:
 def test_a_broken_model_fails_the_gate_with_the_names_of_its_checks(
     version: ModelVersion, break_detector: BreakDetector, failed_names: set[str]
 ) -> None:
-    """The rows are new. On training rows, a model that is fitted again would score the faults."""
+    """The rows are new, because another model scores the faults in training rows."""
     broken_version = ModelVersion(break_detector(version.detector), version.manifest)
     dataset = replace(a_dataset(simulated_readings(seed=1)), sha256="cd" * 32)
 
@@ -260,8 +265,8 @@ def test_the_report_is_written_and_printed(
     write_report(tmp_path / "reports" / "report.json", report)
     print_report(report)
 
-    stored = json.loads((tmp_path / "reports" / "report.json").read_text(encoding="utf-8"))
+    stored_report = json.loads((tmp_path / "reports" / "report.json").read_text(encoding="utf-8"))
     output = capsys.readouterr().out
-    assert stored == report
+    assert stored_report == report
     assert all(check["name"] in output for check in report["checks"])
     assert len(case_frame(report)) == len(report["failures"]["cases"])

@@ -34,8 +34,8 @@ def test_only_faulty_rows_are_changed_and_most_rows_are_healthy(
     result = inject_faults(kind, rows=rows, sensors=sensors, seed=seed)
 
     original_values = some_readings(rows, sensors=sensors).values
-    changed = (result.readings.values != original_values).any(axis=1)
-    assert not (changed & ~result.faulty).any()
+    is_changed = (result.readings.values != original_values).any(axis=1)
+    assert not (is_changed & ~result.faulty).any()
     assert result.faulty.sum() * 4 <= rows
     episode_rows = [row for episode in result.episodes for row in episode.tolist()]
     assert sorted(episode_rows) == np.flatnonzero(result.faulty).tolist()
@@ -97,30 +97,30 @@ def test_missing_values_are_ignored_by_the_spread_and_by_injection() -> None:
     values = readings.values.copy()
     values[::5, 1] = np.nan
     values[:, 2] = np.nan
-    with_missing = replace(readings, values=values)
+    readings_with_missing = replace(readings, values=values)
 
     result = inject_case(
-        with_missing,
+        readings_with_missing,
         FaultCase(FaultKind.NOISE_BURST, 8.0),
         schema=a_schema(),
         rng=np.random.default_rng(0),
         episodes=20,
     )
 
-    assert robust_spread(with_missing)[:2] == pytest.approx(1.0, rel=0.2)
-    assert robust_spread(with_missing)[2] == 0.0
-    changed = result.readings.values != values
-    assert (changed[:, 1] & ~np.isnan(values[:, 1])).any()
+    assert robust_spread(readings_with_missing)[:2] == pytest.approx(1.0, rel=0.2)
+    assert robust_spread(readings_with_missing)[2] == 0.0
+    is_changed = result.readings.values != values
+    assert (is_changed[:, 1] & ~np.isnan(values[:, 1])).any()
     np.testing.assert_array_equal(np.isnan(result.readings.values), np.isnan(values))
 
 
 @settings(deadline=None)
 @given(FAULT_KINDS, st.integers(1, 300), st.integers(0, 1_000))
 def test_no_fault_starts_before_a_sensors_first_eligible_row(
-    kind: FaultKind, first: int, seed: int
+    kind: FaultKind, first_row: int, seed: int
 ) -> None:
     readings = some_readings(400)
-    eligible = (readings.index >= first) & (readings.sensor == 1)
+    is_eligible = (readings.index >= first_row) & (readings.sensor == 1)
 
     result = inject_case(
         readings,
@@ -128,8 +128,8 @@ def test_no_fault_starts_before_a_sensors_first_eligible_row(
         schema=a_schema(),
         rng=np.random.default_rng(seed),
         episodes=20,
-        eligible=eligible,
+        eligible=is_eligible,
     )
 
     assert result.episodes
-    assert not (result.faulty & ~eligible).any()
+    assert not (result.faulty & ~is_eligible).any()

@@ -245,18 +245,20 @@ def test_subsampling_a_sensors_rows_hardly_changes_its_level(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     readings = readings_of_many_sensors(2, 40_000)
-    subsampled = fit_levels(readings, a_schema(), min_rows=100)
+    levels_of_sample = fit_levels(readings, a_schema(), min_rows=100)
     monkeypatch.setattr("sensorwatch.trainer.level_fitting.MAX_FIT_ROWS", len(readings))
-    from_all_rows = fit_levels(readings, a_schema(), min_rows=100)
+    levels_of_all_rows = fit_levels(readings, a_schema(), min_rows=100)
 
-    assert not np.array_equal(subsampled.location, from_all_rows.location)
-    difference = (subsampled.location - from_all_rows.location) / from_all_rows.scale
+    assert not np.array_equal(levels_of_sample.location, levels_of_all_rows.location)
+    difference = (
+        levels_of_sample.location - levels_of_all_rows.location
+    ) / levels_of_all_rows.scale
     assert np.abs(difference)[1:].max() < 0.15
-    assert np.abs(subsampled.scale / from_all_rows.scale - 1.0)[1:].max() < 0.1
+    assert np.abs(levels_of_sample.scale / levels_of_all_rows.scale - 1.0)[1:].max() < 0.1
 
 
 def test_the_gap_limit_is_learned_from_consecutive_rows() -> None:
-    """Subsampled rows are further apart, so their steps would give too long a limit."""
+    """Subsampled rows are further apart, so the gap limit would be too long."""
     readings = readings_of_many_sensors(2, 40_000)
 
     assert fit_levels(readings, a_schema(), min_rows=100).max_gap == 10_000_000
@@ -264,7 +266,7 @@ def test_the_gap_limit_is_learned_from_consecutive_rows() -> None:
 
 
 def test_a_daily_season_does_not_hide_faults_if_there_are_few_days() -> None:
-    """With two folds, a fit would not learn half of the daily season and raise the threshold."""
+    """With two folds, a fit would miss half of the daily season and the threshold would rise."""
     days, steps_per_day, sensors = 7, 288, 7
     rows, training_length = days * steps_per_day * sensors, 4 * steps_per_day * sensors
     readings = readings_of_many_sensors(sensors, rows)

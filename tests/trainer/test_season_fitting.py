@@ -83,25 +83,27 @@ def test_fewer_than_three_cycles_give_no_season() -> None:
 
 def test_one_faulty_day_neither_makes_nor_changes_a_season() -> None:
     times = regular_times(20)
-    without_fault = white_noise(len(times), 1) + peak_at_eight(times)
-    with_fault = without_fault.copy()
-    with_fault[5 * 24 : 6 * 24] += 50.0
+    residuals_without_fault = white_noise(len(times), 1) + peak_at_eight(times)
+    residuals_with_fault = residuals_without_fault.copy()
+    residuals_with_fault[5 * 24 : 6 * 24] += 50.0
 
-    profile = fit_season(with_fault, times, HOUR).profile
+    profile = fit_season(residuals_with_fault, times, HOUR).profile
 
-    np.testing.assert_allclose(profile, fit_season(without_fault, times, HOUR).profile, atol=0.7)
-    fault_without_season = white_noise(len(times), 1)
-    fault_without_season[5 * 24 : 6 * 24] += 50.0
-    assert not fit_season(fault_without_season, times, HOUR).is_present
+    np.testing.assert_allclose(
+        profile, fit_season(residuals_without_fault, times, HOUR).profile, atol=0.7
+    )
+    residuals_without_season = white_noise(len(times), 1)
+    residuals_without_season[5 * 24 : 6 * 24] += 50.0
+    assert not fit_season(residuals_without_season, times, HOUR).is_present
 
 
 def test_bins_are_at_least_a_step_long_and_rows_may_be_missing() -> None:
     times = regular_times(40)
-    present = np.random.default_rng(2).random(len(times)) < 0.6
-    residuals = (white_noise(len(times), 1) + peak_at_eight(times))[present]
+    is_present_row = np.random.default_rng(2).random(len(times)) < 0.6
+    residuals = (white_noise(len(times), 1) + peak_at_eight(times))[is_present_row]
 
-    assert fit_season(residuals, times[present], HOUR).profile.shape == (1, 24)
-    assert not fit_season(residuals, times[present], 2 * HOUR).is_present
+    assert fit_season(residuals, times[is_present_row], HOUR).profile.shape == (1, 24)
+    assert not fit_season(residuals, times[is_present_row], 2 * HOUR).is_present
 
 
 @pytest.mark.parametrize("step", [0.0, float(HOUR)])

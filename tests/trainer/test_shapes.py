@@ -153,12 +153,14 @@ def test_a_gross_outlier_alarms_in_any_shape(name: str) -> None:
     values = readings.values.copy()
     row = shape.rows + 500
     values[row] += 1_000.0 * (1.0 + 50.0 * float(name.startswith("two sensors")))
-    with_outlier = replace(readings, values=values)
+    readings_with_outlier = replace(readings, values=values)
 
     detector, memory = fit_with_memory(
-        with_outlier.take(slice(0, shape.rows)), shape.schema, TRAINER_SETTINGS
+        readings_with_outlier.take(slice(0, shape.rows)), shape.schema, TRAINER_SETTINGS
     )
-    detections = detector.detect(with_outlier.take(slice(shape.rows, None)), memory).detections
+    detections = detector.detect(
+        readings_with_outlier.take(slice(shape.rows, None)), memory
+    ).detections
 
     assert detections.is_anomaly[500]
     assert detections.raw_score[500] == detections.raw_score.max()

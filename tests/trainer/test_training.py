@@ -39,9 +39,9 @@ print(digest.hexdigest())
 
 
 def test_the_rows_to_fit_are_older_than_the_calibration_rows() -> None:
-    shuffled = simulated_readings().take(np.random.default_rng(0).permutation(4_000))
+    shuffled_readings = simulated_readings().take(np.random.default_rng(0).permutation(4_000))
 
-    split = split_by_time(replace(shuffled, index=np.arange(4_000)), 0.3)
+    split = split_by_time(replace(shuffled_readings, index=np.arange(4_000)), 0.3)
 
     assert split.fit.event_time.max() < split.calibration.event_time.min()
     assert len(split.fit) == 2_800
@@ -75,24 +75,26 @@ def test_the_threshold_comes_from_rows_the_forest_was_not_fitted_on() -> None:
     readings = some_readings(2_000)
     values = readings.values.copy()
     values[1_400:] *= 3.0
-    with_noise = replace(readings, values=values)
-    dataset = a_dataset(with_noise)
+    noisy_readings = replace(readings, values=values)
+    dataset = a_dataset(noisy_readings)
 
-    candidate = train(with_noise, a_schema(), dataset.source, PLAIN_SETTINGS)
+    candidate = train(noisy_readings, a_schema(), dataset.source, PLAIN_SETTINGS)
 
-    split = split_by_time(with_noise, TRAINER_SETTINGS.calibration_share)
-    out_of_sample = score(candidate.forest, compute_features(split.calibration, candidate.plan))
-    in_sample = score(candidate.forest, compute_features(split.fit, candidate.plan))
-    in_sample_calibration = calibrate(in_sample, TRAINER_SETTINGS.target_alert_rate)
+    split = split_by_time(noisy_readings, TRAINER_SETTINGS.calibration_share)
+    calibration_scores = score(
+        candidate.forest, compute_features(split.calibration, candidate.plan)
+    )
+    fit_scores = score(candidate.forest, compute_features(split.fit, candidate.plan))
+    calibration_from_fit_scores = calibrate(fit_scores, TRAINER_SETTINGS.target_alert_rate)
     assert (
-        to_anomaly_scores(out_of_sample, in_sample_calibration).above.mean()
+        to_anomaly_scores(calibration_scores, calibration_from_fit_scores).above.mean()
         > 10 * TRAINER_SETTINGS.target_alert_rate
     )
     assert (
-        to_anomaly_scores(out_of_sample, candidate.calibration).above.mean()
+        to_anomaly_scores(calibration_scores, candidate.calibration).above.mean()
         <= TRAINER_SETTINGS.target_alert_rate
     )
-    np.testing.assert_array_equal(candidate.calibration.scores, np.sort(out_of_sample))
+    np.testing.assert_array_equal(candidate.calibration.scores, np.sort(calibration_scores))
 
 
 @pytest.mark.parametrize(
@@ -183,11 +185,11 @@ def test_the_minimum_number_of_rows_is_enough(share: float) -> None:
     "trainer_settings", [TRAINER_SETTINGS, PLAIN_SETTINGS], ids=["forecast", "plain"]
 )
 def test_golden_rows_are_the_newest_consecutive_rows(trainer_settings: TrainerSettings) -> None:
-    newest = by_time(simulated_readings()).take(slice(-MAX_GOLDEN_ROWS, None))
-    golden = a_trained_candidate(trainer_settings).golden
+    newest_rows = by_time(simulated_readings()).take(slice(-MAX_GOLDEN_ROWS, None))
+    golden_rows = a_trained_candidate(trainer_settings).golden
 
-    np.testing.assert_array_equal(golden.event_time, newest.event_time)
-    np.testing.assert_array_equal(golden.values, newest.values)
+    np.testing.assert_array_equal(golden_rows.event_time, newest_rows.event_time)
+    np.testing.assert_array_equal(golden_rows.values, newest_rows.values)
 
 
 def test_too_few_rows_for_the_target_rate_give_a_note() -> None:
