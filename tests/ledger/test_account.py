@@ -1,4 +1,4 @@
-"""Accounts: independent of micro-batch boundaries, different for every other outcome."""
+"""An account does not depend on micro-batch boundaries, and its digest covers every outcome."""
 
 from dataclasses import dataclass, replace
 
@@ -43,13 +43,13 @@ class Records:
 
 
 def some_records(count: int = 80, *, seed: int = 1, first_offset: int = 5) -> Records:
-    """Seeded outcomes with gaps between the offsets, as control records cause them."""
+    """Return random outcomes. Their offsets have gaps, like the offsets beside control records."""
     random = np.random.default_rng(seed)
     offsets = first_offset + np.cumsum(random.integers(1, 3, count)) - 1
     kinds = random.choice([kind.value for kind in OutcomeKind], count).astype(np.uint8)
-    rejected = kinds == OutcomeKind.DEAD_LETTER
-    reasons = np.where(rejected, random.integers(1, len(REASONS) + 1, count), 0).astype(np.uint8)
-    bits = np.where(rejected, 0.0, random.random(count)).view(np.uint64)
+    is_rejected = kinds == OutcomeKind.DEAD_LETTER
+    reasons = np.where(is_rejected, random.integers(1, len(REASONS) + 1, count), 0).astype(np.uint8)
+    bits = np.where(is_rejected, 0.0, random.random(count)).view(np.uint64)
     return Records(offsets.astype(np.int64), kinds, reasons, bits)
 
 
@@ -70,24 +70,24 @@ def account_after(account: Account, records: Records, *, accept_until: int = 0) 
 
 
 def reference_digest(digest: int, records: Records) -> int:
-    """Return the digest, computed with Python's integers."""
+    """Return the digest of records, computed with Python's integers."""
     for offset, kind, reason, bits in zip(
         records.offsets, records.kinds, records.reasons, records.score_bits, strict=True
     ):
         for word in (int(offset), int(kind) | int(reason) << 8, int(bits)):
-            mixed = digest ^ word
-            mixed = (mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9 & MASK
-            mixed = (mixed ^ (mixed >> 27)) * 0x94D049BB133111EB & MASK
-            digest = (mixed ^ (mixed >> 31)) + 0x9E3779B97F4A7C15 & MASK
+            word_digest = digest ^ word
+            word_digest = (word_digest ^ (word_digest >> 30)) * 0xBF58476D1CE4E5B9 & MASK
+            word_digest = (word_digest ^ (word_digest >> 27)) * 0x94D049BB133111EB & MASK
+            digest = (word_digest ^ (word_digest >> 31)) + 0x9E3779B97F4A7C15 & MASK
     return digest
 
 
-def reference_window(records: Records, rows: int, accept_until: int) -> tuple[int, int]:
+def reference_window(records: Records, bucket_rows: int, accept_until: int) -> tuple[int, int]:
     """Return the records and rejections in the newest (at most ten) buckets."""
-    newest = (len(records) - 1) // rows
-    first = max(0, newest - WINDOW_BUCKETS + 1) * rows
-    rejected = (records.kinds == OutcomeKind.DEAD_LETTER) & (records.offsets >= accept_until)
-    return len(records) - first, int(rejected[first:].sum())
+    newest_bucket = (len(records) - 1) // bucket_rows
+    first_record = max(0, newest_bucket - WINDOW_BUCKETS + 1) * bucket_rows
+    is_rejected = (records.kinds == OutcomeKind.DEAD_LETTER) & (records.offsets >= accept_until)
+    return len(records) - first_record, int(is_rejected[first_record:].sum())
 
 
 cuts = st.lists(st.integers(0, 80), max_size=12).map(sorted)
@@ -116,7 +116,7 @@ def test_an_account_does_not_depend_on_micro_batch_boundaries(
     )
 
 
-def test_an_account_adds_up_and_ends_at_the_next_offset() -> None:
+def test_counts_of_an_account_add_up_and_its_next_offset_follows_the_records() -> None:
     records = some_records()
 
     account = account_after(an_account(), records)
@@ -138,24 +138,26 @@ def test_the_digest_equals_the_reference_digest(seed: int) -> None:
 
 
 def test_the_digest_uses_all_64_bits() -> None:
-    extremes = Records(
+    extreme_records = Records(
         np.asarray([5, 2**63 - 2], dtype=np.int64),
         np.asarray([1, 3], dtype=np.uint8),
         np.asarray([0, 255], dtype=np.uint8),
         np.asarray([2**64 - 1, 0], dtype=np.uint64),
     )
 
-    assert account_after(an_account(), extremes).digest == reference_digest(DIGEST_SEED, extremes)
+    assert account_after(an_account(), extreme_records).digest == reference_digest(
+        DIGEST_SEED, extreme_records
+    )
 
 
 @settings(max_examples=100, deadline=None)
 @given(position=st.integers(0, 79), bit=st.integers(0, 63))
-def test_any_bit_of_any_score_changes_the_digest(position: int, bit: int) -> None:
+def test_a_change_of_one_bit_of_a_score_changes_the_digest(position: int, bit: int) -> None:
     records = some_records()
-    changed = records.score_bits.copy()
-    changed[position] ^= np.uint64(1 << bit)
+    changed_bits = records.score_bits.copy()
+    changed_bits[position] ^= np.uint64(1 << bit)
 
-    assert account_after(an_account(), replace(records, score_bits=changed)).digest != (
+    assert account_after(an_account(), replace(records, score_bits=changed_bits)).digest != (
         account_after(an_account(), records).digest
     )
 
@@ -168,40 +170,45 @@ def test_another_outcome_or_reason_changes_the_digest(
     records = some_records()
     kinds, reasons = records.kinds.copy(), records.reasons.copy()
     kinds[position], reasons[position] = kind, reason
-    changed = replace(records, kinds=kinds, reasons=reasons)
-    same = kind == records.kinds[position] and reason == records.reasons[position]
+    changed_records = replace(records, kinds=kinds, reasons=reasons)
+    is_unchanged = kind == records.kinds[position] and reason == records.reasons[position]
 
-    digests = [account_after(an_account(), result).digest for result in (changed, records)]
+    digests = [
+        account_after(an_account(), outcomes).digest for outcomes in (changed_records, records)
+    ]
 
-    assert (digests[0] == digests[1]) == same
+    assert (digests[0] == digests[1]) == is_unchanged
 
 
 def test_a_lost_swapped_or_moved_record_changes_the_digest() -> None:
     records = some_records()
-    correct = account_after(an_account(), records).digest
+    original_digest = account_after(an_account(), records).digest
     order = np.arange(len(records))
     order[[10, 11]] = order[[11, 10]]
-    swapped = Records(
+    swapped_records = Records(
         records.offsets, records.kinds[order], records.reasons[order], records.score_bits[order]
     )
-    kept = np.delete(np.arange(len(records)), 40)
-    lost = Records(
-        records.offsets[kept],
-        records.kinds[kept],
-        records.reasons[kept],
-        records.score_bits[kept],
+    remaining_positions = np.delete(np.arange(len(records)), 40)
+    records_with_loss = Records(
+        records.offsets[remaining_positions],
+        records.kinds[remaining_positions],
+        records.reasons[remaining_positions],
+        records.score_bits[remaining_positions],
     )
-    later = replace(records, offsets=np.append(records.offsets[:-1], records.offsets[-1] + 1))
+    records_with_later_offset = replace(
+        records, offsets=np.append(records.offsets[:-1], records.offsets[-1] + 1)
+    )
 
-    assert correct not in {
-        account_after(an_account(), result).digest for result in (swapped, lost, later)
+    assert original_digest not in {
+        account_after(an_account(), changed_records).digest
+        for changed_records in (swapped_records, records_with_loss, records_with_later_offset)
     }
 
 
 @pytest.mark.parametrize(
     "offsets", [[4], [5, 5], [6, 5], [5, 7, 6]], ids=["below", "twice", "falling", "later falling"]
 )
-def test_offsets_that_do_not_rise_from_the_next_offset_are_refused(offsets: list[int]) -> None:
+def test_offsets_that_do_not_rise_are_refused(offsets: list[int]) -> None:
     records = replace(some_records(len(offsets)), offsets=np.asarray(offsets, dtype=np.int64))
 
     with pytest.raises(ValueError, match="do not rise, wanted rising offsets from 5 on"):
@@ -228,12 +235,16 @@ def test_a_new_segment_keeps_the_counts_and_restarts_the_digest() -> None:
     )
 
 
-def test_a_window_of_rejections_is_empty_after_as_many_accepted_records() -> None:
-    bad = some_records(100)
-    bad = replace(bad, kinds=np.full(100, OutcomeKind.DEAD_LETTER, dtype=np.uint8))
-    good = some_records(100, first_offset=int(bad.offsets[-1]) + 1)
-    good = replace(good, kinds=np.full(100, OutcomeKind.NORMAL, dtype=np.uint8))
-    account = account_after(an_account(window_rows=100), bad)
+def test_accepted_records_push_all_rejections_out_of_the_window() -> None:
+    rejected_records = some_records(100)
+    rejected_records = replace(
+        rejected_records, kinds=np.full(100, OutcomeKind.DEAD_LETTER, dtype=np.uint8)
+    )
+    accepted_records = some_records(100, first_offset=int(rejected_records.offsets[-1]) + 1)
+    accepted_records = replace(
+        accepted_records, kinds=np.full(100, OutcomeKind.NORMAL, dtype=np.uint8)
+    )
+    account = account_after(an_account(window_rows=100), rejected_records)
     assert account.window == (100, 100)
 
-    assert account_after(account, good).window == (100, 0)
+    assert account_after(account, accepted_records).window == (100, 0)

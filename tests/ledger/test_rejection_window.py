@@ -1,4 +1,4 @@
-"""The breaker's window is checked record by record, at any micro-batch boundaries."""
+"""The breaker checks its window after every record, at any micro-batch boundaries."""
 
 import numpy as np
 import pytest
@@ -21,12 +21,12 @@ def an_account(window_rows: int) -> Account:
     return open_account(0, model_version="m", fingerprint="f", window_rows=window_rows)
 
 
-def account_after(account: Account, rejected: NDArray[np.bool_]) -> Account:
-    count = len(rejected)
+def account_after(account: Account, is_rejected: NDArray[np.bool_]) -> Account:
+    count = len(is_rejected)
     return advance_account(
         account,
         offsets=account.next_offset + np.arange(count),
-        kinds=np.where(rejected, OutcomeKind.DEAD_LETTER, OutcomeKind.NORMAL).astype(np.uint8),
+        kinds=np.where(is_rejected, OutcomeKind.DEAD_LETTER, OutcomeKind.NORMAL).astype(np.uint8),
         reasons=np.zeros(count, dtype=np.uint8),
         score_bits=np.zeros(count, dtype=np.uint64),
         model_version="m",
@@ -34,14 +34,17 @@ def account_after(account: Account, rejected: NDArray[np.bool_]) -> Account:
 
 
 def reference_first_excess(
-    rejected: NDArray[np.bool_], bucket_rows: int, min_rows: int, max_ratio: float
+    is_rejected: NDArray[np.bool_], bucket_rows: int, min_rows: int, max_ratio: float
 ) -> tuple[int, WindowExcess] | None:
-    """Return the position of the first rejection that exceeds the limits, and the window there."""
-    for position in np.flatnonzero(rejected).tolist():
-        first = max(0, position // bucket_rows - WINDOW_BUCKETS + 1) * bucket_rows
-        rows, count = position + 1 - first, int(rejected[first : position + 1].sum())
-        if rows >= min_rows and count > max_ratio * rows:
-            return position, WindowExcess(rows, count)
+    """Return the position of the first rejection that exceeds the limits, and its window."""
+    for position in np.flatnonzero(is_rejected).tolist():
+        first_record = max(0, position // bucket_rows - WINDOW_BUCKETS + 1) * bucket_rows
+        rows, rejections = (
+            position + 1 - first_record,
+            int(is_rejected[first_record : position + 1].sum()),
+        )
+        if rows >= min_rows and rejections > max_ratio * rows:
+            return position, WindowExcess(rows, rejections)
     return None
 
 
@@ -63,67 +66,71 @@ def test_the_first_excess_does_not_depend_on_micro_batch_boundaries(
     max_ratio: float,
 ) -> None:
     shares = np.repeat(np.asarray(rejected_shares), 30)
-    rejected = np.random.default_rng(seed).random(120) < shares
-    wanted = reference_first_excess(rejected, window_rows // WINDOW_BUCKETS, min_rows, max_ratio)
-    account, result = an_account(window_rows), None
+    is_rejected = np.random.default_rng(seed).random(120) < shares
+    expected = reference_first_excess(
+        is_rejected, window_rows // WINDOW_BUCKETS, min_rows, max_ratio
+    )
+    account, excess = an_account(window_rows), None
 
     for start, end in zip([0, *cuts], [*cuts, 120], strict=True):
-        batch = rejected[start:end]
-        result = find_first_excess(account, batch, min_rows=min_rows, max_ratio=max_ratio)
-        if result is not None:
-            assert wanted is not None
-            assert start <= wanted[0] < end
+        is_rejected_in_batch = is_rejected[start:end]
+        excess = find_first_excess(
+            account, is_rejected_in_batch, min_rows=min_rows, max_ratio=max_ratio
+        )
+        if excess is not None:
+            assert expected is not None
+            assert start <= expected[0] < end
             break
-        account = account_after(account, batch)
+        account = account_after(account, is_rejected_in_batch)
 
-    assert result == (None if wanted is None else wanted[1])
+    assert excess == (None if expected is None else expected[1])
 
 
 @pytest.mark.parametrize("batch_rows", [37, 1_000, 100_000])
-def test_rejections_before_good_records_are_reported_at_min_rows(batch_rows: int) -> None:
-    """Accepted records later in a large micro-batch do not hide the excess."""
-    rejected = np.arange(100_000) < 90_000
+def test_rejections_before_accepted_records_are_reported_at_min_rows(batch_rows: int) -> None:
+    """Accepted records after the rejections in one micro-batch do not hide the excess."""
+    is_rejected = np.arange(100_000) < 90_000
     account = an_account(10_000)
-    for start in range(0, len(rejected), batch_rows):
-        batch = rejected[start : start + batch_rows]
-        result = find_first_excess(account, batch, min_rows=1_000, max_ratio=0.5)
-        if result is not None:
+    for start in range(0, len(is_rejected), batch_rows):
+        is_rejected_in_batch = is_rejected[start : start + batch_rows]
+        excess = find_first_excess(account, is_rejected_in_batch, min_rows=1_000, max_ratio=0.5)
+        if excess is not None:
             break
-        account = account_after(account, batch)
+        account = account_after(account, is_rejected_in_batch)
 
-    assert result == WindowExcess(1_000, 1_000)
+    assert excess == WindowExcess(1_000, 1_000)
     assert start <= 999 < start + batch_rows
 
 
 @pytest.mark.parametrize("count", range(1, 45))
-def test_the_reported_window_equals_that_of_the_account(count: int) -> None:
-    """The breaker's message and `ledger show` give the same window."""
-    rejected = np.ones(count, dtype=np.bool_)
-    rows, bad = account_after(an_account(30), rejected).window
+def test_the_reported_window_equals_the_window_of_the_account(count: int) -> None:
+    """The message of the breaker and the command `ledger show` give the same window."""
+    is_rejected = np.ones(count, dtype=np.bool_)
+    rows, rejections = account_after(an_account(30), is_rejected).window
 
-    before = account_after(an_account(30), rejected[1:])
+    account_before = account_after(an_account(30), is_rejected[1:])
 
-    assert find_first_excess(before, rejected[:1], min_rows=1, max_ratio=0.5) == WindowExcess(
-        rows, bad
-    )
-
-
-def test_a_larger_window_can_reach_the_minimum_of_rows() -> None:
-    """A window of the old size never reaches a minimum that is larger than it."""
-    rejections = np.ones(250, dtype=np.bool_)
-    account = account_after(an_account(100), rejections[:95])
-    assert find_first_excess(account, rejections, min_rows=200, max_ratio=0.5) is None
-
-    changed = resize_window(account, 1_000)
-
-    assert changed.window_bucket_rows == 100
-    assert changed.window == (95, 95)
-    assert find_first_excess(changed, rejections, min_rows=200, max_ratio=0.5) == WindowExcess(
-        200, 200
-    )
+    assert find_first_excess(
+        account_before, is_rejected[:1], min_rows=1, max_ratio=0.5
+    ) == WindowExcess(rows, rejections)
 
 
-def test_a_window_of_the_same_size_changes_nothing() -> None:
+def test_a_larger_window_can_reach_min_rows() -> None:
+    """A window of 100 rows never reaches a minimum of 200 rows."""
+    is_rejected = np.ones(250, dtype=np.bool_)
+    account = account_after(an_account(100), is_rejected[:95])
+    assert find_first_excess(account, is_rejected, min_rows=200, max_ratio=0.5) is None
+
+    resized_account = resize_window(account, 1_000)
+
+    assert resized_account.window_bucket_rows == 100
+    assert resized_account.window == (95, 95)
+    assert find_first_excess(
+        resized_account, is_rejected, min_rows=200, max_ratio=0.5
+    ) == WindowExcess(200, 200)
+
+
+def test_resizing_to_the_same_size_returns_the_same_account() -> None:
     account = account_after(an_account(100), np.ones(57, dtype=np.bool_))
 
     assert resize_window(account, 109) is account
@@ -134,27 +141,31 @@ def test_a_window_of_the_same_size_changes_nothing() -> None:
     count=st.integers(0, 400),
     share=st.sampled_from([0.0, 0.3, 1.0]),
     rows=st.sampled_from([10, 30, 100, 250]),
-    changed_rows=st.sampled_from([10, 20, 70, 100, 1_000, 100_000]),
+    new_rows=st.sampled_from([10, 20, 70, 100, 1_000, 100_000]),
 )
 def test_a_resized_window_adds_no_rejections(
-    count: int, share: float, rows: int, changed_rows: int
+    count: int, share: float, rows: int, new_rows: int
 ) -> None:
-    rejected = np.random.default_rng(1).random(count) < share
-    account = account_after(an_account(rows), rejected)
+    is_rejected = np.random.default_rng(1).random(count) < share
+    account = account_after(an_account(rows), is_rejected)
 
-    changed = resize_window(account, changed_rows)
+    resized_account = resize_window(account, new_rows)
 
-    rows_in_window, bad = changed.window
-    assert bad <= account.window[1]
-    assert bad <= rows_in_window <= changed_rows
-    assert 1 <= len(changed.window_rejected) <= WINDOW_BUCKETS
-    if changed_rows >= 2 * rows:
-        assert bad == account.window[1], (
+    rows_in_window, rejections = resized_account.window
+    assert rejections <= account.window[1]
+    assert rejections <= rows_in_window <= new_rows
+    assert 1 <= len(resized_account.window_rejected) <= WINDOW_BUCKETS
+    if new_rows >= 2 * rows:
+        assert rejections == account.window[1], (
             "a larger window contains all rejections of the smaller one"
         )
-    if share == 1.0 and changed_rows <= rows // 2:
-        assert bad == rows_in_window, "a window of rejections only stays one"
-    more = np.ones(changed_rows, dtype=np.bool_)
-    full = account_after(changed, more).window
-    assert full[0] == full[1]
-    assert find_first_excess(changed, more, min_rows=1, max_ratio=0.9) is not None
+    if share == 1.0 and new_rows <= rows // 2:
+        assert rejections == rows_in_window, (
+            "a window of rejections alone still contains rejections alone after resizing"
+        )
+    is_rejected_later = np.ones(new_rows, dtype=np.bool_)
+    full_window = account_after(resized_account, is_rejected_later).window
+    assert full_window[0] == full_window[1]
+    assert (
+        find_first_excess(resized_account, is_rejected_later, min_rows=1, max_ratio=0.9) is not None
+    )

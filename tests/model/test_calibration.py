@@ -55,11 +55,11 @@ def test_the_target_share_of_scores_is_above_the_threshold(rate: float) -> None:
 
     calibration = calibrate(scores, rate)
 
-    above = np.mean(scores > calibration.threshold)
-    assert rate - 2e-4 <= above <= rate
+    share_above = np.mean(scores > calibration.threshold)
+    assert rate - 2e-4 <= share_above <= rate
 
 
-def test_the_threshold_scores_one_and_the_centre_zero() -> None:
+def test_the_anomaly_score_is_one_at_the_threshold_and_zero_at_the_centre() -> None:
     calibration = calibrate(some_scores(), 0.01)
 
     detections = decide(np.asarray([calibration.threshold, calibration.centre]), calibration)
@@ -70,9 +70,9 @@ def test_the_threshold_scores_one_and_the_centre_zero() -> None:
 
 def test_the_next_float_above_the_threshold_is_anomalous() -> None:
     calibration = calibrate(some_scores(), 0.01)
-    above = np.nextafter(calibration.threshold, 2.0)
+    next_float = np.nextafter(calibration.threshold, 2.0)
 
-    detections = decide(np.asarray([above]), calibration)
+    detections = decide(np.asarray([next_float]), calibration)
 
     assert detections.is_anomaly.all()
     assert detections.anomaly_score[0] > 1.0
@@ -80,13 +80,15 @@ def test_the_next_float_above_the_threshold_is_anomalous() -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(learned=raw_scores, rate=rates, raw=raw_scores)
+@given(calibration_scores=raw_scores, rate=rates, raw=raw_scores)
 def test_a_row_is_anomalous_exactly_if_its_anomaly_score_is_above_one(
-    learned: NDArray[np.float64], rate: float, raw: NDArray[np.float64]
+    calibration_scores: NDArray[np.float64], rate: float, raw: NDArray[np.float64]
 ) -> None:
-    calibration = calibrate(learned, rate)
-    near = np.asarray([calibration.threshold, *np.nextafter(calibration.threshold, [-1.0, 2.0])])
-    raw = np.concatenate([raw, near])
+    calibration = calibrate(calibration_scores, rate)
+    scores_near_threshold = np.asarray(
+        [calibration.threshold, *np.nextafter(calibration.threshold, [-1.0, 2.0])]
+    )
+    raw = np.concatenate([raw, scores_near_threshold])
 
     detections = decide(raw, calibration)
 
@@ -98,11 +100,11 @@ def test_a_row_is_anomalous_exactly_if_its_anomaly_score_is_above_one(
 
 
 @settings(max_examples=100, deadline=None)
-@given(learned=raw_scores, rate=rates, raw=raw_scores)
+@given(calibration_scores=raw_scores, rate=rates, raw=raw_scores)
 def test_a_higher_raw_score_is_never_less_anomalous(
-    learned: NDArray[np.float64], rate: float, raw: NDArray[np.float64]
+    calibration_scores: NDArray[np.float64], rate: float, raw: NDArray[np.float64]
 ) -> None:
-    detections = decide(np.sort(raw), calibrate(learned, rate))
+    detections = decide(np.sort(raw), calibrate(calibration_scores, rate))
 
     assert np.all(np.diff(detections.anomaly_score) >= 0)
     assert np.all(np.diff(detections.p_value) <= 0)
@@ -110,7 +112,7 @@ def test_a_higher_raw_score_is_never_less_anomalous(
 
 
 def test_the_p_value_of_clean_rows_is_uniform() -> None:
-    """The Kolmogorov-Smirnov distance of two samples is below its 1 % critical value."""
+    """The Kolmogorov-Smirnov distance of the p-values is below its 1 % critical value."""
     calibration = calibrate(some_scores(4_000, seed=1), 0.01)
 
     p_values = np.sort(decide(some_scores(4_000, seed=2), calibration).p_value)
@@ -128,7 +130,7 @@ def test_the_p_value_counts_calibration_scores_at_least_as_high() -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, 0.4, 1.0])
-def test_equal_calibration_scores_still_separate_higher_scores(value: float) -> None:
+def test_a_score_above_equal_calibration_scores_is_anomalous(value: float) -> None:
     calibration = calibrate(np.full(50, value), 0.01)
 
     detections = decide(np.asarray([value, value + 0.1]), calibration)
@@ -138,15 +140,15 @@ def test_equal_calibration_scores_still_separate_higher_scores(value: float) -> 
     assert math.isfinite(detections.anomaly_score[1])
 
 
-def test_severities_begin_at_their_bounds() -> None:
+def test_each_severity_starts_at_its_bound() -> None:
     calibration = Calibration(0.5, 0.25, np.asarray([0.2, 0.5]), 0.1)
     bounds = [*SEVERITY_BOUNDS.values()]
-    wanted = [1.1, *bounds, *(bound - 1e-9 for bound in bounds), 0.5]
-    raw = np.asarray([0.25 + 0.25 * score for score in wanted])
+    anomaly_scores = [1.1, *bounds, *(bound - 1e-9 for bound in bounds), 0.5]
+    raw = np.asarray([0.25 + 0.25 * score for score in anomaly_scores])
 
-    result = [SEVERITIES[position] for position in decide(raw, calibration).severity]
+    severities = [SEVERITIES[position] for position in decide(raw, calibration).severity]
 
-    assert result == [
+    assert severities == [
         Severity.WARNING,
         Severity.MAJOR,
         Severity.CRITICAL,
@@ -156,7 +158,7 @@ def test_severities_begin_at_their_bounds() -> None:
     ]
 
 
-def test_more_scores_than_are_stored_are_thinned_without_changing_the_threshold() -> None:
+def test_thinning_the_stored_scores_does_not_change_the_threshold() -> None:
     scores = some_scores(MAX_CALIBRATION_SCORES + 7)
 
     calibration = calibrate(scores, 0.01)
@@ -174,10 +176,10 @@ def test_calibrating_without_scores_is_an_error() -> None:
 def test_a_calibration_is_restored_from_its_arrays() -> None:
     calibration = calibrate(some_scores(), 0.01)
 
-    restored = calibration_from_arrays(calibration.arrays())
+    restored_calibration = calibration_from_arrays(calibration.arrays())
 
     raw = some_scores(100, seed=3)
-    assert decide(raw, restored).anomaly_score.tobytes() == (
+    assert decide(raw, restored_calibration).anomaly_score.tobytes() == (
         decide(raw, calibration).anomaly_score.tobytes()
     )
 

@@ -1,4 +1,4 @@
-"""The forest's kernel: equal to scikit-learn, independent of row ranges, safe on any arrays."""
+"""The forest kernel gives the scores of scikit-learn, and damaged arrays are refused."""
 
 import math
 from dataclasses import replace
@@ -26,28 +26,31 @@ COLUMNS = 4
 
 
 @cache
-def fitted(**parameters: Any) -> IsolationForest:
+def fit_estimator(**parameters: Any) -> IsolationForest:
     random = np.random.default_rng(3)
     rows = random.normal(size=(500, COLUMNS))
-    rows[:, 3] = random.integers(0, 7, 500)  # many equal values, as in dayofweek
+    rows[:, 3] = random.integers(0, 7, 500)  # many equal values, as days of the week have
     options = {"n_estimators": 30, "max_samples": 128, "random_state": 5} | parameters
     return IsolationForest(**options).fit(rows)
 
 
 @cache
 def forest() -> Forest:
-    return forest_from_sklearn(fitted())
+    return forest_from_sklearn(fit_estimator())
 
 
 def rows_on_thresholds() -> NDArray[np.float64]:
-    """Rows with values on a threshold or one float32 beside it, which show a wrong comparison."""
-    inner = forest().feature != LEAF
+    """Return rows with values at a threshold or one float32 step from it."""
+    is_inner_node = forest().feature != LEAF
     rows = []
     for column in range(COLUMNS):
-        for threshold in forest().threshold[inner & (forest().feature == column)][:60]:
-            near = np.float32(threshold)
-            steps = [np.nextafter(near, np.float32(side)) for side in (-np.inf, np.inf)]
-            for value in (threshold, float(near), *map(float, steps)):
+        for threshold in forest().threshold[is_inner_node & (forest().feature == column)][:60]:
+            threshold_as_float32 = np.float32(threshold)
+            neighbours = [
+                np.nextafter(threshold_as_float32, np.float32(direction))
+                for direction in (-np.inf, np.inf)
+            ]
+            for value in (threshold, float(threshold_as_float32), *map(float, neighbours)):
                 row = np.zeros(COLUMNS)
                 row[column] = value
                 rows.append(row)
@@ -55,7 +58,7 @@ def rows_on_thresholds() -> NDArray[np.float64]:
 
 
 def reference_score(forest: Forest, row: NDArray[np.float64]) -> float:
-    """Return the score of one row by the paper's definition."""
+    """Return the score of one row, computed as the isolation forest paper defines it."""
     total = 0.0
     for root in forest.tree_start[:-1]:
         node = root
@@ -76,22 +79,22 @@ def some_rows(count: int = 300) -> NDArray[np.float64]:
     ids=str,
 )
 def test_scores_equal_those_of_scikit_learn(parameters: dict[str, Any]) -> None:
-    estimator = fitted(**parameters)
+    estimator = fit_estimator(**parameters)
     rows = some_rows()
 
-    ours = score(forest_from_sklearn(estimator), rows)
+    scores = score(forest_from_sklearn(estimator), rows)
 
-    assert np.max(np.abs(ours + estimator.score_samples(rows))) < 1e-12
+    assert np.max(np.abs(scores + estimator.score_samples(rows))) < 1e-12
 
 
 def test_a_row_exactly_on_a_threshold_goes_to_the_same_child_as_in_scikit_learn() -> None:
     rows = rows_on_thresholds()
 
-    ours = score(forest(), rows)
+    scores = score(forest(), rows)
 
-    theirs = -fitted().score_samples(rows)
-    assert np.max(np.abs(ours - theirs)) < 1e-12
-    assert len(np.unique(ours)) > 10, "too few different scores to show a wrong comparison"
+    expected_scores = -fit_estimator().score_samples(rows)
+    assert np.max(np.abs(scores - expected_scores)) < 1e-12
+    assert len(np.unique(scores)) > 10, "a wrong comparison is only visible if scores differ"
 
 
 def test_values_are_compared_as_float32() -> None:
@@ -103,33 +106,36 @@ def test_values_are_compared_as_float32() -> None:
 
 @pytest.mark.parametrize("contamination", [0.01, 0.1, 0.5])
 def test_decisions_equal_those_of_scikit_learn(contamination: float) -> None:
-    """scikit-learn: below `offset_` is anomalous. Here: above its negative."""
-    estimator = fitted(contamination=contamination)
+    """The score of scikit-learn is the negative of `score`, so the threshold is `-offset_`."""
+    estimator = fit_estimator(contamination=contamination)
     rows = np.concatenate([some_rows(), rows_on_thresholds()])
     raw = score(forest_from_sklearn(estimator), rows)
-    clear = np.abs(raw + estimator.offset_) > 1e-12  # closer ones differ by rounding only
+    # Rounding may change the decision of scores closer to the threshold.
+    is_far_from_threshold = np.abs(raw + estimator.offset_) > 1e-12
 
-    ours = raw > -estimator.offset_
+    is_anomaly = raw > -estimator.offset_
 
-    assert np.array_equal(ours[clear], (estimator.predict(rows) == -1)[clear])
-    assert clear.mean() > 0.9
+    assert np.array_equal(
+        is_anomaly[is_far_from_threshold], (estimator.predict(rows) == -1)[is_far_from_threshold]
+    )
+    assert is_far_from_threshold.mean() > 0.9
 
 
 def test_the_kernel_equals_the_reference_score() -> None:
     rows = np.concatenate([some_rows(60), rows_on_thresholds()[::20]])
 
-    ours = score(forest(), rows)
+    scores = score(forest(), rows)
 
-    assert np.allclose(ours, [reference_score(forest(), row) for row in rows], rtol=0, atol=1e-15)
+    assert np.allclose(scores, [reference_score(forest(), row) for row in rows], rtol=0, atol=1e-15)
 
 
 @settings(max_examples=40, deadline=None)
-@given(cuts=st.lists(st.integers(0, 300), max_size=12))
-def test_the_bits_of_a_row_do_not_depend_on_the_other_rows(cuts: list[int]) -> None:
+@given(boundaries=st.lists(st.integers(0, 300), max_size=12))
+def test_the_bits_of_a_row_do_not_depend_on_the_other_rows(boundaries: list[int]) -> None:
     rows = some_rows(300)
     at_once = score(forest(), rows)
 
-    ranges = [score(forest(), row_range) for row_range in np.split(rows, sorted(cuts))]
+    ranges = [score(forest(), row_range) for row_range in np.split(rows, sorted(boundaries))]
 
     assert np.concatenate(ranges).tobytes() == at_once.tobytes()
 
@@ -146,13 +152,13 @@ def test_no_rows_give_no_scores() -> None:
 
 
 @pytest.mark.parametrize("shape", [(3, COLUMNS + 1), (3, COLUMNS - 1), (COLUMNS,)])
-def test_a_matrix_of_another_width_is_refused(shape: tuple[int, ...]) -> None:
+def test_a_matrix_with_another_number_of_columns_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="wanted"):
         score(forest(), np.zeros(shape))
 
 
-def test_the_average_path_length_is_that_of_the_paper() -> None:
-    """H(i) is estimated by ln(i) + Euler's constant; one row needs no step, two need one."""
+def test_the_average_path_length_equals_the_formula_of_the_paper() -> None:
+    """The harmonic number H(i) is estimated by ln(i) plus Euler's constant."""
     assert [average_path_length(rows) for rows in (0, 1, 2)] == [0.0, 0.0, 1.0]
     assert average_path_length(256) == pytest.approx(
         2 * (math.log(255) + 0.5772156649015329) - 2 * 255 / 256, abs=1e-12
@@ -160,39 +166,39 @@ def test_the_average_path_length_is_that_of_the_paper() -> None:
 
 
 def test_a_forest_is_restored_from_its_arrays() -> None:
-    restored = forest_from_arrays(forest().arrays())
+    restored_forest = forest_from_arrays(forest().arrays())
 
-    assert np.array_equal(score(restored, some_rows()), score(forest(), some_rows()))
-    assert restored.trees == 30
+    assert np.array_equal(score(restored_forest, some_rows()), score(forest(), some_rows()))
+    assert restored_forest.trees == 30
 
 
-def changed(name: str, position: int, value: float) -> Forest:
+def forest_with(name: str, position: int, value: float) -> Forest:
     array = getattr(forest(), name).copy()
     array[position] = value
     return replace(forest(), **{name: array})
 
 
-def inner_node() -> int:
+def index_of_inner_node() -> int:
     return int(np.flatnonzero(forest().feature != LEAF)[1])
 
 
 def damaged_forests() -> dict[str, Forest]:
-    node, last = inner_node(), len(forest().feature) - 1
+    node, last_node = index_of_inner_node(), len(forest().feature) - 1
     return {
-        "a cycle to the node itself": changed("left", node, node),
-        "a cycle to the root": changed("right", node, 0),
-        "a child before all nodes": changed("left", node, -1),
-        "a child after all nodes": changed("right", node, last + 1),
-        "a child in another tree": changed("left", node, last),
-        "a feature that does not exist": changed("feature", node, COLUMNS),
-        "a feature below LEAF": changed("feature", node, -2),
-        "a threshold that is not finite": changed("threshold", node, math.nan),
-        "a path length that is not finite": changed("path_length", last, math.inf),
-        "a first tree that starts late": changed("tree_start", 0, 1),
-        "an empty tree": changed("tree_start", 1, 0),
-        "trees that end too far": changed("tree_start", 30, last + 2),
-        "a normaliser of zero": changed("normaliser", 0, 0.0),
-        "a normaliser of NaN": changed("normaliser", 0, math.nan),
+        "a child that is its own parent": forest_with("left", node, node),
+        "a cycle to the root": forest_with("right", node, 0),
+        "a child before all nodes": forest_with("left", node, -1),
+        "a child after all nodes": forest_with("right", node, last_node + 1),
+        "a child in another tree": forest_with("left", node, last_node),
+        "a feature that does not exist": forest_with("feature", node, COLUMNS),
+        "a feature below LEAF": forest_with("feature", node, -2),
+        "a threshold that is not finite": forest_with("threshold", node, math.nan),
+        "a path length that is not finite": forest_with("path_length", last_node, math.inf),
+        "a first tree that starts late": forest_with("tree_start", 0, 1),
+        "an empty tree": forest_with("tree_start", 1, 0),
+        "trees that end too far": forest_with("tree_start", 30, last_node + 2),
+        "a normaliser of zero": forest_with("normaliser", 0, 0.0),
+        "a normaliser of NaN": forest_with("normaliser", 0, math.nan),
         "no tree": replace(forest(), tree_start=np.asarray([0], dtype=np.int32)),
         "thresholds in float32": replace(forest(), threshold=forest().threshold.astype(np.float32)),
         "children in int64": replace(forest(), left=forest().left.astype(np.int64)),
@@ -226,12 +232,14 @@ def test_a_missing_array_is_refused(name: str) -> None:
     value=st.integers(-(2**31), 2**31 - 1) | st.integers(-3, 40),
 )
 def test_every_accepted_forest_can_be_walked(name: str, position: int, value: int) -> None:
-    """A changed number is refused, or the walk still ends within the arrays."""
+    """A forest with a changed number is refused, or its walks still end within the arrays."""
     array = getattr(forest(), name)
-    altered = changed(name, position % len(array), value)
+    changed_forest = forest_with(name, position % len(array), value)
     try:
-        accepted = forest_from_arrays(altered.arrays())
+        accepted_forest = forest_from_arrays(changed_forest.arrays())
     except ModelRefused:
         return
     rows = some_rows(5)
-    assert np.allclose(score(accepted, rows), [reference_score(accepted, row) for row in rows])
+    assert np.allclose(
+        score(accepted_forest, rows), [reference_score(accepted_forest, row) for row in rows]
+    )

@@ -1,4 +1,4 @@
-"""Heaps give the same bits as the original trees."""
+"""Scores from trees in heap layout have the same bits as scores from the original trees."""
 
 from dataclasses import replace
 from functools import cache
@@ -24,17 +24,17 @@ def forest(max_samples: int = 256, columns: int = COLUMNS) -> Forest:
 
 def without_heap(forest: Forest) -> Forest:
     """Return the same forest without its heaps."""
-    copy = replace(forest)
-    vars(copy)["heap"] = None
-    return copy
+    forest_without_heap = replace(forest)
+    vars(forest_without_heap)["heap"] = None
+    return forest_without_heap
 
 
 def rows_with_ties() -> NDArray[np.float64]:
     random = np.random.default_rng(2)
     rows = random.normal(scale=2, size=(2_000, COLUMNS))
     thresholds = random.choice(forest().threshold, size=rows.shape)
-    tied = random.random(rows.shape) < 0.5
-    return np.where(tied, thresholds.astype(np.float32), rows)
+    is_tied = random.random(rows.shape) < 0.5
+    return np.where(is_tied, thresholds.astype(np.float32), rows)
 
 
 def test_heaps_give_the_same_bits_as_the_original_trees() -> None:
@@ -64,17 +64,17 @@ def test_any_number_of_trees_can_be_walked(trees: int) -> None:
 
 
 def test_trees_too_deep_for_a_heap_are_walked_in_the_original_layout() -> None:
-    deep = forest(max_samples=1_000)
+    deep_forest = forest(max_samples=1_000)
     rows = rows_with_ties()
 
-    assert deep.heap is None
-    assert np.array_equal(score(deep, rows), score(without_heap(deep), rows))
+    assert deep_forest.heap is None
+    assert np.array_equal(score(deep_forest, rows), score(without_heap(deep_forest), rows))
 
 
 def test_a_forest_with_more_features_than_a_heap_allows_is_walked_in_the_original_layout() -> None:
-    wide = forest(columns=MAX_COLUMNS + 40)
+    wide_forest = forest(columns=MAX_COLUMNS + 40)
     rows = np.random.default_rng(3).normal(size=(40, MAX_COLUMNS + 40))
 
-    assert wide.feature.max() >= MAX_COLUMNS
-    assert wide.heap is None
-    assert np.array_equal(score(wide, rows), score(without_heap(wide), rows))
+    assert wide_forest.feature.max() >= MAX_COLUMNS
+    assert wide_forest.heap is None
+    assert np.array_equal(score(wide_forest, rows), score(without_heap(wide_forest), rows))

@@ -1,4 +1,4 @@
-"""The season: stored, restored and added to a forecast."""
+"""A season is stored, restored and added to the forecast."""
 
 from dataclasses import replace
 from typing import Any
@@ -39,7 +39,7 @@ def test_a_season_is_restored_from_its_arrays() -> None:
     np.testing.assert_array_equal(result.profile, season.profile)
 
 
-def test_without_a_season_no_array_is_stored() -> None:
+def test_a_model_without_a_season_stores_no_array_of_it() -> None:
     assert no_season(3).arrays() == {}
     assert not season_from_arrays({}, 3).is_present
 
@@ -70,12 +70,14 @@ def test_a_wrong_array_is_refused_by_its_name(change: dict[str, NDArray[Any] | N
 def test_a_detector_is_restored_with_its_season() -> None:
     detector = a_forecast_detector()
     assert detector.forecast is not None
-    seasonal = replace(detector, forecast=replace(detector.forecast, season=a_season()))
+    seasonal_detector = replace(detector, forecast=replace(detector.forecast, season=a_season()))
 
-    result = detector_from_arrays("v", seasonal.schema, seasonal.plan, seasonal.arrays())
+    restored_detector = detector_from_arrays(
+        "v", seasonal_detector.schema, seasonal_detector.plan, seasonal_detector.arrays()
+    )
 
-    assert result.forecast is not None
-    np.testing.assert_array_equal(result.forecast.season.profile, a_season().profile)
+    assert restored_detector.forecast is not None
+    np.testing.assert_array_equal(restored_detector.forecast.season.profile, a_season().profile)
 
 
 def test_the_forecast_adds_the_season_at_the_event_time() -> None:
@@ -87,19 +89,23 @@ def test_the_forecast_adds_the_season_at_the_event_time() -> None:
         detector.levels.level_by_sensor,
         detector.empty_memory(),
     )
-    plain = compute_residuals(detector.forecast, recalled)
+    without_season = compute_residuals(detector.forecast, recalled)
 
     season = a_season(bins=96)
-    result = compute_residuals(replace(detector.forecast, season=season), recalled)
+    with_season = compute_residuals(replace(detector.forecast, season=season), recalled)
 
-    scored = recalled.status == SCORED
-    assert scored.sum() > 100
-    added = np.where(scored[:, np.newaxis], season.at(recalled.event_time), 0.0)
-    np.testing.assert_allclose(result.expected, plain.expected + added, atol=1e-12)
-    np.testing.assert_allclose(result.residual, plain.residual - added, atol=1e-12)
+    is_scored = recalled.status == SCORED
+    assert is_scored.sum() > 100
+    seasonal_values = np.where(is_scored[:, np.newaxis], season.at(recalled.event_time), 0.0)
+    np.testing.assert_allclose(
+        with_season.expected, without_season.expected + seasonal_values, atol=1e-12
+    )
+    np.testing.assert_allclose(
+        with_season.residual, without_season.residual - seasonal_values, atol=1e-12
+    )
 
 
-def test_times_before_1970_have_bins() -> None:
+def test_times_before_1970_are_in_the_correct_bins() -> None:
     quarter = DAY // 4
     times = np.asarray([-1, 0, quarter - 1, quarter, DAY - 1, DAY])
     assert bins_at(times, DAY, 4).tolist() == [3, 0, 0, 1, 3, 0]

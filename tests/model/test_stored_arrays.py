@@ -1,4 +1,4 @@
-"""The checks of stored arrays: a message names the array, what it is and what was wanted."""
+"""Checks of stored arrays. A message names the array, its dtype and shape, and the wanted ones."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from sensorwatch.common.errors import ModelRefused
 from sensorwatch.common.model.stored_arrays import require, stored_array
 
 
-def test_an_array_as_wanted_is_returned() -> None:
+def test_an_array_of_the_wanted_dtype_and_shape_is_returned() -> None:
     array = np.zeros((2, 3))
 
     assert stored_array({"a": array}, "a", np.float64, (None, 3)) is array
@@ -41,16 +41,18 @@ def test_texts_of_any_length_are_accepted() -> None:
         ),
     ],
 )
-def test_another_array_is_refused(array: NDArray[Any] | None, message: str) -> None:
+def test_an_array_of_another_dtype_shape_or_content_is_refused(
+    array: NDArray[Any] | None, message: str
+) -> None:
     arrays = {} if array is None else {"a": array}
 
-    with pytest.raises(ModelRefused) as refused:
+    with pytest.raises(ModelRefused) as error:
         stored_array(arrays, "a", np.float64, (None, 3))
 
-    assert str(refused.value) == message
+    assert str(error.value) == message
 
 
-def test_a_condition_that_fails_is_refused() -> None:
+def test_a_failed_requirement_is_an_error() -> None:
     require(True, "a", actual="1 row", wanted="1 row")
 
     with pytest.raises(ModelRefused, match='the array "a" has 2 rows, wanted 1 row'):

@@ -1,4 +1,4 @@
-"""What the tests of the registry run with."""
+"""Fixtures of the registry tests."""
 
 import os
 from pathlib import Path
@@ -10,18 +10,18 @@ from tests.registry.forging import NAME, a_registry, folder_of
 
 
 @pytest.fixture(autouse=True)
-def _no_power_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out fsync: it takes most of the time, and no test's folder outlives a power cut."""
+def _without_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Disable fsync, which takes most of the time. No test file needs to survive a power cut."""
     monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
 
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Registry:
-    """Give a registry with one version; a test that wants more makes its own."""
+    """Return a registry with one version."""
     return a_registry(tmp_path)
 
 
 @pytest.fixture
 def folder(registry: Registry, tmp_path: Path) -> Path:
-    """Give the folder of that version."""
+    """Return the folder of the champion in `registry`."""
     return folder_of(tmp_path, registry.resolve(NAME, "champion"))

@@ -1,4 +1,4 @@
-"""Registries for tests, and version folders that an expert of the format has edited."""
+"""Builders of registries, and functions that forge the files of a stored version."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ WHO = "tester@here"
 
 
 def a_registry(root: Path, *, versions: int = 1) -> Registry:
-    """A registry with some versions of one model, the first its champion."""
+    """Return a registry with some versions of one model. The first version is the champion."""
     registry = Registry(root / "registry")
     for number in range(versions):
         registry.register(NAME, a_candidate(seed=7 + number), who=WHO, why="test")
@@ -23,56 +23,56 @@ def a_registry(root: Path, *, versions: int = 1) -> Registry:
 
 
 def folder_of(root: Path, version: str) -> Path:
-    """Where `a_registry(root)` keeps a version."""
+    """Return the folder in which `a_registry(root)` stores a version."""
     return root / "registry" / NAME / "versions" / version
 
 
 def edit_manifest(folder: Path, edit: Callable[[dict[str, Any]], None]) -> None:
-    """Change a manifest and make its digest fit."""
+    """Edit a manifest and recompute its digest."""
     path = folder / "manifest.json"
-    plain = json.loads(path.read_bytes())
-    edit(plain)
-    del plain["digest"]
-    text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
-    plain["digest"] = hashlib.sha256(text.encode()).hexdigest()
-    path.write_text(json.dumps(plain))
+    manifest = json.loads(path.read_bytes())
+    edit(manifest)
+    del manifest["digest"]
+    text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
+    manifest["digest"] = hashlib.sha256(text.encode()).hexdigest()
+    path.write_text(json.dumps(manifest))
 
 
 def replace_file(folder: Path, file: str, content: bytes) -> None:
-    """Change a file and make the manifest's size and digest fit."""
+    """Replace a file and record its new size and digest in the manifest."""
     (folder / file).write_bytes(content)
 
-    def edit(plain: dict[str, Any]) -> None:
+    def record_file(manifest: dict[str, Any]) -> None:
         sha256 = hashlib.sha256(content).hexdigest()
-        plain["files"][file] = {"bytes": len(content), "sha256": sha256}
+        manifest["files"][file] = {"bytes": len(content), "sha256": sha256}
 
-    edit_manifest(folder, edit)
+    edit_manifest(folder, record_file)
 
 
 def edit_arrays(folder: Path, edit: Callable[[Arrays], None]) -> Path:
-    """Change arrays and make every digest, the id and the folder's name fit; return the folder."""
+    """Edit the arrays, then recompute every digest and the id; return the renamed folder."""
     arrays = unpack((folder / "arrays.npz").read_bytes(), "arrays.npz")
     edit(arrays)
     replace_file(folder, "arrays.npz", pack(arrays))
     digests = {name: array_digest(array) for name, array in arrays.items()}
-    joint = joint_digest(digests)
-    forged = folder.with_name(f"{folder.name[:-8]}{joint[:8]}")
+    joint_sha256 = joint_digest(digests)
+    forged_folder = folder.with_name(f"{folder.name[:-8]}{joint_sha256[:8]}")
 
-    def fit(plain: dict[str, Any]) -> None:
-        plain |= {"id": forged.name, "arrays_digest": joint}
-        plain["arrays"] = {
+    def update_manifest(manifest: dict[str, Any]) -> None:
+        manifest |= {"id": forged_folder.name, "arrays_digest": joint_sha256}
+        manifest["arrays"] = {
             name: {"dtype": array.dtype.str, "shape": array.shape, "sha256": digests[name]}
             for name, array in arrays.items()
         }
         numbers = arrays["calibration"].tolist()
-        plain["calibration"]["threshold"], plain["calibration"]["centre"] = numbers[:2]
+        manifest["calibration"]["threshold"], manifest["calibration"]["centre"] = numbers[:2]
 
-    edit_manifest(folder, fit)
-    return folder.rename(forged)
+    edit_manifest(folder, update_manifest)
+    return folder.rename(forged_folder)
 
 
 class BoobyTrap:
-    """Writes a file when it is unpickled."""
+    """An object that creates a file when it is unpickled."""
 
     def __init__(self, marker: Path) -> None:
         self.marker = marker

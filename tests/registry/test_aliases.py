@@ -1,4 +1,4 @@
-"""Who becomes champion, who was it before, and who may be deleted."""
+"""Promotion, rollback and deletion of versions, and the aliases that follow from them."""
 
 import uuid
 from pathlib import Path
@@ -20,128 +20,130 @@ from sensorwatch.common.registry.store import Registry
 from tests.reading_builders import a_candidate
 from tests.registry.forging import NAME, WHO, a_registry, folder_of
 
-PASSED = {"passed": True}
+PASSING_REPORT = {"passed": True}
 
 
 def test_a_version_with_a_passing_report_is_promoted(tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=2)
-    first, second = registry.version_ids(NAME)
-    registry.attach_report(NAME, second, PASSED)
+    first_version, second_version = registry.version_ids(NAME)
+    registry.attach_report(NAME, second_version, PASSING_REPORT)
 
-    registry.promote(NAME, second, who=WHO, why="better")
+    registry.promote(NAME, second_version, who=WHO, why="better")
 
-    assert registry.aliases(NAME) == {"champion": second, "previous": first}
+    assert registry.aliases(NAME) == {"champion": second_version, "previous": first_version}
 
 
 def test_a_version_without_a_report_is_not_promoted(tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=2)
-    first, second = registry.version_ids(NAME)
+    first_version, second_version = registry.version_ids(NAME)
 
     with pytest.raises(CheckFailed, match=r"it has no report; evaluate it with .*--force"):
-        registry.promote(NAME, second, who=WHO, why="hope")
+        registry.promote(NAME, second_version, who=WHO, why="hope")
 
-    assert registry.aliases(NAME) == {"champion": first}
+    assert registry.aliases(NAME) == {"champion": first_version}
 
 
-def test_only_the_newest_report_counts(tmp_path: Path) -> None:
+def test_promotion_depends_on_the_newest_report_only(tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=2)
-    second = registry.version_ids(NAME)[1]
-    registry.attach_report(NAME, second, PASSED)
-    registry.attach_report(NAME, second, {"passed": False})
+    second_version = registry.version_ids(NAME)[1]
+    registry.attach_report(NAME, second_version, PASSING_REPORT)
+    registry.attach_report(NAME, second_version, {"passed": False})
 
     with pytest.raises(CheckFailed, match=r"0002\.json did not pass"):
-        registry.promote(NAME, second, who=WHO, why="hope")
+        registry.promote(NAME, second_version, who=WHO, why="hope")
 
 
-def test_a_report_of_another_version_does_not_count(tmp_path: Path) -> None:
+def test_a_report_of_another_version_does_not_allow_promotion(tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=2)
-    first, second = registry.version_ids(NAME)
-    registry.attach_report(NAME, first, PASSED)
+    first_version, second_version = registry.version_ids(NAME)
+    registry.attach_report(NAME, first_version, PASSING_REPORT)
 
     with pytest.raises(CheckFailed, match="it has no report"):
-        registry.promote(NAME, second, who=WHO, why="hope")
+        registry.promote(NAME, second_version, who=WHO, why="hope")
 
 
-def test_a_report_edited_afterwards_does_not_count(tmp_path: Path) -> None:
+def test_an_edited_report_does_not_allow_promotion(tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=2)
-    second = registry.version_ids(NAME)[1]
-    path = registry.attach_report(NAME, second, {"passed": False})
+    second_version = registry.version_ids(NAME)[1]
+    path = registry.attach_report(NAME, second_version, {"passed": False})
     path.write_text('{"passed": true}')
 
     with pytest.raises(CheckFailed, match="missing or was edited"):
-        registry.promote(NAME, second, who=WHO, why="hope")
-    assert registry.verify(NAME, second) == ["reports/0001.json is not what the audit log recorded"]
+        registry.promote(NAME, second_version, who=WHO, why="hope")
+    assert registry.verify(NAME, second_version) == [
+        "reports/0001.json is not what the audit log recorded"
+    ]
 
 
-def test_a_report_put_there_by_hand_does_not_count(tmp_path: Path) -> None:
+def test_a_report_that_was_not_registered_does_not_allow_promotion(tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=2)
-    second = registry.version_ids(NAME)[1]
-    (folder_of(tmp_path, second) / "reports" / "0001.json").write_text('{"passed": true}')
+    second_version = registry.version_ids(NAME)[1]
+    (folder_of(tmp_path, second_version) / "reports" / "0001.json").write_text('{"passed": true}')
 
     with pytest.raises(CheckFailed, match="it has no report"):
-        registry.promote(NAME, second, who=WHO, why="hope")
+        registry.promote(NAME, second_version, who=WHO, why="hope")
 
 
-def test_force_promotes_without_a_report_and_the_reason_is_kept(tmp_path: Path) -> None:
+def test_force_promotes_without_a_report_and_logs_the_reason(tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=2)
-    second = registry.version_ids(NAME)[1]
+    second_version = registry.version_ids(NAME)[1]
 
-    registry.promote(NAME, second, who=WHO, why="urgent", force="plant is down")
+    registry.promote(NAME, second_version, who=WHO, why="urgent", force="plant is down")
 
-    line = registry.audit(NAME)[-1]
-    assert (line.action, line.who, line.why) == (Action.PROMOTE, WHO, "urgent")
-    assert line.detail["force"] == "plant is down"
-    assert line.detail["without"] == "it has no report"
+    entry = registry.audit(NAME)[-1]
+    assert (entry.action, entry.who, entry.why) == (Action.PROMOTE, WHO, "urgent")
+    assert entry.detail["force"] == "plant is down"
+    assert entry.detail["without"] == "it has no report"
 
 
-def test_force_without_a_reason_is_no_reason(tmp_path: Path) -> None:
+def test_force_with_a_blank_reason_is_refused(tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=2)
 
     with pytest.raises(UsageError, match="needs a reason"):
         registry.promote(NAME, registry.version_ids(NAME)[1], who=WHO, why="x", force=" ")
 
 
-def test_not_even_force_promotes_a_damaged_version(tmp_path: Path) -> None:
+def test_force_does_not_promote_a_damaged_version(tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=2)
-    first, second = registry.version_ids(NAME)
-    (folder_of(tmp_path, second) / "arrays.npz").write_bytes(b"")
+    first_version, second_version = registry.version_ids(NAME)
+    (folder_of(tmp_path, second_version) / "arrays.npz").write_bytes(b"")
 
-    with pytest.raises(ModelRefused, match=f"{second} is refused"):
-        registry.promote(NAME, second, who=WHO, why="x", force="really")
+    with pytest.raises(ModelRefused, match=f"{second_version} is refused"):
+        registry.promote(NAME, second_version, who=WHO, why="x", force="really")
 
-    assert registry.aliases(NAME) == {"champion": first}
+    assert registry.aliases(NAME) == {"champion": first_version}
 
 
-def test_promoting_the_champion_again_forgets_no_previous_version(tmp_path: Path) -> None:
+def test_promoting_the_champion_again_keeps_the_previous_alias(tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=2)
-    first, second = registry.version_ids(NAME)
+    first_version, second_version = registry.version_ids(NAME)
     for _ in range(2):
-        registry.promote(NAME, second, who=WHO, why="x", force="test")
+        registry.promote(NAME, second_version, who=WHO, why="x", force="test")
 
-    assert registry.aliases(NAME) == {"champion": second, "previous": first}
+    assert registry.aliases(NAME) == {"champion": second_version, "previous": first_version}
 
 
-def test_an_alias_can_be_promoted(tmp_path: Path) -> None:
+def test_a_version_can_be_promoted_by_its_alias(tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=2)
-    first, second = registry.version_ids(NAME)
-    registry.promote(NAME, second, who=WHO, why="x", force="test")
+    first_version, second_version = registry.version_ids(NAME)
+    registry.promote(NAME, second_version, who=WHO, why="x", force="test")
 
     registry.promote(NAME, "previous", who=WHO, why="x", force="test")
 
-    assert registry.aliases(NAME) == {"champion": first, "previous": second}
+    assert registry.aliases(NAME) == {"champion": first_version, "previous": second_version}
 
 
-def test_rolling_back_twice_is_where_it_began(tmp_path: Path) -> None:
+def test_rolling_back_twice_restores_the_champion(tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=2)
-    first, second = registry.version_ids(NAME)
-    registry.promote(NAME, second, who=WHO, why="x", force="test")
+    first_version, second_version = registry.version_ids(NAME)
+    registry.promote(NAME, second_version, who=WHO, why="x", force="test")
 
-    assert registry.rollback(NAME, who=WHO, why="worse") == first
-    assert registry.rollback(NAME, who=WHO, why="better after all") == second
-    assert registry.aliases(NAME) == {"champion": second, "previous": first}
+    assert registry.rollback(NAME, who=WHO, why="worse") == first_version
+    assert registry.rollback(NAME, who=WHO, why="better after all") == second_version
+    assert registry.aliases(NAME) == {"champion": second_version, "previous": first_version}
 
 
-def test_without_a_previous_version_there_is_nothing_to_roll_back_to(tmp_path: Path) -> None:
+def test_a_rollback_without_a_previous_version_is_refused(tmp_path: Path) -> None:
     registry = a_registry(tmp_path)
 
     with pytest.raises(ModelRefused, match="has no previous: make one of default-0001"):
@@ -150,50 +152,59 @@ def test_without_a_previous_version_there_is_nothing_to_roll_back_to(tmp_path: P
 
 def test_rolling_back_to_a_damaged_version_is_refused(tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=2)
-    first, second = registry.version_ids(NAME)
-    registry.promote(NAME, second, who=WHO, why="x", force="test")
-    (folder_of(tmp_path, first) / "golden.npz").unlink()
+    first_version, second_version = registry.version_ids(NAME)
+    registry.promote(NAME, second_version, who=WHO, why="x", force="test")
+    (folder_of(tmp_path, first_version) / "golden.npz").unlink()
 
-    with pytest.raises(ModelRefused, match=f"{first} is refused"):
+    with pytest.raises(ModelRefused, match=f"{first_version} is refused"):
         registry.rollback(NAME, who=WHO, why="x")
 
-    assert registry.aliases(NAME)["champion"] == second
+    assert registry.aliases(NAME)["champion"] == second_version
 
 
-def test_pruning_spares_champion_previous_and_what_is_in_use(tmp_path: Path) -> None:
+def test_pruning_keeps_the_champion_the_previous_and_versions_in_use(tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=5)
-    first, second, third, fourth, fifth = registry.version_ids(NAME)
-    registry.promote(NAME, third, who=WHO, why="x", force="test")
+    first_version, second_version, third_version, fourth_version, fifth_version = (
+        registry.version_ids(NAME)
+    )
+    registry.promote(NAME, third_version, who=WHO, why="x", force="test")
 
-    deleted = registry.prune(NAME, keep=1, who=WHO, why="space", in_use=frozenset({second}))
+    deleted_ids = registry.prune(
+        NAME, keep=1, who=WHO, why="space", in_use=frozenset({second_version})
+    )
 
-    assert deleted == [fourth]
-    assert registry.version_ids(NAME) == [first, second, third, fifth]
+    assert deleted_ids == [fourth_version]
+    assert registry.version_ids(NAME) == [
+        first_version,
+        second_version,
+        third_version,
+        fifth_version,
+    ]
     assert registry.audit(NAME)[-1].action is Action.DELETE
     assert registry.verify_audit(NAME) == []
 
 
-def test_the_number_of_a_deleted_version_is_never_given_again(tmp_path: Path) -> None:
+def test_the_number_of_a_deleted_version_is_not_used_again(tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=3)
     registry.prune(NAME, keep=0, who=WHO, why="space")
 
-    again = registry.register(NAME, a_candidate(), who=WHO, why="test")
+    new_version = registry.register(NAME, a_candidate(), who=WHO, why="test")
 
-    assert again.startswith("default-0004-")
+    assert new_version.startswith("default-0004-")
 
 
-def test_one_model_knows_nothing_of_another(tmp_path: Path) -> None:
+def test_models_of_one_registry_have_separate_versions_and_aliases(tmp_path: Path) -> None:
     registry = a_registry(tmp_path)
-    other = registry.register("pumps", a_candidate(seed=8), who=WHO, why="test")
+    pumps_version = registry.register("pumps", a_candidate(seed=8), who=WHO, why="test")
 
     assert registry.names() == [NAME, "pumps"]
-    assert registry.aliases("pumps") == {"champion": other}
+    assert registry.aliases("pumps") == {"champion": pumps_version}
     with pytest.raises(ModelRefused, match="has no version"):
-        registry.load(NAME, other)
+        registry.load(NAME, pumps_version)
 
 
 class AliasModel(RuleBasedStateMachine):
-    """Any sequence of changes ends where a few plain variables say it must."""
+    """Compares a registry with expected values after any sequence of changes."""
 
     root: Path
 
@@ -247,31 +258,31 @@ class AliasModel(RuleBasedStateMachine):
     @rule(keep=st.integers(0, 4))
     def prune(self, keep: int) -> None:
         self.registry.prune(NAME, keep=keep, who=WHO, why="x")
-        newest = self.ids[len(self.ids) - min(keep, len(self.ids)) :]
-        spared = {*newest, self.champion, self.previous}
-        self.ids = [version for version in self.ids if version in spared]
+        newest_ids = self.ids[len(self.ids) - min(keep, len(self.ids)) :]
+        protected_ids = {*newest_ids, self.champion, self.previous}
+        self.ids = [version for version in self.ids if version in protected_ids]
 
     @invariant()
-    def is_where_it_must_be(self) -> None:
+    def registry_has_the_expected_versions(self) -> None:
         assert self.registry.version_ids(NAME) == self.ids
-        wanted = {"champion": self.champion, "previous": self.previous}
-        assert self.registry.aliases(NAME) == {k: v for k, v in wanted.items() if v}
+        expected_aliases = {"champion": self.champion, "previous": self.previous}
+        assert self.registry.aliases(NAME) == {k: v for k, v in expected_aliases.items() if v}
         assert self.registry.verify_audit(NAME) == []
         if self.champion:
             assert self.registry.load(NAME).manifest.id == self.champion
 
 
 @pytest.mark.slow
-def test_any_sequence_of_changes_ends_where_the_model_says(tmp_path: Path) -> None:
-    class Rooted(AliasModel):
+def test_any_sequence_of_changes_gives_the_expected_aliases(tmp_path: Path) -> None:
+    class AliasModelInFolder(AliasModel):
         root = tmp_path
 
     run_state_machine_as_test(
-        Rooted,
+        AliasModelInFolder,
         settings=settings(
             max_examples=15,
             stateful_step_count=15,
             deadline=None,
-            suppress_health_check=[HealthCheck.too_slow],  # every step writes down to the disk
+            suppress_health_check=[HealthCheck.too_slow],  # every step writes files
         ),
     )

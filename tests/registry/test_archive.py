@@ -1,3 +1,5 @@
+"""Archives of arrays: they are packed and unpacked unchanged, and bad archives are refused."""
+
 import io
 import pickle
 import zipfile
@@ -15,63 +17,65 @@ from sensorwatch.common.errors import ModelRefused
 from sensorwatch.common.registry.archive import Arrays, array_digest, pack, unpack
 from tests.registry.forging import BoobyTrap
 
-TYPES = ("<f8", "<i4", "<i8", "|b1", "<U7", "|i1")
+DTYPES = ("<f8", "<i4", "<i8", "|b1", "<U7", "|i1")
 ARRAYS: Arrays = {"a": np.arange(5.0), "b": np.asarray([[1, 2], [3, 4]], dtype=np.int32)}
 
-any_array = st.sampled_from(TYPES).flatmap(
+array_strategy = st.sampled_from(DTYPES).flatmap(
     lambda name: hnp.arrays(np.dtype(name), hnp.array_shapes(min_dims=1, max_dims=3, min_side=0))
 )
-any_arrays = st.dictionaries(st.sampled_from(["a", "b", "forest"]), any_array)
+arrays_strategy = st.dictionaries(st.sampled_from(["a", "b", "forest"]), array_strategy)
 
 
-@given(any_arrays)
-def test_arrays_come_back_bit_for_bit_and_equal_arrays_give_equal_bytes(arrays: Arrays) -> None:
-    packed = pack(arrays)
+@given(arrays_strategy)
+def test_unpacked_arrays_have_the_same_bits_and_pack_to_the_same_bytes(arrays: Arrays) -> None:
+    archive_bytes = pack(arrays)
 
-    actual = unpack(packed, "it")
+    actual = unpack(archive_bytes, "arrays.npz")
 
     assert {name: (a.dtype, a.shape, a.tobytes()) for name, a in actual.items()} == {
         name: (a.dtype, a.shape, a.tobytes()) for name, a in arrays.items()
     }
-    assert pack(dict(reversed(actual.items()))) == packed
+    assert pack(dict(reversed(actual.items()))) == archive_bytes
 
 
-def test_numpy_itself_reads_what_was_packed_without_pickle() -> None:
+def test_numpy_reads_a_packed_archive_without_pickle() -> None:
     with np.load(io.BytesIO(pack(ARRAYS)), allow_pickle=False) as actual:
         assert {name: array_digest(actual[name]) for name in actual.files} == {
             name: array_digest(array) for name, array in ARRAYS.items()
         }
 
 
-def test_an_array_that_was_read_may_be_written_to() -> None:
-    """A read-only array has another type to numba, which would compile the kernel once more."""
-    assert all(array.flags.writeable for array in unpack(pack(ARRAYS), "it").values())
+def test_unpacked_arrays_are_writable() -> None:
+    """A read-only array has another type in numba, so the kernel would be compiled again."""
+    assert all(array.flags.writeable for array in unpack(pack(ARRAYS), "arrays.npz").values())
 
 
 @given(st.data())
-def test_damaged_bytes_are_refused_or_harmless_and_nothing_else(data: st.DataObject) -> None:
-    packed = bytearray(pack(ARRAYS))
+def test_damaged_bytes_are_refused_or_give_arrays_of_at_most_their_size(
+    data: st.DataObject,
+) -> None:
+    archive_bytes = bytearray(pack(ARRAYS))
     for _ in range(data.draw(st.integers(1, 4))):
-        position = data.draw(st.integers(0, len(packed) - 1))
-        packed[position] = data.draw(st.integers(0, 255))
-    cut = data.draw(st.one_of(st.none(), st.integers(0, len(packed))))
+        position = data.draw(st.integers(0, len(archive_bytes) - 1))
+        archive_bytes[position] = data.draw(st.integers(0, 255))
+    end = data.draw(st.one_of(st.none(), st.integers(0, len(archive_bytes))))
 
     try:
-        actual = unpack(bytes(packed[:cut]), "it")
+        actual = unpack(bytes(archive_bytes[:end]), "arrays.npz")
     except ModelRefused:
         return
 
-    # zipfile's own check covers the numbers; names and headers are covered by our digests.
-    assert sum(array.nbytes for array in actual.values()) <= len(packed)
+    # zipfile checks the bytes of each entry. Our digests also check names and array headers.
+    assert sum(array.nbytes for array in actual.values()) <= len(archive_bytes)
 
 
 @given(st.binary(max_size=300))
 def test_bytes_that_are_no_archive_are_refused(content: bytes) -> None:
-    with pytest.raises(ModelRefused, match="it is damaged"):
-        unpack(content, "it")
+    with pytest.raises(ModelRefused, match=r"arrays\.npz is damaged"):
+        unpack(content, "arrays.npz")
 
 
-def test_pickled_objects_are_refused_without_being_touched(tmp_path: Path) -> None:
+def test_pickled_objects_are_refused_and_not_executed(tmp_path: Path) -> None:
     marker = tmp_path / "executed"
     buffer = io.BytesIO()
     np.savez(buffer, a=np.asarray([BoobyTrap(marker)], dtype=object))
@@ -80,12 +84,12 @@ def test_pickled_objects_are_refused_without_being_touched(tmp_path: Path) -> No
         unpack(buffer.getvalue(), "arrays.npz")
 
     assert not marker.exists()
-    with np.load(io.BytesIO(buffer.getvalue()), allow_pickle=True) as armed:
-        assert armed["a"].shape == (1,)
-    assert marker.exists()  # so the trap would have worked
+    with np.load(io.BytesIO(buffer.getvalue()), allow_pickle=True) as loaded_arrays:
+        assert loaded_arrays["a"].shape == (1,)
+    assert marker.exists()  # confirms that unpickling creates the file
 
 
-def test_a_bare_pickle_is_refused_without_being_touched(tmp_path: Path) -> None:
+def test_a_file_with_one_pickle_is_refused_and_not_executed(tmp_path: Path) -> None:
     marker = tmp_path / "executed"
 
     with pytest.raises(ModelRefused):
@@ -94,42 +98,42 @@ def test_a_bare_pickle_is_refused_without_being_touched(tmp_path: Path) -> None:
     assert not marker.exists()
 
 
-def test_a_promised_size_that_the_bytes_do_not_have_is_refused_before_memory_is_taken() -> None:
+def test_a_shape_that_exceeds_the_bytes_is_refused_before_memory_is_allocated() -> None:
     body = _npy(np.zeros(3)).replace(b"(3,), }" + b" " * 11, b"(300000000000,), }")
 
     with pytest.raises(ModelRefused, match="do not fit the shape"):
-        unpack(_zip({"a.npy": body}), "it")
+        unpack(_zip({"a.npy": body}), "arrays.npz")
 
 
 def test_compressed_entries_are_refused() -> None:
-    bomb = _zip({"a.npy": _npy(np.zeros(100_000))}, zipfile.ZIP_DEFLATED)
+    compressed_archive = _zip({"a.npy": _npy(np.zeros(100_000))}, zipfile.ZIP_DEFLATED)
 
     with pytest.raises(ModelRefused, match="compressed"):
-        unpack(bomb, "it")
+        unpack(compressed_archive, "arrays.npz")
 
 
 def test_entries_that_are_no_arrays_are_refused() -> None:
     with pytest.raises(ModelRefused, match="not an array"):
-        unpack(_zip({"run.py": b"print()"}), "it")
+        unpack(_zip({"run.py": b"print()"}), "arrays.npz")
 
 
-@pytest.mark.filterwarnings("ignore:Duplicate name")  # zipfile warns about what we do on purpose
-def test_a_name_that_stands_there_twice_is_refused() -> None:
+@pytest.mark.filterwarnings("ignore:Duplicate name")  # the test writes the name twice
+def test_two_entries_with_the_same_name_are_refused() -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for value in (1.0, 2.0):
             archive.writestr("a.npy", _npy(np.asarray([value])))
 
     with pytest.raises(ModelRefused, match="twice"):
-        unpack(buffer.getvalue(), "it")
+        unpack(buffer.getvalue(), "arrays.npz")
 
 
 @pytest.mark.parametrize(
-    "other",
+    "changed_array",
     [np.asarray([1.0, 2.5]), np.asarray([1, 2]), np.asarray([[1.0, 2.0]]), np.asarray([1.0])],
 )
-def test_an_arrays_digest_covers_type_shape_and_values(other: NDArray[Any]) -> None:
-    assert array_digest(np.asarray([1.0, 2.0])) != array_digest(other)
+def test_an_arrays_digest_covers_type_shape_and_values(changed_array: NDArray[Any]) -> None:
+    assert array_digest(np.asarray([1.0, 2.0])) != array_digest(changed_array)
 
 
 def _npy(array: NDArray[Any]) -> bytes:

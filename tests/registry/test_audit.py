@@ -1,4 +1,4 @@
-"""The audit log records every change and detects edits of itself."""
+"""The audit log records every change, and edits of the log are detected."""
 
 import json
 import shutil
@@ -24,35 +24,35 @@ def log(registry: Registry, tmp_path: Path) -> Path:
     return tmp_path / "registry" / NAME / "audit.jsonl"
 
 
-def test_every_change_has_a_line_with_who_when_and_why(tmp_path: Path) -> None:
-    then = datetime(2026, 1, 2, tzinfo=UTC)
-    registry = Registry(tmp_path, now=lambda: then)
-    first = registry.register(NAME, a_candidate(), who="anna", why="new data")
-    second = registry.register(NAME, a_candidate(), who="anna", why="newer data")
-    third = registry.register(NAME, a_candidate(), who="anna", why="newest data")
-    registry.attach_report(NAME, second, {"passed": True}, who="ci")
-    registry.promote(NAME, second, who="ben", why="better")
+def test_every_change_has_an_entry_with_who_when_and_why(tmp_path: Path) -> None:
+    fixed_time = datetime(2026, 1, 2, tzinfo=UTC)
+    registry = Registry(tmp_path, now=lambda: fixed_time)
+    first_version = registry.register(NAME, a_candidate(), who="anna", why="new data")
+    second_version = registry.register(NAME, a_candidate(), who="anna", why="newer data")
+    third_version = registry.register(NAME, a_candidate(), who="anna", why="newest data")
+    registry.attach_report(NAME, second_version, {"passed": True}, who="ci")
+    registry.promote(NAME, second_version, who="ben", why="better")
     registry.rollback(NAME, who="cleo", why="worse")
     registry.prune(NAME, keep=0, who="dan", why="space")
 
-    lines = registry.audit(NAME)
+    entries = registry.audit(NAME)
 
-    assert [(line.action, line.version, line.who, line.why) for line in lines] == [
-        (Action.REGISTER, first, "anna", "new data"),
-        (Action.PROMOTE, first, "anna", "there was no champion"),
-        (Action.REGISTER, second, "anna", "newer data"),
-        (Action.REGISTER, third, "anna", "newest data"),
-        (Action.EVALUATE, second, "ci", "evaluated"),
-        (Action.PROMOTE, second, "ben", "better"),
-        (Action.ROLLBACK, first, "cleo", "worse"),
-        (Action.DELETE, third, "dan", "space"),
+    assert [(entry.action, entry.version, entry.who, entry.why) for entry in entries] == [
+        (Action.REGISTER, first_version, "anna", "new data"),
+        (Action.PROMOTE, first_version, "anna", "there was no champion"),
+        (Action.REGISTER, second_version, "anna", "newer data"),
+        (Action.REGISTER, third_version, "anna", "newest data"),
+        (Action.EVALUATE, second_version, "ci", "evaluated"),
+        (Action.PROMOTE, second_version, "ben", "better"),
+        (Action.ROLLBACK, first_version, "cleo", "worse"),
+        (Action.DELETE, third_version, "dan", "space"),
     ]
-    assert {line.when for line in lines} == {then}
-    assert [line.number for line in lines] == list(range(1, 9))
+    assert {entry.when for entry in entries} == {fixed_time}
+    assert [entry.number for entry in entries] == list(range(1, 9))
     assert registry.verify_audit(NAME) == []
 
 
-def test_a_reason_of_many_lines_stays_one_line(registry: Registry) -> None:
+def test_a_reason_of_many_lines_is_one_line_of_the_log(registry: Registry) -> None:
     version = registry.version_ids(NAME)[1]
 
     registry.promote(NAME, version, who=WHO, why='one\ntwo"\\\u2028three', force="x\ny")
@@ -85,15 +85,15 @@ def _drop_all(_lines: list[bytes]) -> list[bytes]:
     return []
 
 
-def _swap(lines: list[bytes]) -> list[bytes]:
+def _swap_first_two(lines: list[bytes]) -> list[bytes]:
     return [lines[1], lines[0], *lines[2:]]
 
 
-def _insert(lines: list[bytes]) -> list[bytes]:
+def _repeat_first(lines: list[bytes]) -> list[bytes]:
     return [lines[0], lines[0], *lines[1:]]
 
 
-def _nonsense(lines: list[bytes]) -> list[bytes]:
+def _replace_second(lines: list[bytes]) -> list[bytes]:
     return [*lines[:1], b"nonsense\n", *lines[2:]]
 
 
@@ -106,12 +106,12 @@ def _nonsense(lines: list[bytes]) -> list[bytes]:
         _drop_middle,
         _drop_last,
         _drop_all,
-        _swap,
-        _insert,
-        _nonsense,
+        _swap_first_two,
+        _repeat_first,
+        _replace_second,
     ],
 )
-def test_tampering_is_found_and_still_found_after_the_next_change(
+def test_tampering_is_found_before_and_after_the_next_change(
     registry: Registry, log: Path, tamper: Callable[[list[bytes]], list[bytes]]
 ) -> None:
     log.write_bytes(b"".join(tamper(log.read_bytes().splitlines(keepends=True))))
@@ -122,28 +122,28 @@ def test_tampering_is_found_and_still_found_after_the_next_change(
     assert registry.verify_audit(NAME) != []
 
 
-@pytest.mark.parametrize("torn", [b'{"number":5,"wh', b"x", b'{"number":5}'])
-def test_a_torn_last_line_is_reported_then_cut_off_with_a_line_that_says_so(
-    registry: Registry, log: Path, torn: bytes
+@pytest.mark.parametrize("torn_line", [b'{"number":5,"wh', b"x", b'{"number":5}'])
+def test_a_torn_last_line_is_reported_and_the_next_change_repairs_it(
+    registry: Registry, log: Path, torn_line: bytes
 ) -> None:
     with log.open("ab") as file:
-        file.write(torn)
+        file.write(torn_line)
     assert registry.verify_audit(NAME) == ["the last line is torn: the next change removes it"]
 
     registry.promote(NAME, registry.version_ids(NAME)[1], who=WHO, why="x", force="test")
 
     assert registry.verify_audit(NAME) == []
     repair, promote = registry.audit(NAME)[-2:]
-    assert (repair.action, repair.detail["torn"]) == (Action.REPAIR, torn.decode())
+    assert (repair.action, repair.detail["torn"]) == (Action.REPAIR, torn_line.decode())
     assert promote.action is Action.PROMOTE
 
 
-def test_a_version_removed_by_hand_is_found_and_then_told(registry: Registry) -> None:
-    _, second, _ = registry.version_ids(NAME)
-    folder = registry.attach_report(NAME, second, {"passed": True}).parents[1]
+def test_a_version_removed_by_hand_is_found_and_then_logged(registry: Registry) -> None:
+    _, second_version, _ = registry.version_ids(NAME)
+    folder = registry.attach_report(NAME, second_version, {"passed": True}).parents[1]
     folder.rename(folder.parents[3] / "elsewhere")
 
-    assert registry.verify_audit(NAME) == [f"{second} is missing"]
+    assert registry.verify_audit(NAME) == [f"{second_version} is missing"]
     registry.register(NAME, a_candidate(), who=WHO, why="test")
 
     assert registry.verify_audit(NAME) == []
@@ -151,47 +151,49 @@ def test_a_version_removed_by_hand_is_found_and_then_told(registry: Registry) ->
 
 
 def test_a_version_copied_in_by_hand_is_found(registry: Registry, tmp_path: Path) -> None:
-    first = registry.version_ids(NAME)[0]
-    stray = folder_of(tmp_path, f"default-0009-{first[-8:]}")
-    stray.mkdir()
+    first_version = registry.version_ids(NAME)[0]
+    copied_folder = folder_of(tmp_path, f"default-0009-{first_version[-8:]}")
+    copied_folder.mkdir()
 
-    assert registry.verify_audit(NAME) == [f"{stray.name} has no entry"]
+    assert registry.verify_audit(NAME) == [f"{copied_folder.name} has no entry"]
 
 
-def test_an_alias_moved_by_hand_is_found_and_then_told(registry: Registry, tmp_path: Path) -> None:
-    first, second, third = registry.version_ids(NAME)
+def test_an_alias_moved_by_hand_is_found_and_then_logged(
+    registry: Registry, tmp_path: Path
+) -> None:
+    first_version, second_version, third_version = registry.version_ids(NAME)
     path = tmp_path / "registry" / NAME / "aliases.json"
-    path.write_text(json.dumps(json.loads(path.read_bytes()) | {"champion": second}))
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | {"champion": second_version}))
 
-    assert registry.verify_audit(NAME) == [f"champion is {second}, logged was {first}"]
-    registry.attach_report(NAME, third, {"passed": True})
+    assert registry.verify_audit(NAME) == [
+        f"champion is {second_version}, logged was {first_version}"
+    ]
+    registry.attach_report(NAME, third_version, {"passed": True})
 
     assert registry.verify_audit(NAME) == []
-    assert registry.audit(NAME)[-2].detail["champion"] == second
+    assert registry.audit(NAME)[-2].detail["champion"] == second_version
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"number": 4, "sha256": "%s"}' % ("0" * 64)])
-def test_a_file_beside_the_log_that_was_edited_is_found(
-    registry: Registry, log: Path, text: str
-) -> None:
+def test_an_edit_of_the_file_audit_head_is_found(registry: Registry, log: Path, text: str) -> None:
     log.with_suffix(".head").write_text(text)
 
     assert registry.verify_audit(NAME) == ["audit.head does not match the end of the log"]
     registry.register(NAME, a_candidate(), who=WHO, why="test")
 
 
-def test_a_deleted_version_restored_from_a_backup_is_told_of_and_stays(
+def test_a_deleted_version_restored_from_a_backup_is_found_and_can_be_promoted(
     registry: Registry, tmp_path: Path
 ) -> None:
-    third = registry.version_ids(NAME)[2]
-    folder = folder_of(tmp_path, third)
+    third_version = registry.version_ids(NAME)[2]
+    folder = folder_of(tmp_path, third_version)
     shutil.copytree(folder, tmp_path / "backup")
     registry.prune(NAME, keep=0, who=WHO, why="test")
     shutil.copytree(tmp_path / "backup", folder)
-    assert registry.verify_audit(NAME) == [f"{third} has no entry"]
+    assert registry.verify_audit(NAME) == [f"{third_version} has no entry"]
 
-    registry.promote(NAME, third, who=WHO, why="needed after all", force="test")
+    registry.promote(NAME, third_version, who=WHO, why="needed after all", force="test")
 
-    assert registry.load(NAME).manifest.id == third
+    assert registry.load(NAME).manifest.id == third_version
     assert registry.verify_audit(NAME) == []
-    assert registry.verify(NAME, third) == []
+    assert registry.verify(NAME, third_version) == []

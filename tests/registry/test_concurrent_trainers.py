@@ -1,4 +1,4 @@
-"""Trainers in several processes never damage what they share."""
+"""Trainers in several processes can change one registry at the same time."""
 
 import os
 from multiprocessing import get_context
@@ -17,7 +17,7 @@ ROUNDS = 4
 
 
 def _train(root: Path, trainer: int) -> None:
-    os.fsync = lambda fd: None  # as in conftest.py, which this process knows nothing of
+    os.fsync = lambda fd: None  # the fixture in conftest.py has no effect in this process
     registry = Registry(root / "registry")
     for round_ in range(ROUNDS):
         version = registry.register(NAME, a_candidate(), who=f"trainer {trainer}", why="race")
@@ -39,7 +39,8 @@ def test_concurrent_trainers_lose_and_damage_nothing(tmp_path: Path) -> None:
         trainer.start()
     swaps = 0
     while running := [trainer.sentinel for trainer in trainers if trainer.is_alive()]:
-        swaps += champion.refresh()  # a service that looks all the time sees nothing unsound
+        # A service that refreshes all the time gets sound versions only.
+        swaps += champion.refresh()
         wait(running, timeout=0.02)
     champion.refresh()
 
@@ -51,21 +52,21 @@ def test_concurrent_trainers_lose_and_damage_nothing(tmp_path: Path) -> None:
     assert all(registry.verify(NAME, version) == [] for version in ids)
     assert registry.verify_audit(NAME) == []
     assert registry.load(NAME).manifest.id == champion.version.manifest.id
-    promoted = [line for line in registry.audit(NAME) if line.action == "promote"]
-    assert len(promoted) == 1 + TRAINERS * 2
+    promotions = [line for line in registry.audit(NAME) if line.action == "promote"]
+    assert len(promotions) == 1 + TRAINERS * 2
     assert swaps > 0
 
 
-def test_every_trainers_lines_stand_in_its_own_order(tmp_path: Path) -> None:
+def test_the_entries_of_a_trainer_are_in_the_order_of_its_changes(tmp_path: Path) -> None:
     registry = a_registry(tmp_path)
     _train(tmp_path, 0)
 
-    own = [line.action.value for line in registry.audit(NAME) if line.who == "trainer 0"]
+    actions = [line.action.value for line in registry.audit(NAME) if line.who == "trainer 0"]
 
-    assert own[:2] == ["register", "promote"]
-    assert own.count("register") == ROUNDS
+    assert actions[:2] == ["register", "promote"]
+    assert actions.count("register") == ROUNDS
     assert WHO in {line.who for line in registry.audit(NAME)}
 
 
-def _fail(refused: Exception) -> None:
-    raise AssertionError(f"a reader saw an unsound registry: {refused}")
+def _fail(error: Exception) -> None:
+    raise AssertionError(f"a reader saw an unsound registry: {error}")

@@ -1,4 +1,4 @@
-"""Every kind of damage to a stored version is refused, clearly, and nothing in it is executed."""
+"""A damaged version is refused with a clear message, and none of its content is executed."""
 
 import io
 import pickle
@@ -25,13 +25,13 @@ FILES = ("manifest.json", "arrays.npz", "golden.npz", "estimator.joblib")
 
 
 @pytest.mark.parametrize("file", FILES)
-@pytest.mark.parametrize("where", [0.0, 0.3, 0.7, 1.0])
+@pytest.mark.parametrize("position", [0.0, 0.3, 0.7, 1.0])
 def test_a_flipped_byte_is_refused(
-    registry: Registry, folder: Path, file: str, where: float
+    registry: Registry, folder: Path, file: str, position: float
 ) -> None:
     content = bytearray((folder / file).read_bytes())
-    # The manifest's last byte is a line break, which means nothing: the one before it does.
-    content[min(int(where * len(content)), len(content) - 2)] ^= 0x10
+    # A change of the line break at the end of the manifest has no effect.
+    content[min(int(position * len(content)), len(content) - 2)] ^= 0x10
     (folder / file).write_bytes(content)
 
     with pytest.raises(ModelRefused, match=f"{folder.name} is refused"):
@@ -40,12 +40,12 @@ def test_a_flipped_byte_is_refused(
 
 
 @pytest.mark.parametrize("file", FILES)
-@pytest.mark.parametrize("left", [0.0, 0.5, 0.99])
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
 def test_a_truncated_file_is_refused(
-    registry: Registry, folder: Path, file: str, left: float
+    registry: Registry, folder: Path, file: str, share: float
 ) -> None:
     content = (folder / file).read_bytes()
-    (folder / file).write_bytes(content[: int(left * len(content))])
+    (folder / file).write_bytes(content[: int(share * len(content))])
 
     with pytest.raises(ModelRefused, match=f"{folder.name} is refused"):
         registry.load(NAME)
@@ -59,7 +59,7 @@ def test_a_missing_file_is_refused(registry: Registry, folder: Path, file: str) 
         registry.load(NAME)
 
 
-def test_what_is_no_file_is_refused(registry: Registry, folder: Path) -> None:
+def test_a_folder_in_place_of_a_file_is_refused(registry: Registry, folder: Path) -> None:
     (folder / "arrays.npz").unlink()
     (folder / "arrays.npz").mkdir()
 
@@ -68,7 +68,9 @@ def test_what_is_no_file_is_refused(registry: Registry, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "nonsense", "[" * 100_000, '{"format": 1}'])
-def test_a_manifest_that_is_none_is_refused(registry: Registry, folder: Path, text: str) -> None:
+def test_a_text_that_is_not_a_manifest_is_refused(
+    registry: Registry, folder: Path, text: str
+) -> None:
     (folder / "manifest.json").write_text(text)
 
     with pytest.raises(ModelRefused, match="the manifest"):
@@ -83,10 +85,10 @@ def test_an_edited_manifest_is_refused(registry: Registry, folder: Path) -> None
         registry.load(NAME)
 
 
-def test_a_manifest_edited_with_its_digest_is_found_by_verify(
+def test_verify_finds_an_edited_manifest_with_a_recomputed_digest(
     registry: Registry, folder: Path
 ) -> None:
-    edit_manifest(folder, lambda plain: plain.update(seed=8))
+    edit_manifest(folder, lambda manifest: manifest.update(seed=8))
 
     registry.load(NAME)
 
@@ -96,7 +98,7 @@ def test_a_manifest_edited_with_its_digest_is_found_by_verify(
 
 
 def test_a_newer_format_is_refused_with_the_remedy(registry: Registry, folder: Path) -> None:
-    edit_manifest(folder, lambda plain: plain.update(format=2, something_new={}))
+    edit_manifest(folder, lambda manifest: manifest.update(format=2, something_new={}))
 
     with pytest.raises(ModelRefused, match=r"format 2 is newer .* upgrade sensorwatch"):
         registry.load(NAME)
@@ -105,22 +107,25 @@ def test_a_newer_format_is_refused_with_the_remedy(registry: Registry, folder: P
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda plain: plain.update(surprise=1), 'unknown key "surprise"'),
-        (lambda plain: plain.pop("seed"), '"seed" is missing'),
-        (lambda plain: plain["schema"]["signals"][0].update(max=5.0), "fingerprint"),
-        (lambda plain: plain["schema"]["signals"].pop(), "fingerprint"),
-        (lambda plain: plain["schema"].update(signals=[]), "its schema cannot be read"),
-        (lambda plain: plain["plan"]["features"].pop(), "the forest has 5 features"),
-        (lambda plain: plain["plan"]["features"][0].update(signal=9), "uses signal number 9"),
-        (lambda plain: plain["plan"].update(version=99), "upgrade sensorwatch"),
-        (lambda plain: plain["files"].pop("golden.npz"), "names the files"),
-        (lambda plain: plain["calibration"].update(threshold=0.1), "the manifest's calibration"),
-        (lambda plain: plain["arrays"].pop("left"), "not those that the manifest records"),
-        (lambda plain: plain.update(name="other"), "is not one of model"),
-        (lambda plain: plain.update(id="default-0002-00000000"), "the arrays' digest"),
+        (lambda manifest: manifest.update(surprise=1), 'unknown key "surprise"'),
+        (lambda manifest: manifest.pop("seed"), '"seed" is missing'),
+        (lambda manifest: manifest["schema"]["signals"][0].update(max=5.0), "fingerprint"),
+        (lambda manifest: manifest["schema"]["signals"].pop(), "fingerprint"),
+        (lambda manifest: manifest["schema"].update(signals=[]), "its schema cannot be read"),
+        (lambda manifest: manifest["plan"]["features"].pop(), "the forest has 5 features"),
+        (lambda manifest: manifest["plan"]["features"][0].update(signal=9), "uses signal number 9"),
+        (lambda manifest: manifest["plan"].update(version=99), "upgrade sensorwatch"),
+        (lambda manifest: manifest["files"].pop("golden.npz"), "names the files"),
+        (
+            lambda manifest: manifest["calibration"].update(threshold=0.1),
+            "the manifest's calibration",
+        ),
+        (lambda manifest: manifest["arrays"].pop("left"), "not those that the manifest records"),
+        (lambda manifest: manifest.update(name="other"), "is not one of model"),
+        (lambda manifest: manifest.update(id="default-0002-00000000"), "the arrays' digest"),
     ],
 )
-def test_a_manifest_that_does_not_fit_is_refused(
+def test_a_manifest_that_does_not_match_its_version_is_refused(
     registry: Registry, folder: Path, edit: Callable[[dict[str, Any]], Any], message: str
 ) -> None:
     edit_manifest(folder, edit)
@@ -131,11 +136,13 @@ def test_a_manifest_that_does_not_fit_is_refused(
 
 def test_a_version_under_the_name_of_another_is_refused(tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=2)
-    first, second = (folder_of(tmp_path, version) for version in registry.version_ids(NAME))
-    first.rename(tmp_path / "gone")
-    second.rename(first)
+    first_folder, second_folder = (
+        folder_of(tmp_path, version) for version in registry.version_ids(NAME)
+    )
+    first_folder.rename(tmp_path / "gone")
+    second_folder.rename(first_folder)
 
-    with pytest.raises(ModelRefused, match=f"the manifest is that of {second.name}"):
+    with pytest.raises(ModelRefused, match=f"the manifest is that of {second_folder.name}"):
         registry.load(NAME)
 
 
@@ -154,22 +161,22 @@ def test_pickled_objects_in_arrays_are_refused_and_never_executed(
     assert not marker.exists()
 
 
-def test_the_estimator_is_never_executed_not_even_one_with_the_right_digest(
+def test_the_estimator_is_not_executed_even_if_its_digest_is_correct(
     registry: Registry, folder: Path, tmp_path: Path
 ) -> None:
     marker = tmp_path / "executed"
-    armed = pickle.dumps(BoobyTrap(marker))
-    replace_file(folder, "estimator.joblib", armed)
+    pickled_trap = pickle.dumps(BoobyTrap(marker))
+    replace_file(folder, "estimator.joblib", pickled_trap)
 
     registry.load(NAME)
     registry.verify(NAME, folder.name)
 
     assert not marker.exists()
     joblib.load(folder / "estimator.joblib")
-    assert marker.exists()  # so the trap would have worked
+    assert marker.exists()  # confirms that unpickling creates the file
 
 
-def test_the_list_of_versions_goes_on_past_a_damaged_one(tmp_path: Path) -> None:
+def test_a_damaged_version_is_listed_but_its_manifest_is_refused(tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=2)
     (folder_of(tmp_path, registry.version_ids(NAME)[0]) / "manifest.json").write_text("{")
 
@@ -181,7 +188,7 @@ def test_the_list_of_versions_goes_on_past_a_damaged_one(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", '{"format": 2, "champion": null, "previous": null, "changed": null}']
 )
-def test_damaged_aliases_are_refused_until_promoting_writes_them_anew(
+def test_damaged_aliases_are_refused_until_a_promotion_writes_them_again(
     registry: Registry, folder: Path, tmp_path: Path, text: str
 ) -> None:
     (tmp_path / "registry" / NAME / "aliases.json").write_text(text)

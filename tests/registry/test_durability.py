@@ -1,4 +1,4 @@
-"""What a power cut must not take is on the disk before anybody can see it."""
+"""The files of a version are flushed to disk before the version becomes visible."""
 
 import os
 from pathlib import Path
@@ -11,49 +11,49 @@ from tests.reading_builders import a_candidate
 from tests.registry.forging import NAME, WHO
 
 
-def test_a_versions_files_are_on_the_disk_before_it_gets_its_name(
+def test_the_files_of_a_version_are_flushed_before_its_folder_gets_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    synced: list[str] = []
-    named: list[list[str]] = []
+    synced_names: list[str] = []
+    synced_at_rename: list[list[str]] = []
     rename = Path.rename
 
     def fsync(descriptor: int) -> None:
-        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        synced_names.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
 
-    def watched_rename(self: Path, target: Path) -> Path:
-        named.append(list(synced))
+    def record_and_rename(self: Path, target: Path) -> Path:
+        synced_at_rename.append(list(synced_names))
         return rename(self, target)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    monkeypatch.setattr(Path, "rename", watched_rename)
+    monkeypatch.setattr(Path, "rename", record_and_rename)
 
     version = Registry(tmp_path).register(NAME, a_candidate(), who=WHO, why="test")
 
-    (before,) = named
+    (synced_before,) = synced_at_rename
     files = {"manifest.json", "arrays.npz", "golden.npz", "estimator.joblib"}
-    assert files | {version, "audit.jsonl"} <= set(before)
-    assert "versions" not in before
-    assert "versions" in synced
+    assert files | {version, "audit.jsonl"} <= set(synced_before)
+    assert "versions" not in synced_before
+    assert "versions" in synced_names
 
 
-def test_a_failed_replacement_leaves_the_old_file_and_nothing_else(
+def test_a_failed_replacement_leaves_the_old_file_and_no_temporary_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry = Registry(tmp_path)
     registry.register(NAME, a_candidate(), who=WHO, why="test")
-    second = registry.register(NAME, a_candidate(seed=8), who=WHO, why="test")
+    second_version = registry.register(NAME, a_candidate(seed=8), who=WHO, why="test")
     aliases = registry.aliases(NAME)
 
-    def full(self: Path, target: Path) -> Path:
+    def raise_disk_full(self: Path, target: Path) -> Path:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "replace", full)
+        patch.setattr(Path, "replace", raise_disk_full)
         with pytest.raises(UsageError, match="cannot be changed: No space left"):
-            registry.promote(NAME, second, who=WHO, why="x", force="test")
+            registry.promote(NAME, second_version, who=WHO, why="x", force="test")
 
     assert registry.aliases(NAME) == aliases
     assert not list((tmp_path / NAME).glob(".*"))
-    registry.promote(NAME, second, who=WHO, why="x", force="test")
+    registry.promote(NAME, second_version, who=WHO, why="x", force="test")
     assert registry.verify_audit(NAME) == []

@@ -1,4 +1,4 @@
-"""Edited arrays are refused even if every digest was corrected."""
+"""Edited arrays are refused even if every digest was recomputed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,19 +18,19 @@ def _lower_threshold(arrays: Arrays) -> None:
     arrays["calibration"][0] -= 1e-6
 
 
-def _higher_threshold(arrays: Arrays) -> None:
+def _raise_threshold(arrays: Arrays) -> None:
     arrays["calibration"][0] += 0.05
 
 
-def _other_centre(arrays: Arrays) -> None:
+def _shift_centre(arrays: Arrays) -> None:
     arrays["calibration"][1] -= 1e-6
 
 
-def _other_path_lengths(arrays: Arrays) -> None:
+def _lengthen_paths(arrays: Arrays) -> None:
     arrays["path_length"][arrays["feature"] < 0] += 1e-3
 
 
-def _other_normaliser(arrays: Arrays) -> None:
+def _scale_normaliser(arrays: Arrays) -> None:
     arrays["normaliser"] *= 1.001
 
 
@@ -38,74 +38,74 @@ def _other_normaliser(arrays: Arrays) -> None:
     "edit",
     [
         _lower_threshold,
-        _higher_threshold,
-        _other_centre,
-        _other_path_lengths,
-        _other_normaliser,
+        _raise_threshold,
+        _shift_centre,
+        _lengthen_paths,
+        _scale_normaliser,
     ],
 )
-def test_arrays_edited_with_every_digest_are_refused_by_the_golden_rows(
+def test_golden_rows_detect_edited_arrays_with_recomputed_digests(
     folder: Path, edit: Callable[[Arrays], None]
 ) -> None:
-    forged = edit_arrays(folder, edit)
+    forged_folder = edit_arrays(folder, edit)
 
     with pytest.raises(ModelRefused, match="golden rows get another score"):
-        load_version(forged)
+        load_version(forged_folder)
 
 
-def _circle(arrays: Arrays) -> None:
-    inner = np.flatnonzero(arrays["feature"] >= 0)[1]
-    arrays["left"][inner] = 0
+def _make_cycle(arrays: Arrays) -> None:
+    inner_node = np.flatnonzero(arrays["feature"] >= 0)[1]
+    arrays["left"][inner_node] = 0
 
 
-def _out_of_bounds(arrays: Arrays) -> None:
+def _point_out_of_bounds(arrays: Arrays) -> None:
     arrays["right"][0] = len(arrays["right"]) + 1000
 
 
-def _feature_that_is_not_there(arrays: Arrays) -> None:
+def _use_missing_feature(arrays: Arrays) -> None:
     arrays["feature"][0] = 17
 
 
-def _shorter(arrays: Arrays) -> None:
+def _shorten_thresholds(arrays: Arrays) -> None:
     arrays["threshold"] = arrays["threshold"][:-1]
 
 
-def _other_type(arrays: Arrays) -> None:
+def _change_type(arrays: Arrays) -> None:
     arrays["threshold"] = arrays["threshold"].astype(np.float32)
 
 
-def _not_finite(arrays: Arrays) -> None:
+def _set_nan(arrays: Arrays) -> None:
     arrays["path_length"][:] = np.nan
 
 
-def _no_leaves(arrays: Arrays) -> None:
+def _remove_left_children(arrays: Arrays) -> None:
     del arrays["left"]
 
 
-def _no_ranges(arrays: Arrays) -> None:
+def _narrow_ranges(arrays: Arrays) -> None:
     arrays["signal_ranges"] = arrays["signal_ranges"][:, :2]
 
 
 @pytest.mark.parametrize(
     "edit",
     [
-        _circle,
-        _out_of_bounds,
-        _feature_that_is_not_there,
-        _shorter,
-        _other_type,
-        _not_finite,
-        _no_leaves,
-        _no_ranges,
+        _make_cycle,
+        _point_out_of_bounds,
+        _use_missing_feature,
+        _shorten_thresholds,
+        _change_type,
+        _set_nan,
+        _remove_left_children,
+        _narrow_ranges,
     ],
 )
-def test_arrays_that_would_send_the_kernel_astray_are_refused_before_it_runs(
+def test_arrays_that_the_kernel_cannot_walk_are_refused_before_it_runs(
     folder: Path, edit: Callable[[Arrays], None]
 ) -> None:
-    forged = edit_arrays(folder, edit)
+    forged_folder = edit_arrays(folder, edit)
 
     with pytest.raises(ModelRefused, match='the array "'):
-        load_version(forged)
+        load_version(forged_folder)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_arrays_that_would_send_the_kernel_astray_are_refused_before_it_runs(
         ("sensor_ids", np.zeros((2, 2))),
     ],
 )
-def test_golden_rows_that_are_none_are_refused(
+def test_arrays_that_are_not_golden_rows_are_refused(
     registry: Registry, folder: Path, name: str, array: np.ndarray[Any, np.dtype[Any]]
 ) -> None:
     golden = unpack((folder / "golden.npz").read_bytes(), "golden.npz")

@@ -1,4 +1,4 @@
-"""Golden rows carry context and missing values, and nothing else that no reading could have."""
+"""Golden rows can have context and missing values, but no value that a reading cannot have."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ SCHEMA = Schema(
 )
 
 
-def with_context() -> tuple[Detector, Readings]:
+def detector_and_readings_with_context() -> tuple[Detector, Readings]:
     detector = replace(a_detector(), schema=SCHEMA, levels=no_levels(np.zeros(len(SCHEMA.columns))))
     readings = a_candidate().golden
     values, context = readings.values.copy(), np.zeros((len(readings), 2))
@@ -35,28 +35,28 @@ def with_context() -> tuple[Detector, Readings]:
     return detector, replace(readings, values=values, context=context)
 
 
-def stored() -> tuple[Detector, Arrays]:
-    detector, readings = with_context()
+def detector_and_golden_rows() -> tuple[Detector, Arrays]:
+    detector, readings = detector_and_readings_with_context()
     return detector, unpack(pack(golden_arrays(detector, readings)), "golden.npz")
 
 
-def test_context_and_missing_values_are_stored_and_replayed() -> None:
-    detector, golden = stored()
+def test_context_and_missing_values_are_stored_and_scored_again() -> None:
+    detector, golden = detector_and_golden_rows()
 
     assert np.argwhere(np.isnan(golden["values"])).tolist() == [[4, 2]]
     assert np.argwhere(np.isnan(golden["context"])).tolist() == [[7, 0]]
     check_golden_rows(detector, golden)
 
 
-def test_a_version_without_context_stores_none_and_is_read_as_before() -> None:
+def test_golden_rows_of_a_schema_without_context_store_no_context() -> None:
     golden = golden_arrays(a_detector(), a_candidate().golden)
 
     assert "context" not in golden
     check_golden_rows(a_detector(), golden)
 
 
-def test_golden_rows_without_the_schema_s_context_are_refused() -> None:
-    detector, golden = stored()
+def test_golden_rows_without_the_context_of_the_schema_are_refused() -> None:
+    detector, golden = detector_and_golden_rows()
     del golden["context"]
 
     with pytest.raises(ModelRefused, match=r"context is not <f8 of shape \(50, 2\)"):
@@ -68,7 +68,7 @@ def test_golden_rows_without_the_schema_s_context_are_refused() -> None:
     [("values", 0, np.nan), ("values", 2, np.inf), ("context", 1, np.nan), ("context", 0, -np.inf)],
 )
 def test_values_that_no_reading_can_have_are_refused(array: str, column: int, value: float) -> None:
-    detector, golden = stored()
+    detector, golden = detector_and_golden_rows()
     golden[array][0, column] = value
 
     with pytest.raises(ModelRefused, match="contain values that no reading can have"):

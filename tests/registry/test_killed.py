@@ -1,4 +1,4 @@
-"""A change that is killed anywhere leaves a registry that loads, and that the next change heals."""
+"""A change that is killed at any point leaves a registry that the next change repairs."""
 
 import os
 import signal
@@ -14,14 +14,14 @@ from sensorwatch.common.registry.store import Registry
 from tests.reading_builders import a_candidate
 from tests.registry.forging import NAME, WHO, a_registry
 
-# Everything that changes a folder, as Python announces it before it is done.
+# Python's audit events of operations that change a folder. Each is raised before the operation.
 FILE_OPERATIONS = frozenset(
     {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate"}
 )
 
-WRITING = ("xb", "ab", "wb")
+WRITE_MODES = ("xb", "ab", "wb")
 
-# Python 3.12 and later warn about threads at a fork; the child here only runs our own code.
+# Python 3.12 and later warn about a fork of a process with threads. The child needs no thread.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
 
@@ -43,52 +43,52 @@ def _prune(registry: Registry) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("change", [_register, _promote, _attach_report, _prune])
-def test_a_change_killed_before_any_of_its_deeds_leaves_a_sound_registry(
+def test_a_change_killed_before_any_file_operation_leaves_a_sound_registry(
     tmp_path: Path, change: Callable[[Registry], None]
 ) -> None:
-    a_candidate(seed=9)  # trained once, here, instead of in every child
-    for file_operations in range(1, 200):
-        root = tmp_path / str(file_operations)
+    a_candidate(seed=9)  # cached, so that no child trains it
+    for operation_number in range(1, 200):
+        root = tmp_path / str(operation_number)
         registry = a_registry(root, versions=3)
-        before = registry.aliases(NAME)["champion"]
-        killed = _killed_before(lambda: change(registry), root, file_operations)  # noqa: B023 - run at once
+        champion_before = registry.aliases(NAME)["champion"]
+        was_killed = _killed_before(lambda: change(registry), root, operation_number)  # noqa: B023 - runs before the next iteration
 
-        _check_loads(registry, before)
+        _check_loads(registry, champion_before)
         _check_recovers(registry, root)
-        if not killed:
+        if not was_killed:
             break
-    assert not killed
-    assert file_operations > 5
+    assert not was_killed
+    assert operation_number > 5
 
 
 @pytest.mark.slow
-def test_a_first_registration_killed_anywhere_leaves_room_for_the_next(tmp_path: Path) -> None:
+def test_a_killed_first_registration_does_not_prevent_the_next(tmp_path: Path) -> None:
     a_candidate(seed=9)
-    for file_operations in range(1, 200):
-        registry = Registry(tmp_path / str(file_operations) / "registry")
-        killed = _killed_before(lambda: _register(registry), tmp_path, file_operations)  # noqa: B023 - same
+    for operation_number in range(1, 200):
+        registry = Registry(tmp_path / str(operation_number) / "registry")
+        was_killed = _killed_before(lambda: _register(registry), tmp_path, operation_number)  # noqa: B023 - as above
 
         version = registry.register(NAME, a_candidate(), who=WHO, why="next")
 
         assert version in registry.version_ids(NAME)
         assert registry.load(NAME).manifest.id in registry.version_ids(NAME)
         assert registry.verify_audit(NAME) == []
-        if not killed:
+        if not was_killed:
             break
-    assert not killed
-    assert file_operations > 5
+    assert not was_killed
+    assert operation_number > 5
 
 
-def _check_loads(registry: Registry, before: str) -> None:
-    """What a kill left can be read as it is, without anybody repairing it."""
+def _check_loads(registry: Registry, champion_before: str) -> None:
+    """Check that the registry can be read without a repair after the kill."""
     ids = registry.version_ids(NAME)
     champion = registry.load(NAME).manifest.id
-    assert champion in {before, *ids[1:2]}
+    assert champion in {champion_before, *ids[1:2]}
     assert all(registry.verify(NAME, version) == [] for version in ids)
 
 
 def _check_recovers(registry: Registry, root: Path) -> None:
-    """The next change brings log and folder in line, and pruning removes what was left."""
+    """Check that the next change repairs the log, and that pruning removes unfinished files."""
     numbers = [version[:13] for version in registry.version_ids(NAME)]
     version = registry.register(NAME, a_candidate(), who=WHO, why="next")
     assert version[:13] not in numbers
@@ -99,14 +99,17 @@ def _check_recovers(registry: Registry, root: Path) -> None:
     assert files <= {"aliases.json", "audit.jsonl", "audit.head", "lock"}
 
 
-def _killed_before(change: Callable[[], Any], root: Path, file_operations: int) -> bool:
-    """Make a change in a child that gets SIGKILL before its n-th deed; False: it made fewer."""
+def _killed_before(change: Callable[[], Any], root: Path, operation_number: int) -> bool:
+    """Return whether SIGKILL ended a child process that makes the change.
+
+    The child gets SIGKILL before the file operation with the number `file_operations`.
+    """
     child = os.fork()
     if child == 0:
-        _kill_before(root, file_operations)
+        _kill_before(root, operation_number)
         try:
             change()
-        except BaseException:  # noqa: BLE001 - the child must not run on into pytest
+        except BaseException:  # noqa: BLE001 - the child must not return to pytest
             os._exit(1)
         os._exit(0)
     _, status = os.waitpid(child, 0)
@@ -117,34 +120,34 @@ def _killed_before(change: Callable[[], Any], root: Path, file_operations: int) 
     return False
 
 
-def _kill_before(root: Path, file_operations: int) -> None:
-    left, inside = file_operations, str(root)
+def _kill_before(root: Path, operation_number: int) -> None:
+    operations_left, root_prefix = operation_number, str(root)
 
-    def count(event: str, arguments: tuple[Any, ...]) -> None:
-        nonlocal left
+    def count_operation(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal operations_left
         if event not in FILE_OPERATIONS:
             return
         if event == "open" and not (
-            arguments[1] in WRITING and str(arguments[0]).startswith(inside)
+            arguments[1] in WRITE_MODES and str(arguments[0]).startswith(root_prefix)
         ):
             return
-        left -= 1
-        if left == 0:
+        operations_left -= 1
+        if operations_left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    sys.addaudithook(count)
+    sys.addaudithook(count_operation)
 
 
-def test_a_version_left_by_a_kill_between_line_and_deed_is_told_of(tmp_path: Path) -> None:
-    """The one state that the loop above can only reach by luck, built by hand."""
+def test_a_kill_between_a_log_entry_and_its_change_is_corrected_in_the_log(tmp_path: Path) -> None:
+    """The alias file is restored by hand, because a kill rarely occurs at exactly this point."""
     registry = a_registry(tmp_path, versions=2)
-    first, second = registry.version_ids(NAME)
+    first_version, second_version = registry.version_ids(NAME)
     log = tmp_path / "registry" / NAME / "audit.jsonl"
-    kept = log.read_bytes(), log.with_suffix(".head").read_bytes()
+    log_before = log.read_bytes()
     aliases = (tmp_path / "registry" / NAME / "aliases.json").read_bytes()
-    registry.promote(NAME, second, who=WHO, why="killed", force="test")
+    registry.promote(NAME, second_version, who=WHO, why="killed", force="test")
     (tmp_path / "registry" / NAME / "aliases.json").write_bytes(aliases)
-    assert kept[0] != log.read_bytes()
+    assert log_before != log.read_bytes()
 
     registry.register(NAME, a_candidate(), who=WHO, why="next")
 
@@ -154,5 +157,5 @@ def test_a_version_left_by_a_kill_between_line_and_deed_is_told_of(tmp_path: Pat
         Action.CORRECT,
         Action.REGISTER,
     ]
-    assert lines[-2].detail["champion"] == first
-    assert registry.aliases(NAME) == {"champion": first}
+    assert lines[-2].detail["champion"] == first_version
+    assert registry.aliases(NAME) == {"champion": first_version}

@@ -1,4 +1,4 @@
-"""One process at a time changes a model, and waiting for it ends."""
+"""Only one process at a time changes a model; others wait for the lock for a limited time."""
 
 from pathlib import Path
 
@@ -9,23 +9,23 @@ from sensorwatch.common.registry.model_folder import ModelFolder
 from sensorwatch.common.registry.model_names import ordinal_of
 
 
-def test_waiting_for_the_lock_ends_with_what_to_do(tmp_path: Path) -> None:
-    shelf = ModelFolder(tmp_path, "default")
+def test_waiting_too_long_for_the_lock_is_an_error(tmp_path: Path) -> None:
+    model_folder = ModelFolder(tmp_path, "default")
 
     with (
-        shelf.locked(),
+        model_folder.locked(),
         pytest.raises(UsageError, match=r"another process has locked .* for 0\.1 s"),
-        shelf.locked(0.1),
+        model_folder.locked(0.1),
     ):
         pass
 
 
-def test_the_lock_of_one_model_does_not_hold_up_another(tmp_path: Path) -> None:
+def test_the_lock_of_one_model_does_not_block_another_model(tmp_path: Path) -> None:
     with ModelFolder(tmp_path, "a").locked(), ModelFolder(tmp_path, "b").locked(0.1):
         assert (tmp_path / "b" / "versions").is_dir()
 
 
-def test_a_registry_that_is_a_file_is_named(tmp_path: Path) -> None:
+def test_a_registry_path_that_is_a_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "registry").write_text("")
 
     with (

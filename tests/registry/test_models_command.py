@@ -1,4 +1,4 @@
-"""`sensorwatch models`: what a person sees and may do."""
+"""The command `sensorwatch models`: its output, its effects and its exit codes."""
 
 import contextlib
 import io
@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from sensorwatch.cli import build_app
-from sensorwatch.commands import versions_in_use as named_versions
+from sensorwatch.commands import versions_in_use
 from sensorwatch.common.errors import BrokerUnavailable
 from sensorwatch.common.kafka.ledger_text import Cause, ledger_message, to_metadata
 from sensorwatch.common.kafka.records import Partition
@@ -22,7 +22,7 @@ from tests.commands.command_runner import CommandResult, run_in_process
 from tests.reading_builders import a_candidate
 from tests.registry.forging import NAME, WHO, a_registry, folder_of
 
-ZERO = Partition("sensors", 0)
+PARTITION = Partition("sensors", 0)
 LEDGER = "sensorwatch.ledger"
 
 
@@ -40,37 +40,39 @@ def _version(registry: Registry, position: int) -> str:
 
 
 def test_list_shows_every_version_with_alias_and_report(registry: Registry, tmp_path: Path) -> None:
-    first, second, _ = registry.version_ids(NAME)
-    registry.attach_report(NAME, second, {"passed": True})
+    first_version, second_version, _ = registry.version_ids(NAME)
+    registry.attach_report(NAME, second_version, {"passed": True})
 
-    ended = _models(tmp_path, "list")
+    result = _models(tmp_path, "list")
 
-    header, *lines = [line.split("\t") for line in ended.out.splitlines()]
-    assert ended.code == 0
+    header, *lines = [line.split("\t") for line in result.out.splitlines()]
+    assert result.code == 0
     assert header[:2] == ["version", "alias"]
     assert [(line[0], line[1], line[-1]) for line in lines] == [
-        (first, "champion", "none"),
-        (second, "", "passed"),
+        (first_version, "champion", "none"),
+        (second_version, "", "passed"),
         (_version(registry, 2), "", "none"),
     ]
 
 
-def test_list_as_json_and_a_damaged_version_in_it(registry: Registry, tmp_path: Path) -> None:
+def test_list_as_json_marks_a_damaged_version(registry: Registry, tmp_path: Path) -> None:
     (folder_of(tmp_path, _version(registry, 1)) / "manifest.json").write_text("{")
 
-    listed = json.loads(_models(tmp_path, "list", "--json").out)
+    listed_versions = json.loads(_models(tmp_path, "list", "--json").out)
 
-    assert [row["report"] for row in listed] == ["none", "damaged", "none"]
-    assert [row["version"] for row in listed] == registry.version_ids(NAME)
+    assert [row["report"] for row in listed_versions] == ["none", "damaged", "none"]
+    assert [row["version"] for row in listed_versions] == registry.version_ids(NAME)
 
 
-def test_list_goes_on_past_a_damaged_alias_file(registry: Registry, tmp_path: Path) -> None:
+def test_list_warns_about_a_damaged_alias_file_and_shows_the_versions(
+    registry: Registry, tmp_path: Path
+) -> None:
     (tmp_path / "registry" / NAME / "aliases.json").write_text("{")
 
-    ended = _models(tmp_path, "list")
+    result = _models(tmp_path, "list")
 
-    assert (ended.code, len(ended.out.splitlines())) == (0, 4)
-    assert "warning: the alias file" in ended.err
+    assert (result.code, len(result.out.splitlines())) == (0, 4)
+    assert "warning: the alias file" in result.err
 
 
 def test_on_a_terminal_the_list_shows_ids_that_can_be_copied(
@@ -85,35 +87,35 @@ def test_on_a_terminal_the_list_shows_ids_that_can_be_copied(
 
 
 def test_an_empty_registry_says_how_to_fill_it(tmp_path: Path) -> None:
-    ended = _models(tmp_path, "list")
+    result = _models(tmp_path, "list")
 
-    assert (ended.code, ended.out) == (0, "")
-    assert "`sensorwatch train` creates one" in ended.err
+    assert (result.code, result.out) == (0, "")
+    assert "`sensorwatch train` creates one" in result.err
 
 
 def test_show_prints_manifest_aliases_and_report(registry: Registry, tmp_path: Path) -> None:
     registry.attach_report(NAME, "champion", {"passed": True, "recall": 0.9})
 
-    shown = json.loads(_models(tmp_path, "show").out)
+    shown_model = json.loads(_models(tmp_path, "show").out)
 
-    assert shown["manifest"]["id"] == _version(registry, 0)
-    assert shown["manifest"]["schema"]["name"] == "default"
-    assert shown["aliases"] == ["champion"]
-    assert shown["report"]["recall"] == 0.9
+    assert shown_model["manifest"]["id"] == _version(registry, 0)
+    assert shown_model["manifest"]["schema"]["name"] == "default"
+    assert shown_model["aliases"] == ["champion"]
+    assert shown_model["report"]["recall"] == 0.9
 
 
 def test_promote_without_a_report_ends_with_1_and_says_what_to_do(
     registry: Registry, tmp_path: Path
 ) -> None:
-    ended = _models(tmp_path, "promote", _version(registry, 1))
+    result = _models(tmp_path, "promote", _version(registry, 1))
 
-    assert ended.code == 1
-    assert ended.err.startswith("error: ")
-    assert "it has no report" in ended.err
-    assert "--force --reason" in ended.err
+    assert result.code == 1
+    assert result.err.startswith("error: ")
+    assert "it has no report" in result.err
+    assert "--force --reason" in result.err
 
 
-def test_promote_by_force_needs_a_reason_which_the_audit_log_keeps(
+def test_promote_with_force_needs_a_reason_which_is_logged(
     registry: Registry, tmp_path: Path
 ) -> None:
     version = _version(registry, 1)
@@ -133,26 +135,28 @@ def test_promote_refuses_a_damaged_version_with_6(registry: Registry, tmp_path: 
     assert _models(tmp_path, "promote", version, "--force", "--reason", "x").code == 6
 
 
-def test_rollback_goes_back(registry: Registry, tmp_path: Path) -> None:
-    first, second, _ = registry.version_ids(NAME)
-    _models(tmp_path, "promote", second, "--force", "--reason", "x")
+def test_rollback_restores_the_previous_champion(registry: Registry, tmp_path: Path) -> None:
+    first_version, second_version, _ = registry.version_ids(NAME)
+    _models(tmp_path, "promote", second_version, "--force", "--reason", "x")
 
-    ended = _models(tmp_path, "rollback", "--reason", "worse")
+    result = _models(tmp_path, "rollback", "--reason", "worse")
 
-    assert (ended.code, ended.out) == (0, f"{first} is the champion of default again\n")
+    assert (result.code, result.out) == (0, f"{first_version} is the champion of default again\n")
     assert registry.audit(NAME)[-1].why == "worse"
 
 
-def test_verify_names_what_is_damaged_and_ends_with_1(registry: Registry, tmp_path: Path) -> None:
-    second = _version(registry, 1)
+def test_verify_names_the_damaged_versions_and_ends_with_1(
+    registry: Registry, tmp_path: Path
+) -> None:
+    second_version = _version(registry, 1)
     assert _models(tmp_path, "verify").code == 0
-    (folder_of(tmp_path, second) / "golden.npz").write_bytes(b"")
+    (folder_of(tmp_path, second_version) / "golden.npz").write_bytes(b"")
 
-    ended = _models(tmp_path, "verify")
+    result = _models(tmp_path, "verify")
 
-    assert ended.code == 1
-    assert ended.out.count(": sound") == 2
-    assert f"1 of 3 versions are damaged: {second}" in ended.err
+    assert result.code == 1
+    assert result.out.count(": sound") == 2
+    assert f"1 of 3 versions are damaged: {second_version}" in result.err
     assert _models(tmp_path, "verify", "champion").code == 0
 
 
@@ -163,24 +167,24 @@ def test_audit_ends_with_1_when_the_log_was_tampered_with(
     assert "the chain is intact" in _models(tmp_path, "audit").err
     path.write_text(path.read_text().replace('"why":"test"', '"why":"tset"', 1))
 
-    ended = _models(tmp_path, "audit", "--json")
+    result = _models(tmp_path, "audit", "--json")
 
-    assert ended.code == 1
-    assert len(json.loads(ended.out)) == 4
-    assert "line 2 does not match the digest of the line before it" in ended.err
+    assert result.code == 1
+    assert len(json.loads(result.out)) == 4
+    assert "line 2 does not match the digest of the line before it" in result.err
 
 
-def test_prune_deletes_the_old_but_not_what_is_used(registry: Registry, tmp_path: Path) -> None:
-    first, second, third = registry.version_ids(NAME)
+def test_prune_deletes_old_versions_but_none_in_use(registry: Registry, tmp_path: Path) -> None:
+    first_version, second_version, third_version = registry.version_ids(NAME)
 
-    ended = _models(tmp_path, "prune", "--keep", "0", "--in-use", third, "--offline")
+    result = _models(tmp_path, "prune", "--keep", "0", "--in-use", third_version, "--offline")
 
-    assert (ended.code, ended.out) == (0, f"deleted {second}\n")
-    assert registry.version_ids(NAME) == [first, third]
+    assert (result.code, result.out) == (0, f"deleted {second_version}\n")
+    assert registry.version_ids(NAME) == [first_version, third_version]
 
 
 @pytest.mark.embedded
-def test_prune_keeps_what_the_ledger_or_a_committed_account_names(
+def test_prune_keeps_versions_named_by_the_ledger_or_a_committed_account(
     registry: Registry,
     tmp_path: Path,
     embedded_broker: EmbeddedBroker,
@@ -188,32 +192,42 @@ def test_prune_keeps_what_the_ledger_or_a_committed_account_names(
 ) -> None:
     for number in (3, 4):
         registry.register(NAME, a_candidate(seed=7 + number), who=WHO, why="test")
-    first, recorded, unnamed, of_another_group, committed = registry.version_ids(NAME)
+    (
+        first_version,
+        recorded_version,
+        unnamed_version,
+        version_of_another_group,
+        committed_version,
+    ) = registry.version_ids(NAME)
     _publish_group_state(
-        embedded_broker, [("sensorwatch", recorded), ("other", of_another_group)], committed
+        embedded_broker,
+        [("sensorwatch", recorded_version), ("other", version_of_another_group)],
+        committed_version,
     )
     monkeypatch.setenv("SENSORWATCH__KAFKA__BOOTSTRAP_SERVERS", embedded_broker.address)
 
-    ended = _models(tmp_path, "prune", "--keep", "0")
+    result = _models(tmp_path, "prune", "--keep", "0")
 
-    assert ended.code == 0, ended.err
-    assert ended.out.split() == ["deleted", unnamed, "deleted", of_another_group]
-    assert registry.version_ids(NAME) == [first, recorded, committed]
+    assert result.code == 0, result.err
+    assert result.out.split() == ["deleted", unnamed_version, "deleted", version_of_another_group]
+    assert registry.version_ids(NAME) == [first_version, recorded_version, committed_version]
 
 
 def _publish_group_state(
-    broker: EmbeddedBroker, recorded: list[tuple[str, str]], committed: str
+    broker: EmbeddedBroker, recorded_versions: list[tuple[str, str]], committed_version: str
 ) -> None:
-    """Write ledger records, each of a group and a version, and commit an account of another."""
+    """Write a ledger record per (group, version), and commit an account of `committed_version`."""
     broker.create_topic("sensors")
     producer = Producer({"bootstrap.servers": broker.address})
-    for group, version in recorded:
-        messages = ledger_message(LEDGER, group, ZERO, _account(version), Cause.MODEL)
+    for group, version in recorded_versions:
+        messages = ledger_message(LEDGER, group, PARTITION, _account(version), Cause.MODEL)
         producer.produce(messages.topic, messages.value, messages.key)
     producer.flush()
-    at = TopicPartition("sensors", 0, 0, metadata=to_metadata(_account(committed)))
+    offset_with_account = TopicPartition(
+        "sensors", 0, 0, metadata=to_metadata(_account(committed_version))
+    )
     consumer = Consumer({"bootstrap.servers": broker.address, "group.id": "sensorwatch"})
-    consumer.commit(offsets=[at], asynchronous=False)
+    consumer.commit(offsets=[offset_with_account], asynchronous=False)
     consumer.close()
 
 
@@ -221,19 +235,19 @@ def _account(version: str) -> Account:
     return open_account(0, model_version=version, fingerprint="f")
 
 
-def test_prune_deletes_nothing_while_the_ledger_cannot_be_read(
+def test_prune_deletes_no_version_if_the_ledger_cannot_be_read(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_answer(*_args: object, **_options: object) -> NoReturn:
+    def raise_broker_unavailable(*_args: object, **_options: object) -> NoReturn:
         raise BrokerUnavailable("no answer from the broker")
 
-    monkeypatch.setattr(named_versions, "committed_accounts", no_answer)
+    monkeypatch.setattr(versions_in_use, "committed_accounts", raise_broker_unavailable)
 
-    ended = _models(tmp_path, "prune", "--keep", "0")
+    result = _models(tmp_path, "prune", "--keep", "0")
 
-    assert ended.code == 3
-    assert 'the group "sensorwatch" needs are unknown: no answer from the broker' in ended.err
-    assert "--offline" in ended.err
+    assert result.code == 3
+    assert 'the group "sensorwatch" needs are unknown: no answer from the broker' in result.err
+    assert "--offline" in result.err
     assert len(registry.version_ids(NAME)) == 3
 
 
@@ -243,10 +257,10 @@ def test_prune_deletes_nothing_while_the_ledger_cannot_be_read(
 def test_an_unknown_model_is_named_and_nothing_is_created(
     registry: Registry, tmp_path: Path, args: tuple[str, ...]
 ) -> None:
-    ended = _models(tmp_path, *args, "--model", "other")
+    result = _models(tmp_path, *args, "--model", "other")
 
-    assert ended.code in (2, 6)
-    assert "other" in ended.err
+    assert result.code in (2, 6)
+    assert "other" in result.err
     assert not (tmp_path / "registry" / "other").exists()
 
 

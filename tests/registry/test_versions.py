@@ -1,4 +1,4 @@
-"""A version is stored whole and comes back the same."""
+"""A stored version is complete and is loaded unchanged."""
 
 import json
 import os
@@ -27,31 +27,31 @@ def test_a_loaded_version_scores_bit_for_bit_as_the_candidate(tmp_path: Path) ->
     candidate = a_candidate()
     readings = some_readings(300, seed=99)
 
-    loaded = a_registry(tmp_path).load(NAME).detector
+    loaded_detector = a_registry(tmp_path).load(NAME).detector
 
-    wanted = (
+    expected = (
         candidate.detector("x").detect(readings, candidate.detector("x").empty_memory()).detections
     )
-    actual = loaded.detect(readings, loaded.empty_memory()).detections
-    assert actual.raw_score.tobytes() == wanted.raw_score.tobytes()
-    assert actual.anomaly_score.tobytes() == wanted.anomaly_score.tobytes()
-    assert actual.p_value.tobytes() == wanted.p_value.tobytes()
-    assert np.array_equal(actual.severity, wanted.severity)
-    assert loaded.schema.to_plain() == candidate.schema.to_plain()
-    assert loaded.plan == candidate.plan
+    actual = loaded_detector.detect(readings, loaded_detector.empty_memory()).detections
+    assert actual.raw_score.tobytes() == expected.raw_score.tobytes()
+    assert actual.anomaly_score.tobytes() == expected.anomaly_score.tobytes()
+    assert actual.p_value.tobytes() == expected.p_value.tobytes()
+    assert np.array_equal(actual.severity, expected.severity)
+    assert loaded_detector.schema.to_plain() == candidate.schema.to_plain()
+    assert loaded_detector.plan == candidate.plan
 
 
 def test_the_first_version_is_the_champion_and_the_parent_of_the_next(tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=2)
 
-    first, second = registry.versions(NAME)
+    first_version, second_version = registry.versions(NAME)
 
-    assert registry.aliases(NAME) == {"champion": first.id}
-    assert (first.parent, second.parent) == (None, first.id)
-    assert (first.id[:13], second.id[:13]) == ("default-0001-", "default-0002-")
+    assert registry.aliases(NAME) == {"champion": first_version.id}
+    assert (first_version.parent, second_version.parent) == (None, first_version.id)
+    assert (first_version.id[:13], second_version.id[:13]) == ("default-0001-", "default-0002-")
 
 
-def test_the_manifest_says_what_the_version_was_made_of_and_from(tmp_path: Path) -> None:
+def test_the_manifest_records_data_seed_parameters_and_libraries(tmp_path: Path) -> None:
     registry = Registry(tmp_path, now=lambda: CREATED_AT)
     candidate = a_candidate()
 
@@ -68,7 +68,7 @@ def test_the_manifest_says_what_the_version_was_made_of_and_from(tmp_path: Path)
     assert set(manifest.files) == {"arrays.npz", "golden.npz", "estimator.joblib"}
 
 
-def test_people_get_the_estimator_back_with_joblib(tmp_path: Path) -> None:
+def test_joblib_loads_the_stored_estimator(tmp_path: Path) -> None:
     registry = a_registry(tmp_path)
     folder = folder_of(tmp_path, registry.resolve(NAME, "champion"))
 
@@ -77,46 +77,53 @@ def test_people_get_the_estimator_back_with_joblib(tmp_path: Path) -> None:
     assert len(estimator.estimators_) == a_candidate().forest.trees
 
 
-def test_golden_rows_may_come_from_a_few_of_many_sensors(tmp_path: Path) -> None:
+def test_golden_rows_store_only_the_names_of_their_own_sensors(tmp_path: Path) -> None:
     registry = Registry(tmp_path)
     candidate = a_candidate()
-    many = tuple(f"sensor {number}" for number in range(10_000))
-    golden_rows = replace(candidate.golden, sensor_ids=many, sensor=candidate.golden.sensor + 5_000)
+    all_sensor_ids = tuple(f"sensor {number}" for number in range(10_000))
+    golden_rows = replace(
+        candidate.golden, sensor_ids=all_sensor_ids, sensor=candidate.golden.sensor + 5_000
+    )
 
     registry.register(NAME, replace(candidate, golden=golden_rows), who=WHO, why="test")
 
-    golden = registry.load(NAME).manifest.files["golden.npz"]
-    assert golden.bytes < 20_000
+    golden_file = registry.load(NAME).manifest.files["golden.npz"]
+    assert golden_file.bytes < 20_000
 
 
 @pytest.mark.slow
-def test_another_process_makes_the_same_arrays_digest_for_digest(tmp_path: Path) -> None:
-    program = (
+def test_two_processes_store_the_same_arrays_with_the_same_digest(tmp_path: Path) -> None:
+    script = (
         "import sys; from pathlib import Path; from tests.registry.forging import a_registry;"
         "registry = a_registry(Path(sys.argv[1]));"
         "print(registry.load('default').manifest.arrays_digest)"
     )
-    actual = [_output(program, tmp_path / str(n), hash_seed=n) for n in (1, 2)]
+    digests = [_output(script, tmp_path / str(n), hash_seed=n) for n in (1, 2)]
 
-    own = a_registry(tmp_path).load(NAME).manifest
-    assert actual == [own.arrays_digest] * 2
-    files = [tmp_path / n / "registry/default/versions" / own.id / "arrays.npz" for n in "12"]
-    assert len({path.read_bytes() for path in files}) == 1
+    own_manifest = a_registry(tmp_path).load(NAME).manifest
+    assert digests == [own_manifest.arrays_digest] * 2
+    array_files = [
+        tmp_path / n / "registry/default/versions" / own_manifest.id / "arrays.npz" for n in "12"
+    ]
+    assert len({path.read_bytes() for path in array_files}) == 1
 
 
-def test_another_seed_makes_another_digest(tmp_path: Path) -> None:
+def test_another_seed_gives_another_digest(tmp_path: Path) -> None:
     registry = a_registry(tmp_path, versions=2)
 
-    first, second = registry.versions(NAME)
+    first_version, second_version = registry.versions(NAME)
 
-    assert first.arrays_digest != second.arrays_digest
+    assert first_version.arrays_digest != second_version.arrays_digest
 
 
-def test_when_it_was_made_is_no_part_of_the_arrays_digest(tmp_path: Path) -> None:
-    early = Registry(tmp_path / "a", now=lambda: CREATED_AT)
-    late = Registry(tmp_path / "b", now=lambda: CREATED_AT.replace(year=2030))
+def test_the_arrays_digest_does_not_depend_on_the_creation_time(tmp_path: Path) -> None:
+    early_registry = Registry(tmp_path / "a", now=lambda: CREATED_AT)
+    late_registry = Registry(tmp_path / "b", now=lambda: CREATED_AT.replace(year=2030))
 
-    ids = {r.register(NAME, a_candidate(), who=WHO, why="test") for r in (early, late)}
+    ids = {
+        r.register(NAME, a_candidate(), who=WHO, why="test")
+        for r in (early_registry, late_registry)
+    }
 
     assert len(ids) == 1
 
@@ -129,20 +136,24 @@ def test_a_model_name_that_could_leave_the_registry_is_refused(tmp_path: Path, n
         Registry(tmp_path).load(name)
 
 
-@pytest.mark.parametrize("ref", ["latest", "../default-0001-00000000", "default-0009-00000000", ""])
-def test_an_unknown_version_is_refused_with_what_there_is(tmp_path: Path, ref: str) -> None:
+@pytest.mark.parametrize(
+    "version_ref", ["latest", "../default-0001-00000000", "default-0009-00000000", ""]
+)
+def test_an_unknown_version_is_refused_with_the_known_versions(
+    tmp_path: Path, version_ref: str
+) -> None:
     registry = a_registry(tmp_path)
 
     with pytest.raises(ModelRefused, match=registry.resolve(NAME, "champion")):
-        registry.load(NAME, ref)
+        registry.load(NAME, version_ref)
 
 
-def test_an_unknown_model_is_refused_with_the_models_there_are(tmp_path: Path) -> None:
+def test_an_unknown_model_is_refused_with_the_known_models(tmp_path: Path) -> None:
     with pytest.raises(ModelRefused, match=r"its models: default\).*sensorwatch train"):
         a_registry(tmp_path).load("other")
 
 
-def test_an_empty_registry_has_nothing_and_says_so(tmp_path: Path) -> None:
+def test_an_empty_registry_has_no_models_versions_or_aliases(tmp_path: Path) -> None:
     registry = Registry(tmp_path / "none")
 
     assert (registry.names(), registry.versions(NAME), registry.aliases(NAME)) == ([], [], {})
@@ -152,52 +163,52 @@ def test_an_empty_registry_has_nothing_and_says_so(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-def test_a_candidate_that_could_not_be_loaded_again_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_candidate_that_cannot_be_loaded_is_not_stored(tmp_path: Path) -> None:
     registry = a_registry(tmp_path)
     candidate = a_candidate(seed=8)
-    broken = candidate.forest.left.copy()
-    broken[0] = len(broken) - 1  # a leaf of the last tree
-    before = sorted((tmp_path / "registry").rglob("*"))
-    damaged = _with_left_children(candidate, broken)
+    left_children = candidate.forest.left.copy()
+    left_children[0] = len(left_children) - 1  # a leaf of the last tree
+    paths_before = sorted((tmp_path / "registry").rglob("*"))
+    damaged_candidate = _with_left_children(candidate, left_children)
 
     with pytest.raises(ModelRefused, match='the array "left"'):
-        registry.register(NAME, damaged, who=WHO, why="test")
+        registry.register(NAME, damaged_candidate, who=WHO, why="test")
 
-    assert sorted((tmp_path / "registry").rglob("*")) == before
+    assert sorted((tmp_path / "registry").rglob("*")) == paths_before
     assert registry.verify_audit(NAME) == []
 
 
-def test_reports_stand_beside_a_version_and_change_nothing_in_it(tmp_path: Path) -> None:
+def test_attaching_reports_does_not_change_the_version(tmp_path: Path) -> None:
     registry = a_registry(tmp_path)
     version = registry.resolve(NAME, "champion")
     manifest = (folder_of(tmp_path, version) / "manifest.json").read_bytes()
 
-    first = registry.attach_report(NAME, "champion", {"passed": False, "recall": 0.5})
-    second = registry.attach_report(NAME, version, {"passed": True, "recall": 0.9})
+    first_report = registry.attach_report(NAME, "champion", {"passed": False, "recall": 0.5})
+    second_report = registry.attach_report(NAME, version, {"passed": True, "recall": 0.9})
 
-    assert (first.name, second.name) == ("0001.json", "0002.json")
-    assert json.loads(first.read_bytes())["recall"] == 0.5
+    assert (first_report.name, second_report.name) == ("0001.json", "0002.json")
+    assert json.loads(first_report.read_bytes())["recall"] == 0.5
     assert registry.report(NAME, version) == {"passed": True, "recall": 0.9}
     assert (folder_of(tmp_path, version) / "manifest.json").read_bytes() == manifest
     assert registry.verify(NAME, version) == []
 
 
 @pytest.mark.parametrize("report", [{}, {"passed": "yes"}, {"passed": True, "x": float("nan")}])
-def test_a_report_that_says_nothing_clear_is_not_taken(
+def test_a_report_without_a_valid_result_is_refused(
     tmp_path: Path, report: dict[str, object]
 ) -> None:
     with pytest.raises(UsageError, match="a report must"):
         a_registry(tmp_path).attach_report(NAME, "champion", report)
 
 
-def _with_left_children(candidate: Candidate, left: NDArray[np.int32]) -> Candidate:
-    return replace(candidate, forest=replace(candidate.forest, left=left))
+def _with_left_children(candidate: Candidate, left_children: NDArray[np.int32]) -> Candidate:
+    return replace(candidate, forest=replace(candidate.forest, left=left_children))
 
 
-def _output(program: str, root: Path, *, hash_seed: int) -> str:
+def _output(script: str, root: Path, *, hash_seed: int) -> str:
     environment = os.environ | {"PYTHONHASHSEED": str(hash_seed)}
-    command = [sys.executable, "-c", program, str(root)]
-    done = subprocess.run(
+    command = [sys.executable, "-c", script, str(root)]
+    completed_process = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     )
-    return done.stdout.strip()
+    return completed_process.stdout.strip()

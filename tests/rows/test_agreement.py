@@ -1,4 +1,4 @@
-"""The parser for what is usual says what the strict one says, of any bytes, to the bit."""
+"""The fast parser gives the same readings and rejections as the strict parser, bit for bit."""
 
 import json
 import math
@@ -20,23 +20,24 @@ from sensorwatch.common.rows.strict_parsing import parse_strictly
 from tests.reading_builders import a_schema
 
 X1, X2 = {"name": "x1", "min": -50.0, "max": 50.0}, {"name": "x2"}
-BASE: dict[str, Any] = {"signals": [X1, X2], "key": {"field": "id"}}
-HELD = {"name": "x1", "missing": "hold_last", "min": -50.0}
+BASE_SCHEMA: dict[str, Any] = {"signals": [X1, X2], "key": {"field": "id"}}
+HOLD_LAST_X1 = {"name": "x1", "missing": "hold_last", "min": -50.0}
 SCHEMAS: dict[str, dict[str, Any]] = {
-    "plain": BASE,
-    "naive": BASE | {"time": {"naive_zone": "UTC", "max_future_seconds": 60}},
-    "zoned": BASE | {"time": {"naive_zone": "Europe/Berlin"}},
-    "optional key": BASE | {"key": {"field": "id", "optional": True}},
+    "plain": BASE_SCHEMA,
+    "naive": BASE_SCHEMA | {"time": {"naive_zone": "UTC", "max_future_seconds": 60}},
+    "zoned": BASE_SCHEMA | {"time": {"naive_zone": "Europe/Berlin"}},
+    "optional key": BASE_SCHEMA | {"key": {"field": "id", "optional": True}},
     "no key": {"signals": [X1, X2]},
-    "strict": BASE | {"unknown_fields": "reject"},
-    "held": BASE | {"signals": [HELD, X2], "context": [{"name": "load", "missing": "hold_last"}]},
-    "epoch_s": BASE | {"time": {"format": "epoch_s", "max_future_seconds": 60}},
-    "epoch_ms": BASE | {"time": {"format": "epoch_ms"}},
-    "pattern": BASE | {"time": {"format": "%d.%m.%Y %H:%M", "naive_zone": "UTC"}},
-    "nested": BASE | {"signals": [{"name": "x1", "field": "values.x1"}, X2]},
-    "odd name": BASE | {"signals": [{"name": "temp °C"}, {"name": 'x"2'}]},
+    "strict": BASE_SCHEMA | {"unknown_fields": "reject"},
+    "hold_last": BASE_SCHEMA
+    | {"signals": [HOLD_LAST_X1, X2], "context": [{"name": "load", "missing": "hold_last"}]},
+    "epoch_s": BASE_SCHEMA | {"time": {"format": "epoch_s", "max_future_seconds": 60}},
+    "epoch_ms": BASE_SCHEMA | {"time": {"format": "epoch_ms"}},
+    "pattern": BASE_SCHEMA | {"time": {"format": "%d.%m.%Y %H:%M", "naive_zone": "UTC"}},
+    "nested": BASE_SCHEMA | {"signals": [{"name": "x1", "field": "values.x1"}, X2]},
+    "odd name": BASE_SCHEMA | {"signals": [{"name": "temp °C"}, {"name": 'x"2'}]},
 }
-READ_BY_THE_KERNEL = set(SCHEMAS) - {"pattern", "nested", "odd name"}
+SCHEMAS_FOR_KERNEL = set(SCHEMAS) - {"pattern", "nested", "odd name"}
 ROWS = [
     b'{"timestamp":"2025-01-01T00:00:00Z","id":"pump-7","x1":1.5,"x2":-0.25}',
     b'{"timestamp": "2024-02-29 23:59:59.123456789+01:30", "id": "a b~", "x2": 3, "x1": -0.0}',
@@ -109,27 +110,27 @@ def schema_with(name: str) -> Schema:
 def assert_both_parsers_agree(
     payloads: Sequence[bytes | None], schema: Schema, received: Any = None
 ) -> int:
-    """Compare the two parsers; return how many readings there were."""
+    """Check that both parsers give the same result, and return the number of readings."""
     padding: list[bytes | None] = [b"{"] * MIN_PAYLOADS_FOR_KERNEL
     payloads = [*payloads, *padding]
     if received is not None:
         received = [*received, *[None] * MIN_PAYLOADS_FOR_KERNEL]
-    ours, our_rejections = parse(payloads, schema, received=received)
-    theirs, their_rejections = parse_strictly(payloads, schema, received=received)
-    assert our_rejections == their_rejections
-    assert ours.sensor_ids == theirs.sensor_ids
+    readings, rejections = parse(payloads, schema, received=received)
+    strict_readings, strict_rejections = parse_strictly(payloads, schema, received=received)
+    assert rejections == strict_rejections
+    assert readings.sensor_ids == strict_readings.sensor_ids
     for name in ("index", "event_time", "sensor"):
-        assert np.array_equal(getattr(ours, name), getattr(theirs, name)), name
+        assert np.array_equal(getattr(readings, name), getattr(strict_readings, name)), name
     for name in ("values", "context"):
-        one, other = getattr(ours, name), getattr(theirs, name)
-        assert np.array_equal(one.view(np.uint64), other.view(np.uint64)), (name, one, other)
-    for one, other in zip(vars_of(ours), vars_of(theirs), strict=True):
-        assert one.dtype == other.dtype
-        assert one.flags.c_contiguous
-    return len(ours)
+        actual, expected = getattr(readings, name), getattr(strict_readings, name)
+        assert np.array_equal(actual.view(np.uint64), expected.view(np.uint64)), name
+    for actual, expected in zip(arrays_of(readings), arrays_of(strict_readings), strict=True):
+        assert actual.dtype == expected.dtype
+        assert actual.flags.c_contiguous
+    return len(readings)
 
 
-def vars_of(readings: Any) -> list[Any]:
+def arrays_of(readings: Any) -> list[Any]:
     names = ("index", "event_time", "sensor", "values", "context")
     return [getattr(readings, name) for name in names]
 
@@ -140,51 +141,51 @@ def a_row(**changes: str) -> bytes:
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
-def test_every_kind_of_row_is_read_alike(name: str) -> None:
-    read = assert_both_parsers_agree([*ROWS, None, b""], schema_with(name))
+def test_every_kind_of_row_is_read_the_same_by_both_parsers(name: str) -> None:
+    reading_count = assert_both_parsers_agree([*ROWS, None, b""], schema_with(name))
 
-    assert read > 0 or name not in READ_BY_THE_KERNEL
+    assert reading_count > 0 or name not in SCHEMAS_FOR_KERNEL
 
 
-@pytest.mark.parametrize("name", ["plain", "held", "strict"])
+@pytest.mark.parametrize("name", ["plain", "hold_last", "strict"])
 @pytest.mark.parametrize("number", NUMBERS)
-def test_every_form_of_a_number_is_read_alike(name: str, number: str) -> None:
+def test_every_form_of_a_number_is_read_the_same_by_both_parsers(name: str, number: str) -> None:
     rows = [a_row(x1=number), a_row(x2=number), a_row(more=number), a_row(x2=number + " ")]
     assert_both_parsers_agree([*rows, a_row(x1="-" + number)], schema_with(name))
 
 
 @pytest.mark.parametrize("name", ["plain", "naive", "zoned"])
 @pytest.mark.parametrize("time", TIMES)
-def test_every_form_of_a_time_is_read_alike(name: str, time: str) -> None:
+def test_every_form_of_a_time_is_read_the_same_by_both_parsers(name: str, time: str) -> None:
     rows = [a_row(timestamp=json.dumps(time))] * 3
     assert_both_parsers_agree(rows, schema_with(name), [RECEIVED, None, RECEIVED + 10**9])
 
 
 @pytest.mark.parametrize("name", ["epoch_s", "epoch_ms"])
 @pytest.mark.parametrize("time", [*NUMBERS, "1735689600", "-5", "253402300799", "253402300800"])
-def test_every_form_of_an_epoch_is_read_alike(name: str, time: str) -> None:
+def test_every_form_of_an_epoch_is_read_the_same_by_both_parsers(name: str, time: str) -> None:
     assert_both_parsers_agree([a_row(timestamp=time)] * 2, schema_with(name), [RECEIVED, None])
 
 
 @pytest.mark.parametrize("count", [0, 1, MIN_PAYLOADS_FOR_KERNEL - 1, MIN_PAYLOADS_FOR_KERNEL, 50])
-def test_any_number_of_payloads_is_read(count: int) -> None:
+def test_any_number_of_payloads_can_be_parsed(count: int) -> None:
     rows = [a_row(id=f'"s{number % 3}"', x1=str(number)) for number in range(count)]
 
-    ours, _ = parse(rows, schema_with("plain"))
+    readings, _ = parse(rows, schema_with("plain"))
 
-    assert ours.values[:, 0].tolist() == [float(number) for number in range(count)]
-    assert ours.sensor_ids == tuple(f"s{number}" for number in range(min(count, 3)))
+    assert readings.values[:, 0].tolist() == [float(number) for number in range(count)]
+    assert readings.sensor_ids == tuple(f"s{number}" for number in range(min(count, 3)))
 
 
-def test_sensors_are_numbered_as_they_appear_in_either_parser() -> None:
-    """A row with an escape is for the strict one; its sensor comes first all the same."""
+def test_sensors_are_numbered_by_first_appearance_in_both_parsers() -> None:
+    """Only the strict parser reads the row with an escape. Its sensor still gets number 0."""
     escaped = b'"p\\u0041"'.decode()
     rows = [a_row(id=escaped), a_row(id='"b"'), a_row(id='"pA"'), a_row(id='"c"'), a_row(id="7")]
 
-    ours, _ = parse(rows, schema_with("plain"))
+    readings, _ = parse(rows, schema_with("plain"))
 
-    assert ours.sensor_ids == ("pA", "b", "c", "7")
-    assert ours.sensor.tolist() == [0, 1, 0, 2, 3]
+    assert readings.sensor_ids == ("pA", "b", "c", "7")
+    assert readings.sensor.tolist() == [0, 1, 0, 2, 3]
     assert_both_parsers_agree(rows, schema_with("plain"))
 
 
@@ -192,18 +193,18 @@ def test_many_sensors_get_distinct_numbers() -> None:
     names = [f"sensor-{number:06d}" for number in range(5_000)]
     rows = [a_row(id=f'"{name}"') for name in [*names, *reversed(names)]]
 
-    ours, _ = parse(rows, schema_with("plain"))
+    readings, _ = parse(rows, schema_with("plain"))
 
-    assert ours.sensor_ids == tuple(names)
-    assert ours.sensor.tolist() == [*range(5_000), *reversed(range(5_000))]
+    assert readings.sensor_ids == tuple(names)
+    assert readings.sensor.tolist() == [*range(5_000), *reversed(range(5_000))]
 
 
-def test_long_payloads_are_for_the_strict_parser() -> None:
+def test_long_payloads_are_parsed_the_same_by_both_parsers() -> None:
     for size in (MAX_PAYLOAD_BYTES - 100, MAX_PAYLOAD_BYTES + 1):
         assert_both_parsers_agree([a_row(more=json.dumps("x" * size))], schema_with("plain"))
 
 
-def test_a_time_of_receipt_near_the_ends_of_its_type_is_no_trouble() -> None:
+def test_extreme_times_of_receipt_do_not_overflow() -> None:
     received = [-(2**63) + 1, 2**63 - 1, 2**61, -(2**61), None]
     assert_both_parsers_agree([a_row()] * 5, schema_with("naive"), received)
 
@@ -220,33 +221,33 @@ def test_a_time_of_receipt_near_the_ends_of_its_type_is_no_trouble() -> None:
         max_size=30,
     )
 )
-def test_numbers_as_python_writes_them_are_read_alike(values: list[float]) -> None:
-    read = assert_both_parsers_agree(
+def test_numbers_written_by_python_are_read_the_same_by_both_parsers(values: list[float]) -> None:
+    reading_count = assert_both_parsers_agree(
         [a_row(x2=json.dumps(value)) for value in values], schema_with("plain")
     )
 
-    assert read >= sum(abs(value) < 1e38 for value in values)
+    assert reading_count >= sum(abs(value) < 1e38 for value in values)
 
 
 @given(st.data())
-def test_mutated_rows_are_read_alike(data: st.DataObject) -> None:
+def test_mutated_rows_are_read_the_same_by_both_parsers(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(SCHEMAS)))
     rows = data.draw(st.lists(st.sampled_from(ROWS), min_size=1, max_size=5))
-    mutated = [_mutated(row, data.draw(st.randoms(use_true_random=False))) for row in rows]
+    mutated_rows = [_mutate(row, data.draw(st.randoms(use_true_random=False))) for row in rows]
 
-    assert_both_parsers_agree(mutated, schema_with(name), [RECEIVED] * len(mutated))
+    assert_both_parsers_agree(mutated_rows, schema_with(name), [RECEIVED] * len(mutated_rows))
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_tens_of_thousands_of_mutations_are_read_alike(seed: int) -> None:
-    chance = random.Random(seed)
-    for name in sorted(READ_BY_THE_KERNEL):
-        rows = [_mutated(chance.choice(ROWS), chance) for _ in range(1_500)]
+def test_tens_of_thousands_of_mutations_are_read_the_same_by_both_parsers(seed: int) -> None:
+    rng = random.Random(seed)
+    for name in sorted(SCHEMAS_FOR_KERNEL):
+        rows = [_mutate(rng.choice(ROWS), rng) for _ in range(1_500)]
         assert_both_parsers_agree(rows, schema_with(name), [RECEIVED] * len(rows))
 
 
-def test_the_kernel_reads_usual_rows() -> None:
-    """Else all of the above would compare the strict parser with itself."""
+def test_the_kernel_reads_rows_of_the_common_form() -> None:
+    """If the kernel read no row, the other tests would compare the strict parser with itself."""
     time = "2025-01-01T00:00:00Z"
     values = np.random.default_rng(0).normal(size=(1_000, 3))
     rows = [
@@ -258,34 +259,36 @@ def test_the_kernel_reads_usual_rows() -> None:
     result = parse(rows, schema)[0].values
 
     assert np.array_equal(result, values)
-    assert math.isclose(_by_the_kernel(rows, schema), 1.0)
+    assert math.isclose(_share_read_by_kernel(rows, schema), 1.0)
 
 
-def _by_the_kernel(rows: Sequence[bytes], schema: Schema) -> float:
+def _share_read_by_kernel(rows: Sequence[bytes], schema: Schema) -> float:
     from sensorwatch.common.rows import parsing
 
     plan = parsing._kernel_schema(schema)
     assert plan is not None
-    usual, _ = parsing._read_by_kernel(
+    is_read, _ = parsing._read_by_kernel(
         rows, plan, schema, parsing._times_as_array(None, len(rows)), serial
     )
-    return float(usual.mean())
+    return float(is_read.mean())
 
 
-def _mutated(row: bytes, chance: random.Random) -> bytes:
-    """Change, drop, double or swap some bytes, with a liking for those that mean something."""
-    text = bytearray(row)
-    for _ in range(chance.choice([0, 1, 1, 1, 2, 3])):
-        at = chance.randrange(len(text)) if text else 0
-        match chance.randrange(5):
+def _mutate(row: bytes, rng: random.Random) -> bytes:
+    """Return a row after up to three mutations, which often insert characters of JSON syntax."""
+    mutated = bytearray(row)
+    for _ in range(rng.choice([0, 1, 1, 1, 2, 3])):
+        position = rng.randrange(len(mutated)) if mutated else 0
+        match rng.randrange(5):
             case 0:
-                text[at : at + 1] = bytes([chance.randrange(256)])
+                mutated[position : position + 1] = bytes([rng.randrange(256)])
             case 1:
-                del text[at : at + chance.randint(1, 3)]
+                del mutated[position : position + rng.randint(1, 3)]
             case 2:
-                text.insert(at, chance.choice(b'"\\{}[]:,. -+eE0123456789TZtnf\t\n\x00\x7f\xff'))
+                mutated.insert(
+                    position, rng.choice(b'"\\{}[]:,. -+eE0123456789TZtnf\t\n\x00\x7f\xff')
+                )
             case 3:
-                text[at:at] = text[at : at + chance.randint(1, 12)]
+                mutated[position:position] = mutated[position : position + rng.randint(1, 12)]
             case _:
-                text[at:] = text[at:][: chance.randint(0, 40)]
-    return bytes(text)
+                mutated[position:] = mutated[position:][: rng.randint(0, 40)]
+    return bytes(mutated)

@@ -1,4 +1,4 @@
-"""A row means the same as text cells and as JSON."""
+"""A row of CSV cells and the same row in JSON give the same reading or rejection."""
 
 import json
 import math
@@ -16,7 +16,7 @@ from sensorwatch.common.rows.schema import Schema, schema_from_plain
 from sensorwatch.common.rows.strict_parsing import collect_rows
 
 HEADER = ["timestamp", "sensor_id", "x1", "x2"]
-GOOD = ["2025-01-01T00:00:00Z", "a", "1", "2"]
+GOOD_CELLS = ["2025-01-01T00:00:00Z", "a", "1", "2"]
 
 instants = st.datetimes().map(lambda instant: instant.isoformat() + "Z")
 sensors = st.text(min_size=1, max_size=20) | st.integers(-(2**63) + 1, 2**63 - 1)
@@ -29,13 +29,13 @@ rows = st.tuples(instants, sensors, numbers, numbers)
 
 
 def a_schema(**changes: object) -> Schema:
-    plain = {
+    default = {
         "unknown_fields": "ignore",
         "time": {"field": "timestamp", "naive_zone": "UTC"},
         "key": {"field": "sensor_id", "optional": True},
         "signals": [{"name": "x1"}, {"name": "x2"}],
     }
-    return schema_from_plain(plain | changes)
+    return schema_from_plain(default | changes)
 
 
 def reasons(cells: list[str], schema: Schema | None = None) -> list[tuple[Reason, str]]:
@@ -44,7 +44,7 @@ def reasons(cells: list[str], schema: Schema | None = None) -> list[tuple[Reason
     return [(fault.reason, fault.field) for rejection in rejections for fault in rejection.faults]
 
 
-def bits(readings: Readings) -> tuple[object, ...]:
+def reading_bits(readings: Readings) -> tuple[object, ...]:
     return (
         readings.index.tobytes(),
         readings.event_time.tobytes(),
@@ -57,30 +57,32 @@ def bits(readings: Readings) -> tuple[object, ...]:
 @settings(deadline=None)
 @given(st.lists(rows, max_size=5))
 def test_the_same_row_gives_the_same_bits_and_reasons_as_cells_and_as_json(
-    table: list[tuple[str, str | int, float, float]],
+    rows: list[tuple[str, str | int, float, float]],
 ) -> None:
     schema = a_schema()
-    read = cell_reader(schema, HEADER)
+    read_cells = cell_reader(schema, HEADER)
 
-    from_json, refused_json = parse(
-        [json.dumps(dict(zip(HEADER, row, strict=True))).encode() for row in table], schema
+    from_json, json_rejections = parse(
+        [json.dumps(dict(zip(HEADER, row, strict=True))).encode() for row in rows], schema
     )
-    from_cells, refused_cells = collect_rows(
-        [read([row[0], str(row[1]), repr(row[2]), repr(row[3])]) for row in table], schema
+    from_cells, cell_rejections = collect_rows(
+        [read_cells([row[0], str(row[1]), repr(row[2]), repr(row[3])]) for row in rows], schema
     )
 
-    assert bits(from_cells) == bits(from_json)
-    assert [(bad.index, bad.reason, bad.field) for bad in refused_cells] == [
-        (bad.index, bad.reason, bad.field) for bad in refused_json
-    ]
+    assert reading_bits(from_cells) == reading_bits(from_json)
+    assert [
+        (rejection.index, rejection.reason, rejection.field) for rejection in cell_rejections
+    ] == [(rejection.index, rejection.reason, rejection.field) for rejection in json_rejections]
 
 
 @pytest.mark.parametrize(
-    ("form", "instant"),
+    ("time_format", "instant"),
     [("epoch_s", 1_700_000_000), ("epoch_s", 1_700_000_000.25), ("epoch_ms", 1_700_000_000_123)],
 )
-def test_an_epoch_cell_is_the_instant_that_the_json_number_is(form: str, instant: float) -> None:
-    schema = a_schema(time={"field": "timestamp", "format": form})
+def test_an_epoch_cell_gives_the_same_instant_as_a_json_number(
+    time_format: str, instant: float
+) -> None:
+    schema = a_schema(time={"field": "timestamp", "format": time_format})
 
     from_cells, _ = collect_rows(
         [cell_reader(schema, HEADER)([repr(instant), "a", "1", "2"])], schema
@@ -90,7 +92,7 @@ def test_an_epoch_cell_is_the_instant_that_the_json_number_is(form: str, instant
     )
 
     assert len(from_json) == 1
-    assert bits(from_cells) == bits(from_json)
+    assert reading_bits(from_cells) == reading_bits(from_json)
 
 
 @pytest.mark.parametrize(
@@ -111,26 +113,26 @@ def test_an_epoch_cell_is_the_instant_that_the_json_number_is(form: str, instant
         ("null", Reason.WRONG_TYPE),
     ],
 )
-def test_a_cell_that_is_no_number_has_the_reason_that_json_would_have(
+def test_a_cell_that_is_not_a_number_has_the_same_reason_as_in_json(
     cell: str, reason: Reason
 ) -> None:
     assert reasons(["2025-01-01T00:00:00Z", "a", cell, "2"]) == [(reason, "x1")]
 
 
 def test_a_short_line_lacks_its_last_fields() -> None:
-    assert reasons(GOOD[:3]) == [(Reason.MISSING_FIELD, "x2")]
+    assert reasons(GOOD_CELLS[:3]) == [(Reason.MISSING_FIELD, "x2")]
 
 
-def test_a_line_with_more_cells_than_the_header_is_refused_whole() -> None:
+def test_a_line_with_more_cells_than_the_header_is_refused() -> None:
     """An unquoted decimal comma shifts every later cell: 1,5,2 must not become x1=1, x2=5."""
-    fields = cell_reader(a_schema(), HEADER)([*GOOD[:2], "1", "5", "2"])
+    fields = cell_reader(a_schema(), HEADER)([*GOOD_CELLS[:2], "1", "5", "2"])
 
     assert isinstance(fields, Fault)
     assert fields.reason is Reason.UNKNOWN_FIELD
 
 
-def test_empty_cells_past_the_header_are_a_trailing_delimiter() -> None:
-    assert reasons([*GOOD, ""]) == []
+def test_empty_cells_after_the_last_column_are_ignored() -> None:
+    assert reasons([*GOOD_CELLS, ""]) == []
 
 
 def test_an_empty_key_cell_is_an_absent_key() -> None:
@@ -141,9 +143,9 @@ def test_an_empty_key_cell_is_an_absent_key() -> None:
     assert reasons(cells, required) == [(Reason.MISSING_FIELD, "sensor_id")]
 
 
-@pytest.mark.parametrize("form", ["rfc3339", "epoch_s", "%Y"])
-def test_an_empty_time_cell_is_null(form: str) -> None:
-    schema = a_schema(time={"field": "timestamp", "format": form})
+@pytest.mark.parametrize("time_format", ["rfc3339", "epoch_s", "%Y"])
+def test_an_empty_time_cell_is_null(time_format: str) -> None:
+    schema = a_schema(time={"field": "timestamp", "format": time_format})
 
     assert reasons(["", "a", "1", "2"], schema) == [(Reason.NULL_VALUE, "timestamp")]
 
@@ -163,10 +165,10 @@ def test_a_column_named_like_a_dotted_path_reaches_into_the_nested_field() -> No
     )
     header = ["timestamp", "sensor_id", "payload.temp", "payload.deep.rate"]
 
-    fields = cell_reader(schema, header)(GOOD)
+    fields = cell_reader(schema, header)(GOOD_CELLS)
 
     assert fields == {
-        "timestamp": GOOD[0],
+        "timestamp": GOOD_CELLS[0],
         "sensor_id": "a",
         "payload": {"temp": 1.0, "deep": {"rate": 2.0}},
     }
@@ -174,11 +176,11 @@ def test_a_column_named_like_a_dotted_path_reaches_into_the_nested_field() -> No
     assert readings.values.tolist() == [[1.0, 2.0]]
 
 
-def test_columns_that_the_schema_does_not_name_are_kept() -> None:
-    strict = a_schema(unknown_fields="reject")
+def test_columns_that_are_not_in_the_schema_are_read() -> None:
+    strict_schema = a_schema(unknown_fields="reject")
 
-    fields = cell_reader(strict, [*HEADER, "note"])([*GOOD, "7"])
-    _, rejections = collect_rows([fields], strict)
+    fields = cell_reader(strict_schema, [*HEADER, "note"])([*GOOD_CELLS, "7"])
+    _, rejections = collect_rows([fields], strict_schema)
 
     assert isinstance(fields, dict)
     assert fields["note"] == "7"
@@ -204,7 +206,7 @@ def test_a_column_beside_its_nested_field_is_refused() -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.text(max_size=30), max_size=6))
-def test_any_cells_whatever_are_fields_or_a_fault(cells: list[str]) -> None:
+def test_any_cells_give_one_reading_or_one_rejection(cells: list[str]) -> None:
     schema = a_schema()
 
     readings, rejections = collect_rows([cell_reader(schema, HEADER)(cells)], schema)
@@ -213,11 +215,11 @@ def test_any_cells_whatever_are_fields_or_a_fault(cells: list[str]) -> None:
     assert all(math.isfinite(value) for value in readings.values.ravel())
 
 
-def test_a_long_header_is_cut_and_its_brackets_are_balanced() -> None:
-    with pytest.raises(DataError) as caught:
+def test_the_message_about_a_long_header_is_shortened() -> None:
+    with pytest.raises(DataError) as error:
         cell_reader(a_schema(), [f"column{number}" for number in range(60)])
 
-    said = str(caught.value)
-    assert said.count("(") == said.count(")")
-    assert "found column0, column1" in said
-    assert len(said) < 500
+    message = str(error.value)
+    assert message.count("(") == message.count(")")
+    assert "found column0, column1" in message
+    assert len(message) < 500

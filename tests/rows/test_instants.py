@@ -1,3 +1,5 @@
+"""Times in rows: the accepted formats, and the refused texts."""
+
 from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
@@ -13,8 +15,8 @@ from sensorwatch.common.rows.schema import TimeField
 MIDNIGHT = 1_735_689_600_000_000
 
 
-def read(value: object, **declared: object) -> int:
-    return time_reader(TimeField.model_validate(declared))(value)
+def read_time(value: object, **options: object) -> int:
+    return time_reader(TimeField.model_validate(options))(value)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +35,7 @@ def read(value: object, **declared: object) -> int:
     ],
 )
 def test_rfc_3339_is_read(text: str, microseconds: int) -> None:
-    assert read(text) == microseconds
+    assert read_time(text) == microseconds
 
 
 @pytest.mark.parametrize(
@@ -59,74 +61,76 @@ def test_rfc_3339_is_read(text: str, microseconds: int) -> None:
         True,
     ],
 )
-def test_what_only_looks_like_rfc_3339_is_refused(text: object) -> None:
+def test_a_text_that_resembles_rfc_3339_is_refused(text: object) -> None:
     with pytest.raises(BadTime):
-        read(text)
+        read_time(text)
 
 
-def test_a_time_without_a_zone_is_in_the_declared_one_or_refused() -> None:
+def test_a_time_without_a_zone_is_in_the_declared_zone_or_refused() -> None:
     text = "2025-07-01T12:00:00"
 
-    assert read(text, naive_zone="Europe/Oslo") == read("2025-07-01T10:00:00Z")
-    assert read(text, naive_zone="UTC") == read("2025-07-01T12:00:00Z")
+    assert read_time(text, naive_zone="Europe/Oslo") == read_time("2025-07-01T10:00:00Z")
+    assert read_time(text, naive_zone="UTC") == read_time("2025-07-01T12:00:00Z")
     with pytest.raises(BadTime, match="no zone"):
-        read(text)
+        read_time(text)
     with pytest.raises(BadTime, match="years 1 to 9999"):
-        read("0001-01-01T00:00:00", naive_zone="Asia/Tokyo")
+        read_time("0001-01-01T00:00:00", naive_zone="Asia/Tokyo")
 
 
-def test_epochs_are_numbers_and_nothing_else() -> None:
-    assert read(1735689600, format="epoch_s") == MIDNIGHT
-    assert read(1735689600.5, format="epoch_s") == MIDNIGHT + 500_000
-    assert read(1735689600000, format="epoch_ms") == MIDNIGHT
+def test_an_epoch_that_is_not_a_finite_number_is_refused() -> None:
+    assert read_time(1735689600, format="epoch_s") == MIDNIGHT
+    assert read_time(1735689600.5, format="epoch_s") == MIDNIGHT + 500_000
+    assert read_time(1735689600000, format="epoch_ms") == MIDNIGHT
     for value in ("1735689600", True, None, float("nan"), float("inf"), 10**40, -(10**40), [1]):
         with pytest.raises(BadTime):
-            read(value, format="epoch_s")
+            read_time(value, format="epoch_s")
 
 
-def test_a_strptime_pattern_is_read_and_what_does_not_fit_is_refused() -> None:
-    declared = {"format": "%d.%m.%Y %H:%M", "naive_zone": "UTC"}
+def test_a_time_is_read_by_its_strptime_pattern_or_refused() -> None:
+    options = {"format": "%d.%m.%Y %H:%M", "naive_zone": "UTC"}
 
-    assert read("01.01.2025 00:00", **declared) == MIDNIGHT
-    assert read("01.01.2025 01:00 +0100", format="%d.%m.%Y %H:%M %z") == MIDNIGHT
+    assert read_time("01.01.2025 00:00", **options) == MIDNIGHT
+    assert read_time("01.01.2025 01:00 +0100", format="%d.%m.%Y %H:%M %z") == MIDNIGHT
     for value in ("2025-01-01", "32.01.2025 00:00", 5):
         with pytest.raises(BadTime):
-            read(value, **declared)
+            read_time(value, **options)
 
 
-moments = st.datetimes(
-    datetime(2, 1, 1),  # noqa: DTZ001 - the zone is an argument of its own
-    datetime(9998, 12, 31),  # noqa: DTZ001 - as above
+datetimes = st.datetimes(
+    datetime(2, 1, 1),  # noqa: DTZ001 - `timezones` adds the zone
+    datetime(9998, 12, 31),  # noqa: DTZ001 - `timezones` adds the zone
     timezones=st.just(UTC),
 )
 
 
-seconds = st.integers(EARLIEST // 1_000_000, LATEST // 1_000_000).map(
+full_seconds = st.integers(EARLIEST // 1_000_000, LATEST // 1_000_000).map(
     lambda complete: complete * 1_000_000
 )
 
 
-@given(moments, st.integers(-23 * 60 - 59, 23 * 60 + 59))
-def test_any_instant_is_read_back_from_any_offset(moment: datetime, minutes: int) -> None:
-    exact = (moment - EPOCH) // timedelta(microseconds=1)
-    there = moment.astimezone(timezone(timedelta(minutes=minutes)))
+@given(datetimes, st.integers(-23 * 60 - 59, 23 * 60 + 59))
+def test_an_instant_is_read_from_a_text_with_any_utc_offset(
+    instant: datetime, offset_minutes: int
+) -> None:
+    microseconds = (instant - EPOCH) // timedelta(microseconds=1)
+    local_time = instant.astimezone(timezone(timedelta(minutes=offset_minutes)))
 
-    assert read(there.isoformat()) == exact
-    assert read(format_instant(exact)) == exact
+    assert read_time(local_time.isoformat()) == microseconds
+    assert read_time(format_instant(microseconds)) == microseconds
 
 
-@given(st.lists(st.integers(EARLIEST, LATEST) | seconds, max_size=20))
-def test_instants_in_a_column_are_written_as_each_of_them(instants: list[int]) -> None:
+@given(st.lists(st.integers(EARLIEST, LATEST) | full_seconds, max_size=20))
+def test_a_column_of_instants_is_formatted_like_single_instants(instants: list[int]) -> None:
     column = np.asarray(instants, dtype=np.int64)
 
     assert format_instants(column) == [format_instant(instant) for instant in instants]
 
 
 @given(st.text(max_size=40) | st.floats() | st.integers() | st.none())
-def test_no_value_raises_anything_but_bad_time(value: object) -> None:
-    for declared in ("rfc3339", "epoch_s", "epoch_ms", "%Y-%m-%d %H:%M:%S"):
+def test_any_value_is_an_instant_or_bad_time(value: object) -> None:
+    for time_format in ("rfc3339", "epoch_s", "epoch_ms", "%Y-%m-%d %H:%M:%S"):
         try:
-            result = read(value, format=declared, naive_zone="America/New_York")
+            result = read_time(value, format=time_format, naive_zone="America/New_York")
         except BadTime:
             continue
         assert EARLIEST <= result <= LATEST

@@ -1,4 +1,4 @@
-"""A value that is missing means the same in a file, a record, a request and a tensor."""
+"""A missing value has the same meaning in a file, a record, a request and a tensor."""
 
 import csv
 import json
@@ -39,8 +39,15 @@ SCHEMA = schema_from_plain(
         ],
     }
 )
-GOOD: dict[str, Any] = {"t": 0, "id": "s", "a": 1.0, "b": 2.0, "command.c": 3.0, "command.d": 4.0}
-NAN = np.float64("nan").tobytes()
+GOOD_ROW: dict[str, Any] = {
+    "t": 0,
+    "id": "s",
+    "a": 1.0,
+    "b": 2.0,
+    "command.c": 3.0,
+    "command.d": 4.0,
+}
+NAN_BYTES = np.float64("nan").tobytes()
 
 values = (
     st.none()
@@ -50,7 +57,10 @@ values = (
 )
 tables = st.lists(
     st.fixed_dictionaries(
-        {name: values if "." in name or name in "ab" else st.just(GOOD[name]) for name in GOOD}
+        {
+            name: values if "." in name or name in "ab" else st.just(GOOD_ROW[name])
+            for name in GOOD_ROW
+        }
     ),
     min_size=1,
     max_size=6,
@@ -59,13 +69,13 @@ tables = st.lists(
 
 def a_payload(**fields: Any) -> bytes:
     row: dict[str, object] = {}
-    for path, value in (GOOD | fields).items():
+    for path, value in (GOOD_ROW | fields).items():
         if value is not ...:
             set_nested(row, path, value)
     return json.dumps(row).encode()
 
 
-def bits(result: tuple[Readings, list[Rejection]]) -> tuple[object, ...]:
+def result_bits(result: tuple[Readings, list[Rejection]]) -> tuple[object, ...]:
     readings, rejections = result
     return (
         readings.index.tobytes(),
@@ -74,11 +84,15 @@ def bits(result: tuple[Readings, list[Rejection]]) -> tuple[object, ...]:
         readings.sensor_ids,
         (readings.values.shape, readings.values.tobytes()),
         (readings.context.shape, readings.context.tobytes()),
-        [(bad.index, fault.reason, fault.field) for bad in rejections for fault in bad.faults],
+        [
+            (rejection.index, fault.reason, fault.field)
+            for rejection in rejections
+            for fault in rejection.faults
+        ],
     )
 
 
-def cell(value: object) -> str:
+def cell_text(value: object) -> str:
     return "" if value is None else value if isinstance(value, str) else repr(value)
 
 
@@ -87,24 +101,29 @@ def cell(value: object) -> str:
 def test_the_same_rows_give_the_same_bits_from_a_file_a_topic_a_request_and_tensors(
     table: list[dict[str, Any]],
 ) -> None:
-    # A cell cannot distinguish an empty text from a missing value; JSON can.
+    # JSON distinguishes an empty text from a missing value, but a CSV cell cannot.
     table = [{name: None if value == "" else value for name, value in row.items()} for row in table]
     payloads = [a_payload(**row) for row in table]
     tensors = [
-        {"name": name, "datatype": "FP64", "shape": [len(table)], "data": [r[name] for r in table]}
-        for name in GOOD
+        {
+            "name": name,
+            "datatype": "FP64",
+            "shape": [len(table)],
+            "data": [row[name] for row in table],
+        }
+        for name in GOOD_ROW
     ]
     body = json.dumps({"inputs": tensors}).encode()
 
-    from_topic = bits(parse(payloads, SCHEMA))
+    from_topic = result_bits(parse(payloads, SCHEMA))
 
-    read = cell_reader(SCHEMA, list(GOOD))
-    lines = [read([cell(row[name]) for name in GOOD]) for row in table]
+    read_cells = cell_reader(SCHEMA, list(GOOD_ROW))
+    lines = [read_cells([cell_text(row[name]) for name in GOOD_ROW]) for row in table]
     request_body = b'{"rows": [' + b",".join(payloads) + b"]}"
     columns = decode_infer_request(body, SCHEMA, max_rows=6)
-    assert bits(collect_rows(lines, SCHEMA)) == from_topic
-    assert bits(parse(split_request(request_body, max_rows=6).rows, SCHEMA)) == from_topic
-    assert bits(parse(rows_as_payloads(columns), SCHEMA)) == from_topic
+    assert result_bits(collect_rows(lines, SCHEMA)) == from_topic
+    assert result_bits(parse(split_request(request_body, max_rows=6).rows, SCHEMA)) == from_topic
+    assert result_bits(parse(rows_as_payloads(columns), SCHEMA)) == from_topic
 
 
 @settings(deadline=None)
@@ -118,40 +137,44 @@ def test_only_a_missing_value_of_a_hold_last_column_is_nan(
     for position, row in zip(readings.index.tolist(), result, strict=True):
         expected_row = [table[position][name] for name in ("a", "b", "command.c", "command.d")]
         assert [math.isnan(value) for value in row] == [value is None for value in expected_row]
-        assert all(value.tobytes() == NAN for value in row if math.isnan(value))
+        assert all(value.tobytes() == NAN_BYTES for value in row if math.isnan(value))
 
 
 @settings(deadline=None)
 @given(tables)
-def test_a_field_that_is_not_there_is_as_missing_as_null(table: list[dict[str, Any]]) -> None:
-    held = ("a", "command.c")
-    absent = [row | {name: ... for name in held if row[name] is None} for row in table]
+def test_an_absent_field_is_treated_like_null(table: list[dict[str, Any]]) -> None:
+    hold_last_names = ("a", "command.c")
+    rows_without_nulls = [
+        row | {name: ... for name in hold_last_names if row[name] is None} for row in table
+    ]
 
-    assert bits(parse([a_payload(**row) for row in absent], SCHEMA)) == bits(
-        parse([a_payload(**row) for row in table], SCHEMA)
-    )
+    assert result_bits(
+        parse([a_payload(**row) for row in rows_without_nulls], SCHEMA)
+    ) == result_bits(parse([a_payload(**row) for row in table], SCHEMA))
 
 
 def test_the_parent_of_a_missing_field_may_be_missing_too() -> None:
     column = {"name": "c", "field": "command.c"}
     schema = schema_from_plain(SCHEMA.to_plain() | {"context": [column]})
-    held = schema_from_plain(SCHEMA.to_plain() | {"context": [column | {"missing": "hold_last"}]})
+    hold_last_schema = schema_from_plain(
+        SCHEMA.to_plain() | {"context": [column | {"missing": "hold_last"}]}
+    )
 
-    missing: list[dict[str, object]] = [
+    commands_without_value: list[dict[str, object]] = [
         {},
         {"command": None},
         {"command": {}},
         {"command": {"c": None}},
     ]
-    for command in missing:
+    for command in commands_without_value:
         payload = json.dumps({"t": 0, "a": 1, "b": 2, **command}).encode()
-        readings, _ = parse([payload], held)
+        readings, _ = parse([payload], hold_last_schema)
         assert np.isnan(readings.context).tolist() == [[True]]
         assert parse([payload], schema)[1]
     for wrong_value in (5, "on", [1], True):
         payload = json.dumps({"t": 0, "a": 1, "b": 2, "command": wrong_value}).encode()
-        (refused,) = parse([payload], held)[1]
-        assert (refused.reason, refused.field) == (Reason.MISSING_FIELD, "command.c")
+        (rejection,) = parse([payload], hold_last_schema)[1]
+        assert (rejection.reason, rejection.field) == (Reason.MISSING_FIELD, "command.c")
 
 
 @pytest.mark.parametrize(
@@ -178,27 +201,27 @@ def test_a_wrong_value_of_a_hold_last_column_is_rejected(
     readings, rejections = parse([payload], SCHEMA)
 
     assert len(readings) == 0
-    assert [(refused.reason, refused.field) for refused in rejections] == [(reason, field)]
+    assert [(rejection.reason, rejection.field) for rejection in rejections] == [(reason, field)]
 
 
-def test_a_cell_of_nan_is_a_value_and_an_empty_or_lacking_one_is_missing() -> None:
-    read = cell_reader(SCHEMA, ["t", "b", "command.d", "command.c", "a"])
+def test_an_empty_or_absent_cell_is_missing_but_a_cell_of_nan_is_not() -> None:
+    read_cells = cell_reader(SCHEMA, ["t", "b", "command.d", "command.c", "a"])
 
     readings, rejections = collect_rows(
-        [read(line) for line in (["0", "1", "1", "", " "], ["0", "1", "1"])], SCHEMA
+        [read_cells(line) for line in (["0", "1", "1", "", " "], ["0", "1", "1"])], SCHEMA
     )
-    _, refused = collect_rows([read(["0", "1", "1", "nan", "inf"])], SCHEMA)
+    _, nan_rejections = collect_rows([read_cells(["0", "1", "1", "nan", "inf"])], SCHEMA)
 
     assert rejections == []
     assert readings.values.tolist() == [[pytest.approx(math.nan, nan_ok=True), 1.0]] * 2
     assert np.isnan(readings.context).tolist() == [[True, False]] * 2
-    assert [(f.reason, f.field) for f in refused[0].faults] == [
+    assert [(fault.reason, fault.field) for fault in nan_rejections[0].faults] == [
         (Reason.NOT_FINITE, "a"),
         (Reason.NOT_FINITE, "command.c"),
     ]
 
 
-def test_a_column_that_is_in_no_row_is_taken_for_a_wrong_name() -> None:
+def test_a_column_that_is_not_in_the_header_is_an_error() -> None:
     with pytest.raises(DataError, match=r"no column command\.c in the header"):
         cell_reader(SCHEMA, ["t", "a", "b", "command.d"])
 
@@ -220,43 +243,43 @@ def test_readings_are_selected_and_sorted_with_their_context() -> None:
     readings = some_rows()
 
     assert np.isnan(readings.take(slice(1, 3)).context[:, 0]).tolist() == [False, True]
-    ordered = by_time(readings)
-    assert ordered.values[:, 1].tolist() == [3.0, 1.0, 2.0, 0.0]
-    assert np.isnan(ordered.context[:, 0]).tolist() == [False, False, True, False]
-    assert np.isnan(ordered.values[:, 0]).tolist() == [False, True, False, False]
-    assert ordered.context.flags.c_contiguous
-    assert ordered.values.flags.c_contiguous
+    sorted_readings = by_time(readings)
+    assert sorted_readings.values[:, 1].tolist() == [3.0, 1.0, 2.0, 0.0]
+    assert np.isnan(sorted_readings.context[:, 0]).tolist() == [False, False, True, False]
+    assert np.isnan(sorted_readings.values[:, 0]).tolist() == [False, True, False, False]
+    assert sorted_readings.context.flags.c_contiguous
+    assert sorted_readings.values.flags.c_contiguous
 
 
-def test_a_schema_without_context_has_no_column_of_it() -> None:
-    plain: Schema = schema_from_plain({"signals": [{"name": "x"}], "time": {"format": "epoch_s"}})
+def test_readings_of_a_schema_without_context_have_no_context_column() -> None:
+    schema: Schema = schema_from_plain({"signals": [{"name": "x"}], "time": {"format": "epoch_s"}})
 
-    readings, _ = parse([b'{"timestamp": 0, "x": 1}', b"{}"], plain)
-    none, _ = parse([], plain)
+    readings, _ = parse([b'{"timestamp": 0, "x": 1}', b"{}"], schema)
+    no_readings, _ = parse([], schema)
 
     assert readings.context.shape == (1, 0)
-    assert none.context.shape == (0, 0)
-    assert none.values.shape == (0, 1)
+    assert no_readings.context.shape == (0, 0)
+    assert no_readings.values.shape == (0, 1)
 
 
-def test_readings_are_written_as_they_were_read(tmp_path: Path) -> None:
-    """The trainer's checks and the producer's replay write rows that may lack values."""
+def test_readings_that_were_written_are_read_unchanged(tmp_path: Path) -> None:
+    """The trainer's checks and the producer's replay write rows with missing values."""
     readings = some_rows()
     cells = cells_of(readings, SCHEMA)
     path = tmp_path / "rows.csv"
     write_readings_csv(path, cells, SCHEMA)
 
-    wanted = bits((readings, []))
-    assert bits(parse(payloads_of(cells, SCHEMA), SCHEMA)) == wanted
-    assert bits(collect_rows(read_rows(path, SCHEMA), SCHEMA)) == wanted
-    replayed = [record.value for record in replayed_records(path, SCHEMA)]
-    assert bits(parse(replayed, SCHEMA)) == wanted
+    expected_bits = result_bits((readings, []))
+    assert result_bits(parse(payloads_of(cells, SCHEMA), SCHEMA)) == expected_bits
+    assert result_bits(collect_rows(read_rows(path, SCHEMA), SCHEMA)) == expected_bits
+    replayed_payloads = [record.value for record in replayed_records(path, SCHEMA)]
+    assert result_bits(parse(replayed_payloads, SCHEMA)) == expected_bits
 
 
-def test_a_null_of_a_parquet_file_is_missing_and_its_nan_is_a_value(tmp_path: Path) -> None:
+def test_a_null_in_a_parquet_file_is_missing_but_nan_is_rejected(tmp_path: Path) -> None:
     arrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
-    table = {name: [value] * 2 for name, value in GOOD.items()}
+    table = {name: [value] * 2 for name, value in GOOD_ROW.items()}
     path = tmp_path / "rows.parquet"
     parquet.write_table(arrow.table(table | {"a": [None, math.nan]}), path)
 
@@ -264,10 +287,12 @@ def test_a_null_of_a_parquet_file_is_missing_and_its_nan_is_a_value(tmp_path: Pa
 
     assert readings.index.tolist() == [0]
     assert np.isnan(readings.values[0]).tolist() == [True, False]
-    assert [(refused.index, refused.reason) for refused in rejections] == [(1, Reason.NOT_FINITE)]
+    assert [(rejection.index, rejection.reason) for rejection in rejections] == [
+        (1, Reason.NOT_FINITE)
+    ]
 
 
-def test_the_text_of_a_file_that_is_replayed_keeps_a_missing_last_cell(tmp_path: Path) -> None:
+def test_a_replayed_line_with_an_empty_last_cell_has_a_missing_value(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([["t", "b", "command.d", "a", "command.c"], [0, 1, 2, "", ""]])
@@ -275,6 +300,6 @@ def test_the_text_of_a_file_that_is_replayed_keeps_a_missing_last_cell(tmp_path:
     (record,) = replayed_records(path, SCHEMA)
 
     assert json.loads(record.value)["a"] is None
-    assert bits(parse([record.value], SCHEMA)) == bits(
+    assert result_bits(parse([record.value], SCHEMA)) == result_bits(
         collect_rows(read_rows(path, SCHEMA), SCHEMA)
     )

@@ -1,3 +1,5 @@
+"""Parsing: each payload becomes a reading or a rejection with its reason."""
+
 import json
 import math
 from typing import Any
@@ -15,23 +17,23 @@ from sensorwatch.common.rows.schema import Schema, schema_from_plain
 from sensorwatch.common.rows.strict_parsing import MAX_NESTING
 from tests.reading_builders import a_schema
 
-GOOD = {"timestamp": "2025-01-01T00:00:00Z", "sensor_id": "a", "x1": 1, "x2": 2.5, "x3": -3}
+GOOD_ROW = {"timestamp": "2025-01-01T00:00:00Z", "sensor_id": "a", "x1": 1, "x2": 2.5, "x3": -3}
 MIDNIGHT = 1_735_689_600_000_000
 
 
-def a_payload(without: str = "", **fields: Any) -> bytes:
-    """The JSON of a good row with some fields changed and one left out."""
-    row = {name: value for name, value in (GOOD | fields).items() if name != without}
+def a_payload(removed_field: str = "", **fields: Any) -> bytes:
+    """Return a good row in JSON, with some fields changed and one field removed."""
+    row = {name: value for name, value in (GOOD_ROW | fields).items() if name != removed_field}
     return json.dumps(row).encode()
 
 
 def nested_schema(**changes: Any) -> Schema:
-    plain = {
+    default = {
         "time": {"field": "meta.t", "format": "epoch_ms"},
         "key": {"field": "meta.id"},
         "signals": [{"name": "temp", "field": "payload.temp"}],
     }
-    return schema_from_plain(plain | changes)
+    return schema_from_plain(default | changes)
 
 
 def only_rejection(
@@ -50,7 +52,7 @@ def only_reading(payload: bytes, schema: Schema | None = None, **options: Any) -
     return readings
 
 
-def test_a_good_row_becomes_a_reading_in_columns() -> None:
+def test_a_good_row_becomes_a_reading() -> None:
     readings = only_reading(a_payload())
 
     assert readings.event_time.tolist() == [MIDNIGHT]
@@ -60,7 +62,7 @@ def test_a_good_row_becomes_a_reading_in_columns() -> None:
 
 
 def test_a_row_without_sensor_or_zone_belongs_to_the_default_sensor_and_utc() -> None:
-    readings = only_reading(a_payload(without="sensor_id", timestamp="2025-01-01T00:00:00"))
+    readings = only_reading(a_payload(removed_field="sensor_id", timestamp="2025-01-01T00:00:00"))
 
     assert readings.sensor_ids == ("default",)
     assert readings.event_time.tolist() == [MIDNIGHT]
@@ -77,8 +79,8 @@ def test_a_row_without_sensor_or_zone_belongs_to_the_default_sensor_and_utc() ->
         (b"[" * (MAX_NESTING + 1) + b"]" * (MAX_NESTING + 1), Reason.NOT_JSON, ""),
         (b"[1]", Reason.NOT_OBJECT, ""),
         (b'"text"', Reason.NOT_OBJECT, ""),
-        (a_payload(without="x2"), Reason.MISSING_FIELD, "x2"),
-        (a_payload(without="timestamp"), Reason.MISSING_FIELD, "timestamp"),
+        (a_payload(removed_field="x2"), Reason.MISSING_FIELD, "x2"),
+        (a_payload(removed_field="timestamp"), Reason.MISSING_FIELD, "timestamp"),
         (a_payload(x2=None), Reason.NULL_VALUE, "x2"),
         (a_payload(timestamp=None), Reason.NULL_VALUE, "timestamp"),
         (a_payload(sensor_id=None), Reason.NULL_VALUE, "sensor_id"),
@@ -110,7 +112,7 @@ def test_each_kind_of_bad_row_has_its_reason_and_field(
     assert rejection.detail
 
 
-def test_every_fault_of_a_row_is_named() -> None:
+def test_a_rejection_names_every_fault_of_its_row() -> None:
     rejection = only_rejection(a_payload(timestamp="?", x1="a", x2=None, x3=5000))
 
     assert [(fault.reason, fault.field) for fault in rejection.faults] == [
@@ -121,24 +123,24 @@ def test_every_fault_of_a_row_is_named() -> None:
     ]
 
 
-def test_a_row_from_the_future_is_judged_by_the_time_it_was_received() -> None:
+def test_an_event_time_over_five_minutes_after_the_receipt_is_rejected() -> None:
     payload = a_payload()
 
     assert len(only_reading(payload, received=[MIDNIGHT - 300_000_000])) == 1
     assert len(only_reading(payload, received=[None])) == 1
-    late_clock = only_rejection(payload, received=[MIDNIGHT - 300_000_001])
-    assert late_clock.reason is Reason.FUTURE_TIMESTAMP
+    rejection = only_rejection(payload, received=[MIDNIGHT - 300_000_001])
+    assert rejection.reason is Reason.FUTURE_TIMESTAMP
 
 
 def test_unknown_fields_are_ignored_or_rejected_as_the_schema_says() -> None:
-    strict = schema_from_plain(a_schema().to_plain() | {"unknown_fields": "reject"})
+    strict_schema = schema_from_plain(a_schema().to_plain() | {"unknown_fields": "reject"})
 
     assert len(only_reading(a_payload(extra=1))) == 1
-    rejection = only_rejection(a_payload(extra=1), strict)
+    rejection = only_rejection(a_payload(extra=1), strict_schema)
     assert (rejection.reason, rejection.field) == (Reason.UNKNOWN_FIELD, "extra")
 
 
-def test_a_dotted_path_reaches_into_nested_json() -> None:
+def test_a_dotted_path_selects_a_nested_field() -> None:
     row = {"meta": {"t": 1000, "id": 7}, "payload": {"temp": 21.5}}
     readings = only_reading(json.dumps(row).encode(), nested_schema())
 
@@ -154,7 +156,7 @@ def test_unknown_fields_inside_nested_json_are_named_by_their_path() -> None:
     assert [fault.field for fault in rejection.faults] == ["payload.hum", "more"]
 
 
-def test_a_path_through_something_that_is_no_object_is_missing() -> None:
+def test_a_field_below_a_value_that_is_not_an_object_is_missing() -> None:
     row = {"meta": {"t": 1000, "id": 7}, "payload": 5}
     rejection = only_rejection(json.dumps(row).encode(), nested_schema())
 
@@ -171,18 +173,18 @@ def test_a_schema_without_a_key_gives_every_row_to_one_sensor() -> None:
     assert readings.sensor_ids == ("default",)
 
 
-def test_minus_zero_is_zero_however_it_is_written() -> None:
+def test_every_form_of_minus_zero_is_read_as_zero() -> None:
     for text in (b"-0", b"-0.0", b"0"):
         readings = only_reading(a_payload().replace(b"2.5", text))
         assert math.copysign(1.0, readings.values[0, 1]) == 1.0
 
 
-def test_details_are_cut_to_a_bound_and_faults_to_a_number() -> None:
-    strict = schema_from_plain(a_schema().to_plain() | {"unknown_fields": "reject"})
-    extra: dict[str, Any] = {f"f{n}" * 100: n for n in range(200)}
-    hostile = a_payload("", x1="y" * 10_000, **extra)
+def test_the_number_of_faults_and_the_length_of_their_texts_are_bounded() -> None:
+    strict_schema = schema_from_plain(a_schema().to_plain() | {"unknown_fields": "reject"})
+    extra_fields: dict[str, Any] = {f"f{n}" * 100: n for n in range(200)}
+    payload = a_payload("", x1="y" * 10_000, **extra_fields)
 
-    rejection = only_rejection(hostile, strict)
+    rejection = only_rejection(payload, strict_schema)
 
     assert 50 < len(rejection.faults) <= 100
     for fault in rejection.faults:
@@ -190,48 +192,55 @@ def test_details_are_cut_to_a_bound_and_faults_to_a_number() -> None:
         assert len(fault.field) <= MAX_DETAIL_CHARACTERS
 
 
-def test_brackets_inside_texts_do_not_count_as_nesting() -> None:
+def test_brackets_in_texts_do_not_count_as_nesting() -> None:
     assert len(only_reading(a_payload(note='[{"' * 500 + "\\"))) == 1
 
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+    lambda elements: (
+        st.lists(elements, max_size=3) | st.dictionaries(st.text(max_size=4), elements, max_size=3)
     ),
     max_leaves=5,
 )
 rows = st.dictionaries(
-    st.sampled_from([*GOOD, "other"]),
+    st.sampled_from([*GOOD_ROW, "unknown"]),
     json_values | st.sampled_from([1, 2.0, "2025-01-01T00:00:00Z"]),
 )
 payloads = (
     st.none()
     | st.binary(max_size=60)
     | st.builds(lambda row: json.dumps(row).encode(), rows)
-    | st.builds(lambda row, cut: json.dumps(GOOD | row).encode()[:cut], rows, st.integers(0, 200))
+    | st.builds(
+        lambda row, cut: json.dumps(GOOD_ROW | row).encode()[:cut], rows, st.integers(0, 200)
+    )
     | st.just(a_payload())
 )
 
 
 @given(st.lists(payloads, max_size=8))
-def test_for_any_bytes_each_payload_is_a_reading_or_a_rejection(result: list[bytes | None]) -> None:
-    readings, rejections = parse(result, a_schema())
+def test_any_payload_is_a_reading_or_a_rejection(row_payloads: list[bytes | None]) -> None:
+    readings, rejections = parse(row_payloads, a_schema())
 
     indexes = [*readings.index.tolist(), *(rejection.index for rejection in rejections)]
-    assert sorted(indexes) == list(range(len(result)))
+    assert sorted(indexes) == list(range(len(row_payloads)))
     assert np.isfinite(readings.values.astype(np.float32)).all()
     assert all(rejection.faults for rejection in rejections)
 
 
 @given(st.lists(payloads, min_size=1, max_size=8), st.integers(0, 8))
-def test_what_a_payload_becomes_does_not_depend_on_its_neighbours(
-    result: list[bytes | None], cut: int
+def test_the_result_of_a_payload_does_not_depend_on_other_payloads(
+    row_payloads: list[bytes | None], boundary: int
 ) -> None:
-    complete, whole_rejections = parse(result, a_schema())
-    first, first_rejections = parse(result[:cut], a_schema())
-    second, second_rejections = parse(result[cut:], a_schema())
+    readings, rejections_at_once = parse(row_payloads, a_schema())
+    first_readings, first_rejections = parse(row_payloads[:boundary], a_schema())
+    second_readings, second_rejections = parse(row_payloads[boundary:], a_schema())
 
-    assert complete.values.tobytes() == first.values.tobytes() + second.values.tobytes()
-    separate = [*first_rejections, *second_rejections]
-    assert [r.faults for r in whole_rejections] == [r.faults for r in separate]
+    assert (
+        readings.values.tobytes()
+        == first_readings.values.tobytes() + second_readings.values.tobytes()
+    )
+    separate_rejections = [*first_rejections, *second_rejections]
+    assert [rejection.faults for rejection in rejections_at_once] == [
+        rejection.faults for rejection in separate_rejections
+    ]

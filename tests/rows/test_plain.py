@@ -1,4 +1,4 @@
-"""What is read by compiled code is read as Python and the strict readers do, to the last bit."""
+"""A number or time that a kernel reads equals that of the strict parser, bit for bit."""
 
 import struct
 
@@ -16,31 +16,33 @@ floats = st.floats(allow_nan=False, allow_infinity=False)
 decimals = st.tuples(st.integers(-(10**18), 10**18), st.integers(0, 22)).map(
     lambda parts: f"{parts[0]}e-{parts[1]}"
 )
-near = st.from_regex(r"\A[+-]?[0-9]{0,9}\.?[0-9]{0,12}(e[+-]?[0-9]{0,3})?\Z")
+number_like_texts = st.from_regex(r"\A[+-]?[0-9]{0,9}\.?[0-9]{0,12}(e[+-]?[0-9]{0,3})?\Z")
 
 
 def read_number(text: str) -> tuple[float, bool]:
-    value, plain = read_decimal(np.frombuffer(text.encode() or b" ", dtype=np.uint8), 0, len(text))
-    return float(value), bool(plain)
+    value, is_read = read_decimal(
+        np.frombuffer(text.encode() or b" ", dtype=np.uint8), 0, len(text)
+    )
+    return float(value), bool(is_read)
 
 
-def bits(value: float) -> bytes:
+def float_bits(value: float) -> bytes:
     return struct.pack("<d", value)
 
 
-@given(floats.map(repr) | decimals | near)
+@given(floats.map(repr) | decimals | number_like_texts)
 @example("9007199254740993e-1")
 @example("900719925474099.25")
 @example("123456789012345678e-22")
-def test_a_number_that_is_read_is_pythons_to_the_bit(text: str) -> None:
-    value, plain = read_number(text)
+def test_a_number_that_the_kernel_reads_has_the_bits_of_pythons_float(text: str) -> None:
+    value, is_read = read_number(text)
 
-    if plain:
-        assert bits(value) == bits(float(text))
+    if is_read:
+        assert float_bits(value) == float_bits(float(text))
 
 
 @given(st.floats(1e-4, 1e15), st.integers(0, 17))
-def test_what_instruments_write_is_read(value: float, digits: int) -> None:
+def test_the_kernel_reads_numbers_of_up_to_19_digits(value: float, digits: int) -> None:
     assert read_number(repr(value))[1] == (len(repr(value).strip("0.")) <= 19)
     assert read_number(f"{value % 1000:.{digits % 10}f}")[1]
 
@@ -48,7 +50,7 @@ def test_what_instruments_write_is_read(value: float, digits: int) -> None:
 @pytest.mark.parametrize(
     "text", ["", "-", ".", "1e", "1e+", "nan", "inf", "1_0", "0x1", "1 ", "1e9999", "1.2.3", "--1"]
 )
-def test_other_forms_are_not_read(text: str) -> None:
+def test_the_kernel_does_not_read_other_forms_of_numbers(text: str) -> None:
     assert not read_number(text)[1]
 
 
@@ -68,35 +70,39 @@ epochs = st.integers(-(10**15), 10**15).map(str) | st.sampled_from(["", "-", "1.
 
 
 @given(times | st.text(max_size=24), st.sampled_from([None, "UTC"]))
-def test_a_time_that_is_read_equals_the_strict_parsers(text: str, zone: str | None) -> None:
-    compare(text, TimeField(format="rfc3339", naive_zone=zone), TimeKind.RFC3339)
+def test_a_time_that_the_kernel_reads_equals_that_of_the_strict_parser(
+    text: str, zone: str | None
+) -> None:
+    assert_equals_strict_parser(
+        text, TimeField(format="rfc3339", naive_zone=zone), TimeKind.RFC3339
+    )
 
 
 @given(epochs)
-def test_an_epoch_that_is_read_equals_the_strict_parsers(text: str) -> None:
-    compare(text, TimeField(format="epoch_s"), TimeKind.EPOCH_S)
-    compare(text, TimeField(format="epoch_ms"), TimeKind.EPOCH_MS)
+def test_an_epoch_that_the_kernel_reads_equals_that_of_the_strict_parser(text: str) -> None:
+    assert_equals_strict_parser(text, TimeField(format="epoch_s"), TimeKind.EPOCH_S)
+    assert_equals_strict_parser(text, TimeField(format="epoch_ms"), TimeKind.EPOCH_MS)
 
 
-def compare(text: str, declared: TimeField, kind: TimeKind) -> None:
+def assert_equals_strict_parser(text: str, time_field: TimeField, kind: TimeKind) -> None:
     data = text.encode()
-    result, plain = read_instant(
+    result, is_read = read_instant(
         np.frombuffer(data or b" ", dtype=np.uint8),
         0,
         len(data),
         int(kind),
-        declared.naive_zone == "UTC",
+        time_field.naive_zone == "UTC",
     )
-    if not plain:
+    if not is_read:
         return
     value: object = text if kind is TimeKind.RFC3339 else int(text)
     try:
-        assert result == time_reader(declared)(value)
+        assert result == time_reader(time_field)(value)
     except BadTime as error:
-        raise AssertionError(f"{text!r} is no time") from error
+        raise AssertionError(f"the strict parser refuses {text!r}") from error
 
 
-def test_the_usual_times_are_read() -> None:
+def test_the_kernel_reads_common_forms_of_times() -> None:
     for text in ("2025-01-01T00:00:00Z", "2024-02-29 23:59:59.5+02:00", "2025-06-01T12:00:00"):
         data = np.frombuffer(text.encode(), dtype=np.uint8)
         assert read_instant(data, 0, len(text), int(TimeKind.RFC3339), True)[1], text

@@ -1,3 +1,5 @@
+"""A request body is split into the bytes of its rows, or refused."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from sensorwatch.common.rows.schema import NumericColumn, Schema
 SCHEMA = Schema(signals=(NumericColumn(name="x1"),))
 
 
-def test_each_row_keeps_its_own_bytes_whatever_it_is() -> None:
+def test_each_element_of_rows_keeps_its_own_bytes() -> None:
     body = b'{"rows": [ {"x1" : 1e999} , 3, null,"a"], "more": 1}'
 
     result = split_request(body, max_rows=4)
@@ -18,7 +20,7 @@ def test_each_row_keeps_its_own_bytes_whatever_it_is() -> None:
     assert result.history == []
 
 
-def test_history_is_cut_like_the_rows_and_counted_with_them() -> None:
+def test_history_is_split_like_the_rows_and_counts_towards_the_limit() -> None:
     body = b'{"history": [ {"x1" : 1} ,null], "rows": [{}]}'
 
     result = split_request(body, max_rows=3)
@@ -53,12 +55,12 @@ def test_a_body_of_another_form_is_refused(body: bytes) -> None:
         split_request(body, max_rows=10)
 
 
-def test_a_row_nested_without_end_is_refused_and_not_a_crash() -> None:
+def test_a_very_deeply_nested_row_is_refused() -> None:
     with pytest.raises(BadBody):
         split_request(b'{"rows": [' + b"[" * 200_000 + b"]" * 200_000 + b"]}", max_rows=10)
 
 
-@given(st.binary() | st.binary().map(lambda inside: b'{"rows": [' + inside + b"]}"))
+@given(st.binary() | st.binary().map(lambda content: b'{"rows": [' + content + b"]}"))
 def test_any_bytes_give_rows_or_a_bad_body(body: bytes) -> None:
     try:
         rows = split_request(body, max_rows=1_000).rows

@@ -1,3 +1,5 @@
+"""Schemas: reading them from a file, their fingerprints and their form in a manifest."""
+
 import json
 from pathlib import Path
 
@@ -17,13 +19,13 @@ PUMP_SCHEMA = DEFAULT_SCHEMA.with_name("pump.toml")
 MINIMAL = 'signals = [{name = "x1"}]'
 
 
-def loaded(tmp_path: Path, text: str) -> Schema:
+def load_text(tmp_path: Path, text: str) -> Schema:
     path = tmp_path / "schema.toml"
     path.write_text(text)
     return load_schema(path)
 
 
-def test_the_default_schema_has_the_signals_and_key_that_users_send() -> None:
+def test_the_default_schema_has_three_signals_and_an_optional_key() -> None:
     schema = load_schema(DEFAULT_SCHEMA)
 
     assert schema.signal_names == ("x1", "x2", "x3")
@@ -62,23 +64,23 @@ def test_the_default_schema_has_the_signals_and_key_that_users_send() -> None:
         ("name = ", "cannot be read as a schema"),
     ],
 )
-def test_a_wrong_schema_is_refused_with_what_is_wrong(
+def test_an_invalid_schema_is_refused_with_a_message_that_names_the_error(
     tmp_path: Path, text: str, message: str
 ) -> None:
     with pytest.raises(SchemaError) as error:
-        loaded(tmp_path, text)
+        load_text(tmp_path, text)
 
     assert message in str(error.value)
     assert "schema.toml" in str(error.value)
 
 
-def test_a_missing_file_is_refused_with_what_to_do(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused_with_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(SchemaError, match="sensorwatch schema infer"):
         load_schema(tmp_path / "none.toml")
 
 
 @pytest.mark.parametrize(
-    "same",
+    "changed_text",
     [
         'name = "other"\n' + MINIMAL,
         'signals = [{name = "x1", unit = "bar"}]',
@@ -88,12 +90,14 @@ def test_a_missing_file_is_refused_with_what_to_do(tmp_path: Path) -> None:
         'order = {late = "score", duplicate = "score"}\n' + MINIMAL,
     ],
 )
-def test_name_unit_and_csv_format_do_not_change_the_fingerprint(tmp_path: Path, same: str) -> None:
-    assert loaded(tmp_path, same).fingerprint == loaded(tmp_path, MINIMAL).fingerprint
+def test_name_unit_and_csv_format_do_not_change_the_fingerprint(
+    tmp_path: Path, changed_text: str
+) -> None:
+    assert load_text(tmp_path, changed_text).fingerprint == load_text(tmp_path, MINIMAL).fingerprint
 
 
 @pytest.mark.parametrize(
-    "other",
+    "changed_text",
     [
         'signals = [{name = "x2"}]',
         'signals = [{name = "x1", field = "p.x1"}]',
@@ -112,26 +116,26 @@ def test_name_unit_and_csv_format_do_not_change_the_fingerprint(tmp_path: Path, 
         "order = {max_gap_seconds = 60}\n" + MINIMAL,
     ],
 )
-def test_whatever_changes_a_rows_meaning_changes_the_fingerprint(
-    tmp_path: Path, other: str
+def test_every_change_of_the_meaning_of_rows_changes_the_fingerprint(
+    tmp_path: Path, changed_text: str
 ) -> None:
-    assert loaded(tmp_path, other).fingerprint != loaded(tmp_path, MINIMAL).fingerprint
+    assert load_text(tmp_path, changed_text).fingerprint != load_text(tmp_path, MINIMAL).fingerprint
 
 
-def test_context_is_part_of_the_meaning_and_its_units_are_not(tmp_path: Path) -> None:
+def test_context_changes_the_fingerprint_but_its_units_do_not(tmp_path: Path) -> None:
     def fingerprint(column: str) -> str:
-        return loaded(tmp_path, f'context = [{{name = "c"{column}}}]\n' + MINIMAL).fingerprint
+        return load_text(tmp_path, f'context = [{{name = "c"{column}}}]\n' + MINIMAL).fingerprint
 
     assert fingerprint(', unit = "bar"') == fingerprint("")
     assert fingerprint(", max = 1.0") != fingerprint("")
 
 
-def test_a_schema_without_additions_keeps_the_fingerprint_that_stored_models_name() -> None:
+def test_a_schema_without_newer_settings_has_the_fingerprint_of_stored_models() -> None:
     assert load_schema(DEFAULT_SCHEMA).fingerprint == "211882d3bce46cba"
     assert schema_from_plain({"signals": [{"name": "x1"}]}).fingerprint == "225e35dd89140174"
 
 
-def test_the_plain_form_of_a_stored_model_from_before_the_additions_is_read() -> None:
+def test_the_schema_of_an_older_stored_model_can_be_read() -> None:
     schema = load_schema(DEFAULT_SCHEMA)
     plain = schema.to_plain()
     del plain["context"], plain["order"]
@@ -140,16 +144,16 @@ def test_the_plain_form_of_a_stored_model_from_before_the_additions_is_read() ->
 
 
 @pytest.mark.parametrize("path", [DEFAULT_SCHEMA, PUMP_SCHEMA])
-def test_the_plain_form_gives_the_same_schema_back(path: Path) -> None:
+def test_a_schema_is_restored_from_its_plain_form(path: Path) -> None:
     schema = load_schema(path)
 
-    again = schema_from_plain(json.loads(json.dumps(schema.to_plain())))
+    restored = schema_from_plain(json.loads(json.dumps(schema.to_plain())))
 
-    assert again.fingerprint == schema.fingerprint
-    assert again.to_plain() == schema.to_plain()
+    assert restored.fingerprint == schema.fingerprint
+    assert restored.to_plain() == schema.to_plain()
 
 
-def test_the_example_s_columns_are_read_after_time_and_key_signals_before_context() -> None:
+def test_the_paths_of_a_schema_are_time_key_signals_and_context() -> None:
     schema = load_schema(PUMP_SCHEMA)
 
     assert schema.signal_names == ("pressure", "flow", "oil_temperature")

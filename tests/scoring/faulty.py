@@ -31,7 +31,7 @@ SIZES = {
 FAULT_ROWS = dict.fromkeys(SIZES, 30) | {FaultKind.SPIKE: 1, FaultKind.BROKEN_CORRELATION: 60}
 """Number of rows of each kind of fault."""
 _FAULT_FREE_STEPS = 60
-"""Number of steps without a fault at either end of a slot."""
+"""Minimum number of steps without a fault at the start and at the end of a slot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,35 +39,34 @@ class Fault:
     """A fault in one signal of one sensor."""
 
     sensor: int
-    at: int
-    """First step of the fault."""
+    first_step: int
     length: int
-    """Number of steps."""
+    """Number of steps with the fault."""
     signal: int
 
 
 @dataclass(frozen=True, slots=True)
 class DetectedFaults:
-    """The outcome of a stream with faults; each sensor has one row a minute."""
+    """A stream with faults and its outcome. Each sensor has one row a minute."""
 
     detector: Detector
     outcome: Outcome
     faults: list[Fault]
 
     def rows(self, fault: Fault) -> NDArray[np.int64]:
-        """Return the fault's anomalous rows, without those of an alarm from before the fault."""
-        first = fault.at * SENSORS + fault.sensor
-        rows = np.arange(first, first + fault.length * SENSORS, SENSORS, dtype=np.int64)
+        """Return the anomalous rows of a fault, except those of an earlier alarm."""
+        first_row = fault.first_step * SENSORS + fault.sensor
+        rows = np.arange(first_row, first_row + fault.length * SENSORS, SENSORS, dtype=np.int64)
         detections = self.outcome.detections
         detected_rows: NDArray[np.int64] = rows[
-            detections.is_anomaly[rows] & (detections.episode[rows] >= first)
+            detections.is_anomaly[rows] & (detections.episode[rows] >= first_row)
         ]
         return detected_rows
 
     def correct_share(self, rows: list[int], signals: list[int]) -> float:
-        """Return the share of rows whose highest attribution is that of the row's signal."""
-        shares = attribute_rows(self.detector, self.outcome, np.asarray(rows, dtype=np.int64))
-        return float(np.mean(shares.argmax(axis=1) == np.asarray(signals)))
+        """Return the share of rows whose entry in `signals` has the highest attribution."""
+        attributions = attribute_rows(self.detector, self.outcome, np.asarray(rows, dtype=np.int64))
+        return float(np.mean(attributions.argmax(axis=1) == np.asarray(signals)))
 
 
 def three_signals(steps: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -83,15 +82,20 @@ def eight_signals(steps: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]
     The signals have different units. They depend on two slow causes and on the time of day. The
     first rows do not depend on the number of steps.
     """
-    mix_rng, cause_rng, noise_rng = (np.random.default_rng([8, seed]) for seed in range(3))
-    unit = np.asarray([1.0, 10.0, 0.1, 5.0, 2.0, 100.0, 1.0, 0.01])
-    mix, level = mix_rng.normal(size=(2, 8)), mix_rng.normal(size=(SENSORS, 8))
+    weights_rng, cause_rng, noise_rng = (np.random.default_rng([8, seed]) for seed in range(3))
+    signal_scale = np.asarray([1.0, 10.0, 0.1, 5.0, 2.0, 100.0, 1.0, 0.01])
+    mixing_weights, sensor_levels = (
+        weights_rng.normal(size=(2, 8)),
+        weights_rng.normal(size=(SENSORS, 8)),
+    )
     causes = cause_rng.standard_normal((steps, SENSORS, 2))
     for step in range(1, steps):
         causes[step] = 0.8 * causes[step - 1] + 0.6 * causes[step]
-    noise = causes @ mix + 0.5 * noise_rng.standard_normal((steps, SENSORS, 8))
-    day = np.sin(2 * np.pi * np.arange(steps) / 1_440)[:, np.newaxis, np.newaxis]
-    return np.round((level + day + noise) * unit, DECIMALS), noise.std(axis=(0, 1)) * unit
+    noise = causes @ mixing_weights + 0.5 * noise_rng.standard_normal((steps, SENSORS, 8))
+    daily_cycle = np.sin(2 * np.pi * np.arange(steps) / 1_440)[:, np.newaxis, np.newaxis]
+    return np.round((sensor_levels + daily_cycle + noise) * signal_scale, DECIMALS), noise.std(
+        axis=(0, 1)
+    ) * signal_scale
 
 
 FLEETS: dict[str, Callable[[int], tuple[NDArray[np.float64], NDArray[np.float64]]]] = {
@@ -101,38 +105,38 @@ FLEETS: dict[str, Callable[[int], tuple[NDArray[np.float64], NDArray[np.float64]
 
 
 @cache
-def trained(fleet: str) -> Detector:
+def trained_detector(fleet: str) -> Detector:
     """Return a detector with the default settings, trained on a fleet's clean rows."""
     values, _ = FLEETS[fleet](TRAIN_STEPS)
     return fit_unregistered(readings_from(values), schema_for(values), TrainerSettings())
 
 
 def detect_faults(fleet: str, kind: FaultKind, *, size: float, slots: int) -> DetectedFaults:
-    """Score the training rows and later ones with a fault in each slot of each sensor."""
+    """Score the training rows and later rows that have a fault in each slot of each sensor."""
     values, scale = FLEETS[fleet](TRAIN_STEPS + slots * SLOT_STEPS)
     rng = np.random.default_rng([len(scale), list(FaultKind).index(kind)])
     faults = []
     for slot in range(slots):
         for sensor in range(SENSORS):
-            begin = TRAIN_STEPS + slot * SLOT_STEPS
-            latest = SLOT_STEPS - _FAULT_FREE_STEPS - FAULT_ROWS[kind]
-            at = begin + int(rng.integers(_FAULT_FREE_STEPS, latest + 1))
-            healthy = values[:, sensor].copy()
-            # A broken correlation selects its signal itself.
+            slot_start = TRAIN_STEPS + slot * SLOT_STEPS
+            last_start = SLOT_STEPS - _FAULT_FREE_STEPS - FAULT_ROWS[kind]
+            first_step = slot_start + int(rng.integers(_FAULT_FREE_STEPS, last_start + 1))
+            healthy_values = values[:, sensor].copy()
+            # `inject` selects the signal of a broken correlation.
             selects_signal = kind is FaultKind.BROKEN_CORRELATION
             values[:, sensor] = inject(
-                healthy,
+                healthy_values,
                 kind,
-                at=at,
+                at=first_step,
                 length=FAULT_ROWS[kind],
                 size=size,
                 scale=scale,
                 rng=rng,
                 signals=None if selects_signal else [int(rng.integers(len(scale)))],
             )
-            (signal,) = np.flatnonzero((values[:, sensor] != healthy).any(axis=0)).tolist()
-            faults.append(Fault(sensor, at, FAULT_ROWS[kind], signal))
-    detector = trained(fleet)
+            (signal,) = np.flatnonzero((values[:, sensor] != healthy_values).any(axis=0)).tolist()
+            faults.append(Fault(sensor, first_step, FAULT_ROWS[kind], signal))
+    detector = trained_detector(fleet)
     outcome = score_readings(readings_from(values), [], detector, detector.empty_memory())
     return DetectedFaults(detector, outcome, faults)
 

@@ -17,8 +17,8 @@ from tests.scoring.faulty import FLEETS, SIZES, detect_faults
 
 MIN_CORRECT_SHARE = 0.9
 """Smallest share of faults whose signal has the highest attribution."""
-MIN_CORRECT_SHARE_OF_USUAL_ROWS = 0.8
-"""Smallest such share among rows with a usual forecast residual."""
+MIN_CORRECT_SHARE_OF_SMALL_RESIDUALS = 0.8
+"""Smallest share of rows whose signal has the highest attribution, if the residual is small."""
 SLOTS = 12
 """Number of faults per sensor."""
 
@@ -26,48 +26,55 @@ SLOTS = 12
 @pytest.mark.parametrize("fleet", FLEETS)
 @pytest.mark.parametrize("kind", SIZES)
 def test_the_signal_with_a_fault_has_the_highest_attribution(fleet: str, kind: FaultKind) -> None:
-    """True for the first anomalous row of a fault and for the row with the highest score."""
+    """The test uses the first anomalous row of each fault and the row with the highest score."""
     stream = detect_faults(fleet, kind, size=SIZES[kind], slots=SLOTS)
     score = stream.outcome.detections.raw_score
 
-    result = [(stream.rows(fault), fault.signal) for fault in stream.faults]
-    result = [(rows, signal) for rows, signal in result if len(rows)]
+    detected_faults = [(stream.rows(fault), fault.signal) for fault in stream.faults]
+    detected_faults = [(rows, signal) for rows, signal in detected_faults if len(rows)]
 
-    assert len(result) >= 0.4 * len(stream.faults)
-    signals = [signal for _, signal in result]
-    assert stream.correct_share([int(rows[0]) for rows, _ in result], signals) >= MIN_CORRECT_SHARE
+    assert len(detected_faults) >= 0.4 * len(stream.faults)
+    signals = [signal for _, signal in detected_faults]
     assert (
-        stream.correct_share([int(rows[score[rows].argmax()]) for rows, _ in result], signals)
+        stream.correct_share([int(rows[0]) for rows, _ in detected_faults], signals)
+        >= MIN_CORRECT_SHARE
+    )
+    assert (
+        stream.correct_share(
+            [int(rows[score[rows].argmax()]) for rows, _ in detected_faults], signals
+        )
         >= MIN_CORRECT_SHARE
     )
 
 
 @pytest.mark.parametrize("fleet", FLEETS)
 def test_a_small_lasting_shift_is_attributed_to_its_signal(fleet: str) -> None:
-    """The smoothed residuals identify the signal if the row's own residual is usual."""
+    """The smoothed residuals identify the signal even if the row's own residual is small."""
     stream = detect_faults(fleet, FaultKind.LEVEL_SHIFT, size=2.0, slots=SLOTS)
     evidence, forecast = stream.outcome.detections.evidence, stream.detector.forecast
     assert forecast is not None
     residual = evidence.standardised[:, : len(forecast.spread)] - evidence.expected
     distance = np.linalg.norm(residual @ forecast.whitening.T, axis=1)
-    is_usual = distance < np.quantile(distance, 0.9)
+    has_small_residual = distance < np.quantile(distance, 0.9)
 
-    result = [
+    detected_rows = [
         (row, fault.signal)
         for fault in stream.faults
         for row in stream.rows(fault).tolist()
-        if is_usual[row]
+        if has_small_residual[row]
     ]
 
-    assert len(result) > 50
+    assert len(detected_rows) > 50
     assert (
-        stream.correct_share([row for row, _ in result], [signal for _, signal in result])
-        >= MIN_CORRECT_SHARE_OF_USUAL_ROWS
+        stream.correct_share(
+            [row for row, _ in detected_rows], [signal for _, signal in detected_rows]
+        )
+        >= MIN_CORRECT_SHARE_OF_SMALL_RESIDUALS
     )
 
 
 def test_context_gets_no_attribution() -> None:
-    """An unusual command makes the row anomalous; only signals get shares."""
+    """An extreme command makes the row anomalous, but only signals get an attribution."""
     schema = a_schema().model_copy(update={"context": (NumericColumn(name="command"),)})
     readings = some_readings(600)
     command = np.random.default_rng(1).normal(size=(600, 1))
@@ -91,15 +98,15 @@ def test_context_gets_no_attribution() -> None:
 def test_a_row_equal_to_its_expectation_has_equal_attributions() -> None:
     detector = a_detector()
     readings = some_readings(1)
-    as_expected = replace(readings, values=detector.ranges.expected[np.newaxis].copy())
+    expected_readings = replace(readings, values=detector.ranges.expected[np.newaxis].copy())
 
-    outcome = score_readings(as_expected, [], detector, detector.empty_memory())
+    outcome = score_readings(expected_readings, [], detector, detector.empty_memory())
 
     assert attribute_rows(detector, outcome, np.asarray([0])).tolist() == [[1 / 3] * 3]
 
 
 def test_if_no_score_drops_the_most_outlying_signal_has_the_highest_attribution() -> None:
-    """Without any component, replacing a signal changes no score."""
+    """All components have weight zero, so replacing the value of a signal changes no score."""
     detector = a_forecast_detector()
     assert detector.decision is not None
     zero_weights = replace(detector.decision, weights=np.zeros_like(detector.decision.weights))

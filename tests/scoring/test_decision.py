@@ -1,4 +1,4 @@
-"""Decisions: rarities, smoothing, the end of alarms, refractory rows, stored arrays."""
+"""Decisions: rarities, smoothing, the end of alarms, refractory rows and stored arrays."""
 
 from dataclasses import replace
 
@@ -28,7 +28,7 @@ from tests.scoring.detectors import a_forecast_detector
 def readings_with_shift(
     rows: int, *, start: int, stop: int, size: float, seed: int = 5
 ) -> Readings:
-    """Return rows of s0, some of them with one signal shifted."""
+    """Return rows of the sensor s0. In the rows from `start` to `stop`, one signal is shifted."""
     readings = some_readings(rows, seed=seed, sensors=1)
     values = np.clip(readings.values, -1.8, 1.8)
     values[start:stop, 1] += size
@@ -56,7 +56,7 @@ def test_rarities_rise_with_scores(sample: list[float], queries: list[float]) ->
 
 @pytest.mark.parametrize("probability", [0.5, 0.1, 0.01, 0.0001])
 def test_a_rarity_is_the_negative_log_of_the_tail_probability(probability: float) -> None:
-    """For exponential scores the tail model is exact, even beyond the sample."""
+    """The tail model is exact for exponential scores, even for scores above the sample."""
     sample = np.random.default_rng(1).exponential(size=20_000)
 
     (result,) = rarity(fit_tail(sample), np.asarray([-np.log(probability)]))
@@ -64,7 +64,7 @@ def test_a_rarity_is_the_negative_log_of_the_tail_probability(probability: float
     assert result == pytest.approx(-np.log(probability), rel=0.08)
 
 
-def test_equal_scores_have_the_rarity_of_all_of_them_together() -> None:
+def test_equal_scores_have_the_rarity_of_their_total_share() -> None:
     sample = np.asarray([0.0] * 900 + [1.0] * 100)
 
     result = rarity(fit_tail(sample), np.asarray([0.0, 1.0]))
@@ -86,51 +86,51 @@ def test_an_alarm_lasts_until_the_score_is_below_a_share_of_the_threshold() -> N
     result = score_all(detector, readings_with_shift(300, start=150, stop=200, size=5.0)).detections
 
     threshold = detector.calibration.threshold
-    alarmed, raw = result.is_anomaly, result.raw_score
-    assert alarmed[155:200].all()
-    assert not alarmed[:140].any()
+    is_anomaly, raw_score = result.is_anomaly, result.raw_score
+    assert is_anomaly[155:200].all()
+    assert not is_anomaly[:140].any()
     for row in range(1, 300):
-        alarm_holds = alarmed[row - 1] and raw[row] >= ALARM_HOLD_SHARE * threshold
-        assert alarmed[row] == (raw[row] > threshold or alarm_holds)
+        alarm_holds = is_anomaly[row - 1] and raw_score[row] >= ALARM_HOLD_SHARE * threshold
+        assert is_anomaly[row] == (raw_score[row] > threshold or alarm_holds)
 
 
-def test_inside_an_alarm_the_anomaly_score_counts_only_the_excess_over_its_peak() -> None:
+def test_in_an_alarm_the_anomaly_score_measures_the_excess_over_the_peak() -> None:
     result = score_all(
         a_forecast_detector(), readings_with_shift(300, start=150, stop=200, size=5.0)
     ).detections
 
-    first = int(np.argmax(result.is_anomaly))
-    assert result.anomaly_score[first] > 1.0
-    assert result.anomaly_score[first + 10 : 200].max() < 1.0
-    assert result.is_anomaly[first:200].all()
+    first_row = int(np.argmax(result.is_anomaly))
+    assert result.anomaly_score[first_row] > 1.0
+    assert result.anomaly_score[first_row + 10 : 200].max() < 1.0
+    assert result.is_anomaly[first_row:200].all()
     # The severity of an episode never falls.
-    assert np.all(np.diff(result.severity[first:200].astype(int)) >= 0)
+    assert np.all(np.diff(result.severity[first_row:200].astype(int)) >= 0)
 
 
 def test_no_alarm_starts_within_the_refractory_rows() -> None:
-    plain = a_forecast_detector()
-    assert plain.decision is not None
+    detector = a_forecast_detector()
+    assert detector.decision is not None
     readings = some_readings(200, seed=5, sensors=1)
     values = np.clip(readings.values, -1.5, 1.5)
     values[[100, 140, 180]] = 30.0
-    spikes = replace(readings, values=values)
-    refractory_detector = replace(plain, decision=replace(plain.decision, refractory_rows=60))
+    readings_with_spikes = replace(readings, values=values)
+    refractory_detector = replace(detector, decision=replace(detector.decision, refractory_rows=60))
 
     without_refractory, with_refractory = (
-        score_all(plain, spikes).detections,
-        score_all(refractory_detector, spikes).detections,
+        score_all(detector, readings_with_spikes).detections,
+        score_all(refractory_detector, readings_with_spikes).detections,
     )
 
-    starts = [
+    alarm_starts = [
         np.flatnonzero(result.episode_rows == 1).tolist()
         for result in (without_refractory, with_refractory)
     ]
-    assert starts[0] == [100, 140, 180]
-    assert starts[1] == [100, 180]
+    assert alarm_starts[0] == [100, 140, 180]
+    assert alarm_starts[1] == [100, 180]
 
 
 def test_a_gap_ends_the_alarm_and_resets_smoothed_residuals_and_score() -> None:
-    """Without the gap, the row after it would have continued the alarm."""
+    """Without the gap, the row after the gap would have continued the alarm."""
     detector = a_forecast_detector()
     readings = readings_with_shift(200, start=150, stop=199, size=5.0)
     values, time = readings.values.copy(), readings.event_time.copy()
@@ -138,30 +138,30 @@ def test_a_gap_ends_the_alarm_and_resets_smoothed_residuals_and_score() -> None:
     time[199] += 100_000 * MINUTE
     memory, drift_start = detector.empty_memory(), detector.layout.drift_start
 
-    fault, gap = score_in_batches(
+    before_gap, after_gap = score_in_batches(
         replace(readings, values=values, event_time=time), detector, memory, [199]
     )
 
     threshold = detector.calibration.threshold
-    assert fault.detections.is_anomaly[-1]
-    assert STATUSES[gap.detections.status[0]] is Status.GAP
-    assert ALARM_HOLD_SHARE * threshold < gap.detections.raw_score[0] < threshold
-    assert not gap.detections.is_anomaly[0]
+    assert before_gap.detections.is_anomaly[-1]
+    assert STATUSES[after_gap.detections.status[0]] is Status.GAP
+    assert ALARM_HOLD_SHARE * threshold < after_gap.detections.raw_score[0] < threshold
+    assert not after_gap.detections.is_anomaly[0]
     assert memory.floats[0, FloatColumn.SMOOTHED_SCORE] == INITIAL_SMOOTHED_SCORE
     assert not memory.floats[0, drift_start : drift_start + 3].any()
     assert memory.ints[0, IntColumn.IN_ALARM] == 0
 
 
 def test_the_p_value_of_clean_rows_is_uniform() -> None:
-    """The Kolmogorov-Smirnov distance of new clean rows from uniform is small."""
+    """The Kolmogorov-Smirnov distance of the p-values from the uniform distribution is small."""
     detector = a_forecast_detector()
-    clean = some_readings(8_000, seed=99)
+    clean_readings = some_readings(8_000, seed=99)
 
-    result = score_all(detector, clean).detections
+    result = score_all(detector, clean_readings).detections
 
     p_value = np.sort(result.p_value[1_000:])
     distance = np.max(np.abs(p_value - np.arange(1, len(p_value) + 1) / len(p_value)))
-    assert distance < 0.08  # the critical value for 600 calibration rows: 1.63 / sqrt(600) = 0.067
+    assert distance < 0.08  # the critical value is 1.63 / sqrt(600) = 0.067
     assert np.all((p_value > 0) & (p_value <= 1))
 
 
@@ -173,13 +173,16 @@ def test_p_values_fall_as_scores_rise() -> None:
 
 def test_a_stored_detector_scores_the_same_bits() -> None:
     detector = a_forecast_detector()
-    restored = detector_from_arrays("v", detector.schema, detector.plan, detector.arrays())
+    restored_detector = detector_from_arrays("v", detector.schema, detector.plan, detector.arrays())
     rows = readings_with_shift(300, start=100, stop=150, size=4.0)
 
-    one, two = score_all(detector, rows).detections, score_all(restored, rows).detections
+    expected, actual = (
+        score_all(detector, rows).detections,
+        score_all(restored_detector, rows).detections,
+    )
 
-    assert one.raw_score.tobytes() == two.raw_score.tobytes()
-    assert one.is_anomaly.tobytes() == two.is_anomaly.tobytes()
+    assert expected.raw_score.tobytes() == actual.raw_score.tobytes()
+    assert expected.is_anomaly.tobytes() == actual.is_anomaly.tobytes()
 
 
 def arrays_with(name: str, array: NDArray[np.generic] | None) -> dict[str, NDArray[np.generic]]:
@@ -191,12 +194,12 @@ def arrays_with(name: str, array: NDArray[np.generic] | None) -> dict[str, NDArr
     return arrays
 
 
-def tables(**changes: float) -> NDArray[np.float64]:
+def changed_tables(**changes: float) -> NDArray[np.float64]:
     decision = a_forecast_detector().decision
     assert decision is not None
     changed = decision.tables.copy()
     for column, value in changes.items():
-        changed[0, {"first": 0, "scale": KNOTS + 1}[column]] = value
+        changed[0, {"first_knot": 0, "scale": KNOTS + 1}[column]] = value
     return changed
 
 
@@ -204,9 +207,9 @@ def tables(**changes: float) -> NDArray[np.float64]:
     ("name", "array"),
     [
         ("decision_tables", None),
-        ("decision_tables", tables(first=np.nan)),
-        ("decision_tables", tables(first=1e9)),
-        ("decision_tables", tables(scale=0.0)),
+        ("decision_tables", changed_tables(first_knot=np.nan)),
+        ("decision_tables", changed_tables(first_knot=1e9)),
+        ("decision_tables", changed_tables(scale=0.0)),
         ("decision_tables", np.zeros((2, 2))),
         ("decision_weights", np.full(4, 0.5)),
         ("decision_refractory", np.asarray([-1])),
@@ -229,25 +232,25 @@ def test_a_wrong_array_is_refused_by_its_name(name: str, array: NDArray[np.gener
 
 def test_each_missing_array_is_refused() -> None:
     signals = len(a_forecast_detector().schema.signals)
-    for read in (
+    for read_arrays in (
         decision_from_arrays,
         lambda arrays: forecast_from_arrays(arrays, signals=signals, contexts=0),
     ):
         with pytest.raises(ModelRefused):
-            read({})
+            read_arrays({})
     with pytest.raises(ModelRefused):
         levels_from_arrays({}, 3)
 
 
-def test_a_component_of_weight_zero_does_not_count() -> None:
-    """The ablations of the quality benchmark rely on this."""
+def test_a_component_of_weight_zero_does_not_change_the_score() -> None:
+    """The quality benchmark sets a weight to zero to measure the effect of a component."""
     detector = a_forecast_detector()
     assert detector.decision is not None
-    no_component = replace(detector.decision, weights=np.zeros(4))
+    zero_weights = replace(detector.decision, weights=np.zeros(4))
     rows = readings_with_shift(300, start=100, stop=150, size=9.0)
 
-    result = score_all(replace(detector, decision=no_component), rows).detections
+    result = score_all(replace(detector, decision=zero_weights), rows).detections
 
     assert not result.is_anomaly[2:].any()
-    assert isinstance(no_component, Decision)
+    assert isinstance(zero_weights, Decision)
     assert len(RarityTable) == len(detector.decision.tables)

@@ -25,14 +25,14 @@ from tests.scoring.detectors import DETECTORS, a_forecast_detector
 
 
 def outcome_of(values: list[list[float]], detector: Detector) -> Outcome:
-    """Return the outcome of rows of s0, one a minute."""
+    """Return the outcome of rows of the sensor s0, one row a minute."""
     readings = replace(
         some_readings(len(values), sensors=1), values=np.asarray(values, dtype=np.float64)
     )
     return score_readings(readings, [], detector, detector.empty_memory())
 
 
-def explained(outcome: Outcome, detector: Detector) -> list[list[SignalReading]]:
+def explain_all_rows(outcome: Outcome, detector: Detector) -> list[list[SignalReading]]:
     return explain_rows(detector, outcome, np.arange(len(outcome.readings)))
 
 
@@ -40,12 +40,12 @@ def by_name(row: list[SignalReading]) -> dict[str, SignalReading]:
     return {signal.name: signal for signal in row}
 
 
-def test_a_value_outside_the_training_band_is_low_or_high_and_its_ends_are_within() -> None:
+def test_a_value_outside_the_training_band_is_low_or_high() -> None:
     detector = a_detector()
-    low, high = detector.ranges.low, detector.ranges.high
-    values = [low, high, np.nextafter(low, -np.inf), np.nextafter(high, np.inf)]
+    band_low, band_high = detector.ranges.low, detector.ranges.high
+    values = [band_low, band_high, np.nextafter(band_low, -np.inf), np.nextafter(band_high, np.inf)]
 
-    rows = explained(outcome_of([row.tolist() for row in values], detector), detector)
+    rows = explain_all_rows(outcome_of([row.tolist() for row in values], detector), detector)
 
     assert [[signal.direction for signal in row] for row in rows] == [
         [Direction.WITHIN] * 3,
@@ -59,9 +59,9 @@ def test_a_plain_model_shows_each_signals_training_range() -> None:
     detector = a_detector()
     ranges = detector.ranges
 
-    (row,) = explained(outcome_of([[0.1, 0.2, 9.0]], detector), detector)
+    (row,) = explain_all_rows(outcome_of([[0.1, 0.2, 9.0]], detector), detector)
 
-    assert row[0].name == "x3"  # the only unusual value
+    assert row[0].name == "x3"  # only its value is unusual
     result = by_name(row)
     assert sorted(result) == ["x1", "x2", "x3"]
     assert [result[name].actual for name in ("x1", "x2", "x3")] == [0.1, 0.2, 9.0]
@@ -72,11 +72,11 @@ def test_a_plain_model_shows_each_signals_training_range() -> None:
     )
 
 
-def test_without_memory_the_sensor_s_level_is_expected() -> None:
+def test_without_memory_the_level_of_the_sensor_is_expected() -> None:
     detector = a_forecast_detector()
 
     outcome = outcome_of([[0.1, 0.2, 30.0]], detector)
-    (row,) = explained(outcome, detector)
+    (row,) = explain_all_rows(outcome, detector)
 
     assert STATUSES[outcome.detections.status[0]] is Status.WARMING_UP
     assert row[0].name == "x3"
@@ -90,36 +90,38 @@ def test_without_memory_the_sensor_s_level_is_expected() -> None:
 
 def test_with_memory_about_99_percent_of_clean_rows_lie_within_their_band() -> None:
     detector = a_forecast_detector()
-    clean = some_readings(3_000, seed=11)
-    outcome = score_readings(clean, [], detector, detector.empty_memory())
+    clean_readings = some_readings(3_000, seed=11)
+    outcome = score_readings(clean_readings, [], detector, detector.empty_memory())
 
-    rows = explained(outcome, detector)
+    rows = explain_all_rows(outcome, detector)
 
     assert (outcome.detections.status == STATUSES.index(Status.SCORED)).mean() > 0.99
-    within = [signal.direction == Direction.WITHIN for row in rows for signal in row]
-    assert 0.98 < np.mean(within) < 0.996
+    is_within_band = [signal.direction == Direction.WITHIN for row in rows for signal in row]
+    assert 0.98 < np.mean(is_within_band) < 0.996
 
 
-def test_a_squashed_forecast_is_converted_to_the_signals_unit() -> None:
-    """A sensor far from its location has a squashed forecast; the explanation inverts it."""
+def test_a_compressed_forecast_is_converted_to_the_unit_of_its_signal() -> None:
+    """The forecast of an outlier is compressed. The explanation reverses the compression."""
     detector = a_forecast_detector()
     outcome = outcome_of([[0.0, 0.0, 0.0]] * 4 + [[500.0, 0.0, 0.0]] * 3, detector)
     evidence = outcome.detections.evidence
 
-    row = by_name(explained(outcome, detector)[-1])
+    row = by_name(explain_all_rows(outcome, detector)[-1])
 
     location, scale = evidence.location[-1, 0], evidence.scale[-1, 0]
-    squashed = squash((row["x1"].expected - location) / scale)
-    assert squashed == pytest.approx(evidence.expected[-1, 0], rel=1e-9)
+    compressed = squash((row["x1"].expected - location) / scale)
+    assert compressed == pytest.approx(evidence.expected[-1, 0], rel=1e-9)
 
 
 def test_expected_values_stay_within_the_schemas_bounds() -> None:
     detector = a_forecast_detector()
-    first, *others = detector.schema.signals
-    bounded = first.model_copy(update={"min": -0.5, "max": 0.5})
-    schema = detector.schema.model_copy(update={"signals": (bounded, *others)})
+    first_signal, *other_signals = detector.schema.signals
+    bounded_signal = first_signal.model_copy(update={"min": -0.5, "max": 0.5})
+    schema = detector.schema.model_copy(update={"signals": (bounded_signal, *other_signals)})
 
-    rows = explained(outcome_of([[0.4, 0.0, 0.0]] * 5, detector), replace(detector, schema=schema))
+    rows = explain_all_rows(
+        outcome_of([[0.4, 0.0, 0.0]] * 5, detector), replace(detector, schema=schema)
+    )
 
     for row in rows:
         x1 = by_name(row)["x1"]
@@ -127,10 +129,12 @@ def test_expected_values_stay_within_the_schemas_bounds() -> None:
         assert x1.direction == Direction.WITHIN
 
 
-def test_an_imputed_value_is_marked_as_held() -> None:
+def test_an_imputed_value_is_marked_as_a_held_value() -> None:
     detector = a_forecast_detector()
 
-    _, row = explained(outcome_of([[0.5, 0.0, 0.0], [math.nan, 0.0, 9.0]], detector), detector)
+    _, row = explain_all_rows(
+        outcome_of([[0.5, 0.0, 0.0], [math.nan, 0.0, 9.0]], detector), detector
+    )
 
     result = by_name(row)
     assert [result[name].held for name in ("x1", "x2", "x3")] == [True, False, False]
@@ -148,7 +152,7 @@ def test_no_rows_have_no_explanations(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", DETECTORS)
 @given(readings=untidy_streams(), data=st.data())
-def test_attributions_of_any_row_are_sorted_shares_and_its_numbers_are_finite(
+def test_attributions_are_sorted_shares_and_expected_values_are_finite(
     kind: str, readings: Readings, data: st.DataObject
 ) -> None:
     detector = DETECTORS[kind]()
@@ -158,7 +162,7 @@ def test_attributions_of_any_row_are_sorted_shares_and_its_numbers_are_finite(
 
     (outcome,) = score_in_batches(readings, detector, detector.empty_memory())
 
-    for row in explained(outcome, detector):
+    for row in explain_all_rows(outcome, detector):
         shares = [signal.attribution for signal in row]
         assert shares == sorted(shares, reverse=True)
         assert all(0.0 <= share <= 1.0 for share in shares)
@@ -178,7 +182,7 @@ def test_explanations_do_not_depend_on_micro_batch_boundaries(
     kind: str, readings: Readings, data: st.DataObject
 ) -> None:
     detector = DETECTORS[kind]()
-    if kind == "plain":  # it has no rule for missing values
+    if kind == "plain":  # the plain detector has no rule for missing values
         readings = replace(readings, values=np.nan_to_num(readings.values, nan=0.0))
     cuts = data.draw(st.lists(st.integers(0, len(readings)), max_size=6))
 
@@ -190,5 +194,5 @@ def test_explanations_do_not_depend_on_micro_batch_boundaries(
         for batch in batches
         for row in range(len(batch.readings))
     ]
-    # Compared by repr, which shows every bit of a float and is equal for NaN.
-    assert repr(row_by_row) == repr(explained(at_once, detector))
+    # Two different floats have different texts, and NaN has the same text as NaN.
+    assert repr(row_by_row) == repr(explain_all_rows(at_once, detector))

@@ -1,4 +1,4 @@
-"""The features of the plain plan, and the plan in a manifest."""
+"""The plain feature plan: its features, and its form in a manifest."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -18,7 +18,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 @settings(max_examples=300, deadline=None)
 @given(st.datetimes(timezones=st.just(UTC)))
 def test_hour_and_day_of_week_equal_those_of_the_calendar(instant: datetime) -> None:
-    """The years 1 to 9999 include negative event times."""
+    """The years 1 to 9999 include event times before 1970, which are negative."""
     event_time = np.asarray([(instant - EPOCH) // timedelta(microseconds=1)])
 
     assert hour(event_time)[0] == instant.hour
@@ -44,16 +44,16 @@ def test_the_plain_plan_has_the_signals_then_hour_and_day_of_week() -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(cut=st.integers(0, 200))
-def test_features_do_not_depend_on_micro_batch_boundaries(cut: int) -> None:
+@given(boundary=st.integers(0, 200))
+def test_features_do_not_depend_on_micro_batch_boundaries(boundary: int) -> None:
     readings = some_readings(200)
     plan = plain_plan(a_schema())
-    at_once = compute_features(readings, plan)
+    expected = compute_features(readings, plan)
 
-    first = compute_features(readings.take(slice(0, cut)), plan)
-    second = compute_features(readings.take(slice(cut, None)), plan)
+    first_batch = compute_features(readings.take(slice(0, boundary)), plan)
+    second_batch = compute_features(readings.take(slice(boundary, None)), plan)
 
-    assert np.concatenate([first, second]).tobytes() == at_once.tobytes()
+    assert np.concatenate([first_batch, second_batch]).tobytes() == expected.tobytes()
 
 
 def test_a_plan_is_restored_from_a_manifest() -> None:
@@ -75,6 +75,6 @@ def test_a_plan_is_restored_from_a_manifest() -> None:
     ],
     ids=str,
 )
-def test_a_plan_that_does_not_fit_is_refused(change: dict[str, object]) -> None:
+def test_an_invalid_plan_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(ModelRefused):
         plan_from_plain(plain_plan(a_schema()).to_plain() | change, a_schema())

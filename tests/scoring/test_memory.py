@@ -1,4 +1,4 @@
-"""The memory: independent of micro-batch boundaries, undone, stored, restored, converted."""
+"""The memory does not depend on micro-batch boundaries, and can be undone and restored."""
 
 from dataclasses import replace
 
@@ -21,95 +21,100 @@ from tests.detection.detection_streams import (
 from tests.reading_builders import some_readings
 from tests.scoring.detectors import DETECTORS
 
-cuts = st.lists(st.integers(0, 60), max_size=6)
-bounds = st.sampled_from([1, 2, 3, 100])
+boundary_lists = st.lists(st.integers(0, 60), max_size=6)
+sensor_limits = st.sampled_from([1, 2, 3, 100])
 
 
-def cuts_within(chosen: list[int], readings: Readings) -> list[int]:
-    return [cut for cut in chosen if cut <= len(readings)]
+def boundaries_within(boundaries: list[int], readings: Readings) -> list[int]:
+    return [boundary for boundary in boundaries if boundary <= len(readings)]
 
 
 @pytest.mark.parametrize("kind", DETECTORS)
 @settings(max_examples=100, deadline=None)
-@given(readings=untidy_streams(), chosen=cuts, bound=bounds)
+@given(readings=untidy_streams(), boundaries=boundary_lists, sensor_limit=sensor_limits)
 def test_detections_do_not_depend_on_micro_batch_boundaries(
-    kind: str, readings: Readings, chosen: list[int], bound: int
+    kind: str, readings: Readings, boundaries: list[int], sensor_limit: int
 ) -> None:
     detector = DETECTORS[kind]()
-    one, other = detector.empty_memory(max_sensors=bound), detector.empty_memory(max_sensors=bound)
+    memory_at_once, memory_in_batches = (
+        detector.empty_memory(max_sensors=sensor_limit),
+        detector.empty_memory(max_sensors=sensor_limit),
+    )
 
-    at_once = score_in_batches(readings, detector, one)
-    batches = score_in_batches(readings, detector, other, cuts_within(chosen, readings))
+    at_once = score_in_batches(readings, detector, memory_at_once)
+    batches = score_in_batches(
+        readings, detector, memory_in_batches, boundaries_within(boundaries, readings)
+    )
 
     assert detection_bytes(batches) == detection_bytes(at_once)
     assert ended_episodes(batches) == ended_episodes(at_once)
-    assert memory_to_bytes(other) == memory_to_bytes(one)
+    assert memory_to_bytes(memory_in_batches) == memory_to_bytes(memory_at_once)
 
 
 @pytest.mark.parametrize("kind", DETECTORS)
 @settings(max_examples=100, deadline=None)
-@given(readings=untidy_streams(), cut=st.integers(0, 60), bound=bounds)
+@given(readings=untidy_streams(), boundary=st.integers(0, 60), sensor_limit=sensor_limits)
 def test_undo_restores_the_memory_from_before_the_micro_batch(
-    kind: str, readings: Readings, cut: int, bound: int
+    kind: str, readings: Readings, boundary: int, sensor_limit: int
 ) -> None:
     detector = DETECTORS[kind]()
-    memory = detector.empty_memory(max_sensors=bound)
-    score_in_batches(readings.take(slice(0, cut)), detector, memory)
-    before = memory_to_bytes(memory)
+    memory = detector.empty_memory(max_sensors=sensor_limit)
+    score_in_batches(readings.take(slice(0, boundary)), detector, memory)
+    bytes_before = memory_to_bytes(memory)
 
     memory.begin()
     score_in_batches(readings, detector, memory)
     score_in_batches(readings, detector, memory)
     memory.undo()
 
-    assert memory_to_bytes(memory) == before
+    assert memory_to_bytes(memory) == bytes_before
 
 
 @pytest.mark.parametrize("kind", DETECTORS)
 @settings(max_examples=50, deadline=None)
-@given(readings=untidy_streams(), cut=st.integers(0, 60))
+@given(readings=untidy_streams(), boundary=st.integers(0, 60))
 def test_a_memory_restored_from_bytes_scores_the_same(
-    kind: str, readings: Readings, cut: int
+    kind: str, readings: Readings, boundary: int
 ) -> None:
     detector = DETECTORS[kind]()
     memory = detector.empty_memory()
-    score_in_batches(readings.take(slice(0, cut)), detector, memory)
+    score_in_batches(readings.take(slice(0, boundary)), detector, memory)
 
-    restored = memory_from_bytes(memory_to_bytes(memory), detector)
+    restored_memory = memory_from_bytes(memory_to_bytes(memory), detector)
 
-    assert detection_bytes(score_in_batches(readings, detector, restored)) == detection_bytes(
-        score_in_batches(readings, detector, memory)
-    )
-    assert memory_to_bytes(restored) == memory_to_bytes(memory)
+    assert detection_bytes(
+        score_in_batches(readings, detector, restored_memory)
+    ) == detection_bytes(score_in_batches(readings, detector, memory))
+    assert memory_to_bytes(restored_memory) == memory_to_bytes(memory)
 
 
-@pytest.mark.parametrize(("of", "to"), [("plain", "forecast"), ("forecast", "plain")])
+@pytest.mark.parametrize(("old_kind", "new_kind"), [("plain", "forecast"), ("forecast", "plain")])
 @settings(max_examples=50, deadline=None)
-@given(readings=untidy_streams(), cut=st.integers(0, 60))
+@given(readings=untidy_streams(), boundary=st.integers(0, 60))
 def test_undo_restores_the_memory_from_before_a_model_swap(
-    of: str, to: str, readings: Readings, cut: int
+    old_kind: str, new_kind: str, readings: Readings, boundary: int
 ) -> None:
-    memory = DETECTORS[of]().empty_memory()
-    score_in_batches(readings.take(slice(0, cut)), DETECTORS[of](), memory)
-    before = memory_to_bytes(memory)
+    memory = DETECTORS[old_kind]().empty_memory()
+    score_in_batches(readings.take(slice(0, boundary)), DETECTORS[old_kind](), memory)
+    bytes_before = memory_to_bytes(memory)
 
     memory.begin()
-    memory.adopt(DETECTORS[to]())
-    score_in_batches(readings, DETECTORS[to](), memory)
+    memory.adopt(DETECTORS[new_kind]())
+    score_in_batches(readings, DETECTORS[new_kind](), memory)
     memory.undo()
 
-    assert memory_to_bytes(memory) == before
+    assert memory_to_bytes(memory) == bytes_before
 
 
 def test_the_least_recently_used_sensor_is_evicted() -> None:
     detector = DETECTORS["plain"]()
     memory = detector.empty_memory(max_sensors=2)
-    rows = some_readings(5, sensors=3)
-    order = replace(rows, sensor=np.asarray([0, 1, 0, 2, 1], dtype=np.int32))
+    some_rows = some_readings(5, sensors=3)
+    readings = replace(some_rows, sensor=np.asarray([0, 1, 0, 2, 1], dtype=np.int32))
 
-    score_in_batches(order, detector, memory)
+    score_in_batches(readings, detector, memory)
 
-    assert memory.names == ["s1", "s2"]  # s2 got the slot of s1, then s1 the slot of s0
+    assert memory.names == ["s1", "s2"]  # s2 replaced s1, then s1 replaced s0
     assert (memory.sensors, memory.evicted) == (2, 2)
 
 
@@ -117,13 +122,18 @@ def test_an_open_episode_ends_when_its_sensor_is_evicted() -> None:
     detector = DETECTORS["plain"]()
     rows = some_readings(3, sensors=2)
     values = np.asarray([[9.0] * 3, [9.0] * 3, [0.0] * 3])
-    order = replace(rows, sensor=np.asarray([0, 0, 1], dtype=np.int32), values=values)
+    readings = replace(rows, sensor=np.asarray([0, 0, 1], dtype=np.int32), values=values)
 
-    (outcome,) = score_in_batches(order, detector, detector.empty_memory(max_sensors=1))
+    (outcome,) = score_in_batches(readings, detector, detector.empty_memory(max_sensors=1))
 
-    (closed,) = outcome.closed
-    assert (closed.sensor_id, closed.rows, closed.index, closed.start) == ("s0", 2, 2, 0)
-    assert closed.last_time == order.event_time[1]
+    (closed_episode,) = outcome.closed
+    assert (
+        closed_episode.sensor_id,
+        closed_episode.rows,
+        closed_episode.index,
+        closed_episode.start,
+    ) == ("s0", 2, 2, 0)
+    assert closed_episode.last_time == readings.event_time[1]
 
 
 def test_undo_without_begin_is_an_error() -> None:
@@ -156,66 +166,70 @@ def test_bytes_of_another_memory_are_refused(content: bytes, message: str) -> No
 
 
 def test_lagged_rows_and_newest_times_are_kept_at_a_model_swap() -> None:
-    memory, plain = some_memory(), DETECTORS["plain"]()
-    before, ints = memory.layout, memory.ints.copy()
-    lagged_rows = memory.floats[:, before.lags_start : before.drift_start].copy()
+    memory, plain_detector = some_memory(), DETECTORS["plain"]()
+    layout_before, ints_before = memory.layout, memory.ints.copy()
+    lagged_rows = memory.floats[:, layout_before.lags_start : layout_before.drift_start].copy()
 
-    memory.adopt(plain)
+    memory.adopt(plain_detector)
 
     layout = memory.layout
     assert np.array_equal(memory.floats[:, layout.lags_start : layout.drift_start], lagged_rows)
-    assert np.array_equal(memory.ints[:, IntColumn.NEWEST_TIME], ints[:, IntColumn.NEWEST_TIME])
-    assert np.array_equal(memory.ints[:, IntColumn.LAG_COUNT], ints[:, IntColumn.LAG_COUNT])
+    assert np.array_equal(
+        memory.ints[:, IntColumn.NEWEST_TIME], ints_before[:, IntColumn.NEWEST_TIME]
+    )
+    assert np.array_equal(memory.ints[:, IntColumn.LAG_COUNT], ints_before[:, IntColumn.LAG_COUNT])
 
 
 def test_a_new_sensor_continues_its_warm_up_at_a_model_swap() -> None:
     detector = DETECTORS["forecast"]()
     rows = replace(some_readings(60, sensors=1), sensor_ids=("new",))
-    swapped, steady = detector.empty_memory(), detector.empty_memory()
+    swapped_memory, expected_memory = detector.empty_memory(), detector.empty_memory()
 
-    score_in_batches(rows.take(slice(0, 20)), detector, swapped)
-    swapped.adopt(detector)
-    (outcome,) = score_in_batches(rows.take(slice(20, None)), detector, swapped)
-    score_in_batches(rows, detector, steady)
+    score_in_batches(rows.take(slice(0, 20)), detector, swapped_memory)
+    swapped_memory.adopt(detector)
+    (outcome,) = score_in_batches(rows.take(slice(20, None)), detector, swapped_memory)
+    score_in_batches(rows, detector, expected_memory)
 
     assert (outcome.detections.status == 0).sum() == 60 - 30
     layout = detector.layout
     levels = slice(FloatColumn.LOCATIONS, layout.lags_start)
-    assert np.array_equal(swapped.floats[0, levels], steady.floats[0, levels])
+    assert np.array_equal(swapped_memory.floats[0, levels], expected_memory.floats[0, levels])
 
 
 def test_after_a_swap_to_other_columns_missing_values_become_the_new_location() -> None:
     detector = DETECTORS["forecast"]()
-    other = detector.schema.signals[0].model_copy(update={"name": "other"})
-    signals = (other, *detector.schema.signals[1:])
+    renamed_signal = detector.schema.signals[0].model_copy(update={"name": "renamed"})
+    signals = (renamed_signal, *detector.schema.signals[1:])
     schema = detector.schema.model_copy(update={"signals": signals})
     levels = replace(detector.levels, location=detector.levels.location + 1_000.0)
     successor = replace(detector, version="next", schema=schema, levels=levels)
     memory, rows = some_memory(), some_readings(60)
-    later = rows.take(slice(50, None))
-    later.values[:, 1] = np.nan
+    later_rows = rows.take(slice(50, None))
+    later_rows.values[:, 1] = np.nan
 
     memory.adopt(successor)
-    (outcome,) = score_in_batches(later, successor, memory)
+    (outcome,) = score_in_batches(later_rows, successor, memory)
 
     assert np.allclose(outcome.readings.values[:, 1], levels.location[1:, 1].mean(), atol=5.0)
 
 
-@pytest.mark.parametrize("of", DETECTORS)
-def test_refractory_rows_do_not_end_an_episode_that_is_open_at_a_model_swap(of: str) -> None:
+@pytest.mark.parametrize("old_kind", DETECTORS)
+def test_refractory_rows_do_not_end_an_episode_that_is_open_at_a_model_swap(old_kind: str) -> None:
     rows = some_readings(60, sensors=1)
     values = rows.values.copy()
     values[40:] = 9.0 + 30.0 * np.abs(values[40:])
     rows = replace(rows, values=values)
-    to = DETECTORS["forecast"]()
-    assert to.decision is not None
-    to = replace(to, decision=replace(to.decision, refractory_rows=100))
-    memory = DETECTORS[of]().empty_memory()
-    (before,) = score_in_batches(rows.take(slice(0, 45)), DETECTORS[of](), memory)
-    assert before.detections.is_anomaly[-1]
+    successor = DETECTORS["forecast"]()
+    assert successor.decision is not None
+    successor = replace(successor, decision=replace(successor.decision, refractory_rows=100))
+    memory = DETECTORS[old_kind]().empty_memory()
+    (outcome_before,) = score_in_batches(rows.take(slice(0, 45)), DETECTORS[old_kind](), memory)
+    assert outcome_before.detections.is_anomaly[-1]
 
-    memory.adopt(to)
-    (after,) = score_in_batches(rows.take(slice(45, None)), to, memory)
+    memory.adopt(successor)
+    (outcome_after,) = score_in_batches(rows.take(slice(45, None)), successor, memory)
 
-    assert after.detections.is_anomaly[0]
-    assert after.detections.episode_rows[0] == before.detections.episode_rows[-1] + 1
+    assert outcome_after.detections.is_anomaly[0]
+    assert (
+        outcome_after.detections.episode_rows[0] == outcome_before.detections.episode_rows[-1] + 1
+    )

@@ -39,7 +39,7 @@ payloads = st.lists(
 
 
 def detector_with_nan_scores() -> Detector:
-    """Return a detector with scores of NaN."""
+    """Return a detector whose raw scores are all NaN."""
     detector = a_detector()
     lengths = np.where(detector.forest.path_length > 0, np.nan, 0.0)
     return replace(detector, forest=replace(detector.forest, path_length=lengths))
@@ -59,30 +59,31 @@ def outcome_bytes(outcome: Outcome) -> tuple[object, ...]:
 def test_every_record_has_exactly_one_outcome(payloads: list[bytes | None]) -> None:
     outcome = process(payloads, a_detector(), a_detector().empty_memory())
 
-    scored = set(outcome.readings.index.tolist())
-    rejected = [rejection.index for rejection in outcome.rejections]
-    assert sorted([*scored, *rejected]) == list(range(len(payloads)))
+    scored_indexes = set(outcome.readings.index.tolist())
+    rejected_indexes = [rejection.index for rejection in outcome.rejections]
+    assert sorted([*scored_indexes, *rejected_indexes]) == list(range(len(payloads)))
     assert outcome.records == len(payloads) == len(outcome.kinds)
-    assert rejected == sorted(rejected)
+    assert rejected_indexes == sorted(rejected_indexes)
     for index in range(len(payloads)):
         is_dead_letter = outcome.kinds[index] == OutcomeKind.DEAD_LETTER
-        assert is_dead_letter == (index in rejected) == (outcome.reasons[index] > 0)
+        assert is_dead_letter == (index in rejected_indexes) == (outcome.reasons[index] > 0)
         assert (outcome.score_bits[index] == 0) == is_dead_letter
 
 
 @settings(max_examples=50, deadline=None)
-@given(payloads=payloads, cut=st.integers(0, 30))
+@given(payloads=payloads, boundary=st.integers(0, 30))
 def test_outcomes_do_not_depend_on_micro_batch_boundaries(
-    payloads: list[bytes | None], cut: int
+    payloads: list[bytes | None], boundary: int
 ) -> None:
     at_once = process(payloads, a_detector(), a_detector().empty_memory())
 
     memory = a_detector().empty_memory()
-    first = process(payloads[:cut], a_detector(), memory)
-    second = process(payloads[cut:], a_detector(), memory)
+    first_outcome = process(payloads[:boundary], a_detector(), memory)
+    second_outcome = process(payloads[boundary:], a_detector(), memory)
 
-    together = zip(outcome_bytes(first), outcome_bytes(second), strict=True)
-    assert tuple(one + two for one, two in together) == outcome_bytes(at_once)  # type: ignore[operator]  # each pair is two bytes or two lists
+    parts = zip(outcome_bytes(first_outcome), outcome_bytes(second_outcome), strict=True)
+    joined = tuple(first_part + second_part for first_part, second_part in parts)  # type: ignore[operator]  # each pair is two `bytes` or two lists
+    assert joined == outcome_bytes(at_once)
 
 
 def test_normal_anomalous_and_invalid_records_have_their_outcomes() -> None:
@@ -112,35 +113,37 @@ def test_a_row_without_a_finite_score_is_a_dead_letter() -> None:
     assert outcome.score_bits.tolist() == [0, 0, 0]
 
 
-def test_a_future_event_time_is_rejected_by_the_time_its_record_was_received() -> None:
+def test_a_row_is_rejected_if_its_event_time_is_after_the_receipt() -> None:
     received = 1_735_689_600_000_000  # 2025-01-01T00:00:00Z
-    late, early = received + 1_000_000, received - 3_600_000_000
+    second_later, hour_earlier = received + 1_000_000, received - 3_600_000_000
     rows = [a_payload()] * 3
 
-    outcome = process(rows, a_detector(), a_detector().empty_memory(), received=[late, early, None])
+    outcome = process(
+        rows, a_detector(), a_detector().empty_memory(), received=[second_later, hour_earlier, None]
+    )
 
     assert [rejection.index for rejection in outcome.rejections] == [1]
     assert outcome.rejections[0].reason is Reason.FUTURE_TIMESTAMP
 
 
-def test_score_readings_gives_the_scores_of_detect() -> None:
+def test_score_readings_gives_the_same_scores_as_detect() -> None:
     readings = some_readings(50)
 
     outcome = score_readings(readings, [], a_detector(), a_detector().empty_memory())
 
-    direct = a_detector().detect(readings, a_detector().empty_memory()).detections
-    assert outcome.score_bits.tolist() == direct.raw_score.view(np.uint64).tolist()
+    expected = a_detector().detect(readings, a_detector().empty_memory()).detections
+    assert outcome.score_bits.tolist() == expected.raw_score.view(np.uint64).tolist()
 
 
 def test_a_stored_detector_scores_the_same_bits() -> None:
     detector = a_detector()
 
-    restored = detector_from_arrays("v", detector.schema, detector.plan, detector.arrays())
+    restored_detector = detector_from_arrays("v", detector.schema, detector.plan, detector.arrays())
 
     readings = some_readings(100, seed=9)
-    one = detector.detect(readings, detector.empty_memory()).detections
-    two = restored.detect(readings, restored.empty_memory()).detections
-    assert one.anomaly_score.tobytes() == two.anomaly_score.tobytes()
+    expected = detector.detect(readings, detector.empty_memory()).detections
+    actual = restored_detector.detect(readings, restored_detector.empty_memory()).detections
+    assert expected.anomaly_score.tobytes() == actual.anomaly_score.tobytes()
 
 
 @pytest.mark.parametrize(
@@ -153,10 +156,10 @@ def test_ranges_that_do_not_fit_the_schema_are_refused(ranges: object) -> None:
     arrays = detector.arrays() | {"signal_ranges": ranges}
 
     with pytest.raises(ModelRefused, match='the array "signal_ranges" '):
-        detector_from_arrays("v", detector.schema, detector.plan, arrays)  # type: ignore[arg-type]  # wrong on purpose
+        detector_from_arrays("v", detector.schema, detector.plan, arrays)  # type: ignore[arg-type]  # the test passes a wrong type
 
 
-def test_a_forest_of_another_width_than_the_plan_is_refused() -> None:
+def test_a_forest_with_more_features_than_the_plan_is_refused() -> None:
     detector = a_detector()
     plan = replace(detector.plan, features=detector.plan.features[:-1])
 

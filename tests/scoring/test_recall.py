@@ -17,8 +17,8 @@ from tests.detection.detection_streams import score_in_batches
 from tests.reading_builders import MINUTE, START, some_readings
 from tests.scoring.detectors import DETECTORS, a_forecast_detector
 
-FAR = 25.0
-"""Far above every value of `some_readings`."""
+OUTLIER_VALUE = 25.0
+"""A value far above every value of `normal_values`."""
 
 
 def readings_at_minutes(
@@ -41,7 +41,7 @@ def statuses(outcome: Outcome) -> list[Status]:
     return [STATUSES[number] for number in outcome.detections.status]
 
 
-def test_a_known_sensor_warms_up_with_its_lagged_rows_only() -> None:
+def test_a_known_sensor_warms_up_until_it_has_lagged_rows() -> None:
     detector = a_forecast_detector()
 
     (outcome,) = score_in_batches(
@@ -53,7 +53,7 @@ def test_a_known_sensor_warms_up_with_its_lagged_rows_only() -> None:
 
 def test_an_unknown_sensor_has_its_own_level_after_the_warm_up() -> None:
     detector = a_forecast_detector()
-    level = normal_values(60) * 0.5 + 3.0  # usual for this sensor, rare for the others
+    level = normal_values(60) * 0.5 + 3.0  # normal for this sensor, rare for others
 
     (outcome,) = score_in_batches(
         readings_at_minutes(list(range(0, 120, 2)), level, "new"), detector, detector.empty_memory()
@@ -69,7 +69,7 @@ def test_an_unknown_sensor_has_its_own_level_after_the_warm_up() -> None:
 def test_a_gross_outlier_is_anomalous_while_a_sensor_warms_up(kind: str) -> None:
     detector = DETECTORS[kind]()
     values = normal_values(10)
-    values[5] = FAR
+    values[5] = OUTLIER_VALUE
 
     (outcome,) = score_in_batches(
         readings_at_minutes(list(range(10)), values, "new"), detector, detector.empty_memory()
@@ -81,27 +81,29 @@ def test_a_gross_outlier_is_anomalous_while_a_sensor_warms_up(kind: str) -> None
 @pytest.mark.parametrize(("minute", "status"), [(3, Status.LATE), (4, Status.DUPLICATE)])
 def test_a_late_row_is_scored_without_changing_the_memory(minute: int, status: Status) -> None:
     detector = a_forecast_detector()
-    memory, other = detector.empty_memory(), detector.empty_memory()
+    memory, expected_memory = detector.empty_memory(), detector.empty_memory()
     values = normal_values(3)
     score_in_batches(readings_at_minutes([0, 2, 4], values), detector, memory)
-    score_in_batches(readings_at_minutes([0, 2, 4], values), detector, other)
+    score_in_batches(readings_at_minutes([0, 2, 4], values), detector, expected_memory)
 
     (outcome,) = score_in_batches(
-        readings_at_minutes([minute], np.full((1, 3), FAR)), detector, memory
+        readings_at_minutes([minute], np.full((1, 3), OUTLIER_VALUE)), detector, memory
     )
 
     assert statuses(outcome) == [status]
     assert outcome.detections.is_anomaly.all()
     assert (outcome.detections.episode[0], outcome.detections.episode_rows[0]) == (0, 1)
     assert outcome.closed == []
-    memory.position = other.position
-    assert memory_to_bytes(memory) == memory_to_bytes(other)
+    memory.position = expected_memory.position
+    assert memory_to_bytes(memory) == memory_to_bytes(expected_memory)
 
 
 def test_rows_out_of_order_are_dead_letters_if_the_schema_rejects_them() -> None:
-    plain = a_forecast_detector()
-    order = RowOrder(late=OutOfOrderPolicy.REJECT, duplicate=OutOfOrderPolicy.REJECT)
-    detector = replace(plain, schema=plain.schema.model_copy(update={"order": order}))
+    lenient_detector = a_forecast_detector()
+    row_order = RowOrder(late=OutOfOrderPolicy.REJECT, duplicate=OutOfOrderPolicy.REJECT)
+    detector = replace(
+        lenient_detector, schema=lenient_detector.schema.model_copy(update={"order": row_order})
+    )
 
     (outcome,) = score_in_batches(
         readings_at_minutes([0, 2, 1, 2, 4], normal_values(5)), detector, detector.empty_memory()
@@ -119,7 +121,7 @@ def test_a_gap_resets_the_lags_and_ends_an_open_episode() -> None:
     detector = a_forecast_detector()
     gap = detector.levels.max_gap / MINUTE
     values = normal_values(6)
-    values[3] = FAR
+    values[3] = OUTLIER_VALUE
     minutes = [0, 2, 4, 6, 6 + gap + 1, 8 + gap + 1]
 
     (outcome,) = score_in_batches(
@@ -128,11 +130,15 @@ def test_a_gap_resets_the_lags_and_ends_an_open_episode() -> None:
 
     assert statuses(outcome)[3:] == [Status.SCORED, Status.GAP, Status.WARMING_UP]
     assert not outcome.detections.is_anomaly[4:].any()
-    (closed,) = outcome.closed
-    assert (closed.index, closed.rows, closed.last_time) == (4, 1, START + 6 * MINUTE)
+    (closed_episode,) = outcome.closed
+    assert (closed_episode.index, closed_episode.rows, closed_episode.last_time) == (
+        4,
+        1,
+        START + 6 * MINUTE,
+    )
 
 
-def test_a_time_step_equal_to_the_limit_is_no_gap() -> None:
+def test_a_time_step_equal_to_the_gap_limit_is_not_a_gap() -> None:
     detector = a_forecast_detector()
     gap = detector.levels.max_gap / MINUTE
 
@@ -157,7 +163,7 @@ def test_a_missing_value_is_taken_from_the_previous_row_and_marked() -> None:
     assert np.argwhere(outcome.detections.evidence.imputed).tolist() == [[0, 1], [2, 0]]
 
 
-def test_an_imputed_value_is_no_exact_repeat() -> None:
+def test_an_imputed_value_is_not_counted_as_a_repeat() -> None:
     detector = a_forecast_detector()
     values = normal_values(12)
     values[2:, 0] = np.nan
@@ -169,7 +175,7 @@ def test_an_imputed_value_is_no_exact_repeat() -> None:
     assert not outcome.detections.evidence.repeats.any()
 
 
-def test_a_stuck_signal_is_anomalous_though_its_value_is_normal() -> None:
+def test_a_stuck_signal_is_anomalous_even_if_its_value_is_normal() -> None:
     detector = a_forecast_detector()
     values = normal_values(40)
     values[20:, 2] = values[20, 2]
@@ -182,7 +188,7 @@ def test_a_stuck_signal_is_anomalous_though_its_value_is_normal() -> None:
     assert outcome.detections.is_anomaly[25:].all()
 
 
-def test_a_location_follows_slowly_and_hardly_follows_a_fault() -> None:
+def test_a_location_changes_slowly_even_during_a_fault() -> None:
     detector = a_forecast_detector()
     memory = detector.empty_memory()
     values = normal_values(300)
@@ -193,29 +199,33 @@ def test_a_location_follows_slowly_and_hardly_follows_a_fault() -> None:
     location = outcome.detections.evidence.location[:, 0]
     scale = outcome.detections.evidence.scale[0, 0]
     assert abs(location[200] - location[0]) < 0.2 * scale
-    assert (
-        abs(location[-1] - location[200]) < 0.31 * scale
-    )  # 100 rows, each moves it by 0.003 scales
+    # Each of 100 rows moves the location by 0.003 scales.
+    assert abs(location[-1] - location[200]) < 0.31 * scale
 
 
 def test_squash_is_linear_near_zero_and_logarithmic_beyond() -> None:
-    near = [0.0, 1.5, -LINEAR_SCALES, LINEAR_SCALES]
-    assert [squash(value) for value in near] == near
+    small_values = [0.0, 1.5, -LINEAR_SCALES, LINEAR_SCALES]
+    assert [squash(value) for value in small_values] == small_values
     assert squash(1e6) == pytest.approx(LINEAR_SCALES + np.log(1e6 - LINEAR_SCALES + 1.0))
     assert squash(-1e6) == -squash(1e6)
-    rising = [squash(value) for value in np.linspace(-50, 50, 1_001)]
-    assert np.all(np.diff(rising) > 0)
+    compressed = [squash(value) for value in np.linspace(-50, 50, 1_001)]
+    assert np.all(np.diff(compressed) > 0)
 
 
 def test_rows_of_one_sensor_do_not_change_the_scores_of_another() -> None:
     detector = a_forecast_detector()
-    memory_of_both, memory_of_one = detector.empty_memory(), detector.empty_memory()
+    memory_of_two_sensors, memory_of_s0 = detector.empty_memory(), detector.empty_memory()
     rows = some_readings(60)
-    outlying = replace(rows, values=np.where((rows.sensor == 1)[:, None], FAR, rows.values))
+    readings = replace(
+        rows, values=np.where((rows.sensor == 1)[:, None], OUTLIER_VALUE, rows.values)
+    )
 
-    (mixed,) = score_in_batches(outlying, detector, memory_of_both)
-    rows_of_s0 = outlying.take(outlying.sensor == 0)
-    (single,) = score_in_batches(rows_of_s0, detector, memory_of_one)
+    (outcome_of_two_sensors,) = score_in_batches(readings, detector, memory_of_two_sensors)
+    rows_of_s0 = readings.take(readings.sensor == 0)
+    (outcome_of_s0,) = score_in_batches(rows_of_s0, detector, memory_of_s0)
 
-    is_s0 = mixed.readings.sensor == 0
-    assert mixed.detections.raw_score[is_s0].tobytes() == single.detections.raw_score.tobytes()
+    is_s0 = outcome_of_two_sensors.readings.sensor == 0
+    assert (
+        outcome_of_two_sensors.detections.raw_score[is_s0].tobytes()
+        == outcome_of_s0.detections.raw_score.tobytes()
+    )

@@ -1,4 +1,4 @@
-"""The compilation of kernels before the first row."""
+"""The kernels are compiled before the first row is scored."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Injected faults change the requested rows by the requested size."""
+"""An injected fault changes the requested rows by the requested size."""
 
 import numpy as np
 import pytest
@@ -13,8 +13,8 @@ SCALE = np.array([1.0, 2.0, 0.5])
 
 def sensor_values(rows: int = 400, seed: int = 7) -> NDArray[np.float64]:
     rng = np.random.default_rng(seed)
-    common = rng.standard_normal((rows, 1))
-    noise = 0.9 * common + np.sqrt(1 - 0.81) * rng.standard_normal((rows, 3))
+    common_noise = rng.standard_normal((rows, 1))
+    noise = 0.9 * common_noise + np.sqrt(1 - 0.81) * rng.standard_normal((rows, 3))
     values: NDArray[np.float64] = np.array([20.0, 50.0, -10.0]) + SCALE * noise
     return values
 
@@ -23,11 +23,11 @@ def correlation(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.corrcoef(values.T))
 
 
-def injected(
+def inject_fault(
     values: NDArray[np.float64],
     kind: FaultKind,
     *,
-    at: int = 100,
+    first_row: int = 100,
     length: int = 50,
     size: float = 6.0,
     signals: list[int] | None = None,
@@ -35,26 +35,26 @@ def injected(
 ) -> NDArray[np.float64]:
     rng = np.random.default_rng(seed)
     return inject(
-        values, kind, at=at, length=length, size=size, scale=SCALE, rng=rng, signals=signals
+        values, kind, at=first_row, length=length, size=size, scale=SCALE, rng=rng, signals=signals
     )
 
 
 @settings(deadline=None)
 @given(
     kind=st.sampled_from(VALUE_KINDS),
-    at=st.integers(1, 398),  # a broken correlation needs a previous row
+    first_row=st.integers(1, 398),  # a broken correlation needs a row before the fault
     length=st.integers(2, 120),
     seed=st.integers(0, 99),
 )
 def test_only_the_rows_of_the_fault_change(
-    kind: FaultKind, at: int, length: int, seed: int
+    kind: FaultKind, first_row: int, length: int, seed: int
 ) -> None:
     values = sensor_values()
 
-    after = injected(values, kind, at=at, length=length, seed=seed)
+    faulty_values = inject_fault(values, kind, first_row=first_row, length=length, seed=seed)
 
-    changed = np.flatnonzero((after != values).any(axis=1)).tolist()
-    assert changed == list(range(at, min(at + length, 400)))
+    changed_rows = np.flatnonzero((faulty_values != values).any(axis=1)).tolist()
+    assert changed_rows == list(range(first_row, min(first_row + length, 400)))
     assert (values == sensor_values()).all()
 
 
@@ -65,7 +65,7 @@ def test_a_shift_has_the_requested_size_in_standard_deviations(
 ) -> None:
     values = sensor_values()
 
-    change = (injected(values, kind, size=size) - values)[100:150] / SCALE
+    change = (inject_fault(values, kind, size=size) - values)[100:150] / SCALE
 
     assert np.abs(change) == pytest.approx(size)
     assert len(np.unique(np.sign(change))) == 1
@@ -74,7 +74,7 @@ def test_a_shift_has_the_requested_size_in_standard_deviations(
 def test_a_drift_grows_linearly_to_its_size() -> None:
     values = sensor_values()
 
-    change = np.abs(injected(values, FaultKind.DRIFT, length=50, size=5.0) - values)[100:150]
+    change = np.abs(inject_fault(values, FaultKind.DRIFT, length=50, size=5.0) - values)[100:150]
 
     assert change / SCALE == pytest.approx(np.outer(np.arange(1, 51) / 10, np.ones(3)))
 
@@ -82,49 +82,53 @@ def test_a_drift_grows_linearly_to_its_size() -> None:
 def test_the_size_of_a_noise_burst_is_its_standard_deviation() -> None:
     values = sensor_values(20_000)
 
-    added = injected(values, FaultKind.NOISE_BURST, at=1, length=19_999, size=4.0) - values
+    added_noise = (
+        inject_fault(values, FaultKind.NOISE_BURST, first_row=1, length=19_999, size=4.0) - values
+    )
 
-    assert added[1:].std(axis=0) / SCALE == pytest.approx(4.0, rel=0.03)
-    assert added[1:].mean(axis=0) / SCALE == pytest.approx(0.0, abs=0.15)
+    assert added_noise[1:].std(axis=0) / SCALE == pytest.approx(4.0, rel=0.03)
+    assert added_noise[1:].mean(axis=0) / SCALE == pytest.approx(0.0, abs=0.15)
 
 
 def test_a_stuck_sensor_repeats_the_previous_row() -> None:
     values = sensor_values()
 
-    after = injected(values, FaultKind.STUCK)
+    faulty_values = inject_fault(values, FaultKind.STUCK)
 
-    assert (after[100:150] == values[99]).all()
+    assert (faulty_values[100:150] == values[99]).all()
 
 
-def test_a_broken_correlation_inverts_one_signals_correlation_and_keeps_its_spread() -> None:
+def test_a_broken_correlation_inverts_the_correlation_of_one_signal_but_not_its_spread() -> None:
     values = sensor_values(2_000)
 
-    after = injected(values, FaultKind.BROKEN_CORRELATION, at=1, length=1_999, size=1.0)
+    faulty_values = inject_fault(
+        values, FaultKind.BROKEN_CORRELATION, first_row=1, length=1_999, size=1.0
+    )
 
-    (signal,) = np.flatnonzero((after != values).any(axis=0))
-    others = [column for column in range(3) if column != signal]
-    assert (correlation(values)[signal, others] > 0.7).all()
-    assert (correlation(after[1:])[signal, others] < -0.9).all()
-    assert after[:, signal].std() == pytest.approx(values[:, signal].std(), rel=0.1)
+    (signal,) = np.flatnonzero((faulty_values != values).any(axis=0))
+    other_signals = [column for column in range(3) if column != signal]
+    assert (correlation(values)[signal, other_signals] > 0.7).all()
+    assert (correlation(faulty_values[1:])[signal, other_signals] < -0.9).all()
+    assert faulty_values[:, signal].std() == pytest.approx(values[:, signal].std(), rel=0.1)
 
 
 def test_only_the_requested_signals_change() -> None:
     values = sensor_values()
 
     for kind in VALUE_KINDS:
-        after = injected(values, kind, signals=[1])
-        assert np.flatnonzero((after != values).any(axis=0)).tolist() == [1]
+        faulty_values = inject_fault(values, kind, signals=[1])
+        assert np.flatnonzero((faulty_values != values).any(axis=0)).tolist() == [1]
 
 
 def test_the_same_generator_gives_the_same_fault() -> None:
     values = sensor_values()
 
     for kind in VALUE_KINDS:
-        assert (injected(values, kind, seed=3) == injected(values, kind, seed=3)).all()
+        assert (inject_fault(values, kind, seed=3) == inject_fault(values, kind, seed=3)).all()
 
 
 @pytest.mark.parametrize(
-    ("kind", "at", "message"),
+    ("kind", "first_row", "message"),
     [
         (FaultKind.DROPOUT, 5, "changes no values"),
         (FaultKind.MALFORMED, 5, "changes no values"),
@@ -133,9 +137,9 @@ def test_the_same_generator_gives_the_same_fault() -> None:
         (FaultKind.SPIKE, -1, "not within"),
     ],
 )
-def test_an_impossible_fault_is_an_error(kind: FaultKind, at: int, message: str) -> None:
+def test_an_impossible_fault_is_an_error(kind: FaultKind, first_row: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        injected(sensor_values(), kind, at=at)
+        inject_fault(sensor_values(), kind, first_row=first_row)
 
 
 def test_a_broken_correlation_of_one_signal_is_an_error() -> None:

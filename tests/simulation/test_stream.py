@@ -18,8 +18,10 @@ VALUE_FAULTS = tuple(
 
 
 def a_simulation(**changes: object) -> Simulation:
-    default = Simulation(sensors=5, rows=20_000, chunk_rows=20_000, faults=FaultPlan(rate=0.002))
-    return replace(default, **changes)  # type: ignore[arg-type]  # any field by name
+    default_simulation = Simulation(
+        sensors=5, rows=20_000, chunk_rows=20_000, faults=FaultPlan(rate=0.002)
+    )
+    return replace(default_simulation, **changes)  # type: ignore[arg-type]  # `changes` can contain any field
 
 
 def single_chunk(simulation: Simulation) -> Chunk:
@@ -27,7 +29,7 @@ def single_chunk(simulation: Simulation) -> Chunk:
     return chunk
 
 
-def columns(chunk: Chunk) -> list[bytes]:
+def column_bytes(chunk: Chunk) -> list[bytes]:
     names = ("event_time", "sensor", "values", "kind", "defect")
     return [getattr(chunk, name).tobytes() for name in names]
 
@@ -41,13 +43,13 @@ def test_the_same_simulation_gives_the_same_bits_for_any_chunk_size(
 
     chunks = list(simulate(simulation))
 
-    joined = [b"".join(column) for column in zip(*map(columns, chunks), strict=True)]
-    assert joined == columns(single_chunk(simulation))
+    joined_columns = [b"".join(column) for column in zip(*map(column_bytes, chunks), strict=True)]
+    assert joined_columns == column_bytes(single_chunk(simulation))
     assert sum(map(len, chunks)) == rows
     assert {len(chunk) for chunk in chunks[:-1]} <= {chunk_rows}
 
 
-def test_rows_continue_across_blocks() -> None:
+def test_event_times_continue_across_blocks_and_chunks() -> None:
     simulation = a_simulation(rows=150_000, chunk_rows=7_777, faults=None)
 
     chunks = list(simulate(simulation))
@@ -57,12 +59,15 @@ def test_rows_continue_across_blocks() -> None:
 
 
 def test_a_longer_stream_starts_with_the_shorter_one() -> None:
-    short, long = single_chunk(a_simulation(rows=3_000)), single_chunk(a_simulation(rows=90_000))
+    short_stream, long_stream = (
+        single_chunk(a_simulation(rows=3_000)),
+        single_chunk(a_simulation(rows=90_000)),
+    )
 
-    assert columns(long.slice_rows(0, 3_000)) == columns(short)
+    assert column_bytes(long_stream.slice_rows(0, 3_000)) == column_bytes(short_stream)
 
 
-def test_an_endless_stream_is_lazy() -> None:
+def test_chunks_of_an_endless_stream_are_computed_on_demand() -> None:
     chunks = simulate(a_simulation(rows=None, chunk_rows=100))
 
     assert [len(next(chunks)) for _ in range(3)] == [100, 100, 100]
@@ -88,35 +93,37 @@ def test_signals_correlate_and_have_a_daily_cycle() -> None:
     ).values
 
     noise = values - values.reshape(10, 1_440, 3).mean(axis=0)[np.arange(14_400) % 1_440]
-    hourly = values.reshape(10, 24, 60, 3).mean(axis=(0, 2))
+    hourly_means = values.reshape(10, 24, 60, 3).mean(axis=(0, 2))
     assert (np.corrcoef(noise.T)[np.triu_indices(3, 1)] > 0.7).all()
-    assert (np.ptp(hourly, axis=0) / noise_scale() > 2).all()
+    assert (np.ptp(hourly_means, axis=0) / noise_scale() > 2).all()
 
 
 @pytest.mark.parametrize("kind", VALUE_FAULTS)
 def test_exactly_the_changed_rows_are_labelled(kind: FaultKind) -> None:
     plan = FaultPlan(rate=0.002, kinds=(kind,), size=6)
 
-    healthy, faulty = (
+    healthy_chunk, faulty_chunk = (
         single_chunk(a_simulation(faults=None)),
         single_chunk(a_simulation(faults=plan)),
     )
 
-    changed = (healthy.values != faulty.values).any(axis=1)
-    labelled = np.array([label == kind for label in faulty.label])
-    assert labelled.any()
-    assert (changed == labelled).all()
+    is_changed = (healthy_chunk.values != faulty_chunk.values).any(axis=1)
+    is_labelled = np.array([label == kind for label in faulty_chunk.label])
+    assert is_labelled.any()
+    assert (is_changed == is_labelled).all()
 
 
 def test_a_spike_changes_every_signal_by_its_size_times_the_noise() -> None:
     plan = FaultPlan(rate=0.002, kinds=(FaultKind.SPIKE,), size=6)
 
-    healthy, faulty = (
+    healthy_chunk, faulty_chunk = (
         single_chunk(a_simulation(faults=None)),
         single_chunk(a_simulation(faults=plan)),
     )
 
-    change = np.abs(faulty.values - healthy.values)[faulty.kind > 0] / noise_scale()
+    change = (
+        np.abs(faulty_chunk.values - healthy_chunk.values)[faulty_chunk.kind > 0] / noise_scale()
+    )
     assert change == pytest.approx(6, abs=1e-5)
 
 
@@ -140,21 +147,21 @@ def test_a_dropout_removes_rows_of_one_sensor() -> None:
 def test_faults_do_not_change_other_rows() -> None:
     plan = FaultPlan(rate=0.002, kinds=(*VALUE_FAULTS, FaultKind.MALFORMED))
 
-    healthy, faulty = (
+    healthy_chunk, faulty_chunk = (
         single_chunk(a_simulation(faults=None)),
         single_chunk(a_simulation(faults=plan)),
     )
 
-    unchanged = np.isin(faulty.kind, [0, 1 + FAULT_KINDS.index(FaultKind.MALFORMED)])
-    assert (healthy.values == faulty.values)[unchanged].all()
+    has_healthy_values = np.isin(faulty_chunk.kind, [0, 1 + FAULT_KINDS.index(FaultKind.MALFORMED)])
+    assert (healthy_chunk.values == faulty_chunk.values)[has_healthy_values].all()
 
 
 def test_only_malformed_rows_have_a_defect() -> None:
     chunk = single_chunk(a_simulation(faults=FaultPlan(rate=0.01)))
 
-    malformed = [label == FaultKind.MALFORMED for label in chunk.label]
-    assert malformed == [defect is not None for defect in chunk.defects]
-    assert any(malformed)
+    is_malformed = [label == FaultKind.MALFORMED for label in chunk.label]
+    assert is_malformed == [defect is not None for defect in chunk.defects]
+    assert any(is_malformed)
 
 
 def test_the_rate_is_the_share_of_rows_at_which_a_fault_begins() -> None:

@@ -1,4 +1,4 @@
-"""The commands `train`, `evaluate` and `backtest`: output, files and exit codes."""
+"""The commands `train`, `evaluate` and `backtest`: their output, files and exit codes."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from tests.reading_builders import DEFAULT_SCHEMA, some_readings
 from tests.trainer.training_builders import simulated_readings, write_rows
 
 
-def command(*args: str) -> int:
+def run_command(*args: str) -> int:
     app = typer_app()
     for function in (train, evaluate, backtest):
         app.command()(function)
@@ -31,19 +31,19 @@ def command(*args: str) -> int:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a working folder with the default schema and a file of healthy rows."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SENSORWATCH__TRAINER__TREES", "20")  # faster, and enough for these rows
+    monkeypatch.setenv("SENSORWATCH__TRAINER__TREES", "20")  # 20 trees are enough and train fast
     (tmp_path / "schemas").mkdir()
     (tmp_path / "schemas" / "default.toml").write_bytes(DEFAULT_SCHEMA.read_bytes())
-    write_rows(tmp_path / "rows.csv", simulated_readings(), bad={10: "x", 11: ""})
+    write_rows(tmp_path / "rows.csv", simulated_readings(), x1_texts={10: "x", 11: ""})
     return tmp_path
 
 
 def test_training_registers_the_champion_and_evaluating_it_passes_the_gate(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert command("train", "--data", "rows.csv") == 0
+    assert run_command("train", "--data", "rows.csv") == 0
     train_output = capsys.readouterr().out
-    assert command("evaluate", "--data", "rows.csv", "--gate") == 0
+    assert run_command("evaluate", "--data", "rows.csv", "--gate") == 0
     evaluate_output = capsys.readouterr().out
 
     champion = Registry(folder / "registry").current_aliases("default").champion
@@ -59,81 +59,81 @@ def test_training_registers_the_champion_and_evaluating_it_passes_the_gate(
     assert report == Registry(folder / "registry").report("default", champion)
 
 
-def test_a_second_version_is_promoted_only_with_promote_and_if_it_passes(folder: Path) -> None:
+def test_a_second_version_is_promoted_only_with_the_option_promote(folder: Path) -> None:
     registry = Registry(folder / "registry")
-    assert command("train", "--data", "rows.csv") == 0
-    first = registry.current_aliases("default").champion
+    assert run_command("train", "--data", "rows.csv") == 0
+    first_version = registry.current_aliases("default").champion
 
-    assert command("train", "--data", "rows.csv", "--seed", "1") == 0
-    assert registry.current_aliases("default").champion == first
+    assert run_command("train", "--data", "rows.csv", "--seed", "1") == 0
+    assert registry.current_aliases("default").champion == first_version
 
-    assert command("train", "--data", "rows.csv", "--seed", "2", "--promote") == 0
+    assert run_command("train", "--data", "rows.csv", "--seed", "2", "--promote") == 0
     assert registry.current_aliases("default").champion == registry.version_ids("default")[-1]
 
 
 def test_a_version_that_fails_its_checks_is_not_promoted(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A tenth of the training rows has outliers, so injected faults of that size are normal."""
+    """A tenth of the training rows are outliers, so injected faults of that size look normal."""
     readings = simulated_readings()
     values = readings.values.copy()
     values[::10] *= 10.0
-    with_outliers = replace(readings, values=values)
-    write_rows(folder / "outliers.csv", with_outliers)
-    assert command("train", "--data", "rows.csv") == 0
-    first = Registry(folder / "registry").current_aliases("default").champion
+    readings_with_outliers = replace(readings, values=values)
+    write_rows(folder / "outliers.csv", readings_with_outliers)
+    assert run_command("train", "--data", "rows.csv") == 0
+    first_version = Registry(folder / "registry").current_aliases("default").champion
 
-    code = command("train", "--data", "outliers.csv", "--promote")
+    exit_code = run_command("train", "--data", "outliers.csv", "--promote")
 
-    error = capsys.readouterr().err
-    assert code == 1
-    assert "was not promoted: failed " in error
-    assert "failures.spike_of_one_signal" in error
-    assert Registry(folder / "registry").current_aliases("default").champion == first
+    error_output = capsys.readouterr().err
+    assert exit_code == 1
+    assert "was not promoted: failed " in error_output
+    assert "failures.spike_of_one_signal" in error_output
+    assert Registry(folder / "registry").current_aliases("default").champion == first_version
 
 
 def test_the_gate_exits_with_1_and_names_the_failed_checks(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert command("train", "--data", "rows.csv") == 0
+    assert run_command("train", "--data", "rows.csv") == 0
     readings = simulated_readings()
-    moved = replace(readings, values=readings.values + 30.0)
-    write_rows(folder / "moved.csv", moved)
+    shifted_readings = replace(readings, values=readings.values + 30.0)
+    write_rows(folder / "shifted.csv", shifted_readings)
 
-    assert command("evaluate", "--data", "moved.csv") == 0
-    assert command("evaluate", "--data", "moved.csv", "--gate", "--out", "moved.json") == 1
+    assert run_command("evaluate", "--data", "shifted.csv") == 0
+    assert run_command("evaluate", "--data", "shifted.csv", "--gate", "--out", "shifted.json") == 1
 
     assert "failed the gate: stability.whole, stability.folds" in capsys.readouterr().err
-    assert json.loads((folder / "moved.json").read_text(encoding="utf-8"))["passed"] is False
+    assert json.loads((folder / "shifted.json").read_text(encoding="utf-8"))["passed"] is False
 
 
 def test_a_backtest_writes_scores_and_rejections(folder: Path) -> None:
-    code = command(
+    exit_code = run_command(
         "backtest", "--data", "rows.csv", "--schema", "schemas/default.toml", "--train-rows", "400",
         "--out", "out/scores.csv",
     )  # fmt: skip
 
     scores = pd.read_csv(folder / "out" / "scores.csv")
-    rejected = pd.read_csv(folder / "out" / "scores.rejected.csv")
-    assert code == 0
+    rejected_rows = pd.read_csv(folder / "out" / "scores.rejected.csv")
+    assert exit_code == 0
     assert scores["row"].tolist() == list(range(400, 4_000))
-    assert rejected["row"].tolist() == [10, 11]
+    assert rejected_rows["row"].tolist() == [10, 11]
 
 
 def test_a_backtest_with_a_version_imports_no_package_that_only_training_needs(
     folder: Path,
 ) -> None:
-    """The import of scikit-learn takes as long as scoring a million rows."""
-    assert command("train", "--data", "rows.csv") == 0
-    code = (
+    """Importing scikit-learn takes as long as scoring a million rows."""
+    assert run_command("train", "--data", "rows.csv") == 0
+    script = (
         "import sys\nfrom sensorwatch.__main__ import main\ncode = main()\n"
         "heavy = {'sklearn', 'pandas', 'joblib', 'pyarrow', 'confluent_kafka'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\nsys.exit(code)"
     )
     options = ["backtest", "--data", "rows.csv", "--model", "champion"]
 
-    finished = subprocess.run(
-        [sys.executable, "-c", code, *options],
+    completed_process = subprocess.run(
+        [sys.executable, "-c", script, *options],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -141,13 +141,13 @@ def test_a_backtest_with_a_version_imports_no_package_that_only_training_needs(
         check=False,
     )
 
-    assert (finished.returncode, finished.stderr) == (0, "")
+    assert (completed_process.returncode, completed_process.stderr) == (0, "")
 
 
 def test_a_backtest_with_a_version_scores_every_row_with_it(folder: Path) -> None:
-    assert command("train", "--data", "rows.csv") == 0
+    assert run_command("train", "--data", "rows.csv") == 0
 
-    assert command("backtest", "--data", "rows.csv", "--model", "champion") == 0
+    assert run_command("backtest", "--data", "rows.csv", "--model", "champion") == 0
 
     scores = pd.read_csv(folder / "scores.csv")
     assert len(scores) == 3_998
@@ -169,7 +169,7 @@ def test_a_backtest_with_a_version_scores_every_row_with_it(folder: Path) -> Non
 def test_a_usage_error_is_one_line_and_exits_with_2(
     args: list[str], message: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert command(*args) == 2
+    assert run_command(*args) == 2
 
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -182,7 +182,7 @@ def test_a_usage_error_is_one_line_and_exits_with_2(
 def test_evaluating_without_a_model_says_how_to_train_one(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert command("evaluate", "--data", "rows.csv") == 6
+    assert run_command("evaluate", "--data", "rows.csv") == 6
 
     assert "sensorwatch train" in capsys.readouterr().err
 
@@ -190,15 +190,15 @@ def test_evaluating_without_a_model_says_how_to_train_one(
 def test_a_backtest_refuses_a_schema_that_differs_from_the_versions_schema(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert command("train", "--data", "rows.csv") == 0
-    other = DEFAULT_SCHEMA.read_text(encoding="utf-8").replace("-1000.0", "-999.0")
-    (folder / "other.toml").write_text(other, encoding="utf-8")
+    assert run_command("train", "--data", "rows.csv") == 0
+    changed_schema = DEFAULT_SCHEMA.read_text(encoding="utf-8").replace("-1000.0", "-999.0")
+    (folder / "changed.toml").write_text(changed_schema, encoding="utf-8")
 
-    code = command(
-        "backtest", "--data", "rows.csv", "--schema", "other.toml", "--model", "champion"
+    exit_code = run_command(
+        "backtest", "--data", "rows.csv", "--schema", "changed.toml", "--model", "champion"
     )
 
-    assert code == 2
+    assert exit_code == 2
     assert "fingerprint" in capsys.readouterr().err
 
 
@@ -207,7 +207,7 @@ def test_too_few_calibration_rows_for_the_target_rate_are_a_warning(
 ) -> None:
     write_rows(folder / "few.csv", some_readings(100))
 
-    assert command("train", "--data", "few.csv") == 0
+    assert run_command("train", "--data", "few.csv") == 0
 
     output = capsys.readouterr()
     assert "scores rarer than 40.0% of rows are extrapolated" in output.err
@@ -220,7 +220,7 @@ def test_the_plain_detector_is_calibrated_on_the_newest_rows(
 ) -> None:
     write_rows(folder / "few.csv", some_readings(100))
 
-    assert command("train", "--data", "few.csv", "--features", "plain") == 0
+    assert run_command("train", "--data", "few.csv", "--features", "plain") == 0
 
     output = capsys.readouterr()
     assert "30 calibration rows are too few" in output.err
@@ -231,28 +231,33 @@ def test_the_plain_detector_is_calibrated_on_the_newest_rows(
 
 def test_a_backtest_can_use_the_plain_detector(folder: Path) -> None:
     for features in ("plain", "forecast"):
-        out = f"{features}.csv"
-        args = ["--data", "rows.csv", "--train-rows", "400", "--out", out, "--features", features]
-        assert command("backtest", *args) == 0
+        output_file = f"{features}.csv"
+        args = ["--data", "rows.csv", "--train-rows", "400", "--out", output_file]
+        assert run_command("backtest", *args, "--features", features) == 0
 
-    plain, forecast = (pd.read_csv(folder / f"{name}.csv") for name in ("plain", "forecast"))
-    assert plain["row"].tolist() == forecast["row"].tolist()
-    assert (plain["raw_score"] < 1).all(), "scores of a forest"
-    assert (forecast["raw_score"] > 1).any(), "nats"
+    plain_scores, forecast_scores = (
+        pd.read_csv(folder / f"{name}.csv") for name in ("plain", "forecast")
+    )
+    assert plain_scores["row"].tolist() == forecast_scores["row"].tolist()
+    assert (plain_scores["raw_score"] < 1).all(), "a forest's scores are below 1"
+    assert (forecast_scores["raw_score"] > 1).any(), "rarities in nats are not bounded by 1"
 
 
 def test_a_version_whose_schema_differs_from_the_champions_schema_gives_a_warning(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    other = DEFAULT_SCHEMA.read_text(encoding="utf-8").replace("-1000.0", "-999.0")
-    (folder / "other.toml").write_text(other, encoding="utf-8")
-    assert command("train", "--data", "rows.csv", "--name", "pump") == 0
-    assert command("train", "--data", "rows.csv", "--model", "pump", "--seed", "1") == 0
+    changed_schema = DEFAULT_SCHEMA.read_text(encoding="utf-8").replace("-1000.0", "-999.0")
+    (folder / "changed.toml").write_text(changed_schema, encoding="utf-8")
+    assert run_command("train", "--data", "rows.csv", "--name", "pump") == 0
+    assert run_command("train", "--data", "rows.csv", "--model", "pump", "--seed", "1") == 0
     assert "another schema" not in capsys.readouterr().err
 
-    assert command("train", "--data", "rows.csv", "--name", "pump", "--schema", "other.toml") == 0
+    assert (
+        run_command("train", "--data", "rows.csv", "--name", "pump", "--schema", "changed.toml")
+        == 0
+    )
 
-    newest = Registry(folder / "registry").version_ids("pump")[-1]
+    newest_version = Registry(folder / "registry").version_ids("pump")[-1]
     warning = capsys.readouterr().err
     assert "has another schema" in warning
-    assert f"sensorwatch models promote {newest} --name pump" in warning
+    assert f"sensorwatch models promote {newest_version} --name pump" in warning

@@ -1,4 +1,4 @@
-"""The path checks detect each difference between the scoring paths."""
+"""The consistency checks detect every difference between the scoring paths."""
 
 import json
 from dataclasses import replace
@@ -46,15 +46,15 @@ def test_a_path_that_changes_one_bit_of_one_row_fails() -> None:
         scoring_paths={"csv": path_that_changes_a_bit},
     )
 
-    (failed,) = [check for check in section.checks if not check.passed]
-    assert failed.name == "correctness.kafka_and_csv"
-    assert failed.observed == "1 of 4000 rows differ"
+    (failed_check,) = [check for check in section.checks if not check.passed]
+    assert failed_check.name == "correctness.kafka_and_csv"
+    assert failed_check.observed == "1 of 4000 rows differ"
 
 
 def path_that_clears_the_memory(serialized: SerializedRows, detector: Detector) -> list[Outcome]:
     """Score the second half of the rows with an empty memory."""
-    half = len(serialized.payloads) // 2
-    halves = (serialized.payloads[:half], serialized.payloads[half:])
+    half_length = len(serialized.payloads) // 2
+    halves = (serialized.payloads[:half_length], serialized.payloads[half_length:])
     return [through_kafka(replace(serialized, payloads=rows), detector)[0] for rows in halves]
 
 
@@ -64,10 +64,13 @@ def path_without_closed_episodes(serialized: SerializedRows, detector: Detector)
 
 def path_with_shifted_episodes(serialized: SerializedRows, detector: Detector) -> list[Outcome]:
     outcomes = through_kafka(serialized, detector)
-    episodes = [np.where(o.detections.episode < 0, -1, o.detections.episode + 1) for o in outcomes]
+    episodes = [
+        np.where(outcome.detections.episode < 0, -1, outcome.detections.episode + 1)
+        for outcome in outcomes
+    ]
     return [
-        replace(o, detections=replace(o.detections, episode=episode))
-        for o, episode in zip(outcomes, episodes, strict=True)
+        replace(outcome, detections=replace(outcome.detections, episode=episode))
+        for outcome, episode in zip(outcomes, episodes, strict=True)
     ]
 
 
@@ -76,7 +79,7 @@ def path_with_shifted_episodes(serialized: SerializedRows, detector: Detector) -
     [path_that_clears_the_memory, path_without_closed_episodes, path_with_shifted_episodes],
 )
 def test_a_path_that_loses_its_memory_or_an_episode_fails(scoring_path: ScoringPath) -> None:
-    """The rows contain a level shift, so that an episode opens and closes."""
+    """The rows contain a level shift, which opens an episode that later closes."""
     readings = by_time(simulated_readings()).take(slice(0, 900))
     values = readings.values.copy()
     values[(readings.sensor == 3) & (readings.index >= 300) & (readings.index < 600)] += 20.0
@@ -86,10 +89,12 @@ def test_a_path_that_loses_its_memory_or_an_episode_fails(scoring_path: ScoringP
         replace(readings, values=values),
         detector,
         lambda: detector,
-        scoring_paths={"other": scoring_path},
+        scoring_paths={"faulty": scoring_path},
     )
 
-    assert [c.name for c in section.checks if not c.passed] == ["correctness.kafka_and_other"]
+    assert [check.name for check in section.checks if not check.passed] == [
+        "correctness.kafka_and_faulty"
+    ]
 
 
 def test_a_path_that_loses_a_row_fails() -> None:
@@ -105,42 +110,50 @@ def test_a_path_that_loses_a_row_fails() -> None:
         scoring_paths={"rest": path_that_loses_a_row},
     )
 
-    assert [c.name for c in section.checks if not c.passed] == ["correctness.kafka_and_rest"]
+    assert [check.name for check in section.checks if not check.passed] == [
+        "correctness.kafka_and_rest"
+    ]
 
 
 def test_a_reloaded_model_that_differs_fails() -> None:
     detector = a_trained_candidate().detector("v")
-    other = a_trained_candidate(TRAINER_SETTINGS.model_copy(update={"seed": 1})).detector("v")
+    other_detector = a_trained_candidate(TRAINER_SETTINGS.model_copy(update={"seed": 1})).detector(
+        "v"
+    )
 
-    section = path_consistency_section(by_time(simulated_readings()), detector, lambda: other)
+    section = path_consistency_section(
+        by_time(simulated_readings()), detector, lambda: other_detector
+    )
 
-    assert [c.name for c in section.checks if not c.passed] == [
+    assert [check.name for check in section.checks if not check.passed] == [
         "correctness.reloaded",
         "correctness.reloaded_again",
     ]
 
 
 def test_a_forest_that_differs_from_its_estimator_fails() -> None:
-    candidate, other = (
+    candidate, other_candidate = (
         a_trained_candidate(),
         a_trained_candidate(TRAINER_SETTINGS.model_copy(update={"seed": 1})),
     )
     readings = by_time(simulated_readings())
 
     assert sklearn_agreement(candidate.detector("v"), candidate.estimator, readings).passed
-    assert not sklearn_agreement(candidate.detector("v"), other.estimator, readings).passed
+    assert not sklearn_agreement(
+        candidate.detector("v"), other_candidate.estimator, readings
+    ).passed
 
 
 @pytest.mark.parametrize("time_format", ["epoch_ms", "epoch_s", "%d.%m.%Y %H:%M:%S.%f"])
 def test_paths_agree_for_time_formats_nested_fields_and_unusual_sensor_ids(
     time_format: str,
 ) -> None:
-    plain = a_schema().to_plain()
-    plain["time"] |= {"format": time_format, "naive_zone": "Europe/Oslo"}
-    plain["key"]["field"] = "meta.id"
-    plain["signals"][1]["field"] = "payload.deep.x2"
-    plain["csv"]["delimiter"] = ";"
-    schema = Schema.model_validate_json(json.dumps(plain))
+    plain_schema = a_schema().to_plain()
+    plain_schema["time"] |= {"format": time_format, "naive_zone": "Europe/Oslo"}
+    plain_schema["key"]["field"] = "meta.id"
+    plain_schema["signals"][1]["field"] = "payload.deep.x2"
+    plain_schema["csv"]["delimiter"] = ";"
+    schema = Schema.model_validate_json(json.dumps(plain_schema))
     readings = replace(
         some_readings(300),
         sensor_ids=(' a"b;c', "d'e,f "),

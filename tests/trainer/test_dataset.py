@@ -20,24 +20,27 @@ from tests.reading_builders import a_schema, some_readings
 from tests.trainer.training_builders import write_rows
 
 
-def read(data: Path | str, *, rows: int | None = None) -> Dataset:
-    return read_data(str(data), a_schema(), rows=rows, kafka={})
+def read_dataset(source: Path | str, *, rows: int | None = None) -> Dataset:
+    return read_data(str(source), a_schema(), rows=rows, kafka={})
 
 
-def same_rows(one: Readings, other: Readings) -> bool:
-    one, other = by_time(one), by_time(other)
-    ids = [[r.sensor_ids[s] for s in r.sensor.tolist()] for r in (one, other)]
+def have_same_rows(actual: Readings, expected: Readings) -> bool:
+    actual, expected = by_time(actual), by_time(expected)
+    actual_ids, expected_ids = (
+        [readings.sensor_ids[sensor] for sensor in readings.sensor.tolist()]
+        for readings in (actual, expected)
+    )
     return (
-        ids[0] == ids[1]
-        and one.values.tobytes() == other.values.tobytes()
-        and one.event_time.tobytes() == other.event_time.tobytes()
+        actual_ids == expected_ids
+        and actual.values.tobytes() == expected.values.tobytes()
+        and actual.event_time.tobytes() == expected.event_time.tobytes()
     )
 
 
 def test_rejected_rows_are_counted_by_reason(tmp_path: Path) -> None:
-    path = write_rows(tmp_path / "rows.csv", some_readings(20), bad={2: "x", 5: "", 7: "y"})
+    path = write_rows(tmp_path / "rows.csv", some_readings(20), x1_texts={2: "x", 5: "", 7: "y"})
 
-    dataset = read(path)
+    dataset = read_dataset(path)
 
     assert dataset.rows == 20
     assert len(dataset.readings) == 17
@@ -48,7 +51,7 @@ def test_rejected_rows_are_counted_by_reason(tmp_path: Path) -> None:
 def test_the_digest_of_a_file_is_the_digest_of_its_bytes(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "rows.csv", some_readings(20))
 
-    assert read(path).sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert read_dataset(path).sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_the_files_of_a_glob_are_read_in_the_order_of_their_paths(tmp_path: Path) -> None:
@@ -58,29 +61,29 @@ def test_the_files_of_a_glob_are_read_in_the_order_of_their_paths(tmp_path: Path
     (tmp_path / "d.csv").mkdir()
     write_rows(tmp_path / "c.csv", readings.take(slice(20, 30)))
 
-    dataset = read(tmp_path / "*.csv")
+    dataset = read_dataset(tmp_path / "*.csv")
 
     assert dataset.readings.values.tobytes() == readings.values.tobytes()
-    assert len(read(tmp_path / "*.csv", rows=15).readings) == 15
+    assert len(read_dataset(tmp_path / "*.csv", rows=15).readings) == 15
 
 
 def test_a_file_whose_name_is_also_a_glob_is_read(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "rows[1].csv", some_readings(20))
 
-    assert len(read(path).readings) == 20
+    assert len(read_dataset(path).readings) == 20
 
 
 @pytest.mark.parametrize("name", ["nothing.csv", "*.csv"])
 def test_a_missing_file_is_an_error(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError, match=r"no file .*csv: wanted a CSV or Parquet file, a glob"):
-        read(tmp_path / name)
+        read_dataset(tmp_path / name)
 
 
 def test_a_source_without_a_valid_row_is_refused_with_the_reasons(tmp_path: Path) -> None:
-    path = write_rows(tmp_path / "rows.csv", some_readings(2), bad={0: "x", 1: "y"})
+    path = write_rows(tmp_path / "rows.csv", some_readings(2), x1_texts={0: "x", 1: "y"})
 
     with pytest.raises(DataError, match=r"no valid row \(2 wrong_type\)"):
-        _ = read(path).source
+        _ = read_dataset(path).source
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from("abc")), max_size=30))
@@ -95,11 +98,11 @@ def test_rows_are_sorted_by_time_then_sensor_then_input_order(
         signals=1,
     )
 
-    ordered = by_time(readings)
+    sorted_readings = by_time(readings)
 
-    positions = ordered.values[:, 0].astype(int).tolist()
+    positions = sorted_readings.values[:, 0].astype(int).tolist()
     assert positions == sorted(range(len(rows)), key=lambda row: (*rows[row], row))
-    assert ordered.index.tolist() == list(range(len(rows)))
+    assert sorted_readings.index.tolist() == list(range(len(rows)))
 
 
 def produce_payloads(cluster: MockCluster, payloads: list[bytes], *, partitions: int = 3) -> None:
@@ -126,12 +129,14 @@ def test_a_topic_gives_the_same_readings_as_a_file_of_the_same_rows(
     dataset = read_data("kafka:readings", a_schema(), kafka=kafka)
 
     assert len(dataset.readings) == 200
-    assert same_rows(dataset.readings, read(write_rows(tmp_path / "rows.csv", readings)).readings)
+    assert have_same_rows(
+        dataset.readings, read_dataset(write_rows(tmp_path / "rows.csv", readings)).readings
+    )
     assert dataset.sha256 == read_data("kafka:readings", a_schema(), kafka=kafka).sha256
 
 
 @pytest.mark.embedded
-def test_rows_selects_the_oldest_records_of_all_partitions(
+def test_the_row_limit_selects_the_oldest_records_of_all_partitions(
     mock_cluster: MockCluster,
 ) -> None:
     readings = some_readings(200)
@@ -140,13 +145,15 @@ def test_rows_selects_the_oldest_records_of_all_partitions(
 
     dataset = read_data("kafka:readings", a_schema(), rows=50, kafka=kafka)
 
-    assert same_rows(dataset.readings, readings.take(np.arange(50)))
+    assert have_same_rows(dataset.readings, readings.take(np.arange(50)))
 
 
 @pytest.mark.embedded
-def test_event_times_after_the_records_timestamp_are_rejected(mock_cluster: MockCluster) -> None:
-    ahead = b'{"timestamp": "2025-06-01T00:00:00Z", "x1": 0, "x2": 0, "x3": 0}'
-    produce_payloads(mock_cluster, [ahead, b"{"])
+def test_an_event_time_later_than_the_record_timestamp_is_rejected(
+    mock_cluster: MockCluster,
+) -> None:
+    future_payload = b'{"timestamp": "2025-06-01T00:00:00Z", "x1": 0, "x2": 0, "x3": 0}'
+    produce_payloads(mock_cluster, [future_payload, b"{"])
 
     dataset = read_data(
         "kafka:readings", a_schema(), kafka={"bootstrap.servers": mock_cluster.address}
@@ -166,24 +173,26 @@ def test_a_missing_topic_is_named(mock_cluster: MockCluster) -> None:
 
 
 @pytest.mark.broker
-def test_only_committed_records_are_read(kafka: Kafka) -> None:
+def test_records_of_an_aborted_transaction_are_not_read(kafka: Kafka) -> None:
     readings = some_readings(60)
     payloads = payloads_of(cells_of(readings, a_schema()), a_schema())
     topic = kafka.unused_topic("training", partitions=2)
     settings = {"bootstrap.servers": kafka.address}
     producer = Producer(producer_config(settings, transactional_id=topic))
     producer.init_transactions(30)
-    for first, commit in ((0, True), (20, False), (40, True)):
+    for first_row, is_committed in ((0, True), (20, False), (40, True)):
         producer.begin_transaction()
-        for row in range(first, first + 20):
+        for row in range(first_row, first_row + 20):
             producer.produce(topic, payloads[row], partition=row % 2)
         producer.flush(30)
-        end = producer.commit_transaction if commit else producer.abort_transaction
-        end(30)
+        end_transaction = (
+            producer.commit_transaction if is_committed else producer.abort_transaction
+        )
+        end_transaction(30)
 
     dataset = read_data(f"kafka:{topic}", a_schema(), kafka=settings)
 
-    assert same_rows(dataset.readings, readings.take(np.r_[0:20, 40:60]))
+    assert have_same_rows(dataset.readings, readings.take(np.r_[0:20, 40:60]))
 
 
 def test_a_directory_is_an_error_that_suggests_a_glob(tmp_path: Path) -> None:

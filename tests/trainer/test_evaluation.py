@@ -1,4 +1,4 @@
-"""The evaluation report: checks of sound and broken models, and the output."""
+"""The evaluation report: its checks of sound and broken models, and its output."""
 
 import json
 from collections.abc import Callable
@@ -67,8 +67,13 @@ def test_the_report_contains_the_rates_their_bounds_and_every_fault(report: dict
     assert "at most 3 times" in report["stability"]["tolerance"]
     assert len(report["stability"]["folds"]) == 5
     assert len(report["stability"]["seeds"]) == 3
-    measured = {(case["kind"], case["size"]) for case in report["failures"]["cases"]}
-    assert {("spike", 8.0), ("drift", 4.0), ("stuck", 0.0), ("spike, one signal", 16.0)} <= measured
+    measured_cases = {(case["kind"], case["size"]) for case in report["failures"]["cases"]}
+    assert {
+        ("spike", 8.0),
+        ("drift", 4.0),
+        ("stuck", 0.0),
+        ("spike, one signal", 16.0),
+    } <= measured_cases
 
 
 def test_larger_faults_have_a_larger_roc_auc(report: dict[str, Any]) -> None:
@@ -80,47 +85,47 @@ def test_larger_faults_have_a_larger_roc_auc(report: dict[str, Any]) -> None:
     assert roc_auc["noise_burst", 16.0] > roc_auc["noise_burst", 4.0]
 
 
-def never_alarms(detector: Detector) -> Detector:
+def make_never_alarm(detector: Detector) -> Detector:
     return replace(detector, calibration=replace(detector.calibration, threshold=1e9))
 
 
-def always_alarms(detector: Detector) -> Detector:
+def make_always_alarm(detector: Detector) -> Detector:
     return replace(detector, calibration=replace(detector.calibration, threshold=0.0, centre=-1.0))
 
 
-def scores_at_random(detector: Detector) -> Detector:
+def randomise_scores(detector: Detector) -> Detector:
     lengths = np.random.default_rng(0).permutation(detector.forest.path_length)
     random_forest = replace(detector.forest, path_length=lengths)
-    return uses_forest_only(replace(detector, forest=random_forest))
+    return use_forest_only(replace(detector, forest=random_forest))
 
 
-def uses_forest_only(detector: Detector) -> Detector:
+def use_forest_only(detector: Detector) -> Detector:
     assert detector.decision is not None
     weights = np.asarray([float(table is RarityTable.FOREST) for table in COMPONENTS])
     return replace(detector, decision=replace(detector.decision, weights=weights))
 
 
 @pytest.mark.parametrize(
-    ("break_detector", "failed"),
+    ("break_detector", "failed_names"),
     [
-        (never_alarms, {"stability.whole", "failures.recall"}),
-        (always_alarms, {"stability.whole", "stability.folds"}),
-        (scores_at_random, {"failures.roc_auc"}),
-        (uses_forest_only, {"failures.stuck"}),
+        (make_never_alarm, {"stability.whole", "failures.recall"}),
+        (make_always_alarm, {"stability.whole", "stability.folds"}),
+        (randomise_scores, {"failures.roc_auc"}),
+        (use_forest_only, {"failures.stuck"}),
     ],
 )
 def test_a_broken_model_fails_the_gate_with_the_names_of_its_checks(
-    version: ModelVersion, break_detector: BreakDetector, failed: set[str]
+    version: ModelVersion, break_detector: BreakDetector, failed_names: set[str]
 ) -> None:
-    """The rows are not its training rows, so the broken model itself scores the faults."""
+    """The rows are new, because another model scores the faults in training rows."""
     broken_version = ModelVersion(break_detector(version.detector), version.manifest)
     dataset = replace(a_dataset(simulated_readings(seed=1)), sha256="cd" * 32)
 
     report = evaluate_version(EvaluatedVersion(broken_version, lambda: broken_version), dataset)
 
-    assert failed <= set(failed_checks(report))
+    assert failed_names <= set(failed_checks(report))
     assert report["passed"] is False
-    with pytest.raises(CheckFailed, match=min(failed)):
+    with pytest.raises(CheckFailed, match=min(failed_names)):
         require_passed(report)
 
 
@@ -133,16 +138,16 @@ def test_a_model_that_training_does_not_reproduce_fails(version: ModelVersion) -
 
 
 def test_training_rows_are_recognised_by_their_digest(version: ModelVersion) -> None:
-    other = replace(a_dataset(simulated_readings(seed=1)), sha256="cd" * 32)
+    other_dataset = replace(a_dataset(simulated_readings(seed=1)), sha256="cd" * 32)
 
     assert trained_on(version.manifest, a_dataset())
-    assert not trained_on(version.manifest, other)
+    assert not trained_on(version.manifest, other_dataset)
 
 
-def test_rows_at_another_level_fail_the_alert_rate(version: ModelVersion) -> None:
+def test_rows_at_another_level_fail_the_alert_rate_checks(version: ModelVersion) -> None:
     readings = simulated_readings()
-    moved = replace(readings, values=readings.values + 30.0)
-    dataset = replace(a_dataset(moved), sha256="cd" * 32)
+    shifted_readings = replace(readings, values=readings.values + 30.0)
+    dataset = replace(a_dataset(shifted_readings), sha256="cd" * 32)
 
     report = evaluate_version(EvaluatedVersion(version, lambda: version), dataset)
 
@@ -170,17 +175,19 @@ def test_a_plain_model_of_one_signal_has_lower_bounds_which_the_report_states(
     candidate = train(readings, schema, a_dataset(readings).source, trainer_settings)
     registry.register("one", candidate, who="test", why="test")
 
-    one_signal = evaluate(registry.load("one"), readings)
+    one_signal_report = evaluate(registry.load("one"), readings)
 
-    detection = one_signal["failures"]
+    detection = one_signal_report["failures"]
     assert detection["varying_signals"] == 1
     assert detection["gated"] == {"kind": "spike", "size": 8.0} | bounds
     assert report["failures"]["gated"]["recall"] == 0.8
-    assert not {"broken_correlation", "spike, one signal"} & {c["kind"] for c in detection["cases"]}
-    names = {check["name"] for check in one_signal["checks"]}
-    memory_checks = {"failures.level_shift", "failures.stuck"} & names
+    assert not {"broken_correlation", "spike, one signal"} & {
+        case["kind"] for case in detection["cases"]
+    }
+    check_names = {check["name"] for check in one_signal_report["checks"]}
+    memory_checks = {"failures.level_shift", "failures.stuck"} & check_names
     assert len(memory_checks) == (0 if trainer_settings is PLAIN_SETTINGS else 2)
-    assert not {name for name in failed_checks(one_signal) if name.startswith("failures")}
+    assert not {name for name in failed_checks(one_signal_report) if name.startswith("failures")}
 
 
 @pytest.mark.parametrize("rows", [40, 120])
@@ -193,19 +200,23 @@ def test_one_signal_and_few_rows_can_be_evaluated(rows: int, tmp_path: Path) -> 
 
     report = evaluate(registry.load("one"), readings)
 
-    correct = [check for check in report["checks"] if check["name"].startswith("correctness")]
-    assert all(check["passed"] for check in correct)
+    correctness_checks = [
+        check for check in report["checks"] if check["name"].startswith("correctness")
+    ]
+    assert all(check["passed"] for check in correctness_checks)
     json.dumps(report, allow_nan=False)
     print_report(report)
 
 
-def test_signals_that_never_change_fail_with_the_reason(tmp_path: Path) -> None:
-    flat = replace(some_readings(200), values=np.ones((200, 3)))
+def test_signals_that_never_change_fail_the_recall_check_with_a_reason(tmp_path: Path) -> None:
+    constant_readings = replace(some_readings(200), values=np.ones((200, 3)))
     registry = Registry(tmp_path)
-    candidate = train(flat, a_schema(), a_dataset(flat).source, TRAINER_SETTINGS)
+    candidate = train(
+        constant_readings, a_schema(), a_dataset(constant_readings).source, TRAINER_SETTINGS
+    )
     registry.register("flat", candidate, who="test", why="test")
 
-    report = evaluate(registry.load("flat"), flat)
+    report = evaluate(registry.load("flat"), constant_readings)
 
     assert "failures.recall" in failed_checks(report)
     (check,) = [check for check in report["checks"] if check["name"] == "failures.recall"]
@@ -214,23 +225,28 @@ def test_signals_that_never_change_fail_with_the_reason(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_training_rows_are_scored_from_their_first_levels(
+def test_training_rows_are_scored_from_the_levels_at_the_start_of_training(
     tmp_path: Path,
 ) -> None:
-    """A normal drift of 6 spreads. With the last levels, the first rows would all alarm."""
-    steady = some_readings(3_000, sensors=1)
-    moved = replace(steady, values=steady.values + np.linspace(0.0, 6.0, 3_000)[:, None])
+    """The rows drift by 6 spreads. From the final levels, over a tenth of the first rows alarm."""
+    readings = some_readings(3_000, sensors=1)
+    drifting_readings = replace(
+        readings,
+        values=readings.values + np.linspace(0.0, 6.0, 3_000)[:, None],
+    )
     registry = Registry(tmp_path)
-    candidate = train(moved, a_schema(), a_dataset(moved).source, TRAINER_SETTINGS)
+    candidate = train(
+        drifting_readings, a_schema(), a_dataset(drifting_readings).source, TRAINER_SETTINGS
+    )
     registry.register("drift", candidate, who="test", why="test")
     version = registry.load("drift")
 
-    first_fold, *_ = evaluate(version, moved)["stability"]["folds"]
+    first_fold, *_ = evaluate(version, drifting_readings)["stability"]["folds"]
 
-    with_last_levels = version.detector.detect(
-        moved.take(slice(0, 600)), version.detector.empty_memory()
+    result_from_last_levels = version.detector.detect(
+        drifting_readings.take(slice(0, 600)), version.detector.empty_memory()
     )
-    assert with_last_levels.detections.is_anomaly.mean() > 0.1
+    assert result_from_last_levels.detections.is_anomaly.mean() > 0.1
     assert first_fold["rate"] < first_fold["highest"]
 
 
@@ -249,8 +265,8 @@ def test_the_report_is_written_and_printed(
     write_report(tmp_path / "reports" / "report.json", report)
     print_report(report)
 
-    stored = json.loads((tmp_path / "reports" / "report.json").read_text(encoding="utf-8"))
+    stored_report = json.loads((tmp_path / "reports" / "report.json").read_text(encoding="utf-8"))
     output = capsys.readouterr().out
-    assert stored == report
+    assert stored_report == report
     assert all(check["name"] in output for check in report["checks"])
     assert len(case_frame(report)) == len(report["failures"]["cases"])

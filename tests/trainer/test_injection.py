@@ -14,7 +14,7 @@ from tests.reading_builders import a_schema, some_readings
 FAULT_KINDS = st.sampled_from(VALUE_KINDS)
 
 
-def injected(
+def inject_faults(
     kind: FaultKind, *, rows: int = 400, sensors: int = 2, size: float = 8.0, seed: int = 0
 ) -> Injected:
     return inject_case(
@@ -31,11 +31,11 @@ def injected(
 def test_only_faulty_rows_are_changed_and_most_rows_are_healthy(
     kind: FaultKind, rows: int, sensors: int, seed: int
 ) -> None:
-    result = injected(kind, rows=rows, sensors=sensors, seed=seed)
+    result = inject_faults(kind, rows=rows, sensors=sensors, seed=seed)
 
-    before = some_readings(rows, sensors=sensors).values
-    changed = (result.readings.values != before).any(axis=1)
-    assert not (changed & ~result.faulty).any()
+    original_values = some_readings(rows, sensors=sensors).values
+    is_changed = (result.readings.values != original_values).any(axis=1)
+    assert not (is_changed & ~result.faulty).any()
     assert result.faulty.sum() * 4 <= rows
     episode_rows = [row for episode in result.episodes for row in episode.tolist()]
     assert sorted(episode_rows) == np.flatnonzero(result.faulty).tolist()
@@ -44,7 +44,7 @@ def test_only_faulty_rows_are_changed_and_most_rows_are_healthy(
 @settings(deadline=None)
 @given(FAULT_KINDS)
 def test_an_episode_has_rows_of_one_sensor_in_time_order(kind: FaultKind) -> None:
-    result = injected(kind, sensors=5)
+    result = inject_faults(kind, sensors=5)
 
     assert result.episodes
     for rows in result.episodes:
@@ -53,7 +53,7 @@ def test_an_episode_has_rows_of_one_sensor_in_time_order(kind: FaultKind) -> Non
 
 
 def test_a_spike_has_the_requested_size_in_spreads() -> None:
-    result = injected(FaultKind.SPIKE, size=8.0)
+    result = inject_faults(FaultKind.SPIKE, size=8.0)
 
     (row,) = result.episodes[0].tolist()
     step = np.abs(result.readings.values[row] - some_readings(400).values[row])
@@ -61,7 +61,7 @@ def test_a_spike_has_the_requested_size_in_spreads() -> None:
 
 
 def test_values_stay_within_the_bounds_of_the_schema() -> None:
-    result = injected(FaultKind.SPIKE, size=1e6)
+    result = inject_faults(FaultKind.SPIKE, size=1e6)
 
     assert np.abs(result.readings.values).max() == 1_000.0
 
@@ -84,7 +84,7 @@ def test_a_signal_that_never_changes_gets_no_fault() -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.05])
-def test_the_spread_is_robust_against_a_few_outliers(share: float) -> None:
+def test_the_robust_spread_is_hardly_changed_by_a_few_outliers(share: float) -> None:
     readings = some_readings(10_000)
     values = readings.values.copy()
     values[: int(share * len(values))] = 1e6
@@ -97,30 +97,30 @@ def test_missing_values_are_ignored_by_the_spread_and_by_injection() -> None:
     values = readings.values.copy()
     values[::5, 1] = np.nan
     values[:, 2] = np.nan
-    with_missing = replace(readings, values=values)
+    readings_with_missing = replace(readings, values=values)
 
     result = inject_case(
-        with_missing,
+        readings_with_missing,
         FaultCase(FaultKind.NOISE_BURST, 8.0),
         schema=a_schema(),
         rng=np.random.default_rng(0),
         episodes=20,
     )
 
-    assert robust_spread(with_missing)[:2] == pytest.approx(1.0, rel=0.2)
-    assert robust_spread(with_missing)[2] == 0.0
-    changed = result.readings.values != values
-    assert (changed[:, 1] & ~np.isnan(values[:, 1])).any()
+    assert robust_spread(readings_with_missing)[:2] == pytest.approx(1.0, rel=0.2)
+    assert robust_spread(readings_with_missing)[2] == 0.0
+    is_changed = result.readings.values != values
+    assert (is_changed[:, 1] & ~np.isnan(values[:, 1])).any()
     np.testing.assert_array_equal(np.isnan(result.readings.values), np.isnan(values))
 
 
 @settings(deadline=None)
 @given(FAULT_KINDS, st.integers(1, 300), st.integers(0, 1_000))
 def test_no_fault_starts_before_a_sensors_first_eligible_row(
-    kind: FaultKind, first: int, seed: int
+    kind: FaultKind, first_row: int, seed: int
 ) -> None:
     readings = some_readings(400)
-    eligible = (readings.index >= first) & (readings.sensor == 1)
+    is_eligible = (readings.index >= first_row) & (readings.sensor == 1)
 
     result = inject_case(
         readings,
@@ -128,8 +128,8 @@ def test_no_fault_starts_before_a_sensors_first_eligible_row(
         schema=a_schema(),
         rng=np.random.default_rng(seed),
         episodes=20,
-        eligible=eligible,
+        eligible=is_eligible,
     )
 
     assert result.episodes
-    assert not (result.faulty & ~eligible).any()
+    assert not (result.faulty & ~is_eligible).any()

@@ -1,4 +1,4 @@
-"""Training on a sample of the rows. MAX_FIT_ROWS is patched, so that few rows exceed it."""
+"""Training on a sample of the rows. Tests lower MAX_FIT_ROWS, so that small tables exceed it."""
 
 from dataclasses import fields, replace
 
@@ -50,11 +50,11 @@ def readings_of_many_sensors(sensors: int, rows: int = 30_000, *, seed: int = 0)
     for step in range(1, steps):
         values[step] = 0.6 * values[step - 1] + 0.8 * values[step]
     values += 10.0 * random.normal(size=(1, sensors, 3))
-    number = np.arange(rows, dtype=np.int64)
+    row_numbers = np.arange(rows, dtype=np.int64)
     return Readings(
-        number,
-        1_735_689_600_000_000 + 1_000_000 * (number // sensors),
-        (number % sensors).astype(np.int32),
+        row_numbers,
+        1_735_689_600_000_000 + 1_000_000 * (row_numbers // sensors),
+        (row_numbers % sensors).astype(np.int32),
         tuple(f"s{sensor:05d}" for sensor in range(sensors)),
         values.reshape(-1, 3)[:rows],
         np.empty((rows, 0)),
@@ -63,10 +63,10 @@ def readings_of_many_sensors(sensors: int, rows: int = 30_000, *, seed: int = 0)
 
 @pytest.mark.parametrize("sensors", [1, 7, 100, 5_000])
 def test_about_max_fit_rows_are_sampled_evenly_over_time(sensors: int) -> None:
-    chosen = sample_rows(interleaved_rows(100_000, sensors), seed=0)
+    is_sampled = sample_rows(interleaved_rows(100_000, sensors), seed=0)
 
-    rows_by_fifth = chosen.reshape(5, -1).sum(axis=1)
-    assert 0.9 * PATCHED_MAX_ROWS <= chosen.sum() <= 1.1 * PATCHED_MAX_ROWS
+    rows_by_fifth = is_sampled.reshape(5, -1).sum(axis=1)
+    assert 0.9 * PATCHED_MAX_ROWS <= is_sampled.sum() <= 1.1 * PATCHED_MAX_ROWS
     assert rows_by_fifth.min() >= 0.7 * PATCHED_MAX_ROWS / 5
 
 
@@ -80,10 +80,10 @@ def test_no_sensor_is_preferred() -> None:
 
 def test_whole_row_ranges_of_a_sensor_are_sampled() -> None:
     sensor_rows = interleaved_rows(100_000, 5)
-    chosen = sample_rows(sensor_rows, seed=0)
+    is_sampled = sample_rows(sensor_rows, seed=0)
 
     for sensor in range(5):
-        row_ranges = chosen[sensor_rows.sensor == sensor].reshape(-1, ROW_RANGE_ROWS)
+        row_ranges = is_sampled[sensor_rows.sensor == sensor].reshape(-1, ROW_RANGE_ROWS)
         assert (row_ranges.all(axis=1) == row_ranges.any(axis=1)).all()
 
 
@@ -94,10 +94,12 @@ def test_up_to_max_fit_rows_every_row_is_sampled() -> None:
 
 def test_the_sample_depends_on_the_seed_but_not_on_sensor_numbers() -> None:
     sensor_rows = interleaved_rows(50_000, 5)
-    chosen = sample_rows(sensor_rows, seed=0)
+    is_sampled = sample_rows(sensor_rows, seed=0)
 
-    np.testing.assert_array_equal(sample_rows(SensorRows(4 - sensor_rows.sensor), seed=0), chosen)
-    assert not np.array_equal(sample_rows(sensor_rows, seed=1), chosen)
+    np.testing.assert_array_equal(
+        sample_rows(SensorRows(4 - sensor_rows.sensor), seed=0), is_sampled
+    )
+    assert not np.array_equal(sample_rows(sensor_rows, seed=1), is_sampled)
 
 
 def test_a_row_range_is_warmed_up_by_the_previous_rows_of_its_sensor() -> None:
@@ -111,7 +113,7 @@ def test_a_row_range_is_warmed_up_by_the_previous_rows_of_its_sensor() -> None:
 
 
 def test_a_sampled_row_is_recalled_with_its_actual_previous_rows() -> None:
-    """Its recalled columns are the same as if every row were sampled."""
+    """The recalled columns of a sampled row are the same as if every row were sampled."""
     readings = readings_of_many_sensors(7, 45_000)
     sampled = sample_rows(SensorRows(readings.sensor), seed=0)
     levels = fit_levels(readings, a_schema(), min_rows=100)
@@ -141,10 +143,10 @@ def a_memory() -> Memory:
 
 
 @pytest.mark.parametrize(("sensors", "period"), [(10, 0), (10, HOUR), (1_000, 0)])
-def test_no_row_is_scored_by_a_model_that_was_fitted_on_it_or_next_to_it(
+def test_no_row_is_scored_by_a_model_that_was_fitted_on_that_row_or_its_neighbour(
     sensors: int, period: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """There are two folds, or one per block if the blocks could coincide with a season."""
+    """The rows form two folds, or one fold per block if blocks could coincide with a season."""
     fits: list[tuple[NDArray[np.bool_], FitResult]] = []
 
     def recording_fit(
@@ -165,9 +167,9 @@ def test_no_row_is_scored_by_a_model_that_was_fitted_on_it_or_next_to_it(
     rows = len(fits[0][0])
     block = np.arange(rows) * 10 // rows
     for fold, (fitting, _) in enumerate(fits):
-        in_fold = block % len(fits) == fold
-        assert not (fitting & in_fold).any()
-        assert not (fitting[1:] & in_fold[:-1]).any()
+        is_scored_row = block % len(fits) == fold
+        assert not (fitting & is_scored_row).any()
+        assert not (fitting[1:] & is_scored_row[:-1]).any()
         assert fitting.sum() >= 0.25 * rows
     assert len(fits) == (2 if sensors == 10 and period == 0 else 10)
     assert set(raw_scores.block.tolist()) == set(range(10))
@@ -185,12 +187,12 @@ def test_no_row_is_scored_by_a_model_that_was_fitted_on_it_or_next_to_it(
     ids=["simulated", "one sensor", "many sensors"],
 )
 def test_clean_later_rows_alarm_at_about_the_target_rate(readings: Readings, target: float) -> None:
-    """The rate is within a factor of three of the target, learned from one row in eight."""
-    known, new = readings.take(slice(0, 40_000)), readings.take(slice(40_000, None))
+    """The alert rate is within a factor of three of the target, for a sample of 1 in 8 rows."""
+    training_rows, later_rows = readings.take(slice(0, 40_000)), readings.take(slice(40_000, None))
 
-    detector, memory = fit_with_memory(known, a_schema(), settings_for_target(target))
+    detector, memory = fit_with_memory(training_rows, a_schema(), settings_for_target(target))
 
-    detections = detector.detect(new, memory).detections
+    detections = detector.detect(later_rows, memory).detections
     assert target / 3 <= detections.is_anomaly.mean() <= target * 3
 
 
@@ -201,20 +203,20 @@ def settings_for_target(target: float) -> TrainerSettings:
 def test_the_order_of_the_rows_in_the_file_does_not_matter() -> None:
     readings = readings_of_many_sensors(10, 12_000)
     order = np.random.default_rng(3).permutation(len(readings))
-    mixed = replace(
+    shuffled_readings = replace(
         readings.take(order),
         index=np.arange(len(readings)),
         sensor=9 - readings.sensor[order],
         sensor_ids=tuple(reversed(readings.sensor_ids)),
     )
 
-    first, again = (
-        train(rows, a_schema(), a_dataset(rows).source, TRAINER_SETTINGS)
-        for rows in (readings, mixed)
+    first_candidate, second_candidate = (
+        train(training_readings, a_schema(), a_dataset(training_readings).source, TRAINER_SETTINGS)
+        for training_readings in (readings, shuffled_readings)
     )
 
-    expected = first.detector("v").arrays()
-    for name, array in again.detector("v").arrays().items():
+    expected = first_candidate.detector("v").arrays()
+    for name, array in second_candidate.detector("v").arrays().items():
         assert array.tobytes() == expected[name].tobytes(), name
 
 
@@ -226,7 +228,7 @@ def test_a_manifest_contains_the_number_of_calibration_rows() -> None:
     split, scores = candidate.split, candidate.calibration.scores
     assert split["fit_rows"] == 12_000
     assert 0.9 * PATCHED_MAX_ROWS <= split["calibration_rows"] <= 1.1 * PATCHED_MAX_ROWS
-    # Calibration rows without a completed warm-up have no score here.
+    # Calibration rows in the warm-up of their sensor have no score in `scores`.
     assert 0.9 * split["calibration_rows"] <= len(scores) <= split["calibration_rows"]
 
 
@@ -243,18 +245,20 @@ def test_subsampling_a_sensors_rows_hardly_changes_its_level(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     readings = readings_of_many_sensors(2, 40_000)
-    subsampled = fit_levels(readings, a_schema(), min_rows=100)
+    levels_of_sample = fit_levels(readings, a_schema(), min_rows=100)
     monkeypatch.setattr("sensorwatch.trainer.level_fitting.MAX_FIT_ROWS", len(readings))
-    from_all_rows = fit_levels(readings, a_schema(), min_rows=100)
+    levels_of_all_rows = fit_levels(readings, a_schema(), min_rows=100)
 
-    assert not np.array_equal(subsampled.location, from_all_rows.location)
-    difference = (subsampled.location - from_all_rows.location) / from_all_rows.scale
+    assert not np.array_equal(levels_of_sample.location, levels_of_all_rows.location)
+    difference = (
+        levels_of_sample.location - levels_of_all_rows.location
+    ) / levels_of_all_rows.scale
     assert np.abs(difference)[1:].max() < 0.15
-    assert np.abs(subsampled.scale / from_all_rows.scale - 1.0)[1:].max() < 0.1
+    assert np.abs(levels_of_sample.scale / levels_of_all_rows.scale - 1.0)[1:].max() < 0.1
 
 
 def test_the_gap_limit_is_learned_from_consecutive_rows() -> None:
-    """The steps between subsampled rows are longer, and would give too long a limit."""
+    """Subsampled rows are further apart, so the gap limit would be too long."""
     readings = readings_of_many_sensors(2, 40_000)
 
     assert fit_levels(readings, a_schema(), min_rows=100).max_gap == 10_000_000
@@ -262,21 +266,24 @@ def test_the_gap_limit_is_learned_from_consecutive_rows() -> None:
 
 
 def test_a_daily_season_does_not_hide_faults_if_there_are_few_days() -> None:
-    """With two folds, each fit would lack the season of half a day and raise the threshold."""
-    days, per_day, sensors = 7, 288, 7
-    rows, known_rows = days * per_day * sensors, 4 * per_day * sensors
+    """With two folds, a fit would miss half of the daily season and the threshold would rise."""
+    days, steps_per_day, sensors = 7, 288, 7
+    rows, training_length = days * steps_per_day * sensors, 4 * steps_per_day * sensors
     readings = readings_of_many_sensors(sensors, rows)
-    time = 1_735_689_600_000_000 + 24 * HOUR // per_day * (np.arange(rows) // sensors)
+    time = 1_735_689_600_000_000 + 24 * HOUR // steps_per_day * (np.arange(rows) // sensors)
     values = readings.values.copy()
     values[np.isin(time // (HOUR // 4) % 96, (21, 33, 41, 60))] += 12.0  # short daily peaks
-    spiked = np.arange(known_rows + 100, rows, 101)
-    values[spiked, 0] += 8.0
+    spike_rows = np.arange(training_length + 100, rows, 101)
+    values[spike_rows, 0] += 8.0
     readings = replace(readings, event_time=time, values=values)
 
-    known, new = readings.take(slice(0, known_rows)), readings.take(slice(known_rows, None))
-    detector, memory = fit_with_memory(known, a_schema(), TRAINER_SETTINGS)
-    detections = detector.detect(new, memory).detections
+    training_rows, later_rows = (
+        readings.take(slice(0, training_length)),
+        readings.take(slice(training_length, None)),
+    )
+    detector, memory = fit_with_memory(training_rows, a_schema(), TRAINER_SETTINGS)
+    detections = detector.detect(later_rows, memory).detections
 
     assert detector.forecast is not None
     assert detector.forecast.season.is_present
-    assert detections.is_anomaly[spiked - known_rows].mean() > 0.9
+    assert detections.is_anomaly[spike_rows - training_length].mean() > 0.9

@@ -1,4 +1,4 @@
-"""A season is fitted if whole cycles show one, and only then."""
+"""A season is fitted only if at least three whole cycles show one."""
 
 from collections.abc import Callable
 
@@ -20,38 +20,38 @@ Times = NDArray[np.int64]
 ResidualArray = NDArray[np.float64]
 
 
-def hours(days: int, per_day: int = 24) -> Times:
+def regular_times(days: int, per_day: int = 24) -> Times:
     return MIDNIGHT + DAY // per_day * np.arange(days * per_day, dtype=np.int64)
 
 
-def noise(n: int, seed: int, signals: int = 1) -> ResidualArray:
+def white_noise(n: int, seed: int, signals: int = 1) -> ResidualArray:
     return np.random.default_rng(seed).normal(size=(n, signals))
 
 
-def eight_oclock_peak(times: Times) -> ResidualArray:
+def peak_at_eight(times: Times) -> ResidualArray:
     return np.asarray(6.0 * (times // HOUR % 24 == 8)[:, np.newaxis])
 
 
 @pytest.mark.parametrize(("days", "per_day"), [(3, 288), (20, 24), (100, 24), (30, 4)])
-@pytest.mark.parametrize("kind", ["whitened", "walking", "heavy"])
+@pytest.mark.parametrize("kind", ["whitened", "autocorrelated", "heavy_tailed"])
 def test_noise_has_no_season(days: int, per_day: int, kind: str) -> None:
-    times = hours(days, per_day)
+    times = regular_times(days, per_day)
     seasons_fitted = 0
     for seed in range(10):
-        residuals = noise(len(times), seed)
-        if kind == "walking":
+        residuals = white_noise(len(times), seed)
+        if kind == "autocorrelated":
             for row in range(1, len(residuals)):
                 residuals[row] += 0.9 * residuals[row - 1]
-        if kind == "heavy":
+        if kind == "heavy_tailed":
             residuals = np.random.default_rng(seed).standard_t(3, size=residuals.shape)
         seasons_fitted += fit_season(residuals, times, DAY / per_day).is_present
     assert seasons_fitted <= 1
 
 
 def test_a_daily_peak_is_a_season_of_its_signal_only() -> None:
-    times = hours(20)
-    residuals = noise(len(times), 1, signals=2)
-    residuals[:, :1] += eight_oclock_peak(times)
+    times = regular_times(20)
+    residuals = white_noise(len(times), 1, signals=2)
+    residuals[:, :1] += peak_at_eight(times)
 
     season = fit_season(residuals, times, HOUR)
 
@@ -64,9 +64,9 @@ def test_a_daily_peak_is_a_season_of_its_signal_only() -> None:
 
 
 def test_a_peak_on_working_days_is_a_weekly_season() -> None:
-    times = hours(70)
+    times = regular_times(70)
     residuals = (
-        noise(len(times), 1) + eight_oclock_peak(times) * (times // DAY % 7 < 5)[:, np.newaxis]
+        white_noise(len(times), 1) + peak_at_eight(times) * (times // DAY % 7 < 5)[:, np.newaxis]
     )
 
     season = fit_season(residuals, times, HOUR)
@@ -75,83 +75,85 @@ def test_a_peak_on_working_days_is_a_weekly_season() -> None:
 
 
 def test_fewer_than_three_cycles_give_no_season() -> None:
-    times = hours(3)[:-3]
-    assert not fit_season(noise(len(times), 1) + eight_oclock_peak(times), times, HOUR).is_present
-    times = hours(3)
-    assert fit_season(noise(len(times), 1) + eight_oclock_peak(times), times, HOUR).is_present
+    times = regular_times(3)[:-3]
+    assert not fit_season(white_noise(len(times), 1) + peak_at_eight(times), times, HOUR).is_present
+    times = regular_times(3)
+    assert fit_season(white_noise(len(times), 1) + peak_at_eight(times), times, HOUR).is_present
 
 
 def test_one_faulty_day_neither_makes_nor_changes_a_season() -> None:
-    times = hours(20)
-    clean = noise(len(times), 1) + eight_oclock_peak(times)
-    with_fault = clean.copy()
-    with_fault[5 * 24 : 6 * 24] += 50.0
+    times = regular_times(20)
+    residuals_without_fault = white_noise(len(times), 1) + peak_at_eight(times)
+    residuals_with_fault = residuals_without_fault.copy()
+    residuals_with_fault[5 * 24 : 6 * 24] += 50.0
 
-    profile = fit_season(with_fault, times, HOUR).profile
+    profile = fit_season(residuals_with_fault, times, HOUR).profile
 
-    np.testing.assert_allclose(profile, fit_season(clean, times, HOUR).profile, atol=0.7)
-    only_fault = noise(len(times), 1)
-    only_fault[5 * 24 : 6 * 24] += 50.0
-    assert not fit_season(only_fault, times, HOUR).is_present
+    np.testing.assert_allclose(
+        profile, fit_season(residuals_without_fault, times, HOUR).profile, atol=0.7
+    )
+    residuals_without_season = white_noise(len(times), 1)
+    residuals_without_season[5 * 24 : 6 * 24] += 50.0
+    assert not fit_season(residuals_without_season, times, HOUR).is_present
 
 
 def test_bins_are_at_least_a_step_long_and_rows_may_be_missing() -> None:
-    times = hours(40)
-    present = np.random.default_rng(2).random(len(times)) < 0.6
-    residuals = (noise(len(times), 1) + eight_oclock_peak(times))[present]
+    times = regular_times(40)
+    is_present_row = np.random.default_rng(2).random(len(times)) < 0.6
+    residuals = (white_noise(len(times), 1) + peak_at_eight(times))[is_present_row]
 
-    assert fit_season(residuals, times[present], HOUR).profile.shape == (1, 24)
-    assert not fit_season(residuals, times[present], 2 * HOUR).is_present
+    assert fit_season(residuals, times[is_present_row], HOUR).profile.shape == (1, 24)
+    assert not fit_season(residuals, times[is_present_row], 2 * HOUR).is_present
 
 
 @pytest.mark.parametrize("step", [0.0, float(HOUR)])
 def test_two_rows_give_no_season(step: float) -> None:
-    assert not fit_season(np.zeros((2, 1)), hours(1)[:2], step).is_present
+    assert not fit_season(np.zeros((2, 1)), regular_times(1)[:2], step).is_present
 
 
 def rows_with_peak(days: int, seed: int, height: float = 25.0) -> tuple[Times, ResidualArray]:
-    times = hours(days)
-    values = noise(len(times), seed)
+    times = regular_times(days)
+    values = white_noise(len(times), seed)
     for row in range(1, len(values)):
         values[row] += 0.5 * values[row - 1]
-    return times, values + height / 6.0 * eight_oclock_peak(times)
+    return times, values + height / 6.0 * peak_at_eight(times)
 
 
-def readings(times: Times, values: ResidualArray) -> Readings:
+def readings_of(times: Times, values: ResidualArray) -> Readings:
     n = len(times)
     return Readings(
         np.arange(n), times, np.zeros(n, dtype=np.int32), ("s",), values, np.empty((n, 0))
     )
 
 
-Change = Callable[[ResidualArray, NDArray[np.int64]], None]
+ChangeValues = Callable[[ResidualArray, NDArray[np.int64]], None]
 
 
-def peak_at_the_wrong_hour(values: ResidualArray, days: NDArray[np.int64]) -> None:
+def add_peaks_at_the_wrong_hour(values: ResidualArray, days: NDArray[np.int64]) -> None:
     values[24 * days + 15] += 25.0
 
 
-def peak_missing(values: ResidualArray, days: NDArray[np.int64]) -> None:
+def remove_peaks(values: ResidualArray, days: NDArray[np.int64]) -> None:
     values[24 * days + 8] -= 25.0
 
 
-@pytest.mark.parametrize("change", [peak_at_the_wrong_hour, peak_missing])
-def test_a_peak_at_the_wrong_hour_or_a_missing_peak_alarms(change: Change) -> None:
-    """One signal with one row per hour, so that lagged rows alone cannot predict the peak."""
+@pytest.mark.parametrize("change", [add_peaks_at_the_wrong_hour, remove_peaks])
+def test_a_peak_at_the_wrong_hour_or_a_missing_peak_alarms(change: ChangeValues) -> None:
+    """The signal has one row per hour, so lagged rows alone cannot predict the peak."""
     times, values = rows_with_peak(220, seed=2)
-    fit, schema = 20 * 24, Schema(signals=(NumericColumn(name="x1"),))
+    fit_rows, schema = 20 * 24, Schema(signals=(NumericColumn(name="x1"),))
     detector = fit_unregistered(
-        readings(times[:fit], values[:fit]), schema, TrainerSettings(trees=30)
+        readings_of(times[:fit_rows], values[:fit_rows]), schema, TrainerSettings(trees=30)
     )
     days = np.arange(30, 200, 7)
-    clean = detector.detect(
-        readings(times, values), detector.empty_memory(), positions=np.arange(len(times))
+    clean_result = detector.detect(
+        readings_of(times, values), detector.empty_memory(), positions=np.arange(len(times))
     )
     change(values, days)
-    faulty = detector.detect(
-        readings(times, values), detector.empty_memory(), positions=np.arange(len(times))
+    faulty_result = detector.detect(
+        readings_of(times, values), detector.empty_memory(), positions=np.arange(len(times))
     )
 
-    detected = faulty.detections.is_anomaly.reshape(-1, 24)[days].any(axis=1)
-    assert detected.mean() >= 0.9
-    assert clean.detections.is_anomaly[fit:].mean() < 0.03
+    is_day_detected = faulty_result.detections.is_anomaly.reshape(-1, 24)[days].any(axis=1)
+    assert is_day_detected.mean() >= 0.9
+    assert clean_result.detections.is_anomaly[fit_rows:].mean() < 0.03

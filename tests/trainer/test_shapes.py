@@ -16,7 +16,7 @@ from tests.reading_builders import MINUTE, START
 RATE = 0.02
 TRAINER_SETTINGS = TrainerSettings(trees=20, target_alert_rate=RATE)
 NEW_ROWS = 2_000
-"""Rows after the training rows, of the same kind."""
+"""The number of rows after the training rows."""
 MAX_RATE_FACTOR = 5.0
 """The alert rate on new rows is within this factor of the target, after 400 training rows."""
 MAX_RATE_OF_FEW_ROWS = 0.2
@@ -25,14 +25,14 @@ MAX_RATE_OF_FEW_ROWS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class DatasetShape:
-    """The shape of a test's rows."""
+    """The numbers of rows, sensors and columns of a test, and a change of the values."""
 
     rows: int
     sensors: int = 1
     signals: int = 3
     contexts: int = 0
     change: Callable[[NDArray[np.float64], NDArray[np.int32]], None] = lambda *_: None
-    """Changes the values (n, signals + contexts) of the sensors (n,) in place."""
+    """A function that changes the values (n, signals + contexts) of the sensors (n,) in place."""
 
     @property
     def schema(self) -> Schema:
@@ -63,42 +63,42 @@ class DatasetShape:
         )
 
 
-def constant(columns: NDArray[np.float64], _: NDArray[np.int32]) -> None:
+def make_one_column_constant(columns: NDArray[np.float64], _: NDArray[np.int32]) -> None:
     columns[:, 1] = 7.0
 
 
-def all_constant(columns: NDArray[np.float64], _: NDArray[np.int32]) -> None:
+def make_all_columns_constant(columns: NDArray[np.float64], _: NDArray[np.int32]) -> None:
     columns[:] = 7.0
 
 
-def two_equal_signals(columns: NDArray[np.float64], _: NDArray[np.int32]) -> None:
+def make_two_signals_collinear(columns: NDArray[np.float64], _: NDArray[np.int32]) -> None:
     columns[:, 2] = 3.0 * columns[:, 0] - 1.0
 
 
-def distant_levels(columns: NDArray[np.float64], sensor: NDArray[np.int32]) -> None:
+def separate_levels(columns: NDArray[np.float64], sensor: NDArray[np.int32]) -> None:
     columns[sensor == 1] = 1e6 + 50.0 * columns[sensor == 1]
 
 
-def driven_by_context(columns: NDArray[np.float64], _: NDArray[np.int32]) -> None:
+def add_context_effect(columns: NDArray[np.float64], _: NDArray[np.int32]) -> None:
     columns[:, -1] = np.sign(columns[:, -1])
     columns[:, 0] += 5.0 * columns[:, -1]
 
 
-def missing_values(columns: NDArray[np.float64], _: NDArray[np.int32]) -> None:
+def remove_some_values(columns: NDArray[np.float64], _: NDArray[np.int32]) -> None:
     columns[::7, 0] = np.nan
     columns[:40, 1] = np.nan
     columns[100:160, 2] = np.nan
 
 
-def always_missing(columns: NDArray[np.float64], _: NDArray[np.int32]) -> None:
+def remove_all_values_of_a_column(columns: NDArray[np.float64], _: NDArray[np.int32]) -> None:
     columns[:, 1] = np.nan
 
 
-def rounded(columns: NDArray[np.float64], _: NDArray[np.int32]) -> None:
+def round_values(columns: NDArray[np.float64], _: NDArray[np.int32]) -> None:
     columns[:] = columns.round()
 
 
-def heavy_tailed(columns: NDArray[np.float64], _: NDArray[np.int32]) -> None:
+def make_tails_heavy(columns: NDArray[np.float64], _: NDArray[np.int32]) -> None:
     columns[:] = columns**3
 
 
@@ -108,15 +108,15 @@ SHAPES = {
     "60 rows": DatasetShape(60),
     "60 signals, 400 rows": DatasetShape(400, signals=60),
     "60 signals, 60 rows": DatasetShape(60, signals=60),
-    "a constant column": DatasetShape(400, change=constant),
-    "every column constant": DatasetShape(400, change=all_constant),
-    "two equal signals": DatasetShape(400, change=two_equal_signals),
-    "two sensors at distant levels": DatasetShape(800, sensors=2, change=distant_levels),
-    "context that drives a signal": DatasetShape(800, contexts=1, change=driven_by_context),
-    "missing values": DatasetShape(800, change=missing_values),
-    "a column without any value": DatasetShape(400, change=always_missing),
-    "rounded to a few values": DatasetShape(400, change=rounded),
-    "heavy tails": DatasetShape(1_000, change=heavy_tailed),
+    "a constant column": DatasetShape(400, change=make_one_column_constant),
+    "every column constant": DatasetShape(400, change=make_all_columns_constant),
+    "two collinear signals": DatasetShape(400, change=make_two_signals_collinear),
+    "two sensors at distant levels": DatasetShape(800, sensors=2, change=separate_levels),
+    "context that drives a signal": DatasetShape(800, contexts=1, change=add_context_effect),
+    "missing values": DatasetShape(800, change=remove_some_values),
+    "a column without any value": DatasetShape(400, change=remove_all_values_of_a_column),
+    "rounded to a few values": DatasetShape(400, change=round_values),
+    "heavy tails": DatasetShape(1_000, change=make_tails_heavy),
     "200 sensors with 30 rows each": DatasetShape(6_000, sensors=200),
     "more sensors than rows": DatasetShape(60, sensors=100),
 }
@@ -126,7 +126,7 @@ SHAPES = {
 def test_any_shape_trains_without_a_warning_and_alarms_at_about_the_target_rate(
     shape: DatasetShape,
 ) -> None:
-    """Pytest turns warnings into errors."""
+    """A warning fails the test, because pytest turns warnings into errors."""
     readings = shape.readings(seed=3)
 
     detector, memory = fit_with_memory(
@@ -140,7 +140,7 @@ def test_any_shape_trains_without_a_warning_and_alarms_at_about_the_target_rate(
     rate = detections.is_anomaly.mean()
     if shape.rows < 400:
         assert rate <= MAX_RATE_OF_FEW_ROWS
-    elif shape.change is all_constant:
+    elif shape.change is make_all_columns_constant:
         assert rate <= RATE
     else:
         assert RATE / MAX_RATE_FACTOR <= rate <= RATE * MAX_RATE_FACTOR
@@ -153,12 +153,14 @@ def test_a_gross_outlier_alarms_in_any_shape(name: str) -> None:
     values = readings.values.copy()
     row = shape.rows + 500
     values[row] += 1_000.0 * (1.0 + 50.0 * float(name.startswith("two sensors")))
-    with_outlier = replace(readings, values=values)
+    readings_with_outlier = replace(readings, values=values)
 
     detector, memory = fit_with_memory(
-        with_outlier.take(slice(0, shape.rows)), shape.schema, TRAINER_SETTINGS
+        readings_with_outlier.take(slice(0, shape.rows)), shape.schema, TRAINER_SETTINGS
     )
-    detections = detector.detect(with_outlier.take(slice(shape.rows, None)), memory).detections
+    detections = detector.detect(
+        readings_with_outlier.take(slice(shape.rows, None)), memory
+    ).detections
 
     assert detections.is_anomaly[500]
     assert detections.raw_score[500] == detections.raw_score.max()

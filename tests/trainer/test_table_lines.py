@@ -1,4 +1,4 @@
-"""The compiled kernel writes the same lines as Python does, for any cells."""
+"""The compiled kernel writes the same CSV lines as Python, for any cells."""
 
 import numpy as np
 from hypothesis import given
@@ -17,9 +17,11 @@ TEXTS = ("plain", "", '"a,b"', "ä\udcff")
 
 @given(st.lists(rows, max_size=20))
 def test_lines_are_the_joined_texts_of_their_cells(
-    table: list[tuple[int, float, int, int]],
+    table_rows: list[tuple[int, float, int, int]],
 ) -> None:
-    integer, number, time, code = map(list, zip(*table, strict=True)) if table else ([],) * 4
+    integer, number, time, text_code = (
+        map(list, zip(*table_rows, strict=True)) if table_rows else ([],) * 4
+    )
     column = np.asarray(integer, dtype=np.int64)
 
     lines = join_lines(
@@ -28,15 +30,17 @@ def test_lines_are_the_joined_texts_of_their_cells(
             number_cells(column).keep_where(column >= 0),
             number_cells(np.asarray(number, dtype=np.float64)),
             time_cells(np.asarray(time, dtype=np.int64)),
-            text_cells(TEXTS, np.asarray(code, dtype=np.int32)),
+            text_cells(TEXTS, np.asarray(text_code, dtype=np.int32)),
         ]
     )
 
-    texts = lines.tobytes().decode().splitlines(keepends=True)
-    assert len(texts) == len(table)
-    for text, (first, second, instant, text_index) in zip(texts, table, strict=True):
-        cells = text.split(",", 4)
+    actual_lines = lines.tobytes().decode().splitlines(keepends=True)
+    assert len(actual_lines) == len(table_rows)
+    for line, (integer_cell, float_cell, instant, text_index) in zip(
+        actual_lines, table_rows, strict=True
+    ):
+        cells = line.split(",", 4)
         escaped = TEXTS[text_index].encode(errors="backslashreplace").decode()
-        assert cells[:2] == [str(first), str(first) if first >= 0 else ""]
-        assert np.float64(cells[2]).tobytes() == np.float64(second).tobytes()
+        assert cells[:2] == [str(integer_cell), str(integer_cell) if integer_cell >= 0 else ""]
+        assert np.float64(cells[2]).tobytes() == np.float64(float_cell).tobytes()
         assert cells[3:] == [format_instant(instant), f"{escaped}\n"]

@@ -1,4 +1,4 @@
-"""Training: the split, the calibration, reproducibility and errors."""
+"""Training of a candidate: its split, calibration, reproducibility and errors."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ from tests.trainer.training_builders import (
     simulated_readings,
 )
 
-DIGEST = """
+DIGEST_SCRIPT = """
 import hashlib
 from tests.trainer.training_builders import a_trained_candidate
 arrays = a_trained_candidate().detector("v").arrays()
@@ -39,9 +39,9 @@ print(digest.hexdigest())
 
 
 def test_the_rows_to_fit_are_older_than_the_calibration_rows() -> None:
-    shuffled = simulated_readings().take(np.random.default_rng(0).permutation(4_000))
+    shuffled_readings = simulated_readings().take(np.random.default_rng(0).permutation(4_000))
 
-    split = split_by_time(replace(shuffled, index=np.arange(4_000)), 0.3)
+    split = split_by_time(replace(shuffled_readings, index=np.arange(4_000)), 0.3)
 
     assert split.fit.event_time.max() < split.calibration.event_time.min()
     assert len(split.fit) == 2_800
@@ -63,8 +63,8 @@ def test_rows_of_one_instant_are_split_by_row_number() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "microseconds"), [(1e-9, 1), (0.5, 500_000), (1e12, 10**18)])
-def test_the_gap_limit_is_the_schemas(seconds: float, microseconds: int) -> None:
-    """The limit is never 0, which would mean no limit, and fits into 64 bits."""
+def test_the_gap_limit_is_taken_from_the_schema(seconds: float, microseconds: int) -> None:
+    """The limit is never 0, because 0 means no limit. A long limit still fits into 64 bits."""
     schema = a_schema().model_copy(update={"order": RowOrder(max_gap_seconds=seconds)})
 
     assert max_gap(some_readings(10), schema) == microseconds
@@ -75,24 +75,26 @@ def test_the_threshold_comes_from_rows_the_forest_was_not_fitted_on() -> None:
     readings = some_readings(2_000)
     values = readings.values.copy()
     values[1_400:] *= 3.0
-    with_noise = replace(readings, values=values)
-    dataset = a_dataset(with_noise)
+    noisy_readings = replace(readings, values=values)
+    dataset = a_dataset(noisy_readings)
 
-    candidate = train(with_noise, a_schema(), dataset.source, PLAIN_SETTINGS)
+    candidate = train(noisy_readings, a_schema(), dataset.source, PLAIN_SETTINGS)
 
-    split = split_by_time(with_noise, TRAINER_SETTINGS.calibration_share)
-    out_of_sample = score(candidate.forest, compute_features(split.calibration, candidate.plan))
-    in_sample = score(candidate.forest, compute_features(split.fit, candidate.plan))
-    in_sample_calibration = calibrate(in_sample, TRAINER_SETTINGS.target_alert_rate)
+    split = split_by_time(noisy_readings, TRAINER_SETTINGS.calibration_share)
+    calibration_scores = score(
+        candidate.forest, compute_features(split.calibration, candidate.plan)
+    )
+    fit_scores = score(candidate.forest, compute_features(split.fit, candidate.plan))
+    calibration_from_fit_scores = calibrate(fit_scores, TRAINER_SETTINGS.target_alert_rate)
     assert (
-        to_anomaly_scores(out_of_sample, in_sample_calibration).above.mean()
+        to_anomaly_scores(calibration_scores, calibration_from_fit_scores).above.mean()
         > 10 * TRAINER_SETTINGS.target_alert_rate
     )
     assert (
-        to_anomaly_scores(out_of_sample, candidate.calibration).above.mean()
+        to_anomaly_scores(calibration_scores, candidate.calibration).above.mean()
         <= TRAINER_SETTINGS.target_alert_rate
     )
-    np.testing.assert_array_equal(candidate.calibration.scores, np.sort(out_of_sample))
+    np.testing.assert_array_equal(candidate.calibration.scores, np.sort(calibration_scores))
 
 
 @pytest.mark.parametrize(
@@ -102,20 +104,20 @@ def test_the_threshold_comes_from_rows_the_forest_was_not_fitted_on() -> None:
 def test_clean_later_rows_alarm_at_about_the_target_rate(
     target: float, trainer_settings: TrainerSettings
 ) -> None:
-    """The rate on 10,000 new rows is within a factor of two, after 20,000 training rows."""
+    """After 20,000 training rows, the rate on 10,000 later rows is within a factor of two."""
     readings = simulated_readings(30_000, interval=1.0)
-    known = readings.take(slice(0, 20_000))
+    training_rows = readings.take(slice(0, 20_000))
     trainer_settings = trainer_settings.model_copy(update={"target_alert_rate": target})
 
-    detector, memory = fit_with_memory(known, a_schema(), trainer_settings)
+    detector, memory = fit_with_memory(training_rows, a_schema(), trainer_settings)
 
-    new = detector.detect(readings.take(slice(20_000, None)), memory).detections
-    assert target / 2 <= new.is_anomaly.mean() <= target * 2
+    detections = detector.detect(readings.take(slice(20_000, None)), memory).detections
+    assert target / 2 <= detections.is_anomaly.mean() <= target * 2
 
 
 @pytest.mark.slow
 def test_the_same_data_and_seed_give_the_same_arrays_in_every_process() -> None:
-    command = [sys.executable, "-c", DIGEST]
+    command = [sys.executable, "-c", DIGEST_SCRIPT]
     runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
 
     digests = [run.communicate(timeout=120)[0].strip() for run in runs]
@@ -125,32 +127,36 @@ def test_the_same_data_and_seed_give_the_same_arrays_in_every_process() -> None:
 
 
 def test_the_detector_has_the_refractory_rows_of_the_settings() -> None:
-    trained = a_trained_candidate(TRAINER_SETTINGS.model_copy(update={"refractory_rows": 60}))
+    candidate = a_trained_candidate(TRAINER_SETTINGS.model_copy(update={"refractory_rows": 60}))
 
-    decision = trained.detector("v").decision
+    decision = candidate.detector("v").decision
     assert decision is not None
     assert decision.refractory_rows == 60
 
 
 def test_another_seed_gives_another_forest() -> None:
-    other = a_trained_candidate(TRAINER_SETTINGS.model_copy(update={"seed": 1}))
+    other_candidate = a_trained_candidate(TRAINER_SETTINGS.model_copy(update={"seed": 1}))
 
-    assert not np.array_equal(other.forest.threshold, a_trained_candidate().forest.threshold)
+    assert not np.array_equal(
+        other_candidate.forest.threshold, a_trained_candidate().forest.threshold
+    )
 
 
 def test_the_order_of_the_rows_in_the_file_does_not_matter() -> None:
     readings = simulated_readings()
     order = np.random.default_rng(3).permutation(len(readings))
-    names = tuple(reversed(readings.sensor_ids))
-    numbers = len(names) - 1 - readings.sensor
-    mixed = replace(
+    reversed_ids = tuple(reversed(readings.sensor_ids))
+    reversed_numbers = len(reversed_ids) - 1 - readings.sensor
+    shuffled_readings = replace(
         readings.take(order),
         index=np.arange(len(readings)),
-        sensor=numbers[order],
-        sensor_ids=names,
+        sensor=reversed_numbers[order],
+        sensor_ids=reversed_ids,
     )
 
-    candidate = train(mixed, a_schema(), a_dataset(mixed).source, TRAINER_SETTINGS)
+    candidate = train(
+        shuffled_readings, a_schema(), a_dataset(shuffled_readings).source, TRAINER_SETTINGS
+    )
 
     expected = a_trained_candidate().detector("v").arrays()
     for name, array in candidate.detector("v").arrays().items():
@@ -179,11 +185,11 @@ def test_the_minimum_number_of_rows_is_enough(share: float) -> None:
     "trainer_settings", [TRAINER_SETTINGS, PLAIN_SETTINGS], ids=["forecast", "plain"]
 )
 def test_golden_rows_are_the_newest_consecutive_rows(trainer_settings: TrainerSettings) -> None:
-    newest = by_time(simulated_readings()).take(slice(-MAX_GOLDEN_ROWS, None))
-    golden = a_trained_candidate(trainer_settings).golden
+    newest_rows = by_time(simulated_readings()).take(slice(-MAX_GOLDEN_ROWS, None))
+    golden_rows = a_trained_candidate(trainer_settings).golden
 
-    np.testing.assert_array_equal(golden.event_time, newest.event_time)
-    np.testing.assert_array_equal(golden.values, newest.values)
+    np.testing.assert_array_equal(golden_rows.event_time, newest_rows.event_time)
+    np.testing.assert_array_equal(golden_rows.values, newest_rows.values)
 
 
 def test_too_few_rows_for_the_target_rate_give_a_note() -> None:
@@ -192,7 +198,7 @@ def test_too_few_rows_for_the_target_rate_give_a_note() -> None:
 
 
 def test_the_note_contains_the_share_from_which_scores_are_extrapolated() -> None:
-    """The tail has 40 scores, a tenth of 400 rows. A target of 0.5 % is beyond that share."""
+    """The tail is fitted to 40 of 400 scores, so a target rate of 0.5 % is within the tail."""
     note = rate_note(400, 0.005, extrapolates=True) or ""
 
     assert "400 calibration rows are too few for a target alert rate of 0.005" in note
@@ -212,13 +218,13 @@ def test_a_forecast_detector_uses_all_rows_for_fit_and_calibration() -> None:
     assert a_trained_candidate(PLAIN_SETTINGS).decision is None
 
 
-def test_the_same_rows_and_seed_give_the_same_arrays_again() -> None:
+def test_the_same_rows_and_seed_give_the_same_arrays() -> None:
     readings = some_readings(600)
 
-    first, again = (
+    first_candidate, second_candidate = (
         train(readings, a_schema(), a_dataset(readings).source, TRAINER_SETTINGS) for _ in range(2)
     )
 
-    expected = first.detector("v").arrays()
-    for name, array in again.detector("v").arrays().items():
+    expected = first_candidate.detector("v").arrays()
+    for name, array in second_candidate.detector("v").arrays().items():
         assert array.tobytes() == expected[name].tobytes(), name

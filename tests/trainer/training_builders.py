@@ -1,4 +1,4 @@
-"""Builders of simulated readings, datasets, candidates and files for the trainer's tests."""
+"""Builders of simulated readings, datasets, candidates and files for tests of the trainer."""
 
 import csv
 from functools import cache
@@ -22,7 +22,7 @@ PLAIN_SETTINGS = TRAINER_SETTINGS.model_copy(update={"features": FeatureKind.PLA
 
 @cache
 def simulated_readings(rows: int = 4_000, *, seed: int = 1, interval: float = 5.0) -> Readings:
-    """Return healthy readings of 10 simulated sensors, `interval` seconds between two steps."""
+    """Return healthy readings of 10 simulated sensors, measured every `interval` seconds."""
     simulation = Simulation(
         sensors=10, rows=rows, seed=seed, interval_seconds=interval, chunk_rows=rows
     )
@@ -50,16 +50,16 @@ def a_trained_candidate(trainer_settings: TrainerSettings = TRAINER_SETTINGS) ->
     return train(dataset.readings, a_schema(), dataset.source, trainer_settings)
 
 
-def write_rows(path: Path, readings: Readings, *, bad: dict[int, str] | None = None) -> Path:
-    """Write readings as a CSV file. `bad`: texts that replace x1, by row."""
-    lines = []
+def write_rows(path: Path, readings: Readings, *, x1_texts: dict[int, str] | None = None) -> Path:
+    """Write readings as a CSV file; `x1_texts` maps a row number to the text of its x1 cell."""
+    cells_by_row = []
     for row in range(len(readings)):
         x1, x2, x3 = readings.values[row].tolist()
         sensor = readings.sensor_ids[readings.sensor[row]]
         time = format_instant(int(readings.event_time[row]))
-        lines.append([time, sensor, (bad or {}).get(row, x1), x2, x3])
+        cells_by_row.append([time, sensor, (x1_texts or {}).get(row, x1), x2, x3])
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["timestamp", "sensor_id", "x1", "x2", "x3"])
-        writer.writerows(lines)
+        writer.writerows(cells_by_row)
     return path
