@@ -1,4 +1,4 @@
-"""The recalled columns of sampled rows, from a memory that takes in every row."""
+"""Recall the columns of sampled rows from a memory that takes in every row."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
@@ -13,16 +13,16 @@ from sensorwatch.common.scoring.memory import KNOWN_SENSOR, Memory
 from sensorwatch.common.scoring.recall import Recalled, recall
 
 RECALL_CHUNK_ROWS = 20_000
-"""Rows recalled in one call, few enough that their columns stay in the processor's cache."""
+"""Number of rows that one call recalls. Their columns fit into the processor's cache."""
 
 
 def recall_selected(
     readings: Readings, sampled: NDArray[np.bool_], levels: Levels, memory: Memory
 ) -> Recalled:
-    """Return the recalled columns of the `sampled` rows (n,); the memory takes in every row.
+    """Return the recalled columns of the rows that the mask `sampled` (n,) selects.
 
-    `memory`: empty. The first sampled row of each sensor counts as a new sensor, so that smoothing
-    starts there.
+    `memory`: an empty memory, which takes in every row. The first sampled row of each sensor counts
+    as a new sensor, so that smoothing starts there.
     """
     if sampled.all():
         return recall(readings, levels, levels.level_by_sensor, memory)

@@ -1,4 +1,4 @@
-"""A run of `train`: from the rows to a registered version and its report."""
+"""A run of `train`: read rows, fit a model, register it as a version and evaluate it."""
 
 import numpy as np
 
@@ -25,8 +25,8 @@ log = logger("trainer")
 def train_version(settings: Settings, data: str, *, rows: int | None, promote: bool) -> None:
     """Train a model on `data`, register it as a version and print a summary.
 
-    `rows`: the number of first rows to use; None: all. With `promote`, evaluate the version and
-    promote it. Raises CheckFailed if a check of the evaluation fails.
+    `rows`: maximum number of rows to use; None: all rows. `promote`: also evaluate the version, and
+    promote it if every check passes. Raises CheckFailed if a check of the evaluation fails.
     """
     store = Registry(settings.registry.path)
     model_name = require_model_name(settings.registry.model)
@@ -39,7 +39,7 @@ def train_version(settings: Settings, data: str, *, rows: int | None, promote: b
     log.info("version registered", version=version, registry=settings.registry.path)
     _print_summary(dataset, candidate, version)
     if promote:
-        _promote(store, settings, dataset, version)
+        _evaluate_and_promote(store, settings, dataset, version)
     champion = store.current_aliases(model_name).champion
     champion_text = "this version" if champion == version else f"still {champion}"
     print_line(
@@ -49,14 +49,14 @@ def train_version(settings: Settings, data: str, *, rows: int | None, promote: b
 
 
 def _warn_if_champion_schema_differs(store: Registry, name: str, version: str) -> None:
-    """Log a warning if the champion's schema differs from the schema of this version."""
+    """Log a warning if the champion's schema differs from the schema of `version`."""
     champion = store.current_aliases(name).champion
     if champion is None or champion == version:
         return
     try:
         champion_schema = store.manifest(name, champion).schema_fingerprint
     except ModelRefused:
-        return  # the champion's files are damaged: `models verify` reports that
+        return  # the champion's files are damaged, which `models verify` reports
     if champion_schema != store.manifest(name, version).schema_fingerprint:
         log.warning(
             f"the champion {champion} has another schema: it would reject or misread these rows. "
@@ -66,7 +66,9 @@ def _warn_if_champion_schema_differs(store: Registry, name: str, version: str) -
         )
 
 
-def _promote(store: Registry, settings: Settings, dataset: Dataset, version: str) -> None:
+def _evaluate_and_promote(
+    store: Registry, settings: Settings, dataset: Dataset, version: str
+) -> None:
     name = settings.registry.model
     log.info("evaluation started", version=version)
     evaluated_version = EvaluatedVersion(
