@@ -9,12 +9,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sensorwatch.common.runtime.metrics import HttpMetrics
 
 UNMATCHED = "unmatched"
-"""The handler label for unknown paths, because a label must not contain client input."""
+"""The value of the label `handler` for unknown paths.
+
+A label must not contain client input, such as the path."""
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class RequestMetricsMiddleware:
-    """ASGI middleware around all routes."""
+    """ASGI middleware that counts all requests and measures their duration."""
 
     def __init__(self, app: ASGIApp, *, metrics: HttpMetrics) -> None:
         self._app, self._metrics = app, metrics
