@@ -1,4 +1,4 @@
-"""A run of `warmup`: every kernel is called once."""
+"""A run of `warmup`: call every kernel once, so that numba compiles it."""
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from sensorwatch.producer.simulated_records import simulated_records
 from sensorwatch.trainer.csv_lines import join_lines, time_cells
 from sensorwatch.trainer.training import fit_unregistered
 
-TRAIN_ROWS, ROWS = 1_000, 1_000
+TRAIN_ROWS, FAULTY_ROWS = 1_000, 1_000
 _SCHEMA = schema_from_plain(
     {
         "time": {"field": "timestamp", "format": "rfc3339"},
@@ -31,7 +31,7 @@ _SCHEMA = schema_from_plain(
 
 
 def compile_kernels() -> None:
-    """Train and score a small stream with each kind of features, which compiles every kernel."""
+    """Compile every kernel: train and score a small stream with each kind of features."""
     payloads = _payloads()
     csv_row = b"2025-01-01T00:00:00Z,sensor-1" + b",0.5" * len(SIGNALS) + b"\n"
     ChunkReader(_SCHEMA, _SCHEMA.paths).read(csv_row)
@@ -43,7 +43,7 @@ def compile_kernels() -> None:
 
 
 def _score_like_consumer(payloads: list[bytes], detector: Detector) -> None:
-    """Process rows like a consumer: score, explain, write a snapshot, advance the account."""
+    """Process rows as the consumer does: score, explain, write a snapshot, advance the account."""
     memory = detector.empty_memory()
     memory.begin()
     outcome = process(payloads, detector, memory)
@@ -61,9 +61,9 @@ def _score_like_consumer(payloads: list[bytes], detector: Detector) -> None:
 
 
 def _payloads() -> list[bytes]:
-    """Simulate healthy rows, then as many with faults of every kind, broken records too."""
+    """Return simulated payloads: healthy rows, then rows with faults and malformed records."""
     healthy = Simulation(sensors=5, rows=TRAIN_ROWS)
-    faulty = Simulation(sensors=5, rows=ROWS, faults=FaultPlan(rate=0.02))
+    faulty = Simulation(sensors=5, rows=FAULTY_ROWS, faults=FaultPlan(rate=0.02))
     return [
         record.value
         for simulation in (healthy, faulty)
