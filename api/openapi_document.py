@@ -96,7 +96,7 @@ def _describe_body(operation: dict[str, Any], detector: Detector | None) -> None
         "type": "array",
         "items": row,
         "description": "Rows before the first of `rows`. They warm up the memory, and the response "
-        "does not contain them. The maximum number of rows of a request includes them.",
+        "does not contain them. They count towards the row limit of a request.",
     }
     properties = {"rows": rows, "history": history}
     body = {"type": "object", "properties": properties, "required": ["rows"]}
