@@ -38,9 +38,11 @@ def add_documentation_routes(app: FastAPI) -> None:
         # FastAPI runs this function in a thread, because it is not async. Building the document
         # would block the event loop.
         service = service_of(request)
-        served = service.follower.served
+        served_version = service.follower.served
         detector = (
-            served.version.detector if served and has_valid_key(request, service.key) else None
+            served_version.version.detector
+            if served_version and has_valid_key(request, service.key)
+            else None
         )
         document_with_servers = openapi_document(app, detector, with_key=service.key is not None)
         document_with_servers["servers"] = [{"url": request.scope.get("root_path") or "/"}]

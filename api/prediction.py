@@ -79,9 +79,9 @@ def _chunk_bounds(history: int, rows: int) -> Iterator[tuple[int, int]]:
 
     No chunk contains both history rows and other rows.
     """
-    for first, last in ((0, history), (history, rows)):
-        for start in range(first, last, CHUNK_ROWS):
-            yield start, min(start + CHUNK_ROWS, last)
+    for range_start, range_end in ((0, history), (history, rows)):
+        for start in range(range_start, range_end, CHUNK_ROWS):
+            yield start, min(start + CHUNK_ROWS, range_end)
 
 
 def _decode_rows(body: bytes, max_rows: int) -> RequestRows:

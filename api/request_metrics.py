@@ -29,7 +29,7 @@ class RequestMetricsMiddleware:
             await self._app(scope, receive, send)
             return
         status: int = HTTPStatus.INTERNAL_SERVER_ERROR
-        start = time.perf_counter()
+        start_time = time.perf_counter()
 
         async def send_and_keep_status(message: Message) -> None:
             nonlocal status
@@ -40,7 +40,7 @@ class RequestMetricsMiddleware:
         try:
             await self._app(scope, receive, send_and_keep_status)
         finally:
-            self._count(scope, status, time.perf_counter() - start)
+            self._count(scope, status, time.perf_counter() - start_time)
 
     def _count(self, scope: Scope, status: int, seconds: float) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "other"

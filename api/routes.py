@@ -101,16 +101,16 @@ async def model(request: Request) -> ManifestDocument:
 async def health(request: Request) -> Health:
     """Return the status of the service and the served version; 200 even without a model."""
     service = service_of(request)
-    served, refused = service.follower.served, service.follower.refused
-    if served is None:
+    served_version, refusal = service.follower.served, service.follower.refused
+    if served_version is None:
         status = ServiceStatus.NO_MODEL
     else:
-        status = ServiceStatus.DEGRADED if refused else ServiceStatus.OK
+        status = ServiceStatus.DEGRADED if refusal else ServiceStatus.OK
     return Health(
         status=status,
         model_name=service.model_name,
-        model_version=served.version.manifest.id if served else None,
-        model_loaded_at=served.loaded_at if served else None,
+        model_version=served_version.version.manifest.id if served_version else None,
+        model_loaded_at=served_version.loaded_at if served_version else None,
         version=project_version(),
     )
 

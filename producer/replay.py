@@ -59,7 +59,7 @@ def _json_value(value: object) -> object:
     if type(value) is float:
         return value if math.isfinite(value) else _NOT_FINITE
     if isinstance(value, Mapping):
-        return {name: _json_value(inner) for name, inner in value.items()}
+        return {name: _json_value(nested_value) for name, nested_value in value.items()}
     return value
 
 

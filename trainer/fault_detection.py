@@ -131,8 +131,8 @@ def _rows_with_history(rows: Readings, detector: Detector) -> NDArray[np.bool_]:
     If there is no such row, the mask selects all rows.
     """
     status = detector.detect(rows, detector.empty_memory()).detections.status
-    scored: NDArray[np.bool_] = status == STATUSES.index(Status.SCORED)
-    return scored if scored.any() else np.ones_like(scored)
+    is_scored: NDArray[np.bool_] = status == STATUSES.index(Status.SCORED)
+    return is_scored if is_scored.any() else np.ones_like(is_scored)
 
 
 def fault_cases(readings: Readings) -> list[FaultCase]:

@@ -210,5 +210,5 @@ def _identity_check(name: str, differing_rows: int, rows: int) -> Check:
 
 
 def _batches(payloads: Sequence[bytes], rows: int) -> Iterator[Sequence[bytes]]:
-    for first in range(0, len(payloads), rows):
-        yield payloads[first : first + rows]
+    for first_row in range(0, len(payloads), rows):
+        yield payloads[first_row : first_row + rows]

@@ -66,9 +66,9 @@ def _convert_unit(microseconds: int, unit: int) -> int | float:
 def _nested_document(paths: Sequence[str], row: Sequence[object]) -> dict[str, Any]:
     document: dict[str, Any] = {}
     for path, value in zip(paths, row, strict=True):
-        *outer, last = path.split(".")
-        inner = document
-        for name in outer:
-            inner = inner.setdefault(name, {})
-        inner[last] = value
+        *parent_names, field_name = path.split(".")
+        inner_document = document
+        for name in parent_names:
+            inner_document = inner_document.setdefault(name, {})
+        inner_document[field_name] = value
     return document

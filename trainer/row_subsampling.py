@@ -56,12 +56,12 @@ class SensorRows:
 
         `rows` (n,): mask of the selected rows. The result excludes these rows.
         """
-        selected, sensor = rows[self.order], self.sensor[self.order]
-        in_warm_up = np.zeros(len(selected), dtype=np.bool_)
+        is_selected, sensor = rows[self.order], self.sensor[self.order]
+        in_warm_up = np.zeros(len(is_selected), dtype=np.bool_)
         for step in range(1, WARM_UP_ROWS + 1):
-            in_warm_up[:-step] |= selected[step:] & (sensor[step:] == sensor[:-step])
-        result = np.empty(len(selected), dtype=np.bool_)
-        result[self.order] = in_warm_up & ~selected
+            in_warm_up[:-step] |= is_selected[step:] & (sensor[step:] == sensor[:-step])
+        result = np.empty(len(is_selected), dtype=np.bool_)
+        result[self.order] = in_warm_up & ~is_selected
         return result
 
 

@@ -80,36 +80,37 @@ class FitResult:
 
 def fit_on(
     readings: Readings,
-    fitting: NDArray[np.bool_],
+    fit_mask: NDArray[np.bool_],
     schema: Schema,
     trainer_settings: TrainerSettings,
 ) -> FittedScorer:
-    """Fit levels, forecast and forest on the rows that the mask `fitting` (n,) selects.
+    """Fit levels, forecast and forest on the rows that the mask `fit_mask` (n,) selects.
 
     `readings`: in time order, without missing values. Levels are fitted on all selected rows.
     Forecast and forest are fitted on a sample of them if there are more than MAX_FIT_ROWS.
     """
-    sampled = sample_rows(SensorRows(readings.sensor), seed=trainer_settings.seed)
-    return fit_and_recall(readings, fitting, sampled, schema, trainer_settings).fitted
+    sample_mask = sample_rows(SensorRows(readings.sensor), seed=trainer_settings.seed)
+    return fit_and_recall(readings, fit_mask, sample_mask, schema, trainer_settings).fitted
 
 
 def fit_and_recall(
     readings: Readings,
-    fitting: NDArray[np.bool_],
-    sampled: NDArray[np.bool_],
+    fit_mask: NDArray[np.bool_],
+    sample_mask: NDArray[np.bool_],
     schema: Schema,
     trainer_settings: TrainerSettings,
 ) -> FitResult:
     """Fit as `fit_on` does; also return the recalled columns of the sampled rows.
 
-    Levels are fitted on the rows that the mask `fitting` (n,) selects. Forecast and forest are
-    fitted on the rows that the mask `sampled` (n,) selects as well. The memory takes in every row.
+    Levels are fitted on the rows that the mask `fit_mask` (n,) selects. Forecast and forest are
+    fitted on the rows that the mask `sample_mask` (n,) selects as well. The memory takes in every
+    row.
     """
-    levels = fit_levels(readings.take(fitting), schema, min_rows=trainer_settings.min_rows)
+    levels = fit_levels(readings.take(fit_mask), schema, min_rows=trainer_settings.min_rows)
     layout = Layout(schema.signal_names, schema.context_names, trainer_settings.min_rows)
     memory = Memory(layout)
-    recalled = recall_selected(readings, sampled, levels, memory)
-    is_fit_row = fitting[sampled]
+    recalled = recall_selected(readings, sample_mask, levels, memory)
+    is_fit_row = fit_mask[sample_mask]
     used_rows = is_fit_row & (recalled.status == _SCORED)
     if used_rows.sum() < 2:
         # No sensor has enough rows for its lagged rows, so rows in warm-up are used too.

@@ -79,14 +79,14 @@ def _evaluate_and_promote(
     failed = failed_checks(report)
     is_first_champion = store.current_aliases(name).champion == version
     if failed:
-        result = (
+        result_text = (
             "is the champion because it is the first version, but it failed"
             if is_first_champion
             else "was not promoted: failed"
         )
         raise CheckFailed(
-            f"{version} was registered and {result} {', '.join(failed)}. Run `sensorwatch evaluate "
-            f"--data {dataset.uri} --model {version}` to see the measurements"
+            f"{version} was registered and {result_text} {', '.join(failed)}. Run `sensorwatch "
+            f"evaluate --data {dataset.uri} --model {version}` to see the measurements"
         )
     if not is_first_champion:
         store.promote(name, version, who=current_user(), why="trained, every check passed")

@@ -128,8 +128,8 @@ def _train_forecast(
     If there are more than MAX_FIT_ROWS rows, the calibration uses a sample of them.
     """
     readings = fill_missing(split.sorted_readings)
-    fitted = fit_on(readings, np.ones(len(readings), dtype=np.bool_), schema, trainer_settings)
-    season = fitted.forecast.season
+    scorer = fit_on(readings, np.ones(len(readings), dtype=np.bool_), schema, trainer_settings)
+    season = scorer.forecast.season
     raw_scores = out_of_fold_scores(
         readings, schema, trainer_settings, period=season.period if season.is_present else 0
     )
@@ -137,13 +137,13 @@ def _train_forecast(
     return Candidate(
         schema=schema,
         plan=forecast_plan(schema),
-        levels=with_enough_rows(fitted.final_levels, readings),
-        forest=fitted.forest,
+        levels=with_enough_rows(scorer.final_levels, readings),
+        forest=scorer.forest,
         calibration=calibrated_decision.calibration,
         ranges=learn_signal_ranges(readings),
-        forecast=fitted.forecast,
+        forecast=scorer.forecast,
         decision=calibrated_decision.decision,
-        estimator=fitted.estimator,
+        estimator=scorer.estimator,
         parameters=parameters_of(trainer_settings),
         seed=trainer_settings.seed,
         data_source=source,
@@ -152,7 +152,7 @@ def _train_forecast(
             "fit_rows": len(readings),
             "calibration_rows": int((~raw_scores.warm_up_only).sum()),
             "blocks": block_count(len(readings)),
-            "season": fitted.forecast.season.to_plain(),
+            "season": scorer.forecast.season.to_plain(),
         },
         golden=golden_rows(split.calibration),
     )

@@ -255,13 +255,13 @@ def _version_details(registry: Registry, name: str, version: str) -> dict[str, s
 
 
 def _audit_row(entry: AuditEntry) -> list[str]:
-    when = f"{entry.when:%Y-%m-%d %H:%M:%SZ}"
+    time_text = f"{entry.when:%Y-%m-%d %H:%M:%SZ}"
     is_forced = entry.detail.get("force")
     why = f"{entry.why} (forced: {entry.detail.get('without')})" if is_forced else entry.why
     single_line_reason = " ".join(why.split())
     return [
         str(entry.number),
-        when,
+        time_text,
         entry.who,
         entry.action.value,
         entry.version or "",

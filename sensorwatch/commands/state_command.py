@@ -180,13 +180,13 @@ def _partitions_to_reset(group_state: _GroupState, numbers: list[int] | None) ->
             f"{readings_count}: delete the state topic, create it again with "
             "`sensorwatch topics create`, and then reset"
         )
-    requested = set(numbers or [])
-    if requested and readings_count != state_count:
+    requested_numbers = set(numbers or [])
+    if requested_numbers and readings_count != state_count:
         raise UsageError(
             f"partitions were added to the readings ({state_count} before, {readings_count} now), "
             "so sensors may have moved between all of them: omit --partition"
         )
-    unknown = requested - {partition.number for partition in group_state.known_partitions}
+    unknown = requested_numbers - {partition.number for partition in group_state.known_partitions}
     if unknown:
         raise UsageError(
             f"the group has no account of partition {min(unknown)}: correct --partition"
@@ -194,7 +194,7 @@ def _partitions_to_reset(group_state: _GroupState, numbers: list[int] | None) ->
     return [
         partition
         for partition in group_state.known_partitions
-        if not requested or partition.number in requested
+        if not requested_numbers or partition.number in requested_numbers
     ]
 
 

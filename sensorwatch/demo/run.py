@@ -72,14 +72,14 @@ def _show_until_end(
 def print_summary(
     screen: Screen,
     counts: Counts,
-    seen: Observations,
+    observations: Observations,
     reasons: Mapping[str, int],
     *,
     target_alert_rate: float,
 ) -> None:
     """Print the summary. Raises CheckFailed if a record does not have exactly one outcome."""
     screen.print("", "")
-    lines = summary(counts, score(seen), reasons, target_alert_rate=target_alert_rate)
+    lines = summary(counts, score(observations), reasons, target_alert_rate=target_alert_rate)
     for text, style in lines:
         screen.print(text, style)
     problems = discrepancies(counts)

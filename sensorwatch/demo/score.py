@@ -95,34 +95,36 @@ class Score:
         )
 
 
-def score(seen: Observations) -> Score:
+def score(observations: Observations) -> Score:
     """Return recall and precision of the alarms and dead letters against the labels."""
-    true_alarms = seen.alarms.keys() & seen.labels.keys()
-    true_episodes = {seen.alarms[record] for record in true_alarms}
-    false_alarms = seen.alarms.keys() - true_alarms
+    true_alarms = observations.alarms.keys() & observations.labels.keys()
+    true_episodes = {observations.alarms[record] for record in true_alarms}
+    false_alarms = observations.alarms.keys() - true_alarms
     return Score(
-        tuple(_kind_scores(seen)),
-        row_precision=Ratio(len(true_alarms), len(seen.alarms)),
-        episode_precision=Ratio(len(true_episodes), len(set(seen.alarms.values()))),
-        false_alarms=Ratio(len(false_alarms), seen.rows - len(seen.labels)),
+        tuple(_kind_scores(observations)),
+        row_precision=Ratio(len(true_alarms), len(observations.alarms)),
+        episode_precision=Ratio(len(true_episodes), len(set(observations.alarms.values()))),
+        false_alarms=Ratio(len(false_alarms), observations.rows - len(observations.labels)),
         false_alarms_beside_faults=sum(
-            seen.alarms[record] in true_episodes for record in false_alarms
+            observations.alarms[record] in true_episodes for record in false_alarms
         ),
     )
 
 
-def _kind_scores(seen: Observations) -> Iterator[KindScore]:
+def _kind_scores(observations: Observations) -> Iterator[KindScore]:
     rows: Counter[str] = Counter()
     rows_detected: Counter[str] = Counter()
     detected_episodes: set[int] = set()
-    for record, episode in seen.labels.items():
-        kind = seen.fault_episodes[episode]
+    for record, episode in observations.labels.items():
+        kind = observations.fault_episodes[episode]
         rows[kind] += 1
-        if record in (seen.dead_letters if kind == _MALFORMED else seen.alarms):
+        if record in (observations.dead_letters if kind == _MALFORMED else observations.alarms):
             rows_detected[kind] += 1
             detected_episodes.add(episode)
-    episodes = Counter(seen.fault_episodes)
-    episodes_detected = Counter(seen.fault_episodes[episode] for episode in detected_episodes)
+    episodes = Counter(observations.fault_episodes)
+    episodes_detected = Counter(
+        observations.fault_episodes[episode] for episode in detected_episodes
+    )
     for kind in _sort_kinds(rows):
         yield KindScore(
             kind, rows[kind], rows_detected[kind], episodes[kind], episodes_detected[kind]

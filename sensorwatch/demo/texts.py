@@ -106,8 +106,8 @@ def _cells(kind: KindScore) -> Iterator[str]:
     yield _percent(Ratio(kind.rows_detected, kind.rows))
 
 
-def _table_line(first: str, *cells: str) -> str:
-    return f"  {first:<20}" + "".join(f"{cell:>11}" for cell in cells)
+def _table_line(heading: str, *cells: str) -> str:
+    return f"  {heading:<20}" + "".join(f"{cell:>11}" for cell in cells)
 
 
 def _total_lines(score: Score, target_alert_rate: float) -> Lines:

@@ -57,11 +57,11 @@ class TopicWatcher:
 
     def has(self, *, rows: int, events: int, dead_letters: int) -> bool:
         """Return whether at least these numbers of records were read."""
-        seen = self.seen
+        observations = self.seen
         return (
-            seen.rows >= rows
-            and len(seen.alarms) >= events
-            and len(seen.dead_letters) >= dead_letters
+            observations.rows >= rows
+            and len(observations.alarms) >= events
+            and len(observations.dead_letters) >= dead_letters
         )
 
     def stop(self) -> None:

@@ -24,7 +24,7 @@ def account_values(
 
 def print_accounts(
     rows: list[tuple[Partition, str, CommittedAccount]],
-    committed: Mapping[Partition, CommittedAccount],
+    committed_accounts: Mapping[Partition, CommittedAccount],
 ) -> None:
     """Print accounts as a table, and the sum of the committed accounts.
 
@@ -37,7 +37,7 @@ def print_accounts(
     ]
     # Digests are too long for a table. The output of `--json` contains them.
     print_table((*columns, "model"), lines, unbroken_column="partition")
-    accounts = [entry.account for entry in committed.values() if entry.account is not None]
+    accounts = [entry.account for entry in committed_accounts.values() if entry.account is not None]
     totals = [sum(getattr(account, name) for account in accounts) for name in COUNTS]
     print_line("records in {} = normal {} + anomalies {} + dead letters {}".format(*totals))
 

@@ -61,22 +61,22 @@ def plan_reset(
     "earliest", "latest", an offset, or None for the committed offset. Raises UsageError if `to` has
     another form, or if the offset is not in the retained range.
     """
-    first, end = retained_range
+    first_offset, end_offset = retained_range
     if to is None and committed_account is None:
         raise UsageError(
             f"the group has no committed offset for {partition}. Nothing was committed. Give an "
             "offset with --to, or restore it with `sensorwatch ledger restore`"
         )
     committed_offset = 0 if committed_account is None else committed_account.offset
-    offset = {EARLIEST: first, LATEST: end, None: committed_offset}.get(to, -1)
+    offset = {EARLIEST: first_offset, LATEST: end_offset, None: committed_offset}.get(to, -1)
     if to is not None and to.isdecimal():
         offset = int(to)
     elif to not in (EARLIEST, LATEST, None):
         raise UsageError(f'--to {to!r}: wanted "earliest", "latest" or an offset')
-    if not first <= offset <= end:
+    if not first_offset <= offset <= end_offset:
         raise UsageError(
-            f"{partition} has offsets {first} to {end - 1}, but not {offset}. Nothing was "
-            "committed. Change --to"
+            f"{partition} has offsets {first_offset} to {end_offset - 1}, but not {offset}. "
+            "Nothing was committed. Change --to"
         )
     account = open_account(
         offset,

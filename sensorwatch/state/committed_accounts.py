@@ -38,8 +38,10 @@ def committed_accounts(
     numbers = range(require_topics(kafka, [topic])[topic])
     consumer = Consumer(consumer_config(kafka, group=group), logger=quiet_logger())
     try:
-        requested = [TopicPartition(topic, number) for number in numbers]
-        committed_offsets = _ask_broker(lambda: consumer.committed(requested, CALL_TIMEOUT_SECONDS))
+        partitions = [TopicPartition(topic, number) for number in numbers]
+        committed_offsets = _ask_broker(
+            lambda: consumer.committed(partitions, CALL_TIMEOUT_SECONDS)
+        )
     finally:
         consumer.close()
     return {
