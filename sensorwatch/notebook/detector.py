@@ -37,7 +37,7 @@ class Detector:
     >>> scores = detector.score(new, history=rows)
     >>> bool(scores.loc[150, "is_anomaly"])
     True
-    >>> detector.explain(new, history=rows).loc[150, "direction"].tolist()
+    >>> detector.explain(new, history=rows).loc[[150], "direction"].tolist()
     ['high']
     """
 
