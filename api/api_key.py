@@ -11,7 +11,7 @@ from sensorwatch.common.errors import SettingsError
 
 
 def read_key(path: str) -> bytes | None:
-    """Return the key in a file; None for an empty path, which means that no key is required.
+    """Return the API key from a file, or None for an empty path: no key is required.
 
     Raises SettingsError if the file cannot be read or contains no key.
     """
@@ -23,30 +23,33 @@ def read_key(path: str) -> bytes | None:
         reason = error.strerror or error
         raise SettingsError(
             f"[api] api_key_file names {path}, which cannot be read: {reason}; write the key into "
-            "it, or leave the setting out to ask for none"
+            "it, or remove the setting to require no key"
         ) from error
     if not key:
         raise SettingsError(
-            f"[api] api_key_file names {path}, which is empty: write the key into it, or leave the "
-            "setting out to ask for none"
+            f"[api] api_key_file names {path}, which is empty: write the key into it, or remove "
+            "the setting to require no key"
         )
     return key
 
 
 def has_valid_key(request: Request, key: bytes | None) -> bool:
-    """Return whether a request has the key, compared in constant time; True if no key is set."""
+    """Return whether a request has the key, or True if no key is set.
+
+    The comparison takes constant time.
+    """
     if key is None:
         return True
     sent_key = request.headers.get("x-api-key")
     if sent_key is None:
         scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
         sent_key = credentials if scheme.lower() == "bearer" else ""
-    # Headers reach us decoded as Latin-1: this gives back the bytes that were sent.
+    # Starlette decodes headers as Latin-1. Encoding as Latin-1 restores the bytes that were sent.
     return hmac.compare_digest(sent_key.strip().encode("latin-1"), key)
 
 
 def check_key(request: Request, key: bytes | None) -> None:
-    """Raise Problem (401) unless the request has the key."""
+    """Raise Problem (401) if a key is set and the request does not have it."""
     if not has_valid_key(request, key):
         raise Problem(
             HTTPStatus.UNAUTHORIZED,

@@ -19,11 +19,11 @@ from sensorwatch.common.runtime.setting_keys import Settings
 from sensorwatch.common.runtime.settings import load_settings
 
 
-def _settings() -> Settings:
+def _load_settings() -> Settings:
     return load_settings().settings
 
 
-def create_app(settings: Callable[[], Settings] = _settings) -> FastAPI:
+def create_app(settings: Callable[[], Settings] = _load_settings) -> FastAPI:
     """Return the application; `settings` is called when the application starts.
 
     The start fails with SettingsError if the settings cannot be used.
@@ -41,18 +41,18 @@ def create_app(settings: Callable[[], Settings] = _settings) -> FastAPI:
         title="sensorwatch",
         version=project_version(),
         lifespan=lifespan,
-        openapi_url=None,  # api/openapi_document.py adds our own
+        openapi_url=None,  # api/openapi_document.py adds the route
     )
     add_routes(app, metrics_registry)
     add_inference_routes(app)
     add_documentation_routes(app)
-    metrics = HttpMetrics(metrics_registry, handlers=_handlers(app))
+    metrics = HttpMetrics(metrics_registry, handlers=_methods_and_paths(app))
     add_problem_handlers(app)
     app.add_middleware(RequestMetricsMiddleware, metrics=metrics)
     return app
 
 
-def _handlers(app: FastAPI) -> list[tuple[str, str]]:
+def _methods_and_paths(app: FastAPI) -> list[tuple[str, str]]:
     return [
         (method, path)
         for route in app.routes

@@ -1,4 +1,4 @@
-"""Follows the champion in the background, so that no request waits for a model to load."""
+"""Load new champions in the background, so that no request waits for a model to load."""
 
 import asyncio
 from collections.abc import Callable
@@ -34,7 +34,10 @@ def _utc_now() -> datetime:
 
 
 class ChampionFollower:
-    """Keeps the last good champion of a model; it may start without one."""
+    """Loads each new champion of a model, and keeps the last valid one to serve requests.
+
+    It can start before there is a champion.
+    """
 
     def __init__(
         self,
@@ -52,39 +55,42 @@ class ChampionFollower:
         """The reason why the champion is not served, or None."""
 
     def look(self) -> None:
-        """Check for a new champion once, and load and verify it; this may take seconds."""
+        """Check once for a new champion. Load and verify it, which may take seconds."""
         try:
             if self._champion is None:
                 self._champion = Champion(
-                    self._registry, self._name, on_loaded=self._loaded, on_refused=self._refuse
+                    self._registry,
+                    self._name,
+                    on_loaded=self._on_loaded,
+                    on_refused=self._on_refused,
                 )
             else:
                 self._champion.refresh()
                 self._clear_refusal()
         except ModelRefused as refused:
-            self._refuse(refused)
+            self._on_refused(refused)
 
     async def run(self) -> None:
-        """Check for a new champion periodically, in a thread, until cancelled."""
+        """Check for a new champion periodically, in a thread, until the task is cancelled."""
         while True:
             await asyncio.sleep(POLL_INTERVAL_SECONDS)
             await to_thread.run_sync(self.look)
 
-    def _loaded(self, version: ModelVersion) -> None:
+    def _on_loaded(self, version: ModelVersion) -> None:
         compile_ahead()
         load_kernels(version.detector)
-        at = self._now()
-        self.served, self.refused = ServedVersion(version, at), None
+        loaded_at = self._now()
+        self.served, self.refused = ServedVersion(version, loaded_at), None
         manifest = version.manifest
         self._metrics.loaded(
             model=manifest.name,
             version=manifest.id,
             schema=manifest.schema_fingerprint,
-            at=at.timestamp(),
+            at=loaded_at.timestamp(),
         )
         _log.info("model loaded", model=manifest.name, version=manifest.id)
 
-    def _refuse(self, refused: ModelRefused) -> None:
+    def _on_refused(self, refused: ModelRefused) -> None:
         self._metrics.reload_last_success.set(0)
         if self.refused == str(refused):
             return
@@ -94,7 +100,9 @@ class ChampionFollower:
         else:
             served_version = self.served.version.manifest.id
             _log.error(
-                "model refused, the last good one stays", kept=served_version, reason=self.refused
+                "model refused, the last valid version stays in use",
+                kept=served_version,
+                reason=self.refused,
             )
 
     def _clear_refusal(self) -> None:

@@ -25,7 +25,7 @@ OUTPUTS = {
 
 
 class Tensor(msgspec.Struct):
-    """An input tensor: the values of one field, one per row."""
+    """An input tensor: the values of one field, one value per row."""
 
     name: str
     shape: list[int]
@@ -34,7 +34,7 @@ class Tensor(msgspec.Struct):
 
 
 class InferRequest(msgspec.Struct):
-    """A request with the fields of the model's schema as columns."""
+    """An inference request: one tensor for each field of the model's schema."""
 
     inputs: list[Tensor]
     id: str | None = None
@@ -44,10 +44,10 @@ _DECODER = msgspec.json.Decoder(InferRequest)
 
 
 def decode_infer_request(body: bytes, schema: Schema, *, max_rows: int) -> InferRequest:
-    """Read a request.
+    """Return the inference request of a body.
 
-    Raises Problem: 422 where it is none or names inputs that the schema does not, 413 above
-    `max_rows`.
+    Raises Problem: 422 if the body is not a valid request or has an input that is not a field of
+    `schema`, 413 if there are more than `max_rows` rows.
     """
     try:
         request = _DECODER.decode(body)
@@ -71,13 +71,13 @@ def decode_infer_request(body: bytes, schema: Schema, *, max_rows: int) -> Infer
             )
             raise _invalid_request(detail, "inputs", position)
     if rows > max_rows:
-        detail = f"{rows} rows in one request, at most {max_rows}: send several"
+        detail = f"{rows} rows in one request, at most {max_rows}: send several requests"
         raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
     return request
 
 
 def rows_as_payloads(request: InferRequest) -> list[bytes]:
-    """Return one payload per row, in the form that the topic uses."""
+    """Return each row of a request as JSON, in the form of a record's value."""
     payloads = []
     for values in zip(*(tensor.data for tensor in request.inputs), strict=True):
         row: dict[str, object] = {}
@@ -88,12 +88,15 @@ def rows_as_payloads(request: InferRequest) -> list[bytes]:
 
 
 def encode_infer_response(prediction: Prediction, request: InferRequest) -> bytes:
-    """Return the scores as columns; raises Problem (422) with every fault of every bad row."""
+    """Return the JSON response with one output tensor per score.
+
+    Raises Problem (422) with every fault of every bad row.
+    """
     if prediction.rejections:
         raise _bad_rows_problem(prediction, request)
-    detections_per_slice = [outcome.detections for outcome in prediction.outcomes]
+    detections_by_chunk = [outcome.detections for outcome in prediction.outcomes]
     columns = {
-        name: np.concatenate([getattr(part, name) for part in detections_per_slice])
+        name: np.concatenate([getattr(detections, name) for detections in detections_by_chunk])
         for name in OUTPUTS
     }
     columns["severity"] = SEVERITY_TEXTS[columns["severity"]]
@@ -102,13 +105,13 @@ def encode_infer_response(prediction: Prediction, request: InferRequest) -> byte
         {"name": name, "datatype": datatype, "shape": [len(data[name])], "data": data[name]}
         for name, datatype in OUTPUTS.items()
     ]
-    model = prediction.version.rsplit("-", 2)[0]  # an id is name, number, digest
+    model = prediction.version.rsplit("-", 2)[0]  # a version id has the form name-number-digest
     response = {"model_name": model, "model_version": prediction.version, "outputs": outputs}
     return msgspec.json.encode(response | ({"id": request.id} if request.id is not None else {}))
 
 
 def metadata(model: str, detector: Detector) -> dict[str, Any]:
-    """Return the model metadata in the protocol's form."""
+    """Return the metadata of a model in the form of the Open Inference Protocol."""
     schema = detector.schema
     text_fields = {schema.key.field} if schema.key else set()
     if not schema.time.format.startswith("epoch"):
@@ -131,13 +134,13 @@ def metadata(model: str, detector: Detector) -> dict[str, Any]:
 def _bad_rows_problem(prediction: Prediction, request: InferRequest) -> Problem:
     positions_by_name = {tensor.name: position for position, tensor in enumerate(request.inputs)}
 
-    def where(index: int, fault: Fault) -> str:
+    def fault_pointer(index: int, fault: Fault) -> str:
         position = positions_by_name.get(fault.field)
         return pointer("inputs") if position is None else pointer("inputs", position, "data", index)
 
     errors = [
         {
-            "pointer": where(rejection.index, fault),
+            "pointer": fault_pointer(rejection.index, fault),
             "detail": fault.detail,
             "reason": fault.reason,
             "index": rejection.index,
@@ -145,10 +148,12 @@ def _bad_rows_problem(prediction: Prediction, request: InferRequest) -> Problem:
         for rejection in prediction.rejections
         for fault in rejection.faults
     ]
-    detail = f"{len(prediction.rejections)} rows cannot be scored, so none was: correct them"
+    detail = (
+        f"{len(prediction.rejections)} rows cannot be scored, so no row was scored: correct them"
+    )
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
 
 
-def _invalid_request(detail: str, *where: object) -> Problem:
-    errors = [{"pointer": pointer(*where), "detail": detail}]
+def _invalid_request(detail: str, *path: object) -> Problem:
+    errors = [{"pointer": pointer(*path), "detail": detail}]
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)

@@ -38,19 +38,19 @@ _BODY = {
 
 def add_inference_routes(app: FastAPI) -> None:
     """Add /v2/models/{name}, .../ready and .../infer to `app`."""
-    keyed: dict[str, Any] = {"dependencies": [Depends(require_key)], "tags": [TAG]}
+    key_options: dict[str, Any] = {"dependencies": [Depends(require_key)], "tags": [TAG]}
     path = "/v2/models/{name}"
     app.add_api_route(
         path,
         model_metadata,
-        summary="Inputs and outputs of the version in force",
+        summary="Inputs and outputs of the served version",
         responses=problems(401, 404, 503),
-        **keyed,
+        **key_options,
     )
     app.add_api_route(
         f"{path}/ready",
         model_ready,
-        summary="Send requests where this is 200",
+        summary="200 if a model is loaded and can score requests",
         responses=problems(404, 503),
         tags=[TAG],
     )
@@ -58,23 +58,23 @@ def add_inference_routes(app: FastAPI) -> None:
         f"{path}/infer",
         infer,
         methods=["POST"],
-        summary="Score rows that come as tensors",
+        summary="Score rows that are sent as tensors",
         openapi_extra={
             "requestBody": {"required": True, "content": {"application/json": {"schema": _BODY}}}
         },
         responses=problems(401, 404, 408, 413, 415, 422, 503),
-        **keyed,
+        **key_options,
     )
 
 
 async def model_metadata(request: Request, name: str) -> dict[str, Any]:
-    """Return inputs and outputs of the served version."""
-    return metadata(name, _service(request, name).served().version.detector)
+    """Return the names and types of the inputs and outputs of the served version."""
+    return metadata(name, _service(request, name).served_version().version.detector)
 
 
 async def model_ready(request: Request, name: str) -> Live:
     """Return 200 if the model is loaded."""
-    _service(request, name).served()
+    _service(request, name).served_version()
     return Live()
 
 

@@ -6,19 +6,19 @@ from urllib.parse import quote
 from sensorwatch.common.rows.rejection import Reason, Rejection
 from sensorwatch.common.rows.strict_parsing import decode
 
-# What may stand in a URI's fragment as it is (RFC 3986, section 3.5), "/" apart.
+# Characters that a URI fragment may contain unescaped (RFC 3986, section 3.5), except "/".
 _SAFE = "!$&'()*+,;=:@-._~?"
 
 
 def pointer(*parts: object) -> str:
-    """Return the pointer to a value, from the names and positions of its path."""
-    return "#" + "".join(f"/{_escaped(str(part))}" for part in parts)
+    """Return the JSON pointer to a value, given the names and positions of its path."""
+    return "#" + "".join(f"/{_escape(str(part))}" for part in parts)
 
 
-def fault_pointers(rejection: Rejection, payload: bytes, *place: object) -> list[str]:
-    """Return the pointer of each fault of a row with the bytes `payload`.
+def fault_pointers(rejection: Rejection, payload: bytes, *row_path: object) -> list[str]:
+    """Return the JSON pointer to each fault of a row. `payload`: the bytes of the row.
 
-    `place`: the path of the row in the body, as names and positions for `pointer`.
+    `row_path`: the path of the row in the body, as names and positions for `pointer`.
     """
     record: object = None
     pointers = []
@@ -27,12 +27,12 @@ def fault_pointers(rejection: Rejection, payload: bytes, *place: object) -> list
         if fault.reason is Reason.UNKNOWN_FIELD:
             record = decode(payload) if record is None else record
             parts = _path_in_record(parts, record)
-        pointers.append(pointer(*place, *parts))
+        pointers.append(pointer(*row_path, *parts))
     return pointers
 
 
 def _path_in_record(parts: list[str], record: object) -> list[str]:
-    """Return the path of an unknown field as names; names in the row may contain dots."""
+    """Return the path of an unknown field as a list of names, which may contain dots."""
     names: list[str] = []
     while parts and isinstance(record, Mapping):
         for end in range(len(parts), 0, -1):
@@ -43,10 +43,10 @@ def _path_in_record(parts: list[str], record: object) -> list[str]:
             break
         names.append(name)
         parts, record = parts[end:], record[name]
-    return names  # the parent, if a truncated name does not match
+    return names  # the path of the parent object, if the last name was truncated
 
 
-def _escaped(part: str) -> str:
+def _escape(part: str) -> str:
     text = part.replace("~", "~0").replace("/", "~1")
-    # A lone surrogate has no bytes in UTF-8; what it is replaced by points nowhere, harmlessly.
+    # UTF-8 cannot encode a lone surrogate. It is replaced by "?", so the pointer finds no field.
     return quote(text, safe=_SAFE, errors="replace")

@@ -24,8 +24,8 @@ ASSETS = "/docs/assets"
 DESCRIPTION = """
 Scores sensor rows with the champion of a model registry.
 
-`anomaly_score` is 1.0 at the threshold of every model; a row above it is anomalous. Every error is
-`application/problem+json` (RFC 9457); `errors` names what is wrong, and where, by JSON pointer.
+`anomaly_score` is 1.0 at the threshold of every model; a row with a higher score is anomalous.
+Every error is `application/problem+json` (RFC 9457). `errors` lists each fault with a JSON pointer.
 """
 _ANY_ROW = {"type": "object", "description": "The fields of the model's schema."}
 _EXAMPLE_ROW = {"timestamp": "2025-01-01T00:00:00", "x1": 0.1, "x2": 0.2, "x3": 0.3}
@@ -35,11 +35,14 @@ def add_documentation_routes(app: FastAPI) -> None:
     """Add /openapi.json and /docs to `app`; call it after adding the other routes."""
 
     def document(request: Request) -> JSONResponse:
-        # A plain function runs in a thread, because building the document takes time.
+        # FastAPI runs this function in a thread, because it is not async. Building the document
+        # would block the event loop.
         service = service_of(request)
-        served = service.follower.served
+        served_version = service.follower.served
         detector = (
-            served.version.detector if served and has_valid_key(request, service.key) else None
+            served_version.version.detector
+            if served_version and has_valid_key(request, service.key)
+            else None
         )
         document_with_servers = openapi_document(app, detector, with_key=service.key is not None)
         document_with_servers["servers"] = [{"url": request.scope.get("root_path") or "/"}]
@@ -60,13 +63,16 @@ def add_documentation_routes(app: FastAPI) -> None:
     # The page loads its scripts from this server, because plant networks are often closed.
     folder = Path(fastapi_offline.__file__).parent / "static"
     app.mount(ASSETS, StaticFiles(directory=folder))
-    app.openapi = lambda: openapi_document(  # type: ignore[method-assign]  # FastAPI's own way
+    app.openapi = lambda: openapi_document(  # type: ignore[method-assign]  # as FastAPI documents it
         app, None, with_key=False
     )
 
 
 def openapi_document(app: FastAPI, detector: Detector | None, *, with_key: bool) -> dict[str, Any]:
-    """Return the document; `detector`: the served one, for the row schema and the example."""
+    """Return the OpenAPI document.
+
+    `detector`: the served detector, for the row schema and the example; None: any row.
+    """
     document = get_openapi(
         title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes
     )
@@ -91,8 +97,8 @@ def _describe_body(operation: dict[str, Any], detector: Detector | None) -> None
     history = {
         "type": "array",
         "items": row,
-        "description": "Rows before the first of `rows`: they are scored, but not answered. Both "
-        "together may be as many as one request may hold.",
+        "description": "Rows before the first of `rows`. They warm up the memory, and the response "
+        "does not contain them. They count towards the row limit of a request.",
     }
     properties = {"rows": rows, "history": history}
     body = {"type": "object", "properties": properties, "required": ["rows"]}
@@ -103,7 +109,10 @@ def _describe_body(operation: dict[str, Any], detector: Detector | None) -> None
 
 
 def _typical_values(detector: Detector) -> list[float]:
-    """Return rounded training medians (0 for context), limited to the possible range."""
+    """Return an example value for each column: the rounded training median, or 0 for context.
+
+    The values are clipped to the bounds of the columns.
+    """
     bounds = np.asarray([column.bounds for column in detector.schema.columns])
     rounded_medians = [float(f"{value:.4g}") for value in detector.ranges.expected]
     rounded_medians += [0.0] * len(detector.schema.context)

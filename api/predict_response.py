@@ -22,21 +22,21 @@ from sensorwatch.common.scoring.status import STATUS_TEXTS
 
 
 class OnError(StrEnum):
-    """The effect of a bad row on the request."""
+    """The effect of a bad row: the request is rejected, or the row is skipped."""
 
     REJECT = "reject"
     SKIP = "skip"
 
 
 class Signals(StrEnum):
-    """The rows whose signals are listed."""
+    """The rows whose signals the response lists."""
 
     ANOMALOUS = "anomalous"
     ALL = "all"
 
 
-class _Scored(msgspec.Struct, frozen=True, gc=False):
-    """A row with its score; see `api/response_models.py`."""
+class _ScoredRow(msgspec.Struct, frozen=True, gc=False):
+    """A scored row; `api/response_models.py` describes the fields."""
 
     index: int
     sensor_id: str
@@ -51,8 +51,8 @@ class _Scored(msgspec.Struct, frozen=True, gc=False):
     signals: list[SignalReading] | UnsetType
 
 
-class _Skipped(msgspec.Struct, frozen=True):
-    """A bad row; see `api/response_models.py`."""
+class _SkippedRow(msgspec.Struct, frozen=True):
+    """A bad row; `api/response_models.py` describes the fields."""
 
     index: int
     errors: list[dict[str, object]]
@@ -65,8 +65,12 @@ def encode_response(
 
     Raises Problem (422) with every fault of every row if a row is bad and `on_error` is reject.
     """
-    bad = prediction.rejections
-    if prediction.unread_rows or prediction.bad_history or (bad and on_error is OnError.REJECT):
+    bad_rows = prediction.rejections
+    if (
+        prediction.unread_rows
+        or prediction.bad_history
+        or (bad_rows and on_error is OnError.REJECT)
+    ):
         raise _bad_rows_problem(prediction)
     scored = sum(len(outcome.readings) for outcome in prediction.outcomes)
     anomalies = sum(int(outcome.detections.is_anomaly.sum()) for outcome in prediction.outcomes)
@@ -76,7 +80,7 @@ def encode_response(
             "threshold": detector.calibration.threshold,
             "scored": scored,
             "anomalies": anomalies,
-            "rejected": len(bad),
+            "rejected": len(bad_rows),
         }
     )
     # Encode chunk by chunk, because encoding blocks the interpreter.
@@ -88,8 +92,11 @@ def encode_response(
 
 
 def _bad_rows_problem(prediction: Prediction) -> Problem:
-    bad, unread_rows = prediction.rejections, prediction.unread_rows
-    detail = f"{len(bad)} of {len(prediction.payloads)} rows cannot be scored, so none was: "
+    bad_rows, unread_rows = prediction.rejections, prediction.unread_rows
+    detail = (
+        f"{len(bad_rows)} of {len(prediction.payloads)} rows cannot be scored, "
+        "so no row was scored: "
+    )
     if unread_rows:
         detail += f"there are too many faults, so the last {unread_rows} rows were not read"
     elif prediction.bad_history:
@@ -104,7 +111,7 @@ def _bad_rows_problem(prediction: Prediction) -> Problem:
                 for error in _errors(rejection, prediction)
             ]
         )[1:-1]
-        for rejection in bad
+        for rejection in bad_rows
     )
     return Problem(
         HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=msgspec.Raw(b"[" + errors + b"]")
@@ -121,38 +128,38 @@ def _errors(rejection: Rejection, prediction: Prediction) -> list[dict[str, obje
     payload = prediction.payloads[rejection.index]
     pointers = fault_pointers(rejection, payload, *_list_and_index(rejection, prediction))
     return [
-        {"pointer": where, "detail": fault.detail, "reason": fault.reason}
-        for where, fault in zip(pointers, rejection.faults, strict=True)
+        {"pointer": fault_pointer, "detail": fault.detail, "reason": fault.reason}
+        for fault_pointer, fault in zip(pointers, rejection.faults, strict=True)
     ]
 
 
 def _row_structs(
     outcome: Outcome, detector: Detector, signals: Signals, prediction: Prediction
-) -> list[_Scored | _Skipped]:
-    """Return the rows of a chunk for the response, in order."""
-    scored = _scored_rows(outcome, detector, signals, prediction.history)
+) -> list[_ScoredRow | _SkippedRow]:
+    """Return the scored and the bad rows of a chunk for the response, in order."""
+    scored_rows = _scored_rows(outcome, detector, signals, prediction.history)
     if not outcome.rejections:
-        return scored
-    rows: list[_Scored | _Skipped | None] = [None] * outcome.records
-    for row_index, row in zip(outcome.readings.index.tolist(), scored, strict=True):
+        return scored_rows
+    rows: list[_ScoredRow | _SkippedRow | None] = [None] * outcome.records
+    for row_index, row in zip(outcome.readings.index.tolist(), scored_rows, strict=True):
         rows[row_index] = row
     for rejection in outcome.rejections:
         absolute_rejection = Rejection(int(outcome.positions[rejection.index]), rejection.faults)
         errors = _errors(absolute_rejection, prediction)
-        rows[rejection.index] = _Skipped(absolute_rejection.index - prediction.history, errors)
+        rows[rejection.index] = _SkippedRow(absolute_rejection.index - prediction.history, errors)
     return [row for row in rows if row is not None]
 
 
 def _scored_rows(
     outcome: Outcome, detector: Detector, signals: Signals, history: int
-) -> list[_Scored | _Skipped]:
-    """Return the scored rows for the response, built by columns for speed."""
+) -> list[_ScoredRow | _SkippedRow]:
+    """Return the scored rows for the response. Columns are converted at once, which is faster."""
     readings, detections = outcome.readings, outcome.detections
     anomalous = np.flatnonzero(detections.is_anomaly)
-    described_rows = np.arange(len(readings)) if signals is Signals.ALL else anomalous
+    explained_rows = np.arange(len(readings)) if signals is Signals.ALL else anomalous
     return list(
         map(
-            _Scored,
+            _ScoredRow,
             (outcome.positions[readings.index] - history).tolist(),
             np.asarray(readings.sensor_ids, dtype=object)[readings.sensor].tolist(),
             format_instants(readings.event_time),
@@ -162,24 +169,24 @@ def _scored_rows(
             detections.is_anomaly.tolist(),
             detections.p_value.tolist(),
             SEVERITY_TEXTS[detections.severity].tolist(),
-            _column_with(
+            _sparse_column(
                 len(readings), None, anomalous, (detections.episode[anomalous] - history).tolist()
             ),
-            _column_with(
+            _sparse_column(
                 len(readings),
                 UNSET,
-                described_rows,
-                explain_rows(detector, outcome, described_rows),
+                explained_rows,
+                explain_rows(detector, outcome, explained_rows),
             ),
         )
     )
 
 
-def _column_with(
-    rows: int, default_value: object, row_indices: NDArray[np.int64], values_at: Sequence[object]
+def _sparse_column(
+    rows: int, default_value: object, row_indices: NDArray[np.int64], values: Sequence[object]
 ) -> list[object]:
-    """Return a column of `default_value`, with the values of `values_at` at their indices."""
+    """Return a column of `default_value`, with `values` at `row_indices`."""
     column = [default_value] * rows
-    for row_index, value_at in zip(row_indices.tolist(), values_at, strict=True):
-        column[row_index] = value_at
+    for row_index, value in zip(row_indices.tolist(), values, strict=True):
+        column[row_index] = value
     return column

@@ -1,4 +1,4 @@
-"""Scoring of a request's rows with one detector."""
+"""Score the rows of a request with one detector."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,9 +12,11 @@ from sensorwatch.common.scoring.detector import Detector
 from sensorwatch.common.scoring.processing import Outcome, process
 
 CHUNK_ROWS = 2_000
-"""Rows that are scored or encoded at once, which blocks the interpreter for about 1 ms."""
+"""Number of rows that are scored or encoded in one step.
+
+A step blocks the interpreter for about 1 ms."""
 MAX_FAULTS = 50_000
-"""After this many faults, the rest of a request is not read, so that the answer stays small."""
+"""After this many faults, the remaining rows are not read, so that the response stays small."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,19 +25,19 @@ class Prediction:
 
     version: str
     history: int
-    """Number of history rows; they come first and are not answered."""
+    """Number of history rows. They come first, and the response does not contain them."""
     payloads: list[bytes]
-    """The bytes of the history rows, then of the other rows."""
+    """The bytes of each row, history rows first."""
     outcomes: list[Outcome]
     """Outcomes of consecutive chunks of CHUNK_ROWS rows, without history and unread rows."""
     rejections: list[Rejection]
-    """All bad rows; the index counts from the first history row."""
+    """All bad rows. The index is counted from the first history row."""
     unread_rows: int
     """Number of rows at the end that were not read because of too many faults."""
 
     @property
     def bad_history(self) -> bool:
-        """Whether a history row cannot be scored."""
+        """Return whether a history row cannot be scored."""
         return bool(self.rejections) and self.rejections[0].index < self.history
 
 
@@ -46,14 +48,14 @@ def predict(body: bytes, detector: Detector, *, received: int, max_rows: int) ->
     `received`: time of the request in microseconds UTC, for the check of future times. Raises
     Problem if the body has another form or no rows (422), or too many rows (413).
     """
-    prediction = _decode_rows(body, max_rows)
-    return score_rows(prediction.rows, detector, received=received, history=prediction.history)
+    request_rows = _decode_rows(body, max_rows)
+    return score_rows(request_rows.rows, detector, received=received, history=request_rows.history)
 
 
 def score_rows(
     rows: list[bytes], detector: Detector, *, received: int, history: Sequence[bytes] = ()
 ) -> Prediction:
-    """Return the prediction for rows that are already split; see `predict`."""
+    """Return the prediction for the JSON payloads of rows; see `predict`."""
     payloads = [*history, *rows]
     prediction = Prediction(detector.version, len(history), payloads, [], [], 0)
     memory, faults = detector.empty_memory(), 0
@@ -73,24 +75,27 @@ def score_rows(
 
 
 def _chunk_bounds(history: int, rows: int) -> Iterator[tuple[int, int]]:
-    """Yield the bounds of chunks of CHUNK_ROWS rows; no chunk mixes history and other rows."""
-    for first, last in ((0, history), (history, rows)):
-        for start in range(first, last, CHUNK_ROWS):
-            yield start, min(start + CHUNK_ROWS, last)
+    """Yield the bounds of chunks of at most CHUNK_ROWS rows.
+
+    No chunk contains both history rows and other rows.
+    """
+    for range_start, range_end in ((0, history), (history, rows)):
+        for start in range(range_start, range_end, CHUNK_ROWS):
+            yield start, min(start + CHUNK_ROWS, range_end)
 
 
 def _decode_rows(body: bytes, max_rows: int) -> RequestRows:
     try:
-        prediction = split_request(body, max_rows=max_rows)
+        request_rows = split_request(body, max_rows=max_rows)
     except TooManyRows as error:
         raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error)) from error
     except BadBody as error:
         raise _bad_body_problem(str(error), pointer()) from error
-    if not prediction.rows:
+    if not request_rows.rows:
         raise _bad_body_problem("there are no rows; wanted at least one", pointer("rows"))
-    return prediction
+    return request_rows
 
 
-def _bad_body_problem(detail: str, where: str) -> Problem:
-    errors = [{"pointer": where, "detail": detail}]
+def _bad_body_problem(detail: str, fault_pointer: str) -> Problem:
+    errors = [{"pointer": fault_pointer, "detail": detail}]
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 `application/problem+json`."""
+"""Error responses as problem details (RFC 9457, `application/problem+json`)."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -17,7 +17,7 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class Problem(Exception):
-    """An error response with the remedy for the client."""
+    """An error that is sent to the client as problem details (RFC 9457)."""
 
     def __init__(
         self,
@@ -27,7 +27,7 @@ class Problem(Exception):
         errors: Sequence[Mapping[str, object]] | msgspec.Raw = (),
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """`errors`: one `{pointer, detail, ...}` per fault, or their encoded JSON array."""
+        """`errors`: a mapping `{pointer, detail, ...}` per fault, or the encoded JSON array."""
         super().__init__(detail)
         self.status, self.detail, self.errors = status, detail, errors
         self.headers = headers or {}
@@ -48,7 +48,7 @@ class Problem(Exception):
 
 
 def add_problem_handlers(app: FastAPI) -> None:
-    """Make `app` answer every error as a problem, including framework and unexpected errors."""
+    """Make `app` send every error as problem details, also framework and unexpected errors."""
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_error)
@@ -70,7 +70,7 @@ async def _on_validation_error(_request: Request, error: Exception) -> Response:
 
 
 def _validation_error_entry(problem: Mapping[str, Any]) -> dict[str, object]:
-    """Return a fault of a query parameter; its pointer starts with `/query`."""
+    """Return the entry of `errors` for a query parameter. Its pointer starts with `/query`."""
     received_value = repr(problem.get("input"))
     message = str(problem["msg"])
     return {
@@ -87,17 +87,18 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
         case HTTPStatus.NOT_FOUND:
             detail = f"there is no {request.url.path[:100]} here: see /docs"
         case HTTPStatus.METHOD_NOT_ALLOWED:
-            detail = f"{request.url.path[:100]} cannot be asked with {request.method[:20]}"
+            detail = f"{request.url.path[:100]} does not support {request.method[:20]}"
     return Problem(status, detail, headers=error.headers).response()
 
 
-async def _on_disconnect(_request: Request, _validation_error_entry: Exception) -> Response:
-    detail = "the connection ended before the body did"
+async def _on_disconnect(_request: Request, _error: Exception) -> Response:
+    detail = "the connection ended before the body was complete"
     return Problem(HTTPStatus.BAD_REQUEST, detail).response()
 
 
-async def _on_unexpected_error(_request: Request, _validation_error_entry: Exception) -> Response:
-    detail = "this should not happen; the server's log says more"
-    # The server closes the connection after it; a client that knows does not ask on it again.
+async def _on_unexpected_error(_request: Request, _error: Exception) -> Response:
+    detail = "unexpected error; see the server's log for the cause"
+    # The server closes the connection after this response. The header makes clients open a new
+    # connection for the next request.
     close_header = {"Connection": "close"}
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail, headers=close_header).response()

@@ -1,4 +1,4 @@
-"""Reading of a request body within limits of size and time."""
+"""Read a request body within limits of size and time."""
 
 import asyncio
 from http import HTTPStatus
@@ -12,22 +12,22 @@ BODY_SECONDS = 30.0
 
 
 async def read_body(request: Request, *, max_bytes: int) -> bytes:
-    """Return a complete JSON body.
+    """Return the complete JSON body of a request.
 
-    Raises Problem: 415 if another type is declared, 413 as soon as the declared or received size
-    exceeds `max_bytes`, 408 if the body does not arrive in time.
+    Raises Problem: 415 if the declared content type is not JSON, 413 as soon as the declared or
+    received size exceeds `max_bytes`, 408 if the body does not arrive in time.
     """
     _check_type(request)
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared[:20]) > max_bytes:
+    declared_length = request.headers.get("content-length", "")
+    if declared_length.isdecimal() and int(declared_length[:20]) > max_bytes:
         raise _too_large_problem(max_bytes)
     try:
         async with asyncio.timeout(BODY_SECONDS):
             return await _read(request, max_bytes)
     except TimeoutError as error:
         detail = f"the body did not arrive within {BODY_SECONDS:g} s"
-        closing = {"Connection": "close"}
-        raise Problem(HTTPStatus.REQUEST_TIMEOUT, detail, headers=closing) from error
+        close_header = {"Connection": "close"}
+        raise Problem(HTTPStatus.REQUEST_TIMEOUT, detail, headers=close_header) from error
 
 
 async def _read(request: Request, max_bytes: int) -> bytes:

@@ -14,22 +14,22 @@ from sensorwatch.common.scoring.detector import Detector
 
 
 class ScoringRequest(Protocol):
-    """A scoring request; for large bodies its methods run in a thread."""
+    """A scoring request. If its body is large, its methods are called in a thread."""
 
     @property
     def body(self) -> bytes:
-        """The request body."""
+        """Return the request body."""
 
     def predict(self, detector: Detector, received: int) -> Prediction:
         """Return the scores of the body's rows; `received`: microseconds UTC. Raises Problem."""
 
     def encode_response(self, prediction: Prediction, detector: Detector) -> bytes:
-        """Return the JSON response. Raises Problem if bad rows refuse the request."""
+        """Return the JSON response. Raises Problem if a bad row may not be skipped."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowsRequest:
-    """`{"rows": [...]}` on /predict."""
+    """A request with the body `{"rows": [...]}` to /predict."""
 
     body: bytes
     max_rows: int
@@ -37,29 +37,29 @@ class RowsRequest:
     signals: Signals
 
     def predict(self, detector: Detector, received: int) -> Prediction:
-        """See ScoringRequest."""
+        """Implement `ScoringRequest.predict`."""
         return predict(self.body, detector, received=received, max_rows=self.max_rows)
 
     def encode_response(self, prediction: Prediction, detector: Detector) -> bytes:
-        """See ScoringRequest."""
+        """Implement `ScoringRequest.encode_response`."""
         return encode_response(prediction, detector, on_error=self.on_error, signals=self.signals)
 
 
 class TensorsRequest:
-    """Columns on /v2/models/{name}/infer."""
+    """A request with one tensor per field to /v2/models/{name}/infer."""
 
     def __init__(self, body: bytes, max_rows: int) -> None:
         self.body, self._max_rows = body, max_rows
 
     def predict(self, detector: Detector, received: int) -> Prediction:
-        """See ScoringRequest."""
+        """Implement `ScoringRequest.predict`."""
         self._request = decode_infer_request(self.body, detector.schema, max_rows=self._max_rows)
         return score_rows(rows_as_payloads(self._request), detector, received=received)
 
     def encode_response(
         self,
         prediction: Prediction,
-        detector: Detector,  # noqa: ARG002 - the protocol's answer has no use for it
+        detector: Detector,  # noqa: ARG002 - the V2 response has no signals
     ) -> bytes:
-        """See ScoringRequest."""
+        """Implement `ScoringRequest.encode_response`."""
         return encode_infer_response(prediction, self._request)

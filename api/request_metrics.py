@@ -9,12 +9,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sensorwatch.common.runtime.metrics import HttpMetrics
 
 UNMATCHED = "unmatched"
-"""The handler label for unknown paths, because a label must not contain client input."""
+"""The value of the label `handler` for unknown paths.
+
+A label must not contain client input, such as the path."""
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class RequestMetricsMiddleware:
-    """ASGI middleware around all routes."""
+    """ASGI middleware that counts all requests and measures their duration."""
 
     def __init__(self, app: ASGIApp, *, metrics: HttpMetrics) -> None:
         self._app, self._metrics = app, metrics
@@ -27,7 +29,7 @@ class RequestMetricsMiddleware:
             await self._app(scope, receive, send)
             return
         status: int = HTTPStatus.INTERNAL_SERVER_ERROR
-        start = time.perf_counter()
+        start_time = time.perf_counter()
 
         async def send_and_keep_status(message: Message) -> None:
             nonlocal status
@@ -38,7 +40,7 @@ class RequestMetricsMiddleware:
         try:
             await self._app(scope, receive, send_and_keep_status)
         finally:
-            self._count(scope, status, time.perf_counter() - start)
+            self._count(scope, status, time.perf_counter() - start_time)
 
     def _count(self, scope: Scope, status: int, seconds: float) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "other"

@@ -1,4 +1,7 @@
-"""Models of the responses for the OpenAPI document; tests compare real responses with them."""
+"""Pydantic models that describe the responses in the OpenAPI document.
+
+Tests compare real responses with these models.
+"""
 
 from datetime import datetime
 from enum import StrEnum
@@ -47,7 +50,9 @@ class SignalModel(_StrictModel):
     expected_low: Annotated[
         float, Field(description="Lower end of the band with about 99 % of clean rows.")
     ]
-    expected_high: Annotated[float, Field(description="Upper end of that band.")]
+    expected_high: Annotated[
+        float, Field(description="Upper end of the band with about 99 % of clean rows.")
+    ]
     direction: Direction
     attribution: Annotated[
         float,
@@ -65,28 +70,34 @@ class SignalModel(_StrictModel):
 class ScoredRow(_StrictModel):
     """A row with its score."""
 
-    index: Annotated[int, Field(ge=0, description="Its index in `rows`, from 0.")]
+    index: Annotated[int, Field(ge=0, description="Index of the row in `rows`, from 0.")]
     sensor_id: str
     event_time: datetime
     status: Annotated[
-        Status, Field(description="All but `scored`: judged by what needs no memory.")
+        Status,
+        Field(
+            description="How much of the memory could be used. Only `scored` rows use all of it."
+        ),
     ]
     anomaly_score: Annotated[float, Field(ge=0, description="1.0 is the threshold.")]
-    raw_score: Annotated[float, Field(description="Before calibration; its unit is the model's.")]
+    raw_score: Annotated[
+        float, Field(description="Score before calibration. Its unit depends on the model.")
+    ]
     is_anomaly: bool
     p_value: Annotated[
-        float, Field(gt=0, le=1, description="Share of calibration rows scored as high.")
+        float, Field(gt=0, le=1, description="Share of calibration rows with a score as high.")
     ]
     severity: Severity
     episode_start: Annotated[
         int | None,
         Field(
-            description="The `index` of the first row of the episode of anomalous rows that it "
-            "belongs to; below 0 where that is a row of the history: -1 is its last."
+            description="The `index` of the first row of the anomalous row's episode, or null for "
+            "a normal row. A negative index is a row of `history`: -1 is its last row."
         ),
     ]
     signals: Annotated[
-        list[SignalModel] | None, Field(description="Of anomalous rows; `signals=all`: of each.")
+        list[SignalModel] | None,
+        Field(description="Signals of an anomalous row; with `signals=all`, of every row."),
     ] = None
 
 
@@ -99,14 +110,14 @@ class RowError(_StrictModel):
 
 
 class SkippedRow(_StrictModel):
-    """A bad row, at its index, for `on_error=skip`."""
+    """A bad row that was skipped because of `on_error=skip`."""
 
     index: Annotated[int, Field(ge=0)]
     errors: list[RowError]
 
 
 class PredictAnswer(_StrictModel):
-    """The rows of a request in order, all scored by one version."""
+    """The response of /predict: the rows in order, all scored by one version."""
 
     model_version: str
     threshold: Annotated[float, Field(description="The raw score whose anomaly score is 1.0.")]
@@ -122,11 +133,11 @@ class ProblemError(_StrictModel):
     pointer: str
     detail: str
     reason: Reason | None = None
-    index: Annotated[int | None, Field(description="The row's place in its list, from 0.")] = None
+    index: Annotated[int | None, Field(description="Index of the row in its list, from 0.")] = None
 
 
 class ProblemModel(_StrictModel):
-    """RFC 9457."""
+    """Problem details (RFC 9457)."""
 
     type: str
     title: str
@@ -144,16 +155,18 @@ class ServiceStatus(StrEnum):
 
 
 class Health(_StrictModel):
-    """A summary of the service's state."""
+    """The status of the service and the served version."""
 
     status: Annotated[
         ServiceStatus,
-        Field(description="`degraded`: the champion was refused, the last good version serves."),
+        Field(
+            description="`degraded`: the champion was refused; the last valid version is served."
+        ),
     ]
     model_name: str
     model_version: str | None
     model_loaded_at: datetime | None
-    version: Annotated[str, Field(description="Of sensorwatch.")]
+    version: Annotated[str, Field(description="Version of sensorwatch.")]
 
 
 class Live(_StrictModel):

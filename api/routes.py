@@ -28,11 +28,11 @@ from sensorwatch.api.service import service_of
 from sensorwatch.common.runtime.build import project_version
 
 TAG = "sensorwatch"
-_NO_QUERY = PredictQuery()
+_DEFAULT_QUERY = PredictQuery()
 
 
 def add_routes(app: FastAPI, registry: CollectorRegistry) -> None:
-    """Add all routes to `app`; `registry`: the metrics for /metrics."""
+    """Add the routes to `app`. `registry`: the metrics that /metrics returns."""
 
     async def metrics(request: Request) -> Response:
         """Return the metrics for Prometheus."""
@@ -51,11 +51,11 @@ def add_routes(app: FastAPI, registry: CollectorRegistry) -> None:
         responses=problems(401, 408, 413, 415, 422, 503),
         summary="Score rows",
     )
-    _add_get_route(app, "/model", model, "The manifest of the version in force", 401, 503, key=True)
-    _add_get_route(app, "/health", health, "A summary for people")
-    _add_get_route(app, "/livez", livez, "Restart the process where this is not 200", 503)
-    _add_get_route(app, "/readyz", readyz, "Send requests where this is 200", 503)
-    _add_get_route(app, "/metrics", metrics, "For Prometheus")
+    _add_get_route(app, "/model", model, "The manifest of the served version", 401, 503, key=True)
+    _add_get_route(app, "/health", health, "The status of the service, for people")
+    _add_get_route(app, "/livez", livez, "200 if the process works; otherwise restart it", 503)
+    _add_get_route(app, "/readyz", readyz, "200 if a model is loaded and can score requests", 503)
+    _add_get_route(app, "/metrics", metrics, "The metrics for Prometheus")
 
 
 async def require_key(request: Request) -> None:
@@ -64,7 +64,7 @@ async def require_key(request: Request) -> None:
 
 
 async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
-    """Score rows with the champion; all rows of a request with the same version.
+    """Score the rows of a request with the champion. One version scores all rows.
 
     The body is `{"rows": [...]}`; each row is an object with the fields of the model's schema. The
     rows are one stream: each row is compared with the previous rows of its sensor in the request.
@@ -88,44 +88,44 @@ class _PredictRoute(APIRoute):
             if request.scope["query_string"]:
                 return await handle_with_query(request)
             await require_key(request)
-            return await predict(request, _NO_QUERY)
+            return await predict(request, _DEFAULT_QUERY)
 
         return handle
 
 
 async def model(request: Request) -> ManifestDocument:
     """Return the manifest of the served version."""
-    return service_of(request).served().version.manifest.to_plain()
+    return service_of(request).served_version().version.manifest.to_plain()
 
 
 async def health(request: Request) -> Health:
     """Return the status of the service and the served version; 200 even without a model."""
     service = service_of(request)
-    served, refused = service.follower.served, service.follower.refused
-    if served is None:
+    served_version, refusal = service.follower.served, service.follower.refused
+    if served_version is None:
         status = ServiceStatus.NO_MODEL
     else:
-        status = ServiceStatus.DEGRADED if refused else ServiceStatus.OK
+        status = ServiceStatus.DEGRADED if refusal else ServiceStatus.OK
     return Health(
         status=status,
         model_name=service.model_name,
-        model_version=served.version.manifest.id if served else None,
-        model_loaded_at=served.loaded_at if served else None,
+        model_version=served_version.version.manifest.id if served_version else None,
+        model_loaded_at=served_version.loaded_at if served_version else None,
         version=project_version(),
     )
 
 
 async def livez(request: Request) -> Live:
-    """Answer from the event loop, so that a blocked event loop gives no answer."""
+    """Return 200 if new champions are still loaded. A blocked event loop gives no response."""
     if service_of(request).follower_stopped:
-        detail = "the champion is no longer followed; see the log, and restart the process"
+        detail = "new champions are no longer loaded; see the log, and restart the process"
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail)
     return Live()
 
 
 async def readyz(request: Request) -> Live:
     """Return 200 if a model is loaded."""
-    service_of(request).served()
+    service_of(request).served_version()
     return Live()
 
 
@@ -140,7 +140,7 @@ def _add_get_route(
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the OpenAPI description of these problem responses."""
+    """Return the OpenAPI description of problem responses with these statuses."""
     content = {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{ProblemModel.__name__}"}}}
     return {
         status: {"description": HTTPStatus(status).phrase, "content": content}
@@ -149,5 +149,5 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def json_response(content: bytes) -> Response:
-    """Return a response with JSON that is already encoded."""
+    """Return an HTTP response with `content`, which is encoded JSON."""
     return Response(content, media_type="application/json")

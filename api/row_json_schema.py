@@ -18,7 +18,7 @@ EXAMPLE_TIME = datetime(2025, 1, 1, tzinfo=UTC)
 
 
 def row_schema(schema: Schema) -> dict[str, Any]:
-    """Return the JSON Schema of a row; dotted fields become nested objects."""
+    """Return the JSON Schema of a row. Fields with dotted names become nested objects."""
     fields = {schema.time.field: _time_schema(schema.time)}
     required = [schema.time.field]
     if schema.key is not None:
@@ -31,16 +31,16 @@ def row_schema(schema: Schema) -> dict[str, Any]:
         )
         if column.missing is MissingPolicy.REJECT:
             required.append(column.path)
-    tree = _object_schema()
+    json_schema = _object_schema()
     for path, field in fields.items():
-        _insert_field(tree, path.split("."), field, required=path in required)
+        _insert_field(json_schema, path.split("."), field, required=path in required)
     if schema.unknown_fields is UnknownFields.REJECT:
-        _forbid_unknown_fields(tree)
-    return tree
+        _forbid_unknown_fields(json_schema)
+    return json_schema
 
 
 def example_row(schema: Schema, values: Sequence[float]) -> dict[str, Any]:
-    """Return a row with these values (signals, then context), as a client would send it."""
+    """Return an example row, as a client would send it. `values`: signals, then context."""
     row: dict[str, Any] = {}
     set_nested(row, schema.time.field, _example_time(schema.time))
     if schema.key is not None and not schema.key.optional:
@@ -54,7 +54,7 @@ def _time_schema(time: TimeField) -> dict[str, Any]:
     match time.format:
         case "rfc3339":
             zone = time.naive_zone
-            naive_note = f"without an offset: {zone}" if zone else "the offset is needed"
+            naive_note = f"without a UTC offset: {zone}" if zone else "the UTC offset is required"
             return {"type": "string", "description": f"RFC 3339; {naive_note}"}
         case "epoch_s" | "epoch_ms":
             unit = "seconds" if time.format == "epoch_s" else "milliseconds"
@@ -76,12 +76,12 @@ def _example_time(time: TimeField) -> str | int:
 
 
 def _key_schema(*, optional: bool) -> dict[str, Any]:
-    naive_note = '; without it the row belongs to the sensor "default"' if optional else ""
+    optional_note = '; a row without it belongs to the sensor "default"' if optional else ""
     return {
         "type": ["string", "integer"],
         "minLength": 1,
         "maxLength": MAX_SENSOR_ID_CHARACTERS,
-        "description": f"the sensor{naive_note}",
+        "description": f"the sensor{optional_note}",
     }
 
 
@@ -89,15 +89,15 @@ def _number_schema(column: NumericColumn, kind: str) -> dict[str, Any]:
     low, high = column.bounds
     unit = f", in {column.unit}" if column.unit else ""
     carried_forward = column.missing is MissingPolicy.HOLD_LAST
-    naive_note = (
+    missing_note = (
         "; if absent or null, the sensor's last value is carried forward" if carried_forward else ""
     )
     return {
         "type": ["number", "null"] if carried_forward else "number",
         "minimum": max(low, -FLOAT32_OVERFLOW),
         "maximum": min(high, FLOAT32_OVERFLOW),
-        "description": f"{kind} {column.name}{unit}; impossible outside of minimum and maximum"
-        + naive_note,
+        "description": f"{kind} {column.name}{unit}; rejected outside of minimum and maximum"
+        + missing_note,
     }
 
 
@@ -106,21 +106,24 @@ def _object_schema() -> dict[str, Any]:
 
 
 def _insert_field(
-    tree: dict[str, Any], parts: list[str], field: Mapping[str, Any], *, required: bool
+    json_schema: dict[str, Any], parts: list[str], field: Mapping[str, Any], *, required: bool
 ) -> None:
-    first, *rest = parts
-    if required and first not in tree["required"]:
-        tree["required"].append(first)
-    if rest:
+    name, *inner_parts = parts
+    if required and name not in json_schema["required"]:
+        json_schema["required"].append(name)
+    if inner_parts:
         _insert_field(
-            tree["properties"].setdefault(first, _object_schema()), rest, field, required=required
+            json_schema["properties"].setdefault(name, _object_schema()),
+            inner_parts,
+            field,
+            required=required,
         )
     else:
-        tree["properties"][first] = dict(field)
+        json_schema["properties"][name] = dict(field)
 
 
-def _forbid_unknown_fields(tree: dict[str, Any]) -> None:
-    tree["additionalProperties"] = False
-    for inner in tree["properties"].values():
+def _forbid_unknown_fields(json_schema: dict[str, Any]) -> None:
+    json_schema["additionalProperties"] = False
+    for inner in json_schema["properties"].values():
         if inner["type"] == "object":
             _forbid_unknown_fields(inner)

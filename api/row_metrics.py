@@ -12,19 +12,19 @@ from sensorwatch.common.scoring.detections import SEVERITIES
 
 
 class RowMetrics:
-    """Updates the row counters; thread-safe."""
+    """Updates the metrics of scored and rejected rows. All methods are thread-safe."""
 
     def __init__(self, metrics: HttpMetrics) -> None:
         self._metrics = metrics
         self._lock = threading.Lock()
 
-    def rejected(self, prediction: Prediction) -> None:
-        """Count a request's bad rows, each by its first reason."""
+    def count_rejected(self, prediction: Prediction) -> None:
+        """Count the bad rows of a request by their first reason."""
         reasons = Counter(rejection.reason for rejection in prediction.rejections)
         for reason, rows in reasons.items():
             self._metrics.rows_rejected.labels(reason.value).inc(rows)
 
-    def scored(self, prediction: Prediction) -> None:
+    def count_scored(self, prediction: Prediction) -> None:
         """Count the scored rows of a response."""
         scores = self._metrics.scores
         rows = anomalies = 0
@@ -42,7 +42,10 @@ class RowMetrics:
             scores.recent_anomalies.add(anomalies, rows, now=time.monotonic())
 
     def update_anomaly_ratio(self) -> None:
-        """Set `anomaly_ratio` to the share of the last minutes; call it at each scrape."""
+        """Set the metric `anomaly_ratio` to the share of anomalous rows in the last minutes.
+
+        Call this method at each scrape.
+        """
         scores = self._metrics.scores
         with self._lock:
             scores.anomaly_ratio.set(scores.recent_anomalies.ratio(now=time.monotonic()))

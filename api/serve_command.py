@@ -1,4 +1,4 @@
-"""`sensorwatch serve`: the HTTP service as a command."""
+"""The command `sensorwatch serve`: run the HTTP service."""
 
 import signal
 import socket
@@ -22,10 +22,16 @@ def serve(
     *,
     host: Annotated[
         str | None,
-        typer.Option(help="Where to listen; else api.host (127.0.0.1).", show_default=False),
+        typer.Option(
+            help="Address to listen on. Default: the setting api.host.", show_default=False
+        ),
     ] = None,
     port: Annotated[
-        int | None, typer.Option(help="0: any free port; else api.port (8000).", show_default=False)
+        int | None,
+        typer.Option(
+            help="Port to listen on; 0: any free port. Default: the setting api.port.",
+            show_default=False,
+        ),
     ] = None,
     config: ConfigOption = None,
 ) -> None:
@@ -51,27 +57,27 @@ def serve(
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
     )
-    # uvicorn stops at the signal and then raises it again for the previous handler.
+    # uvicorn stops at SIGTERM, and then raises the signal again for the previous handler.
     signal.signal(signal.SIGTERM, _ignore_signal)
     _log.info("serving", address=address_of(listener), model=settings.registry.model)
     try:
         server.run(sockets=[listener])
     except SystemExit as stop:
-        raise Unrecoverable("the service could not start; the lines above say why") from stop
+        raise Unrecoverable("the service could not start; the log lines above say why") from stop
     _log.info("stopped")
 
 
 def open_listener(host: str, port: int) -> socket.socket:
-    """Take the address before anything else happens; port 0 takes any free one.
+    """Return a socket that listens on an address. Port 0 means any free port.
 
-    Raises SettingsError when it cannot be taken.
+    Raises SettingsError if the address cannot be used.
     """
     try:
-        return _bound_socket(host, port)
+        return _open_socket(host, port)
     except OSError as error:
         raise SettingsError(
             f"cannot listen on {host}:{port}: {error.strerror or error}; free the port, or set "
-            "another with --port or [api] port (0: any free one)"
+            "another port with --port or [api] port (0: any free port)"
         ) from error
 
 
@@ -81,10 +87,10 @@ def address_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _bound_socket(host: str, port: int) -> socket.socket:
+def _open_socket(host: str, port: int) -> socket.socket:
     family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-    # With the protocol named, unlike socket.create_server: only then does asyncio turn off
-    # Nagle's algorithm, which costs 40 ms an answer on a connection that is kept open.
+    # socket.create_server does not set the protocol, and asyncio disables Nagle's algorithm only
+    # if it is set. The algorithm delays a response on a persistent connection by 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -26,13 +26,13 @@ INLINE_MAX_BYTES, INLINE_MAX_COMMAS = 16_384, 1_000
 """A body below both limits is scored in the event loop, because a thread would cost more. It blocks
 the loop for one or two milliseconds."""
 MAX_QUEUED_REQUESTS = 64
-"""Number of requests that may wait for a scoring thread; further ones get status 503."""
+"""Maximum number of requests that wait for a scoring thread; more requests get status 503."""
 
 _log = logger("api")
 
 
 class Service:
-    """The running service, from start to end of the application."""
+    """The service that runs from the start to the end of the application."""
 
     def __init__(self, settings: Settings, metrics: HttpMetrics) -> None:
         """Create the service; raises SettingsError if the key file cannot be used."""
@@ -49,7 +49,7 @@ class Service:
 
     @asynccontextmanager
     async def run_until_shutdown(self) -> AsyncIterator[None]:
-        """Load the champion, and follow it until the application ends."""
+        """Load the champion, and then new champions until the application ends."""
         await to_thread.run_sync(self.follower.look)
         _tune_for_event_loop_latency()
         task = asyncio.create_task(self.follower.run())
@@ -61,7 +61,7 @@ class Service:
             with suppress(asyncio.CancelledError):
                 await task
 
-    def served(self) -> ServedVersion:
+    def served_version(self) -> ServedVersion:
         """Return the served version; raises Problem (503) if there is none."""
         served = self.follower.served
         if served is None:
@@ -74,18 +74,18 @@ class Service:
         return served
 
     async def score(self, scoring_request: ScoringRequest) -> bytes:
-        """Return the response to a request, scored with one version; large ones in a thread.
+        """Score a request with one version and return the response.
 
-        Raises the Problem of `ScoringRequest`.
+        A large request is scored in a thread. Raises Problem if `scoring_request` does.
         """
-        detector = self.served().version.detector
+        detector = self.served_version().version.detector
         received = time.time_ns() // 1000
 
         def score_and_encode() -> bytes:
             prediction = scoring_request.predict(detector, received)
-            self.row_counters.rejected(prediction)
+            self.row_counters.count_rejected(prediction)
             content = scoring_request.encode_response(prediction, detector)
-            self.row_counters.scored(prediction)
+            self.row_counters.count_scored(prediction)
             return content
 
         if _is_small(scoring_request.body):
@@ -111,16 +111,20 @@ def _is_small(body: bytes) -> bool:
 
 
 def _tune_for_event_loop_latency() -> None:
-    """Reduce the latency of probes while rows are scored; measured p99: 13 ms in place of 85."""
-    # Exclude the present objects, which stay, from garbage collection: 75 ms of each full run.
+    """Reduce the latency of probes while rows are scored.
+
+    The measured 99th percentile is 13 ms instead of 85 ms.
+    """
+    # Objects that exist now stay in use, so garbage collection need not check them. This saves
+    # 75 ms per full collection.
     gc.freeze()
-    # A scoring thread keeps the interpreter lock for this long after the event loop requests it,
-    # and an answer needs several such switches.
+    # A scoring thread keeps the interpreter lock for this long after the event loop requests the
+    # lock. A response needs several switches between threads.
     sys.setswitchinterval(0.001)
 
 
 def service_of(request: Request) -> Service:
-    """Return the running service."""
+    """Return the running service, which the application stores in the state of each request."""
     service = request.state.service
     assert isinstance(service, Service)
     return service

@@ -1,4 +1,4 @@
-"""Sending of response head and body in one packet."""
+"""Send head and body of a response in one packet."""
 
 import asyncio
 from typing import Any
@@ -9,7 +9,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 class CoalescingTransport:
     """A transport that sends all writes of one event loop iteration at once.
 
-    Head and body are two writes, and a system call costs as much as scoring a row.
+    uvicorn writes head and body separately. A system call takes as long as scoring a row.
     """
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
@@ -25,12 +25,12 @@ class CoalescingTransport:
         self._pending.append(data)
 
     def close(self) -> None:
-        """Send what was written, then close."""
+        """Send all pending writes, then close the transport."""
         self._flush()
         self._transport.close()
 
     def __getattr__(self, name: str) -> Any:
-        """Everything else is the transport's own."""
+        """Forward every other attribute to the wrapped transport."""
         return getattr(self._transport, name)
 
     def _flush(self) -> None:
@@ -40,8 +40,8 @@ class CoalescingTransport:
 
 
 class CoalescingProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1 with joined writes."""
+    """uvicorn's HTTP/1.1 protocol with a transport that joins writes."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin a connection."""
+        """Start a connection with a transport that joins writes."""
         super().connection_made(CoalescingTransport(transport, self.loop))  # type: ignore[arg-type]

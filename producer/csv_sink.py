@@ -1,4 +1,4 @@
-"""The CSV file of simulated rows."""
+"""Write simulated rows to a CSV file."""
 
 import csv
 import os
@@ -16,7 +16,7 @@ from sensorwatch.producer.malformed_rows import broken_cells
 def write_simulated_csv(
     chunks: Iterable[Chunk], path: Path, *, labels: bool, on_sent: Callable[[int], object]
 ) -> int:
-    """Write rows to a CSV file and return their number. The file appears when it is complete.
+    """Write rows to a CSV file and return their number. Only a complete file appears at `path`.
 
     `labels`: add a last column `label`. `on_sent`: called with the number of rows of each chunk.
     A missing folder is created. Raises DataError if the file cannot be written.
@@ -43,8 +43,8 @@ def _write_rows(
         writer.writerow(["sensor_id", "timestamp", *SIGNALS, *(["label"] if labels else [])])
         for chunk in chunks:
             if labels:
-                labelled = zip(_rows_of_cells(chunk), chunk.label, strict=True)
-                writer.writerows([*cells, label] for cells, label in labelled)
+                labelled_rows = zip(_rows_of_cells(chunk), chunk.label, strict=True)
+                writer.writerows([*cells, label] for cells, label in labelled_rows)
             else:
                 writer.writerows(_rows_of_cells(chunk))
             rows += len(chunk)
@@ -53,8 +53,8 @@ def _write_rows(
 
 
 def _rows_of_cells(chunk: Chunk) -> Iterator[list[object]]:
-    time = lru_cache(maxsize=16)(format_instant)
+    format_time = lru_cache(maxsize=16)(format_instant)
     columns = (chunk.event_time.tolist(), chunk.sensor_id, chunk.values.tolist(), chunk.defects)
     for event_time, sensor, values, defect in zip(*columns, strict=True):
-        cells = [sensor, time(event_time), *values]
+        cells = [sensor, format_time(event_time), *values]
         yield cells if defect is None else broken_cells(cells, defect)

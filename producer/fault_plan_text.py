@@ -1,4 +1,4 @@
-"""The parser of `--faults`, such as `rate=0.002,kinds=spike+drift,size=6`."""
+"""Parse the value of `--faults`, such as `rate=0.002,kinds=spike+drift,size=6`."""
 
 from dataclasses import replace
 
@@ -12,9 +12,9 @@ NONE = "none"
 
 
 def parse_fault_plan(text: str) -> FaultPlan | None:
-    """Return the fault plan of a text, or None for `none`. A missing key has its default.
+    """Return the fault plan of a text, or None for the text `none`. A missing key has its default.
 
-    Raises UsageError, which names the wrong key or value and the allowed ones.
+    Raises UsageError, which names the wrong key or value and the allowed keys or values.
     """
     plan = FaultPlan()
     if text.strip() == NONE:
@@ -47,14 +47,14 @@ def _number(key: str, value: str, maximum: float) -> float:
 
 
 def _kinds(value: str) -> tuple[FaultKind, ...]:
-    known = tuple(FaultKind)
+    all_kinds = tuple(FaultKind)
     if value == "all":
-        return known
+        return all_kinds
     names = [name.strip() for name in value.split("+")]
     for name in names:
-        if name not in known:
+        if name not in all_kinds:
             raise UsageError(
-                f'--faults kinds: there is no "{name}"{suggestion(name, known)}; wanted all, or '
-                f"one or more of {', '.join(known)}, separated by +"
+                f'--faults kinds: there is no "{name}"{suggestion(name, all_kinds)}; wanted all, '
+                f"or one or more of {', '.join(all_kinds)}, separated by +"
             )
     return tuple(FaultKind(name) for name in names)

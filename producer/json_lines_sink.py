@@ -8,7 +8,7 @@ from sensorwatch.producer.sink import DeliveryCounts
 
 
 def raw_line(value: bytes) -> bytes:
-    """Return a record's value, unchanged, as a line."""
+    """Return the value of a record, unchanged, with a newline."""
     return value + b"\n"
 
 
@@ -17,12 +17,12 @@ class JsonLinesSink:
 
     def __init__(self, stream: IO[bytes], *, line: Callable[[bytes], bytes] = raw_line) -> None:
         self._stream = stream
-        self._line = line
+        self._format_line = line
         self._written = 0
 
     def send(self, records: Sequence[Record]) -> None:
         """Write the values. Raises BrokenPipeError if the reader has closed the pipe."""
-        self._stream.write(b"".join([self._line(record.value) for record in records]))
+        self._stream.write(b"".join([self._format_line(record.value) for record in records]))
         self._written += len(records)
 
     def close(self) -> DeliveryCounts:

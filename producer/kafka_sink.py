@@ -22,11 +22,10 @@ Headers = list[tuple[str, str | bytes | None]]
 def connect_sink(
     kafka: Mapping[str, Any], topic: str, *, stopping: Callable[[], bool], **client: Any
 ) -> "KafkaSink":
-    """Check that the topic can be reached, and return a sink that sends to it.
+    """Check that the topic can be reached, and return a sink that sends to the topic.
 
     `stopping`: returns True if the run must end. `client`: arguments of the Kafka client, such as
-    `logger`.
-    Raises BrokerUnavailable with the address or the topic if it cannot be reached. Raises
+    `logger`. Raises BrokerUnavailable if the broker or the topic cannot be reached. Raises
     SettingsError if sensorwatch or librdkafka refuses a key or value of `kafka`.
     """
     config = producer_config(kafka)
@@ -39,7 +38,7 @@ def connect_sink(
 
 
 class KafkaSink:
-    """Sends records with their key, and with their label in a header."""
+    """Sends records to a topic, with the label of each record in a header."""
 
     def __init__(
         self,
@@ -74,7 +73,7 @@ class KafkaSink:
     def close(self) -> DeliveryCounts:
         """Wait up to `flush_seconds` for deliveries, and return the counts.
 
-        Records that are not confirmed by then count as failed.
+        Records that the broker has not confirmed by then count as failed.
         """
         deadline = time.monotonic() + self._flush_seconds
         while undelivered := self._producer.flush(_POLL_SECONDS):
@@ -99,8 +98,8 @@ class KafkaSink:
             cause = error.args[0]
             if cause.fatal():
                 raise BrokerUnavailable(
-                    f'the producer for topic "{self._topic}" has failed: {cause.str()}; start it '
-                    "again"
+                    f'the producer for topic "{self._topic}" has failed: {cause.str()}; start '
+                    "the producer again"
                 ) from error
             self._on_delivery(cause, None)  # an error of one record, such as its size
         return True
@@ -116,6 +115,6 @@ class KafkaSink:
         self._first_error = (
             self._first_error or f"{undelivered} not confirmed after {self._flush_seconds:g} s"
         )
-        # Reports each record as failed, and allows the process to end without a broker.
+        # `purge` reports each record as failed, so that the process can end without a broker.
         self._producer.purge()
         self._producer.flush(1.0)

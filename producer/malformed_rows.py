@@ -14,7 +14,7 @@ _OVERFLOW = msgspec.Raw(b"1e999")
 
 
 def broken_json(fields: Mapping[str, Any], defect: Defect) -> bytes:
-    """Return the row's JSON with the defect. Defects of a value are in the last field."""
+    """Return a row as JSON with a defect. A defect of a value is in the last field."""
     encoded_row = msgspec.json.encode(fields)
     last_field = list(fields)[-1]
     match defect:
@@ -49,7 +49,7 @@ def _replacement_fields(last_field: str, defect: Defect) -> Mapping[str, object]
 
 
 def broken_cells(cells: list[object], defect: Defect) -> list[object]:
-    """Return the cells of a CSV line (sensor, time, signals) with the defect.
+    """Return the cells of a CSV line (sensor, time, signals) with a defect.
 
     The number of cells does not change.
     """

@@ -23,7 +23,7 @@ def produce(
     config: ConfigOption = None,
 ) -> None:
     """Send simulated sensor rows with labelled faults, or the rows of a file, to a Kafka topic."""
-    # Imported late: it takes a second, and `--help` does not need it.
+    # Imported here, because the import takes a second and `--help` does not need it.
     from sensorwatch.common.runtime.settings import load_settings
     from sensorwatch.producer import run_plan
     from sensorwatch.producer.produce_run import send_records, write_file

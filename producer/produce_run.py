@@ -41,13 +41,13 @@ def send_records(
 ) -> None:
     """Send the rows of a simulation or of a CSV file, and print how many were delivered.
 
-    Ends after `rows` rows, `seconds` seconds or a signal; None: no limit. `rate`: rows per second;
-    None: as fast as possible. Raises CheckFailed if a row was not delivered, KeyboardInterrupt
-    after SIGINT.
+    The run ends after `rows` rows, after `seconds` seconds or at a signal; None means no limit.
+    `rate`: rows per second; None means as fast as possible. Raises CheckFailed if a row was not
+    delivered, KeyboardInterrupt after SIGINT.
     """
     records = islice(_records(source, settings), rows)
     with stop_on_signals() as stop, progress(rows) as on_sent:
-        began = time.monotonic()
+        start_time = time.monotonic()
         sink = _sink(settings, stop, stdout=stdout)
         batches = rate_limited(
             batched(records, batch_rows(rate)), rate, clock=time.monotonic, sleep=stop.sleep
@@ -55,7 +55,7 @@ def send_records(
         delivery_counts = deliver(
             batches, sink, stopping=_stop_condition(stop, seconds), on_sent=on_sent
         )
-        elapsed_seconds = time.monotonic() - began
+        elapsed_seconds = time.monotonic() - start_time
     _print_summary(
         delivery_counts,
         elapsed_seconds,
@@ -87,8 +87,8 @@ def _sink(settings: Settings, stop: StopSignal, *, stdout: bool) -> Sink:
 def _stop_condition(stop: StopSignal, seconds: float | None) -> Callable[[], bool]:
     if seconds is None:
         return stop.requested
-    end = time.monotonic() + seconds
-    return lambda: stop.requested() or time.monotonic() >= end
+    deadline = time.monotonic() + seconds
+    return lambda: stop.requested() or time.monotonic() >= deadline
 
 
 def _print_summary(

@@ -1,4 +1,4 @@
-"""The progress bar of a run, on a terminal only."""
+"""Show a progress bar during a run if standard error is a terminal."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from sensorwatch.common.runtime.console import SafeConsole
 
 @contextmanager
 def progress(rows: int | None) -> Iterator[Callable[[int], object]]:
-    """Provide a function to call with the number of rows sent, which advances a progress bar.
+    """Show a progress bar, and provide a function that advances it by a number of rows.
 
     `rows`: total number of rows, or None if it is unknown. Nothing is drawn if standard error is
     not a terminal.

@@ -1,4 +1,4 @@
-"""Batches of rows at a steady rate."""
+"""Divide rows into batches, and send the batches at a steady rate."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -7,13 +7,15 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 MAX_CATCH_UP_SECONDS = 1.0
-"""After a longer delay, the missed rows are not sent in a burst: the schedule starts again."""
+"""Maximum delay that is caught up with a burst of rows.
+
+After a longer delay, the schedule starts again from the current time."""
 _BATCHES_PER_SECOND = 20
 _MAX_BATCH_ROWS = 2_000
 
 
 def batch_rows(rate: float | None) -> int:
-    """Return the number of rows per batch, so that a second has several batches."""
+    """Return the number of rows per batch at a rate. Each second has several batches."""
     if rate is None:
         return _MAX_BATCH_ROWS
     return max(1, min(_MAX_BATCH_ROWS, int(rate / _BATCHES_PER_SECOND)))
@@ -33,9 +35,9 @@ def rate_limited(
     clock: Callable[[], float],
     sleep: Callable[[float], object],
 ) -> Iterator[Sequence[Item]]:
-    """Yield each batch, then wait so that rows are sent at `rate`, in rows per second.
+    """Yield the batches, and wait after each so that rows are sent at a constant rate.
 
-    `rate`: None never waits. `clock`: monotonic seconds.
+    `rate`: rows per second; None means without waiting. `clock`: returns monotonic seconds.
     """
     if rate is None:
         yield from batches

@@ -1,4 +1,4 @@
-"""The replay of a file: its rows as records that parse to the same readings."""
+"""Convert the rows of a file to records that parse to the same readings."""
 
 import json
 import math
@@ -25,8 +25,8 @@ def replayed_records(path: Path, schema: Schema) -> Iterator[Record]:
     """Yield each row of a CSV or Parquet file as one JSON record, in order, without a label.
 
     Columns that the schema does not name are sent only if the schema rejects unknown fields. A line
-    that cannot be read is sent as a JSON text with the reason, so the consumer rejects it and
-    counts it. Raises DataError as `sensorwatch.common.tables.read_rows` does.
+    that cannot be read is sent as a JSON text with the reason, so that the consumer rejects and
+    counts the record. Raises DataError as `sensorwatch.common.tables.read_rows` does.
     """
     send_unknown_fields = schema.unknown_fields is UnknownFields.REJECT
     declared_roots = tuple(dict.fromkeys(field.split(".")[0] for field in schema.paths))
@@ -46,12 +46,12 @@ def replayed_records(path: Path, schema: Schema) -> Iterator[Record]:
 def encode_fields(fields: Fields) -> bytes:
     """Return fields as JSON. Finite floats read back to the same bits.
 
-    Other floats are written as a number above the float64 range.
+    Infinity and nan are written as a number above the float64 range.
     """
     json_values = {name: _json_value(value) for name, value in fields.items()}
     try:
         return _encoder.encode(json_values)
-    except UnicodeEncodeError:  # surrogates of bytes that are not UTF-8: JSON escapes keep them
+    except UnicodeEncodeError:  # surrogates of bytes that are not UTF-8, which json escapes
         return json.dumps(fields).encode()
 
 
@@ -59,7 +59,7 @@ def _json_value(value: object) -> object:
     if type(value) is float:
         return value if math.isfinite(value) else _NOT_FINITE
     if isinstance(value, Mapping):
-        return {name: _json_value(inner) for name, inner in value.items()}
+        return {name: _json_value(nested_value) for name, nested_value in value.items()}
     return value
 
 

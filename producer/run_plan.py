@@ -1,4 +1,4 @@
-"""The plan of a producer run: options checked, and defaults filled in."""
+"""Check the options of a producer run, and fill in the defaults."""
 
 import time
 from pathlib import Path
@@ -10,10 +10,14 @@ from sensorwatch.common.simulation.stream import Simulation
 from sensorwatch.producer.fault_plan_text import parse_fault_plan
 
 FILE_ROWS = 40_320
-"""Two weeks of ten sensors every five minutes, so that every hour of the week has rows."""
+"""Default number of rows of a file: two weeks of ten sensors, one row every five minutes.
+
+Every hour of the week then has rows."""
 FILE_INTERVAL_SECONDS = 300.0
 STREAM_INTERVAL_SECONDS = 1.0
-"""A small step, because event times advance faster than the clock at a high rate."""
+"""Default time between two rows of a sensor in a stream.
+
+The interval is short, because event times advance faster than the clock at a high rate."""
 STREAM_FAULTS = "rate=0.001,kinds=all,size=10"
 STREAM_RATE = 1_000.0
 
@@ -27,7 +31,7 @@ def check_combination(
     seconds: float | None,
     labels: bool,
 ) -> None:
-    """Raise UsageError for options that exclude each other."""
+    """Raise UsageError if two options exclude each other."""
     if out is not None and (csv is not None or to_stdout):
         conflicting_option = "--csv" if csv is not None else "--stdout"
         raise UsageError(
@@ -88,9 +92,9 @@ def parse_start_time(text: str) -> int:
 
 
 def rows_per_second(text: str | None, *, bounded: bool) -> float | None:
-    """Return the rate of a text in rows per second, or None for as fast as possible.
+    """Return the rate that a text means in rows per second, or None for no limit.
 
-    `bounded`: the number of rows is limited. The default rate is then None. Raises UsageError if
+    `bounded`: True if the number of rows is limited. The default is then None. Raises UsageError if
     the text is invalid.
     """
     if text is None:

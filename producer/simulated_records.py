@@ -1,4 +1,4 @@
-"""Simulated rows as Kafka records: sensor id as key, and the label outside the value."""
+"""Convert simulated rows to Kafka records. The key is the sensor id."""
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -31,8 +31,8 @@ _encoder = msgspec.json.Encoder()
 
 
 def simulated_records(chunk: Chunk) -> Iterator[Record]:
-    """Yield a record for each row. Its floats read back to the same bits."""
-    time = lru_cache(maxsize=16)(format_instant)
+    """Yield a record for each row of a chunk. Floats read back to the same bits."""
+    format_time = lru_cache(maxsize=16)(format_instant)
     rows = zip(
         chunk.event_time.tolist(),
         chunk.sensor_id,
@@ -42,7 +42,7 @@ def simulated_records(chunk: Chunk) -> Iterator[Record]:
         strict=True,
     )
     for event_time, sensor, values, label, defect in rows:
-        payload = _Payload(time(event_time), sensor, *values)
+        payload = _Payload(format_time(event_time), sensor, *values)
         if defect is None:
             value = _encoder.encode(payload)
         else:

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as a stop request that a loop can check."""
+"""Turn SIGINT and SIGTERM into a stop request that a loop can check."""
 
 import signal
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ class StopSignal:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopSignal]:
-    """Provide a `StopSignal` that the first signal sets. A second SIGINT interrupts at once."""
+    """Provide a `StopSignal` that SIGINT or SIGTERM sets. A second SIGINT interrupts at once."""
     stop = StopSignal()
 
     def handle(number: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""Finds anomalies in sensor streams. Import Detector, Registry and read_rows for notebooks."""
+"""Find anomalies in sensor streams. Notebooks import Detector, Registry and read_rows."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ _MODULES = {"Detector": "detector", "Registry": "registry", "read_rows": "rows"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name at its first use, because commands need none of them."""
+    """Import a public name at its first use, because the commands do not need these names."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

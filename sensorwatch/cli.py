@@ -15,10 +15,10 @@ from sensorwatch.common.runtime.printing import print_line
 
 @dataclass(frozen=True, slots=True)
 class CommandEntry:
-    """Where a command is defined, and its line in `--help`."""
+    """The function that implements a command, and the command's line in `--help`."""
 
     target: str
-    """`module:function`, or `module:app` for a command with subcommands."""
+    """Import path `module:function`, or `module:app` for a command with subcommands."""
     help: str
     panel: str
 
@@ -63,7 +63,7 @@ COMMANDS: dict[str, CommandEntry] = {
     ),
     "evaluate": CommandEntry(
         "sensorwatch.trainer.evaluate_command:evaluate",
-        "Measure a version, and check it against the gate.",
+        "Measure a version, and check the measurements.",
         MODEL_PANEL,
     ),
     "backtest": CommandEntry(
@@ -98,16 +98,19 @@ COMMANDS: dict[str, CommandEntry] = {
 
 
 class LazyGroup(TyperGroup):
-    """Group that replaces the stub in `--help` with the real command when it is called."""
+    """A command group that imports a command only when the command is called.
+
+    `--help` shows a stub for each command.
+    """
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Import the command that the first argument names."""
-        name, _placeholder, rest = super().resolve_command(ctx, args)
-        return name, None if name is None else load_command(name), rest
+        """Import the command whose name is the first argument."""
+        name, _stub, arguments = super().resolve_command(ctx, args)
+        return name, None if name is None else load_command(name), arguments
 
 
 def load_command(name: str) -> Any:
-    """Import a command and return it as typer's parser."""
+    """Import a command, and return the parser that typer builds for it."""
     module, _, attribute = COMMANDS[name].target.partition(":")
     target = getattr(import_module(module), attribute)
     if isinstance(target, typer.Typer):
@@ -126,7 +129,7 @@ def _print_version(requested: bool) -> None:
         raise typer.Exit
 
 
-def _root(
+def _global_options(
     version: Annotated[
         bool,
         typer.Option(
@@ -138,13 +141,13 @@ def _root(
 
 
 def build_app() -> typer.Typer:
-    """Return the app, with a stub for each command of `COMMANDS`."""
+    """Return the command-line app, with a stub for each command of `COMMANDS`."""
     app = typer_app(cls=LazyGroup, no_args_is_help=True)
-    app.callback()(_root)
+    app.callback()(_global_options)
     for name, entry in COMMANDS.items():
-        app.command(name, help=entry.help, rich_help_panel=entry.panel)(_placeholder)
+        app.command(name, help=entry.help, rich_help_panel=entry.panel)(_stub_command)
     return app
 
 
-def _placeholder() -> None:
+def _stub_command() -> None:
     raise AssertionError("LazyGroup must call the command, not its stub")

@@ -1,4 +1,4 @@
-"""The backtest: rows of a file scored in order, with the same results as the consumer."""
+"""The backtest: score the rows of a file in order, with the same results as the consumer."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -32,23 +32,25 @@ def score_batches(
 ) -> Iterator[Outcome]:
     """Yield the outcomes of batches in order; `memory` is updated by each batch.
 
-    The outcomes' rows are numbered from `first_row` on. The scores do not depend on the boundaries
-    between batches.
+    The outcomes' rows are numbered from `first_row` on. The scores do not depend on batch
+    boundaries.
     """
     for batch in batches:
         readings, rejections = batch
         positions = np.arange(first_row, first_row + len(readings) + len(rejections))
         outcome = score_readings(readings, rejections, detector, memory, positions=positions)
-        yield _numbered(outcome, first_row)
+        yield _with_row_numbers(outcome, first_row)
         first_row += len(positions)
 
 
-def _numbered(outcome: Outcome, first_row: int) -> Outcome:
+def _with_row_numbers(outcome: Outcome, first_row: int) -> Outcome:
     rejections = [
         replace(rejection, index=first_row + rejection.index) for rejection in outcome.rejections
     ]
-    return replace(outcome, readings=_shifted(outcome.readings, first_row), rejections=rejections)
+    return replace(
+        outcome, readings=_with_shifted_index(outcome.readings, first_row), rejections=rejections
+    )
 
 
-def _shifted(readings: Readings, first_row: int) -> Readings:
+def _with_shifted_index(readings: Readings, first_row: int) -> Readings:
     return replace(readings, index=readings.index + np.int64(first_row))

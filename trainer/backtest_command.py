@@ -27,7 +27,7 @@ def backtest(
         typer.Option(
             "--train-rows",
             min=1,
-            help="Fit a model on this many first rows.",
+            help="Fit a model on the first N rows, and score the remaining rows.",
             show_default=False,
         ),
     ] = None,
@@ -35,7 +35,7 @@ def backtest(
         str | None,
         typer.Option(
             "--model",
-            help="Or use a registered version: an id, champion or previous.",
+            help="Score with a registered version instead: an id, champion or previous.",
             show_default=False,
         ),
     ] = None,
@@ -49,7 +49,7 @@ def backtest(
     registry: RegistryOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Score the rows of a file in order, each from earlier rows only, into a CSV file."""
+    """Score the rows of a file in order and write the scores to a CSV file."""
     settings = settings_for(
         config,
         seed=seed,
@@ -61,7 +61,7 @@ def backtest(
     )
     if (train_rows is None) == (model is None):
         raise UsageError("give either --train-rows N (fit on the first N rows) or --model VERSION")
-    # Imported late: it takes a second, and `--help` does not need it.
+    # Imported here, because the import takes a second and `--help` does not need it.
     from sensorwatch.trainer.backtest_run import run_backtest
 
     run_backtest(settings, data, schema=schema, train_rows=train_rows, model=model, out=out)

@@ -1,4 +1,4 @@
-"""A run of `backtest`: from the rows of a file to the table of their scores."""
+"""A run of `backtest`: score the rows of a file and write the scores to another file."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +35,8 @@ def run_backtest(
 ) -> None:
     """Score the rows of `data`, write the scores to `out` and print a summary.
 
-    If `model` is None, a model is fitted on the `train_rows` first rows, and the others are scored.
+    If `model` is None, a model is fitted on the first `train_rows` rows, and the remaining rows are
+    scored. Otherwise all rows are scored with this version.
     """
     compile_ahead()
     if model is None:

@@ -1,4 +1,4 @@
-"""Cross-validation over blocks of time: raw scores by models not fitted on the scored rows."""
+"""Cross-validation over blocks of time: no row is scored by a model that was fitted on it."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -21,26 +21,26 @@ from sensorwatch.trainer.scorer_fitting import (
 )
 
 BLOCKS = 10
-"""Blocks of time that the rows are divided into at the most."""
+"""Maximum number of blocks of time that the rows are divided into."""
 FOLD_GAP = 10
 """Rows of each sensor before and after a fold that are excluded from its fit.
 
-A memory connects rows over about this distance."""
+Through the memory, a row affects about this many of the next rows of its sensor."""
 FEW_FOLDS_ROWS_PER_SENSOR = 1_000
-"""Rows per sensor from which half of the rows give a level as good as nine tenths do.
+"""Minimum number of rows per sensor for a cross-validation with only FEW_FOLDS folds.
 
-FEW_FOLDS folds are then used."""
+With this many rows, half of the rows give as good a level as nine tenths of them."""
 FEW_FOLDS = 2
-"""Folds for many rows. Each fold contains every second block."""
+"""Number of folds if there are many rows per sensor. Each fold contains every second block."""
 
 
 def out_of_fold_scores(
     readings: Readings, schema: Schema, trainer_settings: TrainerSettings, *, period: int = WEEK
 ) -> RawScores:
-    """Return raw scores of rows, each by a model that was not fitted on that row.
+    """Return raw scores of rows by models that were not fitted on the scored row.
 
-    Scores every row, or a sample if there are more than MAX_FIT_ROWS.
-    `period`: the season's period in microseconds, or 0 if the rows have no season.
+    Every row is scored, or a sample of the rows if there are more than MAX_FIT_ROWS. `period`: the
+    season's period in microseconds, or 0 if the rows have no season.
 
     Blocks are contiguous in time. The model of a block also runs over the rows before the block,
     to warm up its memory; only the scores inside the block are returned.
@@ -48,7 +48,7 @@ def out_of_fold_scores(
     rows, sensor_rows = len(readings), SensorRows(readings.sensor)
     calibration_mask = sample_rows(sensor_rows, seed=trainer_settings.seed)
     if not calibration_mask.all():
-        # Sensors without a sampled row do not affect the scores of the others.
+        # Sensors without a sampled row do not affect the scores of other sensors.
         has_scored_rows = np.isin(readings.sensor, readings.sensor[calibration_mask])
         return concatenated_scores(
             _out_of_fold_scores_of_sample(
@@ -60,15 +60,17 @@ def out_of_fold_scores(
             )
         )
     gap = FOLD_GAP * sensor_rows.count
-    result = []
+    block_scores = []
     for block, (start, stop) in enumerate(pairwise(_block_edges(rows))):
-        fitting = np.ones(rows, dtype=np.bool_)
+        fit_mask = np.ones(rows, dtype=np.bool_)
         # With few rows or many sensors, the gap is at most as long as the block.
         gap_rows = min(gap, stop - start)
-        fitting[max(start - gap_rows, 0) : stop + gap_rows] = False
-        fitted = fit_on(readings, fitting, schema, trainer_settings)
-        result.append(score_after_warm_up(fitted, readings.take(slice(None, stop)), start, block))
-    return concatenated_scores(result)
+        fit_mask[max(start - gap_rows, 0) : stop + gap_rows] = False
+        fitted_scorer = fit_on(readings, fit_mask, schema, trainer_settings)
+        block_scores.append(
+            score_after_warm_up(fitted_scorer, readings.take(slice(None, stop)), start, block)
+        )
+    return concatenated_scores(block_scores)
 
 
 def block_count(rows: int) -> int:
@@ -85,42 +87,44 @@ def _out_of_fold_scores_of_sample(
 ) -> Iterator[RawScores]:
     """Yield raw scores of the rows of `calibration_mask` (n,), fold by fold.
 
-    Memory and levels use all rows that the fold's fit may use.
+    The memory takes in all rows. Levels are fitted on all rows outside the fold and its gap.
     """
     rows, sensor_rows = len(readings), SensorRows(readings.sensor)
     block_edges, sensors = _block_edges(rows), sensor_rows.count
-    block = np.repeat(np.arange(len(block_edges) - 1), np.diff(block_edges))
+    block_of_row = np.repeat(np.arange(len(block_edges) - 1), np.diff(block_edges))
     time_span = int(readings.event_time[-1] - readings.event_time[0])
-    # With two folds, blocks that coincide with the season would exclude the same half of it.
+    # Each block must span at least two periods of the season. With two folds, shorter blocks
+    # could exclude the same part of every period from a fit.
     use_few_folds = rows >= FEW_FOLDS_ROWS_PER_SENSOR * sensors and time_span >= 2 * BLOCKS * period
     folds = FEW_FOLDS if use_few_folds else len(block_edges) - 1
     for fold in range(folds):
-        in_fold = block % folds == fold
+        in_fold = block_of_row % folds == fold
         scored_in_fold = calibration_mask & in_fold
         scored_mask = scored_in_fold | sensor_rows.warm_up_mask(scored_in_fold)
-        fitting = ~_with_gap(in_fold, block_edges, FOLD_GAP * sensors)
-        sampled = scored_mask | (calibration_mask & fitting)
-        fit = fit_and_recall(readings, fitting, sampled, schema, trainer_settings)
+        fit_mask = ~_with_gap(in_fold, block_edges, FOLD_GAP * sensors)
+        sample_mask = scored_mask | (calibration_mask & fit_mask)
+        fit_result = fit_and_recall(readings, fit_mask, sample_mask, schema, trainer_settings)
         yield score_selected(
-            fit,
-            readings.take(sampled),
-            scored_mask[sampled],
-            block[sampled],
-            calibration_mask=scored_in_fold[sampled],
+            fit_result,
+            readings.take(sample_mask),
+            scored_mask[sample_mask],
+            block_of_row[sample_mask],
+            calibration_mask=scored_in_fold[sample_mask],
         )
 
 
 def _with_gap(in_fold: NDArray[np.bool_], block_edges: list[int], gap: int) -> NDArray[np.bool_]:
     """Return the mask (n,) of the fold's blocks, extended by `gap` rows on both sides.
 
-    The gap is at most a quarter of a block, so that half of a block between two others remains.
+    The gap is at most a quarter of a block, so that at least half of a block between two blocks of
+    the fold remains.
     """
-    result = in_fold.copy()
+    extended_mask = in_fold.copy()
     for start, stop in pairwise(block_edges):
         if in_fold[start]:
             gap_rows = min(gap, (stop - start) // 4)
-            result[max(start - gap_rows, 0) : stop + gap_rows] = True
-    return result
+            extended_mask[max(start - gap_rows, 0) : stop + gap_rows] = True
+    return extended_mask
 
 
 def _block_edges(rows: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Columns of cells joined into the lines of a CSV file, by a compiled kernel."""
+"""Join columns of cells into the lines of a CSV file with a compiled kernel."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ _COMMA, _NEWLINE = ord(","), ord("\n")
 
 @dataclass(frozen=True, slots=True)
 class CellColumn:
-    """A column of n cells. Each cell is a slice of `data`, and is encoded_texts unchanged."""
+    """A column of n cells. Each cell is a slice of `data`, and is written unchanged."""
 
     data: NDArray[np.uint8]
     begins: NDArray[np.int64]
@@ -29,7 +29,7 @@ class CellColumn:
 
 
 def number_cells(column: NDArray[np.float64] | NDArray[np.int64]) -> CellColumn:
-    """Return the cells of finite numbers (n,), which read back to the same bits."""
+    """Return a column of finite numbers (n,). The texts read back to the same bits."""
     if len(column) == 0:
         return text_cells([], np.empty(0, dtype=np.int64))
     data = np.frombuffer(msgspec.json.encode(column.tolist()), dtype=np.uint8)
@@ -38,7 +38,7 @@ def number_cells(column: NDArray[np.float64] | NDArray[np.int64]) -> CellColumn:
 
 
 def time_cells(microseconds: NDArray[np.int64]) -> CellColumn:
-    """Return the cells of times (n,) in microseconds UTC, as RFC 3339."""
+    """Return a column of times in RFC 3339. `microseconds` (n,): times in microseconds UTC."""
     characters, lengths = format_instants_ascii(microseconds)
     begins = np.arange(len(characters), dtype=np.int64) * characters.shape[1]
     return CellColumn(characters.ravel(), begins, begins + lengths)
@@ -47,7 +47,7 @@ def time_cells(microseconds: NDArray[np.int64]) -> CellColumn:
 def text_cells(texts: Sequence[str], codes: NDArray[np.integer]) -> CellColumn:
     """Return a column of texts: `codes` (n,) is each row's index in `texts`.
 
-    A lone surrogate is encoded_texts as an escape.
+    A lone surrogate is written as an escape sequence.
     """
     encoded_texts = [text.encode(errors="backslashreplace") for text in texts]
     ends = np.cumsum([0, *map(len, encoded_texts)])
@@ -56,11 +56,11 @@ def text_cells(texts: Sequence[str], codes: NDArray[np.integer]) -> CellColumn:
 
 
 def join_lines(columns: Sequence[CellColumn]) -> NDArray[np.uint8]:
-    """Return the bytes of the lines: cells joined by commas, a newline after each row."""
-    data_offsets = np.cumsum([0, *(len(column.data) for column in columns)])
-    starts = list(zip(columns, data_offsets.tolist(), strict=False))
-    begins = np.stack([column.begins + start for column, start in starts])
-    ends = np.stack([column.ends + start for column, start in starts])
+    """Return the bytes of all lines. Commas separate the cells, and a newline ends each line."""
+    data_starts = np.cumsum([0, *(len(column.data) for column in columns)])
+    columns_with_starts = list(zip(columns, data_starts.tolist(), strict=False))
+    begins = np.stack([column.begins + start for column, start in columns_with_starts])
+    ends = np.stack([column.ends + start for column, start in columns_with_starts])
     out = np.empty(int((ends - begins).sum()) + begins.size, dtype=np.uint8)
     _join(np.concatenate([column.data for column in columns]), begins, ends, out)
     return out

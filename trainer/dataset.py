@@ -28,7 +28,7 @@ _READ_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """The rows of one source. Each is a reading or a rejection, numbered in the source's order."""
+    """The rows of one source. Each row is a reading or a rejection, numbered in source order."""
 
     uri: str
     """The value of `--data`: a file, a glob, or `kafka:TOPIC`."""
@@ -44,7 +44,7 @@ class Dataset:
 
     @property
     def rejected(self) -> dict[str, int]:
-        """Return the number of rejected rows by reason, the most frequent reason first."""
+        """Return the number of rejected rows for each reason, the most frequent reason first."""
         reasons = Counter(rejection.reason.value for rejection in self.rejections)
         return dict(reasons.most_common())
 
@@ -75,10 +75,9 @@ def read_data(
 ) -> Dataset:
     """Read one file, all files that match a glob (sorted by path), or a topic.
 
-    `rows`: read only the first rows of the files, or the oldest records of the topic; None: read
-    all. `kafka`: librdkafka's settings.
-    Raises DataError if there is no file or topic to read, BrokerUnavailable if the topic cannot be
-    reached.
+    `rows`: maximum number of rows: the first of the files, or the oldest records of the topic. None
+    reads all rows. `kafka`: settings of librdkafka. Raises DataError if there is no file or topic
+    to read, BrokerUnavailable if the topic cannot be reached.
     """
     if data.startswith(TOPIC_PREFIX):
         records = oldest_records(data.removeprefix(TOPIC_PREFIX), rows=rows, kafka=kafka)
@@ -102,7 +101,7 @@ def files_of(data: str) -> list[Path]:
         raise DataError(
             f"{data} is a directory: give its files as a glob in quotes, '{data}/*.csv'"
         )
-    paths = sorted(Path(name) for name in glob.glob(data, recursive=True))  # noqa: PTH207 - absolute patterns too
+    paths = sorted(Path(name) for name in glob.glob(data, recursive=True))  # noqa: PTH207 - the pattern may be absolute
     files = [path for path in paths if path.is_file()]
     if not files:
         raise DataError(
@@ -112,9 +111,9 @@ def files_of(data: str) -> list[Path]:
 
 
 def by_time(readings: Readings) -> Readings:
-    """Sort by event time, then sensor id, then input order, and number the rows from 0.
+    """Sort readings by event time, sensor id and input order, and number the rows from 0.
 
-    With this order, the same rows give the same model from a file and from a topic.
+    In this order, the same rows give the same model from a file and from a topic.
     """
     id_rank = np.empty(len(readings.sensor_ids), dtype=np.int64)
     id_rank[np.argsort(np.asarray(readings.sensor_ids, dtype=object))] = np.arange(len(id_rank))

@@ -27,7 +27,7 @@ def evaluate(
         str, typer.Option("--model", help="The version: an id, champion or previous.")
     ] = "champion",
     gate: Annotated[
-        bool, typer.Option("--gate", help="Exit with 1 and the failed checks if a check fails.")
+        bool, typer.Option("--gate", help="Exit with code 1 if a check fails.")
     ] = False,
     out: Annotated[Path, typer.Option("--out", help="JSON file for the report.")] = Path(
         "report.json"

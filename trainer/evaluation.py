@@ -22,7 +22,7 @@ from sensorwatch.trainer.training import fit_unregistered, rows_needed, split_by
 
 REPORT_FORMAT = 1
 MAX_SKLEARN_AGREEMENT_ROWS = 20_000
-"""The newest rows on which the compiled forest is compared with scikit-learn."""
+"""Maximum number of newest rows on which the compiled forest is compared with scikit-learn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,11 @@ def evaluate_version(evaluated_version: EvaluatedVersion, dataset: Dataset) -> d
     injection_input = _rows_to_inject(
         readings, detector, trainer_settings, is_training_data=is_training_data
     )
-    evaluated = _with_levels_of_training_start(readings, detector) if is_training_data else detector
+    detector_at_start = (
+        _with_levels_of_training_start(readings, detector) if is_training_data else detector
+    )
     sections = {
-        "stability": alert_rate_section(readings, evaluated, trainer_settings),
+        "stability": alert_rate_section(readings, detector_at_start, trainer_settings),
         "correctness": path_consistency_section(
             readings, detector, lambda: evaluated_version.reload().detector
         ),
@@ -82,9 +84,9 @@ def evaluate_version(evaluated_version: EvaluatedVersion, dataset: Dataset) -> d
 
 
 def settings_of(manifest: ModelManifest) -> TrainerSettings:
-    """Return the settings of a version's training.
+    """Return the settings that a version was trained with.
 
-    A setting that its manifest lacks has its default.
+    A setting that is missing in the manifest gets its default.
     """
     known_parameters = {
         name: value
@@ -103,8 +105,8 @@ def trained_on(manifest: ModelManifest, dataset: Dataset) -> bool:
 def _with_levels_of_training_start(readings: Readings, detector: Detector) -> Detector:
     """Return the detector with the levels at the start of its training rows.
 
-    A trained detector has the levels at the end of its training rows. Scores of the training rows
-    themselves must start from the levels at their beginning.
+    A trained detector has the levels at the end of its training rows. To score the training rows
+    again, it needs the levels at their beginning.
     """
     if detector.forecast is None:
         return detector
@@ -120,7 +122,7 @@ def _rows_to_inject(
     *,
     is_training_data: bool,
 ) -> tuple[Readings, Detector]:
-    """Return rows for fault injection, and a detector that was not fitted on them."""
+    """Return rows for fault injection, and a detector that was not fitted on these rows."""
     if not is_training_data:
         return readings, detector
     split = split_by_time(readings, trainer_settings.calibration_share)
@@ -140,21 +142,22 @@ def _training_section(
     *,
     is_training_data: bool,
 ) -> Section:
-    """Train again, and return the checks of the arrays and of the compiled forest.
+    """Train the version again, and check the arrays and the compiled forest.
 
-    The arrays must equal the version's. The forest must agree with its scikit-learn estimator.
+    With the same rows and libraries, the arrays must equal those of the version. The compiled
+    forest must agree with its scikit-learn estimator.
     """
     detector, manifest = version.detector, version.manifest
-    comparable = is_training_data and manifest.libraries == library_versions()
+    must_reproduce = is_training_data and manifest.libraries == library_versions()
     checks: list[Check] = []
     candidate = train(readings, detector.schema, dataset.source, trainer_settings)
     retrained = candidate.detector(manifest.id)
-    if comparable:
+    if must_reproduce:
         digests = {name: array_digest(array) for name, array in retrained.arrays().items()}
         checks.append(_reproduction_check(joint_digest(digests), manifest.arrays_digest))
-    newest = readings.take(slice(max(len(readings) - MAX_SKLEARN_AGREEMENT_ROWS, 0), None))
-    checks.append(sklearn_agreement(retrained, candidate.estimator, newest))
-    return Section(tuple(checks), {"repeated": comparable, "rows": len(newest)})
+    newest_rows = readings.take(slice(max(len(readings) - MAX_SKLEARN_AGREEMENT_ROWS, 0), None))
+    checks.append(sklearn_agreement(retrained, candidate.estimator, newest_rows))
+    return Section(tuple(checks), {"repeated": must_reproduce, "rows": len(newest_rows)})
 
 
 def _reproduction_check(actual: str, expected: str) -> Check:

@@ -12,7 +12,7 @@ class Check:
     """One check: the observed value, the wanted value, and the result."""
 
     name: str
-    """`section.check`. `evaluate --gate` prints it if the check fails."""
+    """Name in the form `section.check`. `evaluate --gate` prints it if the check fails."""
     passed: bool
     observed: str
     wanted: str
@@ -24,15 +24,15 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One section of the report: its checks, and the measurements behind them."""
+    """One section of the report: checks, and the measurements that they are based on."""
 
     checks: tuple[Check, ...]
     figures: Any
-    """Plain JSON values."""
+    """The measurements as plain JSON values."""
 
 
 def failed_checks(report: Mapping[str, Any]) -> list[str]:
-    """Return the names of the checks that a report failed."""
+    """Return the names of the failed checks of a report."""
     return [check["name"] for check in report["checks"] if not check["passed"]]
 
 

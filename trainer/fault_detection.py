@@ -21,10 +21,10 @@ SIZES = (4.0, 8.0, 16.0)
 GATE_CASE = FaultCase(FaultKind.SPIKE, 8.0)
 """The case that every model must detect: a spike of all signals.
 
-A plain forest need not detect a spike of one signal: one large deviation weighs no more there than
-several small ones."""
+A plain forest is not required to detect a spike of a single signal. In its score, one large
+deviation has no more weight than several small deviations."""
 MIN_SIGNALS_FOR_STRICT_BOUNDS = 3
-"""Varying signals from which BOUNDS apply to a model without memory."""
+"""Minimum number of varying signals for which BOUNDS apply to a model without memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,26 +39,28 @@ BOUNDS = Bounds(recall=0.8, roc_auc=0.95)
 FEW_SIGNALS_BOUNDS = Bounds(recall=0.1, roc_auc=0.85)
 """Bounds of a plain forest with one or two signals.
 
-Hour and day of week are features too, so one or two signals have little weight. The forest ranks
-a spike well, but rarely above its threshold."""
+Hour and day of week are features too, so one or two signals have little weight. The forest gives a
+spike a high score, but the score is rarely above the threshold."""
 MEMORY_CASES: Mapping[str, tuple[FaultCase, float]] = {
     "failures.spike_of_one_signal": (FaultCase(FaultKind.SPIKE, 8.0, one_signal=True), 0.9),
     "failures.level_shift": (FaultCase(FaultKind.LEVEL_SHIFT, 4.0), 0.9),
     "failures.stuck": (FaultCase(FaultKind.STUCK, 0.0), 0.8),
 }
-"""Further cases for a detector with memory, with their minimum share of detected episodes."""
+"""Additional cases for a detector with memory, by the name of the check.
+
+The number is the minimum share of detected episodes."""
 EPISODES = 60
-"""Episodes per case. If the rows have space for fewer, faults are injected in several rounds."""
+"""Episodes per case. If there are too few rows for one round, there are several rounds."""
 MAX_ROUNDS = 20
 ROWS_PER_EPISODE = 50
-"""Rows per injected fault in one round, at least."""
+"""Minimum number of rows per injected fault in one round."""
 MAX_ROWS = 20_000
-"""The newest rows that faults are injected into."""
+"""Maximum number of newest rows that faults are injected into."""
 
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """The detection results of a case. None: not measurable."""
+    """The detection results of a case. A value is None if it cannot be measured."""
 
     kind: str
     size: float
@@ -72,7 +74,9 @@ class CaseResult:
     precision: float | None
     """Share of the anomalous rows that are faulty. It depends on the number of injected faults."""
     delay_rows: float | None
-    """Median over detected episodes: rows of the sensor from the first row to the first alarm."""
+    """Median detection delay of the detected episodes, in rows of the sensor.
+
+    The delay is the number of rows between the start of the episode and its first alarm."""
     roc_auc: float | None
     average_precision: float | None
 
@@ -94,10 +98,12 @@ def fault_detection_section(readings: Readings, detector: Detector, *, seed: int
     ]
     result_by_case = dict(zip(cases, results, strict=True))
     gate_result = result_by_case[GATE_CASE]
-    varying = int((robust_spread(rows) > 0).sum())
+    varying_signals = int((robust_spread(rows) > 0).sum())
     has_memory = detector.forecast is not None
     bounds = (
-        BOUNDS if has_memory or varying >= MIN_SIGNALS_FOR_STRICT_BOUNDS else FEW_SIGNALS_BOUNDS
+        BOUNDS
+        if has_memory or varying_signals >= MIN_SIGNALS_FOR_STRICT_BOUNDS
+        else FEW_SIGNALS_BOUNDS
     )
     checks = [
         _minimum_check("failures.recall", gate_result, gate_result.recall_rows, bounds.recall),
@@ -113,7 +119,7 @@ def fault_detection_section(readings: Readings, detector: Detector, *, seed: int
         ]
     figures = {
         "gated": {"kind": GATE_CASE.name, "size": GATE_CASE.size, **asdict(bounds)},
-        "varying_signals": varying,
+        "varying_signals": varying_signals,
         "cases": [asdict(result) for result in results],
     }
     return Section(tuple(checks), figures)
@@ -122,24 +128,27 @@ def fault_detection_section(readings: Readings, detector: Detector, *, seed: int
 def _rows_with_history(rows: Readings, detector: Detector) -> NDArray[np.bool_]:
     """Return the mask (n,) of rows whose sensor has completed its warm-up.
 
-    If no row has, return all rows.
+    If there is no such row, the mask selects all rows.
     """
     status = detector.detect(rows, detector.empty_memory()).detections.status
-    scored: NDArray[np.bool_] = status == STATUSES.index(Status.SCORED)
-    return scored if scored.any() else np.ones_like(scored)
+    is_scored: NDArray[np.bool_] = status == STATUSES.index(Status.SCORED)
+    return is_scored if is_scored.any() else np.ones_like(is_scored)
 
 
 def fault_cases(readings: Readings) -> list[FaultCase]:
-    """Return the cases to inject; cases that need two signals only if two signals vary."""
+    """Return the fault cases to inject.
+
+    A case that needs two signals is included only if at least two signals vary.
+    """
     cases: list[FaultCase] = []
-    several_vary = (robust_spread(readings) > 0).sum() > 1
+    several_signals_vary = (robust_spread(readings) > 0).sum() > 1
     for kind in VALUE_KINDS:
         if kind is FaultKind.BROKEN_CORRELATION:
             # With size 1 the signal keeps its spread, and only the correlation changes.
-            cases += [FaultCase(kind, 1.0)] if several_vary else []
+            cases += [FaultCase(kind, 1.0)] if several_signals_vary else []
         else:
             cases += [FaultCase(kind, size) for size in _sizes(kind)]
-    if several_vary:
+    if several_signals_vary:
         cases += [FaultCase(FaultKind.SPIKE, size, one_signal=True) for size in SIZES]
     return cases
 
@@ -158,16 +167,21 @@ def measure_case(
 ) -> CaseResult:
     """Inject a case until there are EPISODES of it, and return the detection results.
 
-    Every round starts with an empty memory, which the rows before a fault fill.
-    `eligible` (n,): see `inject_case`.
+    Every round starts with an empty memory. The rows before a fault fill it. `eligible` (n,): mask
+    of rows after which faults may start; see `inject_case`.
     """
     rounds: list[tuple[Injected, Detections]] = []
     missing_episodes = EPISODES if (robust_spread(readings) > 0).any() else 0
     while missing_episodes > 0 and len(rounds) < MAX_ROUNDS:
-        # Few episodes per round, so that most rows stay healthy.
-        wanted = min(missing_episodes, max(1, len(readings) // ROWS_PER_EPISODE))
+        # A round has only a few episodes, so that most rows stay healthy.
+        round_episodes = min(missing_episodes, max(1, len(readings) // ROWS_PER_EPISODE))
         injected = inject_case(
-            readings, case, schema=detector.schema, rng=rng, episodes=wanted, eligible=eligible
+            readings,
+            case,
+            schema=detector.schema,
+            rng=rng,
+            episodes=round_episodes,
+            eligible=eligible,
         )
         if not injected.episodes:
             break
@@ -179,7 +193,7 @@ def measure_case(
 
 
 def _case_result(case: FaultCase, rounds: list[tuple[Injected, Detections]]) -> CaseResult:
-    truth = np.concatenate([injected.faulty for injected, _ in rounds])
+    is_faulty = np.concatenate([injected.faulty for injected, _ in rounds])
     score = np.concatenate([detections.raw_score for _, detections in rounds])
     is_anomaly = np.concatenate([detections.is_anomaly for _, detections in rounds])
     detection_delays = [
@@ -188,24 +202,24 @@ def _case_result(case: FaultCase, rounds: list[tuple[Injected, Detections]]) -> 
         for delay in _detection_delays(injected, detections.is_anomaly)
     ]
     delays = [delay for delay in detection_delays if delay is not None]
-    true_positives = int((is_anomaly & truth).sum())
+    true_positives = int((is_anomaly & is_faulty).sum())
     return CaseResult(
         kind=case.name,
         size=case.size,
         episodes=len(detection_delays),
-        rows=len(truth),
-        faulty_rows=int(truth.sum()),
+        rows=len(is_faulty),
+        faulty_rows=int(is_faulty.sum()),
         recall_events=len(delays) / len(detection_delays),
-        recall_rows=true_positives / int(truth.sum()),
+        recall_rows=true_positives / int(is_faulty.sum()),
         precision=true_positives / int(is_anomaly.sum()) if is_anomaly.any() else None,
         delay_rows=float(np.median(delays)) if delays else None,
-        roc_auc=float(roc_auc_score(truth, score)),
-        average_precision=float(average_precision_score(truth, score)),
+        roc_auc=float(roc_auc_score(is_faulty, score)),
+        average_precision=float(average_precision_score(is_faulty, score)),
     )
 
 
 def _detection_delays(injected: Injected, is_anomaly: NDArray[np.bool_]) -> list[int | None]:
-    """Return for each episode the number of rows before its first alarm, or None without one."""
+    """Return the number of rows before the first alarm of each episode, or None without alarm."""
     return [
         int(np.argmax(is_anomaly[rows])) if is_anomaly[rows].any() else None
         for rows in injected.episodes

@@ -1,4 +1,4 @@
-"""The injection of labelled faults into readings."""
+"""Inject labelled faults into readings."""
 
 from dataclasses import dataclass, replace
 
@@ -10,9 +10,9 @@ from sensorwatch.common.rows.schema import Schema
 from sensorwatch.common.simulation.faults import EPISODE_LENGTHS, FaultKind, inject
 
 HEALTHY_ROWS_PER_FAULTY = 9
-"""Healthy rows per faulty row in a slot, so that most rows are unchanged."""
+"""Healthy rows per faulty row around each fault, so that most rows are unchanged."""
 MIN_HEALTHY_ROWS_PER_FAULTY = 3
-"""Minimum of healthy rows per faulty row, for sensors with few rows."""
+"""Minimum number of healthy rows per faulty row, for sensors with few rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,8 @@ def robust_spread(readings: Readings) -> NDArray[np.float64]:
     """Return the spread (signals,) of each signal over all rows, robust against outliers.
 
     The spread is the interquartile range, scaled to the standard deviation of a normal
-    distribution. If that is 0, it is the standard deviation. A signal that never changes has 0.
-    Missing values (NaN) are ignored.
+    distribution. If the interquartile range is 0, the spread is the standard deviation. The spread
+    of a signal that never changes is 0. Missing values (NaN) are ignored.
     """
     return np.asarray(
         [_robust_spread_of_signal(signal[~np.isnan(signal)]) for signal in readings.values.T]
@@ -70,26 +70,27 @@ def inject_case(
     episodes: int,
     eligible: NDArray[np.bool_] | None = None,
 ) -> Injected:
-    """Return readings with at most `episodes` faults of a case, which do not overlap.
+    """Inject at most `episodes` faults of a case, which do not overlap, into readings.
 
-    Signals that never change get no fault. Values are clipped to the schema's bounds, because a
-    row beyond them would be rejected. `readings`: in time order. `eligible` (n,): faults start
-    after a sensor's first eligible row; a sensor without one gets no fault.
+    Signals that never change get no fault. Values are clipped to the schema's bounds, because a row
+    outside the bounds would be rejected. `readings`: in time order. `eligible` (n,): mask of rows.
+    Faults start after a sensor's first eligible row. A sensor without an eligible row gets no
+    fault.
     """
     scale = robust_spread(readings)
-    varying = np.flatnonzero(scale > 0)
+    varying_signals = np.flatnonzero(scale > 0)
     values = readings.values.copy()
     faulty = np.zeros(len(readings), dtype=np.bool_)
     episode_rows = []
     rows_by_sensor = _eligible_rows(
         readings, np.ones_like(faulty) if eligible is None else eligible
     )
-    for rows, at, length in _choose_episodes(rows_by_sensor, case, rng, episodes):
-        stream = values[np.ix_(rows, varying)]
-        values[np.ix_(rows, varying)] = _inject_into_stream(
-            stream, case, at, length, scale[varying], rng
+    for rows, start, length in _choose_episodes(rows_by_sensor, case, rng, episodes):
+        stream = values[np.ix_(rows, varying_signals)]
+        values[np.ix_(rows, varying_signals)] = _inject_into_stream(
+            stream, case, start, length, scale[varying_signals], rng
         )
-        faulty_rows = rows[at : at + length]
+        faulty_rows = rows[start : start + length]
         faulty[faulty_rows] = True
         episode_rows.append(faulty_rows)
     low, high = np.transpose([signal.bounds for signal in schema.signals])
@@ -100,7 +101,7 @@ def inject_case(
 def _inject_into_stream(
     stream: NDArray[np.float64],
     case: FaultCase,
-    at: int,
+    start: int,
     length: int,
     scale: NDArray[np.float64],
     rng: np.random.Generator,
@@ -109,7 +110,7 @@ def _inject_into_stream(
     return inject(
         stream,
         case.kind,
-        at=at,
+        at=start,
         length=length,
         size=case.size,
         scale=scale,
@@ -124,7 +125,11 @@ def _choose_episodes(
     rng: np.random.Generator,
     episodes: int,
 ) -> list[tuple[NDArray[np.int64], int, int]]:
-    """Return the chosen episodes: a sensor's row indices, the start among them, and the length."""
+    """Return at most `episodes` randomly chosen episodes, at most one in each slot of rows.
+
+    Each episode has the row indices of its sensor, the position of its first row among them, and
+    its number of rows.
+    """
     slots = []
     for rows in rows_by_sensor:
         length = min(
@@ -133,8 +138,8 @@ def _choose_episodes(
         width = min(length * (HEALTHY_ROWS_PER_FAULTY + 1), len(rows))
         if length > 0:
             slots += [(rows, start, length, width) for start in _slot_starts(len(rows), width)]
-    picked = rng.permutation(len(slots))[:episodes]
-    return [_draw_position(*slots[slot], rng=rng) for slot in sorted(picked.tolist())]
+    chosen_slots = rng.permutation(len(slots))[:episodes]
+    return [_draw_position(*slots[slot], rng=rng) for slot in sorted(chosen_slots.tolist())]
 
 
 def _slot_starts(rows: int, width: int) -> range:
@@ -144,13 +149,13 @@ def _slot_starts(rows: int, width: int) -> range:
 def _draw_position(
     rows: NDArray[np.int64], start: int, length: int, width: int, *, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], int, int]:
-    # At least 1, because a stuck sensor repeats the row before the episode.
+    # The position is at least 1, because a stuck sensor repeats the row before the episode.
     return rows, start + int(rng.integers(1, width - length + 1)), length
 
 
 def _eligible_rows(readings: Readings, eligible: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
     """Return each sensor's row indices in time order, from its first eligible row on."""
     order = np.argsort(readings.sensor, kind="stable")
-    ends = np.flatnonzero(np.diff(readings.sensor[order])) + 1
-    rows_by_sensor = [rows for rows in np.split(order, ends) if eligible[rows].any()]
+    sensor_ends = np.flatnonzero(np.diff(readings.sensor[order])) + 1
+    rows_by_sensor = [rows for rows in np.split(order, sensor_ends) if eligible[rows].any()]
     return [rows[int(np.argmax(eligible[rows])) :] for rows in rows_by_sensor]

@@ -1,4 +1,4 @@
-"""The fit of the forecast: ridge regression on lagged rows, season, and whitened residuals."""
+"""Fit the forecast: ridge regression on lagged rows, the season, and whitening of residuals."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,26 +14,28 @@ PENALTIES = tuple(10.0**power for power in range(-4, 3))
 
 Source: Golub, Heath and Wahba 1979."""
 MIN_VARIANCE = 1e-6
-"""Minimum variance of a whitened direction, so that two identical signals do not divide by 0."""
+"""Minimum variance of a whitened direction. It prevents a division by 0 for identical signals."""
 MAX_REPEAT_SURPRISE = 3.0
-"""Maximum surprise of one exact repeat, in nats. It takes a few repeats to call a signal stuck."""
+"""Maximum surprise of one exact repeat of a value, in nats.
+
+Because of this limit, a signal must repeat its value several times before it counts as stuck."""
 
 
-def fit_forecast(recalled: Recalled, scored: NDArray[np.bool_]) -> Forecast:
-    """Fit the forecast on the rows of the mask `scored` (n,), at least two rows with memory."""
+def fit_forecast(recalled: Recalled, used_rows: NDArray[np.bool_]) -> Forecast:
+    """Fit the forecast on the rows that the mask `used_rows` (n,) selects, at least two rows."""
     signals = recalled.repeats.shape[1]
-    standardised = recalled.standardised[scored]
+    standardised = recalled.standardised[used_rows]
     targets = standardised[:, :signals]
-    inputs = np.concatenate([recalled.lagged[scored], standardised[:, signals:]], axis=1)
+    inputs = np.concatenate([recalled.lagged[used_rows], standardised[:, signals:]], axis=1)
     coefficients, season, residuals = _fit_lags_and_season(
-        inputs, targets, recalled.event_time[scored], recalled.slots[scored]
+        inputs, targets, recalled.event_time[used_rows], recalled.slots[used_rows]
     )
     return Forecast(
         coefficients=np.ascontiguousarray(coefficients),
         whitening=_whitening(residuals),
         spread=np.sqrt(np.maximum(residuals.var(axis=0), MIN_VARIANCE)),
         signal_whitening=_whitening(targets - targets.mean(axis=0)),
-        repeat_nats=_surprise(recalled, scored),
+        repeat_nats=_repeat_surprise(recalled, used_rows),
         season=season,
     )
 
@@ -44,7 +46,7 @@ def _fit_lags_and_season(
     event_time: NDArray[np.int64],
     slots: NDArray[np.int64],
 ) -> tuple[NDArray[np.float64], Season, NDArray[np.float64]]:
-    """Return the coefficients, the season, and the residuals (n, signals) of both.
+    """Return the coefficients, the season, and the residuals (n, signals) that remain.
 
     If there is a season, the coefficients are fitted to deviations from the mean of the same bin
     of the cycle (Frisch and Waugh 1933). Otherwise a sharp daily peak would make the coefficients
@@ -77,7 +79,7 @@ def _residuals_of(
 
 
 def _median_step(event_time: NDArray[np.int64], slots: NDArray[np.int64]) -> float:
-    """Return the median time between two rows of a sensor, microseconds.
+    """Return the median time between two rows of a sensor, in microseconds.
 
     Return 0 if no sensor has two rows.
     """
@@ -87,46 +89,52 @@ def _median_step(event_time: NDArray[np.int64], slots: NDArray[np.int64]) -> flo
 
 
 def _ridge(inputs: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the coefficients (signals, 1 + inputs), the constant first."""
+    """Return the ridge coefficients (signals, 1 + inputs). Column 0 is the constant term."""
     rows = len(inputs)
     input_means, target_means = inputs.mean(axis=0), targets.mean(axis=0)
-    centred, centred_targets = inputs - input_means, targets - target_means
-    eigenvalues, eigenvectors = np.linalg.eigh(centred.T @ centred)
+    centred_inputs, centred_targets = inputs - input_means, targets - target_means
+    eigenvalues, eigenvectors = np.linalg.eigh(centred_inputs.T @ centred_inputs)
     eigenvalues = np.maximum(eigenvalues, 0.0)
-    projected_targets = eigenvectors.T @ (centred.T @ centred_targets)
-    total = float((centred_targets**2).sum())
-    best, weights = np.inf, np.zeros_like(projected_targets)
+    projected_targets = eigenvectors.T @ (centred_inputs.T @ centred_targets)
+    total_sum_of_squares = float((centred_targets**2).sum())
+    lowest_criterion, weights = np.inf, np.zeros_like(projected_targets)
     for penalty in PENALTIES:
         penalised = eigenvalues + penalty * inputs.shape[1]
         degrees_of_freedom = float((eigenvalues / penalised).sum()) + 1.0
         if degrees_of_freedom >= rows - 1:
             continue
-        residual_sum_of_squares = total - float(
+        residual_sum_of_squares = total_sum_of_squares - float(
             ((2.0 / penalised - eigenvalues / penalised**2)[:, None] * projected_targets**2).sum()
         )
         criterion = max(residual_sum_of_squares, 0.0) / (1.0 - degrees_of_freedom / rows) ** 2
-        if criterion < best:
-            best, weights = criterion, eigenvectors @ (projected_targets / penalised[:, None])
+        if criterion < lowest_criterion:
+            lowest_criterion, weights = (
+                criterion,
+                eigenvectors @ (projected_targets / penalised[:, None]),
+            )
     return np.concatenate([(target_means - input_means @ weights)[:, None], weights.T], axis=1)
 
 
 def _whitening(residuals: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the matrix (signals, signals) that whitens residuals, with a shrunk covariance."""
+    """Return the matrix (signals, signals) that whitens residuals.
+
+    It is computed from a shrunk covariance (Ledoit and Wolf 2004).
+    """
     covariance, _ = ledoit_wolf(residuals, assume_centered=True)
     variances, eigenvectors = np.linalg.eigh(covariance)
-    scaled = eigenvectors / np.sqrt(np.maximum(variances, MIN_VARIANCE))
-    return np.ascontiguousarray(scaled @ eigenvectors.T)
+    scaled_eigenvectors = eigenvectors / np.sqrt(np.maximum(variances, MIN_VARIANCE))
+    return np.ascontiguousarray(scaled_eigenvectors @ eigenvectors.T)
 
 
-def _surprise(recalled: Recalled, scored: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _repeat_surprise(recalled: Recalled, used_rows: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return -ln of the rate (signals,) at which each signal repeats its value exactly, in nats.
 
     The rate is estimated by Laplace's rule of succession. A signal that never changed gets 0.
     """
-    repeats = (recalled.repeats[scored] > 0).sum(axis=0)
-    rows = int(scored.sum())
+    repeats = (recalled.repeats[used_rows] > 0).sum(axis=0)
+    rows = int(used_rows.sum())
     signals = recalled.repeats.shape[1]
-    constant = np.ptp(recalled.measured[scored][:, :signals], axis=0) == 0
+    is_constant = np.ptp(recalled.measured[used_rows][:, :signals], axis=0) == 0
     surprise = np.minimum(-np.log((repeats + 1.0) / (rows + 2.0)), MAX_REPEAT_SURPRISE)
-    result: NDArray[np.float64] = np.where(constant, 0.0, surprise)
+    result: NDArray[np.float64] = np.where(is_constant, 0.0, surprise)
     return result

@@ -1,4 +1,4 @@
-"""Training rows without missing values, filled as in detection."""
+"""Fill missing values of training rows in the same way as detection does."""
 
 from dataclasses import replace
 

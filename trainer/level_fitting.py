@@ -1,4 +1,4 @@
-"""The fit of levels: location and scale of each sensor's columns, and the longest usual step."""
+"""Fit levels: location and scale of each sensor's columns, and the time that counts as a gap."""
 
 from dataclasses import replace
 
@@ -11,15 +11,15 @@ from sensorwatch.common.rows.schema import Schema
 from sensorwatch.trainer.row_subsampling import MAX_FIT_ROWS
 
 ROWS_FOR_LEVEL = 2_000
-"""Rows of a sensor that are enough for its level, if they are spread over the whole time.
+"""Number of rows that is enough for a sensor's level, if they cover the whole training time.
 
 The location is then accurate to 0.03 scales, and the scale to a few percent."""
 MIN_SHARE_OF_USUAL_SCALE = 0.05
 """A scale is at least this share of the median scale of all sensors."""
 MIN_ROWS_OF_KNOWN_SENSOR = 50
-"""Rows of a sensor from which it gets a level of its own.
+"""Minimum number of rows of a sensor for a level of its own.
 
-The number is smaller than in the memory, because training sees all rows of a sensor at once."""
+The memory needs more rows, because training sees all rows of a sensor at once."""
 CLIP_QUANTILES = (0.05, 0.95)
 """Quantiles at which values are clipped before their standard deviation is measured."""
 CLIPPED_NORMAL_STD = 0.8903
@@ -27,11 +27,11 @@ CLIPPED_NORMAL_STD = 0.8903
 MIN_SHARE_OF_STD = 0.2
 """A scale is at least this share of the unclipped standard deviation.
 
-The limit matters for a signal that is constant most of the time and changes rarely."""
+This limit matters for a signal that is constant most of the time and changes rarely."""
 GAP_STEPS = 10.0
-"""A gap is longer than this multiple of the median step."""
+"""A gap is longer than this multiple of the median time step."""
 LONG_STEP_QUANTILE = 0.999
-"""Quantile that defines a long step: one step in a thousand is longer."""
+"""Quantile of the time steps that defines a long step. One step in a thousand is longer."""
 GAP_LONG_STEPS = 3.0
 """A gap is also longer than this multiple of a long step."""
 CONSTANT_SCALE_SHARE = 0.01
@@ -43,17 +43,18 @@ CONSTANT_TOLERANCE = 1e-9
 def fit_levels(readings: Readings, schema: Schema, *, min_rows: int) -> Levels:
     """Fit the pooled level of all sensors, and the level of each sensor.
 
-    A sensor with fewer than MIN_ROWS_OF_KNOWN_SENSOR rows gets the pooled level; `with_enough_rows`
-    removes it. If there are more than MAX_FIT_ROWS rows, sensors with many rows are subsampled.
-    `readings`: in time order, with missing values filled. `min_rows`: warm-up length to store.
+    A sensor with fewer than MIN_ROWS_OF_KNOWN_SENSOR rows gets the pooled level. `with_enough_rows`
+    removes such sensors. If there are more than MAX_FIT_ROWS rows, sensors with many rows are
+    subsampled. `readings`: in time order, with missing values filled. `min_rows`: warm-up length to
+    store in the levels.
     """
     columns = np.concatenate([readings.values, readings.context], axis=1)
-    rows_by_sensor = _by_sensor(readings)
+    rows_by_sensor = _rows_by_sensor(readings)
     if len(readings) <= MAX_FIT_ROWS:
         pooled_level = _level(columns)
     else:
         rows_by_sensor = [
-            (number, _subsampled(rows, len(rows_by_sensor))) for number, rows in rows_by_sensor
+            (number, _subsample(rows, len(rows_by_sensor))) for number, rows in rows_by_sensor
         ]
         pooled_level = _level(columns[np.concatenate([rows for _, rows in rows_by_sensor])])
     names, location, scale = [], [], []
@@ -77,14 +78,14 @@ def with_enough_rows(levels: Levels, readings: Readings) -> Levels:
 
     In service, the memory learns a level for such a sensor.
     """
-    rows = {readings.sensor_ids[number]: len(rows) for number, rows in _by_sensor(readings)}
-    kept_indices = [
+    rows = {readings.sensor_ids[number]: len(rows) for number, rows in _rows_by_sensor(readings)}
+    level_indices_to_keep = [
         level_index
         for name, level_index in levels.level_by_sensor.items()
         if rows.get(name, 0) >= MIN_ROWS_OF_KNOWN_SENSOR
     ]
-    names = tuple(levels.sensor_ids[level_index - 1] for level_index in kept_indices)
-    level_indices = [0, *kept_indices]
+    names = tuple(levels.sensor_ids[level_index - 1] for level_index in level_indices_to_keep)
+    level_indices = [0, *level_indices_to_keep]
     return replace(
         levels,
         sensor_ids=names,
@@ -99,11 +100,12 @@ def max_gap(readings: Readings, schema: Schema) -> int:
     After a gap, the memory does not use the sensor's previous rows. The value comes from the
     schema, or from the steps in the training rows. Return 0 (no limit) if there are no steps.
     """
-    declared = schema.order.max_gap_seconds
-    if declared is not None:
-        return max(round(declared * 1_000_000), 1)  # 0 would mean that no gap is too long
+    max_gap_seconds = schema.order.max_gap_seconds
+    if max_gap_seconds is not None:
+        return max(round(max_gap_seconds * 1_000_000), 1)  # 0 would mean: no limit
     steps = np.concatenate(
-        [np.diff(readings.event_time[rows]) for _, rows in _by_sensor(readings)] or [np.empty(0)]
+        [np.diff(readings.event_time[rows]) for _, rows in _rows_by_sensor(readings)]
+        or [np.empty(0)]
     )
     steps = steps[steps > 0]
     if len(steps) == 0:
@@ -112,7 +114,7 @@ def max_gap(readings: Readings, schema: Schema) -> int:
     return int(max(GAP_STEPS * median_step, GAP_LONG_STEPS * long_step))
 
 
-def _by_sensor(readings: Readings) -> list[tuple[int, NDArray[np.int64]]]:
+def _rows_by_sensor(readings: Readings) -> list[tuple[int, NDArray[np.int64]]]:
     """Return each sensor's number and row indices, sorted by sensor id."""
     order = np.argsort(readings.sensor, kind="stable")
     sensors, starts = np.unique(readings.sensor[order], return_index=True)
@@ -121,11 +123,11 @@ def _by_sensor(readings: Readings) -> list[tuple[int, NDArray[np.int64]]]:
     return sorted(rows_by_sensor, key=lambda item: readings.sensor_ids[item[0]])
 
 
-def _subsampled(rows: NDArray[np.int64], sensors: int) -> NDArray[np.int64]:
-    """Return a sample of a sensor's rows if there are more than needed: one of each group.
+def _subsample(rows: NDArray[np.int64], sensors: int) -> NDArray[np.int64]:
+    """Return a sample of a sensor's rows, or all rows if they are few enough.
 
-    The groups are consecutive and of equal size. The draw is random, because a fixed step could
-    always select the same hour of a day.
+    The rows are divided into consecutive groups of equal size, and one row of each group is drawn.
+    The draw is random, because a fixed step could always select the same hour of a day.
     """
     max_rows = max(MAX_FIT_ROWS // sensors, ROWS_FOR_LEVEL)
     if len(rows) <= max_rows:
@@ -135,17 +137,17 @@ def _subsampled(rows: NDArray[np.int64], sensors: int) -> NDArray[np.int64]:
 
 
 def _level(columns: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return location (median) and robust scale, each (columns,); scale 0 if a column is constant.
+    """Return location (median) and robust scale, each (columns,).
 
     The scale is the standard deviation after clipping at CLIP_QUANTILES, so a tenth of the rows may
-    be outliers.
+    be outliers. The scale of a constant column is 0.
     """
     # Median and quantiles are faster on sorted values.
-    ordered = np.sort(np.ascontiguousarray(columns.T), axis=1)
-    location = np.median(ordered, axis=1)
-    low, high = np.quantile(ordered, CLIP_QUANTILES, axis=1)
-    clipped = np.clip(columns, low, high).std(axis=0) / CLIPPED_NORMAL_STD
-    scale = np.maximum(clipped, MIN_SHARE_OF_STD * columns.std(axis=0))
+    sorted_columns = np.sort(np.ascontiguousarray(columns.T), axis=1)
+    location = np.median(sorted_columns, axis=1)
+    low, high = np.quantile(sorted_columns, CLIP_QUANTILES, axis=1)
+    clipped_scale = np.clip(columns, low, high).std(axis=0) / CLIPPED_NORMAL_STD
+    scale = np.maximum(clipped_scale, MIN_SHARE_OF_STD * columns.std(axis=0))
     return location, np.where(scale > CONSTANT_TOLERANCE * (1.0 + np.abs(location)), scale, 0.0)
 
 
@@ -156,19 +158,19 @@ def _scale_floor(
 ) -> NDArray[np.float64]:
     """Return the minimum scale (columns,): a share of the median scale of the sensors.
 
-    It applies to a sensor at which a column is constant. If a column is constant at every sensor,
-    the minimum is CONSTANT_SCALE_SHARE of its absolute value.
+    The minimum applies to a sensor whose column is constant. If a column is constant at every
+    sensor, the minimum is CONSTANT_SCALE_SHARE of its absolute value.
     """
     scales_by_sensor = np.stack(scales or [pooled_scale])
     sorted_nonzero_scales = np.sort(
         np.where(scales_by_sensor > 0, scales_by_sensor, np.inf), axis=0
     )
-    count = (scales_by_sensor > 0).sum(axis=0)
+    sensors_with_scale = (scales_by_sensor > 0).sum(axis=0)
     median_scale = np.take_along_axis(
-        sorted_nonzero_scales, np.maximum(count - 1, 0)[None] // 2, axis=0
+        sorted_nonzero_scales, np.maximum(sensors_with_scale - 1, 0)[None] // 2, axis=0
     )[0]
     fallback_scale = CONSTANT_SCALE_SHARE * np.maximum(np.abs(location), 1.0)
     scale_floor: NDArray[np.float64] = np.where(
-        count > 0, MIN_SHARE_OF_USUAL_SCALE * median_scale, fallback_scale
+        sensors_with_scale > 0, MIN_SHARE_OF_USUAL_SCALE * median_scale, fallback_scale
     )
     return scale_floor

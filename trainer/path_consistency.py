@@ -1,4 +1,4 @@
-"""The checks that rows get the same bits on every path: Kafka, REST, CSV, and reloaded models."""
+"""Check that scores are equal, bit for bit, through Kafka, REST, CSV and a reloaded model."""
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ from sensorwatch.trainer.row_serialization import (
 )
 
 MAX_ROWS = 5_000
-"""The newest rows that are compared."""
+"""Maximum number of newest rows whose scores are compared."""
 SKLEARN_TOLERANCE = 1e-12
 """Maximum difference of a forest score from scikit-learn's."""
 _KAFKA_ROWS, _REST_ROWS, _CSV_ROWS = 1_000, 100, 777
@@ -50,7 +50,7 @@ ScoringPath = Callable[[SerializedRows, Detector], list[Outcome]]
 
 
 def through_kafka(serialized: SerializedRows, detector: Detector) -> list[Outcome]:
-    """Score rows as the consumer does: values of records, in micro-batches."""
+    """Score rows as the consumer does: as values of records, in micro-batches."""
     memory = detector.empty_memory()
     batches = _batches(serialized.payloads, _KAFKA_ROWS)
     return [process(batch, detector, memory) for batch in batches]
@@ -87,8 +87,11 @@ def path_consistency_section(
     *,
     scoring_paths: Mapping[str, ScoringPath] = SCORING_PATHS,
 ) -> Section:
-    """Compare the scores of all paths bit by bit, and the scores of the model loaded again."""
-    # Consecutive rows: with sampled rows, every row would follow a gap.
+    """Compare the scores of all paths and of the reloaded model bit by bit.
+
+    `reload`: loads the model from its files again.
+    """
+    # The rows are consecutive, because every row of a sample would follow a gap.
     sample = readings.take(slice(max(len(readings) - MAX_ROWS, 0), None))
     cells = cells_of(sample, detector.schema)
     serialized = SerializedRows(cells, payloads_of(cells, detector.schema), detector.schema)
@@ -96,18 +99,22 @@ def path_consistency_section(
     rows = len(sample)
     checks = [_acceptance_check(expected, rows)]
     for name, scoring_path in scoring_paths.items():
-        differing = _count_differing(_exact_outcomes(scoring_path(serialized, detector)), expected)
-        checks.append(_identity_check(f"correctness.kafka_and_{name}", differing, rows))
+        differing_rows = _count_differing(
+            _exact_outcomes(scoring_path(serialized, detector)), expected
+        )
+        checks.append(_identity_check(f"correctness.kafka_and_{name}", differing_rows, rows))
     for name in ("reloaded", "reloaded_again"):
-        differing = _count_differing(_exact_outcomes(through_kafka(serialized, reload())), expected)
-        checks.append(_identity_check(f"correctness.{name}", differing, rows))
+        differing_rows = _count_differing(
+            _exact_outcomes(through_kafka(serialized, reload())), expected
+        )
+        checks.append(_identity_check(f"correctness.{name}", differing_rows, rows))
     return Section(tuple(checks), {"rows": rows})
 
 
 def sklearn_agreement(detector: Detector, estimator: Any, readings: Readings) -> Check:
     """Compare the compiled forest with the scikit-learn estimator that it was built from.
 
-    Scores and decisions must agree; decisions of scores at the threshold are not compared. A
+    Scores and decisions must agree. Decisions of scores at the threshold are not compared. A
     detector with memory has no threshold for the forest score, so its 99.9 % quantile is used.
     """
     matrix = detector.matrix(readings)
@@ -120,24 +127,25 @@ def sklearn_agreement(detector: Detector, estimator: Any, readings: Readings) ->
     )
     max_difference = float(np.abs(forest_scores - sklearn_scores).max())
     clear_of_threshold = np.abs(sklearn_scores - threshold) > SKLEARN_TOLERANCE
-    differing = int(
+    differing_decisions = int(
         (clear_of_threshold & ((forest_scores > threshold) != (sklearn_scores > threshold))).sum()
     )
     return Check(
         "correctness.scikit_learn",
-        max_difference <= SKLEARN_TOLERANCE and differing == 0,
-        f"scores differ by {max_difference:.2g}, {differing} of {len(matrix)} decisions differ",
+        max_difference <= SKLEARN_TOLERANCE and differing_decisions == 0,
+        f"scores differ by {max_difference:.2g}, "
+        f"{differing_decisions} of {len(matrix)} decisions differ",
         f"a difference of at most {SKLEARN_TOLERANCE:g}, no decision differs",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _ExactOutcomes:
-    """The bits that must be equal: each row's sensor, values, scores and episode."""
+    """The results that must be equal on all paths: sensors, values, scores and episodes."""
 
     sensors: list[str]
     bit_columns: NDArray[np.uint64]
-    """Shape (n, columns). The bits of each row's numbers."""
+    """Shape (n, columns). The numbers of each row as 64-bit patterns."""
     closed: dict[int, ClosedEpisode]
     """Closed episodes by the position of the record that closed them."""
     rejected: int
@@ -165,13 +173,17 @@ def _exact_outcomes(outcomes: Sequence[Outcome]) -> _ExactOutcomes:
         )
         bit_columns.append(np.stack(columns, axis=1))
     # The index in the micro-batch depends on batch boundaries, so only the position is compared.
-    closed = {end.position: replace(end, index=0) for o in outcomes for end in o.closed}
-    rejected = sum(len(o.rejections) for o in outcomes)
+    closed = {
+        episode.position: replace(episode, index=0)
+        for outcome in outcomes
+        for episode in outcome.closed
+    }
+    rejected = sum(len(outcome.rejections) for outcome in outcomes)
     return _ExactOutcomes(sensors, np.concatenate(bit_columns), closed, rejected)
 
 
 def _count_differing(actual: _ExactOutcomes, expected: _ExactOutcomes) -> int:
-    """Return the number of rows that differ, or all rows if their numbers differ."""
+    """Return the number of rows that differ. If the row counts differ, all rows count."""
     if actual.bit_columns.shape != expected.bit_columns.shape:
         return max(len(actual.bit_columns), len(expected.bit_columns))
     sensor_differs = np.asarray(
@@ -180,10 +192,10 @@ def _count_differing(actual: _ExactOutcomes, expected: _ExactOutcomes) -> int:
             for actual_id, expected_id in zip(actual.sensors, expected.sensors, strict=True)
         ]
     )
-    differing = sensor_differs | (actual.bit_columns != expected.bit_columns).any(axis=1)
+    row_differs = sensor_differs | (actual.bit_columns != expected.bit_columns).any(axis=1)
     differing_episodes = actual.closed.items() ^ expected.closed.items()
-    differing[[position for position, _ in differing_episodes]] = True
-    return int(differing.sum())
+    row_differs[[position for position, _ in differing_episodes]] = True
+    return int(row_differs.sum())
 
 
 def _acceptance_check(actual: _ExactOutcomes, rows: int) -> Check:
@@ -191,10 +203,12 @@ def _acceptance_check(actual: _ExactOutcomes, rows: int) -> Check:
     return Check(name, actual.rejected == 0, f"{actual.rejected} of {rows} rejected", wanted)
 
 
-def _identity_check(name: str, differing: int, rows: int) -> Check:
-    return Check(name, differing == 0, f"{differing} of {rows} rows differ", "0 rows, bit for bit")
+def _identity_check(name: str, differing_rows: int, rows: int) -> Check:
+    return Check(
+        name, differing_rows == 0, f"{differing_rows} of {rows} rows differ", "0 rows, bit for bit"
+    )
 
 
 def _batches(payloads: Sequence[bytes], rows: int) -> Iterator[Sequence[bytes]]:
-    for first in range(0, len(payloads), rows):
-        yield payloads[first : first + rows]
+    for first_row in range(0, len(payloads), rows):
+        yield payloads[first_row : first_row + rows]

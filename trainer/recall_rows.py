@@ -1,4 +1,4 @@
-"""The recalled columns of sampled rows, from a memory that takes in every row."""
+"""Recall the columns of sampled rows from a memory that takes in every row."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
@@ -13,32 +13,32 @@ from sensorwatch.common.scoring.memory import KNOWN_SENSOR, Memory
 from sensorwatch.common.scoring.recall import Recalled, recall
 
 RECALL_CHUNK_ROWS = 20_000
-"""Rows recalled in one call, few enough that their columns stay in the processor's cache."""
+"""Number of rows that one call recalls. Their columns fit into the processor's cache."""
 
 
 def recall_selected(
-    readings: Readings, sampled: NDArray[np.bool_], levels: Levels, memory: Memory
+    readings: Readings, sample_mask: NDArray[np.bool_], levels: Levels, memory: Memory
 ) -> Recalled:
-    """Return the recalled columns of the `sampled` rows (n,); the memory takes in every row.
+    """Return the recalled columns of the rows that the mask `sample_mask` (n,) selects.
 
-    `memory`: empty. The first sampled row of each sensor counts as a new sensor, so that smoothing
-    starts there.
+    `memory`: an empty memory, which takes in every row. The first sampled row of each sensor counts
+    as a new sensor, so that smoothing starts there.
     """
-    if sampled.all():
+    if sample_mask.all():
         return recall(readings, levels, levels.level_by_sensor, memory)
-    selected = []
+    selected_chunks = []
     for start in range(0, len(readings), RECALL_CHUNK_ROWS):
         rows = slice(start, start + RECALL_CHUNK_ROWS)
         recalled = recall(readings.take(rows), levels, levels.level_by_sensor, memory)
-        selected.append(_select_rows(recalled, sampled[rows]))
-    result = _concatenate(selected)
+        selected_chunks.append(_select_rows(recalled, sample_mask[rows]))
+    result = _concatenate(selected_chunks)
     new_sensor_level = np.full(len(result.new_sensor_level), KNOWN_SENSOR, dtype=np.int32)
     new_sensor_level[np.unique(result.slots, return_index=True)[1]] = 0
     return replace(result, new_sensor_level=np.maximum(result.new_sensor_level, new_sensor_level))
 
 
-def _select_rows(recalled: Recalled, sampled: NDArray[np.bool_]) -> Recalled:
-    arrays = {name: getattr(recalled, name)[sampled] for name in _RECALLED_ARRAYS}
+def _select_rows(recalled: Recalled, sample_mask: NDArray[np.bool_]) -> Recalled:
+    arrays = {name: getattr(recalled, name)[sample_mask] for name in _RECALLED_ARRAYS}
     return Recalled(evicted={}, **arrays)
 
 

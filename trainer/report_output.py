@@ -1,4 +1,4 @@
-"""The output of an evaluation report: a JSON file, and tables on the terminal."""
+"""Write an evaluation report to a JSON file, and print it as tables."""
 
 import json
 import sys
@@ -38,12 +38,12 @@ def write_report(path: Path, report: Mapping[str, Any]) -> None:
 def print_report(report: Mapping[str, Any]) -> None:
     """Print a report's checks and fault cases as tables on standard output."""
     out = SafeConsole(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL)
-    out.print(_checks(report))
-    out.print(_cases(report))
+    out.print(_check_table(report))
+    out.print(_case_table(report))
     out.print(styled(f"bounds of alert rates: {report['stability']['tolerance']}"))
 
 
-def _checks(report: Mapping[str, Any]) -> Table:
+def _check_table(report: Mapping[str, Any]) -> Table:
     title = f"{report['version']} on {report['data']['uri']}"
     table = Table(title=styled((title, "italic")), title_justify="left")
     for heading in ("check", "passed", "observed", "wanted"):
@@ -55,7 +55,7 @@ def _checks(report: Mapping[str, Any]) -> Table:
     return table
 
 
-def _cases(report: Mapping[str, Any]) -> Table:
+def _case_table(report: Mapping[str, Any]) -> Table:
     frame = case_frame(report)
     table = Table(title="injected faults (sizes in spreads of the signal)", title_justify="left")
     for heading in frame.columns:
@@ -72,7 +72,7 @@ def case_frame(report: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def _cell_texts(row: Iterable[object]) -> list[str]:
-    return ["-" if pd.isna(cell) else _cell_text(cell) for cell in row]  # type: ignore[call-overload] # pandas-stubs knows no object
+    return ["-" if pd.isna(cell) else _cell_text(cell) for cell in row]  # type: ignore[call-overload] # pandas-stubs has no overload for object
 
 
 def _cell_text(cell: object) -> str:

@@ -1,4 +1,4 @@
-"""Readings written in their schema's input formats: JSON payloads, a request body, a CSV file."""
+"""Write readings in the input formats of their schema: JSON payloads, a request body, CSV."""
 
 import csv
 import math
@@ -17,7 +17,7 @@ from sensorwatch.common.rows.schema import Schema
 
 
 def cells_of(readings: Readings, schema: Schema) -> list[list[str | int | float | None]]:
-    """Return each row's cells in the order of `schema.paths`. None: the value is missing."""
+    """Return each row's cells in the order of `schema.paths`. A missing value is None."""
     ids = readings.sensor_ids
     times = [_time_cell(time, schema) for time in readings.event_time.tolist()]
     keys = [[ids[sensor]] if schema.key else [] for sensor in readings.sensor.tolist()]
@@ -32,7 +32,7 @@ def payloads_of(cells: Sequence[Sequence[object]], schema: Schema) -> list[bytes
 
 
 def request_body_of(payloads: Sequence[bytes]) -> bytes:
-    """Return the body of `POST /predict` for rows."""
+    """Return a request body for `POST /predict` from the JSON payloads of rows."""
     return b'{"rows": [' + b", ".join(payloads) + b"]}"
 
 
@@ -50,15 +50,15 @@ def _time_cell(microseconds: int, schema: Schema) -> str | int | float:
         case "rfc3339":
             return format_instant(microseconds)
         case "epoch_ms":
-            return _in_units(microseconds, 1_000)
+            return _convert_unit(microseconds, 1_000)
         case "epoch_s":
-            return _in_units(microseconds, 1_000_000)
+            return _convert_unit(microseconds, 1_000_000)
         case pattern:
             zone = ZoneInfo(schema.time.naive_zone) if schema.time.naive_zone else UTC
             return (EPOCH + timedelta(microseconds=microseconds)).astimezone(zone).strftime(pattern)
 
 
-def _in_units(microseconds: int, unit: int) -> int | float:
+def _convert_unit(microseconds: int, unit: int) -> int | float:
     quotient, remainder = divmod(microseconds, unit)
     return microseconds / unit if remainder else quotient
 
@@ -66,9 +66,9 @@ def _in_units(microseconds: int, unit: int) -> int | float:
 def _nested_document(paths: Sequence[str], row: Sequence[object]) -> dict[str, Any]:
     document: dict[str, Any] = {}
     for path, value in zip(paths, row, strict=True):
-        *outer, last = path.split(".")
-        inner = document
-        for name in outer:
-            inner = inner.setdefault(name, {})
-        inner[last] = value
+        *parent_names, field_name = path.split(".")
+        inner_document = document
+        for name in parent_names:
+            inner_document = inner_document.setdefault(name, {})
+        inner_document[field_name] = value
     return document

@@ -29,7 +29,7 @@ SCORE_COLUMNS = (
     "episode",
     "severity",
 )
-"""Columns of the scores.
+"""Columns of the file of scores.
 
 `row` is the 0-based number of the input row, `event_time` is RFC 3339, `is_anomaly` is 0 or 1.
 Scores read back to the same bits. `episode` is the first row of the row's episode; it is empty for
@@ -38,7 +38,7 @@ REJECTED_COLUMNS = ("row", "reason", "field", "detail")
 
 
 class ScoreTable:
-    """Writes outcomes to `out` and rejections to a second file in its folder, and counts both.
+    """Writes outcomes to the file `out` and rejections to a second file in the same folder.
 
     Both files appear when the context ends without an error, so a file is always complete.
     """
@@ -57,7 +57,7 @@ class ScoreTable:
             self.out.parent.mkdir(parents=True, exist_ok=True)
             self._scores = self._files.enter_context(_partial_path(self.out).open("wb"))
             self._scores.write(_header(SCORE_COLUMNS).encode())
-            # A detail may contain surrogates of bytes that are not UTF-8; they are escaped.
+            # A detail may contain surrogates of bytes that are not UTF-8. Surrogates are escaped.
             path, encoding_errors = _partial_path(self.rejected_out), "backslashreplace"
             file = path.open("w", encoding="utf-8", errors=encoding_errors, newline="")
             rejected = self._files.enter_context(file)
@@ -84,12 +84,12 @@ class ScoreTable:
     def write(self, outcome: Outcome) -> None:
         """Write one line for each reading and each rejection."""
         readings, detections = outcome.readings, outcome.detections
-        # The csv module takes longer to write a row than the detector takes to score it.
+        # The csv module would take longer to write a row than the detector takes to score it.
         lines = join_lines(
             [
                 number_cells(readings.index),
                 time_cells(readings.event_time),
-                text_cells(_quoted(readings.sensor_ids), readings.sensor),
+                text_cells(_quote_cells(readings.sensor_ids), readings.sensor),
                 number_cells(detections.anomaly_score),
                 number_cells(detections.raw_score),
                 text_cells(_FLAG_TEXTS, detections.is_anomaly.astype(np.int8)),
@@ -115,7 +115,7 @@ def _header(columns: tuple[str, ...]) -> str:
     return ",".join(columns) + "\n"
 
 
-def _quoted(texts: Sequence[str]) -> list[str]:
+def _quote_cells(texts: Sequence[str]) -> list[str]:
     """Return texts as CSV cells, quoted if necessary."""
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\0").writerows([text] for text in texts)

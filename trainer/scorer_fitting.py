@@ -1,4 +1,4 @@
-"""Levels, forecast and forest, fitted on the same rows, and the raw scores that they give."""
+"""Fit levels, forecast and forest on the same rows, and compute raw scores with them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
@@ -80,44 +80,45 @@ class FitResult:
 
 def fit_on(
     readings: Readings,
-    fitting: NDArray[np.bool_],
+    fit_mask: NDArray[np.bool_],
     schema: Schema,
     trainer_settings: TrainerSettings,
 ) -> FittedScorer:
-    """Fit levels, forecast and forest on the rows selected by the mask `fitting` (n,).
+    """Fit levels, forecast and forest on the rows that the mask `fit_mask` (n,) selects.
 
     `readings`: in time order, without missing values. Levels are fitted on all selected rows.
     Forecast and forest are fitted on a sample of them if there are more than MAX_FIT_ROWS.
     """
-    sampled = sample_rows(SensorRows(readings.sensor), seed=trainer_settings.seed)
-    return fit_and_recall(readings, fitting, sampled, schema, trainer_settings).fitted
+    sample_mask = sample_rows(SensorRows(readings.sensor), seed=trainer_settings.seed)
+    return fit_and_recall(readings, fit_mask, sample_mask, schema, trainer_settings).fitted
 
 
 def fit_and_recall(
     readings: Readings,
-    fitting: NDArray[np.bool_],
-    sampled: NDArray[np.bool_],
+    fit_mask: NDArray[np.bool_],
+    sample_mask: NDArray[np.bool_],
     schema: Schema,
     trainer_settings: TrainerSettings,
 ) -> FitResult:
-    """Fit as `fit_on` does, and return the recalled columns of the `sampled` rows (n,) as well.
+    """Fit as `fit_on` does; also return the recalled columns of the sampled rows.
 
-    Levels are fitted on the rows of `fitting` (n,). Forecast and forest are fitted on the rows of
-    `fitting` that are also `sampled`. The memory takes in every row.
+    Levels are fitted on the rows that the mask `fit_mask` (n,) selects. Forecast and forest are
+    fitted on the rows that the mask `sample_mask` (n,) selects as well. The memory takes in every
+    row.
     """
-    levels = fit_levels(readings.take(fitting), schema, min_rows=trainer_settings.min_rows)
+    levels = fit_levels(readings.take(fit_mask), schema, min_rows=trainer_settings.min_rows)
     layout = Layout(schema.signal_names, schema.context_names, trainer_settings.min_rows)
     memory = Memory(layout)
-    recalled = recall_selected(readings, sampled, levels, memory)
-    fitting = fitting[sampled]
-    used = fitting & (recalled.status == _SCORED)
-    if used.sum() < 2:
+    recalled = recall_selected(readings, sample_mask, levels, memory)
+    is_fit_row = fit_mask[sample_mask]
+    used_rows = is_fit_row & (recalled.status == _SCORED)
+    if used_rows.sum() < 2:
         # No sensor has enough rows for its lagged rows, so rows in warm-up are used too.
-        used = fitting & (recalled.status < _LATE)
-    forecast = fit_forecast(recalled, used)
+        used_rows = is_fit_row & (recalled.status < _LATE)
+    forecast = fit_forecast(recalled, used_rows)
     forecast_residuals = compute_residuals(forecast, recalled)
     estimator, forest = fit_forest(
-        _forest_inputs(recalled, forecast_residuals, used), trainer_settings
+        _forest_inputs(recalled, forecast_residuals, used_rows), trainer_settings
     )
     levels_after_fit = final_levels(levels, memory)
     fitted = FittedScorer(layout, levels, levels_after_fit, forecast, forest, estimator)
@@ -157,20 +158,25 @@ def score_selected(
     *,
     calibration_mask: NDArray[np.bool_] | None = None,
 ) -> RawScores:
-    """Return the raw scores of the rows selected by `scored_mask` (n,).
+    """Return the raw scores of the rows that `scored_mask` (n,) selects.
 
     `readings`: the n sampled rows of `fit`. `block` (n,): each row's block of time.
-    `calibration_mask` (n,): rows to calibrate on; the others only warm up the smoothed score.
-    Default: all rows.
+    `calibration_mask` (n,): rows to calibrate on, by default all rows. Other rows only warm up the
+    smoothed score.
     """
     fitted, recalled, forecast_residuals = fit.fitted, fit.recalled, fit.forecast_residuals
-    # No component of a row depends on the forest scores of other rows, so those stay 0.
+    # The forest scores of rows outside the mask stay 0, because other rows do not need them.
     forest_scores = np.zeros(len(readings))
     forest_scores[scored_mask] = score(
         fitted.forest, _forest_inputs(recalled, forecast_residuals, scored_mask)
     )
     decided_rows = decide(
-        _UNCALIBRATED, recalled, forest_scores, forecast_residuals, fit.memory, threshold=np.inf
+        _UNCALIBRATED_DECISION,
+        recalled,
+        forest_scores,
+        forecast_residuals,
+        fit.memory,
+        threshold=np.inf,
     )
     warm_up_only = (
         np.zeros(len(readings), dtype=np.bool_) if calibration_mask is None else ~calibration_mask
@@ -187,14 +193,14 @@ def score_selected(
 
 
 def concatenated_scores(scores: Iterable[RawScores]) -> RawScores:
-    """Return raw scores of several blocks as one, in the given order."""
+    """Return the raw scores of several blocks in one object, in the order of `scores`."""
     return RawScores(
         **concatenated_columns(list(scores), [field.name for field in fields(RawScores)])
     )
 
 
 def _score_without_history(fitted: FittedScorer, readings: Readings) -> NDArray[np.float64]:
-    """Return (n, 2) forest score and distance of rows as if their sensors were unknown.
+    """Return forest score and distance (n, 2) of rows as if their sensors were unknown.
 
     The rows are compared with the pooled level of all sensors.
     """
@@ -215,4 +221,4 @@ def _forest_inputs(
     )
 
 
-_UNCALIBRATED = Decision(identity_tables(10), np.ones(len(COMPONENTS)))
+_UNCALIBRATED_DECISION = Decision(identity_tables(10), np.ones(len(COMPONENTS)))

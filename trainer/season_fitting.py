@@ -1,4 +1,4 @@
-"""The fit of a season to residuals, accepted only if it predicts cycles outside the fit."""
+"""Fit a season to residuals. It is accepted only if it predicts cycles outside the fit."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ DAILY_BINS = (24, 48, 96)
 MIN_ERROR_REDUCTION = 0.05
 """Minimum relative reduction of a signal's squared error, in cycles outside the fit."""
 MIN_STANDARD_ERRORS = 2.0
-"""Minimum mean reduction, in standard errors of the mean over the groups of cycles."""
+"""Minimum mean error reduction, in standard errors of the mean over the groups of cycles."""
 MAX_CV_GROUPS = 10
 """Maximum number of groups of cycles in the cross-validation."""
 ERROR_CLIP = 4.0
-"""Errors are clipped at this multiple of the residuals' robust scale."""
+"""Residuals are clipped at this multiple of their robust scale before they are squared."""
 MEDIAN_VARIANCE = np.pi / 2
 """Variance of the median of normal values, relative to the variance of their mean."""
 MAD_TO_SIGMA = 1.4826
@@ -32,11 +32,11 @@ class _CycleGrid:
     """The cycle and the bin of each of n times."""
 
     period: int
-    """Length of a cycle, microseconds."""
+    """Length of a cycle in microseconds."""
     bins: int
     """Bins per cycle."""
     cycle: NDArray[np.int64]
-    """Shape (n,). Number of each time's cycle; cycles without rows have no number."""
+    """Shape (n,). Number of each time's cycle. Only cycles with rows are numbered."""
     cycles: int
     bin: NDArray[np.int64]
     """Shape (n,). Number of each time's bin in its cycle."""
@@ -47,27 +47,29 @@ def fit_season(
 ) -> Season:
     """Fit the season of residuals (n, signals) at times (n,) in microseconds UTC.
 
-    `residuals`: in units of the sensor's scale. `step`: median time between two rows of a sensor,
-    microseconds; no bin is shorter. The error of each cycle is measured with a profile of other
-    cycles (cross-validation). A signal gets a season only if the profile reduces its error
+    `residuals`: in units of the sensor's scale. `step`: median time between two rows of a sensor in
+    microseconds. No bin is shorter than a step. The error of each cycle is measured with a profile
+    of other cycles (cross-validation). A signal gets a season only if the profile reduces its error
     significantly.
     """
     signals = residuals.shape[1]
-    best, lowest_error = no_season(signals), np.inf
+    best_season, lowest_error = no_season(signals), np.inf
     for grid in _cycle_grids(event_time, step):
         means = _cell_means(residuals, grid)
         errors_without, errors_with = _errors(residuals, means, grid)
         error_reductions = errors_without - errors_with
-        mean = error_reductions.mean(axis=0)
-        significant = mean > MIN_STANDARD_ERRORS * error_reductions.std(axis=0, ddof=1) / np.sqrt(
-            len(error_reductions)
+        mean_reduction = error_reductions.mean(axis=0)
+        significant = mean_reduction > MIN_STANDARD_ERRORS * error_reductions.std(
+            axis=0, ddof=1
+        ) / np.sqrt(len(error_reductions))
+        accepted = significant & (
+            mean_reduction > MIN_ERROR_REDUCTION * errors_without.mean(axis=0)
         )
-        accepted = significant & (mean > MIN_ERROR_REDUCTION * errors_without.mean(axis=0))
         error = float(np.where(accepted, errors_with, errors_without).mean(axis=0).sum())
         if accepted.any() and error < lowest_error:
             profile = np.where(accepted[:, np.newaxis], _profile(means), 0.0)
-            best, lowest_error = Season(np.ascontiguousarray(profile), grid.period), error
-    return best
+            best_season, lowest_error = Season(np.ascontiguousarray(profile), grid.period), error
+    return best_season
 
 
 def season_deviation(
@@ -83,7 +85,7 @@ def season_deviation(
 
 
 def _cycle_grids(event_time: NDArray[np.int64], step: float) -> Iterator[_CycleGrid]:
-    """Yield each combination of period and bins for which the times span enough whole cycles."""
+    """Yield each combination of period and bins if the times span enough whole cycles."""
     # `event_time` lacks the first rows of each sensor, which fill its lagged rows.
     span = int(event_time.max()) - int(event_time.min()) + (1 + N_LAGS) * step
     for period, bins in [(DAY, n) for n in DAILY_BINS] + [(WEEK, 7 * DAILY_BINS[0])]:
@@ -95,7 +97,7 @@ def _cycle_grids(event_time: NDArray[np.int64], step: float) -> Iterator[_CycleG
 
 
 def _cell_means(residuals: NDArray[np.float64], grid: _CycleGrid) -> NDArray[np.float64]:
-    """Return the mean residual (signals, cycles, bins) of each cell; NaN without rows."""
+    """Return the mean residuals (signals, cycles, bins). A cell without rows has NaN."""
     cell_of_row = grid.cycle * grid.bins + grid.bin
     size = grid.cycles * grid.bins
     counts = np.bincount(cell_of_row, minlength=size)
@@ -107,8 +109,8 @@ def _cell_means(residuals: NDArray[np.float64], grid: _CycleGrid) -> NDArray[np.
 def _profile(means: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the profile (signals, bins): medians over the cycles, shrunk towards 0.
 
-    The shrinkage depends on the variance that chance gives a median. Medians resist one faulty
-    cycle. A bin that fewer than two cycles have is 0.
+    A median is shrunk more if its sampling variance is higher. Medians are robust against one
+    faulty cycle. A bin with rows in fewer than two cycles is 0.
     """
     has_rows = np.isfinite(means)
     counts = has_rows.sum(axis=1)
@@ -127,11 +129,11 @@ def _profile(means: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _median_over_cycles(means: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the median (signals, bins) over the cycles that have rows; 0 if no cycle has any."""
-    ordered = np.sort(means, axis=1)  # NaN comes last
+    """Return the median (signals, bins) over the cycles that have rows, or 0 without rows."""
+    sorted_means = np.sort(means, axis=1)  # NaN comes last
     counts = np.isfinite(means).sum(axis=1, keepdims=True)
-    low = np.take_along_axis(ordered, np.maximum(counts - 1, 0) // 2, axis=1)
-    high = np.take_along_axis(ordered, np.minimum(counts // 2, means.shape[1] - 1), axis=1)
+    low = np.take_along_axis(sorted_means, np.maximum(counts - 1, 0) // 2, axis=1)
+    high = np.take_along_axis(sorted_means, np.minimum(counts // 2, means.shape[1] - 1), axis=1)
     medians: NDArray[np.float64] = np.where(counts > 0, (low + high) / 2, 0.0)[:, 0]
     return medians
 
@@ -166,5 +168,5 @@ def _clipped_squared_error(
 
 def _robust_scales(residuals: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the scale (signals,) of the residuals, robust against outliers."""
-    robust = MAD_TO_SIGMA * np.median(np.abs(residuals - np.median(residuals, axis=0)), axis=0)
-    return np.where(robust > 0, robust, residuals.std(axis=0))
+    mad_scales = MAD_TO_SIGMA * np.median(np.abs(residuals - np.median(residuals, axis=0)), axis=0)
+    return np.where(mad_scales > 0, mad_scales, residuals.std(axis=0))

@@ -20,11 +20,15 @@ FOLDS = 5
 SEEDS = 3
 MIN_FOLD_ROWS = 20
 MAX_RATE_FACTOR, MAX_RATE_DIVISOR = 3.0, 5.0
-"""Maximum alert rate as a multiple of the target, and divisor of the target for the minimum."""
+"""The maximum alert rate is MAX_RATE_FACTOR times the target rate.
+
+The minimum alert rate is the target rate divided by MAX_RATE_DIVISOR."""
 CONFIDENCE = 0.999
-"""Quantile of the binomial count that widens both bounds, because the rows are few."""
+"""Both bounds are widened to this quantile of a binomial count.
+
+The alert rate of few rows varies by chance."""
 MAX_ROWS = 50_000
-"""The newest rows that refits use. Fits take most of the time of an evaluation."""
+"""Maximum number of newest rows for refits, which take most of the time of an evaluation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,7 @@ class Rate:
     """An alert rate and its bounds."""
 
     what: str
-    """Description of the rows."""
+    """Description of the rows that the rate was measured on."""
     rows: int
     alerts: int
     rate: float
@@ -51,17 +55,17 @@ def alert_rate_section(
 ) -> Section:
     """Check the alert rate over all rows, over folds of time, and over refits with other seeds.
 
-    A fold only has a maximum rate. All rows together and each refit also have a minimum rate.
+    A fold has only a maximum rate. All rows together, and each refit, also have a minimum rate.
     """
     target = detector.calibration.target_alert_rate
-    ordered = by_time(readings)
-    alerts = detector.detect(ordered, detector.empty_memory()).detections.is_anomaly
+    sorted_readings = by_time(readings)
+    alerts = detector.detect(sorted_readings, detector.empty_memory()).detections.is_anomaly
     all_rows = rate_of("all rows", alerts, target)
     folds = [
-        rate_of(f"from {format_instant(ordered.event_time[rows[0]])}", alerts[rows], target)
-        for rows in _folds(len(ordered))
+        rate_of(f"from {format_instant(sorted_readings.event_time[rows[0]])}", alerts[rows], target)
+        for rows in _folds(len(sorted_readings))
     ]
-    seeds = seed_rates(ordered, detector.schema, trainer_settings, target)
+    seeds = seed_rates(sorted_readings, detector.schema, trainer_settings, target)
     checks = [
         _rate_within_bounds_check("stability.whole", [all_rows]),
         _rate_not_above_check("stability.folds", folds),
@@ -90,7 +94,7 @@ def tolerance() -> str:
 def rate_of(what: str, alerts: NDArray[np.bool_], target: float) -> Rate:
     """Return the rate of `alerts` (n,) and its bounds for this target.
 
-    `what`: description of the rows.
+    `what`: description of the rows that the rate was measured on.
     """
     rows = len(alerts)
     highest = binom.ppf(CONFIDENCE, rows, min(MAX_RATE_FACTOR * target, 1.0)) / rows
@@ -100,24 +104,27 @@ def rate_of(what: str, alerts: NDArray[np.bool_], target: float) -> Rate:
 
 
 def seed_rates(
-    ordered: Readings, schema: Schema, trainer_settings: TrainerSettings, target: float
+    sorted_readings: Readings, schema: Schema, trainer_settings: TrainerSettings, target: float
 ) -> list[Rate]:
     """Refit on the older rows with several seeds; return the alert rates on the newer rows.
 
-    The newest `calibration_share` of the rows is outside the fit. Return [] if there are too few
-    rows for a fit. `ordered`: in time order.
+    The newer rows are the newest `calibration_share` of the rows. Return [] if there are too few
+    rows for a fit. `sorted_readings`: in time order.
     """
-    ordered = ordered.take(slice(max(len(ordered) - MAX_ROWS, 0), None))
-    cut = int(len(ordered) * (1.0 - trainer_settings.calibration_share))
-    if cut < rows_needed(trainer_settings.calibration_share):
+    sorted_readings = sorted_readings.take(slice(max(len(sorted_readings) - MAX_ROWS, 0), None))
+    boundary = int(len(sorted_readings) * (1.0 - trainer_settings.calibration_share))
+    if boundary < rows_needed(trainer_settings.calibration_share):
         return []
-    older, newer = ordered.take(slice(None, cut)), ordered.take(slice(cut, None))
+    older_rows, newer_rows = (
+        sorted_readings.take(slice(None, boundary)),
+        sorted_readings.take(slice(boundary, None)),
+    )
     rates = []
     for seed in range(trainer_settings.seed, trainer_settings.seed + SEEDS):
         detector, memory = fit_with_memory(
-            older, schema, trainer_settings.model_copy(update={"seed": seed % 2**32})
+            older_rows, schema, trainer_settings.model_copy(update={"seed": seed % 2**32})
         )
-        alerts = detector.detect(newer, memory).detections.is_anomaly
+        alerts = detector.detect(newer_rows, memory).detections.is_anomaly
         rates.append(rate_of(f"seed {seed}", alerts, target))
     return rates
 
@@ -128,20 +135,24 @@ def _folds(rows: int) -> list[NDArray[np.intp]]:
 
 
 def _rate_within_bounds_check(name: str, rates: list[Rate]) -> Check:
-    worst = max(rates, key=lambda rate: max(rate.rate - rate.highest, rate.lowest - rate.rate))
-    wanted = f"{worst.lowest:.5f} to {worst.highest:.5f}"
-    return Check(name, all(rate.within for rate in rates), _observed(rates, worst), wanted)
+    worst_rate = max(rates, key=lambda rate: max(rate.rate - rate.highest, rate.lowest - rate.rate))
+    wanted = f"{worst_rate.lowest:.5f} to {worst_rate.highest:.5f}"
+    return Check(
+        name, all(rate.within for rate in rates), _observed_text(rates, worst_rate), wanted
+    )
 
 
 def _rate_not_above_check(name: str, rates: list[Rate]) -> Check:
-    worst = max(rates, key=lambda rate: rate.rate - rate.highest)
+    worst_rate = max(rates, key=lambda rate: rate.rate - rate.highest)
     passed = all(rate.rate <= rate.highest for rate in rates)
-    return Check(name, passed, _observed(rates, worst), f"at most {worst.highest:.5f}")
+    return Check(
+        name, passed, _observed_text(rates, worst_rate), f"at most {worst_rate.highest:.5f}"
+    )
 
 
-def _observed(rates: list[Rate], worst: Rate) -> str:
-    rate_text = f"{worst.rate:.5f} ({worst.alerts} of {worst.rows})"
+def _observed_text(rates: list[Rate], worst_rate: Rate) -> str:
+    rate_text = f"{worst_rate.rate:.5f} ({worst_rate.alerts} of {worst_rate.rows})"
     if len(rates) == 1:
         return rate_text
     low, high = min(rate.rate for rate in rates), max(rate.rate for rate in rates)
-    return f"{low:.5f} to {high:.5f}, closest to a bound: {rate_text}, {worst.what}"
+    return f"{low:.5f} to {high:.5f}, closest to a bound: {rate_text}, {worst_rate.what}"

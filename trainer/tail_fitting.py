@@ -1,4 +1,4 @@
-"""The calibration of the decision: rarity tables and threshold from out-of-fold scores."""
+"""Calibrate the decision: fit rarity tables and threshold to out-of-fold scores."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,26 +18,28 @@ from sensorwatch.trainer.scorer_fitting import RawScores
 MAX_ROBUST_Z_SCORE = 3.5
 """Robust z-score above which a block's median is an outlier (Iglewicz and Hoaglin 1993)."""
 BLOCKS_PER_EXCLUDED_BLOCK = 5
-"""At most one block in this many is excluded."""
+"""At most one of this many blocks is excluded."""
 MIN_BLOCKS, MIN_BLOCK_ROWS, MIN_BLOCK_SPREAD = 5, 20, 0.1
-"""Blocks, rows per block, and spread of the medians that an exclusion needs at least."""
+"""Minimum number of blocks and of rows per block for an exclusion.
+
+MIN_BLOCK_SPREAD is the lower limit of the spread of the medians."""
 MIN_TAIL_SCALES: Mapping[RarityTable, float] = {
     RarityTable.STUCK: 1.0,
     RarityTable.RARITY_SUM: 0.5,
     RarityTable.MAX_OF_SUM_AND_SMOOTHED: 0.5,
     RarityTable.NO_MEMORY_SUM: 0.5,
 }
-"""Minimum scales of tails of scores in nats.
+"""Minimum scales of the tails of scores that are measured in nats.
 
-A smaller scale would mean that scores beyond the sample are impossible."""
+With a smaller scale, scores above the highest sampled score would count as impossible."""
 MAX_TAIL_SCALES: Mapping[RarityTable, float] = {
     RarityTable.NO_MEMORY_DISTANCE: 0.5,
     RarityTable.NO_MEMORY_SUM: 1.5,
 }
-"""Maximum scales of tails of scores without memory.
+"""Maximum scales of the tails of scores that are computed without memory.
 
-After compression, a power law with exponent 2, which has no variance, has a scale of 0.5. With this
-limit a gross outlier alarms even if there were few rows to learn from."""
+With this limit, a gross outlier raises an alarm even if there were few training rows. After
+compression, a power law with exponent 2, whose variance is infinite, has a scale of 0.5."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,44 +61,53 @@ def calibrate_decision(
     Blocks of time with outlying scores are excluded, because they may contain an unlabelled fault.
     `weights`: 1 for each component that counts, else 0.
     """
-    used = np.flatnonzero(
+    used_rows = np.flatnonzero(
         raw_scores.scored if raw_scores.scored.any() else np.ones_like(raw_scores.scored)
     )
-    calibration_mask = ~raw_scores.warm_up_only[used]
+    calibration_mask = ~raw_scores.warm_up_only[used_rows]
     tables = _TailTables(calibration_mask)
-    total = _summed_rarity(tables, raw_scores.components[used], weights)
-    typical = in_typical_blocks(total, raw_scores.block[used])
-    tables.included = calibration_mask & typical
-    if not typical.all():
-        total = _summed_rarity(tables, raw_scores.components[used], weights)
-    sum_rarity = tables.fit_and_apply(RarityTable.RARITY_SUM, total)
+    summed_rarity = _summed_rarity(tables, raw_scores.components[used_rows], weights)
+    is_typical = in_typical_blocks(summed_rarity, raw_scores.block[used_rows])
+    tables.included = calibration_mask & is_typical
+    if not is_typical.all():
+        summed_rarity = _summed_rarity(tables, raw_scores.components[used_rows], weights)
+    sum_rarity = tables.fit_and_apply(RarityTable.RARITY_SUM, summed_rarity)
     smoothed_rarity = _smooth_over_time(
-        sum_rarity, raw_scores.slots[used], raw_scores.restarts[used]
+        sum_rarity, raw_scores.slots[used_rows], raw_scores.restarts[used_rows]
     )
-    raw = np.maximum(sum_rarity, tables.fit_and_apply(RarityTable.SMOOTHED_SCORE, smoothed_rarity))
-    raw = tables.fit_and_apply(RarityTable.MAX_OF_SUM_AND_SMOOTHED, raw)
+    max_rarity = np.maximum(
+        sum_rarity, tables.fit_and_apply(RarityTable.SMOOTHED_SCORE, smoothed_rarity)
+    )
+    raw_score = tables.fit_and_apply(RarityTable.MAX_OF_SUM_AND_SMOOTHED, max_rarity)
     included = tables.included
     tables.included = np.ones(len(raw_scores.plain), dtype=np.bool_)
-    plain = tables.fit_and_apply(RarityTable.NO_MEMORY_FOREST, raw_scores.plain[:, 0])
-    plain += tables.fit_and_apply(RarityTable.NO_MEMORY_DISTANCE, raw_scores.plain[:, 1])
-    tables.fit_and_apply(RarityTable.NO_MEMORY_SUM, plain)
+    rarity_without_memory = tables.fit_and_apply(
+        RarityTable.NO_MEMORY_FOREST, raw_scores.plain[:, 0]
+    )
+    rarity_without_memory += tables.fit_and_apply(
+        RarityTable.NO_MEMORY_DISTANCE, raw_scores.plain[:, 1]
+    )
+    tables.fit_and_apply(RarityTable.NO_MEMORY_SUM, rarity_without_memory)
     threshold = -float(np.log(trainer_settings.target_alert_rate))
     return CalibratedDecision(
         Decision(tables.as_array(), np.asarray(weights), trainer_settings.refractory_rows),
-        calibrate(raw[included], trainer_settings.target_alert_rate, threshold=threshold),
+        calibrate(raw_score[included], trainer_settings.target_alert_rate, threshold=threshold),
     )
 
 
-def in_typical_blocks(total: NDArray[np.float64], block: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return the mask (n,) of rows to calibrate on: all blocks without an outlying median.
+def in_typical_blocks(
+    summed_rarity: NDArray[np.float64], block: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Return the mask (n,) of the rows in blocks whose median rarity is not an outlier.
 
-    `total` (n,): summed rarity. `block` (n,): number of each row's block of time.
+    `summed_rarity` (n,): sum of the rarities of the components. `block` (n,): number of each row's
+    block of time.
     """
     block_numbers, counts = np.unique(block, return_counts=True)
-    included = np.ones(len(total), dtype=np.bool_)
+    included = np.ones(len(summed_rarity), dtype=np.bool_)
     if len(block_numbers) < MIN_BLOCKS or counts.min() < MIN_BLOCK_ROWS:
         return included
-    medians = np.asarray([np.median(total[block == number]) for number in block_numbers])
+    medians = np.asarray([np.median(summed_rarity[block == number]) for number in block_numbers])
     median_of_medians = np.median(medians)
     spread = max(1.4826 * float(np.median(np.abs(medians - median_of_medians))), MIN_BLOCK_SPREAD)
     robust_z_scores = (medians - median_of_medians) / spread
@@ -109,7 +120,7 @@ def in_typical_blocks(total: NDArray[np.float64], block: NDArray[np.int64]) -> N
 
 
 class _TailTables:
-    """The rarity tables fitted so far, from the rows of the mask `included`."""
+    """Rarity tables that are fitted one after the other on the rows of the mask `included`."""
 
     def __init__(self, included: NDArray[np.bool_]) -> None:
         self.included = included
@@ -133,21 +144,21 @@ class _TailTables:
 def _summed_rarity(
     tables: _TailTables, components: NDArray[np.float64], weights: tuple[float, ...]
 ) -> NDArray[np.float64]:
-    total = np.zeros(len(components))
+    summed_rarity = np.zeros(len(components))
     for position, (table, weight) in enumerate(zip(COMPONENTS, weights, strict=True)):
-        total += weight * tables.fit_and_apply(table, components[:, position])
-    return total
+        summed_rarity += weight * tables.fit_and_apply(table, components[:, position])
+    return summed_rarity
 
 
 @kernel
 def _smooth_over_time(  # type: ignore[no-untyped-def]
     sum_rarity, slots, restarts
 ):  # fmt: skip
-    state = np.full(slots.max() + 1, INITIAL_SMOOTHED_SCORE)
+    smoothed_by_slot = np.full(slots.max() + 1, INITIAL_SMOOTHED_SCORE)
     result = np.empty(len(sum_rarity))
     for row in range(len(sum_rarity)):
         if restarts[row]:
-            state[slots[row]] = INITIAL_SMOOTHED_SCORE
-        state[slots[row]] = smooth_score(state[slots[row]], sum_rarity[row])
-        result[row] = state[slots[row]]
+            smoothed_by_slot[slots[row]] = INITIAL_SMOOTHED_SCORE
+        smoothed_by_slot[slots[row]] = smooth_score(smoothed_by_slot[slots[row]], sum_rarity[row])
+        result[row] = smoothed_by_slot[slots[row]]
     return result

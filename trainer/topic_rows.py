@@ -1,4 +1,4 @@
-"""The committed records of a topic from its beginning, in an order that is reproducible."""
+"""Read the oldest committed records of a topic in a reproducible order."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,15 +17,16 @@ class TopicRecord:
     offset: int
     payload: bytes | None
     received: int | None
-    """The record's timestamp in microseconds UTC, or None if it has none."""
+    """The record's timestamp in microseconds UTC, or None for a record without timestamp."""
 
 
 def oldest_records(topic: str, *, rows: int | None, kafka: Mapping[str, Any]) -> list[TopicRecord]:
-    """Return the oldest `rows` committed records (None: all up to now), by partition and offset.
+    """Return the oldest committed records of a topic, sorted by partition and offset.
 
-    The oldest records are chosen by timestamp and coordinates, so the choice does not depend on
-    the order in which partitions answer. The read joins no consumer group and commits no offset.
-    Raises DataError if `topic` is empty, BrokerUnavailable if the topic cannot be reached.
+    `rows`: maximum number of records; None: all records up to now. The oldest records are chosen by
+    timestamp and coordinates. The choice does not depend on the order of arrival. The read joins no
+    consumer group and commits no offset. Raises DataError if `topic` is empty, BrokerUnavailable if
+    the topic cannot be reached.
     """
     if not topic:
         raise DataError("kafka: names no topic; wanted kafka:TOPIC, for example kafka:sensors")

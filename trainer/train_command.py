@@ -50,7 +50,7 @@ def train(
         registry=registry,
         schema=schema,
     )
-    # Imported late: it takes seconds, and `--help` does not need it.
+    # Imported here, because the import takes seconds and `--help` does not need it.
     from sensorwatch.trainer.train_run import train_version
 
     train_version(settings, data, rows=rows, promote=promote)

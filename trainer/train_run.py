@@ -1,4 +1,4 @@
-"""A run of `train`: from the rows to a registered version and its report."""
+"""A run of `train`: read rows, fit a model, register it as a version and evaluate it."""
 
 import numpy as np
 
@@ -26,8 +26,8 @@ log = logger("trainer")
 def train_version(settings: Settings, data: str, *, rows: int | None, promote: bool) -> None:
     """Train a model on `data`, register it as a version and print a summary.
 
-    `rows`: the number of first rows to use; None: all. With `promote`, evaluate the version and
-    promote it. Raises CheckFailed if a check of the evaluation fails.
+    `rows`: maximum number of rows to use; None: all rows. `promote`: also evaluate the version, and
+    promote it if every check passes. Raises CheckFailed if a check of the evaluation fails.
     """
     compile_ahead()
     store = Registry(settings.registry.path)
@@ -41,7 +41,7 @@ def train_version(settings: Settings, data: str, *, rows: int | None, promote: b
     log.info("version registered", version=version, registry=settings.registry.path)
     _print_summary(dataset, candidate, version)
     if promote:
-        _promote(store, settings, dataset, version)
+        _evaluate_and_promote(store, settings, dataset, version)
     champion = store.current_aliases(model_name).champion
     champion_text = "this version" if champion == version else f"still {champion}"
     print_line(
@@ -51,14 +51,14 @@ def train_version(settings: Settings, data: str, *, rows: int | None, promote: b
 
 
 def _warn_if_champion_schema_differs(store: Registry, name: str, version: str) -> None:
-    """Log a warning if the champion's schema differs from the schema of this version."""
+    """Log a warning if the champion's schema differs from the schema of `version`."""
     champion = store.current_aliases(name).champion
     if champion is None or champion == version:
         return
     try:
         champion_schema = store.manifest(name, champion).schema_fingerprint
     except ModelRefused:
-        return  # the champion's files are damaged: `models verify` reports that
+        return  # the champion's files are damaged, which `models verify` reports
     if champion_schema != store.manifest(name, version).schema_fingerprint:
         log.warning(
             f"the champion {champion} has another schema: it would reject or misread these rows. "
@@ -68,7 +68,9 @@ def _warn_if_champion_schema_differs(store: Registry, name: str, version: str) -
         )
 
 
-def _promote(store: Registry, settings: Settings, dataset: Dataset, version: str) -> None:
+def _evaluate_and_promote(
+    store: Registry, settings: Settings, dataset: Dataset, version: str
+) -> None:
     name = settings.registry.model
     log.info("evaluation started", version=version)
     evaluated_version = EvaluatedVersion(
@@ -79,14 +81,14 @@ def _promote(store: Registry, settings: Settings, dataset: Dataset, version: str
     failed = failed_checks(report)
     is_first_champion = store.current_aliases(name).champion == version
     if failed:
-        result = (
+        result_text = (
             "is the champion because it is the first version, but it failed"
             if is_first_champion
             else "was not promoted: failed"
         )
         raise CheckFailed(
-            f"{version} was registered and {result} {', '.join(failed)}. Run `sensorwatch evaluate "
-            f"--data {dataset.uri} --model {version}` to see the measurements"
+            f"{version} was registered and {result_text} {', '.join(failed)}. Run `sensorwatch "
+            f"evaluate --data {dataset.uri} --model {version}` to see the measurements"
         )
     if not is_first_champion:
         store.promote(name, version, who=current_user(), why="trained, every check passed")

@@ -1,4 +1,4 @@
-"""Training: readings to a candidate for the registry."""
+"""Train a model on readings, and return a candidate for the registry."""
 
 import math
 from dataclasses import dataclass
@@ -45,12 +45,12 @@ class Split:
 
     @property
     def fit(self) -> Readings:
-        """Return the older rows."""
+        """Return the older rows of the split."""
         return self.sorted_readings.take(slice(None, self.boundary))
 
     @property
     def calibration(self) -> Readings:
-        """Return the newer rows."""
+        """Return the newer rows of the split."""
         return self.sorted_readings.take(slice(self.boundary, None))
 
     def to_plain(self) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def fit_unregistered(
     readings: Readings, schema: Schema, trainer_settings: TrainerSettings
 ) -> Detector:
     """Train a detector without registering it; see `train`."""
-    # The digest of the source is only needed for registered versions.
+    # Only registered versions need the digest of the source, so it is 0 here.
     source = DataSource(
         uri="",
         sha256="0" * 64,
@@ -96,16 +96,16 @@ def _train_plain(
 ) -> Candidate:
     """Fit the forest on the older rows, and calibrate it on the newer rows."""
     plan = plain_plan(schema)
-    fitting, calibrating = fill_missing(split.fit), fill_missing(split.calibration)
-    estimator, forest = fit_forest(compute_features(fitting, plan), trainer_settings)
-    scores = score(forest, compute_features(calibrating, plan))
+    fit_rows, calibration_rows = fill_missing(split.fit), fill_missing(split.calibration)
+    estimator, forest = fit_forest(compute_features(fit_rows, plan), trainer_settings)
+    scores = score(forest, compute_features(calibration_rows, plan))
     return Candidate(
         schema=schema,
         plan=plan,
-        levels=no_levels(_medians(fitting), max_gap=max_gap(fitting, schema)),
+        levels=no_levels(_medians(fit_rows), max_gap=max_gap(fit_rows, schema)),
         forest=forest,
         calibration=calibrate(scores, trainer_settings.target_alert_rate),
-        ranges=learn_signal_ranges(fitting),
+        ranges=learn_signal_ranges(fit_rows),
         estimator=estimator,
         parameters=parameters_of(trainer_settings),
         seed=trainer_settings.seed,
@@ -125,25 +125,25 @@ def _train_forecast(
 ) -> Candidate:
     """Fit on all rows, and calibrate on scores of models that were not fitted on the scored row.
 
-    More than MAX_FIT_ROWS rows are sampled for the calibration; see `out_of_fold_scores`.
+    If there are more than MAX_FIT_ROWS rows, the calibration uses a sample of them.
     """
     readings = fill_missing(split.sorted_readings)
-    fitted = fit_on(readings, np.ones(len(readings), dtype=np.bool_), schema, trainer_settings)
-    season = fitted.forecast.season
+    scorer = fit_on(readings, np.ones(len(readings), dtype=np.bool_), schema, trainer_settings)
+    season = scorer.forecast.season
     raw_scores = out_of_fold_scores(
         readings, schema, trainer_settings, period=season.period if season.is_present else 0
     )
-    calibrated = calibrate_decision(raw_scores, trainer_settings)
+    calibrated_decision = calibrate_decision(raw_scores, trainer_settings)
     return Candidate(
         schema=schema,
         plan=forecast_plan(schema),
-        levels=with_enough_rows(fitted.final_levels, readings),
-        forest=fitted.forest,
-        calibration=calibrated.calibration,
+        levels=with_enough_rows(scorer.final_levels, readings),
+        forest=scorer.forest,
+        calibration=calibrated_decision.calibration,
         ranges=learn_signal_ranges(readings),
-        forecast=fitted.forecast,
-        decision=calibrated.decision,
-        estimator=fitted.estimator,
+        forecast=scorer.forecast,
+        decision=calibrated_decision.decision,
+        estimator=scorer.estimator,
         parameters=parameters_of(trainer_settings),
         seed=trainer_settings.seed,
         data_source=source,
@@ -152,18 +152,18 @@ def _train_forecast(
             "fit_rows": len(readings),
             "calibration_rows": int((~raw_scores.warm_up_only).sum()),
             "blocks": block_count(len(readings)),
-            "season": fitted.forecast.season.to_plain(),
+            "season": scorer.forecast.season.to_plain(),
         },
         golden=golden_rows(split.calibration),
     )
 
 
 def split_by_time(readings: Readings, calibration_share: float) -> Split:
-    """Sort by time; the last `calibration_share` of the rows are for calibration.
+    """Sort the rows by time, and use the newest `calibration_share` of them for calibration.
 
-    The boundary moves back to the first row of its instant, so that no instant is on both sides.
-    It stays if that would remove more than half of the older rows.
-    Raises DataError if there are too few rows for either side.
+    The boundary moves back to the first row with the same event time, so that all rows of one
+    instant are on the same side. The boundary does not move if too few older rows would remain.
+    Raises DataError if there are too few rows.
     """
     min_rows = rows_needed(calibration_share)
     if len(readings) < min_rows:
@@ -172,24 +172,26 @@ def split_by_time(readings: Readings, calibration_share: float) -> Split:
             f"({MIN_FIT_ROWS} to fit and {MIN_CALIBRATION_ROWS} to calibrate at "
             f"calibration_share = {calibration_share:g})"
         )
-    ordered = by_time(readings)
-    boundary = math.floor(len(ordered) * (1.0 - calibration_share))
+    sorted_readings = by_time(readings)
+    boundary = math.floor(len(sorted_readings) * (1.0 - calibration_share))
     instant_start = int(
-        np.searchsorted(ordered.event_time, ordered.event_time[boundary], side="left")
+        np.searchsorted(
+            sorted_readings.event_time, sorted_readings.event_time[boundary], side="left"
+        )
     )
     if instant_start >= max(boundary / 2, MIN_FIT_ROWS):
         boundary = instant_start
-    return Split(ordered, boundary)
+    return Split(sorted_readings, boundary)
 
 
 def rows_needed(calibration_share: float) -> int:
-    """Return the minimum number of valid rows for a training."""
+    """Return the minimum number of valid rows that a training needs."""
     rows_for_fit = math.ceil(MIN_FIT_ROWS / (1.0 - calibration_share)) + 1
     return max(rows_for_fit, math.ceil(MIN_CALIBRATION_ROWS / calibration_share))
 
 
 def golden_rows(calibration: Readings) -> Readings:
-    """Return the newest rows in time order. Their scores are stored, and checked at load."""
+    """Return the newest rows. Their scores are stored with the version and checked at its load."""
     return calibration.take(slice(max(len(calibration) - MAX_GOLDEN_ROWS, 0), None))
 
 

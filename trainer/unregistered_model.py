@@ -1,4 +1,4 @@
-"""An unregistered detector, with the memory after the rows that it was fitted on."""
+"""Fit a detector without registering it, and fill its memory with the fitted rows."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -26,7 +26,7 @@ def fit_on_first_records(
     """Fit on the first `rows` records; return the detector, its memory and the rejections.
 
     `rows` counts rejected records too. The memory has taken in the valid rows. `uri`: name of the
-    source, for errors. Raises DataError if too few of the records are valid.
+    source for error messages. Raises DataError if too few of the records are valid.
     """
     return fit_on_first_batches(
         [collect_rows(islice(records, rows), schema)], schema, trainer_settings, uri=uri
@@ -50,14 +50,15 @@ def fit_on_first_batches(
 def fit_with_memory(
     readings: Readings, schema: Schema, trainer_settings: TrainerSettings
 ) -> tuple[Detector, Memory]:
-    """Fit on readings; return the detector, and a memory that has taken them in.
+    """Fit on readings; return the detector, and a memory that has taken in the readings.
 
-    The positions in the memory are the readings' `index`. Raises DataError if there are too few.
+    The positions in the memory are the readings' `index`. Raises DataError if there are too few
+    readings.
     """
     detector = fit_unregistered(readings, schema, trainer_settings)
     memory = detector.empty_memory()
     detector.detect(readings, memory, positions=readings.index)
-    # As after a change of champion: lagged rows stay, columns that depend on scores are reset.
-    # Scores of rows that the model was fitted on are too low.
+    # Scores of rows that the model was fitted on are too low. `adopt` keeps the lagged rows, and
+    # resets the columns of the memory that depend on scores.
     memory.adopt(detector)
     return detector, memory

@@ -1,4 +1,4 @@
-"""`sensorwatch config`: validate the configuration and show the source of each value."""
+"""The command `sensorwatch config`: validate the configuration and show its sources."""
 
 from __future__ import annotations
 
@@ -30,12 +30,14 @@ def check(config: ConfigOption = None) -> None:
     from sensorwatch.common.rows.schema import load_schema
     from sensorwatch.common.runtime.settings import load_settings, schema_file
 
-    loaded = load_settings(config)
-    settings = loaded.settings
-    _print_values(loaded)
-    longest_pause = settings.consumer.commit_deadline_seconds + settings.consumer.max_wait_ms / 1000
+    loaded_settings = load_settings(config)
+    settings = loaded_settings.settings
+    _print_values(loaded_settings)
+    max_pause_seconds = (
+        settings.consumer.commit_deadline_seconds + settings.consumer.max_wait_ms / 1000
+    )
     check_client_settings(
-        settings.kafka, group=settings.consumer.group, max_pause_seconds=longest_pause
+        settings.kafka, group=settings.consumer.group, max_pause_seconds=max_pause_seconds
     )
     _check_key_file(settings.api.api_key_file)
     if schema_file(settings).exists():
@@ -45,22 +47,22 @@ def check(config: ConfigOption = None) -> None:
     print_note("the configuration is valid")
 
 
-def _print_values(loaded: LoadedSettings) -> None:
+def _print_values(loaded_settings: LoadedSettings) -> None:
     from sensorwatch.common.runtime.settings import redacted
 
     rows = [
         (
             key,
             json.dumps(value, ensure_ascii=False),
-            loaded.origins[key] + _effective_value_note(key, loaded),
+            loaded_settings.origins[key] + _effective_value_note(key, loaded_settings),
         )
-        for key, value in redacted(loaded).items()
+        for key, value in redacted(loaded_settings).items()
     ]
     if not sys.stdout.isatty():
         for key, value, origin in rows:
             print_line(f"{key} = {value}  # {origin}")
         return
-    # Slow to import, and only a terminal needs it.
+    # Imported here, because the import is slow and only a terminal needs it.
     from rich.table import Table
 
     from sensorwatch.common.runtime.console import SafeConsole, styled
@@ -72,9 +74,9 @@ def _print_values(loaded: LoadedSettings) -> None:
     SafeConsole().print(table)
 
 
-def _effective_value_note(key: str, loaded: LoadedSettings) -> str:
-    """Return a note with the topic name that an empty setting gives; otherwise ""."""
-    settings = loaded.settings
+def _effective_value_note(key: str, loaded_settings: LoadedSettings) -> str:
+    """Return a note with the derived topic name if the setting is empty, else an empty text."""
+    settings = loaded_settings.settings
     if key == "topics.ledger" and not settings.topics.ledger:
         return f": {settings.ledger_topic}, derived from consumer.group"
     if key == "topics.state" and not settings.topics.state:

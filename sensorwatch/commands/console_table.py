@@ -1,4 +1,4 @@
-"""Output of rows as a table on a terminal, and as tab-separated lines in a pipe."""
+"""Print rows as a table on a terminal, or as tab-separated lines in a pipe."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -9,12 +9,12 @@ from sensorwatch.common.runtime.printing import print_cells
 def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], *, unbroken_column: str | None = None
 ) -> None:
-    """Print rows with a header; the cells of `unbroken_column` are never wrapped."""
+    """Print rows with a header. The cells of `unbroken_column` are never wrapped."""
     if not sys.stdout.isatty():
         for row in (columns, *rows):
             print_cells(row)
         return
-    # Slow to import, and only a terminal needs it.
+    # Imported here, because the import is slow and only a terminal needs it.
     from rich.table import Table
 
     from sensorwatch.common.runtime.console import SafeConsole, styled

@@ -1,4 +1,4 @@
-"""`sensorwatch demo`: run sensors, broker, consumer and API on this machine for a minute."""
+"""The command `sensorwatch demo`: run all services on this machine for a minute."""
 
 import os
 import signal
@@ -9,24 +9,24 @@ from sensorwatch.common.runtime.logs import configure
 from sensorwatch.common.runtime.printing import print_line
 from sensorwatch.producer.stop_signals import stop_on_signals
 
-VARIABLE = "DEMO_SECONDS"
+SECONDS_VARIABLE = "DEMO_SECONDS"
 DEFAULT_SECONDS = 60.0
 MAX_SECONDS = 3_600.0
 
 
 def demo() -> None:
-    """Watch rows on their way from simulated sensors to anomaly events; needs no Kafka.
+    """Show how rows of simulated sensors become anomaly events. No Kafka broker is needed.
 
     Starts an embedded broker, trains a first model, and starts the consumer and the API. Ends
     after DEMO_SECONDS (default 60) or on Ctrl-C, with a summary that accounts for every record.
     """
-    seconds = _seconds(os.environ.get(VARIABLE, ""))
+    seconds = _parse_seconds(os.environ.get(SECONDS_VARIABLE, ""))
     configure("human", "error")
     with stop_on_signals() as stop:
-        # If the terminal is closed, the services must be stopped, too.
+        # SIGHUP is sent if the terminal is closed. The services must be stopped then, too.
         signal.signal(signal.SIGHUP, lambda _number, _frame: stop.event.set())
         print_line("sensorwatch demo: loading ...")
-        # After the first line, because these imports take seconds.
+        # These imports take seconds, so they come after the first line of output.
         from sensorwatch.demo.run import run_demo
         from sensorwatch.demo.scenario import Scenario
         from sensorwatch.demo.screens import LiveScreen, PlainScreen
@@ -35,11 +35,13 @@ def demo() -> None:
         run_demo(Scenario(seconds), screen, stop)
 
 
-def _seconds(text: str) -> float:
+def _parse_seconds(text: str) -> float:
     try:
         seconds = float(text or DEFAULT_SECONDS)
     except ValueError:
         seconds = -1.0
     if not 1 <= seconds <= MAX_SECONDS:
-        raise UsageError(f'{VARIABLE}: found "{text}", wanted seconds from 1 to {MAX_SECONDS:g}')
+        raise UsageError(
+            f'{SECONDS_VARIABLE}: found "{text}", wanted seconds from 1 to {MAX_SECONDS:g}'
+        )
     return seconds

@@ -1,4 +1,4 @@
-"""Events of the anomaly topic, and their text on one line for people."""
+"""Read events of the anomaly topic, and format an event as one line of text."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ SEVERITY_STYLES = {"warning": "yellow", "major": "bold bright_red", "critical": 
 CLOSED_STYLE = "green"
 
 Parts = Iterator[tuple[str, str]]
-"""Parts of a line, each with its rich style."""
+"""The parts of a line. Each part is a text with its rich style."""
 
 
 class Signal(msgspec.Struct, frozen=True):
@@ -35,7 +35,7 @@ class Episode(msgspec.Struct, frozen=True):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """The event of an anomalous row, without the fields that a line does not show."""
+    """The event of an anomalous row, with only the fields that a line shows."""
 
     event_id: str
     sensor_id: str
@@ -49,12 +49,12 @@ class Event(msgspec.Struct, frozen=True):
 
     @property
     def worst(self) -> float:
-        """The highest score of the episode so far."""
+        """Return the highest score of the episode so far."""
         return self.anomaly_score if self.episode.peak is None else self.episode.peak
 
 
 class Closing(msgspec.Struct, frozen=True):
-    """The event that closes an episode, without the fields that a line does not show."""
+    """The event that closes an episode, with only the fields that a line shows."""
 
     event_id: str
     sensor_id: str
@@ -81,7 +81,7 @@ def read_event(record: Record) -> Event | Closing | None:
 
 
 def line_of(event: Event | Closing) -> Parts:
-    """Yield time, sensor, severity, score and reason, each with its style."""
+    """Yield the parts of an event's line: time, sensor, severity, score and reason."""
     yield f"{event.event_time}  ", "dim"
     yield f"{event.sensor_id:<12}", "bold cyan"
     if isinstance(event, Closing):
@@ -100,11 +100,11 @@ def line_of(event: Event | Closing) -> Parts:
 
 
 def closing_text(closing: Closing) -> Parts:
-    """Yield the rows, the duration and the worst severity of an episode."""
+    """Yield the text of a closed episode: its rows, duration and worst severity."""
     rows = "1 row" if closing.rows == 1 else f"{closing.rows} rows"
     yield f"episode of {rows}", ""
     if closing.rows > 1:
-        yield f" in {_duration(closing.duration_seconds)}", ""
+        yield f" in {_duration_text(closing.duration_seconds)}", ""
     yield f", worst severity {closing.severity}", ""
 
 
@@ -113,7 +113,7 @@ def full_reason(event: Event) -> Parts:
     signals = _explaining_signals(event)
     for position, signal in enumerate(signals):
         yield "; " if position else "", ""
-        actual, low, high = _numbers(signal)
+        actual, low, high = _number_texts(signal)
         note = " (held value)" if signal.held else ""
         yield f"{signal.name} {actual}{note}", "bold"
         yield f", expected {low} to {high}, {signal.direction}", ""
@@ -124,31 +124,39 @@ def full_reason(event: Event) -> Parts:
 
 
 def short_reason(event: Event) -> Parts:
-    """Yield the first signal that explains the alarm, and the names of the others."""
+    """Yield the first signal that explains the alarm, and the names of further signals."""
     signals = _explaining_signals(event)
     if not signals:
         yield "combination of signals", "dim"
         return
-    first, *others = signals
-    actual, low, high = _numbers(first)
-    direction = "" if first.direction == "within" else f" {first.direction}"
-    share = "" if first.attribution is None else f", {100 * first.attribution:.0f} %"
-    yield f"{first.name} {actual}{direction}", "bold"
+    first_signal, *further_signals = signals
+    actual, low, high = _number_texts(first_signal)
+    direction = "" if first_signal.direction == "within" else f" {first_signal.direction}"
+    share = "" if first_signal.attribution is None else f", {100 * first_signal.attribution:.0f} %"
+    yield f"{first_signal.name} {actual}{direction}", "bold"
     yield f" ({low} to {high}){share}", ""
-    if others:
-        yield f"; {', '.join(signal.name for signal in others)} too", "dim"
+    if further_signals:
+        yield f"; {', '.join(signal.name for signal in further_signals)} too", "dim"
 
 
 def _explaining_signals(event: Event) -> list[Signal]:
-    """Return the signal with the highest attribution; without attributions, all out of band."""
-    attributed = [signal for signal in event.signals if signal.attribution is not None]
-    if attributed:
-        return [max(attributed, key=lambda signal: signal.attribution or 0.0)]
+    """Return the signal with the highest attribution.
+
+    If no signal has an attribution, return all signals outside their expected band.
+    """
+    signals_with_attribution = [
+        signal for signal in event.signals if signal.attribution is not None
+    ]
+    if signals_with_attribution:
+        return [max(signals_with_attribution, key=lambda signal: signal.attribution or 0.0)]
     return [signal for signal in event.signals if signal.direction != "within"]
 
 
-def _numbers(signal: Signal) -> tuple[str, str, str]:
-    """Return value and band with 4 digits, or with more if value and limit would look the same."""
+def _number_texts(signal: Signal) -> tuple[str, str, str]:
+    """Return the texts of a signal's value and of both ends of its expected band.
+
+    They have 4 digits, or more if the value would look equal to an end of the band.
+    """
     numbers = (signal.actual, signal.expected_low, signal.expected_high)
     for digits in range(4, 18):
         texts = [f"{number:.{digits}g}" for number in numbers]
@@ -163,13 +171,13 @@ def _numbers(signal: Signal) -> tuple[str, str, str]:
     return actual, low, high
 
 
-def _duration(seconds: float) -> str:
-    """Return a duration in the largest unit that gives at least 2."""
+def _duration_text(seconds: float) -> str:
+    """Return a duration as text, in the largest unit in which it is at least 2."""
     for unit, size in (("days", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= 2 * size:
-            return f"{_short(seconds / size)} {unit}"
-    return f"{_short(seconds)} s"
+            return f"{_one_decimal(seconds / size)} {unit}"
+    return f"{_one_decimal(seconds)} s"
 
 
-def _short(number: float) -> str:
+def _one_decimal(number: float) -> str:
     return f"{number:.1f}".removesuffix(".0")

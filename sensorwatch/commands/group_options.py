@@ -1,4 +1,4 @@
-"""The options and settings of commands that read a consumer group's accounts."""
+"""The options that commands on a consumer group's accounts share."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 GroupOption = Annotated[str | None, typer.Option("--group", help="The consumer group.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 YesOption = Annotated[
-    bool, typer.Option("--yes", help="Commit; without it only print what would be done.")
+    bool, typer.Option("--yes", help="Commit. Without this option, only print what would be done.")
 ]
 
 
 def group_settings(config: Path | None, group: str | None) -> Settings:
-    """Return the configured settings, with `consumer.group` replaced by `group` unless None."""
+    """Return the configured settings. `group` replaces `consumer.group` if it is not None."""
     from sensorwatch.common.runtime.settings import load_settings
 
     return load_settings(config, overrides={"consumer.group": group}).settings

@@ -1,4 +1,4 @@
-"""A check of the [kafka] settings against librdkafka and the consumer's loop."""
+"""Check whether librdkafka and the consumer can work with the [kafka] settings."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,11 +13,11 @@ from sensorwatch.common.kafka.silent_logger import quiet_logger
 def check_client_settings(
     kafka: Mapping[str, Any], *, group: str, max_pause_seconds: float
 ) -> None:
-    """Create the consumer's two Kafka clients as a check, without waiting for a broker.
+    """Check the [kafka] settings by creating both Kafka clients of the consumer, without a broker.
 
-    `max_pause_seconds`: the longest time between two polls of the consumer.
-    Raises SettingsError if librdkafka refuses a key or value, if a value contradicts one that
-    exactly-once delivery needs, or if the group would expel a consumer during such a pause.
+    `max_pause_seconds`: the longest time between two polls of the consumer. Raises SettingsError if
+    librdkafka refuses a key or value, if a value excludes exactly-once delivery, or if the group
+    would expel a consumer during the longest pause.
     """
     consumer = consumer_config(kafka, group=group)
     producer = producer_config(kafka)

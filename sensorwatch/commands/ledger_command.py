@@ -1,4 +1,4 @@
-"""`sensorwatch ledger`: show the accounts, verify them, restore lost offsets."""
+"""The command `sensorwatch ledger`: show accounts, verify them, and restore lost offsets."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def show(
         bool, typer.Option("--history", help="Also show every record of the ledger topic.")
     ] = False,
 ) -> None:
-    """Show each partition's committed account, and check that it adds up (exit 1 if not)."""
+    """Show each partition's committed account; exit with 1 if an account does not add up."""
     from sensorwatch.proof.ledger_output import account_values, print_accounts
 
     settings = group_settings(config, group)
@@ -49,7 +49,7 @@ def show(
             print_json(account_values(partition, cause, account))
     else:
         print_accounts(rows, committed)
-    _require_adding_up(committed)
+    _require_balanced(committed)
 
 
 @app.command(name="verify")
@@ -64,15 +64,15 @@ def verify_command(
         bool,
         typer.Option(
             "--since-restart",
-            help="Verify only from the last opening of each account: by a new group, "
-            "or after its offset was moved.",
+            help="Verify each account only from its last opening. An account is opened for a new "
+            "group, or after an offset was moved.",
         ),
     ] = False,
 ) -> None:
-    """Score the input again; exit 1 if a record was lost, doubled or scored differently.
+    """Score the input again; exit with 1 if a record was lost, doubled or scored differently.
 
-    Needs the retained input, and the versions that scored it in the registry. Starts at the
-    opening of an account, or at a snapshot that still exists.
+    The input must be retained, and the registry must contain the versions that scored it. The
+    verification starts at the opening of an account, or at a snapshot that still exists.
     """
     from sensorwatch.common.runtime.kernel_progress import compile_ahead
     from sensorwatch.proof.ledger_intervals import Verdict, since_last_opening
@@ -88,14 +88,18 @@ def verify_command(
             records = since_last_opening(ledger) if since_restart else ledger
             findings += _verify_partition(records, committed.get(source), inputs)
     if not findings:
-        only = "" if partition is None else f" in partition {partition}"
-        raise UsageError(f"{_no_account_message(settings)}{only}: there is nothing to verify")
+        scope = "" if partition is None else f" in partition {partition}"
+        raise UsageError(f"{_no_account_message(settings)}{scope}: there is nothing to verify")
     _print_findings(findings, as_json=as_json)
-    failed = [f for f in findings if f.verdict in (Verdict.DIFFERENT, Verdict.ACCOUNT_RESTARTED)]
+    failed = [
+        finding
+        for finding in findings
+        if finding.verdict in (Verdict.DIFFERENT, Verdict.ACCOUNT_RESTARTED)
+    ]
     if failed:
         raise CheckFailed(
             f"{len(failed)} of {len(findings)} ledger intervals differ or begin after a restart "
-            "of the account: see the lines above"
+            "of the account: see the output above"
         )
 
 
@@ -120,11 +124,13 @@ def _print_findings(findings: Sequence[Finding], *, as_json: bool) -> None:
             print_json(finding_values(finding))
         else:
             print_line(finding_line(finding))
-    proven = [finding for finding in findings if finding.verdict is Verdict.PROVEN]
-    records = sum(finding.interval.records for finding in proven)
-    # With --json, standard output has JSON lines only.
+    proven_findings = [finding for finding in findings if finding.verdict is Verdict.PROVEN]
+    records = sum(finding.interval.records for finding in proven_findings)
+    # With --json, standard output must contain JSON lines only.
     print_total = print_note if as_json else print_line
-    print_total(f"{records} records proven in {len(proven)} of {len(findings)} ledger intervals")
+    print_total(
+        f"{records} records proven in {len(proven_findings)} of {len(findings)} ledger intervals"
+    )
 
 
 @app.command()
@@ -133,7 +139,7 @@ def restore(
     group: GroupOption = None,
     yes: YesOption = False,
 ) -> None:
-    """Commit lost offsets again, each from the partition's newest ledger record.
+    """Commit lost offsets again. Each offset comes from the partition's newest ledger record.
 
     Records that were scored after that ledger record are scored again: their events and dead
     letters are published a second time, with the same ids. Stop the consumers first.
@@ -142,20 +148,20 @@ def restore(
 
     settings = group_settings(config, group)
     committed = _committed_accounts(settings)
-    lost = {
+    lost_accounts = {
         partition: records[-1].account
         for partition, records in _ledger_records(settings).items()
         if partition not in committed
     }
-    if not lost:
+    if not lost_accounts:
         print_line("no partition has lost its offset; nothing to do")
         return
-    for partition, account in lost.items():
+    for partition, account in lost_accounts.items():
         print_line(f"{partition}: offset {account.next_offset} (after {account.consumed} records)")
     if not yes:
-        raise UsageError("nothing was committed; say --yes to commit these offsets")
-    commit_accounts(settings, lost)
-    print_line(f"committed {len(lost)} offsets for group {settings.consumer.group}")
+        raise UsageError("nothing was committed; add --yes to commit these offsets")
+    commit_accounts(settings, lost_accounts)
+    print_line(f"committed {len(lost_accounts)} offsets for group {settings.consumer.group}")
 
 
 def _committed_accounts(settings: Settings) -> dict[Partition, CommittedAccount]:
@@ -185,11 +191,11 @@ def _no_account_message(settings: Settings) -> str:
     return f'the group "{group}" has no account of the topic "{topic}"'
 
 
-def _require_adding_up(committed: Mapping[Partition, CommittedAccount]) -> None:
+def _require_balanced(committed: Mapping[Partition, CommittedAccount]) -> None:
     unbalanced = [
         str(partition)
-        for partition, at in committed.items()
-        if at.account is not None and not at.account.adds_up
+        for partition, committed_account in committed.items()
+        if committed_account.account is not None and not committed_account.account.adds_up
     ]
     if unbalanced:
         raise CheckFailed(f"the ledger does not add up for {', '.join(unbalanced)}")

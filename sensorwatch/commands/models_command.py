@@ -1,4 +1,4 @@
-"""`sensorwatch models`: show the versions in the registry, and move the aliases."""
+"""The command `sensorwatch models`: show model versions, and change which one is in use."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ModelOption = Annotated[
     typer.Option(
         "--name",
         "--model",
-        help="The model's name in the registry; default: registry.model of the configuration.",
+        help="Model name in the registry. Default: the setting registry.model.",
         show_default=False,
     ),
 ]
@@ -35,7 +35,7 @@ ReasonOption = Annotated[
     str, typer.Option("--reason", help="The reason, for the audit log.", show_default=False)
 ]
 VersionArgument = Annotated[
-    str, typer.Argument(metavar="VERSION", help="An id, `champion` or `previous`.")
+    str, typer.Argument(metavar="VERSION", help="A version id, `champion` or `previous`.")
 ]
 
 
@@ -55,7 +55,7 @@ def list_versions(
     settings = load_settings(config).settings
     registry = Registry(settings.registry.path)
     names = registry.names() if model is None else [model]
-    version_rows = [row for name in names for row in _versions(registry, name)]
+    version_rows = [row for name in names for row in _version_rows(registry, name)]
     if as_json:
         print_json(version_rows, indent=2)
     elif version_rows:
@@ -76,9 +76,13 @@ def show(
     version: VersionArgument = "champion", config: ConfigOption = None, model: ModelOption = None
 ) -> None:
     """Show a version's manifest and its newest report as JSON."""
-    registry, name = _open(config, model)
+    registry, name = _open_registry(config, model)
     version_id = registry.resolve(name, version)
-    aliases = [alias for alias, id_ in registry.aliases(name).items() if id_ == version_id]
+    aliases = [
+        alias
+        for alias, alias_target in registry.aliases(name).items()
+        if alias_target == version_id
+    ]
     manifest = registry.manifest(name, version_id).to_plain()
     report = registry.report(name, version_id)
     print_json({"manifest": manifest, "aliases": aliases, "report": report}, indent=2)
@@ -94,8 +98,8 @@ def promote(
     ] = False,
     reason: ReasonOption = "",
 ) -> None:
-    """Make a version the champion; running services load it by themselves."""
-    registry, name = _open(config, model)
+    """Make a version the champion. Running services load it automatically."""
+    registry, name = _open_registry(config, model)
     version_id = registry.resolve(name, version)
     reason = _as_utf8(reason)
     why = reason or "by command"
@@ -108,7 +112,7 @@ def rollback(
     config: ConfigOption = None, model: ModelOption = None, reason: ReasonOption = ""
 ) -> None:
     """Make the previous version the champion again."""
-    registry, name = _open(config, model)
+    registry, name = _open_registry(config, model)
     version = registry.rollback(name, who=current_user(), why=_as_utf8(reason) or "by command")
     print_line(f"{version} is the champion of {name} again")
 
@@ -122,10 +126,12 @@ def verify(
     config: ConfigOption = None,
     model: ModelOption = None,
 ) -> None:
-    """Check digests, bounds, golden rows and reports; exit 1 if a version is damaged."""
-    registry, name = _open(config, model)
+    """Check digests, bounds, golden rows and reports; exit with 1 if a version is damaged."""
+    registry, name = _open_registry(config, model)
     versions_to_verify = (
-        [registry.resolve(name, v) for v in versions] if versions else _all_versions(registry, name)
+        [registry.resolve(name, version) for version in versions]
+        if versions
+        else _all_versions(registry, name)
     )
     damaged = []
     for version in versions_to_verify:
@@ -144,8 +150,8 @@ def verify(
 def audit(
     config: ConfigOption = None, model: ModelOption = None, as_json: JsonOption = False
 ) -> None:
-    """Show which user did what, when and why; exit 1 if the log was changed."""
-    registry, name = _open(config, model)
+    """Show the audit log: who did what, when and why. Exit with 1 if the log was changed."""
+    registry, name = _open_registry(config, model)
     entries = registry.audit(name)
     if as_json:
         print_json([entry.model_dump(mode="json") for entry in entries], indent=2)
@@ -169,15 +175,18 @@ def prune(
         list[str] | None, typer.Option("--in-use", help="Also keep this version (repeatable).")
     ] = None,
     offline: Annotated[
-        bool, typer.Option("--offline", help="Do not read the ledger; its versions may be deleted.")
+        bool,
+        typer.Option(
+            "--offline", help="Do not read the ledger. Versions that it needs may be deleted."
+        ),
     ] = False,
     reason: ReasonOption = "",
 ) -> None:
-    """Delete old versions, but never champion, previous, or a version that the ledger names."""
+    """Delete old versions. Champion, previous and versions in the ledger are never deleted."""
     from sensorwatch.commands.versions_in_use import named_versions
     from sensorwatch.common.runtime.settings import load_settings
 
-    registry, name = _open(config, model)
+    registry, name = _open_registry(config, model)
     protected = frozenset(registry.resolve(name, version) for version in in_use or ())
     if registry.version_ids(name) and not offline:
         protected |= named_versions(load_settings(config).settings)
@@ -188,7 +197,7 @@ def prune(
     print_note(f"{len(deleted)} versions deleted, {len(registry.version_ids(name))} kept")
 
 
-def _open(config: Path | None, model: str | None) -> tuple[Registry, str]:
+def _open_registry(config: Path | None, model: str | None) -> tuple[Registry, str]:
     from sensorwatch.common.registry.store import Registry
     from sensorwatch.common.runtime.settings import load_settings
 
@@ -206,15 +215,17 @@ def _all_versions(registry: Registry, name: str) -> list[str]:
     return ids
 
 
-def _versions(registry: Registry, name: str) -> Iterator[dict[str, str]]:
-    """Yield a table row for each version, also for damaged ones."""
+def _version_rows(registry: Registry, name: str) -> Iterator[dict[str, str]]:
+    """Yield a table row for each version of a model, including damaged versions."""
     try:
         aliases_by_name = registry.aliases(name)
     except ModelRefused as error:
         print_note(f"warning: {error}")
         aliases_by_name = {}
     for version in registry.version_ids(name):
-        aliases = [alias for alias, id_ in aliases_by_name.items() if id_ == version]
+        aliases = [
+            alias for alias, alias_target in aliases_by_name.items() if alias_target == version
+        ]
         yield {
             "version": version,
             "alias": ", ".join(aliases),
@@ -244,13 +255,13 @@ def _version_details(registry: Registry, name: str, version: str) -> dict[str, s
 
 
 def _audit_row(entry: AuditEntry) -> list[str]:
-    when = f"{entry.when:%Y-%m-%d %H:%M:%SZ}"
-    forced = entry.detail.get("force")
-    why = f"{entry.why} (forced: {entry.detail.get('without')})" if forced else entry.why
+    time_text = f"{entry.when:%Y-%m-%d %H:%M:%SZ}"
+    is_forced = entry.detail.get("force")
+    why = f"{entry.why} (forced: {entry.detail.get('without')})" if is_forced else entry.why
     single_line_reason = " ".join(why.split())
     return [
         str(entry.number),
-        when,
+        time_text,
         entry.who,
         entry.action.value,
         entry.version or "",
@@ -259,5 +270,8 @@ def _audit_row(entry: AuditEntry) -> list[str]:
 
 
 def _as_utf8(argument: str) -> str:
-    """Return an argument with every byte replaced that is not UTF-8 and cannot be stored."""
+    """Return an argument without surrounding space. Bytes that are not UTF-8 are replaced.
+
+    The audit log cannot store bytes that are not UTF-8.
+    """
     return argument.encode("utf-8", "replace").decode().strip()

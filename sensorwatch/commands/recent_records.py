@@ -1,4 +1,4 @@
-"""Reading of the newest records of a topic."""
+"""Read the newest records of a topic."""
 
 import heapq
 from collections.abc import Mapping
@@ -10,10 +10,10 @@ from sensorwatch.common.kafka.topic_reader import read_topic, watermarks
 
 
 def recent_records(kafka: Mapping[str, Any], topic: str, *, rows: int) -> list[Message]:
-    """Return the newest `rows` committed records by timestamp, in order of partition and offset.
+    """Return the `rows` newest committed records by timestamp, sorted by partition and offset.
 
-    Reads the last `rows` offsets of each partition; transaction markers among them are skipped.
-    Commits no offset and joins no group. Raises BrokerUnavailable if the topic cannot be read.
+    The function reads the last `rows` offsets of each partition, and skips transaction markers. It
+    commits no offset and joins no group. Raises BrokerUnavailable if the topic cannot be read.
     """
     bounds = watermarks(kafka, topic)
     begin = {number: high - rows for number, (_, high) in bounds.items()}

@@ -1,4 +1,4 @@
-"""Counts of rejected rows by reason, with the first examples of each reason."""
+"""Count rejected rows by reason, with the first examples of each reason."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +24,10 @@ class RejectionReport:
     def add(
         self, rows: int, rejections: Sequence[Rejection], *, location: Callable[[int], str]
     ) -> None:
-        """Count `rows` rows and their rejections; `location` turns a row index into its label."""
+        """Count rows and their rejections.
+
+        `location`: returns the label of a row, such as `row 7`, for its index.
+        """
         self.rows += rows
         for rejection in rejections:
             self._reasons[rejection.reason] += 1
@@ -33,7 +36,7 @@ class RejectionReport:
                 examples.append(_example(rejection, location(rejection.index)))
 
     def lines(self) -> Iterator[str]:
-        """Yield the report, the most frequent reason first."""
+        """Yield the lines of the report, the most frequent reason first."""
         yield f"{self.rows} rows: {self.rows - self.rejected} readings, {self.rejected} rejected"
         for reason, count in self._reasons.most_common():
             yield f"  {reason}: {count}"

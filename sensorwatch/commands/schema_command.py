@@ -1,4 +1,4 @@
-"""`sensorwatch schema`: infer a schema from a file, and check a file against a schema."""
+"""The command `sensorwatch schema`: infer a schema from a file, or check a file against one."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def infer_command(
     file: Annotated[Path, typer.Argument(help="A CSV file with a header.", show_default=False)],
     out: Annotated[
         Path | None,
-        typer.Option(help="The file to write; default: standard output.", show_default=False),
+        typer.Option(help="Schema file to write. Default: standard output.", show_default=False),
     ] = None,
 ) -> None:
     """Infer a schema from a CSV file: delimiter, time format, sensor id, signals."""
@@ -68,11 +68,14 @@ def infer_command(
 def check_command(
     path: Annotated[Path, typer.Argument(metavar="SCHEMA", show_default=False)],
     data: Annotated[Path, typer.Option(help="A CSV or Parquet file.", show_default=False)],
-    strict: Annotated[bool, typer.Option("--strict", help="Fail on any rejected row.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 if any row is rejected.")
+    ] = False,
 ) -> None:
     """Show how many rows of a file would be rejected, and why, with the first examples.
 
-    Exits with 1 if every row would be rejected (with --strict: if any row would be).
+    The exit code is 1 if every row would be rejected. With --strict, it is 1 if any row would be
+    rejected.
     """
     from sensorwatch.common.rows.schema import load_schema
 

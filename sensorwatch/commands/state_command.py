@@ -1,4 +1,4 @@
-"""`sensorwatch state`: show the contents of a group's memory, and reset it."""
+"""The command `sensorwatch state`: show a group's memory, or reset the memory."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class _GroupState:
         return sorted({*self.committed, *self.ledger_accounts})
 
     def account(self, partition: Partition) -> Account | None:
-        """Return the committed account; if there is none, the account in the ledger."""
-        at = self.committed.get(partition)
-        committed_account = None if at is None else at.account
+        """Return the committed account of a partition, or else its account in the ledger."""
+        committed = self.committed.get(partition)
+        committed_account = None if committed is None else committed.account
         return committed_account or self.ledger_accounts.get(partition)
 
 
@@ -82,14 +82,14 @@ def reset(
         str | None,
         typer.Option(
             metavar="earliest|latest|OFFSET",
-            help="The first offset to score; default: the committed offset.",
+            help="First offset to score. Default: the committed offset.",
         ),
     ] = None,
     yes: YesOption = False,
 ) -> None:
     """Start with a cold memory and a new account, and print what is lost.
 
-    For a group whose memory cannot be restored. Stop its consumers first.
+    Use this command if the memory of a group cannot be restored. Stop its consumers first.
     """
     from sensorwatch.common.kafka.topics import extend_topic
     from sensorwatch.state.account_commit import require_no_members
@@ -100,8 +100,8 @@ def reset(
     group_state = _read_group_state(settings)
     resets = _plan_resets(settings, group_state, _partitions_to_reset(group_state, partition), to)
     summaries = _snapshot_summaries(settings, group_state)
-    for planned in resets:
-        for line in lost_by_reset(planned, summaries[planned.partition]):
+    for planned_reset in resets:
+        for line in lost_by_reset(planned_reset, summaries[planned_reset.partition]):
             print_line(line)
     needs_partitions = group_state.partitions > group_state.state_partitions
     if needs_partitions:
@@ -110,7 +110,7 @@ def reset(
             f"(now {group_state.state_partitions})"
         )
     if not yes:
-        raise UsageError("nothing was committed; say --yes to reset these partitions")
+        raise UsageError("nothing was committed; add --yes to reset these partitions")
     if needs_partitions:
         extend_topic(settings.kafka, settings.state_topic, group_state.partitions)
     _commit(settings, resets)
@@ -122,13 +122,13 @@ def _plan_resets(
     from sensorwatch.common.kafka.topic_reader import watermarks
     from sensorwatch.state.account_reset import plan_reset
 
-    retained = watermarks(settings.kafka, settings.topics.readings)
+    retained_ranges = watermarks(settings.kafka, settings.topics.readings)
     account_settings = _account_settings(settings)
     return [
         plan_reset(
             partition,
             group_state.committed.get(partition),
-            retained[partition.number],
+            retained_ranges[partition.number],
             to,
             account_settings,
         )
@@ -139,8 +139,8 @@ def _plan_resets(
 def _commit(settings: Settings, resets: list[Reset]) -> None:
     from sensorwatch.state.account_commit import commit_accounts
 
-    accounts = {planned.partition: planned.account for planned in resets}
-    entries = [entry for planned in resets for entry in planned.ledger_entries]
+    accounts = {reset.partition: reset.account for reset in resets}
+    entries = [entry for reset in resets for entry in reset.ledger_entries]
     commit_accounts(settings, accounts, entries)
     print_line(f"reset {len(accounts)} partitions of {settings.consumer.group}")
 
@@ -172,7 +172,7 @@ def _read_group_state(settings: Settings) -> _GroupState:
 
 
 def _partitions_to_reset(group_state: _GroupState, numbers: list[int] | None) -> list[Partition]:
-    """Return the requested partitions; raises UsageError if one cannot be reset."""
+    """Return the requested partitions. Raises UsageError if a partition cannot be reset."""
     readings_count, state_count = group_state.partitions, group_state.state_partitions
     if readings_count < state_count:
         raise UsageError(
@@ -180,13 +180,13 @@ def _partitions_to_reset(group_state: _GroupState, numbers: list[int] | None) ->
             f"{readings_count}: delete the state topic, create it again with "
             "`sensorwatch topics create`, and then reset"
         )
-    requested = set(numbers or [])
-    if requested and readings_count != state_count:
+    requested_numbers = set(numbers or [])
+    if requested_numbers and readings_count != state_count:
         raise UsageError(
             f"partitions were added to the readings ({state_count} before, {readings_count} now), "
             "so sensors may have moved between all of them: omit --partition"
         )
-    unknown = requested - {partition.number for partition in group_state.known_partitions}
+    unknown = requested_numbers - {partition.number for partition in group_state.known_partitions}
     if unknown:
         raise UsageError(
             f"the group has no account of partition {min(unknown)}: correct --partition"
@@ -194,7 +194,7 @@ def _partitions_to_reset(group_state: _GroupState, numbers: list[int] | None) ->
     return [
         partition
         for partition in group_state.known_partitions
-        if not requested or partition.number in requested
+        if not requested_numbers or partition.number in requested_numbers
     ]
 
 
@@ -206,7 +206,7 @@ def _account_settings(settings: Settings) -> AccountSettings:
     try:
         version = Registry(settings.registry.path).resolve(settings.registry.model, "champion")
     except ModelRefused:
-        version = ""  # The worker writes the version that it scores with.
+        version = ""  # The worker later writes the version that it scores with.
     options = settings.consumer
     return AccountSettings(version, fingerprint(), options.breaker.window_rows, options.max_sensors)
 
@@ -214,11 +214,11 @@ def _account_settings(settings: Settings) -> AccountSettings:
 def _snapshot_summaries(
     settings: Settings, group_state: _GroupState
 ) -> dict[Partition, SnapshotSummary | str | None]:
-    """Return each partition's snapshot summary, or the reason why the snapshot is unreadable."""
+    """Return each partition's snapshot summary, or the reason why it cannot be read, or None."""
     from sensorwatch.proof.proof_inputs import connect_proof_inputs
     from sensorwatch.state.snapshot_summary import summarize_snapshot
 
-    # The state topic has the number of partitions that the readings had at the snapshots.
+    # When the snapshots were written, the readings had as many partitions as the state topic has.
     inputs = connect_proof_inputs(settings, partitions=group_state.state_partitions)
     summaries: dict[Partition, SnapshotSummary | str | None] = {}
     for partition in group_state.known_partitions:

@@ -1,4 +1,4 @@
-"""`sensorwatch tail`: print the events of the anomaly topic, as text or as JSON."""
+"""The command `sensorwatch tail`: print the events of the anomaly topic as text or JSON."""
 
 from __future__ import annotations
 
@@ -30,14 +30,15 @@ def tail(
     topic: Annotated[
         str | None,
         typer.Option(
-            help="The topic; default: topics.anomalies of the configuration.", show_default=False
+            help="Topic of the events. Default: the setting topics.anomalies.", show_default=False
         ),
     ] = None,
     config: ConfigOption = None,
 ) -> None:
     """Print new anomaly events until Ctrl-C: time, sensor, severity, score, unusual signals.
 
-    Events that close an episode are printed, too. In JSON only they have the field `episode_id`.
+    Events that close an episode are printed, too. In JSON, only closing events have the field
+    `episode_id`.
     """
     from sensorwatch.commands.topic_follower import StartAt, follow_topics
     from sensorwatch.common.runtime.settings import load_settings

@@ -1,4 +1,4 @@
-"""A reader that follows topics without a consumer group and without commits."""
+"""Read new records of topics continuously, without a consumer group and without commits."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
@@ -12,12 +12,14 @@ from sensorwatch.common.kafka.topics import require_topics
 
 CALL_TIMEOUT_SECONDS = 10.0
 WAIT_SECONDS = 0.1
-"""Maximum wait of one call. Short, because Python runs a signal handler only after it returns."""
+"""Maximum wait of one call of the Kafka client.
+
+It is short, because Python runs a signal handler only after the call has returned."""
 _MAX_MESSAGES = 1_000
 
 
 class StartAt(StrEnum):
-    """The offset at which following begins."""
+    """The first offset to read: the oldest record, or the first record after now."""
 
     NOW = "now"
     BEGINNING = "beginning"
@@ -34,17 +36,18 @@ def follow_topics(
     """Yield lists of new committed records, in order within each partition, until `stopping`.
 
     A list is empty if no record arrived within `WAIT_SECONDS`. `client`: more arguments of the
-    Kafka client, such as `logger`. Raises BrokerUnavailable, which names the address or topic.
+    Kafka client, such as `logger`. Raises BrokerUnavailable if a topic cannot be read.
     """
     partitions = require_topics(kafka, topics)
     consumer = Consumer(reader_config(kafka, group="sensorwatch-follower"), **client)
     try:
         consumer.assign(list(_start_offsets(consumer, partitions, begin)))
         while not stopping():
-            # Wait for one record only: `consume` waits the full time if it cannot fill the list.
-            first = consumer.consume(1, WAIT_SECONDS)
-            rest = consumer.consume(_MAX_MESSAGES, 0) if first else []
-            yield [message for message in [*first, *rest] if _is_record(message)]
+            # Wait for one record only: `consume` waits for the full time if it cannot fill the
+            # list.
+            first_messages = consumer.consume(1, WAIT_SECONDS)
+            next_messages = consumer.consume(_MAX_MESSAGES, 0) if first_messages else []
+            yield [message for message in [*first_messages, *next_messages] if _is_record(message)]
     finally:
         consumer.close()
 
@@ -69,6 +72,6 @@ def _is_record(message: Message) -> bool:
     error = message.error()
     if error is None:
         return True
-    if error.code() == KafkaError._PARTITION_EOF or error.retriable():  # noqa: SLF001 - its public name
+    if error.code() == KafkaError._PARTITION_EOF or error.retriable():  # noqa: SLF001 - the client has no public name for it
         return False
     raise BrokerUnavailable(f'the topic "{message.topic()}" cannot be read: {error.str()}')

@@ -1,4 +1,4 @@
-"""`sensorwatch topics`: create the topics, and check that they exist."""
+"""The command `sensorwatch topics`: create the topics, and check that they exist."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ def create(
 ) -> None:
     """Create the missing topics of readings, anomalies, dead letters, ledger and state.
 
-    The state topic gets as many partitions as the readings have, even if those existed before.
+    The state topic gets as many partitions as the readings' topic, even if that topic existed
+    before.
     """
     from sensorwatch.common.kafka.topics import create_topics, topic_plans
     from sensorwatch.common.runtime.settings import load_settings, schema_file
@@ -67,13 +68,18 @@ def create(
 
 
 def created_lines(statuses: Mapping[str, TopicStatus], readings: str) -> Iterator[str]:
-    """Yield the status of each topic, with a note if the readings' topic did not exist before."""
+    """Yield a line with the status of each topic.
+
+    The line has a note if the readings' topic did not exist before.
+    """
     from sensorwatch.common.kafka.topics import TopicStatus
 
-    for name, outcome in statuses.items():
-        new = name == readings and outcome is TopicStatus.CREATED
-        note = " (the readings' topic did not exist: check [topics] readings)" if new else ""
-        yield f"{name}: {outcome}{note}"
+    for name, status in statuses.items():
+        is_new_input = name == readings and status is TopicStatus.CREATED
+        note = (
+            " (the readings' topic did not exist: check [topics] readings)" if is_new_input else ""
+        )
+        yield f"{name}: {status}{note}"
 
 
 @app.command()
@@ -85,7 +91,7 @@ def check(
 ) -> None:
     """Check that every topic exists, and check the latest records against the schema.
 
-    Exits with 1 if the schema would reject all of them.
+    The exit code is 1 if the schema would reject all of these records.
     """
     from sensorwatch.common.kafka.state_check import check_state_topics
     from sensorwatch.common.kafka.topics import require_topics

@@ -1,4 +1,4 @@
-"""The model versions that a consumer group's accounts and ledger name."""
+"""Find the model versions that the accounts or the ledger of a consumer group contain."""
 
 from sensorwatch.common.errors import BrokerUnavailable
 from sensorwatch.common.kafka.ledger_topic import read_ledger
@@ -7,20 +7,20 @@ from sensorwatch.state.committed_accounts import committed_accounts
 
 
 def named_versions(settings: Settings) -> frozenset[str]:
-    """Return every version that the committed accounts or the ledger of the group name.
+    """Return every model version in the committed accounts or the ledger of the group.
 
-    Restoring a memory needs the version of the committed account. Verifying the ledger needs the
-    versions that it names. They include those of the snapshots, because the ledger records every
-    change of the version. Raises BrokerUnavailable.
+    Restoring a memory needs the version of the committed account. Verifying the ledger needs all
+    versions in the ledger. The versions of the snapshots are among them, because the ledger records
+    every change of the version. Raises BrokerUnavailable.
     """
     kafka, group = settings.kafka, settings.consumer.group
     try:
         committed = committed_accounts(kafka, settings.topics.readings, group=group).values()
-        recorded = read_ledger(kafka, settings.ledger_topic, group=group)
+        ledger_records = read_ledger(kafka, settings.ledger_topic, group=group)
     except BrokerUnavailable as error:
         raise BrokerUnavailable(
             f'the versions that the group "{group}" needs are unknown: {error}. Nothing was '
-            "deleted. Try again later, or say --offline to keep only champion, previous, "
+            "deleted. Try again later, or add --offline to keep only champion, previous, "
             "--keep and --in-use"
         ) from error
     accounts = [
@@ -28,5 +28,5 @@ def named_versions(settings: Settings) -> frozenset[str]:
         for committed_account in committed
         if committed_account.account is not None
     ]
-    accounts += [record.account for record in recorded]
+    accounts += [record.account for record in ledger_records]
     return frozenset(account.model_version for account in accounts if account.model_version)

@@ -1,4 +1,4 @@
-"""`sensorwatch warmup`: compile every kernel before the first start."""
+"""The command `sensorwatch warmup`: compile every kernel before the first start."""
 
 import time
 
@@ -9,17 +9,17 @@ from sensorwatch.common.runtime.printing import print_line
 def warmup() -> None:
     """Compile the kernels of scoring, explanation and training into numba's cache.
 
-    The cache is valid for this version on this CPU type; NUMBA_CACHE_DIR sets its folder. Without
-    it the first start compiles the kernels, and the first rows wait.
+    The cache is valid for this version on this CPU type. NUMBA_CACHE_DIR sets its folder. Without
+    the cache, the first start compiles the kernels, and the first rows have to wait.
     """
-    # Imported late: it takes a second, and `--help` does not need it.
+    # Imported here, because the import takes a second and `--help` does not need it.
     from sensorwatch.common.runtime.kernel_compilation import KernelCompilation
     from sensorwatch.common.runtime.kernel_progress import shown_share
 
-    began = time.perf_counter()
+    start_time = time.perf_counter()
     with KernelCompilation(is_cached=lambda: False) as compilation, shown_share() as on_share:
         errors = compilation.wait(on_share)
     if errors:
         raise CheckFailed(f"the kernels cannot be compiled: {'; '.join(errors)}")
-    elapsed_seconds = time.perf_counter() - began
+    elapsed_seconds = time.perf_counter() - start_time
     print_line(f"every kernel is compiled, in {elapsed_seconds:.1f} s, and cached")

@@ -1,4 +1,4 @@
-"""The account of the demo: every record has exactly one outcome, by independent counts."""
+"""The account of the demo: independent counts show that every record has one outcome."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -31,29 +31,29 @@ class Counts:
     failed: int
     """Records that the producer could not deliver."""
     records_in: int
-    """Records in the readings' topic, by its end offsets; other producers' records included."""
+    """Records in the readings' topic by its end offsets, including records of other producers."""
     accounts: Sequence[Account]
-    """The ledger of each partition, from the committed offsets."""
+    """The account of each partition, from the committed offset's metadata."""
     events: int
-    """Events of anomalous rows read back, each id once; closing events are not rows."""
+    """Events of anomalous rows that were read back. Each id counts once."""
     dead_letters: int
-    """Dead letters read back, each id once."""
+    """Dead letters that were read back. Each id counts once."""
     duplicates: int = 0
     """Events and dead letters that were read back a second time."""
 
     @property
     def normal(self) -> int:
-        """Rows scored normal; only the ledger counts these."""
+        """Return the number of normal rows, which only the ledger counts."""
         return sum(account.normal for account in self.accounts)
 
     @property
     def foreign(self) -> int:
-        """Records that another producer sent to the topic."""
+        """Return the number of records that other producers sent to the topic."""
         return max(0, self.records_in - self.delivered)
 
 
 def equation(counts: Counts) -> str:
-    """Return the account as one line with its four numbers."""
+    """Return one line that shows records in, normal rows, anomalies and dead letters."""
     return (
         f"records in {counts.records_in} = normal {counts.normal} + anomalies {counts.events} "
         f"+ dead letters {counts.dead_letters}"
@@ -61,10 +61,10 @@ def equation(counts: Counts) -> str:
 
 
 def discrepancies(counts: Counts) -> list[str]:
-    """Return every disagreement between the counts; none if each record has one outcome."""
+    """Return a text for each difference between the counts; [] if each record has one outcome."""
     consumed = sum(account.consumed for account in counts.accounts)
     anomalies = sum(account.anomalies for account in counts.accounts)
-    letters = sum(account.dead_letters for account in counts.accounts)
+    dead_letters = sum(account.dead_letters for account in counts.accounts)
     checks = (
         (
             all(account.adds_up for account in counts.accounts),
@@ -84,31 +84,31 @@ def discrepancies(counts: Counts) -> list[str]:
             f"{anomalies} anomalies in the ledger, but {counts.events} events read back",
         ),
         (
-            letters == counts.dead_letters,
-            f"{letters} dead letters in the ledger, but {counts.dead_letters} read back",
+            dead_letters == counts.dead_letters,
+            f"{dead_letters} dead letters in the ledger, but {counts.dead_letters} read back",
         ),
         (
             counts.records_in == counts.normal + counts.events + counts.dead_letters,
             f"{equation(counts)} is not true",
         ),
     )
-    return [problem for holds, problem in checks if not holds]
+    return [problem for passed, problem in checks if not passed]
 
 
 def count_records(services: Services, delivery: DeliveryCounts, watcher: TopicWatcher) -> Counts:
-    """Wait until the consumer has processed every record, stop it, and count; feed stopped before.
+    """Wait until the consumer has processed every record, stop the consumer, and count.
 
-    A consumer or watcher that does not reach the end in time is counted where it is: the counts
-    then disagree. Raises BrokerUnavailable if the broker does not answer.
+    Call it after the row feed has stopped. If the consumer or the watcher does not reach the end in
+    time, the counts differ. Raises BrokerUnavailable if the broker does not answer.
     """
-    ends, committed = _drain(services)
+    end_offsets, committed = _drain(services)
     # Records that another producer sent after the end offsets were read are committed, too.
-    records_in = sum(max(pair) for pair in zip(ends, _next_offsets(committed), strict=True))
+    records_in = sum(max(pair) for pair in zip(end_offsets, _next_offsets(committed), strict=True))
     accounts = _accounts(committed)
     events = sum(account.anomalies for account in accounts)
-    letters = sum(account.dead_letters for account in accounts)
+    dead_letters = sum(account.dead_letters for account in accounts)
     _wait_until(
-        lambda: watcher.has(rows=records_in, events=events, dead_letters=letters),
+        lambda: watcher.has(rows=records_in, events=events, dead_letters=dead_letters),
         seconds=READ_SECONDS,
         check=watcher.check,
     )
@@ -125,19 +125,22 @@ def count_records(services: Services, delivery: DeliveryCounts, watcher: TopicWa
 
 
 def _drain(services: Services) -> tuple[list[int], list[TopicPartition]]:
-    """Let the consumer reach the end offsets, stop it; return end offsets and committed offsets."""
+    """Wait until the consumer reaches the end offsets, and stop it.
+
+    Return the end offsets and the committed offsets.
+    """
     kafka, group = services.settings.kafka, services.settings.consumer.group
     topic = services.settings.topics.readings
     reader = Consumer(reader_config(kafka, group=group), logger=quiet_logger())
     try:
-        ends = _end_offsets(reader, topic)
+        end_offsets = _end_offsets(reader, topic)
         _wait_until(
-            lambda: _has_reached(_committed(reader, topic), ends),
+            lambda: _has_reached(_committed(reader, topic), end_offsets),
             seconds=DRAIN_SECONDS,
             check=services.consumer.check,
         )
         services.consumer.stop()
-        return ends, _committed(reader, topic)
+        return end_offsets, _committed(reader, topic)
     except KafkaException as error:
         raise BrokerUnavailable(
             f"the committed offsets cannot be read: {error.args[0].str()}"
@@ -149,7 +152,7 @@ def _drain(services: Services) -> tuple[list[int], list[TopicPartition]]:
 def _wait_until(
     condition: Callable[[], bool], *, seconds: float, check: Callable[[], object]
 ) -> None:
-    """Wait until the condition is true or the time is over; `check` may raise before."""
+    """Wait until the condition is true, at most for `seconds`. `check` is called while waiting."""
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
         check()
@@ -170,14 +173,16 @@ def _committed(reader: Consumer, topic: str) -> list[TopicPartition]:
     return committed
 
 
-def _has_reached(committed: list[TopicPartition], ends: list[int]) -> bool:
-    return all(at >= end for at, end in zip(_next_offsets(committed), ends, strict=True))
+def _has_reached(committed: list[TopicPartition], end_offsets: list[int]) -> bool:
+    return all(
+        offset >= end for offset, end in zip(_next_offsets(committed), end_offsets, strict=True)
+    )
 
 
 def _next_offsets(committed: list[TopicPartition]) -> list[int]:
-    return [max(0, where.offset) for where in committed]
+    return [max(0, entry.offset) for entry in committed]
 
 
 def _accounts(committed: list[TopicPartition]) -> list[Account]:
-    accounts = (from_metadata(where.metadata, where.offset) for where in committed)
+    accounts = (from_metadata(entry.metadata, entry.offset) for entry in committed)
     return [account for account in accounts if account is not None]

@@ -1,4 +1,4 @@
-"""The consumer's metrics, read over HTTP as Prometheus reads them."""
+"""Read the metrics of the consumer over HTTP, as Prometheus does."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -24,10 +24,10 @@ class ConsumerMetrics:
     dead_letters: int = 0
     anomaly_ratio: float = 0.0
     latency_seconds: float = 0.0
-    """Mean over the newest records, from the record's timestamp to the commit of its outcome."""
+    """Mean time of the newest records from the record's timestamp to the commit of its outcome."""
     version: str = ""
     rows_per_second: float = 0.0
-    """Mean over the last seconds."""
+    """Mean over the last few seconds."""
 
 
 @dataclass(slots=True)
@@ -37,13 +37,16 @@ class MetricsReader:
     address: str
     _latest: ConsumerMetrics = field(default_factory=ConsumerMetrics)
     _records: deque[tuple[float, int]] = field(default_factory=deque)
-    """Instants and record counts of the last seconds."""
+    """Times and record counts of the last few seconds."""
     _latency_total: tuple[float, float] = (0.0, 0.0)
-    """Sum and count of all latencies at the last change."""
+    """Sum and count of all latencies when the count last changed."""
     _latency: float = 0.0
 
     def read(self, now: float) -> ConsumerMetrics:
-        """Return the metrics at `now` (monotonic seconds), or the previous ones on a failure."""
+        """Return the current metrics, or the previous metrics if the request fails.
+
+        `now`: monotonic seconds.
+        """
         text = http_get(f"{self.address}/metrics")
         if text is not None:
             self._latest = self._metrics(text, now)
@@ -81,14 +84,14 @@ class MetricsReader:
         self._records.append((now, records))
         while len(self._records) > 2 and now - self._records[0][0] > _RATE_SECONDS:
             self._records.popleft()
-        since, previous = self._records[0]
-        return (records - previous) / (now - since) if now > since else 0.0
+        start, start_records = self._records[0]
+        return (records - start_records) / (now - start) if now > start else 0.0
 
 
 def http_get(url: str) -> str | None:
     """Return the body of a response with status 200 within one second, else None."""
     try:
-        with urlopen(url, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310 - our own address
+        with urlopen(url, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310 - the address of the demo's own service
             return str(response.read().decode())
     except (URLError, OSError, HTTPException):
         return None

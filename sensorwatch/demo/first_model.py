@@ -1,4 +1,4 @@
-"""The first model of the demo, trained on healthy rows as `sensorwatch train` does it."""
+"""Train the first model of the demo on healthy rows, as `sensorwatch train` does."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,9 +17,9 @@ from sensorwatch.trainer.training import train
 def train_first_model(
     scenario: Scenario, settings: Settings, data: Path, step: Callable[[str], object]
 ) -> str:
-    """Compile, simulate, train and register the champion; return its version id.
+    """Train a model on simulated rows, register it as the champion, and return its version id.
 
-    `data`: where the training rows are written. `step` announces what begins.
+    `data`: file for the training rows. `step`: called with a description of each step.
     """
     with KernelCompilation() as compilation:
         if compilation.is_needed:

@@ -1,4 +1,4 @@
-"""A thread that sends the simulated rows to the broker."""
+"""Send the simulated rows to the broker in a thread."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -16,22 +16,22 @@ from sensorwatch.producer.sink import DeliveryCounts, deliver
 
 
 class RowFeed:
-    """Sends rows at the scenario's rate until `stop`."""
+    """Sends rows at the scenario's rate until `stop` is called."""
 
     def __init__(self, scenario: Scenario, kafka: Mapping[str, Any], topic: str) -> None:
-        """Connect and begin to send; raises BrokerUnavailable."""
+        """Connect to the broker and start to send. Raises BrokerUnavailable."""
         self._scenario = scenario
         self._stopping = Event()
         self._sink = connect_sink(
             kafka, topic, stopping=self._stopping.is_set, logger=quiet_logger()
         )
         self.sent = 0
-        """The number of rows handed to the client so far."""
+        """Number of rows that the Kafka client was given so far."""
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="row-feed")
         self._counts = self._thread.submit(self._send)
 
     def check(self) -> None:
-        """Raise the error that ended the thread, if there is one."""
+        """Raise the error that ended the thread, if the thread failed."""
         if self._counts.done():
             self._counts.result()
 

@@ -1,4 +1,4 @@
-"""One run of the demo, from the first service to the closing summary."""
+"""Run the demo: start the services, show the rows, and print a summary."""
 
 import time
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from sensorwatch.producer.stop_signals import StopSignal
 
 
 def run_demo(scenario: Scenario, screen: Screen, stop: StopSignal) -> None:
-    """Start the services, show the run until its end or until `stop`, and print the summary.
+    """Start the services, show the run until its end or a stop request, and print the summary.
 
     Raises CheckFailed if a service ends early or if a record does not have exactly one outcome.
     """
@@ -30,7 +30,7 @@ def run_demo(scenario: Scenario, screen: Screen, stop: StopSignal) -> None:
             screen.step(f"{SENSORS} sensors send {RATE:g} rows/s for {scenario.seconds:g} s")
             screen.show_addresses(services)
             with screen.live():
-                _show(scenario, screen, stop, services, feed, watcher)
+                _show_until_end(scenario, screen, stop, services, feed, watcher)
             screen.step("the sensors stop, and the consumer processes the remaining rows")
             counts = count_records(services, feed.stop(), watcher)
         print_summary(
@@ -42,7 +42,7 @@ def run_demo(scenario: Scenario, screen: Screen, stop: StopSignal) -> None:
         )
 
 
-def _show(
+def _show_until_end(
     scenario: Scenario,
     screen: Screen,
     stop: StopSignal,
@@ -50,13 +50,13 @@ def _show(
     feed: RowFeed,
     watcher: TopicWatcher,
 ) -> None:
-    """Update the screen until the time is over or until `stop`."""
-    began = time.monotonic()
+    """Update the screen until the end of the run or a stop request."""
+    start_time = time.monotonic()
     metrics = MetricsReader(services.consumer_address)
-    while (elapsed := time.monotonic() - began) < scenario.seconds and not stop.requested():
-        for part in (feed, watcher, services.consumer, services.api):
-            part.check()
-        state = State(
+    while (elapsed := time.monotonic() - start_time) < scenario.seconds and not stop.requested():
+        for component in (feed, watcher, services.consumer, services.api):
+            component.check()
+        screen_state = State(
             elapsed=elapsed,
             seconds=scenario.seconds,
             sent=feed.sent,
@@ -64,22 +64,22 @@ def _show(
             reasons=dict(watcher.reasons),
             latest=list(watcher.latest),
         )
-        screen.update(state)
-        remaining = scenario.seconds - (time.monotonic() - began)
+        screen.update(screen_state)
+        remaining = scenario.seconds - (time.monotonic() - start_time)
         stop.sleep(max(0.0, min(screen.every_seconds, remaining)))
 
 
 def print_summary(
     screen: Screen,
     counts: Counts,
-    seen: Observations,
+    observations: Observations,
     reasons: Mapping[str, int],
     *,
     target_alert_rate: float,
 ) -> None:
-    """Print the summary; raise CheckFailed if a record does not have exactly one outcome."""
+    """Print the summary. Raises CheckFailed if a record does not have exactly one outcome."""
     screen.print("", "")
-    lines = summary(counts, score(seen), reasons, target_alert_rate=target_alert_rate)
+    lines = summary(counts, score(observations), reasons, target_alert_rate=target_alert_rate)
     for text, style in lines:
         screen.print(text, style)
     problems = discrepancies(counts)

@@ -1,4 +1,4 @@
-"""The simulated sensors of the demo: how many, which faults, at which rate and for how long."""
+"""The simulated sensors of the demo: their number, faults, rate and duration."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,24 +10,26 @@ from sensorwatch.common.simulation.stream import Chunk, Simulation, simulate
 
 SENSORS = 50
 RATE = 1_000.0
-"""Rows per second; the embedded broker keeps far more rows than arrive between two reads."""
+"""Rows per second. The embedded broker stores far more rows than arrive between two reads."""
 INTERVAL_SECONDS = 600.0
 TRAINING_DAYS = 14
 TRAINING_ROWS = SENSORS * TRAINING_DAYS * 144
 START = 1_704_067_200_000_000
-"""2024-01-01T00:00:00Z in microseconds. One second of the demo is 200 simulated minutes, so a run
-of one hour ends in May 2025: no event time is in the future."""
-KINDS = tuple(kind for kind in FaultKind if kind is not FaultKind.DROPOUT)
-"""Without dropout: missing rows cannot carry a label."""
-FAULTS = FaultPlan(rate=0.001, kinds=KINDS, size=10.0)
+"""Event time of the first row: 2024-01-01T00:00:00Z in microseconds.
+
+One second of the demo is 200 simulated minutes, so a run of one hour ends in May 2025. No event
+time is in the future."""
+FAULT_KINDS = tuple(kind for kind in FaultKind if kind is not FaultKind.DROPOUT)
+"""All kinds of faults except dropout, because a missing row cannot have a label."""
+FAULTS = FaultPlan(rate=0.001, kinds=FAULT_KINDS, size=10.0)
 SEED = 1
 
-_CHUNK_ROWS = 1_000  # divides TRAINING_ROWS, so the live rows begin with a whole chunk
+_CHUNK_ROWS = 1_000  # a divisor of TRAINING_ROWS, so the live rows start with a complete chunk
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One run of the demo; the same seed gives the same rows."""
+    """The parameters of one run. The same seed gives the same rows."""
 
     seconds: float
     rate: float = RATE
@@ -40,7 +42,7 @@ def healthy_rows(scenario: Scenario) -> Iterator[Chunk]:
 
 
 def live_rows(scenario: Scenario) -> Iterator[Chunk]:
-    """Yield the rows that follow the training data, without end, with labelled faults."""
+    """Yield an endless stream of rows with labelled faults, which follow the training data."""
     chunks = simulate(_simulation(scenario, FAULTS, None))
     return islice(chunks, TRAINING_ROWS // _CHUNK_ROWS, None)
 

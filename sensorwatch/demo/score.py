@@ -1,4 +1,4 @@
-"""The simulator's fault labels compared with the alarms and dead letters of the run."""
+"""Compare the simulator's fault labels with the alarms and dead letters of a run."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -12,25 +12,25 @@ _MALFORMED = FaultKind.MALFORMED.value
 
 @dataclass(slots=True)
 class Observations:
-    """What was read from the topics: labels, alarms and dead letters by record.
+    """The labels, alarms and dead letters that were read from the topics, by record.
 
-    The order between topics does not matter; within a partition records come in offset order.
+    The topics may be read in any order. The records of a partition must be added in offset order.
     """
 
     rows: int = 0
-    """The number of records, labelled or not."""
+    """Number of input records, with and without a label."""
     fault_episodes: list[str] = field(default_factory=list)
-    """The fault kind of each fault episode."""
+    """The kind of fault of each fault episode."""
     labels: dict[Coordinates, int] = field(default_factory=dict)
-    """The fault episode of each labelled record, as an index."""
+    """The fault episode of each labelled record, as an index of `fault_episodes`."""
     alarms: dict[Coordinates, str] = field(default_factory=dict)
     """The id of the alarm episode of each anomalous row."""
     dead_letters: set[Coordinates] = field(default_factory=set)
     _open: dict[bytes | None, int] = field(default_factory=dict)
-    """The fault episode of each sensor whose newest record is labelled."""
+    """The current fault episode of each sensor whose newest record has a label."""
 
-    def add_record(self, where: Coordinates, key: bytes | None, label: str) -> None:
-        """Take an input record; a fault episode is a sensor's consecutive records of one label."""
+    def add_record(self, record: Coordinates, key: bytes | None, label: str) -> None:
+        """Add an input record. Consecutive records of a sensor with one label are an episode."""
         self.rows += 1
         if not label:
             self._open.pop(key, None)
@@ -39,15 +39,15 @@ class Observations:
         if episode is None or self.fault_episodes[episode] != label:
             self.fault_episodes.append(label)
             episode = self._open[key] = len(self.fault_episodes) - 1
-        self.labels[where] = episode
+        self.labels[record] = episode
 
 
 @dataclass(frozen=True, slots=True)
 class KindScore:
-    """How many rows and fault episodes of one kind were detected.
+    """The numbers of detected rows and fault episodes of one kind of fault.
 
-    A row is detected by an alarm, a malformed row by its dead letter. An episode is detected if
-    one of its rows is.
+    A row is detected if it raised an alarm. A malformed row is detected if it became a dead letter.
+    An episode is detected if one of its rows is detected.
     """
 
     kind: str
@@ -71,63 +71,68 @@ class Score:
 
     kinds: tuple[KindScore, ...]
     row_precision: Ratio
-    """Alarms of labelled rows, of all alarms."""
+    """Share of all alarms that were raised by labelled rows."""
     episode_precision: Ratio
-    """Alarm episodes with at least one labelled row, of all alarm episodes."""
+    """Share of all alarm episodes that have at least one labelled row."""
     false_alarms: Ratio
-    """Healthy rows with an alarm, of all healthy rows."""
+    """Share of all healthy rows that raised an alarm."""
     false_alarms_beside_faults: int
-    """False alarms in alarm episodes that also have a labelled row."""
+    """Number of false alarms in alarm episodes that also have a labelled row."""
 
     @property
     def row_recall(self) -> Ratio:
-        """Detected rows, of all labelled rows."""
-        return Ratio(sum(k.rows_detected for k in self.kinds), sum(k.rows for k in self.kinds))
+        """Return the share of all labelled rows that were detected."""
+        return Ratio(
+            sum(kind.rows_detected for kind in self.kinds), sum(kind.rows for kind in self.kinds)
+        )
 
     @property
     def episode_recall(self) -> Ratio:
-        """Detected fault episodes, of all fault episodes."""
+        """Return the share of all fault episodes that were detected."""
         return Ratio(
-            sum(k.episodes_detected for k in self.kinds), sum(k.episodes for k in self.kinds)
+            sum(kind.episodes_detected for kind in self.kinds),
+            sum(kind.episodes for kind in self.kinds),
         )
 
 
-def score(seen: Observations) -> Score:
-    """Compare the labels with the alarms and dead letters."""
-    true_alarms = seen.alarms.keys() & seen.labels.keys()
-    true_episodes = {seen.alarms[where] for where in true_alarms}
-    false_alarms = seen.alarms.keys() - true_alarms
+def score(observations: Observations) -> Score:
+    """Return recall and precision of the alarms and dead letters against the labels."""
+    true_alarms = observations.alarms.keys() & observations.labels.keys()
+    true_episodes = {observations.alarms[record] for record in true_alarms}
+    false_alarms = observations.alarms.keys() - true_alarms
     return Score(
-        tuple(_kind_scores(seen)),
-        row_precision=Ratio(len(true_alarms), len(seen.alarms)),
-        episode_precision=Ratio(len(true_episodes), len(set(seen.alarms.values()))),
-        false_alarms=Ratio(len(false_alarms), seen.rows - len(seen.labels)),
+        tuple(_kind_scores(observations)),
+        row_precision=Ratio(len(true_alarms), len(observations.alarms)),
+        episode_precision=Ratio(len(true_episodes), len(set(observations.alarms.values()))),
+        false_alarms=Ratio(len(false_alarms), observations.rows - len(observations.labels)),
         false_alarms_beside_faults=sum(
-            seen.alarms[where] in true_episodes for where in false_alarms
+            observations.alarms[record] in true_episodes for record in false_alarms
         ),
     )
 
 
-def _kind_scores(seen: Observations) -> Iterator[KindScore]:
+def _kind_scores(observations: Observations) -> Iterator[KindScore]:
     rows: Counter[str] = Counter()
     rows_detected: Counter[str] = Counter()
-    detected: set[int] = set()
-    for where, episode in seen.labels.items():
-        kind = seen.fault_episodes[episode]
+    detected_episodes: set[int] = set()
+    for record, episode in observations.labels.items():
+        kind = observations.fault_episodes[episode]
         rows[kind] += 1
-        if where in (seen.dead_letters if kind == _MALFORMED else seen.alarms):
+        if record in (observations.dead_letters if kind == _MALFORMED else observations.alarms):
             rows_detected[kind] += 1
-            detected.add(episode)
-    episodes = Counter(seen.fault_episodes)
-    episodes_detected = Counter(seen.fault_episodes[episode] for episode in detected)
-    for kind in _in_order(rows):
+            detected_episodes.add(episode)
+    episodes = Counter(observations.fault_episodes)
+    episodes_detected = Counter(
+        observations.fault_episodes[episode] for episode in detected_episodes
+    )
+    for kind in _sort_kinds(rows):
         yield KindScore(
             kind, rows[kind], rows_detected[kind], episodes[kind], episodes_detected[kind]
         )
 
 
-def _in_order(kinds: Counter[str]) -> Iterator[str]:
-    """Yield the simulator's kinds in their order, then others by name."""
-    known = [kind.value for kind in FaultKind]
-    yield from (kind for kind in known if kind in kinds)
-    yield from sorted(set(kinds) - set(known))
+def _sort_kinds(kinds: Counter[str]) -> Iterator[str]:
+    """Yield the kinds of faults in the simulator's order, then unknown kinds by name."""
+    simulator_kinds = [kind.value for kind in FaultKind]
+    yield from (kind for kind in simulator_kinds if kind in kinds)
+    yield from sorted(set(kinds) - set(simulator_kinds))

@@ -1,4 +1,4 @@
-"""The two outputs of the demo: a live view on a terminal, and plain lines elsewhere."""
+"""The output of the demo: a live view on a terminal, or plain lines in a file or pipe."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,59 +31,59 @@ from sensorwatch.demo.texts import addresses
 _MAX_REASONS = 4
 _MAX_SENSORS = 10
 _FIXED_LINES = 12
-"""Lines of the live view without the sensors."""
+"""Number of lines of the live view without the lines of the sensors."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What the screen shows at one instant."""
+    """The values that the screen shows at one instant."""
 
     elapsed: float
     """Seconds since the first row."""
     seconds: float
-    """The length of the run."""
+    """Duration of the whole run in seconds."""
     sent: int
     metrics: ConsumerMetrics
     reasons: Mapping[str, int]
     """The number of dead letters by reason code."""
     latest: Sequence[Event | Closing]
-    """The newest events, the newest last."""
+    """The newest events, in order of arrival."""
 
 
 class Screen(Protocol):
     """The output of the demo."""
 
     every_seconds: float
-    """The interval between two calls of `update`."""
+    """Seconds between two calls of `update`."""
 
     def step(self, text: str) -> None:
-        """Show what is started or stopped now."""
+        """Show the step that begins now."""
 
     def print(self, text: str, style: str) -> None:
-        """Print a line; `style`: rich's, ignored if the output has no styles."""
+        """Print a line. `style`: a style of rich, which plain output ignores."""
 
     def show_addresses(self, services: Services) -> None:
-        """Print the addresses, with commands to try in another terminal."""
+        """Print the addresses of the services, with commands to try in another terminal."""
 
     def live(self) -> AbstractContextManager[object]:
-        """Return the context in which `update` is called."""
+        """Return the context manager in which `update` must be called."""
 
     def update(self, state: State) -> None:
-        """Show the newest state."""
+        """Show the values of `state`."""
 
 
 class PlainScreen:
-    """Prints one line every few seconds; for logs and pipes."""
+    """Prints one line every few seconds, for logs and pipes."""
 
     every_seconds = 2.0
 
     def __init__(self) -> None:
-        self._began = time.monotonic()
-        self._printed: object = None
+        self._start_time = time.monotonic()
+        self._printed_event: object = None
 
     def step(self, text: str) -> None:
         """Print the step with the seconds since the start."""
-        print_line(f"[{time.monotonic() - self._began:5.1f} s] {text} ...")
+        print_line(f"[{time.monotonic() - self._start_time:5.1f} s] {text} ...")
 
     def print(self, text: str, style: str) -> None:  # noqa: ARG002 - plain lines have no styles
         """Print a line."""
@@ -97,11 +97,11 @@ class PlainScreen:
                 print_line(f"    {command}")
 
     def live(self) -> AbstractContextManager[object]:
-        """Return an empty context."""
+        """Return a context manager that does nothing."""
         return nullcontext()
 
     def update(self, state: State) -> None:
-        """Print the metrics, and the newest event if there is a new one."""
+        """Print the metrics, and the newest event if it was not printed before."""
         metrics = state.metrics
         print_line(
             f"{state.elapsed:5.1f} s  sent {state.sent}  scored {metrics.records} "
@@ -110,24 +110,24 @@ class PlainScreen:
             f"model {metrics.version}"
         )
         newest = state.latest[-1] if state.latest else None
-        if newest is not None and newest is not self._printed:
-            self._printed = newest
+        if newest is not None and newest is not self._printed_event:
+            self._printed_event = newest
             print_line("         " + "".join(text for text, _ in line_of(newest)))
 
 
 class LiveScreen:
-    """Draws a view that changes in place, below the lines that are printed once."""
+    """Draws a view that is updated in place, below the lines that are printed once."""
 
     every_seconds = 0.25
 
     def __init__(self) -> None:
         self._console = SafeConsole()
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
-        self._began = time.monotonic()
+        self._start_time = time.monotonic()
 
     def step(self, text: str) -> None:
         """Print the step with the seconds since the start."""
-        elapsed = f"{time.monotonic() - self._began:5.1f} s "
+        elapsed = f"{time.monotonic() - self._start_time:5.1f} s "
         self._console.print(styled((elapsed, "dim"), f" {text} ..."))
 
     def print(self, text: str, style: str) -> None:
@@ -135,7 +135,7 @@ class LiveScreen:
         self._console.print(styled((text, style)), soft_wrap=True)
 
     def show_addresses(self, services: Services) -> None:
-        """Print each address with its commands, to be copied into another terminal."""
+        """Print each address, with commands that can be copied into another terminal."""
         self._console.print()
         for name, address, commands in addresses(services):
             self._console.print(styled((f"{name:<12}", "bold green"), address), soft_wrap=True)
@@ -144,11 +144,11 @@ class LiveScreen:
         self._console.print()
 
     def live(self) -> AbstractContextManager[object]:
-        """Return the context that draws the view and erases it at the end."""
+        """Return the context manager that draws the view and erases it at the end."""
         return self._live
 
     def update(self, state: State) -> None:
-        """Draw the newest state."""
+        """Draw the values of `state`."""
         lines = max(1, min(_MAX_SENSORS, self._console.size.height - _FIXED_LINES))
         self._live.update(_view(state, lines), refresh=True)
 
@@ -157,7 +157,7 @@ def _view(state: State, lines: int) -> RenderableType:
     title = "latest alarm of each sensor"
     return Group(
         _overview(state),
-        Panel(_sensors(state.latest, lines), title=styled(title), border_style="dim"),
+        Panel(_alarm_table(state.latest, lines), title=styled(title), border_style="dim"),
         styled(("Ctrl-C stops the sensors and prints the summary", "dim")),
     )
 
@@ -168,42 +168,42 @@ def _overview(state: State) -> Panel:
     for _ in range(3):
         grid.add_column(ratio=1)
     grid.add_row(
-        _figure("rows/s", f"{metrics.rows_per_second:,.0f}"),
-        _figure("anomaly ratio", f"{metrics.anomaly_ratio:.1%}"),
-        _figure("latency", f"{metrics.latency_seconds * 1000:.0f} ms"),
+        _labelled_value("rows/s", f"{metrics.rows_per_second:,.0f}"),
+        _labelled_value("anomaly ratio", f"{metrics.anomaly_ratio:.1%}"),
+        _labelled_value("latency", f"{metrics.latency_seconds * 1000:.0f} ms"),
     )
     grid.add_row(
-        _figure("scored", f"{metrics.records:,} of {state.sent:,}"),
-        _figure("anomalies", f"{metrics.anomalies:,}"),
-        _figure("dead letters", f"{metrics.dead_letters:,}"),
+        _labelled_value("scored", f"{metrics.records:,} of {state.sent:,}"),
+        _labelled_value("anomalies", f"{metrics.anomalies:,}"),
+        _labelled_value("dead letters", f"{metrics.dead_letters:,}"),
     )
     bar = ProgressBar(
         total=state.seconds, completed=min(state.elapsed, state.seconds), complete_style="green"
     )
     remaining = max(0.0, state.seconds - state.elapsed)
     return Panel(
-        Group(grid, _reasons(state.reasons), bar),
+        Group(grid, _reason_line(state.reasons), bar),
         title=styled(f"sensorwatch demo, model {metrics.version or '...'}"),
         subtitle=styled(f"{remaining:.0f} s to go"),
         border_style="green",
     )
 
 
-def _figure(name: str, value: str) -> RenderableType:
+def _labelled_value(name: str, value: str) -> RenderableType:
     return styled((f"{name} ", "dim"), (value, "bold"))
 
 
-def _reasons(reasons: Mapping[str, int]) -> RenderableType:
-    ordered = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
-    shown = "  ".join(f"{code} {count}" for code, count in ordered[:_MAX_REASONS])
-    others = len(ordered) - _MAX_REASONS
-    more = f"  and {others} more reasons" if others > 0 else ""
-    text = styled(("dead letters by reason ", "dim"), f"{shown}{more}" or "none yet")
+def _reason_line(reasons: Mapping[str, int]) -> RenderableType:
+    sorted_reasons = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+    reason_texts = "  ".join(f"{code} {count}" for code, count in sorted_reasons[:_MAX_REASONS])
+    hidden_reasons = len(sorted_reasons) - _MAX_REASONS
+    hidden_note = f"  and {hidden_reasons} more reasons" if hidden_reasons > 0 else ""
+    text = styled(("dead letters by reason ", "dim"), f"{reason_texts}{hidden_note}" or "none yet")
     text.no_wrap, text.overflow = True, "ellipsis"
     return text
 
 
-def _sensors(latest: Sequence[Event | Closing], lines: int) -> RenderableType:
+def _alarm_table(latest: Sequence[Event | Closing], lines: int) -> RenderableType:
     if not latest:
         return styled(("none yet", "dim"))
     table = Table(box=None, expand=True, padding=(0, 1), header_style="dim")
@@ -218,7 +218,7 @@ def _sensors(latest: Sequence[Event | Closing], lines: int) -> RenderableType:
         overflow="ellipsis",
         ratio=1,
     )
-    # One line for each sensor: a long fault would fill the screen otherwise.
+    # Each sensor has one line, because the events of a long fault would fill the screen.
     newest = {event.sensor_id: event for event in latest}
     order = dict.fromkeys(event.sensor_id for event in reversed(latest))
     alarms = {event.sensor_id: event for event in latest if isinstance(event, Event)}
@@ -233,7 +233,7 @@ def _sensors(latest: Sequence[Event | Closing], lines: int) -> RenderableType:
 
 
 def _episode_cells(event: Event | Closing, alarm: Event | None) -> Iterator[RenderableType]:
-    """Yield rows of the episode, severity, worst score and signal.
+    """Yield the cells of an episode: rows, severity, worst score and signal.
 
     `alarm`: the newest alarm of the sensor, if it is among the newest events.
     """

@@ -1,4 +1,4 @@
-"""The services of the demo: an embedded broker, and API and consumer as processes of their own."""
+"""The services of the demo: an embedded broker, and API and consumer as child processes."""
 
 import json
 import os
@@ -43,32 +43,37 @@ http_port = 0
 port = 0
 """
 
-T = TypeVar("T")
+Result = TypeVar("Result")
 
 
 class ServiceProcess:
-    """`python -m MODULE ...` as a child process that writes its log to a file."""
+    """A child process `python -m MODULE ...` that writes its log to a file."""
 
     def __init__(self, name: str, command: Sequence[str], *, log: Path) -> None:
-        """Start the process; as a context manager it is stopped at the end of the block."""
+        """Start the process. A `with` block stops the process at its end."""
         self.name = name
         self._log = log
-        # Settings in the user's environment are for the user's broker, not for the demo.
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("SENSORWATCH__")}
+        # Settings in the environment are for the user's own broker, so the demo must ignore them.
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("SENSORWATCH__")
+        }
         with log.open("wb") as output:
-            self._process = subprocess.Popen(  # noqa: S603 - this Python, our own modules
+            self._process = subprocess.Popen(  # noqa: S603 - the command is a module of this project
                 [sys.executable, "-m", *command],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**environment, "SENSORWATCH__LOG__FORMAT": "json"},
                 cwd=_PROJECT,
-                # Outside our process group: Ctrl-C reaches only us, and we stop it in order.
+                # In its own session, the child does not receive Ctrl-C. The demo stops its
+                # children in the right order.
                 start_new_session=True,
             )
 
     def logged(self, field: str) -> str | None:
-        """Return the newest value of a log field, or None."""
+        """Return the newest value of a field in the log, or None if no line has the field."""
         for line in reversed(self._log_lines()):
             with suppress(ValueError):
                 entry = json.loads(line)
@@ -76,14 +81,16 @@ class ServiceProcess:
                     return str(entry[field])
         return None
 
-    def wait_for(self, ask: Callable[[], T | None], *, stopping: Callable[[], bool]) -> T:
-        """Call `ask` until it returns a value, and return the value.
+    def wait_for(
+        self, probe: Callable[[], Result | None], *, stopping: Callable[[], bool]
+    ) -> Result:
+        """Call `probe` until it returns a value, and return the value.
 
-        Raises CheckFailed with the end of the log if the process ends or START_SECONDS pass,
-        KeyboardInterrupt if `stopping`.
+        Raises CheckFailed with the end of the log if the process ends or START_SECONDS pass. Raises
+        KeyboardInterrupt if `stopping` returns True.
         """
         deadline = time.monotonic() + START_SECONDS
-        while (answer := ask()) is None:
+        while (result := probe()) is None:
             self.check()
             if stopping():
                 raise KeyboardInterrupt
@@ -92,7 +99,7 @@ class ServiceProcess:
                     f"the {self.name} was not ready in {START_SECONDS:g} s{self._log_end()}"
                 )
             time.sleep(_POLL_SECONDS)
-        return answer
+        return result
 
     def check(self) -> None:
         """Raise CheckFailed with the end of the log if the process has ended."""
@@ -101,7 +108,10 @@ class ServiceProcess:
             raise CheckFailed(f"the {self.name} ended with exit code {code}{self._log_end()}")
 
     def stop(self) -> None:
-        """Terminate the process, kill it after some seconds; safe to call twice."""
+        """Terminate the process, and kill it if it does not end in time.
+
+        A second call does nothing.
+        """
         with suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGTERM)
         try:
@@ -135,7 +145,7 @@ class Services:
 
     settings: Settings
     config: Path
-    """The configuration file; other commands use the demo's broker with it."""
+    """The configuration file, with which other commands can use the demo's broker."""
     broker: str
     consumer: ServiceProcess
     consumer_address: str
@@ -149,7 +159,8 @@ def start_services(
 ) -> Iterator[Services]:
     """Start all services with a first model; stop them and delete their files at the end.
 
-    Raises KeyboardInterrupt if `stopping` before all services are ready, CheckFailed if one ends.
+    Raises KeyboardInterrupt if `stopping` returns True before all services are ready. Raises
+    CheckFailed if a service ends.
     """
 
     def step(text: str) -> None:
@@ -206,11 +217,11 @@ def _write_config(folder: Path, broker: str) -> Path:
     if not _SCHEMA.exists():
         raise UsageError(f"there is no file {_SCHEMA}: install sensorwatch again")
     config = folder / "sensorwatch.toml"
-    # A JSON string of printable text is a TOML string.
-    quoted = {
+    # A JSON string of printable text is also a valid TOML string.
+    quoted_values = {
         "broker": json.dumps(broker),
         "schema": json.dumps(str(_SCHEMA), ensure_ascii=False),
         "registry": json.dumps(str(folder / "registry"), ensure_ascii=False),
     }
-    config.write_text(_CONFIG.format(**quoted), encoding="utf-8")
+    config.write_text(_CONFIG.format(**quoted_values), encoding="utf-8")
     return config

@@ -1,4 +1,4 @@
-"""The texts that the demo prints: addresses to try, and the closing summary."""
+"""The texts that the demo prints: addresses of the services, and the summary at the end."""
 
 import shlex
 import sys
@@ -10,7 +10,7 @@ from sensorwatch.demo.score import KindScore, Ratio, Score
 from sensorwatch.demo.services import Services
 
 Lines = Iterator[tuple[str, str]]
-"""Lines, each with its rich style."""
+"""Lines of text. Each line has its rich style."""
 
 _PLAIN, _HEAD, _DIM, _GOOD, _BAD = "", "bold", "dim", "bold green", "bold red"
 _ROWS = '{"rows":[{"timestamp":"2024-02-01T12:00:00","x1":30,"x2":72,"x3":-5}]}'
@@ -33,7 +33,7 @@ def addresses(services: Services) -> Iterator[tuple[str, str, list[str]]]:
         "Kafka",
         f"{services.broker}, topics {names}",
         [
-            f"{_program()} tail --config {shlex.quote(str(services.config))}",
+            f"{_sensorwatch_command()} tail --config {shlex.quote(str(services.config))}",
             f"kcat -b {services.broker} -t {settings.topics.anomalies} -C -o end  {_CLIENTS}",
         ],
     )
@@ -57,12 +57,12 @@ def summary(
     counts: Counts, score: Score, reasons: Mapping[str, int], *, target_alert_rate: float
 ) -> Lines:
     """Yield the account, the comparison with the fault labels, and commands to try next."""
-    yield from _account(counts, reasons)
+    yield from _account_lines(counts, reasons)
     yield "", _PLAIN
     yield "Alarms compared with the fault labels of the simulator", _HEAD
-    yield from _kinds(score)
+    yield from _kind_lines(score)
     yield "", _PLAIN
-    yield from _totals(score, target_alert_rate)
+    yield from _total_lines(score, target_alert_rate)
     yield "", _PLAIN
     yield from ((f"  {line}", _DIM) for line in _NOTES.splitlines())
     if counts.records_in < _FEW_RECORDS:
@@ -72,7 +72,7 @@ def summary(
     yield from _next_commands()
 
 
-def _account(counts: Counts, reasons: Mapping[str, int]) -> Lines:
+def _account_lines(counts: Counts, reasons: Mapping[str, int]) -> Lines:
     yield equation(counts), _HEAD
     problems = discrepancies(counts)
     if problems:
@@ -89,11 +89,11 @@ def _account(counts: Counts, reasons: Mapping[str, int]) -> Lines:
     if counts.duplicates:
         yield f"{counts.duplicates} results came twice: delivery is at least once here.", _PLAIN
     if reasons:
-        listed = ", ".join(f"{code} {n}" for code, n in sorted(reasons.items()))
-        yield f"Dead letters by reason: {listed}", _PLAIN
+        reason_counts = ", ".join(f"{code} {count}" for code, count in sorted(reasons.items()))
+        yield f"Dead letters by reason: {reason_counts}", _PLAIN
 
 
-def _kinds(score: Score) -> Lines:
+def _kind_lines(score: Score) -> Lines:
     heading = ("fault", "episodes", "detected", "rows", "detected", "row recall")
     yield _table_line(*heading), _DIM
     for kind in score.kinds:
@@ -106,11 +106,11 @@ def _cells(kind: KindScore) -> Iterator[str]:
     yield _percent(Ratio(kind.rows_detected, kind.rows))
 
 
-def _table_line(first: str, *cells: str) -> str:
-    return f"  {first:<20}" + "".join(f"{cell:>11}" for cell in cells)
+def _table_line(heading: str, *cells: str) -> str:
+    return f"  {heading:<20}" + "".join(f"{cell:>11}" for cell in cells)
 
 
-def _totals(score: Score, target_alert_rate: float) -> Lines:
+def _total_lines(score: Score, target_alert_rate: float) -> Lines:
     for name, recall, precision in (
         ("rows", score.row_recall, score.row_precision),
         ("episodes", score.episode_recall, score.episode_precision),
@@ -126,9 +126,9 @@ def _totals(score: Score, target_alert_rate: float) -> Lines:
 def _next_commands() -> Lines:
     sample = "data/raw/sample.csv"
     commands = {
-        f"{_program()} produce --out {sample}": "two weeks of rows as CSV",
-        f"{_program()} train --data {sample}": "a model in ./registry",
-        f"{_program()} serve": "the API at 127.0.0.1:8000/docs",
+        f"{_sensorwatch_command()} produce --out {sample}": "two weeks of rows as CSV",
+        f"{_sensorwatch_command()} train --data {sample}": "a model in ./registry",
+        f"{_sensorwatch_command()} serve": "the API at 127.0.0.1:8000/docs",
     }
     width = max(map(len, commands))
     for command, purpose in commands.items():
@@ -143,10 +143,12 @@ def _percent(ratio: Ratio) -> str:
     return f"{ratio.part / ratio.total:.1%}" if ratio.total else "-"
 
 
-def _program() -> str:
-    """Return how to call `sensorwatch` from the working folder."""
+def _sensorwatch_command() -> str:
+    """Return the command that starts `sensorwatch` from the working folder."""
     script = Path(sys.executable).parent / "sensorwatch"
     if not script.exists():
         return "sensorwatch"
-    here = Path.cwd()
-    return shlex.quote(str(script.relative_to(here) if script.is_relative_to(here) else script))
+    working_folder = Path.cwd()
+    return shlex.quote(
+        str(script.relative_to(working_folder) if script.is_relative_to(working_folder) else script)
+    )

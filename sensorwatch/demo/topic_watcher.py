@@ -1,12 +1,12 @@
-"""A thread that reads the demo's topics: rows, events and dead letters.
+"""Read the rows, events and dead letters of the demo in a thread.
 
-It reads all the time, because the embedded broker drops old records.
+The thread reads continuously, because the embedded broker deletes old records.
 """
 
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Event as Flag
+from threading import Event as ThreadEvent
 from types import TracebackType
 from typing import Self
 
@@ -31,16 +31,16 @@ _LATEST_EVENTS = 300
 
 
 class TopicWatcher:
-    """Reads the topics from their beginning until `stop`, in no consumer group."""
+    """Reads the topics from their beginning until `stop` is called, without a consumer group."""
 
     def __init__(self, settings: Settings) -> None:
-        """Begin to read."""
+        """Start the thread that reads."""
         self._settings = settings
-        self._stopping = Flag()
+        self._stopping = ThreadEvent()
         self.seen = Observations()
-        """Complete after `stop`."""
+        """All labels, alarms and dead letters so far. They are complete after `stop`."""
         self.latest: deque[Event | Closing] = deque(maxlen=_LATEST_EVENTS)
-        """The newest events, the newest last."""
+        """The newest events, in order of arrival."""
         self.closings: set[str] = set()
         """The ids of the events that close an episode."""
         self.reasons: Counter[str] = Counter()
@@ -48,33 +48,33 @@ class TopicWatcher:
         self.duplicates = 0
         """The number of events and dead letters that were read a second time."""
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="topic-watcher")
-        self._end = self._thread.submit(self._read)
+        self._reading = self._thread.submit(self._read)
 
     def check(self) -> None:
-        """Raise the error that ended the thread, if there is one."""
-        if self._end.done():
-            self._end.result()
+        """Raise the error that ended the thread, if the thread failed."""
+        if self._reading.done():
+            self._reading.result()
 
     def has(self, *, rows: int, events: int, dead_letters: int) -> bool:
-        """Say whether at least these numbers of records were read."""
-        seen = self.seen
+        """Return whether at least these numbers of records were read."""
+        observations = self.seen
         return (
-            seen.rows >= rows
-            and len(seen.alarms) >= events
-            and len(seen.dead_letters) >= dead_letters
+            observations.rows >= rows
+            and len(observations.alarms) >= events
+            and len(observations.dead_letters) >= dead_letters
         )
 
     def stop(self) -> None:
-        """Stop reading; raise the error that ended the thread, if there is one."""
+        """Stop reading. Raise the error that ended the thread, if the thread failed."""
         self._stopping.set()
-        self._end.result()
+        self._reading.result()
 
     def _read(self) -> None:
         topics = self._settings.topics
-        take: dict[str | None, Callable[[Message], None]] = {
-            topics.readings: self._take_row,
-            topics.anomalies: self._take_event,
-            topics.dead_letters: self._take_dead_letter,
+        handlers: dict[str | None, Callable[[Message], None]] = {
+            topics.readings: self._add_row,
+            topics.anomalies: self._add_event,
+            topics.dead_letters: self._add_dead_letter,
         }
         for messages in follow_topics(
             self._settings.kafka,
@@ -84,32 +84,32 @@ class TopicWatcher:
             logger=quiet_logger(),
         ):
             for message in messages:
-                take[message.topic()](message)
+                handlers[message.topic()](message)
 
-    def _take_row(self, message: Message) -> None:
+    def _add_row(self, message: Message) -> None:
         label = _text(header_value(message, LABEL_HEADER))
         self.seen.add_record(coordinates(message), message.key(), label)
 
-    def _take_event(self, message: Message) -> None:
+    def _add_event(self, message: Message) -> None:
         event = read_event(message)
         if event is None:
             return
         self.latest.append(event)
-        if isinstance(event, Closing):  # it belongs to an episode, not to a row
+        if isinstance(event, Closing):  # a closing event belongs to an episode, not to a row
             self.duplicates += event.event_id in self.closings
             self.closings.add(event.event_id)
             return
-        where = _coordinates_of(event.event_id)
-        if where is not None:
-            self.duplicates += where in self.seen.alarms
-            self.seen.alarms[where] = event.episode.id or event.event_id
+        record = _coordinates_of(event.event_id)
+        if record is not None:
+            self.duplicates += record in self.seen.alarms
+            self.seen.alarms[record] = event.episode.id or event.event_id
 
-    def _take_dead_letter(self, message: Message) -> None:
-        headers = headers_of(message) or []  # the client crashes if it is asked twice
-        where = _coordinates_of(_text(last_header_value(headers, ID_HEADER)))
-        if where is not None:
-            self.duplicates += where in self.seen.dead_letters
-            self.seen.dead_letters.add(where)
+    def _add_dead_letter(self, message: Message) -> None:
+        headers = headers_of(message) or []  # a second call of `headers` crashes the client
+        record = _coordinates_of(_text(last_header_value(headers, ID_HEADER)))
+        if record is not None:
+            self.duplicates += record in self.seen.dead_letters
+            self.seen.dead_letters.add(record)
         self.reasons[_text(last_header_value(headers, HEADER_PREFIX + "code")) or "?"] += 1
 
     def __enter__(self) -> Self:
@@ -126,12 +126,15 @@ class TopicWatcher:
 
 
 def _text(header: bytes | None) -> str:
-    """Return a header as text, empty if there is none; other programs may write any bytes."""
+    """Return the value of a header as text, or an empty text if the header is missing.
+
+    Other programs may write any bytes, so invalid bytes are replaced.
+    """
     return (header or b"").decode(errors="replace")
 
 
 def _coordinates_of(event_id: str) -> Coordinates | None:
-    """Read `topic-partition-offset`; None for an id that another program wrote."""
+    """Return the coordinates in an id `topic-partition-offset`, or None for any other id."""
     try:
         topic, partition, offset = event_id.rsplit("-", 2)
         return Coordinates(topic, int(partition), int(offset))

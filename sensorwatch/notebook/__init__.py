@@ -1,1 +1,1 @@
-"""The Python interface for notebooks: pandas in, pandas out."""
+"""The Python interface for notebooks, which takes and returns DataFrames."""

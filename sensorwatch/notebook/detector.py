@@ -1,4 +1,4 @@
-"""A trained detector for DataFrames."""
+"""Train a detector on DataFrames, and score DataFrames."""
 
 import hashlib
 from dataclasses import dataclass
@@ -49,8 +49,9 @@ class Detector:
     def train(cls, rows: pd.DataFrame, schema: Schema | None = None, **settings: Any) -> Self:
         """Return a detector trained on rows in any order.
 
-        `schema`: default is the schema of `read_rows`, or inferred. `settings`: keys of `[trainer]`
-        such as `seed` and `target_alert_rate`. Raises DataError if there are too few valid rows.
+        `schema`: by default the schema of `read_rows`, or a schema inferred from the columns.
+        `settings`: keys of `[trainer]` such as `seed` and `target_alert_rate`. Raises DataError if
+        there are too few valid rows.
         """
         schema = schema or schema_of(rows)
         readings, _ = readings_of(rows, schema)
@@ -67,12 +68,12 @@ class Detector:
 
     @property
     def version(self) -> str:
-        """The version id in the registry, or `unkept`."""
+        """Return the version id in the registry, or `unkept` if it is not registered."""
         return self.core.version
 
     @property
     def schema(self) -> Schema:
-        """The schema of the rows."""
+        """Return the schema of the rows that the detector scores."""
         return self.core.schema
 
     def score(self, rows: pd.DataFrame, history: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -81,9 +82,9 @@ class Detector:
         Columns: `anomaly_score` (1.0 is the threshold), `raw_score`, `p_value` float64;
         `is_anomaly` bool; `severity`, `status` str; `episode` int64, the position of the episode's
         first row, or -1. Rows are scored in their order. `history`: earlier rows that warm up the
-        memory and get no line. The function warns with RowsRejected.
+        memory and get no line. The function warns with RowsRejected if rows are rejected.
         """
-        outcome, first = self._outcome(rows, history)
+        outcome, first_position = self._outcome(rows, history)
         detections = outcome.detections
         return pd.DataFrame(
             {
@@ -93,7 +94,9 @@ class Detector:
                 "p_value": detections.p_value,
                 "severity": SEVERITY_TEXTS[detections.severity],
                 "status": STATUS_TEXTS[detections.status],
-                "episode": np.where(detections.episode < 0, -1, detections.episode - first),
+                "episode": np.where(
+                    detections.episode < 0, -1, detections.episode - first_position
+                ),
             },
             index=rows.index[outcome.readings.index],
         )
@@ -102,19 +105,27 @@ class Detector:
         """Return one line for each signal of each anomalous row, the highest share first.
 
         Columns: `signal` str; `value`, `expected`, `low`, `high` float64 in the signal's unit;
-        `direction` str; `share` float64 of the row's score; `carried_forward` bool. The index is
-        that of `rows`, repeated for each signal.
+        `direction` str; `share` float64 of the row's score; `carried_forward` bool. The index of a
+        row is repeated for each signal.
         """
         outcome, _ = self._outcome(rows, history)
-        anomalous = np.flatnonzero(outcome.detections.is_anomaly)
-        labels = rows.index[outcome.readings.index[anomalous]]
-        explained = explain_rows(self.core, outcome, anomalous)
+        anomalous_rows = np.flatnonzero(outcome.detections.is_anomaly)
+        labels = rows.index[outcome.readings.index[anomalous_rows]]
+        signals_by_row = explain_rows(self.core, outcome, anomalous_rows)
         lines = [
-            (s.name, s.actual, s.expected, s.expected_low, s.expected_high, s.direction,
-             s.attribution, s.held)
-            for signals in explained
-            for s in signals
-        ]  # fmt: skip
+            (
+                signal.name,
+                signal.actual,
+                signal.expected,
+                signal.expected_low,
+                signal.expected_high,
+                signal.direction,
+                signal.attribution,
+                signal.held,
+            )
+            for signals in signals_by_row
+            for signal in signals
+        ]
         columns = ["signal", "value", "expected", "low", "high", "direction", "share"]
         return pd.DataFrame(
             lines,
@@ -127,7 +138,7 @@ class Detector:
     ) -> Any:
         """Return a matplotlib figure of the episode that contains the row `label` of `rows`.
 
-        It shows the signals of that sensor around the episode, and the expected band. Raises
+        The figure shows the sensor's signals around the episode, and their expected bands. Raises
         UsageError if the row is not anomalous, or if matplotlib is not installed.
         """
         outcome, _ = self._outcome(rows, history)
@@ -141,8 +152,8 @@ class Detector:
         memory = self.core.empty_memory()
         if history is not None:
             self._score_into(memory, history)
-        first = memory.position
-        return self._score_into(memory, rows), first
+        first_position = memory.position
+        return self._score_into(memory, rows), first_position
 
     def _score_into(self, memory: Memory, rows: pd.DataFrame) -> Outcome:
         readings, rejections = readings_of(rows, self.schema)

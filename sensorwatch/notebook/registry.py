@@ -1,4 +1,4 @@
-"""The model registry for notebooks."""
+"""Access the model registry from notebooks."""
 
 from pathlib import Path
 
@@ -30,11 +30,11 @@ class Registry:
         return self._store.version_ids(name)
 
     def champion(self, name: str = "default") -> Detector:
-        """Return the champion of a model; raises ModelRefused if there is none."""
+        """Return the champion of a model. Raises ModelRefused if there is no champion."""
         return self.load(CHAMPION, name)
 
     def load(self, version: str, name: str = "default") -> Detector:
-        """Return a verified version by its id or alias; raises ModelRefused."""
+        """Load and verify a version by its id or alias. Raises ModelRefused."""
         return Detector(self._store.load(name, version).detector)
 
     def register(self, detector: Detector, name: str = "default", reason: str = "notebook") -> str:

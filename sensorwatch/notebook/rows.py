@@ -1,4 +1,4 @@
-"""Rows as a DataFrame, validated by a schema."""
+"""Read rows as a DataFrame, and validate them with a schema."""
 
 import tomllib
 import warnings
@@ -23,7 +23,7 @@ from sensorwatch.schema_inference.inference import infer_schema
 from sensorwatch.schema_inference.schema_text import schema_text
 
 SCHEMA = "sensorwatch_schema"
-"""The key of the schema in `DataFrame.attrs`."""
+"""Key in `DataFrame.attrs` under which the schema is stored."""
 _SAMPLE_ROWS = 5_000
 
 
@@ -35,7 +35,7 @@ def read_rows(path: str | Path, schema: Schema | None = None) -> pd.DataFrame:
     """Return the valid rows of a CSV or Parquet file as a DataFrame.
 
     The columns are the schema's time field (datetime64[us, UTC]), its key field, its signals and
-    its context. `schema`: default is inferred from the first rows of a CSV file. The function warns
+    its context. `schema`: by default inferred from the first rows of a CSV file. The function warns
     with RowsRejected if rows are rejected. Raises DataError if the file cannot be read.
     """
     file = Path(path)
@@ -46,13 +46,13 @@ def read_rows(path: str | Path, schema: Schema | None = None) -> pd.DataFrame:
 
 
 def schema_of(rows: pd.DataFrame) -> Schema:
-    """Return the schema of a DataFrame: that of `read_rows`, else inferred from its columns.
+    """Return the schema that `read_rows` stored in a DataFrame, or infer it from the columns.
 
     Raises DataError if there is no time column or no column of numbers.
     """
-    stored = rows.attrs.get(SCHEMA)
-    if stored is not None:
-        return schema_from_plain(stored)
+    stored_schema = rows.attrs.get(SCHEMA)
+    if stored_schema is not None:
+        return schema_from_plain(stored_schema)
     sample = _with_time_texts(rows.head(_SAMPLE_ROWS)).to_csv(index=False)
     return _infer(sample.splitlines(keepends=True))
 
@@ -60,7 +60,7 @@ def schema_of(rows: pd.DataFrame) -> Schema:
 def readings_of(rows: pd.DataFrame, schema: Schema) -> tuple[Readings, list[Rejection]]:
     """Return the readings and rejections of a DataFrame; `index` is the position in `rows`.
 
-    Missing values are NaN, None or NaT. The function warns with RowsRejected.
+    Missing values are NaN, None or NaT. The function warns with RowsRejected if rows are rejected.
     """
     texts = _with_time_texts(rows)
     fields = [path for path in schema.paths if path in texts.columns]
@@ -70,7 +70,7 @@ def readings_of(rows: pd.DataFrame, schema: Schema) -> tuple[Readings, list[Reje
         {name: value for name, value in record.items() if not (name == key and value is None)}
         for record in plain.to_dict(orient="records")
     ]
-    readings, rejections = collect_rows([_nested(record) for record in records], schema)
+    readings, rejections = collect_rows([_nested_record(record) for record in records], schema)
     _warn(rejections)
     return readings, rejections
 
@@ -84,31 +84,31 @@ def frame_of(readings: Readings, schema: Schema) -> pd.DataFrame:
         ids = np.asarray(readings.sensor_ids, dtype=object)
         columns[schema.key.field] = ids[readings.sensor] if len(ids) else []
     table = np.concatenate([readings.values, readings.context], axis=1)
-    columns |= {column.path: table[:, at] for at, column in enumerate(schema.columns)}
+    columns |= {column.path: table[:, position] for position, column in enumerate(schema.columns)}
     frame = pd.DataFrame(columns)
     frame.attrs[SCHEMA] = schema.to_plain()
     return frame
 
 
 def _with_time_texts(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows with times as RFC 3339 texts; naive times stay without a zone."""
+    """Return the rows with times as RFC 3339 texts. Naive times get no zone."""
     times = rows.select_dtypes(include=["datetime", "datetimetz"])
     texts = {str(name): pd.Series(_time_texts(times[name]), rows.index) for name in times.columns}
     return rows.assign(**texts)
 
 
 def _time_texts(times: "pd.Series[Any]") -> list[str | None]:
-    aware = isinstance(times.dtype, pd.DatetimeTZDtype)
-    utc = times.dt.tz_convert("UTC").dt.tz_localize(None) if aware else times
+    has_zone = isinstance(times.dtype, pd.DatetimeTZDtype)
+    utc = times.dt.tz_convert("UTC").dt.tz_localize(None) if has_zone else times
     microseconds = utc.astype("datetime64[us]").to_numpy().astype(np.int64)
     texts = format_instants(microseconds)
     return [
-        None if missing else text if aware else text.removesuffix("Z")
+        None if missing else text if has_zone else text.removesuffix("Z")
         for text, missing in zip(texts, times.isna(), strict=True)
     ]
 
 
-def _nested(record: dict[Any, Any]) -> dict[str, object]:
+def _nested_record(record: dict[Any, Any]) -> dict[str, object]:
     nested: dict[str, object] = {}
     for name, value in record.items():
         set_nested(nested, str(name), value)
@@ -132,11 +132,12 @@ def _infer(lines: list[str]) -> Schema:
 def _warn(rejections: list[Rejection]) -> None:
     if rejections:
         reasons = Counter(str(rejection.reason) for rejection in rejections)
-        listed = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
-        first = rejections[0]
+        reason_counts = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
+        first_rejection = rejections[0]
         warnings.warn(
-            f"{len(rejections)} rows were rejected ({listed}). The first is row {first.index}: "
-            f"{first.field}: {first.detail}",
+            f"{len(rejections)} rows were rejected ({reason_counts}). "
+            f"The first is row {first_rejection.index}: "
+            f"{first_rejection.field}: {first_rejection.detail}",
             RowsRejected,
             stacklevel=3,
         )

@@ -1,4 +1,4 @@
-"""The intervals of a ledger to verify, and the verdicts on them."""
+"""Split a ledger into intervals to verify, and name the possible verdicts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ COUNTS = ("consumed", "normal", "anomalies", "dead_letters")
 
 
 class Verdict(StrEnum):
-    """The result of scoring a ledger interval again."""
+    """The result of the verification of a ledger interval."""
 
     PROVEN = "proven"
     """Counts, digest and memory are equal: every record had this outcome and these score bits."""
     COUNTS_ONLY = "counts only"
-    """Counts are equal; the digest comes from other code, libraries or CPU, so is not compared."""
+    """Counts are equal. Other code, libraries or CPU wrote the digest, so it is not compared."""
     DIFFERENT = "DIFFERENT"
     """Counts, digest or memory differ: a record was lost, doubled or scored differently."""
     NOT_RETAINED = "input not retained"
@@ -46,7 +46,7 @@ class LedgerInterval:
 
     @property
     def records(self) -> int:
-        """Return the number of records between the two accounts; 0 if the account restarted."""
+        """Return the number of records between the two accounts, or 0 if the account restarted."""
         return max(0, self.end.consumed - self.begin.consumed)
 
 
@@ -64,7 +64,8 @@ def split_ledger(
 ) -> list[LedgerInterval]:
     """Return the intervals of a partition's ledger, each with one version and digest segment.
 
-    `records`: of one partition, in order. `committed`: the account in its committed offset.
+    `records`: the ledger records of one partition, in order. `committed`: the account in the
+    metadata of the committed offset.
     """
     accounts = [(record.cause, record.account) for record in records]
     if accounts and committed is not None:
@@ -76,7 +77,7 @@ def split_ledger(
             unused_versions = [] if cause is Cause.OPENED else [*unused_versions, end.model_version]
             continue
         if end.segment != begin.segment:
-            begin = start_segment(begin, fingerprint=end.fingerprint)  # noqa: PLW2901 - same offset, new digest
+            begin = start_segment(begin, fingerprint=end.fingerprint)  # noqa: PLW2901 - only the digest starts again
         intervals.append(LedgerInterval(records[0].source, begin, end, tuple(unused_versions)))
         unused_versions = []
     return intervals
@@ -85,25 +86,27 @@ def split_ledger(
 def restarted_accounts(records: Sequence[LedgerRecord]) -> list[Finding]:
     """Return a finding for each restart of a partition's account at another offset.
 
-    `records`: of one partition, in order.
+    `records`: the ledger records of one partition, in order.
     """
     findings = []
-    for before, after in pairwise(records):
-        old, new = before.account.next_offset, after.account.next_offset
-        if after.cause is not Cause.OPENED or old == new:
+    for record, next_record in pairwise(records):
+        old_offset, new_offset = record.account.next_offset, next_record.account.next_offset
+        if next_record.cause is not Cause.OPENED or old_offset == new_offset:
             continue
         consequence = (
-            f"offsets {new} to {old - 1} were scored again"
-            if new < old
-            else f"offsets {old} to {new - 1} were skipped, or their account is lost"
+            f"offsets {new_offset} to {old_offset - 1} were scored again"
+            if new_offset < old_offset
+            else f"offsets {old_offset} to {new_offset - 1} were skipped, or their account is lost"
         )
-        interval = LedgerInterval(before.source, before.account, after.account)
-        detail = f"the group's offset was moved by hand to {new}: {consequence}"
+        interval = LedgerInterval(record.source, record.account, next_record.account)
+        detail = f"the group's offset was moved by hand to {new_offset}: {consequence}"
         findings.append(Finding(interval, Verdict.ACCOUNT_RESTARTED, detail))
     return findings
 
 
 def since_last_opening(records: Sequence[LedgerRecord]) -> Sequence[LedgerRecord]:
     """Return the records from the newest opening of the account to the end."""
-    opened = [index for index, record in enumerate(records) if record.cause is Cause.OPENED]
-    return records[opened[-1] :] if opened else records
+    opening_indices = [
+        index for index, record in enumerate(records) if record.cause is Cause.OPENED
+    ]
+    return records[opening_indices[-1] :] if opening_indices else records

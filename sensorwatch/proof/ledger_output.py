@@ -1,4 +1,4 @@
-"""Accounts and findings as a table, as lines and as JSON values."""
+"""Format accounts and findings as a table, as lines of text and as JSON values."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -24,19 +24,22 @@ def account_values(
 
 def print_accounts(
     rows: list[tuple[Partition, str, CommittedAccount]],
-    committed: Mapping[Partition, CommittedAccount],
+    committed_accounts: Mapping[Partition, CommittedAccount],
 ) -> None:
-    """Print `rows` as a table, and the sum of the `committed` accounts."""
+    """Print accounts as a table, and the sum of the committed accounts.
+
+    `rows`: partition, cause and account of each line of the table.
+    """
     columns = ("partition", "record", "offset", *(name.replace("_", " ") for name in COUNTS))
     lines = [
         _cells(str(partition), cause, committed_account)
         for partition, cause, committed_account in rows
     ]
-    # Digests are too long for a table; `--json` has them.
+    # Digests are too long for a table. The output of `--json` contains them.
     print_table((*columns, "model"), lines, unbroken_column="partition")
-    accounts = [at.account for at in committed.values() if at.account is not None]
-    total = [sum(getattr(account, name) for account in accounts) for name in COUNTS]
-    print_line("records in {} = normal {} + anomalies {} + dead letters {}".format(*total))
+    accounts = [entry.account for entry in committed_accounts.values() if entry.account is not None]
+    totals = [sum(getattr(account, name) for account in accounts) for name in COUNTS]
+    print_line("records in {} = normal {} + anomalies {} + dead letters {}".format(*totals))
 
 
 def _cells(partition: str, cause: str, committed_account: CommittedAccount) -> list[str]:

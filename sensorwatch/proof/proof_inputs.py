@@ -1,4 +1,4 @@
-"""The inputs of a replay proof, read from the broker and the registry."""
+"""Read the inputs of a replay proof from the broker and the registry."""
 
 from functools import cache
 
@@ -15,10 +15,10 @@ from sensorwatch.proof.replay_proof import ProofInputs
 
 
 def connect_proof_inputs(settings: Settings, *, partitions: int | None = None) -> ProofInputs:
-    """Return proof inputs that read from the broker and the registry when called.
+    """Return functions that read the inputs of a proof from the broker and the registry.
 
-    `partitions`: number of partitions that the input had when the snapshots were made; None: the
-    number that it has now. The inputs raise BrokerUnavailable if the broker does not answer.
+    `partitions`: number of partitions of the input topic when the snapshots were written; None: its
+    number of partitions now. The functions raise BrokerUnavailable if the broker does not answer.
     """
     kafka, registry = settings.kafka, Registry(settings.registry.path)
 
@@ -30,11 +30,11 @@ def connect_proof_inputs(settings: Settings, *, partitions: int | None = None) -
     def detector(version: str) -> Detector:
         return registry.load(settings.registry.model, version).detector
 
-    def snapshot(partition: Partition, at: SnapshotRef) -> Snapshot:
+    def snapshot(partition: Partition, reference: SnapshotRef) -> Snapshot:
         return read_snapshot(
             kafka,
             settings.state_topic,
-            at,
+            reference,
             group=settings.consumer.group,
             source=partition,
             partitions=partitions or len(retained_offsets(partition.topic)),

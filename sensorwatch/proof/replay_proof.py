@@ -19,18 +19,18 @@ REPLAY_CHUNK_ROWS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class ProofInputs:
-    """The functions by which a proof reads its inputs."""
+    """The functions that read the inputs of a proof."""
 
     fingerprint: str
     """Fingerprint of this process."""
     first_retained: Callable[[Partition], int]
-    """First offset of the input that is not deleted."""
+    """Returns the first offset of the input that is not deleted."""
     records: Callable[[LedgerInterval], Iterator[Record]]
-    """The input records of an interval."""
+    """Returns the input records of an interval."""
     detector: Callable[[str], Detector]
-    """The detector of a model version; raises ModelRefused."""
+    """Returns the detector of a model version. Raises ModelRefused."""
     snapshot: Callable[[Partition, SnapshotRef], Snapshot]
-    """A snapshot of a partition's memory; raises StateRefused if it no longer exists."""
+    """Returns a snapshot of a partition's memory. Raises StateRefused if it no longer exists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +41,16 @@ class _ReplayState:
     account: Account
     version: str
     proven: bool
-    """Whether the interval was proven, and written by the code that runs here."""
+    """True if the interval was proven, and was written by the code of this process."""
 
 
 class ReplayProof:
     """Verifies the intervals of one partition, in order, with one memory.
 
-    The memory is cold at the opening of the account. The next version adopts it if the ledger
-    records a change of the version. It comes from a snapshot if the earlier input cannot be scored
-    again with the same bits: the input is deleted, or other code scored it. If an interval ends
-    with a snapshot, the memory and the snapshot must be equal, byte for byte.
+    The memory is cold at the opening of the account. If the ledger records a change of the version,
+    the next version adopts the memory. If the earlier input is deleted or was scored by other code,
+    the memory comes from a snapshot. If an interval ends with a snapshot, memory and snapshot must
+    be equal, byte for byte.
     """
 
     def __init__(self, inputs: ProofInputs) -> None:
@@ -58,14 +58,14 @@ class ReplayProof:
         self._state: _ReplayState | None = None
 
     def verify(self, interval: LedgerInterval) -> Finding:
-        """Score an interval again and return how account and memory compare with the stored ones.
+        """Score an interval again, and compare account and memory with the stored values.
 
-        Call it for all intervals of the partition, in order.
+        Call this method for all intervals of the partition, in order.
         """
         previous, self._state = self._state, None
-        first = self._inputs.first_retained(interval.partition)
-        if first > interval.begin.next_offset:
-            reason = f"offsets {interval.begin.next_offset} to {first - 1} are deleted"
+        first_retained = self._inputs.first_retained(interval.partition)
+        if first_retained > interval.begin.next_offset:
+            reason = f"offsets {interval.begin.next_offset} to {first_retained - 1} are deleted"
             return Finding(interval, Verdict.NOT_RETAINED, reason)
         try:
             detector = self._inputs.detector(interval.version)
@@ -74,8 +74,8 @@ class ReplayProof:
         try:
             memory = self._starting_memory(interval, previous, detector)
         except StateRefused:
-            at = interval.begin.next_offset
-            reason = f"the memory at offset {at} and the input before it are not retained"
+            offset = interval.begin.next_offset
+            reason = f"the memory at offset {offset} and the input before it are not retained"
             return Finding(interval, Verdict.NOT_RETAINED, reason)
         memory.max_sensors = interval.end.max_sensors
         account = _recompute_account(interval, self._inputs.records(interval), detector, memory)
@@ -90,7 +90,7 @@ class ReplayProof:
     def _starting_memory(
         self, interval: LedgerInterval, previous: _ReplayState | None, detector: Detector
     ) -> Memory:
-        """Return the memory at the begin of the interval; raises StateRefused."""
+        """Return the memory at the start of the interval. Raises StateRefused."""
         begin = interval.begin
         if begin.consumed == 0:
             return detector.empty_memory()
@@ -105,10 +105,13 @@ class ReplayProof:
             return carried_memory
 
     def _carry_memory(self, interval: LedgerInterval, previous: _ReplayState) -> Memory | None:
-        """Return the previous memory, adopted by each later version; None if that is impossible."""
+        """Return the memory of the previous interval, adopted by each later version.
+
+        Return None if the intervals do not follow each other or a version cannot be loaded.
+        """
         begin, current_version = interval.begin, previous.version
-        at = (previous.account.next_offset, previous.account.segment)
-        if at != (begin.next_offset, begin.segment):
+        previous_end = (previous.account.next_offset, previous.account.segment)
+        if previous_end != (begin.next_offset, begin.segment):
             return None
         try:
             for version in (*interval.unused_versions, interval.version):
@@ -120,22 +123,22 @@ class ReplayProof:
         return previous.memory
 
     def _memory_from_snapshot(
-        self, partition: Partition, at: Account, detector: Detector
+        self, partition: Partition, account: Account, detector: Detector
     ) -> Memory:
-        """Return the memory in a snapshot of this version; raises StateRefused."""
-        snapshot = self._snapshot(partition, at)
+        """Return the memory in the snapshot of `account`. Raises StateRefused."""
+        snapshot = self._snapshot(partition, account)
         if snapshot.model_version != detector.version:
             raise StateRefused(
-                f"the snapshot at offset {at.next_offset} is from version "
+                f"the snapshot at offset {account.next_offset} is from version "
                 f"{snapshot.model_version}, wanted {detector.version}"
             )
         return memory_from_bytes(snapshot.content, detector)
 
-    def _snapshot(self, partition: Partition, at: Account) -> Snapshot:
-        """Return the snapshot that was written with this account; raises StateRefused."""
-        if at.snapshot is None or at.snapshot.next_offset != at.next_offset:
-            raise StateRefused(f"the ledger names no snapshot at offset {at.next_offset}")
-        return self._inputs.snapshot(partition, at.snapshot)
+    def _snapshot(self, partition: Partition, account: Account) -> Snapshot:
+        """Return the snapshot that was written with this account. Raises StateRefused."""
+        if account.snapshot is None or account.snapshot.next_offset != account.next_offset:
+            raise StateRefused(f"the ledger has no snapshot at offset {account.next_offset}")
+        return self._inputs.snapshot(partition, account.snapshot)
 
     def _compare(
         self, interval: LedgerInterval, recomputed: Account, memory: Memory, detector: Detector
@@ -162,17 +165,17 @@ class ReplayProof:
     def _memory_differences(
         self, interval: LedgerInterval, memory: Memory, detector: Detector
     ) -> list[str]:
-        """Return the difference between the memory and the snapshot, if it can be read."""
+        """Return the difference between memory and snapshot; [] if the snapshot cannot be read."""
         content = memory_to_bytes(memory)
         try:
             snapshot = self._snapshot(interval.partition, interval.end)
             if snapshot.account.segment != interval.end.segment:
-                return []  # Other code restored this memory, so its bits may differ.
+                return []  # Other code restored the memory, so its bits may differ.
             if snapshot.model_version != detector.version:
                 # The snapshot was written after the next version had adopted the memory.
-                adopted = memory_from_bytes(content, detector)
-                adopted.adopt(self._inputs.detector(snapshot.model_version))
-                content = memory_to_bytes(adopted)
+                adopted_memory = memory_from_bytes(content, detector)
+                adopted_memory.adopt(self._inputs.detector(snapshot.model_version))
+                content = memory_to_bytes(adopted_memory)
         except (StateRefused, ModelRefused):
             return []
         if content == snapshot.content:

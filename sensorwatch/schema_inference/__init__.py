@@ -1,1 +1,1 @@
-"""A schema inferred from a file."""
+"""Infer a schema from the rows of a file."""

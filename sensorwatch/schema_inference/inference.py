@@ -1,4 +1,4 @@
-"""Inference of a schema from the first rows of a CSV file."""
+"""Infer a schema from the first rows of a CSV file."""
 
 import csv
 import math
@@ -55,9 +55,9 @@ class InferredColumn:
     cells: int
     """Number of sampled cells, including empty ones."""
     not_finite: int = 0
-    """For a signal: number of cells without a finite number."""
+    """Number of cells without a finite number. Only signals are counted."""
     empty: int = 0
-    """For a signal: number of empty cells."""
+    """Number of empty cells. Only signals are counted."""
     low: float = math.nan
     high: float = math.nan
 
@@ -77,47 +77,49 @@ class Inference:
 
 
 def infer_schema(lines: Sequence[str]) -> Inference:
-    """Return the schema inferred from a file's first lines, including the header.
+    """Infer a schema from the first lines of a file, including the header.
 
     Raises DataError if there is no header, no time column, or no column of numbers.
     """
     delimiter, header, rows = _split_table(lines)
-    cells = {name: [row[at].strip() for row in rows] for at, name in enumerate(header)}
+    cells = {name: [row[column].strip() for row in rows] for column, name in enumerate(header)}
     time_name, time = _find_time_column(header, cells)
-    duplicated = {name for name, count in Counter(header).items() if count > 1}
+    duplicate_names = {name for name, count in Counter(header).items() if count > 1}
     columns = []
     for name in dict.fromkeys(header):
         if name == time_name:
             columns.append(InferredColumn(name, ColumnKind.TIME, len(rows)))
-        elif name in duplicated:
+        elif name in duplicate_names:
             columns.append(InferredColumn(name, ColumnKind.DUPLICATE_NAME, len(rows)))
         else:
             columns.append(_classify_column(name, cells[name]))
     inference = Inference(delimiter, time, _keep_first_key(columns), len(rows))
     if not inference.columns_of_kind(ColumnKind.SIGNAL):
-        shown = [
+        column_texts = [
             f"{short_repr(column.name)} is {column.kind}"
             for column in inference.columns[:_MAX_SHOWN_COLUMNS]
         ]
-        more = (
+        hidden_note = (
             f", and {len(inference.columns) - _MAX_SHOWN_COLUMNS} more"
             if len(inference.columns) > _MAX_SHOWN_COLUMNS
             else ""
         )
-        raise DataError(f"no column of numbers that could be a signal: {', '.join(shown)}{more}")
+        raise DataError(
+            f"no column of numbers that could be a signal: {', '.join(column_texts)}{hidden_note}"
+        )
     return inference
 
 
 def _split_table(lines: Sequence[str]) -> tuple[str, list[str], list[list[str]]]:
-    """Return the best delimiter, the header and the rows.
+    """Return the delimiter, the header and the rows.
 
-    The best delimiter gives the most columns to the most rows.
+    The chosen delimiter gives the most cells in rows that are as long as the header.
     """
     non_blank_lines = [line for line in lines if line.strip()]
     if len(non_blank_lines) < 2:
         raise DataError(f"found {len(non_blank_lines)} lines, wanted a header and at least one row")
     delimiter = max(
-        DELIMITERS, key=lambda candidate: _fitting_cells(non_blank_lines[:100], candidate)
+        DELIMITERS, key=lambda candidate: _count_fitting_cells(non_blank_lines[:100], candidate)
     )
     try:
         header, *rows = csv.reader(non_blank_lines, delimiter=delimiter, skipinitialspace=True)
@@ -134,7 +136,7 @@ def _split_table(lines: Sequence[str]) -> tuple[str, list[str], list[list[str]]]
     return delimiter, header, rows
 
 
-def _fitting_cells(lines: Sequence[str], delimiter: str) -> int:
+def _count_fitting_cells(lines: Sequence[str], delimiter: str) -> int:
     try:
         header, *rows = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
     except csv.Error:
@@ -149,17 +151,17 @@ def _find_time_column(header: Sequence[str], cells: dict[str, list[str]]) -> tup
         guess = guess_time(texts, name_suggests_time=name in name_suggests_time)
         if name and guess is not None:
             return name, guess
-    shown = short_printable(", ".join(f"{name}={cells[name][0]}" for name in header))
+    first_row = short_printable(", ".join(f"{name}={cells[name][0]}" for name in header))
     if len(header) == 1:
-        tried = ", ".join(map(repr, DELIMITERS))
+        delimiters = ", ".join(map(repr, DELIMITERS))
         raise DataError(
-            f"only one column, and it contains no times; none of the delimiters {tried} splits the "
-            f"lines; the first row is {shown}"
+            f"only one column, and it contains no times; none of the delimiters "
+            f"{delimiters} splits the lines; the first row is {first_row}"
         )
     raise DataError(
         f"no column of times (RFC 3339, seconds or milliseconds since 1970, or a usual date "
-        f"format); the first row is {shown}: write the schema by hand, with a strptime pattern as "
-        "[time] format"
+        f"format); the first row is {first_row}: write the schema by hand, with a "
+        "strptime pattern as [time] format"
     )
 
 

@@ -1,4 +1,4 @@
-"""An inferred schema as TOML text for a person to edit."""
+"""Write an inferred schema as TOML text that a person can edit."""
 
 import json
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from sensorwatch.schema_inference.inference import ColumnKind, Inference, Inferr
 
 
 def schema_text(inference: Inference, *, name: str) -> str:
-    """Return the schema as TOML; comments contain observations and open questions."""
+    """Return the schema as TOML. Its comments contain observations and open questions."""
     blocks = [
         _header_lines(inference, name),
         _time(inference),
@@ -21,26 +21,26 @@ def schema_text(inference: Inference, *, name: str) -> str:
 def _header_lines(inference: Inference, name: str) -> Iterator[str]:
     yield f"# Inferred from {inference.rows} rows by `sensorwatch schema infer`."
     yield "# Check it before use."
-    yield f"name = {_quoted(name)}"
+    yield f"name = {_toml_string(name)}"
     yield 'unknown_fields = "ignore"        # or "reject"'
 
 
 def _time(inference: Inference) -> Iterator[str]:
     (column,) = inference.columns_of_kind(ColumnKind.TIME)
     yield "[time]"
-    yield f"field = {_quoted(column.name)}"
+    yield f"field = {_toml_string(column.name)}"
     if inference.time.alternative:
-        yield f"# {_quoted(inference.time.alternative)} fits as well: choose one."
-    yield f"format = {_quoted(inference.time.format)}"
+        yield f"# {_toml_string(inference.time.alternative)} fits as well: choose one."
+    yield f"format = {_toml_string(inference.time.format)}"
     if inference.time.naive:
-        yield 'naive_zone = "UTC"               # the times have no zone: check this one'
+        yield 'naive_zone = "UTC"               # the times have no zone: check this zone'
     yield "# max_future_seconds = 300       # on a topic: reject times too far in the future"
 
 
 def _key(inference: Inference) -> Iterator[str]:
     for column in inference.columns_of_kind(ColumnKind.KEY):
         yield "[key]"
-        yield f"field = {_quoted(column.name)}"
+        yield f"field = {_toml_string(column.name)}"
         yield "optional = false"
 
 
@@ -51,13 +51,13 @@ def _signals(inference: Inference) -> Iterator[Iterator[str]]:
 
 
 def _context_hint() -> Iterator[str]:
-    yield "# If one of these is a command or a set-point, change its [[signals]] to [[context]]."
+    yield "# If a signal is a command or a set-point, change its [[signals]] to [[context]]."
     yield "# Context explains the signals and never raises an alarm."
 
 
 def _signal(column: InferredColumn) -> Iterator[str]:
     yield "[[signals]]"
-    yield f"name = {_quoted(column.name)}"
+    yield f"name = {_toml_string(column.name)}"
     yield f"# observed {column.low:g} to {column.high:g}; min and max reject impossible values"
     if column.low == column.high:
         yield "# it never changed in these rows, so a model learns nothing from it"
@@ -65,7 +65,7 @@ def _signal(column: InferredColumn) -> Iterator[str]:
         yield f"# {column.not_finite} of {column.cells} rows have no finite number here"
         yield "# and are rejected"
     if column.empty:
-        yield f"# {column.empty} of these are empty; this carries the previous value forward:"
+        yield f"# {column.empty} of these cells are empty; this key carries the last value forward:"
         yield '# missing = "hold_last"'
 
 
@@ -76,13 +76,13 @@ def _unused_and_csv(inference: Inference) -> Iterator[str]:
         if column.kind not in (ColumnKind.TIME, ColumnKind.KEY, ColumnKind.SIGNAL)
     ]
     for column in unused:
-        yield f"# not used: {_quoted(column.name)}, {column.kind}"
+        yield f"# not used: {_toml_string(column.name)}, {column.kind}"
     if unused:
         yield ""
     yield "[csv]"
-    yield f"delimiter = {_quoted(inference.delimiter)}"
+    yield f"delimiter = {_toml_string(inference.delimiter)}"
 
 
-def _quoted(text: str) -> str:
-    """Return a text as a TOML basic string, which cannot end a comment line."""
+def _toml_string(text: str) -> str:
+    """Return a text as a TOML basic string. It contains no line break."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

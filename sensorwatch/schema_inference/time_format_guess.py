@@ -1,4 +1,4 @@
-"""Guesses the time format of a column of texts."""
+"""Guess the time format of a column of texts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from sensorwatch.common.rows.cells import parse_number_cell
 from sensorwatch.common.rows.instants import BadTime, time_reader
 from sensorwatch.common.rows.schema import TimeField
 
-# In order of preference, if several formats fit a column equally well.
+# The strptime patterns to try. If several fit a column equally well, the first is preferred.
 PATTERNS = (
     "%Y-%m-%d %H:%M",
     "%Y-%m-%dT%H:%M",
@@ -29,10 +29,11 @@ PATTERNS = (
     "%Y-%m-%d %H:%M:%S%z",
     "%a %b %d %H:%M:%S %Y",
 )
-# strptime accepts one digit for two, so any integer of 8 to 14 digits would be a time.
+# strptime accepts one digit instead of two, so any integer of 8 to 14 digits would be a time.
 _EXACT_LENGTHS = {"%Y%m%d%H%M%S": 14, "%Y%m%dT%H%M%S": 15}
 _MIN_READABLE_SHARE = 0.95
-# The years 1973 to 2096. Smaller numbers are counters, larger ones have another unit.
+# The ranges are the years 1973 to 2096. Smaller numbers are probably counters, and larger numbers
+# have another unit.
 _EPOCH_RANGES = {"epoch_s": (1e8, 4e9), "epoch_ms": (1e11, 4e12)}
 
 
@@ -44,11 +45,11 @@ class TimeGuess:
     naive: bool
     """True if at least one time has no zone."""
     alternative: str = ""
-    """Another format that fits equally well; empty: none."""
+    """Another format that fits equally well, or an empty text."""
 
 
 def guess_time(cells: Sequence[str], *, name_suggests_time: bool) -> TimeGuess | None:
-    """Return the time format of a column's non-empty cells; None if they are not times.
+    """Return the time format of a column's non-empty cells, or None if they are not times.
 
     `name_suggests_time`: the column's name contains a word for time, so plain numbers may be times.
     """
@@ -61,14 +62,15 @@ def guess_time(cells: Sequence[str], *, name_suggests_time: bool) -> TimeGuess |
     ]
     if not fits:
         return None
-    # Day and month can be confused. The times of a recording rise, which decides.
-    best = max(fits, key=lambda fit: (fit[1], fit[2]))
-    equally_good = [
-        time_format for time_format, share, rising in fits if (share, rising) == best[1:]
+    # A format with day and month exchanged may fit as well. In the right format, the times
+    # increase.
+    best_fit = max(fits, key=lambda fit: (fit[1], fit[2]))
+    best_formats = [
+        time_format for time_format, share, rising in fits if (share, rising) == best_fit[1:]
     ]
-    naive = _readable_share(cells, TimeField(format=best[0])) < best[1]
+    naive = _readable_share(cells, TimeField(format=best_fit[0])) < best_fit[1]
     return TimeGuess(
-        best[0], naive=naive, alternative=equally_good[1] if len(equally_good) > 1 else ""
+        best_fit[0], naive=naive, alternative=best_formats[1] if len(best_formats) > 1 else ""
     )
 
 
@@ -82,16 +84,19 @@ def _guess_epoch(cells: Sequence[str]) -> str | None:
 
 
 def _fit_format(cells: Sequence[str], time_format: str) -> tuple[float, float] | None:
-    """Return the share of cells that the format reads, and the share of steps that do not fall."""
+    """Return the share of readable cells, and the share of steps at which time does not decrease.
+
+    Return None if the format cannot read enough cells.
+    """
     time_field = TimeField(format=time_format, naive_zone="UTC")
-    # A few cells exclude most formats.
+    # The first cells exclude most formats, which saves time.
     if (
         _readable_share(cells[:20], time_field) < _MIN_READABLE_SHARE
         or _readable_share(cells, time_field) < _MIN_READABLE_SHARE
     ):
         return None
     times = _read_times(cells, time_field)
-    rising = sum(now >= before for before, now in pairwise(times))
+    rising = sum(time >= previous for previous, time in pairwise(times))
     return len(times) / len(cells), rising / max(1, len(times) - 1)
 
 

@@ -1,4 +1,4 @@
-"""Commits of accounts for a consumer group without running consumers."""
+"""Commit accounts for a consumer group while its consumers are stopped."""
 
 from collections.abc import Mapping, Sequence
 
@@ -32,9 +32,9 @@ def commit_accounts(
 ) -> None:
     """Commit accounts with their offsets, and ledger records, in one transaction.
 
-    The transaction uses the transactional ids of the workers. This fences a worker of this
-    [consumer] instance that hangs. A worker of another instance is no longer a member of the
-    group, so it cannot commit. Raises UsageError if the group has members, BrokerUnavailable.
+    The transaction uses the transactional ids of the workers, which fences a hanging worker of this
+    [consumer] instance. A worker of another instance is no longer a member of the group, so it
+    cannot commit. Raises UsageError if the group has members, BrokerUnavailable.
     """
     group, ledger = settings.consumer.group, settings.ledger_topic
     transactional = settings.consumer.delivery is Delivery.EXACTLY_ONCE
@@ -73,18 +73,19 @@ def commit_accounts(
 def require_no_members(settings: Settings) -> None:
     """Raise UsageError if the group has members, BrokerUnavailable if the broker does not answer.
 
-    Reads the list of groups, which has the state for both group protocols. Checks nothing without
-    transactions, because the broker refuses a plain commit while the group has members.
+    The list of groups is read, because it has the state of a group for both group protocols.
+    Without transactions nothing is checked, because the broker refuses a commit without a
+    transaction while the group has members.
     """
     if settings.consumer.delivery is not Delivery.EXACTLY_ONCE:
         return
     admin = AdminClient(client_config(settings.kafka), logger=quiet_logger())
     try:
-        listed = admin.list_consumer_groups(request_timeout=CALL_TIMEOUT_SECONDS).result()
+        group_list = admin.list_consumer_groups(request_timeout=CALL_TIMEOUT_SECONDS).result()
     except KafkaException as error:
         raise BrokerUnavailable(f"no answer from the broker: {error.args[0].str()}") from error
     group = settings.consumer.group
-    for listed_group in listed.valid:
+    for listed_group in group_list.valid:
         if listed_group.group_id == group and listed_group.state not in _STATES_WITHOUT_MEMBERS:
             raise UsageError(
                 f'the group "{group}" has members ({listed_group.state.name.lower()}). Nothing was '

@@ -1,4 +1,4 @@
-"""Planning of a partition's reset to a cold memory and a new account."""
+"""Plan the reset of a partition to a cold memory and a new account."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,7 +35,10 @@ class Reset:
 
     @property
     def ledger_entries(self) -> list[tuple[Partition, Cause, Account]]:
-        """Return the ledger records to write: the old account as closed, if known, then the new."""
+        """Return the ledger records to write: the new account as opened.
+
+        If the old account is known, a record of it as closed comes first.
+        """
         old_account = None if self.committed_account is None else self.committed_account.account
         opened_entry = [(self.partition, Cause.OPENED, self.account)]
         return (
@@ -54,26 +57,26 @@ def plan_reset(
 ) -> Reset:
     """Return the reset of a partition to a new account.
 
-    `retained_range`: the first offset of the input that is not deleted, and the end offset.
-    `to`: "earliest", "latest", an offset, or None for the committed offset. Raises UsageError if
-    `to` is none of these, or if the offset is not in the retained range.
+    `retained_range`: the first offset of the input that is not deleted, and the end offset. `to`:
+    "earliest", "latest", an offset, or None for the committed offset. Raises UsageError if `to` has
+    another form, or if the offset is not in the retained range.
     """
-    first, end = retained_range
+    first_offset, end_offset = retained_range
     if to is None and committed_account is None:
         raise UsageError(
             f"the group has no committed offset for {partition}. Nothing was committed. Give an "
             "offset with --to, or restore it with `sensorwatch ledger restore`"
         )
     committed_offset = 0 if committed_account is None else committed_account.offset
-    offset = {EARLIEST: first, LATEST: end, None: committed_offset}.get(to, -1)
+    offset = {EARLIEST: first_offset, LATEST: end_offset, None: committed_offset}.get(to, -1)
     if to is not None and to.isdecimal():
         offset = int(to)
     elif to not in (EARLIEST, LATEST, None):
         raise UsageError(f'--to {to!r}: wanted "earliest", "latest" or an offset')
-    if not first <= offset <= end:
+    if not first_offset <= offset <= end_offset:
         raise UsageError(
-            f"{partition} has offsets {first} to {end - 1}, but not {offset}. Nothing was "
-            "committed. Give another --to"
+            f"{partition} has offsets {first_offset} to {end_offset - 1}, but not {offset}. "
+            "Nothing was committed. Change --to"
         )
     account = open_account(
         offset,
@@ -86,9 +89,10 @@ def plan_reset(
 
 
 def lost_by_reset(reset: Reset, summary: SnapshotSummary | str | None) -> Iterator[str]:
-    """Yield lines that say what the reset loses.
+    """Yield lines that describe what is lost by a reset.
 
-    `summary`: of the newest snapshot; the reason if it cannot be read; None if there is none.
+    `summary`: summary of the newest snapshot, the reason why it cannot be read, or None without
+    snapshot.
     """
     offset = reset.account.next_offset
     yield f"{reset.partition}: a new account and a cold memory from offset {offset} on"

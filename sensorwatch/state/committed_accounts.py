@@ -15,7 +15,7 @@ from sensorwatch.common.kafka.topics import require_topics
 from sensorwatch.common.ledger.account import Account
 
 CALL_TIMEOUT_SECONDS = 30.0
-Answer = TypeVar("Answer")
+Response = TypeVar("Response")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,16 @@ def committed_accounts(
 ) -> dict[Partition, CommittedAccount]:
     """Return offset and account of each partition that the group has committed, in order.
 
-    Does not join the group. Raises BrokerUnavailable if the topic does not exist or the broker
-    does not answer.
+    The function does not join the group. Raises BrokerUnavailable if the topic does not exist or
+    the broker does not answer.
     """
     numbers = range(require_topics(kafka, [topic])[topic])
     consumer = Consumer(consumer_config(kafka, group=group), logger=quiet_logger())
     try:
-        requested = [TopicPartition(topic, number) for number in numbers]
-        committed_offsets = _ask_broker(lambda: consumer.committed(requested, CALL_TIMEOUT_SECONDS))
+        partitions = [TopicPartition(topic, number) for number in numbers]
+        committed_offsets = _ask_broker(
+            lambda: consumer.committed(partitions, CALL_TIMEOUT_SECONDS)
+        )
     finally:
         consumer.close()
     return {
@@ -51,7 +53,7 @@ def committed_accounts(
     }
 
 
-def _ask_broker(call: Callable[[], Answer]) -> Answer:
+def _ask_broker(call: Callable[[], Response]) -> Response:
     try:
         return call()
     except KafkaException as error:

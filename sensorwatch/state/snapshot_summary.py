@@ -1,4 +1,4 @@
-"""A summary of the newest snapshot of a partition's memory."""
+"""Summarize the newest snapshot of a partition's memory."""
 
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ class SnapshotSummary:
 def summarize_snapshot(
     partition: Partition, account: Account | None, inputs: ProofInputs
 ) -> SnapshotSummary | None:
-    """Return the summary of the snapshot that an account names; None if it names none.
+    """Return the summary of an account's newest snapshot, or None without snapshot.
 
     Raises StateRefused or ModelRefused if the snapshot cannot be read.
     """

@@ -109,7 +109,7 @@ def test_each_column_is_taken_for_what_it_is() -> None:
     text = schema_text(result, name="guessed")
     assert "# observed 0.5 to 29.5" in text
     assert "# 1 of 30 rows have no finite number here" in text
-    assert "# 1 of these are empty;" in text
+    assert "# 1 of these cells are empty;" in text
     held = schema_from_plain(tomllib.loads(text.replace("# missing = ", "missing = ")))
     assert [signal.missing for signal in held.signals] == ["reject", "hold_last", "reject"]
     assert "# it never changed in these rows" in text
