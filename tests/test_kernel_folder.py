@@ -19,7 +19,7 @@ from sensorwatch.common.kernel_folder import PRIVATE_FOLDER_VARIABLE, kernel_fol
 
 ROOT = Path(__file__).parents[1]
 NOBODY_UID = 65_534
-# The user nobody may be unable to read the folder of Python. So the script imports numba and
+# The user `nobody` may be unable to read the folder of Python. So the script imports numba and
 # compiles once while it is still root.
 BECOME_NOBODY = f"""
 import os
