@@ -9,7 +9,7 @@ import pytest
 from sensorwatch.commands.event_line import read_event
 from sensorwatch.demo.consumer_metrics import ConsumerMetrics
 from sensorwatch.demo.screens import LiveScreen, PlainScreen, Screen, State
-from tests.commands.test_tail import a_signal, an_event, as_record
+from tests.commands.test_tail import a_signal, an_event, event_record
 from tests.runtime.test_printing import is_safe
 
 CONTROL_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -37,7 +37,7 @@ def state() -> State:
         status=hostile("status"),
         signals=[a_signal(hostile("signal"), 20.0, hostile("direction"))],
     )
-    event = read_event(as_record(value))
+    event = read_event(event_record(value))
     assert event is not None
     return State(
         elapsed=1.0,

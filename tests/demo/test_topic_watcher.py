@@ -14,7 +14,7 @@ from sensorwatch.consumer.publishing.events import EventType
 from sensorwatch.demo.embedded_broker import EmbeddedBroker
 from sensorwatch.demo.topic_watcher import TopicWatcher
 from tests.brokers.child_processes import wait_until
-from tests.commands.test_tail import a_closing, an_event
+from tests.commands.test_tail import a_closing_event, an_event
 
 pytestmark = pytest.mark.embedded
 
@@ -47,8 +47,8 @@ def dead_letter(id_: bytes, code: bytes) -> tuple[str, bytes, Headers]:
 def test_a_closing_event_is_kept_but_is_no_alarm() -> None:
     with a_watcher(
         anomaly(an_event(1), EventType.DETECTED),
-        anomaly(a_closing(), EventType.CLOSED),
-        anomaly(a_closing(), EventType.CLOSED),
+        anomaly(a_closing_event(), EventType.CLOSED),
+        anomaly(a_closing_event(), EventType.CLOSED),
         anomaly(b"of another program", "of.another.type"),
         anomaly(an_event(2, episode={"id": "sensors-0-1", "rows": 2}), EventType.DETECTED),
     ) as watcher:
