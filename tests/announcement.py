@@ -23,7 +23,7 @@ class Need:
     missing: str | None
     """Why the program or data set is missing; None if it is there."""
     required: bool = False
-    """Whether the tests fail if it is missing; otherwise they are skipped."""
+    """Whether the tests fail without the program or data set; otherwise they are skipped."""
 
 
 def needs() -> list[Need]:

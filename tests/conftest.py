@@ -141,7 +141,7 @@ def proxied_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ka
 
 @pytest.fixture
 def kafka_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
-    """Return three real brokers for one test, which it may kill. They run from Kafka's jars."""
+    """Return three real brokers for one test, which the test may kill. They run from jars."""
     try:
         cluster = KafkaCluster(ClusterServer(tmp_path_factory.mktemp("kafka-cluster")))
     except BrokerMissing as error:

@@ -81,7 +81,7 @@ def test_numba_calls_a_cache_and_a_locator_as_the_kernel_cache_expects() -> None
 def test_a_new_dispatcher_loads_the_compiled_code_of_another_dispatcher(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first dispatcher compiles and saves. The second one loads instead of compiling."""
+    """The first dispatcher compiles and saves. The second dispatcher loads the saved code."""
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
 
     def doubled(column):  # type: ignore[no-untyped-def]

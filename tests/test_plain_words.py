@@ -38,7 +38,7 @@ UNCLEAR_NAME_WORDS = {
     *("alone", "anew", "apart", "crew", "found", "habit", "looks", "plainly", "stands"),
     *("strangers", "tell", "tells", "told", "whole"),
 }
-"""Words that explain nothing as the first and last words of an identifier."""
+"""Words that say nothing if they are both the first and the last word of an identifier."""
 
 
 def python_files() -> list[Path]:

@@ -90,10 +90,10 @@ def read_fast_and_strictly(content: bytes, schema: Schema) -> tuple[Any, Any]:
         )
 
 
-def read_result(read: Callable[[], Batch]) -> tuple[Any, ...]:
+def read_result(reader: Callable[[], Batch]) -> tuple[Any, ...]:
     """Return the rows that a reader reads, or the error with which it refuses the file."""
     try:
-        return batch_values(read())
+        return batch_values(reader())
     except DataError as error:
         return ("refused", str(error))
 

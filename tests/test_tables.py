@@ -109,10 +109,10 @@ def test_parquet_without_pyarrow_says_what_to_install(
         next(read_rows(tmp_path / "rows.parquet", a_schema()))
 
 
-@pytest.mark.parametrize("form", ["rfc3339", "epoch_s", "epoch_ms", "%d.%m.%Y %H:%M:%S.%f"])
+@pytest.mark.parametrize("time_format", ["rfc3339", "epoch_s", "epoch_ms", "%d.%m.%Y %H:%M:%S.%f"])
 @pytest.mark.parametrize("zone", [None, UTC, timezone(timedelta(hours=5))])
 def test_a_timestamp_column_of_parquet_is_the_same_instant_in_every_declared_format(
-    tmp_path: Path, form: str, zone: timezone | None
+    tmp_path: Path, time_format: str, zone: timezone | None
 ) -> None:
     timestamp = INSTANT.replace(tzinfo=None) if zone is None else INSTANT.astimezone(zone)
     path = tmp_path / "rows.parquet"
@@ -120,7 +120,7 @@ def test_a_timestamp_column_of_parquet_is_the_same_instant_in_every_declared_for
         {"timestamp": [timestamp], "sensor_id": [None], "x1": [0.1], "no": [1]}
     )
     frame.to_parquet(path)
-    schema = a_schema(format=form)
+    schema = a_schema(format=time_format)
 
     readings, rejections = collect_rows(read_rows(path, schema), schema)
 

@@ -217,16 +217,18 @@ def score_bits_and_status(outcomes: list[Outcome], history: int) -> list[tuple[o
     return descriptions[history:]
 
 
-@pytest.mark.parametrize("kind", DETECTORS)
+@pytest.mark.parametrize("detector_kind", DETECTORS)
 @settings(max_examples=40, deadline=None)
 @given(rows=ROWS, data=st.data())
 def test_api_consumer_and_backtest_compute_bit_identical_scores(
-    kind: str,
+    detector_kind: str,
     rows: list[dict[str, Any]],
     data: st.DataObject,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    detector = detector_with_held_values() if kind == "plain" else DETECTORS[kind]()
+    detector = (
+        detector_with_held_values() if detector_kind == "plain" else DETECTORS[detector_kind]()
+    )
     history = data.draw(st.integers(0, len(rows) - 1))
     body = json.dumps({"history": rows[:history], "rows": rows[history:]}).encode()
     consumer_outcome = process(

@@ -21,12 +21,12 @@ def run_module(*arguments: str, folder: Path, registry: Path) -> Program:
     return Program(command, log=folder / "log", environment=environment, folder=folder)
 
 
-def word_after(marker: str, program: Program) -> str:
+def word_after(marker: str, process: Program) -> str:
     """Wait for `marker` in the log of a program, and return the word that follows `marker`."""
 
     def word() -> str | None:
-        assert program.running, program.log.read_text()
-        _, found_marker, text_after = program.log.read_text().partition(marker)
+        assert process.running, process.log.read_text()
+        _, found_marker, text_after = process.log.read_text().partition(marker)
         return text_after.split()[0] if found_marker and "\n" in text_after else None
 
     return wait_until(word, deadline=60, what=marker)
@@ -51,8 +51,8 @@ def test_serve_logs_its_address_answers_and_stops_without_an_error(
 
 def test_uvicorn_serves_the_application_by_its_name(tmp_path: Path, registry_path: Path) -> None:
     command = ("uvicorn", "api.main:app", "--port", "0")
-    with run_module(*command, folder=tmp_path, registry=registry_path) as program:
-        address = word_after("Uvicorn running on ", program)
+    with run_module(*command, folder=tmp_path, registry=registry_path) as process:
+        address = word_after("Uvicorn running on ", process)
 
         response = httpx.post(f"{address}/predict", json={"rows": [ROW]}, timeout=60)
 

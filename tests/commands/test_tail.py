@@ -234,15 +234,15 @@ def test_tail_prints_new_events_at_once_and_ends_silently_on_ctrl_c(
 ) -> None:
     send_events(broker, an_event(1))
     log = tmp_path / "output.txt"
-    with Program([sys.executable, "-m", "sensorwatch", "tail", "--json"], log=log) as program:
+    with Program([sys.executable, "-m", "sensorwatch", "tail", "--json"], log=log) as process:
         # The process does not show when it has started to follow, so send events until it prints.
         def has_printed() -> bool:
             send_events(broker, an_event(2))
             return log.stat().st_size > 0
 
         wait_until(has_printed, deadline=60, what="a new event", every=0.2)
-        os.kill(program.pid, signal.SIGINT)
-        assert program.wait(deadline=10) == 130
+        os.kill(process.pid, signal.SIGINT)
+        assert process.wait(deadline=10) == 130
 
     assert set(log.read_bytes().splitlines()) == {an_event(2)}
 

@@ -47,14 +47,14 @@ def start_demo(folder: Path, seconds: str) -> Program:
 @pytest.fixture
 def long_demo(folder: Path) -> Iterator[Program]:
     """Return a demo of ten minutes that has already scored rows."""
-    with start_demo(folder, "600") as program:
+    with start_demo(folder, "600") as process:
         wait_until(
-            lambda: re.search(r"scored [1-9]", output(folder)) or not program.running,
+            lambda: re.search(r"scored [1-9]", output(folder)) or not process.running,
             deadline=READY_SECONDS,
             what="scored rows",
         )
-        assert program.running, output(folder)
-        yield program
+        assert process.running, output(folder)
+        yield process
 
 
 def output(folder: Path) -> str:
@@ -73,8 +73,8 @@ def assert_account_adds_up(folder: Path) -> None:
 
 
 def test_the_demo_ends_with_an_account_that_adds_up_and_leaves_no_file(folder: Path) -> None:
-    with start_demo(folder, "6") as program:
-        assert program.wait(deadline=READY_SECONDS + END_SECONDS) == 0, output(folder)
+    with start_demo(folder, "6") as process:
+        assert process.wait(deadline=READY_SECONDS + END_SECONDS) == 0, output(folder)
 
     assert_account_adds_up(folder)
     text = output(folder)
@@ -110,13 +110,13 @@ def test_a_signal_ends_the_demo_with_an_account_and_leaves_no_process(
 
 
 def test_ctrl_c_during_the_start_exits_with_130_and_leaves_no_process(folder: Path) -> None:
-    with start_demo(folder, "600") as program:
+    with start_demo(folder, "600") as process:
         wait_until(lambda: "training" in output(folder), deadline=READY_SECONDS, what="training")
-        children = psutil.Process(program.pid).children(recursive=True)
+        children = psutil.Process(process.pid).children(recursive=True)
 
-        os.kill(program.pid, signal.SIGINT)
+        os.kill(process.pid, signal.SIGINT)
 
-        assert program.wait(deadline=END_SECONDS) == 130, output(folder)
+        assert process.wait(deadline=END_SECONDS) == 130, output(folder)
 
     assert "error" not in output(folder)
     assert not any(child.is_running() for child in children)
@@ -137,6 +137,6 @@ def test_a_killed_consumer_ends_the_demo_with_code_1_and_prints_its_log(
 
 
 def test_the_error_for_an_invalid_duration_is_one_line(folder: Path) -> None:
-    with start_demo(folder, "soon") as program:
-        assert program.wait(deadline=END_SECONDS) == 2
+    with start_demo(folder, "soon") as process:
+        assert process.wait(deadline=END_SECONDS) == 2
     assert output(folder) == ('error: DEMO_SECONDS: found "soon", wanted seconds from 1 to 3600\n')

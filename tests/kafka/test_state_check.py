@@ -22,7 +22,7 @@ HOUR_MS = 3_600_000
 def check_topics(
     address: str,
     readings: str,
-    state: str,
+    state_topic: str,
     *,
     snapshot_seconds: float = 3_600,
     read_config: TopicConfigReader = read_topic_config,
@@ -31,7 +31,7 @@ def check_topics(
     check_state_topics(
         {"bootstrap.servers": address},
         readings=readings,
-        state=state,
+        state=state_topic,
         snapshot_every_seconds=snapshot_seconds,
         warn=warnings.append,
         read_config=read_config,

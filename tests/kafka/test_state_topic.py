@@ -87,11 +87,11 @@ class WorkerRig:
             snapshot_ref = SnapshotRef(manifest_offsets[snapshot.source], snapshot.next_offset)
             self.committed[snapshot.source.number] = snapshot_ref
 
-    def read(self, partition: int = 0, *, at: SnapshotRef | None = None) -> Snapshot:
+    def read(self, partition: int = 0, *, snapshot_ref: SnapshotRef | None = None) -> Snapshot:
         return read_snapshot(
             self.kafka,
             self.state_topic,
-            at or self.committed[partition],
+            snapshot_ref or self.committed[partition],
             group="g",
             source=Partition(self.input_topic, partition),
             partitions=4,
@@ -184,7 +184,7 @@ def test_a_snapshot_is_deleted_after_a_newer_snapshot_replaced_it(rig: WorkerRig
     )
     assert rig.read() == second_snapshot
     with pytest.raises(StateRefused, match=f"offsets {first_ref.offset + 1} to .*deleted"):
-        rig.read(at=first_ref)
+        rig.read(snapshot_ref=first_ref)
     deleter.delete_before(0, first_ref.offset + 1)
     assert warnings == []
 
@@ -200,7 +200,7 @@ def test_the_error_for_a_missing_snapshot_names_the_remedy(rig: WorkerRig) -> No
         (manifest - 1, "is not a snapshot manifest"),
     ):
         with pytest.raises(StateRefused, match=message) as raised:
-            rig.read(at=SnapshotRef(offset, 7))
+            rig.read(snapshot_ref=SnapshotRef(offset, 7))
         assert "`sensorwatch state reset`" in str(raised.value)
     with pytest.raises(StateRefused, match=rf'no partition 5 in "{rig.state_topic}"'):
-        rig.read(5, at=SnapshotRef(0, 7))
+        rig.read(5, snapshot_ref=SnapshotRef(0, 7))

@@ -52,9 +52,9 @@ def test_without_bounds_all_records_are_read_in_order(kafka_settings: dict[str, 
 
 
 def test_bounds_select_partitions_and_offsets(kafka_settings: dict[str, str]) -> None:
-    actual = read_offsets(kafka_settings, begin={0: 3, 2: 9, 3: 10}, end={0: 5})
+    offsets_by_partition = read_offsets(kafka_settings, begin={0: 3, 2: 9, 3: 10}, end={0: 5})
 
-    assert actual == {0: [3, 4], 2: [9]}
+    assert offsets_by_partition == {0: [3, 4], 2: [9]}
 
 
 def test_the_reader_does_not_wait_for_an_end_beyond_the_last_record(

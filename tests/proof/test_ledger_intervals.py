@@ -112,8 +112,8 @@ def verify(
             raise ModelRefused(f"no version {version}")
         return detectors[version]
 
-    def load_snapshot(partition: Partition, at: SnapshotRef) -> Snapshot:
-        raise StateRefused(f"no snapshot of {partition} at {at}")
+    def load_snapshot(partition: Partition, snapshot_ref: SnapshotRef) -> Snapshot:
+        raise StateRefused(f"no snapshot of {partition} at {snapshot_ref}")
 
     inputs = ProofInputs(
         own_fingerprint,

@@ -124,7 +124,7 @@ def test_snapshots_are_not_needed_while_all_input_is_retained() -> None:
 
 
 @pytest.mark.parametrize(
-    "swaps",
+    "versions",
     [
         [SECOND_VERSION],
         [SECOND_VERSION, FIRST_VERSION],
