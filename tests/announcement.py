@@ -16,24 +16,24 @@ _TYPICAL_SECONDS = 600
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class Prerequisite:
     """A program or data set that some tests need and that this machine may lack."""
 
-    tests: str
-    missing: str | None
+    needed_by: str
+    missing_reason: str | None
     """Why the program or data set is missing; None if it is there."""
-    required: bool = False
+    is_required: bool = False
     """Whether the tests fail without the program or data set; otherwise they are skipped."""
 
 
-def needs() -> list[Need]:
-    """Return the needs of all tests, with the programs and data sets that this machine lacks."""
+def prerequisites() -> list[Prerequisite]:
+    """Return the prerequisites of all tests, with the reason for each that is missing here."""
     required = kafka_required()
     return [
-        Need("tests on a real Kafka", kafka_missing(), required),
-        Need("tests with a proxy before Kafka", java_missing(), required),
-        Need("tests with a real Prometheus", prometheus_missing(), required),
-        Need("tests on the SKAB files", skab_missing()),
+        Prerequisite("tests on a real Kafka", kafka_missing(), required),
+        Prerequisite("tests with a proxy before Kafka", java_missing(), required),
+        Prerequisite("tests with a real Prometheus", prometheus_missing(), required),
+        Prerequisite("tests on the SKAB files", skab_missing()),
     ]
 
 
@@ -46,7 +46,9 @@ def is_complete(config: pytest.Config) -> bool:
 def announcement(config: pytest.Config) -> list[str]:
     """Return the lines that a complete run prints before its first test."""
     expression = config.getoption("markexpr")
-    return announcement_lines(expression, _seconds_by_expression(config).get(expression), needs())
+    return announcement_lines(
+        expression, _seconds_by_expression(config).get(expression), prerequisites()
+    )
 
 
 def remember_duration(config: pytest.Config, seconds: float) -> None:
@@ -61,7 +63,7 @@ def remember_duration(config: pytest.Config, seconds: float) -> None:
 
 
 def announcement_lines(
-    expression: str, seconds: float | None, all_needs: Iterable[Need]
+    expression: str, seconds: float | None, all_prerequisites: Iterable[Prerequisite]
 ) -> list[str]:
     """Return the lines of an announcement.
 
@@ -70,7 +72,11 @@ def announcement_lines(
     """
     return [
         f"time: {_duration_text(expression, seconds)}",
-        *(_missing_line(need) for need in all_needs if need.missing is not None),
+        *(
+            _missing_line(prerequisite)
+            for prerequisite in all_prerequisites
+            if prerequisite.missing_reason is not None
+        ),
         f"deselected: every test that does not match -m '{expression}'"
         if expression
         else "deselected: no test",
@@ -91,10 +97,11 @@ def _rounded_duration(seconds: float) -> str:
     return f"about {seconds / 60:.0f} minutes"
 
 
-def _missing_line(need: Need) -> str:
-    if need.required:
-        return f"fails: {need.tests}: {need.missing}, and {REQUIRE_VARIABLE} is set"
-    return f"skipped: {need.tests}: {need.missing}"
+def _missing_line(prerequisite: Prerequisite) -> str:
+    reason = f"{prerequisite.needed_by}: {prerequisite.missing_reason}"
+    if prerequisite.is_required:
+        return f"fails: {reason}, and {REQUIRE_VARIABLE} is set"
+    return f"skipped: {reason}"
 
 
 def _seconds_by_expression(config: pytest.Config) -> dict[str, float]:

@@ -43,8 +43,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Store how long a complete run took, except in a worker of xdist, which runs only a part."""
     config = session.config
-    in_worker = hasattr(config, "workerinput")
-    if exitstatus == pytest.ExitCode.OK and announcement.is_complete(config) and not in_worker:
+    is_worker = hasattr(config, "workerinput")
+    if exitstatus == pytest.ExitCode.OK and announcement.is_complete(config) and not is_worker:
         announcement.remember_duration(config, time.monotonic() - config.stash[_start_key])
 
 
@@ -57,10 +57,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     of tests with many generated examples, and would cover only few more lines.
     """
     for item in items:
-        on_kafka = item.get_closest_marker("broker") is not None
-        if on_kafka:
+        needs_kafka = item.get_closest_marker("broker") is not None
+        if needs_kafka:
             item.add_marker(pytest.mark.xdist_group("broker"))
-        if on_kafka or item.get_closest_marker("slow") is not None or _is_generated(item):
+        if needs_kafka or item.get_closest_marker("slow") is not None or _is_generated(item):
             item.add_marker(pytest.mark.no_cover)
 
 

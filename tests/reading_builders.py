@@ -18,7 +18,7 @@ from sensorwatch.common.scoring.features import compute_features
 
 DEFAULT_SCHEMA = Path(__file__).parents[1] / "schemas" / "default.toml"
 START = 1_735_689_600_000_000
-"""2025-01-01T00:00:00Z in microseconds."""
+"""The time 2025-01-01T00:00:00Z, in microseconds since 1970."""
 MINUTE = 60_000_000
 NORMAL = (0.0, 0.0, 0.0)
 """The values of x1, x2 and x3 of a row that `a_detector` always scores as normal."""

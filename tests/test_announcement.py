@@ -3,28 +3,30 @@
 import pytest
 
 from tests import conftest
-from tests.announcement import Need, announcement_lines
+from tests.announcement import Prerequisite, announcement_lines
 
-MISSING_KAFKA = Need("tests on a real Kafka", "no `java` (17 or newer) on the PATH")
+MISSING_KAFKA = Prerequisite("tests on a real Kafka", "no `java` (17 or newer) on the PATH")
 
 
 def test_a_missing_program_names_the_tests_that_are_skipped() -> None:
-    announced = announcement_lines("", None, [MISSING_KAFKA])
+    announced_lines = announcement_lines("", None, [MISSING_KAFKA])
 
-    assert "skipped: tests on a real Kafka: no `java` (17 or newer) on the PATH" in announced
+    assert "skipped: tests on a real Kafka: no `java` (17 or newer) on the PATH" in announced_lines
 
 
 def test_a_missing_program_is_a_failure_if_it_is_required() -> None:
-    (_, announced, _) = announcement_lines(
-        "", None, [Need(MISSING_KAFKA.tests, MISSING_KAFKA.missing, required=True)]
+    (_, announced_line, _) = announcement_lines(
+        "",
+        None,
+        [Prerequisite(MISSING_KAFKA.needed_by, MISSING_KAFKA.missing_reason, is_required=True)],
     )
 
-    assert announced.startswith("fails: tests on a real Kafka")
-    assert announced.endswith("and SENSORWATCH_REQUIRE_KAFKA is set")
+    assert announced_line.startswith("fails: tests on a real Kafka")
+    assert announced_line.endswith("and SENSORWATCH_REQUIRE_KAFKA is set")
 
 
 def test_an_available_program_is_not_mentioned() -> None:
-    assert len(announcement_lines("", None, [Need("tests on a real Kafka", None)])) == 2
+    assert len(announcement_lines("", None, [Prerequisite("tests on a real Kafka", None)])) == 2
 
 
 def test_the_announced_duration_is_that_of_the_last_run_with_the_same_tests() -> None:

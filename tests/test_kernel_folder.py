@@ -91,11 +91,11 @@ def test_without_a_writable_folder_a_private_folder_is_made_with_one_warning(
 
     assert folder is not None
     assert folder == second_folder
-    private = folder.parent
-    assert private.parent == tmp_path
+    private_folder = folder.parent
+    assert private_folder.parent == tmp_path
     assert other_sources_folder is not None
-    assert other_sources_folder.parent == private
-    status = private.stat()
+    assert other_sources_folder.parent == private_folder
+    status = private_folder.stat()
     assert (stat.S_IMODE(status.st_mode), status.st_uid) == (0o700, os.geteuid())
     (warning,) = warnings_in(caplog)
     for expected_text in (

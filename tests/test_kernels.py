@@ -78,14 +78,16 @@ def test_an_inlined_kernel_computes_the_correct_result() -> None:
     assert sum_of_first_values(np.arange(6.0).reshape(3, 2)) == 0.0 + 2.0 + 4.0
 
 
-def test_a_second_process_loads_what_the_first_compiled(tmp_path: Path) -> None:
+def test_a_second_process_loads_the_kernels_that_the_first_process_compiled(tmp_path: Path) -> None:
     assert _output_of(USE_A_KERNEL, tmp_path) == "False 0"
     assert _output_of(USE_A_KERNEL, tmp_path) == "True 1"
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 100])
 @pytest.mark.parametrize("suffix", ["nbi", "nbc"])
-def test_damaged_files_are_compiled_again(tmp_path: Path, suffix: str, content: bytes) -> None:
+def test_kernels_with_damaged_cache_files_are_compiled_again(
+    tmp_path: Path, suffix: str, content: bytes
+) -> None:
     """Cache files that a crash or a full disk left incomplete must not stop later processes."""
     _output_of(USE_A_KERNEL, tmp_path)
     for path in tmp_path.rglob(f"*.{suffix}"):

@@ -46,9 +46,11 @@ ALLOWED_IMPORTS = {
     f"{ROOT_PACKAGE}.common.registry": BELOW_LEDGER,
     f"{ROOT_PACKAGE}.common.kafka": BELOW_LEDGER | _packages_of_common("ledger"),
     f"{ROOT_PACKAGE}.common.runtime": BELOW_LEDGER,
-    **{f"{ROOT_PACKAGE}.{part}": ALL_OF_COMMON for part in LINKED_FOLDERS if part != "common"},
+    **{
+        f"{ROOT_PACKAGE}.{folder}": ALL_OF_COMMON for folder in LINKED_FOLDERS if folder != "common"
+    },
     ROOT_PACKAGE: ALL_OF_COMMON
-    | {f"{ROOT_PACKAGE}.{part}" for part in LINKED_FOLDERS if part != "common"},
+    | {f"{ROOT_PACKAGE}.{folder}" for folder in LINKED_FOLDERS if folder != "common"},
     "benchmarks": ALL_OF_COMMON | {f"{ROOT_PACKAGE}.trainer"},
 }
 """For each package, the packages that it may import."""
@@ -153,7 +155,7 @@ def top_level_imports(module: str, text: str) -> set[str]:
 
 
 @pytest.mark.parametrize("path", sources(), ids=module_of)
-def test_imports_point_downward(path: Path) -> None:
+def test_a_module_imports_only_allowed_packages(path: Path) -> None:
     assert forbidden_imports(module_of(path), path.read_text(encoding="utf-8")) == set()
 
 
@@ -166,15 +168,17 @@ def test_the_allowed_imports_list_every_package() -> None:
 
 
 def test_the_allowed_imports_form_no_circle() -> None:
-    placed: set[str] = set()
-    while placed != set(ALLOWED_IMPORTS):
-        ready = {
+    checked_packages: set[str] = set()
+    while checked_packages != set(ALLOWED_IMPORTS):
+        next_packages = {
             package
-            for package in set(ALLOWED_IMPORTS) - placed
-            if ALLOWED_IMPORTS[package] <= placed
+            for package in set(ALLOWED_IMPORTS) - checked_packages
+            if ALLOWED_IMPORTS[package] <= checked_packages
         }
-        assert ready, f"imports form a circle among {set(ALLOWED_IMPORTS) - placed}"
-        placed |= ready
+        assert next_packages, (
+            f"imports form a circle among {set(ALLOWED_IMPORTS) - checked_packages}"
+        )
+        checked_packages |= next_packages
 
 
 @pytest.mark.parametrize("package", PURE_PACKAGES)

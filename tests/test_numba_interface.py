@@ -26,9 +26,9 @@ from sensorwatch.common.kernel_cache import KernelCache, _FileCache, _Locator
 def test_the_locked_numba_is_the_newest_minor_version_that_is_allowed() -> None:
     """A newer minor version may change private functions, so it is allowed only after a check."""
     text = (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
-    required = map(Requirement, tomllib.loads(text)["project"]["dependencies"])
+    requirements = map(Requirement, tomllib.loads(text)["project"]["dependencies"])
     (version_range,) = [
-        requirement.specifier for requirement in required if requirement.name == "numba"
+        requirement.specifier for requirement in requirements if requirement.name == "numba"
     ]
     major, minor = version("numba").split(".")[:2]
 
@@ -37,9 +37,9 @@ def test_the_locked_numba_is_the_newest_minor_version_that_is_allowed() -> None:
 
 
 def test_a_dispatcher_stores_its_cache_in_the_attribute_that_kernels_replace() -> None:
-    compiled: Any = njit(lambda: 1)
+    compiled_function: Any = njit(lambda: 1)
 
-    assert isinstance(compiled._cache, caching.NullCache), (
+    assert isinstance(compiled_function._cache, caching.NullCache), (
         "numba's Dispatcher no longer has its cache in `_cache`: see kernels._compiled"
     )
 
@@ -48,7 +48,7 @@ def test_a_dispatcher_calls_only_methods_that_the_kernel_cache_has() -> None:
     called_methods = set(re.findall(r"self\._cache\.(\w+)", inspect.getsource(dispatcher)))
 
     assert called_methods == {"cache_path", "flush", "load_overload", "save_overload"}
-    assert called_methods <= {*vars(KernelCache)}, "numba asks a cache for more: see KernelCache"
+    assert called_methods <= {*vars(KernelCache)}, "numba calls a method that KernelCache lacks"
 
 
 def test_a_locator_of_numba_has_no_method_that_the_kernel_locator_lacks() -> None:
@@ -57,7 +57,7 @@ def test_a_locator_of_numba_has_no_method_that_the_kernel_locator_lacks() -> Non
         *("ensure_cache_path", "from_function"),
     }
 
-    assert methods <= {*vars(_Locator)}, "numba asks a locator for more: see _Locator"
+    assert methods <= {*vars(_Locator)}, "numba calls a method that _Locator lacks"
 
 
 def test_numba_calls_a_cache_and_a_locator_as_the_kernel_cache_expects() -> None:

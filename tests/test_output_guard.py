@@ -89,10 +89,10 @@ def test_every_source_prints_only_through_the_modules_that_escape() -> None:
     }
 
     assert {
-        name: forbidden
+        name: raw_expressions
         for name, expressions in outputs.items()
         if name not in MODULES_THAT_ESCAPE
-        and (forbidden := expressions - ALLOWED_OUTPUTS.get(name, set()))
+        and (raw_expressions := expressions - ALLOWED_OUTPUTS.get(name, set()))
     } == {}
 
 

@@ -24,7 +24,7 @@ COLUMN_NAMES = ("timestamp", "sensor_id", "x1", "x2", "note")
 
 
 def a_schema(**changes: Any) -> Schema:
-    plain = {
+    plain_schema = {
         "time": {"field": "timestamp", "naive_zone": "UTC"},
         "key": {"field": "sensor_id", "optional": True},
         "signals": [
@@ -32,7 +32,7 @@ def a_schema(**changes: Any) -> Schema:
             {"name": "x2", "missing": "hold_last"},
         ],
     }
-    return schema_from_plain(plain | changes)
+    return schema_from_plain(plain_schema | changes)
 
 
 SCHEMAS = (
@@ -114,9 +114,11 @@ def small_chunks() -> Iterator[None]:
 def test_fast_and_strict_readers_agree(
     schema: Schema, lines: list[tuple[tuple[str, ...], str]], last_line: str
 ) -> None:
-    batches, strict = read_fast_and_strictly(content_of(schema, lines, last_line), schema)
+    fast_result, strict_result = read_fast_and_strictly(
+        content_of(schema, lines, last_line), schema
+    )
 
-    assert batches == strict
+    assert fast_result == strict_result
 
 
 @given(st.binary(max_size=60))
@@ -126,9 +128,9 @@ def test_fast_and_strict_readers_agree(
 @example(b"timestamp,x1,x2,x2\n")
 @example(b"timestamp,x1\n")
 def test_fast_and_strict_readers_agree_on_any_file(content: bytes) -> None:
-    batches, strict = read_fast_and_strictly(content, a_schema())
+    fast_result, strict_result = read_fast_and_strictly(content, a_schema())
 
-    assert batches == strict
+    assert fast_result == strict_result
 
 
 def test_well_formed_lines_need_no_strict_reader(

@@ -34,12 +34,13 @@ def client_with_key(
 def test_a_request_with_the_key_is_answered(
     client_with_key: Client, headers: dict[str, str]
 ) -> None:
-    encoded = encoded_headers(headers)
+    request_headers = encoded_headers(headers)
 
     assert (
-        client_with_key.post("/predict", json={"rows": [ROW]}, headers=encoded).status_code == 200
+        client_with_key.post("/predict", json={"rows": [ROW]}, headers=request_headers).status_code
+        == 200
     )
-    assert client_with_key.get("/model", headers=encoded).status_code == 200
+    assert client_with_key.get("/model", headers=request_headers).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -57,13 +58,13 @@ def test_a_request_with_the_key_is_answered(
 def test_a_request_without_the_key_is_a_problem(
     client_with_key: Client, headers: dict[str, str]
 ) -> None:
-    encoded = encoded_headers(headers)
+    request_headers = encoded_headers(headers)
 
     for response in (
-        client_with_key.post("/predict", json={"rows": [ROW]}, headers=encoded),
-        client_with_key.get("/model", headers=encoded),
-        client_with_key.get("/v2/models/default", headers=encoded),
-        client_with_key.post("/v2/models/default/infer", content=b"", headers=encoded),
+        client_with_key.post("/predict", json={"rows": [ROW]}, headers=request_headers),
+        client_with_key.get("/model", headers=request_headers),
+        client_with_key.get("/v2/models/default", headers=request_headers),
+        client_with_key.post("/v2/models/default/infer", content=b"", headers=request_headers),
     ):
         assert response.status_code == HTTPStatus.UNAUTHORIZED
         assert response.headers["www-authenticate"].startswith("Bearer")

@@ -182,9 +182,9 @@ def test_a_row_that_the_model_cannot_score_has_the_reason_scoring_failed() -> No
 
     prediction = predict(body, detector, received=2**60, max_rows=1)
 
-    with pytest.raises(Problem) as raised:
+    with pytest.raises(Problem) as error_info:
         encode_response(prediction, detector, on_error=OnError.REJECT, signals=Signals.ALL)
-    [error] = json.loads(bytes(raised.value.response().body))["errors"]
+    [error] = json.loads(bytes(error_info.value.response().body))["errors"]
     assert (error["pointer"], error["reason"]) == ("#/rows/0", "scoring_failed")
 
 

@@ -91,15 +91,15 @@ def test_a_damaged_champion_does_not_replace_the_last_loaded_version(
 
 
 class PredictionGate:
-    """Blocks every prediction after its start until a test sets `opened`."""
+    """Blocks every prediction after its start until a test sets `release`."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.reached, self.opened = threading.Event(), threading.Event()
+        self.started, self.release = threading.Event(), threading.Event()
         monkeypatch.setattr("sensorwatch.api.request_formats.predict", self._predict)
 
     def _predict(self, *args: Any, **kwargs: Any) -> Prediction:
-        self.reached.set()
-        assert self.opened.wait(30)
+        self.started.set()
+        assert self.release.wait(30)
         return real_predict(*args, **kwargs)
 
 
@@ -130,11 +130,11 @@ def test_a_request_uses_one_version_even_if_the_champion_changes_meanwhile(
         response_before = apps.post_rows(client, ROW, ANOMALY).json()
         gate = PredictionGate(monkeypatch)
         pending_request = BackgroundRequest(client, ROW, ANOMALY)
-        gate.reached.wait(30)
+        gate.started.wait(30)
 
         second_version = apps.add_version(registry, seed=8)
         client.service.follower.look()
-        gate.opened.set()
+        gate.release.set()
 
         assert pending_request.wait_for_response().json() == response_before
         assert response_before["model_version"] == first_version
@@ -148,10 +148,10 @@ def test_other_requests_are_answered_while_a_request_is_scored(
 ) -> None:
     gate = PredictionGate(monkeypatch)
     pending_request = BackgroundRequest(client, *[ROW] * 1_000)
-    gate.reached.wait(30)
+    gate.started.wait(30)
 
     statuses = [client.get(path).status_code for path in ("/livez", "/readyz", "/health")]
-    gate.opened.set()
+    gate.release.set()
 
     assert statuses == [200, 200, 200]
     assert pending_request.wait_for_response().status_code == 200

@@ -24,12 +24,12 @@ def run_module(*arguments: str, folder: Path, registry: Path) -> Program:
 def word_after(marker: str, process: Program) -> str:
     """Wait for `marker` in the log of a program, and return the word that follows `marker`."""
 
-    def word() -> str | None:
+    def next_word() -> str | None:
         assert process.running, process.log.read_text()
         _, found_marker, text_after = process.log.read_text().partition(marker)
         return text_after.split()[0] if found_marker and "\n" in text_after else None
 
-    return wait_until(word, deadline=60, what=marker)
+    return wait_until(next_word, deadline=60, what=marker)
 
 
 def test_serve_logs_its_address_answers_and_stops_without_an_error(

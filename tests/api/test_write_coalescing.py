@@ -8,13 +8,13 @@ class RecordingTransport(asyncio.Transport):
 
     def __init__(self) -> None:
         super().__init__({"peername": "a peer"})
-        self.sent: list[bytes] = []
+        self.sent_data: list[bytes] = []
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.sent.append(bytes(data))
+        self.sent_data.append(bytes(data))
 
     def close(self) -> None:
-        self.sent.append(b"closed")
+        self.sent_data.append(b"closed")
 
 
 def sent_packets(*iterations: list[bytes], close: bool = False) -> list[bytes]:
@@ -25,14 +25,14 @@ def sent_packets(*iterations: list[bytes], close: bool = False) -> list[bytes]:
 
     async def write() -> list[bytes]:
         transport = RecordingTransport()
-        coalescing = CoalescingTransport(transport, asyncio.get_running_loop())
+        coalescing_transport = CoalescingTransport(transport, asyncio.get_running_loop())
         for iteration in iterations:
             for data in iteration:
-                coalescing.write(data)
+                coalescing_transport.write(data)
             if close:
-                coalescing.close()
+                coalescing_transport.close()
             await asyncio.sleep(0)
-        return transport.sent
+        return transport.sent_data
 
     return asyncio.run(write())
 

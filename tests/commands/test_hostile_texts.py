@@ -99,10 +99,10 @@ def test_tail_escapes_hostile_events(
     hostile_fields = dict.fromkeys(fields, f"{HOSTILE}\x00")
     episode = {"id": HOSTILE, "rows": 2}
     event = json.loads(an_event(status=HOSTILE, signals=signals, episode=episode))
-    closing = json.loads(a_closing_event())
+    closing_event = json.loads(a_closing_event())
     values = [
         (json.dumps(event | hostile_fields, ensure_ascii=False).encode(), EventType.DETECTED),
-        (json.dumps(closing | hostile_fields).encode(), EventType.CLOSED),
+        (json.dumps(closing_event | hostile_fields).encode(), EventType.CLOSED),
         (HOSTILE.encode() + b"\x00\xff\x9b\xc3", HOSTILE),
     ]
     for value, event_type in values:

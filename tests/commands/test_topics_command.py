@@ -77,10 +77,10 @@ def test_the_error_for_a_missing_topic_names_the_address_and_the_remedy(
     kafka = {"bootstrap.servers": embedded_broker.address}
 
     assert require_topics(kafka, ["there"]) == {"there": 4}
-    with pytest.raises(BrokerUnavailable) as raised:
+    with pytest.raises(BrokerUnavailable) as error_info:
         require_topics(kafka, ["there", "not-there"])
 
-    message = str(raised.value)
+    message = str(error_info.value)
     assert f'the broker at {embedded_broker.address} has no topic "not-there"' in message
     assert "`sensorwatch topics create`" in message
 
@@ -88,11 +88,11 @@ def test_the_error_for_a_missing_topic_names_the_address_and_the_remedy(
 def test_the_error_for_an_address_without_a_broker_names_the_cause() -> None:
     address = f"127.0.0.1:{free_port()}"
 
-    with pytest.raises(BrokerUnavailable) as raised:
+    with pytest.raises(BrokerUnavailable) as error_info:
         require_topics({"bootstrap.servers": address}, ["sensors"], timeout=0.5)
 
-    assert f"no broker answers at {address} within 0.5 s" in str(raised.value)
-    assert "Connection refused" in str(raised.value)
+    assert f"no broker answers at {address} within 0.5 s" in str(error_info.value)
+    assert "Connection refused" in str(error_info.value)
 
 
 @pytest.mark.broker

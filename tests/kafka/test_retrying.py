@@ -67,10 +67,10 @@ def test_requests_are_repeated_with_growing_pauses_after_transient_errors() -> N
 def test_at_the_deadline_the_last_error_is_raised() -> None:
     broker = FakeBroker(*[NO_LEADER] * 1_000, call_seconds=0.5)
 
-    with pytest.raises(KafkaException) as raised:
+    with pytest.raises(KafkaException) as error_info:
         broker.retry_policy(10).ask(broker.request)
 
-    assert raised.value.args[0].code() == NO_LEADER
+    assert error_info.value.args[0].code() == NO_LEADER
     assert 9 <= broker.now <= 10.5
 
 

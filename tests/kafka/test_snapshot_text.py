@@ -118,10 +118,12 @@ def test_two_swapped_chunks_are_detected(content: bytes, chunk_bytes: int, swap_
 def test_the_error_for_an_invalid_manifest_names_its_record_and_the_remedy(
     value: bytes | None,
 ) -> None:
-    with pytest.raises(StateRefused, match=r"at g\.state-2-9 is not a snapshot manifest") as raised:
+    with pytest.raises(
+        StateRefused, match=r"at g\.state-2-9 is not a snapshot manifest"
+    ) as error_info:
         parse_snapshot_manifest(value, "g.state-2-9")
 
-    assert "`sensorwatch state reset`" in str(raised.value)
+    assert "`sensorwatch state reset`" in str(error_info.value)
 
 
 def manifest_with(**fields: object) -> bytes:

@@ -46,10 +46,10 @@ def test_the_error_for_different_partition_counts_names_both_and_the_remedy(
     mock_cluster.topic_create("input", 4)
     mock_cluster.topic_create("state", 3)
 
-    with pytest.raises(StateRefused, match=r'"input" has 4 .* "state".* has 3') as raised:
+    with pytest.raises(StateRefused, match=r'"input" has 4 .* "state".* has 3') as error_info:
         check_topics(mock_cluster.address, "input", "state")
 
-    assert "`sensorwatch state reset`" in str(raised.value)
+    assert "`sensorwatch state reset`" in str(error_info.value)
 
 
 @pytest.mark.embedded

@@ -41,7 +41,7 @@ class WorkerRig:
         self.consumer = Consumer(
             {**self.kafka, "group.id": self.state_topic}, logger=quiet_logger()
         )
-        self.committed: dict[int, SnapshotRef] = {}
+        self.committed_snapshots: dict[int, SnapshotRef] = {}
 
     def new_outbox(self) -> TransactionalOutbox:
         return TransactionalOutbox(
@@ -85,13 +85,13 @@ class WorkerRig:
         self.outbox.publish([message], plan_commit, membership, snapshots=snapshots)
         for snapshot in snapshots:
             snapshot_ref = SnapshotRef(manifest_offsets[snapshot.source], snapshot.next_offset)
-            self.committed[snapshot.source.number] = snapshot_ref
+            self.committed_snapshots[snapshot.source.number] = snapshot_ref
 
     def read(self, partition: int = 0, *, snapshot_ref: SnapshotRef | None = None) -> Snapshot:
         return read_snapshot(
             self.kafka,
             self.state_topic,
-            snapshot_ref or self.committed[partition],
+            snapshot_ref or self.committed_snapshots[partition],
             group="g",
             source=Partition(self.input_topic, partition),
             partitions=4,
@@ -135,8 +135,10 @@ def readable_records(rig: WorkerRig) -> int:
     config = {**rig.kafka, "group.id": "unused", "isolation.level": "read_committed"}
     consumer = Consumer(config, logger=quiet_logger())
     try:
-        low, stable = consumer.get_watermark_offsets(TopicPartition(rig.state_topic, 0), 10)
-        return stable - low
+        low_watermark, last_stable_offset = consumer.get_watermark_offsets(
+            TopicPartition(rig.state_topic, 0), 10
+        )
+        return last_stable_offset - low_watermark
     finally:
         consumer.close()
 
@@ -155,14 +157,14 @@ def test_a_manifest_names_no_aborted_chunk(rig: WorkerRig) -> None:
 
     # First attempt: three chunks, a manifest and a marker. Then one record of the other producer,
     # and three chunks of the second attempt.
-    assert rig.committed[0].offset == 5 + 1 + 3
+    assert rig.committed_snapshots[0].offset == 5 + 1 + 3
     assert rig.read() == snapshot
 
 
 def test_the_snapshot_of_a_cold_memory_has_a_manifest_and_no_chunks(rig: WorkerRig) -> None:
     rig.publish(rig.snapshot(b""))
 
-    assert rig.committed[0].offset == 0
+    assert rig.committed_snapshots[0].offset == 0
     assert rig.read() == rig.snapshot(b"")
 
 
@@ -170,7 +172,7 @@ def test_a_snapshot_is_deleted_after_a_newer_snapshot_replaced_it(rig: WorkerRig
     first_snapshot = rig.snapshot(random_content(2_500))
     second_snapshot = rig.snapshot(random_content(500), next_offset=8)
     rig.publish(first_snapshot)
-    first_ref = rig.committed[0]
+    first_ref = rig.committed_snapshots[0]
     rig.publish(second_snapshot)
     warnings: list[str] = []
     deleter = OldSnapshotDeleter(AdminClient({**rig.kafka}), rig.state_topic, warn=warnings.append)
@@ -191,7 +193,7 @@ def test_a_snapshot_is_deleted_after_a_newer_snapshot_replaced_it(rig: WorkerRig
 
 def test_the_error_for_a_missing_snapshot_names_the_remedy(rig: WorkerRig) -> None:
     rig.publish(rig.snapshot(random_content(1_500)))
-    manifest = rig.committed[0].offset
+    manifest = rig.committed_snapshots[0].offset
 
     marker = manifest + 1  # the offset of the transaction marker
     for offset, message in (
@@ -199,8 +201,8 @@ def test_the_error_for_a_missing_snapshot_names_the_remedy(rig: WorkerRig) -> No
         (manifest + 2, r"are outside the offsets 0 to 3"),
         (manifest - 1, "is not a snapshot manifest"),
     ):
-        with pytest.raises(StateRefused, match=message) as raised:
+        with pytest.raises(StateRefused, match=message) as error_info:
             rig.read(snapshot_ref=SnapshotRef(offset, 7))
-        assert "`sensorwatch state reset`" in str(raised.value)
+        assert "`sensorwatch state reset`" in str(error_info.value)
     with pytest.raises(StateRefused, match=rf'no partition 5 in "{rig.state_topic}"'):
         rig.read(5, snapshot_ref=SnapshotRef(0, 7))

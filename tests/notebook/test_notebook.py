@@ -115,7 +115,7 @@ def test_a_registered_detector_is_loaded_as_champion(tmp_path: Path, detector: D
         registry.register(champion, name="pumps")
 
 
-def test_an_episode_is_drawn(detector: Detector) -> None:
+def test_the_plot_of_an_episode_has_a_panel_for_each_signal(detector: Detector) -> None:
     pytest.importorskip("matplotlib")
 
     figure = detector.plot_episode(a_faulty_frame(), "row-450", history=a_frame())

@@ -94,7 +94,7 @@ def test_the_rows_of_a_sensor_stay_in_order_in_one_partition(cluster: MockCluste
         event_time = json.loads(message.value() or b"")["timestamp"]
         times.setdefault(key, []).append((message.offset() or 0, event_time))
     assert len(partitions) == 10
-    assert all(len(numbers) == 1 for numbers in partitions.values())
+    assert all(len(partition_numbers) == 1 for partition_numbers in partitions.values())
     for rows in times.values():
         times_by_offset = [event_time for _, event_time in sorted(rows)]
         assert times_by_offset == sorted(times_by_offset)

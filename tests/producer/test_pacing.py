@@ -34,7 +34,7 @@ def test_the_rate_determines_the_duration() -> None:
     assert fake_clock.pauses == pytest.approx([0.07] * 50)
 
 
-def test_a_short_delay_is_caught_up() -> None:
+def test_after_a_short_delay_the_mean_rate_is_restored() -> None:
     fake_clock = FakeClock()
 
     for batch in rate_limited(
@@ -56,7 +56,7 @@ def test_a_long_delay_is_not_followed_by_a_burst() -> None:
     assert fake_clock.now - 100 == pytest.approx(1.0 + 60 + 1.9)
 
 
-def test_without_a_rate_there_is_no_sleep() -> None:
+def test_without_a_rate_limit_there_is_no_pause() -> None:
     fake_clock = FakeClock()
 
     assert list(rate_limited([[1], [2]], None, clock=fake_clock.clock, sleep=fake_clock.sleep)) == [
@@ -71,6 +71,6 @@ def test_batches_contain_every_row_in_order() -> None:
     assert list(batched([], 3)) == []
 
 
-def test_a_second_has_several_batches() -> None:
+def test_the_batch_size_depends_on_the_rate() -> None:
     assert [batch_rows(rate) for rate in (0.5, 20, 1_000, 1e9)] == [1, 1, 50, 2_000]
     assert batch_rows(None) == 2_000

@@ -79,10 +79,10 @@ def test_only_malformed_rows_are_rejected_and_every_reason_occurs(schema: Schema
 
     _, rejections = parse([record.value for record in sent_records], schema)
 
-    malformed = [
+    malformed_indices = [
         index for index, record in enumerate(sent_records) if record.label == FaultKind.MALFORMED
     ]
-    assert [rejection.index for rejection in rejections] == malformed
+    assert [rejection.index for rejection in rejections] == malformed_indices
     assert {rejection.reason for rejection in rejections} == {
         json_reason for json_reason, _ in EXPECTED_REASONS.values()
     }

@@ -11,8 +11,8 @@ def _with_subclasses(error_class: type[SensorwatchError]) -> list[type[Sensorwat
         error_class,
         *(
             subclass
-            for child in error_class.__subclasses__()
-            for subclass in _with_subclasses(child)
+            for direct_subclass in error_class.__subclasses__()
+            for subclass in _with_subclasses(direct_subclass)
         ),
     ]
 

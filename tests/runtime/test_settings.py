@@ -92,19 +92,19 @@ def test_each_source_overrides_the_previous_source_and_is_recorded_as_origin(
     config_text = "[consumer]\nmax_rows = 2\nmax_wait_ms = 2\nworkers = 2"
     environ = {"SENSORWATCH__CONSUMER__MAX_WAIT_MS": "3", "SENSORWATCH__CONSUMER__WORKERS": "3"}
 
-    loaded = load_text(
+    loaded_settings = load_text(
         config_text, folder=tmp_path, environ=environ, overrides={"consumer.workers": 4}
     )
 
-    consumer = loaded.settings.consumer
+    consumer = loaded_settings.settings.consumer
     assert (consumer.max_rows, consumer.max_wait_ms, consumer.workers) == (2, 3, 4)
-    assert loaded.origins["consumer.group"] == "default"
-    assert loaded.origins["consumer.max_rows"] == f"file {tmp_path / 'settings.toml'}"
-    assert loaded.origins["consumer.max_wait_ms"] == (
+    assert loaded_settings.origins["consumer.group"] == "default"
+    assert loaded_settings.origins["consumer.max_rows"] == f"file {tmp_path / 'settings.toml'}"
+    assert loaded_settings.origins["consumer.max_wait_ms"] == (
         "environment SENSORWATCH__CONSUMER__MAX_WAIT_MS"
     )
-    assert loaded.origins["consumer.workers"] == "command line"
-    assert set(loaded.origins) == set(flat_values(loaded.settings))
+    assert loaded_settings.origins["consumer.workers"] == "command line"
+    assert set(loaded_settings.origins) == set(flat_values(loaded_settings.settings))
 
 
 def test_the_file_in_the_working_folder_is_read_by_default(
@@ -115,14 +115,17 @@ def test_the_file_in_the_working_folder_is_read_by_default(
 
     Path("sensorwatch.toml").write_text("[api]\nport = 1234", encoding="utf-8")
 
-    loaded = load_settings(environ={})
-    assert (loaded.settings.api.port, loaded.origins["api.port"]) == (1234, "file sensorwatch.toml")
+    loaded_settings = load_settings(environ={})
+    assert (loaded_settings.settings.api.port, loaded_settings.origins["api.port"]) == (
+        1234,
+        "file sensorwatch.toml",
+    )
 
 
 def test_an_override_of_none_has_no_effect(tmp_path: Path) -> None:
-    loaded = load_text("[api]\nport = 1234", folder=tmp_path, overrides={"api.port": None})
+    loaded_settings = load_text("[api]\nport = 1234", folder=tmp_path, overrides={"api.port": None})
 
-    assert loaded.settings.api.port == 1234
+    assert loaded_settings.settings.api.port == 1234
 
 
 @pytest.mark.parametrize(
@@ -149,12 +152,12 @@ def test_a_secret_is_read_from_a_file_without_the_line_break(tmp_path: Path) -> 
     secret_file = tmp_path / "password"
     secret_file.write_text("hunter2\n", encoding="utf-8")
 
-    loaded = load_text(
+    loaded_settings = load_text(
         folder=tmp_path, environ={"SENSORWATCH__KAFKA__SASL_PASSWORD_FILE": str(secret_file)}
     )
 
-    assert loaded.settings.kafka["sasl.password"] == "hunter2"
-    assert loaded.origins["kafka.sasl.password"].endswith("SASL_PASSWORD_FILE")
+    assert loaded_settings.settings.kafka["sasl.password"] == "hunter2"
+    assert loaded_settings.origins["kafka.sasl.password"].endswith("SASL_PASSWORD_FILE")
 
 
 def test_a_key_whose_own_name_ends_in_file_gets_the_path(tmp_path: Path) -> None:
@@ -208,10 +211,10 @@ def test_the_largest_allowed_values_are_accepted(tmp_path: Path) -> None:
 def test_the_error_names_the_wrong_setting(
     config_text: str, environ: dict[str, str], message: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(SettingsError) as raised:
+    with pytest.raises(SettingsError) as error_info:
         load_text(config_text, folder=tmp_path, environ=environ)
 
-    assert message in str(raised.value)
+    assert message in str(error_info.value)
 
 
 def test_a_value_set_directly_and_from_a_file_is_refused(tmp_path: Path) -> None:
@@ -261,11 +264,11 @@ def test_secrets_are_hidden_but_their_endpoints_and_paths_are_shown(
 
 
 def test_an_error_message_shows_no_secret(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError) as raised:
+    with pytest.raises(SettingsError) as error_info:
         load_text('[kafka]\n"sasl.password" = ["geheim"]', folder=tmp_path)
 
-    assert "kafka.sasl.password" in str(raised.value)
-    assert "geheim" not in str(raised.value)
+    assert "kafka.sasl.password" in str(error_info.value)
+    assert "geheim" not in str(error_info.value)
 
 
 def test_ledger_and_state_topic_are_named_after_the_group_by_default(tmp_path: Path) -> None:
